@@ -1,0 +1,23 @@
+/* Boards of Arm's MPS2 family under QEMU: TIMER0 as the counter.
+ *
+ * CMSDK APB timer (Arm DDI 0479C, section 4.3): CTRL 0x00, VALUE 0x04, RELOAD 0x08; it counts down. */
+#include "board.h"
+
+#define TIMER0_BASE 0x40000000u
+#define TIMER0_CTRL (*(volatile uint32_t *)(TIMER0_BASE + 0x00u))
+#define TIMER0_VALUE (*(volatile uint32_t *)(TIMER0_BASE + 0x04u))
+#define TIMER0_RELOAD (*(volatile uint32_t *)(TIMER0_BASE + 0x08u))
+#define TIMER_CTRL_ENABLE 1u
+
+void board_init(void)
+{
+    TIMER0_CTRL = 0;
+    TIMER0_RELOAD = 0xFFFFFFFFu;
+    TIMER0_VALUE = 0xFFFFFFFFu;
+    TIMER0_CTRL = TIMER_CTRL_ENABLE;
+}
+
+uint32_t board_ticks(void)
+{
+    return 0xFFFFFFFFu - TIMER0_VALUE;
+}

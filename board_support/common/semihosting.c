@@ -1,0 +1,74 @@
+/* Arm semihosting calls (Arm IHI 0110): r0 = operation, r1 = pointer to the arguments, BKPT 0xAB. */
+#include "semihosting.h"
+
+enum {
+    SYS_OPEN = 0x01,
+    SYS_CLOSE = 0x02,
+    SYS_WRITE0 = 0x04,
+    SYS_WRITE = 0x05,
+    SYS_READ = 0x06,
+    SYS_EXIT_EXTENDED = 0x20,
+    MODE_READ_BINARY = 1,
+    MODE_WRITE_BINARY = 5
+};
+#define ADP_STOPPED_APPLICATION_EXIT 0x20026u
+
+static int call(int operation, const void *arguments)
+{
+    register int r0 __asm__("r0") = operation;
+    register const void *r1 __asm__("r1") = arguments;
+    __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
+}
+
+static int open_file(const char *path, uintptr_t mode)
+{
+    uintptr_t length = 0;
+    while (path[length] != '\0') {
+        length++;
+    }
+    const uintptr_t arguments[3] = {(uintptr_t)path, mode, length};
+    return call(SYS_OPEN, arguments);
+}
+
+int semihosting_open_read(const char *path)
+{
+    return open_file(path, MODE_READ_BINARY);
+}
+
+int semihosting_open_write(const char *path)
+{
+    return open_file(path, MODE_WRITE_BINARY);
+}
+
+/* SYS_READ and SYS_WRITE return the number of bytes that were NOT transferred. */
+int semihosting_read(int handle, void *data, uint32_t bytes)
+{
+    const uintptr_t arguments[3] = {(uintptr_t)handle, (uintptr_t)data, bytes};
+    return call(SYS_READ, arguments) == 0;
+}
+
+int semihosting_write(int handle, const void *data, uint32_t bytes)
+{
+    const uintptr_t arguments[3] = {(uintptr_t)handle, (uintptr_t)data, bytes};
+    return call(SYS_WRITE, arguments) == 0;
+}
+
+void semihosting_close(int handle)
+{
+    const uintptr_t arguments[1] = {(uintptr_t)handle};
+    (void)call(SYS_CLOSE, arguments);
+}
+
+void semihosting_print(const char *text)
+{
+    (void)call(SYS_WRITE0, text);
+}
+
+void semihosting_exit(int code)
+{
+    const uintptr_t arguments[2] = {ADP_STOPPED_APPLICATION_EXIT, (uintptr_t)code};
+    (void)call(SYS_EXIT_EXTENDED, arguments);
+    for (;;) {
+    }
+}

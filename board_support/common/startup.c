@@ -1,0 +1,80 @@
+/* Reset and fault handling for every Cortex-M: vector table, C start-up, painted stack.
+ *
+ * Armv7-M Architecture Reference Manual B1.5 (exception model, vector table). */
+#include <stdint.h>
+#include "semihosting.h"
+
+extern uint32_t linker_data_load, linker_data_start, linker_data_end;
+extern uint32_t linker_bss_start, linker_bss_end;
+extern uint32_t linker_stack_limit, linker_stack_top;
+
+int main(void);
+void Reset_Handler(void);
+
+#define STACK_PAINT 0xC0FFEE11u
+#define CPACR (*(volatile uint32_t *)0xE000ED88u)
+#define CPACR_FPU_FULL_ACCESS (0xFu << 20)
+
+/* Any fault ends the run with a message and an exit code instead of a silent loop. */
+static void fault_handler(void)
+{
+    semihosting_print("tinycompile firmware: hard fault\n");
+    semihosting_exit(3);
+}
+
+void Reset_Handler(void)
+{
+    uint32_t *word;
+    const uint32_t *load = &linker_data_load;
+#if defined(__ARM_FP)
+    CPACR |= CPACR_FPU_FULL_ACCESS; /* before the first floating-point instruction */
+    __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
+    for (word = &linker_data_start; word < &linker_data_end; word++) {
+        *word = *load++;
+    }
+    for (word = &linker_bss_start; word < &linker_bss_end; word++) {
+        *word = 0;
+    }
+    /* Paint what of the stack isn't in use yet: stack_bytes_used() later finds the deepest use. */
+    for (word = &linker_stack_limit; word < (uint32_t *)__builtin_frame_address(0) - 16; word++) {
+        *(volatile uint32_t *)word = STACK_PAINT;
+    }
+    semihosting_exit(main());
+}
+
+/* Deepest stack use since reset, in bytes. */
+uint32_t stack_bytes_used(void);
+uint32_t stack_bytes_used(void)
+{
+    const volatile uint32_t *word = &linker_stack_limit;
+    while (word < &linker_stack_top && *word == STACK_PAINT) {
+        word++;
+    }
+    return (uint32_t)((uintptr_t)&linker_stack_top - (uintptr_t)word);
+}
+
+typedef void (*vector)(void);
+
+/* Initial stack pointer and the 15 system exceptions; no interrupt is enabled. */
+__attribute__((section(".vectors"), used)) static const union {
+    const uint32_t *stack_top;
+    vector handler;
+} vectors[16] = {
+    {.stack_top = &linker_stack_top},
+    {.handler = Reset_Handler},
+    {.handler = fault_handler}, /* NMI */
+    {.handler = fault_handler}, /* HardFault */
+    {.handler = fault_handler}, /* MemManage */
+    {.handler = fault_handler}, /* BusFault */
+    {.handler = fault_handler}, /* UsageFault */
+    {.handler = fault_handler},
+    {.handler = fault_handler},
+    {.handler = fault_handler},
+    {.handler = fault_handler},
+    {.handler = fault_handler}, /* SVCall */
+    {.handler = fault_handler}, /* DebugMonitor */
+    {.handler = fault_handler},
+    {.handler = fault_handler}, /* PendSV */
+    {.handler = fault_handler}, /* SysTick */
+};

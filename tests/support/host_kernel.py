@@ -1,0 +1,211 @@
+"""Compile one `Kernel` with the system C compiler and run it on arrays, for differential tests.
+
+The function is printed into a small program of its own, compiled with every warning as an error, and run in one of
+two ways: as a shared library through cffi (fast), or as an executable under the address and undefined-behaviour
+sanitisers, where every argument has its own heap block with red zones (`sanitize=True`). The scratch
+buffer starts as 0xA5 garbage. With `share_operand` the output shares memory with that operand at the smallest distance that the
+kernel declares, which tests the claim.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import cffi
+import numpy as np
+
+from tinycompile.ir import Array, TensorType
+from tinycompile.kernels.base import Kernel
+from tinycompile.resources import runtime_dir
+
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
+ALIGNMENT = 8
+"""Of every tensor in the arena; the distance between a shared input and output is rounded up to it."""
+
+_ENTRY = "tc_test_run"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One memory block: contents before the run, and which arguments point into it at which byte offset."""
+
+    content: bytes
+    arguments: tuple[tuple[int, int], ...]
+
+
+def run_kernel(
+    kernel: Kernel,
+    inputs: Sequence[Array | None],
+    output_type: TensorType,
+    *,
+    share_operand: int | None = None,
+    sanitize: bool = False,
+) -> Array:
+    """The output that the kernel computes.
+
+    Args:
+        kernel: with a function; its parameters are the inputs, the output, the constants, then the scratch.
+        inputs: the node's operands; None for the constant ones, which are no parameters of the function.
+        output_type: shape and dtype of the output.
+        share_operand: index of the operand (a key of `kernel.overlap`) whose memory the output shares.
+        sanitize: run under the sanitisers.
+    Raises:
+        AssertionError: the C doesn't compile without warnings, or a sanitiser complains.
+    """
+    operands = {index: array for index, array in enumerate(inputs) if array is not None}
+    memory = _memory(kernel, operands, output_type, share_operand)
+    run = _run_sanitized if sanitize else _run_shared
+    data = run(kernel, memory, len(operands), output_type.bytes)
+    return np.frombuffer(data, output_type.dtype).reshape(output_type.shape)
+
+
+def compile_for_arm(kernel: Kernel, core: str = "cortex-m7", optimize: str = "-O3") -> str:
+    """Compile with arm-none-eabi-gcc, all warnings as errors; returns the assembly text."""
+    gcc = shutil.which("arm-none-eabi-gcc")
+    if gcc is None:
+        raise FileNotFoundError("arm-none-eabi-gcc is not installed")
+    command = [gcc, f"-mcpu={core}", "-mthumb", optimize, *_common_flags(), "-S", "-x", "c", "-", "-o", "-"]
+    return _tool(command, stdin=program(kernel).encode()).decode()
+
+
+def program(kernel: Kernel) -> str:
+    """The kernel as a translation unit with an entry that takes an array of argument pointers."""
+    if kernel.function is None:
+        raise ValueError(f"{kernel.variant} has no code")
+    function = kernel.function
+    includes = "".join(f'#include "{header}"\n' for header in function.headers)
+    arguments = ", ".join(f"arguments[{index}]" for index in range(len(function.parameters)))
+    return (
+        f"#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n{includes}\n{function.preamble}\n"
+        f"static void kernel({', '.join(function.parameters)})\n{{\n{function.body}}}\n\n"
+        f"void {_ENTRY}(void *const *arguments);\n"
+        f"void {_ENTRY}(void *const *arguments)\n{{\n    kernel({arguments});\n}}\n"
+    )
+
+
+def _memory(
+    kernel: Kernel, operands: Mapping[int, Array], output_type: TensorType, share_operand: int | None
+) -> list[Block]:
+    """The blocks behind the parameters: operands, output, constants, scratch."""
+    blocks, output_index = list[Block](), len(operands)
+    for position, (operand, array) in enumerate(operands.items()):
+        if operand == share_operand:
+            distance = -(-kernel.overlap[operand] // ALIGNMENT) * ALIGNMENT
+            blocks.append(_shared_block(array, position, output_type.bytes, output_index, distance))
+        else:
+            blocks.append(Block(np.ascontiguousarray(array).tobytes(), ((position, 0),)))
+    if share_operand is None:
+        blocks.append(Block(b"\x5a" * output_type.bytes, ((output_index, 0),)))
+    rest = [np.ascontiguousarray(constant.values).tobytes() for constant in kernel.constants]
+    if kernel.scratch_bytes:
+        rest.append(b"\xa5" * kernel.scratch_bytes)
+    blocks += [Block(data, ((position, 0),)) for position, data in enumerate(rest, start=output_index + 1)]
+    parameters = kernel.function.parameters if kernel.function else ()
+    if sum(len(block.arguments) for block in blocks) != len(parameters):
+        raise AssertionError(f"{kernel.variant}: {len(operands)} operands for the parameters {parameters}")
+    return blocks
+
+
+def _shared_block(array: Array, index: int, output_bytes: int, output_index: int, distance: int) -> Block:
+    """Input and output in one block, the input `distance` bytes above the output (below if negative)."""
+    data = np.ascontiguousarray(array).tobytes()
+    input_at, output_at = max(distance, 0), max(-distance, 0)
+    content = bytearray(b"\x5a" * max(input_at + len(data), output_at + output_bytes))
+    content[input_at : input_at + len(data)] = data
+    return Block(bytes(content), ((index, input_at), (output_index, output_at)))
+
+
+def _common_flags() -> tuple[str, ...]:
+    return ("-std=c99", *WARNINGS, f"-I{runtime_dir()}")
+
+
+@cache
+def _build_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tinycompile-host-kernel-")
+
+
+def _tool(command: Sequence[str], stdin: bytes = b"") -> bytes:
+    done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+    if done.returncode:
+        message = done.stderr.decode(errors="replace")
+        raise AssertionError(f"{' '.join(command)}\n{message}\n{stdin.decode()}")
+    return done.stdout
+
+
+def _build(source: str, flags: Sequence[str], suffix: str) -> Path:
+    """Compile `source` unless the same text was compiled before."""
+    digest = hashlib.sha256("\0".join((source, *flags)).encode()).hexdigest()[:24]
+    target = Path(_build_folder().name) / f"{digest}{suffix}"
+    if not target.exists():
+        _tool(["cc", *_common_flags(), *flags, "-x", "c", "-", "-o", str(target)], source.encode())
+    return target
+
+
+def _run_shared(kernel: Kernel, memory: Sequence[Block], output_index: int, output_bytes: int) -> bytes:
+    library_path = _build(program(kernel), ("-O2", "-shared", "-fPIC"), ".so")
+    ffi = cffi.FFI()
+    ffi.cdef(f"void {_ENTRY}(void *const *arguments);")
+    library = ffi.dlopen(str(library_path))
+    buffers = [ffi.new("uint64_t[]", len(block.content) // 8 + 1) for block in memory]
+    pointers = ffi.new("void *[]", sum(len(block.arguments) for block in memory))
+    output = ffi.NULL
+    for block, buffer in zip(memory, buffers, strict=True):
+        ffi.memmove(buffer, block.content, len(block.content))
+        for index, offset in block.arguments:
+            pointers[index] = ffi.cast("char *", buffer) + offset
+            if index == output_index:
+                output = pointers[index]
+    getattr(library, _ENTRY)(pointers)
+    return bytes(ffi.buffer(output, output_bytes))
+
+
+def _run_sanitized(kernel: Kernel, memory: Sequence[Block], output_index: int, output_bytes: int) -> bytes:
+    executable = _build(program(kernel) + _main(memory, output_index, output_bytes), ("-O1", *SANITIZERS), "")
+    return _tool_binary(executable, b"".join(block.content for block in memory))
+
+
+def _tool_binary(executable: Path, stdin: bytes) -> bytes:
+    done = subprocess.run([executable], input=stdin, capture_output=True, check=False)
+    if done.returncode:
+        message = re.sub(r"(?s)Shadow bytes.*", "", done.stderr.decode(errors="replace"))
+        raise AssertionError(f"the kernel failed under the sanitisers:\n{message}")
+    return done.stdout
+
+
+def _main(memory: Sequence[Block], output_index: int, output_bytes: int) -> str:
+    """A main() that reads the blocks from stdin into exact heap blocks, runs, and writes the output to stdout."""
+    lines = [
+        "#include <stdio.h>",
+        "#include <stdlib.h>",
+        "static void *block(size_t bytes)",
+        "{",
+        "    void *data = malloc(bytes);",
+        "    if (data == NULL || fread(data, 1, bytes, stdin) != bytes) {",
+        "        exit(3);",
+        "    }",
+        "    return data;",
+        "}",
+        "int main(void)",
+        "{",
+        f"    void *arguments[{sum(len(block.arguments) for block in memory)}];",
+    ]
+    for number, block in enumerate(memory):
+        lines.append(f"    char *block_{number} = block({len(block.content)});")
+        lines += [f"    arguments[{index}] = block_{number} + {offset};" for index, offset in block.arguments]
+    lines += [
+        f"    {_ENTRY}(arguments);",
+        f"    size_t written = fwrite(arguments[{output_index}], 1, {output_bytes}, stdout);",
+        *(f"    free(block_{number});" for number in range(len(memory))),
+        f"    return written == {output_bytes} ? 0 : 4;",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"

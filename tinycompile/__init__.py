@@ -1,0 +1,28 @@
+"""tinycompile: trained models to bare-metal C for microcontrollers, bit for bit.
+
+`compile()` is the whole product as one call; `Build` is what it returns. Both are imported on first use, so that
+`import tinycompile` stays fast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Build", "__version__", "compile"]
+
+if TYPE_CHECKING:
+    from tinycompile.build import Build
+    from tinycompile.pipeline import compile
+
+
+def __getattr__(name: str) -> Any:
+    if name == "compile":
+        from tinycompile.pipeline import compile as compile_model
+
+        return compile_model
+    if name == "Build":
+        from tinycompile.build import Build
+
+        return Build
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

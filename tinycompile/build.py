@@ -1,0 +1,123 @@
+"""A finished build: the output folder and what can be done with it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinycompile.emulator import Execution, execute
+from tinycompile.errors import UsageError
+from tinycompile.host import HostModel
+from tinycompile.ir import Array, Quantization, TensorType
+from tinycompile.report.document import load_report, save_report
+from tinycompile.samples import drop_batch, model_inputs
+from tinycompile.targets import Board, load_board
+from tinycompile.toolchain import make
+
+
+class Build:
+    """An output folder of `tinycompile build`."""
+
+    def __init__(self, folder: Path, temporary: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        """`temporary` keeps a folder alive that was made only for this object."""
+        self.folder = folder
+        self.report = load_report(folder)
+        self._temporary = temporary
+
+    @property
+    def model(self) -> str:
+        return str(self.report["model"])
+
+    @cached_property
+    def board(self) -> Board:
+        return load_board(self.report["target"])
+
+    @cached_property
+    def inputs(self) -> list[TensorType]:
+        return [_tensor_type(entry) for entry in self.report["inputs"]]
+
+    @cached_property
+    def outputs(self) -> list[TensorType]:
+        return [_tensor_type(entry) for entry in self.report["outputs"]]
+
+    @cached_property
+    def source(self) -> Path:
+        return self.folder / "source" / self.report["source"]["file"]
+
+    @cached_property
+    def host(self) -> HostModel:
+        """The generated C, compiled for this machine."""
+        return HostModel(self.folder, self.model, self.inputs, self.outputs, self.report["ram"]["arena_bytes"])
+
+    def run(self, *inputs: Array, on: str = "host") -> Array | list[Array]:
+        """Inference on samples.
+
+        Args:
+            inputs: one array per model input, (samples, ...) or a single sample, of the model's input types.
+            on: "host" runs the generated C here, "qemu" runs the firmware on the emulated core.
+
+        Returns:
+            One array (samples, ...) per output; the array itself where the model has one output.
+        """
+        if on not in ("host", "qemu"):
+            raise UsageError(f"can't run on {on!r}", hint='on="host" or on="qemu"')
+        arrays = {f"input_{i}": np.asarray(array) for i, array in enumerate(inputs)}
+        samples = model_inputs(arrays, self.inputs, where="run()")
+        if on == "qemu":
+            outputs = self.execute(samples).outputs
+        else:
+            rows = [self.host.run([array[i] for array in samples]) for i in range(len(samples[0]))]
+            outputs = [np.stack(column) for column in zip(*rows, strict=True)]
+        flat = [drop_batch(array) for array in outputs]
+        return flat[0] if len(flat) == 1 else flat
+
+    def execute(self, samples: Sequence[Array]) -> Execution:
+        """Run the firmware in QEMU on checked samples and record `run` in the report.
+
+        The counts of each layer come from the trace build, on the first sample.
+        """
+        execution = execute(self.elf("firmware_qemu.elf"), self.emulated, samples, self.outputs)
+        trace = self.trace([array[:1] for array in samples]).trace[0]
+        counts = dict[int, int]()
+        for record in trace:
+            counts[record.layer] = counts.get(record.layer, 0) + record.instructions
+        for index, layer in enumerate(self.report["layers"]):
+            layer["instructions"] = counts.get(index, 0)
+        self.report["run"] = {
+            "samples": len(samples[0]),
+            "instructions": execution.instructions[0],
+            "instructions_max": max(execution.instructions),
+            "stack_bytes_painted": execution.stack_bytes,
+            "machine": self.emulated.name,
+        }
+        save_report(self.folder, self.report)
+        return execution
+
+    def trace(self, samples: Sequence[Array]) -> Execution:
+        """Run the trace build in QEMU: the result of every layer."""
+        make(self.folder, "trace")
+        return execute(self.elf("firmware_trace.elf"), self.emulated, samples, self.outputs)
+
+    @property
+    def emulated(self) -> Board:
+        board = self.board.emulated()
+        if board is None:
+            raise UsageError(f"QEMU has no machine for {self.board.name}", hint='use on="host"')
+        return board
+
+    def elf(self, name: str) -> Path:
+        """An ELF of this build; the plain firmware where the board itself is emulated."""
+        path = self.folder / name
+        return path if path.exists() else self.folder / "firmware.elf"
+
+
+def _tensor_type(entry: dict[str, Any]) -> TensorType:
+    quant = None
+    if entry.get("scale") is not None:
+        quant = Quantization.per_tensor(entry["scale"], entry["zero_point"])
+    return TensorType(tuple(entry["shape"]), entry["dtype"], quant)

@@ -1,0 +1,162 @@
+"""The command line. Exit codes: 0 success, 1 firmware and reference disagree, 2 a mistake we can explain."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+from tinycompile import __version__
+from tinycompile.errors import TinycompileError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+P = ParamSpec("P")
+FOLDER = click.Path(path_type=Path)
+
+
+def explained(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn our errors into a message and an exit code."""
+
+    @wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except TinycompileError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(130)
+
+    return wrapper
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+class Bytes(click.ParamType[int]):
+    """A size in bytes: 65536, 64K, 1M."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text, factor = str(value).strip().upper().removesuffix("B").removesuffix("I"), 1
+        for suffix, power in (("K", 1 << 10), ("M", 1 << 20)):
+            if text.endswith(suffix):
+                text, factor = text[:-1], power
+        try:
+            size = int(text) * factor
+        except ValueError:
+            self.fail(f"{value!r} is not a size; write 65536, 64K or 1M", param, ctx)
+        if size <= 0:
+            self.fail("a size must be positive", param, ctx)
+        return size
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tinycompile")
+def main() -> None:
+    """Trained models to bare-metal C for microcontrollers, bit for bit."""
+
+
+@main.command()
+@click.argument("model", type=FOLDER)
+@click.option("--target", default="stm32f746", show_default=True, help="Board; `tinycompile targets` lists them.")
+@click.option("-o", "--output", type=FOLDER, help="Folder to create or replace.  [default: build/<model>]")
+@click.option("--io", default="model", show_default=True, help="model: its own types; int8: no float edges.")
+@click.option("--optimize", default="balanced", show_default=True, help="speed, balanced, size or ram.")
+@click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]")
+@explained
+def build(model: Path, target: str, output: Path | None, io: str, optimize: str, ram: int | None) -> None:
+    """Compile MODEL (.tflite) to C and firmware."""
+    from tinycompile.pipeline import compile as compile_model
+    from tinycompile.report.table import print_report
+
+    folder = output if output is not None else Path("build") / model.stem
+    result = compile_model(model, target, output=folder, io=io, optimize=optimize, ram=ram)
+    print_report(result.report, _console())
+    click.echo(f"written to {folder}")
+
+
+@main.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--input", "input_file", type=FOLDER, required=True, help="Samples: .npz with input_0, ... or one .npy.")
+@click.option("--output", "output_file", type=FOLDER, help="Where to write output_0, ... (.npz).")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
+@explained
+def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | None) -> None:
+    """Run the firmware of FOLDER in QEMU on every sample."""
+    import numpy as np
+
+    from tinycompile.build import Build
+    from tinycompile.samples import drop_batch, load_arrays, model_inputs
+
+    if output_file is not None and output_file.suffix != ".npz":
+        raise UsageError("--output must end in .npz", where=str(output_file))
+    result = Build(folder)
+    samples = model_inputs(load_arrays(input_file), result.inputs, where=str(input_file), limit=limit)
+    execution = result.execute(samples)
+    if output_file is not None:
+        arrays = {f"output_{i}": drop_batch(array) for i, array in enumerate(execution.outputs)}
+        try:
+            np.savez(output_file, **arrays)
+        except OSError as error:
+            raise UsageError("the outputs can't be written", where=str(output_file), why=str(error)) from error
+    counts = execution.instructions
+    spread = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
+    click.echo(f"{len(samples[0])} samples in QEMU's {result.emulated.name}: {spread} instructions per inference")
+
+
+@main.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--samples", "samples_file", type=FOLDER, required=True, help="Samples: .npz or .npy.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
+@explained
+def verify(folder: Path, samples_file: Path, limit: int | None) -> None:
+    """Compare the firmware of FOLDER with the reference, tensor by tensor."""
+    from tinycompile.build import Build
+    from tinycompile.errors import MismatchError
+    from tinycompile.samples import load_arrays, model_inputs
+    from tinycompile.verify.compare import verify_build
+
+    result = Build(folder)
+    samples = model_inputs(load_arrays(samples_file), result.inputs, where=str(samples_file), limit=limit)
+    outcome = verify_build(result, samples)
+    if outcome.difference is not None:
+        raise MismatchError("the firmware deviates from the reference", why=outcome.difference.describe())
+    click.echo(
+        f"bit-exact: {outcome.samples} samples, {outcome.tensors} tensors, {outcome.values:,} values, 0 differences"
+    )
+    if outcome.skipped:
+        click.echo(f"not in the source model, so not compared: {', '.join(outcome.skipped)}")
+
+
+@main.command()
+@explained
+def targets() -> None:
+    """List the boards."""
+    from tinycompile.targets import all_boards
+
+    for name, board in all_boards().items():
+        click.echo(f"{name:14} {board.description}")
+
+
+@main.command()
+@explained
+def ops() -> None:
+    """List the operators and their rules."""
+    from tinycompile.frontend.tflite_ops import supported_operators
+
+    for name, rule in sorted(supported_operators().items()):
+        click.echo(f"{name:26} {rule}")

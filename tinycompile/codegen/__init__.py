@@ -1,0 +1,1 @@
+"""From a planned graph to C files: decide (`program`), then print (`emit`)."""

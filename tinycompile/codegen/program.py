@@ -1,0 +1,191 @@
+"""The program to print: which C functions, constants and calls a planned graph becomes.
+
+Everything is decided and named here; `emit` only prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinycompile.codegen.names import comment_text, identifier
+from tinycompile.ir import Graph, Node, TensorType
+from tinycompile.kernels.base import Constant, Function, Kernel
+
+_CTYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "float32": "float",
+    "bool": "uint8_t",
+}
+
+
+def ctype(t: TensorType) -> str:
+    """The C element type of a tensor."""
+    return _CTYPES[t.dtype]
+
+
+@dataclass(frozen=True)
+class NamedFunction:
+    """A function and the name it got in this program."""
+
+    name: str
+    function: Function
+
+
+@dataclass(frozen=True, eq=False)
+class NamedConstant:
+    """A constant array, its name in this program and the first layer that uses it."""
+
+    name: str
+    constant: Constant
+    owner: str
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A value in the arena. `offset` in bytes."""
+
+    name: str
+    type: TensorType
+    offset: int
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.type.bytes
+
+    def describe(self) -> str:
+        """Shape, type, quantisation and place, for a comment."""
+        place = f"arena[{self.offset}..{self.end - 1}]"
+        return f"{self.type}{quantization_text(self.type)}, {place}"
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One call in `<model>_invoke`, or no call where the result is its operand's memory."""
+
+    index: int
+    node: Node
+    kernel: Kernel
+    name: str
+    function: str
+    arguments: tuple[str, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    def comment_lines(self) -> list[str]:
+        lines = [f'{self.index}: {self.node.op.kind} "{comment_text(self.node.name)}"']
+        lines += [f"   in   {tensor.describe()}" for tensor in self.inputs]
+        lines += [f"   out  {tensor.describe()}" for tensor in self.outputs]
+        notes = "; ".join(f"{key} {value}" for key, value in self.kernel.notes.items())
+        lines.append(f"   {self.kernel.variant}{'; ' + comment_text(notes) if notes else ''}")
+        return lines
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """All that is printed for one model."""
+
+    model: str
+    graph: Graph
+    arena_bytes: int
+    functions: tuple[NamedFunction, ...]
+    constants: tuple[NamedConstant, ...]
+    layers: tuple[Layer, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    @property
+    def headers(self) -> list[str]:
+        return sorted({header for f in self.functions for header in f.function.headers})
+
+    @property
+    def preambles(self) -> list[str]:
+        return list(dict.fromkeys(f.function.preamble for f in self.functions if f.function.preamble))
+
+    def weight_symbols(self) -> list[str]:
+        return [constant.name for constant in self.constants]
+
+
+def quantization_text(t: TensorType) -> str:
+    if t.quant is None or not t.quant.is_per_tensor:
+        return ""
+    return f", scale {t.scale:.7g}, zero point {t.zero_point}"
+
+
+@dataclass
+class _Names:
+    """Shares equal functions and equal constant arrays, and names the distinct ones."""
+
+    model: str
+    taken: set[str] = field(default_factory=lambda: set[str]())
+    functions: dict[Function, NamedFunction] = field(default_factory=dict)
+    constants: dict[tuple[str, str, bytes], NamedConstant] = field(default_factory=dict)
+
+    def function(self, function: Function) -> str:
+        if function not in self.functions:
+            name = identifier(function.stem, self.taken, "kernel")
+            self.functions[function] = NamedFunction(name, function)
+        return self.functions[function].name
+
+    def constant(self, constant: Constant, layer: str) -> str:
+        key = (constant.ctype, np.dtype(constant.values.dtype).str, constant.values.tobytes())
+        if constant.values.dtype.names:
+            key = (constant.ctype, str(constant.values.dtype), constant.values.tobytes())
+        if key not in self.constants:
+            name = identifier(f"{self.model}_{layer}_{constant.suffix}", self.taken)
+            self.constants[key] = NamedConstant(name, constant, layer)
+        return self.constants[key].name
+
+
+def build_program(
+    model: str,
+    graph: Graph,
+    kernels: Sequence[Kernel],
+    offsets: dict[str, int],
+    scratch_offsets: Sequence[int | None],
+    arena_bytes: int,
+) -> Program:
+    """Name everything and bind every call to its memory.
+
+    Args:
+        model: C identifier of the model.
+        kernels: one per node of `graph`.
+        offsets: arena offset of every value in RAM.
+        scratch_offsets: arena offset of each node's scratch, None where it has none.
+    """
+    names = _Names(model)
+    layer_names = set[str]()
+
+    def tensors(values: Iterable[str]) -> tuple[Tensor, ...]:
+        return tuple(Tensor(v, graph.types[v], offsets[v]) for v in values if v not in graph.constants)
+
+    layers = list[Layer]()
+    for index, (node, kernel) in enumerate(zip(graph.nodes, kernels, strict=True)):
+        name = identifier(node.name.rsplit("/", 1)[-1].split(";")[0], layer_names)
+        inputs, outputs = tensors(node.inputs), tensors(node.outputs)
+        arguments = [_pointer(t, const=True) for t in inputs] + [_pointer(t) for t in outputs]
+        arguments += [names.constant(constant, name) for constant in kernel.constants]
+        if kernel.scratch_bytes:
+            arguments.append(f"arena + {scratch_offsets[index]}")
+        function = names.function(kernel.function) if kernel.function else ""
+        layers.append(Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs))
+    return Program(
+        model=model,
+        graph=graph,
+        arena_bytes=arena_bytes,
+        functions=tuple(names.functions.values()),
+        constants=tuple(names.constants.values()),
+        layers=tuple(layers),
+        inputs=tensors(graph.inputs),
+        outputs=tensors(graph.outputs),
+    )
+
+
+def _pointer(tensor: Tensor, const: bool = False) -> str:
+    return f"({'const ' if const else ''}{ctype(tensor.type)} *)(arena + {tensor.offset})"

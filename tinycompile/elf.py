@@ -1,0 +1,72 @@
+"""Sizes read from the linked firmware, and the worst-case stack from the compiler's call graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+_SHF_WRITE, _SHF_ALLOC = 1, 2
+
+LIBC_STACK_BYTES = 32
+"""Deepest stack of newlib-nano's memcpy, memmove and memset, which carry no .ci file (they push at most 8 words)."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes in the ELF. `flash` counts what is stored: code, constants and initial values of data."""
+
+    flash: int
+    weights: int
+    ram: int
+
+
+def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
+    """Flash and RAM of an ELF, and the bytes of the named constant arrays."""
+    wanted, flash, ram, weights = set(weight_symbols), 0, 0, 0
+    with elf.open("rb") as file:
+        image = ELFFile(file)
+        for section in image.iter_sections():
+            if not section["sh_flags"] & _SHF_ALLOC:
+                continue
+            if section["sh_flags"] & _SHF_WRITE:
+                ram += section["sh_size"]
+            if section["sh_type"] == "SHT_PROGBITS" or section.name.startswith(".ARM.exidx"):
+                flash += section["sh_size"]
+        table = image.get_section_by_name(".symtab")
+        if isinstance(table, SymbolTableSection):
+            weights = sum(s["st_size"] for s in table.iter_symbols() if s.name in wanted)
+    return Sizes(flash, weights, ram)
+
+
+def worst_case_stack(call_graphs: Collection[Path], root: str) -> int:
+    """Bytes of stack that `root` and everything it calls can use, from GCC's `-fcallgraph-info=su` files.
+
+    Raises:
+        ValueError: recursion, a dynamic frame, or a missing root; the generated code has none of these.
+    """
+    frame, calls = dict[str, int](), dict[str, set[str]]()
+    for path in call_graphs:
+        text = path.read_text()
+        for title, label in re.findall(r'node: \{ title: "([^"]+)" label: "([^"]*)"', text):
+            if (size := re.search(r"(\d+) bytes \((static|dynamic,bounded)\)", label)) is not None:
+                frame[title] = int(size[1])
+            elif "dynamic" in label:
+                raise ValueError(f"{title} has a stack frame of unknown size")
+        for source, target in re.findall(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', text):
+            calls.setdefault(source, set()).add(target)
+    if root not in frame:
+        raise ValueError(f"no stack usage of {root} was recorded")
+    return _deepest(root, frame, calls, ())
+
+
+def _deepest(function: str, frame: dict[str, int], calls: dict[str, set[str]], path: tuple[str, ...]) -> int:
+    if function in path:
+        raise ValueError(f"recursion through {function}")
+    callees = calls.get(function, set())
+    own = frame.get(function, LIBC_STACK_BYTES)
+    return own + max((_deepest(callee, frame, calls, (*path, function)) for callee in callees), default=0)

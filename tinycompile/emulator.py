@@ -1,0 +1,111 @@
+"""Runs a firmware ELF in QEMU: inputs and outputs through semihosting files, executed instructions from a timer."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinycompile.errors import ToolFailedError
+from tinycompile.ir import Array, TensorType
+from tinycompile.targets import Board
+from tinycompile.toolchain import require, run
+
+
+@dataclass(frozen=True, eq=False)
+class TraceRecord:
+    """One layer's result during one inference. `instructions` since the previous layer."""
+
+    layer: int
+    data: bytes
+    instructions: int
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """What a run produced.
+
+    Attributes:
+        outputs: one array (samples, *shape) per model output.
+        instructions: executed instructions of each inference.
+        stack_bytes: deepest use of the painted stack, main() included.
+        trace: per sample, the records of a trace build; empty otherwise.
+    """
+
+    outputs: list[Array]
+    instructions: list[int]
+    stack_bytes: int
+    trace: list[list[TraceRecord]]
+
+
+def execute(
+    elf: Path,
+    board: Board,
+    inputs: Sequence[Array],
+    outputs: Sequence[TensorType],
+    *,
+    timeout: float = 1800,
+) -> Execution:
+    """Run `elf` on every sample.
+
+    Args:
+        board: the emulated board, with a QEMU machine.
+        inputs: one array (samples, *shape) per model input.
+
+    Raises:
+        ToolMissingError: no QEMU. ToolFailedError: the firmware crashed or stopped early.
+    """
+    if board.qemu is None:
+        raise ValueError(f"{board.name} has no QEMU machine")
+    samples = len(inputs[0])
+    with tempfile.TemporaryDirectory(prefix="tinycompile-run-") as name:
+        folder = Path(name)
+        with (folder / "input.bin").open("wb") as file:
+            for sample in range(samples):
+                for array in inputs:
+                    file.write(array[sample].tobytes())
+        command = [require("qemu-system-arm"), "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
+        command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
+        command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]
+        run(command, cwd=folder, timeout=timeout)
+        stats = np.fromfile(folder / "stats.bin", np.uint32).reshape(-1, 3)
+        if len(stats) != samples or stats[:, 0].any():
+            raise ToolFailedError(
+                f"the firmware finished {len(stats)} of {samples} samples", why=f"status codes {stats[:, 0].tolist()}"
+            )
+        return Execution(
+            _split_outputs((folder / "output.bin").read_bytes(), outputs, samples),
+            [board.qemu.instructions(int(ticks)) for ticks in stats[:, 1]],
+            int(stats[:, 2].max()),
+            _split_trace(folder / "trace.bin", board, samples),
+        )
+
+
+def _split_outputs(data: bytes, types: Sequence[TensorType], samples: int) -> list[Array]:
+    arrays, stride, offset = list[Array](), sum(t.bytes for t in types), 0
+    if len(data) != samples * stride:
+        raise ToolFailedError(f"the firmware wrote {len(data)} bytes of output, expected {samples * stride}")
+    rows = np.frombuffer(data, np.uint8).reshape(samples, stride)
+    for t in types:
+        columns = np.ascontiguousarray(rows[:, offset : offset + t.bytes])
+        arrays.append(columns.view(t.dtype).reshape(samples, *t.shape))
+        offset += t.bytes
+    return arrays
+
+
+def _split_trace(path: Path, board: Board, samples: int) -> list[list[TraceRecord]]:
+    if not path.exists() or board.qemu is None:
+        return []
+    data, records, offset = path.read_bytes(), list[TraceRecord](), 0
+    while offset < len(data):
+        layer, size, ticks = (int(v) for v in np.frombuffer(data, np.uint32, 3, offset))
+        payload = data[offset + 12 : offset + 12 + size]
+        records.append(TraceRecord(layer, payload, board.qemu.instructions(ticks)))
+        offset += 12 + size
+    if len(records) % samples:
+        raise ToolFailedError("the firmware's trace is incomplete")
+    each = len(records) // samples
+    return [records[i * each : (i + 1) * each] for i in range(samples)]

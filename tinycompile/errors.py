@@ -1,0 +1,88 @@
+"""Everything that can go wrong because of what the user gave us.
+
+One base class, one subclass per kind of mistake. A message says *where* (file, operator, tensor),
+*what* is wrong, *why*, and what to try (`hint`). The command line prints it and exits with
+`exit_code`; it never shows a traceback for one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class TinycompileError(Exception):
+    """Base of all user-facing errors.
+
+    Args:
+        what: the mistake in one sentence.
+        where: file, operator or tensor it was found in.
+        why: the rule or fact behind it.
+        hint: what the user can try.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", hint: str = "") -> None:
+        self.what, self.where, self.why, self.hint = what, where, why, hint
+        super().__init__(self.render())
+
+    def render(self) -> str:
+        """The message as printed, one fact per line."""
+        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.why:
+            lines.append(f"  why: {self.why}")
+        if self.hint:
+            lines.append(f"  try: {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(TinycompileError):
+    """An option or argument that makes no sense."""
+
+
+class ModelFileError(TinycompileError):
+    """The model file is missing, truncated, corrupt or not what its name says."""
+
+
+class UnsupportedError(TinycompileError):
+    """Operators, variants or data types that tinycompile can't compile (all of them at once)."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]], *, where: str = "", hint: str = "") -> None:
+        """`problems` lists (operator, reason) pairs."""
+        self.problems = tuple(problems)
+        many = len(self.problems) > 1
+        what = f"{len(self.problems)} operators are not supported" if many else "an operator is not supported"
+        why = "; ".join(f"{operator}: {reason}" for operator, reason in self.problems[:20])
+        if len(self.problems) > 20:
+            why += f"; and {len(self.problems) - 20} more"
+        super().__init__(what, where=where, why=why, hint=hint or "`tinycompile ops` lists what is supported")
+
+
+class QuantizationNeededError(TinycompileError):
+    """A float model where an int8 one is needed."""
+
+
+class DoesNotFitError(TinycompileError):
+    """The model needs more RAM or flash than the target has."""
+
+
+class TargetError(TinycompileError):
+    """Unknown target, or a board description that is wrong."""
+
+
+class SamplesError(TinycompileError):
+    """A samples file that can't be read or doesn't match the model."""
+
+
+class ToolMissingError(TinycompileError):
+    """An external tool (compiler, QEMU, LiteRT) that isn't installed."""
+
+
+class ToolFailedError(TinycompileError):
+    """An external tool that was found and failed."""
+
+
+class MismatchError(TinycompileError):
+    """Firmware and reference disagree."""
+
+    exit_code = 1

@@ -1,0 +1,94 @@
+"""Runs the generated C on this machine: the same files, built with the system compiler, called through cffi."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import cffi
+import numpy as np
+
+from tinycompile.errors import ToolFailedError
+from tinycompile.ir import Array, TensorType
+from tinycompile.toolchain import require, run
+
+_TRACE_SOURCE = """\
+#include <stdint.h>
+typedef void (*tc_trace_callback)(int, const void *, uint32_t);
+tc_trace_callback tc_trace;
+void tc_layer_done(int layer, const void *data, uint32_t bytes);
+void tc_layer_done(int layer, const void *data, uint32_t bytes)
+{
+    if (tc_trace) {
+        tc_trace(layer, data, bytes);
+    }
+}
+"""
+
+
+class HostModel:
+    """A model compiled for this machine. Not thread-safe: it has one context."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: str,
+        inputs: Sequence[TensorType],
+        outputs: Sequence[TensorType],
+        arena_bytes: int,
+        cflags: Sequence[str] = ("-O2",),
+    ) -> None:
+        """Compile `folder`/`model`.c.
+
+        Raises:
+            ToolMissingError, ToolFailedError: no C compiler, or it refused the code.
+        """
+        self._inputs, self._outputs, self._model = list(inputs), list(outputs), model
+        self._temporary = tempfile.TemporaryDirectory(prefix="tinycompile-host-")
+        work = Path(self._temporary.name)
+        trace, library = work / "trace.c", work / f"lib{model}.so"
+        trace.write_text(_TRACE_SOURCE)
+        sources = [str(folder.resolve() / f"{model}.c"), str(folder.resolve() / f"{model}_weights.c"), str(trace)]
+        run(
+            [require("cc"), "-std=c99", *cflags, "-ffp-contract=off", "-fPIC", "-shared", "-DTC_TRACE"]
+            + [*sources, "-o", str(library)],
+            cwd=work,
+        )
+        self._ffi = cffi.FFI()
+        self._ffi.cdef(f"int {model}_invoke(void *); void (*tc_trace)(int, const void *, uint32_t);")
+        for kind, types in (("input", inputs), ("output", outputs)):
+            for index in range(len(types)):
+                self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
+        self._library = self._ffi.dlopen(str(library))
+        self._context = self._ffi.new("uint64_t[]", max(1, arena_bytes // 8))
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """One inference; arrays of the model's own shapes and types."""
+        for index, (array, t) in enumerate(zip(inputs, self._inputs, strict=True)):
+            data = np.ascontiguousarray(array, t.dtype).tobytes()
+            self._ffi.memmove(self._pointer("input", index), data, t.bytes)
+        status = getattr(self._library, f"{self._model}_invoke")(self._context)
+        if status != 0:
+            raise ToolFailedError(f"{self._model}_invoke returned {status} on the host")
+        return [self._read(self._pointer("output", i), t) for i, t in enumerate(self._outputs)]
+
+    def trace(self, inputs: Sequence[Array]) -> tuple[list[Array], list[tuple[int, bytes]]]:
+        """One inference, with (layer, result bytes) of every layer."""
+        records = list[tuple[int, bytes]]()
+
+        def done(layer: int, data: object, size: int) -> None:
+            records.append((layer, bytes(self._ffi.buffer(data, size))))
+
+        callback = self._ffi.callback("void(int, const void *, uint32_t)", done)
+        self._library.tc_trace = callback
+        try:
+            return self.run(inputs), records
+        finally:
+            self._library.tc_trace = self._ffi.NULL
+
+    def _pointer(self, kind: str, index: int) -> object:
+        return getattr(self._library, f"{self._model}_{kind}_{index}")(self._context)
+
+    def _read(self, pointer: object, t: TensorType) -> Array:
+        return np.frombuffer(bytes(self._ffi.buffer(pointer, t.bytes)), t.dtype).reshape(t.shape).copy()

@@ -1,0 +1,284 @@
+"""The intermediate representation: what a model is, between any frontend and the C that comes out.
+
+A `Graph` is a tuple of `Node`s in execution order; the order is the schedule. Values are named; `types` says
+what each one is, `constants` holds the known ones. Quantisation lives in the tensor type, so that an operator
+finds everything that fixes its arithmetic in its `Signature` and its attributes. Nothing here is ever mutated: a
+pass is a function `Graph -> Graph`.
+
+Layouts: images are NHWC with N = 1, convolution weights OHWI, depthwise weights (1, kh, kw, C_out),
+fully connected weights (C_out, C_in).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Quantization:
+    """Affine quantisation, real = scale * (q - zero_point).
+
+    Attributes:
+        scale: float32, shape (1,) per tensor or (C,) per channel.
+        zero_point: int64, same shape as `scale`.
+        axis: the channel axis; None per tensor.
+    """
+
+    scale: Array
+    zero_point: Array
+    axis: int | None = None
+
+    @staticmethod
+    def per_tensor(scale: float, zero_point: int) -> Quantization:
+        return Quantization(np.array([scale], np.float32), np.array([zero_point], np.int64))
+
+    @property
+    def is_per_tensor(self) -> bool:
+        return self.scale.size == 1
+
+    def same_as(self, other: Quantization | None) -> bool:
+        """Equal scale and zero point, bit for bit."""
+        return (
+            other is not None
+            and np.array_equal(self.scale, other.scale)
+            and np.array_equal(self.zero_point, other.zero_point)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TensorType:
+    """Shape, NumPy dtype name ("int8", "uint8", "int16", "int32", "int64", "float32", "bool"), quantisation."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    quant: Quantization | None = None
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * np.dtype(self.dtype).itemsize
+
+    @property
+    def scale(self) -> float:
+        """The per-tensor scale as a Python float (exactly the stored float32)."""
+        return float(self._per_tensor().scale[0])
+
+    @property
+    def zero_point(self) -> int:
+        return int(self._per_tensor().zero_point[0])
+
+    def _per_tensor(self) -> Quantization:
+        if self.quant is None or not self.quant.is_per_tensor:
+            raise ValueError(f"{self} has no per-tensor quantisation")
+        return self.quant
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{'x'.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Signature:
+    """The types of a node's operands and results: with the op's attributes, all that fixes its arithmetic."""
+
+    inputs: tuple[TensorType, ...]
+    outputs: tuple[TensorType, ...]
+
+    @property
+    def input(self) -> TensorType:
+        return self.inputs[0]
+
+    @property
+    def output(self) -> TensorType:
+        return self.outputs[0]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Half-open box of rows and columns, `[y0, y1) x [x0, x1)`, of a NHWC tensor; may reach into the padding."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+
+class Op(ABC):
+    """An operator: its attributes are the fields of a frozen dataclass, its methods are its rules.
+
+    The class docstring is the user-facing support rule printed in SUPPORTED_OPS.md.
+    """
+
+    kind: ClassVar[str]
+    """Lower-case standard name, e.g. "conv2d"; also the stem of the op's files."""
+
+    @abstractmethod
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+        """(shape, dtype) of each output. Raises ValueError where the operands contradict each other."""
+
+    @abstractmethod
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """The meaning of the operator, in NumPy: the definition that the generated C must match bit for bit."""
+
+    def unsupported(self, sig: Signature) -> str | None:
+        """None if the node can be compiled, otherwise the reason in words a user understands."""
+        return None
+
+    def macs(self, sig: Signature) -> int:
+        """Multiply-accumulates of one execution, padding included (the usual nominal count)."""
+        return 0
+
+    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
+        """The part of `operand` that `region` of the output needs; None where the op isn't spatial."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operator application. `name` is unique in the graph and comes from the source model."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where a value comes from in the source model: it equals tensor `index`, or only `channels` of its last axis."""
+
+    index: int
+    name: str
+    channels: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A model. `sources` maps the values that exist unchanged in the source model to their tensors there."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    types: Mapping[str, TensorType]
+    constants: Mapping[str, Array]
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+    def signature(self, node: Node) -> Signature:
+        return Signature(
+            tuple(self.types[name] for name in node.inputs), tuple(self.types[name] for name in node.outputs)
+        )
+
+    def site(self, node: Node) -> Site:
+        return Site(node, self.signature(node), tuple(self.constants.get(name) for name in node.inputs))
+
+    def producers(self) -> dict[str, Node]:
+        return {name: node for node in self.nodes for name in node.outputs}
+
+    def consumers(self) -> dict[str, list[Node]]:
+        """Nodes that read each value, in execution order; a model output isn't a consumer."""
+        readers: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers.setdefault(name, []).append(node)
+        return readers
+
+    def macs(self) -> int:
+        return sum(node.op.macs(self.signature(node)) for node in self.nodes)
+
+    def without_dead(self) -> Graph:
+        """Drop nodes whose results nobody reads, then types and constants that nobody names."""
+        live, kept = set(self.outputs), list[Node]()
+        for node in reversed(self.nodes):
+            if live.intersection(node.outputs):
+                kept.append(node)
+                live.update(node.inputs)
+        kept.reverse()
+        named = live.union(self.inputs, *(node.outputs for node in kept))
+        return replace(
+            self,
+            nodes=tuple(kept),
+            types={name: t for name, t in self.types.items() if name in named},
+            constants={name: c for name, c in self.constants.items() if name in named},
+            sources={name: s for name, s in self.sources.items() if name in named},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A node together with what is known about it: types and constant operands (None where computed at run time)."""
+
+    node: Node
+    sig: Signature
+    constants: tuple[Array | None, ...]
+
+    def constant(self, operand: int) -> Array:
+        value = self.constants[operand] if operand < len(self.constants) else None
+        if value is None:
+            raise ValueError(f"operand {operand} of {self.node.name} is not a constant")
+        return value
+
+    def dynamic_inputs(self) -> Iterator[tuple[int, TensorType]]:
+        """(operand index, type) of the operands that live in RAM at run time."""
+        for index, (value, t) in enumerate(zip(self.constants, self.sig.inputs, strict=True)):
+            if value is None:
+                yield index, t
+
+
+class Pass(Protocol):
+    """A pure rewrite of the graph."""
+
+    __name__: str
+
+    def __call__(self, graph: Graph, /) -> Graph: ...
+
+
+def verify(graph: Graph, stage: str = "imported") -> None:
+    """Check the invariants every pass must keep; `stage` names the pass in the message.
+
+    Raises:
+        ValueError: a broken invariant is a bug in tinycompile, not a user mistake.
+    """
+
+    def fail(message: str) -> None:
+        raise ValueError(f"after {stage}: {message}")
+
+    known = set(graph.inputs) | set(graph.constants)
+    if len(set(graph.inputs)) != len(graph.inputs):
+        fail("a graph input is listed twice")
+    names = set[str]()
+    for node in graph.nodes:
+        if node.name in names:
+            fail(f"node name {node.name!r} is not unique")
+        names.add(node.name)
+        for name in node.inputs:
+            if name not in known:
+                fail(f"{node.name} reads {name!r} before it is computed")
+        for name in node.outputs:
+            if name in known:
+                fail(f"{node.name} computes {name!r} a second time")
+            known.add(name)
+        for name in (*node.inputs, *node.outputs):
+            if name not in graph.types:
+                fail(f"{name!r} has no type")
+        sig = graph.signature(node)
+        for expected, actual in zip(node.op.infer(sig.inputs), sig.outputs, strict=True):
+            if expected != (actual.shape, actual.dtype):
+                fail(f"{node.name} ({node.op.kind}) yields {expected}, its type says {actual}")
+    for name in graph.outputs:
+        if name not in known:
+            fail(f"output {name!r} is never computed")
+    for name, value in graph.constants.items():
+        t = graph.types[name]
+        if (value.shape, value.dtype.name) != (t.shape, t.dtype):
+            fail(f"constant {name!r} is {value.dtype}{value.shape}, its type says {t}")

@@ -1,0 +1,144 @@
+"""What a kernel is: one way to compute one node in C.
+
+A kernel factory looks at a node (`Site`) and a core (`Isa`) and returns a `Kernel`, or None where it doesn't apply.
+`candidates` asks every factory registered for the op's class; the planner chooses among them by cost. Kernels hold all
+decisions; the C is in `runtime/` (headers, used as they are) or `templates/c/kernels/` (specialised text).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinycompile.ir import Array, Op, Site
+
+
+@dataclass(frozen=True)
+class Isa:
+    """What the core can do, as far as kernels care.
+
+    Attributes:
+        core: e.g. "cortex-m7"; "host" for the machine that compiles.
+        dsp: ARMv7E-M / ARMv8-M DSP extension (SMLAD, SMMLA, SSAT ...): hot blocks may be inline assembly.
+        mve: Helium. fpu: single-precision hardware floats.
+        schedule: which pipeline to schedule assembly for: "m4" or "m7".
+    """
+
+    core: str
+    dsp: bool = False
+    mve: bool = False
+    fpu: bool = False
+    schedule: str = "m4"
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A constant array of a layer, placed in `<model>_weights.c` as `<model>_<layer>_<suffix>`.
+
+    Attributes:
+        ctype: the C element type; a structured `values` dtype needs a struct type of the same field order.
+        values: one-dimensional array.
+        comment: one line on layout and meaning.
+    """
+
+    suffix: str
+    ctype: str
+    values: Array
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A specialised C function, shared by every layer whose text is the same.
+
+    Attributes:
+        stem: a readable base for its name, such as "conv2d_3x3s1_32x32x3_16".
+        parameters: C declarations in the order inputs, outputs, constants, scratch: `const int8_t *input`.
+        body: the C statements between the braces, indented by four spaces.
+        headers: runtime headers that it needs, relative to `runtime/`.
+        comment: what it does and which trick it uses, one or more lines.
+        preamble: file-scope text needed before it (types, helper functions), shared like a function.
+    """
+
+    stem: str
+    parameters: tuple[str, ...]
+    body: str
+    headers: tuple[str, ...] = ()
+    comment: str = ""
+    preamble: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """A node's implementation.
+
+    Attributes:
+        variant: the technique, e.g. "pointwise_lane"; shown in the report.
+        function: the C function to call, or None where no code is needed (`alias_of` is set).
+        constants: its constant arguments.
+        scratch_bytes: working memory needed during the call only, 8-byte aligned, passed as `void *scratch`.
+        instructions: estimated executed instructions of one call on the target.
+        code_bytes: estimated machine code of the function.
+        overlap: per operand index, the distance d in bytes such that output 0 may share memory with that operand
+            as long as `operand_offset - output_offset >= d`. Operands not listed may not overlap the output.
+        alias_of: the output *is* this operand's memory (reshape): nothing is executed.
+        notes: facts for the report ("requantisation": "smmla", "reason": ...).
+    """
+
+    variant: str
+    function: Function | None
+    constants: tuple[Constant, ...] = ()
+    scratch_bytes: int = 0
+    instructions: int = 0
+    code_bytes: int = 0
+    overlap: dict[int, int] = field(default_factory=dict)
+    alias_of: int | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def constant_bytes(self) -> int:
+        return sum(constant.values.nbytes for constant in self.constants)
+
+
+Factory = Callable[[Site, Isa], Kernel | None]
+_FACTORIES: dict[type[Op], list[Factory]] = {}
+
+
+def kernel_for(*ops: type[Op]) -> Callable[[Factory], Factory]:
+    """Decorator: offer a factory for these operators."""
+
+    def register(factory: Factory) -> Factory:
+        for op in ops:
+            _FACTORIES.setdefault(op, []).append(factory)
+        return factory
+
+    return register
+
+
+def candidates(site: Site, isa: Isa) -> Iterator[Kernel]:
+    """All kernels that can compute the node on this core."""
+    for factory in _FACTORIES.get(type(site.node.op), ()):
+        kernel = factory(site, isa)
+        if kernel is not None:
+            yield kernel
+
+
+def safe_distance(steps: Iterator[tuple[int, int]]) -> int:
+    """Smallest d such that `input_offset - output_offset >= d` keeps every pending read intact.
+
+    Args:
+        steps: in execution order, (lowest input byte offset that is still to be read when the step's writes
+            happen, one past the highest output byte offset written by the end of the step).
+    """
+    return max((written - pending for pending, written in steps), default=0)
+
+
+def structured(**fields: Array) -> Array:
+    """A structured array, one row per channel, whose fields keep their order: becomes an array of C structs."""
+    dtype = np.dtype([(name, values.dtype) for name, values in fields.items()])
+    rows = np.empty(len(next(iter(fields.values()))), dtype)
+    for name, values in fields.items():
+        rows[name] = values
+    return rows

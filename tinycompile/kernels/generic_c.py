@@ -1,0 +1,81 @@
+"""From a runtime header to a specialised function: a constant shape struct and a call that the C compiler inlines.
+
+Inlined, the members of the `static const` struct are compile-time constants, so one hand-written header serves every
+shape without run-time cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.kernels.base import Constant, Function, structured
+from tinycompile.kernels.render import render
+from tinycompile.numerics.fixed_point import wrap_int32
+from tinycompile.numerics.requant import TfliteRequant
+from tinycompile.ops._spatial import Window
+
+Fields = Mapping[str, object]
+"""Members of a C struct in declaration order; a nested mapping is a nested struct."""
+
+
+def shape_call(
+    stem: str, header: str, callee: str, parameters: Sequence[str], shape: tuple[str, Fields], comment: str
+) -> Function:
+    """A function that calls `callee` of `runtime/kernels/<header>` with all its parameters and a constant struct.
+
+    Args:
+        parameters: C declarations; their last identifiers become the arguments.
+        shape: (C type, members).
+    """
+    arguments = [parameter.replace("*", " ").split()[-1] for parameter in parameters]
+    kind, fields = shape
+    body = render("kernels/shape_call.c.j2", type=kind, fields=fields, callee=callee, arguments=arguments)
+    return Function(stem, tuple(parameters), body, (f"kernels/{header}",), comment)
+
+
+def range_fields(zero_point: int, clamp: tuple[int, int]) -> Fields:
+    """Members of a `tc_output_range`."""
+    return {"zero_point": zero_point, "low": clamp[0], "high": clamp[1]}
+
+
+def window_fields(window: Window, x: TensorType, y: TensorType) -> Fields:
+    """Members of a `tc_window`."""
+    return {
+        "input_height": x.shape[1],
+        "input_width": x.shape[2],
+        "output_height": y.shape[1],
+        "output_width": y.shape[2],
+        "kernel_height": window.kernel[0],
+        "kernel_width": window.kernel[1],
+        "stride_y": window.stride[0],
+        "stride_x": window.stride[1],
+        "dilation_y": window.dilation[0],
+        "dilation_x": window.dilation[1],
+        "padding_top": window.padding[0],
+        "padding_left": window.padding[2],
+    }
+
+
+def window_stem(window: Window, x: TensorType, y: TensorType) -> str:
+    """For example 3x3s2_96x96x3_8: kernel, stride, input, output channels."""
+    (kh, kw), (sh, sw), (_, h, w, c) = window.kernel, window.stride, x.shape
+    stride = f"s{sh}" if sh == sw else f"s{sh}x{sw}"
+    return f"{kh}x{kw}{stride}_{h}x{w}x{c}_{y.shape[3]}"
+
+
+def channel_constants(
+    sig: Signature, requant: TfliteRequant, weights: Array, weight_sums: Array, bias: Array | None
+) -> tuple[Constant, Constant]:
+    """The weights as given, and one `tc_channel` per output channel with -zero_point * sum(weights) in the bias."""
+    start = -sig.input.zero_point * weight_sums.astype(np.int64)
+    if bias is not None:
+        start = start + bias
+    folded = wrap_int32(start).astype(np.int32)
+    channels = structured(bias=folded, multiplier=requant.multiplier, shift=requant.shift)
+    return (
+        Constant("weights", "int8_t", weights.ravel(), f"int8[{'x'.join(map(str, weights.shape))}]"),
+        Constant("channels", "tc_channel", channels, "bias with the input zero point folded in, multiplier, shift"),
+    )

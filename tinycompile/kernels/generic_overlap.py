@@ -1,0 +1,41 @@
+"""How far the output of a loop must stay below its input: simulations of the access patterns in `runtime/kernels/`.
+
+Each function replays the order in which the C reads and writes and returns the distance of `Kernel.overlap`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinycompile.ir import Array, TensorType
+from tinycompile.kernels.base import safe_distance
+from tinycompile.ops._spatial import Window
+
+
+def window_distance(window: Window, x: TensorType, y: TensorType) -> int:
+    """A kernel that computes NHWC pixels in row order and writes a pixel while it still reads its window."""
+    rows = _first_inside(np.arange(y.shape[1]), window, 0)
+    columns = _first_inside(np.arange(y.shape[2]), window, 1)
+    first = np.minimum(rows[:, None] * x.shape[2] + columns, x.shape[1] * x.shape[2]).ravel() * x.shape[3]
+    return ordered_distance(first, np.arange(1, first.size + 1) * y.shape[3])
+
+
+def ordered_distance(reads: Array, written: Array) -> int:
+    """Steps in order: step i reads from byte `reads[i]` upwards until it has written up to byte `written[i]`."""
+    pending = np.minimum.accumulate(reads[::-1])[::-1]
+    return safe_distance(zip(pending.tolist(), written.tolist(), strict=True))
+
+
+def gathered_distance(reads: Array, item: int = 1) -> int:
+    """A loop that writes elements of `item` bytes in order, element i from input element `reads[i]`."""
+    if reads.size < 2:
+        return 0
+    pending = np.minimum.accumulate(reads[::-1])[::-1][1:] * item
+    return safe_distance(zip(pending.tolist(), range(item, reads.size * item, item), strict=True))
+
+
+def _first_inside(output: Array, window: Window, axis: int) -> Array:
+    """The first row (axis 0) or column (axis 1) inside the image that each output position reads."""
+    dilation = window.dilation[axis]
+    origin = output * window.stride[axis] - window.padding[2 * axis]
+    return np.where(origin >= 0, origin, origin % dilation)

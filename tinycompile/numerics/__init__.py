@@ -1,0 +1,1 @@
+"""Exact arithmetic: TFLite's fixed-point primitives, requantisation rules, and their proven strength reduction."""

@@ -1,0 +1,152 @@
+"""TFLite's fixed-point primitives, bit for bit, on NumPy arrays.
+
+Every function takes and returns int64 arrays whose values are the int32 values of the C++ original; shapes
+broadcast, so per-channel parameters of shape (C,) meet activations of shape (..., C). A fixed-point
+number with m integer bits ("Qm" below, `gemmlowp::FixedPoint<int32_t, m>`) stands for raw / 2^(31 - m).
+
+Sources: gemmlowp `fixedpoint/fixedpoint.h`; TensorFlow Lite `kernels/internal/common.h` and
+`kernels/internal/quantization_util.cc`, in their default build (double rounding, no
+`TFLITE_SINGLE_ROUNDING`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32Array = NDArray[np.int32]
+Int64Array = NDArray[np.int64]
+Float64Array = NDArray[np.float64]
+IntegerArray = NDArray[np.signedinteger[Any]]
+
+INT32_MIN = -(2**31)
+INT32_MAX = 2**31 - 1
+
+# exp(-2^e) as Q0 for e = -2..4 (`GEMMLOWP_EXP_BARREL_SHIFTER`).
+_EXP_OF_MINUS_POWER_OF_TWO = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+
+
+def wrap_int32(x: Int64Array) -> Int64Array:
+    """The value of an int32 register after two's complement arithmetic gave `x`."""
+    return ((x + 2**31) & 0xFFFFFFFF) - 2**31
+
+
+def quantize_multiplier(real: Float64Array) -> tuple[Int32Array, Int32Array]:
+    """`QuantizeMultiplier` (quantization_util.cc): real ~ multiplier * 2^(shift - 31).
+
+    The multiplier is 0 or in [2^30, 2^31). Factors below 2^-32 flush to zero. The clamp at shift 30 is that
+    of the single-rounding build; without it a later left shift by 31 or more would be undefined.
+    """
+    real = np.asarray(real, np.float64)
+    if not np.all(np.isfinite(real)) or np.any(real < 0):
+        raise ValueError("a requantisation factor must be finite and not negative")
+    fraction, exponent = np.frexp(real)
+    # llround: exact here, because fraction * 2^31 + 0.5 needs at most 53 bits where it matters.
+    fixed = np.floor(fraction * 2.0**31 + 0.5).astype(np.int64)
+    carry = fixed == 2**31
+    multiplier = np.where(carry, 2**30, fixed)
+    shift = exponent.astype(np.int64) + carry
+    flushed, too_large = shift < -31, shift > 30
+    multiplier = np.select([flushed, too_large], [np.int64(0), np.int64(INT32_MAX)], multiplier)
+    shift = np.select([flushed, too_large], [np.int64(0), np.int64(30)], shift)
+    return multiplier.astype(np.int32), shift.astype(np.int32)
+
+
+def saturating_rounding_doubling_high_mul(a: IntegerArray, b: IntegerArray) -> Int64Array:
+    """`SaturatingRoundingDoublingHighMul` (gemmlowp): round(a * b / 2^31), halves upwards.
+
+    The original adds a nudge that depends on the sign and divides towards zero; both together are one
+    floor division of a * b + 2^30.
+    """
+    product = a.astype(np.int64) * b.astype(np.int64)
+    return np.minimum((product + 2**30) >> 31, INT32_MAX)
+
+
+def rounding_divide_by_pot(x: IntegerArray, exponent: IntegerArray | int) -> Int64Array:
+    """`RoundingDivideByPOT` (gemmlowp): x / 2^exponent, halves away from zero; 0 <= exponent <= 31."""
+    x = x.astype(np.int64)
+    exponent = np.asarray(exponent, np.int64)
+    half = (np.int64(1) << exponent) >> 1
+    return (x + half - ((x < 0) & (exponent > 0))) >> exponent
+
+
+def multiply_by_quantized_multiplier(
+    x: IntegerArray, multiplier: IntegerArray, shift: IntegerArray
+) -> Int64Array:
+    """`MultiplyByQuantizedMultiplier` (common.h) with double rounding: x * multiplier * 2^(shift - 31).
+
+    A positive shift is applied first, as an int32 multiplication that may wrap; a negative one last.
+    """
+    shift = shift.astype(np.int64)
+    shifted = wrap_int32(x.astype(np.int64) << np.maximum(shift, 0))
+    high = saturating_rounding_doubling_high_mul(shifted, multiplier)
+    return rounding_divide_by_pot(high, np.maximum(-shift, 0))
+
+
+def saturating_left_shift(x: IntegerArray, exponent: int) -> Int64Array:
+    """`SaturatingRoundingMultiplyByPOT<exponent>` (gemmlowp) for a positive exponent."""
+    return np.clip(x.astype(np.int64) << exponent, INT32_MIN, INT32_MAX)
+
+
+def rounding_half_sum(a: IntegerArray, b: IntegerArray) -> Int64Array:
+    """`RoundingHalfSum` (gemmlowp): (a + b) / 2, halves away from zero."""
+    return rounding_divide_by_pot(a.astype(np.int64) + b.astype(np.int64), 1)
+
+
+def exp_on_interval_between_negative_one_quarter_and_0_excl(a: IntegerArray) -> Int64Array:
+    """exp(a) for a in [-1/4, 0): Q0 to Q0, a Taylor polynomial of degree 4 around -1/8 (gemmlowp)."""
+    mul = saturating_rounding_doubling_high_mul
+    exp_of_minus_eighth, one_third = np.int64(1895147668), np.int64(715827883)
+    x = a.astype(np.int64) + (1 << 28)
+    x2 = mul(x, x)
+    x3 = mul(x2, x)
+    x4_over_4 = rounding_divide_by_pot(mul(x2, x2), 2)
+    tail = rounding_divide_by_pot(mul(x4_over_4 + x3, one_third) + x2, 1)
+    return exp_of_minus_eighth + mul(x + tail, exp_of_minus_eighth)
+
+
+def exp_on_negative_values(a: IntegerArray) -> Int64Array:
+    """exp(a) for a <= 0: Q5 to Q0 (gemmlowp `exp_on_negative_values<int32_t, 5>`).
+
+    The exponent is split into a part in [-1/4, 0), for the polynomial, and a sum of powers of two from 1/4 to 16,
+    for each of which the result is multiplied by a constant.
+    """
+    a = a.astype(np.int64)
+    one_quarter = 1 << 24
+    a_mod_quarter = (a & (one_quarter - 1)) - one_quarter
+    result = exp_on_interval_between_negative_one_quarter_and_0_excl(saturating_left_shift(a_mod_quarter, 5))
+    remainder = a_mod_quarter - a
+    for bit, factor in enumerate(_EXP_OF_MINUS_POWER_OF_TWO, start=24):
+        scaled = saturating_rounding_doubling_high_mul(result, np.int64(factor))
+        result = np.where(remainder & (1 << bit), scaled, result)
+    return np.where(a == 0, INT32_MAX, result)
+
+
+def one_over_one_plus_x_for_x_in_0_1(a: IntegerArray) -> Int64Array:
+    """1 / (1 + a) for a in [0, 1): Q0 to Q0, three Newton-Raphson steps in Q2 (gemmlowp)."""
+    mul = saturating_rounding_doubling_high_mul
+    forty_eight_over_17, neg_32_over_17, one = np.int64(1515870810), np.int64(-1010580540), 1 << 29
+    half_denominator = rounding_half_sum(a, np.int64(INT32_MAX))
+    x = forty_eight_over_17 + mul(half_denominator, neg_32_over_17)
+    for _ in range(3):
+        error = one - mul(half_denominator, x)
+        x = x + saturating_left_shift(mul(x, error), 2)
+    return saturating_left_shift(x, 1)
+
+
+def count_leading_zeros(x: IntegerArray) -> Int64Array:
+    """`CountLeadingZeros<uint32_t>` (common.h) of values in [0, 2^32); 32 for 0."""
+    _, bit_length = np.frexp(x.astype(np.float64))
+    return 32 - bit_length.astype(np.int64)
+
+
+def get_reciprocal(x: IntegerArray, x_integer_digits: int) -> tuple[Int64Array, Int64Array]:
+    """`GetReciprocal` (common.h): (scale, num_bits_over_unit) with 1 / x ~ scale * 2^-num_bits_over_unit.
+
+    `x` > 0 is a fixed-point number with `x_integer_digits` integer bits; `scale` is Q0 and at least 1/2.
+    """
+    headroom_plus_one = count_leading_zeros(x)
+    shifted_minus_one = (x.astype(np.int64) << headroom_plus_one) - 2**31
+    return one_over_one_plus_x_for_x_in_0_1(shifted_minus_one), x_integer_digits - headroom_plus_one

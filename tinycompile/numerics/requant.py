@@ -1,0 +1,196 @@
+"""Requantisation rules: how a source framework turns an int32 accumulator into an int8 or uint8 output.
+
+A rule is, per channel, a monotone step function from the accumulator (bias included) to [low, high]. It is therefore
+fully described by high - low thresholds, and any formula with the same thresholds *is* the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinycompile.numerics.fixed_point import (
+    INT32_MAX,
+    INT32_MIN,
+    Float64Array,
+    Int32Array,
+    Int64Array,
+    IntegerArray,
+    multiply_by_quantized_multiplier,
+)
+
+Float32Array = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+
+UNREACHABLE = 2**31
+"""The threshold of an output that no int32 accumulator attains."""
+
+
+class Requant(Protocol):
+    """What the solver and the kernels need to know about a rule."""
+
+    @property
+    def zero_point(self) -> int: ...
+    @property
+    def low(self) -> int: ...
+    @property
+    def high(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+
+    def real_scale(self) -> Float64Array:
+        """The slope per channel, shape (C,): output ~ accumulator * real_scale + zero_point."""
+        ...
+
+    def apply(self, acc: IntegerArray) -> Int32Array:
+        """The outputs of accumulators of shape (..., C)."""
+        ...
+
+    def thresholds(self) -> Int64Array:
+        """Shape (C, high - low): entry k - low - 1 is the smallest int32 accumulator with apply(acc) >= k.
+
+        `UNREACHABLE` where there is none.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteRequant:
+    """TFLite's rule: clamp(MultiplyByQuantizedMultiplier(acc) + zero_point), with double rounding.
+
+    Where TFLite's left shift (a factor above 1) would overflow int32, which is undefined behaviour in C++, the
+    rule goes on as the constant of the last defined accumulator, so that it is monotone over all of int32.
+
+    Attributes:
+        multiplier, shift: per channel, as `quantize_multiplier` makes them.
+        low, high: the clamp: the range of the output type, narrowed by a fused activation.
+    """
+
+    multiplier: Int32Array
+    shift: Int32Array
+    zero_point: int
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if self.multiplier.ndim != 1 or self.multiplier.shape != self.shift.shape:
+            raise ValueError("multiplier and shift must be vectors of the same length")
+        if np.any(self.multiplier < 0) or np.any(self.shift < -31) or np.any(self.shift > 30):
+            raise ValueError("multipliers must not be negative, shifts must be in [-31, 30]")
+        _check_output_range(self.zero_point, self.low, self.high)
+
+    @property
+    def channels(self) -> int:
+        return self.multiplier.size
+
+    def real_scale(self) -> Float64Array:
+        return np.ldexp(self.multiplier.astype(np.float64), self.shift - 31)
+
+    def apply(self, acc: IntegerArray) -> Int32Array:
+        left = np.maximum(self.shift, 0)
+        defined = np.clip(acc.astype(np.int64), INT32_MIN >> left, INT32_MAX >> left)
+        scaled = multiply_by_quantized_multiplier(defined, self.multiplier, self.shift)
+        return np.clip(scaled + self.zero_point, self.low, self.high).astype(np.int32)
+
+    def thresholds(self) -> Int64Array:
+        """In closed form.
+
+        The output is >= k iff the high product v is >= T, where RoundingDivideByPOT by 2^r sends exactly the v >= T
+        to k' = k - zero_point or more: T = k' 2^r - 2^(r-1), plus 1 for k' <= 0 since halves go away from zero; T = k'
+        if r = 0. And v = floor((acc * 2^left * multiplier + 2^30) / 2^31).
+        """
+        steps = np.arange(self.low + 1, self.high + 1, dtype=np.int64) - self.zero_point
+        left = np.maximum(self.shift, 0).astype(np.int64)[:, None]
+        right = np.maximum(-self.shift, 0).astype(np.int64)[:, None]
+        half = (np.int64(1) << right) >> 1
+        high_product = (steps << right) - half + ((steps <= 0) & (right > 0))
+        bounded = np.clip(high_product, INT32_MIN - 1, INT32_MAX + 1)
+        slope = self.multiplier.astype(np.int64)[:, None] << left
+        threshold = -((2**30 - (bounded << 31)) // np.maximum(slope, 1))
+        flat = np.where(high_product <= 0, INT32_MIN, UNREACHABLE)
+        return np.clip(np.where(slope == 0, flat, threshold), INT32_MIN, UNREACHABLE)
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxRequant:
+    """ONNX's rule: saturate(round_half_even(float32(acc) * scale) + zero_point).
+
+    float32(acc) and the product are each rounded to float32 (to nearest, ties to even); the rounding to an integer
+    comes before the zero point is added, as in QuantizeLinear.
+
+    Attributes:
+        scale: float32 per channel, positive and normal; `from_scales` makes it.
+    """
+
+    scale: Float32Array
+    zero_point: int
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if self.scale.ndim != 1 or self.scale.dtype != np.float32:
+            raise ValueError("scale must be a float32 vector")
+        if not np.all(np.isfinite(self.scale)) or np.any(self.scale < np.finfo(np.float32).tiny):
+            raise ValueError("scales must be positive, normal and finite")
+        _check_output_range(self.zero_point, self.low, self.high)
+
+    @staticmethod
+    def from_scales(
+        x_scale: float, w_scale: Float32Array, y_scale: float, zero_point: int, low: int, high: int
+    ) -> OnnxRequant:
+        """The scale of a quantised matrix product: x_scale * w_scale / y_scale, in float32 from left to right."""
+        scale = np.float32(x_scale) * np.atleast_1d(w_scale).astype(np.float32) / np.float32(y_scale)
+        return OnnxRequant(scale.astype(np.float32), zero_point, low, high)
+
+    @property
+    def channels(self) -> int:
+        return self.scale.size
+
+    def real_scale(self) -> Float64Array:
+        return self.scale.astype(np.float64)
+
+    def apply(self, acc: IntegerArray) -> Int32Array:
+        rounded = np.rint(acc.astype(np.float32) * self.scale)
+        relative = np.clip(rounded, self.low - self.zero_point, self.high - self.zero_point)
+        return relative.astype(np.int32) + np.int32(self.zero_point)
+
+    def thresholds(self) -> Int64Array:
+        """By bisection on the product, near where it would be without float32 rounding.
+
+        The product rounds to k' = k - zero_point or more iff it is >= k' - 1/2, which is a tie and goes to k' only if k'
+        is even; else it must be at least the next float32.
+        """
+        steps = np.arange(self.low + 1, self.high + 1) - self.zero_point
+        half_below = (steps - 0.5).astype(np.float32)
+        product = np.where(steps % 2 == 0, half_below, np.nextafter(half_below, np.float32(np.inf)))
+        scale = self.scale[:, None]
+        guess = np.clip((steps - 0.5) / self.real_scale()[:, None], INT32_MIN - 1, UNREACHABLE)
+        return smallest_true(lambda acc: acc.astype(np.float32) * scale >= product, guess)
+
+
+def smallest_true(holds: Callable[[Int64Array], BoolArray], guess: Float64Array) -> Int64Array:
+    """The smallest int32 at which the monotone predicate holds, elementwise; `UNREACHABLE` if it never does.
+
+    Bisection that starts around `guess`, or from all of int32 where the answer is not near it.
+    """
+    radius = np.abs(guess) * 2.0**-20 + 2
+    below = np.maximum(np.floor(guess - radius), INT32_MIN - 1).astype(np.int64)
+    above = np.minimum(np.ceil(guess + radius), UNREACHABLE).astype(np.int64)
+    below = np.where((below >= INT32_MIN) & holds(below), INT32_MIN - 1, below)
+    above = np.where((above <= INT32_MAX) & ~holds(above), UNREACHABLE, above)
+    while np.any(above - below > 1):
+        middle = (below + above + 1) >> 1
+        true = holds(middle)
+        above, below = np.where(true, middle, above), np.where(true, below, middle)
+    return above
+
+
+def _check_output_range(zero_point: int, low: int, high: int) -> None:
+    if not (-128 <= low <= high <= 127 or 0 <= low <= high <= 255):
+        raise ValueError(f"[{low}, {high}] is not a range of int8 or uint8")
+    if not -128 <= zero_point <= 255:
+        raise ValueError(f"the zero point {zero_point} is neither int8 nor uint8")

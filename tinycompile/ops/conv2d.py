@@ -1,0 +1,61 @@
+"""Two-dimensional convolution, also grouped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.ops._convolution import Convolution
+from tinycompile.ops._spatial import Window
+
+_PATCH_ELEMENTS = 1 << 21
+"""How many elements of the im2col matrix are alive at once."""
+
+
+@dataclass(frozen=True)
+class Conv2D(Convolution):
+    """int8 input (N = 1) and weights, int32 bias or none; one scale for all weights or one per output channel; any
+    kernel size, stride, dilation, padding and number of groups; fused RELU, RELU6 and RELU_N1_TO_1.
+
+    Weights are (C_out, kh, kw, C_in / groups).
+    """
+
+    kind: ClassVar[str] = "conv2d"
+    weight_axis: ClassVar[int] = 0
+
+    def groups(self, sig: Signature) -> int:
+        return sig.input.shape[3] // sig.inputs[1].shape[3]
+
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+        shapes = super().infer(inputs)
+        channels, (outputs, _, _, depth) = inputs[0].shape[3], inputs[1].shape
+        if depth == 0 or channels % depth or outputs % (channels // depth):
+            raise ValueError(f"{channels} channels don't divide into groups of weights {inputs[1]}")
+        return shapes
+
+    def accumulate(self, window: Window, padded: Array, weights: Array) -> Array:
+        outputs, kh, kw, depth = weights.shape
+        patches = window.patches(padded)
+        rows, columns, _, _, channels = patches.shape
+        groups, taps = channels // depth, kh * kw * depth
+        # Every partial sum is an integer of at most taps * 255 * 128, which the mantissa holds exactly.
+        exact = np.float32 if taps * 255 * 128 < 2**24 else np.float64
+        patches = window.patches(padded.astype(exact))
+        matrices = weights.reshape(groups, outputs // groups, taps).astype(exact)
+        acc = np.empty((1, rows, columns, outputs), np.int64)
+        step = max(1, _PATCH_ELEMENTS // (columns * taps))
+        for y in range(0, rows, step):
+            for group, matrix in enumerate(matrices):
+                part = patches[y : y + step, ..., group * depth : (group + 1) * depth].reshape(-1, taps)
+                first = group * len(matrix)
+                sums = (part @ matrix.T).reshape(-1, columns, len(matrix))
+                acc[0, y : y + step, :, first : first + len(matrix)] = sums
+        return acc
+
+    def macs(self, sig: Signature) -> int:
+        _, kh, kw, depth = sig.inputs[1].shape
+        return sig.output.elements * kh * kw * depth

@@ -1,0 +1,74 @@
+"""Fully connected layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.numerics.fixed_point import quantize_multiplier
+from tinycompile.numerics.requant import TfliteRequant
+from tinycompile.ops._rules import bad_weights, first_reason, not_quantized, wrong_dtype
+
+
+@dataclass(frozen=True)
+class FullyConnected(Op):
+    """int8 input and weights, int32 bias or none; one scale for all weights or one per output; fused RELU, RELU6 and
+    RELU_N1_TO_1.
+
+    Operands: x (..., C_in), weights (C_out, C_in), optionally bias (C_out,). Result: (..., C_out).
+
+    Attributes:
+        clamp: inclusive range of the int8 output, which a fused activation narrows.
+    """
+
+    kind: ClassVar[str] = "fully_connected"
+
+    clamp: tuple[int, int] = (-128, 127)
+
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+        x, w = inputs[0], inputs[1]
+        if len(w.shape) != 2 or not x.shape or x.shape[-1] != w.shape[1]:
+            raise ValueError(f"weights {w} don't fit the input {x}")
+        if len(inputs) > 2 and inputs[2].shape != (w.shape[0],):
+            raise ValueError(f"the bias has shape {inputs[2].shape}, the weights have {w.shape[0]} outputs")
+        return (((*x.shape[:-1], w.shape[0]), x.dtype),)
+
+    def requant(self, sig: Signature) -> TfliteRequant:
+        """The rule from accumulators (bias included) to outputs, one entry per output.
+
+        With one scale for all weights LiteRT multiplies the scales in float32 (`GetQuantizedConvolutionMultipler`),
+        otherwise in float64 (`PopulateConvolutionQuantizationParams`).
+        """
+        weights = sig.inputs[1].quant
+        if weights is None:
+            raise ValueError("the weights have no quantisation parameters")
+        if weights.is_per_tensor:
+            product = (np.float32(sig.input.scale) * weights.scale).astype(np.float64)
+        else:
+            product = sig.input.scale * weights.scale.astype(np.float64)
+        real = np.broadcast_to(product / sig.output.scale, (sig.inputs[1].shape[0],))
+        return TfliteRequant(*quantize_multiplier(real), sig.output.zero_point, *self.clamp)
+
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        centred = inputs[0].astype(np.float64) - sig.input.zero_point
+        acc = (centred @ inputs[1].T.astype(np.float64)).astype(np.int64)
+        if len(inputs) > 2:
+            acc = acc + inputs[2]
+        return (self.requant(sig).apply(acc.astype(np.int32)).astype(np.int8),)
+
+    def unsupported(self, sig: Signature) -> str | None:
+        return first_reason(
+            (
+                not_quantized(sig.input, "the input"),
+                not_quantized(sig.output, "the output"),
+                bad_weights(sig.inputs[1], 0),
+                wrong_dtype(sig.inputs[2], "the bias", "int32") if len(sig.inputs) > 2 else None,
+            )
+        )
+
+    def macs(self, sig: Signature) -> int:
+        return sig.output.elements * sig.inputs[1].shape[1]

@@ -1,0 +1,109 @@
+"""The pipeline: model file in, output folder out."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinycompile.build import Build
+from tinycompile.codegen.emit import Provenance, emit_project
+from tinycompile.codegen.names import identifier
+from tinycompile.codegen.program import Program, build_program
+from tinycompile.errors import DoesNotFitError, UsageError
+from tinycompile.frontend import load
+from tinycompile.kernels import kernels_for
+from tinycompile.passes import optimize as optimize_graph
+from tinycompile.passes.io import int8_io
+from tinycompile.planner import plan
+from tinycompile.report.collect import collect_report
+from tinycompile.report.document import save_report
+from tinycompile.staging import staged, write_files
+from tinycompile.targets import Board, load_board
+from tinycompile.toolchain import make, require
+
+IO_CHOICES = ("model", "int8")
+OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile.
+
+    Attributes:
+        target: a board of `board_support/`.
+        io: "model" keeps the model's own input and output types, "int8" strips float conversions at its edges.
+        optimize: what to prefer where kernels trade instructions for flash or scratch memory.
+        ram: limit for the arena in bytes; None for what the target has.
+    """
+
+    target: str = "stm32f746"
+    io: str = "model"
+    optimize: str = "balanced"
+    ram: int | None = None
+
+    def check(self) -> None:
+        for name, value, choices in (("io", self.io, IO_CHOICES), ("optimize", self.optimize, OPTIMIZE_CHOICES)):
+            if value not in choices:
+                raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
+
+
+def compile(  # noqa: A001 - the public verb is the name
+    model: str | Path,
+    target: str = "stm32f746",
+    *,
+    output: str | Path | None = None,
+    io: str = "model",
+    optimize: str = "balanced",
+    ram: int | None = None,
+) -> Build:
+    """Compile a model to C and firmware.
+
+    Args:
+        model: path of a `.tflite` file.
+        output: folder to create or replace; None for a temporary one that lives as long as the result.
+
+    Raises:
+        TinycompileError: with where, what, why and what to try; `output` is then as it was before.
+    """
+    options = Options(target, io, optimize, ram)
+    options.check()
+    board, source = load_board(target), Path(model)
+    if board.isa.core != "host":
+        require("arm-none-eabi-gcc")
+    facts, program = lower(source, board, options)
+    origin = Provenance(source.name, hashlib.sha256(source.read_bytes()).hexdigest())
+
+    temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
+    folder = Path(temporary.name) / program.model if temporary else Path(str(output))
+    with staged(folder) as staging:
+        write_files(staging, emit_project(program, board, origin))
+        (staging / "source").mkdir()
+        shutil.copyfile(source, staging / "source" / source.name)
+        make(staging, "all")
+        save_report(staging, collect_report(staging, program, board, options, origin, facts))
+    return Build(folder, temporary)
+
+
+def lower(source: Path, board: Board, options: Options) -> tuple[dict[str, object], Program]:
+    """Everything up to printing: import, optimise, choose kernels, plan memory, name."""
+    graph = load(source)
+    if options.io == "int8":
+        graph = int8_io(graph)
+    nominal = graph.macs()
+    graph, facts = optimize_graph(graph)
+    planned = plan(
+        graph,
+        kernels_for(graph, board.isa),
+        ram_limit=options.ram or board.ram.bytes,
+        optimize=options.optimize,
+    )
+    name = identifier(source.stem, set(), "model")
+    program = build_program(
+        name, planned.graph, planned.kernels, planned.offsets, planned.scratch_offsets, planned.arena_bytes
+    )
+    if options.ram is not None and program.arena_bytes > options.ram:
+        raise DoesNotFitError(f"the arena needs {program.arena_bytes} bytes, --ram allows {options.ram}")
+    return {"macs_nominal": nominal, **facts}, program

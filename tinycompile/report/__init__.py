@@ -1,0 +1,1 @@
+"""The report of a build: collected once as JSON, shown as a table."""

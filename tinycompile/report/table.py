@@ -1,0 +1,61 @@
+"""The report on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def print_report(report: dict[str, Any], console: Console) -> None:
+    """Memory, work and layers of a build on one screen."""
+    console.print(f"[bold]{escape(report['model'])}[/bold] for {report['target']}")
+    summary = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in _summary(report):
+        summary.add_row(name, value)
+    console.print(summary)
+    console.print(_layers(report))
+
+
+def _summary(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    ram, flash, macs = report["ram"], report["flash"], report["macs"]
+    yield (
+        "RAM",
+        f"{_share(ram)}: arena {ram['arena_bytes']:,}, state {ram['state_bytes']:,}, stack {ram['stack_bytes']:,}",
+    )
+    yield "flash", f"{_share(flash)}: weights {flash['weights_bytes']:,}, code {flash['code_bytes']:,}"
+    yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
+    if "run" in report:
+        run = report["run"]
+        rate = f" ({run['instructions'] / macs['executed']:.2f} per MAC)" if macs["executed"] else ""
+        yield "instructions", f"{run['instructions']:,} in QEMU's {run['machine']}{rate}"
+
+
+def _share(memory: dict[str, int]) -> str:
+    total, limit = memory["total_bytes"], memory["limit_bytes"]
+    return f"{total:,} of {limit:,} bytes ({100 * total / limit:.1f} %)"
+
+
+def _layers(report: dict[str, Any]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("layer", overflow="ellipsis", no_wrap=True, max_width=28)
+    table.add_column("op")
+    table.add_column("kernel", overflow="fold")
+    for name in ("output", "MACs", "instructions", "per MAC"):
+        table.add_column(name, justify="right")
+    for layer in report["layers"]:
+        count, macs = layer["instructions"], layer["macs"]
+        shape = "x".join(str(d) for d in layer["outputs"][0]["shape"]) if layer["outputs"] else ""
+        table.add_row(
+            escape(layer["name"].rsplit("/", 1)[-1]),
+            layer["op"],
+            escape(layer["kernel"]),
+            shape,
+            f"{macs:,}" if macs else "",
+            "" if count is None else f"{count:,}",
+            f"{count / macs:.2f}" if count and macs else "",
+        )
+    return table

@@ -1,0 +1,24 @@
+"""Where the files beside the Python code are: in a wheel under `tinycompile/_data/`, in a checkout at its top."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def _folder(name: str) -> Path:
+    packaged = _PACKAGE / "_data" / name
+    return packaged if packaged.is_dir() else _PACKAGE.parent / name
+
+
+def templates_dir() -> Path:
+    return _folder("templates") / "c"
+
+
+def runtime_dir() -> Path:
+    return _folder("runtime")
+
+
+def boards_dir() -> Path:
+    return _folder("board_support")

@@ -1,0 +1,83 @@
+"""External programs: found, run, and their failures turned into errors a user can act on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tinycompile.errors import DoesNotFitError, ToolFailedError, ToolMissingError
+
+_PACKAGES = {
+    "arm-none-eabi-gcc": "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "qemu-system-arm": "apt-get install qemu-system-arm",
+    "make": "apt-get install make",
+    "cc": "apt-get install gcc libc6-dev",
+}
+
+
+def require(tool: str) -> str:
+    """Full path of a program.
+
+    Raises:
+        ToolMissingError: it isn't on PATH; says which package has it.
+    """
+    path = shutil.which(tool)
+    if path is None:
+        raise ToolMissingError(
+            f"{tool} was not found on PATH", hint=f"{_PACKAGES.get(tool, f'install {tool}')} (Debian)"
+        )
+    return path
+
+
+def run(
+    command: Sequence[str], *, cwd: Path, timeout: float | None = None, env: Mapping[str, str] | None = None
+) -> str:
+    """Run a program without a shell and return its standard output.
+
+    Raises:
+        ToolFailedError: non-zero exit status or timeout; carries the end of its messages.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ToolFailedError(f"{Path(command[0]).name} did not end within {timeout:.0f} s") from error
+    if done.returncode != 0:
+        messages = f"{done.stdout}\n{done.stderr}".strip().splitlines()
+        raise ToolFailedError(
+            f"{Path(command[0]).name} failed with exit status {done.returncode}", why="\n    ".join(messages[-20:])
+        )
+    return done.stdout
+
+
+def make(folder: Path, *goals: str) -> None:
+    """Build a generated project with its own Makefile.
+
+    Raises:
+        ToolMissingError, ToolFailedError; DoesNotFitError where the linker ran out of a memory region.
+    """
+    require("arm-none-eabi-gcc")
+    command = [require("make"), "--no-print-directory", f"-j{os.cpu_count() or 1}", *goals]
+    try:
+        run(command, cwd=folder, env={"LC_ALL": "C"})
+    except ToolFailedError as error:
+        overflow = [line.strip() for line in error.why.splitlines() if "overflowed" in line or "will not fit" in line]
+        if overflow:
+            raise DoesNotFitError(
+                "the firmware does not fit the target",
+                why="; ".join(dict.fromkeys(overflow)),
+                hint="choose a target with more memory, or a smaller model",
+            ) from error
+        raise

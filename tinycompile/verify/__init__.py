@@ -1,0 +1,1 @@
+"""Comparison of the firmware with the framework that defines the model's meaning."""

@@ -4,7 +4,7 @@
     x = b.tensor((1, 8, 8, 3), scale=0.5, zero_point=-3)
     w = b.constant(weights, scale=[0.1, 0.2], axis=0)
     y = b.tensor((1, 8, 8, 2), scale=0.7)
-    b.op("CONV_2D", [x, w, NO_TENSOR], [y], StrideH=1, StrideW=1, Padding=SAME)
+    b.op("CONV_2D", [x, w], [y], StrideH=1, StrideW=1, Padding=SAME)
     model = b.build(inputs=[x], outputs=[y])
 """
 

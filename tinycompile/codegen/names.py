@@ -38,7 +38,8 @@ def identifier(text: str, taken: set[str], fallback: str = "layer") -> str:
 def comment_text(text: str) -> str:
     """`text` in printable ASCII, unable to end or nest a comment, continue a line or form a trigraph; shortened."""
     safe = "".join(c if " " <= c <= "~" else "?" for c in text)
-    safe = safe.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "|")
+    safe = safe.replace("*/", "* /").replace("/*", "/ *").replace("\\", "|")
+    safe = re.sub(r"\?{2,}", "?", safe)
     if len(safe) > _LONGEST_COMMENT:
         safe = f"...{safe[-(_LONGEST_COMMENT - 3) :]}"
     return safe

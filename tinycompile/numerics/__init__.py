@@ -1,1 +1,1 @@
-"""Exact arithmetic: TFLite's fixed-point primitives, requantisation rules, and their proven strength reduction."""
+"""Exact arithmetic: TFLite's fixed-point primitives, requantisation rules and their strength reduction."""

@@ -43,7 +43,7 @@ def quantize_multiplier(real: Float64Array) -> tuple[Int32Array, Int32Array]:
     if not np.all(np.isfinite(real)) or np.any(real < 0):
         raise ValueError("a requantisation factor must be finite and not negative")
     fraction, exponent = np.frexp(real)
-    # llround: exact here, because fraction * 2^31 + 0.5 needs at most 53 bits where it matters.
+    # llround: far below 2^52, adding 0.5 carries into the integer part only where it should.
     fixed = np.floor(fraction * 2.0**31 + 0.5).astype(np.int64)
     carry = fixed == 2**31
     multiplier = np.where(carry, 2**30, fixed)
@@ -54,13 +54,13 @@ def quantize_multiplier(real: Float64Array) -> tuple[Int32Array, Int32Array]:
     return multiplier.astype(np.int32), shift.astype(np.int32)
 
 
-def saturating_rounding_doubling_high_mul(a: IntegerArray, b: IntegerArray) -> Int64Array:
+def saturating_rounding_doubling_high_mul(a: IntegerArray, b: IntegerArray | int) -> Int64Array:
     """`SaturatingRoundingDoublingHighMul` (gemmlowp): round(a * b / 2^31), halves upwards.
 
     The original adds a nudge that depends on the sign and divides towards zero; both together are one
     floor division of a * b + 2^30.
     """
-    product = a.astype(np.int64) * b.astype(np.int64)
+    product = a.astype(np.int64) * np.asarray(b, np.int64)
     return np.minimum((product + 2**30) >> 31, INT32_MAX)
 
 
@@ -90,15 +90,15 @@ def saturating_left_shift(x: IntegerArray, exponent: int) -> Int64Array:
     return np.clip(x.astype(np.int64) << exponent, INT32_MIN, INT32_MAX)
 
 
-def rounding_half_sum(a: IntegerArray, b: IntegerArray) -> Int64Array:
+def rounding_half_sum(a: IntegerArray, b: int) -> Int64Array:
     """`RoundingHalfSum` (gemmlowp): (a + b) / 2, halves away from zero."""
-    return rounding_divide_by_pot(a.astype(np.int64) + b.astype(np.int64), 1)
+    return rounding_divide_by_pot(a.astype(np.int64) + b, 1)
 
 
 def exp_on_interval_between_negative_one_quarter_and_0_excl(a: IntegerArray) -> Int64Array:
     """exp(a) for a in [-1/4, 0): Q0 to Q0, a Taylor polynomial of degree 4 around -1/8 (gemmlowp)."""
     mul = saturating_rounding_doubling_high_mul
-    exp_of_minus_eighth, one_third = np.int64(1895147668), np.int64(715827883)
+    exp_of_minus_eighth, one_third = 1895147668, 715827883
     x = a.astype(np.int64) + (1 << 28)
     x2 = mul(x, x)
     x3 = mul(x2, x)
@@ -110,8 +110,8 @@ def exp_on_interval_between_negative_one_quarter_and_0_excl(a: IntegerArray) -> 
 def exp_on_negative_values(a: IntegerArray) -> Int64Array:
     """exp(a) for a <= 0: Q5 to Q0 (gemmlowp `exp_on_negative_values<int32_t, 5>`).
 
-    The exponent is split into a part in [-1/4, 0), for the polynomial, and a sum of powers of two from 1/4 to 16,
-    for each of which the result is multiplied by a constant.
+    The exponent is split into a part in [-1/4, 0), for the polynomial, and a sum of powers of two from 1/4
+    to 16, for each of which the result is multiplied by a constant.
     """
     a = a.astype(np.int64)
     one_quarter = 1 << 24
@@ -119,7 +119,7 @@ def exp_on_negative_values(a: IntegerArray) -> Int64Array:
     result = exp_on_interval_between_negative_one_quarter_and_0_excl(saturating_left_shift(a_mod_quarter, 5))
     remainder = a_mod_quarter - a
     for bit, factor in enumerate(_EXP_OF_MINUS_POWER_OF_TWO, start=24):
-        scaled = saturating_rounding_doubling_high_mul(result, np.int64(factor))
+        scaled = saturating_rounding_doubling_high_mul(result, factor)
         result = np.where(remainder & (1 << bit), scaled, result)
     return np.where(a == 0, INT32_MAX, result)
 
@@ -127,8 +127,8 @@ def exp_on_negative_values(a: IntegerArray) -> Int64Array:
 def one_over_one_plus_x_for_x_in_0_1(a: IntegerArray) -> Int64Array:
     """1 / (1 + a) for a in [0, 1): Q0 to Q0, three Newton-Raphson steps in Q2 (gemmlowp)."""
     mul = saturating_rounding_doubling_high_mul
-    forty_eight_over_17, neg_32_over_17, one = np.int64(1515870810), np.int64(-1010580540), 1 << 29
-    half_denominator = rounding_half_sum(a, np.int64(INT32_MAX))
+    forty_eight_over_17, neg_32_over_17, one = 1515870810, -1010580540, 1 << 29
+    half_denominator = rounding_half_sum(a, INT32_MAX)
     x = forty_eight_over_17 + mul(half_denominator, neg_32_over_17)
     for _ in range(3):
         error = one - mul(half_denominator, x)

@@ -1,14 +1,14 @@
 """Requantisation rules: how a source framework turns an int32 accumulator into an int8 or uint8 output.
 
-A rule is, per channel, a monotone step function from the accumulator (bias included) to [low, high]. It is therefore
-fully described by high - low thresholds, and any formula with the same thresholds *is* the rule.
+A rule is, per channel, a monotone step function from the accumulator (bias included) to [low, high]. So
+high - low thresholds describe it fully, and any formula with the same thresholds *is* the rule.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +62,8 @@ class Requant(Protocol):
 class TfliteRequant:
     """TFLite's rule: clamp(MultiplyByQuantizedMultiplier(acc) + zero_point), with double rounding.
 
-    Where TFLite's left shift (a factor above 1) would overflow int32, which is undefined behaviour in C++, the
-    rule goes on as the constant of the last defined accumulator, so that it is monotone over all of int32.
+    Where TFLite's left shift (a factor above 1) would overflow int32, which is undefined behaviour in C++,
+    the rule goes on with the output of the last defined accumulator: it is monotone over all of int32.
 
     Attributes:
         multiplier, shift: per channel, as `quantize_multiplier` makes them.
@@ -99,9 +99,9 @@ class TfliteRequant:
     def thresholds(self) -> Int64Array:
         """In closed form.
 
-        The output is >= k iff the high product v is >= T, where RoundingDivideByPOT by 2^r sends exactly the v >= T
-        to k' = k - zero_point or more: T = k' 2^r - 2^(r-1), plus 1 for k' <= 0 since halves go away from zero; T = k'
-        if r = 0. And v = floor((acc * 2^left * multiplier + 2^30) / 2^31).
+        With k' = k - zero_point: RoundingDivideByPOT by 2^r sends the high product v to k' or more iff
+        v >= T = k' 2^r - 2^(r-1), plus 1 for k' <= 0, since halves go away from zero; T = k' if r = 0.
+        And v = floor((acc * 2^left * multiplier + 2^30) / 2^31).
         """
         steps = np.arange(self.low + 1, self.high + 1, dtype=np.int64) - self.zero_point
         left = np.maximum(self.shift, 0).astype(np.int64)[:, None]
@@ -117,19 +117,26 @@ class TfliteRequant:
 
 @dataclass(frozen=True, eq=False)
 class OnnxRequant:
-    """ONNX's rule: saturate(round_half_even(float32(acc) * scale) + zero_point).
+    """ONNX's rule: saturate(round_half_even(float(acc) * scale) + zero_point).
 
-    float32(acc) and the product are each rounded to float32 (to nearest, ties to even); the rounding to an integer
-    comes before the zero point is added, as in QuantizeLinear.
+    float(acc) and the product are each rounded to `precision` (to nearest, ties to even); rounding to an
+    integer comes before the zero point is added, as in QuantizeLinear.
+
+    "float32" is what ONNX Runtime's integer kernels compute. It is not linear: a product near 128 is off by
+    up to 2^-18, which is a good part of an accumulator step if the scale is small. "float64" is exact for
+    |acc| < 2^29, so it is the mathematical rule; the `onnx` reference evaluator's QLinearConv and
+    QLinearMatMul compute it, except that they round after they have added the zero point, which tells where
+    the product is an exact tie and the zero point is odd.
 
     Attributes:
-        scale: float32 per channel, positive and normal; `from_scales` makes it.
+        scale: float32 per channel, positive and normal; for a matrix product from `product_scale`.
     """
 
     scale: Float32Array
     zero_point: int
     low: int
     high: int
+    precision: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
         if self.scale.ndim != 1 or self.scale.dtype != np.float32:
@@ -139,12 +146,9 @@ class OnnxRequant:
         _check_output_range(self.zero_point, self.low, self.high)
 
     @staticmethod
-    def from_scales(
-        x_scale: float, w_scale: Float32Array, y_scale: float, zero_point: int, low: int, high: int
-    ) -> OnnxRequant:
-        """The scale of a quantised matrix product: x_scale * w_scale / y_scale, in float32 from left to right."""
-        scale = np.float32(x_scale) * np.atleast_1d(w_scale).astype(np.float32) / np.float32(y_scale)
-        return OnnxRequant(scale.astype(np.float32), zero_point, low, high)
+    def product_scale(x_scale: float, w_scale: Float32Array, y_scale: float) -> Float32Array:
+        """The scale of a quantised matrix product: x_scale * w_scale / y_scale, in float32, left to right."""
+        return np.float32(x_scale) * np.atleast_1d(w_scale) / np.float32(y_scale)
 
     @property
     def channels(self) -> int:
@@ -154,22 +158,23 @@ class OnnxRequant:
         return self.scale.astype(np.float64)
 
     def apply(self, acc: IntegerArray) -> Int32Array:
-        rounded = np.rint(acc.astype(np.float32) * self.scale)
+        rounded = np.rint(acc.astype(self.precision) * self.scale.astype(self.precision))
         relative = np.clip(rounded, self.low - self.zero_point, self.high - self.zero_point)
         return relative.astype(np.int32) + np.int32(self.zero_point)
 
     def thresholds(self) -> Int64Array:
-        """By bisection on the product, near where it would be without float32 rounding.
+        """By bisection on the product, near where it would be without float rounding.
 
-        The product rounds to k' = k - zero_point or more iff it is >= k' - 1/2, which is a tie and goes to k' only if k'
-        is even; else it must be at least the next float32.
+        The product rounds to k' = k - zero_point or more iff it is >= k' - 1/2. That itself is a tie, which
+        goes to k' only if k' is even; else the product must be at least the next float.
         """
         steps = np.arange(self.low + 1, self.high + 1) - self.zero_point
-        half_below = (steps - 0.5).astype(np.float32)
-        product = np.where(steps % 2 == 0, half_below, np.nextafter(half_below, np.float32(np.inf)))
-        scale = self.scale[:, None]
+        half_below = (steps - 0.5).astype(self.precision)
+        above_half = np.nextafter(half_below, half_below.dtype.type(np.inf))
+        product = np.where(steps % 2 == 0, half_below, above_half)
+        scale = self.scale.astype(self.precision)[:, None]
         guess = np.clip((steps - 0.5) / self.real_scale()[:, None], INT32_MIN - 1, UNREACHABLE)
-        return smallest_true(lambda acc: acc.astype(np.float32) * scale >= product, guess)
+        return smallest_true(lambda acc: acc.astype(scale.dtype) * scale >= product, guess)
 
 
 def smallest_true(holds: Callable[[Int64Array], BoolArray], guess: Float64Array) -> Int64Array:

@@ -8,7 +8,8 @@ The machine sequence of a `RequantPlan`, per output, on a core with SMMLA (t = o
     y = saturate(t >> shift)                  SSAT or USAT with ASR; an ASR by register in form "smmla_shift"
     y = clamp(y, low, high)                   only if the clamp is no range of SSAT or USAT
 
-With acc = acc_raw + base and start = (base << pre) + f we have a = (acc << pre) + f, and for multiplier m, offset C, shift S
+With acc = acc_raw + base and start = (base << pre) + f we have a = (acc << pre) + f; and for multiplier m,
+offset C and shift S
 
     y >= k   <=>   t >= k 2^S   <=>   a m + C 2^32 >= k 2^(S+32).
 
@@ -16,9 +17,10 @@ The rule asks for y >= k from its threshold t_k on, and not before. Both togethe
 
     max_k(k 2^(S+32) - t_k 2^pre m)  <=  f m + C 2^32  <  min_k(k 2^(S+32) - (t_k - 1) 2^pre m),
 
-so an integer pair (f, C) in that interval is a solution, in exact arithmetic. f and C move the middle in steps
-of m and 2^32; together they reach (nearly) any value. TFLite's double rounding sends halves away from zero: its thresholds up to
-the zero point lie one rounding unit off the line of those above, hence the second offset of "smmla_signed".
+so integers f and C with the middle in that interval are a solution, in exact arithmetic. They move it in
+steps of m and of 2^32; together they reach nearly any value. TFLite's double rounding sends halves away from
+zero: its thresholds up to the zero point lie one rounding unit off the line of the others, hence the second
+offset of "smmla_signed".
 
 `prove` knows nothing of this: it runs the sequence on both sides of every threshold.
 """
@@ -26,7 +28,7 @@ the zero point lie one rounding unit off the line of those above, hence the seco
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -66,13 +68,14 @@ class RequantPlan:
     """The constants of one layer's requantisation; all arrays have shape (C,).
 
     Attributes:
-        form: the machine sequence, one for all channels. "exact": the rule itself, on a >> pre.
+        form: the machine sequence, one for all channels. "exact": the rule itself, on a >> pre, or the offset
+            in constant channels.
         pre: the left shift that the kernel's accumulator carries.
         shift: S; the same for all channels except in form "smmla_shift".
         multiplier, offset, sign_step: m, C and the difference of the offsets for a >= 0 and a < 0.
         start: what the accumulator starts from.
         low, high: the rule's clamp.
-        constant: channels whose output is the same for every reachable accumulator; they have multiplier 0.
+        constant: channels with one output for all reachable accumulators: multiplier 0, and a may wrap.
         rule: the rule that was asked for.
     """
 
@@ -119,10 +122,10 @@ class RequantPlan:
         return (self.low, self.high) != self.saturate_range
 
     def apply(self, acc_raw: IntegerArray) -> Int32Array:
-        """What the machine computes from accumulators of shape (..., C), started from 0 instead of `start`."""
+        """What the machine makes of `acc_raw`, shape (..., C): the accumulator before `pre` and `start`."""
         a = wrap_int32((acc_raw.astype(np.int64) << self.pre) + self.start)
         if self.form == "exact":
-            return self.rule.apply(a >> self.pre)
+            return np.where(self.constant, self.offset, self.rule.apply(a >> self.pre))
         saturated = np.clip(wrap_int32(self._sum(a)) >> self.shift, *self.saturate_range)
         return np.clip(saturated, self.low, self.high).astype(np.int32)
 
@@ -134,22 +137,18 @@ class RequantPlan:
     def overflows(self, acc_raw_min: Int64Array, acc_raw_max: Int64Array) -> BoolArray:
         """Per channel, whether a, u or t leaves int32 for some accumulator in the range.
 
-        `start` is taken modulo 2^32, so a single a is always an int32: a wraps inside the range iff it doesn't grow by as
-        much as the accumulator does. t and u are monotone in a, so their extremes are at the ends.
+        `start` is taken modulo 2^32, and a with it: a wraps inside the range iff it doesn't grow by as much
+        as the accumulator does. t and u are monotone in a, so their extremes are at the ends.
         """
         scaled = np.stack([acc_raw_min, acc_raw_max]) << self.pre
         a = wrap_int32(scaled + self.start)
-        wraps = (a[1] - a[0] != scaled[1] - scaled[0]) & ~self._ignores_accumulator()
+        wraps = a[1] - a[0] != scaled[1] - scaled[0]
         if self.form == "exact":
-            return wraps
+            return wraps & ~self.constant
         lowest_offset = self.offset.astype(np.int64) - self.sign_step
         t = self._sum(a)
-        return wraps | (lowest_offset < INT32_MIN) | (t[0] < INT32_MIN) | (t[1] > INT32_MAX)
-
-    def _ignores_accumulator(self) -> BoolArray:
-        if self.form == "exact":
-            return np.zeros(self.multiplier.shape, np.bool_)
-        return (self.multiplier == 0) & (self.sign_step == 0)
+        matters = (self.multiplier != 0) | (self.sign_step != 0)
+        return (wraps & matters) | (lowest_offset < INT32_MIN) | (t[0] < INT32_MIN) | (t[1] > INT32_MAX)
 
 
 def fits(rule: Requant, acc_min: Int64Array, acc_max: Int64Array, pre: int) -> BoolArray:
@@ -178,6 +177,8 @@ def solve(
         forms: the target's sequences in order of preference.
         start_fixed: the kernel can only start from base << pre.
     """
+    if pre < 0:
+        raise ValueError("pre must not be negative")
     if any(np.shape(array) != (rule.channels,) for array in (acc_min, acc_max, base)):
         raise ValueError("acc_min, acc_max and base must be vectors with one entry per channel")
     if np.any(acc_min > acc_max):
@@ -200,59 +201,48 @@ def _solve(
     forms: Sequence[Form],
     start_fixed: bool,
 ) -> RequantPlan:
-    lowest = rule.apply(acc_min).astype(np.int64)
+    lowest = rule.apply(acc_min)
     constant = lowest == rule.apply(acc_max)
-    live = np.flatnonzero(~constant)
-    search = _Search(_Channels.of(rule, acc_min, acc_max, live, pre), start_fixed)
+    channels = _Channels.of(rule, acc_min, acc_max, np.flatnonzero(~constant), pre)
+    search = _Search(channels, start_fixed)
+    exact = _exact_plan(rule, pre, base, np.where(constant, lowest, 0), constant)
     for form in forms:
         if form == "exact":
             break
         shift, lines = search.lines(form)
         if np.all(lines.solved):
-            return _plan(form, rule, pre, base, lowest, constant, shift, lines)
-    return _exact_plan(rule, pre, base, constant)
+            return _reduced(exact, form, shift, lines)
+    return exact
 
 
-def _plan(
-    form: Form,
-    rule: Requant,
-    pre: int,
-    base: Int64Array,
-    lowest: Int64Array,
-    constant: BoolArray,
-    live_shift: Int64Array,
-    lines: _Lines,
+def _exact_plan(
+    rule: Requant, pre: int, base: Int64Array, offset: Int32Array, constant: BoolArray
 ) -> RequantPlan:
-    """Spread the lines over all channels. A constant one gets multiplier 0 and the middle of its output's interval."""
-
-    def spread(values: Int64Array, fill: Int64Array) -> Int32Array:
-        fill = fill.copy()
-        fill[~constant] = values
-        return fill.astype(np.int32)
-
-    zeros = np.zeros_like(base)
-    shift = spread(live_shift, np.broadcast_to(live_shift[:1].sum(), base.shape))
-    middle = (lowest << shift) + ((1 << shift.astype(np.int64)) >> 1)
-    start = (base << pre) + spread(lines.start, zeros)
-    return RequantPlan(
-        form=form,
-        pre=pre,
-        shift=shift,
-        multiplier=spread(lines.multiplier, zeros),
-        offset=spread(lines.offset, middle),
-        start=wrap_int32(start).astype(np.int32),
-        sign_step=spread(lines.sign_step, zeros),
-        low=rule.low,
-        high=rule.high,
-        constant=constant,
-        rule=rule,
-    )
-
-
-def _exact_plan(rule: Requant, pre: int, base: Int64Array, constant: BoolArray) -> RequantPlan:
     zeros = np.zeros(base.shape, np.int32)
     start = wrap_int32(base << pre).astype(np.int32)
-    return RequantPlan("exact", pre, zeros, zeros, zeros, start, zeros, rule.low, rule.high, constant, rule)
+    return RequantPlan("exact", pre, zeros, zeros, offset, start, zeros, rule.low, rule.high, constant, rule)
+
+
+def _reduced(exact: RequantPlan, form: Form, live_shift: Int64Array, lines: _Lines) -> RequantPlan:
+    """Spread the lines over all channels; constant ones get the middle of their output's interval."""
+    live = ~exact.constant
+
+    def spread(values: Int64Array, others: Int64Array | int = 0) -> Int64Array:
+        everywhere = np.zeros(live.shape, np.int64) + others
+        everywhere[live] = values
+        return everywhere
+
+    shift = spread(live_shift, int(np.min(live_shift, initial=_MAX_SHIFT)))
+    middle = (exact.offset << shift) + ((1 << shift) >> 1)
+    return replace(
+        exact,
+        form=form,
+        shift=shift.astype(np.int32),
+        multiplier=spread(lines.multiplier).astype(np.int32),
+        offset=spread(lines.offset, middle).astype(np.int32),
+        start=wrap_int32(exact.start + spread(lines.start)).astype(np.int32),
+        sign_step=spread(lines.sign_step).astype(np.int32),
+    )
 
 
 def prove(
@@ -261,10 +251,11 @@ def prove(
     """None if `plan` is `rule` for every accumulator in [acc_min, acc_max], else the reason why not.
 
     The argument. (1) The plan is monotone on the range: nothing overflows, multiplier and sign_step are not
-    negative, and shifts, saturation and clamps are monotone. (2) For every k, the rule reaches k exactly at t_k: it
-    is evaluated at t_k and at t_k - 1, or at the end of the range if t_k lies outside; the rule is monotone by its
-    contract. (3) The plan equals the rule at these points and at both ends. Between two neighbouring ones, t_j and t_k - 1 say,
-    the rule is constant by (2), and the plan is by (1), since it is monotone and equal at both.
+    negative, and shifts, saturation and clamps are monotone. (2) For every k, the rule reaches k exactly at
+    t_k: it is evaluated at t_k and at t_k - 1, or at the end of the range if t_k lies outside; that the rule
+    is monotone is its contract. (3) The plan equals the rule at these points and at both ends. Between two
+    neighbouring ones, t_j and t_k - 1 say, the rule is constant by (2), and the plan is by (1), since it is
+    monotone and equal at both.
     """
     if (plan.low, plan.high) != (rule.low, rule.high):
         return "the clamp differs from the rule's"
@@ -272,6 +263,8 @@ def prove(
         return "a negative multiplier or sign step is not monotone"
     if np.any(plan.shift < 0) or np.any(plan.shift > 31):
         return "a shift is not encodable"
+    if plan.form in ("smmla", "smmla_signed") and np.any(plan.shift != plan.shift[0]):
+        return f"form {plan.form} has one shift for all channels"
     overflow = plan.overflows(acc_min - base, acc_max - base)
     if np.any(overflow):
         return f"channel {np.argmax(overflow)}: int32 overflow"
@@ -299,12 +292,12 @@ class _Channels:
     Attributes:
         scale: the rule's slope.
         largest_output: the largest magnitude of the output without rounding and saturation.
-        at, needed: at a = at + f the output must be >= needed: t_k << pre and k, or, where t_k is out of reach,
-            the end of the range and the highest output there.
+        at, needed: at a = at + f the output must be >= needed: t_k << pre and k, or, where t_k is out of
+            reach, the end of the range and the highest output there.
         before, excess: likewise, at a = before + f the output must be < excess.
         start_min, start_max: the f that keep a in int32.
-        switch_min, switch_max: the f with which a changes its sign between the last threshold up to the zero point and
-            the first one above it.
+        switch_min, switch_max: the f with which a changes its sign between the last threshold up to the zero
+            point and the first one above it.
         split: how many columns belong to k <= zero_point.
         pre: the left shift of the accumulator.
     """
@@ -332,7 +325,7 @@ class _Channels:
         scale, zp = rule.real_scale()[live], rule.zero_point
         start_min, start_max = INT32_MIN - (acc_min[live] << pre), INT32_MAX - (acc_max[live] << pre)
         split = zp - rule.low
-        # Column split - 1 belongs to the zero point; where one of the two is missing, switch_min > switch_max.
+        # Column split - 1 is the zero point's.
         two_sided = 0 < split < outputs.size
         switch_min = -(thresholds[:, split] << pre) if two_sided else np.ones_like(start_min)
         switch_max = -((thresholds[:, split - 1] - 1) << pre) - 1 if two_sided else np.zeros_like(start_max)
@@ -352,8 +345,9 @@ class _Channels:
         )
 
     def take(self, index: Int64Array) -> _Channels:
-        arrays = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name not in ("split", "pre")}
-        return _Channels(**arrays, split=self.split, pre=self.pre)
+        names = (f.name for f in fields(self) if f.name not in ("split", "pre"))
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name)[index] for name in names}
+        return replace(self, **arrays)
 
     def interval(
         self, shift: Int64Array, multiplier: Int64Array, columns: slice = _ALL
@@ -408,7 +402,8 @@ class _Search:
     def shifts(self) -> Int64Array:
         """Each channel's largest S; negative where there is none.
 
-        m < 2^31 wants scale * 2^(32 - pre + S) < 2^31. And |t| < 2^31 wants |output| < 2^(31 - S), before saturation.
+        m < 2^31 wants scale * 2^(32 - pre + S) < 2^31, and |t| < 2^31 wants |output| < 2^(31 - S), before
+        it is saturated.
         """
         _, scale_bits = np.frexp(self.channels.scale)
         _, output_bits = np.frexp(self.channels.largest_output + 2)
@@ -435,7 +430,7 @@ class _Search:
         channels = self.channels
         nominal = np.rint(np.ldexp(channels.scale, 32 - channels.pre + shift)).astype(np.int64)
         # A change of m by 1 widens an interval by the distance of the thresholds at most.
-        gain = 2 * _MULTIPLIER_RADIUS * np.max(channels.at - channels.before[:, :1], axis=1)
+        gain = 2 * _MULTIPLIER_RADIUS * np.max(channels.at - channels.before[:, :1], axis=1, initial=0)
         lines, todo = _Lines.none(shift.size), shift >= 0
         for step in _zigzag(np.arange(2 * _MULTIPLIER_RADIUS + 1)):
             multiplier = nominal + step

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
 
 from tinycompile.ir import TensorType
 
@@ -54,4 +56,14 @@ def bad_weights(w: TensorType, axis: int) -> str | None:
         return "the weights have a zero point other than 0"
     if not w.quant.is_per_tensor and (w.quant.axis, w.quant.scale.size) != (axis, w.shape[axis]):
         return f"the weights are quantised along axis {w.quant.axis}, supported is the output channel ({axis})"
+    return None
+
+
+def invalid(derive: Callable[[], object]) -> str | None:
+    """Parameters that can't be derived from the scales: `derive` raises ValueError."""
+    try:
+        with np.errstate(over="ignore", under="ignore"):
+            derive()
+    except ValueError as error:
+        return str(error)
     return None

@@ -1,0 +1,58 @@
+# tinycompile's own tasks. `make demo` and `make test` set up everything they need on Debian with Python 3.11.
+
+PYTHON ?= python3
+VENV = .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+# program:package pairs that the compiler and its tests run
+TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:gcc g++:g++ make:make
+# files that show whether a package without a program is there
+FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev
+
+.PHONY: help setup tools demo test lint bench bench-planner clean
+
+help:
+	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
+	@echo "make test    the test suite"
+	@echo "make lint    ruff and pyright"
+	@echo "make bench   executed instructions, code and RAM of every model (needs ../shared)"
+
+setup: tools $(STAMP)
+
+tools:
+	@missing=; \
+	for pair in $(TOOLS); do command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; done; \
+	for pair in $(FILES); do [ -e "$${pair%%:*}" ] || missing="$$missing $${pair#*:}"; done; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -n "$$missing" ]; then \
+	    echo "installing:$$missing"; \
+	    $(SUDO) apt-get update -qq && \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+$(STAMP): requirements.txt pyproject.toml | tools
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+demo: setup
+	$(BIN)/python examples/digits/demo.py
+
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: setup
+	$(BIN)/python benchmarks/run.py
+
+bench-planner: setup
+	$(BIN)/python benchmarks/planner.py
+
+clean:
+	rm -rf build dist *.egg-info

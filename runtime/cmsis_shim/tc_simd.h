@@ -1,0 +1,211 @@
+/*
+ * The DSP instructions of ARMv7E-M and ARMv8-M as C functions: one name, the same result everywhere.
+ *
+ * On cores with the DSP extension they compile to the instruction (by ACLE, or one-line assembly where ACLE has no
+ * intrinsic); on all other cores and on the host to portable C. So the portable twin of an assembly block can be
+ * written, read and tested on a PC.
+ *
+ * Words that hold two int16 lanes are uint32_t: lane 0 in bits 0-15, lane 1 in bits 16-31. Arithmetic wraps
+ * modulo 2^32 as in the registers. Assumed, as by GCC and Clang: conversion to int32_t wraps, >> of a negative
+ * number is arithmetic.
+ */
+#ifndef TC_SIMD_H
+#define TC_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__ARM_FEATURE_DSP) && !defined(TC_PORTABLE)
+#define TC_DSP 1
+#include <arm_acle.h>
+#else
+#define TC_DSP 0
+#endif
+
+/* Two adjacent words or none at all are wasted by a helper that a model doesn't need. */
+#define TC_UNUSED __attribute__((unused))
+#define TC_NOINLINE __attribute__((noinline, unused))
+
+/* What assembly that runs out of registers keeps aside: eight words, in FPU registers where there are any, else on
+ * the stack. TC_SLOTS_OPEN comes first, TC_SLOTS_CLOSE last; r7, which may be the frame pointer and therefore can't be
+ * declared as clobbered, goes to slot 7 in between. TC_FETCH_PAIR wants an even slot. */
+#if defined(__ARM_FP)
+#define TC_KEEP(reg, slot) "vmov s" #slot ", " #reg "\n\t"
+#define TC_FETCH(reg, slot) "vmov " #reg ", s" #slot "\n\t"
+#define TC_FETCH_PAIR(a, b, slot, next) "vmov " #a ", " #b ", s" #slot ", s" #next "\n\t"
+#define TC_SLOTS_OPEN TC_KEEP(r7, 7)
+#define TC_SLOTS_CLOSE TC_FETCH(r7, 7)
+#define TC_SLOT_CLOBBERS "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"
+#else
+#define TC_KEEP(reg, slot) "str " #reg ", [sp, #4 * " #slot "]\n\t"
+#define TC_FETCH(reg, slot) "ldr " #reg ", [sp, #4 * " #slot "]\n\t"
+#define TC_FETCH_PAIR(a, b, slot, next) "ldrd " #a ", " #b ", [sp, #4 * " #slot "]\n\t"
+#define TC_SLOTS_OPEN "sub sp, sp, #32\n\t" TC_KEEP(r7, 7)
+#define TC_SLOTS_CLOSE TC_FETCH(r7, 7) "add sp, sp, #32\n\t"
+#define TC_SLOT_CLOBBERS "memory"
+#endif
+
+/* Lanes as numbers. */
+static inline int32_t tc_low(uint32_t x)
+{
+    return (int16_t)(x & 0xFFFFu);
+}
+
+static inline int32_t tc_high(uint32_t x)
+{
+    return (int16_t)(x >> 16);
+}
+
+static inline uint32_t tc_lanes(int32_t low, int32_t high)
+{
+    return ((uint32_t)low & 0xFFFFu) | ((uint32_t)high << 16);
+}
+
+/* Four bytes from memory, at any alignment, byte 0 in bits 0-7. */
+static inline uint32_t tc_load4(const void *bytes)
+{
+    uint32_t word;
+    memcpy(&word, bytes, 4);
+    return word;
+}
+
+static inline uint32_t tc_ror(uint32_t x, unsigned bits)
+{
+    return (x >> (bits & 31u)) | (x << ((32u - bits) & 31u));
+}
+
+/* PKHBT: lane 0 of a, lane 1 of (b << shift). */
+static inline uint32_t tc_pkhbt(uint32_t a, uint32_t b, unsigned shift)
+{
+    return (a & 0xFFFFu) | ((b << shift) & 0xFFFF0000u);
+}
+
+/* PKHTB: lane 1 of a, lane 0 of (b >> shift, arithmetic), 0 <= shift <= 31. */
+static inline uint32_t tc_pkhtb(uint32_t a, uint32_t b, unsigned shift)
+{
+    return (a & 0xFFFF0000u) | ((uint32_t)((int32_t)b >> shift) & 0xFFFFu);
+}
+
+/* QADD8: four signed bytes, saturating. */
+static inline uint32_t tc_qadd8(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    return (uint32_t)__qadd8((int8x4_t)a, (int8x4_t)b);
+#else
+    uint32_t sum = 0;
+    for (unsigned bit = 0; bit < 32u; bit += 8u) {
+        int32_t s = (int8_t)((a >> bit) & 0xFFu) + (int8_t)((b >> bit) & 0xFFu);
+        s = s > 127 ? 127 : s < -128 ? -128 : s;
+        sum |= ((uint32_t)s & 0xFFu) << bit;
+    }
+    return sum;
+#endif
+}
+
+/* SADD16: both lanes, wrapping. */
+static inline uint32_t tc_sadd16(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    return (uint32_t)__sadd16((int16x2_t)a, (int16x2_t)b);
+#else
+    return ((a + b) & 0xFFFFu) | ((a & 0xFFFF0000u) + (b & 0xFFFF0000u));
+#endif
+}
+
+/* SMLABB, SMLABT, SMLATB, SMLATT: c + a.lane * b.lane; the first letter is a's lane (Bottom 0, Top 1). */
+static inline int32_t tc_smlabb(uint32_t a, uint32_t b, int32_t c)
+{
+    return (int32_t)((uint32_t)(tc_low(a) * tc_low(b)) + (uint32_t)c);
+}
+
+static inline int32_t tc_smlabt(uint32_t a, uint32_t b, int32_t c)
+{
+    return (int32_t)((uint32_t)(tc_low(a) * tc_high(b)) + (uint32_t)c);
+}
+
+/* SMLAD: c + a.lane0 * b.lane0 + a.lane1 * b.lane1. */
+static inline int32_t tc_smlad(uint32_t a, uint32_t b, int32_t c)
+{
+#if TC_DSP
+    return __smlad((int16x2_t)a, (int16x2_t)b, c);
+#else
+    return (int32_t)((uint32_t)(tc_low(a) * tc_low(b)) + (uint32_t)(tc_high(a) * tc_high(b)) + (uint32_t)c);
+#endif
+}
+
+/* SMLAL: 64-bit c + a * b. */
+static inline int64_t tc_smlal(int32_t a, int32_t b, int64_t c)
+{
+    return (int64_t)((uint64_t)((int64_t)a * b) + (uint64_t)c);
+}
+
+static inline int32_t tc_smlatb(uint32_t a, uint32_t b, int32_t c)
+{
+    return (int32_t)((uint32_t)(tc_high(a) * tc_low(b)) + (uint32_t)c);
+}
+
+static inline int32_t tc_smlatt(uint32_t a, uint32_t b, int32_t c)
+{
+    return (int32_t)((uint32_t)(tc_high(a) * tc_high(b)) + (uint32_t)c);
+}
+
+/* SMMLA: c + the high word of the 64-bit product a * b. */
+static inline int32_t tc_smmla(int32_t a, int32_t b, int32_t c)
+{
+#if TC_DSP
+    int32_t sum;
+    __asm__("smmla %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(c));
+    return sum;
+#else
+    return (int32_t)((uint32_t)(((int64_t)a * b) >> 32) + (uint32_t)c);
+#endif
+}
+
+/* SMUAD: a.lane0 * b.lane0 + a.lane1 * b.lane1. */
+static inline int32_t tc_smuad(uint32_t a, uint32_t b)
+{
+    return tc_smlad(a, b, 0);
+}
+
+/* SSAT: saturate to a signed number of `bits` bits, 1 <= bits <= 31. */
+static inline int32_t tc_ssat(int32_t x, unsigned bits)
+{
+    int32_t high = (int32_t)((1u << (bits - 1u)) - 1u);
+    return x > high ? high : x < -high - 1 ? -high - 1 : x;
+}
+
+/* SSUB16: both lanes, wrapping. */
+static inline uint32_t tc_ssub16(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    return (uint32_t)__ssub16((int16x2_t)a, (int16x2_t)b);
+#else
+    return ((a - b) & 0xFFFFu) | ((a & 0xFFFF0000u) - (b & 0xFFFF0000u));
+#endif
+}
+
+/* SXTB16: bytes 0 and 2 of (x rotated right by `rotate` bits), sign-extended to lanes. */
+static inline uint32_t tc_sxtb16(uint32_t x, unsigned rotate)
+{
+    uint32_t r = tc_ror(x, rotate);
+#if TC_DSP
+    return (uint32_t)__sxtb16((int8x4_t)r);
+#else
+    return tc_lanes((int8_t)(r & 0xFFu), (int8_t)((r >> 16) & 0xFFu));
+#endif
+}
+
+/* SXTAB16: a + SXTB16(x, rotate), lane by lane. */
+static inline uint32_t tc_sxtab16(uint32_t a, uint32_t x, unsigned rotate)
+{
+    return tc_sadd16(a, tc_sxtb16(x, rotate));
+}
+
+/* USAT: saturate to an unsigned number of `bits` bits, 0 <= bits <= 31. */
+static inline int32_t tc_usat(int32_t x, unsigned bits)
+{
+    int32_t high = (int32_t)((1u << bits) - 1u);
+    return x > high ? high : x < 0 ? 0 : x;
+}
+
+#endif /* TC_SIMD_H */

@@ -1,0 +1,48 @@
+"""Real models: the generated C against the outputs that LiteRT's reference kernels gave, on the host and in QEMU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinycompile
+
+MODELS = ("ad01_int8", "kws_ref_model", "ic_resnet8_int8", "vww_96_int8", "mcunet_vww")
+
+
+def inputs_of(samples: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(inputs, outputs) of a golden file."""
+    with np.load(samples) as file:
+        count = sum(name.startswith("input_") for name in file.files)
+        outputs = sum(name.startswith("output_") for name in file.files)
+        return [file[f"input_{i}"] for i in range(count)], [file[f"output_{i}"] for i in range(outputs)]
+
+
+def same_values(got: np.ndarray | list[np.ndarray], expected: list[np.ndarray]) -> bool:
+    arrays = got if isinstance(got, list) else [got]
+    return all(
+        a.dtype == b.dtype and a.tobytes() == np.ascontiguousarray(b).tobytes()
+        for a, b in zip(arrays, expected, strict=True)
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_golden_samples_are_bit_exact(model: str, shared: Callable[[str], Path], tmp_path: Path) -> None:
+    build = tinycompile.compile(shared(f"models/{model}.tflite"), target="stm32f746", output=tmp_path / "out")
+    inputs, expected = inputs_of(shared(f"golden/{model}.npz"))
+    assert same_values(build.run(*inputs), expected)
+    assert same_values(build.run(*inputs, on="qemu"), expected)
+    ram = build.report["ram"]
+    assert build.report["run"]["stack_bytes_painted"] <= 2048
+    assert ram["total_bytes"] == ram["arena_bytes"] + ram["state_bytes"] + ram["stack_bytes"]
+    counted = sum(layer["instructions"] for layer in build.report["layers"])
+    assert counted == pytest.approx(build.report["run"]["instructions"], rel=0.01, abs=500)
+
+
+def test_mobilenet_v2_on_the_host(shared: Callable[[str], Path], tmp_path: Path) -> None:
+    build = tinycompile.compile(shared("models/mobilenet_v2_int8.tflite"), target="mps2-an500", output=tmp_path / "o")
+    inputs, expected = inputs_of(shared("golden/mobilenet_v2_int8.npz"))
+    assert same_values(build.run(*inputs), expected)

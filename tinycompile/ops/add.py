@@ -1,0 +1,22 @@
+"""Addition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinycompile.ir import Array, Signature
+from tinycompile.ops._sum import Sum
+
+
+@dataclass(frozen=True)
+class Add(Sum):
+    """int8 operands of any scales and zero points that broadcast as in NumPy, one of them may be a constant; fused RELU,
+    RELU6 and RELU_N1_TO_1.
+    """
+
+    kind: ClassVar[str] = "add"
+
+    def combine(self, sig: Signature, a: Array, b: Array) -> Array:
+        first, second = self.scaled(sig, a, b)
+        return self.rescaled(sig, first + second)

@@ -1,0 +1,47 @@
+"""Concatenation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.ir import Array, Op, Region, Signature, TensorType
+from tinycompile.ops._elementwise import same_place
+from tinycompile.ops._rules import all_quantized, first_reason, not_quantized, rescales
+
+
+@dataclass(frozen=True)
+class Concatenation(Op):
+    """int8, any number of operands along any axis, constants included; all have the scale and zero point of the output.
+
+    Attributes:
+        axis: not negative.
+    """
+
+    kind: ClassVar[str] = "concatenation"
+
+    axis: int
+
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+        first = inputs[0].shape
+        if not 0 <= self.axis < len(first):
+            raise ValueError(f"axis {self.axis} is not an axis of {inputs[0]}")
+        others = {(*t.shape[: self.axis], *t.shape[self.axis + 1 :]) for t in inputs}
+        if len(others) != 1 or len({len(t.shape) for t in inputs}) != 1:
+            raise ValueError(f"{', '.join(map(str, inputs))} differ in more than axis {self.axis}")
+        total = sum(t.shape[self.axis] for t in inputs)
+        return (((*first[: self.axis], total, *first[self.axis + 1 :]), inputs[0].dtype),)
+
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (np.concatenate(inputs, axis=self.axis),)
+
+    def unsupported(self, sig: Signature) -> str | None:
+        quantized = (all_quantized(sig.inputs, "operand"), not_quantized(sig.output, "the output"))
+        return first_reason(quantized) or first_reason(rescales(t, sig.output) for t in sig.inputs)
+
+    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
+        """Identity along the channels."""
+        return same_place(sig, region, operand) if self.axis == 3 else None

@@ -1,0 +1,69 @@
+"""Quantisation of floats, and conversion between 8-bit quantisations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.numerics.fixed_point import quantize_multiplier
+from tinycompile.numerics.requant import TfliteRequant
+from tinycompile.ops._elementwise import Elementwise, requantized
+from tinycompile.ops._rules import first_reason, invalid, not_quantized
+
+
+@dataclass(frozen=True)
+class Quantize(Elementwise):
+    """float32, int8 or uint8 to int8 or uint8.
+
+    A float that is beyond the range saturates; a NaN becomes the smallest value.
+
+    Attributes:
+        dtype: of the output.
+    """
+
+    kind: ClassVar[str] = "quantize"
+
+    dtype: str
+
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+        return ((inputs[0].shape, self.dtype),)
+
+    @property
+    def range(self) -> tuple[int, int]:
+        info = np.iinfo(self.dtype)
+        return int(info.min), int(info.max)
+
+    def requant(self, sig: Signature) -> TfliteRequant:
+        """From an 8-bit input minus its zero point to the output; one channel (not for a float input)."""
+        real = np.array([sig.input.scale / sig.output.scale])
+        return TfliteRequant(*quantize_multiplier(real), sig.output.zero_point, *self.range)
+
+    def table(self, sig: Signature) -> Array:
+        """Shape (256,), of the output's dtype: entry `(uint8_t)q` is the result for the 8-bit input q."""
+        return self._convert(sig, np.arange(256, dtype=np.uint8).view(sig.input.dtype))
+
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        convert = self._from_float if sig.input.dtype == "float32" else self._convert
+        return (convert(sig, inputs[0]),)
+
+    def _convert(self, sig: Signature, x: Array) -> Array:
+        return requantized(self.requant(sig), x, sig.input.zero_point).astype(self.dtype)
+
+    def _from_float(self, sig: Signature, x: Array) -> Array:
+        """`AffineQuantize`: float32 division, then halves away from zero."""
+        low, high = self.range
+        with np.errstate(over="ignore", invalid="ignore"):
+            quotient = (x / np.float32(sig.output.scale)).astype(np.float64)
+        rounded = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient) + sig.output.zero_point
+        return np.minimum(np.where(rounded > low, rounded, low), high).astype(self.dtype)
+
+    def unsupported(self, sig: Signature) -> str | None:
+        to = not_quantized(sig.output, "the output", "int8", "uint8")
+        if to is not None or sig.input.dtype == "float32":
+            return to
+        source = not_quantized(sig.input, "the input", "float32", "int8", "uint8")
+        return first_reason((source, invalid(lambda: self.requant(sig))))

@@ -1,0 +1,31 @@
+"""Reshaping: the same elements in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from tinycompile.ir import Array, Op, Signature, TensorType
+
+
+@dataclass(frozen=True)
+class Reshape(Op):
+    """Any type; RESHAPE, SQUEEZE and EXPAND_DIMS with constant shapes.
+
+    Attributes:
+        shape: of the output.
+    """
+
+    kind: ClassVar[str] = "reshape"
+
+    shape: tuple[int, ...]
+
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+        if prod(self.shape) != inputs[0].elements:
+            raise ValueError(f"{inputs[0]} can't have the shape {self.shape}")
+        return ((self.shape, inputs[0].dtype),)
+
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (inputs[0].reshape(self.shape),)

@@ -1,0 +1,70 @@
+"""Nearest-neighbour resizing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.ir import Array, Op, Region, Signature, TensorType
+from tinycompile.ops._rules import first_reason, not_quantized, rescales
+
+
+@dataclass(frozen=True)
+class ResizeNearestNeighbor(Op):
+    """int8 (N = 1), any size, constant; align_corners or half_pixel_centers; input and output have the same scale and
+    zero point.
+
+    Attributes:
+        size: (rows, columns) of the output.
+    """
+
+    kind: ClassVar[str] = "resize_nearest_neighbor"
+
+    size: tuple[int, int]
+    align_corners: bool = False
+    half_pixel_centers: bool = False
+
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+        x = inputs[0]
+        if len(x.shape) != 4 or min(self.size) < 1:
+            raise ValueError(f"{x} can't be resized to {self.size}")
+        return (((x.shape[0], *self.size, x.shape[3]), x.dtype),)
+
+    def source_rows(self, sig: Signature) -> Array:
+        """int64, shape (rows,): the input row that each output row copies; never decreases."""
+        return self._sources(sig.input.shape[1], self.size[0])
+
+    def source_columns(self, sig: Signature) -> Array:
+        """int64, shape (columns,): the input column that each output column copies; never decreases."""
+        return self._sources(sig.input.shape[2], self.size[1])
+
+    def _sources(self, size: int, resized: int) -> Array:
+        """`GetNearestNeighbor` (resize_nearest_neighbor.h), in float32."""
+        aligned = self.align_corners and resized > 1
+        scale = np.float32(size - 1) / np.float32(resized - 1) if aligned else np.float32(size) / np.float32(resized)
+        offset = np.float32(0.5 if self.half_pixel_centers else 0)
+        position = (np.arange(resized, dtype=np.float32) + offset) * scale
+        # std::round: halves away from zero, and no position is negative.
+        nearest = np.floor(position.astype(np.float64) + 0.5) if self.align_corners else np.floor(position)
+        return np.minimum(nearest.astype(np.int64), size - 1)
+
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (inputs[0][:, self.source_rows(sig)][:, :, self.source_columns(sig)],)
+
+    def unsupported(self, sig: Signature) -> str | None:
+        reason = first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
+        if reason is None and sig.input.shape[0] != 1:
+            return f"the batch is {sig.input.shape[0]}, supported is 1"
+        return reason or rescales(sig.input, sig.output)
+
+    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
+        rows, columns = self.source_rows(sig), self.source_columns(sig)
+        return Region(
+            int(rows[region.y0]),
+            int(rows[region.y1 - 1]) + 1,
+            int(columns[region.x0]),
+            int(columns[region.x1 - 1]) + 1,
+        )

@@ -1,0 +1,37 @@
+"""Permutation of the axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ops._rules import wrong_dtype
+
+
+@dataclass(frozen=True)
+class Transpose(Op):
+    """int8, uint8 or float32, any number of axes, constant permutation.
+
+    Attributes:
+        permutation: output axis i is input axis permutation[i].
+    """
+
+    kind: ClassVar[str] = "transpose"
+
+    permutation: tuple[int, ...]
+
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+        shape = inputs[0].shape
+        if sorted(self.permutation) != list(range(len(shape))):
+            raise ValueError(f"{self.permutation} is not a permutation of the axes of {inputs[0]}")
+        return ((tuple(shape[axis] for axis in self.permutation), inputs[0].dtype),)
+
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (np.ascontiguousarray(inputs[0].transpose(self.permutation)),)
+
+    def unsupported(self, sig: Signature) -> str | None:
+        return wrong_dtype(sig.input, "the input", "int8", "uint8", "float32")

@@ -56,7 +56,7 @@ class HostModel:
             cwd=work,
         )
         self._ffi = cffi.FFI()
-        self._ffi.cdef(f"int {model}_invoke(void *); void (*tc_trace)(int, const void *, uint32_t);")
+        self._ffi.cdef(f"int {model}_invoke(void *); extern void (*tc_trace)(int, const void *, uint32_t);")
         for kind, types in (("input", inputs), ("output", outputs)):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")

@@ -27,7 +27,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from keras import layers
 from sklearn.datasets import load_digits
 
-TRAIN, CALIBRATION, SAMPLES_PER_DIGIT = 1415, 100, 6
+TRAIN, CALIBRATION, PER_DIGIT = 1415, 100, 6
 
 
 def main() -> None:
@@ -37,8 +37,8 @@ def main() -> None:
     test_x, test_y = x[TRAIN:], y[TRAIN:]
     rng = np.random.default_rng(args.seed)
     calibration = rng.permutation(x[:TRAIN])[:CALIBRATION]
-    chosen = np.sort([rng.choice(np.flatnonzero(test_y == digit), SAMPLES_PER_DIGIT, replace=False)
-                      for digit in range(10)], axis=None)
+    picks = [rng.choice(np.flatnonzero(test_y == digit), PER_DIGIT, replace=False) for digit in range(10)]
+    chosen = np.sort(picks, axis=None)
 
     model = build_network()
     fit(model, x[:TRAIN], y[:TRAIN], args.epochs)
@@ -47,8 +47,9 @@ def main() -> None:
     tflite.write_bytes(to_int8_tflite(model, calibration))
     to_onnx(model, onnx)
     inputs, outputs = run_int8(tflite, test_x)
-    np.savez_compressed(args.out / "digits_samples.npz", input_0=inputs[chosen], labels=test_y[chosen],
-                        output_0=outputs[chosen])
+    np.savez_compressed(
+        args.out / "digits_samples.npz", input_0=inputs[chosen], labels=test_y[chosen], output_0=outputs[chosen]
+    )
     np.savez_compressed(args.out / "digits_calib.npz", input_0=calibration, x=test_x, y=test_y)
     report(model, onnx, test_x, test_y, outputs)
 
@@ -95,7 +96,7 @@ def conv(x: tf.Tensor, name: str, channels: int, kernel: int, stride: int = 1) -
 def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, epochs: int) -> None:
     """Train on every image and on its eight copies shifted by one pixel."""
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = np.concatenate([padded[:, i:i + 8, j:j + 8] for i in range(3) for j in range(3)])
+    shifted = np.concatenate([padded[:, i : i + 8, j : j + 8] for i in range(3) for j in range(3)])
     targets = np.eye(10, dtype=np.float32)[np.tile(y, 9)]
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * -(-len(shifted) // 64))
     model.compile(keras.optimizers.Adam(rate), keras.losses.CategoricalCrossentropy(label_smoothing=0.1))

@@ -22,7 +22,7 @@
 #define TC_DSP 0
 #endif
 
-/* Two adjacent words or none at all are wasted by a helper that a model doesn't need. */
+/* For functions of headers that not every model calls, and for those that must stay functions. */
 #define TC_UNUSED __attribute__((unused))
 #define TC_NOINLINE __attribute__((noinline, unused))
 

@@ -1,0 +1,37 @@
+"""Model files to `Graph`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tinycompile.errors import ModelFileError
+from tinycompile.frontend.tflite import import_tflite
+from tinycompile.ir import Graph
+
+MAX_FILE_BYTES = 1 << 29
+"""No microcontroller model is larger than this."""
+
+
+def load(path: str | Path) -> Graph:
+    """Read a model file; its content says what it is.
+
+    Raises:
+        ModelFileError, UnsupportedError, QuantizationNeededError
+    """
+    path = Path(path)
+    content = _read(path)
+    if path.suffix.lower() == ".onnx":
+        raise ModelFileError(
+            "ONNX models are not read yet", where=str(path), hint="convert the model to an int8 .tflite file"
+        )
+    return import_tflite(content, path.stem, str(path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ModelFileError(f"the file has {size} bytes", where=str(path), why=f"the limit is {MAX_FILE_BYTES}")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelFileError("the file can't be read", where=str(path), why=str(error)) from error

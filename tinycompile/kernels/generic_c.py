@@ -7,6 +7,7 @@ shape without run-time cost.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,22 +19,61 @@ from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._spatial import Window
 
 Fields = Mapping[str, object]
-"""Members of a C struct in declaration order; a nested mapping is a nested struct."""
+"""Members of a C struct in declaration order; a nested mapping is a nested struct, a sequence an array."""
 
 
-def shape_call(
-    stem: str, header: str, callee: str, parameters: Sequence[str], shape: tuple[str, Fields], comment: str
+@dataclass(frozen=True)
+class Struct:
+    """A constant struct in a function's body.
+
+    Attributes:
+        ctype: its type, from a runtime header.
+        name: of the variable.
+    """
+
+    ctype: str
+    fields: Fields
+    name: str = "shape"
+
+
+def struct_call(
+    stem: str,
+    callee: str,
+    header: str,
+    parameters: Sequence[str],
+    structs: Sequence[Struct],
+    comment: str,
+    arguments: Sequence[str] | None = None,
 ) -> Function:
-    """A function that calls `callee` of `runtime/kernels/<header>` with all its parameters and a constant struct.
+    """A function that calls `callee` of `runtime/kernels/<header>` with its parameters, then pointers to the structs.
 
     Args:
-        parameters: C declarations; their last identifiers become the arguments.
-        shape: (C type, members).
+        parameters: C declarations.
+        arguments: the parameters' names in the callee's order; by default in their own.
     """
-    arguments = [parameter.replace("*", " ").split()[-1] for parameter in parameters]
-    kind, fields = shape
-    body = render("kernels/shape_call.c.j2", type=kind, fields=fields, callee=callee, arguments=arguments)
+    body = render(
+        "kernels/shape_call.c.j2",
+        structs=structs,
+        callee=callee,
+        arguments=arguments or [_declared_name(parameter) for parameter in parameters],
+        literal=_literal,
+    )
     return Function(stem, tuple(parameters), body, (f"kernels/{header}",), comment)
+
+
+def _declared_name(declaration: str) -> str:
+    return declaration.replace("*", " ").split()[-1]
+
+
+def _literal(value: object) -> str:
+    """A struct member's value in C."""
+    match value:
+        case float() | np.floating():
+            return f"{float(value).hex()}f"
+        case list() | tuple():
+            return "{" + ", ".join(map(_literal, value)) + "}"
+        case _:
+            return "(-2147483647 - 1)" if value == -(2**31) else str(value)
 
 
 def range_fields(zero_point: int, clamp: tuple[int, int]) -> Fields:

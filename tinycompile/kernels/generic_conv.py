@@ -1,4 +1,4 @@
-"""Convolutions and fully connected layers in portable C: every shape, every core; faster kernels are chosen over them."""
+"""Convolutions and fully connected layers in portable C: every shape, every core; the fallback of faster kernels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Function, Isa, Kernel, kernel_for
 from tinycompile.kernels.generic_c import (
+    Struct,
     channel_constants,
     range_fields,
-    shape_call,
+    struct_call,
     window_fields,
     window_stem,
 )
@@ -33,7 +34,7 @@ _PER_MAC = 5
 def conv2d(site: Site, isa: Isa) -> Kernel | None:
     """`tc_conv2d_s8`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Conv2D) or site.constants[1] is None:
+    if not isinstance(op, Conv2D) or not _has_constant_weights(site):
         return None
     groups = op.groups(sig)
     function = _convolution_function(site, op, "conv2d", {"groups": groups})
@@ -46,7 +47,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
 def depthwise(site: Site, isa: Isa) -> Kernel | None:
     """`tc_depthwise_s8`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, DepthwiseConv2D) or site.constants[1] is None:
+    if not isinstance(op, DepthwiseConv2D) or not _has_constant_weights(site):
         return None
     function = _convolution_function(site, op, "depthwise", {})
     instructions = _PER_TAP * op.macs(sig) + _PER_OUTPUT * sig.output.elements
@@ -57,7 +58,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
 def fully_connected(site: Site, isa: Isa) -> Kernel | None:
     """`tc_fully_connected_s8`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, FullyConnected) or site.constants[1] is None:
+    if not isinstance(op, FullyConnected) or not _has_constant_weights(site):
         return None
     outputs, inputs = sig.inputs[1].shape
     rows = sig.input.elements // inputs
@@ -67,12 +68,12 @@ def fully_connected(site: Site, isa: Isa) -> Kernel | None:
         "outputs": outputs,
         "range": range_fields(sig.output.zero_point, op.clamp),
     }
-    function = shape_call(
+    function = struct_call(
         f"fully_connected_{rows}x{inputs}_{outputs}",
-        "tc_fully_connected.h",
         "tc_fully_connected_s8",
+        "tc_fully_connected.h",
         PARAMETERS,
-        ("tc_fully_connected_shape", fields),
+        (Struct("tc_fully_connected_shape", fields),),
         "Fully connected layer, one output value at a time.",
     )
     weights = site.constant(1)
@@ -86,6 +87,10 @@ def fully_connected(site: Site, isa: Isa) -> Kernel | None:
         overlap={0: _rowwise_distance(rows, inputs, outputs)},
         notes=NOTES,
     )
+
+
+def _has_constant_weights(site: Site) -> bool:
+    return all(constant is not None for constant in site.constants[1:])
 
 
 def _rowwise_distance(rows: int, inputs: int, outputs: int) -> int:
@@ -104,12 +109,12 @@ def _convolution_function(site: Site, op: Convolution, name: str, extra: dict[st
         "input_zero_point": sig.input.zero_point,
         "range": range_fields(sig.output.zero_point, op.clamp),
     }
-    return shape_call(
+    return struct_call(
         f"{name}_{window_stem(window, sig.input, sig.output)}",
-        f"tc_{name}.h",
         f"tc_{name}_s8",
+        f"tc_{name}.h",
         PARAMETERS,
-        (f"tc_{name}_shape", fields),
+        (Struct(f"tc_{name}_shape", fields),),
         "Direct convolution, one output value at a time.",
     )
 

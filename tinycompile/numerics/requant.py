@@ -60,14 +60,18 @@ class Requant(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TfliteRequant:
-    """TFLite's rule: clamp(MultiplyByQuantizedMultiplier(acc) + zero_point), with double rounding.
+    """TFLite's rule: clamp(MultiplyByQuantizedMultiplier(acc) + zero_point), with double or single rounding.
+
+    LiteRT 2.3's reference kernels round twice (by the high product, then by the shift) everywhere but in
+    FULLY_CONNECTED, which rounds the 64-bit product once, halves upwards.
 
     Where TFLite's left shift (a factor above 1) would overflow int32, which is undefined behaviour in C++,
     the rule goes on with the output of the last defined accumulator: it is monotone over all of int32.
 
     Attributes:
-        multiplier, shift: per channel, as `quantize_multiplier` makes them.
+        multiplier, shift: per channel, as `quantize_multiplier` makes them; MEAN's multipliers may be smaller.
         low, high: the clamp: the range of the output type, narrowed by a fused activation.
+        single_rounding: whether the product is rounded once.
     """
 
     multiplier: Int32Array
@@ -75,12 +79,15 @@ class TfliteRequant:
     zero_point: int
     low: int
     high: int
+    single_rounding: bool = False
 
     def __post_init__(self) -> None:
         if self.multiplier.ndim != 1 or self.multiplier.shape != self.shift.shape:
             raise ValueError("multiplier and shift must be vectors of the same length")
-        if np.any(self.multiplier < 0) or np.any(self.shift < -31) or np.any(self.shift > 30):
-            raise ValueError("multipliers must not be negative, shifts must be in [-31, 30]")
+        if np.any(self.multiplier < 0):
+            raise ValueError("a multiplier must not be negative")
+        if np.any(self.shift < -31) or np.any(self.shift > 30):
+            raise ValueError("a shift must be in [-31, 30]")
         _check_output_range(self.zero_point, self.low, self.high)
 
     @property
@@ -93,16 +100,23 @@ class TfliteRequant:
     def apply(self, acc: IntegerArray) -> Int32Array:
         left = np.maximum(self.shift, 0)
         defined = np.clip(acc.astype(np.int64), INT32_MIN >> left, INT32_MAX >> left)
-        scaled = multiply_by_quantized_multiplier(defined, self.multiplier, self.shift)
+        if self.single_rounding:
+            total = 31 - self.shift.astype(np.int64)
+            scaled = (defined * self.multiplier.astype(np.int64) + (np.int64(1) << (total - 1))) >> total
+        else:
+            scaled = multiply_by_quantized_multiplier(defined, self.multiplier, self.shift)
         return np.clip(scaled + self.zero_point, self.low, self.high).astype(np.int32)
 
     def thresholds(self) -> Int64Array:
         """In closed form.
 
-        With k' = k - zero_point: RoundingDivideByPOT by 2^r sends the high product v to k' or more iff
+        With k' = k - zero_point. Double rounding: RoundingDivideByPOT by 2^r sends the high product v to k' or more iff
         v >= T = k' 2^r - 2^(r-1), plus 1 for k' <= 0, since halves go away from zero; T = k' if r = 0.
-        And v = floor((acc * 2^left * multiplier + 2^30) / 2^31).
+        And v = floor((acc * 2^left * multiplier + 2^30) / 2^31). Single rounding: acc * multiplier must reach
+        k' 2^(31-shift) - 2^(30-shift).
         """
+        if self.single_rounding:
+            return self._single_thresholds()
         steps = np.arange(self.low + 1, self.high + 1, dtype=np.int64) - self.zero_point
         left = np.maximum(self.shift, 0).astype(np.int64)[:, None]
         right = np.maximum(-self.shift, 0).astype(np.int64)[:, None]
@@ -112,6 +126,16 @@ class TfliteRequant:
         slope = self.multiplier.astype(np.int64)[:, None] << left
         threshold = -((2**30 - (bounded << 31)) // np.maximum(slope, 1))
         flat = np.where(high_product <= 0, INT32_MIN, UNREACHABLE)
+        return np.clip(np.where(slope == 0, flat, threshold), INT32_MIN, UNREACHABLE)
+
+    def _single_thresholds(self) -> Int64Array:
+        odd = 2 * (np.arange(self.low + 1, self.high + 1, dtype=np.int64) - self.zero_point) - 1
+        half_exponent = 30 - self.shift.astype(np.int64)[:, None]
+        limit = np.int64(2**62) >> half_exponent
+        product = np.where(np.abs(odd) > limit, np.sign(odd) * 2**62, np.clip(odd, -limit, limit) << half_exponent)
+        slope = self.multiplier.astype(np.int64)[:, None]
+        threshold = -(-product // np.maximum(slope, 1))
+        flat = np.where(odd <= 0, INT32_MIN, UNREACHABLE)
         return np.clip(np.where(slope == 0, flat, threshold), INT32_MIN, UNREACHABLE)
 
 

@@ -41,7 +41,7 @@ class FullyConnected(Op):
         """The rule from accumulators (bias included) to outputs, one entry per output.
 
         With one scale for all weights LiteRT multiplies the scales in float32 (`GetQuantizedConvolutionMultipler`),
-        otherwise in float64 (`PopulateConvolutionQuantizationParams`).
+        otherwise in float64 (`PopulateConvolutionQuantizationParams`). Unlike every other operator it rounds once.
         """
         weights = sig.inputs[1].quant
         if weights is None:
@@ -51,7 +51,9 @@ class FullyConnected(Op):
         else:
             product = sig.input.scale * weights.scale.astype(np.float64)
         real = np.broadcast_to(product / sig.output.scale, (sig.inputs[1].shape[0],))
-        return TfliteRequant(*quantize_multiplier(real), sig.output.zero_point, *self.clamp)
+        return TfliteRequant(
+            *quantize_multiplier(real), sig.output.zero_point, *self.clamp, single_rounding=True
+        )
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         centred = inputs[0].astype(np.float64) - sig.input.zero_point

@@ -1,0 +1,121 @@
+/*
+ * Averages of int8 values: sums of four channels at a time, and the division.
+ */
+#ifndef TC_AVERAGE_H
+#define TC_AVERAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/tc_bytes.h"
+#include "kernels/tc_requant.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The most int8 values whose sum fits in an int16: 256 * -128 = -32768. */
+#define TC_AVERAGE_BATCH 256
+
+/*
+ * A division that the compiler has checked for every sum that can occur: (sum * multiplier + start) >> shift.
+ * Where it found no such constants, multiplier is 0, and the division is done in its long form.
+ */
+typedef struct tc_linear_form {
+    int32_t multiplier;
+    int32_t start;
+    int32_t shift;
+} tc_linear_form;
+
+static inline int32_t tc_linear(int32_t sum, const tc_linear_form *form)
+{
+    return (sum * form->multiplier + form->start) >> form->shift;
+}
+
+/* sum / count, halves away from zero, as in tflite::reference_integer_ops::AveragePool. */
+static inline int32_t tc_divide_rounded(int32_t sum, int32_t count)
+{
+    return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
+}
+
+/* Sums of four adjacent channels: 16-bit sums of the even and the odd ones, two to a word. */
+typedef struct tc_sum4 {
+    uint32_t even;
+    uint32_t odd;
+} tc_sum4;
+
+static inline void tc_sum4_add(tc_sum4 *sum, const int8_t *channels)
+{
+    const uint32_t word = tc_load4(channels);
+    sum->even = tc_add_even(sum->even, word);
+    sum->odd = tc_add_odd(sum->odd, word);
+}
+
+/* Adds `count` values of each channel, `stride` bytes apart; at most TC_AVERAGE_BATCH in total. */
+static inline void tc_sum4_run(tc_sum4 *sum, const int8_t *channels, int32_t count, int32_t stride)
+{
+    for (; count >= 4; count -= 4) {
+        tc_sum4_add(sum, channels);
+        tc_sum4_add(sum, channels + stride);
+        tc_sum4_add(sum, channels + 2 * stride);
+        tc_sum4_add(sum, channels + 3 * stride);
+        channels += 4 * stride;
+    }
+    for (; count > 0; --count) {
+        tc_sum4_add(sum, channels);
+        channels += stride;
+    }
+}
+
+/* Moves the sums to 32 bits and starts again from 0. */
+static inline void tc_sum4_flush(tc_sum4 *sum, int32_t totals[4])
+{
+    totals[0] += tc_low(sum->even);
+    totals[1] += tc_low(sum->odd);
+    totals[2] += tc_high(sum->even);
+    totals[3] += tc_high(sum->odd);
+    sum->even = 0;
+    sum->odd = 0;
+}
+
+/* Totals of four adjacent channels over rows x columns; `fits`: the sums stay within 16 bits. */
+static inline void tc_sum4_block(const int8_t *channels, int32_t rows, int32_t row_stride, int32_t columns,
+                                 int32_t column_stride, bool fits, int32_t totals[4])
+{
+    tc_sum4 sum = {0, 0};
+    totals[0] = totals[1] = totals[2] = totals[3] = 0;
+    for (int32_t row = 0; row < rows; ++row) {
+        const int8_t *next = channels + row * row_stride;
+        for (int32_t left = columns; left > 0;) {
+            const int32_t count = fits ? left : tc_min(left, TC_AVERAGE_BATCH);
+            tc_sum4_run(&sum, next, count, column_stride);
+            if (!fits) {
+                tc_sum4_flush(&sum, totals);
+            }
+            next += count * column_stride;
+            left -= count;
+        }
+    }
+    if (fits) {
+        tc_sum4_flush(&sum, totals);
+    }
+}
+
+/* The total of one channel. */
+static inline int32_t tc_sum_block(const int8_t *channel, int32_t rows, int32_t row_stride, int32_t columns,
+                                   int32_t column_stride)
+{
+    int32_t total = 0;
+    for (int32_t row = 0; row < rows; ++row) {
+        for (int32_t column = 0; column < columns; ++column) {
+            total += channel[row * row_stride + column * column_stride];
+        }
+    }
+    return total;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

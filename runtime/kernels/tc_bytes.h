@@ -1,0 +1,146 @@
+/*
+ * Four int8 values in one 32-bit word, element 0 in the lowest byte (little-endian memory order).
+ *
+ * On cores with the DSP extension each function is the instruction that its comment names; elsewhere, and where
+ * TC_PORTABLE is defined, it is the same arithmetic in portable C. "Even" are elements 0 and 2, "odd" 1 and 3:
+ * the pairs that fit the halfword instructions, low and high.
+ */
+#ifndef TC_BYTES_H
+#define TC_BYTES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "cmsis_shim/tc_simd.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* STR; the address may be unaligned where the core allows it, the compiler knows. */
+static inline void tc_store4(int8_t *bytes, uint32_t word)
+{
+    memcpy(bytes, &word, 4);
+}
+
+/* The same value in all four elements. */
+static inline uint32_t tc_splat4(int32_t value)
+{
+    return (uint32_t)(value & 0xFF) * 0x01010101u;
+}
+
+/* Elements 0 and 2, each times 256, as a pair of int16: AND with a shifted operand. */
+static inline uint32_t tc_even_times_256(uint32_t word)
+{
+    return (word << 8) & 0xFF00FF00u;
+}
+
+/* Elements 1 and 3, each times 256: AND. */
+static inline uint32_t tc_odd_times_256(uint32_t word)
+{
+    return word & 0xFF00FF00u;
+}
+
+/* pair + elements 0 and 2, modulo 2^16: SXTAB16 */
+static inline uint32_t tc_add_even(uint32_t pair, uint32_t word)
+{
+#if TC_DSP
+    return (uint32_t)__sxtab16((int16x2_t)pair, (int8x4_t)word);
+#else
+    return tc_sxtab16(pair, word, 0);
+#endif
+}
+
+/* pair + elements 1 and 3, modulo 2^16: SXTAB16 with ROR #8 */
+static inline uint32_t tc_add_odd(uint32_t pair, uint32_t word)
+{
+#if TC_DSP
+    uint32_t sum;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(sum) : "r"(pair), "r"(word));
+    return sum;
+#else
+    return tc_sxtab16(pair, word, 8);
+#endif
+}
+
+/* start + ((factor * low half of pair) >> 16): SMLAWB */
+static inline int32_t tc_multiply_low(int32_t start, int32_t factor, uint32_t pair)
+{
+#if TC_DSP
+    return __smlawb(factor, (int32_t)pair, start);
+#else
+    return start + (int32_t)(((int64_t)factor * tc_low(pair)) >> 16);
+#endif
+}
+
+/* start + ((factor * high half of pair) >> 16): SMLAWT */
+static inline int32_t tc_multiply_high(int32_t start, int32_t factor, uint32_t pair)
+{
+#if TC_DSP
+    return __smlawt(factor, (int32_t)pair, start);
+#else
+    return start + (int32_t)(((int64_t)factor * tc_high(pair)) >> 16);
+#endif
+}
+
+/* (factor * low half of pair) >> 16: SMULWB */
+static inline int32_t tc_scale_low(int32_t factor, uint32_t pair)
+{
+#if TC_DSP
+    return __smulwb(factor, (int32_t)pair);
+#else
+    return (int32_t)(((int64_t)factor * tc_low(pair)) >> 16);
+#endif
+}
+
+/* (factor * high half of pair) >> 16: SMULWT */
+static inline int32_t tc_scale_high(int32_t factor, uint32_t pair)
+{
+#if TC_DSP
+    return __smulwt(factor, (int32_t)pair);
+#else
+    return (int32_t)(((int64_t)factor * tc_high(pair)) >> 16);
+#endif
+}
+
+/* Four values in [-128, 127] as one word: two BFI and a PKHBT. */
+static inline uint32_t tc_pack4(int32_t a, int32_t b, int32_t c, int32_t d)
+{
+#if TC_DSP
+    __asm__("bfi %0, %1, #8, #8" : "+r"(a) : "r"(b));
+    __asm__("bfi %0, %1, #8, #8" : "+r"(c) : "r"(d));
+    __asm__("pkhbt %0, %0, %1, lsl #16" : "+r"(a) : "r"(c));
+    return (uint32_t)a;
+#else
+    return ((uint32_t)a & 0xFFu) | (((uint32_t)b & 0xFFu) << 8) | (((uint32_t)c & 0xFFu) << 16) | ((uint32_t)d << 24);
+#endif
+}
+
+/* The larger of each element of a and b: SSUB8 sets a flag per byte, SEL picks by it. */
+static inline uint32_t tc_max4(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    (void)__ssub8((int8x4_t)a, (int8x4_t)b);
+    return (uint32_t)__sel((uint8x4_t)a, (uint8x4_t)b);
+#else
+    /* Bytes as unsigned numbers of the same order, two to a word, so that a borrow stays in its own half. */
+    const uint32_t unsigned_a = a ^ 0x80808080u;
+    const uint32_t unsigned_b = b ^ 0x80808080u;
+    const uint32_t even = ((unsigned_a & 0x00FF00FFu) | 0x01000100u) - (unsigned_b & 0x00FF00FFu);
+    const uint32_t odd = (((unsigned_a >> 8) & 0x00FF00FFu) | 0x01000100u) - ((unsigned_b >> 8) & 0x00FF00FFu);
+    const uint32_t a_wins = ((even >> 8) & 0x00010001u) * 0xFFu | (odd & 0x01000100u) * 0xFFu;
+    return (a & a_wins) | (b & ~a_wins);
+#endif
+}
+
+/* The smaller of each element of a and b. */
+static inline uint32_t tc_min4(uint32_t a, uint32_t b)
+{
+    return ~tc_max4(~a, ~b);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * Operators that move bytes without computing: padding, transposition, nearest-neighbour resizing.
+ *
+ * Each writes its output in memory order, one run after the other; a run is read completely before it is written.
+ */
+#ifndef TC_COPY_H
+#define TC_COPY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* memmove that costs nothing where the planner has put the data in its place already. */
+static inline void tc_move(int8_t *to, const int8_t *from, int32_t bytes)
+{
+    if (to != from) {
+        memmove(to, from, (size_t)bytes);
+    }
+}
+
+#define TC_PAD_AXES 7
+
+/* The innermost axis is a row of `row` bytes; the axes around it are outermost first, unused ones of size 1. */
+typedef struct tc_pad_shape {
+    int32_t size[TC_PAD_AXES]; /* of the input */
+    int32_t before[TC_PAD_AXES];
+    int32_t after[TC_PAD_AXES];
+    int32_t row;
+    int32_t row_before;
+    int32_t row_after;
+    int32_t value;
+} tc_pad_shape;
+
+/* Whether an output row, numbered in memory order, comes from the input. */
+static inline bool tc_pad_row_is_input(int32_t row, const tc_pad_shape *shape)
+{
+    for (int32_t axis = TC_PAD_AXES - 1; axis >= 0; --axis) {
+        const int32_t extent = shape->before[axis] + shape->size[axis] + shape->after[axis];
+        const int32_t position = row % extent - shape->before[axis];
+        if (position < 0 || position >= shape->size[axis]) {
+            return false;
+        }
+        row /= extent;
+    }
+    return true;
+}
+
+static inline void tc_pad_s8(const int8_t *input, int8_t *output, const tc_pad_shape *shape)
+{
+    const int32_t output_row = shape->row_before + shape->row + shape->row_after;
+    int32_t rows = 1;
+    for (int32_t axis = 0; axis < TC_PAD_AXES; ++axis) {
+        rows *= shape->before[axis] + shape->size[axis] + shape->after[axis];
+    }
+    for (int32_t row = 0; row < rows; ++row) {
+        if (tc_pad_row_is_input(row, shape)) {
+            tc_move(output + shape->row_before, input, shape->row);
+            memset(output, (int)shape->value, (size_t)shape->row_before);
+            memset(output + shape->row_before + shape->row, (int)shape->value, (size_t)shape->row_after);
+            input += shape->row;
+        } else {
+            memset(output, (int)shape->value, (size_t)output_row);
+        }
+        output += output_row;
+    }
+}
+
+#define TC_TRANSPOSE_LOOPS 6
+
+/* Loops over the output's axes, outermost first, unused ones of size 1; strides in bytes of the input. */
+typedef struct tc_transpose_shape {
+    int32_t size[TC_TRANSPOSE_LOOPS];
+    int32_t stride[TC_TRANSPOSE_LOOPS];
+    int32_t run; /* bytes that stay together */
+} tc_transpose_shape;
+
+/* The inner loops; returns the end of the output. */
+static inline int8_t *tc_transpose_inner(const int8_t *input, int8_t *output, const tc_transpose_shape *shape)
+{
+    const int32_t *size = shape->size;
+    const int32_t *stride = shape->stride;
+    for (int32_t i = 0; i < size[3]; ++i) {
+        for (int32_t j = 0; j < size[4]; ++j) {
+            for (int32_t k = 0; k < size[5]; ++k) {
+                tc_move(output, input + i * stride[3] + j * stride[4] + k * stride[5], shape->run);
+                output += shape->run;
+            }
+        }
+    }
+    return output;
+}
+
+static inline void tc_transpose(const void *input, void *output, const tc_transpose_shape *shape)
+{
+    const int8_t *from = (const int8_t *)input;
+    int8_t *to = (int8_t *)output;
+    const int32_t *size = shape->size;
+    const int32_t *stride = shape->stride;
+    for (int32_t i = 0; i < size[0]; ++i) {
+        for (int32_t j = 0; j < size[1]; ++j) {
+            for (int32_t k = 0; k < size[2]; ++k) {
+                to = tc_transpose_inner(from + i * stride[0] + j * stride[1] + k * stride[2], to, shape);
+            }
+        }
+    }
+}
+
+typedef struct tc_resize_shape {
+    int32_t input_width;
+    int32_t output_height;
+    int32_t output_width;
+    int32_t channels;
+} tc_resize_shape;
+
+/* rows[y], columns[x]: the input row and column that output row y and column x copy. */
+static inline void tc_resize_nearest_s8(const int8_t *input, int8_t *output, const uint16_t *rows,
+                                        const uint16_t *columns, const tc_resize_shape *shape)
+{
+    for (int32_t y = 0; y < shape->output_height; ++y) {
+        const int8_t *row = input + rows[y] * shape->input_width * shape->channels;
+        for (int32_t x = 0; x < shape->output_width; ++x) {
+            tc_move(output, row + columns[x] * shape->channels, shape->channels);
+            output += shape->channels;
+        }
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * A function of one 8-bit value as a table of its 256 results; entry (uint8_t)q belongs to the input q.
+ *
+ * Input and output may be signed or unsigned. Elements are read and written in memory order: the output may be the
+ * input's own memory.
+ */
+#ifndef TC_LOOKUP_H
+#define TC_LOOKUP_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tc_lookup_shape {
+    int32_t count;
+} tc_lookup_shape;
+
+static inline void tc_lookup(const void *input, void *output, const void *table, const tc_lookup_shape *shape)
+{
+    const uint8_t *from = (const uint8_t *)input;
+    const uint8_t *entries = (const uint8_t *)table;
+    uint8_t *to = (uint8_t *)output;
+    int32_t left = shape->count;
+    for (; left >= 4; left -= 4) {
+        to[0] = entries[from[0]];
+        to[1] = entries[from[1]];
+        to[2] = entries[from[2]];
+        to[3] = entries[from[3]];
+        from += 4;
+        to += 4;
+    }
+    for (; left > 0; --left) {
+        *to++ = entries[*from++];
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,182 @@
+"""The thresholds of a rule against the rule, and the rules against exact arithmetic."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinycompile.numerics.fixed_point import INT32_MAX, INT32_MIN, quantize_multiplier
+from tinycompile.numerics.requant import UNREACHABLE, OnnxRequant, Requant, TfliteRequant, smallest_true
+
+ranges = st.sampled_from([(-128, 127), (0, 255), (-5, 100), (3, 3)])
+scales = st.lists(st.floats(1e-9, 3.0), min_size=1, max_size=6)
+
+
+def tflite(scale: list[float], zero_point: int, low: int, high: int) -> TfliteRequant:
+    return TfliteRequant(*quantize_multiplier(np.array(scale)), zero_point, low, high)
+
+
+def steps(rule: Requant) -> np.ndarray:
+    return np.arange(rule.low + 1, rule.high + 1)
+
+
+def bisected(rule: Requant) -> np.ndarray:
+    """The thresholds by bisection of the rule over all of int32."""
+    shape = (rule.channels, steps(rule).size)
+
+    def reached(acc: np.ndarray) -> np.ndarray:
+        outputs = rule.apply(np.clip(acc, INT32_MIN, INT32_MAX).T).T
+        return outputs >= steps(rule)
+
+    return smallest_true(reached, np.zeros(shape))
+
+
+def assert_thresholds_fit(rule: Requant) -> None:
+    thresholds = rule.thresholds()
+    assert thresholds.shape == (rule.channels, rule.high - rule.low)
+    reachable, positive = thresholds <= INT32_MAX, thresholds > INT32_MIN
+    at = rule.apply(np.minimum(thresholds, INT32_MAX).T).T
+    before = rule.apply(np.maximum(thresholds - 1, INT32_MIN).T).T
+    assert np.all((at >= steps(rule)) == reachable)
+    assert np.all((before < steps(rule)) | ~positive)
+
+
+@settings(max_examples=60, deadline=None)
+@given(scales, st.integers(-128, 255), ranges)
+def test_tflite_closed_form_is_bisection(
+    scale: list[float], zero_point: int, bounds: tuple[int, int]
+) -> None:
+    rule = tflite(scale, zero_point, *bounds)
+    assert np.array_equal(rule.thresholds(), bisected(rule))
+    assert_thresholds_fit(rule)
+
+
+@pytest.mark.parametrize("multiplier", [0, 2**30, 2**30 + 1, 3 * 2**29 + 1, 2**31 - 1])
+def test_tflite_closed_form_at_every_shift(multiplier: int) -> None:
+    shift = np.arange(-31, 31, dtype=np.int32)
+    rule = TfliteRequant(np.full(shift.shape, multiplier, np.int32), shift, 7, -128, 127)
+    assert np.array_equal(rule.thresholds(), bisected(rule))
+
+
+def test_tflite_rounds_twice_and_halves_away_from_zero() -> None:
+    """7 / 16 becomes 3.5 / 8, then 4 / 8, then 1; -7 / 16 becomes -3 / 8, then 0; -8 / 16 becomes -1."""
+    rule = tflite([2.0**-4], 3, -128, 127)
+    acc = np.array([[-24], [-8], [-7], [7], [8], [24]])
+    assert rule.apply(acc).ravel().tolist() == [1, 2, 3, 4, 4, 5]
+
+
+def test_tflite_stays_monotone_where_the_left_shift_overflows() -> None:
+    rule = tflite([3.0], 0, -128, 127)
+    acc = np.array([[INT32_MIN], [-1], [1], [2**30], [INT32_MAX]])
+    assert rule.apply(acc).ravel().tolist() == [-128, -3, 3, 127, 127]
+
+
+@settings(max_examples=60, deadline=None)
+@given(scales, st.integers(-128, 255), ranges, st.sampled_from(["float32", "float64"]))
+def test_onnx_thresholds_are_bisection(
+    scale: list[float], zero_point: int, bounds: tuple[int, int], precision: Literal["float32", "float64"]
+) -> None:
+    rule = OnnxRequant(np.array(scale, np.float32), zero_point, *bounds, precision)
+    assert np.array_equal(rule.thresholds(), bisected(rule))
+    assert_thresholds_fit(rule)
+
+
+@given(st.integers(-(2**29), 2**29), st.floats(2.0**-20, 1.0, width=32))
+def test_onnx_float64_is_exact(acc: int, scale: float) -> None:
+    rule = OnnxRequant(np.array([scale], np.float32), 5, -128, 127, "float64")
+    expected = min(max(round(acc * Fraction(scale)) + 5, -128), 127)
+    assert rule.apply(np.array([acc])) == expected
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_onnx_rounds_halves_to_even_before_the_zero_point(precision: Literal["float32", "float64"]) -> None:
+    rule = OnnxRequant(np.array([0.5], np.float32), 1, -128, 127, precision)
+    acc = np.array([[-3], [-1], [1], [3], [5]])
+    assert rule.apply(acc).ravel().tolist() == [-1, 1, 1, 3, 3]
+
+
+def int8_row(acc: int) -> list[int]:
+    """60 int8 factors with weight 127 and one with weight 1 whose sum of products is `acc`."""
+    quotient, rest = divmod(acc + 63, 127)
+    coarse = [min(max(quotient - 127 * i, 0), 127) + min(max(quotient + 127 * i, -127), 0) for i in range(60)]
+    return [*coarse, rest - 63]
+
+
+def test_float32_is_onnx_runtime_and_float64_the_reference_evaluator() -> None:
+    """Where they differ: around the thresholds, of a scale with ten float32 steps per accumulator step."""
+    onnx = pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    evaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator
+    x_scale, w_scale, y_scale, zero_point = (
+        np.float32(0.0123),
+        np.float32(0.00217),
+        np.float32(0.31),
+        np.int8(5),
+    )
+    scale = OnnxRequant.product_scale(float(x_scale), np.array([w_scale]), float(y_scale))
+    narrow, exact = (OnnxRequant(scale, 5, -128, 127, precision) for precision in ("float32", "float64"))
+    acc = np.concatenate([narrow.thresholds()[0] + step for step in (-1, 0, 1)])
+    acc = acc[np.abs(acc) < 60 * 127 * 127]
+    x = np.array([int8_row(int(value)) for value in acc], np.int8)
+    w = np.array([[127]] * 60 + [[1]], np.int8)
+    assert np.array_equal((x.astype(np.int64) @ w).ravel(), acc)
+
+    zero = np.int8(0)
+    constants = {
+        "xs": x_scale,
+        "xz": zero,
+        "w": w,
+        "ws": w_scale,
+        "wz": zero,
+        "ys": y_scale,
+        "yz": zero_point,
+    }
+    inputs = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("QLinearMatMul", inputs, ["y"])],
+        "product",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.INT8, x.shape)],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.INT8, (len(x), 1))],
+        [onnx.numpy_helper.from_array(np.array(value), name) for name, value in constants.items()],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert np.array_equal(session.run(None, {"x": x})[0], narrow.apply(acc[:, None]))
+    assert np.array_equal(evaluator(model).run(None, {"x": x})[0], exact.apply(acc[:, None]))
+    assert not np.array_equal(narrow.apply(acc[:, None]), exact.apply(acc[:, None]))
+
+
+def test_product_scale_is_float32_from_left_to_right() -> None:
+    scale = OnnxRequant.product_scale(0.1, np.array([0.01, 0.02], np.float32), 0.3)
+    expected = np.array([0.01, 0.02], np.float32) * np.float32(0.1) / np.float32(0.3)
+    assert scale.dtype == np.float32
+    assert np.array_equal(scale, expected)
+
+
+def test_unreachable_outputs_have_the_sentinel() -> None:
+    assert tflite([0.0], 4, 0, 8).thresholds().tolist() == [[INT32_MIN] * 4 + [UNREACHABLE] * 4]
+    assert OnnxRequant(np.array([1e-10], np.float32), 0, 0, 1).thresholds().tolist() == [[UNREACHABLE]]
+
+
+def test_malformed_rules_are_rejected() -> None:
+    one = np.ones(1, np.int32)
+    with pytest.raises(ValueError, match="same length"):
+        TfliteRequant(one, np.ones(2, np.int32), 0, -128, 127)
+    with pytest.raises(ValueError, match="multiplier"):
+        TfliteRequant(-one, one, 0, -128, 127)
+    with pytest.raises(ValueError, match="shift"):
+        TfliteRequant(one << 30, one * 31, 0, -128, 127)
+    with pytest.raises(ValueError, match="range"):
+        TfliteRequant(one << 30, one, 0, -1, 255)
+    with pytest.raises(ValueError, match="zero point"):
+        TfliteRequant(one << 30, one, 256, 0, 255)
+    with pytest.raises(ValueError, match="float32"):
+        OnnxRequant(np.ones((1, 1), np.float32), 0, -128, 127)
+    with pytest.raises(ValueError, match="positive"):
+        OnnxRequant(np.zeros(1, np.float32), 0, -128, 127)

@@ -1,0 +1,52 @@
+"""The graph under construction, with unique names for values and nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinycompile.ir import Array, Graph, Node, Op, Signature, Source, TensorType
+
+
+class GraphBuilder:
+    """Collects values and nodes; every name it gives out is unique."""
+
+    def __init__(self) -> None:
+        self.types: dict[str, TensorType] = {}
+        self._nodes: list[Node] = []
+        self._node_names: set[str] = set()
+        self._constants: dict[str, Array] = {}
+        self._sources: dict[str, Source] = {}
+
+    def value(
+        self, name: str, t: TensorType, source: Source | None = None, constant: Array | None = None
+    ) -> str:
+        """Add a value; returns `name`, or a variation where that is taken."""
+        name = _free(name, self.types)
+        self.types[name] = t
+        if source is not None:
+            self._sources[name] = source
+        if constant is not None:
+            self._constants[name] = constant
+        return name
+
+    def signature(self, inputs: Sequence[str], outputs: Sequence[str]) -> Signature:
+        return Signature(tuple(self.types[name] for name in inputs), tuple(self.types[name] for name in outputs))
+
+    def node(self, name: str, op: Op, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        name = _free(name, self._node_names)
+        self._node_names.add(name)
+        self._nodes.append(Node(name, op, tuple(inputs), tuple(outputs)))
+
+    def graph(self, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
+        return Graph(
+            name, tuple(inputs), tuple(outputs), tuple(self._nodes), self.types, self._constants, self._sources
+        )
+
+
+def _free(name: str, taken: dict[str, TensorType] | set[str]) -> str:
+    """`name`, or the first of name_2, name_3, … that isn't taken."""
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate

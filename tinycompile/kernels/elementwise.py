@@ -1,0 +1,212 @@
+"""Elementwise operators: ADD, SUB and MUL with broadcasting, and all functions of one int8 value as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tinycompile.ir import Array, Site, TensorType
+from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
+from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
+from tinycompile.kernels.generic_overlap import gathered_distance
+from tinycompile.kernels.linear_form import MulForm, SumForm, mul_form, sum_form
+from tinycompile.ops import all_ops
+from tinycompile.ops._elementwise import INT8_VALUES, Binary, Unary
+from tinycompile.ops._sum import Sum
+from tinycompile.ops.add import Add
+from tinycompile.ops.mul import Mul
+from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.sub import Sub
+
+LOOPS = 6
+"""TC_BROADCAST_LOOPS."""
+
+_UNARY = tuple(op for op in all_ops().values() if issubclass(op, Unary))
+
+
+@kernel_for(*_UNARY, Quantize)
+def table(site: Site, isa: Isa) -> Kernel | None:
+    """A function of one 8-bit value: 256 bytes, one load per element."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Unary | Quantize) or sig.input.dtype not in ("int8", "uint8"):
+        return None
+    return _lookup(op.kind, sig.input, sig.output, op.table(sig), 0)
+
+
+@kernel_for(Add, Sub, Mul)
+def with_scalar(site: Site, isa: Isa) -> Kernel | None:
+    """A binary operator with a constant that has one element is a function of the other operand."""
+    op, sig = site.node.op, site.sig
+    scalars = [index for index, value in enumerate(site.constants) if value is not None and value.size == 1]
+    if not isinstance(op, Binary) or len(scalars) != 1 or sig.inputs[1 - scalars[0]].elements != sig.output.elements:
+        return None
+    constant = site.constant(scalars[0]).reshape(1)
+    operands = (constant, INT8_VALUES) if scalars[0] == 0 else (INT8_VALUES, constant)
+    (entries,) = op.evaluate(sig, operands)
+    return _lookup(f"{op.kind}_constant", sig.inputs[1 - scalars[0]], sig.output, entries, 1 - scalars[0])
+
+
+def _lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int) -> Kernel:
+    c_types = {"int8": "int8_t", "uint8": "uint8_t"}
+    source, target = c_types[x.dtype], c_types[y.dtype]
+    function = struct_call(
+        f"lookup_{y.elements}",
+        "tc_lookup",
+        "tc_lookup.h",
+        (f"const {source} *input", f"{target} *output", f"const {target} *table"),
+        (Struct("tc_lookup_shape", {"count": y.elements}),),
+        "A function of one value as a table of its 256 results.",
+    )
+    return Kernel(
+        f"{kind}_table",
+        function,
+        (Constant("table", target, entries, f"{kind}: entry (uint8_t)q is the result for q"),),
+        instructions=20 + 15 * y.elements // 4,
+        code_bytes=60,
+        overlap={operand: 0},
+        notes={"requantisation": "table", "reason": "256 bytes hold the whole function"},
+    )
+
+
+@kernel_for(Add, Sub)
+def add(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_sum_s8`, or `tc_sum_exact_s8` where no linear form is exact."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Sum):
+        return None
+    form = sum_form(op, sig)
+    if form is not None:
+        return _binary(site, op, isa, "sum", Struct("tc_sum_form", _sum_fields(form, op), "form"))
+    p, (a, b) = op.parameters(sig), sig.inputs
+    fields = {
+        "a_zero_point": a.zero_point,
+        "b_zero_point": b.zero_point,
+        "first": _factor(p.first),
+        "second": _factor(p.second),
+        "result": _factor(p.output),
+        "sign": 1 if isinstance(op, Add) else -1,
+        "range": range_fields(sig.output.zero_point, op.clamp),
+    }
+    return _binary(site, op, isa, "sum_exact", Struct("tc_sum_exact_form", fields, "form"))
+
+
+@kernel_for(Mul)
+def mul(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_mul_s8`, or `tc_mul_exact_s8` where no scaled form is exact."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Mul):
+        return None
+    form, (a, b) = mul_form(op, sig), sig.inputs
+    if form is not None:
+        return _binary(site, op, isa, "mul", Struct("tc_mul_form", _mul_fields(form, op, b.zero_point), "form"))
+    rule = op.requant(sig)
+    fields = {
+        "a_zero_point": a.zero_point,
+        "b_zero_point": b.zero_point,
+        "multiplier": int(rule.multiplier[0]),
+        "shift": int(rule.shift[0]),
+        "range": range_fields(sig.output.zero_point, op.clamp),
+    }
+    return _binary(site, op, isa, "mul_exact", Struct("tc_mul_exact_form", fields, "form"))
+
+
+def _factor(factor: tuple[int, int]) -> Mapping[str, int]:
+    return {"multiplier": factor[0], "shift": factor[1]}
+
+
+def _sum_fields(form: SumForm, op: Sum) -> Mapping[str, int]:
+    low, high = op.clamp
+    return {"first": form.first, "second": form.second, "start": form.start, "low": low, "high": high}
+
+
+def _mul_fields(form: MulForm, op: Mul, b_zero_point: int) -> Mapping[str, int]:
+    low, high = op.clamp
+    return {
+        "first": form.first,
+        "first_start": form.first_start,
+        "b_zero_point": b_zero_point,
+        "sign_shift": form.sign_shift,
+        "start": form.start,
+        "low": low,
+        "high": high,
+    }
+
+
+def _binary(site: Site, op: Binary, isa: Isa, name: str, form: Struct) -> Kernel | None:
+    """The kernel of `tc_<name>_s8`; None for shapes with more loops than it has."""
+    shapes = [t.shape for t in site.sig.inputs]
+    loops = broadcast_loops(shapes[0], shapes[1])
+    if len(loops) > LOOPS:
+        return None
+    padded = [(1, 0, 0)] * (LOOPS - len(loops)) + loops
+    sizes, a_strides, b_strides = zip(*padded, strict=True)
+    shape = Struct("tc_broadcast", {"size": sizes, "a_stride": a_strides, "b_stride": b_strides})
+    exact = name.endswith("exact")
+    constants = tuple(
+        Constant(f"operand_{index}", "int8_t", value.ravel(), f"operand {index} of {op.kind}")
+        for index, value in enumerate(site.constants)
+        if value is not None
+    )
+    return Kernel(
+        f"{op.kind}_{'exact' if exact else 'linear'}",
+        _binary_function(site, op, name, (form, shape)),
+        constants,
+        instructions=_binary_instructions(isa, exact, sizes),
+        code_bytes=400 if exact else 200,
+        overlap={
+            index: gathered_distance(_read_offsets(t.shape, site.sig.output.shape))
+            for index, t in site.dynamic_inputs()
+        },
+        notes={"requantisation": "exact" if exact else "linear, checked for all 65,536 pairs"},
+    )
+
+
+def _binary_function(site: Site, op: Binary, name: str, structs: tuple[Struct, Struct]) -> Function:
+    dynamic = [f"const int8_t *{'ab'[index]}" for index, _ in site.dynamic_inputs()]
+    constant = [f"const int8_t *{'ab'[index]}" for index, value in enumerate(site.constants) if value is not None]
+    return struct_call(
+        f"{op.kind}_{site.sig.output.elements}",
+        f"tc_{name}_s8",
+        f"tc_{name.removesuffix('_exact')}.h",
+        (*dynamic, "int8_t *output", *constant),
+        structs,
+        f"{op.kind} of two tensors, four elements at a time.",
+        ("a", "b", "output"),
+    )
+
+
+def _binary_instructions(isa: Isa, exact: bool, sizes: tuple[int, ...]) -> int:
+    """Four elements cost 25 on cores with the DSP extension."""
+    runs, count = int(np.prod(sizes[:-1])), sizes[-1]
+    per_word = (340 if exact else 25) if isa.dsp else (340 if exact else 80)
+    return 30 + runs * (12 + count // 4 * per_word + count % 4 * 30)
+
+
+def broadcast_loops(a: tuple[int, ...], b: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """(size, stride of a, stride of b) of as few nested loops as it takes, outermost first; at least one."""
+    loops = list[tuple[int, int, int]]()
+    output = np.broadcast_shapes(a, b)
+    for loop in zip(output, _strides(a, output), _strides(b, output), strict=True):
+        size, *inner = loop
+        if size == 1:
+            continue
+        if loops and all(outer == stride * size for outer, stride in zip(loops[-1][1:], inner, strict=True)):
+            loops[-1] = (loops[-1][0] * size, inner[0], inner[1])
+        else:
+            loops.append((size, inner[0], inner[1]))
+    return loops or [(1, 1, 1)]
+
+
+def _strides(shape: tuple[int, ...], output: tuple[int, ...]) -> list[int]:
+    """Elements between neighbours along each axis of the output; 0 where the operand is repeated."""
+    strides, step = list[int](), 1
+    for size in reversed((1,) * (len(output) - len(shape)) + shape):
+        strides.append(0 if size == 1 else step)
+        step *= size
+    return strides[::-1]
+
+
+def _read_offsets(shape: tuple[int, ...], output: tuple[int, ...]) -> Array:
+    """The operand's element that each output element reads, in memory order."""
+    return np.broadcast_to(np.arange(int(np.prod(shape))).reshape(shape), output).ravel()

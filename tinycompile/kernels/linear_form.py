@@ -1,0 +1,161 @@
+"""Cheap integer forms of operators on int8, found and checked at compile time over everything that can occur.
+
+A form is linear in its operands with some bits below the binary point, and an arithmetic right shift rounds down. The
+candidates differ from the real factors by tiny relative amounts: where the definition rounds halves away from zero, a
+slope that is slightly too large does just that on both sides of zero. A candidate counts only if it gives the
+definition's result for every operand (or on both sides of every threshold, which is the same for monotone functions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinycompile.ir import Array, Signature
+from tinycompile.ops._elementwise import Binary
+from tinycompile.ops._sum import Sum
+from tinycompile.ops.mul import Mul
+
+INT32_LIMIT = 2**31
+SUM_BITS = 20
+"""Bits below the binary point in `tc_sum.h`."""
+MUL_BITS = 12
+"""The same in `tc_mul.h`."""
+
+_ALL = np.arange(-128, 128, dtype=np.int64)
+_SLOPES = (1.0, *(1 + sign * 2.0**-bits for bits in range(24, 9, -1) for sign in (1, -1)))
+
+
+@dataclass(frozen=True)
+class SumForm:
+    """(start + ((256 a * first) >> 16) + ((256 b * second) >> 16)) >> SUM_BITS, then the clamp."""
+
+    first: int
+    second: int
+    start: int
+
+
+@dataclass(frozen=True)
+class MulForm:
+    """As in `tc_mul.h`."""
+
+    first: int
+    first_start: int
+    sign_shift: int
+    start: int
+
+
+@dataclass(frozen=True)
+class LinearForm:
+    """(x * multiplier + start) >> shift in 32 bits."""
+
+    multiplier: int
+    start: int
+    shift: int
+
+
+def sum_form(op: Sum, sig: Signature) -> SumForm | None:
+    """The form of an ADD or SUB, equal for all 65,536 pairs of operands; None where there is none."""
+    a, b = sig.inputs
+    unit = 2.0 ** (SUM_BITS + 8) / sig.output.scale
+    sign = 1 if float(op.combine(sig, np.int64(0), np.int64(64))) >= sig.output.zero_point else -1
+    truth = _all_results(op, sig)
+    for slope in _SLOPES:
+        first, second = round(a.scale * unit * slope), sign * round(b.scale * unit * slope)
+        if max(abs(first), abs(second)) >= INT32_LIMIT:
+            return None
+        linear = ((256 * _ALL * first) >> 16)[:, None] + ((256 * _ALL * second) >> 16)
+        start = _start(linear, truth, op.clamp, SUM_BITS)
+        if start is not None:
+            return SumForm(first, second, start)
+    return None
+
+
+def mul_form(op: Mul, sig: Signature) -> MulForm | None:
+    """The form of a MUL, equal for all 65,536 pairs of operands; None where there is none.
+
+    TFLite rounds to `-shift` bits below the binary point first; thresholds up to the zero point lie one such unit off.
+    """
+    a, b = sig.inputs
+    unit = a.scale * b.scale / sig.output.scale * 2.0 ** (MUL_BITS + 16)
+    first, first_start = round(unit * 2**8), -round(unit * a.zero_point)
+    scaled = first_start + ((256 * _ALL * first) >> 16)
+    if max(first, abs(first_start), int(np.abs(scaled).max())) >= INT32_LIMIT:
+        return None
+    product = (scaled[:, None] * (_ALL - b.zero_point)) >> 16
+    truth = _all_results(op, sig)
+    unit_bits = MUL_BITS + int(op.requant(sig).shift[0])
+    for bits in (unit_bits, unit_bits - 1, unit_bits + 1):
+        if not 1 <= bits <= MUL_BITS:
+            continue
+        linear = product - ((product & 0xFFFFFFFF) >> (32 - bits))
+        start = _start(linear, truth, op.clamp, MUL_BITS)
+        if start is not None:
+            return MulForm(first, first_start, 32 - bits, start)
+    return None
+
+
+def _all_results(op: Binary, sig: Signature) -> Array:
+    """The definition's results, a along axis 0, b along axis 1."""
+    values = _ALL.astype(np.int8)
+    (results,) = op.evaluate(sig, (values[:, None], values[None, :]))
+    return results.astype(np.int64)
+
+
+def _start(linear: Array, truth: Array, clamp: tuple[int, int], bits: int) -> int | None:
+    """A constant with clamp((linear + constant) >> bits) == truth everywhere and no overflow of int32."""
+    low, high = clamp
+    at_least = np.where(truth > low, (truth << bits) - linear, -(2**62)).max()
+    below = np.where(truth < high, ((truth + 1) << bits) - linear, 2**62).min()
+    # Where every result is the same end of the clamp, one side is free.
+    at_least = max(int(at_least), -INT32_LIMIT - int(linear.min()))
+    below = min(int(below), INT32_LIMIT - int(linear.max()))
+    start = (at_least + below - 1) // 2
+    return start if at_least <= start < below and -INT32_LIMIT <= start < INT32_LIMIT else None
+
+
+def linear_form(function: Callable[[Array], Array], lowest: int, highest: int) -> LinearForm | None:
+    """The form of a monotone function of an integer in [lowest, highest]; None where there is none.
+
+    The form's value still has to be clamped to the range of the function.
+
+    Args:
+        function: int64 to int64, not decreasing.
+    """
+    thresholds, steps = _thresholds(function, lowest, highest)
+    if not steps.size or steps.size < 2:
+        return None
+    slope = float(steps[-1] - steps[0]) / float(thresholds[-1] - thresholds[0])
+    for shift in range(24, 7, -1):
+        for multiplier in _near(slope * 2**shift):
+            scaled = thresholds * multiplier
+            at_least = int(((steps << shift) - scaled).max())
+            below = int(((steps << shift) - (scaled - multiplier)).min())
+            at_least = max(at_least, -INT32_LIMIT - lowest * multiplier)
+            below = min(below, INT32_LIMIT - highest * multiplier)
+            start = (at_least + below - 1) // 2
+            if at_least <= start < below and abs(start) < INT32_LIMIT and multiplier > 0:
+                return LinearForm(multiplier, start, shift)
+    return None
+
+
+def _near(value: float) -> Iterator[int]:
+    nearest = round(value)
+    yield nearest
+    for distance in range(1, 1 + min(64, nearest // 2048)):
+        yield nearest + distance
+        yield nearest - distance
+
+
+def _thresholds(function: Callable[[Array], Array], lowest: int, highest: int) -> tuple[Array, Array]:
+    """(smallest x with function(x) >= k, k) for every k that the function reaches but at `lowest`; by bisection."""
+    first, last = function(np.array([lowest, highest]))
+    steps = np.arange(first + 1, last + 1)
+    below, above = np.full(steps.shape, lowest), np.full(steps.shape, highest)
+    while np.any(above - below > 1):
+        middle = (below + above) >> 1
+        reached = function(middle) >= steps
+        below, above = np.where(reached, below, middle), np.where(reached, middle, above)
+    return above, steps

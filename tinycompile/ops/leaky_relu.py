@@ -1,0 +1,44 @@
+"""Leaky rectified linear unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.ir import Array, Signature
+from tinycompile.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
+from tinycompile.ops._elementwise import Unary
+from tinycompile.ops._rules import first_reason, invalid
+
+
+@dataclass(frozen=True)
+class LeakyRelu(Unary):
+    """int8, slope of at least 0; input and output may differ in scale and zero point.
+
+    Attributes:
+        alpha: slope for negative inputs, a float32 value.
+    """
+
+    kind: ClassVar[str] = "leaky_relu"
+
+    alpha: float
+
+    def of(self, sig: Signature, x: Array) -> Array:
+        """`QuantizeLeakyRelu`: one multiplier for each sign."""
+        multiplier, shift = quantize_multiplier(self._slopes(sig))
+        centred = x.astype(np.int64) - sig.input.zero_point
+        which = (centred < 0).astype(np.intp)
+        scaled = multiply_by_quantized_multiplier(centred, multiplier[which], shift[which])
+        return np.clip(scaled + sig.output.zero_point, -128, 127).astype(np.int8)
+
+    def unsupported(self, sig: Signature) -> str | None:
+        reason = first_reason((super().unsupported(sig), invalid(lambda: quantize_multiplier(self._slopes(sig)))))
+        return reason
+
+    def _slopes(self, sig: Signature) -> Array:
+        """Real multipliers for positive and for negative inputs, computed in float32 as in `LeakyReluPrepare`."""
+        x_scale, y_scale = np.float32(sig.input.scale), np.float32(sig.output.scale)
+        with np.errstate(over="ignore"):
+            return np.array([x_scale / y_scale, x_scale * np.float32(self.alpha) / y_scale], np.float64)

@@ -156,7 +156,15 @@ def targets() -> None:
 @explained
 def ops() -> None:
     """List the operators and their rules."""
-    from tinycompile.frontend.tflite_ops import supported_operators
+    import inspect
+    import textwrap
 
-    for name, rule in sorted(supported_operators().items()):
-        click.echo(f"{name:26} {rule}")
+    from tinycompile.frontend.tflite_ops import IMPORTERS
+    from tinycompile.ops import all_ops
+
+    click.echo("TFLite operators that are read:")
+    click.echo(textwrap.fill(", ".join(sorted(IMPORTERS)), 100, initial_indent="  ", subsequent_indent="  "))
+    click.echo("\nWhat is compiled, and its rules:")
+    for kind, op in all_ops().items():
+        rule = " ".join((inspect.getdoc(op) or "").split("\n\n")[0].split())
+        click.echo(textwrap.fill(rule, 100, initial_indent=f"  {kind:24} ", subsequent_indent=" " * 27))

@@ -83,24 +83,61 @@ static inline int32_t tc_multiply_high(int32_t start, int32_t factor, uint32_t p
 #endif
 }
 
-/* (factor * low half of pair) >> 16: SMULWB */
-static inline int32_t tc_scale_low(int32_t factor, uint32_t pair)
+/* offset + round(a * b / 2^32), halves upwards: SMMLAR */
+static inline int32_t tc_smmlar(int32_t a, int32_t b, int32_t offset)
 {
 #if TC_DSP
-    return __smulwb(factor, (int32_t)pair);
+    int32_t sum;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(offset));
+    return sum;
 #else
-    return (int32_t)(((int64_t)factor * tc_low(pair)) >> 16);
+    return offset + (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
 #endif
 }
 
-/* (factor * high half of pair) >> 16: SMULWT */
-static inline int32_t tc_scale_high(int32_t factor, uint32_t pair)
+/*
+ * value >> shift, saturated to int8: SSAT with ASR, whose shift is part of the instruction. With a constant shift one
+ * case is left; without optimisation all stay, and are right.
+ */
+static inline int32_t tc_saturate8(int32_t value, int32_t shift)
 {
 #if TC_DSP
-    return __smulwt(factor, (int32_t)pair);
-#else
-    return (int32_t)(((int64_t)factor * tc_high(pair)) >> 16);
+#define TC_SATURATE8_CASE(bits)                                      \
+    case bits:                                                       \
+        __asm__("ssat %0, #8, %0, asr #" #bits : "+r"(value));       \
+        return value;
+    switch (shift) {
+        TC_SATURATE8_CASE(1)
+        TC_SATURATE8_CASE(2)
+        TC_SATURATE8_CASE(3)
+        TC_SATURATE8_CASE(4)
+        TC_SATURATE8_CASE(5)
+        TC_SATURATE8_CASE(6)
+        TC_SATURATE8_CASE(7)
+        TC_SATURATE8_CASE(8)
+        TC_SATURATE8_CASE(9)
+        TC_SATURATE8_CASE(10)
+        TC_SATURATE8_CASE(11)
+        TC_SATURATE8_CASE(12)
+        TC_SATURATE8_CASE(13)
+        TC_SATURATE8_CASE(14)
+        TC_SATURATE8_CASE(15)
+        TC_SATURATE8_CASE(16)
+        TC_SATURATE8_CASE(17)
+        TC_SATURATE8_CASE(18)
+        TC_SATURATE8_CASE(19)
+        TC_SATURATE8_CASE(20)
+        TC_SATURATE8_CASE(21)
+        TC_SATURATE8_CASE(22)
+        TC_SATURATE8_CASE(23)
+        TC_SATURATE8_CASE(24)
+    default:
+        break;
+    }
+#undef TC_SATURATE8_CASE
 #endif
+    value >>= shift;
+    return value < -128 ? -128 : value > 127 ? 127 : value;
 }
 
 /* Four values in [-128, 127] as one word: two BFI and a PKHBT. */

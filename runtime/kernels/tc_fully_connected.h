@@ -6,7 +6,7 @@
  * weights  [outputs][inputs], int8
  * channels per output: bias with -input_zero_point * sum(weights) folded in, multiplier, shift
  *
- * Adding the bias wraps at 32 bits. The arithmetic is that of
+ * The product is rounded once, unlike in a convolution. Adding the bias wraps at 32 bits. The arithmetic is that of
  * tflite::reference_integer_ops::FullyConnectedPerChannel.
  *
  * Outputs are written one by one, each after the row of inputs was read for it.
@@ -41,7 +41,8 @@ static inline void tc_fully_connected_s8(const int8_t *input, int8_t *output, co
                 sum += input[i] * *weight++;
             }
             const int32_t accumulator = tc_wrapping_add(parameters->bias, sum);
-            *output++ = (int8_t)tc_requantize(accumulator, parameters->multiplier, parameters->shift, &shape->range);
+            *output++ = (int8_t)tc_requantize_once(accumulator, parameters->multiplier,
+                                                    parameters->shift, &shape->range);
         }
         input += shape->inputs;
     }

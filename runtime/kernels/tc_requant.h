@@ -95,6 +95,18 @@ static inline int32_t tc_requantize(int32_t accumulator, int32_t multiplier, int
     return tc_clamp(scaled, range->low - zero_point, range->high - zero_point) + zero_point;
 }
 
+/* The same with one rounding of the whole product, halves upwards: FULLY_CONNECTED's rule. */
+static inline int32_t tc_requantize_once(int32_t accumulator, int32_t multiplier, int32_t shift,
+                                         const tc_output_range *range)
+{
+    const int32_t left = tc_max(shift, 0);
+    const int32_t defined = tc_clamp(accumulator, INT32_MIN >> left, INT32_MAX >> left);
+    const int64_t product = (int64_t)defined * multiplier;
+    const int32_t scaled = (int32_t)((product + ((int64_t)1 << (30 - shift))) >> (31 - shift));
+    const int32_t zero_point = range->zero_point;
+    return tc_clamp(scaled, range->low - zero_point, range->high - zero_point) + zero_point;
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,7 +1,7 @@
 /*
  * ADD and SUB of int8 tensors.
  *
- * tc_sum_exact_s8 is the arithmetic of tflite::reference_integer_ops::Add and reference_ops::Sub, for all parameters:
+ * tc_sum_long_s8 is the arithmetic of tflite::reference_integer_ops::Add and reference_ops::Sub, for all parameters:
  *     clamp(zero_point + mul(mul((a - a_zero) << 20, first) +- mul((b - b_zero) << 20, second), result))
  *
  * tc_sum_s8 is a linear form with 20 bits below the binary point; the zero points and the rounding are in `start`:
@@ -29,7 +29,7 @@ typedef struct tc_factor {
     int32_t shift;
 } tc_factor;
 
-typedef struct tc_sum_exact_form {
+typedef struct tc_sum_long_form {
     int32_t a_zero_point;
     int32_t b_zero_point;
     tc_factor first;
@@ -37,7 +37,7 @@ typedef struct tc_sum_exact_form {
     tc_factor result;
     int32_t sign; /* 1 for ADD, -1 for SUB */
     tc_output_range range;
-} tc_sum_exact_form;
+} tc_sum_long_form;
 
 typedef struct tc_sum_form {
     int32_t first;
@@ -47,15 +47,11 @@ typedef struct tc_sum_form {
     int32_t high;
 } tc_sum_form;
 
-/* value >> 20, saturated to int8: SSAT with ASR #20. */
-static inline int32_t tc_sum_saturate(int32_t value)
+#define TC_SUM_BITS 20
+
+static inline int32_t tc_sum_finish(int32_t sum, const tc_sum_form *form)
 {
-#if TC_DSP
-    __asm__("ssat %0, #8, %0, asr #20" : "+r"(value));
-    return value;
-#else
-    return tc_clamp(value >> 20, -128, 127);
-#endif
+    return tc_narrow(tc_saturate8(sum, TC_SUM_BITS), form->low, form->high);
 }
 
 static inline uint32_t tc_sum_word(uint32_t a, uint32_t b, const tc_sum_form *form)
@@ -64,16 +60,14 @@ static inline uint32_t tc_sum_word(uint32_t a, uint32_t b, const tc_sum_form *fo
     const uint32_t odd_a = tc_odd_times_256(a);
     const uint32_t even_b = tc_even_times_256(b);
     const uint32_t odd_b = tc_odd_times_256(b);
-    int32_t sum0 = tc_multiply_low(form->start, form->first, even_a);
-    int32_t sum1 = tc_multiply_low(form->start, form->first, odd_a);
-    int32_t sum2 = tc_multiply_high(form->start, form->first, even_a);
-    int32_t sum3 = tc_multiply_high(form->start, form->first, odd_a);
-    sum0 = tc_sum_saturate(tc_multiply_low(sum0, form->second, even_b));
-    sum1 = tc_sum_saturate(tc_multiply_low(sum1, form->second, odd_b));
-    sum2 = tc_sum_saturate(tc_multiply_high(sum2, form->second, even_b));
-    sum3 = tc_sum_saturate(tc_multiply_high(sum3, form->second, odd_b));
-    return tc_pack4(tc_narrow(sum0, form->low, form->high), tc_narrow(sum1, form->low, form->high),
-                    tc_narrow(sum2, form->low, form->high), tc_narrow(sum3, form->low, form->high));
+    const int32_t sum0 = tc_multiply_low(form->start, form->first, even_a);
+    const int32_t sum1 = tc_multiply_low(form->start, form->first, odd_a);
+    const int32_t sum2 = tc_multiply_high(form->start, form->first, even_a);
+    const int32_t sum3 = tc_multiply_high(form->start, form->first, odd_a);
+    return tc_pack4(tc_sum_finish(tc_multiply_low(sum0, form->second, even_b), form),
+                    tc_sum_finish(tc_multiply_low(sum1, form->second, odd_b), form),
+                    tc_sum_finish(tc_multiply_high(sum2, form->second, even_b), form),
+                    tc_sum_finish(tc_multiply_high(sum3, form->second, odd_b), form));
 }
 
 static inline void tc_sum_run(const int8_t *a, int32_t a_step, const int8_t *b, int32_t b_step, int8_t *output,
@@ -103,10 +97,10 @@ static inline int32_t tc_scale(int32_t value, const tc_factor *factor)
     return tc_multiply_by_quantized_multiplier(value, factor->multiplier, factor->shift);
 }
 
-static inline void tc_sum_exact_run(const int8_t *a, int32_t a_step, const int8_t *b, int32_t b_step, int8_t *output,
+static inline void tc_sum_long_run(const int8_t *a, int32_t a_step, const int8_t *b, int32_t b_step, int8_t *output,
                                     int32_t count, const void *parameters)
 {
-    const tc_sum_exact_form *form = (const tc_sum_exact_form *)parameters;
+    const tc_sum_long_form *form = (const tc_sum_long_form *)parameters;
     const int32_t zero_point = form->range.zero_point;
     for (int32_t i = 0; i < count; ++i) {
         const int32_t first = tc_scale((a[i * a_step] - form->a_zero_point) * (1 << 20), &form->first);
@@ -116,10 +110,10 @@ static inline void tc_sum_exact_run(const int8_t *a, int32_t a_step, const int8_
     }
 }
 
-static inline void tc_sum_exact_s8(const int8_t *a, const int8_t *b, int8_t *output, const tc_sum_exact_form *form,
+static inline void tc_sum_long_s8(const int8_t *a, const int8_t *b, int8_t *output, const tc_sum_long_form *form,
                                    const tc_broadcast *shape)
 {
-    tc_broadcast_s8(a, b, output, shape, tc_sum_exact_run, form);
+    tc_broadcast_s8(a, b, output, shape, tc_sum_long_run, form);
 }
 
 #ifdef __cplusplus

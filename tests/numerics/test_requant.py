@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import floor
 from typing import Literal
 
 import numpy as np
@@ -48,19 +49,28 @@ def assert_thresholds_fit(rule: Requant) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(scales, st.integers(-128, 255), ranges)
-def test_tflite_closed_form_is_bisection(
-    scale: list[float], zero_point: int, bounds: tuple[int, int]
-) -> None:
+def test_tflite_closed_form_is_bisection(scale: list[float], zero_point: int, bounds: tuple[int, int]) -> None:
     rule = tflite(scale, zero_point, *bounds)
     assert np.array_equal(rule.thresholds(), bisected(rule))
     assert_thresholds_fit(rule)
 
 
-@pytest.mark.parametrize("multiplier", [0, 2**30, 2**30 + 1, 3 * 2**29 + 1, 2**31 - 1])
-def test_tflite_closed_form_at_every_shift(multiplier: int) -> None:
+@pytest.mark.parametrize("single_rounding", [False, True])
+@pytest.mark.parametrize("multiplier", [0, 1, 77777, 2**30 - 1, 2**30, 2**30 + 1, 3 * 2**29 + 1, 2**31 - 1])
+def test_tflite_closed_form_at_every_shift(multiplier: int, single_rounding: bool) -> None:
     shift = np.arange(-31, 31, dtype=np.int32)
-    rule = TfliteRequant(np.full(shift.shape, multiplier, np.int32), shift, 7, -128, 127)
+    rule = TfliteRequant(np.full(shift.shape, multiplier, np.int32), shift, 7, -128, 127, single_rounding)
     assert np.array_equal(rule.thresholds(), bisected(rule))
+    assert_thresholds_fit(rule)
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.floats(1e-9, 1.0))
+def test_tflite_single_rounding_is_exact_with_halves_upwards(acc: int, scale: float) -> None:
+    multiplier, shift = quantize_multiplier(np.array([scale]))
+    rule = TfliteRequant(multiplier, shift, 7, -128, 127, single_rounding=True)
+    if shift[0] <= 0:
+        product = acc * Fraction(int(multiplier[0]), 2 ** (31 - int(shift[0])))
+        assert rule.apply(np.array([acc])) == min(max(floor(product + Fraction(1, 2)) + 7, -128), 127)
 
 
 def test_tflite_rounds_twice_and_halves_away_from_zero() -> None:

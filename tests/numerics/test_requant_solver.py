@@ -41,9 +41,7 @@ class Layer:
         self.acc_max = ((highest - self.rule.zero_point) / self.scale).astype(np.int64)
 
     def solve(self, pre: int, forms: tuple[Form, ...] = DSP_FORMS, start_fixed: bool = False) -> RequantPlan:
-        return solve(
-            self.rule, self.acc_min, self.acc_max, self.base, pre, forms=forms, start_fixed=start_fixed
-        )
+        return solve(self.rule, self.acc_min, self.acc_max, self.base, pre, forms=forms, start_fixed=start_fixed)
 
     def prove(self, plan: RequantPlan) -> str | None:
         return prove(plan, self.rule, self.acc_min, self.acc_max, self.base)
@@ -98,12 +96,8 @@ def test_layers_without_relu_take_four(seed: int, pre: int, zero_point: int) -> 
 
 @settings(max_examples=25, deadline=None)
 @given(seeds, st.integers(-128, 127), st.floats(1e-5, 0.5), st.floats(1, 3000), st.integers(0, 8))
-def test_any_layer_is_exact_in_some_form(
-    seed: int, zero_point: int, scale: float, spread: float, pre: int
-) -> None:
-    layer = Layer(
-        seed, zero_point=zero_point, low=max(-128, zero_point - 50), scale=scale / spread, spread=spread
-    )
+def test_any_layer_is_exact_in_some_form(seed: int, zero_point: int, scale: float, spread: float, pre: int) -> None:
+    layer = Layer(seed, zero_point=zero_point, low=max(-128, zero_point - 50), scale=scale / spread, spread=spread)
     if np.all(fits(layer.rule, layer.acc_min, layer.acc_max, pre)):
         layer.assert_equal(layer.solve(pre))
 
@@ -142,11 +136,19 @@ def test_ties_to_even_on_powers_of_two_are_no_line() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(seeds, st.sampled_from([0, 8]), st.integers(-128, 127))
-def test_exact_onnx_products_take_two_instructions_with_any_zero_point(
-    seed: int, pre: int, zero_point: int
-) -> None:
+def test_exact_onnx_products_take_two_instructions_with_any_zero_point(seed: int, pre: int, zero_point: int) -> None:
     layer = Layer(seed, zero_point=zero_point)
     layer.rule = OnnxRequant(layer.scale.astype(np.float32), zero_point, -128, 127, "float64")
+    plan = layer.solve(pre)
+    assert plan.form == "smmla"
+    layer.assert_equal(plan)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seeds, st.sampled_from([0, 8]), st.integers(-128, 127))
+def test_single_rounding_takes_two_instructions_with_any_zero_point(seed: int, pre: int, zero_point: int) -> None:
+    layer = Layer(seed, zero_point=zero_point)
+    layer.rule = TfliteRequant(*quantize_multiplier(layer.scale), zero_point, -128, 127, single_rounding=True)
     plan = layer.solve(pre)
     assert plan.form == "smmla"
     layer.assert_equal(plan)

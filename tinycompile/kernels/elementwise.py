@@ -10,7 +10,7 @@ from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
-from tinycompile.kernels.linear_form import MulForm, SumForm, mul_form, sum_form
+from tinycompile.kernels.linear_form import SumForm, sum_form
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import INT8_VALUES, Binary, Unary
 from tinycompile.ops._sum import Sum
@@ -22,6 +22,7 @@ from tinycompile.ops.sub import Sub
 LOOPS = 6
 """TC_BROADCAST_LOOPS."""
 
+_SHORT_FORMS = {"sum": "linear, checked for all pairs of operands", "mul": "smmlar"}
 _UNARY = tuple(op for op in all_ops().values() if issubclass(op, Unary))
 
 
@@ -71,7 +72,7 @@ def _lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: in
 
 @kernel_for(Add, Sub)
 def add(site: Site, isa: Isa) -> Kernel | None:
-    """`tc_sum_s8`, or `tc_sum_exact_s8` where no linear form is exact."""
+    """`tc_sum_s8`, or `tc_sum_long_s8` where no linear form is exact."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Sum):
         return None
@@ -88,27 +89,25 @@ def add(site: Site, isa: Isa) -> Kernel | None:
         "sign": 1 if isinstance(op, Add) else -1,
         "range": range_fields(sig.output.zero_point, op.clamp),
     }
-    return _binary(site, op, isa, "sum_exact", Struct("tc_sum_exact_form", fields, "form"))
+    return _binary(site, op, isa, "sum_long", Struct("tc_sum_long_form", fields, "form"))
 
 
 @kernel_for(Mul)
 def mul(site: Site, isa: Isa) -> Kernel | None:
-    """`tc_mul_s8`, or `tc_mul_exact_s8` where no scaled form is exact."""
+    """`tc_mul_s8`, or `tc_mul_long_s8` where the factor is no right shift of 1 to 15 bits."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Mul):
         return None
-    form, (a, b) = mul_form(op, sig), sig.inputs
-    if form is not None:
-        return _binary(site, op, isa, "mul", Struct("tc_mul_form", _mul_fields(form, op, b.zero_point), "form"))
-    rule = op.requant(sig)
-    fields = {
-        "a_zero_point": a.zero_point,
-        "b_zero_point": b.zero_point,
-        "multiplier": int(rule.multiplier[0]),
-        "shift": int(rule.shift[0]),
-        "range": range_fields(sig.output.zero_point, op.clamp),
-    }
-    return _binary(site, op, isa, "mul_exact", Struct("tc_mul_exact_form", fields, "form"))
+    rule, (a, b) = op.requant(sig), sig.inputs
+    zero_points = {"a_zero_point": a.zero_point, "b_zero_point": b.zero_point}
+    multiplier, shift, zero_point = int(rule.multiplier[0]), int(rule.shift[0]), sig.output.zero_point
+    if -15 <= shift <= -1:
+        offset = (zero_point << -shift) + (1 << (-shift - 1))
+        fields = {**zero_points, "multiplier": multiplier, "right": -shift, "offset": offset}
+        fields |= {"low": op.clamp[0], "high": op.clamp[1]}
+        return _binary(site, op, isa, "mul", Struct("tc_mul_form", fields, "form"))
+    fields = {**zero_points, "multiplier": multiplier, "shift": shift, "range": range_fields(zero_point, op.clamp)}
+    return _binary(site, op, isa, "mul_long", Struct("tc_mul_long_form", fields, "form"))
 
 
 def _factor(factor: tuple[int, int]) -> Mapping[str, int]:
@@ -120,19 +119,6 @@ def _sum_fields(form: SumForm, op: Sum) -> Mapping[str, int]:
     return {"first": form.first, "second": form.second, "start": form.start, "low": low, "high": high}
 
 
-def _mul_fields(form: MulForm, op: Mul, b_zero_point: int) -> Mapping[str, int]:
-    low, high = op.clamp
-    return {
-        "first": form.first,
-        "first_start": form.first_start,
-        "b_zero_point": b_zero_point,
-        "sign_shift": form.sign_shift,
-        "start": form.start,
-        "low": low,
-        "high": high,
-    }
-
-
 def _binary(site: Site, op: Binary, isa: Isa, name: str, form: Struct) -> Kernel | None:
     """The kernel of `tc_<name>_s8`; None for shapes with more loops than it has."""
     shapes = [t.shape for t in site.sig.inputs]
@@ -142,23 +128,23 @@ def _binary(site: Site, op: Binary, isa: Isa, name: str, form: Struct) -> Kernel
     padded = [(1, 0, 0)] * (LOOPS - len(loops)) + loops
     sizes, a_strides, b_strides = zip(*padded, strict=True)
     shape = Struct("tc_broadcast", {"size": sizes, "a_stride": a_strides, "b_stride": b_strides})
-    exact = name.endswith("exact")
+    long = name.endswith("_long")
     constants = tuple(
         Constant(f"operand_{index}", "int8_t", value.ravel(), f"operand {index} of {op.kind}")
         for index, value in enumerate(site.constants)
         if value is not None
     )
     return Kernel(
-        f"{op.kind}_{'exact' if exact else 'linear'}",
+        f"{op.kind}_{'long' if long else 'short'}",
         _binary_function(site, op, name, (form, shape)),
         constants,
-        instructions=_binary_instructions(isa, exact, sizes),
-        code_bytes=400 if exact else 200,
+        instructions=_binary_instructions(isa, long, sizes),
+        code_bytes=400 if long else 200,
         overlap={
             index: gathered_distance(_read_offsets(t.shape, site.sig.output.shape))
             for index, t in site.dynamic_inputs()
         },
-        notes={"requantisation": "exact" if exact else "linear, checked for all 65,536 pairs"},
+        notes={"requantisation": "exact" if long else _SHORT_FORMS[name]},
     )
 
 
@@ -168,7 +154,7 @@ def _binary_function(site: Site, op: Binary, name: str, structs: tuple[Struct, S
     return struct_call(
         f"{op.kind}_{site.sig.output.elements}",
         f"tc_{name}_s8",
-        f"tc_{name.removesuffix('_exact')}.h",
+        f"tc_{name.removesuffix('_long')}.h",
         (*dynamic, "int8_t *output", *constant),
         structs,
         f"{op.kind} of two tensors, four elements at a time.",
@@ -176,10 +162,10 @@ def _binary_function(site: Site, op: Binary, name: str, structs: tuple[Struct, S
     )
 
 
-def _binary_instructions(isa: Isa, exact: bool, sizes: tuple[int, ...]) -> int:
+def _binary_instructions(isa: Isa, long: bool, sizes: tuple[int, ...]) -> int:
     """Four elements cost 25 on cores with the DSP extension."""
     runs, count = int(np.prod(sizes[:-1])), sizes[-1]
-    per_word = (340 if exact else 25) if isa.dsp else (340 if exact else 80)
+    per_word = (340 if long else 25) if isa.dsp else (340 if long else 80)
     return 30 + runs * (12 + count // 4 * per_word + count % 4 * 30)
 
 

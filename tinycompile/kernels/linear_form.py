@@ -16,13 +16,10 @@ import numpy as np
 from tinycompile.ir import Array, Signature
 from tinycompile.ops._elementwise import Binary
 from tinycompile.ops._sum import Sum
-from tinycompile.ops.mul import Mul
 
 INT32_LIMIT = 2**31
 SUM_BITS = 20
-"""Bits below the binary point in `tc_sum.h`."""
-MUL_BITS = 12
-"""The same in `tc_mul.h`."""
+"""TC_SUM_BITS."""
 
 _ALL = np.arange(-128, 128, dtype=np.int64)
 _SLOPES = (1.0, *(1 + sign * 2.0**-bits for bits in range(24, 9, -1) for sign in (1, -1)))
@@ -34,16 +31,6 @@ class SumForm:
 
     first: int
     second: int
-    start: int
-
-
-@dataclass(frozen=True)
-class MulForm:
-    """As in `tc_mul.h`."""
-
-    first: int
-    first_start: int
-    sign_shift: int
     start: int
 
 
@@ -70,30 +57,6 @@ def sum_form(op: Sum, sig: Signature) -> SumForm | None:
         start = _start(linear, truth, op.clamp, SUM_BITS)
         if start is not None:
             return SumForm(first, second, start)
-    return None
-
-
-def mul_form(op: Mul, sig: Signature) -> MulForm | None:
-    """The form of a MUL, equal for all 65,536 pairs of operands; None where there is none.
-
-    TFLite rounds to `-shift` bits below the binary point first; thresholds up to the zero point lie one such unit off.
-    """
-    a, b = sig.inputs
-    unit = a.scale * b.scale / sig.output.scale * 2.0 ** (MUL_BITS + 16)
-    first, first_start = round(unit * 2**8), -round(unit * a.zero_point)
-    scaled = first_start + ((256 * _ALL * first) >> 16)
-    if max(first, abs(first_start), int(np.abs(scaled).max())) >= INT32_LIMIT:
-        return None
-    product = (scaled[:, None] * (_ALL - b.zero_point)) >> 16
-    truth = _all_results(op, sig)
-    unit_bits = MUL_BITS + int(op.requant(sig).shift[0])
-    for bits in (unit_bits, unit_bits - 1, unit_bits + 1):
-        if not 1 <= bits <= MUL_BITS:
-            continue
-        linear = product - ((product & 0xFFFFFFFF) >> (32 - bits))
-        start = _start(linear, truth, op.clamp, MUL_BITS)
-        if start is not None:
-            return MulForm(first, first_start, 32 - bits, start)
     return None
 
 

@@ -72,9 +72,7 @@ def rounding_divide_by_pot(x: IntegerArray, exponent: IntegerArray | int) -> Int
     return (x + half - ((x < 0) & (exponent > 0))) >> exponent
 
 
-def multiply_by_quantized_multiplier(
-    x: IntegerArray, multiplier: IntegerArray, shift: IntegerArray
-) -> Int64Array:
+def multiply_by_quantized_multiplier(x: IntegerArray, multiplier: IntegerArray, shift: IntegerArray) -> Int64Array:
     """`MultiplyByQuantizedMultiplier` (common.h) with double rounding: x * multiplier * 2^(shift - 31).
 
     A positive shift is applied first, as an int32 multiplication that may wrap; a negative one last.

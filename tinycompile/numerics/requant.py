@@ -126,7 +126,7 @@ class TfliteRequant:
         slope = self.multiplier.astype(np.int64)[:, None] << left
         threshold = -((2**30 - (bounded << 31)) // np.maximum(slope, 1))
         flat = np.where(high_product <= 0, INT32_MIN, UNREACHABLE)
-        return np.clip(np.where(slope == 0, flat, threshold), INT32_MIN, UNREACHABLE)
+        return self._within_defined(np.where(slope == 0, flat, threshold))
 
     def _single_thresholds(self) -> Int64Array:
         odd = 2 * (np.arange(self.low + 1, self.high + 1, dtype=np.int64) - self.zero_point) - 1
@@ -136,7 +136,13 @@ class TfliteRequant:
         slope = self.multiplier.astype(np.int64)[:, None]
         threshold = -(-product // np.maximum(slope, 1))
         flat = np.where(odd <= 0, INT32_MIN, UNREACHABLE)
-        return np.clip(np.where(slope == 0, flat, threshold), INT32_MIN, UNREACHABLE)
+        return self._within_defined(np.where(slope == 0, flat, threshold))
+
+    def _within_defined(self, threshold: Int64Array) -> Int64Array:
+        """Beyond the accumulators for which the left shift is defined, the output doesn't change any more."""
+        left = np.maximum(self.shift, 0).astype(np.int64)[:, None]
+        above, below = threshold > INT32_MAX >> left, threshold <= INT32_MIN >> left
+        return np.select([above, below], [np.int64(UNREACHABLE), np.int64(INT32_MIN)], threshold)
 
 
 @dataclass(frozen=True, eq=False)

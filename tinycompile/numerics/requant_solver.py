@@ -215,9 +215,7 @@ def _solve(
     return exact
 
 
-def _exact_plan(
-    rule: Requant, pre: int, base: Int64Array, offset: Int32Array, constant: BoolArray
-) -> RequantPlan:
+def _exact_plan(rule: Requant, pre: int, base: Int64Array, offset: Int32Array, constant: BoolArray) -> RequantPlan:
     zeros = np.zeros(base.shape, np.int32)
     start = wrap_int32(base << pre).astype(np.int32)
     return RequantPlan("exact", pre, zeros, zeros, offset, start, zeros, rule.low, rule.high, constant, rule)
@@ -245,9 +243,7 @@ def _reduced(exact: RequantPlan, form: Form, live_shift: Int64Array, lines: _Lin
     )
 
 
-def prove(
-    plan: RequantPlan, rule: Requant, acc_min: Int64Array, acc_max: Int64Array, base: Int64Array
-) -> str | None:
+def prove(plan: RequantPlan, rule: Requant, acc_min: Int64Array, acc_max: Int64Array, base: Int64Array) -> str | None:
     """None if `plan` is `rule` for every accumulator in [acc_min, acc_max], else the reason why not.
 
     The argument. (1) The plan is monotone on the range: nothing overflows, multiplier and sign_step are not

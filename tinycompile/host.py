@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cffi
 import numpy as np
@@ -60,7 +61,7 @@ class HostModel:
         for kind, types in (("input", inputs), ("output", outputs)):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
-        self._library = self._ffi.dlopen(str(library))
+        self._library: Any = self._ffi.dlopen(str(library))
         self._context = self._ffi.new("uint64_t[]", max(1, arena_bytes // 8))
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
@@ -87,8 +88,8 @@ class HostModel:
         finally:
             self._library.tc_trace = self._ffi.NULL
 
-    def _pointer(self, kind: str, index: int) -> object:
+    def _pointer(self, kind: str, index: int) -> Any:
         return getattr(self._library, f"{self._model}_{kind}_{index}")(self._context)
 
-    def _read(self, pointer: object, t: TensorType) -> Array:
+    def _read(self, pointer: Any, t: TensorType) -> Array:
         return np.frombuffer(bytes(self._ffi.buffer(pointer, t.bytes)), t.dtype).reshape(t.shape).copy()

@@ -18,8 +18,8 @@ extern "C" {
 #define TC_AVERAGE_BATCH 256
 
 /*
- * A division that the compiler has checked for every sum that can occur: (sum * multiplier + start) >> shift.
- * Where it found no such constants, multiplier is 0, and the division is done in its long form.
+ * A division that the compiler has checked for every sum that can occur: (sum * multiplier + start) >> shift,
+ * saturated to int8. Where it found no such constants, multiplier is 0, and the division is done in its long form.
  */
 typedef struct tc_linear_form {
     int32_t multiplier;
@@ -29,7 +29,7 @@ typedef struct tc_linear_form {
 
 static inline int32_t tc_linear(int32_t sum, const tc_linear_form *form)
 {
-    return (sum * form->multiplier + form->start) >> form->shift;
+    return tc_saturate8(sum * form->multiplier + form->start, form->shift);
 }
 
 /* sum / count, halves away from zero, as in tflite::reference_integer_ops::AveragePool. */

@@ -37,7 +37,7 @@ static inline int32_t tc_average_of(int32_t sum, int32_t count, const tc_average
     const bool whole = count == shape->window.kernel_height * shape->window.kernel_width;
     const int32_t average =
         whole && shape->division.multiplier != 0 ? tc_linear(sum, &shape->division) : tc_divide_rounded(sum, count);
-    return tc_clamp(average, shape->low, shape->high);
+    return tc_narrow(average, shape->low, shape->high);
 }
 
 /* All channels of the average over rows x columns pixels. */

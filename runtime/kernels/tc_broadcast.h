@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include "kernels/tc_bytes.h"
-#include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -62,13 +61,6 @@ static inline void tc_broadcast_s8(const int8_t *a, const int8_t *b, int8_t *out
 static inline uint32_t tc_load4_step(const int8_t *operand, int32_t step)
 {
     return step == 0 ? tc_splat4(*operand) : tc_load4(operand);
-}
-
-/* For a value that was saturated to [-128, 127]: a fused activation may leave less. */
-static inline int32_t tc_narrow(int32_t value, int32_t low, int32_t high)
-{
-    value = low > -128 ? tc_max(value, low) : value;
-    return high < 127 ? tc_min(value, high) : value;
 }
 
 #ifdef __cplusplus

@@ -140,6 +140,13 @@ static inline int32_t tc_saturate8(int32_t value, int32_t shift)
     return value < -128 ? -128 : value > 127 ? 127 : value;
 }
 
+/* For a value that was saturated to int8: a fused activation may leave less. */
+static inline int32_t tc_narrow(int32_t value, int32_t low, int32_t high)
+{
+    value = low > -128 && value < low ? low : value;
+    return high < 127 && value > high ? high : value;
+}
+
 /* Four values in [-128, 127] as one word: two BFI and a PKHBT. */
 static inline uint32_t tc_pack4(int32_t a, int32_t b, int32_t c, int32_t d)
 {

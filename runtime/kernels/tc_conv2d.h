@@ -43,7 +43,7 @@ static inline int32_t tc_dot_s8(const int8_t *a, const int8_t *b, int32_t count)
 }
 
 /* sum of a[i] */
-static inline int32_t tc_sum_s8(const int8_t *a, int32_t count)
+static inline int32_t tc_weight_sum_s8(const int8_t *a, int32_t count)
 {
     int32_t sum = 0;
     for (int32_t i = 0; i < count; ++i) {
@@ -67,7 +67,7 @@ static inline int32_t tc_conv2d_accumulate(const int8_t *input, const int8_t *we
                 const int8_t *pixel = input + (y * window->input_width + x) * shape->input_channels;
                 accumulator += tc_dot_s8(pixel, weights, depth);
             } else {
-                accumulator += shape->input_zero_point * tc_sum_s8(weights, depth);
+                accumulator += shape->input_zero_point * tc_weight_sum_s8(weights, depth);
             }
             weights += depth;
         }

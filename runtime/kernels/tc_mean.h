@@ -40,7 +40,7 @@ typedef struct tc_mean_shape {
 static inline int8_t tc_mean_of(int32_t sum, const tc_mean_shape *shape)
 {
     if (shape->division.multiplier != 0) {
-        return (int8_t)tc_clamp(tc_linear(sum, &shape->division), shape->range.low, shape->range.high);
+        return (int8_t)tc_linear(sum, &shape->division);
     }
     return (int8_t)tc_requantize(sum + shape->minus_zero_points, shape->multiplier, shape->shift, &shape->range);
 }

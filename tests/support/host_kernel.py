@@ -2,9 +2,9 @@
 
 The function is printed into a small program of its own, compiled with every warning as an error, and run in one of
 two ways: as a shared library through cffi (fast), or as an executable under the address and undefined-behaviour
-sanitisers, where every argument has its own heap block with red zones (`sanitize=True`). The scratch
-buffer starts as 0xA5 garbage. With `share_operand` the output shares memory with that operand at the smallest distance that the
-kernel declares, which tests the claim.
+sanitisers, where every argument has its own heap block with red zones (`sanitize=True`). The scratch buffer starts as
+0xA5 garbage. With `share_operand` the output shares memory with that operand at the smallest distance that the kernel
+declares, which tests the claim.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from tinycompile.resources import runtime_dir
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
-ALIGNMENT = 8
-"""Of every tensor in the arena; the distance between a shared input and output is rounded up to it."""
+ALIGNMENT = 4
+"""The distance between a shared input and output is rounded up to it."""
 
 _ENTRY = "tc_test_run"
 
@@ -169,8 +169,13 @@ def _run_shared(kernel: Kernel, memory: Sequence[Block], output_index: int, outp
 
 
 def _run_sanitized(kernel: Kernel, memory: Sequence[Block], output_index: int, output_bytes: int) -> bytes:
-    executable = _build(program(kernel) + _main(memory, output_index, output_bytes), ("-O1", *SANITIZERS), "")
-    return _tool_binary(executable, b"".join(block.content for block in memory))
+    executable = _build(program(kernel) + _MAIN, ("-O1", *SANITIZERS), "")
+    arguments = {index: (number, at) for number, block in enumerate(memory) for index, at in block.arguments}
+    layout = [len(memory), *(len(block.content) for block in memory), len(arguments)]
+    layout += [value for index in sorted(arguments) for value in arguments[index]]
+    layout += [output_index, output_bytes]
+    header = np.array(layout, np.uint32).tobytes()
+    return _tool_binary(executable, header + b"".join(block.content for block in memory))
 
 
 def _tool_binary(executable: Path, stdin: bytes) -> bytes:
@@ -181,31 +186,47 @@ def _tool_binary(executable: Path, stdin: bytes) -> bytes:
     return done.stdout
 
 
-def _main(memory: Sequence[Block], output_index: int, output_bytes: int) -> str:
-    """A main() that reads the blocks from stdin into exact heap blocks, runs, and writes the output to stdout."""
-    lines = [
-        "#include <stdio.h>",
-        "#include <stdlib.h>",
-        "static void *block(size_t bytes)",
-        "{",
-        "    void *data = malloc(bytes);",
-        "    if (data == NULL || fread(data, 1, bytes, stdin) != bytes) {",
-        "        exit(3);",
-        "    }",
-        "    return data;",
-        "}",
-        "int main(void)",
-        "{",
-        f"    void *arguments[{sum(len(block.arguments) for block in memory)}];",
-    ]
-    for number, block in enumerate(memory):
-        lines.append(f"    char *block_{number} = block({len(block.content)});")
-        lines += [f"    arguments[{index}] = block_{number} + {offset};" for index, offset in block.arguments]
-    lines += [
-        f"    {_ENTRY}(arguments);",
-        f"    size_t written = fwrite(arguments[{output_index}], 1, {output_bytes}, stdout);",
-        *(f"    free(block_{number});" for number in range(len(memory))),
-        f"    return written == {output_bytes} ? 0 : 4;",
-        "}",
-    ]
-    return "\n".join(lines) + "\n"
+# Reads the layout, then the blocks, from stdin; every block is a heap block of exactly its size.
+_MAIN = f"""
+#include <stdio.h>
+#include <stdlib.h>
+static void read_all(void *data, size_t bytes)
+{{
+    if (fread(data, 1, bytes, stdin) != bytes) {{
+        exit(3);
+    }}
+}}
+static uint32_t read_number(void)
+{{
+    uint32_t number;
+    read_all(&number, sizeof number);
+    return number;
+}}
+int main(void)
+{{
+    size_t bytes[32];
+    char *blocks[32];
+    void *arguments[32];
+    const uint32_t block_count = read_number();
+    for (uint32_t i = 0; i < block_count; ++i) {{
+        bytes[i] = read_number();
+        blocks[i] = malloc(bytes[i]);
+    }}
+    const uint32_t argument_count = read_number();
+    for (uint32_t i = 0; i < argument_count; ++i) {{
+        char *block = blocks[read_number()];
+        arguments[i] = block + read_number();
+    }}
+    const uint32_t output = read_number();
+    const size_t output_bytes = read_number();
+    for (uint32_t i = 0; i < block_count; ++i) {{
+        read_all(blocks[i], bytes[i]);
+    }}
+    {_ENTRY}(arguments);
+    const size_t written = fwrite(arguments[output], 1, output_bytes, stdout);
+    for (uint32_t i = 0; i < block_count; ++i) {{
+        free(blocks[i]);
+    }}
+    return written == output_bytes ? 0 : 4;
+}}
+"""

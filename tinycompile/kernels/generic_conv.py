@@ -16,7 +16,7 @@ from tinycompile.kernels.generic_c import (
     window_fields,
     window_stem,
 )
-from tinycompile.kernels.generic_overlap import ordered_distance, window_distance
+from tinycompile.kernels.generic_overlap import channelwise_distance, ordered_distance, window_distance
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -124,12 +124,13 @@ def _convolution_kernel(site: Site, op: Convolution, function: Function, instruc
     other_axes = tuple(axis for axis in range(4) if axis != op.weight_axis)
     sums = weights.sum(axis=other_axes, dtype=np.int64)
     bias = site.constant(2) if len(sig.inputs) > 2 else None
+    distance = channelwise_distance if isinstance(op, DepthwiseConv2D) else window_distance
     return Kernel(
         f"{op.kind}_generic",
         function,
         channel_constants(sig, op.requant(sig), weights, sums, bias),
         instructions=instructions,
         code_bytes=400,
-        overlap={0: window_distance(op.window_of(sig), sig.input, sig.output)},
+        overlap={0: distance(op.window_of(sig), sig.input, sig.output)},
         notes=NOTES,
     )

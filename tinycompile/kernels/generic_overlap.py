@@ -13,11 +13,25 @@ from tinycompile.ops._spatial import Window
 
 
 def window_distance(window: Window, x: TensorType, y: TensorType) -> int:
-    """A kernel that computes NHWC pixels in row order and writes a pixel while it still reads its window."""
-    rows = _first_inside(np.arange(y.shape[1]), window, 0)
-    columns = _first_inside(np.arange(y.shape[2]), window, 1)
-    first = np.minimum(rows[:, None] * x.shape[2] + columns, x.shape[1] * x.shape[2]).ravel() * x.shape[3]
+    """A kernel that computes NHWC pixels in row order, and writes a pixel while it still reads its window."""
+    first = _window_starts(window, x, y)
     return ordered_distance(first, np.arange(1, first.size + 1) * y.shape[3])
+
+
+def channelwise_distance(window: Window, x: TensorType, y: TensorType) -> int:
+    """The same if a channel of a pixel is written when its window has been read, and reads no other channel.
+
+    Output channel c reads input channel c // (output channels / input channels).
+    """
+    inputs, outputs = x.shape[3], y.shape[3]
+    first = _window_starts(window, x, y)
+    later = np.append(np.minimum.accumulate(first[::-1])[::-1][1:], x.bytes)
+    begun = np.arange(first.size) * outputs
+    # Within a pixel output and input advance together, the output by up to a channel's multiplier ahead.
+    ahead = outputs - inputs
+    return safe_distance(
+        zip((*(first - ahead).tolist(), *later.tolist()), (*begun.tolist(), *(begun + outputs).tolist()), strict=True)
+    )
 
 
 def ordered_distance(reads: Array, written: Array) -> int:
@@ -32,6 +46,13 @@ def gathered_distance(reads: Array, item: int = 1) -> int:
         return 0
     pending = np.minimum.accumulate(reads[::-1])[::-1][1:] * item
     return safe_distance(zip(pending.tolist(), range(item, reads.size * item, item), strict=True))
+
+
+def _window_starts(window: Window, x: TensorType, y: TensorType) -> Array:
+    """The lowest byte that each output pixel reads, in row order."""
+    rows = _first_inside(np.arange(y.shape[1]), window, 0)
+    columns = _first_inside(np.arange(y.shape[2]), window, 1)
+    return np.minimum(rows[:, None] * x.shape[2] + columns, x.shape[1] * x.shape[2]).ravel() * x.shape[3]
 
 
 def _first_inside(output: Array, window: Window, axis: int) -> Array:

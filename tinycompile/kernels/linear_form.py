@@ -1,6 +1,6 @@
 """Cheap integer forms of operators on int8, found and checked at compile time over everything that can occur.
 
-A form is linear in its operands with some bits below the binary point, and an arithmetic right shift rounds down. The
+A form is linear in its operands, with some bits below the binary point, and an arithmetic right shift rounds down. The
 candidates differ from the real factors by tiny relative amounts: where the definition rounds halves away from zero, a
 slope that is slightly too large does just that on both sides of zero. A candidate counts only if it gives the
 definition's result for every operand (or on both sides of every threshold, which is the same for monotone functions).
@@ -36,7 +36,7 @@ class SumForm:
 
 @dataclass(frozen=True)
 class LinearForm:
-    """(x * multiplier + start) >> shift in 32 bits."""
+    """(x * multiplier + start) >> shift in 32 bits, saturated to int8."""
 
     multiplier: int
     start: int
@@ -80,26 +80,26 @@ def _start(linear: Array, truth: Array, clamp: tuple[int, int], bits: int) -> in
 
 
 def linear_form(function: Callable[[Array], Array], lowest: int, highest: int) -> LinearForm | None:
-    """The form of a monotone function of an integer in [lowest, highest]; None where there is none.
-
-    The form's value still has to be clamped to the range of the function.
+    """The form of a function of an integer in [lowest, highest]; None where there is none.
 
     Args:
-        function: int64 to int64, not decreasing.
+        function: int64 to int8 values; never decreases.
     """
     thresholds, steps = _thresholds(function, lowest, highest)
-    if not steps.size or steps.size < 2:
+    if steps.size < 2:
         return None
     slope = float(steps[-1] - steps[0]) / float(thresholds[-1] - thresholds[0])
     for shift in range(24, 7, -1):
         for multiplier in _near(slope * 2**shift):
+            if not 0 < multiplier * max(-lowest, highest) < INT32_LIMIT:
+                continue
             scaled = thresholds * multiplier
             at_least = int(((steps << shift) - scaled).max())
             below = int(((steps << shift) - (scaled - multiplier)).min())
             at_least = max(at_least, -INT32_LIMIT - lowest * multiplier)
             below = min(below, INT32_LIMIT - highest * multiplier)
             start = (at_least + below - 1) // 2
-            if at_least <= start < below and abs(start) < INT32_LIMIT and multiplier > 0:
+            if at_least <= start < below and abs(start) < INT32_LIMIT:
                 return LinearForm(multiplier, start, shift)
     return None
 

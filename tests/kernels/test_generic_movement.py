@@ -1,0 +1,123 @@
+"""Operators that move data, and the float edges, against their definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.host_kernel import run_kernel
+from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.ir import Quantization, TensorType
+from tinycompile.kernels.float_edges import dequantize, quantize
+from tinycompile.kernels.movement import concatenation, pad, pad_axes, reshape, resize_nearest, transpose
+from tinycompile.kernels.softmax import softmax_table
+from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.pad import Pad
+from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.transpose import Transpose
+
+FLOAT = "float32"
+
+
+def float_type(shape):
+    return TensorType(shape, FLOAT)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+def test_concatenation(axis):
+    shapes = [tuple(size if i == axis else n for i, n in enumerate((2, 3, 4, 5))) for size in (2, 1, 3)]
+    constants = [None, np.arange(np.prod(shapes[1])).reshape(shapes[1]).astype(np.int8), None]
+    check(concatenation, site_of(Concatenation(axis), [int8(s) for s in shapes], constants, int8(())))
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        ((0, 0), (1, 2), (3, 0), (0, 0)),
+        ((0, 0), (0, 0), (0, 0), (1, 2)),
+        ((1, 0), (1, 1), (1, 1), (1, 1)),
+        ((0, 0), (0, 0), (0, 0), (0, 0)),
+    ],
+)
+def test_pad(amounts):
+    check(pad, site_of(Pad(amounts, -7), [int8((1, 3, 4, 5))], [None], int8(())))
+
+
+def test_unpadded_axes_are_merged():
+    assert pad_axes((1, 3, 4, 5), ((0, 0), (1, 2), (3, 0), (0, 0))) == [(1, 0, 0), (3, 1, 2), (20, 15, 0)]
+    assert pad_axes((2, 3), ((0, 0), (0, 0))) == [(6, 0, 0)]
+
+
+@pytest.mark.parametrize("dtype", ["int8", FLOAT])
+@pytest.mark.parametrize("permutation", [(0, 3, 1, 2), (0, 2, 3, 1), (2, 1, 0, 3), (3, 2, 1, 0)])
+def test_transpose(permutation, dtype):
+    x = TensorType((2, 3, 4, 5), dtype, int8(()).quant if dtype == "int8" else None)
+    check(transpose, site_of(Transpose(permutation), [x], [None], x))
+
+
+def test_no_code_where_memory_stays():
+    site = site_of(Transpose((1, 0, 3, 2)), [int8((1, 1, 6, 1))], [None], int8(()))
+    assert transpose(site, M7).alias_of == 0
+    assert reshape(site_of(Reshape((2, 3)), [int8((6,))], [None], int8(())), M7).alias_of == 0
+
+
+@pytest.mark.parametrize(
+    "size, options",
+    [((6, 10), {}), ((5, 3), {"align_corners": True}), ((7, 9), {"half_pixel_centers": True}), ((2, 2), {})],
+)
+def test_resize_nearest(size, options):
+    op = ResizeNearestNeighbor(size, **options)
+    check(resize_nearest, site_of(op, [int8((1, 3, 5, 7))], [None], int8(())))
+
+
+@pytest.mark.parametrize(
+    "shape, scale, beta",
+    [
+        ((3, 10), 0.1, 1.0),
+        ((1, 2), 0.004, 1.0),
+        ((2, 300), 0.02, 1.0),
+        ((4, 1), 0.1, 2.0),
+        ((1, 4096), 0.0001, 1.0),
+        ((1, 12), 3.0, 1.0),
+        ((5, 7), 1e-6, 1.0),
+    ],
+)
+def test_softmax(shape, scale, beta):
+    check(softmax_table, site_of(Softmax(beta), [int8(shape, scale, 4)], [None], int8((), 1 / 256, -128)))
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+def test_softmax_of_equal_values(value):
+    site = site_of(Softmax(), [int8((1, 500), 0.1)], [None], int8((), 1 / 256, -128))
+    x = np.full((1, 500), value, np.int8)
+    y = run_kernel(softmax_table(site, M7), [x], site.sig.output, sanitize=True)
+    np.testing.assert_array_equal(y, Softmax().evaluate(site.sig, [x])[0])
+
+
+@pytest.mark.parametrize("dtype, zero_point", [("int8", -5), ("int8", -128), ("uint8", 131)])
+@pytest.mark.parametrize("scale", [0.1, 0.25, 1 / 255])
+def test_quantize_around_every_step(dtype, zero_point, scale):
+    """The three floats nearest to every tie, beyond the range, infinities, NaN."""
+    steps = (np.arange(-300, 300, 0.5) * scale).astype(np.float32)
+    special = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 3e38, -3e38, 1e-45, 0.49999997], np.float32)
+    near = [steps, np.nextafter(steps, np.float32(9e9)), np.nextafter(steps, np.float32(-9e9)), special]
+    x = np.concatenate(near)[None]
+    y = TensorType(x.shape, dtype, Quantization.per_tensor(scale, zero_point))
+    site = site_of(Quantize(dtype), [float_type(x.shape)], [None], y)
+    for sanitize in (False, True):
+        actual = run_kernel(quantize(site, M7), [x], y, sanitize=sanitize)
+        np.testing.assert_array_equal(actual, Quantize(dtype).evaluate(site.sig, [x])[0])
+
+
+def test_quantize_in_place():
+    check(quantize, site_of(Quantize("int8"), [float_type((3, 7))], [None], int8((), 0.3, 4)))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_dequantize(dtype):
+    x = TensorType((3, 17), dtype, Quantization.per_tensor(0.0123, 7))
+    check(dequantize, site_of(Dequantize(), [x], [None], float_type(())))

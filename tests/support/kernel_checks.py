@@ -1,0 +1,56 @@
+"""Runs kernels on random operands and compares them with their operator's definition, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tests.support.host_kernel import run_kernel
+from tinycompile.ir import Array, Node, Op, Quantization, Signature, Site, TensorType
+from tinycompile.kernels.base import Factory, Isa, Kernel
+
+M7 = Isa("cortex-m7", dsp=True, fpu=True, schedule="m7")
+
+
+def int8(shape: Sequence[int], scale: float = 0.1, zero_point: int = 0) -> TensorType:
+    return TensorType(tuple(shape), "int8", Quantization.per_tensor(scale, zero_point))
+
+
+def site_of(op: Op, inputs: Sequence[TensorType], constants: Sequence[Array | None], output: TensorType) -> Site:
+    """The node alone; the shape of `output` is inferred."""
+    ((shape, dtype),) = op.infer(inputs)
+    sig = Signature(tuple(inputs), (TensorType(shape, dtype, output.quant),))
+    reason = op.unsupported(sig)
+    if reason is not None:
+        raise AssertionError(reason)
+    names = tuple(f"x{index}" for index in range(len(inputs)))
+    return Site(Node("layer", op, names, ("y",)), sig, tuple(constants))
+
+
+def random_values(t: TensorType, rng: np.random.Generator) -> Array:
+    """All values of the type, the ends more often than by chance."""
+    if t.dtype == "float32":
+        return rng.normal(0, 20, t.shape).astype(np.float32)
+    info = np.iinfo(t.dtype)
+    values = rng.integers(info.min, info.max, t.shape, endpoint=True)
+    ends = rng.choice([info.min, info.max], t.shape)
+    return np.where(rng.random(t.shape) < 0.1, ends, values).astype(t.dtype)
+
+
+def check(factory: Factory, site: Site, isa: Isa = M7, seed: int = 0) -> Kernel:
+    """Apart and with the output in each operand's memory, under the sanitisers."""
+    kernel = factory(site, isa)
+    if kernel is None:
+        raise AssertionError("the factory doesn't take this node")
+    rng = np.random.default_rng(seed)
+    values = [
+        random_values(t, rng) if constant is None else constant
+        for t, constant in zip(site.sig.inputs, site.constants, strict=True)
+    ]
+    (expected,) = site.node.op.evaluate(site.sig, values)
+    operands = [value if constant is None else None for value, constant in zip(values, site.constants, strict=True)]
+    for share in (None, *kernel.overlap):
+        actual = run_kernel(kernel, operands, site.sig.output, share_operand=share, sanitize=True)
+        np.testing.assert_array_equal(actual, expected, err_msg=f"{kernel.variant}, sharing {share}")
+    return kernel

@@ -1,0 +1,98 @@
+"""The pieces around the compiler: boards, samples, output folders, stack from the call graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinycompile.elf import LIBC_STACK_BYTES, worst_case_stack
+from tinycompile.errors import SamplesError, UsageError
+from tinycompile.ir import TensorType
+from tinycompile.samples import load_arrays, model_inputs
+from tinycompile.staging import staged
+from tinycompile.targets import Qemu, all_boards
+
+CALL_GRAPH = """graph: { title: "m.c"
+node: { title: "m_invoke" label: "m_invoke\\nm.c:1:1\\n40 bytes (static)" }
+node: { title: "m.c:leaf" label: "leaf\\nm.c:2:1\\n16 bytes (static)" }
+node: { title: "m.c:deep" label: "deep\\nm.c:3:1\\n24 bytes (static)" }
+node: { title: "memcpy" label: "memcpy\\n<built-in>" shape : ellipse }
+edge: { sourcename: "m_invoke" targetname: "m.c:leaf" }
+edge: { sourcename: "m_invoke" targetname: "m.c:deep" }
+edge: { sourcename: "m.c:deep" targetname: "memcpy" }
+}
+"""
+
+
+def test_every_board_is_readable_and_runs_somewhere() -> None:
+    boards = all_boards()
+    assert {"stm32f746", "mps2-an500", "mps2-an386"} <= set(boards)
+    for board in boards.values():
+        emulated = board.emulated()
+        assert emulated is None or (emulated.qemu is not None and emulated.isa.core == board.isa.core)
+        assert all(source.exists() for source in board.sources)
+
+
+def test_a_tick_is_one_and_a_quarter_instructions() -> None:
+    assert Qemu("mps2-an500", 5, 25_000_000).instructions(4) == 5
+
+
+def test_stack_follows_the_deepest_path(tmp_path: Path) -> None:
+    (tmp_path / "m.ci").write_text(CALL_GRAPH)
+    assert worst_case_stack([tmp_path / "m.ci"], "m_invoke") == 40 + 24 + LIBC_STACK_BYTES
+
+
+def test_recursion_has_no_worst_case(tmp_path: Path) -> None:
+    text = CALL_GRAPH.replace('targetname: "memcpy"', 'targetname: "m_invoke"')
+    (tmp_path / "m.ci").write_text(text)
+    with pytest.raises(ValueError, match="recursion"):
+        worst_case_stack([tmp_path / "m.ci"], "m_invoke")
+
+
+def test_frames_of_unknown_size_have_no_worst_case(tmp_path: Path) -> None:
+    (tmp_path / "m.ci").write_text(CALL_GRAPH.replace("24 bytes (static)", "24 bytes (dynamic)"))
+    with pytest.raises(ValueError, match="unknown size"):
+        worst_case_stack([tmp_path / "m.ci"], "m_invoke")
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 2, 3), (5, 2, 3), (1, 2, 3), (2, 3)])
+def test_samples_with_and_without_the_batch_axis(shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape), dtype=np.int8).reshape(shape)
+    (taken,) = model_inputs({"input_0": array}, [TensorType((1, 2, 3), "int8")], where="here")
+    assert taken.shape == (array.size // 6, 1, 2, 3)
+    assert taken.tobytes() == array.tobytes()
+
+
+def test_limit_takes_the_first_samples() -> None:
+    types = [TensorType((1, 2), "int8"), TensorType((1, 3), "int8")]
+    arrays = {"input_0": np.zeros((4, 2), np.int8), "input_1": np.zeros((4, 3), np.int8)}
+    assert [len(a) for a in model_inputs(arrays, types, where="here", limit=3)] == [3, 3]
+    with pytest.raises(SamplesError, match="input_1 is missing"):
+        model_inputs({"input_0": arrays["input_0"]}, types, where="here")
+
+
+def test_pickles_are_not_executed(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([object()]), allow_pickle=True)
+    with pytest.raises(SamplesError):
+        load_arrays(tmp_path / "x.npy")
+
+
+def test_a_failing_build_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), staged(tmp_path / "out") as folder:
+        (folder / "half.c").write_text("int")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_build_replaces_an_earlier_one_only(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for text in ("{}", "{ }"):
+        with staged(out) as folder:
+            (folder / "report.json").write_text(text)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert (out / "report.json").read_text() == "{ }"
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError), staged(tmp_path / "file"):
+        pass

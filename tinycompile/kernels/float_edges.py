@@ -1,0 +1,70 @@
+"""Between float and 8-bit tensors, at the edges of a model; between 8-bit tensors see `elementwise`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinycompile.ir import Site
+from tinycompile.kernels.base import Isa, Kernel, kernel_for
+from tinycompile.kernels.generic_c import Struct, struct_call
+from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.quantize import Quantize
+
+_SUFFIX = {"int8": "s8", "uint8": "u8"}
+_CTYPE = {"int8": "int8_t", "uint8": "uint8_t"}
+
+
+@kernel_for(Quantize)
+def quantize(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_quantize_s8` or `_u8`, of a float input."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Quantize) or sig.input.dtype != "float32":
+        return None
+    low, high = op.range
+    count = sig.output.elements
+    fields = {"count": count, "scale": np.float32(sig.output.scale), "zero_point": sig.output.zero_point}
+    fields |= {"low": low, "high": high}
+    function = struct_call(
+        f"quantize_{count}",
+        f"tc_quantize_{_SUFFIX[op.dtype]}",
+        "tc_quantize.h",
+        ("const float *input", f"{_CTYPE[op.dtype]} *output"),
+        (Struct("tc_quantize_shape", fields),),
+        "float32 to 8 bits.",
+    )
+    per_element = 20 if isa.fpu else 600
+    return Kernel(
+        "quantize", function, instructions=20 + per_element * count, code_bytes=120, overlap={0: 0}, notes=_NOTES
+    )
+
+
+@kernel_for(Dequantize)
+def dequantize(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_dequantize_s8` or `_u8`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Dequantize):
+        return None
+    count, dtype = sig.input.elements, sig.input.dtype
+    fields = {"count": count, "scale": np.float32(sig.input.scale), "zero_point": sig.input.zero_point}
+    function = struct_call(
+        f"dequantize_{count}",
+        f"tc_dequantize_{_SUFFIX[dtype]}",
+        "tc_quantize.h",
+        (f"const {_CTYPE[dtype]} *input", "float *output"),
+        (Struct("tc_dequantize_shape", fields),),
+        "8 bits to float32.",
+    )
+    # Element i, 4 bytes, is written when i + 1 is the next input byte to read.
+    distance = max(0, 3 * (count - 1))
+    per_element = 9 if isa.fpu else 200
+    return Kernel(
+        "dequantize",
+        function,
+        instructions=20 + per_element * count,
+        code_bytes=60,
+        overlap={0: distance},
+        notes=_NOTES,
+    )
+
+
+_NOTES = {"requantisation": "float32, rounded once"}

@@ -1,0 +1,231 @@
+"""Operators that move data without computing: reshape, concatenation, padding, transposition, resizing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.generic_c import Struct, struct_call
+from tinycompile.kernels.generic_overlap import gathered_distance
+from tinycompile.kernels.render import render
+from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.pad import Pad
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinycompile.ops.transpose import Transpose
+
+PAD_AXES = 7
+"""TC_PAD_AXES: around the innermost one."""
+TRANSPOSE_LOOPS = 6
+"""TC_TRANSPOSE_LOOPS."""
+
+_PER_CALL = 45
+"""Instructions of a short memmove or memset, the call included."""
+_INLINE_BYTES = (1, 2, 4, 8)
+"""Runs that the C compiler copies without a call."""
+
+
+@kernel_for(Reshape)
+def reshape(site: Site, isa: Isa) -> Kernel | None:
+    """The same memory."""
+    return Kernel("reshape", None, alias_of=0)
+
+
+@kernel_for(Concatenation)
+def concatenation(site: Site, isa: Isa) -> Kernel | None:
+    """Copies in turn what each operand has of the concatenated axis and those inside it."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Concatenation):
+        return None
+    outer = prod(sig.output.shape[: op.axis])
+    sizes = [t.elements // outer for t in sig.inputs]
+    parts = [{"name": f"input_{index}", "bytes": size} for index, size in enumerate(sizes)]
+    constant = [index for index, value in enumerate(site.constants) if value is not None]
+    dynamic = [index for index, value in enumerate(site.constants) if value is None]
+    function = Function(
+        f"concatenation_{sig.output.elements}",
+        (
+            *(f"const int8_t *input_{index}" for index in dynamic),
+            "int8_t *output",
+            *(f"const int8_t *input_{index}" for index in constant),
+        ),
+        render("kernels/concatenation.c.j2", outer=outer, parts=[part for part in parts if part["bytes"]]),
+        ("kernels/tc_copy.h",),
+        "The operands side by side.",
+    )
+    return Kernel(
+        "concatenation",
+        function,
+        tuple(
+            Constant(f"operand_{index}", "int8_t", site.constant(index).ravel(), f"operand {index}")
+            for index in constant
+        ),
+        instructions=20 + outer * sum(map(_copy_instructions, sizes)),
+        code_bytes=40 + 24 * len(parts),
+        overlap={index: _concatenation_distance(outer, sizes, index) for index in dynamic},
+    )
+
+
+def _concatenation_distance(outer: int, sizes: Sequence[int], operand: int) -> int:
+    """Each part is moved as a whole; what the operand has left must lie above all that was written by then."""
+    ends = np.cumsum(sizes)
+    steps = list[tuple[int, int]]()
+    for i in range(outer):
+        for index, end in enumerate(ends.tolist()):
+            unread = (i + (index >= operand)) * sizes[operand]
+            if unread < outer * sizes[operand]:
+                steps.append((unread, i * int(ends[-1]) + end))
+    return safe_distance(iter(steps))
+
+
+@kernel_for(Pad)
+def pad(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_pad_s8`; None if more than eight axes are padded one by one."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Pad):
+        return None
+    axes = pad_axes(sig.input.shape, op.amounts)
+    if len(axes) > PAD_AXES + 1:
+        return None
+    *outer, (row, row_before, row_after) = axes
+    sizes, before, after = zip(*([(1, 0, 0)] * (PAD_AXES - len(outer)) + outer), strict=True)
+    fields = {"size": sizes, "before": before, "after": after, "row": row, "row_before": row_before}
+    fields |= {"row_after": row_after, "value": op.value}
+    function = struct_call(
+        f"pad_{'x'.join(map(str, sig.output.shape))}",
+        "tc_pad_s8",
+        "tc_copy.h",
+        ("const int8_t *input", "int8_t *output"),
+        (Struct("tc_pad_shape", fields),),
+        "A border around the input.",
+    )
+    rows = sig.output.elements // (row + row_before + row_after)
+    return Kernel(
+        "pad",
+        function,
+        instructions=20 + rows * (30 + 3 * _PER_CALL) + sig.output.elements,
+        code_bytes=300,
+        overlap={0: _pad_distance(outer, row, row + row_before + row_after)},
+    )
+
+
+def pad_axes(shape: Sequence[int], amounts: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """(size, before, after) per axis, outermost first; an axis without padding is one with the axis around it."""
+    axes = list[tuple[int, int, int]]()
+    for size, (before, after) in zip(shape, amounts, strict=True):
+        if axes and (before, after) == (0, 0):
+            axes[-1] = tuple(size * n for n in axes[-1])
+        else:
+            axes.append((size, before, after))
+    return axes or [(1, 0, 0)]
+
+
+def _pad_distance(outer: Sequence[tuple[int, int, int]], row: int, output_row: int) -> int:
+    """Output rows in order; one that comes from the input is moved as a whole, before its border is written."""
+    inside = np.ones(1, bool)
+    for size, before, after in outer:
+        inside = (inside[:, None] & np.pad(np.ones(size, bool), (before, after))).ravel()
+    read = np.cumsum(inside)
+    written = np.arange(1, inside.size + 1) * output_row
+    pending = read < read[-1]
+    return safe_distance(zip((read[pending] * row).tolist(), written[pending].tolist(), strict=True))
+
+
+@kernel_for(Transpose)
+def transpose(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_transpose`; no code where only axes of size 1 move; None for more loops than it has."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Transpose):
+        return None
+    item = np.dtype(sig.input.dtype).itemsize
+    loops = transpose_loops(sig.input.shape, op.permutation, item)
+    run = loops.pop()[0] * item if loops and loops[-1][1] == item else item
+    if not loops:
+        return Kernel("transpose", None, alias_of=0)
+    if len(loops) > TRANSPOSE_LOOPS:
+        return None
+    sizes, strides = zip(*([(1, 0)] * (TRANSPOSE_LOOPS - len(loops)) + loops), strict=True)
+    c_type = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}[sig.input.dtype]
+    function = struct_call(
+        f"transpose_{'x'.join(map(str, sig.input.shape))}",
+        "tc_transpose",
+        "tc_copy.h",
+        (f"const {c_type} *input", f"{c_type} *output"),
+        (Struct("tc_transpose_shape", {"size": sizes, "stride": strides, "run": run}),),
+        "The axes in another order.",
+    )
+    runs = prod(sizes)
+    return Kernel(
+        "transpose",
+        function,
+        instructions=30 + runs * (8 + _copy_instructions(run)),
+        code_bytes=150,
+        overlap={0: gathered_distance(_run_offsets(loops) // run, run)},
+    )
+
+
+def transpose_loops(shape: Sequence[int], permutation: Sequence[int], item: int) -> list[tuple[int, int]]:
+    """(size, stride in bytes of the input) of as few loops as it takes over the output, outermost first."""
+    strides = [item * prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    loops = list[tuple[int, int]]()
+    for axis in permutation:
+        size, stride = shape[axis], strides[axis]
+        if size == 1:
+            continue
+        if loops and loops[-1][1] == size * stride:
+            loops[-1] = (loops[-1][0] * size, stride)
+        else:
+            loops.append((size, stride))
+    return loops
+
+
+def _run_offsets(loops: Sequence[tuple[int, int]]) -> Array:
+    """The input byte at which each run of the output starts, in memory order of the output."""
+    offsets = np.zeros(1, np.int64)
+    for size, stride in loops:
+        offsets = (offsets[:, None] + np.arange(size) * stride).ravel()
+    return offsets
+
+
+@kernel_for(ResizeNearestNeighbor)
+def resize_nearest(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_resize_nearest_s8`: which row and column to copy is a table."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, ResizeNearestNeighbor):
+        return None
+    rows, columns = op.source_rows(sig), op.source_columns(sig)
+    width, channels = sig.input.shape[2:]
+    fields = {
+        "input_width": width,
+        "output_height": rows.size,
+        "output_width": columns.size,
+        "channels": channels,
+    }
+    function = struct_call(
+        f"resize_nearest_{'x'.join(map(str, sig.output.shape[1:]))}",
+        "tc_resize_nearest_s8",
+        "tc_copy.h",
+        ("const int8_t *input", "int8_t *output", "const uint16_t *rows", "const uint16_t *columns"),
+        (Struct("tc_resize_shape", fields),),
+        "Every output pixel copies the nearest input pixel.",
+    )
+    pixels = (rows[:, None] * width + columns).ravel()
+    return Kernel(
+        "resize_nearest",
+        function,
+        (
+            Constant("rows", "uint16_t", rows.astype(np.uint16), "the input row of each output row"),
+            Constant("columns", "uint16_t", columns.astype(np.uint16), "the input column of each output column"),
+        ),
+        instructions=30 + 12 * rows.size + pixels.size * (10 + _copy_instructions(channels)),
+        code_bytes=120,
+        overlap={0: gathered_distance(pixels, channels)},
+    )
+
+
+def _copy_instructions(size: int) -> int:
+    return 4 if size in _INLINE_BYTES else _PER_CALL + size // 2

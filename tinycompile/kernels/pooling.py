@@ -1,0 +1,176 @@
+"""Average pooling, maximum pooling and means, four channels at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from tinycompile.ir import Array, Site, TensorType
+from tinycompile.kernels.base import Isa, Kernel, kernel_for
+from tinycompile.kernels.generic_c import Fields, Struct, range_fields, struct_call, window_fields, window_stem
+from tinycompile.kernels.generic_overlap import channelwise_distance, ordered_distance
+from tinycompile.kernels.linear_form import LinearForm, linear_form
+from tinycompile.ops._pool import Pool
+from tinycompile.ops._spatial import Window
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.mean import Mean
+
+PARAMETERS = ("const int8_t *input", "int8_t *output")
+MEAN_LOOPS = 3
+
+
+@kernel_for(AveragePool2D)
+def average_pool(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_average_pool_s8`."""
+    op = site.node.op
+    if not isinstance(op, AveragePool2D):
+        return None
+    count = prod(op.kernel)
+    form = linear_form(lambda total: _rounded_quotient(total, count), -128 * count, 127 * count)
+    return _pool(site, op, isa, "average_pool", {"division": _division(form)}, form)
+
+
+@kernel_for(MaxPool2D)
+def max_pool(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_max_pool_s8`."""
+    op = site.node.op
+    return _pool(site, op, isa, "max_pool", {}, None) if isinstance(op, MaxPool2D) else None
+
+
+@kernel_for(Mean)
+def mean(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_mean_s8`; None for alternations of kept and reduced axes with more loops than it has."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Mean):
+        return None
+    kept, reduced = _mean_loops(op, sig.input)
+    inner = kept.pop()[0] if kept and kept[-1][1] == 1 else 1
+    if len(kept) > MEAN_LOOPS or len(reduced) > MEAN_LOOPS:
+        return None
+    rule, count = op.requant(sig), op.count(sig)
+    minus_zero_points = -sig.input.zero_point * count
+    form = linear_form(
+        lambda total: rule.apply((total + minus_zero_points)[..., None])[..., 0].astype(np.int64),
+        -128 * count,
+        127 * count,
+    )
+    kept_size, kept_stride = _padded(kept)
+    reduced_size, reduced_stride = _padded(reduced)
+    fields = {
+        "kept_size": kept_size,
+        "kept_stride": kept_stride,
+        "inner": inner,
+        "reduced_size": reduced_size,
+        "reduced_stride": reduced_stride,
+        "minus_zero_points": minus_zero_points,
+        "multiplier": int(rule.multiplier[0]),
+        "shift": int(rule.shift[0]),
+        "division": _division(form),
+        "range": range_fields(sig.output.zero_point, (-128, 127)),
+    }
+    function = struct_call(
+        f"mean_{'x'.join(map(str, sig.input.shape))}",
+        "tc_mean_s8",
+        "tc_mean.h",
+        PARAMETERS,
+        (Struct("tc_mean_shape", fields),),
+        "Mean over some axes.",
+    )
+    return Kernel(
+        "mean",
+        function,
+        instructions=_average_instructions(sig.output.elements, count, inner, isa, form),
+        code_bytes=400,
+        overlap={0: _mean_distance(kept, inner)},
+        notes=_notes(form),
+    )
+
+
+def _pool(site: Site, op: Pool, isa: Isa, name: str, extra: Fields, form: LinearForm | None) -> Kernel:
+    sig = site.sig
+    window, x = _merged(op.window_of(sig), sig.input, sig.output)
+    fields = {"window": window_fields(window, x, sig.output), "channels": x.shape[3], **extra}
+    fields |= {"low": op.clamp[0], "high": op.clamp[1]}
+    function = struct_call(
+        f"{name}_{window_stem(op.window_of(sig), sig.input, sig.output)}",
+        f"tc_{name}_s8",
+        f"tc_{name}.h",
+        PARAMETERS,
+        (Struct(f"tc_{name}_shape", fields),),
+        f"{op.kind}, four channels at a time.",
+    )
+    average = isinstance(op, AveragePool2D)
+    return Kernel(
+        name,
+        function,
+        instructions=_average_instructions(sig.output.elements, prod(op.kernel), x.shape[3], isa, form),
+        code_bytes=400,
+        overlap={0: channelwise_distance(op.window_of(sig), sig.input, sig.output)},
+        notes=_notes(form) if average else {},
+    )
+
+
+def _merged(window: Window, x: TensorType, y: TensorType) -> tuple[Window, TensorType]:
+    """A single window over whole rows is one long row: one loop less."""
+    whole_rows = window.kernel[1] == x.shape[2] and not any(window.padding) and y.shape[1:3] == (1, 1)
+    if not whole_rows:
+        return window, x
+    pixels = window.kernel[0] * window.kernel[1]
+    return replace(window, kernel=(1, pixels)), replace(x, shape=(1, 1, pixels, x.shape[3]))
+
+
+def _rounded_quotient(total: Array, count: int) -> Array:
+    """Halves away from zero."""
+    return np.sign(total) * ((np.abs(total) + count // 2) // count)
+
+
+def _division(form: LinearForm | None) -> Mapping[str, int]:
+    form = form or LinearForm(0, 0, 0)
+    return {"multiplier": form.multiplier, "start": form.start, "shift": form.shift}
+
+
+def _notes(form: LinearForm | None) -> dict[str, str]:
+    return {"requantisation": "exact" if form is None else "linear, checked for all sums"}
+
+
+def _average_instructions(outputs: int, count: int, channels: int, isa: Isa, form: LinearForm | None) -> int:
+    """Words of four channels, and what is left of the channels one by one."""
+    words = outputs // channels * (channels // 4)
+    rest = outputs // channels * (channels % 4)
+    per_word, finish = (4 if isa.dsp else 16), (26 if form is not None else 160)
+    return 30 + words * (count * per_word + finish + 15) + rest * (count * 6 + finish // 4 + 15)
+
+
+def _mean_loops(op: Mean, x: TensorType) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """(size, stride in bytes) of as few loops as it takes over kept and over reduced axes, outermost first."""
+    loops = list[tuple[int, int, bool]]()
+    stride = x.elements
+    for axis, size in enumerate(x.shape):
+        stride //= size
+        reduced = axis in op.axes
+        if size == 1:
+            continue
+        if loops and loops[-1][2] == reduced:
+            loops[-1] = (loops[-1][0] * size, stride, reduced)
+        else:
+            loops.append((size, stride, reduced))
+    kept = [(size, step) for size, step, reduced in loops if not reduced]
+    return kept, [(size, step) for size, step, reduced in loops if reduced]
+
+
+def _padded(loops: list[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    sizes, strides = zip(*([(1, 0)] * (MEAN_LOOPS - len(loops)) + loops), strict=True)
+    return sizes, strides
+
+
+def _mean_distance(kept: list[tuple[int, int]], inner: int) -> int:
+    """Runs of `inner` results in memory order, each with its reads from its own place on, written as they are read."""
+    starts = np.zeros(1, np.int64)
+    for size, stride in kept:
+        starts = (starts[:, None] + np.arange(size) * stride).ravel()
+    elements = (starts[:, None] + np.arange(inner)).ravel()
+    return ordered_distance(elements[1:], np.arange(1, elements.size)) if elements.size > 1 else 0

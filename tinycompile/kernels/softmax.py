@@ -1,0 +1,42 @@
+"""Softmax with a table of the exponentials."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinycompile.ir import Site
+from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for
+from tinycompile.kernels.generic_c import Struct, struct_call
+from tinycompile.ops.softmax import Softmax
+
+_SMALLEST = 1 << 11
+"""A smaller exponential adds 0 to the sum, whose unit is 2^12 of them, and gives a probability of 0."""
+
+
+@kernel_for(Softmax)
+def softmax_table(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_softmax_s8`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Softmax):
+        return None
+    exponentials = op.exponentials(sig)
+    exponentials = exponentials[: np.count_nonzero(exponentials >= _SMALLEST)]
+    depth = sig.input.shape[-1]
+    rows = sig.input.elements // depth
+    function = struct_call(
+        f"softmax_{rows}x{depth}",
+        "tc_softmax_s8",
+        "tc_softmax.h",
+        ("const int8_t *input", "int8_t *output", "const int32_t *exponentials"),
+        (Struct("tc_softmax_shape", {"rows": rows, "depth": depth, "exponentials": exponentials.size}),),
+        "Softmax over the last axis.",
+    )
+    return Kernel(
+        "softmax_table",
+        function,
+        (Constant("exponentials", "int32_t", exponentials, "exp(-d * beta * scale) * 2^31 for d = max - x"),),
+        instructions=rows * (130 + 48 * depth),
+        code_bytes=350,
+        overlap={0: 0},
+        notes={"requantisation": "table of exponentials"},
+    )

@@ -21,14 +21,14 @@ def drawing(image: np.ndarray) -> list[str]:
 
 
 def main() -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=max(110, Console().width))
     data = np.load(HERE / "digits_samples.npz")
     build = tinycompile.compile(HERE / "digits_int8.tflite", target="stm32f746", output=Path("build/digits"))
     scores = build.run(data["input_0"], on="qemu")
     recognised, labels = np.argmax(scores, axis=1), data["labels"]
-    for line in zip(*(drawing(image) for image in data["input_0"][:6]), strict=True):
+    for line in zip(*(drawing(image) for image in data["input_0"][:5]), strict=True):
         console.print("  ".join(line), markup=False)
-    console.print("  ".join(f"{f'{digit}':16.16}" for digit in recognised[:6]))
+    console.print("  ".join(f"{f'{digit}':16.16}" for digit in recognised[:5]))
     correct = int(np.sum(recognised == labels))
     exact = np.array_equal(scores, data["output_0"])
     console.print(f"\n{correct} of {len(labels)} digits recognised; ", end="")

@@ -35,6 +35,12 @@ def identifier(text: str, taken: set[str], fallback: str = "layer") -> str:
     return name
 
 
+def short_name(name: str) -> str:
+    """What a person calls a layer: TFLite joins the paths of fused operators, "net/stem_relu/Relu;net/stem/BiasAdd"."""
+    parts = [part for part in name.split(";")[0].split("/") if part]
+    return parts[-2] if len(parts) > 1 else (parts[0] if parts else name)
+
+
 def comment_text(text: str) -> str:
     """`text` in printable ASCII, unable to end or nest a comment, continue a line or form a trigraph; shortened."""
     safe = "".join(c if " " <= c <= "~" else "?" for c in text)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinycompile.codegen.names import comment_text, identifier
+from tinycompile.codegen.names import comment_text, identifier, short_name
 from tinycompile.ir import Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
 
@@ -167,7 +167,7 @@ def build_program(
 
     layers = list[Layer]()
     for index, (node, kernel) in enumerate(zip(graph.nodes, kernels, strict=True)):
-        name = identifier(node.name.rsplit("/", 1)[-1].split(";")[0], layer_names)
+        name = identifier(short_name(node.name), layer_names)
         inputs, outputs = tensors(node.inputs), tensors(node.outputs)
         arguments = [_pointer(t, const=True) for t in inputs] + [_pointer(t) for t in outputs]
         arguments += [names.constant(constant, name) for constant in kernel.constants]

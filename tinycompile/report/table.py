@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tinycompile.codegen.names import short_name
+
 
 def print_report(report: dict[str, Any], console: Console) -> None:
     """Memory, work and layers of a build on one screen."""
@@ -41,16 +43,16 @@ def _share(memory: dict[str, int]) -> str:
 
 def _layers(report: dict[str, Any]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("layer", overflow="ellipsis", no_wrap=True, max_width=28)
-    table.add_column("op")
-    table.add_column("kernel", overflow="fold")
+    table.add_column("layer", overflow="ellipsis", max_width=24)
+    table.add_column("op", overflow="ellipsis")
+    table.add_column("kernel", overflow="ellipsis")
     for name in ("output", "MACs", "instructions", "per MAC"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for layer in report["layers"]:
         count, macs = layer["instructions"], layer["macs"]
-        shape = "x".join(str(d) for d in layer["outputs"][0]["shape"]) if layer["outputs"] else ""
+        shape = "x".join(str(d) for d in layer["outputs"][0]["shape"][1:]) if layer["outputs"] else ""
         table.add_row(
-            escape(layer["name"].rsplit("/", 1)[-1]),
+            escape(short_name(layer["name"])),
             layer["op"],
             escape(layer["kernel"]),
             shape,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinycompile
+from tinycompile.verify.compare import verify_build
 
 MODELS = ("ad01_int8", "kws_ref_model", "ic_resnet8_int8", "vww_96_int8", "mcunet_vww")
 
@@ -46,3 +47,15 @@ def test_mobilenet_v2_on_the_host(shared: Callable[[str], Path], tmp_path: Path)
     build = tinycompile.compile(shared("models/mobilenet_v2_int8.tflite"), target="mps2-an500", output=tmp_path / "o")
     inputs, expected = inputs_of(shared("golden/mobilenet_v2_int8.npz"))
     assert same_values(build.run(*inputs), expected)
+
+
+def test_int8_io_strips_the_float_edges(shared: Callable[[str], Path], tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="verify needs LiteRT")
+    build = tinycompile.compile(shared("models/mcunet_vww.tflite"), output=tmp_path / "out", io="int8")
+    assert [t.dtype for t in (*build.inputs, *build.outputs)] == ["int8", "int8"]
+    assert not {"quantize", "dequantize"} & {layer["op"] for layer in build.report["layers"]}
+    floats = inputs_of(shared("golden/mcunet_vww.npz"))[0][0][:2]
+    t = build.inputs[0]
+    quantized = np.clip(np.round(floats / np.float32(t.scale)) + t.zero_point, -128, 127).astype(np.int8)
+    outcome = verify_build(build, [quantized.reshape(-1, *t.shape)])
+    assert outcome.difference is None and outcome.tensors > 100

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_bytes.h"
+#include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
@@ -27,13 +28,13 @@ typedef struct tc_linear_form {
     int32_t shift;
 } tc_linear_form;
 
-static inline int32_t tc_linear(int32_t sum, const tc_linear_form *form)
+TC_INLINE int32_t tc_linear(int32_t sum, const tc_linear_form *form)
 {
     return tc_saturate8(sum * form->multiplier + form->start, form->shift);
 }
 
 /* sum / count, halves away from zero, as in tflite::reference_integer_ops::AveragePool. */
-static inline int32_t tc_divide_rounded(int32_t sum, int32_t count)
+TC_INLINE int32_t tc_divide_rounded(int32_t sum, int32_t count)
 {
     return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
 }
@@ -44,7 +45,7 @@ typedef struct tc_sum4 {
     uint32_t odd;
 } tc_sum4;
 
-static inline void tc_sum4_add(tc_sum4 *sum, const int8_t *channels)
+TC_INLINE void tc_sum4_add(tc_sum4 *sum, const int8_t *channels)
 {
     const uint32_t word = tc_load4(channels);
     sum->even = tc_add_even(sum->even, word);
@@ -52,7 +53,7 @@ static inline void tc_sum4_add(tc_sum4 *sum, const int8_t *channels)
 }
 
 /* Adds `count` values of each channel, `stride` bytes apart; at most TC_AVERAGE_BATCH in total. */
-static inline void tc_sum4_run(tc_sum4 *sum, const int8_t *channels, int32_t count, int32_t stride)
+TC_INLINE void tc_sum4_run(tc_sum4 *sum, const int8_t *channels, int32_t count, int32_t stride)
 {
     for (; count >= 4; count -= 4) {
         tc_sum4_add(sum, channels);
@@ -68,7 +69,7 @@ static inline void tc_sum4_run(tc_sum4 *sum, const int8_t *channels, int32_t cou
 }
 
 /* Moves the sums to 32 bits and starts again from 0. */
-static inline void tc_sum4_flush(tc_sum4 *sum, int32_t totals[4])
+TC_INLINE void tc_sum4_flush(tc_sum4 *sum, int32_t totals[4])
 {
     totals[0] += tc_low(sum->even);
     totals[1] += tc_low(sum->odd);
@@ -79,8 +80,8 @@ static inline void tc_sum4_flush(tc_sum4 *sum, int32_t totals[4])
 }
 
 /* Totals of four adjacent channels over rows x columns; `fits`: the sums stay within 16 bits. */
-static inline void tc_sum4_block(const int8_t *channels, int32_t rows, int32_t row_stride, int32_t columns,
-                                 int32_t column_stride, bool fits, int32_t totals[4])
+TC_INLINE void tc_sum4_block(const int8_t *channels, int32_t rows, int32_t row_stride, int32_t columns,
+                             int32_t column_stride, bool fits, int32_t totals[4])
 {
     tc_sum4 sum = {0, 0};
     totals[0] = totals[1] = totals[2] = totals[3] = 0;
@@ -102,8 +103,8 @@ static inline void tc_sum4_block(const int8_t *channels, int32_t rows, int32_t r
 }
 
 /* The total of one channel. */
-static inline int32_t tc_sum_block(const int8_t *channel, int32_t rows, int32_t row_stride, int32_t columns,
-                                   int32_t column_stride)
+TC_INLINE int32_t tc_sum_block(const int8_t *channel, int32_t rows, int32_t row_stride, int32_t columns,
+                               int32_t column_stride)
 {
     int32_t total = 0;
     for (int32_t row = 0; row < rows; ++row) {

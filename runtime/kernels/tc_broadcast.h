@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_bytes.h"
+#include "kernels/tc_inline.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,8 +29,8 @@ typedef void tc_binary_run(const int8_t *a, int32_t a_step, const int8_t *b, int
                            int32_t count, const void *form);
 
 /* The inner loops; returns the end of the output. */
-static inline int8_t *tc_broadcast_inner(const int8_t *a, const int8_t *b, int8_t *output, const tc_broadcast *shape,
-                                         tc_binary_run *run, const void *form)
+TC_INLINE int8_t *tc_broadcast_inner(const int8_t *a, const int8_t *b, int8_t *output, const tc_broadcast *shape,
+                                     tc_binary_run *run, const void *form)
 {
     const int32_t count = shape->size[5];
     for (int32_t i = 0; i < shape->size[3]; ++i) {
@@ -43,8 +44,8 @@ static inline int8_t *tc_broadcast_inner(const int8_t *a, const int8_t *b, int8_
     return output;
 }
 
-static inline void tc_broadcast_s8(const int8_t *a, const int8_t *b, int8_t *output, const tc_broadcast *shape,
-                                   tc_binary_run *run, const void *form)
+TC_INLINE void tc_broadcast_s8(const int8_t *a, const int8_t *b, int8_t *output, const tc_broadcast *shape,
+                               tc_binary_run *run, const void *form)
 {
     for (int32_t i = 0; i < shape->size[0]; ++i) {
         for (int32_t j = 0; j < shape->size[1]; ++j) {
@@ -58,7 +59,7 @@ static inline void tc_broadcast_s8(const int8_t *a, const int8_t *b, int8_t *out
 }
 
 /* The next four values of an operand. */
-static inline uint32_t tc_load4_step(const int8_t *operand, int32_t step)
+TC_INLINE uint32_t tc_load4_step(const int8_t *operand, int32_t step)
 {
     return step == 0 ? tc_splat4(*operand) : tc_load4(operand);
 }

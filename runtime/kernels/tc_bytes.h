@@ -12,37 +12,44 @@
 #include <string.h>
 
 #include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_inline.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* STR; the address may be unaligned where the core allows it, the compiler knows. */
-static inline void tc_store4(int8_t *bytes, uint32_t word)
+TC_INLINE void tc_store4(int8_t *bytes, uint32_t word)
 {
     memcpy(bytes, &word, 4);
 }
 
 /* The same value in all four elements. */
-static inline uint32_t tc_splat4(int32_t value)
+TC_INLINE uint32_t tc_splat4(int32_t value)
 {
     return (uint32_t)(value & 0xFF) * 0x01010101u;
 }
 
 /* Elements 0 and 2, each times 256, as a pair of int16: AND with a shifted operand. */
-static inline uint32_t tc_even_times_256(uint32_t word)
+TC_INLINE uint32_t tc_even_times_256(uint32_t word)
 {
+#if TC_DSP
+    uint32_t pair;
+    __asm__("and %0, %1, %2, lsl #8" : "=r"(pair) : "r"(0xFF00FF00u), "r"(word));
+    return pair;
+#else
     return (word << 8) & 0xFF00FF00u;
+#endif
 }
 
 /* Elements 1 and 3, each times 256: AND. */
-static inline uint32_t tc_odd_times_256(uint32_t word)
+TC_INLINE uint32_t tc_odd_times_256(uint32_t word)
 {
     return word & 0xFF00FF00u;
 }
 
 /* pair + elements 0 and 2, modulo 2^16: SXTAB16 */
-static inline uint32_t tc_add_even(uint32_t pair, uint32_t word)
+TC_INLINE uint32_t tc_add_even(uint32_t pair, uint32_t word)
 {
 #if TC_DSP
     return (uint32_t)__sxtab16((int16x2_t)pair, (int8x4_t)word);
@@ -52,7 +59,7 @@ static inline uint32_t tc_add_even(uint32_t pair, uint32_t word)
 }
 
 /* pair + elements 1 and 3, modulo 2^16: SXTAB16 with ROR #8 */
-static inline uint32_t tc_add_odd(uint32_t pair, uint32_t word)
+TC_INLINE uint32_t tc_add_odd(uint32_t pair, uint32_t word)
 {
 #if TC_DSP
     uint32_t sum;
@@ -64,7 +71,7 @@ static inline uint32_t tc_add_odd(uint32_t pair, uint32_t word)
 }
 
 /* start + ((factor * low half of pair) >> 16): SMLAWB */
-static inline int32_t tc_multiply_low(int32_t start, int32_t factor, uint32_t pair)
+TC_INLINE int32_t tc_multiply_low(int32_t start, int32_t factor, uint32_t pair)
 {
 #if TC_DSP
     return __smlawb(factor, (int32_t)pair, start);
@@ -74,7 +81,7 @@ static inline int32_t tc_multiply_low(int32_t start, int32_t factor, uint32_t pa
 }
 
 /* start + ((factor * high half of pair) >> 16): SMLAWT */
-static inline int32_t tc_multiply_high(int32_t start, int32_t factor, uint32_t pair)
+TC_INLINE int32_t tc_multiply_high(int32_t start, int32_t factor, uint32_t pair)
 {
 #if TC_DSP
     return __smlawt(factor, (int32_t)pair, start);
@@ -84,7 +91,7 @@ static inline int32_t tc_multiply_high(int32_t start, int32_t factor, uint32_t p
 }
 
 /* offset + round(a * b / 2^32), halves upwards: SMMLAR */
-static inline int32_t tc_smmlar(int32_t a, int32_t b, int32_t offset)
+TC_INLINE int32_t tc_smmlar(int32_t a, int32_t b, int32_t offset)
 {
 #if TC_DSP
     int32_t sum;
@@ -99,7 +106,7 @@ static inline int32_t tc_smmlar(int32_t a, int32_t b, int32_t offset)
  * value >> shift, saturated to int8: SSAT with ASR, whose shift is part of the instruction. With a constant shift one
  * case is left; without optimisation all stay, and are right.
  */
-static inline int32_t tc_saturate8(int32_t value, int32_t shift)
+TC_INLINE int32_t tc_saturate8(int32_t value, int32_t shift)
 {
 #if TC_DSP
 #define TC_SATURATE8_CASE(bits)                                      \
@@ -140,15 +147,8 @@ static inline int32_t tc_saturate8(int32_t value, int32_t shift)
     return value < -128 ? -128 : value > 127 ? 127 : value;
 }
 
-/* For a value that was saturated to int8: a fused activation may leave less. */
-static inline int32_t tc_narrow(int32_t value, int32_t low, int32_t high)
-{
-    value = low > -128 && value < low ? low : value;
-    return high < 127 && value > high ? high : value;
-}
-
 /* Four values in [-128, 127] as one word: two BFI and a PKHBT. */
-static inline uint32_t tc_pack4(int32_t a, int32_t b, int32_t c, int32_t d)
+TC_INLINE uint32_t tc_pack4(int32_t a, int32_t b, int32_t c, int32_t d)
 {
 #if TC_DSP
     __asm__("bfi %0, %1, #8, #8" : "+r"(a) : "r"(b));
@@ -161,7 +161,7 @@ static inline uint32_t tc_pack4(int32_t a, int32_t b, int32_t c, int32_t d)
 }
 
 /* The larger of each element of a and b: SSUB8 sets a flag per byte, SEL picks by it. */
-static inline uint32_t tc_max4(uint32_t a, uint32_t b)
+TC_INLINE uint32_t tc_max4(uint32_t a, uint32_t b)
 {
 #if TC_DSP
     (void)__ssub8((int8x4_t)a, (int8x4_t)b);
@@ -178,9 +178,21 @@ static inline uint32_t tc_max4(uint32_t a, uint32_t b)
 }
 
 /* The smaller of each element of a and b. */
-static inline uint32_t tc_min4(uint32_t a, uint32_t b)
+TC_INLINE uint32_t tc_min4(uint32_t a, uint32_t b)
 {
+#if TC_DSP
+    (void)__ssub8((int8x4_t)b, (int8x4_t)a);
+    return (uint32_t)__sel((uint8x4_t)a, (uint8x4_t)b);
+#else
     return ~tc_max4(~a, ~b);
+#endif
+}
+
+/* Each element clamped, for a range that is narrower than int8: a fused activation. */
+TC_INLINE uint32_t tc_clamp4(uint32_t word, int32_t low, int32_t high)
+{
+    word = low > -128 ? tc_max4(word, tc_splat4(low)) : word;
+    return high < 127 ? tc_min4(word, tc_splat4(high)) : word;
 }
 
 #ifdef __cplusplus

@@ -9,13 +9,16 @@
  * Padding therefore reads as input_zero_point. Adding the bias wraps at 32 bits.
  * The arithmetic is that of tflite::reference_integer_ops::ConvPerChannel.
  *
- * Pixels are computed row by row, and a pixel is written after its window was read.
+ * Pixels are computed row by row; up to four channels of a pixel are written when its window was read for them.
  */
 #ifndef TC_CONV2D_H
 #define TC_CONV2D_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/tc_dot.h"
+#include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 #include "kernels/tc_window.h"
 
@@ -25,6 +28,7 @@ extern "C" {
 
 typedef struct tc_conv2d_shape {
     tc_window window;
+    int32_t padded; /* whether some window reaches outside the image */
     int32_t input_channels;
     int32_t output_channels;
     int32_t groups;
@@ -32,29 +36,29 @@ typedef struct tc_conv2d_shape {
     tc_output_range range;
 } tc_conv2d_shape;
 
-/* sum of a[i] * b[i] */
-static inline int32_t tc_dot_s8(const int8_t *a, const int8_t *b, int32_t count)
+/* Four output channels of a window inside the image; `input`: the group's first channel of its first pixel. */
+TC_INLINE void tc_conv2d_inside4(const int8_t *input, const int8_t *weights, const tc_conv2d_shape *shape,
+                                 int32_t sums[4])
 {
-    int32_t sum = 0;
-    for (int32_t i = 0; i < count; ++i) {
-        sum += a[i] * b[i];
+    const tc_window *window = &shape->window;
+    const int32_t depth = shape->input_channels / shape->groups;
+    const int32_t kernel_size = window->kernel_height * window->kernel_width * depth;
+    /* The pixels of a row, where they follow each other in memory, are one run. */
+    const bool joined = shape->groups == 1 && window->dilation_x == 1;
+    const int32_t runs = joined ? 1 : window->kernel_width;
+    const int32_t run = joined ? window->kernel_width * depth : depth;
+    for (int32_t ky = 0; ky < window->kernel_height; ++ky) {
+        const int8_t *row = input + ky * window->dilation_y * window->input_width * shape->input_channels;
+        for (int32_t kx = 0; kx < runs; ++kx) {
+            tc_dot4_s8(row + kx * window->dilation_x * shape->input_channels, weights, kernel_size, run, sums);
+            weights += run;
+        }
     }
-    return sum;
 }
 
-/* sum of a[i] */
-static inline int32_t tc_weight_sum_s8(const int8_t *a, int32_t count)
-{
-    int32_t sum = 0;
-    for (int32_t i = 0; i < count; ++i) {
-        sum += a[i];
-    }
-    return sum;
-}
-
-/* The weighted sum of one window for one output channel; `input` points at the group's first channel. */
-static inline int32_t tc_conv2d_accumulate(const int8_t *input, const int8_t *weights, int32_t top, int32_t left,
-                                           const tc_conv2d_shape *shape)
+/* One output channel of any window; `input` points at the group's first channel of the image. */
+TC_INLINE int32_t tc_conv2d_accumulate(const int8_t *input, const int8_t *weights, int32_t top, int32_t left,
+                                       const tc_conv2d_shape *shape)
 {
     const tc_window *window = &shape->window;
     const int32_t depth = shape->input_channels / shape->groups;
@@ -63,11 +67,11 @@ static inline int32_t tc_conv2d_accumulate(const int8_t *input, const int8_t *we
         const int32_t y = top + ky * window->dilation_y;
         for (int32_t kx = 0; kx < window->kernel_width; ++kx) {
             const int32_t x = left + kx * window->dilation_x;
-            if (tc_window_holds(window, y, x)) {
+            if (!shape->padded || tc_window_holds(window, y, x)) {
                 const int8_t *pixel = input + (y * window->input_width + x) * shape->input_channels;
                 accumulator += tc_dot_s8(pixel, weights, depth);
             } else {
-                accumulator += shape->input_zero_point * tc_weight_sum_s8(weights, depth);
+                accumulator += shape->input_zero_point * tc_total_s8(weights, depth);
             }
             weights += depth;
         }
@@ -75,25 +79,52 @@ static inline int32_t tc_conv2d_accumulate(const int8_t *input, const int8_t *we
     return accumulator;
 }
 
-static inline void tc_conv2d_s8(const int8_t *input, int8_t *output, const int8_t *weights,
-                                const tc_channel *channels, const tc_conv2d_shape *shape)
+TC_INLINE int8_t tc_conv2d_finish(int32_t sum, const tc_channel *channel, const tc_conv2d_shape *shape)
+{
+    const int32_t accumulator = tc_wrapping_add(channel->bias, sum);
+    return (int8_t)tc_requantize(accumulator, channel->multiplier, channel->shift, &shape->range);
+}
+
+/* All output channels of a group for one window, whose first pixel is (top, left). */
+TC_INLINE void tc_conv2d_group(const int8_t *input, int8_t *output, const int8_t *weights, const tc_channel *channels,
+                               int32_t top, int32_t left, const tc_conv2d_shape *shape)
+{
+    const tc_window *window = &shape->window;
+    const int32_t outputs = shape->output_channels / shape->groups;
+    const int32_t depth = shape->input_channels / shape->groups;
+    const int32_t kernel_size = window->kernel_height * window->kernel_width * depth;
+    int32_t channel = 0;
+    if (!shape->padded || tc_window_lies_inside(window, top, left)) {
+        const int8_t *first = input + (top * window->input_width + left) * shape->input_channels;
+        for (; channel < outputs / 4 * 4; channel += 4) {
+            int32_t sums[4] = {0, 0, 0, 0};
+            tc_conv2d_inside4(first, weights + channel * kernel_size, shape, sums);
+            for (int32_t i = 0; i < 4; ++i) {
+                output[channel + i] = tc_conv2d_finish(sums[i], channels + channel + i, shape);
+            }
+        }
+    }
+    for (; channel < outputs; ++channel) {
+        const int32_t sum = tc_conv2d_accumulate(input, weights + channel * kernel_size, top, left, shape);
+        output[channel] = tc_conv2d_finish(sum, channels + channel, shape);
+    }
+}
+
+TC_INLINE void tc_conv2d_s8(const int8_t *input, int8_t *output, const int8_t *weights, const tc_channel *channels,
+                            const tc_conv2d_shape *shape)
 {
     const tc_window *window = &shape->window;
     const int32_t depth = shape->input_channels / shape->groups;
-    const int32_t group_outputs = shape->output_channels / shape->groups;
-    const int32_t kernel_size = window->kernel_height * window->kernel_width * depth;
+    const int32_t outputs = shape->output_channels / shape->groups;
+    const int32_t group_size = outputs * window->kernel_height * window->kernel_width * depth;
     for (int32_t oy = 0; oy < window->output_height; ++oy) {
         const int32_t top = oy * window->stride_y - window->padding_top;
         for (int32_t ox = 0; ox < window->output_width; ++ox) {
             const int32_t left = ox * window->stride_x - window->padding_left;
-            for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
-                const tc_channel *parameters = channels + channel;
-                const int8_t *group = input + channel / group_outputs * depth;
-                const int8_t *kernel = weights + channel * kernel_size;
-                const int32_t accumulator =
-                    tc_wrapping_add(parameters->bias, tc_conv2d_accumulate(group, kernel, top, left, shape));
-                *output++ = (int8_t)tc_requantize(accumulator, parameters->multiplier, parameters->shift,
-                                                  &shape->range);
+            for (int32_t group = 0; group < shape->groups; ++group) {
+                tc_conv2d_group(input + group * depth, output, weights + group * group_size,
+                                channels + group * outputs, top, left, shape);
+                output += outputs;
             }
         }
     }

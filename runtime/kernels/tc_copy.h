@@ -1,7 +1,8 @@
 /*
  * Operators that move bytes without computing: padding, transposition, nearest-neighbour resizing.
  *
- * Each writes its output in memory order, one run after the other; a run is read completely before it is written.
+ * Each writes its output in memory order, one run after the other, and copies a run upwards: the output may share
+ * memory with the input where no run lies below its target and no later one is overwritten before it is copied.
  */
 #ifndef TC_COPY_H
 #define TC_COPY_H
@@ -10,15 +11,38 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/tc_bytes.h"
+#include "kernels/tc_inline.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* memmove that costs nothing where the planner has put the data in its place already. */
-static inline void tc_move(int8_t *to, const int8_t *from, int32_t bytes)
+/*
+ * Copies upwards in memory, as memmove where the target is not above the source: what the planner sees to. Short runs
+ * make up most of the work here, and a call of memmove costs more than they do.
+ */
+TC_INLINE void tc_copy_down(int8_t *to, const int8_t *from, int32_t bytes)
 {
-    if (to != from) {
-        memmove(to, from, (size_t)bytes);
+    for (; bytes >= 16; bytes -= 16) {
+        const uint32_t word0 = tc_load4(from);
+        const uint32_t word1 = tc_load4(from + 4);
+        const uint32_t word2 = tc_load4(from + 8);
+        const uint32_t word3 = tc_load4(from + 12);
+        tc_store4(to, word0);
+        tc_store4(to + 4, word1);
+        tc_store4(to + 8, word2);
+        tc_store4(to + 12, word3);
+        from += 16;
+        to += 16;
+    }
+    for (; bytes >= 4; bytes -= 4) {
+        tc_store4(to, tc_load4(from));
+        from += 4;
+        to += 4;
+    }
+    for (; bytes > 0; --bytes) {
+        *to++ = *from++;
     }
 }
 
@@ -36,7 +60,7 @@ typedef struct tc_pad_shape {
 } tc_pad_shape;
 
 /* Whether an output row, numbered in memory order, comes from the input. */
-static inline bool tc_pad_row_is_input(int32_t row, const tc_pad_shape *shape)
+TC_INLINE bool tc_pad_row_is_input(int32_t row, const tc_pad_shape *shape)
 {
     for (int32_t axis = TC_PAD_AXES - 1; axis >= 0; --axis) {
         const int32_t extent = shape->before[axis] + shape->size[axis] + shape->after[axis];
@@ -49,7 +73,7 @@ static inline bool tc_pad_row_is_input(int32_t row, const tc_pad_shape *shape)
     return true;
 }
 
-static inline void tc_pad_s8(const int8_t *input, int8_t *output, const tc_pad_shape *shape)
+TC_INLINE void tc_pad_s8(const int8_t *input, int8_t *output, const tc_pad_shape *shape)
 {
     const int32_t output_row = shape->row_before + shape->row + shape->row_after;
     int32_t rows = 1;
@@ -58,7 +82,7 @@ static inline void tc_pad_s8(const int8_t *input, int8_t *output, const tc_pad_s
     }
     for (int32_t row = 0; row < rows; ++row) {
         if (tc_pad_row_is_input(row, shape)) {
-            tc_move(output + shape->row_before, input, shape->row);
+            tc_copy_down(output + shape->row_before, input, shape->row);
             memset(output, (int)shape->value, (size_t)shape->row_before);
             memset(output + shape->row_before + shape->row, (int)shape->value, (size_t)shape->row_after);
             input += shape->row;
@@ -79,14 +103,14 @@ typedef struct tc_transpose_shape {
 } tc_transpose_shape;
 
 /* The inner loops; returns the end of the output. */
-static inline int8_t *tc_transpose_inner(const int8_t *input, int8_t *output, const tc_transpose_shape *shape)
+TC_INLINE int8_t *tc_transpose_inner(const int8_t *input, int8_t *output, const tc_transpose_shape *shape)
 {
     const int32_t *size = shape->size;
     const int32_t *stride = shape->stride;
     for (int32_t i = 0; i < size[3]; ++i) {
         for (int32_t j = 0; j < size[4]; ++j) {
             for (int32_t k = 0; k < size[5]; ++k) {
-                tc_move(output, input + i * stride[3] + j * stride[4] + k * stride[5], shape->run);
+                tc_copy_down(output, input + i * stride[3] + j * stride[4] + k * stride[5], shape->run);
                 output += shape->run;
             }
         }
@@ -94,7 +118,7 @@ static inline int8_t *tc_transpose_inner(const int8_t *input, int8_t *output, co
     return output;
 }
 
-static inline void tc_transpose(const void *input, void *output, const tc_transpose_shape *shape)
+TC_INLINE void tc_transpose(const void *input, void *output, const tc_transpose_shape *shape)
 {
     const int8_t *from = (const int8_t *)input;
     int8_t *to = (int8_t *)output;
@@ -117,13 +141,13 @@ typedef struct tc_resize_shape {
 } tc_resize_shape;
 
 /* rows[y], columns[x]: the input row and column that output row y and column x copy. */
-static inline void tc_resize_nearest_s8(const int8_t *input, int8_t *output, const uint16_t *rows,
-                                        const uint16_t *columns, const tc_resize_shape *shape)
+TC_INLINE void tc_resize_nearest_s8(const int8_t *input, int8_t *output, const uint16_t *rows,
+                                    const uint16_t *columns, const tc_resize_shape *shape)
 {
     for (int32_t y = 0; y < shape->output_height; ++y) {
         const int8_t *row = input + rows[y] * shape->input_width * shape->channels;
         for (int32_t x = 0; x < shape->output_width; ++x) {
-            tc_move(output, row + columns[x] * shape->channels, shape->channels);
+            tc_copy_down(output, row + columns[x] * shape->channels, shape->channels);
             output += shape->channels;
         }
     }

@@ -4,9 +4,9 @@
  * input    [input_height][input_width][input_channels], int8
  * output   [output_height][output_width][output_channels], int8; channel c reads input channel c / multiplier
  * weights  [kernel_height][kernel_width][output_channels], int8
- * channels per output channel: bias with -input_zero_point * sum(weights) folded in, multiplier, shift
+ * channels per output channel: bias, multiplier, shift
  *
- * Padding therefore reads as input_zero_point. Adding the bias wraps at 32 bits.
+ * Padding reads as input_zero_point: taps outside the image add nothing. Adding the bias wraps at 32 bits.
  * The arithmetic is that of tflite::reference_integer_ops::DepthwiseConvPerChannel.
  *
  * Pixels are computed row by row, and a channel of a pixel is written after its window was read.
@@ -16,6 +16,7 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 #include "kernels/tc_window.h"
 
@@ -31,43 +32,54 @@ typedef struct tc_depthwise_shape {
     tc_output_range range;
 } tc_depthwise_shape;
 
-/* The weighted sum of one window; `input` and `weights` point at the channel. */
-static inline int32_t tc_depthwise_accumulate(const int8_t *input, const int8_t *weights, int32_t top, int32_t left,
-                                              const tc_depthwise_shape *shape)
+/* The weighted sum over rows x columns taps; `input` and `weights` point at the channel at the first of them. */
+TC_INLINE int32_t tc_depthwise_sum(const int8_t *input, const int8_t *weights, int32_t rows, int32_t columns,
+                                   const tc_depthwise_shape *shape)
 {
     const tc_window *window = &shape->window;
-    int32_t accumulator = 0;
-    for (int32_t ky = 0; ky < window->kernel_height; ++ky) {
-        const int32_t y = top + ky * window->dilation_y;
-        for (int32_t kx = 0; kx < window->kernel_width; ++kx) {
-            const int32_t x = left + kx * window->dilation_x;
-            const int32_t value = tc_window_holds(window, y, x)
-                                      ? input[(y * window->input_width + x) * shape->input_channels]
-                                      : shape->input_zero_point;
-            accumulator += value * *weights;
-            weights += shape->output_channels;
+    const int32_t step = window->dilation_x * shape->input_channels;
+    const int32_t next_row = window->dilation_y * window->input_width * shape->input_channels;
+    int32_t sum = 0;
+    for (; rows > 0; --rows) {
+        const int8_t *value = input;
+        const int8_t *weight = weights;
+        for (int32_t left = columns; left > 0; --left) {
+            sum += (*value - shape->input_zero_point) * *weight;
+            value += step;
+            weight += shape->output_channels;
         }
+        input += next_row;
+        weights += window->kernel_width * shape->output_channels;
     }
-    return accumulator;
+    return sum;
 }
 
-static inline void tc_depthwise_s8(const int8_t *input, int8_t *output, const int8_t *weights,
-                                   const tc_channel *channels, const tc_depthwise_shape *shape)
+/* All channels of one output pixel, from the taps that lie inside the image. */
+TC_INLINE void tc_depthwise_pixel(const int8_t *input, int8_t *output, const int8_t *weights,
+                                  const tc_channel *channels, int32_t oy, int32_t ox, const tc_depthwise_shape *shape)
 {
     const tc_window *window = &shape->window;
     const int32_t multiplier = shape->output_channels / shape->input_channels;
-    for (int32_t oy = 0; oy < window->output_height; ++oy) {
-        const int32_t top = oy * window->stride_y - window->padding_top;
-        for (int32_t ox = 0; ox < window->output_width; ++ox) {
-            const int32_t left = ox * window->stride_x - window->padding_left;
-            for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
-                const tc_channel *parameters = channels + channel;
-                const int32_t sum =
-                    tc_depthwise_accumulate(input + channel / multiplier, weights + channel, top, left, shape);
-                const int32_t accumulator = tc_wrapping_add(parameters->bias, sum);
-                *output++ = (int8_t)tc_requantize(accumulator, parameters->multiplier, parameters->shift,
-                                                  &shape->range);
-            }
+    const tc_taps y = tc_window_rows(window, oy);
+    const tc_taps x = tc_window_columns(window, ox);
+    input += (y.position * window->input_width + x.position) * shape->input_channels;
+    weights += (y.first * window->kernel_width + x.first) * shape->output_channels;
+    for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
+        const tc_channel *parameters = channels + channel;
+        const int32_t sum = tc_depthwise_sum(input + channel / multiplier, weights + channel, y.count, x.count, shape);
+        const int32_t accumulator = tc_wrapping_add(parameters->bias, sum);
+        output[channel] =
+            (int8_t)tc_requantize(accumulator, parameters->multiplier, parameters->shift, &shape->range);
+    }
+}
+
+TC_INLINE void tc_depthwise_s8(const int8_t *input, int8_t *output, const int8_t *weights, const tc_channel *channels,
+                               const tc_depthwise_shape *shape)
+{
+    for (int32_t oy = 0; oy < shape->window.output_height; ++oy) {
+        for (int32_t ox = 0; ox < shape->window.output_width; ++ox) {
+            tc_depthwise_pixel(input, output, weights, channels, oy, ox, shape);
+            output += shape->output_channels;
         }
     }
 }

@@ -4,18 +4,21 @@
  * input    [rows][inputs], int8
  * output   [rows][outputs], int8
  * weights  [outputs][inputs], int8
- * channels per output: bias with -input_zero_point * sum(weights) folded in, multiplier, shift
+ * channels per output: bias with -input_zero_point * sum(weights) folded in, and the factor
  *
- * The product is rounded once, unlike in a convolution. Adding the bias wraps at 32 bits. The arithmetic is that of
- * tflite::reference_integer_ops::FullyConnectedPerChannel.
+ * LiteRT multiplies the accumulator by a float64 factor and rounds halves away from zero. tc_fully_connected_s8 has a
+ * fixed-point factor that rounds alike for every accumulator that can occur: the compiler has checked. For the rare
+ * layers without one, tc_fully_connected_double_s8 computes in double. Adding the bias wraps at 32 bits.
  *
- * Outputs are written one by one, each after the row of inputs was read for it.
+ * Outputs are written after the row of inputs was read for them, up to four at a time.
  */
 #ifndef TC_FULLY_CONNECTED_H
 #define TC_FULLY_CONNECTED_H
 
 #include <stdint.h>
 
+#include "kernels/tc_dot.h"
+#include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
@@ -29,23 +32,70 @@ typedef struct tc_fully_connected_shape {
     tc_output_range range;
 } tc_fully_connected_shape;
 
-static inline void tc_fully_connected_s8(const int8_t *input, int8_t *output, const int8_t *weights,
-                                         const tc_channel *channels, const tc_fully_connected_shape *shape)
+/* The factor of one output as LiteRT has it. */
+typedef struct tc_double_channel {
+    double factor;
+    int64_t bias; /* an int32; 64 bits because of the alignment of double */
+} tc_double_channel;
+
+/* Requantises one sum; `channels` is an array of the type that the function knows. */
+typedef int32_t tc_fully_connected_finish(int32_t sum, const void *channels, int32_t channel,
+                                          const tc_output_range *range);
+
+TC_INLINE int32_t tc_finish_fixed(int32_t sum, const void *channels, int32_t channel, const tc_output_range *range)
 {
-    for (int32_t row = 0; row < shape->rows; ++row) {
-        const int8_t *weight = weights;
-        for (int32_t channel = 0; channel < shape->outputs; ++channel) {
-            const tc_channel *parameters = channels + channel;
-            int32_t sum = 0;
-            for (int32_t i = 0; i < shape->inputs; ++i) {
-                sum += input[i] * *weight++;
-            }
-            const int32_t accumulator = tc_wrapping_add(parameters->bias, sum);
-            *output++ = (int8_t)tc_requantize_once(accumulator, parameters->multiplier,
-                                                    parameters->shift, &shape->range);
-        }
-        input += shape->inputs;
+    const tc_channel *parameters = (const tc_channel *)channels + channel;
+    const int32_t accumulator = tc_wrapping_add(parameters->bias, sum);
+    return tc_requantize_once(accumulator, parameters->multiplier, parameters->shift, range);
+}
+
+TC_INLINE int32_t tc_finish_double(int32_t sum, const void *channels, int32_t channel, const tc_output_range *range)
+{
+    const tc_double_channel *parameters = (const tc_double_channel *)channels + channel;
+    const double product = tc_wrapping_add((int32_t)parameters->bias, sum) * parameters->factor;
+    if (product >= range->high - range->zero_point) {
+        return range->high;
     }
+    if (product <= range->low - range->zero_point) {
+        return range->low;
+    }
+    /* Twice the fraction, truncated, is -1, 0 or 1: halves go away from zero, and every step is exact. */
+    const int32_t whole = (int32_t)product;
+    return whole + (int32_t)(2.0 * (product - whole)) + range->zero_point;
+}
+
+TC_INLINE void tc_fully_connected(const int8_t *input, int8_t *output, const int8_t *weights, const void *channels,
+                                  const tc_fully_connected_shape *shape, tc_fully_connected_finish *finish)
+{
+    const int32_t inputs = shape->inputs;
+    const int32_t outputs = shape->outputs;
+    for (int32_t row = 0; row < shape->rows; ++row) {
+        for (int32_t channel = 0; channel < outputs / 4 * 4; channel += 4) {
+            int32_t sums[4] = {0, 0, 0, 0};
+            tc_dot4_s8(input, weights + channel * inputs, inputs, inputs, sums);
+            for (int32_t i = 0; i < 4; ++i) {
+                output[channel + i] = (int8_t)finish(sums[i], channels, channel + i, &shape->range);
+            }
+        }
+        for (int32_t channel = outputs / 4 * 4; channel < outputs; ++channel) {
+            const int32_t sum = tc_dot_s8(input, weights + channel * inputs, inputs);
+            output[channel] = (int8_t)finish(sum, channels, channel, &shape->range);
+        }
+        input += inputs;
+        output += outputs;
+    }
+}
+
+TC_INLINE void tc_fully_connected_s8(const int8_t *input, int8_t *output, const int8_t *weights,
+                                     const tc_channel *channels, const tc_fully_connected_shape *shape)
+{
+    tc_fully_connected(input, output, weights, channels, shape, tc_finish_fixed);
+}
+
+TC_INLINE void tc_fully_connected_double_s8(const int8_t *input, int8_t *output, const int8_t *weights,
+                                            const tc_double_channel *channels, const tc_fully_connected_shape *shape)
+{
+    tc_fully_connected(input, output, weights, channels, shape, tc_finish_double);
 }
 
 #ifdef __cplusplus

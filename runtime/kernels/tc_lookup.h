@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_inline.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -17,7 +19,7 @@ typedef struct tc_lookup_shape {
     int32_t count;
 } tc_lookup_shape;
 
-static inline void tc_lookup(const void *input, void *output, const void *table, const tc_lookup_shape *shape)
+TC_INLINE void tc_lookup(const void *input, void *output, const void *table, const tc_lookup_shape *shape)
 {
     const uint8_t *from = (const uint8_t *)input;
     const uint8_t *entries = (const uint8_t *)table;

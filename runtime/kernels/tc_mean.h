@@ -1,12 +1,12 @@
 /*
  * MEAN of int8 tensors over any axes.
  *
- * The input is addressed by three loops over kept axes, each with its stride in bytes, and an innermost run of `inner` kept
- * elements; for each of those, three loops over reduced axes. Unused loops have size 1.
+ * The input is addressed by three loops over kept axes, each with its stride in bytes, and an innermost run of `inner`
+ * kept elements; for each of those, three loops over reduced axes. Unused loops have size 1.
  * output  [kept_size[0]][kept_size[1]][kept_size[2]][inner], int8
  *
- * The arithmetic is that of tflite::reference_integer_ops::Mean: the sum of the inputs minus their zero point, requantised
- * by a multiplier that contains the division. Where `division.multiplier` is not 0, tc_linear_form replaces that.
+ * The arithmetic is that of tflite::reference_integer_ops::Mean: the sum of the inputs minus their zero point,
+ * requantised by a multiplier that contains the division: in the short form where `requant.right` is not 0.
  *
  * Results are computed in memory order; four adjacent ones are read for, then written.
  */
@@ -18,7 +18,9 @@
 
 #include "kernels/tc_average.h"
 #include "kernels/tc_bytes.h"
+#include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
+#include "kernels/tc_requant_short.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,26 +35,26 @@ typedef struct tc_mean_shape {
     int32_t minus_zero_points; /* -zero_point of the input, times the number of elements that are summed */
     int32_t multiplier;
     int32_t shift;
-    tc_linear_form division;
+    tc_short_requant requant;
     tc_output_range range;
 } tc_mean_shape;
 
-static inline int8_t tc_mean_of(int32_t sum, const tc_mean_shape *shape)
+TC_INLINE int8_t tc_mean_of(int32_t sum, const tc_mean_shape *shape)
 {
-    if (shape->division.multiplier != 0) {
-        return (int8_t)tc_linear(sum, &shape->division);
+    const int32_t centred = sum + shape->minus_zero_points;
+    if (shape->requant.right != 0) {
+        return (int8_t)tc_requantize_short(2 * centred, &shape->requant);
     }
-    return (int8_t)tc_requantize(sum + shape->minus_zero_points, shape->multiplier, shape->shift, &shape->range);
+    return (int8_t)tc_requantize(centred, shape->multiplier, shape->shift, &shape->range);
 }
 
 /* The means of `inner` adjacent elements. */
-static inline void tc_mean_run(const int8_t *input, int8_t *output, const tc_mean_shape *shape)
+TC_INLINE void tc_mean_run(const int8_t *input, int8_t *output, const tc_mean_shape *shape)
 {
     const int32_t *size = shape->reduced_size;
     const int32_t *stride = shape->reduced_stride;
     const bool fits = size[1] * size[2] <= TC_AVERAGE_BATCH;
-    int32_t i = 0;
-    for (; i <= shape->inner - 4; i += 4) {
+    for (int32_t i = 0; i < shape->inner / 4 * 4; i += 4) {
         int32_t sums[4] = {0, 0, 0, 0};
         for (int32_t block = 0; block < size[0]; ++block) {
             int32_t totals[4];
@@ -64,7 +66,7 @@ static inline void tc_mean_run(const int8_t *input, int8_t *output, const tc_mea
         tc_store4(output + i, tc_pack4(tc_mean_of(sums[0], shape), tc_mean_of(sums[1], shape),
                                        tc_mean_of(sums[2], shape), tc_mean_of(sums[3], shape)));
     }
-    for (; i < shape->inner; ++i) {
+    for (int32_t i = shape->inner / 4 * 4; i < shape->inner; ++i) {
         int32_t sum = 0;
         for (int32_t block = 0; block < size[0]; ++block) {
             sum += tc_sum_block(input + i + block * stride[0], size[1], stride[1], size[2], stride[2]);
@@ -73,7 +75,7 @@ static inline void tc_mean_run(const int8_t *input, int8_t *output, const tc_mea
     }
 }
 
-static inline void tc_mean_s8(const int8_t *input, int8_t *output, const tc_mean_shape *shape)
+TC_INLINE void tc_mean_s8(const int8_t *input, int8_t *output, const tc_mean_shape *shape)
 {
     const int32_t *size = shape->kept_size;
     const int32_t *stride = shape->kept_stride;

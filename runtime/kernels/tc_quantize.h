@@ -12,6 +12,8 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_inline.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -28,7 +30,7 @@ typedef struct tc_quantize_shape {
  * Truncation after adding the largest float below 1/2 with the value's sign rounds halves away from zero: with 1/2
  * itself, 0.49999997 + 0.5 would round up to 1. Exact below 2^22; the range is checked first.
  */
-static inline int32_t tc_quantize_value(float value, const tc_quantize_shape *shape)
+TC_INLINE int32_t tc_quantize_value(float value, const tc_quantize_shape *shape)
 {
     const float quotient = value / shape->scale;
     if (!(quotient > (float)(shape->low - shape->zero_point))) {
@@ -40,14 +42,14 @@ static inline int32_t tc_quantize_value(float value, const tc_quantize_shape *sh
     return (int32_t)(quotient + (quotient < 0.0f ? -0.49999997f : 0.49999997f)) + shape->zero_point;
 }
 
-static inline void tc_quantize_s8(const float *input, int8_t *output, const tc_quantize_shape *shape)
+TC_INLINE void tc_quantize_s8(const float *input, int8_t *output, const tc_quantize_shape *shape)
 {
     for (int32_t i = 0; i < shape->count; ++i) {
         output[i] = (int8_t)tc_quantize_value(input[i], shape);
     }
 }
 
-static inline void tc_quantize_u8(const float *input, uint8_t *output, const tc_quantize_shape *shape)
+TC_INLINE void tc_quantize_u8(const float *input, uint8_t *output, const tc_quantize_shape *shape)
 {
     for (int32_t i = 0; i < shape->count; ++i) {
         output[i] = (uint8_t)tc_quantize_value(input[i], shape);
@@ -60,14 +62,14 @@ typedef struct tc_dequantize_shape {
     int32_t zero_point;
 } tc_dequantize_shape;
 
-static inline void tc_dequantize_s8(const int8_t *input, float *output, const tc_dequantize_shape *shape)
+TC_INLINE void tc_dequantize_s8(const int8_t *input, float *output, const tc_dequantize_shape *shape)
 {
     for (int32_t i = 0; i < shape->count; ++i) {
         output[i] = (float)(input[i] - shape->zero_point) * shape->scale;
     }
 }
 
-static inline void tc_dequantize_u8(const uint8_t *input, float *output, const tc_dequantize_shape *shape)
+TC_INLINE void tc_dequantize_u8(const uint8_t *input, float *output, const tc_dequantize_shape *shape)
 {
     for (int32_t i = 0; i < shape->count; ++i) {
         output[i] = (float)(input[i] - shape->zero_point) * shape->scale;

@@ -15,6 +15,7 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
@@ -41,7 +42,7 @@ static inline int32_t tc_one_over_one_plus(int32_t a)
 }
 
 /* Leading zero bits of a value that isn't 0. */
-static inline int32_t tc_leading_zeros(uint32_t value)
+TC_INLINE int32_t tc_leading_zeros(uint32_t value)
 {
 #if defined(__GNUC__)
     return __builtin_clz(value);
@@ -54,14 +55,14 @@ static inline int32_t tc_leading_zeros(uint32_t value)
 #endif
 }
 
-static inline int32_t tc_softmax_exponential(int32_t distance, const int32_t *exponentials,
-                                             const tc_softmax_shape *shape)
+TC_INLINE int32_t tc_softmax_exponential(int32_t distance, const int32_t *exponentials,
+                                         const tc_softmax_shape *shape)
 {
     return distance < shape->exponentials ? exponentials[distance] : 0;
 }
 
-static inline void tc_softmax_row(const int8_t *input, int8_t *output, const int32_t *exponentials,
-                                  const tc_softmax_shape *shape)
+TC_INLINE void tc_softmax_row(const int8_t *input, int8_t *output, const int32_t *exponentials,
+                              const tc_softmax_shape *shape)
 {
     int32_t largest = input[0];
     for (int32_t i = 1; i < shape->depth; ++i) {
@@ -83,8 +84,8 @@ static inline void tc_softmax_row(const int8_t *input, int8_t *output, const int
     }
 }
 
-static inline void tc_softmax_s8(const int8_t *input, int8_t *output, const int32_t *exponentials,
-                                 const tc_softmax_shape *shape)
+TC_INLINE void tc_softmax_s8(const int8_t *input, int8_t *output, const int32_t *exponentials,
+                             const tc_softmax_shape *shape)
 {
     for (int32_t row = 0; row < shape->rows; ++row) {
         tc_softmax_row(input, output, exponentials, shape);

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support.kernel_checks import check, int8, site_of
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.generic_conv import conv2d, depthwise, fully_connected
+from tinycompile.numerics.rounded_product import RoundedProductRequant
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -55,6 +56,27 @@ def test_fully_connected(rows, inputs, outputs, clamp, seed):
     x = int8((rows, inputs), 0.05, int(rng.integers(-128, 128)))
     site = site_of(FullyConnected(clamp), [x, *types], [None, *constants], int8((), 0.3, -5))
     check(fully_connected, site)
+
+
+def tied_site(y_scale):
+    rng = np.random.default_rng(3)
+    weights = rng.integers(-128, 128, (30, 16)).astype(np.int8)
+    types = [TensorType(weights.shape, "int8", Quantization.per_tensor(0.125, 0))]
+    return site_of(FullyConnected(), [int8((20, 16), 0.5, 3), *types], [None, weights], int8((), y_scale, 1))
+
+
+def test_fully_connected_ties():
+    """A factor of 1/64: every 64th accumulator is a tie."""
+    kernel = check(fully_connected, tied_site(4.0))
+    assert kernel.notes["requantisation"] == "exact"
+
+
+def test_fully_connected_in_double(monkeypatch):
+    never = lambda self, low, high: np.zeros(self.channels, bool)  # noqa: E731
+    monkeypatch.setattr(RoundedProductRequant, "is_fixed_point", never)
+    for y_scale in (4.0, 3.3, 0.01):
+        kernel = check(fully_connected, tied_site(y_scale))
+        assert kernel.notes["requantisation"] == "float64"
 
 
 def test_accumulators_wrap_and_factors_above_one():

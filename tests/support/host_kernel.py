@@ -28,9 +28,6 @@ from tinycompile.resources import runtime_dir
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
-ALIGNMENT = 4
-"""The distance between a shared input and output is rounded up to it."""
-
 _ENTRY = "tc_test_run"
 
 
@@ -99,7 +96,8 @@ def _memory(
     blocks, output_index = list[Block](), len(operands)
     for position, (operand, array) in enumerate(operands.items()):
         if operand == share_operand:
-            distance = -(-kernel.overlap[operand] // ALIGNMENT) * ALIGNMENT
+            alignment = max(array.itemsize, np.dtype(output_type.dtype).itemsize)
+            distance = -(-kernel.overlap[operand] // alignment) * alignment
             blocks.append(_shared_block(array, position, output_type.bytes, output_index, distance))
         else:
             blocks.append(Block(np.ascontiguousarray(array).tobytes(), ((position, 0),)))

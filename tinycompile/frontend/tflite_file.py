@@ -124,7 +124,8 @@ class _Reader:
     def __init__(self, content: bytes, where: str) -> None:
         self.where = where
         self.budget = 4 * len(content) + 4096
-        self.file = tflite.Model.GetRootAsModel(content, 0)
+        # The generated accessors are typed as if every table could be missing; `readable` sees to those that are.
+        self.file: Any = tflite.Model.GetRootAsModel(content, 0)
 
     def fail(self, what: str, why: str = "") -> ModelFileError:
         return ModelFileError(what, where=self.where, why=why)
@@ -162,7 +163,7 @@ class _Reader:
             return f"CUSTOM {self.text(code.CustomCode())}".rstrip()
         return OPERATOR_NAMES.get(builtin, f"operator code {builtin}")
 
-    def operator(self, operator: tflite.Operator, index: int, codes: list[str]) -> SourceOperator:
+    def operator(self, operator: Any, index: int, codes: list[str]) -> SourceOperator:
         if not 0 <= operator.OpcodeIndex() < len(codes):
             raise self.fail(f"operator {index} has the operator code index {operator.OpcodeIndex()} of {len(codes)}")
         return SourceOperator(
@@ -173,7 +174,7 @@ class _Reader:
             operator.BuiltinOptions(),
         )
 
-    def tensor(self, tensor: tflite.Tensor, index: int) -> SourceTensor:
+    def tensor(self, tensor: Any, index: int) -> SourceTensor:
         name = self.text(tensor.Name()) or f"tensor_{index}"
         here = f"tensor {index} {name!r}"
         shape = self.ints(tensor.ShapeAsNumpy())
@@ -191,7 +192,7 @@ class _Reader:
         quant = self.quantization(tensor, shape, dtype, value is not None, here)
         return SourceTensor(index, name, TensorType(shape, dtype, quant), "", value)
 
-    def buffer(self, tensor: tflite.Tensor, here: str) -> bytes | None:
+    def buffer(self, tensor: Any, here: str) -> bytes | None:
         """The tensor's constant data; buffer 0 and empty buffers mean none."""
         index = tensor.Buffer()
         if not 0 <= index < max(self.file.BuffersLength(), 1):
@@ -208,7 +209,7 @@ class _Reader:
         return data
 
     def quantization(
-        self, tensor: tflite.Tensor, shape: tuple[int, ...], dtype: str, constant: bool, here: str
+        self, tensor: Any, shape: tuple[int, ...], dtype: str, constant: bool, here: str
     ) -> Quantization | None:
         """A scale of 0 is accepted in constants: old converters write it for a channel of zeros."""
         q = tensor.Quantization()
@@ -241,7 +242,7 @@ class _Reader:
         return (raw or b"").decode("utf-8", "replace")
 
 
-def _strange(tensor: tflite.Tensor, shape: tuple[int, ...], constant: bool) -> str:
+def _strange(tensor: Any, shape: tuple[int, ...], constant: bool) -> str:
     """Why a tensor can't be represented; an operator that reads or writes it isn't supported."""
     if tensor.Type() not in DTYPES:
         return f"has the type {TYPE_NAMES.get(tensor.Type(), tensor.Type())}"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinycompile.ir import Array, Site, TensorType
-from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
-from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
+from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, structured
+from tinycompile.kernels.generic_c import Struct, range_fields, short_requant, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
 from tinycompile.kernels.linear_form import SumForm, sum_form
 from tinycompile.ops import all_ops
@@ -63,7 +63,7 @@ def _lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: in
         f"{kind}_table",
         function,
         (Constant("table", target, entries, f"{kind}: entry (uint8_t)q is the result for q"),),
-        instructions=20 + 15 * y.elements // 4,
+        instructions=15 + 4 * y.elements,
         code_bytes=60,
         overlap={operand: 0},
         notes={"requantisation": "table", "reason": "256 bytes hold the whole function"},
@@ -77,6 +77,8 @@ def add(site: Site, isa: Isa) -> Kernel | None:
     if not isinstance(op, Sum):
         return None
     form = sum_form(op, sig)
+    if form is not None and sig.inputs[0].shape == sig.inputs[1].shape:
+        return _flat_sum(site, op, isa, form)
     if form is not None:
         return _binary(site, op, isa, "sum", Struct("tc_sum_form", _sum_fields(form, op), "form"))
     p, (a, b) = op.parameters(sig), sig.inputs
@@ -92,6 +94,30 @@ def add(site: Site, isa: Isa) -> Kernel | None:
     return _binary(site, op, isa, "sum_long", Struct("tc_sum_long_form", fields, "form"))
 
 
+def _flat_sum(site: Site, op: Sum, isa: Isa, form: SumForm) -> Kernel:
+    """The numbers are constants in flash, not in the code: (nearly) all ADDs of a model are one function."""
+    clamped = op.clamp != (-128, 127)
+    count = site.sig.output.elements
+    fields = {"count": count, **_sum_fields(form, op)}
+    numbers = structured(**{name: np.array([value], np.int32) for name, value in fields.items()})
+    function = Function(
+        f"{op.kind}_clamped" if clamped else op.kind,
+        (*_operand_parameters(site), "const tc_sum_flat_form *form"),
+        f"    tc_sum_flat_s8(a, b, output, form, {int(clamped)});\n",
+        ("kernels/tc_sum.h",),
+        f"{op.kind} of two tensors of the same shape, eight elements at a time.",
+    )
+    return Kernel(
+        f"{op.kind}_short",
+        function,
+        (*_operand_constants(site), Constant("form", "tc_sum_flat_form", numbers, "see tc_sum.h")),
+        instructions=35 + count // 8 * (49 + 10 * clamped if isa.dsp else 160) + count % 8 * 30,
+        code_bytes=400,
+        overlap={index: 0 for index, _ in site.dynamic_inputs()},
+        notes={"requantisation": _SHORT_FORMS["sum"]},
+    )
+
+
 @kernel_for(Mul)
 def mul(site: Site, isa: Isa) -> Kernel | None:
     """`tc_mul_s8`, or `tc_mul_long_s8` where the factor is no right shift of 1 to 15 bits."""
@@ -100,13 +126,12 @@ def mul(site: Site, isa: Isa) -> Kernel | None:
         return None
     rule, (a, b) = op.requant(sig), sig.inputs
     zero_points = {"a_zero_point": a.zero_point, "b_zero_point": b.zero_point}
-    multiplier, shift, zero_point = int(rule.multiplier[0]), int(rule.shift[0]), sig.output.zero_point
-    if -15 <= shift <= -1:
-        offset = (zero_point << -shift) + (1 << (-shift - 1))
-        fields = {**zero_points, "multiplier": multiplier, "right": -shift, "offset": offset}
-        fields |= {"low": op.clamp[0], "high": op.clamp[1]}
+    short = short_requant(rule)
+    if short is not None:
+        fields = {**zero_points, "requant": short, "low": op.clamp[0], "high": op.clamp[1]}
         return _binary(site, op, isa, "mul", Struct("tc_mul_form", fields, "form"))
-    fields = {**zero_points, "multiplier": multiplier, "shift": shift, "range": range_fields(zero_point, op.clamp)}
+    factor = _factor((int(rule.multiplier[0]), int(rule.shift[0])))
+    fields = {**zero_points, **factor, "range": range_fields(sig.output.zero_point, op.clamp)}
     return _binary(site, op, isa, "mul_long", Struct("tc_mul_long_form", fields, "form"))
 
 
@@ -129,17 +154,12 @@ def _binary(site: Site, op: Binary, isa: Isa, name: str, form: Struct) -> Kernel
     sizes, a_strides, b_strides = zip(*padded, strict=True)
     shape = Struct("tc_broadcast", {"size": sizes, "a_stride": a_strides, "b_stride": b_strides})
     long = name.endswith("_long")
-    constants = tuple(
-        Constant(f"operand_{index}", "int8_t", value.ravel(), f"operand {index} of {op.kind}")
-        for index, value in enumerate(site.constants)
-        if value is not None
-    )
     return Kernel(
         f"{op.kind}_{'long' if long else 'short'}",
         _binary_function(site, op, name, (form, shape)),
-        constants,
-        instructions=_binary_instructions(isa, long, sizes),
-        code_bytes=400 if long else 200,
+        _operand_constants(site),
+        instructions=_binary_instructions(isa, name, sizes),
+        code_bytes=200 if long else 160,
         overlap={
             index: gathered_distance(_read_offsets(t.shape, site.sig.output.shape))
             for index, t in site.dynamic_inputs()
@@ -149,24 +169,39 @@ def _binary(site: Site, op: Binary, isa: Isa, name: str, form: Struct) -> Kernel
 
 
 def _binary_function(site: Site, op: Binary, name: str, structs: tuple[Struct, Struct]) -> Function:
-    dynamic = [f"const int8_t *{'ab'[index]}" for index, _ in site.dynamic_inputs()]
-    constant = [f"const int8_t *{'ab'[index]}" for index, value in enumerate(site.constants) if value is not None]
     return struct_call(
         f"{op.kind}_{site.sig.output.elements}",
         f"tc_{name}_s8",
         f"tc_{name.removesuffix('_long')}.h",
-        (*dynamic, "int8_t *output", *constant),
+        _operand_parameters(site),
         structs,
         f"{op.kind} of two tensors, four elements at a time.",
         ("a", "b", "output"),
     )
 
 
-def _binary_instructions(isa: Isa, long: bool, sizes: tuple[int, ...]) -> int:
-    """Four elements cost 25 on cores with the DSP extension."""
+def _operand_parameters(site: Site) -> tuple[str, ...]:
+    """a, b and the output in the order in which functions take them: constants come last."""
+    dynamic = [f"const int8_t *{'ab'[index]}" for index, _ in site.dynamic_inputs()]
+    constant = [f"const int8_t *{'ab'[index]}" for index, value in enumerate(site.constants) if value is not None]
+    return (*dynamic, "int8_t *output", *constant)
+
+
+def _operand_constants(site: Site) -> tuple[Constant, ...]:
+    return tuple(
+        Constant(f"operand_{index}", "int8_t", value.ravel(), f"operand {index} of {site.node.op.kind}")
+        for index, value in enumerate(site.constants)
+        if value is not None
+    )
+
+
+def _binary_instructions(isa: Isa, name: str, sizes: tuple[int, ...]) -> int:
+    """The short forms take four elements at a time, and the rest of a run one by one for nearly the same price."""
     runs, count = int(np.prod(sizes[:-1])), sizes[-1]
-    per_word = (340 if long else 25) if isa.dsp else (340 if long else 80)
-    return 30 + runs * (12 + count // 4 * per_word + count % 4 * 30)
+    if name.endswith("_long"):
+        return 30 + runs * (12 + count * (48 if name == "sum_long" else 36))
+    per_word = {"sum": 25, "mul": 31}[name] if isa.dsp else 80
+    return 30 + runs * (10 + count // 4 * per_word + count % 4 * (per_word + 2))
 
 
 def broadcast_loops(a: tuple[int, ...], b: tuple[int, ...]) -> list[tuple[int, int, int]]:

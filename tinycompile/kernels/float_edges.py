@@ -56,7 +56,7 @@ def dequantize(site: Site, isa: Isa) -> Kernel | None:
     )
     # Element i, 4 bytes, is written when i + 1 is the next input byte to read.
     distance = max(0, 3 * (count - 1))
-    per_element = 9 if isa.fpu else 200
+    per_element = 7 if isa.fpu else 200
     return Kernel(
         "dequantize",
         function,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.ir import Array, TensorType
 from tinycompile.kernels.base import Constant, Function, structured
 from tinycompile.kernels.render import render
 from tinycompile.numerics.fixed_point import wrap_int32
@@ -81,6 +81,18 @@ def range_fields(zero_point: int, clamp: tuple[int, int]) -> Fields:
     return {"zero_point": zero_point, "low": clamp[0], "high": clamp[1]}
 
 
+NO_SHORT_REQUANT = {"multiplier": 0, "right": 0, "offset": 0}
+
+
+def short_requant(rule: TfliteRequant) -> Fields | None:
+    """Members of a `tc_short_requant` for the rule of a single channel; None where its factor is out of range."""
+    right = -int(rule.shift[0])
+    if rule.single_rounding or not 1 <= right <= 15:
+        return None
+    offset = (rule.zero_point << right) + (1 << (right - 1))
+    return {"multiplier": int(rule.multiplier[0]), "right": right, "offset": offset}
+
+
 def window_fields(window: Window, x: TensorType, y: TensorType) -> Fields:
     """Members of a `tc_window`."""
     return {
@@ -106,16 +118,19 @@ def window_stem(window: Window, x: TensorType, y: TensorType) -> str:
     return f"{kh}x{kw}{stride}_{h}x{w}x{c}_{y.shape[3]}"
 
 
-def channel_constants(
-    sig: Signature, requant: TfliteRequant, weights: Array, weight_sums: Array, bias: Array | None
-) -> tuple[Constant, Constant]:
-    """The weights as given, and one `tc_channel` per output channel with -zero_point * sum(weights) in the bias."""
-    start = -sig.input.zero_point * weight_sums.astype(np.int64)
-    if bias is not None:
-        start = start + bias
-    folded = wrap_int32(start).astype(np.int32)
-    channels = structured(bias=folded, multiplier=requant.multiplier, shift=requant.shift)
+def channel_constants(requant: TfliteRequant, weights: Array, bias: Array) -> tuple[Constant, Constant]:
+    """The weights as given, and one `tc_channel` per output channel.
+
+    Args:
+        bias: what the accumulators start from, as the kernel wants it.
+    """
+    start = wrap_int32(bias).astype(np.int32)
+    channels = structured(bias=start, multiplier=requant.multiplier, shift=requant.shift)
     return (
-        Constant("weights", "int8_t", weights.ravel(), f"int8[{'x'.join(map(str, weights.shape))}]"),
-        Constant("channels", "tc_channel", channels, "bias with the input zero point folded in, multiplier, shift"),
+        weight_constant(weights),
+        Constant("channels", "tc_channel", channels, "bias, multiplier, shift"),
     )
+
+
+def weight_constant(weights: Array) -> Constant:
+    return Constant("weights", "int8_t", weights.ravel(), f"int8[{'x'.join(map(str, weights.shape))}]")

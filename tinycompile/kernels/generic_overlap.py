@@ -41,11 +41,9 @@ def ordered_distance(reads: Array, written: Array) -> int:
 
 
 def gathered_distance(reads: Array, item: int = 1) -> int:
-    """A loop that writes elements of `item` bytes in order, element i from input element `reads[i]`."""
-    if reads.size < 2:
-        return 0
-    pending = np.minimum.accumulate(reads[::-1])[::-1][1:] * item
-    return safe_distance(zip(pending.tolist(), range(item, reads.size * item, item), strict=True))
+    """A loop that copies runs of `item` bytes, upwards in memory, run i from input run `reads[i]`."""
+    pending = np.minimum.accumulate(reads[::-1])[::-1] * item
+    return safe_distance(zip(pending.tolist(), range(0, reads.size * item, item), strict=True))
 
 
 def _window_starts(window: Window, x: TensorType, y: TensorType) -> Array:

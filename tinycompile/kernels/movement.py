@@ -23,11 +23,6 @@ PAD_AXES = 7
 TRANSPOSE_LOOPS = 6
 """TC_TRANSPOSE_LOOPS."""
 
-_PER_CALL = 45
-"""Instructions of a short memmove or memset, the call included."""
-_INLINE_BYTES = (1, 2, 4, 8)
-"""Runs that the C compiler copies without a call."""
-
 
 @kernel_for(Reshape)
 def reshape(site: Site, isa: Isa) -> Kernel | None:
@@ -64,22 +59,17 @@ def concatenation(site: Site, isa: Isa) -> Kernel | None:
             Constant(f"operand_{index}", "int8_t", site.constant(index).ravel(), f"operand {index}")
             for index in constant
         ),
-        instructions=20 + outer * sum(map(_copy_instructions, sizes)),
+        instructions=20 + outer * (4 + sum(map(_copy_instructions, sizes))),
         code_bytes=40 + 24 * len(parts),
         overlap={index: _concatenation_distance(outer, sizes, index) for index in dynamic},
     )
 
 
 def _concatenation_distance(outer: int, sizes: Sequence[int], operand: int) -> int:
-    """Each part is moved as a whole; what the operand has left must lie above all that was written by then."""
-    ends = np.cumsum(sizes)
-    steps = list[tuple[int, int]]()
-    for i in range(outer):
-        for index, end in enumerate(ends.tolist()):
-            unread = (i + (index >= operand)) * sizes[operand]
-            if unread < outer * sizes[operand]:
-                steps.append((unread, i * int(ends[-1]) + end))
-    return safe_distance(iter(steps))
+    """Parts are copied upwards in memory: when a part's turn comes, its source must not lie below its target."""
+    turns = np.arange(outer)
+    targets = turns * sum(sizes) + sum(sizes[:operand])
+    return safe_distance(zip((turns * sizes[operand]).tolist(), targets.tolist(), strict=True))
 
 
 @kernel_for(Pad)
@@ -104,12 +94,13 @@ def pad(site: Site, isa: Isa) -> Kernel | None:
         "A border around the input.",
     )
     rows = sig.output.elements // (row + row_before + row_after)
+    per_row = 35 + _copy_instructions(row) + _fill_instructions(row_before) + _fill_instructions(row_after)
     return Kernel(
         "pad",
         function,
-        instructions=20 + rows * (30 + 3 * _PER_CALL) + sig.output.elements,
+        instructions=20 + rows * per_row,
         code_bytes=300,
-        overlap={0: _pad_distance(outer, row, row + row_before + row_after)},
+        overlap={0: _pad_distance(outer, row, row_before, row + row_before + row_after)},
     )
 
 
@@ -118,21 +109,21 @@ def pad_axes(shape: Sequence[int], amounts: Sequence[tuple[int, int]]) -> list[t
     axes = list[tuple[int, int, int]]()
     for size, (before, after) in zip(shape, amounts, strict=True):
         if axes and (before, after) == (0, 0):
-            axes[-1] = tuple(size * n for n in axes[-1])
+            outer, outer_before, outer_after = axes[-1]
+            axes[-1] = (size * outer, size * outer_before, size * outer_after)
         else:
             axes.append((size, before, after))
     return axes or [(1, 0, 0)]
 
 
-def _pad_distance(outer: Sequence[tuple[int, int, int]], row: int, output_row: int) -> int:
-    """Output rows in order; one that comes from the input is moved as a whole, before its border is written."""
+def _pad_distance(outer: Sequence[tuple[int, int, int]], row: int, row_before: int, output_row: int) -> int:
+    """As for concatenation; a row's border is written after it, and before the next row's turn."""
     inside = np.ones(1, bool)
     for size, before, after in outer:
         inside = (inside[:, None] & np.pad(np.ones(size, bool), (before, after))).ravel()
-    read = np.cumsum(inside)
-    written = np.arange(1, inside.size + 1) * output_row
-    pending = read < read[-1]
-    return safe_distance(zip((read[pending] * row).tolist(), written[pending].tolist(), strict=True))
+    rows = np.flatnonzero(inside)
+    targets = rows * output_row + row_before
+    return safe_distance(zip((np.arange(rows.size) * row).tolist(), targets.tolist(), strict=True))
 
 
 @kernel_for(Transpose)
@@ -162,7 +153,7 @@ def transpose(site: Site, isa: Isa) -> Kernel | None:
     return Kernel(
         "transpose",
         function,
-        instructions=30 + runs * (8 + _copy_instructions(run)),
+        instructions=30 + runs * _copy_instructions(run),
         code_bytes=150,
         overlap={0: gathered_distance(_run_offsets(loops) // run, run)},
     )
@@ -221,11 +212,17 @@ def resize_nearest(site: Site, isa: Isa) -> Kernel | None:
             Constant("rows", "uint16_t", rows.astype(np.uint16), "the input row of each output row"),
             Constant("columns", "uint16_t", columns.astype(np.uint16), "the input column of each output column"),
         ),
-        instructions=30 + 12 * rows.size + pixels.size * (10 + _copy_instructions(channels)),
+        instructions=30 + 12 * rows.size + pixels.size * (6 + _copy_instructions(channels)),
         code_bytes=120,
         overlap={0: gathered_distance(pixels, channels)},
     )
 
 
 def _copy_instructions(size: int) -> int:
-    return 4 if size in _INLINE_BYTES else _PER_CALL + size // 2
+    """Of `tc_copy_down` with a constant size; 16 bytes a turn."""
+    return size // 16 * (8 if size < 64 else 11) + size % 16 // 4 * 2 + size % 4 * 4
+
+
+def _fill_instructions(size: int) -> int:
+    """Of memset; the C compiler inlines short ones."""
+    return (size + 3) // 4 if size <= 8 else 25 + size // 4

@@ -10,7 +10,16 @@ import numpy as np
 
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Isa, Kernel, kernel_for
-from tinycompile.kernels.generic_c import Fields, Struct, range_fields, struct_call, window_fields, window_stem
+from tinycompile.kernels.generic_c import (
+    NO_SHORT_REQUANT,
+    Fields,
+    Struct,
+    range_fields,
+    short_requant,
+    struct_call,
+    window_fields,
+    window_stem,
+)
 from tinycompile.kernels.generic_overlap import channelwise_distance, ordered_distance
 from tinycompile.kernels.linear_form import LinearForm, linear_form
 from tinycompile.ops._pool import Pool
@@ -53,11 +62,7 @@ def mean(site: Site, isa: Isa) -> Kernel | None:
         return None
     rule, count = op.requant(sig), op.count(sig)
     minus_zero_points = -sig.input.zero_point * count
-    form = linear_form(
-        lambda total: rule.apply((total + minus_zero_points)[..., None])[..., 0].astype(np.int64),
-        -128 * count,
-        127 * count,
-    )
+    short = short_requant(rule)
     kept_size, kept_stride = _padded(kept)
     reduced_size, reduced_stride = _padded(reduced)
     fields = {
@@ -69,7 +74,7 @@ def mean(site: Site, isa: Isa) -> Kernel | None:
         "minus_zero_points": minus_zero_points,
         "multiplier": int(rule.multiplier[0]),
         "shift": int(rule.shift[0]),
-        "division": _division(form),
+        "requant": short or NO_SHORT_REQUANT,
         "range": range_fields(sig.output.zero_point, (-128, 127)),
     }
     function = struct_call(
@@ -83,17 +88,22 @@ def mean(site: Site, isa: Isa) -> Kernel | None:
     return Kernel(
         "mean",
         function,
-        instructions=_average_instructions(sig.output.elements, count, inner, isa, form),
-        code_bytes=400,
+        instructions=_average_instructions(sig.output.elements, count, inner, isa, short is not None),
+        code_bytes=250,
         overlap={0: _mean_distance(kept, inner)},
-        notes=_notes(form),
+        notes={"requantisation": "exact" if short is None else "smmlar"},
     )
 
 
 def _pool(site: Site, op: Pool, isa: Isa, name: str, extra: Fields, form: LinearForm | None) -> Kernel:
     sig = site.sig
     window, x = _merged(op.window_of(sig), sig.input, sig.output)
-    fields = {"window": window_fields(window, x, sig.output), "channels": x.shape[3], **extra}
+    fields = {
+        "window": window_fields(window, x, sig.output),
+        "padded": int(any(window.padding)),
+        "channels": x.shape[3],
+        **extra,
+    }
     fields |= {"low": op.clamp[0], "high": op.clamp[1]}
     function = struct_call(
         f"{name}_{window_stem(op.window_of(sig), sig.input, sig.output)}",
@@ -103,12 +113,16 @@ def _pool(site: Site, op: Pool, isa: Isa, name: str, extra: Fields, form: Linear
         (Struct(f"tc_{name}_shape", fields),),
         f"{op.kind}, four channels at a time.",
     )
-    average = isinstance(op, AveragePool2D)
+    average, outputs, count = isinstance(op, AveragePool2D), sig.output.elements, prod(op.kernel)
+    if average:
+        instructions = _average_instructions(outputs, count, x.shape[3], isa, form is not None)
+    else:
+        instructions = _max_instructions(outputs, count, x.shape[3], isa)
     return Kernel(
         name,
         function,
-        instructions=_average_instructions(sig.output.elements, prod(op.kernel), x.shape[3], isa, form),
-        code_bytes=400,
+        instructions=instructions,
+        code_bytes=250,
         overlap={0: channelwise_distance(op.window_of(sig), sig.input, sig.output)},
         notes=_notes(form) if average else {},
     )
@@ -137,12 +151,18 @@ def _notes(form: LinearForm | None) -> dict[str, str]:
     return {"requantisation": "exact" if form is None else "linear, checked for all sums"}
 
 
-def _average_instructions(outputs: int, count: int, channels: int, isa: Isa, form: LinearForm | None) -> int:
+def _average_instructions(outputs: int, count: int, channels: int, isa: Isa, short: bool) -> int:
     """Words of four channels, and what is left of the channels one by one."""
-    words = outputs // channels * (channels // 4)
-    rest = outputs // channels * (channels % 4)
-    per_word, finish = (4 if isa.dsp else 16), (26 if form is not None else 160)
-    return 30 + words * (count * per_word + finish + 15) + rest * (count * 6 + finish // 4 + 15)
+    words, rest = outputs // channels * (channels // 4), outputs // channels * (channels % 4)
+    per_pixel, finish = (3.75 if isa.dsp else 16), (22 if short else 140)
+    return round(40 + words * (count * per_pixel + finish) + rest * (count * 6 + finish / 4 + 15))
+
+
+def _max_instructions(outputs: int, count: int, channels: int, isa: Isa) -> int:
+    """The C compiler unrolls small windows."""
+    words, rest = outputs // channels * (channels // 4), outputs // channels * (channels % 4)
+    per_pixel = (3 if count <= 4 else 6) if isa.dsp else 20
+    return 40 + words * (count * per_pixel + 6) + rest * (count * 6 + 15)
 
 
 def _mean_loops(op: Mean, x: TensorType) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

@@ -35,7 +35,7 @@ def softmax_table(site: Site, isa: Isa) -> Kernel | None:
         "softmax_table",
         function,
         (Constant("exponentials", "int32_t", exponentials, "exp(-d * beta * scale) * 2^31 for d = max - x"),),
-        instructions=rows * (130 + 48 * depth),
+        instructions=rows * (90 + 46 * depth),
         code_bytes=350,
         overlap={0: 0},
         notes={"requantisation": "table of exponentials"},

@@ -45,7 +45,7 @@ class SumParameters:
 
 def multiply(x: Array, factor: tuple[int, int]) -> Array:
     """MultiplyByQuantizedMultiplier with a scalar (multiplier, shift)."""
-    return multiply_by_quantized_multiplier(x, np.int64(factor[0]), np.int64(factor[1]))
+    return multiply_by_quantized_multiplier(x, np.array(factor[0]), np.array(factor[1]))
 
 
 @dataclass(frozen=True)

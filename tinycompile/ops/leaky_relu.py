@@ -34,8 +34,7 @@ class LeakyRelu(Unary):
         return np.clip(scaled + sig.output.zero_point, -128, 127).astype(np.int8)
 
     def unsupported(self, sig: Signature) -> str | None:
-        reason = first_reason((super().unsupported(sig), invalid(lambda: quantize_multiplier(self._slopes(sig)))))
-        return reason
+        return first_reason((super().unsupported(sig), invalid(lambda: quantize_multiplier(self._slopes(sig)))))
 
     def _slopes(self, sig: Signature) -> Array:
         """Real multipliers for positive and for negative inputs, computed in float32 as in `LeakyReluPrepare`."""

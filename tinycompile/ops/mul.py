@@ -16,8 +16,8 @@ from tinycompile.ops._rules import first_reason, invalid
 
 @dataclass(frozen=True)
 class Mul(Binary):
-    """int8 operands of any scales and zero points that broadcast as in NumPy, one of them may be a constant; fused RELU,
-    RELU6 and RELU_N1_TO_1.
+    """int8 operands of any scales and zero points that broadcast as in NumPy, one of them may be a constant; fused
+    RELU, RELU6 and RELU_N1_TO_1.
     """
 
     kind: ClassVar[str] = "mul"

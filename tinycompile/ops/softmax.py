@@ -28,7 +28,7 @@ MAX_DEPTH = 1 << _SUM_INTEGER_BITS
 
 @dataclass(frozen=True)
 class SoftmaxParameters:
-    """exp's argument is mul_high((x - max) << shift, multiplier) with 5 integer bits; x - max < diff_min counts as 0."""
+    """exp's argument is mul_high((x - max) << shift, multiplier) with 5 integer bits; below diff_min, exp is 0."""
 
     multiplier: int
     shift: int
@@ -65,7 +65,7 @@ class Softmax(Elementwise):
         p = self.parameters(sig)
         diff = -np.arange(256)
         scaled = saturating_rounding_doubling_high_mul(
-            np.where(diff >= p.diff_min, diff, 0) << p.shift, np.int64(p.multiplier)
+            np.where(diff >= p.diff_min, diff, 0) << p.shift, p.multiplier
         )
         return np.where(diff >= p.diff_min, exp_on_negative_values(scaled), 0).astype(np.int32)
 

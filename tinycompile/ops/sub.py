@@ -11,8 +11,8 @@ from tinycompile.ops._sum import Sum
 
 @dataclass(frozen=True)
 class Sub(Sum):
-    """int8 operands of any scales and zero points that broadcast as in NumPy, one of them may be a constant; fused RELU,
-    RELU6 and RELU_N1_TO_1.
+    """int8 operands of any scales and zero points that broadcast as in NumPy, one of them may be a constant; fused
+    RELU, RELU6 and RELU_N1_TO_1.
     """
 
     kind: ClassVar[str] = "sub"

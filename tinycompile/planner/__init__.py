@@ -1,4 +1,7 @@
-"""The memory planner (first version: greedy by size)."""
+"""The memory planner: chooses kernels and gives every buffer its place in one arena. It names no operator.
+
+`plan` is the entry.
+"""
 
 from __future__ import annotations
 
@@ -8,60 +11,64 @@ from dataclasses import dataclass
 from tinycompile.errors import DoesNotFitError
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
+from tinycompile.planner.build import scratch_name, storage_of
+from tinycompile.planner.choose import choose
+from tinycompile.planner.problem import Plan, Problem
+from tinycompile.planner.validate import validate
+
+__all__ = ["Planned", "plan"]
 
 
 @dataclass(frozen=True, eq=False)
 class Planned:
+    """A graph with its kernels and memory.
+
+    Attributes:
+        kernels: one per node.
+        reasons: why each kernel was chosen.
+        offsets: arena offset of every value in RAM, in bytes.
+        scratch_offsets: arena offset of each node's scratch; None where it has none.
+    """
+
     graph: Graph
     kernels: tuple[Kernel, ...]
+    reasons: tuple[str, ...]
     offsets: dict[str, int]
     scratch_offsets: tuple[int | None, ...]
     arena_bytes: int
+    lower_bound_bytes: int
 
 
 def plan(graph: Graph, candidates: Sequence[Sequence[Kernel]], *, ram_limit: int | None, optimize: str) -> Planned:
-    kernels = tuple(min(c, key=lambda k: k.instructions) for c in candidates)
-    alias: dict[str, str] = {}
-    for node, kernel in zip(graph.nodes, kernels, strict=True):
-        if kernel.alias_of is not None:
-            root = node.inputs[kernel.alias_of]
-            alias[node.outputs[0]] = alias.get(root, root)
-    first: dict[str, int] = {}
-    last: dict[str, int] = {}
-    size: dict[str, int] = {}
+    """Choose among `candidates` (per node) and place everything.
 
-    def touch(value: str, step: int) -> None:
-        if value in graph.constants:
-            return
-        root = alias.get(value, value)
-        first.setdefault(root, step)
-        last[root] = max(last.get(root, step), step)
-        size[root] = max(size.get(root, 0), graph.types[value].bytes)
+    Raises:
+        DoesNotFitError: the arena is larger than `ram_limit` with the kernels that need least memory.
+    """
+    kernels, reasons, problem, found = choose(graph, candidates, ram_limit=ram_limit, optimize=optimize)
+    validate(problem, found)
+    if ram_limit is not None and found.arena_bytes > ram_limit:
+        raise _does_not_fit(graph.name, problem, found, ram_limit)
+    storage = storage_of(graph, kernels)
+    return Planned(
+        graph=graph,
+        kernels=kernels,
+        reasons=reasons,
+        offsets={value: found.offsets.get(root, 0) for value, root in storage.items()},
+        scratch_offsets=tuple(found.offsets.get(scratch_name(step)) for step in range(len(kernels))),
+        arena_bytes=-(-found.arena_bytes // 8) * 8,
+        lower_bound_bytes=found.lower_bound_bytes,
+    )
 
-    for value in graph.inputs:
-        touch(value, 0)
-    for step, (node, kernel) in enumerate(zip(graph.nodes, kernels, strict=True)):
-        for value in (*node.inputs, *node.outputs):
-            touch(value, step)
-        if kernel.scratch_bytes:
-            first[f"scratch {step}"] = last[f"scratch {step}"] = step
-            size[f"scratch {step}"] = kernel.scratch_bytes
-    for value in graph.outputs:
-        touch(value, len(graph.nodes))
-    placed: dict[str, int] = {}
-    for name in sorted(size, key=lambda n: (-size[n], n)):
-        others = sorted(
-            (placed[o], placed[o] + size[o]) for o in placed if first[o] <= last[name] and first[name] <= last[o]
-        )
-        offset = 0
-        for begin, end in others:
-            if offset + size[name] <= begin:
-                break
-            offset = max(offset, -(-end // 8) * 8)
-        placed[name] = offset
-    arena = -(-max((placed[n] + size[n] for n in placed), default=0) // 8) * 8
-    if ram_limit is not None and arena > ram_limit:
-        raise DoesNotFitError(f"the model needs {arena} bytes of RAM and does not fit in {ram_limit}")
-    offsets = {v: placed[alias.get(v, v)] for v in graph.types if alias.get(v, v) in placed}
-    scratch = tuple(placed.get(f"scratch {i}") for i in range(len(kernels)))
-    return Planned(graph, kernels, offsets, scratch, arena)
+
+def _does_not_fit(name: str, problem: Problem, found: Plan, limit: int) -> DoesNotFitError:
+    steps = {buffer.first for buffer in problem.buffers}
+    live = {step: [b for b in problem.buffers if b.first <= step < b.last] for step in steps}
+    peak = max(live.values(), key=lambda buffers: sum(b.size for b in buffers))
+    names = ", ".join(f"{b.name!r} ({b.size:,} bytes)" for b in sorted(peak, key=lambda b: -b.size))
+    return DoesNotFitError(
+        f"the model does not fit: it needs {found.arena_bytes:,} bytes of RAM for its arena, {limit:,} are there",
+        where=name,
+        why=f"at the peak these are in use together: {names}",
+        hint=f"it fits from {found.arena_bytes:,} bytes: a larger --ram, another target, or a smaller model",
+    )

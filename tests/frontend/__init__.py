@@ -1,0 +1,1 @@
+"""Real and malformed model files."""

@@ -1,0 +1,1 @@
+"""Every operator against LiteRT's reference kernels, through the frontend."""

@@ -1,0 +1,69 @@
+"""FULLY_CONNECTED against LiteRT."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.ops.convolutions import fitting_scale, weight_scales
+from tests.ops.oracle import activations, check, full_range, only_site, seeds, thorough, zero_points
+from tests.support.tflite_builder import NO_TENSOR, TfliteBuilder
+from tinycompile.numerics.rounded_product import RoundedProductRequant
+
+
+@thorough
+@given(
+    st.integers(1, 3), st.integers(1, 90), st.integers(1, 20), activations, zero_points, zero_points,
+    st.booleans(), st.booleans(), seeds,
+)  # fmt: skip
+def test_random(rows, inputs, outputs, activation, zx, zy, per_channel, biased, seed):
+    rng, b = np.random.default_rng(seed), TfliteBuilder()
+    w_scale = weight_scales(rng, outputs, per_channel)
+    x = b.tensor((rows, inputs), 0.3, zx)
+    w = b.constant(full_range(rng, (outputs, inputs)), w_scale)
+    bias = b.constant(rng.integers(-5000, 5000, outputs).astype(np.int32), np.float32(0.3) * w_scale)
+    y = b.tensor((rows, outputs), fitting_scale(0.3 * w_scale, inputs), zy)
+    b.op("FULLY_CONNECTED", [x, w, bias if biased else NO_TENSOR], [y], FusedActivationFunction=activation)
+    check(b, [y], {x: full_range(rng, (rows, inputs))})
+
+
+@pytest.mark.parametrize(
+    ("x_shape", "y_shape", "keep"), [((1, 3, 4, 2), (4, 6), False), ((1, 3, 2, 6), (1, 3, 2, 6), True)]
+)
+def test_flattens(x_shape, y_shape, keep):
+    rng, b = np.random.default_rng(0), TfliteBuilder()
+    x = b.tensor(x_shape, 0.3, 7)
+    w = b.constant(full_range(rng, (6, 6)), 0.02)
+    y = b.tensor(y_shape, 0.9, 1)
+    b.op("FULLY_CONNECTED", [x, w, NO_TENSOR], [y], KeepNumDims=keep)
+    graph = check(b, [y], {x: full_range(rng, x_shape)})
+    assert [node.op.kind for node in graph.nodes].count("fully_connected") == 1
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("factor", [2.0**-n for n in range(-2, 12)] + [0.1, 1 / 98, 0.3, 3.7, 100.0, 1e-5])
+def test_ties(factor, per_channel):
+    """The accumulator is the bias, which sweeps the output's range: halves go away from zero."""
+    span = int(130 / factor) + 2
+    acc = np.unique(np.linspace(-span, span, 1501).astype(np.int32))
+    b = TfliteBuilder()
+    x = b.tensor((1, 1), 1.0, 0)
+    w = b.constant(np.zeros((acc.size, 1), np.int8), [1.0] * acc.size if per_channel else 1.0)
+    bias = b.constant(acc, [1.0] * acc.size if per_channel else 1.0)
+    y = b.tensor((1, acc.size), 1 / factor, 5)
+    b.op("FULLY_CONNECTED", [x, w, bias], [y])
+    check(b, [y], {x: np.zeros((1, 1), np.int8)})
+
+
+def test_integer_form_has_the_same_thresholds():
+    rng, b = np.random.default_rng(0), TfliteBuilder()
+    x = b.tensor((1, 40), 0.3, 7)
+    w = b.constant(full_range(rng, (6, 40)), weight_scales(rng, 6, True))
+    y = b.tensor((1, 6), 0.9, 1)
+    b.op("FULLY_CONNECTED", [x, w, NO_TENSOR], [y])
+    site = only_site(check(b, [y], {x: full_range(rng, (1, 40))}))
+    rule = site.node.op.requant(site.sig)
+    assert isinstance(rule, RoundedProductRequant)
+    assert np.array_equal(rule.thresholds(), rule.fixed_point.thresholds())

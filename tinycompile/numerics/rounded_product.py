@@ -1,0 +1,108 @@
+"""FULLY_CONNECTED's requantisation in LiteRT 2.3: one product in float64, one rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tinycompile.numerics.fixed_point import (
+    INT32_MAX,
+    INT32_MIN,
+    Float64Array,
+    Int32Array,
+    Int64Array,
+    IntegerArray,
+    quantize_multiplier,
+)
+from tinycompile.numerics.requant import UNREACHABLE, BoolArray, TfliteRequant, smallest_true
+
+_NUDGES = (0, 1, -1, 2, -2, 3, -3, 4, -4)
+
+
+@dataclass(frozen=True, eq=False)
+class RoundedProductRequant:
+    """clamp(round(float64(acc) * scale) + zero_point), halves away from zero.
+
+    The product itself is rounded to float64, which decides where it lands next to a tie.
+
+    Attributes:
+        scale: float64 per channel, finite and not negative.
+        low, high: the clamp: the range of the output type, narrowed by a fused activation.
+    """
+
+    scale: Float64Array
+    zero_point: int
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if self.scale.ndim != 1 or self.scale.dtype != np.float64:
+            raise ValueError("scale must be a float64 vector")
+        if not np.all(np.isfinite(self.scale)) or np.any(self.scale < 0):
+            raise ValueError("scales must be finite and not negative")
+
+    @property
+    def channels(self) -> int:
+        return self.scale.size
+
+    def real_scale(self) -> Float64Array:
+        return self.scale
+
+    def apply(self, acc: IntegerArray) -> Int32Array:
+        """The outputs of accumulators of shape (..., C)."""
+        product = np.clip(acc * self.scale, -1024.0, 1024.0)  # beyond every clamp, and exact in what follows
+        whole = np.trunc(product)
+        rounded = whole + np.trunc(2 * (product - whole))
+        return np.clip(rounded + self.zero_point, self.low, self.high).astype(np.int32)
+
+    def thresholds(self) -> Int64Array:
+        """By bisection on the product: a negative tie goes down, so there the next float64 is the first to go up."""
+        distinct, index = np.unique(self.scale, return_inverse=True)
+        steps = np.arange(self.low + 1, self.high + 1) - self.zero_point
+        tie = steps - 0.5
+        product = np.where(tie < 0, np.nextafter(tie, np.inf), tie)
+        scale = distinct[:, None]
+        with np.errstate(divide="ignore", over="ignore"):
+            guess = np.clip(tie / scale, INT32_MIN - 1, UNREACHABLE)
+        return smallest_true(lambda acc: acc * scale >= product, guess)[index]
+
+    @cached_property
+    def fixed_point(self) -> TfliteRequant:
+        """The rule in integers: a 31-bit multiplier, one rounding, halves upwards.
+
+        A slope that is larger by next to nothing sends halves away from zero on both sides of it. A channel whose
+        thresholds none of the nearest multipliers has, which takes a scale below 1e-4, gets the nearest one: see
+        `is_fixed_point`.
+        """
+        distinct, index = np.unique(self.scale, return_inverse=True)
+        wanted = RoundedProductRequant(distinct, self.zero_point, self.low, self.high).thresholds()
+        nominal, shift = quantize_multiplier(distinct)
+        best, found = nominal.copy(), np.zeros(distinct.shape, np.bool_)
+        for nudge in _NUDGES:
+            multiplier = np.clip(nominal.astype(np.int64) + nudge, 0, INT32_MAX).astype(np.int32)
+            hit = np.all(self._integers(multiplier, shift).thresholds() == wanted, axis=1) & ~found
+            best, found = np.where(hit, multiplier, best), found | hit
+        return self._integers(best[index], shift[index])
+
+    def is_fixed_point(self, acc_min: Int64Array, acc_max: Int64Array) -> BoolArray:
+        """Per channel, whether `fixed_point` is this rule for every accumulator in [acc_min, acc_max]."""
+
+        def reached(rule: RoundedProductRequant | TfliteRequant) -> Int64Array:
+            return np.clip(rule.thresholds(), acc_min[:, None], acc_max[:, None] + 1)
+
+        return np.all(reached(self) == reached(self.fixed_point), axis=1)
+
+    @property
+    def multiplier(self) -> Int32Array:
+        """Of `fixed_point`."""
+        return self.fixed_point.multiplier
+
+    @property
+    def shift(self) -> Int32Array:
+        """Of `fixed_point`."""
+        return self.fixed_point.shift
+
+    def _integers(self, multiplier: Int32Array, shift: Int32Array) -> TfliteRequant:
+        return TfliteRequant(multiplier, shift, self.zero_point, self.low, self.high, single_rounding=True)

@@ -1,0 +1,56 @@
+"""The planner's data: buffers with lifetimes, pairs that may share memory, and where everything ended up.
+
+A step is the execution of one node; step n (after the last node) is the time at which the caller reads the outputs.
+Intervals are half open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory of `size` bytes that is in use during the steps [first, last)."""
+
+    name: str
+    size: int
+    first: int
+    last: int
+    align: int = 8
+
+    def live_with(self, other: Buffer) -> bool:
+        return self.first < other.last and other.first < self.last
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """`lower`, an output born at the step at which the input `upper` dies, may share its memory where
+    offset(upper) - offset(lower) >= distance.
+    """
+
+    upper: str
+    lower: str
+    distance: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What has to be placed."""
+
+    buffers: tuple[Buffer, ...]
+    overlaps: tuple[Overlap, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where everything is, in bytes from the start of the arena.
+
+    Attributes:
+        lower_bound_bytes: no placement of this order and these kernels needs less.
+    """
+
+    offsets: Mapping[str, int] = field(default_factory=dict)
+    arena_bytes: int = 0
+    lower_bound_bytes: int = 0

@@ -65,10 +65,14 @@ def _does_not_fit(name: str, problem: Problem, found: Plan, limit: int) -> DoesN
     steps = {buffer.first for buffer in problem.buffers}
     live = {step: [b for b in problem.buffers if b.first <= step < b.last] for step in steps}
     peak = max(live.values(), key=lambda buffers: sum(b.size for b in buffers))
-    names = ", ".join(f"{b.name!r} ({b.size:,} bytes)" for b in sorted(peak, key=lambda b: -b.size))
+    names = ", ".join(f"{_shortened(b.name)!r} ({b.size:,} bytes)" for b in sorted(peak, key=lambda b: -b.size))
     return DoesNotFitError(
         f"the model does not fit: it needs {found.arena_bytes:,} bytes of RAM for its arena, {limit:,} are there",
         where=name,
         why=f"at the peak these are in use together: {names}",
         hint=f"it fits from {found.arena_bytes:,} bytes: a larger --ram, another target, or a smaller model",
     )
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 48 else f"{name[:45]}..."

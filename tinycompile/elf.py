@@ -13,7 +13,7 @@ from elftools.elf.sections import SymbolTableSection
 _SHF_WRITE, _SHF_ALLOC = 1, 2
 
 LIBC_STACK_BYTES = 32
-"""Deepest stack of newlib-nano's memcpy, memmove and memset, which carry no .ci file (they push at most 8 words)."""
+"""Deepest stack of newlib's memcpy, memmove and memset and of libgcc's arithmetic: no call graph, at most 8 words."""
 
 
 @dataclass(frozen=True)

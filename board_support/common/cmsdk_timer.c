@@ -3,7 +3,9 @@
  * CMSDK APB timer (Arm DDI 0479C, section 4.3): CTRL 0x00, VALUE 0x04, RELOAD 0x08; it counts down. */
 #include "board.h"
 
+#ifndef TIMER0_BASE
 #define TIMER0_BASE 0x40000000u
+#endif
 #define TIMER0_CTRL (*(volatile uint32_t *)(TIMER0_BASE + 0x00u))
 #define TIMER0_VALUE (*(volatile uint32_t *)(TIMER0_BASE + 0x04u))
 #define TIMER0_RELOAD (*(volatile uint32_t *)(TIMER0_BASE + 0x08u))

@@ -17,7 +17,7 @@ from tinycompile.ir import Graph, Site, verify
 thorough = settings(max_examples=40, deadline=None, derandomize=True)
 quick = settings(max_examples=15, deadline=None, derandomize=True)
 
-scales = st.one_of(st.floats(1e-3, 2, width=32), st.sampled_from([2.0**-n for n in range(10)]))
+scales = st.one_of(st.floats(2.0**-10, 2, width=32), st.sampled_from([2.0**-n for n in range(10)]))
 zero_points = st.one_of(st.integers(-128, 127), st.sampled_from([-128, -1, 0, 127]))
 activations = st.sampled_from([NONE, RELU, RELU6, RELU_N1_TO_1])
 seeds = st.integers(0, 2**32 - 1)

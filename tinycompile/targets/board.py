@@ -48,7 +48,7 @@ class Board:
     """A target.
 
     Attributes:
-        sources: C files that implement board.h.
+        sources: C files that implement board.h, compiled with `defines`.
         cflags: compiler flags that select the core.
         stand_in: the board QEMU runs in its place, None where QEMU has the board itself or nothing like it.
     """
@@ -62,6 +62,7 @@ class Board:
     flash: Memory
     ram: Memory
     sources: tuple[Path, ...]
+    defines: tuple[str, ...]
     qemu: Qemu | None
     stand_in: Board | None
 
@@ -111,6 +112,7 @@ def _board(name: str, folder: Path, data: Mapping[str, Any]) -> Board:
         flash=Memory(memory["flash"]["origin"], memory["flash"]["bytes"]),
         ram=Memory(memory["ram"]["origin"], memory["ram"]["bytes"]),
         sources=tuple((folder / source).resolve() for source in data["sources"]),
+        defines=tuple(data.get("defines", ())),
         qemu=Qemu(qemu["machine"], qemu["icount_shift"], qemu["timer_hz"]) if "machine" in qemu else None,
         stand_in=load_board(qemu["stand_in"]) if "stand_in" in qemu else None,
     )

@@ -1,0 +1,36 @@
+"""AVERAGE_POOL_2D against LiteRT."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from tests.ops.convolutions import paddings, sizes
+from tests.ops.oracle import activations, pairs, scales, seeds, thorough, zero_points
+from tests.ops.pooling import check_pool
+from tests.support.tflite_builder import VALID
+from tinycompile.ir import Quantization, Region, Signature, TensorType
+from tinycompile.ops.average_pool2d import AveragePool2D
+
+
+@thorough
+@given(sizes, pairs, pairs, paddings, scales, zero_points, seeds, activations)
+def test_random(size, kernel, stride, padding, scale, zero_point, seed, activation):
+    check_pool(
+        "AVERAGE_POOL_2D", size, kernel, stride, padding, scale=scale, zero_point=zero_point, seed=seed,
+        activation=activation,
+    )  # fmt: skip
+
+
+def test_the_whole_image():
+    check_pool("AVERAGE_POOL_2D", (7, 9), (7, 9), (1, 1), VALID)
+
+
+def test_rules():
+    x = TensorType((1, 6, 6, 2), "int8", Quantization.per_tensor(0.5, 0))
+    y = TensorType((1, 3, 3, 2), "int8", Quantization.per_tensor(0.5, 1))
+    op = AveragePool2D((2, 2), (2, 2))
+    assert op.unsupported(Signature((x,), (y,))) is not None
+    assert op.input_region(Signature((x,), (x,)), Region(1, 2, 0, 3), 0) == Region(2, 4, 0, 6)
+    with pytest.raises(ValueError, match="nothing in them"):
+        AveragePool2D((2, 2), (1, 1), (2, 0, 0, 0)).infer([x])

@@ -1,0 +1,44 @@
+"""CONCATENATION against LiteRT."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.ops.oracle import check, full_range
+from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.ir import Quantization, Region, Signature, TensorType
+from tinycompile.ops.concatenation import Concatenation
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3, -1, -3])
+@pytest.mark.parametrize("sizes", [(2,), (1, 3), (4, 1, 2, 2)])
+@pytest.mark.parametrize("constant", [None, 0])
+def test_axes(axis, sizes, constant):
+    rng, b = np.random.default_rng(0), TfliteBuilder()
+    shapes = [[1, 3, 4, 5] for _ in sizes]
+    for shape, size in zip(shapes, sizes, strict=True):
+        shape[axis] = size
+    values = [full_range(rng, shape) for shape in shapes]
+    constant = constant if len(sizes) > 1 else None
+    operands = [
+        b.constant(v, 0.2, 5) if i == constant else b.tensor(v.shape, 0.2, 5) for i, v in enumerate(values)
+    ]
+    y = b.tensor(np.concatenate(values, axis).shape, 0.2, 5)
+    b.op("CONCATENATION", operands, [y], Axis=axis)
+    inputs = {operand: v for i, (operand, v) in enumerate(zip(operands, values, strict=True)) if i != constant}
+    check(b, [y], inputs)
+
+
+def test_regions_and_rules():
+    quant = Quantization.per_tensor(1.0, 0)
+    x, other = TensorType((1, 4, 4, 2), "int8", quant), TensorType((1, 4, 4, 2), "int8", Quantization.per_tensor(2, 0))
+    wide, high = TensorType((1, 4, 4, 4), "int8", quant), TensorType((1, 8, 4, 2), "int8", quant)
+    region = Region(0, 1, 2, 3)
+    assert Concatenation(3).input_region(Signature((x, x), (wide,)), region, 1) == region
+    assert Concatenation(1).input_region(Signature((x, x), (high,)), region, 1) is None
+    assert "rescale" in (Concatenation(3).unsupported(Signature((x, other), (wide,))) or "")
+    with pytest.raises(ValueError, match="axis"):
+        Concatenation(4).infer([x, x])
+    with pytest.raises(ValueError, match="differ"):
+        Concatenation(3).infer([x, high])

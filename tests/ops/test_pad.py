@@ -1,0 +1,53 @@
+"""PAD and PADV2 against LiteRT."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.ops.oracle import check, full_range, seeds, thorough, zero_points
+from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.ir import Region, Signature, TensorType
+from tinycompile.ops.pad import Pad
+
+
+def check_pad(shape, amounts, zero_point, value=None, seed=0, dtype=np.int32):
+    rng, b = np.random.default_rng(seed), TfliteBuilder()
+    x = b.tensor(shape, 0.1, zero_point)
+    y = b.tensor([n + sum(pair) for n, pair in zip(shape, amounts, strict=True)], 0.1, zero_point)
+    operands = [x, b.constant(np.array(amounts, dtype))]
+    if value is not None:
+        operands.append(b.constant(np.array([value], np.int8), 0.1, zero_point))
+    b.op("PAD" if value is None else "PADV2", operands, [y])
+    check(b, [y], {x: full_range(rng, shape)})
+
+
+@thorough
+@given(
+    st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 3),
+    zero_points, st.one_of(st.none(), st.integers(-128, 127)), seeds,
+)  # fmt: skip
+def test_random(amounts, zero_point, value, seed):
+    check_pad((1, 4, 5, 3), ((0, 0), *amounts), zero_point, value, seed)
+
+
+@pytest.mark.parametrize(
+    ("shape", "amounts"), [((5,), ((1, 2),)), ((2, 3), ((0, 1), (1, 0))), ((1, 2, 3, 2, 2), ((0, 0),) * 4 + ((1, 1),))]
+)
+def test_ranks(shape, amounts):
+    check_pad(shape, amounts, 7)
+    check_pad(shape, amounts, 7, dtype=np.int64)
+
+
+def test_region_reaches_outside():
+    op = Pad(((0, 0), (1, 2), (3, 0), (0, 0)), 0)
+    sig = Signature((TensorType((1, 4, 4, 1), "int8"),), (TensorType((1, 7, 7, 1), "int8"),))
+    assert op.input_region(sig, Region(0, 2, 1, 5), 0) == Region(-1, 1, -2, 2)
+
+
+@pytest.mark.parametrize("amounts", [((0, 0),), ((0, -1), (0, 0))])
+def test_amounts_must_make_sense(amounts):
+    with pytest.raises(ValueError, match="pad"):
+        Pad(amounts, 0).infer([TensorType((4, 4), "int8")])

@@ -1,0 +1,69 @@
+"""SOFTMAX against LiteRT."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.ops.oracle import check, full_range, scales, seeds, thorough, zero_points
+from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.ir import Quantization, Signature, TensorType
+from tinycompile.ops.softmax import Softmax
+
+
+def check_softmax(values, beta, scale, zero_point=0):
+    b = TfliteBuilder()
+    x = b.tensor(values.shape, scale, zero_point)
+    y = b.tensor(values.shape, 1 / 256, -128)
+    b.op("SOFTMAX", [x], [y], Beta=beta)
+    return check(b, [y], {x: values})
+
+
+@thorough
+@given(
+    st.sampled_from([(1, 10), (4, 12), (1, 2), (1, 1), (1, 3, 5, 7), (1, 1000)]),
+    st.sampled_from([1.0, 0.5, 3.0]), scales, zero_points, seeds,
+)  # fmt: skip
+def test_random(shape, beta, scale, zero_point, seed):
+    check_softmax(full_range(np.random.default_rng(seed), shape), beta, scale, zero_point)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1 / 256, 0.1, 1.0, 31.0, 1000.0, 1e9])
+def test_extreme_scales(scale):
+    rng = np.random.default_rng(0)
+    check_softmax(full_range(rng, (40, 9)), 1.0, scale)
+    check_softmax(np.sort(rng.integers(-128, -120, (40, 9)), axis=1).astype(np.int8), 1.0, scale)
+
+
+def test_every_difference():
+    values = np.stack([np.full(256, 127), np.arange(-128, 128)], axis=1).astype(np.int8)
+    for scale in (0.01, 0.05, 0.3):
+        check_softmax(values, 1.0, scale)
+
+
+def test_the_largest_sum_that_litert_takes():
+    check_softmax(np.zeros((1, 511), np.int8), 1.0, 0.1)
+
+
+@pytest.mark.parametrize("depth", [512, 1000, 4095])
+def test_equal_elements_beyond_that_have_probability_0(depth):
+    """LiteRT aborts on them."""
+    x = TensorType((1, depth), "int8", Quantization.per_tensor(0.1, 0))
+    y = TensorType((1, depth), "int8", Quantization.per_tensor(1 / 256, -128))
+    (result,) = Softmax().evaluate(Signature((x,), (y,)), [np.zeros((1, depth), np.int8)])
+    assert (result == -128).all()
+
+
+def test_rules():
+    def reason(shape, scale, y_scale, zero_point):
+        x = TensorType(shape, "int8", Quantization.per_tensor(scale, 0))
+        y = TensorType(shape, "int8", Quantization.per_tensor(y_scale, zero_point))
+        return Softmax().unsupported(Signature((x,), (y,)))
+
+    assert reason((1, 10), 0.1, 1 / 256, -128) is None
+    assert reason((1, 4096), 0.1, 1 / 256, -128) is not None
+    assert reason((), 0.1, 1 / 256, -128) is not None
+    assert reason((1, 10), 1e-9, 1 / 256, -128) is not None
+    assert reason((1, 10), 0.1, 1 / 128, -128) is not None

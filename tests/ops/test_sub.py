@@ -1,0 +1,42 @@
+"""SUB against LiteRT."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.ops.binary import check_binary, check_regions, every_pair, quantizations, shape_pairs
+from tests.ops.oracle import activations, seeds, thorough
+from tinycompile.ir import Quantization, Signature, TensorType
+from tinycompile.ops.sub import Sub
+
+
+@thorough
+@given(shape_pairs, quantizations, activations, st.sampled_from([None, None, 0, 1]), seeds)
+def test_random(shapes, quantizations, activation, constant, seed):
+    check_binary("SUB", shapes, quantizations, activation, constant, seed)
+
+
+@pytest.mark.parametrize(
+    "quantizations",
+    [
+        ((0.02, -128), (0.03, 127), (0.04, 0)),
+        ((0.5, 0), (0.5, 0), (1.0, 0)),
+        ((0.25, 3), (1.0, -3), (0.5, 1)),
+        ((1e-6, 0), (1.0, 0), (0.9, 5)),
+        ((0.7, -20), (0.001, 90), (0.01, -70)),
+    ],
+)
+def test_every_pair(quantizations):
+    every_pair("SUB", quantizations)
+
+
+def test_regions():
+    check_regions(Sub())
+
+
+def test_refuses_scales_that_litert_refuses():
+    x, y = (TensorType((4,), "int8", Quantization.per_tensor(scale, 0)) for scale in (1.0, 1e-6))
+    assert "too small" in (Sub().unsupported(Signature((x, x), (y,))) or "")
+    assert Sub().unsupported(Signature((x, x), (x,))) is None

@@ -1,12 +1,14 @@
 /*
  * Softmax of int8 values over the last axis: output scale 1/256, zero point -128.
  *
- * input, output  [rows][depth], int8, depth <= 4096
+ * input, output  [rows][depth], int8, depth < 4096
  *
  * The arithmetic is that of tflite::reference_ops::Softmax for int8: exponentials of (x - max) in fixed point without
  * integer bits, their sum with 12 integer bits, its reciprocal by three Newton-Raphson steps (gemmlowp
- * fixedpoint/fixedpoint.h). An exponential depends on nothing but max - x, which is in 0..255, and the compiler knows
- * all of them: `exponentials` holds those that matter; all further ones are too small to change the sum or an output.
+ * fixedpoint/fixedpoint.h).
+ *
+ * tc_softmax_computed_s8 computes the exponentials. tc_softmax_s8 looks them up: one depends on nothing but max - x,
+ * which is in 0..255. The table ends where they become too small to change the sum or an output.
  *
  * A row is read completely before its first output is written, and then once more, in step with the outputs.
  */
@@ -15,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 
@@ -27,6 +30,45 @@ typedef struct tc_softmax_shape {
     int32_t depth;
     int32_t exponentials; /* entries of the table */
 } tc_softmax_shape;
+
+typedef struct tc_softmax_computed_shape {
+    int32_t rows;
+    int32_t depth;
+    int32_t multiplier; /* the exponent is (x - max) * 2^shift * multiplier / 2^31, with five integer bits */
+    int32_t shift;
+    int32_t max_distance; /* exponentials further away from the maximum count as 0 */
+} tc_softmax_computed_shape;
+
+/* exp(a) for a in [-1/4, 0), both without integer bits: a Taylor polynomial around -1/8. */
+static inline int32_t tc_exp_of_small(int32_t a)
+{
+    const int32_t exp_of_minus_eighth = 1895147668;
+    const int32_t one_third = 715827883;
+    const int32_t x = a + (1 << 28);
+    const int32_t x2 = tc_saturating_rounding_doubling_high_mul(x, x);
+    const int32_t x3 = tc_saturating_rounding_doubling_high_mul(x2, x);
+    const int32_t x4_over_4 = tc_rounding_divide_by_pot(tc_saturating_rounding_doubling_high_mul(x2, x2), 2);
+    const int32_t third = tc_saturating_rounding_doubling_high_mul(x4_over_4 + x3, one_third);
+    const int32_t tail = tc_rounding_divide_by_pot(third + x2, 1);
+    return exp_of_minus_eighth + tc_saturating_rounding_doubling_high_mul(x + tail, exp_of_minus_eighth);
+}
+
+/* exp(a) without integer bits, for a <= 0 with five: the polynomial times exp of a sum of powers of two. */
+static TC_NOINLINE int32_t tc_exp_of_negative(int32_t a)
+{
+    /* exp(-1/4), exp(-1/2), exp(-1) ... exp(-16) */
+    static const int32_t factors[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
+    const int32_t quarter = 1 << 24;
+    const int32_t small = (a & (quarter - 1)) - quarter;
+    const int32_t rest = small - a;
+    int32_t result = tc_exp_of_small(small * 32);
+    for (int32_t i = 0; i < 7; ++i) {
+        if ((rest >> (24 + i)) & 1) {
+            result = tc_saturating_rounding_doubling_high_mul(result, factors[i]);
+        }
+    }
+    return a == 0 ? INT32_MAX : result;
+}
 
 /* 1 / (1 + a) for a in [0, 1), both without integer bits: gemmlowp one_over_one_plus_x_for_x_in_0_1 */
 static inline int32_t tc_one_over_one_plus(int32_t a)
@@ -55,43 +97,69 @@ TC_INLINE int32_t tc_leading_zeros(uint32_t value)
 #endif
 }
 
-TC_INLINE int32_t tc_softmax_exponential(int32_t distance, const int32_t *exponentials,
-                                         const tc_softmax_shape *shape)
+/* The exponential of -distance; `form` is what the function needs to know. */
+typedef int32_t tc_softmax_exponential(int32_t distance, const void *form);
+
+TC_INLINE void tc_softmax_rows(const int8_t *input, int8_t *output, int32_t rows, int32_t depth,
+                               tc_softmax_exponential *exponential, const void *form)
 {
-    return distance < shape->exponentials ? exponentials[distance] : 0;
+    for (; rows > 0; --rows) {
+        int32_t largest = input[0];
+        for (int32_t i = 1; i < depth; ++i) {
+            largest = tc_max(largest, input[i]);
+        }
+        int32_t sum = 0;
+        for (int32_t i = 0; i < depth; ++i) {
+            sum += tc_rounding_divide_by_pot(exponential(largest - input[i], form), 12);
+        }
+        /* 1 / sum = scale * 2^-(12 - headroom), scale without integer bits */
+        const int32_t headroom = tc_leading_zeros((uint32_t)sum);
+        const int32_t scale = tc_one_over_one_plus((int32_t)(((uint32_t)sum << headroom) - 0x80000000u));
+        const int32_t shift = 12 - headroom + 31 - 8;
+        for (int32_t i = 0; i < depth; ++i) {
+            const int32_t numerator = exponential(largest - input[i], form);
+            const int32_t product = tc_saturating_rounding_doubling_high_mul(scale, numerator);
+            const int32_t probability = shift > 31 ? 0 : tc_rounding_divide_by_pot(product, shift);
+            output[i] = (int8_t)tc_min(probability - 128, 127);
+        }
+        input += depth;
+        output += depth;
+    }
 }
 
-TC_INLINE void tc_softmax_row(const int8_t *input, int8_t *output, const int32_t *exponentials,
-                              const tc_softmax_shape *shape)
+typedef struct tc_softmax_table {
+    const int32_t *exponentials;
+    int32_t size;
+} tc_softmax_table;
+
+TC_INLINE int32_t tc_softmax_look_up(int32_t distance, const void *form)
 {
-    int32_t largest = input[0];
-    for (int32_t i = 1; i < shape->depth; ++i) {
-        largest = tc_max(largest, input[i]);
-    }
-    int32_t sum = 0;
-    for (int32_t i = 0; i < shape->depth; ++i) {
-        sum += tc_rounding_divide_by_pot(tc_softmax_exponential(largest - input[i], exponentials, shape), 12);
-    }
-    /* 1 / sum = scale * 2^-(12 - headroom), scale without integer bits */
-    const int32_t headroom = tc_leading_zeros((uint32_t)sum);
-    const int32_t scale = tc_one_over_one_plus((int32_t)(((uint32_t)sum << headroom) - 0x80000000u));
-    const int32_t shift = 12 - headroom + 31 - 8;
-    for (int32_t i = 0; i < shape->depth; ++i) {
-        const int32_t exponential = tc_softmax_exponential(largest - input[i], exponentials, shape);
-        const int32_t product = tc_saturating_rounding_doubling_high_mul(scale, exponential);
-        const int32_t probability = shift > 31 ? 0 : tc_rounding_divide_by_pot(product, shift);
-        output[i] = (int8_t)tc_min(probability - 128, 127);
-    }
+    const tc_softmax_table *table = (const tc_softmax_table *)form;
+    return distance < table->size ? table->exponentials[distance] : 0;
 }
 
 TC_INLINE void tc_softmax_s8(const int8_t *input, int8_t *output, const int32_t *exponentials,
                              const tc_softmax_shape *shape)
 {
-    for (int32_t row = 0; row < shape->rows; ++row) {
-        tc_softmax_row(input, output, exponentials, shape);
-        input += shape->depth;
-        output += shape->depth;
+    tc_softmax_table table;
+    table.exponentials = exponentials;
+    table.size = shape->exponentials;
+    tc_softmax_rows(input, output, shape->rows, shape->depth, tc_softmax_look_up, &table);
+}
+
+TC_INLINE int32_t tc_softmax_compute(int32_t distance, const void *form)
+{
+    const tc_softmax_computed_shape *shape = (const tc_softmax_computed_shape *)form;
+    if (distance > shape->max_distance) {
+        return 0;
     }
+    const int32_t scaled = tc_shift_left(-distance, shape->shift);
+    return tc_exp_of_negative(tc_saturating_rounding_doubling_high_mul(scaled, shape->multiplier));
+}
+
+TC_INLINE void tc_softmax_computed_s8(const int8_t *input, int8_t *output, const tc_softmax_computed_shape *shape)
+{
+    tc_softmax_rows(input, output, shape->rows, shape->depth, tc_softmax_compute, shape);
 }
 
 #ifdef __cplusplus

@@ -23,7 +23,7 @@ def check_softmax(values, beta, scale, zero_point=0):
 
 @thorough
 @given(
-    st.sampled_from([(1, 10), (4, 12), (1, 2), (1, 1), (1, 3, 5, 7), (1, 1000)]),
+    st.sampled_from([(1, 10), (4, 12), (1, 2), (1, 1), (1, 3, 5, 7), (1, 300)]),
     st.sampled_from([1.0, 0.5, 3.0]), scales, zero_points, seeds,
 )  # fmt: skip
 def test_random(shape, beta, scale, zero_point, seed):

@@ -1,4 +1,4 @@
-"""Softmax with a table of the exponentials."""
+"""Softmax with a table of the exponentials, or computing them where the table isn't worth its bytes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,40 @@ def softmax_table(site: Site, isa: Isa) -> Kernel | None:
         function,
         (Constant("exponentials", "int32_t", exponentials, "exp(-d * beta * scale) * 2^31 for d = max - x"),),
         instructions=rows * (90 + 46 * depth),
-        code_bytes=350,
+        code_bytes=380,
         overlap={0: 0},
         notes={"requantisation": "table of exponentials"},
+    )
+
+
+@kernel_for(Softmax)
+def softmax_computed(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_softmax_computed_s8`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Softmax):
+        return None
+    p, depth = op.parameters(sig), sig.input.shape[-1]
+    rows = sig.input.elements // depth
+    fields = {
+        "rows": rows,
+        "depth": depth,
+        "multiplier": p.multiplier,
+        "shift": p.shift,
+        "max_distance": -p.diff_min,
+    }
+    function = struct_call(
+        f"softmax_{rows}x{depth}",
+        "tc_softmax_computed_s8",
+        "tc_softmax.h",
+        ("const int8_t *input", "int8_t *output"),
+        (Struct("tc_softmax_computed_shape", fields),),
+        "Softmax over the last axis.",
+    )
+    return Kernel(
+        "softmax_computed",
+        function,
+        instructions=rows * (90 + 340 * depth),
+        code_bytes=740,
+        overlap={0: 0},
+        notes={"requantisation": "computed exponentials"},
     )

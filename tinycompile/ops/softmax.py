@@ -22,7 +22,7 @@ from tinycompile.ops._rules import first_reason, invalid, not_quantized
 
 _DIFF_INTEGER_BITS = 5
 _SUM_INTEGER_BITS = 12
-MAX_DEPTH = 1 << _SUM_INTEGER_BITS
+MAX_DEPTH = (1 << _SUM_INTEGER_BITS) - 1
 """More elements may overflow the sum of exponentials, a fixed-point number with 12 integer bits."""
 
 
@@ -47,7 +47,7 @@ class SoftmaxParameters:
 
 @dataclass(frozen=True)
 class Softmax(Elementwise):
-    """int8, over the last axis of at most 4096 elements; the output has scale 1/256 and zero point -128.
+    """int8, over the last axis of at most 4095 elements; the output has scale 1/256 and zero point -128.
 
     Attributes:
         beta: factor of the input.

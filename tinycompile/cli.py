@@ -108,7 +108,7 @@ def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | N
     samples = model_inputs(load_arrays(input_file), result.inputs, where=str(input_file), limit=limit)
     execution = result.execute(samples)
     if output_file is not None:
-        arrays = {f"output_{i}": drop_batch(array) for i, array in enumerate(execution.outputs)}
+        arrays: dict[str, Any] = {f"output_{i}": drop_batch(array) for i, array in enumerate(execution.outputs)}
         try:
             np.savez(output_file, **arrays)
         except OSError as error:

@@ -40,7 +40,7 @@ def test_thresholds_are_bisection(scales: list[float], zero_point: int, clamp: t
     steps = np.arange(rule.low + 1, rule.high + 1)
 
     def reached(acc: np.ndarray) -> np.ndarray:
-        return rule.apply(np.clip(acc, INT32_MIN, INT32_MAX).T).T >= steps
+        return steps <= rule.apply(np.clip(acc, INT32_MIN, INT32_MAX).T).T
 
     assert np.array_equal(rule.thresholds(), smallest_true(reached, np.zeros((rule.channels, steps.size))))
 

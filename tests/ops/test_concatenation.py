@@ -21,9 +21,7 @@ def test_axes(axis, sizes, constant):
         shape[axis] = size
     values = [full_range(rng, shape) for shape in shapes]
     constant = constant if len(sizes) > 1 else None
-    operands = [
-        b.constant(v, 0.2, 5) if i == constant else b.tensor(v.shape, 0.2, 5) for i, v in enumerate(values)
-    ]
+    operands = [b.constant(v, 0.2, 5) if i == constant else b.tensor(v.shape, 0.2, 5) for i, v in enumerate(values)]
     y = b.tensor(np.concatenate(values, axis).shape, 0.2, 5)
     b.op("CONCATENATION", operands, [y], Axis=axis)
     inputs = {operand: v for i, (operand, v) in enumerate(zip(operands, values, strict=True)) if i != constant}

@@ -1,11 +1,11 @@
 """Builds small TFLite models in memory, through the `tflite` package's generated flatbuffer functions.
 
-    b = TfliteBuilder()
-    x = b.tensor((1, 8, 8, 3), scale=0.5, zero_point=-3)
-    w = b.constant(weights, scale=[0.1, 0.2], axis=0)
-    y = b.tensor((1, 8, 8, 2), scale=0.7)
-    b.op("CONV_2D", [x, w], [y], StrideH=1, StrideW=1, Padding=SAME)
-    model = b.build(inputs=[x], outputs=[y])
+b = TfliteBuilder()
+x = b.tensor((1, 8, 8, 3), scale=0.5, zero_point=-3)
+w = b.constant(weights, scale=[0.1, 0.2], axis=0)
+y = b.tensor((1, 8, 8, 2), scale=0.7)
+b.op("CONV_2D", [x, w], [y], StrideH=1, StrideW=1, Padding=SAME)
+model = b.build(inputs=[x], outputs=[y])
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class OpSpec:
 class TfliteBuilder:
     """Collects tensors and operators, then writes the file."""
 
-    tensors: list[TensorSpec] = field(default_factory=lambda: [])
-    ops: list[OpSpec] = field(default_factory=lambda: [])
+    tensors: list[TensorSpec] = field(default_factory=list)
+    ops: list[OpSpec] = field(default_factory=list)
     subgraphs: int = 1
 
     def tensor(
@@ -120,9 +120,7 @@ class TfliteBuilder:
         name: str | None = None,
     ) -> int:
         data = np.ascontiguousarray(values).tobytes()
-        return self.tensor(
-            values.shape, scale, zero_point, dtype=values.dtype.name, axis=axis, data=data, name=name
-        )
+        return self.tensor(values.shape, scale, zero_point, dtype=values.dtype.name, axis=axis, data=data, name=name)
 
     def op(
         self,
@@ -161,9 +159,7 @@ class _Writer:
         fb.Finish(tflite.ModelEnd(fb), b"TFL3")
         return bytes(fb.Output())
 
-    def subgraph(
-        self, spec: TfliteBuilder, codes: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]
-    ) -> int:
+    def subgraph(self, spec: TfliteBuilder, codes: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]) -> int:
         tensors = self.table_vector([self.tensor(t, i + 1) for i, t in enumerate(spec.tensors)])
         operators = self.table_vector([self.operator(op, codes.index(op.code)) for op in spec.ops])
         input_vector, output_vector = self.ints(inputs), self.ints(outputs)
@@ -196,7 +192,7 @@ class _Writer:
         return tflite.BufferEnd(self.fb)
 
     def tensor(self, spec: TensorSpec, buffer: int) -> int:
-        name = self.fb.CreateString(spec.name)
+        name = self.fb.CreateSharedString(spec.name)
         shape = self.ints(spec.shape)
         quantization = self.quantization(spec)
         tflite.TensorStart(self.fb)

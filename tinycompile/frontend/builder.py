@@ -17,9 +17,7 @@ class GraphBuilder:
         self._constants: dict[str, Array] = {}
         self._sources: dict[str, Source] = {}
 
-    def value(
-        self, name: str, t: TensorType, source: Source | None = None, constant: Array | None = None
-    ) -> str:
+    def value(self, name: str, t: TensorType, source: Source | None = None, constant: Array | None = None) -> str:
         """Add a value; returns `name`, or a variation where that is taken."""
         name = _free(name, self.types)
         self.types[name] = t

@@ -267,9 +267,7 @@ def resize_nearest_neighbor(scope: Scope) -> None:
     size = scope.integers(1, "the size")
     if len(size) != 2:
         raise scope.fail(f"the size {size} is not a pair")
-    op = ResizeNearestNeighbor(
-        (size[0], size[1]), options.flag("AlignCorners"), options.flag("HalfPixelCenters")
-    )
+    op = ResizeNearestNeighbor((size[0], size[1]), options.flag("AlignCorners"), options.flag("HalfPixelCenters"))
     scope.emit(op, [scope.input()])
 
 

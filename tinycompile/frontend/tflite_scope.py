@@ -12,6 +12,10 @@ from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, Source
 from tinycompile.ir import Array, Op, Source, TensorType
 
 
+MAX_STEP = 1024
+"""Largest stride, dilation and pooling window: more is either damage or bigger than a microcontroller's images."""
+
+
 class Rejected(Exception):  # noqa: N818 - not an error of ours: it is collected and reported with the others
     """An operator that can't be compiled, with the reason."""
 
@@ -137,6 +141,8 @@ class Options:
         pair = self.integer(rows), self.integer(columns)
         if min(pair) < 1:
             raise self._scope.fail(f"{rows} and {columns} are {pair}")
+        if max(pair) > MAX_STEP:
+            raise Rejected(f"{rows} and {columns} are {pair}, supported are {MAX_STEP}")
         return pair
 
 

@@ -47,9 +47,7 @@ class Unary(Elementwise):
         return (self.table(sig)[inputs[0].view(np.uint8)],)
 
     def unsupported(self, sig: Signature) -> str | None:
-        return first_reason(
-            (not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output"))
-        )
+        return first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
 
 
 @dataclass(frozen=True)

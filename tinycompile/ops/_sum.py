@@ -31,9 +31,7 @@ class SumParameters:
     def of(a_scale: float, b_scale: float, y_scale: float) -> SumParameters:
         """`PrepareGeneralSubOp` and its twin in add.cc. Raises ValueError where LiteRT refuses the scales."""
         twice_larger = 2 * max(a_scale, b_scale)
-        reals = np.array(
-            [a_scale / twice_larger, b_scale / twice_larger, twice_larger / (2.0**LEFT_SHIFT * y_scale)]
-        )
+        reals = np.array([a_scale / twice_larger, b_scale / twice_larger, twice_larger / (2.0**LEFT_SHIFT * y_scale)])
         if not np.all((reals > 0) & (reals < 1)):
             raise ValueError("the output scale is too small for the input scales")
         multipliers, shifts = quantize_multiplier(reals)

@@ -26,9 +26,7 @@ class Mul(Binary):
         """The rule from the product of the operands minus their zero points to the output; one channel."""
         a, b = sig.inputs
         real = np.float32(a.scale) * np.float32(b.scale) / np.float32(sig.output.scale)
-        return TfliteRequant(
-            *quantize_multiplier(np.array([real], np.float64)), sig.output.zero_point, *self.clamp
-        )
+        return TfliteRequant(*quantize_multiplier(np.array([real], np.float64)), sig.output.zero_point, *self.clamp)
 
     def combine(self, sig: Signature, a: Array, b: Array) -> Array:
         return self.requant(sig).apply((a * b)[..., None])[..., 0]

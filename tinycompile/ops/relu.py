@@ -29,9 +29,7 @@ class Relu(Unary):
     def requant(self, sig: Signature) -> TfliteRequant:
         """The rule from an input minus its zero point to the output; one channel."""
         real = np.float32(sig.input.scale) / np.float32(sig.output.scale)
-        return TfliteRequant(
-            *quantize_multiplier(np.array([real], np.float64)), sig.output.zero_point, *self.clamp
-        )
+        return TfliteRequant(*quantize_multiplier(np.array([real], np.float64)), sig.output.zero_point, *self.clamp)
 
     def of(self, sig: Signature, x: Array) -> Array:
         return requantized(self.requant(sig), x, sig.input.zero_point).astype(np.int8)

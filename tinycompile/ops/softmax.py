@@ -64,9 +64,7 @@ class Softmax(Elementwise):
         """int32, shape (256,): entry d is exp(-d * beta * scale) as a fixed-point number without integer bits."""
         p = self.parameters(sig)
         diff = -np.arange(256)
-        scaled = saturating_rounding_doubling_high_mul(
-            np.where(diff >= p.diff_min, diff, 0) << p.shift, p.multiplier
-        )
+        scaled = saturating_rounding_doubling_high_mul(np.where(diff >= p.diff_min, diff, 0) << p.shift, p.multiplier)
         return np.where(diff >= p.diff_min, exp_on_negative_values(scaled), 0).astype(np.int32)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:

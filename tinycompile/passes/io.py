@@ -16,12 +16,15 @@ def int8_io(graph: Graph) -> Graph:
     """
     consumers, producers = graph.consumers(), graph.producers()
     inputs = {name: _quantized(graph, name, consumers.get(name, [])) for name in graph.inputs}
-    outputs = tuple(_dequantized(graph, name, producers.get(name)) for name in graph.outputs)
+    outputs = list[str]()
+    for name in graph.outputs:
+        source = _dequantized(graph, name, producers.get(name))
+        outputs.append(name if source in outputs else source)
     dropped = {node.name for _, node in inputs.values() if node is not None}
     return replace(
         graph,
         inputs=tuple(name for name, _ in inputs.values()),
-        outputs=outputs,
+        outputs=tuple(outputs),
         nodes=tuple(node for node in graph.nodes if node.name not in dropped),
     ).without_dead()
 
@@ -30,7 +33,7 @@ def _quantized(graph: Graph, name: str, readers: list[Node]) -> tuple[str, Node 
     """The int8 value that replaces an input, and the node that computed it; or the input itself."""
     if len(readers) == 1 and name not in graph.outputs and graph.types[name].dtype == "float32":
         (reader,) = readers
-        if isinstance(reader.op, Quantize) and reader.op.dtype == "int8":
+        if isinstance(reader.op, Quantize) and reader.op.dtype == "int8" and reader.outputs[0] not in graph.outputs:
             return reader.outputs[0], reader
     return name, None
 

@@ -95,7 +95,7 @@ static inline int32_t tc_requantize(int32_t accumulator, int32_t multiplier, int
     return tc_clamp(scaled, range->low - zero_point, range->high - zero_point) + zero_point;
 }
 
-/* The same with one rounding of the whole product, halves upwards: FULLY_CONNECTED's rule. */
+/* The same with one rounding of the whole product, halves upwards. */
 static inline int32_t tc_requantize_once(int32_t accumulator, int32_t multiplier, int32_t shift,
                                          const tc_output_range *range)
 {

@@ -71,6 +71,17 @@ def test_an_int8_value_replaces_one_output_only():
     assert graph.outputs == ("r", "y2")
 
 
+def test_a_value_does_not_become_input_and_output():
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 4), dtype="float32", name="x"), b.tensor((1, 4), dtype="float32", name="y")
+    q = b.tensor((1, 4), 0.5, 3, name="q")
+    b.op("QUANTIZE", [x], [q])
+    b.op("DEQUANTIZE", [q], [y])
+    graph = int8_io(import_tflite(b.build([x], [y]), "m", "m.tflite"))
+    verify(graph, "int8_io")
+    assert (graph.inputs, graph.outputs) == (("q",), ("y",))
+
+
 def test_a_model_that_only_quantises_keeps_its_node():
     b = TfliteBuilder()
     x, q = b.tensor((1, 4), dtype="float32"), b.tensor((1, 4), 0.5, 3)

@@ -11,7 +11,6 @@ from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor, option_reader
 from tinycompile.ir import Array, Op, Source, TensorType
 
-
 MAX_STEP = 1024
 """Largest stride, dilation and pooling window: more is either damage or bigger than a microcontroller's images."""
 

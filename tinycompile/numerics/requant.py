@@ -62,8 +62,8 @@ class Requant(Protocol):
 class TfliteRequant:
     """TFLite's rule: clamp(MultiplyByQuantizedMultiplier(acc) + zero_point), with double or single rounding.
 
-    LiteRT 2.3's reference kernels round twice (by the high product, then by the shift) everywhere but in
-    FULLY_CONNECTED, which rounds the 64-bit product once, halves upwards.
+    LiteRT 2.3's reference kernels round twice: by the high product, then by the shift. Single rounding, of the 64-bit
+    product, halves upwards, is TFLite's other build; FULLY_CONNECTED's rule (`rounded_product`) comes down to it.
 
     Where TFLite's left shift (a factor above 1) would overflow int32, which is undefined behaviour in C++,
     the rule goes on with the output of the last defined accumulator: it is monotone over all of int32.

@@ -1,0 +1,89 @@
+"""Kernels for cores with the DSP extension: their portable twins against the definitions, sharing memory as declared.
+
+The assembly is compared with LiteRT in QEMU by tests/e2e.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.host_kernel import compile_for_arm
+from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.ir import Quantization, Site, TensorType
+from tinycompile.kernels.base import Isa
+from tinycompile.kernels.depthwise_pairs import depthwise
+from tinycompile.kernels.lane import conv2d, lane_offset, pack_words
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+
+quick = settings(max_examples=8, deadline=None, derandomize=True)
+pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+paddings = st.tuples(*[st.integers(0, 2)] * 4)
+clamps = st.sampled_from([(-128, 127), (-60, 70), (0, 127)])
+
+
+def layer(op: Conv2D | DepthwiseConv2D, x: tuple[int, ...], shape: tuple[int, ...], axis: int, seed: int) -> Site:
+    rng = np.random.default_rng(seed)
+    channels = shape[axis]
+    values = np.clip(np.round(rng.normal(0, 40, shape)), -127, 127).astype(np.int8)
+    scales = rng.uniform(0.002, 0.006, channels).astype(np.float32)
+    types = [TensorType(shape, "int8", Quantization(scales, np.zeros(channels, np.int64), axis))]
+    types.append(TensorType((channels,), "int32"))
+    bias = rng.integers(-3000, 3000, channels).astype(np.int32)
+    depth = values.size // channels
+    zero_point = -128 if op.clamp == (-128, 127) and seed % 2 else 5
+    y = int8((), 0.05 * 0.004 * 38 * 73 * depth**0.5 * 3 / 127, zero_point)
+    return site_of(op, [int8(x, 0.05, int(rng.integers(-128, 128))), *types], [None, values, bias], y)
+
+
+@quick
+@given(pairs, pairs, pairs, paddings, clamps, st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
+def test_lane_convolution(kernel, stride, dilation, padding, clamp, depth, channels, seed):
+    op = Conv2D(stride, dilation, padding, clamp)
+    site = layer(op, (1, 7, 8, depth), (channels, *kernel, depth), 0, seed)
+    if conv2d(site, M7) is not None:
+        check(conv2d, site)
+
+
+@pytest.mark.parametrize("clamp", [(-128, 127), (-60, 70), (0, 127)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_lane_pointwise_takes_every_usual_layer(clamp, seed):
+    op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0), clamp)
+    kernel = check(conv2d, layer(op, (1, 5, 7, 12), (10, 1, 1, 12), 0, seed))
+    assert kernel.notes["requantisation"].startswith("smmla")
+
+
+@quick
+@given(pairs, pairs, pairs, paddings, clamps, st.integers(1, 9), st.integers(0, 99))
+def test_depthwise_pairs(kernel, stride, dilation, padding, clamp, channels, seed):
+    op = DepthwiseConv2D(stride, dilation, padding, clamp)
+    site = layer(op, (1, 7, 8, channels), (1, *kernel, channels), 3, seed)
+    if depthwise(site, M7) is not None:
+        check(depthwise, site)
+
+
+def test_words_hold_two_lanes_of_two_weights():
+    (word,) = pack_words(np.array([[1, 2, -3, 4]]))[0].view(np.uint32)
+    assert (word & 0xFFFF, word >> 16) == (2 * 256 + 1, 4 * 256 - 3)
+    assert lane_offset(np.array([[1, 2, -3, 4]])).tolist() == [-256 * 127 * 6]
+
+
+def test_a_weight_of_minus_128_may_not_fit_a_lane():
+    assert pack_words(np.array([[-1, -128, 0, 0]])) is None
+    assert pack_words(np.array([[-128, 127, -128, 127]])) is not None
+
+
+def test_other_cores_get_the_portable_kernels():
+    site = layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0)), (1, 4, 4, 8), (8, 1, 1, 8), 0, 0)
+    assert conv2d(site, Isa("cortex-m3")) is None
+
+
+@pytest.mark.parametrize("optimize", ["-O0", "-O2", "-O3", "-Os"])
+def test_the_assembly_compiles_at_every_level(optimize):
+    site = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 6, 6, 5), (7, 3, 3, 5), 0, 0)
+    compile_for_arm(conv2d(site, M7), "cortex-m4", optimize)
+    site = layer(DepthwiseConv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 6, 6, 8), (1, 3, 3, 8), 3, 0)
+    compile_for_arm(depthwise(site, M7), "cortex-m4", optimize)

@@ -40,6 +40,20 @@ TC_INLINE void tc_lane_expand_pixel(const int8_t *input, uint32_t count, uint32_
     }
 }
 
+/* Expands a single row of `count` bytes: p and q of 4 inputs follow each other. */
+TC_INLINE void tc_lane_expand_row(const int8_t *input, uint32_t count, uint32_t *row)
+{
+    uint32_t i = 0;
+    for (; i + 4u <= count; i += 4u, row += 2) {
+        tc_lane_expand4(tc_load4(input + i), row, row + 1);
+    }
+    if (i < count) {
+        uint32_t bytes = 0;
+        memcpy(&bytes, input + i, count - i);
+        tc_lane_expand4(bytes, row, row + 1);
+    }
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -13,6 +13,7 @@ from tinycompile.kernels.linear import LinearLayer
 from tinycompile.kernels.render import render
 from tinycompile.numerics.requant_solver import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.fully_connected import FullyConnected
 
 PRE = 8
 """The accumulators hold 256 times the sum."""
@@ -51,17 +52,16 @@ class Epilogue:
         signed = plan.form == "smmla_signed"
         return Epilogue(signed, int(plan.shift[0]), plan.unsigned, plan.saturate_bits, plan.low, plan.high, clamp)
 
-    @property
-    def name(self) -> str:
-        """Of the block function."""
+    def name(self, kind: str) -> str:
+        """Of a block function; `kind` is its template's name."""
         parts = [f"{'u' if self.unsigned else 's'}{self.bits}", f"asr{self.shift}", "signed" if self.signed else ""]
         if self.clamp:
             parts.append(f"clamp_{self.low}_{self.high}".replace("-", "m"))
-        return "_".join(("lane_block", *filter(None, parts)))
+        return "_".join((kind, *filter(None, parts)))
 
-    def source(self) -> str:
+    def source(self, kind: str) -> str:
         """C text of the block function."""
-        return render("kernels/lane_block.c.j2", name=self.name, **asdict(self))
+        return render(f"kernels/{kind}.c.j2", name=self.name(kind), **asdict(self))
 
 
 def pack_words(matrix: Array) -> Array | None:
@@ -87,17 +87,28 @@ def lane_offset(matrix: Array) -> Array:
     return -256 * 127 * matrix[:, 1::2].sum(axis=1)
 
 
-def pair_stream(words: Array, plan: RequantPlan) -> Array:
-    """int32 stream per pair of channels: 2 starts, the words interleaved, the parameters of each channel."""
-    channels = words.shape[0]
+def channel_stream(words: Array, plan: RequantPlan, together: int) -> Array:
+    """int32 stream per `together` channels: their starts, their words interleaved, the parameters of each channel."""
     fields = [plan.multiplier, plan.offset]
     if plan.form == "smmla_signed":
         fields.append(plan.sign_step)
-    even = channels + channels % 2
-    start = padded(plan.start[:, None], even, 1).reshape(-1, 2)
-    body = padded(words, even, words.shape[1]).reshape(even // 2, 2, -1).transpose(0, 2, 1).reshape(even // 2, -1)
-    parameters = padded(np.stack(fields, axis=1), even, len(fields)).reshape(even // 2, -1)
+    blocks = -(-words.shape[0] // together)
+    rows = blocks * together
+    start = padded(plan.start[:, None], rows, 1).reshape(blocks, -1)
+    body = padded(words, rows, words.shape[1]).reshape(blocks, together, -1).transpose(0, 2, 1).reshape(blocks, -1)
+    parameters = padded(np.stack(fields, axis=1), rows, len(fields)).reshape(blocks, -1)
     return np.concatenate([start, body, parameters], axis=1).astype(np.int32).ravel()
+
+
+def packed(layer: LinearLayer) -> tuple[Array, RequantPlan, Epilogue] | None:
+    """(words, plan, epilogue) of a layer; None where the byte-lane product can't compute it."""
+    matrix = padded(layer.matrix, layer.channels, -(-layer.taps // 4) * 4)
+    words = pack_words(matrix)
+    if words is None or not layer.fits(PRE):
+        return None
+    plan = layer.solve(PRE, lane_offset(matrix))
+    epilogue = Epilogue.of(plan)
+    return None if epilogue is None else (words, plan, epilogue)
 
 
 @kernel_for(Conv2D)
@@ -109,16 +120,11 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
     if sig.input.shape[3] != sig.inputs[1].shape[3]:
         return None
     layer = LinearLayer.of(site)
-    groups = -(-layer.taps // 4)
-    matrix = padded(layer.matrix, layer.channels, 4 * groups)
-    words = pack_words(matrix)
-    if words is None or not layer.fits(PRE):
+    found = packed(layer)
+    if found is None:
         return None
-    plan = layer.solve(PRE, lane_offset(matrix))
-    epilogue = Epilogue.of(plan)
-    if epilogue is None:
-        return None
-    stream = pair_stream(words, plan)
+    words, plan, epilogue = found
+    groups, stream = words.shape[1], channel_stream(words, plan, 2)
     (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
     kernel = layer.weights.shape[1:3]
     gathers = kernel != (1, 1) or any(op.padding)
@@ -148,7 +154,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
         stride=stride,
         gathers=gathers,
         pixels=pixels,
-        block=epilogue.name,
+        block=epilogue.name("lane_block"),
         weight_words=stream.size,
     )
     function = Function(
@@ -157,7 +163,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
         body=body,
         headers=("kernels/tc_lane_conv2d.h",),
         comment="Convolution by the byte-lane product, 4 pixels and 2 channels in registers.",
-        preamble=epilogue.source(),
+        preamble=epilogue.source("lane_block"),
     )
     return Kernel(
         "conv2d_lane",
@@ -189,3 +195,49 @@ def _steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple
         column = max(0, later_x * op.stride[1] - op.padding[2])
         pending = min(first_row * row_bytes + column * x[3], next_row * row_bytes)
         yield pending, done * channels
+
+
+@kernel_for(FullyConnected)
+def fully_connected(site: Site, isa: Isa) -> Kernel | None:
+    """1 row x 8 channels in registers; the whole row is expanded first."""
+    if not isa.dsp or site.constants[1] is None:
+        return None
+    layer, sig = LinearLayer.of(site), site.sig
+    found = packed(layer)
+    if found is None:
+        return None
+    words, plan, epilogue = found
+    groups, stream = words.shape[1], channel_stream(words, plan, 8)
+    outputs, inputs = sig.inputs[1].shape
+    rows = sig.output.elements // outputs
+    blocks = -(-outputs // 8)
+    body = render(
+        "kernels/lane_fully_connected.c.j2",
+        block=epilogue.name("lane_row"),
+        groups=groups,
+        whole=outputs // 8,
+        rest=outputs % 8,
+        whole_words=stream.size // blocks * (outputs // 8),
+        words=stream.size,
+        rows=rows,
+        inputs=inputs,
+        outputs=outputs,
+    )
+    function = Function(
+        stem=f"fully_connected_lane_{rows}x{inputs}_{outputs}",
+        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
+        body=body,
+        headers=("kernels/tc_lane.h",),
+        comment="Fully connected layer by the byte-lane product, 8 channels in registers.",
+        preamble=epilogue.source("lane_row"),
+    )
+    return Kernel(
+        "fully_connected_lane",
+        function,
+        (Constant("weights", "int32_t", stream, "per 8 channels: starts, lane words, requantisation"),),
+        scratch_bytes=8 * groups,
+        instructions=60 + rows * (40 + 8 * groups + blocks * (48 + 29 * groups + groups // 2 * 3)),
+        code_bytes=500,
+        overlap={0: safe_distance((row * inputs, row * outputs) for row in range(1, rows))},
+        notes={"requantisation": plan.form},
+    )

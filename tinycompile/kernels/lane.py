@@ -27,7 +27,7 @@ class Epilogue:
     """The constants of a block function that are immediates: one function for each distinct one.
 
     Attributes:
-        clamp: what QADD8, QSUB8 and QADD8 add and subtract to clamp to [low, high]; None where saturation does.
+        clamp: (instruction, constant) steps that narrow the saturated byte to [low, high].
     """
 
     signed: bool
@@ -36,19 +36,16 @@ class Epilogue:
     bits: int
     low: int
     high: int
-    clamp: tuple[int, int, int] | None
+    clamp: tuple[tuple[str, int], ...]
 
     @staticmethod
     def of(plan: RequantPlan) -> Epilogue | None:
         """None where the plan has no such form."""
         if plan.form not in ("smmla", "smmla_signed"):
             return None
-        clamp = None
-        if plan.needs_clamp:
-            above, below = 127 - plan.high, plan.low + 128
-            clamp = (above, above + below, below)
-            if max(clamp) > 127:
-                return None
+        clamp = clamp_steps(plan) if plan.needs_clamp else ()
+        if clamp is None:
+            return None
         signed = plan.form == "smmla_signed"
         return Epilogue(signed, int(plan.shift[0]), plan.unsigned, plan.saturate_bits, plan.low, plan.high, clamp)
 
@@ -62,6 +59,25 @@ class Epilogue:
     def source(self, kind: str) -> str:
         """C text of the block function."""
         return render(f"kernels/{kind}.c.j2", name=self.name(kind), **asdict(self))
+
+
+def clamp_steps(plan: RequantPlan) -> tuple[tuple[str, int], ...] | None:
+    """A byte is clamped by pushing it against an end of its type and back again, first above, then below.
+
+    None for a clamp to negative values only, which no activation makes.
+    """
+    add, subtract = ("uqadd8", "uqsub8") if plan.unsigned else ("qadd8", "qsub8")
+    smallest, largest = (0, 255) if plan.unsigned else (-128, 127)
+    reach = largest - smallest if plan.unsigned else largest
+    above = largest - plan.high if plan.high < plan.saturate_range[1] else 0
+    below = plan.low - smallest
+    if max(above, below) > reach:
+        return None
+    if above and below and above + below <= reach:
+        return (add, above), (subtract, above + below), (add, below)
+    upper = ((add, above), (subtract, above)) if above else ()
+    lower = ((subtract, below), (add, below)) if below else ()
+    return upper + lower
 
 
 def pack_words(matrix: Array) -> Array | None:

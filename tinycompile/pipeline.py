@@ -73,7 +73,7 @@ def compile(  # noqa: A001 - the public verb is the name
     board, source = load_board(target), Path(model)
     if board.isa.core != "host":
         require("arm-none-eabi-gcc")
-    facts, program = lower(source, board, options)
+    nominal_macs, program = lower(source, board, options)
     origin = Provenance(source.name, hashlib.sha256(source.read_bytes()).hexdigest())
 
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
@@ -83,17 +83,17 @@ def compile(  # noqa: A001 - the public verb is the name
         (staging / "source").mkdir()
         shutil.copyfile(source, staging / "source" / source.name)
         make(staging, "all")
-        save_report(staging, collect_report(staging, program, board, options, origin, facts))
+        save_report(staging, collect_report(staging, program, board, options, origin, nominal_macs))
     return Build(folder, temporary)
 
 
-def lower(source: Path, board: Board, options: Options) -> tuple[dict[str, object], Program]:
-    """Everything up to printing: import, optimise, choose kernels, plan memory, name."""
+def lower(source: Path, board: Board, options: Options) -> tuple[int, Program]:
+    """Everything up to printing: import, optimise, choose kernels, plan memory, name. Also the model's own MACs."""
     graph = load(source)
     if options.io == "int8":
         graph = int8_io(graph)
     nominal = graph.macs()
-    graph, facts = optimize_graph(graph)
+    graph = optimize_graph(graph)
     planned = plan(
         graph,
         kernels_for(graph, board.isa),
@@ -106,4 +106,4 @@ def lower(source: Path, board: Board, options: Options) -> tuple[dict[str, objec
     )
     if options.ram is not None and program.arena_bytes > options.ram:
         raise DoesNotFitError(f"the arena needs {program.arena_bytes} bytes, --ram allows {options.ram}")
-    return {"macs_nominal": nominal, **facts}, program
+    return nominal, program

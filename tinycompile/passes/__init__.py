@@ -1,10 +1,26 @@
-"""Graph passes."""
+"""Graph passes: pure functions `Graph -> Graph`, run in this order, verified after each."""
 
 from __future__ import annotations
 
-from tinycompile.ir import Graph, verify
+from tinycompile.ir import Graph, Pass, verify
+from tinycompile.passes.fold_pad import fold_pad
+
+PIPELINE: tuple[tuple[Pass, str], ...] = (
+    (Graph.without_dead, "nodes that nobody reads cost RAM and time"),
+    (fold_pad, "a padded copy of a tensor is larger than the tensor, and takes time to make"),
+)
 
 
-def optimize(graph: Graph) -> tuple[Graph, dict[str, object]]:
-    verify(graph)
-    return graph.without_dead(), {}
+def optimize(graph: Graph) -> Graph:
+    """Run the pipeline.
+
+    Raises:
+        ValueError: a pass broke an invariant; names it and those before it.
+    """
+    verify(graph, "import")
+    done = list[str]()
+    for rewrite, _ in PIPELINE:
+        done.append(rewrite.__name__)
+        graph = rewrite(graph)
+        verify(graph, ", ".join(done))
+    return graph

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def collect_report(
-    folder: Path, program: Program, board: Board, options: Options, origin: Provenance, facts: dict[str, Any]
+    folder: Path, program: Program, board: Board, options: Options, origin: Provenance, nominal_macs: int
 ) -> dict[str, Any]:
     """The content of report.json before any run; sizes in bytes."""
     measured = sizes(folder / "firmware.elf", program.weight_symbols())
@@ -44,9 +44,8 @@ def collect_report(
             "total_bytes": measured.flash,
             "limit_bytes": board.flash.bytes,
         },
-        "macs": {"nominal": facts.pop("macs_nominal"), "executed": sum(layer["macs"] for layer in layers)},
+        "macs": {"nominal": nominal_macs, "executed": sum(layer["macs"] for layer in layers)},
         "layers": layers,
-        **facts,
     }
 
 

@@ -1,0 +1,94 @@
+"""Channels that are the same number for every model input: interval analysis, forwards, in exact arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinycompile.ir import Array, Graph, Node
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.reshape import Reshape
+
+
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """The least and greatest value of each channel (last axis), int64 vectors."""
+
+    low: Array
+    high: Array
+
+    @staticmethod
+    def any_int8(channels: int) -> Interval:
+        return Interval(np.full(channels, -128, np.int64), np.full(channels, 127, np.int64))
+
+    @property
+    def constant(self) -> Array:
+        return self.low == self.high
+
+    def with_value(self, value: int) -> Interval:
+        """Where padding reads `value` as well."""
+        return Interval(np.minimum(self.low, value), np.maximum(self.high, value))
+
+
+def intervals(graph: Graph) -> dict[str, Interval]:
+    """Bounds of every int8 value that has a last axis; sound for every model input."""
+    found: dict[str, Interval] = {}
+    for name, t in graph.types.items():
+        if t.dtype == "int8" and t.shape:
+            found[name] = Interval.any_int8(t.shape[-1])
+    for node in graph.nodes:
+        bounds = _bounds(graph, node, found)
+        if bounds is not None:
+            found[node.outputs[0]] = bounds
+    return found
+
+
+def _bounds(graph: Graph, node: Node, known: dict[str, Interval]) -> Interval | None:
+    x = known.get(node.inputs[0])
+    if x is None:
+        return None
+    match node.op:
+        case Conv2D() | DepthwiseConv2D() | FullyConnected():
+            return _linear_bounds(graph, node, x)
+        case MaxPool2D(clamp=clamp) | AveragePool2D(clamp=clamp):
+            return Interval(np.clip(x.low, *clamp), np.clip(x.high, *clamp))
+        case Reshape() if keeps_channels(graph, node):
+            return x
+        case _:
+            return None
+
+
+def keeps_channels(graph: Graph, node: Node) -> bool:
+    """Whether the last axis of the result is that of the operand: only axes of size 1 come or go."""
+    x, y = graph.types[node.inputs[0]].shape, graph.types[node.outputs[0]].shape
+    return bool(x) and bool(y) and x[-1] == y[-1] and [n for n in x if n != 1] == [n for n in y if n != 1]
+
+
+def _linear_bounds(graph: Graph, node: Node, x: Interval) -> Interval | None:
+    """Bounds of a layer's outputs; None where accumulators might leave int32 or weights aren't known."""
+    weights = graph.constants.get(node.inputs[1])
+    bias = graph.constants.get(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1, np.int64)
+    if weights is None or bias is None:
+        return None
+    sig, op = graph.signature(node), node.op
+    if isinstance(op, Conv2D | DepthwiseConv2D) and any(op.padding):
+        x = x.with_value(sig.input.zero_point)
+    low, high = x.low - sig.input.zero_point, x.high - sig.input.zero_point
+    w = weights.astype(np.int64)
+    if isinstance(op, Conv2D) and w.shape[3] != sig.input.shape[3]:
+        low, high = np.full(1, low.min()), np.full(1, high.max())  # groups: the same bounds for every channel
+    if isinstance(op, DepthwiseConv2D):
+        multiplier = w.shape[3] // sig.input.shape[3]
+        low, high = np.repeat(low, multiplier), np.repeat(high, multiplier)
+    axes = (0, 1, 2) if isinstance(op, DepthwiseConv2D) else tuple(range(1, w.ndim))
+    least = np.minimum(w * low, w * high).sum(axis=axes) + bias
+    most = np.maximum(w * low, w * high).sum(axis=axes) + bias
+    if least.min() < -(2**31) or most.max() >= 2**31:
+        return None
+    rule = op.requant(sig)  # pyright: ignore[reportAttributeAccessIssue] - all three have it
+    return Interval(rule.apply(least).astype(np.int64), rule.apply(most).astype(np.int64))

@@ -83,11 +83,7 @@ class Kernel:
         code_bytes: estimated machine code of the function.
         overlap: per operand index, the distance d in bytes such that output 0 may share memory with that operand
             as long as `operand_offset - output_offset >= d`. Operands not listed may not overlap the output.
-        overlap_below: the same for a kernel that runs downwards through memory: the output may share memory with that
-            operand as long as `output_offset - operand_offset >= d`.
         alias_of: the output *is* this operand's memory (reshape): nothing is executed.
-        parts: per operand index, the byte at which that operand lies *inside* output 0 (concatenation): nothing is
-            executed. All operands are listed; the kernel only applies where the planner can place them so.
         notes: facts for the report ("requantisation": "smmla", "reason": ...).
     """
 
@@ -98,9 +94,7 @@ class Kernel:
     instructions: int = 0
     code_bytes: int = 0
     overlap: dict[int, int] = field(default_factory=dict)
-    overlap_below: dict[int, int] = field(default_factory=dict)
     alias_of: int | None = None
-    parts: dict[int, int] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
     @property

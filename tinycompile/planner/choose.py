@@ -13,15 +13,15 @@ from tinycompile.planner.problem import Plan, Problem
 Cost = Callable[[Kernel], tuple[int, ...]]
 Choice = tuple[tuple[Kernel, ...], tuple[str, ...], Problem, Plan]
 
-FLASH_FACTOR = 1.3
-"""balanced: constants may take this many times what the smallest kernels need."""
+FLASH_FACTORS = {"balanced": 1.3, "size": 1.1}
+"""Constants may take this many times what the smallest kernels need; within that, the fastest are taken."""
 
 _TRIAL_ROUNDS = 20
 
 _COSTS: dict[str, Cost] = {
     "speed": lambda k: (k.instructions, k.constant_bytes, k.scratch_bytes),
     "balanced": lambda k: (k.instructions, k.constant_bytes, k.scratch_bytes),
-    "size": lambda k: (k.constant_bytes + k.code_bytes, k.instructions, k.scratch_bytes),
+    "size": lambda k: (k.instructions, k.constant_bytes, k.scratch_bytes),
     "ram": lambda k: (k.scratch_bytes + max(k.overlap.values(), default=1 << 30), k.instructions, k.constant_bytes),
 }
 
@@ -30,15 +30,15 @@ def choose(graph: Graph, candidates: Sequence[Sequence[Kernel]], *, ram_limit: i
     """The kernels, why each was taken, and the plan they need.
 
     Args:
-        optimize: "speed" minimises estimated instructions; "balanced" too, but with constants of at most
-            `FLASH_FACTOR` times the smallest; "size" minimises flash; "ram" prefers little scratch.
+        optimize: "speed" minimises estimated instructions; "balanced" and "size" too, but with constants of at most
+            `FLASH_FACTORS` times the smallest; "ram" prefers little scratch.
         ram_limit: while the arena is larger, the node that gives most memory per instruction is switched.
     """
     cost = _COSTS[optimize]
     kernels = [min(options, key=cost) for options in candidates]
     reasons = [_reason(optimize, len(options)) for options in candidates]
-    if optimize == "balanced":
-        _limit_flash(candidates, kernels, reasons)
+    if optimize in FLASH_FACTORS:
+        _limit_flash(candidates, kernels, reasons, FLASH_FACTORS[optimize])
     problem = problem_of(graph, kernels)
     plan = place(problem)
     while ram_limit is not None and plan.arena_bytes > ram_limit:
@@ -55,13 +55,15 @@ def choose(graph: Graph, candidates: Sequence[Sequence[Kernel]], *, ram_limit: i
 def _reason(optimize: str, options: int) -> str:
     if options == 1:
         return "the only kernel for it"
-    return {"size": "least flash", "ram": "least RAM"}.get(optimize, "fewest instructions")
+    return "least RAM" if optimize == "ram" else "fewest instructions"
 
 
-def _limit_flash(candidates: Sequence[Sequence[Kernel]], kernels: list[Kernel], reasons: list[str]) -> None:
+def _limit_flash(
+    candidates: Sequence[Sequence[Kernel]], kernels: list[Kernel], reasons: list[str], factor: float
+) -> None:
     """Trade instructions for flash, the best rate first, until the constants are small enough."""
     smallest = sum(min(k.constant_bytes for k in options) for options in candidates)
-    while sum(k.constant_bytes for k in kernels) > FLASH_FACTOR * smallest:
+    while sum(k.constant_bytes for k in kernels) > factor * smallest:
         moves = [
             (
                 (option.instructions - kernel.instructions) / (kernel.constant_bytes - option.constant_bytes),
@@ -74,7 +76,7 @@ def _limit_flash(candidates: Sequence[Sequence[Kernel]], kernels: list[Kernel], 
         ]
         _, step, option = min(moves, key=lambda move: (move[0], move[1]))
         kernels[step] = option
-        reasons[step] = f"the fastest would exceed {FLASH_FACTOR} x the smallest constants"
+        reasons[step] = f"the fastest would exceed {factor} x the smallest constants"
 
 
 def _best_switch(

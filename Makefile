@@ -10,7 +10,7 @@ TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:g
 # files that show whether a package without a program is there
 FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev
 
-.PHONY: help setup tools demo test lint bench bench-planner clean
+.PHONY: help setup tools demo test lint bench clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -50,9 +50,6 @@ lint: setup
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
-
-bench-planner: setup
-	$(BIN)/python benchmarks/planner.py
 
 clean:
 	rm -rf build dist *.egg-info

@@ -15,7 +15,8 @@ from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels.base import Isa
 from tinycompile.kernels.depthwise_pairs import depthwise
-from tinycompile.kernels.lane import conv2d, lane_offset, pack_words
+from tinycompile.kernels.lane import fully_connected, lane_offset, pack_words
+from tinycompile.kernels.lane_conv2d import Blocks, conv2d
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
@@ -46,6 +47,41 @@ def test_lane_convolution(kernel, stride, dilation, padding, clamp, depth, chann
     site = layer(op, (1, 7, 8, depth), (channels, *kernel, depth), 0, seed)
     if conv2d(site, M7) is not None:
         check(conv2d, site)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3, 5, 6, 7, 9])
+@pytest.mark.parametrize("channels", [1, 3, 8])
+def test_lane_convolution_of_few_pixels(pixels, channels):
+    op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0))
+    check(conv2d, layer(op, (1, 1, pixels, 6), (channels, 1, 1, 6), 0, pixels))
+    check(conv2d, layer(op, (1, 3, pixels + 2, 3), (channels, 3, 3, 3), 0, pixels))
+
+
+@pytest.mark.parametrize("inputs", [1, 4, 8, 12, 16, 20, 24, 44])
+def test_lane_convolution_enters_its_loop_for_every_depth(inputs):
+    check(conv2d, layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0)), (1, 2, 3, inputs), (4, 1, 1, inputs), 0, inputs))
+
+
+def test_pixels_are_divided_into_full_blocks():
+    for pixels in range(1, 60):
+        blocks = Blocks.of(pixels)
+        assert sum(blocks.sizes) == pixels
+        assert (blocks.rest > 0) == (pixels in (1, 2, 5))
+
+
+@pytest.mark.parametrize(
+    ("image", "window"), [((1, 3, 4, 5), (7, 1, 1, 5)), ((1, 3, 4, 5), (7, 3, 4, 5)), ((1, 1, 1, 9), (8, 1, 1, 9))]
+)
+def test_convolutions_that_are_matrix_products_run_as_rows(image, window):
+    op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0))
+    assert check(fully_connected, layer(op, image, window, 0, 1)).variant == "fully_connected_lane"
+
+
+def test_a_convolution_with_another_window_does_not_run_as_rows():
+    padded = Conv2D((1, 1), (1, 1), (1, 0, 0, 0))
+    strided = Conv2D((2, 1), (1, 1), (0, 0, 0, 0))
+    assert fully_connected(layer(padded, (1, 3, 4, 5), (7, 1, 1, 5), 0, 1), M7) is None
+    assert fully_connected(layer(strided, (1, 3, 4, 5), (7, 1, 1, 5), 0, 1), M7) is None
 
 
 @pytest.mark.parametrize("clamp", [(-128, 127), (-60, 70), (0, 127)])

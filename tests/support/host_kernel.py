@@ -80,9 +80,10 @@ def program(kernel: Kernel) -> str:
         raise ValueError(f"{kernel.variant} has no code")
     function = kernel.function
     includes = "".join(f'#include "{header}"\n' for header in function.headers)
+    preambles = "\n".join(function.preambles)
     arguments = ", ".join(f"arguments[{index}]" for index in range(len(function.parameters)))
     return (
-        f"#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n{includes}\n{function.preamble}\n"
+        f"#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n{includes}\n{preambles}\n"
         f"static void kernel({', '.join(function.parameters)})\n{{\n{function.body}}}\n\n"
         f"void {_ENTRY}(void *const *arguments);\n"
         f"void {_ENTRY}(void *const *arguments)\n{{\n    kernel({arguments});\n}}\n"

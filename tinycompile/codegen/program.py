@@ -106,7 +106,7 @@ class Program:
 
     @property
     def preambles(self) -> list[str]:
-        return list(dict.fromkeys(f.function.preamble for f in self.functions if f.function.preamble))
+        return list(dict.fromkeys(text for f in self.functions for text in f.function.preambles))
 
     def weight_symbols(self) -> list[str]:
         return [constant.name for constant in self.constants]

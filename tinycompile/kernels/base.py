@@ -59,7 +59,7 @@ class Function:
         body: the C statements between the braces, indented by four spaces.
         headers: runtime headers that it needs, relative to `runtime/`.
         comment: what it does and which trick it uses, one or more lines.
-        preamble: file-scope text needed before it (types, helper functions), shared like a function.
+        preambles: file-scope texts needed before it (types, helper functions), each shared like a function.
     """
 
     stem: str
@@ -67,7 +67,7 @@ class Function:
     body: str
     headers: tuple[str, ...] = ()
     comment: str = ""
-    preamble: str = ""
+    preambles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

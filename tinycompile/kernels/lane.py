@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,9 +16,6 @@ from tinycompile.ops.fully_connected import FullyConnected
 
 PRE = 8
 """The accumulators hold 256 times the sum."""
-
-PIXELS = 4
-"""Output pixels per block."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +52,9 @@ class Epilogue:
             parts.append(f"clamp_{self.low}_{self.high}".replace("-", "m"))
         return "_".join((kind, *filter(None, parts)))
 
-    def source(self, kind: str) -> str:
-        """C text of the block function."""
-        return render(f"kernels/{kind}.c.j2", name=self.name(kind), **asdict(self))
+    def source(self, template: str, kind: str, **values: object) -> str:
+        """C text of the block function `name(kind)`."""
+        return render(f"kernels/{template}.c.j2", name=self.name(kind), **asdict(self), **values)
 
 
 def clamp_steps(plan: RequantPlan) -> tuple[tuple[str, int], ...] | None:
@@ -103,16 +99,23 @@ def lane_offset(matrix: Array) -> Array:
     return -256 * 127 * matrix[:, 1::2].sum(axis=1)
 
 
-def channel_stream(words: Array, plan: RequantPlan, together: int) -> Array:
-    """int32 stream per `together` channels: their starts, their words interleaved, the parameters of each channel."""
+def channel_stream(words: Array, plan: RequantPlan, together: int, order: Array | None = None) -> Array:
+    """int32 stream per `together` channels: their starts, their words interleaved, the parameters of each channel.
+
+    Args:
+        order: the channels in the order of the stream; None for all, as they are.
+    """
     fields = [plan.multiplier, plan.offset]
     if plan.form == "smmla_signed":
         fields.append(plan.sign_step)
-    blocks = -(-words.shape[0] // together)
+    order = np.arange(words.shape[0]) if order is None else order
+    blocks = -(-order.size // together)
     rows = blocks * together
-    start = padded(plan.start[:, None], rows, 1).reshape(blocks, -1)
-    body = padded(words, rows, words.shape[1]).reshape(blocks, together, -1).transpose(0, 2, 1).reshape(blocks, -1)
-    parameters = padded(np.stack(fields, axis=1), rows, len(fields)).reshape(blocks, -1)
+    start = padded(plan.start[order, None], rows, 1).reshape(blocks, -1)
+    body = (
+        padded(words[order], rows, words.shape[1]).reshape(blocks, together, -1).transpose(0, 2, 1).reshape(blocks, -1)
+    )
+    parameters = padded(np.stack(fields, axis=1)[order], rows, len(fields)).reshape(blocks, -1)
     return np.concatenate([start, body, parameters], axis=1).astype(np.int32).ravel()
 
 
@@ -127,105 +130,36 @@ def packed(layer: LinearLayer) -> tuple[Array, RequantPlan, Epilogue] | None:
     return None if epilogue is None else (words, plan, epilogue)
 
 
-@kernel_for(Conv2D)
-def conv2d(site: Site, isa: Isa) -> Kernel | None:
-    """4 pixels x 2 channels in registers; any window, without groups."""
-    op, sig = site.node.op, site.sig
-    if not isa.dsp or not isinstance(op, Conv2D) or site.constants[1] is None:
+def as_rows(site: Site) -> tuple[int, int, int] | None:
+    """(rows, inputs, outputs) of a layer that multiplies each of its input's rows by a matrix; None if it doesn't.
+
+    A convolution does where its window is one pixel or, once, the whole image.
+    """
+    op, (x, w), y = site.node.op, site.sig.inputs[:2], site.sig.output
+    inputs, outputs = w.elements // w.shape[0], w.shape[0]
+    if isinstance(op, Conv2D):
+        pointwise = w.shape[1:] == (1, 1, x.shape[3]) and op.stride == (1, 1)
+        whole = w.shape[1:] == x.shape[1:] and op.dilation == (1, 1)
+        if any(op.padding) or not (pointwise or whole):
+            return None
+    return y.elements // outputs, inputs, outputs
+
+
+@kernel_for(FullyConnected, Conv2D)
+def fully_connected(site: Site, isa: Isa) -> Kernel | None:
+    """1 row x 8 channels in registers; the whole row is expanded first."""
+    if not isa.dsp or site.constants[1] is None:
         return None
-    if sig.input.shape[3] != sig.inputs[1].shape[3]:
+    shape = as_rows(site)
+    if shape is None:
         return None
+    rows, inputs, outputs = shape
     layer = LinearLayer.of(site)
     found = packed(layer)
     if found is None:
         return None
     words, plan, epilogue = found
-    groups, stream = words.shape[1], channel_stream(words, plan, 2)
-    (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
-    kernel = layer.weights.shape[1:3]
-    gathers = kernel != (1, 1) or any(op.padding)
-    stride = channels + channels % 2
-    shape = {
-        "input_height": height,
-        "input_width": width,
-        "input_channels": depth,
-        "output_height": out_height,
-        "output_width": out_width,
-        "output_channels": channels,
-        "kernel_height": kernel[0],
-        "kernel_width": kernel[1],
-        "stride_y": op.stride[0],
-        "stride_x": op.stride[1],
-        "dilation_y": op.dilation[0],
-        "dilation_x": op.dilation[1],
-        "padding_top": op.padding[0],
-        "padding_left": op.padding[2],
-        "zero_point": layer.zp_in,
-    }
-    pixels = out_height * out_width
-    body = render(
-        "kernels/lane_conv2d.c.j2",
-        shape=shape,
-        groups=groups,
-        stride=stride,
-        gathers=gathers,
-        pixels=pixels,
-        block=epilogue.name("lane_block"),
-        weight_words=stream.size,
-    )
-    function = Function(
-        stem=f"conv2d_lane_{kernel[0]}x{kernel[1]}_{height}x{width}x{depth}_{channels}",
-        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        body=body,
-        headers=("kernels/tc_lane_conv2d.h",),
-        comment="Convolution by the byte-lane product, 4 pixels and 2 channels in registers.",
-        preamble=epilogue.source("lane_block"),
-    )
-    return Kernel(
-        "conv2d_lane",
-        function,
-        (Constant("weights", "int32_t", stream, "per pair of channels: starts, lane words, requantisation"),),
-        scratch_bytes=32 * groups + 4 * stride + (layer.taps if gathers else 0),
-        instructions=_instructions(pixels, groups, channels, kernel, gathers),
-        code_bytes=500,
-        overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape))},
-        notes={"requantisation": plan.form},
-    )
-
-
-def _instructions(pixels: int, groups: int, channels: int, kernel: tuple[int, ...], gathers: bool) -> int:
-    """Per block of 4 pixels: 24.5 per group and pair of channels, 45 per pair; 8 per expanded word; gathering."""
-    blocks, pairs = -(-pixels // PIXELS), -(-channels // 2)
-    expand = PIXELS * (20 + 8 * groups + ((25 * kernel[0] + 4 * groups) if gathers else 0))
-    return 60 + blocks * (50 + expand + pairs * (24 * groups + groups // 2 * 3 + 48))
-
-
-def _steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """After each block: the first input byte that a later pixel reads, and the output bytes written so far."""
-    row_bytes, (_, height, width, channels) = x[2] * x[3], y
-    pixels = height * width
-    for done in range(PIXELS, pixels, PIXELS):
-        later_y, later_x = divmod(done, width)
-        first_row = max(0, later_y * op.stride[0] - op.padding[0])
-        next_row = max(0, (later_y + 1) * op.stride[0] - op.padding[0])
-        column = max(0, later_x * op.stride[1] - op.padding[2])
-        pending = min(first_row * row_bytes + column * x[3], next_row * row_bytes)
-        yield pending, done * channels
-
-
-@kernel_for(FullyConnected)
-def fully_connected(site: Site, isa: Isa) -> Kernel | None:
-    """1 row x 8 channels in registers; the whole row is expanded first."""
-    if not isa.dsp or site.constants[1] is None:
-        return None
-    layer, sig = LinearLayer.of(site), site.sig
-    found = packed(layer)
-    if found is None:
-        return None
-    words, plan, epilogue = found
     groups, stream = words.shape[1], channel_stream(words, plan, 8)
-    outputs, inputs = sig.inputs[1].shape
-    rows = sig.output.elements // outputs
     blocks = -(-outputs // 8)
     body = render(
         "kernels/lane_fully_connected.c.j2",
@@ -245,7 +179,7 @@ def fully_connected(site: Site, isa: Isa) -> Kernel | None:
         body=body,
         headers=("kernels/tc_lane.h",),
         comment="Fully connected layer by the byte-lane product, 8 channels in registers.",
-        preamble=epilogue.source("lane_row"),
+        preambles=(epilogue.source("lane_row", "lane_row"),),
     )
     return Kernel(
         "fully_connected_lane",

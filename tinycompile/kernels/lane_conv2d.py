@@ -131,7 +131,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
         body=body,
         headers=("kernels/tc_lane_conv2d.h",) if gathers else ("kernels/tc_lane.h",),
         comment="Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
-        preambles=tuple(_block_source(epilogue, pixels) for pixels in used),
+        preambles=tuple(_block_source(epilogue, pixels, isa) for pixels in used),
     )
     return Kernel(
         "conv2d_lane",
@@ -145,8 +145,8 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
     )
 
 
-def _block_source(epilogue: Epilogue, pixels: int) -> str:
-    return epilogue.source("lane_block", f"lane_block_{pixels}", pixels=pixels)
+def _block_source(epilogue: Epilogue, pixels: int, isa: Isa) -> str:
+    return epilogue.source("lane_block", f"lane_block_{pixels}", pixels=pixels, schedule=isa.schedule)
 
 
 def entry(groups: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinycompile.build import Build
@@ -20,6 +20,7 @@ from tinycompile.passes.io import int8_io
 from tinycompile.planner import plan
 from tinycompile.report.collect import collect_report
 from tinycompile.report.document import save_report
+from tinycompile.report.work import Work, work_of
 from tinycompile.staging import staged, write_files
 from tinycompile.targets import Board, load_board
 from tinycompile.toolchain import make, require
@@ -73,7 +74,7 @@ def compile(  # noqa: A001 - the public verb is the name
     board, source = load_board(target), Path(model)
     if board.isa.core != "host":
         require("arm-none-eabi-gcc")
-    nominal_macs, program = lower(source, board, options)
+    nominal, program = lower(source, board, options)
     origin = Provenance(source.name, hashlib.sha256(source.read_bytes()).hexdigest())
 
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
@@ -83,16 +84,16 @@ def compile(  # noqa: A001 - the public verb is the name
         (staging / "source").mkdir()
         shutil.copyfile(source, staging / "source" / source.name)
         make(staging, "all")
-        save_report(staging, collect_report(staging, program, board, options, origin, nominal_macs))
+        save_report(staging, collect_report(staging, program, board, options, origin, nominal))
     return Build(folder, temporary)
 
 
-def lower(source: Path, board: Board, options: Options) -> tuple[int, Program]:
-    """Everything up to printing: import, optimise, choose kernels, plan memory, name. Also the model's own MACs."""
+def lower(source: Path, board: Board, options: Options) -> tuple[dict[str, Work], Program]:
+    """Everything up to printing: import, optimise, choose kernels, plan memory, name. Also the model's own work."""
     graph = load(source)
     if options.io == "int8":
         graph = int8_io(graph)
-    nominal = graph.macs()
+    nominal = work_of(graph)
     graph = optimize_graph(graph)
     planned = plan(
         graph,
@@ -101,9 +102,11 @@ def lower(source: Path, board: Board, options: Options) -> tuple[int, Program]:
         optimize=options.optimize,
     )
     name = identifier(source.stem, set(), "model")
-    program = build_program(
-        name, planned.graph, planned.kernels, planned.offsets, planned.scratch_offsets, planned.arena_bytes
-    )
+    kernels = [
+        replace(kernel, notes={**kernel.notes, "chosen": reason})
+        for kernel, reason in zip(planned.kernels, planned.reasons, strict=True)
+    ]
+    program = build_program(name, planned.graph, kernels, planned.offsets, planned.scratch_offsets, planned.arena_bytes)
     if options.ram is not None and program.arena_bytes > options.ram:
         raise DoesNotFitError(f"the arena needs {program.arena_bytes} bytes, --ram allows {options.ram}")
     return nominal, program

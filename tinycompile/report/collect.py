@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from tinycompile.codegen.emit import Provenance
 from tinycompile.codegen.program import Layer, Program, Tensor
 from tinycompile.elf import sizes, worst_case_stack
 from tinycompile.ir import Graph
+from tinycompile.report.work import Work, total, work_of
 from tinycompile.targets import Board
 
 if TYPE_CHECKING:
@@ -17,12 +19,18 @@ if TYPE_CHECKING:
 
 
 def collect_report(
-    folder: Path, program: Program, board: Board, options: Options, origin: Provenance, nominal_macs: int
+    folder: Path, program: Program, board: Board, options: Options, origin: Provenance, nominal: dict[str, Work]
 ) -> dict[str, Any]:
-    """The content of report.json before any run; sizes in bytes."""
+    """The content of report.json before any run; sizes in bytes.
+
+    Args:
+        nominal: the work of the model's own layers, before the passes.
+    """
     measured = sizes(folder / "firmware.elf", program.weight_symbols())
     stack = worst_case_stack([folder / "build" / f"{program.model}.ci"], f"{program.model}_invoke")
-    layers = [_layer(layer, program.graph) for layer in program.layers]
+    executed = work_of(program.graph)
+    layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
+    forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])
     return {
         "tinycompile": __version__,
         "model": program.model,
@@ -44,19 +52,23 @@ def collect_report(
             "total_bytes": measured.flash,
             "limit_bytes": board.flash.bytes,
         },
-        "macs": {"nominal": nominal_macs, "executed": sum(layer["macs"] for layer in layers)},
+        "macs": {"nominal": total(nominal).macs, "executed": total(executed).macs},
+        "eliminated": (total(nominal) - total(executed)).as_dict(),
+        "requantisation": dict(sorted(forms.items())),
         "layers": layers,
     }
 
 
-def _layer(layer: Layer, graph: Graph) -> dict[str, Any]:
-    sig = graph.signature(layer.node)
+def _layer(layer: Layer, graph: Graph, nominal: dict[str, Work], executed: dict[str, Work]) -> dict[str, Any]:
+    sig, name = graph.signature(layer.node), layer.node.name
+    saved = nominal[name] - executed[name] if name in nominal and name in executed else Work()
     return {
-        "name": layer.node.name,
+        "name": name,
         "op": layer.node.op.kind,
         "kernel": layer.kernel.variant,
         "notes": dict(layer.kernel.notes),
         "macs": layer.node.op.macs(sig),
+        "eliminated": saved.as_dict(),
         "instructions": None,
         "instructions_estimate": layer.kernel.instructions,
         "weights_bytes": layer.kernel.constant_bytes,

@@ -30,6 +30,12 @@ def _summary(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     )
     yield "flash", f"{_share(flash)}: weights {flash['weights_bytes']:,}, code {flash['code_bytes']:,}"
     yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
+    saved = report["eliminated"]
+    if any(saved.values()):
+        weights = f"{saved['weight_bytes']:,} weight bytes"
+        yield "eliminated", f"{saved['channels']:,} constant channels with {saved['macs']:,} MACs and {weights}"
+    if report["requantisation"]:
+        yield "requantisation", ", ".join(f"{form}: {count} layers" for form, count in report["requantisation"].items())
     if "run" in report:
         run = report["run"]
         rate = f" ({run['instructions'] / macs['executed']:.2f} per MAC)" if macs["executed"] else ""

@@ -59,7 +59,7 @@ def run_kernel(
         AssertionError: the C doesn't compile without warnings, or a sanitiser complains.
     """
     operands = {index: array for index, array in enumerate(inputs) if array is not None}
-    memory = _memory(kernel, operands, output_type, share_operand)
+    memory = memory_of(kernel, operands, output_type, share_operand)
     run = _run_sanitized if sanitize else _run_shared
     data = run(kernel, memory, len(operands), output_type.bytes)
     return np.frombuffer(data, output_type.dtype).reshape(output_type.shape)
@@ -74,7 +74,7 @@ def compile_for_arm(kernel: Kernel, core: str = "cortex-m7", optimize: str = "-O
     return _tool(command, stdin=program(kernel).encode()).decode()
 
 
-def program(kernel: Kernel) -> str:
+def program(kernel: Kernel, entry: str = _ENTRY) -> str:
     """The kernel as a translation unit with an entry that takes an array of argument pointers."""
     if kernel.function is None:
         raise ValueError(f"{kernel.variant} has no code")
@@ -85,12 +85,12 @@ def program(kernel: Kernel) -> str:
     return (
         f"#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n{includes}\n{preambles}\n"
         f"static void kernel({', '.join(function.parameters)})\n{{\n{function.body}}}\n\n"
-        f"void {_ENTRY}(void *const *arguments);\n"
-        f"void {_ENTRY}(void *const *arguments)\n{{\n    kernel({arguments});\n}}\n"
+        f"void {entry}(void *const *arguments);\n"
+        f"void {entry}(void *const *arguments)\n{{\n    kernel({arguments});\n}}\n"
     )
 
 
-def _memory(
+def memory_of(
     kernel: Kernel, operands: Mapping[int, Array], output_type: TensorType, share_operand: int | None
 ) -> list[Block]:
     """The blocks behind the parameters: operands, output, constants, scratch."""

@@ -98,17 +98,22 @@ def _firmware(program: Program, board: Board, provenance: Provenance) -> dict[st
     for variant in {board.name: board, **({e.name: e} if (e := board.emulated()) else {})}.values():
         for source in variant.sources:
             files[f"firmware/{_board_source(variant, source)}"] = source.read_text()
-        files[f"firmware/{variant.name}.ld"] = render(
-            "linker.ld.j2",
-            board=board,
-            flash_origin=variant.flash.origin,
-            ram_origin=variant.ram.origin,
-            flash_bytes=min(board.flash.bytes, variant.flash.bytes),
-            ram_bytes=min(board.ram.bytes, variant.ram.bytes),
-            stack_bytes=_MAIN_STACK_BYTES,
-            variant=variant,
-        )
+        files[f"firmware/{variant.name}.ld"] = linker_script(board, variant)
     return files
+
+
+def linker_script(board: Board, variant: Board) -> str:
+    """The memory map of `variant`, with no more memory than `board` has."""
+    return render(
+        "linker.ld.j2",
+        board=board,
+        flash_origin=variant.flash.origin,
+        ram_origin=variant.ram.origin,
+        flash_bytes=min(board.flash.bytes, variant.flash.bytes),
+        ram_bytes=min(board.ram.bytes, variant.ram.bytes),
+        stack_bytes=_MAIN_STACK_BYTES,
+        variant=variant,
+    )
 
 
 def _board_source(board: Board, source: Path) -> str:

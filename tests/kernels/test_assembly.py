@@ -1,0 +1,89 @@
+"""The inline assembly in QEMU, against the same definitions as its portable twins on the host (`test_dsp`)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.kernels.test_dsp import layer
+from tests.support.emulated_kernel import check_emulated
+from tests.support.kernel_checks import int8, site_of
+from tinycompile.ir import Quantization, Site, TensorType
+from tinycompile.kernels.base import Factory, Isa
+from tinycompile.kernels.depthwise_pairs import depthwise
+from tinycompile.kernels.lane import fully_connected
+from tinycompile.kernels.lane_conv2d import conv2d
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+
+ONE, NONE = (1, 1), (0, 0, 0, 0)
+
+
+def dense(inputs: int, outputs: int, rows: int, clamp: tuple[int, int], seed: int) -> Site:
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-127, 128, (outputs, inputs)).astype(np.int8)
+    bias = rng.integers(-3000, 3000, outputs).astype(np.int32)
+    types = [
+        int8((rows, inputs), 0.05, 7),
+        TensorType(weights.shape, "int8", Quantization.per_tensor(0.004, 0)),
+        TensorType(bias.shape, "int32"),
+    ]
+    return site_of(FullyConnected(clamp), types, [None, weights, bias], int8((), 0.02 * inputs**0.5, -3))
+
+
+def convolutions() -> list[tuple[Factory, Site]]:
+    """Every number of groups modulo the loop's 4, blocks of 4 and of 3, windows inside and at the edges."""
+    cases = list[tuple[Factory, Site]]()
+    for seed, (depth, channels, pixels) in enumerate(
+        [(4, 8, 4), (8, 2, 7), (12, 1, 9), (16, 3, 3), (20, 5, 1), (24, 6, 2), (28, 7, 5), (33, 10, 10), (64, 16, 6)]
+    ):
+        clamp = [(-128, 127), (-60, 70), (0, 127)][seed % 3]
+        site = layer(Conv2D(ONE, ONE, NONE, clamp), (1, 1, pixels, depth), (channels, 1, 1, depth), 0, seed)
+        cases += [(conv2d, site), (fully_connected, site)]
+    for seed, (stride, dilation, padding, window, depth) in enumerate(
+        [
+            ((1, 1), (1, 1), (1, 1, 1, 1), (3, 3), 3),
+            ((2, 2), (1, 1), (0, 1, 0, 1), (3, 3), 16),
+            ((1, 2), (2, 1), (2, 0, 1, 3), (3, 2), 8),
+            ((2, 1), (1, 2), (0, 0, 2, 2), (1, 4), 5),
+            ((2, 2), (1, 1), (4, 5, 1, 1), (10, 4), 1),
+            ((2, 2), (1, 1), (0, 0, 0, 0), (1, 1), 6),
+        ]
+    ):
+        op = Conv2D(stride, dilation, padding)
+        cases.append((conv2d, layer(op, (1, 11, 9, depth), (5 + seed, *window, depth), 0, seed)))
+    return cases
+
+
+def depthwise_convolutions() -> list[tuple[Factory, Site]]:
+    return [
+        (
+            depthwise,
+            layer(DepthwiseConv2D(stride, ONE, padding, clamp), (1, 9, 8, channels), (1, *window, channels), 3, 1),
+        )
+        for stride, padding, clamp, channels, window in [
+            (ONE, (1, 1, 1, 1), (-128, 127), 8, (3, 3)),
+            ((2, 2), (0, 1, 0, 1), (-60, 70), 5, (3, 3)),
+            (ONE, (2, 2, 2, 2), (-128, 127), 3, (5, 5)),
+            ((2, 1), NONE, (-128, 127), 1, (3, 2)),
+        ]
+    ]
+
+
+CASES = [*convolutions(), *depthwise_convolutions(), (fully_connected, dense(37, 19, 2, (-128, 127), 0))]
+
+
+@pytest.mark.parametrize("target", ["mps2-an500", "mps2-an386", "mps2-an505"])
+def test_every_dsp_core(target: str) -> None:
+    check_emulated(CASES, target)
+
+
+def test_a_dsp_core_without_fpu_keeps_its_slots_on_the_stack() -> None:
+    isa = Isa("cortex-m4", dsp=True)
+    check_emulated(CASES, "mps2-an386", isa=isa, core=("-mcpu=cortex-m4+nofp", "-mthumb", "-mfloat-abi=soft"))
+
+
+@pytest.mark.parametrize("flags", [("-O0",), ("-Os",), ("-O2", "-DTC_PORTABLE")])
+def test_other_ways_to_compile(flags: tuple[str, ...]) -> None:
+    check_emulated(CASES, "mps2-an500", *flags)

@@ -1,0 +1,120 @@
+"""Runs kernels on an emulated core: the assembly of what `host_kernel` tests in portable C.
+
+All cases of a call are linked into one firmware and run once, since starting the compiler and QEMU takes longer than
+any kernel.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tests.support.host_kernel import Block, memory_of, program
+from tests.support.kernel_checks import random_values
+from tinycompile.codegen.emit import linker_script
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Factory, Isa, Kernel
+from tinycompile.resources import boards_dir, runtime_dir
+from tinycompile.targets import Board, load_board
+
+_MAIN = """
+#include <stdint.h>
+#include "board.h"
+#include "semihosting.h"
+
+{memory}
+
+int main(void)
+{{
+    board_init();
+    const int file = semihosting_open_write("output.bin");
+{calls}
+    semihosting_close(file);
+    return 0;
+}}
+"""
+
+
+def check_emulated(
+    cases: Sequence[tuple[Factory, Site]],
+    target: str = "mps2-an500",
+    *flags: str,
+    isa: Isa | None = None,
+    core: Sequence[str] | None = None,
+) -> None:
+    """Every kernel gives what its operator's definition gives, apart from and inside its first operand's memory.
+
+    Args:
+        flags: more compiler flags.
+        isa: what the factories see; None for the board's.
+        core: flags that select the core; None for the board's.
+    """
+    board = load_board(target)
+    runs, expected = list[tuple[Kernel, list[Block], int, int]](), list[Array]()
+    for seed, (factory, site) in enumerate(cases):
+        kernel = factory(site, isa or board.isa)
+        if kernel is None:
+            raise AssertionError(f"case {seed}: the factory doesn't take this node")
+        rng = np.random.default_rng(seed)
+        values = [
+            random_values(t, rng) if constant is None else constant
+            for t, constant in zip(site.sig.inputs, site.constants, strict=True)
+        ]
+        operands = {i: value for i, value in enumerate(values) if site.constants[i] is None}
+        for share in (None, *list(kernel.overlap)[:1]):
+            memory = memory_of(kernel, operands, site.sig.output, share)
+            runs.append((kernel, memory, len(operands), site.sig.output.bytes))
+            expected.append(site.node.op.evaluate(site.sig, values)[0])
+    results = _run(runs, board, (*(core or board.cflags), *flags))
+    for index, (data, right) in enumerate(zip(results, expected, strict=True)):
+        actual = np.frombuffer(data, right.dtype).reshape(right.shape)
+        np.testing.assert_array_equal(actual, right, err_msg=f"run {index}, {runs[index][0].variant}")
+
+
+def _run(runs: Sequence[tuple[Kernel, list[Block], int, int]], board: Board, flags: Sequence[str]) -> list[bytes]:
+    """The output bytes of every run."""
+    if board.qemu is None:
+        raise ValueError(f"{board.name} isn't emulated")
+    with tempfile.TemporaryDirectory(prefix="tinycompile-emulated-") as name:
+        folder = Path(name)
+        (folder / "board.ld").write_text(linker_script(board, board))
+        memory, calls = list[str](), list[str]()
+        for index, (kernel, blocks, output, size) in enumerate(runs):
+            (folder / f"case{index}.c").write_text(program(kernel, f"run_{index}"))
+            memory.append(f"void run_{index}(void *const *arguments);")
+            memory += [_array(f"block_{index}_{i}", block.content) for i, block in enumerate(blocks)]
+            places = {
+                arg: f"(uint8_t *)block_{index}_{i} + {at}" for i, b in enumerate(blocks) for arg, at in b.arguments
+            }
+            arguments = ", ".join(places[i] for i in range(len(places)))
+            calls.append(f"    {{ void *arguments[] = {{{arguments}}};\n      run_{index}(arguments);")
+            calls.append(f"      if (!semihosting_write(file, arguments[{output}], {size}u)) return 1; }}")
+        (folder / "main.c").write_text(_MAIN.format(memory="\n".join(memory), calls="\n".join(calls)))
+        common = boards_dir() / "common"
+        sources = [*folder.glob("*.c"), common / "startup.c", common / "semihosting.c", *board.sources]
+        command = ["arm-none-eabi-gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
+        command += [f"-I{runtime_dir()}", f"-I{common}", "-nostartfiles", "--specs=nosys.specs", "--specs=nano.specs"]
+        _tool([*command, "-T", "board.ld", *map(str, sources), "-o", "cases.elf"], folder)
+        command = ["qemu-system-arm", "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
+        command += ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", "cases.elf"]
+        _tool(command, folder)
+        data, results = (folder / "output.bin").read_bytes(), list[bytes]()
+        for _, _, _, size in runs:
+            results.append(data[:size])
+            data = data[size:]
+        return results
+
+
+def _array(name: str, content: bytes) -> str:
+    words = np.frombuffer(content.ljust(-(-len(content) // 8) * 8, b"\0"), np.uint64)
+    return f"static uint64_t {name}[] = {{{', '.join(f'{int(word):#x}u' for word in words)}}};"
+
+
+def _tool(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")

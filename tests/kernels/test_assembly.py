@@ -11,6 +11,7 @@ from tests.support.kernel_checks import int8, site_of
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels.base import Factory, Isa
 from tinycompile.kernels.depthwise_pairs import depthwise
+from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.lane import fully_connected
 from tinycompile.kernels.lane_conv2d import conv2d
 from tinycompile.ops.conv2d import Conv2D
@@ -68,6 +69,22 @@ def depthwise_convolutions() -> list[tuple[Factory, Site]]:
             (ONE, (2, 2, 2, 2), (-128, 127), 3, (5, 5)),
             ((2, 1), NONE, (-128, 127), 1, (3, 2)),
         ]
+    ] + [
+        (
+            depthwise_rows,
+            layer(DepthwiseConv2D(stride, ONE, padding, clamp), (1, *image, channels), (1, 3, 3, channels), 3, seed),
+        )
+        for seed, (stride, image, padding, clamp, channels) in enumerate(
+            [
+                (ONE, (6, 8), (1, 1, 1, 1), (-128, 127), 8),
+                (ONE, (5, 7), (1, 1, 1, 1), (-128, 127), 7),
+                (ONE, (5, 3), (0, 0, 1, 0), (-60, 70), 5),
+                (ONE, (3, 1), (1, 1, 1, 1), (0, 127), 4),
+                ((2, 2), (8, 9), (0, 1, 0, 1), (-128, 127), 6),
+                ((2, 2), (7, 6), (1, 1, 1, 1), (-60, 70), 4),
+                ((2, 2), (5, 2), (1, 0, 0, 1), (-128, 127), 9),
+            ]
+        )
     ]
 
 

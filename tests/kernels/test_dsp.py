@@ -15,6 +15,7 @@ from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels.base import Isa
 from tinycompile.kernels.depthwise_pairs import depthwise
+from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.lane import fully_connected, lane_offset, pack_words
 from tinycompile.kernels.lane_conv2d import Blocks, conv2d
 from tinycompile.ops.conv2d import Conv2D
@@ -99,6 +100,32 @@ def test_depthwise_pairs(kernel, stride, dilation, padding, clamp, channels, see
     site = layer(op, (1, 7, 8, channels), (1, *kernel, channels), 3, seed)
     if depthwise(site, M7) is not None:
         check(depthwise, site)
+
+
+windows = st.tuples(st.integers(1, 3), st.integers(1, 3))
+images = st.tuples(st.integers(1, 8), st.integers(1, 9))
+
+
+@quick
+@given(windows, images, st.sampled_from([1, 2]), paddings, clamps, st.integers(4, 9), st.integers(0, 99))
+def test_depthwise_rows(window, image, stride, padding, clamp, channels, seed):
+    op = DepthwiseConv2D((stride, stride), (1, 1), padding, clamp)
+    if min(image[0] + padding[0] + padding[1] - window[0], image[1] + padding[2] + padding[3] - window[1]) >= 0:
+        site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
+        if depthwise_rows(site, M7) is not None:
+            check(depthwise_rows, site)
+
+
+@pytest.mark.parametrize("padding", [(1, 1, 1, 1), (2, 0, 0, 2), (0, 2, 2, 0)])
+@pytest.mark.parametrize("channels", [4, 7, 12])
+def test_depthwise_rows_works_in_place(padding, channels):
+    site = layer(DepthwiseConv2D((1, 1), (1, 1), padding), (1, 5, 7, channels), (1, 3, 3, channels), 3, 1)
+    assert check(depthwise_rows, site).in_place
+
+
+def test_depthwise_rows_of_another_size_is_not_in_place():
+    site = layer(DepthwiseConv2D((1, 1), (1, 1), (0, 1, 1, 1)), (1, 5, 7, 8), (1, 3, 3, 8), 3, 1)
+    assert not check(depthwise_rows, site).in_place
 
 
 def test_words_hold_two_lanes_of_two_weights():

@@ -9,6 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinycompile.ir import Graph, Node, Quantization, TensorType
+from tinycompile.kernels.base import Kernel
+from tinycompile.ops.relu import Relu
+from tinycompile.planner.build import storage_of
 from tinycompile.planner.offsets import lower_bound, place
 from tinycompile.planner.problem import Buffer, Overlap, Plan, Problem
 from tinycompile.planner.validate import validate
@@ -83,3 +87,11 @@ def test_the_validator_sees_an_overlap_that_is_a_byte_short() -> None:
 def test_the_validator_sees_misalignment() -> None:
     with pytest.raises(ValueError, match="misaligned"):
         validate(Problem((Buffer("x", 8, 0, 1),)), Plan({"x": 4}, 16, 8))
+
+
+def test_a_kernel_works_in_place_only_where_nobody_reads_its_operand_later() -> None:
+    image = TensorType((1, 2, 2, 4), "int8", Quantization.per_tensor(1.0, 0))
+    nodes = [Node(name, Relu((0, 127)), (x,), (name,)) for name, x in (("a", "x"), ("b", "a"), ("c", "a"), ("d", "c"))]
+    graph = Graph("g", ("x",), ("b", "d"), tuple(nodes), dict.fromkeys("xabcd", image), {})
+    kernels = [Kernel("k", None, in_place=True) for _ in nodes]
+    assert storage_of(graph, kernels) == {"x": "x", "a": "x", "b": "b", "c": "x", "d": "x"}

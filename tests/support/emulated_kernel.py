@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.host_kernel import Block, memory_of, program
-from tests.support.kernel_checks import random_values
+from tests.support.kernel_checks import random_values, sharings
 from tinycompile.codegen.emit import linker_script
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Factory, Isa, Kernel
@@ -65,7 +65,7 @@ def check_emulated(
             for t, constant in zip(site.sig.inputs, site.constants, strict=True)
         ]
         operands = {i: value for i, value in enumerate(values) if site.constants[i] is None}
-        for share in (None, *list(kernel.overlap)[:1]):
+        for share in sharings(kernel)[:2]:
             memory = memory_of(kernel, operands, site.sig.output, share)
             runs.append((kernel, memory, len(operands), site.sig.output.bytes))
             expected.append(site.node.op.evaluate(site.sig, values)[0])

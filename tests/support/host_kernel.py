@@ -53,7 +53,8 @@ def run_kernel(
         kernel: with a function; its parameters are the inputs, the output, the constants, then the scratch.
         inputs: the node's operands; None for the constant ones, which are no parameters of the function.
         output_type: shape and dtype of the output.
-        share_operand: index of the operand (a key of `kernel.overlap`) whose memory the output shares.
+        share_operand: index of the operand whose memory the output shares: a key of `kernel.overlap`, or 0 if the
+            kernel works in place.
         sanitize: run under the sanitisers.
     Raises:
         AssertionError: the C doesn't compile without warnings, or a sanitiser complains.
@@ -98,7 +99,7 @@ def memory_of(
     for position, (operand, array) in enumerate(operands.items()):
         if operand == share_operand:
             alignment = max(array.itemsize, np.dtype(output_type.dtype).itemsize)
-            distance = -(-kernel.overlap[operand] // alignment) * alignment
+            distance = -(-kernel.overlap.get(operand, 0) // alignment) * alignment  # 0 where it works in place
             blocks.append(_shared_block(array, position, output_type.bytes, output_index, distance))
         else:
             blocks.append(Block(np.ascontiguousarray(array).tobytes(), ((position, 0),)))

@@ -38,6 +38,11 @@ def random_values(t: TensorType, rng: np.random.Generator) -> Array:
     return np.where(rng.random(t.shape) < 0.1, ends, values).astype(t.dtype)
 
 
+def sharings(kernel: Kernel) -> list[int | None]:
+    """No operand, then each whose memory the output may share."""
+    return [None, *(kernel.overlap or ([0] if kernel.in_place else []))]
+
+
 def check(factory: Factory, site: Site, isa: Isa = M7, seed: int = 0) -> Kernel:
     """Apart and with the output in each operand's memory, under the sanitisers."""
     kernel = factory(site, isa)
@@ -50,7 +55,7 @@ def check(factory: Factory, site: Site, isa: Isa = M7, seed: int = 0) -> Kernel:
     ]
     (expected,) = site.node.op.evaluate(site.sig, values)
     operands = [value if constant is None else None for value, constant in zip(values, site.constants, strict=True)]
-    for share in (None, *kernel.overlap):
+    for share in sharings(kernel):
         actual = run_kernel(kernel, operands, site.sig.output, share_operand=share, sanitize=True)
         np.testing.assert_array_equal(actual, expected, err_msg=f"{kernel.variant}, sharing {share}")
     return kernel

@@ -83,6 +83,8 @@ class Kernel:
         code_bytes: estimated machine code of the function.
         overlap: per operand index, the distance d in bytes such that output 0 may share memory with that operand
             as long as `operand_offset - output_offset >= d`. Operands not listed may not overlap the output.
+        in_place: the output may be exactly in operand 0's memory, at no distance (which `overlap` doesn't cover: it
+            allows all larger ones as well).
         alias_of: the output *is* this operand's memory (reshape): nothing is executed.
         notes: facts for the report ("requantisation": "smmla", "reason": ...).
     """
@@ -94,6 +96,7 @@ class Kernel:
     instructions: int = 0
     code_bytes: int = 0
     overlap: dict[int, int] = field(default_factory=dict)
+    in_place: bool = False
     alias_of: int | None = None
     notes: dict[str, str] = field(default_factory=dict)
 

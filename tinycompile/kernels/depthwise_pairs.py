@@ -20,13 +20,13 @@ LARGEST_SHIFT = 24
 """Of `tc_saturate8`."""
 
 
-def _requantized(layer: LinearLayer) -> tuple[int, RequantPlan] | None:
-    """The largest factor that leaves every accumulator in int32, and a plan with a short form for it."""
+def requantized(layer: LinearLayer) -> RequantPlan | None:
+    """A plan with a short form, for the largest factor that leaves every accumulator in int32."""
     for pre in SHIFTS:
         if layer.fits(pre):
             plan = layer.solve(pre)
             if plan.form in ("smmla", "smmla_signed") and 1 <= int(plan.shift[0]) <= LARGEST_SHIFT:
-                return pre, plan
+                return plan
     return None
 
 
@@ -55,10 +55,9 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
         return None
     (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
     layer = LinearLayer.of(site)
-    found = _requantized(layer) if depth == channels else None
-    if found is None:
+    plan = requantized(layer) if depth == channels else None
+    if plan is None:
         return None
-    _, plan = found
     kernel_height, kernel_width = layer.weights.shape[1:3]
     rows = (kernel_height - 1) * op.dilation[0] + 1
     columns = (out_width - 1) * op.stride[1] + (kernel_width - 1) * op.dilation[1] + 1

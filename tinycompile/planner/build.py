@@ -16,12 +16,24 @@ def scratch_name(step: int) -> str:
 
 
 def storage_of(graph: Graph, kernels: Sequence[Kernel]) -> dict[str, str]:
-    """The value whose memory each value in RAM uses: itself, or the root of a chain of aliases."""
+    """The value whose memory each value in RAM uses: itself, or the root of a chain of aliases.
+
+    A kernel that works in place takes its first operand's memory where nobody reads that afterwards.
+    """
     storage = {name: name for name in graph.inputs}
     for node, kernel in zip(graph.nodes, kernels, strict=True):
         for name in node.outputs:
             storage[name] = name if kernel.alias_of is None else storage[node.inputs[kernel.alias_of]]
-    return storage
+    last = dict[str, int]()
+    for step, node in enumerate(graph.nodes):
+        last.update({storage[name]: step for name in node.inputs if name in storage})
+    last.update({storage[name]: len(graph.nodes) for name in graph.outputs})
+    merged = dict[str, str]()
+    for step, (node, kernel) in enumerate(zip(graph.nodes, kernels, strict=True)):
+        operand = storage.get(node.inputs[0]) if kernel.in_place else None
+        if operand is not None and last[operand] == step and node.inputs.count(node.inputs[0]) == 1:
+            merged[node.outputs[0]] = merged.get(operand, operand)
+    return {name: merged.get(root, root) for name, root in storage.items()}
 
 
 def problem_of(graph: Graph, kernels: Sequence[Kernel]) -> Problem:

@@ -1,0 +1,134 @@
+/*
+ * Depthwise 3x3 convolution from vertical pairs (docs/kernels.md): what surrounds the block functions.
+ *
+ * Four channels at a time, two input rows become a band: for each channel a plane of words, one per column, that holds
+ * the values of both rows as int16 lanes (upper row in the low lane). Two bands, four input rows, are in scratch: enough
+ * for two output rows with stride 1, for one with stride 2. Columns and rows of the padding read the input's zero point.
+ *
+ * Within its channels each band is read before the output rows that lie in its place are written. So with stride 1 and
+ * an output as large as the input the layer may work in place.
+ */
+#ifndef TC_DEPTHWISE_ROWS_H
+#define TC_DEPTHWISE_ROWS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_bytes.h"
+#include "kernels/tc_inline.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a block function needs besides its pointers; its assembly knows the order of the fields. */
+typedef struct tc_depthwise_job {
+    int32_t lower;     /* bytes from the upper band to the lower one */
+    uint32_t row;      /* bytes from the upper output row to the lower one; 0 where there is none */
+    uint32_t step;     /* bytes from output pixel to output pixel; 0 where a row has only one */
+    uint32_t end;      /* bytes of a plane that the blocks side by side walk through */
+    uint32_t last_end; /* and those with the last block, which an odd width needs */
+} tc_depthwise_job;
+
+/* The assembly of `tc_depthwise_pack_inside` knows the order of the first four fields. */
+typedef struct tc_depthwise_image {
+    uint32_t row_bytes;
+    uint32_t channels;
+    uint32_t plane_bytes;
+    uint32_t even_bytes; /* of a plane: all columns of the image that are needed, but an odd last one */
+    int32_t height;
+    int32_t columns; /* of the image, as far as they are needed */
+    int32_t zero_point;
+} tc_depthwise_image;
+
+/* One column of two rows: the pairs of four channels go to their planes. */
+TC_INLINE void tc_depthwise_pack_column(uint32_t upper, uint32_t lower, uint32_t *plane, uint32_t plane_words)
+{
+    const uint32_t low = tc_pkhbt(upper, lower, 16);  /* channels 0, 1 of the upper row, then of the lower one */
+    const uint32_t high = tc_pkhtb(lower, upper, 16); /* channels 2, 3 */
+    plane[0] = tc_sxtb16(low, 0);
+    plane[plane_words] = tc_sxtb16(low, 8);
+    plane[2u * plane_words] = tc_sxtb16(high, 0);
+    plane[3u * plane_words] = tc_sxtb16(high, 8);
+}
+
+/* An even number of columns of two rows that both lie inside the image. */
+static TC_NOINLINE void tc_depthwise_pack_inside(const int8_t *rows, uint32_t *planes, const tc_depthwise_image *image)
+{
+#if TC_DSP
+    register const int8_t *r0_rows __asm__("r0") = rows;
+    register uint32_t *r1_planes __asm__("r1") = planes;
+    register const tc_depthwise_image *r2_image __asm__("r2") = image;
+    __asm__ volatile(
+        TC_SLOTS_OPEN
+        "ldm r2, {r4, r5, r6, r8}\n\t"
+        "add lr, r1, r8\n\t"
+        "add r2, r1, r6\n\t" /* r1, r2, r3, r12 walk the planes */
+        "add r3, r2, r6\n\t"
+        "add r12, r3, r6\n"
+        "1:\n\t" /* two columns */
+        "ldr r6, [r0]\n\t"
+        "ldr r8, [r0, r4]\n\t"
+        "add r0, r0, r5\n\t"
+        "ldr r9, [r0]\n\t"
+        "ldr r10, [r0, r4]\n\t"
+        "add r0, r0, r5\n\t"
+        "pkhbt r7, r6, r8, lsl #16\n\t" /* channels 0, 1 of both rows, of each column */
+        "pkhbt r11, r9, r10, lsl #16\n\t"
+        "pkhtb r8, r8, r6, asr #16\n\t" /* channels 2, 3 */
+        "pkhtb r10, r10, r9, asr #16\n\t"
+        "sxtb16 r6, r7\n\t"
+        "sxtb16 r9, r11\n\t"
+        "strd r6, r9, [r1], #8\n\t"
+        "sxtb16 r6, r7, ror #8\n\t"
+        "sxtb16 r9, r11, ror #8\n\t"
+        "strd r6, r9, [r2], #8\n\t"
+        "sxtb16 r6, r8\n\t"
+        "sxtb16 r9, r10\n\t"
+        "strd r6, r9, [r3], #8\n\t"
+        "sxtb16 r6, r8, ror #8\n\t"
+        "sxtb16 r9, r10, ror #8\n\t"
+        "strd r6, r9, [r12], #8\n\t"
+        "cmp r1, lr\n\t"
+        "bne 1b\n\t"
+        TC_SLOTS_CLOSE
+        : "+r"(r0_rows), "+r"(r1_planes), "+r"(r2_image)
+        :
+        : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", TC_SLOT_CLOBBERS);
+#else
+    for (uint32_t column = 0; column < image->even_bytes / 4u; column++) {
+        tc_depthwise_pack_column(tc_load4(rows), tc_load4(rows + image->row_bytes), planes + column,
+                                 image->plane_bytes / 4u);
+        rows += image->channels;
+    }
+#endif
+}
+
+/* The band of input rows y and y + 1, four channels from `input` on; `planes` is where column 0 of the image goes. */
+TC_INLINE void tc_depthwise_pack(const int8_t *input, int32_t y, uint32_t *planes, const tc_depthwise_image *image)
+{
+    const bool upper_inside = y >= 0 && y < image->height;
+    const bool lower_inside = y + 1 >= 0 && y + 1 < image->height;
+    const int8_t *upper = input + (upper_inside ? y : 0) * (int32_t)image->row_bytes;
+    const int8_t *lower = input + (lower_inside ? y + 1 : 0) * (int32_t)image->row_bytes;
+    const uint32_t padding = tc_splat4(image->zero_point);
+    int32_t column = 0;
+    if (upper_inside && lower_inside && image->even_bytes != 0u) {
+        tc_depthwise_pack_inside(upper, planes, image);
+        column = (int32_t)image->even_bytes / 4;
+    }
+    for (; column < image->columns; column++) {
+        const int32_t at = column * (int32_t)image->channels;
+        tc_depthwise_pack_column(upper_inside ? tc_load4(upper + at) : padding,
+                                 lower_inside ? tc_load4(lower + at) : padding, planes + column,
+                                 image->plane_bytes / 4u);
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -26,7 +26,7 @@
 #define TC_UNUSED __attribute__((unused))
 #define TC_NOINLINE __attribute__((noinline, unused))
 
-/* What assembly that runs out of registers keeps aside: ten words, in FPU registers where there are any, else on
+/* What assembly that runs out of registers keeps aside: twelve words, in FPU registers where there are any, else on
  * the stack. TC_SLOTS_OPEN comes first, TC_SLOTS_CLOSE last; r7, which may be the frame pointer and therefore can't be
  * declared as clobbered, goes to slot 7 in between. TC_KEEP_PAIR and TC_FETCH_PAIR want an even slot. */
 #if defined(__ARM_FP)
@@ -36,14 +36,15 @@
 #define TC_FETCH_PAIR(a, b, slot, next) "vmov " #a ", " #b ", s" #slot ", s" #next "\n\t"
 #define TC_SLOTS_OPEN TC_KEEP(r7, 7)
 #define TC_SLOTS_CLOSE TC_FETCH(r7, 7)
-#define TC_SLOT_CLOBBERS "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9"
+#define TC_SLOT_CLOBBERS "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", \
+    "s11"
 #else
 #define TC_KEEP(reg, slot) "str " #reg ", [sp, #4 * " #slot "]\n\t"
 #define TC_FETCH(reg, slot) "ldr " #reg ", [sp, #4 * " #slot "]\n\t"
 #define TC_KEEP_PAIR(a, b, slot, next) "strd " #a ", " #b ", [sp, #4 * " #slot "]\n\t"
 #define TC_FETCH_PAIR(a, b, slot, next) "ldrd " #a ", " #b ", [sp, #4 * " #slot "]\n\t"
-#define TC_SLOTS_OPEN "sub sp, sp, #40\n\t" TC_KEEP(r7, 7)
-#define TC_SLOTS_CLOSE TC_FETCH(r7, 7) "add sp, sp, #40\n\t"
+#define TC_SLOTS_OPEN "sub sp, sp, #48\n\t" TC_KEEP(r7, 7)
+#define TC_SLOTS_CLOSE TC_FETCH(r7, 7) "add sp, sp, #48\n\t"
 #define TC_SLOT_CLOBBERS "memory"
 #endif
 

@@ -10,6 +10,7 @@ from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import int8, site_of
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels.base import Factory, Isa
+from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.lane import fully_connected
@@ -58,34 +59,31 @@ def convolutions() -> list[tuple[Factory, Site]]:
 
 
 def depthwise_convolutions() -> list[tuple[Factory, Site]]:
-    return [
-        (
-            depthwise,
-            layer(DepthwiseConv2D(stride, ONE, padding, clamp), (1, 9, 8, channels), (1, *window, channels), 3, 1),
-        )
-        for stride, padding, clamp, channels, window in [
-            (ONE, (1, 1, 1, 1), (-128, 127), 8, (3, 3)),
-            ((2, 2), (0, 1, 0, 1), (-60, 70), 5, (3, 3)),
-            (ONE, (2, 2, 2, 2), (-128, 127), 3, (5, 5)),
-            ((2, 1), NONE, (-128, 127), 1, (3, 2)),
+    """Odd and even sizes, one column, channels beside a multiple of 4, every kind of window and clamp."""
+    general, rows, bands = [depthwise], [depthwise_rows, depthwise_bands], [depthwise_bands]
+    cases = list[tuple[Factory, Site]]()
+    for seed, (kernels, image, window, stride, padding, clamp, channels) in enumerate(
+        [
+            (general, (9, 8), (3, 3), (2, 1), (1, 1, 1, 1), (-128, 127), 8),
+            (general, (9, 8), (5, 5), (2, 2), (2, 2, 2, 2), (-60, 70), 3),
+            (general, (9, 8), (3, 2), (3, 1), NONE, (-128, 127), 1),
+            (rows, (6, 8), (3, 3), ONE, (1, 1, 1, 1), (-128, 127), 8),
+            (rows, (5, 7), (3, 3), ONE, (1, 1, 1, 1), (-128, 127), 7),
+            (rows, (5, 3), (2, 3), ONE, (0, 0, 1, 0), (-60, 70), 5),
+            (rows, (3, 1), (3, 3), ONE, (1, 1, 1, 1), (0, 127), 4),
+            (rows, (8, 9), (3, 3), (2, 2), (0, 1, 0, 1), (-128, 127), 6),
+            (rows, (7, 6), (3, 1), (2, 2), (1, 1, 1, 1), (-60, 70), 4),
+            (rows, (5, 2), (3, 3), (2, 2), (1, 0, 0, 1), (-128, 127), 9),
+            (bands, (15, 8), (5, 5), ONE, (2, 2, 2, 2), (-128, 127), 5),
+            (bands, (13, 7), (7, 7), ONE, (3, 3, 3, 3), (-60, 70), 4),
+            (bands, (9, 8), (4, 6), (2, 2), (1, 2, 3, 0), (-128, 127), 6),
+            (bands, (12, 5), (7, 7), (2, 2), (3, 3, 3, 3), (0, 127), 8),
         ]
-    ] + [
-        (
-            depthwise_rows,
-            layer(DepthwiseConv2D(stride, ONE, padding, clamp), (1, *image, channels), (1, 3, 3, channels), 3, seed),
-        )
-        for seed, (stride, image, padding, clamp, channels) in enumerate(
-            [
-                (ONE, (6, 8), (1, 1, 1, 1), (-128, 127), 8),
-                (ONE, (5, 7), (1, 1, 1, 1), (-128, 127), 7),
-                (ONE, (5, 3), (0, 0, 1, 0), (-60, 70), 5),
-                (ONE, (3, 1), (1, 1, 1, 1), (0, 127), 4),
-                ((2, 2), (8, 9), (0, 1, 0, 1), (-128, 127), 6),
-                ((2, 2), (7, 6), (1, 1, 1, 1), (-60, 70), 4),
-                ((2, 2), (5, 2), (1, 0, 0, 1), (-128, 127), 9),
-            ]
-        )
-    ]
+    ):
+        op = DepthwiseConv2D(stride, ONE, padding, clamp)
+        site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
+        cases += [(kernel, site) for kernel in kernels]
+    return cases
 
 
 CASES = [*convolutions(), *depthwise_convolutions(), (fully_connected, dense(37, 19, 2, (-128, 127), 0))]

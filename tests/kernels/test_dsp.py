@@ -14,6 +14,7 @@ from tests.support.host_kernel import compile_for_arm
 from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels.base import Isa
+from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.lane import fully_connected, lane_offset, pack_words
@@ -116,16 +117,42 @@ def test_depthwise_rows(window, image, stride, padding, clamp, channels, seed):
             check(depthwise_rows, site)
 
 
+larger_windows = st.tuples(st.integers(1, 8), st.integers(1, 7))
+larger_paddings = st.tuples(*[st.integers(0, 4)] * 4)
+
+
+@quick
+@given(
+    larger_windows,
+    images,
+    pairs,
+    st.sampled_from([1, 2]),
+    larger_paddings,
+    clamps,
+    st.integers(4, 9),
+    st.integers(0, 99),
+)
+def test_depthwise_bands(window, image, dilation, stride, padding, clamp, channels, seed):
+    op = DepthwiseConv2D((stride, stride), dilation, padding, clamp)
+    reach = [(size - 1) * d + 1 for size, d in zip(window, dilation, strict=True)]
+    if min(image[0] + padding[0] + padding[1] - reach[0], image[1] + padding[2] + padding[3] - reach[1]) >= 0:
+        site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
+        if depthwise_bands(site, M7) is not None:
+            check(depthwise_bands, site)
+
+
 @pytest.mark.parametrize("padding", [(1, 1, 1, 1), (2, 0, 0, 2), (0, 2, 2, 0)])
 @pytest.mark.parametrize("channels", [4, 7, 12])
-def test_depthwise_rows_works_in_place(padding, channels):
-    site = layer(DepthwiseConv2D((1, 1), (1, 1), padding), (1, 5, 7, channels), (1, 3, 3, channels), 3, 1)
-    assert check(depthwise_rows, site).in_place
+@pytest.mark.parametrize("kernel", [depthwise_rows, depthwise_bands])
+def test_depthwise_from_vertical_pairs_works_in_place(kernel, padding, channels):
+    site = layer(DepthwiseConv2D((1, 1), (1, 1), padding), (1, 15, 7, channels), (1, 3, 3, channels), 3, 1)
+    assert check(kernel, site).in_place
 
 
-def test_depthwise_rows_of_another_size_is_not_in_place():
+@pytest.mark.parametrize("kernel", [depthwise_rows, depthwise_bands])
+def test_depthwise_of_another_size_is_not_in_place(kernel):
     site = layer(DepthwiseConv2D((1, 1), (1, 1), (0, 1, 1, 1)), (1, 5, 7, 8), (1, 3, 3, 8), 3, 1)
-    assert not check(depthwise_rows, site).in_place
+    assert not check(kernel, site).in_place
 
 
 def test_words_hold_two_lanes_of_two_weights():

@@ -1,15 +1,15 @@
 /*
- * Depthwise 3x3 convolution from vertical pairs (docs/kernels.md): what surrounds the block functions.
+ * Depthwise convolution from vertical pairs (docs/kernels.md): what surrounds the block functions.
  *
  * Four channels at a time, two input rows become a band: for each channel a plane of words, one per column, that holds
- * the values of both rows as int16 lanes (upper row in the low lane). Two bands, four input rows, are in scratch: enough
- * for two output rows with stride 1, for one with stride 2. Columns and rows of the padding read the input's zero point.
+ * the values of both rows as int16 lanes (upper row in the low lane). The bands under the window are in scratch, for two
+ * output rows with stride 1, for one with stride 2. Columns and rows of the padding read the input's zero point.
  *
  * Within its channels each band is read before the output rows that lie in its place are written. So with stride 1 and
  * an output as large as the input the layer may work in place.
  */
-#ifndef TC_DEPTHWISE_ROWS_H
-#define TC_DEPTHWISE_ROWS_H
+#ifndef TC_DEPTHWISE_BANDS_H
+#define TC_DEPTHWISE_BANDS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,7 +25,7 @@ extern "C" {
 
 /* What a block function needs besides its pointers; its assembly knows the order of the fields. */
 typedef struct tc_depthwise_job {
-    int32_t lower;     /* bytes from the upper band to the lower one */
+    int32_t band;      /* bytes from a band to the next */
     uint32_t row;      /* bytes from the upper output row to the lower one; 0 where there is none */
     uint32_t step;     /* bytes from output pixel to output pixel; 0 where a row has only one */
     uint32_t end;      /* bytes of a plane that the blocks side by side walk through */
@@ -124,6 +124,16 @@ TC_INLINE void tc_depthwise_pack(const int8_t *input, int32_t y, uint32_t *plane
         tc_depthwise_pack_column(upper_inside ? tc_load4(upper + at) : padding,
                                  lower_inside ? tc_load4(lower + at) : padding, planes + column,
                                  image->plane_bytes / 4u);
+    }
+}
+
+/* Moves the last bands of the four channels' planes, `words` of each from `from` on, to their beginning. */
+TC_INLINE void tc_depthwise_keep_bands(uint32_t *planes, uint32_t plane_words, uint32_t from, uint32_t words)
+{
+    for (uint32_t channel = 0; channel < 4u; channel++, planes += plane_words) {
+        for (uint32_t i = 0; i < words; i++) {
+            planes[i] = planes[from + i];
+        }
     }
 }
 

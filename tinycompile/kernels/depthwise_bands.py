@@ -1,0 +1,76 @@
+"""Depthwise convolution with any window from vertical pairs, for cores with the DSP extension (docs/kernels.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
+from tinycompile.kernels.depthwise_frame import Frame, int32_stream, pairs
+from tinycompile.kernels.render import render
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+
+LARGEST_PRODUCT = 64
+"""Bands x width: the block is unrolled over both."""
+
+
+def records(frame: Frame, bands: int) -> Array:
+    """int32 per channel: per band and column of taps a pair for each output row of a block, then requantisation.
+
+    The lower output row's window starts one input row later, in the middle of a band.
+    """
+    channels, height, width = frame.taps.shape
+    taps = np.zeros((channels, 2 * bands + 1, width), np.int64)
+    taps[:, 1 : height + 1] = frame.taps
+    upper = pairs(taps[:, 1::2], taps[:, 2::2], frame.plan.pre)
+    lower = pairs(taps[:, :-1:2], taps[:, 1::2], frame.plan.pre)
+    words = np.stack([upper, lower] if frame.rows == 2 else [upper], axis=-1)
+    return int32_stream(np.concatenate([words.reshape(channels, -1), frame.requantisation], axis=1))
+
+
+@kernel_for(DepthwiseConv2D)
+def depthwise_bands(site: Site, isa: Isa) -> Kernel | None:
+    """Depth multiplier 1, stride 1 or 2 in both directions, at least 4 channels."""
+    frame = Frame.of(site, isa)
+    if frame is None:
+        return None
+    height, width = frame.taps.shape[1:]
+    bands = height // 2 + 1 if frame.rows == 2 else -(-height // 2)
+    if bands * width > LARGEST_PRODUCT:
+        return None
+    stride, epilogue = frame.stride, frame.epilogue
+    total = frame.strips + bands - 1
+    slots = min(total, 2 * bands)
+    stream = records(frame, bands)
+    channels = frame.output_shape[3]
+    kind = f"depthwise_w{width}b{bands}s{stride}"
+    function = Function(
+        stem="depthwise_bands_{}x{}s{}_{}x{}x{}".format(height, width, stride, *frame.input_shape[1:]),
+        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
+        body=render(
+            "kernels/depthwise_bands.c.j2",
+            **frame.values(slots * frame.columns),
+            slots=slots,
+            total=total,
+            bands=bands,
+            record=stream.size // channels,
+            block=epilogue.name(kind),
+        ),
+        headers=("kernels/tc_depthwise_bands.h",),
+        comment=f"Depthwise convolution, one channel of {frame.rows} x 2 outputs in registers, band by band.",
+        preambles=(epilogue.source("depthwise_bands_block", kind, width=width, bands=bands, stride=stride),),
+    )
+    products = 2 * frame.rows * width
+    loads = -(-width * frame.rows // 4) + -(-(width + stride) // 2)
+    per_block = bands * (products + loads + 2) + (25 if stride == 1 else 16)
+    kept = 4 * (total // (slots - bands + 1)) * (bands - 1) * frame.columns * 5 if slots < total else 0
+    return Kernel(
+        "depthwise_bands",
+        function,
+        (Constant("weights", "int32_t", stream, "per channel: pairs of taps by band, start, requantisation"),),
+        scratch_bytes=16 * slots * frame.columns,
+        instructions=8 * slots * frame.columns + -(-channels // 4) * kept + frame.instructions(total, per_block, 45),
+        code_bytes=400 + 4 * per_block,
+        in_place=frame.works_in_place,
+        notes={"requantisation": frame.plan.form},
+    )

@@ -1,0 +1,132 @@
+"""What the depthwise kernels on vertical pairs have in common: which columns they pack and how blocks walk them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Isa
+from tinycompile.kernels.depthwise_pairs import requantized
+from tinycompile.kernels.lane import Epilogue
+from tinycompile.kernels.linear import LinearLayer
+from tinycompile.numerics.requant_solver import RequantPlan
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A depthwise layer with stride 1 or 2 and at least 4 channels, seen as blocks of 2 output columns.
+
+    Attributes:
+        taps: weights (C, height, width) of the window, with zeros where a dilated one has holes.
+        columns: words per plane of pairs, padding included; an even number.
+        needed: columns of the image among them.
+        rows: output rows per block: 2 with stride 1, else 1.
+    """
+
+    layer: LinearLayer
+    plan: RequantPlan
+    epilogue: Epilogue
+    taps: Array
+    stride: int
+    columns: int
+    needed: int
+    op: DepthwiseConv2D
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+    @staticmethod
+    def of(site: Site, isa: Isa) -> Frame | None:
+        """None where the layer isn't of that kind, or has no short requantisation."""
+        op, sig = site.node.op, site.sig
+        if not isa.dsp or not isinstance(op, DepthwiseConv2D) or site.constants[1] is None:
+            return None
+        depth, (_, _, out_width, channels) = sig.input.shape[3], sig.output.shape
+        if op.stride not in ((1, 1), (2, 2)) or depth != channels or channels < 4:
+            return None
+        layer = LinearLayer.of(site)
+        plan = requantized(layer)
+        epilogue = None if plan is None else Epilogue.of(plan)
+        if plan is None or epilogue is None:
+            return None
+        reach = [(n - 1) * dilation + 1 for n, dilation in zip(layer.weights.shape[1:3], op.dilation, strict=True)]
+        taps = np.zeros((channels, *reach), np.int64)
+        taps[:, :: op.dilation[0], :: op.dilation[1]] = layer.weights[..., 0]
+        columns = (max(2, out_width) - 1) * op.stride[0] + reach[1]
+        columns += columns % 2
+        needed = min(sig.input.shape[2], columns - op.padding[2])
+        if needed <= 0:
+            return None
+        return Frame(layer, plan, epilogue, taps, op.stride[0], columns, needed, op, sig.input.shape, sig.output.shape)
+
+    @property
+    def rows(self) -> int:
+        return 2 if self.stride == 1 else 1
+
+    @property
+    def strips(self) -> int:
+        """Rows of blocks."""
+        return -(-self.output_shape[1] // self.rows)
+
+    @property
+    def requantisation(self) -> Array:
+        """Per channel: start, multiplier, offset and, in the signed form, the sign step; int64 (C, 3 or 4)."""
+        fields = [self.plan.start, self.plan.multiplier, self.plan.offset]
+        return np.stack([*fields, *([self.plan.sign_step] if self.epilogue.signed else [])], axis=1).astype(np.int64)
+
+    @property
+    def works_in_place(self) -> bool:
+        """Whether the output is as large as the input and no row is overwritten before it is packed."""
+        return self.stride == 1 and self.input_shape == self.output_shape and self.op.padding[0] < self.taps.shape[1]
+
+    def values(self, plane_words: int) -> dict[str, object]:
+        """What the templates of these kernels want."""
+        (_, height, width, channels), (_, out_height, out_width, _) = self.input_shape, self.output_shape
+        end = 8 * self.stride * max(1, out_width // 2)
+        return {
+            "image": {
+                "row_bytes": width * channels,
+                "channels": channels,
+                "plane_bytes": 4 * plane_words,
+                "even_bytes": 4 * (self.needed - self.needed % 2),
+                "height": height,
+                "columns": self.needed,
+                "zero_point": self.layer.zp_in,
+            },
+            "columns": self.columns,
+            "zero_point": self.layer.zp_in,
+            "channels": channels,
+            "padding_top": self.op.padding[0],
+            "padding_left": self.op.padding[2],
+            "output_height": out_height,
+            "output_row": out_width * channels,
+            "step": channels if out_width > 1 else 0,
+            "end": end,
+            "last_end": end + (4 * self.stride if out_width % 2 and out_width > 1 else 0),
+            "rows": self.rows,
+        }
+
+    def instructions(self, bands: int, per_block: int, per_row: int) -> int:
+        """Packing `bands` bands in all per 4 channels, and per channel all blocks of all strips.
+
+        Args:
+            per_block: without what the signed form and a clamp add.
+            per_row: for each channel of a strip.
+        """
+        sums = 2 * self.rows
+        per_block += sums * (2 * self.epilogue.signed + len(self.epilogue.clamp))
+        channels, blocks = self.output_shape[3], -(-self.output_shape[2] // 2)
+        packing = -(-channels // 4) * (60 + bands * (35 + 12 * self.needed))
+        return 80 + packing + channels * self.strips * (per_row + per_block * blocks)
+
+
+def int32_stream(words: Array) -> Array:
+    """int64 words, of which the low 32 bits count, as an int32 vector."""
+    return (words & 0xFFFFFFFF).astype(np.uint32).view(np.int32).ravel()
+
+
+def pairs(low: Array, high: Array, pre: int) -> Array:
+    """Words of two int16 weights, times 2^pre."""
+    return ((low << pre) & 0xFFFF) | (((high << pre) & 0xFFFF) << 16)

@@ -127,6 +127,45 @@ TC_INLINE void tc_depthwise_pack(const int8_t *input, int32_t y, uint32_t *plane
     }
 }
 
+/* The taps of one channel as bytes, row by row: a pair of weights below each other, times 2^pre; outside of the window 0. */
+TC_INLINE int32_t tc_depthwise_pair_of(const int8_t *taps, int32_t y, int32_t x, int32_t height, int32_t width, int32_t pre)
+{
+    const int32_t upper = y >= 0 && y < height ? taps[y * width + x] : 0;
+    const int32_t lower = y + 1 < height ? taps[(y + 1) * width + x] : 0;
+    return (int32_t)tc_lanes(upper * (1 << pre), lower * (1 << pre));
+}
+
+/* What the block functions for 3x3 windows want of a channel, from its taps and `constants` words of requantisation. */
+TC_INLINE void tc_depthwise_unpack_rows(const int32_t *packed, int32_t height, int32_t width, int32_t pre,
+                                        int32_t constants, int32_t *record)
+{
+    for (int32_t y = 0; y < 2; y++) {
+        for (int32_t x = 0; x < 3; x++) {
+            *record++ = x < width ? tc_depthwise_pair_of((const int8_t *)packed, y, x, height, width, pre) : 0;
+        }
+    }
+    for (int32_t i = 0; i < constants; i++) {
+        record[i] = packed[(height * width + 3) / 4 + i];
+    }
+}
+
+/* What the block functions for any window want: per band and column a pair for each of one or two output rows. */
+TC_INLINE void tc_depthwise_unpack_bands(const int32_t *packed, int32_t height, int32_t width, int32_t pre,
+                                         int32_t constants, int32_t bands, int32_t rows, int32_t *record)
+{
+    for (int32_t y = 0; y < 2 * bands; y += 2) {
+        for (int32_t x = 0; x < width; x++) {
+            *record++ = tc_depthwise_pair_of((const int8_t *)packed, y, x, height, width, pre);
+            if (rows == 2) {
+                *record++ = tc_depthwise_pair_of((const int8_t *)packed, y - 1, x, height, width, pre);
+            }
+        }
+    }
+    for (int32_t i = 0; i < constants; i++) {
+        record[i] = packed[(height * width + 3) / 4 + i];
+    }
+}
+
 /* Moves the last bands of the four channels' planes, `words` of each from `from` on, to their beginning. */
 TC_INLINE void tc_depthwise_keep_bands(uint32_t *planes, uint32_t plane_words, uint32_t from, uint32_t words)
 {

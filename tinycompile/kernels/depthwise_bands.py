@@ -31,6 +31,16 @@ def records(frame: Frame, bands: int) -> Array:
 @kernel_for(DepthwiseConv2D)
 def depthwise_bands(site: Site, isa: Isa) -> Kernel | None:
     """Depth multiplier 1, stride 1 or 2 in both directions, at least 4 channels."""
+    return _kernel(site, isa, compact=False)
+
+
+@kernel_for(DepthwiseConv2D)
+def depthwise_bands_compact(site: Site, isa: Isa) -> Kernel | None:
+    """The same with weights as bytes, which are unpacked before every use."""
+    return _kernel(site, isa, compact=True)
+
+
+def _kernel(site: Site, isa: Isa, *, compact: bool) -> Kernel | None:
     frame = Frame.of(site, isa)
     if frame is None:
         return None
@@ -41,8 +51,10 @@ def depthwise_bands(site: Site, isa: Isa) -> Kernel | None:
     stride, epilogue = frame.stride, frame.epilogue
     total = frame.strips + bands - 1
     slots = min(total, 2 * bands)
-    stream = records(frame, bands)
     channels = frame.output_shape[3]
+    unpacked = records(frame, bands)
+    stream = frame.compact_records if compact else unpacked
+    record = unpacked.size // channels
     kind = f"depthwise_w{width}b{bands}s{stride}"
     function = Function(
         stem="depthwise_bands_{}x{}s{}_{}x{}x{}".format(height, width, stride, *frame.input_shape[1:]),
@@ -53,7 +65,8 @@ def depthwise_bands(site: Site, isa: Isa) -> Kernel | None:
             slots=slots,
             total=total,
             bands=bands,
-            record=stream.size // channels,
+            compact=compact,
+            record=record,
             block=epilogue.name(kind),
         ),
         headers=("kernels/tc_depthwise_bands.h",),
@@ -65,10 +78,14 @@ def depthwise_bands(site: Site, isa: Isa) -> Kernel | None:
     per_block = bands * (products + loads + 2) + (25 if stride == 1 else 16)
     kept = 4 * (total // (slots - bands + 1)) * (bands - 1) * frame.columns * 5 if slots < total else 0
     return Kernel(
-        "depthwise_bands",
+        "depthwise_bands_compact" if compact else "depthwise_bands",
         function,
-        (Constant("weights", "int32_t", stream, "per channel: pairs of taps by band, start, requantisation"),),
-        scratch_bytes=16 * slots * frame.columns,
+        (
+            Constant(
+                "weights", "int32_t", stream, f"per channel: {'taps' if compact else 'pairs of taps'}, requantisation"
+            ),
+        ),
+        scratch_bytes=16 * slots * frame.columns + (16 * record if compact else 0),
         instructions=8 * slots * frame.columns + -(-channels // 4) * kept + frame.instructions(total, per_block, 45),
         code_bytes=400 + 4 * per_block,
         in_place=frame.works_in_place,

@@ -77,6 +77,14 @@ class Frame:
         return np.stack([*fields, *([self.plan.sign_step] if self.epilogue.signed else [])], axis=1).astype(np.int64)
 
     @property
+    def compact_records(self) -> Array:
+        """int32 per channel: the taps as bytes, row by row, filled up to whole words, then the requantisation."""
+        taps = self.taps.reshape(len(self.taps), -1)
+        filled = np.pad(taps, ((0, 0), (0, -taps.shape[1] % 4))).astype(np.int8)
+        words = filled.view(np.int32).astype(np.int64)
+        return int32_stream(np.concatenate([words, self.requantisation], axis=1))
+
+    @property
     def works_in_place(self) -> bool:
         """Whether the output is as large as the input and no row is overwritten before it is packed."""
         return self.stride == 1 and self.input_shape == self.output_shape and self.op.padding[0] < self.taps.shape[1]
@@ -106,6 +114,11 @@ class Frame:
             "end": end,
             "last_end": end + (4 * self.stride if out_width % 2 and out_width > 1 else 0),
             "rows": self.rows,
+            "height": self.taps.shape[1],
+            "width": self.taps.shape[2],
+            "pre": self.plan.pre,
+            "constants": self.requantisation.shape[1],
+            "packed": self.compact_records.size // channels,
         }
 
     def instructions(self, bands: int, per_block: int, per_row: int) -> int:

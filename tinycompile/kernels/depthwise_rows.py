@@ -27,6 +27,16 @@ def records(frame: Frame) -> Array:
 @kernel_for(DepthwiseConv2D)
 def depthwise_rows(site: Site, isa: Isa) -> Kernel | None:
     """Depth multiplier 1, stride 1 or 2 in both directions, at least 4 channels."""
+    return _kernel(site, isa, compact=False)
+
+
+@kernel_for(DepthwiseConv2D)
+def depthwise_rows_compact(site: Site, isa: Isa) -> Kernel | None:
+    """The same with weights as bytes, which are unpacked before every use."""
+    return _kernel(site, isa, compact=True)
+
+
+def _kernel(site: Site, isa: Isa, *, compact: bool) -> Kernel | None:
     frame = Frame.of(site, isa)
     if frame is None or max(frame.taps.shape[1:]) > WINDOW:
         return None
@@ -36,23 +46,31 @@ def depthwise_rows(site: Site, isa: Isa) -> Kernel | None:
     stride, epilogue = frame.stride, frame.epilogue
     kind = f"depthwise_3x3s{stride}"
     values = frame.values(columns) | {"columns": columns}
-    stream = records(frame)
+    unpacked = records(frame)
+    stream = frame.compact_records if compact else unpacked
     (_, height, width, channels) = frame.input_shape
+    record = unpacked.size // channels
     function = Function(
         stem=f"depthwise_rows_{frame.taps.shape[1]}x{frame.taps.shape[2]}s{stride}_{height}x{width}x{channels}",
         parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        body=render("kernels/depthwise_rows.c.j2", **values, record=stream.size // channels, block=epilogue.name(kind)),
+        body=render("kernels/depthwise_rows.c.j2", **values, compact=compact, record=record, block=epilogue.name(kind)),
         headers=("kernels/tc_depthwise_bands.h",),
         comment=f"Depthwise convolution, one channel of {frame.rows} x 2 outputs in registers.",
         preambles=(epilogue.source("depthwise_rows_block", kind, stride=stride),),
     )
     per_block = (50 if stride == 1 else 32) + (5 if epilogue.signed or epilogue.clamp else 0)
     return Kernel(
-        "depthwise_rows",
+        "depthwise_rows_compact" if compact else "depthwise_rows",
         function,
-        (Constant("weights", "int32_t", stream, "per channel: pairs of taps, start, requantisation"),),
-        scratch_bytes=32 * columns,
-        instructions=16 * columns + frame.instructions(frame.strips + 1, per_block, 42),
+        (
+            Constant(
+                "weights", "int32_t", stream, f"per channel: {'taps' if compact else 'pairs of taps'}, requantisation"
+            ),
+        ),
+        scratch_bytes=32 * columns + (16 * record if compact else 0),
+        instructions=16 * columns
+        + (channels * 50 if compact else 0)
+        + frame.instructions(frame.strips + 1, per_block, 42),
         code_bytes=700,
         in_place=frame.works_in_place,
         notes={"requantisation": frame.plan.form},

@@ -187,13 +187,19 @@ static inline uint32_t tc_ssub16(uint32_t a, uint32_t b)
 #endif
 }
 
-/* SXTB16: bytes 0 and 2 of (x rotated right by `rotate` bits), sign-extended to lanes. */
+/* SXTB16: bytes 0 and 2 of (x rotated right by `rotate` bits), sign-extended to lanes. By 8 bits it is assembly, since
+ * compilers rotate first. */
 static inline uint32_t tc_sxtb16(uint32_t x, unsigned rotate)
 {
-    uint32_t r = tc_ror(x, rotate);
 #if TC_DSP
-    return (uint32_t)__sxtb16((int8x4_t)r);
+    if (rotate == 8) {
+        uint32_t lanes;
+        __asm__("sxtb16 %0, %1, ror #8" : "=r"(lanes) : "r"(x));
+        return lanes;
+    }
+    return (uint32_t)__sxtb16((int8x4_t)tc_ror(x, rotate));
 #else
+    uint32_t r = tc_ror(x, rotate);
     return tc_lanes((int8_t)(r & 0xFFu), (int8_t)((r >> 16) & 0xFFu));
 #endif
 }
@@ -201,6 +207,13 @@ static inline uint32_t tc_sxtb16(uint32_t x, unsigned rotate)
 /* SXTAB16: a + SXTB16(x, rotate), lane by lane. */
 static inline uint32_t tc_sxtab16(uint32_t a, uint32_t x, unsigned rotate)
 {
+#if TC_DSP
+    if (rotate == 8) {
+        uint32_t lanes;
+        __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(lanes) : "r"(a), "r"(x));
+        return lanes;
+    }
+#endif
     return tc_sadd16(a, tc_sxtb16(x, rotate));
 }
 

@@ -15,6 +15,7 @@ from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.lane import fully_connected
 from tinycompile.kernels.lane_conv2d import conv2d
+from tinycompile.kernels.winograd import winograd
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -58,6 +59,21 @@ def convolutions() -> list[tuple[Factory, Site]]:
     return cases
 
 
+def winograd_convolutions() -> list[tuple[Factory, Site]]:
+    """Whole blocks and blocks at the edges, odd channels, padding of every kind."""
+    return [
+        (winograd, layer(Conv2D(ONE, ONE, padding, clamp), (1, *image, depth), (channels, 3, 3, depth), 0, seed))
+        for seed, (image, padding, depth, channels, clamp) in enumerate(
+            [
+                ((6, 16), (1, 1, 1, 1), 8, 4, (-128, 127)),
+                ((5, 7), (1, 1, 1, 1), 5, 3, (-60, 70)),
+                ((9, 11), (0, 2, 1, 0), 12, 5, (-128, 127)),
+                ((4, 10), NONE, 4, 2, (0, 127)),
+            ]
+        )
+    ]
+
+
 def depthwise_convolutions() -> list[tuple[Factory, Site]]:
     """Odd and even sizes, one column, channels beside a multiple of 4, every kind of window and clamp."""
     general, rows, bands = [depthwise], [depthwise_rows, depthwise_bands], [depthwise_bands]
@@ -86,7 +102,12 @@ def depthwise_convolutions() -> list[tuple[Factory, Site]]:
     return cases
 
 
-CASES = [*convolutions(), *depthwise_convolutions(), (fully_connected, dense(37, 19, 2, (-128, 127), 0))]
+CASES = [
+    *convolutions(),
+    *winograd_convolutions(),
+    *depthwise_convolutions(),
+    (fully_connected, dense(37, 19, 2, (-128, 127), 0)),
+]
 
 
 @pytest.mark.parametrize("target", ["mps2-an500", "mps2-an386", "mps2-an505"])

@@ -19,12 +19,14 @@ from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.lane import fully_connected, lane_offset, pack_words
 from tinycompile.kernels.lane_conv2d import Blocks, conv2d
+from tinycompile.kernels.winograd import transformed, winograd
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
 quick = settings(max_examples=8, deadline=None, derandomize=True)
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 paddings = st.tuples(*[st.integers(0, 2)] * 4)
+images = st.tuples(st.integers(1, 8), st.integers(1, 9))
 clamps = st.sampled_from([(-128, 127), (-60, 70), (0, 127)])
 
 
@@ -103,8 +105,32 @@ def test_depthwise_pairs(kernel, stride, dilation, padding, clamp, channels, see
         check(depthwise, site)
 
 
+@quick
+@given(images, paddings, clamps, st.integers(1, 9), st.integers(2, 9), st.integers(0, 99))
+def test_winograd(image, padding, clamp, depth, channels, seed):
+    if min(image[0] + padding[0] + padding[1], image[1] + padding[2] + padding[3]) >= 3:
+        site = layer(Conv2D((1, 1), (1, 1), padding, clamp), (1, *image, depth), (channels, 3, 3, depth), 0, seed)
+        if winograd(site, M7) is not None:
+            check(winograd, site)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_winograd_takes_the_usual_layer(seed):
+    site = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 6, 16, 8), (6, 3, 3, 8), 0, seed)
+    assert check(winograd, site).notes["requantisation"].startswith("smmla")
+
+
+def test_winograd_weights_reproduce_the_convolution():
+    rng = np.random.default_rng(0)
+    weights, tile = rng.integers(-128, 128, (1, 3, 3, 1)), rng.integers(-128, 128, (4, 4))
+    b = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
+    a = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
+    product = transformed(weights).reshape(4, 4) * (b @ tile @ b.T)
+    direct = [[np.sum(tile[y : y + 3, x : x + 3] * weights[0, :, :, 0]) for x in (0, 1)] for y in (0, 1)]
+    np.testing.assert_array_equal(a @ product @ a.T, 4 * np.array(direct))
+
+
 windows = st.tuples(st.integers(1, 3), st.integers(1, 3))
-images = st.tuples(st.integers(1, 8), st.integers(1, 9))
 
 
 @quick

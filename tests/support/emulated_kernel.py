@@ -91,8 +91,9 @@ def _run(runs: Sequence[tuple[Kernel, list[Block], int, int]], board: Board, fla
                 arg: f"(uint8_t *)block_{index}_{i} + {at}" for i, b in enumerate(blocks) for arg, at in b.arguments
             }
             arguments = ", ".join(places[i] for i in range(len(places)))
-            calls.append(f"    {{ void *arguments[] = {{{arguments}}};\n      run_{index}(arguments);")
-            calls.append(f"      if (!semihosting_write(file, arguments[{output}], {size}u)) return 1; }}")
+            memory.append(f"static void *const arguments_{index}[] = {{{arguments}}};")
+            calls.append(f"    run_{index}(arguments_{index});")
+            calls.append(f"    if (!semihosting_write(file, arguments_{index}[{output}], {size}u)) return 1;")
         (folder / "main.c").write_text(_MAIN.format(memory="\n".join(memory), calls="\n".join(calls)))
         common = boards_dir() / "common"
         sources = [*folder.glob("*.c"), common / "startup.c", common / "semihosting.c", *board.sources]

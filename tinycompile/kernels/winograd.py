@@ -1,0 +1,142 @@
+"""Exact integer Winograd convolution F(2x2, 3x3) for cores with the DSP extension (docs/kernels.md).
+
+Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.1; with 2G in place
+of G all numbers are integers, and the result is 4 times the convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.depthwise_frame import int32_stream, pairs
+from tinycompile.kernels.lane import Epilogue
+from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.render import render
+from tinycompile.numerics.requant_solver import RequantPlan
+from tinycompile.ops.conv2d import Conv2D
+
+SHIFTS = (6, 4, 2)
+"""The accumulators hold 2^pre times the sum: 4 from the transform, the rest from the weights, which have room for it.
+
+The requantisation of layers without an activation needs the larger ones.
+"""
+
+LARGEST_DEPTH = 128
+"""Input channels: the products are unrolled over them."""
+
+_TWICE_G = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
+
+
+def transformed(weights: Array) -> Array:
+    """(2G) g (2G)' of (C_out, 3, 3, C_in): (C_out, 16, C_in), each within 9 * 128."""
+    return np.einsum("iy,oyxc,jx->oijc", _TWICE_G, weights, _TWICE_G).reshape(weights.shape[0], 16, -1)
+
+
+def stream(weights: Array, plan: RequantPlan) -> Array:
+    """int32 per pair of output channels: per position and pair of input channels a word for each; their parameters.
+
+    Of every four input channels the first pair is 0 and 2, the second 1 and 3. The last pair of an odd number of
+    output channels repeats the one before it.
+    """
+    channels = weights.shape[0]
+    order = [*range(channels - channels % 2), *([channels - 2, channels - 1] if channels % 2 else [])]
+    u = transformed(weights) << (plan.pre - 2)
+    u = np.pad(u, ((0, 0), (0, 0), (0, -u.shape[2] % 4))).reshape(channels, 16, -1, 2, 2)
+    words = pairs(u[..., 0, :], u[..., 1, :], 0).reshape(channels, -1)
+    fields = [plan.start, plan.multiplier, plan.offset, *([plan.sign_step] if plan.form == "smmla_signed" else [])]
+    parameters = np.stack(fields, axis=1).astype(np.int64)
+    blocks = len(order) // 2
+    body = words[order].reshape(blocks, 2, -1).transpose(0, 2, 1).reshape(blocks, -1)
+    return int32_stream(np.concatenate([body, parameters[order].reshape(blocks, -1)], axis=1))
+
+
+@kernel_for(Conv2D)
+def winograd(site: Site, isa: Isa) -> Kernel | None:
+    """3x3 windows with stride 1, at least two output channels."""
+    op, sig = site.node.op, site.sig
+    if not isa.dsp or not isinstance(op, Conv2D) or site.constants[1] is None:
+        return None
+    (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
+    if sig.inputs[1].shape[1:] != (3, 3, depth) or op.stride != (1, 1) or op.dilation != (1, 1):
+        return None
+    layer = LinearLayer.of(site)
+    found = _requantized(layer) if channels > 1 and depth <= LARGEST_DEPTH else None
+    if found is None:
+        return None
+    plan, epilogue = found
+    words = stream(layer.weights, plan)
+    channel_pairs = 2 * -(-depth // 4)
+    edges = bool(out_height % 2 or out_width % 8)
+    products = f"winograd_products_{2 * channel_pairs}"
+    function = Function(
+        stem=f"conv2d_winograd_{height}x{width}x{depth}_{channels}",
+        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
+        body=render(
+            "kernels/winograd.c.j2",
+            image={"height": height, "width": width, "channels": depth, "zero_point": layer.zp_in},
+            v_words=64 * channel_pairs,
+            edges=edges,
+            height=out_height,
+            width=out_width,
+            channels=channels,
+            padding_top=op.padding[0],
+            padding_left=op.padding[2],
+            products=products,
+            outputs=epilogue.name("winograd_outputs"),
+            u_words=32 * channel_pairs,
+            record=words.size // -(-channels // 2),
+        ),
+        headers=("kernels/tc_winograd.h",),
+        comment="Winograd convolution F(2x2, 3x3), 4 tiles and 2 output channels in registers.",
+        preambles=(
+            render("kernels/winograd_products.c.j2", name=products, pairs=channel_pairs),
+            epilogue.source("winograd_outputs", "winograd_outputs"),
+        ),
+    )
+    return Kernel(
+        "conv2d_winograd",
+        function,
+        (Constant("weights", "int32_t", words, "per pair of channels: transformed weights, start, requantisation"),),
+        scratch_bytes=24 + 512 + 256 * channel_pairs + 320 + (16 * channels if edges else 0),
+        instructions=_instructions(out_height, out_width, channel_pairs, channels, epilogue),
+        code_bytes=700 + 44 * channel_pairs,
+        overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape))},
+        notes={"requantisation": plan.form},
+    )
+
+
+def _requantized(layer: LinearLayer) -> tuple[RequantPlan, Epilogue] | None:
+    """A plan with a short form, for the largest factor for which there is one."""
+    for pre in SHIFTS:
+        if layer.fits(pre):
+            plan = layer.solve(pre)
+            epilogue = Epilogue.of(plan)
+            if epilogue is not None:
+                return plan, epilogue
+    return None
+
+
+def _instructions(height: int, width: int, channel_pairs: int, channels: int, epilogue: Epilogue) -> int:
+    """Per block of 4 tiles: the input transform, and per pair of output channels products and outputs."""
+    blocks = -(-height // 2) * -(-width // 8)
+    products = 16 * (11 * channel_pairs + 6) + 20
+    outputs = 8 * (62 + 8 * epilogue.signed + 4 * len(epilogue.clamp)) + 50
+    return 80 + blocks * (60 + 330 * channel_pairs + -(-channels // 2) * (products + outputs))
+
+
+def _steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """After each block but the last: the first input byte still to be read, and the output bytes written so far."""
+    (_, _, width, depth), (_, out_height, out_width, channels) = x, y
+    for row in range(0, out_height, 2):
+        for column in range(8, out_width + 8, 8):
+            last = column >= out_width
+            lower = min(row + 2, out_height) if last else row + 2
+            written = lower * out_width if last else (min(row + 1, out_height - 1) * out_width + column)
+            first_row = max(0, (row + 2 if last else row) - op.padding[0])
+            first_column = 0 if last else max(0, column - op.padding[2])
+            if not last or row + 2 < out_height:
+                yield (first_row * width + first_column) * depth, written * channels

@@ -20,10 +20,10 @@ from tinycompile.passes.io import int8_io
 from tinycompile.planner import plan
 from tinycompile.report.collect import collect_report
 from tinycompile.report.document import save_report
-from tinycompile.report.work import Work, work_of
 from tinycompile.staging import staged, write_files
 from tinycompile.targets import Board, load_board
 from tinycompile.toolchain import make, require
+from tinycompile.work import Work, work_of
 
 IO_CHOICES = ("model", "int8")
 OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")

@@ -8,7 +8,7 @@ from pathlib import Path
 import tinycompile
 from tinycompile.frontend import load
 from tinycompile.passes import optimize
-from tinycompile.report.work import Work, total, work_of
+from tinycompile.work import Work, total, work_of
 
 
 def test_elimination_on_the_visual_wake_words_model(shared: Callable[[str], Path]) -> None:

@@ -76,6 +76,7 @@ def _kernel(site: Site, isa: Isa, *, compact: bool) -> Kernel | None:
     products = 2 * frame.rows * width
     loads = -(-width * frame.rows // 4) + -(-(width + stride) // 2)
     per_block = bands * (products + loads + 2) + (25 if stride == 1 else 16)
+    unpacking = channels * (30 + 9 * record) if compact else 0
     kept = 4 * (total // (slots - bands + 1)) * (bands - 1) * frame.columns * 5 if slots < total else 0
     return Kernel(
         "depthwise_bands_compact" if compact else "depthwise_bands",
@@ -86,7 +87,10 @@ def _kernel(site: Site, isa: Isa, *, compact: bool) -> Kernel | None:
             ),
         ),
         scratch_bytes=16 * slots * frame.columns + (16 * record if compact else 0),
-        instructions=8 * slots * frame.columns + -(-channels // 4) * kept + frame.instructions(total, per_block, 45),
+        instructions=8 * slots * frame.columns
+        + -(-channels // 4) * kept
+        + unpacking
+        + frame.instructions(total, per_block, 45),
         code_bytes=400 + 4 * per_block,
         in_place=frame.works_in_place,
         notes={"requantisation": frame.plan.form},

@@ -180,7 +180,7 @@ class _Rewriter:
         fold = gone & self.facts[x].constant & _foldable(graph, node, self.facts)
         value = np.where(fold, self.facts[x].low - graph.types[x].zero_point, 0)
         constant = (weights * value).reshape(weights.shape[0], -1).sum(axis=1)
-        bias = constant + (graph.constants[node.inputs[2]] if len(node.inputs) > 2 else 0)
+        bias = constant + sum(graph.constants[name] for name in node.inputs[2:])  # at most one
         if bias.min() < -(2**31) or bias.max() >= 2**31:
             return None
         outputs = self.kept[y]

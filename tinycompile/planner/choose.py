@@ -9,12 +9,16 @@ from tinycompile.kernels.base import Kernel
 from tinycompile.planner.build import problem_of
 from tinycompile.planner.offsets import place
 from tinycompile.planner.problem import Plan, Problem
+from tinycompile.work import total, work_of
 
 Cost = Callable[[Kernel], tuple[int, ...]]
 Choice = tuple[tuple[Kernel, ...], tuple[str, ...], Problem, Plan]
 
-FLASH_FACTORS = {"balanced": 1.3, "size": 1.1}
-"""Constants may take this many times what the smallest kernels need; within that, the fastest are taken."""
+FLASH_FACTORS = {"balanced": 1.3, "size": 1.15}
+"""Constants may take this many times the bytes of the int8 weights; within that, the fastest kernels are taken."""
+
+LEAST_FLASH_FACTOR = 1.1
+"""Where even the smallest kernels exceed that, this many times what those need."""
 
 _TRIAL_ROUNDS = 20
 
@@ -31,14 +35,14 @@ def choose(graph: Graph, candidates: Sequence[Sequence[Kernel]], *, ram_limit: i
 
     Args:
         optimize: "speed" minimises estimated instructions; "balanced" and "size" too, but with constants of at most
-            `FLASH_FACTORS` times the smallest; "ram" prefers little scratch.
+            `FLASH_FACTORS` times the int8 weights; "ram" prefers little scratch.
         ram_limit: while the arena is larger, the node that gives most memory per instruction is switched.
     """
     cost = _COSTS[optimize]
     kernels = [min(options, key=cost) for options in candidates]
     reasons = [_reason(optimize, len(options)) for options in candidates]
     if optimize in FLASH_FACTORS:
-        _limit_flash(candidates, kernels, reasons, FLASH_FACTORS[optimize])
+        _limit_flash(candidates, kernels, reasons, total(work_of(graph)).weight_bytes, FLASH_FACTORS[optimize])
     problem = problem_of(graph, kernels)
     plan = place(problem)
     while ram_limit is not None and plan.arena_bytes > ram_limit:
@@ -59,11 +63,12 @@ def _reason(optimize: str, options: int) -> str:
 
 
 def _limit_flash(
-    candidates: Sequence[Sequence[Kernel]], kernels: list[Kernel], reasons: list[str], factor: float
+    candidates: Sequence[Sequence[Kernel]], kernels: list[Kernel], reasons: list[str], weight_bytes: int, factor: float
 ) -> None:
     """Trade instructions for flash, the best rate first, until the constants are small enough."""
     smallest = sum(min(k.constant_bytes for k in options) for options in candidates)
-    while sum(k.constant_bytes for k in kernels) > factor * smallest:
+    limit = max(factor * weight_bytes, LEAST_FLASH_FACTOR * smallest)
+    while sum(k.constant_bytes for k in kernels) > limit:
         moves = [
             (
                 (option.instructions - kernel.instructions) / (kernel.constant_bytes - option.constant_bytes),
@@ -76,7 +81,7 @@ def _limit_flash(
         ]
         _, step, option = min(moves, key=lambda move: (move[0], move[1]))
         kernels[step] = option
-        reasons[step] = f"the fastest would exceed {factor} x the smallest constants"
+        reasons[step] = f"the fastest need more than {factor} x the int8 weights"
 
 
 def _best_switch(

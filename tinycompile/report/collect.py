@@ -11,8 +11,8 @@ from tinycompile.codegen.emit import Provenance
 from tinycompile.codegen.program import Layer, Program, Tensor
 from tinycompile.elf import sizes, worst_case_stack
 from tinycompile.ir import Graph
-from tinycompile.report.work import Work, total, work_of
 from tinycompile.targets import Board
+from tinycompile.work import Work, total, work_of
 
 if TYPE_CHECKING:
     from tinycompile.pipeline import Options

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tinycompile.ir import Graph, Node, Quantization, TensorType
 from tinycompile.kernels.base import Kernel
 from tinycompile.ops.relu import Relu
-from tinycompile.planner.build import storage_of
+from tinycompile.planner.build import problem_of
 from tinycompile.planner.offsets import lower_bound, place
 from tinycompile.planner.problem import Buffer, Overlap, Plan, Problem
 from tinycompile.planner.validate import validate
@@ -93,5 +93,17 @@ def test_a_kernel_works_in_place_only_where_nobody_reads_its_operand_later() -> 
     image = TensorType((1, 2, 2, 4), "int8", Quantization.per_tensor(1.0, 0))
     nodes = [Node(name, Relu((0, 127)), (x,), (name,)) for name, x in (("a", "x"), ("b", "a"), ("c", "a"), ("d", "c"))]
     graph = Graph("g", ("x",), ("b", "d"), tuple(nodes), dict.fromkeys("xabcd", image), {})
-    kernels = [Kernel("k", None, in_place=True) for _ in nodes]
-    assert storage_of(graph, kernels) == {"x": "x", "a": "x", "b": "b", "c": "x", "d": "x"}
+    problem = problem_of(graph, [Kernel("k", None, in_place=True) for _ in nodes])
+    pairs = [("x", "a"), ("a", "c"), ("c", "d")]
+    assert problem.overlaps == tuple(Overlap(upper, lower, 0, exact=True) for upper, lower in pairs)
+    plan = place(problem)
+    validate(problem, plan)
+    assert plan.arena_bytes == plan.lower_bound_bytes == 32
+    assert plan.offsets["x"] == plan.offsets["a"] == plan.offsets["c"] == plan.offsets["d"]
+
+
+def test_exact_overlaps_allow_no_other_distance() -> None:
+    problem = Problem((Buffer("x", 32, 0, 2), Buffer("y", 32, 1, 3)), (Overlap("x", "y", 0, exact=True),))
+    validate(problem, Plan({"x": 8, "y": 8}, 40, 32))
+    with pytest.raises(ValueError, match="overlap while both are in use"):
+        validate(problem, Plan({"x": 8, "y": 0}, 40, 32))

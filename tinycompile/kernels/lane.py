@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -76,13 +77,19 @@ def clamp_steps(plan: RequantPlan) -> tuple[tuple[str, int], ...] | None:
     return upper + lower
 
 
-def pack_words(matrix: Array) -> Array | None:
+def pack_words(matrix: Array, *, direct: bool = False) -> Array | None:
     """Weights (C, K) with K a multiple of 4 as words (C, K / 4): lanes 256 w1 + w0 and 256 w3 + w2.
+
+    Args:
+        direct: for inputs that are expanded as they are read: lanes w1 - 256 w0 and w3 - 256 w2.
 
     None where a lane leaves int16, which takes a weight of -128.
     """
     w = matrix.reshape(matrix.shape[0], -1, 4).astype(np.int64)
-    low, high = 256 * w[..., 1] + w[..., 0], 256 * w[..., 3] + w[..., 2]
+    if direct:
+        low, high = w[..., 1] - 256 * w[..., 0], w[..., 3] - 256 * w[..., 2]
+    else:
+        low, high = 256 * w[..., 1] + w[..., 0], 256 * w[..., 3] + w[..., 2]
     lanes = np.stack([low, high])
     if lanes.min(initial=0) < -(2**15) or lanes.max(initial=0) >= 2**15:
         return None
@@ -94,9 +101,12 @@ def padded(array: Array, rows: int, columns: int) -> Array:
     return np.pad(array, ((0, rows - array.shape[0]), (0, columns - array.shape[1])))
 
 
-def lane_offset(matrix: Array) -> Array:
-    """What the expanded inputs add to each accumulator: -256 * 127 * (sum of the weights at odd positions)."""
-    return -256 * 127 * matrix[:, 1::2].sum(axis=1)
+def lane_offset(matrix: Array, *, direct: bool = False) -> Array:
+    """What the expanded inputs add to each accumulator beside 256 times the sum.
+
+    -256 * 127 * (sum of the weights at odd positions), or 256 * 128 * (sum of those at even positions).
+    """
+    return 256 * 128 * matrix[:, 0::2].sum(axis=1) if direct else -256 * 127 * matrix[:, 1::2].sum(axis=1)
 
 
 def channel_stream(words: Array, plan: RequantPlan, together: int, order: Array | None = None) -> Array:
@@ -119,13 +129,13 @@ def channel_stream(words: Array, plan: RequantPlan, together: int, order: Array 
     return np.concatenate([start, body, parameters], axis=1).astype(np.int32).ravel()
 
 
-def packed(layer: LinearLayer) -> tuple[Array, RequantPlan, Epilogue] | None:
+def packed(layer: LinearLayer, *, direct: bool = False) -> tuple[Array, RequantPlan, Epilogue] | None:
     """(words, plan, epilogue) of a layer; None where the byte-lane product can't compute it."""
     matrix = padded(layer.matrix, layer.channels, -(-layer.taps // 4) * 4)
-    words = pack_words(matrix)
+    words = pack_words(matrix, direct=direct)
     if words is None or not layer.fits(PRE):
         return None
-    plan = layer.solve(PRE, lane_offset(matrix))
+    plan = layer.solve(PRE, lane_offset(matrix, direct=direct))
     epilogue = Epilogue.of(plan)
     return None if epilogue is None else (words, plan, epilogue)
 
@@ -148,22 +158,36 @@ def as_rows(site: Site) -> tuple[int, int, int] | None:
 @kernel_for(FullyConnected, Conv2D)
 def fully_connected(site: Site, isa: Isa) -> Kernel | None:
     """1 row x 8 channels in registers; the whole row is expanded first."""
+    return _rows_kernel(site, isa, direct=False)
+
+
+@kernel_for(FullyConnected, Conv2D)
+def fully_connected_direct(site: Site, isa: Isa) -> Kernel | None:
+    """The same without scratch: inputs are expanded as they are read, for every 8 channels again."""
+    return _rows_kernel(site, isa, direct=True)
+
+
+def _rows_kernel(site: Site, isa: Isa, *, direct: bool) -> Kernel | None:
     if not isa.dsp or site.constants[1] is None:
         return None
     shape = as_rows(site)
     if shape is None:
         return None
     rows, inputs, outputs = shape
+    if direct and inputs % 4:
+        return None  # the last word would reach beyond the row
     layer = LinearLayer.of(site)
-    found = packed(layer)
+    found = packed(layer, direct=direct)
     if found is None:
         return None
     words, plan, epilogue = found
     groups, stream = words.shape[1], channel_stream(words, plan, 8)
     blocks = -(-outputs // 8)
+    kind = "lane_row_direct" if direct else "lane_row"
     body = render(
         "kernels/lane_fully_connected.c.j2",
-        block=epilogue.name("lane_row"),
+        direct=direct,
+        block=epilogue.name(kind),
         groups=groups,
         whole=outputs // 8,
         rest=outputs % 8,
@@ -173,21 +197,33 @@ def fully_connected(site: Site, isa: Isa) -> Kernel | None:
         inputs=inputs,
         outputs=outputs,
     )
+    parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
     function = Function(
-        stem=f"fully_connected_lane_{rows}x{inputs}_{outputs}",
-        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
+        stem=f"fully_connected_{'direct' if direct else 'lane'}_{rows}x{inputs}_{outputs}",
+        parameters=parameters[:3] if direct else parameters,
         body=body,
         headers=("kernels/tc_lane.h",),
         comment="Fully connected layer by the byte-lane product, 8 channels in registers.",
-        preambles=(epilogue.source("lane_row", "lane_row"),),
+        preambles=(epilogue.source("lane_row", kind, direct=direct),),
     )
+    expand, group = (0, 32) if direct else (8 * groups, 29)
+    per_row = 40 + expand + blocks * (48 + group * groups + groups // 2 * 3)
     return Kernel(
-        "fully_connected_lane",
+        f"fully_connected_{'direct' if direct else 'lane'}",
         function,
         (Constant("weights", "int32_t", stream, "per 8 channels: starts, lane words, requantisation"),),
-        scratch_bytes=8 * groups,
-        instructions=60 + rows * (40 + 8 * groups + blocks * (48 + 29 * groups + groups // 2 * 3)),
+        scratch_bytes=0 if direct else 8 * groups,
+        instructions=60 + rows * per_row,
         code_bytes=500,
-        overlap={0: safe_distance((row * inputs, row * outputs) for row in range(1, rows))},
+        overlap={0: safe_distance(_row_steps(rows, inputs, outputs, direct))},
         notes={"requantisation": plan.form},
     )
+
+
+def _row_steps(rows: int, inputs: int, outputs: int, direct: bool) -> Iterator[tuple[int, int]]:
+    """What later rows still read when a row is written; of an unexpanded one, what its next channels read as well."""
+    for row in range(rows):
+        if direct and outputs > 8:
+            yield row * inputs, row * outputs + (outputs - 1) // 8 * 8
+        if row + 1 < rows:
+            yield (row + 1) * inputs, (row + 1) * outputs

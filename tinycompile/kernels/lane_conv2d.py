@@ -25,7 +25,7 @@ class Blocks:
 
     Attributes:
         fours, threes: blocks of 4 pixels, then of 3.
-        rest: pixels of a last block of 3 that isn't full: only 1, 2 and 5 pixels leave any.
+        rest: pixels of a last block of 3 that isn't full: with blocks of both sizes only 1, 2 and 5 pixels leave any.
     """
 
     fours: int
@@ -33,8 +33,11 @@ class Blocks:
     rest: int
 
     @staticmethod
-    def of(pixels: int) -> Blocks:
-        threes = min(-pixels % 4, pixels // 3)
+    def of(pixels: int, *, small: bool = False) -> Blocks:
+        """`small`: no blocks of 4, which need more scratch."""
+        threes = pixels // 3 if small else min(-pixels % 4, pixels // 3)
+        if small:
+            return Blocks(0, threes, pixels % 3)
         fours = (pixels - 3 * threes) // 4
         return Blocks(fours, threes, pixels - 4 * fours - 3 * threes)
 
@@ -64,6 +67,16 @@ def pair_stream(words: Array, plan: RequantPlan) -> tuple[Array, int]:
 @kernel_for(Conv2D)
 def conv2d(site: Site, isa: Isa) -> Kernel | None:
     """Any window, without groups."""
+    return _kernel(site, isa, small=False)
+
+
+@kernel_for(Conv2D)
+def conv2d_small(site: Site, isa: Isa) -> Kernel | None:
+    """The same with blocks of 3 pixels only, which take three quarters of the scratch."""
+    return _kernel(site, isa, small=True)
+
+
+def _kernel(site: Site, isa: Isa, *, small: bool) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isa.dsp or not isinstance(op, Conv2D) or site.constants[1] is None:
         return None
@@ -79,7 +92,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
     (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
     kernel_height, kernel_width = layer.weights.shape[1:3]
     gathers = (kernel_height, kernel_width, *op.stride) != (1, 1, 1, 1) or any(op.padding)
-    blocks = Blocks.of(out_height * out_width)
+    blocks = Blocks.of(out_height * out_width, small=small)
     segment = kernel_width * depth
     needs_results = blocks.rest or channels == 1
     by_rows = segment % 4 == 0 and segment >= SHORTEST_BY_ROWS
@@ -134,7 +147,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
         preambles=tuple(_block_source(epilogue, pixels, isa) for pixels in used),
     )
     return Kernel(
-        "conv2d_lane",
+        "conv2d_lane_small" if small else "conv2d_lane",
         function,
         (Constant("weights", "int32_t", stream, "per pair of channels: starts, lane words, requantisation"),),
         scratch_bytes=8 * blocks.largest * groups + window_bytes + (stride * blocks.largest if needs_results else 0),

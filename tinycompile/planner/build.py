@@ -16,24 +16,12 @@ def scratch_name(step: int) -> str:
 
 
 def storage_of(graph: Graph, kernels: Sequence[Kernel]) -> dict[str, str]:
-    """The value whose memory each value in RAM uses: itself, or the root of a chain of aliases.
-
-    A kernel that works in place takes its first operand's memory where nobody reads that afterwards.
-    """
+    """The value whose memory each value in RAM uses: itself, or the root of a chain of aliases."""
     storage = {name: name for name in graph.inputs}
     for node, kernel in zip(graph.nodes, kernels, strict=True):
         for name in node.outputs:
             storage[name] = name if kernel.alias_of is None else storage[node.inputs[kernel.alias_of]]
-    last = dict[str, int]()
-    for step, node in enumerate(graph.nodes):
-        last.update({storage[name]: step for name in node.inputs if name in storage})
-    last.update({storage[name]: len(graph.nodes) for name in graph.outputs})
-    merged = dict[str, str]()
-    for step, (node, kernel) in enumerate(zip(graph.nodes, kernels, strict=True)):
-        operand = storage.get(node.inputs[0]) if kernel.in_place else None
-        if operand is not None and last[operand] == step and node.inputs.count(node.inputs[0]) == 1:
-            merged[node.outputs[0]] = merged.get(operand, operand)
-    return {name: merged.get(root, root) for name, root in storage.items()}
+    return storage
 
 
 def problem_of(graph: Graph, kernels: Sequence[Kernel]) -> Problem:
@@ -75,11 +63,12 @@ def _overlaps(
     overlaps = list[Overlap]()
     for step, (node, kernel) in enumerate(zip(graph.nodes, kernels, strict=True)):
         readings = Counter(storage[name] for name in node.inputs if name in storage)
-        for operand, distance in kernel.overlap.items():
+        distances = {0: 0} if kernel.in_place else kernel.overlap
+        for operand, distance in distances.items():
             if node.inputs[operand] not in storage:
                 continue
             upper, lower = storage[node.inputs[operand]], storage[node.outputs[0]]
             dies_here = last[upper] == step and first[lower] == step and upper != lower
             if dies_here and readings[upper] == 1:
-                overlaps.append(Overlap(upper, lower, distance))
+                overlaps.append(Overlap(upper, lower, distance, exact=kernel.in_place))
     return tuple(overlaps)

@@ -10,7 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from tinycompile.planner.problem import Buffer, Plan, Problem
+from tinycompile.planner.problem import Buffer, Overlap, Plan, Problem
 
 ROUNDS = 400
 EFFORT = 2_000_000
@@ -41,14 +41,27 @@ def place(problem: Problem, rounds: int = ROUNDS) -> Plan:
 
 def lower_bound(problem: Problem) -> int:
     """At every step: the bytes in use, less what the pairs that may overlap can save at most."""
+    savings = _savings(problem)
+    by_name = {buffer.name: buffer for buffer in problem.buffers}
+    steps = {buffer.first for buffer in problem.buffers}
+    return max((_live_bytes(problem.buffers, step) - _saved(savings[step], by_name) for step in steps), default=0)
+
+
+def bound_at(problem: Problem, step: int) -> int:
+    """The same at one step."""
+    by_name = {buffer.name: buffer for buffer in problem.buffers}
+    return _live_bytes(problem.buffers, step) - _saved(_savings(problem)[step], by_name)
+
+
+def _savings(problem: Problem) -> dict[int, dict[str, int]]:
+    """Per step and output: the most bytes that it can share with the operands that die there."""
     by_name = {buffer.name: buffer for buffer in problem.buffers}
     savings: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for overlap in problem.overlaps:
         upper, lower = by_name[overlap.upper], by_name[overlap.lower]
         joint = max(upper.size, lower.size, overlap.distance + upper.size)
         savings[lower.first][lower.name] += max(0, upper.size + lower.size - joint)
-    steps = {buffer.first for buffer in problem.buffers}
-    return max((_live_bytes(problem.buffers, step) - _saved(savings[step], by_name) for step in steps), default=0)
+    return savings
 
 
 def _live_bytes(buffers: Sequence[Buffer], step: int) -> int:
@@ -70,12 +83,16 @@ def _height(buffers: Sequence[Buffer], offsets: dict[str, int]) -> int:
     return max(offsets[buffer.name] + buffer.size for buffer in buffers)
 
 
+Neighbour = tuple[Buffer, Overlap | None, Overlap | None]
+"""(buffer in use at the same time, the overlap in which this one is the upper, that in which it is the lower one)."""
+
+
 class _Neighbours:
     """For every buffer: those in use at the same time, with the distance allowed to each side, if any."""
 
     def __init__(self, problem: Problem) -> None:
-        allowed = {(overlap.upper, overlap.lower): overlap.distance for overlap in problem.overlaps}
-        self.of: dict[str, list[tuple[Buffer, int | None, int | None]]] = {b.name: [] for b in problem.buffers}
+        allowed = {(overlap.upper, overlap.lower): overlap for overlap in problem.overlaps}
+        self.of: dict[str, list[Neighbour]] = {b.name: [] for b in problem.buffers}
         ordered = sorted(problem.buffers, key=lambda b: b.first)
         for index, a in enumerate(ordered):
             for b in ordered[index + 1 :]:
@@ -96,8 +113,8 @@ def _greedy(order: Sequence[Buffer], neighbours: _Neighbours) -> dict[str, int]:
     return offsets
 
 
-Placed = Sequence[tuple[Buffer, int, int | None, int | None]]
-"""(neighbour, its offset, distance needed if this buffer is the upper one, distance if it is the lower one)."""
+Placed = Sequence[tuple[Buffer, int, Overlap | None, Overlap | None]]
+"""(neighbour, its offset, the overlap in which this buffer is the upper one, that in which it is the lower one)."""
 
 
 def _candidates(buffer: Buffer, placed: Placed) -> Iterator[int]:
@@ -107,18 +124,18 @@ def _candidates(buffer: Buffer, placed: Placed) -> Iterator[int]:
     for other, start, as_upper, as_lower in placed:
         yield -(-(start + other.size) // align) * align
         if as_upper is not None:
-            yield -(-(start + as_upper) // align) * align
+            yield -(-(start + as_upper.distance) // align) * align
         if as_lower is not None:
-            yield (start - as_lower) // align * align
+            yield (start - as_lower.distance) // align * align
 
 
 def _feasible(buffer: Buffer, start: int, placed: Placed) -> bool:
     for other, offset, as_upper, as_lower in placed:
         if start >= offset + other.size or offset >= start + buffer.size:
             continue
-        if as_upper is not None and start - offset >= as_upper:
+        if as_upper is not None and as_upper.allows(start, offset):
             continue
-        if as_lower is not None and offset - start >= as_lower:
+        if as_lower is not None and as_lower.allows(offset, start):
             continue
         return False
     return True

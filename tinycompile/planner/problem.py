@@ -27,12 +27,17 @@ class Buffer:
 @dataclass(frozen=True)
 class Overlap:
     """`lower`, an output born at the step at which the input `upper` dies, may share its memory where
-    offset(upper) - offset(lower) >= distance.
+    offset(upper) - offset(lower) >= distance; if `exact`, only where it is equal.
     """
 
     upper: str
     lower: str
     distance: int
+    exact: bool = False
+
+    def allows(self, upper: int, lower: int) -> bool:
+        """Whether these offsets may share memory."""
+        return upper - lower == self.distance if self.exact else upper - lower >= self.distance
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tinycompile.planner.problem import Plan, Problem
+from tinycompile.planner.problem import Overlap, Plan, Problem
 
 
 def validate(problem: Problem, plan: Plan) -> None:
     """Raise ValueError unless the plan keeps every promise."""
-    allowed = {(overlap.upper, overlap.lower): overlap.distance for overlap in problem.overlaps}
+    allowed = {(overlap.upper, overlap.lower): overlap for overlap in problem.overlaps}
     for a in problem.buffers:
         start = plan.offsets[a.name]
         if start < 0 or start % a.align or start + a.size > plan.arena_bytes:
@@ -19,8 +19,15 @@ def validate(problem: Problem, plan: Plan) -> None:
             share_bytes = max(a_start, b_start) < min(a_start + a.size, b_start + b.size)
             if not (in_use_together and share_bytes):
                 continue
-            if (a.name, b.name) in allowed and a_start - b_start >= allowed[a.name, b.name]:
+            if _declared(allowed.get((a.name, b.name)), a_start - b_start):
                 continue
-            if (b.name, a.name) in allowed and b_start - a_start >= allowed[b.name, a.name]:
+            if _declared(allowed.get((b.name, a.name)), b_start - a_start):
                 continue
             raise ValueError(f"{a.name} at {a_start} and {b.name} at {b_start} overlap while both are in use")
+
+
+def _declared(overlap: Overlap | None, distance: int) -> bool:
+    """Whether a kernel declared that its operand may lie `distance` bytes above its output."""
+    if overlap is None:
+        return False
+    return distance == overlap.distance if overlap.exact else distance >= overlap.distance

@@ -158,8 +158,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
         function,
         (Constant("weights", "int8_t", weights, "channel by channel"), line.channels),
         scratch_bytes=-(-(4 * taps + plane_height * plane_width) // 8) * 8,
-        instructions=channels
-        * (height * width * 9 + out_height * out_width * (product * taps + taps // 2 + _finish(isa) + 8)),
+        instructions=channels * (height * width * 9 + out_height * out_width * per_output),
         code_bytes=600,
         in_place=sig.input.shape == sig.output.shape,
         notes={"requantisation": line.plan.form},

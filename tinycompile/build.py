@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.emulator import Execution, execute
+from tinycompile.emulator import Execution, TraceRecord, execute
 from tinycompile.errors import UsageError
 from tinycompile.host import HostModel
 from tinycompile.ir import Array, Quantization, TensorType
@@ -68,19 +68,20 @@ class Build:
             raise UsageError(f"can't run on {on!r}", hint='on="host" or on="qemu"')
         arrays = {f"input_{i}": np.asarray(array) for i, array in enumerate(inputs)}
         samples = model_inputs(arrays, self.inputs, where="run()")
-        if on == "qemu":
-            outputs = self.execute(samples).outputs
-        else:
-            rows = [self.host.run([array[i] for array in samples]) for i in range(len(samples[0]))]
-            outputs = [np.stack(column) for column in zip(*rows, strict=True)]
+        if on == "qemu" and self.board.is_host:
+            raise UsageError("a build for the host has no firmware to run in QEMU", hint="build for another target")
+        outputs = self.execute(samples).outputs if on == "qemu" else self._on_host(samples).outputs
         flat = [drop_batch(array) for array in outputs]
         return flat[0] if len(flat) == 1 else flat
 
     def execute(self, samples: Sequence[Array]) -> Execution:
         """Run the firmware in QEMU on checked samples and record `run` in the report.
 
-        The counts of each layer come from the trace build, on the first sample.
+        The counts of each layer come from the trace build, on the first sample. A build for the host runs here, and
+        nothing is counted.
         """
+        if self.board.is_host:
+            return self._on_host(samples)
         execution = execute(self.elf("firmware_qemu.elf"), self.emulated, samples, self.outputs)
         trace = self.trace([array[:1] for array in samples]).trace[0]
         counts = dict[int, int]()
@@ -99,9 +100,18 @@ class Build:
         return execution
 
     def trace(self, samples: Sequence[Array]) -> Execution:
-        """Run the trace build in QEMU: the result of every layer."""
+        """Run the trace build in QEMU (a build for the host: here): the result of every layer."""
+        if self.board.is_host:
+            return self._on_host(samples)
         make(self.folder, "trace")
         return execute(self.elf("firmware_trace.elf"), self.emulated, samples, self.outputs)
+
+    def _on_host(self, samples: Sequence[Array]) -> Execution:
+        """Run the generated C on this machine; no instructions are counted."""
+        results = [self.host.trace([array[i] for array in samples]) for i in range(len(samples[0]))]
+        outputs = [np.stack(column) for column in zip(*(outputs for outputs, _ in results), strict=True)]
+        trace = [[TraceRecord(layer, data, 0) for layer, data in records] for _, records in results]
+        return Execution(outputs, [], 0, trace)
 
     @property
     def emulated(self) -> Board:

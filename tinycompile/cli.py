@@ -96,7 +96,7 @@ def build(model: Path, target: str, output: Path | None, io: str, optimize: str,
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @explained
 def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | None) -> None:
-    """Run the firmware of FOLDER in QEMU on every sample."""
+    """Run the firmware of FOLDER in QEMU (a build for the host: here) on every sample."""
     import numpy as np
 
     from tinycompile.build import Build
@@ -114,6 +114,9 @@ def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | N
         except OSError as error:
             raise UsageError("the outputs can't be written", where=str(output_file), why=str(error)) from error
     counts = execution.instructions
+    if not counts:
+        click.echo(f"{len(samples[0])} samples on this machine")
+        return
     spread = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     click.echo(f"{len(samples[0])} samples in QEMU's {result.emulated.name}: {spread} instructions per inference")
 

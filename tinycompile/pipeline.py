@@ -72,8 +72,7 @@ def compile(  # noqa: A001 - the public verb is the name
     options = Options(target, io, optimize, ram)
     options.check()
     board, source = load_board(target), Path(model)
-    if board.isa.core != "host":
-        require("arm-none-eabi-gcc")
+    require(board.compiler)
     nominal, program = lower(source, board, options)
     origin = Provenance(source.name, hashlib.sha256(source.read_bytes()).hexdigest())
 
@@ -83,7 +82,7 @@ def compile(  # noqa: A001 - the public verb is the name
         write_files(staging, emit_project(program, board, origin))
         (staging / "source").mkdir()
         shutil.copyfile(source, staging / "source" / source.name)
-        make(staging, "all")
+        make(staging, "all", compiler=board.compiler)
         save_report(staging, collect_report(staging, program, board, options, origin, nominal))
     return Build(folder, temporary)
 

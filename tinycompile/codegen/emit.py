@@ -35,11 +35,14 @@ class Provenance:
 def emit_project(program: Program, board: Board, provenance: Provenance, optimization: str = "-O2") -> dict[str, str]:
     """Every file of the output folder, by relative path."""
     files = emit_model(program, provenance)
-    if board.isa.core != "host":
-        files |= _firmware(program, board, provenance)
     values = {"program": program, "board": board, "provenance": provenance, "optimization": optimization}
-    values |= _link_variants(board)
-    files["Makefile"] = render("Makefile.j2", **values)
+    values |= {"prefix": program.model.upper()}
+    if board.is_host:
+        files["host/main.c"] = render("main_host.c.j2", **values)
+        files["Makefile"] = render("Makefile.host.j2", **values)
+    else:
+        files |= _firmware(program, board, provenance)
+        files["Makefile"] = render("Makefile.j2", **values, **_link_variants(board))
     files["CMakeLists.txt"] = render("CMakeLists.txt.j2", **values)
     return files
 

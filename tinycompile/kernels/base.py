@@ -32,6 +32,11 @@ class Isa:
     fpu: bool = False
     schedule: str = "m4"
 
+    @property
+    def thumb1(self) -> bool:
+        """ARMv6-M or ARMv8-M Baseline: 8 handy registers, no long multiplication, no saturation."""
+        return self.core in ("cortex-m0", "cortex-m0plus", "cortex-m1", "cortex-m23")
+
 
 @dataclass(frozen=True, eq=False)
 class Constant:

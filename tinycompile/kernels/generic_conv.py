@@ -54,7 +54,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
         "conv2d_generic",
         _convolution_function(site, op, "conv2d", fields),
         channel_constants(op.requant(sig), weights, _bias(site) + folded),
-        instructions=_conv2d_instructions(site, window),
+        instructions=_on(isa, _conv2d_instructions(site, window)),
         code_bytes=600,
         overlap={0: window_distance(window, sig.input, sig.output)},
         notes=NOTES,
@@ -79,7 +79,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
         "depthwise_generic",
         _convolution_function(site, op, "depthwise", fields),
         channel_constants(op.requant(sig), site.constant(1), _bias(site)),
-        instructions=_depthwise_instructions(site, window),
+        instructions=_on(isa, _depthwise_instructions(site, window)),
         code_bytes=300,
         overlap={0: channelwise_distance(window, sig.input, sig.output)},
         notes=NOTES,
@@ -117,7 +117,7 @@ def fully_connected(site: Site, isa: Isa) -> Kernel | None:
         "fully_connected_generic",
         function,
         constants,
-        instructions=rows * (outputs * finish + outputs // 4 * inputs * 12 + outputs % 4 * inputs * 5),
+        instructions=_on(isa, rows * (outputs * finish + outputs // 4 * inputs * 12 + outputs % 4 * inputs * 5)),
         code_bytes=300,
         overlap={0: _rowwise_distance(rows, inputs, outputs)},
         notes=NOTES if fixed else {**NOTES, "requantisation": "float64"},
@@ -157,6 +157,11 @@ def _bias(site: Site) -> Array:
     if len(site.sig.inputs) > 2:
         return site.constant(2).astype(np.int64)
     return np.zeros(site.sig.output.shape[-1], np.int64)
+
+
+def _on(isa: Isa, instructions: int) -> int:
+    """Thumb-1 takes about three times as many: no indexed signed loads in loops, no multiply-accumulate."""
+    return 3 * instructions if isa.thumb1 else instructions
 
 
 def _conv2d_instructions(site: Site, window: Window) -> int:

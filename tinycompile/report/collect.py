@@ -26,8 +26,11 @@ def collect_report(
     Args:
         nominal: the work of the model's own layers, before the passes.
     """
-    measured = sizes(folder / "firmware.elf", program.weight_symbols())
-    stack = worst_case_stack([folder / "build" / f"{program.model}.ci"], f"{program.model}_invoke")
+    image = f"lib{program.model}.so" if board.is_host else "firmware.elf"
+    measured = sizes(folder / image, program.weight_symbols())
+    graph = folder / "build" / f"{program.model}.ci"
+    known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
+    stack = worst_case_stack([graph], f"{program.model}_invoke") if known else 0
     executed = work_of(program.graph)
     layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
     forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from tinycompile.codegen.names import short_name
 
+_UNLIMITED_BYTES = 1 << 31
+
 
 def print_report(report: dict[str, Any], console: Console) -> None:
     """Memory, work and layers of a build on one screen."""
@@ -44,6 +46,8 @@ def _summary(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _share(memory: dict[str, int]) -> str:
     total, limit = memory["total_bytes"], memory["limit_bytes"]
+    if limit >= _UNLIMITED_BYTES:
+        return f"{total:,} bytes"
     return f"{total:,} of {limit:,} bytes ({100 * total / limit:.1f} %)"
 
 

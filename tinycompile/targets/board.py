@@ -66,6 +66,15 @@ class Board:
     qemu: Qemu | None
     stand_in: Board | None
 
+    @property
+    def is_host(self) -> bool:
+        """Whether this is the machine that compiles: no firmware, the system's compiler."""
+        return self.isa.core == "host"
+
+    @property
+    def compiler(self) -> str:
+        return "cc" if self.is_host else "arm-none-eabi-gcc"
+
     def emulated(self) -> Board | None:
         """The board whose memory map and I/O the QEMU link uses."""
         return self if self.qemu else self.stand_in

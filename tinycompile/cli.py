@@ -70,23 +70,54 @@ def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""
 
 
+def compile_options(command: Callable[P, None]) -> Callable[P, None]:
+    """What `build` and `plan` have in common."""
+    for option in reversed(
+        (
+            click.option("--target", default="stm32f746", show_default=True, help="Board; see `tinycompile targets`."),
+            click.option(
+                "--io", default="model", show_default=True, help="model: its own types; int8: no float edges."
+            ),
+            click.option("--optimize", default="balanced", show_default=True, help="speed, balanced, size or ram."),
+            click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]"),
+            click.option("--schedule", default="auto", show_default=True, help="auto or layer (layer by layer)."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @main.command()
-@click.argument("model", type=FOLDER)
-@click.option("--target", default="stm32f746", show_default=True, help="Board; `tinycompile targets` lists them.")
+@click.argument("models", type=FOLDER, nargs=-1, required=True)
+@compile_options
 @click.option("-o", "--output", type=FOLDER, help="Folder to create or replace.  [default: build/<model>]")
-@click.option("--io", default="model", show_default=True, help="model: its own types; int8: no float edges.")
-@click.option("--optimize", default="balanced", show_default=True, help="speed, balanced, size or ram.")
-@click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]")
 @explained
-def build(model: Path, target: str, output: Path | None, io: str, optimize: str, ram: int | None) -> None:
-    """Compile MODEL (.tflite) to C and firmware."""
-    from tinycompile.pipeline import compile as compile_model
+def build(models: tuple[Path, ...], output: Path | None, **options: Any) -> None:
+    """Compile MODELS (.tflite) to C and firmware; several share one arena."""
+    from tinycompile.pipeline import Options, compile_together
     from tinycompile.report.table import print_report
 
-    folder = output if output is not None else Path("build") / model.stem
-    result = compile_model(model, target, output=folder, io=io, optimize=optimize, ram=ram)
-    print_report(result.report, _console())
+    folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
+    for result in compile_together(models, Options(**options), output=folder):
+        print_report(result.report, _console())
     click.echo(f"written to {folder}")
+
+
+@main.command()
+@click.argument("models", type=FOLDER, nargs=-1, required=True)
+@compile_options
+@explained
+def plan(models: tuple[Path, ...], **options: Any) -> None:
+    """Print where everything of MODELS would be in memory, without building."""
+    from tinycompile.pipeline import Options, lower
+    from tinycompile.report.plan import plan_lines
+    from tinycompile.targets import load_board
+
+    chosen = Options(**options)
+    chosen.check()
+    lowered, layout = lower(models, load_board(chosen.target), chosen)
+    for line in plan_lines(lowered, layout):
+        click.echo(line)
 
 
 @main.command()
@@ -94,8 +125,9 @@ def build(model: Path, target: str, output: Path | None, io: str, optimize: str,
 @click.option("--input", "input_file", type=FOLDER, required=True, help="Samples: .npz with input_0, ... or one .npy.")
 @click.option("--output", "output_file", type=FOLDER, help="Where to write output_0, ... (.npz).")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
+@click.option("--model", help="Which one, where FOLDER has several.")
 @explained
-def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | None) -> None:
+def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | None, model: str | None) -> None:
     """Run the firmware of FOLDER in QEMU (a build for the host: here) on every sample."""
     import numpy as np
 
@@ -104,7 +136,7 @@ def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | N
 
     if output_file is not None and output_file.suffix != ".npz":
         raise UsageError("--output must end in .npz", where=str(output_file))
-    result = Build(folder)
+    result = Build(folder, model=model)
     samples = model_inputs(load_arrays(input_file), result.inputs, where=str(input_file), limit=limit)
     execution = result.execute(samples)
     if output_file is not None:
@@ -125,15 +157,16 @@ def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | N
 @click.argument("folder", type=FOLDER)
 @click.option("--samples", "samples_file", type=FOLDER, required=True, help="Samples: .npz or .npy.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
+@click.option("--model", help="Which one, where FOLDER has several.")
 @explained
-def verify(folder: Path, samples_file: Path, limit: int | None) -> None:
+def verify(folder: Path, samples_file: Path, limit: int | None, model: str | None) -> None:
     """Compare the firmware of FOLDER with the reference, tensor by tensor."""
     from tinycompile.build import Build
     from tinycompile.errors import MismatchError
     from tinycompile.samples import load_arrays, model_inputs
     from tinycompile.verify.compare import verify_build
 
-    result = Build(folder)
+    result = Build(folder, model=model)
     samples = model_inputs(load_arrays(samples_file), result.inputs, where=str(samples_file), limit=limit)
     outcome = verify_build(result, samples)
     if outcome.difference is not None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tests.support.host_kernel import Block, memory_of, program
 from tests.support.kernel_checks import random_values, sharings
-from tinycompile.codegen.emit import linker_script
+from tinycompile.codegen.linker import linker_script
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Factory, Isa, Kernel
 from tinycompile.resources import boards_dir, runtime_dir
@@ -118,7 +118,14 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str]) -> None:
     sources = [*folder.glob("*.c"), common / "startup.c", common / "semihosting.c", *board.sources]
     command = ["arm-none-eabi-gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
     command += [f"-D{define}" for define in board.defines]
-    command += [f"-I{runtime_dir()}", f"-I{common}", "-nostartfiles", "--specs=nosys.specs", "--specs=nano.specs"]
+    command += [
+        f"-I{runtime_dir()}",
+        f"-I{common}",
+        "-nostartfiles",
+        "-Wl,--defsym=linker_stack_bytes=4096",
+        "--specs=nosys.specs",
+        "--specs=nano.specs",
+    ]
     _tool([*command, "-T", "board.ld", *map(str, sources), "-o", "cases.elf"], folder)
     command = ["qemu-system-arm", "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
     command += ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", "cases.elf"]

@@ -12,7 +12,7 @@ from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
 from tinycompile.planner.choose import choose
 from tinycompile.planner.order import reordered
-from tinycompile.planner.problem import Plan, Problem
+from tinycompile.planner.problem import Plan, Problem, whole_units
 from tinycompile.planner.shortage import does_not_fit
 from tinycompile.planner.validate import validate
 from tinycompile.planner.values import Values, scratch_name
@@ -30,7 +30,8 @@ class Planned:
         kernels: one per node.
         reasons: why each kernel was chosen.
         offsets: arena offset of every value in RAM, in bytes.
-        scratch_offsets: arena offset of each node's scratch; None where it has none.
+        scratch_offsets: arena offset of each node's scratch, or 0 if scratch is apart; None where it has none.
+        scratch_bytes: of scratch apart from the arena; 0 where it is inside.
         lower_bound_bytes: no placement for these kernels in this order needs less.
         order_optimal: no other order needs less at its peak (before placement).
         fastest_proved: no other choice of kernels within the limits executes fewer instructions, by their estimates.
@@ -42,6 +43,7 @@ class Planned:
     reasons: tuple[str, ...]
     offsets: dict[str, int]
     scratch_offsets: tuple[int | None, ...]
+    scratch_bytes: int
     arena_bytes: int
     lower_bound_bytes: int
     order_optimal: bool
@@ -49,32 +51,52 @@ class Planned:
     problem: Problem
     placement: Plan
 
+    @property
+    def instructions(self) -> int:
+        """Estimated instructions of one inference."""
+        return sum(kernel.instructions for kernel in self.kernels)
 
-def plan(graph: Graph, candidates: Sequence[Sequence[Kernel]], *, ram_limit: int | None, optimize: str) -> Planned:
+
+def plan(
+    graph: Graph,
+    candidates: Sequence[Sequence[Kernel]],
+    *,
+    ram_limit: int | None,
+    optimize: str,
+    scratch_limit: int | None = None,
+) -> Planned:
     """Order the nodes, choose among `candidates` (per node) and place everything.
 
     Args:
         ram_limit: bytes for the arena; None for no limit.
         optimize: "speed", "balanced", "size" or "ram".
+        scratch_limit: bytes of another memory for the scratch of all kernels; None for scratch inside the arena.
 
     Raises:
         DoesNotFitError: the arena is larger than `ram_limit` with the kernels that need least memory.
     """
     weight_bytes = total(work_of(graph)).weight_bytes
     graph, candidates, order_optimal = reordered(graph, candidates)
-    values = Values(graph, candidates)
+    values = Values(graph, candidates if scratch_limit is None else _without_scratch(candidates, scratch_limit))
     choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=weight_bytes)
     problem, placement = values.problem(choice.kernels), choice.plan
     validate(problem, placement)
     if ram_limit is not None and placement.arena_bytes > ram_limit:
         raise does_not_fit(graph.name, values, choice.kernels, placement, ram_limit)
+    kernels = choice.kernels
+    if scratch_limit is not None:
+        kernels = tuple(k.original if isinstance(k, _Bare) and k.original else k for k in kernels)
+        scratch_offsets = [0 if kernel.scratch_bytes else None for kernel in kernels]
+    else:
+        scratch_offsets = [placement.offsets.get(scratch_name(step)) for step in range(len(kernels))]
     places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
     return Planned(
         graph=graph,
-        kernels=choice.kernels,
+        kernels=kernels,
         reasons=choice.reasons,
         offsets={name: placement.offsets.get(root, 0) + shift for name, (root, shift) in places.items()},
-        scratch_offsets=tuple(placement.offsets.get(scratch_name(step)) for step in range(len(choice.kernels))),
+        scratch_offsets=tuple(scratch_offsets),
+        scratch_bytes=0 if scratch_limit is None else whole_units(max((k.scratch_bytes for k in kernels), default=0)),
         arena_bytes=placement.arena_bytes,
         lower_bound_bytes=placement.lower_bound_bytes,
         order_optimal=order_optimal,
@@ -82,3 +104,20 @@ def plan(graph: Graph, candidates: Sequence[Sequence[Kernel]], *, ram_limit: int
         problem=problem,
         placement=placement,
     )
+
+
+def _without_scratch(candidates: Sequence[Sequence[Kernel]], limit: int) -> list[list[Kernel]]:
+    """The kernels whose scratch fits elsewhere."""
+    return [[_Bare.of(kernel) for kernel in kernels if kernel.scratch_bytes <= limit] for kernels in candidates]
+
+
+@dataclass(frozen=True, eq=False)
+class _Bare(Kernel):
+    """A kernel whose scratch is of no concern to the arena."""
+
+    original: Kernel | None = None
+
+    @staticmethod
+    def of(kernel: Kernel) -> _Bare:
+        fields = {name: getattr(kernel, name) for name in kernel.__dataclass_fields__}
+        return _Bare(**{**fields, "scratch_bytes": 0}, original=kernel)

@@ -78,9 +78,9 @@ def place(values: Values, kernels: Sequence[Kernel]) -> Plan:
 
 def smallest_arena(values: Values) -> tuple[list[Kernel], Plan]:
     """The kernels with which the arena is smallest, whatever else they cost, and their plan."""
-    limit = max(min(values.need(step, k) for k in kernels) for step, kernels in enumerate(values.options))
+    limit = max((min(values.need(step, k) for k in each) for step, each in enumerate(values.options)), default=0)
     best = min(_relieved(values, [min(k, key=_speed) for k in values.options], limit), key=lambda c: c[1].arena_bytes)
-    if best[1].arena_bytes > best[1].lower_bound_bytes and len(values.options) <= EXACT_STEPS:
+    if best[1].arena_bytes > limit and len(values.options) <= EXACT_STEPS:
         found = exact.smallest(values, values.options, best[1].arena_bytes)
         if found is not None:
             return list(found.kernels), place(values, found.kernels)

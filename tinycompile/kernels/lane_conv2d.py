@@ -187,7 +187,7 @@ def _instructions(
     total = 60
     for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
         pair = (12 if pixels == 4 else 10) + per_output * 2 * pixels
-        pair += (23 if pixels == 4 else 17) * groups + (3 if pixels == 4 else 2) * rounds
+        pair += (23 if pixels == 4 else 19) * groups + (3 if pixels == 4 else 2) * rounds
         expand = 30 + (20 if pixels == 4 else 15) * groups
         if window_rows and by_rows:
             expand += window_rows * 50

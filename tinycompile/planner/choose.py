@@ -17,8 +17,11 @@ FLASH_FACTORS = {"balanced": 1.3, "size": 1.15}
 LEAST_FLASH_FACTOR = 1.1
 """Where even the smallest kernels exceed that, this many times what those need."""
 
-EXACT_STEPS = 250
-"""Larger graphs are left to the greedy placement and choice, which take time in proportion."""
+PLACED_EXACTLY = 1500
+"""Steps up to which the smallest arena is looked for exactly; larger graphs are left to the greedy placement."""
+
+CHOSEN_EXACTLY = 200
+"""Steps up to which the fastest kernels within a limit are: that is the harder problem."""
 
 RELIEVED = "needs less RAM than the fastest"
 
@@ -67,7 +70,7 @@ def place(values: Values, kernels: Sequence[Kernel]) -> Plan:
     """The smallest arena for these kernels, if time allows."""
     bound = max(values.needs(kernels))
     plan = greedy.place(values.problem(kernels), bound)
-    if plan.arena_bytes == bound or len(kernels) > EXACT_STEPS:
+    if plan.arena_bytes == bound or len(kernels) > PLACED_EXACTLY:
         return plan
     found = exact.smallest(values, [[kernel] for kernel in kernels], plan.arena_bytes, plan.offsets)
     if found is None:
@@ -80,7 +83,7 @@ def smallest_arena(values: Values) -> tuple[list[Kernel], Plan]:
     """The kernels with which the arena is smallest, whatever else they cost, and their plan."""
     limit = max((min(values.need(step, k) for k in each) for step, each in enumerate(values.options)), default=0)
     best = min(_relieved(values, [min(k, key=_speed) for k in values.options], limit), key=lambda c: c[1].arena_bytes)
-    if best[1].arena_bytes > limit and len(values.options) <= EXACT_STEPS:
+    if best[1].arena_bytes > limit and len(values.options) <= PLACED_EXACTLY:
         found = exact.smallest(values, values.options, best[1].arena_bytes)
         if found is not None:
             return list(found.kernels), place(values, found.kernels)
@@ -96,7 +99,7 @@ def _within_ram(
     """
     if ram_limit is None:
         ram_limit = smallest_arena(values)[1].arena_bytes
-    if len(values.options) <= EXACT_STEPS:
+    if len(values.options) <= CHOSEN_EXACTLY:
         for constant_bytes in dict.fromkeys((flash_limit, None)):
             try:
                 found = exact.fastest(values, values.options, ram_limit, constant_bytes)
@@ -107,7 +110,10 @@ def _within_ram(
             break
         else:
             return *smallest_arena(values), False
-    best = min(_relieved(values, kernels, ram_limit), key=lambda c: (c[1].arena_bytes > ram_limit, _cost(c[0])))
+    relieved = list(_relieved(values, kernels, ram_limit))
+    best = min(relieved, key=lambda c: (c[1].arena_bytes > ram_limit, _cost(c[0])))
+    if best[1].arena_bytes > ram_limit:
+        best = relieved[0][0], place(values, relieved[0][0])
     if best[1].arena_bytes > ram_limit:
         best = smallest_arena(values)
     return *best, False

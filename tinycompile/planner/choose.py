@@ -14,7 +14,7 @@ from tinycompile.planner.values import Options, Values
 FLASH_FACTORS = {"balanced": 1.3, "size": 1.15}
 """Constants may take this many times the bytes of the int8 weights; within that, the fastest kernels are taken."""
 
-LEAST_FLASH_FACTOR = 1.1
+LEAST_FLASH_FACTOR = 1.04
 """Where even the smallest kernels exceed that, this many times what those need."""
 
 PLACED_EXACTLY = 1500

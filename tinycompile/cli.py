@@ -80,7 +80,9 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             ),
             click.option("--optimize", default="balanced", show_default=True, help="speed, balanced, size or ram."),
             click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]"),
-            click.option("--schedule", default="auto", show_default=True, help="auto or layer (layer by layer)."),
+            click.option(
+                "--schedule", default="auto", show_default=True, help="auto, layer (by layer) or stream (row by row)."
+            ),
         )
     ):
         command = option(command)

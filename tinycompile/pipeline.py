@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from tinycompile.build import Build
@@ -17,12 +18,13 @@ from tinycompile.codegen.project import Project, Provenance
 from tinycompile.errors import UsageError
 from tinycompile.frontend import load
 from tinycompile.ir import Graph
-from tinycompile.kernels import kernels_for
+from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
-from tinycompile.layout import Layout, choose_ram, cold_constants
+from tinycompile.layout import STREAM, Layout, choose_ram, cold_constants
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.io import int8_io
-from tinycompile.planner import Planned, plan
+from tinycompile.passes.split_averages import split_averages
+from tinycompile.planner import Planned, StreamPlanner, plan
 from tinycompile.planner.draw import svg_map
 from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.document import save_report
@@ -33,7 +35,7 @@ from tinycompile.work import Work, work_of
 
 IO_CHOICES = ("model", "int8")
 OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
-SCHEDULE_CHOICES = ("auto", "layer")
+SCHEDULE_CHOICES = ("auto", "layer", "stream")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Options:
         io: "model" keeps the model's own input and output types, "int8" strips float conversions at its edges.
         optimize: what to prefer where kernels trade instructions for flash or scratch memory.
         ram: limit for the arena in bytes; None for what the target has.
-        schedule: "layer" executes layer by layer; "auto" lets the compiler choose, today always layer by layer.
+        schedule: "layer" executes layer by layer, "stream" has stages that are executed row by row wherever that saves
+            RAM; "auto" is layer by layer where that fits, else whatever is fastest within the limit.
     """
 
     target: str = "stm32f746"
@@ -140,7 +143,7 @@ def compile_together(
 
 def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout]:
     """Everything up to naming: import, optimise, choose kernels, plan memory. Models share the arena's memory."""
-    taken, graphs = set[str](), list[tuple[str, Path, dict[str, Work], Graph, list[list[Kernel]]]]()
+    taken, loaded = set[str](), list[tuple[str, Path, dict[str, Work], _Plans]]()
     if not sources:
         raise UsageError("no model was given")
     if board.is_host and len(sources) > 1:
@@ -150,19 +153,40 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
         if options.io == "int8":
             graph = int8_io(graph)
         nominal = work_of(graph)
-        graph = optimize_graph(graph)
-        graphs.append((identifier(source.stem, taken, "model"), source, nominal, graph, kernels_for(graph, board.isa)))
+        plans = _Plans(optimize_graph(graph), board, options.optimize)
+        loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
 
-    def planner(ram_limit: int, scratch_limit: int | None) -> list[Planned]:
-        return [
-            plan(graph, kernels, ram_limit=ram_limit, optimize=options.optimize, scratch_limit=scratch_limit)
-            for _, _, _, graph, kernels in graphs
-        ]
+    def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
+        return [plans.within(schedule, ram_limit, scratch_limit) for *_, plans in loaded]
 
-    planned, layout = choose_ram(board, planner, options.ram, least=options.optimize == "ram")
+    least = options.optimize == "ram"
+    planned, layout = choose_ram(board, planner, options.ram, schedule=options.schedule, least=least)
     return [
-        Lowered(name, source, nominal, p) for (name, source, nominal, _, _), p in zip(graphs, planned, strict=True)
+        Lowered(name, source, nominal, p) for (name, source, nominal, _), p in zip(loaded, planned, strict=True)
     ], layout
+
+
+class _Plans:
+    """The plans of a model; kernels are looked for once."""
+
+    def __init__(self, graph: Graph, board: Board, optimize: str) -> None:
+        self._graph, self._isa, self._optimize = graph, board.isa, optimize
+
+    def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
+        if schedule == STREAM:
+            return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
+        return plan(
+            self._graph, self._kernels, ram_limit=ram_limit, optimize=self._optimize, scratch_limit=scratch_limit
+        )
+
+    @cached_property
+    def _kernels(self) -> list[list[Kernel]]:
+        return kernels_for(self._graph, self._isa)
+
+    @cached_property
+    def _streams(self) -> StreamPlanner:
+        graph = split_averages(self._graph)
+        return StreamPlanner(graph, kernels_for(graph, self._isa), lambda site: kernels_of(site, self._isa))
 
 
 def _project(board: Board, layout: Layout, models: Sequence[Lowered]) -> Project:
@@ -194,5 +218,7 @@ def _program(lowered: Lowered, cold: set[int]) -> Program:
         planned.scratch_offsets,
         planned.arena_bytes,
         planned.scratch_bytes,
+        planned.stages,
+        planned.edges,
         cold,
     )

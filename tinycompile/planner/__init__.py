@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinycompile.errors import DoesNotFitError
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
 from tinycompile.planner.choose import Choice, choose
@@ -113,35 +112,48 @@ class StreamPlanner:
         Raises:
             DoesNotFitError: the arena is larger than `ram_limit` whatever the stages.
         """
-        if ram_limit is None:
-            ram_limit = self._search.smallest()
-        limit, best = ram_limit, None
-        for _ in range(ATTEMPTS):
-            stages = self._search.best(limit)
-            if stages is None:
-                break
-            values = Values(self._graph, self._search.options(stages, self._candidates), stages)
-            choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=self._weight_bytes)
-            if best is None or choice.plan.arena_bytes < best[1].plan.arena_bytes:
-                best = values, choice
-            if choice.plan.arena_bytes <= ram_limit:
-                break
-            limit -= max(8, ram_limit // 50)
-        if best is None or best[1].plan.arena_bytes > ram_limit:
-            raise self._does_not_fit(best, ram_limit)
-        values, choice = best
+        found = self._least() if ram_limit is None else self._within(ram_limit, optimize)
+        if found is None:
+            values, choice = self._least()
+            if choice.plan.arena_bytes > (ram_limit or 0):
+                raise does_not_fit(self._graph.name, values, choice.kernels, choice.plan, ram_limit or 0)
+            found = values, choice
+        values, choice = found
         validate(values.problem(choice.kernels), choice.plan)
         scratch = [choice.plan.offsets.get(scratch_name(step)) for step in range(len(choice.kernels))]
         return _planned(values, choice, choice.kernels, scratch, self._order_optimal, False)
 
-    def _does_not_fit(self, best: tuple[Values, Choice] | None, limit: int) -> DoesNotFitError:
-        if best is None:
-            stages = self._search.best(self._search.smallest()) or []
-            values = Values(self._graph, self._search.options(stages, self._candidates), stages)
+    def _within(self, ram_limit: int, optimize: str) -> tuple[Values, Choice] | None:
+        """The fastest stages; tighter bounds are tried where placement leaves gaps."""
+        limit = ram_limit
+        for _ in range(ATTEMPTS):
+            stages = self._search.best(limit)
+            if stages is None:
+                return None
+            values = self._values(stages)
+            choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=self._weight_bytes)
+            if choice.plan.arena_bytes <= ram_limit:
+                return values, choice
+            limit -= max(8, ram_limit // 50)
+        return None
+
+    def _least(self) -> tuple[Values, Choice]:
+        """The smallest arena among the stages with the smallest bounds; wider bounds may be placed with less."""
+        limit, best = self._search.smallest(), None
+        for _ in range(ATTEMPTS):
+            values = self._values(self._search.best(limit) or [])
             choice = choose(values, ram_limit=None, optimize="ram", weight_bytes=self._weight_bytes)
-            best = values, choice
-        values, choice = best
-        return does_not_fit(self._graph.name, values, choice.kernels, choice.plan, limit)
+            if best is None or choice.plan.arena_bytes < best[1].plan.arena_bytes:
+                best = values, choice
+            if best[1].plan.arena_bytes <= limit:
+                break
+            limit += max(8, limit // 50)
+        if best is None:
+            raise ValueError("no attempt was made")
+        return best
+
+    def _values(self, stages: Sequence[Stage]) -> Values:
+        return Values(self._graph, self._search.options(stages, self._candidates), stages)
 
 
 ATTEMPTS = 6

@@ -83,10 +83,10 @@ class Values:
         self._size = {buffer.name: buffer.size for buffer in self.buffers}
         self._live = self._live_bytes()
 
-    def passing_over(self, first: int, last: int, without: Sequence[str]) -> int:
-        """Bytes of the buffers in use before and after the steps [first, last), but for those of some values."""
+    def beside(self, first: int, last: int, without: Iterable[str]) -> int:
+        """Bytes of the buffers in use during the steps [first, last), but for those of some values."""
         left_out = {self.place(value)[0] for value in without}
-        return sum(b.size for b in self.buffers if b.first < first and b.last > last and b.name not in left_out)
+        return sum(b.size for b in self.buffers if b.first < last and b.last > first and b.name not in left_out)
 
     def buffer_bytes(self, value: str) -> int:
         return self._size[self.place(value)[0]]

@@ -37,7 +37,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
     if isa.dsp or not isinstance(op, Conv2D) or sig.input.shape[3] != sig.inputs[1].shape[3]:
         return None
     window = op.window_of(sig)
-    steps = _steps(window, sig.input.shape, sig.output.shape)
+    steps = pixel_steps(window, sig.input.shape, sig.output.shape)
     return _kernel(
         site,
         isa,
@@ -56,12 +56,17 @@ def fully_connected(site: Site, isa: Isa) -> Kernel | None:
         return None
     outputs, inputs = site.sig.inputs[1].shape
     rows = site.sig.input.elements // inputs
-    size = {"input_height": 1, "input_width": rows, "output_height": 1, "output_width": rows}
-    one = {"kernel_height": 1, "kernel_width": 1, "stride_y": 1, "stride_x": 1, "dilation_y": 1, "dilation_x": 1}
     first = np.arange(-(-rows // 2))
     distance = ordered_distance((2 * first + 2).clip(max=rows) * inputs, (2 * first + 2).clip(max=rows) * outputs)
     stem = f"fully_connected_block_{rows}x{inputs}_{outputs}"
-    return _kernel(site, isa, stem, size | one | {"padding_top": 0, "padding_left": 0}, inputs, rows, distance)
+    return _kernel(site, isa, stem, row_window(rows), inputs, rows, distance)
+
+
+def row_window(rows: int) -> Fields:
+    """Members of a `tc_window` that makes every row of a matrix a pixel."""
+    size = {"input_height": 1, "input_width": rows, "output_height": 1, "output_width": rows}
+    one = {"kernel_height": 1, "kernel_width": 1, "stride_y": 1, "stride_x": 1, "dilation_y": 1, "dilation_x": 1}
+    return size | one | {"padding_top": 0, "padding_left": 0}
 
 
 def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels: int, distance: int) -> Kernel | None:
@@ -104,7 +109,7 @@ def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels:
     )
 
 
-def _steps(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """After each block of 2 pixels: the first input byte that a later pixel reads, and the output bytes written."""
     row_bytes, (_, _, width, channels) = x[2] * x[3], y
     for done in range(2, y[1] * width, 2):

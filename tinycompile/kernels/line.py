@@ -55,3 +55,13 @@ class Line:
         extra = plan.shift if plan.form == "smmla_shift" else plan.sign_step
         values = structured(start=plan.start, multiplier=plan.multiplier, offset=plan.offset, extra=extra)
         return Constant("channels", "tc_line_channel", values, "start, multiplier, offset, sign step or shift")
+
+    def vectors(self, lanes: int) -> Constant:
+        """The same as int32 vectors per `lanes` channels, without extras where the form has none."""
+        plan = self.plan
+        fields = [plan.start, plan.multiplier, plan.offset]
+        if plan.form != "smmla":
+            fields.append(plan.shift if plan.form == "smmla_shift" else plan.sign_step)
+        filled = np.pad(np.stack(fields), ((0, 0), (0, -plan.start.size % lanes)))
+        words = filled.reshape(len(fields), -1, lanes).transpose(1, 0, 2).ravel().astype(np.int32)
+        return Constant("line", "int32_t", words, f"per {lanes} channels: starts, multipliers, offsets, extras")

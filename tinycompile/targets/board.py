@@ -50,6 +50,7 @@ class Board:
     Attributes:
         sources: C files that implement board.h, compiled with `defines`.
         cflags: compiler flags that select the core.
+        vectors: where the vector table must be, None for the start of the flash.
         stand_in: the board QEMU runs in its place, None where QEMU has the board itself or nothing like it.
     """
 
@@ -61,6 +62,7 @@ class Board:
     clock_hz: int
     flash: Memory
     ram: Memory
+    vectors: Memory | None
     sources: tuple[Path, ...]
     defines: tuple[str, ...]
     qemu: Qemu | None
@@ -120,6 +122,7 @@ def _board(name: str, folder: Path, data: Mapping[str, Any]) -> Board:
         clock_hz=int(data["clock_hz"]),
         flash=Memory(memory["flash"]["origin"], memory["flash"]["bytes"]),
         ram=Memory(memory["ram"]["origin"], memory["ram"]["bytes"]),
+        vectors=Memory(**memory["vectors"]) if "vectors" in memory else None,
         sources=tuple((folder / source).resolve() for source in data["sources"]),
         defines=tuple(data.get("defines", ())),
         qemu=Qemu(qemu["machine"], qemu["icount_shift"], qemu["timer_hz"]) if "machine" in qemu else None,

@@ -14,7 +14,7 @@ from tinycompile.kernels.render import render
 from tinycompile.resources import boards_dir, runtime_dir
 from tinycompile.targets import Board
 
-_FIRMWARE_FILES = ("startup.c", "semihosting.c", "semihosting.h", "board.h")
+_FIRMWARE_SOURCES = ("startup.c", "semihosting.c", "console.c")
 _MAIN_STACK_BYTES = 2048
 _LOCAL_INCLUDE = re.compile(r'^(\s*#\s*include )"([^"]+)"', re.MULTILINE)
 
@@ -94,15 +94,17 @@ def _link_variants(board: Board) -> dict[str, object]:
 
 def _firmware(program: Program, board: Board, provenance: Provenance) -> dict[str, str]:
     common = boards_dir() / "common"
-    files = {f"firmware/{name}": (common / name).read_text() for name in _FIRMWARE_FILES}
-    files["firmware/main.c"] = render(
-        "main.c.j2", program=program, provenance=provenance, prefix=program.model.upper(), ctype=ctype
-    )
+    files = {f"firmware/{name}": (common / name).read_text() for name in _FIRMWARE_SOURCES}
+    values = {"program": program, "provenance": provenance, "prefix": program.model.upper(), "ctype": ctype}
+    files["firmware/main.c"] = render("main.c.j2", **values)
+    files["firmware/main_console.c"] = render("main_console.c.j2", **values, board=board)
+    headers = list(common.glob("*.h"))
     for variant in {board.name: board, **({e.name: e} if (e := board.emulated()) else {})}.values():
+        headers += variant.folder.glob("*.h")
         for source in variant.sources:
             files[f"firmware/{_board_source(variant, source)}"] = source.read_text()
         files[f"firmware/{variant.name}.ld"] = linker_script(board, variant)
-    return files
+    return files | {f"firmware/{header.name}": header.read_text() for header in sorted(headers)}
 
 
 def linker_script(board: Board, variant: Board) -> str:

@@ -44,13 +44,29 @@ class Qemu:
 
 
 @dataclass(frozen=True)
+class Flasher:
+    """What writes the board's flash.
+
+    Attributes:
+        tool: "pyocd", "openocd" or "st-flash".
+        target: the tool's name of the chip (pyocd) or its configuration file (openocd); empty for st-flash.
+    """
+
+    tool: str
+    target: str
+
+
+@dataclass(frozen=True)
 class Board:
     """A target.
 
     Attributes:
         sources: C files that implement board.h, compiled with `defines`.
         cflags: compiler flags that select the core.
+        boot: what a boot ROM runs before the vector table is used, None on most boards.
         vectors: where the vector table must be, None for the start of the flash.
+        flasher: None where the board can't be flashed, such as emulated ones.
+        baud: of the console's UART.
         stand_in: the board QEMU runs in its place, None where QEMU has the board itself or nothing like it.
     """
 
@@ -62,10 +78,13 @@ class Board:
     clock_hz: int
     flash: Memory
     ram: Memory
+    boot: Memory | None
     vectors: Memory | None
     sources: tuple[Path, ...]
     defines: tuple[str, ...]
     qemu: Qemu | None
+    flasher: Flasher | None
+    baud: int
     stand_in: Board | None
 
     @property
@@ -122,9 +141,12 @@ def _board(name: str, folder: Path, data: Mapping[str, Any]) -> Board:
         clock_hz=int(data["clock_hz"]),
         flash=Memory(memory["flash"]["origin"], memory["flash"]["bytes"]),
         ram=Memory(memory["ram"]["origin"], memory["ram"]["bytes"]),
+        boot=Memory(**memory["boot"]) if "boot" in memory else None,
         vectors=Memory(**memory["vectors"]) if "vectors" in memory else None,
         sources=tuple((folder / source).resolve() for source in data["sources"]),
         defines=tuple(data.get("defines", ())),
         qemu=Qemu(qemu["machine"], qemu["icount_shift"], qemu["timer_hz"]) if "machine" in qemu else None,
+        flasher=Flasher(data["flash"]["tool"], data["flash"].get("target", "")) if "flash" in data else None,
+        baud=int(data.get("console", {}).get("baud", 115_200)),
         stand_in=load_board(qemu["stand_in"]) if "stand_in" in qemu else None,
     )

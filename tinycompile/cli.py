@@ -77,14 +77,17 @@ def main() -> None:
 @click.option("--io", default="model", show_default=True, help="model: its own types; int8: no float edges.")
 @click.option("--optimize", default="balanced", show_default=True, help="speed, balanced, size or ram.")
 @click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]")
+@click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md).")
 @explained
-def build(model: Path, target: str, output: Path | None, io: str, optimize: str, ram: int | None) -> None:
+def build(
+    model: Path, target: str, output: Path | None, io: str, optimize: str, ram: int | None, board_path: Path | None
+) -> None:
     """Compile MODEL (.tflite) to C and firmware."""
     from tinycompile.pipeline import compile as compile_model
     from tinycompile.report.table import print_report
 
     folder = output if output is not None else Path("build") / model.stem
-    result = compile_model(model, target, output=folder, io=io, optimize=optimize, ram=ram)
+    result = compile_model(model, target, output=folder, io=io, optimize=optimize, ram=ram, board_path=board_path)
     print_report(result.report, _console())
     click.echo(f"written to {folder}")
 
@@ -185,12 +188,13 @@ def monitor(folder: Path, port: Path | None, baud: int | None, once: bool, timeo
 
 
 @main.command()
+@click.option("--board-path", type=FOLDER, help="Folder with boards of your own.")
 @explained
-def targets() -> None:
+def targets(board_path: Path | None) -> None:
     """List the boards."""
     from tinycompile.targets import all_boards
 
-    for name, board in all_boards().items():
+    for name, board in all_boards(board_path).items():
         click.echo(f"{name:14} {board.description}")
 
 

@@ -48,6 +48,13 @@ def flash(build: Build, probe: str | None = None) -> str:
                 why=error.why,
                 hint="connect the board's debugger by USB; `pyocd list` shows the probes",
             ) from error
+        if "not recognized" in error.why and "--target" in command:
+            raise ToolFailedError(
+                f"pyocd doesn't know the chip {command[command.index('--target') + 1]}",
+                where=build.board.name,
+                why=error.why,
+                hint=f"pyocd pack install {command[command.index('--target') + 1]}",
+            ) from error
         raise
     return " ".join(command)
 
@@ -62,7 +69,7 @@ def _command(board: Board, probe: str | None) -> list[str]:
     tool, target = board.flasher.tool, board.flasher.target
     match tool:
         case "pyocd":
-            return [*_pyocd(), "load", "--target", target, *_option("--uid", probe), f"{FIRMWARE}.hex"]
+            return [*_pyocd(), "load", "--no-wait", "--target", target, *_option("--uid", probe), f"{FIRMWARE}.hex"]
         case "openocd":
             serial = ["-c", f"adapter serial {probe}"] if probe else []
             program = ["-c", f"program {FIRMWARE}.elf verify reset exit"]

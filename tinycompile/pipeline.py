@@ -38,12 +38,14 @@ class Options:
         io: "model" keeps the model's own input and output types, "int8" strips float conversions at its edges.
         optimize: what to prefer where kernels trade instructions for flash or scratch memory.
         ram: limit for the arena in bytes; None for what the target has.
+        board_path: a folder with more boards than those of `board_support/`.
     """
 
     target: str = "stm32f746"
     io: str = "model"
     optimize: str = "balanced"
     ram: int | None = None
+    board_path: Path | None = None
 
     def check(self) -> None:
         for name, value, choices in (("io", self.io, IO_CHOICES), ("optimize", self.optimize, OPTIMIZE_CHOICES)):
@@ -59,19 +61,21 @@ def compile(  # noqa: A001 - the public verb is the name
     io: str = "model",
     optimize: str = "balanced",
     ram: int | None = None,
+    board_path: str | Path | None = None,
 ) -> Build:
     """Compile a model to C and firmware.
 
     Args:
         model: path of a `.tflite` file.
+        board_path: a folder with more boards, as docs/adding_a_board.md describes them.
         output: folder to create or replace; None for a temporary one that lives as long as the result.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
     """
-    options = Options(target, io, optimize, ram)
+    options = Options(target, io, optimize, ram, None if board_path is None else Path(board_path))
     options.check()
-    board, source = load_board(target), Path(model)
+    board, source = load_board(target, options.board_path), Path(model)
     require(board.compiler)
     nominal, program = lower(source, board, options)
     origin = Provenance(source.name, hashlib.sha256(source.read_bytes()).hexdigest())

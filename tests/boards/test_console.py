@@ -106,12 +106,12 @@ def fake_tool(folder: Path, name: str, script: str) -> None:
 
 
 def test_flash_runs_the_boards_tool(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_tool(tmp_path / "bin", "pyocd", f'test -s "$5" || test -s "$6"; echo "$@" > {tmp_path}/arguments')
+    fake_tool(tmp_path / "bin", "pyocd", f'echo "$@" > {tmp_path}/arguments')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     result = CliRunner().invoke(main, ["flash", str(built), "--probe", "0123"])
     assert result.exit_code == 0, result.output
     arguments = (tmp_path / "arguments").read_text().split()
-    assert arguments == ["load", "--target", "stm32f746ng", "--uid", "0123", "firmware_console.hex"]
+    assert arguments == ["load", "--no-wait", "--target", "stm32f746nghx", "--uid", "0123", "firmware_console.hex"]
     assert (built / "firmware_console.hex").stat().st_size > 1000
 
 
@@ -121,6 +121,13 @@ def test_flash_says_when_there_is_no_probe(built: Path, tmp_path: Path, monkeypa
     result = CliRunner().invoke(main, ["flash", str(built)])
     assert result.exit_code == 2
     assert "found no debug probe" in result.output and "pyocd list" in result.output
+
+
+def test_flash_says_when_the_chip_needs_a_pack(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_tool(tmp_path / "bin", "pyocd", "echo 'C Target type stm32f746nghx not recognized.' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    result = CliRunner().invoke(main, ["flash", str(built)])
+    assert result.exit_code == 2 and "pyocd pack install stm32f746nghx" in result.output
 
 
 def test_flash_says_how_to_get_a_missing_tool(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:

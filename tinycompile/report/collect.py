@@ -38,7 +38,12 @@ def collect_report(
         "tinycompile": __version__,
         "model": program.model,
         "target": board.name,
-        "options": {"io": options.io, "optimize": options.optimize, "ram": options.ram},
+        "options": {
+            "io": options.io,
+            "optimize": options.optimize,
+            "ram": options.ram,
+            "board_path": None if options.board_path is None else str(options.board_path.resolve()),
+        },
         "source": {"file": origin.source, "sha256": origin.sha256},
         "inputs": [_tensor(tensor, program.graph) for tensor in program.inputs],
         "outputs": [_tensor(tensor, program.graph) for tensor in program.outputs],

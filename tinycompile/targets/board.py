@@ -5,6 +5,7 @@ A board is a folder of data. Adding one edits no Python.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,29 +102,50 @@ class Board:
         return self if self.qemu else self.stand_in
 
 
-def all_boards() -> dict[str, Board]:
-    """Every board of `board_support/`, by name."""
-    return {folder.parent.name: load_board(folder.parent.name) for folder in sorted(boards_dir().glob("*/board.toml"))}
+def all_boards(path: Path | None = None) -> dict[str, Board]:
+    """Every board of `board_support/` and of the folder `path`, by name."""
+    return {name: load_board(name, path) for name in sorted(_folders(path))}
 
 
-def load_board(name: str) -> Board:
+def load_board(name: str, path: Path | None = None) -> Board:
     """Read one board.
+
+    Args:
+        path: a folder with more boards, each a folder with a board.toml; they come before those of `board_support/`.
 
     Raises:
         TargetError: no such board, or its description is wrong.
     """
-    path = boards_dir() / name / "board.toml"
-    known = sorted(p.parent.name for p in boards_dir().glob("*/board.toml"))
-    if name not in known:
-        raise TargetError(f"unknown target {name!r}", hint=f"one of: {', '.join(known)}")
+    folders = _folders(path)
+    if name not in folders:
+        raise TargetError(f"unknown target {name!r}", hint=f"one of: {', '.join(sorted(folders))}")
+    description = folders[name] / "board.toml"
     try:
-        with path.open("rb") as file:
-            return _board(name, path.parent, tomllib.load(file))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-        raise TargetError("the board description is wrong", where=str(path), why=repr(error)) from error
+        with description.open("rb") as file:
+            return _board(name, folders[name], path, tomllib.load(file))
+    except KeyError as error:
+        raise TargetError("the board description is incomplete", where=str(description), why=f"no {error}") from error
+    except (tomllib.TOMLDecodeError, TypeError, ValueError, OSError) as error:
+        raise TargetError("the board description is wrong", where=str(description), why=str(error)) from error
 
 
-def _board(name: str, folder: Path, data: Mapping[str, Any]) -> Board:
+def _folders(path: Path | None) -> dict[str, Path]:
+    """The folder of every board."""
+    if path is not None and not path.is_dir():
+        raise TargetError("the board path is not a folder", where=str(path))
+    places = [boards_dir(), *([path.resolve()] if path is not None else [])]
+    return {toml.parent.name: toml.parent for place in places for toml in place.glob("*/board.toml")}
+
+
+def _source(folder: Path, source: str) -> Path:
+    """A C file beside board.toml; `../common/` is that of `board_support/`, wherever the board is."""
+    for path in (folder / source, boards_dir() / folder.name / source):
+        if (resolved := Path(os.path.normpath(path))).is_file():
+            return resolved
+    raise ValueError(f"there is no source {source!r}")
+
+
+def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) -> Board:
     core, memory, qemu = data["core"], data["memory"], data.get("qemu", {})
     isa = Isa(
         core=core["name"],
@@ -143,10 +165,10 @@ def _board(name: str, folder: Path, data: Mapping[str, Any]) -> Board:
         ram=Memory(memory["ram"]["origin"], memory["ram"]["bytes"]),
         boot=Memory(**memory["boot"]) if "boot" in memory else None,
         vectors=Memory(**memory["vectors"]) if "vectors" in memory else None,
-        sources=tuple((folder / source).resolve() for source in data["sources"]),
+        sources=tuple(_source(folder, source) for source in data["sources"]),
         defines=tuple(data.get("defines", ())),
         qemu=Qemu(qemu["machine"], qemu["icount_shift"], qemu["timer_hz"]) if "machine" in qemu else None,
         flasher=Flasher(data["flash"]["tool"], data["flash"].get("target", "")) if "flash" in data else None,
         baud=int(data.get("console", {}).get("baud", 115_200)),
-        stand_in=load_board(qemu["stand_in"]) if "stand_in" in qemu else None,
+        stand_in=load_board(qemu["stand_in"], path) if "stand_in" in qemu else None,
     )

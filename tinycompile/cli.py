@@ -78,16 +78,33 @@ def main() -> None:
 @click.option("--optimize", default="balanced", show_default=True, help="speed, balanced, size or ram.")
 @click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]")
 @click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md).")
+@click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @explained
 def build(
-    model: Path, target: str, output: Path | None, io: str, optimize: str, ram: int | None, board_path: Path | None
+    model: Path,
+    target: str,
+    output: Path | None,
+    io: str,
+    optimize: str,
+    ram: int | None,
+    board_path: Path | None,
+    single_file: bool,
 ) -> None:
     """Compile MODEL (.tflite) to C and firmware."""
     from tinycompile.pipeline import compile as compile_model
     from tinycompile.report.table import print_report
 
     folder = output if output is not None else Path("build") / model.stem
-    result = compile_model(model, target, output=folder, io=io, optimize=optimize, ram=ram, board_path=board_path)
+    result = compile_model(
+        model,
+        target,
+        output=folder,
+        io=io,
+        optimize=optimize,
+        ram=ram,
+        board_path=board_path,
+        single_file=single_file,
+    )
     print_report(result.report, _console())
     click.echo(f"written to {folder}")
 

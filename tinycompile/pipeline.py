@@ -39,6 +39,7 @@ class Options:
         optimize: what to prefer where kernels trade instructions for flash or scratch memory.
         ram: limit for the arena in bytes; None for what the target has.
         board_path: a folder with more boards than those of `board_support/`.
+        single_file: whether the model is wanted as one C file, too.
     """
 
     target: str = "stm32f746"
@@ -46,6 +47,7 @@ class Options:
     optimize: str = "balanced"
     ram: int | None = None
     board_path: Path | None = None
+    single_file: bool = False
 
     def check(self) -> None:
         for name, value, choices in (("io", self.io, IO_CHOICES), ("optimize", self.optimize, OPTIMIZE_CHOICES)):
@@ -62,18 +64,20 @@ def compile(  # noqa: A001 - the public verb is the name
     optimize: str = "balanced",
     ram: int | None = None,
     board_path: str | Path | None = None,
+    single_file: bool = False,
 ) -> Build:
     """Compile a model to C and firmware.
 
     Args:
         model: path of a `.tflite` file.
+        single_file: also write `single/<model>.c` and `.h`, with the kernels and weights in the one C file.
         board_path: a folder with more boards, as docs/adding_a_board.md describes them.
         output: folder to create or replace; None for a temporary one that lives as long as the result.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
     """
-    options = Options(target, io, optimize, ram, None if board_path is None else Path(board_path))
+    options = Options(target, io, optimize, ram, None if board_path is None else Path(board_path), single_file)
     options.check()
     board, source = load_board(target, options.board_path), Path(model)
     require(board.compiler)
@@ -83,7 +87,7 @@ def compile(  # noqa: A001 - the public verb is the name
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / program.model if temporary else Path(str(output))
     with staged(folder) as staging:
-        write_files(staging, emit_project(program, board, origin))
+        write_files(staging, emit_project(program, board, origin, single=single_file))
         (staging / "source").mkdir()
         shutil.copyfile(source, staging / "source" / source.name)
         make(staging, "all", compiler=board.compiler)

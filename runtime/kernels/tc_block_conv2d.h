@@ -28,13 +28,14 @@ typedef struct tc_block_conv2d_shape {
 } tc_block_conv2d_shape;
 
 TC_INLINE void tc_block_conv2d_s8(const int8_t *input, int8_t *output, const uint8_t *weights,
-                                  const tc_line_channel *channels, uint8_t *scratch,
+                                  const int32_t *channels, uint8_t *scratch,
                                   const tc_block_conv2d_shape *shape)
 {
     const tc_window *window = &shape->window;
     const int32_t kernel_size = window->kernel_height * window->kernel_width * shape->input_channels;
     const int32_t taps = (kernel_size + 3) / 4 * 4;
     const int32_t pixels = window->output_height * window->output_width;
+    const int32_t words = (int32_t)tc_line_words(&shape->line);
     int32_t oy = 0;
     int32_t ox = 0;
     memset(scratch, 0, (uint32_t)(2 * taps)); /* taps beyond the window multiply zeros */
@@ -59,7 +60,7 @@ TC_INLINE void tc_block_conv2d_s8(const int8_t *input, int8_t *output, const uin
             for (int32_t p = 0; p < count; p++) {
                 for (int32_t c = 0; c < wanted; c++) {
                     output[p * shape->output_channels + channel + c] =
-                        (int8_t)tc_line_requantize(sums[2 * p + c], channels + channel + c, &shape->line);
+                        (int8_t)tc_line_requantize(sums[2 * p + c], channels + (channel + c) * words, &shape->line);
                 }
             }
         }

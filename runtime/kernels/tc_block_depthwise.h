@@ -50,7 +50,7 @@ TC_INLINE void tc_block_depthwise_plane(const int8_t *input, uint8_t *plane, con
 
 /* `count` outputs beside each other, 1 or 2: `x` is the first pixel of the first one's window. */
 TC_INLINE void tc_block_depthwise_outputs(const uint8_t *x, const int32_t *taps, int8_t *output, int32_t count,
-                                          const tc_line_channel *channel, const tc_block_depthwise_shape *shape)
+                                          const int32_t *channel, const tc_block_depthwise_shape *shape)
 {
     const tc_window *window = &shape->window;
     int32_t first = 0;
@@ -73,7 +73,7 @@ TC_INLINE void tc_block_depthwise_outputs(const uint8_t *x, const int32_t *taps,
 }
 
 TC_INLINE void tc_block_depthwise_s8(const int8_t *input, int8_t *output, const int8_t *weights,
-                                     const tc_line_channel *channels, void *scratch,
+                                     const int32_t *channels, void *scratch,
                                      const tc_block_depthwise_shape *shape)
 {
     const tc_window *window = &shape->window;
@@ -90,15 +90,16 @@ TC_INLINE void tc_block_depthwise_s8(const int8_t *input, int8_t *output, const 
         for (int32_t oy = 0; oy < window->output_height; oy++) {
             const uint8_t *x = plane + oy * window->stride_y * shape->plane_width;
             for (int32_t pairs = window->output_width / 2; pairs > 0; pairs--) {
-                tc_block_depthwise_outputs(x, taps, result, 2, channels + channel, shape);
+                tc_block_depthwise_outputs(x, taps, result, 2, channels, shape);
                 x += 2 * window->stride_x;
                 result += 2 * shape->channels;
             }
             if (window->output_width % 2 != 0) {
-                tc_block_depthwise_outputs(x, taps, result, 1, channels + channel, shape);
+                tc_block_depthwise_outputs(x, taps, result, 1, channels, shape);
                 result += shape->channels;
             }
         }
+        channels += tc_line_words(&shape->line);
     }
 }
 

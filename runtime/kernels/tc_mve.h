@@ -113,12 +113,6 @@ TC_INLINE void tc_mve_sums_1x4(const int8_t *x, const int8_t *weights, uint32_t 
 #endif
 }
 
-/* int32 words of `line` per block of 4 channels. */
-TC_INLINE uint32_t tc_mve_line_words(const tc_line *line)
-{
-    return line->is_signed || line->shift < 0 ? 16u : 12u;
-}
-
 #if TC_MVE
 /* Predicated instructions are assembly, complete with their predicate: compilers move it through a core register. */
 
@@ -184,9 +178,9 @@ TC_INLINE void tc_mve_finish4(const int32_t sums[4], const int32_t *constants, i
     tc_mve_finish(vldrwq_s32(sums), constants, output, count, line);
 #else
     for (uint32_t i = 0; i < (count < 4u ? count : 4u); i++) {
-        const tc_line_channel channel = {constants[i], constants[4u + i], constants[8u + i],
-                                         tc_mve_line_words(line) > 12u ? constants[12u + i] : 0};
-        output[i] = (int8_t)tc_line_requantize(sums[i], &channel, line);
+        const int32_t channel[4] = {constants[i], constants[4u + i], constants[8u + i],
+                                    tc_line_words(line) > 3u ? constants[12u + i] : 0};
+        output[i] = (int8_t)tc_line_requantize(sums[i], channel, line);
     }
 #endif
 }

@@ -86,7 +86,7 @@ TC_INLINE void tc_mve_conv2d_pixels(const int8_t *x0, const int8_t *x1, int8_t *
         }
         tc_mve_finish4(sums, line, output + channel, wanted, &shape->line);
         weights += 64u * groups;
-        line += tc_mve_line_words(&shape->line);
+        line += 4u * tc_line_words(&shape->line);
     }
 }
 

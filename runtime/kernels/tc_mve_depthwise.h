@@ -220,7 +220,7 @@ TC_INLINE void tc_mve_depthwise_s8(const int8_t *input, int8_t *output, const in
                 tc_mve_depthwise_row(scratch + 16 + 4 * channel, output + first + channel, taps, constants,
                                      (uint32_t)(shape->channels % 4 == 0 ? 4 : group - channel), shape);
                 taps += 16 * shape->row_tiles * shape->window.kernel_width;
-                constants += tc_mve_line_words(&shape->line);
+                constants += 4u * tc_line_words(&shape->line);
             }
         }
         output += shape->window.output_width * shape->channels;

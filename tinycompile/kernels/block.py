@@ -89,7 +89,7 @@ def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels:
         stem,
         "tc_block_conv2d_s8",
         "tc_block_conv2d.h",
-        (*parameters, "const tc_line_channel *channels", "void *scratch"),
+        (*parameters, "const int32_t *channels", "void *scratch"),
         (Struct("tc_block_conv2d_shape", fields),),
         "2 pixels and 2 channels at a time, their sums in registers.",
     )
@@ -100,7 +100,7 @@ def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels:
     return Kernel(
         "conv2d_block" if isinstance(site.node.op, Conv2D) else "fully_connected_block",
         function,
-        (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), line.channels),
+        (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), line.vectors(1)),
         scratch_bytes=-(-2 * taps // 8) * 8,
         instructions=blocks * (2 * taps * copied + pairs * (40 + taps * tap + 4 * _finish(isa))),
         code_bytes=900,
@@ -150,7 +150,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
         f"depthwise_block_{window_stem(window, sig.input, sig.output)}",
         "tc_block_depthwise_s8",
         "tc_block_depthwise.h",
-        ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const tc_line_channel *channels")
+        ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *channels")
         + ("void *scratch",),
         (Struct("tc_block_depthwise_shape", fields),),
         "Depthwise convolution channel by channel, two outputs at a time.",
@@ -161,7 +161,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
     return Kernel(
         "depthwise_block",
         function,
-        (Constant("weights", "int8_t", weights, "channel by channel"), line.channels),
+        (Constant("weights", "int8_t", weights, "channel by channel"), line.vectors(1)),
         scratch_bytes=-(-(4 * taps + plane_height * plane_width) // 8) * 8,
         instructions=channels * (height * width * 9 + out_height * out_width * per_output),
         code_bytes=600,

@@ -52,6 +52,10 @@ def test_depthwise_windows_of_several_tiles(window):
     check(depthwise, layer(op, (1, 11, 12, 18), (1, *window, 18), 3, 5), M55)
 
 
+def test_depthwise_of_one_input_channel_is_a_convolution():
+    check(conv2d, layer(DepthwiseConv2D((2, 2), ONE, (4, 5, 3, 3)), (1, 12, 9, 1), (1, 10, 8, 8), 3, 1), M55)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3])
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (16, 8), (37, 19), (640, 6)])
 def test_fully_connected(rows, inputs, outputs):

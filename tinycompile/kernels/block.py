@@ -12,6 +12,7 @@ from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fi
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
 from tinycompile.kernels.linear import LinearLayer
+from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -30,11 +31,17 @@ def paired_weights(matrix: Array) -> Array:
     return filled.reshape(-1, 2, filled.shape[1]).transpose(0, 2, 1).astype(np.uint8).ravel()
 
 
-@kernel_for(Conv2D)
+def is_dense(site: Site) -> bool:
+    """Whether every output channel of a convolution reads all input channels: no groups, or a single input channel."""
+    op, depth = site.node.op, site.sig.input.shape[3]
+    return depth == (1 if isinstance(op, DepthwiseConv2D) else site.sig.inputs[1].shape[3])
+
+
+@kernel_for(Conv2D, DepthwiseConv2D)
 def conv2d(site: Site, isa: Isa) -> Kernel | None:
     """Any window, without groups."""
     op, sig = site.node.op, site.sig
-    if isa.dsp or not isinstance(op, Conv2D) or sig.input.shape[3] != sig.inputs[1].shape[3]:
+    if isa.dsp or not isinstance(op, Convolution) or not is_dense(site):
         return None
     window = op.window_of(sig)
     steps = pixel_steps(window, sig.input.shape, sig.output.shape)
@@ -98,7 +105,7 @@ def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels:
     tap = 14 if isa.thumb1 else 9
     copied = 8 if depth % 4 else 3
     return Kernel(
-        "conv2d_block" if isinstance(site.node.op, Conv2D) else "fully_connected_block",
+        "fully_connected_block" if isinstance(site.node.op, FullyConnected) else "conv2d_block",
         function,
         (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), line.vectors(1)),
         scratch_bytes=-(-2 * taps // 8) * 8,
@@ -122,13 +129,11 @@ def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Itera
 
 @kernel_for(DepthwiseConv2D)
 def depthwise(site: Site, isa: Isa) -> Kernel | None:
-    """Depth multiplier 1: a channel's image, padded, then two outputs of it at a time."""
+    """An input channel's image, padded, then two outputs of it at a time."""
     op, sig = site.node.op, site.sig
     if isa.dsp or not isinstance(op, DepthwiseConv2D) or any(constant is None for constant in site.constants[1:]):
         return None
     (_, height, width, channels), (_, out_height, out_width, outputs) = sig.input.shape, sig.output.shape
-    if channels != outputs:
-        return None
     layer = LinearLayer.of(site)
     line = Line.of(layer, 128 * layer.matrix.sum(axis=1))
     if line is None:
@@ -139,7 +144,8 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
     plane_width = max((out_width - 1) * window.stride[1] + reach[1], window.padding[2])
     fields = {
         "window": window_fields(window, sig.input, sig.output),
-        "channels": channels,
+        "input_channels": channels,
+        "output_channels": outputs,
         "plane_height": plane_height,
         "plane_width": plane_width,
         "input_zero_point": layer.zp_in,
@@ -163,7 +169,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
         function,
         (Constant("weights", "int8_t", weights, "channel by channel"), line.vectors(1)),
         scratch_bytes=-(-(4 * taps + plane_height * plane_width) // 8) * 8,
-        instructions=channels * (height * width * 9 + out_height * out_width * per_output),
+        instructions=channels * height * width * 9 + outputs * out_height * out_width * per_output,
         code_bytes=600,
         in_place=sig.input.shape == sig.output.shape,
         notes={"requantisation": line.plan.form},

@@ -6,12 +6,14 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for, safe_distance
-from tinycompile.kernels.block import pixel_steps, row_window
+from tinycompile.kernels.block import is_dense, pixel_steps, row_window
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
 from tinycompile.kernels.linear import LinearLayer
+from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
 
 
@@ -22,11 +24,11 @@ def grouped_weights(matrix: Array) -> Array:
     return filled.reshape(-1, 4, filled.shape[1] // 16, 16).transpose(0, 2, 1, 3).ravel()
 
 
-@kernel_for(Conv2D)
+@kernel_for(Conv2D, DepthwiseConv2D)
 def conv2d(site: Site, isa: Isa) -> Kernel | None:
     """Any window, without groups."""
     op, sig = site.node.op, site.sig
-    if not isa.mve or not isinstance(op, Conv2D) or sig.input.shape[3] != sig.inputs[1].shape[3]:
+    if not isa.mve or not isinstance(op, Convolution) or not is_dense(site):
         return None
     window, (_, height, width, channels) = op.window_of(sig), sig.output.shape
     depth, pixels = sig.input.shape[3], height * width
@@ -87,7 +89,7 @@ def _kernel(
     groups = -(-layer.taps // 16)
     weights = Constant("weights", "int8_t", grouped_weights(layer.matrix), "per 4 channels: 16 taps of each at a time")
     return Kernel(
-        "conv2d_mve" if isinstance(site.node.op, Conv2D) else "fully_connected_mve",
+        "fully_connected_mve" if isinstance(site.node.op, FullyConnected) else "conv2d_mve",
         function,
         (weights, line.vectors(4)),
         scratch_bytes=0 if direct else 32 * groups,

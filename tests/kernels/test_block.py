@@ -86,6 +86,13 @@ int main(void)
         if (tc_smmlar(a, b, 5) != (int32_t)((uint32_t)((product + 0x80000000) >> 32) + 5u)) {
             return 5;
         }
+        const int32_t low = (int16_t)((uint32_t)b & 0xFFFFu);
+        if (tc_multiply_low(5, a, (uint32_t)b) != (int32_t)((uint32_t)(((int64_t)a * low) >> 16) + 5u)) {
+            return 6;
+        }
+        if (tc_multiply_high(5, a, (uint32_t)b) != (int32_t)((uint32_t)(((int64_t)a * (b >> 16)) >> 16) + 5u)) {
+            return 7;
+        }
     }
     return 0;
 }

@@ -56,12 +56,14 @@ TC_INLINE void tc_block_conv2d_s8(const int8_t *input, int8_t *output, const uin
         for (int32_t channel = 0; channel < shape->output_channels; channel += 2, pair += 2 * taps) {
             int32_t sums[4] = {starts[0], starts[0], starts[1], starts[1]};
             tc_block_2x2(scratch, scratch + taps, pair, (uint32_t)taps, sums);
-            const int32_t wanted = shape->output_channels - channel < 2 ? 1 : 2;
+            const int32_t *line = channels + channel * words;
+            int8_t *result = output + channel;
             for (int32_t p = 0; p < count; p++) {
-                for (int32_t c = 0; c < wanted; c++) {
-                    output[p * shape->output_channels + channel + c] =
-                        (int8_t)tc_line_requantize(sums[2 * p + c], channels + (channel + c) * words, &shape->line);
+                result[0] = (int8_t)tc_line_requantize(sums[2 * p], line, &shape->line);
+                if (shape->output_channels % 2 == 0 || channel + 1 < shape->output_channels) {
+                    result[1] = (int8_t)tc_line_requantize(sums[2 * p + 1], line + words, &shape->line);
                 }
+                result += shape->output_channels;
             }
         }
         output += count * shape->output_channels;

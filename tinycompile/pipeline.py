@@ -49,6 +49,8 @@ class Options:
         ram: limit for the arena in bytes; None for what the target has.
         schedule: "layer" executes layer by layer, "stream" has stages that are executed row by row wherever that saves
             RAM; "auto" is layer by layer where that fits, else whatever is fastest within the limit.
+        board_path: a folder with more boards than those of `board_support/`.
+        single_file: whether the model is wanted as one C file, too.
     """
 
     target: str = "stm32f746"
@@ -56,6 +58,8 @@ class Options:
     optimize: str = "balanced"
     ram: int | None = None
     schedule: str = "auto"
+    board_path: Path | None = None
+    single_file: bool = False
 
     def check(self) -> None:
         for name, value, choices in (
@@ -92,17 +96,23 @@ def compile(  # noqa: A001 - the public verb is the name
     optimize: str = "balanced",
     ram: int | None = None,
     schedule: str = "auto",
+    board_path: str | Path | None = None,
+    single_file: bool = False,
 ) -> Build:
     """Compile a model to C and firmware.
 
     Args:
         model: path of a `.tflite` file.
+        single_file: also write `single/<model>.c` and `.h`, with the kernels and weights in the one C file.
+        board_path: a folder with more boards, as docs/adding_a_board.md describes them.
         output: folder to create or replace; None for a temporary one that lives as long as the result.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
     """
-    (build,) = compile_together([model], Options(target, io, optimize, ram, schedule), output=output)
+    path = None if board_path is None else Path(board_path)
+    options = Options(target, io, optimize, ram, schedule, path, single_file)
+    (build,) = compile_together([model], options, output=output)
     return build
 
 
@@ -119,7 +129,7 @@ def compile_together(
     """
     options.check()
     sources = [Path(model) for model in models]
-    board = load_board(options.target)
+    board = load_board(options.target, options.board_path)
     require(board.compiler)
     lowered, layout = lower(sources, board, options)
     project = _project(board, layout, lowered)
@@ -127,7 +137,7 @@ def compile_together(
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder) as staging:
-        write_files(staging, emit_project(project))
+        write_files(staging, emit_project(project, single=options.single_file))
         (staging / "source").mkdir()
         for each in lowered:
             shutil.copyfile(each.source, staging / "source" / each.source.name)

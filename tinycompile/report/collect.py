@@ -26,7 +26,8 @@ SLOT_STACK_BYTES = 48
 
 def firmware_stack(folder: Path, board: Board) -> int:
     """Worst-case stack of the whole firmware from its reset handler on, in bytes."""
-    graphs = [path for path in (folder / "build").glob("*.ci") if not path.name.endswith(".trace.ci")]
+    other = (".trace.ci", "main_console.ci", "console.ci")
+    graphs = [path for path in (folder / "build").glob("*.ci") if not path.name.endswith(other)]
     return worst_case_stack(graphs, "Reset_Handler") + _slots(board)
 
 
@@ -51,6 +52,7 @@ def collect_report(folder: Path, project: Project, models: Sequence[Lowered], op
             "optimize": options.optimize,
             "ram": options.ram,
             "schedule": options.schedule,
+            "board_path": None if options.board_path is None else str(options.board_path.resolve()),
         },
         "flash": _flash(measured, project),
         "memories": _memories(project, measured, 0 if board.is_host else firmware_stack(folder, board)),

@@ -93,6 +93,11 @@ def expand(proto: Any) -> Any:
 
 def import_model(model: OnnxModel, name: str, where: str, layout: str = "model") -> Graph:
     """The graph of a model whose shapes are known."""
+    return import_places(model, name, where, layout)[0]
+
+
+def import_places(model: OnnxModel, name: str, where: str, layout: str = "model") -> tuple[Graph, dict[str, Placed]]:
+    """Also where the model's quantised tensors are in the graph."""
     state = State(model)
     problems = [(f"input {v.name!r}", reason) for v in model.inputs if (reason := _bad_input(v))]
     if problems:
@@ -114,7 +119,7 @@ def import_model(model: OnnxModel, name: str, where: str, layout: str = "model")
             problems.append((f"output {value.name!r}", str(rejected)))
     if problems:
         raise UnsupportedError(problems, where=where)
-    return state.builder.graph(name, inputs, outputs)
+    return state.builder.graph(name, inputs, outputs), state.places
 
 
 def _label(node: Any, index: int) -> str:

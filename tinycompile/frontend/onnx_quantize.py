@@ -107,11 +107,12 @@ def linear(scope: Scope, value: Linear, rule: StepRequant, quant: Quantization) 
     """The IR operator of a linear layer with this requantisation."""
     parts = _int8_parts(value.weights)
     bias = np.array(integer_bias(value), np.int64)
-    weights, kind, x = value.weights, value.kind, value.x
-    channels_first = np.moveaxis(weights, 3, 0) if kind == "depthwise_conv2d" else weights
-    reach = 256 * np.abs(channels_first.reshape(channels_first.shape[0], -1)).sum(axis=1) + np.abs(bias)
+    kind, x = value.kind, value.x
+    rows = np.moveaxis(value.weights, 3, 0) if kind == "depthwise_conv2d" else value.weights
+    reach = 256 * np.abs(rows.reshape(rows.shape[0], -1)).sum(axis=1) + np.abs(bias)
     if reach.max() >= 2**31:
         raise Rejected("its accumulator doesn't fit in 32 bits")
+    weights = parts[0]
     if len(parts) > 1:
         x, weights, kind = _widened(scope, value, parts)
     clamp = (rule.low, rule.high)
@@ -150,7 +151,7 @@ def _widened(scope: Scope, value: Linear, parts: Sequence[Array]) -> tuple[Place
     physical = scope.state.type_of(x).shape
     single = scope.move(x, Reshape((*physical, 1)), (*physical, 1))
     quant = scope.state.type_of(x).quant
-    joined = scope.state.emit(Concatenation(len(physical)), [single.name] * count, scope.name, quant)
+    joined = scope.state.emit(Concatenation(len(physical)), [single.name] * count, f"{scope.name}_repeated", quant)
     wide = (*physical[:-1], physical[-1] * count)
     repeated = scope.move(Placed(joined, (*physical, count), identity(len(physical) + 1)), Reshape(wide), wide)
     if value.kind == "depthwise_conv2d":

@@ -37,6 +37,8 @@ class State:
     model: OnnxModel
     builder: GraphBuilder = field(default_factory=GraphBuilder)
     values: dict[str, Value] = field(default_factory=dict)
+    places: dict[str, Placed] = field(default_factory=dict)
+    """Where quantised ONNX tensors are in the IR."""
     count: int = 0
 
     def type_of(self, at: Placed) -> TensorType:
@@ -140,12 +142,14 @@ class Scope:
 
     def set(self, value: Value, output: int = 0) -> None:
         self.state.values[self.node.output[output]] = value
+        if isinstance(value, Quantized):
+            self.state.places[self.node.output[output]] = value.at
 
     # Moving data.
 
     def move(self, at: Placed, op: Op, shape: Shape, order: tuple[int, ...] | None = None) -> Placed:
         """The result of an operator that copies elements, with the quantisation of its operand."""
-        result = self.state.emit(op, [at.name], self.name, self.state.type_of(at).quant)
+        result = self.state.emit(op, [at.name], f"{self.name}_{op.kind}", self.state.type_of(at).quant)
         return Placed(result, shape, identity(len(shape)) if order is None else order)
 
     def reshaped(self, at: Placed, physical: Shape, shape: Shape, order: tuple[int, ...]) -> Placed:

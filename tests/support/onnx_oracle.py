@@ -20,9 +20,7 @@ from onnx.reference.ops import (
     op_dequantize_linear,
     op_gemm,
     op_global_average_pool,
-    op_matmul,
 )
-from onnx.reference.ops.op_reduce_mean import ReduceMean_1, ReduceMean_18
 
 
 class Exact(np.ndarray):
@@ -75,6 +73,31 @@ class Softmax(OpRun):
         return (exponentials / exponentials.sum(axis=axis, keepdims=True),)
 
 
+class MatMul(OpRun):
+    op_domain = ""
+
+    def _run(self, a, b):
+        return (np.asarray(np.matmul(exact(a), exact(b))),)
+
+
+class Add(OpRun):
+    """In float32, unless an operand is a sum that has not been rounded yet."""
+
+    op_domain = ""
+
+    def _run(self, a, b):
+        real = np.float64 in (a.dtype, b.dtype)
+        return (exact(a) + exact(b),) if real else (np.add(np.asarray(a), np.asarray(b)),)
+
+
+class ReduceMean(OpRun):
+    op_domain = ""
+
+    def _run(self, data, axes=None, keepdims=1, noop_with_empty_axes=0):
+        axis = None if axes is None else tuple(int(a) for a in axes)
+        return (np.asarray(np.mean(exact(data), axis=axis, keepdims=bool(keepdims))),)
+
+
 def in_float64(base: type) -> type:
     """The operator on real numbers; a result stays in float64 until QuantizeLinear."""
 
@@ -91,7 +114,6 @@ SUMS = [
         op_conv.Conv,
         op_conv_transpose.ConvTranspose,
         op_gemm.Gemm_7,
-        op_matmul.MatMul,
         op_average_pool.AveragePool_19,
         op_global_average_pool.GlobalAveragePool,
     )
@@ -102,8 +124,7 @@ def evaluator(model: onnx.ModelProto, *, real: bool = True) -> ReferenceEvaluato
     """`real`: with exact sums."""
     if not real:
         return ReferenceEvaluator(model, new_ops=[PlainDequantizeLinear] if opset(model) < 19 else None)
-    means = in_float64(ReduceMean_18 if opset(model) >= 18 else ReduceMean_1)
-    return ReferenceEvaluator(model, new_ops=[DequantizeLinear, Softmax, *SUMS, means])
+    return ReferenceEvaluator(model, new_ops=[DequantizeLinear, Softmax, MatMul, Add, ReduceMean, *SUMS])
 
 
 def opset(model: onnx.ModelProto) -> int:

@@ -1,4 +1,8 @@
-"""QDQ models that onnxruntime.quantization makes of the real float models: every quantised tensor, bit for bit."""
+"""QDQ models that onnxruntime.quantization makes of the real float models: every quantised tensor, bit for bit.
+
+The oracle is the reference evaluator with exact sums (`onnx_oracle`). The plain one, whose sums are float32 in NumPy's own
+order, is off by one in a few hidden values per million, and then sometimes in an output.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import onnx_oracle
-from tests.support.onnx_builder import check_model, imported
-from tinycompile import interpreter
+from tests.support.onnx_builder import check_model
 from tinycompile.frontend.onnx_file import read_proto
 
 ort = pytest.importorskip("onnxruntime.quantization", reason="needs onnxruntime")
@@ -58,10 +60,5 @@ def test_bit_exact(model: str, kind: str, shared: Callable[[str], Path], tmp_pat
         per_channel=per_channel,
     )
     proto = read_proto(quantized)
-    graph, _ = imported(proto)
     for x in samples(model, 3, 1):
         check_model(proto, {"input_1": x[None]})
-        plain = onnx_oracle.run(proto, {"input_1": x[None]}, real=False)["Identity"]
-        # float32 sums in NumPy's own order: a hidden value may be one off, which these outputs don't show.
-        (output,) = (interpreter.run(graph, [x[None]])[name] for name in graph.outputs)
-        assert np.array_equal(output, plain)

@@ -1,6 +1,6 @@
 """QDQ models that onnxruntime.quantization makes of the real float models: every quantised tensor, bit for bit.
 
-The oracle is the reference evaluator with exact sums (`onnx_oracle`). The plain one, whose sums are float32 in NumPy's own
+The oracle is the reference evaluator with exact sums (`onnx_oracle`). The plain one, with float32 sums in NumPy's own
 order, is off by one in a few hidden values per million, and then sometimes in an output.
 """
 

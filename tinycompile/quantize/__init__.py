@@ -1,0 +1,149 @@
+"""Float ONNX models to QDQ models: calibrate, try, measure, keep the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinycompile.errors import UsageError
+from tinycompile.frontend.onnx import is_quantized
+from tinycompile.frontend.onnx_file import read_proto, static_model
+from tinycompile.quantize.bias_correction import bias_corrected
+from tinycompile.quantize.calibration import Sample, load_samples, spread
+from tinycompile.quantize.equalize import equalized
+from tinycompile.quantize.float_graph import FloatGraph, prepared
+from tinycompile.quantize.measure import (
+    Accuracy,
+    Candidate,
+    accuracy,
+    agreement,
+    float_outputs,
+    layer_sqnr,
+    output_sqnr,
+)
+from tinycompile.quantize.qdq import quantized_values, to_qdq
+from tinycompile.quantize.ranges import METHODS, observe, range_of
+
+METHOD_CHOICES = ("auto", *METHODS)
+_MEASURED = 32
+"""Samples on which candidates are compared."""
+_LIMIT = 512
+"""Samples that are looked at for ranges."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to quantise, and the SQNR of the worst output on the calibration set in dB."""
+
+    method: str
+    equalized: bool
+    bias_corrected: bool
+    sqnr: float
+
+    def describe(self) -> str:
+        parts = [self.method]
+        parts += ["equalised"] if self.equalized else []
+        parts += ["bias corrected"] if self.bias_corrected else []
+        return f"{', '.join(parts)}: {self.sqnr:.2f} dB"
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """The best QDQ model, and what was measured.
+
+    Attributes:
+        proto: the model.
+        trials: all that were tried, the best first.
+        layers: (tensor, SQNR in dB) of the best one, the worst first.
+        accuracy: on labelled samples, if there were any.
+        agreement: how often both models choose the same class on the evaluation or calibration samples.
+    """
+
+    proto: Any
+    trials: tuple[Trial, ...]
+    layers: tuple[tuple[str, float], ...]
+    accuracy: Accuracy | None
+    agreement: float
+
+
+def quantize(
+    model: Path,
+    calib: Path,
+    *,
+    method: str = "auto",
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    evaluation: Path | None = None,
+) -> Quantized:
+    """Quantise a float model: int8 activations per tensor, int8 weights per output channel.
+
+    Args:
+        calib: `.npz` with real inputs.
+        method: how ranges are found: one of `METHODS`, or "auto" for what measures best.
+        evaluation: `.npz` with labelled samples (`x`, `y`).
+
+    Raises:
+        UsageError, SamplesError, ModelFileError, UnsupportedError.
+    """
+    if method not in METHOD_CHOICES:
+        raise UsageError(f"--calib-method {method!r} is unknown", hint=f"one of: {', '.join(METHOD_CHOICES)}")
+    where = str(model)
+    proto = read_proto(model)
+    if is_quantized(proto):
+        raise UsageError("the model is quantised already", where=where, hint="build it without --calib")
+    static = static_model(proto, where, shapes)
+    samples, _ = load_samples(calib, static)
+    samples = spread(samples, _LIMIT)
+    graph = prepared(proto, static.shapes)
+    reference = float_outputs(proto, spread(samples, _MEASURED))
+    bound = {value.name: value.shape for value in static.inputs}
+    trials = list[tuple[Trial, Candidate]]()
+    for even in (False, True):
+        base = _evened(graph, samples) if even else graph
+        for corrected in (False, True):
+            current = bias_corrected(base, spread(samples, _MEASURED)) if corrected else base
+            trials += _trials(current, samples, reference, method, (even, corrected), where, bound)
+    trials.sort(key=lambda pair: -pair[0].sqnr)
+    best = trials[0][1]
+    judged, labels = (samples, None) if evaluation is None else load_samples(evaluation, static)
+    floats, ours = float_outputs(proto, judged)[0], best.outputs(judged)[0]
+    measured = None
+    if labels is not None:
+        import numpy as np
+
+        measured = accuracy(floats, ours, np.stack([sample[static.inputs[0].name] for sample in judged]), labels)
+    return Quantized(
+        best.proto,
+        tuple(trial for trial, _ in trials),
+        tuple(layer_sqnr(best, graph.model(), spread(samples, _MEASURED))),
+        measured,
+        agreement(floats, ours),
+    )
+
+
+def _evened(graph: FloatGraph, samples: Sequence[Sample]) -> FloatGraph:
+    observed = observe(graph.model(), quantized_values(graph), samples)
+    return equalized(graph, {name: found.channel_peak for name, found in observed.items()})
+
+
+def _trials(
+    graph: FloatGraph,
+    samples: Sequence[Sample],
+    reference: Sequence[Any],
+    method: str,
+    how: tuple[bool, bool],
+    where: str,
+    shapes: Mapping[str, tuple[int, ...]],
+) -> list[tuple[Trial, Candidate]]:
+    observed = observe(graph.model(), quantized_values(graph), samples)
+    found = list[tuple[Trial, Candidate]]()
+    for each in METHODS if method == "auto" else (method,):
+        ranges = {name: range_of(value, each) for name, value in observed.items()}
+        candidate = Candidate.of(to_qdq(graph, ranges), where, shapes)
+        ratio = output_sqnr(candidate, reference, spread(samples, _MEASURED))
+        found.append((Trial(each, *how, ratio), candidate))
+    return found
+
+
+__all__ = ["METHOD_CHOICES", "Quantized", "Trial", "quantize"]

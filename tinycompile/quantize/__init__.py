@@ -27,7 +27,7 @@ from tinycompile.quantize.qdq import quantized_values, to_qdq
 from tinycompile.quantize.ranges import METHODS, observe, range_of
 
 METHOD_CHOICES = ("auto", *METHODS)
-_MEASURED = 32
+_MEASURED = 48
 """Samples on which candidates are compared."""
 _LIMIT = 512
 """Samples that are looked at for ranges."""
@@ -98,14 +98,15 @@ def quantize(
     graph = prepared(proto, static.shapes)
     reference = float_outputs(proto, spread(samples, _MEASURED))
     bound = {value.name: value.shape for value in static.inputs}
-    trials = list[tuple[Trial, Candidate]]()
+    attempts = list[_Attempt]()
+    measure = _Measure(spread(samples, _MEASURED), reference, where, bound)
     for even in (False, True):
         base = _evened(graph, samples) if even else graph
         for corrected in (False, True):
             current = bias_corrected(base, spread(samples, _MEASURED)) if corrected else base
-            trials += _trials(current, samples, reference, method, (even, corrected), where, bound)
-    trials.sort(key=lambda pair: -pair[0].sqnr)
-    best = trials[0][1]
+            attempts += _attempts(current, samples, measure, method, (even, corrected))
+    attempts.sort(key=lambda attempt: -attempt.trial.sqnr)
+    best = attempts[0].candidate
     judged, labels = (samples, None) if evaluation is None else load_samples(evaluation, static)
     floats, ours = float_outputs(proto, judged)[0], best.outputs(judged)[0]
     measured = None
@@ -115,7 +116,7 @@ def quantize(
         measured = accuracy(floats, ours, np.stack([sample[static.inputs[0].name] for sample in judged]), labels)
     return Quantized(
         best.proto,
-        tuple(trial for trial, _ in trials),
+        tuple(attempt.trial for attempt in attempts),
         tuple(layer_sqnr(best, graph.model(), spread(samples, _MEASURED))),
         measured,
         agreement(floats, ours),
@@ -127,22 +128,37 @@ def _evened(graph: FloatGraph, samples: Sequence[Sample]) -> FloatGraph:
     return equalized(graph, {name: found.channel_peak for name, found in observed.items()})
 
 
-def _trials(
-    graph: FloatGraph,
-    samples: Sequence[Sample],
-    reference: Sequence[Any],
-    method: str,
-    how: tuple[bool, bool],
-    where: str,
-    shapes: Mapping[str, tuple[int, ...]],
-) -> list[tuple[Trial, Candidate]]:
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """A trial with what it consists of."""
+
+    trial: Trial
+    candidate: Candidate
+
+
+@dataclass(frozen=True, eq=False)
+class _Measure:
+    """Compares candidates with the float model on some samples."""
+
+    samples: Sequence[Sample]
+    reference: Sequence[Any]
+    where: str
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def of(self, graph: FloatGraph, ranges: Mapping[str, tuple[float, float]]) -> tuple[Candidate, float]:
+        candidate = Candidate.of(to_qdq(graph, ranges), self.where, self.shapes)
+        return candidate, output_sqnr(candidate, self.reference, self.samples)
+
+
+def _attempts(
+    graph: FloatGraph, samples: Sequence[Sample], measure: _Measure, method: str, how: tuple[bool, bool]
+) -> list[_Attempt]:
     observed = observe(graph.model(), quantized_values(graph), samples)
-    found = list[tuple[Trial, Candidate]]()
+    found = list[_Attempt]()
     for each in METHODS if method == "auto" else (method,):
         ranges = {name: range_of(value, each) for name, value in observed.items()}
-        candidate = Candidate.of(to_qdq(graph, ranges), where, shapes)
-        ratio = output_sqnr(candidate, reference, spread(samples, _MEASURED))
-        found.append((Trial(each, *how, ratio), candidate))
+        candidate, ratio = measure.of(graph, ranges)
+        found.append(_Attempt(Trial(each, *how, ratio), candidate))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,26 @@ class Quantized:
     accuracy: Accuracy | None
     agreement: float
 
+    def as_dict(self) -> dict[str, Any]:
+        """For `report.json`."""
+        return {
+            "trials": [{"how": trial.describe(), "sqnr_db": trial.sqnr} for trial in self.trials],
+            "layers_sqnr_db": [{"tensor": name, "sqnr_db": ratio} for name, ratio in self.layers],
+            "agreement": self.agreement,
+            "accuracy": None if self.accuracy is None else asdict(self.accuracy),
+        }
+
+    def lines(self) -> list[str]:
+        """What a person wants to know, for the terminal."""
+        lines = [f"quantised: {self.trials[0].describe()} on the calibration set"]
+        worst = ", ".join(f"{name} {ratio:.1f} dB" for name, ratio in self.layers[:5])
+        lines.append(f"worst layers: {worst}")
+        lines.append(f"same class as the float model: {self.agreement:.1%}")
+        if self.accuracy is not None:
+            a = self.accuracy
+            lines.append(f"{a.metric}: float {a.float_value:.2%}, int8 {a.int8_value:.2%}")
+        return lines
+
 
 def quantize(
     model: Path,
@@ -104,7 +124,7 @@ def quantize(
         base = _evened(graph, samples) if even else graph
         for corrected in (False, True):
             current = bias_corrected(base, spread(samples, _MEASURED)) if corrected else base
-            attempts += _attempts(current, samples, measure, method, (even, corrected))
+            attempts += _attempts(base, current, samples, measure, method, (even, corrected))
     attempts.sort(key=lambda attempt: -attempt.trial.sqnr)
     best = attempts[0].candidate
     judged, labels = (samples, None) if evaluation is None else load_samples(evaluation, static)
@@ -117,7 +137,7 @@ def quantize(
     return Quantized(
         best.proto,
         tuple(attempt.trial for attempt in attempts),
-        tuple(layer_sqnr(best, graph.model(), spread(samples, _MEASURED))),
+        tuple(layer_sqnr(best, attempts[0].base.model(), spread(samples, _MEASURED))),
         measured,
         agreement(floats, ours),
     )
@@ -133,6 +153,7 @@ class _Attempt:
     """A trial with what it consists of."""
 
     trial: Trial
+    base: FloatGraph
     candidate: Candidate
 
 
@@ -151,14 +172,19 @@ class _Measure:
 
 
 def _attempts(
-    graph: FloatGraph, samples: Sequence[Sample], measure: _Measure, method: str, how: tuple[bool, bool]
+    base: FloatGraph,
+    graph: FloatGraph,
+    samples: Sequence[Sample],
+    measure: _Measure,
+    method: str,
+    how: tuple[bool, bool],
 ) -> list[_Attempt]:
     observed = observe(graph.model(), quantized_values(graph), samples)
     found = list[_Attempt]()
     for each in METHODS if method == "auto" else (method,):
         ranges = {name: range_of(value, each) for name, value in observed.items()}
         candidate, ratio = measure.of(graph, ranges)
-        found.append(_Attempt(Trial(each, *how, ratio), candidate))
+        found.append(_Attempt(Trial(each, *how, ratio), base, candidate))
     return found
 
 

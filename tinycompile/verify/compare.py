@@ -13,6 +13,7 @@ from tinycompile.emulator import TraceRecord
 from tinycompile.ir import Array
 from tinycompile.report.document import save_report
 from tinycompile.verify.litert import LiteRtReference
+from tinycompile.verify.onnx import OnnxReference
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class Verification:
 
 
 def verify_build(build: Build, samples: Sequence[Array]) -> Verification:
-    """Run every sample in QEMU and in LiteRT and compare outputs and every layer that exists in the source model.
+    """Run every sample in QEMU and by the reference; compare outputs and all layers that exist in the source model.
 
     The plain firmware's outputs are compared too, since it is what gets flashed; the layers come from
     the trace build. Records `verify` in the report.
@@ -55,7 +56,7 @@ def verify_build(build: Build, samples: Sequence[Array]) -> Verification:
     Raises:
         ToolMissingError: QEMU or LiteRT isn't installed.
     """
-    reference = LiteRtReference(build.source)
+    reference = reference_of(build)
     plain, traced = build.execute(samples), build.trace(samples)
     difference, tensors, values = None, 0, 0
     entries = [
@@ -79,6 +80,18 @@ def verify_build(build: Build, samples: Sequence[Array]) -> Verification:
     return result
 
 
+Reference = LiteRtReference | OnnxReference
+
+
+def reference_of(build: Build) -> Reference:
+    """What defines the meaning of the build's source model."""
+    if build.source.suffix.lower() != ".onnx":
+        return LiteRtReference(build.source)
+    options = build.report["options"]
+    shapes = {name: tuple(shape) for name, shape in options.get("shapes", {}).items()}
+    return OnnxReference(build.source, shapes, options.get("layout", "model"))
+
+
 def _layer_results(
     entries: Sequence[tuple[int, str, dict[str, Any]]], records: Sequence[TraceRecord]
 ) -> list[tuple[str, dict[str, Any], Array]]:
@@ -97,14 +110,14 @@ def _model_outputs(build: Build, outputs: Sequence[Array], sample: int) -> list[
     ]
 
 
-def _expected(reference: LiteRtReference, entry: dict[str, Any], got: Array) -> Array:
+def _expected(reference: Reference, entry: dict[str, Any], got: Array) -> Array:
     tensor = reference.tensor(entry["source_index"])
     if entry["source_channels"] is not None:
         tensor = tensor[..., entry["source_channels"]]
     return tensor.reshape(got.shape)
 
 
-def _as_source(array: Array, build: Build, index: int, reference: LiteRtReference) -> Array:
+def _as_source(array: Array, build: Build, index: int, reference: Reference) -> Array:
     """The sample as the source model takes it: with `--io int8` the firmware's int8 stands for a float."""
     t = build.inputs[index]
     if reference.input_types()[index] != np.float32 or t.dtype == "float32":
@@ -124,7 +137,7 @@ def _first_difference(sample: int, layer: str, tensor: str, expected: Array, got
 
 def _record(build: Build, result: Verification) -> None:
     build.report["verify"] = {
-        "reference": "LiteRT BUILTIN_REF",
+        "reference": "LiteRT BUILTIN_REF" if build.source.suffix.lower() == ".tflite" else "ONNX, exact sums",
         "samples": result.samples,
         "tensors_compared": result.tensors,
         "values_compared": result.values,

@@ -10,13 +10,14 @@ TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:g
 # files that show whether a package without a program is there
 FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev
 
-.PHONY: help setup tools demo test lint bench clean
+.PHONY: help setup tools demo test lint bench bench-planner clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
 	@echo "make test    the test suite"
 	@echo "make lint    ruff and pyright"
 	@echo "make bench   executed instructions, code and RAM of every model (needs ../shared)"
+	@echo "make bench-planner   how long planning takes"
 
 setup: tools $(STAMP)
 
@@ -49,7 +50,10 @@ lint: setup
 	$(BIN)/pyright
 
 bench: setup
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py --cycles
+
+bench-planner: setup
+	$(BIN)/python benchmarks/planner.py
 
 clean:
 	rm -rf build dist *.egg-info

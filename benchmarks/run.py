@@ -111,6 +111,7 @@ def line(row: dict[str, Any]) -> str:
         f"{row['model']:20} {row['target']:11} {row['mode']:6} {row['instructions']:>12,} instructions "
         f"{row['instructions'] / macs:6.2f}/MAC  arena {row['ram']['arena_bytes']:>9,}  "
         f"code {row['flash']['code_bytes']:>7,}  weights {row['flash']['weights_bytes']:>9,}"
+        + (f"  cycles {row['cycles_estimate']:>11,} (estimate)" if row.get("cycles_estimate") else "")
     )
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.emulator import Execution, execute
-from tinycompile.errors import UsageError
+from tinycompile.emulator import Execution, TraceRecord, execute
+from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.host import HostModel
 from tinycompile.ir import Array, Quantization, TensorType
-from tinycompile.report.document import load_report, save_report
+from tinycompile.report.document import load_report, update_report
 from tinycompile.samples import drop_batch, model_inputs
 from tinycompile.targets import Board, load_board
 from tinycompile.toolchain import make
@@ -23,10 +23,17 @@ from tinycompile.toolchain import make
 class Build:
     """An output folder of `tinycompile build`."""
 
-    def __init__(self, folder: Path, temporary: tempfile.TemporaryDirectory[str] | None = None) -> None:
-        """`temporary` keeps a folder alive that was made only for this object."""
+    def __init__(
+        self, folder: Path, temporary: tempfile.TemporaryDirectory[str] | None = None, model: str | None = None
+    ) -> None:
+        """What a folder says of its model.
+
+        Args:
+            temporary: keeps a folder alive that was made only for this object.
+            model: which one, where the folder has several.
+        """
         self.folder = folder
-        self.report = load_report(folder)
+        self.report = load_report(folder, model)
         self._temporary = temporary
 
     @property
@@ -52,7 +59,10 @@ class Build:
     @cached_property
     def host(self) -> HostModel:
         """The generated C, compiled for this machine."""
-        return HostModel(self.folder, self.model, self.inputs, self.outputs, self.report["ram"]["arena_bytes"])
+        ram = self.report["ram"]
+        return HostModel(
+            self.folder, self.model, self.inputs, self.outputs, ram["arena_bytes"], scratch_bytes=ram["scratch_bytes"]
+        )
 
     def run(self, *inputs: Array, on: str = "host") -> Array | list[Array]:
         """Inference on samples.
@@ -68,20 +78,27 @@ class Build:
             raise UsageError(f"can't run on {on!r}", hint='on="host" or on="qemu"')
         arrays = {f"input_{i}": np.asarray(array) for i, array in enumerate(inputs)}
         samples = model_inputs(arrays, self.inputs, where="run()")
-        if on == "qemu":
-            outputs = self.execute(samples).outputs
-        else:
-            rows = [self.host.run([array[i] for array in samples]) for i in range(len(samples[0]))]
-            outputs = [np.stack(column) for column in zip(*rows, strict=True)]
+        if on == "qemu" and self.board.is_host:
+            raise UsageError("a build for the host has no firmware to run in QEMU", hint="build for another target")
+        outputs = self.execute(samples).outputs if on == "qemu" else self._on_host(samples).outputs
         flat = [drop_batch(array) for array in outputs]
         return flat[0] if len(flat) == 1 else flat
 
     def execute(self, samples: Sequence[Array]) -> Execution:
         """Run the firmware in QEMU on checked samples and record `run` in the report.
 
-        The counts of each layer come from the trace build, on the first sample.
+        The counts of each layer come from the trace build, on the first sample. A build for the host runs here, and
+        nothing is counted.
         """
-        execution = execute(self.elf("firmware_qemu.elf"), self.emulated, samples, self.outputs)
+        if self.board.is_host:
+            return self._on_host(samples)
+        execution = self._in_qemu("firmware_qemu.elf", samples)
+        reserved = self.report["ram"]["stack_bytes"]
+        if execution.stack_bytes > reserved:
+            raise ToolFailedError(
+                f"the firmware used {execution.stack_bytes} bytes of stack, the worst case was computed as {reserved}",
+                hint="this is a bug in tinycompile; please report it",
+            )
         trace = self.trace([array[:1] for array in samples]).trace[0]
         counts = dict[int, int]()
         for record in trace:
@@ -95,13 +112,25 @@ class Build:
             "stack_bytes_painted": execution.stack_bytes,
             "machine": self.emulated.name,
         }
-        save_report(self.folder, self.report)
+        update_report(self.folder, self.report)
         return execution
 
     def trace(self, samples: Sequence[Array]) -> Execution:
-        """Run the trace build in QEMU: the result of every layer."""
+        """Run the trace build in QEMU (a build for the host: here): the result of every layer."""
+        if self.board.is_host:
+            return self._on_host(samples)
         make(self.folder, "trace")
-        return execute(self.elf("firmware_trace.elf"), self.emulated, samples, self.outputs)
+        return self._in_qemu("firmware_trace.elf", samples)
+
+    def _in_qemu(self, elf: str, samples: Sequence[Array]) -> Execution:
+        return execute(self.elf(elf), self.emulated, samples, self.outputs, prefix=self.report["io_prefix"])
+
+    def _on_host(self, samples: Sequence[Array]) -> Execution:
+        """Run the generated C on this machine; no instructions are counted."""
+        results = [self.host.trace([array[i] for array in samples]) for i in range(len(samples[0]))]
+        outputs = [np.stack(column) for column in zip(*(outputs for outputs, _ in results), strict=True)]
+        trace = [[TraceRecord(layer, data, 0) for layer, data in records] for _, records in results]
+        return Execution(outputs, [], 0, trace)
 
     @property
     def emulated(self) -> Board:

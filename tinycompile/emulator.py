@@ -47,6 +47,7 @@ def execute(
     inputs: Sequence[Array],
     outputs: Sequence[TensorType],
     *,
+    prefix: str = "",
     timeout: float = 1800,
 ) -> Execution:
     """Run `elf` on every sample.
@@ -54,6 +55,7 @@ def execute(
     Args:
         board: the emulated board, with a QEMU machine.
         inputs: one array (samples, *shape) per model input.
+        prefix: of the files by which this model's firmware is fed.
 
     Raises:
         ToolMissingError: no QEMU. ToolFailedError: the firmware crashed or stopped early.
@@ -63,7 +65,7 @@ def execute(
     samples = len(inputs[0])
     with tempfile.TemporaryDirectory(prefix="tinycompile-run-") as name:
         folder = Path(name)
-        with (folder / "input.bin").open("wb") as file:
+        with (folder / f"{prefix}input.bin").open("wb") as file:
             for sample in range(samples):
                 for array in inputs:
                     file.write(array[sample].tobytes())
@@ -71,16 +73,16 @@ def execute(
         command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
         command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]
         run(command, cwd=folder, timeout=timeout)
-        stats = np.fromfile(folder / "stats.bin", np.uint32).reshape(-1, 3)
+        stats = np.fromfile(folder / f"{prefix}stats.bin", np.uint32).reshape(-1, 3)
         if len(stats) != samples or stats[:, 0].any():
             raise ToolFailedError(
                 f"the firmware finished {len(stats)} of {samples} samples", why=f"status codes {stats[:, 0].tolist()}"
             )
         return Execution(
-            _split_outputs((folder / "output.bin").read_bytes(), outputs, samples),
+            _split_outputs((folder / f"{prefix}output.bin").read_bytes(), outputs, samples),
             [board.qemu.instructions(int(ticks)) for ticks in stats[:, 1]],
             int(stats[:, 2].max()),
-            _split_trace(folder / "trace.bin", board, samples),
+            _split_trace(folder / f"{prefix}trace.bin", board, samples),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,12 @@ class HostModel:
         outputs: Sequence[TensorType],
         arena_bytes: int,
         cflags: Sequence[str] = ("-O2",),
+        scratch_bytes: int = 0,
     ) -> None:
         """Compile `folder`/`model`.c.
+
+        Args:
+            scratch_bytes: of scratch apart from the arena; 0 where it is inside.
 
         Raises:
             ToolMissingError, ToolFailedError: no C compiler, or it refused the code.
@@ -62,7 +66,11 @@ class HostModel:
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
         self._library: Any = self._ffi.dlopen(str(library))
-        self._context = self._ffi.new("uint64_t[]", max(1, arena_bytes // 8))
+        self._arena_bytes, words = arena_bytes, arena_bytes // 8
+        self._context = self._ffi.new("uint64_t[]", words + 1)
+        if scratch_bytes:  # the context ends with a pointer to it
+            self._scratch = self._ffi.new("uint64_t[]", scratch_bytes // 8)
+            self._ffi.cast("void **", self._context + words)[0] = self._scratch
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; arrays of the model's own shapes and types."""
@@ -74,12 +82,25 @@ class HostModel:
             raise ToolFailedError(f"{self._model}_invoke returned {status} on the host")
         return [self._read(self._pointer("output", i), t) for i, t in enumerate(self._outputs)]
 
-    def trace(self, inputs: Sequence[Array]) -> tuple[list[Array], list[tuple[int, bytes]]]:
-        """One inference, with (layer, result bytes) of every layer."""
+    @property
+    def arena(self) -> memoryview:
+        """The memory of the context, writable: for tests that overwrite what isn't in use."""
+        return memoryview(self._ffi.buffer(self._context, self._arena_bytes)).cast("B")
+
+    def trace(
+        self, inputs: Sequence[Array], after: Callable[[int], None] | None = None
+    ) -> tuple[list[Array], list[tuple[int, bytes]]]:
+        """One inference, with (layer, result bytes) of every layer.
+
+        Args:
+            after: called with the layer's index after each result.
+        """
         records = list[tuple[int, bytes]]()
 
         def done(layer: int, data: object, size: int) -> None:
             records.append((layer, bytes(self._ffi.buffer(data, size))))
+            if after is not None:
+                after(layer)
 
         callback = self._ffi.callback("void(int, const void *, uint32_t)", done)
         self._library.tc_trace = callback

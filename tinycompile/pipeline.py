@@ -1,25 +1,32 @@
-"""The pipeline: model file in, output folder out."""
+"""The pipeline: model files in, output folder out."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tinycompile.build import Build
-from tinycompile.codegen.emit import Provenance, emit_project
+from tinycompile.codegen.emit import emit_makefile, emit_project
 from tinycompile.codegen.names import identifier
 from tinycompile.codegen.program import Program, build_program
-from tinycompile.errors import DoesNotFitError, UsageError
+from tinycompile.codegen.project import Project, Provenance
+from tinycompile.errors import UsageError
 from tinycompile.frontend import load
+from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for
+from tinycompile.kernels.base import Kernel
+from tinycompile.layout import Layout, choose_ram, cold_constants
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.io import int8_io
-from tinycompile.planner import plan
+from tinycompile.planner import Planned, plan
+from tinycompile.planner.draw import svg_map
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
-from tinycompile.report.collect import collect_report
+from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.document import save_report
 from tinycompile.staging import staged, write_files
 from tinycompile.targets import Board, load_board
@@ -29,6 +36,7 @@ from tinycompile.work import Work, work_of
 IO_CHOICES = ("model", "int8")
 LAYOUT_CHOICES = ("model", "nhwc")
 OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
+SCHEDULE_CHOICES = ("auto", "layer")
 
 
 @dataclass(frozen=True)
@@ -40,26 +48,48 @@ class Options:
         io: "model" keeps the model's own input and output types, "int8" strips float conversions at its edges.
         optimize: what to prefer where kernels trade instructions for flash or scratch memory.
         ram: limit for the arena in bytes; None for what the target has.
-        layout: of 4-D ONNX inputs and outputs: "model" or "nhwc".
-        shapes: (name, shape) of ONNX inputs with dynamic dimensions.
+        schedule: "layer" executes layer by layer; "auto" lets the compiler choose, today always layer by layer.
+        layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
+        shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
+        calibration: how to quantise a float ONNX model.
     """
 
     target: str = "stm32f746"
     io: str = "model"
     optimize: str = "balanced"
     ram: int | None = None
+    schedule: str = "auto"
     layout: str = "model"
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    calibration: Calibration = field(default_factory=Calibration)
 
     def check(self) -> None:
-        chosen = (
+        for name, value, choices in (
             ("io", self.io, IO_CHOICES),
             ("optimize", self.optimize, OPTIMIZE_CHOICES),
+            ("schedule", self.schedule, SCHEDULE_CHOICES),
             ("layout", self.layout, LAYOUT_CHOICES),
-        )
-        for name, value, choices in chosen:
+        ):
             if value not in choices:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
+        if self.ram is not None and self.ram <= 0:
+            raise UsageError("--ram must be positive")
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A model with its memory, before anything is printed.
+
+    Attributes:
+        nominal: the work of the model's own layers, before the passes.
+        quantization: what was measured when the model was quantised, if it was.
+    """
+
+    name: str
+    source: Path
+    nominal: dict[str, Work]
+    planned: Planned
+    quantization: dict[str, Any] | None = None
 
 
 def compile(  # noqa: A001 - the public verb is the name
@@ -70,6 +100,7 @@ def compile(  # noqa: A001 - the public verb is the name
     io: str = "model",
     optimize: str = "balanced",
     ram: int | None = None,
+    schedule: str = "auto",
     layout: str = "model",
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     calib: str | Path | None = None,
@@ -81,8 +112,7 @@ def compile(  # noqa: A001 - the public verb is the name
     Args:
         model: path of a `.tflite` or `.onnx` file.
         output: folder to create or replace; None for a temporary one that lives as long as the result.
-        layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
-        shapes: of ONNX inputs with dynamic dimensions other than the batch, by name.
+        layout, shapes: of ONNX models, see `Options`.
         calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
         calib_method: "auto", "minmax", "percentile" or "mse".
         evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
@@ -90,54 +120,123 @@ def compile(  # noqa: A001 - the public verb is the name
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
     """
-    options = Options(target, io, optimize, ram, layout, tuple((shapes or {}).items()))
-    options.check()
-    board = load_board(target)
-    if board.isa.core != "host":
-        require("arm-none-eabi-gcc")
     calibration = Calibration(_path(calib), calib_method, _path(evaluation))
-    with compiled_source(Path(model), calibration, shapes or {}) as (source, quantization):
-        nominal, program = lower(source, board, options, Path(model).stem)
-        origin = Provenance(source.name, hashlib.sha256(source.read_bytes()).hexdigest())
-        temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
-        folder = Path(temporary.name) / program.model if temporary else Path(str(output))
-        with staged(folder) as staging:
-            write_files(staging, emit_project(program, board, origin))
-            (staging / "source").mkdir()
-            save_source(source, staging / "source" / source.name)
-            make(staging, "all")
-            report = collect_report(staging, program, board, options, origin, nominal)
-            save_report(staging, report | ({} if quantization is None else {"quantization": quantization}))
-    return Build(folder, temporary)
+    options = Options(target, io, optimize, ram, schedule, layout, tuple((shapes or {}).items()), calibration)
+    (build,) = compile_together([model], options, output=output)
+    return build
 
 
 def _path(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def lower(source: Path, board: Board, options: Options, stem: str | None = None) -> tuple[dict[str, Work], Program]:
-    """Everything up to printing: import, optimise, choose kernels, plan memory, name. Also the model's own work.
+@contextmanager
+def quantized_sources(
+    models: Sequence[str | Path], options: Options
+) -> Iterator[list[tuple[Path, dict[str, Any] | None]]]:
+    """(file to compile, what quantisation measured) of each model."""
+    with ExitStack() as stack:
+        shapes = dict(options.shapes)
+        yield [stack.enter_context(compiled_source(Path(m), options.calibration, shapes)) for m in models]
 
-    Args:
-        stem: what the model is called, by default as its file.
+
+def compile_together(
+    models: Sequence[str | Path], options: Options, *, output: str | Path | None = None
+) -> list[Build]:
+    """Compile one or several models to one firmware, in which they share an arena as large as the largest needs.
+
+    Returns:
+        A build per model, all of the same folder.
+
+    Raises:
+        TinycompileError: as for `compile`.
     """
-    graph = load(source, dict(options.shapes), options.layout)
-    if options.io == "int8":
-        graph = int8_io(graph)
-    nominal = work_of(graph)
-    graph = optimize_graph(graph)
-    planned = plan(
-        graph,
-        kernels_for(graph, board.isa),
-        ram_limit=options.ram or board.ram.bytes,
-        optimize=options.optimize,
+    options.check()
+    board = load_board(options.target)
+    require(board.compiler)
+    with quantized_sources(models, options) as sources:
+        lowered, layout = lower([source for source, _ in sources], board, options)
+        lowered = [replace(each, quantization=found) for each, (_, found) in zip(lowered, sources, strict=True)]
+        return _build(board, layout, lowered, options, output)
+
+
+def _build(
+    board: Board, layout: Layout, lowered: Sequence[Lowered], options: Options, output: str | Path | None
+) -> list[Build]:
+    """Print, compile and report."""
+    project = _project(board, layout, lowered)
+    temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
+    folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
+    with staged(folder) as staging:
+        write_files(staging, emit_project(project))
+        (staging / "source").mkdir()
+        for each in lowered:
+            save_source(each.source, staging / "source" / each.source.name)
+            picture = svg_map(each.planned.problem, each.planned.placement)
+            (staging / f"{each.name}_memory.svg").write_text(picture)
+        if not board.is_host:
+            make(staging, "objects", compiler=board.compiler)
+            (staging / "Makefile").write_text(emit_makefile(project, firmware_stack(staging, board)))
+        make(staging, "all", compiler=board.compiler)
+        save_report(staging, collect_report(staging, project, lowered, options))
+    return [Build(folder, temporary, each.name) for each in lowered]
+
+
+def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout]:
+    """Everything up to naming: import, optimise, choose kernels, plan memory. Models share the arena's memory."""
+    taken, graphs = set[str](), list[tuple[str, Path, dict[str, Work], Graph, list[list[Kernel]]]]()
+    if not sources:
+        raise UsageError("no model was given")
+    if board.is_host and len(sources) > 1:
+        raise UsageError("a build for the host takes one model", hint="build them one by one")
+    for source in sources:
+        graph = load(source, dict(options.shapes), options.layout)
+        if options.io == "int8":
+            graph = int8_io(graph)
+        nominal = work_of(graph)
+        graph = optimize_graph(graph)
+        graphs.append((identifier(source.stem, taken, "model"), source, nominal, graph, kernels_for(graph, board.isa)))
+
+    def planner(ram_limit: int, scratch_limit: int | None) -> list[Planned]:
+        return [
+            plan(graph, kernels, ram_limit=ram_limit, optimize=options.optimize, scratch_limit=scratch_limit)
+            for _, _, _, graph, kernels in graphs
+        ]
+
+    planned, layout = choose_ram(board, planner, options.ram, least=options.optimize == "ram")
+    return [
+        Lowered(name, source, nominal, p) for (name, source, nominal, _, _), p in zip(graphs, planned, strict=True)
+    ], layout
+
+
+def _project(board: Board, layout: Layout, models: Sequence[Lowered]) -> Project:
+    kernels = [kernel for lowered in models for kernel in lowered.planned.kernels]
+    cold = cold_constants(board, kernels, [macs for lowered in models for macs in _macs(lowered.planned.graph)])
+    if cold:
+        layout = replace(layout, cold=board.external_flash)
+    origins = tuple(
+        Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
     )
-    name = identifier(stem or source.stem, set(), "model")
+    return Project(board, layout, tuple(_program(lowered, set(cold)) for lowered in models), origins)
+
+
+def _macs(graph: Graph) -> list[int]:
+    return [node.op.macs(graph.signature(node)) for node in graph.nodes]
+
+
+def _program(lowered: Lowered, cold: set[int]) -> Program:
+    planned = lowered.planned
     kernels = [
         replace(kernel, notes={**kernel.notes, "chosen": reason})
         for kernel, reason in zip(planned.kernels, planned.reasons, strict=True)
     ]
-    program = build_program(name, planned.graph, kernels, planned.offsets, planned.scratch_offsets, planned.arena_bytes)
-    if options.ram is not None and program.arena_bytes > options.ram:
-        raise DoesNotFitError(f"the arena needs {program.arena_bytes} bytes, --ram allows {options.ram}")
-    return nominal, program
+    return build_program(
+        lowered.name,
+        planned.graph,
+        kernels,
+        planned.offsets,
+        planned.scratch_offsets,
+        planned.arena_bytes,
+        planned.scratch_bytes,
+        cold,
+    )

@@ -62,13 +62,13 @@ def run(
     return done.stdout
 
 
-def make(folder: Path, *goals: str) -> None:
-    """Build a generated project with its own Makefile.
+def make(folder: Path, *goals: str, compiler: str = "arm-none-eabi-gcc") -> None:
+    """Build a generated project with its own Makefile, which runs `compiler`.
 
     Raises:
         ToolMissingError, ToolFailedError; DoesNotFitError where the linker ran out of a memory region.
     """
-    require("arm-none-eabi-gcc")
+    require(compiler)
     command = [require("make"), "--no-print-directory", f"-j{os.cpu_count() or 1}", *goals]
     try:
         run(command, cwd=folder, env={"LC_ALL": "C"})

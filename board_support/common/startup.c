@@ -13,7 +13,7 @@ void Reset_Handler(void);
 
 #define STACK_PAINT 0xC0FFEE11u
 #define CPACR (*(volatile uint32_t *)0xE000ED88u)
-#define CPACR_FPU_FULL_ACCESS (0xFu << 20)
+#define CPACR_FPU_FULL_ACCESS (0xFu << 20) /* CP10 and CP11: floating point and, on Armv8.1-M, MVE */
 
 /* Any fault ends the run with a message and an exit code instead of a silent loop. */
 static void fault_handler(void)
@@ -26,8 +26,8 @@ void Reset_Handler(void)
 {
     uint32_t *word;
     const uint32_t *load = &linker_data_load;
-#if defined(__ARM_FP)
-    CPACR |= CPACR_FPU_FULL_ACCESS; /* before the first floating-point instruction */
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
+    CPACR |= CPACR_FPU_FULL_ACCESS; /* before the first floating-point or vector instruction */
     __asm__ volatile("dsb\n\tisb" ::: "memory");
 #endif
     for (word = &linker_data_start; word < &linker_data_end; word++) {

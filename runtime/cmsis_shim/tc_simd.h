@@ -22,6 +22,20 @@
 #define TC_DSP 0
 #endif
 
+/* Thumb-1 cores have neither long multiplications nor more than 8 registers that most instructions take. */
+#if (defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)) && !defined(TC_PORTABLE)
+#define TC_THUMB1 1
+#else
+#define TC_THUMB1 0
+#endif
+
+/* Any core whose assembly has Thumb-2, with or without the DSP extension. */
+#if defined(__thumb2__) && !TC_THUMB1 && !defined(TC_PORTABLE)
+#define TC_THUMB2 1
+#else
+#define TC_THUMB2 0
+#endif
+
 /* For functions of headers that not every model calls, and for those that must stay functions. */
 #define TC_UNUSED __attribute__((unused))
 #define TC_NOINLINE __attribute__((noinline, unused))
@@ -152,6 +166,35 @@ static inline int32_t tc_smlatt(uint32_t a, uint32_t b, int32_t c)
     return (int32_t)((uint32_t)(tc_high(a) * tc_high(b)) + (uint32_t)c);
 }
 
+#if TC_THUMB1
+/* a = the high word of the 64-bit product a * b, from four products of halves; changes b. With "adcs" as the last
+ * addition it is rounded, since the shift before leaves the next bit in the carry. */
+#define TC_HIGH_PRODUCT(a, b, add) \
+    do { \
+        uint32_t low, product, other; \
+        __asm__(".syntax unified\n\t" /* GCC wraps assembly for Thumb-1 in the old syntax */ \
+                "uxth %2, %0\n\t" \
+                "asrs %0, %0, #16\n\t" \
+                "uxth %3, %1\n\t" \
+                "asrs %1, %1, #16\n\t" \
+                "movs %4, %2\n\t" \
+                "muls %4, %3, %4\n\t" \
+                "lsrs %4, %4, #16\n\t" \
+                "muls %3, %0, %3\n\t" \
+                "adds %3, %3, %4\n\t" \
+                "muls %0, %1, %0\n\t" \
+                "muls %1, %2, %1\n\t" \
+                "asrs %2, %3, #16\n\t" \
+                "adds %0, %0, %2\n\t" \
+                "uxth %3, %3\n\t" \
+                "adds %1, %1, %3\n\t" \
+                "asrs %1, %1, #16\n\t" add " %0, %1" \
+                : "+l"(a), "+l"(b), "=&l"(low), "=&l"(product), "=&l"(other) \
+                : \
+                : "cc"); \
+    } while (0)
+#endif
+
 /* SMMLA: c + the high word of the 64-bit product a * b. */
 static inline int32_t tc_smmla(int32_t a, int32_t b, int32_t c)
 {
@@ -159,6 +202,9 @@ static inline int32_t tc_smmla(int32_t a, int32_t b, int32_t c)
     int32_t sum;
     __asm__("smmla %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(c));
     return sum;
+#elif TC_THUMB1
+    TC_HIGH_PRODUCT(a, b, "adds");
+    return (int32_t)((uint32_t)a + (uint32_t)c);
 #else
     return (int32_t)((uint32_t)(((int64_t)a * b) >> 32) + (uint32_t)c);
 #endif

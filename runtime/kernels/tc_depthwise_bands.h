@@ -127,6 +127,37 @@ TC_INLINE void tc_depthwise_pack(const int8_t *input, int32_t y, uint32_t *plane
     }
 }
 
+/* The same for the columns [from, from + columns), of which some may lie beside the image. */
+TC_INLINE void tc_depthwise_pack_tile(const int8_t *input, int32_t y, int32_t from, int32_t columns, uint32_t *planes,
+                                      const tc_depthwise_image *image)
+{
+    const int32_t past = from + columns < image->columns ? from + columns : image->columns;
+    const int32_t start = from < 0 ? 0 : from;
+    tc_depthwise_image tile = *image;
+    tile.columns = past > start ? past - start : 0;
+    tile.even_bytes = 4u * ((uint32_t)tile.columns & ~1u);
+    const int32_t left = start - from < columns ? start - from : columns;
+    const uint32_t padding = tc_lanes(image->zero_point, image->zero_point);
+    for (uint32_t *plane = planes; plane < planes + image->plane_bytes; plane += image->plane_bytes / 4u) {
+        for (int32_t column = 0; column < left; column++) {
+            plane[column] = padding;
+        }
+        for (int32_t column = left + tile.columns; column < columns; column++) {
+            plane[column] = padding;
+        }
+    }
+    tc_depthwise_pack(input + start * (int32_t)image->channels, y, planes + left, &tile);
+}
+
+/* The job of a block function for a tile of `width` output columns; the fields are explained above. */
+TC_INLINE tc_depthwise_job tc_depthwise_tile_job(int32_t width, int32_t stride, int32_t band, uint32_t row, uint32_t channels)
+{
+    const uint32_t blocks_end = 8u * (uint32_t)stride * (uint32_t)(width > 1 ? width / 2 : 1);
+    const uint32_t last = width % 2 == 1 && width > 1 ? 4u * (uint32_t)stride : 0u;
+    const tc_depthwise_job job = {band, row, width > 1 ? channels : 0u, blocks_end, blocks_end + last};
+    return job;
+}
+
 /* The taps of one channel as bytes, row by row: a pair of weights below each other, times 2^pre; outside of the window 0. */
 TC_INLINE int32_t tc_depthwise_pair_of(const int8_t *taps, int32_t y, int32_t x, int32_t height, int32_t width, int32_t pre)
 {

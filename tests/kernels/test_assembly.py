@@ -13,8 +13,9 @@ from tinycompile.kernels.base import Factory, Isa
 from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
-from tinycompile.kernels.lane import fully_connected
-from tinycompile.kernels.lane_conv2d import conv2d
+from tinycompile.kernels.depthwise_tiles import tiled
+from tinycompile.kernels.lane import fully_connected, fully_connected_direct
+from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small
 from tinycompile.kernels.winograd import winograd
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -43,7 +44,9 @@ def convolutions() -> list[tuple[Factory, Site]]:
     ):
         clamp = [(-128, 127), (-60, 70), (0, 127)][seed % 3]
         site = layer(Conv2D(ONE, ONE, NONE, clamp), (1, 1, pixels, depth), (channels, 1, 1, depth), 0, seed)
-        cases += [(conv2d, site), (fully_connected, site)]
+        cases += [(conv2d, site), (conv2d_small, site), (fully_connected, site)]
+        if depth % 4 == 0:
+            cases.append((fully_connected_direct, site))
     for seed, (stride, dilation, padding, window, depth) in enumerate(
         [
             ((1, 1), (1, 1), (1, 1, 1, 1), (3, 3), 3),
@@ -55,7 +58,10 @@ def convolutions() -> list[tuple[Factory, Site]]:
         ]
     ):
         op = Conv2D(stride, dilation, padding)
-        cases.append((conv2d, layer(op, (1, 11, 9, depth), (5 + seed, *window, depth), 0, seed)))
+        site = layer(op, (1, 11, 9, depth), (5 + seed, *window, depth), 0, seed)
+        cases += [(factory, site) for factory in (conv2d, conv2d_small)]
+        if window[1] * depth < 16:
+            cases.append((conv2d_short_rows, site))
     return cases
 
 
@@ -76,7 +82,7 @@ def winograd_convolutions() -> list[tuple[Factory, Site]]:
 
 def depthwise_convolutions() -> list[tuple[Factory, Site]]:
     """Odd and even sizes, one column, channels beside a multiple of 4, every kind of window and clamp."""
-    general, rows, bands = [depthwise], [depthwise_rows, depthwise_bands], [depthwise_bands]
+    general, rows, bands = [depthwise], [depthwise_rows, depthwise_bands, tiled(0)], [depthwise_bands]
     cases = list[tuple[Factory, Site]]()
     for seed, (kernels, image, window, stride, padding, clamp, channels) in enumerate(
         [
@@ -90,6 +96,8 @@ def depthwise_convolutions() -> list[tuple[Factory, Site]]:
             (rows, (8, 9), (3, 3), (2, 2), (0, 1, 0, 1), (-128, 127), 6),
             (rows, (7, 6), (3, 1), (2, 2), (1, 1, 1, 1), (-60, 70), 4),
             (rows, (5, 2), (3, 3), (2, 2), (1, 0, 0, 1), (-128, 127), 9),
+            ([tiled(4), tiled(8)], (6, 19), (3, 3), ONE, (1, 1, 1, 1), (-128, 127), 7),
+            ([tiled(4), tiled(8)], (7, 21), (3, 3), (2, 2), (0, 1, 0, 1), (-60, 70), 8),
             (bands, (15, 8), (5, 5), ONE, (2, 2, 2, 2), (-128, 127), 5),
             (bands, (13, 7), (7, 7), ONE, (3, 3, 3, 3), (-60, 70), 4),
             (bands, (9, 8), (4, 6), (2, 2), (1, 2, 3, 0), (-128, 127), 6),

@@ -17,8 +17,9 @@ from tinycompile.kernels.base import Isa
 from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
-from tinycompile.kernels.lane import fully_connected, lane_offset, pack_words
-from tinycompile.kernels.lane_conv2d import Blocks, conv2d
+from tinycompile.kernels.depthwise_tiles import tile_width, tiled
+from tinycompile.kernels.lane import fully_connected, fully_connected_direct, lane_offset, pack_words
+from tinycompile.kernels.lane_conv2d import Blocks, conv2d, conv2d_short_rows, conv2d_small
 from tinycompile.kernels.winograd import transformed, winograd
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -49,16 +50,31 @@ def layer(op: Conv2D | DepthwiseConv2D, x: tuple[int, ...], shape: tuple[int, ..
 def test_lane_convolution(kernel, stride, dilation, padding, clamp, depth, channels, seed):
     op = Conv2D(stride, dilation, padding, clamp)
     site = layer(op, (1, 7, 8, depth), (channels, *kernel, depth), 0, seed)
-    if conv2d(site, M7) is not None:
-        check(conv2d, site)
+    for factory in (conv2d, conv2d_small, conv2d_short_rows):
+        if factory(site, M7) is not None:
+            check(factory, site)
 
 
 @pytest.mark.parametrize("pixels", [1, 2, 3, 5, 6, 7, 9])
 @pytest.mark.parametrize("channels", [1, 3, 8])
-def test_lane_convolution_of_few_pixels(pixels, channels):
+@pytest.mark.parametrize("factory", [conv2d, conv2d_small])
+def test_lane_convolution_of_few_pixels(factory, pixels, channels):
     op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0))
-    check(conv2d, layer(op, (1, 1, pixels, 6), (channels, 1, 1, 6), 0, pixels))
-    check(conv2d, layer(op, (1, 3, pixels + 2, 3), (channels, 3, 3, 3), 0, pixels))
+    check(factory, layer(op, (1, 1, pixels, 6), (channels, 1, 1, 6), 0, pixels))
+    check(factory, layer(op, (1, 3, pixels + 2, 3), (channels, 3, 3, 3), 0, pixels))
+
+
+@pytest.mark.parametrize("factory", [conv2d_small, conv2d_short_rows])
+def test_variants_of_the_lane_convolution_take_less_scratch(factory):
+    site = layer(Conv2D((2, 2), (1, 1), (4, 5, 1, 1)), (1, 12, 10, 1), (6, 10, 4, 1), 0, 0)
+    assert check(factory, site).scratch_bytes < check(conv2d, site).scratch_bytes
+
+
+@pytest.mark.parametrize("inputs", [4, 8, 12, 20, 28, 64])
+def test_rows_of_a_multiple_of_four_need_no_scratch(inputs):
+    op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0), (-60, 70))
+    kernel = check(fully_connected_direct, layer(op, (1, 2, 3, inputs), (5, 1, 1, inputs), 0, inputs))
+    assert kernel.scratch_bytes == 0
 
 
 @pytest.mark.parametrize("inputs", [1, 4, 8, 12, 16, 20, 24, 44])
@@ -141,6 +157,34 @@ def test_depthwise_rows(window, image, stride, padding, clamp, channels, seed):
         site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
         if depthwise_rows(site, M7) is not None:
             check(depthwise_rows, site)
+
+
+@quick
+@given(
+    windows,
+    st.tuples(st.integers(1, 8), st.integers(1, 21)),
+    st.sampled_from([1, 2]),
+    paddings,
+    clamps,
+    st.integers(4, 9),
+    st.sampled_from([0, 2, 4, 8]),
+    st.integers(0, 99),
+)
+def test_depthwise_tiles(window, image, stride, padding, clamp, channels, widest, seed):
+    op = DepthwiseConv2D((stride, stride), (1, 1), padding, clamp)
+    if min(image[0] + padding[0] + padding[1] - window[0], image[1] + padding[2] + padding[3] - window[1]) >= 0:
+        site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
+        if tiled(widest)(site, M7) is not None:
+            check(tiled(widest), site)
+
+
+def test_tiles_cover_the_row_evenly():
+    for out_width in range(1, 70):
+        for widest in (2, 4, 8, 16, 70):
+            width = tile_width(out_width, widest)
+            assert width % 2 == 0
+            assert width <= widest + 1
+            assert -(-out_width // width) <= -(-out_width // widest)
 
 
 larger_windows = st.tuples(st.integers(1, 8), st.integers(1, 7))

@@ -15,7 +15,7 @@ import numpy as np
 
 from tests.support.host_kernel import Block, memory_of, program
 from tests.support.kernel_checks import random_values, sharings
-from tinycompile.codegen.emit import linker_script
+from tinycompile.codegen.linker import linker_script
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Factory, Isa, Kernel
 from tinycompile.resources import boards_dir, runtime_dir
@@ -77,11 +77,8 @@ def check_emulated(
 
 def _run(runs: Sequence[tuple[Kernel, list[Block], int, int]], board: Board, flags: Sequence[str]) -> list[bytes]:
     """The output bytes of every run."""
-    if board.qemu is None:
-        raise ValueError(f"{board.name} isn't emulated")
     with tempfile.TemporaryDirectory(prefix="tinycompile-emulated-") as name:
         folder = Path(name)
-        (folder / "board.ld").write_text(linker_script(board, board))
         memory, calls = list[str](), list[str]()
         for index, (kernel, blocks, output, size) in enumerate(runs):
             (folder / f"case{index}.c").write_text(program(kernel, f"run_{index}"))
@@ -95,19 +92,44 @@ def _run(runs: Sequence[tuple[Kernel, list[Block], int, int]], board: Board, fla
             calls.append(f"    run_{index}(arguments_{index});")
             calls.append(f"    if (!semihosting_write(file, arguments_{index}[{output}], {size}u)) return 1;")
         (folder / "main.c").write_text(_MAIN.format(memory="\n".join(memory), calls="\n".join(calls)))
-        common = boards_dir() / "common"
-        sources = [*folder.glob("*.c"), common / "startup.c", common / "semihosting.c", *board.sources]
-        command = ["arm-none-eabi-gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
-        command += [f"-I{runtime_dir()}", f"-I{common}", "-nostartfiles", "--specs=nosys.specs", "--specs=nano.specs"]
-        _tool([*command, "-T", "board.ld", *map(str, sources), "-o", "cases.elf"], folder)
-        command = ["qemu-system-arm", "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
-        command += ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", "cases.elf"]
-        _tool(command, folder)
+        _link_and_run(folder, board, flags)
         data, results = (folder / "output.bin").read_bytes(), list[bytes]()
         for _, _, _, size in runs:
             results.append(data[:size])
             data = data[size:]
         return results
+
+
+def run_program(source: str, target: str, *flags: str, core: Sequence[str] | None = None) -> None:
+    """Runs a C program with `main` on the emulated core; a non-zero exit code is an error."""
+    board = load_board(target)
+    with tempfile.TemporaryDirectory(prefix="tinycompile-emulated-") as name:
+        folder = Path(name)
+        (folder / "main.c").write_text(source)
+        _link_and_run(folder, board, (*(core or board.cflags), *flags))
+
+
+def _link_and_run(folder: Path, board: Board, flags: Sequence[str]) -> None:
+    """All C files of the folder, with the board's."""
+    if board.qemu is None:
+        raise ValueError(f"{board.name} isn't emulated")
+    (folder / "board.ld").write_text(linker_script(board, board))
+    common = boards_dir() / "common"
+    sources = [*folder.glob("*.c"), common / "startup.c", common / "semihosting.c", *board.sources]
+    command = ["arm-none-eabi-gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
+    command += [f"-D{define}" for define in board.defines]
+    command += [
+        f"-I{runtime_dir()}",
+        f"-I{common}",
+        "-nostartfiles",
+        "-Wl,--defsym=linker_stack_bytes=4096",
+        "--specs=nosys.specs",
+        "--specs=nano.specs",
+    ]
+    _tool([*command, "-T", "board.ld", *map(str, sources), "-o", "cases.elf"], folder)
+    command = ["qemu-system-arm", "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
+    command += ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", "cases.elf"]
+    _tool(command, folder)
 
 
 def _array(name: str, content: bytes) -> str:

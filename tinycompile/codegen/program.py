@@ -5,7 +5,7 @@ Everything is decided and named here; `emit` only prints it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,11 +40,16 @@ class NamedFunction:
 
 @dataclass(frozen=True, eq=False)
 class NamedConstant:
-    """A constant array, its name in this program and the first layer that uses it."""
+    """A constant array, its name in this program and the first layer that uses it.
+
+    Attributes:
+        cold: it goes to external flash.
+    """
 
     name: str
     constant: Constant
     owner: str
+    cold: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +94,16 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """All that is printed for one model."""
+    """All that is printed for one model.
+
+    Attributes:
+        scratch_bytes: of scratch apart from the arena, in faster memory; 0 where it is inside.
+    """
 
     model: str
     graph: Graph
     arena_bytes: int
+    scratch_bytes: int
     functions: tuple[NamedFunction, ...]
     constants: tuple[NamedConstant, ...]
     layers: tuple[Layer, ...]
@@ -108,8 +118,9 @@ class Program:
     def preambles(self) -> list[str]:
         return list(dict.fromkeys(text for f in self.functions for text in f.function.preambles))
 
-    def weight_symbols(self) -> list[str]:
-        return [constant.name for constant in self.constants]
+    def weight_symbols(self, cold: bool | None = None) -> list[str]:
+        """Names of the constant arrays: all, or those in external flash, or those that aren't."""
+        return [constant.name for constant in self.constants if cold is None or constant.cold == cold]
 
 
 def quantization_text(t: TensorType) -> str:
@@ -123,6 +134,7 @@ class _Names:
     """Shares equal functions and equal constant arrays, and names the distinct ones."""
 
     model: str
+    cold: Collection[int] = ()
     taken: set[str] = field(default_factory=lambda: set[str]())
     functions: dict[Function, NamedFunction] = field(default_factory=dict)
     constants: dict[tuple[str, str, bytes], NamedConstant] = field(default_factory=dict)
@@ -139,7 +151,7 @@ class _Names:
             key = (constant.ctype, str(constant.values.dtype), constant.values.tobytes())
         if key not in self.constants:
             name = identifier(f"{self.model}_{layer}_{constant.suffix}", self.taken)
-            self.constants[key] = NamedConstant(name, constant, layer)
+            self.constants[key] = NamedConstant(name, constant, layer, id(constant) in self.cold)
         return self.constants[key].name
 
 
@@ -150,6 +162,8 @@ def build_program(
     offsets: dict[str, int],
     scratch_offsets: Sequence[int | None],
     arena_bytes: int,
+    scratch_bytes: int = 0,
+    cold: Collection[int] = (),
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -157,9 +171,11 @@ def build_program(
         model: C identifier of the model.
         kernels: one per node of `graph`.
         offsets: arena offset of every value in RAM.
-        scratch_offsets: arena offset of each node's scratch, None where it has none.
+        scratch_offsets: offset of each node's scratch, None where it has none: in the arena, or apart from it if
+            `scratch_bytes` isn't 0.
+        cold: ids of the constants that go to external flash.
     """
-    names = _Names(model)
+    names = _Names(model, cold)
     layer_names = set[str]()
 
     def tensors(values: Iterable[str]) -> tuple[Tensor, ...]:
@@ -172,13 +188,14 @@ def build_program(
         arguments = [_pointer(t, const=True) for t in inputs] + [_pointer(t) for t in outputs]
         arguments += [names.constant(constant, name) for constant in kernel.constants]
         if kernel.scratch_bytes:
-            arguments.append(f"arena + {scratch_offsets[index]}")
+            arguments.append(f"{'scratch' if scratch_bytes else 'arena'} + {scratch_offsets[index]}")
         function = names.function(kernel.function) if kernel.function else ""
         layers.append(Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs))
     return Program(
         model=model,
         graph=graph,
         arena_bytes=arena_bytes,
+        scratch_bytes=scratch_bytes,
         functions=tuple(names.functions.values()),
         constants=tuple(names.constants.values()),
         layers=tuple(layers),

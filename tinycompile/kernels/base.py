@@ -32,6 +32,11 @@ class Isa:
     fpu: bool = False
     schedule: str = "m4"
 
+    @property
+    def thumb1(self) -> bool:
+        """ARMv6-M or ARMv8-M Baseline: 8 handy registers, no long multiplication, no saturation."""
+        return self.core in ("cortex-m0", "cortex-m0plus", "cortex-m1", "cortex-m23")
+
 
 @dataclass(frozen=True, eq=False)
 class Constant:
@@ -86,6 +91,8 @@ class Kernel:
         in_place: the output may be exactly in operand 0's memory, at no distance (which `overlap` doesn't cover: it
             allows all larger ones as well).
         alias_of: the output *is* this operand's memory (reshape): nothing is executed.
+        parts: per operand index its place inside output 0, in bytes: if all operands are computed there, nothing is
+            left to do (concatenation along the outermost axis).
         notes: facts for the report ("requantisation": "smmla", "reason": ...).
     """
 
@@ -98,6 +105,7 @@ class Kernel:
     overlap: dict[int, int] = field(default_factory=dict)
     in_place: bool = False
     alias_of: int | None = None
+    parts: dict[int, int] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -94,7 +94,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
         comment="Depthwise convolution by pairs of taps, 4 channels at a time.",
     )
     groups = -(-channels // 4)
-    per_pixel = 35 + 16 * pairs + (8 if signed else 0)
+    per_pixel = 35 + 16 * pairs + (8 if signed else 0) + (28 if (plan.low, plan.high) != (-128, 127) else 0)
     return Kernel(
         "depthwise_pairs",
         function,

@@ -67,16 +67,26 @@ def pair_stream(words: Array, plan: RequantPlan) -> tuple[Array, int]:
 @kernel_for(Conv2D)
 def conv2d(site: Site, isa: Isa) -> Kernel | None:
     """Any window, without groups."""
-    return _kernel(site, isa, small=False)
+    return _kernel(site, isa, "conv2d_lane")
 
 
 @kernel_for(Conv2D)
 def conv2d_small(site: Site, isa: Isa) -> Kernel | None:
     """The same with blocks of 3 pixels only, which take three quarters of the scratch."""
-    return _kernel(site, isa, small=True)
+    return _kernel(site, isa, "conv2d_lane_small", small=True, shortest_by_rows=4)
 
 
-def _kernel(site: Site, isa: Isa, *, small: bool) -> Kernel | None:
+@kernel_for(Conv2D)
+def conv2d_short_rows(site: Site, isa: Isa) -> Kernel | None:
+    """Windows expanded row by row even where a row is short, so that only one row of them takes scratch."""
+    if site.sig.inputs[1].shape[2] * site.sig.input.shape[3] >= SHORTEST_BY_ROWS:
+        return None
+    return _kernel(site, isa, "conv2d_lane_short_rows", shortest_by_rows=4)
+
+
+def _kernel(
+    site: Site, isa: Isa, variant: str, *, small: bool = False, shortest_by_rows: int = SHORTEST_BY_ROWS
+) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isa.dsp or not isinstance(op, Conv2D) or site.constants[1] is None:
         return None
@@ -94,11 +104,12 @@ def _kernel(site: Site, isa: Isa, *, small: bool) -> Kernel | None:
     gathers = (kernel_height, kernel_width, *op.stride) != (1, 1, 1, 1) or any(op.padding)
     blocks = Blocks.of(out_height * out_width, small=small)
     segment = kernel_width * depth
-    needs_results = blocks.rest or channels == 1
-    by_rows = segment % 4 == 0 and segment >= SHORTEST_BY_ROWS
+    by_rows = segment % 4 == 0 and segment >= shortest_by_rows
     spacing = segment if by_rows else 4 * groups
     window_bytes = max(blocks.largest * spacing, 4 * groups if blocks.rest else 0) if gathers else 0
     stride = max(2, channels)
+    # The results of a block that isn't written in place lie where its window was.
+    result_bytes = stride * blocks.largest if blocks.rest or channels == 1 else 0
     shape = {
         "input_height": height,
         "input_width": width,
@@ -133,8 +144,7 @@ def _kernel(site: Site, isa: Isa, *, small: bool) -> Kernel | None:
         four=epilogue.name("lane_block_4"),
         three=epilogue.name("lane_block_3"),
         block_words=2 * blocks.largest * groups,
-        window_bytes=window_bytes,
-        results=needs_results,
+        results=result_bytes,
         pair_words=pair_words,
         weight_words=stream.size,
     )
@@ -147,10 +157,10 @@ def _kernel(site: Site, isa: Isa, *, small: bool) -> Kernel | None:
         preambles=tuple(_block_source(epilogue, pixels, isa) for pixels in used),
     )
     return Kernel(
-        "conv2d_lane_small" if small else "conv2d_lane",
+        variant,
         function,
         (Constant("weights", "int32_t", stream, "per pair of channels: starts, lane words, requantisation"),),
-        scratch_bytes=8 * blocks.largest * groups + window_bytes + (stride * blocks.largest if needs_results else 0),
+        scratch_bytes=8 * blocks.largest * groups + max(window_bytes, result_bytes),
         instructions=_instructions(blocks, layer, groups, epilogue, kernel_height if gathers else 0, segment, by_rows),
         code_bytes=500,
         overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape, blocks))},
@@ -177,7 +187,7 @@ def _instructions(
     total = 60
     for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
         pair = (12 if pixels == 4 else 10) + per_output * 2 * pixels
-        pair += (23 if pixels == 4 else 17) * groups + (3 if pixels == 4 else 2) * rounds
+        pair += (23 if pixels == 4 else 19) * groups + (3 if pixels == 4 else 2) * rounds
         expand = 30 + (20 if pixels == 4 else 15) * groups
         if window_rows and by_rows:
             expand += window_rows * 50

@@ -65,6 +65,18 @@ def concatenation(site: Site, isa: Isa) -> Kernel | None:
     )
 
 
+@kernel_for(Concatenation)
+def concatenation_in_place(site: Site, isa: Isa) -> Kernel | None:
+    """No code, along the outermost axis that isn't 1: the operands are computed where the result wants them."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Concatenation) or prod(sig.output.shape[: op.axis]) != 1:
+        return None
+    if any(value is not None for value in site.constants):
+        return None
+    ends = np.cumsum([t.bytes for t in sig.inputs]).tolist()
+    return Kernel("concatenation_in_place", None, parts=dict(enumerate([0, *ends[:-1]])))
+
+
 def _concatenation_distance(outer: int, sizes: Sequence[int], operand: int) -> int:
     """Parts are copied upwards in memory: when a part's turn comes, its source must not lie below its target."""
     turns = np.arange(outer)

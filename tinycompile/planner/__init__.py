@@ -1,6 +1,6 @@
-"""The memory planner: chooses kernels and gives every buffer its place in one arena. It names no operator.
+"""The memory planner: orders the nodes, chooses kernels and gives every buffer its place in one arena.
 
-`plan` is the entry.
+It names no operator: all that it knows of a node are its kernels' figures. `plan` is the entry.
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinycompile.errors import DoesNotFitError
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
-from tinycompile.planner.build import scratch_name, storage_of
 from tinycompile.planner.choose import choose
-from tinycompile.planner.problem import Plan, Problem
+from tinycompile.planner.order import reordered
+from tinycompile.planner.problem import Plan, Problem, whole_units
+from tinycompile.planner.shortage import does_not_fit
 from tinycompile.planner.validate import validate
+from tinycompile.planner.values import Values, scratch_name
+from tinycompile.work import total, work_of
 
 __all__ = ["Planned", "plan"]
 
@@ -24,10 +26,16 @@ class Planned:
     """A graph with its kernels and memory.
 
     Attributes:
+        graph: in the order of execution.
         kernels: one per node.
         reasons: why each kernel was chosen.
         offsets: arena offset of every value in RAM, in bytes.
-        scratch_offsets: arena offset of each node's scratch; None where it has none.
+        scratch_offsets: arena offset of each node's scratch, or 0 if scratch is apart; None where it has none.
+        scratch_bytes: of scratch apart from the arena; 0 where it is inside.
+        lower_bound_bytes: no placement for these kernels in this order needs less.
+        order_optimal: no other order needs less at its peak (before placement).
+        fastest_proved: no other choice of kernels within the limits executes fewer instructions, by their estimates.
+        problem, placement: what was placed, and where: for pictures.
     """
 
     graph: Graph
@@ -35,44 +43,81 @@ class Planned:
     reasons: tuple[str, ...]
     offsets: dict[str, int]
     scratch_offsets: tuple[int | None, ...]
+    scratch_bytes: int
     arena_bytes: int
     lower_bound_bytes: int
+    order_optimal: bool
+    fastest_proved: bool
+    problem: Problem
+    placement: Plan
+
+    @property
+    def instructions(self) -> int:
+        """Estimated instructions of one inference."""
+        return sum(kernel.instructions for kernel in self.kernels)
 
 
-def plan(graph: Graph, candidates: Sequence[Sequence[Kernel]], *, ram_limit: int | None, optimize: str) -> Planned:
-    """Choose among `candidates` (per node) and place everything.
+def plan(
+    graph: Graph,
+    candidates: Sequence[Sequence[Kernel]],
+    *,
+    ram_limit: int | None,
+    optimize: str,
+    scratch_limit: int | None = None,
+) -> Planned:
+    """Order the nodes, choose among `candidates` (per node) and place everything.
+
+    Args:
+        ram_limit: bytes for the arena; None for no limit.
+        optimize: "speed", "balanced", "size" or "ram".
+        scratch_limit: bytes of another memory for the scratch of all kernels; None for scratch inside the arena.
 
     Raises:
         DoesNotFitError: the arena is larger than `ram_limit` with the kernels that need least memory.
     """
-    kernels, reasons, problem, found = choose(graph, candidates, ram_limit=ram_limit, optimize=optimize)
-    validate(problem, found)
-    if ram_limit is not None and found.arena_bytes > ram_limit:
-        raise _does_not_fit(graph.name, problem, found, ram_limit)
-    storage = storage_of(graph, kernels)
+    weight_bytes = total(work_of(graph)).weight_bytes
+    graph, candidates, order_optimal = reordered(graph, candidates)
+    values = Values(graph, candidates if scratch_limit is None else _without_scratch(candidates, scratch_limit))
+    choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=weight_bytes)
+    problem, placement = values.problem(choice.kernels), choice.plan
+    validate(problem, placement)
+    if ram_limit is not None and placement.arena_bytes > ram_limit:
+        raise does_not_fit(graph.name, values, choice.kernels, placement, ram_limit)
+    kernels = choice.kernels
+    if scratch_limit is not None:
+        kernels = tuple(k.original if isinstance(k, _Bare) and k.original else k for k in kernels)
+        scratch_offsets = [0 if kernel.scratch_bytes else None for kernel in kernels]
+    else:
+        scratch_offsets = [placement.offsets.get(scratch_name(step)) for step in range(len(kernels))]
+    places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
     return Planned(
         graph=graph,
         kernels=kernels,
-        reasons=reasons,
-        offsets={value: found.offsets.get(root, 0) for value, root in storage.items()},
-        scratch_offsets=tuple(found.offsets.get(scratch_name(step)) for step in range(len(kernels))),
-        arena_bytes=-(-found.arena_bytes // 8) * 8,
-        lower_bound_bytes=found.lower_bound_bytes,
+        reasons=choice.reasons,
+        offsets={name: placement.offsets.get(root, 0) + shift for name, (root, shift) in places.items()},
+        scratch_offsets=tuple(scratch_offsets),
+        scratch_bytes=0 if scratch_limit is None else whole_units(max((k.scratch_bytes for k in kernels), default=0)),
+        arena_bytes=placement.arena_bytes,
+        lower_bound_bytes=placement.lower_bound_bytes,
+        order_optimal=order_optimal,
+        fastest_proved=choice.fastest_proved,
+        problem=problem,
+        placement=placement,
     )
 
 
-def _does_not_fit(name: str, problem: Problem, found: Plan, limit: int) -> DoesNotFitError:
-    steps = {buffer.first for buffer in problem.buffers}
-    live = {step: [b for b in problem.buffers if b.first <= step < b.last] for step in steps}
-    peak = max(live.values(), key=lambda buffers: sum(b.size for b in buffers))
-    names = ", ".join(f"{_shortened(b.name)!r} ({b.size:,} bytes)" for b in sorted(peak, key=lambda b: -b.size))
-    return DoesNotFitError(
-        f"the model does not fit: it needs {found.arena_bytes:,} bytes of RAM for its arena, {limit:,} are there",
-        where=name,
-        why=f"at the peak these are in use together: {names}",
-        hint=f"it fits from {found.arena_bytes:,} bytes: a larger --ram, another target, or a smaller model",
-    )
+def _without_scratch(candidates: Sequence[Sequence[Kernel]], limit: int) -> list[list[Kernel]]:
+    """The kernels whose scratch fits elsewhere."""
+    return [[_Bare.of(kernel) for kernel in kernels if kernel.scratch_bytes <= limit] for kernels in candidates]
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= 48 else f"{name[:45]}..."
+@dataclass(frozen=True, eq=False)
+class _Bare(Kernel):
+    """A kernel whose scratch is of no concern to the arena."""
+
+    original: Kernel | None = None
+
+    @staticmethod
+    def of(kernel: Kernel) -> _Bare:
+        fields = {name: getattr(kernel, name) for name in kernel.__dataclass_fields__}
+        return _Bare(**{**fields, "scratch_bytes": 0}, original=kernel)

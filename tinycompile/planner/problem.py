@@ -1,7 +1,7 @@
 """The planner's data: buffers with lifetimes, pairs that may share memory, and where everything ended up.
 
 A step is the execution of one node; step n (after the last node) is the time at which the caller reads the outputs.
-Intervals are half open.
+Intervals are half open. Sizes and addresses are bytes, multiples of `UNIT`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+UNIT = 8
+"""Alignment of every buffer, in bytes: that of the widest C type in the arena."""
+
+
+def whole_units(size: int) -> int:
+    """The next multiple of `UNIT`."""
+    return -(-size // UNIT) * UNIT
+
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory of `size` bytes that is in use during the steps [first, last)."""
+    """Memory of `size` bytes that is in use during the steps [first, last).
+
+    Attributes:
+        group: buffers of one group have fixed distances; empty for a group of its own, named like the buffer.
+        displacement: address relative to that of the group.
+    """
 
     name: str
     size: int
     first: int
     last: int
-    align: int = 8
+    group: str = ""
+    displacement: int = 0
+
+    @property
+    def base(self) -> str:
+        """What the buffer moves with."""
+        return self.group or self.name
 
     def live_with(self, other: Buffer) -> bool:
         return self.first < other.last and other.first < self.last

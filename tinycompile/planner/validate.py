@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from tinycompile.planner.problem import Overlap, Plan, Problem
+from tinycompile.planner.problem import Buffer, Overlap, Plan, Problem
+
+ALIGNMENT = 8
 
 
 def validate(problem: Problem, plan: Plan) -> None:
-    """Raise ValueError unless the plan keeps every promise."""
+    """Raise ValueError unless the plan keeps every promise.
+
+    Every buffer is aligned and inside the arena, the arena is no larger than it must be for them, and no two buffers
+    that are in use at the same time share a byte, except where a kernel declared that it is safe or where one is a
+    fixed part of the other.
+    """
     allowed = {(overlap.upper, overlap.lower): overlap for overlap in problem.overlaps}
     for a in problem.buffers:
         start = plan.offsets[a.name]
-        if start < 0 or start % a.align or start + a.size > plan.arena_bytes:
+        if start < 0 or start % ALIGNMENT or start + a.size > plan.arena_bytes:
             raise ValueError(f"{a.name} at {start} is misaligned or outside of {plan.arena_bytes} bytes")
-    for index, a in enumerate(problem.buffers):
-        for b in problem.buffers[index + 1 :]:
-            in_use_together = max(a.first, b.first) < min(a.last, b.last)
+    end = max((plan.offsets[b.name] + b.size for b in problem.buffers), default=0)
+    if plan.arena_bytes != end:
+        raise ValueError(f"the arena has {plan.arena_bytes} bytes, {end} are in use")
+    in_order = sorted(problem.buffers, key=lambda b: b.first)
+    for index, a in enumerate(in_order):
+        for b in in_order[index + 1 :]:
+            if b.first >= a.last:
+                break
             a_start, b_start = plan.offsets[a.name], plan.offsets[b.name]
-            share_bytes = max(a_start, b_start) < min(a_start + a.size, b_start + b.size)
-            if not (in_use_together and share_bytes):
-                continue
-            if _declared(allowed.get((a.name, b.name)), a_start - b_start):
-                continue
-            if _declared(allowed.get((b.name, a.name)), b_start - a_start):
-                continue
-            raise ValueError(f"{a.name} at {a_start} and {b.name} at {b_start} overlap while both are in use")
+            if a.group and a.group == b.group:
+                _check_fixed(a, b, a_start - b_start)
+            elif (
+                max(a_start, b_start) < min(a_start + a.size, b_start + b.size)
+                and not _declared(allowed.get((a.name, b.name)), a_start - b_start)
+                and not _declared(allowed.get((b.name, a.name)), b_start - a_start)
+            ):
+                raise ValueError(f"{a.name} at {a_start} and {b.name} at {b_start} overlap while both are in use")
 
 
 def _declared(overlap: Overlap | None, distance: int) -> bool:
@@ -31,3 +43,8 @@ def _declared(overlap: Overlap | None, distance: int) -> bool:
     if overlap is None:
         return False
     return distance == overlap.distance if overlap.exact else distance >= overlap.distance
+
+
+def _check_fixed(a: Buffer, b: Buffer, distance: int) -> None:
+    if distance != a.displacement - b.displacement:
+        raise ValueError(f"{a.name} lies {distance} bytes from {b.name}, not {a.displacement - b.displacement}")

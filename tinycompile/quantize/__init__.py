@@ -70,6 +70,7 @@ class Quantized:
     def as_dict(self) -> dict[str, Any]:
         """For `report.json`."""
         return {
+            "summary": self.lines(),
             "trials": [{"how": trial.describe(), "sqnr_db": trial.sqnr} for trial in self.trials],
             "layers_sqnr_db": [{"tensor": name, "sqnr_db": ratio} for name, ratio in self.layers],
             "agreement": self.agreement,

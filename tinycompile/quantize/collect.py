@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tinycompile.errors import SamplesError, ToolMissingError, UsageError
+from tinycompile.frontend.onnx_file import read_proto, static_model
 from tinycompile.ir import Array
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm")
@@ -48,6 +49,38 @@ def collect_samples(
     raise SamplesError("no images, .npy files or CSV found", where=str(source), why=f"images are {', '.join(IMAGES)}")
 
 
+def write_samples(
+    source: Path,
+    model: Path,
+    output: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    scale: str = "0-1",
+    layout: str = "auto",
+    limit: int | None = None,
+) -> int:
+    """Write a calibration file for a model with one input; returns the number of samples.
+
+    Raises:
+        UsageError: the model has several inputs, or the file can't be written.
+    """
+    static = static_model(read_proto(model), str(model), shapes)
+    if len(static.inputs) != 1:
+        raise UsageError(
+            f"the model has {len(static.inputs)} inputs",
+            where=str(model),
+            hint="write the file with numpy.savez(path, **{input name: array, ...})",
+        )
+    (value,) = static.inputs
+    shape = value.shape[1:] if value.shape[:1] == (1,) else value.shape
+    samples = collect_samples(source, shape, scale=scale, layout=layout, limit=limit)
+    try:
+        np.savez(output, **{value.name: samples})  # pyright: ignore[reportArgumentType] - an input may have any name
+    except OSError as error:
+        raise UsageError("the file can't be written", where=str(output), why=str(error)) from error
+    return len(samples)
+
+
 def _stacked(parts: Sequence[Array], where: Path) -> Array:
     result = np.concatenate(parts).astype(np.float32)
     if not len(result):
@@ -58,7 +91,7 @@ def _stacked(parts: Sequence[Array], where: Path) -> Array:
 def _image(path: Path, shape: tuple[int, ...], scale: str, layout: str) -> Array:
     """One image, cut to the model's proportions around its centre and resized."""
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image, UnidentifiedImageError  # pyright: ignore[reportMissingImports] - optional
     except ImportError as error:
         raise ToolMissingError("pillow is not installed", why="it reads images", hint="pip install pillow") from error
     if len(shape) != 3:

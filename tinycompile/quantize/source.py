@@ -40,7 +40,7 @@ def compiled_source(
         model, calibration.samples, method=calibration.method, shapes=shapes, evaluation=calibration.evaluation
     )
     with TemporaryDirectory(prefix="tinycompile-") as folder:
-        path = Path(folder) / f"{model.stem}_int8.onnx"
+        path = Path(folder) / f"{model.stem}.onnx"
         onnx_module().save(result.proto, str(path))
         yield path, result.as_dict()
 

@@ -1,68 +1,155 @@
-"""Collects the facts of a build from the program and from the linked ELF."""
+"""Collects the facts of a build from the programs and from the linked ELF."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycompile import __version__
-from tinycompile.codegen.emit import Provenance
 from tinycompile.codegen.program import Layer, Program, Tensor
-from tinycompile.elf import sizes, worst_case_stack
+from tinycompile.codegen.project import Project, Provenance
+from tinycompile.elf import Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph
+from tinycompile.planner import Planned
 from tinycompile.targets import Board
 from tinycompile.work import Work, total, work_of
 
 if TYPE_CHECKING:
-    from tinycompile.pipeline import Options
+    from tinycompile.pipeline import Lowered, Options
+
+SLOT_STACK_BYTES = 48
+"""`TC_SLOTS_OPEN` in tc_simd.h takes them on DSP cores without FPU, unseen by the compiler."""
 
 
-def collect_report(
-    folder: Path, program: Program, board: Board, options: Options, origin: Provenance, nominal: dict[str, Work]
-) -> dict[str, Any]:
+def firmware_stack(folder: Path, board: Board) -> int:
+    """Worst-case stack of the whole firmware from its reset handler on, in bytes."""
+    graphs = [path for path in (folder / "build").glob("*.ci") if not path.name.endswith(".trace.ci")]
+    return worst_case_stack(graphs, "Reset_Handler") + _slots(board)
+
+
+def _slots(board: Board) -> int:
+    return SLOT_STACK_BYTES if board.isa.dsp and not board.isa.fpu else 0
+
+
+def collect_report(folder: Path, project: Project, models: Sequence[Lowered], options: Options) -> dict[str, Any]:
     """The content of report.json before any run; sizes in bytes.
 
-    Args:
-        nominal: the work of the model's own layers, before the passes.
+    A build of several models has a list `models` of such reports, in which RAM and flash are those of all together.
     """
-    measured = sizes(folder / "firmware.elf", program.weight_symbols())
-    stack = worst_case_stack([folder / "build" / f"{program.model}.ci"], f"{program.model}_invoke")
-    executed = work_of(program.graph)
-    layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
-    forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])
-    return {
+    board = project.board
+    image = f"lib{project.programs[0].model}.so" if board.is_host else "firmware.elf"
+    symbols = [symbol for program in project.programs for symbol in program.weight_symbols()]
+    measured = sizes(folder / image, symbols)
+    common = {
         "tinycompile": __version__,
-        "model": program.model,
         "target": board.name,
         "options": {
             "io": options.io,
             "optimize": options.optimize,
             "ram": options.ram,
+            "schedule": options.schedule,
             "layout": options.layout,
             "shapes": {name: list(shape) for name, shape in options.shapes},
         },
+        "flash": _flash(measured, project),
+        "memories": _memories(project, measured, 0 if board.is_host else firmware_stack(folder, board)),
+    }
+    reports = [
+        {**common, **_model(folder, project, program, lowered, origin, measured)}
+        for program, lowered, origin in zip(project.programs, models, project.origins, strict=True)
+    ]
+    if len(reports) == 1:
+        return reports[0]
+    return {"model": "+".join(program.model for program in project.programs), "models": reports}
+
+
+def _model(
+    folder: Path, project: Project, program: Program, lowered: Lowered, origin: Provenance, measured: Sizes
+) -> dict[str, Any]:
+    nominal, executed = lowered.nominal, work_of(program.graph)
+    layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
+    forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])
+    return {
+        "model": program.model,
+        "io_prefix": f"{program.model}_" if len(project.programs) > 1 else "",
         "source": {"file": origin.source, "sha256": origin.sha256},
+        "quantization": lowered.quantization,
         "inputs": [_tensor(tensor, program.graph) for tensor in program.inputs],
         "outputs": [_tensor(tensor, program.graph) for tensor in program.outputs],
-        "ram": {
-            "arena_bytes": program.arena_bytes,
-            "state_bytes": 0,
-            "stack_bytes": stack,
-            "total_bytes": program.arena_bytes + stack,
-            "limit_bytes": board.ram.bytes,
-        },
-        "flash": {
-            "weights_bytes": measured.weights,
-            "code_bytes": measured.flash - measured.weights,
-            "total_bytes": measured.flash,
-            "limit_bytes": board.flash.bytes,
-        },
+        "ram": _ram(folder, project, program, lowered.planned, measured),
         "macs": {"nominal": total(nominal).macs, "executed": total(executed).macs},
         "eliminated": (total(nominal) - total(executed)).as_dict(),
         "requantisation": dict(sorted(forms.items())),
         "layers": layers,
     }
+
+
+def _ram(folder: Path, project: Project, program: Program, planned: Planned, measured: Sizes) -> dict[str, Any]:
+    """The arena of one model, and what the whole firmware takes."""
+    board, layout = project.board, project.layout
+    graph = folder / "build" / f"{program.model}.ci"
+    known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
+    invoke = worst_case_stack([graph], f"{program.model}_invoke") + _slots(board) if known else 0
+    stack = invoke if board.is_host else firmware_stack(folder, board)
+    planned_bytes = project.arena_bytes + project.scratch_bytes + stack
+    whole = planned_bytes if board.is_host else measured.ram
+    internal = sum(m.bytes for m in board.memories if m.kind == "ram" and not m.external)
+    external = {m.name: m.bytes for m in (layout.arena, layout.system) if m.external}
+    return {
+        "arena_bytes": program.arena_bytes,
+        "arena_lower_bound_bytes": planned.lower_bound_bytes,
+        "arena_gap_bytes": planned.arena_bytes - planned.lower_bound_bytes,
+        "order": "optimal" if planned.order_optimal else "best found",
+        "scratch_bytes": program.scratch_bytes,
+        "state_bytes": 0,
+        "stack_bytes": stack,
+        "invoke_stack_bytes": invoke,
+        "other_bytes": whole - planned_bytes,
+        "total_bytes": whole,
+        "limit_bytes": internal + sum(external.values()),
+    }
+
+
+def _flash(measured: Sizes, project: Project) -> dict[str, int]:
+    cold = project.layout.cold
+    return {
+        "weights_bytes": measured.weights,
+        "code_bytes": measured.flash - measured.weights,
+        "total_bytes": measured.flash,
+        "limit_bytes": project.board.flash.bytes + (cold.bytes if cold else 0),
+    }
+
+
+def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, Any]]:
+    """Each memory in use and the bytes of what it holds."""
+    layout = project.layout
+    cold = sum(c.constant.values.nbytes for p in project.programs for c in p.constants if c.cold)
+    scratch = layout.scratch or layout.arena
+    other = measured.ram - project.arena_bytes - project.scratch_bytes - stack
+    parts = [
+        (layout.flash, "code", measured.flash - measured.weights),
+        (layout.flash, "weights", measured.weights - cold),
+        (layout.cold, "weights", cold),
+        (layout.system, "stack", stack),
+        (layout.system, "other", other),
+        (scratch, "scratch", project.scratch_bytes),
+        (layout.arena, "arena", project.arena_bytes),
+    ]
+    if project.board.is_host:
+        return []
+    return [
+        {
+            "name": memory.name,
+            "origin": memory.origin,
+            "bytes": memory.bytes,
+            "kind": memory.kind,
+            "cost": memory.cost,
+            "holds": {name: size for place, name, size in parts if place == memory and size},
+        }
+        for memory in layout.used
+    ]
 
 
 def _layer(layer: Layer, graph: Graph, nominal: dict[str, Work], executed: dict[str, Work]) -> dict[str, Any]:

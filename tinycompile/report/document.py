@@ -12,16 +12,30 @@ from tinycompile.errors import UsageError
 from tinycompile.staging import MARKER
 
 
-def load_report(folder: Path) -> dict[str, Any]:
-    """The report of an output folder.
+def load_report(folder: Path, model: str | None = None) -> dict[str, Any]:
+    """The report of an output folder, of one of its models if there are several.
 
     Raises:
-        UsageError: not an output folder of tinycompile.
+        UsageError: not an output folder of tinycompile, or it isn't clear which model is meant.
     """
+    report = _load(folder)
+    if "models" not in report:
+        models = {report["model"]: report}
+    else:
+        models = {entry["model"]: entry for entry in report["models"]}
+    if model is None and len(models) == 1:
+        return next(iter(models.values()))
+    if model not in models:
+        what = "the build has several models" if model is None else f"there is no model {model!r} in this build"
+        raise UsageError(what, where=str(folder), hint=f"--model with one of: {', '.join(models)}")
+    return models[model]
+
+
+def _load(folder: Path) -> dict[str, Any]:
     path = folder / MARKER
     try:
         report = json.loads(path.read_text())
-        if not isinstance(report, dict) or "model" not in report or "layers" not in report:
+        if not isinstance(report, dict) or "model" not in report or not report.keys() & {"layers", "models"}:
             raise ValueError("the keys `model` and `layers` are missing")
     except FileNotFoundError as error:
         raise UsageError(
@@ -33,6 +47,15 @@ def load_report(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError("the report can't be read", where=str(path), why=str(error)) from error
     return report
+
+
+def update_report(folder: Path, report: dict[str, Any]) -> None:
+    """Replace what is said of one model."""
+    document = _load(folder)
+    if "models" in document:
+        entries = [report if entry["model"] == report["model"] else entry for entry in document["models"]]
+        report = {**document, "models": entries}
+    save_report(folder, report)
 
 
 def save_report(folder: Path, report: dict[str, Any]) -> None:

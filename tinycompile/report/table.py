@@ -11,6 +11,8 @@ from rich.table import Table
 
 from tinycompile.codegen.names import short_name
 
+_UNLIMITED_BYTES = 1 << 31
+
 
 def print_report(report: dict[str, Any], console: Console) -> None:
     """Memory, work and layers of a build on one screen."""
@@ -24,11 +26,15 @@ def print_report(report: dict[str, Any], console: Console) -> None:
 
 def _summary(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     ram, flash, macs = report["ram"], report["flash"], report["macs"]
-    yield (
-        "RAM",
-        f"{_share(ram)}: arena {ram['arena_bytes']:,}, state {ram['state_bytes']:,}, stack {ram['stack_bytes']:,}",
-    )
+    parts = ("arena", "scratch", "state", "stack", "other")
+    listed = ", ".join(f"{part} {ram[f'{part}_bytes']:,}" for part in parts if ram[f"{part}_bytes"])
+    yield "RAM", f"{_share(ram)}: {listed}"
+    gap = ram["arena_gap_bytes"]
+    proof = "minimal for these kernels" if gap == 0 else f"at most {gap:,} bytes above the minimum"
+    yield "arena", f"{proof}; order {ram['order']}"
     yield "flash", f"{_share(flash)}: weights {flash['weights_bytes']:,}, code {flash['code_bytes']:,}"
+    for memory in report["memories"] if len(report["memories"]) > 2 else ():
+        yield f"  {memory['name']}", ", ".join(f"{part} {size:,}" for part, size in memory["holds"].items())
     yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
     saved = report["eliminated"]
     if any(saved.values()):
@@ -44,6 +50,8 @@ def _summary(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _share(memory: dict[str, int]) -> str:
     total, limit = memory["total_bytes"], memory["limit_bytes"]
+    if limit >= _UNLIMITED_BYTES:
+        return f"{total:,} bytes"
     return f"{total:,} of {limit:,} bytes ({100 * total / limit:.1f} %)"
 
 

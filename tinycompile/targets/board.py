@@ -14,14 +14,7 @@ from typing import Any
 from tinycompile.errors import TargetError
 from tinycompile.kernels.base import Isa
 from tinycompile.resources import boards_dir
-
-
-@dataclass(frozen=True)
-class Memory:
-    """One memory region; addresses and sizes in bytes."""
-
-    origin: int
-    bytes: int
+from tinycompile.targets.memory import Memory, memories_of, ram_choices
 
 
 @dataclass(frozen=True)
@@ -51,6 +44,7 @@ class Board:
         sources: C files that implement board.h, compiled with `defines`.
         cflags: compiler flags that select the core.
         stand_in: the board QEMU runs in its place, None where QEMU has the board itself or nothing like it.
+        external_stand_ins: which memory of the stand-in serves for each external one.
     """
 
     name: str
@@ -59,12 +53,37 @@ class Board:
     isa: Isa
     cflags: tuple[str, ...]
     clock_hz: int
-    flash: Memory
-    ram: Memory
+    memories: tuple[Memory, ...]
     sources: tuple[Path, ...]
     defines: tuple[str, ...]
     qemu: Qemu | None
     stand_in: Board | None
+    external_stand_ins: Mapping[str, str]
+
+    @property
+    def flash(self) -> Memory:
+        """The internal flash, from which the core starts."""
+        return next(m for m in self.memories if m.name == "flash")
+
+    @property
+    def ram(self) -> Memory:
+        """The largest run of internal RAM."""
+        internal = [m for m in ram_choices(self.memories) if not m.external]
+        return max(internal, key=lambda m: m.bytes)
+
+    @property
+    def external_flash(self) -> Memory | None:
+        """Flash outside of the chip that the core can read like its own."""
+        return next((m for m in self.memories if m.kind == "flash" and m.external), None)
+
+    @property
+    def is_host(self) -> bool:
+        """Whether this is the machine that compiles: no firmware, the system's compiler."""
+        return self.isa.core == "host"
+
+    @property
+    def compiler(self) -> str:
+        return "cc" if self.is_host else "arm-none-eabi-gcc"
 
     def emulated(self) -> Board | None:
         """The board whose memory map and I/O the QEMU link uses."""
@@ -109,10 +128,10 @@ def _board(name: str, folder: Path, data: Mapping[str, Any]) -> Board:
         isa=isa,
         cflags=tuple(core["flags"]),
         clock_hz=int(data["clock_hz"]),
-        flash=Memory(memory["flash"]["origin"], memory["flash"]["bytes"]),
-        ram=Memory(memory["ram"]["origin"], memory["ram"]["bytes"]),
+        memories=memories_of(memory),
         sources=tuple((folder / source).resolve() for source in data["sources"]),
         defines=tuple(data.get("defines", ())),
         qemu=Qemu(qemu["machine"], qemu["icount_shift"], qemu["timer_hz"]) if "machine" in qemu else None,
         stand_in=load_board(qemu["stand_in"]) if "stand_in" in qemu else None,
+        external_stand_ins=dict(qemu.get("external", {})),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from tinycompile.build import Build
 from tinycompile.emulator import TraceRecord
 from tinycompile.ir import Array
-from tinycompile.report.document import save_report
+from tinycompile.report.document import update_report
 from tinycompile.verify.litert import LiteRtReference
 from tinycompile.verify.onnx import OnnxReference
 
@@ -144,4 +144,4 @@ def _record(build: Build, result: Verification) -> None:
         "not_in_source": list(result.skipped),
         "first_difference": None if result.difference is None else result.difference.describe(),
     }
-    save_report(build.folder, build.report)
+    update_report(build.folder, build.report)

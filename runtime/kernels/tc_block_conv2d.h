@@ -1,0 +1,74 @@
+/*
+ * Convolution and fully connected layers in blocks of 2 pixels x 2 channels (tc_block.h), for cores without SIMD.
+ *
+ * input    [input_height][input_width][input_channels], int8
+ * output   [output_height][output_width][output_channels], int8
+ * weights  [pairs of output channels][taps, filled up to a multiple of 4][2], w + 128
+ * channels per output channel: requantisation (tc_line.h)
+ * scratch  two windows of `taps` bytes
+ *
+ * Both windows of a block are read before its outputs are written.
+ */
+#ifndef TC_BLOCK_CONV2D_H
+#define TC_BLOCK_CONV2D_H
+
+#include "kernels/tc_block.h"
+#include "kernels/tc_line.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tc_block_conv2d_shape {
+    tc_window window;
+    int32_t input_channels;
+    int32_t output_channels;
+    int32_t input_zero_point;
+    tc_line line;
+} tc_block_conv2d_shape;
+
+TC_INLINE void tc_block_conv2d_s8(const int8_t *input, int8_t *output, const uint8_t *weights,
+                                  const tc_line_channel *channels, uint8_t *scratch,
+                                  const tc_block_conv2d_shape *shape)
+{
+    const tc_window *window = &shape->window;
+    const int32_t kernel_size = window->kernel_height * window->kernel_width * shape->input_channels;
+    const int32_t taps = (kernel_size + 3) / 4 * 4;
+    const int32_t pixels = window->output_height * window->output_width;
+    int32_t oy = 0;
+    int32_t ox = 0;
+    memset(scratch, 0, (uint32_t)(2 * taps)); /* taps beyond the window multiply zeros */
+    for (int32_t pixel = 0; pixel < pixels; pixel += 2) {
+        const int32_t count = pixels - pixel < 2 ? 1 : 2;
+        int32_t starts[2] = {0, 0};
+        for (int32_t p = 0; p < count; p++) {
+            const uint32_t sum = tc_block_window(input, oy * window->stride_y - window->padding_top,
+                                                 ox * window->stride_x - window->padding_left, window,
+                                                 shape->input_channels, shape->input_zero_point, scratch + p * taps);
+            starts[p] = -128 * (int32_t)sum;
+            if (++ox == window->output_width) {
+                ox = 0;
+                oy++;
+            }
+        }
+        const uint8_t *pair = weights;
+        for (int32_t channel = 0; channel < shape->output_channels; channel += 2, pair += 2 * taps) {
+            int32_t sums[4] = {starts[0], starts[0], starts[1], starts[1]};
+            tc_block_2x2(scratch, scratch + taps, pair, (uint32_t)taps, sums);
+            const int32_t wanted = shape->output_channels - channel < 2 ? 1 : 2;
+            for (int32_t p = 0; p < count; p++) {
+                for (int32_t c = 0; c < wanted; c++) {
+                    output[p * shape->output_channels + channel + c] =
+                        (int8_t)tc_line_requantize(sums[2 * p + c], channels + channel + c, &shape->line);
+                }
+            }
+        }
+        output += count * shape->output_channels;
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * Depthwise convolution channel by channel, for cores without SIMD, channel multiplier 1.
+ *
+ * input    [input_height][input_width][channels], int8
+ * output   [output_height][output_width][channels], int8
+ * weights  [channels][kernel_height][kernel_width], int8
+ * channels per channel: requantisation (tc_line.h); the sums are of (x + 128) * w
+ * scratch  the channel's weights as int32, then its image as x + 128 with the padding written out
+ *
+ * A channel is read completely before it is written.
+ */
+#ifndef TC_BLOCK_DEPTHWISE_H
+#define TC_BLOCK_DEPTHWISE_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels/tc_inline.h"
+#include "kernels/tc_line.h"
+#include "kernels/tc_window.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tc_block_depthwise_shape {
+    tc_window window;
+    int32_t channels;
+    int32_t plane_height;
+    int32_t plane_width;
+    int32_t input_zero_point;
+    tc_line line;
+} tc_block_depthwise_shape;
+
+/* Copies the image of one channel into the plane's middle. */
+TC_INLINE void tc_block_depthwise_plane(const int8_t *input, uint8_t *plane, const tc_block_depthwise_shape *shape)
+{
+    const tc_window *window = &shape->window;
+    const int32_t rows = tc_min(window->input_height, shape->plane_height - window->padding_top);
+    const int32_t columns = tc_min(window->input_width, shape->plane_width - window->padding_left);
+    plane += window->padding_top * shape->plane_width + window->padding_left;
+    for (int32_t y = 0; y < rows; y++) {
+        for (int32_t x = 0; x < columns; x++) {
+            plane[x] = (uint8_t)((uint8_t)input[x * shape->channels] + 128u);
+        }
+        plane += shape->plane_width;
+        input += window->input_width * shape->channels;
+    }
+}
+
+/* `count` outputs beside each other, 1 or 2: `x` is the first pixel of the first one's window. */
+TC_INLINE void tc_block_depthwise_outputs(const uint8_t *x, const int32_t *taps, int8_t *output, int32_t count,
+                                          const tc_line_channel *channel, const tc_block_depthwise_shape *shape)
+{
+    const tc_window *window = &shape->window;
+    int32_t first = 0;
+    int32_t second = 0;
+    for (int32_t ky = 0; ky < window->kernel_height; ky++) {
+#pragma GCC unroll 16
+        for (int32_t kx = 0; kx < window->kernel_width; kx++) {
+            first += x[kx * window->dilation_x] * taps[kx];
+            if (count > 1) {
+                second += x[kx * window->dilation_x + window->stride_x] * taps[kx];
+            }
+        }
+        x += window->dilation_y * shape->plane_width;
+        taps += window->kernel_width;
+    }
+    output[0] = (int8_t)tc_line_requantize(first, channel, &shape->line);
+    if (count > 1) {
+        output[shape->channels] = (int8_t)tc_line_requantize(second, channel, &shape->line);
+    }
+}
+
+TC_INLINE void tc_block_depthwise_s8(const int8_t *input, int8_t *output, const int8_t *weights,
+                                     const tc_line_channel *channels, void *scratch,
+                                     const tc_block_depthwise_shape *shape)
+{
+    const tc_window *window = &shape->window;
+    const int32_t kernel_size = window->kernel_height * window->kernel_width;
+    int32_t *const taps = (int32_t *)scratch;
+    uint8_t *const plane = (uint8_t *)(taps + kernel_size);
+    memset(plane, shape->input_zero_point + 128, (uint32_t)(shape->plane_height * shape->plane_width));
+    for (int32_t channel = 0; channel < shape->channels; channel++) {
+        for (int32_t i = 0; i < kernel_size; i++) {
+            taps[i] = *weights++;
+        }
+        tc_block_depthwise_plane(input + channel, plane, shape);
+        int8_t *result = output + channel;
+        for (int32_t oy = 0; oy < window->output_height; oy++) {
+            const uint8_t *x = plane + oy * window->stride_y * shape->plane_width;
+            for (int32_t pairs = window->output_width / 2; pairs > 0; pairs--) {
+                tc_block_depthwise_outputs(x, taps, result, 2, channels + channel, shape);
+                x += 2 * window->stride_x;
+                result += 2 * shape->channels;
+            }
+            if (window->output_width % 2 != 0) {
+                tc_block_depthwise_outputs(x, taps, result, 1, channels + channel, shape);
+                result += shape->channels;
+            }
+        }
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

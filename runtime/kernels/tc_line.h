@@ -1,0 +1,56 @@
+/*
+ * Requantisation by a line: a rounded high product, a shift and a clamp, exact for every accumulator that can occur.
+ *
+ *     a = (sum << pre) + start
+ *     y = clamp((offset + high word of (a * multiplier)) >> shift, low, high)
+ *
+ * The compiler found the constants and proved them (docs/numerics.md). Where TFLite's double rounding sends halves
+ * away from zero, `extra` is subtracted from the offset of negative a.
+ */
+#ifndef TC_LINE_H
+#define TC_LINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_inline.h"
+#include "kernels/tc_requant.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a layer's channels have in common. */
+typedef struct tc_line {
+    int32_t pre;
+    int32_t shift; /* negative: every channel has its own, in `extra` */
+    bool is_signed;
+    int32_t low;
+    int32_t high;
+} tc_line;
+
+typedef struct tc_line_channel {
+    int32_t start;
+    int32_t multiplier;
+    int32_t offset;
+    int32_t extra;
+} tc_line_channel;
+
+TC_INLINE int32_t tc_line_requantize(int32_t sum, const tc_line_channel *channel, const tc_line *line)
+{
+    const int32_t a = tc_wrapping_add(tc_shift_left(sum, line->pre), channel->start);
+    int32_t offset = channel->offset;
+    if (line->is_signed) {
+        offset -= channel->extra & (a >> 31);
+    }
+    const int32_t shift = line->shift < 0 ? channel->extra : line->shift;
+    const int32_t y = tc_smmla(a, channel->multiplier, offset) >> shift;
+    return tc_clamp(y, line->low, line->high);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

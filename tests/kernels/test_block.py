@@ -1,0 +1,116 @@
+"""Kernels for cores without SIMD: portable C on the host, assembly for M0+ and M3 in QEMU, against the definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.kernels.test_assembly import dense
+from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
+from tests.support.emulated_kernel import check_emulated, run_program
+from tests.support.kernel_checks import check
+from tinycompile.ir import Site
+from tinycompile.kernels.base import Factory, Isa
+from tinycompile.kernels.block import conv2d, depthwise, fully_connected, paired_weights
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+
+M0 = Isa("cortex-m0plus")
+ONE, NONE = (1, 1), (0, 0, 0, 0)
+
+
+@quick
+@given(pairs, pairs, pairs, paddings, clamps, st.integers(1, 9), st.integers(1, 5), st.integers(0, 99))
+def test_convolution(kernel, stride, dilation, padding, clamp, depth, channels, seed):
+    op = Conv2D(stride, dilation, padding, clamp)
+    site = layer(op, (1, 7, 8, depth), (channels, *kernel, depth), 0, seed)
+    if conv2d(site, M0) is not None:
+        check(conv2d, site, M0)
+
+
+@quick
+@given(pairs, pairs, pairs, paddings, clamps, st.integers(1, 9), st.integers(0, 99))
+def test_depthwise(kernel, stride, dilation, padding, clamp, channels, seed):
+    site = layer(
+        DepthwiseConv2D(stride, dilation, padding, clamp), (1, 7, 8, channels), (1, *kernel, channels), 3, seed
+    )
+    if depthwise(site, M0) is not None:
+        check(depthwise, site, M0)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (7, 3), (640, 8)])
+def test_fully_connected(rows, inputs, outputs):
+    check(fully_connected, dense(inputs, outputs, rows, (-128, 127), 0), M0)
+
+
+def test_weights_stand_in_pairs_of_channels():
+    packed = paired_weights(np.array([[1, -128, 3, 4, 5], [6, 7, 8, 9, 127], [0, 0, 0, 0, -1]])).reshape(2, 8, 2)
+    assert packed[0, :5].tolist() == [[129, 134], [0, 135], [131, 136], [132, 137], [133, 255]]
+    assert np.all(packed[0, 5:] == 128) and np.all(packed[1, :, 1] == 128)
+
+
+HIGH_PRODUCTS = """
+#include "kernels/tc_bytes.h"
+
+static const int32_t edges[] = {0, 1, -1, 0x7FFF, 0x8000, -0x8000, 0xFFFF, 0x10000, -0x10000, 0x7FFF0000, 0x7FFF7FFF,
+                                0x7FFF8000, 0x7FFFFFFF, -0x7FFFFFFF, -0x7FFFFFFF - 1, 0x12345678, -0x12345678};
+
+int main(void)
+{
+    uint32_t random = 1;
+    const uint32_t count = sizeof edges / sizeof edges[0];
+    for (uint32_t i = 0; i < 20000; i++) {
+        random = random * 1664525u + 1013904223u;
+        const int32_t a = i < count * count ? edges[i / count] : (int32_t)random;
+        random = random * 1664525u + 1013904223u;
+        const int32_t b = i < count * count ? edges[i % count] : (int32_t)random;
+        const int64_t product = (int64_t)a * b;
+        if (tc_smmla(a, b, 5) != (int32_t)((uint32_t)(product >> 32) + 5u)) {
+            return 4;
+        }
+        if (tc_smmlar(a, b, 5) != (int32_t)((uint32_t)((product + 0x80000000) >> 32) + 5u)) {
+            return 5;
+        }
+    }
+    return 0;
+}
+"""
+
+
+def test_high_products_from_halves_are_exact():
+    run_program(HIGH_PRODUCTS, "mps2-an385", core=("-mcpu=cortex-m0plus", "-mthumb"))
+
+
+def cases() -> list[tuple[Factory, Site]]:
+    """Taps beside a multiple of 4 and 8, odd channels and pixels, every kind of window, clamp and line."""
+    found: list[tuple[Factory, Site]] = [(fully_connected, dense(37, 19, 2, (-128, 127), 0))]
+    for seed, (window, depth, channels, stride, dilation, padding) in enumerate(
+        [
+            ((1, 1), 64, 6, ONE, ONE, NONE),
+            ((1, 1), 20, 5, (2, 2), ONE, NONE),
+            ((3, 3), 3, 8, ONE, ONE, (1, 1, 1, 1)),
+            ((3, 3), 8, 7, (2, 2), ONE, (0, 1, 0, 1)),
+            ((3, 2), 4, 2, (1, 2), (2, 1), (2, 0, 1, 3)),
+            ((1, 4), 5, 3, (2, 1), (1, 2), (0, 0, 2, 2)),
+            ((10, 4), 1, 8, (2, 2), ONE, (4, 5, 1, 1)),
+        ]
+    ):
+        clamp = [(-128, 127), (-60, 70), (0, 127)][seed % 3]
+        op = Conv2D(stride, dilation, padding, clamp)
+        found.append((conv2d, layer(op, (1, 11, 9, depth), (channels, *window, depth), 0, seed)))
+        spatial = DepthwiseConv2D(stride, dilation, padding, clamp)
+        found.append((depthwise, layer(spatial, (1, 11, 9, channels), (1, *window, channels), 3, seed)))
+    return found
+
+
+@pytest.mark.parametrize("flags", [("-O2",), ("-O0",), ("-Os",), ("-O2", "-DTC_PORTABLE")])
+def test_thumb1_on_a_larger_core(flags):
+    """The M3 runs ARMv6-M code; start-up makes it trap unaligned access like the M0+."""
+    check_emulated(cases(), "mps2-an385", *flags, isa=M0, core=("-mcpu=cortex-m0plus", "-mthumb"))
+
+
+def test_thumb2_without_simd():
+    check_emulated(cases(), "mps2-an385")

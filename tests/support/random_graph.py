@@ -1,0 +1,116 @@
+"""Random graphs of int8 operators for the planner: branches, residuals, concatenations, several inputs and outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinycompile.ir import Graph, Node, Op, Quantization, TensorType, verify
+from tinycompile.ops.add import Add
+from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.reshape import Reshape
+
+QUANT = Quantization.per_tensor(0.05, 3)
+"""Of every activation, so that any two can be concatenated."""
+
+
+class RandomGraph:
+    """Grows a graph; everything follows from the seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.types: dict[str, TensorType] = {}
+        self.constants: dict[str, np.ndarray] = {}
+        self.nodes: list[Node] = []
+        self.inputs = [self._input(index) for index in range(int(self.rng.integers(1, 3)))]
+
+    def pick(self, *choices: int) -> int:
+        return int(self.rng.choice(choices))
+
+    def grow(self, steps: int) -> Graph:
+        """Add nodes that read recent values, now and then an old one; what nobody reads is an output."""
+        for _ in range(steps):
+            known = [name for name in self.types if name not in self.constants]
+            recent = known[-1] if self.rng.random() < 0.7 else known[int(self.rng.integers(len(known)))]
+            kinds = [
+                self.convolution,
+                self.convolution,
+                self.depthwise,
+                self.pool,
+                self.add,
+                self.concatenate,
+                self.reshape,
+            ]
+            kinds[int(self.rng.integers(len(kinds)))](recent)
+        read = {name for node in self.nodes for name in node.inputs}
+        outputs = [n.outputs[0] for n in self.nodes if n.outputs[0] not in read or self.rng.random() < 0.1]
+        graph = Graph("g", tuple(self.inputs), tuple(outputs), tuple(self.nodes), self.types, self.constants)
+        graph = graph.without_dead()
+        verify(graph)
+        return graph
+
+    def convolution(self, x: str) -> None:
+        kernel, stride = self.pick(1, 1, 3), self.pick(1, 1, 2)
+        self._linear(
+            x, Conv2D((stride, stride), (1, 1), self._padding(kernel)), (self.pick(2, 4, 7, 8), kernel, kernel), 0
+        )
+
+    def depthwise(self, x: str) -> None:
+        kernel, stride = self.pick(1, 3), self.pick(1, 1, 2)
+        op = DepthwiseConv2D((stride, stride), (1, 1), self._padding(kernel))
+        self._linear(x, op, (1, kernel, kernel), 3)
+
+    def pool(self, x: str) -> None:
+        self._node(MaxPool2D((2, 2), (1, 1), (0, 1, 0, 1)), x)
+
+    def add(self, x: str) -> None:
+        """With any value of the same shape, itself included."""
+        others = [name for name, t in self.types.items() if t.shape == self.types[x].shape]
+        self._node(Add(), x, others[int(self.rng.integers(len(others)))])
+
+    def concatenate(self, x: str) -> None:
+        """Along rows, where the operands lie one after the other in memory, or along channels."""
+        axis = self.pick(1, 3)
+        rest = [size for i, size in enumerate(self.types[x].shape) if i != axis]
+        others = [
+            name
+            for name, t in self.types.items()
+            if name not in self.constants and [size for i, size in enumerate(t.shape) if i != axis] == rest
+        ]
+        self._node(
+            Concatenation(axis), x, *(others[int(self.rng.integers(len(others)))] for _ in range(self.pick(1, 2)))
+        )
+
+    def reshape(self, x: str) -> None:
+        """The same bytes with height and width exchanged."""
+        _, height, width, channels = self.types[x].shape
+        self._node(Reshape((1, width, height, channels)), x)
+
+    def _input(self, index: int) -> str:
+        name = f"in{index}"
+        self.types[name] = TensorType((1, 6, 5, 4), "int8", QUANT)
+        return name
+
+    def _padding(self, kernel: int) -> tuple[int, int, int, int]:
+        return (kernel // 2,) * 4
+
+    def _linear(self, x: str, op: Op, window: tuple[int, int, int], axis: int) -> None:
+        depth = self.types[x].shape[3]
+        shape = (*window, depth)
+        channels = shape[axis]
+        weights = self.rng.integers(-127, 128, shape).astype(np.int8)
+        scale = np.full(channels, 0.3 / (73 * (weights.size / channels) ** 0.5), np.float32)
+        name = f"v{len(self.nodes)}"
+        self.types[f"{name}_w"] = TensorType(shape, "int8", Quantization(scale, np.zeros(channels, np.int64), axis))
+        self.types[f"{name}_b"] = TensorType((channels,), "int32")
+        self.constants[f"{name}_w"] = weights
+        self.constants[f"{name}_b"] = self.rng.integers(-500, 500, channels).astype(np.int32)
+        self._node(op, x, f"{name}_w", f"{name}_b")
+
+    def _node(self, op: Op, *inputs: str) -> None:
+        name = f"v{len(self.nodes)}"
+        ((shape, dtype),) = op.infer([self.types[i] for i in inputs])
+        self.types[name] = TensorType(shape, dtype, QUANT)
+        self.nodes.append(Node(name, op, inputs, (name,)))

@@ -1,0 +1,76 @@
+"""Linker scripts: the board's memory map, and the same laid into the memories of the board that QEMU has instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinycompile.errors import TargetError
+from tinycompile.kernels.render import render
+from tinycompile.layout import Layout
+from tinycompile.targets import Board, Memory
+
+STACK_GUARD_BYTES = 64
+"""Beyond the worst case: painted too, so that a run would show if the worst case were wrong."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A line of the linker script's MEMORY command."""
+
+    name: str
+    origin: int
+    bytes: int
+    kind: str
+
+
+def linker_script(board: Board, variant: Board, layout: Layout | None = None) -> str:
+    """The memory map of `variant`, with no more memory than `board` has.
+
+    The stack gets `linker_stack_bytes`, a symbol given to the linker, and a guard.
+
+    Raises:
+        TargetError: the variant has no memory for one that `board` uses.
+    """
+    layout = layout or Layout.simple(board)
+    regions = regions_of(board, variant, layout)
+    names = {memory: region.name for memory, region in regions.items()}
+    sections = {
+        "system": names[layout.system],
+        "arena": names[layout.arena],
+        "scratch": names[layout.scratch or layout.system],
+        "flash": names[layout.flash],
+        "cold": names[layout.cold or layout.flash],
+    }
+    return render(
+        "linker.ld.j2",
+        board=board,
+        variant=variant,
+        regions=list(regions.values()),
+        guard=STACK_GUARD_BYTES,
+        **sections,
+    )
+
+
+def regions_of(board: Board, variant: Board, layout: Layout) -> dict[Memory, Region]:
+    """Where each memory in use is on the variant: its own place, or one carved from a memory of the stand-in."""
+    if variant is board:
+        return {m: Region(_region_name(m), m.origin, m.bytes, m.kind) for m in layout.used}
+    free = {memory.name: memory for memory in variant.memories} | {"ram": variant.ram}
+    used = dict.fromkeys(free, 0)
+    found = dict[Memory, Region]()
+    for memory in layout.used:
+        name = board.external_stand_ins.get(memory.name, "") if memory.external else memory.kind
+        if name not in free:
+            raise TargetError(
+                f"{variant.name}, which stands in for {board.name}, has no memory for {memory.name!r}",
+                where=str(board.folder / "board.toml"),
+                hint="name one of its memories under [qemu.external]",
+            )
+        size = min(memory.bytes, (free[name].bytes - used[name]) // (2 if memory.external else 1))
+        found[memory] = Region(_region_name(memory), free[name].origin + used[name], size, memory.kind)
+        used[name] += size
+    return found
+
+
+def _region_name(memory: Memory) -> str:
+    return memory.name.upper()

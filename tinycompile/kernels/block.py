@@ -1,0 +1,165 @@
+"""Blocks of 2 pixels x 2 channels for cores without SIMD instructions (docs/kernels.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
+from tinycompile.kernels.generic_overlap import ordered_distance
+from tinycompile.kernels.line import Line
+from tinycompile.kernels.linear import LinearLayer
+from tinycompile.ops._spatial import Window
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+
+
+def _finish(isa: Isa) -> int:
+    """Instructions per output of what follows the products."""
+    return 40 if isa.thumb1 else 15
+
+
+def paired_weights(matrix: Array) -> Array:
+    """(C, K) as uint8 w + 128: [pairs of channels][K, filled up to a multiple of 4][2]."""
+    channels, taps = matrix.shape
+    filled = np.pad(matrix, ((0, channels % 2), (0, -taps % 4))) + 128
+    return filled.reshape(-1, 2, filled.shape[1]).transpose(0, 2, 1).astype(np.uint8).ravel()
+
+
+@kernel_for(Conv2D)
+def conv2d(site: Site, isa: Isa) -> Kernel | None:
+    """Any window, without groups."""
+    op, sig = site.node.op, site.sig
+    if isa.dsp or not isinstance(op, Conv2D) or sig.input.shape[3] != sig.inputs[1].shape[3]:
+        return None
+    window = op.window_of(sig)
+    steps = _steps(window, sig.input.shape, sig.output.shape)
+    return _kernel(
+        site,
+        isa,
+        f"conv2d_block_{window_stem(window, sig.input, sig.output)}",
+        window_fields(window, sig.input, sig.output),
+        sig.input.shape[3],
+        int(np.prod(sig.output.shape[1:3])),
+        safe_distance(steps),
+    )
+
+
+@kernel_for(FullyConnected)
+def fully_connected(site: Site, isa: Isa) -> Kernel | None:
+    """A pointwise convolution of its rows."""
+    if isa.dsp:
+        return None
+    outputs, inputs = site.sig.inputs[1].shape
+    rows = site.sig.input.elements // inputs
+    size = {"input_height": 1, "input_width": rows, "output_height": 1, "output_width": rows}
+    one = {"kernel_height": 1, "kernel_width": 1, "stride_y": 1, "stride_x": 1, "dilation_y": 1, "dilation_x": 1}
+    first = np.arange(-(-rows // 2))
+    distance = ordered_distance((2 * first + 2).clip(max=rows) * inputs, (2 * first + 2).clip(max=rows) * outputs)
+    stem = f"fully_connected_block_{rows}x{inputs}_{outputs}"
+    return _kernel(site, isa, stem, size | one | {"padding_top": 0, "padding_left": 0}, inputs, rows, distance)
+
+
+def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels: int, distance: int) -> Kernel | None:
+    if any(constant is None for constant in site.constants[1:]):
+        return None
+    layer = LinearLayer.of(site)
+    line = Line.of(layer, 128 * layer.matrix.sum(axis=1))
+    if line is None:
+        return None
+    fields = {
+        "window": window,
+        "input_channels": depth,
+        "output_channels": layer.channels,
+        "input_zero_point": layer.zp_in,
+        "line": line.fields,
+    }
+    weights = paired_weights(layer.matrix)
+    parameters = ("const int8_t *input", "int8_t *output", "const uint8_t *weights")
+    function = struct_call(
+        stem,
+        "tc_block_conv2d_s8",
+        "tc_block_conv2d.h",
+        (*parameters, "const tc_line_channel *channels", "void *scratch"),
+        (Struct("tc_block_conv2d_shape", fields),),
+        "2 pixels and 2 channels at a time, their sums in registers.",
+    )
+    taps = -(-layer.taps // 4) * 4
+    blocks, pairs = -(-pixels // 2), -(-layer.channels // 2)
+    tap = 14 if isa.thumb1 else 9
+    copied = 8 if depth % 4 else 3
+    return Kernel(
+        "conv2d_block" if isinstance(site.node.op, Conv2D) else "fully_connected_block",
+        function,
+        (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), line.channels),
+        scratch_bytes=-(-2 * taps // 8) * 8,
+        instructions=blocks * (2 * taps * copied + pairs * (40 + taps * tap + 4 * _finish(isa))),
+        code_bytes=900,
+        overlap={0: distance},
+        notes={"requantisation": line.plan.form},
+    )
+
+
+def _steps(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """After each block of 2 pixels: the first input byte that a later pixel reads, and the output bytes written."""
+    row_bytes, (_, _, width, channels) = x[2] * x[3], y
+    for done in range(2, y[1] * width, 2):
+        later_y, later_x = divmod(done, width)
+        first_row = max(0, later_y * window.stride[0] - window.padding[0])
+        next_row = max(0, (later_y + 1) * window.stride[0] - window.padding[0])
+        column = max(0, later_x * window.stride[1] - window.padding[2])
+        yield min(first_row * row_bytes + column * x[3], next_row * row_bytes), done * channels
+
+
+@kernel_for(DepthwiseConv2D)
+def depthwise(site: Site, isa: Isa) -> Kernel | None:
+    """Depth multiplier 1: a channel's image, padded, then two outputs of it at a time."""
+    op, sig = site.node.op, site.sig
+    if isa.dsp or not isinstance(op, DepthwiseConv2D) or any(constant is None for constant in site.constants[1:]):
+        return None
+    (_, height, width, channels), (_, out_height, out_width, outputs) = sig.input.shape, sig.output.shape
+    if channels != outputs:
+        return None
+    layer = LinearLayer.of(site)
+    line = Line.of(layer, 128 * layer.matrix.sum(axis=1))
+    if line is None:
+        return None
+    window = op.window_of(sig)
+    reach = [(taps - 1) * dilation + 1 for taps, dilation in zip(window.kernel, window.dilation, strict=True)]
+    plane_height = max((out_height - 1) * window.stride[0] + reach[0], window.padding[0])
+    plane_width = max((out_width - 1) * window.stride[1] + reach[1], window.padding[2])
+    fields = {
+        "window": window_fields(window, sig.input, sig.output),
+        "channels": channels,
+        "plane_height": plane_height,
+        "plane_width": plane_width,
+        "input_zero_point": layer.zp_in,
+        "line": line.fields,
+    }
+    taps = layer.taps
+    function = struct_call(
+        f"depthwise_block_{window_stem(window, sig.input, sig.output)}",
+        "tc_block_depthwise_s8",
+        "tc_block_depthwise.h",
+        ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const tc_line_channel *channels")
+        + ("void *scratch",),
+        (Struct("tc_block_depthwise_shape", fields),),
+        "Depthwise convolution channel by channel, two outputs at a time.",
+    )
+    weights = layer.matrix.astype(np.int8).ravel()
+    product = 4 if isa.thumb1 else 2
+    per_output = product * taps + taps // 2 + _finish(isa) + 8
+    return Kernel(
+        "depthwise_block",
+        function,
+        (Constant("weights", "int8_t", weights, "channel by channel"), line.channels),
+        scratch_bytes=-(-(4 * taps + plane_height * plane_width) // 8) * 8,
+        instructions=channels * (height * width * 9 + out_height * out_width * per_output),
+        code_bytes=600,
+        in_place=sig.input.shape == sig.output.shape,
+        notes={"requantisation": line.plan.form},
+    )

@@ -1,0 +1,57 @@
+"""Requantisation by a line in C (`runtime/kernels/tc_line.h`): for kernels whose sums carry no factor of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinycompile.ir import Array
+from tinycompile.kernels.base import Constant, structured
+from tinycompile.kernels.generic_c import Fields
+from tinycompile.kernels.linear import LinearLayer
+from tinycompile.numerics.requant_solver import RequantPlan
+
+_PRE = (8, 6, 4, 2, 0)
+"""Left shifts of the sum that are tried: the larger, the more exact; the smaller, the larger the sums may be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A proved plan in one of the forms with a high product."""
+
+    plan: RequantPlan
+
+    @staticmethod
+    def of(layer: LinearLayer, extra: Array | int = 0) -> Line | None:
+        """None where no line is exact.
+
+        Args:
+            extra: what the kernel's sum has beside acc_raw, per channel.
+        """
+        for pre in _PRE:
+            if layer.fits(pre):
+                plan = layer.solve(pre, np.asarray(extra) << pre)
+                if plan.form != "exact":
+                    return Line(plan)
+        return None
+
+    @property
+    def fields(self) -> Fields:
+        """Members of a `tc_line`."""
+        plan = self.plan
+        return {
+            "pre": plan.pre,
+            "shift": -1 if plan.form == "smmla_shift" else plan.immediate_shift,
+            "is_signed": int(plan.form == "smmla_signed"),
+            "low": plan.low,
+            "high": plan.high,
+        }
+
+    @property
+    def channels(self) -> Constant:
+        """One `tc_line_channel` per output channel."""
+        plan = self.plan
+        extra = plan.shift if plan.form == "smmla_shift" else plan.sign_step
+        values = structured(start=plan.start, multiplier=plan.multiplier, offset=plan.offset, extra=extra)
+        return Constant("channels", "tc_line_channel", values, "start, multiplier, offset, sign step or shift")

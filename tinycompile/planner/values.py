@@ -1,0 +1,202 @@
+"""The memory of a graph's values: who shares storage with whom, when it is in use, and what each step needs.
+
+None of it depends on which kernels are chosen, except for scratch and for the pairs that may share memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tinycompile.ir import Graph, Node
+from tinycompile.kernels.base import Kernel
+from tinycompile.planner.problem import UNIT, Buffer, Overlap, Problem, whole_units
+
+Options = Sequence[Sequence[Kernel]]
+"""Per node the kernels to choose from."""
+
+
+def scratch_name(step: int) -> str:
+    """Name of a node's scratch buffer; no value has it, since value names are not of this form."""
+    return f"<scratch of step {step}>"
+
+
+@dataclass
+class _Storage:
+    """Where values live: each in a buffer (a root value) at a displacement, buffers perhaps in a common group."""
+
+    of: dict[str, tuple[str, int]]
+    group: dict[str, tuple[str, int]]
+
+    def join(self, result: str, parts: Iterable[tuple[str, int]]) -> None:
+        """Fix the buffers of `parts` at their displacements inside the buffer of `result`."""
+        for operand, displacement in parts:
+            for member, (base, own) in list(self.group.items()):
+                if base == operand:
+                    self.group[member] = (result, own + displacement)
+
+    def may_join(self, node: Node, kernel: Kernel) -> bool:
+        """Whether every operand has a buffer of its own, which isn't fixed to another one yet, at an aligned place."""
+        places = [self.of.get(name) for name in node.inputs]
+        if None in places or len(set(places)) != len(places) or set(kernel.parts) != set(range(len(places))):
+            return False
+        roots = [place[0] for place in places if place is not None and place[1] == 0]
+        return (
+            len(roots) == len(places)
+            and all(self.group[root] == (root, 0) for root in roots)
+            and all(displacement % UNIT == 0 for displacement in kernel.parts.values())
+        )
+
+
+class Values:
+    """Lifetimes: inputs from step 0, outputs to the end, scratch during its step, everything else from its producer
+    to its last reader.
+
+    Attributes:
+        options: the kernels that can be used, given what shares storage: where a node needs no code, it gets none.
+        buffers: those of the values, without scratch.
+    """
+
+    def __init__(self, graph: Graph, candidates: Options) -> None:
+        self.graph = graph
+        self._storage = _Storage({}, {})
+        for name in graph.inputs:
+            self._new_buffer(name)
+        self.options = [self._store(node, kernels) for node, kernels in zip(graph.nodes, candidates, strict=True)]
+        self._first: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+        self.buffers = self._buffers()
+        self._size = {buffer.name: buffer.size for buffer in self.buffers}
+        self._live = self._live_bytes()
+
+    def place(self, value: str) -> tuple[str, int]:
+        """(buffer, displacement in it) of a value in RAM."""
+        return self._storage.of[value]
+
+    def is_in_ram(self, value: str) -> bool:
+        return value in self._storage.of
+
+    def problem(self, kernels: Sequence[Kernel]) -> Problem:
+        """What has to be placed if these kernels are used."""
+        scratch = [
+            Buffer(scratch_name(step), whole_units(kernel.scratch_bytes), step, step + 1)
+            for step, kernel in enumerate(kernels)
+            if kernel.scratch_bytes
+        ]
+        overlaps = [overlap for step, kernel in enumerate(kernels) for overlap in self.overlaps(step, kernel)]
+        return Problem((*self.buffers, *scratch), tuple(overlaps))
+
+    def overlaps(self, step: int, kernel: Kernel) -> list[Overlap]:
+        """What the kernel allows, where its operand dies and its output is born at that step."""
+        node, found = self.graph.nodes[step], list[Overlap]()
+        distances = {0: 0} if kernel.in_place else kernel.overlap
+        for operand, distance in distances.items():
+            if node.inputs[operand] not in self._storage.of:
+                continue
+            (upper, shift), (lower, _) = self.place(node.inputs[operand]), self.place(node.outputs[0])
+            dies_here = self._last[upper] == step and self._first[lower] == step and upper != lower
+            if dies_here and shift == 0 and self._readings(node)[upper] == 1 and self._group_of_one(upper, lower):
+                found.append(
+                    Overlap(upper, lower, distance if kernel.in_place else whole_units(distance), kernel.in_place)
+                )
+        return found
+
+    def need(self, step: int, kernel: Kernel) -> int:
+        """A lower bound on the bytes in use at a step: all that is live, less what may be shared at most."""
+        saved: dict[str, int] = defaultdict(int)
+        for overlap in self.overlaps(step, kernel):
+            saved[overlap.lower] += saving(self._size[overlap.upper], self._size[overlap.lower], overlap.distance)
+        shared = sum(min(bytes_, self._size[lower]) for lower, bytes_ in saved.items())
+        return self._live[step] + whole_units(kernel.scratch_bytes) - shared
+
+    def needs(self, kernels: Sequence[Kernel]) -> list[int]:
+        """The same for every step, and for the time after the last one."""
+        return [*(self.need(step, kernel) for step, kernel in enumerate(kernels)), self._live[len(kernels)]]
+
+    def _new_buffer(self, value: str) -> None:
+        self._storage.of[value] = (value, 0)
+        self._storage.group[value] = (value, 0)
+
+    def _store(self, node: Node, kernels: Sequence[Kernel]) -> list[Kernel]:
+        aliases = [kernel for kernel in kernels if kernel.alias_of is not None]
+        if aliases and node.inputs[aliases[0].alias_of or 0] in self._storage.of:
+            self._storage.of[node.outputs[0]] = self._storage.of[node.inputs[aliases[0].alias_of or 0]]
+            return aliases[:1]
+        for name in node.outputs:
+            self._new_buffer(name)
+        joins = [kernel for kernel in kernels if kernel.parts and self._storage.may_join(node, kernel)]
+        if joins:
+            parts = [(self._storage.of[node.inputs[operand]][0], at) for operand, at in joins[0].parts.items()]
+            self._storage.join(node.outputs[0], parts)
+            return joins[:1]
+        return [kernel for kernel in kernels if kernel.alias_of is None and not kernel.parts]
+
+    def _buffers(self) -> tuple[Buffer, ...]:
+        size = Counter[str]()
+
+        def touch(value: str, step: int) -> None:
+            if value in self._storage.of:
+                root, shift = self._storage.of[value]
+                self._first[root] = min(self._first.get(root, step), step)
+                self._last[root] = max(self._last.get(root, step), step)
+                size[root] = max(size[root], shift + self.graph.types[value].bytes)
+
+        for value in self.graph.inputs:
+            touch(value, 0)
+        for step, node in enumerate(self.graph.nodes):
+            for value in (*node.inputs, *node.outputs):
+                touch(value, step)
+        for value in self.graph.outputs:
+            touch(value, len(self.graph.nodes))
+        grouped = Counter(group for group, _ in self._storage.group.values())
+        return tuple(
+            Buffer(name, whole_units(size[name]), self._first[name], self._last[name] + 1, group, displacement)
+            if grouped[group := self._storage.group[name][0]] > 1
+            else Buffer(name, whole_units(size[name]), self._first[name], self._last[name] + 1)
+            for name in self._first
+            for displacement in (self._storage.group[name][1],)
+            if size[name]
+        )
+
+    def _live_bytes(self) -> list[int]:
+        """Per step, and after the last one: the bytes of the values in use, those of a group counted once."""
+        change = [0] * (len(self.graph.nodes) + 2)
+        groups: dict[str, list[Buffer]] = defaultdict(list)
+        for buffer in self.buffers:
+            groups[buffer.base].append(buffer)
+        for members in groups.values():
+            times = sorted({m.first for m in members} | {m.last for m in members})
+            for begin, end in pairwise(times):
+                covered = _covered(m for m in members if m.first <= begin < m.last)
+                change[begin] += covered
+                change[end] -= covered
+        live = list[int]()
+        for difference in change[:-1]:
+            live.append(difference + (live[-1] if live else 0))
+        return live
+
+    def _readings(self, node: Node) -> Counter[str]:
+        return Counter(self.place(name)[0] for name in node.inputs if name in self._storage.of)
+
+    def _group_of_one(self, upper: str, lower: str) -> bool:
+        """Not fixed to each other: then they have their place already."""
+        return self._storage.group[upper][0] != self._storage.group[lower][0]
+
+
+def saving(upper: int, lower: int, distance: int) -> int:
+    """The most bytes that an output of `lower` bytes can share with an operand of `upper` bytes."""
+    return max(0, upper + lower - max(upper, lower, distance + upper))
+
+
+def _covered(buffers: Iterable[Buffer]) -> int:
+    """Bytes of the union of buffers of one group."""
+    total, end = 0, None
+    for buffer in sorted(buffers, key=lambda b: b.displacement):
+        start, stop = buffer.displacement, buffer.displacement + buffer.size
+        if end is not None:
+            start = max(start, end)
+        total += max(0, stop - start)
+        end = stop if end is None else max(end, stop)
+    return total

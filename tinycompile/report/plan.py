@@ -1,0 +1,42 @@
+"""`tinycompile plan`: the memory map of a model, before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from tinycompile.layout import Layout
+from tinycompile.planner.draw import ascii_map
+
+if TYPE_CHECKING:
+    from tinycompile.pipeline import Lowered
+
+
+def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:
+    """What `plan` prints: per model its figures and its map, then where everything goes."""
+    for model in models:
+        planned = model.planned
+        gap = planned.arena_bytes - planned.lower_bound_bytes
+        yield f"{model.name}: {_bytes(planned.arena_bytes)} of arena, {_proof(gap)}"
+        if planned.scratch_bytes:
+            yield f"  and {_bytes(planned.scratch_bytes)} of scratch in {layout.scratch.name if layout.scratch else ''}"
+        order = "no other order needs less" if planned.order_optimal else "the best order found in the time there is"
+        yield f"  executed layer by layer; {order}"
+        yield f"  about {planned.instructions:,} instructions per inference (an estimate)"
+        slower = sum("RAM" in reason for reason in planned.reasons)
+        if slower:
+            yield f"  {slower} of {len(planned.kernels)} layers use a slower kernel that needs less RAM"
+        yield ""
+        yield ascii_map(planned.problem, planned.placement)
+        yield ""
+    place = f"{layout.arena.name} ({_bytes(layout.arena.bytes)} at {layout.arena.origin:#010x})"
+    shared = "the models share one arena" if len(models) > 1 else "the arena is"
+    yield f"{shared} in {place}; stack and data in {layout.system.name}"
+
+
+def _proof(gap: int) -> str:
+    return "proved minimal for its kernels and order" if gap == 0 else f"at most {gap:,} bytes above the minimum"
+
+
+def _bytes(number: int) -> str:
+    return f"{number:,} bytes"

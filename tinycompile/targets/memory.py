@@ -1,0 +1,88 @@
+"""Memory regions of a board, and the places a firmware may choose among."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+KINDS = ("flash", "ram")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory region; addresses and sizes in bytes.
+
+    Attributes:
+        kind: "flash" (read only) or "ram".
+        cost: how long a kernel takes with its operands there, relative to the board's fastest memory: an estimate from
+            wait states and caches, used to decide what goes where.
+        external: outside of the chip: needs set-up by the board's code before it can be used.
+    """
+
+    name: str
+    origin: int
+    bytes: int
+    kind: str = "ram"
+    cost: float = 1.0
+    external: bool = False
+
+    @property
+    def end(self) -> int:
+        return self.origin + self.bytes
+
+
+def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
+    """The `[memory.*]` tables of a board.toml: `flash` and `ram` must be there, others say their `kind`.
+
+    Raises:
+        ValueError: overlapping regions, an unknown kind, sizes that make no sense. KeyError: a key is missing.
+    """
+    found = [
+        Memory(
+            name,
+            int(table["origin"]),
+            int(table["bytes"]),
+            table["kind"] if name not in KINDS else name,
+            float(table.get("cost", 1.0)),
+            bool(table.get("external", False)),
+        )
+        for name, table in tables.items()
+    ]
+    missing = [kind for kind in KINDS if kind not in tables]
+    if missing:
+        raise ValueError(f"[memory.{missing[0]}] is missing")
+    for memory in found:
+        if memory.kind not in KINDS or memory.bytes <= 0 or memory.origin < 0 or memory.cost < 1.0:
+            raise ValueError(f"[memory.{memory.name}]: kind is flash or ram, bytes positive, cost at least 1")
+    ordered = sorted(found, key=lambda m: m.origin)
+    for below, above in pairwise(ordered):
+        if below.end > above.origin:
+            raise ValueError(f"[memory.{below.name}] and [memory.{above.name}] overlap")
+    return tuple(found)
+
+
+def ram_choices(memories: Sequence[Memory]) -> list[Memory]:
+    """Where an arena can be: every RAM region and every run of adjacent ones, cheap and small ones first.
+
+    A run costs what its most expensive part costs.
+    """
+    ordered = sorted((m for m in memories if m.kind == "ram"), key=lambda m: m.origin)
+    return sorted(_runs(ordered), key=lambda m: (m.cost, m.bytes))
+
+
+def _runs(ordered: Sequence[Memory]) -> Iterator[Memory]:
+    for start, first in enumerate(ordered):
+        run = first
+        yield run
+        for following in ordered[start + 1 :]:
+            if following.origin != run.end or following.external != run.external:
+                break
+            run = replace(
+                run,
+                name=f"{run.name}_{following.name}",
+                bytes=run.bytes + following.bytes,
+                cost=max(run.cost, following.cost),
+            )
+            yield run

@@ -25,6 +25,7 @@ from tinycompile.quantize.measure import (
 )
 from tinycompile.quantize.qdq import quantized_values, to_qdq
 from tinycompile.quantize.ranges import METHODS, observe, range_of
+from tinycompile.quantize.rounding import rounded_weights
 
 METHOD_CHOICES = ("auto", *METHODS)
 _MEASURED = 48
@@ -40,12 +41,14 @@ class Trial:
     method: str
     equalized: bool
     bias_corrected: bool
+    rounded: bool
     sqnr: float
 
     def describe(self) -> str:
         parts = [self.method]
         parts += ["equalised"] if self.equalized else []
         parts += ["bias corrected"] if self.bias_corrected else []
+        parts += ["weights rounded together"] if self.rounded else []
         return f"{', '.join(parts)}: {self.sqnr:.2f} dB"
 
 
@@ -120,12 +123,15 @@ def quantize(
     reference = float_outputs(proto, spread(samples, _MEASURED))
     bound = {value.name: value.shape for value in static.inputs}
     attempts = list[_Attempt]()
-    measure = _Measure(spread(samples, _MEASURED), reference, where, bound)
+    few = spread(samples, _MEASURED)
+    measure = _Measure(few, reference, where, bound)
     for even in (False, True):
         base = _evened(graph, samples) if even else graph
-        for corrected in (False, True):
-            current = bias_corrected(base, spread(samples, _MEASURED)) if corrected else base
-            attempts += _attempts(base, current, samples, measure, method, (even, corrected))
+        together = rounded_weights(base, few)
+        for corrected, rounded in ((False, {}), (True, {}), (True, together)):
+            current = bias_corrected(base, few, rounded) if corrected else base
+            how = (even, corrected, bool(rounded))
+            attempts += _attempts(base, current, rounded, samples, measure, method, how)
     attempts.sort(key=lambda attempt: -attempt.trial.sqnr)
     best = attempts[0].candidate
     judged, labels = (samples, None) if evaluation is None else load_samples(evaluation, static)
@@ -167,24 +173,27 @@ class _Measure:
     where: str
     shapes: Mapping[str, tuple[int, ...]]
 
-    def of(self, graph: FloatGraph, ranges: Mapping[str, tuple[float, float]]) -> tuple[Candidate, float]:
-        candidate = Candidate.of(to_qdq(graph, ranges), self.where, self.shapes)
+    def of(
+        self, graph: FloatGraph, ranges: Mapping[str, tuple[float, float]], rounded: Mapping[str, Any]
+    ) -> tuple[Candidate, float]:
+        candidate = Candidate.of(to_qdq(graph, ranges, rounded), self.where, self.shapes)
         return candidate, output_sqnr(candidate, self.reference, self.samples)
 
 
 def _attempts(
     base: FloatGraph,
     graph: FloatGraph,
+    rounded: Mapping[str, Any],
     samples: Sequence[Sample],
     measure: _Measure,
     method: str,
-    how: tuple[bool, bool],
+    how: tuple[bool, bool, bool],
 ) -> list[_Attempt]:
     observed = observe(graph.model(), quantized_values(graph), samples)
     found = list[_Attempt]()
     for each in METHODS if method == "auto" else (method,):
         ranges = {name: range_of(value, each) for name, value in observed.items()}
-        candidate, ratio = measure.of(graph, ranges)
+        candidate, ratio = measure.of(graph, ranges, rounded)
         found.append(_Attempt(Trial(each, *how, ratio), base, candidate))
     return found
 

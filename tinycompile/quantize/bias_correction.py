@@ -17,14 +17,20 @@ from tinycompile.quantize.qdq import quantize_weights, weight_scales
 from tinycompile.quantize.ranges import FloatSession
 
 
-def bias_corrected(graph: FloatGraph, samples: Sequence[Mapping[str, Array]]) -> FloatGraph:
-    """The graph with biases that make up for the rounding of the weights."""
+def bias_corrected(
+    graph: FloatGraph, samples: Sequence[Mapping[str, Array]], rounded: Mapping[str, Array]
+) -> FloatGraph:
+    """The graph with biases that make up for the rounding of the weights.
+
+    Args:
+        rounded: as for `to_qdq`.
+    """
     graph = graph.copy()
     layers = [n for n in graph.nodes if n.op_type in LINEAR and n.input[1] in graph.constants and _has_bias(graph, n)]
     if not layers:
         return graph
     probe = graph.copy()
-    errors = {layer.output[0]: _error_layer(probe, layer) for layer in layers}
+    errors = {layer.output[0]: _error_layer(probe, layer, rounded.get(layer.output[0])) for layer in layers}
     model = probe.model()
     session = FloatSession(model, list(errors.values()))
     totals = dict.fromkeys(errors, 0.0)
@@ -49,12 +55,13 @@ def _has_bias(graph: FloatGraph, node: Any) -> bool:
     return node.input[2] in graph.constants and graph.constants[node.input[2]].size == size
 
 
-def _error_layer(probe: FloatGraph, layer: Any) -> str:
+def _error_layer(probe: FloatGraph, layer: Any, rounded: Array | None) -> str:
     """A layer beside the real one whose weights are what rounding adds to them; the name of its result."""
     weights, axis = probe.constants[layer.input[1]], output_axis(layer)
     scale = weight_scales(weights, axis)
     shaped = scale.reshape([-1 if i == axis else 1 for i in range(weights.ndim)])
-    error = quantize_weights(weights, scale, axis).astype(np.float32) * shaped - weights
+    values = quantize_weights(weights, scale, axis) if rounded is None else rounded
+    error = values.astype(np.float32) * shaped - weights
     node = type(layer).FromString(layer.SerializeToString())
     del node.input[2:]
     node.input[1] = probe.constant(f"{layer.input[1]}_error", error.astype(np.float32))

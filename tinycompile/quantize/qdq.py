@@ -64,20 +64,25 @@ def quantize_weights(weights: Array, scale: Array, axis: int) -> Array:
     return np.clip(np.rint(weights / shaped), -127, 127).astype(np.int8)
 
 
-def to_qdq(graph: FloatGraph, ranges: Mapping[str, tuple[float, float]]) -> Any:
+def to_qdq(
+    graph: FloatGraph, ranges: Mapping[str, tuple[float, float]], rounded: Mapping[str, Array] | None = None
+) -> Any:
     """The QDQ model.
 
     Args:
         ranges: (low, high) of every tensor of `quantized_values`.
+        rounded: int8 weights of layers by the name of their result, where they aren't simply the nearest ones.
     """
-    writer = _Writer(graph, ranges)
+    writer = _Writer(graph, ranges, rounded or {})
     return writer.run()
 
 
 class _Writer:
-    def __init__(self, graph: FloatGraph, ranges: Mapping[str, tuple[float, float]]) -> None:
+    def __init__(
+        self, graph: FloatGraph, ranges: Mapping[str, tuple[float, float]], rounded: Mapping[str, Array]
+    ) -> None:
         self.graph = graph.copy()
-        self.ranges = ranges
+        self.ranges, self.rounded = ranges, rounded
         self.helper = onnx_module().helper
         self.parameters: dict[str, tuple[float, int]] = {}
         self.renamed: dict[str, str] = {}
@@ -135,8 +140,8 @@ class _Writer:
         if x is None or weights.ndim < 2:
             return
         scale = weight_scales(weights, axis, per_channel=not grouped)
-        values = quantize_weights(weights, scale, axis)
         name = node.output[0]
+        values = self.rounded[name] if name in self.rounded else quantize_weights(weights, scale, axis)
         node.input[1] = self._constant(f"{name}_weights", values, scale, axis if scale.size > 1 else None, nodes)
         if len(node.input) > 2 and node.input[2]:
             self._bias(node, name, scale, x, nodes)

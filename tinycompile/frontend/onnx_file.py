@@ -92,7 +92,8 @@ def read_proto(path: Path) -> Any:
     try:
         if opset < OLDEST_OPSET:
             model = onnx.version_converter.convert_version(model, OLDEST_OPSET)
-        onnx.checker.check_model(model)
+        # The checker wants shapes of outputs, which the format leaves optional.
+        onnx.checker.check_model(onnx.shape_inference.infer_shapes(model))
     except Exception as error:
         if opset < OLDEST_OPSET:
             reason = f"onnx's version converter can't bring it to {OLDEST_OPSET}: {_first_line(error)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -28,6 +29,7 @@ def explained(command: Callable[P, None]) -> Callable[P, None]:
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
             command(*args, **kwargs)
         except TinycompileError as error:
             click.echo(f"error: {error}", err=True)
@@ -112,6 +114,8 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--schedule", default="auto", show_default=True, help="auto or layer (layer by layer)."),
             click.option("--layout", default="model", show_default=True, help="Of ONNX images: model or nhwc."),
             click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64."),
+            click.option("--dtype", default="int8", show_default=True, help="int8, or float32 for float ONNX models."),
+            click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
             click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
             click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),

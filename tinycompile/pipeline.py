@@ -16,7 +16,7 @@ from tinycompile.codegen.names import identifier
 from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.errors import UsageError
-from tinycompile.frontend import load
+from tinycompile.frontend import Floats, load
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for
 from tinycompile.kernels.base import Kernel
@@ -34,6 +34,7 @@ from tinycompile.toolchain import make, require
 from tinycompile.work import Work, work_of
 
 IO_CHOICES = ("model", "int8")
+DTYPE_CHOICES = ("int8", "float32")
 LAYOUT_CHOICES = ("model", "nhwc")
 OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
 SCHEDULE_CHOICES = ("auto", "layer")
@@ -51,6 +52,8 @@ class Options:
         schedule: "layer" executes layer by layer; "auto" lets the compiler choose, today always layer by layer.
         layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
+        dtype: "float32" compiles float ONNX models as they are.
+        strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         calibration: how to quantise a float ONNX model.
     """
 
@@ -61,6 +64,8 @@ class Options:
     schedule: str = "auto"
     layout: str = "model"
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    dtype: str = "int8"
+    strict_int8: bool = False
     calibration: Calibration = field(default_factory=Calibration)
 
     def check(self) -> None:
@@ -69,11 +74,21 @@ class Options:
             ("optimize", self.optimize, OPTIMIZE_CHOICES),
             ("schedule", self.schedule, SCHEDULE_CHOICES),
             ("layout", self.layout, LAYOUT_CHOICES),
+            ("dtype", self.dtype, DTYPE_CHOICES),
         ):
             if value not in choices:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
+        if self.dtype == "float32" and (self.strict_int8 or self.calibration.samples is not None):
+            raise UsageError("--dtype float32 goes neither with --strict-int8 nor with --calib")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
+
+    @property
+    def floats(self) -> Floats:
+        """What may run in float32."""
+        if self.dtype == "float32":
+            return "all"
+        return "none" if self.strict_int8 else "islands"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +118,8 @@ def compile(  # noqa: A001 - the public verb is the name
     schedule: str = "auto",
     layout: str = "model",
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    dtype: str = "int8",
+    strict_int8: bool = False,
     calib: str | Path | None = None,
     calib_method: str = "auto",
     evaluation: str | Path | None = None,
@@ -112,7 +129,7 @@ def compile(  # noqa: A001 - the public verb is the name
     Args:
         model: path of a `.tflite` or `.onnx` file.
         output: folder to create or replace; None for a temporary one that lives as long as the result.
-        layout, shapes: of ONNX models, see `Options`.
+        layout, shapes, dtype, strict_int8: for ONNX models, see `Options`.
         calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
         calib_method: "auto", "minmax", "percentile" or "mse".
         evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
@@ -121,7 +138,9 @@ def compile(  # noqa: A001 - the public verb is the name
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
     """
     calibration = Calibration(_path(calib), calib_method, _path(evaluation))
-    options = Options(target, io, optimize, ram, schedule, layout, tuple((shapes or {}).items()), calibration)
+    options = Options(
+        target, io, optimize, ram, schedule, layout, tuple((shapes or {}).items()), dtype, strict_int8, calibration
+    )
     (build,) = compile_together([model], options, output=output)
     return build
 
@@ -190,7 +209,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     if board.is_host and len(sources) > 1:
         raise UsageError("a build for the host takes one model", hint="build them one by one")
     for source in sources:
-        graph = load(source, dict(options.shapes), options.layout)
+        graph = load(source, dict(options.shapes), options.layout, options.floats)
         if options.io == "int8":
             graph = int8_io(graph)
         nominal = work_of(graph)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_broadcast.h"
+#include "kernels/tc_float_function.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_quantize.h"
 #include "kernels/tc_requant.h"
@@ -30,38 +31,6 @@ typedef struct tc_onnx_binary_form {
     int32_t b_zero_point;
     tc_output_range range;
 } tc_onnx_binary_form;
-
-typedef float tc_float_function(float a, float b);
-
-TC_INLINE float tc_float_add(float a, float b)
-{
-    return a + b;
-}
-
-TC_INLINE float tc_float_sub(float a, float b)
-{
-    return a - b;
-}
-
-TC_INLINE float tc_float_mul(float a, float b)
-{
-    return a * b;
-}
-
-TC_INLINE float tc_float_div(float a, float b)
-{
-    return a / b;
-}
-
-TC_INLINE float tc_float_min(float a, float b)
-{
-    return a < b ? a : b;
-}
-
-TC_INLINE float tc_float_max(float a, float b)
-{
-    return a > b ? a : b;
-}
 
 /* A NaN, which takes 0 / 0, counts as 0. */
 TC_INLINE int32_t tc_onnx_binary_of(int32_t a, int32_t b, const tc_onnx_binary_form *form, tc_float_function *function)

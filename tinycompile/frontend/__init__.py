@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
 
+Floats = Literal["none", "islands", "all"]
+
 MAX_FILE_BYTES = 1 << 29
 """No microcontroller model is larger than this."""
 
 
-def load(path: str | Path, shapes: Mapping[str, tuple[int, ...]] | None = None, layout: str = "model") -> Graph:
+def load(
+    path: str | Path,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    layout: str = "model",
+    floats: Floats = "islands",
+) -> Graph:
     """Read a model file; its content says what it is.
 
     Args:
         shapes: of ONNX inputs with dynamic dimensions, by name.
         layout: of 4-D ONNX inputs and outputs: "model" or "nhwc".
+        floats: what of an ONNX model may run in float32: "none", "islands" in an int8 model, "all".
 
     Raises:
         ModelFileError, UnsupportedError, QuantizationNeededError
@@ -28,7 +37,7 @@ def load(path: str | Path, shapes: Mapping[str, tuple[int, ...]] | None = None, 
     if path.suffix.lower() == ".onnx":
         from tinycompile.frontend.onnx import import_onnx
 
-        return import_onnx(path, path.stem, shapes, layout)
+        return import_onnx(path, path.stem, shapes, layout, floats)
     return import_tflite(content, path.stem, str(path))
 
 

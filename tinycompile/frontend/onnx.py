@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +18,7 @@ import tinycompile.frontend.onnx_qoperators  # noqa: F401 - they register their 
 from tinycompile.errors import QuantizationNeededError, UnsupportedError
 from tinycompile.frontend.onnx_evaluate import evaluate_node
 from tinycompile.frontend.onnx_file import MICROSOFT, OnnxModel, SourceValue, read_proto, static_model
+from tinycompile.frontend.onnx_float import as_float, import_float
 from tinycompile.frontend.onnx_qoperators import expanded
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope, State
@@ -37,18 +40,31 @@ from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.transpose import Transpose
 
 LAYOUTS = ("model", "nhwc")
+Floats = Literal["none", "islands", "all"]
+
+
+class FloatIslandWarning(UserWarning):
+    """An operator of a quantised model runs in float32."""
+
+
 _MAX_CONSTANT = 1 << 24
 """Elements of a folded constant: more is no microcontroller's."""
 
 
 def import_onnx(
-    path: Path, name: str, shapes: Mapping[str, tuple[int, ...]] | None = None, layout: str = "model"
+    path: Path,
+    name: str,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    layout: str = "model",
+    floats: Floats = "islands",
 ) -> Graph:
-    """Read a quantised model: QDQ or QOperator.
+    """Read a quantised model: QDQ or QOperator; or, with `floats` "all", a float one.
 
     Args:
         shapes: of inputs with dynamic dimensions, by name.
         layout: of 4-D inputs and outputs: "model" keeps the model's own, "nhwc" has channels last.
+        floats: what may run in float32: "none"; "islands", operators of a quantised model that can't run in 8 bits,
+            with a warning; "all".
 
     Raises:
         ModelFileError: not a model, or broken.
@@ -57,9 +73,9 @@ def import_onnx(
     """
     where = str(path)
     proto = read_proto(path)
-    if not is_quantized(proto):
+    if floats != "all" and not is_quantized(proto):
         raise quantization_needed(where)
-    return import_model(static_model(expand(proto), where, shapes), name, where, layout)
+    return import_model(static_model(expand(proto), where, shapes), name, where, layout, floats)
 
 
 def is_quantized(proto: Any) -> bool:
@@ -91,13 +107,16 @@ def expand(proto: Any) -> Any:
     return clone
 
 
-def import_model(model: OnnxModel, name: str, where: str, layout: str = "model") -> Graph:
+def import_model(model: OnnxModel, name: str, where: str, layout: str = "model", floats: Floats = "none") -> Graph:
     """The graph of a model whose shapes are known."""
-    return import_places(model, name, where, layout)[0]
+    return import_places(model, name, where, layout, floats)[0]
 
 
-def import_places(model: OnnxModel, name: str, where: str, layout: str = "model") -> tuple[Graph, dict[str, Placed]]:
+def import_places(
+    model: OnnxModel, name: str, where: str, layout: str = "model", floats: Floats = "none"
+) -> tuple[Graph, dict[str, Placed]]:
     """Also where the model's quantised tensors are in the graph."""
+    islands = list[tuple[str, str]]()
     state = State(model)
     problems = [(f"input {v.name!r}", reason) for v in model.inputs if (reason := _bad_input(v))]
     if problems:
@@ -106,7 +125,9 @@ def import_places(model: OnnxModel, name: str, where: str, layout: str = "model"
     inputs = [_import_input(state, value, layout) for value in model.inputs]
     for index, node in enumerate(model.nodes):
         try:
-            _import_node(state, node)
+            reason = _import_node(state, node, floats)
+            if reason is not None and floats == "islands":
+                islands.append((_label(node, index), f"{reason} ({_size(model, node)} elements)"))
         except Rejected as rejected:
             problems.append((_label(node, index), str(rejected)))
             for output in node.output:
@@ -114,11 +135,13 @@ def import_places(model: OnnxModel, name: str, where: str, layout: str = "model"
     outputs = list[str]()
     for value in model.outputs:
         try:
-            outputs.append(_export_output(state, value, layout))
+            outputs.append(_export_output(state, value, layout, floats))
         except Rejected as rejected:
             problems.append((f"output {value.name!r}", str(rejected)))
     if problems:
         raise UnsupportedError(problems, where=where)
+    for label, reason in islands:
+        warnings.warn(f"{where}: {label} runs in float32: {reason}", FloatIslandWarning, stacklevel=2)
     return state.builder.graph(name, inputs, outputs), state.places
 
 
@@ -126,10 +149,15 @@ def _label(node: Any, index: int) -> str:
     return f"{node.op_type} {node.name or (node.output[0] if node.output else '')!r} (node {index})"
 
 
+def _size(model: OnnxModel, node: Any) -> int:
+    """Elements of a node's results."""
+    return sum(prod(model.shapes.get(name, ())) for name in node.output)
+
+
 def _bad_input(value: SourceValue) -> str | None:
     if value.dtype not in ("float32", "int8", "uint8"):
         return f"it is {value.dtype}, supported are float32, int8 and uint8"
-    return None if value.shape and 0 not in value.shape else f"its shape is {list(value.shape)}"
+    return None if 0 not in value.shape else f"its shape is {list(value.shape)}"
 
 
 def _import_input(state: State, value: SourceValue, layout: str) -> str:
@@ -161,7 +189,8 @@ def _input_quantization(model: OnnxModel, value: SourceValue) -> Quantization:
     return Quantization.per_tensor(1.0, 0)
 
 
-def _import_node(state: State, node: Any) -> None:
+def _import_node(state: State, node: Any, floats: Floats) -> str | None:
+    """Read a node; if it runs in float32 where it might have run in 8 bits, the reason."""
     scope = Scope(state, node)
     if any(name and name not in state.values for name in node.input):
         raise Rejected("it reads a value that nothing computes")
@@ -169,16 +198,24 @@ def _import_node(state: State, node: Any) -> None:
     if any(isinstance(value, Missing) for value in operands.values()):
         for output in node.output:
             state.values[output] = Missing()
-        return
+        return None
+    state.producers.update(dict.fromkeys(node.output, node))
     if node.op_type == "Shape" and not any(a.name in ("start", "end") for a in node.attribute):
         scope.set(Known(np.array(scope.value().shape, np.int64)))
     elif node.op_type != "DequantizeLinear" and all(isinstance(value, Known) for value in operands.values()):
         _fold(scope, {n: value.array for n, value in operands.items() if isinstance(value, Known)})
     else:
-        importer = IMPORTERS.get(node.op_type)
+        importer = IMPORTERS.get(node.op_type, _float_only if floats != "none" else None)
         if importer is None or node.domain not in ("", "ai.onnx", MICROSOFT):
             raise Rejected("this operator is not supported")
-        importer(scope)
+        try:
+            importer(scope)
+        except Rejected as rejected:
+            if floats == "none":
+                raise
+            import_float(state, node)
+            return str(rejected)
+    return None
 
 
 def _fold(scope: Scope, operands: dict[str, Any]) -> None:
@@ -194,7 +231,11 @@ def _fold(scope: Scope, operands: dict[str, Any]) -> None:
         scope.state.values[output] = Known(result)
 
 
-def _export_output(state: State, value: SourceValue, layout: str) -> str:
+def _float_only(scope: Scope) -> None:
+    raise Rejected("it has no 8-bit form")
+
+
+def _export_output(state: State, value: SourceValue, layout: str, floats: Floats) -> str:
     found: Value | None = state.values.get(value.name)
     if isinstance(found, Missing):
         return ""
@@ -213,6 +254,11 @@ def _export_output(state: State, value: SourceValue, layout: str) -> str:
             at = found.at
         case Known():
             raise Rejected("it is a constant")
+        case _ if floats != "none" and found is not None:
+            real = as_float(state, value.name)
+            if not isinstance(real, Real):
+                raise Rejected(NOT_ROUNDED)
+            at = real.at
         case _:
             raise Rejected(NOT_ROUNDED)
     order = NHWC if layout == "nhwc" and len(at.shape) == 4 else identity(len(at.shape))

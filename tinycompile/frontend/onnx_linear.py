@@ -187,7 +187,7 @@ def conv_transpose(scope: Scope) -> None:
     rank, group = weights.ndim - 2, int(scope.attribute("group", 1))
     kernel, strides, dilations = spatial_attributes(scope, weights.shape[2:])
     size, shape = x.shape[2:], scope.shape()
-    begins = _transposed_begins(scope, size, shape[2:], kernel, strides, dilations)
+    begins = transposed_begins(scope, size, shape[2:], kernel, strides, dilations)
     inputs, outputs = weights.shape[:2]
     if group == 1:
         scales = channel_scales(source, 1)
@@ -220,7 +220,7 @@ def conv_transpose(scope: Scope) -> None:
     scope.set(_convolution_of(scope, image, x, np.ascontiguousarray(flipped), scales, bias, group, window))
 
 
-def _transposed_begins(
+def transposed_begins(
     scope: Scope, size: Shape, out: Shape, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> list[int]:
     """The padding that is cut off at the beginning of each axis (onnx.ai, ConvTranspose)."""

@@ -21,6 +21,8 @@ from tinycompile.ops.transpose import Transpose
 
 @importer("Identity", "Dropout")
 def identity_op(scope: Scope) -> None:
+    if scope.has(2) and bool(scope.constant(2, "training_mode").any()):
+        raise Rejected("training mode")
     scope.set(scope.value())
 
 
@@ -204,6 +206,8 @@ def depth_to_space(scope: Scope) -> None:
     block = int(scope.attribute("blocksize", 1))
     shape = scope.shape()
     column_row_depth = scope.attribute("mode", "DCR") == "CRD"
+    if column_row_depth and scope.kind == "SpaceToDepth":
+        raise Rejected("mode 'CRD'")
 
     def rearranged(at: Placed) -> Placed:
         at = scope.image(at)
@@ -232,7 +236,7 @@ def resize(scope: Scope) -> None:
     if scope.kind == "Upsample":
         transformation = "asymmetric"
     rounding = scope.attribute("nearest_mode", "round_prefer_floor") if scope.kind == "Resize" else "floor"
-    scales = _resize_scales(scope, source, shape)
+    scales = resize_scales(scope, source, shape)
 
     def resized(at: Placed) -> Placed:
         for axis in range(len(source)):
@@ -243,7 +247,7 @@ def resize(scope: Scope) -> None:
     scope.moved(resized)
 
 
-def _resize_scales(scope: Scope, source: Shape, shape: Shape) -> list[float]:
+def resize_scales(scope: Scope, source: Shape, shape: Shape) -> list[float]:
     """Output size / input size per axis, or the model's own scales."""
     operand = 2 if scope.kind == "Resize" else 1
     scales = [n / m for n, m in zip(shape, source, strict=True)]

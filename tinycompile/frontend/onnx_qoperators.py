@@ -12,13 +12,15 @@ import numpy as np
 from tinycompile.frontend.onnx_elementwise import known_dequantized, with_quantization
 from tinycompile.frontend.onnx_file import MICROSOFT, onnx_module
 from tinycompile.frontend.onnx_linear import convolution, matrix_product
+from tinycompile.frontend.onnx_moves import taken
 from tinycompile.frontend.onnx_quantize import as_quantized, integer_bias, linear
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import Scope, per_tensor_quantization
-from tinycompile.frontend.onnx_values import Dequantized, KnownQuantized, Linear, Quantized
+from tinycompile.frontend.onnx_values import Dequantized, KnownQuantized, Linear, Placed, Quantized, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.numerics.step_requant import exact_requant
+from tinycompile.ops.concatenation import Concatenation
 
 
 def _operand(scope: Scope, first: int) -> Dequantized:
@@ -74,9 +76,36 @@ def qlinear_conv(scope: Scope) -> None:
 
 @importer("QLinearMatMul")
 def qlinear_matmul(scope: Scope) -> None:
-    x, source = _operand(scope, 0), _weights(scope, 3, 1)
+    x = _operand(scope, 0)
+    if scope.constant(3, "the second operand").ndim > 2:
+        _batched(scope, x)
+        return
+    source = _weights(scope, 3, 1)
     value = matrix_product(scope, x, source, False, None)
     _finish(scope, value, scope.constant(1, "the scale"), source.scale, 6, None)
+
+
+def _batched(scope: Scope, x: Dequantized) -> None:
+    """Matrix by matrix."""
+    weights = scope.constant(3, "the second operand")
+    if weights.ndim != 3 or x.shape[:-2] != weights.shape[:1] or scope.constant(4, "the scale").size > 1:
+        raise Rejected(f"operands {list(x.shape)} and {list(weights.shape)}")
+    shape, names, dtype = scope.shape(), list[str](), ""
+    for index, matrix in enumerate(weights):
+        rows = replace(x, at=taken(scope, x.at, 0, [index]))
+        scale, zero_point = scope.constant(4, "the scale"), scope.constant(5, "the zero point")
+        source = known_dequantized(matrix, scale.reshape(()), zero_point, 1).quantized
+        if source is None:
+            raise Rejected("the second operand is no integer tensor")
+        value = replace(matrix_product(scope, rows, source, False, None), shape=(1, *shape[1:]))
+        _finish(scope, value, scope.constant(1, "the scale"), source.scale, 6, None)
+        part = scope.state.values[scope.name]
+        if isinstance(part, Quantized):
+            names.append(scope.plain(part.at).name)
+            dtype = part.dtype
+    quant = scope.state.builder.types[names[0]].quant
+    joined = scope.state.emit(Concatenation(0), names, scope.name, quant)
+    scope.set(as_quantized(Placed(joined, shape, identity(len(shape))), dtype))
 
 
 # com.microsoft (onnxruntime, docs/ContribOperators.md): defined by their float operators.

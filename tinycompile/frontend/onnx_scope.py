@@ -39,6 +39,10 @@ class State:
     values: dict[str, Value] = field(default_factory=dict)
     places: dict[str, Placed] = field(default_factory=dict)
     """Where quantised ONNX tensors are in the IR."""
+    producers: dict[str, Any] = field(default_factory=dict)
+    """The ONNX node of every value read so far."""
+    floats: dict[str, Real] = field(default_factory=dict)
+    """Values that were needed as float tensors although they aren't."""
     count: int = 0
 
     def type_of(self, at: Placed) -> TensorType:
@@ -80,9 +84,10 @@ def replace_signature(inputs: tuple[TensorType, ...], output: TensorType) -> Any
 class Scope:
     """One node of the model being imported."""
 
-    def __init__(self, state: State, node: Any) -> None:
+    def __init__(self, state: State, node: Any, as_floats: Callable[[str], Real | Known] | None = None) -> None:
+        """`as_floats` makes float tensors of the operands, for operators that can't run in 8 bits."""
         onnx = onnx_module()
-        self.state, self.node = state, node
+        self.state, self.node, self._as_floats = state, node, as_floats
         self._attributes: Mapping[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
     @property
@@ -110,7 +115,8 @@ class Scope:
     def value(self, operand: int = 0) -> Value:
         if not self.has(operand):
             raise Rejected(f"operand {operand} is missing")
-        return self.state.values[self.node.input[operand]]
+        name = self.node.input[operand]
+        return self.state.values[name] if self._as_floats is None else self._as_floats(name)
 
     def operands(self) -> list[Value]:
         return [self.value(i) for i in range(len(self.node.input)) if self.has(i)]

@@ -51,6 +51,7 @@ def collect_report(folder: Path, project: Project, models: Sequence[Lowered], op
             "ram": options.ram,
             "schedule": options.schedule,
             "layout": options.layout,
+            "floats": options.floats,
             "shapes": {name: list(shape) for name, shape in options.shapes},
         },
         "flash": _flash(measured, project),

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from tinycompile import interpreter
-from tinycompile.frontend import load
+from tinycompile.frontend import Floats, load
 from tinycompile.ir import Array
 
 
 class OnnxReference:
     """Runs an `.onnx` model by the definitions of its operators."""
 
-    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]], layout: str) -> None:
-        self._graph = load(path, shapes, layout)
+    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]], layout: str, floats: Floats) -> None:
+        self._graph = load(path, shapes, layout, floats)
         self._names = {source.index: name for name, source in self._graph.sources.items()}
         self._values: Mapping[str, Array] = {}
 

@@ -23,14 +23,20 @@ P = ParamSpec("P")
 FOLDER = click.Path(path_type=Path)
 
 
+def _show_warning(message: Warning | str, *_args: object, **_kwargs: object) -> None:
+    click.echo(f"warning: {message}", err=True)
+
+
 def explained(command: Callable[P, None]) -> Callable[P, None]:
     """Turn our errors into a message and an exit code."""
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
-            command(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                warnings.simplefilter("always", UserWarning)
+                command(*args, **kwargs)
         except TinycompileError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)

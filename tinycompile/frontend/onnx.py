@@ -141,7 +141,7 @@ def import_places(
     if problems:
         raise UnsupportedError(problems, where=where)
     for label, reason in islands:
-        warnings.warn(f"{where}: {label} runs in float32: {reason}", FloatIslandWarning, stacklevel=2)
+        warnings.warn(f"{where}: {label} runs in float32: {reason}", FloatIslandWarning, stacklevel=3)
     return state.builder.graph(name, inputs, outputs), state.places
 
 

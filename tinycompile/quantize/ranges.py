@@ -65,6 +65,8 @@ class FloatSession:
         self.wanted = list(wanted)
 
     def run(self, sample: Mapping[str, Array]) -> dict[str, Array]:
+        if not self.wanted:
+            return {}
         results = self._session.run(self.wanted, dict(sample))
         return {name: np.asarray(value) for name, value in zip(self.wanted, results, strict=True)}
 

@@ -37,6 +37,7 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Graph, Quantization, TensorType
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 
 LAYOUTS = ("model", "nhwc")
@@ -267,8 +268,6 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
 
 def _in_order(state: State, at: Placed, order: tuple[int, ...], name: str) -> str:
     """An output with its axes in this order in memory, as a value of that shape that no input is."""
-    from tinycompile.ops.reshape import Reshape
-
     if at.folded is not None:
         shape, folded_order = at.folded
         physical = tuple(shape[axis] for axis in folded_order)

@@ -18,6 +18,7 @@ from tinycompile.ir import Array
 from tinycompile.numerics.step_requant import real_product
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.take import Take
 
 
 def quantized_weights(value: Value) -> KnownQuantized:
@@ -250,8 +251,6 @@ def _spread(scope: Scope, image: Placed, strides: Sequence[int], zero_point: int
 
 def _cropped(scope: Scope, image: Placed, padding: Sequence[int]) -> Placed:
     """Without the rows and columns that a negative padding takes off."""
-    from tinycompile.ops.take import Take
-
     n, c, *sizes = image.shape
     for axis in range(2):
         first, last = max(0, -padding[2 * axis]), sizes[axis] - max(0, -padding[2 * axis + 1])

@@ -23,7 +23,7 @@ from tinycompile.frontend.onnx_values import (
     moves_nothing,
 )
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Array, Op, Quantization, Source, TensorType
+from tinycompile.ir import Array, Op, Quantization, Signature, Source, TensorType
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 
@@ -67,18 +67,12 @@ class State:
         except ValueError as error:
             raise Rejected(str(error)) from error
         t = TensorType(shape, dtype, quant)
-        reason = op.unsupported(replace_signature(types, t))
+        reason = op.unsupported(Signature(types, (t,)))
         if reason is not None:
             raise Rejected(reason)
         result = self.value(name, t)
         self.builder.node(name, op, operands, [result])
         return result
-
-
-def replace_signature(inputs: tuple[TensorType, ...], output: TensorType) -> Any:
-    from tinycompile.ir import Signature
-
-    return Signature(inputs, (output,))
 
 
 class Scope:

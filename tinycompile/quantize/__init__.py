@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinycompile.errors import UsageError
 from tinycompile.frontend.onnx import is_quantized
 from tinycompile.frontend.onnx_file import read_proto, static_model
@@ -138,8 +140,6 @@ def quantize(
     floats, ours = float_outputs(proto, judged)[0], best.outputs(judged)[0]
     measured = None
     if labels is not None:
-        import numpy as np
-
         measured = accuracy(floats, ours, np.stack([sample[static.inputs[0].name] for sample in judged]), labels)
     return Quantized(
         best.proto,

@@ -79,7 +79,7 @@ class FloatGraph:
         graph.node.extend(self.nodes)
         for name, value in self.constants.items():
             if name in used:
-                graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+                graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value, order="C"), name))
         kept = [v for v in graph.input if v.name not in self.constants]
         del graph.input[:]
         graph.input.extend(kept)

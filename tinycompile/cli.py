@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -16,8 +17,14 @@ from tinycompile.errors import TinycompileError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tinycompile.pipeline import Options
+
 P = ParamSpec("P")
 FOLDER = click.Path(path_type=Path)
+
+
+def _show_warning(message: Warning | str, *_args: object, **_kwargs: object) -> None:
+    click.echo(f"warning: {message}", err=True)
 
 
 def explained(command: Callable[P, None]) -> Callable[P, None]:
@@ -26,7 +33,10 @@ def explained(command: Callable[P, None]) -> Callable[P, None]:
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                warnings.simplefilter("always", UserWarning)
+                command(*args, **kwargs)
         except TinycompileError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)
@@ -64,6 +74,33 @@ class Bytes(click.ParamType[int]):
         return size
 
 
+class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
+    """A name and sizes: x=1,3,64,64."""
+
+    name = "shape"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[int, ...]]:
+        if isinstance(value, tuple):
+            return value
+        name, _, sizes = str(value).rpartition("=")
+        try:
+            shape = tuple(int(size) for size in sizes.replace("x", ",").split(","))
+        except ValueError:
+            shape = ()
+        if not name or not shape or min(shape) < 1:
+            self.fail(f"{value!r} is no shape; write x=1,3,64,64", param, ctx)
+        return name, shape
+
+
+def _options(calib: Path | None, calib_method: str, evaluation: Path | None, **options: Any) -> Options:
+    from tinycompile.pipeline import Options
+    from tinycompile.quantize.source import Calibration
+
+    return Options(**options, calibration=Calibration(calib, calib_method, evaluation))
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tinycompile")
 def main() -> None:
@@ -84,6 +121,13 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
                 "--schedule", default="auto", show_default=True, help="auto, layer (by layer) or stream (row by row)."
             ),
             click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md)."),
+            click.option("--layout", default="model", show_default=True, help="Of ONNX images: model or nhwc."),
+            click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64."),
+            click.option("--dtype", default="int8", show_default=True, help="int8, or float32 for float ONNX models."),
+            click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
+            click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
+            click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto."),
+            click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),
         )
     ):
         command = option(command)
@@ -97,13 +141,15 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @explained
 def build(models: tuple[Path, ...], output: Path | None, **options: Any) -> None:
-    """Compile MODELS (.tflite) to C and firmware; several share one arena."""
-    from tinycompile.pipeline import Options, compile_together
+    """Compile MODELS (.tflite, .onnx) to C and firmware; several share one arena."""
+    from tinycompile.pipeline import compile_together
     from tinycompile.report.table import print_report
 
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
-    for result in compile_together(models, Options(**options), output=folder):
+    for result in compile_together(models, _options(**options), output=folder):
         print_report(result.report, _console())
+        for line in (result.report.get("quantization") or {}).get("summary", ()):
+            click.echo(line)
     click.echo(f"written to {folder}")
 
 
@@ -113,15 +159,71 @@ def build(models: tuple[Path, ...], output: Path | None, **options: Any) -> None
 @explained
 def plan(models: tuple[Path, ...], **options: Any) -> None:
     """Print where everything of MODELS would be in memory, without building."""
-    from tinycompile.pipeline import Options, lower
+    from tinycompile.pipeline import lower, quantized_sources
     from tinycompile.report.plan import plan_lines
     from tinycompile.targets import load_board
 
-    chosen = Options(**options)
+    chosen = _options(**options)
     chosen.check()
-    lowered, layout = lower(models, load_board(chosen.target, chosen.board_path), chosen)
-    for line in plan_lines(lowered, layout):
+    with quantized_sources(models, chosen) as sources:
+        lowered, layout = lower([source for source, _ in sources], load_board(chosen.target, chosen.board_path), chosen)
+        for line in plan_lines(lowered, layout):
+            click.echo(line)
+
+
+@main.command()
+@click.argument("model", type=FOLDER)
+@click.option("--calib", type=FOLDER, required=True, help="Samples (.npz) of real inputs.")
+@click.option("-o", "--output", type=FOLDER, required=True, help="The QDQ model to write (.onnx).")
+@click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto.")
+@click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy.")
+@click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
+@explained
+def quantize(
+    model: Path,
+    calib: Path,
+    output: Path,
+    calib_method: str,
+    evaluation: Path | None,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+) -> None:
+    """Quantise a float ONNX MODEL to int8 and write it as an ONNX model with QuantizeLinear and DequantizeLinear."""
+    from tinycompile.frontend.onnx_file import onnx_module
+    from tinycompile.quantize import quantize as quantize_model
+
+    result = quantize_model(model, calib, method=calib_method, shapes=dict(shapes), evaluation=evaluation)
+    try:
+        onnx_module().save(result.proto, str(output))
+    except OSError as error:
+        raise UsageError("the model can't be written", where=str(output), why=str(error)) from error
+    for line in result.lines():
         click.echo(line)
+    click.echo(f"written to {output}")
+
+
+@main.command()
+@click.argument("source", type=FOLDER)
+@click.option("--model", type=FOLDER, required=True, help="The .onnx model, which says the shape of a sample.")
+@click.option("-o", "--output", type=FOLDER, default=Path("calib.npz"), show_default=True, help="File to write.")
+@click.option("--scale", default="0-1", show_default=True, help="Of images: 0-255, 0-1, -1-1 or imagenet.")
+@click.option("--layout", default="auto", show_default=True, help="Of images: nhwc, nchw or auto.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
+@click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
+@explained
+def calib(
+    source: Path,
+    model: Path,
+    output: Path,
+    scale: str,
+    layout: str,
+    limit: int | None,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+) -> None:
+    """Make a calibration file from SOURCE: a folder of images or .npy files, one .npy or .npz, or a CSV."""
+    from tinycompile.quantize.collect import write_samples
+
+    count = write_samples(source, model, output, dict(shapes), scale=scale, layout=layout, limit=limit)
+    click.echo(f"{count} samples written to {output}")
 
 
 @main.command()
@@ -244,6 +346,10 @@ def ops() -> None:
 
     click.echo("TFLite operators that are read:")
     click.echo(textwrap.fill(", ".join(sorted(IMPORTERS)), 100, initial_indent="  ", subsequent_indent="  "))
+    from tinycompile.frontend.onnx import IMPORTERS as ONNX_IMPORTERS
+
+    click.echo("\nONNX operators that are read:")
+    click.echo(textwrap.fill(", ".join(sorted(ONNX_IMPORTERS)), 100, initial_indent="  ", subsequent_indent="  "))
     click.echo("\nWhat is compiled, and its rules:")
     for kind, op in all_ops().items():
         rule = " ".join((inspect.getdoc(op) or "").split("\n\n")[0].split())

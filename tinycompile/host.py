@@ -57,7 +57,7 @@ class HostModel:
         sources = [str(folder.resolve() / f"{model}.c"), str(folder.resolve() / f"{model}_weights.c"), str(trace)]
         run(
             [require("cc"), "-std=c99", *cflags, "-ffp-contract=off", "-fPIC", "-shared", "-DTC_TRACE"]
-            + [*sources, "-o", str(library)],
+            + [*sources, "-lm", "-o", str(library)],
             cwd=work,
         )
         self._ffi = cffi.FFI()

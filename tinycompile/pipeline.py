@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from tinycompile.build import Build
 from tinycompile.codegen.emit import emit_makefile, emit_project
 from tinycompile.codegen.names import identifier
 from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project, Provenance
-from tinycompile.errors import UsageError
-from tinycompile.frontend import load
+from tinycompile.errors import UnsupportedError, UsageError
+from tinycompile.frontend import Floats, load
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
@@ -26,6 +27,7 @@ from tinycompile.passes.io import int8_io
 from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Planned, StreamPlanner, plan
 from tinycompile.planner.draw import svg_map
+from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.document import save_report
 from tinycompile.staging import staged, write_files
@@ -34,6 +36,8 @@ from tinycompile.toolchain import make, require
 from tinycompile.work import Work, work_of
 
 IO_CHOICES = ("model", "int8")
+DTYPE_CHOICES = ("int8", "float32")
+LAYOUT_CHOICES = ("model", "nhwc")
 OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
 SCHEDULE_CHOICES = ("auto", "layer", "stream")
 
@@ -51,6 +55,11 @@ class Options:
             RAM; "auto" is layer by layer where that fits, else whatever is fastest within the limit.
         board_path: a folder with more boards than those of `board_support/`.
         single_file: whether the model is wanted as one C file, too.
+        layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
+        shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
+        dtype: "float32" compiles float ONNX models as they are.
+        strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
+        calibration: how to quantise a float ONNX model.
     """
 
     target: str = "stm32f746"
@@ -60,17 +69,33 @@ class Options:
     schedule: str = "auto"
     board_path: Path | None = None
     single_file: bool = False
+    layout: str = "model"
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    dtype: str = "int8"
+    strict_int8: bool = False
+    calibration: Calibration = field(default_factory=Calibration)
 
     def check(self) -> None:
         for name, value, choices in (
             ("io", self.io, IO_CHOICES),
             ("optimize", self.optimize, OPTIMIZE_CHOICES),
             ("schedule", self.schedule, SCHEDULE_CHOICES),
+            ("layout", self.layout, LAYOUT_CHOICES),
+            ("dtype", self.dtype, DTYPE_CHOICES),
         ):
             if value not in choices:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
+        if self.dtype == "float32" and (self.strict_int8 or self.calibration.samples is not None):
+            raise UsageError("--dtype float32 goes neither with --strict-int8 nor with --calib")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
+
+    @property
+    def floats(self) -> Floats:
+        """What may run in float32."""
+        if self.dtype == "float32":
+            return "all"
+        return "none" if self.strict_int8 else "islands"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +104,14 @@ class Lowered:
 
     Attributes:
         nominal: the work of the model's own layers, before the passes.
+        quantization: what was measured when the model was quantised, if it was.
     """
 
     name: str
     source: Path
     nominal: dict[str, Work]
     planned: Planned
+    quantization: dict[str, Any] | None = None
 
 
 def compile(  # noqa: A001 - the public verb is the name
@@ -98,22 +125,60 @@ def compile(  # noqa: A001 - the public verb is the name
     schedule: str = "auto",
     board_path: str | Path | None = None,
     single_file: bool = False,
+    layout: str = "model",
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    dtype: str = "int8",
+    strict_int8: bool = False,
+    calib: str | Path | None = None,
+    calib_method: str = "auto",
+    evaluation: str | Path | None = None,
 ) -> Build:
     """Compile a model to C and firmware.
 
     Args:
-        model: path of a `.tflite` file.
+        model: path of a `.tflite` or `.onnx` file.
         single_file: also write `single/<model>.c` and `.h`, with the kernels and weights in the one C file.
         board_path: a folder with more boards, as docs/adding_a_board.md describes them.
         output: folder to create or replace; None for a temporary one that lives as long as the result.
+        layout, shapes, dtype, strict_int8: for ONNX models, see `Options`.
+        calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
+        calib_method: "auto", "minmax", "percentile" or "mse".
+        evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
     """
-    path = None if board_path is None else Path(board_path)
-    options = Options(target, io, optimize, ram, schedule, path, single_file)
+    calibration = Calibration(_path(calib), calib_method, _path(evaluation))
+    options = Options(
+        target=target,
+        io=io,
+        optimize=optimize,
+        ram=ram,
+        schedule=schedule,
+        board_path=_path(board_path),
+        single_file=single_file,
+        layout=layout,
+        shapes=tuple((shapes or {}).items()),
+        dtype=dtype,
+        strict_int8=strict_int8,
+        calibration=calibration,
+    )
     (build,) = compile_together([model], options, output=output)
     return build
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+@contextmanager
+def quantized_sources(
+    models: Sequence[str | Path], options: Options
+) -> Iterator[list[tuple[Path, dict[str, Any] | None]]]:
+    """(file to compile, what quantisation measured) of each model."""
+    with ExitStack() as stack:
+        shapes = dict(options.shapes)
+        yield [stack.enter_context(compiled_source(Path(m), options.calibration, shapes)) for m in models]
 
 
 def compile_together(
@@ -128,19 +193,26 @@ def compile_together(
         TinycompileError: as for `compile`.
     """
     options.check()
-    sources = [Path(model) for model in models]
     board = load_board(options.target, options.board_path)
     require(board.compiler)
-    lowered, layout = lower(sources, board, options)
-    project = _project(board, layout, lowered)
+    with quantized_sources(models, options) as sources:
+        lowered, layout = lower([source for source, _ in sources], board, options)
+        lowered = [replace(each, quantization=found) for each, (_, found) in zip(lowered, sources, strict=True)]
+        return _build(board, layout, lowered, options, output)
 
+
+def _build(
+    board: Board, layout: Layout, lowered: Sequence[Lowered], options: Options, output: str | Path | None
+) -> list[Build]:
+    """Print, compile and report."""
+    project = _project(board, layout, lowered)
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder) as staging:
         write_files(staging, emit_project(project, single=options.single_file))
         (staging / "source").mkdir()
         for each in lowered:
-            shutil.copyfile(each.source, staging / "source" / each.source.name)
+            save_source(each.source, staging / "source" / each.source.name)
             picture = svg_map(each.planned.problem, each.planned.placement)
             (staging / f"{each.name}_memory.svg").write_text(picture)
         if not board.is_host:
@@ -159,7 +231,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     if board.is_host and len(sources) > 1:
         raise UsageError("a build for the host takes one model", hint="build them one by one")
     for source in sources:
-        graph = load(source)
+        graph = load(source, dict(options.shapes), options.layout, options.floats)
         if options.io == "int8":
             graph = int8_io(graph)
         nominal = work_of(graph)
@@ -196,7 +268,11 @@ class _Plans:
     @cached_property
     def _streams(self) -> StreamPlanner:
         graph = split_averages(self._graph)
-        return StreamPlanner(graph, kernels_for(graph, self._isa), lambda site: kernels_of(site, self._isa))
+        try:
+            kernels = kernels_for(graph, self._isa)
+        except UnsupportedError:  # a split average without a kernel: they stay whole
+            graph, kernels = self._graph, self._kernels
+        return StreamPlanner(graph, kernels, lambda site: kernels_of(site, self._isa))
 
 
 def _project(board: Board, layout: Layout, models: Sequence[Lowered]) -> Project:

@@ -1,4 +1,7 @@
-"""Sample files: `.npz` with `input_0`, `input_1`, ... and `output_0`, ... (first axis = sample), or one `.npy`."""
+"""Sample files: `.npz` with `input_0`, `input_1`, ... (or one `x`) and `output_0`, ...; or one `.npy`.
+
+The first axis counts samples.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,8 @@ def model_inputs(
     selected = list[Array]()
     for index, t in enumerate(types):
         name = f"input_{index}"
+        if name not in arrays and len(types) == 1 and "x" in arrays:
+            name = "x"
         if name not in arrays:
             found = ", ".join(arrays) or "nothing"
             raise SamplesError(f"{name} is missing", where=where, why=f"the file holds: {found}")

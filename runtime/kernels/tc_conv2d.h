@@ -4,10 +4,10 @@
  * input    [input_height][input_width][input_channels], int8
  * output   [output_height][output_width][output_channels], int8
  * weights  [output_channels][kernel_height][kernel_width][input_channels / groups], int8
- * channels per output channel: bias with -input_zero_point * sum(weights) folded in, multiplier, shift
+ * channels per output channel: what `finish` needs (tc_finish.h), with -input_zero_point * sum(weights) folded in
  *
- * Padding therefore reads as input_zero_point. Adding the bias wraps at 32 bits.
- * The arithmetic is that of tflite::reference_integer_ops::ConvPerChannel.
+ * Padding therefore reads as input_zero_point. With tc_finish_twice the arithmetic is that of
+ * tflite::reference_integer_ops::ConvPerChannel.
  *
  * Pixels are computed row by row; up to four channels of a pixel are written when its window was read for them.
  */
@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_dot.h"
+#include "kernels/tc_finish.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 #include "kernels/tc_window.h"
@@ -79,15 +80,10 @@ TC_INLINE int32_t tc_conv2d_accumulate(const int8_t *input, const int8_t *weight
     return accumulator;
 }
 
-TC_INLINE int8_t tc_conv2d_finish(int32_t sum, const tc_channel *channel, const tc_conv2d_shape *shape)
-{
-    const int32_t accumulator = tc_wrapping_add(channel->bias, sum);
-    return (int8_t)tc_requantize(accumulator, channel->multiplier, channel->shift, &shape->range);
-}
-
-/* All output channels of a group for one window, whose first pixel is (top, left). */
-TC_INLINE void tc_conv2d_group(const int8_t *input, int8_t *output, const int8_t *weights, const tc_channel *channels,
-                               int32_t top, int32_t left, const tc_conv2d_shape *shape)
+/* All output channels of a group, the first of which is `first_channel`, for one window at (top, left). */
+TC_INLINE void tc_conv2d_group(const int8_t *input, int8_t *output, const int8_t *weights, const void *channels,
+                               tc_finish *finish, int32_t first_channel, int32_t top, int32_t left,
+                               const tc_conv2d_shape *shape)
 {
     const tc_window *window = &shape->window;
     const int32_t outputs = shape->output_channels / shape->groups;
@@ -100,18 +96,18 @@ TC_INLINE void tc_conv2d_group(const int8_t *input, int8_t *output, const int8_t
             int32_t sums[4] = {0, 0, 0, 0};
             tc_conv2d_inside4(first, weights + channel * kernel_size, shape, sums);
             for (int32_t i = 0; i < 4; ++i) {
-                output[channel + i] = tc_conv2d_finish(sums[i], channels + channel + i, shape);
+                output[channel + i] = (int8_t)finish(sums[i], channels, first_channel + channel + i, &shape->range);
             }
         }
     }
     for (; channel < outputs; ++channel) {
         const int32_t sum = tc_conv2d_accumulate(input, weights + channel * kernel_size, top, left, shape);
-        output[channel] = tc_conv2d_finish(sum, channels + channel, shape);
+        output[channel] = (int8_t)finish(sum, channels, first_channel + channel, &shape->range);
     }
 }
 
-TC_INLINE void tc_conv2d_s8(const int8_t *input, int8_t *output, const int8_t *weights, const tc_channel *channels,
-                            const tc_conv2d_shape *shape)
+TC_INLINE void tc_conv2d_s8(const int8_t *input, int8_t *output, const int8_t *weights, const void *channels,
+                            tc_finish *finish, const tc_conv2d_shape *shape)
 {
     const tc_window *window = &shape->window;
     const int32_t depth = shape->input_channels / shape->groups;
@@ -122,8 +118,8 @@ TC_INLINE void tc_conv2d_s8(const int8_t *input, int8_t *output, const int8_t *w
         for (int32_t ox = 0; ox < window->output_width; ++ox) {
             const int32_t left = ox * window->stride_x - window->padding_left;
             for (int32_t group = 0; group < shape->groups; ++group) {
-                tc_conv2d_group(input + group * depth, output, weights + group * group_size,
-                                channels + group * outputs, top, left, shape);
+                tc_conv2d_group(input + group * depth, output, weights + group * group_size, channels, finish,
+                                group * outputs, top, left, shape);
                 output += outputs;
             }
         }

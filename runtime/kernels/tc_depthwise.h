@@ -4,10 +4,10 @@
  * input    [input_height][input_width][input_channels], int8
  * output   [output_height][output_width][output_channels], int8; channel c reads input channel c / multiplier
  * weights  [kernel_height][kernel_width][output_channels], int8
- * channels per output channel: bias, multiplier, shift
+ * channels per output channel: what `finish` needs (tc_finish.h)
  *
- * Padding reads as input_zero_point: taps outside the image add nothing. Adding the bias wraps at 32 bits.
- * The arithmetic is that of tflite::reference_integer_ops::DepthwiseConvPerChannel.
+ * Padding reads as input_zero_point: taps outside the image add nothing. With tc_finish_twice the arithmetic is that of
+ * tflite::reference_integer_ops::DepthwiseConvPerChannel.
  *
  * Pixels are computed row by row, and a channel of a pixel is written after its window was read.
  */
@@ -16,6 +16,7 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_finish.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 #include "kernels/tc_window.h"
@@ -56,7 +57,8 @@ TC_INLINE int32_t tc_depthwise_sum(const int8_t *input, const int8_t *weights, i
 
 /* All channels of one output pixel, from the taps that lie inside the image. */
 TC_INLINE void tc_depthwise_pixel(const int8_t *input, int8_t *output, const int8_t *weights,
-                                  const tc_channel *channels, int32_t oy, int32_t ox, const tc_depthwise_shape *shape)
+                                  const void *channels, tc_finish *finish, int32_t oy, int32_t ox,
+                                  const tc_depthwise_shape *shape)
 {
     const tc_window *window = &shape->window;
     const int32_t multiplier = shape->output_channels / shape->input_channels;
@@ -65,20 +67,17 @@ TC_INLINE void tc_depthwise_pixel(const int8_t *input, int8_t *output, const int
     input += (y.position * window->input_width + x.position) * shape->input_channels;
     weights += (y.first * window->kernel_width + x.first) * shape->output_channels;
     for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
-        const tc_channel *parameters = channels + channel;
         const int32_t sum = tc_depthwise_sum(input + channel / multiplier, weights + channel, y.count, x.count, shape);
-        const int32_t accumulator = tc_wrapping_add(parameters->bias, sum);
-        output[channel] =
-            (int8_t)tc_requantize(accumulator, parameters->multiplier, parameters->shift, &shape->range);
+        output[channel] = (int8_t)finish(sum, channels, channel, &shape->range);
     }
 }
 
-TC_INLINE void tc_depthwise_s8(const int8_t *input, int8_t *output, const int8_t *weights, const tc_channel *channels,
-                               const tc_depthwise_shape *shape)
+TC_INLINE void tc_depthwise_s8(const int8_t *input, int8_t *output, const int8_t *weights, const void *channels,
+                               tc_finish *finish, const tc_depthwise_shape *shape)
 {
     for (int32_t oy = 0; oy < shape->window.output_height; ++oy) {
         for (int32_t ox = 0; ox < shape->window.output_width; ++ox) {
-            tc_depthwise_pixel(input, output, weights, channels, oy, ox, shape);
+            tc_depthwise_pixel(input, output, weights, channels, finish, oy, ox, shape);
             output += shape->output_channels;
         }
     }

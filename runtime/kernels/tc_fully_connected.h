@@ -4,11 +4,11 @@
  * input    [rows][inputs], int8
  * output   [rows][outputs], int8
  * weights  [outputs][inputs], int8
- * channels per output: bias with -input_zero_point * sum(weights) folded in, and the factor
+ * channels per output: what `finish` needs (tc_finish.h), with -input_zero_point * sum(weights) folded in
  *
- * LiteRT multiplies the accumulator by a float64 factor and rounds halves away from zero. tc_fully_connected_s8 has a
+ * LiteRT multiplies the accumulator by a float64 factor and rounds halves away from zero. tc_finish_once has a
  * fixed-point factor that rounds alike for every accumulator that can occur: the compiler has checked. For the rare
- * layers without one, tc_fully_connected_double_s8 computes in double. Adding the bias wraps at 32 bits.
+ * layers without one, tc_finish_double computes in double. Adding the bias wraps at 32 bits.
  *
  * Outputs are written after the row of inputs was read for them, up to four at a time.
  */
@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_dot.h"
+#include "kernels/tc_finish.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 
@@ -38,17 +39,6 @@ typedef struct tc_double_channel {
     int64_t bias; /* an int32; 64 bits because of the alignment of double */
 } tc_double_channel;
 
-/* Requantises one sum; `channels` is an array of the type that the function knows. */
-typedef int32_t tc_fully_connected_finish(int32_t sum, const void *channels, int32_t channel,
-                                          const tc_output_range *range);
-
-TC_INLINE int32_t tc_finish_fixed(int32_t sum, const void *channels, int32_t channel, const tc_output_range *range)
-{
-    const tc_channel *parameters = (const tc_channel *)channels + channel;
-    const int32_t accumulator = tc_wrapping_add(parameters->bias, sum);
-    return tc_requantize_once(accumulator, parameters->multiplier, parameters->shift, range);
-}
-
 TC_INLINE int32_t tc_finish_double(int32_t sum, const void *channels, int32_t channel, const tc_output_range *range)
 {
     const tc_double_channel *parameters = (const tc_double_channel *)channels + channel;
@@ -64,8 +54,8 @@ TC_INLINE int32_t tc_finish_double(int32_t sum, const void *channels, int32_t ch
     return whole + (int32_t)(2.0 * (product - whole)) + range->zero_point;
 }
 
-TC_INLINE void tc_fully_connected(const int8_t *input, int8_t *output, const int8_t *weights, const void *channels,
-                                  const tc_fully_connected_shape *shape, tc_fully_connected_finish *finish)
+TC_INLINE void tc_fully_connected_s8(const int8_t *input, int8_t *output, const int8_t *weights, const void *channels,
+                                     tc_finish *finish, const tc_fully_connected_shape *shape)
 {
     const int32_t inputs = shape->inputs;
     const int32_t outputs = shape->outputs;
@@ -84,18 +74,6 @@ TC_INLINE void tc_fully_connected(const int8_t *input, int8_t *output, const int
         input += inputs;
         output += outputs;
     }
-}
-
-TC_INLINE void tc_fully_connected_s8(const int8_t *input, int8_t *output, const int8_t *weights,
-                                     const tc_channel *channels, const tc_fully_connected_shape *shape)
-{
-    tc_fully_connected(input, output, weights, channels, shape, tc_finish_fixed);
-}
-
-TC_INLINE void tc_fully_connected_double_s8(const int8_t *input, int8_t *output, const int8_t *weights,
-                                            const tc_double_channel *channels, const tc_fully_connected_shape *shape)
-{
-    tc_fully_connected(input, output, weights, channels, shape, tc_finish_double);
 }
 
 #ifdef __cplusplus

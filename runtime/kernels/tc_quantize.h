@@ -1,8 +1,9 @@
 /*
  * Between float and 8-bit numbers, at the edges of a model.
  *
- * tc_quantize_*: tflite::reference_ops::AffineQuantize: value / scale in float, halves away from zero, plus the zero
- * point, saturated. A NaN becomes the smallest value. No C library is needed.
+ * tc_quantize_*: value / scale in float, rounded to the nearest integer, plus the zero point, saturated. Halves go away
+ * from zero as in tflite::reference_ops::AffineQuantize, or to even numbers as in ONNX's QuantizeLinear. A NaN becomes
+ * the smallest value. No C library is needed.
  * tc_dequantize_*: tflite::reference_ops::Dequantize: scale * (q - zero_point), rounded once.
  *
  * Elements are read and written in memory order.
@@ -24,7 +25,15 @@ typedef struct tc_quantize_shape {
     int32_t zero_point;
     int32_t low;
     int32_t high;
+    int32_t ties_even;
 } tc_quantize_shape;
+
+/* The nearest integer, halves to even: where floats are 1 apart, the addition rounds so. For |value| < 2^22. */
+TC_INLINE float tc_round_even(float value)
+{
+    const float shifter = 12582912.0f; /* 1.5 * 2^23 */
+    return (value + shifter) - shifter;
+}
 
 /*
  * Truncation after adding the largest float below 1/2 with the value's sign rounds halves away from zero: with 1/2
@@ -38,6 +47,9 @@ TC_INLINE int32_t tc_quantize_value(float value, const tc_quantize_shape *shape)
     }
     if (quotient >= (float)(shape->high - shape->zero_point)) {
         return shape->high;
+    }
+    if (shape->ties_even) {
+        return (int32_t)tc_round_even(quotient) + shape->zero_point;
     }
     return (int32_t)(quotient + (quotient < 0.0f ? -0.49999997f : 0.49999997f)) + shape->zero_point;
 }

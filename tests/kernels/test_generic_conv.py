@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +13,7 @@ from tests.support.kernel_checks import check, int8, site_of
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.generic_conv import conv2d, depthwise, fully_connected
 from tinycompile.numerics.rounded_product import RoundedProductRequant
+from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -98,3 +102,32 @@ def test_weights_computed_at_run_time_are_refused():
     types, _ = weights_of((3, 2, 2, 4), 0, rng)
     site = site_of(Conv2D(), [int8((1, 4, 4, 4)), types[0]], [None, None], int8(()))
     assert conv2d(site, None) is None
+
+
+def step_rule(site_scale, channels, y_scale, rng, ties=False):
+    scales = np.full(channels, 2.0**-7) if ties else rng.uniform(0.001, 0.01, channels)
+    product = real_product(site_scale, scales.astype(np.float32).astype(np.float64))
+    offset = [Fraction(0) if ties else Fraction(int(n), 100_000) for n in rng.integers(-9, 9, channels)]
+    return exact_requant(product, offset, Fraction(y_scale), -5, -128, 127)
+
+
+@pytest.mark.parametrize("form", ["line", "ties", "search"])
+def test_onnx_requantisation(form, monkeypatch):
+    """Conv2D, DepthwiseConv2D and FullyConnected with a rule given by its steps."""
+    if form == "search":
+        monkeypatch.setattr("tinycompile.kernels.generic_finish.step_line", lambda *_: None)
+    rng = np.random.default_rng(5)
+    rule = step_rule(0.5, 6, 0.25, rng, form == "ties")
+    clamped = rule.clamped(-20, 90)
+    types, constants = weights_of((6, 3, 3, 2), 0, rng)
+    x = int8((1, 7, 8, 4), 0.5, 3)
+    op = Conv2D((1, 2), (1, 1), (1, 1, 1, 1), (-20, 90), clamped)
+    kernel = check(conv2d, site_of(op, [x, *types], [None, *constants], int8((), 0.25, -5)))
+    assert kernel.notes["requantisation"] == ("search" if form == "search" else "exact")
+    assert ("even" in kernel.function.body) == (form == "ties")
+    types, constants = weights_of((1, 3, 3, 6), 3, rng)
+    op = DepthwiseConv2D((1, 1), (1, 1), (1, 1, 1, 1), rule=rule)
+    check(depthwise, site_of(op, [int8((1, 7, 8, 6), 0.5, 3), *types], [None, *constants], int8((), 0.25, -5)))
+    types, constants = weights_of((6, 20), 0, rng)
+    op = FullyConnected(rule=rule)
+    check(fully_connected, site_of(op, [int8((2, 20), 0.5, 3), *types], [None, *constants], int8((), 0.25, -5)))

@@ -146,7 +146,7 @@ def _build(source: str, flags: Sequence[str], suffix: str) -> Path:
     digest = hashlib.sha256("\0".join((source, *flags)).encode()).hexdigest()[:24]
     target = Path(_build_folder().name) / f"{digest}{suffix}"
     if not target.exists():
-        _tool(["cc", *_common_flags(), *flags, "-x", "c", "-", "-o", str(target)], source.encode())
+        _tool(["cc", *_common_flags(), *flags, "-x", "c", "-", "-o", str(target), "-lm"], source.encode())
     return target
 
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
 
+Floats = Literal["none", "islands", "all"]
+
 MAX_FILE_BYTES = 1 << 29
 """No microcontroller model is larger than this."""
 
 
-def load(path: str | Path) -> Graph:
+def load(
+    path: str | Path,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    layout: str = "model",
+    floats: Floats = "islands",
+) -> Graph:
     """Read a model file; its content says what it is.
+
+    Args:
+        shapes: of ONNX inputs with dynamic dimensions, by name.
+        layout: of 4-D ONNX inputs and outputs: "model" or "nhwc".
+        floats: what of an ONNX model may run in float32: "none", "islands" in an int8 model, "all".
 
     Raises:
         ModelFileError, UnsupportedError, QuantizationNeededError
@@ -21,9 +35,9 @@ def load(path: str | Path) -> Graph:
     path = Path(path)
     content = _read(path)
     if path.suffix.lower() == ".onnx":
-        raise ModelFileError(
-            "ONNX models are not read yet", where=str(path), hint="convert the model to an int8 .tflite file"
-        )
+        from tinycompile.frontend.onnx import import_onnx
+
+        return import_onnx(path, path.stem, shapes, layout, floats)
     return import_tflite(content, path.stem, str(path))
 
 

@@ -27,6 +27,10 @@ class GraphBuilder:
             self._constants[name] = constant
         return name
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(self._nodes)
+
     def signature(self, inputs: Sequence[str], outputs: Sequence[str]) -> Signature:
         return Signature(tuple(self.types[name] for name in inputs), tuple(self.types[name] for name in outputs))
 

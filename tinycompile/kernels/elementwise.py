@@ -32,23 +32,31 @@ def table(site: Site, isa: Isa) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Unary | Quantize) or sig.input.dtype not in ("int8", "uint8"):
         return None
-    return _lookup(op.kind, sig.input, sig.output, op.table(sig), 0)
+    return lookup(op.kind, sig.input, sig.output, op.table(sig), 0)
 
 
 @kernel_for(Add, Sub, Mul)
 def with_scalar(site: Site, isa: Isa) -> Kernel | None:
     """A binary operator with a constant that has one element is a function of the other operand."""
     op, sig = site.node.op, site.sig
-    scalars = [index for index, value in enumerate(site.constants) if value is not None and value.size == 1]
-    if not isinstance(op, Binary) or len(scalars) != 1 or sig.inputs[1 - scalars[0]].elements != sig.output.elements:
+    scalar = scalar_operand(site)
+    if not isinstance(op, Binary) or scalar is None:
         return None
-    constant = site.constant(scalars[0]).reshape(1)
-    operands = (constant, INT8_VALUES) if scalars[0] == 0 else (INT8_VALUES, constant)
+    constant = site.constant(scalar).reshape(1)
+    operands = (constant, INT8_VALUES) if scalar == 0 else (INT8_VALUES, constant)
     (entries,) = op.evaluate(sig, operands)
-    return _lookup(f"{op.kind}_constant", sig.inputs[1 - scalars[0]], sig.output, entries, 1 - scalars[0])
+    return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries, 1 - scalar)
 
 
-def _lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int) -> Kernel:
+def scalar_operand(site: Site) -> int | None:
+    """The only operand that is a constant of one element, where the other one has the output's elements."""
+    scalars = [index for index, value in enumerate(site.constants) if value is not None and value.size == 1]
+    if len(scalars) != 1 or site.sig.inputs[1 - scalars[0]].elements != site.sig.output.elements:
+        return None
+    return scalars[0]
+
+
+def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int) -> Kernel:
     c_types = {"int8": "int8_t", "uint8": "uint8_t"}
     source, target = c_types[x.dtype], c_types[y.dtype]
     function = struct_call(
@@ -76,11 +84,11 @@ def add(site: Site, isa: Isa) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Sum):
         return None
-    form = sum_form(op, sig)
+    form = sum_form(op, sig, -1 if isinstance(op, Sub) else 1)
     if form is not None and sig.inputs[0].shape == sig.inputs[1].shape:
-        return _flat_sum(site, op, isa, form)
+        return flat_sum(site, op, op.kind, isa, form)
     if form is not None:
-        return _binary(site, op, isa, "sum", Struct("tc_sum_form", _sum_fields(form, op), "form"))
+        return binary_kernel(site, op.kind, isa, "sum", Struct("tc_sum_form", sum_fields(form, op.clamp), "form"))
     p, (a, b) = op.parameters(sig), sig.inputs
     fields = {
         "a_zero_point": a.zero_point,
@@ -91,24 +99,24 @@ def add(site: Site, isa: Isa) -> Kernel | None:
         "sign": 1 if isinstance(op, Add) else -1,
         "range": range_fields(sig.output.zero_point, op.clamp),
     }
-    return _binary(site, op, isa, "sum_long", Struct("tc_sum_long_form", fields, "form"))
+    return binary_kernel(site, op.kind, isa, "sum_long", Struct("tc_sum_long_form", fields, "form"))
 
 
-def _flat_sum(site: Site, op: Sum, isa: Isa, form: SumForm) -> Kernel:
+def flat_sum(site: Site, op: Binary, name: str, isa: Isa, form: SumForm) -> Kernel:
     """The numbers are constants in flash, not in the code: (nearly) all ADDs of a model are one function."""
     clamped = op.clamp != (-128, 127)
     count = site.sig.output.elements
-    fields = {"count": count, **_sum_fields(form, op)}
+    fields = {"count": count, **sum_fields(form, op.clamp)}
     numbers = structured(**{name: np.array([value], np.int32) for name, value in fields.items()})
     function = Function(
-        f"{op.kind}_clamped" if clamped else op.kind,
+        f"{name}_clamped" if clamped else name,
         (*_operand_parameters(site), "const tc_sum_flat_form *form"),
         f"    tc_sum_flat_s8(a, b, output, form, {int(clamped)});\n",
         ("kernels/tc_sum.h",),
-        f"{op.kind} of two tensors of the same shape, eight elements at a time.",
+        f"{name} of two tensors of the same shape, eight elements at a time.",
     )
     return Kernel(
-        f"{op.kind}_short",
+        f"{name}_short",
         function,
         (*_operand_constants(site), Constant("form", "tc_sum_flat_form", numbers, "see tc_sum.h")),
         instructions=35 + count // 8 * (49 + 10 * clamped if isa.dsp else 160) + count % 8 * 30,
@@ -129,22 +137,23 @@ def mul(site: Site, isa: Isa) -> Kernel | None:
     short = short_requant(rule)
     if short is not None:
         fields = {**zero_points, "requant": short, "low": op.clamp[0], "high": op.clamp[1]}
-        return _binary(site, op, isa, "mul", Struct("tc_mul_form", fields, "form"))
+        return binary_kernel(site, op.kind, isa, "mul", Struct("tc_mul_form", fields, "form"))
     factor = _factor((int(rule.multiplier[0]), int(rule.shift[0])))
     fields = {**zero_points, **factor, "range": range_fields(sig.output.zero_point, op.clamp)}
-    return _binary(site, op, isa, "mul_long", Struct("tc_mul_long_form", fields, "form"))
+    return binary_kernel(site, op.kind, isa, "mul_long", Struct("tc_mul_long_form", fields, "form"))
 
 
 def _factor(factor: tuple[int, int]) -> Mapping[str, int]:
     return {"multiplier": factor[0], "shift": factor[1]}
 
 
-def _sum_fields(form: SumForm, op: Sum) -> Mapping[str, int]:
-    low, high = op.clamp
+def sum_fields(form: SumForm, clamp: tuple[int, int]) -> Mapping[str, int]:
+    """Members of a `tc_sum_form`."""
+    low, high = clamp
     return {"first": form.first, "second": form.second, "start": form.start, "low": low, "high": high}
 
 
-def _binary(site: Site, op: Binary, isa: Isa, name: str, form: Struct) -> Kernel | None:
+def binary_kernel(site: Site, kind: str, isa: Isa, name: str, form: Struct) -> Kernel | None:
     """The kernel of `tc_<name>_s8`; None for shapes with more loops than it has."""
     shapes = [t.shape for t in site.sig.inputs]
     loops = broadcast_loops(shapes[0], shapes[1])
@@ -153,29 +162,29 @@ def _binary(site: Site, op: Binary, isa: Isa, name: str, form: Struct) -> Kernel
     padded = [(1, 0, 0)] * (LOOPS - len(loops)) + loops
     sizes, a_strides, b_strides = zip(*padded, strict=True)
     shape = Struct("tc_broadcast", {"size": sizes, "a_stride": a_strides, "b_stride": b_strides})
-    long = name.endswith("_long")
+    short = name in _SHORT_FORMS
     return Kernel(
-        f"{op.kind}_{'long' if long else 'short'}",
-        _binary_function(site, op, name, (form, shape)),
+        f"{kind}_{'short' if short else 'long'}",
+        _binary_function(site, kind, name, (form, shape)),
         _operand_constants(site),
         instructions=_binary_instructions(isa, name, sizes),
-        code_bytes=200 if long else 160,
+        code_bytes=160 if short else 200,
         overlap={
             index: gathered_distance(_read_offsets(t.shape, site.sig.output.shape))
             for index, t in site.dynamic_inputs()
         },
-        notes={"requantisation": "exact" if long else _SHORT_FORMS[name]},
+        notes={"requantisation": _SHORT_FORMS.get(name, "exact")},
     )
 
 
-def _binary_function(site: Site, op: Binary, name: str, structs: tuple[Struct, Struct]) -> Function:
+def _binary_function(site: Site, kind: str, name: str, structs: tuple[Struct, Struct]) -> Function:
     return struct_call(
-        f"{op.kind}_{site.sig.output.elements}",
+        f"{kind}_{site.sig.output.elements}",
         f"tc_{name}_s8",
-        f"tc_{name.removesuffix('_long')}.h",
+        "tc_onnx_binary.h" if name.startswith("onnx_") else f"tc_{name.removesuffix('_long')}.h",
         _operand_parameters(site),
         structs,
-        f"{op.kind} of two tensors, four elements at a time.",
+        f"{kind} of two tensors.",
         ("a", "b", "output"),
     )
 
@@ -198,6 +207,8 @@ def _operand_constants(site: Site) -> tuple[Constant, ...]:
 def _binary_instructions(isa: Isa, name: str, sizes: tuple[int, ...]) -> int:
     """The short forms take four elements at a time, and the rest of a run one by one for nearly the same price."""
     runs, count = int(np.prod(sizes[:-1])), sizes[-1]
+    if name.startswith("onnx_"):
+        return 30 + runs * (12 + count * (24 if isa.fpu else 400))
     if name.endswith("_long"):
         return 30 + runs * (12 + count * (48 if name == "sum_long" else 36))
     per_word = {"sum": 25, "mul": 31}[name] if isa.dsp else 80

@@ -23,7 +23,7 @@ def quantize(site: Site, isa: Isa) -> Kernel | None:
     low, high = op.range
     count = sig.output.elements
     fields = {"count": count, "scale": np.float32(sig.output.scale), "zero_point": sig.output.zero_point}
-    fields |= {"low": low, "high": high}
+    fields |= {"low": low, "high": high, "ties_even": int(op.ties == "even")}
     function = struct_call(
         f"quantize_{count}",
         f"tc_quantize_{_SUFFIX[op.dtype]}",

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, TensorType
-from tinycompile.kernels.base import Constant, Function, structured
+from tinycompile.kernels.base import Constant, Function
 from tinycompile.kernels.render import render
-from tinycompile.numerics.fixed_point import wrap_int32
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._spatial import Window
 
@@ -116,20 +115,6 @@ def window_stem(window: Window, x: TensorType, y: TensorType) -> str:
     (kh, kw), (sh, sw), (_, h, w, c) = window.kernel, window.stride, x.shape
     stride = f"s{sh}" if sh == sw else f"s{sh}x{sw}"
     return f"{kh}x{kw}{stride}_{h}x{w}x{c}_{y.shape[3]}"
-
-
-def channel_constants(requant: TfliteRequant, weights: Array, bias: Array) -> tuple[Constant, Constant]:
-    """The weights as given, and one `tc_channel` per output channel.
-
-    Args:
-        bias: what the accumulators start from, as the kernel wants it.
-    """
-    start = wrap_int32(bias).astype(np.int32)
-    channels = structured(bias=start, multiplier=requant.multiplier, shift=requant.shift)
-    return (
-        weight_constant(weights),
-        Constant("channels", "tc_channel", channels, "bias, multiplier, shift"),
-    )
 
 
 def weight_constant(weights: Array) -> Constant:

@@ -15,8 +15,6 @@ import numpy as np
 
 from tinycompile.ir import Array, Signature
 from tinycompile.ops._elementwise import Binary
-from tinycompile.ops._sum import Sum
-from tinycompile.ops.sub import Sub
 
 INT32_LIMIT = 2**31
 SUM_BITS = 20
@@ -44,11 +42,10 @@ class LinearForm:
     shift: int
 
 
-def sum_form(op: Sum, sig: Signature) -> SumForm | None:
-    """The form of an ADD or SUB, equal for all 65,536 pairs of operands; None where there is none."""
+def sum_form(op: Binary, sig: Signature, sign: int) -> SumForm | None:
+    """The form of a sum (`sign` 1) or difference (-1), equal for all 65,536 pairs of operands, if there is one."""
     a, b = sig.inputs
     unit = 2.0 ** (SUM_BITS + 8) / sig.output.scale
-    sign = -1 if isinstance(op, Sub) else 1
     truth = _all_results(op, sig)
     for slope in _SLOPES:
         first, second = round(a.scale * unit * slope), sign * round(b.scale * unit * slope)

@@ -20,8 +20,11 @@ from tinycompile.kernels.generic_c import (
     window_fields,
     window_stem,
 )
+from tinycompile.kernels.generic_finish import Finish, step_finish
 from tinycompile.kernels.generic_overlap import channelwise_distance, ordered_distance
 from tinycompile.kernels.linear_form import LinearForm, linear_form
+from tinycompile.numerics.requant import Requant, TfliteRequant
+from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._pool import Pool
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -38,9 +41,46 @@ def average_pool(site: Site, isa: Isa) -> Kernel | None:
     op = site.node.op
     if not isinstance(op, AveragePool2D):
         return None
-    count = prod(op.kernel)
+    if op.rule is not None:
+        return _average_step(site, op, op.rule)
+    count = op.count
     form = linear_form(lambda total: _rounded_quotient(total, count), -128 * count, 127 * count)
     return _pool(site, op, isa, "average_pool", {"division": _division(form)}, form)
+
+
+def _average_step(site: Site, op: AveragePool2D, rule: Requant) -> Kernel | None:
+    """`tc_average_step_s8`."""
+    sig, count = site.sig, op.count
+    if not isinstance(rule, StepRequant):
+        return None
+    window = op.window_of(sig)
+    finish = _step_of_sums(rule, count, sig.input.zero_point)
+    fields = {"window": window_fields(window, sig.input, sig.output), "channels": sig.input.shape[3]}
+    fields |= {"range": finish.range}
+    function = struct_call(
+        f"average_step_{window_stem(window, sig.input, sig.output)}",
+        "tc_average_step_s8",
+        "tc_average_step.h",
+        (*PARAMETERS, f"const {finish.ctype} *step"),
+        (Struct("tc_average_step_shape", fields),),
+        "Average pooling, channel by channel.",
+        ("input", "output", "step", finish.function),
+    )
+    return Kernel(
+        "average_step",
+        function,
+        (finish.constant,),
+        instructions=40 + sig.output.elements * (count * 4 + finish.instructions + 10),
+        code_bytes=200,
+        overlap={0: channelwise_distance(window, sig.input, sig.output)},
+        notes={"requantisation": finish.form},
+    )
+
+
+def _step_of_sums(rule: StepRequant, count: int, zero_point: int) -> Finish:
+    """For the raw sum of `count` int8 values."""
+    ends = (np.array([count * (bound - zero_point)]) for bound in (-128, 127))
+    return step_finish(rule, np.array([-count * zero_point]), *ends)
 
 
 @kernel_for(MaxPool2D)
@@ -61,8 +101,8 @@ def mean(site: Site, isa: Isa) -> Kernel | None:
     if len(kept) > MEAN_LOOPS or len(reduced) > MEAN_LOOPS:
         return None
     rule, count = op.requant(sig), op.count(sig)
-    minus_zero_points = -sig.input.zero_point * count
-    short = short_requant(rule)
+    short = short_requant(rule) if isinstance(rule, TfliteRequant) else None
+    finish = _step_of_sums(rule, count, sig.input.zero_point) if isinstance(rule, StepRequant) else None
     kept_size, kept_stride = _padded(kept)
     reduced_size, reduced_stride = _padded(reduced)
     fields = {
@@ -71,7 +111,14 @@ def mean(site: Site, isa: Isa) -> Kernel | None:
         "inner": inner,
         "reduced_size": reduced_size,
         "reduced_stride": reduced_stride,
-        "minus_zero_points": minus_zero_points,
+    }
+    if finish is not None:
+        fields |= {"range": finish.range}
+        return _mean_step(site, finish, fields, kept, inner)
+    if not isinstance(rule, TfliteRequant):
+        return None
+    fields |= {
+        "minus_zero_points": -sig.input.zero_point * count,
         "multiplier": int(rule.multiplier[0]),
         "shift": int(rule.shift[0]),
         "requant": short or NO_SHORT_REQUANT,
@@ -92,6 +139,30 @@ def mean(site: Site, isa: Isa) -> Kernel | None:
         code_bytes=250,
         overlap={0: _mean_distance(kept, inner)},
         notes={"requantisation": "exact" if short is None else "smmlar"},
+    )
+
+
+def _mean_step(site: Site, finish: Finish, fields: Fields, kept: list[tuple[int, int]], inner: int) -> Kernel:
+    """`tc_mean_step_s8`."""
+    sig = site.sig
+    count = sig.input.elements // sig.output.elements
+    function = struct_call(
+        f"mean_step_{'x'.join(map(str, sig.input.shape))}",
+        "tc_mean_step_s8",
+        "tc_mean_step.h",
+        (*PARAMETERS, f"const {finish.ctype} *step"),
+        (Struct("tc_mean_step_shape", fields),),
+        "Mean over some axes.",
+        ("input", "output", "step", finish.function),
+    )
+    return Kernel(
+        "mean_step",
+        function,
+        (finish.constant,),
+        instructions=40 + sig.output.elements * (count * 4 + finish.instructions + 10),
+        code_bytes=200,
+        overlap={0: _mean_distance(kept, inner)},
+        notes={"requantisation": finish.form},
     )
 
 

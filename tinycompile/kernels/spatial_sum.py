@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tinycompile.ir import Signature, Site
+from tinycompile.ir import Site
 from tinycompile.kernels.base import Function, Isa, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
 from tinycompile.kernels.linear_form import LinearForm, linear_form
-from tinycompile.ops.average_pool2d import AveragePool2D
-from tinycompile.ops.mean import Mean
+from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.spatial_sum import SpatialSum
 
@@ -35,23 +34,23 @@ def spatial_sum(site: Site, isa: Isa) -> Kernel | None:
 
 @kernel_for(MeanOfSum)
 def mean_of_sum(site: Site, isa: Isa) -> Kernel | None:
-    """`tc_means_of_sums`."""
+    """`tc_means_of_sums`; None for a rule of another kind that has no linear form."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, MeanOfSum):
         return None
-    form = linear_form(lambda sums: op.of_sum(sig, sums), -128 * op.count, 127 * op.count) or LinearForm(0, 0, 0)
-    requantizes = isinstance(op.average, Mean)
-    clamp = op.average.clamp if isinstance(op.average, AveragePool2D) else (-128, 127)
+    found, rule = linear_form(lambda sums: op.of_sum(sig, sums), -128 * op.count, 127 * op.count), op.rule(sig)
+    if found is None and rule is not None and not isinstance(rule, TfliteRequant):
+        return None
+    form = found or LinearForm(0, 0, 0)
     fields: dict[str, object] = {
         "form": {"multiplier": form.multiplier, "start": form.start, "shift": form.shift},
         "count": op.count,
-        "requantizes": int(requantizes),
+        "requantizes": int(rule is not None),
         "minus_zero_points": 0,
         "multiplier": 0,
         "shift": 0,
     }
-    if isinstance(op.average, Mean):
-        rule = op.average.requant(Signature((op.source,), sig.outputs))
+    if isinstance(rule, TfliteRequant):
         fields |= {
             "minus_zero_points": -op.source.zero_point * op.count,
             "multiplier": int(rule.multiplier[0]),
@@ -63,7 +62,7 @@ def mean_of_sum(site: Site, isa: Isa) -> Kernel | None:
         "tc_means_of_sums",
         "tc_spatial_sum.h",
         ("const int32_t *input", "int8_t *output"),
-        (Struct("tc_mean_of_sum", {**fields, "range": range_fields(sig.output.zero_point, clamp)}),),
+        (Struct("tc_mean_of_sum", {**fields, "range": range_fields(sig.output.zero_point, op.clamp)}),),
         "Averages from sums.",
         ("input", "output", str(channels)),
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
-from tinycompile.numerics.requant import TfliteRequant
+from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._rules import bad_weights, first_reason, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window
 
@@ -24,6 +24,8 @@ class Convolution(SpatialOp):
         stride, dilation: (rows, columns).
         padding: (top, bottom, left, right); a padded position reads the input's zero point.
         clamp: inclusive range of the int8 output, which a fused activation narrows.
+        rule: from accumulators (bias included) to outputs, one entry per output channel, in the range of `clamp`;
+            None for TFLite's, which follows from the scales.
     """
 
     weight_axis: ClassVar[int]
@@ -33,6 +35,7 @@ class Convolution(SpatialOp):
     dilation: Pair = (1, 1)
     padding: Padding = (0, 0, 0, 0)
     clamp: Pair = (-128, 127)
+    rule: Requant | None = None
 
     @abstractmethod
     def accumulate(self, window: Window, padded: Array, weights: Array) -> Array:
@@ -54,8 +57,10 @@ class Convolution(SpatialOp):
         height, width = self.window(x, w).output_size(x.shape[1], x.shape[2])
         return (((x.shape[0], height, width, channels), x.dtype),)
 
-    def requant(self, sig: Signature) -> TfliteRequant:
+    def requant(self, sig: Signature) -> Requant:
         """The rule from accumulators (bias included) to outputs (`PopulateConvolutionQuantizationParams`)."""
+        if self.rule is not None:
+            return self.rule
         weights = sig.inputs[1]
         if weights.quant is None:
             raise ValueError("the weights have no quantisation parameters")

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
 from tinycompile.ops._rules import bad_weights, first_reason, not_quantized, wrong_dtype
 
@@ -22,11 +23,14 @@ class FullyConnected(Op):
 
     Attributes:
         clamp: inclusive range of the int8 output, which a fused activation narrows.
+        rule: from accumulators (bias included) to outputs, one entry per output, in the range of `clamp`; None for
+            TFLite's, which follows from the scales.
     """
 
     kind: ClassVar[str] = "fully_connected"
 
     clamp: tuple[int, int] = (-128, 127)
+    rule: Requant | None = None
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
         x, w = inputs[0], inputs[1]
@@ -36,11 +40,13 @@ class FullyConnected(Op):
             raise ValueError(f"the bias has shape {inputs[2].shape}, the weights have {w.shape[0]} outputs")
         return (((*x.shape[:-1], w.shape[0]), x.dtype),)
 
-    def requant(self, sig: Signature) -> RoundedProductRequant:
+    def requant(self, sig: Signature) -> Requant:
         """The rule from accumulators (bias included) to outputs, one entry per output.
 
         LiteRT 2.3 computes this operator, and no other, with a float64 factor; found by comparison with it.
         """
+        if self.rule is not None:
+            return self.rule
         weights = sig.inputs[1].quant
         if weights is None:
             raise ValueError("the weights have no quantisation parameters")

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
-from tinycompile.numerics.requant import TfliteRequant
+from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._elementwise import requantized
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
 
@@ -24,12 +24,14 @@ class Mean(Op):
     Attributes:
         axes: sorted, distinct, not negative.
         keep_dims: reduced axes stay with size 1.
+        rule: from the sum of inputs minus their zero point to the output, one channel; None for TFLite's.
     """
 
     kind: ClassVar[str] = "mean"
 
     axes: tuple[int, ...]
     keep_dims: bool
+    rule: Requant | None = None
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
         shape = inputs[0].shape
@@ -42,11 +44,13 @@ class Mean(Op):
         """How many elements one result averages."""
         return prod(sig.input.shape[axis] for axis in self.axes)
 
-    def requant(self, sig: Signature) -> TfliteRequant:
+    def requant(self, sig: Signature) -> Requant:
         """The rule from a sum of inputs minus their zero point to the output; one channel.
 
         The division is part of the multiplier (`QuantizedMeanOrSum` and `integer_ops/mean.h`).
         """
+        if self.rule is not None:
+            return self.rule
         real = np.array([sig.input.scale / sig.output.scale])
         (multiplier,), (shift,) = (part.tolist() for part in quantize_multiplier(real))
         count = self.count(sig)

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.numerics.requant import Requant
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.mean import Mean
 
@@ -30,17 +31,28 @@ class MeanOfSum(Op):
         return self.average.infer([self.source])
 
     @property
+    def clamp(self) -> tuple[int, int]:
+        """Inclusive range of the result."""
+        return self.average.clamp if isinstance(self.average, AveragePool2D) else (-128, 127)
+
+    @property
     def count(self) -> int:
         """Values per sum."""
         return self.source.shape[1] * self.source.shape[2]
 
+    def rule(self, sig: Signature) -> Requant | None:
+        """From sums of values minus their zero point; None for a rounded quotient of the sums as they are."""
+        if isinstance(self.average, Mean):
+            return self.average.requant(Signature((self.source,), sig.outputs))
+        return self.average.rule
+
     def of_sum(self, sig: Signature, sums: Array) -> Array:
         """The function, of int64 sums."""
-        if isinstance(self.average, Mean):
-            rule = self.average.requant(Signature((self.source,), sig.outputs))
+        rule = self.rule(sig)
+        if rule is not None:
             return rule.apply((sums - self.source.zero_point * self.count)[..., None])[..., 0]
         rounded = np.sign(sums) * ((np.abs(sums) + self.count // 2) // self.count)
-        return np.clip(rounded, *self.average.clamp)
+        return np.clip(rounded, *self.clamp)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (self.of_sum(sig, inputs[0].astype(np.int64)).astype(np.int8).reshape(sig.output.shape),)

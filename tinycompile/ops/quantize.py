@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -23,11 +23,13 @@ class Quantize(Elementwise):
 
     Attributes:
         dtype: of the output.
+        ties: of a float input: "away" from zero as in TFLite, or to "even" as in ONNX.
     """
 
     kind: ClassVar[str] = "quantize"
 
     dtype: str
+    ties: Literal["away", "even"] = "away"
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
         return ((inputs[0].shape, self.dtype),)
@@ -54,11 +56,12 @@ class Quantize(Elementwise):
         return requantized(self.requant(sig), x, sig.input.zero_point).astype(self.dtype)
 
     def _from_float(self, sig: Signature, x: Array) -> Array:
-        """`AffineQuantize`: float32 division, then halves away from zero."""
+        """`AffineQuantize`, and ONNX's QuantizeLinear: float32 division, then the nearest integer."""
         low, high = self.range
         with np.errstate(over="ignore", invalid="ignore"):
             quotient = (x / np.float32(sig.output.scale)).astype(np.float64)
-        rounded = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient) + sig.output.zero_point
+        away = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient)
+        rounded = (away if self.ties == "away" else np.rint(quotient)) + sig.output.zero_point
         return np.minimum(np.where(rounded > low, rounded, low), high).astype(self.dtype)
 
     def unsupported(self, sig: Signature) -> str | None:

@@ -55,6 +55,10 @@ def _bounds(graph: Graph, node: Node, known: dict[str, Interval]) -> Interval | 
     match node.op:
         case Conv2D() | DepthwiseConv2D() | FullyConnected():
             return _linear_bounds(graph, node, x)
+        case AveragePool2D(rule=rule, count=count) if rule is not None:
+            sums = [count * (bound - graph.types[node.inputs[0]].zero_point) for bound in (x.low, x.high)]
+            low, high = (rule.apply(total[:, None])[:, 0].astype(np.int64) for total in sums)
+            return Interval(low, high)
         case MaxPool2D(clamp=clamp) | AveragePool2D(clamp=clamp):
             return Interval(np.clip(x.low, *clamp), np.clip(x.high, *clamp))
         case Reshape() if keeps_channels(graph, node):

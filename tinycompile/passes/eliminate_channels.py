@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinycompile.ir import Array, Graph, Node, Quantization, Source, TensorType
+from tinycompile.ir import Array, Graph, Node, Op, Quantization, Source, TensorType
+from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._elementwise import Unary
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -168,7 +169,7 @@ class _Rewriter:
             channels = self.kept[node.outputs[0]]
             operands = [self._constant(node, node.inputs[1], 3, channels)]
             operands += [self._constant(node, name, 0, channels) for name in node.inputs[2:]]
-            return replace(node, inputs=(node.inputs[0], *operands))
+            return replace(node, op=_cut_rule(node.op, channels), inputs=(node.inputs[0], *operands))
         return self._matrix(node) if is_matrix(self.graph, node) else node
 
     def _matrix(self, node: Node) -> Node | None:
@@ -186,7 +187,7 @@ class _Rewriter:
         outputs = self.kept[y]
         cut = self._constant(node, node.inputs[1], 0, outputs, self.kept[x])
         name = self._bias(node, bias.astype(np.int32)[outputs], outputs)
-        return replace(node, inputs=(x, cut, name))
+        return replace(node, op=_cut_rule(node.op, outputs), inputs=(x, cut, name))
 
     def _bias(self, node: Node, values: Array, outputs: Array) -> str:
         name = f"{node.name}/bias of the remaining channels"
@@ -205,6 +206,13 @@ class _Rewriter:
         self.types[cut] = TensorType(values.shape, t.dtype, quant)
         self.constants[cut] = values
         return cut
+
+
+def _cut_rule(op: Op, channels: Array) -> Op:
+    """The operator with the requantisation of the remaining output channels only, where that isn't TFLite's."""
+    if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected) and isinstance(op.rule, StepRequant):
+        return replace(op, rule=op.rule.take(channels))
+    return op
 
 
 def _cut_quant(quant: Quantization | None, channels: Array) -> Quantization | None:

@@ -1,0 +1,53 @@
+/* Functions of two floats. */
+#ifndef TC_FLOAT_FUNCTION_H
+#define TC_FLOAT_FUNCTION_H
+
+#include "kernels/tc_inline.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef float tc_float_function(float a, float b);
+
+TC_INLINE float tc_float_add(float a, float b)
+{
+    return a + b;
+}
+
+TC_INLINE float tc_float_sub(float a, float b)
+{
+    return a - b;
+}
+
+TC_INLINE float tc_float_mul(float a, float b)
+{
+    return a * b;
+}
+
+TC_INLINE float tc_float_div(float a, float b)
+{
+    return a / b;
+}
+
+TC_INLINE float tc_float_min(float a, float b)
+{
+    return a < b ? a : b;
+}
+
+TC_INLINE float tc_float_max(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+/* PRelu: `b` is the slope of negative values. */
+TC_INLINE float tc_float_prelu(float a, float b)
+{
+    return a < 0.0f ? a * b : a;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

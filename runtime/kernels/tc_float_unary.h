@@ -1,0 +1,78 @@
+/*
+ * Functions of one float, element by element; `a` and `b` are constants of the layer (ONNX's alpha and beta or gamma, the
+ * bounds of Clip). They need the C library's single-precision functions (-lm).
+ *
+ * Elements are read and written in memory order.
+ */
+#ifndef TC_FLOAT_UNARY_H
+#define TC_FLOAT_UNARY_H
+
+#include <math.h>
+#include <stdint.h>
+
+#include "kernels/tc_inline.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tc_float_unary_shape {
+    int32_t count;
+    float a;
+    float b;
+} tc_float_unary_shape;
+
+typedef float tc_float_map(float x, float a, float b);
+
+#define TC_FLOAT_MAP(name, expression)                                                                                 \
+    TC_INLINE float tc_map_##name(float x, float a, float b)                                                           \
+    {                                                                                                                  \
+        (void)a;                                                                                                       \
+        (void)b;                                                                                                       \
+        return expression;                                                                                             \
+    }
+
+TC_FLOAT_MAP(abs, fabsf(x))
+TC_FLOAT_MAP(ceil, ceilf(x))
+TC_FLOAT_MAP(celu, x > 0.0f ? x : a * (expf(x / a) - 1.0f))
+TC_FLOAT_MAP(clip, fminf(fmaxf(x, a), b))
+TC_FLOAT_MAP(cos, cosf(x))
+TC_FLOAT_MAP(elu, x < 0.0f ? a * (expf(x) - 1.0f) : x)
+TC_FLOAT_MAP(erf, erff(x))
+TC_FLOAT_MAP(exp, expf(x))
+TC_FLOAT_MAP(floor, floorf(x))
+TC_FLOAT_MAP(gelu, 0.5f * x * (1.0f + erff(x * 0.70710678f)))
+TC_FLOAT_MAP(gelu_tanh, 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x))))
+TC_FLOAT_MAP(hard_sigmoid, fmaxf(0.0f, fminf(1.0f, a * x + b)))
+TC_FLOAT_MAP(hard_swish, x * fmaxf(0.0f, fminf(1.0f, x * (1.0f / 6.0f) + 0.5f)))
+TC_FLOAT_MAP(leaky_relu, x < 0.0f ? a * x : x)
+TC_FLOAT_MAP(log, logf(x))
+TC_FLOAT_MAP(mish, x * tanhf(log1pf(expf(x))))
+TC_FLOAT_MAP(neg, -x)
+TC_FLOAT_MAP(reciprocal, 1.0f / x)
+TC_FLOAT_MAP(relu, x > 0.0f ? x : 0.0f)
+TC_FLOAT_MAP(round, rintf(x))
+TC_FLOAT_MAP(selu, b * (x < 0.0f ? a * (expf(x) - 1.0f) : x))
+TC_FLOAT_MAP(sigmoid, 1.0f / (1.0f + expf(-x)))
+TC_FLOAT_MAP(sign, x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : 0.0f)
+TC_FLOAT_MAP(sin, sinf(x))
+TC_FLOAT_MAP(softplus, log1pf(expf(x)))
+TC_FLOAT_MAP(softsign, x / (1.0f + fabsf(x)))
+TC_FLOAT_MAP(sqrt, sqrtf(x))
+TC_FLOAT_MAP(tanh, tanhf(x))
+TC_FLOAT_MAP(thresholded_relu, x > a ? x : 0.0f)
+
+#undef TC_FLOAT_MAP
+
+TC_INLINE void tc_float_unary(const float *input, float *output, tc_float_map *map, const tc_float_unary_shape *shape)
+{
+    for (int32_t i = 0; i < shape->count; ++i) {
+        output[i] = map(input[i], shape->a, shape->b);
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

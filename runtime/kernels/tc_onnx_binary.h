@@ -1,0 +1,79 @@
+/*
+ * ONNX's Add, Sub, Mul, Div, Min and Max of int8 tensors, in float: both operands dequantised, the function, then
+ * QuantizeLinear: division by the output's scale, the nearest integer, halves to even, saturation.
+ *
+ * Every operation rounds to float, so the C must be compiled without contraction to fused multiply-adds
+ * (-ffp-contract=off, GCC's default under -std=c99).
+ *
+ * Elements are read before they are written, in memory order, so that an operand of the output's shape may be the
+ * output's own memory.
+ */
+#ifndef TC_ONNX_BINARY_H
+#define TC_ONNX_BINARY_H
+
+#include <stdint.h>
+
+#include "kernels/tc_broadcast.h"
+#include "kernels/tc_float_function.h"
+#include "kernels/tc_inline.h"
+#include "kernels/tc_quantize.h"
+#include "kernels/tc_requant.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tc_onnx_binary_form {
+    float a_scale;
+    float b_scale;
+    float output_scale;
+    int32_t a_zero_point;
+    int32_t b_zero_point;
+    tc_output_range range;
+} tc_onnx_binary_form;
+
+/* A NaN, which takes 0 / 0, counts as 0. */
+TC_INLINE int32_t tc_onnx_binary_of(int32_t a, int32_t b, const tc_onnx_binary_form *form, tc_float_function *function)
+{
+    const float first = (float)(a - form->a_zero_point) * form->a_scale;
+    const float second = (float)(b - form->b_zero_point) * form->b_scale;
+    const float quotient = function(first, second) / form->output_scale;
+    if (quotient > 1000.0f) {
+        return form->range.high;
+    }
+    if (quotient < -1000.0f) {
+        return form->range.low;
+    }
+    const int32_t rounded = quotient == quotient ? (int32_t)tc_round_even(quotient) : 0;
+    return tc_clamp(rounded + form->range.zero_point, form->range.low, form->range.high);
+}
+
+#define TC_ONNX_BINARY(name)                                                                                           \
+    TC_INLINE void tc_onnx_##name##_run(const int8_t *a, int32_t a_step, const int8_t *b, int32_t b_step,              \
+                                        int8_t *output, int32_t count, const void *parameters)                         \
+    {                                                                                                                  \
+        const tc_onnx_binary_form *form = (const tc_onnx_binary_form *)parameters;                                     \
+        for (int32_t i = 0; i < count; ++i) {                                                                          \
+            output[i] = (int8_t)tc_onnx_binary_of(a[i * a_step], b[i * b_step], form, tc_float_##name);                \
+        }                                                                                                              \
+    }                                                                                                                  \
+    TC_INLINE void tc_onnx_##name##_s8(const int8_t *a, const int8_t *b, int8_t *output,                               \
+                                       const tc_onnx_binary_form *form, const tc_broadcast *shape)                     \
+    {                                                                                                                  \
+        tc_broadcast_s8(a, b, output, shape, tc_onnx_##name##_run, form);                                              \
+    }
+
+TC_ONNX_BINARY(add)
+TC_ONNX_BINARY(sub)
+TC_ONNX_BINARY(mul)
+TC_ONNX_BINARY(div)
+TC_ONNX_BINARY(min)
+TC_ONNX_BINARY(max)
+
+#undef TC_ONNX_BINARY
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

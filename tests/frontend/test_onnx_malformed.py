@@ -1,0 +1,181 @@
+"""ONNX files that are broken or not for us: always one of our errors, and everything unsupported at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from tests.support.onnx_builder import OnnxBuilder, check_model, imported
+from tinycompile.errors import ModelFileError, TinycompileError, UnsupportedError, UsageError
+from tinycompile.frontend import load
+from tinycompile.frontend.onnx_file import read_proto, static_model
+
+
+def quantised(shape=(1, 4), tail=None, opset=17) -> OnnxBuilder:
+    b = OnnxBuilder(opset)
+    x = b.activation(b.input(shape), 0.1, 3)
+    b.output(b.activation(tail(b, x) if tail else b.node("Relu", x), 0.1, 0))
+    return b
+
+
+def saved(model: onnx.ModelProto, folder: Path) -> Path:
+    path = folder / "model.onnx"
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08", b"hello", b"\xff" * 100, b"PK\x03\x04"])
+def test_no_model(content, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError):
+        load(path)
+
+
+def test_every_truncation_is_an_error(tmp_path):
+    content, path = quantised().model().SerializeToString(), tmp_path / "model.onnx"
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(TinycompileError):
+            load(path)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_damage_is_an_error_or_a_sound_graph(seed, tmp_path):
+    content, rng, path = quantised().model().SerializeToString(), np.random.default_rng(seed), tmp_path / "m.onnx"
+    for _ in range(60):
+        damaged = np.frombuffer(content, np.uint8).copy()
+        places = rng.integers(0, damaged.size, rng.integers(1, 4))
+        damaged[places] = rng.integers(0, 256, places.size)
+        path.write_bytes(damaged.tobytes())
+        try:
+            load(path)
+        except TinycompileError:
+            continue
+
+
+def test_everything_unsupported_is_reported_at_once(tmp_path):
+    b = OnnxBuilder()
+    x = b.activation(b.input((1, 4, 4, 4)), 0.1, 3)
+    first = b.node("LRN", x, size=3)
+    second = b.node("Det", x)
+    third = b.node("Conv", x, b.weights(np.ones((2, 4, 1, 1), np.int8), [0.1, 0.1, 0.1, 0.1], [0] * 4, axis=1))
+    for y in (first, second, third):
+        b.output(b.quantize(y, 0.1, 0), "int8")
+    with pytest.raises(UnsupportedError) as caught:
+        load(saved(b.model(), tmp_path))
+    names = [name for name, _ in caught.value.problems]
+    assert [name.split()[0] for name in names] == ["LRN", "Det", "Conv"]
+    assert all("(node" in name for name in names)
+    assert "along axis 1" in caught.value.problems[2][1]
+
+
+CASES = {
+    "LSTM": (lambda b, x: b.node("CumSum", x, b.constant(0, np.int64)), "not supported"),
+    "float weights": (lambda b, x: b.node("MatMul", x, b.constant(np.ones((4, 2)), np.float32)), "floats"),
+    "computed weights": (lambda b, x: b.node("MatMul", x, b.node("Transpose", x)), "run time|float"),
+    "transA": (lambda b, x: b.node("Gemm", x, b.weights(np.ones((1, 2), np.int8), 0.1, 0), transA=1), "transA"),
+    "float in between": (lambda b, x: b.node("Softmax", b.node("Exp", x)), "float32 arithmetic"),
+    "scale": (lambda b, x: b.node("MatMul", x, b.weights(np.ones((4, 2), np.int8), 0.0, 0)), "not positive"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_unsupported(case):
+    tail, message = CASES[case]
+    with pytest.raises(UnsupportedError, match=message):
+        imported(quantised(tail=tail).model())
+
+
+def test_int16_and_per_channel_activations():
+    b = OnnxBuilder(21)
+    b.output(b.dequantize(b.quantize(b.input((1, 4)), 0.1, 0, "int16"), 0.1, 0, "int16"))
+    with pytest.raises(UnsupportedError, match="int16"):
+        imported(b.model())
+    b = OnnxBuilder()
+    parameters = b.parameters(np.full(4, 0.1), np.zeros(4), "int8")
+    b.output(b.node("QuantizeLinear", b.input((1, 4)), *parameters), "int8")
+    with pytest.raises(UnsupportedError, match="per channel"):
+        imported(b.model())
+
+
+def test_dynamic_dimensions():
+    """The batch is bound to 1; others want --shape."""
+    check_model(quantised(("n", 4)).model(), {"x": np.ones((1, 4), np.float32)})
+    model = quantised(("n", 3, "h", "w"), lambda b, x: b.node("MaxPool", x, kernel_shape=[2, 2])).model()
+    with pytest.raises(UnsupportedError, match=r"--shape x=1,3,64,64"):
+        static_model(model, "test.onnx")
+    assert static_model(model, "test.onnx", {"x": (1, 3, 8, 6)}).shapes["x"] == (1, 3, 8, 6)
+    with pytest.raises(UsageError, match="doesn't fit"):
+        static_model(model, "test.onnx", {"x": (1, 4, 8, 6)})
+    with pytest.raises(UsageError, match="names 'y'"):
+        static_model(model, "test.onnx", {"y": (1, 4, 8, 6)})
+
+
+def test_old_opsets_are_converted(tmp_path):
+    """Opset 10: the first one with QuantizeLinear; Clip has its bounds as attributes."""
+    b = OnnxBuilder(10)
+    x = b.activation(b.input((1, 4)), 0.1, 3)
+    b.output(b.activation(b.node("Clip", x, min=-0.5, max=1.0), 0.05, 0))
+    path = saved(b.model(), tmp_path)
+    proto = read_proto(path)
+    assert proto.opset_import[0].version == 13
+    check_model(proto, {"x": np.linspace(-2, 2, 4, dtype=np.float32)[None]})
+
+
+def test_an_opset_that_is_too_old(tmp_path):
+    node = helper.make_node("Relu", ["x"], ["y"], consumed_inputs=[0])
+    value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 4]) for n in "xy"]
+    model = helper.make_model(
+        helper.make_graph([node], "g", value[:1], value[1:]), opset_imports=[helper.make_opsetid("", 1)]
+    )
+    with pytest.raises(TinycompileError):
+        load(saved(model, tmp_path))
+
+
+def test_foreign_domains(tmp_path):
+    b = quantised(tail=lambda b, x: b.node("Fancy", x, domain="org.example"))
+    model = b.model()
+    model.opset_import.append(helper.make_opsetid("org.example", 1))
+    with pytest.raises(UnsupportedError, match=r"org\.example"):
+        load(saved(model, tmp_path))
+
+
+def test_external_data(tmp_path):
+    b = OnnxBuilder()
+    x = b.activation(b.input((1, 64)), 0.1, 3)
+    w = b.weights(np.random.default_rng(0).integers(-127, 128, (64, 32)).astype(np.int8), 0.01, 0)
+    b.output(b.activation(b.node("MatMul", x, w), 0.3, 0))
+    path = tmp_path / "model.onnx"
+    onnx.save(b.model(), str(path), save_as_external_data=True, location="weights.bin", size_threshold=100)
+    assert load(path).macs() == 64 * 32
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(ModelFileError):
+        load(path)
+
+
+def test_local_functions_are_inlined(tmp_path):
+    body = helper.make_function(
+        "custom", "Halved", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], [helper.make_opsetid("", 17)]
+    )
+    model = quantised(tail=lambda b, x: b.node("Halved", x, domain="custom")).model()
+    model.functions.append(body)
+    model.opset_import.append(helper.make_opsetid("custom", 1))
+    assert "lookup" in [node.op.kind for node in load(saved(model, tmp_path)).nodes]
+
+
+def test_constants_are_folded():
+    def tail(b, x):
+        shape = b.node(
+            "Concat",
+            b.constant([1], np.int64),
+            b.node("Mul", b.constant([2], np.int64), b.constant([2], np.int64)),
+            axis=0,
+        )
+        return b.node("Reshape", x, shape)
+
+    check_model(quantised((1, 2, 2), tail).model(), {"x": np.ones((1, 2, 2), np.float32)})

@@ -1,0 +1,96 @@
+"""Kernels of the operators with ONNX's rounding against their definitions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.ir import TensorType
+from tinycompile.kernels.float_edges import quantize
+from tinycompile.kernels.onnx_ops import onnx_binary, onnx_binary_with_scalar, onnx_softmax, onnx_sum, take
+from tinycompile.kernels.pooling import average_pool, mean
+from tinycompile.numerics.step_requant import exact_requant
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.mean import Mean
+from tinycompile.ops.onnx_binary import FUNCTIONS, OnnxBinary
+from tinycompile.ops.onnx_softmax import OnnxSoftmax
+from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.take import Take
+
+SHAPES = [((1, 3, 4, 5), (1, 3, 4, 5)), ((1, 3, 4, 5), (1, 1, 1, 5)), ((1, 1, 4, 1), (1, 3, 4, 5))]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_binary_in_float(function, shapes):
+    """Scales of powers of two: exact ties."""
+    for scales, clamp in (((0.05, 0.02, 0.03), (-128, 127)), ((0.5, 0.25, 1.0), (-20, 90))):
+        types = [int8(shape, scale, zero) for shape, scale, zero in zip(shapes, scales, (3, -7), strict=False)]
+        check(onnx_binary, site_of(OnnxBinary(clamp, function), types, [None, None], int8((), scales[2], 5)))
+
+
+@pytest.mark.parametrize("function", ["add", "sub"])
+@pytest.mark.parametrize("shapes", SHAPES[:2])
+def test_sums_in_integers(function, shapes):
+    types = [int8(shapes[0], 0.05, 3), int8(shapes[1], 0.021, -7)]
+    check(onnx_sum, site_of(OnnxBinary((-100, 127), function), types, [None, None], int8((), 0.0533, 5)))
+
+
+def test_a_sum_with_ties_has_no_integer_form():
+    types = [int8((1, 4, 4, 3), 0.5, 3), int8((1, 4, 4, 3), 0.25, -7)]
+    assert onnx_sum(site_of(OnnxBinary(), types, [None, None], int8((), 1.0, 5)), M7) is None
+
+
+def test_constant_of_one_element():
+    types = [int8((1, 4, 4, 3), 0.5, 3), int8((), 0.25, -7)]
+    site = site_of(OnnxBinary(function="div"), types, [None, np.array(9, np.int8)], int8((), 1.0, 5))
+    check(onnx_binary_with_scalar, site)
+
+
+@pytest.mark.parametrize(("shape", "scale"), [((3, 10), 0.1), ((1, 2), 0.7), ((2, 300), 0.002)])
+@pytest.mark.parametrize("output", [(1 / 256, -128), (0.0039, -128), (0.01, 0), (2.0, 3)])
+def test_softmax(shape, scale, output):
+    check(onnx_softmax, site_of(OnnxSoftmax(), [int8(shape, scale, 5)], [None], int8((), *output)))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "float32"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("indices", [(1, 2), (2, 0, 0, 2), (2, 1, 0)])
+def test_take(dtype, axis, indices):
+    x = TensorType((3, 4, 5), dtype)
+    check(take, site_of(Take(axis, indices), [x], [None], x))
+
+
+def rule(count: int, y_scale: float):
+    return exact_requant([Fraction(1, 2) / count], [Fraction(0)], Fraction(y_scale), 3, -128, 127)
+
+
+@pytest.mark.parametrize("y_scale", [0.5, 0.25, 0.37])
+@pytest.mark.parametrize(("kernel", "stride"), [((2, 2), (2, 2)), ((3, 2), (1, 2))])
+def test_average_pool(kernel, stride, y_scale):
+    op = AveragePool2D(
+        kernel, stride, (0, 0, 0, 0), (-100, 127), rule(kernel[0] * kernel[1], y_scale).clamped(-100, 127)
+    )
+    check(average_pool, site_of(op, [int8((1, 7, 6, 5), 0.5, -9)], [None], int8((), y_scale, 3)))
+
+
+@pytest.mark.parametrize("y_scale", [0.5, 0.25, 0.37])
+@pytest.mark.parametrize(("axes", "count"), [((1, 2), 32), ((3,), 5), ((0, 1, 2, 3), 160)])
+def test_mean(axes, count, y_scale):
+    op = Mean(axes, True, rule(count, y_scale))
+    check(mean, site_of(op, [int8((1, 4, 8, 5), 0.5, -9)], [None], int8((), y_scale, 3)))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_quantize_rounds_half_to_even(dtype):
+    from tinycompile.ir import Quantization
+
+    x, y = TensorType((400,), "float32"), TensorType((), dtype, Quantization.per_tensor(0.5, 3))
+    site = site_of(Quantize(dtype, "even"), [x], [None], y)
+    halves = (np.arange(-40, 40, dtype=np.float32) / 4).reshape(-1)
+    (got,) = site.node.op.evaluate(site.sig, [halves])
+    assert np.array_equal(got, np.clip(np.rint(halves / 0.5) + 3, *((-128, 127) if dtype == "int8" else (0, 255))))
+    check(quantize, site)

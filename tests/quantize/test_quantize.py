@@ -1,0 +1,132 @@
+"""The parts of the quantiser: what must change nothing changes nothing, what should help helps."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.e2e.test_onnx import small_cnn
+from tests.support.onnx_builder import OnnxBuilder
+from tinycompile.frontend.onnx_file import static_model
+from tinycompile.quantize import _evened
+from tinycompile.quantize.bias_correction import bias_corrected
+from tinycompile.quantize.float_graph import FloatGraph, prepared
+from tinycompile.quantize.measure import Candidate, accuracy, agreement, float_outputs, output_sqnr, sqnr
+from tinycompile.quantize.qdq import quantized_values, to_qdq
+from tinycompile.quantize.ranges import METHODS, observe, range_of, scale_of
+from tinycompile.quantize.rounding import rounded_weights
+
+pytest.importorskip("onnxruntime", reason="calibration needs onnxruntime")
+
+
+def samples(count: int, *shape: int) -> list[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    return [{"x": rng.normal(0, 1, (1, *shape)).astype(np.float32)} for _ in range(count)]
+
+
+def graph_of(model: onnx.ModelProto) -> FloatGraph:
+    return prepared(model, static_model(model, "test").shapes)
+
+
+def close(a: onnx.ModelProto, b: onnx.ModelProto, data: list[dict[str, np.ndarray]]) -> None:
+    for first, second in zip(float_outputs(a, data), float_outputs(b, data), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
+
+
+def test_preparing_changes_nothing():
+    model, data = small_cnn(), samples(5, 3, 12, 12)
+    graph = graph_of(model)
+    assert "BatchNormalization" not in {node.op_type for node in graph.nodes}
+    close(model, graph.model(), data)
+
+
+def test_matmul_add_and_constants_per_channel():
+    b, rng = OnnxBuilder(), np.random.default_rng(1)
+    c = lambda *shape: b.constant(rng.normal(0, 1, shape), np.float32)  # noqa: E731
+    y = b.node("Conv", b.input((1, 3, 6, 6)), c(4, 3, 3, 3))
+    y = b.node("Add", b.node("Mul", y, c(1, 4, 1, 1)), c(4, 1, 1))
+    y = b.node(
+        "Identity", b.node("BatchNormalization", b.node("Relu", y), *[b.constant(np.full(4, 0.5), np.float32)] * 4)
+    )
+    y = b.node("Add", b.node("MatMul", b.node("Flatten", y), c(64, 5)), c(5))
+    b.output(y)
+    graph = graph_of(b.model())
+    kinds = [node.op_type for node in graph.nodes]
+    assert kinds == ["Conv", "Relu", "Conv", "Flatten", "Gemm"], kinds
+    close(b.model(), graph.model(), samples(3, 3, 6, 6))
+
+
+def uneven_model() -> onnx.ModelProto:
+    """Channels of very different ranges between two layers."""
+    b, rng = OnnxBuilder(), np.random.default_rng(2)
+    factors = np.array([1, 0.02, 30, 0.3, 5, 0.01])
+    first = rng.normal(0, 1, (6, 3, 3, 3)) * factors.reshape(-1, 1, 1, 1)
+    y = b.node(
+        "Relu", b.node("Conv", b.input((1, 3, 8, 8)), b.constant(first, np.float32), b.constant(factors, np.float32))
+    )
+    second = rng.normal(0, 1, (4, 6, 1, 1)) / factors.reshape(1, -1, 1, 1)
+    b.output(b.node("Conv", y, b.constant(second, np.float32), b.constant(np.zeros(4), np.float32)))
+    return b.model()
+
+
+def best_of(graph: FloatGraph, data: list[dict[str, np.ndarray]], model: onnx.ModelProto, rounded=None) -> float:
+    observed = observe(graph.model(), quantized_values(graph), data)
+    ranges = {name: range_of(value, "minmax") for name, value in observed.items()}
+    candidate = Candidate.of(to_qdq(graph, ranges, rounded), "test", {})
+    return output_sqnr(candidate, float_outputs(model, data), data)
+
+
+def test_equalisation_is_exact_and_helps():
+    model, data = uneven_model(), samples(8, 3, 8, 8)
+    graph = graph_of(model)
+    even = _evened(graph, data)
+    close(model, even.model(), data)
+    assert best_of(even, data, model) > best_of(graph, data, model) + 6
+
+
+def test_bias_correction_and_rounding_together_help():
+    model, data = small_cnn(1), samples(24, 3, 12, 12)
+    graph = graph_of(model)
+    together = rounded_weights(graph, data)
+    assert set(together) == {n.output[0] for n in graph.nodes if n.op_type in ("Conv", "Gemm")}
+    assert all(w.dtype == np.int8 for w in together.values())
+    corrected = bias_corrected(graph, data, together)
+    assert best_of(corrected, data, model, together) >= best_of(graph, data, model) - 0.2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ranges(method):
+    """Outliers: percentile and least squared error cut them off."""
+    b = OnnxBuilder()
+    b.output(b.node("Relu", b.input((1, 4000))))
+    x = np.random.default_rng(3).normal(0, 1, (1, 4000)).astype(np.float32)
+    x[0, 0] = 300
+    data = [{"x": x}] * 3
+    low, high = range_of(observe(b.model(), ["x"], data)["x"], method)
+    if method == "minmax":
+        assert (low, high) == (float(x.min()), 300)
+    assert low <= 0 <= high <= 300
+
+
+def test_scales():
+    scale, zero_point = scale_of(0.0, 255.0)
+    assert (scale, zero_point) == (1.0, -128)
+    assert scale_of(-1.0, 0.0)[1] == 127
+    assert scale_of(0.0, 0.0) == (1 / 256, 0)
+    scale, zero_point = scale_of(0.5, 3.0)
+    assert zero_point == -128, "0 is always one of the numbers"
+
+
+def test_measures():
+    rng = np.random.default_rng(4)
+    x = rng.normal(0, 1, (50, 8))
+    assert sqnr(x, x) == float("inf")
+    assert sqnr(x, x + 0.1 * np.sign(x)) == pytest.approx(20 + 10 * np.log10(np.mean(x**2)), abs=1e-6)
+    labels = x.argmax(1)
+    assert accuracy(x, -x, rng.normal(0, 1, (50, 3)), labels).float_value == 1
+    assert agreement(x, x) == 1
+    anomalies = np.arange(50) % 2
+    rebuilt = x + anomalies[:, None]
+    found = accuracy(rebuilt, x, x, anomalies)
+    assert (found.metric, found.float_value, found.int8_value) == ("AUC", 1.0, 0.5)

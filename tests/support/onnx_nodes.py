@@ -1,0 +1,98 @@
+"""The node cases of `onnx.backend.test`, one operator each, through the float32 path (or 8 bits where they have 8)."""
+
+from __future__ import annotations
+
+import tomllib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from onnx.backend.test.case.node import collect_testcases
+
+from tinycompile.frontend.onnx import expand, import_model
+from tinycompile.frontend.onnx_file import read_proto, static_model
+from tinycompile.ir import Graph
+
+SKIPS = Path(__file__).parent.parent / "data" / "onnx_node_skips.toml"
+
+OPERATORS = frozenset(
+    "Conv ConvTranspose Gemm MatMul BatchNormalization Relu Clip LeakyRelu PRelu HardSwish HardSigmoid Sigmoid Tanh "
+    "Softmax Gelu Erf Add Sub Mul Div Min Max MaxPool AveragePool GlobalAveragePool ReduceMean Concat Split Slice Pad "
+    "Resize Upsample Transpose Reshape Flatten Squeeze Unsqueeze Gather Identity Dropout DepthToSpace QuantizeLinear "
+    "DequantizeLinear QLinearConv QLinearMatMul "
+    # Not in the list of issue 6, but compiled:
+    "Abs Ceil Celu Cos Elu Exp Floor GlobalMaxPool Log LogSoftmax Mish Neg Pow Reciprocal ReduceMax ReduceMin "
+    "ReduceSum Round Selu Sign Sin Softplus Softsign SpaceToDepth Sqrt Sum ThresholdedRelu".split()
+)
+_DYNAMIC = frozenset("Add Sub Mul Div Min Max Pow PRelu MatMul Concat Sum Gemm".split())
+"""All float operands of these are inputs; elsewhere only the first one, and the rest is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class NodeCase:
+    """A model of one operator with one set of inputs and outputs."""
+
+    name: str
+    model: onnx.ModelProto
+    inputs: list[np.ndarray]
+    outputs: list[np.ndarray]
+
+
+@cache
+def cases() -> dict[str, NodeCase]:
+    """Of the operators above, by name: those that consist of them only."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        collected = collect_testcases(None)
+    found = dict[str, NodeCase]()
+    for case in collected:
+        kinds = {n.op_type if n.domain == "" else n.domain for n in case.model.graph.node} - {"Constant"}
+        if kinds <= OPERATORS and case.data_sets:
+            inputs, outputs = case.data_sets[0]
+            if all(isinstance(value, np.ndarray | np.generic) for value in (*inputs, *outputs)):
+                found[case.name] = NodeCase(
+                    case.name, case.model, [*map(np.asarray, inputs)], [*map(np.asarray, outputs)]
+                )
+    return found
+
+
+@cache
+def skips() -> dict[str, str]:
+    """Reason by case."""
+    return {name: reason for reason, names in tomllib.loads(SKIPS.read_text()).items() for name in names}
+
+
+def imported(case: NodeCase, path: Path) -> tuple[Graph, list[np.ndarray]]:
+    """The graph, and its inputs; operands that have to be known become constants."""
+    model, inputs = onnx.ModelProto.FromString(case.model.SerializeToString()), case.inputs
+    dynamic = set(_dynamic(model, inputs))
+    kept, feed = list(dynamic_inputs(model, dynamic)), list[np.ndarray]()
+    for index, (value, array) in enumerate(zip(model.graph.input, inputs, strict=True)):
+        if index in dynamic:
+            feed.append(array)
+        else:
+            model.graph.initializer.append(numpy_helper.from_array(array, value.name))
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    onnx.save(model, str(path))
+    proto = read_proto(path)
+    shapes = {value.name: array.shape for value, array in zip(kept, feed, strict=True)}
+    return import_model(static_model(expand(proto), case.name, shapes), case.name, case.name, floats="all"), feed
+
+
+def _dynamic(model: onnx.ModelProto, inputs: list[np.ndarray]) -> Iterator[int]:
+    kinds = {node.op_type for node in model.graph.node}
+    for index, array in enumerate(inputs):
+        floats = array.dtype == np.float32
+        if index == 0 or (floats and bool(kinds & _DYNAMIC) and not kinds & {"Conv", "ConvTranspose"}):
+            yield index
+
+
+def dynamic_inputs(model: onnx.ModelProto, indices: set[int]) -> list[onnx.ValueInfoProto]:
+    copies = [onnx.ValueInfoProto.FromString(v.SerializeToString()) for v in model.graph.input]
+    return [value for index, value in enumerate(copies) if index in indices]

@@ -1,0 +1,218 @@
+"""ONNX files: read, checked, brought to a supported opset, every shape known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinycompile.errors import ModelFileError, ToolMissingError, UnsupportedError, UsageError
+from tinycompile.ir import Array
+
+OLDEST_OPSET = 13
+"""Older models go through onnx's version converter."""
+
+MICROSOFT = "com.microsoft"
+_DOMAINS = ("", "ai.onnx", MICROSOFT)
+
+
+@dataclass(frozen=True, eq=False)
+class SourceValue:
+    """Name, shape and NumPy dtype name of a model input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxModel:
+    """A model with static shapes.
+
+    Attributes:
+        proto: the ModelProto; its dimensions are bound.
+        opset: of the default domain.
+        constants: initialisers by name.
+        shapes: the inferred shape of every value that has one.
+    """
+
+    proto: Any
+    opset: int
+    inputs: tuple[SourceValue, ...]
+    outputs: tuple[SourceValue, ...]
+    constants: Mapping[str, Array]
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def nodes(self) -> list[Any]:
+        return list(self.proto.graph.node)
+
+
+def onnx_module() -> Any:
+    """The `onnx` package. Raises ToolMissingError."""
+    try:
+        import onnx
+        import onnx.checker
+        import onnx.inliner
+        import onnx.shape_inference
+        import onnx.version_converter
+    except ImportError as error:
+        raise ToolMissingError(
+            "the onnx package is not installed", why="it reads .onnx files", hint="pip install 'tinycompile[onnx]'"
+        ) from error
+    return onnx
+
+
+def read_proto(path: Path) -> Any:
+    """The model with its external data, checked, functions inlined, at opset 13 or later.
+
+    Raises:
+        ModelFileError: not a model, or broken.
+        UnsupportedError: an operator set that can't be converted.
+    """
+    onnx = onnx_module()
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # protobuf, file system and external data: all mean that it can't be read
+        raise ModelFileError("not a readable ONNX model", where=str(path), why=_first_line(error)) from error
+    if not model.graph.node or not model.graph.output:
+        raise ModelFileError("the model computes nothing", where=str(path))
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    foreign = sorted({o.domain for o in model.opset_import} - set(_DOMAINS))
+    used = {node.domain for node in model.graph.node}
+    problems = [(f"domain {d!r}", "its operators are not supported") for d in foreign if d in used]
+    if problems:
+        raise UnsupportedError(problems, where=str(path))
+    _drop_unused_domains(model, used)
+    opset = opset_of(model)
+    try:
+        if opset < OLDEST_OPSET:
+            model = onnx.version_converter.convert_version(model, OLDEST_OPSET)
+        # The checker wants shapes of outputs, which the format leaves optional.
+        onnx.checker.check_model(onnx.shape_inference.infer_shapes(model))
+    except Exception as error:
+        if opset < OLDEST_OPSET:
+            reason = f"onnx's version converter can't bring it to {OLDEST_OPSET}: {_first_line(error)}"
+            raise UnsupportedError([(f"opset {opset}", reason)], where=str(path)) from error
+        raise ModelFileError("the model is not valid", where=str(path), why=_first_line(error)) from error
+    return model
+
+
+def opset_of(model: Any) -> int:
+    """Version of the default operator set."""
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), OLDEST_OPSET)
+
+
+def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] | None = None) -> OnnxModel:
+    """Bind every dimension of the inputs and infer all shapes.
+
+    Args:
+        shapes: of inputs by name; elsewhere a dynamic first dimension, the batch, is 1.
+
+    Raises:
+        UsageError: `shapes` names no input or contradicts the model.
+        UnsupportedError: all inputs with other dynamic dimensions.
+    """
+    onnx = onnx_module()
+    model = _copy(model)
+    constants = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    _bind(inputs, dict(shapes or {}), where)
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    try:
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:
+        raise ModelFileError("shapes can't be inferred", where=where, why=_first_line(error)) from error
+    graph = model.graph
+    inferred = {v.name: _shape(v) for v in (*graph.input, *graph.value_info, *graph.output)}
+    known = {name: shape for name, shape in inferred.items() if shape is not None}
+    known |= {name: value.shape for name, value in constants.items()}
+    return OnnxModel(
+        model,
+        opset_of(model),
+        tuple(_source_value(value, known) for value in graph.input if value.name not in constants),
+        tuple(_source_value(value, known) for value in graph.output),
+        constants,
+        known,
+    )
+
+
+def _bind(inputs: list[Any], shapes: dict[str, tuple[int, ...]], where: str) -> None:
+    names = [value.name for value in inputs]
+    for name in shapes:
+        if name not in names:
+            raise UsageError(f"--shape names {name!r}", where=where, why=f"the inputs are: {', '.join(names)}")
+    problems = list[tuple[str, str]]()
+    for value in inputs:
+        if not value.type.HasField("tensor_type"):
+            problems.append((f"input {value.name!r}", "it is no tensor"))
+            continue
+        dims = value.type.tensor_type.shape.dim
+        wanted = shapes.get(value.name)
+        if wanted is not None:
+            fixed = [d.dim_value for d in dims]
+            if len(wanted) != len(dims) or any(f not in (0, w) for f, w in zip(fixed, wanted, strict=True)):
+                text = "x".join(_dim_text(d) for d in dims)
+                raise UsageError(f"--shape {value.name}={wanted} doesn't fit", where=where, why=f"the model has {text}")
+            for dim, size in zip(dims, wanted, strict=True):
+                dim.dim_value = size
+        elif dims and not dims[0].dim_value:
+            dims[0].dim_value = 1
+        if any(dim.dim_value < 1 for dim in dims):
+            text = "x".join(_dim_text(d) for d in dims)
+            example = ",".join(str(d.dim_value or 64) for d in dims)
+            problems.append(
+                (f"input {value.name!r}", f"its shape {text} is dynamic: give --shape {value.name}={example}")
+            )
+    if problems:
+        raise UnsupportedError(problems, where=where)
+
+
+def _dim_text(dim: Any) -> str:
+    return str(dim.dim_value) if dim.dim_value else (dim.dim_param or "?")
+
+
+def _source_value(value: Any, shapes: Mapping[str, tuple[int, ...]]) -> SourceValue:
+    return SourceValue(value.name, shapes.get(value.name, ()), _dtype(value))
+
+
+def _dtype(value: Any) -> str:
+    onnx = onnx_module()
+    try:
+        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
+    except (KeyError, TypeError):
+        return "unknown"
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """None where any dimension is unknown."""
+    if not value.type.tensor_type.HasField("shape"):
+        return None
+    dims = value.type.tensor_type.shape.dim
+    if any(not dim.HasField("dim_value") for dim in dims):
+        return None
+    return tuple(dim.dim_value for dim in dims)
+
+
+def _drop_unused_domains(model: Any, used: set[str]) -> None:
+    """Exporters import domains that no node needs; checkers and evaluators may not know them."""
+    kept = [o for o in model.opset_import if o.domain in ("", "ai.onnx") or o.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+
+
+def _copy(model: Any) -> Any:
+    clone = type(model)()
+    clone.CopyFrom(model)
+    return clone
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]

@@ -1,0 +1,315 @@
+"""Convolutions and matrix products with constant weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tinycompile.frontend.onnx_quantize import without_steps
+from tinycompile.frontend.onnx_registry import importer
+from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
+from tinycompile.frontend.onnx_values import Dequantized, Known, KnownQuantized, Linear, Placed, Shape, Value, identity
+from tinycompile.frontend.tflite_scope import MAX_STEP, Rejected
+from tinycompile.ir import Array
+from tinycompile.numerics.step_requant import real_product
+from tinycompile.ops.pad import Pad
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.take import Take
+
+
+def quantized_weights(value: Value) -> KnownQuantized:
+    """Constant weights in 8 bits. Raises Rejected."""
+    if not isinstance(value, Known):
+        raise Rejected("the weights are computed at run time, supported are constants")
+    source = value.quantized
+    if source is None or source.values.dtype.name not in ("int8", "uint8"):
+        raise Rejected("the weights are floats: that would take float32 arithmetic")
+    return source
+
+
+def integer_weights(source: KnownQuantized) -> Array:
+    """The weights without their zero points, int64."""
+    return source.values.astype(np.int64) - source.zero_point.astype(np.int64)
+
+
+def channel_scales(source: KnownQuantized, axis: int) -> Array:
+    scales = source.along(axis, source.values.shape[axis])
+    if scales is None:
+        raise Rejected(f"the weights are quantised along axis {source.axis}, supported is the output channel ({axis})")
+    if not np.all(np.isfinite(scales)) or scales.min(initial=1) < np.finfo(np.float32).tiny:
+        raise Rejected("a scale of the weights is not positive")
+    return scales
+
+
+def real_bias(value: Value | None, channels: int) -> tuple[Fraction, ...]:
+    """A constant bias as real numbers: scale * (q - zero point) without rounding, or the floats."""
+    if value is None:
+        return (Fraction(0),) * channels
+    if not isinstance(value, Known):
+        raise Rejected("the bias is computed at run time, supported is a constant")
+    if value.array.size not in (1, channels):
+        raise Rejected(f"the bias has the shape {list(value.shape)} for {channels} channels")
+    if not np.all(np.isfinite(value.array)):
+        raise Rejected("the bias is not finite")
+    source = value.quantized
+    if source is None:
+        real = [Fraction(float(v)) for v in value.array.ravel()]
+    else:
+        units = (source.values.astype(np.int64) - source.zero_point.astype(np.int64)).ravel()
+        scales = np.broadcast_to(source.scale, source.values.shape).ravel()
+        real = [int(n) * Fraction(float(s)) for n, s in zip(units, scales, strict=True)]
+    return tuple(real * channels if len(real) == 1 else real)
+
+
+def activation(scope: Scope, operand: int = 0) -> Dequantized:
+    value = scope.value(operand)
+    if not isinstance(value, Dequantized):
+        raise Rejected(NOT_ROUNDED)
+    return without_steps(value)
+
+
+# Convolutions.
+
+
+def spatial_attributes(scope: Scope, kernel: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+    """(kernel, strides, dilations) of any rank."""
+    rank = len(kernel)
+    shape: list[int] = scope.attribute("kernel_shape", None) or list(kernel)
+    strides = scope.attribute("strides", None) or [1] * rank
+    dilations = scope.attribute("dilations", None) or [1] * rank
+    if min(strides + dilations) < 1 or max(strides + dilations) > MAX_STEP:
+        raise Rejected(f"strides {strides} and dilations {dilations}, supported are 1 to {MAX_STEP}")
+    return shape, strides, dilations
+
+
+def padding_of(
+    scope: Scope, size: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> list[int]:
+    """Begins, then ends, for `auto_pad` or `pads` (onnx.ai, Conv)."""
+    rank, auto = len(size), scope.attribute("auto_pad", "NOTSET")
+    if auto in ("NOTSET", ""):
+        pads = scope.attribute("pads", None) or [0] * (2 * rank)
+        if min(pads) < 0:
+            raise Rejected(f"negative padding {pads}")
+        return pads
+    if auto == "VALID":
+        return [0] * (2 * rank)
+    begins, ends = list[int](), list[int]()
+    for n, k, s, d in zip(size, kernel, strides, dilations, strict=True):
+        total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
+        small, large = total // 2, total - total // 2
+        begins.append(small if auto == "SAME_UPPER" else large)
+        ends.append(large if auto == "SAME_UPPER" else small)
+    return begins + ends
+
+
+def as_image(scope: Scope, at: Placed) -> Placed:
+    """(1, C, L) or (1, C, H, W) as a tensor of the IR in NHWC; 1-D ones with W = 1."""
+    if len(at.shape) == 4:
+        return scope.image(at)
+    if len(at.shape) != 3:
+        raise Rejected(f"its operand has {len(at.shape)} dimensions, supported are 1-D and 2-D convolutions")
+    rows = scope.ordered(at, (0, 2, 1))
+    n, c, length = at.shape
+    return scope.reshaped(rows, (n, length, 1, c), (n, c, length, 1), NHWC)
+
+
+def output_order(shape: Shape) -> tuple[int, ...]:
+    return NHWC if len(shape) == 4 else (0, 2, 1)
+
+
+@importer("Conv")
+def conv(scope: Scope) -> None:
+    x = activation(scope)
+    source = quantized_weights(scope.value(1))
+    bias = scope.value(2) if scope.has(2) else None
+    scope.set(convolution(scope, x, source, bias))
+
+
+def convolution(scope: Scope, x: Dequantized, source: KnownQuantized, bias: Value | None) -> Linear:
+    weights = integer_weights(source)
+    if weights.ndim not in (3, 4):
+        raise Rejected(f"the weights have {weights.ndim} dimensions, supported are 1-D and 2-D convolutions")
+    kernel, strides, dilations = spatial_attributes(scope, weights.shape[2:])
+    pads = padding_of(scope, x.shape[2:], kernel, strides, dilations)
+    group = int(scope.attribute("group", 1))
+    if weights.ndim == 3:
+        weights, strides, dilations = weights[..., None], [*strides, 1], [*dilations, 1]
+        pads = [pads[0], 0, pads[1], 0]
+    window = {
+        "stride": tuple(strides),
+        "dilation": tuple(dilations),
+        "padding": (pads[0], pads[2], pads[1], pads[3]),
+    }
+    return _convolution_of(scope, as_image(scope, x.at), x, weights, channel_scales(source, 0), bias, group, window)
+
+
+def _convolution_of(
+    scope: Scope,
+    image: Placed,
+    x: Dequantized,
+    weights: Array,
+    scales: Array,
+    bias: Value | None,
+    group: int,
+    window: dict[str, Any],
+) -> Linear:
+    """`weights` are (C_out, C_in / group, kh, kw)."""
+    shape, channels = scope.shape(), x.shape[1]
+    depthwise = group == channels and weights.shape[1] == 1 and group > 1
+    layout = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
+    return Linear(
+        x=image,
+        quant=x.quant,
+        kind="depthwise_conv2d" if depthwise else "conv2d",
+        window=window,
+        weights=np.ascontiguousarray(weights.transpose(layout)),
+        weight_scale=scales,
+        product=tuple(real_product(float(x.quant.scale[0]), scales.astype(np.float64))),
+        bias=real_bias(bias, weights.shape[0]),
+        shape=shape,
+        order=output_order(shape),
+    )
+
+
+@importer("ConvTranspose")
+def conv_transpose(scope: Scope) -> None:
+    """As a convolution of the input with zeros between its elements, with the kernel turned around."""
+    x = activation(scope)
+    source = quantized_weights(scope.value(1))
+    bias = scope.value(2) if scope.has(2) else None
+    weights = integer_weights(source)
+    if weights.ndim not in (3, 4):
+        raise Rejected(f"the weights have {weights.ndim} dimensions, supported are 1-D and 2-D convolutions")
+    rank, group = weights.ndim - 2, int(scope.attribute("group", 1))
+    kernel, strides, dilations = spatial_attributes(scope, weights.shape[2:])
+    size, shape = x.shape[2:], scope.shape()
+    begins = transposed_begins(scope, size, shape[2:], kernel, strides, dilations)
+    inputs, outputs = weights.shape[:2]
+    if group == 1:
+        scales = channel_scales(source, 1)
+    elif source.axis is None:
+        scales = np.broadcast_to(source.scale.reshape(-1), (outputs * group,)).astype(np.float32)
+    else:
+        raise Rejected("grouped weights are quantised per channel")
+    # (C_in, C_out / group, ...) to (C_out, C_in / group, ...), turned around.
+    grouped = weights.reshape(group, inputs // group, outputs, *weights.shape[2:]).swapaxes(1, 2)
+    flipped = np.flip(
+        grouped.reshape(group * outputs, inputs // group, *weights.shape[2:]), axis=tuple(range(2, 2 + rank))
+    )
+    if rank == 1:
+        flipped, kernel, strides, dilations = flipped[..., None], [*kernel, 1], [*strides, 1], [*dilations, 1]
+        size, begins, out = (*size, 1), [*begins, 0], (*shape[2:], 1)
+    else:
+        out = shape[2:]
+    image = _spread(scope, as_image(scope, x.at), strides, int(x.quant.zero_point[0]))
+    padding = list[int]()
+    for axis in range(2):
+        extent = (kernel[axis] - 1) * dilations[axis]
+        before = extent - begins[axis]
+        # `_spread` leaves stride - 1 zeros behind the last element.
+        after = out[axis] + extent - before - size[axis] * strides[axis]
+        padding += [before, after]
+    if min(padding) < 0:
+        image = _cropped(scope, image, padding)
+        padding = [max(0, p) for p in padding]
+    window = {"stride": (1, 1), "dilation": tuple(dilations), "padding": tuple(padding)}
+    scope.set(_convolution_of(scope, image, x, np.ascontiguousarray(flipped), scales, bias, group, window))
+
+
+def transposed_begins(
+    scope: Scope, size: Shape, out: Shape, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> list[int]:
+    """The padding that is cut off at the beginning of each axis (onnx.ai, ConvTranspose)."""
+    rank, auto = len(size), scope.attribute("auto_pad", "NOTSET")
+    extra = scope.attribute("output_padding", None) or [0] * rank
+    if scope.attribute("output_shape", None) is None and auto in ("NOTSET", "", "VALID"):
+        return (scope.attribute("pads", None) or [0] * (2 * rank))[:rank]
+    begins = list[int]()
+    for n, o, k, s, d, e in zip(size, out, kernel, strides, dilations, extra, strict=True):
+        total = s * (n - 1) + e + (k - 1) * d + 1 - o
+        begins.append(total // 2 if auto == "SAME_UPPER" else total - total // 2)
+    return begins
+
+
+def _spread(scope: Scope, image: Placed, strides: Sequence[int], zero_point: int) -> Placed:
+    """stride - 1 zero points behind every row and every column."""
+    if list(strides) == [1, 1]:
+        return image
+    n, h, w, c = scope.state.type_of(image).shape
+    sh, sw = strides
+    split = scope.move(image, Reshape((n, h, 1, w, 1, c)), (n, h, 1, w, 1, c))
+    amounts = ((0, 0), (0, 0), (0, sh - 1), (0, 0), (0, sw - 1), (0, 0))
+    spread = scope.move(split, Pad(amounts, zero_point), (n, h, sh, w, sw, c))
+    wide = (n, h * sh, w * sw, c)
+    return scope.move(spread, Reshape(wide), (n, c, h * sh, w * sw), NHWC)
+
+
+def _cropped(scope: Scope, image: Placed, padding: Sequence[int]) -> Placed:
+    """Without the rows and columns that a negative padding takes off."""
+    n, c, *sizes = image.shape
+    for axis in range(2):
+        first, last = max(0, -padding[2 * axis]), sizes[axis] - max(0, -padding[2 * axis + 1])
+        if (first, last) != (0, sizes[axis]):
+            sizes[axis] = last - first
+            image = scope.move(image, Take(axis + 1, tuple(range(first, last))), (n, c, *sizes), NHWC)
+    return image
+
+
+# Matrix products.
+
+
+@importer("Gemm", "QGemm")
+def gemm(scope: Scope) -> None:
+    if scope.attribute("transA", 0):
+        raise Rejected("transA = 1")
+    alpha, beta = scope.attribute("alpha", 1.0), scope.attribute("beta", 1.0)
+    source = quantized_weights(scope.value(1))
+    bias = scope.value(2) if scope.has(2) and beta != 0 else None
+    product = matrix_product(scope, activation(scope), source, bool(scope.attribute("transB", 0)), bias)
+    if alpha <= 0:
+        raise Rejected(f"alpha = {alpha}")
+    factor = Fraction(float(np.float32(beta)))
+    scaled = replace(
+        product,
+        product=tuple(p * Fraction(float(np.float32(alpha))) for p in product.product),
+        bias=tuple(b * factor for b in product.bias),
+    )
+    scope.set(scaled)
+
+
+@importer("MatMul")
+def matmul(scope: Scope) -> None:
+    scope.set(matrix_product(scope, activation(scope), quantized_weights(scope.value(1)), False, None))
+
+
+def matrix_product(
+    scope: Scope, x: Dequantized, source: KnownQuantized, transposed: bool, bias: Value | None
+) -> Linear:
+    """x (..., C_in) times constant weights (C_in, C_out), or (C_out, C_in) if `transposed`."""
+    weights, output_axis = integer_weights(source), 0 if transposed else 1
+    if weights.ndim != 2:
+        raise Rejected(f"the weights have {weights.ndim} dimensions, supported are 2")
+    scales = channel_scales(source, output_axis)
+    rows = weights if transposed else weights.T
+    if len(x.shape) < 1 or x.shape[-1] != rows.shape[1]:
+        raise Rejected(f"the weights don't fit its operand {list(x.shape)}")
+    order = x.at.row_order()
+    at = x.at if order is not None else scope.plain(x.at)
+    shape = scope.shape()
+    return Linear(
+        x=at,
+        quant=x.quant,
+        kind="fully_connected",
+        window={},
+        weights=np.ascontiguousarray(rows if order is None else rows[:, order]),
+        weight_scale=scales,
+        product=tuple(real_product(float(x.quant.scale[0]), scales.astype(np.float64))),
+        bias=real_bias(bias, rows.shape[0]),
+        shape=shape,
+        order=identity(len(shape)),
+    )

@@ -1,0 +1,345 @@
+"""Operators that move elements without computing, and pooling by maximum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tinycompile.frontend.onnx_linear import as_image, output_order, padding_of, spatial_attributes
+from tinycompile.frontend.onnx_registry import importer
+from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
+from tinycompile.frontend.onnx_values import Dequantized, Known, Placed, Quantized, Shape, identity
+from tinycompile.frontend.tflite_scope import Rejected
+from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.pad import Pad
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.take import Take
+from tinycompile.ops.transpose import Transpose
+
+
+@importer("Identity", "Dropout")
+def identity_op(scope: Scope) -> None:
+    if scope.has(2) and bool(scope.constant(2, "training_mode").any()):
+        raise Rejected("training mode")
+    scope.set(scope.value())
+
+
+@importer("Cast")
+def cast(scope: Scope) -> None:
+    """To float32, which a float value has already."""
+    value = scope.value()
+    if int(scope.attribute("to", 0)) != 1 or isinstance(value, Quantized):
+        raise Rejected("a conversion to another type than float32")
+    scope.set(value)
+
+
+@importer("Transpose")
+def transpose(scope: Scope) -> None:
+    """Moves nothing: it is only the order of the axes that has another meaning."""
+
+    def permuted(at: Placed) -> Placed:
+        at = scope.unfolded(at)
+        rank = len(at.shape)
+        permutation = tuple(scope.attribute("perm", None) or range(rank)[::-1])
+        shape = tuple(at.shape[axis] for axis in permutation)
+        return Placed(at.name, shape, tuple(permutation.index(axis) for axis in at.order))
+
+    value = scope.value()
+    if isinstance(value, Known):
+        raise Rejected("its operand is a constant of which not everything is known")
+    scope.moved(permuted)
+
+
+@importer("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+def reshape(scope: Scope) -> None:
+    shape = scope.shape()
+    scope.moved(lambda at: reshaped_to(scope, at, shape))
+
+
+def reshaped_to(scope: Scope, at: Placed, shape: Shape) -> Placed:
+    """The same elements, in ONNX's order, with another shape; without moving them where that is possible."""
+    if at.folded is not None and shape == at.shape:
+        return at
+    if not at.is_plain:
+        kept = _kept_order(at, shape)
+        if kept is not None:
+            physical = tuple(shape[axis] for axis in kept)
+            return scope.reshaped(at, physical, shape, kept)
+        row = len(shape) == 2 and shape[0] == 1
+        if row and at.folded is None:
+            flat = scope.reshaped(at, shape, shape, identity(2))
+            return Placed(flat.name, shape, identity(2), (at.shape, at.order))
+    plain = scope.plain(at)
+    return scope.reshaped(plain, shape, shape, identity(len(shape)))
+
+
+def _kept_order(at: Placed, shape: Shape) -> tuple[int, ...] | None:
+    """The order of the axes where a reshape only adds or drops axes of size 1."""
+    if at.folded is not None or [n for n in at.shape if n != 1] != [n for n in shape if n != 1]:
+        return None
+    old = [axis for axis in range(len(at.shape)) if at.shape[axis] != 1]
+    new = [axis for axis in range(len(shape)) if shape[axis] != 1]
+    match = dict(zip(old, new, strict=True))
+    order = [match[axis] for axis in at.order if axis in match]
+    ones = [axis for axis in range(len(shape)) if shape[axis] == 1]
+    return tuple([axis for axis in ones if axis == 0] + order + [axis for axis in ones if axis != 0])
+
+
+def taken(scope: Scope, at: Placed, axis: int, indices: Sequence[int]) -> Placed:
+    """Some elements along an ONNX axis."""
+    at = scope.unfolded(at)
+    if list(indices) == list(range(at.shape[axis])):
+        return at
+    shape = (*at.shape[:axis], len(indices), *at.shape[axis + 1 :])
+    return scope.move(at, Take(at.order.index(axis), tuple(int(i) for i in indices)), shape, at.order)
+
+
+@importer("Split")
+def split(scope: Scope) -> None:
+    value = scope.movable()
+    axis = int(scope.attribute("axis", 0)) % len(value.shape)
+    first = 0
+    for output in range(len(scope.node.output)):
+        size = scope.shape(output)[axis]
+        scope.set(replace(value, at=taken(scope, value.at, axis, range(first, first + size))), output)
+        first += size
+
+
+@importer("Slice")
+def slice_op(scope: Scope) -> None:
+    rank = len(scope.value().shape)
+    starts, ends = scope.integers(1, "the starts"), scope.integers(2, "the ends")
+    axes = scope.integers(3, "the axes") if scope.has(3) else list(range(len(starts)))
+    steps = scope.integers(4, "the steps") if scope.has(4) else [1] * len(starts)
+
+    def sliced(at: Placed) -> Placed:
+        for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+            # Python's slices clamp as ONNX's do; an end before the first element of a negative step is None.
+            stop = None if step < 0 and end < -at.shape[axis % rank] else end
+            at = taken(scope, at, axis % rank, range(at.shape[axis % rank])[start:stop:step])
+        return at
+
+    scope.shape()
+    scope.moved(sliced)
+
+
+@importer("Gather")
+def gather(scope: Scope) -> None:
+    indices = scope.constant(1, "the list of indices").astype(np.int64)
+    rank = len(scope.value().shape)
+    axis = int(scope.attribute("axis", 0)) % rank
+    shape = scope.shape()
+
+    def gathered(at: Placed) -> Placed:
+        positive = np.where(indices < 0, indices + at.shape[axis], indices)
+        if positive.min(initial=0) < 0 or positive.max(initial=0) >= at.shape[axis]:
+            raise Rejected("an index is out of range")
+        picked = taken(scope, at, axis, positive.ravel().tolist())
+        return picked if indices.ndim == 1 else reshaped_to(scope, picked, shape)
+
+    scope.moved(gathered)
+
+
+@importer("Pad")
+def pad(scope: Scope) -> None:
+    value, mode = scope.movable(), scope.attribute("mode", "constant")
+    if mode != "constant":
+        pad_by_copies(scope, mode)
+        return
+    amounts = pad_amounts(scope, len(value.shape))
+    fill = float(scope.constant(2, "the fill").ravel()[0]) if scope.has(2) else 0.0
+    if isinstance(value, Dequantized):
+        at, quant = value.at, value.quant
+        real = fill / float(quant.scale[0]) + int(quant.zero_point[0])
+        if value.steps or real != int(real) or not -128 <= real <= 127:
+            raise Rejected(f"the fill {fill} is no value of its operand: that would take float32 arithmetic")
+        scope.set(replace(value, at=padded(scope, at, amounts, int(real))))
+    else:
+        raise Rejected(NOT_ROUNDED)
+
+
+def pad_amounts(scope: Scope, rank: int) -> list[tuple[int, int]]:
+    """(before, after) per axis; may be negative."""
+    pads = scope.listed("pads", 1, "the padding")
+    if pads is None:
+        raise Rejected("the padding is missing")
+    axes = [a % rank for a in scope.integers(3, "the axes")] if scope.has(3) else list(range(rank))
+    amounts = [(0, 0)] * rank
+    for index, axis in enumerate(axes):
+        amounts[axis] = pads[index], pads[index + len(axes)]
+    return amounts
+
+
+def padded(scope: Scope, at: Placed, amounts: Sequence[tuple[int, int]], fill: int) -> Placed:
+    """With a border; negative amounts cut off."""
+    at = scope.unfolded(at)
+    for axis, (before, after) in enumerate(amounts):
+        size = at.shape[axis]
+        at = taken(scope, at, axis, range(max(0, -before), size - max(0, -after)))
+    positive = [(max(0, before), max(0, after)) for before, after in amounts]
+    if not any(map(sum, positive)):
+        return at
+    shape = tuple(n + sum(pair) for n, pair in zip(at.shape, positive, strict=True))
+    return scope.move(at, Pad(tuple(positive[axis] for axis in at.order), fill), shape, at.order)
+
+
+def pad_by_copies(scope: Scope, mode: str) -> None:
+    """Modes edge, reflect and wrap repeat elements."""
+    if mode not in ("edge", "reflect", "wrap"):
+        raise Rejected(f"mode {mode!r}")
+
+    def copied(at: Placed) -> Placed:
+        for axis, (before, after) in enumerate(pad_amounts(scope, len(at.shape))):
+            size = at.shape[axis]
+            kept = np.arange(max(0, -before), size - max(0, -after))
+            amounts = max(0, before), max(0, after)
+            at = taken(scope, at, axis, np.pad(kept, amounts, mode=mode).tolist())  # pyright: ignore[reportArgumentType]
+        return at
+
+    scope.moved(copied)
+
+
+@importer("DepthToSpace", "SpaceToDepth")
+def depth_to_space(scope: Scope) -> None:
+    block = int(scope.attribute("blocksize", 1))
+    shape = scope.shape()
+    column_row_depth = scope.attribute("mode", "DCR") == "CRD"
+    if column_row_depth and scope.kind == "SpaceToDepth":
+        raise Rejected("mode 'CRD'")
+
+    def rearranged(at: Placed) -> Placed:
+        at = scope.image(at)
+        n, h, w, c = at.physical_shape
+        if scope.kind == "SpaceToDepth":
+            split: Shape = (n, h // block, block, w // block, block, c)
+            permutation = (0, 1, 3, 2, 4, 5)
+        elif column_row_depth:
+            split, permutation = (n, h, w, c // block**2, block, block), (0, 1, 4, 2, 5, 3)
+        else:
+            split, permutation = (n, h, w, block, block, c // block**2), (0, 1, 3, 2, 4, 5)
+        blocks = scope.move(at, Reshape(split), split)
+        moved = scope.move(blocks, Transpose(permutation), tuple(split[axis] for axis in permutation))
+        return scope.reshaped(moved, tuple(shape[axis] for axis in NHWC), shape, NHWC)
+
+    scope.moved(rearranged)
+
+
+@importer("Resize", "Upsample")
+def resize(scope: Scope) -> None:
+    """Nearest neighbours; onnx.ai, Resize: coordinate transformation and nearest_mode."""
+    if scope.attribute("mode", "nearest") != "nearest":
+        raise Rejected("linear and cubic resizing: that would take float32 arithmetic")
+    shape, source = scope.shape(), scope.value().shape
+    transformation = scope.attribute("coordinate_transformation_mode", "half_pixel")
+    if scope.kind == "Upsample":
+        transformation = "asymmetric"
+    rounding = scope.attribute("nearest_mode", "round_prefer_floor") if scope.kind == "Resize" else "floor"
+    scales = resize_scales(scope, source, shape)
+
+    def resized(at: Placed) -> Placed:
+        for axis in range(len(source)):
+            indices = nearest_indices(source[axis], shape[axis], scales[axis], transformation, rounding)
+            at = taken(scope, at, axis, indices)
+        return at
+
+    scope.moved(resized)
+
+
+def resize_scales(scope: Scope, source: Shape, shape: Shape) -> list[float]:
+    """Output size / input size per axis, or the model's own scales."""
+    operand = 2 if scope.kind == "Resize" else 1
+    scales = [n / m for n, m in zip(shape, source, strict=True)]
+    if scope.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Rejected("keep_aspect_ratio_policy")
+    if scope.has(operand):
+        given = scope.constant(operand, "the scales").ravel().tolist()
+        axes = [a % len(source) for a in scope.attribute("axes", None) or range(len(source))]
+        if given:
+            for axis, value in zip(axes, given, strict=True):
+                scales[axis] = value
+    return scales
+
+
+def nearest_indices(size: int, resized: int, scale: float, transformation: str, rounding: str) -> list[int]:
+    """The input element that each output element copies."""
+    out = np.arange(resized, dtype=np.float64)
+    match transformation:
+        case "half_pixel":
+            position = (out + 0.5) / scale - 0.5
+        case "half_pixel_symmetric":
+            adjustment = resized / (scale * size)
+            position = size / 2 * (1 - adjustment) + (out + 0.5) / scale - 0.5
+        case "pytorch_half_pixel":
+            position = (out + 0.5) / scale - 0.5 if resized > 1 else np.zeros(1)
+        case "align_corners":
+            position = out * (size - 1) / (resized - 1) if resized > 1 else np.zeros(1)
+        case "asymmetric":
+            position = out / scale
+        case _:
+            raise Rejected(f"coordinate_transformation_mode {transformation!r}")
+    functions = {
+        "round_prefer_floor": lambda p: np.ceil(p - 0.5),
+        "round_prefer_ceil": lambda p: np.floor(p + 0.5),
+        "floor": np.floor,
+        "ceil": np.ceil,
+    }
+    if rounding not in functions:
+        raise Rejected(f"nearest_mode {rounding!r}")
+    nearest = functions[rounding](position)
+    return [int(i) for i in np.clip(nearest, 0, size - 1)]
+
+
+@importer("MaxPool")
+def max_pool(scope: Scope) -> None:
+    """Commutes with increasing functions, so it works on the integers."""
+    value = scope.movable()
+    if len(scope.node.output) > 1 and scope.node.output[1]:
+        raise Rejected("the indices of the maxima")
+    if isinstance(value, Dequantized) and not all(step.increasing for step in value.steps):
+        raise Rejected(NOT_ROUNDED)
+    if scope.state.type_of(value.at).dtype != "int8":
+        raise Rejected(NOT_ROUNDED)
+    kernel, strides, pads = pool_window(scope, value.shape)
+    at = as_image(scope, value.at)
+    op = MaxPool2D((kernel[0], kernel[1]), (strides[0], strides[1]), (pads[0], pads[2], pads[1], pads[3]))
+    scope.set(
+        replace(value, at=pooled(scope, scope.state.emit(op, [at.name], scope.name, scope.state.type_of(at).quant)))
+    )
+
+
+def pooled(scope: Scope, name: str) -> Placed:
+    """The NHWC result of a pooling operator as its ONNX tensor, which may be 1-D."""
+    shape = scope.shape()
+    order = output_order(shape)
+    return scope.reshaped(Placed(name, shape, order), tuple(shape[axis] for axis in order), shape, order)
+
+
+def pool_window(scope: Scope, x: Shape) -> tuple[list[int], list[int], list[int]]:
+    """(kernel, strides, pads) for two axes; with `ceil_mode` the pads are what the last windows need."""
+    if len(x) not in (3, 4):
+        raise Rejected(f"its operand has {len(x)} dimensions, supported are 1-D and 2-D pooling")
+    kernel, strides, dilations = spatial_attributes(scope, [1] * (len(x) - 2))
+    if any(d != 1 for d in dilations):
+        raise Rejected(f"dilations {dilations}")
+    pads, size, out = padding_of(scope, x[2:], kernel, strides, dilations), x[2:], scope.shape()[2:]
+    rank = len(size)
+    for axis in range(rank):
+        needed = (out[axis] - 1) * strides[axis] + kernel[axis] - size[axis] - pads[axis]
+        if needed > pads[rank + axis] or needed < pads[rank + axis] - strides[axis]:
+            pads[rank + axis] = max(needed, 0)
+    if rank == 1:
+        return [*kernel, 1], [*strides, 1], [pads[0], 0, pads[1], 0]
+    return kernel, strides, pads
+
+
+@importer("GlobalMaxPool")
+def global_max_pool(scope: Scope) -> None:
+    value = scope.movable()
+    if not isinstance(value, Dequantized) or not all(step.increasing for step in value.steps):
+        raise Rejected(NOT_ROUNDED)
+    at = as_image(scope, value.at)
+    _, h, w, _ = at.physical_shape
+    result = scope.state.emit(MaxPool2D((h, w), (1, 1)), [at.name], scope.name, scope.state.type_of(at).quant)
+    scope.set(replace(value, at=pooled(scope, result)))

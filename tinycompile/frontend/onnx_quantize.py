@@ -1,0 +1,231 @@
+"""QuantizeLinear: the moment at which a described float value becomes an int8 tensor of the IR."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from tinycompile.frontend.onnx_evaluate import table_of
+from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
+from tinycompile.frontend.onnx_values import (
+    Average,
+    Clamp,
+    Dequantized,
+    Joined,
+    Known,
+    Linear,
+    Pair,
+    Placed,
+    Quantized,
+    Real,
+    SoftmaxOf,
+    Value,
+    identity,
+)
+from tinycompile.frontend.tflite_scope import Rejected
+from tinycompile.ir import Array, Quantization, TensorType
+from tinycompile.numerics.step_requant import StepRequant, exact_requant
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.lookup import Lookup
+from tinycompile.ops.mean import Mean
+from tinycompile.ops.onnx_binary import OnnxBinary
+from tinycompile.ops.onnx_softmax import OnnxSoftmax
+from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.reshape import Reshape
+
+_LARGEST_BIAS = 2**30
+
+
+def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
+    """The int8 tensor that QuantizeLinear with `quant` (as int8) makes of a float value."""
+    match value:
+        case Dequantized():
+            return _of_dequantized(scope, value, quant)
+        case Linear():
+            return linear(scope, value, _linear_rule(value, quant), quant)
+        case Average():
+            return _average(scope, value, quant)
+        case Pair():
+            return _pair(scope, value, quant)
+        case SoftmaxOf():
+            x = without_steps(value.x)
+            result = scope.state.emit(OnnxSoftmax(), [x.at.name], scope.name, quant)
+            return Placed(result, x.shape, x.at.order, x.at.folded)
+        case Joined():
+            return _joined(scope, value, quant)
+        case Real():
+            result = scope.state.emit(Quantize("int8", "even"), [value.at.name], scope.name, quant)
+            return Placed(result, value.shape, value.at.order, value.at.folded)
+        case _:
+            raise Rejected(NOT_ROUNDED)
+
+
+def clamp_of(clamp: Clamp, quant: Quantization) -> tuple[int, int]:
+    """The int8 range of a float value that is clamped and then quantised, as QuantizeLinear computes the bounds."""
+    scale, zero_point = quant.scale[0], int(quant.zero_point[0])
+    ends = np.array([clamp.low, clamp.high], np.float32) / scale
+    low, high = np.clip(np.rint(ends.astype(np.float64)) + zero_point, -128, 127)
+    return int(low), int(high)
+
+
+def without_steps(value: Dequantized) -> Dequantized:
+    if value.steps:
+        raise Rejected(NOT_ROUNDED)
+    return value
+
+
+def _of_dequantized(scope: Scope, value: Dequantized, quant: Quantization) -> Placed:
+    if not value.steps and value.quant.same_as(quant):
+        return value.at
+    table = table_of(value.quant, value.steps, quant, scope.opset)
+    names = ", ".join(step.node.op_type for step in value.steps) or "requantisation"
+    op = Lookup(table.tobytes(), names)
+    result = scope.state.emit(op, [value.at.name], scope.name, quant)
+    return Placed(result, value.shape, value.at.order, value.at.folded)
+
+
+def _linear_rule(value: Linear, quant: Quantization) -> StepRequant:
+    units = integer_bias(value)
+    rest = [b - n * p for b, n, p in zip(value.bias, units, value.product, strict=True)]
+    rule = exact_requant(value.product, rest, Fraction(float(quant.scale[0])), int(quant.zero_point[0]), -128, 127)
+    return rule.clamped(*clamp_of(value.clamp, quant))
+
+
+def integer_bias(value: Linear) -> list[int]:
+    """The bias in units of the accumulator, to the nearest."""
+    units = (round(b / p) for b, p in zip(value.bias, value.product, strict=True))
+    return [max(-_LARGEST_BIAS, min(_LARGEST_BIAS, n)) for n in units]
+
+
+def linear(scope: Scope, value: Linear, rule: StepRequant, quant: Quantization) -> Placed:
+    """The IR operator of a linear layer with this requantisation."""
+    parts = _int8_parts(value.weights)
+    bias = np.array(integer_bias(value), np.int64)
+    kind, x = value.kind, value.x
+    rows = np.moveaxis(value.weights, 3, 0) if kind == "depthwise_conv2d" else value.weights
+    reach = 256 * np.abs(rows.reshape(rows.shape[0], -1)).sum(axis=1) + np.abs(bias)
+    if reach.max() >= 2**31:
+        raise Rejected("its accumulator doesn't fit in 32 bits")
+    weights = parts[0]
+    if len(parts) > 1:
+        x, weights, kind = _widened(scope, value, parts)
+    clamp = (rule.low, rule.high)
+    op: Conv2D | DepthwiseConv2D | FullyConnected
+    match kind:
+        case "conv2d":
+            op = Conv2D(**value.window, clamp=clamp, rule=rule)
+        case "depthwise_conv2d":
+            op = DepthwiseConv2D(**value.window, clamp=clamp, rule=rule)
+        case _:
+            op = FullyConnected(clamp, rule)
+    axis = op.weight_axis if isinstance(op, Conv2D | DepthwiseConv2D) else 0
+    scales = Quantization(value.weight_scale, np.zeros(value.weight_scale.shape, np.int64), axis)
+    state = scope.state
+    operands = [x.name, state.value(f"{scope.name}_weights", TensorType(weights.shape, "int8", scales), weights)]
+    if bias.any():
+        operands.append(state.value(f"{scope.name}_bias", TensorType(bias.shape, "int32"), bias.astype(np.int32)))
+    result = Placed(state.emit(op, operands, scope.name, quant), value.shape, value.order)
+    return scope.reshaped(result, result.physical_shape, value.shape, value.order)
+
+
+def _int8_parts(weights: Array) -> list[Array]:
+    """int8 arrays whose sum the weights are: more than one where a zero point makes them wider than 8 bits."""
+    parts, rest = list[Array](), weights.astype(np.int64)
+    while not parts or rest.any():
+        fits = rest.min() >= -128 and rest.max() <= 127
+        part = rest if fits else np.clip(rest, -127, 127)
+        parts.append(part.astype(np.int8))
+        rest = rest - part
+    return parts
+
+
+def _widened(scope: Scope, value: Linear, parts: Sequence[Array]) -> tuple[Placed, Array, str]:
+    """Weights that take more than 8 bits: every input channel several times, each time with a part of its weights."""
+    x, count = value.x, len(parts)
+    physical = scope.state.type_of(x).shape
+    single = scope.move(x, Reshape((*physical, 1)), (*physical, 1))
+    quant = scope.state.type_of(x).quant
+    joined = scope.state.emit(Concatenation(len(physical)), [single.name] * count, f"{scope.name}_repeated", quant)
+    wide = (*physical[:-1], physical[-1] * count)
+    repeated = scope.move(Placed(joined, (*physical, count), identity(len(physical) + 1)), Reshape(wide), wide)
+    if value.kind == "depthwise_conv2d":
+        parts = [np.moveaxis(part, 3, 0).transpose(0, 2, 3, 1) for part in parts]
+    stacked = np.stack(parts, axis=-1)
+    weights = np.ascontiguousarray(stacked.reshape(*stacked.shape[:-2], -1))
+    return repeated, weights, "fully_connected" if value.kind == "fully_connected" else "conv2d"
+
+
+def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
+    product = Fraction(float(value.quant.scale[0])) / value.count
+    rule = exact_requant([product], [Fraction(0)], Fraction(float(quant.scale[0])), int(quant.zero_point[0]), -128, 127)
+    op: AveragePool2D | Mean
+    if value.kernel is not None and value.stride is not None:
+        rule = rule.clamped(*clamp_of(value.clamp, quant))
+        op = AveragePool2D(value.kernel, value.stride, (0, 0, 0, 0), (rule.low, rule.high), rule)
+    else:
+        rule = rule.clamped(*clamp_of(value.clamp, quant))
+        op = Mean(value.axes, value.keep_dims, rule)
+    result = scope.state.emit(op, [value.x.name], scope.name, quant)
+    return Placed(result, value.shape, value.order)
+
+
+def _pair(scope: Scope, value: Pair, quant: Quantization) -> Placed:
+    rank = len(value.shape)
+    order = identity(rank)
+    for operand in value.operands:
+        if isinstance(operand, Dequantized) and len(operand.shape) == rank:
+            order = scope.unfolded(operand.at).order if operand.at.folded else operand.at.order
+            if order == NHWC:
+                break
+    names = [_pair_operand(scope, operand, rank, order) for operand in value.operands]
+    op = OnnxBinary(clamp_of(value.clamp, quant), value.function)
+    return Placed(scope.state.emit(op, names, scope.name, quant), value.shape, order)
+
+
+def _pair_operand(scope: Scope, operand: Dequantized | Known, rank: int, order: tuple[int, ...]) -> str:
+    """The IR value of an operand, with `rank` axes in `order`."""
+    if isinstance(operand, Known):
+        return quantized_constant(scope, operand, rank, order)
+    at = without_steps(operand).at
+    if len(at.shape) < rank:
+        plain, shape = scope.plain(at), (*(1,) * (rank - len(at.shape)), *at.shape)
+        at = scope.reshaped(plain, shape, shape, identity(rank))
+    return scope.ordered(at, order).name
+
+
+def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, ...]) -> str:
+    """A dequantised constant as an int8 constant of the IR."""
+    source = value.quantized
+    if source is None or source.axis is not None or source.values.dtype.name not in ("int8", "uint8"):
+        raise Rejected("one operand is a float constant, supported is one that is quantised with a single scale")
+    shift = 128 if source.values.dtype == np.uint8 else 0
+    values = (source.values.astype(np.int64) - shift).astype(np.int8)
+    values = values.reshape((1,) * (rank - values.ndim) + values.shape).transpose(order)
+    quant = Quantization(
+        source.scale.reshape(1).astype(np.float32), source.zero_point.reshape(1).astype(np.int64) - shift
+    )
+    values = np.ascontiguousarray(values)
+    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, "int8", quant), values)
+
+
+def _joined(scope: Scope, value: Joined, quant: Quantization) -> Placed:
+    rank = len(value.shape)
+    orders = [part.at.order for part in value.parts if isinstance(part, Dequantized) and part.at.folded is None]
+    order = NHWC if NHWC in orders else identity(rank)
+    names = list[str]()
+    for part in value.parts:
+        if isinstance(part, Known):
+            raise Rejected("an operand is a constant")
+        names.append(scope.ordered(_of_dequantized(scope, part, quant), order).name)
+    result = scope.state.emit(Concatenation(order.index(value.axis)), names, scope.name, quant)
+    return Placed(result, value.shape, order)
+
+
+def as_quantized(at: Placed, dtype: str) -> Quantized:
+    return Quantized(at, dtype)

@@ -1,0 +1,223 @@
+"""What the importer of one ONNX node sees: operands, attributes, and ways to add to the IR graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tinycompile.frontend.builder import GraphBuilder
+from tinycompile.frontend.onnx_file import OnnxModel, onnx_module
+from tinycompile.frontend.onnx_values import (
+    Dequantized,
+    Known,
+    Missing,
+    Placed,
+    Quantized,
+    Real,
+    Shape,
+    Value,
+    identity,
+    moves_nothing,
+)
+from tinycompile.frontend.tflite_scope import Rejected
+from tinycompile.ir import Array, Op, Quantization, Signature, Source, TensorType
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.transpose import Transpose
+
+NHWC = (0, 2, 3, 1)
+
+
+@dataclass
+class State:
+    """The import so far."""
+
+    model: OnnxModel
+    builder: GraphBuilder = field(default_factory=GraphBuilder)
+    values: dict[str, Value] = field(default_factory=dict)
+    places: dict[str, Placed] = field(default_factory=dict)
+    """Where quantised ONNX tensors are in the IR."""
+    producers: dict[str, Any] = field(default_factory=dict)
+    """The ONNX node of every value read so far."""
+    floats: dict[str, Real] = field(default_factory=dict)
+    """Values that were needed as float tensors although they aren't."""
+    count: int = 0
+
+    def type_of(self, at: Placed) -> TensorType:
+        return self.builder.types[at.name]
+
+    def value(self, name: str, t: TensorType, constant: Array | None = None) -> str:
+        """A new IR value; every computed one can be found again by its number."""
+        source = None
+        if constant is None:
+            source, self.count = Source(self.count, name), self.count + 1
+        return self.builder.value(name, t, source, constant)
+
+    def emit(self, op: Op, operands: Sequence[str], name: str, quant: Quantization | None) -> str:
+        """Add a node; returns its result.
+
+        Raises:
+            Rejected: the operator's support rule refuses it.
+        """
+        types = tuple(self.builder.types[operand] for operand in operands)
+        try:
+            ((shape, dtype),) = op.infer(types)
+        except ValueError as error:
+            raise Rejected(str(error)) from error
+        t = TensorType(shape, dtype, quant)
+        reason = op.unsupported(Signature(types, (t,)))
+        if reason is not None:
+            raise Rejected(reason)
+        result = self.value(name, t)
+        self.builder.node(name, op, operands, [result])
+        return result
+
+
+class Scope:
+    """One node of the model being imported."""
+
+    def __init__(self, state: State, node: Any, as_floats: Callable[[str], Real | Known] | None = None) -> None:
+        """`as_floats` makes float tensors of the operands, for operators that can't run in 8 bits."""
+        onnx = onnx_module()
+        self.state, self.node, self._as_floats = state, node, as_floats
+        self._attributes: Mapping[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+    @property
+    def kind(self) -> str:
+        return str(self.node.op_type)
+
+    @property
+    def name(self) -> str:
+        """Of the node's first result, which is what IR values and nodes are called."""
+        return str(self.node.output[0])
+
+    @property
+    def opset(self) -> int:
+        return self.state.model.opset
+
+    def attribute(self, name: str, default: Any) -> Any:
+        value = self._attributes.get(name, default)
+        if isinstance(value, bytes):
+            return value.decode(errors="replace")
+        return list(value) if isinstance(value, (list, tuple)) else value
+
+    def has(self, operand: int) -> bool:
+        return operand < len(self.node.input) and self.node.input[operand] != ""
+
+    def value(self, operand: int = 0) -> Value:
+        if not self.has(operand):
+            raise Rejected(f"operand {operand} is missing")
+        name = self.node.input[operand]
+        return self.state.values[name] if self._as_floats is None else self._as_floats(name)
+
+    def operands(self) -> list[Value]:
+        return [self.value(i) for i in range(len(self.node.input)) if self.has(i)]
+
+    def constant(self, operand: int, what: str) -> Array:
+        value = self.value(operand)
+        if not isinstance(value, Known):
+            raise Rejected(f"{what} is computed at run time, supported is a constant")
+        return value.array
+
+    def integers(self, operand: int, what: str) -> list[int]:
+        return [int(v) for v in self.constant(operand, what).ravel()]
+
+    def listed(self, name: str, operand: int, what: str) -> list[int] | None:
+        """A list of integers that older opsets have as an attribute and newer ones as an operand; None if absent."""
+        if self.has(operand):
+            return self.integers(operand, what)
+        found = self.attribute(name, None)
+        return None if found is None else [int(v) for v in found]
+
+    def shape(self, output: int = 0) -> Shape:
+        """The static shape of a result."""
+        shape = self.state.model.shapes.get(self.node.output[output])
+        if shape is None:
+            raise Rejected("the shape of its result is dynamic, supported are static ones")
+        if 0 in shape:
+            raise Rejected("its result is empty")
+        return shape
+
+    def set(self, value: Value, output: int = 0) -> None:
+        self.state.values[self.node.output[output]] = value
+        if isinstance(value, Quantized):
+            self.state.places[self.node.output[output]] = value.at
+
+    # Moving data.
+
+    def move(self, at: Placed, op: Op, shape: Shape, order: tuple[int, ...] | None = None) -> Placed:
+        """The result of an operator that copies elements, with the quantisation of its operand."""
+        result = self.state.emit(op, [at.name], f"{self.name}_{op.kind}", self.state.type_of(at).quant)
+        return Placed(result, shape, identity(len(shape)) if order is None else order)
+
+    def reshaped(self, at: Placed, physical: Shape, shape: Shape, order: tuple[int, ...]) -> Placed:
+        """The same memory seen as another shape."""
+        if self.state.type_of(at).shape == physical:
+            return Placed(at.name, shape, order)
+        return self.move(at, Reshape(physical), shape, order)
+
+    def ordered(self, at: Placed, order: tuple[int, ...]) -> Placed:
+        """The tensor with its axes in this order in memory."""
+        at = self.unfolded(at)
+        if at.order == order:
+            return at
+        physical = tuple(at.shape[axis] for axis in order)
+        permutation = tuple(at.order.index(axis) for axis in order)
+        if moves_nothing(at.physical_shape, permutation):
+            return self.reshaped(at, physical, at.shape, order)
+        return self.move(at, Transpose(permutation), at.shape, order)
+
+    def unfolded(self, at: Placed) -> Placed:
+        """A folded row brought into the order of its ONNX tensor."""
+        if at.folded is None:
+            return at
+        shape, order = at.folded
+        image = self.reshaped(at, tuple(shape[axis] for axis in order), shape, order)
+        plain = self.ordered(image, identity(len(shape)))
+        return self.reshaped(plain, at.shape, at.shape, identity(len(at.shape)))
+
+    def plain(self, at: Placed) -> Placed:
+        """The tensor as ONNX has it in memory."""
+        return self.ordered(at, identity(len(at.shape)))
+
+    def image(self, at: Placed) -> Placed:
+        """A 4-D tensor as NHWC."""
+        if len(at.shape) != 4:
+            raise Rejected(f"its operand has {len(at.shape)} dimensions, supported are 4")
+        return self.ordered(at, NHWC)
+
+    def movable(self, operand: int = 0) -> Quantized | Dequantized | Real:
+        """An operand that is a tensor of the IR."""
+        value = self.value(operand)
+        if isinstance(value, Quantized | Dequantized | Real):
+            return value
+        raise Rejected(NOT_ROUNDED)
+
+    def moved(self, how: Callable[[Placed], Placed], operand: int = 0) -> None:
+        """The node's result is its operand with its elements elsewhere."""
+        value = self.movable(operand)
+        self.set(replace(value, at=how(value.at)))
+
+
+NOT_ROUNDED = "it stands between a float operator and QuantizeLinear: that would take float32 arithmetic"
+
+
+def any_missing(values: Sequence[Value]) -> bool:
+    return any(isinstance(value, Missing) for value in values)
+
+
+def scalar(array: Array) -> float | None:
+    """The only element, if there is only one."""
+    return float(array.reshape(-1)[0]) if array.size == 1 else None
+
+
+def per_tensor_quantization(scale: Array, zero_point: Array, shift: int) -> Quantization:
+    """Of activations, as int8. Raises Rejected."""
+    if scale.size != 1:
+        raise Rejected("an activation is quantised per channel, supported is one scale for the whole tensor")
+    value = np.float32(scale.reshape(-1)[0])
+    if not np.isfinite(value) or value < np.finfo(np.float32).tiny:
+        raise Rejected(f"the scale is {value}")
+    return Quantization(np.array([value], np.float32), np.array([int(zero_point.reshape(-1)[0]) - shift], np.int64))

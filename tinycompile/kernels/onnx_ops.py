@@ -1,0 +1,138 @@
+"""Operators with ONNX's rounding that TFLite's kernels don't compute: binary ones, softmax; and `take`."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for
+from tinycompile.kernels.elementwise import binary_kernel, flat_sum, lookup, scalar_operand, sum_fields
+from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
+from tinycompile.kernels.generic_overlap import gathered_distance
+from tinycompile.kernels.linear_form import sum_form
+from tinycompile.ops._elementwise import INT8_VALUES
+from tinycompile.ops.onnx_binary import OnnxBinary
+from tinycompile.ops.onnx_softmax import OnnxSoftmax
+from tinycompile.ops.take import Take
+
+_CTYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}
+_SIGNS = {"add": 1, "sub": -1}
+
+
+@kernel_for(OnnxBinary)
+def onnx_binary_with_scalar(site: Site, isa: Isa) -> Kernel | None:
+    """With a constant that has one element it is a function of the other operand."""
+    op, sig, scalar = site.node.op, site.sig, scalar_operand(site)
+    if not isinstance(op, OnnxBinary) or scalar is None:
+        return None
+    constant = site.constant(scalar).reshape(1)
+    (entries,) = op.evaluate(sig, (constant, INT8_VALUES) if scalar == 0 else (INT8_VALUES, constant))
+    return lookup(f"{op.function}_constant", sig.inputs[1 - scalar], sig.output, entries, 1 - scalar)
+
+
+@kernel_for(OnnxBinary)
+def onnx_sum(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_sum_s8` where an integer form gives the float result for all pairs of operands."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, OnnxBinary) or op.function not in _SIGNS:
+        return None
+    form = sum_form(op, sig, _SIGNS[op.function])
+    if form is None:
+        return None
+    if sig.inputs[0].shape == sig.inputs[1].shape:
+        return flat_sum(site, op, op.function, isa, form)
+    return binary_kernel(site, op.function, isa, "sum", Struct("tc_sum_form", sum_fields(form, op.clamp), "form"))
+
+
+@kernel_for(OnnxBinary)
+def onnx_binary(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_onnx_<function>_s8`, in float."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, OnnxBinary):
+        return None
+    a, b = sig.inputs
+    fields = {
+        "a_scale": np.float32(a.scale),
+        "b_scale": np.float32(b.scale),
+        "output_scale": np.float32(sig.output.scale),
+        "a_zero_point": a.zero_point,
+        "b_zero_point": b.zero_point,
+        "range": range_fields(sig.output.zero_point, op.clamp),
+    }
+    struct = Struct("tc_onnx_binary_form", fields, "form")
+    return binary_kernel(site, op.function, isa, f"onnx_{op.function}", struct)
+
+
+@kernel_for(OnnxSoftmax)
+def onnx_softmax(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_onnx_softmax_s8`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, OnnxSoftmax):
+        return None
+    exponentials = op.exponentials(sig)
+    exponentials = exponentials[: np.count_nonzero(exponentials)]
+    depth = sig.input.shape[-1]
+    factor, kept, drop = op.factor(sig)
+    fields = {"rows": sig.input.elements // depth, "depth": depth, "count": exponentials.size}
+    fields |= {"factor": factor, "drop": drop, "kept": kept, "zero_point": sig.output.zero_point}
+    function = struct_call(
+        f"softmax_{fields['rows']}x{depth}",
+        "tc_onnx_softmax_s8",
+        "tc_onnx_softmax.h",
+        ("const int8_t *input", "int8_t *output", "const int32_t *exponentials"),
+        (Struct("tc_onnx_softmax_shape", fields),),
+        "Softmax over the last axis.",
+    )
+    return Kernel(
+        "onnx_softmax",
+        function,
+        (Constant("exponentials", "int32_t", exponentials, "2^30 exp(-d * scale) for d = max - x"),),
+        instructions=20 + fields["rows"] * (30 + 120 * depth),
+        code_bytes=300,
+        overlap={0: 0},
+        notes={"requantisation": "64-bit quotient"},
+    )
+
+
+@kernel_for(Take)
+def take(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_slice` for neighbours, `tc_take` for any indices; no code where nothing changes."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Take):
+        return None
+    shape, item = sig.input.shape, np.dtype(sig.input.dtype).itemsize
+    size, indices = shape[op.axis], np.array(op.indices)
+    if op.indices == tuple(range(size)):
+        return Kernel("take", None, alias_of=0)
+    outer, inner = prod(shape[: op.axis]), prod(shape[op.axis + 1 :]) * item
+    neighbours = bool(np.all(np.diff(indices) == 1))
+    if size > 1 << 16:
+        return None
+    fields = {"outer": outer, "size": size, "count": indices.size, "inner": inner, "first": int(indices[0])}
+    ctype = _CTYPES[sig.input.dtype]
+    parameters = (f"const {ctype} *input", f"{ctype} *output")
+    function = struct_call(
+        f"{'slice' if neighbours else 'take'}_{'x'.join(map(str, sig.output.shape))}",
+        "tc_slice" if neighbours else "tc_take",
+        "tc_take.h",
+        parameters if neighbours else (*parameters, "const uint16_t *indices"),
+        (Struct("tc_take_shape", fields),),
+        "Some elements of an axis.",
+    )
+    constants = (
+        Constant("indices", "uint16_t", indices.astype(np.uint16), "the input element of each output element"),
+    )
+    return Kernel(
+        "slice" if neighbours else "take",
+        function,
+        () if neighbours else constants,
+        instructions=20 + outer * (indices.size * (8 + inner) if not neighbours else 8 + indices.size * inner),
+        code_bytes=120,
+        overlap={0: gathered_distance(_runs(outer, size, indices), inner)},
+    )
+
+
+def _runs(outer: int, size: int, indices: Array) -> Array:
+    return (np.arange(outer)[:, None] * size + indices).ravel()

@@ -1,0 +1,42 @@
+"""Elements of one axis by constant indices: slices, splits, gathers, repetition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ops._rules import wrong_dtype
+
+
+@dataclass(frozen=True)
+class Take(Op):
+    """int8, uint8 or float32, any axis: slices with any step, splits, gathers by constant indices, nearest-neighbour
+    resizing.
+
+    Attributes:
+        axis: not negative.
+        indices: of the input's elements along the axis, in the order of the output's.
+    """
+
+    kind: ClassVar[str] = "take"
+
+    axis: int
+    indices: tuple[int, ...]
+
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+        shape = inputs[0].shape
+        if not 0 <= self.axis < len(shape):
+            raise ValueError(f"axis {self.axis} is not an axis of {inputs[0]}")
+        if not self.indices or min(self.indices) < 0 or max(self.indices) >= shape[self.axis]:
+            raise ValueError(f"indices outside the {shape[self.axis]} elements of axis {self.axis}")
+        return (((*shape[: self.axis], len(self.indices), *shape[self.axis + 1 :]), inputs[0].dtype),)
+
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (np.take(inputs[0], self.indices, axis=self.axis),)
+
+    def unsupported(self, sig: Signature) -> str | None:
+        return wrong_dtype(sig.input, "the input", "int8", "uint8", "float32")

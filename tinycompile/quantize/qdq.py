@@ -1,0 +1,184 @@
+"""From a float graph and the ranges of its tensors to a QDQ model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tinycompile.frontend.onnx_file import onnx_module
+from tinycompile.ir import Array
+from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
+from tinycompile.quantize.ranges import scale_of
+
+MOVES = frozenset(
+    "Transpose Reshape Flatten Squeeze Unsqueeze MaxPool GlobalMaxPool Slice Split Gather DepthToSpace SpaceToDepth "
+    "Pad Identity Dropout".split()
+)
+"""Their results are quantised as their operand is, so they need no QuantizeLinear of their own."""
+
+COMPUTED = frozenset(
+    "Conv ConvTranspose Gemm MatMul Relu Clip LeakyRelu PRelu HardSwish HardSigmoid Sigmoid Tanh Softmax Gelu Erf Elu "
+    "Add Sub Mul Div Min Max AveragePool GlobalAveragePool ReduceMean Concat Resize Exp Sqrt Abs Neg Softplus "
+    "Mish Log Reciprocal Swish".split()
+)
+"""Operators that run in 8 bits between DequantizeLinear and QuantizeLinear."""
+
+FIXED = {"Softmax": (1 / 256, -128), "Sigmoid": (1 / 256, -128), "HardSigmoid": (1 / 256, -128), "Tanh": (1 / 128, 0)}
+"""(scale, zero point) of functions whose range is known."""
+
+_CLAMPS = ("Relu", "Clip")
+_BEFORE_CLAMP = (*LINEAR, "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean")
+
+
+def quantized_values(graph: FloatGraph) -> list[str]:
+    """The tensors that are rounded to 8 bits: inputs, and results of computing nodes but those a clamp follows."""
+    names = [name for name in graph.inputs if any(n.op_type in COMPUTED | MOVES for n in graph.consumers(name))]
+    for node in graph.nodes:
+        if node.op_type not in COMPUTED:
+            continue
+        clamp = graph.only_consumer(node.output[0])
+        fused = node.op_type in _BEFORE_CLAMP and clamp is not None and clamp.op_type in _CLAMPS
+        if not fused:
+            names.append(node.output[0])
+    return names
+
+
+def linear_layers(graph: FloatGraph) -> list[Any]:
+    """Layers with constant weights."""
+    kinds = (*LINEAR, "MatMul")
+    return [node for node in graph.nodes if node.op_type in kinds and node.input[1] in graph.constants]
+
+
+def weight_scales(weights: Array, axis: int, *, per_channel: bool = True) -> Array:
+    """Symmetric: the largest magnitude becomes 127."""
+    others = tuple(i for i in range(weights.ndim) if i != axis) if per_channel else None
+    peak = np.abs(weights).max(axis=others)
+    scale = np.where(peak > 0, peak, 1.0) / 127
+    return np.maximum(scale, 1e-12).astype(np.float32)
+
+
+def quantize_weights(weights: Array, scale: Array, axis: int) -> Array:
+    shaped = scale.reshape([-1 if i == axis and scale.size > 1 else 1 for i in range(weights.ndim)])
+    return np.clip(np.rint(weights / shaped), -127, 127).astype(np.int8)
+
+
+def to_qdq(
+    graph: FloatGraph, ranges: Mapping[str, tuple[float, float]], rounded: Mapping[str, Array] | None = None
+) -> Any:
+    """The QDQ model.
+
+    Args:
+        ranges: (low, high) of every tensor of `quantized_values`.
+        rounded: int8 weights of layers by the name of their result, where they aren't simply the nearest ones.
+    """
+    writer = _Writer(graph, ranges, rounded or {})
+    return writer.run()
+
+
+class _Writer:
+    def __init__(
+        self, graph: FloatGraph, ranges: Mapping[str, tuple[float, float]], rounded: Mapping[str, Array]
+    ) -> None:
+        self.graph = graph.copy()
+        self.ranges, self.rounded = ranges, rounded
+        self.helper = onnx_module().helper
+        self.parameters: dict[str, tuple[float, int]] = {}
+        self.renamed: dict[str, str] = {}
+
+    def run(self) -> Any:
+        graph = self.graph
+        producers = graph.producers()
+        for name in self.ranges:
+            producer = producers.get(name)
+            fixed = FIXED.get(producer.op_type) if producer is not None else None
+            self.parameters[name] = fixed or scale_of(*self.ranges[name])
+        nodes, source = list[Any](), graph.nodes
+        graph.nodes = nodes
+        for name in graph.inputs:
+            if name in self.parameters:
+                nodes += self._activation(name, name)
+        for node in source:
+            self._layer(node, nodes)
+            for index, name in enumerate(node.input):
+                node.input[index] = self.renamed.get(name, name)
+            results = [name for name in node.output if name in self.parameters]
+            inner = {name: f"{name}_float" for name in results}
+            for index, name in enumerate(node.output):
+                node.output[index] = inner.get(name, name)
+            nodes.append(node)
+            for name in results:
+                nodes += self._activation(inner[name], name)
+        return graph.model()
+
+    def _activation(self, source: str, name: str) -> list[Any]:
+        """QuantizeLinear and DequantizeLinear of a value; an output keeps its name."""
+        scale, zero_point = self.parameters[name]
+        parameters = [
+            self.graph.constant(f"{name}_scale", np.array(scale, np.float32)),
+            self.graph.constant(f"{name}_zero_point", np.array(zero_point, np.int8)),
+        ]
+        is_output = name in self.graph.outputs and source != name
+        result = name if is_output else f"{name}_dequantized"
+        self.renamed[name] = result
+        return [
+            self.helper.make_node("QuantizeLinear", [source, *parameters], [f"{name}_quantized"], f"{name}_quantize"),
+            self.helper.make_node(
+                "DequantizeLinear", [f"{name}_quantized", *parameters], [result], f"{name}_dequantize"
+            ),
+        ]
+
+    def _layer(self, node: Any, nodes: list[Any]) -> None:
+        """Weights and bias of a linear layer in 8 and 32 bits."""
+        graph = self.graph
+        if node.op_type not in (*LINEAR, "MatMul") or node.input[1] not in graph.constants:
+            return
+        weights, axis = graph.constants[node.input[1]], output_axis(node) if node.op_type in LINEAR else 1
+        grouped = node.op_type == "ConvTranspose" and attributes_of(node).get("group", 1) != 1
+        x = self._scale_of_operand(node.input[0])
+        if x is None or weights.ndim < 2:
+            return
+        scale = weight_scales(weights, axis, per_channel=not grouped)
+        name = node.output[0]
+        values = self.rounded[name] if name in self.rounded else quantize_weights(weights, scale, axis)
+        node.input[1] = self._constant(f"{name}_weights", values, scale, axis if scale.size > 1 else None, nodes)
+        if len(node.input) > 2 and node.input[2]:
+            self._bias(node, name, scale, x, nodes)
+
+    def _bias(self, node: Any, name: str, scale: Array, x_scale: float, nodes: list[Any]) -> None:
+        graph = self.graph
+        bias = graph.constants[node.input[2]].reshape(-1)
+        bias_scale = (np.float32(x_scale) * scale).reshape(-1)
+        bias = np.broadcast_to(bias, (max(bias.size, bias_scale.size),))
+        units = np.clip(np.rint(bias.astype(np.float64) / bias_scale), -(2**30), 2**30).astype(np.int32)
+        if bias_scale.size == 1 and bias.size > 1:
+            node.input[2] = self._constant(f"{name}_bias", units, bias_scale, None, nodes)
+        else:
+            node.input[2] = self._constant(f"{name}_bias", units, bias_scale, 0, nodes)
+
+    def _scale_of_operand(self, name: str) -> float | None:
+        """Of the quantised tensor that a value is, perhaps moved; None for floats."""
+        producers = {output: node for node in self.graph.nodes for output in node.output}
+        while name not in self.parameters:
+            node = producers.get(name)
+            if node is None or node.op_type not in MOVES:
+                return None
+            name = _original(self.renamed, node.input[0])
+        return self.parameters[name][0]
+
+    def _constant(self, name: str, values: Array, scale: Array, axis: int | None, nodes: list[Any]) -> str:
+        """A dequantised constant."""
+        shaped = scale.reshape(-1) if axis is not None else scale.reshape(())
+        operands = [
+            self.graph.constant(f"{name}_quantized", values),
+            self.graph.constant(f"{name}_scale", shaped.astype(np.float32)),
+            self.graph.constant(f"{name}_zero_point", np.zeros(shaped.shape, values.dtype)),
+        ]
+        attributes = {} if axis is None else {"axis": axis}
+        nodes.append(self.helper.make_node("DequantizeLinear", operands, [name], f"{name}_dequantize", **attributes))
+        return name
+
+
+def _original(renamed: Mapping[str, str], name: str) -> str:
+    return next((old for old, new in renamed.items() if new == name), name)

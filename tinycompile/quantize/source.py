@@ -1,0 +1,54 @@
+"""The model that is compiled: the file itself, or, for a float ONNX model with calibration samples, its QDQ version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tinycompile.errors import UsageError
+from tinycompile.frontend.onnx_file import onnx_module
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How to quantise: `.npz` files of inputs and of labelled samples, and a key of `quantize.METHOD_CHOICES`."""
+
+    samples: Path | None = None
+    method: str = "auto"
+    evaluation: Path | None = None
+
+
+@contextmanager
+def compiled_source(
+    model: Path, calibration: Calibration, shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """(file to compile, what quantisation measured if there was any); a QDQ file lives as long as the context."""
+    if calibration.samples is None:
+        if calibration.evaluation is not None:
+            raise UsageError("--eval needs --calib", why="it compares a float model with what becomes of it")
+        yield model, None
+        return
+    if model.suffix.lower() != ".onnx":
+        raise UsageError("--calib is for float .onnx models", where=str(model))
+    from tinycompile.quantize import quantize
+
+    result = quantize(
+        model, calibration.samples, method=calibration.method, shapes=shapes, evaluation=calibration.evaluation
+    )
+    with TemporaryDirectory(prefix="tinycompile-") as folder:
+        path = Path(folder) / f"{model.stem}.onnx"
+        onnx_module().save(result.proto, str(path))
+        yield path, result.as_dict()
+
+
+def save_source(source: Path, target: Path) -> None:
+    """A copy that needs no other file."""
+    if source.suffix.lower() != ".onnx":
+        target.write_bytes(source.read_bytes())
+        return
+    onnx = onnx_module()
+    onnx.save(onnx.load(str(source)), str(target))

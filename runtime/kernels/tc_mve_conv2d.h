@@ -4,10 +4,10 @@
  * input    [input_height][input_width][input_channels], int8
  * output   [output_height][output_width][output_channels], int8
  * weights, line as in tc_mve.h
- * scratch  two windows, each filled up to a multiple of 16 bytes; unused where `direct`
+ * scratch  two windows, each filled up to a multiple of 16 bytes; unused where windows are read where they are
  *
- * Two pixels at a time; both windows are copied before their outputs are written, unless a window is one pixel of a
- * multiple of 16 channels (`direct`): those are read where they are.
+ * Two pixels at a time; both windows are copied before their outputs are written, unless a window is one pixel
+ * (`pointwise`) of a multiple of 16 channels: those are read where they are.
  */
 #ifndef TC_MVE_CONV2D_H
 #define TC_MVE_CONV2D_H
@@ -26,7 +26,7 @@ typedef struct tc_mve_conv2d_shape {
     int32_t input_channels;
     int32_t output_channels;
     int32_t input_zero_point;
-    bool direct;
+    bool pointwise; /* a window is the next `input_channels` bytes */
     tc_line line;
 } tc_mve_conv2d_shape;
 
@@ -103,7 +103,15 @@ TC_INLINE void tc_mve_conv2d_s8(const int8_t *input, int8_t *output, const int8_
         const int32_t count = left < 2 ? 1 : 2;
         const int8_t *x = input;
         int32_t next = taps;
-        if (shape->direct) {
+        if (shape->pointwise && taps % 16 == 0) {
+            input += 2 * taps;
+        } else if (shape->pointwise) {
+            x = scratch;
+            next = 16 * (int32_t)groups;
+            tc_mve_copy(input, (uint32_t)taps, scratch);
+            if (count == 2) {
+                tc_mve_copy(input + taps, (uint32_t)taps, scratch + next);
+            }
             input += 2 * taps;
         } else {
             for (int32_t p = 0; p < count; p++) {

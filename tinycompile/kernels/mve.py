@@ -32,12 +32,12 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
         return None
     window, (_, height, width, channels) = op.window_of(sig), sig.output.shape
     depth, pixels = sig.input.shape[3], height * width
-    direct = window.kernel == window.stride == (1, 1) and not any(window.padding) and depth % 16 == 0
+    pointwise = window.kernel == window.stride == (1, 1) and not any(window.padding)
     distance = _direct_distance(pixels, depth, channels)
-    if not direct:
+    if not pointwise or depth % 16:
         distance = safe_distance(pixel_steps(window, sig.input.shape, sig.output.shape))
     stem = f"conv2d_mve_{window_stem(window, sig.input, sig.output)}"
-    return _kernel(site, stem, window_fields(window, sig.input, sig.output), depth, pixels, direct, distance)
+    return _kernel(site, stem, window_fields(window, sig.input, sig.output), depth, pixels, pointwise, distance)
 
 
 @kernel_for(FullyConnected)
@@ -46,10 +46,10 @@ def fully_connected(site: Site, isa: Isa) -> Kernel | None:
     if not isa.mve:
         return None
     outputs, inputs = site.sig.inputs[1].shape
-    rows, direct = site.sig.input.elements // inputs, inputs % 16 == 0
+    rows = site.sig.input.elements // inputs
     distance = _direct_distance(rows, inputs, outputs)
     stem = f"fully_connected_mve_{rows}x{inputs}_{outputs}"
-    return _kernel(site, stem, row_window(rows), inputs, rows, direct, distance)
+    return _kernel(site, stem, row_window(rows), inputs, rows, True, distance)
 
 
 def _direct_distance(pixels: int, inputs: int, outputs: int) -> int:
@@ -59,7 +59,7 @@ def _direct_distance(pixels: int, inputs: int, outputs: int) -> int:
 
 
 def _kernel(
-    site: Site, stem: str, window: Fields, depth: int, pixels: int, direct: bool, distance: int
+    site: Site, stem: str, window: Fields, depth: int, pixels: int, pointwise: bool, distance: int
 ) -> Kernel | None:
     if any(constant is None for constant in site.constants[1:]):
         return None
@@ -72,9 +72,10 @@ def _kernel(
         "input_channels": depth,
         "output_channels": layer.channels,
         "input_zero_point": layer.zp_in,
-        "direct": int(direct),
+        "pointwise": int(pointwise),
         "line": line.fields,
     }
+    direct = pointwise and depth % 16 == 0
     parameters = ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *line")
     arguments = ["input", "output", "weights", "line", "NULL" if direct else "scratch"]
     function = struct_call(

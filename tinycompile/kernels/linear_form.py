@@ -44,7 +44,10 @@ class LinearForm:
 
 
 def sum_form(op: Binary, sig: Signature, sign: int | None = None) -> SumForm | None:
-    """The form of a sum (`sign` 1) or difference (-1; by default that of SUB), if it is equal for all pairs of operands."""
+    """The form of a sum (`sign` 1) or difference (-1), equal for all 65,536 pairs of operands, if there is one.
+
+    By default a SUB is a difference and anything else a sum.
+    """
     if sign is None:
         sign = -1 if isinstance(op, Sub) else 1
     a, b = sig.inputs

@@ -42,7 +42,8 @@ class Build:
 
     @cached_property
     def board(self) -> Board:
-        return load_board(self.report["target"])
+        path = self.report["options"].get("board_path")
+        return load_board(self.report["target"], None if path is None else Path(path))
 
     @cached_property
     def inputs(self) -> list[TensorType]:

@@ -117,7 +117,6 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             ),
             click.option("--optimize", default="balanced", show_default=True, help="speed, balanced, size or ram."),
             click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]"),
-            click.option("--schedule", default="auto", show_default=True, help="auto or layer (layer by layer)."),
             click.option("--layout", default="model", show_default=True, help="Of ONNX images: model or nhwc."),
             click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64."),
             click.option("--dtype", default="int8", show_default=True, help="int8, or float32 for float ONNX models."),
@@ -125,6 +124,10 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
             click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),
+            click.option(
+                "--schedule", default="auto", show_default=True, help="auto, layer (by layer) or stream (row by row)."
+            ),
+            click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md)."),
         )
     ):
         command = option(command)
@@ -135,6 +138,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
 @click.argument("models", type=FOLDER, nargs=-1, required=True)
 @compile_options
 @click.option("-o", "--output", type=FOLDER, help="Folder to create or replace.  [default: build/<model>]")
+@click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @explained
 def build(models: tuple[Path, ...], output: Path | None, **options: Any) -> None:
     """Compile MODELS (.tflite, .onnx) to C and firmware; several share one arena."""
@@ -162,7 +166,8 @@ def plan(models: tuple[Path, ...], **options: Any) -> None:
     chosen = _options(**options)
     chosen.check()
     with quantized_sources(models, chosen) as sources:
-        lowered, layout = lower([source for source, _ in sources], load_board(chosen.target), chosen)
+        board = load_board(chosen.target, chosen.board_path)
+        lowered, layout = lower([source for source, _ in sources], board, chosen)
         for line in plan_lines(lowered, layout):
             click.echo(line)
 
@@ -281,12 +286,52 @@ def verify(folder: Path, samples_file: Path, limit: int | None, model: str | Non
 
 
 @main.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--probe", help="Serial number of the debug probe, where there are several.")
 @explained
-def targets() -> None:
+def flash(folder: Path, probe: str | None) -> None:
+    """Write the firmware of FOLDER that prints on the UART to its board."""
+    from tinycompile.build import Build
+    from tinycompile.flashing import flash as flash_board
+
+    click.echo(f"done: {flash_board(Build(folder), probe)}")
+    click.echo("`tinycompile monitor` shows what it prints")
+
+
+@main.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--port", type=FOLDER, help="Serial port.  [default: the only one there is]")
+@click.option("--baud", type=int, help="Baud rate.  [default: the board's]")
+@click.option("--once", is_flag=True, help="Stop after one inference.")
+@click.option("--timeout", type=float, help="Stop after this many seconds of silence.")
+@explained
+def monitor(folder: Path, port: Path | None, baud: int | None, once: bool, timeout: float | None) -> None:
+    """Show what the board of FOLDER prints on its UART: results and cycles of each layer."""
+    from tinycompile.build import Build
+    from tinycompile.monitor import find_port, lines
+
+    board = Build(folder).board
+    begun = False
+    for line in lines(port or find_port(), baud or board.baud, timeout):
+        begun = begun or line.startswith("tinycompile:")
+        if begun:
+            click.echo(line)
+        if begun and once and line == "end":
+            return
+    if not begun:
+        raise UsageError(
+            "nothing was heard from the board", why=f"at {baud or board.baud} baud", hint="`tinycompile flash` it first"
+        )
+
+
+@main.command()
+@click.option("--board-path", type=FOLDER, help="Folder with boards of your own.")
+@explained
+def targets(board_path: Path | None) -> None:
     """List the boards."""
     from tinycompile.targets import all_boards
 
-    for name, board in all_boards().items():
+    for name, board in all_boards(board_path).items():
         click.echo(f"{name:14} {board.description}")
 
 

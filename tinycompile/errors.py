@@ -63,7 +63,13 @@ class QuantizationNeededError(TinycompileError):
 
 
 class DoesNotFitError(TinycompileError):
-    """The model needs more RAM or flash than the target has."""
+    """The model needs more RAM or flash than the target has.
+
+    Attributes:
+        smallest_bytes: the least RAM with which it fits, if known; else 0.
+    """
+
+    smallest_bytes = 0
 
 
 class TargetError(TinycompileError):

@@ -122,6 +122,9 @@ class Op(ABC):
     kind: ClassVar[str]
     """Lower-case standard name, e.g. "conv2d"; also the stem of the op's files."""
 
+    accumulates: ClassVar[bool] = False
+    """The output is a sum over all rows of operand 0, which may come one after the other."""
+
     @abstractmethod
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
         """(shape, dtype) of each output. Raises ValueError where the operands contradict each other."""
@@ -140,6 +143,15 @@ class Op(ABC):
 
     def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
         """The part of `operand` that `region` of the output needs; None where the op isn't spatial."""
+        return None
+
+    reads_planes: ClassVar[bool] = False
+    """Operand 0 is (1, C, H, W): a row of the output reads a row of each plane."""
+
+    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+        """This operator for `rows` rows of its output, where the rows above and below that it pads with are in memory,
+        filled with the operand's zero point; None where it can't be told apart by rows.
+        """
         return None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tinycompile.errors import DoesNotFitError
 from tinycompile.kernels.base import Constant, Kernel
@@ -48,46 +49,95 @@ class Layout:
         return list(dict.fromkeys(memory for memory in parts if memory is not None))
 
 
-Planner = Callable[[int, int | None], list[Planned]]
-"""(bytes for the arena, bytes for scratch elsewhere or None) -> plan per model; raises DoesNotFitError."""
+LAYER, STREAM = "layer", "stream"
+"""Every layer after the other, or with stages whose layers are executed row by row."""
+
+
+class Planner(Protocol):
+    """Plans each model; raises DoesNotFitError."""
+
+    def __call__(self, schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
+        """Args:
+        ram_limit: bytes for the arena.
+        scratch_limit: bytes for scratch elsewhere; None for scratch inside the arena.
+        """
+        ...
 
 
 def choose_ram(
-    board: Board, planner: Planner, ram_limit: int | None, *, least: bool = False
+    board: Board, planner: Planner, ram_limit: int | None, *, schedule: str = LAYER, least: bool = False
 ) -> tuple[list[Planned], Layout]:
     """The plans that take the least time, as far as the costs of memories tell, and where everything is.
 
+    Internal memory comes first, with layers executed one after the other, then row by row where that doesn't fit or
+    only with slower kernels; external memory is the last resort.
+
     Args:
         ram_limit: the user's; then scratch stays in the arena, so that it counts.
+        schedule: "layer", "stream", or "auto" for both.
         least: RAM counts more than time: scratch stays in the arena, the first memory that is large enough is taken.
 
     Raises:
         DoesNotFitError: not even in the largest memory.
     """
-    best: tuple[float, list[Planned], Layout] | None = None
-    failure: DoesNotFitError | None = None
-    for memory in ram_choices(board.memories):
-        system = _system_memory(board, memory)
-        room = memory.bytes - (SYSTEM_BYTES if system == memory else 0)
-        limit = room if ram_limit is None else min(room, ram_limit)
-        if limit <= 0:
-            continue
-        scratch = system if ram_limit is None and not least and system.cost < memory.cost else None
-        try:
-            planned = planner(limit, None if scratch is None else scratch.bytes - SYSTEM_BYTES)
-        except DoesNotFitError as error:
-            failure = error
-            continue
-        if not any(p.scratch_bytes for p in planned):
-            scratch = None
-        time = memory.cost * sum(p.instructions for p in planned)
-        if best is None or time < best[0]:
-            best = time, planned, Layout(system, memory, scratch, board.flash)
-        if least or limit < room or not any(_is_squeezed(p) for p in planned):
-            break  # more memory would change nothing
-    if best is None:
-        raise failure or DoesNotFitError(f"{board.name} has no RAM for an arena")
-    return best[1], best[2]
+    schedules = (LAYER, STREAM) if schedule == "auto" else (schedule,)
+    search = _Search(board, planner, ram_limit, least)
+    for external in (False, True):
+        memories = [m for m in ram_choices(board.memories) if m.external == external]
+        for each in schedules:
+            if search.satisfied:
+                break
+            search.try_all(each, memories)
+    return search.result()
+
+
+class _Search:
+    """The best plan so far."""
+
+    def __init__(self, board: Board, planner: Planner, ram_limit: int | None, least: bool) -> None:
+        self._board, self._planner, self._ram_limit, self._least = board, planner, ram_limit, least
+        self._best: tuple[float, list[Planned], Layout] | None = None
+        self._failures: dict[str, DoesNotFitError] = {}
+
+    @property
+    def satisfied(self) -> bool:
+        """There is a plan, and none of its kernels is a slower one for want of RAM."""
+        if self._best is None:
+            return False
+        return self._least or not any(_is_squeezed(planned) for planned in self._best[1])
+
+    def try_all(self, schedule: str, memories: Sequence[Memory]) -> None:
+        """Keep what is faster than the best so far. External memory only if there is nothing else."""
+        for memory in memories:
+            system = _system_memory(self._board, memory)
+            room = memory.bytes - (SYSTEM_BYTES if system == memory else 0)
+            limit = room if self._ram_limit is None else min(room, self._ram_limit)
+            if limit <= 0 or (memory.external and self._best is not None):
+                continue
+            apart = self._ram_limit is None and not self._least and system.cost < memory.cost and schedule == LAYER
+            try:
+                planned = self._planner(schedule, limit, system.bytes - SYSTEM_BYTES if apart else None)
+            except DoesNotFitError as error:
+                self._failures[schedule] = error
+                continue
+            scratch = system if any(p.scratch_bytes for p in planned) else None
+            time = memory.cost * sum(p.instructions for p in planned)
+            if self._best is None or time < self._best[0]:
+                self._best = time, planned, Layout(system, memory, scratch, self._board.flash)
+            if self._least or limit < room or not any(_is_squeezed(p) for p in planned):
+                break  # more memory would change nothing
+
+    def result(self) -> tuple[list[Planned], Layout]:
+        if self._best is not None:
+            return self._best[1], self._best[2]
+        layer, stream = self._failures.get(LAYER), self._failures.get(STREAM)
+        if layer and stream:
+            layer.hint = (
+                f"it fits from {layer.smallest_bytes:,} bytes executed layer by layer, from {stream.smallest_bytes:,} "
+                "row by row (--schedule auto or stream): a larger --ram, another target, or a smaller model or input"
+            )
+            layer.args = (layer.render(),)
+        raise layer or stream or DoesNotFitError(f"{self._board.name} has no RAM for an arena")
 
 
 def _is_squeezed(planned: Planned) -> bool:

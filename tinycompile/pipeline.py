@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from tinycompile.codegen.project import Project, Provenance
 from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats, load
 from tinycompile.ir import Graph
-from tinycompile.kernels import kernels_for
+from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
-from tinycompile.layout import Layout, choose_ram, cold_constants
+from tinycompile.layout import STREAM, Layout, choose_ram, cold_constants
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.io import int8_io
-from tinycompile.planner import Planned, plan
+from tinycompile.passes.split_averages import split_averages
+from tinycompile.planner import Planned, StreamPlanner, plan
 from tinycompile.planner.draw import svg_map
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
@@ -37,7 +39,7 @@ IO_CHOICES = ("model", "int8")
 DTYPE_CHOICES = ("int8", "float32")
 LAYOUT_CHOICES = ("model", "nhwc")
 OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
-SCHEDULE_CHOICES = ("auto", "layer")
+SCHEDULE_CHOICES = ("auto", "layer", "stream")
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,15 @@ class Options:
         io: "model" keeps the model's own input and output types, "int8" strips float conversions at its edges.
         optimize: what to prefer where kernels trade instructions for flash or scratch memory.
         ram: limit for the arena in bytes; None for what the target has.
-        schedule: "layer" executes layer by layer; "auto" lets the compiler choose, today always layer by layer.
         layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
         dtype: "float32" compiles float ONNX models as they are.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         calibration: how to quantise a float ONNX model.
+        schedule: "layer" executes layer by layer, "stream" has stages that are executed row by row wherever that saves
+            RAM; "auto" is layer by layer where that fits, else whatever is fastest within the limit.
+        board_path: a folder with more boards than those of `board_support/`.
+        single_file: whether the model is wanted as one C file, too.
     """
 
     target: str = "stm32f746"
@@ -67,6 +72,8 @@ class Options:
     dtype: str = "int8"
     strict_int8: bool = False
     calibration: Calibration = field(default_factory=Calibration)
+    board_path: Path | None = None
+    single_file: bool = False
 
     def check(self) -> None:
         for name, value, choices in (
@@ -123,11 +130,15 @@ def compile(  # noqa: A001 - the public verb is the name
     calib: str | Path | None = None,
     calib_method: str = "auto",
     evaluation: str | Path | None = None,
+    board_path: str | Path | None = None,
+    single_file: bool = False,
 ) -> Build:
     """Compile a model to C and firmware.
 
     Args:
         model: path of a `.tflite` or `.onnx` file.
+        single_file: also write `single/<model>.c` and `.h`, with the kernels and weights in the one C file.
+        board_path: a folder with more boards, as docs/adding_a_board.md describes them.
         output: folder to create or replace; None for a temporary one that lives as long as the result.
         layout, shapes, dtype, strict_int8: for ONNX models, see `Options`.
         calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
@@ -139,7 +150,18 @@ def compile(  # noqa: A001 - the public verb is the name
     """
     calibration = Calibration(_path(calib), calib_method, _path(evaluation))
     options = Options(
-        target, io, optimize, ram, schedule, layout, tuple((shapes or {}).items()), dtype, strict_int8, calibration
+        target=target,
+        io=io,
+        optimize=optimize,
+        ram=ram,
+        schedule=schedule,
+        layout=layout,
+        shapes=tuple((shapes or {}).items()),
+        dtype=dtype,
+        strict_int8=strict_int8,
+        calibration=calibration,
+        board_path=_path(board_path),
+        single_file=single_file,
     )
     (build,) = compile_together([model], options, output=output)
     return build
@@ -171,7 +193,7 @@ def compile_together(
         TinycompileError: as for `compile`.
     """
     options.check()
-    board = load_board(options.target)
+    board = load_board(options.target, options.board_path)
     require(board.compiler)
     with quantized_sources(models, options) as sources:
         lowered, layout = lower([source for source, _ in sources], board, options)
@@ -187,7 +209,7 @@ def _build(
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder) as staging:
-        write_files(staging, emit_project(project))
+        write_files(staging, emit_project(project, single=options.single_file))
         (staging / "source").mkdir()
         for each in lowered:
             save_source(each.source, staging / "source" / each.source.name)
@@ -203,7 +225,7 @@ def _build(
 
 def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout]:
     """Everything up to naming: import, optimise, choose kernels, plan memory. Models share the arena's memory."""
-    taken, graphs = set[str](), list[tuple[str, Path, dict[str, Work], Graph, list[list[Kernel]]]]()
+    taken, loaded = set[str](), list[tuple[str, Path, dict[str, Work], _Plans]]()
     if not sources:
         raise UsageError("no model was given")
     if board.is_host and len(sources) > 1:
@@ -213,19 +235,40 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
         if options.io == "int8":
             graph = int8_io(graph)
         nominal = work_of(graph)
-        graph = optimize_graph(graph)
-        graphs.append((identifier(source.stem, taken, "model"), source, nominal, graph, kernels_for(graph, board.isa)))
+        plans = _Plans(optimize_graph(graph), board, options.optimize)
+        loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
 
-    def planner(ram_limit: int, scratch_limit: int | None) -> list[Planned]:
-        return [
-            plan(graph, kernels, ram_limit=ram_limit, optimize=options.optimize, scratch_limit=scratch_limit)
-            for _, _, _, graph, kernels in graphs
-        ]
+    def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
+        return [plans.within(schedule, ram_limit, scratch_limit) for *_, plans in loaded]
 
-    planned, layout = choose_ram(board, planner, options.ram, least=options.optimize == "ram")
+    least = options.optimize == "ram"
+    planned, layout = choose_ram(board, planner, options.ram, schedule=options.schedule, least=least)
     return [
-        Lowered(name, source, nominal, p) for (name, source, nominal, _, _), p in zip(graphs, planned, strict=True)
+        Lowered(name, source, nominal, p) for (name, source, nominal, _), p in zip(loaded, planned, strict=True)
     ], layout
+
+
+class _Plans:
+    """The plans of a model; kernels are looked for once."""
+
+    def __init__(self, graph: Graph, board: Board, optimize: str) -> None:
+        self._graph, self._isa, self._optimize = graph, board.isa, optimize
+
+    def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
+        if schedule == STREAM:
+            return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
+        return plan(
+            self._graph, self._kernels, ram_limit=ram_limit, optimize=self._optimize, scratch_limit=scratch_limit
+        )
+
+    @cached_property
+    def _kernels(self) -> list[list[Kernel]]:
+        return kernels_for(self._graph, self._isa)
+
+    @cached_property
+    def _streams(self) -> StreamPlanner:
+        graph = split_averages(self._graph)
+        return StreamPlanner(graph, kernels_for(graph, self._isa), lambda site: kernels_of(site, self._isa))
 
 
 def _project(board: Board, layout: Layout, models: Sequence[Lowered]) -> Project:
@@ -257,5 +300,7 @@ def _program(lowered: Lowered, cold: set[int]) -> Program:
         planned.scratch_offsets,
         planned.arena_bytes,
         planned.scratch_bytes,
+        planned.stages,
+        planned.edges,
         cold,
     )

@@ -4,11 +4,14 @@
 
 #include <stdint.h>
 
-/* Caches, clocks and the counter; runs first thing in main(). */
+/* Clocks to full speed, caches, the counter and the console; runs first thing in main(). */
 void board_init(void);
 
 /* A free-running counter that counts up and wraps at 2^32. Its unit is board specific:
- * 40 ns timer ticks under QEMU, CPU cycles (DWT) on silicon. */
+ * timer ticks under QEMU, CPU cycles (DWT or SysTick) on silicon. */
 uint32_t board_ticks(void);
+
+/* Writes a byte to the console's UART; waits until there is room. */
+void board_putc(char byte);
 
 #endif

@@ -1,7 +1,8 @@
-/* Boards of Arm's MPS2 family under QEMU: TIMER0 as the counter.
+/* Boards of Arm's MPS2 family under QEMU: TIMER0 as the counter, UART0 as the console.
  *
  * CMSDK APB timer (Arm DDI 0479C, section 4.3): CTRL 0x00, VALUE 0x04, RELOAD 0x08; it counts down. */
 #include "board.h"
+#include "cmsdk_uart.h"
 
 #ifndef TIMER0_BASE
 #define TIMER0_BASE 0x40000000u
@@ -17,9 +18,15 @@ void board_init(void)
     TIMER0_RELOAD = 0xFFFFFFFFu;
     TIMER0_VALUE = 0xFFFFFFFFu;
     TIMER0_CTRL = TIMER_CTRL_ENABLE;
+    cmsdk_uart_start();
 }
 
 uint32_t board_ticks(void)
 {
     return 0xFFFFFFFFu - TIMER0_VALUE;
+}
+
+void board_putc(char byte)
+{
+    cmsdk_uart_put(byte);
 }

@@ -1,6 +1,8 @@
 /* Arm semihosting calls (Arm IHI 0110): r0 = operation, r1 = pointer to the arguments, BKPT 0xAB. */
 #include "semihosting.h"
 
+#include "firmware.h"
+
 enum {
     SYS_OPEN = 0x01,
     SYS_CLOSE = 0x02,
@@ -63,6 +65,14 @@ void semihosting_close(int handle)
 void semihosting_print(const char *text)
 {
     (void)call(SYS_WRITE0, text);
+}
+
+void firmware_end(int code)
+{
+    if (code == FIRMWARE_FAULT) {
+        semihosting_print("tinycompile firmware: hard fault\n");
+    }
+    semihosting_exit(code);
 }
 
 void semihosting_exit(int code)

@@ -2,7 +2,7 @@
  *
  * Armv7-M Architecture Reference Manual B1.5 (exception model, vector table). */
 #include <stdint.h>
-#include "semihosting.h"
+#include "firmware.h"
 
 extern uint32_t linker_data_load, linker_data_start, linker_data_end;
 extern uint32_t linker_bss_start, linker_bss_end;
@@ -15,12 +15,14 @@ void Reset_Handler(void);
 #define CPACR (*(volatile uint32_t *)0xE000ED88u)
 #define CPACR_FPU_FULL_ACCESS (0xFu << 20) /* CP10 and CP11: floating point and, on Armv8.1-M, MVE */
 
-/* Any fault ends the run with a message and an exit code instead of a silent loop. */
+/* Any fault ends the run with a message instead of a silent loop. */
 static void fault_handler(void)
 {
-    semihosting_print("tinycompile firmware: hard fault\n");
-    semihosting_exit(3);
+    firmware_end(FIRMWARE_FAULT);
 }
+
+/* A board that counts with SysTick has its own. */
+void SysTick_Handler(void) __attribute__((weak, alias("fault_handler")));
 
 void Reset_Handler(void)
 {
@@ -40,7 +42,7 @@ void Reset_Handler(void)
     for (word = &linker_stack_limit; word < (uint32_t *)__builtin_frame_address(0) - 16; word++) {
         *(volatile uint32_t *)word = STACK_PAINT;
     }
-    semihosting_exit(main());
+    firmware_end(main());
 }
 
 /* Deepest stack use since reset, in bytes. */
@@ -76,5 +78,5 @@ __attribute__((section(".vectors"), used)) static const union {
     {.handler = fault_handler}, /* DebugMonitor */
     {.handler = fault_handler},
     {.handler = fault_handler}, /* PendSV */
-    {.handler = fault_handler}, /* SysTick */
+    {.handler = SysTick_Handler},
 };

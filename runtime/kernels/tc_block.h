@@ -22,7 +22,7 @@ extern "C" {
 #endif
 
 #if TC_THUMB1
-/* Taps at the offsets 0, 1, ... of x, 13 instructions each (8 on Thumb-2): r0, r1 the pixels, r2 the weights of both channels. */
+/* Taps at the offsets 0, 1, ... of x, 13 instructions each (8 on Thumb-2): r0, r1 the pixels, r2 the weights. */
 #define TC_BLOCK_TAPS(offsets) \
     ".irp i, " offsets "\n\t" \
     "ldrb r3, [r0, #\\i]\n\t" \

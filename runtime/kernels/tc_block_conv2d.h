@@ -28,13 +28,14 @@ typedef struct tc_block_conv2d_shape {
 } tc_block_conv2d_shape;
 
 TC_INLINE void tc_block_conv2d_s8(const int8_t *input, int8_t *output, const uint8_t *weights,
-                                  const tc_line_channel *channels, uint8_t *scratch,
+                                  const int32_t *channels, uint8_t *scratch,
                                   const tc_block_conv2d_shape *shape)
 {
     const tc_window *window = &shape->window;
     const int32_t kernel_size = window->kernel_height * window->kernel_width * shape->input_channels;
     const int32_t taps = (kernel_size + 3) / 4 * 4;
     const int32_t pixels = window->output_height * window->output_width;
+    const int32_t words = (int32_t)tc_line_words(&shape->line);
     int32_t oy = 0;
     int32_t ox = 0;
     memset(scratch, 0, (uint32_t)(2 * taps)); /* taps beyond the window multiply zeros */
@@ -55,12 +56,14 @@ TC_INLINE void tc_block_conv2d_s8(const int8_t *input, int8_t *output, const uin
         for (int32_t channel = 0; channel < shape->output_channels; channel += 2, pair += 2 * taps) {
             int32_t sums[4] = {starts[0], starts[0], starts[1], starts[1]};
             tc_block_2x2(scratch, scratch + taps, pair, (uint32_t)taps, sums);
-            const int32_t wanted = shape->output_channels - channel < 2 ? 1 : 2;
+            const int32_t *line = channels + channel * words;
+            int8_t *result = output + channel;
             for (int32_t p = 0; p < count; p++) {
-                for (int32_t c = 0; c < wanted; c++) {
-                    output[p * shape->output_channels + channel + c] =
-                        (int8_t)tc_line_requantize(sums[2 * p + c], channels + channel + c, &shape->line);
+                result[0] = (int8_t)tc_line_requantize(sums[2 * p], line, &shape->line);
+                if (shape->output_channels % 2 == 0 || channel + 1 < shape->output_channels) {
+                    result[1] = (int8_t)tc_line_requantize(sums[2 * p + 1], line + words, &shape->line);
                 }
+                result += shape->output_channels;
             }
         }
         output += count * shape->output_channels;

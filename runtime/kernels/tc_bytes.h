@@ -70,11 +70,21 @@ TC_INLINE uint32_t tc_add_odd(uint32_t pair, uint32_t word)
 #endif
 }
 
+#if TC_THUMB1
+/* (factor * half) >> 16, the half an int16, in 32 bits: the factor's halves apart. */
+TC_INLINE int32_t tc_multiply_half(int32_t factor, int32_t half)
+{
+    return (factor >> 16) * half + (((factor & 0xFFFF) * half) >> 16);
+}
+#endif
+
 /* start + ((factor * low half of pair) >> 16): SMLAWB */
 TC_INLINE int32_t tc_multiply_low(int32_t start, int32_t factor, uint32_t pair)
 {
 #if TC_DSP
     return __smlawb(factor, (int32_t)pair, start);
+#elif TC_THUMB1
+    return start + tc_multiply_half(factor, tc_low(pair));
 #else
     return start + (int32_t)(((int64_t)factor * tc_low(pair)) >> 16);
 #endif
@@ -85,6 +95,8 @@ TC_INLINE int32_t tc_multiply_high(int32_t start, int32_t factor, uint32_t pair)
 {
 #if TC_DSP
     return __smlawt(factor, (int32_t)pair, start);
+#elif TC_THUMB1
+    return start + tc_multiply_half(factor, tc_high(pair));
 #else
     return start + (int32_t)(((int64_t)factor * tc_high(pair)) >> 16);
 #endif

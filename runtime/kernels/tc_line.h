@@ -6,6 +6,8 @@
  *
  * The compiler found the constants and proved them (docs/numerics.md). Where TFLite's double rounding sends halves
  * away from zero, `extra` is subtracted from the offset of negative a.
+ *
+ * Per channel these are int32: start, multiplier, offset and, where the line needs it, extra.
  */
 #ifndef TC_LINE_H
 #define TC_LINE_H
@@ -30,22 +32,21 @@ typedef struct tc_line {
     int32_t high;
 } tc_line;
 
-typedef struct tc_line_channel {
-    int32_t start;
-    int32_t multiplier;
-    int32_t offset;
-    int32_t extra;
-} tc_line_channel;
-
-TC_INLINE int32_t tc_line_requantize(int32_t sum, const tc_line_channel *channel, const tc_line *line)
+/* int32 words per channel. */
+TC_INLINE uint32_t tc_line_words(const tc_line *line)
 {
-    const int32_t a = tc_wrapping_add(tc_shift_left(sum, line->pre), channel->start);
-    int32_t offset = channel->offset;
+    return line->is_signed || line->shift < 0 ? 4u : 3u;
+}
+
+TC_INLINE int32_t tc_line_requantize(int32_t sum, const int32_t *channel, const tc_line *line)
+{
+    const int32_t a = tc_wrapping_add(tc_shift_left(sum, line->pre), channel[0]);
+    int32_t offset = channel[2];
     if (line->is_signed) {
-        offset -= channel->extra & (a >> 31);
+        offset -= channel[3] & (a >> 31);
     }
-    const int32_t shift = line->shift < 0 ? channel->extra : line->shift;
-    const int32_t y = tc_smmla(a, channel->multiplier, offset) >> shift;
+    const int32_t shift = line->shift < 0 ? channel[3] : line->shift;
+    const int32_t y = tc_smmla(a, channel[1], offset) >> shift;
     return tc_clamp(y, line->low, line->high);
 }
 

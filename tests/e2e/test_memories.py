@@ -50,8 +50,9 @@ def test_a_larger_arena_leaves_the_fastest_memory_to_scratch(shared, tmp_path: P
 
 
 def test_large_cold_weights_are_in_external_flash(shared, tmp_path: Path) -> None:
-    """MobileNetV2: 3.8 MB of weights, 1 MiB of internal flash; the arena is in SDRAM."""
-    build = tinycompile.compile(shared("models/mobilenet_v2_int8.tflite"), output=tmp_path / "out")
+    """MobileNetV2 layer by layer: 3.8 MB of weights, 1 MiB of internal flash; the arena is in SDRAM."""
+    model = shared("models/mobilenet_v2_int8.tflite")
+    build = tinycompile.compile(model, output=tmp_path / "out", schedule="layer")
     places = holds(build)
     assert places["flash"].keys() == {"code", "weights"}
     assert sum(places["flash"].values()) <= 1 << 20
@@ -59,6 +60,17 @@ def test_large_cold_weights_are_in_external_flash(shared, tmp_path: Path) -> Non
     assert places["sdram"]["arena"] > 1 << 20
     assert (tmp_path / "out/firmware.bin").stat().st_size <= 1 << 20
     assert (tmp_path / "out/firmware_qspi.bin").stat().st_size == places["qspi"]["weights"]
+    inputs, expected = inputs_of(shared("golden/mobilenet_v2_int8.npz"))
+    assert same_values(build.run(*(x[:1] for x in inputs), on="qemu"), [y[:1] for y in expected])
+
+
+def test_row_by_row_a_large_model_fits_internal_ram(shared, tmp_path: Path) -> None:
+    """MobileNetV2 1.0 at 224 x 224 on the STM32F746: 320 KiB of RAM, weights in QSPI flash."""
+    build = tinycompile.compile(shared("models/mobilenet_v2_int8.tflite"), target="stm32f746", output=tmp_path / "out")
+    assert build.report["schedule"] == "stream"
+    assert "sdram" not in holds(build)
+    assert build.report["ram"]["total_bytes"] <= 320 * 1024
+    assert build.report["macs"]["executed"] <= 1.1 * build.report["macs"]["nominal"]
     inputs, expected = inputs_of(shared("golden/mobilenet_v2_int8.npz"))
     assert same_values(build.run(*(x[:1] for x in inputs), on="qemu"), [y[:1] for y in expected])
 
@@ -99,13 +111,19 @@ def test_plan_prints_the_map_and_builds_nothing(tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_cannot_fit_says_what_is_live_and_what_would_do(tmp_path: Path) -> None:
-    model = DIGITS / "digits_int8.tflite"
-    smallest = tinycompile.compile(model, output=tmp_path / "ram", optimize="ram").report["ram"]["arena_bytes"]
-    with pytest.raises(DoesNotFitError, match=f"it fits from {smallest:,} bytes") as error:
-        tinycompile.compile(model, output=tmp_path / "out", ram=smallest - 8)
+    model, layer = DIGITS / "digits_int8.tflite", {"optimize": "ram", "schedule": "layer"}
+    smallest = tinycompile.compile(model, output=tmp_path / "ram", **layer).report["ram"]["arena_bytes"]
+    with pytest.raises(DoesNotFitError, match=f"it fits from {smallest:,} bytes, executed layer by layer") as error:
+        tinycompile.compile(model, output=tmp_path / "out", ram=smallest - 8, schedule="layer")
     assert "in use together: '" in str(error.value)
+    with pytest.raises(
+        DoesNotFitError, match=f"from {smallest:,} bytes executed layer by layer, from [0-9,]+ row by row"
+    ):
+        tinycompile.compile(model, output=tmp_path / "out", ram=200)
     assert not (tmp_path / "out").exists()
-    assert tinycompile.compile(model, output=tmp_path / "out", ram=smallest).report["ram"]["arena_bytes"] == smallest
+    fitting = tinycompile.compile(model, output=tmp_path / "out", ram=smallest, schedule="layer")
+    assert fitting.report["ram"]["arena_bytes"] == smallest
+    assert tinycompile.compile(model, output=tmp_path / "out", ram=smallest - 8).report["schedule"] == "stream"
 
 
 def test_ram_choices_are_regions_and_runs_of_adjacent_ones() -> None:

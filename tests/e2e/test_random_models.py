@@ -14,7 +14,10 @@ from tinycompile.verify.compare import verify_build
 pytest.importorskip("ai_edge_litert", reason="needs LiteRT")
 
 
-@pytest.mark.parametrize(("seed", "target"), [(s, t) for s in range(12) for t in ("stm32f746", "mps2-an386")])
+TARGETS = {"stm32f746": range(12), "mps2-an386": range(12), "mps3-an547": range(12, 18), "rp2040": range(18, 22)}
+
+
+@pytest.mark.parametrize(("seed", "target"), [(s, t) for t, seeds in TARGETS.items() for s in seeds])
 def test_random_network_is_bit_exact_in_qemu(seed: int, target: str, tmp_path: Path) -> None:
     content, shape = RandomModel(seed).build(layers=3 + seed % 6)
     model = tmp_path / f"random_{seed}.tflite"

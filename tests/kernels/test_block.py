@@ -40,6 +40,18 @@ def test_depthwise(kernel, stride, dilation, padding, clamp, channels, seed):
         check(depthwise, site, M0)
 
 
+@pytest.mark.parametrize("multiplier", [2, 3])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_depthwise_with_a_channel_multiplier(channels, multiplier):
+    outputs = channels * multiplier
+    op = DepthwiseConv2D((1, 2), ONE, (1, 1, 2, 0))
+    site = layer(op, (1, 6, 7, channels), (1, 3, 4, outputs), 3, multiplier)
+    check(depthwise, site, M0)
+    assert (conv2d(site, M0) is not None) == (channels == 1)
+    if channels == 1:
+        check(conv2d, site, M0)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3])
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (7, 3), (640, 8)])
 def test_fully_connected(rows, inputs, outputs):
@@ -73,6 +85,13 @@ int main(void)
         }
         if (tc_smmlar(a, b, 5) != (int32_t)((uint32_t)((product + 0x80000000) >> 32) + 5u)) {
             return 5;
+        }
+        const int32_t low = (int16_t)((uint32_t)b & 0xFFFFu);
+        if (tc_multiply_low(5, a, (uint32_t)b) != (int32_t)((uint32_t)(((int64_t)a * low) >> 16) + 5u)) {
+            return 6;
+        }
+        if (tc_multiply_high(5, a, (uint32_t)b) != (int32_t)((uint32_t)(((int64_t)a * (b >> 16)) >> 16) + 5u)) {
+            return 7;
         }
     }
     return 0;

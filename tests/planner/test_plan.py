@@ -165,7 +165,7 @@ def test_reasons() -> None:
 
 
 def test_the_limit_on_constants_holds_under_a_ram_limit_too() -> None:
-    """Three ways: fast, fast and without scratch but with large constants, slow. Without weights 1.04 x 100."""
+    """Three ways: fast, fast and without scratch but with large constants, slow. Without weights 1.1 x 100."""
     scratch = Constant("w", "int8_t", np.zeros(100, np.int8))
     large = Constant("w", "int8_t", np.zeros(300, np.int8))
     options = [

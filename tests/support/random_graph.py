@@ -17,10 +17,15 @@ QUANT = Quantization.per_tensor(0.05, 3)
 
 
 class RandomGraph:
-    """Grows a graph; everything follows from the seed."""
+    """Grows a graph; everything follows from the seed.
 
-    def __init__(self, seed: int) -> None:
+    Args:
+        spatial: larger images, and windows of every kind: for execution row by row.
+    """
+
+    def __init__(self, seed: int, *, spatial: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
+        self.spatial = spatial
         self.types: dict[str, TensorType] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.nodes: list[Node] = []
@@ -34,15 +39,10 @@ class RandomGraph:
         for _ in range(steps):
             known = [name for name in self.types if name not in self.constants]
             recent = known[-1] if self.rng.random() < 0.7 else known[int(self.rng.integers(len(known)))]
-            kinds = [
-                self.convolution,
-                self.convolution,
-                self.depthwise,
-                self.pool,
-                self.add,
-                self.concatenate,
-                self.reshape,
-            ]
+            kinds = [self.convolution, self.convolution, self.depthwise, self.pool, self.add, self.concatenate]
+            kinds += [self.reshape]
+            if self.spatial:
+                kinds = [self.convolution, self.depthwise, self.residual, self.pool]
             kinds[int(self.rng.integers(len(kinds)))](recent)
         read = {name for node in self.nodes for name in node.inputs}
         outputs = [n.outputs[0] for n in self.nodes if n.outputs[0] not in read or self.rng.random() < 0.1]
@@ -52,18 +52,28 @@ class RandomGraph:
         return graph
 
     def convolution(self, x: str) -> None:
-        kernel, stride = self.pick(1, 1, 3), self.pick(1, 1, 2)
-        self._linear(
-            x, Conv2D((stride, stride), (1, 1), self._padding(kernel)), (self.pick(2, 4, 7, 8), kernel, kernel), 0
-        )
+        kernel, op = self._window(x, Conv2D)
+        self._linear(x, op, (self.pick(2, 4, 7, 8), *kernel), 0)
 
     def depthwise(self, x: str) -> None:
-        kernel, stride = self.pick(1, 3), self.pick(1, 1, 2)
-        op = DepthwiseConv2D((stride, stride), (1, 1), self._padding(kernel))
-        self._linear(x, op, (1, kernel, kernel), 3)
+        kernel, op = self._window(x, DepthwiseConv2D)
+        self._linear(x, op, (1, *kernel), 3)
+
+    def residual(self, x: str) -> None:
+        """x plus a convolution of itself, or of a convolution of itself."""
+        y = x
+        for _ in range(self.pick(1, 2)):
+            size = self.pick(1, 3, 5)
+            window = (self.types[x].shape[3], size, size)
+            self._linear(y, Conv2D(padding=(size // 2,) * 4), window, 0)
+            y = f"v{len(self.nodes) - 1}"
+        self._node(Add(), y, x)
 
     def pool(self, x: str) -> None:
-        self._node(MaxPool2D((2, 2), (1, 1), (0, 1, 0, 1)), x)
+        if self.spatial and min(self.types[x].shape[1:3]) >= 2:
+            self._node(MaxPool2D((2, 2), (self.pick(1, 2), 1)), x)
+        elif not self.spatial:
+            self._node(MaxPool2D((2, 2), (1, 1), (0, 1, 0, 1)), x)
 
     def add(self, x: str) -> None:
         """With any value of the same shape, itself included."""
@@ -90,11 +100,25 @@ class RandomGraph:
 
     def _input(self, index: int) -> str:
         name = f"in{index}"
-        self.types[name] = TensorType((1, 6, 5, 4), "int8", QUANT)
+        shape = (1, self.pick(11, 16, 21), self.pick(4, 5, 9), self.pick(1, 3, 4)) if self.spatial else (1, 6, 5, 4)
+        self.types[name] = TensorType(shape, "int8", QUANT)
         return name
 
-    def _padding(self, kernel: int) -> tuple[int, int, int, int]:
-        return (kernel // 2,) * 4
+    def _window(self, x: str, op: type[Conv2D] | type[DepthwiseConv2D]) -> tuple[tuple[int, int], Op]:
+        """Window and operator; any padding that leaves something to compute."""
+        if not self.spatial:
+            kernel, stride = self.pick(1, 3), self.pick(1, 1, 2)
+            return (kernel, kernel), op((stride, stride), (1, 1), (kernel // 2,) * 4)
+        height, width = self.types[x].shape[1:3]
+        kernel = (self.pick(1, 2, 3, 3, 5, 7), self.pick(1, 3, 3))
+        dilation = self.pick(1, 1, 1, 2)
+        reach = [(k - 1) * dilation + 1 for k in kernel]
+        before = [int(self.rng.integers(0, r)) for r in reach]
+        after = [
+            max(int(self.rng.integers(0, r)), r - n - b) for r, n, b in zip(reach, (height, width), before, strict=True)
+        ]
+        stride = (self.pick(1, 1, 2, 3), self.pick(1, 1, 2)) if dilation == 1 else (1, 1)
+        return kernel, op(stride, (dilation, dilation), (before[0], after[0], before[1], after[1]))
 
     def _linear(self, x: str, op: Op, window: tuple[int, int, int], axis: int) -> None:
         depth = self.types[x].shape[3]

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tinycompile.codegen.constants import c_values
+from tinycompile.codegen.integration import emit_integration, single_file
 from tinycompile.codegen.linker import linker_script
 from tinycompile.codegen.names import comment_text
 from tinycompile.codegen.program import Program, ctype, quantization_text
@@ -18,15 +19,18 @@ OPTIMIZATION = "-O2"
 UNKNOWN_STACK_BYTES = 2048
 """Until the compiler has said what the firmware needs."""
 
-_FIRMWARE_FILES = ("startup.c", "semihosting.c", "semihosting.h", "board.h")
+_FIRMWARE_SOURCES = ("startup.c", "semihosting.c", "console.c")
 _LOCAL_INCLUDE = re.compile(r'^(\s*#\s*include )"([^"]+)"', re.MULTILINE)
 
 
-def emit_project(project: Project) -> dict[str, str]:
-    """Every file of the output folder, by relative path."""
+def emit_project(project: Project, *, single: bool = False) -> dict[str, str]:
+    """Every file of the output folder, by relative path; with `single` also each model as one C file."""
     files = dict[str, str]()
     for program, origin in zip(project.programs, project.origins, strict=True):
-        files |= emit_model(program, origin)
+        model = emit_model(program, origin)
+        files |= model
+        if single:
+            files |= single_file(program.model, model)
     values = _values(project)
     if project.board.is_host:
         files["host/main.c"] = render("main_host.c.j2", **values)
@@ -35,6 +39,8 @@ def emit_project(project: Project) -> dict[str, str]:
         files |= _firmware(project)
         files["Makefile"] = emit_makefile(project, UNKNOWN_STACK_BYTES)
     files["CMakeLists.txt"] = render("CMakeLists.txt.j2", **values)
+    if len(project.programs) == 1:
+        files |= emit_integration(project.programs[0], values, project.origins[0].source)
     return files
 
 
@@ -103,13 +109,16 @@ def _find_header(name: str) -> str:
 
 def _firmware(project: Project) -> dict[str, str]:
     common, board = boards_dir() / "common", project.board
-    files = {f"firmware/{name}": (common / name).read_text() for name in _FIRMWARE_FILES}
+    files = {f"firmware/{name}": (common / name).read_text() for name in _FIRMWARE_SOURCES}
     files["firmware/main.c"] = render("main.c.j2", **_values(project))
+    files["firmware/main_console.c"] = render("main_console.c.j2", **_values(project))
+    headers = list(common.glob("*.h"))
     for variant in {board.name: board, **({e.name: e} if (e := board.emulated()) else {})}.values():
+        headers += variant.folder.glob("*.h")
         for source in variant.sources:
             files[f"firmware/{_board_source(variant, source)}"] = source.read_text()
         files[f"firmware/{variant.name}.ld"] = linker_script(board, variant, project.layout)
-    return files
+    return files | {f"firmware/{header.name}": header.read_text() for header in sorted(headers)}
 
 
 def _board_source(board: Board, source: Path) -> str:

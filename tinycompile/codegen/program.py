@@ -5,14 +5,17 @@ Everything is decided and named here; `emit` only prints it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tinycompile.codegen.names import comment_text, identifier, short_name
+from tinycompile.codegen.stream import HEADER as STREAM_HEADER
+from tinycompile.codegen.stream import StageLoop, StageWriter
 from tinycompile.ir import Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
+from tinycompile.planner.stream import Firing, Stage
 
 _CTYPES = {
     "int8": "int8_t",
@@ -54,20 +57,27 @@ class NamedConstant:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A value in the arena. `offset` in bytes."""
+    """A value in the arena. `offset` in bytes.
+
+    Attributes:
+        lines: how many of its rows are there, where it is never whole in memory; 0 where it is.
+    """
 
     name: str
     type: TensorType
     offset: int
+    lines: int = 0
 
     @property
     def end(self) -> int:
-        return self.offset + self.type.bytes
+        rows = (self.lines, self.type.shape[1]) if self.lines else (1, 1)
+        return self.offset + self.type.bytes * rows[0] // rows[1]
 
     def describe(self) -> str:
         """Shape, type, quantisation and place, for a comment."""
         place = f"arena[{self.offset}..{self.end - 1}]"
-        return f"{self.type}{quantization_text(self.type)}, {place}"
+        kept = f", {self.lines} row{'s' if self.lines > 1 else ''} of it" if self.lines else ""
+        return f"{self.type}{quantization_text(self.type)}{kept}, {place}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +114,7 @@ class Program:
     graph: Graph
     arena_bytes: int
     scratch_bytes: int
+    stages: tuple[StageLoop, ...]
     functions: tuple[NamedFunction, ...]
     constants: tuple[NamedConstant, ...]
     layers: tuple[Layer, ...]
@@ -112,7 +123,21 @@ class Program:
 
     @property
     def headers(self) -> list[str]:
-        return sorted({header for f in self.functions for header in f.function.headers})
+        streamed = {STREAM_HEADER} if self.stages else set[str]()
+        return sorted({header for f in self.functions for header in f.function.headers} | streamed)
+
+    @property
+    def blocks(self) -> list[Layer | StageLoop]:
+        """What `invoke` does in turn."""
+        starts = {stage.first: stage for stage in self.stages}
+        inside = {index for stage in self.stages for index in range(stage.first, stage.last)}
+        found = list[Layer | StageLoop]()
+        for layer in self.layers:
+            if layer.index in starts:
+                found.append(starts[layer.index])
+            elif layer.index not in inside:
+                found.append(layer)
+        return found
 
     @property
     def preambles(self) -> list[str]:
@@ -163,6 +188,8 @@ def build_program(
     scratch_offsets: Sequence[int | None],
     arena_bytes: int,
     scratch_bytes: int = 0,
+    stages: Sequence[Stage] = (),
+    edges: Mapping[str, int] | None = None,
     cold: Collection[int] = (),
 ) -> Program:
     """Name everything and bind every call to its memory.
@@ -173,19 +200,29 @@ def build_program(
         offsets: arena offset of every value in RAM.
         scratch_offsets: offset of each node's scratch, None where it has none: in the arena, or apart from it if
             `scratch_bytes` isn't 0.
+        stages: executed row by row. edges: offsets of their buffers for rows that reach beyond a tensor.
         cold: ids of the constants that go to external flash.
     """
     names = _Names(model, cold)
     layer_names = set[str]()
 
-    def tensors(values: Iterable[str]) -> tuple[Tensor, ...]:
-        return tuple(Tensor(v, graph.types[v], offsets[v]) for v in values if v not in graph.constants)
+    lines = {name: kept.rows for stage in stages for name, kept in stage.lines.items()}
 
+    def tensors(values: Iterable[str]) -> tuple[Tensor, ...]:
+        return tuple(Tensor(v, graph.types[v], offsets[v], lines.get(v, 0)) for v in values if v not in graph.constants)
+
+    writers = [StageWriter(stage, graph, offsets.__getitem__, edges or {}) for stage in stages]
+    streamed = {
+        firing.step: (writer, firing) for writer, stage in zip(writers, stages, strict=True) for firing in stage.firings
+    }
     layers = list[Layer]()
     for index, (node, kernel) in enumerate(zip(graph.nodes, kernels, strict=True)):
         name = identifier(short_name(node.name), layer_names)
         inputs, outputs = tensors(node.inputs), tensors(node.outputs)
-        arguments = [_pointer(t, const=True) for t in inputs] + [_pointer(t) for t in outputs]
+        if index in streamed:
+            arguments = _streamed_pointers(graph, node, *streamed[index])
+        else:
+            arguments = [_pointer(t, const=True) for t in inputs] + [_pointer(t) for t in outputs]
         arguments += [names.constant(constant, name) for constant in kernel.constants]
         if kernel.scratch_bytes:
             arguments.append(f"{'scratch' if scratch_bytes else 'arena'} + {scratch_offsets[index]}")
@@ -196,12 +233,24 @@ def build_program(
         graph=graph,
         arena_bytes=arena_bytes,
         scratch_bytes=scratch_bytes,
+        stages=tuple(writer.loop() for writer in writers),
         functions=tuple(names.functions.values()),
         constants=tuple(names.constants.values()),
         layers=tuple(layers),
         inputs=tensors(graph.inputs),
         outputs=tensors(graph.outputs),
     )
+
+
+def _streamed_pointers(graph: Graph, node: Node, writer: StageWriter, firing: Firing) -> list[str]:
+    """Operands and result of a layer's turn n."""
+    types = {name: ctype(graph.types[name]) for name in (*node.inputs, *node.outputs)}
+    pointers = [
+        f"(const {types[name]} *)({writer.input(firing, operand)})"
+        for operand, name in enumerate(node.inputs)
+        if name not in graph.constants
+    ]
+    return [*pointers, f"({types[node.outputs[0]]} *)({writer.output(firing)})"]
 
 
 def _pointer(tensor: Tensor, const: bool = False) -> str:

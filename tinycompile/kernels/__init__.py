@@ -7,7 +7,7 @@ import pkgutil
 from functools import cache
 
 from tinycompile.errors import UnsupportedError
-from tinycompile.ir import Graph
+from tinycompile.ir import Graph, Site
 from tinycompile.kernels.base import Isa, Kernel, candidates
 
 
@@ -15,6 +15,12 @@ from tinycompile.kernels.base import Isa, Kernel, candidates
 def _load_all() -> None:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
+
+
+def kernels_of(site: Site, isa: Isa) -> list[Kernel]:
+    """Every kernel that can compute a node on this core; none if there is none."""
+    _load_all()
+    return list(candidates(site, isa))
 
 
 def kernels_for(graph: Graph, isa: Isa) -> list[list[Kernel]]:

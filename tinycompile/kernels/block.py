@@ -12,6 +12,7 @@ from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fi
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
 from tinycompile.kernels.linear import LinearLayer
+from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -30,14 +31,20 @@ def paired_weights(matrix: Array) -> Array:
     return filled.reshape(-1, 2, filled.shape[1]).transpose(0, 2, 1).astype(np.uint8).ravel()
 
 
-@kernel_for(Conv2D)
+def is_dense(site: Site) -> bool:
+    """Whether every output channel of a convolution reads all input channels: no groups, or a single input channel."""
+    op, depth = site.node.op, site.sig.input.shape[3]
+    return depth == (1 if isinstance(op, DepthwiseConv2D) else site.sig.inputs[1].shape[3])
+
+
+@kernel_for(Conv2D, DepthwiseConv2D)
 def conv2d(site: Site, isa: Isa) -> Kernel | None:
     """Any window, without groups."""
     op, sig = site.node.op, site.sig
-    if isa.dsp or not isinstance(op, Conv2D) or sig.input.shape[3] != sig.inputs[1].shape[3]:
+    if isa.dsp or not isinstance(op, Convolution) or not is_dense(site):
         return None
     window = op.window_of(sig)
-    steps = _steps(window, sig.input.shape, sig.output.shape)
+    steps = pixel_steps(window, sig.input.shape, sig.output.shape)
     return _kernel(
         site,
         isa,
@@ -56,12 +63,17 @@ def fully_connected(site: Site, isa: Isa) -> Kernel | None:
         return None
     outputs, inputs = site.sig.inputs[1].shape
     rows = site.sig.input.elements // inputs
-    size = {"input_height": 1, "input_width": rows, "output_height": 1, "output_width": rows}
-    one = {"kernel_height": 1, "kernel_width": 1, "stride_y": 1, "stride_x": 1, "dilation_y": 1, "dilation_x": 1}
     first = np.arange(-(-rows // 2))
     distance = ordered_distance((2 * first + 2).clip(max=rows) * inputs, (2 * first + 2).clip(max=rows) * outputs)
     stem = f"fully_connected_block_{rows}x{inputs}_{outputs}"
-    return _kernel(site, isa, stem, size | one | {"padding_top": 0, "padding_left": 0}, inputs, rows, distance)
+    return _kernel(site, isa, stem, row_window(rows), inputs, rows, distance)
+
+
+def row_window(rows: int) -> Fields:
+    """Members of a `tc_window` that makes every row of a matrix a pixel."""
+    size = {"input_height": 1, "input_width": rows, "output_height": 1, "output_width": rows}
+    one = {"kernel_height": 1, "kernel_width": 1, "stride_y": 1, "stride_x": 1, "dilation_y": 1, "dilation_x": 1}
+    return size | one | {"padding_top": 0, "padding_left": 0}
 
 
 def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels: int, distance: int) -> Kernel | None:
@@ -84,7 +96,7 @@ def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels:
         stem,
         "tc_block_conv2d_s8",
         "tc_block_conv2d.h",
-        (*parameters, "const tc_line_channel *channels", "void *scratch"),
+        (*parameters, "const int32_t *channels", "void *scratch"),
         (Struct("tc_block_conv2d_shape", fields),),
         "2 pixels and 2 channels at a time, their sums in registers.",
     )
@@ -93,9 +105,9 @@ def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels:
     tap = 14 if isa.thumb1 else 9
     copied = 8 if depth % 4 else 3
     return Kernel(
-        "conv2d_block" if isinstance(site.node.op, Conv2D) else "fully_connected_block",
+        "fully_connected_block" if isinstance(site.node.op, FullyConnected) else "conv2d_block",
         function,
-        (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), line.channels),
+        (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), line.vectors(1)),
         scratch_bytes=-(-2 * taps // 8) * 8,
         instructions=blocks * (2 * taps * copied + pairs * (40 + taps * tap + 4 * _finish(isa))),
         code_bytes=900,
@@ -104,7 +116,7 @@ def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels:
     )
 
 
-def _steps(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """After each block of 2 pixels: the first input byte that a later pixel reads, and the output bytes written."""
     row_bytes, (_, _, width, channels) = x[2] * x[3], y
     for done in range(2, y[1] * width, 2):
@@ -117,13 +129,11 @@ def _steps(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[t
 
 @kernel_for(DepthwiseConv2D)
 def depthwise(site: Site, isa: Isa) -> Kernel | None:
-    """Depth multiplier 1: a channel's image, padded, then two outputs of it at a time."""
+    """An input channel's image, padded, then two outputs of it at a time."""
     op, sig = site.node.op, site.sig
     if isa.dsp or not isinstance(op, DepthwiseConv2D) or any(constant is None for constant in site.constants[1:]):
         return None
     (_, height, width, channels), (_, out_height, out_width, outputs) = sig.input.shape, sig.output.shape
-    if channels != outputs:
-        return None
     layer = LinearLayer.of(site)
     line = Line.of(layer, 128 * layer.matrix.sum(axis=1))
     if line is None:
@@ -134,7 +144,8 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
     plane_width = max((out_width - 1) * window.stride[1] + reach[1], window.padding[2])
     fields = {
         "window": window_fields(window, sig.input, sig.output),
-        "channels": channels,
+        "input_channels": channels,
+        "output_channels": outputs,
         "plane_height": plane_height,
         "plane_width": plane_width,
         "input_zero_point": layer.zp_in,
@@ -145,7 +156,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
         f"depthwise_block_{window_stem(window, sig.input, sig.output)}",
         "tc_block_depthwise_s8",
         "tc_block_depthwise.h",
-        ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const tc_line_channel *channels")
+        ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *channels")
         + ("void *scratch",),
         (Struct("tc_block_depthwise_shape", fields),),
         "Depthwise convolution channel by channel, two outputs at a time.",
@@ -156,9 +167,9 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
     return Kernel(
         "depthwise_block",
         function,
-        (Constant("weights", "int8_t", weights, "channel by channel"), line.channels),
+        (Constant("weights", "int8_t", weights, "channel by channel"), line.vectors(1)),
         scratch_bytes=-(-(4 * taps + plane_height * plane_width) // 8) * 8,
-        instructions=channels * (height * width * 9 + out_height * out_width * per_output),
+        instructions=channels * height * width * 9 + outputs * out_height * out_width * per_output,
         code_bytes=600,
         in_place=sig.input.shape == sig.output.shape,
         notes={"requantisation": line.plan.form},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.kernels.base import Constant, structured
+from tinycompile.kernels.base import Constant
 from tinycompile.kernels.generic_c import Fields
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.numerics.requant_solver import RequantPlan
@@ -48,10 +48,13 @@ class Line:
             "high": plan.high,
         }
 
-    @property
-    def channels(self) -> Constant:
-        """One `tc_line_channel` per output channel."""
+    def vectors(self, lanes: int) -> Constant:
+        """int32 per `lanes` channels: starts, multipliers, offsets and, where the form has any, extras."""
         plan = self.plan
-        extra = plan.shift if plan.form == "smmla_shift" else plan.sign_step
-        values = structured(start=plan.start, multiplier=plan.multiplier, offset=plan.offset, extra=extra)
-        return Constant("channels", "tc_line_channel", values, "start, multiplier, offset, sign step or shift")
+        fields = [plan.start, plan.multiplier, plan.offset]
+        if plan.form != "smmla":
+            fields.append(plan.shift if plan.form == "smmla_shift" else plan.sign_step)
+        filled = np.pad(np.stack(fields), ((0, 0), (0, -plan.start.size % lanes)))
+        words = filled.reshape(len(fields), -1, lanes).transpose(1, 0, 2).ravel().astype(np.int32)
+        each = "channel" if lanes == 1 else f"{lanes} channels"
+        return Constant("line", "int32_t", words, f"per {each}: start, multiplier, offset, extra where it needs one")

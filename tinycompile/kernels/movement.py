@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
-from tinycompile.ir import Array, Site
+from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
 from tinycompile.kernels.render import render
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.pad import Pad
+from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.transpose import Transpose
@@ -145,16 +147,35 @@ def transpose(site: Site, isa: Isa) -> Kernel | None:
     if not isinstance(op, Transpose):
         return None
     item = np.dtype(sig.input.dtype).itemsize
-    loops = transpose_loops(sig.input.shape, op.permutation, item)
+    return _transposition(sig.input, transpose_loops(sig.input.shape, op.permutation, item))
+
+
+@kernel_for(PlaneRows)
+def plane_rows(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_transpose` of some rows."""
+    op, x = site.node.op, site.sig.input
+    if not isinstance(op, PlaneRows):
+        return None
+    _, channels, height, width = x.shape
+    item = np.dtype(x.dtype).itemsize
+    loops = [(op.rows * width, item), (channels, height * width * item)]
+    kernel = _transposition(x, [loop for loop in loops if loop[0] > 1])
+    # A row is written in one piece, and rows are apart in the planes: the output must not share their memory.
+    return None if kernel is None or kernel.alias_of is not None else replace(kernel, variant="plane_rows", overlap={})
+
+
+def _transposition(x: TensorType, loops: list[tuple[int, int]]) -> Kernel | None:
+    """`loops`: (size, stride in bytes of the input) over the output, outermost first."""
+    item = np.dtype(x.dtype).itemsize
     run = loops.pop()[0] * item if loops and loops[-1][1] == item else item
     if not loops:
         return Kernel("transpose", None, alias_of=0)
     if len(loops) > TRANSPOSE_LOOPS:
         return None
     sizes, strides = zip(*([(1, 0)] * (TRANSPOSE_LOOPS - len(loops)) + loops), strict=True)
-    c_type = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}[sig.input.dtype]
+    c_type = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}[x.dtype]
     function = struct_call(
-        f"transpose_{'x'.join(map(str, sig.input.shape))}",
+        f"transpose_{'x'.join(map(str, x.shape))}",
         "tc_transpose",
         "tc_copy.h",
         (f"const {c_type} *input", f"{c_type} *output"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._rules import bad_weights, first_reason, not_quantized, wrong_dtype
@@ -75,6 +75,9 @@ class Convolution(SpatialOp):
         if len(inputs) > 2:
             acc = acc + inputs[2]
         return (self.requant(sig).apply(acc.astype(np.int32)).astype(np.int8),)
+
+    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+        return replace(self, padding=(0, 0, *self.padding[2:]))
 
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason(

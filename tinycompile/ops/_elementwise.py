@@ -31,6 +31,9 @@ class Elementwise(Op):
     def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
         return same_place(sig, region, operand)
 
+    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+        return self
+
 
 class Unary(Elementwise):
     """A function int8 -> int8 of one element, which 256 table entries define completely."""
@@ -86,6 +89,11 @@ class Binary(Op):
         """Identity; None for an operand that is broadcast."""
         broadcast = sig.inputs[operand].shape != sig.output.shape
         return None if broadcast else same_place(sig, region, operand)
+
+    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+        """An operand that is broadcast must be so along the rows."""
+        heights = [t.shape[1] if len(t.shape) == 4 else 1 for t in sig.inputs if t.shape != sig.output.shape]
+        return self if all(height == 1 for height in heights) else None
 
 
 def requantized(rule: Requant, x: Array, zero_point: int) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinycompile.ir import Signature, TensorType
+from tinycompile.ir import Op, Signature, TensorType
 from tinycompile.ops._rules import first_reason, not_quantized, rescales
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window
 
@@ -37,6 +37,10 @@ class Pool(SpatialOp):
             raise ValueError(f"padding {self.padding} leaves windows {self.kernel} with nothing in them")
         height, width = self.window(x, None).output_size(x.shape[1], x.shape[2])
         return (((x.shape[0], height, width, x.shape[3]), x.dtype),)
+
+    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+        """Padded positions take no part, whatever is there: only without padding above and below."""
+        return self if self.padding[:2] == (0, 0) else None
 
     def unsupported(self, sig: Signature) -> str | None:
         reason = first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))

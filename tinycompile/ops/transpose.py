@@ -8,8 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Op, Region, Signature, TensorType
 from tinycompile.ops._rules import wrong_dtype
+from tinycompile.ops.plane_rows import PlaneRows
+
+TO_CHANNELS_LAST = (0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,13 @@ class Transpose(Op):
         if sorted(self.permutation) != list(range(len(shape))):
             raise ValueError(f"{self.permutation} is not a permutation of the axes of {inputs[0]}")
         return ((tuple(shape[axis] for axis in self.permutation), inputs[0].dtype),)
+
+    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
+        """Of images whose channels become the innermost axis: the same rows and columns of every plane."""
+        return region if self.permutation == TO_CHANNELS_LAST and sig.input.shape[0] == 1 else None
+
+    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+        return PlaneRows(rows) if self.permutation == TO_CHANNELS_LAST and sig.input.shape[0] == 1 else None
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.ascontiguousarray(inputs[0].transpose(self.permutation)),)

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
-from tinycompile.planner.choose import choose
+from tinycompile.planner.choose import Choice, choose
 from tinycompile.planner.order import reordered
 from tinycompile.planner.problem import Plan, Problem, whole_units
 from tinycompile.planner.shortage import does_not_fit
+from tinycompile.planner.stages import BandKernels, StageSearch
+from tinycompile.planner.stream import Stage
 from tinycompile.planner.validate import validate
-from tinycompile.planner.values import Values, scratch_name
+from tinycompile.planner.values import Options, Values, edge_name, scratch_name
 from tinycompile.work import total, work_of
 
-__all__ = ["Planned", "plan"]
+__all__ = ["Planned", "StreamPlanner", "plan"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,8 @@ class Planned:
         lower_bound_bytes: no placement for these kernels in this order needs less.
         order_optimal: no other order needs less at its peak (before placement).
         fastest_proved: no other choice of kernels within the limits executes fewer instructions, by their estimates.
+        stages: nodes that are executed together row by row.
+        edges: offsets of the buffers that stages need for rows beyond a tensor, by `edge_name`.
         problem, placement: what was placed, and where: for pictures.
     """
 
@@ -48,6 +52,8 @@ class Planned:
     lower_bound_bytes: int
     order_optimal: bool
     fastest_proved: bool
+    stages: tuple[Stage, ...]
+    edges: dict[str, int]
     problem: Problem
     placement: Plan
 
@@ -89,19 +95,96 @@ def plan(
         scratch_offsets = [0 if kernel.scratch_bytes else None for kernel in kernels]
     else:
         scratch_offsets = [placement.offsets.get(scratch_name(step)) for step in range(len(kernels))]
+    return _planned(values, choice, kernels, scratch_offsets, order_optimal, scratch_limit is not None)
+
+
+class StreamPlanner:
+    """Plans a model with stages that are executed row by row."""
+
+    def __init__(self, graph: Graph, candidates: Options, band_kernels: BandKernels) -> None:
+        self._weight_bytes = total(work_of(graph)).weight_bytes
+        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates)
+        self._search = StageSearch(self._graph, self._candidates, band_kernels)
+
+    def plan(self, *, ram_limit: int | None, optimize: str) -> Planned:
+        """The fastest stages within the limit; without one those that need least.
+
+        Raises:
+            DoesNotFitError: the arena is larger than `ram_limit` whatever the stages.
+        """
+        found = self._least() if ram_limit is None else self._within(ram_limit, optimize)
+        if found is None:
+            values, choice = self._least()
+            if choice.plan.arena_bytes > (ram_limit or 0):
+                raise does_not_fit(self._graph.name, values, choice.kernels, choice.plan, ram_limit or 0)
+            found = values, choice
+        values, choice = found
+        validate(values.problem(choice.kernels), choice.plan)
+        scratch = [choice.plan.offsets.get(scratch_name(step)) for step in range(len(choice.kernels))]
+        return _planned(values, choice, choice.kernels, scratch, self._order_optimal, False)
+
+    def _within(self, ram_limit: int, optimize: str) -> tuple[Values, Choice] | None:
+        """The fastest stages; tighter bounds are tried where placement leaves gaps."""
+        limit = ram_limit
+        for _ in range(ATTEMPTS):
+            stages = self._search.best(limit)
+            if stages is None:
+                return None
+            values = self._values(stages)
+            choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=self._weight_bytes)
+            if choice.plan.arena_bytes <= ram_limit:
+                return values, choice
+            limit -= max(8, ram_limit // 50)
+        return None
+
+    def _least(self) -> tuple[Values, Choice]:
+        """The smallest arena among the stages with the smallest bounds; wider bounds may be placed with less."""
+        limit, best = self._search.smallest(), None
+        for _ in range(ATTEMPTS):
+            values = self._values(self._search.best(limit) or [])
+            choice = choose(values, ram_limit=None, optimize="ram", weight_bytes=self._weight_bytes)
+            if best is None or choice.plan.arena_bytes < best[1].plan.arena_bytes:
+                best = values, choice
+            if best[1].plan.arena_bytes <= limit:
+                break
+            limit += max(8, limit // 50)
+        if best is None:
+            raise ValueError("no attempt was made")
+        return best
+
+    def _values(self, stages: Sequence[Stage]) -> Values:
+        return Values(self._graph, self._search.options(stages, self._candidates), stages)
+
+
+ATTEMPTS = 6
+"""How often stages are looked for within a tighter limit, because placement left gaps."""
+
+
+def _planned(
+    values: Values,
+    choice: Choice,
+    kernels: tuple[Kernel, ...],
+    scratch_offsets: Sequence[int | None],
+    order_optimal: bool,
+    scratch_apart: bool,
+) -> Planned:
+    graph, placement = values.graph, choice.plan
     places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
+    edges = [edge_name(f.step, s.operand) for stage in values.stages for f in stage.firings for s in f.sources]
     return Planned(
         graph=graph,
         kernels=kernels,
         reasons=choice.reasons,
         offsets={name: placement.offsets.get(root, 0) + shift for name, (root, shift) in places.items()},
         scratch_offsets=tuple(scratch_offsets),
-        scratch_bytes=0 if scratch_limit is None else whole_units(max((k.scratch_bytes for k in kernels), default=0)),
+        scratch_bytes=0 if not scratch_apart else whole_units(max((k.scratch_bytes for k in kernels), default=0)),
         arena_bytes=placement.arena_bytes,
         lower_bound_bytes=placement.lower_bound_bytes,
         order_optimal=order_optimal,
         fastest_proved=choice.fastest_proved,
-        problem=problem,
+        stages=values.stages,
+        edges={name: placement.offsets[name] for name in edges if name in placement.offsets},
+        problem=values.problem(choice.kernels),
         placement=placement,
     )
 

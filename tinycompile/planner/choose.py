@@ -14,7 +14,7 @@ from tinycompile.planner.values import Options, Values
 FLASH_FACTORS = {"balanced": 1.3, "size": 1.15}
 """Constants may take this many times the bytes of the int8 weights; within that, the fastest kernels are taken."""
 
-LEAST_FLASH_FACTOR = 1.04
+LEAST_FLASH_FACTORS = {"balanced": 1.1, "size": 1.04}
 """Where even the smallest kernels exceed that, this many times what those need."""
 
 PLACED_EXACTLY = 1500
@@ -56,7 +56,7 @@ def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes
     reasons = [_reason(len(kernels)) for kernels in options]
     flash_limit = None
     if optimize in FLASH_FACTORS:
-        flash_limit = _limit_flash(options, kernels, reasons, weight_bytes, FLASH_FACTORS[optimize])
+        flash_limit = _limit_flash(options, kernels, reasons, weight_bytes, optimize)
     if optimize != "ram":
         plan = place(values, kernels)
         if ram_limit is None or plan.arena_bytes <= ram_limit:
@@ -131,10 +131,11 @@ def _reason(options: int) -> str:
     return "the only kernel for it" if options == 1 else "fewest instructions"
 
 
-def _limit_flash(options: Options, kernels: list[Kernel], reasons: list[str], weight_bytes: int, factor: float) -> int:
+def _limit_flash(options: Options, kernels: list[Kernel], reasons: list[str], weight_bytes: int, optimize: str) -> int:
     """Trade instructions for flash, the best rate first, until the constants are small enough; the limit in bytes."""
     smallest = sum(min(k.constant_bytes for k in each) for each in options)
-    limit = int(max(factor * weight_bytes, LEAST_FLASH_FACTOR * smallest))
+    factor = FLASH_FACTORS[optimize]
+    limit = int(max(factor * weight_bytes, LEAST_FLASH_FACTORS[optimize] * smallest))
     while sum(k.constant_bytes for k in kernels) > limit:
         moves = [
             (

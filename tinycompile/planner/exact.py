@@ -168,6 +168,8 @@ class _Program:
             for kernel, x in zip(kernels, self._chosen[step], strict=True):
                 for overlap in values.overlaps(step, kernel):
                     shareable[overlap.upper, overlap.lower].append((x, overlap))
+        for overlap in values.stage_overlaps:
+            shareable[overlap.upper, overlap.lower].append((1, overlap))
         live = [[b for b in self._buffers if b.first <= step < b.last] for step in range(len(self._options) + 1)]
         seen = set[tuple[str, str]]()
         for step, buffers in enumerate(live):

@@ -24,13 +24,16 @@ def does_not_fit(where: str, values: Values, kernels: Sequence[Kernel], smallest
     live = sorted((b for b in problem.buffers if b.first <= peak < b.last), key=lambda b: -b.size)
     shared = {o.upper for o in problem.overlaps} & {o.upper for o in problem.overlaps if o.lower in _names(live)}
     listed = ", ".join(_described(buffer, buffer.name in shared) for buffer in live)
-    return DoesNotFitError(
+    how = "row by row" if values.stages else "layer by layer"
+    error = DoesNotFitError(
         f"the model does not fit: its arena needs at least {smallest.arena_bytes:,} bytes of RAM, {limit:,} are there",
         where=where,
         why=f"at the peak, step {peak}, these are in use together: {listed}",
-        hint=f"it fits from {smallest.arena_bytes:,} bytes, executed layer by layer: "
+        hint=f"it fits from {smallest.arena_bytes:,} bytes, executed {how}: "
         "a larger --ram, another target, or a smaller model or input",
     )
+    error.smallest_bytes = smallest.arena_bytes
+    return error
 
 
 def _names(buffers: Sequence[Buffer]) -> set[str]:

@@ -6,16 +6,22 @@ None of it depends on which kernels are chosen, except for scratch and for the p
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from tinycompile.ir import Graph, Node
 from tinycompile.kernels.base import Kernel
 from tinycompile.planner.problem import UNIT, Buffer, Overlap, Problem, whole_units
+from tinycompile.planner.stream import Stage, band_bytes
 
 Options = Sequence[Sequence[Kernel]]
 """Per node the kernels to choose from."""
+
+
+def edge_name(step: int, operand: int) -> str:
+    """Name of the buffer for rows of an operand that reach beyond it."""
+    return f"<rows of operand {operand} of step {step}>"
 
 
 def scratch_name(step: int) -> str:
@@ -52,24 +58,42 @@ class _Storage:
 
 class Values:
     """Lifetimes: inputs from step 0, outputs to the end, scratch during its step, everything else from its producer
-    to its last reader.
+    to its last reader. Inside a stage that is executed row by row: the line buffers, and the tensors that it reads and
+    writes, during the whole stage.
 
     Attributes:
         options: the kernels that can be used, given what shares storage: where a node needs no code, it gets none.
         buffers: those of the values, without scratch.
+        stage_overlaps: a stage's input and output may share memory at the distance at which they follow each other.
     """
 
-    def __init__(self, graph: Graph, candidates: Options) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, candidates: Options, stages: Sequence[Stage] = ()) -> None:
+        """`candidates`: per node; in a stage those for some rows."""
+        self.graph, self.stages = graph, tuple(stages)
+        self._stage_of = {step: stage for stage in stages for step in range(stage.first, stage.last)}
+        self._lines = {name: lines for stage in stages for name, lines in stage.lines.items()}
         self._storage = _Storage({}, {})
         for name in graph.inputs:
             self._new_buffer(name)
         self.options = [self._store(node, kernels) for node, kernels in zip(graph.nodes, candidates, strict=True)]
         self._first: dict[str, int] = {}
         self._last: dict[str, int] = {}
-        self.buffers = self._buffers()
+        self.buffers = (*self._buffers(), *self._edge_buffers())
+        self.stage_overlaps = tuple(o for stage in self.stages for o in self._stage_overlaps(stage))
         self._size = {buffer.name: buffer.size for buffer in self.buffers}
         self._live = self._live_bytes()
+
+    def beside(self, first: int, last: int, without: Iterable[str]) -> int:
+        """Bytes of the buffers in use during the steps [first, last), but for those of some values."""
+        left_out = {self.place(value)[0] for value in without}
+        return sum(b.size for b in self.buffers if b.first < last and b.last > first and b.name not in left_out)
+
+    def buffer_bytes(self, value: str) -> int:
+        return self._size[self.place(value)[0]]
+
+    def dies_before(self, value: str, step: int) -> bool:
+        """Whether the buffer of a value isn't needed at `step` or later."""
+        return self._last[self.place(value)[0]] < step
 
     def place(self, value: str) -> tuple[str, int]:
         """(buffer, displacement in it) of a value in RAM."""
@@ -86,17 +110,21 @@ class Values:
             if kernel.scratch_bytes
         ]
         overlaps = [overlap for step, kernel in enumerate(kernels) for overlap in self.overlaps(step, kernel)]
-        return Problem((*self.buffers, *scratch), tuple(overlaps))
+        return Problem((*self.buffers, *scratch), (*overlaps, *self.stage_overlaps))
 
     def overlaps(self, step: int, kernel: Kernel) -> list[Overlap]:
         """What the kernel allows, where its operand dies and its output is born at that step."""
         node, found = self.graph.nodes[step], list[Overlap]()
+        if step in self._stage_of and not self._passes(node.outputs[0]):
+            return found
         distances = {0: 0} if kernel.in_place else kernel.overlap
         for operand, distance in distances.items():
             if node.inputs[operand] not in self._storage.of:
                 continue
             (upper, shift), (lower, _) = self.place(node.inputs[operand]), self.place(node.outputs[0])
             dies_here = self._last[upper] == step and self._first[lower] == step and upper != lower
+            if step in self._stage_of and not self._passes(upper):
+                continue
             if dies_here and shift == 0 and self._readings(node)[upper] == 1 and self._group_of_one(upper, lower):
                 found.append(
                     Overlap(upper, lower, distance if kernel.in_place else whole_units(distance), kernel.in_place)
@@ -106,7 +134,9 @@ class Values:
     def need(self, step: int, kernel: Kernel) -> int:
         """A lower bound on the bytes in use at a step: all that is live, less what may be shared at most."""
         saved: dict[str, int] = defaultdict(int)
-        for overlap in self.overlaps(step, kernel):
+        stage = self._stage_of.get(step)
+        shared_by_stage = [o for o in self.stage_overlaps if stage and o.lower == self.place(stage.output)[0]]
+        for overlap in (*self.overlaps(step, kernel), *shared_by_stage):
             saved[overlap.lower] += saving(self._size[overlap.upper], self._size[overlap.lower], overlap.distance)
         shared = sum(min(bytes_, self._size[lower]) for lower, bytes_ in saved.items())
         return self._live[step] + whole_units(kernel.scratch_bytes) - shared
@@ -114,6 +144,10 @@ class Values:
     def needs(self, kernels: Sequence[Kernel]) -> list[int]:
         """The same for every step, and for the time after the last one."""
         return [*(self.need(step, kernel) for step, kernel in enumerate(kernels)), self._live[len(kernels)]]
+
+    def _passes(self, value: str) -> bool:
+        """Whether a value of a stage is read in the tick that makes it."""
+        return value in self._lines and self._lines[value].passes
 
     def _new_buffer(self, value: str) -> None:
         self._storage.of[value] = (value, 0)
@@ -141,7 +175,8 @@ class Values:
                 root, shift = self._storage.of[value]
                 self._first[root] = min(self._first.get(root, step), step)
                 self._last[root] = max(self._last.get(root, step), step)
-                size[root] = max(size[root], shift + self.graph.types[value].bytes)
+                bytes_ = self._lines[value].bytes if value in self._lines else self.graph.types[value].bytes
+                size[root] = max(size[root], shift + bytes_)
 
         for value in self.graph.inputs:
             touch(value, 0)
@@ -150,6 +185,11 @@ class Values:
                 touch(value, step)
         for value in self.graph.outputs:
             touch(value, len(self.graph.nodes))
+        for stage in self.stages:
+            kept = [name for name, lines in stage.lines.items() if not lines.passes]
+            for value in (*stage.whole, stage.output, *kept):
+                touch(value, stage.first)
+                touch(value, stage.last - 1)
         grouped = Counter(group for group, _ in self._storage.group.values())
         return tuple(
             Buffer(name, whole_units(size[name]), self._first[name], self._last[name] + 1, group, displacement)
@@ -159,6 +199,24 @@ class Values:
             for displacement in (self._storage.group[name][1],)
             if size[name]
         )
+
+    def _edge_buffers(self) -> list[Buffer]:
+        """For copies of rows that reach beyond a tensor that is whole in memory."""
+        return [
+            Buffer(edge_name(firing.step, source.operand), whole_units(bytes_), firing.step, firing.step + 1)
+            for stage in self.stages
+            for firing in stage.firings
+            for source in firing.sources
+            if (bytes_ := band_bytes(firing, source, self.graph))
+        ]
+
+    def _stage_overlaps(self, stage: Stage) -> Iterator[Overlap]:
+        lower, shift = self.place(stage.output)
+        for name, distance in stage.distances.items():
+            upper, upper_shift = self.place(name)
+            lives_on = self._last[upper] >= stage.last
+            if not (lives_on or shift or upper_shift or upper == lower) and self._first[lower] == stage.first:
+                yield Overlap(upper, lower, whole_units(distance))
 
     def _live_bytes(self) -> list[int]:
         """Per step, and after the last one: the bytes of the values in use, those of a group counted once."""

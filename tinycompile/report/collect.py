@@ -13,6 +13,7 @@ from tinycompile.codegen.project import Project, Provenance
 from tinycompile.elf import Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph
 from tinycompile.planner import Planned
+from tinycompile.planner.stream import Stage, stage_macs
 from tinycompile.targets import Board
 from tinycompile.work import Work, total, work_of
 
@@ -25,7 +26,8 @@ SLOT_STACK_BYTES = 48
 
 def firmware_stack(folder: Path, board: Board) -> int:
     """Worst-case stack of the whole firmware from its reset handler on, in bytes."""
-    graphs = [path for path in (folder / "build").glob("*.ci") if not path.name.endswith(".trace.ci")]
+    other = (".trace.ci", "main_console.ci", "console.ci")
+    graphs = [path for path in (folder / "build").glob("*.ci") if not path.name.endswith(other)]
     return worst_case_stack(graphs, "Reset_Handler") + _slots(board)
 
 
@@ -53,6 +55,7 @@ def collect_report(folder: Path, project: Project, models: Sequence[Lowered], op
             "layout": options.layout,
             "floats": options.floats,
             "shapes": {name: list(shape) for name, shape in options.shapes},
+            "board_path": None if options.board_path is None else str(options.board_path.resolve()),
         },
         "flash": _flash(measured, project),
         "memories": _memories(project, measured, 0 if board.is_host else firmware_stack(folder, board)),
@@ -70,7 +73,11 @@ def _model(
     folder: Path, project: Project, program: Program, lowered: Lowered, origin: Provenance, measured: Sizes
 ) -> dict[str, Any]:
     nominal, executed = lowered.nominal, work_of(program.graph)
+    streamed = {step: stage for stage in lowered.planned.stages for step in range(stage.first, stage.last)}
     layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
+    for index, layer in enumerate(layers):
+        layer["stage"] = list(lowered.planned.stages).index(streamed[index]) if index in streamed else None
+        layer["traced"] = index not in streamed or index == streamed[index].last - 1
     forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])
     return {
         "model": program.model,
@@ -80,11 +87,35 @@ def _model(
         "inputs": [_tensor(tensor, program.graph) for tensor in program.inputs],
         "outputs": [_tensor(tensor, program.graph) for tensor in program.outputs],
         "ram": _ram(folder, project, program, lowered.planned, measured),
-        "macs": {"nominal": total(nominal).macs, "executed": total(executed).macs},
+        "schedule": "stream" if lowered.planned.stages else "layer",
+        "stages": [_stage(stage, program) for stage in lowered.planned.stages],
+        "macs": {"nominal": total(nominal).macs, "executed": total(executed).macs + _again(lowered.planned)},
         "eliminated": (total(nominal) - total(executed)).as_dict(),
         "requantisation": dict(sorted(forms.items())),
         "layers": layers,
     }
+
+
+def _stage(stage: Stage, program: Program) -> dict[str, Any]:
+    """Layers that are executed together row by row."""
+    names = [layer.node.name for layer in program.layers]
+    return {
+        "mode": "stream",
+        "layers": names[stage.first : stage.last],
+        "rows": stage.rows,
+        "ticks": stage.ticks,
+        "line_bytes": {name: lines.bytes for name, lines in stage.lines.items()},
+        "macs": stage_macs(stage, program.graph),
+    }
+
+
+def _again(planned: Planned) -> int:
+    """Multiply-accumulates that row by row execution adds: rows computed beyond a tensor."""
+    graph, more = planned.graph, 0
+    for stage in planned.stages:
+        nodes = graph.nodes[stage.first : stage.last]
+        more += stage_macs(stage, graph) - sum(node.op.macs(graph.signature(node)) for node in nodes)
+    return more
 
 
 def _ram(folder: Path, project: Project, program: Program, planned: Planned, measured: Sizes) -> dict[str, Any]:

@@ -5,6 +5,7 @@ A board is a folder of data. Adding one edits no Python.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,12 +38,29 @@ class Qemu:
 
 
 @dataclass(frozen=True)
+class Flasher:
+    """What writes the board's flash.
+
+    Attributes:
+        tool: "pyocd", "openocd" or "st-flash".
+        target: the tool's name of the chip (pyocd) or its configuration file (openocd); empty for st-flash.
+    """
+
+    tool: str
+    target: str
+
+
+@dataclass(frozen=True)
 class Board:
     """A target.
 
     Attributes:
         sources: C files that implement board.h, compiled with `defines`.
         cflags: compiler flags that select the core.
+        boot: what a boot ROM runs before the vector table is used, None on most boards.
+        vectors: where the vector table must be, None for the start of the flash.
+        flasher: None where the board can't be flashed, such as emulated ones.
+        baud: of the console's UART.
         stand_in: the board QEMU runs in its place, None where QEMU has the board itself or nothing like it.
         external_stand_ins: which memory of the stand-in serves for each external one.
     """
@@ -54,9 +72,13 @@ class Board:
     cflags: tuple[str, ...]
     clock_hz: int
     memories: tuple[Memory, ...]
+    boot: Memory | None
+    vectors: Memory | None
     sources: tuple[Path, ...]
     defines: tuple[str, ...]
     qemu: Qemu | None
+    flasher: Flasher | None
+    baud: int
     stand_in: Board | None
     external_stand_ins: Mapping[str, str]
 
@@ -90,29 +112,54 @@ class Board:
         return self if self.qemu else self.stand_in
 
 
-def all_boards() -> dict[str, Board]:
-    """Every board of `board_support/`, by name."""
-    return {folder.parent.name: load_board(folder.parent.name) for folder in sorted(boards_dir().glob("*/board.toml"))}
+def all_boards(path: Path | None = None) -> dict[str, Board]:
+    """Every board of `board_support/` and of the folder `path`, by name."""
+    return {name: load_board(name, path) for name in sorted(_folders(path))}
 
 
-def load_board(name: str) -> Board:
+def load_board(name: str, path: Path | None = None) -> Board:
     """Read one board.
+
+    Args:
+        path: a folder with more boards, each a folder with a board.toml; they come before those of `board_support/`.
 
     Raises:
         TargetError: no such board, or its description is wrong.
     """
-    path = boards_dir() / name / "board.toml"
-    known = sorted(p.parent.name for p in boards_dir().glob("*/board.toml"))
-    if name not in known:
-        raise TargetError(f"unknown target {name!r}", hint=f"one of: {', '.join(known)}")
+    folders = _folders(path)
+    if name not in folders:
+        raise TargetError(f"unknown target {name!r}", hint=f"one of: {', '.join(sorted(folders))}")
+    description = folders[name] / "board.toml"
     try:
-        with path.open("rb") as file:
-            return _board(name, path.parent, tomllib.load(file))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-        raise TargetError("the board description is wrong", where=str(path), why=repr(error)) from error
+        with description.open("rb") as file:
+            return _board(name, folders[name], path, tomllib.load(file))
+    except KeyError as error:
+        raise TargetError("the board description is incomplete", where=str(description), why=f"no {error}") from error
+    except (tomllib.TOMLDecodeError, TypeError, ValueError, OSError) as error:
+        raise TargetError("the board description is wrong", where=str(description), why=str(error)) from error
 
 
-def _board(name: str, folder: Path, data: Mapping[str, Any]) -> Board:
+def _folders(path: Path | None) -> dict[str, Path]:
+    """The folder of every board."""
+    if path is not None and not path.is_dir():
+        raise TargetError("the board path is not a folder", where=str(path))
+    places = [boards_dir(), *([path.resolve()] if path is not None else [])]
+    return {toml.parent.name: toml.parent for place in places for toml in place.glob("*/board.toml")}
+
+
+def _source(folder: Path, source: str) -> Path:
+    """A C file beside board.toml; `../common/` is that of `board_support/`, wherever the board is."""
+    for path in (folder / source, boards_dir() / folder.name / source):
+        if (resolved := Path(os.path.normpath(path))).is_file():
+            return resolved
+    raise ValueError(f"there is no source {source!r}")
+
+
+SPECIAL = ("boot", "vectors")
+"""Memories that nothing of a model is placed in."""
+
+
+def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) -> Board:
     core, memory, qemu = data["core"], data["memory"], data.get("qemu", {})
     isa = Isa(
         core=core["name"],
@@ -128,10 +175,14 @@ def _board(name: str, folder: Path, data: Mapping[str, Any]) -> Board:
         isa=isa,
         cflags=tuple(core["flags"]),
         clock_hz=int(data["clock_hz"]),
-        memories=memories_of(memory),
-        sources=tuple((folder / source).resolve() for source in data["sources"]),
+        memories=memories_of({name: table for name, table in memory.items() if name not in SPECIAL}),
+        boot=Memory("boot", **memory["boot"], kind="flash") if "boot" in memory else None,
+        vectors=Memory("vectors", **memory["vectors"], kind="flash") if "vectors" in memory else None,
+        sources=tuple(_source(folder, source) for source in data["sources"]),
         defines=tuple(data.get("defines", ())),
         qemu=Qemu(qemu["machine"], qemu["icount_shift"], qemu["timer_hz"]) if "machine" in qemu else None,
-        stand_in=load_board(qemu["stand_in"]) if "stand_in" in qemu else None,
+        flasher=Flasher(data["flash"]["tool"], data["flash"].get("target", "")) if "flash" in data else None,
+        baud=int(data.get("console", {}).get("baud", 115_200)),
+        stand_in=load_board(qemu["stand_in"], path) if "stand_in" in qemu else None,
         external_stand_ins=dict(qemu.get("external", {})),
     )

@@ -63,9 +63,15 @@ def verify_build(build: Build, samples: Sequence[Array]) -> Verification:
     entries = [
         (index, layer["name"], entry)
         for index, layer in enumerate(build.report["layers"])
+        if layer["traced"]
         for entry in layer["outputs"]
     ]
-    skipped = tuple(entry["name"] for _, _, entry in entries if entry["source_index"] is None)
+    skipped = tuple(
+        entry["name"]
+        for layer in build.report["layers"]
+        for entry in layer["outputs"]
+        if entry["source_index"] is None or not layer["traced"]
+    )
     for sample, records in enumerate(traced.trace):
         reference.run([_as_source(array[sample], build, i, reference) for i, array in enumerate(samples)])
         results = [*_layer_results(entries, records), *_model_outputs(build, plain.outputs, sample)]

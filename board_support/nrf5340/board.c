@@ -1,0 +1,59 @@
+/* nRF5340 DK, application core in the secure state: 128 MHz, cache on, DWT cycle counter, UARTE0 on the debugger's virtual
+ * port, TX on P0.20.
+ *
+ * nRF5340 Product Specification v1.5: CLOCK (HFCLKCTRL), CACHE, UARTE; secure aliases of the peripherals. */
+#include "board.h"
+#include "cortex_m.h"
+
+#define CLOCK_TASKS_HFCLKSTART REGISTER(0x50005000u)
+#define CLOCK_EVENTS_HFCLKSTARTED REGISTER(0x50005100u)
+#define CLOCK_HFCLKCTRL REGISTER(0x500055B8u)
+#define CACHE_ENABLE REGISTER(0x50001500u)
+#define UARTE0 0x50008000u
+#define UARTE_TASKS_STARTTX REGISTER(UARTE0 + 0x008u)
+#define UARTE_EVENTS_ENDTX REGISTER(UARTE0 + 0x120u)
+#define UARTE_ENABLE REGISTER(UARTE0 + 0x500u)
+#define UARTE_PSEL_TXD REGISTER(UARTE0 + 0x50Cu)
+#define UARTE_BAUDRATE REGISTER(UARTE0 + 0x524u)
+#define UARTE_TXD_PTR REGISTER(UARTE0 + 0x544u)
+#define UARTE_TXD_MAXCNT REGISTER(UARTE0 + 0x548u)
+#define P0_OUTSET REGISTER(0x50842508u)
+#define P0_DIRSET REGISTER(0x50842518u)
+
+#define HFCLKCTRL_BY_1 0u /* 128 MHz; after reset it is 64 */
+#define UARTE_ENABLED 8u
+#define BAUDRATE_115200 0x01D60000u
+#define TX_PIN 20u
+
+void board_init(void)
+{
+    CLOCK_EVENTS_HFCLKSTARTED = 0;
+    CLOCK_TASKS_HFCLKSTART = 1;
+    (void)cortex_m_wait(&CLOCK_EVENTS_HFCLKSTARTED, 1u, 1u); /* else the internal oscillator goes on */
+    CLOCK_HFCLKCTRL = HFCLKCTRL_BY_1;
+    CACHE_ENABLE = 1;
+    cortex_m_start_dwt();
+    P0_OUTSET = 1u << TX_PIN;
+    P0_DIRSET = 1u << TX_PIN;
+    UARTE_PSEL_TXD = TX_PIN;
+    UARTE_BAUDRATE = BAUDRATE_115200;
+    UARTE_ENABLE = UARTE_ENABLED;
+}
+
+uint32_t board_ticks(void)
+{
+    return DWT_CYCCNT;
+}
+
+/* UARTE reads what it sends from RAM by DMA. */
+void board_putc(char byte)
+{
+    static volatile char sent;
+    sent = byte;
+    UARTE_EVENTS_ENDTX = 0;
+    UARTE_TXD_PTR = (uint32_t)(uintptr_t)&sent;
+    UARTE_TXD_MAXCNT = 1;
+    UARTE_TASKS_STARTTX = 1;
+    while (UARTE_EVENTS_ENDTX == 0u) {
+    }
+}

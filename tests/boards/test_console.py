@@ -1,0 +1,144 @@
+"""The firmware for a board without a debugger: what it prints on the UART, and the commands around it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import stat
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import tinycompile
+from tests.conftest import DIGITS
+from tinycompile.build import Build
+from tinycompile.cli import main
+from tinycompile.ir import TensorType
+from tinycompile.targets import all_boards
+from tinycompile.toolchain import make
+
+EMULATED = [name for name, board in all_boards().items() if board.qemu]
+
+
+def pattern(t: TensorType) -> np.ndarray:
+    return ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8).view(t.dtype).reshape(t.shape)
+
+
+def printed(folder: Path, machine: str) -> str:
+    """What the firmware prints until its first result is complete."""
+    command = ["qemu-system-arm", "-machine", machine, "-nographic", "-monitor", "none", "-serial", "stdio"]
+    command += ["-kernel", str(folder / "firmware_console.elf")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+        killer = threading.Timer(60, process.kill)
+        killer.start()
+        text = b""
+        assert process.stdout is not None
+        while not text.endswith(b"end\r\n") and (byte := process.stdout.read(1)):
+            text += byte
+        process.kill()
+        killer.cancel()
+    return text.decode().replace("\r\n", "\n")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("console") / "out"
+    tinycompile.compile(DIGITS / "digits_int8.tflite", target="stm32f746", output=folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", EMULATED)
+def test_results_and_cycles_of_each_layer_appear_on_the_uart(name: str, tmp_path: Path) -> None:
+    build = tinycompile.compile(DIGITS / "digits_int8.tflite", target=name, output=tmp_path / "out")
+    make(build.folder, "console")
+    text = printed(build.folder, name)
+    assert text.startswith(f"\ntinycompile: digits_int8 on {name}\n")
+    layers = [line for line in text.splitlines() if line.startswith("layer ")]
+    assert len(layers) == len(build.report["layers"])
+    total = next(line for line in text.splitlines() if line.startswith("total: "))
+    counted = sum(int(line.split(": ")[1]) for line in layers)
+    assert int(total.split()[1]) == counted > build.report["macs"]["executed"] // 10
+    (line,) = [line for line in text.splitlines() if line.startswith("output 0:")]
+    expected = build.run(pattern(build.inputs[0]))
+    assert isinstance(expected, np.ndarray)
+    assert [int(word) for word in line.split()[2:]] == expected.ravel().tolist()
+
+
+def test_monitor_shows_one_inference(built: Path) -> None:
+    board_side, port = pty.openpty()
+    text = (
+        "output of an earlier run\r\nend\r\n\r\ntinycompile: digits on a board\r\nlayer 0 conv2d: 5\r\nend\r\nmore\r\n"
+    )
+
+    def board() -> None:
+        time.sleep(0.5)
+        os.write(board_side, text.encode())
+
+    writer = threading.Thread(target=board)
+    writer.start()
+    arguments = ["monitor", str(built), "--port", os.ttyname(port), "--once", "--timeout", "20"]
+    result = CliRunner().invoke(main, arguments)
+    writer.join()
+    assert result.exit_code == 0, result.output
+    assert result.output == "tinycompile: digits on a board\nlayer 0 conv2d: 5\nend\n"
+
+
+def test_monitor_explains_what_it_lacks(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for arguments, expected in [
+        (["--port", str(tmp_path / "nothing")], "can't be opened"),
+        (["--port", str(tmp_path / "file")], "not a serial port"),
+        (["--port", str(tmp_path / "file"), "--baud", "12345"], "12345 baud"),
+    ]:
+        result = CliRunner().invoke(main, ["monitor", str(built), *arguments])
+        assert result.exit_code == 2 and expected in result.output, result.output
+
+
+def fake_tool(folder: Path, name: str, script: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(stat.S_IRWXU)
+
+
+def test_flash_runs_the_boards_tool(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_tool(tmp_path / "bin", "pyocd", f'echo "$@" > {tmp_path}/arguments')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    result = CliRunner().invoke(main, ["flash", str(built), "--probe", "0123"])
+    assert result.exit_code == 0, result.output
+    arguments = (tmp_path / "arguments").read_text().split()
+    assert arguments == ["load", "--no-wait", "--target", "stm32f746nghx", "--uid", "0123", "firmware_console.hex"]
+    assert (built / "firmware_console.hex").stat().st_size > 1000
+
+
+def test_flash_says_when_there_is_no_probe(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_tool(tmp_path / "bin", "pyocd", "echo 'C No connected debug probes [__main__]' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    result = CliRunner().invoke(main, ["flash", str(built)])
+    assert result.exit_code == 2
+    assert "found no debug probe" in result.output and "pyocd list" in result.output
+
+
+def test_flash_says_when_the_chip_needs_a_pack(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_tool(tmp_path / "bin", "pyocd", "echo 'C Target type stm32f746nghx not recognized.' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    result = CliRunner().invoke(main, ["flash", str(built)])
+    assert result.exit_code == 2 and "pyocd pack install stm32f746nghx" in result.output
+
+
+def test_flash_says_how_to_get_a_missing_tool(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinycompile.flashing.shutil.which", lambda _: None)
+    monkeypatch.setattr("tinycompile.flashing.importlib.util.find_spec", lambda _: None)
+    result = CliRunner().invoke(main, ["flash", str(built)])
+    assert result.exit_code == 2 and 'pip install "tinycompile[flash]"' in result.output
+
+
+def test_an_emulated_board_cannot_be_flashed(tmp_path: Path) -> None:
+    build = tinycompile.compile(DIGITS / "digits_int8.tflite", target="mps2-an386", output=tmp_path / "out")
+    assert Build(build.folder).board.flasher is None
+    result = CliRunner().invoke(main, ["flash", str(build.folder)])
+    assert result.exit_code == 2 and "can't be flashed" in result.output

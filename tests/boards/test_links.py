@@ -1,0 +1,108 @@
+"""Every board's firmware as it is linked for the real memory map; most can't be run here."""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+import tinycompile
+from tests.conftest import DIGITS, ROOT
+from tinycompile.targets import Board, Memory, all_boards
+from tinycompile.toolchain import make
+
+SHF_ALLOC = 2
+BOARDS = {name: board for name, board in all_boards().items() if not board.is_host}
+
+
+@dataclass(frozen=True)
+class Image:
+    """What the checks need of an ELF."""
+
+    symbols: dict[str, int]
+    undefined: list[str]
+    sections: dict[str, tuple[int, int]]
+    segments: list[tuple[int, int, bytes]]
+
+    @staticmethod
+    def of(path: Path) -> Image:
+        with path.open("rb") as file:
+            elf = ELFFile(file)
+            table = list(elf.get_section_by_name(".symtab").iter_symbols())
+            return Image(
+                {s.name: s["st_value"] for s in table if s["st_shndx"] != "SHN_UNDEF"},
+                [s.name for s in table if s["st_shndx"] == "SHN_UNDEF" and s.name],
+                {s.name: (s["sh_addr"], s["sh_size"]) for s in elf.iter_sections() if s["sh_flags"] & SHF_ALLOC},
+                [(s["p_paddr"], s["p_filesz"], s.data()) for s in elf.iter_segments() if s["p_filesz"]],
+            )
+
+    def word(self, address: int) -> int:
+        """From what is stored: a load address."""
+        for start, size, data in self.segments:
+            if start <= address < start + size:
+                return struct.unpack_from("<I", data, address - start)[0]
+        raise AssertionError(f"nothing is stored at {address:#x}")
+
+
+def inside(start: int, size: int, *regions: Memory | None) -> bool:
+    return any(r and r.origin <= start and start + size <= r.origin + r.bytes for r in regions)
+
+
+def check(image: Image, board: Board) -> None:
+    table = (board.vectors or board.flash).origin
+    assert image.symbols["vectors"] == table
+    assert table % 128 == 0, "VTOR wants a table of 16 entries to be aligned to 128 bytes"
+    stack_top = image.word(table)
+    assert stack_top == image.symbols["linker_stack_top"] and stack_top % 8 == 0
+    assert board.ram.origin < stack_top <= board.ram.origin + board.ram.bytes
+    assert image.word(table + 4) == image.symbols["Reset_Handler"] | 1
+    assert all(image.word(table + 4 * i) & 1 for i in range(1, 16)), "every handler is Thumb code"
+    assert not image.undefined
+    for name, (start, size) in image.sections.items():
+        assert inside(start, size, board.flash, board.ram, board.vectors, board.boot), name
+    for start, size, _ in image.segments:
+        assert inside(start, size, board.flash, board.vectors, board.boot)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_firmware_is_linked_for_the_real_memory_map(name: str, tmp_path: Path) -> None:
+    build = tinycompile.compile(DIGITS / "digits_int8.tflite", target=name, output=tmp_path / "out")
+    make(build.folder, "console")
+    for elf in ("firmware.elf", "firmware_console.elf"):
+        check(Image.of(build.folder / elf), BOARDS[name])
+    if name == "rp2040":
+        check_boot_stage(Image.of(build.folder / "firmware_console.elf"), tmp_path)
+    if name == "rp2350":
+        address = Image.of(build.folder / "firmware_console.elf").symbols["image_definition"]
+        assert BOARDS[name].flash.origin <= address < BOARDS[name].flash.origin + 4096
+
+
+def check_boot_stage(image: Image, folder: Path) -> None:
+    """The words are the program that the comment above them shows, and the boot ROM will accept them."""
+    stored = [image.word(0x10000000 + 4 * i) for i in range(64)]
+    crc = 0xFFFFFFFF
+    for byte in struct.pack("<63I", *stored[:63]):
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc >> 31 else 0)) & 0xFFFFFFFF
+    assert stored[63] == crc
+    source = (ROOT / "board_support" / "rp2040" / "boot2.c").read_text()
+    program = "\n".join(re.findall(r"^ \*   (.*)$", source, re.MULTILINE))
+    (folder / "boot2.s").write_text(f".syntax unified\n{program}\n.ltorg\n")
+    subprocess.run(["arm-none-eabi-as", "-mcpu=cortex-m0plus", "boot2.s", "-o", "boot2.o"], cwd=folder, check=True)
+    subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", "boot2.o", "boot2.bin"], cwd=folder, check=True)
+    assert struct.pack("<63I", *stored[:63]).startswith((folder / "boot2.bin").read_bytes())
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_readme_says_what_was_run_and_what_was_only_linked(name: str) -> None:
+    board, text = BOARDS[name], (ROOT / "board_support" / name / "README.md").read_text()
+    assert ("Run in QEMU" in text) == (board.qemu is not None)
+    assert ("Only linked" in text) == (board.qemu is None)
+    if board.stand_in:
+        assert board.stand_in.name in text

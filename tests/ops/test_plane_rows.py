@@ -1,0 +1,37 @@
+"""PlaneRows: some rows of a TRANSPOSE to channels last."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.ir import Signature, TensorType
+from tinycompile.kernels.movement import plane_rows
+from tinycompile.ops.plane_rows import PlaneRows
+from tinycompile.ops.transpose import Transpose
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_it_is_the_beginning_of_the_transpose(dtype):
+    x = np.arange(2 * 5 * 3).reshape(1, 2, 5, 3).astype(dtype)
+    whole, rows = (TensorType(shape, dtype) for shape in ((1, 5, 3, 2), (1, 2, 3, 2)))
+    sig = Signature((TensorType(x.shape, dtype),), (whole,))
+    op = Transpose((0, 2, 3, 1)).on_padded_rows(sig, 2)
+    assert op == PlaneRows(2)
+    (got,) = op.evaluate(Signature(sig.inputs, (rows,)), [x])
+    (expected,) = Transpose((0, 2, 3, 1)).evaluate(sig, [x])
+    np.testing.assert_array_equal(got, expected[:, :2])
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8, 5), (1, 1, 4, 4), (1, 4, 6, 1)])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_kernel(shape, rows):
+    site = site_of(PlaneRows(rows), [int8(shape)], [None], int8(()))
+    if plane_rows(site, M7) is not None:
+        check(plane_rows, site)
+
+
+def test_other_permutations_are_not_by_rows():
+    sig = Signature((int8((1, 3, 8, 5)),), (int8((1, 5, 8, 3)),))
+    assert Transpose((0, 3, 2, 1)).on_padded_rows(sig, 1) is None

@@ -1,0 +1,38 @@
+"""SpatialSum: made by the compiler, so it is compared with NumPy, and its kernel with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.support.kernel_checks import check, int8, site_of
+from tinycompile.ir import Signature, TensorType
+from tinycompile.kernels.spatial_sum import spatial_sum
+from tinycompile.ops.spatial_sum import SpatialSum
+
+
+def test_it_sums_values_as_they_are():
+    x = np.arange(-12, 12, dtype=np.int8).reshape(1, 2, 3, 4)
+    sig = Signature((int8(x.shape, 0.1, 7),), (TensorType((1, 1, 1, 4), "int32"),))
+    (sums,) = SpatialSum().evaluate(sig, [x])
+    assert sums.dtype == np.int32
+    np.testing.assert_array_equal(sums.ravel(), x.reshape(6, 4).sum(axis=0))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 3, 5, 4), (1, 7, 2, 7), (1, 20, 30, 5)])
+def test_kernel(shape):
+    check(spatial_sum, site_of(SpatialSum(), [int8(shape)], [None], TensorType((), "int32")))
+
+
+def test_by_rows_it_adds():
+    op = SpatialSum()
+    sig = Signature((int8((1, 8, 2, 3)),), (TensorType((1, 1, 1, 3), "int32"),))
+    assert op.accumulates
+    assert op.on_padded_rows(sig, 2) == replace(op, adds=True)
+
+
+def test_its_input_must_have_four_axes():
+    with pytest.raises(ValueError, match="4-D"):
+        SpatialSum().infer([int8((3, 4))])

@@ -1,0 +1,161 @@
+"""Stages that are executed row by row: bit-identical to layer by layer, for any windows and residual blocks."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.planner.test_poison import M7, POISON, random_inputs
+from tests.support.random_graph import RandomGraph
+from tinycompile.codegen.emit import emit_model
+from tinycompile.codegen.program import build_program
+from tinycompile.codegen.project import Provenance
+from tinycompile.errors import DoesNotFitError
+from tinycompile.frontend import load
+from tinycompile.host import HostModel
+from tinycompile.interpreter import run
+from tinycompile.ir import Graph
+from tinycompile.kernels import kernels_for, kernels_of
+from tinycompile.kernels.base import Isa
+from tinycompile.passes import optimize
+from tinycompile.passes.split_averages import split_averages
+from tinycompile.planner import Planned, StreamPlanner, plan
+from tinycompile.planner.choose import choose
+from tinycompile.planner.stages import StageSearch
+from tinycompile.planner.stream import NotStreamable, Stage, make_stage
+from tinycompile.planner.validate import validate
+from tinycompile.planner.values import Values, edge_name, scratch_name
+from tinycompile.staging import write_files
+
+M0 = Isa("cortex-m0")
+
+
+def run_planned(planned: Planned, inputs: dict[str, np.ndarray]) -> None:
+    """Against the interpreter, from an arena full of garbage."""
+    program = build_program(
+        "model",
+        planned.graph,
+        planned.kernels,
+        planned.offsets,
+        planned.scratch_offsets,
+        planned.arena_bytes,
+        stages=planned.stages,
+        edges=planned.edges,
+    )
+    with tempfile.TemporaryDirectory() as name:
+        write_files(Path(name), emit_model(program, Provenance("test", "0" * 64)))
+        types = [[t.type for t in tensors] for tensors in (program.inputs, program.outputs)]
+        flags = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+        model = HostModel(Path(name), "model", *types, program.arena_bytes, flags)
+        for _ in range(2):
+            np.frombuffer(model.arena, np.uint8)[:] = POISON
+            outputs = model.run([inputs[name] for name in planned.graph.inputs])
+            expected = run(planned.graph, inputs)
+            for output, value in zip(planned.graph.outputs, outputs, strict=True):
+                np.testing.assert_array_equal(value, expected[output], err_msg=output)
+
+
+def with_stages(graph: Graph, stages: list[Stage], isa: Isa, optimize_for: str) -> Planned:
+    """These stages and no others."""
+    search = StageSearch(graph, kernels_for(graph, isa), lambda site: kernels_of(site, isa))
+    values = Values(graph, search.options(stages, kernels_for(graph, isa)), stages)
+    choice = choose(values, ram_limit=None, optimize=optimize_for, weight_bytes=0)
+    validate(values.problem(choice.kernels), choice.plan)
+    template = plan(graph, kernels_for(graph, isa), ram_limit=None, optimize="speed")
+    places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
+    edges = [edge_name(f.step, s.operand) for stage in stages for f in stage.firings for s in f.sources]
+    offsets = choice.plan.offsets
+    return replace(
+        template,
+        graph=graph,
+        kernels=choice.kernels,
+        offsets={name: offsets.get(root, 0) + shift for name, (root, shift) in places.items()},
+        scratch_offsets=tuple(offsets.get(scratch_name(step)) for step in range(len(choice.kernels))),
+        arena_bytes=choice.plan.arena_bytes,
+        stages=tuple(stages),
+        edges={name: offsets[name] for name in edges if name in offsets},
+    )
+
+
+def possible_stages(graph: Graph) -> list[Stage]:
+    found = list[Stage]()
+    for first in range(len(graph.nodes)):
+        for last in range(first + 1, len(graph.nodes) + 1):
+            for rows in (1, 2, 4):
+                try:
+                    found.append(make_stage(graph, first, last, rows))
+                except NotStreamable:
+                    continue
+    return found
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 100_000), st.integers(1, 5), st.data())
+def test_any_stage_computes_what_the_layers_compute(seed: int, steps: int, data: st.DataObject) -> None:
+    graph = RandomGraph(seed, spatial=True).grow(steps)
+    stages = sorted(possible_stages(graph), key=lambda s: s.first - s.last)
+    if stages:
+        stage = stages[data.draw(st.integers(0, min(5, len(stages) - 1)))]
+        isa = data.draw(st.sampled_from([M7, M7, M0]))
+        run_planned(
+            with_stages(graph, [stage], isa, data.draw(st.sampled_from(["speed", "ram"]))), random_inputs(graph, 1)
+        )
+
+
+def mean_at_the_end(seed: int, steps: int) -> Graph:
+    """A random chain with a global average."""
+    from tests.support.random_graph import QUANT
+    from tinycompile.ir import Node, TensorType
+    from tinycompile.ops.average_pool2d import AveragePool2D
+
+    random = RandomGraph(seed, spatial=True)
+    graph = random.grow(steps)
+    last = graph.outputs[-1]
+    op = AveragePool2D(graph.types[last].shape[1:3], (1, 1))
+    types = {**graph.types, "mean": TensorType((1, 1, 1, graph.types[last].shape[3]), "int8", QUANT)}
+    return replace(
+        graph, nodes=(*graph.nodes, Node("mean", op, (last,), ("mean",))), outputs=("mean",), types=types
+    ).without_dead()
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.integers(0, 100_000), st.integers(1, 4), st.floats(0, 1))
+def test_the_planner_finds_stages_that_fit(seed: int, steps: int, squeeze: float) -> None:
+    graph = split_averages(mean_at_the_end(seed, steps))
+    planner = StreamPlanner(graph, kernels_for(graph, M7), lambda site: kernels_of(site, M7))
+    least = planner.plan(ram_limit=None, optimize="ram")
+    layers = plan(graph, kernels_for(graph, M7), ram_limit=None, optimize="ram").arena_bytes
+    assert least.arena_bytes <= layers
+    limit = least.arena_bytes + int(squeeze * (layers - least.arena_bytes))
+    planned = planner.plan(ram_limit=limit, optimize="speed")
+    assert planned.arena_bytes <= limit
+    run_planned(planned, random_inputs(graph, 1))
+
+
+@pytest.mark.parametrize(
+    ("model", "limit"), [("kws_ref_model", 6656), ("ic_resnet8_int8", 22528), ("vww_96_int8", 31744)]
+)
+def test_real_models_fit_where_layers_do_not(model: str, limit: int, shared) -> None:
+    graph = split_averages(optimize(load(shared(f"models/{model}.tflite"))))
+    with pytest.raises(DoesNotFitError, match="layer by layer"):
+        plan(graph, kernels_for(graph, M7), ram_limit=limit, optimize="balanced")
+    planner = StreamPlanner(graph, kernels_for(graph, M7), lambda site: kernels_of(site, M7))
+    planned = planner.plan(ram_limit=limit, optimize="balanced")
+    assert planned.arena_bytes <= limit
+    assert planned.arena_bytes == planned.lower_bound_bytes
+    run_planned(planned, random_inputs(graph, 0))
+
+
+def test_split_averages_compute_the_same() -> None:
+    for seed in range(4):
+        graph = mean_at_the_end(seed, 2)
+        inputs = random_inputs(graph, 3)
+        split = split_averages(graph)
+        assert [n.op.kind for n in split.nodes][-2:] == ["spatial_sum", "mean_of_sum"]
+        np.testing.assert_array_equal(run(split, inputs)["mean"], run(graph, inputs)["mean"])

@@ -1,0 +1,109 @@
+"""Convolution and fully connected layers by Helium: 16 products per instruction (docs/kernels.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.block import is_dense, pixel_steps, row_window
+from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
+from tinycompile.kernels.generic_overlap import ordered_distance
+from tinycompile.kernels.line import Line
+from tinycompile.kernels.linear import LinearLayer
+from tinycompile.ops._convolution import Convolution
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+
+
+def grouped_weights(matrix: Array) -> Array:
+    """(C, K) as int8: [blocks of 4 channels][groups of 16 taps][4][16], filled up with zeros."""
+    channels, taps = matrix.shape
+    filled = np.pad(matrix, ((0, -channels % 4), (0, -taps % 16))).astype(np.int8)
+    return filled.reshape(-1, 4, filled.shape[1] // 16, 16).transpose(0, 2, 1, 3).ravel()
+
+
+@kernel_for(Conv2D, DepthwiseConv2D)
+def conv2d(site: Site, isa: Isa) -> Kernel | None:
+    """Any window, without groups."""
+    op, sig = site.node.op, site.sig
+    if not isa.mve or not isinstance(op, Convolution) or not is_dense(site):
+        return None
+    window, (_, height, width, channels) = op.window_of(sig), sig.output.shape
+    depth, pixels = sig.input.shape[3], height * width
+    direct = window.kernel == window.stride == (1, 1) and not any(window.padding) and depth % 16 == 0
+    distance = _direct_distance(pixels, depth, channels)
+    if not direct:
+        distance = safe_distance(pixel_steps(window, sig.input.shape, sig.output.shape))
+    stem = f"conv2d_mve_{window_stem(window, sig.input, sig.output)}"
+    return _kernel(site, stem, window_fields(window, sig.input, sig.output), depth, pixels, direct, distance)
+
+
+@kernel_for(FullyConnected)
+def fully_connected(site: Site, isa: Isa) -> Kernel | None:
+    """A pointwise convolution of its rows."""
+    if not isa.mve:
+        return None
+    outputs, inputs = site.sig.inputs[1].shape
+    rows, direct = site.sig.input.elements // inputs, inputs % 16 == 0
+    distance = _direct_distance(rows, inputs, outputs)
+    stem = f"fully_connected_mve_{rows}x{inputs}_{outputs}"
+    return _kernel(site, stem, row_window(rows), inputs, rows, direct, distance)
+
+
+def _direct_distance(pixels: int, inputs: int, outputs: int) -> int:
+    """Two pixels are read until their last outputs are written."""
+    first = np.arange(0, pixels, 2)
+    return ordered_distance(first * inputs, (first + 2).clip(max=pixels) * outputs)
+
+
+def _kernel(
+    site: Site, stem: str, window: Fields, depth: int, pixels: int, direct: bool, distance: int
+) -> Kernel | None:
+    if any(constant is None for constant in site.constants[1:]):
+        return None
+    layer = LinearLayer.of(site)
+    line = Line.of(layer)
+    if line is None:
+        return None
+    fields = {
+        "window": window,
+        "input_channels": depth,
+        "output_channels": layer.channels,
+        "input_zero_point": layer.zp_in,
+        "direct": int(direct),
+        "line": line.fields,
+    }
+    parameters = ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *line")
+    arguments = ["input", "output", "weights", "line", "NULL" if direct else "scratch"]
+    function = struct_call(
+        stem,
+        "tc_mve_conv2d_s8",
+        "tc_mve_conv2d.h",
+        parameters if direct else (*parameters, "void *scratch"),
+        (Struct("tc_mve_conv2d_shape", fields),),
+        "2 pixels and 4 channels at a time, 16 products per instruction.",
+        arguments,
+    )
+    groups = -(-layer.taps // 16)
+    weights = Constant("weights", "int8_t", grouped_weights(layer.matrix), "per 4 channels: 16 taps of each at a time")
+    return Kernel(
+        "fully_connected_mve" if isinstance(site.node.op, FullyConnected) else "conv2d_mve",
+        function,
+        (weights, line.vectors(4)),
+        scratch_bytes=0 if direct else 32 * groups,
+        instructions=_instructions(pixels, layer, groups, 0 if direct else window["kernel_height"]),
+        code_bytes=500,
+        overlap={0: distance},
+        notes={"requantisation": line.plan.form},
+    )
+
+
+def _instructions(pixels: int, layer: LinearLayer, groups: int, window_rows: object) -> int:
+    """Counted from the assembly."""
+    blocks = -(-layer.channels // 4)
+    rows = int(str(window_rows))
+    copied = 20 + rows * (20 + 3 * groups // max(rows, 1)) if rows else 0
+    pairs, rest = divmod(pixels, 2)
+    return pairs * (20 + 2 * copied + blocks * (50 + 16 * groups)) + rest * (20 + copied + blocks * (35 + 11 * groups))

@@ -1,0 +1,80 @@
+"""Sums over rows and columns, and averages from sums."""
+
+from __future__ import annotations
+
+from tinycompile.ir import Signature, Site
+from tinycompile.kernels.base import Function, Isa, Kernel, kernel_for
+from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
+from tinycompile.kernels.linear_form import LinearForm, linear_form
+from tinycompile.numerics.requant import TfliteRequant
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.mean import Mean
+from tinycompile.ops.mean_of_sum import MeanOfSum
+from tinycompile.ops.spatial_sum import SpatialSum
+
+
+@kernel_for(SpatialSum)
+def spatial_sum(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_add_pixels`."""
+    op = site.node.op
+    if not isinstance(op, SpatialSum):
+        return None
+    _, height, width, channels = site.sig.input.shape
+    clear = "" if op.adds else f"    memset(output, 0, {4 * channels});\n"
+    function = Function(
+        f"{'add_pixels' if op.adds else 'sum_pixels'}_{height}x{width}x{channels}",
+        ("const int8_t *input", "int32_t *output"),
+        f"{clear}    tc_add_pixels(input, {height * width}, {channels}, output);\n",
+        ("kernels/tc_spatial_sum.h",),
+        "Sums of all pixels of each channel" + (", added to those of the rows before." if op.adds else "."),
+    )
+    words, per_pixel = -(-channels // 4), 3.75 if isa.dsp else 16
+    return Kernel(
+        "spatial_sum", function, instructions=round(30 + words * (25 + height * width * per_pixel)), code_bytes=200
+    )
+
+
+@kernel_for(MeanOfSum)
+def mean_of_sum(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_means_of_sums`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, MeanOfSum):
+        return None
+    form = linear_form(lambda sums: op.of_sum(sig, sums), -128 * op.count, 127 * op.count) or LinearForm(0, 0, 0)
+    requantizes = isinstance(op.average, Mean)
+    clamp = op.average.clamp if isinstance(op.average, AveragePool2D) else (-128, 127)
+    fields: dict[str, object] = {
+        "form": {"multiplier": form.multiplier, "start": form.start, "shift": form.shift},
+        "count": op.count,
+        "requantizes": int(requantizes),
+        "minus_zero_points": 0,
+        "multiplier": 0,
+        "shift": 0,
+    }
+    if isinstance(op.average, Mean):
+        rule = op.average.requant(Signature((op.source,), sig.outputs))
+        if not isinstance(rule, TfliteRequant):
+            return None
+        fields |= {
+            "minus_zero_points": -op.source.zero_point * op.count,
+            "multiplier": int(rule.multiplier[0]),
+            "shift": int(rule.shift[0]),
+        }
+    channels = sig.output.elements
+    function = struct_call(
+        f"means_of_sums_{channels}",
+        "tc_means_of_sums",
+        "tc_spatial_sum.h",
+        ("const int32_t *input", "int8_t *output"),
+        (Struct("tc_mean_of_sum", {**fields, "range": range_fields(sig.output.zero_point, clamp)}),),
+        "Averages from sums.",
+        ("input", "output", str(channels)),
+    )
+    note = "exact" if form.multiplier == 0 else "linear, checked for all sums"
+    return Kernel(
+        "mean_of_sum",
+        function,
+        instructions=30 + channels * (20 if form.multiplier else 40),
+        code_bytes=120,
+        notes={"requantisation": note},
+    )

@@ -1,0 +1,76 @@
+"""`tinycompile monitor`: shows what the console firmware prints on the board's UART."""
+
+from __future__ import annotations
+
+import os
+import select
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+from tinycompile.errors import UsageError
+
+_PORTS = ("ttyACM*", "ttyUSB*", "tty.usbmodem*", "tty.usbserial*")
+
+
+def find_port() -> Path:
+    """The only serial port that a debugger or USB adapter has made.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    ports = sorted(port for pattern in _PORTS for port in Path("/dev").glob(pattern))
+    if len(ports) != 1:
+        found = ", ".join(map(str, ports)) if ports else "none"
+        raise UsageError(
+            "can't tell which serial port is the board's",
+            why=f"looked for {', '.join(_PORTS)} in /dev and found {found}",
+            hint="connect the board, or name the port: --port /dev/ttyACM0",
+        )
+    return ports[0]
+
+
+def lines(port: Path, baud: int, timeout: float | None = None) -> Iterator[str]:
+    """Lines of text from a serial port, 8 bits without parity.
+
+    Args:
+        timeout: seconds without a byte after which to stop; None for never.
+
+    Raises:
+        UsageError: the port can't be opened, isn't a serial port, or has no such baud rate.
+    """
+    speed = getattr(termios, f"B{baud}", None)
+    if speed is None:
+        raise UsageError(f"{baud} baud is not a rate of this system's serial ports", where=str(port))
+    try:
+        descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY)
+    except OSError as error:
+        raise UsageError("the serial port can't be opened", where=str(port), why=str(error)) from error
+    try:
+        _make_raw(descriptor, port, speed)
+        yield from _lines(descriptor, timeout)
+    finally:
+        os.close(descriptor)
+
+
+def _make_raw(descriptor: int, port: Path, speed: int) -> None:
+    try:
+        attributes = termios.tcgetattr(descriptor)
+    except termios.error as error:
+        raise UsageError("not a serial port", where=str(port), why=str(error)) from error
+    control = termios.CS8 | termios.CREAD | termios.CLOCAL
+    attributes[:6] = [0, 0, control, 0, speed, speed]
+    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+
+
+def _lines(descriptor: int, timeout: float | None) -> Iterator[str]:
+    pending = b""
+    while select.select([descriptor], [], [], timeout)[0]:
+        try:
+            received = os.read(descriptor, 4096)
+        except OSError:
+            return  # the board was unplugged
+        if not received:
+            return
+        *whole, pending = (pending + received).split(b"\n")
+        yield from (line.rstrip(b"\r").decode(errors="replace") for line in whole)

@@ -84,7 +84,7 @@ def add(site: Site, isa: Isa) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Sum):
         return None
-    form = sum_form(op, sig, -1 if isinstance(op, Sub) else 1)
+    form = sum_form(op, sig)
     if form is not None and sig.inputs[0].shape == sig.inputs[1].shape:
         return flat_sum(site, op, op.kind, isa, form)
     if form is not None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Signature
 from tinycompile.ops._elementwise import Binary
+from tinycompile.ops.sub import Sub
 
 INT32_LIMIT = 2**31
 SUM_BITS = 20
@@ -42,8 +43,13 @@ class LinearForm:
     shift: int
 
 
-def sum_form(op: Binary, sig: Signature, sign: int) -> SumForm | None:
-    """The form of a sum (`sign` 1) or difference (-1), equal for all 65,536 pairs of operands, if there is one."""
+def sum_form(op: Binary, sig: Signature, sign: int | None = None) -> SumForm | None:
+    """The form of a sum (`sign` 1) or difference (-1), equal for all 65,536 pairs of operands, if there is one.
+
+    By default a SUB is a difference and anything else a sum.
+    """
+    if sign is None:
+        sign = -1 if isinstance(op, Sub) else 1
     a, b = sig.inputs
     unit = 2.0 ** (SUM_BITS + 8) / sig.output.scale
     truth = _all_results(op, sig)

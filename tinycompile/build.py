@@ -62,7 +62,13 @@ class Build:
         """The generated C, compiled for this machine."""
         ram = self.report["ram"]
         return HostModel(
-            self.folder, self.model, self.inputs, self.outputs, ram["arena_bytes"], scratch_bytes=ram["scratch_bytes"]
+            self.folder,
+            self.model,
+            self.inputs,
+            self.outputs,
+            ram["arena_bytes"],
+            scratch_bytes=ram["scratch_bytes"],
+            streamed=self.report["input_stream"] == "rows",
         )
 
     def run(self, *inputs: Array, on: str = "host") -> Array | list[Array]:

@@ -120,6 +120,9 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option(
                 "--schedule", default="auto", show_default=True, help="auto, layer (by layer) or stream (row by row)."
             ),
+            click.option(
+                "--input-stream", default="none", show_default=True, help="rows: the input comes through a callback."
+            ),
             click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md)."),
             click.option("--layout", default="model", show_default=True, help="Of ONNX images: model or nhwc."),
             click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64."),

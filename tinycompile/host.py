@@ -40,11 +40,13 @@ class HostModel:
         arena_bytes: int,
         cflags: Sequence[str] = ("-O2",),
         scratch_bytes: int = 0,
+        streamed: bool = False,
     ) -> None:
         """Compile `folder`/`model`.c.
 
         Args:
             scratch_bytes: of scratch apart from the arena; 0 where it is inside.
+            streamed: the only input comes row by row through a callback.
 
         Raises:
             ToolMissingError, ToolFailedError: no C compiler, or it refused the code.
@@ -62,20 +64,29 @@ class HostModel:
         )
         self._ffi = cffi.FFI()
         self._ffi.cdef(f"int {model}_invoke(void *); extern void (*tc_trace)(int, const void *, uint32_t);")
-        for kind, types in (("input", inputs), ("output", outputs)):
+        for kind, types in (("input", [] if streamed else inputs), ("output", outputs)):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
         self._library: Any = self._ffi.dlopen(str(library))
         self._arena_bytes, words = arena_bytes, arena_bytes // 8
-        self._context = self._ffi.new("uint64_t[]", words + 1)
-        if scratch_bytes:  # the context ends with a pointer to it
+        self._context = self._ffi.new("uint64_t[]", words + 3)
+        pointers = self._ffi.cast("void **", self._context + words)  # the context ends with them
+        if scratch_bytes:
             self._scratch = self._ffi.new("uint64_t[]", scratch_bytes // 8)
-            self._ffi.cast("void **", self._context + words)[0] = self._scratch
+            pointers[0] = self._scratch
+        self._image = b""
+        self._streamed = streamed
+        if streamed:
+            self._rows: Any = self._ffi.callback("void(void *, int32_t, int32_t, void *)", self._give_rows)
+            pointers[1 if scratch_bytes else 0] = self._ffi.cast("void *", self._rows)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; arrays of the model's own shapes and types."""
         for index, (array, t) in enumerate(zip(inputs, self._inputs, strict=True)):
             data = np.ascontiguousarray(array, t.dtype).tobytes()
+            if self._streamed:
+                self._image = data
+                continue
             self._ffi.memmove(self._pointer("input", index), data, t.bytes)
         status = getattr(self._library, f"{self._model}_invoke")(self._context)
         if status != 0:
@@ -108,6 +119,11 @@ class HostModel:
             return self.run(inputs), records
         finally:
             self._library.tc_trace = self._ffi.NULL
+
+    def _give_rows(self, user: object, first: int, rows: int, to: Any) -> None:
+        """The callback of a model whose input comes row by row."""
+        row_bytes = self._inputs[0].bytes // self._inputs[0].shape[1]
+        self._ffi.memmove(to, self._image[first * row_bytes : (first + rows) * row_bytes], rows * row_bytes)
 
     def _pointer(self, kind: str, index: int) -> Any:
         return getattr(self._library, f"{self._model}_{kind}_{index}")(self._context)

@@ -145,6 +145,9 @@ class Op(ABC):
         """The part of `operand` that `region` of the output needs; None where the op isn't spatial."""
         return None
 
+    comes_from_caller: ClassVar[bool] = False
+    """It has no operands: the caller gives its rows while the model runs."""
+
     reads_planes: ClassVar[bool] = False
     """Operand 0 is (1, C, H, W): a row of the output reads a row of each plane."""
 

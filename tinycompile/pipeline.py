@@ -25,6 +25,7 @@ from tinycompile.layout import STREAM, Layout, choose_ram, cold_constants
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.split_averages import split_averages
+from tinycompile.passes.stream_input import stream_input
 from tinycompile.planner import Planned, StreamPlanner, plan
 from tinycompile.planner.draw import svg_map
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
@@ -40,6 +41,7 @@ DTYPE_CHOICES = ("int8", "float32")
 LAYOUT_CHOICES = ("model", "nhwc")
 OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
 SCHEDULE_CHOICES = ("auto", "layer", "stream")
+INPUT_STREAM_CHOICES = ("none", "rows")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Options:
         ram: limit for the arena in bytes; None for what the target has.
         schedule: "layer" executes layer by layer, "stream" has stages that are executed row by row wherever that saves
             RAM; "auto" is layer by layer where that fits, else whatever is fastest within the limit.
+        input_stream: "rows" gets the input's rows through a callback, so that the input is never whole in RAM.
         board_path: a folder with more boards than those of `board_support/`.
         single_file: whether the model is wanted as one C file, too.
         layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
@@ -67,6 +70,7 @@ class Options:
     optimize: str = "balanced"
     ram: int | None = None
     schedule: str = "auto"
+    input_stream: str = "none"
     board_path: Path | None = None
     single_file: bool = False
     layout: str = "model"
@@ -80,6 +84,7 @@ class Options:
             ("io", self.io, IO_CHOICES),
             ("optimize", self.optimize, OPTIMIZE_CHOICES),
             ("schedule", self.schedule, SCHEDULE_CHOICES),
+            ("input-stream", self.input_stream, INPUT_STREAM_CHOICES),
             ("layout", self.layout, LAYOUT_CHOICES),
             ("dtype", self.dtype, DTYPE_CHOICES),
         ):
@@ -87,6 +92,8 @@ class Options:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
         if self.dtype == "float32" and (self.strict_int8 or self.calibration.samples is not None):
             raise UsageError("--dtype float32 goes neither with --strict-int8 nor with --calib")
+        if self.input_stream == "rows" and self.schedule == "layer":
+            raise UsageError("--input-stream rows needs layers that are executed row by row", hint="--schedule auto")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
 
@@ -123,6 +130,7 @@ def compile(  # noqa: A001 - the public verb is the name
     optimize: str = "balanced",
     ram: int | None = None,
     schedule: str = "auto",
+    input_stream: str = "none",
     board_path: str | Path | None = None,
     single_file: bool = False,
     layout: str = "model",
@@ -155,6 +163,7 @@ def compile(  # noqa: A001 - the public verb is the name
         optimize=optimize,
         ram=ram,
         schedule=schedule,
+        input_stream=input_stream,
         board_path=_path(board_path),
         single_file=single_file,
         layout=layout,
@@ -235,14 +244,18 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
         if options.io == "int8":
             graph = int8_io(graph)
         nominal = work_of(graph)
-        plans = _Plans(optimize_graph(graph), board, options.optimize)
+        graph = optimize_graph(graph)
+        if options.input_stream == "rows":
+            graph = stream_input(graph)
+        plans = _Plans(graph, board, options.optimize)
         loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
 
     def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
         return [plans.within(schedule, ram_limit, scratch_limit) for *_, plans in loaded]
 
     least = options.optimize == "ram"
-    planned, layout = choose_ram(board, planner, options.ram, schedule=options.schedule, least=least)
+    schedule = STREAM if options.input_stream == "rows" else options.schedule
+    planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least)
     return [
         Lowered(name, source, nominal, p) for (name, source, nominal, _), p in zip(loaded, planned, strict=True)
     ], layout

@@ -9,6 +9,7 @@ enum {
     SYS_WRITE0 = 0x04,
     SYS_WRITE = 0x05,
     SYS_READ = 0x06,
+    SYS_FLEN = 0x0C,
     SYS_EXIT_EXTENDED = 0x20,
     MODE_READ_BINARY = 1,
     MODE_WRITE_BINARY = 5
@@ -48,6 +49,12 @@ int semihosting_read(int handle, void *data, uint32_t bytes)
 {
     const uintptr_t arguments[3] = {(uintptr_t)handle, (uintptr_t)data, bytes};
     return call(SYS_READ, arguments) == 0;
+}
+
+int semihosting_length(int handle)
+{
+    const uintptr_t arguments[1] = {(uintptr_t)handle};
+    return call(SYS_FLEN, arguments);
 }
 
 int semihosting_write(int handle, const void *data, uint32_t bytes)

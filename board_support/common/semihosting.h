@@ -11,6 +11,9 @@ int semihosting_open_write(const char *path);
 /* Returns 1 if all bytes were read, 0 at the end of the file or on an error. */
 int semihosting_read(int handle, void *data, uint32_t bytes);
 
+/* The length of a file in bytes; -1 on an error. */
+int semihosting_length(int handle);
+
 /* Returns 1 if all bytes were written. */
 int semihosting_write(int handle, const void *data, uint32_t bytes);
 

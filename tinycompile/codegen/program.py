@@ -122,6 +122,12 @@ class Program:
     outputs: tuple[Tensor, ...]
 
     @property
+    def streamed_input(self) -> Tensor | None:
+        """The input that comes row by row through a callback, if there is one."""
+        found = [layer.outputs[0] for layer in self.layers if layer.node.op.comes_from_caller]
+        return found[0] if found else None
+
+    @property
     def headers(self) -> list[str]:
         streamed = {STREAM_HEADER} if self.stages else set[str]()
         return sorted({header for f in self.functions for header in f.function.headers} | streamed)
@@ -227,6 +233,10 @@ def build_program(
         if kernel.scratch_bytes:
             arguments.append(f"{'scratch' if scratch_bytes else 'arena'} + {scratch_offsets[index]}")
         function = names.function(kernel.function) if kernel.function else ""
+        if node.op.comes_from_caller and index in streamed:
+            rows = streamed[index][1].rows
+            first = "n" if rows == 1 else f"n * {rows}"
+            function, arguments = "context->rows", ["context->user", first, str(rows), arguments[-1]]
         layers.append(Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs))
     return Program(
         model=model,

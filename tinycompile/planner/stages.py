@@ -74,7 +74,7 @@ class StageSearch:
             by_end[candidate.stage.last].append((candidate, savings))
         for end in range(1, count + 1):
             whole = [k.instructions for k in self._values.options[end - 1] if self._values.need(end - 1, k) <= limit]
-            if whole:
+            if whole and not self._graph.nodes[end - 1].op.comes_from_caller:
                 cost[end] = cost[end - 1] + min(whole)
             for candidate, savings in by_end[end]:
                 before = cost[candidate.stage.first]

@@ -181,13 +181,13 @@ class _Builder:
 
     def _on_rows(self, node: Node, sig: Signature) -> Op:
         op = node.op.on_padded_rows(sig, self._rows)
-        if op is None or len(sig.inputs[0].shape) != 4:
+        if op is None or (sig.inputs and len(sig.inputs[0].shape) != 4):
             raise NotStreamable(f"{node.name} isn't computed by rows")
         return op
 
     def _is_sum(self, i: int) -> bool:
         """A node whose output isn't made of rows: it must be the last."""
-        return self._sigs[i].output.shape[1] == 1 and self._sigs[i].input.shape[1] > 1 and self._nodes[i].op.accumulates
+        return self._nodes[i].op.accumulates
 
     def _reaches_of(self, i: int) -> dict[int, Reach]:
         node, sig = self._nodes[i], self._sigs[i]
@@ -195,6 +195,8 @@ class _Builder:
             if i != len(self._nodes) - 1:
                 raise NotStreamable(f"{node.name} sums up all rows")
             return {0: Reach(1, 1, 0)}
+        if node.op.comes_from_caller:
+            return {}
         found = dict[int, Reach]()
         for operand, name in enumerate(node.inputs):
             if name in self._graph.constants:
@@ -214,7 +216,7 @@ class _Builder:
         """Periods and phases; a tensor from outside is there from the start and has period 1 per row of the input."""
         periods, phases = list[int](), list[int]()
         for i, node in enumerate(self._nodes):
-            wanted = set[int]()
+            wanted = {1} if self._nodes[i].op.comes_from_caller else set[int]()
             phase = 0
             for operand, reach in self._reaches[i].items():
                 producer = self._index.get(node.inputs[operand])

@@ -84,7 +84,8 @@ def _model(
         "io_prefix": f"{program.model}_" if len(project.programs) > 1 else "",
         "source": {"file": origin.source, "sha256": origin.sha256},
         "quantization": lowered.quantization,
-        "inputs": [_tensor(tensor, program.graph) for tensor in program.inputs],
+        "input_stream": "none" if program.streamed_input is None else "rows",
+        "inputs": _inputs(program),
         "outputs": [_tensor(tensor, program.graph) for tensor in program.outputs],
         "ram": _ram(folder, project, program, lowered.planned, measured),
         "schedule": "stream" if lowered.planned.stages else "layer",
@@ -94,6 +95,12 @@ def _model(
         "requantisation": dict(sorted(forms.items())),
         "layers": layers,
     }
+
+
+def _inputs(program: Program) -> list[dict[str, Any]]:
+    if program.streamed_input is None:
+        return [_tensor(tensor, program.graph) for tensor in program.inputs]
+    return [_tensor(program.streamed_input, program.graph) | {"offset": None}]
 
 
 def _stage(stage: Stage, program: Program) -> dict[str, Any]:

@@ -127,6 +127,9 @@ def _expected(reference: Reference, entry: dict[str, Any], got: Array) -> Array:
 def _as_source(array: Array, build: Build, index: int, reference: Reference) -> Array:
     """The sample as the source model takes it: with `--io int8` the firmware's int8 stands for a float."""
     t = build.inputs[index]
+    wanted = reference.input_shapes()[index] if build.report["input_stream"] == "rows" else t.shape
+    if tuple(wanted) != t.shape:  # rows have channels last
+        array = array.reshape(t.shape).transpose(0, 3, 1, 2)
     if reference.input_types()[index] != np.float32 or t.dtype == "float32":
         return array
     return ((array.astype(np.float64) - t.zero_point) * t.scale).astype(np.float32)

@@ -44,5 +44,8 @@ class LiteRtReference:
         """Any tensor of the last inference by its index in the model file."""
         return np.asarray(self._interpreter.get_tensor(index))
 
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        return [tuple(int(n) for n in detail["shape"]) for detail in self._interpreter.get_input_details()]
+
     def input_types(self) -> list[np.dtype]:
         return [np.dtype(detail["dtype"]) for detail in self._interpreter.get_input_details()]

@@ -30,5 +30,8 @@ class OnnxReference:
         """A tensor of the last inference by its number in `Graph.sources`."""
         return self._values[self._names[index]]
 
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        return [self._graph.types[name].shape for name in self._graph.inputs]
+
     def input_types(self) -> list[np.dtype]:
         return [np.dtype(self._graph.types[name].dtype) for name in self._graph.inputs]

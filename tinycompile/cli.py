@@ -159,18 +159,27 @@ def build(models: tuple[Path, ...], output: Path | None, **options: Any) -> None
 @main.command()
 @click.argument("models", type=FOLDER, nargs=-1, required=True)
 @compile_options
+@click.option("--pareto", is_flag=True, help="What less RAM costs: schedules from much RAM to little.")
 @explained
-def plan(models: tuple[Path, ...], **options: Any) -> None:
+def plan(models: tuple[Path, ...], pareto: bool, **options: Any) -> None:
     """Print where everything of MODELS would be in memory, without building."""
-    from tinycompile.pipeline import lower, quantized_sources
+    from tinycompile.pipeline import lower, pareto_fronts, quantized_sources
+    from tinycompile.report.pareto import front_lines
     from tinycompile.report.plan import plan_lines
     from tinycompile.targets import load_board
 
     chosen = _options(**options)
     chosen.check()
-    with quantized_sources(models, chosen) as sources:
-        lowered, layout = lower([source for source, _ in sources], load_board(chosen.target, chosen.board_path), chosen)
-        for line in plan_lines(lowered, layout):
+    board = load_board(chosen.target, chosen.board_path)
+    with quantized_sources(models, chosen) as quantized:
+        sources = [source for source, _ in quantized]
+        if pareto:
+            lines = (
+                line for name, points in pareto_fronts(sources, board, chosen) for line in front_lines(name, points)
+            )
+        else:
+            lines = plan_lines(*lower(sources, board, chosen))
+        for line in lines:
             click.echo(line)
 
 

@@ -31,6 +31,7 @@ from tinycompile.planner.draw import svg_map
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.document import save_report
+from tinycompile.report.pareto import Point, front
 from tinycompile.staging import staged, write_files
 from tinycompile.targets import Board, load_board
 from tinycompile.toolchain import make, require
@@ -232,8 +233,30 @@ def _build(
     return [Build(folder, temporary, each.name) for each in lowered]
 
 
+def pareto_fronts(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, list[Point]]]:
+    """For each model, by name, the schedules among which RAM and instructions trade."""
+    return [
+        (name, front(lambda limit, p=plans: p.layers(limit, None), plans.streams))
+        for name, _, _, plans in _loaded(sources, board, options)
+    ]
+
+
 def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout]:
     """Everything up to naming: import, optimise, choose kernels, plan memory. Models share the arena's memory."""
+    loaded = _loaded(sources, board, options)
+
+    def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
+        return [plans.within(schedule, ram_limit, scratch_limit) for *_, plans in loaded]
+
+    least = options.optimize == "ram"
+    schedule = STREAM if options.input_stream == "rows" else options.schedule
+    planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least)
+    return [
+        Lowered(name, source, nominal, p) for (name, source, nominal, _), p in zip(loaded, planned, strict=True)
+    ], layout
+
+
+def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, Path, dict[str, Work], _Plans]]:
     taken, loaded = set[str](), list[tuple[str, Path, dict[str, Work], _Plans]]()
     if not sources:
         raise UsageError("no model was given")
@@ -249,16 +272,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
             graph = stream_input(graph)
         plans = _Plans(graph, board, options.optimize)
         loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
-
-    def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
-        return [plans.within(schedule, ram_limit, scratch_limit) for *_, plans in loaded]
-
-    least = options.optimize == "ram"
-    schedule = STREAM if options.input_stream == "rows" else options.schedule
-    planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least)
-    return [
-        Lowered(name, source, nominal, p) for (name, source, nominal, _), p in zip(loaded, planned, strict=True)
-    ], layout
+    return loaded
 
 
 class _Plans:
@@ -268,11 +282,16 @@ class _Plans:
         self._graph, self._isa, self._optimize = graph, board.isa, optimize
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
-        if schedule == STREAM:
-            return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
-        return plan(
-            self._graph, self._kernels, ram_limit=ram_limit, optimize=self._optimize, scratch_limit=scratch_limit
-        )
+        return self.streams(ram_limit) if schedule == STREAM else self.layers(ram_limit, scratch_limit)
+
+    def layers(self, ram_limit: int | None, scratch_limit: int | None) -> Planned:
+        """Layer by layer; without a limit with the least RAM."""
+        optimize = "ram" if ram_limit is None else self._optimize
+        return plan(self._graph, self._kernels, ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit)
+
+    def streams(self, ram_limit: int | None) -> Planned:
+        """Row by row where that helps; without a limit with the least RAM."""
+        return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:

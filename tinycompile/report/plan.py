@@ -21,7 +21,7 @@ def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:
         if planned.scratch_bytes:
             yield f"  and {_bytes(planned.scratch_bytes)} of scratch in {layout.scratch.name if layout.scratch else ''}"
         order = "no other order needs less" if planned.order_optimal else "the best order found in the time there is"
-        yield f"  executed layer by layer; {order}"
+        yield f"  executed {_schedule(model)}; {order}"
         yield f"  about {planned.instructions:,} instructions per inference (an estimate)"
         slower = sum("RAM" in reason for reason in planned.reasons)
         if slower:
@@ -32,6 +32,18 @@ def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:
     place = f"{layout.arena.name} ({_bytes(layout.arena.bytes)} at {layout.arena.origin:#010x})"
     shared = "the models share one arena" if len(models) > 1 else "the arena is"
     yield f"{shared} in {place}; stack and data in {layout.system.name}"
+
+
+def _schedule(model: Lowered) -> str:
+    """How, and which layers belong together."""
+    stages, nodes = model.planned.stages, model.planned.graph.nodes
+    if not stages:
+        return "layer by layer"
+    found = [
+        f"{nodes[stage.first].name} to {nodes[stage.last - 1].name} ({stage.rows} row{'s' if stage.rows > 1 else ''})"
+        for stage in stages
+    ]
+    return f"row by row: {'; '.join(found)}"
 
 
 def _proof(gap: int) -> str:

@@ -1,0 +1,92 @@
+"""Row by row from the command line to QEMU: limits below what layers need, rows through a callback, the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import tinycompile
+from tests.conftest import DIGITS
+from tests.e2e.test_golden import inputs_of, same_values
+from tests.support.random_model import RandomModel
+from tinycompile.cli import main
+from tinycompile.errors import UsageError
+from tinycompile.verify.compare import verify_build
+
+MODEL = DIGITS / "digits_int8.tflite"
+
+
+@pytest.mark.parametrize(
+    ("model", "limit"), [("kws_ref_model", 6656), ("ic_resnet8_int8", 22528), ("vww_96_int8", 31744)]
+)
+def test_models_fit_where_layers_do_not(model: str, limit: int, shared: Callable[[str], Path], tmp_path: Path) -> None:
+    build = tinycompile.compile(shared(f"models/{model}.tflite"), output=tmp_path / "out", ram=limit)
+    inputs, expected = inputs_of(shared(f"golden/{model}.npz"))
+    first = [x[:2] for x in inputs], [y[:2] for y in expected]
+    assert same_values(build.run(*first[0]), first[1])
+    assert same_values(build.run(*first[0], on="qemu"), first[1])
+    report = build.report
+    assert report["schedule"] == "stream"
+    assert report["ram"]["arena_bytes"] <= limit
+    assert report["ram"]["arena_gap_bytes"] == 0
+    layers = tinycompile.compile(shared(f"models/{model}.tflite"), output=tmp_path / "layers", schedule="layer")
+    assert report["macs"]["executed"] == layers.report["macs"]["executed"]
+    outcome = verify_build(build, first[0])
+    assert outcome.difference is None
+    assert outcome.tensors > 4
+
+
+@pytest.mark.parametrize("target", ["stm32f746", "microbit", "host"])
+def test_input_rows_come_through_a_callback(target: str, tmp_path: Path) -> None:
+    data = np.load(DIGITS / "digits_samples.npz")
+    build = tinycompile.compile(MODEL, target=target, output=tmp_path / "out", input_stream="rows")
+    np.testing.assert_array_equal(build.run(data["input_0"][:5]), data["output_0"][:5])
+    assert build.report["input_stream"] == "rows"
+    if target != "host":
+        np.testing.assert_array_equal(build.run(data["input_0"][:5], on="qemu"), data["output_0"][:5])
+        assert verify_build(build, [data["input_0"][:2]]).difference is None
+
+
+def test_input_rows_of_planes_have_channels_last(shared: Callable[[str], Path], tmp_path: Path) -> None:
+    """The model takes (1, 3, 80, 80) and transposes; the rows are those of (1, 80, 80, 3)."""
+    build = tinycompile.compile(
+        shared("models/mcunet_vww.tflite"), output=tmp_path / "out", io="int8", ram=22528, input_stream="rows"
+    )
+    (t,) = build.inputs
+    assert t.shape[3] == 3
+    samples = np.random.default_rng(0).integers(-128, 128, (1, *t.shape)).astype(np.int8)
+    assert verify_build(build, [samples]).difference is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_networks_row_by_row(seed: int, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs LiteRT")
+    content, shape = RandomModel(100 + seed).build(layers=4 + seed % 4)
+    model = tmp_path / f"random_{seed}.tflite"
+    model.write_bytes(content)
+    build = tinycompile.compile(
+        model, target=("stm32f746", "rp2040")[seed % 2], output=tmp_path / "out", schedule="stream", optimize="ram"
+    )
+    samples = np.random.default_rng(seed).integers(-128, 128, (2, *shape)).astype(np.int8)
+    outcome = verify_build(build, [samples])
+    assert outcome.difference is None, outcome.difference.describe()
+
+
+def test_layers_need_the_whole_input(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="row by row"):
+        tinycompile.compile(MODEL, output=tmp_path / "out", schedule="layer", input_stream="rows")
+
+
+def test_the_pareto_front_falls() -> None:
+    result = CliRunner().invoke(main, ["plan", str(MODEL), "--pareto"])
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.output.splitlines()[2:]]
+    arenas, instructions = ([int(row[i].replace(",", "")) for row in rows] for i in (0, 1))
+    assert arenas == sorted(arenas, reverse=True)
+    assert instructions == sorted(instructions)
+    assert "layer by layer" in result.output
+    assert "by rows" in result.output

@@ -1,0 +1,21 @@
+"""InputRows: a place for the caller's rows, nothing that could be computed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinycompile.ir import Signature, TensorType
+from tinycompile.ops.input_rows import InputRows
+
+
+def test_it_has_a_shape_and_no_operands():
+    op = InputRows((1, 8, 6, 3), "int8")
+    assert op.comes_from_caller
+    assert op.infer([]) == (((1, 8, 6, 3), "int8"),)
+    sig = Signature((), (TensorType((1, 8, 6, 3), "int8"),))
+    assert op.on_padded_rows(sig, 2) == InputRows((1, 2, 6, 3), "int8")
+
+
+def test_it_cannot_be_evaluated():
+    with pytest.raises(NotImplementedError):
+        InputRows((1, 2, 2, 1), "int8").evaluate(Signature((), ()), [])

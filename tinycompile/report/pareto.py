@@ -1,0 +1,72 @@
+"""`tinycompile plan --pareto`: what less RAM costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tinycompile.errors import DoesNotFitError
+from tinycompile.planner import Planned
+from tinycompile.planner.stream import stage_macs
+
+STEP = 0.9
+"""Each limit is this part of the arena before it."""
+
+BAR = 40
+
+
+@dataclass(frozen=True)
+class Point:
+    """A schedule: nothing with less RAM executes fewer instructions, as far as the search found."""
+
+    arena_bytes: int
+    instructions: int
+    macs: int
+    schedule: str
+
+
+def front(layers: Callable[[int | None], Planned], streams: Callable[[int | None], Planned]) -> list[Point]:
+    """Schedules by falling RAM: layer by layer as far as that goes, and row by row.
+
+    Args:
+        layers, streams: plan within so many bytes; None for the least. Raise DoesNotFitError.
+    """
+    found = [*_walk("layer", layers), *_walk("stream", streams)]
+    best = list[Point]()
+    for point in sorted(found, key=lambda p: (p.arena_bytes, p.instructions)):
+        if not best or point.instructions < best[-1].instructions:
+            best.append(point)
+    return best[::-1]
+
+
+def front_lines(name: str, points: Sequence[Point]) -> Iterator[str]:
+    """A table with a bar for the instructions."""
+    yield f"{name}: arena against estimated instructions"
+    yield f"{'arena':>12}  {'instructions':>13}  {'MACs':>12}  schedule"
+    most = max(point.instructions for point in points)
+    for point in points:
+        bar = "#" * max(1, round(BAR * point.instructions / most))
+        yield (f"{point.arena_bytes:>12,}  {point.instructions:>13,}  {point.macs:>12,}  {point.schedule:20}  {bar}")
+
+
+def _walk(schedule: str, plan: Callable[[int | None], Planned]) -> Iterator[Point]:
+    least = plan(None)
+    limit = 1 << 40
+    while limit > least.arena_bytes:
+        try:
+            planned = plan(limit)
+        except DoesNotFitError:
+            break
+        yield _point(schedule, planned)
+        limit = min(int(planned.arena_bytes * STEP), planned.arena_bytes - 8)
+    yield _point(schedule, least)
+
+
+def _point(schedule: str, planned: Planned) -> Point:
+    graph = planned.graph
+    inside = {step for stage in planned.stages for step in range(stage.first, stage.last)}
+    macs = sum(stage_macs(stage, graph) for stage in planned.stages)
+    macs += sum(n.op.macs(graph.signature(n)) for step, n in enumerate(graph.nodes) if step not in inside)
+    stages = len(planned.stages)
+    how = f"{stages} stage{'s' if stages != 1 else ''} by rows" if stages else "layer by layer"
+    return Point(planned.arena_bytes, planned.instructions, macs, how)

@@ -1,4 +1,4 @@
-"""Row by row from the command line to QEMU: limits below what layers need, rows through a callback, the Pareto front."""
+"""Row by row from the command line to QEMU: limits below what layers need, rows by callback, the Pareto front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A CNN trained in PyTorch and exported by torch.onnx, in one command to the board (tests/data/pytorch_cnn/export.py)."""
+"""A CNN trained in PyTorch and exported by torch.onnx (tests/data/pytorch_cnn), in one command to the board."""
 
 from __future__ import annotations
 

@@ -63,6 +63,8 @@ def _values(project: Project) -> dict[str, object]:
         "optimization": OPTIMIZATION,
         "scratch_bytes": project.scratch_bytes,
         "cold": project.layout.cold,
+        "memory_sources": project.memory_sources,
+        "memory_setups": project.memory_setups,
         "ctype": ctype,
     }
 
@@ -113,6 +115,8 @@ def _firmware(project: Project) -> dict[str, str]:
     files["firmware/main.c"] = render("main.c.j2", **_values(project))
     files["firmware/main_console.c"] = render("main_console.c.j2", **_values(project))
     headers = list(common.glob("*.h"))
+    for source in project.memory_sources:
+        files[f"firmware/{_board_source(board, source)}"] = source.read_text()
     for variant in {board.name: board, **({e.name: e} if (e := board.emulated()) else {})}.values():
         headers += variant.folder.glob("*.h")
         for source in variant.sources:

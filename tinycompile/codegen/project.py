@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from tinycompile import __version__
 from tinycompile.codegen.names import comment_text
@@ -36,6 +37,17 @@ class Project:
     layout: Layout
     programs: tuple[Program, ...]
     origins: tuple[Provenance, ...]
+
+    @property
+    def memory_sources(self) -> list[Path]:
+        """The board's C files that set up the external memories in use."""
+        used = [memory.source for memory in self.layout.used if memory.source]
+        return [self.board.folder / source for source in dict.fromkeys(used)]
+
+    @property
+    def memory_setups(self) -> list[str]:
+        """The functions that do it."""
+        return list(dict.fromkeys(memory.setup for memory in self.layout.used if memory.setup))
 
     @property
     def arena_bytes(self) -> int:

@@ -19,6 +19,7 @@ class Memory:
         cost: how long a kernel takes with its operands there, relative to the board's fastest memory: an estimate from
             wait states and caches, used to decide what goes where.
         external: outside of the chip: needs set-up by the board's code before it can be used.
+        source: the board's C file that does it, compiled only if the memory is used. setup: the function.
     """
 
     name: str
@@ -27,6 +28,8 @@ class Memory:
     kind: str = "ram"
     cost: float = 1.0
     external: bool = False
+    source: str = ""
+    setup: str = ""
 
     @property
     def end(self) -> int:
@@ -47,6 +50,8 @@ def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
             table["kind"] if name not in KINDS else name,
             float(table.get("cost", 1.0)),
             bool(table.get("external", False)),
+            str(table.get("source", "")),
+            str(table.get("setup", "")),
         )
         for name, table in tables.items()
     ]

@@ -1,7 +1,7 @@
 """Writes pytorch_cnn.onnx and pytorch_cnn.npz beside this file: a small trained CNN, exported by torch.onnx.
 
-Run with PyTorch (2.0.1 made the files in the repository): `python export.py`. The task: which of the four quadrants of a
-noisy 16 x 16 image with 3 channels has the bright spot.
+Run with PyTorch (2.0.1 made the files in the repository): `python export.py`. The task: which quadrant of a noisy
+16 x 16 image with 3 channels has the bright spot.
 """
 
 from __future__ import annotations

@@ -9,15 +9,20 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 from tinycompile.errors import DoesNotFitError
 from tinycompile.frontend import load
 from tinycompile.ir import Graph, Node, Quantization, TensorType
-from tinycompile.kernels import kernels_for
+from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Isa, Kernel
 from tinycompile.ops.add import Add
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.relu import Relu
 from tinycompile.passes import optimize
-from tinycompile.planner import plan
+from tinycompile.passes.split_averages import split_averages
+from tinycompile.planner import StreamPlanner, plan
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 M7 = Isa("cortex-m7", dsp=True, fpu=True, schedule="m7")
@@ -65,14 +70,49 @@ def measure(name: str, graph: Graph, options: list[list[Kernel]]) -> None:
             smallest = plan(graph, options, ram_limit=None, optimize="ram").arena_bytes
 
 
+def measure_stages(name: str, graph: Graph) -> None:
+    """The search for stages that are executed row by row, and the smallest arena with them."""
+    graph = split_averages(graph)
+    kernels = kernels_for(graph, M7)
+    start = time.perf_counter()
+    planner = StreamPlanner(graph, kernels, lambda site: kernels_of(site, M7))
+    searched = time.perf_counter() - start
+    found = planner.plan(ram_limit=None, optimize="balanced")
+    seconds = time.perf_counter() - start
+    print(
+        f"{name:20} {len(graph.nodes):5} nodes  row by row {seconds:6.2f} s  arena {found.arena_bytes:>9,}  "
+        f"({searched:.2f} s of it for the stages)",
+        flush=True,
+    )
+
+
+def convolution_chain(nodes: int) -> Graph:
+    """Depthwise and pointwise convolutions in turn: a graph of which every run may be a stage."""
+    t, rng = TensorType((1, 24, 24, 8), "int8", Quantization.per_tensor(0.1, 0)), np.random.default_rng(0)
+    types, constants, made = {"x": t}, dict[str, np.ndarray](), list[Node]()
+    for i in range(nodes):
+        before, after = (f"v{i - 1}" if i else "x"), f"v{i}"
+        depthwise = i % 2 == 0
+        shape = (1, 3, 3, 8) if depthwise else (8, 1, 1, 8)
+        scale = Quantization(np.full(8, 0.004, np.float32), np.zeros(8, np.int64), 3 if depthwise else 0)
+        types |= {after: t, f"w{i}": TensorType(shape, "int8", scale), f"b{i}": TensorType((8,), "int32")}
+        constants |= {f"w{i}": rng.integers(-127, 128, shape).astype(np.int8), f"b{i}": np.zeros(8, np.int32)}
+        op = DepthwiseConv2D(padding=(1, 1, 1, 1)) if depthwise else Conv2D()
+        made.append(Node(after, op, (before, f"w{i}", f"b{i}"), (after,)))
+    return Graph("chain", ("x",), (f"v{nodes - 1}",), tuple(made), types, constants)
+
+
 def main() -> None:
     for path in sorted((SHARED / "models").glob("*.tflite")):
         graph = optimize(load(path))
         measure(path.stem, graph, kernels_for(graph, M7))
+        measure_stages(path.stem, graph)
     if not SHARED.exists():
         print("(real models are skipped: ../shared is not here)", file=sys.stderr)
     for length in LENGTHS:
         measure("residual chain", *residual_chain(length))
+    for length in (50, 200, 500):
+        measure_stages("convolutions", convolution_chain(length))
 
 
 if __name__ == "__main__":

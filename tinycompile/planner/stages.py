@@ -20,6 +20,11 @@ from tinycompile.planner.values import Options, Values, saving
 ROWS = (1, 2, 4)
 """Rows that every node of a stage computes at a time."""
 
+EFFORT = 3000
+"""Runs of nodes that are judged, about, per number of rows: in larger graphs stages are shorter."""
+
+LONGEST_AT_LEAST = 6
+
 FILL_INSTRUCTIONS = 60
 """Of a firing, around its kernel: the test whether it is time, addresses, the move of the lines."""
 
@@ -112,9 +117,10 @@ class StageSearch:
 
     def _all_stages(self) -> list[tuple[Candidate, list[list[int]]] | None]:
         found = list[tuple[Candidate, list[list[int]]] | None]()
+        longest = max(LONGEST_AT_LEAST, EFFORT // max(1, len(self._graph.nodes)))
         for rows in ROWS:
             for first in range(len(self._graph.nodes)):
-                for last in range(first + 1, len(self._graph.nodes) + 1):
+                for last in range(first + 1, min(len(self._graph.nodes), first + longest) + 1):
                     try:
                         stage = make_stage(self._graph, first, last, rows)
                     except NotStreamable as error:

@@ -153,9 +153,14 @@ class Op(ABC):
 
     def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
         """This operator for `rows` rows of its output, where the rows above and below that it pads with are in memory,
-        filled with the operand's zero point; None where it can't be told apart by rows.
+        filled with `row_fill`; None where it can't be told apart by rows.
         """
         return None
+
+    def row_fill(self, sig: Signature) -> int:
+        """What `on_padded_rows` takes for no value: the zero point of operand 0."""
+        quant = sig.input.quant
+        return sig.input.zero_point if quant is not None and quant.is_per_tensor else 0
 
 
 @dataclass(frozen=True, eq=False)

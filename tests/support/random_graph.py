@@ -70,8 +70,10 @@ class RandomGraph:
         self._node(Add(), y, x)
 
     def pool(self, x: str) -> None:
-        if self.spatial and min(self.types[x].shape[1:3]) >= 2:
-            self._node(MaxPool2D((2, 2), (self.pick(1, 2), 1)), x)
+        if self.spatial and min(self.types[x].shape[1:3]) >= 3:
+            size = self.pick(2, 3)
+            above, below = (int(n) for n in self.rng.integers(0, size, 2))
+            self._node(MaxPool2D((size, 2), (self.pick(1, 2), 1), (above, below, 0, self.pick(0, 1))), x)
         elif not self.spatial:
             self._node(MaxPool2D((2, 2), (1, 1), (0, 1, 0, 1)), x)
 

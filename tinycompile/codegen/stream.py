@@ -99,7 +99,7 @@ class StageWriter:
 
     def _rows(self, firing: Firing, source: Source, step: int) -> str:
         t = self._graph.types[source.tensor]
-        fill = t.zero_point if t.quant is not None and t.quant.is_per_tensor else 0
+        fill = firing.site.node.op.row_fill(firing.site.sig)
         first = ("n" if step == 1 else f"n * {step}") + (f" - {source.reach.above}" if source.reach.above else "")
         copy = self._edges[edge_name(firing.step, source.operand)]
         return (

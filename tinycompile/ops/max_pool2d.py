@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array, Signature
+from tinycompile.ir import Array, Op, Signature
 from tinycompile.ops._pool import Pool
 
 
@@ -20,6 +20,13 @@ class MaxPool2D(Pool):
     """
 
     kind: ClassVar[str] = "max_pool2d"
+
+    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+        return replace(self, padding=(0, 0, *self.padding[2:]))
+
+    def row_fill(self, sig: Signature) -> int:
+        """Never the maximum, unless it is equal to it."""
+        return -128
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         window = self.window_of(sig)

@@ -204,8 +204,7 @@ class _Builder:
             reach = Reach.of(node.op, sig, operand)
             if reach is None or reach.stride < 1 or reach.above < 0:
                 raise NotStreamable(f"{node.name} does not read its operands by rows")
-            beyond = reach.rows_for(sig.output.shape[1]) - reach.above > sig.inputs[operand].shape[1]
-            if (reach.above > 0 or beyond) and sig.inputs[operand].dtype != "int8":
+            if self._pads(i, operand, reach) and sig.inputs[operand].dtype != "int8":
                 raise NotStreamable(f"{node.name} pads what isn't int8")
             found[operand] = reach
         if not found:
@@ -258,17 +257,28 @@ class _Builder:
         return (self._phases[consumer] - self._phases[producer]) // self._periods[producer]
 
     def _lines(self, i: int) -> Lines:
-        name, held, passes = self._nodes[i].outputs[0], 0, True
+        name, held, passes, fills = self._nodes[i].outputs[0], 0, True, set[int]()
         for consumer, node in enumerate(self._nodes):
             for operand, reach in self._reaches[consumer].items():
                 if node.inputs[operand] == name:
                     held = max(held, (self._ahead(i, consumer) + 1) * self._rows + reach.above)
                     passes = passes and (self._phases[consumer] - self._phases[i]) % self._periods[i] == 0
+                    if self._pads(consumer, operand, reach):
+                        fills.add(node.op.row_fill(self._sigs[consumer]))
         if held == 0:
             raise NotStreamable(f"nobody reads {name}", final=False)
-        t = self._sigs[i].output
-        fill = t.zero_point if t.quant is not None and t.quant.is_per_tensor else 0
+        if len(fills) > 1:
+            raise NotStreamable(f"the readers of {name} pad with different values", final=False)
+        t, fill = self._sigs[i].output, next(iter(fills), 0)
         return Lines(name, held, t.bytes // t.shape[1], t.shape[1], fill, passes and held == self._rows)
+
+    def _pads(self, consumer: int, operand: int, reach: Reach) -> bool:
+        """Whether a node reads rows above or below an operand."""
+        sig = self._sigs[consumer]
+        if self._is_sum(consumer) or self._nodes[consumer].op.reads_planes:
+            return False
+        beyond = reach.rows_for(sig.output.shape[1]) - reach.above > sig.inputs[operand].shape[1]
+        return reach.above > 0 or beyond
 
     def _firing(self, i: int, lines: Mapping[str, Lines], firings: int, total: int) -> Firing:
         node, sig = self._nodes[i], self._sigs[i]

@@ -75,7 +75,8 @@ def choose_ram(
     Args:
         ram_limit: the user's; then scratch stays in the arena, so that it counts.
         schedule: "layer", "stream", or "auto" for both.
-        least: RAM counts more than time: scratch stays in the arena, the first memory that is large enough is taken.
+        least: RAM counts more than time: scratch stays in the arena; the smallest arena of all schedules is taken,
+            in the first memory that is large enough.
 
     Raises:
         DoesNotFitError: not even in the largest memory.
@@ -85,7 +86,7 @@ def choose_ram(
     for external in (False, True):
         memories = [m for m in ram_choices(board.memories) if m.external == external]
         for each in schedules:
-            if search.satisfied:
+            if search.satisfied and not least:
                 break
             search.try_all(each, memories)
     return search.result()
@@ -102,9 +103,7 @@ class _Search:
     @property
     def satisfied(self) -> bool:
         """There is a plan, and none of its kernels is a slower one for want of RAM."""
-        if self._best is None:
-            return False
-        return self._least or not any(_is_squeezed(planned) for planned in self._best[1])
+        return self._best is not None and not any(_is_squeezed(planned) for planned in self._best[1])
 
     def try_all(self, schedule: str, memories: Sequence[Memory]) -> None:
         """Keep what is faster than the best so far. External memory only if there is nothing else."""
@@ -122,8 +121,9 @@ class _Search:
                 continue
             scratch = system if any(p.scratch_bytes for p in planned) else None
             time = memory.cost * sum(p.instructions for p in planned)
-            if self._best is None or time < self._best[0]:
-                self._best = time, planned, Layout(system, memory, scratch, self._board.flash)
+            cost = float(max(p.arena_bytes for p in planned)) if self._least else time
+            if self._best is None or cost < self._best[0]:
+                self._best = cost, planned, Layout(system, memory, scratch, self._board.flash)
             if self._least or limit < room or not any(_is_squeezed(p) for p in planned):
                 break  # more memory would change nothing
 

@@ -248,7 +248,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
         return [plans.within(schedule, ram_limit, scratch_limit) for *_, plans in loaded]
 
-    least = options.optimize == "ram"
+    least = options.optimize == "ram" or (options.schedule == STREAM and options.ram is None)
     schedule = STREAM if options.input_stream == "rows" else options.schedule
     planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least)
     return [
@@ -270,7 +270,9 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         graph = optimize_graph(graph)
         if options.input_stream == "rows":
             graph = stream_input(graph)
-        plans = _Plans(graph, board, options.optimize)
+        # Row by row without a limit is meant to save RAM.
+        optimize = "ram" if options.schedule == STREAM and options.ram is None else options.optimize
+        plans = _Plans(graph, board, optimize)
         loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
     return loaded
 
@@ -291,7 +293,11 @@ class _Plans:
 
     def streams(self, ram_limit: int | None) -> Planned:
         """Row by row where that helps; without a limit with the least RAM."""
-        return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
+        if self._optimize != "ram":
+            return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
+        least = self._streams.plan(ram_limit=None, optimize="ram")
+        fits = ram_limit is None or least.arena_bytes <= ram_limit
+        return least if fits else self._streams.plan(ram_limit=ram_limit, optimize="ram")
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:

@@ -34,8 +34,10 @@ def test_it_finishes_what_the_average_does(average, scale, zero_point):
     np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize(("average", "scale", "zero_point"), AVERAGES)
-@pytest.mark.parametrize("size", [(5, 7), (1, 3), (96, 96)])
+@pytest.mark.parametrize(
+    ("average", "scale", "zero_point"), [*AVERAGES, (Mean((1, 2), False), 0.05, 60), (Mean((1, 2), True), 1.0, 3)]
+)
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (1, 3), (96, 96)])
 def test_kernel_for_sums_of_all_sizes(average, scale, zero_point, size):
     if isinstance(average, AveragePool2D):
         average = AveragePool2D(size, (1, 1), clamp=average.clamp)

@@ -92,6 +92,7 @@ def linear_form(function: Callable[[Array], Array], lowest: int, highest: int) -
     thresholds, steps = _thresholds(function, lowest, highest)
     if steps.size < 2:
         return None
+    first, last = int(steps[0]) - 1, int(steps[-1])
     slope = float(steps[-1] - steps[0]) / float(thresholds[-1] - thresholds[0])
     for shift in range(24, 7, -1):
         for multiplier in _near(slope * 2**shift):
@@ -102,6 +103,11 @@ def linear_form(function: Callable[[Array], Array], lowest: int, highest: int) -
             below = int(((steps << shift) - (scaled - multiplier)).min())
             at_least = max(at_least, -INT32_LIMIT - lowest * multiplier)
             below = min(below, INT32_LIMIT - highest * multiplier)
+            # The ends, where there are no further thresholds: beyond int8 the saturation helps.
+            if first > -128:
+                at_least = max(at_least, (first << shift) - lowest * multiplier)
+            if last < 127:
+                below = min(below, ((last + 1) << shift) - highest * multiplier)
             start = (at_least + below - 1) // 2
             if at_least <= start < below and abs(start) < INT32_LIMIT:
                 return LinearForm(multiplier, start, shift)

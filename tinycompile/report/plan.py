@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tinycompile.codegen.names import short_name
 from tinycompile.layout import Layout
 from tinycompile.planner.draw import ascii_map
 
@@ -40,7 +41,8 @@ def _schedule(model: Lowered) -> str:
     if not stages:
         return "layer by layer"
     found = [
-        f"{nodes[stage.first].name} to {nodes[stage.last - 1].name} ({stage.rows} row{'s' if stage.rows > 1 else ''})"
+        f"layers {stage.first} to {stage.last - 1} ({short_name(nodes[stage.first].name)} to "
+        f"{short_name(nodes[stage.last - 1].name)}), {stage.rows} row{'s' if stage.rows > 1 else ''} at a time"
         for stage in stages
     ]
     return f"row by row: {'; '.join(found)}"

@@ -42,6 +42,9 @@ DTYPE_CHOICES = ("int8", "float32")
 LAYOUT_CHOICES = ("model", "nhwc")
 OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
 SCHEDULE_CHOICES = ("auto", "layer", "stream")
+SPARE = 1.1
+"""Times the least RAM that fast kernels may take where no limit is given."""
+
 INPUT_STREAM_CHOICES = ("none", "rows")
 
 
@@ -270,18 +273,20 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         graph = optimize_graph(graph)
         if options.input_stream == "rows":
             graph = stream_input(graph)
-        # Row by row without a limit is meant to save RAM.
-        optimize = "ram" if options.schedule == STREAM and options.ram is None else options.optimize
-        plans = _Plans(graph, board, optimize)
+        plans = _Plans(graph, board, options.optimize, options.schedule == STREAM and options.ram is None)
         loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
     return loaded
 
 
 class _Plans:
-    """The plans of a model; kernels are looked for once."""
+    """The plans of a model; kernels are looked for once.
 
-    def __init__(self, graph: Graph, board: Board, optimize: str) -> None:
-        self._graph, self._isa, self._optimize = graph, board.isa, optimize
+    Args:
+        lean: row by row execution was asked for without a limit, so that it is meant to save RAM.
+    """
+
+    def __init__(self, graph: Graph, board: Board, optimize: str, lean: bool) -> None:
+        self._graph, self._isa, self._optimize, self._lean = graph, board.isa, optimize, lean
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         return self.streams(ram_limit) if schedule == STREAM else self.layers(ram_limit, scratch_limit)
@@ -293,6 +298,9 @@ class _Plans:
 
     def streams(self, ram_limit: int | None) -> Planned:
         """Row by row where that helps; without a limit with the least RAM."""
+        if self._lean and self._optimize != "ram" and ram_limit is not None:
+            least = self._streams.plan(ram_limit=None, optimize="ram").arena_bytes
+            ram_limit = max(least, min(ram_limit, int(SPARE * least)))
         if self._optimize != "ram":
             return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
         least = self._streams.plan(ram_limit=None, optimize="ram")

@@ -39,6 +39,7 @@ class Candidate:
     Attributes:
         options: per node the kernels for its rows, with the instructions of all firings.
         base: per node the bytes in use when it fires, without what its kernel adds.
+        fixed: instructions around the kernels.
     """
 
     stage: Stage
@@ -47,7 +48,11 @@ class Candidate:
     fixed: int
 
     def within(self, limit: int, savings: Sequence[Sequence[int]]) -> int | None:
-        """Instructions of the fastest kernels within `limit` bytes; None if there are none."""
+        """Instructions of the fastest kernels within `limit` bytes; None if there are none.
+
+        Args:
+            savings: per node and kernel, the bytes that sharing memory saves.
+        """
         total = self.fixed
         for base, kernels, saved in zip(self.base, self.options, savings, strict=True):
             room = limit - base
@@ -67,6 +72,7 @@ class StageSearch:
         self._graph, self._band_kernels = graph, band_kernels
         self._values = Values(graph, candidates)
         self._kernels: dict[tuple[int, int], list[Kernel]] = {}
+        self._producers = {name: step for step, node in enumerate(graph.nodes) for name in node.outputs}
         self._stages = [s for s in self._all_stages() if s is not None]
 
     def best(self, limit: int) -> list[Stage] | None:
@@ -159,7 +165,7 @@ class StageSearch:
             passing = sum(
                 whole_units(line.bytes)
                 for name, line in lines.items()
-                if line.passes and self._step_of(name) <= firing.step <= last_reader[name]
+                if line.passes and self._producers[name] <= firing.step <= last_reader[name]
             )
             edges = sum(whole_units(band_bytes(firing, source, self._graph)) for source in firing.sources)
             base.append(always + passing + edges)
@@ -172,11 +178,6 @@ class StageSearch:
         """Firings that move the lines of their output."""
         outputs = [(firing, self._graph.nodes[firing.step].outputs[0]) for firing in stage.firings]
         return [(firing, name) for firing, name in outputs if name in stage.lines]
-
-    def _step_of(self, name: str) -> int:
-        if not hasattr(self, "_producers"):
-            self._producers = {name: i for i, node in enumerate(self._graph.nodes) for name in node.outputs}
-        return self._producers[name]
 
     def _saved(self, stage: Stage, firing: Firing, kernel: Kernel, produced: str, last_reader: dict[str, int]) -> int:
         """What sharing memory between rows that pass through saves."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tinycompile.errors import DoesNotFitError
-from tinycompile.kernels.base import Constant, Kernel
+from tinycompile.kernels.base import Kernel
 from tinycompile.planner import Planned
 from tinycompile.targets import Board, Memory
 from tinycompile.targets.memory import ram_choices
@@ -153,7 +153,7 @@ def _system_memory(board: Board, arena: Memory) -> Memory:
     return arena if overlap else cheapest
 
 
-def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int]) -> Mapping[int, Constant]:
+def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int]) -> set[int]:
     """The constant arrays that go to external flash, by `id`: none if everything fits the internal one.
 
     The coldest go first: those that an inference reads least often per byte; of equally cold ones the largest.
@@ -164,7 +164,7 @@ def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int])
     code = CODE_BYTES + 3 * sum({id(k.function): k.code_bytes for k in kernels}.values()) // 2
     room = board.flash.bytes - code
     excess = sum(kernel.constant_bytes for kernel in kernels) - room
-    cold = dict[int, Constant]()
+    cold = set[int]()
     if excess <= 0 or board.external_flash is None:
         return cold
     arrays = [
@@ -175,6 +175,6 @@ def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int])
     for _, negative_bytes, _, constant in sorted(arrays, key=lambda a: a[:3]):
         if excess <= 0:
             break
-        cold[id(constant)] = constant
+        cold.add(id(constant))
         excess += negative_bytes
     return cold

@@ -14,7 +14,7 @@ from typing import Any
 from tinycompile.build import Build
 from tinycompile.codegen.emit import emit_makefile, emit_project
 from tinycompile.codegen.names import identifier
-from tinycompile.codegen.program import Program, build_program
+from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.frontend import Floats, load
@@ -228,11 +228,13 @@ def _build(
             save_source(each.source, staging / "source" / each.source.name)
             picture = svg_map(each.planned.problem, each.planned.placement)
             (staging / f"{each.name}_memory.svg").write_text(picture)
+        stack = 0
         if not board.is_host:
             make(staging, "objects", compiler=board.compiler)
-            (staging / "Makefile").write_text(emit_makefile(project, firmware_stack(staging, board)))
+            stack = firmware_stack(staging, board)
+            (staging / "Makefile").write_text(emit_makefile(project, stack))
         make(staging, "all", compiler=board.compiler)
-        save_report(staging, collect_report(staging, project, lowered, options))
+        save_report(staging, collect_report(staging, project, lowered, options, stack))
     return [Build(folder, temporary, each.name) for each in lowered]
 
 
@@ -301,11 +303,7 @@ class _Plans:
         if self._lean and self._optimize != "ram" and ram_limit is not None:
             least = self._streams.plan(ram_limit=None, optimize="ram").arena_bytes
             ram_limit = max(least, min(ram_limit, int(SPARE * least)))
-        if self._optimize != "ram":
-            return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
-        least = self._streams.plan(ram_limit=None, optimize="ram")
-        fits = ram_limit is None or least.arena_bytes <= ram_limit
-        return least if fits else self._streams.plan(ram_limit=ram_limit, optimize="ram")
+        return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:
@@ -329,28 +327,9 @@ def _project(board: Board, layout: Layout, models: Sequence[Lowered]) -> Project
     origins = tuple(
         Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
     )
-    return Project(board, layout, tuple(_program(lowered, set(cold)) for lowered in models), origins)
+    programs = tuple(build_program(lowered.name, lowered.planned, cold) for lowered in models)
+    return Project(board, layout, programs, origins)
 
 
 def _macs(graph: Graph) -> list[int]:
     return [node.op.macs(graph.signature(node)) for node in graph.nodes]
-
-
-def _program(lowered: Lowered, cold: set[int]) -> Program:
-    planned = lowered.planned
-    kernels = [
-        replace(kernel, notes={**kernel.notes, "chosen": reason})
-        for kernel, reason in zip(planned.kernels, planned.reasons, strict=True)
-    ]
-    return build_program(
-        lowered.name,
-        planned.graph,
-        kernels,
-        planned.offsets,
-        planned.scratch_offsets,
-        planned.arena_bytes,
-        planned.scratch_bytes,
-        planned.stages,
-        planned.edges,
-        cold,
-    )

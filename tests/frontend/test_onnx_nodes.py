@@ -29,10 +29,7 @@ CFLAGS = ("-O0", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "
 def run_as_c(graph: Graph, inputs: Sequence[np.ndarray], folder: Path) -> list[np.ndarray]:
     graph = optimize(graph)
     planned = plan(graph, kernels_for(graph, load_board("host").isa), ram_limit=None, optimize="balanced")
-    program = build_program(
-        "node", planned.graph, planned.kernels, planned.offsets, planned.scratch_offsets, planned.arena_bytes,
-        planned.scratch_bytes,
-    )  # fmt: skip
+    program = build_program("node", planned)
     write_files(folder, emit_model(program, Provenance("node.onnx", "0" * 64)))
     types = [[planned.graph.types[n] for n in names] for names in (planned.graph.inputs, planned.graph.outputs)]
     return HostModel(folder, "node", *types, planned.arena_bytes, CFLAGS).run(inputs)

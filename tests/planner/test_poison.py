@@ -51,9 +51,7 @@ def needed_after(program: Program, layer: int) -> np.ndarray:
 def run_poisoned(planned: Planned, inputs: dict[str, np.ndarray], cflags: tuple[str, ...] = ("-O1",)) -> None:
     """Against the interpreter."""
     graph = planned.graph
-    program = build_program(
-        "model", graph, planned.kernels, planned.offsets, planned.scratch_offsets, planned.arena_bytes
-    )
+    program = build_program("model", planned)
     live = [needed_after(program, layer) for layer in range(len(program.layers))]
     with tempfile.TemporaryDirectory() as name:
         write_files(Path(name), emit_model(program, Provenance("test", "0" * 64)))

@@ -25,12 +25,11 @@ from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Isa
 from tinycompile.passes import optimize
 from tinycompile.passes.split_averages import split_averages
-from tinycompile.planner import Planned, StreamPlanner, plan
+from tinycompile.planner import Planned, StreamPlanner, plan, planned_of
 from tinycompile.planner.choose import choose
 from tinycompile.planner.stages import StageSearch
 from tinycompile.planner.stream import NotStreamable, Stage, make_stage
-from tinycompile.planner.validate import validate
-from tinycompile.planner.values import Values, edge_name, scratch_name
+from tinycompile.planner.values import Values
 from tinycompile.staging import write_files
 
 M0 = Isa("cortex-m0")
@@ -38,16 +37,7 @@ M0 = Isa("cortex-m0")
 
 def run_planned(planned: Planned, inputs: dict[str, np.ndarray]) -> None:
     """Against the interpreter, from an arena full of garbage."""
-    program = build_program(
-        "model",
-        planned.graph,
-        planned.kernels,
-        planned.offsets,
-        planned.scratch_offsets,
-        planned.arena_bytes,
-        stages=planned.stages,
-        edges=planned.edges,
-    )
+    program = build_program("model", planned)
     with tempfile.TemporaryDirectory() as name:
         write_files(Path(name), emit_model(program, Provenance("test", "0" * 64)))
         types = [[t.type for t in tensors] for tensors in (program.inputs, program.outputs)]
@@ -66,21 +56,7 @@ def with_stages(graph: Graph, stages: list[Stage], isa: Isa, optimize_for: str) 
     search = StageSearch(graph, kernels_for(graph, isa), lambda site: kernels_of(site, isa))
     values = Values(graph, search.options(stages, kernels_for(graph, isa)), stages)
     choice = choose(values, ram_limit=None, optimize=optimize_for, weight_bytes=0)
-    validate(values.problem(choice.kernels), choice.plan)
-    template = plan(graph, kernels_for(graph, isa), ram_limit=None, optimize="speed")
-    places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
-    edges = [edge_name(f.step, s.operand) for stage in stages for f in stage.firings for s in f.sources]
-    offsets = choice.plan.offsets
-    return replace(
-        template,
-        graph=graph,
-        kernels=choice.kernels,
-        offsets={name: offsets.get(root, 0) + shift for name, (root, shift) in places.items()},
-        scratch_offsets=tuple(offsets.get(scratch_name(step)) for step in range(len(choice.kernels))),
-        arena_bytes=choice.plan.arena_bytes,
-        stages=tuple(stages),
-        edges={name: offsets[name] for name in edges if name in offsets},
-    )
+    return planned_of(values, choice, order_optimal=True)
 
 
 def possible_stages(graph: Graph) -> list[Stage]:

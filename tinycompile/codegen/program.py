@@ -5,8 +5,8 @@ Everything is decided and named here; `emit` only prints it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
 from tinycompile.ir import Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
-from tinycompile.planner.stream import Firing, Stage
+from tinycompile.planner import Planned
+from tinycompile.planner.stream import Firing
 
 _CTYPES = {
     "int8": "int8_t",
@@ -186,43 +187,28 @@ class _Names:
         return self.constants[key].name
 
 
-def build_program(
-    model: str,
-    graph: Graph,
-    kernels: Sequence[Kernel],
-    offsets: dict[str, int],
-    scratch_offsets: Sequence[int | None],
-    arena_bytes: int,
-    scratch_bytes: int = 0,
-    stages: Sequence[Stage] = (),
-    edges: Mapping[str, int] | None = None,
-    cold: Collection[int] = (),
-) -> Program:
+def build_program(model: str, planned: Planned, cold: Collection[int] = ()) -> Program:
     """Name everything and bind every call to its memory.
 
     Args:
         model: C identifier of the model.
-        kernels: one per node of `graph`.
-        offsets: arena offset of every value in RAM.
-        scratch_offsets: offset of each node's scratch, None where it has none: in the arena, or apart from it if
-            `scratch_bytes` isn't 0.
-        stages: executed row by row. edges: offsets of their buffers for rows that reach beyond a tensor.
         cold: ids of the constants that go to external flash.
     """
-    names = _Names(model, cold)
+    names, graph, stages, offsets = _Names(model, cold), planned.graph, planned.stages, planned.offsets
     layer_names = set[str]()
-
     lines = {name: kept.rows for stage in stages for name, kept in stage.lines.items()}
 
     def tensors(values: Iterable[str]) -> tuple[Tensor, ...]:
         return tuple(Tensor(v, graph.types[v], offsets[v], lines.get(v, 0)) for v in values if v not in graph.constants)
 
-    writers = [StageWriter(stage, graph, offsets.__getitem__, edges or {}) for stage in stages]
+    writers = [StageWriter(stage, graph, offsets.__getitem__, planned.edges) for stage in stages]
     streamed = {
         firing.step: (writer, firing) for writer, stage in zip(writers, stages, strict=True) for firing in stage.firings
     }
     layers = list[Layer]()
-    for index, (node, kernel) in enumerate(zip(graph.nodes, kernels, strict=True)):
+    chosen = zip(graph.nodes, planned.kernels, planned.reasons, strict=True)
+    for index, (node, kernel, reason) in enumerate(chosen):
+        kernel = replace(kernel, notes={**kernel.notes, "chosen": reason})
         name = identifier(short_name(node.name), layer_names)
         inputs, outputs = tensors(node.inputs), tensors(node.outputs)
         if index in streamed:
@@ -231,7 +217,8 @@ def build_program(
             arguments = [_pointer(t, const=True) for t in inputs] + [_pointer(t) for t in outputs]
         arguments += [names.constant(constant, name) for constant in kernel.constants]
         if kernel.scratch_bytes:
-            arguments.append(f"{'scratch' if scratch_bytes else 'arena'} + {scratch_offsets[index]}")
+            memory = "scratch" if planned.scratch_bytes else "arena"
+            arguments.append(f"{memory} + {planned.scratch_offsets[index]}")
         function = names.function(kernel.function) if kernel.function else ""
         if node.op.comes_from_caller and index in streamed:
             rows = streamed[index][1].rows
@@ -241,8 +228,8 @@ def build_program(
     return Program(
         model=model,
         graph=graph,
-        arena_bytes=arena_bytes,
-        scratch_bytes=scratch_bytes,
+        arena_bytes=planned.arena_bytes,
+        scratch_bytes=planned.scratch_bytes,
         stages=tuple(writer.loop() for writer in writers),
         functions=tuple(names.functions.values()),
         constants=tuple(names.constants.values()),

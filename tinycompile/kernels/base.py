@@ -109,6 +109,11 @@ class Kernel:
     notes: dict[str, str] = field(default_factory=dict)
 
     @property
+    def distances(self) -> dict[int, int]:
+        """Per operand that the output may share memory with, its distance: exact for `in_place`, else at least."""
+        return {0: 0} if self.in_place else self.overlap
+
+    @property
     def constant_bytes(self) -> int:
         return sum(constant.values.nbytes for constant in self.constants)
 

@@ -5,8 +5,9 @@ It names no operator: all that it knows of a node are its kernels' figures. `pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
@@ -20,7 +21,7 @@ from tinycompile.planner.validate import validate
 from tinycompile.planner.values import Options, Values, edge_name, scratch_name
 from tinycompile.work import total, work_of
 
-__all__ = ["Planned", "StreamPlanner", "plan"]
+__all__ = ["Planned", "StreamPlanner", "plan", "planned_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,19 +84,15 @@ def plan(
     """
     weight_bytes = total(work_of(graph)).weight_bytes
     graph, candidates, order_optimal = reordered(graph, candidates)
-    values = Values(graph, candidates if scratch_limit is None else _without_scratch(candidates, scratch_limit))
-    choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=weight_bytes)
-    problem, placement = values.problem(choice.kernels), choice.plan
-    validate(problem, placement)
-    if ram_limit is not None and placement.arena_bytes > ram_limit:
-        raise does_not_fit(graph.name, values, choice.kernels, placement, ram_limit)
-    kernels = choice.kernels
+    originals = dict[int, Kernel]()
     if scratch_limit is not None:
-        kernels = tuple(k.original if isinstance(k, _Bare) and k.original else k for k in kernels)
-        scratch_offsets = [0 if kernel.scratch_bytes else None for kernel in kernels]
-    else:
-        scratch_offsets = [placement.offsets.get(scratch_name(step)) for step in range(len(kernels))]
-    return _planned(values, choice, kernels, scratch_offsets, order_optimal, scratch_limit is not None)
+        candidates = _without_scratch(candidates, scratch_limit, originals)
+    values = Values(graph, candidates)
+    choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=weight_bytes)
+    if ram_limit is not None and choice.plan.arena_bytes > ram_limit:
+        validate(values.problem(choice.kernels), choice.plan)
+        raise does_not_fit(graph.name, values, choice.kernels, choice.plan, ram_limit)
+    return planned_of(values, choice, order_optimal, originals)
 
 
 class StreamPlanner:
@@ -107,21 +104,18 @@ class StreamPlanner:
         self._search = StageSearch(self._graph, self._candidates, band_kernels)
 
     def plan(self, *, ram_limit: int | None, optimize: str) -> Planned:
-        """The fastest stages within the limit; without one those that need least.
+        """The fastest stages within the limit; without one, or for "ram", those that need least.
 
         Raises:
             DoesNotFitError: the arena is larger than `ram_limit` whatever the stages.
         """
-        found = self._least() if ram_limit is None else self._within(ram_limit, optimize)
-        if found is None:
-            values, choice = self._least()
-            if choice.plan.arena_bytes > (ram_limit or 0):
-                raise does_not_fit(self._graph.name, values, choice.kernels, choice.plan, ram_limit or 0)
-            found = values, choice
-        values, choice = found
-        validate(values.problem(choice.kernels), choice.plan)
-        scratch = [choice.plan.offsets.get(scratch_name(step)) for step in range(len(choice.kernels))]
-        return _planned(values, choice, choice.kernels, scratch, self._order_optimal, False)
+        found = self._least if ram_limit is None or optimize == "ram" else None
+        if ram_limit is not None and (found is None or found[1].plan.arena_bytes > ram_limit):
+            found = self._within(ram_limit, optimize) or self._least
+        values, choice = found or self._least
+        if ram_limit is not None and choice.plan.arena_bytes > ram_limit:
+            raise does_not_fit(self._graph.name, values, choice.kernels, choice.plan, ram_limit)
+        return planned_of(values, choice, self._order_optimal)
 
     def _within(self, ram_limit: int, optimize: str) -> tuple[Values, Choice] | None:
         """The fastest stages; tighter bounds are tried where placement leaves gaps."""
@@ -137,6 +131,7 @@ class StreamPlanner:
             limit -= max(8, ram_limit // 50)
         return None
 
+    @cached_property
     def _least(self) -> tuple[Values, Choice]:
         """The smallest arena among the stages with the smallest bounds; wider bounds may be placed with less."""
         limit, best = self._search.smallest(), None
@@ -160,47 +155,47 @@ ATTEMPTS = 6
 """How often stages are looked for within a tighter limit, because placement left gaps."""
 
 
-def _planned(
-    values: Values,
-    choice: Choice,
-    kernels: tuple[Kernel, ...],
-    scratch_offsets: Sequence[int | None],
-    order_optimal: bool,
-    scratch_apart: bool,
+def planned_of(
+    values: Values, choice: Choice, order_optimal: bool, originals: Mapping[int, Kernel] | None = None
 ) -> Planned:
-    graph, placement = values.graph, choice.plan
+    """Validate a choice and look up where everything is.
+
+    Args:
+        originals: by `id`, the kernels behind those that were planned without their scratch, if that is apart.
+    """
+    graph, placement, problem = values.graph, choice.plan, values.problem(choice.kernels)
+    validate(problem, placement)
     places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
     edges = [edge_name(f.step, s.operand) for stage in values.stages for f in stage.firings for s in f.sources]
+    kernels, scratch_bytes = choice.kernels, 0
+    scratch_offsets = [placement.offsets.get(scratch_name(step)) for step in range(len(kernels))]
+    if originals:
+        kernels = tuple(originals[id(kernel)] for kernel in kernels)
+        scratch_offsets = [0 if kernel.scratch_bytes else None for kernel in kernels]
+        scratch_bytes = whole_units(max(kernel.scratch_bytes for kernel in kernels))
     return Planned(
         graph=graph,
         kernels=kernels,
         reasons=choice.reasons,
         offsets={name: placement.offsets.get(root, 0) + shift for name, (root, shift) in places.items()},
         scratch_offsets=tuple(scratch_offsets),
-        scratch_bytes=0 if not scratch_apart else whole_units(max((k.scratch_bytes for k in kernels), default=0)),
+        scratch_bytes=scratch_bytes,
         arena_bytes=placement.arena_bytes,
         lower_bound_bytes=placement.lower_bound_bytes,
         order_optimal=order_optimal,
         fastest_proved=choice.fastest_proved,
         stages=values.stages,
         edges={name: placement.offsets[name] for name in edges if name in placement.offsets},
-        problem=values.problem(choice.kernels),
+        problem=problem,
         placement=placement,
     )
 
 
-def _without_scratch(candidates: Sequence[Sequence[Kernel]], limit: int) -> list[list[Kernel]]:
-    """The kernels whose scratch fits elsewhere."""
-    return [[_Bare.of(kernel) for kernel in kernels if kernel.scratch_bytes <= limit] for kernels in candidates]
-
-
-@dataclass(frozen=True, eq=False)
-class _Bare(Kernel):
-    """A kernel whose scratch is of no concern to the arena."""
-
-    original: Kernel | None = None
-
-    @staticmethod
-    def of(kernel: Kernel) -> _Bare:
-        fields = {name: getattr(kernel, name) for name in kernel.__dataclass_fields__}
-        return _Bare(**{**fields, "scratch_bytes": 0}, original=kernel)
+def _without_scratch(candidates: Options, limit: int, originals: dict[int, Kernel]) -> list[list[Kernel]]:
+    """The kernels whose scratch fits elsewhere, as if they had none; `originals` learns which is which."""
+    found = list[list[Kernel]]()
+    for kernels in candidates:
+        fitting = [kernel for kernel in kernels if kernel.scratch_bytes <= limit]
+        found.append([replace(kernel, scratch_bytes=0) for kernel in fitting])
+        originals.update((id(bare), kernel) for bare, kernel in zip(found[-1], fitting, strict=True))
+    return found

@@ -168,7 +168,7 @@ class _Search:
         lower = max(self._size[name] for name in written)
         names = [place[0] if place and place[1] == 0 else None for place in self._operands[step]]
         shared = 0
-        for operand, distance in ({0: 0} if kernel.in_place else kernel.overlap).items():
+        for operand, distance in kernel.distances.items():
             name = names[operand]
             if name in dying and names.count(name) == 1:
                 shared += saving(self._size[name], lower, whole_units(distance))

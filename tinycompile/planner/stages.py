@@ -8,7 +8,7 @@ stages within the limit goes to the planner, which places it exactly.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tinycompile.ir import Graph, Site
@@ -32,37 +32,36 @@ BandKernels = Callable[[Site], Sequence[Kernel]]
 """Kernels for a node that computes some rows."""
 
 
+Costs = list[tuple[int, int]]
+"""Of each kernel for a node: (bytes in use when it is executed, instructions)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A stage as the search sees it.
 
     Attributes:
-        options: per node the kernels for its rows, with the instructions of all firings.
-        base: per node the bytes in use when it fires, without what its kernel adds.
+        costs: per node, with the instructions of all firings.
         fixed: instructions around the kernels.
     """
 
     stage: Stage
-    options: list[list[Kernel]]
-    base: list[int]
+    costs: list[Costs]
     fixed: int
 
-    def within(self, limit: int, savings: Sequence[Sequence[int]]) -> int | None:
-        """Instructions of the fastest kernels within `limit` bytes; None if there are none.
-
-        Args:
-            savings: per node and kernel, the bytes that sharing memory saves.
-        """
+    def within(self, limit: int) -> int | None:
+        """Instructions of the fastest kernels within `limit` bytes; None if there are none."""
         total = self.fixed
-        for base, kernels, saved in zip(self.base, self.options, savings, strict=True):
-            room = limit - base
-            fitting = [
-                k.instructions for k, s in zip(kernels, saved, strict=True) if whole_units(k.scratch_bytes) - s <= room
-            ]
-            if not fitting:
+        for costs in self.costs:
+            fastest = _fastest(costs, limit)
+            if fastest is None:
                 return None
-            total += min(fitting)
+            total += fastest
         return total
+
+
+def _fastest(costs: Costs, limit: int) -> int | None:
+    return min((instructions for bytes_, instructions in costs if bytes_ <= limit), default=None)
 
 
 class StageSearch:
@@ -73,25 +72,27 @@ class StageSearch:
         self._values = Values(graph, candidates)
         self._kernels: dict[tuple[int, int], list[Kernel]] = {}
         self._producers = {name: step for step, node in enumerate(graph.nodes) for name in node.outputs}
-        self._stages = [s for s in self._all_stages() if s is not None]
+        self._whole = [self._whole_costs(step) for step in range(len(graph.nodes))]
+        self._by_end = defaultdict[int, list[Candidate]](list)
+        for stage in self._all_stages():
+            candidate = self._candidate(stage)
+            if candidate is not None:
+                self._by_end[stage.last].append(candidate)
 
     def best(self, limit: int) -> list[Stage] | None:
         """The stages of the cheapest execution whose bounds are within `limit` bytes; None if there is none."""
         count = len(self._graph.nodes)
         cost: list[float] = [0.0] + [float("inf")] * count
         chosen: list[Stage | None] = [None] * (count + 1)
-        by_end = defaultdict[int, list[tuple[Candidate, list[list[int]]]]](list)
-        for candidate, savings in self._stages:
-            by_end[candidate.stage.last].append((candidate, savings))
         for end in range(1, count + 1):
-            whole = [k.instructions for k in self._values.options[end - 1] if self._values.need(end - 1, k) <= limit]
-            if whole and not self._graph.nodes[end - 1].op.comes_from_caller:
-                cost[end] = cost[end - 1] + min(whole)
-            for candidate, savings in by_end[end]:
+            whole = _fastest(self._whole[end - 1], limit)
+            if whole is not None:
+                cost[end] = cost[end - 1] + whole
+            for candidate in self._by_end[end]:
                 before = cost[candidate.stage.first]
                 if before == float("inf"):
                     continue
-                own = candidate.within(limit, savings)
+                own = candidate.within(limit)
                 if own is not None and before + own < cost[end]:
                     cost[end], chosen[end] = before + own, candidate.stage
         if cost[count] == float("inf"):
@@ -121,20 +122,23 @@ class StageSearch:
                 found[firing.step] = self._kernels_of(firing)
         return found
 
-    def _all_stages(self) -> list[tuple[Candidate, list[list[int]]] | None]:
-        found = list[tuple[Candidate, list[list[int]]] | None]()
-        longest = max(LONGEST_AT_LEAST, EFFORT // max(1, len(self._graph.nodes)))
+    def _whole_costs(self, step: int) -> Costs:
+        """Of a node that is executed alone, with whole tensors; what comes from the caller can't be."""
+        if self._graph.nodes[step].op.comes_from_caller:
+            return []
+        return [(self._values.need(step, k), k.instructions) for k in self._values.options[step]]
+
+    def _all_stages(self) -> Iterator[Stage]:
+        count = len(self._graph.nodes)
+        longest = max(LONGEST_AT_LEAST, EFFORT // max(1, count))
         for rows in ROWS:
-            for first in range(len(self._graph.nodes)):
-                for last in range(first + 1, min(len(self._graph.nodes), first + longest) + 1):
+            for first in range(count):
+                for last in range(first + 1, min(count, first + longest) + 1):
                     try:
-                        stage = make_stage(self._graph, first, last, rows)
+                        yield make_stage(self._graph, first, last, rows)
                     except NotStreamable as error:
                         if error.final:
                             break
-                        continue
-                    found.append(self._candidate(stage))
-        return found
 
     def _kernels_of(self, firing: Firing) -> list[Kernel]:
         key = firing.step, firing.rows
@@ -143,7 +147,7 @@ class StageSearch:
             self._kernels[key] = [replace(k, instructions=k.instructions * firing.firings) for k in usable]
         return self._kernels[key]
 
-    def _candidate(self, stage: Stage) -> tuple[Candidate, list[list[int]]] | None:
+    def _candidate(self, stage: Stage) -> Candidate | None:
         options = [self._kernels_of(firing) for firing in stage.firings]
         if not all(options):
             return None
@@ -159,36 +163,41 @@ class StageSearch:
         )
         always = outside + kept + output + whole - min(output, shared)
         last_reader = {s.tensor: firing.step for firing in stage.firings for s in firing.sources if s.tensor in lines}
-        base, savings = list[int](), list[list[int]]()
+        costs = list[Costs]()
         for firing, kernels in zip(stage.firings, options, strict=True):
-            produced = self._graph.nodes[firing.step].outputs[0]
             passing = sum(
                 whole_units(line.bytes)
                 for name, line in lines.items()
                 if line.passes and self._producers[name] <= firing.step <= last_reader[name]
             )
             edges = sum(whole_units(band_bytes(firing, source, self._graph)) for source in firing.sources)
-            base.append(always + passing + edges)
-            savings.append([self._saved(stage, firing, kernel, produced, last_reader) for kernel in kernels])
-        fixed = sum(FILL_INSTRUCTIONS * firing.total for firing in stage.firings) + 8 * stage.ticks * len(stage.firings)
-        fixed += sum(f.total * (lines[n].bytes - f.rows * lines[n].row_bytes) // 3 for f, n in self._moved(stage))
-        return Candidate(stage, options, base, fixed), savings
+            base = always + passing + edges
+            costs.append([(base + self._added(stage, firing, k, last_reader), k.instructions) for k in kernels])
+        return Candidate(stage, costs, self._fixed(stage))
 
-    def _moved(self, stage: Stage) -> list[tuple[Firing, str]]:
-        """Firings that move the lines of their output."""
-        outputs = [(firing, self._graph.nodes[firing.step].outputs[0]) for firing in stage.firings]
-        return [(firing, name) for firing, name in outputs if name in stage.lines]
+    def _fixed(self, stage: Stage) -> int:
+        """Instructions around the kernels: turns, and the moves of the lines."""
+        fixed = 8 * stage.ticks * len(stage.firings)
+        for firing in stage.firings:
+            fixed += FILL_INSTRUCTIONS * firing.total
+            lines = stage.lines.get(self._produced(firing))
+            if lines is not None:
+                fixed += firing.total * (lines.bytes - firing.rows * lines.row_bytes) // 3
+        return fixed
 
-    def _saved(self, stage: Stage, firing: Firing, kernel: Kernel, produced: str, last_reader: dict[str, int]) -> int:
-        """What sharing memory between rows that pass through saves."""
-        if produced not in stage.lines or not stage.lines[produced].passes:
-            return 0
-        distances = {0: 0} if kernel.in_place else kernel.overlap
-        lower, total = whole_units(stage.lines[produced].bytes), 0
+    def _produced(self, firing: Firing) -> str:
+        return self._graph.nodes[firing.step].outputs[0]
+
+    def _added(self, stage: Stage, firing: Firing, kernel: Kernel, last_reader: dict[str, int]) -> int:
+        """Bytes of scratch, less what sharing memory between rows that pass through saves."""
+        scratch, output = whole_units(kernel.scratch_bytes), stage.lines.get(self._produced(firing))
+        if output is None or not output.passes:
+            return scratch
+        distances, lower, shared = kernel.distances, whole_units(output.bytes), 0
         for source in firing.sources:
             line = stage.lines.get(source.tensor)
             if line is None or not line.passes or last_reader[source.tensor] != firing.step:
                 continue
             if source.operand in distances and sum(s.tensor == source.tensor for s in firing.sources) == 1:
-                total += saving(whole_units(line.bytes), lower, whole_units(distances[source.operand]))
-        return min(lower, total)
+                shared += saving(whole_units(line.bytes), lower, whole_units(distances[source.operand]))
+        return scratch - min(lower, shared)

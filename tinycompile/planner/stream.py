@@ -120,9 +120,6 @@ class Stage:
     output: str
     distances: Mapping[str, int]
 
-    def firing(self, step: int) -> Firing:
-        return self.firings[step - self.first]
-
 
 class NotStreamable(Exception):  # noqa: N818 - a result, not a failure
     """The nodes can't be executed row by row together.

@@ -117,8 +117,7 @@ class Values:
         node, found = self.graph.nodes[step], list[Overlap]()
         if step in self._stage_of and not self._passes(node.outputs[0]):
             return found
-        distances = {0: 0} if kernel.in_place else kernel.overlap
-        for operand, distance in distances.items():
+        for operand, distance in kernel.distances.items():
             if node.inputs[operand] not in self._storage.of:
                 continue
             (upper, shift), (lower, _) = self.place(node.inputs[operand]), self.place(node.outputs[0])

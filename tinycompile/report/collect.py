@@ -35,10 +35,15 @@ def _slots(board: Board) -> int:
     return SLOT_STACK_BYTES if board.isa.dsp and not board.isa.fpu else 0
 
 
-def collect_report(folder: Path, project: Project, models: Sequence[Lowered], options: Options) -> dict[str, Any]:
+def collect_report(
+    folder: Path, project: Project, models: Sequence[Lowered], options: Options, stack: int
+) -> dict[str, Any]:
     """The content of report.json before any run; sizes in bytes.
 
     A build of several models has a list `models` of such reports, in which RAM and flash are those of all together.
+
+    Args:
+        stack: of the whole firmware; not of a build for the host.
     """
     board = project.board
     image = f"lib{project.programs[0].model}.so" if board.is_host else "firmware.elf"
@@ -58,10 +63,10 @@ def collect_report(folder: Path, project: Project, models: Sequence[Lowered], op
             "shapes": {name: list(shape) for name, shape in options.shapes},
         },
         "flash": _flash(measured, project),
-        "memories": _memories(project, measured, 0 if board.is_host else firmware_stack(folder, board)),
+        "memories": _memories(project, measured, stack),
     }
     reports = [
-        {**common, **_model(folder, project, program, lowered, origin, measured)}
+        {**common, **_model(folder, project, program, lowered, origin, measured, stack)}
         for program, lowered, origin in zip(project.programs, models, project.origins, strict=True)
     ]
     if len(reports) == 1:
@@ -70,14 +75,19 @@ def collect_report(folder: Path, project: Project, models: Sequence[Lowered], op
 
 
 def _model(
-    folder: Path, project: Project, program: Program, lowered: Lowered, origin: Provenance, measured: Sizes
+    folder: Path,
+    project: Project,
+    program: Program,
+    lowered: Lowered,
+    origin: Provenance,
+    measured: Sizes,
+    stack: int,
 ) -> dict[str, Any]:
     nominal, executed = lowered.nominal, work_of(program.graph)
-    streamed = {step: stage for stage in lowered.planned.stages for step in range(stage.first, stage.last)}
     layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
-    for index, layer in enumerate(layers):
-        layer["stage"] = list(lowered.planned.stages).index(streamed[index]) if index in streamed else None
-        layer["traced"] = index not in streamed or index == streamed[index].last - 1
+    for number, stage in enumerate(lowered.planned.stages):
+        for step in range(stage.first, stage.last):
+            layers[step] |= {"stage": number, "traced": step == stage.last - 1}
     forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])
     return {
         "model": program.model,
@@ -87,7 +97,7 @@ def _model(
         "input_stream": "none" if program.streamed_input is None else "rows",
         "inputs": _inputs(program),
         "outputs": [_tensor(tensor, program.graph) for tensor in program.outputs],
-        "ram": _ram(folder, project, program, lowered.planned, measured),
+        "ram": _ram(folder, project, program, lowered.planned, measured, stack),
         "schedule": "stream" if lowered.planned.stages else "layer",
         "stages": [_stage(stage, program) for stage in lowered.planned.stages],
         "macs": {"nominal": total(nominal).macs, "executed": total(executed).macs + _again(lowered.planned)},
@@ -125,13 +135,15 @@ def _again(planned: Planned) -> int:
     return more
 
 
-def _ram(folder: Path, project: Project, program: Program, planned: Planned, measured: Sizes) -> dict[str, Any]:
+def _ram(
+    folder: Path, project: Project, program: Program, planned: Planned, measured: Sizes, stack: int
+) -> dict[str, Any]:
     """The arena of one model, and what the whole firmware takes."""
     board, layout = project.board, project.layout
     graph = folder / "build" / f"{program.model}.ci"
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
     invoke = worst_case_stack([graph], f"{program.model}_invoke") + _slots(board) if known else 0
-    stack = invoke if board.is_host else firmware_stack(folder, board)
+    stack = invoke if board.is_host else stack
     planned_bytes = project.arena_bytes + project.scratch_bytes + stack
     whole = planned_bytes if board.is_host else measured.ram
     internal = sum(m.bytes for m in board.memories if m.kind == "ram" and not m.external)
@@ -206,6 +218,8 @@ def _layer(layer: Layer, graph: Graph, nominal: dict[str, Work], executed: dict[
         "weights_bytes": layer.kernel.constant_bytes,
         "scratch_bytes": layer.kernel.scratch_bytes,
         "function": layer.function,
+        "stage": None,
+        "traced": True,
         "outputs": [_tensor(tensor, graph) for tensor in layer.outputs],
     }
 

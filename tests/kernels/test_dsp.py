@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.host_kernel import compile_for_arm
-from tests.support.kernel_checks import M7, check, int8, site_of
+from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels.base import Isa
 from tinycompile.kernels.depthwise_bands import depthwise_bands
@@ -51,8 +51,7 @@ def test_lane_convolution(kernel, stride, dilation, padding, clamp, depth, chann
     op = Conv2D(stride, dilation, padding, clamp)
     site = layer(op, (1, 7, 8, depth), (channels, *kernel, depth), 0, seed)
     for factory in (conv2d, conv2d_small, conv2d_short_rows):
-        if factory(site, M7) is not None:
-            check(factory, site)
+        check_if_taken(factory, site)
 
 
 @pytest.mark.parametrize("pixels", [1, 2, 3, 5, 6, 7, 9])
@@ -117,8 +116,7 @@ def test_lane_pointwise_takes_every_usual_layer(clamp, seed):
 def test_depthwise_pairs(kernel, stride, dilation, padding, clamp, channels, seed):
     op = DepthwiseConv2D(stride, dilation, padding, clamp)
     site = layer(op, (1, 7, 8, channels), (1, *kernel, channels), 3, seed)
-    if depthwise(site, M7) is not None:
-        check(depthwise, site)
+    check_if_taken(depthwise, site)
 
 
 @quick
@@ -126,8 +124,7 @@ def test_depthwise_pairs(kernel, stride, dilation, padding, clamp, channels, see
 def test_winograd(image, padding, clamp, depth, channels, seed):
     if min(image[0] + padding[0] + padding[1], image[1] + padding[2] + padding[3]) >= 3:
         site = layer(Conv2D((1, 1), (1, 1), padding, clamp), (1, *image, depth), (channels, 3, 3, depth), 0, seed)
-        if winograd(site, M7) is not None:
-            check(winograd, site)
+        check_if_taken(winograd, site)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -155,8 +152,7 @@ def test_depthwise_rows(window, image, stride, padding, clamp, channels, seed):
     op = DepthwiseConv2D((stride, stride), (1, 1), padding, clamp)
     if min(image[0] + padding[0] + padding[1] - window[0], image[1] + padding[2] + padding[3] - window[1]) >= 0:
         site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
-        if depthwise_rows(site, M7) is not None:
-            check(depthwise_rows, site)
+        check_if_taken(depthwise_rows, site)
 
 
 @quick
@@ -174,8 +170,7 @@ def test_depthwise_tiles(window, image, stride, padding, clamp, channels, widest
     op = DepthwiseConv2D((stride, stride), (1, 1), padding, clamp)
     if min(image[0] + padding[0] + padding[1] - window[0], image[1] + padding[2] + padding[3] - window[1]) >= 0:
         site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
-        if tiled(widest)(site, M7) is not None:
-            check(tiled(widest), site)
+        check_if_taken(tiled(widest), site)
 
 
 def test_tiles_cover_the_row_evenly():
@@ -207,8 +202,7 @@ def test_depthwise_bands(window, image, dilation, stride, padding, clamp, channe
     reach = [(size - 1) * d + 1 for size, d in zip(window, dilation, strict=True)]
     if min(image[0] + padding[0] + padding[1] - reach[0], image[1] + padding[2] + padding[3] - reach[1]) >= 0:
         site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
-        if depthwise_bands(site, M7) is not None:
-            check(depthwise_bands, site)
+        check_if_taken(depthwise_bands, site)
 
 
 @pytest.mark.parametrize("padding", [(1, 1, 1, 1), (2, 0, 0, 2), (0, 2, 2, 0)])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.kernels.test_assembly import dense
 from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
 from tests.support.emulated_kernel import check_emulated
-from tests.support.kernel_checks import check
+from tests.support.kernel_checks import check, check_if_taken
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Factory, Isa
 from tinycompile.kernels.mve import conv2d, fully_connected, grouped_weights
@@ -27,8 +27,7 @@ ONE, NONE = (1, 1), (0, 0, 0, 0)
 def test_convolution(kernel, stride, dilation, padding, clamp, depth, channels, seed):
     op = Conv2D(stride, dilation, padding, clamp)
     site = layer(op, (1, 7, 8, depth), (channels, *kernel, depth), 0, seed)
-    if conv2d(site, M55) is not None:
-        check(conv2d, site, M55)
+    check_if_taken(conv2d, site, M55)
 
 
 @pytest.mark.parametrize(("depth", "channels", "pixels"), [(16, 5, 1), (16, 16, 2), (32, 8, 7), (48, 50, 4)])
@@ -42,8 +41,7 @@ def test_pointwise_reads_the_image_itself(depth, channels, pixels):
 def test_depthwise(kernel, stride, dilation, padding, clamp, channels, seed):
     op = DepthwiseConv2D(stride, dilation, padding, clamp)
     site = layer(op, (1, 7, 8, channels), (1, *kernel, channels), 3, seed)
-    if depthwise(site, M55) is not None:
-        check(depthwise, site, M55)
+    check_if_taken(depthwise, site, M55)
 
 
 @pytest.mark.parametrize("window", [(5, 5), (7, 7), (4, 9), (9, 4), (1, 5)])

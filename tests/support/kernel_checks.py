@@ -40,7 +40,13 @@ def random_values(t: TensorType, rng: np.random.Generator) -> Array:
 
 def sharings(kernel: Kernel) -> list[int | None]:
     """No operand, then each whose memory the output may share."""
-    return [None, *(kernel.overlap or ([0] if kernel.in_place else []))]
+    return [None, *kernel.distances]
+
+
+def check_if_taken(factory: Factory, site: Site, isa: Isa = M7) -> None:
+    """`check`, if the factory takes this node on this core."""
+    if factory(site, isa) is not None:
+        check(factory, site, isa)
 
 
 def check(factory: Factory, site: Site, isa: Isa = M7, seed: int = 0) -> Kernel:

@@ -9,8 +9,7 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
 from tinycompile.kernels.elementwise import broadcast_loops
-from tinycompile.kernels.generic_c import Fields, Struct, struct_call
-from tinycompile.ops._spatial import Window
+from tinycompile.kernels.generic_c import Struct, sized_window_fields, struct_call
 from tinycompile.ops.float_binary import FloatBinary
 from tinycompile.ops.float_concatenation import FloatConcatenation
 from tinycompile.ops.float_conv2d import FloatConv2D
@@ -138,24 +137,6 @@ def matmul(site: Site, isa: Isa) -> Kernel | None:
     return _kernel(site, function, op.macs(sig) * (4 + _per_flop(isa)), constants)
 
 
-def _window(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Fields:
-    """Members of a `tc_window` for NCHW shapes."""
-    return {
-        "input_height": x[2],
-        "input_width": x[3],
-        "output_height": y[2],
-        "output_width": y[3],
-        "kernel_height": window.kernel[0],
-        "kernel_width": window.kernel[1],
-        "stride_y": window.stride[0],
-        "stride_x": window.stride[1],
-        "dilation_y": window.dilation[0],
-        "dilation_x": window.dilation[1],
-        "padding_top": window.padding[0],
-        "padding_left": window.padding[2],
-    }
-
-
 @kernel_for(FloatConv2D)
 def conv2d(site: Site, isa: Isa) -> Kernel | None:
     """`tc_float_conv2d`."""
@@ -164,7 +145,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
         return None
     x, y = sig.input.shape, sig.output.shape
     has_bias = len(sig.inputs) > 2
-    fields = {"window": _window(op.window_of(sig), x, y), "batch": x[0], "input_channels": x[1]}
+    fields = {"window": sized_window_fields(op.window_of(sig), x[2:], y[2:]), "batch": x[0], "input_channels": x[1]}
     fields |= {"output_channels": y[1], "groups": op.groups(sig)}
     constants = [_floats("weights", site.constant(1))] + ([_floats("bias", site.constant(2))] if has_bias else [])
     function = struct_call(
@@ -187,7 +168,11 @@ def pool2d(site: Site, isa: Isa) -> Kernel | None:
         return None
     x, y = sig.input.shape, sig.output.shape
     names = ("count_top", "count_bottom", "count_left", "count_right")
-    fields = {"window": _window(op.window, x, y), "channels": x[0] * x[1], "average": int(op.function == "average")}
+    fields = {
+        "window": sized_window_fields(op.window, x[2:], y[2:]),
+        "channels": x[0] * x[1],
+        "average": int(op.function == "average"),
+    }
     fields |= dict(zip(names, op.count, strict=True))
     function = struct_call(
         f"float_{op.function}_pool_{'x'.join(map(str, y))}",

@@ -9,15 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinycompile.ir import Array, Signature, TensorType
-from tinycompile.ops._float import FloatOp
+from tinycompile.ops._float import ARITHMETIC, FloatOp
 
 FUNCTIONS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "min": np.minimum,
-    "max": np.maximum,
+    **ARITHMETIC,
     "pow": np.power,
     "prelu": lambda x, slope: np.where(x < 0, x * slope, x),
 }

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinycompile.ir import Array, Signature
 from tinycompile.ops._elementwise import Binary
+from tinycompile.ops._float import ARITHMETIC
 from tinycompile.ops._rules import first_reason
-
-FUNCTIONS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "min": np.minimum,
-    "max": np.maximum,
-}
 
 
 @dataclass(frozen=True)
@@ -32,7 +23,7 @@ class OnnxBinary(Binary):
     DequantizeLinear); the quotient by the output's scale goes to the nearest integer, halves to even.
 
     Attributes:
-        function: a key of `FUNCTIONS`.
+        function: a key of `ARITHMETIC`.
     """
 
     kind: ClassVar[str] = "onnx_binary"
@@ -42,11 +33,11 @@ class OnnxBinary(Binary):
     def combine(self, sig: Signature, a: Array, b: Array) -> Array:
         first, second = (x.astype(np.float32) * np.float32(t.scale) for x, t in zip((a, b), sig.inputs, strict=True))
         with np.errstate(all="ignore"):
-            quotient = FUNCTIONS[self.function](first, second) / np.float32(sig.output.scale)
+            quotient = ARITHMETIC[self.function](first, second) / np.float32(sig.output.scale)
         # Beyond int32 the specification leaves the conversion open; a NaN, which takes 0 / 0, becomes 0.
         bounded = np.clip(np.nan_to_num(np.rint(quotient), posinf=1e9, neginf=-1e9), -1e9, 1e9)
         return bounded.astype(np.int64) + sig.output.zero_point
 
     def unsupported(self, sig: Signature) -> str | None:
-        known = None if self.function in FUNCTIONS else f"the function {self.function!r} is unknown"
+        known = None if self.function in ARITHMETIC else f"the function {self.function!r} is unknown"
         return first_reason((super().unsupported(sig), known))

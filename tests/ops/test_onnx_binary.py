@@ -9,7 +9,8 @@ from onnx.reference import ReferenceEvaluator
 
 from tests.support.kernel_checks import int8
 from tinycompile.ir import Signature
-from tinycompile.ops.onnx_binary import FUNCTIONS, OnnxBinary
+from tinycompile.ops._float import ARITHMETIC
+from tinycompile.ops.onnx_binary import OnnxBinary
 
 ALL = np.arange(-128, 128).astype(np.int8)
 
@@ -35,7 +36,7 @@ def reference(function, a, b, quants):
         return ReferenceEvaluator(model).run(None, feed)[0]
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", ARITHMETIC)
 @pytest.mark.parametrize("quants", [((0.1, 3), (0.05, -7), (0.2, 5)), ((0.0173, -128), (0.9, 127), (0.31, 0))])
 def test_every_pair(function, quants):
     a, b = (part.copy() for part in np.broadcast_arrays(ALL[:, None], ALL[None, :]))

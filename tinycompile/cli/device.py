@@ -1,0 +1,49 @@
+"""`flash` and `monitor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinycompile.cli._shared import FOLDER, explained
+from tinycompile.errors import UsageError
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--probe", help="Serial number of the debug probe, where there are several.")
+@explained
+def flash(folder: Path, probe: str | None) -> None:
+    """Write the firmware of FOLDER that prints on the UART to its board."""
+    from tinycompile.build import Build
+    from tinycompile.flashing import flash as flash_board
+
+    click.echo(f"done: {flash_board(Build(folder), probe)}")
+    click.echo("`tinycompile monitor` shows what it prints")
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--port", type=FOLDER, help="Serial port.  [default: the only one there is]")
+@click.option("--baud", type=int, help="Baud rate.  [default: the board's]")
+@click.option("--once", is_flag=True, help="Stop after one inference.")
+@click.option("--timeout", type=float, help="Stop after this many seconds of silence.")
+@explained
+def monitor(folder: Path, port: Path | None, baud: int | None, once: bool, timeout: float | None) -> None:
+    """Show what the board of FOLDER prints on its UART: results and cycles of each layer."""
+    from tinycompile.build import Build
+    from tinycompile.monitor import find_port, lines
+
+    board = Build(folder).board
+    begun = False
+    for line in lines(port or find_port(), baud or board.baud, timeout):
+        begun = begun or line.startswith("tinycompile:")
+        if begun:
+            click.echo(line)
+        if begun and once and line == "end":
+            return
+    if not begun:
+        raise UsageError(
+            "nothing was heard from the board", why=f"at {baud or board.baud} baud", hint="`tinycompile flash` it first"
+        )

@@ -1,0 +1,65 @@
+"""`calib` and `quantize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinycompile.cli._shared import FOLDER, Shape, explained
+from tinycompile.errors import UsageError
+
+
+@click.command()
+@click.argument("model", type=FOLDER)
+@click.option("--calib", type=FOLDER, required=True, help="Samples (.npz) of real inputs.")
+@click.option("-o", "--output", type=FOLDER, required=True, help="The QDQ model to write (.onnx).")
+@click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto.")
+@click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy.")
+@click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
+@explained
+def quantize(
+    model: Path,
+    calib: Path,
+    output: Path,
+    calib_method: str,
+    evaluation: Path | None,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+) -> None:
+    """Quantise a float ONNX MODEL to int8 and write it as an ONNX model with QuantizeLinear and DequantizeLinear."""
+    from tinycompile.frontend.onnx_file import onnx_module
+    from tinycompile.quantize import quantize as quantize_model
+
+    result = quantize_model(model, calib, method=calib_method, shapes=dict(shapes), evaluation=evaluation)
+    try:
+        onnx_module().save(result.proto, str(output))
+    except OSError as error:
+        raise UsageError("the model can't be written", where=str(output), why=str(error)) from error
+    for line in result.lines():
+        click.echo(line)
+    click.echo(f"written to {output}")
+
+
+@click.command()
+@click.argument("source", type=FOLDER)
+@click.option("--model", type=FOLDER, required=True, help="The .onnx model, which says the shape of a sample.")
+@click.option("-o", "--output", type=FOLDER, default=Path("calib.npz"), show_default=True, help="File to write.")
+@click.option("--scale", default="0-1", show_default=True, help="Of images: 0-255, 0-1, -1-1 or imagenet.")
+@click.option("--layout", default="auto", show_default=True, help="Of images: nhwc, nchw or auto.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
+@click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
+@explained
+def calib(
+    source: Path,
+    model: Path,
+    output: Path,
+    scale: str,
+    layout: str,
+    limit: int | None,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+) -> None:
+    """Make a calibration file from SOURCE: a folder of images or .npy files, one .npy or .npz, or a CSV."""
+    from tinycompile.quantize.collect import write_samples
+
+    count = write_samples(source, model, output, dict(shapes), scale=scale, layout=layout, limit=limit)
+    click.echo(f"{count} samples written to {output}")

@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 success, 1 firmware and reference disagree, 2 a mistake we can explain."""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from tinycompile.cli.device import flash, monitor
 from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.samples import run, verify
 
+EXIT_CODES = """Exit codes: 0 success; 1 the answer is no (firmware and reference disagree, a budget is exceeded, the
+model can't be compiled for the target); 2 a mistake that the message explains; 130 interrupted."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, prog_name="tinycompile")
 def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -46,10 +48,34 @@ def explained(command: Callable[P, None]) -> Callable[P, None]:
     return wrapper
 
 
+PIPED_WIDTH = 100
+"""Columns where the output is no terminal."""
+
+
 def console() -> Console:
+    """For results: colours only on a terminal, and not if NO_COLOR is set."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+@contextmanager
+def progress(shown: bool = True) -> Iterator[None]:
+    """Shows the steps of what runs inside, where the error output is a terminal."""
+    if not shown or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    from tinycompile.progress import listening
+
+    with Console(stderr=True).status("starting") as status, listening(lambda what: status.update(escape(what))):
+        yield
+
+
+def print_json(content: Any) -> None:
+    click.echo(json.dumps(content, indent=2))
 
 
 class Bytes(click.ParamType[int]):

@@ -9,6 +9,7 @@ from tinycompile.cli.catalog import ops, targets
 from tinycompile.cli.compile import build, plan
 from tinycompile.cli.device import flash, monitor
 from tinycompile.cli.quantize import calib, quantize
+from tinycompile.cli.report import check, diff, inspect
 from tinycompile.cli.samples import run, verify
 
 EXIT_CODES = """Exit codes: 0 success; 1 the answer is no (firmware and reference disagree, a budget is exceeded, the
@@ -21,5 +22,6 @@ def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""
 
 
-for command in (build, plan, calib, quantize, run, verify, flash, monitor, targets, ops):
+COMMANDS = (inspect, build, plan, calib, quantize, run, verify, check, diff, flash, monitor, targets, ops)
+for command in COMMANDS:
     main.add_command(command)

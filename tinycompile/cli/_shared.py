@@ -99,6 +99,27 @@ class Bytes(click.ParamType[int]):
         return size
 
 
+class Count(click.ParamType[int]):
+    """A number: 20000000, 500k, 20M; k and M are powers of ten."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text, factor = str(value).strip().upper().replace("_", "").replace(",", ""), 1
+        for suffix, power in (("K", 10**3), ("M", 10**6), ("G", 10**9)):
+            if text.endswith(suffix):
+                text, factor = text[:-1], power
+        try:
+            count = round(float(text) * factor)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a number; write 20000000, 500k or 20M", param, ctx)
+        if count <= 0:
+            self.fail("it must be positive", param, ctx)
+        return count
+
+
 class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
     """A name and sizes: x=1,3,64,64."""
 

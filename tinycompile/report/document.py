@@ -13,7 +13,7 @@ from tinycompile.staging import MARKER
 
 
 def load_report(folder: Path, model: str | None = None) -> dict[str, Any]:
-    """The report of an output folder, of one of its models if there are several.
+    """The report of an output folder, of one of its models if there are several; or a report.json itself.
 
     Raises:
         UsageError: not an output folder of tinycompile, or it isn't clear which model is meant.
@@ -31,9 +31,15 @@ def load_report(folder: Path, model: str | None = None) -> dict[str, Any]:
     return models[model]
 
 
+def model_names(folder: Path) -> list[str]:
+    """The models of an output folder. Raises UsageError."""
+    document = load_document(folder)
+    return [entry["model"] for entry in document.get("models", [document])]
+
+
 def load_document(folder: Path) -> dict[str, Any]:
     """All that report.json says, of one or several models. Raises UsageError."""
-    path = folder / MARKER
+    path = folder if folder.is_file() else folder / MARKER
     try:
         report = json.loads(path.read_text())
         if not isinstance(report, dict) or "model" not in report or not report.keys() & {"layers", "models"}:

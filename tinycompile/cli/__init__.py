@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tinycompile import __version__
-from tinycompile.cli.catalog import ops, targets
+from tinycompile.cli.catalog import completion, ops, targets
 from tinycompile.cli.compile import build, plan
 from tinycompile.cli.device import flash, monitor
 from tinycompile.cli.quantize import calib, quantize
@@ -22,6 +22,6 @@ def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""
 
 
-COMMANDS = (inspect, build, plan, calib, quantize, run, verify, check, diff, flash, monitor, targets, ops)
+COMMANDS = (inspect, build, plan, calib, quantize, run, verify, check, diff, flash, monitor, targets, ops, completion)
 for command in COMMANDS:
     main.add_command(command)

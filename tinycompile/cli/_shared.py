@@ -147,29 +147,50 @@ def options_of(calib: Path | None, calib_method: str, evaluation: Path | None, *
     return Options(**options, calibration=Calibration(calib, calib_method, evaluation))
 
 
+def _choice(name: str, values: str, text: str, default: str = "") -> Callable[[Any], Any]:
+    """An option with some values, the first one the default; what is wrong with others the command says itself."""
+
+    def complete(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+        return [value for value in values.split() if value.startswith(typed)]
+
+    return click.option(
+        name, default=default or values.split()[0], show_default=True, help=text, shell_complete=complete
+    )
+
+
+def complete_boards(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """The names of boards, without reading them."""
+    from tinycompile.resources import boards_dir
+
+    places = [boards_dir(), *filter(None, [context.params.get("board_path")])]
+    names = {toml.parent.name for place in places for toml in Path(place).glob("*/board.toml")}
+    return sorted(name for name in names if name.startswith(typed))
+
+
+def target_option(command: Callable[P, None]) -> Callable[P, None]:
+    """`--target`, with a default."""
+    text = "Board; see `tinycompile targets`."
+    option = click.option("--target", default="stm32f746", show_default=True, help=text, shell_complete=complete_boards)
+    return option(command)
+
+
 def compile_options(command: Callable[P, None]) -> Callable[P, None]:
     """What `build` and `plan` have in common."""
     for option in reversed(
         (
-            click.option("--target", default="stm32f746", show_default=True, help="Board; see `tinycompile targets`."),
-            click.option(
-                "--io", default="model", show_default=True, help="model: its own types; int8: no float edges."
-            ),
-            click.option("--optimize", default="balanced", show_default=True, help="speed, balanced, size or ram."),
+            target_option,
+            _choice("--io", "model int8", "model: its own types; int8: no float edges."),
+            _choice("--optimize", "speed balanced size ram", "speed, balanced, size or ram.", "balanced"),
             click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]"),
-            click.option(
-                "--schedule", default="auto", show_default=True, help="auto, layer (by layer) or stream (row by row)."
-            ),
-            click.option(
-                "--input-stream", default="none", show_default=True, help="rows: the input comes through a callback."
-            ),
+            _choice("--schedule", "auto layer stream", "auto, layer (by layer) or stream (row by row)."),
+            _choice("--input-stream", "none rows", "rows: the input comes through a callback."),
             click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md)."),
-            click.option("--layout", default="model", show_default=True, help="Of ONNX images: model or nhwc."),
+            _choice("--layout", "model nhwc", "Of ONNX images: model or nhwc."),
             click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64."),
-            click.option("--dtype", default="int8", show_default=True, help="int8, or float32 for float ONNX models."),
+            _choice("--dtype", "int8 float32", "int8, or float32 for float ONNX models."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
             click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
-            click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto."),
+            _choice("--calib-method", "auto minmax percentile mse", "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),
         )
     ):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import FOLDER, Bytes, Count, Shape, console, explained, print_json, progress
+from tinycompile.cli._shared import FOLDER, Bytes, Count, Shape, console, explained, print_json, progress, target_option
 from tinycompile.errors import UsageError
 
 
 @click.command()
 @click.argument("model", type=FOLDER)
-@click.option("--target", default="stm32f746", show_default=True, help="Board; see `tinycompile targets`.")
+@target_option
 @click.option("--board-path", type=FOLDER, help="Folder with boards of your own.")
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64.")
 @click.option("--dtype", type=click.Choice(["int8", "float32"]), default="int8", show_default=True)

@@ -58,14 +58,18 @@ def _covered(buffers: Iterable[Buffer], offsets: Mapping[str, int], step: int) -
 
 
 def source_graph(survey: Survey, compiled: Graph) -> dict[str, Any]:
-    """The operators of the model file.
+    """The operators of the model file, without those that compute constants.
 
     A node is `kept` where what it computes exists in the compiled graph; the others are part of a neighbour, or gone.
     """
     sources = {source.name for source in compiled.sources.values()}
     nodes = [{"name": t.name, "op": "input", "shape": list(t.shape), "kept": True} for t in survey.inputs]
     steps: list[tuple[tuple[str, ...], tuple[str, ...]]] = [((), (t.key,)) for t in survey.inputs]
+    constant = {key for key, tensor in survey.tensors.items() if tensor.constant}
     for op in survey.operators:
+        if constant.issuperset(op.inputs):
+            constant.update(op.outputs)
+            continue
         shape = survey.tensors[op.outputs[0]].shape if op.outputs else ()
         names = {survey.tensors[key].name for key in op.outputs}
         nodes.append({"name": op.name, "op": op.kind, "shape": list(shape), "kept": bool(names & sources)})

@@ -106,9 +106,9 @@ def _share(memory: dict[str, int], console: Console) -> str:
 
 
 def _heaviest(report: dict[str, Any]) -> Table:
-    table = _table("heaviest layers", "what", "kernel", wrap=False)
+    table = _table("heaviest layers", "what", "kernel")
     for name in ("MACs", "instructions", "of all"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     everything = sum(row.instructions for row in rows(report)) or 1
     for row in heaviest(report, HEAVIEST):
         name, what, kernel = _names(report, row)
@@ -122,14 +122,15 @@ def _names(report: dict[str, Any], row: Row) -> tuple[str, str, str]:
     name = escape(short_name(members[0]["name"]))
     if len(members) == 1:
         return name, members[0]["op"], escape(members[0]["kernel"])
-    return f"{name} to {escape(short_name(members[-1]['name']))}", f"stage {members[0]['stage']}", ""
+    last = escape(short_name(members[-1]["name"]))
+    return f"{name}–{last}", f"stage\u00a0{members[0]['stage']}", ""
 
 
 def _all_layers(report: dict[str, Any]) -> Table:
     table = _table("layer", "op", "kernel")
     instructions = "instructions" if work(report).measured else "about instr."
     for name in ("output", "MACs", instructions, "per MAC"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for layer in report["layers"]:
         counted, macs = layer["instructions"], layer["macs"]
         count = layer["instructions_estimate"] if counted is None else counted
@@ -146,9 +147,9 @@ def _all_layers(report: dict[str, Any]) -> Table:
     return table
 
 
-def _table(*names: str, wrap: bool = True) -> Table:
-    """Columns of text; where `wrap`, they become narrower before numbers do."""
+def _table(*names: str) -> Table:
+    """Columns of text, which become narrower before numbers do."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for index, name in enumerate(names):
-        table.add_column(name, overflow="ellipsis", no_wrap=not wrap, max_width=None if index else 28)
+        table.add_column(name, overflow="ellipsis", max_width=None if index else 28)
     return table

@@ -84,7 +84,7 @@ def _block(frame: Frame, index: int, buffer: dict[str, Any]) -> dict[str, Any]:
         "index": index,
         "kind": buffer["kind"],
         "bytes": buffer["bytes"],
-        "label": shortened(name, room) if room >= min(5, len(name)) and height >= 14 else "",
+        "label": shortened(name, room) if room >= min(9, len(name)) and height >= 14 else "",
         "title": _title(buffer),
     }
 

@@ -20,7 +20,7 @@ MAX_BENDS = 20_000
 class Sizes:
     """In units of the drawing: nodes, the room for an edge that passes, and the gaps between places and ranks."""
 
-    width: float = 168
+    width: float = 220
     height: float = 34
     passing: float = 14
     gap: float = 16

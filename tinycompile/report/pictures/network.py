@@ -12,7 +12,7 @@ from tinycompile.report.pictures.layers import Sizes, layered
 
 SIZES = Sizes()
 MARGIN = 8
-NAME_LENGTH = 26
+NAME_LENGTH = 36
 
 
 def source_picture(report: dict[str, Any]) -> Markup:

@@ -123,7 +123,7 @@ def _names(report: dict[str, Any], row: Row) -> tuple[str, str, str]:
     if len(members) == 1:
         return name, members[0]["op"], escape(members[0]["kernel"])
     last = escape(short_name(members[-1]["name"]))
-    return f"{name}–{last}", f"stage\u00a0{members[0]['stage']}", ""
+    return f"{name}..{last}", f"stage\u00a0{members[0]['stage']}", ""
 
 
 def _all_layers(report: dict[str, Any]) -> Table:

@@ -182,7 +182,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--io", "model int8", "model: its own types; int8: no float edges."),
             _choice("--optimize", "speed balanced size ram", "speed, balanced, size or ram.", "balanced"),
             click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]"),
-            _choice("--schedule", "auto layer stream", "auto, layer (by layer) or stream (row by row)."),
+            _choice("--schedule", "auto layer stream patch", "auto; layer by layer; in streams of rows; in patches."),
             _choice("--input-stream", "none rows", "rows: the input comes through a callback."),
             click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md)."),
             _choice("--layout", "model nhwc", "Of ONNX images: model or nhwc."),

@@ -18,6 +18,7 @@ from tests.conftest import DIGITS
 from tests.support.browser import load
 from tinycompile.build import Build
 from tinycompile.pipeline import Options, compile_together
+from tinycompile.report.html import page as page_of
 from tinycompile.report.html import write_html
 from tinycompile.verify.compare import verify_build
 
@@ -50,8 +51,10 @@ def _add_profile(folder: Path) -> None:
         "instructions": 123_456,
         "mix": MIX,
         "cycles": {"cortex-m4": 234_567, "cortex-m7": 101_010},
-        "error_percent": {"cortex-m4": 7.5, "cortex-m7": 12.25},
+        "error_percent": {"cortex-m4": None, "cortex-m7": 12.25},
+        "note": "",
         "layers": layers,
+        "outside_layers": {"instructions": 7, "mix": MIX, "cycles": {"cortex-m4": 9, "cortex-m7": 8}},
     }
     (folder / "report.json").write_text(json.dumps(report))
     certificate = {
@@ -199,6 +202,17 @@ def test_every_change_of_the_report_is_shown(folder: Path, tmp_path: Path) -> No
     assert [p.name for p in copy.glob(".report*")] == []
 
 
+def test_a_profile_without_a_model_of_the_core(folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    nothing = {"mix": {}, "cycles": {}}
+    report["profile"] |= {**nothing, "error_percent": {}, "note": "there is no model", "outside_layers": None}
+    report["profile"]["outside_layers"] = {"instructions": 7, **nothing}
+    report["profile"]["layers"] = [{**layer, **nothing} for layer in report["profile"]["layers"]]
+    html = page_of(report)
+    assert "there is no model" in html
+    assert "Cycles by layer" not in html
+
+
 def test_a_page_for_several_models(tmp_path: Path) -> None:
     model, again = DIGITS / "digits_int8.tflite", tmp_path / "other.tflite"
     again.write_bytes(model.read_bytes())
@@ -209,7 +223,7 @@ def test_a_page_for_several_models(tmp_path: Path) -> None:
 
 def test_a_report_of_an_older_version_still_gets_a_page(folder: Path, tmp_path: Path) -> None:
     report = json.loads((folder / "report.json").read_text())
-    for key in ("arena", "graphs", "pareto", "board", "profile", "verify"):
+    for key in ("arena", "graphs", "pareto", "board", "verify", "profile"):
         del report[key]
     for layer in report["layers"]:
         del layer["live_bytes"], layer["code_bytes"]

@@ -9,12 +9,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tinycompile.codegen.names import short_name
 from tinycompile.report.document import load_document, replace_file
-from tinycompile.report.pictures import environment, shape_text
+from tinycompile.report.pictures import environment
 from tinycompile.report.pictures.arena import arena_picture, ram_picture
 from tinycompile.report.pictures.front import front_picture
 from tinycompile.report.pictures.network import compiled_picture, source_picture
-from tinycompile.report.summary import duration, memory_share, rows, work
+from tinycompile.report.summary import Row, duration, memory_share, rows, work
 from tinycompile.resources import html_dir
 
 PAGE = "report.html"
@@ -58,7 +59,7 @@ class _Model:
         self.report, self.certificate = report, certificate
         self.work, self.duration = work(report), duration(report)
         self.drawable = bool(report.get("arena")) and bool(report["layers"])
-        self.rows = [_row(report, row.first, row.last, row.lead, row.instructions) for row in rows(report)]
+        self.rows = [_row(report, row) for row in rows(report)]
         self.profile = report.get("profile")
         self.ram_share, self.flash_share = memory_share(report["ram"]), memory_share(report["flash"])
 
@@ -118,6 +119,17 @@ class _Model:
         return max((row["instructions"] for row in self.rows), default=0) or 1
 
     @property
+    def core(self) -> str:
+        """The core whose cycles are drawn: the board's own, or any that the profile has a model of; empty without."""
+        known = list((self.profile or {}).get("cycles", {}))
+        own = self.report.get("board", {}).get("core", "")
+        return own if own in known else next(iter(known), "")
+
+    @property
+    def most_cycles(self) -> int:
+        return max((layer["cycles"][self.core] for layer in (self.profile or {})["layers"]), default=0) or 1
+
+    @property
     def errors(self) -> list[dict[str, Any]]:
         """Signal-to-noise ratio of every tensor of a model that was quantised here, as the report has them."""
         return (self.report.get("quantization") or {}).get("layers_sqnr_db", [])
@@ -136,18 +148,18 @@ class _Model:
         return found
 
 
-def _row(report: dict[str, Any], first: int, last: int, lead: int, instructions: int) -> dict[str, Any]:
-    layers = report["layers"][first:last]
-    key = "instructions" if "run" in report else "instructions_estimate"
+def _row(report: dict[str, Any], row: Row) -> dict[str, Any]:
+    layers = report["layers"][row.first : row.last]
     single = len(layers) == 1
+    stage = f"stage {layers[0]['stage']}, {len(layers)} layers together"
     return {
-        "instructions": instructions,
-        "path": f"layers.{lead}.{key}",
-        "name": layers[0]["name"] if single else "",
-        "index": f"{first}" if single else f"{first}-{last - 1}",
-        "op": layers[0]["op"] if single else f"stage {layers[0]['stage']}, {len(layers)} layers together",
-        "title": f"{layers[0]['name']}" if single else ", ".join(layer["name"] for layer in layers),
-        "shape": shape_text(layers[-1]["outputs"][0]["shape"]) if layers[-1]["outputs"] else "",
+        "instructions": row.instructions,
+        "path": row.path,
+        "index": f"{row.first}" if single else f"{row.first}-{row.last - 1}",
+        "name": short_name(layers[0]["name"])
+        if single
+        else f"stage {layers[0]['stage']}, {len(layers)} layers together",
+        "title": ", ".join(layer["name"] for layer in layers),
     }
 
 

@@ -26,7 +26,7 @@ class Duration:
     Attributes:
         cycles: of the board's core by the profile's model; None where there is no profile, and an instruction is taken
             for a cycle.
-        error_percent: of the model of the core against published figures.
+        error_percent: of the model of the core against published figures; None where there are none.
     """
 
     seconds: float
@@ -39,15 +39,15 @@ class Duration:
 
 @dataclass(frozen=True)
 class Row:
-    """Instructions of a layer, or of a stage whose layers are executed together.
+    """Instructions of a layer, or of a stage whose layers were counted together.
 
     Attributes:
-        first, last: layers [first, last). lead: the layer whose entry in the report has the count.
+        first, last: layers [first, last). path: of the figure in the report.
     """
 
     first: int
     last: int
-    lead: int
+    path: str
     instructions: int
     macs: int
 
@@ -73,25 +73,26 @@ def duration(report: Report) -> Duration | None:
     return Duration(ticks / board["clock_hz"], cycles, error)
 
 
+def layer_counts(report: Report) -> tuple[list[int], str]:
+    """Instructions of each layer, and the path of the figure of layer {}: the best that is known."""
+    if "profile" in report:
+        return [layer["instructions"] for layer in report["profile"]["layers"]], "profile.layers.{}.instructions"
+    key = "instructions" if "run" in report else "instructions_estimate"
+    return [layer[key] or 0 for layer in report["layers"]], f"layers.{{}}.{key}"
+
+
 def rows(report: Report) -> list[Row]:
-    """In the order of execution. What QEMU counts of a stage is a single figure."""
-    layers, measured = report["layers"], "run" in report
-    found = list[Row]()
-    for index, layer in enumerate(layers):
-        stage = layer.get("stage")
-        if measured and stage is not None:
-            if index and layers[index - 1].get("stage") == stage:
-                continue
-            last = index
-            while last < len(layers) and layers[last].get("stage") == stage:
-                last += 1
-        else:
-            last = index + 1
-        members = layers[index:last]
-        key = "instructions" if measured else "instructions_estimate"
-        counted = [member[key] or 0 for member in members]
-        lead = index + max(range(len(counted)), key=counted.__getitem__)
-        found.append(Row(index, last, lead, sum(counted), sum(member["macs"] for member in members)))
+    """In the order of execution. Layers that `run` can't tell apart are one row."""
+    layers, (counts, path) = report["layers"], layer_counts(report)
+    found, first, together = list[Row](), 0, path == "layers.{}.instructions"
+    while first < len(layers):
+        last = first + 1
+        while together and last < len(layers) and not layers[last - 1].get("traced", True):
+            last += 1
+        lead = max(range(first, last), key=counts.__getitem__)
+        macs = sum(layer["macs"] for layer in layers[first:last])
+        found.append(Row(first, last, path.format(lead), sum(counts[first:last]), macs))
+        first = last
     return found
 
 

@@ -62,7 +62,7 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if time is not None:
         clock = f"{report['board']['clock_hz'] / 1e6:g} MHz"
         how = "an instruction per cycle; see `profile`" if time.cycles is None else f"{time.cycles:,} cycles"
-        error = "" if time.error_percent is None else f", model error {time.error_percent:.1f} %"
+        error = "" if time.error_percent is None else f", error up to {time.error_percent:.0f} %"
         yield "time", f"about {time.text()} at {clock} (estimate: {how}{error})"
     yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
     saved = report["eliminated"]

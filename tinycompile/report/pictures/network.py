@@ -9,6 +9,7 @@ from markupsafe import Markup
 from tinycompile.codegen.names import short_name
 from tinycompile.report.pictures import draw, shape_text, shortened
 from tinycompile.report.pictures.layers import Sizes, layered
+from tinycompile.report.summary import layer_counts, rows
 
 SIZES = Sizes()
 MARGIN = 8
@@ -23,16 +24,17 @@ def source_picture(report: dict[str, Any]) -> Markup:
 def compiled_picture(report: dict[str, Any]) -> Markup:
     """What is executed, the darker the more instructions."""
     layers, graph = report["layers"], report["graphs"]["compiled"]
-    counts = [_instructions(layer) for layer in layers]
+    counts = _instructions(report)
     most = max(counts, default=1) or 1
     looks = [_compiled_look(node, layers, counts, most) for node in graph["nodes"]]
     return _picture(graph, looks)
 
 
-def _instructions(layer: dict[str, Any]) -> int:
-    """Counted ones; of a layer in a stage, whose count is that of all of them, the estimate."""
-    counted = layer["instructions"] if layer["stage"] is None else None
-    return layer["instructions_estimate"] if counted is None else counted
+def _instructions(report: dict[str, Any]) -> list[int]:
+    """Of each layer: estimates, where some were counted together."""
+    if all(row.last - row.first == 1 for row in rows(report)):
+        return layer_counts(report)[0]
+    return [layer["instructions_estimate"] for layer in report["layers"]]
 
 
 def _source_look(node: dict[str, Any]) -> dict[str, Any]:

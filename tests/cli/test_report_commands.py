@@ -132,6 +132,13 @@ def test_check_explains_mistakes(folder: Path, arguments: tuple[str, ...]) -> No
     assert invoke("check", folder, *arguments).exit_code == 2
 
 
+def test_check_counts_nothing_on_the_host(tmp_path: Path) -> None:
+    compile_together([MODEL], Options(target="host"), output=tmp_path / "out")
+    result = invoke("check", tmp_path / "out", "--max-instructions", "1M")
+    assert result.exit_code == 2
+    assert "host" in result.output
+
+
 def test_check_of_no_build(tmp_path: Path) -> None:
     assert invoke("check", tmp_path, "--max-ram", "1K").exit_code == 2
 

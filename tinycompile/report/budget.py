@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.build import Build
+from tinycompile.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Finding:
 def check_budget(build: Build, budget: Budget) -> list[Finding]:
     """A finding per limit, kept or not.
 
-    Instructions are those of the largest count that `run` found; without a run, of one here in QEMU on zeros, as the
-    generated code's count hardly depends on its input.
+    Instructions are those of the largest count that `run` or `profile` found; without one, of a run here in QEMU on
+    zeros, as the generated code's count hardly depends on its input.
 
     Raises:
         UsageError: instructions are limited, and QEMU can't run this board. ToolMissingError: there is no QEMU.
@@ -56,8 +57,10 @@ def check_budget(build: Build, budget: Budget) -> list[Finding]:
 
 def instructions(build: Build) -> int:
     """Executed instructions of one inference; runs the firmware in QEMU if nobody has yet."""
-    if "run" not in build.report:
-        _ = build.emulated  # a board that QEMU can't run, or the host, is a mistake
+    report = build.report
+    if "run" not in report and "profile" not in report:
+        if build.board.is_host:
+            raise UsageError("a build for the host counts no instructions", hint="build for a board that QEMU can run")
         build.execute([np.zeros((1, *t.shape), t.dtype) for t in build.inputs])
-    run = build.report["run"]
-    return max(run["instructions"], run["instructions_max"])
+    run, profile = report.get("run", {}), report.get("profile", {})
+    return max(run.get("instructions_max", 0), run.get("instructions", 0), profile.get("instructions", 0))

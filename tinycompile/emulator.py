@@ -13,15 +13,7 @@ from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array, TensorType
 from tinycompile.targets import Board
 from tinycompile.toolchain import require, run
-
-
-@dataclass(frozen=True, eq=False)
-class TraceRecord:
-    """One layer's result during one inference. `instructions` since the previous layer."""
-
-    layer: int
-    data: bytes
-    instructions: int
+from tinycompile.trace import TracePart, TraceRecord, tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +96,13 @@ def _split_outputs(data: bytes, types: Sequence[TensorType], samples: int) -> li
 def _split_trace(path: Path, board: Board, samples: int) -> list[list[TraceRecord]]:
     if not path.exists() or board.qemu is None:
         return []
-    data, records, offset = path.read_bytes(), list[TraceRecord](), 0
-    while offset < len(data):
-        layer, size, ticks = (int(v) for v in np.frombuffer(data, np.uint32, 3, offset))
-        payload = data[offset + 12 : offset + 12 + size]
-        records.append(TraceRecord(layer, payload, board.qemu.instructions(ticks)))
-        offset += 12 + size
-    if len(records) % samples:
+    data, parts, position = path.read_bytes(), list[TracePart](), 0
+    while position < len(data):
+        layer, offset, size, ticks = (int(v) for v in np.frombuffer(data, np.uint32, 4, position))
+        payload = data[position + 16 : position + 16 + size]
+        parts.append(TracePart(layer, offset, payload, board.qemu.instructions(ticks)))
+        position += 16 + size
+    if len(parts) % samples:
         raise ToolFailedError("the firmware's trace is incomplete")
-    each = len(records) // samples
-    return [records[i * each : (i + 1) * each] for i in range(samples)]
+    each = len(parts) // samples
+    return [tensors(parts[i * each : (i + 1) * each]) for i in range(samples)]

@@ -62,6 +62,15 @@ def run(
     return done.stdout
 
 
+def version(tool: str) -> str:
+    """The first line of what a program says of its version.
+
+    Raises:
+        ToolMissingError, ToolFailedError: it isn't there, or doesn't say.
+    """
+    return (run([require(tool), "--version"], cwd=Path.cwd()).splitlines() or [""])[0]
+
+
 def make(folder: Path, *goals: str, compiler: str = "arm-none-eabi-gcc") -> None:
     """Build a generated project with its own Makefile, which runs `compiler`.
 

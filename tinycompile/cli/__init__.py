@@ -10,7 +10,7 @@ from tinycompile.cli.compile import build, plan
 from tinycompile.cli.device import flash, monitor
 from tinycompile.cli.profile import profile
 from tinycompile.cli.quantize import calib, quantize
-from tinycompile.cli.samples import run, verify
+from tinycompile.cli.samples import bisect, run, verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,5 +19,5 @@ def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""
 
 
-for command in (build, plan, calib, quantize, run, verify, profile, flash, monitor, targets, ops):
+for command in (build, plan, calib, quantize, run, verify, bisect, profile, flash, monitor, targets, ops):
     main.add_command(command)

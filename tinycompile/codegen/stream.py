@@ -21,6 +21,8 @@ class Turn:
         move: (address of the line buffer, its bytes, bytes that are new); None where nothing is kept.
         fill: (address of the new rows, bytes, value) for the turns that don't compute; None where there are none.
         partial: the same for rows below the tensor in the last turn that computes; None where it has none.
+        rows: (address of what a turn makes, its bytes, those of them in the last turn that are inside the tensor); None
+            for the stage's output, which is in memory as a whole.
     """
 
     layer: int
@@ -31,6 +33,7 @@ class Turn:
     move: tuple[int, int, int] | None
     fill: tuple[int, int, int] | None
     partial: tuple[int, int, int] | None
+    rows: tuple[int, int, int] | None
 
     @property
     def condition(self) -> str:
@@ -112,9 +115,10 @@ class StageWriter:
 
     def _turn(self, firing: Firing) -> Turn:
         name = self._graph.nodes[firing.step].outputs[0]
-        lines, move, fill, partial = self._stage.lines.get(name), None, None, None
+        lines, move, fill, partial, rows = self._stage.lines.get(name), None, None, None, None
         if lines is not None:
             made = firing.rows * lines.row_bytes
+            rows = (self._new(lines, firing), made, (firing.partial or firing.rows) * lines.row_bytes)
             if lines.rows > firing.rows:
                 move = (self._address(name), lines.bytes, made)
             if firing.total > firing.firings:
@@ -122,4 +126,4 @@ class StageWriter:
             if firing.partial:
                 inside = firing.partial * lines.row_bytes
                 partial = (self._new(lines, firing) + inside, made - inside, lines.fill & 0xFF)
-        return Turn(firing.step, firing.phase, firing.period, firing.firings, firing.total, move, fill, partial)
+        return Turn(firing.step, firing.phase, firing.period, firing.firings, firing.total, move, fill, partial, rows)

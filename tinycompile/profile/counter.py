@@ -16,7 +16,7 @@ from tinycompile.elf import function_ranges, thumb_code
 from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array
-from tinycompile.toolchain import require, run
+from tinycompile.toolchain import require, run, version
 
 _SOURCE = Path(__file__).with_name("plugin.c")
 _VERSION_2_SINCE = 9
@@ -91,17 +91,17 @@ def plugin(qemu: str) -> Path:
     Raises:
         ToolMissingError, ToolFailedError: no C compiler, or it failed.
     """
-    found = re.search(r"version (\d+)", run([qemu, "--version"], cwd=Path.cwd()))
-    version = 2 if found is not None and int(found[1]) >= _VERSION_2_SINCE else 1
+    found = re.search(r"version (\d+)", version(qemu))
+    interface = 2 if found is not None and int(found[1]) >= _VERSION_2_SINCE else 1
     digest = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:16]
     folder = _cache()
-    library = folder / f"plugin-{digest}-{os.uname().machine}-{version}.so"
+    library = folder / f"plugin-{digest}-{os.uname().machine}-{interface}.so"
     if library.exists():
         return library
     handle, name = tempfile.mkstemp(prefix=".plugin.", suffix=".so", dir=folder)
     os.close(handle)
     undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-    command = [require("cc"), "-std=c99", "-O2", "-fPIC", "-shared", f"-DPLUGIN_VERSION={version}", *undefined]
+    command = [require("cc"), "-std=c99", "-O2", "-fPIC", "-shared", f"-DPLUGIN_VERSION={interface}", *undefined]
     try:
         run([*command, str(_SOURCE), "-o", name], cwd=folder)
         os.replace(name, library)

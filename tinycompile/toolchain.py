@@ -12,6 +12,7 @@ from tinycompile.errors import DoesNotFitError, ToolFailedError, ToolMissingErro
 
 _PACKAGES = {
     "arm-none-eabi-gcc": "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "arm-none-eabi-addr2line": "apt-get install binutils-arm-none-eabi",
     "qemu-system-arm": "apt-get install qemu-system-arm",
     "make": "apt-get install make",
     "cc": "apt-get install gcc libc6-dev",

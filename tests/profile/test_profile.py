@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 import tinycompile
-from tests.conftest import DIGITS
+from tests.conftest import DIGITS, ROOT
 from tinycompile.build import Build
 from tinycompile.cli import main
-from tinycompile.errors import ToolFailedError, UsageError
+from tinycompile.errors import ToolFailedError, ToolMissingError, UsageError
 from tinycompile.profile import pattern, profile_build
 from tinycompile.profile.calibration import COMPARISONS, error_percent
 from tinycompile.profile.layers import layer_lines
@@ -113,6 +115,27 @@ def test_firmware_without_line_numbers(tmp_path: Path) -> None:
         profile_build(build)
 
 
+def test_a_qemu_without_plugins_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = tinycompile.compile(MODEL, output=tmp_path / "out")
+    qemu = tmp_path / "bin" / "qemu-system-arm"
+    qemu.parent.mkdir()
+    qemu.write_text("#!/bin/sh\n[ $1 = --version ] && echo 'QEMU emulator version 9.1.0' && exit\n"
+                    "echo 'qemu-system-arm: -plugin: invalid option' >&2; exit 1\n")  # fmt: skip
+    qemu.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{qemu.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(ToolFailedError, match="takes no plugins"):
+        profile_build(build)
+    (library,) = (tmp_path / "cache" / "tinycompile").iterdir()
+    assert library.name.endswith("-2.so")  # the interface of QEMU 9
+
+
+def test_without_capstone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "capstone", None)
+    with pytest.raises(ToolMissingError, match="disassembler"):
+        profile_build(tinycompile.compile(MODEL, output=tmp_path / "out"))
+
+
 def test_lines_of_layers() -> None:
     source = """
 m_status m_invoke(m_context *context)
@@ -147,6 +170,15 @@ m_status m_invoke(m_context *context)
         1,
         2,
     ]
+
+
+def test_the_documented_comparisons_are_those_of_the_code() -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    for comparison in COMPARISONS:
+        cells = f"{comparison.estimated_of} | {comparison.estimated_ms:g} "
+        assert cells in text
+        assert f"| {comparison.error_percent:+.1f} % |" in text
+    assert f"**{error_percent('cortex-m4')} %**" in text
 
 
 def test_error_bars_are_those_of_the_table() -> None:

@@ -13,7 +13,7 @@ from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array, TensorType
 from tinycompile.targets import Board
 from tinycompile.toolchain import require, run
-from tinycompile.trace import TracePart, TraceRecord, tensors
+from tinycompile.trace import TracePart, TraceRecord, records
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +98,11 @@ def _split_trace(path: Path, board: Board, samples: int) -> list[list[TraceRecor
         return []
     data, parts, position = path.read_bytes(), list[TracePart](), 0
     while position < len(data):
-        layer, offset, size, ticks = (int(v) for v in np.frombuffer(data, np.uint32, 4, position))
-        payload = data[position + 16 : position + 16 + size]
-        parts.append(TracePart(layer, offset, payload, board.qemu.instructions(ticks)))
-        position += 16 + size
+        layer, size, *place, ticks = (int(v) for v in np.frombuffer(data, np.int32, 6, position))
+        payload = data[position + 24 : position + 24 + size]
+        parts.append(TracePart(layer, payload, *place, instructions=board.qemu.instructions(ticks & 0xFFFFFFFF)))
+        position += 24 + size
     if len(parts) % samples:
         raise ToolFailedError("the firmware's trace is incomplete")
     each = len(parts) // samples
-    return [tensors(parts[i * each : (i + 1) * each]) for i in range(samples)]
+    return [records(parts[i * each : (i + 1) * each]) for i in range(samples)]

@@ -21,13 +21,14 @@ from tinycompile.frontend import Floats, load
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
-from tinycompile.layout import STREAM, Layout, choose_ram, cold_constants
+from tinycompile.layout import AGAIN, LAYER, Layout, choose_ram, cold_constants
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.split_averages import split_averages
 from tinycompile.passes.stream_input import stream_input
-from tinycompile.planner import Planned, StreamPlanner, plan
+from tinycompile.planner import Planned, StagePlanner, plan
 from tinycompile.planner.draw import svg_map
+from tinycompile.planner.stages import WAYS
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.document import save_report
@@ -35,13 +36,13 @@ from tinycompile.report.pareto import Point, front
 from tinycompile.staging import staged, write_files
 from tinycompile.targets import Board, load_board
 from tinycompile.toolchain import make, require
-from tinycompile.work import Work, work_of
+from tinycompile.work import Work, node_macs, work_of
 
 IO_CHOICES = ("model", "int8")
 DTYPE_CHOICES = ("int8", "float32")
 LAYOUT_CHOICES = ("model", "nhwc")
 OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
-SCHEDULE_CHOICES = ("auto", "layer", "stream")
+SCHEDULE_CHOICES = ("auto", "layer", "stream", "patch")
 SPARE = 1.1
 """Times the least RAM that fast kernels may take where no limit is given."""
 
@@ -57,8 +58,9 @@ class Options:
         io: "model" keeps the model's own input and output types, "int8" strips float conversions at its edges.
         optimize: what to prefer where kernels trade instructions for flash or scratch memory.
         ram: limit for the arena in bytes; None for what the target has.
-        schedule: "layer" executes layer by layer, "stream" has stages that are executed row by row wherever that saves
-            RAM; "auto" is layer by layer where that fits, else whatever is fastest within the limit.
+        schedule: "layer" executes layer by layer; "stream" has stages that are executed row by row wherever that saves
+            RAM, "patch" patch by patch; "auto" is layer by layer where that fits, else whatever is fastest within the
+            limit.
         input_stream: "rows" gets the input's rows through a callback, so that the input is never whole in RAM.
         board_path: a folder with more boards than those of `board_support/`.
         single_file: whether the model is wanted as one C file, too.
@@ -96,7 +98,7 @@ class Options:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
         if self.dtype == "float32" and (self.strict_int8 or self.calibration.samples is not None):
             raise UsageError("--dtype float32 goes neither with --strict-int8 nor with --calib")
-        if self.input_stream == "rows" and self.schedule == "layer":
+        if self.input_stream == "rows" and self.schedule in ("layer", "patch"):
             raise UsageError("--input-stream rows needs layers that are executed row by row", hint="--schedule auto")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
@@ -241,7 +243,7 @@ def _build(
 def pareto_fronts(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, list[Point]]]:
     """For each model, by name, the schedules among which RAM and instructions trade."""
     return [
-        (name, front(lambda limit, p=plans: p.layers(limit, None), plans.streams))
+        (name, front(lambda limit, p=plans: p.layers(limit, None), plans.stages))
         for name, _, _, plans in _loaded(sources, board, options)
     ]
 
@@ -253,9 +255,10 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
         return [plans.within(schedule, ram_limit, scratch_limit) for *_, plans in loaded]
 
-    least = options.optimize == "ram" or (options.schedule == STREAM and options.ram is None)
-    schedule = STREAM if options.input_stream == "rows" else options.schedule
-    planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least)
+    least = options.optimize == "ram" or (options.schedule in ("stream", "patch") and options.ram is None)
+    schedule = "stream" if options.input_stream == "rows" else options.schedule
+    again = options.optimize == "ram"
+    planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least, again=again)
     return [
         Lowered(name, source, nominal, p) for (name, source, nominal, _), p in zip(loaded, planned, strict=True)
     ], layout
@@ -275,53 +278,56 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         graph = optimize_graph(graph)
         if options.input_stream == "rows":
             graph = stream_input(graph)
-        plans = _Plans(graph, board, options.optimize, options.schedule == STREAM and options.ram is None)
+        plans = _Plans(graph, board, options)
         loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
     return loaded
 
 
 class _Plans:
-    """The plans of a model; kernels are looked for once.
+    """The plans of a model; kernels are looked for once."""
 
-    Args:
-        lean: row by row execution was asked for without a limit, so that it is meant to save RAM.
-    """
-
-    def __init__(self, graph: Graph, board: Board, optimize: str, lean: bool) -> None:
-        self._graph, self._isa, self._optimize, self._lean = graph, board.isa, optimize, lean
+    def __init__(self, graph: Graph, board: Board, options: Options) -> None:
+        self._graph, self._isa, self._optimize, self._schedule = graph, board.isa, options.optimize, options.schedule
+        self._lean = options.schedule in ("stream", "patch") and options.ram is None
+        """Stages were asked for without a limit, so that they are meant to save RAM."""
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
-        return self.streams(ram_limit) if schedule == STREAM else self.layers(ram_limit, scratch_limit)
+        return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)
 
     def layers(self, ram_limit: int | None, scratch_limit: int | None) -> Planned:
         """Layer by layer; without a limit with the least RAM."""
         optimize = "ram" if ram_limit is None else self._optimize
         return plan(self._graph, self._kernels, ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit)
 
-    def streams(self, ram_limit: int | None) -> Planned:
-        """Row by row where that helps; without a limit with the least RAM."""
+    def stages(self, ram_limit: int | None, again: bool = True) -> Planned:
+        """By rows or patches where that helps; without a limit with the least RAM.
+
+        Args:
+            again: whether something may be computed twice.
+        """
         if self._lean and self._optimize != "ram" and ram_limit is not None:
-            least = self._streams.plan(ram_limit=None, optimize="ram").arena_bytes
+            least = self._stages.plan(ram_limit=None, optimize="ram", again=again).arena_bytes
             ram_limit = max(least, min(ram_limit, int(SPARE * least)))
-        return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
+        return self._stages.plan(ram_limit=ram_limit, optimize=self._optimize, again=again)
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:
         return kernels_for(self._graph, self._isa)
 
     @cached_property
-    def _streams(self) -> StreamPlanner:
+    def _stages(self) -> StagePlanner:
         graph = split_averages(self._graph)
         try:
             kernels = kernels_for(graph, self._isa)
         except UnsupportedError:  # a split average without a kernel: they stay whole
             graph, kernels = self._graph, self._kernels
-        return StreamPlanner(graph, kernels, lambda site: kernels_of(site, self._isa))
+        schedule = self._schedule if self._schedule in WAYS else "auto"
+        return StagePlanner(graph, kernels, lambda site: kernels_of(site, self._isa), schedule)
 
 
 def _project(board: Board, layout: Layout, models: Sequence[Lowered]) -> Project:
     kernels = [kernel for lowered in models for kernel in lowered.planned.kernels]
-    cold = cold_constants(board, kernels, [macs for lowered in models for macs in _macs(lowered.planned.graph)])
+    cold = cold_constants(board, kernels, [macs for lowered in models for macs in node_macs(lowered.planned.graph)])
     if cold:
         layout = replace(layout, cold=board.external_flash)
     origins = tuple(
@@ -329,7 +335,3 @@ def _project(board: Board, layout: Layout, models: Sequence[Lowered]) -> Project
     )
     programs = tuple(build_program(lowered.name, lowered.planned, cold) for lowered in models)
     return Project(board, layout, programs, origins)
-
-
-def _macs(graph: Graph) -> list[int]:
-    return [node.op.macs(graph.signature(node)) for node in graph.nodes]

@@ -13,9 +13,9 @@ from tinycompile.codegen.project import Project, Provenance
 from tinycompile.elf import Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph
 from tinycompile.planner import Planned
-from tinycompile.planner.stream import Stage, stage_macs
+from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.targets import Board
-from tinycompile.work import Work, total, work_of
+from tinycompile.work import Work, node_macs, total, work_of
 
 if TYPE_CHECKING:
     from tinycompile.pipeline import Lowered, Options
@@ -98,7 +98,7 @@ def _model(
         "inputs": _inputs(program),
         "outputs": [_tensor(tensor, program.graph) for tensor in program.outputs],
         "ram": _ram(folder, project, program, lowered.planned, measured, stack),
-        "schedule": "stream" if lowered.planned.stages else "layer",
+        "schedule": "+".join(sorted({stage.mode for stage in lowered.planned.stages})) or "layer",
         "stages": [_stage(stage, program) for stage in lowered.planned.stages],
         "macs": {"nominal": total(nominal).macs, "executed": total(executed).macs + _again(lowered.planned)},
         "eliminated": (total(nominal) - total(executed)).as_dict(),
@@ -117,22 +117,21 @@ def _stage(stage: Stage, program: Program) -> dict[str, Any]:
     """Layers that are executed together row by row."""
     names = [layer.node.name for layer in program.layers]
     return {
-        "mode": "stream",
+        "mode": stage.mode,
         "layers": names[stage.first : stage.last],
         "rows": stage.rows,
         "ticks": stage.ticks,
+        "tiles": stage.tiles,
         "line_bytes": {name: lines.bytes for name, lines in stage.lines.items()},
-        "macs": stage_macs(stage, program.graph),
+        "macs": stage_macs(stage),
+        "layer_macs": sum(node_macs(program.graph)[stage.first : stage.last]),
     }
 
 
 def _again(planned: Planned) -> int:
-    """Multiply-accumulates that row by row execution adds: rows computed beyond a tensor."""
-    graph, more = planned.graph, 0
-    for stage in planned.stages:
-        nodes = graph.nodes[stage.first : stage.last]
-        more += stage_macs(stage, graph) - sum(node.op.macs(graph.signature(node)) for node in nodes)
-    return more
+    """Multiply-accumulates that stages add: what is computed twice, or beyond a tensor."""
+    macs = node_macs(planned.graph)
+    return sum(stage_macs(stage) - sum(macs[stage.first : stage.last]) for stage in planned.stages)
 
 
 def _ram(

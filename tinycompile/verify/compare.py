@@ -21,7 +21,7 @@ class Difference:
 
     Attributes:
         number: of the layer; None for an output of the plain firmware.
-        count: values that differ, of `size`.
+        count: values that differ, of `size` that were computed.
     """
 
     sample: int
@@ -50,7 +50,7 @@ class Difference:
             expected=found.expected[index].item(),
             got=found.got[index].item(),
             count=found.differences,
-            size=found.got.size,
+            size=found.values,
         )
 
     def describe(self) -> str:
@@ -111,7 +111,7 @@ def verify_build(build: Build, samples: Sequence[Array]) -> Verification:
     for found in _run(build, reference, samples):
         count = counts.setdefault((found.layer, found.name), LayerCount(found.name))
         count.tensors += 1
-        count.values += found.got.size
+        count.values += found.values
         count.differences += found.differences
         if first is None and found.differences:
             first = Difference.of(found)

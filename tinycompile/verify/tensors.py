@@ -29,6 +29,7 @@ class Compared:
     Attributes:
         layer: its number; None for the outputs of the plain firmware.
         name: of the layer. exact: bit for bit.
+        known: which values the firmware computed: in a stage none need be that nobody reads.
     """
 
     sample: int
@@ -37,12 +38,17 @@ class Compared:
     tensor: str
     expected: Array
     got: Array
+    known: Array
     exact: bool
 
     @cached_property
     def differing(self) -> Array:
         """A flag per value."""
-        return differing(self.expected, self.got, self.exact)
+        return differing(self.expected, self.got, self.exact) & self.known
+
+    @property
+    def values(self) -> int:
+        return int(np.count_nonzero(self.known))
 
     @property
     def differences(self) -> int:
@@ -51,8 +57,6 @@ class Compared:
 
 def differing(expected: Array, got: Array, exact: bool) -> Array:
     """Which values differ: their bits; of floats that needn't be exact, the values."""
-    if expected.dtype != got.dtype:
-        return np.ones(got.shape, bool)
     bits = f"u{got.dtype.itemsize}"
     other = np.ascontiguousarray(expected).view(bits) != np.ascontiguousarray(got).view(bits)
     if exact or got.dtype.kind != "f":
@@ -93,16 +97,20 @@ def compared(
     exact = not any(layer["op"].startswith("float_") for layer in build.report["layers"])
     for sample, records in enumerate(traced):
         reference.run([_as_source(array[sample], build, i, reference) for i, array in enumerate(samples)])
-        for layer, name, entry, got in [*_layer_results(build, records), *_model_outputs(build, plain, sample)]:
+        for index, layer, entry, record in _layer_results(build, records):
             if entry["source_index"] is not None:
-                expected = _expected(reference, entry, got)
-                yield Compared(sample, layer, name, entry["name"], expected, got, exact)
+                expected = _expected(reference, entry)
+                got, known = record.against(expected)
+                yield Compared(sample, index, layer, entry["name"], expected, got, known, exact)
+        for i, (entry, array) in enumerate(zip(build.report["outputs"], plain, strict=True)):
+            if entry["source_index"] is not None:
+                expected, known = _expected(reference, entry), np.ones(array[sample].shape, bool)
+                yield Compared(sample, None, f"model output {i}", entry["name"], expected, array[sample], known, exact)
 
 
-Result = tuple[int | None, str, dict[str, Any], Array]
-
-
-def _layer_results(build: Build, records: Sequence[TraceRecord]) -> Iterator[Result]:
+def _layer_results(
+    build: Build, records: Sequence[TraceRecord]
+) -> Iterator[tuple[int, str, dict[str, Any], TraceRecord]]:
     entries = [
         (index, layer["name"], entry)
         for index, layer in enumerate(build.report["layers"])
@@ -116,22 +124,21 @@ def _layer_results(build: Build, records: Sequence[TraceRecord]) -> Iterator[Res
             hint="build the model again; its code was changed",
         )
     for (index, name, entry), record in zip(entries, records, strict=True):
-        if len(record.data) != entry["bytes"]:
-            why = f"{len(record.data)} of {entry['bytes']} bytes"
-            raise ToolFailedError("the trace of a tensor is incomplete", where=f"layer {index}, {name!r}", why=why)
-        yield index, name, entry, np.frombuffer(record.data, entry["dtype"]).reshape(entry["shape"])
+        yield index, name, entry, record
 
 
-def _model_outputs(build: Build, outputs: Sequence[Array], sample: int) -> Iterator[Result]:
-    for i, (entry, array) in enumerate(zip(build.report["outputs"], outputs, strict=True)):
-        yield None, f"model output {i}", entry, array[sample]
-
-
-def _expected(reference: Reference, entry: dict[str, Any], got: Array) -> Array:
+def _expected(reference: Reference, entry: dict[str, Any]) -> Array:
     tensor = reference.tensor(entry["source_index"])
     if entry["source_channels"] is not None:
         tensor = tensor[..., entry["source_channels"]]
-    return tensor.reshape(got.shape)
+    if str(tensor.dtype) != entry["dtype"]:
+        raise ToolFailedError(
+            "the reference's tensor has another type",
+            where=entry["name"],
+            why=f"{tensor.dtype} and {entry['dtype']}",
+            hint="this is a bug in tinycompile; please report it",
+        )
+    return np.ascontiguousarray(tensor.reshape(entry["shape"]))
 
 
 def _as_source(array: Array, build: Build, index: int, reference: Reference) -> Array:

@@ -17,8 +17,9 @@ TARGETS = {
 }
 """A board of each core that QEMU can run. (The RP2040's code runs on QEMU's Cortex-M3 board; it has no M0+ with its RAM.)"""
 
-SCHEDULES = ("layer", "stream")
-"""`--schedule`, each without a limit for the arena: by layers at full speed; by rows within 1.1 times the least RAM."""
+SCHEDULES = ("layer", "stream", "patch")
+"""`--schedule`, each without a limit for the arena: by layers at full speed; by rows and by patches within 1.1 times the
+least RAM that this schedule allows."""
 
 SIZE_TARGETS = ("mps2-an386", "mps2-an500")
 """Where `--optimize size` is measured too, layer by layer."""

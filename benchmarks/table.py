@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from benchmarks.cases import SCHEDULES
+
 Row = dict[str, Any]
 
 
@@ -125,13 +127,13 @@ def _peer_cells(rows: Sequence[Row], peers: dict[str, Any]) -> Iterator[list[str
             ]
 
 
-RAM_HEADER = ("model", "layer by layer", "row by row", "TFLM arena", "TinyEngine, by layers", "TinyEngine, patches")
+RAM_HEADER = ("model", *SCHEDULES, "TFLM arena", "TinyEngine, by layers", "TinyEngine, patches")
 
 
 def _ram_cells(rows: Sequence[Row], peers: dict[str, Any]) -> Iterator[list[str]]:
     arenas = {(row["model"], row["schedule"]): row["ram"]["arena_bytes"] for row in _of_m7(rows)}
     for model, peer in peers["ram"].items():
-        ours = [number(arenas.get((model, schedule))) for schedule in ("layer", "stream")]
+        ours = [number(arenas.get((model, schedule))) for schedule in SCHEDULES]
         yield [model, *ours, *[number(peer[key]) for key in ("TFLM arena", "TinyEngine layers", "TinyEngine patches")]]
 
 

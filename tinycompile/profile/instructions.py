@@ -58,7 +58,7 @@ class Instruction:
 
     @property
     def is_float(self) -> bool:
-        return self.name.startswith("v") or self.name == "fmstat"
+        return self.name.startswith(("v", "f"))  # the older names begin with f: fmstat, fconsts
 
     @property
     def is_double(self) -> bool:

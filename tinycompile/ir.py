@@ -158,6 +158,12 @@ class Op(ABC):
         """
         return None
 
+    def repeats(self, sig: Signature) -> tuple[int, int] | None:
+        """(rows, columns) of the output that read the same of the input: more than one where it is enlarged. None where
+        that isn't the same everywhere.
+        """
+        return 1, 1
+
     def row_fill(self, sig: Signature) -> int:
         """What `on_padded` takes for no value: the zero point of operand 0."""
         quant = sig.input.quant

@@ -12,6 +12,11 @@ Reaches = dict[int, Reach]
 """Per operand that is computed at run time."""
 
 
+def up_of(reaches: Reaches) -> int:
+    """How many positions of a node's output read the same."""
+    return next((reach.up for reach in reaches.values()), 1)
+
+
 class Members:
     """The nodes [first, last) of a graph.
 
@@ -53,7 +58,8 @@ class Members:
         sig, dimension = self.sigs[i], 1 if axis == "rows" else 2
         if self.sums(i):
             return False
-        last = (sig.output.shape[dimension] - 1) * reach.stride + reach.extent - reach.before
+        turns = -(-sig.output.shape[dimension] // reach.up)
+        last = (turns - 1) * reach.stride + reach.extent - reach.before
         return reach.before > 0 or last > sig.inputs[operand].shape[dimension]
 
     def fill(self, name: str, padded: Iterable[int]) -> int:
@@ -78,6 +84,7 @@ class Members:
             span = found[i]
             if span is None:
                 raise NotStreamable(f"nobody reads {self.nodes[i].outputs[0]}", final=False)
+            span = found[i] = span.whole(up_of(reaches[i]))
             for operand, reach in reaches[i].items():
                 producer = self.index.get(self.nodes[i].inputs[operand])
                 if producer is not None:

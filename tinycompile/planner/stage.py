@@ -32,21 +32,36 @@ class NotStreamable(Exception):  # noqa: N818 - a result, not a failure
 
 @dataclass(frozen=True)
 class Reach:
-    """Along an axis, output position y reads [y * stride - before, y * stride - before + extent) of an operand."""
+    """Along an axis, output positions [y * up, (y + 1) * up) read [y * stride - before, y * stride - before + extent)
+    of an operand.
+    """
 
     stride: int
     extent: int
     before: int
+    up: int = 1
 
     @staticmethod
     def of(op: Op, sig: Signature, operand: int, axis: Axis) -> Reach | None:
         """None where the operator doesn't read that operand by positions along the axis."""
-        second = Region(1, 2, 0, 1) if axis == "rows" else Region(0, 1, 1, 2)
-        regions = [op.input_region(sig, region, operand) for region in (Region(0, 1, 0, 1), second)]
-        if regions[0] is None or regions[1] is None:
+        dimension, repeats = (1, op.repeats(sig)) if axis == "rows" else (2, op.repeats(sig))
+        if repeats is None:
             return None
-        (start, end), (following, _) = ((r.y0, r.y1) if axis == "rows" else (r.x0, r.x1) for r in regions if r)
-        return Reach(following - start, end - start, -start)
+        up = repeats[dimension - 1]
+        start, end = _read(op, sig, operand, axis, 0) or (0, 0)
+        following = _read(op, sig, operand, axis, up) if sig.output.shape[dimension] > up else (start + 1, end)
+        if end <= start or following is None:
+            return None
+        return Reach(following[0] - start, end - start, -start, up)
+
+
+def _read(op: Op, sig: Signature, operand: int, axis: Axis, position: int) -> tuple[int, int] | None:
+    """Of an operand, for one output position."""
+    here = Region(position, position + 1, 0, 1) if axis == "rows" else Region(0, 1, position, position + 1)
+    region = op.input_region(sig, here, operand)
+    if region is None:
+        return None
+    return (region.y0, region.y1) if axis == "rows" else (region.x0, region.x1)
 
 
 @dataclass(frozen=True)
@@ -58,12 +73,19 @@ class Span:
     before: int = 0
 
     def read_by(self, reach: Reach) -> Span:
-        """What of an operand is read to compute this much."""
+        """What of an operand is read to compute this much, which is `whole` for the reach's `up`."""
         return Span(
-            self.step * reach.stride,
-            (self.size - 1) * reach.stride + reach.extent,
-            self.before * reach.stride + reach.before,
+            self.step // reach.up * reach.stride,
+            (self.size // reach.up - 1) * reach.stride + reach.extent,
+            self.before // reach.up * reach.stride + reach.before,
         )
+
+    def whole(self, up: int) -> Span:
+        """The least that contains it and takes multiples of `up`. Raises NotStreamable where steps aren't."""
+        if self.step % up:
+            raise NotStreamable("what is enlarged isn't computed in whole steps", final=False)
+        before = -(-self.before // up) * up
+        return Span(self.step, -(-(self.size - self.before + before) // up) * up, before)
 
     def joined(self, other: Span) -> Span:
         """The least that contains both. Raises NotStreamable where they advance at different rates."""

@@ -16,12 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from math import gcd
+from fractions import Fraction
+from math import gcd, lcm
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import safe_distance
-from tinycompile.planner.members import Members
+from tinycompile.planner.members import Members, up_of
 from tinycompile.planner.stage import Firing, Lines, NotStreamable, Source, Span, Stage
+
+MOST_ROWS = 32
+"""That a node may compute at a time."""
 
 
 def make_stage(graph: Graph, first: int, last: int, rows: int, tiles: int = 1) -> Stage:
@@ -37,6 +41,7 @@ class _Builder:
     def __init__(self, members: Members, rows: int, tiles: int) -> None:
         self._members, self._rows = members, rows
         self._reaches = members.reaches("rows")
+        self._made = self._rows_made()
         self._periods, self._phases = self._timing()
         self._across = members.reaches("columns") if tiles > 1 else []
         self._columns: list[Span | None] = [None] * len(members)
@@ -77,28 +82,48 @@ class _Builder:
         if any(node.op.comes_from_caller for node in self._members.nodes):
             raise NotStreamable("rows that come whole can't be divided into tiles")
 
-    def _timing(self) -> tuple[list[int], list[int]]:
-        """Periods and phases; a tensor from outside is there from the start and has period 1 per row of the input."""
-        periods, phases = list[int](), list[int]()
+    def _rows_made(self) -> list[int]:
+        """Rows that each node computes in a turn: more than asked for after an enlargement, until a stride undoes it."""
+        made = list[int]()
         for i, node in enumerate(self._members.nodes):
-            wanted = {1} if node.op.comes_from_caller else set[int]()
-            phase = 0
+            reaches, producers = self._reaches[i], self._members.index
+            inside = [(reach, made[producers[n]]) for o, reach in reaches.items() if (n := node.inputs[o]) in producers]
+            up = up_of(reaches)
+            for rows in range(self._rows, MOST_ROWS + 1, self._rows):
+                if rows % up == 0 and all(rows // up * reach.stride % of == 0 for reach, of in inside):
+                    made.append(rows)
+                    break
+            else:
+                raise NotStreamable(f"the operands of {node.name} advance at different rates")
+        return made
+
+    def _timing(self) -> tuple[list[int], list[int]]:
+        """Periods and phases; a tensor from outside is there from the start: its rows take a tick for each `rows`."""
+        periods, phases = list[Fraction](), list[Fraction]()
+        for i, node in enumerate(self._members.nodes):
+            wanted = {Fraction(1)} if node.op.comes_from_caller else set[Fraction]()
+            phase = Fraction(0)
             for operand, reach in self._reaches[i].items():
                 producer = self._members.index.get(node.inputs[operand])
+                span = self._span(i).read_by(reach)
                 if producer is None:
-                    wanted.add(reach.stride)
+                    wanted.add(Fraction(span.step, self._rows))
                     continue
-                wanted.add(periods[producer] * reach.stride)
-                ahead = (reach.stride * (self._rows - 1) + reach.extent - 1 - reach.before) // self._rows
+                wanted.add(periods[producer] * span.step / self._made[producer])
+                ahead = (span.size - 1 - span.before) // self._made[producer]
                 phase = max(phase, phases[producer] + periods[producer] * max(0, ahead))
             if len(wanted) != 1:
                 raise NotStreamable(f"the operands of {node.name} advance at different rates")
             periods.append(wanted.pop())
             phases.append(phase)
-        unit = gcd(*periods)
-        if any(phase % unit for phase in phases):
+        parts = lcm(*(period.denominator for period in periods))
+        unit = Fraction(gcd(*(int(period * parts) for period in periods)), parts)
+        if any((phase / unit).denominator > 1 for phase in phases):
             raise NotStreamable("the rates of the stage's layers don't match")
-        return [p // unit for p in periods], [p // unit for p in phases]
+        return [int(p / unit) for p in periods], [int(p / unit) for p in phases]
+
+    def _span(self, i: int) -> Span:
+        return Span(self._made[i], self._made[i])
 
     def _height(self, i: int) -> int:
         return self._members.computed(i)[0]
@@ -106,20 +131,21 @@ class _Builder:
     def _firings(self) -> list[tuple[int, int]]:
         """Per node (firings that compute, with those that fill)."""
         nodes = self._members.nodes
-        computing = [-(-self._height(i) // self._rows) for i in range(len(nodes))]
-        if self._height(len(nodes) - 1) % self._rows:
+        computing = [-(-self._height(i) // self._made[i]) for i in range(len(nodes))]
+        if self._height(len(nodes) - 1) % self._made[-1]:
             raise NotStreamable("the output's rows aren't a multiple of those computed at a time", final=False)
         total = list(computing)
         for i, node in enumerate(nodes):
             for operand, reach in self._reaches[i].items():
                 producer = self._members.index.get(node.inputs[operand])
                 if producer is not None:  # it keeps its lead to the end, so that rows stay where they are read
-                    last = reach.stride * (computing[i] - 1) + self._ahead(producer, i)
+                    each = self._span(i).read_by(reach).step // self._made[producer]
+                    last = each * (computing[i] - 1) + self._ahead(producer, i)
                     total[producer] = max(total[producer], last + 1)
         return list(zip(computing, total, strict=True))
 
     def _ahead(self, producer: int, consumer: int) -> int:
-        """Firings of the producer beyond stride * n at the consumer's firing n."""
+        """Firings of the producer beyond those for the consumer's firings before n, at its firing n."""
         return (self._phases[consumer] - self._phases[producer]) // self._periods[producer]
 
     def _lines(self, i: int) -> Lines:
@@ -127,7 +153,7 @@ class _Builder:
         name, held, passes, padded, beside = members.nodes[i].outputs[0], 0, True, set[int](), False
         for consumer, operand in members.readers(name):
             reach = self._reaches[consumer][operand]
-            held = max(held, (self._ahead(i, consumer) + 1) * self._rows + reach.before)
+            held = max(held, (self._ahead(i, consumer) + 1) * self._made[i] + reach.before)
             passes = passes and (self._phases[consumer] - self._phases[i]) % self._periods[i] == 0
             if members.pads(consumer, operand, reach, "rows"):
                 padded.add(consumer)
@@ -145,7 +171,7 @@ class _Builder:
             height=height,
             width=width,
             fill=members.fill(name, padded),
-            passes=passes and held == self._rows,
+            passes=passes and held == self._made[i],
             columns=columns,
             outside=beside and columns is not None and columns.leaves(self._tiles, width),
         )
@@ -153,15 +179,12 @@ class _Builder:
     def _firing(self, i: int, lines: Mapping[str, Lines], firings: int, total: int) -> Firing:
         members, columns = self._members, self._columns[i]
         width = None if columns is None else columns.size
-        sources, shapes, planes = (
-            list[Source](),
-            dict[int, tuple[int, int]](),
-            members.part(i, self._rows, width).reads_planes,
-        )
+        rows, sources, shapes = self._made[i], list[Source](), dict[int, tuple[int, int]]()
+        planes = members.part(i, rows, width).reads_planes
         for operand in self._reaches[i]:
             source = self._source(i, operand, lines)
             t = members.sigs[i].inputs[operand]
-            if planes and (source.first is not None or firings * self._rows != t.shape[2]):
+            if planes and (source.first is not None or firings * rows != t.shape[2]):
                 raise NotStreamable(f"the planes that {members.nodes[i].name} reads aren't whole")
             if planes:
                 source = replace(source, row_bytes=t.bytes // (t.shape[1] * t.shape[2]))
@@ -174,11 +197,11 @@ class _Builder:
             phase=self._phases[i],
             firings=firings,
             total=total,
-            rows=Span(self._rows, self._rows),
+            rows=self._span(i),
             columns=columns,
             sources=tuple(sources),
-            site=members.site(i, shapes, self._rows, width),
-            partial=self._height(i) % self._rows,
+            site=members.site(i, shapes, rows, width),
+            partial=self._height(i) % rows,
             sums=members.sums(i),
             put=columns is not None and i == len(members) - 1 and not members.sums(i),
         )
@@ -190,14 +213,15 @@ class _Builder:
         needed = None if columns is None else columns.read_by(self._across[i][operand])
         held = lines.get(name)
         if held is not None:
-            newest = (self._ahead(members.index[name], i) + 1) * self._rows
+            producer = members.index[name]
+            newest = (self._ahead(producer, i) + 1) * self._made[producer]
             first, row_bytes = held.rows - reach.before - newest, held.row_bytes
             if held.columns is not None and needed is not None:
                 first_column = held.columns.before - needed.before
         return Source(
             operand=operand,
             tensor=name,
-            rows=Span(self._rows, self._rows).read_by(reach),
+            rows=self._span(i).read_by(reach),
             first=first,
             row_bytes=row_bytes,
             pixel_bytes=t.bytes // (t.shape[1] * t.shape[2]),

@@ -114,7 +114,7 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
         **total.as_dict(cores, mixed),
         "error_percent": {c.name: error_percent(c.name) for c in cores},
         "estimate": _estimate(build, total),
-        "note": NO_MODEL.get(core, ""),
+        "note": "" if cores else NO_MODEL.get(core, f"there is no model of the {core}"),
         "layers": [
             {"name": layer["name"], **works[index].as_dict(cores, mixed)}
             for index, layer in enumerate(build.report["layers"])

@@ -133,13 +133,7 @@ class Decoder:
         elif kind in ("load", "store"):
             address, writes, reads = _multiple(name, kind, registers, writes, reads)
         shifted = {r for r, o in zip(registers, operands, strict=True) if r and o.shift.type != arm.ARM_SFT_INVALID}
-        accumulator = set[str]()
-        if kind == "mac" and _LONG.match(name) and "mul" not in name:
-            accumulator = set(registers[:2])
-        elif kind == "mac" and len(operands) == 4 and not _LONG.match(name):
-            accumulator = {registers[3]} - {registers[1], registers[2]}
-        elif kind == "mac" and re.match(r"v(n?ml|fn?m)", name):
-            accumulator = {registers[0]}
+        accumulator = _accumulator(name, registers) if kind == "mac" else set[str]()
         return Instruction(
             name=name,
             text=f"{raw.mnemonic} {raw.op_str}".strip(),
@@ -170,6 +164,15 @@ def _kind(name: str) -> str:
     if _SIMD.match(name):
         return "simd"
     return "mac" if _MAC.match(name) else "alu"
+
+
+def _accumulator(name: str, registers: Sequence[str]) -> set[str]:
+    """What a multiplication adds its product to."""
+    if _LONG.match(name):
+        return set() if "mul" in name else set(registers[:2])
+    if re.match(r"v(n?ml|fn?m)", name):
+        return {registers[0]}
+    return {registers[3]} - {registers[1], registers[2]} if len(registers) == 4 else set()
 
 
 def _words(name: str, kind: str, registers: Sequence[str]) -> int:

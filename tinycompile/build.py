@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.emulator import Execution, TraceRecord, execute
+from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.host import HostModel
 from tinycompile.ir import Array, Quantization, TensorType
@@ -136,8 +136,7 @@ class Build:
         """Run the generated C on this machine; no instructions are counted."""
         results = [self.host.trace([array[i] for array in samples]) for i in range(len(samples[0]))]
         outputs = [np.stack(column) for column in zip(*(outputs for outputs, _ in results), strict=True)]
-        trace = [[TraceRecord(layer, data, 0) for layer, data in records] for _, records in results]
-        return Execution(outputs, [], 0, trace)
+        return Execution(outputs, [], 0, [records for _, records in results])
 
     @property
     def emulated(self) -> Board:

@@ -91,7 +91,7 @@ def _model(
         layer |= {"live_bytes": live, "code_bytes": code}
     for number, stage in enumerate(lowered.planned.stages):
         for step in range(stage.first, stage.last):
-            layers[step] |= {"stage": number, "traced": step == stage.last - 1}
+            layers[step] |= {"stage": number}
     forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])
     return {
         "model": program.model,

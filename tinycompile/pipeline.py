@@ -218,7 +218,7 @@ def _build(
     board: Board, layout: Layout, lowered: Sequence[Lowered], options: Options, output: str | Path | None
 ) -> list[Build]:
     """Print, compile and report."""
-    project = _project(board, layout, lowered)
+    project = project_of(board, layout, lowered)
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder) as staging:
@@ -319,7 +319,7 @@ class _Plans:
         return StreamPlanner(graph, kernels, lambda site: kernels_of(site, self._isa))
 
 
-def _project(board: Board, layout: Layout, models: Sequence[Lowered]) -> Project:
+def project_of(board: Board, layout: Layout, models: Sequence[Lowered]) -> Project:
     kernels = [kernel for lowered in models for kernel in lowered.planned.kernels]
     cold = cold_constants(board, kernels, [macs for lowered in models for macs in _macs(lowered.planned.graph)])
     if cold:

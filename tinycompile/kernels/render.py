@@ -12,7 +12,7 @@ from tinycompile.resources import templates_dir
 
 @cache
 def environment() -> jinja2.Environment:
-    """The one template environment. It reads our templates and no other file; output is C, so there is no autoescape."""
+    """The one template environment. It reads our templates and no other file; C needs no autoescape."""
     return SandboxedEnvironment(
         loader=jinja2.FileSystemLoader(templates_dir()),
         undefined=jinja2.StrictUndefined,

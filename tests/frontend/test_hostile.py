@@ -198,3 +198,27 @@ def test_a_name_is_no_template(tmp_path: Path) -> None:
     assert not any("49" in p.name for p in (tmp_path / "out").iterdir())
     assert "{{ 7 * 7 }}" in next((tmp_path / "out").glob("model*7*.c")).read_text()
     assert (DIGITS / "digits_int8.tflite").exists()
+
+
+def test_a_model_that_only_reshapes(tmp_path: Path) -> None:
+    """Found by fuzzing: no layer was a call, and a variable was unused."""
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 6), 0.1, 0), b.tensor((1, 2, 3), 0.1, 0)
+    b.op("RESHAPE", [x, b.constant(np.array([1, 2, 3], np.int32))], [y])
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b.build([x], [y]))
+    build = tinycompile.compile(path, target="host", output=tmp_path / "out")
+    np.testing.assert_array_equal(build.run(np.arange(6, dtype=np.int8).reshape(1, 6)).ravel(), np.arange(6))
+
+
+def test_a_mean_that_jumps(tmp_path: Path) -> None:
+    """Found by fuzzing: with a scale this small all thresholds of the requantisation are the same."""
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 4, 4, 2), 0.05, -128), b.tensor((1, 2), 1e-45, 3)
+    b.op("MEAN", [x, b.constant(np.array([1, 2], np.int32))], [y])
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b.build([x], [y]))
+    build = tinycompile.compile(path, target="host", output=tmp_path / "out")
+    values = np.full((1, 1, 4, 4, 2), -128, np.int8)
+    values[..., 1] = 5
+    np.testing.assert_array_equal(build.run(values).ravel(), [3, 127])

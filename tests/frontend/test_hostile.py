@@ -135,6 +135,16 @@ def one_node(kind: str, *constants: np.ndarray, **attributes: Any) -> bytes:
     return b.model().SerializeToString()
 
 
+def test_a_split_that_ended_the_process(tmp_path: Path) -> None:
+    """Found by fuzzing: onnx's shape inference aborted."""
+    b = OnnxBuilder(18)
+    b.output(b.node("Split", b.input((6,)), outputs=4, num_outputs=3))
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b.model().SerializeToString())
+    with pytest.raises(ModelFileError, match="4 outputs"):
+        load(path)
+
+
 HUGE = {
     "ConstantOfShape": one_node("ConstantOfShape", np.array([2**40])),
     "Expand": one_node("Expand", np.zeros(1, np.float32), np.array([2**20, 2**20])),

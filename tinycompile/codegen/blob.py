@@ -48,9 +48,9 @@ def graph_of(model: str, files: Mapping[str, str]) -> bytes:
     turned out to be constant. So weights that would need other code have another graph.
     """
     digest, own = hashlib.sha256(), re.compile(rf"(?<![A-Za-z0-9])({model}|{model.upper()})(?![A-Za-z0-9])")
-    for name, text in sorted(files.items()):
-        code = " ".join(_COMMENT.sub(" ", text).split())
-        digest.update(own.sub("MODEL", f"{name}\0{code}\0").encode())
+    plain = {own.sub("MODEL", name): own.sub("MODEL", _COMMENT.sub(" ", text)) for name, text in files.items()}
+    for name, text in sorted(plain.items()):
+        digest.update(f"{name}\0{' '.join(text.split())}\0".encode())
     return digest.digest()[:GRAPH_BYTES]
 
 

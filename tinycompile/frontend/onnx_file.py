@@ -18,6 +18,7 @@ from tinycompile.frontend.onnx_untrusted import (
     check_external_data,
     check_functions,
     check_sizes,
+    check_splits,
 )
 from tinycompile.ir import Array
 
@@ -113,6 +114,7 @@ def read_proto(path: Path) -> Any:
             raise ModelFileError("its functions can't be inlined", where=str(path), why=_first_line(error)) from error
     check_attributes(model, str(path))
     check_declared(model, str(path))
+    check_splits(model, str(path))
     foreign = sorted({o.domain for o in model.opset_import} - set(_DOMAINS))
     used = {node.domain for node in model.graph.node}
     problems = [(f"domain {d!r}", "its operators are not supported") for d in foreign if d in used]

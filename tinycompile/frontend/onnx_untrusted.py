@@ -98,6 +98,21 @@ def check_functions(model: Any, where: str) -> None:
     size_of(model.graph.node, ())
 
 
+def check_splits(model: Any, where: str) -> None:
+    """onnx 1.23's shape inference writes beyond a vector, and ends the process, where these numbers differ.
+
+    Raises:
+        ModelFileError: a Split whose `num_outputs` isn't the number of its outputs.
+    """
+    for node in messages(model, "NodeProto"):
+        for attribute in node.attribute:
+            claimed = attribute.name == "num_outputs" and node.op_type == "Split"
+            if claimed and attribute.i != len(node.output):
+                raise ModelFileError(
+                    f"the Split {node.name!r} has {len(node.output)} outputs", where=where, why=f"it says {attribute.i}"
+                )
+
+
 def check_declared(model: Any, where: str) -> None:
     """Declared shapes are of tensors that can exist: onnx's shape inference, which is C++, allocates by them.
 

@@ -54,6 +54,47 @@ def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
     return Sizes(flash, weights, ram, functions)
 
 
+def function_ranges(elf: Path, name: str) -> list[tuple[int, int]]:
+    """Addresses [begin, end) of a function, then of the parts of it that GCC made functions of their own.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    with elf.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        symbols = list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
+    parts = re.compile(rf"{re.escape(name)}\.(part|cold|constprop|isra)[.\d]*(\.(part|cold)[.\d]*)?$")
+    found = [
+        (symbol["st_value"] & ~1, symbol["st_size"], symbol.name != name)  # the lowest bit says that it's Thumb code
+        for symbol in symbols
+        if symbol["st_info"]["type"] == "STT_FUNC" and (symbol.name == name or parts.match(symbol.name))
+    ]
+    if not any(not part for *_, part in found):
+        raise ValueError(f"{elf} has no function {name}")
+    return [(begin, begin + size) for begin, size, _ in sorted(found, key=lambda f: (f[2], f[0]))]
+
+
+def thumb_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
+    """The code of each block of (address, number of instructions), where the firmware finds it when it runs.
+
+    Raises:
+        ValueError: an address that nothing of the ELF is loaded to.
+    """
+    with elf.open("rb") as file:
+        segments = [s for s in ELFFile(file).iter_segments() if s["p_type"] == "PT_LOAD"]
+        loaded = [(segment["p_vaddr"], segment.data()) for segment in segments]
+    found = list[bytes]()
+    for address, instructions in blocks:
+        data = next((d[address - begin :] for begin, d in loaded if begin <= address < begin + len(d)), b"")
+        length = 0
+        for _ in range(instructions):
+            if length + 2 > len(data):
+                raise ValueError(f"{elf} has no code at {address + length:#x}")
+            length += 4 if data[length + 1] >> 3 >= 0b11101 else 2  # the first halfword of 32-bit instructions
+        found.append(data[:length])
+    return found
+
+
 def worst_case_stack(call_graphs: Collection[Path], root: str) -> int:
     """Bytes of stack that `root` and everything it calls can use, from GCC's `-fcallgraph-info=su` files.
 

@@ -13,15 +13,7 @@ from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array, TensorType
 from tinycompile.targets import Board
 from tinycompile.toolchain import require, run
-
-
-@dataclass(frozen=True, eq=False)
-class TraceRecord:
-    """One layer's result during one inference. `instructions` since the previous layer."""
-
-    layer: int
-    data: bytes
-    instructions: int
+from tinycompile.trace import TracePart, TraceRecord, records
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +40,8 @@ def execute(
     outputs: Sequence[TensorType],
     *,
     prefix: str = "",
+    plugin: str = "",
+    images: Sequence[tuple[Path, int]] = (),
     timeout: float = 1800,
 ) -> Execution:
     """Run `elf` on every sample.
@@ -56,6 +50,8 @@ def execute(
         board: the emulated board, with a QEMU machine.
         inputs: one array (samples, *shape) per model input.
         prefix: of the files by which this model's firmware is fed.
+        plugin: a TCG plugin and its options, as QEMU takes them.
+        images: (file, address) of what else is in memory: separate weights.
 
     Raises:
         ToolMissingError: no QEMU. ToolFailedError: the firmware crashed or stopped early.
@@ -72,6 +68,10 @@ def execute(
         command = [require("qemu-system-arm"), "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
         command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
         command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]
+        command += ["-plugin", plugin] if plugin else []
+        for image, address in images:
+            file = str(image.resolve()).replace(",", ",,")  # QEMU's separator
+            command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
         run(command, cwd=folder, timeout=timeout)
         stats = np.fromfile(folder / f"{prefix}stats.bin", np.uint32).reshape(-1, 3)
         if len(stats) != samples or stats[:, 0].any():
@@ -101,13 +101,13 @@ def _split_outputs(data: bytes, types: Sequence[TensorType], samples: int) -> li
 def _split_trace(path: Path, board: Board, samples: int) -> list[list[TraceRecord]]:
     if not path.exists() or board.qemu is None:
         return []
-    data, records, offset = path.read_bytes(), list[TraceRecord](), 0
-    while offset < len(data):
-        layer, size, ticks = (int(v) for v in np.frombuffer(data, np.uint32, 3, offset))
-        payload = data[offset + 12 : offset + 12 + size]
-        records.append(TraceRecord(layer, payload, board.qemu.instructions(ticks)))
-        offset += 12 + size
-    if len(records) % samples:
+    data, parts, position = path.read_bytes(), list[TracePart](), 0
+    while position < len(data):
+        layer, size, *place, ticks = (int(v) for v in np.frombuffer(data, np.int32, 6, position))
+        payload = data[position + 24 : position + 24 + size]
+        parts.append(TracePart(layer, payload, *place, instructions=board.qemu.instructions(ticks & 0xFFFFFFFF)))
+        position += 24 + size
+    if len(parts) % samples:
         raise ToolFailedError("the firmware's trace is incomplete")
-    each = len(records) // samples
-    return [records[i * each : (i + 1) * each] for i in range(samples)]
+    each = len(parts) // samples
+    return [records(parts[i * each : (i + 1) * each]) for i in range(samples)]

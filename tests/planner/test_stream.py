@@ -39,7 +39,7 @@ M0 = Isa("cortex-m0")
 
 
 def run_planned(planned: Planned, inputs: dict[str, np.ndarray]) -> None:
-    """Against the interpreter, from an arena full of garbage."""
+    """Outputs, and every layer's result as it is traced, against the interpreter, from an arena full of garbage."""
     program = build_program("model", planned)
     with tempfile.TemporaryDirectory() as name:
         write_files(Path(name), emit_model(program, Provenance("test", "0" * 64)))
@@ -48,10 +48,15 @@ def run_planned(planned: Planned, inputs: dict[str, np.ndarray]) -> None:
         model = HostModel(Path(name), "model", *types, program.arena_bytes, flags)
         for _ in range(2):
             np.frombuffer(model.arena, np.uint8)[:] = POISON
-            outputs = model.run([inputs[name] for name in planned.graph.inputs])
+            outputs, traced = model.trace([inputs[name] for name in planned.graph.inputs])
             expected = run(planned.graph, inputs)
             for output, value in zip(planned.graph.outputs, outputs, strict=True):
                 np.testing.assert_array_equal(value, expected[output], err_msg=output)
+            computed = [name for node in planned.graph.nodes for name in node.outputs]
+            for name, record in zip(computed, traced, strict=True):
+                got, known = record.against(expected[name])
+                assert known.any()
+                np.testing.assert_array_equal(got[known], expected[name][known], err_msg=name)
 
 
 def with_stages(graph: Graph, stages: list[Stage], isa: Isa, optimize_for: str) -> Planned:

@@ -8,9 +8,10 @@ from tinycompile import __version__
 from tinycompile.cli.catalog import completion, ops, targets
 from tinycompile.cli.compile import build, plan
 from tinycompile.cli.device import flash, monitor
+from tinycompile.cli.profile import profile
 from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.report import check, diff, inspect
-from tinycompile.cli.samples import run, verify
+from tinycompile.cli.samples import bisect, run, verify
 
 EXIT_CODES = """Exit codes: 0 success; 1 the answer is no (firmware and reference disagree, a budget is exceeded, the
 model can't be compiled for the target); 2 a mistake that the message explains; 130 interrupted."""
@@ -22,6 +23,23 @@ def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""
 
 
-COMMANDS = (inspect, build, plan, calib, quantize, run, verify, check, diff, flash, monitor, targets, ops, completion)
+COMMANDS = (
+    inspect,
+    build,
+    plan,
+    calib,
+    quantize,
+    run,
+    verify,
+    bisect,
+    profile,
+    check,
+    diff,
+    flash,
+    monitor,
+    targets,
+    ops,
+    completion,
+)
 for command in COMMANDS:
     main.add_command(command)

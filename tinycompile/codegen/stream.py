@@ -163,9 +163,11 @@ class StageWriter:
         return Turn(firing.step, firing.phase, firing.period, firing.firings, firing.total, move, fill, partial, after)
 
     def _after(self, firing: Firing, lines: Lines | None) -> list[str]:
-        """Fill what lies outside the tensor; copy the patch to its place."""
+        """Trace what was made; fill what lies outside the tensor; copy the patch to its place."""
         name = self._graph.nodes[firing.step].outputs[0]
         t, shape, statements = self._graph.types[name], firing.site.sig.output.shape, list[str]()
+        if lines is None:  # the stage's output is traced whole, after it; here the time counts
+            statements.append(f"PART_DONE({firing.step}, arena, 0, 0, 0, 0);")
         if firing.sums:
             return statements
         pixel = t.bytes // (t.shape[1] * t.shape[2])
@@ -177,6 +179,9 @@ class StageWriter:
                 f"tc_fill_outside(arena + {self._new(lines, firing)}, {shape[1]}, {shape[2]}, {pixel}, {y}, {height}, "
                 f"{x}, {t.shape[2]}, {lines.fill});"
             )
+        if lines is not None:
+            place = f"arena + {self._new(lines, firing)}, {firing.rows.size * lines.row_bytes}"
+            statements.insert(0, f"PART_DONE({firing.step}, {place}, {_at('n', firing.rows)}, {x}, {shape[2]});")
         if firing.put:
             y, patch = _at("n", firing.rows), self._parts[put_name(firing.step)]
             statements.append(

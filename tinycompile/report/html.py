@@ -151,7 +151,7 @@ class _Model:
 def _row(report: dict[str, Any], row: Row) -> dict[str, Any]:
     layers = report["layers"][row.first : row.last]
     single = len(layers) == 1
-    f"stage {layers[0]['stage']}, {len(layers)} layers together"
+    stage = f"stage {layers[0]['stage']}, {len(layers)} layers together"
     return {
         "instructions": row.instructions,
         "path": row.path,

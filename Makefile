@@ -6,9 +6,10 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # program:package pairs that the compiler and its tests run
-TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:gcc g++:g++ make:make cmake:cmake
+TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:gcc g++:g++ make:make cmake:cmake chromium:chromium
 # files that show whether a package without a program is there
-FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev
+FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev \
+        /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 
 .PHONY: help setup tools demo test lint bench bench-quick bench-planner clean
 

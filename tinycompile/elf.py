@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
@@ -18,16 +19,23 @@ LIBC_STACK_BYTES = 32
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes in the ELF. `flash` counts what is stored: code, constants and initial values of data."""
+    """Bytes in the ELF.
+
+    Attributes:
+        flash: what is stored: code, constants and initial values of data.
+        functions: code of each function by its name in C; what the compiler made of it in several parts is one.
+    """
 
     flash: int
     weights: int
     ram: int
+    functions: Mapping[str, int] = field(default_factory=dict)
 
 
 def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
     """Flash and RAM of an ELF, and the bytes of the named constant arrays."""
     wanted, flash, ram, weights = set(weight_symbols), 0, 0, 0
+    functions = Counter[str]()
     with elf.open("rb") as file:
         image = ELFFile(file)
         for section in image.iter_sections():
@@ -39,8 +47,11 @@ def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
                 flash += section["sh_size"]
         table = image.get_section_by_name(".symtab")
         if isinstance(table, SymbolTableSection):
-            weights = sum(s["st_size"] for s in table.iter_symbols() if s.name in wanted)
-    return Sizes(flash, weights, ram)
+            for symbol in table.iter_symbols():
+                weights += symbol["st_size"] if symbol.name in wanted else 0
+                if symbol["st_info"]["type"] == "STT_FUNC":
+                    functions[symbol.name.partition(".")[0]] += symbol["st_size"]
+    return Sizes(flash, weights, ram, functions)
 
 
 def function_ranges(elf: Path, name: str) -> list[tuple[int, int]]:

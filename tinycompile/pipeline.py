@@ -18,6 +18,7 @@ from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.frontend import Floats, load
+from tinycompile.frontend.survey import survey
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
@@ -27,11 +28,13 @@ from tinycompile.passes.io import int8_io
 from tinycompile.passes.split_averages import split_averages
 from tinycompile.passes.stream_input import stream_input
 from tinycompile.planner import Planned, StagePlanner, plan
-from tinycompile.planner.draw import svg_map
 from tinycompile.planner.stages import WAYS
+from tinycompile.progress import step
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.document import save_report
+from tinycompile.report.facts import source_graph
+from tinycompile.report.html import memory_svg
 from tinycompile.report.pareto import Point, front
 from tinycompile.staging import staged, write_files
 from tinycompile.targets import Board, load_board
@@ -64,6 +67,7 @@ class Options:
         input_stream: "rows" gets the input's rows through a callback, so that the input is never whole in RAM.
         board_path: a folder with more boards than those of `board_support/`.
         single_file: whether the model is wanted as one C file, too.
+        pareto: whether the report is to show what less RAM costs, which takes some seconds.
         layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
         dtype: "float32" compiles float ONNX models as they are.
@@ -79,6 +83,7 @@ class Options:
     input_stream: str = "none"
     board_path: Path | None = None
     single_file: bool = False
+    pareto: bool = False
     layout: str = "model"
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     dtype: str = "int8"
@@ -117,6 +122,8 @@ class Lowered:
 
     Attributes:
         nominal: the work of the model's own layers, before the passes.
+        front: schedules among which RAM and instructions trade, if they were asked for.
+        source_graph: the file's operators, as `report.facts.source_graph` says.
         quantization: what was measured when the model was quantised, if it was.
     """
 
@@ -124,6 +131,8 @@ class Lowered:
     source: Path
     nominal: dict[str, Work]
     planned: Planned
+    front: list[Point] | None = None
+    source_graph: dict[str, Any] = field(default_factory=dict)
     quantization: dict[str, Any] | None = None
 
 
@@ -139,6 +148,7 @@ def compile(  # noqa: A001 - the public verb is the name
     input_stream: str = "none",
     board_path: str | Path | None = None,
     single_file: bool = False,
+    pareto: bool = False,
     layout: str = "model",
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     dtype: str = "int8",
@@ -152,6 +162,7 @@ def compile(  # noqa: A001 - the public verb is the name
     Args:
         model: path of a `.tflite` or `.onnx` file.
         single_file: also write `single/<model>.c` and `.h`, with the kernels and weights in the one C file.
+        pareto: also look for schedules with less RAM, for the report.
         board_path: a folder with more boards, as docs/adding_a_board.md describes them.
         output: folder to create or replace; None for a temporary one that lives as long as the result.
         layout, shapes, dtype, strict_int8: for ONNX models, see `Options`.
@@ -172,6 +183,7 @@ def compile(  # noqa: A001 - the public verb is the name
         input_stream=input_stream,
         board_path=_path(board_path),
         single_file=single_file,
+        pareto=pareto,
         layout=layout,
         shapes=tuple((shapes or {}).items()),
         dtype=dtype,
@@ -212,7 +224,14 @@ def compile_together(
     require(board.compiler)
     with quantized_sources(models, options) as sources:
         lowered, layout = lower([source for source, _ in sources], board, options)
-        lowered = [replace(each, quantization=found) for each, (_, found) in zip(lowered, sources, strict=True)]
+        lowered = [
+            replace(
+                each,
+                quantization=found,
+                source_graph=source_graph(survey(path, dict(options.shapes)), each.planned.graph),
+            )
+            for each, (path, found) in zip(lowered, sources, strict=True)
+        ]
         return _build(board, layout, lowered, options, output)
 
 
@@ -224,28 +243,28 @@ def _build(
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder) as staging:
+        step("printing C")
         write_files(staging, emit_project(project, single=options.single_file))
         (staging / "source").mkdir()
         for each in lowered:
             save_source(each.source, staging / "source" / each.source.name)
-            picture = svg_map(each.planned.problem, each.planned.placement)
-            (staging / f"{each.name}_memory.svg").write_text(picture)
+        step("compiling")
         stack = 0
         if not board.is_host:
             make(staging, "objects", compiler=board.compiler)
             stack = firmware_stack(staging, board)
             (staging / "Makefile").write_text(emit_makefile(project, stack))
         make(staging, "all", compiler=board.compiler)
-        save_report(staging, collect_report(staging, project, lowered, options, stack))
+        report = collect_report(staging, project, lowered, options, stack)
+        for each in report.get("models", [report]):
+            (staging / f"{each['model']}_memory.svg").write_text(memory_svg(each))
+        save_report(staging, report)
     return [Build(folder, temporary, each.name) for each in lowered]
 
 
 def pareto_fronts(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, list[Point]]]:
     """For each model, by name, the schedules among which RAM and instructions trade."""
-    return [
-        (name, front(lambda limit, p=plans: p.layers(limit, None), plans.stages))
-        for name, _, _, plans in _loaded(sources, board, options)
-    ]
+    return [(name, _front(plans)) for name, _, _, plans in _loaded(sources, board, options)]
 
 
 def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout]:
@@ -258,10 +277,17 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     least = options.optimize == "ram" or (options.schedule in ("stream", "patch") and options.ram is None)
     schedule = "stream" if options.input_stream == "rows" else options.schedule
     again = options.optimize == "ram"
+    step("placing tensors, choosing kernels and schedule")
     planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least, again=again)
     return [
-        Lowered(name, source, nominal, p) for (name, source, nominal, _), p in zip(loaded, planned, strict=True)
+        Lowered(name, source, nominal, p, _front(plans) if options.pareto else None)
+        for (name, source, nominal, plans), p in zip(loaded, planned, strict=True)
     ], layout
+
+
+def _front(plans: _Plans) -> list[Point]:
+    step("looking for schedules with less RAM")
+    return front(lambda limit: plans.layers(limit, None), plans.stages)
 
 
 def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, Path, dict[str, Work], _Plans]]:
@@ -271,6 +297,7 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
     if board.is_host and len(sources) > 1:
         raise UsageError("a build for the host takes one model", hint="build them one by one")
     for source in sources:
+        step(f"reading {source.name}")
         graph = load(source, dict(options.shapes), options.layout, options.floats)
         if options.io == "int8":
             graph = int8_io(graph)

@@ -29,6 +29,7 @@ from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Planned, StagePlanner, plan, planned_of
 from tinycompile.planner.candidates import Way
 from tinycompile.planner.choose import choose
+from tinycompile.planner.members import Geometry
 from tinycompile.planner.stage import NotStreamable, Stage
 from tinycompile.planner.stages import ROWS, WAYS, StageSearch
 from tinycompile.planner.values import Values
@@ -70,12 +71,12 @@ def with_stages(graph: Graph, stages: list[Stage], isa: Isa, optimize_for: str) 
 
 def possible_stages(graph: Graph, ways: Sequence[Way]) -> list[Stage]:
     """The longest first."""
-    found = list[Stage]()
+    found, geometry = list[Stage](), Geometry(graph)
     for first in range(len(graph.nodes)):
         for last in range(first + 1, len(graph.nodes) + 1):
             for way in ways:
                 try:
-                    found.append(way.stage(graph, first, last))
+                    found.append(way.stage(geometry, first, last))
                 except NotStreamable:
                     continue
     return sorted(found, key=lambda stage: stage.first - stage.last)

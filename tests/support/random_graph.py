@@ -78,17 +78,21 @@ class RandomGraph:
     def enlarge(self, x: str) -> None:
         """Each pixel becomes a block, unless the image is large."""
         _, height, width, _ = self.types[x].shape
-        if height * width <= 200:
-            self._node(ResizeNearestNeighbor((height * self.pick(1, 2, 3), width * self.pick(1, 2))), x)
+        if height * width > 200:
+            self.depthwise(x)
+            return
+        self._node(ResizeNearestNeighbor((height * self.pick(1, 2, 3), width * self.pick(1, 2))), x)
 
     def skip(self, x: str) -> None:
         """Half the size, as large again, and beside or added to x (U-Net)."""
         _, height, width, channels = self.types[x].shape
-        if height % 2 == 0 and min(height, width) > 1:
-            across = 2 - width % 2
-            self._linear(x, Conv2D((2, across), (1, 1), (1, 0, 1, 2 - across)), (channels, 3, 3), 0)
-            self._node(ResizeNearestNeighbor((height, width)), f"v{len(self.nodes) - 1}")
-            self._node((Add(), Concatenation(3))[self.pick(0, 1)], f"v{len(self.nodes) - 1}", x)
+        if height % 2 or min(height, width) == 1:
+            self.convolution(x)
+            return
+        across = 2 - width % 2
+        self._linear(x, Conv2D((2, across), (1, 1), (1, 0, 1, 2 - across)), (channels, 3, 3), 0)
+        self._node(ResizeNearestNeighbor((height, width)), f"v{len(self.nodes) - 1}")
+        self._node((Add(), Concatenation(3))[self.pick(0, 1)], f"v{len(self.nodes) - 1}", x)
 
     def pool(self, x: str) -> None:
         if self.spatial and min(self.types[x].shape[1:3]) >= 3:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from tinycompile.ir import Graph, Site
+from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel
+from tinycompile.planner.members import Geometry
 from tinycompile.planner.patch import make_patches
 from tinycompile.planner.problem import whole_units
 from tinycompile.planner.stage import Firing, NotStreamable, Stage, copy_bytes, put_bytes
@@ -38,11 +39,11 @@ class Way:
     columns: int = 1
     patches: bool = False
 
-    def stage(self, graph: Graph, first: int, last: int) -> Stage:
+    def stage(self, geometry: Geometry, first: int, last: int) -> Stage:
         """Raises NotStreamable."""
         if self.patches:
-            return make_patches(graph, first, last, (self.rows, self.columns))
-        return make_stage(graph, first, last, self.rows, self.columns)
+            return make_patches(geometry, first, last, (self.rows, self.columns))
+        return make_stage(geometry, first, last, self.rows, self.columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +91,11 @@ class Appraiser:
     looked for only when a stage has been chosen, since there are so many sizes of patches.
     """
 
-    def __init__(self, graph: Graph, values: Values, band_kernels: BandKernels) -> None:
-        self._graph, self._values, self._band_kernels = graph, values, band_kernels
+    def __init__(self, geometry: Geometry, values: Values, band_kernels: BandKernels) -> None:
+        self._geometry, self._graph, self._values, self._band_kernels = geometry, geometry.graph, values, band_kernels
         self._kernels: dict[tuple[int, tuple[tuple[int, ...], ...]], list[Kernel]] = {}
         self._rows: dict[int, list[Kernel]] = {}
-        self._producers = {name: step for step, node in enumerate(graph.nodes) for name in node.outputs}
+        self._producers = {name: step for step, node in enumerate(self._graph.nodes) for name in node.outputs}
 
     def kernels_of(self, firing: Firing, tiles: int) -> list[Kernel]:
         """With the instructions of all firings."""
@@ -145,7 +146,7 @@ class Appraiser:
             return [(kernel, kernel.instructions * times) for kernel in self._usable(firing)]
         if firing.step not in self._rows:
             try:
-                (row,) = make_stage(self._graph, firing.step, firing.step + 1, 1).firings
+                (row,) = make_stage(self._geometry, firing.step, firing.step + 1, 1).firings
                 self._rows[firing.step] = self._usable(row)
             except NotStreamable:
                 self._rows[firing.step] = []

@@ -17,6 +17,59 @@ def up_of(reaches: Reaches) -> int:
     return next((reach.up for reach in reaches.values()), 1)
 
 
+class Geometry:
+    """A graph, and what its nodes read of their operands: looked up once for all stages."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.sigs = [graph.signature(node) for node in graph.nodes]
+        self.consumers = graph.consumers()
+        self._reaches: dict[tuple[int, Axis], Reaches | NotStreamable] = {}
+
+    def reaches(self, step: int, axis: Axis) -> Reaches:
+        """Per operand of a node what a position of the output reads. Raises NotStreamable."""
+        if (step, axis) not in self._reaches:
+            try:
+                self._reaches[step, axis] = self._find_reaches(step, axis)
+            except NotStreamable as error:
+                self._reaches[step, axis] = error
+        found = self._reaches[step, axis]
+        if isinstance(found, NotStreamable):
+            raise found
+        return found
+
+    def pads(self, step: int, operand: int, reach: Reach, axis: Axis) -> bool:
+        """Whether a node reads positions outside an operand."""
+        sig, dimension = self.sigs[step], 1 if axis == "rows" else 2
+        if self.graph.nodes[step].op.accumulates:
+            return False
+        turns = -(-sig.output.shape[dimension] // reach.up)
+        last = (turns - 1) * reach.stride + reach.extent - reach.before
+        return reach.before > 0 or last > sig.inputs[operand].shape[dimension]
+
+    def _find_reaches(self, step: int, axis: Axis) -> Reaches:
+        node, sig = self.graph.nodes[step], self.sigs[step]
+        if node.op.accumulates:
+            return {0: Reach(1, 1, 0)}
+        if node.op.comes_from_caller:
+            return {}
+        if sig.inputs and len(sig.inputs[0].shape) != 4:
+            raise NotStreamable(f"{node.name} isn't spatial")
+        found = Reaches()
+        for operand, name in enumerate(node.inputs):
+            if name in self.graph.constants:
+                continue
+            reach = Reach.of(node.op, sig, operand, axis)
+            if reach is None or reach.stride < 1 or reach.before < 0:
+                raise NotStreamable(f"{node.name} does not read its operands by {axis}")
+            if self.pads(step, operand, reach, axis) and sig.inputs[operand].dtype != "int8":
+                raise NotStreamable(f"{node.name} pads what isn't int8")
+            found[operand] = reach
+        if not found:
+            raise NotStreamable(f"{node.name} reads constants only")
+        return found
+
+
 class Members:
     """The nodes [first, last) of a graph.
 
@@ -24,12 +77,13 @@ class Members:
         NotStreamable: more than the last node's output is needed outside, or an operator isn't spatial.
     """
 
-    def __init__(self, graph: Graph, first: int, last: int) -> None:
-        self.graph, self.first, self.last = graph, first, last
-        self.nodes = graph.nodes[first:last]
+    def __init__(self, geometry: Geometry, first: int, last: int) -> None:
+        self._geometry, self.graph = geometry, geometry.graph
+        self.first, self.last = first, last
+        self.nodes = self.graph.nodes[first:last]
         self.index = {node.outputs[0]: i for i, node in enumerate(self.nodes)}
         self._check_outputs()
-        self.sigs = [graph.signature(node) for node in self.nodes]
+        self.sigs = geometry.sigs[first:last]
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -51,16 +105,11 @@ class Members:
 
     def reaches(self, axis: Axis) -> list[Reaches]:
         """Per node and operand what a position of the output reads."""
-        return [self._reaches_of(i, axis) for i in range(len(self))]
+        return [self._geometry.reaches(step, axis) for step in range(self.first, self.last)]
 
     def pads(self, i: int, operand: int, reach: Reach, axis: Axis) -> bool:
         """Whether a node reads positions outside an operand."""
-        sig, dimension = self.sigs[i], 1 if axis == "rows" else 2
-        if self.sums(i):
-            return False
-        turns = -(-sig.output.shape[dimension] // reach.up)
-        last = (turns - 1) * reach.stride + reach.extent - reach.before
-        return reach.before > 0 or last > sig.inputs[operand].shape[dimension]
+        return self._geometry.pads(self.first + i, operand, reach, axis)
 
     def fill(self, name: str, padded: Iterable[int]) -> int:
         """What the nodes that read a tensor take for positions outside it.
@@ -124,37 +173,14 @@ class Members:
         return Site(on_part, Signature(tuple(types), (output,)), constants)
 
     def _check_outputs(self) -> None:
-        consumers = self.graph.consumers()
         for node in self.nodes:
             if len(node.outputs) != 1:
                 raise NotStreamable(f"{node.name} has several outputs")
         inside = {id(node) for node in self.nodes}
         for node in self.nodes[:-1]:
-            readers = consumers.get(node.outputs[0], [])
+            if node.op.accumulates:
+                raise NotStreamable(f"{node.name} sums up all rows")
+            readers = self._geometry.consumers.get(node.outputs[0], [])
             if node.outputs[0] in self.graph.outputs or any(id(reader) not in inside for reader in readers):
                 beyond = node.outputs[0] in self.graph.outputs
                 raise NotStreamable(f"the output of {node.name} is needed outside", final=beyond)
-
-    def _reaches_of(self, i: int, axis: Axis) -> Reaches:
-        node, sig = self.nodes[i], self.sigs[i]
-        if self.sums(i):
-            if i != len(self) - 1:
-                raise NotStreamable(f"{node.name} sums up all rows")
-            return {0: Reach(1, 1, 0)}
-        if node.op.comes_from_caller:
-            return {}
-        if sig.inputs and len(sig.inputs[0].shape) != 4:
-            raise NotStreamable(f"{node.name} isn't spatial")
-        found = Reaches()
-        for operand, name in enumerate(node.inputs):
-            if name in self.graph.constants:
-                continue
-            reach = Reach.of(node.op, sig, operand, axis)
-            if reach is None or reach.stride < 1 or reach.before < 0:
-                raise NotStreamable(f"{node.name} does not read its operands by {axis}")
-            if self.pads(i, operand, reach, axis) and sig.inputs[operand].dtype != "int8":
-                raise NotStreamable(f"{node.name} pads what isn't int8")
-            found[operand] = reach
-        if not found:
-            raise NotStreamable(f"{node.name} reads constants only")
-        return found

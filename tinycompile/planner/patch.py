@@ -16,11 +16,11 @@ from dataclasses import replace
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import safe_distance
-from tinycompile.planner.members import Members
+from tinycompile.planner.members import Geometry, Members
 from tinycompile.planner.stage import Firing, Lines, NotStreamable, Source, Span, Stage
 
 
-def make_patches(graph: Graph, first: int, last: int, grid: tuple[int, int]) -> Stage:
+def make_patches(geometry: Geometry, first: int, last: int, grid: tuple[int, int]) -> Stage:
     """The stage of the nodes [first, last), in which the output is computed on a grid of (rows, columns) of patches.
 
     Patches have the same size, so that the grid may come out smaller than asked for: 7 rows are never in 5 parts.
@@ -29,7 +29,7 @@ def make_patches(graph: Graph, first: int, last: int, grid: tuple[int, int]) -> 
         NotStreamable: an operator isn't spatial, more than the last node's output is needed outside, or the grid is
             a single patch.
     """
-    return _Builder(Members(graph, first, last), grid).stage()
+    return _Builder(Members(geometry, first, last), grid).stage()
 
 
 class _Builder:

@@ -17,15 +17,15 @@ from functools import cached_property
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
 from tinycompile.planner.candidates import Appraiser, BandKernels, Candidate, Costs, Way, fastest_within
+from tinycompile.planner.members import Geometry
 from tinycompile.planner.problem import whole_units
 from tinycompile.planner.stage import NotStreamable, Stage
 from tinycompile.planner.values import Options, Values
 
 ROWS = tuple(Way(rows) for rows in (1, 2, 4))
-TILES = tuple(Way(1, columns) for columns in (2, 3, 4, 6))
+TILES = tuple(Way(1, columns) for columns in (2, 4))
 GRIDS = tuple(
-    Way(rows, columns, patches=True)
-    for rows, columns in ((2, 1), (3, 1), (4, 1), (7, 1), (14, 1), (2, 2), (3, 3), (4, 4), (6, 6), (8, 8))
+    Way(rows, columns, patches=True) for rows, columns in ((2, 1), (4, 1), (8, 1), (16, 1), (2, 2), (4, 4), (8, 8))
 )
 
 
@@ -59,9 +59,9 @@ class StageSearch:
     """Finds the stages of a graph whose order is fixed."""
 
     def __init__(self, graph: Graph, candidates: Options, band_kernels: BandKernels, ways: Ways) -> None:
-        self._graph, self._ways = graph, ways
+        self._graph, self._ways, self._geometry = graph, ways, Geometry(graph)
         self._values = Values(graph, candidates)
-        self._appraiser = Appraiser(graph, self._values, band_kernels)
+        self._appraiser = Appraiser(self._geometry, self._values, band_kernels)
         self._final: dict[Way, dict[int, int]] = {}
         """By the first node: where a stage in that way ends, so that neither it nor a longer one is possible."""
         self._whole = [self._whole_costs(step) for step in range(len(graph.nodes))]
@@ -158,7 +158,7 @@ class StageSearch:
                 if last >= self._final[way].get(first, last + 1):
                     continue
                 try:
-                    stage = way.stage(self._graph, first, last)
+                    stage = way.stage(self._geometry, first, last)
                 except NotStreamable as error:
                     if error.final:
                         self._final[way][first] = last

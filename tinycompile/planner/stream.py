@@ -21,20 +21,20 @@ from math import gcd, lcm
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import safe_distance
-from tinycompile.planner.members import Members, up_of
+from tinycompile.planner.members import Geometry, Members, up_of
 from tinycompile.planner.stage import Firing, Lines, NotStreamable, Source, Span, Stage
 
 MOST_ROWS = 32
 """That a node may compute at a time."""
 
 
-def make_stage(graph: Graph, first: int, last: int, rows: int, tiles: int = 1) -> Stage:
+def make_stage(geometry: Geometry, first: int, last: int, rows: int, tiles: int = 1) -> Stage:
     """The stage of the nodes [first, last), each computing `rows` rows at a time, in `tiles` tiles of columns.
 
     Raises:
         NotStreamable: an operator isn't by rows, or more than the last node's output is needed outside.
     """
-    return _Builder(Members(graph, first, last), rows, tiles).stage()
+    return _Builder(Members(geometry, first, last), rows, tiles).stage()
 
 
 class _Builder:
@@ -83,7 +83,7 @@ class _Builder:
             raise NotStreamable("rows that come whole can't be divided into tiles")
 
     def _rows_made(self) -> list[int]:
-        """Rows that each node computes in a turn: more than asked for after an enlargement, until a stride undoes it."""
+        """Rows that each node computes in a turn: more after an enlargement, until a stride undoes it."""
         made = list[int]()
         for i, node in enumerate(self._members.nodes):
             reaches, producers = self._reaches[i], self._members.index

@@ -14,6 +14,7 @@ from tinycompile.elf import Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
+from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, total, work_of
 
@@ -52,6 +53,7 @@ def collect_report(
     common = {
         "tinycompile": __version__,
         "target": board.name,
+        "board": board_facts(board),
         "options": {
             "io": options.io,
             "optimize": options.optimize,
@@ -85,6 +87,8 @@ def _model(
 ) -> dict[str, Any]:
     nominal, executed = lowered.nominal, work_of(program.graph)
     layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
+    for layer, live, code in zip(layers, live_bytes(lowered.planned), _code(program, measured), strict=False):
+        layer |= {"live_bytes": live, "code_bytes": code}
     for number, stage in enumerate(lowered.planned.stages):
         for step in range(stage.first, stage.last):
             layers[step] |= {"stage": number}
@@ -104,7 +108,19 @@ def _model(
         "eliminated": (total(nominal) - total(executed)).as_dict(),
         "requantisation": dict(sorted(forms.items())),
         "layers": layers,
+        "arena": arena_facts(lowered.planned),
+        "graphs": {"source": lowered.source_graph, "compiled": compiled_graph(program.graph)},
+        "pareto": None if lowered.front is None else pareto_facts(lowered.front),
     }
+
+
+def _code(program: Program, measured: Sizes) -> list[int]:
+    """Bytes of each layer's function; one that several layers share counts for the first of them."""
+    seen, found = set[str](), list[int]()
+    for layer in program.layers:
+        found.append(0 if layer.function in seen else measured.functions.get(layer.function, 0))
+        seen.add(layer.function)
+    return found
 
 
 def _inputs(program: Program) -> list[dict[str, Any]]:
@@ -118,6 +134,7 @@ def _stage(stage: Stage, program: Program) -> dict[str, Any]:
     names = [layer.node.name for layer in program.layers]
     return {
         "mode": stage.mode,
+        "how": stage.how,
         "layers": names[stage.first : stage.last],
         "rows": stage.rows,
         "ticks": stage.ticks,

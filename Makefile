@@ -11,7 +11,7 @@ TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:g
 FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev \
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 
-.PHONY: help setup tools demo test lint bench bench-quick bench-planner clean
+.PHONY: help setup tools demo test lint fuzz bench bench-quick bench-planner clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint    ruff and pyright"
 	@echo "make bench   instructions, cycles, code and RAM of every model, core and schedule (needs ../shared; takes half an hour)"
 	@echo "make bench-quick   whether the small models got worse since the committed results"
+	@echo "make fuzz    FILES (200000) mutated model files through the compiler, in build/fuzz"
 	@echo "make bench-planner   how long planning takes"
 
 setup: tools $(STAMP)
@@ -50,6 +51,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+FILES ?= 200000
+fuzz: setup
+	$(BIN)/python -m tests.fuzz.run --files $(FILES)
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

@@ -69,7 +69,14 @@ class Build:
             ram["arena_bytes"],
             scratch_bytes=ram["scratch_bytes"],
             streamed=self.report["input_stream"] == "rows",
+            weights=self.weights,
         )
+
+    @property
+    def weights(self) -> Path | None:
+        """The file of separate weights; None where they are part of the code."""
+        file = self.report["weights_file"]
+        return None if file is None else self.folder / file["file"]
 
     def run(self, *inputs: Array, on: str = "host") -> Array | list[Array]:
         """Inference on samples.
@@ -130,7 +137,10 @@ class Build:
         return self._in_qemu("firmware_trace.elf", samples)
 
     def _in_qemu(self, elf: str, samples: Sequence[Array]) -> Execution:
-        return execute(self.elf(elf), self.emulated, samples, self.outputs, prefix=self.report["io_prefix"])
+        images = [(self.weights, self.report["weights_file"]["qemu_address"])] if self.weights else []
+        return execute(
+            self.elf(elf), self.emulated, samples, self.outputs, prefix=self.report["io_prefix"], images=images
+        )
 
     def _on_host(self, samples: Sequence[Array]) -> Execution:
         """Run the generated C on this machine; no instructions are counted."""

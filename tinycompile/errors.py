@@ -9,6 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_LONGEST = 4000
+
+
+def _printable(text: str) -> str:
+    """Names come from files that aren't trusted: no terminal escapes, no reversed text, no endless lines."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+
 
 class TinycompileError(Exception):
     """Base of all user-facing errors.
@@ -27,12 +36,12 @@ class TinycompileError(Exception):
         super().__init__(self.render())
 
     def render(self) -> str:
-        """The message as printed, one fact per line."""
-        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        """The message as printed, one fact per line: printable and of a bounded length, whatever a file's names are."""
+        lines = [f"{_printable(self.where)}: {_printable(self.what)}" if self.where else _printable(self.what)]
         if self.why:
-            lines.append(f"  why: {self.why}")
+            lines.append(f"  why: {_printable(self.why)}")
         if self.hint:
-            lines.append(f"  try: {self.hint}")
+            lines.append(f"  try: {_printable(self.hint)}")
         return "\n".join(lines)
 
 

@@ -25,21 +25,26 @@ _NO_PROBE_MORE = ("unable to open", "unable to find", "open failed")
 
 
 def flash(build: Build, probe: str | None = None) -> str:
-    """Build the firmware that prints on the UART and write it to the board.
+    """Build the firmware that prints on the UART and write it to the board, after separate weights.
 
     Args:
         probe: serial number of the debug probe, where there are several.
 
     Returns:
-        The command that was run.
+        The commands that were run.
 
     Raises:
         TargetError: the board can't be flashed. ToolMissingError, ToolFailedError: no tool, no probe, or it failed.
     """
-    command = _command(build.board, probe)
+    images = [f"{FIRMWARE}.hex"]
+    if build.weights is not None:
+        images.insert(0, f"{build.weights.stem}.hex")
+    commands = [_command(build.board, probe, image) for image in images]
+    command = commands[-1]
     make(build.folder, "console")
     try:
-        run(command, cwd=build.folder, timeout=300)
+        for each in commands:
+            run(each, cwd=build.folder, timeout=300)
     except ToolFailedError as error:
         if any(text in error.why.lower() for text in (*_NO_PROBE, *_NO_PROBE_MORE)):
             raise ToolFailedError(
@@ -56,10 +61,10 @@ def flash(build: Build, probe: str | None = None) -> str:
                 hint=f"pyocd pack install {command[command.index('--target') + 1]}",
             ) from error
         raise
-    return " ".join(command)
+    return "; ".join(" ".join(each) for each in commands)
 
 
-def _command(board: Board, probe: str | None) -> list[str]:
+def _command(board: Board, probe: str | None, image: str) -> list[str]:
     if board.flasher is None:
         raise TargetError(
             f"{board.name} can't be flashed",
@@ -69,13 +74,13 @@ def _command(board: Board, probe: str | None) -> list[str]:
     tool, target = board.flasher.tool, board.flasher.target
     match tool:
         case "pyocd":
-            return [*_pyocd(), "load", "--no-wait", "--target", target, *_option("--uid", probe), f"{FIRMWARE}.hex"]
+            return [*_pyocd(), "load", "--no-wait", "--target", target, *_option("--uid", probe), image]
         case "openocd":
             serial = ["-c", f"adapter serial {probe}"] if probe else []
-            program = ["-c", f"program {FIRMWARE}.elf verify reset exit"]
+            program = ["-c", f"program {image} verify reset exit"]
             return [_find(tool), "-f", "interface/stlink.cfg", *serial, "-f", target, *program]
         case "st-flash":
-            return [_find(tool), *_option("--serial", probe), "--reset", "--format", "ihex", "write", f"{FIRMWARE}.hex"]
+            return [_find(tool), *_option("--serial", probe), "--reset", "--format", "ihex", "write", image]
         case _:
             raise TargetError(
                 f"unknown flashing tool {tool!r}",

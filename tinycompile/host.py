@@ -42,12 +42,14 @@ class HostModel:
         cflags: Sequence[str] = ("-O2",),
         scratch_bytes: int = 0,
         streamed: bool = False,
+        weights: Path | None = None,
     ) -> None:
         """Compile `folder`/`model`.c.
 
         Args:
             scratch_bytes: of scratch apart from the arena; 0 where it is inside.
             streamed: the only input comes row by row through a callback.
+            weights: the file of separate weights.
 
         Raises:
             ToolMissingError, ToolFailedError: no C compiler, or it refused the code.
@@ -57,7 +59,8 @@ class HostModel:
         work = Path(self._temporary.name)
         trace, library = work / "trace.c", work / f"lib{model}.so"
         trace.write_text(_TRACE_SOURCE)
-        sources = [str(folder.resolve() / f"{model}.c"), str(folder.resolve() / f"{model}_weights.c"), str(trace)]
+        own = [f"{model}.c"] if weights else [f"{model}.c", f"{model}_weights.c"]
+        sources = [*(str(folder.resolve() / name) for name in own), str(trace)]
         run(
             [require("cc"), "-std=c99", *cflags, "-ffp-contract=off", "-fPIC", "-shared", "-DTC_TRACE"]
             + [*sources, "-lm", "-o", str(library)],
@@ -73,7 +76,7 @@ class HostModel:
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
         self._library: Any = self._ffi.dlopen(str(library))
         self._arena_bytes, words = arena_bytes, arena_bytes // 8
-        self._context = self._ffi.new("uint64_t[]", words + 3)
+        self._context = self._ffi.new("uint64_t[]", words + 4)
         pointers = self._ffi.cast("void **", self._context + words)  # the context ends with them
         if scratch_bytes:
             self._scratch = self._ffi.new("uint64_t[]", scratch_bytes // 8)
@@ -83,6 +86,18 @@ class HostModel:
         if streamed:
             self._rows: Any = self._ffi.callback("void(void *, int32_t, int32_t, void *)", self._give_rows)
             pointers[1 if scratch_bytes else 0] = self._ffi.cast("void *", self._rows)
+
+        if weights:
+            self._install(weights.read_bytes())
+
+    def _install(self, content: bytes) -> None:
+        """Separate weights, at an address of 8."""
+        self._ffi.cdef(f"int {self._model}_init(void *, const void *);")
+        self._weights = self._ffi.new("uint64_t[]", -(-len(content) // 8))
+        self._ffi.memmove(self._weights, content, len(content))
+        status = getattr(self._library, f"{self._model}_init")(self._context, self._weights)
+        if status != 0:
+            raise ToolFailedError(f"{self._model}_init returned {status} on the host", hint=f"see {self._model}.h")
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; arrays of the model's own shapes and types."""

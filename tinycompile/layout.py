@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tinycompile.errors import DoesNotFitError
+from tinycompile.errors import DoesNotFitError, TargetError
 from tinycompile.kernels.base import Kernel
 from tinycompile.planner import Planned
 from tinycompile.targets import Board, Memory
@@ -29,6 +29,7 @@ class Layout:
         scratch: a faster memory than the arena's, for scratch alone; None if it is in the arena.
         flash: code and weights.
         cold: the weights that don't fit there; None if all do.
+        weights: where separate weights are, apart from the code; None where they are part of it.
     """
 
     system: Memory
@@ -36,6 +37,7 @@ class Layout:
     scratch: Memory | None
     flash: Memory
     cold: Memory | None = None
+    weights: Memory | None = None
 
     @staticmethod
     def simple(board: Board) -> Layout:
@@ -163,6 +165,29 @@ def _system_memory(board: Board, arena: Memory) -> Memory:
     cheapest = internal[0] if internal else board.ram
     overlap = cheapest.origin < arena.end and arena.origin < cheapest.end
     return arena if overlap else cheapest
+
+
+def weights_memory(board: Board, size: int) -> Memory:
+    """Where separate weights of this size go.
+
+    Raises:
+        TargetError: board.toml doesn't say. DoesNotFitError: the place is too small.
+    """
+    where = str(board.folder / "board.toml")
+    if board.weights is None:
+        raise TargetError(
+            f"{board.name} has no place for separate weights",
+            where=where,
+            why="there is no [weights] section",
+            hint="add one with origin and bytes (docs/separate_weights.md), or use --weights embedded",
+        )
+    if size > board.weights.bytes:
+        raise DoesNotFitError(
+            f"the weights take {size:,} bytes, their place has {board.weights.bytes:,}",
+            where=where,
+            hint="a larger [weights] section, in external flash where the chip's own is too small",
+        )
+    return board.weights
 
 
 def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int]) -> set[int]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tinycompile.build import Build
-from tinycompile.codegen.emit import emit_makefile, emit_project
+from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
+from tinycompile.codegen.emit import emit_makefile, emit_project, identified, weights_files
 from tinycompile.codegen.names import identifier
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
@@ -22,7 +23,7 @@ from tinycompile.frontend.survey import survey
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
-from tinycompile.layout import AGAIN, LAYER, Layout, choose_ram, cold_constants
+from tinycompile.layout import AGAIN, LAYER, Layout, choose_ram, cold_constants, weights_memory
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.split_averages import split_averages
@@ -50,6 +51,7 @@ SPARE = 1.1
 """Times the least RAM that fast kernels may take where no limit is given."""
 
 INPUT_STREAM_CHOICES = ("none", "rows")
+WEIGHTS_CHOICES = ("embedded", "separate")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Options:
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
         dtype: "float32" compiles float ONNX models as they are.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
+        weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         calibration: how to quantise a float ONNX model.
     """
 
@@ -88,6 +91,7 @@ class Options:
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     dtype: str = "int8"
     strict_int8: bool = False
+    weights: str = "embedded"
     calibration: Calibration = field(default_factory=Calibration)
 
     def check(self) -> None:
@@ -98,6 +102,7 @@ class Options:
             ("input-stream", self.input_stream, INPUT_STREAM_CHOICES),
             ("layout", self.layout, LAYOUT_CHOICES),
             ("dtype", self.dtype, DTYPE_CHOICES),
+            ("weights", self.weights, WEIGHTS_CHOICES),
         ):
             if value not in choices:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
@@ -156,6 +161,7 @@ def compile(  # noqa: A001 - the public verb is the name
     calib: str | Path | None = None,
     calib_method: str = "auto",
     evaluation: str | Path | None = None,
+    weights: str = "embedded",
 ) -> Build:
     """Compile a model to C and firmware.
 
@@ -169,6 +175,7 @@ def compile(  # noqa: A001 - the public verb is the name
         calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
         calib_method: "auto", "minmax", "percentile" or "mse".
         evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
+        weights: "separate" puts them into a file of their own, see docs/separate_weights.md.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
@@ -188,6 +195,7 @@ def compile(  # noqa: A001 - the public verb is the name
         shapes=tuple((shapes or {}).items()),
         dtype=dtype,
         strict_int8=strict_int8,
+        weights=weights,
         calibration=calibration,
     )
     (build,) = compile_together([model], options, output=output)
@@ -239,12 +247,12 @@ def _build(
     board: Board, layout: Layout, lowered: Sequence[Lowered], options: Options, output: str | Path | None
 ) -> list[Build]:
     """Print, compile and report."""
-    project = _project(board, layout, lowered)
+    project = project_of(board, layout, lowered, separate=options.weights == "separate")
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder) as staging:
         step("printing C")
-        write_files(staging, emit_project(project, single=options.single_file))
+        write_files(staging, emit_project(project, single=options.single_file) | weights_files(project))
         (staging / "source").mkdir()
         for each in lowered:
             save_source(each.source, staging / "source" / each.source.name)
@@ -352,13 +360,29 @@ class _Plans:
         return StagePlanner(graph, kernels, lambda site: kernels_of(site, self._isa), schedule)
 
 
-def _project(board: Board, layout: Layout, models: Sequence[Lowered]) -> Project:
+def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separate: bool = False) -> Project:
+    """Everything named, ready to be printed.
+
+    Args:
+        separate: whether the weights are apart from the code.
+
+    Raises:
+        TargetError: the board says no place for them. DoesNotFitError: it is too small.
+    """
     kernels = [kernel for lowered in models for kernel in lowered.planned.kernels]
-    cold = cold_constants(board, kernels, [macs for lowered in models for macs in node_macs(lowered.planned.graph)])
+    cold = set[int]()
+    if not separate:
+        cold = cold_constants(board, kernels, [macs for lowered in models for macs in node_macs(lowered.planned.graph)])
     if cold:
         layout = replace(layout, cold=board.external_flash)
     origins = tuple(
         Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
     )
-    programs = tuple(build_program(lowered.name, lowered.planned, cold) for lowered in models)
+    taken = set[str]()
+    programs = tuple(build_program(m.name, m.planned, cold, separate=separate, taken=taken) for m in models)
+    if separate:
+        programs = tuple(identified(program, origin) for program, origin in zip(programs, origins, strict=True))
+        if not board.is_host:
+            sizes = sum(WEIGHTS_HEADER_BYTES + program.blob_bytes for program in programs)
+            layout = replace(layout, weights=weights_memory(board, sizes))
     return Project(board, layout, programs, origins)

@@ -55,9 +55,9 @@ def _replace(staging: Path, output: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write text files given by relative path."""
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files given by relative path."""
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)

@@ -32,6 +32,7 @@ def pattern(t: TensorType) -> np.ndarray:
 def printed(folder: Path, machine: str) -> str:
     """What the firmware prints until its first result is complete."""
     command = ["qemu-system-arm", "-machine", machine, "-nographic", "-monitor", "none", "-serial", "stdio"]
+    command += ["-icount", "shift=5"]  # counters follow executed instructions, however busy this machine is
     command += ["-kernel", str(folder / "firmware_console.elf")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         killer = threading.Timer(60, process.kill)

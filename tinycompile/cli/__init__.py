@@ -23,7 +23,23 @@ def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""
 
 
-COMMANDS = (inspect, build, plan, calib, quantize, run, verify, bisect, profile, check, diff)
-COMMANDS += (flash, monitor, targets, ops, completion)
+COMMANDS = (
+    inspect,
+    build,
+    plan,
+    calib,
+    quantize,
+    run,
+    verify,
+    bisect,
+    profile,
+    check,
+    diff,
+    flash,
+    monitor,
+    targets,
+    ops,
+    completion,
+)
 for command in COMMANDS:
     main.add_command(command)

@@ -189,6 +189,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64."),
             _choice("--dtype", "int8 float32", "int8, or float32 for float ONNX models."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
+            click.option("--weights", default="embedded", show_default=True, help="embedded, or a separate file."),
             click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
             _choice("--calib-method", "auto minmax percentile mse", "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),

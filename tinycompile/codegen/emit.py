@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+from tinycompile.codegen import blob
 from tinycompile.codegen.constants import c_values
 from tinycompile.codegen.integration import emit_integration, single_file
 from tinycompile.codegen.linker import linker_script
 from tinycompile.codegen.names import comment_text
-from tinycompile.codegen.program import Program, ctype, quantization_text
+from tinycompile.codegen.program import Program, any_alignment, ctype, quantization_text
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.kernels.render import render
 from tinycompile.resources import boards_dir, runtime_dir
@@ -63,19 +65,36 @@ def _values(project: Project) -> dict[str, object]:
         "optimization": OPTIMIZATION,
         "scratch_bytes": project.scratch_bytes,
         "cold": project.layout.cold,
+        "weights_addresses": project.weights_addresses(project.board),
         "memory_sources": project.memory_sources,
         "memory_setups": project.memory_setups,
         "ctype": ctype,
     }
 
 
+def identified(program: Program, provenance: Provenance) -> Program:
+    """With the number that ties separate weights to the code."""
+    return replace(program, graph_id=blob.graph_of(program.model, emit_model(program, provenance)))
+
+
+def weights_files(project: Project) -> dict[str, bytes]:
+    """The files of separate weights, by relative path."""
+    return {
+        f"{program.model}_weights.bin": blob.blob((c.constant.values for c in program.constants), program.graph_id)
+        for program in project.programs
+        if program.separate
+    }
+
+
 def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
-    """The model alone: header, code, weights, and the kernel headers it includes."""
+    """The model alone: header, code, weights unless they are separate, and the kernel headers it includes."""
     values = {
         "program": program,
         "provenance": provenance,
         "prefix": program.model.upper(),
         "ctype": ctype,
+        "any_alignment": any_alignment,
+        "blob": blob,
         "c_values": c_values,
         "comment_text": comment_text,
         "quantization_text": quantization_text,
@@ -85,8 +104,9 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
         f"{model}.h": render("model.h.j2", **values),
         f"{model}.c": render("model.c.j2", **values),
         f"{model}_weights.h": render("weights.h.j2", **values),
-        f"{model}_weights.c": render("weights.c.j2", **values),
     }
+    if not program.separate:
+        files[f"{model}_weights.c"] = render("weights.c.j2", **values)
     return files | _runtime_headers(program.headers)
 
 
@@ -121,7 +141,9 @@ def _firmware(project: Project) -> dict[str, str]:
         headers += variant.folder.glob("*.h")
         for source in variant.sources:
             files[f"firmware/{_board_source(variant, source)}"] = source.read_text()
-        files[f"firmware/{variant.name}.ld"] = linker_script(board, variant, project.layout)
+        files[f"firmware/{variant.name}.ld"] = linker_script(
+            board, variant, project.layout, project.weights_addresses(variant)
+        )
     return files | {f"firmware/{header.name}": header.read_text() for header in sorted(headers)}
 
 

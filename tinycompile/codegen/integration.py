@@ -44,7 +44,7 @@ def _platformio(program: Program, version: str, source: str) -> str:
         "build": {
             "srcDir": ".",
             "includeDir": ".",
-            "srcFilter": ["-<*>", f"+<{model}.c>", f"+<{model}_weights.c>"],
+            "srcFilter": ["-<*>", f"+<{model}.c>", *([] if program.separate else [f"+<{model}_weights.c>"])],
             "flags": ["-ffp-contract=off"],
         },
     }
@@ -72,9 +72,11 @@ def single_file(model: str, files: Mapping[str, str]) -> dict[str, str]:
 
         return _QUOTED_INCLUDE.sub(replace, files[name])
 
-    weights = _QUOTED_INCLUDE.sub("", files[f"{model}_weights.c"])
     code = expand(f"{model}.c", "")
+    if f"{model}_weights.c" in files:
+        weights = _QUOTED_INCLUDE.sub("", files[f"{model}_weights.c"])
+        code = f"{code}\n/* ---- {model}_weights.c ---- */\n{weights}"
     return {
-        f"single/{model}.c": f"{code}\n/* ---- {model}_weights.c ---- */\n{weights}",
+        f"single/{model}.c": code,
         f"single/{model}.h": files[f"{model}.h"],
     }

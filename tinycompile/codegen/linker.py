@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinycompile.errors import TargetError
@@ -23,10 +24,15 @@ class Region:
     kind: str
 
 
-def linker_script(board: Board, variant: Board, layout: Layout | None = None) -> str:
+def linker_script(
+    board: Board, variant: Board, layout: Layout | None = None, weights: Mapping[str, int] | None = None
+) -> str:
     """The memory map of `variant`, with no more memory than `board` has.
 
     The stack gets `linker_stack_bytes`, a symbol given to the linker, and a guard.
+
+    Args:
+        weights: address of each model's separate weights.
 
     Raises:
         TargetError: the variant has no memory for one that `board` uses.
@@ -47,6 +53,7 @@ def linker_script(board: Board, variant: Board, layout: Layout | None = None) ->
         variant=variant,
         regions=list(regions.values()),
         guard=STACK_GUARD_BYTES,
+        weights=weights or {},
         **sections,
     )
 
@@ -54,7 +61,10 @@ def linker_script(board: Board, variant: Board, layout: Layout | None = None) ->
 def regions_of(board: Board, variant: Board, layout: Layout) -> dict[Memory, Region]:
     """Where each memory in use is on the variant: its own place, or one carved from a memory of the stand-in."""
     if variant is board:
-        return {m: Region(_region_name(m), m.origin, m.bytes, m.kind) for m in layout.used}
+        return {
+            m: Region(_region_name(m), m.origin, _before_weights(m.origin, m.bytes, board, layout), m.kind)
+            for m in layout.used
+        }
     free = {memory.name: memory for memory in variant.memories} | {"ram": variant.ram}
     used = dict.fromkeys(free, 0)
     found = dict[Memory, Region]()
@@ -67,9 +77,20 @@ def regions_of(board: Board, variant: Board, layout: Layout) -> dict[Memory, Reg
                 hint="name one of its memories under [qemu.external]",
             )
         size = min(memory.bytes, (free[name].bytes - used[name]) // (2 if memory.external else 1))
-        found[memory] = Region(_region_name(memory), free[name].origin + used[name], size, memory.kind)
+        origin = free[name].origin + used[name]
+        found[memory] = Region(
+            _region_name(memory), origin, _before_weights(origin, size, variant, layout), memory.kind
+        )
         used[name] += size
     return found
+
+
+def _before_weights(origin: int, size: int, variant: Board, layout: Layout) -> int:
+    """The bytes of a region that are left when separate weights have their place at its end."""
+    place = variant.weights
+    if layout.weights is None or place is None or not origin < place.origin < origin + size:
+        return size
+    return place.origin - origin
 
 
 def _region_name(memory: Memory) -> str:

@@ -28,6 +28,11 @@ def identifier(text: str, taken: set[str], fallback: str = "layer") -> str:
         base = f"{fallback}_{base}"
     if base in _RESERVED or base.startswith("tc_"):
         base = f"{base}_"
+    return unique(base, taken)
+
+
+def unique(base: str, taken: set[str]) -> str:
+    """`base`, or the first of base_2, base_3 ... that isn't among `taken` (which it joins)."""
     name, count = base, 2
     while name in taken:
         name, count = f"{base}_{count}", count + 1

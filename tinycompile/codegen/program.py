@@ -5,12 +5,14 @@ Everything is decided and named here; `emit` only prints it.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinycompile.codegen.names import comment_text, identifier, short_name
+from tinycompile.codegen.blob import GRAPH_BYTES, crc32, padded
+from tinycompile.codegen.names import comment_text, identifier, short_name, unique
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
 from tinycompile.ir import Graph, Node, TensorType
@@ -29,9 +31,18 @@ _CTYPES = {
 }
 
 
+ABI_VERSION = 1
+CRC_HEADER = "kernels/tc_crc32.h"
+
+
 def ctype(t: TensorType) -> str:
     """The C element type of a tensor."""
     return _CTYPES[t.dtype]
+
+
+def any_alignment(t: TensorType, const: str = "") -> str:
+    """What a pointer to a tensor of the caller points to, with a space: C forbids `float *` that isn't aligned."""
+    return f"{const}{ctype(t) if np.dtype(t.dtype).itemsize == 1 else 'void'} "
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,8 @@ class Program:
 
     Attributes:
         scratch_bytes: of scratch apart from the arena, in faster memory; 0 where it is inside.
+        separate: the weights are in a file of their own, which the context points to.
+        graph_id: what ties that file to the code; zeros as long as it isn't known.
     """
 
     model: str
@@ -126,6 +139,43 @@ class Program:
     layers: tuple[Layer, ...]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    separate: bool = False
+    graph_id: bytes = bytes(GRAPH_BYTES)
+
+    @property
+    def context_pointers(self) -> list[str]:
+        """Members of the context that have to be set."""
+        wanted = {"scratch": self.scratch_bytes, "rows": self.streamed_input, "weights": self.separate}
+        return [name for name, needed in wanted.items() if needed]
+
+    @property
+    def bare_context(self) -> bool:
+        return not self.context_pointers
+
+    @property
+    def weights_crc32(self) -> int:
+        """Of all constant arrays."""
+        return crc32(named.constant.values for named in self.constants)
+
+    @property
+    def blob_bytes(self) -> int:
+        """Of the weights' file without its header."""
+        return sum(padded(named.constant.values.nbytes) for named in self.constants)
+
+    @property
+    def graph_words(self) -> str:
+        """`graph_id` as C."""
+        words = (self.graph_id[i : i + 4] for i in range(0, GRAPH_BYTES, 4))
+        return ", ".join(f"0x{int.from_bytes(word, 'little'):08x}u" for word in words)
+
+    @property
+    def abi(self) -> int:
+        """A number for what a caller relies on: the context, where inputs and outputs are, and of what type."""
+        facts = [ABI_VERSION, self.arena_bytes, self.scratch_bytes, *self.context_pointers, len(self.inputs)]
+        rows = [self.streamed_input] if self.streamed_input else []
+        for tensor in (*rows, *self.inputs, *self.outputs):
+            facts += [tensor.offset, str(tensor.type)]
+        return zlib.crc32(" ".join(map(str, facts)).encode())
 
     @property
     def streamed_input(self) -> Tensor | None:
@@ -136,7 +186,8 @@ class Program:
     @property
     def headers(self) -> list[str]:
         streamed = {STREAM_HEADER} if self.stages else set[str]()
-        return sorted({header for f in self.functions for header in f.function.headers} | streamed)
+        checked = {CRC_HEADER} if self.constants or self.separate else set[str]()
+        return sorted({header for f in self.functions for header in f.function.headers} | streamed | checked)
 
     @property
     def blocks(self) -> list[Layer | StageLoop]:
@@ -187,19 +238,33 @@ class _Names:
         if constant.values.dtype.names:
             key = (constant.ctype, str(constant.values.dtype), constant.values.tobytes())
         if key not in self.constants:
-            name = identifier(f"{self.model}_{layer}_{constant.suffix}", self.taken)
+            name = unique(f"{self.model}_{layer}_{constant.suffix}", self.taken)
             self.constants[key] = NamedConstant(name, constant, layer, id(constant) in self.cold)
         return self.constants[key].name
 
 
-def build_program(model: str, planned: Planned, cold: Collection[int] = ()) -> Program:
+def build_program(
+    model: str,
+    planned: Planned,
+    cold: Collection[int] = (),
+    *,
+    separate: bool = False,
+    taken: set[str] | None = None,
+) -> Program:
     """Name everything and bind every call to its memory.
 
     Args:
         model: C identifier of the model.
         cold: ids of the constants that go to external flash.
+        separate: whether the weights are in a file of their own.
+        taken: names that other models of the firmware have; this one's join them.
     """
-    names, graph, stages, offsets = _Names(model, cold), planned.graph, planned.stages, planned.offsets
+    names, graph, stages, offsets = (
+        _Names(model, cold, set() if taken is None else taken),
+        planned.graph,
+        planned.stages,
+        planned.offsets,
+    )
     layer_names = set[str]()
     lines = {name: kept for stage in stages for name, kept in stage.lines.items()}
 
@@ -220,7 +285,7 @@ def build_program(model: str, planned: Planned, cold: Collection[int] = ()) -> P
             arguments = _streamed_pointers(graph, node, *streamed[index])
         else:
             arguments = [_pointer(t, const=True) for t in inputs] + [_pointer(t) for t in outputs]
-        arguments += [names.constant(constant, name) for constant in kernel.constants]
+        arguments += [("weights->" if separate else "") + names.constant(c, name) for c in kernel.constants]
         if kernel.scratch_bytes:
             memory = "scratch" if planned.scratch_bytes else "arena"
             arguments.append(f"{memory} + {planned.scratch_offsets[index]}")
@@ -241,6 +306,7 @@ def build_program(model: str, planned: Planned, cold: Collection[int] = ()) -> P
         layers=tuple(layers),
         inputs=tensors(graph.inputs),
         outputs=tensors(graph.outputs),
+        separate=separate,
     )
 
 

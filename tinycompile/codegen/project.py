@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinycompile import __version__
+from tinycompile.codegen.blob import HEADER_BYTES
 from tinycompile.codegen.names import comment_text
 from tinycompile.codegen.program import Program
+from tinycompile.errors import TargetError
 from tinycompile.layout import Layout
-from tinycompile.targets import Board
+from tinycompile.targets import Board, Memory
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,17 @@ class Project:
     @property
     def memory_sources(self) -> list[Path]:
         """The board's C files that set up the external memories in use."""
-        used = [memory.source for memory in self.layout.used if memory.source]
+        used = [memory.source for memory in self._set_up if memory.source]
         return [self.board.folder / source for source in dict.fromkeys(used)]
 
     @property
     def memory_setups(self) -> list[str]:
         """The functions that do it."""
-        return list(dict.fromkeys(memory.setup for memory in self.layout.used if memory.setup))
+        return list(dict.fromkeys(memory.setup for memory in self._set_up if memory.setup))
+
+    @property
+    def _set_up(self) -> list[Memory]:
+        return [*self.layout.used, *([self.layout.weights] if self.layout.weights else [])]
 
     @property
     def arena_bytes(self) -> int:
@@ -56,6 +62,26 @@ class Project:
     @property
     def scratch_bytes(self) -> int:
         return max(program.scratch_bytes for program in self.programs)
+
+    def weights_addresses(self, board: Board) -> dict[str, int]:
+        """Where each model's separate weights are on this board or on what stands in for it.
+
+        Raises:
+            TargetError: the stand-in has no place, or a smaller one.
+        """
+        if self.layout.weights is None:
+            return {}
+        found, size = dict[str, int](), 0
+        for program in self.programs:
+            found[program.model] = size
+            size += HEADER_BYTES + program.blob_bytes
+        if board.weights is None or size > board.weights.bytes:
+            raise TargetError(
+                f"{board.name}, which stands in for {self.board.name}, has no place for {size:,} bytes of weights",
+                where=str(board.folder / "board.toml"),
+                why="it is said in the [weights] section",
+            )
+        return {model: board.weights.origin + offset for model, offset in found.items()}
 
     def origin_line(self) -> str:
         """Of the files that belong to all models."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from tinycompile.errors import ModelFileError
+from tinycompile.errors import ModelFileError, UnsupportedError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
 
@@ -14,6 +14,9 @@ Floats = Literal["none", "islands", "all"]
 
 MAX_FILE_BYTES = 1 << 29
 """No microcontroller model is larger than this."""
+
+MAX_RAM_BYTES = 1 << 25
+"""Of a tensor that is no constant: what the largest external memories have."""
 
 
 def load(
@@ -37,8 +40,22 @@ def load(
     if is_onnx(path):
         from tinycompile.frontend.onnx import import_onnx
 
-        return import_onnx(path, path.stem, shapes, layout, floats)
-    return import_tflite(content, path.stem, str(path))
+        graph = import_onnx(path, path.stem, shapes, layout, floats)
+    else:
+        graph = import_tflite(content, path.stem, str(path))
+    _check_sizes(graph, str(path))
+    return graph
+
+
+def _check_sizes(graph: Graph, where: str) -> None:
+    """Kernels and planner look at every element of what is in RAM: its size bounds their time and memory."""
+    problems = [
+        (f"tensor {name!r}", f"{t} has {t.bytes:,} bytes, supported are {MAX_RAM_BYTES:,}")
+        for name, t in graph.types.items()
+        if name not in graph.constants and t.bytes > MAX_RAM_BYTES
+    ]
+    if problems:
+        raise UnsupportedError(problems, where=where)
 
 
 def is_onnx(path: Path) -> bool:

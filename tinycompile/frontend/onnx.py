@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ import tinycompile.frontend.onnx_elementwise
 import tinycompile.frontend.onnx_linear
 import tinycompile.frontend.onnx_moves
 import tinycompile.frontend.onnx_qoperators  # noqa: F401 - they register their importers
-from tinycompile.errors import QuantizationNeededError, UnsupportedError
+from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError
 from tinycompile.frontend.onnx_evaluate import evaluate_node
 from tinycompile.frontend.onnx_file import MICROSOFT, OnnxModel, SourceValue, read_proto, static_model
 from tinycompile.frontend.onnx_float import as_float, import_float
@@ -126,7 +127,8 @@ def import_places(
     inputs = [_import_input(state, value, layout) for value in model.inputs]
     for index, node in enumerate(model.nodes):
         try:
-            reason = _import_node(state, node, floats)
+            with _sound(f"{where}: {_label(node, index)}"):
+                reason = _import_node(state, node, floats)
             if reason is not None and floats == "islands":
                 islands.append((_label(node, index), f"{reason} ({_size(model, node)} elements)"))
         except Rejected as rejected:
@@ -144,6 +146,24 @@ def import_places(
     for label, reason in islands:
         warnings.warn(f"{where}: {label} runs in float32: {reason}", FloatIslandWarning, stacklevel=3)
     return state.builder.graph(name, inputs, outputs), state.places
+
+
+@contextmanager
+def _sound(where: str) -> Iterator[None]:
+    """onnx's checker lets nodes through whose attributes don't go with their operands; importers stumble over those.
+
+    Raises:
+        ModelFileError: for whatever Python and NumPy raise then.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            "its attributes and operands contradict each other",
+            where=where,
+            why=f"{type(error).__name__}: {error}"[:300],
+            hint="if other programs run the model, please report this as a bug of tinycompile",
+        ) from error
 
 
 def _label(node: Any, index: int) -> str:
@@ -225,11 +245,29 @@ def _fold(scope: Scope, operands: dict[str, Any]) -> None:
         raise Rejected("control flow is not supported")
     if scope.kind.startswith(("Random", "Multinomial", "Bernoulli")):
         raise Rejected("random numbers are not supported")
+    sizes = [prod(scope.state.model.shapes.get(name, ())) for name in scope.node.output]
+    if max((*sizes, _unseen_size(scope.kind, operands)), default=0) > _MAX_CONSTANT:
+        raise Rejected("the constant is too large")
     results = evaluate_node(scope.node, operands, scope.opset)
     if any(result.size > _MAX_CONSTANT for result in results):
         raise Rejected("the constant is too large")
     for output, result in zip((o for o in scope.node.output if o), results, strict=True):
         scope.state.values[output] = Known(result)
+
+
+def _unseen_size(kind: str, operands: Mapping[str, Any]) -> int:
+    """Elements of a result whose size is in the operands' values, where shape inference may have given up."""
+    values = list(operands.values())
+    if kind == "Range" and len(values) == 3 and all(v.size == 1 for v in values):
+        start, limit, delta = (float(v.ravel()[0]) for v in values)
+        steps = (limit - start) / delta if delta else 0.0
+        return int(min(max(steps, 0.0), 1e18)) if steps == steps else 0
+    if kind in ("ConstantOfShape", "Expand", "Tile", "Resize", "Upsample", "Pad", "OneHot", "EyeLike", "CenterCropPad"):
+        numbers = [float(n) for v in values if v.size <= 16 for n in np.abs(v.astype(np.float64)).ravel() if n == n]
+        if kind == "OneHot":
+            return values[0].size * int(min(max(numbers, default=0.0), 1e18))
+        return max(v.size for v in values) * int(min(prod(max(1.0, n) for n in numbers), 1e18))
+    return 0
 
 
 def _float_only(scope: Scope) -> None:

@@ -10,6 +10,16 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import ModelFileError, ToolMissingError, UnsupportedError, UsageError
+from tinycompile.frontend.onnx_untrusted import (
+    array_of,
+    check_all_loaded,
+    check_attributes,
+    check_declared,
+    check_external_data,
+    check_functions,
+    check_sizes,
+    check_splits,
+)
 from tinycompile.ir import Array
 
 OLDEST_OPSET = 13
@@ -66,6 +76,25 @@ def onnx_module() -> Any:
     return onnx
 
 
+def load_proto(path: Path) -> Any:
+    """The file with its external data.
+
+    Raises:
+        ModelFileError: not an ONNX file, or its external data isn't in its folder.
+    """
+    onnx = onnx_module()
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+        check_external_data(model, path)
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except ModelFileError:
+        raise
+    except Exception as error:  # protobuf, file system and external data: all mean that it can't be read
+        raise ModelFileError("not a readable ONNX model", where=str(path), why=_first_line(error)) from error
+    check_all_loaded(model, str(path))
+    return model
+
+
 def read_proto(path: Path) -> Any:
     """The model with its external data, checked, functions inlined, at opset 13 or later.
 
@@ -74,14 +103,18 @@ def read_proto(path: Path) -> Any:
         UnsupportedError: an operator set that can't be converted.
     """
     onnx = onnx_module()
-    try:
-        model = onnx.load(str(path))
-    except Exception as error:  # protobuf, file system and external data: all mean that it can't be read
-        raise ModelFileError("not a readable ONNX model", where=str(path), why=_first_line(error)) from error
+    model = load_proto(path)
     if not model.graph.node or not model.graph.output:
         raise ModelFileError("the model computes nothing", where=str(path))
     if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+        check_functions(model, str(path))
+        try:
+            model = onnx.inliner.inline_local_functions(model)
+        except Exception as error:  # of arbitrary functions
+            raise ModelFileError("its functions can't be inlined", where=str(path), why=_first_line(error)) from error
+    check_attributes(model, str(path))
+    check_declared(model, str(path))
+    check_splits(model, str(path))
     foreign = sorted({o.domain for o in model.opset_import} - set(_DOMAINS))
     used = {node.domain for node in model.graph.node}
     problems = [(f"domain {d!r}", "its operators are not supported") for d in foreign if d in used]
@@ -119,7 +152,7 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
     """
     onnx = onnx_module()
     model = _copy(model)
-    constants = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
+    constants = {i.name: array_of(i, where) for i in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     _bind(inputs, dict(shapes or {}), where)
     del model.graph.value_info[:]
@@ -133,6 +166,7 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
     inferred = {v.name: _shape(v) for v in (*graph.input, *graph.value_info, *graph.output)}
     known = {name: shape for name, shape in inferred.items() if shape is not None}
     known |= {name: value.shape for name, value in constants.items()}
+    check_sizes(known, where)
     return OnnxModel(
         model,
         opset_of(model),
@@ -214,5 +248,6 @@ def _copy(model: Any) -> Any:
 
 
 def _first_line(error: Exception) -> str:
+    """What the error says, without control characters of the file."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:300]

@@ -18,6 +18,9 @@ from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.take import Take
 from tinycompile.ops.transpose import Transpose
 
+MAX_TAKEN = 1 << 20
+"""Most elements along an axis of which some are picked."""
+
 
 @importer("Identity", "Dropout")
 def identity_op(scope: Scope) -> None:
@@ -43,6 +46,8 @@ def transpose(scope: Scope) -> None:
         at = scope.unfolded(at)
         rank = len(at.shape)
         permutation = tuple(scope.attribute("perm", None) or range(rank)[::-1])
+        if sorted(permutation) != list(range(rank)):
+            raise Rejected(f"{list(permutation)} is no order of {rank} axes")
         shape = tuple(at.shape[axis] for axis in permutation)
         return Placed(at.name, shape, tuple(permutation.index(axis) for axis in at.order))
 
@@ -90,6 +95,10 @@ def _kept_order(at: Placed, shape: Shape) -> tuple[int, ...] | None:
 def taken(scope: Scope, at: Placed, axis: int, indices: Sequence[int]) -> Placed:
     """Some elements along an ONNX axis."""
     at = scope.unfolded(at)
+    if isinstance(indices, range) and indices == range(at.shape[axis]):
+        return at
+    if len(indices) > MAX_TAKEN:
+        raise Rejected(f"it takes {len(indices)} elements of an axis, supported are {MAX_TAKEN}")
     if list(indices) == list(range(at.shape[axis])):
         return at
     shape = (*at.shape[:axis], len(indices), *at.shape[axis + 1 :])

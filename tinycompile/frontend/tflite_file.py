@@ -20,7 +20,9 @@ from tinycompile.errors import ModelFileError, UnsupportedError
 from tinycompile.ir import Array, Quantization, TensorType
 
 MAX_RANK = 8
-MAX_TENSOR_BYTES = 2**31 - 1
+MAX_TENSOR_BYTES = 2**28
+"""No microcontroller has more memory."""
+
 MAX_ENTRIES = 1 << 16
 """Most tensors, operators and operator codes of a model that is not a joke."""
 
@@ -106,10 +108,11 @@ def readable(where: str) -> Iterator[None]:
 def option_reader(operator: SourceOperator, options: type[Any], where: str) -> Callable[[str], int | float]:
     """Reads scalar fields of an operator's options; the schema's defaults hold where the file has none."""
     table = options()
-    if operator.options is None:
-        table.Init(_EMPTY_TABLE, 4)
-    else:
-        table.Init(operator.options.Bytes, operator.options.Pos)
+    with readable(where):
+        if operator.options is None:
+            table.Init(_EMPTY_TABLE, 4)
+        else:
+            table.Init(operator.options.Bytes, operator.options.Pos)
 
     def read(field: str) -> int | float:
         with readable(where):
@@ -185,7 +188,7 @@ class _Reader:
         dtype = DTYPES[tensor.Type()]
         size = prod(shape) * np.dtype(dtype).itemsize
         if size > MAX_TENSOR_BYTES:
-            raise self.fail(f"{here} claims the shape {shape}", "which has more than 2 GiB")
+            raise self.fail(f"{here} claims the shape {shape}", "which has more than 256 MiB")
         if data is not None and len(data) != size:
             raise self.fail(f"{here} has {len(data)} bytes of data", f"{dtype}{list(shape)} needs {size}")
         value = None if data is None else np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, TensorType
-from tinycompile.kernels.base import safe_distance
 from tinycompile.ops._spatial import Window
 
 
@@ -29,21 +28,19 @@ def channelwise_distance(window: Window, x: TensorType, y: TensorType) -> int:
     begun = np.arange(first.size) * outputs
     # Within a pixel output and input advance together, the output by up to a channel's multiplier ahead.
     ahead = outputs - inputs
-    return safe_distance(
-        zip((*(first - ahead).tolist(), *later.tolist()), (*begun.tolist(), *(begun + outputs).tolist()), strict=True)
-    )
+    return int(max((begun - (first - ahead)).max(initial=0), (begun + outputs - later).max(initial=0)))
 
 
 def ordered_distance(reads: Array, written: Array) -> int:
     """Steps in order: step i reads from byte `reads[i]` upwards until it has written up to byte `written[i]`."""
     pending = np.minimum.accumulate(reads[::-1])[::-1]
-    return safe_distance(zip(pending.tolist(), written.tolist(), strict=True))
+    return int((written - pending).max(initial=0))
 
 
 def gathered_distance(reads: Array, item: int = 1) -> int:
     """A loop that copies runs of `item` bytes, upwards in memory, run i from input run `reads[i]`."""
     pending = np.minimum.accumulate(reads[::-1])[::-1] * item
-    return safe_distance(zip(pending.tolist(), range(0, reads.size * item, item), strict=True))
+    return int((np.arange(reads.size) * item - pending).max(initial=0))
 
 
 def _window_starts(window: Window, x: TensorType, y: TensorType) -> Array:

@@ -90,7 +90,7 @@ def linear_form(function: Callable[[Array], Array], lowest: int, highest: int) -
         function: int64 to int8 values; never decreases.
     """
     thresholds, steps = _thresholds(function, lowest, highest)
-    if steps.size < 2:
+    if steps.size < 2 or thresholds[-1] == thresholds[0]:  # constant, or a jump
         return None
     first, last = int(steps[0]) - 1, int(steps[-1])
     slope = float(steps[-1] - steps[0]) / float(thresholds[-1] - thresholds[0])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from tinycompile.ir import Graph, Pass, verify
 from tinycompile.passes.eliminate_channels import eliminate_channels
+from tinycompile.passes.fold_constants import fold_constants
 from tinycompile.passes.fold_pad import fold_pad
 
 PIPELINE: tuple[tuple[Pass, str], ...] = (
     (Graph.without_dead, "nodes that nobody reads cost RAM and time"),
+    (fold_constants, "what depends on no input needn't be computed on the device, and kernels read it from RAM"),
     (fold_pad, "a padded copy of a tensor is larger than the tensor, and takes time to make"),
     (eliminate_channels, "a constant channel is a bias; what nobody reads needn't be computed"),
 )

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tinycompile.errors import UsageError
-from tinycompile.frontend.onnx_file import onnx_module
+from tinycompile.frontend.onnx_file import load_proto, onnx_module
 
 
 @dataclass(frozen=True)
@@ -50,5 +50,4 @@ def save_source(source: Path, target: Path) -> None:
     if source.suffix.lower() != ".onnx":
         target.write_bytes(source.read_bytes())
         return
-    onnx = onnx_module()
-    onnx.save(onnx.load(str(source)), str(target))
+    onnx_module().save(load_proto(source), str(target))

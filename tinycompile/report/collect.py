@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycompile import __version__
+from tinycompile.codegen.blob import HEADER_BYTES, VERSION
 from tinycompile.codegen.program import Layer, Program, Tensor
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.elf import Sizes, sizes, worst_case_stack
@@ -50,6 +52,8 @@ def collect_report(
     image = f"lib{project.programs[0].model}.so" if board.is_host else "firmware.elf"
     symbols = [symbol for program in project.programs for symbol in program.weight_symbols()]
     measured = sizes(folder / image, symbols)
+    apart = sum(HEADER_BYTES + program.blob_bytes for program in project.programs if program.separate)
+    measured = replace(measured, flash=measured.flash + apart, weights=measured.weights + apart)
     common = {
         "tinycompile": __version__,
         "target": board.name,
@@ -59,6 +63,7 @@ def collect_report(
             "optimize": options.optimize,
             "ram": options.ram,
             "schedule": options.schedule,
+            "weights": options.weights,
             "board_path": None if options.board_path is None else str(options.board_path.resolve()),
             "layout": options.layout,
             "floats": options.floats,
@@ -98,6 +103,7 @@ def _model(
         "io_prefix": f"{program.model}_" if len(project.programs) > 1 else "",
         "source": {"file": origin.source, "sha256": origin.sha256},
         "quantization": lowered.quantization,
+        "weights_file": _weights_file(project, program),
         "input_stream": "none" if program.streamed_input is None else "rows",
         "inputs": _inputs(program),
         "outputs": [_tensor(tensor, program.graph) for tensor in program.outputs],
@@ -121,6 +127,21 @@ def _code(program: Program, measured: Sizes) -> list[int]:
         found.append(0 if layer.function in seen else measured.functions.get(layer.function, 0))
         seen.add(layer.function)
     return found
+
+
+def _weights_file(project: Project, program: Program) -> dict[str, Any] | None:
+    """Of separate weights: the file, what ties it to the code, and its address on the board and in QEMU."""
+    if not program.separate:
+        return None
+    emulated = project.board.emulated()
+    return {
+        "file": f"{program.model}_weights.bin",
+        "bytes": HEADER_BYTES + program.blob_bytes,
+        "version": VERSION,
+        "graph": program.graph_id.hex(),
+        "address": project.weights_addresses(project.board).get(program.model),
+        "qemu_address": emulated and project.weights_addresses(emulated).get(program.model),
+    }
 
 
 def _inputs(program: Program) -> list[dict[str, Any]]:
@@ -180,12 +201,13 @@ def _ram(
 
 
 def _flash(measured: Sizes, project: Project) -> dict[str, int]:
-    cold = project.layout.cold
+    cold, apart = project.layout.cold, project.layout.weights
+    external = [memory for memory in (cold, apart) if memory and memory.external]
     return {
         "weights_bytes": measured.weights,
         "code_bytes": measured.flash - measured.weights,
         "total_bytes": measured.flash,
-        "limit_bytes": project.board.flash.bytes + (cold.bytes if cold else 0),
+        "limit_bytes": project.board.flash.bytes + sum(memory.bytes for memory in external),
     }
 
 
@@ -197,7 +219,7 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
     other = measured.ram - project.arena_bytes - project.scratch_bytes - stack
     parts = [
         (layout.flash, "code", measured.flash - measured.weights),
-        (layout.flash, "weights", measured.weights - cold),
+        (layout.weights or layout.flash, "weights", measured.weights - cold),
         (layout.cold, "weights", cold),
         (layout.system, "stack", stack),
         (layout.system, "other", other),
@@ -215,7 +237,7 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
             "cost": memory.cost,
             "holds": {name: size for place, name, size in parts if place == memory and size},
         }
-        for memory in layout.used
+        for memory in (*layout.used, *([layout.weights] if layout.weights else []))
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from tinycompile.errors import TargetError
 from tinycompile.kernels.base import Isa
 from tinycompile.resources import boards_dir
-from tinycompile.targets.memory import Memory, memories_of, ram_choices
+from tinycompile.targets.memory import Memory, memories_of, ram_choices, weights_place
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Board:
         flasher: None where the board can't be flashed, such as emulated ones.
         baud: of the console's UART.
         stand_in: the board QEMU runs in its place, None where QEMU has the board itself or nothing like it.
+        weights: where separate weights are: a part of one of its flash memories that nothing else is placed in.
         external_stand_ins: which memory of the stand-in serves for each external one.
     """
 
@@ -80,6 +81,7 @@ class Board:
     flasher: Flasher | None
     baud: int
     stand_in: Board | None
+    weights: Memory | None
     external_stand_ins: Mapping[str, str]
 
     @property
@@ -168,6 +170,7 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         fpu=bool(core.get("fpu", False)),
         schedule=core.get("schedule", "m4"),
     )
+    memories = memories_of({name: table for name, table in memory.items() if name not in SPECIAL})
     return Board(
         name=name,
         description=data["description"],
@@ -175,7 +178,7 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         isa=isa,
         cflags=tuple(core["flags"]),
         clock_hz=int(data["clock_hz"]),
-        memories=memories_of({name: table for name, table in memory.items() if name not in SPECIAL}),
+        memories=memories,
         boot=Memory("boot", **memory["boot"], kind="flash") if "boot" in memory else None,
         vectors=Memory("vectors", **memory["vectors"], kind="flash") if "vectors" in memory else None,
         sources=tuple(_source(folder, source) for source in data["sources"]),
@@ -184,5 +187,6 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         flasher=Flasher(data["flash"]["tool"], data["flash"].get("target", "")) if "flash" in data else None,
         baud=int(data.get("console", {}).get("baud", 115_200)),
         stand_in=load_board(qemu["stand_in"], path) if "stand_in" in qemu else None,
+        weights=weights_place(data["weights"], memories) if "weights" in data else None,
         external_stand_ins=dict(qemu.get("external", {})),
     )

@@ -68,6 +68,22 @@ def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
     return tuple(found)
 
 
+def weights_place(table: Mapping[str, Any], memories: Sequence[Memory]) -> Memory:
+    """The `[weights]` table: a part of a flash memory, which ends where it starts.
+
+    Raises:
+        ValueError: it is not inside of one, or leaves nothing in front of it. KeyError: a key is missing.
+    """
+    origin, size = int(table["origin"]), int(table["bytes"])
+    for memory in memories:
+        first = memory.origin if memory.external else memory.origin + 1  # the vector table comes first
+        if memory.kind == "flash" and size > 0 and first <= origin and origin + size <= memory.end:
+            if origin % 8:
+                raise ValueError("[weights]: the origin must be a multiple of 8")
+            return replace(memory, name="weights", origin=origin, bytes=size)
+    raise ValueError("[weights] is not inside of a flash memory, behind the code")
+
+
 def ram_choices(memories: Sequence[Memory]) -> list[Memory]:
     """Where an arena can be: every RAM region and every run of adjacent ones, cheap and small ones first.
 

@@ -1,0 +1,163 @@
+"""Small sound models of both formats; mutations start from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+
+from tests.conftest import DIGITS
+from tests.frontend.models import X as SMALL_X
+from tests.frontend.models import Y as SMALL_Y
+from tests.frontend.models import small_model
+from tests.support.onnx_builder import OnnxBuilder
+from tests.support.onnx_nodes import cases
+from tests.support.random_model import RandomModel
+from tests.support.tflite_builder import NONE, RELU, SAME, VALID, TfliteBuilder
+
+TfliteSeed = tuple[TfliteBuilder, list[int], list[int]]
+"""A model under construction, its inputs and its outputs."""
+
+_ONE_TO_ONE: dict[str, dict[str, Any]] = {
+    "RELU": {},
+    "RELU6": {},
+    "LOGISTIC": {},
+    "TANH": {},
+    "HARD_SWISH": {},
+    "LEAKY_RELU": {"Alpha": 0.1},
+    "SOFTMAX": {"Beta": 1.0},
+    "QUANTIZE": {},
+}
+
+
+@cache
+def tflite_seeds() -> tuple[TfliteSeed, ...]:
+    """One model with a convolution, one per operator family, and random networks."""
+    seeds: list[TfliteSeed] = [(small_model(), [SMALL_X], [SMALL_Y])]
+    seeds += [_chain([name]) for name in _ONE_TO_ONE]
+    seeds += [_pool("MAX_POOL_2D"), _pool("AVERAGE_POOL_2D"), _moves(), _mean(), _two_inputs(), _classifier()]
+    seeds += [_random(seed) for seed in range(6)]
+    return tuple(seeds)
+
+
+def _chain(names: list[str]) -> TfliteSeed:
+    b = TfliteBuilder()
+    x = first = b.tensor((1, 3, 4, 2), 0.05, 3, name="x")
+    for name in names:
+        y = b.tensor((1, 3, 4, 2), 1 / 256 if name in ("SOFTMAX", "LOGISTIC") else 0.0625, -128, name=f"net/{name}")
+        b.op(name, [x], [y], **_ONE_TO_ONE[name])
+        x = y
+    return b, [first], [x]
+
+
+def _pool(name: str) -> TfliteSeed:
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 5, 6, 3), 0.05, 3), b.tensor((1, 3, 3, 3), 0.05, 3)
+    fields = {"FilterHeight": 2, "FilterWidth": 2, "StrideH": 2, "StrideW": 2, "Padding": SAME}
+    b.op(name, [x], [y], FusedActivationFunction=NONE, **fields)
+    return b, [x], [y]
+
+
+def _moves() -> TfliteSeed:
+    """Pad, transpose, reshape, concatenate, resize."""
+    b = TfliteBuilder()
+    x = b.tensor((1, 3, 4, 2), 0.05, 3)
+    padded, turned = b.tensor((1, 5, 5, 2), 0.05, 3), b.tensor((1, 5, 5, 2), 0.05, 3)
+    b.op("PAD", [x, b.constant(np.array([[0, 0], [1, 1], [0, 1], [0, 0]], np.int32))], [padded])
+    b.op("TRANSPOSE", [padded, b.constant(np.array([0, 2, 1, 3], np.int32))], [turned])
+    both, larger, flat = b.tensor((1, 5, 5, 4), 0.05, 3), b.tensor((1, 10, 10, 4), 0.05, 3), b.tensor((1, 400), 0.05, 3)
+    b.op("CONCATENATION", [padded, turned], [both], Axis=3, FusedActivationFunction=NONE)
+    b.op("RESIZE_NEAREST_NEIGHBOR", [both, b.constant(np.array([10, 10], np.int32))], [larger])
+    b.op("RESHAPE", [larger, b.constant(np.array([1, -1], np.int32))], [flat])
+    return b, [x], [flat]
+
+
+def _mean() -> TfliteSeed:
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 4, 4, 3), 0.05, 3), b.tensor((1, 3), 0.04, 2)
+    b.op("MEAN", [x, b.constant(np.array([1, 2], np.int32))], [y], KeepDims=False)
+    return b, [x], [y]
+
+
+def _two_inputs() -> TfliteSeed:
+    b = TfliteBuilder()
+    x, z = b.tensor((1, 4, 4, 3), 0.05, 3, name="left"), b.tensor((1, 1, 1, 3), 0.07, -9, name="right")
+    values = [b.tensor((1, 4, 4, 3), 0.2, 1) for _ in range(3)]
+    b.op("SUB", [x, z], [values[0]], FusedActivationFunction=RELU)
+    b.op("MUL", [values[0], z], [values[1]], FusedActivationFunction=NONE)
+    b.op("ADD", [values[1], x], [values[2]], FusedActivationFunction=NONE)
+    return b, [x, z], [values[2], values[0]]
+
+
+def _classifier() -> TfliteSeed:
+    b, rng = TfliteBuilder(), np.random.default_rng(1)
+    x = b.tensor((1, 6, 6, 2), dtype="float32")
+    q, d = b.tensor((1, 6, 6, 2), 0.02, 5), b.tensor((1, 4, 4, 4), 0.1, 0)
+    b.op("QUANTIZE", [x], [q])
+    w = b.constant(rng.integers(-127, 128, (1, 3, 3, 4)).astype(np.int8), [0.01] * 4, axis=3)
+    bias = b.constant(rng.integers(-99, 99, 4).astype(np.int32), [0.0002] * 4)
+    b.op("DEPTHWISE_CONV_2D", [q, w, bias], [d], StrideH=1, StrideW=1, Padding=VALID, DepthMultiplier=2)
+    dense, y = b.tensor((1, 5), 0.4, -2), b.tensor((1, 5), dtype="float32")
+    w = b.constant(rng.integers(-127, 128, (5, 64)).astype(np.int8), 0.01)
+    b.op("FULLY_CONNECTED", [d, w, -1], [dense], FusedActivationFunction=NONE)
+    b.op("DEQUANTIZE", [dense], [y])
+    return b, [x], [y]
+
+
+def _random(seed: int) -> TfliteSeed:
+    """Two or three layers; its file is not used, only what it was built from."""
+    model = RandomModel(seed)
+    found: list[TfliteSeed] = []
+    build = model.builder.build
+    model.builder.build = lambda inputs, outputs: found.append((model.builder, list(inputs), list(outputs))) or b""
+    model.build(layers=2 + seed % 2)
+    model.builder.build = build
+    return found[0]
+
+
+@cache
+def onnx_seeds() -> tuple[onnx.ModelProto, ...]:
+    """QDQ models, the operators of `onnx.backend.test`, and the example's float model."""
+    built = [_qdq(tail) for tail in _QDQ]
+    nodes = [case.model for name, case in sorted(cases().items()) if case.model.ByteSize() < 1 << 14]
+    return (*built * 8, *nodes, onnx.load(str(DIGITS / "digits.onnx")))
+
+
+Tail = Callable[[OnnxBuilder, str], str]
+
+
+def _conv(b: OnnxBuilder, x: str) -> str:
+    rng = np.random.default_rng(3)
+    w = b.weights(rng.integers(-127, 128, (4, 2, 3, 3)).astype(np.int8), [0.01] * 4, [0] * 4)
+    bias = b.dequantize(b.constant(np.array([5, -5, 9, 0], np.int32)), [0.001] * 4, [0] * 4, "int32", axis=0)
+    return b.node("Relu", b.node("Conv", x, w, bias, kernel_shape=[3, 3], pads=[1, 1, 1, 1]))
+
+
+def _gemm(b: OnnxBuilder, x: str) -> str:
+    w = b.weights(np.arange(-60, 60).reshape(40, 3).astype(np.int8), 0.02, 0)
+    return b.node("Softmax", b.node("MatMul", b.node("Flatten", x), w))
+
+
+def _residual(b: OnnxBuilder, x: str) -> str:
+    y = b.activation(b.node("HardSwish", x), 0.05, -3)
+    pooled = b.node("MaxPool", b.node("Concat", y, x, axis=1), kernel_shape=[2, 2], strides=[2, 1])
+    return b.node("Transpose", b.node("Add", pooled, b.constant(0.5, np.float32)), perm=[0, 2, 3, 1])
+
+
+def _moved(b: OnnxBuilder, x: str) -> str:
+    y = b.node("Pad", x, b.constant([0, 0, 1, 1, 0, 0, 0, 1], np.int64))
+    y = b.node("Slice", y, b.constant([1], np.int64), b.constant([4], np.int64), b.constant([2], np.int64))
+    return b.node("ReduceMean", b.node("Reshape", y, b.constant([1, -1, 3], np.int64)), axes=[1], keepdims=0)
+
+
+_QDQ: tuple[Tail, ...] = (_conv, _gemm, _residual, _moved)
+
+
+def _qdq(tail: Tail) -> onnx.ModelProto:
+    b = OnnxBuilder(17)
+    x = b.activation(b.input((1, 2, 4, 5)), 0.1, 3)
+    b.output(b.activation(tail(b, x), 0.1, 0))
+    return b.model()

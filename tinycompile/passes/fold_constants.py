@@ -1,0 +1,39 @@
+"""Nodes that read constants only are computed now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tinycompile.errors import UnsupportedError
+from tinycompile.ir import Graph, Node
+
+MAX_WORK = 1 << 28
+"""Multiply-accumulates, or elements, that are worth computing here."""
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """Every node without an operand from RAM becomes a constant, by the operator's own meaning.
+
+    Raises:
+        UnsupportedError: an output of the model depends on no input.
+    """
+    constants, kept = dict(graph.constants), list[Node]()
+    for node in graph.nodes:
+        if not node.inputs or any(name not in constants for name in node.inputs):
+            kept.append(node)
+            continue
+        _check(graph, node)
+        results = node.op.evaluate(graph.signature(node), [constants[name] for name in node.inputs])
+        constants.update(zip(node.outputs, results, strict=True))
+    if len(kept) == len(graph.nodes):
+        return graph
+    return replace(graph, nodes=tuple(kept), constants=constants).without_dead()
+
+
+def _check(graph: Graph, node: Node) -> None:
+    sig = graph.signature(node)
+    label = f"{node.op.kind} {node.name!r}"
+    if any(name in graph.outputs for name in node.outputs):
+        raise UnsupportedError([(label, "a model output that depends on no input")], where=graph.name)
+    if max(node.op.macs(sig), *(t.elements for t in (*sig.inputs, *sig.outputs))) > MAX_WORK:
+        raise UnsupportedError([(label, "a constant that takes too much work to compute")], where=graph.name)

@@ -31,7 +31,9 @@ def table(rows: list[Row], peers: dict[str, Any]) -> str:
     ]
     for model, name in NAMES.items():
         own = [row for row in rows if (row["model"], row["target"]) == (model, TARGET) and "error" not in row]
-        fast = next(row for row in own if (row["schedule"], row["optimize"]) == ("layer", "speed"))
+        fast = next((row for row in own if (row["schedule"], row["optimize"]) == ("layer", "speed")), None)
+        if fast is None:
+            continue
         lean = min(own, key=lambda row: (row["ram"]["arena_bytes"], row["instructions"]))
         theirs = peers["instructions"][TARGET][model]
         figures = [

@@ -1,4 +1,4 @@
-"""`make reliability`: every model in every variant. Prints a line per check, ends with the figures and writes them as JSON.
+"""`make reliability`: every model in every variant. A line per check, at the end the figures, also as JSON.
 
 `python -m tests.reliability.sweep --models NAME ... --parts sanitizers levels clang analyzers`
 """

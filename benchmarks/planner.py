@@ -22,7 +22,7 @@ from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.relu import Relu
 from tinycompile.passes import optimize
 from tinycompile.passes.split_averages import split_averages
-from tinycompile.planner import StreamPlanner, plan
+from tinycompile.planner import StagePlanner, plan
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 M7 = Isa("cortex-m7", dsp=True, fpu=True, schedule="m7")
@@ -75,7 +75,7 @@ def measure_stages(name: str, graph: Graph) -> None:
     graph = split_averages(graph)
     kernels = kernels_for(graph, M7)
     start = time.perf_counter()
-    planner = StreamPlanner(graph, kernels, lambda site: kernels_of(site, M7))
+    planner = StagePlanner(graph, kernels, lambda site: kernels_of(site, M7))
     searched = time.perf_counter() - start
     found = planner.plan(ram_limit=None, optimize="balanced")
     seconds = time.perf_counter() - start

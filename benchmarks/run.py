@@ -1,165 +1,174 @@
-"""`make bench`: every model in ../shared/models x {Cortex-M7, Cortex-M4} x {speed, size}, beside the peers' figures.
+"""`make bench`: every model in ../shared/models x core x schedule, beside the peers' figures.
 
-Executed instructions of one inference in QEMU with the input bytes `(i * 37 + 11) & 0xff`, instructions per MAC by operator,
-code and weight bytes and RAM from the ELF, estimated cycles from ../shared/tools/mcucycles. Writes
-benchmarks/results.json and benchmarks/results.md.
+Of one inference in QEMU with the input bytes `(i * 37 + 11) & 0xff`: executed instructions, exact, in all and by operator;
+estimated cycles; code and weight bytes and RAM from the ELF. Writes benchmarks/results.json and benchmarks/results.md.
+`--compare` (`make bench-quick` for some of the cases) says instead what has changed since results.json was written.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tinycompile
+from benchmarks.cases import MODELS, QUICK_MODELS, QUICK_TARGETS, SCHEDULES, TARGETS, Case, cases
+from benchmarks.table import line, markdown
 from tinycompile.build import Build
+from tinycompile.errors import DoesNotFitError
 from tinycompile.ir import TensorType
+from tinycompile.profile import profile_build
+from tinycompile.toolchain import version
 
 HERE = Path(__file__).parent
 SHARED = HERE.parent.parent / "shared"
-TARGETS = ("mps2-an500", "mps2-an386")
-MODES = ("speed", "size")
-MODELS = ("ad01_int8", "kws_ref_model", "ic_resnet8_int8", "vww_96_int8", "mcunet_vww", "mobilenet_v2_int8")
+RESULTS = HERE / "results.json"
+WORSE = 0.005
+"""A figure that grew by more than this part is worse."""
 
 
 def pattern(t: TensorType) -> np.ndarray:
-    """The benchmark's input: one sample whose bytes are (i * 37 + 11) & 0xff."""
+    """The benchmark's input: one sample whose bytes are (i * 37 + 11) & 0xff, those of floats, too."""
     data = ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8)
     return data.view(t.dtype).reshape(1, *t.shape)
 
 
-def measure(model: str, target: str, mode: str, folder: Path, cycles: bool) -> dict[str, Any]:
-    """Build, run one inference and collect the figures."""
-    build = tinycompile.compile(SHARED / "models" / f"{model}.tflite", target=target, output=folder, optimize=mode)
-    build.execute([pattern(t) for t in build.inputs])
-    report = build.report
-    by_op = defaultdict(lambda: [0, 0])
-    for layer in report["layers"]:
-        by_op[layer["op"]][0] += layer["instructions"]
-        by_op[layer["op"]][1] += layer["macs"]
-    row = {
-        "model": model,
-        "target": target,
-        "mode": mode,
-        "instructions": report["run"]["instructions"],
-        "macs": report["macs"],
-        "flash": report["flash"],
-        "ram": report["ram"],
-        "by_op": {op: {"instructions": i, "macs": m} for op, (i, m) in sorted(by_op.items())},
+def conditions() -> dict[str, str]:
+    """What figures depend on besides the code."""
+    return {"compiler": version("arm-none-eabi-gcc"), "emulator": version("qemu-system-arm"), "optimization": "-O2"}
+
+
+def measure(case: Case) -> dict[str, Any]:
+    """Build, run one inference and collect the figures; of a model that doesn't fit, only why."""
+    row: dict[str, Any] = {
+        "model": case.model,
+        "target": case.target,
+        "core": TARGETS.get(case.target, case.target),
+        "schedule": case.schedule,
+        "optimize": case.optimize,
     }
-    if cycles:
-        row["cycles_estimate"] = estimate_cycles(build)
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            build = tinycompile.compile(
+                SHARED / "models" / f"{case.model}.tflite",
+                target=case.target,
+                output=Path(name) / "out",
+                optimize=case.optimize,
+                schedule=case.schedule,
+            )
+        except DoesNotFitError as error:
+            return {**row, "error": error.what}
+        row |= figures(build)
+    print(f"{line(row)}  ({time.perf_counter() - begin:.0f} s)", flush=True)
     return row
 
 
-def estimate_cycles(build: Build) -> int | None:
-    """Estimated cycles of one inference by ../shared/tools/mcucycles; None where it can't run."""
-    source = SHARED / "tools" / "mcucycles"
-    if not source.exists():
-        return None
-    with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
-        for path in source.iterdir():
-            shutil.copy(path, work)
-        compiler = shutil.which("gcc") or "gcc"
-        subprocess.run([compiler, "-O2", "-fPIC", "-shared", "-o", "libtbprof.so", "tbprof.c"], cwd=work, check=True)
-        (work / "input.bin").write_bytes(b"".join(pattern(t).tobytes() for t in build.inputs))
-        command = [sys.executable, "mcucycles.py", str(build.elf("firmware.elf").resolve()), "--quiet"]
-        command += ["--machine", build.emulated.name, "--root", f"{build.model}_invoke", "--json", "out.json"]
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            print(f"mcucycles failed: {done.stderr[-300:]}", file=sys.stderr)
-            return None
-        total = json.loads((work / "out.json").read_text())
-    core = "m7" if "m7" in build.board.isa.core else "m4"
-    return round(total[f"{build.model}_invoke"][core])
+def figures(build: Build) -> dict[str, Any]:
+    """Everything that is measured of a build."""
+    profile, report = profile_build(build, [pattern(t) for t in build.inputs]), build.report
+    by_op = defaultdict[str, list[int]](lambda: [0, 0])
+    for layer, counted in zip(report["layers"], profile["layers"], strict=True):
+        by_op[layer["op"]][0] += counted["instructions"]
+        by_op[layer["op"]][1] += layer["macs"]
+    return {
+        "instructions": profile["instructions"],
+        "cycles_estimate": profile["cycles"],
+        "error_percent": profile["error_percent"],
+        "macs": report["macs"],
+        "flash": {key: report["flash"][key] for key in ("weights_bytes", "code_bytes")},
+        "ram": {key: report["ram"][key] for key in ("arena_bytes", "scratch_bytes", "stack_bytes", "total_bytes")},
+        "by_op": {op: {"instructions": i, "macs": m} for op, (i, m) in sorted(by_op.items())},
+    }
 
 
-def main() -> None:
+def changes(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
+    """(what has changed in a row, whether it is worse by more than `WORSE`)."""
+    before = {_key(row): row for row in old}
+    for row in new:
+        name = " ".join(_key(row))
+        if _key(row) not in before:
+            yield f"{name}: new", False
+            continue
+        for what, a, b in _figures(before[_key(row)], row):
+            if a is None or b is None:
+                if a != b:
+                    yield f"{name}: {what} {'fits now' if a is None else 'no longer fits'}", b is None
+            elif a != b:
+                yield f"{name}: {what} {a:,} -> {b:,} ({100 * (b / a - 1):+.2f} %)", b > a * (1 + WORSE)
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    return Case(row["model"], row["target"], row["schedule"], row["optimize"]).key
+
+
+def _figures(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, int | None, int | None]]:
+    paths = (
+        ("instructions",),
+        ("ram", "arena_bytes"),
+        ("ram", "stack_bytes"),
+        ("flash", "weights_bytes"),
+        ("flash", "code_bytes"),
+    )
+    for path in paths:
+        yield path[-1], _at(old, path), _at(new, path)
+
+
+def _at(row: Any, path: Sequence[str]) -> int | None:
+    for key in path:
+        row = row.get(key) if row is not None else None
+    return row
+
+
+def compare(rows: Sequence[dict[str, Any]]) -> int:
+    """Print what has changed; exit status."""
+    committed = json.loads(RESULTS.read_text())
+    found = list(changes(committed["rows"], rows))
+    for text, worse in found:
+        print(f"{'WORSE ' if worse else '      '}{text}")
+    if not found:
+        print(f"no change in {len(rows)} builds")
+    if committed["conditions"] != conditions():
+        print(f"measured under other conditions: {committed['conditions']}, now {conditions()}")
+        return 0
+    return int(any(worse for _, worse in found))
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="*", default=MODELS)
-    parser.add_argument("--targets", nargs="*", default=TARGETS)
-    parser.add_argument("--modes", nargs="*", default=MODES)
-    parser.add_argument("--cycles", action="store_true", help="also estimate cycles (slow)")
-    parser.add_argument("--dry", action="store_true", help="print only, write no files")
+    parser.add_argument("--models", nargs="*")
+    parser.add_argument("--targets", nargs="*")
+    parser.add_argument("--schedules", nargs="*", default=SCHEDULES)
+    parser.add_argument("--quick", action="store_true", help="few models and cores")
+    parser.add_argument("--compare", action="store_true", help="write nothing; exit 1 where something is worse")
+    parser.add_argument("-j", "--jobs", type=int, default=2)
     options = parser.parse_args()
     if not SHARED.exists():
         sys.exit("make bench needs ../shared/models, which is not part of the repository")
-    rows = []
-    for model in options.models:
-        for target in options.targets:
-            for mode in options.modes:
-                with tempfile.TemporaryDirectory() as name:
-                    rows.append(measure(model, target, mode, Path(name) / "out", options.cycles))
-                print(line(rows[-1]), flush=True)
-    if not options.dry:
-        (HERE / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
-        (HERE / "results.md").write_text(markdown(rows))
-
-
-def line(row: dict[str, Any]) -> str:
-    macs = row["macs"]["executed"]
-    return (
-        f"{row['model']:20} {row['target']:11} {row['mode']:6} {row['instructions']:>12,} instructions "
-        f"{row['instructions'] / macs:6.2f}/MAC  arena {row['ram']['arena_bytes']:>9,}  "
-        f"code {row['flash']['code_bytes']:>7,}  weights {row['flash']['weights_bytes']:>9,}"
-        + (f"  cycles {row['cycles_estimate']:>11,} (estimate)" if row.get("cycles_estimate") else "")
-    )
-
-
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """The committed table."""
-    peers = json.loads((HERE / "peers.json").read_text())["instructions"]
-    out = ["# Benchmarks", "", "Written by `make bench`; executed instructions of one inference in QEMU.", ""]
-    out += [
-        "| model | core | mode | instructions | per MAC | cycles (estimate) | TFLM + CMSIS-NN | TinyEngine | arena | code | weights |"
-    ]
-    out += ["|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
-    for row in rows:
-        peer = peers.get(row["target"], {}).get(row["model"], {})
-        cells = [row["model"], row["target"], row["mode"], f"{row['instructions']:,}"]
-        cells += [f"{row['instructions'] / row['macs']['executed']:.2f}", number(row.get("cycles_estimate"))]
-        cells += [number(peer.get("TFLM + CMSIS-NN")), number(peer.get("TinyEngine"))]
-        cells += [
-            f"{row['ram']['arena_bytes']:,}",
-            f"{row['flash']['code_bytes']:,}",
-            f"{row['flash']['weights_bytes']:,}",
-        ]
-        out.append(f"| {' | '.join(cells)} |")
-    out += [
-        "",
-        "## Instructions per MAC by operator",
-        "",
-        "| model | core | mode | operator | instructions | MACs | per MAC |",
-    ]
-    out += ["|---|---|---|---|--:|--:|--:|"]
-    for row in rows:
-        for op, entry in row["by_op"].items():
-            rate = f"{entry['instructions'] / entry['macs']:.2f}" if entry["macs"] else ""
-            cells = [
-                row["model"],
-                row["target"],
-                row["mode"],
-                op,
-                f"{entry['instructions']:,}",
-                f"{entry['macs']:,}",
-                rate,
-            ]
-            out.append(f"| {' | '.join(cells)} |")
-    return "\n".join(out) + "\n"
-
-
-def number(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
+    models = options.models or (QUICK_MODELS if options.quick else MODELS)
+    targets = options.targets or (QUICK_TARGETS if options.quick else tuple(TARGETS))
+    with ProcessPoolExecutor(options.jobs) as pool:
+        rows = list(pool.map(measure, cases(models, targets, options.schedules)))
+    if options.compare:
+        return compare(rows)
+    if RESULTS.exists():  # cases that weren't measured now stay
+        measured = {_key(row): row for row in [*json.loads(RESULTS.read_text())["rows"], *rows]}
+        everything = [case.key for case in cases(MODELS, tuple(TARGETS), SCHEDULES)]
+        rows = [measured[key] for key in everything if key in measured]
+    document = {"conditions": conditions(), "rows": rows}
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    (HERE / "results.md").write_text(markdown(document, json.loads((HERE / "peers.json").read_text())))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

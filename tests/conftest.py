@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 DIGITS = ROOT / "examples" / "digits"
+
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("search")  # HYPOTHESIS_PROFILE=search looks for new examples
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="session")

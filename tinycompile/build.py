@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.emulator import Execution, TraceRecord, execute
+from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.host import HostModel
 from tinycompile.ir import Array, Quantization, TensorType
@@ -43,7 +43,7 @@ class Build:
     @cached_property
     def board(self) -> Board:
         path = self.report["options"].get("board_path")
-        return load_board(self.report["target"], None if path is None else Path(path))
+        return load_board(self.report["target"], None if path is None else self.folder / path)
 
     @cached_property
     def inputs(self) -> list[TensorType]:
@@ -75,8 +75,13 @@ class Build:
     @property
     def weights(self) -> Path | None:
         """The file of separate weights; None where they are part of the code."""
-        file = self.report["weights_file"]
+        file = self.report.get("weights_file")
         return None if file is None else self.folder / file["file"]
+
+    @property
+    def images(self) -> list[tuple[Path, int]]:
+        """(file, address) of what QEMU has to load beside the firmware."""
+        return [(self.weights, self.report["weights_file"]["qemu_address"])] if self.weights else []
 
     def run(self, *inputs: Array, on: str = "host") -> Array | list[Array]:
         """Inference on samples.
@@ -137,17 +142,14 @@ class Build:
         return self._in_qemu("firmware_trace.elf", samples)
 
     def _in_qemu(self, elf: str, samples: Sequence[Array]) -> Execution:
-        images = [(self.weights, self.report["weights_file"]["qemu_address"])] if self.weights else []
-        return execute(
-            self.elf(elf), self.emulated, samples, self.outputs, prefix=self.report["io_prefix"], images=images
-        )
+        prefix = self.report["io_prefix"]
+        return execute(self.elf(elf), self.emulated, samples, self.outputs, prefix=prefix, images=self.images)
 
     def _on_host(self, samples: Sequence[Array]) -> Execution:
         """Run the generated C on this machine; no instructions are counted."""
         results = [self.host.trace([array[i] for array in samples]) for i in range(len(samples[0]))]
         outputs = [np.stack(column) for column in zip(*(outputs for outputs, _ in results), strict=True)]
-        trace = [[TraceRecord(layer, data, 0) for layer, data in records] for _, records in results]
-        return Execution(outputs, [], 0, trace)
+        return Execution(outputs, [], 0, [records for _, records in results])
 
     @property
     def emulated(self) -> Board:

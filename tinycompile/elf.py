@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
@@ -18,16 +19,23 @@ LIBC_STACK_BYTES = 32
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes in the ELF. `flash` counts what is stored: code, constants and initial values of data."""
+    """Bytes in the ELF.
+
+    Attributes:
+        flash: what is stored: code, constants and initial values of data.
+        functions: code of each function by its name in C; what the compiler made of it in several parts is one.
+    """
 
     flash: int
     weights: int
     ram: int
+    functions: Mapping[str, int] = field(default_factory=dict)
 
 
 def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
     """Flash and RAM of an ELF, and the bytes of the named constant arrays."""
     wanted, flash, ram, weights = set(weight_symbols), 0, 0, 0
+    functions = Counter[str]()
     with elf.open("rb") as file:
         image = ELFFile(file)
         for section in image.iter_sections():
@@ -39,8 +47,52 @@ def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
                 flash += section["sh_size"]
         table = image.get_section_by_name(".symtab")
         if isinstance(table, SymbolTableSection):
-            weights = sum(s["st_size"] for s in table.iter_symbols() if s.name in wanted)
-    return Sizes(flash, weights, ram)
+            for symbol in table.iter_symbols():
+                weights += symbol["st_size"] if symbol.name in wanted else 0
+                if symbol["st_info"]["type"] == "STT_FUNC":
+                    functions[symbol.name.partition(".")[0]] += symbol["st_size"]
+    return Sizes(flash, weights, ram, functions)
+
+
+def function_ranges(elf: Path, name: str) -> list[tuple[int, int]]:
+    """Addresses [begin, end) of a function, then of the parts of it that GCC made functions of their own.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    with elf.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        symbols = list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
+    parts = re.compile(rf"{re.escape(name)}\.(part|cold|constprop|isra)[.\d]*(\.(part|cold)[.\d]*)?$")
+    found = [
+        (symbol["st_value"] & ~1, symbol["st_size"], symbol.name != name)  # the lowest bit says that it's Thumb code
+        for symbol in symbols
+        if symbol["st_info"]["type"] == "STT_FUNC" and (symbol.name == name or parts.match(symbol.name))
+    ]
+    if not any(not part for *_, part in found):
+        raise ValueError(f"{elf} has no function {name}")
+    return [(begin, begin + size) for begin, size, _ in sorted(found, key=lambda f: (f[2], f[0]))]
+
+
+def thumb_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
+    """The code of each block of (address, number of instructions), where the firmware finds it when it runs.
+
+    Raises:
+        ValueError: an address that nothing of the ELF is loaded to.
+    """
+    with elf.open("rb") as file:
+        segments = [s for s in ELFFile(file).iter_segments() if s["p_type"] == "PT_LOAD"]
+        loaded = [(segment["p_vaddr"], segment.data()) for segment in segments]
+    found = list[bytes]()
+    for address, instructions in blocks:
+        data = next((d[address - begin :] for begin, d in loaded if begin <= address < begin + len(d)), b"")
+        length = 0
+        for _ in range(instructions):
+            if length + 2 > len(data):
+                raise ValueError(f"{elf} has no code at {address + length:#x}")
+            length += 4 if data[length + 1] >> 3 >= 0b11101 else 2  # the first halfword of 32-bit instructions
+        found.append(data[:length])
+    return found
 
 
 def worst_case_stack(call_graphs: Collection[Path], root: str) -> int:

@@ -13,15 +13,7 @@ from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array, TensorType
 from tinycompile.targets import Board
 from tinycompile.toolchain import require, run
-
-
-@dataclass(frozen=True, eq=False)
-class TraceRecord:
-    """One layer's result during one inference. `instructions` since the previous layer."""
-
-    layer: int
-    data: bytes
-    instructions: int
+from tinycompile.trace import TracePart, TraceRecord, records
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +41,7 @@ def execute(
     *,
     prefix: str = "",
     images: Sequence[tuple[Path, int]] = (),
+    plugin: str = "",
     timeout: float = 1800,
 ) -> Execution:
     """Run `elf` on every sample.
@@ -58,6 +51,7 @@ def execute(
         inputs: one array (samples, *shape) per model input.
         prefix: of the files by which this model's firmware is fed.
         images: (file, address) of what else is in memory: separate weights.
+        plugin: a TCG plugin and its options, as QEMU takes them.
 
     Raises:
         ToolMissingError: no QEMU. ToolFailedError: the firmware crashed or stopped early.
@@ -77,6 +71,7 @@ def execute(
         for image, address in images:
             file = str(image.resolve()).replace(",", ",,")  # QEMU's separator
             command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
+        command += ["-plugin", plugin] if plugin else []
         run(command, cwd=folder, timeout=timeout)
         stats = np.fromfile(folder / f"{prefix}stats.bin", np.uint32).reshape(-1, 3)
         if len(stats) != samples or stats[:, 0].any():
@@ -106,13 +101,13 @@ def _split_outputs(data: bytes, types: Sequence[TensorType], samples: int) -> li
 def _split_trace(path: Path, board: Board, samples: int) -> list[list[TraceRecord]]:
     if not path.exists() or board.qemu is None:
         return []
-    data, records, offset = path.read_bytes(), list[TraceRecord](), 0
-    while offset < len(data):
-        layer, size, ticks = (int(v) for v in np.frombuffer(data, np.uint32, 3, offset))
-        payload = data[offset + 12 : offset + 12 + size]
-        records.append(TraceRecord(layer, payload, board.qemu.instructions(ticks)))
-        offset += 12 + size
-    if len(records) % samples:
+    data, parts, position = path.read_bytes(), list[TracePart](), 0
+    while position < len(data):
+        layer, size, *place, ticks = (int(v) for v in np.frombuffer(data, np.int32, 6, position))
+        payload = data[position + 24 : position + 24 + size]
+        parts.append(TracePart(layer, payload, *place, instructions=board.qemu.instructions(ticks & 0xFFFFFFFF)))
+        position += 24 + size
+    if len(parts) % samples:
         raise ToolFailedError("the firmware's trace is incomplete")
-    each = len(records) // samples
-    return [records[i * each : (i + 1) * each] for i in range(samples)]
+    each = len(parts) // samples
+    return [records(parts[i * each : (i + 1) * each]) for i in range(samples)]

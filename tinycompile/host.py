@@ -13,16 +13,17 @@ import numpy as np
 from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array, TensorType
 from tinycompile.toolchain import require, run
+from tinycompile.trace import TracePart, TraceRecord, records
 
 _TRACE_SOURCE = """\
 #include <stdint.h>
-typedef void (*tc_trace_callback)(int, const void *, uint32_t);
+typedef void (*tc_trace_callback)(int, const void *, uint32_t, int32_t, int32_t, int32_t);
 tc_trace_callback tc_trace;
-void tc_layer_done(int layer, const void *data, uint32_t bytes);
-void tc_layer_done(int layer, const void *data, uint32_t bytes)
+void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns);
+void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns)
 {
     if (tc_trace) {
-        tc_trace(layer, data, bytes);
+        tc_trace(layer, data, bytes, row, column, columns);
     }
 }
 """
@@ -66,7 +67,10 @@ class HostModel:
             cwd=work,
         )
         self._ffi = cffi.FFI()
-        self._ffi.cdef(f"int {model}_invoke(void *); extern void (*tc_trace)(int, const void *, uint32_t);")
+        self._ffi.cdef(
+            f"int {model}_invoke(void *);"
+            "extern void (*tc_trace)(int, const void *, uint32_t, int32_t, int32_t, int32_t);"
+        )
         for kind, types in (("input", [] if streamed else inputs), ("output", outputs)):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
@@ -115,23 +119,24 @@ class HostModel:
 
     def trace(
         self, inputs: Sequence[Array], after: Callable[[int], None] | None = None
-    ) -> tuple[list[Array], list[tuple[int, bytes]]]:
-        """One inference, with (layer, result bytes) of every layer.
+    ) -> tuple[list[Array], list[TraceRecord]]:
+        """One inference, with the result of every layer.
 
         Args:
-            after: called with the layer's index after each result.
+            after: called with the layer's index after each result, or part of one.
         """
-        records = list[tuple[int, bytes]]()
+        parts = list[TracePart]()
 
-        def done(layer: int, data: object, size: int) -> None:
-            records.append((layer, bytes(self._ffi.buffer(data, size))))
+        def done(layer: int, data: object, size: int, row: int, column: int, columns: int) -> None:
+            parts.append(TracePart(layer, bytes(self._ffi.buffer(data, size)), row, column, columns))
             if after is not None:
                 after(layer)
 
-        callback = self._ffi.callback("void(int, const void *, uint32_t)", done)
+        callback = self._ffi.callback("void(int, const void *, uint32_t, int32_t, int32_t, int32_t)", done)
         self._library.tc_trace = callback
         try:
-            return self.run(inputs), records
+            outputs = self.run(inputs)
+            return outputs, records(parts)
         finally:
             self._library.tc_trace = self._ffi.NULL
 

@@ -151,14 +151,21 @@ class Op(ABC):
     reads_planes: ClassVar[bool] = False
     """Operand 0 is (1, C, H, W): a row of the output reads a row of each plane."""
 
-    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
         """This operator for `rows` rows of its output, where the rows above and below that it pads with are in memory,
-        filled with `row_fill`; None where it can't be told apart by rows.
+        filled with `row_fill`; None where it can't be told apart by rows. If `columns` isn't None, for so many columns,
+        and the columns left and right that it pads with are in memory as well.
         """
         return None
 
+    def repeats(self, sig: Signature) -> tuple[int, int] | None:
+        """(rows, columns) of the output that read the same of the input: more than one where it is enlarged. None where
+        that isn't the same everywhere.
+        """
+        return 1, 1
+
     def row_fill(self, sig: Signature) -> int:
-        """What `on_padded_rows` takes for no value: the zero point of operand 0."""
+        """What `on_padded` takes for no value: the zero point of operand 0."""
         quant = sig.input.quant
         return sig.input.zero_point if quant is not None and quant.is_per_tensor else 0
 

@@ -51,8 +51,10 @@ class Layout:
         return list(dict.fromkeys(memory for memory in parts if memory is not None))
 
 
-LAYER, STREAM = "layer", "stream"
-"""Every layer after the other, or with stages whose layers are executed row by row."""
+LAYER, STAGES, AGAIN = "layer", "stages", "again"
+"""Every layer after the other; stages whose layers are executed together; stages that may compute something twice."""
+
+_STEPS = {"layer": (LAYER,), "stream": (STAGES, AGAIN), "patch": (AGAIN,), "auto": (LAYER, STAGES, AGAIN)}
 
 
 class Planner(Protocol):
@@ -67,28 +69,34 @@ class Planner(Protocol):
 
 
 def choose_ram(
-    board: Board, planner: Planner, ram_limit: int | None, *, schedule: str = LAYER, least: bool = False
+    board: Board,
+    planner: Planner,
+    ram_limit: int | None,
+    *,
+    schedule: str = "layer",
+    least: bool = False,
+    again: bool = False,
 ) -> tuple[list[Planned], Layout]:
     """The plans that take the least time, as far as the costs of memories tell, and where everything is.
 
-    Internal memory comes first, with layers executed one after the other, then row by row where that doesn't fit or
+    Internal memory comes first, with layers executed one after the other, then in stages where that doesn't fit or
     only with slower kernels; external memory is the last resort.
 
     Args:
         ram_limit: the user's; then scratch stays in the arena, so that it counts.
-        schedule: "layer", "stream", or "auto" for both.
+        schedule: "layer", "stream", "patch" or "auto".
         least: RAM counts more than time: scratch stays in the arena; the smallest arena of all schedules is taken,
             in the first memory that is large enough.
+        again: whether to consider what computes something twice even if there is a plan that doesn't.
 
     Raises:
         DoesNotFitError: not even in the largest memory.
     """
-    schedules = (LAYER, STREAM) if schedule == "auto" else (schedule,)
     search = _Search(board, planner, ram_limit, least)
     for external in (False, True):
         memories = [m for m in ram_choices(board.memories) if m.external == external]
-        for each in schedules:
-            if search.satisfied and not least:
+        for each in _STEPS[schedule]:
+            if (search.satisfied and not least) or (each == AGAIN and search.found and not again):
                 break
             search.try_all(each, memories)
     return search.result()
@@ -101,6 +109,10 @@ class _Search:
         self._board, self._planner, self._ram_limit, self._least = board, planner, ram_limit, least
         self._best: tuple[float, list[Planned], Layout] | None = None
         self._failures: dict[str, DoesNotFitError] = {}
+
+    @property
+    def found(self) -> bool:
+        return self._best is not None
 
     @property
     def satisfied(self) -> bool:
@@ -132,14 +144,14 @@ class _Search:
     def result(self) -> tuple[list[Planned], Layout]:
         if self._best is not None:
             return self._best[1], self._best[2]
-        layer, stream = self._failures.get(LAYER), self._failures.get(STREAM)
-        if layer and stream:
+        layer, stages = self._failures.get(LAYER), self._failures.get(AGAIN)
+        if layer and stages:
             layer.hint = (
-                f"it fits from {layer.smallest_bytes:,} bytes executed layer by layer, from {stream.smallest_bytes:,} "
-                "row by row (--schedule auto or stream): a larger --ram, another target, or a smaller model or input"
+                f"it fits from {layer.smallest_bytes:,} bytes executed layer by layer, from {stages.smallest_bytes:,} "
+                "by rows or patches (--schedule auto): a larger --ram, another target, or a smaller model or input"
             )
             layer.args = (layer.render(),)
-        raise layer or stream or DoesNotFitError(f"{self._board.name} has no RAM for an arena")
+        raise layer or stages or DoesNotFitError(f"{self._board.name} has no RAM for an arena")
 
 
 def _is_squeezed(planned: Planned) -> bool:

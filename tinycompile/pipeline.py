@@ -19,30 +19,34 @@ from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.frontend import Floats, load
+from tinycompile.frontend.survey import survey
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
-from tinycompile.layout import STREAM, Layout, choose_ram, cold_constants, weights_memory
+from tinycompile.layout import AGAIN, LAYER, Layout, choose_ram, cold_constants, weights_memory
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.split_averages import split_averages
 from tinycompile.passes.stream_input import stream_input
-from tinycompile.planner import Planned, StreamPlanner, plan
-from tinycompile.planner.draw import svg_map
+from tinycompile.planner import Planned, StagePlanner, plan
+from tinycompile.planner.stages import WAYS
+from tinycompile.progress import step
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.document import save_report
+from tinycompile.report.facts import source_graph
+from tinycompile.report.html import memory_svg
 from tinycompile.report.pareto import Point, front
 from tinycompile.staging import staged, write_files
-from tinycompile.targets import Board, load_board
+from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards, load_board
 from tinycompile.toolchain import make, require
-from tinycompile.work import Work, work_of
+from tinycompile.work import Work, node_macs, work_of
 
 IO_CHOICES = ("model", "int8")
 DTYPE_CHOICES = ("int8", "float32")
 LAYOUT_CHOICES = ("model", "nhwc")
 OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
-SCHEDULE_CHOICES = ("auto", "layer", "stream")
+SCHEDULE_CHOICES = ("auto", "layer", "stream", "patch")
 SPARE = 1.1
 """Times the least RAM that fast kernels may take where no limit is given."""
 
@@ -59,11 +63,13 @@ class Options:
         io: "model" keeps the model's own input and output types, "int8" strips float conversions at its edges.
         optimize: what to prefer where kernels trade instructions for flash or scratch memory.
         ram: limit for the arena in bytes; None for what the target has.
-        schedule: "layer" executes layer by layer, "stream" has stages that are executed row by row wherever that saves
-            RAM; "auto" is layer by layer where that fits, else whatever is fastest within the limit.
+        schedule: "layer" executes layer by layer; "stream" has stages that are executed row by row wherever that saves
+            RAM, "patch" patch by patch; "auto" is layer by layer where that fits, else whatever is fastest within the
+            limit.
         input_stream: "rows" gets the input's rows through a callback, so that the input is never whole in RAM.
         board_path: a folder with more boards than those of `board_support/`.
         single_file: whether the model is wanted as one C file, too.
+        pareto: whether the report is to show what less RAM costs, which takes some seconds.
         layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
         dtype: "float32" compiles float ONNX models as they are.
@@ -80,6 +86,7 @@ class Options:
     input_stream: str = "none"
     board_path: Path | None = None
     single_file: bool = False
+    pareto: bool = False
     layout: str = "model"
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     dtype: str = "int8"
@@ -101,7 +108,7 @@ class Options:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
         if self.dtype == "float32" and (self.strict_int8 or self.calibration.samples is not None):
             raise UsageError("--dtype float32 goes neither with --strict-int8 nor with --calib")
-        if self.input_stream == "rows" and self.schedule == "layer":
+        if self.input_stream == "rows" and self.schedule in ("layer", "patch"):
             raise UsageError("--input-stream rows needs layers that are executed row by row", hint="--schedule auto")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
@@ -120,6 +127,8 @@ class Lowered:
 
     Attributes:
         nominal: the work of the model's own layers, before the passes.
+        front: schedules among which RAM and instructions trade, if they were asked for.
+        source_graph: the file's operators, as `report.facts.source_graph` says.
         quantization: what was measured when the model was quantised, if it was.
     """
 
@@ -127,6 +136,8 @@ class Lowered:
     source: Path
     nominal: dict[str, Work]
     planned: Planned
+    front: list[Point] | None = None
+    source_graph: dict[str, Any] = field(default_factory=dict)
     quantization: dict[str, Any] | None = None
 
 
@@ -142,6 +153,7 @@ def compile(  # noqa: A001 - the public verb is the name
     input_stream: str = "none",
     board_path: str | Path | None = None,
     single_file: bool = False,
+    pareto: bool = False,
     layout: str = "model",
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     dtype: str = "int8",
@@ -156,6 +168,7 @@ def compile(  # noqa: A001 - the public verb is the name
     Args:
         model: path of a `.tflite` or `.onnx` file.
         single_file: also write `single/<model>.c` and `.h`, with the kernels and weights in the one C file.
+        pareto: also look for schedules with less RAM, for the report.
         board_path: a folder with more boards, as docs/adding_a_board.md describes them.
         output: folder to create or replace; None for a temporary one that lives as long as the result.
         layout, shapes, dtype, strict_int8: for ONNX models, see `Options`.
@@ -177,6 +190,7 @@ def compile(  # noqa: A001 - the public verb is the name
         input_stream=input_stream,
         board_path=_path(board_path),
         single_file=single_file,
+        pareto=pareto,
         layout=layout,
         shapes=tuple((shapes or {}).items()),
         dtype=dtype,
@@ -218,7 +232,14 @@ def compile_together(
     require(board.compiler)
     with quantized_sources(models, options) as sources:
         lowered, layout = lower([source for source, _ in sources], board, options)
-        lowered = [replace(each, quantization=found) for each, (_, found) in zip(lowered, sources, strict=True)]
+        lowered = [
+            replace(
+                each,
+                quantization=found,
+                source_graph=source_graph(survey(path, dict(options.shapes)), each.planned.graph),
+            )
+            for each, (path, found) in zip(lowered, sources, strict=True)
+        ]
         return _build(board, layout, lowered, options, output)
 
 
@@ -230,28 +251,30 @@ def _build(
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder) as staging:
+        step("printing C")
         write_files(staging, emit_project(project, single=options.single_file) | weights_files(project))
         (staging / "source").mkdir()
+        if options.board_path is not None:
+            copy_boards(options.board_path, staging / BOARDS_FOLDER, board, board.emulated())
         for each in lowered:
             save_source(each.source, staging / "source" / each.source.name)
-            picture = svg_map(each.planned.problem, each.planned.placement)
-            (staging / f"{each.name}_memory.svg").write_text(picture)
+        step("compiling")
         stack = 0
         if not board.is_host:
             make(staging, "objects", compiler=board.compiler)
             stack = firmware_stack(staging, board)
             (staging / "Makefile").write_text(emit_makefile(project, stack))
         make(staging, "all", compiler=board.compiler)
-        save_report(staging, collect_report(staging, project, lowered, options, stack))
+        report = collect_report(staging, project, lowered, options, stack)
+        for each in report.get("models", [report]):
+            (staging / f"{each['model']}_memory.svg").write_text(memory_svg(each))
+        save_report(staging, report)
     return [Build(folder, temporary, each.name) for each in lowered]
 
 
 def pareto_fronts(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, list[Point]]]:
     """For each model, by name, the schedules among which RAM and instructions trade."""
-    return [
-        (name, front(lambda limit, p=plans: p.layers(limit, None), plans.streams))
-        for name, _, _, plans in _loaded(sources, board, options)
-    ]
+    return [(name, _front(plans)) for name, _, _, plans in _loaded(sources, board, options)]
 
 
 def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout]:
@@ -261,12 +284,20 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
         return [plans.within(schedule, ram_limit, scratch_limit) for *_, plans in loaded]
 
-    least = options.optimize == "ram" or (options.schedule == STREAM and options.ram is None)
-    schedule = STREAM if options.input_stream == "rows" else options.schedule
-    planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least)
+    least = options.optimize == "ram" or (options.schedule in ("stream", "patch") and options.ram is None)
+    schedule = "stream" if options.input_stream == "rows" else options.schedule
+    again = options.optimize == "ram"
+    step("placing tensors, choosing kernels and schedule")
+    planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least, again=again)
     return [
-        Lowered(name, source, nominal, p) for (name, source, nominal, _), p in zip(loaded, planned, strict=True)
+        Lowered(name, source, nominal, p, _front(plans) if options.pareto else None)
+        for (name, source, nominal, plans), p in zip(loaded, planned, strict=True)
     ], layout
+
+
+def _front(plans: _Plans) -> list[Point]:
+    step("looking for schedules with less RAM")
+    return front(lambda limit: plans.layers(limit, None), plans.stages)
 
 
 def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, Path, dict[str, Work], _Plans]]:
@@ -276,6 +307,7 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
     if board.is_host and len(sources) > 1:
         raise UsageError("a build for the host takes one model", hint="build them one by one")
     for source in sources:
+        step(f"reading {source.name}")
         graph = load(source, dict(options.shapes), options.layout, options.floats)
         if options.io == "int8":
             graph = int8_io(graph)
@@ -283,48 +315,51 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         graph = optimize_graph(graph)
         if options.input_stream == "rows":
             graph = stream_input(graph)
-        plans = _Plans(graph, board, options.optimize, options.schedule == STREAM and options.ram is None)
+        plans = _Plans(graph, board, options)
         loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
     return loaded
 
 
 class _Plans:
-    """The plans of a model; kernels are looked for once.
+    """The plans of a model; kernels are looked for once."""
 
-    Args:
-        lean: row by row execution was asked for without a limit, so that it is meant to save RAM.
-    """
-
-    def __init__(self, graph: Graph, board: Board, optimize: str, lean: bool) -> None:
-        self._graph, self._isa, self._optimize, self._lean = graph, board.isa, optimize, lean
+    def __init__(self, graph: Graph, board: Board, options: Options) -> None:
+        self._graph, self._isa, self._optimize, self._schedule = graph, board.isa, options.optimize, options.schedule
+        self._lean = options.schedule in ("stream", "patch") and options.ram is None
+        """Stages were asked for without a limit, so that they are meant to save RAM."""
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
-        return self.streams(ram_limit) if schedule == STREAM else self.layers(ram_limit, scratch_limit)
+        return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)
 
     def layers(self, ram_limit: int | None, scratch_limit: int | None) -> Planned:
         """Layer by layer; without a limit with the least RAM."""
         optimize = "ram" if ram_limit is None else self._optimize
         return plan(self._graph, self._kernels, ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit)
 
-    def streams(self, ram_limit: int | None) -> Planned:
-        """Row by row where that helps; without a limit with the least RAM."""
+    def stages(self, ram_limit: int | None, again: bool = True) -> Planned:
+        """By rows or patches where that helps; without a limit with the least RAM.
+
+        Args:
+            again: whether something may be computed twice.
+        """
         if self._lean and self._optimize != "ram" and ram_limit is not None:
-            least = self._streams.plan(ram_limit=None, optimize="ram").arena_bytes
+            least = self._stages.plan(ram_limit=None, optimize="ram", again=again).arena_bytes
             ram_limit = max(least, min(ram_limit, int(SPARE * least)))
-        return self._streams.plan(ram_limit=ram_limit, optimize=self._optimize)
+        return self._stages.plan(ram_limit=ram_limit, optimize=self._optimize, again=again)
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:
         return kernels_for(self._graph, self._isa)
 
     @cached_property
-    def _streams(self) -> StreamPlanner:
+    def _stages(self) -> StagePlanner:
         graph = split_averages(self._graph)
         try:
             kernels = kernels_for(graph, self._isa)
         except UnsupportedError:  # a split average without a kernel: they stay whole
             graph, kernels = self._graph, self._kernels
-        return StreamPlanner(graph, kernels, lambda site: kernels_of(site, self._isa))
+        schedule = self._schedule if self._schedule in WAYS else "auto"
+        return StagePlanner(graph, kernels, lambda site: kernels_of(site, self._isa), schedule)
 
 
 def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separate: bool = False) -> Project:
@@ -339,7 +374,7 @@ def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separ
     kernels = [kernel for lowered in models for kernel in lowered.planned.kernels]
     cold = set[int]()
     if not separate:
-        cold = cold_constants(board, kernels, [macs for lowered in models for macs in _macs(lowered.planned.graph)])
+        cold = cold_constants(board, kernels, [macs for lowered in models for macs in node_macs(lowered.planned.graph)])
     if cold:
         layout = replace(layout, cold=board.external_flash)
     origins = tuple(
@@ -353,7 +388,3 @@ def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separ
             sizes = sum(WEIGHTS_HEADER_BYTES + program.blob_bytes for program in programs)
             layout = replace(layout, weights=weights_memory(board, sizes))
     return Project(board, layout, programs, origins)
-
-
-def _macs(graph: Graph) -> list[int]:
-    return [node.op.macs(graph.signature(node)) for node in graph.nodes]

@@ -16,6 +16,10 @@ def templates_dir() -> Path:
     return _folder("templates") / "c"
 
 
+def html_dir() -> Path:
+    return _folder("templates") / "html"
+
+
 def runtime_dir() -> Path:
     return _folder("runtime")
 

@@ -12,6 +12,7 @@ from tinycompile.errors import DoesNotFitError, ToolFailedError, ToolMissingErro
 
 _PACKAGES = {
     "arm-none-eabi-gcc": "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "arm-none-eabi-addr2line": "apt-get install binutils-arm-none-eabi",
     "qemu-system-arm": "apt-get install qemu-system-arm",
     "make": "apt-get install make",
     "cc": "apt-get install gcc libc6-dev",
@@ -60,6 +61,15 @@ def run(
             f"{Path(command[0]).name} failed with exit status {done.returncode}", why="\n    ".join(messages[-20:])
         )
     return done.stdout
+
+
+def version(tool: str) -> str:
+    """The first line of what a program says of its version.
+
+    Raises:
+        ToolMissingError, ToolFailedError: it isn't there, or doesn't say.
+    """
+    return (run([require(tool), "--version"], cwd=Path.cwd()).splitlines() or [""])[0]
 
 
 def make(folder: Path, *goals: str, compiler: str = "arm-none-eabi-gcc") -> None:

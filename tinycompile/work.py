@@ -42,6 +42,11 @@ def work_of(graph: Graph) -> dict[str, Work]:
     }
 
 
+def node_macs(graph: Graph) -> list[int]:
+    """Multiply-accumulates of each node."""
+    return [node.op.macs(graph.signature(node)) for node in graph.nodes]
+
+
 def total(works: dict[str, Work]) -> Work:
     """Of a whole graph."""
     return sum(works.values(), Work())

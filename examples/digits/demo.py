@@ -33,8 +33,8 @@ def main() -> None:
     exact = np.array_equal(scores, data["output_0"])
     console.print(f"\n{correct} of {len(labels)} digits recognised; ", end="")
     console.print("every output equals LiteRT's, bit for bit" if exact else "OUTPUTS DIFFER FROM LITERT'S")
-    print_report(build.report, console)
-    console.print("the C project is in build/digits")
+    print_report(build.report, console, folder=build.folder)
+    console.print("the C project  build/digits")
     if not exact:
         raise SystemExit(1)
 

@@ -1,5 +1,7 @@
 /*
- * Layers that are executed row by row keep the newest rows of a tensor in a line buffer, at its end.
+ * Layers that are executed together: row by row, keeping the newest rows of a tensor in a line buffer, at its end; or
+ * patch by patch, a patch being some rows and columns of a tensor that may reach outside it. Sizes are in pixels (all
+ * channels of one position) of `pixel` bytes.
  */
 #ifndef TC_STREAM_H
 #define TC_STREAM_H
@@ -43,6 +45,67 @@ TC_INLINE const uint8_t *tc_rows(const uint8_t *image, int32_t height, uint32_t 
         }
     }
     return copy;
+}
+
+/* Rows [y, y + rows) and columns [x, x + columns) of an image, copied, with `fill` for those outside. */
+TC_INLINE const uint8_t *tc_gather(const uint8_t *image, int32_t height, int32_t width, uint32_t pixel, int32_t y,
+                                   int32_t rows, int32_t x, int32_t columns, int32_t fill, uint8_t *copy)
+{
+    const int32_t left = x < 0 ? (-x < columns ? -x : columns) : 0;
+    const int32_t end = x + columns < width ? columns : (width - x > left ? width - x : left);
+    const uint32_t bytes = (uint32_t)(end - left) * pixel;
+    for (int32_t row = 0; row < rows; row++) {
+        uint8_t *const to = copy + (uint32_t)(row * columns) * pixel;
+        if (y + row < 0 || y + row >= height) {
+            memset(to, fill, (uint32_t)columns * pixel);
+            continue;
+        }
+        memset(to, fill, (uint32_t)left * pixel);
+        if (bytes > 0) {
+            memcpy(to + (uint32_t)left * pixel, image + (uint32_t)((y + row) * width + x + left) * pixel, bytes);
+        }
+        memset(to + (uint32_t)end * pixel, fill, (uint32_t)(columns - end) * pixel);
+    }
+    return copy;
+}
+
+/* Columns [x, x + columns) of a patch that is `width` wide, copied. */
+TC_INLINE const uint8_t *tc_crop(const uint8_t *patch, int32_t width, uint32_t pixel, int32_t rows, int32_t x,
+                                 int32_t columns, uint8_t *copy)
+{
+    for (int32_t row = 0; row < rows; row++) {
+        memcpy(copy + (uint32_t)(row * columns) * pixel, patch + (uint32_t)(row * width + x) * pixel,
+               (uint32_t)columns * pixel);
+    }
+    return copy;
+}
+
+/* The patch's first pixel is (y, x) of an image: fills what lies outside the image. */
+TC_INLINE void tc_fill_outside(uint8_t *patch, int32_t rows, int32_t columns, uint32_t pixel, int32_t y, int32_t height,
+                               int32_t x, int32_t width, int32_t fill)
+{
+    const int32_t left = x < 0 ? (-x < columns ? -x : columns) : 0;
+    const int32_t end = x + columns < width ? columns : (width - x > left ? width - x : left);
+    for (int32_t row = 0; row < rows; row++) {
+        uint8_t *const line = patch + (uint32_t)(row * columns) * pixel;
+        if (y + row < 0 || y + row >= height) {
+            memset(line, fill, (uint32_t)columns * pixel);
+        } else if (left > 0 || end < columns) {
+            memset(line, fill, (uint32_t)left * pixel);
+            memset(line + (uint32_t)end * pixel, fill, (uint32_t)(columns - end) * pixel);
+        }
+    }
+}
+
+/* Copies a patch to (y, x) of an image, but for what lies below or to the right of it. */
+TC_INLINE void tc_put(uint8_t *image, int32_t height, int32_t width, uint32_t pixel, int32_t y, int32_t rows, int32_t x,
+                      int32_t columns, const uint8_t *patch)
+{
+    const int32_t inside = x + columns < width ? columns : width - x;
+    for (int32_t row = 0; row < rows && y + row < height; row++) {
+        memcpy(image + (uint32_t)((y + row) * width + x) * pixel, patch + (uint32_t)(row * columns) * pixel,
+               (uint32_t)inside * pixel);
+    }
 }
 
 #ifdef __cplusplus

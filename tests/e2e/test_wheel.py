@@ -27,3 +27,4 @@ def test_wheel_compiles_a_model_outside_the_checkout(tmp_path: Path) -> None:
         check=True,
     )
     assert (tmp_path / "out" / "firmware.elf").exists()
+    assert (site / "tinycompile" / "profile" / "plugin.c").exists()

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tinycompile.numerics.fixed_point import INT32_MAX, INT32_MIN
@@ -47,12 +47,21 @@ def test_thresholds_are_bisection(scales: list[float], zero_point: int, clamp: t
 
 @settings(max_examples=100, deadline=None)
 @given(st.one_of(st.floats(1e-4, 4.0), st.integers(-2, 13).map(lambda n: 2.0**-n)), st.integers(-128, 127), clamps)
-def test_integer_form_is_the_rule(scale: float, zero_point: int, clamp: tuple[int, int]) -> None:
+@example(1.15, 0, (-128, 127))
+def test_integer_form_says_where_it_is_the_rule(scale: float, zero_point: int, clamp: tuple[int, int]) -> None:
+    """31 bits hold no scale whose ties the float64 product rounds to: 110 * 1.15 is 126.5 in float64."""
     rule = rule_of(scale, zero_point=zero_point, low=clamp[0], high=clamp[1])
-    assert np.array_equal(rule.thresholds(), rule.fixed_point.thresholds())
     everything = np.array([INT32_MIN]), np.array([INT32_MAX])
-    assert rule.is_fixed_point(*everything).all()
-    assert (rule.multiplier, rule.shift) == (rule.fixed_point.multiplier, rule.fixed_point.shift)
+    exact, integer = rule.thresholds(), rule.fixed_point.thresholds()
+    assert rule.is_fixed_point(*everything).all() == np.array_equal(exact, integer)
+    for threshold in np.minimum(exact, integer)[exact != integer].tolist():
+        assert abs(abs(threshold * Fraction(scale)) % 1 - Fraction(1, 2)) < Fraction(1, 10**4), "not next to a tie"
+
+
+@pytest.mark.parametrize("exponent", range(-2, 14))
+def test_powers_of_two_have_the_integer_form(exponent: int) -> None:
+    rule = rule_of(2.0**-exponent)
+    assert np.array_equal(rule.thresholds(), rule.fixed_point.thresholds())
 
 
 def test_reachable_accumulators_decide_whether_the_integer_form_is_exact() -> None:

@@ -13,7 +13,7 @@ def test_it_has_a_shape_and_no_operands():
     assert op.comes_from_caller
     assert op.infer([]) == (((1, 8, 6, 3), "int8"),)
     sig = Signature((), (TensorType((1, 8, 6, 3), "int8"),))
-    assert op.on_padded_rows(sig, 2) == InputRows((1, 2, 6, 3), "int8")
+    assert op.on_padded(sig, 2, None) == InputRows((1, 2, 6, 3), "int8")
 
 
 def test_it_cannot_be_evaluated():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,10 +26,12 @@ from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Isa
 from tinycompile.passes import optimize
 from tinycompile.passes.split_averages import split_averages
-from tinycompile.planner import Planned, StreamPlanner, plan, planned_of
+from tinycompile.planner import Planned, StagePlanner, plan, planned_of
+from tinycompile.planner.candidates import Way
 from tinycompile.planner.choose import choose
-from tinycompile.planner.stages import StageSearch
-from tinycompile.planner.stream import NotStreamable, Stage, make_stage
+from tinycompile.planner.members import Geometry
+from tinycompile.planner.stage import NotStreamable, Stage
+from tinycompile.planner.stages import ROWS, WAYS, StageSearch
 from tinycompile.planner.values import Values
 from tinycompile.staging import write_files
 
@@ -36,7 +39,7 @@ M0 = Isa("cortex-m0")
 
 
 def run_planned(planned: Planned, inputs: dict[str, np.ndarray]) -> None:
-    """Against the interpreter, from an arena full of garbage."""
+    """Outputs, and every layer's result as it is traced, against the interpreter, from an arena full of garbage."""
     program = build_program("model", planned)
     with tempfile.TemporaryDirectory() as name:
         write_files(Path(name), emit_model(program, Provenance("test", "0" * 64)))
@@ -45,43 +48,68 @@ def run_planned(planned: Planned, inputs: dict[str, np.ndarray]) -> None:
         model = HostModel(Path(name), "model", *types, program.arena_bytes, flags)
         for _ in range(2):
             np.frombuffer(model.arena, np.uint8)[:] = POISON
-            outputs = model.run([inputs[name] for name in planned.graph.inputs])
+            outputs, traced = model.trace([inputs[name] for name in planned.graph.inputs])
             expected = run(planned.graph, inputs)
             for output, value in zip(planned.graph.outputs, outputs, strict=True):
                 np.testing.assert_array_equal(value, expected[output], err_msg=output)
+            computed = [name for node in planned.graph.nodes for name in node.outputs]
+            for name, record in zip(computed, traced, strict=True):
+                got, known = record.against(expected[name])
+                assert known.any()
+                np.testing.assert_array_equal(got[known], expected[name][known], err_msg=name)
 
 
 def with_stages(graph: Graph, stages: list[Stage], isa: Isa, optimize_for: str) -> Planned:
     """These stages and no others."""
-    search = StageSearch(graph, kernels_for(graph, isa), lambda site: kernels_of(site, isa))
-    values = Values(graph, search.options(stages, kernels_for(graph, isa)), stages)
+    search = StageSearch(graph, kernels_for(graph, isa), lambda site: kernels_of(site, isa), WAYS["auto"])
+    options = search.options(stages, kernels_for(graph, isa))
+    assert options is not None
+    values = Values(graph, options, stages)
     choice = choose(values, ram_limit=None, optimize=optimize_for, weight_bytes=0)
     return planned_of(values, choice, order_optimal=True)
 
 
-def possible_stages(graph: Graph) -> list[Stage]:
-    found = list[Stage]()
+def possible_stages(graph: Graph, ways: Sequence[Way]) -> list[Stage]:
+    """The longest first."""
+    found, geometry = list[Stage](), Geometry(graph)
     for first in range(len(graph.nodes)):
         for last in range(first + 1, len(graph.nodes) + 1):
-            for rows in (1, 2, 4):
+            for way in ways:
                 try:
-                    found.append(make_stage(graph, first, last, rows))
+                    found.append(way.stage(geometry, first, last))
                 except NotStreamable:
                     continue
-    return found
+    return sorted(found, key=lambda stage: stage.first - stage.last)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.integers(0, 100_000), st.integers(1, 5), st.data())
-def test_any_stage_computes_what_the_layers_compute(seed: int, steps: int, data: st.DataObject) -> None:
+def check_a_stage(seed: int, steps: int, ways: Sequence[Way], data: st.DataObject) -> None:
+    """One of the longest stages of a random network against the interpreter."""
     graph = RandomGraph(seed, spatial=True).grow(steps)
-    stages = sorted(possible_stages(graph), key=lambda s: s.first - s.last)
+    stages = possible_stages(graph, ways)
     if stages:
         stage = stages[data.draw(st.integers(0, min(5, len(stages) - 1)))]
         isa = data.draw(st.sampled_from([M7, M7, M0]))
         run_planned(
             with_stages(graph, [stage], isa, data.draw(st.sampled_from(["speed", "ram"]))), random_inputs(graph, 1)
         )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 100_000), st.integers(1, 5), st.data())
+def test_any_stage_row_by_row(seed: int, steps: int, data: st.DataObject) -> None:
+    check_a_stage(seed, steps, ROWS, data)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 100_000), st.integers(1, 5), st.integers(1, 2), st.integers(2, 5), st.data())
+def test_any_stage_in_tiles_of_columns(seed: int, steps: int, rows: int, tiles: int, data: st.DataObject) -> None:
+    check_a_stage(seed, steps, [Way(rows, tiles)], data)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 100_000), st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.data())
+def test_any_stage_patch_by_patch(seed: int, steps: int, rows: int, columns: int, data: st.DataObject) -> None:
+    check_a_stage(seed, steps, [Way(rows, columns, patches=True)], data)
 
 
 def mean_at_the_end(seed: int, steps: int) -> Graph:
@@ -104,7 +132,7 @@ def mean_at_the_end(seed: int, steps: int) -> Graph:
 @given(st.integers(0, 100_000), st.integers(1, 4), st.floats(0, 1))
 def test_the_planner_finds_stages_that_fit(seed: int, steps: int, squeeze: float) -> None:
     graph = split_averages(mean_at_the_end(seed, steps))
-    planner = StreamPlanner(graph, kernels_for(graph, M7), lambda site: kernels_of(site, M7))
+    planner = StagePlanner(graph, kernels_for(graph, M7), lambda site: kernels_of(site, M7))
     least = planner.plan(ram_limit=None, optimize="ram")
     layers = plan(graph, kernels_for(graph, M7), ram_limit=None, optimize="ram").arena_bytes
     assert least.arena_bytes <= layers
@@ -121,7 +149,7 @@ def test_real_models_fit_where_layers_do_not(model: str, limit: int, shared) -> 
     graph = split_averages(optimize(load(shared(f"models/{model}.tflite"))))
     with pytest.raises(DoesNotFitError, match="layer by layer"):
         plan(graph, kernels_for(graph, M7), ram_limit=limit, optimize="balanced")
-    planner = StreamPlanner(graph, kernels_for(graph, M7), lambda site: kernels_of(site, M7))
+    planner = StagePlanner(graph, kernels_for(graph, M7), lambda site: kernels_of(site, M7))
     planned = planner.plan(ram_limit=limit, optimize="balanced")
     assert planned.arena_bytes <= limit
     assert planned.arena_bytes == planned.lower_bound_bytes

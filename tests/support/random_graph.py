@@ -10,7 +10,9 @@ from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.pad import Pad
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 
 QUANT = Quantization.per_tensor(0.05, 3)
 """Of every activation, so that any two can be concatenated."""
@@ -42,7 +44,7 @@ class RandomGraph:
             kinds = [self.convolution, self.convolution, self.depthwise, self.pool, self.add, self.concatenate]
             kinds += [self.reshape]
             if self.spatial:
-                kinds = [self.convolution, self.depthwise, self.residual, self.pool]
+                kinds = [self.convolution, self.depthwise, self.residual, self.pool, self.pad, self.enlarge, self.skip]
             kinds[int(self.rng.integers(len(kinds)))](recent)
         read = {name for node in self.nodes for name in node.inputs}
         outputs = [n.outputs[0] for n in self.nodes if n.outputs[0] not in read or self.rng.random() < 0.1]
@@ -68,6 +70,29 @@ class RandomGraph:
             self._linear(y, Conv2D(padding=(size // 2,) * 4), window, 0)
             y = f"v{len(self.nodes) - 1}"
         self._node(Add(), y, x)
+
+    def pad(self, x: str) -> None:
+        above, below, left, right = (int(n) for n in self.rng.integers(0, 3, 4))
+        self._node(Pad(((0, 0), (above, below), (left, right), (0, 0)), self.pick(-128, QUANT.zero_point[0], 5)), x)
+
+    def enlarge(self, x: str) -> None:
+        """Each pixel becomes a block, unless the image is large."""
+        _, height, width, _ = self.types[x].shape
+        if height * width > 200:
+            self.depthwise(x)
+            return
+        self._node(ResizeNearestNeighbor((height * self.pick(1, 2, 3), width * self.pick(1, 2))), x)
+
+    def skip(self, x: str) -> None:
+        """Half the size, as large again, and beside or added to x (U-Net)."""
+        _, height, width, channels = self.types[x].shape
+        if height % 2 or min(height, width) == 1:
+            self.convolution(x)
+            return
+        across = 2 - width % 2
+        self._linear(x, Conv2D((2, across), (1, 1), (1, 0, 1, 2 - across)), (channels, 3, 3), 0)
+        self._node(ResizeNearestNeighbor((height, width)), f"v{len(self.nodes) - 1}")
+        self._node((Add(), Concatenation(3))[self.pick(0, 1)], f"v{len(self.nodes) - 1}", x)
 
     def pool(self, x: str) -> None:
         if self.spatial and min(self.types[x].shape[1:3]) >= 3:

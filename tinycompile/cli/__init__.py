@@ -1,22 +1,45 @@
-"""The command line. Exit codes: 0 success, 1 firmware and reference disagree, 2 a mistake we can explain."""
+"""The command line."""
 
 from __future__ import annotations
 
 import click
 
 from tinycompile import __version__
-from tinycompile.cli.catalog import ops, targets
+from tinycompile.cli.catalog import completion, ops, targets
 from tinycompile.cli.compile import build, plan
 from tinycompile.cli.device import flash, monitor
+from tinycompile.cli.profile import profile
 from tinycompile.cli.quantize import calib, quantize
-from tinycompile.cli.samples import run, verify
+from tinycompile.cli.report import check, diff, inspect
+from tinycompile.cli.samples import bisect, run, verify
+
+EXIT_CODES = """Exit codes: 0 success; 1 the answer is no (firmware and reference disagree, a budget is exceeded, the
+model can't be compiled for the target); 2 a mistake that the message explains; 130 interrupted."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, prog_name="tinycompile")
 def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""
 
 
-for command in (build, plan, calib, quantize, run, verify, flash, monitor, targets, ops):
+COMMANDS = (
+    inspect,
+    build,
+    plan,
+    calib,
+    quantize,
+    run,
+    verify,
+    bisect,
+    profile,
+    check,
+    diff,
+    flash,
+    monitor,
+    targets,
+    ops,
+    completion,
+)
+for command in COMMANDS:
     main.add_command(command)

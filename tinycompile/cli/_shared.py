@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -26,11 +29,16 @@ def _show_warning(message: Warning | str, *_args: object, **_kwargs: object) -> 
     click.echo(f"warning: {message}", err=True)
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def explained(command: Callable[P, None]) -> Callable[P, None]:
     """Turn our errors into a message and an exit code."""
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        before = signal.signal(signal.SIGTERM, _interrupt)  # cleans up as Ctrl-C does
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _show_warning
@@ -42,14 +50,40 @@ def explained(command: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             sys.exit(130)
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     return wrapper
 
 
+PIPED_WIDTH = 100
+"""Columns where the output is no terminal."""
+
+
 def console() -> Console:
+    """For results: colours only on a terminal, and not if NO_COLOR is set."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+@contextmanager
+def progress(shown: bool = True) -> Iterator[None]:
+    """Shows the steps of what runs inside, where the error output is a terminal."""
+    if not shown or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    from tinycompile.progress import listening
+
+    with Console(stderr=True).status("starting") as status, listening(lambda what: status.update(escape(what))):
+        yield
+
+
+def print_json(content: Any) -> None:
+    click.echo(json.dumps(content, indent=2))
 
 
 class Bytes(click.ParamType[int]):
@@ -71,6 +105,27 @@ class Bytes(click.ParamType[int]):
         if size <= 0:
             self.fail("a size must be positive", param, ctx)
         return size
+
+
+class Count(click.ParamType[int]):
+    """A number: 20000000, 500k, 20M; k and M are powers of ten."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text, factor = str(value).strip().upper().replace("_", "").replace(",", ""), 1
+        for suffix, power in (("K", 10**3), ("M", 10**6), ("G", 10**9)):
+            if text.endswith(suffix):
+                text, factor = text[:-1], power
+        try:
+            count = round(float(text) * factor)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a number; write 20000000, 500k or 20M", param, ctx)
+        if count <= 0:
+            self.fail("it must be positive", param, ctx)
+        return count
 
 
 class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
@@ -100,30 +155,51 @@ def options_of(calib: Path | None, calib_method: str, evaluation: Path | None, *
     return Options(**options, calibration=Calibration(calib, calib_method, evaluation))
 
 
+def _choice(name: str, values: str, text: str, default: str = "") -> Callable[[Any], Any]:
+    """An option with some values, the first one the default; what is wrong with others the command says itself."""
+
+    def complete(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+        return [value for value in values.split() if value.startswith(typed)]
+
+    return click.option(
+        name, default=default or values.split()[0], show_default=True, help=text, shell_complete=complete
+    )
+
+
+def complete_boards(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """The names of boards, without reading them."""
+    from tinycompile.resources import boards_dir
+
+    places = [boards_dir(), *filter(None, [context.params.get("board_path")])]
+    names = {toml.parent.name for place in places for toml in Path(place).glob("*/board.toml")}
+    return sorted(name for name in names if name.startswith(typed))
+
+
+def target_option(command: Callable[P, None]) -> Callable[P, None]:
+    """`--target`, with a default."""
+    text = "Board; see `tinycompile targets`."
+    option = click.option("--target", default="stm32f746", show_default=True, help=text, shell_complete=complete_boards)
+    return option(command)
+
+
 def compile_options(command: Callable[P, None]) -> Callable[P, None]:
     """What `build` and `plan` have in common."""
     for option in reversed(
         (
-            click.option("--target", default="stm32f746", show_default=True, help="Board; see `tinycompile targets`."),
-            click.option(
-                "--io", default="model", show_default=True, help="model: its own types; int8: no float edges."
-            ),
-            click.option("--optimize", default="balanced", show_default=True, help="speed, balanced, size or ram."),
+            target_option,
+            _choice("--io", "model int8", "model: its own types; int8: no float edges."),
+            _choice("--optimize", "speed balanced size ram", "speed, balanced, size or ram.", "balanced"),
             click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]"),
-            click.option(
-                "--schedule", default="auto", show_default=True, help="auto, layer (by layer) or stream (row by row)."
-            ),
-            click.option(
-                "--input-stream", default="none", show_default=True, help="rows: the input comes through a callback."
-            ),
+            _choice("--schedule", "auto layer stream patch", "auto; layer by layer; in streams of rows; in patches."),
+            _choice("--input-stream", "none rows", "rows: the input comes through a callback."),
             click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md)."),
-            click.option("--layout", default="model", show_default=True, help="Of ONNX images: model or nhwc."),
+            _choice("--layout", "model nhwc", "Of ONNX images: model or nhwc."),
             click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64."),
-            click.option("--dtype", default="int8", show_default=True, help="int8, or float32 for float ONNX models."),
+            _choice("--dtype", "int8 float32", "int8, or float32 for float ONNX models."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
             click.option("--weights", default="embedded", show_default=True, help="embedded, or a separate file."),
             click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
-            click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto."),
+            _choice("--calib-method", "auto minmax percentile mse", "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),
         )
     ):

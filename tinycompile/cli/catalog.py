@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tinycompile.cli._shared import FOLDER, explained
+from tinycompile.errors import UsageError
 
 
 @click.command()
@@ -21,22 +22,35 @@ def targets(board_path: Path | None) -> None:
 
 
 @click.command()
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print SUPPORTED_OPS.md.")
 @explained
-def ops() -> None:
+def ops(as_markdown: bool) -> None:
     """List the operators and their rules."""
-    import inspect
     import textwrap
 
-    from tinycompile.frontend.tflite_ops import IMPORTERS
     from tinycompile.ops import all_ops
+    from tinycompile.report.operators import markdown, onnx_operators, rule, tflite_operators
 
-    click.echo("TFLite operators that are read:")
-    click.echo(textwrap.fill(", ".join(sorted(IMPORTERS)), 100, initial_indent="  ", subsequent_indent="  "))
-    from tinycompile.frontend.onnx import IMPORTERS as ONNX_IMPORTERS
-
-    click.echo("\nONNX operators that are read:")
-    click.echo(textwrap.fill(", ".join(sorted(ONNX_IMPORTERS)), 100, initial_indent="  ", subsequent_indent="  "))
-    click.echo("\nWhat is compiled, and its rules:")
+    if as_markdown:
+        click.echo(markdown(), nl=False)
+        return
+    for what, names in (("TFLite", tflite_operators()), ("ONNX", onnx_operators())):
+        click.echo(f"{what} operators that are read:")
+        click.echo(textwrap.fill(", ".join(names), 100, initial_indent="  ", subsequent_indent="  ") + "\n")
+    click.echo("What is compiled, and its rules:")
     for kind, op in all_ops().items():
-        rule = " ".join((inspect.getdoc(op) or "").split("\n\n")[0].split())
-        click.echo(textwrap.fill(rule, 100, initial_indent=f"  {kind:24} ", subsequent_indent=" " * 27))
+        click.echo(textwrap.fill(rule(op), 100, initial_indent=f"  {kind:24} ", subsequent_indent=" " * 27))
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+@explained
+def completion(context: click.Context, shell: str) -> None:
+    """Print the script that completes commands, options and boards: eval "$(tinycompile completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    writer = get_completion_class(shell)
+    if writer is None:
+        raise UsageError(f"click can't complete in {shell}")
+    click.echo(writer(context.find_root().command, {}, "tinycompile", "_TINYCOMPILE_COMPLETE").source())

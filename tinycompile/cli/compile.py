@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from tinycompile.cli._shared import FOLDER, compile_options, console, explained, options_of
+from tinycompile.cli._shared import FOLDER, compile_options, console, explained, options_of, print_json, progress
+from tinycompile.errors import UsageError
 
 
 @click.command()
@@ -15,18 +16,40 @@ from tinycompile.cli._shared import FOLDER, compile_options, console, explained,
 @compile_options
 @click.option("-o", "--output", type=FOLDER, help="Folder to create or replace.  [default: build/<model>]")
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
+@click.option("--pareto", is_flag=True, help="Add to the report what less RAM costs; takes some seconds more.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Print every layer and memory.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 @explained
-def build(models: tuple[Path, ...], output: Path | None, **options: Any) -> None:
+def build(
+    models: tuple[Path, ...], output: Path | None, quiet: bool, verbose: bool, as_json: bool, **options: Any
+) -> None:
     """Compile MODELS (.tflite, .onnx) to C and firmware; several share one arena."""
+    if quiet + verbose + as_json > 1:
+        raise UsageError("--quiet, --verbose and --json exclude each other")
     from tinycompile.pipeline import compile_together
-    from tinycompile.report.table import print_report
 
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
-    for result in compile_together(models, options_of(**options), output=folder):
-        print_report(result.report, console())
-        for line in (result.report.get("quantization") or {}).get("summary", ()):
+    with progress(not (quiet or as_json)):
+        results = compile_together(models, options_of(**options), output=folder)
+    if as_json:
+        from tinycompile.report.document import load_document
+
+        print_json(load_document(folder))
+    elif not quiet:
+        _print_results([result.report for result in results], folder, verbose)
+
+
+def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -> None:
+    from tinycompile.report.table import print_report
+
+    for index, report in enumerate(reports):
+        if index:
+            click.echo()
+        last = index == len(reports) - 1
+        for line in (report.get("quantization") or {}).get("summary", ()):
             click.echo(line)
-    click.echo(f"written to {folder}")
+        print_report(report, console(), verbose=verbose, folder=folder if last else None)
 
 
 @click.command()

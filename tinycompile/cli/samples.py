@@ -1,7 +1,8 @@
-"""What runs on samples: `run` and `verify`."""
+"""What runs on samples: `run`, `verify` and `bisect`."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +47,83 @@ def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | N
 
 @click.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--samples", "samples_file", type=FOLDER, required=True, help="Samples: .npz or .npy.")
+@click.option("--samples", "samples_file", type=FOLDER, help="Samples: .npz or .npy.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--model", help="Which one, where FOLDER has several.")
+@click.option("--check-certificate", "check", is_flag=True, help="Only whether certificate.json holds for the files.")
 @explained
-def verify(folder: Path, samples_file: Path, limit: int | None, model: str | None) -> None:
-    """Compare the firmware of FOLDER with the reference, tensor by tensor."""
+def verify(folder: Path, samples_file: Path | None, limit: int | None, model: str | None, check: bool) -> None:
+    """Compare the firmware of FOLDER with the reference, tensor by tensor; writes certificate.json."""
     from tinycompile.build import Build
     from tinycompile.errors import MismatchError
+    from tinycompile.verify.certificate import check_certificate
+
+    result = Build(folder, model=model)
+    if check:
+        found = check_certificate(result)
+        reference = f"{found['reference']['name']} {found['reference']['version']}"
+        click.echo(
+            f"the certificate holds: {_compared(found['samples'], found['tensors'], found['values'])}, {reference}"
+        )
+        return
+    if samples_file is None:
+        raise UsageError("verify needs samples", hint="--samples x.npz, or --check-certificate")
     from tinycompile.samples import load_arrays, model_inputs
     from tinycompile.verify.compare import verify_build
 
-    result = Build(folder, model=model)
     samples = model_inputs(load_arrays(samples_file), result.inputs, where=str(samples_file), limit=limit)
     outcome = verify_build(result, samples)
     if outcome.difference is not None:
-        raise MismatchError("the firmware deviates from the reference", why=outcome.difference.describe())
-    click.echo(
-        f"bit-exact: {outcome.samples} samples, {outcome.tensors} tensors, {outcome.values:,} values, 0 differences"
-    )
+        wrong = [f"{layer.name}: {layer.differences:,}" for layer in outcome.layers if layer.differences]
+        listed = "; ".join(wrong[:8]) + ("; ..." if len(wrong) > 8 else "")
+        raise MismatchError(
+            f"the firmware deviates from the reference in {outcome.differences:,} of {outcome.values:,} values",
+            why=f"{outcome.difference.describe()}\n  in {len(wrong)} layers and outputs: {listed}",
+            hint="`tinycompile bisect` shows where it begins",
+        )
+    click.echo(f"bit-exact: {_compared(outcome.samples, outcome.tensors, outcome.values)}")
     if outcome.skipped:
         click.echo(f"not in the source model, so not compared: {', '.join(outcome.skipped)}")
+
+
+def _compared(samples: int, tensors: int, values: int) -> str:
+    return f"{samples} samples, {tensors} tensors, {values:,} values, 0 differences"
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--input", "input_file", type=FOLDER, required=True, help="Samples: .npz or .npy.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
+@click.option("--model", help="Which one, where FOLDER has several.")
+@explained
+def bisect(folder: Path, input_file: Path, limit: int | None, model: str | None) -> None:
+    """Find the first tensor, in the order of execution, in which FOLDER's firmware deviates from the reference.
+
+    Exit code 1 if there is one, 0 if not.
+    """
+    from tinycompile.build import Build
+    from tinycompile.samples import load_arrays, model_inputs
+    from tinycompile.verify.compare import bisect_build
+
+    build = Build(folder, model=model)
+    found = bisect_build(build, model_inputs(load_arrays(input_file), build.inputs, where=str(input_file), limit=limit))
+    first = found.difference
+    if first is None:
+        click.echo(f"no deviation: {found.samples} samples, {found.agreed} tensors agree")
+        return
+    layers = build.report["layers"]
+    if first.number is None:
+        place = f"{first.layer} of the plain firmware; every layer of the trace build agrees"
+    else:
+        place = f"layer {first.number} of {len(layers)}, {first.layer!r}, kernel {layers[first.number]['kernel']}"
+    click.echo(f"first deviation: sample {first.sample}, {place}")
+    click.echo(f"  tensor    {first.tensor}")
+    click.echo(f"  shape     {first.dtype}[{'x'.join(map(str, first.shape))}]")
+    click.echo(f"  index     {list(first.index)}")
+    click.echo(f"  expected  {first.expected}")
+    click.echo(f"  got       {first.got}")
+    click.echo(f"  differ    {first.count:,} of {first.size:,} values")
+    click.echo(f"  before it {found.agreed} tensors agree")
+    if found.unknown:
+        click.echo(f"  between, not in the source model: {', '.join(found.unknown)}")
+    sys.exit(1)

@@ -18,7 +18,7 @@ from tinycompile.codegen.stream import StageLoop, StageWriter
 from tinycompile.ir import Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.planner import Planned
-from tinycompile.planner.stream import Firing
+from tinycompile.planner.stage import Firing, Lines
 
 _CTYPES = {
     "int8": "int8_t",
@@ -72,24 +72,29 @@ class Tensor:
     """A value in the arena. `offset` in bytes.
 
     Attributes:
-        lines: how many of its rows are there, where it is never whole in memory; 0 where it is.
+        lines: what of it is there, where it is never whole in memory.
     """
 
     name: str
     type: TensorType
     offset: int
-    lines: int = 0
+    lines: Lines | None = None
 
     @property
     def end(self) -> int:
-        rows = (self.lines, self.type.shape[1]) if self.lines else (1, 1)
-        return self.offset + self.type.bytes * rows[0] // rows[1]
+        return self.offset + (self.type.bytes if self.lines is None else self.lines.bytes)
 
     def describe(self) -> str:
         """Shape, type, quantisation and place, for a comment."""
         place = f"arena[{self.offset}..{self.end - 1}]"
-        kept = f", {self.lines} row{'s' if self.lines > 1 else ''} of it" if self.lines else ""
-        return f"{self.type}{quantization_text(self.type)}{kept}, {place}"
+        return f"{self.type}{quantization_text(self.type)}{self._part()}, {place}"
+
+    def _part(self) -> str:
+        if self.lines is None:
+            return ""
+        if self.lines.columns is not None:
+            return f", {self.lines.rows}x{self.lines.columns.size} of it"
+        return f", {self.lines.rows} row{'s' if self.lines.rows > 1 else ''} of it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,12 +266,12 @@ def build_program(
         planned.offsets,
     )
     layer_names = set[str]()
-    lines = {name: kept.rows for stage in stages for name, kept in stage.lines.items()}
+    lines = {name: kept for stage in stages for name, kept in stage.lines.items()}
 
     def tensors(values: Iterable[str]) -> tuple[Tensor, ...]:
-        return tuple(Tensor(v, graph.types[v], offsets[v], lines.get(v, 0)) for v in values if v not in graph.constants)
+        return tuple(Tensor(v, graph.types[v], offsets[v], lines.get(v)) for v in values if v not in graph.constants)
 
-    writers = [StageWriter(stage, graph, offsets.__getitem__, planned.edges) for stage in stages]
+    writers = [StageWriter(stage, graph, offsets.__getitem__, planned.parts) for stage in stages]
     streamed = {
         firing.step: (writer, firing) for writer, stage in zip(writers, stages, strict=True) for firing in stage.firings
     }
@@ -286,7 +291,7 @@ def build_program(
             arguments.append(f"{memory} + {planned.scratch_offsets[index]}")
         function = names.function(kernel.function) if kernel.function else ""
         if node.op.comes_from_caller and index in streamed:
-            rows = streamed[index][1].rows
+            rows = streamed[index][1].rows.size
             first = "n" if rows == 1 else f"n * {rows}"
             function, arguments = "context->rows", ["context->user", first, str(rows), arguments[-1]]
         layers.append(Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs))

@@ -36,8 +36,8 @@ def load(
         ModelFileError, UnsupportedError, QuantizationNeededError
     """
     path = Path(path)
-    content = _read(path)
-    if path.suffix.lower() == ".onnx":
+    content = read_file(path)
+    if is_onnx(path):
         from tinycompile.frontend.onnx import import_onnx
 
         graph = import_onnx(path, path.stem, shapes, layout, floats)
@@ -58,7 +58,12 @@ def _check_sizes(graph: Graph, where: str) -> None:
         raise UnsupportedError(problems, where=where)
 
 
-def _read(path: Path) -> bytes:
+def is_onnx(path: Path) -> bool:
+    return path.suffix.lower() == ".onnx"
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a model file. Raises ModelFileError."""
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:

@@ -71,7 +71,7 @@ def onnx_module() -> Any:
         import onnx.version_converter
     except ImportError as error:
         raise ToolMissingError(
-            "the onnx package is not installed", why="it reads .onnx files", hint="pip install 'tinycompile[onnx]'"
+            "the onnx package is not installed", why="it reads .onnx files", hint="pip install onnx"
         ) from error
     return onnx
 

@@ -45,13 +45,18 @@ def float_importer(*names: str) -> Callable[[Importer], Importer]:
     return register
 
 
+def runs_in_float(kind: str) -> bool:
+    """Whether an operator can be computed in float32."""
+    return kind in FLOAT_IMPORTERS or kind in _MOVES
+
+
 def import_float(state: State, node: object) -> None:
     """Read a node in float32. Raises Rejected."""
     scope = Scope(state, node, lambda name: as_float(state, name))
     kind = scope.kind
     if kind in FLOAT_IMPORTERS:
         FLOAT_IMPORTERS[kind](scope)
-    elif kind in _MOVES:
+    elif runs_in_float(kind):
         IMPORTERS[kind](scope)
     else:
         raise Rejected("this operator is not supported")

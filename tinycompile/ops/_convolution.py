@@ -76,8 +76,8 @@ class Convolution(SpatialOp):
             acc = acc + inputs[2]
         return (self.requant(sig).apply(acc.astype(np.int32)).astype(np.int8),)
 
-    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
-        return replace(self, padding=(0, 0, *self.padding[2:]))
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
+        return replace(self, padding=(0, 0, *(self.padding[2:] if columns is None else (0, 0))))
 
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason(

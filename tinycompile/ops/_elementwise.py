@@ -31,7 +31,7 @@ class Elementwise(Op):
     def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
         return same_place(sig, region, operand)
 
-    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
         return self
 
 
@@ -90,10 +90,10 @@ class Binary(Op):
         broadcast = sig.inputs[operand].shape != sig.output.shape
         return None if broadcast else same_place(sig, region, operand)
 
-    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
-        """An operand that is broadcast must be so along the rows."""
-        heights = [t.shape[1] if len(t.shape) == 4 else 1 for t in sig.inputs if t.shape != sig.output.shape]
-        return self if all(height == 1 for height in heights) else None
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
+        """An operand that is broadcast must be so along the rows, and along the columns if these are divided."""
+        smaller = [(1, 1, 1, *t.shape)[-3:-1] for t in sig.inputs if t.shape != sig.output.shape]
+        return self if all(y == 1 and (columns is None or x == 1) for y, x in smaller) else None
 
 
 def requantized(rule: Requant, x: Array, zero_point: int) -> Array:

@@ -38,9 +38,10 @@ class Pool(SpatialOp):
         height, width = self.window(x, None).output_size(x.shape[1], x.shape[2])
         return (((x.shape[0], height, width, x.shape[3]), x.dtype),)
 
-    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
-        """Padded positions take no part, whatever is there: only without padding above and below."""
-        return self if self.padding[:2] == (0, 0) else None
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
+        """Padded positions take no part, whatever is there: only without padding on the sides that are divided."""
+        divided = self.padding[:2] if columns is None else self.padding
+        return None if any(divided) else self
 
     def unsupported(self, sig: Signature) -> str | None:
         reason = first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))

@@ -42,7 +42,7 @@ class Concatenation(Op):
         quantized = (all_quantized(sig.inputs, "operand"), not_quantized(sig.output, "the output"))
         return first_reason(quantized) or first_reason(rescales(t, sig.output) for t in sig.inputs)
 
-    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
         return self if self.axis == 3 else None
 
     def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:

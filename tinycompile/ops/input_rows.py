@@ -29,5 +29,7 @@ class InputRows(Op):
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         raise NotImplementedError("the caller has the rows")
 
-    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
+        if columns is not None:
+            return None
         return InputRows((1, rows, *self.shape[2:]), self.dtype)

@@ -21,8 +21,8 @@ class MaxPool2D(Pool):
 
     kind: ClassVar[str] = "max_pool2d"
 
-    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
-        return replace(self, padding=(0, 0, *self.padding[2:]))
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
+        return replace(self, padding=(0, 0, *(self.padding[2:] if columns is None else (0, 0))))
 
     def row_fill(self, sig: Signature) -> int:
         """Never the maximum, unless it is equal to it."""

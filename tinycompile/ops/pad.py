@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -40,6 +40,15 @@ class Pad(Op):
     def unsupported(self, sig: Signature) -> str | None:
         reason = first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
         return reason or rescales(sig.input, sig.output)
+
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
+        if len(self.amounts) != 4 or self.amounts[0] != (0, 0):
+            return None
+        kept = ((0, 0), (0, 0), self.amounts[2] if columns is None else (0, 0), self.amounts[3])
+        return replace(self, amounts=kept)
+
+    def row_fill(self, sig: Signature) -> int:
+        return self.value
 
     def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
         """The same place in the input's coordinates; what lies outside the input is fill."""

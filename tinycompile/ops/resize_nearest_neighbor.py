@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -60,6 +60,23 @@ class ResizeNearestNeighbor(Op):
             return f"the batch is {sig.input.shape[0]}, supported is 1"
         return reason or rescales(sig.input, sig.output)
 
+    def repeats(self, sig: Signature) -> tuple[int, int] | None:
+        rows = _block(self.source_rows(sig), sig.input.shape[1])
+        columns = _block(self.source_columns(sig), sig.input.shape[2])
+        return None if rows is None or columns is None else (rows, columns)
+
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
+        """Where every input pixel becomes a block of the same size."""
+        repeats = self.repeats(sig)
+        if repeats is None:
+            return None
+        width = sig.output.shape[2] if columns is None else columns
+        part = ResizeNearestNeighbor((rows, width))
+        shape = (1, rows // repeats[0], width // repeats[1], sig.input.shape[3])
+        inputs = replace(sig.input, shape=shape)
+        output = replace(sig.output, shape=(1, rows, width, sig.output.shape[3]))
+        return part if part.repeats(Signature((inputs,), (output,))) == repeats else None
+
     def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
         rows, columns = self.source_rows(sig), self.source_columns(sig)
         return Region(
@@ -68,3 +85,9 @@ class ResizeNearestNeighbor(Op):
             int(columns[region.x0]),
             int(columns[region.x1 - 1]) + 1,
         )
+
+
+def _block(sources: Array, size: int) -> int | None:
+    """How often each of `size` positions is copied, if that is equally often."""
+    times = sources.size // size
+    return times if times and np.array_equal(sources, np.arange(times * size) // times) else None

@@ -36,5 +36,5 @@ class SpatialSum(Op):
     def unsupported(self, sig: Signature) -> str | None:
         return not_quantized(sig.input, "the input")
 
-    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
         return SpatialSum(adds=True)

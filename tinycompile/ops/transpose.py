@@ -37,7 +37,9 @@ class Transpose(Op):
         """Of images whose channels become the innermost axis: the same rows and columns of every plane."""
         return region if self.permutation == TO_CHANNELS_LAST and sig.input.shape[0] == 1 else None
 
-    def on_padded_rows(self, sig: Signature, rows: int) -> Op | None:
+    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
+        if columns is not None:
+            return None
         return PlaneRows(rows) if self.permutation == TO_CHANNELS_LAST and sig.input.shape[0] == 1 else None
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:

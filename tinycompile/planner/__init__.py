@@ -11,17 +11,18 @@ from functools import cached_property
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
+from tinycompile.planner.candidates import BandKernels
 from tinycompile.planner.choose import Choice, choose
 from tinycompile.planner.order import reordered
 from tinycompile.planner.problem import Plan, Problem, whole_units
 from tinycompile.planner.shortage import does_not_fit
-from tinycompile.planner.stages import BandKernels, StageSearch
-from tinycompile.planner.stream import Stage
+from tinycompile.planner.stage import Stage
+from tinycompile.planner.stages import WAYS, StageSearch
 from tinycompile.planner.validate import validate
-from tinycompile.planner.values import Options, Values, edge_name, scratch_name
+from tinycompile.planner.values import Options, Values, copy_name, put_name, scratch_name
 from tinycompile.work import total, work_of
 
-__all__ = ["Planned", "StreamPlanner", "plan", "planned_of"]
+__all__ = ["Planned", "StagePlanner", "plan", "planned_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +39,8 @@ class Planned:
         lower_bound_bytes: no placement for these kernels in this order needs less.
         order_optimal: no other order needs less at its peak (before placement).
         fastest_proved: no other choice of kernels within the limits executes fewer instructions, by their estimates.
-        stages: nodes that are executed together row by row.
-        edges: offsets of the buffers that stages need for rows beyond a tensor, by `edge_name`.
+        stages: nodes that are executed together, by rows or patches.
+        parts: offsets of the copies of parts of tensors that stages need, by `copy_name` and `put_name`.
         problem, placement: what was placed, and where: for pictures.
     """
 
@@ -54,7 +55,7 @@ class Planned:
     order_optimal: bool
     fastest_proved: bool
     stages: tuple[Stage, ...]
-    edges: dict[str, int]
+    parts: dict[str, int]
     problem: Problem
     placement: Plan
 
@@ -95,60 +96,86 @@ def plan(
     return planned_of(values, choice, order_optimal, originals)
 
 
-class StreamPlanner:
-    """Plans a model with stages that are executed row by row."""
+class StagePlanner:
+    """Plans a model with stages whose nodes are executed together, by rows or patches.
 
-    def __init__(self, graph: Graph, candidates: Options, band_kernels: BandKernels) -> None:
+    Args:
+        band_kernels: kernels for a node that computes a part of its output.
+        schedule: "stream", "patch" or "auto": the ways to execute stages.
+    """
+
+    def __init__(self, graph: Graph, candidates: Options, band_kernels: BandKernels, schedule: str = "stream") -> None:
         self._weight_bytes = total(work_of(graph)).weight_bytes
         self._graph, self._candidates, self._order_optimal = reordered(graph, candidates)
-        self._search = StageSearch(self._graph, self._candidates, band_kernels)
+        self._search = StageSearch(self._graph, self._candidates, band_kernels, WAYS[schedule])
 
-    def plan(self, *, ram_limit: int | None, optimize: str) -> Planned:
+    def plan(self, *, ram_limit: int | None, optimize: str, again: bool = True) -> Planned:
         """The fastest stages within the limit; without one, or for "ram", those that need least.
+
+        Args:
+            again: whether something may be computed twice, if it must be.
 
         Raises:
             DoesNotFitError: the arena is larger than `ram_limit` whatever the stages.
         """
-        found = self._least if ram_limit is None or optimize == "ram" else None
+        more = again and self._search.has_more
+        found = self._least(more) if ram_limit is None or optimize == "ram" else None
         if ram_limit is not None and (found is None or found[1].plan.arena_bytes > ram_limit):
-            found = self._within(ram_limit, optimize) or self._least
-        values, choice = found or self._least
+            found = self._within(ram_limit, optimize, more=False)
+            if found is None and more:
+                found = self._within(ram_limit, optimize, more=True)
+        values, choice = found or self._least(more)
         if ram_limit is not None and choice.plan.arena_bytes > ram_limit:
             raise does_not_fit(self._graph.name, values, choice.kernels, choice.plan, ram_limit)
         return planned_of(values, choice, self._order_optimal)
 
-    def _within(self, ram_limit: int, optimize: str) -> tuple[Values, Choice] | None:
+    def _within(self, ram_limit: int, optimize: str, more: bool) -> tuple[Values, Choice] | None:
         """The fastest stages; tighter bounds are tried where placement leaves gaps."""
         limit = ram_limit
         for _ in range(ATTEMPTS):
-            stages = self._search.best(limit)
+            stages = self._search.best(limit, more)
             if stages is None:
                 return None
             values = self._values(stages)
-            choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=self._weight_bytes)
-            if choice.plan.arena_bytes <= ram_limit:
-                return values, choice
+            if values is not None:
+                choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=self._weight_bytes)
+                if choice.plan.arena_bytes <= ram_limit:
+                    return values, choice
             limit -= max(8, ram_limit // 50)
         return None
 
+    def _least(self, more: bool) -> tuple[Values, Choice]:
+        found = [self._least_once, self._least_again] if more else [self._least_once]
+        return min(found, key=lambda each: each[1].plan.arena_bytes)
+
     @cached_property
-    def _least(self) -> tuple[Values, Choice]:
+    def _least_once(self) -> tuple[Values, Choice]:
+        return self._least_of(more=False)
+
+    @cached_property
+    def _least_again(self) -> tuple[Values, Choice]:
+        return self._least_of(more=True)
+
+    def _least_of(self, more: bool) -> tuple[Values, Choice]:
         """The smallest arena among the stages with the smallest bounds; wider bounds may be placed with less."""
-        limit, best = self._search.smallest(), None
+        limit, best = self._search.smallest(more), None
         for _ in range(ATTEMPTS):
-            values = self._values(self._search.best(limit) or [])
-            choice = choose(values, ram_limit=None, optimize="ram", weight_bytes=self._weight_bytes)
-            if best is None or choice.plan.arena_bytes < best[1].plan.arena_bytes:
-                best = values, choice
-            if best[1].plan.arena_bytes <= limit:
-                break
+            values = self._values(self._search.best(limit, more) or [])
+            if values is not None:
+                choice = choose(values, ram_limit=None, optimize="ram", weight_bytes=self._weight_bytes)
+                if best is None or choice.plan.arena_bytes < best[1].plan.arena_bytes:
+                    best = values, choice
+                if best[1].plan.arena_bytes <= limit:
+                    break
             limit += max(8, limit // 50)
         if best is None:
-            raise ValueError("no attempt was made")
+            values = Values(self._graph, self._candidates)
+            best = values, choose(values, ram_limit=None, optimize="ram", weight_bytes=self._weight_bytes)
         return best
 
-    def _values(self, stages: Sequence[Stage]) -> Values:
-        return Values(self._graph, self._search.options(stages, self._candidates), stages)
+    def _values(self, stages: Sequence[Stage]) -> Values | None:
+        options = self._search.options(stages, self._candidates)
+        return None if options is None else Values(self._graph, options, stages)
 
 
 ATTEMPTS = 6
@@ -166,7 +193,8 @@ def planned_of(
     graph, placement, problem = values.graph, choice.plan, values.problem(choice.kernels)
     validate(problem, placement)
     places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
-    edges = [edge_name(f.step, s.operand) for stage in values.stages for f in stage.firings for s in f.sources]
+    firings = [firing for stage in values.stages for firing in stage.firings]
+    parts = [copy_name(f.step, s.operand) for f in firings for s in f.sources] + [put_name(f.step) for f in firings]
     kernels, scratch_bytes = choice.kernels, 0
     scratch_offsets = [placement.offsets.get(scratch_name(step)) for step in range(len(kernels))]
     if originals:
@@ -185,7 +213,7 @@ def planned_of(
         order_optimal=order_optimal,
         fastest_proved=choice.fastest_proved,
         stages=values.stages,
-        edges={name: placement.offsets[name] for name in edges if name in placement.offsets},
+        parts={name: placement.offsets[name] for name in parts if name in placement.offsets},
         problem=problem,
         placement=placement,
     )

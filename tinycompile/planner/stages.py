@@ -1,94 +1,85 @@
-"""Which nodes are executed together row by row: dynamic programming over the places where a stage may begin and end.
+"""Which nodes are executed together, and how: dynamic programming over the places where a stage may begin and end.
 
-For a limit on RAM, every run of nodes and every number of rows at a time is judged by the lower bound of what it needs
-and by the estimated instructions of its kernels; a single node may also be executed whole. The cheapest sequence of
-stages within the limit goes to the planner, which places it exactly.
+For a limit on RAM, every run of nodes and every way to execute it is judged by the lower bound of what it needs and by
+the estimated instructions of its kernels; a single node may also be executed whole. The cheapest sequence of stages
+within the limit goes to the planner, which places it exactly.
+
+Ways that compute nothing twice come first. Those that do are considered only if nothing else is within the limit.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from tinycompile.ir import Graph, Site
+from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
+from tinycompile.planner.candidates import Appraiser, BandKernels, Candidate, Costs, Way, fastest_within
+from tinycompile.planner.members import Geometry
 from tinycompile.planner.problem import whole_units
-from tinycompile.planner.stream import Firing, NotStreamable, Stage, band_bytes, make_stage
-from tinycompile.planner.values import Options, Values, saving
+from tinycompile.planner.stage import NotStreamable, Stage
+from tinycompile.planner.values import Options, Values
 
-ROWS = (1, 2, 4)
-"""Rows that every node of a stage computes at a time."""
+ROWS = tuple(Way(rows) for rows in (1, 2, 4))
+TILES = tuple(Way(1, columns) for columns in (2, 4))
+GRIDS = tuple(
+    Way(rows, columns, patches=True) for rows, columns in ((2, 1), (4, 1), (8, 1), (16, 1), (2, 2), (4, 4), (8, 8))
+)
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Ways to execute stages.
+
+    Attributes:
+        first: those that compute nothing twice. more: those to add where these, or whole layers, need too much RAM.
+        worthwhile: what needs less than this part of the RAM to be undercut isn't worth computing anything twice.
+    """
+
+    first: tuple[Way, ...] = ()
+    more: tuple[Way, ...] = ()
+    worthwhile: float = 0.4
+
+
+WAYS = {"stream": Ways(ROWS, TILES), "patch": Ways((), GRIDS, 0.15), "auto": Ways(ROWS, (*TILES, *GRIDS))}
+"""By schedule."""
 
 EFFORT = 3000
-"""Runs of nodes that are judged, about, per number of rows: in larger graphs stages are shorter."""
+"""Runs of nodes that are judged, about, per way: in larger graphs stages are shorter."""
 
 LONGEST_AT_LEAST = 6
 
-FILL_INSTRUCTIONS = 60
-"""Of a firing, around its kernel: the test whether it is time, addresses, the move of the lines."""
-
-BandKernels = Callable[[Site], Sequence[Kernel]]
-"""Kernels for a node that computes some rows."""
-
-
-Costs = list[tuple[int, int]]
-"""Of each kernel for a node: (bytes in use when it is executed, instructions)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A stage as the search sees it.
-
-    Attributes:
-        costs: per node, with the instructions of all firings.
-        fixed: instructions around the kernels.
-    """
-
-    stage: Stage
-    costs: list[Costs]
-    fixed: int
-
-    def within(self, limit: int) -> int | None:
-        """Instructions of the fastest kernels within `limit` bytes; None if there are none."""
-        total = self.fixed
-        for costs in self.costs:
-            fastest = _fastest(costs, limit)
-            if fastest is None:
-                return None
-            total += fastest
-        return total
-
-
-def _fastest(costs: Costs, limit: int) -> int | None:
-    return min((instructions for bytes_, instructions in costs if bytes_ <= limit), default=None)
+Candidates = dict[int, list[Candidate]]
+"""By where the stage ends."""
 
 
 class StageSearch:
     """Finds the stages of a graph whose order is fixed."""
 
-    def __init__(self, graph: Graph, candidates: Options, band_kernels: BandKernels) -> None:
-        self._graph, self._band_kernels = graph, band_kernels
+    def __init__(self, graph: Graph, candidates: Options, band_kernels: BandKernels, ways: Ways) -> None:
+        self._graph, self._ways, self._geometry = graph, ways, Geometry(graph)
         self._values = Values(graph, candidates)
-        self._kernels: dict[tuple[int, int], list[Kernel]] = {}
-        self._producers = {name: step for step, node in enumerate(graph.nodes) for name in node.outputs}
+        self._appraiser = Appraiser(self._geometry, self._values, band_kernels)
+        self._final: dict[Way, dict[int, int]] = {}
+        """By the first node: where a stage in that way ends, so that neither it nor a longer one is possible."""
         self._whole = [self._whole_costs(step) for step in range(len(graph.nodes))]
-        self._by_end = defaultdict[int, list[Candidate]](list)
-        for stage in self._all_stages():
-            candidate = self._candidate(stage)
-            if candidate is not None:
-                self._by_end[stage.last].append(candidate)
 
-    def best(self, limit: int) -> list[Stage] | None:
-        """The stages of the cheapest execution whose bounds are within `limit` bytes; None if there is none."""
-        count = len(self._graph.nodes)
+    def best(self, limit: int, more: bool = False) -> list[Stage] | None:
+        """The stages of the cheapest execution whose bounds are within `limit` bytes; None if there is none.
+
+        Args:
+            more: whether in all ways, or just in those that come first.
+        """
+        count, by_end = len(self._graph.nodes), self._more if more else self._first
         cost: list[float] = [0.0] + [float("inf")] * count
         chosen: list[Stage | None] = [None] * (count + 1)
         for end in range(1, count + 1):
-            whole = _fastest(self._whole[end - 1], limit)
+            whole = fastest_within(self._whole[end - 1], limit)
             if whole is not None:
                 cost[end] = cost[end - 1] + whole
-            for candidate in self._by_end[end]:
+            for candidate in by_end.get(end, ()):
                 before = cost[candidate.stage.first]
                 if before == float("inf"):
                     continue
@@ -105,21 +96,46 @@ class StageSearch:
             end = stage.first if stage is not None else end - 1
         return stages[::-1]
 
-    def smallest(self) -> int:
+    @property
+    def has_more(self) -> bool:
+        return bool(self._ways.more)
+
+    def smallest(self, more: bool = False) -> int:
         """The lowest limit for which there are stages, to 64 bytes."""
         low, high = 0, sum(buffer.size for buffer in self._values.buffers) + 64
         high += max((whole_units(k.scratch_bytes) for kernels in self._values.options for k in kernels), default=0)
         while high - low > 64:
             middle = (low + high) // 2
-            low, high = (low, middle) if self.best(middle) is not None else (middle, high)
+            low, high = (low, middle) if self.best(middle, more) is not None else (middle, high)
         return high
 
-    def options(self, stages: Sequence[Stage], candidates: Options) -> list[list[Kernel]]:
-        """Per node the kernels to choose from, if these stages are executed row by row."""
+    def options(self, stages: Sequence[Stage], candidates: Options) -> list[list[Kernel]] | None:
+        """Per node the kernels to choose from with these stages; None if a node has none for its part."""
         found = [list(kernels) for kernels in candidates]
         for stage in stages:
             for firing in stage.firings:
-                found[firing.step] = self._kernels_of(firing)
+                found[firing.step] = self._appraiser.kernels_of(firing, stage.tiles)
+                if not found[firing.step]:
+                    return None
+        return found
+
+    @cached_property
+    def _first(self) -> Candidates:
+        return self._by_end(self._candidates(self._ways.first))
+
+    @cached_property
+    def _more(self) -> Candidates:
+        """All ways: where whole layers need much, and with less RAM than the ways that come first."""
+        bound = self.smallest()
+        large = {s for s, costs in enumerate(self._whole) if not costs or min(costs)[0] > self._ways.worthwhile * bound}
+        first = [candidate for found in self._first.values() for candidate in found]
+        added = [c for c in self._candidates(self._ways.more, large, bound) if c.least < bound]
+        return self._by_end([*first, *_undominated(added, first)])
+
+    def _by_end(self, candidates: Iterable[Candidate]) -> Candidates:
+        found: Candidates = defaultdict(list)
+        for candidate in candidates:
+            found[candidate.stage.last].append(candidate)
         return found
 
     def _whole_costs(self, step: int) -> Costs:
@@ -128,76 +144,55 @@ class StageSearch:
             return []
         return [(self._values.need(step, k), k.instructions) for k in self._values.options[step]]
 
-    def _all_stages(self) -> Iterator[Stage]:
-        count = len(self._graph.nodes)
-        longest = max(LONGEST_AT_LEAST, EFFORT // max(1, count))
-        for rows in ROWS:
-            for first in range(count):
-                for last in range(first + 1, min(count, first + longest) + 1):
-                    try:
-                        yield make_stage(self._graph, first, last, rows)
-                    except NotStreamable as error:
-                        if error.final:
-                            break
+    def _candidates(
+        self, ways: Iterable[Way], steps: Container[int] | None = None, bound: float = float("inf")
+    ) -> Iterator[Candidate]:
+        """Of all runs of nodes.
 
-    def _kernels_of(self, firing: Firing) -> list[Kernel]:
-        key = firing.step, firing.rows
-        if key not in self._kernels:
-            usable = [k for k in self._band_kernels(firing.site) if k.alias_of is None and not k.parts]
-            self._kernels[key] = [replace(k, instructions=k.instructions * firing.firings) for k in usable]
-        return self._kernels[key]
+        Args:
+            steps: only runs in which one of them is. bound: only where what is read and left takes less.
+        """
+        for first, last in self._runs(steps, bound):
+            for way in ways:
+                self._final.setdefault(way, {})
+                if last >= self._final[way].get(first, last + 1):
+                    continue
+                try:
+                    stage = way.stage(self._geometry, first, last)
+                except NotStreamable as error:
+                    if error.final:
+                        self._final[way][first] = last
+                    continue
+                candidate = self._appraiser.candidate(stage)
+                if candidate is not None:
+                    yield candidate
 
-    def _candidate(self, stage: Stage) -> Candidate | None:
-        options = [self._kernels_of(firing) for firing in stage.firings]
-        if not all(options):
-            return None
-        types, lines = self._graph.types, stage.lines
-        kept = sum(whole_units(line.bytes) for line in lines.values() if not line.passes)
-        output = whole_units(types[stage.output].bytes)
-        outside = self._values.beside(stage.first, stage.last, (*stage.whole, *lines, stage.output))
-        whole = sum(self._values.buffer_bytes(name) for name in stage.whole)
-        shared = sum(
-            min(output, saving(whole_units(types[name].bytes), output, whole_units(distance)))
-            for name, distance in stage.distances.items()
-            if self._values.dies_before(name, stage.last)
-        )
-        always = outside + kept + output + whole - min(output, shared)
-        last_reader = {s.tensor: firing.step for firing in stage.firings for s in firing.sources if s.tensor in lines}
-        costs = list[Costs]()
-        for firing, kernels in zip(stage.firings, options, strict=True):
-            passing = sum(
-                whole_units(line.bytes)
-                for name, line in lines.items()
-                if line.passes and self._producers[name] <= firing.step <= last_reader[name]
-            )
-            edges = sum(whole_units(band_bytes(firing, source, self._graph)) for source in firing.sources)
-            base = always + passing + edges
-            costs.append([(base + self._added(stage, firing, k, last_reader), k.instructions) for k in kernels])
-        return Candidate(stage, costs, self._fixed(stage))
+    def _runs(self, steps: Container[int] | None, bound: float) -> Iterator[tuple[int, int]]:
+        nodes, sizes = self._graph.nodes, self._graph.types
+        longest = max(LONGEST_AT_LEAST, EFFORT // max(1, len(nodes)))
+        for first in range(len(nodes)):
+            inside, wanted = set[str](), steps is None
+            for last in range(first + 1, min(len(nodes), first + longest) + 1):
+                node = nodes[last - 1]
+                read = [name for name in node.inputs if name not in inside and name not in self._graph.constants]
+                if any(sizes[name].bytes >= bound for name in read):
+                    break
+                inside.update(node.outputs)
+                wanted = wanted or (steps is not None and last - 1 in steps)
+                if wanted and all(sizes[name].bytes < bound for name in node.outputs):
+                    yield first, last
 
-    def _fixed(self, stage: Stage) -> int:
-        """Instructions around the kernels: turns, and the moves of the lines."""
-        fixed = 8 * stage.ticks * len(stage.firings)
-        for firing in stage.firings:
-            fixed += FILL_INSTRUCTIONS * firing.total
-            lines = stage.lines.get(self._produced(firing))
-            if lines is not None:
-                fixed += firing.total * (lines.bytes - firing.rows * lines.row_bytes) // 3
-        return fixed
 
-    def _produced(self, firing: Firing) -> str:
-        return self._graph.nodes[firing.step].outputs[0]
-
-    def _added(self, stage: Stage, firing: Firing, kernel: Kernel, last_reader: dict[str, int]) -> int:
-        """Bytes of scratch, less what sharing memory between rows that pass through saves."""
-        scratch, output = whole_units(kernel.scratch_bytes), stage.lines.get(self._produced(firing))
-        if output is None or not output.passes:
-            return scratch
-        distances, lower, shared = kernel.distances, whole_units(output.bytes), 0
-        for source in firing.sources:
-            line = stage.lines.get(source.tensor)
-            if line is None or not line.passes or last_reader[source.tensor] != firing.step:
-                continue
-            if source.operand in distances and sum(s.tensor == source.tensor for s in firing.sources) == 1:
-                shared += saving(whole_units(line.bytes), lower, whole_units(distances[source.operand]))
-        return scratch - min(lower, shared)
+def _undominated(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> Iterator[Candidate]:
+    """Those for whose nodes no other one, of `others` or before it, needs no more RAM and no more instructions."""
+    runs: dict[tuple[int, int], list[Candidate]] = defaultdict(list)
+    for candidate in (*others, *candidates):
+        runs[candidate.stage.first, candidate.stage.last].append(candidate)
+    known = {id(candidate) for candidate in others}
+    for found in runs.values():
+        fewest = float("inf")
+        for candidate in sorted(found, key=lambda c: (c.least, c.instructions)):
+            if candidate.instructions < fewest:
+                fewest = candidate.instructions
+                if id(candidate) not in known:
+                    yield candidate

@@ -13,15 +13,20 @@ from itertools import pairwise
 from tinycompile.ir import Graph, Node
 from tinycompile.kernels.base import Kernel
 from tinycompile.planner.problem import UNIT, Buffer, Overlap, Problem, whole_units
-from tinycompile.planner.stream import Stage, band_bytes
+from tinycompile.planner.stage import Stage, copy_bytes, put_bytes
 
 Options = Sequence[Sequence[Kernel]]
 """Per node the kernels to choose from."""
 
 
-def edge_name(step: int, operand: int) -> str:
-    """Name of the buffer for rows of an operand that reach beyond it."""
-    return f"<rows of operand {operand} of step {step}>"
+def copy_name(step: int, operand: int) -> str:
+    """Name of the buffer for the copy of an operand's rows that reach beyond it, or of its patch."""
+    return f"<part of operand {operand} of step {step}>"
+
+
+def put_name(step: int) -> str:
+    """Name of the buffer for the patch of a stage's output."""
+    return f"<patch of step {step}>"
 
 
 def scratch_name(step: int) -> str:
@@ -58,8 +63,8 @@ class _Storage:
 
 class Values:
     """Lifetimes: inputs from step 0, outputs to the end, scratch during its step, everything else from its producer
-    to its last reader. Inside a stage that is executed row by row: the line buffers, and the tensors that it reads and
-    writes, during the whole stage.
+    to its last reader. In a stage: line buffers, and the tensors that it reads and writes, during the whole stage;
+    patches like whole tensors.
 
     Attributes:
         options: the kernels that can be used, given what shares storage: where a node needs no code, it gets none.
@@ -78,7 +83,7 @@ class Values:
         self.options = [self._store(node, kernels) for node, kernels in zip(graph.nodes, candidates, strict=True)]
         self._first: dict[str, int] = {}
         self._last: dict[str, int] = {}
-        self.buffers = (*self._buffers(), *self._edge_buffers())
+        self.buffers = (*self._buffers(), *self._part_buffers())
         self.stage_overlaps = tuple(o for stage in self.stages for o in self._stage_overlaps(stage))
         self._size = {buffer.name: buffer.size for buffer in self.buffers}
         self._live = self._live_bytes()
@@ -199,15 +204,14 @@ class Values:
             if size[name]
         )
 
-    def _edge_buffers(self) -> list[Buffer]:
-        """For copies of rows that reach beyond a tensor that is whole in memory."""
-        return [
-            Buffer(edge_name(firing.step, source.operand), whole_units(bytes_), firing.step, firing.step + 1)
-            for stage in self.stages
-            for firing in stage.firings
-            for source in firing.sources
-            if (bytes_ := band_bytes(firing, source, self.graph))
-        ]
+    def _part_buffers(self) -> Iterator[Buffer]:
+        """For copies of parts of operands, and for patches of outputs."""
+        for stage in self.stages:
+            for firing in stage.firings:
+                parts = [(copy_name(firing.step, s.operand), copy_bytes(firing, s, self.graph)) for s in firing.sources]
+                for name, bytes_ in (*parts, (put_name(firing.step), put_bytes(firing))):
+                    if bytes_:
+                        yield Buffer(name, whole_units(bytes_), firing.step, firing.step + 1)
 
     def _stage_overlaps(self, stage: Stage) -> Iterator[Overlap]:
         lower, shift = self.place(stage.output)

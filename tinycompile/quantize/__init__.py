@@ -12,6 +12,7 @@ import numpy as np
 from tinycompile.errors import UsageError
 from tinycompile.frontend.onnx import is_quantized
 from tinycompile.frontend.onnx_file import read_proto, static_model
+from tinycompile.progress import step
 from tinycompile.quantize.bias_correction import bias_corrected
 from tinycompile.quantize.calibration import Sample, load_samples, spread
 from tinycompile.quantize.equalize import equalized
@@ -121,6 +122,7 @@ def quantize(
     static = static_model(proto, where, shapes)
     samples, _ = load_samples(calib, static)
     samples = spread(samples, _LIMIT)
+    step(f"calibrating with {len(samples)} samples: the float model")
     graph = prepared(proto, static.shapes)
     reference = float_outputs(proto, spread(samples, _MEASURED))
     bound = {value.name: value.shape for value in static.inputs}
@@ -133,6 +135,7 @@ def quantize(
         for corrected, rounded in ((False, {}), (True, {}), (True, together)):
             current = bias_corrected(base, few, rounded) if corrected else base
             how = (even, corrected, bool(rounded))
+            step(f"calibrating: way {len(attempts) // (len(METHODS) if method == 'auto' else 1) + 1} of 6 to quantise")
             attempts += _attempts(base, current, rounded, samples, measure, method, how)
     attempts.sort(key=lambda attempt: -attempt.trial.sqnr)
     best = attempts[0].candidate

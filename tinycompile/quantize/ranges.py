@@ -49,7 +49,7 @@ class FloatSession:
             raise ToolMissingError(
                 "onnxruntime is not installed",
                 why="calibration runs the float model with it",
-                hint="pip install 'tinycompile[onnx]'",
+                hint="pip install 'tinycompile[quantize]'",
             ) from error
         onnx = onnx_module()
         clone = type(model)()

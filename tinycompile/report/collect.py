@@ -15,9 +15,10 @@ from tinycompile.codegen.project import Project, Provenance
 from tinycompile.elf import Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph
 from tinycompile.planner import Planned
-from tinycompile.planner.stream import Stage, stage_macs
-from tinycompile.targets import Board
-from tinycompile.work import Work, total, work_of
+from tinycompile.planner.stage import Stage, stage_macs
+from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts
+from tinycompile.targets import BOARDS_FOLDER, Board
+from tinycompile.work import Work, node_macs, total, work_of
 
 if TYPE_CHECKING:
     from tinycompile.pipeline import Lowered, Options
@@ -56,13 +57,14 @@ def collect_report(
     common = {
         "tinycompile": __version__,
         "target": board.name,
+        "board": board_facts(board),
         "options": {
             "io": options.io,
             "optimize": options.optimize,
             "ram": options.ram,
             "schedule": options.schedule,
             "weights": options.weights,
-            "board_path": None if options.board_path is None else str(options.board_path.resolve()),
+            "board_path": None if options.board_path is None else BOARDS_FOLDER,
             "layout": options.layout,
             "floats": options.floats,
             "shapes": {name: list(shape) for name, shape in options.shapes},
@@ -90,9 +92,11 @@ def _model(
 ) -> dict[str, Any]:
     nominal, executed = lowered.nominal, work_of(program.graph)
     layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
+    for layer, live, code in zip(layers, live_bytes(lowered.planned), _code(program, measured), strict=False):
+        layer |= {"live_bytes": live, "code_bytes": code}
     for number, stage in enumerate(lowered.planned.stages):
         for step in range(stage.first, stage.last):
-            layers[step] |= {"stage": number, "traced": step == stage.last - 1}
+            layers[step] |= {"stage": number}
     forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])
     return {
         "model": program.model,
@@ -104,12 +108,15 @@ def _model(
         "inputs": _inputs(program),
         "outputs": [_tensor(tensor, program.graph) for tensor in program.outputs],
         "ram": _ram(folder, project, program, lowered.planned, measured, stack),
-        "schedule": "stream" if lowered.planned.stages else "layer",
+        "schedule": "+".join(sorted({stage.mode for stage in lowered.planned.stages})) or "layer",
         "stages": [_stage(stage, program) for stage in lowered.planned.stages],
         "macs": {"nominal": total(nominal).macs, "executed": total(executed).macs + _again(lowered.planned)},
         "eliminated": (total(nominal) - total(executed)).as_dict(),
         "requantisation": dict(sorted(forms.items())),
         "layers": layers,
+        "arena": arena_facts(lowered.planned),
+        "graphs": {"source": lowered.source_graph, "compiled": compiled_graph(program.graph)},
+        "pareto": None if lowered.front is None else pareto_facts(lowered.front),
     }
 
 
@@ -128,6 +135,15 @@ def _weights_file(project: Project, program: Program) -> dict[str, Any] | None:
     }
 
 
+def _code(program: Program, measured: Sizes) -> list[int]:
+    """Bytes of each layer's function; one that several layers share counts for the first of them."""
+    seen, found = set[str](), list[int]()
+    for layer in program.layers:
+        found.append(0 if layer.function in seen else measured.functions.get(layer.function, 0))
+        seen.add(layer.function)
+    return found
+
+
 def _inputs(program: Program) -> list[dict[str, Any]]:
     if program.streamed_input is None:
         return [_tensor(tensor, program.graph) for tensor in program.inputs]
@@ -138,22 +154,22 @@ def _stage(stage: Stage, program: Program) -> dict[str, Any]:
     """Layers that are executed together row by row."""
     names = [layer.node.name for layer in program.layers]
     return {
-        "mode": "stream",
+        "mode": stage.mode,
+        "how": stage.how,
         "layers": names[stage.first : stage.last],
         "rows": stage.rows,
         "ticks": stage.ticks,
+        "tiles": stage.tiles,
         "line_bytes": {name: lines.bytes for name, lines in stage.lines.items()},
-        "macs": stage_macs(stage, program.graph),
+        "macs": stage_macs(stage),
+        "layer_macs": sum(node_macs(program.graph)[stage.first : stage.last]),
     }
 
 
 def _again(planned: Planned) -> int:
-    """Multiply-accumulates that row by row execution adds: rows computed beyond a tensor."""
-    graph, more = planned.graph, 0
-    for stage in planned.stages:
-        nodes = graph.nodes[stage.first : stage.last]
-        more += stage_macs(stage, graph) - sum(node.op.macs(graph.signature(node)) for node in nodes)
-    return more
+    """Multiply-accumulates that stages add: what is computed twice, or beyond a tensor."""
+    macs = node_macs(planned.graph)
+    return sum(stage_macs(stage) - sum(macs[stage.first : stage.last]) for stage in planned.stages)
 
 
 def _ram(

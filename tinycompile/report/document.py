@@ -13,12 +13,12 @@ from tinycompile.staging import MARKER
 
 
 def load_report(folder: Path, model: str | None = None) -> dict[str, Any]:
-    """The report of an output folder, of one of its models if there are several.
+    """The report of an output folder, of one of its models if there are several; or a report.json itself.
 
     Raises:
         UsageError: not an output folder of tinycompile, or it isn't clear which model is meant.
     """
-    report = _load(folder)
+    report = load_document(folder)
     if "models" not in report:
         models = {report["model"]: report}
     else:
@@ -31,8 +31,15 @@ def load_report(folder: Path, model: str | None = None) -> dict[str, Any]:
     return models[model]
 
 
-def _load(folder: Path) -> dict[str, Any]:
-    path = folder / MARKER
+def model_names(folder: Path) -> list[str]:
+    """The models of an output folder. Raises UsageError."""
+    document = load_document(folder)
+    return [entry["model"] for entry in document.get("models", [document])]
+
+
+def load_document(folder: Path) -> dict[str, Any]:
+    """All that report.json says, of one or several models. Raises UsageError."""
+    path = folder if folder.is_file() else folder / MARKER
     try:
         report = json.loads(path.read_text())
         if not isinstance(report, dict) or "model" not in report or not report.keys() & {"layers", "models"}:
@@ -51,7 +58,7 @@ def _load(folder: Path) -> dict[str, Any]:
 
 def update_report(folder: Path, report: dict[str, Any]) -> None:
     """Replace what is said of one model."""
-    document = _load(folder)
+    document = load_document(folder)
     if "models" in document:
         entries = [report if entry["model"] == report["model"] else entry for entry in document["models"]]
         report = {**document, "models": entries}
@@ -59,10 +66,17 @@ def update_report(folder: Path, report: dict[str, Any]) -> None:
 
 
 def save_report(folder: Path, report: dict[str, Any]) -> None:
-    """Replace the report in one step, so that an interruption leaves the old one."""
-    handle, name = tempfile.mkstemp(prefix=".report.", dir=folder)
-    with os.fdopen(handle, "w") as file:
-        json.dump(report, file, indent=2)
-        file.write("\n")
+    """Replace the report, and the page that shows it, each in one step, so that an interruption leaves the old one."""
+    replace_file(folder / MARKER, json.dumps(report, indent=2) + "\n")
+    from tinycompile.report.html import write_html
+
+    write_html(folder)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that a reader finds the old content or the new one."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
     os.chmod(name, 0o644)
-    os.replace(name, folder / MARKER)
+    os.replace(name, path)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from tinycompile.errors import DoesNotFitError
 from tinycompile.planner import Planned
-from tinycompile.planner.stream import stage_macs
+from tinycompile.planner.stage import stage_macs
+from tinycompile.work import node_macs
 
 STEP = 0.9
 """Each limit is this part of the arena before it."""
@@ -25,13 +26,13 @@ class Point:
     schedule: str
 
 
-def front(layers: Callable[[int | None], Planned], streams: Callable[[int | None], Planned]) -> list[Point]:
-    """Schedules by falling RAM: layer by layer as far as that goes, and row by row.
+def front(layers: Callable[[int | None], Planned], stages: Callable[[int | None], Planned]) -> list[Point]:
+    """Schedules by falling RAM: layer by layer as far as that goes, and in stages.
 
     Args:
-        layers, streams: plan within so many bytes; None for the least. Raise DoesNotFitError.
+        layers, stages: plan within so many bytes; None for the least. Raise DoesNotFitError.
     """
-    found = [*_walk("layer", layers), *_walk("stream", streams)]
+    found = [*_walk(layers), *_walk(stages)]
     best = list[Point]()
     for point in sorted(found, key=lambda p: (p.arena_bytes, p.instructions)):
         if not best or point.instructions < best[-1].instructions:
@@ -49,7 +50,7 @@ def front_lines(name: str, points: Sequence[Point]) -> Iterator[str]:
         yield (f"{point.arena_bytes:>12,}  {point.instructions:>13,}  {point.macs:>12,}  {point.schedule:20}  {bar}")
 
 
-def _walk(schedule: str, plan: Callable[[int | None], Planned]) -> Iterator[Point]:
+def _walk(plan: Callable[[int | None], Planned]) -> Iterator[Point]:
     least = plan(None)
     limit = 1 << 40
     while limit > least.arena_bytes:
@@ -57,16 +58,15 @@ def _walk(schedule: str, plan: Callable[[int | None], Planned]) -> Iterator[Poin
             planned = plan(limit)
         except DoesNotFitError:
             break
-        yield _point(schedule, planned)
+        yield _point(planned)
         limit = min(int(planned.arena_bytes * STEP), planned.arena_bytes - 8)
-    yield _point(schedule, least)
+    yield _point(least)
 
 
-def _point(schedule: str, planned: Planned) -> Point:
+def _point(planned: Planned) -> Point:
     graph = planned.graph
     inside = {step for stage in planned.stages for step in range(stage.first, stage.last)}
-    macs = sum(stage_macs(stage, graph) for stage in planned.stages)
-    macs += sum(n.op.macs(graph.signature(n)) for step, n in enumerate(graph.nodes) if step not in inside)
-    stages = len(planned.stages)
-    how = f"{stages} stage{'s' if stages != 1 else ''} by rows" if stages else "layer by layer"
+    macs = sum(stage_macs(stage) for stage in planned.stages)
+    macs += sum(count for step, count in enumerate(node_macs(graph)) if step not in inside)
+    how = ", ".join(stage.how for stage in planned.stages) or "layer by layer"
     return Point(planned.arena_bytes, planned.instructions, macs, how)

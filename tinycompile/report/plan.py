@@ -42,10 +42,10 @@ def _schedule(model: Lowered) -> str:
         return "layer by layer"
     found = [
         f"layers {stage.first} to {stage.last - 1} ({short_name(nodes[stage.first].name)} to "
-        f"{short_name(nodes[stage.last - 1].name)}), {stage.rows} row{'s' if stage.rows > 1 else ''} at a time"
+        f"{short_name(nodes[stage.last - 1].name)}), {stage.how}"
         for stage in stages
     ]
-    return f"row by row: {'; '.join(found)}"
+    return f"in stages: {'; '.join(found)}"
 
 
 def _proof(gap: int) -> str:

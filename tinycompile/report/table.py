@@ -1,8 +1,9 @@
-"""The report on the terminal."""
+"""The report on the terminal: what matters on less than a screen, or every layer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -10,60 +11,129 @@ from rich.markup import escape
 from rich.table import Table
 
 from tinycompile.codegen.names import short_name
+from tinycompile.report.summary import Row, duration, heaviest, memory_share, rows, work
 
-_UNLIMITED_BYTES = 1 << 31
-
-
-def print_report(report: dict[str, Any], console: Console) -> None:
-    """Memory, work and layers of a build on one screen."""
-    console.print(f"[bold]{escape(report['model'])}[/bold] for {report['target']}")
-    summary = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in _summary(report):
-        summary.add_row(name, value)
-    console.print(summary)
-    console.print(_layers(report))
+BAR = 32
+HEAVIEST = 3
 
 
-def _summary(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    ram, flash, macs = report["ram"], report["flash"], report["macs"]
-    parts = ("arena", "scratch", "state", "stack", "other")
-    listed = ", ".join(f"{part} {ram[f'{part}_bytes']:,}" for part in parts if ram[f"{part}_bytes"])
-    yield "RAM", f"{_share(ram)}: {listed}"
+def print_report(
+    report: dict[str, Any], console: Console, *, verbose: bool = False, folder: Path | None = None
+) -> None:
+    """Whether it fits, memory, work and the heaviest layers.
+
+    Args:
+        verbose: all layers, how they requantise, and what each memory holds.
+        folder: of the build, to say where the full report is.
+    """
+    fits = all((memory_share(report[memory]) or 0) <= 1 for memory in ("ram", "flash"))
+    verdict = "[green]fits[/green]" if fits else "[red]does not fit[/red]"
+    console.print(f"[bold]{escape(report['model'])}[/bold] for {report['target']}: {verdict}")
+    console.print(f"[dim]{escape(report['board']['description'])}[/dim]\n")
+    pairs = [*_memory(report, console), *_work(report), *(_details(report) if verbose else ())]
+    for name, value in pairs:
+        console.print(f"{name:13} {value}", soft_wrap=True)
+    console.print()
+    console.print(_all_layers(report) if verbose else _heaviest(report))
+    if folder is not None:
+        console.print(f"\n[bold]report[/bold]        {escape(str(folder / 'report.html'))}", soft_wrap=True)
+
+
+def _memory(report: dict[str, Any], console: Console) -> Iterator[tuple[str, str]]:
+    ram, flash = report["ram"], report["flash"]
+    yield "RAM", _share(ram, console)
     gap = ram["arena_gap_bytes"]
-    proof = "minimal for these kernels" if gap == 0 else f"at most {gap:,} bytes above the minimum"
-    yield "arena", f"{proof}; order {ram['order']}"
-    yield "flash", f"{_share(flash)}: weights {flash['weights_bytes']:,}, code {flash['code_bytes']:,}"
-    for memory in report["memories"] if len(report["memories"]) > 2 else ():
-        yield f"  {memory['name']}", ", ".join(f"{part} {size:,}" for part, size in memory["holds"].items())
+    proof = "no placement needs less" if gap == 0 else f"at most {gap:,} above the minimum"
+    parts = [f"{part} {ram[f'{part}_bytes']:,}" for part in ("scratch", "state", "stack", "other")]
+    listed = [part for part in parts if not part.endswith(" 0")]
+    yield "", ", ".join([f"arena {ram['arena_bytes']:,} ({proof})", *listed])
+    yield "flash", _share(flash, console)
+    yield "", f"weights {flash['weights_bytes']:,}, code {flash['code_bytes']:,}"
+
+
+def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    macs, done = report["macs"], work(report)
+    rate = f", {done.instructions / macs['executed']:.2f} per MAC" if macs["executed"] else ""
+    if done.measured:
+        yield "instructions", f"{done.instructions:,} per inference, counted in QEMU{rate}"
+    else:
+        yield "instructions", f"about {done.instructions:,} per inference{rate} (estimate; `run` counts them)"
+    time = duration(report)
+    if time is not None:
+        clock = f"{report['board']['clock_hz'] / 1e6:g} MHz"
+        how = "an instruction per cycle; see `profile`" if time.cycles is None else f"{time.cycles:,} cycles"
+        error = "" if time.error_percent is None else f", error up to {time.error_percent:.0f} %"
+        yield "time", f"about {time.text()} at {clock} (estimate: {how}{error})"
     yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
     saved = report["eliminated"]
     if any(saved.values()):
         weights = f"{saved['weight_bytes']:,} weight bytes"
         yield "eliminated", f"{saved['channels']:,} constant channels with {saved['macs']:,} MACs and {weights}"
-    if report["requantisation"]:
-        yield "requantisation", ", ".join(f"{form}: {count} layers" for form, count in report["requantisation"].items())
-    if "run" in report:
-        run = report["run"]
-        rate = f" ({run['instructions'] / macs['executed']:.2f} per MAC)" if macs["executed"] else ""
-        yield "instructions", f"{run['instructions']:,} in QEMU's {run['machine']}{rate}"
+    else:
+        yield "eliminated", "nothing: no channel is constant"
+    yield "schedule", _schedule(report)
 
 
-def _share(memory: dict[str, int]) -> str:
-    total, limit = memory["total_bytes"], memory["limit_bytes"]
-    if limit >= _UNLIMITED_BYTES:
-        return f"{total:,} bytes"
-    return f"{total:,} of {limit:,} bytes ({100 * total / limit:.1f} %)"
+def _schedule(report: dict[str, Any]) -> str:
+    stages, layers = report["stages"], len(report["layers"])
+    if not stages:
+        return f"{layers} layers, one after the other"
+    inside = sum(len(stage["layers"]) for stage in stages)
+    many = f"{len(stages)} stages" if len(stages) > 1 else "a stage"
+    kinds = {"stream": "row by row", "patch": "patch by patch"}
+    how = " or ".join(dict.fromkeys(kinds.get(mode, mode) for mode in (str(stage["mode"]) for stage in stages)))
+    return f"{inside} of {layers} layers in {many}, {how}"
 
 
-def _layers(report: dict[str, Any]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("layer", overflow="ellipsis", max_width=24)
-    table.add_column("op", overflow="ellipsis")
-    table.add_column("kernel", overflow="ellipsis")
-    for name in ("output", "MACs", "instructions", "per MAC"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _details(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "order", report["ram"]["order"]
+    for memory in report["memories"]:
+        yield memory["name"], ", ".join(f"{part} {size:,}" for part, size in memory["holds"].items())
+    for form, count in report["requantisation"].items():
+        yield "requantised", f"{count} layers by {escape(form)}"
+
+
+def _share(memory: dict[str, int], console: Console) -> str:
+    """A bar and figures; green, from 80 % on yellow, red beyond the limit."""
+    share = memory_share(memory)
+    if share is None:
+        return f"{memory['total_bytes']:,} bytes"
+    full = min(BAR, max(1, round(BAR * share)))
+    filled, empty = ("█", "░") if console.encoding.lower().startswith("utf") else ("#", "-")
+    colour = "green" if share < 0.8 else "yellow" if share <= 1 else "red"
+    bar = f"[{colour}]{filled * full}[/{colour}][dim]{empty * (BAR - full)}[/dim]"
+    return f"{bar} {memory['total_bytes']:,} of {memory['limit_bytes']:,} bytes ({100 * share:.1f} %)"
+
+
+def _heaviest(report: dict[str, Any]) -> Table:
+    table = _table("heaviest layers", "what", "kernel")
+    for name in ("MACs", "instructions", "of all"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+    everything = sum(row.instructions for row in rows(report)) or 1
+    for row in heaviest(report, HEAVIEST):
+        name, what, kernel = _names(report, row)
+        share = f"{100 * row.instructions / everything:.0f} %"
+        table.add_row(name, what, kernel, f"{row.macs:,}" if row.macs else "", f"{row.instructions:,}", share)
+    return table
+
+
+def _names(report: dict[str, Any], row: Row) -> tuple[str, str, str]:
+    members = report["layers"][row.first : row.last]
+    name = escape(short_name(members[0]["name"]))
+    if len(members) == 1:
+        return name, members[0]["op"], escape(members[0]["kernel"])
+    last = escape(short_name(members[-1]["name"]))
+    return f"{name}..{last}", f"stage\u00a0{members[0]['stage']}", ""
+
+
+def _all_layers(report: dict[str, Any]) -> Table:
+    table = _table("layer", "op", "kernel")
+    instructions = "instructions" if work(report).measured else "about instr."
+    for name in ("output", "MACs", instructions, "per MAC"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for layer in report["layers"]:
-        count, macs = layer["instructions"], layer["macs"]
+        counted, macs = layer["instructions"], layer["macs"]
+        count = layer["instructions_estimate"] if counted is None else counted
         shape = "x".join(str(d) for d in layer["outputs"][0]["shape"][1:]) if layer["outputs"] else ""
         table.add_row(
             escape(short_name(layer["name"])),
@@ -71,7 +141,15 @@ def _layers(report: dict[str, Any]) -> Table:
             escape(layer["kernel"]),
             shape,
             f"{macs:,}" if macs else "",
-            "" if count is None else f"{count:,}",
+            f"{count:,}",
             f"{count / macs:.2f}" if count and macs else "",
         )
+    return table
+
+
+def _table(*names: str) -> Table:
+    """Columns of text, which become narrower before numbers do."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for index, name in enumerate(names):
+        table.add_column(name, overflow="ellipsis", max_width=None if index else 28)
     return table

@@ -1,33 +1,57 @@
-"""`verify`: the firmware against the reference, tensor by tensor."""
+"""`verify` and `bisect`: the firmware against the reference, tensor by tensor."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tinycompile.build import Build
-from tinycompile.emulator import TraceRecord
 from tinycompile.ir import Array
 from tinycompile.report.document import update_report
-from tinycompile.verify.litert import LiteRtReference
-from tinycompile.verify.onnx import OnnxReference
+from tinycompile.toolchain import make
+from tinycompile.verify.certificate import FILE, certificate_of, save_certificate
+from tinycompile.verify.tensors import Compared, Reference, compared, reference_of, skipped
 
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """The first deviation in execution order."""
+    """The first deviation in execution order.
+
+    Attributes:
+        number: of the layer; None for an output of the plain firmware.
+        count: values that differ, of `size` that were computed.
+    """
 
     sample: int
+    number: int | None
     layer: str
     tensor: str
+    shape: tuple[int, ...]
+    dtype: str
     index: tuple[int, ...]
     expected: float
     got: float
     count: int
     size: int
+
+    @staticmethod
+    def of(found: Compared) -> Difference:
+        index = tuple(int(i) for i in np.argwhere(found.differing)[0])
+        return Difference(
+            sample=found.sample,
+            number=found.layer,
+            layer=found.name,
+            tensor=found.tensor,
+            shape=found.got.shape,
+            dtype=str(found.got.dtype),
+            index=index,
+            expected=found.expected[index].item(),
+            got=found.got[index].item(),
+            count=found.differences,
+            size=found.values,
+        )
 
     def describe(self) -> str:
         return (
@@ -36,125 +60,118 @@ class Difference:
         )
 
 
+@dataclass
+class LayerCount:
+    """What was compared of one layer, or of one output of the plain firmware, over all samples."""
+
+    name: str
+    tensors: int = 0
+    values: int = 0
+    differences: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """The result of `verify`."""
+    """The result of `verify`.
+
+    Attributes:
+        skipped: tensors that the source model doesn't have.
+        difference: the first one.
+    """
 
     samples: int
-    tensors: int
-    values: int
+    layers: tuple[LayerCount, ...]
     skipped: tuple[str, ...]
     difference: Difference | None
+
+    @property
+    def tensors(self) -> int:
+        return sum(layer.tensors for layer in self.layers)
+
+    @property
+    def values(self) -> int:
+        return sum(layer.values for layer in self.layers)
+
+    @property
+    def differences(self) -> int:
+        return sum(layer.differences for layer in self.layers)
 
 
 def verify_build(build: Build, samples: Sequence[Array]) -> Verification:
     """Run every sample in QEMU and by the reference; compare outputs and all layers that exist in the source model.
 
-    The plain firmware's outputs are compared too, since it is what gets flashed; the layers come from
-    the trace build. Records `verify` in the report.
+    The plain firmware's outputs are compared too, since it is what gets flashed; the layers come from the trace
+    build. Both are made first, of the sources as they are. Writes `certificate.json` and `verify` in the report.
 
     Raises:
         ToolMissingError: QEMU or LiteRT isn't installed.
     """
     reference = reference_of(build)
-    plain, traced = build.execute(samples), build.trace(samples)
-    difference, tensors, values = None, 0, 0
-    exact = not any(layer["op"].startswith("float_") for layer in build.report["layers"])
-    entries = [
-        (index, layer["name"], entry)
-        for index, layer in enumerate(build.report["layers"])
-        if layer["traced"]
-        for entry in layer["outputs"]
-    ]
-    skipped = tuple(
-        entry["name"]
-        for layer in build.report["layers"]
-        for entry in layer["outputs"]
-        if entry["source_index"] is None or not layer["traced"]
-    )
-    for sample, records in enumerate(traced.trace):
-        reference.run([_as_source(array[sample], build, i, reference) for i, array in enumerate(samples)])
-        results = [*_layer_results(entries, records), *_model_outputs(build, plain.outputs, sample)]
-        for layer, entry, got in results:
-            if entry["source_index"] is None:
-                continue
-            expected = _expected(reference, entry, got)
-            tensors, values = tensors + 1, values + got.size
-            if difference is None and not _same(expected, got, exact):
-                difference = _first_difference(sample, layer, entry["name"], expected, got)
-    result = Verification(len(samples[0]), tensors, values, skipped, difference)
-    _record(build, result)
+    counts, first = dict[tuple[int | None, str], LayerCount](), None
+    for found in _run(build, reference, samples):
+        count = counts.setdefault((found.layer, found.name), LayerCount(found.name))
+        count.tensors += 1
+        count.values += found.values
+        count.differences += found.differences
+        if first is None and found.differences:
+            first = Difference.of(found)
+    result = Verification(len(samples[0]), tuple(counts.values()), tuple(skipped(build)), first)
+    save_certificate(build, certificate_of(build, samples, reference, result))
+    _record(build, reference, result)
     return result
 
 
-Reference = LiteRtReference | OnnxReference
+@dataclass(frozen=True, eq=False)
+class Bisection:
+    """The result of `bisect`.
+
+    Attributes:
+        agreed: tensors of the sample that were compared before the difference; without one, tensors of all samples.
+        unknown: tensors computed after the last one that agrees and up to the difference, which can't be compared.
+    """
+
+    samples: int
+    agreed: int
+    difference: Difference | None
+    unknown: tuple[str, ...] = ()
 
 
-def reference_of(build: Build) -> Reference:
-    """What defines the meaning of the build's source model."""
-    if build.source.suffix.lower() != ".onnx":
-        return LiteRtReference(build.source)
-    options = build.report["options"]
-    shapes = {name: tuple(shape) for name, shape in options.get("shapes", {}).items()}
-    return OnnxReference(build.source, shapes, options.get("layout", "model"), options.get("floats", "none"))
+def bisect_build(build: Build, samples: Sequence[Array]) -> Bisection:
+    """The first tensor, in the order of execution, in which the firmware deviates from the reference.
+
+    Of the first sample for which there is one. Nothing is recorded.
+    """
+    agreed, last, sample, total = 0, -1, 0, 0
+    for found in _run(build, reference_of(build), samples):
+        if found.sample != sample:
+            agreed, last, sample = 0, -1, found.sample
+        if found.differences:
+            return Bisection(len(samples[0]), agreed, Difference.of(found), _between(build, last, found.layer))
+        agreed, total = agreed + 1, total + 1
+        last = last if found.layer is None else found.layer
+    return Bisection(len(samples[0]), total, None)
 
 
-def _layer_results(
-    entries: Sequence[tuple[int, str, dict[str, Any]]], records: Sequence[TraceRecord]
-) -> list[tuple[str, dict[str, Any], Array]]:
-    results = list[tuple[str, dict[str, Any], Array]]()
-    for (index, layer, entry), record in zip(entries, records, strict=True):
-        if record.layer != index:
-            raise ValueError(f"the trace reports layer {record.layer} where {index} was expected")
-        results.append((layer, entry, np.frombuffer(record.data, entry["dtype"]).reshape(entry["shape"])))
-    return results
+def _run(build: Build, reference: Reference, samples: Sequence[Array]) -> Iterator[Compared]:
+    make(build.folder, "all", compiler=build.board.compiler)
+    plain, traced = build.execute(samples), build.trace(samples)
+    return compared(build, reference, samples, plain.outputs, traced.trace)
 
 
-def _model_outputs(build: Build, outputs: Sequence[Array], sample: int) -> list[tuple[str, dict[str, Any], Array]]:
-    return [
-        (f"model output {i}", entry, array[sample])
-        for i, (entry, array) in enumerate(zip(build.report["outputs"], outputs, strict=True))
-    ]
+def _between(build: Build, last: int, layer: int | None) -> tuple[str, ...]:
+    layers = build.report["layers"][last + 1 : layer]
+    return tuple(entry["name"] for each in layers for entry in each["outputs"] if entry["source_index"] is None)
 
 
-def _expected(reference: Reference, entry: dict[str, Any], got: Array) -> Array:
-    tensor = reference.tensor(entry["source_index"])
-    if entry["source_channels"] is not None:
-        tensor = tensor[..., entry["source_channels"]]
-    return tensor.reshape(got.shape)
-
-
-def _as_source(array: Array, build: Build, index: int, reference: Reference) -> Array:
-    """The sample as the source model takes it: with `--io int8` the firmware's int8 stands for a float."""
-    t = build.inputs[index]
-    wanted = reference.input_shapes()[index] if build.report["input_stream"] == "rows" else t.shape
-    if tuple(wanted) != t.shape:  # rows have channels last
-        array = array.reshape(t.shape).transpose(0, 3, 1, 2)
-    if reference.input_types()[index] != np.float32 or t.dtype == "float32":
-        return array
-    return ((array.astype(np.float64) - t.zero_point) * t.scale).astype(np.float32)
-
-
-def _same(expected: Array, got: Array, exact: bool) -> bool:
-    """Bit for bit; sums of floats, whose order nobody defines, within 1e-4 of the largest."""
-    if not exact and expected.dtype == got.dtype == np.float32:
-        return bool(np.all(np.abs(expected - got) <= 1e-4 * max(1e-30, float(np.abs(expected).max(initial=0)))))
-    return expected.dtype == got.dtype and expected.tobytes() == got.tobytes()
-
-
-def _first_difference(sample: int, layer: str, tensor: str, expected: Array, got: Array) -> Difference:
-    differing = np.argwhere(expected != got)
-    index = tuple(int(i) for i in differing[0]) if len(differing) else ()
-    return Difference(sample, layer, tensor, index, float(expected[index]), float(got[index]), len(differing), got.size)
-
-
-def _record(build: Build, result: Verification) -> None:
+def _record(build: Build, reference: Reference, result: Verification) -> None:
     build.report["verify"] = {
-        "reference": "LiteRT BUILTIN_REF" if build.source.suffix.lower() == ".tflite" else "ONNX, exact sums",
+        "reference": reference.name,
         "samples": result.samples,
         "tensors_compared": result.tensors,
         "values_compared": result.values,
+        "differences": result.differences,
         "not_in_source": list(result.skipped),
         "first_difference": None if result.difference is None else result.difference.describe(),
+        "certificate": FILE,
     }
     update_report(build.folder, build.report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,12 @@ class LiteRtReference:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelFileError("LiteRT refuses the model", where=str(path), why=str(error)[:300]) from error
+
+    name = "LiteRT BUILTIN_REF"
+
+    @property
+    def version(self) -> str:
+        return metadata.version("ai-edge-litert")
 
     def run(self, inputs: Sequence[Array]) -> None:
         """One inference. An int8 array for a float input is dequantised first: the model's own QUANTIZE undoes it."""

@@ -6,11 +6,12 @@ That is `onnx.reference.ReferenceEvaluator` with exact sums (docs/numerics.md); 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from tinycompile import interpreter
+from tinycompile import __version__, interpreter
 from tinycompile.frontend import Floats, load
 from tinycompile.ir import Array
 
@@ -22,6 +23,12 @@ class OnnxReference:
         self._graph = load(path, shapes, layout, floats)
         self._names = {source.index: name for name, source in self._graph.sources.items()}
         self._values: Mapping[str, Array] = {}
+
+    name = "ONNX, exact sums"
+
+    @property
+    def version(self) -> str:
+        return f"onnx {metadata.version('onnx')}, tinycompile {__version__}"
 
     def run(self, inputs: Sequence[Array]) -> None:
         self._values = interpreter.run(self._graph, list(inputs))

@@ -1,0 +1,104 @@
+"""What `build` prints, and to whom."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.conftest import DIGITS
+from tinycompile.cli import main
+
+MODEL = DIGITS / "digits_int8.tflite"
+ESCAPE = re.compile(r"\x1b")
+
+
+def build(folder: Path, *options: str) -> Result:
+    result = CliRunner().invoke(main, ["build", str(MODEL), "-o", str(folder / "out"), *options])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def on_a_terminal(folder: Path, **environment: str) -> str:
+    """What a terminal of 100 columns is sent."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tinycompile", "build", str(MODEL), "-o", str(folder / "out")]
+    env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+    env |= {"TERM": "xterm-256color", "COLUMNS": "100", **environment}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        data = b""
+        try:
+            while chunk := os.read(ours, 65536):
+                data += chunk
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+    assert process.returncode == 0
+    return data.decode()
+
+
+def test_less_than_a_screen_with_what_matters(tmp_path: Path) -> None:
+    result = build(tmp_path)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    lines = result.output.splitlines()
+    assert len(lines) <= 24
+    assert all(len(line) <= 100 for line in lines[:-1])  # the last one names a folder
+    text = result.output
+    for part in ("fits", "estimate", "heaviest layers", "eliminated", "█", str(tmp_path / "out" / "report.html")):
+        assert part in text
+    for number in (
+        report["ram"]["total_bytes"],
+        report["ram"]["limit_bytes"],
+        report["flash"]["total_bytes"],
+        sum(layer["instructions_estimate"] for layer in report["layers"]),
+        *sorted(layer["instructions_estimate"] for layer in report["layers"])[-3:],
+    ):
+        assert f"{number:,}" in text
+    assert not ESCAPE.search(text)
+
+
+def test_quiet_prints_nothing(tmp_path: Path) -> None:
+    assert build(tmp_path, "--quiet").output == ""
+
+
+def test_json_is_the_report(tmp_path: Path) -> None:
+    assert json.loads(build(tmp_path, "--json").stdout) == json.loads((tmp_path / "out" / "report.json").read_text())
+
+
+def test_verbose_lists_every_layer_and_no_number_is_cut(tmp_path: Path) -> None:
+    text = build(tmp_path, "--verbose").output
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    for layer in report["layers"]:
+        assert f"{layer['instructions_estimate']:,}" in text
+
+
+def test_they_exclude_each_other(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["build", str(MODEL), "-o", str(tmp_path / "out"), "--quiet", "--json"])
+    assert result.exit_code == 2
+    assert "exclude" in result.output
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_a_terminal_sees_progress_and_colours_unless_it_wants_none(tmp_path: Path, no_color: bool) -> None:
+    text = on_a_terminal(tmp_path, **({"NO_COLOR": "1"} if no_color else {}))
+    assert "compiling" in text
+    assert ("\x1b[32m" in text) == (not no_color)
+
+
+def test_a_terminal_without_utf8_gets_ascii(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tinycompile", "build", str(MODEL), "-o", str(tmp_path / "out")]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, env=env, check=True)
+    assert b"#---" in done.stdout
+
+
+def test_exit_codes_are_documented() -> None:
+    assert "Exit codes" in CliRunner().invoke(main, ["--help"]).output

@@ -1,0 +1,1 @@
+"""Counts, mixes and cycle estimates."""

@@ -1,0 +1,188 @@
+"""`tinycompile profile`: exact counts against the board's timer and the trace build, layer by layer."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import tinycompile
+from tests.conftest import DIGITS, ROOT
+from tinycompile.build import Build
+from tinycompile.cli import main
+from tinycompile.errors import ToolFailedError, ToolMissingError, UsageError
+from tinycompile.profile import pattern, profile_build
+from tinycompile.profile.calibration import COMPARISONS, error_percent
+from tinycompile.profile.layers import layer_lines
+from tinycompile.toolchain import make
+
+pytest.importorskip("capstone", reason="profile needs Capstone")
+MODEL = DIGITS / "digits_int8.tflite"
+TICKS = 12
+"""Instructions by which the timer may be off, that counts the call, too, in ticks of 1.25 instructions or more."""
+TRACED = 40
+"""The same for a layer of the trace build, which calls the trace."""
+
+
+def check_sums(build: Build, mixed: bool = True) -> None:
+    """The parts of a profile against each other and against the timer."""
+    found = json.loads((build.folder / "report.json").read_text())["profile"]
+    parts = [*found["layers"], found["outside_layers"]]
+    assert found["instructions"] == sum(part["instructions"] for part in parts)
+    for core, cycles in found["cycles"].items():
+        assert cycles == pytest.approx(sum(part["cycles"][core] for part in parts), abs=len(parts))
+    if mixed:
+        assert all(sum(part["mix"].values()) == part["instructions"] for part in [found, *parts])
+    execution = build.execute([pattern(t) for t in build.inputs])
+    assert abs(execution.instructions[0] - found["instructions"]) <= TICKS
+
+
+@pytest.mark.parametrize(
+    ("target", "cores"),
+    [
+        ("stm32f746", {"cortex-m4", "cortex-m7"}),
+        ("nrf52840", {"cortex-m4", "cortex-m7"}),
+        ("stm32f103", {"cortex-m3"}),
+        ("microbit", {"cortex-m0"}),
+        ("nrf5340", set()),
+        ("stm32n6", set()),
+    ],
+)
+def test_counts_are_those_of_the_timer(target: str, cores: set[str], tmp_path: Path) -> None:
+    build = tinycompile.compile(MODEL, target=target, output=tmp_path / "out", schedule="layer")
+    found = profile_build(build)
+    assert set(found["cycles"]) == cores
+    assert bool(found["note"]) == (not cores)
+    check_sums(build, mixed=target != "stm32n6")
+    for layer, counted in zip(build.report["layers"], found["layers"], strict=True):
+        assert abs(layer["instructions"] - counted["instructions"]) <= TRACED, layer["name"]
+
+
+def test_layers_inside_a_stage_are_told_apart(tmp_path: Path) -> None:
+    build = tinycompile.compile(MODEL, output=tmp_path / "out", schedule="stream", optimize="ram")
+    found = profile_build(build)
+    check_sums(build)
+    inside = [i for i, layer in enumerate(build.report["layers"]) if layer["stage"] is not None]
+    assert len(inside) > 1
+    for index in inside:
+        layer, counted = build.report["layers"][index], found["layers"][index]
+        assert counted["instructions"] > layer["macs"] / 4, layer["name"]
+    assert found["outside_layers"]["instructions"] < 0.02 * found["instructions"]
+
+
+def test_layers_that_share_a_function_are_told_apart(shared: Callable[[str], Path], tmp_path: Path) -> None:
+    build = tinycompile.compile(shared("models/kws_ref_model.tflite"), output=tmp_path / "out", schedule="layer")
+    found = profile_build(build)
+    functions = [layer["function"] for layer in build.report["layers"] if layer["function"]]
+    assert len(set(functions)) < len(functions)
+    build.execute([pattern(t) for t in build.inputs])
+    for layer, counted in zip(build.report["layers"], found["layers"], strict=True):
+        assert abs(layer["instructions"] - counted["instructions"]) <= TRACED, layer["name"]
+
+
+def test_command_line(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    tinycompile.compile(MODEL, output=folder)
+    np.save(tmp_path / "x.npy", np.load(DIGITS / "digits_samples.npz")["input_0"][:2])
+    result = CliRunner().invoke(main, ["profile", str(folder), "--input", str(tmp_path / "x.npy")])
+    assert result.exit_code == 0, result.output
+    found = json.loads((folder / "report.json").read_text())["profile"]
+    assert f"{found['instructions']:,}, exact" in result.output
+    for line in result.output.splitlines():
+        assert "ms on" not in line or ("estimate" in line and f"error up to {error_percent('cortex-m7'):g} %" in line)
+    result = CliRunner().invoke(main, ["profile", str(folder), "--json"])
+    assert json.loads(result.output)["layers"] == json.loads((folder / "report.json").read_text())["profile"]["layers"]
+
+
+def test_a_build_for_the_host_has_nothing_to_profile(tmp_path: Path) -> None:
+    build = tinycompile.compile(MODEL, target="host", output=tmp_path / "out")
+    with pytest.raises(UsageError, match="no firmware"):
+        profile_build(build)
+
+
+def test_firmware_without_line_numbers(tmp_path: Path) -> None:
+    build = tinycompile.compile(MODEL, output=tmp_path / "out")
+    makefile = build.folder / "Makefile"
+    makefile.write_text(makefile.read_text().replace("         -g ", "         "))
+    make(build.folder, "clean")
+    with pytest.raises(ToolFailedError, match="no layer was recognised"):
+        profile_build(build)
+
+
+def test_a_qemu_without_plugins_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = tinycompile.compile(MODEL, output=tmp_path / "out")
+    qemu = tmp_path / "bin" / "qemu-system-arm"
+    qemu.parent.mkdir()
+    qemu.write_text("#!/bin/sh\n[ $1 = --version ] && echo 'QEMU emulator version 9.1.0' && exit\n"
+                    "echo 'qemu-system-arm: -plugin: invalid option' >&2; exit 1\n")  # fmt: skip
+    qemu.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{qemu.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(ToolFailedError, match="takes no plugins"):
+        profile_build(build)
+    (library,) = (tmp_path / "cache" / "tinycompile").iterdir()
+    assert library.name.endswith("-2.so")  # the interface of QEMU 9
+
+
+def test_without_capstone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "capstone", None)
+    with pytest.raises(ToolMissingError, match="disassembler"):
+        profile_build(tinycompile.compile(MODEL, output=tmp_path / "out"))
+
+
+def test_lines_of_layers() -> None:
+    source = """
+m_status m_invoke(m_context *context)
+{
+    if (context == NULL) {
+        return m_ERROR;
+    }
+
+    /* 0: conv2d "a 1: b"
+     *    in x */
+    f(
+        1);
+    /* Layers 1 to 2, row by row: in its turn */
+    for (;;) {
+
+        /* 1: add "c" */
+        g();
+        /* 2: add "d" */
+        g();
+    }
+    return OK;
+}
+    /* 3: add "after" */
+"""
+    lines = source.splitlines()
+    found = {lines[number - 1].strip(): layer for number, layer in layer_lines(source, "m").items()}
+    assert found["f("] == 0
+    assert "for (;;) {" not in found
+    assert found["1);"] == 0
+    assert 3 not in found.values()
+    assert [layer for number, layer in layer_lines(source, "m").items() if lines[number - 1].strip() == "g();"] == [
+        1,
+        2,
+    ]
+
+
+def test_the_documented_comparisons_are_those_of_the_code() -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    for comparison in COMPARISONS:
+        cells = f"{comparison.estimated_of} | {comparison.estimated_ms:g} "
+        assert cells in text
+        assert f"| {comparison.error_percent:+.1f} % |" in text
+    assert f"**{error_percent('cortex-m4')} %**" in text
+
+
+def test_error_bars_are_those_of_the_table() -> None:
+    m4 = max(abs(c.error_percent) for c in COMPARISONS if c.core == "cortex-m4")
+    assert error_percent("cortex-m4") == round(m4, 1)
+    assert (error_percent("cortex-m7") or 0) >= round(m4, 1)  # one comparison alone proves little
+    assert error_percent("cortex-m0") is None

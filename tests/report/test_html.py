@@ -1,0 +1,232 @@
+"""report.html: loads in Chromium without a complaint, needs nothing else, and says what report.json says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import DIGITS
+from tests.support.browser import load
+from tinycompile.build import Build
+from tinycompile.pipeline import Options, compile_together
+from tinycompile.report.html import page as page_of
+from tinycompile.report.html import write_html
+from tinycompile.verify.compare import verify_build
+
+MIX = {"mac": 5, "load": 4, "store": 1, "simd": 3, "alu": 2, "branch": 1, "other": 0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build that was run and verified, with a profile and a certificate."""
+    folder = tmp_path_factory.mktemp("report") / "out"
+    options = Options(schedule="stream", pareto=True)
+    (build,) = compile_together([DIGITS / "digits_int8.tflite"], options, output=folder)
+    samples = [np.load(DIGITS / "digits_samples.npz")["input_0"][:2]]
+    build.execute(samples)
+    verify_build(build, samples)
+    _add_profile(folder)
+    return folder
+
+
+def _add_profile(folder: Path) -> None:
+    """As `profile` and `verify` leave them, with figures of our own and names that need escaping."""
+    report = json.loads((folder / "report.json").read_text())
+    names = [layer["name"] for layer in report["layers"]]
+    layers = [
+        {"name": n, "instructions": 100 + i, "mix": MIX, "cycles": {"cortex-m4": 150 + i, "cortex-m7": 90 + i}}
+        for i, n in enumerate(names)
+    ]
+    report["profile"] = {
+        "machine": "mps2-an500",
+        "instructions": 123_456,
+        "mix": MIX,
+        "cycles": {"cortex-m4": 234_567, "cortex-m7": 101_010},
+        "error_percent": {"cortex-m4": None, "cortex-m7": 12.25},
+        "note": "",
+        "layers": layers,
+        "outside_layers": {"instructions": 7, "mix": MIX, "cycles": {"cortex-m4": 9, "cortex-m7": 8}},
+    }
+    (folder / "report.json").write_text(json.dumps(report))
+    certificate = {
+        "reference": {"name": "LiteRT <reference>", "version": "2.3.0"},
+        "samples": 2,
+        "tensors": 11,
+        "values": 9876,
+        "differences": 0,
+        "sha256": {"model": "ab" * 32, "sources": {"m.c": "cd" * 32}, "elf": {"firmware.elf": "ef" * 32}},
+        "layers": [{"name": n, "values": 10 + i, "differences": 0} for i, n in enumerate(names)],
+        "skipped": ["a & b"],
+    }
+    (folder / "certificate.json").write_text(json.dumps(certificate))
+    write_html(folder)
+
+
+class Figures(HTMLParser):
+    """(path, value, text) of every figure, and the outside addresses that a document names."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.figures = list[tuple[str, float | None, str]]()
+        self.references = list[str]()
+        self.tags = set[str]()
+        self.ids = list[str]()
+        self._open: tuple[str, str | None] | None = None
+        self._text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.add(tag)
+        if found.get("id"):
+            self.ids.append(str(found["id"]))
+        self.references += [str(v) for k, v in attrs if k in ("src", "href", "xlink:href", "srcset", "action")]
+        path = found.get("data-path")
+        if path is None:
+            return
+        value = found.get("value") or found.get("data-value")
+        if tag in ("data", "span"):
+            self._open, self._text = (path, value), ""
+        else:
+            assert value is not None
+            self.figures.append((path, float(value), value))
+
+    def handle_data(self, data: str) -> None:
+        self._text += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("data", "span") and self._open is not None:
+            path, value = self._open
+            self.figures.append((path, None if value is None else float(value), self._text))
+            self._open = None
+
+
+def _at(content: Any, path: str) -> Any:
+    for key in path.split("."):
+        content = content[int(key)] if isinstance(content, list) else content[key]
+    return content
+
+
+def _paths(content: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _paths(value, f"{prefix}{key}.")
+    elif isinstance(content, list):
+        for index, value in enumerate(content):
+            yield from _paths(value, f"{prefix}{index}.")
+    else:
+        yield prefix[:-1]
+
+
+def test_it_loads_without_console_errors_and_its_numbers_equal_the_report(folder: Path) -> None:
+    html, console = load(folder / "report.html")
+    assert console == []
+    contents = {"": json.loads((folder / "report.json").read_text())}
+    contents["certificate"] = json.loads((folder / "certificate.json").read_text())
+    page = Figures(html)
+    for path, value, text in page.figures:
+        which, _, inner = path.rpartition(":")
+        expected = _at(contents[which], inner)
+        if value is None:
+            assert text == ("none" if expected is None else str(expected)), path
+        else:
+            assert value == expected, path
+            shown = float(text.replace(",", ""))
+            decimals = len(text.partition(".")[2])
+            assert shown == round(expected, decimals), path
+    shown = {path for path, _, _ in page.figures}
+    everything = set(_paths(contents[""]))
+    for wanted in (
+        r"ram\.(total|arena|stack|other)_bytes|flash\.(total|weights|code)_bytes",
+        r"arena\.buffers\.\d+\.bytes|layers\.\d+\.(live|weights|code)_bytes|run\.instructions|macs\..*",
+        r"profile\.instructions|profile\.(cycles|mix)\..*|profile\.layers\.\d+\.(cycles|mix)\..*",
+        r"pareto\.\d+\.(arena_bytes|macs|instructions_estimate)|stages\.\d+\.(macs|layer_macs)",
+    ):
+        paths = {path for path in everything if re.fullmatch(wanted, path)}
+        assert paths
+        assert paths <= shown
+    assert {"certificate:values", "certificate:differences", "certificate:samples"} <= shown
+
+
+def test_it_is_one_file_without_network_and_scripts(folder: Path) -> None:
+    html = (folder / "report.html").read_text()
+    page = Figures(html)
+    assert [r for r in page.references if not r.startswith(("data:", "#"))] == []
+    assert not page.tags & {"script", "iframe", "link:stylesheet", "img", "object"}
+    assert "url(" not in html
+    assert "@import" not in html
+    outside = set(re.findall(r"https?://[^\"'\s<)]+", html)) - {"http://www.w3.org/2000/svg"}
+    assert outside == set()
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_names_are_escaped(folder: Path) -> None:
+    html = (folder / "report.html").read_text()
+    assert "<reference>" not in html
+    assert "LiteRT &lt;reference&gt;" in html
+    assert "a &amp; b" in html
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_no_width_needs_sideways_scrolling(folder: Path, tmp_path: Path, width: int) -> None:
+    inner = escape((folder / "report.html").read_text(), quote=True)
+    script = "frame.onload = () => document.title = frame.contentDocument.documentElement.scrollWidth"
+    frame = f'<iframe id=frame width={width} height=900 style="border:0" srcdoc="{inner}"></iframe>'
+    wrapper = tmp_path / "frame.html"
+    wrapper.write_text(f"<!doctype html><meta charset=utf-8><title></title>{frame}<script>{script}</script>")
+    html, console = load(wrapper)
+    assert console == []
+    found = re.search(r"<title>(\d+)</title>", html)
+    assert found is not None
+    assert int(found[1]) <= width
+
+
+def test_every_change_of_the_report_is_shown(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "out"
+    shutil.copytree(folder, copy)
+    (copy / "certificate.json").unlink()
+    before = (copy / "report.html").read_text()
+    Build(copy).execute([np.load(DIGITS / "digits_samples.npz")["input_0"][:1]])
+    after = (copy / "report.html").read_text()
+    assert before != after
+    assert "LiteRT &lt;reference&gt;" not in after
+    assert [p.name for p in copy.glob(".report*")] == []
+
+
+def test_a_profile_without_a_model_of_the_core(folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    nothing = {"mix": {}, "cycles": {}}
+    report["profile"] |= {**nothing, "error_percent": {}, "note": "there is no model", "outside_layers": None}
+    report["profile"]["outside_layers"] = {"instructions": 7, **nothing}
+    report["profile"]["layers"] = [{**layer, **nothing} for layer in report["profile"]["layers"]]
+    html = page_of(report)
+    assert "there is no model" in html
+    assert "Cycles by layer" not in html
+
+
+def test_a_page_for_several_models(tmp_path: Path) -> None:
+    model, again = DIGITS / "digits_int8.tflite", tmp_path / "other.tflite"
+    again.write_bytes(model.read_bytes())
+    compile_together([model, again], Options(), output=tmp_path / "out")
+    page = Figures((tmp_path / "out" / "report.html").read_text())
+    assert page.ids == ["digits_int8", "other"]
+
+
+def test_a_report_of_an_older_version_still_gets_a_page(folder: Path, tmp_path: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    for key in ("arena", "graphs", "pareto", "board", "verify", "profile"):
+        del report[key]
+    for layer in report["layers"]:
+        del layer["live_bytes"], layer["code_bytes"]
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    write_html(tmp_path)
+    assert Figures((tmp_path / "report.html").read_text()).figures

@@ -1,0 +1,44 @@
+"""Geometry of the pictures."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinycompile.report.pictures.layers import Sizes, layered
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
+    count = draw(st.integers(1, 24))
+    pairs = [(a, b) for a in range(count) for b in range(a + 1, count)]
+    return count, draw(st.lists(st.sampled_from(pairs), unique=True, max_size=40)) if pairs else []
+
+
+@settings(deadline=None, max_examples=100)
+@given(graphs())
+def test_nodes_are_apart_and_edges_lead_downwards(graph: tuple[int, list[tuple[int, int]]]) -> None:
+    count, edges = graph
+    sizes = Sizes()
+    drawing = layered(count, edges, sizes)
+    for (x1, y1), (x2, y2) in combinations(drawing.centres, 2):
+        assert abs(x1 - x2) >= sizes.width - 1e-6 or abs(y1 - y2) >= sizes.height
+    for (source, target), path in zip(edges, drawing.paths, strict=True):
+        assert path[0] == (drawing.centres[source][0], drawing.centres[source][1] + sizes.height / 2)
+        assert path[-1] == (drawing.centres[target][0], drawing.centres[target][1] - sizes.height / 2)
+        assert all(upper[1] < lower[1] for upper, lower in pairwise(path))
+    for x, y in drawing.centres:
+        assert sizes.width / 2 - 1e-6 <= x <= drawing.width - sizes.width / 2 + 1e-6
+        assert 0 <= y <= drawing.height
+
+
+def test_a_chain_is_a_straight_line() -> None:
+    drawing = layered(5, list(pairwise(range(5))))
+    assert len({x for x, _ in drawing.centres}) == 1
+
+
+def test_a_large_graph_is_drawn_in_time() -> None:
+    edges = [(i, i + 1) for i in range(1999)] + [(i, i + 40) for i in range(0, 1960, 3)]
+    assert len(layered(2000, edges).centres) == 2000

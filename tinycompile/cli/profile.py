@@ -1,0 +1,35 @@
+"""`profile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinycompile.cli._shared import FOLDER, console, explained
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--input", "input_file", type=FOLDER, help="A sample: .npz or .npy.  [default: a fixed pattern]")
+@click.option("--model", help="Which one, where FOLDER has several.")
+@click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
+@explained
+def profile(folder: Path, input_file: Path | None, model: str | None, as_json: bool) -> None:
+    """Count the instructions of each layer of FOLDER's firmware in QEMU; estimate cycles."""
+    import json
+
+    from tinycompile.build import Build
+    from tinycompile.profile import profile_build
+    from tinycompile.report.profile import print_profile
+    from tinycompile.samples import load_arrays, model_inputs
+
+    build = Build(folder, model=model)
+    samples = None
+    if input_file is not None:
+        samples = model_inputs(load_arrays(input_file), build.inputs, where=str(input_file), limit=1)
+    found = profile_build(build, samples)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        print_profile(build.report, console())

@@ -1,0 +1,103 @@
+"""What there is to know before and after a build: `inspect`, `check`, `diff`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tinycompile.cli._shared import FOLDER, Bytes, Count, Shape, console, explained, print_json, progress, target_option
+from tinycompile.errors import UsageError
+
+
+@click.command()
+@click.argument("model", type=FOLDER)
+@target_option
+@click.option("--board-path", type=FOLDER, help="Folder with boards of your own.")
+@click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64.")
+@click.option("--dtype", type=click.Choice(["int8", "float32"]), default="int8", show_default=True)
+@click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits counts as unsupported.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@explained
+def inspect(
+    model: Path,
+    target: str,
+    board_path: Path | None,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    dtype: str,
+    strict_int8: bool,
+    as_json: bool,
+) -> None:
+    """Show what MODEL holds, and all that the target can't compile of it. Exit code 1 if there is any such thing."""
+    from tinycompile.report.inspection import inspect_model
+    from tinycompile.targets import load_board
+
+    floats = "all" if dtype == "float32" else "none" if strict_int8 else "islands"
+    found = inspect_model(model, load_board(target, board_path), dict(shapes), floats=floats)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        for line in found.lines():
+            click.echo(line)
+    if not found.supported:
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--max-ram", type=Bytes(), help="Of the whole firmware, such as 64K.")
+@click.option("--max-flash", type=Bytes(), help="Of the whole firmware, such as 256K.")
+@click.option("--max-instructions", type=Count(), help="Of one inference, such as 20M: counted in QEMU.")
+@click.option("--model", help="Which one, where FOLDER has several.  [default: all]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@explained
+def check(
+    folder: Path,
+    max_ram: int | None,
+    max_flash: int | None,
+    max_instructions: int | None,
+    model: str | None,
+    as_json: bool,
+) -> None:
+    """Compare the build in FOLDER with a budget. Exit code 1 if it is exceeded."""
+    from tinycompile.build import Build
+    from tinycompile.report.budget import Budget, check_budget
+    from tinycompile.report.document import model_names
+
+    budget = Budget(max_ram, max_flash, max_instructions)
+    if budget == Budget():
+        raise UsageError("no limit was given", hint="--max-ram, --max-flash or --max-instructions")
+    names = [model] if model is not None else model_names(folder)
+    with progress(not as_json):
+        found = [finding for name in names for finding in check_budget(Build(folder, model=name), budget)]
+    if as_json:
+        print_json(
+            [{"model": f.model, "what": f.what, "value": f.value, "limit": f.limit, "over": f.over} for f in found]
+        )
+    else:
+        for finding in found:
+            click.echo(finding.line())
+    if any(finding.over for finding in found):
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("old", type=FOLDER)
+@click.argument("new", type=FOLDER)
+@click.option("--model", help="Which one, where there are several.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@explained
+def diff(old: Path, new: Path, model: str | None, as_json: bool) -> None:
+    """Show what changed from OLD to NEW: report.json files, or output folders."""
+    from tinycompile.report.difference import changes, remarks, table
+    from tinycompile.report.document import load_report
+
+    before, after = load_report(old, model), load_report(new, model)
+    found, notes = changes(before, after), sorted(remarks(before, after))
+    if as_json:
+        print_json({"changes": [change.as_dict() for change in found], "remarks": notes})
+        return
+    for note in notes:
+        click.echo(note)
+    console().print(table(found))

@@ -1,0 +1,186 @@
+"""The nodes of a stage, and what they ask of each other's rows and columns: common to streams and patches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from tinycompile.ir import Graph, Node, Op, Signature, Site
+from tinycompile.planner.stage import Axis, NotStreamable, Reach, Span
+
+Reaches = dict[int, Reach]
+"""Per operand that is computed at run time."""
+
+
+def up_of(reaches: Reaches) -> int:
+    """How many positions of a node's output read the same."""
+    return next((reach.up for reach in reaches.values()), 1)
+
+
+class Geometry:
+    """A graph, and what its nodes read of their operands: looked up once for all stages."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.sigs = [graph.signature(node) for node in graph.nodes]
+        self.consumers = graph.consumers()
+        self._reaches: dict[tuple[int, Axis], Reaches | NotStreamable] = {}
+
+    def reaches(self, step: int, axis: Axis) -> Reaches:
+        """Per operand of a node what a position of the output reads. Raises NotStreamable."""
+        if (step, axis) not in self._reaches:
+            try:
+                self._reaches[step, axis] = self._find_reaches(step, axis)
+            except NotStreamable as error:
+                self._reaches[step, axis] = error
+        found = self._reaches[step, axis]
+        if isinstance(found, NotStreamable):
+            raise found
+        return found
+
+    def pads(self, step: int, operand: int, reach: Reach, axis: Axis) -> bool:
+        """Whether a node reads positions outside an operand."""
+        sig, dimension = self.sigs[step], 1 if axis == "rows" else 2
+        if self.graph.nodes[step].op.accumulates:
+            return False
+        turns = -(-sig.output.shape[dimension] // reach.up)
+        last = (turns - 1) * reach.stride + reach.extent - reach.before
+        return reach.before > 0 or last > sig.inputs[operand].shape[dimension]
+
+    def _find_reaches(self, step: int, axis: Axis) -> Reaches:
+        node, sig = self.graph.nodes[step], self.sigs[step]
+        if node.op.accumulates:
+            return {0: Reach(1, 1, 0)}
+        if node.op.comes_from_caller:
+            return {}
+        if sig.inputs and len(sig.inputs[0].shape) != 4:
+            raise NotStreamable(f"{node.name} isn't spatial")
+        found = Reaches()
+        for operand, name in enumerate(node.inputs):
+            if name in self.graph.constants:
+                continue
+            reach = Reach.of(node.op, sig, operand, axis)
+            if reach is None or reach.stride < 1 or reach.before < 0:
+                raise NotStreamable(f"{node.name} does not read its operands by {axis}")
+            if self.pads(step, operand, reach, axis) and sig.inputs[operand].dtype != "int8":
+                raise NotStreamable(f"{node.name} pads what isn't int8")
+            found[operand] = reach
+        if not found:
+            raise NotStreamable(f"{node.name} reads constants only")
+        return found
+
+
+class Members:
+    """The nodes [first, last) of a graph.
+
+    Raises:
+        NotStreamable: more than the last node's output is needed outside, or an operator isn't spatial.
+    """
+
+    def __init__(self, geometry: Geometry, first: int, last: int) -> None:
+        self._geometry, self.graph = geometry, geometry.graph
+        self.first, self.last = first, last
+        self.nodes = self.graph.nodes[first:last]
+        self.index = {node.outputs[0]: i for i, node in enumerate(self.nodes)}
+        self._check_outputs()
+        self.sigs = geometry.sigs[first:last]
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def output(self) -> str:
+        return self.nodes[-1].outputs[0]
+
+    def sums(self, i: int) -> bool:
+        """Whether the output of a node isn't made of rows: it must be the last."""
+        return self.nodes[i].op.accumulates
+
+    def computed(self, i: int) -> tuple[int, int]:
+        """(rows, columns) to compute: for sums those that are summed."""
+        t = self.sigs[i].input if self.sums(i) else self.sigs[i].output
+        if len(t.shape) != 4:
+            raise NotStreamable(f"{self.nodes[i].name} isn't spatial")
+        return t.shape[1], t.shape[2]
+
+    def reaches(self, axis: Axis) -> list[Reaches]:
+        """Per node and operand what a position of the output reads."""
+        return [self._geometry.reaches(step, axis) for step in range(self.first, self.last)]
+
+    def pads(self, i: int, operand: int, reach: Reach, axis: Axis) -> bool:
+        """Whether a node reads positions outside an operand."""
+        return self._geometry.pads(self.first + i, operand, reach, axis)
+
+    def fill(self, name: str, padded: Iterable[int]) -> int:
+        """What the nodes that read a tensor take for positions outside it.
+
+        Args:
+            padded: those that read such positions.
+        """
+        fills = {self.nodes[i].op.row_fill(self.sigs[i]) for i in padded}
+        if len(fills) > 1:
+            raise NotStreamable(f"the readers of {name} pad with different values", final=False)
+        return next(iter(fills), 0)
+
+    def readers(self, name: str) -> list[tuple[int, int]]:
+        """(node, operand) of every use of a tensor inside."""
+        return [(i, operand) for i, node in enumerate(self.nodes) for operand, n in enumerate(node.inputs) if n == name]
+
+    def spans(self, reaches: Sequence[Reaches], output: Span) -> list[Span]:
+        """What each node computes in a turn, so that the last one can compute `output`."""
+        found: list[Span | None] = [None] * (len(self) - 1) + [output]
+        for i in reversed(range(len(self))):
+            span = found[i]
+            if span is None:
+                raise NotStreamable(f"nobody reads {self.nodes[i].outputs[0]}", final=False)
+            span = found[i] = span.whole(up_of(reaches[i]))
+            for operand, reach in reaches[i].items():
+                producer = self.index.get(self.nodes[i].inputs[operand])
+                if producer is not None:
+                    needed, other = span.read_by(reach), found[producer]
+                    found[producer] = needed if other is None else other.joined(needed)
+        return [span for span in found if span is not None]
+
+    def part(self, i: int, rows: int, columns: int | None) -> Op:
+        """The operator for some rows of its output, and for some columns unless that is None."""
+        op = self.nodes[i].op.on_padded(self.sigs[i], rows, columns)
+        if op is None:
+            raise NotStreamable(f"{self.nodes[i].name} isn't computed by {'rows' if columns is None else 'patches'}")
+        return op
+
+    def site(self, i: int, inputs: dict[int, tuple[int, int]], rows: int, columns: int | None) -> Site:
+        """A node for a part of its output.
+
+        Args:
+            inputs: (rows, columns) of each operand of which it reads a part.
+        """
+        node, sig, op = self.nodes[i], self.sigs[i], self.part(i, rows, columns)
+        types = list(sig.inputs)
+        for operand, (height, width) in inputs.items():
+            types[operand] = replace(types[operand], shape=(1, height, width, *types[operand].shape[3:]))
+        output = sig.output
+        if not self.sums(i):
+            width = output.shape[2] if columns is None else columns
+            output = replace(output, shape=(1, rows, width, *output.shape[3:]))
+            try:
+                fits = op.infer(types) == ((output.shape, output.dtype),)
+            except ValueError:  # a constant of the whole height, for one
+                fits = False
+            if not fits:
+                raise NotStreamable(f"{node.name} doesn't yield {rows} rows")
+        constants = tuple(self.graph.constants.get(name) for name in node.inputs)
+        on_part = Node(node.name, op, node.inputs, node.outputs)
+        return Site(on_part, Signature(tuple(types), (output,)), constants)
+
+    def _check_outputs(self) -> None:
+        for node in self.nodes:
+            if len(node.outputs) != 1:
+                raise NotStreamable(f"{node.name} has several outputs")
+        inside = {id(node) for node in self.nodes}
+        for node in self.nodes[:-1]:
+            if node.op.accumulates:
+                raise NotStreamable(f"{node.name} sums up all rows")
+            readers = self._geometry.consumers.get(node.outputs[0], [])
+            if node.outputs[0] in self.graph.outputs or any(id(reader) not in inside for reader in readers):
+                beyond = node.outputs[0] in self.graph.outputs
+                raise NotStreamable(f"the output of {node.name} is needed outside", final=beyond)

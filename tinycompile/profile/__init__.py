@@ -1,0 +1,207 @@
+"""`profile`: executed instructions of each layer, exactly; what they are; and an estimate of cycles.
+
+QEMU counts (`counter.py`), the line numbers in the ELF say which layer a call belongs to (`layers.py`), Capstone says
+what each instruction is (`instructions.py`), and a model of the core estimates cycles (`single_issue.py`,
+`dual_issue.py`). How far such estimates were from silicon is in `calibration.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tinycompile.build import Build
+from tinycompile.errors import UsageError
+from tinycompile.ir import Array, TensorType
+from tinycompile.profile.calibration import error_percent
+from tinycompile.profile.counter import Block, Counts, Pair, count
+from tinycompile.profile.dual_issue import CORTEX_M7
+from tinycompile.profile.instructions import KINDS, Decoder, Instruction
+from tinycompile.profile.layers import layers_of
+from tinycompile.profile.single_issue import CORTEX_M0, CORTEX_M0PLUS, CORTEX_M3, CORTEX_M4
+from tinycompile.report.document import update_report
+from tinycompile.toolchain import make
+
+OUTSIDE = -1
+"""Stands for a layer where there is none: loops over rows, entry and exit."""
+
+
+class Core(Protocol):
+    """A model of a core."""
+
+    @property
+    def name(self) -> str: ...
+
+    def cycles(self, before: Sequence[Instruction], block: Sequence[Instruction], taken: bool) -> float: ...
+
+    def mispredicted(self) -> float: ...
+
+
+MODELS: dict[str, tuple[Core, ...]] = {
+    "cortex-m0": (CORTEX_M0,),
+    "cortex-m0plus": (CORTEX_M0PLUS,),
+    "cortex-m3": (CORTEX_M3,),
+    "cortex-m4": (CORTEX_M4, CORTEX_M7),
+    "cortex-m7": (CORTEX_M4, CORTEX_M7),
+}
+"""By the core of the target; an M4's code runs on an M7, so both are told."""
+
+NO_MODEL = {
+    "cortex-m33": "Arm publishes no instruction timings of the Cortex-M33",
+    "cortex-m55": "Capstone 5 can't decode Helium, and Arm publishes no instruction timings of the Cortex-M55",
+}
+
+
+@dataclass
+class Work:
+    """What one layer executed."""
+
+    instructions: int = 0
+    mix: Counter[str] = field(default_factory=Counter[str])
+    cycles: defaultdict[str, float] = field(default_factory=lambda: defaultdict[str, float](float))
+
+    def as_dict(self, cores: Sequence[Core], mixed: bool) -> dict[str, Any]:
+        mix = {kind: self.mix[kind] for kind in KINDS} if mixed else {}
+        cycles = {core.name: round(self.cycles[core.name]) for core in cores}
+        return {"instructions": self.instructions, "mix": mix, "cycles": cycles}
+
+
+def pattern(t: TensorType) -> Array:
+    """A sample (1, *shape) for where none is given: bytes (i * 37 + 11) & 0xff; floats are that many 128ths, less 1."""
+    if t.dtype == "float32":
+        steps = (np.arange(t.bytes // 4) * 37 + 11) & 0xFF
+        return ((steps - 128) / 128).astype(np.float32).reshape(1, *t.shape)
+    data = ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8)
+    return data.view(t.dtype).reshape(1, *t.shape)
+
+
+def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[str, Any]:
+    """Profile one inference in QEMU and record it as `profile` in the report.
+
+    Args:
+        samples: one array (1, *shape) per input; None for `pattern`.
+
+    Returns:
+        The profile: see docs/benchmarks.md.
+
+    Raises:
+        UsageError: a build without firmware. ToolMissingError, ToolFailedError: as `count` and `layers_of`.
+    """
+    if build.board.is_host:
+        raise UsageError("a build for the host has no firmware to profile", hint="build for another target")
+    emulated, core = build.emulated, build.board.isa.core
+    make(build.folder, "all")
+    elf = build.elf("firmware_qemu.elf")
+    inputs = [pattern(t) for t in build.inputs] if samples is None else [array[:1] for array in samples]
+    counts = count(build, elf, f"{build.model}_invoke", inputs)
+    cores, mixed = MODELS.get(core, ()), not build.board.isa.mve
+    works = _works(counts, _layer_of(counts, elf, build), cores, mixed)
+    total = Work()
+    for work in works.values():
+        total.instructions += work.instructions
+        total.mix += work.mix
+        for name, cycles in work.cycles.items():
+            total.cycles[name] += cycles
+    profile = {
+        "machine": emulated.name,
+        "core": core,
+        "input": "pattern" if samples is None else "sample",
+        **total.as_dict(cores, mixed),
+        "error_percent": {c.name: error_percent(c.name) for c in cores},
+        "estimate": _estimate(build, total),
+        "note": "" if cores else NO_MODEL.get(core, f"there is no model of the {core}"),
+        "layers": [
+            {"name": layer["name"], **works[index].as_dict(cores, mixed)}
+            for index, layer in enumerate(build.report["layers"])
+        ],
+        "outside_layers": works[OUTSIDE].as_dict(cores, mixed),
+    }
+    build.report["profile"] = profile
+    update_report(build.folder, build.report)
+    return profile
+
+
+def _estimate(build: Build, total: Work) -> dict[str, Any] | None:
+    """Cycles and time of the target's own core at the target's clock; None where there is no model."""
+    core = build.board.isa.core
+    if core not in total.cycles:
+        return None
+    cycles, clock = total.cycles[core], build.board.clock_hz
+    return {
+        "core": core,
+        "cycles": round(cycles),
+        "clock_hz": clock,
+        "milliseconds": round(1000 * cycles / clock, 3),
+        "error_percent": error_percent(core),
+        "assumes": "code and data without wait states",
+    }
+
+
+def _layer_of(counts: Counts, elf: Path, build: Build) -> dict[Pair, int]:
+    """Inside `invoke`, a block belongs to the layer of its last instruction; elsewhere, to that of the call."""
+    places = {pair: _place(pair) for pair in counts.pairs}
+    layers = layers_of(elf, build.folder, build.model, set(places.values()))
+    return {pair: layers.get(place, OUTSIDE) for pair, place in places.items()}
+
+
+def _place(pair: Pair) -> int:
+    return (pair.site or pair.block.end) - 2
+
+
+def _works(counts: Counts, layer_of: dict[Pair, int], cores: Sequence[Core], mixed: bool) -> dict[int, Work]:
+    works = defaultdict[int, Work](Work)
+    decoded = _Decoded(mixed)
+    branches = defaultdict[tuple[int, Block], list[int]](lambda: [0, 0])
+    for pair in counts.pairs:
+        layer, taken = layer_of[pair], pair.before is not None and pair.before.end != pair.block.address
+        work = works[layer]
+        work.instructions += pair.block.instructions * pair.count
+        if not mixed:
+            continue
+        for kind, n in decoded.mix(pair.block).items():
+            work.mix[kind] += n * pair.count
+        for core in cores:
+            work.cycles[core.name] += decoded.cycles(core, pair.before, pair.block, taken) * pair.count
+        if pair.before is not None and decoded.is_conditional(pair.before):
+            branches[layer, pair.before][taken] += pair.count
+    for (layer, _), times in branches.items():
+        for core in cores:  # a predictor learns the more frequent way
+            works[layer].cycles[core.name] += min(times) * core.mispredicted()
+    return works
+
+
+class _Decoded:
+    """Instructions, mixes and cycles of blocks, each computed once."""
+
+    def __init__(self, mixed: bool) -> None:
+        self._decoder = Decoder() if mixed else None
+        self._blocks: dict[Block, tuple[Instruction, ...]] = {}
+        self._mixes: dict[Block, Counter[str]] = {}
+        self._cycles: dict[tuple[str, Block | None, Block, bool], float] = {}
+
+    def instructions(self, block: Block) -> tuple[Instruction, ...]:
+        if block not in self._blocks:
+            self._blocks[block] = self._decoder.block(block.code, block.address) if self._decoder else ()
+        return self._blocks[block]
+
+    def mix(self, block: Block) -> Counter[str]:
+        if block not in self._mixes:
+            self._mixes[block] = Counter(i.kind for i in self.instructions(block))
+        return self._mixes[block]
+
+    def is_conditional(self, block: Block) -> bool:
+        """Whether it ends in a branch that is taken or not."""
+        last = self.instructions(block)[-1]
+        return last.name in ("cbz", "cbnz") or (last.jumps and last.conditional)
+
+    def cycles(self, core: Core, before: Block | None, block: Block, taken: bool) -> float:
+        key = (core.name, before, block, taken)
+        if key not in self._cycles:
+            earlier = () if before is None else self.instructions(before)
+            self._cycles[key] = core.cycles(earlier, self.instructions(block), taken)
+        return self._cycles[key]

@@ -1,0 +1,145 @@
+"""Counts what runs in a function of the firmware, with a plugin for QEMU that this machine's compiler builds once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinycompile.build import Build
+from tinycompile.elf import function_ranges, thumb_code
+from tinycompile.emulator import Execution, execute
+from tinycompile.errors import ToolFailedError
+from tinycompile.ir import Array
+from tinycompile.toolchain import require, run, version
+
+_SOURCE = Path(__file__).with_name("plugin.c")
+_VERSION_2_SINCE = 9
+"""QEMU's first release that refuses plugins for version 1 of its interface; the declarations in use are the same."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of instructions without a branch in between, as QEMU translates it."""
+
+    address: int
+    code: bytes
+    instructions: int
+
+    @property
+    def end(self) -> int:
+        return self.address + len(self.code)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How often a block ran right after another.
+
+    Attributes:
+        site: return address of the call by which the function was left, 0 in the function itself.
+        before: None at its entry.
+    """
+
+    site: int
+    before: Block | None
+    block: Block
+    count: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of one run."""
+
+    pairs: tuple[Pair, ...]
+    execution: Execution
+
+
+def count(build: Build, elf: Path, function: str, samples: Sequence[Array]) -> Counts:
+    """Run the firmware on the samples and count every block of `function` and of what it calls.
+
+    Raises:
+        ToolMissingError: no C compiler or no QEMU. ToolFailedError: a QEMU without plugins, or the firmware failed.
+    """
+    ranges = function_ranges(elf, function)
+    library = plugin(require("qemu-system-arm"))
+    with tempfile.TemporaryDirectory(prefix="tinycompile-profile-") as name:
+        out = Path(name) / "counts.txt"
+        options = [f"range={begin:#x}-{end:#x}" for begin, end in ranges]
+        argument = ",".join([_escaped(str(library)), *options, f"out={_escaped(str(out))}"])
+        try:
+            prefix = build.report["io_prefix"]
+            execution = execute(
+                elf, build.emulated, samples, build.outputs, prefix=prefix, plugin=argument, images=build.images
+            )
+        except ToolFailedError as error:
+            if "-plugin" in error.why and "invalid option" in error.why:
+                hint = "install a QEMU that was configured with --enable-plugins, such as Debian's"
+                raise ToolFailedError("this QEMU takes no plugins", why=error.why, hint=hint) from error
+            raise
+        if not out.exists():
+            raise ToolFailedError("the profile plugin wrote nothing", where=str(library))
+        return Counts(_pairs(out.read_text(), elf), execution)
+
+
+def plugin(qemu: str) -> Path:
+    """The plugin as a shared library, from the user's cache folder or compiled into it.
+
+    Raises:
+        ToolMissingError, ToolFailedError: no C compiler, or it failed.
+    """
+    found = re.search(r"version (\d+)", version(qemu))
+    interface = 2 if found is not None and int(found[1]) >= _VERSION_2_SINCE else 1
+    digest = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:16]
+    folder = _cache()
+    library = folder / f"plugin-{digest}-{os.uname().machine}-{interface}.so"
+    if library.exists():
+        return library
+    handle, name = tempfile.mkstemp(prefix=".plugin.", suffix=".so", dir=folder)
+    os.close(handle)
+    undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    command = [require("cc"), "-std=c99", "-O2", "-fPIC", "-shared", f"-DPLUGIN_VERSION={interface}", *undefined]
+    try:
+        run([*command, str(_SOURCE), "-o", name], cwd=folder)
+        os.replace(name, library)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return library
+
+
+def _cache() -> Path:
+    """A folder to keep the plugin in; a fresh one where the user has none that can be written."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "tinycompile"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="tinycompile-plugin-"))
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="tinycompile-plugin-"))
+
+
+def _escaped(text: str) -> str:
+    """QEMU's options are separated by commas."""
+    return text.replace(",", ",,")
+
+
+def _pairs(text: str, elf: Path) -> tuple[Pair, ...]:
+    lines = [line.split() for line in text.splitlines()]
+    shapes = {int(number): (int(address, 16), int(size)) for _, number, address, size in _of("block", lines)}
+    used = sorted({int(number) for _, _, *both, _ in _of("pair", lines) for number in both} - {-1})
+    code = thumb_code(elf, [shapes[number] for number in used])
+    blocks = {
+        number: Block(shapes[number][0], data, shapes[number][1]) for number, data in zip(used, code, strict=True)
+    }
+    return tuple(
+        Pair(int(site, 16), blocks.get(int(before)), blocks[int(number)], int(times))
+        for _, site, before, number, times in _of("pair", lines)
+    )
+
+
+def _of(kind: str, lines: Sequence[list[str]]) -> list[list[str]]:
+    return [line for line in lines if line[0] == kind]

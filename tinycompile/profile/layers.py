@@ -1,0 +1,70 @@
+"""Which layer an address of `<model>_invoke` belongs to: by the line of the generated C that it was compiled from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from tinycompile.errors import ToolFailedError
+from tinycompile.toolchain import require, run
+
+_LAYER = re.compile(r"\s*/\* (\d+): \w+ \"")
+_STAGE = re.compile(r"\s*/\* Layers \d+ to \d+, ")
+_CHUNK = 2000
+
+
+def layer_lines(source: str, model: str) -> dict[int, int]:
+    """Line number (from 1) to layer, inside `<model>_invoke` of the generated C.
+
+    What comes before the first layer of a stage and after the last layer has none.
+    """
+    found, inside, layer = dict[int, int](), False, -1
+    for number, line in enumerate(source.splitlines(), 1):
+        if line.startswith(f"{model}_status {model}_invoke("):
+            inside = not line.rstrip().endswith(";")
+        elif inside and line.startswith("}"):
+            break
+        elif inside and (match := _LAYER.match(line)):
+            layer = int(match[1])
+        elif inside and (_STAGE.match(line) or line.lstrip().startswith("return")):
+            layer = -1
+        if inside and layer >= 0:
+            found[number] = layer
+    return found
+
+
+def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -> dict[int, int]:
+    """Address to layer, for addresses of `<model>_invoke`; those of no layer are left out.
+
+    Inlined functions count for the line that calls them.
+
+    Raises:
+        ToolFailedError: the firmware has no line numbers.
+    """
+    lines = layer_lines((folder / f"{model}.c").read_text(), model)
+    found, ordered = dict[int, int](), sorted(addresses)
+    for start in range(0, len(ordered), _CHUNK):
+        for address, line in _lines(elf, f"{model}.c", ordered[start : start + _CHUNK]).items():
+            if line in lines:
+                found[address] = lines[line]
+    if ordered and not found:
+        raise ToolFailedError(
+            "no layer was recognised in the firmware",
+            where=str(elf),
+            why="its debugging information has no line of the layers' calls",
+            hint="compile it with -g, as the generated Makefile does",
+        )
+    return found
+
+
+def _lines(elf: Path, file: str, addresses: list[int]) -> dict[int, int]:
+    """Address to line of `file`, of the outermost function."""
+    command = [require("arm-none-eabi-addr2line"), "-a", "-i", "-e", str(elf.resolve()), *map(hex, addresses)]
+    found, address = dict[int, int](), -1
+    for line in run(command, cwd=elf.parent).splitlines():
+        if line.startswith("0x"):
+            address = int(line, 16)
+        elif (match := re.search(r"([^/\\:]+):(\d+)", line)) and match[1] == file:
+            found[address] = int(match[2])  # the last one is the outermost
+    return found

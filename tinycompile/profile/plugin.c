@@ -1,0 +1,235 @@
+/*
+ * A QEMU TCG plugin that counts what runs inside one function of the firmware and in what that function calls.
+ *
+ *   qemu-system-arm ... -plugin plugin.so,range=0x1234-0x1fff,out=counts.txt
+ *
+ * `range` has the addresses [first, end) of the function; it is entered at the first. More ranges may follow: parts that the
+ * compiler made a function of their own. The unit is QEMU's translated block; counted is each pair (block
+ * before, block), apart for every call site in the function: code that two layers share is counted for each of them.
+ * When QEMU exits, `out` has a line per block and a line per pair:
+ *
+ *   block <number> <address> <instructions>
+ *   pair <call site> <number before, or -1> <number> <count>
+ *
+ * The call site is the return address of the call by which the function was left, 0 in the function itself. Numbers are
+ * decimal, addresses hexadecimal. Code isn't written: the ELF has it.
+ *
+ * The declarations are those of QEMU's stable plugin interface (versions 1 and 2) that are used, so that no header of QEMU is needed:
+ * https://www.qemu.org/docs/master/devel/tcg-plugins.html
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef PLUGIN_VERSION
+#define PLUGIN_VERSION 1
+#endif
+#define EXPORT __attribute__((visibility("default")))
+
+typedef uint64_t plugin_id;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+enum register_use { NO_REGISTERS };
+
+void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, void (*callback)(plugin_id, struct qemu_plugin_tb *));
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, void (*callback)(unsigned, void *),
+                                          enum register_use use, void *user);
+void qemu_plugin_register_atexit_cb(plugin_id id, void (*callback)(plugin_id, void *), void *user);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+
+EXPORT int qemu_plugin_version = PLUGIN_VERSION;
+
+struct pair;
+
+struct block {
+    uint64_t address;
+    uint64_t instructions;
+    uint64_t end; /* right where it ends in a branch; QEMU 7 adds what it peeked at beyond the end of a page */
+    bool in_function;
+    int number;
+    struct pair *recent; /* of the pairs that begin with this block */
+    struct block *next;  /* in its bucket */
+};
+
+struct pair {
+    uint64_t site;
+    const struct block *before; /* NULL at the function's entry */
+    const struct block *block;
+    uint64_t count;
+    struct pair *next; /* in its bucket */
+};
+
+enum { BUCKETS = 1 << 14 };
+static struct block *blocks[BUCKETS];
+static struct pair *pairs[BUCKETS];
+static int block_count;
+
+enum { RANGES = 64 };
+static struct {
+    uint64_t begin, end;
+} ranges[RANGES];
+static int range_count;
+static char out_path[4096];
+
+static struct block *last;      /* that ran */
+static bool inside;             /* the function or what it calls */
+static uint64_t site;           /* of the call by which the function was left; 0: it wasn't */
+static uint64_t return_address; /* of the function */
+
+static void *allocate(size_t bytes)
+{
+    void *memory = calloc(1, bytes);
+    if (memory == NULL) {
+        fputs("profile plugin: out of memory\n", stderr);
+        exit(3);
+    }
+    return memory;
+}
+
+static bool in_function(uint64_t address)
+{
+    for (int i = 0; i < range_count; i++) {
+        if (address >= ranges[i].begin && address < ranges[i].end) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct block *find_block(uint64_t address, uint64_t instructions, uint64_t end)
+{
+    struct block **bucket = &blocks[(address >> 1) % BUCKETS];
+    for (struct block *found = *bucket; found != NULL; found = found->next) {
+        if (found->address == address && found->instructions == instructions) {
+            return found;
+        }
+    }
+    struct block *made = allocate(sizeof *made);
+    made->address = address;
+    made->instructions = instructions;
+    made->end = end;
+    made->in_function = in_function(address);
+    made->number = block_count++;
+    made->next = *bucket;
+    *bucket = made;
+    return made;
+}
+
+static struct pair *find_pair(const struct block *before, const struct block *block)
+{
+    const uint64_t mixed = (uint64_t)(before == NULL ? -1 : before->number) * 31u + (uint64_t)block->number;
+    struct pair **bucket = &pairs[(mixed * 131u + (site >> 1)) % BUCKETS];
+    for (struct pair *found = *bucket; found != NULL; found = found->next) {
+        if (found->before == before && found->block == block && found->site == site) {
+            return found;
+        }
+    }
+    struct pair *made = allocate(sizeof *made);
+    made->site = site;
+    made->before = before;
+    made->block = block;
+    made->next = *bucket;
+    *bucket = made;
+    return made;
+}
+
+static void count(struct block *before, const struct block *block)
+{
+    struct pair *pair = before == NULL ? NULL : before->recent;
+    if (pair == NULL || pair->block != block || pair->site != site) {
+        pair = find_pair(before, block);
+        if (before != NULL) {
+            before->recent = pair;
+        }
+    }
+    pair->count++;
+}
+
+/* QEMU is about to run a block. */
+static void on_run(unsigned cpu, void *user)
+{
+    struct block *const block = user;
+    struct block *before = last;
+    (void)cpu;
+    last = block;
+    if (!inside) {
+        if (block->address != ranges[0].begin) {
+            return;
+        }
+        inside = true;
+        return_address = before == NULL ? 0 : before->end;
+        site = 0;
+        before = NULL;
+    } else if (block->address == return_address) {
+        inside = false;
+        return;
+    } else if (block->in_function) {
+        site = 0;
+    } else if (site == 0) {
+        site = before->end;
+    }
+    count(before, block);
+}
+
+static void on_translation(plugin_id id, struct qemu_plugin_tb *tb)
+{
+    const size_t instructions = qemu_plugin_tb_n_insns(tb);
+    const uint64_t address = qemu_plugin_tb_vaddr(tb);
+    uint64_t end = address;
+    (void)id;
+    for (size_t i = 0; i < instructions; i++) {
+        end += qemu_plugin_insn_size(qemu_plugin_tb_get_insn(tb, i));
+    }
+    qemu_plugin_register_vcpu_tb_exec_cb(tb, on_run, NO_REGISTERS, find_block(address, instructions, end));
+}
+
+static void on_exit_of_qemu(plugin_id id, void *user)
+{
+    FILE *file = fopen(out_path, "w");
+    (void)id;
+    (void)user;
+    if (file == NULL) {
+        perror(out_path);
+        return;
+    }
+    for (int i = 0; i < BUCKETS; i++) {
+        for (const struct block *b = blocks[i]; b != NULL; b = b->next) {
+            fprintf(file, "block %d %" PRIx64 " %" PRIu64 "\n", b->number, b->address, b->instructions);
+        }
+    }
+    for (int i = 0; i < BUCKETS; i++) {
+        for (const struct pair *p = pairs[i]; p != NULL; p = p->next) {
+            fprintf(file, "pair %" PRIx64 " %d %d %" PRIu64 "\n", p->site, p->before == NULL ? -1 : p->before->number,
+                    p->block->number, p->count);
+        }
+    }
+    fclose(file);
+}
+
+/* `info` describes the machine; nothing of it is needed. */
+EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)
+{
+    (void)info;
+    for (int i = 0; i < argc; i++) {
+        char *dash;
+        if (strncmp(argv[i], "range=", 6) == 0 && range_count < RANGES) {
+            ranges[range_count].begin = strtoull(argv[i] + 6, &dash, 0);
+            ranges[range_count++].end = strtoull(dash + (*dash == '-'), NULL, 0);
+        } else if (strncmp(argv[i], "out=", 4) == 0 && strlen(argv[i] + 4) < sizeof out_path) {
+            strcpy(out_path, argv[i] + 4);
+        } else {
+            fprintf(stderr, "profile plugin: unknown argument %s\n", argv[i]);
+            return -1;
+        }
+    }
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    qemu_plugin_register_atexit_cb(id, on_exit_of_qemu, NULL);
+    return 0;
+}

@@ -1,0 +1,115 @@
+"""Facts that pictures are drawn from: who is where in the arena and when, the graph before and after, the board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tinycompile.frontend.survey import Survey
+from tinycompile.ir import Graph
+from tinycompile.planner import Planned
+from tinycompile.planner.problem import Buffer
+from tinycompile.planner.values import scratch_name
+from tinycompile.report.pareto import Point
+from tinycompile.targets import Board
+
+
+def board_facts(board: Board) -> dict[str, Any]:
+    """What a reader wants to know of the target."""
+    return {"description": board.description, "core": board.isa.core, "clock_hz": board.clock_hz}
+
+
+def arena_facts(planned: Planned) -> dict[str, Any]:
+    """Every block of the arena with its lifetime, half open, in steps; step n is the time after the last layer."""
+    graph, offsets = planned.graph, planned.placement.offsets
+    scratch = {scratch_name(step): step for step in range(len(graph.nodes))}
+    buffers = list[dict[str, Any]]()
+    for buffer in sorted(planned.problem.buffers, key=lambda b: (b.first, offsets[b.name], b.name)):
+        known = graph.types.get(buffer.name)
+        kind = "tensor" if known is not None else "scratch" if buffer.name in scratch else "rows"
+        buffers.append(
+            {
+                "name": f"scratch of {graph.nodes[scratch[buffer.name]].name}" if kind == "scratch" else buffer.name,
+                "kind": kind,
+                "shape": None if known is None else list(known.shape),
+                "dtype": None if known is None else known.dtype,
+                "bytes": buffer.size,
+                "offset": offsets[buffer.name],
+                "first": buffer.first,
+                "last": buffer.last,
+            }
+        )
+    return {"steps": len(graph.nodes) + 1, "buffers": buffers}
+
+
+def live_bytes(planned: Planned) -> list[int]:
+    """Bytes of the arena in use at each step, memory that two share counted once; the last is after all layers."""
+    buffers, offsets = planned.problem.buffers, planned.placement.offsets
+    return [_covered(buffers, offsets, step) for step in range(len(planned.graph.nodes) + 1)]
+
+
+def _covered(buffers: Iterable[Buffer], offsets: Mapping[str, int], step: int) -> int:
+    spans = sorted((offsets[b.name], offsets[b.name] + b.size) for b in buffers if b.first <= step < b.last)
+    covered, end = 0, 0
+    for start, stop in spans:
+        covered += max(0, stop - max(start, end))
+        end = max(end, stop)
+    return covered
+
+
+def source_graph(survey: Survey, compiled: Graph) -> dict[str, Any]:
+    """The operators of the model file, without those that compute constants.
+
+    A node is `kept` where what it computes exists in the compiled graph; the others are part of a neighbour, or gone.
+    """
+    sources = {source.name for source in compiled.sources.values()}
+    nodes = [{"name": t.name, "op": "input", "shape": list(t.shape), "kept": True} for t in survey.inputs]
+    steps: list[tuple[tuple[str, ...], tuple[str, ...]]] = [((), (t.key,)) for t in survey.inputs]
+    constant = {key for key, tensor in survey.tensors.items() if tensor.constant}
+    for op in survey.operators:
+        if constant.issuperset(op.inputs):
+            constant.update(op.outputs)
+            continue
+        shape = survey.tensors[op.outputs[0]].shape if op.outputs else ()
+        names = {survey.tensors[key].name for key in op.outputs}
+        nodes.append({"name": op.name, "op": op.kind, "shape": list(shape), "kept": bool(names & sources)})
+        steps.append((op.inputs, op.outputs))
+    return {"nodes": nodes, "edges": _edges(steps)}
+
+
+def compiled_graph(graph: Graph) -> dict[str, Any]:
+    """The nodes that are executed; `layer` is the index in `layers`, None for an input."""
+    nodes = list[dict[str, Any]]()
+    steps = list[tuple[Sequence[str], Sequence[str]]]()
+    for name in graph.inputs:
+        nodes.append({"name": name, "op": "input", "shape": list(graph.types[name].shape), "layer": None})
+        steps.append(((), (name,)))
+    for index, node in enumerate(graph.nodes):
+        shape = graph.types[node.outputs[0]].shape
+        nodes.append({"name": node.name, "op": node.op.kind, "shape": list(shape), "layer": index})
+        steps.append((node.inputs, node.outputs))
+    return {"nodes": nodes, "edges": _edges(steps)}
+
+
+def _edges(steps: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[list[int]]:
+    """Pairs (producer, reader) of indices into `steps`; constants have no producer."""
+    producer = {value: index for index, (_, outputs) in enumerate(steps) for value in outputs}
+    return [
+        [producer[value], index]
+        for index, (inputs, _) in enumerate(steps)
+        for value in dict.fromkeys(inputs)
+        if value in producer
+    ]
+
+
+def pareto_facts(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Schedules among which RAM and work trade, by falling RAM."""
+    return [
+        {
+            "arena_bytes": point.arena_bytes,
+            "instructions_estimate": point.instructions,
+            "macs": point.macs,
+            "schedule": point.schedule,
+        }
+        for point in points
+    ]

@@ -1,0 +1,203 @@
+"""`report.html`: everything that report.json and certificate.json say, as one file that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from tinycompile.codegen.names import short_name
+from tinycompile.report.document import load_document, replace_file
+from tinycompile.report.pictures import environment
+from tinycompile.report.pictures.arena import arena_picture, ram_picture
+from tinycompile.report.pictures.front import front_picture
+from tinycompile.report.pictures.network import compiled_picture, source_picture
+from tinycompile.report.summary import Row, duration, memory_share, rows, work
+from tinycompile.resources import html_dir
+
+PAGE = "report.html"
+CERTIFICATE = "certificate.json"
+MIX = ("mac", "simd", "alu", "load", "store", "branch", "other")
+
+
+def write_html(folder: Path) -> None:
+    """Replace report.html of an output folder by what its report.json and certificate.json say now.
+
+    Raises:
+        UsageError: not an output folder, or its report can't be read.
+    """
+    replace_file(folder / PAGE, page(load_document(folder), _certificate(folder)))
+
+
+def page(document: Mapping[str, Any], certificate: Mapping[str, Any] | None = None) -> str:
+    """The page for the report of one or several models.
+
+    Args:
+        document: the content of report.json. certificate: of certificate.json, if there is one.
+    """
+    reports = document.get("models", [document])
+    models = [_Model(report, _certificate_of(report, certificate, len(reports))) for report in reports]
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(title=document["model"], models=models, css=_css("page.css") + _css("map.css"), mix=MIX)
+    )
+
+
+def memory_svg(report: Mapping[str, Any]) -> str:
+    """The arena over time as a file of its own."""
+    return str(arena_picture(dict(report), style=_css("map.css")))
+
+
+class _Model:
+    """What the template asks for; `report` is the model's own report."""
+
+    def __init__(self, report: dict[str, Any], certificate: dict[str, Any] | None) -> None:
+        self.report, self.certificate = report, certificate
+        self.work, self.duration = work(report), duration(report)
+        self.drawable = bool(report.get("arena")) and bool(report["layers"])
+        self.rows = [_row(report, row) for row in rows(report)]
+        self.profile = report.get("profile")
+        self.ram_share, self.flash_share = memory_share(report["ram"]), memory_share(report["flash"])
+
+    @property
+    def arena(self) -> Markup:
+        return arena_picture(self.report)
+
+    @property
+    def ram(self) -> Markup:
+        return ram_picture(self.report)
+
+    @property
+    def source(self) -> Markup:
+        return source_picture(self.report)
+
+    @property
+    def compiled(self) -> Markup:
+        return compiled_picture(self.report)
+
+    @property
+    def fronts(self) -> list[Markup]:
+        """RAM against instructions, and against MACs where those differ among the points."""
+        macs = {point["macs"] for point in self.report["pareto"]}
+        names = [("macs", "MACs")] if len(macs) > 1 else []
+        return [
+            front_picture(self.report, key, name)
+            for key, name in [*names, ("instructions_estimate", "instructions (estimate)")]
+        ]
+
+    @property
+    def fits(self) -> bool:
+        return (self.ram_share or 0) <= 1 and (self.flash_share or 0) <= 1
+
+    @property
+    def compared(self) -> bool:
+        """Whether a certificate or an earlier `verify` says anything."""
+        return self.certificate is not None or "verify" in self.report
+
+    def num(self, path: str, decimals: int | None = None) -> Markup:
+        """A figure of the report, with where it is from."""
+        return _figure(_at(self.report, path), path, decimals)
+
+    def proof(self, path: str) -> Markup:
+        """A figure of the certificate."""
+        return _figure(_at(self.certificate, path), f"certificate:{path}", None)
+
+    def most(self, key: str) -> int:
+        return max((layer.get(key) or 0 for layer in self.report["layers"]), default=0) or 1
+
+    @property
+    def most_flash(self) -> int:
+        found = (layer["weights_bytes"] + layer.get("code_bytes", 0) for layer in self.report["layers"])
+        return max(found, default=0) or 1
+
+    @property
+    def most_instructions(self) -> int:
+        return max((row["instructions"] for row in self.rows), default=0) or 1
+
+    @property
+    def core(self) -> str:
+        """The core whose cycles are drawn: the board's own, or any that the profile has a model of; empty without."""
+        known = list((self.profile or {}).get("cycles", {}))
+        own = self.report.get("board", {}).get("core", "")
+        return own if own in known else next(iter(known), "")
+
+    @property
+    def most_cycles(self) -> int:
+        return max((layer["cycles"][self.core] for layer in (self.profile or {})["layers"]), default=0) or 1
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """Signal-to-noise ratio of every tensor of a model that was quantised here, as the report has them."""
+        return (self.report.get("quantization") or {}).get("layers_sqnr_db", [])
+
+    @property
+    def most_error(self) -> float:
+        return max((entry["sqnr_db"] for entry in self.errors), default=0) or 1
+
+    @property
+    def hashes(self) -> list[tuple[str, str]]:
+        """(what, SHA-256), the model first."""
+        known = (self.certificate or {}).get("sha256", {})
+        found = [("model", known["model"])] if "model" in known else []
+        for group in ("sources", "elf"):
+            found += sorted(known.get(group, {}).items())
+        return found
+
+
+def _row(report: dict[str, Any], row: Row) -> dict[str, Any]:
+    layers = report["layers"][row.first : row.last]
+    single = len(layers) == 1
+    return {
+        "instructions": row.instructions,
+        "path": row.path,
+        "index": f"{row.first}" if single else f"{row.first}-{row.last - 1}",
+        "name": short_name(layers[0]["name"])
+        if single
+        else f"stage {layers[0]['stage']}, {len(layers)} layers together",
+        "title": ", ".join(layer["name"] for layer in layers),
+    }
+
+
+def _figure(value: Any, path: str, decimals: int | None) -> Markup:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Markup('<span data-path="{}">{}</span>').format(path, "none" if value is None else value)
+    text = f"{value:,}" if decimals is None else f"{value:,.{decimals}f}"
+    return Markup('<data value="{}" data-path="{}">{}</data>').format(repr(value), path, text)
+
+
+def _at(content: Any, path: str) -> Any:
+    """What a dotted path leads to."""
+    for key in path.split("."):
+        content = content[int(key)] if isinstance(content, list) else content[key]
+    return content
+
+
+def _certificate(folder: Path) -> dict[str, Any] | None:
+    """None where there is none; one that can't be read is none."""
+    try:
+        found = json.loads((folder / CERTIFICATE).read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _certificate_of(
+    report: Mapping[str, Any], certificate: Mapping[str, Any] | None, models: int
+) -> dict[str, Any] | None:
+    """What the certificate says of one of several models, by the model's name."""
+    if certificate is None:
+        return None
+    entries = certificate.get("models")
+    if isinstance(entries, Mapping):
+        return entries.get(report["model"])
+    if isinstance(entries, list):
+        return next((entry for entry in entries if entry.get("model") == report["model"]), None)
+    return dict(certificate) if models == 1 or certificate.get("model") == report["model"] else None
+
+
+def _css(name: str) -> Markup:
+    return Markup((html_dir() / name).read_text(encoding="utf-8"))  # noqa: S704 - a file of ours

@@ -1,0 +1,78 @@
+"""What is supported, from the operators themselves: `tinycompile ops`, and SUPPORTED_OPS.md."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+
+from tinycompile.frontend.onnx import IMPORTERS as ONNX_IMPORTERS
+from tinycompile.frontend.onnx_float import runs_in_float
+from tinycompile.frontend.tflite_ops import IMPORTERS as TFLITE_IMPORTERS
+from tinycompile.ir import Op
+from tinycompile.ops import all_ops
+
+_HEADER = """# Supported operators
+
+Made by `tinycompile ops --markdown` from the operators' own rules; a test compares. What doesn't keep a rule is an
+error that names the operator and the reason, for all of them at once: `tinycompile inspect` asks before any build.
+"""
+_ONNX_HEADER = """
+## ONNX
+
+Opset 13 and newer. *int8*: between DequantizeLinear and QuantizeLinear (or as a QLinear operator), so also in float
+models that are quantised with `--calib`. *float32*: with `--dtype float32`, and for what can't run in 8 bits.
+"""
+
+
+def rule(op: type[Op]) -> str:
+    """An operator's support rule: the first paragraph of its docstring."""
+    return " ".join((inspect.getdoc(op) or "").split("\n\n")[0].split())
+
+
+def tflite_operators() -> dict[str, type[Op]]:
+    """The operator that each TFLite operator becomes: the one with its name, or the one whose rule names it."""
+    kinds = all_ops()
+    by_name = {_plain(kind): op for kind, op in kinds.items()}
+    found = dict[str, type[Op]]()
+    for name in sorted(TFLITE_IMPORTERS):
+        named = [op for op in kinds.values() if re.search(rf"\b{name}\b", rule(op))]
+        found[name] = by_name.get(_plain(name)) or min(named, key=lambda op: len(rule(op)))
+    return found
+
+
+def onnx_operators() -> dict[str, tuple[bool, str]]:
+    """Per ONNX operator: whether it also runs in float32, and what there is to know of its importer."""
+    return {
+        name: (runs_in_float(name), " ".join((inspect.getdoc(read) or "").split()))
+        for name, read in sorted(ONNX_IMPORTERS.items())
+    }
+
+
+def markdown() -> str:
+    """SUPPORTED_OPS.md."""
+    return "\n".join(_sections()) + "\n"
+
+
+def _sections() -> Iterator[str]:
+    yield _HEADER
+    yield "## TFLite\n\nint8 models; float and uint8 only at their edges.\n"
+    yield "| operator | rule |\n|---|---|"
+    for name, op in tflite_operators().items():
+        yield f"| {name} | {_cell(rule(op))} |"
+    yield _ONNX_HEADER
+    yield "| operator | int8 | float32 | remark |\n|---|---|---|---|"
+    for name, (floats, remark) in onnx_operators().items():
+        yield f"| {name} | yes | {'yes' if floats else 'no'} | {_cell(remark)} |"
+    yield "\n## What is compiled\n\nBoth become these; their rules hold for every source.\n"
+    yield "| operator | rule |\n|---|---|"
+    for kind, op in all_ops().items():
+        yield f"| {kind} | {_cell(rule(op))} |"
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,92 @@
+"""The model graph, before the compiler and after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from tinycompile.codegen.names import short_name
+from tinycompile.report.pictures import draw, shape_text, shortened
+from tinycompile.report.pictures.layers import Sizes, layered
+from tinycompile.report.summary import layer_counts, rows
+
+SIZES = Sizes()
+MARGIN = 8
+NAME_LENGTH = 36
+
+
+def source_picture(report: dict[str, Any]) -> Markup:
+    """The file's operators; dashed where the compiled graph has no tensor of theirs."""
+    return _picture(report["graphs"]["source"], [_source_look(node) for node in report["graphs"]["source"]["nodes"]])
+
+
+def compiled_picture(report: dict[str, Any]) -> Markup:
+    """What is executed, the darker the more instructions."""
+    layers, graph = report["layers"], report["graphs"]["compiled"]
+    counts = _instructions(report)
+    most = max(counts, default=1) or 1
+    looks = [_compiled_look(node, layers, counts, most) for node in graph["nodes"]]
+    return _picture(graph, looks)
+
+
+def _instructions(report: dict[str, Any]) -> list[int]:
+    """Of each layer: estimates, where some were counted together."""
+    if all(row.last - row.first == 1 for row in rows(report)):
+        return layer_counts(report)[0]
+    return [layer["instructions_estimate"] for layer in report["layers"]]
+
+
+def _source_look(node: dict[str, Any]) -> dict[str, Any]:
+    fate = "" if node["kept"] else ", fused into a neighbour or gone"
+    return {"kind": "" if node["kept"] else "gone", "heat": 0, "more": fate}
+
+
+def _compiled_look(node: dict[str, Any], layers: list[dict[str, Any]], counts: list[int], most: int) -> dict[str, Any]:
+    if node["layer"] is None:
+        return {"kind": "", "heat": 0, "more": ""}
+    layer, count = layers[node["layer"]], counts[node["layer"]]
+    stage = "" if layer["stage"] is None else f", in stage {layer['stage']}"
+    more = f", {layer['kernel']}, {layer['macs']:,} MACs, {count:,} instructions{stage}"
+    return {"kind": "" if layer["stage"] is None else "staged", "heat": round(count / most, 3), "more": more}
+
+
+def _picture(graph: dict[str, Any], looks: list[dict[str, Any]]) -> Markup:
+    drawing = layered(len(graph["nodes"]), [(a, b) for a, b in graph["edges"]], SIZES)
+    nodes = [
+        {
+            **look,
+            "x": round(x - SIZES.width / 2 + MARGIN, 1),
+            "y": round(y - SIZES.height / 2 + MARGIN, 1),
+            "op": node["op"],
+            "input": node["op"] == "input",
+            "shape": shape_text(node["shape"]),
+            "name": shortened(short_name(node["name"]), NAME_LENGTH),
+            "title": f"{node['op']} {node['name']}: {shape_text(node['shape'])}{look['more']}",
+        }
+        for node, look, (x, y) in zip(graph["nodes"], looks, drawing.centres, strict=True)
+    ]
+    return draw(
+        "network.svg.j2",
+        nodes=nodes,
+        paths=[_curve(path) for path in drawing.paths],
+        node=SIZES,
+        width=round(drawing.width + 2 * MARGIN),
+        height=round(drawing.height + 2 * MARGIN),
+    )
+
+
+def _curve(points: list[tuple[float, float]]) -> str:
+    """Vertical at every point."""
+    x, y = points[0][0] + MARGIN, points[0][1] + MARGIN
+    parts = [f"M{x:.0f} {y:.0f}"]
+    for next_x, next_y in ((a + MARGIN, b + MARGIN) for a, b in points[1:]):
+        middle = (y + next_y) / 2
+        bend = (
+            f"L{next_x:.0f} {next_y:.0f}"
+            if abs(x - next_x) < 1
+            else (f"C{x:.0f} {middle:.0f} {next_x:.0f} {middle:.0f} {next_x:.0f} {next_y:.0f}")
+        )
+        parts.append(bend)
+        x, y = next_x, next_y
+    return "".join(parts)

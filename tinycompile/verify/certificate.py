@@ -1,0 +1,161 @@
+"""`certificate.json`: what was compared with which reference, and the SHA-256 of every file that this holds for.
+
+It isn't signed: it shows that files and comparison belong together, not who made it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinycompile import __version__
+from tinycompile.build import Build
+from tinycompile.errors import MismatchError, UsageError
+from tinycompile.ir import Array
+from tinycompile.toolchain import version
+from tinycompile.verify.tensors import Reference
+
+if TYPE_CHECKING:
+    from tinycompile.verify.compare import Verification
+
+FILE = "certificate.json"
+_SOURCES = (".c", ".h", ".s", ".S", ".ld")
+_NOT_COMPILED = {"build", "single", "source"}
+
+
+def certificate_of(
+    build: Build, samples: Sequence[Array], reference: Reference, result: Verification
+) -> dict[str, Any]:
+    """The certificate of a comparison; keys are a public interface."""
+    digest = hashlib.sha256()
+    for array in samples:
+        digest.update(array.tobytes())
+    first = result.difference
+    return {
+        "tinycompile": __version__,
+        "model": build.model,
+        "target": build.report["target"],
+        "reference": {"name": reference.name, "version": reference.version},
+        "executed_in": "this machine" if build.board.is_host else f"QEMU's {build.emulated.name}",
+        "tools": _tools(build),
+        "samples": result.samples,
+        "tensors": result.tensors,
+        "values": result.values,
+        "differences": result.differences,
+        "first_difference": None if first is None else first.describe(),
+        "sha256": {**_hashes(build), "samples": digest.hexdigest()},
+        "layers": [
+            {"name": layer.name, "values": layer.values, "differences": layer.differences} for layer in result.layers
+        ],
+        "skipped": list(result.skipped),
+    }
+
+
+def save_certificate(build: Build, certificate: dict[str, Any]) -> None:
+    """Write it in one step, beside the report; those of other models in the same firmware stay."""
+    path = build.folder / FILE
+    document = certificate
+    if build.report["io_prefix"]:  # of several models
+        document = {"models": [*(e for e in _entries(build.folder) if e["model"] != build.model), certificate]}
+    handle, name = tempfile.mkstemp(prefix=".certificate.", dir=build.folder)
+    with os.fdopen(handle, "w") as file:
+        json.dump(document, file, indent=2)
+        file.write("\n")
+    Path(name).chmod(0o644)
+    os.replace(name, path)
+
+
+def load_certificate(folder: Path, model: str) -> dict[str, Any]:
+    """The certificate of a model.
+
+    Raises:
+        UsageError: there is none, or it can't be read.
+    """
+    for entry in _entries(folder):
+        if entry["model"] == model:
+            return entry
+    raise UsageError("there is no certificate", where=f"{folder}, {model}", hint="`tinycompile verify` writes it")
+
+
+def check_certificate(build: Build) -> dict[str, Any]:
+    """The certificate, if it says that nothing differed and the files are still those that it was made of.
+
+    Raises:
+        UsageError: as `load_certificate`.
+        MismatchError: it reports differences, or a file was changed, removed or added.
+    """
+    certificate = load_certificate(build.folder, build.model)
+    changes = list(_changes(certificate["sha256"], _hashes(build)))
+    if changes:
+        raise MismatchError(
+            "the certificate doesn't hold for these files",
+            where=str(build.folder / FILE),
+            why="; ".join(changes),
+            hint="`tinycompile verify` compares again and writes a new one",
+        )
+    if certificate["differences"]:
+        raise MismatchError(
+            "the certificate says that the firmware deviates from the reference",
+            where=str(build.folder / FILE),
+            why=certificate["first_difference"],
+            hint="`tinycompile bisect` shows where it begins",
+        )
+    return certificate
+
+
+def _entries(folder: Path) -> list[dict[str, Any]]:
+    path = folder / FILE
+    try:
+        document = json.loads(path.read_text())
+        entries = document.get("models", [document])
+        if not all({"model", "sha256", "differences"} <= entry.keys() for entry in entries):
+            raise ValueError("the keys `model`, `sha256` and `differences` are missing")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, AttributeError) as error:
+        hint = "remove it; `tinycompile verify` writes a new one"
+        raise UsageError("the certificate can't be read", where=str(path), why=str(error), hint=hint) from error
+    return entries
+
+
+def _hashes(build: Build) -> dict[str, Any]:
+    folder = build.folder
+    sources = [
+        path
+        for path in folder.rglob("*")
+        if (path.suffix in _SOURCES or path.name == "Makefile" or path == build.weights)
+        and path.relative_to(folder).parts[0] not in _NOT_COMPILED
+    ]
+    images = [*folder.glob("firmware.elf"), *folder.glob("firmware_qemu.elf"), *folder.glob("firmware_trace.elf")]
+    return {
+        "model": _sha256(build.source) if build.source.exists() else "",
+        "sources": {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(sources)},
+        "elf": {path.name: _sha256(path) for path in sorted([*images, *folder.glob("lib*.so")])},
+    }
+
+
+def _changes(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    if then["model"] != now["model"]:
+        yield "the model was changed"
+    for kind in ("sources", "elf"):
+        for name in sorted({*then[kind], *now[kind]}):
+            if name not in now[kind]:
+                yield f"{name} is missing"
+            elif name not in then[kind]:
+                yield f"{name} is new"
+            elif then[kind][name] != now[kind][name]:
+                yield f"{name} was changed"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _tools(build: Build) -> dict[str, str]:
+    tools = {"compiler": version(build.board.compiler)}
+    return tools if build.board.is_host else {**tools, "emulator": version("qemu-system-arm")}

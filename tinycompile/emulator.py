@@ -40,8 +40,8 @@ def execute(
     outputs: Sequence[TensorType],
     *,
     prefix: str = "",
-    images: Sequence[tuple[Path, int]] = (),
     plugin: str = "",
+    images: Sequence[tuple[Path, int]] = (),
     timeout: float = 1800,
 ) -> Execution:
     """Run `elf` on every sample.
@@ -50,8 +50,8 @@ def execute(
         board: the emulated board, with a QEMU machine.
         inputs: one array (samples, *shape) per model input.
         prefix: of the files by which this model's firmware is fed.
-        images: (file, address) of what else is in memory: separate weights.
         plugin: a TCG plugin and its options, as QEMU takes them.
+        images: (file, address) of what else is in memory: separate weights.
 
     Raises:
         ToolMissingError: no QEMU. ToolFailedError: the firmware crashed or stopped early.
@@ -68,10 +68,10 @@ def execute(
         command = [require("qemu-system-arm"), "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
         command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
         command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]
+        command += ["-plugin", plugin] if plugin else []
         for image, address in images:
             file = str(image.resolve()).replace(",", ",,")  # QEMU's separator
             command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
-        command += ["-plugin", plugin] if plugin else []
         run(command, cwd=folder, timeout=timeout)
         stats = np.fromfile(folder / f"{prefix}stats.bin", np.uint32).reshape(-1, 3)
         if len(stats) != samples or stats[:, 0].any():

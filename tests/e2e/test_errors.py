@@ -62,7 +62,7 @@ def test_missing_toolchain(output: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_model_that_does_not_fit(shared: Callable[[str], Path], output: Path) -> None:
-    model = shared("models/ic_resnet8_int8.tflite")
+    model = shared("models/vww_96_int8.tflite")
     assert_explained(invoke("build", model, "--target", "microbit", "-o", output), "fit", "in use together")
     assert_untouched(output)
 

@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinycompile.report.pictures.arena import arena_picture
 from tinycompile.report.pictures.layers import Sizes, layered
 
 
@@ -42,3 +43,15 @@ def test_a_chain_is_a_straight_line() -> None:
 def test_a_large_graph_is_drawn_in_time() -> None:
     edges = [(i, i + 1) for i in range(1999)] + [(i, i + 40) for i in range(0, 1960, 3)]
     assert len(layered(2000, edges).centres) == 2000
+
+
+def test_the_arena_shows_its_stages() -> None:
+    report = {
+        "arena": {"steps": 4, "buffers": []},
+        "ram": {"arena_bytes": 64},
+        "layers": [{"stage": None}, {"stage": 0}, {"stage": 0}, {"stage": None}],
+        "stages": [{"mode": "patch", "how": "on a grid of 2x2 patches"}],
+    }
+    picture = str(arena_picture(report))
+    assert "stage 0, on a grid of 2x2 patches: patch, steps 1 to 2" in picture
+    assert picture.count('class="stage"') == 1

@@ -120,6 +120,15 @@ def _model(
     }
 
 
+def _code(program: Program, measured: Sizes) -> list[int]:
+    """Bytes of each layer's function; one that several layers share counts for the first of them."""
+    seen, found = set[str](), list[int]()
+    for layer in program.layers:
+        found.append(0 if layer.function in seen else measured.functions.get(layer.function, 0))
+        seen.add(layer.function)
+    return found
+
+
 def _weights_file(project: Project, program: Program) -> dict[str, Any] | None:
     """Of separate weights: the file, what ties it to the code, and its address on the board and in QEMU."""
     if not program.separate:
@@ -133,15 +142,6 @@ def _weights_file(project: Project, program: Program) -> dict[str, Any] | None:
         "address": project.weights_addresses(project.board).get(program.model),
         "qemu_address": emulated and project.weights_addresses(emulated).get(program.model),
     }
-
-
-def _code(program: Program, measured: Sizes) -> list[int]:
-    """Bytes of each layer's function; one that several layers share counts for the first of them."""
-    seen, found = set[str](), list[int]()
-    for layer in program.layers:
-        found.append(0 if layer.function in seen else measured.functions.get(layer.function, 0))
-        seen.add(layer.function)
-    return found
 
 
 def _inputs(program: Program) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ class Frame:
 
 
 def arena_picture(report: dict[str, Any], style: str = "") -> Markup:
-    """A block per buffer; hovering tells name, shape, bytes, addresses and lifetime.
+    """A block per buffer, a band per stage; hovering tells name, shape, bytes, addresses and lifetime.
 
     Args:
         style: CSS for a picture that is a file of its own.
@@ -66,7 +66,28 @@ def arena_picture(report: dict[str, Any], style: str = "") -> Markup:
     arena = report["arena"]
     frame = Frame(arena["steps"], report["ram"]["arena_bytes"], 360)
     blocks = [_block(frame, index, buffer) for index, buffer in enumerate(arena["buffers"])]
-    return draw("arena.svg.j2", frame=frame, blocks=blocks, style=style, arena_bytes=frame.bytes)
+    stages = _stages(frame, report)
+    return draw("arena.svg.j2", frame=frame, blocks=blocks, stages=stages, style=style, arena_bytes=frame.bytes)
+
+
+def _stages(frame: Frame, report: dict[str, Any]) -> list[dict[str, Any]]:
+    """A band behind the steps of each stage, whose layers are executed together."""
+    bands = list[dict[str, Any]]()
+    for number, stage in enumerate(report.get("stages", ())):
+        steps = [step for step, layer in enumerate(report["layers"]) if layer.get("stage") == number]
+        width = round(len(steps) * frame.across, 1)
+        label = f"stage {number}, {stage.get('how', stage['mode'])}"
+        bands.append(
+            {
+                "x": frame.x(steps[0]),
+                "y": TOP,
+                "width": width,
+                "height": frame.height - BOTTOM - TOP,
+                "label": shortened(label, int(width / CHARACTER)) if width > 9 * CHARACTER else "",
+                "title": f"{label}: {stage['mode']}, steps {steps[0]} to {steps[-1]}",
+            }
+        )
+    return bands
 
 
 def _block(frame: Frame, index: int, buffer: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`make reliability`: every model in every variant. A line per check, at the end the figures, also as JSON.
 
-`python -m tests.reliability.sweep --models NAME ... --parts sanitizers levels clang analyzers`
+`python -m tests.reliability.sweep --models NAME ... --cores mps2-an386 ... --parts sanitizers levels clang analyzers`
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ SAMPLES = 1
 class Sweep:
     """Counts what was checked and what failed."""
 
-    def __init__(self, models: list[str], parts: list[str], folder: Path) -> None:
-        self.models, self.parts, self.folder = models, parts, folder
+    def __init__(self, models: list[str], parts: list[str], cores: list[str], folder: Path) -> None:
+        self.models, self.parts, self.cores, self.folder = models, parts, cores, folder
         self.passed, self.failed, self.seconds = Counter[str](), list[str](), Counter[str]()
 
     def run(self) -> None:
         for name, path, inputs in self._cases():
-            for target in CORES if "levels" in self.parts or "clang" in self.parts else CORES[1:2]:
+            for target in self.cores:
                 for schedule in SCHEDULES:
                     self._build(name, path, inputs, target, schedule)
 
@@ -106,10 +106,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=default)
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--cores", nargs="+", default=list(CORES), choices=CORES)
     parser.add_argument("--output", type=Path, default=Path("build/reliability.json"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sweep = Sweep(arguments.models, arguments.parts, Path(folder))
+        sweep = Sweep(arguments.models, arguments.parts, arguments.cores, Path(folder))
         sweep.run()
     seconds = {part: round(value) for part, value in sweep.seconds.items()}
     figures = {"passed": dict(sweep.passed), "failed": sweep.failed, "seconds": seconds}

@@ -45,9 +45,10 @@ def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -
     lines = layer_lines((folder / f"{model}.c").read_text(), model)
     found, ordered = dict[int, int](), sorted(addresses)
     for start in range(0, len(ordered), _CHUNK):
-        for address, line in _lines(elf, f"{model}.c", ordered[start : start + _CHUNK]).items():
-            if line in lines:
-                found[address] = lines[line]
+        for address, chain in _lines(elf, f"{model}.c", ordered[start : start + _CHUNK]).items():
+            layers = [lines[line] for line in chain if line in lines]
+            if layers:
+                found[address] = layers[-1]
     if ordered and not found:
         raise ToolFailedError(
             "no layer was recognised in the firmware",
@@ -58,13 +59,16 @@ def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -
     return found
 
 
-def _lines(elf: Path, file: str, addresses: list[int]) -> dict[int, int]:
-    """Address to line of `file`, of the outermost function."""
+def _lines(elf: Path, file: str, addresses: list[int]) -> dict[int, list[int]]:
+    """Address to lines of `file`: of the innermost inlined function first.
+
+    GCC may split `invoke` and inline a part of it into the rest, so that the outermost isn't always the layer's.
+    """
     command = [require("arm-none-eabi-addr2line"), "-a", "-i", "-e", str(elf.resolve()), *map(hex, addresses)]
-    found, address = dict[int, int](), -1
+    found, address = dict[int, list[int]](), -1
     for line in run(command, cwd=elf.parent).splitlines():
         if line.startswith("0x"):
             address = int(line, 16)
         elif (match := re.search(r"([^/\\:]+):(\d+)", line)) and match[1] == file:
-            found[address] = int(match[2])  # the last one is the outermost
+            found.setdefault(address, []).append(int(match[2]))
     return found

@@ -25,9 +25,15 @@ def results() -> dict[str, Any]:
     return json.loads((FOLDER / "results.json").read_text())
 
 
-def test_every_case_has_a_row(results: dict[str, Any]) -> None:
+def test_every_case_has_a_row_or_is_listed_as_missing(results: dict[str, Any]) -> None:
     found = [(r["model"], r["target"], r["schedule"], r["optimize"]) for r in results["rows"]]
-    assert found == [case.key for case in cases(MODELS, tuple(TARGETS), SCHEDULES)]
+    wanted = [case.key for case in cases(MODELS, tuple(TARGETS), SCHEDULES)]
+    assert found == [key for key in wanted if key in found]
+    missing = [" ".join(key) for key in wanted if key not in found]
+    table = (FOLDER / "results.md").read_text()
+    assert ("Not measured yet" in table) == bool(missing)
+    assert all(key in table for key in missing)
+    assert len(missing) < len(wanted) // 10
     assert all("error" in row or row["instructions"] > 0 for row in results["rows"])
 
 

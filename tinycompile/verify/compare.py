@@ -139,10 +139,20 @@ class Bisection:
 def bisect_build(build: Build, samples: Sequence[Array]) -> Bisection:
     """The first tensor, in the order of execution, in which the firmware deviates from the reference.
 
-    Of the first sample for which there is one. Nothing is recorded.
+    Of the first sample for which there is one. The plain firmware, which refuses damaged weights, runs only where every
+    tensor of the trace build agrees.
     """
+    make(build.folder, "all", compiler=build.board.compiler)
+    traced, reference = build.trace(samples).trace, reference_of(build)
+    result = _first(build, samples, compared(build, reference, samples, None, traced))
+    if result.difference is not None:
+        return result
+    return _first(build, samples, compared(build, reference, samples, build.execute(samples).outputs, traced))
+
+
+def _first(build: Build, samples: Sequence[Array], tensors: Iterator[Compared]) -> Bisection:
     agreed, last, sample, total = 0, -1, 0, 0
-    for found in _run(build, reference_of(build), samples):
+    for found in tensors:
         if found.sample != sample:
             agreed, last, sample = 0, -1, found.sample
         if found.differences:

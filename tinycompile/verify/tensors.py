@@ -85,13 +85,14 @@ def compared(
     build: Build,
     reference: Reference,
     samples: Sequence[Array],
-    plain: Sequence[Array],
+    plain: Sequence[Array] | None,
     traced: Sequence[Sequence[TraceRecord]],
 ) -> Iterator[Compared]:
     """Every tensor that the source model has, sample by sample, in the order of execution.
 
     Args:
-        samples: one array (samples, *shape) per input. plain: the plain firmware's outputs of all samples.
+        samples: one array (samples, *shape) per input. plain: the plain firmware's outputs of all samples; None
+            to compare only what the trace build reported.
         traced: per sample, what the trace build reported.
     """
     exact = not any(layer["op"].startswith("float_") for layer in build.report["layers"])
@@ -102,7 +103,7 @@ def compared(
                 expected = _expected(reference, entry)
                 got, known = record.against(expected)
                 yield Compared(sample, index, layer, entry["name"], expected, got, known, exact)
-        for i, (entry, array) in enumerate(zip(build.report["outputs"], plain, strict=True)):
+        for i, (entry, array) in enumerate(zip(build.report["outputs"], plain or (), strict=plain is not None)):
             if entry["source_index"] is not None:
                 expected, known = _expected(reference, entry), np.ones(array[sample].shape, bool)
                 yield Compared(sample, None, f"model output {i}", entry["name"], expected, array[sample], known, exact)

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,16 @@ from tinycompile.codegen.emit import emit_makefile, emit_project, identified, we
 from tinycompile.codegen.names import identifier
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
-from tinycompile.errors import UnsupportedError, UsageError
-from tinycompile.frontend import Floats, load
+from tinycompile.errors import UsageError
+from tinycompile.frontend import load
 from tinycompile.frontend.survey import survey
-from tinycompile.ir import Graph
-from tinycompile.kernels import kernels_for, kernels_of
-from tinycompile.kernels.base import Kernel
-from tinycompile.layout import AGAIN, LAYER, Layout, choose_ram, cold_constants, weights_memory
+from tinycompile.layout import Layout, choose_ram, cold_constants, weights_memory
+from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.io import int8_io
-from tinycompile.passes.split_averages import split_averages
 from tinycompile.passes.stream_input import stream_input
-from tinycompile.planner import Planned, StagePlanner, plan
-from tinycompile.planner.stages import WAYS
+from tinycompile.planner import Planned
+from tinycompile.plans import Plans
 from tinycompile.progress import step
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
@@ -42,87 +38,8 @@ from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards, load_board
 from tinycompile.toolchain import make, require
 from tinycompile.work import Work, node_macs, work_of
 
-IO_CHOICES = ("model", "int8")
-DTYPE_CHOICES = ("int8", "float32")
-LAYOUT_CHOICES = ("model", "nhwc")
-OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
-SCHEDULE_CHOICES = ("auto", "layer", "stream", "patch")
-SPARE = 1.1
-"""Times the least RAM that fast kernels may take where no limit is given."""
-
 QUICK_NODES = 20
 """Up to so many nodes schedules with less RAM are found in about a second."""
-
-INPUT_STREAM_CHOICES = ("none", "rows")
-WEIGHTS_CHOICES = ("embedded", "separate")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to compile.
-
-    Attributes:
-        target: a board of `board_support/`.
-        io: "model" keeps the model's own input and output types, "int8" strips float conversions at its edges.
-        optimize: what to prefer where kernels trade instructions for flash or scratch memory.
-        ram: limit for the arena in bytes; None for what the target has.
-        schedule: "layer" executes layer by layer; "stream" has stages that are executed row by row wherever that saves
-            RAM, "patch" patch by patch; "auto" is layer by layer where that fits, else whatever is fastest within the
-            limit.
-        input_stream: "rows" gets the input's rows through a callback, so that the input is never whole in RAM.
-        board_path: a folder with more boards than those of `board_support/`.
-        single_file: whether the model is wanted as one C file, too.
-        pareto: whether the report is to show what less RAM costs, which takes seconds to minutes; None for where it is
-            quick.
-        layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
-        shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
-        dtype: "float32" compiles float ONNX models as they are.
-        strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
-        weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
-        calibration: how to quantise a float ONNX model.
-    """
-
-    target: str = "stm32f746"
-    io: str = "model"
-    optimize: str = "balanced"
-    ram: int | None = None
-    schedule: str = "auto"
-    input_stream: str = "none"
-    board_path: Path | None = None
-    single_file: bool = False
-    pareto: bool | None = False
-    layout: str = "model"
-    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    dtype: str = "int8"
-    strict_int8: bool = False
-    weights: str = "embedded"
-    calibration: Calibration = field(default_factory=Calibration)
-
-    def check(self) -> None:
-        for name, value, choices in (
-            ("io", self.io, IO_CHOICES),
-            ("optimize", self.optimize, OPTIMIZE_CHOICES),
-            ("schedule", self.schedule, SCHEDULE_CHOICES),
-            ("input-stream", self.input_stream, INPUT_STREAM_CHOICES),
-            ("layout", self.layout, LAYOUT_CHOICES),
-            ("dtype", self.dtype, DTYPE_CHOICES),
-            ("weights", self.weights, WEIGHTS_CHOICES),
-        ):
-            if value not in choices:
-                raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
-        if self.dtype == "float32" and (self.strict_int8 or self.calibration.samples is not None):
-            raise UsageError("--dtype float32 goes neither with --strict-int8 nor with --calib")
-        if self.input_stream == "rows" and self.schedule in ("layer", "patch"):
-            raise UsageError("--input-stream rows needs layers that are executed row by row", hint="--schedule auto")
-        if self.ram is not None and self.ram <= 0:
-            raise UsageError("--ram must be positive")
-
-    @property
-    def floats(self) -> Floats:
-        """What may run in float32."""
-        if self.dtype == "float32":
-            return "all"
-        return "none" if self.strict_int8 else "islands"
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,13 +220,13 @@ def _wants_front(options: Options, planned: Planned) -> bool:
     return len(planned.graph.nodes) <= QUICK_NODES if options.pareto is None else options.pareto
 
 
-def _front(plans: _Plans) -> list[Point]:
+def _front(plans: Plans) -> list[Point]:
     step("looking for schedules with less RAM")
     return front(lambda limit: plans.layers(limit, None), plans.stages)
 
 
-def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, Path, dict[str, Work], _Plans]]:
-    taken, loaded = set[str](), list[tuple[str, Path, dict[str, Work], _Plans]]()
+def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, Path, dict[str, Work], Plans]]:
+    taken, loaded = set[str](), list[tuple[str, Path, dict[str, Work], Plans]]()
     if not sources:
         raise UsageError("no model was given")
     if board.is_host and len(sources) > 1:
@@ -323,51 +240,9 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         graph = optimize_graph(graph)
         if options.input_stream == "rows":
             graph = stream_input(graph)
-        plans = _Plans(graph, board, options)
+        plans = Plans(graph, board, options)
         loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
     return loaded
-
-
-class _Plans:
-    """The plans of a model; kernels are looked for once."""
-
-    def __init__(self, graph: Graph, board: Board, options: Options) -> None:
-        self._graph, self._isa, self._optimize, self._schedule = graph, board.isa, options.optimize, options.schedule
-        self._lean = options.schedule in ("stream", "patch") and options.ram is None
-        """Stages were asked for without a limit, so that they are meant to save RAM."""
-
-    def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
-        return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)
-
-    def layers(self, ram_limit: int | None, scratch_limit: int | None) -> Planned:
-        """Layer by layer; without a limit with the least RAM."""
-        optimize = "ram" if ram_limit is None else self._optimize
-        return plan(self._graph, self._kernels, ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit)
-
-    def stages(self, ram_limit: int | None, again: bool = True) -> Planned:
-        """By rows or patches where that helps; without a limit with the least RAM.
-
-        Args:
-            again: whether something may be computed twice.
-        """
-        if self._lean and self._optimize != "ram" and ram_limit is not None:
-            least = self._stages.plan(ram_limit=None, optimize="ram", again=again).arena_bytes
-            ram_limit = max(least, min(ram_limit, int(SPARE * least)))
-        return self._stages.plan(ram_limit=ram_limit, optimize=self._optimize, again=again)
-
-    @cached_property
-    def _kernels(self) -> list[list[Kernel]]:
-        return kernels_for(self._graph, self._isa)
-
-    @cached_property
-    def _stages(self) -> StagePlanner:
-        graph = split_averages(self._graph)
-        try:
-            kernels = kernels_for(graph, self._isa)
-        except UnsupportedError:  # a split average without a kernel: they stay whole
-            graph, kernels = self._graph, self._kernels
-        schedule = self._schedule if self._schedule in WAYS else "auto"
-        return StagePlanner(graph, kernels, lambda site: kernels_of(site, self._isa), schedule)
 
 
 def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separate: bool = False) -> Project:

@@ -15,7 +15,8 @@ from tests.conftest import DIGITS
 from tinycompile.cli import main
 from tinycompile.frontend import load
 from tinycompile.frontend.survey import naive_peak, survey
-from tinycompile.pipeline import Options, compile_together
+from tinycompile.options import Options
+from tinycompile.pipeline import compile_together
 
 MODEL = DIGITS / "digits_int8.tflite"
 FLOAT = DIGITS / "digits.onnx"

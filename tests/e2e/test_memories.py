@@ -17,7 +17,8 @@ from tests.support.random_model import RandomModel
 from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.errors import DoesNotFitError, TargetError, UsageError
-from tinycompile.pipeline import Options, compile_together
+from tinycompile.options import Options
+from tinycompile.pipeline import compile_together
 from tinycompile.targets import load_board
 from tinycompile.targets.memory import Memory, memories_of, ram_choices
 

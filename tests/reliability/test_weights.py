@@ -249,7 +249,8 @@ def test_the_firmware_refuses_damaged_weights(tmp_path: Path) -> None:
 
 
 def test_two_models_with_separate_weights(tmp_path: Path) -> None:
-    from tinycompile.pipeline import Options, compile_together
+    from tinycompile.options import Options
+    from tinycompile.pipeline import compile_together
 
     for name, seed in (("a", 0), ("b", 1)):
         (tmp_path / f"{name}.tflite").write_bytes(network(some_weights(seed)))

@@ -17,7 +17,8 @@ import pytest
 from tests.conftest import DIGITS
 from tests.support.browser import load
 from tinycompile.build import Build
-from tinycompile.pipeline import Options, compile_together
+from tinycompile.options import Options
+from tinycompile.pipeline import compile_together
 from tinycompile.report.html import page as page_of
 from tinycompile.report.html import write_html
 from tinycompile.verify.compare import verify_build

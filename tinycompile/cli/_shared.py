@@ -19,7 +19,7 @@ from tinycompile.errors import TinycompileError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tinycompile.pipeline import Options
+    from tinycompile.options import Options
 
 P = ParamSpec("P")
 FOLDER = click.Path(path_type=Path)
@@ -149,7 +149,7 @@ class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
 
 
 def options_of(calib: Path | None, calib_method: str, evaluation: Path | None, **options: Any) -> Options:
-    from tinycompile.pipeline import Options
+    from tinycompile.options import Options
     from tinycompile.quantize.source import Calibration
 
     return Options(**options, calibration=Calibration(calib, calib_method, evaluation))

@@ -21,7 +21,8 @@ from tinycompile.targets import BOARDS_FOLDER, Board
 from tinycompile.work import Work, node_macs, total, work_of
 
 if TYPE_CHECKING:
-    from tinycompile.pipeline import Lowered, Options
+    from tinycompile.options import Options
+    from tinycompile.pipeline import Lowered
 
 SLOT_STACK_BYTES = 48
 """`TC_SLOTS_OPEN` in tc_simd.h takes them on DSP cores without FPU, unseen by the compiler."""

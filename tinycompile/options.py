@@ -1,0 +1,86 @@
+"""How to compile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tinycompile.errors import UsageError
+from tinycompile.frontend import Floats
+from tinycompile.quantize.source import Calibration
+
+IO_CHOICES = ("model", "int8")
+DTYPE_CHOICES = ("int8", "float32")
+LAYOUT_CHOICES = ("model", "nhwc")
+OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
+SCHEDULE_CHOICES = ("auto", "layer", "stream", "patch")
+INPUT_STREAM_CHOICES = ("none", "rows")
+WEIGHTS_CHOICES = ("embedded", "separate")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile.
+
+    Attributes:
+        target: a board of `board_support/`.
+        io: "model" keeps the model's own input and output types, "int8" strips float conversions at its edges.
+        optimize: what to prefer where kernels trade instructions for flash or scratch memory.
+        ram: limit for the arena in bytes; None for what the target has.
+        schedule: "layer" executes layer by layer; "stream" has stages that are executed row by row wherever that saves
+            RAM, "patch" patch by patch; "auto" is layer by layer where that fits, else whatever is fastest within the
+            limit.
+        input_stream: "rows" gets the input's rows through a callback, so that the input is never whole in RAM.
+        board_path: a folder with more boards than those of `board_support/`.
+        single_file: whether the model is wanted as one C file, too.
+        pareto: whether the report is to show what less RAM costs, which takes seconds to minutes; None for where it is
+            quick.
+        layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
+        shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
+        dtype: "float32" compiles float ONNX models as they are.
+        strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
+        weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
+        calibration: how to quantise a float ONNX model.
+    """
+
+    target: str = "stm32f746"
+    io: str = "model"
+    optimize: str = "balanced"
+    ram: int | None = None
+    schedule: str = "auto"
+    input_stream: str = "none"
+    board_path: Path | None = None
+    single_file: bool = False
+    pareto: bool | None = False
+    layout: str = "model"
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    dtype: str = "int8"
+    strict_int8: bool = False
+    weights: str = "embedded"
+    calibration: Calibration = field(default_factory=Calibration)
+
+    def check(self) -> None:
+        for name, value, choices in (
+            ("io", self.io, IO_CHOICES),
+            ("optimize", self.optimize, OPTIMIZE_CHOICES),
+            ("schedule", self.schedule, SCHEDULE_CHOICES),
+            ("input-stream", self.input_stream, INPUT_STREAM_CHOICES),
+            ("layout", self.layout, LAYOUT_CHOICES),
+            ("dtype", self.dtype, DTYPE_CHOICES),
+            ("weights", self.weights, WEIGHTS_CHOICES),
+        ):
+            if value not in choices:
+                raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
+        if self.dtype == "float32" and (self.strict_int8 or self.calibration.samples is not None):
+            raise UsageError("--dtype float32 goes neither with --strict-int8 nor with --calib")
+        if self.input_stream == "rows" and self.schedule in ("layer", "patch"):
+            raise UsageError("--input-stream rows needs layers that are executed row by row", hint="--schedule auto")
+        if self.ram is not None and self.ram <= 0:
+            raise UsageError("--ram must be positive")
+
+    @property
+    def floats(self) -> Floats:
+        """What may run in float32."""
+        if self.dtype == "float32":
+            return "all"
+        return "none" if self.strict_int8 else "islands"

@@ -1,0 +1,61 @@
+"""The plans of a model: layer by layer, or in stages, within any limit."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from tinycompile.errors import UnsupportedError
+from tinycompile.ir import Graph
+from tinycompile.kernels import kernels_for, kernels_of
+from tinycompile.kernels.base import Kernel
+from tinycompile.layout import AGAIN, LAYER
+from tinycompile.options import Options
+from tinycompile.passes.split_averages import split_averages
+from tinycompile.planner import Planned, StagePlanner, plan
+from tinycompile.planner.stages import WAYS
+from tinycompile.targets import Board
+
+SPARE = 1.1
+"""Times the least RAM that fast kernels may take where no limit is given."""
+
+
+class Plans:
+    """The plans of a model; kernels are looked for once."""
+
+    def __init__(self, graph: Graph, board: Board, options: Options) -> None:
+        self._graph, self._isa, self._optimize, self._schedule = graph, board.isa, options.optimize, options.schedule
+        self._lean = options.schedule in ("stream", "patch") and options.ram is None
+        """Stages were asked for without a limit, so that they are meant to save RAM."""
+
+    def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
+        return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)
+
+    def layers(self, ram_limit: int | None, scratch_limit: int | None) -> Planned:
+        """Layer by layer; without a limit with the least RAM."""
+        optimize = "ram" if ram_limit is None else self._optimize
+        return plan(self._graph, self._kernels, ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit)
+
+    def stages(self, ram_limit: int | None, again: bool = True) -> Planned:
+        """By rows or patches where that helps; without a limit with the least RAM.
+
+        Args:
+            again: whether something may be computed twice.
+        """
+        if self._lean and self._optimize != "ram" and ram_limit is not None:
+            least = self._stages.plan(ram_limit=None, optimize="ram", again=again).arena_bytes
+            ram_limit = max(least, min(ram_limit, int(SPARE * least)))
+        return self._stages.plan(ram_limit=ram_limit, optimize=self._optimize, again=again)
+
+    @cached_property
+    def _kernels(self) -> list[list[Kernel]]:
+        return kernels_for(self._graph, self._isa)
+
+    @cached_property
+    def _stages(self) -> StagePlanner:
+        graph = split_averages(self._graph)
+        try:
+            kernels = kernels_for(graph, self._isa)
+        except UnsupportedError:  # a split average without a kernel: they stay whole
+            graph, kernels = self._graph, self._kernels
+        schedule = self._schedule if self._schedule in WAYS else "auto"
+        return StagePlanner(graph, kernels, lambda site: kernels_of(site, self._isa), schedule)

@@ -22,6 +22,7 @@ import numpy as np
 
 import tinycompile
 from benchmarks.cases import MODELS, QUICK_MODELS, QUICK_TARGETS, SCHEDULES, TARGETS, Case, cases
+from benchmarks.readme import README, updated
 from benchmarks.table import line, markdown
 from tinycompile.build import Build
 from tinycompile.errors import DoesNotFitError
@@ -157,17 +158,23 @@ def main() -> int:
     models = options.models or (QUICK_MODELS if options.quick else MODELS)
     targets = options.targets or (QUICK_TARGETS if options.quick else tuple(TARGETS))
     with ProcessPoolExecutor(options.jobs) as pool:
-        rows = list(pool.map(measure, cases(models, targets, options.schedules)))
-    if options.compare:
-        return compare(rows)
-    if RESULTS.exists():  # cases that weren't measured now stay
-        measured = {_key(row): row for row in [*json.loads(RESULTS.read_text())["rows"], *rows]}
-        everything = [case.key for case in cases(MODELS, tuple(TARGETS), SCHEDULES)]
-        rows = [measured[key] for key in everything if key in measured]
-    document = {"conditions": conditions(), "rows": rows}
+        rows = list[dict[str, Any]]()
+        for row in pool.map(measure, cases(models, targets, options.schedules)):
+            rows.append(row)
+            if not options.compare:  # as they come, so that an interruption loses nothing
+                save(rows)
+    return compare(rows) if options.compare else 0
+
+
+def save(rows: Sequence[dict[str, Any]]) -> None:
+    """Write both files; rows of cases that weren't measured now stay."""
+    earlier = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    known = {_key(row): row for row in [*earlier, *rows]}
+    everything = [case.key for case in cases(MODELS, tuple(TARGETS), SCHEDULES)]
+    document = {"conditions": conditions(), "rows": [known[key] for key in everything if key in known]}
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
     (HERE / "results.md").write_text(markdown(document, json.loads((HERE / "peers.json").read_text())))
-    return 0
+    README.write_text(updated(README.read_text()))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:gcc g++:g++ make:make cmake:cmake chromium:chromium clang:clang
 # files that show whether a package without a program is there
 FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev \
-        /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
+        /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
+        /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
 
 .PHONY: help setup tools demo test lint fuzz reliability bench bench-quick bench-planner clean
 

@@ -138,7 +138,8 @@ def import_places(
     outputs = list[str]()
     for value in model.outputs:
         try:
-            outputs.append(_export_output(state, value, layout, floats))
+            with _sound(f"{where}: output {value.name!r}"):
+                outputs.append(_export_output(state, value, layout, floats))
         except Rejected as rejected:
             problems.append((f"output {value.name!r}", str(rejected)))
     if problems:

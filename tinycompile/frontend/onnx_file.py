@@ -124,6 +124,7 @@ def read_proto(path: Path) -> Any:
     opset = opset_of(model)
     try:
         if opset < OLDEST_OPSET:
+            onnx.checker.check_model(onnx.shape_inference.infer_shapes(model))  # the converter crashes on broken ones
             model = onnx.version_converter.convert_version(model, OLDEST_OPSET)
         # The checker wants shapes of outputs, which the format leaves optional.
         onnx.checker.check_model(onnx.shape_inference.infer_shapes(model))

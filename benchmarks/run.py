@@ -22,6 +22,7 @@ import numpy as np
 
 import tinycompile
 from benchmarks.cases import MODELS, QUICK_MODELS, QUICK_TARGETS, SCHEDULES, TARGETS, Case, cases
+from benchmarks.readme import README, updated
 from benchmarks.table import line, markdown
 from tinycompile.build import Build
 from tinycompile.errors import DoesNotFitError
@@ -173,6 +174,7 @@ def save(rows: Sequence[dict[str, Any]]) -> None:
     document = {"conditions": conditions(), "rows": [known[key] for key in everything if key in known]}
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
     (HERE / "results.md").write_text(markdown(document, json.loads((HERE / "peers.json").read_text())))
+    README.write_text(updated(README.read_text()))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 
 import tinycompile
 from benchmarks.cases import MODELS, SCHEDULES, TARGETS, cases
+from benchmarks.readme import README, updated
 from benchmarks.run import changes, conditions, figures
 from benchmarks.table import markdown
 from tests.conftest import ROOT
@@ -39,6 +40,10 @@ def test_every_case_has_a_row_or_is_listed_as_missing(results: dict[str, Any]) -
 def test_the_table_is_that_of_the_results(results: dict[str, Any]) -> None:
     peers = json.loads((FOLDER / "peers.json").read_text())
     assert (FOLDER / "results.md").read_text() == markdown(results, peers), "run make bench"
+
+
+def test_the_readme_has_the_results() -> None:
+    assert README.read_text() == updated(README.read_text()), "run python -m benchmarks.readme"
 
 
 @pytest.mark.parametrize("target", ["mps2-an386", "mps2-an500"])

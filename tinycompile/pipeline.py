@@ -50,6 +50,9 @@ SCHEDULE_CHOICES = ("auto", "layer", "stream", "patch")
 SPARE = 1.1
 """Times the least RAM that fast kernels may take where no limit is given."""
 
+QUICK_NODES = 20
+"""Up to so many nodes schedules with less RAM are found in about a second."""
+
 INPUT_STREAM_CHOICES = ("none", "rows")
 WEIGHTS_CHOICES = ("embedded", "separate")
 
@@ -69,7 +72,8 @@ class Options:
         input_stream: "rows" gets the input's rows through a callback, so that the input is never whole in RAM.
         board_path: a folder with more boards than those of `board_support/`.
         single_file: whether the model is wanted as one C file, too.
-        pareto: whether the report is to show what less RAM costs, which takes some seconds.
+        pareto: whether the report is to show what less RAM costs, which takes seconds to minutes; None for where it is
+            quick.
         layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
         dtype: "float32" compiles float ONNX models as they are.
@@ -86,7 +90,7 @@ class Options:
     input_stream: str = "none"
     board_path: Path | None = None
     single_file: bool = False
-    pareto: bool = False
+    pareto: bool | None = False
     layout: str = "model"
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     dtype: str = "int8"
@@ -153,7 +157,7 @@ def compile(  # noqa: A001 - the public verb is the name
     input_stream: str = "none",
     board_path: str | Path | None = None,
     single_file: bool = False,
-    pareto: bool = False,
+    pareto: bool | None = False,
     layout: str = "model",
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     dtype: str = "int8",
@@ -168,7 +172,7 @@ def compile(  # noqa: A001 - the public verb is the name
     Args:
         model: path of a `.tflite` or `.onnx` file.
         single_file: also write `single/<model>.c` and `.h`, with the kernels and weights in the one C file.
-        pareto: also look for schedules with less RAM, for the report.
+        pareto: also look for schedules with less RAM, for the report; None for where that is quick.
         board_path: a folder with more boards, as docs/adding_a_board.md describes them.
         output: folder to create or replace; None for a temporary one that lives as long as the result.
         layout, shapes, dtype, strict_int8: for ONNX models, see `Options`.
@@ -288,9 +292,13 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     step("placing tensors, choosing kernels and schedule")
     planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least, again=again)
     return [
-        Lowered(name, source, nominal, p, _front(plans) if options.pareto else None)
+        Lowered(name, source, nominal, p, _front(plans) if _wants_front(options, p) else None)
         for (name, source, nominal, plans), p in zip(loaded, planned, strict=True)
     ], layout
+
+
+def _wants_front(options: Options, planned: Planned) -> bool:
+    return len(planned.graph.nodes) <= QUICK_NODES if options.pareto is None else options.pareto
 
 
 def _front(plans: _Plans) -> list[Point]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pty
@@ -63,6 +64,17 @@ def test_less_than_a_screen_with_what_matters(tmp_path: Path) -> None:
     ):
         assert f"{number:,}" in text
     assert not ESCAPE.search(text)
+
+
+def test_small_models_get_the_front_of_ram_against_work(tmp_path: Path) -> None:
+    build(tmp_path, "--quiet")
+    points = json.loads((tmp_path / "out" / "report.json").read_text())["pareto"]
+    assert len(points) > 2
+    for more, less in itertools.pairwise(points):
+        assert more["arena_bytes"] > less["arena_bytes"]
+        assert more["instructions_estimate"] < less["instructions_estimate"]
+    build(tmp_path, "--no-pareto", "--quiet")
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["pareto"] is None
 
 
 def test_quiet_prints_nothing(tmp_path: Path) -> None:

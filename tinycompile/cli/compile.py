@@ -16,7 +16,9 @@ from tinycompile.errors import UsageError
 @compile_options
 @click.option("-o", "--output", type=FOLDER, help="Folder to create or replace.  [default: build/<model>]")
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
-@click.option("--pareto", is_flag=True, help="Add to the report what less RAM costs; takes some seconds more.")
+@click.option(
+    "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every layer and memory.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")

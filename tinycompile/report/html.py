@@ -151,13 +151,12 @@ class _Model:
 def _row(report: dict[str, Any], row: Row) -> dict[str, Any]:
     layers = report["layers"][row.first : row.last]
     single = len(layers) == 1
+    stage = f"stage {layers[0]['stage']}, {len(layers)} layers together"
     return {
         "instructions": row.instructions,
         "path": row.path,
         "index": f"{row.first}" if single else f"{row.first}-{row.last - 1}",
-        "name": short_name(layers[0]["name"])
-        if single
-        else f"stage {layers[0]['stage']}, {len(layers)} layers together",
+        "name": short_name(layers[0]["name"]) if single else stage,
         "title": ", ".join(layer["name"] for layer in layers),
     }
 

@@ -6,20 +6,21 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # program:package pairs that the compiler and its tests run
-TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:gcc g++:g++ make:make cmake:cmake chromium:chromium
+TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:gcc g++:g++ make:make cmake:cmake chromium:chromium clang:clang
 # files that show whether a package without a program is there
 FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev \
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 
-.PHONY: help setup tools demo test lint fuzz bench bench-quick bench-planner clean
+.PHONY: help setup tools demo test lint fuzz reliability bench bench-quick bench-planner clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
 	@echo "make test    the test suite"
 	@echo "make lint    ruff and pyright"
+	@echo "make fuzz    FILES (200000) mutated model files through the compiler, in build/fuzz"
+	@echo "make reliability   every model under sanitizers, analyzers, optimisation levels and clang"
 	@echo "make bench   instructions, cycles, code and RAM of every model, core and schedule (needs ../shared; takes half an hour)"
 	@echo "make bench-quick   whether the small models got worse since the committed results"
-	@echo "make fuzz    FILES (200000) mutated model files through the compiler, in build/fuzz"
 	@echo "make bench-planner   how long planning takes"
 
 setup: tools $(STAMP)
@@ -53,6 +54,9 @@ lint: setup
 	$(BIN)/pyright
 
 FILES ?= 200000
+reliability: setup
+	$(BIN)/python -m tests.reliability.sweep
+
 fuzz: setup
 	$(BIN)/python -m tests.fuzz.run --files $(FILES)
 

@@ -43,7 +43,7 @@ class Build:
     @cached_property
     def board(self) -> Board:
         path = self.report["options"].get("board_path")
-        return load_board(self.report["target"], None if path is None else Path(path))
+        return load_board(self.report["target"], None if path is None else self.folder / path)
 
     @cached_property
     def inputs(self) -> list[TensorType]:
@@ -75,8 +75,13 @@ class Build:
     @property
     def weights(self) -> Path | None:
         """The file of separate weights; None where they are part of the code."""
-        file = self.report["weights_file"]
+        file = self.report.get("weights_file")
         return None if file is None else self.folder / file["file"]
+
+    @property
+    def images(self) -> list[tuple[Path, int]]:
+        """(file, address) of what QEMU has to load beside the firmware."""
+        return [(self.weights, self.report["weights_file"]["qemu_address"])] if self.weights else []
 
     def run(self, *inputs: Array, on: str = "host") -> Array | list[Array]:
         """Inference on samples.
@@ -137,10 +142,8 @@ class Build:
         return self._in_qemu("firmware_trace.elf", samples)
 
     def _in_qemu(self, elf: str, samples: Sequence[Array]) -> Execution:
-        images = [(self.weights, self.report["weights_file"]["qemu_address"])] if self.weights else []
-        return execute(
-            self.elf(elf), self.emulated, samples, self.outputs, prefix=self.report["io_prefix"], images=images
-        )
+        prefix = self.report["io_prefix"]
+        return execute(self.elf(elf), self.emulated, samples, self.outputs, prefix=prefix, images=self.images)
 
     def _on_host(self, samples: Sequence[Array]) -> Execution:
         """Run the generated C on this machine; no instructions are counted."""

@@ -38,7 +38,7 @@ from tinycompile.report.facts import source_graph
 from tinycompile.report.html import memory_svg
 from tinycompile.report.pareto import Point, front
 from tinycompile.staging import staged, write_files
-from tinycompile.targets import Board, load_board
+from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards, load_board
 from tinycompile.toolchain import make, require
 from tinycompile.work import Work, node_macs, work_of
 
@@ -258,6 +258,8 @@ def _build(
         step("printing C")
         write_files(staging, emit_project(project, single=options.single_file) | weights_files(project))
         (staging / "source").mkdir()
+        if options.board_path is not None:
+            copy_boards(options.board_path, staging / BOARDS_FOLDER, board, board.emulated())
         for each in lowered:
             save_source(each.source, staging / "source" / each.source.name)
         step("compiling")

@@ -19,7 +19,8 @@ def staged(output: Path) -> Iterator[Path]:
     """A temporary folder beside `output` that replaces it when the block ends without an error.
 
     Raises:
-        UsageError: `output` is a file, or a folder with something else in it, or can't be written.
+        UsageError: `output` is a file, or a folder with something else in it, or can't be written: no permission,
+            no room. It is then as it was before.
     """
     if output.is_file() or (output.is_dir() and any(output.iterdir()) and not (output / MARKER).exists()):
         raise UsageError(
@@ -36,6 +37,8 @@ def staged(output: Path) -> Iterator[Path]:
         staging.chmod(0o755)
         yield staging
         _replace(staging, output)
+    except OSError as error:
+        raise UsageError("the output folder can't be written", where=str(output), why=str(error)) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -26,7 +26,7 @@ pytest.importorskip("capstone", reason="profile needs Capstone")
 MODEL = DIGITS / "digits_int8.tflite"
 TICKS = 12
 """Instructions by which the timer may be off, that counts the call, too, in ticks of 1.25 instructions or more."""
-TRACED = 40
+TRACED = 64
 """The same for a layer of the trace build, which calls the trace."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 STRICT = "-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror -ffp-contract=off".split()
@@ -14,7 +15,15 @@ def sources(folder: Path, model: str) -> list[Path]:
     return [path for path in (folder / f"{model}.c", folder / f"{model}_weights.c") if path.exists()]
 
 
-def run_c(folder: Path, model: str, program: str, work: Path, *flags: str, compiler: str = "gcc") -> str:
+def run_c(
+    folder: Path,
+    model: str,
+    program: str,
+    work: Path,
+    *flags: str,
+    compiler: str = "gcc",
+    arguments: Sequence[str] = (),
+) -> str:
     """Compile `program`, which includes `<model>.h`, with the model, and return what it prints.
 
     Raises:
@@ -35,4 +44,4 @@ def run_c(folder: Path, model: str, program: str, work: Path, *flags: str, compi
         binary,
     ]
     subprocess.run(command, check=True)
-    return subprocess.run([binary], check=True, capture_output=True, text=True, cwd=folder).stdout
+    return subprocess.run([binary, *arguments], check=True, capture_output=True, text=True, cwd=folder).stdout

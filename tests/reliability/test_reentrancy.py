@@ -53,11 +53,14 @@ INTERLEAVED = """
 static digits_int8_context outer, inner;
 static int interrupted_at = -1, inside, layers, failures;
 
-void tc_layer_done(int layer, const void *data, uint32_t bytes);
-void tc_layer_done(int layer, const void *data, uint32_t bytes)
+void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns);
+void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns)
 {
     (void)data;
     (void)bytes;
+    (void)row;
+    (void)column;
+    (void)columns;
     if (inside) {
         return;
     }

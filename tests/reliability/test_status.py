@@ -87,11 +87,14 @@ int main(void)
 GUARD = """
 static int layers, strikes_at;
 static uint8_t *victim;
-void tc_layer_done(int layer, const void *data, uint32_t bytes);
-void tc_layer_done(int layer, const void *data, uint32_t bytes)
+void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns);
+void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns)
 {
     (void)data;
     (void)bytes;
+    (void)row;
+    (void)column;
+    (void)columns;
     layers = layer + 1;
     if (layer == strikes_at) {
         *victim ^= 0x10;

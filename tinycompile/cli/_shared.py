@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,11 +29,16 @@ def _show_warning(message: Warning | str, *_args: object, **_kwargs: object) -> 
     click.echo(f"warning: {message}", err=True)
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def explained(command: Callable[P, None]) -> Callable[P, None]:
     """Turn our errors into a message and an exit code."""
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        before = signal.signal(signal.SIGTERM, _interrupt)  # cleans up as Ctrl-C does
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _show_warning
@@ -44,6 +50,8 @@ def explained(command: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             sys.exit(130)
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     return wrapper
 

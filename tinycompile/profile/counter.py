@@ -72,8 +72,9 @@ def count(build: Build, elf: Path, function: str, samples: Sequence[Array]) -> C
         options = [f"range={begin:#x}-{end:#x}" for begin, end in ranges]
         argument = ",".join([_escaped(str(library)), *options, f"out={_escaped(str(out))}"])
         try:
+            prefix = build.report["io_prefix"]
             execution = execute(
-                elf, build.emulated, samples, build.outputs, prefix=build.report["io_prefix"], plugin=argument
+                elf, build.emulated, samples, build.outputs, prefix=prefix, plugin=argument, images=build.images
             )
         except ToolFailedError as error:
             if "-plugin" in error.why and "invalid option" in error.why:

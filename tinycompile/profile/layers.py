@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from tinycompile.errors import ToolFailedError
@@ -37,8 +37,7 @@ def layer_lines(source: str, model: str) -> dict[int, int]:
 def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -> dict[int, int]:
     """Address to layer, for addresses of `<model>_invoke`; those of no layer are left out.
 
-    Inlined functions count for the line that calls them. (GCC may split `invoke` behind its checks and inline the rest
-    again: what is outermost is then the line of `invoke` itself, which belongs to no layer.)
+    Inlined functions count for the line that calls them.
 
     Raises:
         ToolFailedError: the firmware has no line numbers.
@@ -46,9 +45,10 @@ def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -
     lines = layer_lines((folder / f"{model}.c").read_text(), model)
     found, ordered = dict[int, int](), sorted(addresses)
     for start in range(0, len(ordered), _CHUNK):
-        for address, line in _lines(elf, f"{model}.c", ordered[start : start + _CHUNK]):
-            if line in lines:
-                found[address] = lines[line]  # the last one is the outermost
+        for address, chain in _lines(elf, f"{model}.c", ordered[start : start + _CHUNK]).items():
+            layers = [lines[line] for line in chain if line in lines]
+            if layers:
+                found[address] = layers[-1]
     if ordered and not found:
         raise ToolFailedError(
             "no layer was recognised in the firmware",
@@ -59,12 +59,16 @@ def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -
     return found
 
 
-def _lines(elf: Path, file: str, addresses: list[int]) -> Iterator[tuple[int, int]]:
-    """(address, line of `file`), from the innermost function to the outermost."""
+def _lines(elf: Path, file: str, addresses: list[int]) -> dict[int, list[int]]:
+    """Address to lines of `file`: of the innermost inlined function first.
+
+    GCC may split `invoke` and inline a part of it into the rest, so that the outermost isn't always the layer's.
+    """
     command = [require("arm-none-eabi-addr2line"), "-a", "-i", "-e", str(elf.resolve()), *map(hex, addresses)]
-    address = -1
+    found, address = dict[int, list[int]](), -1
     for line in run(command, cwd=elf.parent).splitlines():
         if line.startswith("0x"):
             address = int(line, 16)
         elif (match := re.search(r"([^/\\:]+):(\d+)", line)) and match[1] == file:
-            yield address, int(match[2])
+            found.setdefault(address, []).append(int(match[2]))
+    return found

@@ -17,7 +17,7 @@ from tinycompile.ir import Graph
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts
-from tinycompile.targets import Board
+from tinycompile.targets import BOARDS_FOLDER, Board
 from tinycompile.work import Work, node_macs, total, work_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def collect_report(
             "ram": options.ram,
             "schedule": options.schedule,
             "weights": options.weights,
-            "board_path": None if options.board_path is None else str(options.board_path.resolve()),
+            "board_path": None if options.board_path is None else BOARDS_FOLDER,
             "layout": options.layout,
             "floats": options.floats,
             "shapes": {name: list(shape) for name, shape in options.shapes},

@@ -141,6 +141,27 @@ def load_board(name: str, path: Path | None = None) -> Board:
         raise TargetError("the board description is wrong", where=str(description), why=str(error)) from error
 
 
+BOARDS_FOLDER = "boards"
+"""In an output folder: copies of the user's boards that the build needs again."""
+
+
+def copy_boards(path: Path, target: Path, *boards: Board | None) -> None:
+    """Those of the boards that are in `path`, and their sources, to `target`: the build needs no other folder.
+
+    Files that a board shares with others of its folder keep their place.
+    """
+    root = path.resolve()
+    for board in boards:
+        if board is None or not board.folder.is_relative_to(root):
+            continue
+        files = {*board.folder.glob("*.*"), *(s for s in board.sources if s.is_relative_to(root))}
+        files |= {board.folder / m.source for m in board.memories if m.source}
+        for file in sorted(file for file in files if file.is_file()):
+            copy = target / file.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+
+
 def _folders(path: Path | None) -> dict[str, Path]:
     """The folder of every board."""
     if path is not None and not path.is_dir():

@@ -128,7 +128,7 @@ def _hashes(build: Build) -> dict[str, Any]:
     sources = [
         path
         for path in folder.rglob("*")
-        if (path.suffix in _SOURCES or path.name == "Makefile")
+        if (path.suffix in _SOURCES or path.name == "Makefile" or path == build.weights)
         and path.relative_to(folder).parts[0] not in _NOT_COMPILED
     ]
     images = [*folder.glob("firmware.elf"), *folder.glob("firmware_qemu.elf"), *folder.glob("firmware_trace.elf")]

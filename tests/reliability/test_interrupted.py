@@ -1,0 +1,101 @@
+"""A full disk, Ctrl-C, a kill and a missing compiler leave the previous output as it was, and nothing beside it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tinycompile
+from tests.conftest import DIGITS, ROOT
+
+MODEL = DIGITS / "digits_int8.tflite"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "out"
+    tinycompile.compile(MODEL, target="mps2-an386", output=folder)
+    return folder
+
+
+@pytest.fixture
+def previous(made: Path, tmp_path: Path) -> Path:
+    """An earlier build, alone in its folder."""
+    (tmp_path / "work").mkdir()
+    return Path(shutil.copytree(made, tmp_path / "work" / "out"))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def started(output: Path, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tinycompile", "build", str(MODEL), "-o", str(output)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        **options,
+    )  # type: ignore[call-overload]
+
+
+def assert_kept(previous: Path, before: dict[str, bytes]) -> None:
+    assert content(previous) == before
+    assert [path.name for path in previous.parent.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("limit", [0, 100, 3000, 40_000])
+def test_a_full_disk(limit: int, previous: Path) -> None:
+    """Writes fail beyond a size, as on a disk with no more room: at the first file, in the middle, in the compiler."""
+
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    before = content(previous)
+    process = started(previous, preexec_fn=small_files)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2 and "Traceback" not in output, output
+    assert_kept(previous, before)
+
+
+@pytest.mark.parametrize("signals", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_the_compiler_runs(signals: signal.Signals, previous: Path) -> None:
+    before = content(previous)
+    process = started(previous)
+    staging = previous.parent
+    while not list(staging.glob(".out.*/build/*.o")) and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signals)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in output, (process.returncode, output)
+    assert_kept(previous, before)
+
+
+def test_a_compiler_that_is_missing_or_fails(previous: Path, tmp_path: Path) -> None:
+    before = content(previous)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for environment in ("", str(tools)):
+        process = started(previous, env={"PATH": environment, "PYTHONPATH": str(ROOT)})
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 2 and "arm-none-eabi-gcc" in output and "Traceback" not in output, output
+    for name, text in (("arm-none-eabi-gcc", "#!/bin/sh\nexit 1\n"),):
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    path = f"{tools}:{os.environ['PATH']}"
+    process = started(previous, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)})
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2 and "Traceback" not in output, output
+    assert_kept(previous, before)

@@ -15,8 +15,11 @@ from tinycompile.planner import Planned, StagePlanner, plan
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
 
-SPARE = 1.1
-"""Times the least RAM that fast kernels may take where no limit is given."""
+SPARE = (1.1, 1.4, 2.0, 2.8, 4.0, 5.6)
+"""Times the least RAM that may be taken where no limit is given: the first at which time doesn't suffer."""
+
+SUFFERS = 1.3
+"""Times the instructions of layer by layer execution."""
 
 
 class Plans:
@@ -42,9 +45,19 @@ class Plans:
             again: whether something may be computed twice.
         """
         if self._lean and self._optimize != "ram" and ram_limit is not None:
-            least = self._stages.plan(ram_limit=None, optimize="ram", again=again).arena_bytes
-            ram_limit = max(least, min(ram_limit, int(SPARE * least)))
+            return self._lean_plan(ram_limit, again)
         return self._stages.plan(ram_limit=ram_limit, optimize=self._optimize, again=again)
+
+    def _lean_plan(self, ram_limit: int, again: bool) -> Planned:
+        """Little RAM, but not at any price."""
+        least = self._stages.plan(ram_limit=None, optimize="ram", again=again).arena_bytes
+        fast = plan(self._graph, self._kernels, ram_limit=None, optimize=self._optimize).instructions
+        limits = [max(least, min(ram_limit, int(spare * least))) for spare in SPARE]
+        for limit in limits:
+            found = self._stages.plan(ram_limit=limit, optimize=self._optimize, again=again)
+            if not again or found.instructions <= SUFFERS * fast:
+                return found
+        return self._stages.plan(ram_limit=limits[-1], optimize=self._optimize, again=again)
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:

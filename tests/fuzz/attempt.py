@@ -52,7 +52,7 @@ def attempt(path: Path, seed: int, index: int, compiled: Path | None = None) -> 
     options = Options(
         target=TARGETS[int(rng.integers(len(TARGETS)))],
         optimize=("balanced", "speed", "size", "ram")[int(rng.integers(4))],
-        schedule="stream" if rng.random() < 0.1 else "auto",
+        schedule=("stream", "patch")[int(rng.integers(2))] if rng.random() < 0.15 else "auto",
         io="int8" if rng.random() < 0.2 else "model",
         layout="nhwc" if rng.random() < 0.2 else "model",
         dtype="float32" if rng.random() < 0.5 and path.suffix == ".onnx" else "int8",

@@ -70,12 +70,21 @@ def test_a_full_disk(limit: int, previous: Path) -> None:
     assert_kept(previous, before)
 
 
+def compiler(folder: Path, script: str) -> dict[str, str]:
+    """An environment in which the compiler is this shell script."""
+    folder.mkdir(exist_ok=True)
+    (folder / "arm-none-eabi-gcc").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "arm-none-eabi-gcc").chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+
 @pytest.mark.parametrize("signals", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_while_the_compiler_runs(signals: signal.Signals, previous: Path) -> None:
-    before = content(previous)
-    process = started(previous)
-    staging = previous.parent
-    while not list(staging.glob(".out.*/build/*.o")) and process.poll() is None:
+def test_ctrl_c_while_the_compiler_runs(signals: signal.Signals, previous: Path, tmp_path: Path) -> None:
+    """A compiler that begins to write its object file and doesn't come to an end."""
+    before, tools = content(previous), tmp_path / "bin"
+    script = f'echo unfinished > unfinished.o; touch "{tools}/runs"; sleep 60'
+    process = started(previous, env=compiler(tools, script))
+    while not (tools / "runs").exists() and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signals)
     output, _ = process.communicate(timeout=60)
@@ -91,11 +100,7 @@ def test_a_compiler_that_is_missing_or_fails(previous: Path, tmp_path: Path) -> 
         process = started(previous, env={"PATH": environment, "PYTHONPATH": str(ROOT)})
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 2 and "arm-none-eabi-gcc" in output and "Traceback" not in output, output
-    for name, text in (("arm-none-eabi-gcc", "#!/bin/sh\nexit 1\n"),):
-        (tools / name).write_text(text)
-        (tools / name).chmod(0o755)
-    path = f"{tools}:{os.environ['PATH']}"
-    process = started(previous, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)})
+    process = started(previous, env=compiler(tools, "exit 1"))
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2 and "Traceback" not in output, output
     assert_kept(previous, before)

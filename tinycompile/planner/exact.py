@@ -111,6 +111,7 @@ class _Program:
                 self.model.add_hint(self._address[name], offset // UNIT)
         solver = self._cp.CpSolver()
         solver.parameters.num_workers = 1
+        solver.parameters.catch_sigint_signal = False  # else Ctrl-C would kill the process from then on
         solver.parameters.random_seed = 0
         solver.parameters.max_deterministic_time = EFFORT
         status = solver.solve(self.model)

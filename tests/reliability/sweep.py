@@ -28,7 +28,7 @@ PARTS = ("sanitizers", "analyzers", "levels", "clang")
 SHARED_MODELS = ("ad01_int8", "kws_ref_model", "ic_resnet8_int8", "vww_96_int8", "mcunet_vww")
 CORES = ("mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")
 CLANG_CORES = ("mps2-an386", "mps2-an500")
-SCHEDULES = ("layer", "stream")
+SCHEDULES = ("layer", "stream", "patch")
 RANDOM = 12
 SAMPLES = 1
 
@@ -36,14 +36,16 @@ SAMPLES = 1
 class Sweep:
     """Counts what was checked and what failed."""
 
-    def __init__(self, models: list[str], parts: list[str], cores: list[str], folder: Path) -> None:
-        self.models, self.parts, self.cores, self.folder = models, parts, cores, folder
+    def __init__(
+        self, models: list[str], parts: list[str], cores: list[str], schedules: list[str], folder: Path
+    ) -> None:
+        self.models, self.parts, self.cores, self.schedules, self.folder = models, parts, cores, schedules, folder
         self.passed, self.failed, self.seconds = Counter[str](), list[str](), Counter[str]()
 
     def run(self) -> None:
         for name, path, inputs in self._cases():
             for target in self.cores:
-                for schedule in SCHEDULES:
+                for schedule in self.schedules:
                     self._build(name, path, inputs, target, schedule)
 
     def _cases(self) -> Iterator[tuple[str, Path, list[np.ndarray]]]:
@@ -107,10 +109,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=default)
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--cores", nargs="+", default=list(CORES), choices=CORES)
+    parser.add_argument("--schedules", nargs="+", default=list(SCHEDULES), choices=SCHEDULES)
     parser.add_argument("--output", type=Path, default=Path("build/reliability.json"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sweep = Sweep(arguments.models, arguments.parts, arguments.cores, Path(folder))
+        sweep = Sweep(arguments.models, arguments.parts, arguments.cores, arguments.schedules, Path(folder))
         sweep.run()
     seconds = {part: round(value) for part, value in sweep.seconds.items()}
     figures = {"passed": dict(sweep.passed), "failed": sweep.failed, "seconds": seconds}

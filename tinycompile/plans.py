@@ -49,8 +49,10 @@ class Plans:
         return self._stages.plan(ram_limit=ram_limit, optimize=self._optimize, again=again)
 
     def _lean_plan(self, ram_limit: int, again: bool) -> Planned:
-        """Little RAM, but not at any price."""
+        """Little RAM, but not at any price. Raises DoesNotFitError."""
         least = self._stages.plan(ram_limit=None, optimize="ram", again=again).arena_bytes
+        if least > ram_limit:
+            return self._stages.plan(ram_limit=ram_limit, optimize=self._optimize, again=again)
         fast = plan(self._graph, self._kernels, ram_limit=None, optimize=self._optimize).instructions
         limits = [max(least, min(ram_limit, int(spare * least))) for spare in SPARE]
         for limit in limits:

@@ -61,9 +61,10 @@ def test_missing_toolchain(output: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert_untouched(output)
 
 
-def test_model_that_does_not_fit(shared: Callable[[str], Path], output: Path) -> None:
-    model = shared("models/vww_96_int8.tflite")
-    assert_explained(invoke("build", model, "--target", "microbit", "-o", output), "fit", "in use together")
+@pytest.mark.parametrize("schedule", ["auto", "stream"])
+def test_model_that_does_not_fit(schedule: str, shared: Callable[[str], Path], output: Path) -> None:
+    model, options = shared("models/vww_96_int8.tflite"), ("--target", "microbit", "--schedule", schedule)
+    assert_explained(invoke("build", model, *options, "-o", output), "fit", "in use together")
     assert_untouched(output)
 
 

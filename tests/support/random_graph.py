@@ -13,6 +13,7 @@ from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinycompile.ops.take import Take
 
 QUANT = Quantization.per_tensor(0.05, 3)
 """Of every activation, so that any two can be concatenated."""
@@ -81,7 +82,12 @@ class RandomGraph:
         if height * width > 200:
             self.depthwise(x)
             return
-        self._node(ResizeNearestNeighbor((height * self.pick(1, 2, 3), width * self.pick(1, 2))), x)
+        down, across = self.pick(1, 2, 3), self.pick(1, 2)
+        if self.pick(0, 1):
+            self._node(ResizeNearestNeighbor((height * down, width * across)), x)
+        else:  # as ONNX's Resize is read, and a slice with a step
+            self._node(Take(1, tuple(i // down for i in range(height * down))), x)
+            self._node(Take(2, tuple(range(0, width, across))), f"v{len(self.nodes) - 1}")
 
     def skip(self, x: str) -> None:
         """Half the size, as large again, and beside or added to x (U-Net)."""

@@ -98,14 +98,21 @@ def onnx_softmax(site: Site, isa: Isa) -> Kernel | None:
 
 @kernel_for(Take)
 def take(site: Site, isa: Isa) -> Kernel | None:
-    """`tc_slice` for neighbours, `tc_take` for any indices; no code where nothing changes."""
+    """No code where nothing changes."""
+    op = site.node.op
+    if isinstance(op, Take) and op.indices == tuple(range(site.sig.input.shape[op.axis])):
+        return Kernel("take", None, alias_of=0)
+    return None
+
+
+@kernel_for(Take)
+def take_copied(site: Site, isa: Isa) -> Kernel | None:
+    """`tc_slice` for neighbours, `tc_take` for any indices."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Take):
         return None
     shape, item = sig.input.shape, np.dtype(sig.input.dtype).itemsize
     size, indices = shape[op.axis], np.array(op.indices)
-    if op.indices == tuple(range(size)):
-        return Kernel("take", None, alias_of=0)
     outer, inner = prod(shape[: op.axis]), prod(shape[op.axis + 1 :]) * item
     neighbours = bool(np.all(np.diff(indices) == 1))
     if size > 1 << 16:

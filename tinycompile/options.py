@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinycompile.choices import (
+    DTYPE_CHOICES,
+    INPUT_STREAM_CHOICES,
+    IO_CHOICES,
+    LAYOUT_CHOICES,
+    OPTIMIZE_CHOICES,
+    SCHEDULE_CHOICES,
+    WEIGHTS_CHOICES,
+)
 from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
 from tinycompile.quantize.source import Calibration
-
-IO_CHOICES = ("model", "int8")
-DTYPE_CHOICES = ("int8", "float32")
-LAYOUT_CHOICES = ("model", "nhwc")
-OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
-SCHEDULE_CHOICES = ("auto", "layer", "stream", "patch")
-INPUT_STREAM_CHOICES = ("none", "rows")
-WEIGHTS_CHOICES = ("embedded", "separate")
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,15 @@ class Plans:
         least = self._stages.plan(ram_limit=None, optimize="ram", again=again).arena_bytes
         if least > ram_limit:
             return self._stages.plan(ram_limit=ram_limit, optimize=self._optimize, again=again)
+        limits = list(dict.fromkeys(max(least, min(ram_limit, int(spare * least))) for spare in SPARE))
+        if not again:
+            return self._stages.plan(ram_limit=limits[0], optimize=self._optimize, again=False)
         fast = plan(self._graph, self._kernels, ram_limit=None, optimize=self._optimize).instructions
-        limits = [max(least, min(ram_limit, int(spare * least))) for spare in SPARE]
-        for limit in limits:
-            found = self._stages.plan(ram_limit=limit, optimize=self._optimize, again=again)
-            if not again or found.instructions <= SUFFERS * fast:
+        for limit in limits[:-1]:
+            found = self._stages.plan(ram_limit=limit, optimize=self._optimize)
+            if found.instructions <= SUFFERS * fast:
                 return found
-        return self._stages.plan(ram_limit=limits[-1], optimize=self._optimize, again=again)
+        return self._stages.plan(ram_limit=limits[-1], optimize=self._optimize)
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:

@@ -10,6 +10,20 @@ STRICT = "-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werro
 SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
+TRACE = "void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns)"
+"""What a program of a trace build defines, which sees every layer; of these arguments it needs `layer` only."""
+
+LAYER_DONE = f"""{TRACE};
+{TRACE}
+{{
+    (void)data;
+    (void)bytes;
+    (void)row;
+    (void)column;
+    (void)columns;
+"""
+
+
 def sources(folder: Path, model: str) -> list[Path]:
     """The model's own C files: one where the weights are apart."""
     return [path for path in (folder / f"{model}.c", folder / f"{model}_weights.c") if path.exists()]

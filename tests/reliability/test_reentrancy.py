@@ -10,7 +10,7 @@ import pytest
 
 import tinycompile
 from tests.conftest import DIGITS
-from tests.reliability.programs import SANITIZED, run_c
+from tests.reliability.programs import LAYER_DONE, SANITIZED, run_c
 from tinycompile.build import Build
 from tinycompile.toolchain import make
 
@@ -49,18 +49,14 @@ static int correct(digits_int8_context *context, const int8_t *in, const int8_t 
 }
 """
 
-INTERLEAVED = """
+INTERLEAVED = (
+    """
 static digits_int8_context outer, inner;
 static int interrupted_at = -1, inside, layers, failures;
 
-void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns);
-void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns)
-{
-    (void)data;
-    (void)bytes;
-    (void)row;
-    (void)column;
-    (void)columns;
+"""
+    + LAYER_DONE
+    + """\
     if (inside) {
         return;
     }
@@ -82,6 +78,7 @@ int main(void)
     return failures != 0 || all < 5;
 }
 """
+)
 
 FIRMWARE = """\
 #include "board.h"

@@ -8,7 +8,7 @@ import pytest
 
 import tinycompile
 from tests.conftest import DIGITS
-from tests.reliability.programs import SANITIZED, run_c
+from tests.reliability.programs import LAYER_DONE, SANITIZED, run_c
 
 HEAD = """\
 #define _GNU_SOURCE
@@ -84,17 +84,13 @@ int main(void)
 }
 """
 
-GUARD = """
+GUARD = (
+    """
 static int layers, strikes_at;
 static uint8_t *victim;
-void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns);
-void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns)
-{
-    (void)data;
-    (void)bytes;
-    (void)row;
-    (void)column;
-    (void)columns;
+"""
+    + LAYER_DONE
+    + """\
     layers = layer + 1;
     if (layer == strikes_at) {
         *victim ^= 0x10;
@@ -126,6 +122,7 @@ int main(void)
     return 0;
 }
 """
+)
 
 MIXED = """
 digits_int8_status check_of_the_caller(void);

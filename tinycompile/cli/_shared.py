@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
+from tinycompile import choices
 from tinycompile.errors import TinycompileError
 
 if TYPE_CHECKING:
@@ -155,15 +156,13 @@ def options_of(calib: Path | None, calib_method: str, evaluation: Path | None, *
     return Options(**options, calibration=Calibration(calib, calib_method, evaluation))
 
 
-def _choice(name: str, values: str, text: str, default: str = "") -> Callable[[Any], Any]:
+def _choice(name: str, values: tuple[str, ...], text: str, default: str = "") -> Callable[[Any], Any]:
     """An option with some values, the first one the default; what is wrong with others the command says itself."""
 
     def complete(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
-        return [value for value in values.split() if value.startswith(typed)]
+        return [value for value in values if value.startswith(typed)]
 
-    return click.option(
-        name, default=default or values.split()[0], show_default=True, help=text, shell_complete=complete
-    )
+    return click.option(name, default=default or values[0], show_default=True, help=text, shell_complete=complete)
 
 
 def complete_boards(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
@@ -187,19 +186,19 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
     for option in reversed(
         (
             target_option,
-            _choice("--io", "model int8", "model: its own types; int8: no float edges."),
-            _choice("--optimize", "speed balanced size ram", "speed, balanced, size or ram.", "balanced"),
+            _choice("--io", choices.IO_CHOICES, "model: its own types; int8: no float edges."),
+            _choice("--optimize", choices.OPTIMIZE_CHOICES, "speed, balanced, size or ram.", "balanced"),
             click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]"),
-            _choice("--schedule", "auto layer stream patch", "auto; layer by layer; in streams of rows; in patches."),
-            _choice("--input-stream", "none rows", "rows: the input comes through a callback."),
+            _choice("--schedule", choices.SCHEDULE_CHOICES, "auto; layer by layer; in streams of rows; in patches."),
+            _choice("--input-stream", choices.INPUT_STREAM_CHOICES, "rows: the input comes through a callback."),
             click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md)."),
-            _choice("--layout", "model nhwc", "Of ONNX images: model or nhwc."),
+            _choice("--layout", choices.LAYOUT_CHOICES, "Of ONNX images: model or nhwc."),
             click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64."),
-            _choice("--dtype", "int8 float32", "int8, or float32 for float ONNX models."),
+            _choice("--dtype", choices.DTYPE_CHOICES, "int8, or float32 for float ONNX models."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
-            click.option("--weights", default="embedded", show_default=True, help="embedded, or a separate file."),
+            _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
             click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
-            _choice("--calib-method", "auto minmax percentile mse", "minmax, percentile, mse or auto."),
+            _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),
         )
     ):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import FOLDER, console, explained
+from tinycompile.cli._shared import FOLDER, console, explained, print_json
 
 
 @click.command()
@@ -17,8 +17,6 @@ from tinycompile.cli._shared import FOLDER, console, explained
 @explained
 def profile(folder: Path, input_file: Path | None, model: str | None, as_json: bool) -> None:
     """Count the instructions of each layer of FOLDER's firmware in QEMU; estimate cycles."""
-    import json
-
     from tinycompile.build import Build
     from tinycompile.profile import profile_build
     from tinycompile.report.profile import print_profile
@@ -30,6 +28,6 @@ def profile(folder: Path, input_file: Path | None, model: str | None, as_json: b
         samples = model_inputs(load_arrays(input_file), build.inputs, where=str(input_file), limit=1)
     found = profile_build(build, samples)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
     else:
         print_profile(build.report, console())

@@ -30,10 +30,11 @@ def inspect(
     as_json: bool,
 ) -> None:
     """Show what MODEL holds, and all that the target can't compile of it. Exit code 1 if there is any such thing."""
+    from tinycompile.options import Options
     from tinycompile.report.inspection import inspect_model
     from tinycompile.targets import load_board
 
-    floats = "all" if dtype == "float32" else "none" if strict_int8 else "islands"
+    floats = Options(dtype=dtype, strict_int8=strict_int8).floats
     found = inspect_model(model, load_board(target, board_path), dict(shapes), floats=floats)
     if as_json:
         print_json(found.as_dict())

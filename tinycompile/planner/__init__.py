@@ -16,11 +16,11 @@ from tinycompile.planner.choose import Choice, choose
 from tinycompile.planner.order import reordered
 from tinycompile.planner.problem import Plan, Problem, whole_units
 from tinycompile.planner.shortage import does_not_fit
-from tinycompile.planner.stage import Stage
+from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.planner.stages import WAYS, StageSearch
 from tinycompile.planner.validate import validate
 from tinycompile.planner.values import Options, Values, copy_name, put_name, scratch_name
-from tinycompile.work import total, work_of
+from tinycompile.work import node_macs, total, work_of
 
 __all__ = ["Planned", "StagePlanner", "plan", "planned_of"]
 
@@ -63,6 +63,13 @@ class Planned:
     def instructions(self) -> int:
         """Estimated instructions of one inference."""
         return sum(kernel.instructions for kernel in self.kernels)
+
+    @property
+    def macs(self) -> int:
+        """Executed multiply-accumulates of one inference: in stages what is computed twice or in vain included."""
+        alone = node_macs(self.graph)
+        again = sum(stage_macs(stage) - sum(alone[stage.first : stage.last]) for stage in self.stages)
+        return sum(alone) + again
 
 
 def plan(

@@ -12,10 +12,9 @@ patches keeps whole rows: what lies whole in memory is then read and written in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from tinycompile.ir import Graph
-from tinycompile.kernels.base import safe_distance
+from tinycompile.planner.builder import Builder
 from tinycompile.planner.members import Geometry, Members
 from tinycompile.planner.stage import Firing, Lines, NotStreamable, Source, Span, Stage
 
@@ -29,113 +28,65 @@ def make_patches(geometry: Geometry, first: int, last: int, grid: tuple[int, int
         NotStreamable: an operator isn't spatial, more than the last node's output is needed outside, or the grid is
             a single patch.
     """
-    return _Builder(Members(geometry, first, last), grid).stage()
+    return _Patches(Members(geometry, first, last), grid).stage()
 
 
-class _Builder:
+class _Patches(Builder):
     def __init__(self, members: Members, grid: tuple[int, int]) -> None:
-        self._members = members
         if any(node.op.comes_from_caller for node in members.nodes):
             raise NotStreamable("the caller gives every row but once")
         end = len(members) - 1
         height, width = members.computed(end)
-        patch = -(-height // grid[0]), -(-width // grid[1])
+        rows, columns = -(-height // grid[0]), -(-width // grid[1])
         if members.sums(end):  # nothing may be summed twice
-            patch = _divisor(height, patch[0]), _divisor(width, patch[1])
-        self._grid = -(-height // patch[0]), -(-width // patch[1])
-        if self._grid == (1, 1):
+            rows, columns = _divisor(height, rows), _divisor(width, columns)
+        self._count = -(-height // rows)
+        if self._count == 1 and columns == width:
             raise NotStreamable("there is but one patch", final=False)
-        uneven = height % patch[0] or width % patch[1]
-        self._down = members.reaches("rows")
-        self._rows = members.spans(self._down, Span(patch[0], patch[0]))
-        self._across = members.reaches("columns") if self._grid[1] > 1 else []
-        self._columns: list[Span | None] = [None] * len(members)
-        if self._grid[1] > 1:
-            self._columns = [*members.spans(self._across, Span(patch[1], patch[1]))]
-        self._put = not members.sums(end) and bool(self._grid[1] > 1 or uneven)
+        super().__init__(members, columns if columns < width else None)
+        self._rows = members.spans(self.down, Span(rows, rows))
+        self._put = not members.sums(end) and bool(self.tiles > 1 or height % rows)
 
     def stage(self) -> Stage:
-        members = self._members
-        lines = {node.outputs[0]: self._patch(i) for i, node in enumerate(members.nodes[:-1])}
-        firings = tuple(self._firing(i, lines) for i in range(len(members)))
-        whole = dict.fromkeys(s.tensor for f in firings for s in f.sources if s.tensor not in lines)
-        stage = Stage(
-            mode="patch",
-            first=members.first,
-            last=members.last,
-            rows=self._rows[-1].size,
-            ticks=self._grid[0],
-            tiles=self._grid[1],
-            firings=firings,
-            lines=lines,
-            whole=tuple(whole),
-            output=members.output,
-            distances={},
-        )
-        graph = members.graph
-        return replace(stage, distances={name: safe_distance(_writes(stage, name, graph)) for name in whole})
+        nodes = self.members.nodes
+        patches = {node.outputs[0]: self._patch(i) for i, node in enumerate(nodes[:-1])}
+        firings = [self._firing(i, patches) for i in range(len(nodes))]
+        return self.finished("patch", self._rows[-1].size, self._count, firings, patches, _writes)
 
     def _patch(self, i: int) -> Lines:
-        members, rows, columns = self._members, self._rows[i], self._columns[i]
-        name, t, padded = members.nodes[i].outputs[0], members.sigs[i].output, set[int]()
-        for consumer, operand in members.readers(name):
-            if members.pads(consumer, operand, self._down[consumer][operand], "rows"):
-                padded.add(consumer)
-            if columns is not None and members.pads(consumer, operand, self._across[consumer][operand], "columns"):
-                padded.add(consumer)
-        height, width = t.shape[1:3]
-        beyond = rows.leaves(self._grid[0], height)
-        beyond = beyond or (columns is not None and columns.leaves(self._grid[1], width))
-        return Lines(
-            tensor=name,
-            rows=rows.size,
-            row_bytes=t.bytes // (height * width) * (width if columns is None else columns.size),
-            height=height,
-            width=width,
-            fill=members.fill(name, padded),
-            passes=True,
-            columns=columns,
-            outside=bool(padded) and beyond,
-        )
+        rows, columns = self._rows[i], self.columns[i]
+        readers = self.padding_readers(i, "rows") | self.padding_readers(i, "columns")
+        height, width = self.members.sigs[i].output.shape[1:3]
+        beyond = rows.leaves(self._count, height) or (columns is not None and columns.leaves(self.tiles, width))
+        return self.lines(i, rows.size, readers, passes=True, outside=bool(readers) and beyond)
 
-    def _firing(self, i: int, lines: Mapping[str, Lines]) -> Firing:
-        members, rows, columns = self._members, self._rows[i], self._columns[i]
-        width = None if columns is None else columns.size
-        if members.part(i, rows.size, width).reads_planes:
+    def _firing(self, i: int, patches: Mapping[str, Lines]) -> Firing:
+        members, rows = self.members, self._rows[i]
+        if members.part(i, rows.size, self.width(i)).reads_planes:
             raise NotStreamable(f"{members.nodes[i].name} reads planes")
-        sources = tuple(self._source(i, operand, lines) for operand in self._down[i])
-        shapes = {s.operand: (s.rows.size, self._width(i, s)) for s in sources}
+        sources = tuple(self._source(i, operand, patches) for operand in self.down[i])
+        shapes = {source.operand: self.shape(i, source) for source in sources}
         return Firing(
             step=members.first + i,
             period=1,
             phase=0,
-            firings=self._grid[0],
-            total=self._grid[0],
+            firings=self._count,
+            total=self._count,
             rows=rows,
-            columns=columns,
+            columns=self.columns[i],
             sources=sources,
-            site=members.site(i, shapes, rows.size, width),
+            site=members.site(i, shapes, rows.size, self.width(i)),
             partial=0,
             sums=members.sums(i),
             put=self._put and i == len(members) - 1,
         )
 
-    def _width(self, i: int, source: Source) -> int:
-        return self._members.sigs[i].inputs[source.operand].shape[2] if source.columns is None else source.columns.size
-
-    def _source(self, i: int, operand: int, lines: Mapping[str, Lines]) -> Source:
-        members, columns = self._members, self._columns[i]
-        node, t = members.nodes[i], members.sigs[i].inputs[operand]
-        rows = self._rows[i].read_by(self._down[i][operand])
-        needed = None if columns is None else columns.read_by(self._across[i][operand])
-        held = lines.get(node.inputs[operand])
-        first, first_column, row_bytes, cropped = None, 0, t.bytes // t.shape[1], False
+    def _source(self, i: int, operand: int, patches: Mapping[str, Lines]) -> Source:
+        held, first = patches.get(self.members.nodes[i].inputs[operand]), None
         if held is not None:
-            first, row_bytes = self._rows[members.index[held.tensor]].before - rows.before, held.row_bytes
-            if held.columns is not None and needed is not None:
-                first_column, cropped = held.columns.before - needed.before, needed != held.columns
-        pixel = t.bytes // (t.shape[1] * t.shape[2])
-        return Source(operand, node.inputs[operand], rows, first, row_bytes, pixel, needed, first_column, cropped)
+            read = self._rows[i].read_by(self.down[i][operand])
+            first = self._rows[self.members.index[held.tensor]].before - read.before
+        return self.source(i, operand, self._rows[i], held, first)
 
 
 def _divisor(size: int, most: int) -> int:

@@ -6,7 +6,7 @@ Intervals are half open. Sizes and addresses are bytes, multiples of `UNIT`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 UNIT = 8
@@ -16,6 +16,15 @@ UNIT = 8
 def whole_units(size: int) -> int:
     """The next multiple of `UNIT`."""
     return -(-size // UNIT) * UNIT
+
+
+def covered(spans: Iterable[tuple[int, int]]) -> int:
+    """Bytes in the union of half-open spans."""
+    total, end = 0, None
+    for start, stop in sorted(spans):
+        total += max(0, stop - (start if end is None else max(start, end)))
+        end = stop if end is None else max(end, stop)
+    return total
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from fractions import Fraction
 from math import gcd, lcm
 
 from tinycompile.ir import Graph
-from tinycompile.kernels.base import safe_distance
+from tinycompile.planner.builder import Builder
 from tinycompile.planner.members import Geometry, Members, up_of
 from tinycompile.planner.stage import Firing, Lines, NotStreamable, Source, Span, Stage
 
@@ -34,59 +34,40 @@ def make_stage(geometry: Geometry, first: int, last: int, rows: int, tiles: int 
     Raises:
         NotStreamable: an operator isn't by rows, or more than the last node's output is needed outside.
     """
-    return _Builder(Members(geometry, first, last), rows, tiles).stage()
+    return _Stream(Members(geometry, first, last), rows, tiles).stage()
 
 
-class _Builder:
+class _Stream(Builder):
     def __init__(self, members: Members, rows: int, tiles: int) -> None:
-        self._members, self._rows = members, rows
-        self._reaches = members.reaches("rows")
+        width = members.computed(len(members) - 1)[1] if tiles > 1 else 0
+        tile = -(-width // tiles)
+        super().__init__(members, tile if tiles > 1 else None)
+        self._rows = rows
         self._made = self._rows_made()
         self._periods, self._phases = self._timing()
-        self._across = members.reaches("columns") if tiles > 1 else []
-        self._columns: list[Span | None] = [None] * len(members)
-        self._tiles = 1
         if tiles > 1:
-            width = members.computed(len(members) - 1)[1]
-            tile = -(-width // tiles)
-            self._tiles = -(-width // tile)
-            self._columns = [*members.spans(self._across, Span(tile, tile))]
             self._check_tiles(width % tile)
 
     def stage(self) -> Stage:
-        members, firings_needed = self._members, self._firings()
-        lines = {node.outputs[0]: self._lines(i) for i, node in enumerate(members.nodes[:-1])}
-        firings = tuple(self._firing(i, lines, *firings_needed[i]) for i in range(len(members)))
-        whole = dict.fromkeys(s.tensor for f in firings for s in f.sources if s.tensor not in lines)
-        stage = Stage(
-            mode="stream",
-            first=members.first,
-            last=members.last,
-            rows=self._rows,
-            ticks=max(f.phase + f.period * (f.firings - 1) for f in firings) + 1,
-            tiles=self._tiles,
-            firings=firings,
-            lines=lines,
-            whole=tuple(whole),
-            output=members.output,
-            distances={},
-        )
-        graph = members.graph
-        return replace(stage, distances={name: safe_distance(_writes(stage, name, graph)) for name in whole})
+        nodes, firings_needed = self.members.nodes, self._firings()
+        lines = {node.outputs[0]: self._lines(i) for i, node in enumerate(nodes[:-1])}
+        firings = [self._firing(i, lines, *firings_needed[i]) for i in range(len(nodes))]
+        ticks = max(f.phase + f.period * (f.firings - 1) for f in firings) + 1
+        return self.finished("stream", self._rows, ticks, firings, lines, _writes)
 
     def _check_tiles(self, rest: int) -> None:
-        if self._tiles == 1:
+        if self.tiles == 1:
             raise NotStreamable("there is but one tile", final=False)
-        if rest and self._members.sums(len(self._members) - 1):
+        if rest and self.members.sums(len(self.members) - 1):
             raise NotStreamable("the tiles to be summed don't divide the columns", final=False)
-        if any(node.op.comes_from_caller for node in self._members.nodes):
+        if any(node.op.comes_from_caller for node in self.members.nodes):
             raise NotStreamable("rows that come whole can't be divided into tiles")
 
     def _rows_made(self) -> list[int]:
         """Rows that each node computes in a turn: more after an enlargement, until a stride undoes it."""
         made = list[int]()
-        for i, node in enumerate(self._members.nodes):
-            reaches, producers = self._reaches[i], self._members.index
+        for i, node in enumerate(self.members.nodes):
+            reaches, producers = self.down[i], self.members.index
             inside = [(reach, made[producers[n]]) for o, reach in reaches.items() if (n := node.inputs[o]) in producers]
             up = up_of(reaches)
             for rows in range(self._rows, MOST_ROWS + 1, self._rows):
@@ -100,11 +81,11 @@ class _Builder:
     def _timing(self) -> tuple[list[int], list[int]]:
         """Periods and phases; a tensor from outside is there from the start: its rows take a tick for each `rows`."""
         periods, phases = list[Fraction](), list[Fraction]()
-        for i, node in enumerate(self._members.nodes):
+        for i, node in enumerate(self.members.nodes):
             wanted = {Fraction(1)} if node.op.comes_from_caller else set[Fraction]()
             phase = Fraction(0)
-            for operand, reach in self._reaches[i].items():
-                producer = self._members.index.get(node.inputs[operand])
+            for operand, reach in self.down[i].items():
+                producer = self.members.index.get(node.inputs[operand])
                 span = self._span(i).read_by(reach)
                 if producer is None:
                     wanted.add(Fraction(span.step, self._rows))
@@ -126,18 +107,18 @@ class _Builder:
         return Span(self._made[i], self._made[i])
 
     def _height(self, i: int) -> int:
-        return self._members.computed(i)[0]
+        return self.members.computed(i)[0]
 
     def _firings(self) -> list[tuple[int, int]]:
         """Per node (firings that compute, with those that fill)."""
-        nodes = self._members.nodes
+        nodes = self.members.nodes
         computing = [-(-self._height(i) // self._made[i]) for i in range(len(nodes))]
         if self._height(len(nodes) - 1) % self._made[-1]:
             raise NotStreamable("the output's rows aren't a multiple of those computed at a time", final=False)
         total = list(computing)
         for i, node in enumerate(nodes):
-            for operand, reach in self._reaches[i].items():
-                producer = self._members.index.get(node.inputs[operand])
+            for operand, reach in self.down[i].items():
+                producer = self.members.index.get(node.inputs[operand])
                 if producer is not None:  # it keeps its lead to the end, so that rows stay where they are read
                     each = self._span(i).read_by(reach).step // self._made[producer]
                     last = each * (computing[i] - 1) + self._ahead(producer, i)
@@ -149,47 +130,34 @@ class _Builder:
         return (self._phases[consumer] - self._phases[producer]) // self._periods[producer]
 
     def _lines(self, i: int) -> Lines:
-        members, columns = self._members, self._columns[i]
-        name, held, passes, padded, beside = members.nodes[i].outputs[0], 0, True, set[int](), False
+        members, columns, held, passes = self.members, self.columns[i], 0, True
+        name = members.nodes[i].outputs[0]
         for consumer, operand in members.readers(name):
-            reach = self._reaches[consumer][operand]
-            held = max(held, (self._ahead(i, consumer) + 1) * self._made[i] + reach.before)
+            held = max(held, (self._ahead(i, consumer) + 1) * self._made[i] + self.down[consumer][operand].before)
             passes = passes and (self._phases[consumer] - self._phases[i]) % self._periods[i] == 0
-            if members.pads(consumer, operand, reach, "rows"):
-                padded.add(consumer)
-            if columns is not None and members.pads(consumer, operand, self._across[consumer][operand], "columns"):
-                padded.add(consumer)
-                beside = True
         if held == 0:
             raise NotStreamable(f"nobody reads {name}", final=False)
-        t = members.sigs[i].output
-        height, width = t.shape[1:3]
-        return Lines(
-            tensor=name,
-            rows=held,
-            row_bytes=t.bytes // (height * width) * (width if columns is None else columns.size),
-            height=height,
-            width=width,
-            fill=members.fill(name, padded),
+        beside, width = self.padding_readers(i, "columns"), members.sigs[i].output.shape[2]
+        return self.lines(
+            i,
+            held,
+            self.padding_readers(i, "rows") | beside,
             passes=passes and held == self._made[i],
-            columns=columns,
-            outside=beside and columns is not None and columns.leaves(self._tiles, width),
+            outside=bool(beside) and columns is not None and columns.leaves(self.tiles, width),
         )
 
     def _firing(self, i: int, lines: Mapping[str, Lines], firings: int, total: int) -> Firing:
-        members, columns = self._members, self._columns[i]
-        width = None if columns is None else columns.size
-        rows, sources, shapes = self._made[i], list[Source](), dict[int, tuple[int, int]]()
-        planes = members.part(i, rows, width).reads_planes
-        for operand in self._reaches[i]:
-            source = self._source(i, operand, lines)
-            t = members.sigs[i].inputs[operand]
+        members, rows = self.members, self._made[i]
+        sources, shapes = list[Source](), dict[int, tuple[int, int]]()
+        planes = members.part(i, rows, self.width(i)).reads_planes
+        for operand in self.down[i]:
+            source, t = self._source(i, operand, lines), members.sigs[i].inputs[operand]
             if planes and (source.first is not None or firings * rows != t.shape[2]):
                 raise NotStreamable(f"the planes that {members.nodes[i].name} reads aren't whole")
             if planes:
                 source = replace(source, row_bytes=t.bytes // (t.shape[1] * t.shape[2]))
             else:
-                shapes[operand] = source.rows.size, t.shape[2] if source.columns is None else source.columns.size
+                shapes[operand] = self.shape(i, source)
             sources.append(source)
         return Firing(
             step=members.first + i,
@@ -198,37 +166,21 @@ class _Builder:
             firings=firings,
             total=total,
             rows=self._span(i),
-            columns=columns,
+            columns=self.columns[i],
             sources=tuple(sources),
-            site=members.site(i, shapes, rows, width),
+            site=members.site(i, shapes, rows, self.width(i)),
             partial=self._height(i) % rows,
             sums=members.sums(i),
-            put=columns is not None and i == len(members) - 1 and not members.sums(i),
+            put=self.tiles > 1 and i == len(members) - 1 and not members.sums(i),
         )
 
     def _source(self, i: int, operand: int, lines: Mapping[str, Lines]) -> Source:
-        members, reach, columns = self._members, self._reaches[i][operand], self._columns[i]
-        name, t = members.nodes[i].inputs[operand], members.sigs[i].inputs[operand]
-        first, first_column, row_bytes = None, 0, t.bytes // t.shape[1]
-        needed = None if columns is None else columns.read_by(self._across[i][operand])
-        held = lines.get(name)
+        held, first = lines.get(self.members.nodes[i].inputs[operand]), None
         if held is not None:
-            producer = members.index[name]
+            producer = self.members.index[held.tensor]
             newest = (self._ahead(producer, i) + 1) * self._made[producer]
-            first, row_bytes = held.rows - reach.before - newest, held.row_bytes
-            if held.columns is not None and needed is not None:
-                first_column = held.columns.before - needed.before
-        return Source(
-            operand=operand,
-            tensor=name,
-            rows=self._span(i).read_by(reach),
-            first=first,
-            row_bytes=row_bytes,
-            pixel_bytes=t.bytes // (t.shape[1] * t.shape[2]),
-            columns=needed,
-            first_column=first_column,
-            cropped=held is not None and held.columns is not None and needed != held.columns,
-        )
+            first = held.rows - self.down[i][operand].before - newest
+        return self.source(i, operand, self._span(i), held, first)
 
 
 def _writes(stage: Stage, whole: str, graph: Graph) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from tinycompile.ir import Graph, Node
 from tinycompile.kernels.base import Kernel
-from tinycompile.planner.problem import UNIT, Buffer, Overlap, Problem, whole_units
+from tinycompile.planner.problem import UNIT, Buffer, Overlap, Problem, covered, whole_units
 from tinycompile.planner.stage import Stage, copy_bytes, put_bytes
 
 Options = Sequence[Sequence[Kernel]]
@@ -230,9 +230,9 @@ class Values:
         for members in groups.values():
             times = sorted({m.first for m in members} | {m.last for m in members})
             for begin, end in pairwise(times):
-                covered = _covered(m for m in members if m.first <= begin < m.last)
-                change[begin] += covered
-                change[end] -= covered
+                size = covered((m.displacement, m.displacement + m.size) for m in members if m.first <= begin < m.last)
+                change[begin] += size
+                change[end] -= size
         live = list[int]()
         for difference in change[:-1]:
             live.append(difference + (live[-1] if live else 0))
@@ -249,15 +249,3 @@ class Values:
 def saving(upper: int, lower: int, distance: int) -> int:
     """The most bytes that an output of `lower` bytes can share with an operand of `upper` bytes."""
     return max(0, upper + lower - max(upper, lower, distance + upper))
-
-
-def _covered(buffers: Iterable[Buffer]) -> int:
-    """Bytes of the union of buffers of one group."""
-    total, end = 0, None
-    for buffer in sorted(buffers, key=lambda b: b.displacement):
-        start, stop = buffer.displacement, buffer.displacement + buffer.size
-        if end is not None:
-            start = max(start, end)
-        total += max(0, stop - start)
-        end = stop if end is None else max(end, stop)
-    return total

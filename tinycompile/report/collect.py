@@ -111,7 +111,7 @@ def _model(
         "ram": _ram(folder, project, program, lowered.planned, measured, stack),
         "schedule": "+".join(sorted({stage.mode for stage in lowered.planned.stages})) or "layer",
         "stages": [_stage(stage, program) for stage in lowered.planned.stages],
-        "macs": {"nominal": total(nominal).macs, "executed": total(executed).macs + _again(lowered.planned)},
+        "macs": {"nominal": total(nominal).macs, "executed": lowered.planned.macs},
         "eliminated": (total(nominal) - total(executed)).as_dict(),
         "requantisation": dict(sorted(forms.items())),
         "layers": layers,
@@ -165,12 +165,6 @@ def _stage(stage: Stage, program: Program) -> dict[str, Any]:
         "macs": stage_macs(stage),
         "layer_macs": sum(node_macs(program.graph)[stage.first : stage.last]),
     }
-
-
-def _again(planned: Planned) -> int:
-    """Multiply-accumulates that stages add: what is computed twice, or beyond a tensor."""
-    macs = node_macs(planned.graph)
-    return sum(stage_macs(stage) - sum(macs[stage.first : stage.last]) for stage in planned.stages)
 
 
 def _ram(

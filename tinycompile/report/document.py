@@ -11,6 +11,9 @@ from typing import Any
 from tinycompile.errors import UsageError
 from tinycompile.staging import MARKER
 
+CERTIFICATE = "certificate.json"
+"""What `verify` writes beside the report."""
+
 
 def load_report(folder: Path, model: str | None = None) -> dict[str, Any]:
     """The report of an output folder, of one of its models if there are several; or a report.json itself.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tinycompile.frontend.survey import Survey
 from tinycompile.ir import Graph
 from tinycompile.planner import Planned
-from tinycompile.planner.problem import Buffer
+from tinycompile.planner.problem import covered
 from tinycompile.planner.values import scratch_name
 from tinycompile.report.pareto import Point
 from tinycompile.targets import Board
@@ -45,16 +45,10 @@ def arena_facts(planned: Planned) -> dict[str, Any]:
 def live_bytes(planned: Planned) -> list[int]:
     """Bytes of the arena in use at each step, memory that two share counted once; the last is after all layers."""
     buffers, offsets = planned.problem.buffers, planned.placement.offsets
-    return [_covered(buffers, offsets, step) for step in range(len(planned.graph.nodes) + 1)]
-
-
-def _covered(buffers: Iterable[Buffer], offsets: Mapping[str, int], step: int) -> int:
-    spans = sorted((offsets[b.name], offsets[b.name] + b.size) for b in buffers if b.first <= step < b.last)
-    covered, end = 0, 0
-    for start, stop in spans:
-        covered += max(0, stop - max(start, end))
-        end = max(end, stop)
-    return covered
+    return [
+        covered((offsets[b.name], offsets[b.name] + b.size) for b in buffers if b.first <= step < b.last)
+        for step in range(len(planned.graph.nodes) + 1)
+    ]
 
 
 def source_graph(survey: Survey, compiled: Graph) -> dict[str, Any]:

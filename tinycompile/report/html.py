@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tinycompile.codegen.names import short_name
-from tinycompile.report.document import load_document, replace_file
+from tinycompile.report.document import CERTIFICATE, load_document, replace_file
 from tinycompile.report.pictures import environment
 from tinycompile.report.pictures.arena import arena_picture, ram_picture
 from tinycompile.report.pictures.front import front_picture
@@ -19,7 +19,6 @@ from tinycompile.report.summary import Row, duration, memory_share, rows, work
 from tinycompile.resources import html_dir
 
 PAGE = "report.html"
-CERTIFICATE = "certificate.json"
 MIX = ("mac", "simd", "alu", "load", "store", "branch", "other")
 
 
@@ -55,7 +54,7 @@ def memory_svg(report: Mapping[str, Any]) -> str:
 class _Model:
     """What the template asks for; `report` is the model's own report."""
 
-    def __init__(self, report: dict[str, Any], certificate: dict[str, Any] | None) -> None:
+    def __init__(self, report: dict[str, Any], certificate: Mapping[str, Any] | None) -> None:
         self.report, self.certificate = report, certificate
         self.work, self.duration = work(report), duration(report)
         self.drawable = bool(report.get("arena")) and bool(report["layers"])
@@ -186,16 +185,15 @@ def _certificate(folder: Path) -> dict[str, Any] | None:
 
 def _certificate_of(
     report: Mapping[str, Any], certificate: Mapping[str, Any] | None, models: int
-) -> dict[str, Any] | None:
-    """What the certificate says of one of several models, by the model's name."""
+) -> Mapping[str, Any] | None:
+    """What the certificate says of a model; of the only one also without its name."""
     if certificate is None:
         return None
-    entries = certificate.get("models")
-    if isinstance(entries, Mapping):
-        return entries.get(report["model"])
-    if isinstance(entries, list):
-        return next((entry for entry in entries if entry.get("model") == report["model"]), None)
-    return dict(certificate) if models == 1 or certificate.get("model") == report["model"] else None
+    if models == 1 and "models" not in certificate:
+        return certificate
+    return next(
+        (entry for entry in certificate.get("models", [certificate]) if entry.get("model") == report["model"]), None
+    )
 
 
 def _css(name: str) -> Markup:

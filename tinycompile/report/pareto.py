@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from tinycompile.errors import DoesNotFitError
 from tinycompile.planner import Planned
-from tinycompile.planner.stage import stage_macs
-from tinycompile.work import node_macs
 
 STEP = 0.9
 """Each limit is this part of the arena before it."""
@@ -64,9 +62,5 @@ def _walk(plan: Callable[[int | None], Planned]) -> Iterator[Point]:
 
 
 def _point(planned: Planned) -> Point:
-    graph = planned.graph
-    inside = {step for stage in planned.stages for step in range(stage.first, stage.last)}
-    macs = sum(stage_macs(stage) for stage in planned.stages)
-    macs += sum(count for step, count in enumerate(node_macs(graph)) if step not in inside)
     how = ", ".join(stage.how for stage in planned.stages) or "layer by layer"
-    return Point(planned.arena_bytes, planned.instructions, macs, how)
+    return Point(planned.arena_bytes, planned.instructions, planned.macs, how)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +15,13 @@ from tinycompile import __version__
 from tinycompile.build import Build
 from tinycompile.errors import MismatchError, UsageError
 from tinycompile.ir import Array
+from tinycompile.report.document import CERTIFICATE, replace_file
 from tinycompile.toolchain import version
 from tinycompile.verify.tensors import Reference
 
 if TYPE_CHECKING:
     from tinycompile.verify.compare import Verification
 
-FILE = "certificate.json"
 _SOURCES = (".c", ".h", ".s", ".S", ".ld")
 _NOT_COMPILED = {"build", "single", "source"}
 
@@ -58,16 +56,11 @@ def certificate_of(
 
 def save_certificate(build: Build, certificate: dict[str, Any]) -> None:
     """Write it in one step, beside the report; those of other models in the same firmware stay."""
-    path = build.folder / FILE
+    path = build.folder / CERTIFICATE
     document = certificate
     if build.report["io_prefix"]:  # of several models
         document = {"models": [*(e for e in _entries(build.folder) if e["model"] != build.model), certificate]}
-    handle, name = tempfile.mkstemp(prefix=".certificate.", dir=build.folder)
-    with os.fdopen(handle, "w") as file:
-        json.dump(document, file, indent=2)
-        file.write("\n")
-    Path(name).chmod(0o644)
-    os.replace(name, path)
+    replace_file(path, json.dumps(document, indent=2) + "\n")
 
 
 def load_certificate(folder: Path, model: str) -> dict[str, Any]:
@@ -94,14 +87,14 @@ def check_certificate(build: Build) -> dict[str, Any]:
     if changes:
         raise MismatchError(
             "the certificate doesn't hold for these files",
-            where=str(build.folder / FILE),
+            where=str(build.folder / CERTIFICATE),
             why="; ".join(changes),
             hint="`tinycompile verify` compares again and writes a new one",
         )
     if certificate["differences"]:
         raise MismatchError(
             "the certificate says that the firmware deviates from the reference",
-            where=str(build.folder / FILE),
+            where=str(build.folder / CERTIFICATE),
             why=certificate["first_difference"],
             hint="`tinycompile bisect` shows where it begins",
         )
@@ -109,7 +102,7 @@ def check_certificate(build: Build) -> dict[str, Any]:
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
-    path = folder / FILE
+    path = folder / CERTIFICATE
     try:
         document = json.loads(path.read_text())
         entries = document.get("models", [document])

@@ -9,9 +9,9 @@ import numpy as np
 
 from tinycompile.build import Build
 from tinycompile.ir import Array
-from tinycompile.report.document import update_report
+from tinycompile.report.document import CERTIFICATE, update_report
 from tinycompile.toolchain import make
-from tinycompile.verify.certificate import FILE, certificate_of, save_certificate
+from tinycompile.verify.certificate import certificate_of, save_certificate
 from tinycompile.verify.tensors import Compared, Reference, compared, reference_of, skipped
 
 
@@ -182,6 +182,6 @@ def _record(build: Build, reference: Reference, result: Verification) -> None:
         "differences": result.differences,
         "not_in_source": list(result.skipped),
         "first_difference": None if result.difference is None else result.difference.describe(),
-        "certificate": FILE,
+        "certificate": CERTIFICATE,
     }
     update_report(build.folder, build.report)

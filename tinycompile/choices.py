@@ -1,0 +1,9 @@
+"""The values of options, for `options` and for the command line, which starts without importing the compiler."""
+
+IO_CHOICES = ("model", "int8")
+DTYPE_CHOICES = ("int8", "float32")
+LAYOUT_CHOICES = ("model", "nhwc")
+OPTIMIZE_CHOICES = ("speed", "balanced", "size", "ram")
+SCHEDULE_CHOICES = ("auto", "layer", "stream", "patch")
+INPUT_STREAM_CHOICES = ("none", "rows")
+WEIGHTS_CHOICES = ("embedded", "separate")

@@ -81,7 +81,7 @@ def program(kernel: Kernel, entry: str = _ENTRY) -> str:
         raise ValueError(f"{kernel.variant} has no code")
     function = kernel.function
     includes = "".join(f'#include "{header}"\n' for header in function.headers)
-    preambles = "\n".join(function.preambles)
+    preambles = "\n".join(map(str, function.preambles))
     arguments = ", ".join(f"arguments[{index}]" for index in range(len(function.parameters)))
     return (
         f"#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n{includes}\n{preambles}\n"

@@ -204,7 +204,7 @@ class Program:
 
     @property
     def preambles(self) -> list[str]:
-        return list(dict.fromkeys(text for f in self.functions for text in f.function.preambles))
+        return list(dict.fromkeys(str(text) for f in self.functions for text in f.function.preambles))
 
     def weight_symbols(self, cold: bool | None = None) -> list[str]:
         """Names of the constant arrays: all, or those in external flash, or those that aren't."""

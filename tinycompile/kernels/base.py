@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinycompile.ir import Array, Op, Site
+from tinycompile.kernels.render import Later
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Function:
     Attributes:
         stem: a readable base for its name, such as "conv2d_3x3s1_32x32x3_16".
         parameters: C declarations in the order inputs, outputs, constants, scratch: `const int8_t *input`.
-        body: the C statements between the braces, indented by four spaces.
+        text: the C statements between the braces, indented by four spaces.
         headers: runtime headers that it needs, relative to `runtime/`.
         comment: what it does and which trick it uses, one or more lines.
         preambles: file-scope texts needed before it (types, helper functions), each shared like a function.
@@ -69,10 +70,15 @@ class Function:
 
     stem: str
     parameters: tuple[str, ...]
-    body: str
+    text: str | Later
     headers: tuple[str, ...] = ()
     comment: str = ""
-    preambles: tuple[str, ...] = ()
+    preambles: tuple[str | Later, ...] = ()
+
+    @property
+    def body(self) -> str:
+        """`text`, rendered."""
+        return str(self.text)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, int32_stream, pairs
-from tinycompile.kernels.render import render
+from tinycompile.kernels.render import Later
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
 LARGEST_PRODUCT = 64
@@ -59,7 +59,7 @@ def _kernel(site: Site, isa: Isa, *, compact: bool) -> Kernel | None:
     function = Function(
         stem="depthwise_bands_{}x{}s{}_{}x{}x{}".format(height, width, stride, *frame.input_shape[1:]),
         parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        body=render(
+        text=Later(
             "kernels/depthwise_bands.c.j2",
             **frame.values(slots * frame.columns),
             slots=slots,

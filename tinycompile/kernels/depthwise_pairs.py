@@ -9,7 +9,7 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.linear import LinearLayer
-from tinycompile.kernels.render import render
+from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_solver import RequantPlan
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
@@ -89,7 +89,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
     function = Function(
         stem=f"depthwise_{kernel_height}x{kernel_width}s{op.stride[0]}_{height}x{width}x{channels}",
         parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        body=render("kernels/depthwise_pairs.c.j2", shape=shape),
+        text=Later("kernels/depthwise_pairs.c.j2", shape=shape),
         headers=("kernels/tc_depthwise_pairs.h",),
         comment="Depthwise convolution by pairs of taps, 4 channels at a time.",
     )

@@ -10,7 +10,7 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, int32_stream, pairs
-from tinycompile.kernels.render import render
+from tinycompile.kernels.render import Later
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
 WINDOW = 3
@@ -53,7 +53,7 @@ def _kernel(site: Site, isa: Isa, *, compact: bool) -> Kernel | None:
     function = Function(
         stem=f"depthwise_rows_{frame.taps.shape[1]}x{frame.taps.shape[2]}s{stride}_{height}x{width}x{channels}",
         parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        body=render("kernels/depthwise_rows.c.j2", **values, compact=compact, record=record, block=epilogue.name(kind)),
+        text=Later("kernels/depthwise_rows.c.j2", **values, compact=compact, record=record, block=epilogue.name(kind)),
         headers=("kernels/tc_depthwise_bands.h",),
         comment=f"Depthwise convolution, one channel of {frame.rows} x 2 outputs in registers.",
         preambles=(epilogue.source("depthwise_rows_block", kind, stride=stride),),

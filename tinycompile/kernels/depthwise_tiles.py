@@ -13,7 +13,7 @@ from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Factory, Function, Isa, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.depthwise_frame import Frame
 from tinycompile.kernels.depthwise_rows import WINDOW, records
-from tinycompile.kernels.render import render
+from tinycompile.kernels.render import Later
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
 WIDTHS = (0, 16, 8, 4)
@@ -53,7 +53,7 @@ def _kernel(frame: Frame, width: int) -> Kernel:
     function = Function(
         stem=f"depthwise_tiles_{width}_{window}s{stride}_{height}x{in_width}x{channels}",
         parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        body=render(
+        text=Later(
             "kernels/depthwise_tiles.c.j2",
             **frame.values(columns) | {"columns": columns},
             image_columns=in_width,

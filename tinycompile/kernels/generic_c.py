@@ -13,7 +13,7 @@ import numpy as np
 
 from tinycompile.ir import Array, TensorType
 from tinycompile.kernels.base import Constant, Function
-from tinycompile.kernels.render import render
+from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._spatial import Window
 
@@ -50,7 +50,7 @@ def struct_call(
         parameters: C declarations.
         arguments: the parameters' names in the callee's order; by default in their own.
     """
-    body = render(
+    body = Later(
         "kernels/shape_call.c.j2",
         structs=structs,
         callee=callee,

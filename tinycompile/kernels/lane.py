@@ -10,7 +10,7 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.linear import LinearLayer
-from tinycompile.kernels.render import render
+from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_solver import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -53,9 +53,9 @@ class Epilogue:
             parts.append(f"clamp_{self.low}_{self.high}".replace("-", "m"))
         return "_".join((kind, *filter(None, parts)))
 
-    def source(self, template: str, kind: str, **values: object) -> str:
+    def source(self, template: str, kind: str, **values: object) -> Later:
         """C text of the block function `name(kind)`."""
-        return render(f"kernels/{template}.c.j2", name=self.name(kind), **asdict(self), **values)
+        return Later(f"kernels/{template}.c.j2", name=self.name(kind), **asdict(self), **values)
 
 
 def clamp_steps(plan: RequantPlan) -> tuple[tuple[str, int], ...] | None:
@@ -184,7 +184,7 @@ def _rows_kernel(site: Site, isa: Isa, *, direct: bool) -> Kernel | None:
     groups, stream = words.shape[1], channel_stream(words, plan, 8)
     blocks = -(-outputs // 8)
     kind = "lane_row_direct" if direct else "lane_row"
-    body = render(
+    body = Later(
         "kernels/lane_fully_connected.c.j2",
         direct=direct,
         block=epilogue.name(kind),
@@ -201,7 +201,7 @@ def _rows_kernel(site: Site, isa: Isa, *, direct: bool) -> Kernel | None:
     function = Function(
         stem=f"fully_connected_{'direct' if direct else 'lane'}_{rows}x{inputs}_{outputs}",
         parameters=parameters[:3] if direct else parameters,
-        body=body,
+        text=body,
         headers=("kernels/tc_lane.h",),
         comment="Fully connected layer by the byte-lane product, 8 channels in registers.",
         preambles=(epilogue.source("lane_row", kind, direct=direct),),

@@ -11,7 +11,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.lane import Epilogue, channel_stream, packed
 from tinycompile.kernels.linear import LinearLayer
-from tinycompile.kernels.render import render
+from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_solver import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 
@@ -129,7 +129,7 @@ def _kernel(
         "spacing": spacing,
     }
     used = [pixels for pixels, count in ((4, blocks.fours), (3, blocks.threes + blocks.rest)) if count]
-    body = render(
+    body = Later(
         "kernels/lane_conv2d.c.j2",
         shape=shape,
         segment=segment,
@@ -151,7 +151,7 @@ def _kernel(
     function = Function(
         stem=f"conv2d_lane_{kernel_height}x{kernel_width}_{height}x{width}x{depth}_{channels}",
         parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        body=body,
+        text=body,
         headers=("kernels/tc_lane_conv2d.h",) if gathers else ("kernels/tc_lane.h",),
         comment="Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
         preambles=tuple(_block_source(epilogue, pixels, isa) for pixels in used),
@@ -168,7 +168,7 @@ def _kernel(
     )
 
 
-def _block_source(epilogue: Epilogue, pixels: int, isa: Isa) -> str:
+def _block_source(epilogue: Epilogue, pixels: int, isa: Isa) -> Later:
     return epilogue.source("lane_block", f"lane_block_{pixels}", pixels=pixels, schedule=isa.schedule)
 
 

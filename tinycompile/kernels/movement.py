@@ -12,7 +12,7 @@ from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
-from tinycompile.kernels.render import render
+from tinycompile.kernels.render import Later
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.plane_rows import PlaneRows
@@ -50,7 +50,7 @@ def concatenation(site: Site, isa: Isa) -> Kernel | None:
             "int8_t *output",
             *(f"const int8_t *input_{index}" for index in constant),
         ),
-        render("kernels/concatenation.c.j2", outer=outer, parts=[part for part in parts if part["bytes"]]),
+        Later("kernels/concatenation.c.j2", outer=outer, parts=[part for part in parts if part["bytes"]]),
         ("kernels/tc_copy.h",),
         "The operands side by side.",
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 
 import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
 from tinycompile.resources import templates_dir
+from tinycompile.template_cache import compiled_templates
 
 
 @cache
@@ -20,9 +21,34 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
+        bytecode_cache=compiled_templates(),
     )
 
 
 def render(template: str, **values: object) -> str:
     """Render `templates/c/<template>`."""
     return environment().get_template(template).render(**values)
+
+
+class Later:
+    """Text of a template that is rendered when somebody reads it.
+
+    The planner prices many kernels and codegen prints few, so a kernel holds its text like this. Equal texts are equal.
+    """
+
+    def __init__(self, template: str, **values: object) -> None:
+        """`templates/c/<template>` with these values."""
+        self._template, self._values = template, values
+
+    @cached_property
+    def text(self) -> str:
+        return render(self._template, **self._values)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __eq__(self, other: object) -> bool:
+        return str(other) == self.text if isinstance(other, Later | str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.text)

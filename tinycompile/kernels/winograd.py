@@ -15,7 +15,7 @@ from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
 from tinycompile.kernels.depthwise_frame import int32_stream, pairs
 from tinycompile.kernels.lane import Epilogue
 from tinycompile.kernels.linear import LinearLayer
-from tinycompile.kernels.render import render
+from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_solver import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 
@@ -75,7 +75,7 @@ def winograd(site: Site, isa: Isa) -> Kernel | None:
     function = Function(
         stem=f"conv2d_winograd_{height}x{width}x{depth}_{channels}",
         parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        body=render(
+        text=Later(
             "kernels/winograd.c.j2",
             image={"height": height, "width": width, "channels": depth, "zero_point": layer.zp_in},
             v_words=64 * channel_pairs,
@@ -93,7 +93,7 @@ def winograd(site: Site, isa: Isa) -> Kernel | None:
         headers=("kernels/tc_winograd.h",),
         comment="Winograd convolution F(2x2, 3x3), 4 tiles and 2 output channels in registers.",
         preambles=(
-            render("kernels/winograd_products.c.j2", name=products, pairs=channel_pairs),
+            Later("kernels/winograd_products.c.j2", name=products, pairs=channel_pairs),
             epilogue.source("winograd_outputs", "winograd_outputs"),
         ),
     )

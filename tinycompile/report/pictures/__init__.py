@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from tinycompile.codegen.names import short_name
 from tinycompile.resources import html_dir
+from tinycompile.template_cache import compiled_templates
 
 
 @cache
@@ -20,6 +21,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=True,
+        bytecode_cache=compiled_templates(),
     )
     found.filters |= {"thousands": thousands, "short": short_name, "shape": shape_text}
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tinycompile.ir import Array
+
+LINE_LENGTH = 116
+"""Of the lines of a constant array, without their indentation."""
 
 
 def c_float(value: np.floating) -> str:
@@ -34,17 +36,33 @@ def c_scalar(value: np.generic) -> str:
 
 def c_values(values: Array) -> str:
     """The initialiser's lines, indented, for a one-dimensional array of numbers or of structs."""
-    items: Iterable[str]
-    if values.dtype.names:
-        rows = (", ".join(_field(row[name]) for name in values.dtype.names) for row in values)
-        items = (f"{{{row}}}" for row in rows)
-        if len(values.dtype.names) > 2:
-            return "".join(f"    {item},\n" for item in items)
-    else:
-        items = (c_scalar(value) for value in values)
-    text = ", ".join(items)
-    lines = textwrap.wrap(text, width=116, break_long_words=False, break_on_hyphens=False)
-    return "".join(f"    {line}\n" for line in lines)
+    if not values.dtype.names:
+        return "".join(_lines(_c_numbers(values)))
+    rows = (", ".join(_field(row[name]) for name in values.dtype.names) for row in values)
+    items = [f"{{{row}}}" for row in rows]
+    if len(values.dtype.names) > 2:
+        return "".join(f"    {item},\n" for item in items)
+    return "".join(_lines(items))
+
+
+def _c_numbers(values: Array) -> list[str]:
+    """`c_scalar` of each; most bytes of a file are weights, and plain `int` needs no suffix."""
+    if values.dtype.kind == "i" and values.dtype.itemsize < 8 and not np.any(values == -(2**31)):
+        return [str(number) for number in values.tolist()]
+    return [c_scalar(value) for value in values]
+
+
+def _lines(items: Sequence[str]) -> Iterator[str]:
+    """Items with commas in between, as many to a line as there is room for."""
+    line, length = list[str](), 0
+    for item in (*(f"{item}," for item in items[:-1]), *items[-1:]):
+        if line and length + len(item) > LINE_LENGTH:
+            yield f"    {' '.join(line)}\n"
+            line, length = [], 0
+        line.append(item)
+        length += len(item) + 1
+    if line:
+        yield f"    {' '.join(line)}\n"
 
 
 def _field(value: np.generic | Array) -> str:

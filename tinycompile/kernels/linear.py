@@ -6,22 +6,32 @@ positions read zp_in; so acc = acc_raw + base, base = bias - zp_in * sum of w.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
+from tinycompile.numerics.fixed_point import wrap_int32
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.requant_solver import DSP_FORMS, Form, RequantPlan, fits, solve
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
 
+KEPT_LAYERS = 512
+"""Layers whose facts and requantisations are kept: a schedule's search asks for each again and again."""
+
+
+Solved = dict[tuple[object, ...], RequantPlan]
+"""Requantisations by what was asked for."""
+
 
 @dataclass(frozen=True, eq=False)
 class LinearLayer:
-    """One output channel per row.
+    """One output channel per row. Its arrays are shared by all who ask for the same layer: they are read-only.
 
     Attributes:
         weights: int64 (C_out, kh, kw, taps) with taps = C_in / groups; kh = kw = 1 for a fully connected layer.
@@ -34,6 +44,9 @@ class LinearLayer:
     bias: Array
     zp_in: int
     rule: Requant
+    _solved: dict[tuple[object, ...], RequantPlan] = field(
+        default_factory=lambda: dict[tuple[object, ...], RequantPlan](), repr=False
+    )
 
     @staticmethod
     def of(site: Site) -> LinearLayer:
@@ -53,9 +66,8 @@ class LinearLayer:
                 rows = weights[:, None, None, :]
             case _:
                 raise ValueError(f"{op.kind} is not a linear operator")
-        channels = rows.shape[0]
-        bias = site.constant(2).astype(np.int64) if len(site.sig.inputs) > 2 else np.zeros(channels, np.int64)
-        return LinearLayer(rows, bias, sig.input.zero_point, op.requant(sig))
+        bias = site.constant(2).astype(np.int64) if len(site.sig.inputs) > 2 else np.zeros(rows.shape[0], np.int64)
+        return _kept(_Content(rows, bias, sig.input.zero_point, op.requant(sig)))
 
     @property
     def channels(self) -> int:
@@ -66,17 +78,17 @@ class LinearLayer:
         """Products per output."""
         return self.weights[0].size
 
-    @property
+    @cached_property
     def matrix(self) -> Array:
         """The weights as (C_out, kh * kw * taps)."""
         return self.weights.reshape(self.channels, -1)
 
-    @property
+    @cached_property
     def base(self) -> Array:
         """acc - acc_raw, shape (C_out,)."""
         return self.bias - self.zp_in * self.matrix.sum(axis=1)
 
-    @property
+    @cached_property
     def acc_raw_range(self) -> tuple[Array, Array]:
         """The lowest and highest acc_raw that int8 inputs can give, per channel."""
         positive = np.maximum(self.matrix, 0).sum(axis=1)
@@ -109,15 +121,43 @@ class LinearLayer:
                 channel and already shifted by `pre`; it is taken out of `start`.
             forms, start_fixed: as in `requant_solver.solve`.
         """
-        low, high = self.acc_range
-        plan = solve(self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed)
-        return _with_start(plan, extra)
+        key = pre, *forms, start_fixed
+        if key not in self._solved:
+            low, high = self.acc_range
+            self._solved[key] = solve(self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed)
+        plan = self._solved[key]
+        start = wrap_int32(plan.start.astype(np.int64) - extra).astype(np.int32)
+        return replace(plan, start=start)
 
 
-def _with_start(plan: RequantPlan, extra: Array | int) -> RequantPlan:
-    from dataclasses import replace
+@dataclass(frozen=True, eq=False)
+class _Content:
+    """A layer's arguments, equal where all of their values are."""
 
-    from tinycompile.numerics.fixed_point import wrap_int32
+    weights: Array
+    bias: Array
+    zp_in: int
+    rule: Requant
 
-    start = wrap_int32(plan.start.astype(np.int64) - extra).astype(np.int32)
-    return replace(plan, start=start)
+    @cached_property
+    def digest(self) -> bytes:
+        found = hashlib.blake2b(f"{self.weights.shape} {self.zp_in} {type(self.rule).__name__}".encode())
+        for array in (self.weights, self.bias):
+            found.update(array.tobytes())
+        for each in fields(self.rule):  # pyright: ignore[reportArgumentType] - every rule is a dataclass
+            value = getattr(self.rule, each.name)
+            found.update(value.tobytes() if isinstance(value, np.ndarray) else f"{each.name} {value} ".encode())
+        return found.digest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Content) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@lru_cache(KEPT_LAYERS)
+def _kept(content: _Content) -> LinearLayer:
+    for array in (content.weights, content.bias):
+        array.setflags(write=False)
+    return LinearLayer(content.weights, content.bias, content.zp_in, content.rule)

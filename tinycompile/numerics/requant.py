@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
@@ -108,6 +109,10 @@ class TfliteRequant:
         return np.clip(scaled + self.zero_point, self.low, self.high).astype(np.int32)
 
     def thresholds(self) -> Int64Array:
+        return self._thresholds
+
+    @cached_property
+    def _thresholds(self) -> Int64Array:
         """In closed form.
 
         With k' = k - zero_point. Double rounding: RoundingDivideByPOT by 2^r sends the high product v to k' or more iff
@@ -116,7 +121,7 @@ class TfliteRequant:
         k' 2^(31-shift) - 2^(30-shift).
         """
         if self.single_rounding:
-            return self._single_thresholds()
+            return _shared(self._single_thresholds())
         steps = np.arange(self.low + 1, self.high + 1, dtype=np.int64) - self.zero_point
         left = np.maximum(self.shift, 0).astype(np.int64)[:, None]
         right = np.maximum(-self.shift, 0).astype(np.int64)[:, None]
@@ -126,7 +131,7 @@ class TfliteRequant:
         slope = self.multiplier.astype(np.int64)[:, None] << left
         threshold = -((2**30 - (bounded << 31)) // np.maximum(slope, 1))
         flat = np.where(high_product <= 0, INT32_MIN, UNREACHABLE)
-        return self._within_defined(np.where(slope == 0, flat, threshold))
+        return _shared(self._within_defined(np.where(slope == 0, flat, threshold)))
 
     def _single_thresholds(self) -> Int64Array:
         odd = 2 * (np.arange(self.low + 1, self.high + 1, dtype=np.int64) - self.zero_point) - 1
@@ -193,6 +198,10 @@ class OnnxRequant:
         return relative.astype(np.int32) + np.int32(self.zero_point)
 
     def thresholds(self) -> Int64Array:
+        return self._thresholds
+
+    @cached_property
+    def _thresholds(self) -> Int64Array:
         """By bisection on the product, near where it would be without float rounding.
 
         The product rounds to k' = k - zero_point or more iff it is >= k' - 1/2. That itself is a tie, which
@@ -204,7 +213,7 @@ class OnnxRequant:
         product = np.where(steps % 2 == 0, half_below, above_half)
         scale = self.scale.astype(self.precision)[:, None]
         guess = np.clip((steps - 0.5) / self.real_scale()[:, None], INT32_MIN - 1, UNREACHABLE)
-        return smallest_true(lambda acc: acc.astype(scale.dtype) * scale >= product, guess)
+        return _shared(smallest_true(lambda acc: acc.astype(scale.dtype) * scale >= product, guess))
 
 
 def smallest_true(holds: Callable[[Int64Array], BoolArray], guess: Float64Array) -> Int64Array:
@@ -222,6 +231,12 @@ def smallest_true(holds: Callable[[Int64Array], BoolArray], guess: Float64Array)
         true = holds(middle)
         above, below = np.where(true, middle, above), np.where(true, below, middle)
     return above
+
+
+def _shared(thresholds: Int64Array) -> Int64Array:
+    """As they are kept for every later caller: nobody may change them."""
+    thresholds.setflags(write=False)
+    return thresholds
 
 
 def _check_output_range(zero_point: int, low: int, high: int) -> None:

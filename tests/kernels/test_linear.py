@@ -1,0 +1,69 @@
+"""A layer's facts and requantisations are found once, by content: another weight, bias or scale is another layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.kernels.test_dsp import layer
+from tinycompile.ir import Quantization, Signature, Site
+from tinycompile.kernels import linear
+from tinycompile.kernels.linear import LinearLayer
+from tinycompile.ops.conv2d import Conv2D
+
+
+def site(clamp: tuple[int, int] = (-128, 127)) -> Site:
+    return layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0), clamp), (1, 5, 5, 4), (6, 3, 3, 4), 0, seed=3)
+
+
+def with_constant(operand: int) -> Site:
+    constants = list(site().constants)
+    changed = site().constant(operand).copy()
+    changed.flat[-1] ^= 1
+    constants[operand] = changed
+    return replace(site(), constants=tuple(constants))
+
+
+def with_output(scale: float, zero_point: int) -> Site:
+    sig = site().sig
+    output = replace(sig.output, quant=Quantization.per_tensor(scale, zero_point))
+    return replace(site(), sig=Signature(sig.inputs, (output,)))
+
+
+def with_input(zero_point: int) -> Site:
+    sig = site().sig
+    quant = Quantization.per_tensor(sig.input.scale, zero_point)
+    return replace(site(), sig=Signature((replace(sig.input, quant=quant), *sig.inputs[1:]), sig.outputs))
+
+
+def test_equal_layers_are_one() -> None:
+    found = LinearLayer.of(site())
+    assert LinearLayer.of(site()) is found
+    assert not found.weights.flags.writeable
+
+
+@pytest.mark.parametrize(
+    "other",
+    [with_constant(1), with_constant(2), with_output(0.5, 5), with_output(0.07, 6), with_input(77), site((-100, 100))],
+)
+def test_another_layer_is_another(other: Site) -> None:
+    assert LinearLayer.of(other) is not LinearLayer.of(site())
+
+
+def test_a_requantisation_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, calls = LinearLayer.of(with_output(0.061, -3)), []
+    solve = linear.solve
+
+    def counted(*arguments, **options):
+        calls.append(options)
+        return solve(*arguments, **options)
+
+    monkeypatch.setattr(linear, "solve", counted)
+    plain, moved = found.solve(4), found.solve(4, np.arange(found.channels))
+    assert len(calls) == 1
+    assert np.array_equal(plain.start - np.arange(found.channels), moved.start)
+    found.solve(4, start_fixed=True)
+    found.solve(2)
+    assert len(calls) == 3

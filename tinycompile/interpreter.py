@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from tinycompile.errors import SamplesError
 from tinycompile.ir import Array, Graph
 
+Inputs = Mapping[str, Array] | Sequence[Array]
+"""By name, or in the order of `Graph.inputs`; shapes and dtypes as in `Graph.types`."""
 
-def run(graph: Graph, inputs: Mapping[str, Array] | Sequence[Array]) -> dict[str, Array]:
-    """Every value of one inference, by name.
+
+def run(graph: Graph, inputs: Inputs, states: Mapping[str, Array] | None = None) -> dict[str, Array]:
+    """Every value of one inference, or of one step, by name.
 
     Args:
-        inputs: by name, or in the order of `graph.inputs`; shapes and dtypes as in `graph.types`.
+        states: by name; None for the first step, in which each is what it begins with.
 
     Raises:
         SamplesError: an input is missing or is not of its type.
@@ -23,11 +26,31 @@ def run(graph: Graph, inputs: Mapping[str, Array] | Sequence[Array]) -> dict[str
     values = dict(graph.constants)
     for name in graph.inputs:
         values[name] = _checked_input(graph, name, given.get(name))
+    values.update(initial(graph) if states is None else states)
     for node in graph.nodes:
         operands = [values[name] for name in node.inputs]
         results = node.op.evaluate(graph.signature(node), operands)
         values.update(zip(node.outputs, results, strict=True))
     return values
+
+
+def initial(graph: Graph) -> dict[str, Array]:
+    """The states of the first step."""
+    return {state.name: state.initial for state in graph.states}
+
+
+def following(graph: Graph, values: Mapping[str, Array]) -> dict[str, Array]:
+    """The states of the step after the one with these values."""
+    return {state.name: values[state.next] for state in graph.states}
+
+
+def steps(graph: Graph, sequence: Iterable[Inputs]) -> Iterator[dict[str, Array]]:
+    """Every value of one step after the other, from the initial states on."""
+    states = initial(graph)
+    for inputs in sequence:
+        values = run(graph, inputs, states)
+        yield values
+        states = following(graph, values)
 
 
 def _checked_input(graph: Graph, name: str, value: Array | None) -> Array:

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import ClassVar, Protocol
+from typing import ClassVar, NoReturn, Protocol
 
 import numpy as np
 
@@ -190,8 +190,27 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
+class State:
+    """Memory that survives a step: the value `name` is `initial` in the first step, then what `next` was in the one
+    before. All states advance at once, after the last node: `next` may be any value, another state's as well.
+
+    Attributes:
+        initial: of the shape and dtype of both values.
+    """
+
+    name: str
+    initial: Array
+    next: str
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
-    """A model. `sources` maps the values that exist unchanged in the source model to their tensors there."""
+    """A model: what one inference, or step, computes.
+
+    Attributes:
+        states: what a step takes over from the one before; LSTM cells, ring buffers, caches, variables.
+        sources: maps the values that exist unchanged in the source model to their tensors there.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -199,7 +218,18 @@ class Graph:
     nodes: tuple[Node, ...]
     types: Mapping[str, TensorType]
     constants: Mapping[str, Array]
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=lambda: dict[str, Source]())
+    states: tuple[State, ...] = ()
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The values that are there when a step begins: inputs and states."""
+        return (*self.inputs, *(state.name for state in self.states))
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The values that somebody wants when a step is over: outputs, and what the states become."""
+        return (*self.outputs, *(state.next for state in self.states))
 
     def signature(self, node: Node) -> Signature:
         return Signature(
@@ -224,21 +254,36 @@ class Graph:
         return sum(node.op.macs(self.signature(node)) for node in self.nodes)
 
     def without_dead(self) -> Graph:
-        """Drop nodes whose results nobody reads, then types and constants that nobody names."""
-        live, kept = set(self.outputs), list[Node]()
+        """Drop nodes whose results nobody reads and states that no output depends on, then types and constants that
+        nobody names.
+        """
+        states, kept = (), self._feeding(self.outputs)
+        while len(states) < len(found := self._read_states(kept, states)):
+            states, kept = found, self._feeding((*self.outputs, *(state.next for state in found)))
+        own = (name for state in states for name in (state.name, state.next))
+        named = set(self.outputs).union(self.inputs, own, *((*node.inputs, *node.outputs) for node in kept))
+        return replace(
+            self,
+            nodes=kept,
+            types={name: t for name, t in self.types.items() if name in named},
+            constants={name: c for name, c in self.constants.items() if name in named},
+            sources={name: s for name, s in self.sources.items() if name in named},
+            states=states,
+        )
+
+    def _feeding(self, results: Sequence[str]) -> tuple[Node, ...]:
+        """The nodes that some results depend on within the step."""
+        live, kept = set(results), list[Node]()
         for node in reversed(self.nodes):
             if live.intersection(node.outputs):
                 kept.append(node)
                 live.update(node.inputs)
-        kept.reverse()
-        named = live.union(self.inputs, *(node.outputs for node in kept))
-        return replace(
-            self,
-            nodes=tuple(kept),
-            types={name: t for name, t in self.types.items() if name in named},
-            constants={name: c for name, c in self.constants.items() if name in named},
-            sources={name: s for name, s in self.sources.items() if name in named},
-        )
+        return tuple(reversed(kept))
+
+    def _read_states(self, nodes: Sequence[Node], states: Sequence[State]) -> tuple[State, ...]:
+        """Those whose values are outputs, or read by some nodes or states."""
+        read = set(self.outputs).union(*(node.inputs for node in nodes), (state.next for state in states))
+        return tuple(state for state in self.states if state.name in read)
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,12 +322,12 @@ def verify(graph: Graph, stage: str = "imported") -> None:
         ValueError: a broken invariant is a bug in tinycompile, not a user mistake.
     """
 
-    def fail(message: str) -> None:
+    def fail(message: str) -> NoReturn:
         raise ValueError(f"after {stage}: {message}")
 
-    known = set(graph.inputs) | set(graph.constants)
-    if len(set(graph.inputs)) != len(graph.inputs):
-        fail("a graph input is listed twice")
+    known = {*graph.given, *graph.constants}
+    if len(known) != len(graph.given) + len(graph.constants):
+        fail("two of inputs, states and constants are one value")
     names = set[str]()
     for node in graph.nodes:
         if node.name in names:
@@ -302,9 +347,15 @@ def verify(graph: Graph, stage: str = "imported") -> None:
         for expected, actual in zip(node.op.infer(sig.inputs), sig.outputs, strict=True):
             if expected != (actual.shape, actual.dtype):
                 fail(f"{node.name} ({node.op.kind}) yields {expected}, its type says {actual}")
-    for name in graph.outputs:
+    for name in graph.results:
         if name not in known:
-            fail(f"output {name!r} is never computed")
+            fail(f"{name!r}, an output or a state's next value, is never computed")
+    for state in graph.states:
+        now, following = graph.types.get(state.name), graph.types[state.next]
+        if now is None or (now.shape, now.dtype) != (following.shape, following.dtype):
+            fail(f"state {state.name!r} is {now}, its next value {following}")
+        if (state.initial.shape, state.initial.dtype.name) != (now.shape, now.dtype):
+            fail(f"state {state.name!r} is {now}, it begins with {state.initial.dtype}{state.initial.shape}")
     for name, value in graph.constants.items():
         t = graph.types[name]
         if (value.shape, value.dtype.name) != (t.shape, t.dtype):

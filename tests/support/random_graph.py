@@ -32,7 +32,9 @@ class RandomGraph:
         self.types: dict[str, TensorType] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.nodes: list[Node] = []
-        self.inputs = [self._input(index) for index in range(int(self.rng.integers(1, 3)))]
+        self.inputs = list[str]()
+        for _ in range(int(self.rng.integers(1, 3))):
+            self.input()
 
     def pick(self, *choices: int) -> int:
         return int(self.rng.choice(choices))
@@ -110,7 +112,7 @@ class RandomGraph:
 
     def add(self, x: str) -> None:
         """With any value of the same shape, itself included."""
-        others = [name for name, t in self.types.items() if t.shape == self.types[x].shape]
+        others = [n for n, t in self.types.items() if t.shape == self.types[x].shape and n not in self.constants]
         self._node(Add(), x, others[int(self.rng.integers(len(others)))])
 
     def concatenate(self, x: str) -> None:
@@ -131,10 +133,11 @@ class RandomGraph:
         _, height, width, channels = self.types[x].shape
         self._node(Reshape((1, width, height, channels)), x)
 
-    def _input(self, index: int) -> str:
-        name = f"in{index}"
+    def input(self) -> str:
+        name = f"in{len(self.inputs)}"
         shape = (1, self.pick(11, 16, 21), self.pick(4, 5, 9), self.pick(1, 3, 4)) if self.spatial else (1, 6, 5, 4)
         self.types[name] = TensorType(shape, "int8", QUANT)
+        self.inputs.append(name)
         return name
 
     def _window(self, x: str, op: type[Conv2D] | type[DepthwiseConv2D]) -> tuple[tuple[int, int], Op]:

@@ -7,6 +7,7 @@ from tinycompile.passes.eliminate_channels import eliminate_channels
 from tinycompile.passes.fold_constants import fold_constants
 from tinycompile.passes.fold_pad import fold_pad
 from tinycompile.passes.own_outputs import own_outputs
+from tinycompile.passes.own_states import own_states
 
 PIPELINE: tuple[tuple[Pass, str], ...] = (
     (Graph.without_dead, "nodes that nobody reads cost RAM and time"),
@@ -17,6 +18,7 @@ PIPELINE: tuple[tuple[Pass, str], ...] = (
     ),
     (fold_pad, "a padded copy of a tensor is larger than the tensor, and takes time to make"),
     (eliminate_channels, "a constant channel is a bias; what nobody reads needn't be computed"),
+    (own_states, "a state's next value can be written into its memory, once nobody reads the old one any more"),
 )
 
 

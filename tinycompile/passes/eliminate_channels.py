@@ -95,7 +95,7 @@ def _kept_channels(graph: Graph, facts: Mapping[str, Interval], links: Links) ->
         if links.of(name) in needed:
             needed[links.of(name)][:] = True
 
-    for name in (*graph.inputs, *graph.outputs):
+    for name in (*graph.given, *graph.results):
         need_all(name)
     for node in graph.nodes:
         if not (is_matrix(graph, node) or maps_channels(graph, node)):

@@ -12,12 +12,15 @@ MAX_WORK = 1 << 28
 
 
 def fold_constants(graph: Graph) -> Graph:
-    """Every node without an operand from RAM becomes a constant, by the operator's own meaning; a model output, too.
+    """Every node without an operand from RAM becomes a constant, by the operator's own meaning; a model output, too,
+    and a state that stays what it is.
 
     Raises:
         UnsupportedError: it would take too much work.
     """
     constants, kept = dict(graph.constants), list[Node]()
+    moving = tuple(state for state in graph.states if state.next != state.name)
+    constants.update((state.name, state.initial) for state in graph.states if state not in moving)
     for node in graph.nodes:
         if not node.inputs or any(name not in constants for name in node.inputs):
             kept.append(node)
@@ -25,9 +28,9 @@ def fold_constants(graph: Graph) -> Graph:
         _check(graph, node)
         results = node.op.evaluate(graph.signature(node), [constants[name] for name in node.inputs])
         constants.update(zip(node.outputs, results, strict=True))
-    if len(kept) == len(graph.nodes):
+    if len(constants) == len(graph.constants):
         return graph
-    return replace(graph, nodes=tuple(kept), constants=constants).without_dead()
+    return replace(graph, nodes=tuple(kept), constants=constants, states=moving).without_dead()
 
 
 def _check(graph: Graph, node: Node) -> None:

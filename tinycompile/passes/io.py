@@ -33,9 +33,9 @@ def int8_io(graph: Graph) -> Graph:
 
 def _quantized(graph: Graph, name: str, readers: list[Node]) -> tuple[str, Node | None]:
     """The int8 value that replaces an input, and the node that computed it; or the input itself."""
-    if len(readers) == 1 and name not in graph.outputs and graph.types[name].dtype == "float32":
+    if len(readers) == 1 and name not in graph.results and graph.types[name].dtype == "float32":
         (reader,) = readers
-        if isinstance(reader.op, Quantize) and reader.op.dtype == "int8" and reader.outputs[0] not in graph.outputs:
+        if isinstance(reader.op, Quantize) and reader.op.dtype == "int8" and reader.outputs[0] not in graph.results:
             return reader.outputs[0], reader
     return name, None
 
@@ -45,5 +45,5 @@ def _dequantized(graph: Graph, name: str, producer: Node | None) -> str:
     if producer is None or not isinstance(producer.op, Dequantize):
         return name
     source = producer.inputs[0]
-    is_free = source not in graph.inputs and source not in graph.outputs and source not in graph.constants
+    is_free = source not in {*graph.given, *graph.results, *graph.constants}
     return source if is_free and graph.types[source].dtype == "int8" else name

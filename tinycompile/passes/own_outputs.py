@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import replace
 
 from tinycompile.ir import Graph, Node
 from tinycompile.ops.identity import Identity
+from tinycompile.passes.own_states import free
 
 
 def own_outputs(graph: Graph) -> Graph:
@@ -20,21 +20,13 @@ def own_outputs(graph: Graph) -> Graph:
     produced, outputs = set(graph.producers()), list[str]()
     for name in graph.outputs:
         if name not in produced or name in outputs:
-            original, name = name, _free(f"{name}_output", types)
+            original, name = name, free(f"{name}_output", types)
             types[name] = types[original]
             if original in sources:
                 sources[name] = sources[original]
-            added.append(Node(_free(name, node_names), Identity(), (original,), (name,)))
+            added.append(Node(free(name, node_names), Identity(), (original,), (name,)))
             node_names.add(added[-1].name)
         outputs.append(name)
     if not added:
         return graph
     return replace(graph, outputs=tuple(outputs), nodes=(*graph.nodes, *added), types=types, sources=sources)
-
-
-def _free(name: str, taken: Container[str]) -> str:
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate

@@ -18,7 +18,7 @@ from tinycompile.planner.problem import Plan, Problem, whole_units
 from tinycompile.planner.shortage import does_not_fit
 from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.planner.stages import WAYS, StageSearch
-from tinycompile.planner.validate import validate
+from tinycompile.planner.validate import validate, validate_states
 from tinycompile.planner.values import Options, Values, copy_name, put_name, scratch_name
 from tinycompile.work import node_macs, total, work_of
 
@@ -33,7 +33,9 @@ class Planned:
         graph: in the order of execution.
         kernels: one per node.
         reasons: why each kernel was chosen.
-        offsets: arena offset of every value in RAM, in bytes.
+        offsets: of every value in RAM, in bytes: in the arena, or, of what is `kept`, in the memory of the states.
+        kept: states and the values that share their memory.
+        state_bytes: of that memory, beside the arena: it belongs to one model and is never lent to another.
         scratch_offsets: arena offset of each node's scratch, or 0 if scratch is apart; None where it has none.
         scratch_bytes: of scratch apart from the arena; 0 where it is inside.
         lower_bound_bytes: no placement for these kernels in this order needs less.
@@ -48,6 +50,8 @@ class Planned:
     kernels: tuple[Kernel, ...]
     reasons: tuple[str, ...]
     offsets: dict[str, int]
+    kept: frozenset[str]
+    state_bytes: int
     scratch_offsets: tuple[int | None, ...]
     scratch_bytes: int
     arena_bytes: int
@@ -199,6 +203,8 @@ def planned_of(
     """
     graph, placement, problem = values.graph, choice.plan, values.problem(choice.kernels)
     validate(problem, placement)
+    validate_states(graph, values.kept)
+    state_offsets, state_bytes = _states(graph)
     places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
     firings = [firing for stage in values.stages for firing in stage.firings]
     parts = [copy_name(f.step, s.operand) for f in firings for s in f.sources] + [put_name(f.step) for f in firings]
@@ -212,7 +218,12 @@ def planned_of(
         graph=graph,
         kernels=kernels,
         reasons=choice.reasons,
-        offsets={name: placement.offsets.get(root, 0) + shift for name, (root, shift) in places.items()},
+        offsets={
+            name: (state_offsets if name in values.kept else placement.offsets).get(root, 0) + shift
+            for name, (root, shift) in places.items()
+        },
+        kept=values.kept,
+        state_bytes=state_bytes,
         scratch_offsets=tuple(scratch_offsets),
         scratch_bytes=scratch_bytes,
         arena_bytes=placement.arena_bytes,
@@ -224,6 +235,15 @@ def planned_of(
         problem=problem,
         placement=placement,
     )
+
+
+def _states(graph: Graph) -> tuple[dict[str, int], int]:
+    """Offset of each state in the memory of all, and its size, in bytes."""
+    offsets, end = dict[str, int](), 0
+    for state in graph.states:
+        offsets[state.name] = end
+        end += whole_units(graph.types[state.name].bytes)
+    return offsets, end
 
 
 def _without_scratch(candidates: Options, limit: int, originals: dict[int, Kernel]) -> list[list[Kernel]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
 from tinycompile.ir import Graph, Node, Op, Signature, Site
@@ -18,10 +18,14 @@ def up_of(reaches: Reaches) -> int:
 
 
 class Geometry:
-    """A graph, and what its nodes read of their operands: looked up once for all stages."""
+    """A graph, and what its nodes read of their operands: looked up once for all stages.
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    Args:
+        kept: values in memory of their own: it isn't divided into rows.
+    """
+
+    def __init__(self, graph: Graph, kept: Container[str] = ()) -> None:
+        self.graph, self._kept = graph, kept
         self.sigs = [graph.signature(node) for node in graph.nodes]
         self.consumers = graph.consumers()
         self._reaches: dict[tuple[int, Axis], Reaches | NotStreamable] = {}
@@ -49,6 +53,8 @@ class Geometry:
 
     def _find_reaches(self, step: int, axis: Axis) -> Reaches:
         node, sig = self.graph.nodes[step], self.sigs[step]
+        if any(name in self._kept for name in (*node.inputs, *node.outputs)):
+            raise NotStreamable(f"{node.name} reads or writes a state")
         if node.op.accumulates:
             return {0: Reach(1, 1, 0)}
         if node.op.comes_from_caller:
@@ -181,6 +187,6 @@ class Members:
             if node.op.accumulates:
                 raise NotStreamable(f"{node.name} sums up all rows")
             readers = self._geometry.consumers.get(node.outputs[0], [])
-            if node.outputs[0] in self.graph.outputs or any(id(reader) not in inside for reader in readers):
-                beyond = node.outputs[0] in self.graph.outputs
+            if node.outputs[0] in self.graph.results or any(id(reader) not in inside for reader in readers):
+                beyond = node.outputs[0] in self.graph.results
                 raise NotStreamable(f"the output of {node.name} is needed outside", final=beyond)

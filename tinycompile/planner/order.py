@@ -88,6 +88,8 @@ class _Search:
         self._inputs, self._outputs = frozenset(buffers(graph.inputs)), frozenset(buffers(graph.outputs))
         writer = {name: i for i, node in enumerate(graph.nodes) for name in node.outputs}
         self._after = [{writer[name] for name in node.inputs if name in writer} for node in graph.nodes]
+        for step, readers in values.writers():
+            self._after[step] |= readers
         self._followers: list[list[int]] = [[] for _ in graph.nodes]
         self._readers: dict[str, int] = {}
         for step, earlier in enumerate(self._after):

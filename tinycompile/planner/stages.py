@@ -59,8 +59,8 @@ class StageSearch:
     """Finds the stages of a graph whose order is fixed."""
 
     def __init__(self, graph: Graph, candidates: Options, band_kernels: BandKernels, ways: Ways) -> None:
-        self._graph, self._ways, self._geometry = graph, ways, Geometry(graph)
-        self._values = Values(graph, candidates)
+        self._graph, self._ways, self._values = graph, ways, Values(graph, candidates)
+        self._geometry = Geometry(graph, self._values.kept)
         self._appraiser = Appraiser(self._geometry, self._values, band_kernels)
         self._final: dict[Way, dict[int, int]] = {}
         """By the first node: where a stage in that way ends, so that neither it nor a longer one is possible."""

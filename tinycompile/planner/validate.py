@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from tinycompile.ir import Graph
 from tinycompile.planner.problem import Buffer, Overlap, Plan, Problem
 
 ALIGNMENT = 8
@@ -36,6 +39,28 @@ def validate(problem: Problem, plan: Plan) -> None:
                 and not _declared(allowed.get((b.name, a.name)), b_start - a_start)
             ):
                 raise ValueError(f"{a.name} at {a_start} and {b.name} at {b_start} overlap while both are in use")
+
+
+def validate_states(graph: Graph, kept: Collection[str]) -> None:
+    """Raise ValueError unless every state's memory holds the old value as long as somebody reads it.
+
+    Follows what the memory holds through the steps. A value in `kept` that no node writes there is the old value.
+    """
+    written = {state.next: state.name for state in graph.states}
+    gone = set[str]()
+    views = {state.name: state.name for state in graph.states}
+    for node in graph.nodes:
+        for name in node.inputs:
+            if views.get(name) in gone:
+                raise ValueError(f"{node.name} reads state {views[name]!r} when its next value has been written")
+        for name in node.outputs:
+            if name in written:
+                gone.add(written[name])
+            elif name in kept:
+                views.update((name, views[operand]) for operand in node.inputs if operand in views)
+    for name in graph.outputs:
+        if name in kept:
+            raise ValueError(f"output {name!r} is in the memory of a state")
 
 
 def _declared(overlap: Overlap | None, distance: int) -> bool:

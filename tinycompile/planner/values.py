@@ -56,7 +56,7 @@ class _Storage:
         roots = [place[0] for place in places if place is not None and place[1] == 0]
         return (
             len(roots) == len(places)
-            and all(self.group[root] == (root, 0) for root in roots)
+            and all(self.group.get(root) == (root, 0) for root in roots)
             and all(displacement % UNIT == 0 for displacement in kernel.parts.values())
         )
 
@@ -64,9 +64,10 @@ class _Storage:
 class Values:
     """Lifetimes: inputs from step 0, outputs to the end, scratch during its step, everything else from its producer
     to its last reader. In a stage: line buffers, and the tensors that it reads and writes, during the whole stage;
-    patches like whole tensors.
+    patches like whole tensors. States live always, in memory of their own, which their next values share.
 
     Attributes:
+        kept: states and the values that share their memory: outside the arena.
         options: the kernels that can be used, given what shares storage: where a node needs no code, it gets none.
         buffers: those of the values, without scratch.
         stage_overlaps: a stage's input and output may share memory at the distance at which they follow each other.
@@ -78,9 +79,14 @@ class Values:
         self._stage_of = {step: stage for stage in stages for step in range(stage.first, stage.last)}
         self._lines = {name: lines for stage in stages for name, lines in stage.lines.items()}
         self._storage = _Storage({}, {})
+        self._next = {state.next: state.name for state in graph.states}
+        self._old = {state.name: {state.name} for state in graph.states}
         for name in graph.inputs:
             self._new_buffer(name)
+        for state in graph.states:
+            self._storage.of[state.name] = self._storage.of[state.next] = (state.name, 0)
         self.options = [self._store(node, kernels) for node, kernels in zip(graph.nodes, candidates, strict=True)]
+        self.kept = frozenset(value for value, (root, _) in self._storage.of.items() if root in self._old)
         self._first: dict[str, int] = {}
         self._last: dict[str, int] = {}
         self.buffers = (*self._buffers(), *self._part_buffers())
@@ -100,8 +106,16 @@ class Values:
         """Whether the buffer of a value isn't needed at `step` or later."""
         return self._last[self.place(value)[0]] < step
 
+    def writers(self) -> Iterator[tuple[int, set[int]]]:
+        """(the step that writes a state's memory, those that read what was in it before) of each state."""
+        for step, node in enumerate(self.graph.nodes):
+            state = self._next.get(node.outputs[0])
+            if state is not None:
+                old = self._old[state]
+                yield step, {s for s, other in enumerate(self.graph.nodes) if not old.isdisjoint(other.inputs)}
+
     def place(self, value: str) -> tuple[str, int]:
-        """(buffer, displacement in it) of a value in RAM."""
+        """(buffer, displacement in it) of a value in RAM; the buffer of what is `kept` is named like the state."""
         return self._storage.of[value]
 
     def is_in_ram(self, value: str) -> bool:
@@ -126,6 +140,8 @@ class Values:
             if node.inputs[operand] not in self._storage.of:
                 continue
             (upper, shift), (lower, _) = self.place(node.inputs[operand]), self.place(node.outputs[0])
+            if upper in self._old or lower in self._old:
+                continue
             dies_here = self._last[upper] == step and self._first[lower] == step and upper != lower
             if step in self._stage_of and not self._passes(upper):
                 continue
@@ -159,8 +175,13 @@ class Values:
 
     def _store(self, node: Node, kernels: Sequence[Kernel]) -> list[Kernel]:
         aliases = [kernel for kernel in kernels if kernel.alias_of is not None]
-        if aliases and node.inputs[aliases[0].alias_of or 0] in self._storage.of:
-            self._storage.of[node.outputs[0]] = self._storage.of[node.inputs[aliases[0].alias_of or 0]]
+        if node.outputs[0] in self._next:
+            return [kernel for kernel in kernels if kernel.alias_of is None and not kernel.parts]
+        if aliases and (operand := node.inputs[aliases[0].alias_of or 0]) in self._storage.of:
+            self._storage.of[node.outputs[0]] = self._storage.of[operand]
+            for old in self._old.values():
+                if operand in old:
+                    old.add(node.outputs[0])
             return aliases[:1]
         for name in node.outputs:
             self._new_buffer(name)
@@ -175,7 +196,7 @@ class Values:
         size = Counter[str]()
 
         def touch(value: str, step: int) -> None:
-            if value in self._storage.of:
+            if value in self._storage.of and value not in self.kept:
                 root, shift = self._storage.of[value]
                 self._first[root] = min(self._first.get(root, step), step)
                 self._last[root] = max(self._last.get(root, step), step)

@@ -19,7 +19,7 @@ def _sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+FUNCTIONS: Mapping[str, Callable[[Array, float, float], Array]] = {
     "abs": lambda x, a, b: np.abs(x),
     "ceil": lambda x, a, b: np.ceil(x),
     "celu": lambda x, a, b: np.maximum(x, 0) + np.minimum(0, a * (np.exp(x / a) - 1)),

@@ -191,7 +191,11 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A model. `sources` maps the values that exist unchanged in the source model to their tensors there."""
+    """A model. `sources` maps the values that exist unchanged in the source model to their tensors there.
+
+    Attributes:
+        notes: what a user might want to know of how the file was read.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -200,6 +204,7 @@ class Graph:
     types: Mapping[str, TensorType]
     constants: Mapping[str, Array]
     sources: Mapping[str, Source] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def signature(self, node: Node) -> Signature:
         return Signature(

@@ -207,6 +207,33 @@ def test_the_shape_arithmetic_of_keras_is_folded(tmp_path: Path) -> None:
     assert verify_build(build, samples).difference is None
 
 
+def test_sizes_that_the_converter_did_not_know() -> None:
+    """A Reshape((-1, 8)) of Keras: the file has 1 for what follows from the batch."""
+    b, rng = TfliteBuilder(), np.random.default_rng(0)
+    x, r = b.tensor((1, 3, 4, 2), 0.5, 3, name="x"), b.tensor((1, 1, 8), 0.5, 3)
+    shape, first, wanted = b.tensor((4,), dtype="int32"), b.tensor((), dtype="int32"), b.tensor((3,), dtype="int32")
+    y, z, again = b.tensor((1, 1, 5), 2.0, -3), b.tensor((1, 1, 5), 1.0, -3), b.tensor((3,), dtype="int32")
+    zero, one = b.constant(np.array([0], np.int32)), b.constant(np.array([1], np.int32))
+    b.op("SHAPE", [x], [shape], OutType=tflite.TensorType.INT32)
+    b.op("STRIDED_SLICE", [shape, zero, one, one], [first], ShrinkAxisMask=1)
+    rest = [b.constant(np.array(n, np.int32)) for n in (-1, 8)]
+    b.op("PACK", [first, *rest], [wanted], ValuesCount=3)
+    b.op("RESHAPE", [x, wanted], [r])
+    weights = b.constant(rng.integers(-127, 128, (5, 8)).astype(np.int8), 0.01)
+    b.op("FULLY_CONNECTED", [r, weights], [y], KeepNumDims=True)
+    b.op("RELU", [y], [z])
+    b.op("SHAPE", [z], [again], OutType=tflite.TensorType.INT32)
+    for tensor, signature in ((x, [-1, 3, 4, 2]), (r, [-1, -1, 8]), (y, [-1, -1, 5]), (z, [-1, -1, 5])):
+        b.tensors[tensor].signature = signature
+    sample = rng.integers(-128, 128, (1, 3, 4, 2)).astype(np.int8)
+    graph = check_model(b.build([x], [z, again]), [sample])
+    assert graph.types[graph.outputs[0]].shape == (1, 3, 5)
+    assert graph.constants[graph.outputs[1]].tolist() == [1, 3, 5]
+    b.tensors[r].signature = [-1, 1, 8]
+    with pytest.raises(ModelFileError, match=r"the result is int8\[1x3x8\], the file says int8\[1x1x8\]"):
+        import_tflite(b.build([x], [z, again]), "m", "m.tflite")
+
+
 def test_other_dynamic_dimensions_are_refused_by_name(tmp_path: Path) -> None:
     b, x, y = keras_flatten()
     b.tensors[x].signature = [-1, -1, 4, 2]

@@ -15,7 +15,7 @@ from tinycompile.errors import UsageError
 @click.argument("model", type=FOLDER)
 @target_option
 @click.option("--board-path", type=FOLDER, help="Folder with boards of your own.")
-@click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64.")
+@click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input with dynamic sizes: x=1,3,64,64.")
 @click.option("--signature", help="Which one of a .tflite file is meant.  [default: the main subgraph]")
 @click.option("--dtype", type=click.Choice(["int8", "float32"]), default="int8", show_default=True)
 @click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits counts as unsupported.")

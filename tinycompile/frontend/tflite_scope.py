@@ -45,6 +45,8 @@ class Values:
         return self._names[index]
 
     def type(self, index: int) -> TensorType:
+        if index in self._names:
+            return self.builder.types[self._names[index]]
         if index in self.folded:  # whatever the file says: a shape may have been dynamic when it was written
             value = self.folded[index]
             return TensorType(value.shape, value.dtype.name)
@@ -139,9 +141,22 @@ class Scope:
         reason = op.unsupported(sig)
         if reason is not None:
             raise Rejected(reason)
-        if (shape, dtype) != (sig.output.shape, sig.output.dtype):
+        if shape != sig.output.shape and dtype == sig.output.dtype and self._may_have(output, shape):
+            self.values.builder.types[output] = TensorType(shape, sig.output.dtype, sig.output.quant)
+        elif (shape, dtype) != (sig.output.shape, sig.output.dtype):
             raise self.fail(f"the result is {TensorType(shape, dtype)}, the file says {sig.output}")
         self.values.builder.node(output, op, inputs, [output])
+
+    def _may_have(self, output: str, shape: tuple[int, ...]) -> bool:
+        """Whether a shape is what a dynamic one became: the file has 1 for each size that wasn't known."""
+        if output != self.output():
+            return False
+        signature = self.values.model.tensors[self.operator.outputs[0]].signature
+        return (
+            min(signature, default=0) < 0
+            and len(signature) == len(shape)
+            and all(wanted in (-1, n) for wanted, n in zip(signature, shape, strict=True))
+        )
 
     def _tensor(self, operand: int) -> SourceTensor:
         if not self.has(operand):

@@ -211,6 +211,7 @@ class Graph:
     Attributes:
         states: what a step takes over from the one before; LSTM cells, ring buffers, caches, variables.
         sources: maps the values that exist unchanged in the source model to their tensors there.
+        notes: what a user might want to know of how the file was read.
     """
 
     name: str
@@ -221,6 +222,7 @@ class Graph:
     constants: Mapping[str, Array]
     sources: Mapping[str, Source] = field(default_factory=lambda: dict[str, Source]())
     states: tuple[State, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def given(self) -> tuple[str, ...]:

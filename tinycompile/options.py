@@ -38,6 +38,7 @@ class Options:
             quick.
         layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
+        signature: whose subgraph of a `.tflite` file is compiled; None for the main one.
         dtype: "float32" compiles float ONNX models as they are.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
@@ -55,6 +56,7 @@ class Options:
     pareto: bool | None = False
     layout: str = "model"
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    signature: str | None = None
     dtype: str = "int8"
     strict_int8: bool = False
     weights: str = "embedded"

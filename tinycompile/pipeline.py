@@ -83,6 +83,7 @@ def compile(  # noqa: A001 - the public verb is the name
     calib_method: str = "auto",
     evaluation: str | Path | None = None,
     weights: str = "embedded",
+    signature: str | None = None,
 ) -> Build:
     """Compile a model to C and firmware.
 
@@ -96,6 +97,8 @@ def compile(  # noqa: A001 - the public verb is the name
         calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
         calib_method: "auto", "minmax", "percentile" or "mse".
         evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
+        signature: whose subgraph of a `.tflite` file is compiled; None for the main one. Inputs and outputs are in the
+            subgraph's order.
         weights: "separate" puts them into a file of their own, see docs/separate_weights.md.
 
     Raises:
@@ -117,6 +120,7 @@ def compile(  # noqa: A001 - the public verb is the name
         dtype=dtype,
         strict_int8=strict_int8,
         weights=weights,
+        signature=signature,
         calibration=calibration,
     )
     (build,) = compile_together([model], options, output=output)
@@ -157,7 +161,7 @@ def compile_together(
             replace(
                 each,
                 quantization=found,
-                source_graph=source_graph(survey(path, dict(options.shapes)), each.planned.graph),
+                source_graph=source_graph(survey(path, dict(options.shapes), options.signature), each.planned.graph),
             )
             for each, (path, found) in zip(lowered, sources, strict=True)
         ]
@@ -233,7 +237,7 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         raise UsageError("a build for the host takes one model", hint="build them one by one")
     for source in sources:
         step(f"reading {source.name}")
-        graph = load(source, dict(options.shapes), options.layout, options.floats)
+        graph = load(source, dict(options.shapes), options.layout, options.floats, options.signature)
         if options.io == "int8":
             graph = int8_io(graph)
         nominal = work_of(graph)

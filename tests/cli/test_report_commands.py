@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import DIGITS
+from tests.frontend.models import X, Y, small_model
+from tests.support.tflite_builder import SignatureSpec, SubgraphSpec, TfliteBuilder
 from tinycompile.cli import main
 from tinycompile.frontend import load
 from tinycompile.frontend.survey import naive_peak, survey
@@ -48,6 +50,25 @@ def test_inspect_says_what_a_model_holds() -> None:
     text = invoke("inspect", MODEL).output
     assert f"{found['macs']:,}" in text
     assert f"{found['naive_peak_bytes']:,}" in text
+
+
+def test_inspect_and_build_of_a_signature(tmp_path: Path) -> None:
+    main, other = small_model(), TfliteBuilder()
+    other.op("RELU", [other.tensor((1, 6), 0.5, 3, name="a")], [other.tensor((1, 6), 0.5, 3, name="b")])
+    main.others = [SubgraphSpec(other, [0], [1])]
+    main.signatures = [SignatureSpec("serve", {"x": X}, {"y": Y}), SignatureSpec("mix", {"p": 0}, {"q": 1}, 1)]
+    path = tmp_path / "m.tflite"
+    path.write_bytes(main.build([X], [Y]))
+    found = json.loads(invoke("inspect", path, "--signature", "mix", "--json").stdout)
+    assert found["operators"] == {"RELU": 1} and found["inputs"][0]["name"] == "a"
+    text = invoke("inspect", path).output
+    assert "note" in text and "--signature chooses another one: mix" in text
+    result = invoke("build", path, "--signature", "mix", "--target", "host", "-o", tmp_path / "out", "--verbose")
+    assert result.exit_code == 0 and "chooses another one: serve" in result.output
+    assert "chooses" not in invoke("build", path, "--target", "host", "-o", tmp_path / "out").output
+    assert invoke("inspect", path, "--signature", "mux").exit_code == 2
+    wrong = invoke("inspect", FLOAT, "--signature", "mux", "--dtype", "float32")
+    assert wrong.exit_code == 2 and "--signature is for .tflite models" in wrong.output
 
 
 def test_inspect_of_a_float_model_says_that_it_needs_calibration() -> None:

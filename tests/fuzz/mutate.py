@@ -101,8 +101,10 @@ class Mutator:
                 self._operator(self.pick(builder.ops))
             elif kind < 0.9:
                 builder.ops.insert(int(self.rng.integers(len(builder.ops) + 1)), copy.deepcopy(self.pick(builder.ops)))
-            elif kind < 0.93:
+            elif kind < 0.92:
                 builder.subgraphs = int(self.rng.integers(0, 3))
+            elif kind < 0.94:
+                builder.outside = int(self.rng.integers(0, 64))
             elif self.chance(0.5):
                 inputs = self.integers(inputs)
             else:
@@ -119,6 +121,8 @@ class Mutator:
             lambda: setattr(t, "zero_point", self.integers(t.zero_point or [0])),
             lambda: setattr(t, "axis", self.integer(t.axis)),
             lambda: setattr(t, "is_variable", self.chance(0.5)),
+            lambda: setattr(t, "signature", [-1 if self.chance(0.4) else self.integer(n) for n in t.shape]),
+            lambda: setattr(t, "place", (abs(self.integer(64)), abs(self.integer(len(t.data or b""))))),
             *[lambda: setattr(t, "data", self._data(t.data))] * 3,
             *[lambda: setattr(t, "scale", [self.real(s) for s in t.scale or [1.0]])] * 3,
         ]
@@ -145,6 +149,8 @@ class Mutator:
         elif kind < 0.55:
             name = self.pick(sorted(OPTIONS))
             op.code = getattr(tflite.BuiltinOperator, name) if self.chance(0.8) else int(self.rng.integers(0, 220))
+        elif kind < 0.6:
+            op.version, op.form = self.integer(op.version), self.pick(("both", "newer", "deprecated"))
         elif op.fields:
             name = self.pick(sorted(op.fields))
             value = op.fields[name]

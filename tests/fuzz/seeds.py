@@ -13,6 +13,7 @@ from tests.conftest import DIGITS
 from tests.frontend.models import X as SMALL_X
 from tests.frontend.models import Y as SMALL_Y
 from tests.frontend.models import small_model
+from tests.frontend.option_models import MODELS
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.onnx_nodes import cases
 from tests.support.random_model import RandomModel
@@ -40,6 +41,7 @@ def tflite_seeds() -> tuple[TfliteSeed, ...]:
     seeds += [_chain([name]) for name in _ONE_TO_ONE]
     seeds += [_pool("MAX_POOL_2D"), _pool("AVERAGE_POOL_2D"), _moves(), _mean(), _two_inputs(), _classifier()]
     seeds += [_random(seed) for seed in range(6)]
+    seeds += [(model.builder, model.places, model.outputs) for model in (make() for make in MODELS.values())]
     return tuple(seeds)
 
 

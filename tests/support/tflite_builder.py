@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import flatbuffers
 import numpy as np
@@ -37,6 +38,14 @@ TYPES = {
 
 OPTIONS = {
     "ADD": "AddOptions",
+    "CAST": "CastOptions",
+    "GATHER": "GatherOptions",
+    "HARD_SWISH": "HardSwishOptions",
+    "PACK": "PackOptions",
+    "REDUCE_PROD": "ReducerOptions",
+    "SHAPE": "ShapeOptions",
+    "SLICE": "SliceOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
@@ -72,6 +81,16 @@ class TensorSpec:
     axis: int
     data: bytes | None
     is_variable: bool = False
+    signature: Sequence[int] | None = None
+    """Its shape_signature, in which -1 is dynamic."""
+    place: tuple[int, int] | None = None
+    """(offset, size) that its buffer claims, whatever data it has."""
+    external: int | None = None
+    """Its external_buffer, a field that the `tflite` package doesn't have."""
+
+
+CodeForm = Literal["both", "deprecated", "newer"]
+"""Where an operator's number stands: in both fields (127 in the older one if it is above), or in one only."""
 
 
 @dataclass
@@ -83,6 +102,36 @@ class OpSpec:
     outputs: Sequence[int]
     options: str | None
     fields: dict[str, int | float | bool | Sequence[int]]
+    version: int = 1
+    form: CodeForm = "both"
+    intermediates: Sequence[int] | None = None
+    mutating: Sequence[bool] | None = None
+    newer: dict[int, int] = field(default_factory=dict)
+    """Fields of the options by number that the schema doesn't have."""
+
+    @property
+    def key(self) -> tuple[int, int, CodeForm]:
+        """What the file lists once for all operators that share it."""
+        return self.code, self.version, self.form
+
+
+@dataclass
+class SubgraphSpec:
+    """A subgraph of its own: what it computes, its inputs and outputs."""
+
+    content: TfliteBuilder
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+
+
+@dataclass
+class SignatureSpec:
+    """A SignatureDef: names of tensors of a subgraph."""
+
+    key: str
+    inputs: dict[str, int]
+    outputs: dict[str, int]
+    subgraph: int = 0
 
 
 @dataclass
@@ -92,6 +141,11 @@ class TfliteBuilder:
     tensors: list[TensorSpec] = field(default_factory=list)
     ops: list[OpSpec] = field(default_factory=list)
     subgraphs: int = 1
+    outside: int | None = None
+    """Constants of at least so many bytes stand behind the flatbuffer."""
+    signatures: list[SignatureSpec] = field(default_factory=list)
+    others: list[SubgraphSpec] = field(default_factory=list)
+    """More subgraphs, after those."""
 
     def tensor(
         self,
@@ -128,41 +182,74 @@ class TfliteBuilder:
         inputs: Sequence[int],
         outputs: Sequence[int],
         **fields: int | float | bool | Sequence[int],
-    ) -> None:
-        """Add an operator; `fields` are named as in the schema's generated `<Options>Add<Field>` functions."""
+    ) -> OpSpec:
+        """Add an operator and return it; `fields` are named as in the generated `<Options>Add<Field>` functions."""
         code = getattr(tflite.BuiltinOperator, name)
         self.ops.append(OpSpec(code, inputs, outputs, OPTIONS.get(name), fields))
+        return self.ops[-1]
 
     def build(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
-        return _Writer().model(self, inputs, outputs)
+        return _Writer().file(self, inputs, outputs)
+
+
+EXTERNAL_BUFFER = 10
+"""The number of the field."""
+
+ALIGNMENT = 16
+"""Of constants; a multiple of it also of those behind the flatbuffer."""
 
 
 class _Writer:
     """Writes the tables, innermost first, as flatbuffers needs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: dict[int, int] | None = None) -> None:
+        """`places`: where the buffers behind the flatbuffer begin; None while that isn't known."""
         self.fb = flatbuffers.Builder(4096)
+        self.places = places or {}
+        self.outside: list[tuple[int, bytes]] = []
+
+    def file(self, spec: TfliteBuilder, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+        """Written twice where constants stand behind the flatbuffer: their places depend on its size only."""
+        content = bytearray(self.model(spec, inputs, outputs))
+        if not self.outside:
+            return bytes(content)
+        places, end = dict[int, int](), len(content)
+        for number, data in self.outside:
+            places[number] = end = -(-end // ALIGNMENT) * ALIGNMENT
+            end += len(data)
+        again = _Writer(places)
+        content = bytearray(again.model(spec, inputs, outputs))
+        for number, data in again.outside:
+            content.extend(bytes(places[number] - len(content)) + data)
+        return bytes(content)
 
     def model(self, spec: TfliteBuilder, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         fb = self.fb
-        buffers = [self.buffer(None), *(self.buffer(tensor.data) for tensor in spec.tensors)]
-        codes = sorted({op.code for op in spec.ops})
-        code_tables = [self.operator_code(code) for code in codes]
-        graph = self.subgraph(spec, codes, inputs, outputs)
-        graphs = self.table_vector([graph] * spec.subgraphs)
+        graphs = [SubgraphSpec(spec, inputs, outputs)] * spec.subgraphs + spec.others
+        contents = list(dict.fromkeys(id(graph.content) for graph in graphs))
+        tensors = [t for key in contents for t in next(g.content for g in graphs if id(g.content) == key).tensors]
+        numbers = {id(tensor): number for number, tensor in enumerate(tensors, 1)}
+        buffers = [self.buffer(None)]
+        buffers += [self.place(tensor, spec.outside, number) for number, tensor in enumerate(tensors, 1)]
+        codes = sorted({op.key for graph in graphs for op in graph.content.ops})
+        code_tables = [self.operator_code(*code) for code in codes]
+        graph_tables = [self.subgraph(graph, codes, numbers) for graph in graphs]
+        graph_vector, signatures = self.table_vector(graph_tables), self.signatures(spec)
         code_vector, buffer_vector = self.table_vector(code_tables), self.table_vector(buffers)
         tflite.ModelStart(fb)
         tflite.ModelAddVersion(fb, 3)
         tflite.ModelAddOperatorCodes(fb, code_vector)
-        tflite.ModelAddSubgraphs(fb, graphs)
+        tflite.ModelAddSubgraphs(fb, graph_vector)
         tflite.ModelAddBuffers(fb, buffer_vector)
+        if signatures is not None:
+            tflite.ModelAddSignatureDefs(fb, signatures)
         fb.Finish(tflite.ModelEnd(fb), b"TFL3")
         return bytes(fb.Output())
 
-    def subgraph(self, spec: TfliteBuilder, codes: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]) -> int:
-        tensors = self.table_vector([self.tensor(t, i + 1) for i, t in enumerate(spec.tensors)])
-        operators = self.table_vector([self.operator(op, codes.index(op.code)) for op in spec.ops])
-        input_vector, output_vector = self.ints(inputs), self.ints(outputs)
+    def subgraph(self, spec: SubgraphSpec, codes: Sequence[object], numbers: dict[int, int]) -> int:
+        tensors = self.table_vector([self.tensor(t, numbers[id(t)]) for t in spec.content.tensors])
+        operators = self.table_vector([self.operator(op, codes.index(op.key)) for op in spec.content.ops])
+        input_vector, output_vector = self.ints(spec.inputs), self.ints(spec.outputs)
         tflite.SubGraphStart(self.fb)
         tflite.SubGraphAddTensors(self.fb, tensors)
         tflite.SubGraphAddInputs(self.fb, input_vector)
@@ -170,14 +257,49 @@ class _Writer:
         tflite.SubGraphAddOperators(self.fb, operators)
         return tflite.SubGraphEnd(self.fb)
 
-    def operator_code(self, code: int) -> int:
+    def signatures(self, spec: TfliteBuilder) -> int | None:
+        return self.table_vector([self.signature(each) for each in spec.signatures]) if spec.signatures else None
+
+    def signature(self, spec: SignatureSpec) -> int:
+        key = self.fb.CreateString(spec.key)
+        inputs, outputs = (
+            self.table_vector([self.tensor_map(name, index) for name, index in places.items()])
+            for places in (spec.inputs, spec.outputs)
+        )
+        tflite.SignatureDefStart(self.fb)
+        tflite.SignatureDefAddSignatureKey(self.fb, key)
+        tflite.SignatureDefAddInputs(self.fb, inputs)
+        tflite.SignatureDefAddOutputs(self.fb, outputs)
+        tflite.SignatureDefAddSubgraphIndex(self.fb, spec.subgraph)
+        return tflite.SignatureDefEnd(self.fb)
+
+    def tensor_map(self, name: str, index: int) -> int:
+        text = self.fb.CreateString(name)
+        tflite.TensorMapStart(self.fb)
+        tflite.TensorMapAddName(self.fb, text)
+        tflite.TensorMapAddTensorIndex(self.fb, index)
+        return tflite.TensorMapEnd(self.fb)
+
+    def operator_code(self, code: int, version: int, form: CodeForm) -> int:
         tflite.OperatorCodeStart(self.fb)
-        tflite.OperatorCodeAddDeprecatedBuiltinCode(self.fb, min(code, 127))
-        tflite.OperatorCodeAddBuiltinCode(self.fb, code)
-        tflite.OperatorCodeAddVersion(self.fb, 1)
+        if form != "newer":
+            tflite.OperatorCodeAddDeprecatedBuiltinCode(self.fb, min(code, 127))
+        if form != "deprecated":
+            tflite.OperatorCodeAddBuiltinCode(self.fb, code)
+        tflite.OperatorCodeAddVersion(self.fb, version)
         return tflite.OperatorCodeEnd(self.fb)
 
-    def buffer(self, data: bytes | None) -> int:
+    def place(self, tensor: TensorSpec, outside: int | None, number: int) -> int:
+        """A constant's buffer: its data, or where that is behind the flatbuffer."""
+        data = tensor.data
+        if tensor.place is not None:
+            return self.buffer(data or None, tensor.place)
+        if data is None or outside is None or len(data) < outside:
+            return self.buffer(data)
+        self.outside.append((number, data))
+        return self.buffer(None, (self.places.get(number, 1 << 40), len(data)))
+
+    def buffer(self, data: bytes | None, place: tuple[int, int] | None = None) -> int:
         if data is not None:
             # Kernels read the data in place, so it has to be aligned like any scalar type.
             self.fb.StartVector(1, len(data), 16)
@@ -189,13 +311,21 @@ class _Writer:
         tflite.BufferStart(self.fb)
         if vector is not None:
             tflite.BufferAddData(self.fb, vector)
+        if place is not None:
+            tflite.BufferAddOffset(self.fb, place[0])
+            tflite.BufferAddSize(self.fb, place[1])
         return tflite.BufferEnd(self.fb)
 
     def tensor(self, spec: TensorSpec, buffer: int) -> int:
         name = self.fb.CreateSharedString(spec.name)
         shape = self.ints(spec.shape)
+        signature = None if spec.signature is None else self.ints(spec.signature)
         quantization = self.quantization(spec)
-        tflite.TensorStart(self.fb)
+        if spec.external is None:
+            tflite.TensorStart(self.fb)
+        else:
+            self.fb.StartObject(EXTERNAL_BUFFER + 1)
+            self.fb.PrependUint32Slot(EXTERNAL_BUFFER, spec.external, 0)
         tflite.TensorAddShape(self.fb, shape)
         tflite.TensorAddType(self.fb, spec.dtype)
         tflite.TensorAddBuffer(self.fb, buffer if spec.data is not None else 0)
@@ -203,26 +333,37 @@ class _Writer:
         if quantization is not None:
             tflite.TensorAddQuantization(self.fb, quantization)
         tflite.TensorAddIsVariable(self.fb, spec.is_variable)
+        if signature is not None:
+            tflite.TensorAddShapeSignature(self.fb, signature)
         return tflite.TensorEnd(self.fb)
 
     def quantization(self, spec: TensorSpec) -> int | None:
         if spec.scale is None:
             return None
         scale = self.fb.CreateNumpyVector(np.array(spec.scale, np.float32))
-        zero_point = self.fb.CreateNumpyVector(np.array(spec.zero_point, np.int64))
+        zero_point = None
+        if spec.zero_point is not None:
+            zero_point = self.fb.CreateNumpyVector(np.array(spec.zero_point, np.int64))
         tflite.QuantizationParametersStart(self.fb)
         tflite.QuantizationParametersAddScale(self.fb, scale)
-        tflite.QuantizationParametersAddZeroPoint(self.fb, zero_point)
+        if zero_point is not None:
+            tflite.QuantizationParametersAddZeroPoint(self.fb, zero_point)
         tflite.QuantizationParametersAddQuantizedDimension(self.fb, spec.axis)
         return tflite.QuantizationParametersEnd(self.fb)
 
     def operator(self, spec: OpSpec, code_index: int) -> int:
         options = self.options(spec)
         inputs, outputs = self.ints(spec.inputs), self.ints(spec.outputs)
+        intermediates = None if spec.intermediates is None else self.ints(spec.intermediates)
+        mutating = None if spec.mutating is None else self.fb.CreateNumpyVector(np.array(spec.mutating, np.bool_))
         tflite.OperatorStart(self.fb)
         tflite.OperatorAddOpcodeIndex(self.fb, code_index)
         tflite.OperatorAddInputs(self.fb, inputs)
         tflite.OperatorAddOutputs(self.fb, outputs)
+        if intermediates is not None:
+            tflite.OperatorAddIntermediates(self.fb, intermediates)
+        if mutating is not None:
+            tflite.OperatorAddMutatingVariableInputs(self.fb, mutating)
         if options is not None and spec.options is not None:
             tflite.OperatorAddBuiltinOptionsType(self.fb, getattr(tflite.BuiltinOptions, spec.options))
             tflite.OperatorAddBuiltinOptions(self.fb, options)
@@ -232,7 +373,12 @@ class _Writer:
         if spec.options is None:
             return None
         values = {k: self.ints(v) if isinstance(v, Sequence) else v for k, v in spec.fields.items()}
-        getattr(tflite, f"{spec.options}Start")(self.fb)
+        if spec.newer:
+            self.fb.StartObject(1 + max(spec.newer))
+        else:
+            getattr(tflite, f"{spec.options}Start")(self.fb)
+        for number, value in spec.newer.items():
+            self.fb.PrependInt32Slot(number, value, 0)
         for name, value in values.items():
             getattr(tflite, f"{spec.options}Add{name}")(self.fb, value)
         return getattr(tflite, f"{spec.options}End")(self.fb)

@@ -193,7 +193,10 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--input-stream", choices.INPUT_STREAM_CHOICES, "rows: the input comes through a callback."),
             click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md)."),
             _choice("--layout", choices.LAYOUT_CHOICES, "Of ONNX images: model or nhwc."),
-            click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64."),
+            click.option(
+                "--shape", "shapes", type=Shape(), multiple=True, help="Of an input with dynamic sizes: x=1,3,64,64."
+            ),
+            click.option("--signature", help="Which one of a .tflite file is compiled.  [default: the main subgraph]"),
             _choice("--dtype", choices.DTYPE_CHOICES, "int8, or float32 for float ONNX models."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
             _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),

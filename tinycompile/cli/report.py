@@ -15,7 +15,8 @@ from tinycompile.errors import UsageError
 @click.argument("model", type=FOLDER)
 @target_option
 @click.option("--board-path", type=FOLDER, help="Folder with boards of your own.")
-@click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an ONNX input: x=1,3,64,64.")
+@click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input with dynamic sizes: x=1,3,64,64.")
+@click.option("--signature", help="Which one of a .tflite file is meant.  [default: the main subgraph]")
 @click.option("--dtype", type=click.Choice(["int8", "float32"]), default="int8", show_default=True)
 @click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits counts as unsupported.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -25,6 +26,7 @@ def inspect(
     target: str,
     board_path: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    signature: str | None,
     dtype: str,
     strict_int8: bool,
     as_json: bool,
@@ -35,7 +37,8 @@ def inspect(
     from tinycompile.targets import load_board
 
     floats = Options(dtype=dtype, strict_int8=strict_int8).floats
-    found = inspect_model(model, load_board(target, board_path), dict(shapes), floats=floats)
+    board = load_board(target, board_path)
+    found = inspect_model(model, board, dict(shapes), floats=floats, signature=signature)
     if as_json:
         print_json(found.as_dict())
     else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from tinycompile.errors import ModelFileError, UnsupportedError
+from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
 
@@ -24,27 +24,35 @@ def load(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     layout: str = "model",
     floats: Floats = "islands",
+    signature: str | None = None,
 ) -> Graph:
     """Read a model file; its content says what it is.
 
     Args:
-        shapes: of ONNX inputs with dynamic dimensions, by name.
+        shapes: of inputs with dynamic dimensions, by name; a `.tflite` file holds for one shape only.
         layout: of 4-D ONNX inputs and outputs: "model" or "nhwc".
         floats: what of an ONNX model may run in float32: "none", "islands" in an int8 model, "all".
+        signature: whose subgraph of a `.tflite` file is meant; None for the main one.
 
     Raises:
-        ModelFileError, UnsupportedError, QuantizationNeededError
+        ModelFileError, UnsupportedError, QuantizationNeededError, UsageError
     """
     path = Path(path)
     content = read_file(path)
     if is_onnx(path):
         from tinycompile.frontend.onnx import import_onnx
 
+        _refuse_signature(signature, path)
         graph = import_onnx(path, path.stem, shapes, layout, floats)
     else:
-        graph = import_tflite(content, path.stem, str(path))
+        graph = import_tflite(content, path.stem, str(path), signature, shapes)
     _check_sizes(graph, str(path))
     return graph
+
+
+def _refuse_signature(signature: str | None, path: Path) -> None:
+    if signature is not None:
+        raise UsageError("--signature is for .tflite models", where=str(path), why="an ONNX file has one graph")
 
 
 def _check_sizes(graph: Graph, where: str) -> None:

@@ -75,16 +75,20 @@ class Survey:
         return sorted(Counter(op.kind for op in self.operators).items(), key=lambda item: (-item[1], item[0]))
 
 
-def survey(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Survey:
+def survey(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None, signature: str | None = None) -> Survey:
     """Read a file without asking what is supported.
 
+    Args:
+        shapes, signature: as for `frontend.load`.
+
     Raises:
-        ModelFileError: not a model, or broken. UnsupportedError: of the format itself. UsageError: `shapes`.
+        ModelFileError: not a model, or broken. UnsupportedError: of the format itself.
+        UsageError: `shapes`, `signature`.
     """
     content = read_file(path)
     if is_onnx(path):
         return _onnx(static_model(read_proto(path), str(path), shapes))
-    return _tflite(read_model(content, str(path)))
+    return _tflite(read_model(content, str(path), signature))
 
 
 def naive_peak(

@@ -2,69 +2,125 @@
 
 from __future__ import annotations
 
-from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError, UsageError
 from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, read_model
 from tinycompile.frontend.tflite_ops import IMPORTERS
 from tinycompile.frontend.tflite_scope import Rejected, Scope, Values
+from tinycompile.frontend.tflite_shapes import FOLDERS, folded, operands_of
 from tinycompile.ir import Graph
 
 QUANTIZED = ("int8", "uint8", "int16")
 
+Problems = list[tuple[str, str]]
 
-def import_tflite(content: bytes, name: str, where: str) -> Graph:
+
+def import_tflite(
+    content: bytes,
+    name: str,
+    where: str,
+    signature: str | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Graph:
     """Read a model.
 
     Args:
         content: of the file.
         name: of the graph.
         where: the file, for messages.
+        signature: whose subgraph is compiled; None for the main one. Inputs and outputs are the subgraph's, in its
+            order.
+        shapes: of inputs whose shape is dynamic, by name; a file holds for the shapes that it was written with.
 
     Raises:
         ModelFileError: truncated, corrupt, or contradicts itself.
         QuantizationNeededError: a float model.
         UnsupportedError: all operators that can't be compiled, at once.
+        UsageError: there is no such signature or input.
     """
-    model = read_model(content, where)
+    model = read_model(content, where, signature)
     _check_structure(model, where)
     _check_quantized(model, where)
+    notes, problems = _bind(model, shapes or {}, where)
+    problems += _interface_problems(model)
     builder = GraphBuilder()
     values = Values(model, builder)
-    problems = [
-        (f"{role} {model.tensors[i].name!r}", model.tensors[i].reason)
-        for role, indices in (("input", model.inputs), ("output", _uncomputed(model)))
-        for i in indices
-        if model.tensors[i].reason
-    ]
-    twice = {i for i in model.inputs if model.inputs.count(i) > 1}
-    problems += [
-        (f"input {model.tensors[i].name!r}", "it is listed twice, and only one of the two values can count")
-        for i in sorted(twice)
-    ]
     inputs = [] if problems else [values.of(index) for index in model.inputs]
     for operator in model.operators:
-        label = _label(model, operator)
         try:
-            _import_operator(Scope(values, operator, f"{where}: {label}"))
+            _import_operator(values, operator, f"{where}: {_label(model, operator)}")
         except Rejected as rejected:
-            problems.append((label, str(rejected)))
+            problems.append((_label(model, operator), str(rejected)))
     if problems:
         raise UnsupportedError(problems, where=where)
-    return builder.graph(name, inputs, [values.of(index) for index in model.outputs])
+    graph = builder.graph(name, inputs, [values.of(index) for index in model.outputs])
+    return replace(graph, notes=(*model.notes, *notes))
 
 
-def _uncomputed(model: SourceModel) -> list[int]:
-    """Outputs that are constants: the types of the others are checked where they come from."""
-    computed = {index for operator in model.operators for index in operator.outputs}
-    return [index for index in dict.fromkeys(model.outputs) if index not in computed and index not in model.inputs]
-
-
-def _import_operator(scope: Scope) -> None:
-    importer = IMPORTERS.get(scope.operator.name)
-    if importer is None:
+def _import_operator(values: Values, operator: SourceOperator, where: str) -> None:
+    """Compute it now, if it is arithmetic of shapes; else add its nodes."""
+    folder, importer = FOLDERS.get(operator.name), IMPORTERS.get(operator.name)
+    known = folder or importer
+    if known is None:
         raise Rejected("this operator is not supported")
+    if not 1 <= operator.version <= known.versions:
+        raise Rejected(f"it has version {operator.version}, known are 1 to {known.versions}")
+    scope = Scope(values, operator, where, known.options)
     scope.reject_strange_tensors()
-    importer(scope)
+    operands = operands_of(scope) if folder is not None else None
+    if folder is not None and operands is not None:
+        values.folded[operator.outputs[0]] = folded(scope, folder.run, operands)
+    elif importer is not None:
+        importer.run(scope)
+    else:
+        raise Rejected("it is supported on shapes and other integers that are known when the model is compiled")
+    scope.options.reject_unread()
+
+
+def _bind(model: SourceModel, shapes: Mapping[str, tuple[int, ...]], where: str) -> tuple[list[str], Problems]:
+    """(notes, problems) of inputs with a dynamic shape: the batch is what the file has, which is 1."""
+    notes, problems = list[str](), Problems()
+    names = [model.tensors[index].name for index in model.inputs]
+    unknown = [name for name in shapes if name not in names]
+    if unknown:
+        raise UsageError(f"the model has no input {unknown[0]!r}", where=where, hint=f"it has: {', '.join(names)}")
+    for index in dict.fromkeys(model.inputs):
+        tensor = model.tensors[index]
+        if tensor.type is None:
+            continue
+        shape, dynamic = tensor.type.shape, [axis for axis, n in enumerate(tensor.signature) if n < 0]
+        wanted = shapes.get(tensor.name, shape if dynamic in ([], [0]) else None)
+        if wanted is None:
+            reason = f"it has the dynamic shape {list(tensor.signature)}; convert the model with a fixed one"
+            problems.append((f"input {tensor.name!r}", reason))
+        elif wanted != shape:
+            reason = f"the file holds for the shape {list(shape)}, not for {list(wanted)}; convert the model for that"
+            problems.append((f"input {tensor.name!r}", reason))
+        elif dynamic:
+            notes.append(
+                f"input {tensor.name!r} has the dynamic shape {list(tensor.signature)}, taken as {list(shape)}"
+            )
+    return notes, problems
+
+
+def _interface_problems(model: SourceModel) -> Problems:
+    """Inputs and constant outputs that can't be represented; the other outputs are checked where they come from."""
+    computed = {index for operator in model.operators for index in operator.outputs}
+    constant = [index for index in dict.fromkeys(model.outputs) if index not in computed and index not in model.inputs]
+    problems = [
+        (f"{role} {model.tensors[index].name!r}", model.tensors[index].reason)
+        for role, indices in (("input", model.inputs), ("output", constant))
+        for index in indices
+        if model.tensors[index].reason
+    ]
+    twice = sorted(index for index in set(model.inputs) if model.inputs.count(index) > 1)
+    return problems + [
+        (f"input {model.tensors[index].name!r}", "it is listed twice, and only one of the two values can count")
+        for index in twice
+    ]
 
 
 def _label(model: SourceModel, operator: SourceOperator) -> str:

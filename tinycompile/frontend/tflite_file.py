@@ -6,7 +6,7 @@ Nothing after this module touches the flatbuffer, so a corrupt file can do no ha
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -14,14 +14,19 @@ from typing import Any
 
 import numpy as np
 import tflite
+from flatbuffers.number_types import Int8Flags, Int32Flags
 from flatbuffers.table import Table
 
-from tinycompile.errors import ModelFileError, UnsupportedError
+from tinycompile.errors import ModelFileError, UsageError
+from tinycompile.frontend.tflite_quantization import ZERO_POINTS, ContradictionError, Parameters, understood
 from tinycompile.ir import Array, Quantization, TensorType
 
 MAX_RANK = 8
 MAX_TENSOR_BYTES = 2**28
 """No microcontroller has more memory."""
+
+MAX_NAMES = 10
+"""That are listed in a message."""
 
 MAX_ENTRIES = 1 << 16
 """Most tensors, operators and operator codes of a model that is not a joke."""
@@ -37,13 +42,15 @@ DTYPES = {
 }
 TYPE_NAMES = {code: name for name, code in vars(tflite.TensorType).items() if isinstance(code, int)}
 OPERATOR_NAMES = {code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)}
-ZERO_POINTS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (0, 0)}
 
 _CORRUPT = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, MemoryError)
 """What flatbuffers and NumPy raise on offsets and lengths that lead nowhere."""
 
-_EMPTY_TABLE = b"\x04\x00\x04\x00\x04\x00\x00\x00"
-"""A flatbuffer table without fields: a vtable of 4 bytes, then the table at position 4."""
+_DEPRECATED_CODE, _CODE = 4, 10
+"""Where a vtable has the two fields of an operator's number."""
+
+_EXTERNAL_BUFFER = 24
+"""Where a vtable has `Tensor.external_buffer`, which the `tflite` package doesn't know."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +60,7 @@ class SourceTensor:
     Attributes:
         type: None where the tensor can't be represented; `reason` says why.
         data: the constant's value, shaped; None for a tensor that is computed or given at run time.
+        signature: the shape with -1 where it is dynamic; empty where nothing is.
     """
 
     index: int
@@ -60,40 +68,58 @@ class SourceTensor:
     type: TensorType | None
     reason: str
     data: Array | None
+    signature: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class SourceOperator:
-    """An operator of the file; `inputs` may hold -1 for an operand left out."""
+    """An operator of the file; `inputs` may hold -1 for an operand left out.
+
+    Attributes:
+        options: its table, of the type that `options_type` says.
+    """
 
     index: int
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Table | None
+    options_type: int = 0
+    version: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class SourceModel:
-    """The only subgraph of a file."""
+    """The main subgraph of a file, or the one of a signature.
+
+    Attributes:
+        signatures: the names of those that the file has.
+        notes: what a user might want to know of the file.
+    """
 
     tensors: tuple[SourceTensor, ...]
     operators: tuple[SourceOperator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    signatures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def read_model(content: bytes, where: str) -> SourceModel:
-    """Read and check a file; `where` names it in messages.
+def read_model(content: bytes, where: str, signature: str | None = None) -> SourceModel:
+    """Read and check a file.
+
+    Args:
+        where: names it in messages.
+        signature: whose subgraph is wanted; None for the main one, which is the first.
 
     Raises:
         ModelFileError: the file is truncated, corrupt or contradicts itself.
-        UnsupportedError: a feature of the format that has no meaning on a microcontroller.
+        UsageError: it has no such signature.
     """
     if content[4:8] != b"TFL3":
         raise ModelFileError("this is not a TFLite model", where=where, why="it lacks the identifier 'TFL3'")
     with readable(where):
-        return _Reader(content, where).model()
+        return _Reader(content, where).model(signature)
 
 
 @contextmanager
@@ -105,27 +131,12 @@ def readable(where: str) -> Iterator[None]:
         raise ModelFileError("the file is truncated or corrupt", where=where, why=str(error)) from error
 
 
-def option_reader(operator: SourceOperator, options: type[Any], where: str) -> Callable[[str], int | float]:
-    """Reads scalar fields of an operator's options; the schema's defaults hold where the file has none."""
-    table = options()
-    with readable(where):
-        if operator.options is None:
-            table.Init(_EMPTY_TABLE, 4)
-        else:
-            table.Init(operator.options.Bytes, operator.options.Pos)
-
-    def read(field: str) -> int | float:
-        with readable(where):
-            return getattr(table, field)()
-
-    return read
-
-
 class _Reader:
     """Walks the flatbuffer. `spend` bounds the work that overlapping or repeated parts of a hostile file can cause."""
 
     def __init__(self, content: bytes, where: str) -> None:
-        self.where = where
+        self.content, self.where = content, where
+        self.notes: list[str] = []
         self.budget = 4 * len(content) + 4096
         # The generated accessors are typed as if every table could be missing; `readable` sees to those that are.
         self.file: Any = tflite.Model.GetRootAsModel(content, 0)
@@ -143,44 +154,80 @@ class _Reader:
             raise self.fail(f"the file claims {number} {what}", f"at most {MAX_ENTRIES} are read")
         return range(number)
 
-    def model(self) -> SourceModel:
+    def model(self, signature: str | None) -> SourceModel:
         if self.file.Version() != 3:
             raise self.fail(f"schema version {self.file.Version()}", "version 3 is the one in use")
-        if self.file.SubgraphsLength() != 1:
-            reason = f"the file has {self.file.SubgraphsLength()} subgraphs, supported is 1"
-            raise UnsupportedError([("control flow", reason)], where=self.where)
-        graph = self.file.Subgraphs(0)
+        signatures = self.signatures()
+        graph = self.subgraph(signatures, signature)
         tensors = tuple(self.tensor(graph.Tensors(i), i) for i in self.count(graph.TensorsLength(), "tensors"))
-        codes = [self.operator_name(i) for i in self.count(self.file.OperatorCodesLength(), "operator codes")]
+        codes = [self.operator_code(i) for i in self.count(self.file.OperatorCodesLength(), "operator codes")]
         operators = tuple(
             self.operator(graph.Operators(i), i, codes) for i in self.count(graph.OperatorsLength(), "operators")
         )
         inputs, outputs = self.ints(graph.InputsAsNumpy()), self.ints(graph.OutputsAsNumpy())
-        return SourceModel(tensors, operators, inputs, outputs)
+        return SourceModel(tensors, operators, inputs, outputs, tuple(signatures), tuple(self.notes))
 
-    def operator_name(self, index: int) -> str:
-        """Files older than the 128th operator carry the code in the deprecated byte only."""
+    def signatures(self) -> dict[str, int]:
+        """The subgraph of each."""
+        found = dict[str, int]()
+        for i in self.count(self.file.SignatureDefsLength(), "signatures"):
+            definition = self.file.SignatureDefs(i)
+            found[self.text(definition.SignatureKey())] = definition.SubgraphIndex()
+        return found
+
+    def subgraph(self, signatures: dict[str, int], wanted: str | None) -> Any:
+        count = self.file.SubgraphsLength()
+        if count == 0:
+            raise self.fail("the file has no subgraph")
+        if wanted is not None and wanted not in signatures:
+            raise UsageError(
+                f"there is no signature {wanted!r}",
+                where=self.where,
+                hint=f"one of: {', '.join(signatures)}" if signatures else "leave out --signature: the file has none",
+            )
+        index = 0 if wanted is None else signatures[wanted]
+        if not 0 <= index < count:
+            raise self.fail(f"signature {wanted!r} is of subgraph {index} of {count}")
+        others = [name for name, place in signatures.items() if place != index]
+        if others:
+            names = ", ".join(others[:MAX_NAMES])
+            self.notes.append(f"this is subgraph {index} of {count}; --signature chooses another one: {names}")
+        return self.file.Subgraphs(index)
+
+    def operator_code(self, index: int) -> tuple[str, int]:
+        """(name, version). The number is the larger of two fields: files older than the 128th operator have only the
+        deprecated one, some newer tools write only the newer one. `BuiltinCode()` of the `tflite` package returns the
+        deprecated one where both differ.
+        """
         code = self.file.OperatorCodes(index)
-        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        table: Table = code._tab  # the accessors aren't of use here
+        deprecated, newer = table.Offset(_DEPRECATED_CODE), table.Offset(_CODE)
+        builtin = max(
+            int(table.Get(Int8Flags, table.Pos + deprecated)) if deprecated else 0,
+            int(table.Get(Int32Flags, table.Pos + newer)) if newer else 0,
+        )
         if builtin == tflite.BuiltinOperator.CUSTOM:
-            return f"CUSTOM {self.text(code.CustomCode())}".rstrip()
-        return OPERATOR_NAMES.get(builtin, f"operator code {builtin}")
+            return f"CUSTOM {self.text(code.CustomCode())}".rstrip(), code.Version()
+        return OPERATOR_NAMES.get(builtin, f"operator code {builtin}"), code.Version()
 
-    def operator(self, operator: Any, index: int, codes: list[str]) -> SourceOperator:
+    def operator(self, operator: Any, index: int, codes: list[tuple[str, int]]) -> SourceOperator:
         if not 0 <= operator.OpcodeIndex() < len(codes):
             raise self.fail(f"operator {index} has the operator code index {operator.OpcodeIndex()} of {len(codes)}")
+        name, version = codes[operator.OpcodeIndex()]
         return SourceOperator(
             index,
-            codes[operator.OpcodeIndex()],
+            name,
             self.ints(operator.InputsAsNumpy()),
             self.ints(operator.OutputsAsNumpy()),
             operator.BuiltinOptions(),
+            operator.BuiltinOptionsType(),
+            version,
         )
 
     def tensor(self, tensor: Any, index: int) -> SourceTensor:
         name = self.text(tensor.Name()) or f"tensor_{index}"
         here = f"tensor {index} {name!r}"
-        shape = self.ints(tensor.ShapeAsNumpy())
+        shape, signature = self.ints(tensor.ShapeAsNumpy()), self.ints(tensor.ShapeSignatureAsNumpy())
         data = self.buffer(tensor, here)
         reason = _strange(tensor, shape, data is not None)
         if reason:
@@ -193,7 +240,7 @@ class _Reader:
             raise self.fail(f"{here} has {len(data)} bytes of data", f"{dtype}{list(shape)} needs {size}")
         value = None if data is None else np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)
         quant = self.quantization(tensor, shape, dtype, value is not None, here)
-        return SourceTensor(index, name, TensorType(shape, dtype, quant), "", value)
+        return SourceTensor(index, name, TensorType(shape, dtype, quant), "", value, signature)
 
     def buffer(self, tensor: Any, here: str) -> bytes | None:
         """The tensor's constant data; buffer 0 and empty buffers mean none."""
@@ -203,35 +250,36 @@ class _Reader:
         if index == 0:
             return None
         buffer = self.file.Buffers(index)
-        if buffer.Offset() > 1 or buffer.Size() > 1:
-            raise self.fail(f"{here} keeps its data outside the flatbuffer", "files above 2 GiB are not read")
-        if buffer.DataLength() == 0:
+        if buffer.DataLength():
+            self.spend(buffer.DataLength())
+            return buffer.DataAsNumpy().tobytes()
+        offset, size = buffer.Offset(), buffer.Size()
+        if offset <= 1:  # 1 stands for a place that wasn't known when the table was written
             return None
-        data = buffer.DataAsNumpy().tobytes()
-        self.spend(len(data))
-        return data
+        if offset + size > len(self.content):
+            raise self.fail(
+                f"{here} has its data at the bytes {offset} to {offset + size}",
+                f"the file has {len(self.content)}; was it cut off?",
+            )
+        self.spend(size)
+        return self.content[offset : offset + size]
 
     def quantization(
         self, tensor: Any, shape: tuple[int, ...], dtype: str, constant: bool, here: str
     ) -> Quantization | None:
-        """A scale of 0 is accepted in constants: old converters write it for a channel of zeros."""
         q = tensor.Quantization()
-        if q is None or q.ScaleLength() == 0 or dtype not in (*ZERO_POINTS, "int32"):
+        if q is None or q.ScaleLength() == 0 or dtype not in ZERO_POINTS:
             return None
         self.spend(4 * q.ScaleLength() + 8 * q.ZeroPointLength())
-        scale = q.ScaleAsNumpy().astype(np.float32)
-        zero_point = q.ZeroPointAsNumpy().astype(np.int64) if q.ZeroPointLength() else np.zeros(scale.size, np.int64)
-        if scale.size != zero_point.size:
-            raise self.fail(f"{here} has {scale.size} scales and {zero_point.size} zero points")
-        axis = q.QuantizedDimension() if scale.size > 1 else None
-        if axis is not None and not (0 <= axis < len(shape) and shape[axis] == scale.size):
-            raise self.fail(f"{here} has {scale.size} scales for axis {axis} of the shape {shape}")
-        if not np.all(np.isfinite(scale)) or np.any(scale < 0) or (not constant and np.any(scale == 0)):
-            raise self.fail(f"{here} has the scale {_odd(scale)}", "a scale must be finite and greater than 0")
-        low, high = ZERO_POINTS.get(dtype, (0, 0))
-        if np.any(zero_point < low) or np.any(zero_point > high):
-            raise self.fail(f"{here} has the zero point {zero_point.tolist()[:4]}", f"{dtype} allows {low} to {high}")
-        return Quantization(scale, zero_point, axis)
+        zero_point = q.ZeroPointAsNumpy().astype(np.int64) if q.ZeroPointLength() else np.zeros(0, np.int64)
+        given = Parameters(q.ScaleAsNumpy().astype(np.float32), zero_point, q.QuantizedDimension())
+        try:
+            meaning, note = understood(given, shape, dtype, constant)
+        except ContradictionError as error:
+            raise self.fail(f"{here} {error.what}", error.why) from error
+        if note:
+            self.notes.append(f"{here} {note}")
+        return meaning
 
     def ints(self, vector: Any) -> tuple[int, ...]:
         """A vector of int32; flatbuffers yields 0 for one that is missing."""
@@ -247,6 +295,8 @@ class _Reader:
 
 def _strange(tensor: Any, shape: tuple[int, ...], constant: bool) -> str:
     """Why a tensor can't be represented; an operator that reads or writes it isn't supported."""
+    if tensor._tab.Offset(_EXTERNAL_BUFFER):
+        return "has its value in another file (external_buffer)"
     if tensor.Type() not in DTYPES:
         return f"has the type {TYPE_NAMES.get(tensor.Type(), tensor.Type())}"
     if tensor.IsVariable():
@@ -263,8 +313,3 @@ def _strange(tensor: Any, shape: tuple[int, ...], constant: bool) -> str:
     if quantization is not None and quantization.DetailsType() != tflite.QuantizationDetails.NONE:
         return "has a custom quantisation"
     return ""
-
-
-def _odd(scale: Array) -> float:
-    """The first scale that isn't right."""
-    return float(scale[~(np.isfinite(scale) & (scale > 0))][0])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tflite
 
-from tinycompile.frontend.tflite_scope import Options, Rejected, Scope, resolved_shape
+from tinycompile.frontend.tflite_scope import Rejected, Scope
+from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
 from tinycompile.ir import Op, TensorType
 from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.add import Add
@@ -33,10 +36,28 @@ from tinycompile.ops.sub import Sub
 from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 
-Importer = Callable[[Scope], None]
+Import = Callable[[Scope], None]
+
+
+@dataclass(frozen=True)
+class Importer:
+    """How an operator is read.
+
+    Attributes:
+        run: adds its nodes.
+        options: the generated class of its option table; None if it has none.
+        versions: the newest that LiteRT has. They widen what an operator takes; none changes what an older one means.
+    """
+
+    run: Import
+    options: type[Any] | None
+    versions: int
+
+
 IMPORTERS: dict[str, Importer] = {}
 
 Activation = tflite.ActivationFunctionType
+_ACTIVATION_NAMES = {code: name for name, code in vars(Activation).items() if isinstance(code, int)}
 _REAL_RANGE: dict[int, tuple[float, float]] = {
     Activation.NONE: (-np.inf, np.inf),
     Activation.RELU: (0, np.inf),
@@ -45,11 +66,11 @@ _REAL_RANGE: dict[int, tuple[float, float]] = {
 }
 
 
-def importer(*names: str) -> Callable[[Importer], Importer]:
+def importer(*names: str, options: type[Any] | None = None, versions: int) -> Callable[[Import], Import]:
     """Decorator: the function imports these operators, named as in the schema's `BuiltinOperator`."""
 
-    def register(function: Importer) -> Importer:
-        IMPORTERS.update(dict.fromkeys(names, function))
+    def register(function: Import) -> Import:
+        IMPORTERS.update(dict.fromkeys(names, Importer(function, options, versions)))
         return function
 
     return register
@@ -58,7 +79,8 @@ def importer(*names: str) -> Callable[[Importer], Importer]:
 def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
     """int8 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
     if activation not in _REAL_RANGE:
-        raise Rejected(f"the fused activation number {activation} is not RELU, RELU6 or RELU_N1_TO_1")
+        name = _ACTIVATION_NAMES.get(activation, f"number {activation}")
+        raise Rejected(f"its option fused_activation_function is {name}, supported are RELU, RELU6 and RELU_N1_TO_1")
     if y.quant is None or not y.quant.is_per_tensor or y.dtype != "int8":
         return -128, 127  # the operator's own rule says what is wrong with that
     low, high = (_quantized(bound, y) for bound in _REAL_RANGE[activation])
@@ -73,22 +95,22 @@ def _quantized(bound: float, y: TensorType) -> int:
     return y.zero_point + int(np.copysign(np.floor(abs(limited) + 0.5), limited))
 
 
-def _fused(scope: Scope, options: Options) -> tuple[int, int]:
-    return clamp_range(options.integer("FusedActivationFunction"), scope.output_type())
+def _fused(scope: Scope) -> tuple[int, int]:
+    return clamp_range(scope.options.integer("FusedActivationFunction"), scope.output_type())
 
 
 def _window_padding(
-    scope: Scope, options: Options, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+    scope: Scope, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> Padding:
     """Explicit padding for SAME and VALID."""
     shape = scope.input_type().shape
     if len(shape) != 4:
         raise scope.fail(f"the input has {len(shape)} dimensions instead of 4")
-    scheme = options.integer("Padding")
+    scheme = scope.options.integer("Padding")
     if scheme == tflite.Padding.VALID:
         return 0, 0, 0, 0
     if scheme != tflite.Padding.SAME:
-        raise scope.fail(f"the padding scheme is {scheme}")
+        raise scope.fail(f"its option padding is {scheme}")
     rows, columns = (same_padding(shape[i + 1], kernel[i], stride[i], dilation[i]) for i in range(2))
     return (*rows, *columns)
 
@@ -105,119 +127,125 @@ def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]
     return operands, shape
 
 
-@importer("CONV_2D")
+@importer("CONV_2D", options=tflite.Conv2DOptions, versions=8)
 def conv_2d(scope: Scope) -> None:
-    options = scope.options(tflite.Conv2DOptions)
+    options = scope.options
+    options.without_effect("QuantizedBiasType")  # of int16 activations
     weights, (_, kh, kw, _) = _weights(scope, 4)
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
-    padding = _window_padding(scope, options, (kh, kw), stride, dilation)
-    scope.emit(Conv2D(stride, dilation, padding, _fused(scope, options)), [scope.input(), *weights])
+    padding = _window_padding(scope, (kh, kw), stride, dilation)
+    scope.emit(Conv2D(stride, dilation, padding, _fused(scope)), [scope.input(), *weights])
 
 
-@importer("DEPTHWISE_CONV_2D")
+@importer("DEPTHWISE_CONV_2D", options=tflite.DepthwiseConv2DOptions, versions=7)
 def depthwise_conv_2d(scope: Scope) -> None:
-    options = scope.options(tflite.DepthwiseConv2DOptions)
-    weights, (_, kh, kw, outputs) = _weights(scope, 4)
+    options = scope.options
+    weights, (_, kh, kw, _) = _weights(scope, 4)
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
-    padding = _window_padding(scope, options, (kh, kw), stride, dilation)
-    multiplier = options.integer("DepthMultiplier")
-    if multiplier and multiplier * scope.input_type().shape[3] != outputs:
-        raise scope.fail(f"depth multiplier {multiplier} for weights with {outputs} output channels")
-    scope.emit(DepthwiseConv2D(stride, dilation, padding, _fused(scope, options)), [scope.input(), *weights])
+    padding = _window_padding(scope, (kh, kw), stride, dilation)
+    options.without_effect("DepthMultiplier")  # it follows from the weights
+    scope.emit(DepthwiseConv2D(stride, dilation, padding, _fused(scope)), [scope.input(), *weights])
 
 
-@importer("FULLY_CONNECTED")
+@importer("FULLY_CONNECTED", options=tflite.FullyConnectedOptions, versions=14)
 def fully_connected(scope: Scope) -> None:
-    """TFLite flattens an input of any shape to rows of C_in elements."""
-    options = scope.options(tflite.FullyConnectedOptions)
+    """An input of any shape is rows of C_in elements; the result has the input's axes where `keep_num_dims` says so."""
+    options = scope.options
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
-        raise Rejected("the weights are in a shuffled format")
+        raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
+    options.without_effect("AsymmetricQuantizeInputs", "QuantizedBiasType")  # of float and int16 activations
     weights, (outputs, depth) = _weights(scope, 2)
-    x, y = scope.input_type(), scope.output_type()
-    op = FullyConnected(_fused(scope, options))
-    if x.shape and x.shape[-1] == depth and y.shape == (*x.shape[:-1], outputs):
+    x, op, keep_axes = scope.input_type(), FullyConnected(_fused(scope)), options.flag("KeepNumDims")
+    if keep_axes and x.shape[-1:] != (depth,):
+        raise scope.fail(f"an input of the shape {list(x.shape)} for weights {outputs}x{depth}")
+    if keep_axes or x.shape[1:] == (depth,):
         return scope.emit(op, [scope.input(), *weights])
     rows, rest = divmod(x.elements, depth)
     if rest:
         raise scope.fail(f"an input of {x.elements} elements for weights {outputs}x{depth}")
-    flat_x = scope.temporary("input", TensorType((rows, depth), x.dtype, x.quant))
-    flat_y = scope.temporary("rows", TensorType((rows, outputs), y.dtype, y.quant))
-    scope.emit(Reshape((rows, depth)), [scope.input()], flat_x)
-    scope.emit(op, [flat_x, *weights], flat_y)
-    return scope.emit(Reshape(y.shape), [flat_y])
+    flat = scope.temporary("input", TensorType((rows, depth), x.dtype, x.quant))
+    scope.emit(Reshape((rows, depth)), [scope.input()], flat)
+    return scope.emit(op, [flat, *weights])
 
 
-@importer("ADD")
+@importer("ADD", options=tflite.AddOptions, versions=6)
 def add(scope: Scope) -> None:
-    clamp = _fused(scope, scope.options(tflite.AddOptions))
+    scope.options.without_effect("PotScaleInt16")
+    clamp = _fused(scope)
     scope.emit(Add(clamp), [scope.input(0), scope.input(1)])
 
 
-@importer("SUB")
+@importer("SUB", options=tflite.SubOptions, versions=5)
 def sub(scope: Scope) -> None:
-    clamp = _fused(scope, scope.options(tflite.SubOptions))
+    scope.options.without_effect("PotScaleInt16")
+    clamp = _fused(scope)
     scope.emit(Sub(clamp), [scope.input(0), scope.input(1)])
 
 
-@importer("MUL")
+@importer("MUL", options=tflite.MulOptions, versions=8)
 def mul(scope: Scope) -> None:
-    clamp = _fused(scope, scope.options(tflite.MulOptions))
+    clamp = _fused(scope)
     scope.emit(Mul(clamp), [scope.input(0), scope.input(1)])
 
 
-@importer("AVERAGE_POOL_2D", "MAX_POOL_2D")
+@importer("AVERAGE_POOL_2D", "MAX_POOL_2D", options=tflite.Pool2DOptions, versions=3)
 def pool_2d(scope: Scope) -> None:
-    options = scope.options(tflite.Pool2DOptions)
+    options = scope.options
     kernel = options.positive("FilterHeight", "FilterWidth")
     stride = options.positive("StrideH", "StrideW")
-    padding = _window_padding(scope, options, kernel, stride, (1, 1))
+    padding = _window_padding(scope, kernel, stride, (1, 1))
     pool = MaxPool2D if scope.operator.name == "MAX_POOL_2D" else AveragePool2D
-    scope.emit(pool(kernel, stride, padding, _fused(scope, options)), [scope.input()])
+    scope.emit(pool(kernel, stride, padding, _fused(scope)), [scope.input()])
 
 
-@importer("MEAN")
+@importer("MEAN", options=tflite.ReducerOptions, versions=3)
 def mean(scope: Scope) -> None:
     rank = len(scope.input_type().shape)
     axes = {_axis(axis, rank) for axis in scope.integers(1, "the list of axes")}
-    keep_dims = scope.options(tflite.ReducerOptions).flag("KeepDims")
+    keep_dims = scope.options.flag("KeepDims")
     scope.emit(Mean(tuple(sorted(axes)), keep_dims), [scope.input()])
 
 
-@importer("SOFTMAX")
+@importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)
 def softmax(scope: Scope) -> None:
-    scope.emit(Softmax(scope.options(tflite.SoftmaxOptions).real("Beta")), [scope.input()])
+    scope.emit(Softmax(scope.options.real("Beta")), [scope.input()])
 
 
-@importer("RELU", "RELU6", "RELU_N1_TO_1")
+@importer("RELU", "RELU6", versions=3)
+@importer("RELU_N1_TO_1", versions=1)
 def relu(scope: Scope) -> None:
     activation = getattr(Activation, scope.operator.name)
     scope.emit(Relu(clamp_range(activation, scope.output_type())), [scope.input()])
 
 
-@importer("LEAKY_RELU")
+@importer("LEAKY_RELU", options=tflite.LeakyReluOptions, versions=2)
 def leaky_relu(scope: Scope) -> None:
-    scope.emit(LeakyRelu(scope.options(tflite.LeakyReluOptions).real("Alpha")), [scope.input()])
+    alpha = scope.options.real("Alpha")
+    if not alpha >= 0:
+        raise Rejected(f"its option alpha is {alpha}, supported is a slope of at least 0")
+    scope.emit(LeakyRelu(alpha), [scope.input()])
 
 
-def _plain(name: str, op: Op) -> None:
+def _plain(name: str, op: Op, versions: int, options: type[Any] | None = None) -> None:
     """An operator with one operand and no options."""
-    importer(name)(lambda scope: scope.emit(op, [scope.input()]))
+    importer(name, options=options, versions=versions)(lambda scope: scope.emit(op, [scope.input()]))
 
 
-_plain("DEQUANTIZE", Dequantize())
-_plain("HARD_SWISH", HardSwish())
-_plain("LOGISTIC", Logistic())
-_plain("TANH", Tanh())
+_plain("DEQUANTIZE", Dequantize(), 9, tflite.DequantizeOptions)
+_plain("HARD_SWISH", HardSwish(), 1, tflite.HardSwishOptions)
+_plain("LOGISTIC", Logistic(), 3)
+_plain("TANH", Tanh(), 3)
 
 
-@importer("QUANTIZE")
+@importer("QUANTIZE", options=tflite.QuantizeOptions, versions=6)
 def quantize(scope: Scope) -> None:
     scope.emit(Quantize(scope.output_type().dtype), [scope.input()])
 
 
-@importer("PAD", "PADV2")
+@importer("PAD", options=tflite.PadOptions, versions=6)
+@importer("PADV2", options=tflite.PadV2Options, versions=6)
 def pad(scope: Scope) -> None:
     amounts = scope.integers(1, "the padding")
     pairs = tuple(zip(amounts[::2], amounts[1::2], strict=False))
@@ -232,38 +260,40 @@ def pad(scope: Scope) -> None:
     scope.emit(Pad(pairs, value), [scope.input()])
 
 
-@importer("RESHAPE")
+@importer("RESHAPE", options=tflite.ReshapeOptions, versions=1)
 def reshape(scope: Scope) -> None:
-    """The wanted shape is an operand; older files leave it to the result's type."""
-    elements = scope.input_type().elements
-    wanted = scope.integers(1, "the shape") if scope.has(1) else scope.output_type().shape
-    scope.emit(Reshape(resolved_shape(scope, wanted, elements)), [scope.input()])
+    scope.emit(Reshape(wanted_shape(scope, scope.input_type().shape)), [scope.input()])
 
 
-@importer("SQUEEZE", "EXPAND_DIMS")
-def change_rank(scope: Scope) -> None:
-    scope.emit(Reshape(scope.output_type().shape), [scope.input()])
+@importer("SQUEEZE", options=tflite.SqueezeOptions, versions=2)
+def squeeze(scope: Scope) -> None:
+    scope.emit(Reshape(squeezed(scope, scope.input_type().shape)), [scope.input()])
 
 
-@importer("TRANSPOSE")
+@importer("EXPAND_DIMS", options=tflite.ExpandDimsOptions, versions=1)
+def expand_dims(scope: Scope) -> None:
+    scope.emit(Reshape(expanded(scope, scope.input_type().shape, scope.integers(1, "the axis"))), [scope.input()])
+
+
+@importer("TRANSPOSE", options=tflite.TransposeOptions, versions=9)
 def transpose(scope: Scope) -> None:
     rank = len(scope.input_type().shape)
     permutation = tuple(_axis(axis, rank) for axis in scope.integers(1, "the permutation"))
     scope.emit(Transpose(permutation), [scope.input()])
 
 
-@importer("CONCATENATION")
+@importer("CONCATENATION", options=tflite.ConcatenationOptions, versions=7)
 def concatenation(scope: Scope) -> None:
-    options = scope.options(tflite.ConcatenationOptions)
+    options = scope.options
     if options.integer("FusedActivationFunction") != Activation.NONE:
-        raise Rejected("it has a fused activation")
+        raise Rejected("its option fused_activation_function is not NONE")
     axis = _axis(options.integer("Axis"), len(scope.input_type().shape))
     scope.emit(Concatenation(axis), scope.inputs())
 
 
-@importer("RESIZE_NEAREST_NEIGHBOR")
+@importer("RESIZE_NEAREST_NEIGHBOR", options=tflite.ResizeNearestNeighborOptions, versions=4)
 def resize_nearest_neighbor(scope: Scope) -> None:
-    options = scope.options(tflite.ResizeNearestNeighborOptions)
+    options = scope.options
     size = scope.integers(1, "the size")
     if len(size) != 2:
         raise scope.fail(f"the size {size} is not a pair")

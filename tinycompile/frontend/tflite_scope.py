@@ -8,7 +8,8 @@ from typing import Any
 
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder
-from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor, option_reader
+from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
+from tinycompile.frontend.tflite_options import OptionTable, schema_name
 from tinycompile.ir import Array, Op, Source, TensorType
 
 MAX_STEP = 1024
@@ -20,19 +21,36 @@ class Rejected(Exception):  # noqa: N818 - not an error of ours: it is collected
 
 
 class Values:
-    """The graph's values that are tensors of the file."""
+    """The graph's values that are tensors of the file.
+
+    Attributes:
+        folded: tensors whose value is known although an operator computes it.
+    """
 
     def __init__(self, model: SourceModel, builder: GraphBuilder) -> None:
         self.model, self.builder = model, builder
+        self.folded: dict[int, Array] = {}
         self._names: dict[int, str] = {}
+
+    def known(self, index: int) -> Array | None:
+        """The value of tensor `index`, if it doesn't depend on the model's inputs."""
+        return self.folded.get(index, self.model.tensors[index].data)
 
     def of(self, index: int) -> str:
         """The value that is tensor `index`; added on first use."""
         if index not in self._names:
             tensor = self.model.tensors[index]
             source = Source(index, tensor.name)
-            self._names[index] = self.builder.value(tensor.name, type_of(tensor), source, tensor.data)
+            self._names[index] = self.builder.value(tensor.name, self.type(index), source, self.known(index))
         return self._names[index]
+
+    def type(self, index: int) -> TensorType:
+        if index in self._names:
+            return self.builder.types[self._names[index]]
+        if index in self.folded:  # whatever the file says: a shape may have been dynamic when it was written
+            value = self.folded[index]
+            return TensorType(value.shape, value.dtype.name)
+        return type_of(self.model.tensors[index])
 
 
 def type_of(tensor: SourceTensor) -> TensorType:
@@ -44,13 +62,17 @@ def type_of(tensor: SourceTensor) -> TensorType:
 class Scope:
     """One operator of the file being imported."""
 
-    def __init__(self, values: Values, operator: SourceOperator, where: str) -> None:
+    def __init__(
+        self, values: Values, operator: SourceOperator, where: str, options_table: type[Any] | None = None
+    ) -> None:
+        """`options_table`: the generated class of the operator's options; None if it has none."""
         self.values, self.operator, self.where = values, operator, where
+        self.options = Options(self, OptionTable(operator, options_table, where))
 
     def reject_strange_tensors(self) -> None:
         for index in (*self.operator.inputs, *self.operator.outputs):
             if index >= 0:
-                type_of(self.values.model.tensors[index])
+                self.values.type(index)
 
     def fail(self, what: str) -> ModelFileError:
         return ModelFileError(what, where=self.where, why="the file contradicts itself")
@@ -67,7 +89,14 @@ class Scope:
         return [self.input(operand) for operand in range(len(self.operator.inputs))]
 
     def input_type(self, operand: int = 0) -> TensorType:
-        return type_of(self._tensor(operand))
+        return self.values.type(self._tensor(operand).index)
+
+    def input_types(self) -> list[TensorType]:
+        return [self.input_type(operand) for operand in range(len(self.operator.inputs))]
+
+    def known(self, operand: int) -> Array | None:
+        """The value of an operand, if it doesn't depend on the model's inputs."""
+        return self.values.known(self._tensor(operand).index)
 
     def output(self) -> str:
         """The value of the only result."""
@@ -75,12 +104,17 @@ class Scope:
             raise self.fail(f"{len(self.operator.outputs)} results where there should be one")
         return self.values.of(self.operator.outputs[0])
 
+    def output_dtype(self) -> str:
+        """The type of the first result's elements, as the file says it."""
+        t = self.values.model.tensors[self.operator.outputs[0]].type if self.operator.outputs else None
+        return "" if t is None else t.dtype
+
     def output_type(self) -> TensorType:
         return self.values.builder.types[self.output()]
 
     def constant(self, operand: int, what: str) -> Array:
         """The value of an operand that has to be known now."""
-        data = self._tensor(operand).data
+        data = self.known(operand)
         if data is None:
             raise Rejected(f"{what} is computed at run time, supported is a constant")
         return data
@@ -91,9 +125,6 @@ class Scope:
         if values.dtype.name not in ("int32", "int64"):
             raise self.fail(f"{what} has the type {values.dtype.name}")
         return [int(value) for value in values.ravel()]
-
-    def options(self, table: type[Any]) -> Options:
-        return Options(self, table)
 
     def temporary(self, suffix: str, t: TensorType) -> str:
         """A value that the file doesn't have."""
@@ -110,9 +141,22 @@ class Scope:
         reason = op.unsupported(sig)
         if reason is not None:
             raise Rejected(reason)
-        if (shape, dtype) != (sig.output.shape, sig.output.dtype):
+        if shape != sig.output.shape and dtype == sig.output.dtype and self._may_have(output, shape):
+            self.values.builder.types[output] = TensorType(shape, sig.output.dtype, sig.output.quant)
+        elif (shape, dtype) != (sig.output.shape, sig.output.dtype):
             raise self.fail(f"the result is {TensorType(shape, dtype)}, the file says {sig.output}")
         self.values.builder.node(output, op, inputs, [output])
+
+    def _may_have(self, output: str, shape: tuple[int, ...]) -> bool:
+        """Whether a shape is what a dynamic one became: the file has 1 for each size that wasn't known."""
+        if output != self.output():
+            return False
+        signature = self.values.model.tensors[self.operator.outputs[0]].signature
+        return (
+            min(signature, default=0) < 0
+            and len(signature) == len(shape)
+            and all(wanted in (-1, n) for wanted, n in zip(signature, shape, strict=True))
+        )
 
     def _tensor(self, operand: int) -> SourceTensor:
         if not self.has(operand):
@@ -121,28 +165,49 @@ class Scope:
 
 
 class Options:
-    """An operator's options; the schema's defaults hold for what the file leaves out."""
+    """Typed access to an operator's option table; fields are named as the `tflite` package does."""
 
-    def __init__(self, scope: Scope, table: type[Any]) -> None:
-        self._scope, self._read = scope, option_reader(scope.operator, table, scope.where)
+    def __init__(self, scope: Scope, table: OptionTable) -> None:
+        self._scope, self._table = scope, table
+        if table.mismatch:
+            raise Rejected(table.mismatch)
 
     def integer(self, field: str) -> int:
-        return int(self._read(field))
+        value = self._table.read(field)
+        return int(value) if not isinstance(value, tuple) else 0
 
     def real(self, field: str) -> float:
-        return float(self._read(field))
+        value = self._table.read(field)
+        return float(value) if not isinstance(value, tuple) else 0.0
 
     def flag(self, field: str) -> bool:
-        return bool(self._read(field))
+        return bool(self._table.read(field))
+
+    def integers(self, field: str) -> tuple[int, ...]:
+        """A vector; empty if it isn't there."""
+        value = self._table.read(field)
+        return value if isinstance(value, tuple) else ()
+
+    def without_effect(self, *fields: str) -> None:
+        """LiteRT doesn't read these for the types that the operator is compiled for."""
+        for field in fields:
+            self._table.read(field)
 
     def positive(self, rows: str, columns: str) -> tuple[int, int]:
         """A pair of lengths (rows, columns)."""
         pair = self.integer(rows), self.integer(columns)
+        names = f"{schema_name(rows)} and {schema_name(columns)}"
         if min(pair) < 1:
-            raise self._scope.fail(f"{rows} and {columns} are {pair}")
+            raise self._scope.fail(f"{names} are {pair}")
         if max(pair) > MAX_STEP:
-            raise Rejected(f"{rows} and {columns} are {pair}, supported are {MAX_STEP}")
+            raise Rejected(f"{names} are {pair}, supported are {MAX_STEP}")
         return pair
+
+    def reject_unread(self) -> None:
+        """Whatever the importer didn't ask for must be as if it weren't there."""
+        objection = self._table.objection()
+        if objection is not None:
+            raise Rejected(objection)
 
 
 def resolved_shape(scope: Scope, shape: Sequence[int], elements: int) -> tuple[int, ...]:

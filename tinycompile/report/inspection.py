@@ -97,17 +97,18 @@ def inspect_model(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     layout: str = "model",
     floats: Floats = "islands",
+    signature: str | None = None,
 ) -> Inspection:
     """Look at a model without building it.
 
     Args:
-        shapes, layout, floats: as for `frontend.load`.
+        shapes, layout, floats, signature: as for `frontend.load`.
 
     Raises:
         ModelFileError: not a model, or broken. UnsupportedError: of the file as a whole, such as dynamic shapes.
     """
-    found = survey(path, shapes)
-    graph, problems, remarks = _imported(path, found, shapes, layout, floats)
+    found = survey(path, shapes, signature)
+    graph, problems, remarks = _imported(path, found, shapes, layout, floats, signature)
     if graph is not None:
         try:
             kernels_for(optimize(graph), board.isa)
@@ -125,7 +126,12 @@ def inspect_model(
 
 
 def _imported(
-    path: Path, found: Survey, shapes: Mapping[str, tuple[int, ...]] | None, layout: str, floats: Floats
+    path: Path,
+    found: Survey,
+    shapes: Mapping[str, tuple[int, ...]] | None,
+    layout: str,
+    floats: Floats,
+    signature: str | None,
 ) -> tuple[Graph | None, tuple[tuple[str, str], ...], list[str]]:
     """The graph if everything can be imported, else the problems; and remarks."""
     remarks = list[str]()
@@ -135,12 +141,13 @@ def _imported(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            graph, problems = load(path, shapes, layout, floats), ()
+            graph, problems = load(path, shapes, layout, floats, signature), ()
         except UnsupportedError as error:
             graph, problems = None, error.problems
         except QuantizationNeededError as error:
             graph, problems = None, ((error.what, f"{error.why}; {error.hint}"),)
-    return graph, problems, remarks + [str(warning.message) for warning in caught]
+    notes = () if graph is None else graph.notes
+    return graph, problems, [*remarks, *(str(warning.message) for warning in caught), *notes]
 
 
 def _peak(found: Survey, graph: Graph | None, floats: Floats) -> int:

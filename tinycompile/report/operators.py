@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from tinycompile.frontend.onnx import IMPORTERS as ONNX_IMPORTERS
 from tinycompile.frontend.onnx_float import runs_in_float
 from tinycompile.frontend.tflite_ops import IMPORTERS as TFLITE_IMPORTERS
+from tinycompile.frontend.tflite_shapes import FOLDERS
 from tinycompile.ir import Op
 from tinycompile.ops import all_ops
 
@@ -17,6 +18,7 @@ _HEADER = """# Supported operators
 Made by `tinycompile ops --markdown` from the operators' own rules; a test compares. What doesn't keep a rule is an
 error that names the operator and the reason, for all of them at once: `tinycompile inspect` asks before any build.
 """
+_FOLDED = "Computed at import where all operands are integers that are known then, such as shapes: {}."
 _ONNX_HEADER = """
 ## ONNX
 
@@ -60,6 +62,7 @@ def _sections() -> Iterator[str]:
     yield "| operator | rule |\n|---|---|"
     for name, op in tflite_operators().items():
         yield f"| {name} | {_cell(rule(op))} |"
+    yield f"\n{_FOLDED.format(', '.join(sorted(FOLDERS)))}"
     yield _ONNX_HEADER
     yield "| operator | int8 | float32 | remark |\n|---|---|---|---|"
     for name, (floats, remark) in onnx_operators().items():

@@ -23,7 +23,7 @@ def print_report(
     """Whether it fits, memory, work and the heaviest layers.
 
     Args:
-        verbose: all layers, how they requantise, and what each memory holds.
+        verbose: all layers, how they requantise, what each memory holds, and notes on the file.
         folder: of the build, to say where the full report is.
     """
     fits = all((memory_share(report[memory]) or 0) <= 1 for memory in ("ram", "flash"))
@@ -91,6 +91,8 @@ def _details(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield memory["name"], ", ".join(f"{part} {size:,}" for part, size in memory["holds"].items())
     for form, count in report["requantisation"].items():
         yield "requantised", f"{count} layers by {escape(form)}"
+    for note in report.get("notes", ()):
+        yield "note", escape(note)
 
 
 def _share(memory: dict[str, int], console: Console) -> str:

@@ -69,7 +69,7 @@ def differing(expected: Array, got: Array, exact: bool) -> Array:
 def reference_of(build: Build) -> Reference:
     """What defines the meaning of the build's source model."""
     if build.source.suffix.lower() != ".onnx":
-        return LiteRtReference(build.source)
+        return LiteRtReference(build.source, build.report["options"].get("signature"))
     options = build.report["options"]
     shapes = {name: tuple(shape) for name, shape in options.get("shapes", {}).items()}
     return OnnxReference(build.source, shapes, options.get("layout", "model"), options.get("floats", "none"))

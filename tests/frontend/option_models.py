@@ -1,0 +1,145 @@
+"""A small model of each operator that is imported, with options that differ from the schema's defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tests.support.tflite_builder import RELU, SAME, OpSpec, TfliteBuilder
+
+
+@dataclass
+class OptionModel:
+    """A model around `op`, which is the last one added."""
+
+    builder: TfliteBuilder
+    places: list[int]
+    outputs: list[int]
+    inputs: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def op(self) -> OpSpec:
+        return self.builder.ops[-1]
+
+    def build(self) -> bytes:
+        return self.builder.build(self.places, self.outputs)
+
+
+Make = Callable[[], OptionModel]
+MODELS: dict[str, Make] = {}
+
+
+def _one(
+    name: str, shape: Sequence[int], result: Sequence[int], *, quant: tuple[float, int] = (0.25, -3), **fields: object
+) -> None:
+    """An operator with one operand."""
+    _several(name, [shape], result, [], quant=quant, **fields)
+
+
+def _several(
+    name: str,
+    shapes: Sequence[Sequence[int]],
+    result: Sequence[int],
+    constants: Sequence[tuple[object, ...]],
+    *,
+    scale: tuple[float, int] = (0.25, -3),
+    quant: tuple[float, int] = (0.25, -3),
+    **fields: object,
+) -> None:
+    """An operator with operands from the inputs, then constants with their scales and zero points."""
+
+    def make() -> OptionModel:
+        b, rng = TfliteBuilder(), np.random.default_rng(0)
+        inputs = [b.tensor(shape, *scale) for shape in shapes]
+        operands = inputs + [b.constant(*given) for given in constants]  # type: ignore[arg-type]
+        y = b.tensor(result, *quant)
+        b.op(name, operands, [y], **fields)  # type: ignore[arg-type]
+        samples = [rng.integers(-128, 128, shape).astype(np.int8) for shape in shapes]
+        return OptionModel(b, inputs, [y], samples)
+
+    MODELS[name] = make
+
+
+def _folded(
+    name: str, operands: Sequence[object], result: Sequence[int], dtype: str = "int32", **fields: object
+) -> None:
+    """An operator on integers, whose result is an output beside real work; an operand None is the input itself."""
+
+    def make() -> OptionModel:
+        b = TfliteBuilder()
+        x, y = b.tensor((1, 4, 4, 2), 0.5, 3), b.tensor((1, 4, 4, 2), 0.25, -3)
+        b.op("RELU", [x], [y])
+        places = [x if o is None else b.constant(np.array(o, np.int32)) for o in operands]
+        f = b.tensor(result, dtype=dtype)
+        b.op(name, places, [f], **fields)  # type: ignore[arg-type]
+        samples = [np.random.default_rng(0).integers(-128, 128, (1, 4, 4, 2)).astype(np.int8)]
+        return OptionModel(b, [x], [y, f], samples)
+
+    MODELS[name if name not in MODELS else f"{name} of integers"] = make
+
+
+def _weights(shape: tuple[int, ...], channels: int) -> list[tuple[object, ...]]:
+    rng = np.random.default_rng(1)
+    weights = rng.integers(-127, 128, shape).astype(np.int8)
+    return [(weights, 0.01), (rng.integers(-999, 999, channels).astype(np.int32), 0.0025)]
+
+
+IMAGE, ACTIVATION = (1, 6, 6, 2), {"FusedActivationFunction": RELU}
+_STEPS = {"StrideH": 2, "StrideW": 1, "Padding": SAME}
+_several("CONV_2D", [IMAGE], (1, 3, 6, 3), _weights((3, 3, 3, 2), 3), **_STEPS, **ACTIVATION, DilationHFactor=1)
+_several(
+    "DEPTHWISE_CONV_2D", [IMAGE], (1, 3, 6, 4), _weights((1, 3, 3, 4), 4), **_STEPS, **ACTIVATION, DepthMultiplier=2
+)
+_several("FULLY_CONNECTED", [(2, 3, 4)], (2, 3, 5), _weights((5, 4), 5), **ACTIVATION, KeepNumDims=True)
+for _name in ("ADD", "SUB", "MUL"):
+    _several(_name, [IMAGE, IMAGE], IMAGE, [], **ACTIVATION)
+for _name in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
+    _one(_name, IMAGE, (1, 3, 6, 2), FilterHeight=3, FilterWidth=2, **_STEPS, **ACTIVATION)
+_several("MEAN", [IMAGE], (1, 1, 1, 2), [(np.array([1, 2], np.int32), None)], KeepDims=True)
+_one("SOFTMAX", (1, 7), (1, 7), quant=(1 / 256, -128), Beta=0.5)
+for _name in ("RELU", "RELU6", "RELU_N1_TO_1", "TANH", "QUANTIZE"):
+    _one(_name, IMAGE, IMAGE, quant=(0.125, 5))
+_one("HARD_SWISH", IMAGE, IMAGE, quant=(0.125, 5))
+_one("LOGISTIC", IMAGE, IMAGE, quant=(1 / 256, -128))
+_one("LEAKY_RELU", IMAGE, IMAGE, Alpha=0.25)
+_several("PAD", [(1, 3)], (1, 6), [(np.array([[0, 0], [1, 2]], np.int32), None)])
+_several("PADV2", [(1, 3)], (1, 6), [(np.array([[0, 0], [1, 2]], np.int32), None), (np.array([7], np.int8), 0.25, -3)])
+_several("RESHAPE", [(1, 6, 6, 2)], (1, 72), [(np.array([1, 72], np.int32), None)], NewShape=[1, 72])
+_one("SQUEEZE", (1, 1, 3, 1), (1, 3, 1), SqueezeDims=[1])
+_several("EXPAND_DIMS", [(1, 3)], (1, 1, 3), [(np.array(1, np.int32), None)])
+_several("TRANSPOSE", [(1, 3, 4)], (1, 4, 3), [(np.array([0, 2, 1], np.int32), None)])
+_several("CONCATENATION", [(1, 3, 4), (1, 2, 4)], (1, 5, 4), [], Axis=1)
+_several(
+    "RESIZE_NEAREST_NEIGHBOR", [(1, 3, 4, 2)], (1, 5, 7, 2), [(np.array([5, 7], np.int32), None)], HalfPixelCenters=True
+)
+
+
+def _dequantize() -> OptionModel:
+    b = TfliteBuilder()
+    x, y = b.tensor(IMAGE, 0.25, -3), b.tensor(IMAGE, dtype="float32")
+    b.op("DEQUANTIZE", [x], [y])
+    return OptionModel(b, [x], [y], [np.random.default_rng(0).integers(-128, 128, IMAGE).astype(np.int8)])
+
+
+MODELS["DEQUANTIZE"] = _dequantize
+_folded("SHAPE", [None], (4,), "int64", OutType=4)
+_folded(
+    "STRIDED_SLICE",
+    [[[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]], [1, 1], [3, 3], [1, 1]],
+    (2, 4),
+    BeginMask=2,
+    EndMask=2,
+)
+_folded("SLICE", [[[1, 2, 3], [4, 5, 6]], [1, 0], [-1, 2]], (1, 2))
+_folded("PACK", [[1, 2], [3, 4]], (2, 2), ValuesCount=2, Axis=1)
+_folded("GATHER", [[[1, 2, 3], [4, 5, 6]], [[2], [0]]], (2, 1), Axis=1, BatchDims=1)
+_folded("CONCATENATION", [[[1, 2]], [[3, 4]]], (1, 4), Axis=1)
+_folded("CAST", [[1, -2]], (2,), "int64", InDataType=2, OutDataType=4)
+for _name in ("ADD", "SUB", "MUL"):
+    _folded(_name, [[5, -7], [3]], (2,))
+_folded("REDUCE_PROD", [[[2, 3], [4, 5]], [1]], (2, 1), KeepDims=True)
+_folded("EXPAND_DIMS", [[2, 3], -1], (2, 1))
+_folded("SQUEEZE", [[[2, 3]]], (2,), SqueezeDims=[0])
+_folded("RESHAPE", [[[2, 3]], [2, -1]], (2, 1), NewShape=[2, 1])

@@ -15,14 +15,17 @@ import tinycompile.frontend.onnx_averages
 import tinycompile.frontend.onnx_elementwise
 import tinycompile.frontend.onnx_linear
 import tinycompile.frontend.onnx_moves
-import tinycompile.frontend.onnx_qoperators  # noqa: F401 - they register their importers
+import tinycompile.frontend.onnx_qoperators
+import tinycompile.frontend.onnx_resize  # noqa: F401 - they register their importers
 from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError
+from tinycompile.frontend.onnx_contrib import expand
 from tinycompile.frontend.onnx_evaluate import evaluate_node
-from tinycompile.frontend.onnx_file import MICROSOFT, OnnxModel, SourceValue, read_proto, static_model
-from tinycompile.frontend.onnx_float import as_float, import_float
-from tinycompile.frontend.onnx_qoperators import expanded
+from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
+from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_float
 from tinycompile.frontend.onnx_registry import IMPORTERS
-from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope, State
+from tinycompile.frontend.onnx_rewrite import label_of
+from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES
+from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope, State
 from tinycompile.frontend.onnx_values import (
     Dequantized,
     Known,
@@ -77,7 +80,7 @@ def import_onnx(
     proto = read_proto(path)
     if floats != "all" and not is_quantized(proto):
         raise quantization_needed(where)
-    return import_model(static_model(expand(proto), where, shapes), name, where, layout, floats)
+    return import_model(static_model(expand(proto, where), where, shapes), name, where, layout, floats)
 
 
 def is_quantized(proto: Any) -> bool:
@@ -99,16 +102,6 @@ def quantization_needed(where: str) -> QuantizationNeededError:
     )
 
 
-def expand(proto: Any) -> Any:
-    """A model with com.microsoft's operators as DequantizeLinear, float operator, QuantizeLinear."""
-    nodes = [part for node in proto.graph.node for part in expanded(node)]
-    clone = type(proto)()
-    clone.CopyFrom(proto)
-    del clone.graph.node[:]
-    clone.graph.node.extend(nodes)
-    return clone
-
-
 def import_model(model: OnnxModel, name: str, where: str, layout: str = "model", floats: Floats = "none") -> Graph:
     """The graph of a model whose shapes are known."""
     return import_places(model, name, where, layout, floats)[0]
@@ -118,7 +111,6 @@ def import_places(
     model: OnnxModel, name: str, where: str, layout: str = "model", floats: Floats = "none"
 ) -> tuple[Graph, dict[str, Placed]]:
     """Also where the model's quantised tensors are in the graph."""
-    islands = list[tuple[str, str]]()
     state = State(model)
     problems = [(f"input {v.name!r}", reason) for v in model.inputs if (reason := _bad_input(v))]
     if problems:
@@ -127,12 +119,10 @@ def import_places(
     inputs = [_import_input(state, value, layout) for value in model.inputs]
     for index, node in enumerate(model.nodes):
         try:
-            with _sound(f"{where}: {_label(node, index)}"):
-                reason = _import_node(state, node, floats)
-            if reason is not None and floats == "islands":
-                islands.append((_label(node, index), f"{reason} ({_size(model, node)} elements)"))
+            with _sound(f"{where}: {label_of(node, index)}"):
+                _import_node(state, node, floats)
         except Rejected as rejected:
-            problems.append((_label(node, index), str(rejected)))
+            problems.append((label_of(node, index), str(rejected)))
             for output in node.output:
                 state.values[output] = Missing()
     outputs = list[str]()
@@ -144,8 +134,8 @@ def import_places(
             problems.append((f"output {value.name!r}", str(rejected)))
     if problems:
         raise UnsupportedError(problems, where=where)
-    for label, reason in islands:
-        warnings.warn(f"{where}: {label} runs in float32: {reason}", FloatIslandWarning, stacklevel=3)
+    if floats == "islands":
+        _warn(state, where)
     return state.builder.graph(name, inputs, outputs), state.places
 
 
@@ -167,8 +157,13 @@ def _sound(where: str) -> Iterator[None]:
         ) from error
 
 
-def _label(node: Any, index: int) -> str:
-    return f"{node.op_type} {node.name or (node.output[0] if node.output else '')!r} (node {index})"
+def _warn(state: State, where: str) -> None:
+    """Names every node that runs in float32, in the model's order."""
+    for node in state.model.nodes:
+        reason = state.islands.get(node.output[0]) if node.output else None
+        if reason is not None:
+            text = f"{where}: {state.label(node)} runs in float32: {reason} ({_size(state.model, node)} elements)"
+            warnings.warn(text, FloatIslandWarning, stacklevel=4)
 
 
 def _size(model: OnnxModel, node: Any) -> int:
@@ -211,8 +206,8 @@ def _input_quantization(model: OnnxModel, value: SourceValue) -> Quantization:
     return Quantization.per_tensor(1.0, 0)
 
 
-def _import_node(state: State, node: Any, floats: Floats) -> str | None:
-    """Read a node; if it runs in float32 where it might have run in 8 bits, the reason."""
+def _import_node(state: State, node: Any, floats: Floats) -> None:
+    """Read a node: in 8 bits, or in float32 where that can't be."""
     scope = Scope(state, node)
     if any(name and name not in state.values for name in node.input):
         raise Rejected("it reads a value that nothing computes")
@@ -220,7 +215,7 @@ def _import_node(state: State, node: Any, floats: Floats) -> str | None:
     if any(isinstance(value, Missing) for value in operands.values()):
         for output in node.output:
             state.values[output] = Missing()
-        return None
+        return
     state.producers.update(dict.fromkeys(node.output, node))
     if node.op_type == "Shape" and not any(a.name in ("start", "end") for a in node.attribute):
         scope.set(Known(np.array(scope.value().shape, np.int64)))
@@ -228,16 +223,35 @@ def _import_node(state: State, node: Any, floats: Floats) -> str | None:
         _fold(scope, {n: value.array for n, value in operands.items() if isinstance(value, Known)})
     else:
         importer = IMPORTERS.get(node.op_type, _float_only if floats != "none" else None)
-        if importer is None or node.domain not in ("", "ai.onnx", MICROSOFT):
+        if importer is None or not _is_known(node):
             raise Rejected("this operator is not supported")
         try:
             importer(scope)
+            scope.check_read(state.wanted)
         except Rejected as rejected:
             if floats == "none":
                 raise
-            import_float(state, node)
-            return str(rejected)
-    return None
+            _import_in_float(state, node, str(rejected))
+
+
+def _import_in_float(state: State, node: Any, reason: str) -> None:
+    """Raises Rejected with both reasons, if both ways have one of their own."""
+    try:
+        import_float(state, node, reason)
+    except Rejected as rejected:
+        in_float = str(rejected)
+        if not runs_in_float(node.op_type):
+            raise Rejected(reason) from rejected
+        if in_float == reason or FLOAT_ARITHMETIC in reason:
+            raise
+        raise Rejected(f"{reason}; in float32: {in_float}") from rejected
+
+
+def _is_known(node: Any) -> bool:
+    """Whether the importer of its name is for this operator and not for one that is only called the same."""
+    if node.domain == MICROSOFT:
+        return node.op_type in MICROSOFT_ATTRIBUTES
+    return node.domain in ("", "ai.onnx")
 
 
 def _fold(scope: Scope, operands: dict[str, Any]) -> None:
@@ -295,7 +309,7 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
         case Known():
             raise Rejected("it is a constant")
         case _ if floats != "none" and found is not None:
-            real = as_float(state, value.name)
+            real = as_float(state, value.name, "it is an output of the model, and no QuantizeLinear rounds it")
             if not isinstance(real, Real):
                 raise Rejected(NOT_ROUNDED)
             at = real.at

@@ -1,4 +1,4 @@
-"""ONNX files: read, checked, brought to a supported opset, every shape known."""
+"""ONNX files: read, checked, brought to opset 13 if they are older, every shape known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.errors import ModelFileError, ToolMissingError, UnsupportedError, UsageError
+from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
+from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_schema import MICROSOFT
+from tinycompile.frontend.onnx_shapes import inferred, shape_of
 from tinycompile.frontend.onnx_untrusted import (
     array_of,
     check_all_loaded,
@@ -20,12 +23,9 @@ from tinycompile.frontend.onnx_untrusted import (
     check_sizes,
     check_splits,
 )
+from tinycompile.frontend.onnx_upgrade import OLDEST, TARGET, upgraded
 from tinycompile.ir import Array
 
-OLDEST_OPSET = 13
-"""Older models go through onnx's version converter."""
-
-MICROSOFT = "com.microsoft"
 _DOMAINS = ("", "ai.onnx", MICROSOFT)
 
 
@@ -59,21 +59,6 @@ class OnnxModel:
     @property
     def nodes(self) -> list[Any]:
         return list(self.proto.graph.node)
-
-
-def onnx_module() -> Any:
-    """The `onnx` package. Raises ToolMissingError."""
-    try:
-        import onnx
-        import onnx.checker
-        import onnx.inliner
-        import onnx.shape_inference
-        import onnx.version_converter
-    except ImportError as error:
-        raise ToolMissingError(
-            "the onnx package is not installed", why="it reads .onnx files", hint="pip install onnx"
-        ) from error
-    return onnx
 
 
 def load_proto(path: Path) -> Any:
@@ -122,23 +107,36 @@ def read_proto(path: Path) -> Any:
         raise UnsupportedError(problems, where=str(path))
     _drop_unused_domains(model, used)
     opset = opset_of(model)
-    try:
-        if opset < OLDEST_OPSET:
-            onnx.checker.check_model(onnx.shape_inference.infer_shapes(model))  # the converter crashes on broken ones
-            model = onnx.version_converter.convert_version(model, OLDEST_OPSET)
-        # The checker wants shapes of outputs, which the format leaves optional.
-        onnx.checker.check_model(onnx.shape_inference.infer_shapes(model))
-    except Exception as error:
-        if opset < OLDEST_OPSET:
-            reason = f"onnx's version converter can't bring it to {OLDEST_OPSET}: {_first_line(error)}"
-            raise UnsupportedError([(f"opset {opset}", reason)], where=str(path)) from error
-        raise ModelFileError("the model is not valid", where=str(path), why=_first_line(error)) from error
+    if opset < OLDEST:
+        reason = f"operators are read from opset {OLDEST} on; export it again with a newer one"
+        raise UnsupportedError([(f"opset {opset}", reason)], where=str(path))
+    ranks = _checked(model, path)
+    if opset < TARGET:
+        model = upgraded(model, opset, str(path), ranks)
+        _checked(model, path)
     return model
+
+
+def _checked(model: Any, path: Path) -> dict[str, int]:
+    """The number of dimensions of its values, as far as it can be inferred. Raises ModelFileError."""
+    onnx = onnx_module()
+    try:
+        shaped = onnx.shape_inference.infer_shapes(model)
+        values = (*shaped.graph.input, *shaped.graph.value_info, *shaped.graph.output)
+        known = {v.name: v.type.tensor_type.shape for v in values if v.type.tensor_type.HasField("shape")}
+        # The checker wants types of outputs, which the format leaves optional.
+        for value in shaped.graph.output:
+            value.type.tensor_type.elem_type = value.type.tensor_type.elem_type or onnx.TensorProto.FLOAT
+            value.type.tensor_type.shape.SetInParent()
+        onnx.checker.check_model(shaped)
+    except Exception as error:
+        raise ModelFileError("the model is not valid", where=str(path), why=_first_line(error)) from error
+    return {name: len(shape.dim) for name, shape in known.items()}
 
 
 def opset_of(model: Any) -> int:
     """Version of the default operator set."""
-    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), OLDEST_OPSET)
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), TARGET)
 
 
 def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] | None = None) -> OnnxModel:
@@ -151,7 +149,6 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
         UsageError: `shapes` names no input or contradicts the model.
         UnsupportedError: all inputs with other dynamic dimensions.
     """
-    onnx = onnx_module()
     model = _copy(model)
     constants = {i.name: array_of(i, where) for i in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
@@ -160,12 +157,12 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     try:
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        model = inferred(model)
     except Exception as error:
         raise ModelFileError("shapes can't be inferred", where=where, why=_first_line(error)) from error
     graph = model.graph
-    inferred = {v.name: _shape(v) for v in (*graph.input, *graph.value_info, *graph.output)}
-    known = {name: shape for name, shape in inferred.items() if shape is not None}
+    shapes_found = {v.name: shape_of(v) for v in (*graph.input, *graph.value_info, *graph.output)}
+    known = {name: shape for name, shape in shapes_found.items() if shape is not None}
     known |= {name: value.shape for name, value in constants.items()}
     check_sizes(known, where)
     return OnnxModel(
@@ -223,16 +220,6 @@ def _dtype(value: Any) -> str:
         return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
     except (KeyError, TypeError):
         return "unknown"
-
-
-def _shape(value: Any) -> tuple[int, ...] | None:
-    """None where any dimension is unknown."""
-    if not value.type.tensor_type.HasField("shape"):
-        return None
-    dims = value.type.tensor_type.shape.dim
-    if any(not dim.HasField("dim_value") for dim in dims):
-        return None
-    return tuple(dim.dim_value for dim in dims)
 
 
 def _drop_unused_domains(model: Any, used: set[str]) -> None:

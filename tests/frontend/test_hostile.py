@@ -183,8 +183,9 @@ def test_what_depends_on_no_input_is_computed_now(tmp_path: Path) -> None:
     graph = optimize(load(path))
     assert [node.op.kind for node in graph.nodes] == ["add"]
     path.write_bytes(b.build([x], [flat]))
-    with pytest.raises(UnsupportedError, match="depends on no input"):
-        optimize(load(path))
+    graph = optimize(load(path))
+    assert [node.op.kind for node in graph.nodes] == ["identity"]
+    assert graph.constants[graph.nodes[0].inputs[0]].ravel().tolist() == [0, 1, 2, 3]
 
 
 def test_templates_come_from_our_folder_only() -> None:

@@ -9,10 +9,11 @@ from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.float_edges import dequantize, quantize
-from tinycompile.kernels.movement import concatenation, pad, pad_axes, reshape, resize_nearest, transpose
+from tinycompile.kernels.movement import concatenation, identity, pad, pad_axes, reshape, resize_nearest, transpose
 from tinycompile.kernels.softmax import softmax_computed, softmax_table
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.identity import Identity
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
@@ -25,6 +26,13 @@ FLOAT = "float32"
 
 def float_type(shape):
     return TensorType(shape, FLOAT)
+
+
+@pytest.mark.parametrize("constant", [None, np.arange(23, dtype=np.int8)])
+def test_identity(constant):
+    kernel = check(identity, site_of(Identity(), [int8((23,))], [constant], int8(())))
+    assert kernel.alias_of is None
+    check(identity, site_of(Identity(), [float_type((1, 9))], [None], float_type(())))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, 3])

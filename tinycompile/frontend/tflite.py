@@ -30,8 +30,17 @@ def import_tflite(content: bytes, name: str, where: str) -> Graph:
     _check_quantized(model, where)
     builder = GraphBuilder()
     values = Values(model, builder)
-    problems = [(f"input {model.tensors[i].name!r}", model.tensors[i].reason) for i in model.inputs]
-    problems = [problem for problem in problems if problem[1]]
+    problems = [
+        (f"{role} {model.tensors[i].name!r}", model.tensors[i].reason)
+        for role, indices in (("input", model.inputs), ("output", _uncomputed(model)))
+        for i in indices
+        if model.tensors[i].reason
+    ]
+    twice = {i for i in model.inputs if model.inputs.count(i) > 1}
+    problems += [
+        (f"input {model.tensors[i].name!r}", "it is listed twice, and only one of the two values can count")
+        for i in sorted(twice)
+    ]
     inputs = [] if problems else [values.of(index) for index in model.inputs]
     for operator in model.operators:
         label = _label(model, operator)
@@ -42,6 +51,12 @@ def import_tflite(content: bytes, name: str, where: str) -> Graph:
     if problems:
         raise UnsupportedError(problems, where=where)
     return builder.graph(name, inputs, [values.of(index) for index in model.outputs])
+
+
+def _uncomputed(model: SourceModel) -> list[int]:
+    """Outputs that are constants: the types of the others are checked where they come from."""
+    computed = {index for operator in model.operators for index in operator.outputs}
+    return [index for index in dict.fromkeys(model.outputs) if index not in computed and index not in model.inputs]
 
 
 def _import_operator(scope: Scope) -> None:
@@ -81,18 +96,14 @@ def _check_structure(model: SourceModel, where: str) -> None:
         if not lowest <= index < len(model.tensors):
             raise fail(f"{role} refers to tensor {index} of {len(model.tensors)}")
 
-    def check_interface(indices: tuple[int, ...], role: str) -> None:
-        if not indices:
-            raise fail(f"the model has no {role}s")
-        if len(set(indices)) != len(indices):
-            raise fail(f"a tensor is listed twice as a model {role}")
-        for index in indices:
-            check_index(index, f"a model {role}")
-            if model.tensors[index].data is not None:
-                raise fail(f"model {role} {model.tensors[index].name!r} is a constant")
-
-    check_interface(model.inputs, "input")
-    check_interface(model.outputs, "output")
+    if not model.inputs or not model.outputs:
+        raise fail(f"the model has no {'outputs' if model.inputs else 'inputs'}")
+    for index in model.inputs:
+        check_index(index, "a model input")
+        if model.tensors[index].data is not None:
+            raise fail(f"model input {model.tensors[index].name!r} is a constant")
+    for index in model.outputs:
+        check_index(index, "a model output")
     known = set(model.inputs)
     for operator in model.operators:
         for index in operator.inputs:
@@ -113,5 +124,6 @@ def _check_structure(model: SourceModel, where: str) -> None:
                 raise fail(f"{here} overwrites tensor {model.tensors[index].name!r}")
             known.add(index)
     for index in model.outputs:
-        if index not in computed:
-            raise fail(f"no operator computes model output {model.tensors[index].name!r}")
+        tensor = model.tensors[index]
+        if index not in known and tensor.type is not None and tensor.data is None:
+            raise fail(f"no operator computes model output {tensor.name!r}")

@@ -14,6 +14,7 @@ from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
 from tinycompile.kernels.render import render
 from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.identity import Identity
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.reshape import Reshape
@@ -30,6 +31,32 @@ TRANSPOSE_LOOPS = 6
 def reshape(site: Site, isa: Isa) -> Kernel | None:
     """The same memory."""
     return Kernel("reshape", None, alias_of=0)
+
+
+@kernel_for(Identity)
+def identity(site: Site, isa: Isa) -> Kernel | None:
+    """A copy, of a constant out of flash."""
+    size, constant = site.sig.output.bytes, site.constants[0]
+    body = f"    tc_copy_down((int8_t *)output, (const int8_t *)input, {size});"
+    parameters = ("const void *input", "void *output")
+    return Kernel(
+        "copy",
+        Function(
+            f"copy_{size}",
+            parameters if constant is None else parameters[::-1],
+            body,
+            ("kernels/tc_copy.h",),
+            "An output that has memory of its own.",
+        ),
+        () if constant is None else (Constant("value", "int8_t", _bytes_of(constant), str(site.sig.output)),),
+        instructions=10 + _copy_instructions(size),
+        code_bytes=80,
+        overlap={0: 0} if constant is None else {},
+    )
+
+
+def _bytes_of(values: Array) -> Array:
+    return np.frombuffer(values.astype(values.dtype.newbyteorder("<")).tobytes(), np.int8)
 
 
 @kernel_for(Concatenation)

@@ -17,16 +17,16 @@ def int8_io(graph: Graph) -> Graph:
     consumers, producers = graph.consumers(), graph.producers()
     inputs = {name: _quantized(graph, name, consumers.get(name, [])) for name in graph.inputs}
     taken = {name for name, _ in inputs.values()}
-    outputs = list[str]()
-    for name in graph.outputs:
+    outputs = dict[str, str]()
+    for name in dict.fromkeys(graph.outputs):
         source = _dequantized(graph, name, producers.get(name))
-        outputs.append(name if source in taken else source)
+        outputs[name] = name if source in taken else source
         taken.add(source)
     dropped = {node.name for _, node in inputs.values() if node is not None}
     return replace(
         graph,
         inputs=tuple(name for name, _ in inputs.values()),
-        outputs=tuple(outputs),
+        outputs=tuple(outputs[name] for name in graph.outputs),
         nodes=tuple(node for node in graph.nodes if node.name not in dropped),
     ).without_dead()
 

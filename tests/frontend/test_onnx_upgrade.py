@@ -16,10 +16,12 @@ from tinycompile.errors import UnsupportedError
 from tinycompile.frontend import load
 from tinycompile.frontend.onnx_upgrade import CHANGED, OLDEST, TARGET
 
+SCHEMAS = [s for s in onnx.defs.get_all_schemas_with_history() if s.domain == ""]
+
 
 def _forms(name: str) -> list[onnx.defs.OpSchema]:
     """The versions of an operator that opsets 7 to 13 have, oldest first."""
-    found = [s for s in onnx.defs.get_all_schemas_with_history() if s.name == name and s.domain == ""]
+    found = [s for s in SCHEMAS if s.name == name]
     found.sort(key=lambda s: s.since_version)
     first = [s for s in found if s.since_version <= OLDEST][-1:]
     return first + [s for s in found if OLDEST < s.since_version <= TARGET]
@@ -27,7 +29,7 @@ def _forms(name: str) -> list[onnx.defs.OpSchema]:
 
 def test_every_operator_that_changed_has_a_rule():
     """A new form that isn't the old one with more attributes or operands needs one, up to its version."""
-    for name in {s.name for s in onnx.defs.get_all_schemas_with_history() if s.domain == ""}:
+    for name in {s.name for s in SCHEMAS}:
         forms, needed = _forms(name), 0
         for old, new in itertools.pairwise(forms):
             added = set(new.attributes) - set(old.attributes)

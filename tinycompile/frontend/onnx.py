@@ -38,7 +38,7 @@ from tinycompile.frontend.onnx_values import (
     moves_nothing,
 )
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Graph, Quantization, TensorType
+from tinycompile.ir import Array, Graph, Quantization, TensorType
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
@@ -51,6 +51,12 @@ Floats = Literal["none", "islands", "all"]
 class FloatIslandWarning(UserWarning):
     """An operator of a quantised model runs in float32."""
 
+
+_INTEGER_INPUTS = (2, 3)
+"""TensorProto.UINT8, INT8"""
+
+_OUTPUT_TYPES = ("float32", "int8", "uint8", "int32", "int64", "bool")
+"""Of constants that are outputs."""
 
 _MAX_CONSTANT = 1 << 24
 """Elements of a folded constant: more is no microcontroller's."""
@@ -84,8 +90,12 @@ def import_onnx(
 
 
 def is_quantized(proto: Any) -> bool:
-    """Whether some activation is quantised."""
+    """Whether some activation is quantised, or nothing is computed in floats since all inputs are integers."""
     kinds = {node.op_type for node in proto.graph.node}
+    constants = {i.name for i in proto.graph.initializer}
+    inputs = [v.type.tensor_type.elem_type for v in proto.graph.input if v.name not in constants]
+    if inputs and all(code in _INTEGER_INPUTS for code in inputs):
+        return True
     return any(
         k in ("QuantizeLinear", "MatMulInteger", "ConvInteger") or k.startswith("QLinear") or k == "QGemm"
         for k in kinds
@@ -116,7 +126,7 @@ def import_places(
     if problems:
         raise UnsupportedError(problems, where=where)
     state.values.update({n: Known(value) for n, value in model.constants.items()})
-    inputs = [_import_input(state, value, layout) for value in model.inputs]
+    inputs = {value.name: _import_input(state, value, layout) for value in model.inputs}
     for index, node in enumerate(model.nodes):
         try:
             with _sound(f"{where}: {label_of(node, index)}"):
@@ -129,14 +139,14 @@ def import_places(
     for value in model.outputs:
         try:
             with _sound(f"{where}: output {value.name!r}"):
-                outputs.append(_export_output(state, value, layout, floats))
+                outputs.append(_export_output(state, value, layout, floats, inputs))
         except Rejected as rejected:
             problems.append((f"output {value.name!r}", str(rejected)))
     if problems:
         raise UnsupportedError(problems, where=where)
     if floats == "islands":
         _warn(state, where)
-    return state.builder.graph(name, inputs, outputs), state.places
+    return state.builder.graph(name, list(inputs.values()), outputs), state.places
 
 
 @contextmanager
@@ -289,10 +299,13 @@ def _float_only(scope: Scope) -> None:
     raise Rejected("it has no 8-bit form")
 
 
-def _export_output(state: State, value: SourceValue, layout: str, floats: Floats) -> str:
+def _export_output(state: State, value: SourceValue, layout: str, floats: Floats, inputs: Mapping[str, str]) -> str:
+    """The graph output; `inputs` are the graph's by the model's names, which an output may be as it is."""
     found: Value | None = state.values.get(value.name)
     if isinstance(found, Missing):
         return ""
+    if value.name in inputs:
+        return inputs[value.name]
     name = f"{value.name}_output"
     match found:
         case Dequantized(steps=()):
@@ -307,7 +320,7 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
         case Quantized() | Real():
             at = found.at
         case Known():
-            raise Rejected("it is a constant")
+            return _constant_output(state, value, found.array, layout)
         case _ if floats != "none" and found is not None:
             real = as_float(state, value.name, "it is an output of the model, and no QuantizeLinear rounds it")
             if not isinstance(real, Real):
@@ -319,8 +332,20 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
     return _in_order(state, at, order, name)
 
 
+def _constant_output(state: State, value: SourceValue, array: Array, layout: str) -> str:
+    """A constant of the IR."""
+    if array.dtype.name not in _OUTPUT_TYPES:
+        raise Rejected(f"it is a constant of type {array.dtype.name}, supported are {', '.join(_OUTPUT_TYPES)}")
+    if array.size == 0:
+        raise Rejected("it is empty")
+    moved = np.ascontiguousarray(array.transpose(NHWC) if layout == "nhwc" and array.ndim == 4 else array)
+    quant = Quantization.per_tensor(1.0, 0) if array.dtype.itemsize == 1 and array.dtype != np.bool_ else None
+    moved = moved.reshape(array.shape) if array.ndim == 0 else moved
+    return state.value(f"{value.name}_constant", TensorType(moved.shape, array.dtype.name, quant), moved)
+
+
 def _in_order(state: State, at: Placed, order: tuple[int, ...], name: str) -> str:
-    """An output with its axes in this order in memory, as a value of that shape that no input is."""
+    """An output with its axes in this order in memory."""
     if at.folded is not None:
         shape, folded_order = at.folded
         physical = tuple(shape[axis] for axis in folded_order)
@@ -329,8 +354,7 @@ def _in_order(state: State, at: Placed, order: tuple[int, ...], name: str) -> st
         plain = state.emit(Transpose(restored), [image], name, state.type_of(at).quant)
         return state.emit(Reshape(at.shape), [plain], name, state.type_of(at).quant)
     if at.order == order:
-        produced = any(at.name in node.outputs for node in state.builder.nodes)
-        return at.name if produced else state.emit(Reshape(at.physical_shape), [at.name], name, state.type_of(at).quant)
+        return at.name
     permutation = tuple(at.order.index(axis) for axis in order)
     physical = tuple(at.shape[axis] for axis in order)
     if moves_nothing(at.physical_shape, permutation):

@@ -106,6 +106,9 @@ def expanded(step: Expansion) -> list[Any]:
     if kind in _BINARY:
         return step.chain(_BINARY[kind], [inputs[:3], inputs[3:6]], inputs[6:8])
     if kind in _POOLS:
+        if step.value("ceil_mode", 0) and step.value("count_include_pad", 0):
+            # AveragePool's windows end with the padding; onnxruntime's quantised kernel divides by whole windows.
+            raise Rejected("the attributes ceil_mode and count_include_pad together: onnxruntime contradicts itself")
         if not step.take("channels_last", 0):
             return step.chain(_POOLS[kind], [inputs[:3]], inputs[3:5])
         return _channels_last(step, lambda inner, x: inner.chain(_POOLS[kind], [[x, *inputs[1:3]]], inputs[3:5]))

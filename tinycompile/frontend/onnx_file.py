@@ -12,7 +12,7 @@ import numpy as np
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_schema import MICROSOFT
-from tinycompile.frontend.onnx_shapes import inferred, shape_of
+from tinycompile.frontend.onnx_shapes import inferred, shapes_of
 from tinycompile.frontend.onnx_untrusted import (
     array_of,
     check_all_loaded,
@@ -43,7 +43,7 @@ class OnnxModel:
     """A model with static shapes.
 
     Attributes:
-        proto: the ModelProto; its dimensions are bound.
+        proto: the ModelProto; its dimensions are bound, and it lists outputs once that are nothing else.
         opset: of the default domain.
         constants: initialisers by name.
         shapes: the inferred shape of every value that has one.
@@ -89,7 +89,7 @@ def read_proto(path: Path) -> Any:
     """
     onnx = onnx_module()
     model = load_proto(path)
-    if not model.graph.node or not model.graph.output:
+    if not model.graph.output:
         raise ModelFileError("the model computes nothing", where=str(path))
     if model.functions:
         check_functions(model, str(path))
@@ -154,22 +154,21 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
     inputs = [value for value in model.graph.input if value.name not in constants]
     _bind(inputs, dict(shapes or {}), where)
     del model.graph.value_info[:]
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
+    outputs = [value.name for value in model.graph.output]
+    _list_once(model.graph, {value.name for value in inputs} | set(constants))
     try:
         model = inferred(model)
     except Exception as error:
         raise ModelFileError("shapes can't be inferred", where=where, why=_first_line(error)) from error
     graph = model.graph
-    shapes_found = {v.name: shape_of(v) for v in (*graph.input, *graph.value_info, *graph.output)}
-    known = {name: shape for name, shape in shapes_found.items() if shape is not None}
-    known |= {name: value.shape for name, value in constants.items()}
+    known = {name: shape for name, shape in shapes_of(graph).items() if shape is not None}
     check_sizes(known, where)
+    dtypes = {name: value.dtype.name for name, value in constants.items()} | dtypes_of(graph)
     return OnnxModel(
         model,
         opset_of(model),
-        tuple(_source_value(value, known) for value in graph.input if value.name not in constants),
-        tuple(_source_value(value, known) for value in graph.output),
+        tuple(_source_value(value.name, known, dtypes) for value in graph.input if value.name not in constants),
+        tuple(_source_value(name, known, dtypes) for name in outputs),
         constants,
         known,
     )
@@ -210,16 +209,30 @@ def _dim_text(dim: Any) -> str:
     return str(dim.dim_value) if dim.dim_value else (dim.dim_param or "?")
 
 
-def _source_value(value: Any, shapes: Mapping[str, tuple[int, ...]]) -> SourceValue:
-    return SourceValue(value.name, shapes.get(value.name, ()), _dtype(value))
+def _list_once(graph: Any, others: set[str]) -> None:
+    """Outputs of which the shape is to be inferred; onnx's inference gives up on those that are listed twice."""
+    found = {value.name: value for value in reversed(graph.output) if value.name not in others}
+    kept = [type(value).FromString(value.SerializeToString()) for value in reversed(found.values())]
+    for value in kept:
+        value.type.tensor_type.ClearField("shape")
+    del graph.output[:]
+    graph.output.extend(kept)
 
 
-def _dtype(value: Any) -> str:
-    onnx = onnx_module()
-    try:
-        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
-    except (KeyError, TypeError):
-        return "unknown"
+def _source_value(name: str, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, str]) -> SourceValue:
+    return SourceValue(name, shapes.get(name, ()), dtypes.get(name, "unknown"))
+
+
+def dtypes_of(graph: Any) -> dict[str, str]:
+    """NumPy's names of the types of the values that the graph lists, as far as they are known."""
+    onnx, found = onnx_module(), dict[str, str]()
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        try:
+            name = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
+        except (KeyError, TypeError):
+            continue
+        found.setdefault(value.name, name)
+    return found
 
 
 def _drop_unused_domains(model: Any, used: set[str]) -> None:

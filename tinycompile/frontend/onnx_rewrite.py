@@ -18,10 +18,16 @@ class Rewriting:
         self.attributes = {a.name: a for a in node.attribute}
         self.initializers = list[Any]()
 
+    def value(self, name: str, default: Any) -> Any:
+        """Of an attribute."""
+        found = self.attributes.get(name)
+        return default if found is None else onnx_module().helper.get_attribute_value(found)
+
     def take(self, name: str, default: Any) -> Any:
         """The value of an attribute that the new form doesn't have."""
-        found = self.attributes.pop(name, None)
-        return default if found is None else onnx_module().helper.get_attribute_value(found)
+        value = self.value(name, default)
+        self.attributes.pop(name, None)
+        return value
 
     def name(self, stem: str) -> str:
         """A free one."""

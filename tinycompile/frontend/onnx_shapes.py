@@ -63,15 +63,19 @@ def windows(size: int, begin: int, end: int, extent: int, stride: int, ceil: boo
     return count - 1 if ceil and (count - 1) * stride >= size + begin else count
 
 
-def _shapes(graph: Any) -> dict[str, Shape | None]:
-    values: dict[str, Shape | None] = {v.name: shape_of(v) for v in (*graph.input, *graph.value_info, *graph.output)}
-    values.update({i.name: tuple(i.dims) for i in graph.initializer})
-    return values
+def shapes_of(graph: Any) -> dict[str, Shape | None]:
+    """By name, of every value that the graph lists; None where it isn't static."""
+    # A value may be several of these, an input and an output for instance, and have its shape in one of them only.
+    found: dict[str, Shape | None] = {i.name: tuple(i.dims) for i in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        if found.get(value.name) is None:
+            found[value.name] = shape_of(value)
+    return found
 
 
 def _correct_pool(model: Any) -> bool:
     """Rewrite the first pool with a wrong shape; False if there is none."""
-    shapes = _shapes(model.graph)
+    shapes = shapes_of(model.graph)
     for node in model.graph.node:
         if node.op_type not in _POOLS or node.domain not in ("", "ai.onnx"):
             continue
@@ -94,7 +98,7 @@ _MOST = 64
 
 def _fold(model: Any) -> bool:
     """Where a shape is unknown: sizes that can be computed become initialisers; False if there are none."""
-    graph, shapes = model.graph, _shapes(model.graph)
+    graph, shapes = model.graph, shapes_of(model.graph)
     if all(shapes.get(name) is not None for node in graph.node for name in node.output if name):
         return False
     numpy_helper, opset = onnx_module().numpy_helper, _opset(model)

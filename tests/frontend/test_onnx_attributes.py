@@ -15,7 +15,7 @@ from onnx import helper
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from tests.frontend import attributes
-from tests.frontend.attributes import MICROSOFT, RECIPES, attempt, onnxruntime_results, schemas, trials, values
+from tests.frontend.attributes import GOOD, MICROSOFT, RECIPES, attempt, onnxruntime_results, schemas, trials, values
 from tests.support.onnx_builder import OnnxBuilder, imported
 from tinycompile import interpreter
 from tinycompile.errors import UnsupportedError
@@ -24,7 +24,6 @@ from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_schema import MICROSOFT_ATTRIBUTES, defaults, plain
 
 GROUPS = 8
-GOOD = ("equal", "refused", "refused by both", "not in onnxruntime")
 
 
 @pytest.mark.parametrize("group", range(GROUPS))

@@ -301,7 +301,9 @@ def _image(scope: Scope) -> str:
 @float_importer("Conv")
 def _conv(scope: Scope) -> None:
     weights = scope.constant(1, "the weight tensor").astype(np.float32)
-    size = scope.value().shape[2:]
+    channels, *size = scope.value().shape[1:]
+    if int(scope.attribute("group", 1)) * weights.shape[1] != channels:
+        raise Rejected(f"its weights {list(weights.shape)} don't fit {channels} channels and the attribute group")
     x = _image(scope)
     kernel, strides, dilations = spatial_attributes(scope, weights.shape[2:])
     pads = padding_of(scope, size, kernel, strides, dilations)

@@ -232,6 +232,7 @@ def transposed_begins(
     extra = scope.attribute("output_padding", None) or [0] * rank
     if scope.attribute("output_shape", None) is None and auto in ("NOTSET", "", "VALID"):
         return (scope.attribute("pads", None) or [0] * (2 * rank))[:rank]
+    scope.ignore("pads")  # the size of the result says how much is cut off
     begins = list[int]()
     for n, o, k, s, d, e in zip(size, out, kernel, strides, dilations, extra, strict=True):
         total = s * (n - 1) + e + (k - 1) * d + 1 - o

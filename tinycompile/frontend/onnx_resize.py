@@ -20,7 +20,7 @@ from tinycompile.ir import Array
 
 @importer("Resize")
 def resize(scope: Scope) -> None:
-    """Nearest neighbours."""
+    """Nearest neighbours; in float32 linear and cubic interpolation, too."""
     if scope.attribute("mode", "nearest") != "nearest":
         raise Rejected("linear and cubic resizing: that would take float32 arithmetic")
     if scope.attribute("antialias", 0):

@@ -148,3 +148,14 @@ def test_names_that_are_taken(tmp_path):
     b.output("y")
     b.output("y/min")
     compared(b, {"x": np.array([[-1, 0.2, 0.4, 2]], np.float32)}, tmp_path / "m.onnx")
+
+
+def test_a_part_of_a_shape(tmp_path):
+    b = OnnxBuilder(15)
+    x = b.input((1, 2, 3, 4))
+    rows = b.node("Shape", x, start=-3, end=-1)
+    b.output(b.node("Reshape", x, b.node("Concat", rows, b.constant([-1], np.int64), axis=0)))
+    (y,) = compared(
+        b, {"x": np.random.default_rng(4).normal(size=(1, 2, 3, 4)).astype(np.float32)}, tmp_path / "m.onnx"
+    )
+    assert y.shape == (2, 3, 4)

@@ -227,8 +227,9 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
             state.values[output] = Missing()
         return
     state.producers.update(dict.fromkeys(node.output, node))
-    if node.op_type == "Shape" and not any(a.name in ("start", "end") for a in node.attribute):
-        scope.set(Known(np.array(scope.value().shape, np.int64)))
+    if node.op_type == "Shape":
+        first, last = scope.attribute("start", 0), scope.attribute("end", None)
+        scope.set(Known(np.array(scope.value().shape[first:last], np.int64)))
     elif node.op_type != "DequantizeLinear" and all(isinstance(value, Known) for value in operands.values()):
         _fold(scope, {n: value.array for n, value in operands.items() if isinstance(value, Known)})
     else:

@@ -126,9 +126,9 @@ def _computed(
     """The results of a node that computes sizes from what is known; None for others."""
     if node.op_type not in _ARITHMETIC or node.domain not in ("", "ai.onnx"):
         return None
-    if node.op_type == "Shape" and not node.attribute:
-        shape = shapes.get(node.input[0])
-        return None if shape is None else [np.array(shape, np.int64)]
+    if node.op_type == "Shape":
+        shape, limits = shapes.get(node.input[0]), {a.name: a.i for a in node.attribute}
+        return None if shape is None else [np.array(shape[limits.get("start", 0) : limits.get("end")], np.int64)]
     operands = {name: known[name] for name in node.input if name in known}
     if any(name and name not in operands for name in node.input):
         return None

@@ -368,3 +368,12 @@ def test_layout_of_inputs_and_outputs(layout):
     assert graph.types[graph.inputs[0]].shape == expected
     assert graph.types[graph.outputs[0]].shape == {"model": (1, 6, 4, 5), "nhwc": (1, 4, 5, 6)}[layout]
     assert kinds(graph).count("transpose") == (2 if layout == "model" else 0)
+
+
+@pytest.mark.parametrize("kind", ["AveragePool", "GlobalAveragePool", "MaxPool"])
+def test_pools_of_sequences(kind):
+    """Their results have three axes, as outputs too."""
+    q = Qdq((1, 3, 12), seed=23)
+    attributes = {} if kind.startswith("Global") else {"kernel_shape": [3], "strides": [2]}
+    graph = q.finish(q.b.node(kind, q.a, **attributes))
+    assert len(graph.types[graph.outputs[0]].shape) == 3

@@ -15,14 +15,17 @@ import tinycompile.frontend.onnx_averages
 import tinycompile.frontend.onnx_elementwise
 import tinycompile.frontend.onnx_linear
 import tinycompile.frontend.onnx_moves
-import tinycompile.frontend.onnx_qoperators  # noqa: F401 - they register their importers
+import tinycompile.frontend.onnx_qoperators
+import tinycompile.frontend.onnx_resize  # noqa: F401 - they register their importers
 from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError
+from tinycompile.frontend.onnx_contrib import expand
 from tinycompile.frontend.onnx_evaluate import evaluate_node
-from tinycompile.frontend.onnx_file import MICROSOFT, OnnxModel, SourceValue, read_proto, static_model
-from tinycompile.frontend.onnx_float import as_float, import_float
-from tinycompile.frontend.onnx_qoperators import expanded
+from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
+from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_float
 from tinycompile.frontend.onnx_registry import IMPORTERS
-from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope, State
+from tinycompile.frontend.onnx_rewrite import label_of
+from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES
+from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope, State
 from tinycompile.frontend.onnx_values import (
     Dequantized,
     Known,
@@ -35,7 +38,7 @@ from tinycompile.frontend.onnx_values import (
     moves_nothing,
 )
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Graph, Quantization, TensorType
+from tinycompile.ir import Array, Graph, Quantization, TensorType
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
@@ -48,6 +51,12 @@ Floats = Literal["none", "islands", "all"]
 class FloatIslandWarning(UserWarning):
     """An operator of a quantised model runs in float32."""
 
+
+_INTEGER_INPUTS = (2, 3)
+"""TensorProto.UINT8, INT8"""
+
+_OUTPUT_TYPES = ("float32", "int8", "uint8", "int32", "int64", "bool")
+"""Of constants that are outputs."""
 
 _MAX_CONSTANT = 1 << 24
 """Elements of a folded constant: more is no microcontroller's."""
@@ -77,12 +86,16 @@ def import_onnx(
     proto = read_proto(path)
     if floats != "all" and not is_quantized(proto):
         raise quantization_needed(where)
-    return import_model(static_model(expand(proto), where, shapes), name, where, layout, floats)
+    return import_model(static_model(expand(proto, where), where, shapes), name, where, layout, floats)
 
 
 def is_quantized(proto: Any) -> bool:
-    """Whether some activation is quantised."""
+    """Whether some activation is quantised, or nothing is computed in floats since all inputs are integers."""
     kinds = {node.op_type for node in proto.graph.node}
+    constants = {i.name for i in proto.graph.initializer}
+    inputs = [v.type.tensor_type.elem_type for v in proto.graph.input if v.name not in constants]
+    if inputs and all(code in _INTEGER_INPUTS for code in inputs):
+        return True
     return any(
         k in ("QuantizeLinear", "MatMulInteger", "ConvInteger") or k.startswith("QLinear") or k == "QGemm"
         for k in kinds
@@ -99,16 +112,6 @@ def quantization_needed(where: str) -> QuantizationNeededError:
     )
 
 
-def expand(proto: Any) -> Any:
-    """A model with com.microsoft's operators as DequantizeLinear, float operator, QuantizeLinear."""
-    nodes = [part for node in proto.graph.node for part in expanded(node)]
-    clone = type(proto)()
-    clone.CopyFrom(proto)
-    del clone.graph.node[:]
-    clone.graph.node.extend(nodes)
-    return clone
-
-
 def import_model(model: OnnxModel, name: str, where: str, layout: str = "model", floats: Floats = "none") -> Graph:
     """The graph of a model whose shapes are known."""
     return import_places(model, name, where, layout, floats)[0]
@@ -118,35 +121,32 @@ def import_places(
     model: OnnxModel, name: str, where: str, layout: str = "model", floats: Floats = "none"
 ) -> tuple[Graph, dict[str, Placed]]:
     """Also where the model's quantised tensors are in the graph."""
-    islands = list[tuple[str, str]]()
     state = State(model)
     problems = [(f"input {v.name!r}", reason) for v in model.inputs if (reason := _bad_input(v))]
     if problems:
         raise UnsupportedError(problems, where=where)
     state.values.update({n: Known(value) for n, value in model.constants.items()})
-    inputs = [_import_input(state, value, layout) for value in model.inputs]
+    inputs = {value.name: _import_input(state, value, layout) for value in model.inputs}
     for index, node in enumerate(model.nodes):
         try:
-            with _sound(f"{where}: {_label(node, index)}"):
-                reason = _import_node(state, node, floats)
-            if reason is not None and floats == "islands":
-                islands.append((_label(node, index), f"{reason} ({_size(model, node)} elements)"))
+            with _sound(f"{where}: {label_of(node, index)}"):
+                _import_node(state, node, floats)
         except Rejected as rejected:
-            problems.append((_label(node, index), str(rejected)))
+            problems.append((label_of(node, index), str(rejected)))
             for output in node.output:
                 state.values[output] = Missing()
     outputs = list[str]()
     for value in model.outputs:
         try:
             with _sound(f"{where}: output {value.name!r}"):
-                outputs.append(_export_output(state, value, layout, floats))
+                outputs.append(_export_output(state, value, layout, floats, inputs))
         except Rejected as rejected:
             problems.append((f"output {value.name!r}", str(rejected)))
     if problems:
         raise UnsupportedError(problems, where=where)
-    for label, reason in islands:
-        warnings.warn(f"{where}: {label} runs in float32: {reason}", FloatIslandWarning, stacklevel=3)
-    return state.builder.graph(name, inputs, outputs), state.places
+    if floats == "islands":
+        _warn(state, where)
+    return state.builder.graph(name, list(inputs.values()), outputs), state.places
 
 
 @contextmanager
@@ -167,8 +167,13 @@ def _sound(where: str) -> Iterator[None]:
         ) from error
 
 
-def _label(node: Any, index: int) -> str:
-    return f"{node.op_type} {node.name or (node.output[0] if node.output else '')!r} (node {index})"
+def _warn(state: State, where: str) -> None:
+    """Names every node that runs in float32, in the model's order."""
+    for node in state.model.nodes:
+        reason = state.islands.get(node.output[0]) if node.output else None
+        if reason is not None:
+            text = f"{where}: {state.label(node)} runs in float32: {reason} ({_size(state.model, node)} elements)"
+            warnings.warn(text, FloatIslandWarning, stacklevel=4)
 
 
 def _size(model: OnnxModel, node: Any) -> int:
@@ -211,8 +216,8 @@ def _input_quantization(model: OnnxModel, value: SourceValue) -> Quantization:
     return Quantization.per_tensor(1.0, 0)
 
 
-def _import_node(state: State, node: Any, floats: Floats) -> str | None:
-    """Read a node; if it runs in float32 where it might have run in 8 bits, the reason."""
+def _import_node(state: State, node: Any, floats: Floats) -> None:
+    """Read a node: in 8 bits, or in float32 where that can't be."""
     scope = Scope(state, node)
     if any(name and name not in state.values for name in node.input):
         raise Rejected("it reads a value that nothing computes")
@@ -220,24 +225,44 @@ def _import_node(state: State, node: Any, floats: Floats) -> str | None:
     if any(isinstance(value, Missing) for value in operands.values()):
         for output in node.output:
             state.values[output] = Missing()
-        return None
+        return
     state.producers.update(dict.fromkeys(node.output, node))
-    if node.op_type == "Shape" and not any(a.name in ("start", "end") for a in node.attribute):
-        scope.set(Known(np.array(scope.value().shape, np.int64)))
+    if node.op_type == "Shape":
+        first, last = scope.attribute("start", 0), scope.attribute("end", None)
+        scope.set(Known(np.array(scope.value().shape[first:last], np.int64)))
     elif node.op_type != "DequantizeLinear" and all(isinstance(value, Known) for value in operands.values()):
         _fold(scope, {n: value.array for n, value in operands.items() if isinstance(value, Known)})
     else:
         importer = IMPORTERS.get(node.op_type, _float_only if floats != "none" else None)
-        if importer is None or node.domain not in ("", "ai.onnx", MICROSOFT):
+        if importer is None or not _is_known(node):
             raise Rejected("this operator is not supported")
         try:
             importer(scope)
+            scope.check_read(state.wanted)
         except Rejected as rejected:
             if floats == "none":
                 raise
-            import_float(state, node)
-            return str(rejected)
-    return None
+            _import_in_float(state, node, str(rejected))
+
+
+def _import_in_float(state: State, node: Any, reason: str) -> None:
+    """Raises Rejected with both reasons, if both ways have one of their own."""
+    try:
+        import_float(state, node, reason)
+    except Rejected as rejected:
+        in_float = str(rejected)
+        if not runs_in_float(node.op_type):
+            raise Rejected(reason) from rejected
+        if in_float == reason or FLOAT_ARITHMETIC in reason:
+            raise
+        raise Rejected(f"{reason}; in float32: {in_float}") from rejected
+
+
+def _is_known(node: Any) -> bool:
+    """Whether the importer of its name is for this operator and not for one that is only called the same."""
+    if node.domain == MICROSOFT:
+        return node.op_type in MICROSOFT_ATTRIBUTES
+    return node.domain in ("", "ai.onnx")
 
 
 def _fold(scope: Scope, operands: dict[str, Any]) -> None:
@@ -275,10 +300,13 @@ def _float_only(scope: Scope) -> None:
     raise Rejected("it has no 8-bit form")
 
 
-def _export_output(state: State, value: SourceValue, layout: str, floats: Floats) -> str:
+def _export_output(state: State, value: SourceValue, layout: str, floats: Floats, inputs: Mapping[str, str]) -> str:
+    """The graph output; `inputs` are the graph's by the model's names, which an output may be as it is."""
     found: Value | None = state.values.get(value.name)
     if isinstance(found, Missing):
         return ""
+    if value.name in inputs:
+        return inputs[value.name]
     name = f"{value.name}_output"
     match found:
         case Dequantized(steps=()):
@@ -293,9 +321,9 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
         case Quantized() | Real():
             at = found.at
         case Known():
-            raise Rejected("it is a constant")
+            return _constant_output(state, value, found.array, layout)
         case _ if floats != "none" and found is not None:
-            real = as_float(state, value.name)
+            real = as_float(state, value.name, "it is an output of the model, and no QuantizeLinear rounds it")
             if not isinstance(real, Real):
                 raise Rejected(NOT_ROUNDED)
             at = real.at
@@ -305,8 +333,20 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
     return _in_order(state, at, order, name)
 
 
+def _constant_output(state: State, value: SourceValue, array: Array, layout: str) -> str:
+    """A constant of the IR."""
+    if array.dtype.name not in _OUTPUT_TYPES:
+        raise Rejected(f"it is a constant of type {array.dtype.name}, supported are {', '.join(_OUTPUT_TYPES)}")
+    if array.size == 0:
+        raise Rejected("it is empty")
+    moved = np.ascontiguousarray(array.transpose(NHWC) if layout == "nhwc" and array.ndim == 4 else array)
+    quant = Quantization.per_tensor(1.0, 0) if array.dtype.itemsize == 1 and array.dtype != np.bool_ else None
+    moved = moved.reshape(array.shape) if array.ndim == 0 else moved
+    return state.value(f"{value.name}_constant", TensorType(moved.shape, array.dtype.name, quant), moved)
+
+
 def _in_order(state: State, at: Placed, order: tuple[int, ...], name: str) -> str:
-    """An output with its axes in this order in memory, as a value of that shape that no input is."""
+    """An output with its axes in this order in memory."""
     if at.folded is not None:
         shape, folded_order = at.folded
         physical = tuple(shape[axis] for axis in folded_order)
@@ -315,8 +355,7 @@ def _in_order(state: State, at: Placed, order: tuple[int, ...], name: str) -> st
         plain = state.emit(Transpose(restored), [image], name, state.type_of(at).quant)
         return state.emit(Reshape(at.shape), [plain], name, state.type_of(at).quant)
     if at.order == order:
-        produced = any(at.name in node.outputs for node in state.builder.nodes)
-        return at.name if produced else state.emit(Reshape(at.physical_shape), [at.name], name, state.type_of(at).quant)
+        return at.name
     permutation = tuple(at.order.index(axis) for axis in order)
     physical = tuple(at.shape[axis] for axis in order)
     if moves_nothing(at.physical_shape, permutation):

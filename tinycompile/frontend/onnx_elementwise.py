@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_quantize import as_quantized, quantized, without_steps
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, per_tensor_quantization, scalar
@@ -29,18 +30,39 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
 from tinycompile.ops.reshape import Reshape
 
+_FLOAT = 1
+"""TensorProto.FLOAT"""
+
 _INCREASING = ("Relu", "Sigmoid", "Tanh", "Erf", "Clip", "HardSigmoid", "Identity", "Softplus", "Softsign", "Exp")
 
 
 @importer("QuantizeLinear")
 def quantize_linear(scope: Scope) -> None:
+    scale, zero_point = quantize_parameters(scope)
+    scope.ignore("axis", "block_size")  # of a single scale
+    scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
+
+
+def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
+    """Scale and zero point of QuantizeLinear; the zero point has the type of the result."""
     scale = scope.constant(1, "the scale")
-    zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), np.uint8)
-    value = scope.value()
-    scope.set(as_quantized(*_quantize(scope, value, scale, zero_point)))
+    if scale.dtype != np.float32:
+        raise Rejected(f"the scale is {scale.dtype.name}, supported is float32")
+    scope.ignore("saturate")  # of 8-bit floats
+    if scope.attribute("precision", 0) not in (0, _FLOAT):
+        raise Rejected("the attribute precision: it divides in another type than float32")
+    code = int(scope.attribute("output_dtype", 0))
+    dtype = onnx_module().helper.tensor_dtype_to_np_dtype(code) if code else np.dtype(np.uint8)
+    zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), dtype)
+    if dtype.name not in ("int8", "uint8") and not scope.has(2):
+        raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are int8 and uint8")
+    if code and zero_point.dtype != dtype:
+        raise Rejected(f"the attribute output_dtype = {dtype.name}, and a zero point of {zero_point.dtype.name}")
+    return scale, zero_point
 
 
-def _quantize(scope: Scope, value: Value, scale: Array, zero_point: Array) -> tuple[Placed, str]:
+def quantized_with(scope: Scope, value: Value, scale: Array, zero_point: Array) -> tuple[Placed, str]:
+    """What QuantizeLinear makes of a value, and its type; uint8 is kept as int8."""
     dtype = zero_point.dtype.name
     if dtype not in ("int8", "uint8"):
         raise Rejected(f"it quantises to {dtype}, supported are int8 and uint8")
@@ -53,10 +75,10 @@ def dequantize_linear(scope: Scope) -> None:
     scale = scope.constant(1, "the scale")
     value = scope.value()
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), np.int64)
-    if scope.attribute("block_size", 0):
+    dequantized_type(scope, scale)
+    if scope.attribute("block_size", 0) and scale.size > 1:
         raise Rejected("blocked quantisation")
-    if scale.dtype != np.float32:
-        raise Rejected(f"the scale is {scale.dtype.name}, supported is float32")
+    scope.ignore("axis")  # of a single scale
     match value:
         case Known():
             scope.set(known_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1))))
@@ -65,6 +87,15 @@ def dequantize_linear(scope: Scope) -> None:
             scope.set(Dequantized(with_quantization(scope, value.at, quant), quant))
         case _:
             raise Rejected("its operand is no integer tensor")
+
+
+def dequantized_type(scope: Scope, scale: Array) -> None:
+    """The result is float32. Raises Rejected."""
+    if scale.dtype != np.float32:
+        raise Rejected(f"the scale is {scale.dtype.name}, supported is float32")
+    code = scope.attribute("output_dtype", 0)
+    if code not in (0, _FLOAT):
+        raise Rejected(f"the attribute output_dtype = {code}: its result is no float32")
 
 
 def known_dequantized(values: Array, scale: Array, zero_point: Array, axis: int) -> Known:
@@ -126,6 +157,7 @@ def unary(scope: Scope) -> None:
             increasing = scope.kind in _INCREASING
             if scope.kind == "LeakyRelu":
                 increasing = scope.attribute("alpha", 0.01) >= 0
+            scope.evaluated()
             scope.set(_with_step(value, Step(scope.node, 0, constants, increasing)))
         case _:
             raise Rejected(NOT_ROUNDED)
@@ -149,6 +181,7 @@ def binary(scope: Scope) -> None:
         if isinstance(value, Dequantized) and isinstance(other, Known) and _is_scalar_of(other, value):
             constants = {scope.node.input[1 - index]: other.array.reshape(())}
             step = Step(scope.node, index, constants, _is_increasing(scope.kind, index, other))
+            scope.evaluated()
             scope.set(_with_step(value, step))
             return
     operands = (a, b)

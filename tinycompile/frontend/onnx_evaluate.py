@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.frontend.onnx_file import onnx_module
+from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_values import Step
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization

@@ -1,4 +1,4 @@
-"""ONNX files: read, checked, brought to a supported opset, every shape known."""
+"""ONNX files: read, checked, brought to opset 13 if they are older, every shape known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.errors import ModelFileError, ToolMissingError, UnsupportedError, UsageError
+from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
+from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_schema import MICROSOFT
+from tinycompile.frontend.onnx_shapes import inferred, shapes_of
 from tinycompile.frontend.onnx_untrusted import (
     array_of,
     check_all_loaded,
@@ -20,12 +23,9 @@ from tinycompile.frontend.onnx_untrusted import (
     check_sizes,
     check_splits,
 )
+from tinycompile.frontend.onnx_upgrade import OLDEST, TARGET, upgraded
 from tinycompile.ir import Array
 
-OLDEST_OPSET = 13
-"""Older models go through onnx's version converter."""
-
-MICROSOFT = "com.microsoft"
 _DOMAINS = ("", "ai.onnx", MICROSOFT)
 
 
@@ -43,7 +43,7 @@ class OnnxModel:
     """A model with static shapes.
 
     Attributes:
-        proto: the ModelProto; its dimensions are bound.
+        proto: the ModelProto; its dimensions are bound, and it lists outputs once that are nothing else.
         opset: of the default domain.
         constants: initialisers by name.
         shapes: the inferred shape of every value that has one.
@@ -59,21 +59,6 @@ class OnnxModel:
     @property
     def nodes(self) -> list[Any]:
         return list(self.proto.graph.node)
-
-
-def onnx_module() -> Any:
-    """The `onnx` package. Raises ToolMissingError."""
-    try:
-        import onnx
-        import onnx.checker
-        import onnx.inliner
-        import onnx.shape_inference
-        import onnx.version_converter
-    except ImportError as error:
-        raise ToolMissingError(
-            "the onnx package is not installed", why="it reads .onnx files", hint="pip install onnx"
-        ) from error
-    return onnx
 
 
 def load_proto(path: Path) -> Any:
@@ -104,7 +89,7 @@ def read_proto(path: Path) -> Any:
     """
     onnx = onnx_module()
     model = load_proto(path)
-    if not model.graph.node or not model.graph.output:
+    if not model.graph.output:
         raise ModelFileError("the model computes nothing", where=str(path))
     if model.functions:
         check_functions(model, str(path))
@@ -122,23 +107,36 @@ def read_proto(path: Path) -> Any:
         raise UnsupportedError(problems, where=str(path))
     _drop_unused_domains(model, used)
     opset = opset_of(model)
-    try:
-        if opset < OLDEST_OPSET:
-            onnx.checker.check_model(onnx.shape_inference.infer_shapes(model))  # the converter crashes on broken ones
-            model = onnx.version_converter.convert_version(model, OLDEST_OPSET)
-        # The checker wants shapes of outputs, which the format leaves optional.
-        onnx.checker.check_model(onnx.shape_inference.infer_shapes(model))
-    except Exception as error:
-        if opset < OLDEST_OPSET:
-            reason = f"onnx's version converter can't bring it to {OLDEST_OPSET}: {_first_line(error)}"
-            raise UnsupportedError([(f"opset {opset}", reason)], where=str(path)) from error
-        raise ModelFileError("the model is not valid", where=str(path), why=_first_line(error)) from error
+    if opset < OLDEST:
+        reason = f"operators are read from opset {OLDEST} on; export it again with a newer one"
+        raise UnsupportedError([(f"opset {opset}", reason)], where=str(path))
+    ranks = _checked(model, path)
+    if opset < TARGET:
+        model = upgraded(model, opset, str(path), ranks)
+        _checked(model, path)
     return model
+
+
+def _checked(model: Any, path: Path) -> dict[str, int]:
+    """The number of dimensions of its values, as far as it can be inferred. Raises ModelFileError."""
+    onnx = onnx_module()
+    try:
+        shaped = onnx.shape_inference.infer_shapes(model)
+        values = (*shaped.graph.input, *shaped.graph.value_info, *shaped.graph.output)
+        known = {v.name: v.type.tensor_type.shape for v in values if v.type.tensor_type.HasField("shape")}
+        # The checker wants types of outputs, which the format leaves optional.
+        for value in shaped.graph.output:
+            value.type.tensor_type.elem_type = value.type.tensor_type.elem_type or onnx.TensorProto.FLOAT
+            value.type.tensor_type.shape.SetInParent()
+        onnx.checker.check_model(shaped)
+    except Exception as error:
+        raise ModelFileError("the model is not valid", where=str(path), why=_first_line(error)) from error
+    return {name: len(shape.dim) for name, shape in known.items()}
 
 
 def opset_of(model: Any) -> int:
     """Version of the default operator set."""
-    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), OLDEST_OPSET)
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), TARGET)
 
 
 def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] | None = None) -> OnnxModel:
@@ -151,28 +149,26 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
         UsageError: `shapes` names no input or contradicts the model.
         UnsupportedError: all inputs with other dynamic dimensions.
     """
-    onnx = onnx_module()
     model = _copy(model)
     constants = {i.name: array_of(i, where) for i in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     _bind(inputs, dict(shapes or {}), where)
     del model.graph.value_info[:]
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
+    outputs = [value.name for value in model.graph.output]
+    _list_once(model.graph, {value.name for value in inputs} | set(constants))
     try:
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        model = inferred(model)
     except Exception as error:
         raise ModelFileError("shapes can't be inferred", where=where, why=_first_line(error)) from error
     graph = model.graph
-    inferred = {v.name: _shape(v) for v in (*graph.input, *graph.value_info, *graph.output)}
-    known = {name: shape for name, shape in inferred.items() if shape is not None}
-    known |= {name: value.shape for name, value in constants.items()}
+    known = {name: shape for name, shape in shapes_of(graph).items() if shape is not None}
     check_sizes(known, where)
+    dtypes = {name: value.dtype.name for name, value in constants.items()} | dtypes_of(graph)
     return OnnxModel(
         model,
         opset_of(model),
-        tuple(_source_value(value, known) for value in graph.input if value.name not in constants),
-        tuple(_source_value(value, known) for value in graph.output),
+        tuple(_source_value(value.name, known, dtypes) for value in graph.input if value.name not in constants),
+        tuple(_source_value(name, known, dtypes) for name in outputs),
         constants,
         known,
     )
@@ -213,26 +209,30 @@ def _dim_text(dim: Any) -> str:
     return str(dim.dim_value) if dim.dim_value else (dim.dim_param or "?")
 
 
-def _source_value(value: Any, shapes: Mapping[str, tuple[int, ...]]) -> SourceValue:
-    return SourceValue(value.name, shapes.get(value.name, ()), _dtype(value))
+def _list_once(graph: Any, others: set[str]) -> None:
+    """Outputs of which the shape is to be inferred; onnx's inference gives up on those that are listed twice."""
+    found = {value.name: value for value in reversed(graph.output) if value.name not in others}
+    kept = [type(value).FromString(value.SerializeToString()) for value in reversed(found.values())]
+    for value in kept:
+        value.type.tensor_type.ClearField("shape")
+    del graph.output[:]
+    graph.output.extend(kept)
 
 
-def _dtype(value: Any) -> str:
-    onnx = onnx_module()
-    try:
-        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
-    except (KeyError, TypeError):
-        return "unknown"
+def _source_value(name: str, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, str]) -> SourceValue:
+    return SourceValue(name, shapes.get(name, ()), dtypes.get(name, "unknown"))
 
 
-def _shape(value: Any) -> tuple[int, ...] | None:
-    """None where any dimension is unknown."""
-    if not value.type.tensor_type.HasField("shape"):
-        return None
-    dims = value.type.tensor_type.shape.dim
-    if any(not dim.HasField("dim_value") for dim in dims):
-        return None
-    return tuple(dim.dim_value for dim in dims)
+def dtypes_of(graph: Any) -> dict[str, str]:
+    """NumPy's names of the types of the values that the graph lists, as far as they are known."""
+    onnx, found = onnx_module(), dict[str, str]()
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        try:
+            name = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
+        except (KeyError, TypeError):
+            continue
+        found.setdefault(value.name, name)
+    return found
 
 
 def _drop_unused_domains(model: Any, used: set[str]) -> None:

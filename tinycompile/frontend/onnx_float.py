@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from tinycompile.frontend.onnx_elementwise import dequantized_type, quantize_parameters, quantized_with
 from tinycompile.frontend.onnx_linear import padding_of, spatial_attributes
-from tinycompile.frontend.onnx_moves import pad_amounts, taken
+from tinycompile.frontend.onnx_moves import pad_amounts, pool_attributes, taken
+from tinycompile.frontend.onnx_quantize import as_quantized
 from tinycompile.frontend.onnx_registry import IMPORTERS, Importer
+from tinycompile.frontend.onnx_resize import interpolation
 from tinycompile.frontend.onnx_scope import Scope, State
 from tinycompile.frontend.onnx_values import Dequantized, Known, Missing, Placed, Quantized, Real, Shape, identity
 from tinycompile.frontend.tflite_scope import Rejected
@@ -50,9 +54,10 @@ def runs_in_float(kind: str) -> bool:
     return kind in FLOAT_IMPORTERS or kind in _MOVES
 
 
-def import_float(state: State, node: object) -> None:
-    """Read a node in float32. Raises Rejected."""
-    scope = Scope(state, node, lambda name: as_float(state, name))
+def import_float(state: State, node: Any, reason: str) -> None:
+    """Read a node in float32; `reason` says why it isn't read in 8 bits. Raises Rejected."""
+    why = f"{state.label(node)}, which reads it, runs in float32"
+    scope = Scope(state, node, lambda name: as_float(state, name, why))
     kind = scope.kind
     if kind in FLOAT_IMPORTERS:
         FLOAT_IMPORTERS[kind](scope)
@@ -60,10 +65,14 @@ def import_float(state: State, node: object) -> None:
         IMPORTERS[kind](scope)
     else:
         raise Rejected("this operator is not supported")
+    scope.check_read(state.wanted)
+    state.islands[node.output[0]] = reason
 
 
-def as_float(state: State, name: str) -> Real | Known:
-    """A value as a float tensor of the IR; nodes whose results were never rounded are computed in float32."""
+def as_float(state: State, name: str, reason: str) -> Real | Known:
+    """A value as a float tensor of the IR; nodes whose results were never rounded are computed in float32, and
+    `reason` says why.
+    """
     if name in state.floats:
         return state.floats[name]
     value = state.values[name]
@@ -77,7 +86,7 @@ def as_float(state: State, name: str) -> Real | Known:
         case Quantized() | Missing():
             raise Rejected("an operand is no float tensor")
         case _:
-            import_float(state, state.producers[name])
+            import_float(state, state.producers[name], reason)
             found = state.values[name]
             if not isinstance(found, Real):
                 raise Rejected("an operand can't be computed in float32")
@@ -128,10 +137,13 @@ def _set(scope: Scope, name: str, shape: Shape | None = None) -> None:
 @float_importer("QuantizeLinear")
 def _quantize(scope: Scope) -> None:
     """With a scale for each channel or block: division, rounding and zero point in float32, then to 8 bits."""
-    scale = scope.constant(1, "the scale")
-    zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), np.uint8)
+    scale, zero_point = quantize_parameters(scope)
     dtype = zero_point.dtype.name
-    if scale.size == 1 or dtype not in ("int8", "uint8"):
+    if scale.size == 1:
+        scope.ignore("axis", "block_size")
+        scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
+        return
+    if dtype not in ("int8", "uint8"):
         raise Rejected(f"it quantises to {dtype}, supported are int8 and uint8")
     x = _plain(scope, 0)
     shape = _shape_of(scope, x)
@@ -147,9 +159,9 @@ def _quantize(scope: Scope) -> None:
 def _per_element(scope: Scope, parameter: Array, shape: Shape) -> Array:
     """Scales or zero points per channel or block as an array that broadcasts with a tensor of this shape."""
     axis = int(scope.attribute("axis", 1)) % len(shape)
+    block = int(scope.attribute("block_size", 0))
     if parameter.ndim <= 1:
         return parameter.reshape([-1 if i == axis else 1 for i in range(len(shape))])
-    block = int(scope.attribute("block_size", 0))
     return np.take(np.repeat(parameter, max(block, 1), axis), range(shape[axis]), axis)
 
 
@@ -226,6 +238,7 @@ def _binary(scope: Scope) -> None:
 def _batch_normalization(scope: Scope) -> None:
     if scope.attribute("training_mode", 0):
         raise Rejected("training mode")
+    scope.ignore("momentum")  # of training
     gamma, beta, mean, variance = (scope.constant(i, "a statistic").astype(np.float64) for i in range(1, 5))
     x = _plain(scope, 0)
     factor = gamma / np.sqrt(variance + float(scope.attribute("epsilon", 1e-5)))
@@ -265,6 +278,7 @@ def _gemm(scope: Scope) -> None:
     alpha, beta = float(scope.attribute("alpha", 1.0)), float(scope.attribute("beta", 1.0))
     if alpha != 1:
         result = _emit(scope, FloatBinary("mul"), [result, constant(scope, np.array(alpha, np.float32))])
+    scope.ignore(2)  # where beta is 0
     if scope.has(2) and beta != 0:
         bias = _plain(scope, 2)
         if beta != 1:
@@ -287,7 +301,9 @@ def _image(scope: Scope) -> str:
 @float_importer("Conv")
 def _conv(scope: Scope) -> None:
     weights = scope.constant(1, "the weight tensor").astype(np.float32)
-    size = scope.value().shape[2:]
+    channels, *size = scope.value().shape[1:]
+    if int(scope.attribute("group", 1)) * weights.shape[1] != channels:
+        raise Rejected(f"its weights {list(weights.shape)} don't fit {channels} channels and the attribute group")
     x = _image(scope)
     kernel, strides, dilations = spatial_attributes(scope, weights.shape[2:])
     pads = padding_of(scope, size, kernel, strides, dilations)
@@ -348,12 +364,10 @@ def _conv_transpose(scope: Scope) -> None:
 
 @float_importer("MaxPool", "AveragePool")
 def _pool(scope: Scope) -> None:
-    if len(scope.node.output) > 1 and scope.node.output[1]:
-        raise Rejected("the indices of the maxima")
     shape, out = scope.value().shape, scope.shape()
     x = _image(scope)
     rank = len(shape) - 2
-    kernel, strides, dilations = spatial_attributes(scope, [1] * rank)
+    kernel, strides, dilations = pool_attributes(scope, rank)
     pads = padding_of(scope, shape[2:], kernel, strides, dilations)
     given = list(pads)
     for axis in range(rank):
@@ -389,9 +403,11 @@ def _reduce(scope: Scope) -> None:
     axes = scope.listed("axes", 1, "the axes")
     if not axes:
         if scope.attribute("noop_with_empty_axes", 0):
+            scope.ignore("keepdims")
             _set(scope, x)
             return
         axes = list(range(rank))
+    scope.ignore("keepdims", "noop_with_empty_axes")  # the first is in the inferred shape
     op = FloatReduce(scope.kind.removeprefix("Reduce").lower(), tuple(sorted({axis % rank for axis in axes})))
     _set(scope, _emit(scope, op, [x]), shape)
 
@@ -414,15 +430,13 @@ def _pad(scope: Scope) -> None:
     _set(scope, _emit(scope, FloatPad(positive, fill), [at.name]))
 
 
-@float_importer("Resize", "Upsample")
+@float_importer("Resize")
 def _resize(scope: Scope) -> None:
     """Nearest neighbours copy; linear and cubic interpolation are matrix products along each axis."""
     mode = scope.attribute("mode", "nearest")
     if mode == "nearest":
         IMPORTERS["Resize"](scope)
         return
-    from tinycompile.frontend.onnx_resize import interpolation
-
     x, source, shape = _plain(scope, 0), scope.value().shape, scope.shape()
     for axis, matrix in interpolation(scope, source, shape, mode):
         rank = len(source)
@@ -441,8 +455,10 @@ def _resize(scope: Scope) -> None:
 def _dequantize(scope: Scope) -> None:
     """With a scale for each channel or block: (q - zero point) * scale in float32."""
     value, scale = scope.state.values[scope.node.input[0]], scope.constant(1, "the scale")
-    if not isinstance(value, Quantized) or scale.dtype != np.float32:
-        raise Rejected("its operand is no integer tensor, or its scale no float32")
+    scope.ignore(0)
+    if not isinstance(value, Quantized):
+        raise Rejected("its operand is no integer tensor")
+    dequantized_type(scope, scale)
     state, quant = scope.state, Quantization.per_tensor(1.0, -value.shift)
     at = scope.plain(value.at)
     raw = state.emit(Reshape(at.shape), [at.name], f"{scope.name}_quantized", quant)

@@ -96,8 +96,11 @@ def padding_of(
         if min(pads) < 0:
             raise Rejected(f"negative padding {pads}")
         return pads
+    scope.ignore("pads")  # only read where auto_pad is NOTSET
     if auto == "VALID":
         return [0] * (2 * rank)
+    if auto not in ("SAME_UPPER", "SAME_LOWER"):
+        raise Rejected(f"auto_pad {auto!r}")
     begins, ends = list[int](), list[int]()
     for n, k, s, d in zip(size, kernel, strides, dilations, strict=True):
         total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
@@ -229,6 +232,7 @@ def transposed_begins(
     extra = scope.attribute("output_padding", None) or [0] * rank
     if scope.attribute("output_shape", None) is None and auto in ("NOTSET", "", "VALID"):
         return (scope.attribute("pads", None) or [0] * (2 * rank))[:rank]
+    scope.ignore("pads")  # the size of the result says how much is cut off
     begins = list[int]()
     for n, o, k, s, d, e in zip(size, out, kernel, strides, dilations, extra, strict=True):
         total = s * (n - 1) + e + (k - 1) * d + 1 - o
@@ -263,13 +267,14 @@ def _cropped(scope: Scope, image: Placed, padding: Sequence[int]) -> Placed:
 # Matrix products.
 
 
-@importer("Gemm", "QGemm")
+@importer("Gemm")
 def gemm(scope: Scope) -> None:
     if scope.attribute("transA", 0):
         raise Rejected("transA = 1")
     alpha, beta = scope.attribute("alpha", 1.0), scope.attribute("beta", 1.0)
     source = quantized_weights(scope.value(1))
     bias = scope.value(2) if scope.has(2) and beta != 0 else None
+    scope.ignore(2)  # where beta is 0
     product = matrix_product(scope, activation(scope), source, bool(scope.attribute("transB", 0)), bias)
     if alpha <= 0:
         raise Rejected(f"alpha = {alpha}")

@@ -10,7 +10,7 @@ import numpy as np
 from tinycompile.frontend.onnx_linear import as_image, output_order, padding_of, spatial_attributes
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
-from tinycompile.frontend.onnx_values import Dequantized, Known, Placed, Quantized, Shape, identity
+from tinycompile.frontend.onnx_values import Dequantized, Known, Placed, Quantized, Shape, SoftmaxOf, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.pad import Pad
@@ -26,6 +26,7 @@ MAX_TAKEN = 1 << 20
 def identity_op(scope: Scope) -> None:
     if scope.has(2) and bool(scope.constant(2, "training_mode").any()):
         raise Rejected("training mode")
+    scope.ignore("seed", 1)  # of training, as the ratio is
     scope.set(scope.value())
 
 
@@ -35,6 +36,7 @@ def cast(scope: Scope) -> None:
     value = scope.value()
     if int(scope.attribute("to", 0)) != 1 or isinstance(value, Quantized):
         raise Rejected("a conversion to another type than float32")
+    scope.ignore("saturate", "round_mode")  # of conversions to 8-bit floats
     scope.set(value)
 
 
@@ -60,7 +62,12 @@ def transpose(scope: Scope) -> None:
 @importer("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 def reshape(scope: Scope) -> None:
     shape = scope.shape()
-    scope.moved(lambda at: reshaped_to(scope, at, shape))
+    scope.ignore("axis", "allowzero", 1)  # the inferred shape is what they say
+    value = scope.value()
+    if isinstance(value, SoftmaxOf):
+        scope.set(replace(value, reshaped=shape))
+    else:
+        scope.moved(lambda at: reshaped_to(scope, at, shape))
 
 
 def reshaped_to(scope: Scope, at: Placed, shape: Shape) -> Placed:
@@ -109,6 +116,7 @@ def taken(scope: Scope, at: Placed, axis: int, indices: Sequence[int]) -> Placed
 def split(scope: Scope) -> None:
     value = scope.movable()
     axis = int(scope.attribute("axis", 0)) % len(value.shape)
+    scope.ignore("num_outputs", 1)  # the inferred shapes are what they say
     first = 0
     for output in range(len(scope.node.output)):
         size = scope.shape(output)[axis]
@@ -198,6 +206,7 @@ def pad_by_copies(scope: Scope, mode: str) -> None:
     """Modes edge, reflect and wrap repeat elements."""
     if mode not in ("edge", "reflect", "wrap"):
         raise Rejected(f"mode {mode!r}")
+    scope.ignore(2)  # the fill of mode "constant"
 
     def copied(at: Placed) -> Placed:
         for axis, (before, after) in enumerate(pad_amounts(scope, len(at.shape))):
@@ -235,77 +244,10 @@ def depth_to_space(scope: Scope) -> None:
     scope.moved(rearranged)
 
 
-@importer("Resize", "Upsample")
-def resize(scope: Scope) -> None:
-    """Nearest neighbours; onnx.ai, Resize: coordinate transformation and nearest_mode."""
-    if scope.attribute("mode", "nearest") != "nearest":
-        raise Rejected("linear and cubic resizing: that would take float32 arithmetic")
-    shape, source = scope.shape(), scope.value().shape
-    transformation = scope.attribute("coordinate_transformation_mode", "half_pixel")
-    if scope.kind == "Upsample":
-        transformation = "asymmetric"
-    rounding = scope.attribute("nearest_mode", "round_prefer_floor") if scope.kind == "Resize" else "floor"
-    scales = resize_scales(scope, source, shape)
-
-    def resized(at: Placed) -> Placed:
-        for axis in range(len(source)):
-            indices = nearest_indices(source[axis], shape[axis], scales[axis], transformation, rounding)
-            at = taken(scope, at, axis, indices)
-        return at
-
-    scope.moved(resized)
-
-
-def resize_scales(scope: Scope, source: Shape, shape: Shape) -> list[float]:
-    """Output size / input size per axis, or the model's own scales."""
-    operand = 2 if scope.kind == "Resize" else 1
-    scales = [n / m for n, m in zip(shape, source, strict=True)]
-    if scope.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise Rejected("keep_aspect_ratio_policy")
-    if scope.has(operand):
-        given = scope.constant(operand, "the scales").ravel().tolist()
-        axes = [a % len(source) for a in scope.attribute("axes", None) or range(len(source))]
-        if given:
-            for axis, value in zip(axes, given, strict=True):
-                scales[axis] = value
-    return scales
-
-
-def nearest_indices(size: int, resized: int, scale: float, transformation: str, rounding: str) -> list[int]:
-    """The input element that each output element copies."""
-    out = np.arange(resized, dtype=np.float64)
-    match transformation:
-        case "half_pixel":
-            position = (out + 0.5) / scale - 0.5
-        case "half_pixel_symmetric":
-            adjustment = resized / (scale * size)
-            position = size / 2 * (1 - adjustment) + (out + 0.5) / scale - 0.5
-        case "pytorch_half_pixel":
-            position = (out + 0.5) / scale - 0.5 if resized > 1 else np.zeros(1)
-        case "align_corners":
-            position = out * (size - 1) / (resized - 1) if resized > 1 else np.zeros(1)
-        case "asymmetric":
-            position = out / scale
-        case _:
-            raise Rejected(f"coordinate_transformation_mode {transformation!r}")
-    functions = {
-        "round_prefer_floor": lambda p: np.ceil(p - 0.5),
-        "round_prefer_ceil": lambda p: np.floor(p + 0.5),
-        "floor": np.floor,
-        "ceil": np.ceil,
-    }
-    if rounding not in functions:
-        raise Rejected(f"nearest_mode {rounding!r}")
-    nearest = functions[rounding](position)
-    return [int(i) for i in np.clip(nearest, 0, size - 1)]
-
-
 @importer("MaxPool")
 def max_pool(scope: Scope) -> None:
     """Commutes with increasing functions, so it works on the integers."""
     value = scope.movable()
-    if len(scope.node.output) > 1 and scope.node.output[1]:
-        raise Rejected("the indices of the maxima")
     if isinstance(value, Dequantized) and not all(step.increasing for step in value.steps):
         raise Rejected(NOT_ROUNDED)
     if scope.state.type_of(value.at).dtype != "int8":
@@ -316,6 +258,18 @@ def max_pool(scope: Scope) -> None:
     scope.set(
         replace(value, at=pooled(scope, scope.state.emit(op, [at.name], scope.name, scope.state.type_of(at).quant)))
     )
+
+
+def pool_attributes(scope: Scope, rank: int) -> tuple[list[int], list[int], list[int]]:
+    """(kernel, strides, dilations) of a pool over `rank` axes."""
+    scope.ignore("storage_order")  # of indices, which aren't computed
+    scope.ignore("ceil_mode")  # it is in the inferred shape
+    kernel, strides, dilations = spatial_attributes(scope, [1] * rank)
+    same = scope.attribute("auto_pad", "NOTSET").startswith("SAME")
+    if same and any(d > 1 and k > 1 for d, k in zip(dilations, kernel, strict=True)):
+        # The specification has ceil(size / stride) windows; onnxruntime leaves dilations out and makes fewer.
+        raise Rejected(f"auto_pad SAME with dilations {dilations}: runtimes disagree on the shape of its result")
+    return kernel, strides, dilations
 
 
 def pooled(scope: Scope, name: str) -> Placed:
@@ -329,7 +283,7 @@ def pool_window(scope: Scope, x: Shape) -> tuple[list[int], list[int], list[int]
     """(kernel, strides, pads) for two axes; with `ceil_mode` the pads are what the last windows need."""
     if len(x) not in (3, 4):
         raise Rejected(f"its operand has {len(x)} dimensions, supported are 1-D and 2-D pooling")
-    kernel, strides, dilations = spatial_attributes(scope, [1] * (len(x) - 2))
+    kernel, strides, dilations = pool_attributes(scope, len(x) - 2)
     if any(d != 1 for d in dilations):
         raise Rejected(f"dilations {dilations}")
     pads, size, out = padding_of(scope, x[2:], kernel, strides, dilations), x[2:], scope.shape()[2:]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from tinycompile.frontend.onnx_elementwise import known_dequantized, with_quantization
-from tinycompile.frontend.onnx_file import MICROSOFT, onnx_module
 from tinycompile.frontend.onnx_linear import convolution, matrix_product
 from tinycompile.frontend.onnx_moves import taken
 from tinycompile.frontend.onnx_quantize import as_quantized, integer_bias, linear
@@ -106,59 +103,3 @@ def _batched(scope: Scope, x: Dequantized) -> None:
     quant = scope.state.builder.types[names[0]].quant
     joined = scope.state.emit(Concatenation(0), names, scope.name, quant)
     scope.set(as_quantized(Placed(joined, shape, identity(len(shape))), dtype))
-
-
-# com.microsoft (onnxruntime, docs/ContribOperators.md): defined by their float operators.
-
-_UNARY = {"QLinearSigmoid": "Sigmoid", "QLinearLeakyRelu": "LeakyRelu", "QLinearSoftmax": "Softmax"}
-_POOLS = {"QLinearAveragePool": "AveragePool", "QLinearGlobalAveragePool": "GlobalAveragePool"}
-_BINARY = {"QLinearAdd": "Add", "QLinearMul": "Mul"}
-
-
-def expanded(node: Any) -> list[Any]:
-    """DequantizeLinear, the float operator and QuantizeLinear for a com.microsoft node; the node itself for others."""
-    if node.domain != MICROSOFT:
-        return [node]
-    kind, inputs = node.op_type, list(node.input)
-    if kind in _UNARY or kind in _POOLS:
-        return _chain(node, (_UNARY | _POOLS)[kind], [inputs[:3]], inputs[3:5])
-    if kind in _BINARY:
-        return _chain(node, _BINARY[kind], [inputs[:3], inputs[3:6]], inputs[6:8])
-    if kind == "QLinearConcat":
-        groups = [inputs[i : i + 3] for i in range(2, len(inputs), 3)]
-        return _chain(node, "Concat", groups, inputs[:2])
-    if kind == "QGemm" and len(inputs) > 7:
-        return _gemm(node, inputs)
-    return [node]
-
-
-def _dequantize(values: Sequence[str], name: str, **attributes: Any) -> Any:
-    return onnx_module().helper.make_node("DequantizeLinear", list(values), [name], **attributes)
-
-
-def _chain(node: Any, kind: str, groups: Sequence[Sequence[str]], result: Sequence[str]) -> list[Any]:
-    helper, base = onnx_module().helper, node.output[0]
-    names = [f"{base}/dequantized_{i}" for i in range(len(groups))]
-    nodes = [_dequantize(group, name) for group, name in zip(groups, names, strict=True)]
-    attributes = {
-        a.name: helper.get_attribute_value(a) for a in node.attribute if a.name not in ("channels_last", "opset")
-    }
-    nodes.append(helper.make_node(kind, names, [f"{base}/float"], **attributes))
-    nodes.append(helper.make_node("QuantizeLinear", [f"{base}/float", *result], [base]))
-    return nodes
-
-
-def _gemm(node: Any, inputs: Sequence[str]) -> list[Any]:
-    """QGemm(A, a_scale, a_zero, B, b_scale, b_zero, C, y_scale, y_zero): C has the scale a_scale * b_scale."""
-    helper, base = onnx_module().helper, node.output[0]
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    axis = 0 if attributes.get("transB", 0) else 1
-    nodes = [_dequantize(inputs[:3], f"{base}/a"), _dequantize(inputs[3:6], f"{base}/b", axis=axis)]
-    operands = [f"{base}/a", f"{base}/b"]
-    if inputs[6]:
-        nodes.append(helper.make_node("Mul", [inputs[1], inputs[4]], [f"{base}/c_scale"]))
-        nodes.append(_dequantize((inputs[6], f"{base}/c_scale"), f"{base}/c", axis=0))
-        operands.append(f"{base}/c")
-    nodes.append(helper.make_node("Gemm", operands, [f"{base}/float"], **attributes))
-    nodes.append(helper.make_node("QuantizeLinear", [f"{base}/float", *inputs[7:9]], [base]))
-    return nodes

@@ -56,7 +56,9 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
         case SoftmaxOf():
             x = without_steps(value.x)
             result = scope.state.emit(OnnxSoftmax(), [x.at.name], scope.name, quant)
-            return Placed(result, x.shape, x.at.order, x.at.folded)
+            at = Placed(result, x.shape, x.at.order, x.at.folded)
+            shape = value.shape
+            return at if shape == x.shape else scope.reshaped(scope.plain(at), shape, shape, identity(len(shape)))
         case Joined():
             return _joined(scope, value, quant)
         case Real():
@@ -171,8 +173,8 @@ def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
     else:
         rule = rule.clamped(*clamp_of(value.clamp, quant))
         op = Mean(value.axes, value.keep_dims, rule)
-    result = scope.state.emit(op, [value.x.name], scope.name, quant)
-    return Placed(result, value.shape, value.order)
+    at = Placed(scope.state.emit(op, [value.x.name], scope.name, quant), value.shape, value.order)
+    return scope.reshaped(at, at.physical_shape, value.shape, value.order)
 
 
 def _pair(scope: Scope, value: Pair, quant: Quantization) -> Placed:

@@ -1,4 +1,8 @@
-"""Linear and cubic Resize as a matrix per axis (onnx.ai, Resize)."""
+"""Resize (onnx.ai, Resize): nearest neighbours copy; linear and cubic interpolation are a matrix per axis.
+
+Coordinates are computed in float32, in onnxruntime's order of operations: which neighbour is the nearest one depends on
+that.
+"""
 
 from __future__ import annotations
 
@@ -6,49 +10,124 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinycompile.frontend.onnx_moves import resize_scales
+from tinycompile.frontend.onnx_moves import taken
+from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import Scope
-from tinycompile.frontend.onnx_values import Shape
+from tinycompile.frontend.onnx_values import Placed, Shape
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 
 
+@importer("Resize")
+def resize(scope: Scope) -> None:
+    """Nearest neighbours; in float32 linear and cubic interpolation, too."""
+    if scope.attribute("mode", "nearest") != "nearest":
+        raise Rejected("linear and cubic resizing: that would take float32 arithmetic")
+    if scope.attribute("antialias", 0):
+        raise Rejected("antialias of mode 'nearest'")
+    scope.ignore("cubic_coeff_a", "exclude_outside")  # of interpolation
+    shape, source = scope.shape(), scope.value().shape
+    transformation = _transformation(scope)
+    rounding = scope.attribute("nearest_mode", "round_prefer_floor")
+    scales = _scales(scope, source, shape)
+
+    def resized(at: Placed) -> Placed:
+        for axis in range(len(source)):
+            indices = nearest_indices(source[axis], shape[axis], scales[axis], transformation, rounding)
+            at = taken(scope, at, axis, indices)
+        return at
+
+    scope.moved(resized)
+
+
 def interpolation(scope: Scope, source: Shape, shape: Shape, mode: str) -> Iterator[tuple[int, Array]]:
     """(axis, float64 (resized, size)) of every axis that changes."""
-    transformation = scope.attribute("coordinate_transformation_mode", "half_pixel")
-    if scope.kind == "Upsample":
-        transformation = "asymmetric"
     if mode not in ("linear", "cubic"):
         raise Rejected(f"mode {mode!r}")
-    if transformation == "tf_crop_and_resize":
-        raise Rejected(f"coordinate_transformation_mode {transformation!r}")
-    scales = resize_scales(scope, source, shape)
+    scope.ignore("nearest_mode")
+    transformation, scales = _transformation(scope), _scales(scope, source, shape)
     antialias, exclude = bool(scope.attribute("antialias", 0)), bool(scope.attribute("exclude_outside", 0))
     cubic = float(scope.attribute("cubic_coeff_a", -0.75))
     for axis, (size, resized) in enumerate(zip(source, shape, strict=True)):
         if size == resized and scales[axis] == 1:
             continue
-        positions = source_positions(size, resized, scales[axis], transformation)
-        yield axis, _matrix(positions, size, min(1.0, scales[axis]) if antialias else 1.0, mode, cubic, exclude)
+        positions = _positions(size, resized, scales[axis], transformation)
+        stretch = min(1.0, float(scales[axis])) if antialias else 1.0
+        yield axis, _matrix(positions, size, stretch, mode, cubic, exclude)
 
 
-def source_positions(size: int, resized: int, scale: float, transformation: str) -> Array:
-    """Where in the input each output element lies, as real numbers."""
-    out = np.arange(resized, dtype=np.float64)
+def _transformation(scope: Scope) -> str:
+    name = str(scope.attribute("coordinate_transformation_mode", "half_pixel"))
+    if name == "tf_crop_and_resize":
+        raise Rejected(f"coordinate_transformation_mode {name!r}")
+    scope.ignore(1, "extrapolation_value")  # the region and what lies outside: of tf_crop_and_resize
+    return name
+
+
+def _scales(scope: Scope, source: Shape, shape: Shape) -> list[np.float32]:
+    """Of each axis: those given, else output size / input size, the same for all where the aspect ratio is kept."""
+    rank = len(source)
+    axes = [a % rank for a in scope.attribute("axes", None) or range(rank)]
+    scales = [np.float32(n) / np.float32(m) for n, m in zip(shape, source, strict=True)]
+    policy = scope.attribute("keep_aspect_ratio_policy", "stretch")
+    given = scope.constant(2, "the scales").ravel() if scope.has(2) else np.zeros(0, np.float32)
+    if given.size:
+        scope.ignore(3)
+        scales = [np.float32(1)] * rank
+        for axis, value in zip(axes, given, strict=True):
+            scales[axis] = np.float32(value)
+        if any(not np.isfinite(s) or s <= 0 for s in scales):
+            raise Rejected(f"the scales {given.tolist()}")
+        return scales
+    sizes = scope.integers(3, "the sizes")
+    if policy != "stretch":
+        if policy not in ("not_larger", "not_smaller"):
+            raise Rejected(f"keep_aspect_ratio_policy {policy!r}")
+        ratios = [np.float32(n) / np.float32(source[axis]) for n, axis in zip(sizes, axes, strict=True)]
+        common = min(ratios) if policy == "not_larger" else max(ratios)
+        scales = [common if axis in axes else np.float32(1) for axis in range(rank)]
+    return scales
+
+
+def nearest_indices(size: int, resized: int, scale: np.float32, transformation: str, rounding: str) -> list[int]:
+    """The input element that each output element copies."""
+    if scale == 1:
+        return list(range(resized))
+    functions = {
+        "round_prefer_floor": lambda p: np.ceil(p - 0.5),
+        "round_prefer_ceil": lambda p: np.floor(p + 0.5),
+        "floor": np.floor,
+        "ceil": np.ceil,
+    }
+    if rounding not in functions:
+        raise Rejected(f"nearest_mode {rounding!r}")
+    position = _positions(size, resized, scale, transformation)
+    return [int(i) for i in np.clip(functions[rounding](position), 0, size - 1)]
+
+
+def _positions(size: int, resized: int, scale: np.float32, transformation: str) -> Array:
+    """Where in the input each output element lies: float32, as float64."""
+    out, half, one = np.arange(resized, dtype=np.float32), np.float32(0.5), np.float32(1)
+    last, last_resized = np.float32(size - 1), np.float32(resized - 1)
     match transformation:
         case "half_pixel":
-            return (out + 0.5) / scale - 0.5
+            position = (out + half) / scale - half
         case "half_pixel_symmetric":
-            adjustment = resized / (scale * size)
-            return size / 2 * (1 - adjustment) + (out + 0.5) / scale - 0.5
+            adjustment = np.float32(resized) / (scale * np.float32(size))
+            offset = np.float32(size) / np.float32(2) * (one - adjustment)
+            exact = np.float64(offset) + (out.astype(np.float64) + 0.5) / np.float64(scale) - 0.5
+            position = exact.astype(np.float32)
         case "pytorch_half_pixel":
-            return (out + 0.5) / scale - 0.5 if resized > 1 else np.zeros(1)
+            position = (out + half) / scale - half if resized > 1 else np.zeros(1, np.float32)
+        case "tf_half_pixel_for_nn":
+            position = (out + half) / scale
         case "align_corners":
-            return out * (size - 1) / (scale * size - 1) if resized > 1 else np.zeros(1)
+            position = out * last / last_resized if resized > 1 else np.zeros(1, np.float32)
         case "asymmetric":
-            return out / scale
+            position = out / scale
         case _:
             raise Rejected(f"coordinate_transformation_mode {transformation!r}")
+    return position.astype(np.float64)
 
 
 def _matrix(positions: Array, size: int, stretch: float, mode: str, cubic: float, exclude: bool) -> Array:

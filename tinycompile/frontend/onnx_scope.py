@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tinycompile.frontend.builder import GraphBuilder
-from tinycompile.frontend.onnx_file import OnnxModel, onnx_module
+from tinycompile.frontend.onnx_file import OnnxModel
+from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_rewrite import label_of
+from tinycompile.frontend.onnx_schema import defaults, plain
 from tinycompile.frontend.onnx_values import (
     Dequantized,
     Known,
@@ -45,6 +49,26 @@ class State:
     """Values that were needed as float tensors although they aren't."""
     count: int = 0
 
+    islands: dict[str, str] = field(default_factory=dict)
+    """Why a node is computed in float32, by its first result."""
+
+    def label(self, node: Any) -> str:
+        """What messages call a node."""
+        return label_of(node, self._indices.get(node.output[0], -1))
+
+    @cached_property
+    def _indices(self) -> dict[str, int]:
+        return {name: index for index, node in enumerate(self.model.nodes) for name in node.output}
+
+    def wanted(self, name: str) -> bool:
+        """Whether a node reads this value, or it is an output."""
+        return name in self._readers
+
+    @cached_property
+    def _readers(self) -> frozenset[str]:
+        nodes = {name for node in self.model.nodes for name in node.input}
+        return frozenset(nodes | {value.name for value in self.model.outputs})
+
     def type_of(self, at: Placed) -> TensorType:
         return self.builder.types[at.name]
 
@@ -76,13 +100,21 @@ class State:
 
 
 class Scope:
-    """One node of the model being imported."""
+    """One node of the model being imported.
+
+    It notes which attributes and operands were read. `check_read` refuses a node of which something was neither read
+    nor named in `ignore`, so that no importer forgets what changes the result.
+    """
 
     def __init__(self, state: State, node: Any, as_floats: Callable[[str], Real | Known] | None = None) -> None:
         """`as_floats` makes float tensors of the operands, for operators that can't run in 8 bits."""
         onnx = onnx_module()
         self.state, self.node, self._as_floats = state, node, as_floats
-        self._attributes: Mapping[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        self._attributes: Mapping[str, Any] = {
+            a.name: plain(onnx.helper.get_attribute_value(a)) for a in node.attribute
+        }
+        self._read = set[str | int]()
+        self._results = set[int]()
 
     @property
     def kind(self) -> str:
@@ -98,10 +130,39 @@ class Scope:
         return self.state.model.opset
 
     def attribute(self, name: str, default: Any) -> Any:
+        self._read.add(name)
         value = self._attributes.get(name, default)
-        if isinstance(value, bytes):
-            return value.decode(errors="replace")
-        return list(value) if isinstance(value, (list, tuple)) else value
+        return list(value) if isinstance(value, list) else value
+
+    def ignore(self, *read: str | int) -> None:
+        """These attributes, and operands (by index), make no difference here, or are in what was inferred from them."""
+        self._read.update(read)
+
+    def evaluated(self) -> None:
+        """Whoever computes the node reads all of it."""
+        self.ignore(*self._attributes, *range(len(self.node.input)))
+
+    def check_read(self, wanted: Callable[[str], bool]) -> None:
+        """What was read and computed is all there is.
+
+        Args:
+            wanted: whether something reads a value.
+
+        Raises:
+            Rejected: names an attribute that nobody read although it isn't at its default, an operand, or a result.
+        """
+        known = defaults(self.kind, self.node.domain, self.opset)
+        for name, value in self._attributes.items():
+            if known is not None and name not in known:
+                raise Rejected(f"the attribute {name} is unknown")
+            if name not in self._read and (known is None or value != known[name]):
+                raise Rejected(f"the attribute {name} = {value!r} is not supported here")
+        for operand in range(len(self.node.input)):
+            if self.has(operand) and operand not in self._read:
+                raise Rejected(f"operand {operand} ({self.node.input[operand]!r}) is not supported here")
+        for output, name in enumerate(self.node.output):
+            if name and output not in self._results and wanted(name):
+                raise Rejected(f"result {output} ({name!r}) is not supported")
 
     def has(self, operand: int) -> bool:
         return operand < len(self.node.input) and self.node.input[operand] != ""
@@ -109,6 +170,7 @@ class Scope:
     def value(self, operand: int = 0) -> Value:
         if not self.has(operand):
             raise Rejected(f"operand {operand} is missing")
+        self._read.add(operand)
         name = self.node.input[operand]
         return self.state.values[name] if self._as_floats is None else self._as_floats(name)
 
@@ -141,6 +203,7 @@ class Scope:
         return shape
 
     def set(self, value: Value, output: int = 0) -> None:
+        self._results.add(output)
         self.state.values[self.node.output[output]] = value
         if isinstance(value, Quantized):
             self.state.places[self.node.output[output]] = value.at
@@ -201,7 +264,8 @@ class Scope:
         self.set(replace(value, at=how(value.at)))
 
 
-NOT_ROUNDED = "it stands between a float operator and QuantizeLinear: that would take float32 arithmetic"
+FLOAT_ARITHMETIC = "that would take float32 arithmetic"
+NOT_ROUNDED = f"it stands between a float operator and QuantizeLinear: {FLOAT_ARITHMETIC}"
 
 
 def any_missing(values: Sequence[Value]) -> bool:

@@ -202,13 +202,14 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class SoftmaxOf:
-    """Softmax over the last axis, not rounded yet."""
+    """Softmax over the last axis, not rounded yet, and then seen as another shape if `reshaped` is one."""
 
     x: Dequantized
+    reshaped: Shape | None = None
 
     @property
     def shape(self) -> Shape:
-        return self.x.shape
+        return self.x.shape if self.reshaped is None else self.reshaped
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend import is_onnx, read_file
-from tinycompile.frontend.onnx_file import OnnxModel, onnx_module, read_proto, static_model
+from tinycompile.frontend.onnx_file import OnnxModel, dtypes_of, read_proto, static_model
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, read_model
 
 
@@ -199,15 +199,7 @@ def _onnx(model: OnnxModel) -> Survey:
 
 
 def _onnx_dtypes(model: OnnxModel) -> dict[str, str]:
-    onnx = onnx_module()
-    graph = model.proto.graph
-    found = {name: value.dtype.name for name, value in model.constants.items()}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        try:
-            found[value.name] = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
-        except (KeyError, TypeError):
-            continue
-    return found
+    return {name: value.dtype.name for name, value in model.constants.items()} | dtypes_of(model.proto.graph)
 
 
 def _onnx_macs(node: Any, model: OnnxModel) -> int:

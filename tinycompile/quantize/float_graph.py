@@ -151,9 +151,18 @@ def _rename(graph: FloatGraph, old: str, new: str) -> None:
 
 def _drop_identities(graph: FloatGraph) -> None:
     for node in list(graph.nodes):
-        if node.op_type in ("Identity", "Dropout") and node.output[0] not in graph.outputs:
+        passes_on = node.op_type == "Identity" or (node.op_type == "Dropout" and not _trains(graph, node))
+        if passes_on and node.output[0] not in graph.outputs:
             graph.nodes.remove(node)
             _rename(graph, node.output[0], node.input[0])
+
+
+def _trains(graph: FloatGraph, node: Any) -> bool:
+    """Whether a Dropout may drop elements, or something reads which it dropped."""
+    if any(name and graph.consumers(name) for name in node.output[1:]):
+        return True
+    mode = node.input[2] if len(node.input) > 2 else ""
+    return bool(mode) and (mode not in graph.constants or bool(np.any(graph.constants[mode])))
 
 
 def _matmul_to_gemm(graph: FloatGraph) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from tinycompile.frontend.onnx import IMPORTERS as ONNX_IMPORTERS
 from tinycompile.frontend.onnx_float import runs_in_float
+from tinycompile.frontend.onnx_schema import MICROSOFT_ATTRIBUTES
 from tinycompile.frontend.tflite_ops import IMPORTERS as TFLITE_IMPORTERS
 from tinycompile.frontend.tflite_shapes import FOLDERS
 from tinycompile.ir import Op
@@ -22,7 +23,7 @@ _FOLDED = "Computed at import where all operands are integers that are known the
 _ONNX_HEADER = """
 ## ONNX
 
-Opset 13 and newer. *int8*: between DequantizeLinear and QuantizeLinear (or as a QLinear operator), so also in float
+Opset 7 and newer. *int8*: between DequantizeLinear and QuantizeLinear (or as a QLinear operator), so also in float
 models that are quantised with `--calib`. *float32*: with `--dtype float32`, and for what can't run in 8 bits.
 """
 
@@ -45,10 +46,13 @@ def tflite_operators() -> dict[str, type[Op]]:
 
 def onnx_operators() -> dict[str, tuple[bool, str]]:
     """Per ONNX operator: whether it also runs in float32, and what there is to know of its importer."""
-    return {
+    found = {
         name: (runs_in_float(name), " ".join((inspect.getdoc(read) or "").split()))
-        for name, read in sorted(ONNX_IMPORTERS.items())
+        for name, read in ONNX_IMPORTERS.items()
     }
+    found["Upsample"] = found["Resize"][0], "Opset 7 to 9, as Resize."
+    found |= {name: (False, "com.microsoft") for name in MICROSOFT_ATTRIBUTES if name not in found}
+    return dict(sorted(found.items()))
 
 
 def markdown() -> str:

@@ -1,0 +1,93 @@
+"""Why a node is refused, and why one runs in float32: the true reasons, all of them."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from tests.support.onnx_builder import OnnxBuilder, imported
+from tinycompile.errors import UnsupportedError
+from tinycompile.frontend.onnx import FloatIslandWarning
+
+
+def islands(b: OnnxBuilder) -> dict[str, str]:
+    """Reasons by operator type."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        imported(b.model(), floats="islands")
+    assert all(w.category is FloatIslandWarning for w in caught)
+    texts = [str(w.message).removeprefix("test.onnx: ") for w in caught]
+    return {text.split()[0]: text.partition("runs in float32: ")[2] for text in texts}
+
+
+def convolution(**attributes: object) -> tuple[OnnxBuilder, str]:
+    """An int8 Conv whose result isn't rounded yet."""
+    b, rng = OnnxBuilder(), np.random.default_rng(0)
+    x = b.activation(b.input((1, 3, 8, 8)), 0.05, 3)
+    w = b.weights(rng.integers(-127, 128, (4, 3, 3, 3), np.int8), 0.01, 0)
+    return b, b.node("Conv", x, w, **attributes)
+
+
+def test_what_makes_a_convolution_float():
+    """MaxPool doesn't commute with rounding for us unless it stands behind QuantizeLinear: it is named as the cause."""
+    b, y = convolution()
+    b.output(b.activation(b.node("MaxPool", y, kernel_shape=[2, 2]), 0.1, 0))
+    found = islands(b)
+    assert set(found) == {"Conv", "MaxPool"}
+    assert "MaxPool 'maxpool_" in found["Conv"] and "(node 4), which reads it, runs in float32" in found["Conv"]
+    assert "between a float operator and QuantizeLinear" in found["MaxPool"]
+    assert found["Conv"].endswith("(144 elements)")
+
+
+def test_a_chain_of_causes():
+    """Each names the next."""
+    b, y = convolution()
+    y = b.node("Exp", b.node("MaxPool", b.node("Relu", y), kernel_shape=[2, 2]))
+    b.output(b.activation(y, 0.1, 0))
+    found = islands(b)
+    assert set(found) == {"Conv", "Relu", "MaxPool", "Exp"}
+    assert "Relu '" in found["Conv"] and "MaxPool '" in found["Relu"]
+
+
+@pytest.mark.parametrize("kind", ["Conv", "Softmax", "Relu"])
+def test_a_float_operator_at_an_output(kind):
+    if kind == "Conv":
+        b, y = convolution()
+    else:
+        b = OnnxBuilder()
+        y = b.node(kind, b.activation(b.input((1, 7)), 0.05, 3))
+    b.output(y)
+    found = islands(b)
+    assert set(found) == {kind}
+    assert "it is an output of the model, and no QuantizeLinear rounds it" in found[kind]
+
+
+def test_nothing_to_warn_of():
+    b, y = convolution()
+    b.output(b.activation(b.node("Relu", y), 0.1, 0))
+    assert islands(b) == {}
+
+
+def test_both_reasons():
+    """The one in 8 bits and the one in float32."""
+    b = OnnxBuilder()
+    x = b.activation(b.input((1, 2, 4, 4, 4)), 0.05, 3)
+    b.output(b.activation(b.node("Conv", x, b.weights(np.ones((2, 2, 1, 1, 1), np.int8), 0.1, 0)), 0.1, 0))
+    with pytest.raises(UnsupportedError) as caught:
+        imported(b.model(), floats="islands")
+    (problem,) = caught.value.problems
+    assert "the weights have 5 dimensions" in problem[1]
+    assert "; in float32: its operand has 5 dimensions" in problem[1]
+
+
+def test_the_only_reason():
+    """An operator without a float form has the reason of its int8 form."""
+    b = OnnxBuilder(21)
+    operands = [b.input((1, 4), "int8"), *b.parameters(0.1, 0, "int8"), b.constant(np.ones((4, 2), np.int8))]
+    y = b.node("QLinearMatMul", *operands, *b.parameters(0.1, 0, "int8"), *b.parameters(0.1, 0, "int16"))
+    b.output(y, "int16")
+    with pytest.raises(UnsupportedError, match="its result is int16, supported are int8 and uint8") as caught:
+        imported(b.model(), floats="islands")
+    assert "not supported" not in caught.value.problems[0][1]

@@ -1,0 +1,71 @@
+"""Which attributes an operator has, and their defaults: by onnx's schemas, and for com.microsoft by a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from tinycompile.frontend.onnx_module import onnx_module
+
+MICROSOFT = "com.microsoft"
+
+_WINDOW: Mapping[str, Any] = {
+    "auto_pad": "NOTSET",
+    "dilations": None,
+    "group": 1,
+    "kernel_shape": None,
+    "pads": None,
+    "strides": None,
+}
+MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
+    "DequantizeLinear": {"axis": None},
+    "Gelu": {},
+    "Pad": {"mode": "constant"},
+    "QGemm": {"alpha": 1.0, "transA": 0, "transB": 0},
+    "QLinearAdd": {},
+    "QLinearAveragePool": {
+        "auto_pad": "NOTSET",
+        "ceil_mode": 0,
+        "channels_last": 0,
+        "count_include_pad": 0,
+        "kernel_shape": None,
+        "pads": None,
+        "strides": None,
+    },
+    "QLinearConcat": {"axis": None},
+    "QLinearConv": {**_WINDOW, "channels_last": 0},
+    "QLinearGlobalAveragePool": {"channels_last": 0},
+    "QLinearLeakyRelu": {"alpha": 0.01},
+    "QLinearMul": {},
+    "QLinearSigmoid": {},
+    "QLinearSoftmax": {"axis": -1, "opset": None},
+    "QuantizeLinear": {"axis": None},
+}
+"""The com.microsoft operators that are imported (onnxruntime, docs/ContribOperators.md), as of version 1."""
+
+
+@cache
+def defaults(kind: str, domain: str, opset: int) -> Mapping[str, Any] | None:
+    """The attributes of an operator with their defaults, None where they have none; None for an unknown operator."""
+    if domain == MICROSOFT:
+        return MICROSOFT_ATTRIBUTES.get(kind)
+    onnx = onnx_module()
+    try:
+        schema = onnx.defs.get_schema(kind, opset, "")
+    except Exception:  # onnx.defs.SchemaError: no such operator in this opset
+        return None
+    return {name: _default(attribute) for name, attribute in schema.attributes.items()}
+
+
+def _default(attribute: Any) -> Any:
+    if not attribute.default_value.name:
+        return None
+    return plain(onnx_module().helper.get_attribute_value(attribute.default_value))
+
+
+def plain(value: Any) -> Any:
+    """An attribute's value as str, list or number."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return list(value) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,167 @@
+"""The static shape of every value: onnx's shape inference, with the windows of pools as they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinycompile.frontend.onnx_evaluate import evaluate_node
+from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.tflite_scope import Rejected
+from tinycompile.ir import Array
+
+Shape = tuple[int, ...]
+_POOLS = ("MaxPool", "AveragePool", "LpPool")
+
+
+def inferred(model: Any) -> Any:
+    """A copy of the model with the shapes of its values.
+
+    onnx's inference is helped in two ways; the copy's nodes are the model's nevertheless. Values that say how large a
+    tensor is are computed (`_fold`). And of pools onnx infers shapes that nobody computes: below opset 22 it counts a
+    last window that `ceil_mode` lets begin in the padding behind the tensor, and beside `auto_pad` it reads `pads`.
+    onnxruntime, PyTorch and onnx's evaluator do neither. Such a pool is inferred from one with the right windows.
+    """
+    result = _infer(model)
+    shadow = type(model)()
+    shadow.CopyFrom(result)
+    helped = False
+    while _correct_pool(shadow) or _fold(shadow):
+        helped = True
+        del shadow.graph.value_info[:]
+        for value in shadow.graph.output:
+            value.type.tensor_type.ClearField("shape")
+        shadow = _infer(shadow)
+    if helped:
+        for field in ("value_info", "output"):
+            del getattr(result.graph, field)[:]
+            getattr(result.graph, field).extend(getattr(shadow.graph, field))
+    return result
+
+
+def _infer(model: Any) -> Any:
+    return onnx_module().shape_inference.infer_shapes(model, data_prop=True)
+
+
+def shape_of(value: Any) -> Shape | None:
+    """Of a ValueInfoProto; None where any dimension is unknown."""
+    if not value.type.tensor_type.HasField("shape"):
+        return None
+    dims = value.type.tensor_type.shape.dim
+    if any(not dim.HasField("dim_value") for dim in dims):
+        return None
+    return tuple(dim.dim_value for dim in dims)
+
+
+def windows(size: int, begin: int, end: int, extent: int, stride: int, ceil: bool) -> int:
+    """How many windows a pool has along an axis; with `ceil` they may reach beyond the padding, but not begin there."""
+    room = size + begin + end - extent
+    count = (-(-room // stride) if ceil else room // stride) + 1
+    return count - 1 if ceil and (count - 1) * stride >= size + begin else count
+
+
+def shapes_of(graph: Any) -> dict[str, Shape | None]:
+    """By name, of every value that the graph lists; None where it isn't static."""
+    # A value may be several of these, an input and an output for instance, and have its shape in one of them only.
+    found: dict[str, Shape | None] = {i.name: tuple(i.dims) for i in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        if found.get(value.name) is None:
+            found[value.name] = shape_of(value)
+    return found
+
+
+def _correct_pool(model: Any) -> bool:
+    """Rewrite the first pool with a wrong shape; False if there is none."""
+    shapes = shapes_of(model.graph)
+    for node in model.graph.node:
+        if node.op_type not in _POOLS or node.domain not in ("", "ai.onnx"):
+            continue
+        source, result = shapes.get(node.input[0]), shapes.get(node.output[0])
+        if source is not None and result is not None and len(source) == len(result):
+            pads = _right_pads(node, source[2:], result[2:])
+            if pads is not None:
+                _set(node, {"auto_pad": "NOTSET", "ceil_mode": 0, "pads": pads})
+                return True
+    return False
+
+
+_ARITHMETIC = frozenset(
+    "Add Cast Ceil Concat Constant Div Floor Gather Max Min Mul Reshape Shape Slice Squeeze Sub Unsqueeze".split()
+)
+"""What sizes are computed with."""
+_MOST = 64
+"""Elements of a list of sizes."""
+
+
+def _fold(model: Any) -> bool:
+    """Where a shape is unknown: sizes that can be computed become initialisers; False if there are none."""
+    graph, shapes = model.graph, shapes_of(model.graph)
+    if all(shapes.get(name) is not None for node in graph.node for name in node.output if name):
+        return False
+    numpy_helper, opset = onnx_module().numpy_helper, _opset(model)
+    known = {i.name: numpy_helper.to_array(i) for i in graph.initializer if prod(i.dims) <= _MOST}
+    kept, made = list[Any](), dict[str, Array]()
+    for node in graph.node:
+        values = _computed(node, known | made, shapes, opset)
+        if values is None:
+            kept.append(node)
+        else:
+            made.update(zip((name for name in node.output if name), values, strict=True))
+    del graph.node[:]
+    graph.node.extend(kept)
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in made.items())
+    return bool(made)
+
+
+def _opset(model: Any) -> int:
+    return next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+
+
+def _computed(
+    node: Any, known: Mapping[str, Array], shapes: Mapping[str, Shape | None], opset: int
+) -> list[Array] | None:
+    """The results of a node that computes sizes from what is known; None for others."""
+    if node.op_type not in _ARITHMETIC or node.domain not in ("", "ai.onnx"):
+        return None
+    if node.op_type == "Shape":
+        shape, limits = shapes.get(node.input[0]), {a.name: a.i for a in node.attribute}
+        return None if shape is None else [np.array(shape[limits.get("start", 0) : limits.get("end")], np.int64)]
+    operands = {name: known[name] for name in node.input if name in known}
+    if any(name and name not in operands for name in node.input):
+        return None
+    try:
+        values = evaluate_node(node, operands, opset)
+    except Rejected:
+        return None
+    return values if all(value.size <= _MOST for value in values) else None
+
+
+def _right_pads(node: Any, size: Shape, result: Shape) -> list[int] | None:
+    """None where the result is right, or the node contradicts itself."""
+    attributes = {a.name: onnx_module().helper.get_attribute_value(a) for a in node.attribute}
+    rank, kernel, auto = len(size), attributes.get("kernel_shape", ()), attributes.get("auto_pad", b"NOTSET")
+    strides, dilations = (attributes.get(name) or [1] * rank for name in ("strides", "dilations"))
+    pads = list(attributes.get("pads") or [0] * (2 * rank)) if auto in (b"NOTSET", b"") else [0] * (2 * rank)
+    if not len(kernel) == len(strides) == len(dilations) == len(pads) // 2 == rank or min(strides, default=1) < 1:
+        return None
+    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    ceil = bool(attributes.get("ceil_mode", 0))
+    if auto in (b"SAME_UPPER", b"SAME_LOWER"):
+        counts = [-(-n // s) for n, s in zip(size, strides, strict=True)]
+    else:
+        counts = [windows(size[a], pads[a], pads[rank + a], extents[a], strides[a], ceil) for a in range(rank)]
+    if counts == list(result) or min(counts, default=1) < 1:
+        return None
+    for axis, count in enumerate(counts):
+        pads[rank + axis] = max((count - 1) * strides[axis] + extents[axis] - size[axis] - pads[axis], 0)
+    return pads
+
+
+def _set(node: Any, values: Mapping[str, Any]) -> None:
+    kept = [a for a in node.attribute if a.name not in values]
+    made = [onnx_module().helper.make_attribute(name, value) for name, value in values.items()]
+    del node.attribute[:]
+    node.attribute.extend([*kept, *made])

@@ -77,9 +77,11 @@ def compare(expected: Expected, got: Array, known: Array) -> Verdict:
 
 
 def _near(want: Array, got: Array, wrong: Array) -> Verdict:
-    """Floats within `TOLERANCE`; NaN and infinities only if they are the same."""
+    """Floats within `TOLERANCE`; NaN only where NaN is expected, infinities only the same."""
+    largest = float(np.abs(want[np.isfinite(want)]).max(initial=0))
     with np.errstate(invalid="ignore"):
-        error = np.abs(want.astype(np.float64) - got) / max(1e-30, float(np.abs(want).max(initial=0)))
+        error = np.abs(want.astype(np.float64) - got) / max(1e-30, largest)
+    error[np.isnan(want) & np.isnan(got)] = 0
     fine = wrong & (error <= TOLERANCE)
     return Verdict(wrong & ~fine, 0, int(np.count_nonzero(fine)), float(error[fine].max(initial=0.0)))
 

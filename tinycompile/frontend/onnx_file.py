@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import ModelFileError, ToolMissingError, UnsupportedError, UsageError
+from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.onnx_untrusted import (
     array_of,
     check_all_loaded,
@@ -83,6 +84,7 @@ def load_proto(path: Path) -> Any:
         ModelFileError: not an ONNX file, or its external data isn't in its folder.
     """
     onnx = onnx_module()
+    check_model_path(path)
     try:
         model = onnx.load(str(path), load_external_data=False)
         check_external_data(model, path)
@@ -90,7 +92,9 @@ def load_proto(path: Path) -> Any:
     except ModelFileError:
         raise
     except Exception as error:  # protobuf, file system and external data: all mean that it can't be read
-        raise ModelFileError("not a readable ONNX model", where=str(path), why=_first_line(error)) from error
+        hint = "`quantize` and --calib take float .onnx models" if path.suffix.lower() == ".tflite" else ""
+        why = _first_line(error)
+        raise ModelFileError("not a readable ONNX model", where=str(path), why=why, hint=hint) from error
     check_all_loaded(model, str(path))
     return model
 

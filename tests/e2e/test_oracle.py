@@ -122,6 +122,21 @@ def test_a_right_import_is_certified(kind: str, tmp_path: Path) -> None:
         assert layer["equal"] + layer["ties"] + layer["within_bound"] + layer["differences"] == layer["values"]
 
 
+def test_types_that_only_onnxruntime_knows(tmp_path: Path) -> None:
+    """Of the results of its own operators, uint8 here."""
+    b = OnnxBuilder()
+    q = b.quantize(b.input((1, 8)), 0.03, 120, "uint8")
+    parameters = [b.parameters(scale, zero, "uint8") for scale, zero in ((0.03, 120), (0.03, 120), (0.05, 131))]
+    y = b.node("QLinearAdd", q, *parameters[0], q, *parameters[1], *parameters[2], domain="com.microsoft")
+    y = b.node("QLinearSigmoid", y, *parameters[2], *b.parameters(1 / 256, 0, "uint8"), domain="com.microsoft")
+    b.output(b.dequantize(y, 1 / 256, 0, "uint8"))
+    model = b.model()
+    for size in (1, 8):
+        model.graph.output[0].type.tensor_type.shape.dim.add().dim_value = size
+    found = verified(built(model, tmp_path))
+    assert found.difference is None and found.witnesses[0].name == "onnxruntime"
+
+
 def test_layouts_and_edges(tmp_path: Path) -> None:
     for options in ({"layout": "nhwc", "io": "int8"}, {"input_stream": "rows"}):
         assert verified(built(network("int8"), tmp_path, **options)).difference is None, options

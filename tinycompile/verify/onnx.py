@@ -66,6 +66,7 @@ class OnnxReference:
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> OnnxSample:
         feeds = {name: self._fed(i, array) for i, (name, array) in enumerate(zip(self.inputs, inputs, strict=True))}
+        self._learn_types(feeds)
         given = dict[str, Array]()
         for each in reported:
             place = self.places.get(each.entry["source_index"])
@@ -74,6 +75,21 @@ class OnnxReference:
                 if value is not None:
                     given[place.name] = value
         return OnnxSample(self, feeds, given, self._runtime(feeds, given))
+
+    def _learn_types(self, feeds: Mapping[str, Array]) -> None:
+        """Of tensors that onnx's shape inference knows nothing of: onnxruntime's own operators."""
+        unknown = [place.name for place in self.places.values() if place.name not in self.types]
+        if not unknown:
+            return
+        try:
+            found = CutModel(self.model, {}, unknown).run(feeds, {})
+        except RuntimeRefusesError as error:
+            self.refusal = str(error)
+            with suppress(CannotEvaluateError):  # then comparing says so
+                found = {name: self.exact.value(name, feeds) for name in unknown}
+                self.types |= {name: array.dtype for name, array in found.items()}
+            return
+        self.types |= {name: array.dtype for name, array in found.items()}
 
     def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
         return [entry["name"] for entry in entries if entry["source_index"] not in self.places]
@@ -132,7 +148,14 @@ class OnnxReference:
                 where=place.name,
                 why=f"{list(place.at.shape)} and {list(array.shape)}",
             )
-        return place.ours(array)
+        found = place.ours(array)
+        if found.dtype.name != place.entry["dtype"]:
+            raise MismatchError(
+                "the firmware's tensor has another type than the reference's",
+                where=place.name,
+                why=f"{place.entry['dtype']} and {array.dtype}",
+            )
+        return found
 
 
 class OnnxSample:

@@ -14,8 +14,9 @@ from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.host import HostModel
 from tinycompile.ir import Array, Quantization, TensorType
-from tinycompile.report.document import load_report, update_report
+from tinycompile.report.document import load_report, not_a_folder, update_report
 from tinycompile.samples import drop_batch, model_inputs
+from tinycompile.staging import MARKER
 from tinycompile.targets import Board, load_board
 from tinycompile.toolchain import make
 
@@ -29,11 +30,14 @@ class Build:
         """What a folder says of its model.
 
         Args:
+            folder: made by `tinycompile build`, or the report.json in it.
             temporary: keeps a folder alive that was made only for this object.
             model: which one, where the folder has several.
         """
-        self.folder = folder
-        self.report = load_report(folder, model)
+        self.folder = folder.parent if folder.is_file() and folder.name == MARKER else folder
+        self.report = load_report(self.folder, model)
+        if self.folder.is_file():
+            raise not_a_folder(folder)
         self._temporary = temporary
 
     @property

@@ -146,11 +146,13 @@ class _Search:
             return self._best[1], self._best[2]
         layer, stages = self._failures.get(LAYER), self._failures.get(AGAIN)
         if layer and stages:
-            layer.hint = (
+            least = min((layer, stages), key=lambda error: error.smallest_bytes)
+            least.hint = (
                 f"it fits from {layer.smallest_bytes:,} bytes executed layer by layer, from {stages.smallest_bytes:,} "
                 "by rows or patches (--schedule auto): a larger --ram, another target, or a smaller model or input"
             )
-            layer.args = (layer.render(),)
+            least.args = (least.render(),)
+            raise least
         raise layer or stages or DoesNotFitError(f"{self._board.name} has no RAM for an arena")
 
 

@@ -22,6 +22,13 @@ def staged(output: Path) -> Iterator[Path]:
         UsageError: `output` is a file, or a folder with something else in it, or can't be written: no permission,
             no room. It is then as it was before.
     """
+    if Path.cwd().is_relative_to(output.resolve()):
+        raise UsageError(
+            "the output folder can't be the one you are in",
+            where=str(output),
+            why="a build replaces its folder as a whole, and you would be left in the old one",
+            hint=f"give a folder in it: -o {output / 'out'}",
+        )
     if output.is_file() or (output.is_dir() and any(output.iterdir()) and not (output / MARKER).exists()):
         raise UsageError(
             "refusing to replace what isn't a tinycompile build",

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* What the firmware needs from a board. Each board implements it in its own source file. */
 #ifndef TC_BOARD_H
 #define TC_BOARD_H

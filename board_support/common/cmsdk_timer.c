@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Boards of Arm's MPS2 family under QEMU: TIMER0 as the counter, UART0 as the console.
  *
  * CMSDK APB timer (Arm DDI 0479C, section 4.3): CTRL 0x00, VALUE 0x04, RELOAD 0x08; it counts down. */

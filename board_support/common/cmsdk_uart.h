@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* CMSDK APB UART (Arm DDI 0479C, section 4.2): DATA 0x00, STATE 0x04, CTRL 0x08, BAUDDIV 0x10. */
 #ifndef TC_CMSDK_UART_H
 #define TC_CMSDK_UART_H

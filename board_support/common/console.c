@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Text on the board's UART, and the end of a firmware that has nothing but a UART. */
 #include "console.h"
 

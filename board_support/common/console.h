@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Text on the board's UART. */
 #ifndef TC_CONSOLE_H
 #define TC_CONSOLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Core peripherals that boards share: caches, cycle counter, register access.
  *
  * Armv7-M Architecture Reference Manual (Arm DDI 0403): B3.2 "System Control Space", C1.8 "DWT"; Armv8-M (DDI 0553) has

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* How the firmware ends: over semihosting (semihosting.c) or on the console (console.c). */
 #ifndef TC_FIRMWARE_H
 #define TC_FIRMWARE_H

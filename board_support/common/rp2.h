@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* The clock tree and UART that RP2040 and RP2350 share; each board defines the addresses.
  *
  * RP2040 Datasheet: 2.14 Resets, 2.15 Clocks, 2.16 XOSC, 2.18 PLL, 4.2 UART. RP2350 Datasheet: 7.5, 8.1, 8.2, 8.6, 12.1. */

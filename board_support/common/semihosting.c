@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Arm semihosting calls (Arm IHI 0110): r0 = operation, r1 = pointer to the arguments, BKPT 0xAB. */
 #include "semihosting.h"
 

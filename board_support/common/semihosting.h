@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Files and exit codes on the debugging host: Arm semihosting (Arm IHI 0110, "Semihosting for AArch32 and AArch64"). */
 #ifndef TC_SEMIHOSTING_H
 #define TC_SEMIHOSTING_H

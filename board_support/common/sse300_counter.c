@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Boards with Arm's Corstone SSE-300 (MPS3 with AN547 or AN552): the system counter as the counter, UART0 as the
  * console.
  *

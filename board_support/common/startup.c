@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Reset and fault handling for every Cortex-M: vector table, C start-up, painted stack.
  *
  * Armv7-M Architecture Reference Manual B1.5 (exception model, vector table). */

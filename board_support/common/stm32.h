@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* What the boards of ST's STM32 families share: GPIO alternate functions, a USART to write to, caches.
  *
  * GPIO as in every family but the F1: MODER 0x00, AFRL 0x20, AFRH 0x24. USART as in every family but the F1 and F4:

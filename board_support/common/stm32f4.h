@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* The clock tree that STM32F4 and STM32F7 share. RM0090 and RM0385, "RCC registers", "Flash access control register". */
 #ifndef TC_STM32F4_H
 #define TC_STM32F4_H

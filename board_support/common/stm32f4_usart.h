@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* The USART of STM32F1 and STM32F4: SR 0x00, DR 0x04, BRR 0x08, CR1 0x0C. RM0008 and RM0090, "USART registers". */
 #ifndef TC_STM32F4_USART_H
 #define TC_STM32F4_USART_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* The clock tree of STM32H743 and STM32H747. RM0433 and RM0399, "RCC registers", "PWR registers", "FLASH_ACR". */
 #ifndef TC_STM32H7_H
 #define TC_STM32H7_H

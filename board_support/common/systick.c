@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* SysTick as a 32-bit cycle counter for cores without DWT: 24 bits in hardware, an interrupt counts their wraps.
  *
  * Armv6-M Architecture Reference Manual (Arm DDI 0419) B3.3 "The system timer, SysTick". */

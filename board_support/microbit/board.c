@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* BBC micro:bit: TIMER0 of the nRF51 as the counter, 16 MHz, 32 bits; UART0 as the console, TX on P0.24.
  *
  * nRF51 Series Reference Manual v3.0, sections 19.2 (TIMER) and 29.10 (UART), "Register overview". */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Netduino Plus 2 (STM32F405): 168 MHz from the 25 MHz crystal, flash accelerator on, SysTick as the counter (QEMU has no
  * DWT), USART1 TX on PA9.
  *

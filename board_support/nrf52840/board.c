@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* nRF52840 DK: 64 MHz (the only frequency of the core) from the crystal, instruction cache on, DWT cycle counter, UART on
  * the debugger's virtual port, TX on P0.06.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* nRF5340 DK, application core in the secure state: 128 MHz, cache on, DWT cycle counter, UARTE0 on the debugger's virtual
  * port, TX on P0.20.
  *

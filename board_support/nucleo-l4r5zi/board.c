@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* NUCLEO-L4R5ZI: 120 MHz from the 4 MHz MSI, flash caches on, DWT cycle counter, LPUART1 on the ST-LINK's virtual port.
  *
  * RM0432: 6.4 RCC registers, 5.4 PWR registers (range 1 boost mode above 80 MHz; the AHB runs at half speed while the PLL

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* NUCLEO-U575ZI-Q (TrustZone off): 160 MHz from the 4 MHz MSI, instruction cache on, DWT cycle counter, USART1 on the
  * ST-LINK's virtual port.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Raspberry Pi Pico: 125 MHz from the 12 MHz crystal, flash cache on (it is after reset), SysTick as the counter, UART0 TX
  * on GPIO 0. */
 #define RP2_RESETS 0x4000C000u

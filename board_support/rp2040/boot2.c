@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* RP2040's second stage of booting: the first 256 bytes of the flash, which the boot ROM copies to RAM, checks and runs.
  *
  * RP2040 Datasheet 2.8.1.3.1 "Checksum" (the CRC-32 with the polynomial 0x04C11DB7, not reflected, of the first 252 bytes)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Raspberry Pi Pico 2, Cortex-M33 in the secure state: 150 MHz from the 12 MHz crystal, flash cache on (it is after
  * reset), DWT cycle counter, UART0 TX on GPIO 0. */
 #define RP2_RESETS 0x40020000u

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* STM32F103 ("Blue Pill"): 72 MHz from the 8 MHz crystal, prefetch on, DWT cycle counter, USART1 TX on PA9.
  *
  * RM0008: 7.3 RCC registers, 9.2.2 GPIOx_CRH. PM0075: FLASH_ACR, 2 wait states above 48 MHz. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* STM32F407 Discovery: 168 MHz from the 8 MHz crystal, flash accelerator on, DWT cycle counter, USART2 TX on PA2.
  *
  * RM0090: 7.3 RCC registers, 3.9.1 FLASH_ACR. DS8626: 168 MHz takes 5 wait states at 2.7 V to 3.6 V. The voltage scale

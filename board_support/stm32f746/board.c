@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* STM32F746G-DISCO: 216 MHz from the 25 MHz crystal, caches on, DWT cycle counter, USART1 on the ST-LINK's virtual port.
  *
  * RM0385: 5.3 RCC registers, 4.4 PWR registers (over-drive), 3.7.1 FLASH_ACR. DS10916: 216 MHz needs over-drive and, at

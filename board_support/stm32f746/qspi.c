@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* The serial flash of the STM32F746G-DISCO: N25Q128A, 16 MiB, mapped for reading at 0x90000000.
  *
  * RM0385: 14.3.9 "QUADSPI memory-mapped mode", 14.5 registers, 5.3.12 RCC_AHB3ENR. UM1907: the pins. N25Q128A data sheet:

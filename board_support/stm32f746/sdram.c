@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* The SDRAM of the STM32F746G-DISCO: MT48LC4M32B2 with 16 of its 32 data lines, 8 MiB at 0xC0000000.
  *
  * RM0385: 13.7 "SDRAM controller" (initialisation in 13.7.3, registers in 13.7.5), 5.3.12 RCC_AHB3ENR. UM1907: the pins.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* NUCLEO-H743ZI2 (revision V silicon): 480 MHz from the ST-LINK's 8 MHz, caches on, DWT cycle counter, USART3 on the
  * ST-LINK's virtual port.
  *

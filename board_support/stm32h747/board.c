@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* STM32H747I-DISCO, Cortex-M7: 400 MHz from the 25 MHz crystal, caches on, DWT cycle counter, USART1 on the ST-LINK's
  * virtual port.
  *

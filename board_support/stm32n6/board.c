@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* STM32N6570-DK: 600 MHz from the 64 MHz HSI, caches on, DWT cycle counter, USART1 on the ST-LINK's virtual port.
  *
  * RM0486: RCC registers (CFGR1 is written once, with both switches; CFGR2 before it), secure aliases. 600 MHz is the limit

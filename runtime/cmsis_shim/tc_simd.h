@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * The DSP instructions of ARMv7E-M and ARMv8-M as C functions: one name, the same result everywhere.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Averages of int8 values: sums of four channels at a time, and the division.
  */

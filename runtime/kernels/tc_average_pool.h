@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Average pooling of int8 images: any window, stride and padding; only positions inside the image count.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Average pooling of int8 images with any requantisation; windows lie inside the image.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Blocks of 2 pixels x 2 channels in registers, for cores without SIMD: M0, M0+, M3, M23.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Convolution and fully connected layers in blocks of 2 pixels x 2 channels (tc_block.h), for cores without SIMD.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Depthwise convolution channel by channel, for cores without SIMD, any channel multiplier.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * The loops around an operator with two operands that broadcast as in NumPy.
  *

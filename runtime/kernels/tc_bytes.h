@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Four int8 values in one 32-bit word, element 0 in the lowest byte (little-endian memory order).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * 2-D convolution of int8 images: any kernel, stride, dilation, padding and number of groups.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Operators that move bytes without computing: padding, transposition, nearest-neighbour resizing.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * CRC-32 of memory: the polynomial of IEEE 802.3 and zlib, reflected, four bits at a time from a table of 64 bytes.
  *

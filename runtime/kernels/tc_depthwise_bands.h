@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Depthwise convolution from vertical pairs (docs/kernels.md): what surrounds the block functions.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Depthwise convolution with depth multiplier 1 by pairs of taps, 4 channels at a time (docs/kernels.md).
  *

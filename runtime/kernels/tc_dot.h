@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Sums of products of int8 values, in 32 bits.
  */

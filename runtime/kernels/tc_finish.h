@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * What turns the sum of a convolution or fully connected layer into its output: one function for each way to requantise.
  * A layer's function passes the one it needs as a constant, and the C compiler inlines it.

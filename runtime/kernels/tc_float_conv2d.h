@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * 2-D convolution of floats in ONNX's layout: any batch, kernel, stride, dilation, padding and number of groups.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* Functions of two floats. */
 #ifndef TC_FLOAT_FUNCTION_H
 #define TC_FLOAT_FUNCTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * A border around a float tensor of up to six axes, and a copy of one tensor into a place of another.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Maximum and average pooling of floats in ONNX's layout.
  *

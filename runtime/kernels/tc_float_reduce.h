@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Mean, sum, maximum or minimum of floats over axes.
  *

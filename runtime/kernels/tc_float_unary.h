@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Functions of one float, element by element; `a` and `b` are constants of the layer (ONNX's alpha and beta or gamma, the
  * bounds of Clip). They need the C library's single-precision functions (-lm).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Fully connected layer: every row of int8 inputs times an int8 matrix.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Kernels are written for any shape and specialised by constants of their caller, which takes inlining: the compiler
  * must not decide otherwise, not even when it optimises for size.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Expanding int8 inputs for the byte-lane product (docs/kernels.md).
  *

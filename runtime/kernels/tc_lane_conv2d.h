@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * The windows of a convolution, expanded for the byte-lane product, 4 or 3 output pixels at a time.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Requantisation by a line: a rounded high product, a shift and a clamp, exact for every accumulator that can occur.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * A function of one 8-bit value as a table of its 256 results; entry (uint8_t)q belongs to the input q.
  *

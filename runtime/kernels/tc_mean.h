@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * MEAN of int8 tensors over any axes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Mean of int8 tensors over any axes, with any requantisation.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * MUL of int8 tensors: the arithmetic of tflite::reference_integer_ops::Mul,
  *     clamp(zero_point + mul((a - a_zero) * (b - b_zero), multiplier, shift))

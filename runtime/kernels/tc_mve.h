@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Sums of products by Helium (MVE): 16 int8 products per instruction, 2 pixels x 4 channels in registers.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Convolution and fully connected layers by Helium (tc_mve.h).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Depthwise convolution by Helium, channel multiplier 1, any window.
  *

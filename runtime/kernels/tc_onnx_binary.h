@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * ONNX's Add, Sub, Mul, Div, Min and Max of int8 tensors, in float: both operands dequantised, the function, then
  * QuantizeLinear: division by the output's scale, the nearest integer, halves to even, saturation.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Softmax over the last axis of int8 tensors, as ONNX means it: E / S / output scale, where the exponentials E of the
  * distances to the largest input come from a table and S is their sum.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Between float and 8-bit numbers, at the edges of a model.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Fixed-point arithmetic of the quantised operators, in the long form that serves every parameter.
  *

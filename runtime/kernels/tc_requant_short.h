@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * TFLite's requantisation with one factor, in four instructions: for right shifts of 1 to 15 bits.
  *

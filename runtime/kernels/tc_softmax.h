@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Softmax of int8 values over the last axis: output scale 1/256, zero point -128.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Sums over the pixels of int8 tensors, and the averages made from them.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Layers that are executed together: row by row, keeping the newest rows of a tensor in a line buffer, at its end; or
  * patch by patch, a patch being some rows and columns of a tensor that may reach outside it. Sizes are in pixels (all

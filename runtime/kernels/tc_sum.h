@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * ADD and SUB of int8 tensors: the arithmetic of tflite::reference_integer_ops::Add and reference_ops::Sub,
  *     clamp(zero_point + mul(mul((a - a_zero) << 20, first) +- mul((b - b_zero) << 20, second), result))

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * The geometry of a sliding window: convolution, depthwise convolution and pooling share it.
  */

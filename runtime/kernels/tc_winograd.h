@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Exact integer Winograd convolution F(2x2, 3x3): what surrounds the block functions (docs/kernels.md).
  *

@@ -95,12 +95,12 @@ def test_inspect_lists_everything_that_is_unsupported(tmp_path: Path) -> None:
     path = tmp_path / "odd.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     result = invoke("inspect", path, "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     found = json.loads(result.stdout)
     assert [entry["operator"].split()[0] for entry in found["unsupported"]] == ["Mod", "CumSum"]
     assert all(entry["reason"] for entry in found["unsupported"])
     text = invoke("inspect", path)
-    assert text.exit_code == 1
+    assert text.exit_code == 2
     assert "Mod" in text.output
     assert "CumSum" in text.output
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from tests.conftest import DIGITS, ROOT
@@ -28,3 +29,11 @@ def test_wheel_compiles_a_model_outside_the_checkout(tmp_path: Path) -> None:
     )
     assert (tmp_path / "out" / "firmware.elf").exists()
     assert (site / "tinycompile" / "profile" / "plugin.c").exists()
+    assert (site / "tinycompile" / "py.typed").exists()
+    (info,) = site.glob("tinycompile-*.dist-info")
+    assert "Apache License" in (info / "licenses" / "LICENSE").read_text()
+    assert "Zero Clause" in (info / "licenses" / "LICENSES" / "0BSD.txt").read_text()
+    found = metadata.PathDistribution(info).metadata
+    assert found["License-Expression"] == "Apache-2.0 AND 0BSD"
+    assert found["Author"] and found["Keywords"] and "Typing :: Typed" in found.get_all("Classifier", [])
+    assert {"Homepage", "Issues"} <= {url.split(",")[0] for url in found.get_all("Project-URL", [])}

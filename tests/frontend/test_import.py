@@ -121,7 +121,7 @@ def test_load_reads_the_content_and_takes_the_name_from_the_file(tmp_path):
 @pytest.mark.parametrize("name", ["missing.tflite", "", "directory", "bad\0name"])
 def test_load_of_what_is_no_file(tmp_path, name):
     (tmp_path / "directory").mkdir()
-    with pytest.raises(ModelFileError, match="can't be read"):
+    with pytest.raises(ModelFileError, match=r"no such file|a folder"):
         load(tmp_path / name)
 
 

@@ -27,7 +27,8 @@ FOLDER = click.Path(path_type=Path)
 
 
 def _show_warning(message: Warning | str, *_args: object, **_kwargs: object) -> None:
-    click.echo(f"warning: {message}", err=True)
+    kind = "note" if type(message).__name__.endswith("Note") else "warning"
+    click.echo(f"{kind}: {message}", err=True)
 
 
 def _interrupt(*_: object) -> None:

@@ -3,36 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinycompile.cli._shared import FOLDER, explained
+from tinycompile.cli._shared import FOLDER, explained, print_json
 from tinycompile.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinycompile.targets import Board
 
 
 @click.command()
 @click.option("--board-path", type=FOLDER, help="Folder with boards of your own.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
-def targets(board_path: Path | None) -> None:
+def targets(board_path: Path | None, as_json: bool) -> None:
     """List the boards."""
     from tinycompile.targets import all_boards
 
+    if as_json:
+        print_json([_board(board) for board in all_boards(board_path).values()])
+        return
     for name, board in all_boards(board_path).items():
         click.echo(f"{name:14} {board.description}")
 
 
+def _board(board: Board) -> dict[str, Any]:
+    emulated = board.emulated()
+    return {
+        "name": board.name,
+        "description": board.description,
+        "core": board.isa.core,
+        "clock_hz": board.clock_hz,
+        "memories": [
+            {"name": m.name, "origin": m.origin, "bytes": m.bytes, "kind": m.kind, "external": m.external}
+            for m in board.memories
+        ],
+        "emulated_by": None if emulated is None else emulated.name,
+    }
+
+
 @click.command()
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print SUPPORTED_OPS.md.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
-def ops(as_markdown: bool) -> None:
+def ops(as_markdown: bool, as_json: bool) -> None:
     """List the operators and their rules."""
     import textwrap
 
     from tinycompile.ops import all_ops
-    from tinycompile.report.operators import markdown, onnx_operators, rule, tflite_operators
+    from tinycompile.report.operators import markdown, onnx_operators, operators, rule, tflite_operators
 
+    if as_markdown and as_json:
+        raise UsageError("--markdown and --json exclude each other")
     if as_markdown:
         click.echo(markdown(), nl=False)
+        return
+    if as_json:
+        print_json(operators())
         return
     for what, names in (("TFLite", tflite_operators()), ("ONNX", onnx_operators())):
         click.echo(f"{what} operators that are read:")

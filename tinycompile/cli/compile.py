@@ -58,12 +58,14 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
 @click.argument("models", type=FOLDER, nargs=-1, required=True)
 @compile_options
 @click.option("--pareto", is_flag=True, help="What less RAM costs: schedules from much RAM to little.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
-def plan(models: tuple[Path, ...], pareto: bool, **options: Any) -> None:
+def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) -> None:
     """Print where everything of MODELS would be in memory, without building."""
     from tinycompile.pipeline import lower, pareto_fronts, quantized_sources
+    from tinycompile.report.facts import pareto_facts
     from tinycompile.report.pareto import front_lines
-    from tinycompile.report.plan import plan_lines
+    from tinycompile.report.plan import plan_facts, plan_lines
     from tinycompile.targets import load_board
 
     chosen = options_of(**options)
@@ -71,6 +73,13 @@ def plan(models: tuple[Path, ...], pareto: bool, **options: Any) -> None:
     board = load_board(chosen.target, chosen.board_path)
     with quantized_sources(models, chosen) as quantized:
         sources = [source for source, _ in quantized]
+        if as_json:
+            if pareto:
+                fronts = pareto_fronts(sources, board, chosen)
+                print_json([{"model": name, "pareto": pareto_facts(points)} for name, points in fronts])
+            else:
+                print_json(plan_facts(*lower(sources, board, chosen)))
+            return
         if pareto:
             lines = (
                 line for name, points in pareto_fronts(sources, board, chosen) for line in front_lines(name, points)

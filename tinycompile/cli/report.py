@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tinycompile.cli._shared import FOLDER, Bytes, Count, Shape, console, explained, print_json, progress, target_option
-from tinycompile.errors import UsageError
+from tinycompile.errors import UnsupportedError, UsageError
 
 
 @click.command()
@@ -31,7 +31,8 @@ def inspect(
     strict_int8: bool,
     as_json: bool,
 ) -> None:
-    """Show what MODEL holds, and all that the target can't compile of it. Exit code 1 if there is any such thing."""
+    """Show what MODEL holds, and all that the target can't compile of it. Exit code 2, as `build` then has, if there is
+    any such thing."""
     from tinycompile.options import Options
     from tinycompile.report.inspection import inspect_model
     from tinycompile.targets import load_board
@@ -45,7 +46,7 @@ def inspect(
         for line in found.lines():
             click.echo(line)
     if not found.supported:
-        sys.exit(1)
+        sys.exit(UnsupportedError.exit_code)
 
 
 @click.command()

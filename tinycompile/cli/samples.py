@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinycompile.cli._shared import FOLDER, explained
-from tinycompile.errors import UsageError
+from tinycompile.cli._shared import FOLDER, explained, print_json
+from tinycompile.errors import MismatchError, UsageError
+
+if TYPE_CHECKING:
+    from tinycompile.verify.compare import Verification
 
 
 @click.command()
@@ -18,8 +23,11 @@ from tinycompile.errors import UsageError
 @click.option("--output", "output_file", type=FOLDER, help="Where to write output_0, ... (.npz).")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--model", help="Which one, where FOLDER has several.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
-def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | None, model: str | None) -> None:
+def run(
+    folder: Path, input_file: Path, output_file: Path | None, limit: int | None, model: str | None, as_json: bool
+) -> None:
     """Run the firmware of FOLDER in QEMU (a build for the host: here) on every sample."""
     import numpy as np
 
@@ -38,6 +46,18 @@ def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | N
         except OSError as error:
             raise UsageError("the outputs can't be written", where=str(output_file), why=str(error)) from error
     counts = execution.instructions
+    if as_json:
+        print_json(
+            {
+                "model": result.model,
+                "samples": len(samples[0]),
+                "machine": result.emulated.name if counts else None,
+                "instructions": list(counts),
+                "stack_bytes_painted": execution.stack_bytes if counts else None,
+                "output": None if output_file is None else str(output_file),
+            }
+        )
+        return
     if not counts:
         click.echo(f"{len(samples[0])} samples on this machine")
         return
@@ -51,20 +71,22 @@ def run(folder: Path, input_file: Path, output_file: Path | None, limit: int | N
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--check-certificate", "check", is_flag=True, help="Only whether certificate.json holds for the files.")
+@click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON, also if something differs.")
 @explained
-def verify(folder: Path, samples_file: Path | None, limit: int | None, model: str | None, check: bool) -> None:
+def verify(
+    folder: Path, samples_file: Path | None, limit: int | None, model: str | None, check: bool, as_json: bool
+) -> None:
     """Compare the firmware of FOLDER with the reference, tensor by tensor; writes certificate.json."""
     from tinycompile.build import Build
-    from tinycompile.errors import MismatchError
-    from tinycompile.verify.certificate import check_certificate
+    from tinycompile.verify.certificate import check_certificate, load_certificate
 
     result = Build(folder, model=model)
     if check:
         found = check_certificate(result)
-        reference = f"{found['reference']['name']} {found['reference']['version']}"
-        click.echo(
-            f"the certificate holds: {_compared(found['samples'], found['tensors'], found['values'])}, {reference}"
-        )
+        if as_json:
+            print_json(found)
+        else:
+            click.echo(f"the certificate holds: {_compared(found)}")
         return
     if samples_file is None:
         raise UsageError("verify needs samples", hint="--samples x.npz, or --check-certificate")
@@ -73,21 +95,45 @@ def verify(folder: Path, samples_file: Path | None, limit: int | None, model: st
 
     samples = model_inputs(load_arrays(samples_file), result.inputs, where=str(samples_file), limit=limit)
     outcome = verify_build(result, samples)
+    certificate = load_certificate(result.folder, result.model)
+    if as_json:
+        print_json(certificate)
+        sys.exit(0 if outcome.difference is None else 1)
     if outcome.difference is not None:
-        wrong = [f"{layer.name}: {layer.differences:,}" for layer in outcome.layers if layer.differences]
-        listed = "; ".join(wrong[:8]) + ("; ..." if len(wrong) > 8 else "")
-        raise MismatchError(
-            f"the firmware deviates from the reference in {outcome.differences:,} of {outcome.values:,} values",
-            why=f"{outcome.difference.describe()}\n  in {len(wrong)} layers and outputs: {listed}",
-            hint="`tinycompile bisect` shows where it begins",
-        )
-    click.echo(f"bit-exact: {_compared(outcome.samples, outcome.tensors, outcome.values)}")
+        raise _mismatch(outcome)
+    click.echo(f"{'bit-exact' if not outcome.bounded else 'equal'}: {_compared(certificate)}")
+    for line in _left_open(outcome):
+        click.echo(line)
+
+
+def _mismatch(outcome: Verification) -> MismatchError:
+    wrong = [f"{layer.name}: {layer.differences:,}" for layer in outcome.layers if layer.differences]
+    listed = "; ".join(wrong[:8]) + ("; ..." if len(wrong) > 8 else "")
+    first = "" if outcome.difference is None else outcome.difference.describe()
+    return MismatchError(
+        f"the firmware deviates from the reference in {outcome.differences:,} of {outcome.values:,} values",
+        why=f"{first}\n  in {len(wrong)} layers and outputs: {listed}",
+        hint="`tinycompile bisect` shows where it begins",
+    )
+
+
+def _left_open(outcome: Verification) -> Iterator[str]:
+    """What the reference leaves open, and how that was decided; what wasn't compared."""
+    from tinycompile.verify.reference import TOLERANCE
+
+    names = [f"{witness.name} {witness.version}" for witness in outcome.witnesses]
+    if outcome.ties:
+        yield f"{outcome.ties:,} of these are ties of {names[0]}'s float sums, decided by {names[-1]} with exact sums"
+    if outcome.bounded:
+        largest = f"at most {outcome.error:.1e} off"
+        yield f"{outcome.bounded:,} of these are floats within {TOLERANCE:g} of their tensor's largest, {largest}"
     if outcome.skipped:
-        click.echo(f"not in the source model, so not compared: {', '.join(outcome.skipped)}")
+        yield f"not in the source model, so not compared: {', '.join(outcome.skipped)}"
 
 
-def _compared(samples: int, tensors: int, values: int) -> str:
-    return f"{samples} samples, {tensors} tensors, {values:,} values, 0 differences"
+def _compared(found: dict[str, Any]) -> str:
+    counts = f"{found['samples']} samples, {found['tensors']} tensors, {found['values']:,} values, 0 differences"
+    return f"{counts}; {found['reference']['name']} {found['reference']['version']}"
 
 
 @click.command()
@@ -95,8 +141,9 @@ def _compared(samples: int, tensors: int, values: int) -> str:
 @click.option("--input", "input_file", type=FOLDER, required=True, help="Samples: .npz or .npy.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--model", help="Which one, where FOLDER has several.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
-def bisect(folder: Path, input_file: Path, limit: int | None, model: str | None) -> None:
+def bisect(folder: Path, input_file: Path, limit: int | None, model: str | None, as_json: bool) -> None:
     """Find the first tensor, in the order of execution, in which FOLDER's firmware deviates from the reference.
 
     Exit code 1 if there is one, 0 if not.
@@ -108,6 +155,12 @@ def bisect(folder: Path, input_file: Path, limit: int | None, model: str | None)
     build = Build(folder, model=model)
     found = bisect_build(build, model_inputs(load_arrays(input_file), build.inputs, where=str(input_file), limit=limit))
     first = found.difference
+    if as_json:
+        difference = None if first is None else asdict(first)
+        print_json(
+            {"samples": found.samples, "agreed": found.agreed, "difference": difference, "unknown": found.unknown}
+        )
+        sys.exit(0 if first is None else 1)
     if first is None:
         click.echo(f"no deviation: {found.samples} samples, {found.agreed} tensors agree")
         return

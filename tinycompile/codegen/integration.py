@@ -38,6 +38,7 @@ def _platformio(program: Program, version: str, source: str) -> str:
         "name": model,
         "version": version,
         "description": f"{source}, compiled to C by tinycompile",
+        "license": "0BSD",
         "headers": f"{model}.h",
         "frameworks": "*",
         "platforms": "*",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
+from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
 
@@ -72,6 +73,7 @@ def is_onnx(path: Path) -> bool:
 
 def read_file(path: Path) -> bytes:
     """The content of a model file. Raises ModelFileError."""
+    check_model_path(path)
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:

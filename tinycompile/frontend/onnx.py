@@ -121,6 +121,31 @@ def import_places(
     model: OnnxModel, name: str, where: str, layout: str = "model", floats: Floats = "none"
 ) -> tuple[Graph, dict[str, Placed]]:
     """Also where the model's quantised tensors are in the graph."""
+    graph, state = _import_state(model, name, where, layout, floats)
+    return graph, state.places
+
+
+def tensor_places(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], layout: str, floats: Floats
+) -> dict[str, tuple[int, Placed, TensorType]]:
+    """Where the model's tensors are: (number in `Graph.sources`, axes, type) by their names in the file.
+
+    `verify` finds by it which of the firmware's tensors to look at; what must be in them it doesn't take from here.
+    """
+    where = str(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FloatIslandWarning)
+        model = static_model(expand(read_proto(path), where), where, shapes)
+        graph, state = _import_state(model, path.stem, where, layout, floats)
+    found = {name: value.at for name, value in state.values.items() if isinstance(value, Quantized | Real)}
+    return {
+        name: (graph.sources[at.name].index, at, graph.types[at.name])
+        for name, at in found.items()
+        if at.name in graph.sources and at.name not in graph.inputs
+    }
+
+
+def _import_state(model: OnnxModel, name: str, where: str, layout: str, floats: Floats) -> tuple[Graph, State]:
     state = State(model)
     problems = [(f"input {v.name!r}", reason) for v in model.inputs if (reason := _bad_input(v))]
     if problems:
@@ -146,7 +171,7 @@ def import_places(
         raise UnsupportedError(problems, where=where)
     if floats == "islands":
         _warn(state, where)
-    return state.builder.graph(name, list(inputs.values()), outputs), state.places
+    return state.builder.graph(name, list(inputs.values()), outputs), state
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
+from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_schema import MICROSOFT
 from tinycompile.frontend.onnx_shapes import inferred, shapes_of
@@ -68,6 +69,7 @@ def load_proto(path: Path) -> Any:
         ModelFileError: not an ONNX file, or its external data isn't in its folder.
     """
     onnx = onnx_module()
+    check_model_path(path)
     try:
         model = onnx.load(str(path), load_external_data=False)
         check_external_data(model, path)
@@ -75,7 +77,9 @@ def load_proto(path: Path) -> Any:
     except ModelFileError:
         raise
     except Exception as error:  # protobuf, file system and external data: all mean that it can't be read
-        raise ModelFileError("not a readable ONNX model", where=str(path), why=_first_line(error)) from error
+        hint = "`quantize` and --calib take float .onnx models" if path.suffix.lower() == ".tflite" else ""
+        why = _first_line(error)
+        raise ModelFileError("not a readable ONNX model", where=str(path), why=why, hint=hint) from error
     check_all_loaded(model, str(path))
     return model
 

@@ -139,7 +139,7 @@ def quantize(
             attempts += _attempts(base, current, rounded, samples, measure, method, how)
     attempts.sort(key=lambda attempt: -attempt.trial.sqnr)
     best = attempts[0].candidate
-    judged, labels = (samples, None) if evaluation is None else load_samples(evaluation, static)
+    judged, labels = (samples, None) if evaluation is None else load_samples(evaluation, static, labelled=True)
     floats, ours = float_outputs(proto, judged)[0], best.outputs(judged)[0]
     measured = None
     if labels is not None:

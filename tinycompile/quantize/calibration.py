@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,36 +17,55 @@ Sample = Mapping[str, Array]
 _LABELS = ("y", "labels")
 
 
-def load_samples(path: Path, model: OnnxModel) -> tuple[list[Sample], Array | None]:
-    """(samples by input name with a batch of 1, labels if the file has them).
+class SamplesNote(UserWarning):
+    """Something in a samples file that is no mistake, and that its user may want to know."""
+
+
+def load_samples(path: Path, model: OnnxModel, *, labelled: bool = False) -> tuple[list[Sample], Array | None]:
+    """(samples by input name with a batch of 1, labels if they are wanted and the file has them).
 
     The arrays are named as the model's inputs, or `input_0`, `input_1`, ...; a single input's may be called `x`. The
-    first axis counts samples.
+    first axis counts samples. Other arrays are left out, with a `SamplesNote`.
+
+    Args:
+        labelled: `y` or `labels` has a label of each sample; of a single input's arrays the one of that length counts.
 
     Raises:
-        SamplesError: an input is missing, or its shape or type is another one.
+        SamplesError: an input is missing, or its shape or type is another one; labels are of another number.
     """
     arrays = load_arrays(path)
-    labels = next((arrays[name] for name in _LABELS if name in arrays), None)
-    columns = {
-        value.name: _column(arrays, value, index, len(model.inputs) == 1, str(path))
-        for index, value in enumerate(model.inputs)
-    }
+    names = [name for name in _LABELS if name in arrays]
+    labels = arrays[names[0]] if labelled and names else None
+    single = len(model.inputs) == 1
+    chosen = {v.name: _name_of(arrays, v, i, single, labels, str(path)) for i, v in enumerate(model.inputs)}
+    columns = {value.name: _column(arrays[chosen[value.name]], value, str(path)) for value in model.inputs}
     counts = {len(column) for column in columns.values()}
     if len(counts) != 1 or 0 in counts:
         raise SamplesError("the inputs need the same number of samples, at least one", where=str(path))
     (count,) = counts
     if labels is not None and len(labels) != count:
         raise SamplesError(f"{len(labels)} labels for {count} samples", where=str(path))
+    others = [n for n in arrays if n not in chosen.values() and not (labels is not None and n == names[0])]
+    if others:
+        text = f"{path}: {', '.join(chosen.values())} of it is taken; {', '.join(others)} isn't an input"
+        warnings.warn(text, SamplesNote, stacklevel=2)
     return [{name: column[i] for name, column in columns.items()} for i in range(count)], labels
 
 
-def _column(arrays: Mapping[str, Array], value: SourceValue, index: int, single: bool, where: str) -> Array:
-    names = [value.name, f"input_{index}", *(["x"] if single else [])]
-    array = next((arrays[name] for name in names if name in arrays), None)
-    if array is None:
+def _name_of(
+    arrays: Mapping[str, Array], value: SourceValue, index: int, single: bool, labels: Array | None, where: str
+) -> str:
+    """Of the array for an input. Labels say which one, if several could be meant."""
+    names = [n for n in (value.name, f"input_{index}", *(["x"] if single else [])) if n in arrays]
+    if not names:
         found = ", ".join(arrays) or "nothing"
         raise SamplesError(f"input {value.name!r} is missing", where=where, why=f"the file holds: {found}")
+    if labels is not None and labels.ndim:
+        names.sort(key=lambda name: arrays[name].ndim == 0 or len(arrays[name]) != len(labels))
+    return names[0]
+
+
+def _column(array: Array, value: SourceValue, where: str) -> Array:
     if array.dtype.kind not in "fiub":
         raise SamplesError(f"input {value.name!r} is {array.dtype}", where=where)
     if value.dtype == "float32":

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tinycompile.errors import UsageError
+from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.onnx_file import load_proto, onnx_module
 
 
@@ -32,6 +33,7 @@ def compiled_source(
             raise UsageError("--eval needs --calib", why="it compares a float model with what becomes of it")
         yield model, None
         return
+    check_model_path(model)
     if model.suffix.lower() != ".onnx":
         raise UsageError("--calib is for float .onnx models", where=str(model))
     from tinycompile.quantize import quantize

@@ -94,6 +94,8 @@ def _model(
 ) -> dict[str, Any]:
     nominal, executed = lowered.nominal, work_of(program.graph)
     layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
+    for entry, layer in zip(layers, program.layers, strict=True):
+        entry |= {"weights_in": _weights_in(layer, project, program)}
     for layer, live, code in zip(layers, live_bytes(lowered.planned), _code(program, measured), strict=False):
         layer |= {"live_bytes": live, "code_bytes": code}
     for number, stage in enumerate(lowered.planned.stages):
@@ -121,6 +123,18 @@ def _model(
         "graphs": {"source": lowered.source_graph, "compiled": compiled_graph(program.graph)},
         "pareto": None if lowered.front is None else pareto_facts(lowered.front),
     }
+
+
+def _weights_in(layer: Layer, project: Project, program: Program) -> dict[str, int]:
+    """Bytes of a layer's constants in each memory; of a constant that several layers share, in each of them."""
+    layout = project.layout
+    places = {(c.constant.ctype, c.constant.values.tobytes()): c.cold for c in program.constants}
+    found = dict[str, int]()
+    for constant in layer.kernel.constants:
+        cold = places.get((constant.ctype, constant.values.tobytes()), False)
+        memory = layout.cold if cold and layout.cold is not None else layout.weights or layout.flash
+        found[memory.name] = found.get(memory.name, 0) + constant.values.nbytes
+    return found
 
 
 def _code(program: Program, measured: Sizes) -> list[int]:
@@ -232,6 +246,7 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
             "bytes": memory.bytes,
             "kind": memory.kind,
             "cost": memory.cost,
+            "external": memory.external,
             "holds": {name: size for place, name, size in parts if place == memory and size},
         }
         for memory in (*layout.used, *([layout.weights] if layout.weights else []))

@@ -43,20 +43,39 @@ def model_names(folder: Path) -> list[str]:
 def load_document(folder: Path) -> dict[str, Any]:
     """All that report.json says, of one or several models. Raises UsageError."""
     path = folder if folder.is_file() else folder / MARKER
+    if folder.is_file() and folder.suffix != ".json":
+        raise not_a_folder(folder)
     try:
         report = json.loads(path.read_text())
         if not isinstance(report, dict) or "model" not in report or not report.keys() & {"layers", "models"}:
             raise ValueError("the keys `model` and `layers` are missing")
     except FileNotFoundError as error:
-        raise UsageError(
-            "not a tinycompile build",
-            where=str(folder),
-            why=f"there is no {MARKER}",
-            hint="run `tinycompile build` first",
-        ) from error
+        raise _no_build(folder) from error
     except (OSError, ValueError) as error:
-        raise UsageError("the report can't be read", where=str(path), why=str(error)) from error
+        hint = "`tinycompile build` writes it again"
+        raise UsageError("the report can't be read", where=str(path), why=str(error), hint=hint) from error
     return report
+
+
+def not_a_folder(path: Path) -> UsageError:
+    """A file was given where the output folder of a build is wanted."""
+    if path.suffix.lower() in (".tflite", ".onnx"):
+        hint = f"`tinycompile build {path} -o out` makes one; then give out"
+    elif (path.parent / MARKER).exists():
+        hint = f"give the folder itself: {path.parent}"
+    else:
+        hint = "`tinycompile build MODEL -o out` makes one; then give out"
+    return UsageError("this is a file, the output folder of a build is wanted", where=str(path), hint=hint)
+
+
+def _no_build(folder: Path) -> UsageError:
+    if not folder.exists():
+        made = sorted(p.parent.name for p in folder.parent.glob(f"*/{MARKER}"))[:5] if folder.parent.is_dir() else []
+        hint = f"builds beside it: {', '.join(made)}" if made else "`tinycompile build MODEL -o out` makes one"
+        return UsageError("there is no such folder: not a tinycompile build", where=str(folder), hint=hint)
+    models = sorted([*folder.glob("*.tflite"), *folder.glob("*.onnx")])[:3]
+    hint = f"`tinycompile build {models[0]} -o out` first" if models else "run `tinycompile build` first"
+    return UsageError("not a tinycompile build", where=str(folder), why=f"there is no {MARKER}", hint=hint)
 
 
 def update_report(folder: Path, report: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from tinycompile.frontend.onnx import IMPORTERS as ONNX_IMPORTERS
 from tinycompile.frontend.onnx_float import runs_in_float
@@ -53,6 +54,18 @@ def onnx_operators() -> dict[str, tuple[bool, str]]:
     found["Upsample"] = found["Resize"][0], "Opset 7 to 9, as Resize."
     found |= {name: (False, "com.microsoft") for name in MICROSOFT_ATTRIBUTES if name not in found}
     return dict(sorted(found.items()))
+
+
+def operators() -> dict[str, dict[str, Any]]:
+    """For `ops --json`: what is read of both formats, and what it becomes."""
+    return {
+        "tflite": {name: {"becomes": op.kind, "rule": rule(op)} for name, op in tflite_operators().items()},
+        "onnx": {
+            name: {"int8": True, "float32": floats, "remark": remark}
+            for name, (floats, remark) in onnx_operators().items()
+        },
+        "compiled": {kind: {"rule": rule(op)} for kind, op in all_ops().items()},
+    }
 
 
 def markdown() -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinycompile.codegen.names import short_name
 from tinycompile.layout import Layout
 from tinycompile.planner.draw import ascii_map
+from tinycompile.report.facts import arena_facts
 
 if TYPE_CHECKING:
     from tinycompile.pipeline import Lowered
@@ -33,6 +34,38 @@ def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:
     place = f"{layout.arena.name} ({_bytes(layout.arena.bytes)} at {layout.arena.origin:#010x})"
     shared = "the models share one arena" if len(models) > 1 else "the arena is"
     yield f"{shared} in {place}; stack and data in {layout.system.name}"
+
+
+def plan_facts(models: Sequence[Lowered], layout: Layout) -> dict[str, Any]:
+    """For `plan --json`: bytes, estimated instructions, and every block of each arena with its place and lifetime."""
+    memories = {"arena": layout.arena, "stack": layout.system, "scratch": layout.scratch}
+    return {
+        "models": [_facts(model) for model in models],
+        "memories": {
+            what: {"name": memory.name, "origin": memory.origin, "bytes": memory.bytes}
+            for what, memory in memories.items()
+            if memory is not None
+        },
+    }
+
+
+def _facts(model: Lowered) -> dict[str, Any]:
+    planned = model.planned
+    return {
+        "model": model.name,
+        "arena_bytes": planned.arena_bytes,
+        "arena_lower_bound_bytes": planned.lower_bound_bytes,
+        "scratch_bytes": planned.scratch_bytes,
+        "order": "optimal" if planned.order_optimal else "best found",
+        "instructions_estimate": planned.instructions,
+        "macs": planned.macs,
+        "layers": [
+            {"name": node.name, "op": node.op.kind, "kernel": kernel.variant}
+            for node, kernel in zip(planned.graph.nodes, planned.kernels, strict=True)
+        ],
+        "stages": [{"first": stage.first, "last": stage.last, "how": stage.how} for stage in planned.stages],
+        "arena": arena_facts(planned),
+    }
 
 
 def _schedule(model: Lowered) -> str:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tinycompile.codegen.names import short_name
+from tinycompile.report.summary import duration
 
 
 def print_profile(report: dict[str, Any], console: Console) -> None:
@@ -41,7 +42,11 @@ def profile_lines(report: dict[str, Any]) -> list[str]:
         lines.append(f"estimate: {cycles:,} cycles on a {core} without wait states ({_error(profile, core)})")
     if (estimate := profile["estimate"]) is not None:
         clock, error = estimate["clock_hz"] / 1e6, _error(profile, estimate["core"])
-        lines.append(f"estimate: {estimate['milliseconds']:,.3f} ms on {report['target']} at {clock:g} MHz ({error})")
+        time = duration(report)
+        waits = time.waits if time is not None else ""
+        text = time.text() if time is not None and waits else f"{estimate['milliseconds']:,.3f} ms"
+        assumed = f"; {waits}" if waits else ""
+        lines.append(f"estimate: {text} on {report['target']} at {clock:g} MHz ({error}{assumed})")
     if profile["note"]:
         lines.append(f"no estimate of cycles: {profile['note']}")
     return lines

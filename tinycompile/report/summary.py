@@ -27,14 +27,22 @@ class Duration:
         cycles: of the board's core by the profile's model; None where there is no profile, and an instruction is taken
             for a cycle.
         error_percent: of the model of the core against published figures; None where there are none.
+        slowest: seconds if all that lies in external memory waits for it as the board's file says; None where nothing
+            does. `seconds` is then the time without any waiting.
+        waits: what that assumes.
     """
 
     seconds: float
     cycles: int | None
     error_percent: float | None
+    slowest: float | None = None
+    waits: str = ""
 
     def text(self) -> str:
-        return f"{self.seconds * 1e3:,.{_decimals(self.seconds * 1e3)}f} ms"
+        """A time, or the range in which it is."""
+        if self.slowest is None:
+            return f"{_milliseconds(self.seconds)} ms"
+        return f"{_milliseconds(self.seconds)} to {_milliseconds(self.slowest)} ms"
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,40 @@ def duration(report: Report) -> Duration | None:
     cycles = profile.get("cycles", {}).get(board["core"])
     error = profile.get("error_percent", {}).get(board["core"])
     ticks = work(report).instructions if cycles is None else cycles
-    return Duration(ticks / board["clock_hz"], cycles, error)
+    seconds = ticks / board["clock_hz"]
+    factor, waits = waiting(report)
+    return Duration(seconds, cycles, error, seconds * factor if waits else None, waits)
+
+
+def waiting(report: Report) -> tuple[float, str]:
+    """(how much longer an inference takes if its layers wait for external memory, what that assumes in words).
+
+    A layer whose weights, or whose tensors, lie in an external memory takes as many times as long as the board's file
+    says of that memory (`cost`): an estimate of what is behind caches, not a bound. Nothing in external memory: 1, "".
+    """
+    slow = {m["name"]: m for m in report.get("memories", ()) if m.get("external") and m["cost"] > 1}
+    everywhere = [m for m in slow.values() if m["holds"].keys() & {"arena", "scratch", "stack"}]
+    counts, _ = layer_counts(report)
+    costs = [
+        max((m["cost"] for m in (*everywhere, *(slow[n] for n in layer.get("weights_in", ()) if n in slow))), default=1)
+        for layer in report["layers"]
+    ]
+    total = sum(counts)
+    if not slow or not total or max(costs) <= 1:
+        return 1.0, ""
+    kinds = {name: "tensors" if slow[name] in everywhere else "weights" for name in slow}
+    words = [f"{slow[n]['cost']:g} times as long for layers with {kinds[n]} in {n}" for n in slow]
+    factor = sum(count * cost for count, cost in zip(counts, costs, strict=True)) / total
+    return factor, f"from no waiting at all to {' and '.join(words)}, which the board's file estimates"
+
+
+def places(report: Report, part: str) -> list[tuple[str, int]]:
+    """(memory, bytes) of everything of a kind: "weights", "code", "arena", ..."""
+    return [(m["name"], m["holds"][part]) for m in report.get("memories", ()) if part in m["holds"]]
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:,.{_decimals(seconds * 1e3)}f}"
 
 
 def layer_counts(report: Report) -> tuple[list[int], str]:

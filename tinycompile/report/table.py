@@ -49,6 +49,10 @@ def _memory(report: dict[str, Any], console: Console) -> Iterator[tuple[str, str
     yield "", ", ".join([f"arena {ram['arena_bytes']:,} ({proof})", *listed])
     yield "flash", _share(flash, console)
     yield "", f"weights {flash['weights_bytes']:,}, code {flash['code_bytes']:,}"
+    external = [memory for memory in report["memories"] if memory.get("external")]
+    for memory in report["memories"] if external else ():
+        held = ", ".join(f"{part} {size:,}" for part, size in memory["holds"].items())
+        yield "", f"{memory['name']}{' (external)' if memory in external else ''}: {held or 'nothing'}"
 
 
 def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -63,7 +67,8 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         clock = f"{report['board']['clock_hz'] / 1e6:g} MHz"
         how = "an instruction per cycle; see `profile`" if time.cycles is None else f"{time.cycles:,} cycles"
         error = "" if time.error_percent is None else f", error up to {time.error_percent:.0f} %"
-        yield "time", f"about {time.text()} at {clock} (estimate: {how}{error})"
+        waits = f"; {time.waits}" if time.waits else ""
+        yield "time", f"about {time.text()} at {clock} (estimate: {how}{error}{waits})"
     yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
     saved = report["eliminated"]
     if any(saved.values()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from tinycompile.errors import MismatchError, UsageError
 from tinycompile.ir import Array
 from tinycompile.report.document import CERTIFICATE, replace_file
 from tinycompile.toolchain import version
-from tinycompile.verify.tensors import Reference
 
 if TYPE_CHECKING:
     from tinycompile.verify.compare import Verification
@@ -26,29 +26,46 @@ _SOURCES = (".c", ".h", ".s", ".S", ".ld")
 _NOT_COMPILED = {"build", "single", "source"}
 
 
-def certificate_of(
-    build: Build, samples: Sequence[Array], reference: Reference, result: Verification
-) -> dict[str, Any]:
+FORMAT = 2
+"""1, which has no such key, compared ONNX models with tinycompile's own import of them."""
+
+
+def certificate_of(build: Build, samples: Sequence[Array], result: Verification) -> dict[str, Any]:
     """The certificate of a comparison; keys are a public interface."""
     digest = hashlib.sha256()
     for array in samples:
         digest.update(array.tobytes())
     first = result.difference
     return {
+        "format": FORMAT,
         "tinycompile": __version__,
         "model": build.model,
         "target": build.report["target"],
-        "reference": {"name": reference.name, "version": reference.version},
+        "reference": {"name": result.witnesses[0].name, "version": result.witnesses[0].version},
+        "references": [asdict(witness) for witness in result.witnesses],
         "executed_in": "this machine" if build.board.is_host else f"QEMU's {build.emulated.name}",
         "tools": _tools(build),
         "samples": result.samples,
         "tensors": result.tensors,
         "values": result.values,
         "differences": result.differences,
+        "ties": result.ties,
+        "within_bound": result.bounded,
+        "float_error": result.error,
         "first_difference": None if first is None else first.describe(),
         "sha256": {**_hashes(build), "samples": digest.hexdigest()},
         "layers": [
-            {"name": layer.name, "values": layer.values, "differences": layer.differences} for layer in result.layers
+            {
+                "name": layer.name,
+                "values": layer.values,
+                "equal": layer.values - layer.differences - layer.ties - layer.bounded,
+                "ties": layer.ties,
+                "within_bound": layer.bounded,
+                "differences": layer.differences,
+                "float_error": layer.error,
+                "reference": layer.by,
+            }
+            for layer in result.layers
         ],
         "skipped": list(result.skipped),
     }
@@ -79,10 +96,17 @@ def check_certificate(build: Build) -> dict[str, Any]:
     """The certificate, if it says that nothing differed and the files are still those that it was made of.
 
     Raises:
-        UsageError: as `load_certificate`.
+        UsageError: as `load_certificate`; or an older tinycompile wrote it, which asked other references.
         MismatchError: it reports differences, or a file was changed, removed or added.
     """
     certificate = load_certificate(build.folder, build.model)
+    if certificate.get("format") != FORMAT:
+        raise UsageError(
+            "the certificate is of another version of tinycompile",
+            where=str(build.folder / CERTIFICATE),
+            why="before format 2 ONNX models were compared with tinycompile's own reading of them, which proves little",
+            hint="`tinycompile verify` compares again and writes a new one",
+        )
     changes = list(_changes(certificate["sha256"], _hashes(build)))
     if changes:
         raise MismatchError(

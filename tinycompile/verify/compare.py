@@ -12,7 +12,8 @@ from tinycompile.ir import Array
 from tinycompile.report.document import CERTIFICATE, update_report
 from tinycompile.toolchain import make
 from tinycompile.verify.certificate import certificate_of, save_certificate
-from tinycompile.verify.tensors import Compared, Reference, compared, reference_of, skipped
+from tinycompile.verify.reference import Reference, Witness
+from tinycompile.verify.tensors import Compared, compared, reference_of, skipped
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,19 @@ class LayerCount:
     tensors: int = 0
     values: int = 0
     differences: int = 0
+    ties: int = 0
+    bounded: int = 0
+    error: float = 0.0
+    by: int = 0
+
+    def add(self, found: Compared) -> None:
+        self.tensors += 1
+        self.values += found.values
+        self.differences += found.differences
+        self.ties += found.verdict.ties
+        self.bounded += found.verdict.bounded
+        self.error = max(self.error, found.verdict.error)
+        self.by = max(self.by, found.by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +91,29 @@ class Verification:
     Attributes:
         skipped: tensors that the source model doesn't have.
         difference: the first one.
+        witnesses: what was asked, in the order of `LayerCount.by`.
     """
 
     samples: int
     layers: tuple[LayerCount, ...]
     skipped: tuple[str, ...]
     difference: Difference | None
+    witnesses: tuple[Witness, ...]
+
+    @property
+    def ties(self) -> int:
+        """Values one step beside the reference that equal the exact sum."""
+        return sum(layer.ties for layer in self.layers)
+
+    @property
+    def bounded(self) -> int:
+        """Floats that aren't equal, within the bound."""
+        return sum(layer.bounded for layer in self.layers)
+
+    @property
+    def error(self) -> float:
+        """The largest relative deviation of floats that needn't be equal."""
+        return max((layer.error for layer in self.layers), default=0.0)
 
     @property
     def tensors(self) -> int:
@@ -104,20 +135,19 @@ def verify_build(build: Build, samples: Sequence[Array]) -> Verification:
     build. Both are made first, of the sources as they are. Writes `certificate.json` and `verify` in the report.
 
     Raises:
-        ToolMissingError: QEMU or LiteRT isn't installed.
+        ToolMissingError: QEMU, LiteRT or onnxruntime isn't installed.
+        MismatchError: shapes, types or the interface's quantisation are others than the reference's.
     """
     reference = reference_of(build)
     counts, first = dict[tuple[int | None, str], LayerCount](), None
     for found in _run(build, reference, samples):
-        count = counts.setdefault((found.layer, found.name), LayerCount(found.name))
-        count.tensors += 1
-        count.values += found.values
-        count.differences += found.differences
+        counts.setdefault((found.layer, found.name), LayerCount(found.name)).add(found)
         if first is None and found.differences:
             first = Difference.of(found)
-    result = Verification(len(samples[0]), tuple(counts.values()), tuple(skipped(build)), first)
-    save_certificate(build, certificate_of(build, samples, reference, result))
-    _record(build, reference, result)
+    layers, left_out = tuple(counts.values()), tuple(skipped(build, reference))
+    result = Verification(len(samples[0]), layers, left_out, first, reference.witnesses)
+    save_certificate(build, certificate_of(build, samples, result))
+    _record(build, result)
     return result
 
 
@@ -173,13 +203,14 @@ def _between(build: Build, last: int, layer: int | None) -> tuple[str, ...]:
     return tuple(entry["name"] for each in layers for entry in each["outputs"] if entry["source_index"] is None)
 
 
-def _record(build: Build, reference: Reference, result: Verification) -> None:
+def _record(build: Build, result: Verification) -> None:
     build.report["verify"] = {
-        "reference": reference.name,
+        "reference": result.witnesses[0].name,
         "samples": result.samples,
         "tensors_compared": result.tensors,
         "values_compared": result.values,
         "differences": result.differences,
+        "ties": result.ties,
         "not_in_source": list(result.skipped),
         "first_difference": None if result.difference is None else result.difference.describe(),
         "certificate": CERTIFICATE,

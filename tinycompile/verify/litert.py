@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinycompile.errors import ModelFileError, ToolMissingError
+from tinycompile.build import Build
+from tinycompile.errors import MismatchError, ModelFileError, ToolMissingError
 from tinycompile.ir import Array
+from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
 
 
 class LiteRtReference:
     """Runs a `.tflite` model with `OpResolverType.BUILTIN_REF`, the kernels our numerics are defined by."""
 
-    def __init__(self, path: Path, signature: str | None = None) -> None:
-        """`signature`: whose subgraph runs; None for the main one.
-
-        Raises ToolMissingError without `ai-edge-litert`, ModelFileError if LiteRT refuses the model.
-        """
+    def __init__(self, build: Build) -> None:
+        """Raises ToolMissingError without `ai-edge-litert`, ModelFileError if LiteRT refuses the model."""
         try:
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
         except ImportError as error:
@@ -29,47 +28,100 @@ class LiteRtReference:
                 why="verify compares with LiteRT's reference kernels",
                 hint="pip install 'tinycompile[verify]'",
             ) from error
+        path = build.source
+        self._build = build
+        self._exact = not any(layer["op"].startswith("float_") for layer in build.report["layers"])
         try:
             self._interpreter = Interpreter(
                 model_content=path.read_bytes(),
                 experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
                 experimental_preserve_all_tensors=True,
             )
-            self._graph = _Subgraph(self._interpreter, path, signature)
+            self._graph = _Subgraph(self._interpreter, path, build.report["options"].get("signature"))
             self._graph.allocate()
         except (ValueError, RuntimeError) as error:
             raise ModelFileError("LiteRT refuses the model", where=str(path), why=str(error)[:300]) from error
-
-    name = "LiteRT BUILTIN_REF"
+        self._check_edges()
 
     @property
-    def version(self) -> str:
-        return metadata.version("ai-edge-litert")
+    def witnesses(self) -> tuple[Witness, ...]:
+        return (
+            Witness(
+                "LiteRT BUILTIN_REF", metadata.version("ai-edge-litert"), "reference kernels, all tensors preserved"
+            ),
+        )
+
+    def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> LiteRtSample:
+        self.run([self._fed(i, array) for i, array in enumerate(inputs)])
+        return LiteRtSample(self._graph, self._exact)
+
+    def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
+        return [entry["name"] for entry in entries if entry["source_index"] is None]
 
     def run(self, inputs: Sequence[Array]) -> None:
-        """One inference. An int8 array for a float input is dequantised first: the model's own QUANTIZE undoes it."""
+        """One inference on arrays of the model's own input types."""
         arrays = [
             array.astype(detail["dtype"]).reshape(detail["shape"])
             for detail, array in zip(self._graph.inputs, inputs, strict=True)
         ]
-        self._graph.run(arrays)
+        try:
+            self._graph.run(arrays)
+        except (ValueError, RuntimeError) as error:
+            where, why = str(self._build.source), str(error)[:300]
+            raise ModelFileError("LiteRT fails on the model", where=where, why=why) from error
 
-    def tensor(self, index: int) -> Array:
-        """Any tensor of the last inference by its index in the model file."""
-        return np.asarray(self._graph.tensor(index))
+    def _fed(self, index: int, array: Array) -> Array:
+        """With `--io int8` the firmware's int8 stands for a float, which the model's own QUANTIZE makes it again."""
+        detail, entry = self._graph.inputs[index], self._build.report["inputs"][index]
+        if detail["dtype"] != np.float32 or array.dtype == np.float32:
+            return array
+        return dequantized(array, entry)
 
-    def input_shapes(self) -> list[tuple[int, ...]]:
-        return [tuple(int(n) for n in detail["shape"]) for detail in self._graph.inputs]
+    def _check_edges(self) -> None:
+        """Integers of the interface mean what they mean in the model. Raises MismatchError."""
+        theirs = (*self._graph.inputs, *self._graph.outputs)
+        ours = (*self._build.report["inputs"], *self._build.report["outputs"])
+        for detail, entry in zip(theirs, ours, strict=True):
+            scale, zero_point = detail["quantization"]
+            same_type = np.dtype(detail["dtype"]).name == entry["dtype"]
+            if same_type and scale and (np.float32(entry["scale"] or 0), entry["zero_point"]) != (scale, zero_point):
+                raise MismatchError(
+                    "the firmware's interface has another quantisation than the model",
+                    where=entry["name"],
+                    why=f"scale {entry['scale']}, zero point {entry['zero_point']}; "
+                    f"LiteRT reads {scale} and {zero_point}",
+                    hint="this is a bug in tinycompile; please report it",
+                )
 
-    def input_types(self) -> list[np.dtype]:
-        return [np.dtype(detail["dtype"]) for detail in self._graph.inputs]
+
+class LiteRtSample:
+    """The tensors of one inference; outputs are found by their place in the model, layers by their number in it."""
+
+    def __init__(self, graph: _Subgraph, exact: bool) -> None:
+        self._graph, self._exact = graph, exact
+
+    def layer(self, entry: dict[str, Any]) -> Expected | None:
+        if entry["source_index"] is None:
+            return None
+        tensor = np.asarray(self._graph.tensor(entry["source_index"]))
+        if entry["source_channels"] is not None:
+            tensor = tensor[..., entry["source_channels"]]
+        if str(tensor.dtype) != entry["dtype"]:
+            raise MismatchError(
+                "the reference's tensor has another type", where=entry["name"], why=f"{tensor.dtype}, {entry['dtype']}"
+            )
+        return Expected(np.ascontiguousarray(tensor.reshape(entry["shape"])), self._exact)
+
+    def output(self, index: int, entry: dict[str, Any]) -> Expected:
+        tensor = self._graph.tensor(self._graph.outputs[index]["index"])
+        return Expected(np.ascontiguousarray(np.asarray(tensor).reshape(entry["shape"])), self._exact)
 
 
 class _Subgraph:
     """The part of an interpreter that a signature stands for; the main one without a signature.
 
     Attributes:
-        inputs: details in the order of the subgraph's inputs.
+        inputs, outputs: details in the order of the subgraph's own, which may name a tensor twice.
     """
 
     def __init__(self, interpreter: Any, path: Path, signature: str | None) -> None:
@@ -77,15 +129,14 @@ class _Subgraph:
         self._names: list[str] = []
         if signature is None:
             self.inputs: list[Any] = list(interpreter.get_input_details())
+            self.outputs: list[Any] = list(interpreter.get_output_details())
             return
         self._runner = interpreter.get_signature_runner(signature)
-        self._index, order = _subgraph_of(path, signature)
-        details = self._runner.get_input_details()
-        names = {detail["index"]: name for name, detail in details.items()}
-        if set(order) != set(names):
-            raise ValueError(f"signature {signature!r} names other inputs than its subgraph has")
-        self._names = [names[index] for index in order]
-        self.inputs = [details[name] for name in self._names]
+        self._index, inputs, outputs = _subgraph_of(path, signature)
+        self._names = _in_order(inputs, self._runner.get_input_details())
+        self.inputs = [self._runner.get_input_details()[name] for name in self._names]
+        names = _in_order(outputs, self._runner.get_output_details())
+        self.outputs = [self._runner.get_output_details()[name] for name in names]
 
     def allocate(self) -> None:
         if self._runner is None:
@@ -103,11 +154,20 @@ class _Subgraph:
         return self._interpreter.get_tensor(index, self._index)
 
 
-def _subgraph_of(path: Path, signature: str) -> tuple[int, list[int]]:
-    """(subgraph, its inputs) of a signature."""
+def _in_order(tensors: Sequence[int], details: Mapping[str, Any]) -> list[str]:
+    """The signature's names of some tensors. Raises ValueError where it names others."""
+    names = {detail["index"]: name for name, detail in details.items()}
+    if set(tensors) != set(names):
+        raise ValueError(f"the signature names {sorted(details)}, its subgraph has other inputs or outputs")
+    return [names[index] for index in tensors]
+
+
+def _subgraph_of(path: Path, signature: str) -> tuple[int, list[int], list[int]]:
+    """(subgraph, its inputs, its outputs) of a signature."""
     import tflite
 
     file: Any = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
     definitions = [file.SignatureDefs(i) for i in range(file.SignatureDefsLength())]
     (index,) = {d.SubgraphIndex() for d in definitions if d.SignatureKey().decode() == signature}
-    return index, file.Subgraphs(index).InputsAsNumpy().tolist()
+    graph = file.Subgraphs(index)
+    return index, graph.InputsAsNumpy().tolist(), graph.OutputsAsNumpy().tolist()

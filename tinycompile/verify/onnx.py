@@ -1,44 +1,251 @@
-"""The oracle for ONNX models: the interpreter on the model as imported, before any pass.
+"""The oracle for ONNX models: onnxruntime without optimisations; where its float arithmetic ties, exact sums decide.
 
-That is `onnx.reference.ReferenceEvaluator` with exact sums (docs/numerics.md); the tests compare them.
+Each tensor is computed from the firmware's own tensors in front of it. So a value that is near a tie, and rounded
+the other way, doesn't make all after it differ, and each step is either equal to onnxruntime's or, one step beside it,
+equal to the exact sum. Step by step that covers everything from the inputs to the outputs. The model is read here by
+onnx and onnxruntime alone; `frontend.onnx.tensor_places` only says where to look for a tensor in the firmware.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnx.inliner
+import onnx.shape_inference
+from onnx import helper
 
-from tinycompile import __version__, interpreter
-from tinycompile.frontend import Floats, load
+from tinycompile.build import Build
+from tinycompile.errors import MismatchError, ToolFailedError
+from tinycompile.frontend.onnx import tensor_places
 from tinycompile.ir import Array
+from tinycompile.verify.cut import CutModel, RuntimeRefusesError, onnxruntime_module, runtime_version
+from tinycompile.verify.exact import CannotEvaluateError, ExactEvaluator
+from tinycompile.verify.places import Place
+from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
+
+_TO_LAST = (0, 2, 3, 1)
+_TO_FIRST = (0, 3, 1, 2)
 
 
 class OnnxReference:
-    """Runs an `.onnx` model by the definitions of its operators."""
+    """Runs the `.onnx` file of a build in onnxruntime, cut at the tensors that the firmware has."""
 
-    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]], layout: str, floats: Floats) -> None:
-        self._graph = load(path, shapes, layout, floats)
-        self._names = {source.index: name for name, source in self._graph.sources.items()}
-        self._values: Mapping[str, Array] = {}
-
-    name = "ONNX, exact sums"
+    def __init__(self, build: Build) -> None:
+        """Raises ToolMissingError without onnxruntime."""
+        onnxruntime_module()
+        options = build.report["options"]
+        shapes = {name: tuple(shape) for name, shape in options.get("shapes", {}).items()}
+        self.build, self.layout = build, options.get("layout", "model")
+        self.model = _read(build.source)
+        self.exact = ExactEvaluator(self.model)
+        self.types = _types(self.model)
+        constants = {i.name for i in self.model.graph.initializer}
+        self.inputs = [value.name for value in self.model.graph.input if value.name not in constants]
+        self.outputs = [value.name for value in self.model.graph.output]
+        self.places = _places(build, tensor_places(build.source, shapes, self.layout, options.get("floats", "none")))
+        self.refusal: str | None = None
+        self._cuts = dict[tuple[str, ...], CutModel]()
 
     @property
-    def version(self) -> str:
-        return f"onnx {metadata.version('onnx')}, tinycompile {__version__}"
+    def witnesses(self) -> tuple[Witness, ...]:
+        evaluator = f"onnx {metadata.version('onnx')}"
+        exact = "sums in float64, each layer from the firmware's own operands"
+        if self.refusal is not None:
+            return (Witness("onnx ReferenceEvaluator", evaluator, f"{exact}; onnxruntime refuses: {self.refusal}"),)
+        return (
+            Witness("onnxruntime", runtime_version(), CutModel.options),
+            Witness("onnx ReferenceEvaluator", evaluator, exact, role="decides ties"),
+        )
 
-    def run(self, inputs: Sequence[Array]) -> None:
-        self._values = interpreter.run(self._graph, list(inputs))
+    def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> OnnxSample:
+        feeds = {name: self._fed(i, array) for i, (name, array) in enumerate(zip(self.inputs, inputs, strict=True))}
+        self._learn_types(feeds)
+        given = dict[str, Array]()
+        for each in reported:
+            place = self.places.get(each.entry["source_index"])
+            if place is not None:
+                value = self._found(place, each, {**feeds, **given})
+                if value is not None:
+                    given[place.name] = value
+        return OnnxSample(self, feeds, given, self._runtime(feeds, given))
 
-    def tensor(self, index: int) -> Array:
-        """A tensor of the last inference by its number in `Graph.sources`."""
-        return self._values[self._names[index]]
+    def _learn_types(self, feeds: Mapping[str, Array]) -> None:
+        """Of tensors that onnx's shape inference knows nothing of: onnxruntime's own operators."""
+        unknown = [place.name for place in self.places.values() if place.name not in self.types]
+        if not unknown:
+            return
+        try:
+            found = CutModel(self.model, {}, unknown).run(feeds, {})
+        except RuntimeRefusesError as error:
+            self.refusal = str(error)
+            with suppress(CannotEvaluateError):  # then comparing says so
+                found = {name: self.exact.value(name, feeds) for name in unknown}
+                self.types |= {name: array.dtype for name, array in found.items()}
+            return
+        self.types |= {name: array.dtype for name, array in found.items()}
 
-    def input_shapes(self) -> list[tuple[int, ...]]:
-        return [self._graph.types[name].shape for name in self._graph.inputs]
+    def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
+        return [entry["name"] for entry in entries if entry["source_index"] not in self.places]
 
-    def input_types(self) -> list[np.dtype]:
-        return [np.dtype(self._graph.types[name].dtype) for name in self._graph.inputs]
+    def _fed(self, index: int, array: Array) -> Array:
+        """A sample in the model's own layout; with `--io int8` the firmware's int8 stands for a float."""
+        t, name = self.build.report["inputs"][index], self.inputs[index]
+        array = array.reshape(t["shape"])
+        if array.ndim == 4 and (self.layout == "nhwc" or self._is_moved(name, t["shape"])):
+            array = array.transpose(_TO_FIRST)
+        if self.types.get(name) == np.float32 and array.dtype != np.float32:
+            array = dequantized(array, t)
+        return np.ascontiguousarray(array)
+
+    def _is_moved(self, name: str, shape: Sequence[int]) -> bool:
+        """Rows that come through a callback have channels last."""
+        if self.build.report["input_stream"] != "rows":
+            return False
+        value = next(v for v in self.model.graph.input if v.name == name)
+        dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        return any(d not in (0, size) for d, size in zip(dims[1:], shape[1:], strict=True))
+
+    def _found(self, place: Place, reported: Reported, known: Mapping[str, Array]) -> Array | None:
+        """A tensor of the firmware as the model has it. What the firmware doesn't compute, since nobody reads it or it
+        is constant, is filled in; None where that can't be done.
+        """
+        entry = place.entry
+        got, computed = reported.record.against(np.zeros(entry["shape"], entry["dtype"]))
+        dtype, filling = self.types.get(place.name, np.dtype(entry["dtype"])), None
+        if entry["source_channels"] is not None or not computed.all():
+            try:
+                filling = self.exact.value(place.name, known)
+            except CannotEvaluateError:
+                return None
+            got = np.where(computed, got, self.ours(place, filling))
+        return place.theirs(got, dtype, filling)
+
+    def _runtime(self, feeds: Mapping[str, Array], given: Mapping[str, Array]) -> dict[str, Array]:
+        """By onnxruntime; nothing if it refuses the model."""
+        if self.refusal is not None:
+            return {}
+        wanted = [place.name for place in self.places.values()]
+        try:
+            if tuple(given) not in self._cuts:
+                self._cuts[tuple(given)] = CutModel(self.model, given, [*wanted, *self.outputs])
+            return self._cuts[tuple(given)].run(feeds, given)
+        except RuntimeRefusesError as error:
+            self.refusal = str(error)
+            return {}
+
+    def ours(self, place: Place, array: Array) -> Array:
+        """The model's tensor as the firmware has it."""
+        if array.shape != place.at.shape:
+            raise MismatchError(
+                "the firmware's tensor has another shape than the reference's",
+                where=place.name,
+                why=f"{list(place.at.shape)} and {list(array.shape)}",
+            )
+        found = place.ours(array)
+        if found.dtype.name != place.entry["dtype"]:
+            raise MismatchError(
+                "the firmware's tensor has another type than the reference's",
+                where=place.name,
+                why=f"{place.entry['dtype']} and {array.dtype}",
+            )
+        return found
+
+
+class OnnxSample:
+    """One inference: every tensor from the firmware's tensors in front of it."""
+
+    def __init__(
+        self,
+        reference: OnnxReference,
+        feeds: Mapping[str, Array],
+        given: Mapping[str, Array],
+        computed: Mapping[str, Array],
+    ) -> None:
+        self._reference, self._computed = reference, computed
+        self._known = {**feeds, **given}
+
+    def layer(self, entry: dict[str, Any]) -> Expected | None:
+        place = self._reference.places.get(entry["source_index"])
+        if place is None:
+            return None
+        return self._expected(place.name, lambda array: self._reference.ours(place, array), place.at.shape)
+
+    def output(self, index: int, entry: dict[str, Any]) -> Expected:
+        def moved(array: Array) -> Array:
+            if array.ndim == 4 and self._reference.layout == "nhwc":
+                array = array.transpose(_TO_LAST)
+            return np.ascontiguousarray(array).reshape(entry["shape"])
+
+        return self._expected(self._reference.outputs[index], moved, None)
+
+    def _expected(self, name: str, moved: Any, shape: tuple[int, ...] | None) -> Expected:
+        found = self._computed.get(name)
+        before = {n: array for n, array in self._known.items() if n != name}
+        bits = self._reference.exact.only_moves(name, before)
+        if found is not None and (shape is None or found.shape == shape):
+            bits = bits or found.dtype.kind != "f"
+            return Expected(moved(found), bits, lambda: self._exact(name, before, moved))
+        try:
+            exact = self._reference.exact.value(name, before)
+        except CannotEvaluateError as error:
+            raise ToolFailedError(
+                "no reference computes the tensor",
+                where=name,
+                why=f"onnxruntime: {self._reference.refusal}; onnx's evaluator: {error}",
+                hint="it can't be verified with these versions of onnx and onnxruntime",
+            ) from error
+        return Expected(moved(exact), bits or exact.dtype.kind != "f", None, len(self._reference.witnesses) - 1)
+
+    def _exact(self, name: str, before: Mapping[str, Array], moved: Any) -> Array | None:
+        try:
+            return moved(self._reference.exact.value(name, before))
+        except CannotEvaluateError:
+            return None
+
+
+def _read(path: Path) -> Any:
+    model = onnx.load(str(path))
+    return onnx.inliner.inline_local_functions(model) if model.functions else model
+
+
+def _types(model: Any) -> dict[str, np.dtype]:
+    """Element types, as far as onnx can tell."""
+    with suppress(Exception):  # of a broken model: then the declared types have to do
+        model = onnx.shape_inference.infer_shapes(model)
+    found = dict[str, np.dtype]()
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        kind = value.type.tensor_type.elem_type
+        if kind:
+            found[value.name] = np.dtype(helper.tensor_dtype_to_np_dtype(kind))
+    return found
+
+
+def _places(build: Build, found: Mapping[str, tuple[int, Any, Any]]) -> dict[int, Place]:
+    """The traced tensors of the firmware by their number; of several names for one, the one that is computed first."""
+    entries = {
+        entry["source_index"]: entry
+        for layer in build.report["layers"]
+        if layer["traced"]
+        for entry in layer["outputs"]
+        if entry["source_index"] is not None
+    }
+    places = dict[int, Place]()
+    for name, (index, at, t) in found.items():
+        entry = entries.get(index)
+        if entry is not None and index not in places and _same_tensor(entry, t.shape):
+            places[index] = Place(name, at, t.shape, entry)
+    return places
+
+
+def _same_tensor(entry: dict[str, Any], shape: tuple[int, ...]) -> bool:
+    """Another tinycompile may have counted the tensors otherwise; outputs are compared in any case."""
+    channels = entry["source_channels"]
+    known = shape if channels is None else (*shape[:-1], len(channels))
+    return prod(entry["shape"]) == prod(known)

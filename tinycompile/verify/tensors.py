@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tinycompile.build import Build
-from tinycompile.errors import ToolFailedError
+from tinycompile.errors import MismatchError, ToolFailedError
 from tinycompile.ir import Array
 from tinycompile.trace import TraceRecord
 from tinycompile.verify.litert import LiteRtReference
-from tinycompile.verify.onnx import OnnxReference
+from tinycompile.verify.reference import TOLERANCE, Expected, Reference, Reported, dequantized
 
-Reference = LiteRtReference | OnnxReference
 
-TOLERANCE = 1e-4
-"""Of sums of floats, whose order nobody defines, relative to the tensor's largest value. Everything else is exact."""
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """On the values of a tensor: which are wrong; how many were ties, how many floats within the bound; the largest
+    deviation of those, relative to the tensor's largest value.
+    """
+
+    wrong: Array
+    ties: int = 0
+    bounded: int = 0
+    error: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +34,9 @@ class Compared:
 
     Attributes:
         layer: its number; None for the outputs of the plain firmware.
-        name: of the layer. exact: bit for bit.
-        known: which values the firmware computed: in a stage none need be that nobody reads.
+        name: of the layer.
+        values: how many the firmware computed: in a stage none need be that nobody reads.
+        by: the number of the witness.
     """
 
     sample: int
@@ -38,47 +45,63 @@ class Compared:
     tensor: str
     expected: Array
     got: Array
-    known: Array
-    exact: bool
-
-    @cached_property
-    def differing(self) -> Array:
-        """A flag per value."""
-        return differing(self.expected, self.got, self.exact) & self.known
+    verdict: Verdict
+    values: int
+    by: int = 0
 
     @property
-    def values(self) -> int:
-        return int(np.count_nonzero(self.known))
+    def differing(self) -> Array:
+        """A flag per value."""
+        return self.verdict.wrong
 
     @property
     def differences(self) -> int:
         return int(np.count_nonzero(self.differing))
 
 
-def differing(expected: Array, got: Array, exact: bool) -> Array:
-    """Which values differ: their bits; of floats that needn't be exact, the values."""
+def compare(expected: Expected, got: Array, known: Array) -> Verdict:
+    """Bit for bit, unless the reference leaves something open; of values that the firmware computed."""
+    want = expected.values
     bits = f"u{got.dtype.itemsize}"
-    other = np.ascontiguousarray(expected).view(bits) != np.ascontiguousarray(got).view(bits)
-    if exact or got.dtype.kind != "f":
-        return other
+    wrong = (np.ascontiguousarray(want).view(bits) != np.ascontiguousarray(got).view(bits)) & known
+    if not wrong.any():
+        return Verdict(wrong)
+    if got.dtype.kind == "f":
+        return Verdict(wrong) if expected.bits else _near(want, got, wrong)
+    beside = wrong & (np.abs(want.astype(np.int64) - got.astype(np.int64)) == 1)
+    exact = expected.decide() if expected.decide is not None and beside.any() else None
+    if exact is None:
+        return Verdict(wrong)
+    ties = beside & (exact == got)
+    return Verdict(wrong & ~ties, int(np.count_nonzero(ties)))
+
+
+def _near(want: Array, got: Array, wrong: Array) -> Verdict:
+    """Floats within `TOLERANCE`; NaN only where NaN is expected, infinities only the same."""
+    largest = float(np.abs(want[np.isfinite(want)]).max(initial=0))
     with np.errstate(invalid="ignore"):
-        near = np.abs(expected - got) <= TOLERANCE * max(1e-30, float(np.abs(expected).max(initial=0)))
-    return other & ~near
+        error = np.abs(want.astype(np.float64) - got) / max(1e-30, largest)
+    error[np.isnan(want) & np.isnan(got)] = 0
+    fine = wrong & (error <= TOLERANCE)
+    return Verdict(wrong & ~fine, 0, int(np.count_nonzero(fine)), float(error[fine].max(initial=0.0)))
 
 
 def reference_of(build: Build) -> Reference:
-    """What defines the meaning of the build's source model."""
+    """What defines the meaning of the build's source model.
+
+    Raises:
+        ToolMissingError: it isn't installed.
+    """
     if build.source.suffix.lower() != ".onnx":
-        return LiteRtReference(build.source, build.report["options"].get("signature"))
-    options = build.report["options"]
-    shapes = {name: tuple(shape) for name, shape in options.get("shapes", {}).items()}
-    return OnnxReference(build.source, shapes, options.get("layout", "model"), options.get("floats", "none"))
+        return LiteRtReference(build)
+    from tinycompile.verify.onnx import OnnxReference
+
+    return OnnxReference(build)
 
 
-def skipped(build: Build) -> list[str]:
+def skipped(build: Build, reference: Reference) -> list[str]:
     """Tensors that the source model doesn't have."""
-    entries = [entry for layer in build.report["layers"] for entry in layer["outputs"]]
-    return [entry["name"] for entry in entries if entry["source_index"] is None]
+    return reference.skipped([entry for layer in build.report["layers"] for entry in layer["outputs"]])
 
 
 def compared(
@@ -95,18 +118,34 @@ def compared(
             to compare only what the trace build reported.
         traced: per sample, what the trace build reported.
     """
-    exact = not any(layer["op"].startswith("float_") for layer in build.report["layers"])
     for sample, records in enumerate(traced):
-        reference.run([_as_source(array[sample], build, i, reference) for i, array in enumerate(samples)])
-        for index, layer, entry, record in _layer_results(build, records):
-            if entry["source_index"] is not None:
-                expected = _expected(reference, entry)
-                got, known = record.against(expected)
-                yield Compared(sample, index, layer, entry["name"], expected, got, known, exact)
+        reported = [Reported(*found) for found in _layer_results(build, records)]
+        judged = reference.judge([array[sample] for array in samples], reported)
+        for each in reported:
+            expected = judged.layer(each.entry)
+            if expected is not None:
+                got, known = each.record.against(expected.values)
+                yield _compared(sample, each.index, each.layer, each.entry["name"], expected, got, known)
         for i, (entry, array) in enumerate(zip(build.report["outputs"], plain or (), strict=plain is not None)):
-            if entry["source_index"] is not None:
-                expected, known = _expected(reference, entry), np.ones(array[sample].shape, bool)
-                yield Compared(sample, None, f"model output {i}", entry["name"], expected, array[sample], known, exact)
+            expected, got = judged.output(i, entry), array[sample]
+            if expected.values.dtype == np.float32 and got.dtype != np.float32:  # --io int8
+                got = dequantized(got, entry)
+            _same_type(expected.values, got, entry["name"])
+            known = np.ones(got.shape, bool)
+            yield _compared(sample, None, f"model output {i}", entry["name"], expected, got, known)
+
+
+def _same_type(expected: Array, got: Array, name: str) -> None:
+    if expected.dtype != got.dtype:
+        what = "the firmware's output has another type than the reference's"
+        raise MismatchError(what, where=name, why=f"{got.dtype} and {expected.dtype}")
+
+
+def _compared(
+    sample: int, layer: int | None, name: str, tensor: str, expected: Expected, got: Array, known: Array
+) -> Compared:
+    verdict, values = compare(expected, got, known), int(np.count_nonzero(known))
+    return Compared(sample, layer, name, tensor, expected.values, got, verdict, values, expected.by)
 
 
 def _layer_results(
@@ -126,28 +165,3 @@ def _layer_results(
         )
     for (index, name, entry), record in zip(entries, records, strict=True):
         yield index, name, entry, record
-
-
-def _expected(reference: Reference, entry: dict[str, Any]) -> Array:
-    tensor = reference.tensor(entry["source_index"])
-    if entry["source_channels"] is not None:
-        tensor = tensor[..., entry["source_channels"]]
-    if str(tensor.dtype) != entry["dtype"]:
-        raise ToolFailedError(
-            "the reference's tensor has another type",
-            where=entry["name"],
-            why=f"{tensor.dtype} and {entry['dtype']}",
-            hint="this is a bug in tinycompile; please report it",
-        )
-    return np.ascontiguousarray(tensor.reshape(entry["shape"]))
-
-
-def _as_source(array: Array, build: Build, index: int, reference: Reference) -> Array:
-    """The sample as the source model takes it: with `--io int8` the firmware's int8 stands for a float."""
-    t = build.inputs[index]
-    wanted = reference.input_shapes()[index] if build.report["input_stream"] == "rows" else t.shape
-    if tuple(wanted) != t.shape:  # rows have channels last
-        array = array.reshape(t.shape).transpose(0, 3, 1, 2)
-    if reference.input_types()[index] != np.float32 or t.dtype == "float32":
-        return array
-    return ((array.astype(np.float64) - t.zero_point) * t.scale).astype(np.float32)

@@ -1,0 +1,114 @@
+"""What a user types first: the shipped example as it is, `-o .`, too little RAM, weights in external flash."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.conftest import DIGITS, ROOT
+from tinycompile.cli import main
+from tinycompile.errors import SamplesError
+from tinycompile.frontend.onnx_file import read_proto, static_model
+from tinycompile.quantize.calibration import SamplesNote, load_samples
+from tinycompile.report.summary import duration, waiting
+
+MODEL, FLOAT, CALIB = DIGITS / "digits_int8.tflite", DIGITS / "digits.onnx", DIGITS / "digits_calib.npz"
+
+
+def invoke(*arguments: object) -> Result:
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_the_shipped_calibration_file(tmp_path: Path) -> None:
+    """It holds samples to calibrate with, and others with labels: more of these."""
+    options = ("--calib-method", "minmax", "--target", "host")
+    result = invoke("build", FLOAT, "--calib", CALIB, "--eval", CALIB, *options, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "note: " in result.output and "input_0 of it is taken; x, y isn't an input" in result.output
+    assert re.search(r"top-1: float 9\d", result.output)
+
+
+def test_other_arrays_are_left_out_and_named(tmp_path: Path) -> None:
+    model = static_model(read_proto(FLOAT), "digits")
+    x = np.zeros((5, 8, 8, 1), np.float32)
+    np.savez(tmp_path / "c.npz", x=x, y=np.zeros(3), names=np.array(["a", "b"]))
+    with pytest.warns(SamplesNote, match="y, names isn't an input"):
+        samples, labels = load_samples(tmp_path / "c.npz", model)
+    assert len(samples) == 5 and labels is None
+    with pytest.raises(SamplesError, match="3 labels for 5 samples"):
+        load_samples(tmp_path / "c.npz", model, labelled=True)
+    np.savez(tmp_path / "c.npz", input_0=x[:2], x=x, y=np.arange(5))
+    with pytest.warns(SamplesNote, match="x of it is taken; input_0"):
+        samples, labels = load_samples(tmp_path / "c.npz", model, labelled=True)
+    assert len(samples) == 5 and labels is not None
+    np.savez(tmp_path / "c.npz", x=x, y=np.arange(5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_samples(tmp_path / "c.npz", model, labelled=True)
+
+
+@pytest.mark.parametrize("where", [".", "..", "./"])
+def test_the_current_folder_as_output(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    result = invoke("build", MODEL, "--target", "host", "-o", where)
+    assert result.exit_code == 2
+    assert "Errno" not in result.output and "try: give a folder in it" in result.output
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_one_truth_on_how_much_ram_is_needed(tmp_path: Path) -> None:
+    """The first sentence and the hint say the same, and it is so."""
+    common = ("build", MODEL, "--no-pareto", "--quiet", "-o", tmp_path / "out")
+    result = invoke(*common, "--ram", 200)
+    assert result.exit_code == 2
+    (needed,) = re.findall(r"at least ([\d,]+) bytes", result.output)
+    assert needed == min(re.findall(r"from ([\d,]+) by", result.output), key=lambda n: int(n.replace(",", "")))
+    least = int(needed.replace(",", ""))
+    assert invoke(*common, "--ram", least).exit_code == 0
+    again = invoke(*common, "--ram", least - 1)
+    assert again.exit_code == 2 and f"at least {needed} bytes" in again.output
+
+
+@pytest.fixture(scope="module")
+def small_flash(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The STM32F746 with so little flash that weights have to be in QSPI."""
+    boards = tmp_path_factory.mktemp("boards")
+    shutil.copytree(ROOT / "board_support" / "stm32f746", boards / "little")
+    toml = boards / "little" / "board.toml"
+    text = re.sub(r"(\[memory\.flash\][^\[]*?bytes = )\S+", r"\g<1>0x8000", toml.read_text(), count=1)
+    toml.write_text(re.sub(r"\[weights\]\n.*?\n\n", "", text, flags=re.DOTALL))
+    return boards
+
+
+def test_what_is_in_external_memory_and_that_it_takes_time(small_flash: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = invoke("build", MODEL, "--target", "little", "--board-path", small_flash, "-o", out, "--no-pareto")
+    assert result.exit_code == 0, result.output
+    report = json.loads((out / "report.json").read_text())
+    held = {memory["name"]: memory["holds"] for memory in report["memories"]}
+    assert held["qspi"]["weights"] > 0
+    assert f"qspi (external): weights {held['qspi']['weights']:,}" in result.output
+    assert sum(layer["weights_in"].get("qspi", 0) for layer in report["layers"]) >= held["qspi"]["weights"]
+    time = duration(report)
+    assert time is not None and time.slowest is not None and time.seconds < time.slowest <= 4 * time.seconds
+    assert re.search(r"time +about [\d.,]+ to [\d.,]+ ms", result.output)
+    assert "from no waiting at all to 4 times as long for layers with weights in qspi" in result.output
+    page = (out / "report.html").read_text()
+    assert "qspi (external)" in page and time.text() in page and "from no waiting at all" in page
+    inside = {**report, "layers": [{**layer, "weights_in": {"flash": 1}} for layer in report["layers"]]}
+    assert waiting(inside) == (1.0, "")
+
+
+def test_in_internal_memory_there_is_one_time(tmp_path: Path) -> None:
+    result = invoke("build", MODEL, "-o", tmp_path / "out", "--no-pareto")
+    assert "external" not in result.output and re.search(r"time +about [\d.,]+ ms", result.output)

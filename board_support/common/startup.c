@@ -13,6 +13,8 @@ void Reset_Handler(void);
 
 #define STACK_PAINT 0xC0FFEE11u
 #define CPACR (*(volatile uint32_t *)0xE000ED88u)
+#define CCR (*(volatile uint32_t *)0xE000ED14u)
+#define CCR_UNALIGN_TRP (1u << 3)
 #define CPACR_FPU_FULL_ACCESS (0xFu << 20) /* CP10 and CP11: floating point and, on Armv8.1-M, MVE */
 
 /* Any fault ends the run with a message instead of a silent loop. */
@@ -31,6 +33,9 @@ void Reset_Handler(void)
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     CPACR |= CPACR_FPU_FULL_ACCESS; /* before the first floating-point or vector instruction */
     __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
+#if !defined(__ARM_FEATURE_UNALIGNED)
+    CCR |= CCR_UNALIGN_TRP; /* compiled for aligned words only, so that others are a fault here as in Device memory */
 #endif
     for (word = &linker_data_start; word < &linker_data_end; word++) {
         *word = *load++;

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/tc_align.h"
+
 #if defined(__ARM_FEATURE_DSP) && !defined(TC_PORTABLE)
 #define TC_DSP 1
 #include <arm_acle.h>
@@ -82,6 +84,11 @@ static inline uint32_t tc_lanes(int32_t low, int32_t high)
 static inline uint32_t tc_load4(const void *bytes)
 {
     uint32_t word;
+#if TC_STRICT_ALIGNMENT
+    if (((uintptr_t)bytes & 3u) == 0u) {
+        return tc_load_aligned(bytes);
+    }
+#endif
     memcpy(&word, bytes, 4);
     return word;
 }

@@ -141,6 +141,9 @@ def load_board(name: str, path: Path | None = None) -> Board:
         raise TargetError("the board description is wrong", where=str(description), why=str(error)) from error
 
 
+STRICT_FLAGS = ("-mno-unaligned-access",)
+"""Compiler flags for code that loads and stores words only where they are aligned."""
+
 BOARDS_FOLDER = "boards"
 """In an output folder: copies of the user's boards that the build needs again."""
 

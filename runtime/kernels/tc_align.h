@@ -2,8 +2,8 @@
  * Memory in which words and halfwords must be aligned.
  *
  * TC_STRICT_ALIGNMENT is 1 where the compiler was told so (-mno-unaligned-access): then the kernels load and store bytes
- * where an address may be odd, which costs a test of the address where it isn't. tc_memcpy and tc_move_down stand for
- * memcpy and memmove, since those of newlib and others use unaligned words on cores that have them.
+ * where an address may be odd, which costs a test of the address where it isn't. tc_memcpy, tc_copy_few
+ * and tc_move_down stand for memcpy and memmove, since that of newlib, for one, loads unaligned words on cores that have them.
  *
  * ARMv6-M has no unaligned access at all; its compilers and libraries know.
  */
@@ -64,6 +64,16 @@ static __attribute__((noinline, unused)) void tc_move_down(void *to, const void 
     }
 }
 
+/* The same for a few bytes, as many as known at compile time. */
+static inline __attribute__((always_inline)) void tc_copy_few(void *to, const void *from, uint32_t bytes)
+{
+#pragma GCC unroll 32
+    for (uint32_t i = 0; i < bytes; i++) {
+        ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+        TC_OPAQUE();
+    }
+}
+
 #define tc_memcpy tc_move_down
 
 #ifdef __cplusplus
@@ -72,6 +82,7 @@ static __attribute__((noinline, unused)) void tc_move_down(void *to, const void 
 
 #else
 #define tc_memcpy memcpy
+#define tc_copy_few memcpy
 #define tc_move_down memmove
 #endif
 

@@ -45,7 +45,7 @@ typedef struct tc_lane_conv2d_shape {
 TC_INLINE void tc_lane_copy(int8_t *to, const int8_t *from, int32_t bytes)
 {
     if (bytes <= 32) {
-        tc_memcpy(to, from, (uint32_t)bytes);
+        tc_copy_few(to, from, (uint32_t)bytes);
         return;
     }
     int32_t i = 0;

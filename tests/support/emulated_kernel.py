@@ -131,13 +131,34 @@ def _run(
         return results
 
 
-def run_program(source: str, target: str, *flags: str, core: Sequence[str] | None = None, strict: bool = False) -> None:
-    """Runs a C program with `main` on the emulated core; a non-zero exit code is an error."""
+def run_program(
+    source: str,
+    target: str,
+    *flags: str,
+    core: Sequence[str] | None = None,
+    strict: bool = False,
+    folder: Path | None = None,
+) -> bytes:
+    """Runs a C program with `main` on the emulated core; a non-zero exit code is an error.
+
+    Args:
+        strict: compiled as by `--align strict`; raises AssertionError also if a load or store isn't aligned.
+        folder: whose C files and headers are compiled with it, such as a generated one.
+
+    Returns:
+        What it wrote to `output.bin`.
+    """
     board = load_board(target)
     with tempfile.TemporaryDirectory(prefix="tinycompile-emulated-") as name:
-        folder = Path(name)
-        (folder / "main.c").write_text(source)
-        _link_and_run(folder, board, (*(core or board.cflags), *flags, *(STRICT_FLAGS if strict else ())), strict)
+        work = Path(name)
+        for file in [*folder.glob("*.[ch]"), *folder.glob("tinycompile/*.h")] if folder else []:
+            (work / file.relative_to(folder or work)).parent.mkdir(exist_ok=True)
+            (work / file.relative_to(folder or work)).write_text(file.read_text())
+        (work / "main.c").write_text(source)
+        more = STRICT_FLAGS if strict else ()
+        _link_and_run(work, board, (*(core or board.cflags), *flags, *more), strict)
+        output = work / "output.bin"
+        return output.read_bytes() if output.exists() else b""
 
 
 def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool = False) -> None:

@@ -64,11 +64,10 @@ def plan(models: tuple[Path, ...], pareto: bool, **options: Any) -> None:
     from tinycompile.pipeline import lower, pareto_fronts, quantized_sources
     from tinycompile.report.pareto import front_lines
     from tinycompile.report.plan import plan_lines
-    from tinycompile.targets import load_board
 
     chosen = options_of(**options)
     chosen.check()
-    board = load_board(chosen.target, chosen.board_path)
+    board = chosen.board()
     with quantized_sources(models, chosen) as quantized:
         sources = [source for source, _ in quantized]
         if pareto:

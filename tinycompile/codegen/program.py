@@ -33,6 +33,7 @@ _CTYPES = {
 
 ABI_VERSION = 1
 CRC_HEADER = "kernels/tc_crc32.h"
+ALIGN_HEADER = "kernels/tc_align.h"
 
 
 def ctype(t: TensorType) -> str:
@@ -127,6 +128,7 @@ class Program:
         scratch_bytes: of scratch apart from the arena, in faster memory; 0 where it is inside.
         separate: the weights are in a file of their own, which the context points to.
         graph_id: what ties that file to the code; zeros as long as it isn't known.
+        strict: words are loaded and stored only where they are aligned.
     """
 
     model: str
@@ -141,6 +143,7 @@ class Program:
     outputs: tuple[Tensor, ...]
     separate: bool = False
     graph_id: bytes = bytes(GRAPH_BYTES)
+    strict: bool = False
 
     @property
     def context_pointers(self) -> list[str]:
@@ -187,7 +190,8 @@ class Program:
     def headers(self) -> list[str]:
         streamed = {STREAM_HEADER} if self.stages else set[str]()
         checked = {CRC_HEADER} if self.constants or self.separate else set[str]()
-        return sorted({header for f in self.functions for header in f.function.headers} | streamed | checked)
+        aligned = {ALIGN_HEADER} if self.strict else set[str]()
+        return sorted({header for f in self.functions for header in f.function.headers} | streamed | checked | aligned)
 
     @property
     def blocks(self) -> list[Layer | StageLoop]:
@@ -250,6 +254,7 @@ def build_program(
     *,
     separate: bool = False,
     taken: set[str] | None = None,
+    strict: bool = False,
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -258,6 +263,7 @@ def build_program(
         cold: ids of the constants that go to external flash.
         separate: whether the weights are in a file of their own.
         taken: names that other models of the firmware have; this one's join them.
+        strict: words are loaded and stored only where they are aligned.
     """
     names, graph, stages, offsets = (
         _Names(model, cold, set() if taken is None else taken),
@@ -307,6 +313,7 @@ def build_program(
         inputs=tensors(graph.inputs),
         outputs=tensors(graph.outputs),
         separate=separate,
+        strict=strict,
     )
 
 

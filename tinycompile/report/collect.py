@@ -65,6 +65,8 @@ def collect_report(
             "ram": options.ram,
             "schedule": options.schedule,
             "weights": options.weights,
+            "align": "any" if board.takes_unaligned else "strict",
+            "flash_offset": options.flash_offset,
             "board_path": None if options.board_path is None else BOARDS_FOLDER,
             "layout": options.layout,
             "floats": options.floats,
@@ -230,6 +232,7 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
             "bytes": memory.bytes,
             "kind": memory.kind,
             "cost": memory.cost,
+            "mpu": memory.mpu or None,
             "holds": {name: size for place, name, size in parts if place == memory and size},
         }
         for memory in (*layout.used, *([layout.weights] if layout.weights else []))

@@ -7,8 +7,10 @@ from tinycompile.targets.board import (
     Flasher,
     Qemu,
     all_boards,
+    behind_bootloader,
     copy_boards,
     load_board,
+    strict,
 )
 from tinycompile.targets.memory import Memory
 
@@ -20,6 +22,8 @@ __all__ = [
     "Memory",
     "Qemu",
     "all_boards",
+    "behind_bootloader",
     "copy_boards",
     "load_board",
+    "strict",
 ]

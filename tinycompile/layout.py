@@ -211,7 +211,7 @@ def check_attributes(board: Board, layout: Layout) -> None:
                 why="so says Arm's default memory map, and its table names no MPU region",
                 hint=by_mpu,
             )
-        if board.takes_unaligned:
+        if board.alignment == "any":
             raise TargetError(
                 f"{region} is Device memory, in which unaligned words are a fault",
                 where=where,

@@ -271,7 +271,7 @@ def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separ
     )
     taken = set[str]()
     programs = tuple(
-        build_program(m.name, m.planned, cold, separate=separate, taken=taken, strict=not board.takes_unaligned)
+        build_program(m.name, m.planned, cold, separate=separate, taken=taken, alignment=board.alignment)
         for m in models
     )
     if separate:

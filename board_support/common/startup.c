@@ -71,8 +71,8 @@ void Reset_Handler(void)
     CPACR |= CPACR_FPU_FULL_ACCESS; /* before the first floating-point or vector instruction */
     __asm__ volatile("dsb\n\tisb" ::: "memory");
 #endif
-#if !defined(__ARM_FEATURE_UNALIGNED)
-    CCR |= CCR_UNALIGN_TRP; /* compiled for aligned words only, so that others are a fault here as in Device memory */
+#if defined(TC_STRICT_ALIGNMENT) || defined(__ARM_ARCH_6M__)
+    CCR |= CCR_UNALIGN_TRP; /* a fault in all memory, as in Device memory; set already where the core is an M0 */
 #endif
     for (word = &linker_data_start; word < &linker_data_end; word++) {
         *word = *load++;

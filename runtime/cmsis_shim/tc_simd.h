@@ -83,14 +83,13 @@ static inline uint32_t tc_lanes(int32_t low, int32_t high)
 /* Four bytes from memory, at any alignment, byte 0 in bits 0-7. */
 static inline uint32_t tc_load4(const void *bytes)
 {
-    uint32_t word;
 #if TC_STRICT_ALIGNMENT
-    if (((uintptr_t)bytes & 3u) == 0u) {
-        return tc_load_aligned(bytes);
-    }
-#endif
+    return ((uintptr_t)bytes & 3u) == 0u ? tc_load_aligned(bytes) : tc_load_parts(bytes);
+#else
+    uint32_t word;
     memcpy(&word, bytes, 4);
     return word;
+#endif
 }
 
 static inline uint32_t tc_ror(uint32_t x, unsigned bits)

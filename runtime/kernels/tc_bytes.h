@@ -25,10 +25,12 @@ TC_INLINE void tc_store4(int8_t *bytes, uint32_t word)
 #if TC_STRICT_ALIGNMENT
     if (((uintptr_t)bytes & 3u) == 0u) {
         tc_store_aligned(bytes, word);
-        return;
+    } else {
+        tc_store_parts(bytes, word);
     }
-#endif
+#else
     memcpy(bytes, &word, 4);
+#endif
 }
 
 /* The same value in all four elements. */

@@ -16,6 +16,7 @@ from tests.conftest import DIGITS
 from tests.support.emulated_kernel import run_program
 from tinycompile.build import Build
 from tinycompile.cli import main
+from tinycompile.codegen.emit import CACHED_CORES
 from tinycompile.errors import TargetError, ToolFailedError, UsageError
 from tinycompile.layout import Layout, check_attributes
 from tinycompile.resources import boards_dir
@@ -454,3 +455,22 @@ def test_a_hook_between_layers(offset: Build) -> None:
     run_program(program, "mps2-an500", "-DTC_LAYER_HOOK=feed", "-Wpedantic", folder=offset.folder)
     with pytest.raises(AssertionError):  # nobody calls it unasked
         run_program(program, "mps2-an500", folder=offset.folder)
+
+
+# ---- what the boards' pages say ----
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_readme_says_what_protects_from_silicon(name: str) -> None:
+    board, text = BOARDS[name], (BOARDS[name].folder / "README.md").read_text()
+    _, _, section = text.partition("## On silicon\n")
+    lines = [line for line in section.splitlines() if line.startswith("| ") and line != "| | |"]
+    rows = dict(line.strip("| ").split(" | ", 1) for line in lines)
+    for row in ("memory attributes", "caches and DMA", "flash wait states", "behind a bootloader", "stack limit"):
+        assert row in rows
+    assert ("FPU in interrupts" in rows) == board.isa.fpu
+    assert ("tc_cache.h" in rows["caches and DMA"]) == (board.isa.core in CACHED_CORES)
+    assert ("MSPLIM" in rows["stack limit"]) == (board.isa.core in ("cortex-m33", "cortex-m55"))
+    assert all(memory.mpu in rows["memory attributes"] for memory in board.memories if memory.mpu)
+    refused = board.boot is not None or board.vectors is not None or board.isa.thumb1
+    assert ("refused" in rows["behind a bootloader"]) == refused

@@ -28,7 +28,7 @@ int main(void)
 {
     board_init();
     for (uint32_t i = 0; i < 16u; i++) {
-        volatile int8_t *const from = in + i %% 4u; /* volatile: no memcpy of the library, which loads unaligned words */
+        volatile int8_t *const from = in + i %% 4u; /* no memcpy of the library, which loads unaligned words */
         volatile int8_t *const to = out + i / 4u;
         for (uint32_t j = 0; j < sizeof image; j++) {
             from[j] = image[j];

@@ -6,6 +6,10 @@ it is. `make strict` runs the cases of all tests in this folder in the same way.
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,8 +49,11 @@ from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.spatial_sum import SpatialSum
 from tinycompile.ops.take import Take
 from tinycompile.ops.transpose import Transpose
+from tinycompile.resources import runtime_dir
+from tinycompile.targets import STRICT_FLAGS
 
 M7 = Isa("cortex-m7", dsp=True, fpu=True, schedule="m7", strict=True)
+CLANG_INCLUDES = ("-isystem", "/usr/lib/arm-none-eabi/include")
 NO_CODE = {"reshape", "concatenation_in_place", "take", "input_rows"}
 """Factories whose kernels have no function of their own."""
 
@@ -187,3 +194,50 @@ def test_the_checks_see_an_unaligned_access(instruction: str, message: str) -> N
     with pytest.raises(AssertionError, match=message):
         run_program(program, "mps3-an547", strict=True)
     run_program(program, "mps3-an547")
+
+
+LOAD = """
+#include "kernels/tc_bytes.h"
+uint32_t load(const int8_t *from);
+uint32_t load(const int8_t *from)
+{
+    return tc_load4(from);
+}
+void store(int8_t *to, uint32_t word);
+void store(int8_t *to, uint32_t word)
+{
+    tc_store4(to, word);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("compiler", "flags", "words"),
+    [
+        ("gcc", ["-mcpu=cortex-m7"], True),
+        ("gcc", ["-mcpu=cortex-m7", *STRICT_FLAGS], False),
+        ("gcc", ["-mcpu=cortex-m0plus", "-DTC_STRICT_ALIGNMENT=1"], False),
+        ("clang", ["-mcpu=cortex-m7", "-munaligned-access"], True),
+        ("clang", ["-mcpu=cortex-m7", *STRICT_FLAGS], False),
+        ("clang", ["-mcpu=cortex-m0plus", "-DTC_STRICT_ALIGNMENT=1"], False),
+    ],
+)
+def test_what_compilers_make_of_a_load(compiler: str, flags: list[str], words: bool, tmp_path: Path) -> None:
+    """One word, or bytes; never a call of memcpy, which GCC makes of four bytes if nobody writes them out."""
+    command = {"gcc": ["arm-none-eabi-gcc"], "clang": ["clang", "--target=arm-none-eabi", *CLANG_INCLUDES]}[compiler]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"needs {command[0]}")
+    (tmp_path / "load.c").write_text(LOAD)
+    command = [*command, *flags, "-mthumb", "-std=c99", "-O2", "-Wall", "-Werror", f"-I{runtime_dir()}", "-S", "load.c"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assembly = (tmp_path / "load.s").read_text()
+    assert "memcpy" not in assembly
+    assert ("ldrb" in assembly and "strb" in assembly) != words
+
+
+def test_a_compiler_that_uses_unaligned_words_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "load.c").write_text(LOAD)
+    command = ["arm-none-eabi-gcc", "-mcpu=cortex-m7", "-mthumb", "-DTC_STRICT_ALIGNMENT=1", f"-I{runtime_dir()}"]
+    done = subprocess.run([*command, "-S", "load.c"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode and "needs -mno-unaligned-access" in done.stderr

@@ -65,7 +65,7 @@ def collect_report(
             "ram": options.ram,
             "schedule": options.schedule,
             "weights": options.weights,
-            "align": "any" if board.takes_unaligned else "strict",
+            "align": board.alignment,
             "flash_offset": options.flash_offset,
             "board_path": None if options.board_path is None else BOARDS_FOLDER,
             "layout": options.layout,

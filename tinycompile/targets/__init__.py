@@ -3,6 +3,7 @@
 from tinycompile.targets.board import (
     BOARDS_FOLDER,
     STRICT_FLAGS,
+    Alignment,
     Board,
     Flasher,
     Qemu,
@@ -17,6 +18,7 @@ from tinycompile.targets.memory import Memory
 __all__ = [
     "BOARDS_FOLDER",
     "STRICT_FLAGS",
+    "Alignment",
     "Board",
     "Flasher",
     "Memory",

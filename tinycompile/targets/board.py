@@ -10,12 +10,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tinycompile.errors import TargetError
 from tinycompile.kernels.base import Isa
 from tinycompile.resources import boards_dir
 from tinycompile.targets.memory import Memory, memories_of, ram_choices, weights_place
+
+Alignment = Literal["any", "strict", "core"]
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,9 @@ class Board:
         return self.isa.core == "host"
 
     @property
-    def takes_unaligned(self) -> bool:
-        """Whether the generated code may load and store words at any address."""
-        return not (self.isa.strict or self.isa.thumb1)
+    def alignment(self) -> Alignment:
+        """Where the generated code loads and stores words: at any address, at aligned ones, or the core has no choice."""
+        return "strict" if self.isa.strict else "core" if self.isa.thumb1 else "any"
 
     @property
     def alignment_flags(self) -> tuple[str, ...]:
@@ -158,7 +160,7 @@ def load_board(name: str, path: Path | None = None) -> Board:
         raise TargetError("the board description is wrong", where=str(description), why=str(error)) from error
 
 
-STRICT_FLAGS = ("-mno-unaligned-access",)
+STRICT_FLAGS = ("-mno-unaligned-access", "-DTC_STRICT_ALIGNMENT=1")
 """Compiler flags for code that loads and stores words only where they are aligned."""
 
 

@@ -111,7 +111,7 @@ class Board:
 
     @property
     def alignment(self) -> Alignment:
-        """Where the generated code loads and stores words: anywhere, at aligned addresses, or the core has no choice."""
+        """Where the generated code loads and stores words: anywhere, at aligned places, or without a choice."""
         return "strict" if self.isa.strict else "core" if self.isa.thumb1 else "any"
 
     @property

@@ -216,6 +216,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     again = options.optimize == "ram"
     step("placing tensors, choosing kernels and schedule")
     planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least, again=again)
+    check_attributes(board, layout)
     return [
         Lowered(name, source, nominal, p, _front(plans) if _wants_front(options, p) else None)
         for (name, source, nominal, plans), p in zip(loaded, planned, strict=True)

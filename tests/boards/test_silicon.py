@@ -69,6 +69,8 @@ def test_an_arena_in_device_memory_is_refused(tmp_path: Path) -> None:
     arguments = ["build", str(MODEL), "--target", "own", "--board-path", str(boards), "-o", str(tmp_path / "out")]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2 and not (tmp_path / "out").exists()
+    planned = CliRunner().invoke(main, ["plan", str(MODEL), "--target", "own", "--board-path", str(boards)])
+    assert planned.exit_code == 2 and "is Device memory" in planned.output
     for word in ("'sdram' (from 0xc0000000 on) is Device memory", "board.toml", "--align strict", 'mpu = "write-back"'):
         assert word in result.output, result.output
 
@@ -474,3 +476,10 @@ def test_the_readme_says_what_protects_from_silicon(name: str) -> None:
     assert all(memory.mpu in rows["memory attributes"] for memory in board.memories if memory.mpu)
     refused = board.boot is not None or board.vectors is not None or board.isa.thumb1
     assert ("refused" in rows["behind a bootloader"]) == refused
+
+
+def test_the_terminal_says_that_words_are_aligned(tmp_path: Path) -> None:
+    boards = board_folder(tmp_path)
+    arguments = ["build", str(MODEL), "--target", "own", "--board-path", str(boards), "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, [*arguments, "--align", "strict"])
+    assert result.exit_code == 0 and "words only where they are aligned" in result.output

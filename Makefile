@@ -12,7 +12,7 @@ FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/in
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
         /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
 
-.PHONY: help setup tools demo test lint fuzz onnx-attributes reliability bench bench-quick bench-planner clean
+.PHONY: help setup tools demo test lint fuzz onnx-attributes reliability strict bench bench-quick bench-planner clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -21,6 +21,7 @@ help:
 	@echo "make fuzz    FILES (200000) mutated model files through the compiler, in build/fuzz"
 	@echo "make onnx-attributes   two attributes at a time of every ONNX operator in every opset, against onnxruntime"
 	@echo "make reliability   every model under sanitizers, analyzers, optimisation levels and clang"
+	@echo "make strict  every kernel that a test computes, in QEMU with unaligned words as faults"
 	@echo "make bench   instructions, cycles, code and RAM of every model, core and schedule (needs ../shared; takes half an hour)"
 	@echo "make bench-quick   whether the small models got worse since the committed results"
 	@echo "make bench-planner   how long planning takes"
@@ -58,6 +59,9 @@ lint: setup
 FILES ?= 200000
 reliability: setup
 	$(BIN)/python -m tests.reliability.sweep
+
+strict: setup
+	$(BIN)/python -m tests.reliability.strict
 
 fuzz: setup
 	$(BIN)/python -m tests.fuzz.run --files $(FILES)

@@ -17,7 +17,7 @@ from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.report.document import load_report, not_a_folder, update_report
 from tinycompile.samples import drop_batch, model_inputs
 from tinycompile.staging import MARKER
-from tinycompile.targets import Board, load_board
+from tinycompile.targets import Board, behind_bootloader, load_board, strict
 from tinycompile.toolchain import make
 
 
@@ -46,8 +46,11 @@ class Build:
 
     @cached_property
     def board(self) -> Board:
-        path = self.report["options"].get("board_path")
-        return load_board(self.report["target"], None if path is None else self.folder / path)
+        options = self.report["options"]
+        path = options.get("board_path")
+        board = load_board(self.report["target"], None if path is None else self.folder / path)
+        board = behind_bootloader(board, options.get("flash_offset", 0))
+        return strict(board) if options.get("align") == "strict" else board
 
     @cached_property
     def inputs(self) -> list[TensorType]:

@@ -54,6 +54,22 @@ def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
     return Sizes(flash, weights, ram, functions)
 
 
+def symbol_values(elf: Path, *names: str) -> list[int]:
+    """Values of symbols.
+
+    Raises:
+        ValueError: there is none of a name.
+    """
+    with elf.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        symbols = table.iter_symbols() if isinstance(table, SymbolTableSection) else ()
+        values = {symbol.name: int(symbol["st_value"]) for symbol in symbols}
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise ValueError(f"{elf} has no symbol {missing[0]}")
+    return [values[name] for name in names]
+
+
 def function_ranges(elf: Path, name: str) -> list[tuple[int, int]]:
     """Addresses [begin, end) of a function, then of the parts of it that GCC made functions of their own.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinycompile.elf import symbol_values
 from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array, TensorType
 from tinycompile.targets import Board
@@ -69,7 +71,7 @@ def execute(
         command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
         command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]
         command += ["-plugin", plugin] if plugin else []
-        for image, address in images:
+        for image, address in (*images, *_bootloader(folder, elf, board)):
             file = str(image.resolve()).replace(",", ",,")  # QEMU's separator
             command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
         run(command, cwd=folder, timeout=timeout)
@@ -84,6 +86,16 @@ def execute(
             int(stats[:, 2].max()),
             _split_trace(folder / f"{prefix}trace.bin", board, samples),
         )
+
+
+def _bootloader(folder: Path, elf: Path, board: Board) -> list[tuple[Path, int]]:
+    """(file, address) of what stands for the bootloader that a firmware comes after: its stack pointer and entry."""
+    if not board.flash_offset or board.vectors is not None:
+        return []
+    stack, entry = symbol_values(elf, "linker_stack_top", "Reset_Handler")
+    image = folder / "bootloader.bin"
+    image.write_bytes(struct.pack("<2I", stack, entry | 1))
+    return [(image, board.reset_origin)]
 
 
 def _split_outputs(data: bytes, types: Sequence[TensorType], samples: int) -> list[Array]:

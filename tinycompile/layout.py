@@ -180,7 +180,9 @@ def weights_memory(board: Board, size: int) -> Memory:
         raise TargetError(
             f"{board.name} has no place for separate weights",
             where=where,
-            why="there is no [weights] section",
+            why="--flash-offset leaves nothing in front of it"
+            if board.flash_offset
+            else "there is no [weights] section",
             hint="add one with origin and bytes (docs/separate_weights.md), or use --weights embedded",
         )
     if size > board.weights.bytes:
@@ -190,6 +192,34 @@ def weights_memory(board: Board, size: int) -> Memory:
             hint="a larger [weights] section, in external flash where the chip's own is too small",
         )
     return board.weights
+
+
+def check_attributes(board: Board, layout: Layout) -> None:
+    """Memory that the firmware uses is Normal, or nothing depends on that.
+
+    Raises:
+        TargetError: a memory is Device: code can't run there, and data need aligned words.
+    """
+    for memory in (*layout.used, *([layout.weights] if layout.weights else [])):
+        if not memory.is_device or board.is_host:
+            continue
+        where = str(board.folder / "board.toml")
+        region = f"{memory.name!r} (from {memory.origin:#010x} on)"
+        by_mpu = f'an MPU region, and mpu = "write-back" in [memory.{memory.name}] (docs/silicon.md)'
+        if memory == layout.flash:
+            raise TargetError(
+                f"{region} is Device memory, in which nothing can be executed",
+                where=where,
+                why="so says Arm's default memory map, and its table names no MPU region",
+                hint=by_mpu,
+            )
+        if board.alignment == "any":
+            raise TargetError(
+                f"{region} is Device memory, in which unaligned words are a fault",
+                where=where,
+                why="so says Arm's default memory map, its table names no MPU region, and kernels use such words",
+                hint=f"--align strict, or {by_mpu}",
+            )
 
 
 def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int]) -> set[int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinycompile.choices import (
+    ALIGN_CHOICES,
     DTYPE_CHOICES,
     INPUT_STREAM_CHOICES,
     IO_CHOICES,
@@ -17,6 +18,7 @@ from tinycompile.choices import (
 from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
 from tinycompile.quantize.source import Calibration
+from tinycompile.targets import Board, behind_bootloader, load_board, strict
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class Options:
         dtype: "float32" compiles float ONNX models as they are.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
+        align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
+            are aligned, as Device memory needs it.
+        flash_offset: bytes at the start of the flash that a bootloader has.
         calibration: how to quantise a float ONNX model.
     """
 
@@ -60,6 +65,8 @@ class Options:
     dtype: str = "int8"
     strict_int8: bool = False
     weights: str = "embedded"
+    align: str = "auto"
+    flash_offset: int = 0
     calibration: Calibration = field(default_factory=Calibration)
 
     def check(self) -> None:
@@ -71,6 +78,7 @@ class Options:
             ("layout", self.layout, LAYOUT_CHOICES),
             ("dtype", self.dtype, DTYPE_CHOICES),
             ("weights", self.weights, WEIGHTS_CHOICES),
+            ("align", self.align, ALIGN_CHOICES),
         ):
             if value not in choices:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
@@ -80,6 +88,17 @@ class Options:
             raise UsageError("--input-stream rows needs layers that are executed row by row", hint="--schedule auto")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
+
+    def board(self) -> Board:
+        """The target as it is to be compiled for.
+
+        Raises:
+            TargetError: no such board, or one that these options don't go with.
+        """
+        board = behind_bootloader(load_board(self.target, self.board_path), self.flash_offset)
+        if self.align == "strict" and board.is_host:
+            raise UsageError("--align strict is for microcontrollers", hint="--target with a board, or no --align")
+        return strict(board) if self.align == "strict" else board
 
     @property
     def floats(self) -> Floats:

@@ -19,7 +19,7 @@ from tinycompile.codegen.project import Project, Provenance
 from tinycompile.errors import UsageError
 from tinycompile.frontend import load
 from tinycompile.frontend.survey import survey
-from tinycompile.layout import Layout, choose_ram, cold_constants, weights_memory
+from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.io import int8_io
@@ -34,7 +34,7 @@ from tinycompile.report.facts import source_graph
 from tinycompile.report.html import memory_svg
 from tinycompile.report.pareto import Point, front
 from tinycompile.staging import staged, write_files
-from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards, load_board
+from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.toolchain import make, require
 from tinycompile.work import Work, node_macs, work_of
 
@@ -84,6 +84,8 @@ def compile(  # noqa: A001 - the public verb is the name
     evaluation: str | Path | None = None,
     weights: str = "embedded",
     signature: str | None = None,
+    align: str = "auto",
+    flash_offset: int = 0,
 ) -> Build:
     """Compile a model to C and firmware.
 
@@ -99,6 +101,8 @@ def compile(  # noqa: A001 - the public verb is the name
         evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
         signature: whose subgraph of a `.tflite` file is compiled; None for the main one. Inputs and outputs are in the
             subgraph's order.
+        align: "strict" loads and stores words only where they are aligned; "auto" does what board.toml says.
+        flash_offset: bytes at the start of the flash that a bootloader has.
         weights: "separate" puts them into a file of their own, see docs/separate_weights.md.
 
     Raises:
@@ -121,6 +125,8 @@ def compile(  # noqa: A001 - the public verb is the name
         strict_int8=strict_int8,
         weights=weights,
         signature=signature,
+        align=align,
+        flash_offset=flash_offset,
         calibration=calibration,
     )
     (build,) = compile_together([model], options, output=output)
@@ -153,7 +159,7 @@ def compile_together(
         TinycompileError: as for `compile`.
     """
     options.check()
-    board = load_board(options.target, options.board_path)
+    board = options.board()
     require(board.compiler)
     with quantized_sources(models, options) as sources:
         lowered, layout = lower([source for source, _ in sources], board, options)
@@ -214,6 +220,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     again = options.optimize == "ram"
     step("placing tensors, choosing kernels and schedule")
     planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least, again=again)
+    check_attributes(board, layout)
     return [
         Lowered(name, source, nominal, p, _front(plans) if _wants_front(options, p) else None)
         for (name, source, nominal, plans), p in zip(loaded, planned, strict=True)
@@ -268,10 +275,14 @@ def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separ
         Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
     )
     taken = set[str]()
-    programs = tuple(build_program(m.name, m.planned, cold, separate=separate, taken=taken) for m in models)
+    programs = tuple(
+        build_program(m.name, m.planned, cold, separate=separate, taken=taken, alignment=board.alignment)
+        for m in models
+    )
     if separate:
         programs = tuple(identified(program, origin) for program, origin in zip(programs, origins, strict=True))
         if not board.is_host:
             sizes = sum(WEIGHTS_HEADER_BYTES + program.blob_bytes for program in programs)
             layout = replace(layout, weights=weights_memory(board, sizes))
+    check_attributes(board, layout)
     return Project(board, layout, programs, origins)

@@ -8,19 +8,54 @@
 extern uint32_t linker_data_load, linker_data_start, linker_data_end;
 extern uint32_t linker_bss_start, linker_bss_end;
 extern uint32_t linker_stack_limit, linker_stack_top;
+extern const uint32_t linker_vectors[];
 
 int main(void);
 void Reset_Handler(void);
 
 #define STACK_PAINT 0xC0FFEE11u
 #define CPACR (*(volatile uint32_t *)0xE000ED88u)
+#define VTOR (*(volatile uint32_t *)0xE000ED08u)
+#define CCR (*(volatile uint32_t *)0xE000ED14u)
+#define CCR_UNALIGN_TRP (1u << 3)
 #define CPACR_FPU_FULL_ACCESS (0xFu << 20) /* CP10 and CP11: floating point and, on Armv8.1-M, MVE */
 
+/* Armv8-M faults where the stack would grow below MSPLIM, instead of overwriting what lies there. */
+#if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)
+#define HAS_STACK_LIMIT 1
+#else
+#define HAS_STACK_LIMIT 0
+#endif
+
+static inline void set_stack_limit(const uint32_t *limit)
+{
+#if HAS_STACK_LIMIT
+    __asm__ volatile("msr msplim, %0" : : "r"(limit) : "memory");
+#else
+    (void)limit;
+#endif
+}
+
 /* Any fault ends the run with a message instead of a silent loop. */
+#if HAS_STACK_LIMIT
+static void __attribute__((used)) end_by_fault(void)
+{
+    firmware_end(FIRMWARE_FAULT);
+}
+
+/* The fault may have been that the stack was full: nothing may be pushed before there is room again. */
+static void __attribute__((naked)) fault_handler(void)
+{
+    __asm__ volatile("movs r0, #0\n\t"
+                     "msr msplim, r0\n\t"
+                     "b end_by_fault");
+}
+#else
 static void fault_handler(void)
 {
     firmware_end(FIRMWARE_FAULT);
 }
+#endif
 
 /* A board that counts with SysTick has its own. */
 void SysTick_Handler(void) __attribute__((weak, alias("fault_handler")));
@@ -29,9 +64,16 @@ void Reset_Handler(void)
 {
     uint32_t *word;
     const uint32_t *load = &linker_data_load;
+    set_stack_limit(&linker_stack_limit);
+#if !defined(__ARM_ARCH_6M__)
+    VTOR = (uint32_t)linker_vectors; /* a bootloader's, or a debugger's, until now */
+#endif
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     CPACR |= CPACR_FPU_FULL_ACCESS; /* before the first floating-point or vector instruction */
     __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
+#if defined(TC_STRICT_ALIGNMENT) || defined(__ARM_ARCH_6M__)
+    CCR |= CCR_UNALIGN_TRP; /* a fault in all memory, as in Device memory; set already where the core is an M0 */
 #endif
     for (word = &linker_data_start; word < &linker_data_end; word++) {
         *word = *load++;

@@ -3,7 +3,12 @@
  *
  * RM0385: 14.3.9 "QUADSPI memory-mapped mode", 14.5 registers, 5.3.12 RCC_AHB3ENR. UM1907: the pins. N25Q128A data sheet:
  * QUAD OUTPUT FAST READ (6Bh) takes command and address on one line, 8 dummy cycles, data on four lines, and works in
- * the state after power-up. */
+ * the state after power-up.
+ *
+ * By the default memory map all of 0x90000000-0x9FFFFFFF is Normal, so that the core may read ahead anywhere in it, also
+ * beyond the chip and before it is mapped, which the controller doesn't answer (ST's AN4760 advises MPU regions against
+ * it; cited from memory, unverified). So the bank is closed, but for the chip. */
+#include "mpu.h"
 #include "stm32f4.h"
 
 void board_qspi_init(void);
@@ -48,9 +53,11 @@ void board_qspi_init(void)
     give_pin(GPIOD, 12, 9);  /* IO1 */
     give_pin(GPIOE, 2, 9);   /* IO2 */
     give_pin(GPIOD, 13, 9);  /* IO3 */
+    mpu_forbid(1, 0x90000000u, 0x10000000u);
     QUADSPI_DCR = SIZE_16_MIB | SELECT_HIGH_3_CYCLES;
     QUADSPI_CR = DIVIDE_BY_3 | SAMPLE_HALF_A_CYCLE_LATER | ENABLE;
     (void)cortex_m_wait(&QUADSPI_SR, QUADSPI_SR_BUSY, 0);
     QUADSPI_CCR = MEMORY_MAPPED | DATA_ON_4_LINES | DUMMY_CYCLES | ADDRESS_24_BITS | ADDRESS_ON_1_LINE |
                   COMMAND_ON_1_LINE | QUAD_OUTPUT_FAST_READ;
+    mpu_normal(2, 0x90000000u, 0x1000000u, MPU_WRITE_THROUGH, MPU_READ_ONLY);
 }

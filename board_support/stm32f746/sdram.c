@@ -2,7 +2,10 @@
 /* The SDRAM of the STM32F746G-DISCO: MT48LC4M32B2 with 16 of its 32 data lines, 8 MiB at 0xC0000000.
  *
  * RM0385: 13.7 "SDRAM controller" (initialisation in 13.7.3, registers in 13.7.5), 5.3.12 RCC_AHB3ENR. UM1907: the pins.
+ * By the default memory map it is Device memory (PM0253 2.2.1), in which unaligned words are a fault: an MPU region makes it
+ * Normal, write-back (PM0253 4.6).
  * SDCLK is HCLK / 2 = 108 MHz, 9.3 ns: the timings below are those of the memory's speed grade -6A in such cycles. */
+#include "mpu.h"
 #include "stm32f4.h"
 
 void board_sdram_init(void);
@@ -71,4 +74,5 @@ void board_sdram_init(void)
     command(COMMAND_LOAD_MODE | MODE_BURST_1_CAS_3);
     (void)cortex_m_wait(&FMC_SDSR, FMC_SDSR_BUSY, 0);
     FMC_SDRTR = REFRESH_COUNT << 1;
+    mpu_normal(0, 0xC0000000u, 0x800000u, MPU_WRITE_BACK, MPU_READ_WRITE);
 }

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/tc_align.h"
+
 #if defined(__ARM_FEATURE_DSP) && !defined(TC_PORTABLE)
 #define TC_DSP 1
 #include <arm_acle.h>
@@ -82,9 +84,13 @@ static inline uint32_t tc_lanes(int32_t low, int32_t high)
 /* Four bytes from memory, at any alignment, byte 0 in bits 0-7. */
 static inline uint32_t tc_load4(const void *bytes)
 {
+#if TC_STRICT_ALIGNMENT
+    return ((uintptr_t)bytes & 3u) == 0u ? tc_load_aligned(bytes) : tc_load_parts(bytes);
+#else
     uint32_t word;
     memcpy(&word, bytes, 4);
     return word;
+#endif
 }
 
 static inline uint32_t tc_ror(uint32_t x, unsigned bits)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_align.h"
 #include "kernels/tc_inline.h"
 
 #ifdef __cplusplus
@@ -22,7 +23,15 @@ extern "C" {
 /* STR; the address may be unaligned where the core allows it, the compiler knows. */
 TC_INLINE void tc_store4(int8_t *bytes, uint32_t word)
 {
+#if TC_STRICT_ALIGNMENT
+    if (((uintptr_t)bytes & 3u) == 0u) {
+        tc_store_aligned(bytes, word);
+    } else {
+        tc_store_parts(bytes, word);
+    }
+#else
     memcpy(bytes, &word, 4);
+#endif
 }
 
 /* The same value in all four elements. */

@@ -25,6 +25,13 @@ extern "C" {
  */
 TC_INLINE void tc_copy_down(int8_t *to, const int8_t *from, int32_t bytes)
 {
+#if TC_STRICT_ALIGNMENT
+    if (bytes < 8) {
+        tc_copy_few(to, from, (uint32_t)bytes);
+    } else {
+        tc_move_down(to, from, (uint32_t)bytes);
+    }
+#else
     for (; bytes >= 16; bytes -= 16) {
         const uint32_t word0 = tc_load4(from);
         const uint32_t word1 = tc_load4(from + 4);
@@ -45,6 +52,7 @@ TC_INLINE void tc_copy_down(int8_t *to, const int8_t *from, int32_t bytes)
     for (; bytes > 0; --bytes) {
         *to++ = *from++;
     }
+#endif
 }
 
 #define TC_PAD_AXES 7

@@ -55,9 +55,27 @@ TC_INLINE void tc_depthwise_pack_column(uint32_t upper, uint32_t lower, uint32_t
     plane[3u * plane_words] = tc_sxtb16(high, 8);
 }
 
-/* An even number of columns of two rows that both lie inside the image. */
+#if !TC_DSP || TC_STRICT_ALIGNMENT
+/* The columns up to an even number of two rows that both lie inside the image. */
+TC_INLINE void tc_depthwise_pack_columns(const int8_t *rows, uint32_t *planes, const tc_depthwise_image *image)
+{
+    for (uint32_t column = 0; column < image->even_bytes / 4u; column++) {
+        tc_depthwise_pack_column(tc_load4(rows), tc_load4(rows + image->row_bytes), planes + column,
+                                 image->plane_bytes / 4u);
+        rows += image->channels;
+    }
+}
+#endif
+
+/* The same, two columns at a time. */
 static TC_NOINLINE void tc_depthwise_pack_inside(const int8_t *rows, uint32_t *planes, const tc_depthwise_image *image)
 {
+#if TC_STRICT_ALIGNMENT
+    if ((((uintptr_t)rows | image->row_bytes | image->channels) & 3u) != 0u) {
+        tc_depthwise_pack_columns(rows, planes, image);
+        return;
+    }
+#endif
 #if TC_DSP
     register const int8_t *r0_rows __asm__("r0") = rows;
     register uint32_t *r1_planes __asm__("r1") = planes;
@@ -99,11 +117,7 @@ static TC_NOINLINE void tc_depthwise_pack_inside(const int8_t *rows, uint32_t *p
         :
         : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", TC_SLOT_CLOBBERS);
 #else
-    for (uint32_t column = 0; column < image->even_bytes / 4u; column++) {
-        tc_depthwise_pack_column(tc_load4(rows), tc_load4(rows + image->row_bytes), planes + column,
-                                 image->plane_bytes / 4u);
-        rows += image->channels;
-    }
+    tc_depthwise_pack_columns(rows, planes, image);
 #endif
 }
 

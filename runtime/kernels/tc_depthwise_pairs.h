@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_align.h"
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
@@ -63,7 +64,7 @@ TC_INLINE void tc_depthwise_pairs_fill_row(const int8_t *input, int32_t y, int8_
     }
     const int32_t copied = image_bytes < shape->row_bytes - left ? image_bytes : shape->row_bytes - left;
     memset(row, shape->zero_point, (uint32_t)left);
-    memcpy(row + left, input + y * image_bytes, (uint32_t)copied);
+    tc_memcpy(row + left, input + y * image_bytes, (uint32_t)copied);
     memset(row + left + copied, shape->zero_point, (uint32_t)(shape->row_bytes - left - copied));
 }
 

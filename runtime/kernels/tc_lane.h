@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_align.h"
 #include "kernels/tc_inline.h"
 
 #ifdef __cplusplus
@@ -45,7 +46,7 @@ TC_INLINE void tc_lane_expand_row(const int8_t *input, uint32_t count, uint32_t 
     }
     if (i < count) {
         uint32_t bytes = 0;
-        memcpy(&bytes, input + i, count - i);
+        tc_memcpy(&bytes, input + i, count - i);
         tc_lane_expand4(bytes, row, row + 1);
     }
 }
@@ -55,7 +56,7 @@ TC_INLINE void tc_lane_expand_pixel(const int8_t *input, uint32_t count, uint32_
 {
     for (uint32_t i = 0; i < count; i += 4u, block += 2u * pixels) {
         uint32_t bytes = 0;
-        memcpy(&bytes, input + i, count - i < 4u ? count - i : 4u);
+        tc_memcpy(&bytes, input + i, count - i < 4u ? count - i : 4u);
         tc_lane_expand4(bytes, block, block + pixels);
     }
 }
@@ -66,9 +67,28 @@ TC_INLINE void tc_lane_expand_pixel(const int8_t *input, uint32_t count, uint32_
     "mvn lr, #0x00ff00ff\n\t" /* 0xff00ff00: the even bytes, shifted up */
 #endif
 
-/* Expands 4 pixels, `groups` x 4 inputs of each; the pixels lie `spacing` bytes apart. At least one group. */
+#if !TC_DSP || TC_STRICT_ALIGNMENT
+/* Expands `pixels`, `groups` x 4 inputs of each; the pixels lie `spacing` bytes apart. */
+TC_INLINE void tc_lane_expand_groups(const int8_t *input, uint32_t spacing, uint32_t pixels, uint32_t *block,
+                                     uint32_t groups)
+{
+    for (uint32_t group = 0; group < groups; group++, input += 4, block += 2u * pixels) {
+        for (uint32_t i = 0; i < pixels; i++) {
+            tc_lane_expand4(tc_load4(input + i * spacing), block + i, block + pixels + i);
+        }
+    }
+}
+#endif
+
+/* The same for 4 pixels; at least one group. */
 static TC_NOINLINE void tc_lane_expand_4_pixels(const int8_t *input, uint32_t spacing, uint32_t *block, uint32_t groups)
 {
+#if TC_STRICT_ALIGNMENT
+    if ((((uintptr_t)input | spacing) & 3u) != 0u) {
+        tc_lane_expand_groups(input, spacing, 4, block, groups);
+        return;
+    }
+#endif
 #if TC_DSP
     register const int8_t *r0_input __asm__("r0") = input;
     register uint32_t r1_spacing __asm__("r1") = spacing;
@@ -105,17 +125,19 @@ static TC_NOINLINE void tc_lane_expand_4_pixels(const int8_t *input, uint32_t sp
         :
         : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", TC_SLOT_CLOBBERS);
 #else
-    for (uint32_t group = 0; group < groups; group++, input += 4, block += 8) {
-        for (uint32_t i = 0; i < 4; i++) {
-            tc_lane_expand4(tc_load4(input + i * spacing), block + i, block + 4 + i);
-        }
-    }
+    tc_lane_expand_groups(input, spacing, 4, block, groups);
 #endif
 }
 
-/* The same for 3 pixels. */
+/* For 3 pixels. */
 static TC_NOINLINE void tc_lane_expand_3_pixels(const int8_t *input, uint32_t spacing, uint32_t *block, uint32_t groups)
 {
+#if TC_STRICT_ALIGNMENT
+    if ((((uintptr_t)input | spacing) & 3u) != 0u) {
+        tc_lane_expand_groups(input, spacing, 3, block, groups);
+        return;
+    }
+#endif
 #if TC_DSP
     register const int8_t *r0_input __asm__("r0") = input;
     register uint32_t r1_spacing __asm__("r1") = spacing;
@@ -144,11 +166,7 @@ static TC_NOINLINE void tc_lane_expand_3_pixels(const int8_t *input, uint32_t sp
         :
         : "r4", "r5", "r6", "r8", "r9", "r10", "r12", "lr", "cc", "memory");
 #else
-    for (uint32_t group = 0; group < groups; group++, input += 4, block += 6) {
-        for (uint32_t i = 0; i < 3; i++) {
-            tc_lane_expand4(tc_load4(input + i * spacing), block + i, block + 3 + i);
-        }
-    }
+    tc_lane_expand_groups(input, spacing, 3, block, groups);
 #endif
 }
 
@@ -167,7 +185,7 @@ TC_INLINE void tc_lane_expand(const int8_t *input, uint32_t spacing, uint32_t co
         uint32_t *const last = block + 2u * pixels * groups;
         for (uint32_t i = 0; i < pixels; i++) {
             uint32_t bytes = 0;
-            memcpy(&bytes, input + i * spacing + 4u * groups, count % 4u);
+            tc_memcpy(&bytes, input + i * spacing + 4u * groups, count % 4u);
             tc_lane_expand4(bytes, last + i, last + pixels + i);
         }
     }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/tc_align.h"
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_lane.h"
@@ -45,7 +46,7 @@ typedef struct tc_lane_conv2d_shape {
 TC_INLINE void tc_lane_copy(int8_t *to, const int8_t *from, int32_t bytes)
 {
     if (bytes <= 32) {
-        memcpy(to, from, (uint32_t)bytes);
+        tc_copy_few(to, from, (uint32_t)bytes);
         return;
     }
     int32_t i = 0;
@@ -55,7 +56,7 @@ TC_INLINE void tc_lane_copy(int8_t *to, const int8_t *from, int32_t bytes)
         tc_store4(to + i, word);
         tc_store4(to + i + 4, next);
     }
-    memcpy(to + i, from + i, (uint32_t)(bytes % 8));
+    tc_memcpy(to + i, from + i, (uint32_t)(bytes % 8));
 }
 
 /* The position of the pixel `i` places after (y, x), less than 4 of them, in memory order. */

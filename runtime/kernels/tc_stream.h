@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/tc_align.h"
 #include "kernels/tc_inline.h"
 
 #ifdef __cplusplus
@@ -27,7 +28,7 @@ TC_INLINE int32_t tc_turn(int32_t tick, int32_t phase, int32_t period, int32_t t
 /* Makes room at the end of a line buffer: all but the oldest `made` bytes move to its front. */
 TC_INLINE void tc_move_lines(uint8_t *lines, uint32_t bytes, uint32_t made)
 {
-    memmove(lines, lines + made, bytes - made);
+    tc_move_down(lines, lines + made, bytes - made);
 }
 
 /* Rows [first, first + rows) of an image: in place if all are inside, else copied, with `fill` for those outside. */
@@ -40,7 +41,7 @@ TC_INLINE const uint8_t *tc_rows(const uint8_t *image, int32_t height, uint32_t 
     for (int32_t row = 0; row < rows; row++) {
         uint8_t *const to = copy + (uint32_t)row * row_bytes;
         if (first + row >= 0 && first + row < height) {
-            memcpy(to, image + (uint32_t)(first + row) * row_bytes, row_bytes);
+            tc_memcpy(to, image + (uint32_t)(first + row) * row_bytes, row_bytes);
         } else {
             memset(to, fill, row_bytes);
         }
@@ -63,7 +64,7 @@ TC_INLINE const uint8_t *tc_gather(const uint8_t *image, int32_t height, int32_t
         }
         memset(to, fill, (uint32_t)left * pixel);
         if (bytes > 0) {
-            memcpy(to + (uint32_t)left * pixel, image + (uint32_t)((y + row) * width + x + left) * pixel, bytes);
+            tc_memcpy(to + (uint32_t)left * pixel, image + (uint32_t)((y + row) * width + x + left) * pixel, bytes);
         }
         memset(to + (uint32_t)end * pixel, fill, (uint32_t)(columns - end) * pixel);
     }
@@ -75,7 +76,7 @@ TC_INLINE const uint8_t *tc_crop(const uint8_t *patch, int32_t width, uint32_t p
                                  int32_t columns, uint8_t *copy)
 {
     for (int32_t row = 0; row < rows; row++) {
-        memcpy(copy + (uint32_t)(row * columns) * pixel, patch + (uint32_t)(row * width + x) * pixel,
+        tc_memcpy(copy + (uint32_t)(row * columns) * pixel, patch + (uint32_t)(row * width + x) * pixel,
                (uint32_t)columns * pixel);
     }
     return copy;
@@ -104,7 +105,7 @@ TC_INLINE void tc_put(uint8_t *image, int32_t height, int32_t width, uint32_t pi
 {
     const int32_t inside = x + columns < width ? columns : width - x;
     for (int32_t row = 0; row < rows && y + row < height; row++) {
-        memcpy(image + (uint32_t)((y + row) * width + x) * pixel, patch + (uint32_t)(row * columns) * pixel,
+        tc_memcpy(image + (uint32_t)((y + row) * width + x) * pixel, patch + (uint32_t)(row * columns) * pixel,
                (uint32_t)inside * pixel);
     }
 }

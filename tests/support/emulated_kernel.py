@@ -9,17 +9,19 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from tests.support.alignment import alignment_plugin, check_aligned
 from tests.support.host_kernel import Block, memory_of, program
 from tests.support.kernel_checks import random_values, sharings
 from tinycompile.codegen.linker import linker_script
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Factory, Isa, Kernel
 from tinycompile.resources import boards_dir, runtime_dir
-from tinycompile.targets import Board, load_board
+from tinycompile.targets import STRICT_FLAGS, Board, load_board
 
 _MAIN = """
 #include <stdint.h>
@@ -45,6 +47,7 @@ def check_emulated(
     *flags: str,
     isa: Isa | None = None,
     core: Sequence[str] | None = None,
+    strict: bool = False,
 ) -> None:
     """Every kernel gives what its operator's definition gives, apart from and inside its first operand's memory.
 
@@ -52,8 +55,13 @@ def check_emulated(
         flags: more compiler flags.
         isa: what the factories see; None for the board's.
         core: flags that select the core; None for the board's.
+        strict: compiled as by `--align strict`, which makes start-up set CCR.UNALIGN_TRP, with the tensors at any
+            address; a plugin sees that vectors are aligned, too.
     """
     board = load_board(target)
+    if strict:
+        isa = replace(isa or board.isa, strict=True)
+        flags = (*flags, *STRICT_FLAGS)
     runs, expected = list[tuple[Kernel, list[Block], int, int]](), list[Array]()
     for seed, (factory, site) in enumerate(cases):
         kernel = factory(site, isa or board.isa)
@@ -67,32 +75,55 @@ def check_emulated(
         operands = {i: value for i, value in enumerate(values) if site.constants[i] is None}
         for share in sharings(kernel)[:2]:
             memory = memory_of(kernel, operands, site.sig.output, share)
-            runs.append((kernel, memory, len(operands), site.sig.output.bytes))
-            expected.append(site.node.op.evaluate(site.sig, values)[0])
-    results = _run(runs, board, (*(core or board.cflags), *flags))
+            (right,) = site.node.op.evaluate(site.sig, values)
+            for shift in (0, 1 + len(runs) % 3) if strict else (0,):
+                runs.append((kernel, _shifted(memory, shift, site), len(operands), right.nbytes))
+                expected.append(right)
+    results = _run(runs, board, (*(core or board.cflags), *flags), strict)
     for index, (data, right) in enumerate(zip(results, expected, strict=True)):
         actual = np.frombuffer(data, right.dtype).reshape(right.shape)
-        np.testing.assert_array_equal(actual, right, err_msg=f"run {index}, {runs[index][0].variant}")
+        name = f"run {index}, {runs[index][0].variant}"
+        if right.dtype == np.float32:  # sums differ in their order
+            np.testing.assert_allclose(actual, right, rtol=2e-5, atol=1e-6 * np.abs(right).max(), err_msg=name)
+        else:
+            np.testing.assert_array_equal(actual, right, err_msg=name)
 
 
-def _run(runs: Sequence[tuple[Kernel, list[Block], int, int]], board: Board, flags: Sequence[str]) -> list[bytes]:
+def _shifted(memory: Sequence[Block], shift: int, site: Site) -> list[Block]:
+    """The tensors of bytes `shift` bytes higher; constants, scratch and wider tensors keep their alignment."""
+    operands = (t for t, constant in zip(site.sig.inputs, site.constants, strict=True) if constant is None)
+    bytewise = {i for i, t in enumerate((*operands, site.sig.output)) if np.dtype(t.dtype).itemsize == 1}
+    return [
+        Block(b"\x5a" * shift + block.content, tuple((i, at + shift) for i, at in block.arguments))
+        if bytewise.issuperset(i for i, _ in block.arguments)
+        else block
+        for block in memory
+    ]
+
+
+def _run(
+    runs: Sequence[tuple[Kernel, list[Block], int, int]], board: Board, flags: Sequence[str], strict: bool
+) -> list[bytes]:
     """The output bytes of every run."""
     with tempfile.TemporaryDirectory(prefix="tinycompile-emulated-") as name:
         folder = Path(name)
+        kernels = dict[int, int]()  # a kernel is compiled once for all its runs
         memory, calls = list[str](), list[str]()
         for index, (kernel, blocks, output, size) in enumerate(runs):
-            (folder / f"case{index}.c").write_text(program(kernel, f"run_{index}"))
-            memory.append(f"void run_{index}(void *const *arguments);")
+            if id(kernel) not in kernels:
+                number = kernels[id(kernel)] = len(kernels)
+                (folder / f"case{number}.c").write_text(program(kernel, f"run_{number}"))
+                memory.append(f"void run_{number}(void *const *arguments);")
             memory += [_array(f"block_{index}_{i}", block.content) for i, block in enumerate(blocks)]
             places = {
                 arg: f"(uint8_t *)block_{index}_{i} + {at}" for i, b in enumerate(blocks) for arg, at in b.arguments
             }
             arguments = ", ".join(places[i] for i in range(len(places)))
             memory.append(f"static void *const arguments_{index}[] = {{{arguments}}};")
-            calls.append(f"    run_{index}(arguments_{index});")
+            calls.append(f"    run_{kernels[id(kernel)]}(arguments_{index});")
             calls.append(f"    if (!semihosting_write(file, arguments_{index}[{output}], {size}u)) return 1;")
         (folder / "main.c").write_text(_MAIN.format(memory="\n".join(memory), calls="\n".join(calls)))
-        _link_and_run(folder, board, flags)
+        _link_and_run(folder, board, flags, strict)
         data, results = (folder / "output.bin").read_bytes(), list[bytes]()
         for _, _, _, size in runs:
             results.append(data[:size])
@@ -100,16 +131,37 @@ def _run(runs: Sequence[tuple[Kernel, list[Block], int, int]], board: Board, fla
         return results
 
 
-def run_program(source: str, target: str, *flags: str, core: Sequence[str] | None = None) -> None:
-    """Runs a C program with `main` on the emulated core; a non-zero exit code is an error."""
+def run_program(
+    source: str,
+    target: str,
+    *flags: str,
+    core: Sequence[str] | None = None,
+    strict: bool = False,
+    folder: Path | None = None,
+) -> bytes:
+    """Runs a C program with `main` on the emulated core; a non-zero exit code is an error.
+
+    Args:
+        strict: compiled as by `--align strict`; raises AssertionError also if a load or store isn't aligned.
+        folder: whose C files and headers are compiled with it, such as a generated one.
+
+    Returns:
+        What it wrote to `output.bin`.
+    """
     board = load_board(target)
     with tempfile.TemporaryDirectory(prefix="tinycompile-emulated-") as name:
-        folder = Path(name)
-        (folder / "main.c").write_text(source)
-        _link_and_run(folder, board, (*(core or board.cflags), *flags))
+        work = Path(name)
+        for file in [*folder.glob("*.[ch]"), *folder.glob("tinycompile/*.h")] if folder else []:
+            (work / file.relative_to(folder or work)).parent.mkdir(exist_ok=True)
+            (work / file.relative_to(folder or work)).write_text(file.read_text())
+        (work / "main.c").write_text(source)
+        more = STRICT_FLAGS if strict else ()
+        _link_and_run(work, board, (*(core or board.cflags), *flags, *more), strict)
+        output = work / "output.bin"
+        return output.read_bytes() if output.exists() else b""
 
 
-def _link_and_run(folder: Path, board: Board, flags: Sequence[str]) -> None:
+def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool = False) -> None:
     """All C files of the folder, with the board's."""
     if board.qemu is None:
         raise ValueError(f"{board.name} isn't emulated")
@@ -129,7 +181,10 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str]) -> None:
     _tool([*command, "-T", "board.ld", *map(str, sources), "-o", "cases.elf"], folder)
     command = ["qemu-system-arm", "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
     command += ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", "cases.elf"]
+    command += ["-plugin", alignment_plugin(folder / "alignment.txt")] if strict else []
     _tool(command, folder)
+    if strict:
+        check_aligned(folder / "alignment.txt")
 
 
 def _array(name: str, content: bytes) -> str:

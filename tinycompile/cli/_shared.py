@@ -109,6 +109,18 @@ class Bytes(click.ParamType[int]):
         return size
 
 
+class Address(click.ParamType[int]):
+    """An offset in bytes: 32768, 0x8000, 32K."""
+
+    name = "offset"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return value if isinstance(value, int) else int(str(value), 0)
+        except ValueError:
+            return Bytes().convert(value, param, ctx)
+
+
 class Count(click.ParamType[int]):
     """A number: 20000000, 500k, 20M; k and M are powers of ten."""
 
@@ -201,6 +213,8 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--dtype", choices.DTYPE_CHOICES, "int8, or float32 for float ONNX models."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
             _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
+            _choice("--align", choices.ALIGN_CHOICES, "strict: no unaligned word; auto: as the board says."),
+            click.option("--flash-offset", type=Address(), default=0, help="Where a bootloader ends, such as 32K."),
             click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
             _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),

@@ -66,11 +66,10 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
     from tinycompile.report.facts import pareto_facts
     from tinycompile.report.pareto import front_lines
     from tinycompile.report.plan import plan_facts, plan_lines
-    from tinycompile.targets import load_board
 
     chosen = options_of(**options)
     chosen.check()
-    board = load_board(chosen.target, chosen.board_path)
+    board = chosen.board()
     with quantized_sources(models, chosen) as quantized:
         sources = [source for source, _ in quantized]
         if as_json:

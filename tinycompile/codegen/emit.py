@@ -21,6 +21,10 @@ OPTIMIZATION = "-O2"
 UNKNOWN_STACK_BYTES = 2048
 """Until the compiler has said what the firmware needs."""
 
+CACHED_CORES = ("cortex-m7", "cortex-m55", "cortex-m85")
+CACHE_HEADER = "kernels/tc_cache.h"
+"""For users with DMA; nothing generated includes it."""
+
 _FIRMWARE_SOURCES = ("startup.c", "semihosting.c", "console.c")
 _LOCAL_INCLUDE = re.compile(r'^(\s*#\s*include )"([^"]+)"', re.MULTILINE)
 
@@ -40,9 +44,10 @@ def emit_project(project: Project, *, single: bool = False) -> dict[str, str]:
     else:
         files |= _firmware(project)
         files["Makefile"] = emit_makefile(project, UNKNOWN_STACK_BYTES)
+        files |= _runtime_headers([CACHE_HEADER]) if project.board.isa.core in CACHED_CORES else {}
     files["CMakeLists.txt"] = render("CMakeLists.txt.j2", **values)
     if len(project.programs) == 1:
-        files |= emit_integration(project.programs[0], values, project.origins[0].source)
+        files |= emit_integration(project.programs[0], values, project.origins[0].source, project.board.alignment_flags)
     return files
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tinycompile import __version__
 from tinycompile.codegen.names import comment_text
@@ -14,25 +14,28 @@ from tinycompile.kernels.render import render
 _QUOTED_INCLUDE = re.compile(r'^\s*#\s*include "([^"]+)"\n', re.MULTILINE)
 
 
-def emit_integration(program: Program, values: Mapping[str, object], source: str) -> dict[str, str]:
+def emit_integration(
+    program: Program, values: Mapping[str, object], source: str, flags: Sequence[str] = ()
+) -> dict[str, str]:
     """Metadata by relative path; the sources are those that are in the folder already.
 
     Args:
         values: what the templates of the project get.
         source: the model file's name.
+        flags: of the compiler, that the sources need.
     """
     version = ".".join((re.findall(r"\d+", __version__) + ["0", "0", "0"])[:3])
     values = {**values, "version": version, "source": comment_text(source)}
     return {
         "library.properties": render("integration/library.properties.j2", **values),
-        "library.json": _platformio(program, version, comment_text(source)),
+        "library.json": _platformio(program, version, comment_text(source), flags),
         "zephyr/module.yml": render("integration/zephyr_module.yml.j2", **values),
         "zephyr/Kconfig": render("integration/zephyr_Kconfig.j2", **values),
         "zephyr/CMakeLists.txt": render("integration/zephyr_CMakeLists.txt.j2", **values),
     }
 
 
-def _platformio(program: Program, version: str, source: str) -> str:
+def _platformio(program: Program, version: str, source: str, flags: Sequence[str]) -> str:
     model = program.model
     library = {
         "name": model,
@@ -46,7 +49,7 @@ def _platformio(program: Program, version: str, source: str) -> str:
             "srcDir": ".",
             "includeDir": ".",
             "srcFilter": ["-<*>", f"+<{model}.c>", *([] if program.separate else [f"+<{model}_weights.c>"])],
-            "flags": ["-ffp-contract=off"],
+            "flags": ["-ffp-contract=off", *flags],
         },
     }
     return json.dumps(library, indent=2) + "\n"

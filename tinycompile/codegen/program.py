@@ -19,6 +19,7 @@ from tinycompile.ir import Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Firing, Lines
+from tinycompile.targets import Alignment
 
 _CTYPES = {
     "int8": "int8_t",
@@ -33,6 +34,7 @@ _CTYPES = {
 
 ABI_VERSION = 1
 CRC_HEADER = "kernels/tc_crc32.h"
+ALIGN_HEADER = "kernels/tc_align.h"
 
 
 def ctype(t: TensorType) -> str:
@@ -127,6 +129,7 @@ class Program:
         scratch_bytes: of scratch apart from the arena, in faster memory; 0 where it is inside.
         separate: the weights are in a file of their own, which the context points to.
         graph_id: what ties that file to the code; zeros as long as it isn't known.
+        alignment: "any" for words at any address, "strict" for code that avoids those, "core" for a core that has none.
     """
 
     model: str
@@ -141,6 +144,7 @@ class Program:
     outputs: tuple[Tensor, ...]
     separate: bool = False
     graph_id: bytes = bytes(GRAPH_BYTES)
+    alignment: Alignment = "any"
 
     @property
     def context_pointers(self) -> list[str]:
@@ -187,7 +191,8 @@ class Program:
     def headers(self) -> list[str]:
         streamed = {STREAM_HEADER} if self.stages else set[str]()
         checked = {CRC_HEADER} if self.constants or self.separate else set[str]()
-        return sorted({header for f in self.functions for header in f.function.headers} | streamed | checked)
+        aligned = {ALIGN_HEADER} if self.alignment == "strict" else set[str]()
+        return sorted({header for f in self.functions for header in f.function.headers} | streamed | checked | aligned)
 
     @property
     def blocks(self) -> list[Layer | StageLoop]:
@@ -250,6 +255,7 @@ def build_program(
     *,
     separate: bool = False,
     taken: set[str] | None = None,
+    alignment: Alignment = "any",
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -258,6 +264,7 @@ def build_program(
         cold: ids of the constants that go to external flash.
         separate: whether the weights are in a file of their own.
         taken: names that other models of the firmware have; this one's join them.
+        alignment: see `Program`.
     """
     names, graph, stages, offsets = (
         _Names(model, cold, set() if taken is None else taken),
@@ -307,6 +314,7 @@ def build_program(
         inputs=tensors(graph.inputs),
         outputs=tensors(graph.outputs),
         separate=separate,
+        alignment=alignment,
     )
 
 

@@ -25,6 +25,7 @@ class Isa:
         dsp: ARMv7E-M / ARMv8-M DSP extension (SMLAD, SMMLA, SSAT ...): hot blocks may be inline assembly.
         mve: Helium. fpu: single-precision hardware floats.
         schedule: which pipeline to schedule assembly for: "m4" or "m7".
+        strict: words are loaded and stored at multiples of 4 only, halfwords at multiples of 2 (`--align strict`).
     """
 
     core: str
@@ -32,6 +33,7 @@ class Isa:
     mve: bool = False
     fpu: bool = False
     schedule: str = "m4"
+    strict: bool = False
 
     @property
     def thumb1(self) -> bool:

@@ -204,9 +204,9 @@ def _rows_kernel(site: Site, isa: Isa, *, direct: bool) -> Kernel | None:
         text=body,
         headers=("kernels/tc_lane.h",),
         comment="Fully connected layer by the byte-lane product, 8 channels in registers.",
-        preambles=(epilogue.source("lane_row", kind, direct=direct),),
+        preambles=(epilogue.source("lane_row", kind, direct=direct, strict=isa.strict),),
     )
-    expand, group = (0, 32) if direct else (8 * groups, 29)
+    expand, group = (0, 38 if isa.strict else 32) if direct else (8 * groups, 29)
     per_row = 40 + expand + blocks * (48 + group * groups + groups // 2 * 3)
     return Kernel(
         f"fully_connected_{'direct' if direct else 'lane'}",

@@ -86,15 +86,15 @@ def count(build: Build, elf: Path, function: str, samples: Sequence[Array]) -> C
         return Counts(_pairs(out.read_text(), elf), execution)
 
 
-def plugin(qemu: str) -> Path:
-    """The plugin as a shared library, from the user's cache folder or compiled into it.
+def plugin(qemu: str, source: Path = _SOURCE) -> Path:
+    """A plugin as a shared library, from the user's cache folder or compiled into it.
 
     Raises:
         ToolMissingError, ToolFailedError: no C compiler, or it failed.
     """
     found = re.search(r"version (\d+)", version(qemu))
     interface = 2 if found is not None and int(found[1]) >= _VERSION_2_SINCE else 1
-    digest = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
     folder = _cache()
     library = folder / f"plugin-{digest}-{os.uname().machine}-{interface}.so"
     if library.exists():
@@ -104,7 +104,7 @@ def plugin(qemu: str) -> Path:
     undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     command = [require("cc"), "-std=c99", "-O2", "-fPIC", "-shared", f"-DPLUGIN_VERSION={interface}", *undefined]
     try:
-        run([*command, str(_SOURCE), "-o", name], cwd=folder)
+        run([*command, str(source), "-o", name], cwd=folder)
         os.replace(name, library)
     finally:
         Path(name).unlink(missing_ok=True)

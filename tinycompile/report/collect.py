@@ -65,6 +65,8 @@ def collect_report(
             "ram": options.ram,
             "schedule": options.schedule,
             "weights": options.weights,
+            "align": board.alignment,
+            "flash_offset": options.flash_offset,
             "board_path": None if options.board_path is None else BOARDS_FOLDER,
             "layout": options.layout,
             "floats": options.floats,
@@ -247,6 +249,7 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
             "kind": memory.kind,
             "cost": memory.cost,
             "external": memory.external,
+            "mpu": memory.mpu or None,
             "holds": {name: size for place, name, size in parts if place == memory and size},
         }
         for memory in (*layout.used, *([layout.weights] if layout.weights else []))

@@ -77,6 +77,8 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         yield "eliminated", "nothing: no channel is constant"
     yield "schedule", _schedule(report)
+    if report["options"].get("align") == "strict":
+        yield "alignment", "words only where they are aligned (--align strict)"
 
 
 def _schedule(report: dict[str, Any]) -> str:

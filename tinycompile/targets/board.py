@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tinycompile.errors import TargetError
 from tinycompile.kernels.base import Isa
 from tinycompile.resources import boards_dir
 from tinycompile.targets.memory import Memory, memories_of, ram_choices, weights_place
+
+Alignment = Literal["any", "strict", "core"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Board:
         stand_in: the board QEMU runs in its place, None where QEMU has the board itself or nothing like it.
         weights: where separate weights are: a part of one of its flash memories that nothing else is placed in.
         external_stand_ins: which memory of the stand-in serves for each external one.
+        flash_offset: bytes at the start of the flash that belong to a bootloader.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Board:
     stand_in: Board | None
     weights: Memory | None
     external_stand_ins: Mapping[str, str]
+    flash_offset: int = 0
 
     @property
     def flash(self) -> Memory:
@@ -106,8 +110,23 @@ class Board:
         return self.isa.core == "host"
 
     @property
+    def alignment(self) -> Alignment:
+        """Where the generated code loads and stores words: anywhere, at aligned places, or without a choice."""
+        return "strict" if self.isa.strict else "core" if self.isa.thumb1 else "any"
+
+    @property
+    def alignment_flags(self) -> tuple[str, ...]:
+        """What the compiler has to be told for aligned words only; ARMv6-M compilers do nothing else."""
+        return STRICT_FLAGS if self.isa.strict and not self.isa.thumb1 else ()
+
+    @property
     def compiler(self) -> str:
         return "cc" if self.is_host else "arm-none-eabi-gcc"
+
+    @property
+    def reset_origin(self) -> int:
+        """Where the core finds its first stack pointer and program counter: behind it is the bootloader, if any."""
+        return self.vectors.origin if self.vectors else self.flash.origin - self.flash_offset
 
     def emulated(self) -> Board | None:
         """The board whose memory map and I/O the QEMU link uses."""
@@ -140,6 +159,57 @@ def load_board(name: str, path: Path | None = None) -> Board:
     except (tomllib.TOMLDecodeError, TypeError, ValueError, OSError) as error:
         raise TargetError("the board description is wrong", where=str(description), why=str(error)) from error
 
+
+STRICT_FLAGS = ("-mno-unaligned-access", "-DTC_STRICT_ALIGNMENT=1")
+"""Compiler flags for code that loads and stores words only where they are aligned."""
+
+
+def strict(board: Board) -> Board:
+    """The board with code that loads and stores words only where they are aligned."""
+    if board.is_host or board.isa.strict:
+        return board
+    found = replace(board, isa=replace(board.isa, strict=True))
+    return replace(found, cflags=(*board.cflags, *found.alignment_flags))
+
+
+def behind_bootloader(board: Board, offset: int) -> Board:
+    """The board with its firmware `offset` bytes behind the start of the flash, and so its stand-in.
+
+    Raises:
+        TargetError: the vector table can't be there, or nothing is left of the flash.
+    """
+    if not offset:
+        return board
+    where, problem = str(board.folder / "board.toml"), f"--flash-offset {offset:#x} doesn't go with {board.name}"
+    if board.is_host or board.boot or board.vectors or board.isa.thumb1:
+        reasons = {
+            "it is this machine": board.is_host,
+            "a boot ROM says where the program begins ([memory.boot])": board.boot is not None,
+            "its vector table has a place of its own ([memory.vectors])": board.vectors is not None,
+            "this core can't move its vector table": board.isa.thumb1,
+        }
+        raise TargetError(problem, where=where, why=next(why for why, holds in reasons.items() if holds))
+    if offset < 0 or offset % VECTORS_ALIGNMENT:
+        hint = f"a multiple of {VECTORS_ALIGNMENT}, and of what the flash erases at once"
+        raise TargetError(problem, where=where, why="the vector table wouldn't be aligned", hint=hint)
+    if offset >= board.flash.bytes:
+        raise TargetError(problem, where=where, why=f"the flash has {board.flash.bytes:,} bytes")
+    stand_in = board.stand_in and _moved(board.stand_in, offset)
+    return replace(_moved(board, offset), stand_in=stand_in)
+
+
+def _moved(board: Board, offset: int) -> Board:
+    memories = tuple(
+        replace(m, origin=m.origin + offset, bytes=m.bytes - offset) if m == board.flash else m for m in board.memories
+    )
+    weights = board.weights
+    if weights is not None and board.flash.origin <= weights.origin <= board.flash.origin + offset:
+        weights = None  # nothing is left in front of them
+    return replace(board, memories=memories, weights=weights, flash_offset=offset)
+
+
+VECTORS_ALIGNMENT = 1024
+"""Enough for a vector table of 240 interrupts; VTOR wants the next power of two of its size (DDI 0403, B3.2.5)."""
 
 BOARDS_FOLDER = "boards"
 """In an output folder: copies of the user's boards that the build needs again."""
@@ -178,6 +248,9 @@ def _source(folder: Path, source: str) -> Path:
     raise ValueError(f"there is no source {source!r}")
 
 
+ALIGNMENTS = ("any", "strict")
+"""Where words may be: `align` in board.toml."""
+
 SPECIAL = ("boot", "vectors")
 """Memories that nothing of a model is placed in."""
 
@@ -191,8 +264,11 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         fpu=bool(core.get("fpu", False)),
         schedule=core.get("schedule", "m4"),
     )
+    align = data.get("align", "any")
+    if align not in ALIGNMENTS:
+        raise ValueError(f"align is {' or '.join(ALIGNMENTS)}")
     memories = memories_of({name: table for name, table in memory.items() if name not in SPECIAL})
-    return Board(
+    board = Board(
         name=name,
         description=data["description"],
         folder=folder,
@@ -211,3 +287,4 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         weights=weights_place(data["weights"], memories) if "weights" in data else None,
         external_stand_ins=dict(qemu.get("external", {})),
     )
+    return strict(board) if align == "strict" else board

@@ -8,6 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 KINDS = ("flash", "ram")
+MPU_POLICIES = ("write-back", "write-through", "non-cacheable")
+"""How the caches treat a memory that the MPU makes Normal."""
+
+_DEVICE = ((0x4000_0000, 0x6000_0000), (0xA000_0000, 0x1_0000_0000))
+"""Device by the default memory map of ARMv7-M (DDI 0403, B3.1) and ARMv8-M (DDI 0553, B8.1); system space included."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Memory:
             wait states and caches, used to decide what goes where.
         external: outside of the chip: needs set-up by the board's code before it can be used.
         source: the board's C file that does it, compiled only if the memory is used. setup: the function.
+        mpu: the cache policy of the MPU region by which the set-up makes it Normal memory; empty for none.
     """
 
     name: str
@@ -30,10 +36,16 @@ class Memory:
     external: bool = False
     source: str = ""
     setup: str = ""
+    mpu: str = ""
 
     @property
     def end(self) -> int:
         return self.origin + self.bytes
+
+    @property
+    def is_device(self) -> bool:
+        """Whether a part of it is Device memory, where unaligned words are a fault and nothing can be executed."""
+        return not self.mpu and any(self.origin < end and start < self.end for start, end in _DEVICE)
 
 
 def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
@@ -52,6 +64,7 @@ def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
             bool(table.get("external", False)),
             str(table.get("source", "")),
             str(table.get("setup", "")),
+            str(table.get("mpu", "")),
         )
         for name, table in tables.items()
     ]
@@ -61,6 +74,10 @@ def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
     for memory in found:
         if memory.kind not in KINDS or memory.bytes <= 0 or memory.origin < 0 or memory.cost < 1.0:
             raise ValueError(f"[memory.{memory.name}]: kind is flash or ram, bytes positive, cost at least 1")
+        if memory.mpu and memory.mpu not in MPU_POLICIES:
+            raise ValueError(f"[memory.{memory.name}]: mpu is {', '.join(MPU_POLICIES[:-1])} or {MPU_POLICIES[-1]}")
+        if memory.mpu and not memory.setup:
+            raise ValueError(f"[memory.{memory.name}]: mpu needs the setup function that programs the MPU region")
     ordered = sorted(found, key=lambda m: m.origin)
     for below, above in pairwise(ordered):
         if below.end > above.origin:

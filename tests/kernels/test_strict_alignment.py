@@ -1,0 +1,243 @@
+"""`--align strict`: no kernel loads or stores a word or halfword at an unaligned address.
+
+QEMU has no Device memory, but a core with CCR.UNALIGN_TRP = 1, which start-up sets, faults at such an access wherever
+it is. `make strict` runs the cases of all tests in this folder in the same way.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.kernels import test_assembly, test_block, test_mve
+from tests.support.emulated_kernel import check_emulated, run_program
+from tests.support.kernel_checks import int8, site_of
+from tinycompile.ir import Op, Quantization, Site, TensorType
+from tinycompile.kernels import base, kernels_of
+from tinycompile.kernels.base import Factory, Isa
+from tinycompile.ops.add import Add
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.float_binary import FloatBinary
+from tinycompile.ops.float_concatenation import FloatConcatenation
+from tinycompile.ops.float_conv2d import FloatConv2D
+from tinycompile.ops.float_matmul import FloatMatMul
+from tinycompile.ops.float_pad import FloatPad
+from tinycompile.ops.float_pool2d import FloatPool2D
+from tinycompile.ops.float_reduce import FloatReduce
+from tinycompile.ops.float_unary import FloatUnary
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.logistic import Logistic
+from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.mean import Mean
+from tinycompile.ops.mean_of_sum import MeanOfSum
+from tinycompile.ops.mul import Mul
+from tinycompile.ops.onnx_binary import OnnxBinary
+from tinycompile.ops.onnx_softmax import OnnxSoftmax
+from tinycompile.ops.pad import Pad
+from tinycompile.ops.plane_rows import PlaneRows
+from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.spatial_sum import SpatialSum
+from tinycompile.ops.take import Take
+from tinycompile.ops.transpose import Transpose
+from tinycompile.resources import runtime_dir
+from tinycompile.targets import STRICT_FLAGS
+
+M7 = Isa("cortex-m7", dsp=True, fpu=True, schedule="m7", strict=True)
+CLANG_INCLUDES = ("-isystem", "/usr/lib/arm-none-eabi/include")
+NO_CODE = {"reshape", "concatenation_in_place", "take", "input_rows"}
+"""Factories whose kernels have no function of their own."""
+
+
+def weighted(op: Op, x: TensorType, shape: tuple[int, ...], axis: int) -> Site:
+    """A node with constant weights and bias."""
+    rng = np.random.default_rng(len(shape) + axis)
+    scales = rng.uniform(0.001, 0.01, shape[axis]).astype(np.float32)
+    types = [x, TensorType(shape, "int8", Quantization(scales, np.zeros(shape[axis], np.int64), axis))]
+    constants = [None, rng.integers(-127, 128, shape).astype(np.int8), rng.integers(-300, 300, shape[axis], np.int32)]
+    return site_of(op, [*types, TensorType((shape[axis],), "int32")], constants, int8((), 0.3, 5))
+
+
+def int8_sites() -> list[Site]:
+    image, odd, y = int8((1, 6, 7, 8), 0.1, 3), int8((1, 5, 7, 9), 0.1, 3), int8((), 0.15, 5)
+    float_image = TensorType(image.shape, "float32")
+    unaries = [
+        (Logistic(), int8((1, 19), 0.03, 5), int8((), 1 / 256, -128)),
+        (Quantize("int8"), float_image, y),
+        (Dequantize(), odd, TensorType((), "float32")),
+        (Pad(((0, 0), (1, 2), (3, 0), (0, 0)), -7), odd, odd),
+        (Transpose((0, 3, 1, 2)), odd, odd),
+        (Transpose((0, 2, 1, 3)), odd, odd),
+        (PlaneRows(2), int8((1, 3, 8, 5)), int8(())),
+        (ResizeNearestNeighbor((6, 10)), odd, odd),
+        (OnnxSoftmax(), int8((3, 10), 0.1, 5), int8((), 1 / 256, -128)),
+        (Softmax(1.0), int8((3, 10), 0.1, 4), int8((), 1 / 256, -128)),
+        (Take(1, (2, 0, 0)), odd, odd),
+        (SpatialSum(), odd, TensorType((), "int32")),
+        (MeanOfSum(Mean((1, 2), True), odd), TensorType((1, 1, 1, 9), "int32"), int8((), 0.07, -5)),
+        *((AveragePool2D((3, 2), (2, 1), (1, 0, 1, 0)), x, x) for x in (image, odd)),
+        *((MaxPool2D((3, 2), (2, 1), (1, 0, 1, 0)), x, x) for x in (image, odd)),
+        *((Mean(axes, True), x, int8((), 0.07, -31)) for x in (image, odd) for axes in ((1, 2), (3,), (2,))),
+    ]
+    binaries = [
+        (op, [a, int8(b, 0.07, -20)])
+        for op in (Add((-100, 127)), Mul(), OnnxBinary(function="add"), OnnxBinary(function="div"))
+        for a, b in ((image, image.shape), (odd, (9,)), (odd, odd.shape), (image, (1, 6, 7, 1)))
+    ]
+    scalar = np.array([[77]], np.int8)
+    return [
+        *(site_of(op, [x], [None], y) for op, x, y in unaries),
+        *(site_of(op, types, [None, None], y) for op, types in binaries),
+        *(site_of(op, [image, int8((1, 1))], [None, scalar], y) for op in (Add(), OnnxBinary(function="div"))),
+        *(site_of(Concatenation(axis), [odd, odd], [None, None], odd) for axis in (2, 3)),
+        weighted(Conv2D((1, 2), (1, 1), (1, 1, 1, 1)), odd, (5, 3, 3, 9), 0),
+        weighted(DepthwiseConv2D((1, 2), (1, 1), (1, 1, 1, 1)), odd, (1, 3, 3, 9), 3),
+        weighted(DepthwiseConv2D((1, 1), (1, 1), (1, 1, 1, 1)), odd, (1, 3, 3, 9), 3),
+        weighted(FullyConnected(), int8((2, 20), 0.1, 3), (5, 20), 0),
+    ]
+
+
+def float_sites() -> list[Site]:
+    def floats(*shape: int) -> TensorType:
+        return TensorType(shape, "float32")
+
+    x, y = floats(2, 4, 7, 6), floats()
+    weights = np.random.default_rng(0).normal(0, 1, (4, 2, 3, 2)).astype(np.float32)
+    none = (0, 0, 0, 0)
+    return [
+        site_of(FloatUnary("relu", 0.4, 1.3), [x], [None], y),
+        site_of(FloatBinary("add"), [x, x], [None, None], y),
+        site_of(FloatBinary("mul"), [x, floats(6)], [None, None], y),
+        site_of(FloatConcatenation(1), [x, x], [None, None], y),
+        site_of(FloatMatMul(), [floats(3, 4), floats(4, 5)], [None, None], y),
+        site_of(FloatPad(((1, 2), (0, 3), (2, 0)), -1.5), [floats(2, 3, 4)], [None], y),
+        site_of(FloatPool2D("average", (2, 3), (2, 1), (1, 1), (1, 1, 0, 1), none), [x], [None], y),
+        site_of(FloatReduce("mean", (1, 2)), [x], [None], y),
+        site_of(FloatConv2D((2, 1)), [x, floats(*weights.shape)], [None, weights], y),
+    ]
+
+
+def generic_cases() -> list[tuple[Factory, Site]]:
+    """Every kernel with code for every site, but for those of the assembly, which have cases of their own."""
+    own = {factory for factory, _ in (*test_assembly.CASES, *test_mve.cases(), *test_block.cases())}
+    found = list[tuple[Factory, Site]]()
+    for site in (*int8_sites(), *float_sites()):
+        kernels_of(site, M7)  # loads every module
+        for factory in base._FACTORIES[type(site.node.op)]:  # pyright: ignore[reportPrivateUsage]
+            kernel = None if factory in own else factory(site, M7)
+            if kernel is not None and kernel.function is not None:
+                found.append((factory, site))
+    return found
+
+
+def name_of(factory: Factory) -> str:
+    """Some are made by functions: their name alone isn't enough to tell them apart, and needn't."""
+    return f"{factory.__module__.rpartition('.')[2]}.{factory.__qualname__.partition('.')[0]}"
+
+
+def test_no_kernel_is_left_out() -> None:
+    cases = (*generic_cases(), *test_assembly.CASES, *test_mve.cases(), *test_block.cases())
+    tested = {name_of(factory) for factory, _ in cases}
+    registered = {name_of(f) for factories in base._FACTORIES.values() for f in factories}  # pyright: ignore[reportPrivateUsage]
+    assert {name for name in registered - tested if name.rpartition(".")[2] not in NO_CODE} == set()
+
+
+def test_assembly_kernels() -> None:
+    """Each at least once; all cases with `make strict`."""
+    first = {factory: (factory, site) for factory, site in reversed(test_assembly.CASES)}
+    check_emulated([*first.values(), *test_assembly.CASES[::4]], strict=True)
+
+
+def test_kernels_in_c() -> None:
+    check_emulated(generic_cases(), isa=M7, strict=True)
+
+
+def test_helium_kernels() -> None:
+    check_emulated(test_mve.cases(), "mps3-an547", strict=True)
+
+
+def test_kernels_without_simd() -> None:
+    check_emulated(test_block.cases(), "mps2-an385", strict=True)
+
+
+PROGRAM = """
+#include "board.h"
+static uint64_t data[4];
+int main(void)
+{
+    const char *const odd = (const char *)data + 1;
+    board_init();
+    __asm__ volatile("%s, [%%0]" : : "r"(odd) : "r2", "r3", "q0", "memory");
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("instruction", "message"),
+    [("ldr r2", "hard fault"), ("ldrh r2", "hard fault"), ("vldrw.u32 q0", "accesses"), ("vldrb.u32 q0", "")],
+)
+def test_the_checks_see_an_unaligned_access(instruction: str, message: str) -> None:
+    program = PROGRAM % instruction
+    if not message:
+        run_program(program, "mps3-an547", strict=True)
+        return
+    with pytest.raises(AssertionError, match=message):
+        run_program(program, "mps3-an547", strict=True)
+    run_program(program, "mps3-an547")
+
+
+LOAD = """
+#include "kernels/tc_bytes.h"
+uint32_t load(const int8_t *from);
+uint32_t load(const int8_t *from)
+{
+    return tc_load4(from);
+}
+void store(int8_t *to, uint32_t word);
+void store(int8_t *to, uint32_t word)
+{
+    tc_store4(to, word);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("compiler", "flags", "words"),
+    [
+        ("gcc", ["-mcpu=cortex-m7"], True),
+        ("gcc", ["-mcpu=cortex-m7", *STRICT_FLAGS], False),
+        ("gcc", ["-mcpu=cortex-m0plus", "-DTC_STRICT_ALIGNMENT=1"], False),
+        ("clang", ["-mcpu=cortex-m7", "-munaligned-access"], True),
+        ("clang", ["-mcpu=cortex-m7", *STRICT_FLAGS], False),
+        ("clang", ["-mcpu=cortex-m0plus", "-DTC_STRICT_ALIGNMENT=1"], False),
+    ],
+)
+def test_what_compilers_make_of_a_load(compiler: str, flags: list[str], words: bool, tmp_path: Path) -> None:
+    """One word, or bytes; never a call of memcpy, which GCC makes of four bytes if nobody writes them out."""
+    command = {"gcc": ["arm-none-eabi-gcc"], "clang": ["clang", "--target=arm-none-eabi", *CLANG_INCLUDES]}[compiler]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"needs {command[0]}")
+    (tmp_path / "load.c").write_text(LOAD)
+    command = [*command, *flags, "-mthumb", "-std=c99", "-O2", "-Wall", "-Werror", f"-I{runtime_dir()}", "-S", "load.c"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assembly = (tmp_path / "load.s").read_text()
+    assert "memcpy" not in assembly
+    assert ("ldrb" in assembly and "strb" in assembly) != words
+
+
+def test_a_compiler_that_uses_unaligned_words_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "load.c").write_text(LOAD)
+    command = ["arm-none-eabi-gcc", "-mcpu=cortex-m7", "-mthumb", "-DTC_STRICT_ALIGNMENT=1", f"-I{runtime_dir()}"]
+    done = subprocess.run([*command, "-S", "load.c"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode and "needs -mno-unaligned-access" in done.stderr

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from tests.support.host_kernel import Block, memory_of, program
 from tests.support.kernel_checks import random_values, sharings
 from tinycompile.codegen.linker import linker_script
-from tinycompile.ir import Array, Site
+from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Factory, Isa, Kernel
 from tinycompile.resources import boards_dir, runtime_dir
 from tinycompile.targets import Board, load_board
@@ -45,6 +45,8 @@ def check_emulated(
     *flags: str,
     isa: Isa | None = None,
     core: Sequence[str] | None = None,
+    values_of: Callable[[TensorType, np.random.Generator], Array] = random_values,
+    expected_of: Callable[[Kernel, Site, Sequence[Array]], Array] | None = None,
 ) -> None:
     """Every kernel gives what its operator's definition gives, apart from and inside its first operand's memory.
 
@@ -52,6 +54,8 @@ def check_emulated(
         flags: more compiler flags.
         isa: what the factories see; None for the board's.
         core: flags that select the core; None for the board's.
+        values_of: makes the operands.
+        expected_of: makes the result that is compared with, bit for bit; None for the definition.
     """
     board = load_board(target)
     runs, expected = list[tuple[Kernel, list[Block], int, int]](), list[Array]()
@@ -61,14 +65,15 @@ def check_emulated(
             raise AssertionError(f"case {seed}: the factory doesn't take this node")
         rng = np.random.default_rng(seed)
         values = [
-            random_values(t, rng) if constant is None else constant
+            values_of(t, rng) if constant is None else constant
             for t, constant in zip(site.sig.inputs, site.constants, strict=True)
         ]
+        right = expected_of(kernel, site, values) if expected_of else site.node.op.evaluate(site.sig, values)[0]
         operands = {i: value for i, value in enumerate(values) if site.constants[i] is None}
         for share in sharings(kernel)[:2]:
             memory = memory_of(kernel, operands, site.sig.output, share)
             runs.append((kernel, memory, len(operands), site.sig.output.bytes))
-            expected.append(site.node.op.evaluate(site.sig, values)[0])
+            expected.append(right)
     results = _run(runs, board, (*(core or board.cflags), *flags))
     for index, (data, right) in enumerate(zip(results, expected, strict=True)):
         actual = np.frombuffer(data, right.dtype).reshape(right.shape)

@@ -69,6 +69,8 @@ def _quantized(bound: float, y: TensorType) -> int:
     """float32 division, then halves away from zero; saturates far outside of int8."""
     with np.errstate(over="ignore"):
         quotient = float(np.float32(bound) / np.float32(y.scale))
+    if np.isfinite(bound) and abs(quotient) >= 2.0**31:
+        raise Rejected("the output scale is too small: the activation's bounds leave int32")
     limited = min(max(quotient, -1e6), 1e6)
     return y.zero_point + int(np.copysign(np.floor(abs(limited) + 0.5), limited))
 

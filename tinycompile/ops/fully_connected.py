@@ -11,7 +11,7 @@ import numpy as np
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
-from tinycompile.ops._rules import bad_weights, first_reason, not_quantized, wrong_dtype
+from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class FullyConnected(Op):
         acc = (centred @ inputs[1].T.astype(np.float64)).astype(np.int64)
         if len(inputs) > 2:
             acc = acc + inputs[2]
-        return (self.requant(sig).apply(acc.astype(np.int32)).astype(np.int8),)
+        return (self.requant(sig).apply(acc).astype(np.int8),)
 
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason(
@@ -67,6 +67,7 @@ class FullyConnected(Op):
                 not_quantized(sig.input, "the input"),
                 not_quantized(sig.output, "the output"),
                 bad_weights(sig.inputs[1], 0),
+                invalid(lambda: self.requant(sig)),
                 wrong_dtype(sig.inputs[2], "the bias", "int32") if len(sig.inputs) > 2 else None,
             )
         )

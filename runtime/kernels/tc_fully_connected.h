@@ -71,6 +71,25 @@ TC_INLINE void tc_fully_connected_s8(const int8_t *input, int8_t *output, const 
     }
 }
 
+/* The same for weights minus a zero point, within [-255, 255]; one output at a time. */
+TC_INLINE void tc_fully_connected_wide_s8(const int8_t *input, int8_t *output, const int16_t *weights,
+                                          const void *channels, tc_finish *finish,
+                                          const tc_fully_connected_shape *shape)
+{
+    for (int32_t row = 0; row < shape->rows; ++row) {
+        for (int32_t channel = 0; channel < shape->outputs; ++channel) {
+            const int16_t *factors = weights + channel * shape->inputs;
+            int32_t sum = 0;
+            for (int32_t i = 0; i < shape->inputs; ++i) {
+                sum = tc_wrapping_add(sum, input[i] * factors[i]);
+            }
+            output[channel] = (int8_t)finish(sum, channels, channel, &shape->range);
+        }
+        input += shape->inputs;
+        output += shape->outputs;
+    }
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Factory, Isa
 from tinycompile.kernels.generic_conv import conv2d, depthwise, fully_connected
 from tinycompile.kernels.pooling import mean as mean_kernel
 from tinycompile.kernels.spatial_sum import mean_of_sum
+from tinycompile.numerics import requant_solver
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -127,3 +129,10 @@ def test_every_layer_has_a_kernel(kind: str, bias: list[int], exponent: int, zer
     site = layer(kind, bias, 1.3 * 2.0**exponent, dead=sorted(dead), zero_point=zero)
     for core in CORES:
         assert kernels_of(site, core)
+
+
+def test_a_solver_that_fails_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of a traceback."""
+    monkeypatch.setattr(requant_solver, "prove", lambda *_: "a reason")
+    with pytest.raises(UnsupportedError, match=r"conv2d 'layer'.*a reason.*defect of tinycompile"):
+        kernels_of(layer("conv2d", [0] * 8, 0.004, dead=[]), M7)

@@ -8,7 +8,8 @@ import numpy as np
 import tflite
 
 from tinycompile.frontend.tflite_scope import Options, Rejected, Scope, resolved_shape
-from tinycompile.ir import Op, TensorType
+from tinycompile.ir import Op, Quantization, TensorType
+from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -130,13 +131,32 @@ def depthwise_conv_2d(scope: Scope) -> None:
     scope.emit(DepthwiseConv2D(stride, dilation, padding, _fused(scope, options)), [scope.input(), *weights])
 
 
+def _without_zero_point(scope: Scope) -> str:
+    """The weights of FULLY_CONNECTED minus their only zero point, in int8 where they fit.
+
+    With one scale per output LiteRT ignores zero points, as DEPTHWISE_CONV_2D always does; CONV_2D refuses them.
+    """
+    t = scope.input_type(1)
+    if t.quant is None or not t.quant.is_per_tensor or t.dtype != "int8" or not t.quant.zero_point.any():
+        return scope.input(1)
+    values = scope.constant(1, "the weight tensor").astype(np.int16) - np.int16(t.quant.zero_point[0])
+    narrow = values.min() >= -128 and values.max() <= 127
+    values = values.astype(np.int8) if narrow else values
+    quant = Quantization.per_tensor(float(t.quant.scale[0]), 0)
+    return scope.derived("weights", TensorType(t.shape, values.dtype.name, quant), values)
+
+
 @importer("FULLY_CONNECTED")
 def fully_connected(scope: Scope) -> None:
     """TFLite flattens an input of any shape to rows of C_in elements."""
     options = scope.options(tflite.FullyConnectedOptions)
+    reason = wrong_dtype(scope.input_type(1), "the weight tensor", "int8")
+    if reason is not None:
+        raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise Rejected("the weights are in a shuffled format")
     weights, (outputs, depth) = _weights(scope, 2)
+    weights[0] = _without_zero_point(scope)
     x, y = scope.input_type(), scope.output_type()
     op = FullyConnected(_fused(scope, options))
     if x.shape and x.shape[-1] == depth and y.shape == (*x.shape[:-1], outputs):

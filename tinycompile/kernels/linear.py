@@ -19,6 +19,11 @@ from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
 
 
+def has_wide_weights(site: Site) -> bool:
+    """Whether the weights lost a zero point and are int16: what only portable C takes."""
+    return site.sig.inputs[1].dtype == "int16"
+
+
 @dataclass(frozen=True, eq=False)
 class LinearLayer:
     """One output channel per row.

@@ -16,10 +16,11 @@ from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quant
 
 @dataclass(frozen=True)
 class FullyConnected(Op):
-    """int8 input and weights, int32 bias or none; one scale for all weights or one per output; fused RELU, RELU6 and
-    RELU_N1_TO_1.
+    """int8 input and weights, int32 bias or none; one scale for all weights, then with any zero point, or one per
+    output; fused RELU, RELU6 and RELU_N1_TO_1.
 
-    Operands: x (..., C_in), weights (C_out, C_in), optionally bias (C_out,). Result: (..., C_out).
+    Operands: x (..., C_in), weights (C_out, C_in), optionally bias (C_out,). Result: (..., C_out). Weights minus a zero
+    point may be int16, within [-255, 255].
 
     Attributes:
         clamp: inclusive range of the int8 output, which a fused activation narrows.
@@ -66,7 +67,7 @@ class FullyConnected(Op):
             (
                 not_quantized(sig.input, "the input"),
                 not_quantized(sig.output, "the output"),
-                bad_weights(sig.inputs[1], 0),
+                bad_weights(sig.inputs[1], 0, "int8", "int16"),
                 invalid(lambda: self.requant(sig)),
                 wrong_dtype(sig.inputs[2], "the bias", "int32") if len(sig.inputs) > 2 else None,
             )

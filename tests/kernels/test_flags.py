@@ -29,6 +29,7 @@ from tinycompile.ops.float_conv2d import FloatConv2D
 from tinycompile.ops.float_matmul import FloatMatMul
 from tinycompile.ops.float_pool2d import FloatPool2D
 from tinycompile.ops.float_reduce import FloatReduce
+from tinycompile.ops.float_unary import FloatUnary
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.onnx_binary import OnnxBinary
@@ -247,3 +248,25 @@ def test_the_assembly_lives_with_other_flags(flags: str) -> None:
         kernel = factory(site, M7)
         assert kernel is not None
         compile_for_arm(kernel, "cortex-m7", "-O1", *flags.split())
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        ("-ffast-math", "without -ffast-math"),
+        ("-Ofast", "without -ffast-math"),
+        ("-funsafe-math-optimizations", "without -ffast-math"),
+        ("-ffinite-math-only", "without -ffast-math"),
+        ("-fpack-struct", "tc_structs_must_not_be_packed"),
+        ("-Ofast -DTC_ALLOW_FAST_MATH", None),
+        ("-O2", None),
+    ],
+)
+def test_what_cannot_be_kept_is_an_error_with_its_reason(flags: str, complaint: str | None) -> None:
+    """Functions of the C library under fast floats; structs without alignment."""
+    kernel = portable(site_of(FloatUnary("gelu_tanh"), [float32(8)], [None], float32(8)))
+    if complaint is None:
+        compile_for_arm(kernel, "cortex-m4", "-O2", *flags.split())
+    else:
+        with pytest.raises(AssertionError, match=complaint):
+            compile_for_arm(kernel, "cortex-m4", "-O2", *flags.split())

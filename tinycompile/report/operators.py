@@ -56,7 +56,8 @@ def markdown() -> str:
 
 def _sections() -> Iterator[str]:
     yield _HEADER
-    yield "## TFLite\n\nint8 models; float and uint8 only at their edges: weights and activations in uint8, TensorFlow 1's quantisation, are\nrefused.\n"
+    yield "## TFLite\n\nint8 models; float and uint8 only at their edges: weights and activations in uint8, TensorFlow 1's"
+    yield "quantisation, are refused.\n"
     yield "| operator | rule |\n|---|---|"
     for name, op in tflite_operators().items():
         yield f"| {name} | {_cell(rule(op))} |"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ops.convolutions import fitting_scale, weight_scales
 from tests.ops.oracle import activations, check, full_range, only_site, seeds, thorough, zero_points
+from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
 from tests.support.kernel_checks import check as check_kernel
 from tests.support.tflite_builder import NO_TENSOR, TfliteBuilder
@@ -109,3 +110,18 @@ def test_zero_points_per_output_are_refused(scales):
     b, x, y = with_weight_zero_point(np.ones((6, 40), np.int8), 5, scales)
     with pytest.raises(UnsupportedError, match="LiteRT refuses or ignores"):
         import_tflite(b.build([x], [y]), "model", "model.tflite")
+
+
+def test_a_sum_of_so_many_products_that_it_wraps():
+    """140,000 products of -128 and -128 are more than 2^31."""
+    b, inputs = TfliteBuilder(), 140_000
+    x, y = b.tensor((1, inputs), 0.5, 0), b.tensor((1, 2), 1.0, -3)
+    weights = np.stack([np.full(inputs, -128, np.int8), np.full(inputs, 1, np.int8)])
+    b.op("FULLY_CONNECTED", [x, b.constant(weights, 1e-7), b.constant(np.array([5, -7], np.int32), 5e-8)], [y])
+    site = only_site(check(b, [y], {x: np.full((1, inputs), -128, np.int8)}))
+    values = [np.full((1, inputs), -128, np.int8), None, None]
+    kernels = kernels_of(site, M7)
+    (expected,) = site.node.op.evaluate(site.sig, [values[0], *site.constants[1:]])
+    for kernel in kernels:
+        actual = run_kernel(kernel, values, site.sig.output, sanitize=True)
+        np.testing.assert_array_equal(actual, expected, err_msg=kernel.variant)

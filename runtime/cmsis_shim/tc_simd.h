@@ -39,6 +39,25 @@
 #define TC_THUMB2 0
 #endif
 
+/*
+ * r9: where position-independent data (RWPI, -msingle-pic-base) or an operating system owns it, nothing here may touch it,
+ * not even for a moment, since an interrupt may want it. Clang and armclang say so by __ARM_RWPI; for GCC, which has no
+ * macro for -msingle-pic-base and -ffixed-r9, define TC_RESERVE_R9. The blocks that need every register then are their
+ * portable twins, which compilers are free to allocate.
+ */
+#if defined(__ARM_RWPI) && !defined(TC_RESERVE_R9)
+#define TC_RESERVE_R9
+#endif
+
+#if TC_DSP && !defined(TC_RESERVE_R9)
+#define TC_DSP_BLOCKS 1
+#else
+#define TC_DSP_BLOCKS 0
+#endif
+
+/* Assembly that uses r9. What a compiler complains of it is answered here. */
+#define TC_ASM_WITH_R9 __asm__ volatile /* if r9 is reserved in your program, compile it with -DTC_RESERVE_R9 */
+
 /* For functions of headers that not every model calls, and for those that must stay functions. */
 #define TC_UNUSED __attribute__((unused))
 #define TC_NOINLINE __attribute__((noinline, unused))

@@ -33,7 +33,7 @@ extern "C" {
     "add r8, r5\n\t" \
     "ldrb r5, [r2, #2*\\i+1]\n\t" \
     "muls r3, r5, r3\n\t" \
-    "add r9, r3\n\t" \
+    "add lr, r3\n\t" \
     "ldrb r3, [r1, #\\i]\n\t" \
     "muls r4, r3, r4\n\t" \
     "add r10, r4\n\t" \
@@ -47,7 +47,7 @@ extern "C" {
     "ldrb r4, [r2, #2*\\i]\n\t" \
     "ldrb r5, [r2, #2*\\i+1]\n\t" \
     "mla r8, r3, r4, r8\n\t" \
-    "mla r9, r3, r5, r9\n\t" \
+    "mla lr, r3, r5, lr\n\t" \
     "ldrb r3, [r1, #\\i]\n\t" \
     "mla r10, r3, r4, r10\n\t" \
     "mla r11, r3, r5, r11\n\t" \
@@ -64,7 +64,7 @@ static TC_NOINLINE void tc_block_2x2(const uint8_t *x0, const uint8_t *x1, const
     register const uint8_t *r2_weights __asm__("r2") = weights;
     register const uint8_t *r6_end __asm__("r6") = x0 + (count & ~7u);
     register int32_t r8_sum __asm__("r8") = sums[0];
-    register int32_t r9_sum __asm__("r9") = sums[1];
+    register int32_t lr_sum __asm__("lr") = sums[1];
     register int32_t r10_sum __asm__("r10") = sums[2];
     register int32_t r11_sum __asm__("r11") = sums[3];
     register const uint8_t *r12_end __asm__("r12") = x0 + count;
@@ -83,11 +83,11 @@ static TC_NOINLINE void tc_block_2x2(const uint8_t *x0, const uint8_t *x1, const
         "beq 3f\n\t"
         TC_BLOCK_TAPS("0,1,2,3")
         "3:\n\t"
-        : "+r"(r0_x0), "+r"(r1_x1), "+r"(r2_weights), "+r"(r8_sum), "+r"(r9_sum), "+r"(r10_sum), "+r"(r11_sum)
+        : "+r"(r0_x0), "+r"(r1_x1), "+r"(r2_weights), "+r"(r8_sum), "+r"(lr_sum), "+r"(r10_sum), "+r"(r11_sum)
         : "r"(r6_end), "r"(r12_end)
         : "r3", "r4", "r5", "cc", "memory");
     sums[0] = r8_sum;
-    sums[1] = r9_sum;
+    sums[1] = lr_sum;
     sums[2] = r10_sum;
     sums[3] = r11_sum;
 #else

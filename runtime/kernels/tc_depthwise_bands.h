@@ -76,11 +76,11 @@ static TC_NOINLINE void tc_depthwise_pack_inside(const int8_t *rows, uint32_t *p
         return;
     }
 #endif
-#if TC_DSP
+#if TC_DSP_BLOCKS
     register const int8_t *r0_rows __asm__("r0") = rows;
     register uint32_t *r1_planes __asm__("r1") = planes;
     register const tc_depthwise_image *r2_image __asm__("r2") = image;
-    __asm__ volatile(
+    TC_ASM_WITH_R9(
         TC_SLOTS_OPEN
         "ldm r2, {r4, r5, r6, r8}\n\t"
         "add lr, r1, r8\n\t"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * Sums of products of int8 values, in 32 bits.
+ * Sums of products of int8 values, modulo 2^32.
  */
 #ifndef TC_DOT_H
 #define TC_DOT_H
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_inline.h"
+#include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -22,10 +23,10 @@ TC_INLINE void tc_dot4_s8(const int8_t *a, const int8_t *b, int32_t stride, int3
     int32_t sum3 = sums[3];
     for (int32_t i = 0; i < count; ++i) {
         const int32_t value = a[i];
-        sum0 += value * b[i];
-        sum1 += value * b[i + stride];
-        sum2 += value * b[i + 2 * stride];
-        sum3 += value * b[i + 3 * stride];
+        sum0 = tc_wrapping_add(sum0, value * b[i]);
+        sum1 = tc_wrapping_add(sum1, value * b[i + stride]);
+        sum2 = tc_wrapping_add(sum2, value * b[i + 2 * stride]);
+        sum3 = tc_wrapping_add(sum3, value * b[i + 3 * stride]);
     }
     sums[0] = sum0;
     sums[1] = sum1;
@@ -38,7 +39,7 @@ TC_INLINE int32_t tc_dot_s8(const int8_t *a, const int8_t *b, int32_t count)
 {
     int32_t sum = 0;
     for (int32_t i = 0; i < count; ++i) {
-        sum += a[i] * b[i];
+        sum = tc_wrapping_add(sum, a[i] * b[i]);
     }
     return sum;
 }

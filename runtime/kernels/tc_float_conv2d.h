@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_window.h"
 
@@ -40,7 +41,7 @@ TC_INLINE float tc_float_conv2d_sum(const float *input, const float *weights, in
             for (int32_t kx = 0; kx < window->kernel_width; ++kx) {
                 const int32_t x = left + kx * window->dilation_x;
                 if (tc_window_holds(window, y, x)) {
-                    sum += input[y * window->input_width + x] * *weights;
+                    sum = tc_opaque(sum + tc_opaque(input[y * window->input_width + x] * *weights));
                 }
                 ++weights;
             }

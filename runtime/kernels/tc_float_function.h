@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: 0BSD */
-/* Functions of two floats. */
+/* Functions of two floats, rounded once under every compiler flag (tc_float_exact.h). */
 #ifndef TC_FLOAT_FUNCTION_H
 #define TC_FLOAT_FUNCTION_H
 
+#include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 
 #ifdef __cplusplus
@@ -13,22 +14,22 @@ typedef float tc_float_function(float a, float b);
 
 TC_INLINE float tc_float_add(float a, float b)
 {
-    return a + b;
+    return tc_opaque(a + b);
 }
 
 TC_INLINE float tc_float_sub(float a, float b)
 {
-    return a - b;
+    return tc_opaque(a - b);
 }
 
 TC_INLINE float tc_float_mul(float a, float b)
 {
-    return a * b;
+    return tc_opaque(a * b);
 }
 
 TC_INLINE float tc_float_div(float a, float b)
 {
-    return a / b;
+    return tc_divide(a, b);
 }
 
 TC_INLINE float tc_float_min(float a, float b)
@@ -44,7 +45,7 @@ TC_INLINE float tc_float_max(float a, float b)
 /* PRelu: `b` is the slope of negative values. */
 TC_INLINE float tc_float_prelu(float a, float b)
 {
-    return a < 0.0f ? a * b : a;
+    return a < 0.0f ? tc_opaque(a * b) : a;
 }
 
 #ifdef __cplusplus

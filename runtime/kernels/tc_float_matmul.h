@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 
 #ifdef __cplusplus
@@ -31,7 +32,7 @@ TC_INLINE void tc_float_product(const float *a, const float *b, float *output, c
         for (int32_t column = 0; column < shape->columns; ++column) {
             float sum = 0.0f;
             for (int32_t i = 0; i < shape->depth; ++i) {
-                sum += a[row * shape->depth + i] * b[i * shape->columns + column];
+                sum = tc_opaque(sum + tc_opaque(a[row * shape->depth + i] * b[i * shape->columns + column]));
             }
             *output++ = sum;
         }

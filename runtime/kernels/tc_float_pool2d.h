@@ -8,9 +8,9 @@
 #ifndef TC_FLOAT_POOL2D_H
 #define TC_FLOAT_POOL2D_H
 
-#include <math.h>
 #include <stdint.h>
 
+#include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_window.h"
 
@@ -32,8 +32,9 @@ TC_INLINE float tc_float_pool2d_window(const float *input, int32_t top, int32_t 
                                        const tc_float_pool2d_shape *shape)
 {
     const tc_window *window = &shape->window;
-    float largest = -INFINITY;
+    float largest = 0.0f;
     float sum = 0.0f;
+    int32_t seen = 0;
     int32_t count = 0;
     for (int32_t ky = 0; ky < window->kernel_height; ++ky) {
         const int32_t y = top + ky * window->dilation_y;
@@ -41,8 +42,9 @@ TC_INLINE float tc_float_pool2d_window(const float *input, int32_t top, int32_t 
             const int32_t x = left + kx * window->dilation_x;
             if (tc_window_holds(window, y, x)) {
                 const float value = input[y * window->input_width + x];
-                largest = value > largest ? value : largest;
-                sum += value;
+                largest = seen == 0 || value > largest ? value : largest;
+                sum = tc_opaque(sum + value);
+                ++seen;
             }
             if (y >= -shape->count_top && y < window->input_height + shape->count_bottom && x >= -shape->count_left &&
                 x < window->input_width + shape->count_right) {
@@ -50,7 +52,7 @@ TC_INLINE float tc_float_pool2d_window(const float *input, int32_t top, int32_t 
             }
         }
     }
-    return shape->average ? sum / (float)count : largest;
+    return shape->average ? tc_divide(sum, (float)count) : largest;
 }
 
 TC_INLINE void tc_float_pool2d(const float *input, float *output, const tc_float_pool2d_shape *shape)

@@ -38,7 +38,7 @@ TC_INLINE float tc_float_reduced(const float *input, tc_float_function *function
             }
         }
     }
-    return result / shape->divisor;
+    return tc_divide(result, shape->divisor);
 }
 
 TC_INLINE void tc_float_reduce(const float *input, float *output, tc_float_function *function,

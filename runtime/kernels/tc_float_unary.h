@@ -3,6 +3,9 @@
  * Functions of one float, element by element; `a` and `b` are constants of the layer (ONNX's alpha and beta or gamma, the
  * bounds of Clip). They need the C library's single-precision functions (-lm).
  *
+ * The compiler must keep infinities and NaNs, in which some of these end for large arguments, and the order of
+ * operations: see the #error below. Clang doesn't tell of -funsafe-math-optimizations alone, which costs some last bits.
+ *
  * Elements are read and written in memory order.
  */
 #ifndef TC_FLOAT_UNARY_H
@@ -11,7 +14,15 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
+
+#if (defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || \
+     defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)) && \
+    !defined(TC_ALLOW_FAST_MATH)
+#error "Functions of floats: compile this file without -ffast-math, -Ofast and their parts, or accept other last bits, \
+infinities and NaNs by -DTC_ALLOW_FAST_MATH."
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -43,9 +54,9 @@ TC_FLOAT_MAP(erf, erff(x))
 TC_FLOAT_MAP(exp, expf(x))
 TC_FLOAT_MAP(floor, floorf(x))
 TC_FLOAT_MAP(gelu, 0.5f * x * (1.0f + erff(x * 0.70710678f)))
-TC_FLOAT_MAP(gelu_tanh, 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x))))
-TC_FLOAT_MAP(hard_sigmoid, fmaxf(0.0f, fminf(1.0f, a * x + b)))
-TC_FLOAT_MAP(hard_swish, x * fmaxf(0.0f, fminf(1.0f, x * (1.0f / 6.0f) + 0.5f)))
+TC_FLOAT_MAP(gelu_tanh, 0.5f * x * (1.0f + tanhf(0.79788456f * (x + tc_opaque(0.044715f * x * x * x)))))
+TC_FLOAT_MAP(hard_sigmoid, fmaxf(0.0f, fminf(1.0f, tc_opaque(a * x) + b)))
+TC_FLOAT_MAP(hard_swish, x * fmaxf(0.0f, fminf(1.0f, tc_opaque(x * (1.0f / 6.0f)) + 0.5f)))
 TC_FLOAT_MAP(leaky_relu, x < 0.0f ? a * x : x)
 TC_FLOAT_MAP(log, logf(x))
 TC_FLOAT_MAP(mish, x * tanhf(log1pf(expf(x))))

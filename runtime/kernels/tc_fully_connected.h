@@ -9,7 +9,8 @@
  *
  * LiteRT multiplies the accumulator by a float64 factor and rounds halves away from zero. tc_finish_once has a
  * fixed-point factor that rounds alike for every accumulator that can occur: the compiler has checked. For the rare
- * layers without one, tc_finish_double computes in double. Adding the bias wraps at 32 bits.
+ * layers without one, tc_finish_double computes in double. Adding the bias wraps at 32 bits, and so does adding the
+ * zero point; a product beyond int32_t becomes INT32_MIN, as on x86-64.
  *
  * Outputs are written after the row of inputs was read for them, up to four at a time.
  */
@@ -20,6 +21,7 @@
 
 #include "kernels/tc_dot.h"
 #include "kernels/tc_finish.h"
+#include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 
@@ -44,15 +46,8 @@ TC_INLINE int32_t tc_finish_double(int32_t sum, const void *channels, int32_t ch
 {
     const tc_double_channel *parameters = (const tc_double_channel *)channels + channel;
     const double product = tc_wrapping_add((int32_t)parameters->bias, sum) * parameters->factor;
-    if (product >= range->high - range->zero_point) {
-        return range->high;
-    }
-    if (product <= range->low - range->zero_point) {
-        return range->low;
-    }
-    /* Twice the fraction, truncated, is -1, 0 or 1: halves go away from zero, and every step is exact. */
-    const int32_t whole = (int32_t)product;
-    return whole + (int32_t)(2.0 * (product - whole)) + range->zero_point;
+    const int32_t rounded = tc_round_away_double(tc_opaque_double(product));
+    return tc_clamp(tc_wrapping_add(rounded, range->zero_point), range->low, range->high);
 }
 
 TC_INLINE void tc_fully_connected_s8(const int8_t *input, int8_t *output, const int8_t *weights, const void *channels,
@@ -74,6 +69,25 @@ TC_INLINE void tc_fully_connected_s8(const int8_t *input, int8_t *output, const 
         }
         input += inputs;
         output += outputs;
+    }
+}
+
+/* The same for weights minus a zero point, within [-255, 255]; one output at a time. */
+TC_INLINE void tc_fully_connected_wide_s8(const int8_t *input, int8_t *output, const int16_t *weights,
+                                          const void *channels, tc_finish *finish,
+                                          const tc_fully_connected_shape *shape)
+{
+    for (int32_t row = 0; row < shape->rows; ++row) {
+        for (int32_t channel = 0; channel < shape->outputs; ++channel) {
+            const int16_t *factors = weights + channel * shape->inputs;
+            int32_t sum = 0;
+            for (int32_t i = 0; i < shape->inputs; ++i) {
+                sum = tc_wrapping_add(sum, input[i] * factors[i]);
+            }
+            output[channel] = (int8_t)finish(sum, channels, channel, &shape->range);
+        }
+        input += shape->inputs;
+        output += shape->outputs;
     }
 }
 

@@ -6,6 +6,15 @@
 #ifndef TC_INLINE_H
 #define TC_INLINE_H
 
+#include <stdint.h>
+
+/* -fpack-struct and #pragma pack would take the alignment from the context, which vectors and pairs of words rely on. */
+struct tc_alignment {
+    char first;
+    uint64_t second;
+};
+typedef char tc_structs_must_not_be_packed[sizeof(struct tc_alignment) >= 12u ? 1 : -1];
+
 #if defined(__GNUC__)
 #define TC_INLINE static inline __attribute__((always_inline))
 #else

@@ -89,12 +89,12 @@ static TC_NOINLINE void tc_lane_expand_4_pixels(const int8_t *input, uint32_t sp
         return;
     }
 #endif
-#if TC_DSP
+#if TC_DSP_BLOCKS
     register const int8_t *r0_input __asm__("r0") = input;
     register uint32_t r1_spacing __asm__("r1") = spacing;
     register uint32_t *r2_block __asm__("r2") = block;
     register uint32_t *r3_end __asm__("r3") = block + 8u * groups;
-    __asm__ volatile(
+    TC_ASM_WITH_R9(
         TC_SLOTS_OPEN
         TC_KEEP(r3, 0)
         TC_LANE_EXPAND_CONSTANTS
@@ -147,24 +147,24 @@ static TC_NOINLINE void tc_lane_expand_3_pixels(const int8_t *input, uint32_t sp
         "mov r12, r3\n\t"
         TC_LANE_EXPAND_CONSTANTS
         "1:\n\t"
-        "ldr r9, [r0, r1]\n\t"
-        "ldr r10, [r0, r1, lsl #1]\n\t"
+        "ldr r10, [r0, r1]\n\t"
+        "ldr r11, [r0, r1, lsl #1]\n\t"
         "ldr r8, [r0], #4\n\t"
         "sxtab16 r4, r3, r8, ror #8\n\t" /* p of each pixel */
-        "sxtab16 r5, r3, r9, ror #8\n\t"
-        "sxtab16 r6, r3, r10, ror #8\n\t"
+        "sxtab16 r5, r3, r10, ror #8\n\t"
+        "sxtab16 r6, r3, r11, ror #8\n\t"
         "and r8, lr, r8, lsl #8\n\t"
-        "and r9, lr, r9, lsl #8\n\t"
         "and r10, lr, r10, lsl #8\n\t"
+        "and r11, lr, r11, lsl #8\n\t"
         "ssub16 r8, r8, r4\n\t" /* q of each pixel */
-        "ssub16 r9, r9, r5\n\t"
-        "ssub16 r10, r10, r6\n\t"
-        "stmia r2!, {r4, r5, r6, r8, r9, r10}\n\t"
+        "ssub16 r10, r10, r5\n\t"
+        "ssub16 r11, r11, r6\n\t"
+        "stmia r2!, {r4, r5, r6, r8, r10, r11}\n\t"
         "cmp r2, r12\n\t"
         "bne 1b\n\t"
         : "+r"(r0_input), "+r"(r1_spacing), "+r"(r2_block), "+r"(r3_end)
         :
-        : "r4", "r5", "r6", "r8", "r9", "r10", "r12", "lr", "cc", "memory");
+        : "r4", "r5", "r6", "r8", "r10", "r11", "r12", "lr", "cc", "memory");
 #else
     tc_lane_expand_groups(input, spacing, 3, block, groups);
 #endif

@@ -48,42 +48,7 @@ extern "C" {
     op " lr, q1, q3\n\t"
 #endif
 
-/* sums[4 p + c]: over `groups` x 16 taps, at least one group. */
-TC_INLINE void tc_mve_sums_2x4(const int8_t *x0, const int8_t *x1, const int8_t *weights, uint32_t groups,
-                               int32_t sums[8])
-{
-#if TC_MVE
-    register const int8_t *r1_x0 __asm__("r1") = x0;
-    register const int8_t *r3_x1 __asm__("r3") = x1;
-    register const int8_t *r5_weights __asm__("r5") = weights;
-    register uint32_t r9_groups __asm__("r9") = groups;
-    register int32_t *r11_sums __asm__("r11") = sums;
-    __asm__ volatile(
-        TC_MVE_GROUP("vmladav.s8")
-        "subs r9, #1\n\t"
-        "beq 2f\n"
-        "1:\n\t"
-        TC_MVE_GROUP("vmladava.s8")
-        "subs r9, #1\n\t"
-        "bne 1b\n"
-        "2:\n\t"
-        "stm r11, {r0, r2, r4, r6, r8, r10, r12, lr}\n\t"
-        : "+r"(r1_x0), "+r"(r3_x1), "+r"(r5_weights), "+r"(r9_groups)
-        : "r"(r11_sums)
-        : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "cc", "memory");
-#else
-    memset(sums, 0, 8 * sizeof sums[0]);
-    for (uint32_t tap = 0; tap < 16u * groups; tap++) {
-        for (uint32_t channel = 0; channel < 4u; channel++) {
-            const int32_t weight = weights[(tap / 16u * 4u + channel) * 16u + tap % 16u];
-            sums[channel] += x0[tap] * weight;
-            sums[4u + channel] += x1[tap] * weight;
-        }
-    }
-#endif
-}
-
-/* The same for a single pixel. */
+/* sums[c] of a single pixel: over `groups` x 16 taps, at least one group. */
 TC_INLINE void tc_mve_sums_1x4(const int8_t *x, const int8_t *weights, uint32_t groups, int32_t sums[4])
 {
 #if TC_MVE
@@ -109,6 +74,45 @@ TC_INLINE void tc_mve_sums_1x4(const int8_t *x, const int8_t *weights, uint32_t 
     for (uint32_t tap = 0; tap < 16u * groups; tap++) {
         for (uint32_t channel = 0; channel < 4u; channel++) {
             sums[channel] += x[tap] * weights[(tap / 16u * 4u + channel) * 16u + tap % 16u];
+        }
+    }
+#endif
+}
+
+/* The same of two pixels: sums[4 p + c]. */
+TC_INLINE void tc_mve_sums_2x4(const int8_t *x0, const int8_t *x1, const int8_t *weights, uint32_t groups,
+                               int32_t sums[8])
+{
+#if TC_MVE && defined(TC_RESERVE_R9)
+    tc_mve_sums_1x4(x0, weights, groups, sums);
+    tc_mve_sums_1x4(x1, weights, groups, sums + 4);
+#elif TC_MVE
+    register const int8_t *r1_x0 __asm__("r1") = x0;
+    register const int8_t *r3_x1 __asm__("r3") = x1;
+    register const int8_t *r5_weights __asm__("r5") = weights;
+    TC_ASM_WITH_R9("" : : : "r9"); /* a compiler that reserves r9 complains of this, not of a variable in it */
+    register uint32_t r9_groups __asm__("r9") = groups;
+    register int32_t *r11_sums __asm__("r11") = sums;
+    __asm__ volatile(
+        TC_MVE_GROUP("vmladav.s8")
+        "subs r9, #1\n\t"
+        "beq 2f\n"
+        "1:\n\t"
+        TC_MVE_GROUP("vmladava.s8")
+        "subs r9, #1\n\t"
+        "bne 1b\n"
+        "2:\n\t"
+        "stm r11, {r0, r2, r4, r6, r8, r10, r12, lr}\n\t"
+        : "+r"(r1_x0), "+r"(r3_x1), "+r"(r5_weights), "+r"(r9_groups)
+        : "r"(r11_sums)
+        : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "cc", "memory");
+#else
+    memset(sums, 0, 8 * sizeof sums[0]);
+    for (uint32_t tap = 0; tap < 16u * groups; tap++) {
+        for (uint32_t channel = 0; channel < 4u; channel++) {
+            const int32_t weight = weights[(tap / 16u * 4u + channel) * 16u + tap % 16u];
+            sums[channel] += x0[tap] * weight;
+            sums[4u + channel] += x1[tap] * weight;
         }
     }
 #endif

@@ -47,9 +47,9 @@ TC_INLINE int8_t *tc_mve_interleave(const tc_mve_rows *rows, int8_t *output)
     register const tc_mve_rows *r10_rows __asm__("r10") = rows;
     register int8_t *r11_output __asm__("r11") = output;
     __asm__ volatile(
-        "ldm r10, {r0, r1, r2, r3, r4, r5, r6, r8, r9, r12}\n\t"
+        "ldm r10, {r0, r1, r2, r3, r4, r5, r6, r8, r10, r12}\n\t"
         "vctp.8 r12\n\t"
-        "wls lr, r9, 2f\n"
+        "wls lr, r10, 2f\n"
         "1:\n\t"
         "vpstttt\n\t"
         "vldrbt.8 q0, [r0]\n\t"
@@ -66,9 +66,9 @@ TC_INLINE int8_t *tc_mve_interleave(const tc_mve_rows *rows, int8_t *output)
         "vst43.8 {q0, q1, q2, q3}, [r11]!\n\t"
         "le lr, 1b\n"
         "2:\n\t"
-        : "+r"(r11_output)
-        : "r"(r10_rows)
-        : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r12", "q0", "q1", "q2", "q3", "lr", "p0", "cc",
+        : "+r"(r11_output), "+r"(r10_rows)
+        :
+        : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r12", "q0", "q1", "q2", "q3", "lr", "p0", "cc",
           "memory");
     return r11_output;
 #else

@@ -3,8 +3,7 @@
  * ONNX's Add, Sub, Mul, Div, Min and Max of int8 tensors, in float: both operands dequantised, the function, then
  * QuantizeLinear: division by the output's scale, the nearest integer, halves to even, saturation.
  *
- * Every operation rounds to float, so the C must be compiled without contraction to fused multiply-adds
- * (-ffp-contract=off, GCC's default under -std=c99).
+ * Every operation rounds to float, under every compiler flag (tc_float_exact.h).
  *
  * Elements are read before they are written, in memory order, so that an operand of the output's shape may be the
  * output's own memory.
@@ -15,9 +14,9 @@
 #include <stdint.h>
 
 #include "kernels/tc_broadcast.h"
+#include "kernels/tc_float_exact.h"
 #include "kernels/tc_float_function.h"
 #include "kernels/tc_inline.h"
-#include "kernels/tc_quantize.h"
 #include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
@@ -36,17 +35,10 @@ typedef struct tc_onnx_binary_form {
 /* A NaN, which takes 0 / 0, counts as 0. */
 TC_INLINE int32_t tc_onnx_binary_of(int32_t a, int32_t b, const tc_onnx_binary_form *form, tc_float_function *function)
 {
-    const float first = (float)(a - form->a_zero_point) * form->a_scale;
-    const float second = (float)(b - form->b_zero_point) * form->b_scale;
-    const float quotient = function(first, second) / form->output_scale;
-    if (quotient > 1000.0f) {
-        return form->range.high;
-    }
-    if (quotient < -1000.0f) {
-        return form->range.low;
-    }
-    const int32_t rounded = quotient == quotient ? (int32_t)tc_round_even(quotient) : 0;
-    return tc_clamp(rounded + form->range.zero_point, form->range.low, form->range.high);
+    const float first = tc_opaque((float)(a - form->a_zero_point) * form->a_scale);
+    const float second = tc_opaque((float)(b - form->b_zero_point) * form->b_scale);
+    const float quotient = tc_divide(function(first, second), form->output_scale);
+    return tc_clamp(tc_round_even(quotient, 0) + form->range.zero_point, form->range.low, form->range.high);
 }
 
 #define TC_ONNX_BINARY(name)                                                                                           \

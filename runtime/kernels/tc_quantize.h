@@ -2,9 +2,10 @@
 /*
  * Between float and 8-bit numbers, at the edges of a model.
  *
- * tc_quantize_*: value / scale in float, rounded to the nearest integer, plus the zero point, saturated. Halves go away
- * from zero as in tflite::reference_ops::AffineQuantize, or to even numbers as in ONNX's QuantizeLinear. A NaN becomes
- * the smallest value. No C library is needed.
+ * tc_quantize_*: value / scale in float, rounded to the nearest integer, plus the zero point, saturated.
+ *   As in tflite::reference_ops::AffineQuantize halves go away from zero; what has no int32_t, a NaN too, becomes INT32_MIN
+ *   before the zero point is added modulo 2^32, which is how LiteRT does it on x86-64.
+ *   As in ONNX's QuantizeLinear (ties_even) halves go to even numbers, and a NaN becomes the smallest value.
  * tc_dequantize_*: tflite::reference_ops::Dequantize: scale * (q - zero_point), rounded once.
  *
  * Elements are read and written in memory order.
@@ -14,7 +15,9 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,30 +32,11 @@ typedef struct tc_quantize_shape {
     int32_t ties_even;
 } tc_quantize_shape;
 
-/* The nearest integer, halves to even: where floats are 1 apart, the addition rounds so. For |value| < 2^22. */
-TC_INLINE float tc_round_even(float value)
-{
-    const float shifter = 12582912.0f; /* 1.5 * 2^23 */
-    return (value + shifter) - shifter;
-}
-
-/*
- * Truncation after adding the largest float below 1/2 with the value's sign rounds halves away from zero: with 1/2
- * itself, 0.49999997 + 0.5 would round up to 1. Exact below 2^22; the range is checked first.
- */
 TC_INLINE int32_t tc_quantize_value(float value, const tc_quantize_shape *shape)
 {
-    const float quotient = value / shape->scale;
-    if (!(quotient > (float)(shape->low - shape->zero_point))) {
-        return shape->low;
-    }
-    if (quotient >= (float)(shape->high - shape->zero_point)) {
-        return shape->high;
-    }
-    if (shape->ties_even) {
-        return (int32_t)tc_round_even(quotient) + shape->zero_point;
-    }
-    return (int32_t)(quotient + (quotient < 0.0f ? -0.49999997f : 0.49999997f)) + shape->zero_point;
+    const float quotient = tc_divide(value, shape->scale);
+    const int32_t rounded = shape->ties_even ? tc_round_even(quotient, INT32_MIN / 2) : tc_round_away(quotient);
+    return tc_clamp(tc_wrapping_add(rounded, shape->zero_point), shape->low, shape->high);
 }
 
 TC_INLINE void tc_quantize_s8(const float *input, int8_t *output, const tc_quantize_shape *shape)

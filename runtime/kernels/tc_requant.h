@@ -82,27 +82,19 @@ static inline int32_t tc_multiply_by_quantized_multiplier(int32_t value, int32_t
     return tc_rounding_divide_by_pot(product, right);
 }
 
-/*
- * The same for an accumulator on its way to an 8-bit output. Where the left shift of a factor above 1 would
- * overflow, the result stays at that of the last accumulator that doesn't: beyond the clamp anyway.
- */
+/* The same for an accumulator on its way to an 8-bit output. The zero point is added as in a register, too. */
 static inline int32_t tc_requantize(int32_t accumulator, int32_t multiplier, int32_t shift,
                                     const tc_output_range *range)
 {
-    const int32_t left = tc_max(shift, 0);
-    const int32_t defined = tc_clamp(accumulator, INT32_MIN >> left, INT32_MAX >> left);
-    const int32_t scaled = tc_multiply_by_quantized_multiplier(defined, multiplier, shift);
-    const int32_t zero_point = range->zero_point;
-    return tc_clamp(scaled, range->low - zero_point, range->high - zero_point) + zero_point;
+    const int32_t scaled = tc_multiply_by_quantized_multiplier(accumulator, multiplier, shift);
+    return tc_clamp(tc_wrapping_add(scaled, range->zero_point), range->low, range->high);
 }
 
-/* The same with one rounding of the whole product, halves upwards. */
+/* The same with one rounding of the whole product, halves upwards, which fits in an int32_t. */
 static inline int32_t tc_requantize_once(int32_t accumulator, int32_t multiplier, int32_t shift,
                                          const tc_output_range *range)
 {
-    const int32_t left = tc_max(shift, 0);
-    const int32_t defined = tc_clamp(accumulator, INT32_MIN >> left, INT32_MAX >> left);
-    const int64_t product = (int64_t)defined * multiplier;
+    const int64_t product = (int64_t)accumulator * multiplier;
     const int32_t scaled = (int32_t)((product + ((int64_t)1 << (30 - shift))) >> (31 - shift));
     const int32_t zero_point = range->zero_point;
     return tc_clamp(scaled, range->low - zero_point, range->high - zero_point) + zero_point;

@@ -143,7 +143,7 @@ TC_INLINE void tc_sum_long_run(const int8_t *a, int32_t a_step, const int8_t *b,
         const int32_t first = tc_scale((a[i * a_step] - form->a_zero_point) * (1 << 20), &form->first);
         const int32_t second = tc_scale((b[i * b_step] - form->b_zero_point) * (1 << 20), &form->second);
         const int32_t sum = tc_scale(first + form->sign * second, &form->result);
-        output[i] = (int8_t)tc_clamp(sum + zero_point, form->range.low, form->range.high);
+        output[i] = (int8_t)tc_clamp(tc_wrapping_add(sum, zero_point), form->range.low, form->range.high);
     }
 }
 

@@ -14,6 +14,7 @@ from tinycompile.errors import ModelFileError, SamplesError
 from tinycompile.frontend import load
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.frontend.tflite_ops import clamp_range
+from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Quantization, TensorType, verify
 from tinycompile.ops._spatial import same_padding
 
@@ -89,12 +90,19 @@ def test_several_inputs_and_outputs():
         (RELU6, 12.0, 0, (0, 1)),  # 0.5 goes away from zero
         (RELU_N1_TO_1, 0.1, 0, (-10, 10)),
         (RELU_N1_TO_1, 2.0, 0, (-1, 1)),
-        (RELU_N1_TO_1, 1e-30, 127, (-128, 127)),
+        (RELU_N1_TO_1, 1e-8, 127, (-128, 127)),
     ],
 )
 def test_activation_ranges(activation, scale, zero_point, expected):
     quant = Quantization.per_tensor(scale, zero_point)
     assert clamp_range(activation, TensorType((1,), "int8", quant)) == expected
+
+
+@pytest.mark.parametrize(("activation", "scale"), [(RELU6, 1e-9), (RELU_N1_TO_1, 4e-10), (RELU_N1_TO_1, 1e-30)])
+def test_activation_bounds_beyond_int32_are_refused(activation, scale):
+    """LiteRT: no_integer_overflow_from_quantization."""
+    with pytest.raises(Rejected, match="bounds leave int32"):
+        clamp_range(activation, TensorType((1,), "int8", Quantization.per_tensor(scale, 0)))
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ UNSUPPORTED: dict[str, tuple[Spoil, str]] = {
     "type": (set_tensor(CONV, dtype=tflite.TensorType.FLOAT16), "FLOAT16"),
     "strange type": (set_tensor(CONV, dtype=99), "type 99"),
     "int16": (set_tensor(X, dtype=tflite.TensorType.INT16, zero_point=[0]), "input is int16"),
-    "weight zero point": (set_tensor(W, zero_point=[1, 0]), "zero point other than 0"),
+    "weight zero point": (set_tensor(W, zero_point=[1, 0]), "zero points other than 0"),
     "weight axis": (set_tensor(W, axis=3), "along axis 3"),
     "computed weights": (set_tensor(W, data=None), "computed at run time|which nothing computes"),
     "huge dilation": (set_field(0, "DilationHFactor", 2**30), "supported are 1024"),

@@ -86,12 +86,19 @@ def test_quantize_multiplier_follows_frexp_and_llround(real: float) -> None:
         (1 - 2.0**-40, (2**30, 1)),  # rounds up to 2^31: the carry
         (2.0**-32, (2**30, -31)),
         (2.0**-33, (0, 0)),  # flushed
-        (2.0**40, (2**31 - 1, 30)),  # clamped
+        (2.0**30 * (1 - 2.0**-31), (2**31 - 1, 30)),
     ],
 )
 def test_quantize_multiplier_at_its_edges(real: float, expected: tuple[int, int]) -> None:
     multiplier, shift = fp.quantize_multiplier(np.array([real]))
     assert (multiplier[0], shift[0]) == expected
+
+
+@pytest.mark.parametrize("real", [2.0**30, 2.0**30 * (1 - 2.0**-40), 2.0**40])
+def test_quantize_multiplier_has_no_factor_whose_shift_is_undefined(real: float) -> None:
+    with pytest.raises(ValueError, match="no rule"):
+        fp.quantize_multiplier(np.array([0.5, real]))
+    assert fp.quantize_multiplier(np.array([2.0**30]), 31)[1].tolist() == [31]
 
 
 @pytest.mark.parametrize("real", [-0.1, math.inf, math.nan])

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinycompile.numerics.fixed_point import INT32_MAX, INT32_MIN, quantize_multiplier
-from tinycompile.numerics.requant import UNREACHABLE, OnnxRequant, Requant, TfliteRequant, smallest_true
+from tinycompile.numerics.requant import (
+    UNREACHABLE,
+    OnnxRequant,
+    Requant,
+    TfliteRequant,
+    is_step_function,
+    smallest_true,
+)
+from tinycompile.numerics.rounded_product import RoundedProductRequant
 
 ranges = st.sampled_from([(-128, 127), (0, 255), (-5, 100), (3, 3)])
 scales = st.lists(st.floats(1e-9, 3.0), min_size=1, max_size=6)
@@ -27,22 +35,25 @@ def steps(rule: Requant) -> np.ndarray:
 
 
 def bisected(rule: Requant) -> np.ndarray:
-    """The thresholds by bisection of the rule over all of int32."""
+    """The thresholds by bisection of the rule over its domain, beyond which it is taken to stay as it is."""
     shape = (rule.channels, steps(rule).size)
+    low, high = (bound[:, None] for bound in rule.domain)
 
     def reached(acc: np.ndarray) -> np.ndarray:
-        outputs = rule.apply(np.clip(acc, INT32_MIN, INT32_MAX).T).T
+        outputs = rule.apply(np.clip(acc, low, high).T).T
         return outputs >= steps(rule)
 
-    return smallest_true(reached, np.zeros(shape))
+    found = smallest_true(reached, np.zeros(shape))
+    return np.where(found > high, UNREACHABLE, found)
 
 
 def assert_thresholds_fit(rule: Requant) -> None:
     thresholds = rule.thresholds()
     assert thresholds.shape == (rule.channels, rule.high - rule.low)
-    reachable, positive = thresholds <= INT32_MAX, thresholds > INT32_MIN
-    at = rule.apply(np.minimum(thresholds, INT32_MAX).T).T
-    before = rule.apply(np.maximum(thresholds - 1, INT32_MIN).T).T
+    low, high = (bound[:, None] for bound in rule.domain)
+    reachable, positive = thresholds <= high, thresholds > low
+    at = rule.apply(np.clip(thresholds, low, high).T).T
+    before = rule.apply(np.clip(thresholds - 1, low, high).T).T
     assert np.all((at >= steps(rule)) == reachable)
     assert np.all((before < steps(rule)) | ~positive)
 
@@ -80,10 +91,31 @@ def test_tflite_rounds_twice_and_halves_away_from_zero() -> None:
     assert rule.apply(acc).ravel().tolist() == [1, 2, 3, 4, 4, 5]
 
 
-def test_tflite_stays_monotone_where_the_left_shift_overflows() -> None:
+def test_tflite_wraps_where_the_left_shift_overflows() -> None:
+    """3 is 0.75 * 2^2, and 4 * 2^30 is 0 in 32 bits, 4 * (2^31 - 1) is -4."""
     rule = tflite([3.0], 0, -128, 127)
     acc = np.array([[INT32_MIN], [-1], [1], [2**30], [INT32_MAX]])
-    assert rule.apply(acc).ravel().tolist() == [-128, -3, 3, 127, 127]
+    assert rule.apply(acc).ravel().tolist() == [0, -3, 3, 0, -3]
+    (low,), (high,) = rule.domain
+    assert (2**29 - 1000 < high < 2**29) and low == -high
+
+
+@pytest.mark.parametrize("multiplier", [2**30, 2**31 - 1])
+def test_on_its_domain_a_rule_is_a_step_function(multiplier: int) -> None:
+    """Sampled, with both ends: outputs never decrease."""
+    shift = np.arange(-31, 31, dtype=np.int32)
+    for zero_point in (-128, 0, 127):
+        rule = TfliteRequant(np.full(shift.shape, multiplier, np.int32), shift, zero_point, -128, 127)
+        low, high = rule.domain
+        points = np.linspace(low, high, 5001).astype(np.int64)
+        assert np.all(np.diff(rule.apply(np.clip(points, low, high)), axis=0) >= 0)
+
+
+def test_an_accumulator_wraps_like_a_register() -> None:
+    for rule in (tflite([0.001], 3, -128, 127), RoundedProductRequant(np.array([0.001]), 3, -128, 127)):
+        acc = np.array([[2**31 + 5000], [-(2**31) - 7000], [2**32 + 9000]])
+        assert rule.apply(acc).tolist() == rule.apply(acc.astype(np.int32)).tolist()
+        assert not np.any(is_step_function(rule, np.array([INT32_MAX]), np.array([INT32_MAX + 1])))
 
 
 @settings(max_examples=60, deadline=None)

@@ -25,7 +25,7 @@ def test_halves_go_away_from_zero() -> None:
     assert rule_of(0.5, zero_point=5).apply(acc).ravel().tolist() == [2, 3, 3, 4, 5, 6, 7, 8]
 
 
-@given(st.integers(INT32_MIN, INT32_MAX), st.floats(1e-9, 1.0), st.integers(-128, 127))
+@given(st.integers(INT32_MIN, INT32_MAX), st.floats(1e-9, 0.999), st.integers(-128, 127))
 def test_rounds_the_exact_product_unless_it_is_next_to_a_tie(acc: int, scale: float, zero_point: int) -> None:
     exact = acc * Fraction(scale)
     if abs(abs(exact) % 1 - Fraction(1, 2)) > Fraction(1, 10**6):
@@ -40,7 +40,7 @@ def test_thresholds_are_bisection(scales: list[float], zero_point: int, clamp: t
     steps = np.arange(rule.low + 1, rule.high + 1)
 
     def reached(acc: np.ndarray) -> np.ndarray:
-        return steps <= rule.apply(np.clip(acc, INT32_MIN, INT32_MAX).T).T
+        return steps <= rule.apply(np.clip(acc.T, *rule.domain)).T
 
     assert np.array_equal(rule.thresholds(), smallest_true(reached, np.zeros((rule.channels, steps.size))))
 
@@ -51,7 +51,8 @@ def test_thresholds_are_bisection(scales: list[float], zero_point: int, clamp: t
 def test_integer_form_says_where_it_is_the_rule(scale: float, zero_point: int, clamp: tuple[int, int]) -> None:
     """31 bits hold no scale whose ties the float64 product rounds to: 110 * 1.15 is 126.5 in float64."""
     rule = rule_of(scale, zero_point=zero_point, low=clamp[0], high=clamp[1])
-    everything = np.array([INT32_MIN]), np.array([INT32_MAX])
+    domains = np.array([rule.domain, rule.fixed_point.domain])[:, :, 0]
+    everything = np.array([domains[:, 0].max()]), np.array([domains[:, 1].min()])
     exact, integer = rule.thresholds(), rule.fixed_point.thresholds()
     assert rule.is_fixed_point(*everything).all() == np.array_equal(exact, integer)
     for threshold in np.minimum(exact, integer)[exact != integer].tolist():
@@ -71,6 +72,21 @@ def test_reachable_accumulators_decide_whether_the_integer_form_is_exact() -> No
     wide, narrow = np.full(50, 2**30), np.full(50, 10**5)
     assert not rule.is_fixed_point(-wide, wide).all()
     assert rule.is_fixed_point(-narrow, narrow).all()
+
+
+def test_what_leaves_int32_is_converted_as_on_x86_64() -> None:
+    """INT32_MIN, to which the zero point is added modulo 2^32."""
+    acc = np.array([[INT32_MIN], [-(2**30)], [-1], [1], [2**30], [INT32_MAX]])
+    assert rule_of(2.0, zero_point=5).apply(acc).ravel().tolist() == [-128, -128, 3, 7, -128, -128]
+    assert rule_of(2.0, zero_point=-5).apply(acc).ravel().tolist() == [127, 127, -7, -3, 127, 127]
+    assert not rule_of(2.0).is_fixed_point(np.array([0]), np.array([2**30])).any()
+
+
+@pytest.mark.parametrize("scale", [2.0**31, 1e30])
+def test_scales_without_an_integer_form_say_so(scale: float) -> None:
+    rule = rule_of(scale, 2.0**30)
+    assert rule.is_fixed_point(np.array([-1, -2]), np.array([1, 2])).tolist() == [False, False]
+    assert rule.domain[1].tolist() == [0, 1]
 
 
 def test_a_scale_of_zero_is_constant() -> None:

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from tests.ops.convolutions import fitting_scale, weight_scales
 from tests.ops.oracle import activations, check, full_range, only_site, seeds, thorough, zero_points
+from tests.support.host_kernel import run_kernel
+from tests.support.kernel_checks import M7
+from tests.support.kernel_checks import check as check_kernel
 from tests.support.tflite_builder import NO_TENSOR, TfliteBuilder
+from tinycompile.errors import UnsupportedError
+from tinycompile.frontend.tflite import import_tflite
+from tinycompile.kernels import kernels_of
+from tinycompile.kernels.base import Isa
 from tinycompile.numerics.rounded_product import RoundedProductRequant
 
 
@@ -67,3 +74,54 @@ def test_integer_form_has_the_same_thresholds():
     rule = site.node.op.requant(site.sig)
     assert isinstance(rule, RoundedProductRequant)
     assert np.array_equal(rule.thresholds(), rule.fixed_point.thresholds())
+
+
+def with_weight_zero_point(
+    weights: np.ndarray, zero_point: int, scales: float | list[float]
+) -> tuple[TfliteBuilder, int, int]:
+    b = TfliteBuilder()
+    x = b.tensor((3, weights.shape[1]), 0.3, -7)
+    w = b.constant(weights, scales, zero_point)
+    y = b.tensor((3, weights.shape[0]), 1.4, 11)
+    bias = b.constant(np.arange(-300, 300, 100, np.int32), np.float32(0.3) * np.float32(scales))
+    b.op("FULLY_CONNECTED", [x, w, bias], [y])
+    return b, x, y
+
+
+@pytest.mark.parametrize("zero_point", [-128, -1, 5, 127])
+@pytest.mark.parametrize("spread", [10, 127])
+def test_weights_with_a_zero_point(zero_point, spread):
+    """Subtracted, as LiteRT does; where the rest doesn't fit in int8 the kernel takes int16."""
+    rng = np.random.default_rng(0)
+    weights = np.clip(rng.integers(-spread, spread + 1, (6, 40)) + zero_point, -128, 127).astype(np.int8)
+    b, x, y = with_weight_zero_point(weights, zero_point, 0.02)
+    site = only_site(check(b, [y], {x: full_range(rng, (3, 40))}))
+    centred = weights.astype(int) - zero_point
+    assert site.sig.inputs[1].dtype == ("int8" if centred.min() >= -128 and centred.max() <= 127 else "int16")
+    for core in (Isa("host"), Isa("cortex-m0"), M7, Isa("cortex-m55", dsp=True, mve=True)):
+        kernels = kernels_of(site, core)
+        assert core.core == "host" or (len(kernels) > 1) == (site.sig.inputs[1].dtype == "int8")
+        check_kernel(lambda s, i: kernels_of(s, i)[0], site, core)
+
+
+@pytest.mark.parametrize("scales", [[0.02] * 6])
+def test_zero_points_per_output_are_refused(scales):
+    """LiteRT ignores them."""
+    b, x, y = with_weight_zero_point(np.ones((6, 40), np.int8), 5, scales)
+    with pytest.raises(UnsupportedError, match="LiteRT refuses or ignores"):
+        import_tflite(b.build([x], [y]), "model", "model.tflite")
+
+
+def test_a_sum_of_so_many_products_that_it_wraps():
+    """140,000 products of -128 and -128 are more than 2^31."""
+    b, inputs = TfliteBuilder(), 140_000
+    x, y = b.tensor((1, inputs), 0.5, 0), b.tensor((1, 2), 1.0, -3)
+    weights = np.stack([np.full(inputs, -128, np.int8), np.full(inputs, 1, np.int8)])
+    b.op("FULLY_CONNECTED", [x, b.constant(weights, 1e-7), b.constant(np.array([5, -7], np.int32), 5e-8)], [y])
+    site = only_site(check(b, [y], {x: np.full((1, inputs), -128, np.int8)}))
+    values = [np.full((1, inputs), -128, np.int8), None, None]
+    kernels = kernels_of(site, M7)
+    (expected,) = site.node.op.evaluate(site.sig, [values[0], *site.constants[1:]])
+    for kernel in kernels:
+        actual = run_kernel(kernel, values, site.sig.output, sanitize=True)
+        np.testing.assert_array_equal(actual, expected, err_msg=kernel.variant)

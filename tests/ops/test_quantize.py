@@ -54,11 +54,16 @@ def test_signedness_only(source):
     check_quantize(values, target, 0.25, zero[target], (0.25, zero[source]))
 
 
-def test_beyond_what_litert_defines():
-    x, y = TensorType((4,), "float32"), TensorType((4,), "int8", Quantization.per_tensor(0.5, 3))
+@pytest.mark.parametrize(
+    ("ties", "zero", "expected"),
+    [("away", 3, [-128] * 4), ("away", -3, [127] * 4), ("even", 3, [-128, 127, -128, 127])],
+)
+def test_beyond_int32(ties, zero, expected):
+    """LiteRT has INT32_MIN for all of these, and adds the zero point modulo 2^32; ONNX saturates."""
+    x, y = TensorType((4,), "float32"), TensorType((4,), "int8", Quantization.per_tensor(0.5, zero))
     values = np.array([np.nan, np.inf, -np.inf, 1e38], np.float32)
-    (result,) = Quantize("int8").evaluate(Signature((x,), (y,)), [values])
-    assert result.tolist() == [-128, 127, -128, 127]
+    (result,) = Quantize("int8", ties).evaluate(Signature((x,), (y,)), [values])
+    assert result.tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", ["int16", "int32"])

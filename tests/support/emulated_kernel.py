@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.support.alignment import alignment_plugin, check_aligned
 from tests.support.host_kernel import Block, memory_of, program
 from tests.support.kernel_checks import random_values, sharings
 from tinycompile.codegen.linker import linker_script
-from tinycompile.ir import Array, Site
+from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Factory, Isa, Kernel
 from tinycompile.resources import boards_dir, runtime_dir
 from tinycompile.targets import STRICT_FLAGS, Board, load_board
@@ -48,6 +48,8 @@ def check_emulated(
     isa: Isa | None = None,
     core: Sequence[str] | None = None,
     strict: bool = False,
+    values_of: Callable[[TensorType, np.random.Generator], Array] = random_values,
+    expected_of: Callable[[Kernel, Site, Sequence[Array]], Array] | None = None,
 ) -> None:
     """Every kernel gives what its operator's definition gives, apart from and inside its first operand's memory.
 
@@ -57,6 +59,8 @@ def check_emulated(
         core: flags that select the core; None for the board's.
         strict: compiled as by `--align strict`, which makes start-up set CCR.UNALIGN_TRP, with the tensors at any
             address; a plugin sees that vectors are aligned, too.
+        values_of: makes the operands.
+        expected_of: makes the result that is compared with, bit for bit; None for the definition.
     """
     board = load_board(target)
     if strict:
@@ -69,13 +73,13 @@ def check_emulated(
             raise AssertionError(f"case {seed}: the factory doesn't take this node")
         rng = np.random.default_rng(seed)
         values = [
-            random_values(t, rng) if constant is None else constant
+            values_of(t, rng) if constant is None else constant
             for t, constant in zip(site.sig.inputs, site.constants, strict=True)
         ]
+        right = expected_of(kernel, site, values) if expected_of else site.node.op.evaluate(site.sig, values)[0]
         operands = {i: value for i, value in enumerate(values) if site.constants[i] is None}
         for share in sharings(kernel)[:2]:
             memory = memory_of(kernel, operands, site.sig.output, share)
-            (right,) = site.node.op.evaluate(site.sig, values)
             for shift in (0, 1 + len(runs) % 3) if strict else (0,):
                 runs.append((kernel, _shifted(memory, shift, site), len(operands), right.nbytes))
                 expected.append(right)

@@ -66,12 +66,12 @@ def run_kernel(
     return np.frombuffer(data, output_type.dtype).reshape(output_type.shape)
 
 
-def compile_for_arm(kernel: Kernel, core: str = "cortex-m7", optimize: str = "-O3") -> str:
-    """Compile with arm-none-eabi-gcc, all warnings as errors; returns the assembly text."""
+def compile_for_arm(kernel: Kernel, core: str = "cortex-m7", optimize: str = "-O3", *flags: str) -> str:
+    """Compile with arm-none-eabi-gcc and more flags, all warnings as errors; returns the assembly text."""
     gcc = shutil.which("arm-none-eabi-gcc")
     if gcc is None:
         raise FileNotFoundError("arm-none-eabi-gcc is not installed")
-    command = [gcc, f"-mcpu={core}", "-mthumb", optimize, *_common_flags(), "-S", "-x", "c", "-", "-o", "-"]
+    command = [gcc, f"-mcpu={core}", "-mthumb", optimize, *_common_flags(), *flags, "-S", "-x", "c", "-", "-o", "-"]
     return _tool(command, stdin=program(kernel).encode()).decode()
 
 

@@ -11,7 +11,8 @@ import tflite
 
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
-from tinycompile.ir import Op, TensorType
+from tinycompile.ir import Op, Quantization, TensorType
+from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -91,6 +92,8 @@ def _quantized(bound: float, y: TensorType) -> int:
     """float32 division, then halves away from zero; saturates far outside of int8."""
     with np.errstate(over="ignore"):
         quotient = float(np.float32(bound) / np.float32(y.scale))
+    if np.isfinite(bound) and abs(quotient) >= 2.0**31:
+        raise Rejected("the output scale is too small: the activation's bounds leave int32")
     limited = min(max(quotient, -1e6), 1e6)
     return y.zero_point + int(np.copysign(np.floor(abs(limited) + 0.5), limited))
 
@@ -149,14 +152,33 @@ def depthwise_conv_2d(scope: Scope) -> None:
     scope.emit(DepthwiseConv2D(stride, dilation, padding, _fused(scope)), [scope.input(), *weights])
 
 
+def _without_zero_point(scope: Scope) -> str:
+    """The weights of FULLY_CONNECTED minus their only zero point, in int8 where they fit.
+
+    With one scale per output LiteRT ignores zero points, as DEPTHWISE_CONV_2D always does; CONV_2D refuses them.
+    """
+    t = scope.input_type(1)
+    if t.quant is None or not t.quant.is_per_tensor or t.dtype != "int8" or not t.quant.zero_point.any():
+        return scope.input(1)
+    values = scope.constant(1, "the weight tensor").astype(np.int16) - np.int16(t.quant.zero_point[0])
+    narrow = values.min() >= -128 and values.max() <= 127
+    values = values.astype(np.int8) if narrow else values
+    quant = Quantization.per_tensor(float(t.quant.scale[0]), 0)
+    return scope.derived("weights", TensorType(t.shape, values.dtype.name, quant), values)
+
+
 @importer("FULLY_CONNECTED", options=tflite.FullyConnectedOptions, versions=14)
 def fully_connected(scope: Scope) -> None:
     """An input of any shape is rows of C_in elements; the result has the input's axes where `keep_num_dims` says so."""
     options = scope.options
+    reason = wrong_dtype(scope.input_type(1), "the weight tensor", "int8")
+    if reason is not None:
+        raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
     options.without_effect("AsymmetricQuantizeInputs", "QuantizedBiasType")  # of float and int16 activations
     weights, (outputs, depth) = _weights(scope, 2)
+    weights[0] = _without_zero_point(scope)
     x, op, keep_axes = scope.input_type(), FullyConnected(_fused(scope)), options.flag("KeepNumDims")
     if keep_axes and x.shape[-1:] != (depth,):
         raise scope.fail(f"an input of the shape {list(x.shape)} for weights {outputs}x{depth}")

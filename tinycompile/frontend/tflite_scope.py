@@ -130,6 +130,10 @@ class Scope:
         """A value that the file doesn't have."""
         return self.values.builder.value(f"{self.output()}_{suffix}", t)
 
+    def derived(self, suffix: str, t: TensorType, data: Array) -> str:
+        """A constant that the file doesn't have in this form."""
+        return self.values.builder.value(f"{self.output()}_{suffix}", t, None, data)
+
     def emit(self, op: Op, inputs: Sequence[str], output: str | None = None) -> None:
         """Add a node that computes `output` (by default the operator's), if its operands make sense."""
         output = output or self.output()

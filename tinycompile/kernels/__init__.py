@@ -7,7 +7,7 @@ import pkgutil
 from functools import cache
 
 from tinycompile.errors import UnsupportedError
-from tinycompile.ir import Graph, Site
+from tinycompile.ir import Graph, Node, Site
 from tinycompile.kernels.base import Isa, Kernel, candidates
 
 
@@ -18,9 +18,21 @@ def _load_all() -> None:
 
 
 def kernels_of(site: Site, isa: Isa) -> list[Kernel]:
-    """Every kernel that can compute a node on this core; none if there is none."""
+    """Every kernel that can compute a node on this core; none if there is none.
+
+    Raises:
+        UnsupportedError: a kernel's arithmetic could not be proved, which takes a defect of ours.
+    """
     _load_all()
-    return list(candidates(site, isa))
+    try:
+        return list(candidates(site, isa))
+    except (ArithmeticError, ValueError) as error:
+        reason = f"its kernels could not be made ({error}): a defect of tinycompile, please report it with the model"
+        raise UnsupportedError([(_label(site.node), reason)], hint="another target, or this layer without") from error
+
+
+def _label(node: Node) -> str:
+    return f"{node.op.kind} {node.name!r}"
 
 
 def kernels_for(graph: Graph, isa: Isa) -> list[list[Kernel]]:
@@ -29,10 +41,9 @@ def kernels_for(graph: Graph, isa: Isa) -> list[list[Kernel]]:
     Raises:
         UnsupportedError: all nodes that no kernel can compute.
     """
-    _load_all()
-    choices = [list(candidates(graph.site(node), isa)) for node in graph.nodes]
+    choices = [kernels_of(graph.site(node), isa) for node in graph.nodes]
     problems = [
-        (f"{node.op.kind} {node.name!r}", f"no kernel for this variant on {isa.core}")
+        (_label(node), f"no kernel for this variant on {isa.core}")
         for node, found in zip(graph.nodes, choices, strict=True)
         if not found
     ]

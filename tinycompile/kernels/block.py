@@ -11,7 +11,7 @@ from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for, safe_dis
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear import LinearLayer, has_wide_weights
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
@@ -59,7 +59,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
 @kernel_for(FullyConnected)
 def fully_connected(site: Site, isa: Isa) -> Kernel | None:
     """A pointwise convolution of its rows."""
-    if isa.dsp:
+    if isa.dsp or has_wide_weights(site):
         return None
     outputs, inputs = site.sig.inputs[1].shape
     rows = site.sig.input.elements // inputs

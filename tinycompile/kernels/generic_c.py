@@ -123,4 +123,5 @@ def window_stem(window: Window, x: TensorType, y: TensorType) -> str:
 
 
 def weight_constant(weights: Array) -> Constant:
-    return Constant("weights", "int8_t", weights.ravel(), f"int8[{'x'.join(map(str, weights.shape))}]")
+    dtype = weights.dtype.name
+    return Constant("weights", f"{dtype}_t", weights.ravel(), f"{dtype}[{'x'.join(map(str, weights.shape))}]")

@@ -9,6 +9,7 @@ from tinycompile.kernels.base import Function, Isa, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant, window_fields, window_stem
 from tinycompile.kernels.generic_finish import Finish, finish_of
 from tinycompile.kernels.generic_overlap import channelwise_distance, ordered_distance, window_distance
+from tinycompile.kernels.linear import has_wide_weights
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
@@ -75,7 +76,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
 
 @kernel_for(FullyConnected)
 def fully_connected(site: Site, isa: Isa) -> Kernel | None:
-    """`tc_fully_connected_s8`."""
+    """`tc_fully_connected_s8`, or `tc_fully_connected_wide_s8` where the weights are int16."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, FullyConnected) or not _has_constant_weights(site):
         return None
@@ -85,17 +86,20 @@ def fully_connected(site: Site, isa: Isa) -> Kernel | None:
     outputs, inputs = weights.shape
     rows, per_output = sig.input.elements // inputs, finish.instructions
     fields = {"rows": rows, "inputs": inputs, "outputs": outputs, "range": finish.range}
+    wide = has_wide_weights(site)
     function = struct_call(
         f"fully_connected_{rows}x{inputs}_{outputs}",
-        "tc_fully_connected_s8",
+        "tc_fully_connected_wide_s8" if wide else "tc_fully_connected_s8",
         "tc_fully_connected.h",
-        finish.parameters,
+        tuple(p.replace("int8_t *weights", "int16_t *weights") if wide else p for p in finish.parameters),
         (Struct("tc_fully_connected_shape", fields),),
-        "Fully connected layer, up to four outputs at a time.",
+        "Fully connected layer, one output at a time."
+        if wide
+        else "Fully connected layer, up to four outputs at a time.",
         finish.arguments,
     )
     return Kernel(
-        "fully_connected_generic",
+        "fully_connected_wide" if wide else "fully_connected_generic",
         function,
         (weight_constant(weights), finish.constant),
         instructions=_on(isa, rows * (outputs * per_output + outputs // 4 * inputs * 12 + outputs % 4 * inputs * 5)),

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear import LinearLayer, has_wide_weights
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_solver import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
@@ -168,7 +168,7 @@ def fully_connected_direct(site: Site, isa: Isa) -> Kernel | None:
 
 
 def _rows_kernel(site: Site, isa: Isa, *, direct: bool) -> Kernel | None:
-    if not isa.dsp or site.constants[1] is None:
+    if not isa.dsp or site.constants[1] is None or has_wide_weights(site):
         return None
     shape = as_rows(site)
     if shape is None:

@@ -29,6 +29,11 @@ Solved = dict[tuple[object, ...], RequantPlan]
 """Requantisations by what was asked for."""
 
 
+def has_wide_weights(site: Site) -> bool:
+    """Whether the weights lost a zero point and are int16: what only portable C takes."""
+    return site.sig.inputs[1].dtype == "int16"
+
+
 @dataclass(frozen=True, eq=False)
 class LinearLayer:
     """One output channel per row. Its arrays are shared by all who ask for the same layer: they are read-only.

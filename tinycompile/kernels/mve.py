@@ -10,7 +10,7 @@ from tinycompile.kernels.block import is_dense, pixel_steps, row_window
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear import LinearLayer, has_wide_weights
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -43,7 +43,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
 @kernel_for(FullyConnected)
 def fully_connected(site: Site, isa: Isa) -> Kernel | None:
     """A pointwise convolution of its rows."""
-    if not isa.mve:
+    if not isa.mve or has_wide_weights(site):
         return None
     outputs, inputs = site.sig.inputs[1].shape
     rows = site.sig.input.elements // inputs

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Function, Isa, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
 from tinycompile.kernels.linear_form import LinearForm, linear_form
-from tinycompile.numerics.requant import TfliteRequant
+from tinycompile.numerics.requant import TfliteRequant, is_step_function
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.spatial_sum import SpatialSum
 
@@ -38,7 +40,10 @@ def mean_of_sum(site: Site, isa: Isa) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, MeanOfSum):
         return None
-    found, rule = linear_form(lambda sums: op.of_sum(sig, sums), -128 * op.count, 127 * op.count), op.rule(sig)
+    rule, lowest, highest = op.rule(sig), -128 * op.count, 127 * op.count
+    ends = (np.array([bound - op.source.zero_point * op.count]) for bound in (lowest, highest))
+    steps = rule is None or bool(np.all(is_step_function(rule, *ends)))
+    found = linear_form(lambda sums: op.of_sum(sig, sums), lowest, highest) if steps else None
     if found is None and rule is not None and not isinstance(rule, TfliteRequant):
         return None
     form = found or LinearForm(0, 0, 0)

@@ -33,11 +33,18 @@ def wrap_int32(x: Int64Array) -> Int64Array:
     return ((x + 2**31) & 0xFFFFFFFF) - 2**31
 
 
-def quantize_multiplier(real: Float64Array) -> tuple[Int32Array, Int32Array]:
+MAX_SHIFT = 30
+"""The largest left shift for which `1 << shift` is an int32."""
+
+
+def quantize_multiplier(real: Float64Array, max_shift: int = MAX_SHIFT) -> tuple[Int32Array, Int32Array]:
     """`QuantizeMultiplier` (quantization_util.cc): real ~ multiplier * 2^(shift - 31).
 
-    The multiplier is 0 or in [2^30, 2^31). Factors below 2^-32 flush to zero. The clamp at shift 30 is that
-    of the single-rounding build; without it a later left shift by 31 or more would be undefined.
+    The multiplier is 0 or in [2^30, 2^31). Factors below 2^-32 flush to zero.
+
+    Raises:
+        ValueError: a factor is negative or not finite, or its shift is larger than `max_shift`: the reference's
+            `1 << shift` is then undefined in C++, and x86 and Arm disagree on it.
     """
     real = np.asarray(real, np.float64)
     if not np.all(np.isfinite(real)) or np.any(real < 0):
@@ -48,10 +55,12 @@ def quantize_multiplier(real: Float64Array) -> tuple[Int32Array, Int32Array]:
     carry = fixed == 2**31
     multiplier = np.where(carry, 2**30, fixed)
     shift = exponent.astype(np.int64) + carry
-    flushed, too_large = shift < -31, shift > 30
-    multiplier = np.select([flushed, too_large], [np.int64(0), np.int64(INT32_MAX)], multiplier)
-    shift = np.select([flushed, too_large], [np.int64(0), np.int64(30)], shift)
-    return multiplier.astype(np.int32), shift.astype(np.int32)
+    if np.any(shift > max_shift):
+        raise ValueError(
+            f"a requantisation factor of {np.max(real):.6g}; from 2^{max_shift} on there is no rule for it"
+        )
+    flushed = shift < -31
+    return np.where(flushed, 0, multiplier).astype(np.int32), np.where(flushed, 0, shift).astype(np.int32)
 
 
 def saturating_rounding_doubling_high_mul(a: IntegerArray, b: IntegerArray | int) -> Int64Array:

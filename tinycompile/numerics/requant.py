@@ -2,6 +2,9 @@
 
 A rule is, per channel, a monotone step function from the accumulator (bias included) to [low, high]. So
 high - low thresholds describe it fully, and any formula with the same thresholds *is* the rule.
+
+That holds on the rule's `domain`. Beyond it 32-bit arithmetic wraps in the source framework, so the output jumps from
+one end of the range to the other; only the definition itself computes that (`is_step_function` asks).
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from tinycompile.numerics.fixed_point import (
     Int64Array,
     IntegerArray,
     multiply_by_quantized_multiplier,
+    wrap_int32,
 )
 
 Float32Array = NDArray[np.float32]
@@ -29,6 +33,9 @@ BoolArray = NDArray[np.bool_]
 
 UNREACHABLE = 2**31
 """The threshold of an output that no int32 accumulator attains."""
+
+_ZERO_POINT_ROOM = 512
+"""A result that stays so far inside int32 doesn't wrap when a zero point is added."""
 
 
 class Requant(Protocol):
@@ -48,15 +55,32 @@ class Requant(Protocol):
         ...
 
     def apply(self, acc: IntegerArray) -> Int32Array:
-        """The outputs of accumulators of shape (..., C)."""
+        """The outputs of accumulators of shape (..., C), which may lie beyond int32."""
+        ...
+
+    @property
+    def domain(self) -> tuple[Int64Array, Int64Array]:
+        """The lowest and the highest accumulator of the rule's step function, per channel."""
         ...
 
     def thresholds(self) -> Int64Array:
-        """Shape (C, high - low): entry k - low - 1 is the smallest int32 accumulator with apply(acc) >= k.
+        """Shape (C, high - low): entry k - low - 1 is the smallest accumulator of the domain with apply(acc) >= k.
 
         `UNREACHABLE` where there is none.
         """
         ...
+
+
+def is_step_function(rule: Requant, acc_min: Int64Array, acc_max: Int64Array) -> BoolArray:
+    """Per channel, whether the rule is described by its thresholds for all accumulators in [acc_min, acc_max]."""
+    low, high = rule.domain
+    return (acc_min >= low) & (acc_max <= high)
+
+
+def has_one_output(rule: Requant, acc_min: Int64Array, acc_max: Int64Array) -> BoolArray:
+    """Per channel, whether all accumulators in [acc_min, acc_max] have the same output; False if that isn't known."""
+    same = rule.apply(acc_min) == rule.apply(acc_max)
+    return (acc_min == acc_max) | (is_step_function(rule, acc_min, acc_max) & same)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +90,8 @@ class TfliteRequant:
     LiteRT 2.3's reference kernels round twice: by the high product, then by the shift. Single rounding, of the 64-bit
     product, halves upwards, is TFLite's other build; FULLY_CONNECTED's rule (`rounded_product`) comes down to it.
 
-    Where TFLite's left shift (a factor above 1) would overflow int32, which is undefined behaviour in C++,
-    the rule goes on with the output of the last defined accumulator: it is monotone over all of int32.
+    The accumulator, TFLite's left shift (a factor above 1) and the sum with the zero point wrap at 32 bits, as the
+    reference's do where it runs. With single rounding, which is only used inside the domain, nothing wraps.
 
     Attributes:
         multiplier, shift: per channel, as `quantize_multiplier` makes them; MEAN's multipliers may be smaller.
@@ -99,14 +123,24 @@ class TfliteRequant:
         return np.ldexp(self.multiplier.astype(np.float64), self.shift - 31)
 
     def apply(self, acc: IntegerArray) -> Int32Array:
-        left = np.maximum(self.shift, 0)
-        defined = np.clip(acc.astype(np.int64), INT32_MIN >> left, INT32_MAX >> left)
+        wrapped = acc.astype(np.int32)
         if self.single_rounding:
-            total = 31 - self.shift.astype(np.int64)
-            scaled = (defined * self.multiplier.astype(np.int64) + (np.int64(1) << (total - 1))) >> total
-        else:
-            scaled = multiply_by_quantized_multiplier(defined, self.multiplier, self.shift)
+            return self._apply_once(wrapped)
+        scaled = multiply_by_quantized_multiplier(wrapped, self.multiplier, self.shift)
+        return np.clip(wrap_int32(scaled + self.zero_point), self.low, self.high).astype(np.int32)
+
+    def _apply_once(self, acc: Int32Array) -> Int32Array:
+        low, high = self.domain
+        total = 31 - self.shift.astype(np.int64)
+        product = np.clip(acc.astype(np.int64), low, high) * self.multiplier.astype(np.int64)
+        scaled = (product + (np.int64(1) << (total - 1))) >> total
         return np.clip(scaled + self.zero_point, self.low, self.high).astype(np.int32)
+
+    @property
+    def domain(self) -> tuple[Int64Array, Int64Array]:
+        """Where neither the left shift nor, since the result is no larger than what was shifted, the sum wraps."""
+        shift = self.shift.astype(np.int64)
+        return _symmetric(np.where(shift < 0, INT32_MAX, (INT32_MAX - _ZERO_POINT_ROOM) >> np.maximum(shift, 0)))
 
     def thresholds(self) -> Int64Array:
         return self._thresholds
@@ -144,9 +178,9 @@ class TfliteRequant:
         return self._within_defined(np.where(slope == 0, flat, threshold))
 
     def _within_defined(self, threshold: Int64Array) -> Int64Array:
-        """Beyond the accumulators for which the left shift is defined, the output doesn't change any more."""
-        left = np.maximum(self.shift, 0).astype(np.int64)[:, None]
-        above, below = threshold > INT32_MAX >> left, threshold <= INT32_MIN >> left
+        """What isn't reached inside the domain isn't reached."""
+        low, high = self.domain
+        above, below = threshold > high[:, None], threshold <= low[:, None]
         return np.select([above, below], [np.int64(UNREACHABLE), np.int64(INT32_MIN)], threshold)
 
 
@@ -191,6 +225,11 @@ class OnnxRequant:
 
     def real_scale(self) -> Float64Array:
         return self.scale.astype(np.float64)
+
+    @property
+    def domain(self) -> tuple[Int64Array, Int64Array]:
+        """Floats don't wrap: all of int32."""
+        return _symmetric(np.full(self.channels, INT32_MAX, np.int64))
 
     def apply(self, acc: IntegerArray) -> Int32Array:
         rounded = np.rint(acc.astype(self.precision) * self.scale.astype(self.precision))
@@ -237,6 +276,11 @@ def _shared(thresholds: Int64Array) -> Int64Array:
     """As they are kept for every later caller: nobody may change them."""
     thresholds.setflags(write=False)
     return thresholds
+
+
+def _symmetric(high: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """[-high, high], or all of int32."""
+    return np.where(high == INT32_MAX, INT32_MIN, -high), high
 
 
 def _check_output_range(zero_point: int, low: int, high: int) -> None:

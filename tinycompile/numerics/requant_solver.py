@@ -44,7 +44,7 @@ from tinycompile.numerics.fixed_point import (
     IntegerArray,
     wrap_int32,
 )
-from tinycompile.numerics.requant import BoolArray, Requant
+from tinycompile.numerics.requant import BoolArray, Requant, has_one_output, is_step_function
 
 Form = Literal["smmla", "smmla_signed", "smmla_shift", "exact"]
 
@@ -152,9 +152,11 @@ class RequantPlan:
 
 
 def fits(rule: Requant, acc_min: Int64Array, acc_max: Int64Array, pre: int) -> BoolArray:
-    """Per channel, whether acc << pre stays in int32, or doesn't matter because the output is constant."""
+    """Per channel, whether there can be a plan: acc << pre stays in int32 and the rule is a step function there, or
+    the output is constant.
+    """
     inside = (acc_min >= INT32_MIN >> pre) & (acc_max <= INT32_MAX >> pre)
-    return inside | (rule.apply(acc_min) == rule.apply(acc_max))
+    return (inside & is_step_function(rule, acc_min, acc_max)) | has_one_output(rule, acc_min, acc_max)
 
 
 def solve(
@@ -184,7 +186,7 @@ def solve(
     if np.any(acc_min > acc_max):
         raise ValueError("an accumulator range is empty")
     if not np.all(fits(rule, acc_min, acc_max, pre)):
-        raise ValueError(f"acc << {pre} overflows int32")
+        raise ValueError(f"acc << {pre} overflows int32, or the rule is no step function")
     plan = _solve(rule, acc_min, acc_max, base, pre, forms, start_fixed)
     reason = prove(plan, rule, acc_min, acc_max, base)
     if reason is not None:
@@ -202,7 +204,7 @@ def _solve(
     start_fixed: bool,
 ) -> RequantPlan:
     lowest = rule.apply(acc_min)
-    constant = lowest == rule.apply(acc_max)
+    constant = has_one_output(rule, acc_min, acc_max)
     channels = _Channels.of(rule, acc_min, acc_max, np.flatnonzero(~constant), pre)
     search = _Search(channels, start_fixed)
     exact = _exact_plan(rule, pre, base, np.where(constant, lowest, 0), constant)
@@ -261,6 +263,8 @@ def prove(plan: RequantPlan, rule: Requant, acc_min: Int64Array, acc_max: Int64A
         return "a shift is not encodable"
     if plan.form in ("smmla", "smmla_signed") and np.any(plan.shift != plan.shift[0]):
         return f"form {plan.form} has one shift for all channels"
+    if not np.all((acc_min == acc_max) | is_step_function(rule, acc_min, acc_max)):
+        return "the rule is no step function for these accumulators"
     overflow = plan.overflows(acc_min - base, acc_max - base)
     if np.any(overflow):
         return f"channel {np.argmax(overflow)}: int32 overflow"
@@ -268,8 +272,9 @@ def prove(plan: RequantPlan, rule: Requant, acc_min: Int64Array, acc_max: Int64A
     thresholds = rule.thresholds().T
     at, before = np.clip(thresholds, acc_min, acc_max), np.clip(thresholds - 1, acc_min, acc_max)
     expected_at, expected_before = rule.apply(at), rule.apply(before)
-    wrong_at = (expected_at < steps) & (thresholds <= acc_max)
-    wrong_before = (expected_before >= steps) & (thresholds > acc_min)
+    several = acc_min != acc_max  # a single accumulator may lie where thresholds say nothing
+    wrong_at = (expected_at < steps) & (thresholds <= acc_max) & several
+    wrong_before = (expected_before >= steps) & (thresholds > acc_min) & several
     if np.any(wrong_at) or np.any(wrong_before):
         return "the rule's thresholds contradict the rule"
     ends = np.stack([acc_min, acc_max])

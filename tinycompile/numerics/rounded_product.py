@@ -10,22 +10,28 @@ import numpy as np
 from tinycompile.numerics.fixed_point import (
     INT32_MAX,
     INT32_MIN,
+    MAX_SHIFT,
     Float64Array,
     Int32Array,
     Int64Array,
     IntegerArray,
     quantize_multiplier,
+    wrap_int32,
 )
-from tinycompile.numerics.requant import UNREACHABLE, BoolArray, TfliteRequant, smallest_true
+from tinycompile.numerics.requant import UNREACHABLE, BoolArray, TfliteRequant, is_step_function, smallest_true
+
+_LARGEST_FIXED_POINT = 2.0 ** (MAX_SHIFT - 1)
+"""Larger scales have no fixed-point form, nor accumulators but 0 to need one."""
 
 _NUDGES = (0, 1, -1, 2, -2, 3, -3, 4, -4)
 
 
 @dataclass(frozen=True, eq=False)
 class RoundedProductRequant:
-    """clamp(round(float64(acc) * scale) + zero_point), halves away from zero.
+    """clamp(int32(round(float64(acc) * scale)) + zero_point), halves away from zero.
 
-    The product itself is rounded to float64, which decides where it lands next to a tie.
+    The product itself is rounded to float64, which decides where it lands next to a tie. Beyond int32 the conversion
+    gives INT32_MIN, and the sum wraps: C++ leaves it undefined, LiteRT does so on x86-64.
 
     Attributes:
         scale: float64 per channel, finite and not negative.
@@ -52,10 +58,19 @@ class RoundedProductRequant:
 
     def apply(self, acc: IntegerArray) -> Int32Array:
         """The outputs of accumulators of shape (..., C)."""
-        product = np.clip(acc * self.scale, -1024.0, 1024.0)  # beyond every clamp, and exact in what follows
+        product = acc.astype(np.int32) * self.scale
         whole = np.trunc(product)
         rounded = whole + np.trunc(2 * (product - whole))
-        return np.clip(rounded + self.zero_point, self.low, self.high).astype(np.int32)
+        inside = (rounded >= INT32_MIN) & (rounded <= INT32_MAX)
+        converted = np.where(inside, rounded, INT32_MIN).astype(np.int64)
+        return np.clip(wrap_int32(converted + self.zero_point), self.low, self.high).astype(np.int32)
+
+    @property
+    def domain(self) -> tuple[Int64Array, Int64Array]:
+        """Where the product and its sum with the zero point stay in int32."""
+        with np.errstate(divide="ignore", over="ignore"):
+            reach = np.minimum(np.floor((2.0**31 - 1024) / self.scale), INT32_MAX).astype(np.int64)
+        return np.where(reach == INT32_MAX, INT32_MIN, -reach), reach
 
     def thresholds(self) -> Int64Array:
         """By bisection on the product: a negative tie goes down, so there the next float64 is the first to go up."""
@@ -78,7 +93,7 @@ class RoundedProductRequant:
         """
         distinct, index = np.unique(self.scale, return_inverse=True)
         wanted = RoundedProductRequant(distinct, self.zero_point, self.low, self.high).thresholds()
-        nominal, shift = quantize_multiplier(distinct)
+        nominal, shift = quantize_multiplier(np.minimum(distinct, _LARGEST_FIXED_POINT))
         best, found = nominal.copy(), np.zeros(distinct.shape, np.bool_)
         for nudge in _NUDGES:
             multiplier = np.clip(nominal.astype(np.int64) + nudge, 0, INT32_MAX).astype(np.int32)
@@ -92,7 +107,9 @@ class RoundedProductRequant:
         def reached(rule: RoundedProductRequant | TfliteRequant) -> Int64Array:
             return np.clip(rule.thresholds(), acc_min[:, None], acc_max[:, None] + 1)
 
-        return np.all(reached(self) == reached(self.fixed_point), axis=1)
+        same = np.all(reached(self) == reached(self.fixed_point), axis=1)
+        inside = (is_step_function(rule, acc_min, acc_max) for rule in (self, self.fixed_point))
+        return same & np.all(list(inside), axis=0)
 
     @property
     def multiplier(self) -> Int32Array:

@@ -17,8 +17,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from tinycompile.numerics.fixed_point import INT32_MIN, Float64Array, Int32Array, Int64Array, IntegerArray
-from tinycompile.numerics.requant import UNREACHABLE
+from tinycompile.numerics.fixed_point import Float64Array, Int32Array, Int64Array, IntegerArray
+
+LARGEST_SUM = 2**34
+"""More than a sum of products in int32 and a bias in int32 can be, together with what zero points add."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,7 @@ class StepRequant:
 
     Attributes:
         steps: int64 (C, high - low): entry k - low - 1 is the smallest accumulator with an output of k or more, clipped
-            to [INT32_MIN, UNREACHABLE].
+            to +- `LARGEST_SUM`.
         scale: float64 (C,): the slope.
         low, high: the clamp: the range of the output type, narrowed by an activation.
         even_zero_point: what is taken off an output before it is looked at for being even.
@@ -43,6 +45,12 @@ class StepRequant:
     @property
     def channels(self) -> int:
         return self.scale.size
+
+    @property
+    def domain(self) -> tuple[Int64Array, Int64Array]:
+        """Real numbers don't wrap."""
+        high = np.full(self.channels, LARGEST_SUM, np.int64)
+        return -high, high
 
     def real_scale(self) -> Float64Array:
         return self.scale
@@ -114,7 +122,7 @@ def _thresholds(slope: Fraction, start: Fraction, twice: Sequence[int], odd: Int
     for index, value in enumerate(twice):
         quotient, remainder = divmod(value * d - 2 * b, 2 * a)
         threshold = quotient + (1 if remainder or odd[index] else 0)
-        result[index] = min(max(threshold, INT32_MIN), UNREACHABLE)
+        result[index] = min(max(threshold, -LARGEST_SUM), LARGEST_SUM)
     return result
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
-from tinycompile.ops._rules import bad_weights, first_reason, not_quantized, wrong_dtype
+from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window
 
 
@@ -73,8 +73,8 @@ class Convolution(SpatialOp):
         centred = inputs[0].astype(np.int32) - np.int32(sig.input.zero_point)
         acc = self.accumulate(window, window.pad(centred, 0), inputs[1])
         if len(inputs) > 2:
-            acc = acc + inputs[2]
-        return (self.requant(sig).apply(acc.astype(np.int32)).astype(np.int8),)
+            acc = acc + inputs[2].astype(np.int64)
+        return (self.requant(sig).apply(acc).astype(np.int8),)
 
     def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
         return replace(self, padding=(0, 0, *(self.padding[2:] if columns is None else (0, 0))))
@@ -85,6 +85,7 @@ class Convolution(SpatialOp):
                 not_quantized(sig.input, "the input"),
                 not_quantized(sig.output, "the output"),
                 bad_weights(sig.inputs[1], self.weight_axis),
+                invalid(lambda: self.requant(sig)),
                 wrong_dtype(sig.inputs[2], "the bias", "int32") if len(sig.inputs) > 2 else None,
                 None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
             )

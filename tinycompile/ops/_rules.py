@@ -45,15 +45,15 @@ def rescales(a: TensorType, b: TensorType) -> str | None:
     return "input and output differ in scale or zero point, and the operator does not rescale"
 
 
-def bad_weights(w: TensorType, axis: int) -> str | None:
-    """Weights must be int8, symmetric, with one scale or one per output channel (`axis`)."""
-    reason = wrong_dtype(w, "the weight tensor", "int8")
+def bad_weights(w: TensorType, axis: int, *dtypes: str) -> str | None:
+    """Weights must be int8 (or one of `dtypes`), symmetric, with one scale or one per output channel (`axis`)."""
+    reason = wrong_dtype(w, "the weight tensor", *(dtypes or ("int8",)))
     if reason is not None:
         return reason
     if w.quant is None:
         return "the weights have no quantisation parameters"
     if w.quant.zero_point.any():
-        return "the weights have a zero point other than 0"
+        return "the weights have zero points other than 0, which LiteRT refuses or ignores here"
     if not w.quant.is_per_tensor and (w.quant.axis, w.quant.scale.size) != (axis, w.shape[axis]):
         return f"the weights are quantised along axis {w.quant.axis}, supported is the output channel ({axis})"
     return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Signature
-from tinycompile.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
+from tinycompile.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier, wrap_int32
 from tinycompile.ops._elementwise import Binary
 from tinycompile.ops._rules import first_reason, invalid
 
@@ -17,6 +17,8 @@ LEFT_SHIFT = 20
 @dataclass(frozen=True)
 class SumParameters:
     """Fixed-point parameters as in TFLite's `ArithmeticParams`; every shift is <= 0.
+
+    LiteRT aborts where ADD's last factor is 1 or more; SUB's shift is then undefined in C++, and outputs are all 1.
 
     out = zero_point + mul(mul((a - za) << left_shift, first) +- mul((b - zb) << left_shift, second), output)
     with mul(x, (m, s)) = MultiplyByQuantizedMultiplier(x, m, s).
@@ -60,7 +62,7 @@ class Sum(Binary):
         return multiply(a << p.left_shift, p.first), multiply(b << p.left_shift, p.second)
 
     def rescaled(self, sig: Signature, total: Array) -> Array:
-        return multiply(total, self.parameters(sig).output) + sig.output.zero_point
+        return wrap_int32(multiply(total, self.parameters(sig).output) + sig.output.zero_point)
 
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason((super().unsupported(sig), invalid(lambda: self.parameters(sig))))

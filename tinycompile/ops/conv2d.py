@@ -18,8 +18,8 @@ _PATCH_ELEMENTS = 1 << 21
 
 @dataclass(frozen=True)
 class Conv2D(Convolution):
-    """int8 input (N = 1) and weights, int32 bias or none; one scale for all weights or one per output channel; any
-    kernel size, stride, dilation, padding and number of groups; fused RELU, RELU6 and RELU_N1_TO_1.
+    """int8 input (N = 1) and weights, int32 bias or none; one scale for all weights or one per output channel, zero
+    points 0; any kernel size, stride, dilation, padding and number of groups; fused RELU, RELU6 and RELU_N1_TO_1.
 
     Weights are (C_out, kh, kw, C_in / groups).
     """

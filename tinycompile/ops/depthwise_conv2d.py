@@ -16,7 +16,7 @@ from tinycompile.ops._spatial import Window
 @dataclass(frozen=True)
 class DepthwiseConv2D(Convolution):
     """int8 input (N = 1) and weights, int32 bias or none; any depth multiplier; one scale for all weights or one per
-    output channel; any kernel size, stride, dilation and padding; fused RELU, RELU6 and RELU_N1_TO_1.
+    output channel, zero points 0; any kernel size, stride, dilation and padding; fused RELU, RELU6 and RELU_N1_TO_1.
 
     Weights are (1, kh, kw, C_out); output channel c reads input channel c // multiplier.
     """

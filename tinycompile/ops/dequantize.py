@@ -24,7 +24,8 @@ class Dequantize(Elementwise):
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         centred = inputs[0].astype(np.int32) - np.int32(sig.input.zero_point)
-        return (centred.astype(np.float32) * np.float32(sig.input.scale),)
+        with np.errstate(over="ignore"):  # to infinity, as in LiteRT
+            return (centred.astype(np.float32) * np.float32(sig.input.scale),)
 
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason(

@@ -11,15 +11,16 @@ import numpy as np
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
-from tinycompile.ops._rules import bad_weights, first_reason, not_quantized, wrong_dtype
+from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 
 
 @dataclass(frozen=True)
 class FullyConnected(Op):
-    """int8 input and weights, int32 bias or none; one scale for all weights or one per output; fused RELU, RELU6 and
-    RELU_N1_TO_1.
+    """int8 input and weights, int32 bias or none; one scale for all weights, then with any zero point, or one per
+    output; fused RELU, RELU6 and RELU_N1_TO_1.
 
-    Operands: x (..., C_in), weights (C_out, C_in), optionally bias (C_out,). Result: (..., C_out).
+    Operands: x (..., C_in), weights (C_out, C_in), optionally bias (C_out,). Result: (..., C_out). Weights minus a zero
+    point may be int16, within [-255, 255].
 
     Attributes:
         clamp: inclusive range of the int8 output, which a fused activation narrows.
@@ -59,14 +60,15 @@ class FullyConnected(Op):
         acc = (centred @ inputs[1].T.astype(np.float64)).astype(np.int64)
         if len(inputs) > 2:
             acc = acc + inputs[2]
-        return (self.requant(sig).apply(acc.astype(np.int32)).astype(np.int8),)
+        return (self.requant(sig).apply(acc).astype(np.int8),)
 
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason(
             (
                 not_quantized(sig.input, "the input"),
                 not_quantized(sig.output, "the output"),
-                bad_weights(sig.inputs[1], 0),
+                bad_weights(sig.inputs[1], 0, "int8", "int16"),
+                invalid(lambda: self.requant(sig)),
                 wrong_dtype(sig.inputs[2], "the bias", "int32") if len(sig.inputs) > 2 else None,
             )
         )

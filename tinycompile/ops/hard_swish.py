@@ -27,7 +27,7 @@ class HardSwish(Unary):
         gate = _gate(hires, reluish_multiplier, reluish_shift)
         product = gate * preshift_output
         preshift = np.sign(product) * (np.abs(product) >> 15)
-        output = rounding_divide_by_pot(preshift, -output_shift) + sig.output.zero_point
+        output = _divide_by_pot(preshift, -output_shift) + sig.output.zero_point
         return np.clip(output, -128, 127).astype(np.int8)
 
     def unsupported(self, sig: Signature) -> str | None:
@@ -40,7 +40,7 @@ def _gate(hires: Array, multiplier: int, shift: int) -> Array:
     value = _rounding_high_mul(value, multiplier)
     if shift > 0:
         value = _saturate(value << 1)
-    value = rounding_divide_by_pot(value, min(max(-shift, 0), 31))
+    value = _divide_by_pot(value, max(-shift, 0))
     return (value + 2**15) >> 1
 
 
@@ -58,6 +58,13 @@ def _multipliers(sig: Signature) -> tuple[tuple[int, int], tuple[int, int]]:
         raise ValueError("the output scale is too small for the input scale")
     output, reluish = (min((int(m) + 2**15) >> 16, 2**15 - 1) for m in multipliers)
     return (output, reluish), (int(shifts[0]), int(shifts[1]))
+
+
+def _divide_by_pot(x: Array, exponent: int) -> Array:
+    """gemmlowp's `RoundingDivideByPOT` for 16 bits: from exponent 16 on its mask is -1, so that 0 becomes 1."""
+    if exponent < 16:
+        return rounding_divide_by_pot(x, exponent)
+    return np.where(x < 0, -1, 1)
 
 
 def _rounding_high_mul(a: Array, b: int) -> Array:

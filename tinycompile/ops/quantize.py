@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from tinycompile.ir import Array, Signature, TensorType
-from tinycompile.numerics.fixed_point import quantize_multiplier
+from tinycompile.numerics.fixed_point import INT32_MIN, quantize_multiplier, wrap_int32
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._elementwise import Elementwise, requantized
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
@@ -19,7 +19,9 @@ from tinycompile.ops._rules import first_reason, invalid, not_quantized
 class Quantize(Elementwise):
     """float32, int8 or uint8 to int8 or uint8.
 
-    A float that is beyond the range saturates; a NaN becomes the smallest value.
+    A float beyond the range saturates. What a quotient outside of int32 or a NaN becomes is up to `ties`' framework:
+    for TFLite INT32_MIN, to which the zero point is added modulo 2^32 (C++ leaves it undefined; LiteRT does so on
+    x86-64); for ONNX the nearer end of the range, and a NaN the smallest value.
 
     Attributes:
         dtype: of the output.
@@ -60,9 +62,12 @@ class Quantize(Elementwise):
         low, high = self.range
         with np.errstate(over="ignore", invalid="ignore"):
             quotient = (x / np.float32(sig.output.scale)).astype(np.float64)
+        if self.ties == "even":
+            rounded = np.rint(quotient) + sig.output.zero_point
+            return np.minimum(np.where(rounded > low, rounded, low), high).astype(self.dtype)
         away = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient)
-        rounded = (away if self.ties == "away" else np.rint(quotient)) + sig.output.zero_point
-        return np.minimum(np.where(rounded > low, rounded, low), high).astype(self.dtype)
+        converted = np.where(np.abs(away) < 2.0**31, away, INT32_MIN).astype(np.int64)
+        return np.clip(wrap_int32(converted + sig.output.zero_point), low, high).astype(self.dtype)
 
     def unsupported(self, sig: Signature) -> str | None:
         to = not_quantized(sig.output, "the output", "int8", "uint8")

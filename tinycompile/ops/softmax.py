@@ -40,7 +40,7 @@ class SoftmaxParameters:
         real = min(beta * scale * 2.0 ** (31 - _DIFF_INTEGER_BITS), INT32_MAX)
         if not real > 1:
             raise ValueError("beta times the input scale is too small")
-        (multiplier,), (shift,) = (part.tolist() for part in quantize_multiplier(np.array([real])))
+        (multiplier,), (shift,) = (part.tolist() for part in quantize_multiplier(np.array([real]), 31))
         largest = (2**_DIFF_INTEGER_BITS - 1) * 2 ** (31 - _DIFF_INTEGER_BITS)
         return SoftmaxParameters(multiplier, shift, -(largest >> shift))
 

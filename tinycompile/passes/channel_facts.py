@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Graph, Node
+from tinycompile.numerics.requant import is_step_function
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -74,7 +75,7 @@ def keeps_channels(graph: Graph, node: Node) -> bool:
 
 
 def _linear_bounds(graph: Graph, node: Node, x: Interval) -> Interval | None:
-    """Bounds of a layer's outputs; None where accumulators might leave int32 or weights aren't known."""
+    """Bounds of a layer's outputs; None where weights aren't known."""
     weights = graph.constants.get(node.inputs[1])
     bias = graph.constants.get(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1, np.int64)
     if weights is None or bias is None:
@@ -92,7 +93,7 @@ def _linear_bounds(graph: Graph, node: Node, x: Interval) -> Interval | None:
     axes = (0, 1, 2) if isinstance(op, DepthwiseConv2D) else tuple(range(1, w.ndim))
     least = np.minimum(w * low, w * high).sum(axis=axes) + bias
     most = np.maximum(w * low, w * high).sum(axis=axes) + bias
-    if least.min() < -(2**31) or most.max() >= 2**31:
-        return None
     rule = op.requant(sig)  # pyright: ignore[reportAttributeAccessIssue] - all three have it
-    return Interval(rule.apply(least).astype(np.int64), rule.apply(most).astype(np.int64))
+    known = is_step_function(rule, least, most) | (least == most)
+    bounds = (rule.apply(least).astype(np.int64), rule.apply(most).astype(np.int64))
+    return Interval(np.where(known, bounds[0], rule.low), np.where(known, bounds[1], rule.high))

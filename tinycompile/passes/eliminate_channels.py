@@ -182,8 +182,8 @@ class _Rewriter:
         value = np.where(fold, self.facts[x].low - graph.types[x].zero_point, 0)
         constant = (weights * value).reshape(weights.shape[0], -1).sum(axis=1)
         bias = constant + sum(graph.constants[name] for name in node.inputs[2:])  # at most one
-        if bias.min() < -(2**31) or bias.max() >= 2**31:
-            return None
+        if _is_exact(node.op) and (bias.min() < -(2**31) or bias.max() >= 2**31):
+            return None  # TFLite's accumulators wrap, and so may their bias
         outputs = self.kept[y]
         cut = self._constant(node, node.inputs[1], 0, outputs, self.kept[x])
         name = self._bias(node, bias.astype(np.int32)[outputs], outputs)
@@ -206,6 +206,11 @@ class _Rewriter:
         self.types[cut] = TensorType(values.shape, t.dtype, quant)
         self.constants[cut] = values
         return cut
+
+
+def _is_exact(op: Op) -> bool:
+    """Whether the layer's sums are real numbers, as ONNX's are."""
+    return isinstance(op, Conv2D | FullyConnected) and isinstance(op.rule, StepRequant)
 
 
 def _cut_rule(op: Op, channels: Array) -> Op:

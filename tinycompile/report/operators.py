@@ -75,7 +75,8 @@ def markdown() -> str:
 
 def _sections() -> Iterator[str]:
     yield _HEADER
-    yield "## TFLite\n\nint8 models; float and uint8 only at their edges.\n"
+    yield "## TFLite\n\nint8 models; float and uint8 only at their edges: uint8 weights and activations, TensorFlow 1's"
+    yield "quantisation, are refused.\n"
     yield "| operator | rule |\n|---|---|"
     for name, op in tflite_operators().items():
         yield f"| {name} | {_cell(rule(op))} |"

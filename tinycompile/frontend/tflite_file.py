@@ -150,12 +150,15 @@ class _Reader:
             reason = f"the file has {self.file.SubgraphsLength()} subgraphs, supported is 1"
             raise UnsupportedError([("control flow", reason)], where=self.where)
         graph = self.file.Subgraphs(0)
-        tensors = tuple(self.tensor(graph.Tensors(i), i) for i in self.count(graph.TensorsLength(), "tensors"))
         codes = [self.operator_name(i) for i in self.count(self.file.OperatorCodesLength(), "operator codes")]
         operators = tuple(
             self.operator(graph.Operators(i), i, codes) for i in self.count(graph.OperatorsLength(), "operators")
         )
         inputs, outputs = self.ints(graph.InputsAsNumpy()), self.ints(graph.OutputsAsNumpy())
+        written = {*inputs, *(index for operator in operators for index in operator.outputs)}
+        tensors = tuple(
+            self.tensor(graph.Tensors(i), i, i in written) for i in self.count(graph.TensorsLength(), "tensors")
+        )
         return SourceModel(tensors, operators, inputs, outputs)
 
     def operator_name(self, index: int) -> str:
@@ -177,11 +180,14 @@ class _Reader:
             operator.BuiltinOptions(),
         )
 
-    def tensor(self, tensor: Any, index: int) -> SourceTensor:
+    def tensor(self, tensor: Any, index: int, written: bool) -> SourceTensor:
+        """`written`: by the caller or an operator; a tensor without elements that isn't is an empty constant."""
         name = self.text(tensor.Name()) or f"tensor_{index}"
         here = f"tensor {index} {name!r}"
         shape = self.ints(tensor.ShapeAsNumpy())
         data = self.buffer(tensor, here)
+        if data is None and 0 in shape and not written:
+            data = b""
         reason = _strange(tensor, shape, data is not None)
         if reason:
             return SourceTensor(index, name, None, reason, None)

@@ -226,6 +226,9 @@ def pad(scope: Scope) -> None:
         fill = scope.constant(2, "the fill value")
         if fill.size != 1 or fill.dtype.name != y.dtype:
             raise scope.fail(f"the fill value is {fill.dtype.name}{list(fill.shape)}")
+        quant = scope.input_type(2).quant
+        if y.quant is not None and not y.quant.same_as(quant):
+            raise Rejected("the fill value and the output differ in scale or zero point")
         value = int(fill.ravel()[0])
     else:
         value = y.zero_point if y.quant is not None and y.quant.is_per_tensor else 0
@@ -240,9 +243,18 @@ def reshape(scope: Scope) -> None:
     scope.emit(Reshape(resolved_shape(scope, wanted, elements)), [scope.input()])
 
 
-@importer("SQUEEZE", "EXPAND_DIMS")
-def change_rank(scope: Scope) -> None:
+@importer("SQUEEZE")
+def squeeze(scope: Scope) -> None:
     scope.emit(Reshape(scope.output_type().shape), [scope.input()])
+
+
+@importer("EXPAND_DIMS")
+def expand_dims(scope: Scope) -> None:
+    """The only one of the operators that reshape which LiteRT refuses where the result has another quantisation."""
+    x, y = scope.input_type(), scope.output_type()
+    if x.quant is not None and not x.quant.same_as(y.quant):
+        raise Rejected("input and output differ in scale or zero point, and the operator does not rescale")
+    scope.emit(Reshape(y.shape), [scope.input()])
 
 
 @importer("TRANSPOSE")

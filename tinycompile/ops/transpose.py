@@ -17,7 +17,8 @@ TO_CHANNELS_LAST = (0, 2, 3, 1)
 
 @dataclass(frozen=True)
 class Transpose(Op):
-    """int8, uint8 or float32, any number of axes, constant permutation.
+    """int8, uint8 or float32, any number of axes, constant permutation; copies the values as they are, whatever scales
+    input and output have.
 
     Attributes:
         permutation: output axis i is input axis permutation[i].

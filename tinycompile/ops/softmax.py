@@ -47,7 +47,7 @@ class SoftmaxParameters:
 
 @dataclass(frozen=True)
 class Softmax(Elementwise):
-    """int8, over the last axis of at most 4095 elements; the output has scale 1/256 (within a thousandth of it) and zero
+    """int8, over the last axis of at most 4095 elements; the output has scale 1/256 (within a thousandth) and zero
     point -128.
 
     Attributes:

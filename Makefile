@@ -57,6 +57,7 @@ lint: setup
 FILES ?= 200000
 reliability: setup
 	$(BIN)/python -m tests.reliability.sweep
+	$(BIN)/python -m tests.reliability.ranks --seeds 0 200
 
 fuzz: setup
 	$(BIN)/python -m tests.fuzz.run --files $(FILES)

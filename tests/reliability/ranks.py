@@ -41,6 +41,13 @@ def check_tflite(seed: int) -> Graph:
     return graph
 
 
+def check_interface(graph: Graph, network: RandomOnnxRanks) -> None:
+    """The shapes that a user sees."""
+    assert [graph.types[name].shape for name in graph.inputs] == [v.shape for v in network.inputs]
+    unread = [v for v in network.values if v.name not in network.read and v not in network.inputs]
+    assert [graph.types[name].shape for name in graph.outputs] == [v.shape for v in unread]
+
+
 def check_schedules(graph: Graph, inputs: dict[str, np.ndarray], *, exact: bool = True) -> None:
     """Every layer of the C in each schedule: "auto" with the least RAM, the others with ample RAM."""
     optimized, board = optimize(graph), load_board("stm32f746")
@@ -54,20 +61,24 @@ def check_schedules(graph: Graph, inputs: dict[str, np.ndarray], *, exact: bool 
 
 def check_onnx(seed: int) -> Graph:
     """Against onnx's evaluator with exact sums, bit for bit."""
-    model, inputs = RandomOnnxRanks(seed).build(STEPS[seed % len(STEPS)])
+    network = RandomOnnxRanks(seed)
+    model, inputs = network.build(STEPS[seed % len(STEPS)])
     graph = onnx_builder.check_model(model, inputs)
+    check_interface(graph, network)
     check_schedules(graph, dict(zip(graph.inputs, inputs.values(), strict=True)))
     return graph
 
 
 def check_float(seed: int) -> Graph:
     """Against onnxruntime within rounding."""
-    model, inputs = RandomOnnxRanks(seed, quantized=False).build(STEPS[seed % len(STEPS)])
+    network = RandomOnnxRanks(seed, quantized=False)
+    model, inputs = network.build(STEPS[seed % len(STEPS)])
     graph, _ = onnx_builder.imported(model, floats="all")
     values = interpreter.run(graph, list(inputs.values()))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    for name, expected in zip(graph.outputs, session.run(None, inputs), strict=True):
-        assert values[name].shape == expected.shape
+    check_interface(graph, network)
+    for name, result in zip(graph.outputs, session.run(None, inputs), strict=True):
+        expected = np.asarray(result)
         np.testing.assert_allclose(values[name], expected, rtol=1e-4, atol=1e-4, err_msg=name)
     check_schedules(graph, dict(zip(graph.inputs, inputs.values(), strict=True)), exact=False)
     return graph

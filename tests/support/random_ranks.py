@@ -98,7 +98,7 @@ class RandomRanks:
     def integers(self, values: object) -> int:
         return self.builder.constant(np.array(values, np.int32))
 
-    def emit(self, name: str, operands: list[Value | int], y: Value, **options: int | float | bool) -> None:
+    def emit(self, name: str, operands: list[Value | int], y: Value, **options: int | float | bool | list[int]) -> None:
         indices = [x.index if isinstance(x, Value) else x for x in operands]
         self.read.update(indices)
         self.builder.op(name, indices, [y.index], **options)

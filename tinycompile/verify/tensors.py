@@ -139,7 +139,7 @@ def _expected(reference: Reference, entry: dict[str, Any]) -> Array:
             why=f"{tensor.dtype} and {entry['dtype']}",
             hint="this is a bug in tinycompile; please report it",
         )
-    return np.ascontiguousarray(tensor.reshape(entry["shape"]))
+    return np.asarray(tensor.reshape(entry["shape"]), order="C")
 
 
 def _as_source(array: Array, build: Build, index: int, reference: Reference) -> Array:

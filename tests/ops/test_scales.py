@@ -40,7 +40,9 @@ def pool(name: str, padding: int, activation: int) -> Callable[[TfliteBuilder, i
     return build
 
 
-def plain(name: str, shape: Sequence[int], *constants: Sequence[int], **options: float):
+def plain(
+    name: str, shape: Sequence[int], *constants: Sequence[object], **options: float | list[int]
+) -> Callable[[TfliteBuilder, int, Quant], int]:
     def build(b: TfliteBuilder, x: int, quant: Quant) -> int:
         y = b.tensor(shape, *quant)
         b.op(name, [x, *(b.constant(np.array(c, np.int32)) for c in constants)], [y], **options)

@@ -59,6 +59,7 @@ lint: setup
 FILES ?= 200000
 reliability: setup
 	$(BIN)/python -m tests.reliability.sweep
+	$(BIN)/python -m tests.reliability.ranks --seeds 0 200
 
 strict: setup
 	$(BIN)/python -m tests.reliability.strict

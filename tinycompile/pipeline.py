@@ -33,7 +33,7 @@ from tinycompile.report.document import save_report
 from tinycompile.report.facts import source_graph
 from tinycompile.report.html import memory_svg
 from tinycompile.report.pareto import Point, front
-from tinycompile.staging import staged, write_files
+from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.toolchain import make, require
 from tinycompile.work import Work, node_macs, work_of
@@ -86,6 +86,7 @@ def compile(  # noqa: A001 - the public verb is the name
     signature: str | None = None,
     align: str = "auto",
     flash_offset: int = 0,
+    force: bool = False,
 ) -> Build:
     """Compile a model to C and firmware.
 
@@ -94,7 +95,8 @@ def compile(  # noqa: A001 - the public verb is the name
         single_file: also write `single/<model>.c` and `.h`, with the kernels and weights in the one C file.
         pareto: also look for schedules with less RAM, for the report; None for where that is quick.
         board_path: a folder with more boards, as docs/adding_a_board.md describes them.
-        output: folder to create or replace; None for a temporary one that lives as long as the result.
+        output: folder to create, or of an earlier build, whose unchanged files are replaced; other files stay. None for
+            a temporary one that lives as long as the result.
         layout, shapes, dtype, strict_int8: for ONNX models, see `Options`.
         calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
         calib_method: "auto", "minmax", "percentile" or "mse".
@@ -104,6 +106,7 @@ def compile(  # noqa: A001 - the public verb is the name
         align: "strict" loads and stores words only where they are aligned; "auto" does what board.toml says.
         flash_offset: bytes at the start of the flash that a bootloader has.
         weights: "separate" puts them into a file of their own, see docs/separate_weights.md.
+        force: replace generated files in `output` that were edited, and take a folder that no build made.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
@@ -129,7 +132,7 @@ def compile(  # noqa: A001 - the public verb is the name
         flash_offset=flash_offset,
         calibration=calibration,
     )
-    (build,) = compile_together([model], options, output=output)
+    (build,) = compile_together([model], options, output=output, force=force)
     return build
 
 
@@ -148,7 +151,7 @@ def quantized_sources(
 
 
 def compile_together(
-    models: Sequence[str | Path], options: Options, *, output: str | Path | None = None
+    models: Sequence[str | Path], options: Options, *, output: str | Path | None = None, force: bool = False
 ) -> list[Build]:
     """Compile one or several models to one firmware, in which they share an arena as large as the largest needs.
 
@@ -159,6 +162,8 @@ def compile_together(
         TinycompileError: as for `compile`.
     """
     options.check()
+    if output is not None:
+        check_output(Path(output), force=force)  # before minutes are spent
     board = options.board()
     require(board.compiler)
     with quantized_sources(models, options) as sources:
@@ -171,17 +176,17 @@ def compile_together(
             )
             for each, (path, found) in zip(lowered, sources, strict=True)
         ]
-        return _build(board, layout, lowered, options, output)
+        return _build(board, layout, lowered, options, output, force)
 
 
 def _build(
-    board: Board, layout: Layout, lowered: Sequence[Lowered], options: Options, output: str | Path | None
+    board: Board, layout: Layout, lowered: Sequence[Lowered], options: Options, output: str | Path | None, force: bool
 ) -> list[Build]:
     """Print, compile and report."""
     project = project_of(board, layout, lowered, separate=options.weights == "separate")
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
-    with staged(folder) as staging:
+    with staged(folder, force=force) as staging:
         step("printing C")
         write_files(staging, emit_project(project, single=options.single_file) | weights_files(project))
         (staging / "source").mkdir()

@@ -139,3 +139,68 @@ def test_single_file(built: tuple[str, Path], tmp_path: Path) -> None:
     flags = ["-std=c99", "-O2", *WARNINGS, f"-I{folder / 'single'}"]
     tool(["cc", *flags, "main.c", str(code), "-o", "application"], tmp_path)
     recognises_digits(tmp_path / "application")
+
+
+CHOICES = [
+    (["-DCMAKE_BUILD_TYPE=Debug"], ""),
+    (["-DCMAKE_BUILD_TYPE=Release"], "-O3"),
+    (["-DCMAKE_BUILD_TYPE=MinSizeRel"], "-Os"),
+    (["-DCMAKE_BUILD_TYPE=RelWithDebInfo"], "-O2"),
+    ([], "-O2"),
+    (["-DCMAKE_C_FLAGS=-Os -g"], "-Os"),
+    (["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_C_FLAGS=-O1"], "-O1"),
+    (["-DOPTIONS=-Og"], "-Og"),
+]
+
+
+@pytest.fixture(scope="module")
+def on_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("host") / "out"
+    tinycompile.compile(DIGITS / "digits_int8.tflite", target="host", output=folder)
+    return folder
+
+
+def levels(command: str) -> list[str]:
+    return re.findall(r"(?<=\s)-O\S*", command)
+
+
+@pytest.mark.parametrize(("choice", "level"), CHOICES, ids=str)
+def test_cmake_leaves_the_optimization_to_the_user(
+    choice: list[str], level: str, on_host: Path, tmp_path: Path
+) -> None:
+    """The last -O counts, so there is no other one than the user's; the model is right at every level."""
+    (tmp_path / "main.c").write_text(APPLICATION)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.13)\nproject(application C)\nadd_compile_options(${OPTIONS})\n"
+        f"add_subdirectory({on_host} model)\nadd_executable(application main.c)\n"
+        "target_link_libraries(application PRIVATE tinycompile::digits_int8)\n"
+    )
+    tool(["cmake", "-S", ".", "-B", "build", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", *choice], tmp_path)
+    commands = json.loads((tmp_path / "build" / "compile_commands.json").read_text())
+    model = next(c["command"] for c in commands if c["file"].endswith("/digits_int8.c"))
+    assert levels(model) == ([level] if level else [])
+    tool(["cmake", "--build", "build"], tmp_path)
+    recognises_digits(tmp_path / "build" / "application")
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"), [((), ["-O2"]), (("OPT=-Os",), ["-Os"]), (("CFLAGS=-O1 -g3",), ["-O1"])], ids=str
+)
+def test_make_leaves_the_optimization_to_the_user(
+    variable: tuple[str, ...], expected: list[str], built: tuple[str, Path], on_host: Path
+) -> None:
+    """What the code needs stays: the core, the standard, the defines of the board."""
+    for folder in (built[1], on_host):
+        commands = tool(["make", "-n", "-B", *variable], folder).decode().splitlines()
+        compiled = [command for command in commands if " -c " in command and " -o build/" in command]
+        assert compiled and all(levels(command) == expected for command in compiled)
+        assert all("-std=c99" in command and "-ffp-contract=off" in command for command in compiled)
+    cpu = next(flag for flag in ARM[built[0]] if flag.startswith("-mcpu="))
+    plain = tool(["make", "-n", "-B"], built[1]).decode()
+    changed = tool(["make", "-n", "-B", *variable], built[1]).decode()
+    assert cpu in changed and re.findall(r"-D\S+", changed) == re.findall(r"-D\S+", plain)
+
+
+def test_nothing_else_chooses_the_optimization(built: tuple[str, Path]) -> None:
+    for name in ("zephyr/CMakeLists.txt", "library.json", "library.properties"):
+        assert not re.search(r"[\s\"(]-O", (built[1] / name).read_text()), name

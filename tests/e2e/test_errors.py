@@ -76,7 +76,7 @@ def test_arena_limit_that_is_too_small(output: Path) -> None:
 def test_refuses_to_replace_a_foreign_folder(output: Path) -> None:
     output.mkdir()
     (output / "thesis.txt").write_text("years of work")
-    assert_explained(invoke("build", MODEL, "-o", output), "refusing")
+    assert_explained(invoke("build", MODEL, "-o", output), "no tinycompile build made", "thesis.txt", "--force")
     assert (output / "thesis.txt").read_text() == "years of work"
 
 

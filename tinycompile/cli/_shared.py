@@ -162,6 +162,11 @@ class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
         return name, shape
 
 
+def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """`--force`, for commands that otherwise refuse to overwrite what the user made."""
+    return click.option("--force", is_flag=True, help=text)
+
+
 def options_of(calib: Path | None, calib_method: str, evaluation: Path | None, **options: Any) -> Options:
     from tinycompile.options import Options
     from tinycompile.quantize.source import Calibration

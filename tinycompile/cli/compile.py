@@ -7,14 +7,24 @@ from typing import Any
 
 import click
 
-from tinycompile.cli._shared import FOLDER, compile_options, console, explained, options_of, print_json, progress
+from tinycompile.cli._shared import (
+    FOLDER,
+    compile_options,
+    console,
+    explained,
+    force_option,
+    options_of,
+    print_json,
+    progress,
+)
 from tinycompile.errors import UsageError
 
 
 @click.command()
 @click.argument("models", type=FOLDER, nargs=-1, required=True)
 @compile_options
-@click.option("-o", "--output", type=FOLDER, help="Folder to create or replace.  [default: build/<model>]")
+@click.option("-o", "--output", type=FOLDER, help="Folder to create, or of an earlier build.  [default: build/<model>]")
+@force_option("Overwrite generated files that were edited, and take a folder that no build made.")
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @click.option(
     "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"
@@ -24,7 +34,13 @@ from tinycompile.errors import UsageError
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 @explained
 def build(
-    models: tuple[Path, ...], output: Path | None, quiet: bool, verbose: bool, as_json: bool, **options: Any
+    models: tuple[Path, ...],
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Compile MODELS (.tflite, .onnx) to C and firmware; several share one arena."""
     if quiet + verbose + as_json > 1:
@@ -33,7 +49,7 @@ def build(
 
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
     with progress(not (quiet or as_json)):
-        results = compile_together(models, options_of(**options), output=folder)
+        results = compile_together(models, options_of(**options), output=folder, force=force)
     if as_json:
         from tinycompile.report.document import load_document
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import FOLDER, Shape, explained
-from tinycompile.errors import UsageError
+from tinycompile.cli._shared import FOLDER, Shape, explained, force_option
+from tinycompile.written import OVERWRITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
 
 
 @click.command()
@@ -17,6 +17,7 @@ from tinycompile.errors import UsageError
 @click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto.")
 @click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy.")
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
+@force_option(OVERWRITE)
 @explained
 def quantize(
     model: Path,
@@ -25,16 +26,17 @@ def quantize(
     calib_method: str,
     evaluation: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    force: bool,
 ) -> None:
     """Quantise a float ONNX MODEL to int8 and write it as an ONNX model with QuantizeLinear and DequantizeLinear."""
     from tinycompile.frontend.onnx_file import onnx_module
     from tinycompile.quantize import quantize as quantize_model
+    from tinycompile.staging import may_write
 
-    result = quantize_model(model, calib, method=calib_method, shapes=dict(shapes), evaluation=evaluation)
-    try:
-        onnx_module().save(result.proto, str(output))
-    except OSError as error:
-        raise UsageError("the model can't be written", where=str(output), why=str(error)) from error
+    read = [model, calib, *filter(None, [evaluation])]
+    with may_write(output, is_model_of_ours, read=read, force=force) as path:
+        result = quantize_model(model, calib, method=calib_method, shapes=dict(shapes), evaluation=evaluation)
+        onnx_module().save(mark_model(result.proto), str(path))
     for line in result.lines():
         click.echo(line)
     click.echo(f"written to {output}")
@@ -48,6 +50,7 @@ def quantize(
 @click.option("--layout", default="auto", show_default=True, help="Of images: nhwc, nchw or auto.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
+@force_option(OVERWRITE)
 @explained
 def calib(
     source: Path,
@@ -57,9 +60,14 @@ def calib(
     layout: str,
     limit: int | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    force: bool,
 ) -> None:
     """Make a calibration file from SOURCE: a folder of images or .npy files, one .npy or .npz, or a CSV."""
     from tinycompile.quantize.collect import write_samples
+    from tinycompile.staging import may_write
 
-    count = write_samples(source, model, output, dict(shapes), scale=scale, layout=layout, limit=limit)
+    output = output if output.suffix == ".npz" else output.with_name(f"{output.name}.npz")  # as NumPy does
+    with may_write(output, is_archive_of_ours, read=[source, model], force=force) as path:
+        count = write_samples(source, model, path, dict(shapes), scale=scale, layout=layout, limit=limit)
+        mark_archive(path)
     click.echo(f"{count} samples written to {output}")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinycompile.cli._shared import FOLDER, explained, print_json
+from tinycompile.cli._shared import FOLDER, explained, force_option, print_json
 from tinycompile.errors import MismatchError, UsageError
+from tinycompile.staging import may_write
+from tinycompile.written import OVERWRITE, is_archive_of_ours, mark_archive
 
 if TYPE_CHECKING:
     from tinycompile.verify.compare import Verification
@@ -24,27 +26,31 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@force_option(OVERWRITE)
 @explained
 def run(
-    folder: Path, input_file: Path, output_file: Path | None, limit: int | None, model: str | None, as_json: bool
+    folder: Path,
+    input_file: Path,
+    output_file: Path | None,
+    limit: int | None,
+    model: str | None,
+    as_json: bool,
+    force: bool,
 ) -> None:
     """Run the firmware of FOLDER in QEMU (a build for the host: here) on every sample."""
-    import numpy as np
-
     from tinycompile.build import Build
-    from tinycompile.samples import drop_batch, load_arrays, model_inputs
+    from tinycompile.samples import load_arrays, model_inputs
 
     if output_file is not None and output_file.suffix != ".npz":
         raise UsageError("--output must end in .npz", where=str(output_file))
     result = Build(folder, model=model)
     samples = model_inputs(load_arrays(input_file), result.inputs, where=str(input_file), limit=limit)
-    execution = result.execute(samples)
-    if output_file is not None:
-        arrays: dict[str, Any] = {f"output_{i}": drop_batch(array) for i, array in enumerate(execution.outputs)}
-        try:
-            np.savez(output_file, **arrays)
-        except OSError as error:
-            raise UsageError("the outputs can't be written", where=str(output_file), why=str(error)) from error
+    if output_file is None:
+        execution = result.execute(samples)
+    else:
+        with may_write(output_file, is_archive_of_ours, read=[input_file], force=force) as path:
+            execution = result.execute(samples)
+            _save_outputs(path, execution.outputs)
     counts = execution.instructions
     if as_json:
         print_json(
@@ -63,6 +69,16 @@ def run(
         return
     spread = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     click.echo(f"{len(samples[0])} samples in QEMU's {result.emulated.name}: {spread} instructions per inference")
+
+
+def _save_outputs(path: Path, outputs: list[Any]) -> None:
+    import numpy as np
+
+    from tinycompile.samples import drop_batch
+
+    arrays: dict[str, Any] = {f"output_{i}": drop_batch(array) for i, array in enumerate(outputs)}
+    np.savez(path, **arrays)
+    mark_archive(path)
 
 
 @click.command()

@@ -212,7 +212,7 @@ def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, 
     quant = Quantization(
         source.scale.reshape(1).astype(np.float32), source.zero_point.reshape(1).astype(np.int64) - shift
     )
-    values = np.ascontiguousarray(values)
+    values = np.asarray(values, order="C")  # ascontiguousarray would give a scalar an axis
     return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, "int8", quant), values)
 
 

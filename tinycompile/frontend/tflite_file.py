@@ -159,12 +159,15 @@ class _Reader:
             raise self.fail(f"schema version {self.file.Version()}", "version 3 is the one in use")
         signatures = self.signatures()
         graph = self.subgraph(signatures, signature)
-        tensors = tuple(self.tensor(graph.Tensors(i), i) for i in self.count(graph.TensorsLength(), "tensors"))
         codes = [self.operator_code(i) for i in self.count(self.file.OperatorCodesLength(), "operator codes")]
         operators = tuple(
             self.operator(graph.Operators(i), i, codes) for i in self.count(graph.OperatorsLength(), "operators")
         )
         inputs, outputs = self.ints(graph.InputsAsNumpy()), self.ints(graph.OutputsAsNumpy())
+        written = {*inputs, *(index for operator in operators for index in operator.outputs)}
+        tensors = tuple(
+            self.tensor(graph.Tensors(i), i, i in written) for i in self.count(graph.TensorsLength(), "tensors")
+        )
         return SourceModel(tensors, operators, inputs, outputs, tuple(signatures), tuple(self.notes))
 
     def signatures(self) -> dict[str, int]:
@@ -224,11 +227,14 @@ class _Reader:
             version,
         )
 
-    def tensor(self, tensor: Any, index: int) -> SourceTensor:
+    def tensor(self, tensor: Any, index: int, written: bool) -> SourceTensor:
+        """`written`: by the caller or an operator; a tensor without elements that isn't is an empty constant."""
         name = self.text(tensor.Name()) or f"tensor_{index}"
         here = f"tensor {index} {name!r}"
         shape, signature = self.ints(tensor.ShapeAsNumpy()), self.ints(tensor.ShapeSignatureAsNumpy())
         data = self.buffer(tensor, here)
+        if data is None and 0 in shape and not written:
+            data = b""
         reason = _strange(tensor, shape, data is not None)
         if reason:
             return SourceTensor(index, name, None, reason, None)

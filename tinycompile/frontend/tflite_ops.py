@@ -276,6 +276,9 @@ def pad(scope: Scope) -> None:
         fill = scope.constant(2, "the fill value")
         if fill.size != 1 or fill.dtype.name != y.dtype:
             raise scope.fail(f"the fill value is {fill.dtype.name}{list(fill.shape)}")
+        quant = scope.input_type(2).quant
+        if y.quant is not None and not y.quant.same_as(quant):
+            raise Rejected("the fill value and the output differ in scale or zero point")
         value = int(fill.ravel()[0])
     else:
         value = y.zero_point if y.quant is not None and y.quant.is_per_tensor else 0
@@ -294,7 +297,11 @@ def squeeze(scope: Scope) -> None:
 
 @importer("EXPAND_DIMS", options=tflite.ExpandDimsOptions, versions=1)
 def expand_dims(scope: Scope) -> None:
-    scope.emit(Reshape(expanded(scope, scope.input_type().shape, scope.integers(1, "the axis"))), [scope.input()])
+    """The only one of the operators that reshape which LiteRT refuses where the result has another quantisation."""
+    x, y = scope.input_type(), scope.output_type()
+    if x.quant is not None and not x.quant.same_as(y.quant):
+        raise Rejected("input and output differ in scale or zero point, and the operator does not rescale")
+    scope.emit(Reshape(expanded(scope, x.shape, scope.integers(1, "the axis"))), [scope.input()])
 
 
 @importer("TRANSPOSE", options=tflite.TransposeOptions, versions=9)

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinycompile.ir import Op, Signature, TensorType
-from tinycompile.ops._rules import first_reason, not_quantized, rescales
+from tinycompile.ops._rules import first_reason, not_quantized
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window
 
 
 @dataclass(frozen=True)
 class Pool(SpatialOp):
     """Base of AveragePool2D and MaxPool2D.
+
+    They work on the int8 values as they are: LiteRT ignores it if the output has another scale or zero point.
 
     Attributes:
         kernel, stride: (rows, columns).
@@ -47,4 +49,4 @@ class Pool(SpatialOp):
         reason = first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
         if reason is None and sig.input.shape[0] != 1:
             return f"the batch is {sig.input.shape[0]}, supported is 1"
-        return reason or rescales(sig.input, sig.output)
+        return reason

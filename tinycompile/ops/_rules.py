@@ -8,9 +8,6 @@ import numpy as np
 
 from tinycompile.ir import TensorType
 
-MAX_SCALE_DIFFERENCE = 1e-6
-"""Scales that LiteRT takes for equal where an operator doesn't rescale."""
-
 
 def first_reason(reasons: Iterable[str | None]) -> str | None:
     """The first thing that is wrong, if anything is."""
@@ -39,8 +36,8 @@ def all_quantized(types: Sequence[TensorType], role: str) -> str | None:
 
 
 def rescales(a: TensorType, b: TensorType) -> str | None:
-    """For operators that copy or compare int8 values: both sides must mean the same by them."""
-    if a.zero_point == b.zero_point and abs(a.scale - b.scale) <= MAX_SCALE_DIFFERENCE:
+    """For operators that copy int8 values where both sides mean the same by them, which LiteRT demands bit for bit."""
+    if a.zero_point == b.zero_point and a.scale == b.scale:
         return None
     return "input and output differ in scale or zero point, and the operator does not rescale"
 

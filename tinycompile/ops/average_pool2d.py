@@ -17,8 +17,9 @@ from tinycompile.ops._rules import first_reason, not_quantized
 
 @dataclass(frozen=True)
 class AveragePool2D(Pool):
-    """int8 (N = 1), any window, stride and padding; only positions inside the input count; input and output have the
-    same scale and zero point; fused RELU, RELU6 and RELU_N1_TO_1. With a rule of its own any scales, without padding.
+    """int8 (N = 1), any window, stride and padding; only positions inside the input count; averages the int8 values as
+    they are, whatever scales input and output have; fused RELU, RELU6 and RELU_N1_TO_1. With a rule of its own it
+    rescales, without padding.
 
     Attributes:
         rule: from the sum over a whole window of inputs minus their zero point to the output, one channel, in the range

@@ -13,7 +13,7 @@ from tinycompile.ops._float_table import FloatTable
 
 @dataclass(frozen=True)
 class Logistic(FloatTable):
-    """int8; the output has scale 1/256."""
+    """int8; the output has scale 1/256 and any zero point."""
 
     kind: ClassVar[str] = "logistic"
 

@@ -15,8 +15,8 @@ from tinycompile.ops._pool import Pool
 
 @dataclass(frozen=True)
 class MaxPool2D(Pool):
-    """int8 (N = 1), any window, stride and padding; only positions inside the input count; input and output have the
-    same scale and zero point; fused RELU, RELU6 and RELU_N1_TO_1.
+    """int8 (N = 1), any window, stride and padding; only positions inside the input count; copies the int8 values as
+    they are, whatever scales input and output have; fused RELU, RELU6 and RELU_N1_TO_1.
     """
 
     kind: ClassVar[str] = "max_pool2d"

@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
-from tinycompile.ops._rules import first_reason, not_quantized, rescales
+from tinycompile.ops._rules import first_reason, not_quantized
 
 
 @dataclass(frozen=True)
 class Pad(Op):
-    """int8, any axes, at most 8 dimensions; the fill is the zero point (PAD) or a constant (PADV2); input and output
-    have the same scale and zero point.
+    """int8, any axes, at most 8 dimensions; the fill is the output's zero point (PAD) or a constant (PADV2); copies the
+    int8 values as they are, whatever scales input and output have.
 
     Attributes:
         amounts: (before, after) per axis.
@@ -38,8 +38,7 @@ class Pad(Op):
         return (np.pad(inputs[0], self.amounts, constant_values=self.value),)
 
     def unsupported(self, sig: Signature) -> str | None:
-        reason = first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
-        return reason or rescales(sig.input, sig.output)
+        return first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
 
     def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
         if len(self.amounts) != 4 or self.amounts[0] != (0, 0):

@@ -12,7 +12,8 @@ from tinycompile.ir import Array, Op, Signature, TensorType
 
 @dataclass(frozen=True)
 class Reshape(Op):
-    """Any type; RESHAPE, SQUEEZE and EXPAND_DIMS with constant shapes.
+    """Any type; RESHAPE, SQUEEZE and EXPAND_DIMS with constant shapes. RESHAPE and SQUEEZE keep the int8 values,
+    whatever scales input and output have; EXPAND_DIMS has the same for both.
 
     Attributes:
         shape: of the output.

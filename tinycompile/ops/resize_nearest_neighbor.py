@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
-from tinycompile.ops._rules import first_reason, not_quantized, rescales
+from tinycompile.ops._rules import first_reason, not_quantized
 
 
 @dataclass(frozen=True)
 class ResizeNearestNeighbor(Op):
-    """int8 (N = 1), any size, constant; align_corners or half_pixel_centers; input and output have the same scale and
-    zero point.
+    """int8 (N = 1), any size, constant; align_corners or half_pixel_centers; copies the int8 values as they are,
+    whatever scales input and output have.
 
     Attributes:
         size: (rows, columns) of the output.
@@ -58,7 +58,7 @@ class ResizeNearestNeighbor(Op):
         reason = first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
         if reason is None and sig.input.shape[0] != 1:
             return f"the batch is {sig.input.shape[0]}, supported is 1"
-        return reason or rescales(sig.input, sig.output)
+        return reason
 
     def repeats(self, sig: Signature) -> tuple[int, int] | None:
         rows = _block(self.source_rows(sig), sig.input.shape[1])

@@ -17,7 +17,8 @@ TO_CHANNELS_LAST = (0, 2, 3, 1)
 
 @dataclass(frozen=True)
 class Transpose(Op):
-    """int8, uint8 or float32, any number of axes, constant permutation.
+    """int8, uint8 or float32, any number of axes, constant permutation; copies the values as they are, whatever scales
+    input and output have.
 
     Attributes:
         permutation: output axis i is input axis permutation[i].
@@ -43,7 +44,7 @@ class Transpose(Op):
         return PlaneRows(rows) if self.permutation == TO_CHANNELS_LAST and sig.input.shape[0] == 1 else None
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return (np.ascontiguousarray(inputs[0].transpose(self.permutation)),)
+        return (np.asarray(inputs[0].transpose(self.permutation), order="C"),)
 
     def unsupported(self, sig: Signature) -> str | None:
         return wrong_dtype(sig.input, "the input", "int8", "uint8", "float32")

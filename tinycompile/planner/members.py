@@ -17,6 +17,11 @@ def up_of(reaches: Reaches) -> int:
     return next((reach.up for reach in reaches.values()), 1)
 
 
+def is_image(shape: Sequence[int]) -> bool:
+    """Whether a tensor has rows and columns to be executed by: one image, its channels last."""
+    return len(shape) == 4 and shape[0] == 1
+
+
 class Geometry:
     """A graph, and what its nodes read of their operands: looked up once for all stages.
 
@@ -59,7 +64,8 @@ class Geometry:
             return {0: Reach(1, 1, 0)}
         if node.op.comes_from_caller:
             return {}
-        if sig.inputs and len(sig.inputs[0].shape) != 4:
+        dynamic = (t for name, t in zip(node.inputs, sig.inputs, strict=True) if name not in self.graph.constants)
+        if not all(is_image(t.shape) for t in (*dynamic, *sig.outputs)):
             raise NotStreamable(f"{node.name} isn't spatial")
         found = Reaches()
         for operand, name in enumerate(node.inputs):
@@ -105,7 +111,7 @@ class Members:
     def computed(self, i: int) -> tuple[int, int]:
         """(rows, columns) to compute: for sums those that are summed."""
         t = self.sigs[i].input if self.sums(i) else self.sigs[i].output
-        if len(t.shape) != 4:
+        if not is_image(t.shape):
             raise NotStreamable(f"{self.nodes[i].name} isn't spatial")
         return t.shape[1], t.shape[2]
 

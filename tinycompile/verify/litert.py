@@ -110,11 +110,11 @@ class LiteRtSample:
             raise MismatchError(
                 "the reference's tensor has another type", where=entry["name"], why=f"{tensor.dtype}, {entry['dtype']}"
             )
-        return Expected(np.ascontiguousarray(tensor.reshape(entry["shape"])), self._exact)
+        return Expected(np.asarray(tensor.reshape(entry["shape"]), order="C"), self._exact)
 
     def output(self, index: int, entry: dict[str, Any]) -> Expected:
         tensor = self._graph.tensor(self._graph.outputs[index]["index"])
-        return Expected(np.ascontiguousarray(np.asarray(tensor).reshape(entry["shape"])), self._exact)
+        return Expected(np.asarray(np.asarray(tensor).reshape(entry["shape"]), order="C"), self._exact)
 
 
 class _Subgraph:

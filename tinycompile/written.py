@@ -1,0 +1,35 @@
+"""Marks in the single files that commands write, by which they know them again before they overwrite one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+OVERWRITE = "Overwrite a file that this command didn't write."
+MARK = "written by tinycompile"
+
+
+def mark_archive(path: Path) -> None:
+    """In an .npz: a comment, which is lost when NumPy writes it again."""
+    with ZipFile(path, "a") as archive:
+        archive.comment = MARK.encode()
+
+
+def is_archive_of_ours(path: Path) -> bool:
+    """Raises where it is no .npz."""
+    with ZipFile(path) as archive:
+        return archive.comment == MARK.encode()
+
+
+def mark_model(proto: Any) -> Any:
+    """An ONNX model with its producer."""
+    proto.producer_name = MARK
+    return proto
+
+
+def is_model_of_ours(path: Path) -> bool:
+    """Raises where it is no ONNX model."""
+    from tinycompile.frontend.onnx_file import read_proto
+
+    return bool(read_proto(path).producer_name == MARK)

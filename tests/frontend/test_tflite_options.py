@@ -238,3 +238,13 @@ def test_an_operand_too_many(name: str) -> None:
     model.op.inputs = [*model.op.inputs, model.op.inputs[0]]
     with pytest.raises((UnsupportedError, ModelFileError), match=r"operand|unpack|is supported on shapes"):
         import_tflite(model.build(), "m", "m.tflite")
+
+
+@pytest.mark.parametrize("changes", [{"scale": [0.5]}, {"zero_point": [0]}, {"scale": None, "zero_point": None}])
+def test_a_fill_value_of_another_quantisation(changes: dict[str, object]) -> None:
+    model = MODELS["PADV2"]()
+    vars(model.builder.tensors[model.op.inputs[2]]).update(changes)
+    with pytest.raises(RuntimeError):
+        Oracle(model.build()).run(model.inputs)
+    with pytest.raises(UnsupportedError, match="the fill value has another scale or zero point"):
+        import_tflite(model.build(), "m", "m.tflite")

@@ -229,3 +229,22 @@ def test_random_arithmetic_of_shapes(draw: Callable[..., tuple[list[np.ndarray],
         assert (got.shape, got.tolist()) == (expected.shape, expected.tolist()), (operands, fields)
         compared += 1
     assert compared > 20
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name.split()[0] not in ("CONCATENATION", "PACK")])
+def test_an_operand_too_many(name: str) -> None:
+    """LiteRT refuses most; we can't know what it would mean."""
+    model = MODELS[name]()
+    model.op.inputs = [*model.op.inputs, model.op.inputs[0]]
+    with pytest.raises((UnsupportedError, ModelFileError), match=r"operand|unpack|is supported on shapes"):
+        import_tflite(model.build(), "m", "m.tflite")
+
+
+@pytest.mark.parametrize("changes", [{"scale": [0.5]}, {"zero_point": [0]}, {"scale": None, "zero_point": None}])
+def test_a_fill_value_of_another_quantisation(changes: dict[str, object]) -> None:
+    model = MODELS["PADV2"]()
+    vars(model.builder.tensors[model.op.inputs[2]]).update(changes)
+    with pytest.raises(RuntimeError):
+        Oracle(model.build()).run(model.inputs)
+    with pytest.raises(UnsupportedError, match="the fill value has another scale or zero point"):
+        import_tflite(model.build(), "m", "m.tflite")

@@ -73,11 +73,12 @@ def _import_operator(values: Values, operator: SourceOperator, where: str) -> No
     operands = operands_of(scope) if folder is not None else None
     if folder is not None and operands is not None:
         values.folded[operator.outputs[0]] = folded(scope, folder.run, operands)
+        scope.options.reject_unread()
     elif importer is not None:
         importer.run(scope)
+        scope.reject_unread()
     else:
         raise Rejected("it is supported on shapes and other integers that are known when the model is compiled")
-    scope.options.reject_unread()
 
 
 def _bind(model: SourceModel, shapes: Mapping[str, tuple[int, ...]], where: str) -> tuple[list[str], Problems]:

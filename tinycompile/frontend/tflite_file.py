@@ -28,6 +28,8 @@ MAX_TENSOR_BYTES = 2**28
 MAX_NAMES = 10
 """That are listed in a message."""
 
+MAX_NOTES = 50
+
 MAX_ENTRIES = 1 << 16
 """Most tensors, operators and operator codes of a model that is not a joke."""
 
@@ -283,7 +285,7 @@ class _Reader:
             meaning, note = understood(given, shape, dtype, constant)
         except ContradictionError as error:
             raise self.fail(f"{here} {error.what}", error.why) from error
-        if note:
+        if note and len(self.notes) < MAX_NOTES:
             self.notes.append(f"{here} {note}")
         return meaning
 

@@ -277,8 +277,8 @@ def pad(scope: Scope) -> None:
         if fill.size != 1 or fill.dtype.name != y.dtype:
             raise scope.fail(f"the fill value is {fill.dtype.name}{list(fill.shape)}")
         quant = scope.input_type(2).quant
-        if y.quant is not None and not y.quant.same_as(quant):
-            raise Rejected("the fill value and the output differ in scale or zero point")
+        if y.quant is not None and (quant is None or not quant.same_as(y.quant)):
+            raise Rejected("the fill value has another scale or zero point than the output")  # LiteRT refuses it, too
         value = int(fill.ravel()[0])
     else:
         value = y.zero_point if y.quant is not None and y.quant.is_per_tensor else 0

@@ -68,11 +68,19 @@ class Scope:
         """`options_table`: the generated class of the operator's options; None if it has none."""
         self.values, self.operator, self.where = values, operator, where
         self.options = Options(self, OptionTable(operator, options_table, where))
+        self._read = set[int]()
 
     def reject_strange_tensors(self) -> None:
         for index in (*self.operator.inputs, *self.operator.outputs):
             if index >= 0:
                 self.values.type(index)
+
+    def reject_unread(self) -> None:
+        """Operands and options that no importer asked for would mean something that we don't know."""
+        unread = [i for i in range(len(self.operator.inputs)) if self.has(i) and i not in self._read]
+        if unread:
+            raise Rejected(f"operand {unread[0]} is one that this operator doesn't have")
+        self.options.reject_unread()
 
     def fail(self, what: str) -> ModelFileError:
         return ModelFileError(what, where=self.where, why="the file contradicts itself")
@@ -165,6 +173,7 @@ class Scope:
     def _tensor(self, operand: int) -> SourceTensor:
         if not self.has(operand):
             raise self.fail(f"operand {operand} is missing")
+        self._read.add(operand)
         return self.values.model.tensors[self.operator.inputs[operand]]
 
 

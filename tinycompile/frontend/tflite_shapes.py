@@ -49,9 +49,9 @@ def folds(*names: str, options: type[Any] | None = None, versions: int) -> Calla
 
 def operands_of(scope: Scope) -> list[Array] | None:
     """The operands, if the operator's result follows from integers that are known."""
-    if scope.operator.name == "SHAPE":
+    if scope.operator.name == "SHAPE" and len(scope.operator.inputs) == 1:
         return [np.array(scope.input_type().shape, np.int64)]
-    values = [scope.known(i) if scope.has(i) else None for i in range(len(scope.operator.inputs))]
+    values = [scope.values.known(index) if index >= 0 else None for index in scope.operator.inputs]
     found = [value for value in values if value is not None]
     if not found or len(found) < len(values) or len(scope.operator.outputs) != 1:
         return None
@@ -162,25 +162,29 @@ def _concatenation(scope: Scope, operands: Sequence[Array]) -> Array:
 
 @folds("CAST", options=tflite.CastOptions, versions=9)
 def _cast(scope: Scope, operands: Sequence[Array]) -> Array:
+    (x,) = operands
     scope.options.without_effect("InDataType", "OutDataType")
-    return operands[0].astype(scope.output_dtype())
+    return x.astype(scope.output_dtype())
 
 
 @folds("ADD", options=tflite.AddOptions, versions=6)
 def _add(scope: Scope, operands: Sequence[Array]) -> Array:
+    a, b = operands
     scope.options.without_effect("PotScaleInt16")
-    return operands[0] + operands[1]
+    return a + b
 
 
 @folds("SUB", options=tflite.SubOptions, versions=5)
 def _sub(scope: Scope, operands: Sequence[Array]) -> Array:
+    a, b = operands
     scope.options.without_effect("PotScaleInt16")
-    return operands[0] - operands[1]
+    return a - b
 
 
 @folds("MUL", options=tflite.MulOptions, versions=8)
 def _mul(scope: Scope, operands: Sequence[Array]) -> Array:
-    return operands[0] * operands[1]
+    a, b = operands
+    return a * b
 
 
 @folds("REDUCE_PROD", options=tflite.ReducerOptions, versions=2)
@@ -192,17 +196,22 @@ def _reduce_prod(scope: Scope, operands: Sequence[Array]) -> Array:
 
 @folds("EXPAND_DIMS", options=tflite.ExpandDimsOptions, versions=1)
 def _expand_dims(scope: Scope, operands: Sequence[Array]) -> Array:
-    return operands[0].reshape(expanded(scope, operands[0].shape, operands[1].ravel().tolist()))
+    x, axis = operands
+    return x.reshape(expanded(scope, x.shape, axis.ravel().tolist()))
 
 
 @folds("SQUEEZE", options=tflite.SqueezeOptions, versions=2)
 def _squeeze(scope: Scope, operands: Sequence[Array]) -> Array:
-    return operands[0].reshape(squeezed(scope, operands[0].shape))
+    (x,) = operands
+    return x.reshape(squeezed(scope, x.shape))
 
 
 @folds("RESHAPE", options=tflite.ReshapeOptions, versions=1)
 def _reshape(scope: Scope, operands: Sequence[Array]) -> Array:
-    return operands[0].reshape(wanted_shape(scope, operands[0].shape))
+    if len(operands) > 2:
+        raise Rejected(f"it has {len(operands)} operands")
+    x = operands[0]
+    return x.reshape(wanted_shape(scope, x.shape))
 
 
 def wanted_shape(scope: Scope, shape: Sequence[int]) -> tuple[int, ...]:

@@ -106,8 +106,8 @@ class LiteRtSample:
             raise MismatchError(
                 "the reference's tensor has another type", where=entry["name"], why=f"{tensor.dtype}, {entry['dtype']}"
             )
-        return Expected(np.ascontiguousarray(tensor.reshape(entry["shape"])), self._exact)
+        return Expected(np.ascontiguousarray(tensor).reshape(entry["shape"]), self._exact)
 
     def output(self, index: int, entry: dict[str, Any]) -> Expected:
         tensor = self._interpreter.get_tensor(self._interpreter.get_output_details()[index]["index"])
-        return Expected(np.ascontiguousarray(np.asarray(tensor).reshape(entry["shape"])), self._exact)
+        return Expected(np.ascontiguousarray(tensor).reshape(entry["shape"]), self._exact)

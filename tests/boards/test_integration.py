@@ -77,7 +77,8 @@ def test_zephyr_module(built: tuple[str, Path], tmp_path: Path) -> None:
     module = (folder / "zephyr" / "module.yml").read_text()
     assert re.search(r"^name: digits_int8$", module, re.MULTILINE)
     assert re.search(r"^build:\n  cmake: zephyr\n  kconfig: zephyr/Kconfig$", module, re.MULTILINE)
-    assert (folder / "zephyr" / "Kconfig").read_text().startswith("config TINYCOMPILE_DIGITS_INT8\n\tbool ")
+    kconfig = (folder / "zephyr" / "Kconfig").read_text()
+    assert re.search(r"^config TINYCOMPILE_DIGITS_INT8\n\tbool ", kconfig, re.MULTILINE)
     (tmp_path / "main.c").write_text(APPLICATION)
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.20)\nproject(application C)\nset(CONFIG_TINYCOMPILE_DIGITS_INT8 y)\n"

@@ -24,8 +24,10 @@ from tinycompile.errors import MismatchError, TinycompileError, ToolMissingError
 from tinycompile.frontend import onnx_qoperators, onnx_values, tflite_ops
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_scope import Scope
+from tinycompile.frontend.onnx_values import Placed
 from tinycompile.verify.compare import Verification, bisect_build, verify_build
 from tinycompile.verify.exact import ExactEvaluator
+from tinycompile.verify.places import Place
 from tinycompile.verify.reference import Expected
 from tinycompile.verify.tensors import compare
 
@@ -293,6 +295,19 @@ def test_a_step_is_right_only_where_the_exact_sum_says_so() -> None:
     near = np.array([1 + 1e-6, np.nan, 2, 1e-3], np.float32)
     assert compare(Expected(floats, bits=False), near, known).wrong.tolist() == [False, False, True, True]
     assert compare(Expected(floats), near, known).wrong.tolist() == [True, False, True, True]
+
+
+@pytest.mark.parametrize("bits", [True, False])
+def test_scalars(bits: bool) -> None:
+    known = np.ones((), bool)
+    for dtype in (np.int8, np.float32):
+        want = np.array(3, dtype)
+        assert not compare(Expected(want, bits), want.copy(), known).wrong.any()
+        wrong = compare(Expected(want, bits), np.array(5, dtype), known).wrong
+        assert wrong.shape == () and wrong.all()
+    place = Place("x", Placed("x", (), ()), (), {"dtype": "int8", "shape": [], "source_channels": None})
+    array = np.array(7, np.int8)
+    assert place.ours(array).shape == place.theirs(array, np.dtype(np.int8), None).shape == ()
 
 
 def test_a_wrong_byte_is_found_where_it_is(copy: tinycompile.Build) -> None:

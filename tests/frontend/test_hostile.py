@@ -229,5 +229,5 @@ def test_a_mean_that_jumps(tmp_path: Path) -> None:
     b.op("MEAN", [x, b.constant(np.array([1, 2], np.int32))], [y])
     path = tmp_path / "m.tflite"
     path.write_bytes(b.build([x], [y]))
-    with pytest.raises(UnsupportedError, match="MEAN .* a requantisation factor of"):
+    with pytest.raises(UnsupportedError, match=r"MEAN .* a requantisation factor of"):
         tinycompile.compile(path, target="host", output=tmp_path / "out")

@@ -67,8 +67,9 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         clock = f"{report['board']['clock_hz'] / 1e6:g} MHz"
         how = "an instruction per cycle; see `profile`" if time.cycles is None else f"{time.cycles:,} cycles"
         error = "" if time.error_percent is None else f", error up to {time.error_percent:.0f} %"
-        waits = f"; {time.waits}" if time.waits else ""
-        yield "time", f"about {time.text()} at {clock} (estimate: {how}{error}{waits})"
+        yield "time", f"about {time.text()} at {clock} (estimate: {how}{error})"
+        if time.waits:
+            yield "", time.waits
     yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
     saved = report["eliminated"]
     if any(saved.values()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -75,7 +74,7 @@ def onnxruntime_module() -> Any:
 
 
 def runtime_version() -> str:
-    return metadata.version("onnxruntime")
+    return str(onnxruntime_module().__version__)
 
 
 def _cut(model: Any, given: Mapping[str, Array], wanted: Sequence[str]) -> Any:

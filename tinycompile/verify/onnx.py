@@ -102,7 +102,7 @@ class OnnxReference:
             array = array.transpose(_TO_FIRST)
         if self.types.get(name) == np.float32 and array.dtype != np.float32:
             array = dequantized(array, t)
-        return np.ascontiguousarray(array)
+        return np.ascontiguousarray(array).reshape(array.shape)
 
     def _is_moved(self, name: str, shape: Sequence[int]) -> bool:
         """Rows that come through a callback have channels last."""

@@ -65,7 +65,7 @@ class Place:
             plain[order] = whole.ravel()
             return plain.reshape(self.at.shape)
         back = [self.at.order.index(i) for i in range(len(self.at.order))]
-        return np.ascontiguousarray(whole.reshape(self.at.physical_shape).transpose(back))
+        return np.ascontiguousarray(whole.reshape(self.at.physical_shape).transpose(back)).reshape(self.at.shape)
 
     def _whole(self, filling: Array) -> Array:
         full = Place(self.name, self.at, self.shape, self.entry | {"source_channels": None, "shape": self.shape})

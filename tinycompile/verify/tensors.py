@@ -63,7 +63,8 @@ def compare(expected: Expected, got: Array, known: Array) -> Verdict:
     """Bit for bit, unless the reference leaves something open; of values that the firmware computed."""
     want = expected.values
     bits = f"u{got.dtype.itemsize}"
-    wrong = (np.ascontiguousarray(want).view(bits) != np.ascontiguousarray(got).view(bits)) & known
+    other = np.ascontiguousarray(want).view(bits) != np.ascontiguousarray(got).view(bits)
+    wrong = np.asarray(other.reshape(got.shape) & known)  # a scalar has become a vector on the way
     if not wrong.any():
         return Verdict(wrong)
     if got.dtype.kind == "f":
@@ -80,7 +81,7 @@ def _near(want: Array, got: Array, wrong: Array) -> Verdict:
     """Floats within `TOLERANCE`; NaN only where NaN is expected, infinities only the same."""
     largest = float(np.abs(want[np.isfinite(want)]).max(initial=0))
     with np.errstate(invalid="ignore"):
-        error = np.abs(want.astype(np.float64) - got) / max(1e-30, largest)
+        error = np.asarray(np.abs(want.astype(np.float64) - got) / max(1e-30, largest))
     error[np.isnan(want) & np.isnan(got)] = 0
     fine = wrong & (error <= TOLERANCE)
     return Verdict(wrong & ~fine, 0, int(np.count_nonzero(fine)), float(error[fine].max(initial=0.0)))
@@ -120,14 +121,14 @@ def compared(
     """
     for sample, records in enumerate(traced):
         reported = [Reported(*found) for found in _layer_results(build, records)]
-        judged = reference.judge([array[sample] for array in samples], reported)
+        judged = reference.judge([np.asarray(array[sample]) for array in samples], reported)
         for each in reported:
             expected = judged.layer(each.entry)
             if expected is not None:
                 got, known = each.record.against(expected.values)
                 yield _compared(sample, each.index, each.layer, each.entry["name"], expected, got, known)
         for i, (entry, array) in enumerate(zip(build.report["outputs"], plain or (), strict=plain is not None)):
-            expected, got = judged.output(i, entry), array[sample]
+            expected, got = judged.output(i, entry), np.asarray(array[sample])
             if expected.values.dtype == np.float32 and got.dtype != np.float32:  # --io int8
                 got = dequantized(got, entry)
             _same_type(expected.values, got, entry["name"])

@@ -74,7 +74,7 @@ def shapes_of(graph: Any) -> dict[str, Shape | None]:
 
 
 def _correct_pool(model: Any, done: set[str]) -> bool:
-    """Rewrite the first pool with a wrong shape that isn't in `done`, the results of those before; False without one."""
+    """Rewrite the first pool with a wrong shape that isn't in `done`, the results of those before; False without."""
     shapes = shapes_of(model.graph)
     for node in model.graph.node:
         if node.op_type not in _POOLS or node.domain not in ("", "ai.onnx") or node.output[0] in done:

@@ -164,6 +164,30 @@ def test_a_window_that_begins_in_the_padding_is_left_out(opset, kind, tmp_path):
     compared(b, {"x": rng.normal(size=(1, 2, 13, 12)).astype(np.float32)}, tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize(
+    "mode", ["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "asymmetric", "align_corners"]
+)
+def test_the_nearest_of_two_neighbours(mode, tmp_path):
+    """Sizes and scales whose coordinates come within rounding of whole ones and of halves."""
+    for rounding in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
+        b, inputs = OnnxBuilder(19), dict[str, np.ndarray]()
+        cases = [(38, 4.4), (26, 3.3), (34, 1.3), (12, 3.8), (34, 3.9), (22, 3.9), (6, 2.3), (50, 0.6), (31, 0.7)]
+        for size, scale in cases:
+            name = b.input((1, size), name=f"x{size}_{int(scale * 10)}")
+            inputs[name] = np.arange(size, dtype=np.float32)[None]
+            options = {"coordinate_transformation_mode": mode, "nearest_mode": rounding}
+            b.output(b.node("Resize", name, "", b.constant([1, scale], np.float32), **options))
+        compared(b, inputs, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_a_scale_that_changes_no_size(mode, tmp_path):
+    b = OnnxBuilder(19)
+    scales = b.constant([1, 1, 1.07, 1.1], np.float32)
+    b.output(b.node("Resize", b.input((1, 2, 6, 5)), "", scales, mode=mode, nearest_mode="ceil"))
+    compared(b, {"x": np.random.default_rng(5).normal(size=(1, 2, 6, 5)).astype(np.float32)}, tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize(("kind", "options"), [("MaxPool", {"kernel_shape": [2, 2]}), ("Dropout", {})])
 def test_a_second_result(kind, options):
     """That nobody reads is no problem; else it is named."""

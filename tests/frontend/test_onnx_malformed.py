@@ -179,3 +179,22 @@ def test_constants_are_folded():
         return b.node("Reshape", x, shape)
 
     check_model(quantised((1, 2, 2), tail).model(), {"x": np.ones((1, 2, 2), np.float32)})
+
+
+MICROSOFT_KINDS = (
+    "QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearSoftmax".split()
+)
+
+
+@pytest.mark.parametrize("kind", MICROSOFT_KINDS)
+@pytest.mark.parametrize("operands", [0, 1, 2, 4])
+def test_microsoft_nodes_that_contradict_themselves(kind, operands, tmp_path):
+    """onnx's checker doesn't know them."""
+    b = OnnxBuilder()
+    x = b.input((1, 2, 4, 4), "int8")
+    names = [x, *(b.constant(0.1, np.float32) for _ in range(3))][:operands]
+    attributes = {"channels_last": 1, "alpha": "large", "axis": 9, "opset": 11, "transB": [1, 2]}
+    b.output(b.node(kind, *names, domain="com.microsoft", **attributes), "int8")
+    b.output(b.activation(b.node("Relu", b.dequantize(x, 0.1, 0)), 0.1, 0))
+    with pytest.raises(TinycompileError):
+        load(saved(b.model(), tmp_path))

@@ -367,7 +367,7 @@ def _constant_output(state: State, value: SourceValue, array: Array, layout: str
     moved = np.ascontiguousarray(array.transpose(NHWC) if layout == "nhwc" and array.ndim == 4 else array)
     quant = Quantization.per_tensor(1.0, 0) if array.dtype.itemsize == 1 and array.dtype != np.bool_ else None
     moved = moved.reshape(array.shape) if array.ndim == 0 else moved
-    return state.value(f"{value.name}_constant", TensorType(moved.shape, array.dtype.name, quant), moved)
+    return state.constant_output(value.name, TensorType(moved.shape, array.dtype.name, quant), moved)
 
 
 def _in_order(state: State, at: Placed, order: tuple[int, ...], name: str) -> str:

@@ -6,13 +6,14 @@ Most are DequantizeLinear, the float operator, QuantizeLinear. Channels-last one
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of
+from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of, rewritten
 from tinycompile.frontend.onnx_schema import MICROSOFT
 from tinycompile.frontend.onnx_upgrade import flattened_softmax
 from tinycompile.frontend.tflite_scope import Rejected
@@ -73,11 +74,14 @@ def expand(proto: Any, where: str = "") -> Any:
     nodes, problems, taken = list[Any](), list[tuple[str, str]](), names_of(proto)
 
     def typed(name: str) -> Any:
-        partial = type(proto)()
-        partial.CopyFrom(clone)
-        del partial.graph.node[:], partial.graph.output[:], partial.graph.value_info[:]
-        partial.graph.node.extend(nodes)
-        shaped = onnx_module().shape_inference.infer_shapes(partial).graph
+        before = type(proto)()
+        before.CopyFrom(clone)
+        del before.graph.node[:], before.graph.output[:], before.graph.value_info[:]
+        before.graph.node.extend(nodes)
+        try:
+            shaped = onnx_module().shape_inference.infer_shapes(before).graph
+        except Exception:  # of a broken model, which static_model reports
+            return None
         found = {v.name: v.type.tensor_type for v in (*shaped.input, *shaped.value_info)}
         return found.get(name)
 
@@ -87,7 +91,7 @@ def expand(proto: Any, where: str = "") -> Any:
             continue
         step = Expansion(node, taken, typed)
         try:
-            nodes += expanded(step)
+            nodes += rewritten(step, partial(expanded, step))
         except Rejected as reason:
             problems.append((label_of(node, index), str(reason)))
         clone.graph.initializer.extend(step.initializers)

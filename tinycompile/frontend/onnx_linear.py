@@ -233,6 +233,8 @@ def transposed_begins(
     if scope.attribute("output_shape", None) is None and auto in ("NOTSET", "", "VALID"):
         return (scope.attribute("pads", None) or [0] * (2 * rank))[:rank]
     scope.ignore("pads")  # the size of the result says how much is cut off
+    if len(out) != rank:
+        raise Rejected("the attribute output_shape is less than its operand's size")
     begins = list[int]()
     for n, o, k, s, d, e in zip(size, out, kernel, strides, dilations, extra, strict=True):
         total = s * (n - 1) + e + (k - 1) * d + 1 - o

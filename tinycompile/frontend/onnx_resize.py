@@ -17,6 +17,9 @@ from tinycompile.frontend.onnx_values import Placed, Shape
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 
+_HALF_WAY = 1e-6
+"""How near to the middle between two elements onnxruntime 1.31 takes a coordinate for the middle (measured)."""
+
 
 @importer("Resize")
 def resize(scope: Scope) -> None:
@@ -30,6 +33,8 @@ def resize(scope: Scope) -> None:
     transformation = _transformation(scope)
     rounding = scope.attribute("nearest_mode", "round_prefer_floor")
     scales = _scales(scope, source, shape)
+    if shape == source:
+        scales = [np.float32(1)] * len(source)  # onnxruntime copies then, whatever the scales
 
     def resized(at: Placed) -> Placed:
         for axis in range(len(source)):
@@ -49,7 +54,7 @@ def interpolation(scope: Scope, source: Shape, shape: Shape, mode: str) -> Itera
     antialias, exclude = bool(scope.attribute("antialias", 0)), bool(scope.attribute("exclude_outside", 0))
     cubic = float(scope.attribute("cubic_coeff_a", -0.75))
     for axis, (size, resized) in enumerate(zip(source, shape, strict=True)):
-        if size == resized and scales[axis] == 1:
+        if shape == source or (size == resized and scales[axis] == 1):
             continue
         positions = _positions(size, resized, scales[axis], transformation)
         stretch = min(1.0, float(scales[axis])) if antialias else 1.0
@@ -93,16 +98,20 @@ def nearest_indices(size: int, resized: int, scale: np.float32, transformation: 
     """The input element that each output element copies."""
     if scale == 1:
         return list(range(resized))
-    functions = {
-        "round_prefer_floor": lambda p: np.ceil(p - 0.5),
-        "round_prefer_ceil": lambda p: np.floor(p + 0.5),
-        "floor": np.floor,
-        "ceil": np.ceil,
-    }
-    if rounding not in functions:
-        raise Rejected(f"nearest_mode {rounding!r}")
     position = _positions(size, resized, scale, transformation)
-    return [int(i) for i in np.clip(functions[rounding](position), 0, size - 1)]
+    below, half_way = np.floor(position), np.abs(position - np.floor(position) - 0.5) < _HALF_WAY
+    match rounding:
+        case "round_prefer_floor":
+            nearest = np.where(half_way, below, np.rint(position))
+        case "round_prefer_ceil":
+            nearest = np.where(half_way, below + 1, np.rint(position))
+        case "floor":
+            nearest = below
+        case "ceil":
+            nearest = np.ceil(position)
+        case _:
+            raise Rejected(f"nearest_mode {rounding!r}")
+    return [int(i) for i in np.clip(nearest, 0, size - 1)]
 
 
 def _positions(size: int, resized: int, scale: np.float32, transformation: str) -> Array:

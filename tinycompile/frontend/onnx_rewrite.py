@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.tflite_scope import Rejected
 
 
 class Rewriting:
@@ -54,6 +56,19 @@ class Rewriting:
         """Another node; it has the old one's name if it computes its result."""
         name = self.node.name if output == self.node.output[0] else ""
         return onnx_module().helper.make_node(kind, inputs, [output], name, **attributes)
+
+
+def rewritten(step: Rewriting, rule: Callable[[], list[Any]]) -> list[Any]:
+    """What a rule makes of a node.
+
+    Raises:
+        Rejected: it can't, or it stumbles: nobody has checked the node's operands and attributes.
+    """
+    try:
+        return rule()
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = f"its attributes and operands contradict each other: {type(error).__name__}: {error}"
+        raise Rejected(reason[:300]) from error
 
 
 def names_of(model: Any) -> set[str]:

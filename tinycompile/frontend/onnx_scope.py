@@ -79,6 +79,11 @@ class State:
             source, self.count = Source(self.count, name), self.count + 1
         return self.builder.value(name, t, source, constant)
 
+    def constant_output(self, name: str, t: TensorType, constant: Array) -> str:
+        """A constant that is compared like a computed value."""
+        source, self.count = Source(self.count, name), self.count + 1
+        return self.builder.value(f"{name}_constant", t, source, constant)
+
     def emit(self, op: Op, operands: Sequence[str], name: str, quant: Quantization | None) -> str:
         """Add a node; returns its result.
 

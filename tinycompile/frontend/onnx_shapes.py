@@ -28,8 +28,8 @@ def inferred(model: Any) -> Any:
     result = _infer(model)
     shadow = type(model)()
     shadow.CopyFrom(result)
-    helped = False
-    while _correct_pool(shadow) or _fold(shadow):
+    helped, corrected = False, set[str]()
+    while _correct_pool(shadow, corrected) or _fold(shadow):
         helped = True
         del shadow.graph.value_info[:]
         for value in shadow.graph.output:
@@ -73,16 +73,17 @@ def shapes_of(graph: Any) -> dict[str, Shape | None]:
     return found
 
 
-def _correct_pool(model: Any) -> bool:
-    """Rewrite the first pool with a wrong shape; False if there is none."""
+def _correct_pool(model: Any, done: set[str]) -> bool:
+    """Rewrite the first pool with a wrong shape that isn't in `done`, the results of those before; False without."""
     shapes = shapes_of(model.graph)
     for node in model.graph.node:
-        if node.op_type not in _POOLS or node.domain not in ("", "ai.onnx"):
+        if node.op_type not in _POOLS or node.domain not in ("", "ai.onnx") or node.output[0] in done:
             continue
         source, result = shapes.get(node.input[0]), shapes.get(node.output[0])
         if source is not None and result is not None and len(source) == len(result):
             pads = _right_pads(node, source[2:], result[2:])
             if pads is not None:
+                done.add(node.output[0])
                 _set(node, {"auto_pad": "NOTSET", "ceil_mode": 0, "pads": pads})
                 return True
     return False

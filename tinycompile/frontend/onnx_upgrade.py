@@ -8,13 +8,14 @@ leaves a question open, onnxruntime answers it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of
+from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of, rewritten
 from tinycompile.frontend.tflite_scope import Rejected
 
 TARGET = 13
@@ -65,7 +66,7 @@ def upgraded(model: Any, opset: int, where: str, ranks: Mapping[str, int]) -> An
             continue
         step = Upgrade(node, taken, ranks)
         try:
-            nodes += rule(step)
+            nodes += rewritten(step, partial(rule, step))
         except Rejected as reason:
             problems.append((label_of(node, index), str(reason)))
         initializers += step.initializers

@@ -27,28 +27,28 @@ void Reset_Handler(void);
 #define HAS_STACK_LIMIT 0
 #endif
 
-static inline void set_stack_limit(const uint32_t *limit)
+static inline void set_stack_limit(void)
 {
 #if HAS_STACK_LIMIT
-    __asm__ volatile("msr msplim, %0" : : "r"(limit) : "memory");
-#else
-    (void)limit;
+    __asm__ volatile("ldr r0, =linker_stack_limit\n\t"
+                     "msr msplim, r0"
+                     :
+                     :
+                     : "r0", "memory");
 #endif
 }
 
 /* Any fault ends the run with a message instead of a silent loop. */
 #if HAS_STACK_LIMIT
-static void __attribute__((used)) end_by_fault(void)
-{
-    firmware_end(FIRMWARE_FAULT);
-}
-
-/* The fault may have been that the stack was full: nothing may be pushed before there is room again. */
+/* It may have been that the stack was full: nothing is pushed before there is room again. */
 static void __attribute__((naked)) fault_handler(void)
 {
     __asm__ volatile("movs r0, #0\n\t"
                      "msr msplim, r0\n\t"
-                     "b end_by_fault");
+                     "movs r0, %0\n\t"
+                     "b firmware_end"
+                     :
+                     : "i"(FIRMWARE_FAULT));
 }
 #else
 static void fault_handler(void)
@@ -64,7 +64,7 @@ void Reset_Handler(void)
 {
     uint32_t *word;
     const uint32_t *load = &linker_data_load;
-    set_stack_limit(&linker_stack_limit);
+    set_stack_limit();
 #if !defined(__ARM_ARCH_6M__)
     VTOR = (uint32_t)linker_vectors; /* a bootloader's, or a debugger's, until now */
 #endif

@@ -13,12 +13,13 @@ from typing import Any
 from tinycompile.build import Build
 from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
 from tinycompile.codegen.emit import emit_makefile, emit_project, identified, weights_files
+from tinycompile.codegen.interface import NO_FACTS, SourceFacts
 from tinycompile.codegen.names import identifier
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.errors import UsageError
-from tinycompile.frontend import load
-from tinycompile.frontend.survey import survey
+from tinycompile.frontend import is_onnx, load
+from tinycompile.frontend.survey import Survey, survey
 from tinycompile.layout import Layout, choose_ram, cold_constants, weights_memory
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
@@ -49,6 +50,7 @@ class Lowered:
     Attributes:
         nominal: the work of the model's own layers, before the passes.
         front: schedules among which RAM and instructions trade, if they were asked for.
+        facts: what the file says of inputs and outputs.
         source_graph: the file's operators, as `report.facts.source_graph` says.
         quantization: what was measured when the model was quantised, if it was.
     """
@@ -58,6 +60,7 @@ class Lowered:
     nominal: dict[str, Work]
     planned: Planned
     front: list[Point] | None = None
+    facts: SourceFacts = NO_FACTS
     source_graph: dict[str, Any] = field(default_factory=dict)
     quantization: dict[str, Any] | None = None
 
@@ -154,14 +157,24 @@ def compile_together(
     with quantized_sources(models, options) as sources:
         lowered, layout = lower([source for source, _ in sources], board, options)
         lowered = [
-            replace(
-                each,
-                quantization=found,
-                source_graph=source_graph(survey(path, dict(options.shapes)), each.planned.graph),
-            )
+            _with_source(replace(each, quantization=found), path, options)
             for each, (path, found) in zip(lowered, sources, strict=True)
         ]
         return _build(board, layout, lowered, options, output)
+
+
+def _with_source(lowered: Lowered, path: Path, options: Options) -> Lowered:
+    """With what the model's file says and the passes forgot."""
+    found = survey(path, dict(options.shapes))
+    graph = lowered.planned.graph
+    return replace(lowered, facts=source_facts(path, found, options), source_graph=source_graph(found, graph))
+
+
+def source_facts(path: Path, found: Survey, options: Options) -> SourceFacts:
+    """What a caller is told of inputs and outputs: the file's own names, the order of their axes."""
+    layout = "model" if is_onnx(path) and options.layout == "model" else "NHWC"
+    inputs, outputs = (tuple(tensor.name for tensor in tensors) for tensors in (found.inputs, found.outputs))
+    return SourceFacts(inputs, outputs, layout, ties_even=is_onnx(path))
 
 
 def _build(
@@ -264,7 +277,9 @@ def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separ
         Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
     )
     taken = set[str]()
-    programs = tuple(build_program(m.name, m.planned, cold, separate=separate, taken=taken) for m in models)
+    programs = tuple(
+        build_program(m.name, m.planned, cold, separate=separate, taken=taken, facts=m.facts) for m in models
+    )
     if separate:
         programs = tuple(identified(program, origin) for program, origin in zip(programs, origins, strict=True))
         if not board.is_host:

@@ -146,7 +146,7 @@ def test_what_init_refuses(separate: tuple[Library, bytes]) -> None:
     for content, status in [
         (bytes(len(good)), FORMAT),
         (b"\xff" * len(good), FORMAT),  # erased flash
-        (changed(4, b"\2"), FORMAT),
+        (changed(4, b"\1"), FORMAT),
         (changed(8, (len(good) - HEADER_BYTES + 8).to_bytes(4, "little")), GRAPH),
         (changed(16, b"\0"), GRAPH),
         (changed(12, b"\0\0\0\0"), WEIGHTS),

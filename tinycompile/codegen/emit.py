@@ -9,6 +9,7 @@ from pathlib import Path
 from tinycompile.codegen import blob
 from tinycompile.codegen.constants import c_values
 from tinycompile.codegen.integration import emit_integration, single_file
+from tinycompile.codegen.interface import meaning
 from tinycompile.codegen.linker import linker_script
 from tinycompile.codegen.names import comment_text
 from tinycompile.codegen.program import Program, any_alignment, ctype, quantization_text
@@ -74,13 +75,20 @@ def _values(project: Project) -> dict[str, object]:
 
 def identified(program: Program, provenance: Provenance) -> Program:
     """With the number that ties separate weights to the code."""
-    return replace(program, graph_id=blob.graph_of(program.model, emit_model(program, provenance)))
+    plain = program.anonymous()
+    code = emit_model(plain, provenance)
+    del code[
+        f"{plain.model}.h"
+    ]  # callers are compiled with it, and `check` compares that; what it says is in `meaning`
+    return replace(program, graph_id=blob.graph_of(code, meaning(program.edges, program.facts.labels)))
 
 
 def weights_files(project: Project) -> dict[str, bytes]:
     """The files of separate weights, by relative path."""
     return {
-        f"{program.model}_weights.bin": blob.blob((c.constant.values for c in program.constants), program.graph_id)
+        f"{program.model}_weights.bin": blob.blob(
+            (c.constant.values for c in program.constants), program.edges, program.graph_id
+        )
         for program in project.programs
         if program.separate
     }

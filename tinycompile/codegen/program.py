@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinycompile.codegen.blob import GRAPH_BYTES, crc32, padded
+from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
+from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
 from tinycompile.codegen.names import comment_text, identifier, short_name, unique
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
@@ -127,6 +128,7 @@ class Program:
         scratch_bytes: of scratch apart from the arena, in faster memory; 0 where it is inside.
         separate: the weights are in a file of their own, which the context points to.
         graph_id: what ties that file to the code; zeros as long as it isn't known.
+        edges: inputs and outputs as a caller sees them, an input that comes row by row included.
     """
 
     model: str
@@ -141,6 +143,8 @@ class Program:
     outputs: tuple[Tensor, ...]
     separate: bool = False
     graph_id: bytes = bytes(GRAPH_BYTES)
+    edges: tuple[Edge, ...] = ()
+    facts: SourceFacts = NO_FACTS
 
     @property
     def context_pointers(self) -> list[str]:
@@ -160,7 +164,7 @@ class Program:
     @property
     def blob_bytes(self) -> int:
         """Of the weights' file without its header."""
-        return sum(padded(named.constant.values.nbytes) for named in self.constants)
+        return content_bytes(self.edges, (named.constant.values for named in self.constants))
 
     @property
     def graph_words(self) -> str:
@@ -180,8 +184,7 @@ class Program:
     @property
     def streamed_input(self) -> Tensor | None:
         """The input that comes row by row through a callback, if there is one."""
-        found = [layer.outputs[0] for layer in self.layers if layer.node.op.comes_from_caller]
-        return found[0] if found else None
+        return next(iter(_from_caller(self.layers)), None)
 
     @property
     def headers(self) -> list[str]:
@@ -205,6 +208,32 @@ class Program:
     @property
     def preambles(self) -> list[str]:
         return list(dict.fromkeys(text for f in self.functions for text in f.function.preambles))
+
+    def anonymous(self) -> Program:
+        """The same program with names that depend on nothing but the order of what they name: not on the model's file,
+        its layers' names, or other models of the firmware."""
+        constants = {c.name: f"constant_{index}" for index, c in enumerate(self.constants)}
+        functions = {f.name: f"function_{index}" for index, f in enumerate(self.functions)}
+
+        def argument(text: str) -> str:
+            head, arrow, name = text.rpartition("->")
+            return f"{head}{arrow}{constants.get(name, name)}"
+
+        return replace(
+            self,
+            model="model",
+            functions=tuple(replace(f, name=functions[f.name]) for f in self.functions),
+            constants=tuple(replace(c, name=constants[c.name]) for c in self.constants),
+            layers=tuple(
+                replace(
+                    layer,
+                    function=functions.get(layer.function, layer.function),
+                    arguments=tuple(argument(each) for each in layer.arguments),
+                )
+                for layer in self.layers
+            ),
+            graph_id=bytes(GRAPH_BYTES),
+        )
 
     def weight_symbols(self, cold: bool | None = None) -> list[str]:
         """Names of the constant arrays: all, or those in external flash, or those that aren't."""
@@ -250,6 +279,7 @@ def build_program(
     *,
     separate: bool = False,
     taken: set[str] | None = None,
+    facts: SourceFacts = NO_FACTS,
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -258,6 +288,7 @@ def build_program(
         cold: ids of the constants that go to external flash.
         separate: whether the weights are in a file of their own.
         taken: names that other models of the firmware have; this one's join them.
+        facts: what the model's file says of inputs and outputs.
     """
     names, graph, stages, offsets = (
         _Names(model, cold, set() if taken is None else taken),
@@ -295,6 +326,7 @@ def build_program(
             first = "n" if rows == 1 else f"n * {rows}"
             function, arguments = "context->rows", ["context->user", first, str(rows), arguments[-1]]
         layers.append(Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs))
+    inputs, outputs = tensors(graph.inputs), tensors(graph.outputs)
     return Program(
         model=model,
         graph=graph,
@@ -304,10 +336,26 @@ def build_program(
         functions=tuple(names.functions.values()),
         constants=tuple(names.constants.values()),
         layers=tuple(layers),
-        inputs=tensors(graph.inputs),
-        outputs=tensors(graph.outputs),
+        inputs=inputs,
+        outputs=outputs,
         separate=separate,
+        edges=_edges(inputs, outputs, layers, facts),
+        facts=facts,
     )
+
+
+def _edges(
+    inputs: Iterable[Tensor], outputs: Iterable[Tensor], layers: Iterable[Layer], facts: SourceFacts
+) -> tuple[Edge, ...]:
+    """Inputs, one that comes row by row among them, whose rows have channels last; then outputs."""
+    rows = [(t.name, t.type, None) for t in _from_caller(layers)]
+    whole = [(t.name, t.type, t.offset) for t in inputs]
+    made = edges_of("input", rows or whole, facts.inputs, "NHWC" if rows else facts.layout)
+    return made + edges_of("output", [(t.name, t.type, t.offset) for t in outputs], facts.outputs, facts.layout)
+
+
+def _from_caller(layers: Iterable[Layer]) -> list[Tensor]:
+    return [layer.outputs[0] for layer in layers if layer.node.op.comes_from_caller]
 
 
 def _streamed_pointers(graph: Graph, node: Node, writer: StageWriter, firing: Firing) -> list[str]:

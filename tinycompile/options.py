@@ -41,6 +41,7 @@ class Options:
         dtype: "float32" compiles float ONNX models as they are.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
+        labels: files with the names of each model's classes, in the order of the models; may be fewer.
         calibration: how to quantise a float ONNX model.
     """
 
@@ -58,6 +59,7 @@ class Options:
     dtype: str = "int8"
     strict_int8: bool = False
     weights: str = "embedded"
+    labels: tuple[Path, ...] = ()
     calibration: Calibration = field(default_factory=Calibration)
 
     def check(self) -> None:

@@ -20,6 +20,7 @@ from tinycompile.codegen.project import Project, Provenance
 from tinycompile.errors import UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.survey import Survey, survey
+from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, choose_ram, cold_constants, weights_memory
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
@@ -86,6 +87,7 @@ def compile(  # noqa: A001 - the public verb is the name
     calib_method: str = "auto",
     evaluation: str | Path | None = None,
     weights: str = "embedded",
+    labels: str | Path | None = None,
 ) -> Build:
     """Compile a model to C and firmware.
 
@@ -100,6 +102,7 @@ def compile(  # noqa: A001 - the public verb is the name
         calib_method: "auto", "minmax", "percentile" or "mse".
         evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
         weights: "separate" puts them into a file of their own, see docs/separate_weights.md.
+        labels: text file with the name of a class on each line, for the header.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
@@ -120,6 +123,7 @@ def compile(  # noqa: A001 - the public verb is the name
         dtype=dtype,
         strict_int8=strict_int8,
         weights=weights,
+        labels=() if labels is None else (Path(labels),),
         calibration=calibration,
     )
     (build,) = compile_together([model], options, output=output)
@@ -157,17 +161,28 @@ def compile_together(
     with quantized_sources(models, options) as sources:
         lowered, layout = lower([source for source, _ in sources], board, options)
         lowered = [
-            _with_source(replace(each, quantization=found), path, options)
-            for each, (path, found) in zip(lowered, sources, strict=True)
+            _with_source(replace(each, quantization=found), path, options, labels)
+            for each, (path, found), labels in zip(lowered, sources, _labels(lowered, options), strict=True)
         ]
         return _build(board, layout, lowered, options, output)
 
 
-def _with_source(lowered: Lowered, path: Path, options: Options) -> Lowered:
+def _labels(models: Sequence[Lowered], options: Options) -> list[tuple[str, ...]]:
+    """The labels of each model; none where no file was given."""
+    if len(options.labels) > len(models):
+        raise UsageError(f"--labels was given {len(options.labels)} times for {len(models)} models")
+    found = [
+        read_labels(path, [lowered.planned.graph.types[name].shape for name in lowered.planned.graph.outputs])
+        for path, lowered in zip(options.labels, models, strict=False)
+    ]
+    return found + [()] * (len(models) - len(found))
+
+
+def _with_source(lowered: Lowered, path: Path, options: Options, labels: tuple[str, ...]) -> Lowered:
     """With what the model's file says and the passes forgot."""
     found = survey(path, dict(options.shapes))
-    graph = lowered.planned.graph
-    return replace(lowered, facts=source_facts(path, found, options), source_graph=source_graph(found, graph))
+    facts = replace(source_facts(path, found, options), labels=labels)
+    return replace(lowered, facts=facts, source_graph=source_graph(found, lowered.planned.graph))
 
 
 def source_facts(path: Path, found: Survey, options: Options) -> SourceFacts:

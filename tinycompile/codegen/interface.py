@@ -15,6 +15,9 @@ UNQUANTIZED = (1.0, 0)
 DTYPE_CODES = {"float32": 0, "int8": 1, "uint8": 2, "int16": 3, "int32": 4, "int64": 5, "bool": 6}
 """How the weights' file names element types; the header's enumeration has the same numbers."""
 
+RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(2**15), 2**15 - 1), "int32": (-(2**31), 2**31 - 1)}
+"""Element types whose numbers can be quantised, and their smallest and largest."""
+
 
 @dataclass(frozen=True)
 class SourceFacts:
@@ -61,7 +64,11 @@ class Edge:
 
     @property
     def quantized(self) -> bool:
-        return self.type.quant is not None and self.type.quant.is_per_tensor and self.type.dtype != "float32"
+        return self.type.quant is not None and self.type.quant.is_per_tensor and self.type.dtype in RANGES
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        return RANGES[self.type.dtype]
 
     @property
     def quantization(self) -> tuple[float, int]:
@@ -75,6 +82,7 @@ class Edge:
 
 
 EDGE_BYTES = 16
+"""Of `Edge.record`."""
 
 
 def edges_of(

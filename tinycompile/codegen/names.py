@@ -14,6 +14,7 @@ _RESERVED = frozenset(
 )
 _LONGEST_IDENTIFIER = 48
 _LONGEST_COMMENT = 80
+_LONGEST_STRING = 255
 
 
 def identifier(text: str, taken: set[str], fallback: str = "layer") -> str:
@@ -44,6 +45,20 @@ def short_name(name: str) -> str:
     """What a person calls a layer: TFLite joins the paths of fused operators, "net/stem_relu/Relu;net/stem/BiasAdd"."""
     parts = [part for part in name.split(";")[0].split("/") if part]
     return parts[-2] if len(parts) > 1 else (parts[0] if parts else name)
+
+
+def c_string(text: str) -> str:
+    """A string literal of these characters in UTF-8, whatever they are; long ones are shortened."""
+    content = text if len(text) <= _LONGEST_STRING else f"...{text[-(_LONGEST_STRING - 3) :]}"
+    return '"' + "".join(map(_in_string, content.encode(errors="replace"))) + '"'
+
+
+def _in_string(byte: int) -> str:
+    """Three octal digits end an escape where a digit follows, and there is no trigraph without a question mark."""
+    char = chr(byte)
+    if char in '"\\?':
+        return f"\\{char}"
+    return char if " " <= char <= "~" else f"\\{byte:03o}"
 
 
 def comment_text(text: str) -> str:

@@ -32,8 +32,9 @@ _CTYPES = {
 }
 
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 CRC_HEADER = "kernels/tc_crc32.h"
+EDGE_HEADER = "kernels/tc_edge.h"
 
 
 def ctype(t: TensorType) -> str:
@@ -147,14 +148,10 @@ class Program:
     facts: SourceFacts = NO_FACTS
 
     @property
-    def context_pointers(self) -> list[str]:
-        """Members of the context that have to be set."""
-        wanted = {"scratch": self.scratch_bytes, "rows": self.streamed_input, "weights": self.separate}
-        return [name for name, needed in wanted.items() if needed]
-
-    @property
-    def bare_context(self) -> bool:
-        return not self.context_pointers
+    def labelled(self) -> Edge | None:
+        """The output whose last axis has as many values as there are labels."""
+        ends = (len(self.facts.labels),)
+        return next((e for e in self.edges if e.kind == "output" and e.type.shape[-1:] == ends), None)
 
     @property
     def weights_crc32(self) -> int:
@@ -175,7 +172,8 @@ class Program:
     @property
     def abi(self) -> int:
         """A number for what a caller relies on: the context, where inputs and outputs are, and of what type."""
-        facts = [ABI_VERSION, self.arena_bytes, self.scratch_bytes, *self.context_pointers, len(self.inputs)]
+        pointers = [self.separate, self.streamed_input is not None]
+        facts = [ABI_VERSION, self.arena_bytes, self.scratch_bytes, *pointers, len(self.inputs)]
         rows = [self.streamed_input] if self.streamed_input else []
         for tensor in (*rows, *self.inputs, *self.outputs):
             facts += [tensor.offset, str(tensor.type)]
@@ -188,9 +186,15 @@ class Program:
 
     @property
     def headers(self) -> list[str]:
+        """What the code includes, beside what its public header does."""
         streamed = {STREAM_HEADER} if self.stages else set[str]()
         checked = {CRC_HEADER} if self.constants or self.separate else set[str]()
         return sorted({header for f in self.functions for header in f.function.headers} | streamed | checked)
+
+    @property
+    def interface_headers(self) -> list[str]:
+        """What the public header includes."""
+        return [EDGE_HEADER] if any(edge.quantized for edge in self.edges) else []
 
     @property
     def blocks(self) -> list[Layer | StageLoop]:
@@ -233,6 +237,7 @@ class Program:
                 for layer in self.layers
             ),
             graph_id=bytes(GRAPH_BYTES),
+            facts=NO_FACTS,
         )
 
     def weight_symbols(self, cold: bool | None = None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,9 +15,10 @@ from tinycompile.build import Build
 from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
 from tinycompile.codegen.emit import emit_makefile, emit_project, identified, weights_files
 from tinycompile.codegen.interface import NO_FACTS, SourceFacts
-from tinycompile.codegen.names import identifier
+from tinycompile.codegen.names import model_identifier
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
+from tinycompile.codegen.reserved import API
 from tinycompile.errors import UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.survey import Survey, survey
@@ -269,8 +271,20 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         if options.input_stream == "rows":
             graph = stream_input(graph)
         plans = Plans(graph, board, options)
-        loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
+        loaded.append((_named(source, taken), source, nominal, plans))
     return loaded
+
+
+def _named(source: Path, taken: set[str]) -> str:
+    """What the model is called in C, with a warning where that isn't its file's name."""
+    name = model_identifier(source.stem, taken)
+    if source.stem.lower() in name and source.stem.lower() != name:
+        warnings.warn(
+            f"{source.name} is called {name} in C: the name {source.stem} could collide with a header, an object or a "
+            "name of another model",
+            stacklevel=2,
+        )
+    return name
 
 
 def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separate: bool = False) -> Project:
@@ -291,7 +305,7 @@ def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separ
     origins = tuple(
         Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
     )
-    taken = set[str]()
+    taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
     programs = tuple(
         build_program(m.name, m.planned, cold, separate=separate, taken=taken, facts=m.facts) for m in models
     )

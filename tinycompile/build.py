@@ -67,14 +67,12 @@ class Build:
     @cached_property
     def host(self) -> HostModel:
         """The generated C, compiled for this machine."""
-        ram = self.report["ram"]
         return HostModel(
             self.folder,
             self.model,
             self.inputs,
             self.outputs,
-            ram["arena_bytes"],
-            scratch_bytes=ram["scratch_bytes"],
+            self.report["ram"]["arena_bytes"],
             streamed=self.report["input_stream"] == "rows",
             weights=self.weights,
         )

@@ -47,6 +47,7 @@ class Options:
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
             are aligned, as Device memory needs it.
         flash_offset: bytes at the start of the flash that a bootloader has.
+        labels: files with the names of each model's classes, in the order of the models; may be fewer.
         calibration: how to quantise a float ONNX model.
     """
 
@@ -67,6 +68,7 @@ class Options:
     weights: str = "embedded"
     align: str = "auto"
     flash_offset: int = 0
+    labels: tuple[Path, ...] = ()
     calibration: Calibration = field(default_factory=Calibration)
 
     def check(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,15 @@ from typing import Any
 from tinycompile.build import Build
 from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
 from tinycompile.codegen.emit import emit_makefile, emit_project, identified, weights_files
-from tinycompile.codegen.names import identifier
+from tinycompile.codegen.interface import NO_FACTS, SourceFacts
+from tinycompile.codegen.names import model_identifier
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
+from tinycompile.codegen.reserved import API
 from tinycompile.errors import UsageError
-from tinycompile.frontend import load
-from tinycompile.frontend.survey import survey
+from tinycompile.frontend import is_onnx, load
+from tinycompile.frontend.survey import Survey, survey
+from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
@@ -49,6 +53,7 @@ class Lowered:
     Attributes:
         nominal: the work of the model's own layers, before the passes.
         front: schedules among which RAM and instructions trade, if they were asked for.
+        facts: what the file says of inputs and outputs.
         source_graph: the file's operators, as `report.facts.source_graph` says.
         quantization: what was measured when the model was quantised, if it was.
     """
@@ -58,6 +63,7 @@ class Lowered:
     nominal: dict[str, Work]
     planned: Planned
     front: list[Point] | None = None
+    facts: SourceFacts = NO_FACTS
     source_graph: dict[str, Any] = field(default_factory=dict)
     quantization: dict[str, Any] | None = None
 
@@ -87,6 +93,7 @@ def compile(  # noqa: A001 - the public verb is the name
     align: str = "auto",
     flash_offset: int = 0,
     force: bool = False,
+    labels: str | Path | None = None,
 ) -> Build:
     """Compile a model to C and firmware.
 
@@ -107,6 +114,7 @@ def compile(  # noqa: A001 - the public verb is the name
         flash_offset: bytes at the start of the flash that a bootloader has.
         weights: "separate" puts them into a file of their own, see docs/separate_weights.md.
         force: replace generated files in `output` that were edited, and take a folder that no build made.
+        labels: text file with the name of a class on each line, for the header.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
@@ -130,6 +138,7 @@ def compile(  # noqa: A001 - the public verb is the name
         signature=signature,
         align=align,
         flash_offset=flash_offset,
+        labels=() if labels is None else (Path(labels),),
         calibration=calibration,
     )
     (build,) = compile_together([model], options, output=output, force=force)
@@ -169,14 +178,35 @@ def compile_together(
     with quantized_sources(models, options) as sources:
         lowered, layout = lower([source for source, _ in sources], board, options)
         lowered = [
-            replace(
-                each,
-                quantization=found,
-                source_graph=source_graph(survey(path, dict(options.shapes), options.signature), each.planned.graph),
-            )
-            for each, (path, found) in zip(lowered, sources, strict=True)
+            _with_source(replace(each, quantization=found), path, options, labels)
+            for each, (path, found), labels in zip(lowered, sources, _labels(lowered, options), strict=True)
         ]
         return _build(board, layout, lowered, options, output, force)
+
+
+def _labels(models: Sequence[Lowered], options: Options) -> list[tuple[str, ...]]:
+    """The labels of each model; none where no file was given."""
+    if len(options.labels) > len(models):
+        raise UsageError(f"--labels was given {len(options.labels)} times for {len(models)} models")
+    found = [
+        read_labels(path, [lowered.planned.graph.types[name].shape for name in lowered.planned.graph.outputs])
+        for path, lowered in zip(options.labels, models, strict=False)
+    ]
+    return found + [()] * (len(models) - len(found))
+
+
+def _with_source(lowered: Lowered, path: Path, options: Options, labels: tuple[str, ...]) -> Lowered:
+    """With what the model's file says and the passes forgot."""
+    found = survey(path, dict(options.shapes), options.signature)
+    facts = replace(source_facts(path, found, options), labels=labels)
+    return replace(lowered, facts=facts, source_graph=source_graph(found, lowered.planned.graph))
+
+
+def source_facts(path: Path, found: Survey, options: Options) -> SourceFacts:
+    """What a caller is told of inputs and outputs: the file's own names, the order of their axes."""
+    layout = "model" if is_onnx(path) and options.layout == "model" else "NHWC"
+    inputs, outputs = (tuple(tensor.name for tensor in tensors) for tensors in (found.inputs, found.outputs))
+    return SourceFacts(inputs, outputs, layout, ties_even=is_onnx(path))
 
 
 def _build(
@@ -257,8 +287,20 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         if options.input_stream == "rows":
             graph = stream_input(graph)
         plans = Plans(graph, board, options)
-        loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
+        loaded.append((_named(source, taken), source, nominal, plans))
     return loaded
+
+
+def _named(source: Path, taken: set[str]) -> str:
+    """What the model is called in C, with a warning where that isn't its file's name."""
+    name = model_identifier(source.stem, taken)
+    if source.stem.lower() in name and source.stem.lower() != name:
+        warnings.warn(
+            f"{source.name} is called {name} in C: the name {source.stem} could collide with a header, an object or a "
+            "name of another model",
+            stacklevel=2,
+        )
+    return name
 
 
 def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separate: bool = False) -> Project:
@@ -279,9 +321,9 @@ def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separ
     origins = tuple(
         Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
     )
-    taken = set[str]()
+    taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
     programs = tuple(
-        build_program(m.name, m.planned, cold, separate=separate, taken=taken, alignment=board.alignment)
+        build_program(m.name, m.planned, cold, separate=separate, taken=taken, alignment=board.alignment, facts=m.facts)
         for m in models
     )
     if separate:

@@ -35,7 +35,6 @@ _PROGRAM = """\
 #include <stdio.h>
 
 static MODEL_context context;
-SCRATCH
 
 int main(int count, char **files)
 {
@@ -44,8 +43,7 @@ int main(int count, char **files)
     if (in == NULL || out == NULL) {
         return 3;
     }
-    SETUP
-    if (MODEL_check(&context) != PREFIX_OK) {
+    if (MODEL_init(&context) != PREFIX_OK || MODEL_check(&context) != PREFIX_OK) {
         return 4;
     }
     while (READ) {
@@ -61,7 +59,6 @@ int main(int count, char **files)
 def program(build: Build) -> str:
     """Samples from a file, results to another; inputs row by row aren't for this."""
     model, prefix = build.model, build.model.upper()
-    scratch = build.report["ram"]["scratch_bytes"]
     reads, writes = (
         [
             f"f{action}({model}_{kind}put_{i}(&context), {prefix}_{kind.upper()}PUT_{i}_BYTES, 1, {kind}) == 1"
@@ -70,9 +67,7 @@ def program(build: Build) -> str:
         for action, kind, tensors in (("read", "in", build.inputs), ("write", "out", build.outputs))
     )
     text = _PROGRAM.replace("MODEL", model).replace("PREFIX", prefix)
-    text = text.replace("READ", " && ".join(reads)).replace("WRITE", " && ".join(writes))
-    text = text.replace("SCRATCH", f"static uint64_t scratch[{scratch // 8}];" if scratch else "")
-    return text.replace("SETUP", "context.scratch = scratch;" if scratch else "")
+    return text.replace("READ", " && ".join(reads)).replace("WRITE", " && ".join(writes))
 
 
 def sanitized(build: Build, inputs: Sequence[np.ndarray], kind: str, work: Path) -> list[np.ndarray]:

@@ -29,9 +29,14 @@ def c_scalar(value: np.generic) -> str:
         return f"{number}{'ull' if value.dtype.itemsize == 8 else 'u'}"
     if value.dtype.itemsize == 8:
         return "(-9223372036854775807ll - 1)" if number == -(2**63) else f"{number}ll"
-    if number == -(2**31):
+    return c_integer(number) if number == -(2**31) else str(number)
+
+
+def c_integer(value: int) -> str:
+    """A 32-bit constant that can stand anywhere in an expression."""
+    if value == -(2**31):
         return "(-2147483647 - 1)"
-    return str(number)
+    return f"({value})" if value < 0 else str(value)
 
 
 def c_values(values: Array) -> str:

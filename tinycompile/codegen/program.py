@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinycompile.codegen.blob import GRAPH_BYTES, crc32, padded
+from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
+from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
 from tinycompile.codegen.names import comment_text, identifier, short_name, unique
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
@@ -32,9 +33,10 @@ _CTYPES = {
 }
 
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 CRC_HEADER = "kernels/tc_crc32.h"
 ALIGN_HEADER = "kernels/tc_align.h"
+EDGE_HEADER = "kernels/tc_edge.h"
 
 
 def ctype(t: TensorType) -> str:
@@ -130,6 +132,7 @@ class Program:
         separate: the weights are in a file of their own, which the context points to.
         graph_id: what ties that file to the code; zeros as long as it isn't known.
         alignment: "any" for words at any address, "strict" for code that avoids those, "core" for a core that has none.
+        edges: inputs and outputs as a caller sees them, an input that comes row by row included.
     """
 
     model: str
@@ -145,16 +148,14 @@ class Program:
     separate: bool = False
     graph_id: bytes = bytes(GRAPH_BYTES)
     alignment: Alignment = "any"
+    edges: tuple[Edge, ...] = ()
+    facts: SourceFacts = NO_FACTS
 
     @property
-    def context_pointers(self) -> list[str]:
-        """Members of the context that have to be set."""
-        wanted = {"scratch": self.scratch_bytes, "rows": self.streamed_input, "weights": self.separate}
-        return [name for name, needed in wanted.items() if needed]
-
-    @property
-    def bare_context(self) -> bool:
-        return not self.context_pointers
+    def labelled(self) -> Edge | None:
+        """The output whose last axis has as many values as there are labels."""
+        ends = (len(self.facts.labels),)
+        return next((e for e in self.edges if e.kind == "output" and e.type.shape[-1:] == ends), None)
 
     @property
     def weights_crc32(self) -> int:
@@ -164,7 +165,7 @@ class Program:
     @property
     def blob_bytes(self) -> int:
         """Of the weights' file without its header."""
-        return sum(padded(named.constant.values.nbytes) for named in self.constants)
+        return content_bytes(self.edges, (named.constant.values for named in self.constants))
 
     @property
     def graph_words(self) -> str:
@@ -175,7 +176,8 @@ class Program:
     @property
     def abi(self) -> int:
         """A number for what a caller relies on: the context, where inputs and outputs are, and of what type."""
-        facts = [ABI_VERSION, self.arena_bytes, self.scratch_bytes, *self.context_pointers, len(self.inputs)]
+        pointers = [self.separate, self.streamed_input is not None]
+        facts = [ABI_VERSION, self.arena_bytes, self.scratch_bytes, *pointers, len(self.inputs)]
         rows = [self.streamed_input] if self.streamed_input else []
         for tensor in (*rows, *self.inputs, *self.outputs):
             facts += [tensor.offset, str(tensor.type)]
@@ -184,15 +186,20 @@ class Program:
     @property
     def streamed_input(self) -> Tensor | None:
         """The input that comes row by row through a callback, if there is one."""
-        found = [layer.outputs[0] for layer in self.layers if layer.node.op.comes_from_caller]
-        return found[0] if found else None
+        return next(iter(_from_caller(self.layers)), None)
 
     @property
     def headers(self) -> list[str]:
+        """What the code includes, beside what its public header does."""
         streamed = {STREAM_HEADER} if self.stages else set[str]()
         checked = {CRC_HEADER} if self.constants or self.separate else set[str]()
         aligned = {ALIGN_HEADER} if self.alignment == "strict" else set[str]()
         return sorted({header for f in self.functions for header in f.function.headers} | streamed | checked | aligned)
+
+    @property
+    def interface_headers(self) -> list[str]:
+        """What the public header includes."""
+        return [EDGE_HEADER] if any(edge.quantized for edge in self.edges) else []
 
     @property
     def blocks(self) -> list[Layer | StageLoop]:
@@ -210,6 +217,33 @@ class Program:
     @property
     def preambles(self) -> list[str]:
         return list(dict.fromkeys(str(text) for f in self.functions for text in f.function.preambles))
+
+    def anonymous(self) -> Program:
+        """The same program with names that depend on nothing but the order of what they name: not on the model's file,
+        its layers' names, or other models of the firmware."""
+        constants = {c.name: f"constant_{index}" for index, c in enumerate(self.constants)}
+        functions = {f.name: f"function_{index}" for index, f in enumerate(self.functions)}
+
+        def argument(text: str) -> str:
+            head, arrow, name = text.rpartition("->")
+            return f"{head}{arrow}{constants.get(name, name)}"
+
+        return replace(
+            self,
+            model="model",
+            functions=tuple(replace(f, name=functions[f.name]) for f in self.functions),
+            constants=tuple(replace(c, name=constants[c.name]) for c in self.constants),
+            layers=tuple(
+                replace(
+                    layer,
+                    function=functions.get(layer.function, layer.function),
+                    arguments=tuple(argument(each) for each in layer.arguments),
+                )
+                for layer in self.layers
+            ),
+            graph_id=bytes(GRAPH_BYTES),
+            facts=NO_FACTS,
+        )
 
     def weight_symbols(self, cold: bool | None = None) -> list[str]:
         """Names of the constant arrays: all, or those in external flash, or those that aren't."""
@@ -256,6 +290,7 @@ def build_program(
     separate: bool = False,
     taken: set[str] | None = None,
     alignment: Alignment = "any",
+    facts: SourceFacts = NO_FACTS,
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -265,6 +300,7 @@ def build_program(
         separate: whether the weights are in a file of their own.
         taken: names that other models of the firmware have; this one's join them.
         alignment: see `Program`.
+        facts: what the model's file says of inputs and outputs.
     """
     names, graph, stages, offsets = (
         _Names(model, cold, set() if taken is None else taken),
@@ -302,6 +338,7 @@ def build_program(
             first = "n" if rows == 1 else f"n * {rows}"
             function, arguments = "context->rows", ["context->user", first, str(rows), arguments[-1]]
         layers.append(Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs))
+    inputs, outputs = tensors(graph.inputs), tensors(graph.outputs)
     return Program(
         model=model,
         graph=graph,
@@ -311,11 +348,27 @@ def build_program(
         functions=tuple(names.functions.values()),
         constants=tuple(names.constants.values()),
         layers=tuple(layers),
-        inputs=tensors(graph.inputs),
-        outputs=tensors(graph.outputs),
+        inputs=inputs,
+        outputs=outputs,
         separate=separate,
         alignment=alignment,
+        edges=_edges(inputs, outputs, layers, facts),
+        facts=facts,
     )
+
+
+def _edges(
+    inputs: Iterable[Tensor], outputs: Iterable[Tensor], layers: Iterable[Layer], facts: SourceFacts
+) -> tuple[Edge, ...]:
+    """Inputs, one that comes row by row among them, whose rows have channels last; then outputs."""
+    rows = [(t.name, t.type, None) for t in _from_caller(layers)]
+    whole = [(t.name, t.type, t.offset) for t in inputs]
+    made = edges_of("input", rows or whole, facts.inputs, "NHWC" if rows else facts.layout)
+    return made + edges_of("output", [(t.name, t.type, t.offset) for t in outputs], facts.outputs, facts.layout)
+
+
+def _from_caller(layers: Iterable[Layer]) -> list[Tensor]:
+    return [layer.outputs[0] for layer in layers if layer.node.op.comes_from_caller]
 
 
 def _streamed_pointers(graph: Graph, node: Node, writer: StageWriter, firing: Firing) -> list[str]:

@@ -21,6 +21,11 @@ class Provenance:
     source: str
     sha256: str
 
+    @property
+    def version(self) -> str:
+        """Of tinycompile."""
+        return __version__
+
     def line(self) -> str:
         """One sentence for a comment."""
         source = comment_text(self.source)

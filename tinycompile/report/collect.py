@@ -30,8 +30,10 @@ SLOT_STACK_BYTES = 48
 
 def firmware_stack(folder: Path, board: Board) -> int:
     """Worst-case stack of the whole firmware from its reset handler on, in bytes."""
-    other = (".trace.ci", "main_console.ci", "console.ci")
-    graphs = [path for path in (folder / "build").glob("*.ci") if not path.name.endswith(other)]
+    firmware = folder / "build" / "firmware"
+    console = {firmware / "main_console.ci", firmware / "console.ci"}
+    found = [path for place in (folder / "build", firmware) for path in sorted(place.glob("*.ci"))]
+    graphs = [path for path in found if path not in console and not path.name.endswith(".trace.ci")]
     return worst_case_stack(graphs, "Reset_Handler") + _slots(board)
 
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Float arithmetic that is the same under every compiler flag, and conversions to integers that need no C library.
  *

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tinycompile.ir import Array
+from tinycompile.ir import Array, TensorType
 
 LINE_LENGTH = 116
 """Of the lines of a constant array, without their indentation."""
@@ -18,6 +18,11 @@ def c_float(value: np.floating) -> str:
         raise ValueError("C has no literal for a value that isn't finite")
     text = np.format_float_scientific(value, unique=True)
     return f"{text}f" if value.dtype == np.float32 else text
+
+
+def c_scale(t: TensorType) -> str:
+    """A tensor's scale as a float32 literal."""
+    return c_float(np.float32(t.scale))
 
 
 def c_scalar(value: np.generic) -> str:

@@ -6,10 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from tinycompile.codegen import blob
-from tinycompile.codegen.constants import c_float, c_integer, c_values
+from tinycompile.codegen.constants import c_integer, c_scale, c_values
 from tinycompile.codegen.integration import emit_integration, single_file
 from tinycompile.codegen.interface import meaning
 from tinycompile.codegen.linker import linker_script
@@ -113,7 +111,7 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
         "blob": blob,
         "c_values": c_values,
         "c_string": c_string,
-        "c_scale": lambda t: c_float(np.float32(t.scale)),
+        "c_scale": c_scale,
         "c_integer": c_integer,
         "comment_text": comment_text,
         "quantization_text": quantization_text,

@@ -221,8 +221,8 @@ class Program:
     def anonymous(self) -> Program:
         """The same program with names that depend on nothing but the order of what they name: not on the model's file,
         its layers' names, or other models of the firmware."""
-        constants = {c.name: f"constant_{index}" for index, c in enumerate(self.constants)}
-        functions = {f.name: f"function_{index}" for index, f in enumerate(self.functions)}
+        constants: dict[str, str] = {c.name: f"constant_{index}" for index, c in enumerate(self.constants)}
+        functions: dict[str, str] = {f.name: f"function_{index}" for index, f in enumerate(self.functions)}
 
         def argument(text: str) -> str:
             head, arrow, name = text.rpartition("->")

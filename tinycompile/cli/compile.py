@@ -51,6 +51,8 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
         last = index == len(reports) - 1
         for line in (report.get("quantization") or {}).get("summary", ()):
             click.echo(line)
+        for raised in (report.get("quantization") or {}).get("raised_channels", ()) if verbose else ():
+            click.echo(f"  {raised['text']}")
         print_report(report, console(), verbose=verbose, folder=folder if last else None)
 
 

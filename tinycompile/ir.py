@@ -19,6 +19,8 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from tinycompile.numerics.latitude import Latitude
+
 Array = np.ndarray
 
 
@@ -243,11 +245,17 @@ class Graph:
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """A node together with what is known about it: types and constant operands (None where computed at run time)."""
+    """A node together with what is known about it.
+
+    Attributes:
+        constants: the constant operands; None where they are computed at run time.
+        latitude: what its code must leave room for, or stick to, where its weights can be replaced without it.
+    """
 
     node: Node
     sig: Signature
     constants: tuple[Array | None, ...]
+    latitude: Latitude | None = None
 
     def constant(self, operand: int) -> Array:
         value = self.constants[operand] if operand < len(self.constants) else None

@@ -41,6 +41,8 @@ class Options:
         dtype: "float32" compiles float ONNX models as they are.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
+        updatable: channels that are constant with these separate weights are computed: they may not be with others.
+        compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
         calibration: how to quantise a float ONNX model.
     """
 
@@ -58,6 +60,8 @@ class Options:
     dtype: str = "int8"
     strict_int8: bool = False
     weights: str = "embedded"
+    updatable: bool = False
+    compatible_with: Path | None = None
     calibration: Calibration = field(default_factory=Calibration)
 
     def check(self) -> None:
@@ -76,6 +80,9 @@ class Options:
             raise UsageError("--dtype float32 goes neither with --strict-int8 nor with --calib")
         if self.input_stream == "rows" and self.schedule in ("layer", "patch"):
             raise UsageError("--input-stream rows needs layers that are executed row by row", hint="--schedule auto")
+        for name, wanted in (("updatable", self.updatable), ("compatible-with", self.compatible_with is not None)):
+            if wanted and self.weights != "separate":
+                raise UsageError(f"--{name} is for weights in a file of their own", hint="add --weights separate")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
 

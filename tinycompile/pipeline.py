@@ -16,16 +16,21 @@ from tinycompile.codegen.emit import emit_makefile, emit_project, identified, we
 from tinycompile.codegen.names import identifier
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
+from tinycompile.compatible import adopted, with_weights
 from tinycompile.errors import UsageError
 from tinycompile.frontend import load
 from tinycompile.frontend.survey import survey
+from tinycompile.ir import Graph
 from tinycompile.layout import Layout, choose_ram, cold_constants, weights_memory
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
+from tinycompile.passes.eliminate_channels import eliminating_the_same
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.stream_input import stream_input
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
+from tinycompile.predecessor import FOLDER as PREDECESSOR
+from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
@@ -83,6 +88,8 @@ def compile(  # noqa: A001 - the public verb is the name
     calib_method: str = "auto",
     evaluation: str | Path | None = None,
     weights: str = "embedded",
+    updatable: bool = False,
+    compatible_with: str | Path | None = None,
 ) -> Build:
     """Compile a model to C and firmware.
 
@@ -97,6 +104,9 @@ def compile(  # noqa: A001 - the public verb is the name
         calib_method: "auto", "minmax", "percentile" or "mse".
         evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
         weights: "separate" puts them into a file of their own, see docs/separate_weights.md.
+        updatable: keeps channels that are constant with these separate weights, so that others fit the code as well.
+        compatible_with: folder of an older build with separate weights: the new ones fit its code, or the error names
+            what doesn't. Its options are taken over.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
@@ -117,6 +127,8 @@ def compile(  # noqa: A001 - the public verb is the name
         dtype=dtype,
         strict_int8=strict_int8,
         weights=weights,
+        updatable=updatable,
+        compatible_with=_path(compatible_with),
         calibration=calibration,
     )
     (build,) = compile_together([model], options, output=output)
@@ -149,10 +161,17 @@ def compile_together(
         TinycompileError: as for `compile`.
     """
     options.check()
+    predecessor = None if options.compatible_with is None else Predecessor.read(options.compatible_with)
+    if predecessor is not None:
+        options = predecessor.options(options)
     board = load_board(options.target, options.board_path)
     require(board.compiler)
     with quantized_sources(models, options) as sources:
-        lowered, layout = lower([source for source, _ in sources], board, options)
+        files = [source for source, _ in sources]
+        if predecessor is None:
+            lowered, layout = lower(files, board, options)
+        else:
+            lowered, layout = lower_like(predecessor, files, board, options)
         lowered = [
             replace(
                 each,
@@ -161,11 +180,16 @@ def compile_together(
             )
             for each, (path, found) in zip(lowered, sources, strict=True)
         ]
-        return _build(board, layout, lowered, options, output)
+        return _build(board, layout, lowered, options, output, predecessor)
 
 
 def _build(
-    board: Board, layout: Layout, lowered: Sequence[Lowered], options: Options, output: str | Path | None
+    board: Board,
+    layout: Layout,
+    lowered: Sequence[Lowered],
+    options: Options,
+    output: str | Path | None,
+    predecessor: Predecessor | None,
 ) -> list[Build]:
     """Print, compile and report."""
     project = project_of(board, layout, lowered, separate=options.weights == "separate")
@@ -179,6 +203,9 @@ def _build(
             copy_boards(options.board_path, staging / BOARDS_FOLDER, board, board.emulated())
         for each in lowered:
             save_source(each.source, staging / "source" / each.source.name)
+        if predecessor is not None:
+            (staging / PREDECESSOR).mkdir()
+            save_source(predecessor.source, staging / PREDECESSOR / predecessor.source.name)
         step("compiling")
         stack = 0
         if not board.is_host:
@@ -187,6 +214,8 @@ def _build(
             (staging / "Makefile").write_text(emit_makefile(project, stack))
         make(staging, "all", compiler=board.compiler)
         report = collect_report(staging, project, lowered, options, stack)
+        if predecessor is not None:
+            report["compatible_with"] = {"file": predecessor.source.name, "graph": predecessor.graph}
         for each in report.get("models", [report]):
             (staging / f"{each['model']}_memory.svg").write_text(memory_svg(each))
         save_report(staging, report)
@@ -216,6 +245,39 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     ], layout
 
 
+def lower_like(
+    predecessor: Predecessor, sources: Sequence[Path], board: Board, options: Options
+) -> tuple[list[Lowered], Layout]:
+    """The same for new weights of an older build: its kernels, schedule and places, with other constants.
+
+    Raises:
+        IncompatibleError: the model differs in more than its weights, or a layer's weights need other code.
+    """
+    if len(sources) != 1:
+        raise UsageError("--compatible-with takes one model", hint="build them one by one")
+    (before,), layout = lower([predecessor.source], board, options)
+    before = replace(before, name=predecessor.model)
+    project = project_of(board, layout, [before], separate=True)
+    predecessor.check_code(project.programs[0].graph_id.hex(), replanned=True)
+    old = _imported(predecessor.source, options)
+    graph = adopted(old, _imported(sources[0], options))
+    nominal = work_of(graph)
+    graph = optimize_graph(graph, () if options.updatable else (eliminating_the_same(optimize_graph(old, ())),))
+    if options.input_stream == "rows":
+        graph = stream_input(graph)
+    planned = with_weights(before.planned, graph, board.isa)
+    lowered = Lowered(predecessor.model, sources[0], nominal, planned)
+    project = project_of(board, layout, [lowered], separate=True)
+    predecessor.check_code(project.programs[0].graph_id.hex(), replanned=False)
+    return [lowered], layout
+
+
+def _imported(source: Path, options: Options) -> Graph:
+    """A model file as a graph, with the edges that were asked for."""
+    graph = load(source, dict(options.shapes), options.layout, options.floats)
+    return int8_io(graph) if options.io == "int8" else graph
+
+
 def _wants_front(options: Options, planned: Planned) -> bool:
     return len(planned.graph.nodes) <= QUICK_NODES if options.pareto is None else options.pareto
 
@@ -233,11 +295,9 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         raise UsageError("a build for the host takes one model", hint="build them one by one")
     for source in sources:
         step(f"reading {source.name}")
-        graph = load(source, dict(options.shapes), options.layout, options.floats)
-        if options.io == "int8":
-            graph = int8_io(graph)
+        graph = _imported(source, options)
         nominal = work_of(graph)
-        graph = optimize_graph(graph)
+        graph = optimize_graph(graph, ()) if options.updatable else optimize_graph(graph)
         if options.input_stream == "rows":
             graph = stream_input(graph)
         plans = Plans(graph, board, options)

@@ -197,6 +197,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--dtype", choices.DTYPE_CHOICES, "int8, or float32 for float ONNX models."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
             _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
+            click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
             click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
             _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),

@@ -15,6 +15,7 @@ from tinycompile.errors import UsageError
 @click.argument("models", type=FOLDER, nargs=-1, required=True)
 @compile_options
 @click.option("-o", "--output", type=FOLDER, help="Folder to create or replace.  [default: build/<model>]")
+@click.option("--compatible-with", type=FOLDER, help="New weights for the code of this older output folder.")
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @click.option(
     "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Site
+from tinycompile.numerics.latitude import Latitude
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.requant_solver import DSP_FORMS, Form, RequantPlan, fits, solve
 from tinycompile.ops.conv2d import Conv2D
@@ -28,12 +29,14 @@ class LinearLayer:
         bias: int64 (C_out,), zeros where the layer has none.
         zp_in: the input's zero point.
         rule: the requantisation, a function of acc.
+        latitude: as in `Site`.
     """
 
     weights: Array
     bias: Array
     zp_in: int
     rule: Requant
+    latitude: Latitude | None = None
 
     @staticmethod
     def of(site: Site) -> LinearLayer:
@@ -55,7 +58,7 @@ class LinearLayer:
                 raise ValueError(f"{op.kind} is not a linear operator")
         channels = rows.shape[0]
         bias = site.constant(2).astype(np.int64) if len(site.sig.inputs) > 2 else np.zeros(channels, np.int64)
-        return LinearLayer(rows, bias, sig.input.zero_point, op.requant(sig))
+        return LinearLayer(rows, bias, sig.input.zero_point, op.requant(sig), site.latitude)
 
     @property
     def channels(self) -> int:
@@ -90,8 +93,16 @@ class LinearLayer:
         return low + self.base, high + self.base
 
     def fits(self, pre: int) -> bool:
-        """Whether acc << pre stays in int32 on every channel whose output isn't constant."""
-        return bool(np.all(fits(self.rule, *self.acc_range, pre)))
+        """Whether acc << pre stays in int32 on every channel whose output isn't constant.
+
+        Where the weights can be replaced, with room to spare, or with the `pre` of the code that there is.
+        """
+        low, high = self.acc_range
+        if self.latitude is not None and self.latitude.shape is not None:
+            return pre == self.latitude.shape.pre and bool(np.all(fits(self.rule, low, high, pre)))
+        if self.latitude is not None:
+            low, high = (np.rint(bound * Latitude.SPARE_RANGE).astype(np.int64) for bound in (low, high))
+        return bool(np.all(fits(self.rule, low, high, pre)))
 
     def solve(
         self,
@@ -110,7 +121,7 @@ class LinearLayer:
             forms, start_fixed: as in `requant_solver.solve`.
         """
         low, high = self.acc_range
-        plan = solve(self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed)
+        plan = solve(self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed, latitude=self.latitude)
         return _with_start(plan, extra)
 
 

@@ -65,6 +65,7 @@ def collect_report(
             "ram": options.ram,
             "schedule": options.schedule,
             "weights": options.weights,
+            "updatable": options.updatable,
             "board_path": None if options.board_path is None else BOARDS_FOLDER,
             "layout": options.layout,
             "floats": options.floats,

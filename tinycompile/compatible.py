@@ -20,6 +20,9 @@ from tinycompile.kernels.base import Isa, Kernel
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.numerics.latitude import Latitude, RequantShape
 from tinycompile.numerics.requant_solver import largest_shift
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.planner import Planned
 
 _LISTED = 8
@@ -46,14 +49,33 @@ def adopted(old: Graph, new: Graph) -> Graph:
             if scales
             else "export it exactly as the old one",
         )
-    nodes = tuple(replace(a, op=b.op) for a, b in zip(old.nodes, new.nodes, strict=True))
+    biases = {a.name: _bias_name(a, b) for a, b in zip(old.nodes, new.nodes, strict=True) if isinstance(a.op, LINEAR)}
+    for a, b in zip(old.nodes, new.nodes, strict=True):
+        if biases.get(a.name):
+            names[biases[a.name]] = b.inputs[2]
+    nodes = tuple(
+        replace(a, op=b.op, inputs=(*a.inputs[:2], *filter(None, [biases[a.name]])) if a.name in biases else a.inputs)
+        for a, b in zip(old.nodes, new.nodes, strict=True)
+    )
+    constants = [name for name in names if names[name] in new.constants]
     return replace(
         old,
         nodes=nodes,
-        types=dict(old.types) | {name: new.types[names[name]] for name in old.constants if name in names},
-        constants={name: new.constants[names[name]] for name in old.constants if name in names},
+        types=dict(old.types) | {name: new.types[names[name]] for name in constants},
+        constants={name: new.constants[names[name]] for name in constants},
         sources={name: new.sources[names[name]] for name in old.sources if names.get(name) in new.sources},
     )
+
+
+LINEAR = (Conv2D, DepthwiseConv2D, FullyConnected)
+"""Operators whose last operand may be a bias; one that is zero is none."""
+
+
+def _bias_name(a: Node, b: Node) -> str:
+    """The old graph's name for the new bias; empty where there is none."""
+    if len(b.inputs) < 3:
+        return ""
+    return a.inputs[2] if len(a.inputs) > 2 else f"{a.name}/bias of the new weights"
 
 
 def _paired(old: Graph, new: Graph) -> tuple[dict[str, str], list[str]]:
@@ -65,9 +87,11 @@ def _paired(old: Graph, new: Graph) -> tuple[dict[str, str], list[str]]:
     names, problems = dict(zip(old.inputs, new.inputs, strict=True)), list[str]()
     for a, b in zip(old.nodes, new.nodes, strict=True):
         problems += _different_nodes(a, b)
-        if len(a.inputs) != len(b.inputs) or len(a.outputs) != len(b.outputs):
+        operands = [node.inputs[:2] if isinstance(node.op, LINEAR) else node.inputs for node in (a, b)]
+        if len(operands[0]) != len(operands[1]) or len(a.outputs) != len(b.outputs):
+            problems.append(f"{a.op.kind} {a.name!r} has another number of operands or results")
             continue
-        for mine, theirs in zip((*a.inputs, *a.outputs), (*b.inputs, *b.outputs), strict=True):
+        for mine, theirs in zip((*operands[0], *a.outputs), (*operands[1], *b.outputs), strict=True):
             known = names.setdefault(mine, theirs)
             if (mine in old.constants) != (theirs in new.constants):
                 problems.append(f"{mine!r} is constant in one of the models only")
@@ -161,17 +185,21 @@ def with_weights(planned: Planned, graph: Graph, isa: Isa) -> Planned:
 
 def _updated(planned: Graph, graph: Graph) -> Graph:
     """A plan's graph, which may be in another order and have parts of operators, with another graph's constants."""
-    nodes = {node.name: node for node in graph.nodes}
+    others = {node.name: node for node in graph.nodes}
 
     def updated(node: Node) -> Node:
-        other = nodes.get(node.name)
-        return replace(node, op=other.op) if other is not None and type(other.op) is type(node.op) else node
+        other = others.get(node.name)
+        if other is None or type(other.op) is not type(node.op):
+            return node
+        return replace(node, op=other.op, inputs=other.inputs)
 
+    nodes = tuple(map(updated, planned.nodes))
+    constants = {name for node in nodes for name in node.inputs if name in graph.constants}
     return replace(
         planned,
-        nodes=tuple(map(updated, planned.nodes)),
-        types=dict(planned.types) | {name: graph.types[name] for name in planned.constants},
-        constants={name: graph.constants[name] for name in planned.constants},
+        nodes=nodes,
+        types=dict(planned.types) | {name: graph.types[name] for name in constants},
+        constants={name: graph.constants[name] for name in constants},
         sources={name: source for name, source in graph.sources.items() if name in planned.types},
     )
 
@@ -180,10 +208,13 @@ def _part(site: Site, whole: Node, graph: Graph) -> Site:
     """The part of a layer that a stage computes, with other weights."""
     node = next(each for each in graph.nodes if each.name == whole.name)
     op = node.op if site.node.op is whole.op else _with_rule(site.node.op, node.op)
-    inputs = zip(site.node.inputs, site.sig.inputs, strict=True)
-    types = tuple(graph.types[name] if name in graph.constants else t for name, t in inputs)
-    constants = tuple(graph.constants.get(name) for name in site.node.inputs)
-    return replace(site, node=replace(site.node, op=op), sig=replace(site.sig, inputs=types), constants=constants)
+    constants = tuple(graph.constants.get(name) for name in node.inputs)
+    types = tuple(
+        site.sig.inputs[operand] if constant is None else graph.types[name]
+        for operand, (name, constant) in enumerate(zip(node.inputs, constants, strict=True))
+    )
+    part = replace(site.node, op=op, inputs=node.inputs)
+    return replace(site, node=part, sig=replace(site.sig, inputs=types), constants=constants)
 
 
 def _with_rule(op: Op, other: Op) -> Op:

@@ -142,6 +142,34 @@ def test_a_scale_up_to_three_times_as_large_fits(plain: Build, tmp_path: Path) -
         assert new.report["weights_file"]["graph"] == plain.report["weights_file"]["graph"]
 
 
+@pytest.mark.parametrize("schedule", ["auto", "stream"])
+def test_a_bias_may_come_and_go(schedule: str, tmp_path: Path) -> None:
+    """A file needn't have one that is zero; and stages have the code of parts of layers."""
+    weights = (some_weights(0), some_weights(1))
+    for number, (first, second) in enumerate(((True, False), (False, True))):
+        old = compiled(network(weights[0], bias=first), tmp_path, f"a{number}", target="mps2-an386", schedule=schedule)
+        new = compiled(network(weights[1], bias=second), tmp_path, f"b{number}", compatible_with=old.folder)
+        assert c_of(new) == c_of(old) and (schedule == "auto" or old.report["stages"])
+        x = np.random.default_rng(9).integers(-128, 128, (2, 6, 6, 2)).astype(np.int8)
+        graph = load(new.source)
+        expected = np.stack([interpreter.run(graph, [image[None]])[graph.outputs[0]] for image in x])
+        field = updated(old, new, tmp_path / f"field{number}")
+        np.testing.assert_array_equal(np.asarray(field.run(x)).reshape(expected.shape), expected)
+
+
+def test_the_bias_is_no_reason_for_less_room(tmp_path: Path) -> None:
+    """Ranges of sums that are on one side of zero: with room they must still contain what occurs."""
+    weights = some_weights(0)
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 6, 6, 2), 0.05, 3), b.tensor((1, 6, 6, 4), 35.7, -5)
+    bias = b.constant(np.array([8_900_000, -8_900_000, 6_500_000, 0], np.int32), [0.0005] * 4)
+    fields = {"StrideH": 1, "StrideW": 1, "Padding": SAME, "FusedActivationFunction": NONE}
+    b.op("CONV_2D", [x, b.constant(weights[:72].reshape(4, 3, 3, 2), [0.01] * 4), bias], [y], **fields)
+    build = compiled(b.build([x], [y]), tmp_path, "old", target="mps2-an386", optimize="speed")
+    graph, image = load(build.source), np.random.default_rng(1).integers(-128, 128, (1, 6, 6, 2)).astype(np.int8)
+    np.testing.assert_array_equal(build.run(image)[0], interpreter.run(graph, [image])[graph.outputs[0]][0])
+
+
 def dead(channel: int | None) -> bytes:
     weights = some_weights(0)
     if channel is not None:

@@ -82,8 +82,8 @@ def noisy(model: onnx.ModelProto, amount: float, rng: np.random.Generator) -> on
 
 
 def retrainings(model: onnx.ModelProto, count: int) -> Iterator[tuple[str, onnx.ModelProto]]:
-    for amount in NOISE:
-        for seed in range(count):
+    for seed in range(count):
+        for amount in NOISE:
             yield f"{amount:.1%}", noisy(model, amount, np.random.default_rng(seed))
 
 

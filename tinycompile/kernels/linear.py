@@ -101,7 +101,8 @@ class LinearLayer:
         if self.latitude is not None and self.latitude.shape is not None:
             return pre == self.latitude.shape.pre and bool(np.all(fits(self.rule, low, high, pre)))
         if self.latitude is not None:
-            low, high = (np.rint(bound * Latitude.SPARE_RANGE).astype(np.int64) for bound in (low, high))
+            wider = (np.rint(bound * Latitude.SPARE_RANGE).astype(np.int64) for bound in (low, high))
+            low, high = (outer(a, b) for outer, a, b in zip((np.minimum, np.maximum), (low, high), wider, strict=True))
         return bool(np.all(fits(self.rule, low, high, pre)))
 
     def solve(

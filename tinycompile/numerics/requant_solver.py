@@ -222,10 +222,11 @@ def _solve(
     constant = lowest == rule.apply(acc_max)
     channels = _Channels.of(rule, acc_min, acc_max, np.flatnonzero(~constant), pre)
     exact = _exact_plan(rule, pre, base, np.where(constant, lowest, 0), constant)
+    searches = dict[_WantedShift, _Search]()
     for form, wanted in _ways(rule, forms, latitude):
         if form == "exact":
             break
-        search = _Search(channels, start_fixed, wanted)
+        search = searches.setdefault(wanted, _Search(channels, start_fixed, wanted))
         shift, lines = search.lines(form)
         if np.all(lines.solved):
             return _reduced(exact, form, shift, lines, search.shift_without_channels)

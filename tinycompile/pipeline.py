@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,22 @@ from tinycompile.codegen.names import model_identifier
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.codegen.reserved import API
+from tinycompile.compatible import adopted, with_weights
 from tinycompile.errors import UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.survey import Survey, survey
+from tinycompile.ir import Graph
 from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
+from tinycompile.passes.eliminate_channels import eliminating_the_same
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.stream_input import stream_input
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
+from tinycompile.predecessor import FOLDER as PREDECESSOR
+from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
@@ -94,6 +100,8 @@ def compile(  # noqa: A001 - the public verb is the name
     flash_offset: int = 0,
     force: bool = False,
     labels: str | Path | None = None,
+    updatable: bool = False,
+    compatible_with: str | Path | None = None,
 ) -> Build:
     """Compile a model to C and firmware.
 
@@ -115,6 +123,9 @@ def compile(  # noqa: A001 - the public verb is the name
         weights: "separate" puts them into a file of their own, see docs/separate_weights.md.
         force: replace generated files in `output` that were edited, and take a folder that no build made.
         labels: text file with the name of a class on each line, for the header.
+        updatable: keeps channels that are constant with these separate weights, so that others fit the code as well.
+        compatible_with: folder of an older build with separate weights: the new ones fit its code, or the error names
+            what doesn't. Its options are taken over.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
@@ -139,6 +150,8 @@ def compile(  # noqa: A001 - the public verb is the name
         align=align,
         flash_offset=flash_offset,
         labels=() if labels is None else (Path(labels),),
+        updatable=updatable,
+        compatible_with=_path(compatible_with),
         calibration=calibration,
     )
     (build,) = compile_together([model], options, output=output, force=force)
@@ -173,33 +186,36 @@ def compile_together(
     options.check()
     if output is not None:
         check_output(Path(output), force=force)  # before minutes are spent
+    predecessor = None if options.compatible_with is None else Predecessor.read(options.compatible_with)
+    if predecessor is not None:
+        options = predecessor.options(options)
     board = options.board()
     require(board.compiler)
     with quantized_sources(models, options) as sources:
-        lowered, layout = lower([source for source, _ in sources], board, options)
+        files = [source for source, _ in sources]
+        if predecessor is None:
+            lowered, layout = lower(files, board, options)
+        else:
+            lowered, layout = lower_like(predecessor, files, board, options)
         lowered = [
-            _with_source(replace(each, quantization=found), path, options, labels)
-            for each, (path, found), labels in zip(lowered, sources, _labels(lowered, options), strict=True)
+            replace(each, quantization=found)
+            for each, (_, found) in zip(_with_sources(lowered, options), sources, strict=True)
         ]
-        return _build(board, layout, lowered, options, output, force)
+        return _build(board, layout, lowered, options, output, force, predecessor)
 
 
-def _labels(models: Sequence[Lowered], options: Options) -> list[tuple[str, ...]]:
-    """The labels of each model; none where no file was given."""
+def _with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
+    """With what the models' files say and the passes forgot, and the labels of those for which a file was given."""
     if len(options.labels) > len(models):
         raise UsageError(f"--labels was given {len(options.labels)} times for {len(models)} models")
-    found = [
-        read_labels(path, [lowered.planned.graph.types[name].shape for name in lowered.planned.graph.outputs])
-        for path, lowered in zip(options.labels, models, strict=False)
-    ]
-    return found + [()] * (len(models) - len(found))
-
-
-def _with_source(lowered: Lowered, path: Path, options: Options, labels: tuple[str, ...]) -> Lowered:
-    """With what the model's file says and the passes forgot."""
-    found = survey(path, dict(options.shapes), options.signature)
-    facts = replace(source_facts(path, found, options), labels=labels)
-    return replace(lowered, facts=facts, source_graph=source_graph(found, lowered.planned.graph))
+    found = list[Lowered]()
+    for lowered, labels in zip_longest(models, options.labels):
+        graph = lowered.planned.graph
+        names = () if labels is None else read_labels(labels, [graph.types[name].shape for name in graph.outputs])
+        file = survey(lowered.source, dict(options.shapes), options.signature)
+        facts = replace(source_facts(lowered.source, file, options), labels=names)
+        found.append(replace(lowered, facts=facts, source_graph=source_graph(file, graph)))
+    return found
 
 
 def source_facts(path: Path, found: Survey, options: Options) -> SourceFacts:
@@ -210,7 +226,13 @@ def source_facts(path: Path, found: Survey, options: Options) -> SourceFacts:
 
 
 def _build(
-    board: Board, layout: Layout, lowered: Sequence[Lowered], options: Options, output: str | Path | None, force: bool
+    board: Board,
+    layout: Layout,
+    lowered: Sequence[Lowered],
+    options: Options,
+    output: str | Path | None,
+    force: bool,
+    predecessor: Predecessor | None,
 ) -> list[Build]:
     """Print, compile and report."""
     project = project_of(board, layout, lowered, separate=options.weights == "separate")
@@ -224,6 +246,9 @@ def _build(
             copy_boards(options.board_path, staging / BOARDS_FOLDER, board, board.emulated())
         for each in lowered:
             save_source(each.source, staging / "source" / each.source.name)
+        if predecessor is not None:
+            (staging / PREDECESSOR).mkdir()
+            save_source(predecessor.source, staging / PREDECESSOR / predecessor.source.name)
         step("compiling")
         stack = 0
         if not board.is_host:
@@ -232,6 +257,8 @@ def _build(
             (staging / "Makefile").write_text(emit_makefile(project, stack))
         make(staging, "all", compiler=board.compiler)
         report = collect_report(staging, project, lowered, options, stack)
+        if predecessor is not None:
+            report["compatible_with"] = {"file": predecessor.source.name, "graph": predecessor.graph}
         for each in report.get("models", [report]):
             (staging / f"{each['model']}_memory.svg").write_text(memory_svg(each))
         save_report(staging, report)
@@ -262,6 +289,40 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     ], layout
 
 
+def lower_like(
+    predecessor: Predecessor, sources: Sequence[Path], board: Board, options: Options
+) -> tuple[list[Lowered], Layout]:
+    """The same for new weights of an older build: its kernels, schedule and places, with other constants.
+
+    Raises:
+        IncompatibleError: the model differs in more than its weights, or a layer's weights need other code.
+    """
+    if len(sources) != 1:
+        raise UsageError("--compatible-with takes one model", hint="build them one by one")
+    (before,), layout = lower([predecessor.source], board, options)
+    project = project_of(
+        board, layout, _with_sources([replace(before, name=predecessor.model)], options), separate=True
+    )
+    predecessor.check_code(project.programs[0].graph_id.hex(), replanned=True)
+    old = _imported(predecessor.source, options)
+    graph = adopted(old, _imported(sources[0], options))
+    nominal = work_of(graph)
+    graph = optimize_graph(graph, () if options.updatable else (eliminating_the_same(optimize_graph(old, ())),))
+    if options.input_stream == "rows":
+        graph = stream_input(graph)
+    planned = with_weights(before.planned, graph, board.isa)
+    lowered = Lowered(predecessor.model, sources[0], nominal, planned)
+    project = project_of(board, layout, _with_sources([lowered], options), separate=True)
+    predecessor.check_code(project.programs[0].graph_id.hex(), replanned=False)
+    return [lowered], layout
+
+
+def _imported(source: Path, options: Options) -> Graph:
+    """A model file as a graph, with the edges that were asked for."""
+    graph = load(source, dict(options.shapes), options.layout, options.floats, options.signature)
+    return int8_io(graph) if options.io == "int8" else graph
+
+
 def _wants_front(options: Options, planned: Planned) -> bool:
     return len(planned.graph.nodes) <= QUICK_NODES if options.pareto is None else options.pareto
 
@@ -279,11 +340,9 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         raise UsageError("a build for the host takes one model", hint="build them one by one")
     for source in sources:
         step(f"reading {source.name}")
-        graph = load(source, dict(options.shapes), options.layout, options.floats, options.signature)
-        if options.io == "int8":
-            graph = int8_io(graph)
+        graph = _imported(source, options)
         nominal = work_of(graph)
-        graph = optimize_graph(graph)
+        graph = optimize_graph(graph, ()) if options.updatable else optimize_graph(graph)
         if options.input_stream == "rows":
             graph = stream_input(graph)
         plans = Plans(graph, board, options)

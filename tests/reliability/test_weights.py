@@ -26,13 +26,13 @@ OK, NULL, ALIGNMENT, WEIGHTS, FORMAT, GRAPH, INIT = 0, 1, 2, 4, 6, 7, 8
 FLIPS = 1000
 
 
-def network(weights: np.ndarray) -> bytes:
-    """A convolution, a depthwise one, a pointwise one."""
+def network(weights: np.ndarray, *, bias: bool = True) -> bytes:
+    """A convolution with or without a bias, a depthwise one, a pointwise one."""
     b = TfliteBuilder()
     x, y, z, last = (b.tensor((1, 6, 6, c), s, 3) for c, s in ((2, 0.05), (4, 0.2), (4, 0.4), (3, 0.6)))
     fields = {"StrideH": 1, "StrideW": 1, "Padding": SAME, "FusedActivationFunction": NONE}
-    bias = b.constant(np.array([0, -200, 100, 300], np.int32), [0.0005] * 4)
-    b.op("CONV_2D", [x, b.constant(weights[:72].reshape(4, 3, 3, 2), [0.01] * 4), bias], [y], **fields)
+    last_operand = b.constant(np.array([0, -200, 100, 300], np.int32), [0.0005] * 4) if bias else -1
+    b.op("CONV_2D", [x, b.constant(weights[:72].reshape(4, 3, 3, 2), [0.01] * 4), last_operand], [y], **fields)
     depthwise = b.constant(weights[72:].reshape(1, 3, 3, 4), [0.02] * 4, axis=3)
     b.op("DEPTHWISE_CONV_2D", [y, depthwise, -1], [z], DepthMultiplier=1, **fields)
     pointwise = b.constant(weights[60:72].reshape(3, 1, 1, 4), [0.02] * 3)

@@ -223,6 +223,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option(
                 "--labels", type=FOLDER, multiple=True, help="Text file with a class on each line; per model."
             ),
+            click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
             click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
             _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),

@@ -258,13 +258,18 @@ def quantization_text(t: TensorType) -> str:
 
 @dataclass
 class _Names:
-    """Shares equal functions and equal constant arrays, and names the distinct ones."""
+    """Shares equal functions and equal constant arrays, and names the distinct ones.
+
+    Attributes:
+        separate: the arrays are in a file of their own: which of them are equal today mustn't be in the code.
+    """
 
     model: str
+    separate: bool
     cold: Collection[int] = ()
     taken: set[str] = field(default_factory=lambda: set[str]())
     functions: dict[Function, NamedFunction] = field(default_factory=dict)
-    constants: dict[tuple[str, str, bytes], NamedConstant] = field(default_factory=dict)
+    constants: dict[tuple[str, str, bytes, str], NamedConstant] = field(default_factory=dict)
 
     def function(self, function: Function) -> str:
         if function not in self.functions:
@@ -273,9 +278,9 @@ class _Names:
         return self.functions[function].name
 
     def constant(self, constant: Constant, layer: str) -> str:
-        key = (constant.ctype, np.dtype(constant.values.dtype).str, constant.values.tobytes())
-        if constant.values.dtype.names:
-            key = (constant.ctype, str(constant.values.dtype), constant.values.tobytes())
+        layout = str(constant.values.dtype) if constant.values.dtype.names else np.dtype(constant.values.dtype).str
+        place = f"{layer} {constant.suffix}" if self.separate else ""
+        key = (constant.ctype, layout, constant.values.tobytes(), place)
         if key not in self.constants:
             name = unique(f"{self.model}_{layer}_{constant.suffix}", self.taken)
             self.constants[key] = NamedConstant(name, constant, layer, id(constant) in self.cold)
@@ -303,7 +308,7 @@ def build_program(
         facts: what the model's file says of inputs and outputs.
     """
     names, graph, stages, offsets = (
-        _Names(model, cold, set() if taken is None else taken),
+        _Names(model, separate, cold, set() if taken is None else taken),
         planned.graph,
         planned.stages,
         planned.offsets,

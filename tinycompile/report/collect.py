@@ -69,6 +69,7 @@ def collect_report(
             "weights": options.weights,
             "align": board.alignment,
             "flash_offset": options.flash_offset,
+            "updatable": options.updatable,
             "board_path": None if options.board_path is None else BOARDS_FOLDER,
             "layout": options.layout,
             "floats": options.floats,

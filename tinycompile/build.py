@@ -152,6 +152,7 @@ class Build:
 
     def _on_host(self, samples: Sequence[Array]) -> Execution:
         """Run the generated C on this machine; no instructions are counted."""
+        self.host.reset()
         results = [self.host.trace([array[i] for array in samples]) for i in range(len(samples[0]))]
         outputs = [np.stack(column) for column in zip(*(outputs for outputs, _ in results), strict=True)]
         return Execution(outputs, [], 0, [records for _, records in results])

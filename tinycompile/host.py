@@ -28,6 +28,12 @@ int tc_init(void *context, const void *weights)
     return (int)MODEL_init_with((MODEL_context *)context, &memory);
 }
 
+int tc_reset(void *context);
+int tc_reset(void *context)
+{
+    return (int)MODEL_reset((MODEL_context *)context);
+}
+
 void *tc_arena(void *context);
 void *tc_arena(void *context)
 {
@@ -76,6 +82,7 @@ class HostModel:
         self._ffi.cdef(
             f"int {model}_invoke(void *); int {model}_input_0_rows(void *, void *, void *);"
             "extern uint32_t tc_context_bytes; int tc_init(void *, const void *); void *tc_arena(void *);"
+            "int tc_reset(void *);"
             "extern void (*tc_trace)(int, const void *, uint32_t, int32_t, int32_t, int32_t);"
         )
         for kind, types in (("input", [] if streamed else inputs), ("output", outputs)):
@@ -110,8 +117,14 @@ class HostModel:
         if status != 0:
             raise ToolFailedError(f"{self._model}_init returned {status} on the host", hint=f"see {self._model}.h")
 
+    def reset(self) -> None:
+        """The next inference is the first step of a sequence again, where the model has states."""
+        status = self._library.tc_reset(self._context)
+        if status != 0:
+            raise ToolFailedError(f"{self._model}_reset returned {status} on the host")
+
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """One inference; arrays of the model's own shapes and types."""
+        """One inference, or step; arrays of the model's own shapes and types."""
         for index, (array, t) in enumerate(zip(inputs, self._inputs, strict=True)):
             data = np.ascontiguousarray(array, t.dtype).tobytes()
             if self._streamed:

@@ -281,7 +281,10 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     schedule = "stream" if options.input_stream == "rows" else options.schedule
     again = options.optimize == "ram"
     step("placing tensors, choosing kernels and schedule")
-    planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least, again=again)
+    states = sum(plans.state_bytes for *_, plans in loaded)
+    planned, layout = choose_ram(
+        board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states
+    )
     check_attributes(board, layout)
     return [
         Lowered(name, source, nominal, p, _front(plans) if _wants_front(options, p) else None)

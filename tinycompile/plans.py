@@ -13,7 +13,7 @@ from tinycompile.layout import AGAIN, LAYER
 from tinycompile.numerics.latitude import Latitude
 from tinycompile.options import Options
 from tinycompile.passes.split_averages import split_averages
-from tinycompile.planner import Planned, StagePlanner, plan
+from tinycompile.planner import Planned, StagePlanner, plan, states_of
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
 
@@ -32,6 +32,11 @@ class Plans:
         self._latitude = Latitude() if options.weights == "separate" else None
         self._lean = options.schedule in ("stream", "patch") and options.ram is None
         """Stages were asked for without a limit, so that they are meant to save RAM."""
+
+    @property
+    def state_bytes(self) -> int:
+        """Of the model's states, beside the arena."""
+        return states_of(self._graph)[1]
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)

@@ -16,7 +16,7 @@ from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
 from tinycompile.codegen.names import comment_text, identifier, short_name, unique
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
-from tinycompile.ir import Graph, Node, TensorType
+from tinycompile.ir import Array, Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Firing, Lines
@@ -73,16 +73,23 @@ class NamedConstant:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A value in the arena. `offset` in bytes.
+    """A value in RAM. `offset` in bytes.
 
     Attributes:
         lines: what of it is there, where it is never whole in memory.
+        memory: which one: "arena", or "state" for what survives a step.
     """
 
     name: str
     type: TensorType
     offset: int
     lines: Lines | None = None
+    memory: str = "arena"
+
+    @property
+    def address(self) -> str:
+        """In `invoke`, as a pointer to bytes."""
+        return f"{self.memory} + {self.offset}"
 
     @property
     def end(self) -> int:
@@ -90,7 +97,7 @@ class Tensor:
 
     def describe(self) -> str:
         """Shape, type, quantisation and place, for a comment."""
-        place = f"arena[{self.offset}..{self.end - 1}]"
+        place = f"{self.memory}[{self.offset}..{self.end - 1}]"
         return f"{self.type}{quantization_text(self.type)}{self._part()}, {place}"
 
     def _part(self) -> str:
@@ -124,10 +131,24 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
+class StateMemory:
+    """Where a state is, and what it begins with.
+
+    Attributes:
+        fill: the byte that it is full of; None where `initial` names a constant array.
+    """
+
+    tensor: Tensor
+    fill: int | None
+    initial: str
+
+
+@dataclass(frozen=True, eq=False)
 class Program:
     """All that is printed for one model.
 
     Attributes:
+        states: what survives a step, beside the arena; `state_bytes` in all.
         scratch_bytes: of scratch apart from the arena, in faster memory; 0 where it is inside.
         separate: the weights are in a file of their own, which the context points to.
         graph_id: what ties that file to the code; zeros as long as it isn't known.
@@ -150,6 +171,8 @@ class Program:
     alignment: Alignment = "any"
     edges: tuple[Edge, ...] = ()
     facts: SourceFacts = NO_FACTS
+    states: tuple[StateMemory, ...] = ()
+    state_bytes: int = 0
 
     @property
     def labelled(self) -> Edge | None:
@@ -179,7 +202,7 @@ class Program:
         pointers = [self.separate, self.streamed_input is not None]
         facts = [ABI_VERSION, self.arena_bytes, self.scratch_bytes, *pointers, len(self.inputs)]
         rows = [self.streamed_input] if self.streamed_input else []
-        for tensor in (*rows, *self.inputs, *self.outputs):
+        for tensor in (*rows, *self.inputs, *self.outputs, *(state.tensor for state in self.states)):
             facts += [tensor.offset, str(tensor.type)]
         return zlib.crc32(" ".join(map(str, facts)).encode())
 
@@ -241,6 +264,7 @@ class Program:
                 )
                 for layer in self.layers
             ),
+            states=tuple(replace(state, initial=argument(state.initial)) for state in self.states),
             graph_id=bytes(GRAPH_BYTES),
             facts=NO_FACTS,
         )
@@ -317,7 +341,11 @@ def build_program(
     lines = {name: kept for stage in stages for name, kept in stage.lines.items()}
 
     def tensors(values: Iterable[str]) -> tuple[Tensor, ...]:
-        return tuple(Tensor(v, graph.types[v], offsets[v], lines.get(v)) for v in values if v not in graph.constants)
+        return tuple(
+            Tensor(v, graph.types[v], offsets[v], lines.get(v), "state" if v in planned.kept else "arena")
+            for v in values
+            if v not in graph.constants
+        )
 
     writers = [StageWriter(stage, graph, offsets.__getitem__, planned.parts) for stage in stages]
     streamed = {
@@ -344,6 +372,10 @@ def build_program(
             function, arguments = "context->rows", ["context->user", first, str(rows), arguments[-1]]
         layers.append(Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs))
     inputs, outputs = tensors(graph.inputs), tensors(graph.outputs)
+    states = [
+        _state(tensor, state.initial, names, identifier(short_name(state.name), layer_names))
+        for state, tensor in zip(graph.states, tensors(state.name for state in graph.states), strict=True)
+    ]
     return Program(
         model=model,
         graph=graph,
@@ -359,7 +391,18 @@ def build_program(
         alignment=alignment,
         edges=_edges(inputs, outputs, layers, facts),
         facts=facts,
+        states=tuple(states),
+        state_bytes=planned.state_bytes,
     )
+
+
+def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMemory:
+    """With what it begins with as a constant of its own, unless all its bytes are the same."""
+    content = set(initial.astype(initial.dtype.newbyteorder("<")).tobytes())
+    if len(content) <= 1 and not names.separate:
+        return StateMemory(tensor, content.pop() if content else 0, "")
+    constant = Constant("initial", ctype(tensor.type), initial.ravel(), f"what state {name} begins with")
+    return StateMemory(tensor, None, ("weights->" if names.separate else "") + names.constant(constant, name))
 
 
 def _edges(
@@ -388,4 +431,4 @@ def _streamed_pointers(graph: Graph, node: Node, writer: StageWriter, firing: Fi
 
 
 def _pointer(tensor: Tensor, const: bool = False) -> str:
-    return f"({'const ' if const else ''}{ctype(tensor.type)} *)(arena + {tensor.offset})"
+    return f"({'const ' if const else ''}{ctype(tensor.type)} *)({tensor.address})"

@@ -68,6 +68,11 @@ class Project:
     def scratch_bytes(self) -> int:
         return max(program.scratch_bytes for program in self.programs)
 
+    @property
+    def state_bytes(self) -> int:
+        """Of all models: states are nobody else's."""
+        return sum(program.state_bytes for program in self.programs)
+
     def weights_addresses(self, board: Board) -> dict[str, int]:
         """Where each model's separate weights are on this board or on what stands in for it.
 

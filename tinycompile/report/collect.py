@@ -197,7 +197,7 @@ def _ram(
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
     invoke = worst_case_stack([graph], f"{program.model}_invoke") + _slots(board) if known else 0
     stack = invoke if board.is_host else stack
-    planned_bytes = project.arena_bytes + project.scratch_bytes + stack
+    planned_bytes = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack
     whole = planned_bytes if board.is_host else measured.ram
     internal = sum(m.bytes for m in board.memories if m.kind == "ram" and not m.external)
     external = {m.name: m.bytes for m in (layout.arena, layout.system) if m.external}
@@ -207,7 +207,7 @@ def _ram(
         "arena_gap_bytes": planned.arena_bytes - planned.lower_bound_bytes,
         "order": "optimal" if planned.order_optimal else "best found",
         "scratch_bytes": program.scratch_bytes,
-        "state_bytes": 0,
+        "state_bytes": program.state_bytes,
         "stack_bytes": stack,
         "invoke_stack_bytes": invoke,
         "other_bytes": whole - planned_bytes,
@@ -232,7 +232,8 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
     layout = project.layout
     cold = sum(c.constant.values.nbytes for p in project.programs for c in p.constants if c.cold)
     scratch = layout.scratch or layout.arena
-    other = measured.ram - project.arena_bytes - project.scratch_bytes - stack
+    other = measured.ram - project.arena_bytes - project.scratch_bytes - project.state_bytes - stack
+    states = layout.arena if len(project.programs) == 1 else layout.system  # where the contexts are
     parts = [
         (layout.flash, "code", measured.flash - measured.weights),
         (layout.weights or layout.flash, "weights", measured.weights - cold),
@@ -241,6 +242,7 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
         (layout.system, "other", other),
         (scratch, "scratch", project.scratch_bytes),
         (layout.arena, "arena", project.arena_bytes),
+        (states, "states", project.state_bytes),
     ]
     if project.board.is_host:
         return []

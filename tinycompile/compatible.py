@@ -49,10 +49,7 @@ def adopted(old: Graph, new: Graph) -> Graph:
             if scales
             else "export it exactly as the old one",
         )
-    biases = {a.name: _bias_name(a, b) for a, b in zip(old.nodes, new.nodes, strict=True) if isinstance(a.op, LINEAR)}
-    for a, b in zip(old.nodes, new.nodes, strict=True):
-        if biases.get(a.name):
-            names[biases[a.name]] = b.inputs[2]
+    biases = _biases(old, new, names)
     nodes = tuple(
         replace(a, op=b.op, inputs=(*a.inputs[:2], *filter(None, [biases[a.name]])) if a.name in biases else a.inputs)
         for a, b in zip(old.nodes, new.nodes, strict=True)
@@ -71,11 +68,25 @@ LINEAR = (Conv2D, DepthwiseConv2D, FullyConnected)
 """Operators whose last operand may be a bias; one that is zero is none."""
 
 
-def _bias_name(a: Node, b: Node) -> str:
-    """The old graph's name for the new bias; empty where there is none."""
-    if len(b.inputs) < 3:
-        return ""
-    return a.inputs[2] if len(a.inputs) > 2 else f"{a.name}/bias of the new weights"
+def _biases(old: Graph, new: Graph, names: dict[str, str]) -> dict[str, str]:
+    """The old graph's name for each layer's new bias, empty where there is none; enters them in `names`.
+
+    A bias that the old model shared, with another layer or with an output, may have become two.
+    """
+    biases = dict[str, str]()
+    for a, b in zip(old.nodes, new.nodes, strict=True):
+        if not isinstance(a.op, LINEAR):
+            continue
+        biases[a.name] = ""
+        for bias in b.inputs[2:]:
+            reusable = [name for name in a.inputs[2:] if _is_free(new, names.get(name), bias)]
+            biases[a.name] = reusable[0] if reusable else f"{a.name}/bias of the new weights"
+            names[biases[a.name]] = bias
+    return biases
+
+
+def _is_free(graph: Graph, taken: str | None, wanted: str) -> bool:
+    return taken in (None, wanted) or _same_constant(graph, str(taken), wanted)
 
 
 def _paired(old: Graph, new: Graph) -> tuple[dict[str, str], list[str]]:
@@ -98,7 +109,10 @@ def _paired(old: Graph, new: Graph) -> tuple[dict[str, str], list[str]]:
             elif known != theirs and not _same_constant(new, known, theirs):
                 problems.append(f"{a.op.kind} {a.name!r} reads another tensor")
     for mine, theirs in zip(old.outputs, new.outputs, strict=True):
-        if names.get(mine) != theirs:
+        known = names.setdefault(mine, theirs)  # known but for a constant, which no layer need read
+        if (mine in old.constants) != (theirs in new.constants):
+            problems.append(f"output {mine!r} is constant in one of the models only")
+        elif known != theirs and not _same_constant(new, known, theirs):
             problems.append(f"output {mine!r} is another tensor")
     return names, problems
 
@@ -132,7 +146,8 @@ def _same(a: Any, b: Any) -> bool:
 def _different_types(old: Graph, new: Graph, names: Mapping[str, str]) -> list[str]:
     found = list[str]()
     for mine, theirs in names.items():
-        text = _difference(old.types[mine], new.types[theirs], constant=mine in old.constants)
+        inner = mine in old.constants and mine not in old.outputs  # of an output, the caller knows the scale
+        text = _difference(old.types[mine], new.types[theirs], constant=inner)
         if text:
             found.append(f"{'constant' if mine in old.constants else 'tensor'} {theirs!r}: {text}")
     return found

@@ -15,9 +15,9 @@ from typing import Any
 from tinycompile.build import Build
 from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
 from tinycompile.codegen.emit import emit_makefile, emit_project, identified, weights_files
-from tinycompile.codegen.interface import NO_FACTS, SourceFacts
+from tinycompile.codegen.interface import NO_FACTS, SourceFacts, changes
 from tinycompile.codegen.names import model_identifier
-from tinycompile.codegen.program import build_program
+from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.codegen.reserved import API
 from tinycompile.compatible import adopted, with_weights
@@ -211,7 +211,8 @@ def _with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
     found = list[Lowered]()
     for lowered, labels in zip_longest(models, options.labels):
         graph = lowered.planned.graph
-        names = () if labels is None else read_labels(labels, [graph.types[name].shape for name in graph.outputs])
+        shapes = [graph.types[name].shape for name in graph.outputs]
+        names = lowered.facts.labels if labels is None else read_labels(labels, shapes)
         file = survey(lowered.source, dict(options.shapes), options.signature)
         facts = replace(source_facts(lowered.source, file, options), labels=names)
         found.append(replace(lowered, facts=facts, source_graph=source_graph(file, graph)))
@@ -303,10 +304,10 @@ def lower_like(
     if len(sources) != 1:
         raise UsageError("--compatible-with takes one model", hint="build them one by one")
     (before,), layout = lower([predecessor.source], board, options)
-    project = project_of(
-        board, layout, _with_sources([replace(before, name=predecessor.model)], options), separate=True
-    )
-    predecessor.check_code(project.programs[0].graph_id.hex(), replanned=True)
+    known = SourceFacts(labels=predecessor.labels)
+    before = replace(before, name=predecessor.model, facts=known)
+    first = _program_of(before, board, layout, replace(options, labels=()))
+    predecessor.check_code(first.graph_id.hex(), replanned=True)
     old = _imported(predecessor.source, options)
     graph = adopted(old, _imported(sources[0], options))
     nominal = work_of(graph)
@@ -314,10 +315,16 @@ def lower_like(
     if options.input_stream == "rows":
         graph = stream_input(graph)
     planned = with_weights(before.planned, graph, board.isa)
-    lowered = Lowered(predecessor.model, sources[0], nominal, planned)
-    project = project_of(board, layout, _with_sources([lowered], options), separate=True)
-    predecessor.check_code(project.programs[0].graph_id.hex(), replanned=False)
+    lowered = Lowered(predecessor.model, sources[0], nominal, planned, facts=known)
+    program = _program_of(lowered, board, layout, options)
+    changed = changes(first.edges, program.edges, (first.facts.labels, program.facts.labels))
+    predecessor.check_code(program.graph_id.hex(), replanned=False, changes=changed)
     return [lowered], layout
+
+
+def _program_of(lowered: Lowered, board: Board, layout: Layout, options: Options) -> Program:
+    """With separate weights."""
+    return project_of(board, layout, _with_sources([lowered], options), separate=True).programs[0]
 
 
 def _imported(source: Path, options: Options) -> Graph:

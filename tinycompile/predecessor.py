@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,11 @@ class Predecessor:
         return str(self.report["model"])
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Of its classes; its code has them."""
+        return tuple(self.report.get("labels", ()))
+
+    @property
     def graph(self) -> str:
         """The number of its code, in hexadecimal."""
         return str(self.report["weights_file"]["graph"])
@@ -114,11 +120,12 @@ class Predecessor:
             calibration=replace(options.calibration, pinned=self.source if quantized else None),
         )
 
-    def check_code(self, graph: str, *, replanned: bool) -> None:
+    def check_code(self, graph: str, *, replanned: bool, changes: Sequence[str] = ()) -> None:
         """Whether code with this number is its code.
 
         Args:
             replanned: the code was made from the old model, by this version.
+            changes: what inputs and outputs mean now, and what it was.
 
         Raises:
             IncompatibleError.
@@ -131,6 +138,13 @@ class Predecessor:
                 where=str(self.folder),
                 why=f"it was built by version {self.report['tinycompile']}, or files of it were changed",
                 hint="build the new weights with that version",
+            )
+        if changes:
+            raise IncompatibleError(
+                "the model differs from the old one in what its inputs or outputs mean",
+                where=str(self.folder),
+                why="; ".join(changes),
+                hint="export it with the old names, and give --labels as in the older build",
             )
         raise IncompatibleError(
             "the new weights need other code",

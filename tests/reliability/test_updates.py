@@ -36,9 +36,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]
 
 
 def c_of(build: Build) -> dict[str, str]:
-    """The generated C without comments: those name the model's file."""
+    """The generated C without what names the model's file: comments, and its hash in the header."""
     texts = {p.name: p.read_text() for p in build.folder.glob(f"{build.model}*.[ch]")}
-    return {name: re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL) for name, text in texts.items()}
+    ours = re.compile(r'/\*.*?\*/|_SOURCE_SHA256 "[0-9a-f]{64}"', re.DOTALL)
+    return {name: ours.sub("", text) for name, text in texts.items()}
 
 
 def compiled(model: onnx.ModelProto | bytes, folder: Path, name: str, **options: object) -> Build:
@@ -236,3 +237,72 @@ def test_the_command_line(plain: Build, tmp_path: Path) -> None:
     assert CliRunner().invoke(main, [*arguments, str(tmp_path / "v2.tflite")]).exit_code == 0
     result = CliRunner().invoke(main, [*arguments, str(tmp_path / "v3.tflite")])
     assert result.exit_code == 1 and "scale 0.05" in result.stderr
+
+
+def with_constants(bias: int, other: int, scale: float = 0.5, *, shared: bool = True, name: str = "y") -> bytes:
+    """Its outputs are, beside a convolution's, its bias and a constant that nothing reads."""
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 6, 6, 2), 0.05, 3), b.tensor((1, 6, 6, 4), 0.2, -5, name=name)
+    weights = b.constant(np.random.default_rng(0).integers(-127, 128, (4, 3, 3, 2)).astype(np.int8), [0.01] * 4)
+    first = b.constant(np.arange(4, dtype=np.int32) + bias, [0.0005] * 4, name="b" if shared else "a")
+    second = first if shared else b.constant(np.arange(4, dtype=np.int32) + bias + 1, [0.0005] * 4, name="b")
+    free = b.constant(np.arange(3, dtype=np.int8) + other, scale, 1, name="free")
+    fields = {"StrideH": 1, "StrideW": 1, "Padding": SAME, "FusedActivationFunction": NONE}
+    b.op("CONV_2D", [x, weights, first], [y], **fields)
+    return b.build([x], [y, second, free])
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_outputs_that_are_constants_are_updated(shared: bool, tmp_path: Path) -> None:
+    old = compiled(with_constants(1, 2), tmp_path, "old", target="mps2-an386")
+    new = compiled(with_constants(40, 3, shared=shared), tmp_path, "new", compatible_with=old.folder)
+    assert c_of(new) == c_of(old)
+    x = np.random.default_rng(1).integers(-128, 128, (1, 1, 6, 6, 2)).astype(np.int8)
+    y, bias, free = updated(old, new, tmp_path / "field").run(x, on="qemu")
+    np.testing.assert_array_equal(y, new.run(x)[0])
+    np.testing.assert_array_equal(bias.ravel(), np.arange(4) + 40 + (not shared))
+    np.testing.assert_array_equal(free.ravel(), np.arange(3) + 3)
+    assert verify_build(new, [x[0]]).difference is None
+
+
+def test_an_output_that_is_constant_keeps_its_meaning(tmp_path: Path) -> None:
+    old = compiled(with_constants(1, 2), tmp_path, "old", target="mps2-an386")
+    with pytest.raises(IncompatibleError, match=r"'.*': scale 0\.5 became 0\.25"):
+        compiled(with_constants(1, 2, scale=0.25), tmp_path, "new", compatible_with=old.folder)
+
+
+def two_layers(first: int, second: int) -> bytes:
+    """Their biases are one tensor where they are equal."""
+    b = TfliteBuilder()
+    x, y, z = (b.tensor((1, 6, 6, 4), scale, 3) for scale in (0.05, 0.05, 0.05))
+    weights = np.random.default_rng(0).integers(-127, 128, (4, 3, 3, 4)).astype(np.int8)
+    bias = [b.constant(np.arange(4, dtype=np.int32) * first, [0.0005] * 4)]
+    bias += bias if first == second else [b.constant(np.arange(4, dtype=np.int32) * second, [0.0005] * 4)]
+    fields = {"StrideH": 1, "StrideW": 1, "Padding": SAME, "FusedActivationFunction": NONE}
+    b.op("CONV_2D", [x, b.constant(weights, [0.01] * 4), bias[0]], [y], **fields)
+    b.op("CONV_2D", [y, b.constant(weights[::-1], [0.01] * 4), bias[1]], [z], **fields)
+    return b.build([x], [z])
+
+
+def test_a_bias_that_two_layers_shared_may_become_two(tmp_path: Path) -> None:
+    """It was silently that of the last one for both."""
+    old = compiled(two_layers(70, 70), tmp_path, "old", target="mps2-an386")
+    new = compiled(two_layers(100, -200), tmp_path, "new", compatible_with=old.folder)
+    x = np.random.default_rng(1).integers(-128, 128, (1, 1, 6, 6, 4)).astype(np.int8)
+    free = compiled(two_layers(100, -200), tmp_path, "free", target="mps2-an386")
+    np.testing.assert_array_equal(updated(old, new, tmp_path / "field").run(x, on="qemu"), free.run(x))
+
+
+def test_names_and_labels_are_named_where_they_differ(tmp_path: Path) -> None:
+    """Labels are taken over; an update without them was told that the version of tinycompile is another one."""
+    (tmp_path / "abcd.txt").write_text("a\nb\nc\nd\n")
+    (tmp_path / "abce.txt").write_text("a\nb\nc\ne\n")
+    old = compiled(with_constants(1, 2), tmp_path, "old", target="mps2-an386", labels=tmp_path / "abcd.txt")
+    new = compiled(with_constants(3, 4), tmp_path, "new", compatible_with=old.folder)
+    assert c_of(new) == c_of(old)
+    again = compiled(with_constants(5, 6), tmp_path, "again", compatible_with=new.folder, labels=tmp_path / "abcd.txt")
+    assert c_of(again) == c_of(old)
+    with pytest.raises(IncompatibleError, match="other labels"):
+        compiled(with_constants(3, 4), tmp_path, "l", compatible_with=old.folder, labels=tmp_path / "abce.txt")
+    with pytest.raises(IncompatibleError, match="name of output 0: 'y' became 'z'"):
+        compiled(with_constants(3, 4, name="z"), tmp_path, "z", compatible_with=old.folder)

@@ -110,6 +110,24 @@ def meaning(edges: Iterable[Edge], labels: Sequence[str]) -> str:
     return json.dumps([facts, list(labels)])
 
 
+def changes(old: Iterable[Edge], new: Iterable[Edge], labels: tuple[Sequence[str], Sequence[str]]) -> list[str]:
+    """What of the meaning is another one, for a message; of as many edges, with the same shapes and scales.
+
+    Args:
+        labels: the old ones, the new ones.
+    """
+    found = list[str]()
+    for a, b in zip(old, new, strict=True):
+        for what, before, after in (("name", a.name, b.name), ("layout", a.layout, b.layout)):
+            if before != after:
+                found.append(f"{what} of {a.kind} {a.index}: {before!r} became {after!r}")
+    if list(labels[0]) != list(labels[1]):
+        found.append(
+            f"labels: {len(labels[0])} became {len(labels[1])}" if len(labels[0]) != len(labels[1]) else "other labels"
+        )
+    return found
+
+
 def _quantization_bits(t: TensorType) -> list[list[int]]:
     if t.quant is None:
         return []

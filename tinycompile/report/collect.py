@@ -109,6 +109,7 @@ def _model(
     forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])
     return {
         "model": program.model,
+        "labels": list(program.facts.labels),
         "io_prefix": f"{program.model}_" if len(project.programs) > 1 else "",
         "source": {"file": origin.source, "sha256": origin.sha256},
         "quantization": lowered.quantization,

@@ -1,6 +1,6 @@
 """`make reliability`: every model in every variant. A line per check, at the end the figures, also as JSON.
 
-`python -m tests.reliability.sweep --models NAME ... --cores mps2-an386 ... --parts sanitizers levels clang hosts analyzers`
+`python -m tests.reliability.sweep --models NAME ... --cores mps2-an386 ... --parts sanitizers levels clang hosts ...`
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.host import HostModel
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.report.document import load_report, not_a_folder, update_report
-from tinycompile.samples import drop_batch, model_inputs
+from tinycompile.samples import drop_batch, load_arrays, model_inputs
 from tinycompile.staging import MARKER
 from tinycompile.targets import Board, behind_bootloader, load_board, strict
 from tinycompile.toolchain import make
@@ -55,6 +55,15 @@ class Build:
     @cached_property
     def inputs(self) -> list[TensorType]:
         return [_tensor_type(entry) for entry in self.report["inputs"]]
+
+    def samples(self, path: Path, limit: int | None = None) -> list[Array]:
+        """The samples of a file, checked: one array (samples, *shape) per input, at most `limit` samples.
+
+        Raises:
+            SamplesError: there is no such file, an input is missing, or its shape or type is another one.
+        """
+        names = [entry["name"] for entry in self.report["inputs"]]
+        return model_inputs(load_arrays(path), self.inputs, where=str(path), names=names, limit=limit)
 
     @cached_property
     def outputs(self) -> list[TensorType]:

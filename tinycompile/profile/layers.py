@@ -1,4 +1,4 @@
-"""Which layer an address of `<model>_invoke` and `<model>_infer` belongs to: by the line of the generated C that it was compiled from."""
+"""Which layer an address belongs to: by the line of the generated C's `<model>_infer` that it was compiled from."""
 
 from __future__ import annotations
 

@@ -70,8 +70,11 @@ def symbol_values(elf: Path, *names: str) -> list[int]:
     return [values[name] for name in names]
 
 
-def function_ranges(elf: Path, name: str) -> list[tuple[int, int]]:
+def function_ranges(elf: Path, name: str, inner: str = "") -> list[tuple[int, int]]:
     """Addresses [begin, end) of a function, then of the parts of it that GCC made functions of their own.
+
+    Args:
+        inner: another function that counts as such a part, if the ELF has it.
 
     Raises:
         ValueError: there is none of that name.
@@ -79,7 +82,8 @@ def function_ranges(elf: Path, name: str) -> list[tuple[int, int]]:
     with elf.open("rb") as file:
         table = ELFFile(file).get_section_by_name(".symtab")
         symbols = list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
-    parts = re.compile(rf"{re.escape(name)}\.(part|cold|constprop|isra)[.\d]*(\.(part|cold)[.\d]*)?$")
+    suffixes = r"(\.(part|cold|constprop|isra)[.\d]*)"
+    parts = re.compile(rf"{re.escape(name)}{suffixes}+$" + (rf"|{re.escape(inner)}{suffixes}*$" if inner else ""))
     found = [
         (symbol["st_value"] & ~1, symbol["st_size"], symbol.name != name)  # the lowest bit says that it's Thumb code
         for symbol in symbols

@@ -98,7 +98,7 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
     make(build.folder, "all")
     elf = build.elf("firmware_qemu.elf")
     inputs = [pattern(t) for t in build.inputs] if samples is None else [array[:1] for array in samples]
-    counts = count(build, elf, f"{build.model}_invoke", inputs)
+    counts = count(build, elf, f"{build.model}_invoke", inputs, inner=f"{build.model}_infer")
     cores, mixed = MODELS.get(core, ()), not build.board.isa.mve
     works = _works(counts, _layer_of(counts, elf, build), cores, mixed)
     total = Work()

@@ -59,13 +59,16 @@ class Counts:
     execution: Execution
 
 
-def count(build: Build, elf: Path, function: str, samples: Sequence[Array]) -> Counts:
+def count(build: Build, elf: Path, function: str, samples: Sequence[Array], inner: str = "") -> Counts:
     """Run the firmware on the samples and count every block of `function` and of what it calls.
+
+    Args:
+        inner: a function that counts as a part of `function`, which alone calls it.
 
     Raises:
         ToolMissingError: no C compiler or no QEMU. ToolFailedError: a QEMU without plugins, or the firmware failed.
     """
-    ranges = function_ranges(elf, function)
+    ranges = function_ranges(elf, function, inner)
     library = plugin(require("qemu-system-arm"))
     with tempfile.TemporaryDirectory(prefix="tinycompile-profile-") as name:
         out = Path(name) / "counts.txt"

@@ -1,4 +1,4 @@
-"""Which layer an address of `<model>_invoke` belongs to: by the line of the generated C that it was compiled from."""
+"""Which layer an address belongs to: by the line of the generated C's `<model>_infer` that it was compiled from."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _CHUNK = 2000
 
 
 def layer_lines(source: str, model: str) -> dict[int, int]:
-    """Line number (from 1) to layer, inside `<model>_invoke` of the generated C.
+    """Line number (from 1) to layer, inside `<model>_infer` of the generated C.
 
     What comes before the first layer of a stage and after the last layer has none.
     """
     found, inside, layer = dict[int, int](), False, -1
     for number, line in enumerate(source.splitlines(), 1):
-        if line.startswith(f"{model}_status {model}_invoke("):
-            inside = not line.rstrip().endswith(";")
+        if line.startswith(f"LAYERS {model}_status {model}_infer("):
+            inside = True
         elif inside and line.startswith("}"):
             break
         elif inside and (match := _LAYER.match(line)):
@@ -35,7 +35,7 @@ def layer_lines(source: str, model: str) -> dict[int, int]:
 
 
 def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -> dict[int, int]:
-    """Address to layer, for addresses of `<model>_invoke`; those of no layer are left out.
+    """Address to layer, for addresses of `<model>_invoke` and `<model>_infer`; those of no layer are left out.
 
     Inlined functions count for the line that calls them.
 
@@ -62,7 +62,7 @@ def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -
 def _lines(elf: Path, file: str, addresses: list[int]) -> dict[int, list[int]]:
     """Address to lines of `file`: of the innermost inlined function first.
 
-    GCC may split `invoke` and inline a part of it into the rest, so that the outermost isn't always the layer's.
+    GCC may split a function and inline a part of it into the rest, so that the outermost isn't always the layer's.
     """
     command = [require("arm-none-eabi-addr2line"), "-a", "-i", "-e", str(elf.resolve()), *map(hex, addresses)]
     found, address = dict[int, list[int]](), -1

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tinycompile.elf import LIBC_STACK_BYTES, worst_case_stack
+import tinycompile
+from tests.support.onnx_builder import OnnxBuilder
+from tinycompile.elf import LIBRARY_STACK_BYTES, library_stack, worst_case_stack
 from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import TensorType
 from tinycompile.samples import load_arrays, model_inputs
@@ -42,7 +46,61 @@ def test_a_tick_is_one_and_a_quarter_instructions() -> None:
 
 def test_stack_follows_the_deepest_path(tmp_path: Path) -> None:
     (tmp_path / "m.ci").write_text(CALL_GRAPH)
-    assert worst_case_stack([tmp_path / "m.ci"], "m_invoke") == 40 + 24 + LIBC_STACK_BYTES
+    assert worst_case_stack([tmp_path / "m.ci"], "m_invoke") == 40 + 24 + LIBRARY_STACK_BYTES
+
+
+LIBRARY_CALLS = """memcpy memset __aeabi_uldivmod __aeabi_ldivmod __aeabi_lmul __aeabi_uidiv __aeabi_idiv
+__aeabi_fadd __aeabi_fsub __aeabi_fmul __aeabi_fdiv __aeabi_i2f __aeabi_f2iz __aeabi_f2uiz __aeabi_l2f __aeabi_ul2f
+__aeabi_f2lz __aeabi_f2ulz __aeabi_dadd __aeabi_dmul __aeabi_ddiv __aeabi_f2d __aeabi_d2f __aeabi_i2d __aeabi_d2iz
+__aeabi_d2lz __aeabi_l2d __aeabi_fcmplt __aeabi_dcmplt __aeabi_llsr __aeabi_lcmp __clzsi2""".split()
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m33"])
+def test_the_stack_of_library_functions_is_what_their_instructions_take(core: str) -> None:
+    """Pushes and decrements of sp, summed up along calls; a core without FPU calls most."""
+    frame, calls = dict[str, int](), dict[str, set[str]]()
+    for library in ("libgcc.a", "libc_nano.a"):
+        gcc = ["arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", "-mfloat-abi=soft", f"-print-file-name={library}"]
+        path = subprocess.run(gcc, capture_output=True, text=True, check=True).stdout.strip()
+        dump = ["arm-none-eabi-objdump", "-dr", "--no-show-raw-insn", path]
+        _instructions(subprocess.run(dump, capture_output=True, text=True, check=True).stdout, frame, calls)
+
+    def deepest(function: str, path: tuple[str, ...] = ()) -> int:
+        inner = [deepest(each, (*path, function)) for each in calls.get(function, ()) if each not in (*path, function)]
+        return frame.get(function, 0) + max(inner, default=0)
+
+    assert sum(deepest(function) for function in LIBRARY_CALLS) > 300
+    for function in LIBRARY_CALLS:
+        assert deepest(function) <= library_stack(function, core == "cortex-m0plus"), function
+
+
+def _instructions(text: str, frame: dict[str, int], calls: dict[str, set[str]]) -> None:
+    """Adds to what functions push themselves, and whom they call or jump to."""
+    function = ""
+    for line in text.splitlines():
+        if label := re.match(r"[0-9a-f]+ <([^>]+)>:", line):
+            function = label[1]
+        elif pushed := re.search(r"\t(?:push|stmdb)(?:\.w)?\t(?:sp!, )?\{(.*)\}", line):
+            names = [name.strip().split("-") for name in pushed[1].split(",")]
+            count = sum(1 + int(name[-1][1:]) - int(name[0][1:]) if len(name) > 1 else 1 for name in names)
+            frame[function] = frame.get(function, 0) + 4 * count
+        elif moved := re.search(r"\tsub(?:w|\.w)?\tsp, (?:sp, )?#(\d+)|\[sp, #-(\d+)\]!", line):
+            frame[function] = frame.get(function, 0) + int(moved[1] or moved[2])
+        elif call := re.search(r"R_ARM_THM_(?:CALL|JUMP24)\t(\w+)|\tb\S*\t[0-9a-f]+ <(\w+)>", line):
+            calls.setdefault(function, set()).add(call[1] or call[2])
+
+
+@pytest.mark.parametrize("target", ["mps2-an385", "rp2040"])
+def test_a_model_that_divides_64_bits_has_the_stack_for_it(target: str, tmp_path: Path) -> None:
+    """The run fails if more was used than was computed."""
+    b = OnnxBuilder()
+    x = b.activation(b.input((1, 16)), 0.05, 3)
+    b.output(b.activation(b.node("Softmax", x, axis=-1), 1 / 256, -128))
+    (tmp_path / "net.onnx").write_bytes(b.model().SerializeToString())
+    build = tinycompile.compile(tmp_path / "net.onnx", target)
+    assert "divmod" in (build.folder / "build/net.ci").read_text()
+    build.run(np.linspace(-4, 4, 16, dtype=np.float32)[None], on="qemu")
+    assert build.report["run"]["stack_bytes_painted"] <= build.report["ram"]["stack_bytes"]
 
 
 def test_recursion_has_no_worst_case(tmp_path: Path) -> None:

@@ -13,8 +13,24 @@ from elftools.elf.sections import SymbolTableSection
 
 _SHF_WRITE, _SHF_ALLOC = 1, 2
 
-LIBC_STACK_BYTES = 32
-"""Deepest stack of newlib's memcpy, memmove and memset and of libgcc's arithmetic: no call graph, at most 8 words."""
+LIBRARY_STACK_BYTES = 32
+"""Deepest stack of newlib's memcpy, memmove and memset and of most of libgcc, which come without a call graph."""
+
+_DEEPER_LIBRARY = (
+    (re.compile(r"__aeabi_u?ldivmod|__u?(div|mod)(mod)?di[34]"), 56, 112),
+    (re.compile(r"__aeabi_(u?l2[fd]|[fd]2u?lz)|__float(un)?di[sd]f|__fixun?s?[sd]fdi"), 64, 112),
+    (re.compile(r"__aeabi_(d\w+|[a-z]+2d)|__\w+df[23]|__float\w*df|__fix\w*df\w+"), 32, 80),
+)
+"""Functions of libgcc that take more: bytes on ARMv7-M and later, on cores with 16-bit instructions only. Some call
+others: 64-bit numbers are divided by C. `tests/test_tools.py` compares with the library's instructions."""
+
+
+def library_stack(function: str, thumb1: bool) -> int:
+    """Bytes of stack that a library function can use, with what it calls."""
+    for names, large, small in _DEEPER_LIBRARY:
+        if names.fullmatch(function):
+            return small if thumb1 else large
+    return LIBRARY_STACK_BYTES
 
 
 @dataclass(frozen=True)
@@ -115,8 +131,11 @@ def thumb_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
     return found
 
 
-def worst_case_stack(call_graphs: Collection[Path], root: str) -> int:
+def worst_case_stack(call_graphs: Collection[Path], root: str, *, thumb1: bool = False) -> int:
     """Bytes of stack that `root` and everything it calls can use, from GCC's `-fcallgraph-info=su` files.
+
+    Args:
+        thumb1: for a core with 16-bit instructions only, on which libgcc needs more.
 
     Raises:
         ValueError: recursion, a dynamic frame, or a missing root; the generated code has none of these.
@@ -133,12 +152,13 @@ def worst_case_stack(call_graphs: Collection[Path], root: str) -> int:
             calls.setdefault(source, set()).add(target)
     if root not in frame:
         raise ValueError(f"no stack usage of {root} was recorded")
+    for callee in {callee for callees in calls.values() for callee in callees} - set(frame):
+        frame[callee] = library_stack(callee, thumb1)
     return _deepest(root, frame, calls, ())
 
 
-def _deepest(function: str, frame: dict[str, int], calls: dict[str, set[str]], path: tuple[str, ...]) -> int:
+def _deepest(function: str, frame: Mapping[str, int], calls: Mapping[str, set[str]], path: tuple[str, ...]) -> int:
     if function in path:
         raise ValueError(f"recursion through {function}")
     callees = calls.get(function, set())
-    own = frame.get(function, LIBC_STACK_BYTES)
-    return own + max((_deepest(callee, frame, calls, (*path, function)) for callee in callees), default=0)
+    return frame[function] + max((_deepest(callee, frame, calls, (*path, function)) for callee in callees), default=0)

@@ -34,7 +34,7 @@ def firmware_stack(folder: Path, board: Board) -> int:
     console = {firmware / "main_console.ci", firmware / "console.ci"}
     found = [path for place in (folder / "build", firmware) for path in sorted(place.glob("*.ci"))]
     graphs = [path for path in found if path not in console and not path.name.endswith(".trace.ci")]
-    return worst_case_stack(graphs, "Reset_Handler") + _slots(board)
+    return worst_case_stack(graphs, "Reset_Handler", thumb1=board.isa.thumb1) + _slots(board)
 
 
 def _slots(board: Board) -> int:
@@ -196,7 +196,8 @@ def _ram(
     board, layout = project.board, project.layout
     graph = folder / "build" / f"{program.model}.ci"
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
-    invoke = worst_case_stack([graph], f"{program.model}_invoke") + _slots(board) if known else 0
+    root = f"{program.model}_invoke"
+    invoke = worst_case_stack([graph], root, thumb1=board.isa.thumb1) + _slots(board) if known else 0
     stack = invoke if board.is_host else stack
     planned_bytes = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack
     whole = planned_bytes if board.is_host else measured.ram

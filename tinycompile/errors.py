@@ -53,6 +53,12 @@ class ModelFileError(TinycompileError):
     """The model file is missing, truncated, corrupt or not what its name says."""
 
 
+def system_reason(error: OSError | ValueError) -> str:
+    """What the system has against a file, in words: without a number, or the name, which may be a temporary file's."""
+    words = error.strerror if isinstance(error, OSError) else None
+    return str(error) if words is None else words.lower()
+
+
 class UnsupportedError(TinycompileError):
     """Operators, variants or data types that tinycompile can't compile (all of them at once)."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tinycompile.errors import UsageError
+from tinycompile.errors import UsageError, system_reason
 
 MAX_FILE_BYTES = 1 << 20
 
@@ -24,7 +24,9 @@ def read_labels(path: Path, outputs: Iterable[tuple[int, ...]]) -> tuple[str, ..
             raise UsageError("the labels' file is too large", where=str(path), why=f"the limit is {MAX_FILE_BYTES:,}")
         text = path.read_text("utf-8-sig")
     except (OSError, ValueError) as error:
-        raise UsageError("the labels can't be read", where=str(path), why=str(error), hint="a text file") from error
+        raise UsageError(
+            "the labels can't be read", where=str(path), why=system_reason(error), hint="a text file"
+        ) from error
     labels = tuple(line.strip() for line in text.rstrip().splitlines())
     sizes = [shape[-1] for shape in outputs if shape]
     if not labels or len(labels) not in sizes:

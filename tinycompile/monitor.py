@@ -8,7 +8,7 @@ import termios
 from collections.abc import Iterator
 from pathlib import Path
 
-from tinycompile.errors import UsageError
+from tinycompile.errors import UsageError, system_reason
 
 _PORTS = ("ttyACM*", "ttyUSB*", "tty.usbmodem*", "tty.usbserial*")
 
@@ -45,7 +45,7 @@ def lines(port: Path, baud: int, timeout: float | None = None) -> Iterator[str]:
     try:
         descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY)
     except OSError as error:
-        raise UsageError("the serial port can't be opened", where=str(port), why=str(error)) from error
+        raise UsageError("the serial port can't be opened", where=str(port), why=system_reason(error)) from error
     try:
         _make_raw(descriptor, port, speed)
         yield from _lines(descriptor, timeout)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tinycompile.errors import UsageError
+from tinycompile.errors import UsageError, system_reason
 from tinycompile.manifest import MANIFEST, MARKER, Manifest, entries
 
 __all__ = ["MARKER", "check_output", "may_write", "staged", "write_files"]
@@ -36,7 +36,7 @@ def staged(output: Path, *, force: bool = False) -> Iterator[Path]:
         output.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     except OSError as error:
-        raise UsageError("the output folder can't be created", where=str(output), why=_reason(error)) from error
+        raise UsageError("the output folder can't be created", where=str(output), why=system_reason(error)) from error
     try:
         staging.chmod(0o755)
         yield staging
@@ -46,7 +46,7 @@ def staged(output: Path, *, force: bool = False) -> Iterator[Path]:
             _take_along(output, staging)
         _replace(staging, output)
     except OSError as error:
-        raise UsageError("the output folder can't be written", where=str(output), why=_reason(error)) from error
+        raise UsageError("the output folder can't be written", where=str(output), why=system_reason(error)) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -142,11 +142,6 @@ def _link(output: Path, staging: Path, path: str) -> None:
         shutil.copy2(source, target, follow_symlinks=False)
 
 
-def _reason(error: OSError) -> str:
-    """In words, without the name of a temporary file."""
-    return (error.strerror or str(error)).lower()
-
-
 def _listed(paths: list[str]) -> str:
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return ", ".join(paths[:NAMED]) + more
@@ -212,7 +207,7 @@ def may_write(
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise UsageError("the file can't be written", where=str(path), why=_reason(error)) from error
+        raise UsageError("the file can't be written", where=str(path), why=system_reason(error)) from error
 
 
 def _made_by_us(path: Path, is_ours: Callable[[Path], bool]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import warnings
 from pathlib import Path
@@ -17,6 +18,7 @@ from tinycompile.cli import main
 from tinycompile.errors import SamplesError
 from tinycompile.frontend.onnx_file import read_proto, static_model
 from tinycompile.quantize.calibration import SamplesNote, load_samples
+from tinycompile.report.difference import remarks
 from tinycompile.report.summary import duration, waiting
 
 MODEL, FLOAT, CALIB = DIGITS / "digits_int8.tflite", DIGITS / "digits.onnx", DIGITS / "digits_calib.npz"
@@ -126,3 +128,61 @@ def test_what_is_in_external_memory_and_that_it_takes_time(small_flash: Path, tm
 def test_in_internal_memory_there_is_one_time(tmp_path: Path) -> None:
     result = invoke("build", MODEL, "-o", tmp_path / "out", "--no-pareto")
     assert "external" not in result.output and re.search(r"time +about [\d.,]+ ms", result.output)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (MODEL, ("--dtype", "float32")),
+        (MODEL, ("--calib", CALIB)),
+        (MODEL, ("--calib-method", "mse")),
+        (FLOAT, ("--calib-method", "mse", "--dtype", "float32")),
+        (FLOAT, ("--eval", CALIB, "--dtype", "float32")),
+        (FLOAT, ("--signature", "serving_default", "--dtype", "float32")),
+        (MODEL, ("--updatable",)),
+    ],
+)
+def test_an_option_that_could_do_nothing_is_refused(model: Path, options: tuple[object, ...]) -> None:
+    result = invoke("plan", model, *options)
+    assert result.exit_code == 2 and str(options[0]) in result.output, result.output
+
+
+def test_commands_in_messages_can_be_pasted(tmp_path: Path) -> None:
+    """Paths with spaces and quotes, in other folders than the current one."""
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    path = folder / "anna's net.onnx"
+    shutil.copy(FLOAT, path)
+    shutil.copy(MODEL, folder / "anna's.tflite")
+    for command in (("plan", path), ("run", path, "--input", CALIB), ("verify", folder, "--samples", CALIB)):
+        commands = re.findall(r"`(tinycompile (?:build|calib) .*?)`", invoke(*command).output)
+        assert commands, command
+        for text in commands:
+            words = shlex.split(text)
+            named = words[2] if words[1] == "build" else words[words.index("--model") + 1]
+            assert Path(named).parent == folder and Path(named).exists(), text
+
+
+def test_arrays_are_no_model() -> None:
+    result = invoke("inspect", CALIB)
+    assert result.exit_code == 2 and "NumPy arrays" in result.output and "--calib" in result.output
+
+
+@pytest.mark.parametrize("command", [("build", MODEL, "--labels"), ("run", MODEL.parent, "--input"), ("inspect",)])
+def test_a_missing_file_is_named_in_words(command: tuple[object, ...], tmp_path: Path) -> None:
+    result = invoke(*command, tmp_path / "nowhere.txt")
+    assert result.exit_code == 2 and "Errno" not in result.output, result.output
+
+
+def test_options_that_were_not_given_are_told_in_words() -> None:
+    report: dict[str, object] = {
+        "source": {"sha256": ""},
+        "layers": [],
+        "options": {"ram": None, "labels": [], "x": False},
+    }
+    other = report | {"options": {"ram": 65536, "labels": ["a.txt"], "x": True}}
+    assert sorted(remarks(report, other)) == [
+        "--labels: not given -> ['a.txt']",
+        "--ram: not given -> 65,536",
+        "--x: no -> yes",
+    ]

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinycompile
+from tests.conftest import DIGITS
 from tinycompile.codegen.names import c_string, comment_text, identifier, model_identifier
 from tinycompile.codegen.reserved import KEYWORDS, are_alike
 
@@ -86,3 +88,14 @@ def test_strings_are_what_they_say(text: str) -> None:
     expected = text.encode(errors="replace") if len(text) <= 255 else None
     if expected is not None:
         assert ast.literal_eval("b" + literal.replace("\\?", "?")) == expected
+
+
+def test_what_is_said_of_a_layer_is_said_in_full(tmp_path: Path) -> None:
+    """Names of models are shortened, our own sentences aren't: each begins with its key."""
+    build = tinycompile.compile(DIGITS / "digits_int8.tflite", target="mps2-an386", ram=2048, output=tmp_path / "out")
+    code = (tmp_path / "out" / f"{build.model}.c").read_text()
+    said = re.findall(r"^ +\*    (\w+; .+?)(?: \*/)?$", code, re.MULTILINE)
+    assert len(said) == len(build.report["layers"])
+    assert max(map(len, said)) > 80
+    for line in said:
+        assert "..." not in line and all(re.match(r"[a-z_]+ \S", note) for note in line.split("; ")[1:]), line

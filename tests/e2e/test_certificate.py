@@ -182,7 +182,7 @@ def test_differences_are_counted_and_certified(copy: Path) -> None:
 def test_nothing_deviates(verified: Path) -> None:
     result = invoke("bisect", verified, "--input", SAMPLES, "--limit", 1)
     assert result.exit_code == 0, result.output
-    assert "no deviation: 1 samples" in result.output
+    assert "no deviation: 1 sample," in result.output
 
 
 def test_parts_of_a_trace() -> None:

@@ -70,10 +70,14 @@ def run(
         )
         return
     if not counts:
-        click.echo(f"{len(samples[0])} samples on this machine")
+        click.echo(f"{_counted(len(samples[0]))} on this machine")
         return
     spread = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
-    click.echo(f"{len(samples[0])} samples in QEMU's {result.emulated.name}: {spread} instructions per inference")
+    click.echo(f"{_counted(len(samples[0]))} in QEMU's {result.emulated.name}: {spread} instructions per inference")
+
+
+def _counted(samples: int) -> str:
+    return f"{samples:,} sample{'' if samples == 1 else 's'}"
 
 
 def _save_outputs(path: Path, outputs: list[Any]) -> None:
@@ -152,7 +156,7 @@ def _left_open(outcome: Verification) -> Iterator[str]:
 
 
 def _compared(found: dict[str, Any]) -> str:
-    counts = f"{found['samples']} samples, {found['tensors']} tensors, {found['values']:,} values, 0 differences"
+    counts = f"{_counted(found['samples'])}, {found['tensors']} tensors, {found['values']:,} values, 0 differences"
     return f"{counts}; {found['reference']['name']} {found['reference']['version']}"
 
 
@@ -181,7 +185,7 @@ def bisect(folder: Path, input_file: Path, limit: int | None, model: str | None,
         )
         sys.exit(0 if first is None else 1)
     if first is None:
-        click.echo(f"no deviation: {found.samples} samples, {found.agreed} tensors agree")
+        click.echo(f"no deviation: {_counted(found.samples)}, {found.agreed} tensors agree")
         return
     layers = build.report["layers"]
     if first.number is None:

@@ -125,9 +125,8 @@ class Layer:
         lines = [f'{self.index}: {self.node.op.kind} "{comment_text(self.node.name)}"']
         lines += [f"   in   {tensor.describe()}" for tensor in self.inputs]
         lines += [f"   out  {tensor.describe()}" for tensor in self.outputs]
-        notes = "; ".join(f"{key} {value}" for key, value in self.kernel.notes.items())
-        lines.append(f"   {self.kernel.variant}{'; ' + comment_text(notes) if notes else ''}")
-        return lines
+        notes = [comment_text(f"{key} {value}") for key, value in self.kernel.notes.items()]  # each whole
+        return [*lines, "   " + "; ".join([self.kernel.variant, *notes])]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
+from tinycompile.errors import ModelFileError, UnsupportedError, UsageError, system_reason
 from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
@@ -80,4 +80,4 @@ def read_file(path: Path) -> bytes:
             raise ModelFileError(f"the file has {size} bytes", where=str(path), why=f"the limit is {MAX_FILE_BYTES}")
         return path.read_bytes()
     except (OSError, ValueError) as error:
-        raise ModelFileError("the file can't be read", where=str(path), why=str(error)) from error
+        raise ModelFileError("the file can't be read", where=str(path), why=system_reason(error)) from error

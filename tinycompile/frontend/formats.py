@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -136,10 +137,11 @@ def _safetensors(path: Path) -> str:
 
 
 def _frozen(path: Path) -> str:
+    made = shlex.quote(f"{path.stem}.onnx")
     return "these lines make an .onnx of it (the tensors' names are the graph's):" + _lines(
         "pip install tf2onnx",
-        f"python -m tf2onnx.convert --graphdef {path} --inputs x:0 --outputs y:0 --output {path.stem}.onnx",
-        f"tinycompile build {path.stem}.onnx --calib calib.npz",
+        f"python -m tf2onnx.convert --graphdef {shlex.quote(str(path))} --inputs x:0 --outputs y:0 --output {made}",
+        f"tinycompile build {made} --calib calib.npz",
     )
 
 
@@ -176,6 +178,11 @@ _WHAT: dict[str, tuple[tuple[str, ...], str, Callable[[Path], str]]] = {
         (".zip", ".tar", ".gz", ".tgz", ".7z", ".xz"),
         "an archive",
         lambda _: "unpack it; give the model in it",
+    ),
+    "samples": (
+        (".npz", ".npy"),
+        "NumPy arrays, not a model",
+        lambda _: "give the model; samples go with --calib, --eval, --input or --samples",
     ),
     "compiled": (
         (".mlir", ".pte", ".ptl", ".mlmodel", ".mlpackage", ".engine", ".xml", ".param", ".json", ".rknn", ".espdl"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -103,12 +104,13 @@ def is_quantized(proto: Any) -> bool:
 
 
 def quantization_needed(where: str) -> QuantizationNeededError:
+    path = shlex.quote(where)
     return QuantizationNeededError(
         "the model computes in float32",
         where=where,
         why="int8 needs to know the range of every tensor, which takes samples of real inputs",
-        hint=f"tinycompile calib images/ --model {Path(where).name} -o calib.npz, then "
-        f"tinycompile build {Path(where).name} --calib calib.npz",
+        hint=f"`tinycompile calib images/ --model {path} -o calib.npz`, "
+        f"then `tinycompile build {path} --calib calib.npz`",
     )
 
 

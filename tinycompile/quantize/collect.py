@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinycompile.errors import SamplesError, ToolMissingError, UsageError
+from tinycompile.errors import SamplesError, ToolMissingError, UsageError, system_reason
 from tinycompile.frontend.onnx_file import read_proto, static_model
 from tinycompile.ir import Array
 
@@ -77,7 +77,7 @@ def write_samples(
     try:
         np.savez(output, **{value.name: samples})  # pyright: ignore[reportArgumentType] - an input may have any name
     except OSError as error:
-        raise UsageError("the file can't be written", where=str(output), why=str(error)) from error
+        raise UsageError("the file can't be written", where=str(output), why=system_reason(error)) from error
     return len(samples)
 
 

@@ -35,6 +35,8 @@ def compiled_source(
     if calibration.samples is None:
         if calibration.evaluation is not None:
             raise UsageError("--eval needs --calib", why="it compares a float model with what becomes of it")
+        if calibration.method != "auto":
+            raise UsageError("--calib-method needs --calib", why="it says how samples give the ranges of tensors")
         yield model, None
         return
     check_model_path(model)

@@ -51,6 +51,15 @@ def changes(old: Report, new: Report) -> list[Change]:
     return found + [change for change in _layers(old, new, what, counted) if change.delta]
 
 
+def _given(value: object) -> str:
+    """An option's value; what is none says so."""
+    if value is None or value in ([], {}, ""):
+        return "not given"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def remarks(old: Report, new: Report) -> Iterator[str]:
     """Other things that aren't the same."""
     for what in ("tinycompile", "model", "target", "schedule"):
@@ -60,7 +69,7 @@ def remarks(old: Report, new: Report) -> Iterator[str]:
         yield "the model file is another one"
     for option in sorted(old["options"].keys() | new["options"].keys()):
         if old["options"].get(option) != new["options"].get(option):
-            yield f"--{option}: {old['options'].get(option)} -> {new['options'].get(option)}"
+            yield f"--{option}: {_given(old['options'].get(option))} -> {_given(new['options'].get(option))}"
     before, after = _kernels(old), _kernels(new)
     for layer in before.keys() & after.keys():
         if before[layer] != after[layer]:

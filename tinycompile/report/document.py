@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def load_document(folder: Path) -> dict[str, Any]:
 def not_a_folder(path: Path) -> UsageError:
     """A file was given where the output folder of a build is wanted."""
     if path.suffix.lower() in (".tflite", ".onnx"):
-        hint = f"`tinycompile build {path} -o out` makes one; then give out"
+        hint = f"`tinycompile build {shlex.quote(str(path))} -o out` makes one; then give out"
     elif (path.parent / MARKER).exists():
         hint = f"give the folder itself: {path.parent}"
     else:
@@ -74,7 +75,8 @@ def _no_build(folder: Path) -> UsageError:
         hint = f"builds beside it: {', '.join(made)}" if made else "`tinycompile build MODEL -o out` makes one"
         return UsageError("there is no such folder: not a tinycompile build", where=str(folder), hint=hint)
     models = sorted([*folder.glob("*.tflite"), *folder.glob("*.onnx")])[:3]
-    hint = f"`tinycompile build {models[0]} -o out` first" if models else "run `tinycompile build` first"
+    command = f"tinycompile build {shlex.quote(str(models[0]))} -o out" if models else "tinycompile build"
+    hint = f"`{command}` first"
     return UsageError("not a tinycompile build", where=str(folder), why=f"there is no {MARKER}", hint=hint)
 
 

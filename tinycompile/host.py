@@ -71,12 +71,12 @@ class HostModel:
             f"int {model}_invoke(void *);"
             "extern void (*tc_trace)(int, const void *, uint32_t, int32_t, int32_t, int32_t);"
         )
-        for kind, types in (("input", [] if streamed else inputs), ("output", outputs)):
+        for kind, types in (("input", () if streamed else tuple(inputs)), ("output", tuple(outputs))):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
         self._library: Any = self._ffi.dlopen(str(library))
         self._arena_bytes, words = arena_bytes, arena_bytes // 8
-        self._context = self._ffi.new("uint64_t[]", words + 4)
+        self._context: Any = self._ffi.new("uint64_t[]", words + 4)
         pointers = self._ffi.cast("void **", self._context + words)  # the context ends with them
         if scratch_bytes:
             self._scratch = self._ffi.new("uint64_t[]", scratch_bytes // 8)

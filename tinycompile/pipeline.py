@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -58,7 +58,7 @@ class Lowered:
     nominal: dict[str, Work]
     planned: Planned
     front: list[Point] | None = None
-    source_graph: dict[str, Any] = field(default_factory=dict)
+    source_graph: dict[str, Any] = field(default_factory=dict[str, Any])
     quantization: dict[str, Any] | None = None
 
 
@@ -143,7 +143,7 @@ def _path(path: str | Path | None) -> Path | None:
 @contextmanager
 def quantized_sources(
     models: Sequence[str | Path], options: Options
-) -> Iterator[list[tuple[Path, dict[str, Any] | None]]]:
+) -> Generator[list[tuple[Path, dict[str, Any] | None]]]:
     """(file to compile, what quantisation measured) of each model."""
     with ExitStack() as stack:
         shapes = dict(options.shapes)

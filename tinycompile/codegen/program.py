@@ -229,8 +229,10 @@ class _Names:
     model: str
     cold: Collection[int] = ()
     taken: set[str] = field(default_factory=lambda: set[str]())
-    functions: dict[Function, NamedFunction] = field(default_factory=dict)
-    constants: dict[tuple[str, str, bytes], NamedConstant] = field(default_factory=dict)
+    functions: dict[Function, NamedFunction] = field(default_factory=dict[Function, NamedFunction])
+    constants: dict[tuple[str, str, bytes], NamedConstant] = field(
+        default_factory=dict[tuple[str, str, bytes], NamedConstant]
+    )
 
     def function(self, function: Function) -> str:
         if function not in self.functions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
 import numpy as np
@@ -23,15 +24,20 @@ LOOPS = 6
 _IN_OUT = ("const float *input", "float *output")
 
 
-def _kernel(site: Site, function: Function, work: int, constants: tuple[Constant, ...] = (), **extra: object) -> Kernel:
-    overlap = extra.get("overlap")
+def _kernel(
+    site: Site,
+    function: Function,
+    work: int,
+    constants: tuple[Constant, ...] = (),
+    overlap: Mapping[int, int] | None = None,
+) -> Kernel:
     return Kernel(
         site.node.op.kind,
         function,
         constants,
         instructions=30 + work,
         code_bytes=250,
-        overlap=overlap if isinstance(overlap, dict) else {},
+        overlap=dict(overlap or {}),
         notes={"reason": "float32 in plain C"},
     )
 

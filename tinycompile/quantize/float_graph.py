@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_evaluate import evaluate_node
-from tinycompile.frontend.onnx_file import onnx_module, opset_of
+from tinycompile.frontend.onnx_file import opset_of
+from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 
@@ -86,7 +87,7 @@ class FloatGraph:
         return model
 
     def copy(self) -> FloatGraph:
-        nodes = [type(node).FromString(node.SerializeToString()) for node in self.nodes]
+        nodes = [copied(node) for node in self.nodes]
         return FloatGraph(self.proto, nodes, dict(self.constants), self.ranks)
 
 
@@ -105,7 +106,7 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]]) -> FloatGraph:
     onnx = onnx_module()
     constants = {i.name: onnx.numpy_helper.to_array(i) for i in proto.graph.initializer}
     graph = FloatGraph(proto, list(proto.graph.node), constants, {n: len(s) for n, s in shapes.items()})
-    graph.nodes = [type(node).FromString(node.SerializeToString()) for node in graph.nodes]
+    graph.nodes = [copied(node) for node in graph.nodes]
     _fold_constants(graph)
     _drop_identities(graph)
     _matmul_to_gemm(graph)

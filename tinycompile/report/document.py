@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tinycompile.errors import UsageError
 from tinycompile.staging import MARKER
@@ -46,7 +46,7 @@ def load_document(folder: Path) -> dict[str, Any]:
     if folder.is_file() and folder.suffix != ".json":
         raise not_a_folder(folder)
     try:
-        report = json.loads(path.read_text())
+        report: Any = json.loads(path.read_text())
         if not isinstance(report, dict) or "model" not in report or not report.keys() & {"layers", "models"}:
             raise ValueError("the keys `model` and `layers` are missing")
     except FileNotFoundError as error:
@@ -54,7 +54,7 @@ def load_document(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         hint = "`tinycompile build` writes it again"
         raise UsageError("the report can't be read", where=str(path), why=str(error), hint=hint) from error
-    return report
+    return cast(dict[str, Any], report)
 
 
 def not_a_folder(path: Path) -> UsageError:

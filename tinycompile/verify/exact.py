@@ -214,7 +214,8 @@ def _wide(value: Value) -> Array:
 
 def _feed(session: ReferenceEvaluator, node: Any, operands: Sequence[Array | None]) -> list[Array]:
     feeds = {name: array for name, array in zip(node.input, operands, strict=True) if array is not None}
-    return [np.asarray(result) for result in session.run(None, feeds)]
+    evaluator: Any = session  # `run` isn't typed
+    return [np.asarray(result) for result in evaluator.run(None, feeds)]
 
 
 def dequantize(operands: Sequence[Value | None], axis: int) -> Value:

@@ -5,11 +5,12 @@ Written from their documentation and without `tinycompile.frontend`, so that a m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tinycompile.ir import Array
 from tinycompile.verify.exact import CannotEvaluateError, ExactEvaluator, Value, dequantize, quantize, softmax
 
 Attributes = Mapping[str, Any]
@@ -45,7 +46,8 @@ def evaluate(session: ExactEvaluator, kind: str, attributes: Attributes, operand
             return _rounded(session.by_name("Concat", attributes, parts), x[0:2])
         case "QGemm":
             return _gemm(attributes, x)
-    raise CannotEvaluateError(f"com.microsoft {kind}")
+        case _:
+            raise CannotEvaluateError(f"com.microsoft {kind}")
 
 
 def _real(operands: Operands, axis: int = 1) -> Value:
@@ -69,7 +71,7 @@ def _pool(session: ExactEvaluator, kind: str, attributes: Attributes, x: Operand
     return _rounded(result, x[3:5])
 
 
-def _with(value: Value, change: Any) -> Value:
+def _with(value: Value, change: Callable[[Array], Array]) -> Value:
     return Value(change(value.plain), None if value.real is None else change(value.real), value.is_sum)
 
 

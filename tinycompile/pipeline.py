@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,20 @@ from tinycompile.errors import UsageError
 from tinycompile.frontend import load
 from tinycompile.frontend.survey import survey
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
+from tinycompile.lowered import Lowered
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.stream_input import stream_input
 from tinycompile.planner import Planned
+from tinycompile.planner.pareto import Point, front
 from tinycompile.plans import Plans
 from tinycompile.progress import step
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
-from tinycompile.report.document import save_report
 from tinycompile.report.facts import source_graph
 from tinycompile.report.html import memory_svg
-from tinycompile.report.pareto import Point, front
+from tinycompile.report.saving import save_report
 from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.toolchain import make, require
@@ -40,26 +41,6 @@ from tinycompile.work import Work, node_macs, work_of
 
 QUICK_NODES = 20
 """Up to so many nodes schedules with less RAM are found in about a second."""
-
-
-@dataclass(frozen=True, eq=False)
-class Lowered:
-    """A model with its memory, before anything is printed.
-
-    Attributes:
-        nominal: the work of the model's own layers, before the passes.
-        front: schedules among which RAM and instructions trade, if they were asked for.
-        source_graph: the file's operators, as `report.facts.source_graph` says.
-        quantization: what was measured when the model was quantised, if it was.
-    """
-
-    name: str
-    source: Path
-    nominal: dict[str, Work]
-    planned: Planned
-    front: list[Point] | None = None
-    source_graph: dict[str, Any] = field(default_factory=dict[str, Any])
-    quantization: dict[str, Any] | None = None
 
 
 def compile(  # noqa: A001 - the public verb is the name

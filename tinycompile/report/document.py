@@ -1,4 +1,4 @@
-"""`report.json`: reading and writing. Its keys are a public interface; new ones are added, none is renamed."""
+"""`report.json`: reading it. Its keys are a public interface; new ones are added, none is renamed."""
 
 from __future__ import annotations
 
@@ -76,23 +76,6 @@ def _no_build(folder: Path) -> UsageError:
     models = sorted([*folder.glob("*.tflite"), *folder.glob("*.onnx")])[:3]
     hint = f"`tinycompile build {models[0]} -o out` first" if models else "run `tinycompile build` first"
     return UsageError("not a tinycompile build", where=str(folder), why=f"there is no {MARKER}", hint=hint)
-
-
-def update_report(folder: Path, report: dict[str, Any]) -> None:
-    """Replace what is said of one model."""
-    document = load_document(folder)
-    if "models" in document:
-        entries = [report if entry["model"] == report["model"] else entry for entry in document["models"]]
-        report = {**document, "models": entries}
-    save_report(folder, report)
-
-
-def save_report(folder: Path, report: dict[str, Any]) -> None:
-    """Replace the report, and the page that shows it, each in one step, so that an interruption leaves the old one."""
-    replace_file(folder / MARKER, json.dumps(report, indent=2) + "\n")
-    from tinycompile.report.html import write_html
-
-    write_html(folder)
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -24,7 +24,8 @@ from tinycompile.errors import MismatchError, ToolFailedError
 from tinycompile.frontend.onnx import tensor_places
 from tinycompile.ir import Array
 from tinycompile.verify.cut import CutModel, RuntimeRefusesError, onnxruntime_module, runtime_version
-from tinycompile.verify.exact import CannotEvaluateError, ExactEvaluator
+from tinycompile.verify.exact import ExactEvaluator
+from tinycompile.verify.exact_values import CannotEvaluateError
 from tinycompile.verify.places import Place
 from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import networkx as nx
+
 PACKAGE = "tinycompile"
 
 Sources = Mapping[str, str]
@@ -58,27 +60,9 @@ def _known(name: str, sources: Sources) -> str | None:
 
 
 def circles(edges: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
-    """Groups of modules each of which reaches every other one (Tarjan: strongly connected components)."""
-    index, low, stack, found = dict[str, int](), dict[str, int](), list[str](), list[list[str]]()
-
-    def visit(name: str) -> None:
-        index[name] = low[name] = len(index)
-        stack.append(name)
-        for target in edges.get(name, {}):
-            if target not in index:
-                visit(target)
-            if target in stack:
-                low[name] = min(low[name], low[target])
-        if low[name] == index[name]:
-            start = stack.index(name)
-            if len(stack) - start > 1:
-                found.append(sorted(stack[start:]))
-            del stack[start:]
-
-    for name in edges:
-        if name not in index:
-            visit(name)
-    return found
+    """Groups of modules each of which reaches every other one."""
+    graph = nx.DiGraph([(module, target) for module, targets in edges.items() for target in targets])
+    return sorted(sorted(group) for group in nx.strongly_connected_components(graph) if len(group) > 1)
 
 
 def room_of(module: str) -> str:

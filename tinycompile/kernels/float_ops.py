@@ -9,7 +9,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
-from tinycompile.kernels.elementwise import broadcast_loops
+from tinycompile.kernels.binary import broadcast_loops
 from tinycompile.kernels.generic_c import Struct, sized_window_fields, struct_call
 from tinycompile.ops.float_binary import FloatBinary
 from tinycompile.ops.float_concatenation import FloatConcatenation

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tinycompile.codegen.interface import NO_FACTS, SourceFacts
 from tinycompile.planner import Planned
 from tinycompile.planner.pareto import Point
 from tinycompile.work import Work
@@ -18,6 +19,7 @@ class Lowered:
     Attributes:
         nominal: the work of the model's own layers, before the passes.
         front: schedules among which RAM and instructions trade, if they were asked for.
+        facts: what the file says of inputs and outputs.
         source_graph: the file's operators, as `report.facts.source_graph` says.
         quantization: what was measured when the model was quantised, if it was.
     """
@@ -27,5 +29,6 @@ class Lowered:
     nominal: dict[str, Work]
     planned: Planned
     front: list[Point] | None = None
+    facts: SourceFacts = NO_FACTS
     source_graph: dict[str, Any] = field(default_factory=dict[str, Any])
     quantization: dict[str, Any] | None = None

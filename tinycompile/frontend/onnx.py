@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError
+from tinycompile.errors import ModelFileError, QuantizationNeededError, TinycompileWarning, UnsupportedError
 from tinycompile.frontend import (
     onnx_averages,
     onnx_elementwise,
@@ -53,7 +53,7 @@ LAYOUTS = ("model", "nhwc")
 Floats = Literal["none", "islands", "all"]
 
 
-class FloatIslandWarning(UserWarning):
+class FloatIslandWarning(TinycompileWarning):
     """An operator of a quantised model runs in float32."""
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from functools import cache
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
 from tinycompile.kernels.base import Isa, Kernel, candidates
+from tinycompile.numerics.latitude import Latitude
 
 
 @cache
@@ -35,13 +37,16 @@ def _label(node: Node) -> str:
     return f"{node.op.kind} {node.name!r}"
 
 
-def kernels_for(graph: Graph, isa: Isa) -> list[list[Kernel]]:
+def kernels_for(graph: Graph, isa: Isa, latitude: Latitude | None = None) -> list[list[Kernel]]:
     """Every kernel that can compute each node on this core.
+
+    Args:
+        latitude: of all nodes, as in `Site`.
 
     Raises:
         UnsupportedError: all nodes that no kernel can compute.
     """
-    choices = [kernels_of(graph.site(node), isa) for node in graph.nodes]
+    choices = [kernels_of(replace(graph.site(node), latitude=latitude), isa) for node in graph.nodes]
     problems = [
         (_label(node), f"no kernel for this variant on {isa.core}")
         for node, found in zip(graph.nodes, choices, strict=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Op, Site
 from tinycompile.kernels.render import Later
+from tinycompile.numerics.latitude import RequantShape
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Kernel:
         parts: per operand index its place inside output 0, in bytes: if all operands are computed there, nothing is
             left to do (concatenation along the outermost axis).
         notes: facts for the report ("requantisation": "smmla", "reason": ...).
+        requant: of a requantisation that was solved, what is in the code.
     """
 
     variant: str
@@ -115,6 +117,7 @@ class Kernel:
     alias_of: int | None = None
     parts: dict[int, int] = field(default_factory=dict[int, int])
     notes: dict[str, str] = field(default_factory=dict[str, str])
+    requant: RequantShape | None = None
 
     @property
     def distances(self) -> dict[int, int]:

@@ -113,6 +113,7 @@ def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels:
         code_bytes=900,
         overlap={0: distance},
         notes={"requantisation": line.plan.form},
+        requant=line.plan.shape_in_code,
     )
 
 
@@ -173,4 +174,5 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
         code_bytes=600,
         in_place=sig.input.shape == sig.output.shape,
         notes={"requantisation": line.plan.form},
+        requant=line.plan.shape_in_code,
     )

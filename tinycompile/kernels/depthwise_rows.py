@@ -74,4 +74,5 @@ def _kernel(site: Site, isa: Isa, *, compact: bool) -> Kernel | None:
         code_bytes=700,
         in_place=frame.works_in_place,
         notes={"requantisation": frame.plan.form},
+        requant=frame.plan.shape_in_code,
     )

@@ -14,7 +14,8 @@ from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.host import HostModel
 from tinycompile.ir import Array, Quantization, TensorType
-from tinycompile.report.document import load_report, not_a_folder, update_report
+from tinycompile.report.document import load_report, not_a_folder
+from tinycompile.report.saving import update_report
 from tinycompile.samples import drop_batch, load_arrays, model_inputs
 from tinycompile.staging import MARKER
 from tinycompile.targets import Board, behind_bootloader, load_board, strict

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from tinycompile.errors import IncompatibleError
-from tinycompile.ir import Graph, Node, Op, Site, TensorType
+from tinycompile.ir import Array, Graph, Node, Op, Site, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Isa, Kernel
 from tinycompile.kernels.linear import LinearLayer
@@ -137,7 +137,8 @@ _OF_WEIGHTS = ("rule",)
 
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return a.shape == b.shape and a.dtype == b.dtype  # a table: data
+        table, other = cast(Array, a), cast(Array, b)  # data, which may change
+        return table.shape == other.shape and table.dtype == other.dtype
     if isinstance(a, TensorType) and isinstance(b, TensorType):
         return not _difference(a, b, constant=False)
     return bool(a == b)
@@ -234,7 +235,7 @@ def _part(site: Site, whole: Node, graph: Graph) -> Site:
 
 def _with_rule(op: Op, other: Op) -> Op:
     changed: dict[str, Any] = {name: getattr(other, name) for name in _OF_WEIGHTS if hasattr(op, name)}
-    return replace(op, **changed)  # pyright: ignore[reportArgumentType] - operators are dataclasses
+    return replace(cast(Any, op), **changed)  # every operator is a dataclass, though `Op` is none
 
 
 def _like(kernel: Kernel, site: Site, isa: Isa) -> Kernel | None:

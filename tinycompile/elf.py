@@ -45,7 +45,7 @@ class Sizes:
     flash: int
     weights: int
     ram: int
-    functions: Mapping[str, int] = field(default_factory=dict)
+    functions: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:

@@ -85,12 +85,12 @@ class HostModel:
             "int tc_reset(void *);"
             "extern void (*tc_trace)(int, const void *, uint32_t, int32_t, int32_t, int32_t);"
         )
-        for kind, types in (("input", [] if streamed else inputs), ("output", outputs)):
+        for kind, types in (("input", () if streamed else tuple(inputs)), ("output", tuple(outputs))):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
         self._library: Any = self._ffi.dlopen(str(library))
         self._arena_bytes, self._image, self._streamed = arena_bytes, b"", streamed
-        self._context = self._ffi.new("uint64_t[]", -(-self._library.tc_context_bytes // 8))
+        self._context: Any = self._ffi.new("uint64_t[]", -(-self._library.tc_context_bytes // 8))
         self._initialise(None if weights is None else weights.read_bytes())
         if streamed:
             self._rows: Any = self._ffi.callback("void(void *, int32_t, int32_t, void *)", self._give_rows)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from tinycompile.build import Build
 from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
 from tinycompile.codegen.emit import emit_makefile, emit_project, identified, weights_files
-from tinycompile.codegen.interface import NO_FACTS, SourceFacts, changes
+from tinycompile.codegen.interface import SourceFacts, changes
 from tinycompile.codegen.names import model_identifier
 from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project, Provenance
@@ -27,22 +27,23 @@ from tinycompile.frontend.survey import Survey, survey
 from tinycompile.ir import Graph
 from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
+from tinycompile.lowered import Lowered
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.eliminate_channels import eliminating_the_same
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.stream_input import stream_input
 from tinycompile.planner import Planned
+from tinycompile.planner.pareto import Point, front
 from tinycompile.plans import Plans
 from tinycompile.predecessor import FOLDER as PREDECESSOR
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
-from tinycompile.report.document import save_report
 from tinycompile.report.facts import source_graph
 from tinycompile.report.html import memory_svg
-from tinycompile.report.pareto import Point, front
+from tinycompile.report.saving import save_report
 from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.toolchain import make, require
@@ -50,28 +51,6 @@ from tinycompile.work import Work, node_macs, work_of
 
 QUICK_NODES = 20
 """Up to so many nodes schedules with less RAM are found in about a second."""
-
-
-@dataclass(frozen=True, eq=False)
-class Lowered:
-    """A model with its memory, before anything is printed.
-
-    Attributes:
-        nominal: the work of the model's own layers, before the passes.
-        front: schedules among which RAM and instructions trade, if they were asked for.
-        facts: what the file says of inputs and outputs.
-        source_graph: the file's operators, as `report.facts.source_graph` says.
-        quantization: what was measured when the model was quantised, if it was.
-    """
-
-    name: str
-    source: Path
-    nominal: dict[str, Work]
-    planned: Planned
-    front: list[Point] | None = None
-    facts: SourceFacts = NO_FACTS
-    source_graph: dict[str, Any] = field(default_factory=dict)
-    quantization: dict[str, Any] | None = None
 
 
 def compile(  # noqa: A001 - the public verb is the name
@@ -165,7 +144,7 @@ def _path(path: str | Path | None) -> Path | None:
 @contextmanager
 def quantized_sources(
     models: Sequence[str | Path], options: Options
-) -> Iterator[list[tuple[Path, dict[str, Any] | None]]]:
+) -> Generator[list[tuple[Path, dict[str, Any] | None]]]:
     """(file to compile, what quantisation measured) of each model."""
     if options.dtype == "float32" and not any(is_onnx(Path(model)) for model in models):
         why = "a .tflite file says itself how it computes"

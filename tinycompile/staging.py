@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ NAMED = 10
 
 
 @contextmanager
-def staged(output: Path, *, force: bool = False) -> Iterator[Path]:
+def staged(output: Path, *, force: bool = False) -> Generator[Path]:
     """A temporary folder beside `output` that replaces it when the block ends without an error.
 
     What `output` holds beside the files of an earlier build (`Manifest`) moves along.
@@ -173,7 +173,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
 @contextmanager
 def may_write(
     path: Path, is_ours: Callable[[Path], bool], *, read: Iterable[Path] = (), force: bool = False
-) -> Iterator[Path]:
+) -> Generator[Path]:
     """A temporary path near the single file that a command writes; it gets its name when the block ends.
 
     Folders of `path` that are missing are made then, as `staged` does.

@@ -25,8 +25,9 @@ from tinycompile.frontend import onnx_qoperators, onnx_values, tflite_ops
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_scope import Scope
 from tinycompile.frontend.onnx_values import Placed
-from tinycompile.verify.compare import Verification, bisect_build, verify_build
+from tinycompile.verify.compare import bisect_build, verify_build
 from tinycompile.verify.exact import ExactEvaluator
+from tinycompile.verify.outcome import Verification
 from tinycompile.verify.places import Place
 from tinycompile.verify.reference import Expected
 from tinycompile.verify.tensors import compare

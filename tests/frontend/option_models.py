@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tests.support.tflite_builder import RELU, SAME, OpSpec, TfliteBuilder
+from tests.support.raw_tables import slots_of
+from tests.support.tflite_builder import OPTIONS, RELU, SAME, OpSpec, TfliteBuilder
+from tinycompile.frontend.tflite_ops import IMPORTERS
 
 
 @dataclass
@@ -99,9 +101,6 @@ for _name in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
     _one(_name, IMAGE, (1, 3, 6, 2), FilterHeight=3, FilterWidth=2, **_STEPS, **ACTIVATION)
 _several("MEAN", [IMAGE], (1, 1, 1, 2), [(np.array([1, 2], np.int32), None)], KeepDims=True)
 _one("SOFTMAX", (1, 7), (1, 7), quant=(1 / 256, -128), Beta=0.5)
-for _name in ("RELU", "RELU6", "RELU_N1_TO_1", "TANH", "QUANTIZE"):
-    _one(_name, IMAGE, IMAGE, quant=(0.125, 5))
-_one("HARD_SWISH", IMAGE, IMAGE, quant=(0.125, 5))
 _one("LOGISTIC", IMAGE, IMAGE, quant=(1 / 256, -128))
 _one("LEAKY_RELU", IMAGE, IMAGE, Alpha=0.25)
 _several("PAD", [(1, 3)], (1, 6), [(np.array([[0, 0], [1, 2]], np.int32), None)])
@@ -143,3 +142,6 @@ _folded("REDUCE_PROD", [[[2, 3], [4, 5]], [1]], (2, 1), KeepDims=True)
 _folded("EXPAND_DIMS", [[2, 3], -1], (2, 1))
 _folded("SQUEEZE", [[[2, 3]]], (2,), SqueezeDims=[0])
 _folded("RESHAPE", [[[2, 3]], [2, -1]], (2, 1), NewShape=[2, 1])
+for _name in IMPORTERS:  # what has no options to differ in needs no words here
+    if _name not in MODELS and not slots_of(OPTIONS.get(_name, "")):
+        _one(_name, IMAGE, IMAGE, quant=(0.125, 5))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.support.kernel_checks import M7, check, int8, random_values, site_of
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.base import Isa
-from tinycompile.kernels.elementwise import add, broadcast_loops, mul, table, with_scalar
+from tinycompile.kernels.binary import broadcast_loops
+from tinycompile.kernels.elementwise import add, mul, table, with_scalar
 from tinycompile.kernels.linear_form import sum_form
 from tinycompile.ops.add import Add
 from tinycompile.ops.logistic import Logistic

@@ -9,8 +9,9 @@ import pytest
 
 from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.ir import TensorType
+from tinycompile.kernels.elementwise import with_scalar
 from tinycompile.kernels.float_edges import quantize
-from tinycompile.kernels.onnx_ops import onnx_binary, onnx_binary_with_scalar, onnx_softmax, onnx_sum, take_copied
+from tinycompile.kernels.onnx_ops import onnx_binary, onnx_softmax, onnx_sum, take_copied
 from tinycompile.kernels.pooling import average_pool, mean
 from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops._float import ARITHMETIC
@@ -48,7 +49,7 @@ def test_a_sum_with_ties_has_no_integer_form():
 def test_constant_of_one_element():
     types = [int8((1, 4, 4, 3), 0.5, 3), int8((), 0.25, -7)]
     site = site_of(OnnxBinary(function="div"), types, [None, np.array(9, np.int8)], int8((), 1.0, 5))
-    check(onnx_binary_with_scalar, site)
+    check(with_scalar, site)
 
 
 @pytest.mark.parametrize(("shape", "scale"), [((3, 10), 0.1), ((1, 2), 0.7), ((2, 300), 0.002)])

@@ -36,37 +36,27 @@ TYPES = {
     "bool": tflite.TensorType.BOOL,
 }
 
-OPTIONS = {
-    "ADD": "AddOptions",
-    "CAST": "CastOptions",
-    "GATHER": "GatherOptions",
-    "HARD_SWISH": "HardSwishOptions",
-    "PACK": "PackOptions",
-    "REDUCE_PROD": "ReducerOptions",
-    "SHAPE": "ShapeOptions",
-    "SLICE": "SliceOptions",
-    "STRIDED_SLICE": "StridedSliceOptions",
+_IRREGULAR = {
     "AVERAGE_POOL_2D": "Pool2DOptions",
-    "CONCATENATION": "ConcatenationOptions",
-    "CONV_2D": "Conv2DOptions",
-    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
-    "DEQUANTIZE": "DequantizeOptions",
-    "EXPAND_DIMS": "ExpandDimsOptions",
-    "FULLY_CONNECTED": "FullyConnectedOptions",
-    "LEAKY_RELU": "LeakyReluOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
-    "MUL": "MulOptions",
-    "PAD": "PadOptions",
     "PADV2": "PadV2Options",
-    "QUANTIZE": "QuantizeOptions",
-    "RESHAPE": "ReshapeOptions",
-    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
-    "SOFTMAX": "SoftmaxOptions",
-    "SQUEEZE": "SqueezeOptions",
-    "SUB": "SubOptions",
-    "TRANSPOSE": "TransposeOptions",
+    "REDUCE_PROD": "ReducerOptions",
 }
+
+
+def _options() -> dict[str, str]:
+    """An operator's option table is named as itself in the schema, but for a few: CONV_2D has Conv2DOptions."""
+    found = dict[str, str]()
+    for name in (name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)):
+        table = "".join(part.upper() if part[0].isdigit() else part.capitalize() for part in name.split("_"))
+        if hasattr(tflite.BuiltinOptions, f"{table}Options"):
+            found[name] = f"{table}Options"
+    return found | _IRREGULAR
+
+
+OPTIONS = _options()
+"""Table by operator; those that aren't here have none."""
 
 
 @dataclass

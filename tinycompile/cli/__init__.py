@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from tinycompile import __version__
 from tinycompile.cli.catalog import completion, ops, targets
 from tinycompile.cli.compile import build, plan
 from tinycompile.cli.device import flash, monitor
@@ -12,6 +11,7 @@ from tinycompile.cli.profile import profile
 from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.report import check, diff, inspect
 from tinycompile.cli.samples import bisect, run, verify
+from tinycompile.version import __version__
 
 EXIT_CODES = """Exit codes: 0 success; 1 the answer is no (firmware and reference disagree, a budget is exceeded); 2 a
 mistake, or a model that can't be compiled, which the message explains; 130 interrupted."""

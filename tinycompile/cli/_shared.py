@@ -6,11 +6,11 @@ import json
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import click
 
@@ -70,7 +70,7 @@ def console() -> Console:
 
 
 @contextmanager
-def progress(shown: bool = True) -> Iterator[None]:
+def progress(shown: bool = True) -> Generator[None]:
     """Shows the steps of what runs inside, where the error output is a terminal."""
     if not shown or not sys.stderr.isatty():
         yield
@@ -151,7 +151,7 @@ class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, tuple[int, ...]]:
         if isinstance(value, tuple):
-            return value
+            return cast(tuple[str, tuple[int, ...]], value)  # converted already: a default
         name, _, sizes = str(value).rpartition("=")
         try:
             shape = tuple(int(size) for size in sizes.replace("x", ",").split(","))

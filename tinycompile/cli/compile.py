@@ -66,9 +66,10 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
         if index:
             click.echo()
         last = index == len(reports) - 1
-        for line in (report.get("quantization") or {}).get("summary", ()):
+        quantization: dict[str, Any] = report.get("quantization") or {}
+        for line in quantization.get("summary", ()):
             click.echo(line)
-        for raised in (report.get("quantization") or {}).get("raised_channels", ()) if verbose else ():
+        for raised in quantization.get("raised_channels", ()) if verbose else ():
             click.echo(f"  {raised['text']}")
         print_report(report, console(), verbose=verbose, folder=folder if last else None)
 

@@ -66,8 +66,8 @@ def check(
     as_json: bool,
 ) -> None:
     """Compare the build in FOLDER with a budget. Exit code 1 if it is exceeded."""
+    from tinycompile.budget import Budget, check_budget
     from tinycompile.build import Build
-    from tinycompile.report.budget import Budget, check_budget
     from tinycompile.report.document import model_names
 
     budget = Budget(max_ram, max_flash, max_instructions)

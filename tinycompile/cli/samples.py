@@ -16,7 +16,7 @@ from tinycompile.staging import may_write
 from tinycompile.written import OVERWRITE, is_archive_of_ours, mark_archive
 
 if TYPE_CHECKING:
-    from tinycompile.verify.compare import Verification
+    from tinycompile.verify.outcome import Verification
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,7 +13,7 @@ LINE_LENGTH = 116
 """Of the lines of a constant array, without their indentation."""
 
 
-def c_float(value: np.floating) -> str:
+def c_float(value: np.floating[Any]) -> str:
     """A float32 literal that reads back as exactly this value."""
     if not np.isfinite(value):
         raise ValueError("C has no literal for a value that isn't finite")
@@ -28,7 +29,7 @@ def c_scale(t: TensorType) -> str:
 def c_scalar(value: np.generic) -> str:
     """One number as a C literal of its own type, free of warnings."""
     if isinstance(value, np.floating):
-        return c_float(value)
+        return c_float(cast(np.floating[Any], value))
     number = int(value)
     if value.dtype.kind == "u":
         return f"{number}{'ull' if value.dtype.itemsize == 8 else 'u'}"

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from tinycompile import __version__
 from tinycompile.codegen.names import comment_text
 from tinycompile.codegen.program import Program
 from tinycompile.kernels.render import render
+from tinycompile.version import __version__
 
 _QUOTED_INCLUDE = re.compile(r'^\s*#\s*include "([^"]+)"\n', re.MULTILINE)
 

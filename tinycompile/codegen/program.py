@@ -291,8 +291,10 @@ class _Names:
     separate: bool
     cold: Collection[int] = ()
     taken: set[str] = field(default_factory=lambda: set[str]())
-    functions: dict[Function, NamedFunction] = field(default_factory=dict)
-    constants: dict[tuple[str, str, bytes, str], NamedConstant] = field(default_factory=dict)
+    functions: dict[Function, NamedFunction] = field(default_factory=dict[Function, NamedFunction])
+    constants: dict[tuple[str, str, bytes, str], NamedConstant] = field(
+        default_factory=dict[tuple[str, str, bytes, str], NamedConstant]
+    )
 
     def function(self, function: Function) -> str:
         if function not in self.functions:

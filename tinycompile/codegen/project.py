@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinycompile import __version__
 from tinycompile.codegen.blob import HEADER_BYTES
 from tinycompile.codegen.names import comment_text
 from tinycompile.codegen.program import Program
 from tinycompile.errors import TargetError
 from tinycompile.layout import Layout
 from tinycompile.targets import Board, Memory
+from tinycompile.version import __version__
 
 
 @dataclass(frozen=True)

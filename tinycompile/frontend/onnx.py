@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -12,13 +12,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-import tinycompile.frontend.onnx_averages
-import tinycompile.frontend.onnx_elementwise
-import tinycompile.frontend.onnx_linear
-import tinycompile.frontend.onnx_moves
-import tinycompile.frontend.onnx_qoperators
-import tinycompile.frontend.onnx_resize  # noqa: F401 - they register their importers
 from tinycompile.errors import ModelFileError, QuantizationNeededError, TinycompileWarning, UnsupportedError
+from tinycompile.frontend import (
+    onnx_averages,
+    onnx_elementwise,
+    onnx_linear,
+    onnx_moves,
+    onnx_qoperators,
+    onnx_resize,
+)
 from tinycompile.frontend.onnx_contrib import expand
 from tinycompile.frontend.onnx_evaluate import evaluate_node
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
@@ -44,6 +46,9 @@ from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
+
+IMPORTER_MODULES = (onnx_averages, onnx_elementwise, onnx_linear, onnx_moves, onnx_qoperators, onnx_resize)
+"""Each registers its importers when it is imported."""
 
 LAYOUTS = ("model", "nhwc")
 Floats = Literal["none", "islands", "all"]
@@ -177,7 +182,7 @@ def _import_state(model: OnnxModel, name: str, where: str, layout: str, floats: 
 
 
 @contextmanager
-def _sound(where: str) -> Iterator[None]:
+def _sound(where: str) -> Generator[None]:
     """onnx's checker lets nodes through whose attributes don't go with their operands; importers stumble over those.
 
     Raises:

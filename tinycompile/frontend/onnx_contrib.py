@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import UnsupportedError
-from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of, rewritten
 from tinycompile.frontend.onnx_schema import MICROSOFT
 from tinycompile.frontend.onnx_upgrade import flattened_softmax
@@ -136,7 +136,7 @@ def _channels_last(step: Expansion, between: Callable[[Expansion, str], list[Any
     """Transpose, the node with channels second, Transpose."""
     x, y = step.node.input[0], step.node.output[0]
     rank, first, last = step.rank(x), step.name("channels_first"), step.name("result")
-    inner = Expansion(type(step.node).FromString(step.node.SerializeToString()), step.taken, step.typed)
+    inner = Expansion(copied(step.node), step.taken, step.typed)
     inner.node.output[0] = last
     inner.attributes, inner.initializers = step.attributes, step.initializers
     return [

@@ -69,6 +69,7 @@ def _run(graph: Any, opset: int, inputs: dict[str, Array]) -> list[Any]:
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     try:
         with np.errstate(all="ignore"):
-            return list(ReferenceEvaluator(model).run(None, inputs))
+            evaluator: Any = ReferenceEvaluator(model)  # `run` isn't typed
+            return list(evaluator.run(None, inputs))
     except Exception as error:  # whatever an evaluator of arbitrary nodes raises
         raise Rejected(f"it can't be evaluated: {str(error).strip()[:200] or type(error).__name__}") from error

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.formats import check_model_path
-from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_schema import MICROSOFT
 from tinycompile.frontend.onnx_shapes import inferred, shapes_of
 from tinycompile.frontend.onnx_untrusted import (
@@ -216,7 +216,7 @@ def _dim_text(dim: Any) -> str:
 def _list_once(graph: Any, others: set[str]) -> None:
     """Outputs of which the shape is to be inferred; onnx's inference gives up on those that are listed twice."""
     found = {value.name: value for value in reversed(graph.output) if value.name not in others}
-    kept = [type(value).FromString(value.SerializeToString()) for value in reversed(found.values())]
+    kept = [copied(value) for value in reversed(found.values())]
     for value in kept:
         value.type.tensor_type.ClearField("shape")
     del graph.output[:]

@@ -106,7 +106,7 @@ def _plain(scope: Scope, operand: int) -> str:
 
 
 def constant(scope: Scope, array: Array) -> str:
-    if array.dtype not in (np.float32, np.float64, np.float16):
+    if array.dtype.name not in ("float16", "float32", "float64"):
         raise Rejected(f"an operand is {array.dtype}, supported is float32")
     values = np.asarray(array, np.float32, order="C")  # ascontiguousarray would give a scalar an axis
     return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, "float32"), values)

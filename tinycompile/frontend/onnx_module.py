@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from tinycompile.errors import ToolMissingError
@@ -11,11 +12,18 @@ def onnx_module() -> Any:
     """The `onnx` package. Raises ToolMissingError."""
     try:
         import onnx
-        import onnx.checker
-        import onnx.inliner
-        import onnx.shape_inference
+
+        for part in ("checker", "inliner", "shape_inference"):  # `import onnx` alone doesn't load them
+            import_module(f"onnx.{part}")
     except ImportError as error:
         raise ToolMissingError(
             "the onnx package is not installed", why="it reads .onnx files", hint="pip install onnx"
         ) from error
     return onnx
+
+
+def copied(message: Any) -> Any:
+    """A protobuf message of its own with the same content."""
+    result: Any = type(message)()
+    result.CopyFrom(message)
+    return result

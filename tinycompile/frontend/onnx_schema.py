@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from tinycompile.frontend.onnx_module import onnx_module
 
@@ -68,4 +68,4 @@ def plain(value: Any) -> Any:
     """An attribute's value as str, list or number."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    return list(value) if isinstance(value, (list, tuple)) else value
+    return list(cast(Sequence[Any], value)) if isinstance(value, (list, tuple)) else value

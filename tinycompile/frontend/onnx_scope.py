@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -40,16 +40,16 @@ class State:
 
     model: OnnxModel
     builder: GraphBuilder = field(default_factory=GraphBuilder)
-    values: dict[str, Value] = field(default_factory=dict)
-    places: dict[str, Placed] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict[str, Value])
+    places: dict[str, Placed] = field(default_factory=dict[str, Placed])
     """Where quantised ONNX tensors are in the IR."""
-    producers: dict[str, Any] = field(default_factory=dict)
+    producers: dict[str, Any] = field(default_factory=dict[str, Any])
     """The ONNX node of every value read so far."""
-    floats: dict[str, Real] = field(default_factory=dict)
+    floats: dict[str, Real] = field(default_factory=dict[str, Real])
     """Values that were needed as float tensors although they aren't."""
     count: int = 0
 
-    islands: dict[str, str] = field(default_factory=dict)
+    islands: dict[str, str] = field(default_factory=dict[str, str])
     """Why a node is computed in float32, by its first result."""
 
     def label(self, node: Any) -> str:
@@ -137,7 +137,7 @@ class Scope:
     def attribute(self, name: str, default: Any) -> Any:
         self._read.add(name)
         value = self._attributes.get(name, default)
-        return list(value) if isinstance(value, list) else value
+        return list(cast(list[Any], value)) if isinstance(value, list) else value
 
     def ignore(self, *read: str | int) -> None:
         """These attributes, and operands (by index), make no difference here, or are in what was inferred from them."""

@@ -164,7 +164,8 @@ def _tflite_macs(op: SourceOperator, tensors: Mapping[str, SurveyTensor]) -> int
             return result * weights[-1 if op.name == "FULLY_CONNECTED" else -2]
         case "TRANSPOSE_CONV" if len(op.inputs) > 2 and len(weights) == 4:
             return prod(shape(op.inputs[2])) * prod(weights[:3])
-    return 0
+        case _:
+            return 0
 
 
 def _onnx(model: OnnxModel) -> Survey:
@@ -217,4 +218,5 @@ def _onnx_macs(node: Any, model: OnnxModel) -> int:
         case "MatMul" | "QLinearMatMul" | "MatMulInteger" | "Gemm" | "QGemm" if len(source) and len(weights):
             transposed = any(a.name == "transA" and a.i for a in node.attribute)
             return result * source[-2 if transposed else -1]
-    return 0
+        case _:
+            return 0

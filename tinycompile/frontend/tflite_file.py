@@ -6,19 +6,17 @@ Nothing after this module touches the flatbuffer, so a corrupt file can do no ha
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
-import tflite
-from flatbuffers.number_types import Int8Flags, Int32Flags
-from flatbuffers.table import Table
 
 from tinycompile.errors import ModelFileError, UsageError
 from tinycompile.frontend.tflite_quantization import ZERO_POINTS, ContradictionError, Parameters, understood
+from tinycompile.frontend.tflite_schema import SIGNED_8, SIGNED_32, FlatTable, root, tflite
 from tinycompile.ir import Array, Quantization, TensorType
 
 MAX_RANK = 8
@@ -85,7 +83,7 @@ class SourceOperator:
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    options: Table | None
+    options: FlatTable | None
     options_type: int = 0
     version: int = 1
 
@@ -125,7 +123,7 @@ def read_model(content: bytes, where: str, signature: str | None = None) -> Sour
 
 
 @contextmanager
-def readable(where: str) -> Iterator[None]:
+def readable(where: str) -> Generator[None]:
     """Whatever flatbuffers stumbles over inside is the file's fault."""
     try:
         yield
@@ -140,8 +138,7 @@ class _Reader:
         self.content, self.where = content, where
         self.notes: list[str] = []
         self.budget = 4 * len(content) + 4096
-        # The generated accessors are typed as if every table could be missing; `readable` sees to those that are.
-        self.file: Any = tflite.Model.GetRootAsModel(content, 0)
+        self.file = root(content)
 
     def fail(self, what: str, why: str = "") -> ModelFileError:
         return ModelFileError(what, where=self.where, why=why)
@@ -205,20 +202,21 @@ class _Reader:
         deprecated one where both differ.
         """
         code = self.file.OperatorCodes(index)
-        table: Table = code._tab  # the accessors aren't of use here
+        table: FlatTable = code._tab  # the accessors aren't of use here
         deprecated, newer = table.Offset(_DEPRECATED_CODE), table.Offset(_CODE)
         builtin = max(
-            int(table.Get(Int8Flags, table.Pos + deprecated)) if deprecated else 0,
-            int(table.Get(Int32Flags, table.Pos + newer)) if newer else 0,
+            table.Get(SIGNED_8, table.Pos + deprecated) if deprecated else 0,
+            table.Get(SIGNED_32, table.Pos + newer) if newer else 0,
         )
         if builtin == tflite.BuiltinOperator.CUSTOM:
             return f"CUSTOM {self.text(code.CustomCode())}".rstrip(), code.Version()
         return OPERATOR_NAMES.get(builtin, f"operator code {builtin}"), code.Version()
 
     def operator(self, operator: Any, index: int, codes: list[tuple[str, int]]) -> SourceOperator:
-        if not 0 <= operator.OpcodeIndex() < len(codes):
-            raise self.fail(f"operator {index} has the operator code index {operator.OpcodeIndex()} of {len(codes)}")
-        name, version = codes[operator.OpcodeIndex()]
+        code: int = operator.OpcodeIndex()
+        if not 0 <= code < len(codes):
+            raise self.fail(f"operator {index} has the operator code index {code} of {len(codes)}")
+        name, version = codes[code]
         return SourceOperator(
             index,
             name,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tflite
 
+from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
 from tinycompile.ir import Op, Quantization, TensorType

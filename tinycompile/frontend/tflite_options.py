@@ -8,12 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
-import tflite
-from flatbuffers.number_types import SOffsetTFlags, VOffsetTFlags
-from flatbuffers.table import Table
-
 from tinycompile.frontend.tflite_file import SourceOperator, readable
+from tinycompile.frontend.tflite_schema import SIGNED_OFFSET, VTABLE_OFFSET, FlatTable, tflite
 
 _EMPTY_TABLE = b"\x04\x00\x04\x00\x04\x00\x00\x00"
 """A flatbuffer table without fields: a vtable of 4 bytes, then the table at position 4."""
@@ -60,7 +56,7 @@ class OptionTable:
             # LiteRT doesn't read them, and what it takes instead isn't always the schema's default.
             self.mismatch = f"its options are {found} instead of {table.__name__}"
 
-    def _view(self, at: Table | None, table: type[Any] | None) -> Any:
+    def _view(self, at: FlatTable | None, table: type[Any] | None) -> Any:
         if table is None:
             return None
         view = table()
@@ -80,8 +76,8 @@ class OptionTable:
         with readable(self._where):
             if not hasattr(view, f"{field}AsNumpy"):
                 return getattr(view, field)()
-            vector = getattr(view, f"{field}AsNumpy")()
-            return tuple(np.asarray(vector).tolist()) if isinstance(vector, np.ndarray) else ()
+            vector: Any = getattr(view, f"{field}AsNumpy")()  # 0 where the file has none
+            return tuple(vector.tolist()) if hasattr(vector, "tolist") else ()
 
     def objection(self) -> str | None:
         """What the file says beyond what was read, if that might mean something."""
@@ -102,8 +98,8 @@ class OptionTable:
             return first_field_from(self._raw, self._known)
 
 
-def first_field_from(table: Table, known: int) -> int | None:
+def first_field_from(table: FlatTable, known: int) -> int | None:
     """The number of the first field that is there and isn't one of the first `known` ones."""
-    vtable = table.Pos - table.Get(SOffsetTFlags, table.Pos)
-    slots = (table.Get(VOffsetTFlags, vtable) - 4) // 2
+    vtable = table.Pos - table.Get(SIGNED_OFFSET, table.Pos)
+    slots = (table.Get(VTABLE_OFFSET, vtable) - 4) // 2
     return next((slot for slot in range(known, slots) if table.Offset(4 + 2 * slot)), None)

@@ -12,8 +12,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import tflite
 
+from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope, resolved_shape
 from tinycompile.ir import Array
 

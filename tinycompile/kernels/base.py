@@ -112,11 +112,11 @@ class Kernel:
     scratch_bytes: int = 0
     instructions: int = 0
     code_bytes: int = 0
-    overlap: dict[int, int] = field(default_factory=dict)
+    overlap: dict[int, int] = field(default_factory=dict[int, int])
     in_place: bool = False
     alias_of: int | None = None
-    parts: dict[int, int] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
+    parts: dict[int, int] = field(default_factory=dict[int, int])
+    notes: dict[str, str] = field(default_factory=dict[str, str])
     requant: RequantShape | None = None
 
     @property

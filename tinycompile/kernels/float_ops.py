@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
-from tinycompile.kernels.elementwise import broadcast_loops
+from tinycompile.kernels.binary import broadcast_loops
 from tinycompile.kernels.generic_c import Struct, sized_window_fields, struct_call
 from tinycompile.ops.float_binary import FloatBinary
 from tinycompile.ops.float_concatenation import FloatConcatenation
@@ -23,15 +24,20 @@ LOOPS = 6
 _IN_OUT = ("const float *input", "float *output")
 
 
-def _kernel(site: Site, function: Function, work: int, constants: tuple[Constant, ...] = (), **extra: object) -> Kernel:
-    overlap = extra.get("overlap")
+def _kernel(
+    site: Site,
+    function: Function,
+    work: int,
+    constants: tuple[Constant, ...] = (),
+    overlap: Mapping[int, int] | None = None,
+) -> Kernel:
     return Kernel(
         site.node.op.kind,
         function,
         constants,
         instructions=30 + work,
         code_bytes=250,
-        overlap=overlap if isinstance(overlap, dict) else {},
+        overlap=dict(overlap or {}),
         notes={"reason": "float32 in plain C"},
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _literal(value: object) -> str:
         case float() | np.floating():
             return f"{float(value).hex()}f"
         case list() | tuple():
-            return "{" + ", ".join(map(_literal, value)) + "}"
+            return "{" + ", ".join(map(_literal, cast(Sequence[object], value))) + "}"
         case _:
             return "(-2147483647 - 1)" if value == -(2**31) else str(value)
 

@@ -118,14 +118,14 @@ def channel_stream(words: Array, plan: RequantPlan, together: int, order: Array 
     fields = [plan.multiplier, plan.offset]
     if plan.form == "smmla_signed":
         fields.append(plan.sign_step)
-    order = np.arange(words.shape[0]) if order is None else order
-    blocks = -(-order.size // together)
+    taken: Array = np.arange(len(words)) if order is None else order
+    blocks = -(-taken.size // together)
     rows = blocks * together
-    start = padded(plan.start[order, None], rows, 1).reshape(blocks, -1)
+    start = padded(plan.start[taken, None], rows, 1).reshape(blocks, -1)
     body = (
-        padded(words[order], rows, words.shape[1]).reshape(blocks, together, -1).transpose(0, 2, 1).reshape(blocks, -1)
+        padded(words[taken], rows, words.shape[1]).reshape(blocks, together, -1).transpose(0, 2, 1).reshape(blocks, -1)
     )
-    parameters = padded(np.stack(fields, axis=1)[order], rows, len(fields)).reshape(blocks, -1)
+    parameters = padded(np.stack(fields, axis=1)[taken], rows, len(fields)).reshape(blocks, -1)
     return np.concatenate([start, body, parameters], axis=1).astype(np.int32).ravel()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinycompile.ir import Array, Site
+from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.lane import Epilogue, channel_stream, packed
 from tinycompile.kernels.linear import LinearLayer
@@ -110,28 +110,10 @@ def _kernel(
     stride = max(2, channels)
     # The results of a block that isn't written in place lie where its window was.
     result_bytes = stride * blocks.largest if blocks.rest or channels == 1 else 0
-    shape = {
-        "input_height": height,
-        "input_width": width,
-        "input_channels": depth,
-        "output_width": out_width,
-        "output_channels": channels,
-        "kernel_height": kernel_height,
-        "kernel_width": kernel_width,
-        "stride_y": op.stride[0],
-        "stride_x": op.stride[1],
-        "dilation_y": op.dilation[0],
-        "dilation_x": op.dilation[1],
-        "padding_top": op.padding[0],
-        "padding_left": op.padding[2],
-        "zero_point": layer.zp_in,
-        "by_rows": int(by_rows),
-        "spacing": spacing,
-    }
     used = [pixels for pixels, count in ((4, blocks.fours), (3, blocks.threes + blocks.rest)) if count]
     body = Later(
         "kernels/lane_conv2d.c.j2",
-        shape=shape,
+        shape=_window_shape(op, layer, sig, spacing, by_rows=by_rows),
         segment=segment,
         taps=layer.taps,
         groups=groups,
@@ -167,6 +149,30 @@ def _kernel(
         notes={"requantisation": plan.form},
         requant=plan.shape_in_code,
     )
+
+
+def _window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, *, by_rows: bool) -> dict[str, int]:
+    """The members of a `tc_lane_conv2d_shape`: which inputs a window has, and where it is expanded to."""
+    (_, height, width, depth), (_, _, out_width, channels) = sig.input.shape, sig.output.shape
+    kernel_height, kernel_width = layer.weights.shape[1:3]
+    return {
+        "input_height": height,
+        "input_width": width,
+        "input_channels": depth,
+        "output_width": out_width,
+        "output_channels": channels,
+        "kernel_height": kernel_height,
+        "kernel_width": kernel_width,
+        "stride_y": op.stride[0],
+        "stride_x": op.stride[1],
+        "dilation_y": op.dilation[0],
+        "dilation_x": op.dilation[1],
+        "padding_top": op.padding[0],
+        "padding_left": op.padding[2],
+        "zero_point": layer.zp_in,
+        "by_rows": int(by_rows),
+        "spacing": spacing,
+    }
 
 
 def _block_source(epilogue: Epilogue, pixels: int, isa: Isa) -> Later:

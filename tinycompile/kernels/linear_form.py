@@ -124,7 +124,7 @@ def _near(value: float) -> Iterator[int]:
 
 def _thresholds(function: Callable[[Array], Array], lowest: int, highest: int) -> tuple[Array, Array]:
     """(smallest x with function(x) >= k, k) for every k that the function reaches but at `lowest`; by bisection."""
-    first, last = function(np.array([lowest, highest]))
+    first, last = (int(reached) for reached in function(np.array([lowest, highest])))
     steps = np.arange(first + 1, last + 1)
     below, above = np.full(steps.shape, lowest), np.full(steps.shape, highest)
     while np.any(above - below > 1):

@@ -8,28 +8,17 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for
-from tinycompile.kernels.elementwise import binary_kernel, flat_sum, lookup, scalar_operand, sum_fields
+from tinycompile.kernels.binary import Routine, RunCost, binary_kernel
+from tinycompile.kernels.elementwise import broadcast_sum, flat_sum
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
 from tinycompile.kernels.linear_form import sum_form
-from tinycompile.ops._elementwise import INT8_VALUES
 from tinycompile.ops.onnx_binary import OnnxBinary
 from tinycompile.ops.onnx_softmax import OnnxSoftmax
 from tinycompile.ops.take import Take
 
 _CTYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}
 _SIGNS = {"add": 1, "sub": -1}
-
-
-@kernel_for(OnnxBinary)
-def onnx_binary_with_scalar(site: Site, isa: Isa) -> Kernel | None:
-    """With a constant that has one element it is a function of the other operand."""
-    op, sig, scalar = site.node.op, site.sig, scalar_operand(site)
-    if not isinstance(op, OnnxBinary) or scalar is None:
-        return None
-    constant = site.constant(scalar).reshape(1)
-    (entries,) = op.evaluate(sig, (constant, INT8_VALUES) if scalar == 0 else (INT8_VALUES, constant))
-    return lookup(f"{op.function}_constant", sig.inputs[1 - scalar], sig.output, entries, 1 - scalar)
 
 
 @kernel_for(OnnxBinary)
@@ -42,8 +31,8 @@ def onnx_sum(site: Site, isa: Isa) -> Kernel | None:
     if form is None:
         return None
     if sig.inputs[0].shape == sig.inputs[1].shape:
-        return flat_sum(site, op, op.function, isa, form)
-    return binary_kernel(site, op.function, isa, "sum", Struct("tc_sum_form", sum_fields(form, op.clamp), "form"))
+        return flat_sum(site, op, isa, form)
+    return broadcast_sum(site, op, isa, form)
 
 
 @kernel_for(OnnxBinary)
@@ -62,7 +51,8 @@ def onnx_binary(site: Site, isa: Isa) -> Kernel | None:
         "range": range_fields(sig.output.zero_point, op.clamp),
     }
     struct = Struct("tc_onnx_binary_form", fields, "form")
-    return binary_kernel(site, op.function, isa, f"onnx_{op.function}", struct)
+    cost = RunCost.one_by_one(12, 24 if isa.fpu else 400)
+    return binary_kernel(site, op, Routine(f"onnx_{op.function}", "tc_onnx_binary.h", cost), struct)
 
 
 @kernel_for(OnnxSoftmax)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from types import ModuleType
+from typing import TypeGuard
 
 from tinycompile.ir import Op
 
@@ -12,11 +14,12 @@ from tinycompile.ir import Op
 @cache
 def all_ops() -> dict[str, type[Op]]:
     """Every operator class of this package by its `kind`."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    found = {value for module in modules for value in vars(module).values() if _is_operator_of(module, value)}
+    return {op.kind: op for op in sorted(found, key=lambda op: op.kind)}
 
-    def concrete(cls: type[Op]) -> list[type[Op]]:
-        children = [leaf for child in cls.__subclasses__() for leaf in concrete(child)]
-        return children + ([cls] if "kind" in vars(cls) and cls.__module__.startswith(f"{__name__}.") else [])
 
-    return {op.kind: op for op in sorted(concrete(Op), key=lambda op: op.kind)}
+def _is_operator_of(module: ModuleType, value: object) -> TypeGuard[type[Op]]:
+    """Whether a module defines this operator; base classes have no `kind` of their own."""
+    is_op = isinstance(value, type) and issubclass(value, Op) and "kind" in vars(value)
+    return is_op and value.__module__ == module.__name__

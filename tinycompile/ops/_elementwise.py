@@ -63,6 +63,11 @@ class Binary(Op):
 
     clamp: tuple[int, int] = (-128, 127)
 
+    @property
+    def label(self) -> str:
+        """What it is called in code and report."""
+        return self.kind
+
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
         a, b = inputs
         return ((np.broadcast_shapes(a.shape, b.shape), a.dtype),)

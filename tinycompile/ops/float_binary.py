@@ -11,10 +11,15 @@ import numpy as np
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._float import ARITHMETIC, FloatOp
 
+
+def _prelu(x: Array, slope: Array) -> Array:
+    return np.where(x < 0, x * slope, x)
+
+
 FUNCTIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     **ARITHMETIC,
     "pow": np.power,
-    "prelu": lambda x, slope: np.where(x < 0, x * slope, x),
+    "prelu": _prelu,
 }
 
 

@@ -30,6 +30,10 @@ class OnnxBinary(Binary):
 
     function: str = "add"
 
+    @property
+    def label(self) -> str:
+        return self.function
+
     def combine(self, sig: Signature, a: Array, b: Array) -> Array:
         first, second = (x.astype(np.float32) * np.float32(t.scale) for x, t in zip((a, b), sig.inputs, strict=True))
         with np.errstate(all="ignore"):

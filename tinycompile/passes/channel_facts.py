@@ -54,8 +54,8 @@ def _bounds(graph: Graph, node: Node, known: dict[str, Interval]) -> Interval | 
     if x is None:
         return None
     match node.op:
-        case Conv2D() | DepthwiseConv2D() | FullyConnected():
-            return _linear_bounds(graph, node, x)
+        case Conv2D() | DepthwiseConv2D() | FullyConnected() as op:
+            return _linear_bounds(graph, node, op, x)
         case AveragePool2D(rule=rule, count=count) if rule is not None:
             sums = [count * (bound - graph.types[node.inputs[0]].zero_point) for bound in (x.low, x.high)]
             low, high = (rule.apply(total[:, None])[:, 0].astype(np.int64) for total in sums)
@@ -74,13 +74,15 @@ def keeps_channels(graph: Graph, node: Node) -> bool:
     return bool(x) and bool(y) and x[-1] == y[-1] and [n for n in x if n != 1] == [n for n in y if n != 1]
 
 
-def _linear_bounds(graph: Graph, node: Node, x: Interval) -> Interval | None:
+def _linear_bounds(
+    graph: Graph, node: Node, op: Conv2D | DepthwiseConv2D | FullyConnected, x: Interval
+) -> Interval | None:
     """Bounds of a layer's outputs; None where weights aren't known."""
     weights = graph.constants.get(node.inputs[1])
     bias = graph.constants.get(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1, np.int64)
     if weights is None or bias is None:
         return None
-    sig, op = graph.signature(node), node.op
+    sig = graph.signature(node)
     if isinstance(op, Conv2D | DepthwiseConv2D) and any(op.padding):
         x = x.with_value(sig.input.zero_point)
     low, high = x.low - sig.input.zero_point, x.high - sig.input.zero_point
@@ -93,7 +95,7 @@ def _linear_bounds(graph: Graph, node: Node, x: Interval) -> Interval | None:
     axes = (0, 1, 2) if isinstance(op, DepthwiseConv2D) else tuple(range(1, w.ndim))
     least = np.minimum(w * low, w * high).sum(axis=axes) + bias
     most = np.maximum(w * low, w * high).sum(axis=axes) + bias
-    rule = op.requant(sig)  # pyright: ignore[reportAttributeAccessIssue] - all three have it
+    rule = op.requant(sig)
     known = is_step_function(rule, least, most) | (least == most)
     bounds = (rule.apply(least).astype(np.int64), rule.apply(most).astype(np.int64))
     return Interval(np.where(known, bounds[0], rule.low), np.where(known, bounds[1], rule.high))

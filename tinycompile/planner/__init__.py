@@ -96,7 +96,7 @@ def plan(
     """
     weight_bytes = total(work_of(graph)).weight_bytes
     graph, candidates, order_optimal = reordered(graph, candidates)
-    originals = dict[int, Kernel]()
+    originals = dict[Kernel, Kernel]()
     if scratch_limit is not None:
         candidates = _without_scratch(candidates, scratch_limit, originals)
     values = Values(graph, candidates)
@@ -194,12 +194,12 @@ ATTEMPTS = 6
 
 
 def planned_of(
-    values: Values, choice: Choice, order_optimal: bool, originals: Mapping[int, Kernel] | None = None
+    values: Values, choice: Choice, order_optimal: bool, originals: Mapping[Kernel, Kernel] | None = None
 ) -> Planned:
     """Validate a choice and look up where everything is.
 
     Args:
-        originals: by `id`, the kernels behind those that were planned without their scratch, if that is apart.
+        originals: the kernels behind those that were planned without their scratch, if that is apart.
     """
     graph, placement, problem = values.graph, choice.plan, values.problem(choice.kernels)
     validate(problem, placement)
@@ -211,7 +211,7 @@ def planned_of(
     kernels, scratch_bytes = choice.kernels, 0
     scratch_offsets = [placement.offsets.get(scratch_name(step)) for step in range(len(kernels))]
     if originals:
-        kernels = tuple(originals[id(kernel)] for kernel in kernels)
+        kernels = tuple(originals[kernel] for kernel in kernels)
         scratch_offsets = [0 if kernel.scratch_bytes else None for kernel in kernels]
         scratch_bytes = whole_units(max(kernel.scratch_bytes for kernel in kernels))
     return Planned(
@@ -246,11 +246,11 @@ def states_of(graph: Graph) -> tuple[dict[str, int], int]:
     return offsets, end
 
 
-def _without_scratch(candidates: Options, limit: int, originals: dict[int, Kernel]) -> list[list[Kernel]]:
+def _without_scratch(candidates: Options, limit: int, originals: dict[Kernel, Kernel]) -> list[list[Kernel]]:
     """The kernels whose scratch fits elsewhere, as if they had none; `originals` learns which is which."""
     found = list[list[Kernel]]()
     for kernels in candidates:
         fitting = [kernel for kernel in kernels if kernel.scratch_bytes <= limit]
         found.append([replace(kernel, scratch_bytes=0) for kernel in fitting])
-        originals.update((id(bare), kernel) for bare, kernel in zip(found[-1], fitting, strict=True))
+        originals.update(zip(found[-1], fitting, strict=True))
     return found

@@ -10,7 +10,7 @@ One worker and a limit in the solver's deterministic time make the result the sa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import ceil
@@ -94,7 +94,7 @@ class _Program:
             self.model.add(self.height >= sum(n * x for n, x in zip(needs, self._chosen[step], strict=True)))
         self.model.add(self.height >= values.needs([kernels[0] for kernels in self._options])[-1] // UNIT)
 
-    def total(self, figure: Any) -> Any:
+    def total(self, figure: Callable[[Kernel], int]) -> Any:
         """Of the chosen kernels."""
         return sum(
             figure(kernel) * x
@@ -194,18 +194,21 @@ class _Program:
             if not isinstance(x, int):
                 self.model.add_implication(literal, x)
             distance = self._start(upper) - self._start(lower)
-            if overlap.exact:
-                self.model.add(distance == overlap.distance // UNIT).only_enforce_if(literal)
-            else:
-                self.model.add(distance >= overlap.distance // UNIT).only_enforce_if(literal)
+            least = overlap.distance // UNIT
+            self._only_if(literal, distance == least if overlap.exact else distance >= least)
             literals.append(literal)
         return literals
+
+    def _only_if(self, literal: Any, bound: Any) -> None:
+        """`bound` holds where `literal` does."""
+        constraint: Any = self.model.add(bound)  # one of the overloads of its `only_enforce_if` has no types
+        constraint.only_enforce_if(literal)
 
     def _apart(self, a: Any, a_size: Any, b: Any, b_size: Any, otherwise: list[Any]) -> None:
         """One lies below the other, unless one of `otherwise` holds."""
         below, above = self.model.new_bool_var(""), self.model.new_bool_var("")
-        self.model.add(a + a_size <= b).only_enforce_if(below)
-        self.model.add(b + b_size <= a).only_enforce_if(above)
+        self._only_if(below, a + a_size <= b)
+        self._only_if(above, b + b_size <= a)
         self.model.add_bool_or([below, above, *otherwise])
 
 

@@ -188,11 +188,11 @@ class Members:
         for node in self.nodes:
             if len(node.outputs) != 1:
                 raise NotStreamable(f"{node.name} has several outputs")
-        inside = {id(node) for node in self.nodes}
+        inside = set(self.nodes)
         for node in self.nodes[:-1]:
             if node.op.accumulates:
                 raise NotStreamable(f"{node.name} sums up all rows")
             readers = self._geometry.consumers.get(node.outputs[0], [])
-            if node.outputs[0] in self.graph.results or any(id(reader) not in inside for reader in readers):
+            if node.outputs[0] in self.graph.results or any(reader not in inside for reader in readers):
                 beyond = node.outputs[0] in self.graph.results
                 raise NotStreamable(f"the output of {node.name} is needed outside", final=beyond)

@@ -84,6 +84,6 @@ class Plan:
         lower_bound_bytes: no placement of this order and these kernels needs less.
     """
 
-    offsets: Mapping[str, int] = field(default_factory=dict)
+    offsets: Mapping[str, int] = field(default_factory=dict[str, int])
     arena_bytes: int = 0
     lower_bound_bytes: int = 0

@@ -188,11 +188,11 @@ def _undominated(candidates: Sequence[Candidate], others: Sequence[Candidate]) -
     runs: dict[tuple[int, int], list[Candidate]] = defaultdict(list)
     for candidate in (*others, *candidates):
         runs[candidate.stage.first, candidate.stage.last].append(candidate)
-    known = {id(candidate) for candidate in others}
+    known = set(others)
     for found in runs.values():
         fewest = float("inf")
         for candidate in sorted(found, key=lambda c: (c.least, c.instructions)):
             if candidate.instructions < fewest:
                 fewest = candidate.instructions
-                if id(candidate) not in known:
+                if candidate not in known:
                     yield candidate

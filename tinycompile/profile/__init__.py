@@ -24,7 +24,7 @@ from tinycompile.profile.dual_issue import CORTEX_M7
 from tinycompile.profile.instructions import KINDS, Decoder, Instruction
 from tinycompile.profile.layers import layers_of
 from tinycompile.profile.single_issue import CORTEX_M0, CORTEX_M0PLUS, CORTEX_M3, CORTEX_M4
-from tinycompile.report.document import update_report
+from tinycompile.report.saving import update_report
 from tinycompile.toolchain import make
 
 OUTSIDE = -1

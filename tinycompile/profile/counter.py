@@ -104,7 +104,7 @@ def plugin(qemu: str, source: Path = _SOURCE) -> Path:
         return library
     handle, name = tempfile.mkstemp(prefix=".plugin.", suffix=".so", dir=folder)
     os.close(handle)
-    undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    undefined: list[str] = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     command = [require("cc"), "-std=c99", "-O2", "-fPIC", "-shared", f"-DPLUGIN_VERSION={interface}", *undefined]
     try:
         run([*command, str(source), "-o", name], cwd=folder)

@@ -18,8 +18,9 @@ FLAGS = "cpsr"
 _MAC = re.compile(r"[su]?m(ul|la|ls)|sm|[su]mull|umaal|vn?ml[as]|vfn?m[as]|vn?mul|vmul")
 _SIMD = re.compile(r"([su]|[su]h|u?q)(add|sub)(8|16)$|([su]|[su]h|u?q)(asx|sax)$|[su]xta?b16|pkh|[su]sat16|sel$|usad")
 _BRANCHES = {"b", "bl", "bx", "blx", "cbz", "cbnz", "tbb", "tbh"}
-_OTHER = {"it", "nop", "hint", "yield", "wfi", "wfe", "sev", "dmb", "dsb", "isb", "mrs", "msr", "bkpt", "svc", "cps"}
-_OTHER |= {"udf", "cpsid", "cpsie", "vmsr", "pld", "pli"}
+_OTHER = frozenset(
+    "it nop hint yield wfi wfe sev dmb dsb isb mrs msr bkpt svc cps udf cpsid cpsie vmsr pld pli".split()
+)
 _LONG = re.compile(r"[su]ml[as]l|[su]mull|umaal")
 _READS_FIRST = re.compile(r"cmp|cmn|tst|teq|vcmp|bfi|bfc|movt|vn?ml[as]|vfn?m[as]")
 
@@ -78,7 +79,7 @@ class Decoder:
 
     def __init__(self) -> None:
         try:
-            import capstone
+            import capstone  # pyright: ignore[reportMissingTypeStubs] - it has none
         except ImportError as error:
             raise ToolMissingError(
                 "the disassembler is not installed",
@@ -86,7 +87,7 @@ class Decoder:
                 hint="pip install 'tinycompile[profile]'",
             ) from error
         mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS
-        self._engines = [
+        self._engines: list[Any] = [
             capstone.Cs(capstone.CS_ARCH_ARM, mode),
             capstone.Cs(capstone.CS_ARCH_ARM, mode | capstone.CS_MODE_V8),
         ]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.frontend.onnx_module import copied
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, output_axis
 from tinycompile.quantize.qdq import quantize_weights
@@ -63,7 +64,7 @@ def _error_layer(probe: FloatGraph, layer: Any, rounded: Array | None) -> str:
     shaped = scale.reshape([-1 if i == axis else 1 for i in range(weights.ndim)])
     values = quantize_weights(weights, scale, axis) if rounded is None else rounded
     error = values.astype(np.float32) * shaped - weights
-    node = type(layer).FromString(layer.SerializeToString())
+    node = copied(layer)
     del node.input[2:]
     node.input[1] = probe.constant(f"{layer.input[1]}_error", error.astype(np.float32))
     node.output[0] = f"{layer.output[0]}_error"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from tinycompile.errors import SamplesError, ToolMissingError, UsageError, system_reason
 from tinycompile.frontend.onnx_file import read_proto, static_model
@@ -124,8 +126,8 @@ _SCALES: dict[str, Callable[[Array], Array]] = {
 def _array(path: Path, shape: tuple[int, ...]) -> Array:
     """(samples, *shape) from a file that holds one sample or many."""
     try:
-        content = np.load(path, allow_pickle=False)
-        array = content if isinstance(content, np.ndarray) else content[content.files[0]]
+        content: Any = np.load(path, allow_pickle=False)
+        array = cast(Array, content[content.files[0]] if isinstance(content, NpzFile) else content)
     except Exception as error:  # zipfile, pickle, header parser: all mean "not a NumPy file"
         raise SamplesError("not a readable NumPy file", where=str(path), why=str(error)[:200]) from error
     without_ones = (1, *shape)

@@ -55,7 +55,8 @@ def aligned(graph: FloatGraph, peaks: Mapping[str, Array], wanted: Mapping[str, 
         last, following = _following(graph, layer)
         if following is None or last not in peaks or last not in wanted:
             continue
-        peak, channels = float(peaks[last].max()), graph.constants[layer.input[1]].shape[output_axis(layer)]
+        channels: int = graph.constants[layer.input[1]].shape[output_axis(layer)]
+        peak = float(peaks[last].max())
         if peak > 0 and wanted[last] > 0 and _reads_channels(graph, following, channels):
             _migrate(graph, layer, following, np.full(channels, peak / wanted[last]))
     return graph

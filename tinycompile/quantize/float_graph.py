@@ -12,7 +12,8 @@ import numpy as np
 
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.onnx_evaluate import evaluate_node
-from tinycompile.frontend.onnx_file import onnx_module, opset_of
+from tinycompile.frontend.onnx_file import opset_of
+from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 
@@ -87,7 +88,7 @@ class FloatGraph:
         return model
 
     def copy(self) -> FloatGraph:
-        nodes = [type(node).FromString(node.SerializeToString()) for node in self.nodes]
+        nodes = [copied(node) for node in self.nodes]
         return FloatGraph(self.proto, nodes, dict(self.constants), self.ranks)
 
 
@@ -133,7 +134,7 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "")
     onnx = onnx_module()
     constants = {i.name: onnx.numpy_helper.to_array(i) for i in proto.graph.initializer}
     graph = FloatGraph(proto, list(proto.graph.node), constants, {n: len(s) for n, s in shapes.items()})
-    graph.nodes = [type(node).FromString(node.SerializeToString()) for node in graph.nodes]
+    graph.nodes = [copied(node) for node in graph.nodes]
     _fold_constants(graph)
     _check_finite(graph, where)
     _drop_identities(graph)

@@ -105,8 +105,7 @@ def accuracy(floats: Array, quantized: Array, inputs: Array, labels: Array) -> A
         )
         return Accuracy("AUC", *(_auc(score, labels) for score in scores))
     flat = labels.reshape(-1)
-    right = (np.mean(y.reshape(len(y), -1).argmax(axis=1) == flat) for y in (floats, quantized))
-    return Accuracy("top-1", *(float(value) for value in right))
+    return Accuracy("top-1", *(_share(_classes(y) == flat) for y in (floats, quantized)))
 
 
 def _auc(scores: Array, labels: Array) -> float:
@@ -120,4 +119,13 @@ def _auc(scores: Array, labels: Array) -> float:
 
 def agreement(floats: Array, quantized: Array) -> float:
     """How often both models choose the same class."""
-    return float(np.mean(floats.reshape(len(floats), -1).argmax(1) == quantized.reshape(len(floats), -1).argmax(1)))
+    return _share(_classes(floats) == _classes(quantized))
+
+
+def _classes(scores: Array) -> Array:
+    """The class with the highest score of each sample."""
+    return scores.reshape(len(scores), -1).argmax(axis=1)
+
+
+def _share(right: Array) -> float:
+    return float(right.mean())

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.frontend.onnx_file import onnx_module
+from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
 from tinycompile.quantize.ranges import scale_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import SamplesError, ToolMissingError
-from tinycompile.frontend.onnx_file import onnx_module
+from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 from tinycompile.quantize.scales import SMALLEST
 
@@ -45,13 +45,14 @@ class FloatSession:
     def __init__(self, model: Any, wanted: Sequence[str]) -> None:
         """Raises ToolMissingError without onnxruntime."""
         try:
-            import onnxruntime
+            import onnxruntime as package  # pyright: ignore[reportMissingTypeStubs] - what it has of types are few
         except ImportError as error:
             raise ToolMissingError(
                 "onnxruntime is not installed",
                 why="calibration runs the float model with it",
                 hint="pip install 'tinycompile[quantize]'",
             ) from error
+        onnxruntime: Any = package
         onnx = onnx_module()
         clone = type(model)()
         clone.CopyFrom(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any
 
 from tinycompile.errors import UsageError
 from tinycompile.frontend.formats import check_model_path
-from tinycompile.frontend.onnx_file import load_proto, onnx_module
+from tinycompile.frontend.onnx_file import load_proto
+from tinycompile.frontend.onnx_module import onnx_module
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Calibration:
 @contextmanager
 def compiled_source(
     model: Path, calibration: Calibration, shapes: Mapping[str, tuple[int, ...]]
-) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+) -> Generator[tuple[Path, dict[str, Any] | None]]:
     """(file to compile, what quantisation measured if there was any); a QDQ file lives as long as the context."""
     if calibration.samples is None:
         if calibration.evaluation is not None:

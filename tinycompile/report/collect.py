@@ -8,21 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinycompile import __version__
 from tinycompile.codegen.blob import HEADER_BYTES, VERSION
 from tinycompile.codegen.program import Layer, Program, Tensor
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.elf import Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph
+from tinycompile.lowered import Lowered
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts
 from tinycompile.targets import BOARDS_FOLDER, Board
+from tinycompile.version import __version__
 from tinycompile.work import Work, node_macs, total, work_of
 
 if TYPE_CHECKING:
     from tinycompile.options import Options
-    from tinycompile.pipeline import Lowered
 
 SLOT_STACK_BYTES = 48
 """`TC_SLOTS_OPEN` in tc_simd.h takes them on DSP cores without FPU, unseen by the compiler."""

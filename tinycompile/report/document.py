@@ -1,4 +1,4 @@
-"""`report.json`: reading and writing. Its keys are a public interface; new ones are added, none is renamed."""
+"""`report.json`: reading it. Its keys are a public interface; new ones are added, none is renamed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shlex
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tinycompile.errors import UsageError
 from tinycompile.staging import MARKER
@@ -47,7 +47,7 @@ def load_document(folder: Path) -> dict[str, Any]:
     if folder.is_file() and folder.suffix != ".json":
         raise not_a_folder(folder)
     try:
-        report = json.loads(path.read_text())
+        report: Any = json.loads(path.read_text())
         if not isinstance(report, dict) or "model" not in report or not report.keys() & {"layers", "models"}:
             raise ValueError("the keys `model` and `layers` are missing")
     except FileNotFoundError as error:
@@ -55,7 +55,7 @@ def load_document(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         hint = "`tinycompile build` writes it again"
         raise UsageError("the report can't be read", where=str(path), why=str(error), hint=hint) from error
-    return report
+    return cast(dict[str, Any], report)
 
 
 def not_a_folder(path: Path) -> UsageError:
@@ -78,23 +78,6 @@ def _no_build(folder: Path) -> UsageError:
     command = f"tinycompile build {shlex.quote(str(models[0]))} -o out" if models else "tinycompile build"
     hint = f"`{command}` first"
     return UsageError("not a tinycompile build", where=str(folder), why=f"there is no {MARKER}", hint=hint)
-
-
-def update_report(folder: Path, report: dict[str, Any]) -> None:
-    """Replace what is said of one model."""
-    document = load_document(folder)
-    if "models" in document:
-        entries = [report if entry["model"] == report["model"] else entry for entry in document["models"]]
-        report = {**document, "models": entries}
-    save_report(folder, report)
-
-
-def save_report(folder: Path, report: dict[str, Any]) -> None:
-    """Replace the report, and the page that shows it, each in one step, so that an interruption leaves the old one."""
-    replace_file(folder / MARKER, json.dumps(report, indent=2) + "\n")
-    from tinycompile.report.html import write_html
-
-    write_html(folder)
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from tinycompile.frontend.survey import Survey
 from tinycompile.ir import Graph
 from tinycompile.planner import Planned
+from tinycompile.planner.pareto import Point
 from tinycompile.planner.problem import covered
 from tinycompile.planner.values import scratch_name
-from tinycompile.report.pareto import Point
 from tinycompile.targets import Board
 
 

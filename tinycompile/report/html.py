@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from markupsafe import Markup
 
@@ -118,20 +118,26 @@ class _Model:
         return max((row["instructions"] for row in self.rows), default=0) or 1
 
     @property
+    def _profile(self) -> dict[str, Any]:
+        """Empty without one."""
+        return self.profile or {}
+
+    @property
     def core(self) -> str:
         """The core whose cycles are drawn: the board's own, or any that the profile has a model of; empty without."""
-        known = list((self.profile or {}).get("cycles", {}))
+        known = list[str](self._profile.get("cycles", {}))
         own = self.report.get("board", {}).get("core", "")
         return own if own in known else next(iter(known), "")
 
     @property
     def most_cycles(self) -> int:
-        return max((layer["cycles"][self.core] for layer in (self.profile or {})["layers"]), default=0) or 1
+        return max((layer["cycles"][self.core] for layer in self._profile["layers"]), default=0) or 1
 
     @property
     def errors(self) -> list[dict[str, Any]]:
         """Signal-to-noise ratio of every tensor of a model that was quantised here, as the report has them."""
-        return (self.report.get("quantization") or {}).get("layers_sqnr_db", [])
+        quantization: dict[str, Any] = self.report.get("quantization") or {}
+        return quantization.get("layers_sqnr_db", [])
 
     @property
     def most_error(self) -> float:
@@ -140,7 +146,8 @@ class _Model:
     @property
     def hashes(self) -> list[tuple[str, str]]:
         """(what, SHA-256), the model first."""
-        known = (self.certificate or {}).get("sha256", {})
+        certificate: Mapping[str, Any] = self.certificate or {}
+        known = certificate.get("sha256", {})
         found = [("model", known["model"])] if "model" in known else []
         for group in ("sources", "elf"):
             found += sorted(known.get(group, {}).items())
@@ -170,7 +177,7 @@ def _figure(value: Any, path: str, decimals: int | None) -> Markup:
 def _at(content: Any, path: str) -> Any:
     """What a dotted path leads to."""
     for key in path.split("."):
-        content = content[int(key)] if isinstance(content, list) else content[key]
+        content = cast(list[Any], content)[int(key)] if isinstance(content, list) else content[key]
     return content
 
 
@@ -180,7 +187,7 @@ def _certificate(folder: Path) -> dict[str, Any] | None:
         found = json.loads((folder / CERTIFICATE).read_text())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return cast(dict[str, Any], found) if isinstance(found, dict) else None
 
 
 def _certificate_of(

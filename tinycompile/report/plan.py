@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinycompile.codegen.names import short_name
 from tinycompile.layout import Layout
+from tinycompile.lowered import Lowered
 from tinycompile.planner.draw import ascii_map
 from tinycompile.report.facts import arena_facts
-
-if TYPE_CHECKING:
-    from tinycompile.pipeline import Lowered
 
 
 def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:

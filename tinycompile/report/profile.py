@@ -23,6 +23,7 @@ def print_profile(report: dict[str, Any], console: Console) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for core in cores:
         table.add_column(f"~cycles {core.removeprefix('cortex-').upper()}", justify="right", no_wrap=True)
+    rows: list[dict[str, Any]]
     rows = [*profile["layers"], {"name": "(outside layers)", **profile["outside_layers"]}, {"name": "total", **profile}]
     for row in rows:
         if row["instructions"]:

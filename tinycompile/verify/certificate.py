@@ -10,17 +10,15 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tinycompile import __version__
 from tinycompile.build import Build
 from tinycompile.errors import MismatchError, UsageError
 from tinycompile.ir import Array
 from tinycompile.report.document import CERTIFICATE, replace_file
 from tinycompile.toolchain import version
-
-if TYPE_CHECKING:
-    from tinycompile.verify.compare import Verification
+from tinycompile.verify.outcome import Verification
+from tinycompile.version import __version__
 
 _SOURCES = (".c", ".h", ".s", ".S", ".ld")
 _NOT_COMPILED = {"build", "single", "source"}

@@ -5,127 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tinycompile.build import Build
 from tinycompile.ir import Array
-from tinycompile.report.document import CERTIFICATE, update_report
+from tinycompile.report.document import CERTIFICATE
+from tinycompile.report.saving import update_report
 from tinycompile.toolchain import make
 from tinycompile.verify.certificate import certificate_of, save_certificate
-from tinycompile.verify.reference import Reference, Witness
+from tinycompile.verify.outcome import Difference, LayerCount, Verification
+from tinycompile.verify.reference import Reference
 from tinycompile.verify.tensors import Compared, compared, reference_of, skipped
-
-
-@dataclass(frozen=True, eq=False)
-class Difference:
-    """The first deviation in execution order.
-
-    Attributes:
-        number: of the layer; None for an output of the plain firmware.
-        count: values that differ, of `size` that were computed.
-    """
-
-    sample: int
-    number: int | None
-    layer: str
-    tensor: str
-    shape: tuple[int, ...]
-    dtype: str
-    index: tuple[int, ...]
-    expected: float
-    got: float
-    count: int
-    size: int
-
-    @staticmethod
-    def of(found: Compared) -> Difference:
-        index = tuple(int(i) for i in np.argwhere(found.differing)[0])
-        return Difference(
-            sample=found.sample,
-            number=found.layer,
-            layer=found.name,
-            tensor=found.tensor,
-            shape=found.got.shape,
-            dtype=str(found.got.dtype),
-            index=index,
-            expected=found.expected[index].item(),
-            got=found.got[index].item(),
-            count=found.differences,
-            size=found.values,
-        )
-
-    def describe(self) -> str:
-        return (
-            f"sample {self.sample}, layer {self.layer!r}, tensor {self.tensor!r}: {self.count} of {self.size} values "
-            f"differ, first at {list(self.index)}: expected {self.expected}, got {self.got}"
-        )
-
-
-@dataclass
-class LayerCount:
-    """What was compared of one layer, or of one output of the plain firmware, over all samples."""
-
-    name: str
-    tensors: int = 0
-    values: int = 0
-    differences: int = 0
-    ties: int = 0
-    bounded: int = 0
-    error: float = 0.0
-    by: int = 0
-
-    def add(self, found: Compared) -> None:
-        self.tensors += 1
-        self.values += found.values
-        self.differences += found.differences
-        self.ties += found.verdict.ties
-        self.bounded += found.verdict.bounded
-        self.error = max(self.error, found.verdict.error)
-        self.by = max(self.by, found.by)
-
-
-@dataclass(frozen=True, eq=False)
-class Verification:
-    """The result of `verify`.
-
-    Attributes:
-        skipped: tensors that the source model doesn't have.
-        difference: the first one.
-        witnesses: what was asked, in the order of `LayerCount.by`.
-    """
-
-    samples: int
-    layers: tuple[LayerCount, ...]
-    skipped: tuple[str, ...]
-    difference: Difference | None
-    witnesses: tuple[Witness, ...]
-
-    @property
-    def ties(self) -> int:
-        """Values one step beside the reference that equal the exact sum."""
-        return sum(layer.ties for layer in self.layers)
-
-    @property
-    def bounded(self) -> int:
-        """Floats that aren't equal, within the bound."""
-        return sum(layer.bounded for layer in self.layers)
-
-    @property
-    def error(self) -> float:
-        """The largest relative deviation of floats that needn't be equal."""
-        return max((layer.error for layer in self.layers), default=0.0)
-
-    @property
-    def tensors(self) -> int:
-        return sum(layer.tensors for layer in self.layers)
-
-    @property
-    def values(self) -> int:
-        return sum(layer.values for layer in self.layers)
-
-    @property
-    def differences(self) -> int:
-        return sum(layer.differences for layer in self.layers)
 
 
 def verify_build(build: Build, samples: Sequence[Array]) -> Verification:

@@ -63,7 +63,7 @@ class CutModel:
 def onnxruntime_module() -> Any:
     """The package. Raises ToolMissingError."""
     try:
-        import onnxruntime  # pyright: ignore[reportMissingImports] - optional
+        import onnxruntime  # pyright: ignore[reportMissingImports, reportMissingTypeStubs] - optional, and untyped
     except ImportError as error:
         raise ToolMissingError(
             "onnxruntime is not installed",

@@ -21,20 +21,21 @@ class LiteRtReference:
     def __init__(self, build: Build) -> None:
         """Raises ToolMissingError without `ai-edge-litert`, ModelFileError if LiteRT refuses the model."""
         try:
-            from ai_edge_litert.interpreter import Interpreter, OpResolverType
+            from ai_edge_litert import interpreter as package  # pyright: ignore[reportMissingTypeStubs] - it has none
         except ImportError as error:
             raise ToolMissingError(
                 "the reference interpreter is not installed",
                 why="verify compares with LiteRT's reference kernels",
                 hint="pip install 'tinycompile[verify]'",
             ) from error
+        litert: Any = package
         path = build.source
         self._build = build
         self._exact = not any(layer["op"].startswith("float_") for layer in build.report["layers"])
         try:
-            self._interpreter = Interpreter(
+            self._interpreter = litert.Interpreter(
                 model_content=path.read_bytes(),
-                experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+                experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
                 experimental_preserve_all_tensors=True,
             )
             self._graph = _Subgraph(self._interpreter, path, build.report["options"].get("signature"))
@@ -164,9 +165,10 @@ def _in_order(tensors: Sequence[int], details: Mapping[str, Any]) -> list[str]:
 
 def _subgraph_of(path: Path, signature: str) -> tuple[int, list[int], list[int]]:
     """(subgraph, its inputs, its outputs) of a signature."""
-    import tflite
+    import tflite  # pyright: ignore[reportMissingTypeStubs] - it has none
 
-    file: Any = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
+    model: Any = tflite.Model
+    file = model.GetRootAsModel(path.read_bytes(), 0)
     definitions = [file.SignatureDefs(i) for i in range(file.SignatureDefsLength())]
     (index,) = {d.SubgraphIndex() for d in definitions if d.SignatureKey().decode() == signature}
     graph = file.Subgraphs(index)

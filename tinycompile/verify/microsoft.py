@@ -5,18 +5,21 @@ Written from their documentation and without `tinycompile.frontend`, so that a m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinycompile.verify.exact import CannotEvaluateError, ExactEvaluator, Value, dequantize, quantize, softmax
+from tinycompile.ir import Array
+from tinycompile.verify.exact_values import CannotEvaluateError, Value, dequantize, quantize, softmax
 
 Attributes = Mapping[str, Any]
 Operands = Sequence[Value | None]
+ByName = Callable[[str, Attributes, Operands], Value]
+"""Applies an operator of the default domain: `ExactEvaluator.by_name`."""
 
 
-def evaluate(session: ExactEvaluator, kind: str, attributes: Attributes, operands: Operands) -> Value:
+def evaluate(by_name: ByName, kind: str, attributes: Attributes, operands: Operands) -> Value:
     """The result of a com.microsoft operator.
 
     Raises:
@@ -30,22 +33,23 @@ def evaluate(session: ExactEvaluator, kind: str, attributes: Attributes, operand
             return dequantize(x, int(attributes.get("axis", 1)))
         case "QLinearAdd" | "QLinearMul":
             a, b = _real(x[0:3]), _real(x[3:6])
-            return _rounded(session.by_name(kind.removeprefix("QLinear"), {}, [a, b]), x[6:8])
+            return _rounded(by_name(kind.removeprefix("QLinear"), {}, [a, b]), x[6:8])
         case "QLinearSigmoid":
-            return _rounded(session.by_name("Sigmoid", {}, [_real(x[0:3])]), x[3:5])
+            return _rounded(by_name("Sigmoid", {}, [_real(x[0:3])]), x[3:5])
         case "QLinearLeakyRelu":
-            return _rounded(session.by_name("LeakyRelu", attributes, [_real(x[0:3])]), x[3:5])
+            return _rounded(by_name("LeakyRelu", attributes, [_real(x[0:3])]), x[3:5])
         case "QLinearSoftmax":
             inner = {"axis": attributes["axis"]} if "axis" in attributes else {}
             return _rounded(softmax(_real(x[0:3]), inner, int(attributes["opset"])), x[3:5])
         case "QLinearAveragePool" | "QLinearGlobalAveragePool":
-            return _pool(session, kind.removeprefix("QLinear"), attributes, x)
+            return _pool(by_name, kind.removeprefix("QLinear"), attributes, x)
         case "QLinearConcat":
             parts = [_real(x[i : i + 3]) for i in range(2, len(x), 3)]
-            return _rounded(session.by_name("Concat", attributes, parts), x[0:2])
+            return _rounded(by_name("Concat", attributes, parts), x[0:2])
         case "QGemm":
             return _gemm(attributes, x)
-    raise CannotEvaluateError(f"com.microsoft {kind}")
+        case _:
+            raise CannotEvaluateError(f"com.microsoft {kind}")
 
 
 def _real(operands: Operands, axis: int = 1) -> Value:
@@ -57,19 +61,19 @@ def _rounded(value: Value, parameters: Operands) -> Value:
     return quantize([value, *parameters], {})
 
 
-def _pool(session: ExactEvaluator, kind: str, attributes: Attributes, x: Operands) -> Value:
+def _pool(by_name: ByName, kind: str, attributes: Attributes, x: Operands) -> Value:
     """`channels_last` 1: the channels are the last axis of operand and result."""
     value, last = _real(x[0:3]), bool(attributes.get("channels_last", 0))
     inner = {name: given for name, given in attributes.items() if name != "channels_last"}
     if last:
         value = _with(value, lambda array: np.moveaxis(array, -1, 1))
-    result = session.by_name(kind, inner, [value])
+    result = by_name(kind, inner, [value])
     if last:
         result = _with(result, lambda array: np.moveaxis(array, 1, -1))
     return _rounded(result, x[3:5])
 
 
-def _with(value: Value, change: Any) -> Value:
+def _with(value: Value, change: Callable[[Array], Array]) -> Value:
     return Value(change(value.plain), None if value.real is None else change(value.real), value.is_sum)
 
 

@@ -8,25 +8,24 @@ onnx and onnxruntime alone; `frontend.onnx.tensor_places` only says where to loo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
-import onnx.inliner
-import onnx.shape_inference
-from onnx import helper
+from onnx import helper, inliner, shape_inference
 
 from tinycompile.build import Build
 from tinycompile.errors import MismatchError, ToolFailedError
 from tinycompile.frontend.onnx import tensor_places
 from tinycompile.ir import Array
 from tinycompile.verify.cut import CutModel, RuntimeRefusesError, onnxruntime_module, runtime_version
-from tinycompile.verify.exact import CannotEvaluateError, ExactEvaluator
+from tinycompile.verify.exact import ExactEvaluator
+from tinycompile.verify.exact_values import CannotEvaluateError
 from tinycompile.verify.places import Place
 from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
 
@@ -117,7 +116,9 @@ class OnnxReference:
         is constant, is filled in; None where that can't be done.
         """
         entry = place.entry
-        got, computed = reported.record.against(np.zeros(entry["shape"], entry["dtype"]))
+        shape: list[int] = entry["shape"]
+        nothing = np.zeros(shape, np.dtype(str(entry["dtype"])))
+        got, computed = reported.record.against(nothing)
         dtype, filling = self.types.get(place.name, np.dtype(entry["dtype"])), None
         if entry["source_channels"] is not None or not computed.all():
             try:
@@ -185,7 +186,7 @@ class OnnxSample:
 
         return self._expected(self._reference.outputs[index], moved, None)
 
-    def _expected(self, name: str, moved: Any, shape: tuple[int, ...] | None) -> Expected:
+    def _expected(self, name: str, moved: Callable[[Array], Array], shape: tuple[int, ...] | None) -> Expected:
         found = self._computed.get(name)
         before = {n: array for n, array in self._known.items() if n != name}
         bits = self._reference.exact.only_moves(name, before)
@@ -203,7 +204,7 @@ class OnnxSample:
             ) from error
         return Expected(moved(exact), bits or exact.dtype.kind != "f", None, len(self._reference.witnesses) - 1)
 
-    def _exact(self, name: str, before: Mapping[str, Array], moved: Any) -> Array | None:
+    def _exact(self, name: str, before: Mapping[str, Array], moved: Callable[[Array], Array]) -> Array | None:
         try:
             return moved(self._reference.exact.value(name, before))
         except CannotEvaluateError:
@@ -211,14 +212,14 @@ class OnnxSample:
 
 
 def _read(path: Path) -> Any:
-    model = onnx.load(str(path))
-    return onnx.inliner.inline_local_functions(model) if model.functions else model
+    model = cast(Any, onnx).load(str(path))  # its parameter is a PathLike of who knows what
+    return inliner.inline_local_functions(model) if model.functions else model
 
 
 def _types(model: Any) -> dict[str, np.dtype]:
     """Element types, as far as onnx can tell."""
     with suppress(Exception):  # of a broken model: then the declared types have to do
-        model = onnx.shape_inference.infer_shapes(model)
+        model = shape_inference.infer_shapes(model)
     found = dict[str, np.dtype]()
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
         kind = value.type.tensor_type.elem_type

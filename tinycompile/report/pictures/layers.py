@@ -60,7 +60,7 @@ def layered(nodes: int, edges: Sequence[tuple[int, int]], sizes: Sizes | None = 
 def _ranks(nodes: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     """The longest way from a node without operands; those move down to just above their first reader."""
     rank = [0] * nodes
-    below = defaultdict(list[int])
+    below: defaultdict[int, list[int]] = defaultdict(list)
     above = set[int]()
     for source, target in sorted(edges, key=lambda edge: edge[1]):
         rank[target] = max(rank[target], rank[source] + 1)

@@ -45,7 +45,8 @@ def _source_look(node: dict[str, Any]) -> dict[str, Any]:
 def _compiled_look(node: dict[str, Any], layers: list[dict[str, Any]], counts: list[int], most: int) -> dict[str, Any]:
     if node["layer"] is None:
         return {"kind": "", "heat": 0, "more": ""}
-    layer, count = layers[node["layer"]], counts[node["layer"]]
+    place: int = node["layer"]
+    layer, count = layers[place], counts[place]
     stage = "" if layer["stage"] is None else f", in stage {layer['stage']}"
     more = f", {layer['kernel']}, {layer['macs']:,} MACs, {count:,} instructions{stage}"
     return {"kind": "" if layer["stage"] is None else "staged", "heat": round(count / most, 3), "more": more}

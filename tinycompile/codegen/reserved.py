@@ -70,16 +70,8 @@ def is_reserved_model(name: str) -> bool:
     return name in KEYWORDS | _HEADERS | _FUNCTIONS | _FOLDER or _PATTERNS.fullmatch(name) is not None
 
 
-<<<<<<< HEAD
-API = """h abi context status memory quantization rows labels weights init init_with reset invoke run check check_abi
-    read write left firmware""".split()
-||||||| a30e9ba
-API = """h abi context status memory quantization rows labels weights init init_with invoke run check check_abi read
-    write left firmware""".split()
-=======
-API = """h abi context status memory quantization rows labels weights init init_with infer invoke run check check_abi
-    read write left firmware""".split()
->>>>>>> cases
+API = """h abi context status memory quantization rows labels weights init init_with reset infer invoke run check
+    check_abi read write left firmware""".split()
 """What generated code calls `<model>_...`, beside inputs, outputs and constants."""
 
 _OWN_NAME = re.compile(rf"_({'|'.join(API)}|(in|out)put(_.*)?|read_.*|write_.*|run_.*|firmware_.*)")

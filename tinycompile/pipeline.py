@@ -109,7 +109,6 @@ def compile(  # noqa: A001 - the public verb is the name
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
     """
-    calibration = Calibration(_path(calib), calib_method, _path(evaluation))
     options = Options(
         target=target,
         io=io,
@@ -131,10 +130,9 @@ def compile(  # noqa: A001 - the public verb is the name
         labels=() if labels is None else (Path(labels),),
         updatable=updatable,
         compatible_with=_path(compatible_with),
-        calibration=calibration,
+        calibration=Calibration(_path(calib), calib_method, _path(evaluation)),
     )
-    (build,) = compile_together([model], options, output=output, force=force)
-    return build
+    return compile_together([model], options, output=output, force=force)[0]
 
 
 def _path(path: str | Path | None) -> Path | None:

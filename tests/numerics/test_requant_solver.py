@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.latitude import Form, Latitude
 from tinycompile.numerics.requant import OnnxRequant, Requant, TfliteRequant
-from tinycompile.numerics.requant_solver import DSP_FORMS, RequantPlan, fits, largest_shift, prove, solve
+from tinycompile.numerics.requant_plan import RequantPlan, prove
+from tinycompile.numerics.requant_solver import DSP_FORMS, fits, largest_shift, solve
 
 CHANNELS = 8
 

@@ -12,7 +12,8 @@ from tinycompile.ir import Graph, Node, Op, Quantization, TensorType
 from tinycompile.kernels import kernels_for
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import TfliteRequant
-from tinycompile.numerics.requant_solver import prove, solve
+from tinycompile.numerics.requant_plan import prove
+from tinycompile.numerics.requant_solver import solve
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.planner import Planned, plan

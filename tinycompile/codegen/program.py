@@ -6,7 +6,7 @@ Everything is decided and named here; `emit` only prints it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -312,6 +312,57 @@ class _Names:
         return self.constants[key].name
 
 
+class _Binder:
+    """Binds every node to its function and its memory."""
+
+    def __init__(self, planned: Planned, names: _Names, writers: Sequence[StageWriter]) -> None:
+        self._planned, self._names = planned, names
+        self._taken = set[str]()
+        self._lines = {name: kept for stage in planned.stages for name, kept in stage.lines.items()}
+        self._streamed = {
+            firing.step: (writer, firing)
+            for writer, stage in zip(writers, planned.stages, strict=True)
+            for firing in stage.firings
+        }
+
+    def name(self, source: str) -> str:
+        """A layer's or a state's, told from all others."""
+        return identifier(short_name(source), self._taken)
+
+    def tensors(self, values: Iterable[str]) -> tuple[Tensor, ...]:
+        """Those in memory."""
+        planned, graph = self._planned, self._planned.graph
+        return tuple(
+            Tensor(v, graph.types[v], planned.offsets[v], self._lines.get(v), "state" if v in planned.kept else "arena")
+            for v in values
+            if v not in graph.constants
+        )
+
+    def layer(self, index: int) -> Layer:
+        planned, node = self._planned, self._planned.graph.nodes[index]
+        kernel = planned.kernels[index]
+        kernel = replace(kernel, notes={**kernel.notes, "chosen": planned.reasons[index]})
+        name = self.name(node.name)
+        inputs, outputs = self.tensors(node.inputs), self.tensors(node.outputs)
+        arguments = self._pointers(index, node, inputs, outputs)
+        prefix = "weights->" if self._names.separate else ""
+        arguments += [prefix + self._names.constant(c, name) for c in kernel.constants]
+        if kernel.scratch_bytes:
+            memory = "scratch" if planned.scratch_bytes else "arena"
+            arguments.append(f"{memory} + {planned.scratch_offsets[index]}")
+        function = self._names.function(kernel.function) if kernel.function else ""
+        if node.op.comes_from_caller and index in self._streamed:
+            rows = self._streamed[index][1].rows.size
+            first = "n" if rows == 1 else f"n * {rows}"
+            function, arguments = "context->rows", ["context->user", first, str(rows), arguments[-1]]
+        return Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs)
+
+    def _pointers(self, index: int, node: Node, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[str]:
+        if index in self._streamed:
+            return _streamed_pointers(self._planned.graph, node, *self._streamed[index])
+        return [_pointer(t, const=True) for t in inputs] + [_pointer(t) for t in outputs]
+
+
 def build_program(
     model: str,
     planned: Planned,
@@ -332,50 +383,17 @@ def build_program(
         alignment: see `Program`.
         facts: what the model's file says of inputs and outputs.
     """
-    names, graph, stages, offsets = (
-        _Names(model, separate, cold, set() if taken is None else taken),
-        planned.graph,
-        planned.stages,
-        planned.offsets,
-    )
-    layer_names = set[str]()
-    lines = {name: kept for stage in stages for name, kept in stage.lines.items()}
-
-    def tensors(values: Iterable[str]) -> tuple[Tensor, ...]:
-        return tuple(
-            Tensor(v, graph.types[v], offsets[v], lines.get(v), "state" if v in planned.kept else "arena")
-            for v in values
-            if v not in graph.constants
-        )
-
-    writers = [StageWriter(stage, graph, offsets.__getitem__, planned.parts) for stage in stages]
-    streamed = {
-        firing.step: (writer, firing) for writer, stage in zip(writers, stages, strict=True) for firing in stage.firings
-    }
-    layers = list[Layer]()
-    chosen = zip(graph.nodes, planned.kernels, planned.reasons, strict=True)
-    for index, (node, kernel, reason) in enumerate(chosen):
-        kernel = replace(kernel, notes={**kernel.notes, "chosen": reason})
-        name = identifier(short_name(node.name), layer_names)
-        inputs, outputs = tensors(node.inputs), tensors(node.outputs)
-        if index in streamed:
-            arguments = _streamed_pointers(graph, node, *streamed[index])
-        else:
-            arguments = [_pointer(t, const=True) for t in inputs] + [_pointer(t) for t in outputs]
-        arguments += [("weights->" if separate else "") + names.constant(c, name) for c in kernel.constants]
-        if kernel.scratch_bytes:
-            memory = "scratch" if planned.scratch_bytes else "arena"
-            arguments.append(f"{memory} + {planned.scratch_offsets[index]}")
-        function = names.function(kernel.function) if kernel.function else ""
-        if node.op.comes_from_caller and index in streamed:
-            rows = streamed[index][1].rows.size
-            first = "n" if rows == 1 else f"n * {rows}"
-            function, arguments = "context->rows", ["context->user", first, str(rows), arguments[-1]]
-        layers.append(Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs))
-    inputs, outputs = tensors(graph.inputs), tensors(graph.outputs)
+    names = _Names(model, separate, cold, set() if taken is None else taken)
+    writers = [
+        StageWriter(stage, planned.graph, planned.offsets.__getitem__, planned.parts) for stage in planned.stages
+    ]
+    binder = _Binder(planned, names, writers)
+    graph = planned.graph
+    layers = [binder.layer(index) for index in range(len(graph.nodes))]
+    inputs, outputs = binder.tensors(graph.inputs), binder.tensors(graph.outputs)
     states = [
-        _state(tensor, state.initial, names, identifier(short_name(state.name), layer_names))
-        for state, tensor in zip(graph.states, tensors(state.name for state in graph.states), strict=True)
+        _state(tensor, state.initial, names, binder.name(state.name))
+        for state, tensor in zip(graph.states, binder.tensors(state.name for state in graph.states), strict=True)
     ]
     return Program(
         model=model,

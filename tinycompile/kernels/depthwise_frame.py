@@ -11,7 +11,7 @@ from tinycompile.kernels.base import Isa
 from tinycompile.kernels.depthwise_pairs import requantized
 from tinycompile.kernels.lane import Epilogue
 from tinycompile.kernels.linear import LinearLayer
-from tinycompile.numerics.requant_solver import RequantPlan
+from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
 

@@ -10,7 +10,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.kernels.render import Later
-from tinycompile.numerics.requant_solver import RequantPlan
+from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
 SHIFTS = (8, 6, 4, 2, 0)

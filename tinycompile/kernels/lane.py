@@ -11,7 +11,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.linear import LinearLayer, has_wide_weights
 from tinycompile.kernels.render import Later
-from tinycompile.numerics.requant_solver import RequantPlan
+from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
 

@@ -12,7 +12,7 @@ from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
 from tinycompile.kernels.lane import Epilogue, channel_stream, packed
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.kernels.render import Later
-from tinycompile.numerics.requant_solver import RequantPlan
+from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 
 SHORTEST_BY_ROWS = 16

@@ -10,7 +10,7 @@ from tinycompile.ir import Array
 from tinycompile.kernels.base import Constant
 from tinycompile.kernels.generic_c import Fields
 from tinycompile.kernels.linear import LinearLayer
-from tinycompile.numerics.requant_solver import RequantPlan
+from tinycompile.numerics.requant_plan import RequantPlan
 
 _PRE = (8, 6, 4, 2, 0)
 """Left shifts of the sum that are tried: the larger, the more exact; the smaller, the larger the sums may be."""

@@ -15,9 +15,10 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.numerics.fixed_point import wrap_int32
-from tinycompile.numerics.latitude import Latitude
+from tinycompile.numerics.latitude import Form, Latitude
 from tinycompile.numerics.requant import Requant
-from tinycompile.numerics.requant_solver import DSP_FORMS, Form, RequantPlan, fits, solve
+from tinycompile.numerics.requant_plan import RequantPlan
+from tinycompile.numerics.requant_solver import DSP_FORMS, fits, solve
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected

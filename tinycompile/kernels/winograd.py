@@ -16,7 +16,7 @@ from tinycompile.kernels.depthwise_frame import int32_stream, pairs
 from tinycompile.kernels.lane import Epilogue
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.kernels.render import Later
-from tinycompile.numerics.requant_solver import RequantPlan
+from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 
 SHIFTS = (6, 4, 2)

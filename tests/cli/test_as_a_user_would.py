@@ -186,3 +186,18 @@ def test_options_that_were_not_given_are_told_in_words() -> None:
         "--ram: not given -> 65,536",
         "--x: no -> yes",
     ]
+
+
+def test_a_build_for_the_host_promises_no_counting(tmp_path: Path) -> None:
+    """`run` and `profile` count instructions in QEMU, which has no part in it."""
+    result = invoke("build", MODEL, "--target", "host", "-o", tmp_path / "out")
+    assert result.exit_code == 0 and "(estimate)" in result.output and "counts them" not in result.output
+    assert "</code> counts them" not in (tmp_path / "out" / "report.html").read_text()
+    assert not {"run", "profile"} & json.loads((tmp_path / "out" / "report.json").read_text()).keys()
+    invoke("run", tmp_path / "out", "--input", DIGITS / "digits_samples.npz", "--limit", 1)
+    assert "run" not in json.loads((tmp_path / "out" / "report.json").read_text())
+
+
+def test_a_misspelt_target_is_guessed() -> None:
+    assert "did you mean stm32f746?" in invoke("plan", MODEL, "--target", "stm32f764").output
+    assert "did you mean" not in invoke("plan", MODEL, "--target", "xyz").output

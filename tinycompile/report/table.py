@@ -61,7 +61,8 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if done.measured:
         yield "instructions", f"{done.instructions:,} per inference, counted in QEMU{rate}"
     else:
-        yield "instructions", f"about {done.instructions:,} per inference{rate} (estimate; `run` counts them)"
+        counted = "" if report["target"] == "host" else "; `run` counts them"
+        yield "instructions", f"about {done.instructions:,} per inference{rate} (estimate{counted})"
     time = duration(report)
     if time is not None:
         clock = f"{report['board']['clock_hz'] / 1e6:g} MHz"
@@ -98,7 +99,7 @@ def _details(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for memory in report["memories"]:
         yield memory["name"], ", ".join(f"{part} {size:,}" for part, size in memory["holds"].items())
     for form, count in report["requantisation"].items():
-        yield "requantised", f"{count} layers by {escape(form)}"
+        yield "requantised", f"{count} layer{'' if count == 1 else 's'} by {escape(form)}"
     for note in report.get("notes", ()):
         yield "note", escape(note)
 

@@ -5,6 +5,7 @@ A board is a folder of data. Adding one edits no Python.
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -149,7 +150,9 @@ def load_board(name: str, path: Path | None = None) -> Board:
     """
     folders = _folders(path)
     if name not in folders:
-        raise TargetError(f"unknown target {name!r}", hint=f"one of: {', '.join(sorted(folders))}")
+        near = difflib.get_close_matches(name, folders, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise TargetError(f"unknown target {name!r}", hint=f"{meant}one of: {', '.join(sorted(folders))}")
     description = folders[name] / "board.toml"
     try:
         with description.open("rb") as file:

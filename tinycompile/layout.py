@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tinycompile.errors import DoesNotFitError, TargetError
-from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.planner import Planned
 from tinycompile.targets import Board, Memory
 from tinycompile.targets.memory import ram_choices
@@ -225,8 +225,8 @@ def check_attributes(board: Board, layout: Layout) -> None:
             )
 
 
-def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int]) -> set[int]:
-    """The constant arrays that go to external flash, by `id`: none if everything fits the internal one.
+def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int]) -> set[Constant]:
+    """The constant arrays that go to external flash: none if everything fits the internal one.
 
     The coldest go first: those that an inference reads least often per byte; of equally cold ones the largest.
 
@@ -236,7 +236,7 @@ def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int])
     code = CODE_BYTES + 3 * sum({id(k.function): k.code_bytes for k in kernels}.values()) // 2
     room = board.flash.bytes - code
     excess = sum(kernel.constant_bytes for kernel in kernels) - room
-    cold = set[int]()
+    cold = set[Constant]()
     if excess <= 0 or board.external_flash is None:
         return cold
     arrays = [
@@ -247,6 +247,6 @@ def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int])
     for _, negative_bytes, _, constant in sorted(arrays, key=lambda a: a[:3]):
         if excess <= 0:
             break
-        cold.add(id(constant))
+        cold.add(constant)
         excess += negative_bytes
     return cold

@@ -25,6 +25,7 @@ from tinycompile.errors import UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.survey import Survey, survey
 from tinycompile.ir import Graph
+from tinycompile.kernels.base import Constant
 from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
 from tinycompile.lowered import Lowered
@@ -362,7 +363,7 @@ def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separ
         TargetError: the board says no place for them. DoesNotFitError: it is too small.
     """
     kernels = [kernel for lowered in models for kernel in lowered.planned.kernels]
-    cold = set[int]()
+    cold = set[Constant]()
     if not separate:
         cold = cold_constants(board, kernels, [macs for lowered in models for macs in node_macs(lowered.planned.graph)])
     if cold:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tinycompile.options import Options
 
 P = ParamSpec("P")
-FOLDER = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)
 
 
 def _show_warning(message: Warning | str, *_args: object, **_kwargs: object) -> None:
@@ -209,7 +209,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]"),
             _choice("--schedule", choices.SCHEDULE_CHOICES, "auto; layer by layer; in streams of rows; in patches."),
             _choice("--input-stream", choices.INPUT_STREAM_CHOICES, "rows: the input comes through a callback."),
-            click.option("--board-path", type=FOLDER, help="Folder with boards of your own (docs/adding_a_board.md)."),
+            click.option("--board-path", type=PATH, help="Folder with boards of your own (docs/adding_a_board.md)."),
             _choice("--layout", choices.LAYOUT_CHOICES, "Of ONNX images: model or nhwc."),
             click.option(
                 "--shape", "shapes", type=Shape(), multiple=True, help="Of an input with dynamic sizes: x=1,3,64,64."
@@ -220,13 +220,11 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
             _choice("--align", choices.ALIGN_CHOICES, "strict: no unaligned word; auto: as the board says."),
             click.option("--flash-offset", type=Address(), default=0, help="Where a bootloader ends, such as 32K."),
-            click.option(
-                "--labels", type=FOLDER, multiple=True, help="Text file with a class on each line; per model."
-            ),
+            click.option("--labels", type=PATH, multiple=True, help="Text file with a class on each line; per model."),
             click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
-            click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
+            click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float ONNX model with."),
             _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
-            click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),
+            click.option("--eval", "evaluation", type=PATH, help="Labelled samples (.npz: x, y) for the accuracy."),
         )
     ):
         command = option(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinycompile.cli._shared import FOLDER, explained, print_json
+from tinycompile.cli._shared import PATH, explained, print_json
 from tinycompile.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--board-path", type=FOLDER, help="Folder with boards of your own.")
+@click.option("--board-path", type=PATH, help="Folder with boards of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
 def targets(board_path: Path | None, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tinycompile.cli._shared import (
-    FOLDER,
+    PATH,
     compile_options,
     console,
     explained,
@@ -21,11 +21,11 @@ from tinycompile.errors import UsageError
 
 
 @click.command()
-@click.argument("models", type=FOLDER, nargs=-1, required=True)
+@click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
-@click.option("-o", "--output", type=FOLDER, help="Folder to create, or of an earlier build.  [default: build/<model>]")
+@click.option("-o", "--output", type=PATH, help="Folder to create, or of an earlier build.  [default: build/<model>]")
 @force_option("Overwrite generated files that were edited, and take a folder that no build made.")
-@click.option("--compatible-with", type=FOLDER, help="New weights for the code of this older output folder.")
+@click.option("--compatible-with", type=PATH, help="New weights for the code of this older output folder.")
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @click.option(
     "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"
@@ -75,7 +75,7 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
 
 
 @click.command()
-@click.argument("models", type=FOLDER, nargs=-1, required=True)
+@click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
 @click.option("--pareto", is_flag=True, help="What less RAM costs: schedules from much RAM to little.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import FOLDER, explained
+from tinycompile.cli._shared import PATH, explained
 from tinycompile.errors import UsageError
 
 
 @click.command()
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=PATH)
 @click.option("--probe", help="Serial number of the debug probe, where there are several.")
 @explained
 def flash(folder: Path, probe: str | None) -> None:
@@ -24,8 +24,8 @@ def flash(folder: Path, probe: str | None) -> None:
 
 
 @click.command()
-@click.argument("folder", type=FOLDER)
-@click.option("--port", type=FOLDER, help="Serial port.  [default: the only one there is]")
+@click.argument("folder", type=PATH)
+@click.option("--port", type=PATH, help="Serial port.  [default: the only one there is]")
 @click.option("--baud", type=int, help="Baud rate.  [default: the board's]")
 @click.option("--once", is_flag=True, help="Stop after one inference.")
 @click.option("--timeout", type=float, help="Stop after this many seconds of silence.")

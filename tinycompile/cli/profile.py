@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import FOLDER, console, explained, print_json
+from tinycompile.cli._shared import PATH, console, explained, print_json
 
 
 @click.command()
-@click.argument("folder", type=FOLDER)
-@click.option("--input", "input_file", type=FOLDER, help="A sample: .npz or .npy.  [default: a fixed pattern]")
+@click.argument("folder", type=PATH)
+@click.option("--input", "input_file", type=PATH, help="A sample: .npz or .npy.  [default: a fixed pattern]")
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
 @explained

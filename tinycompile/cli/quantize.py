@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import FOLDER, Shape, explained, force_option
+from tinycompile.cli._shared import PATH, Shape, explained, force_option
 from tinycompile.written import OVERWRITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
 
 
 @click.command()
-@click.argument("model", type=FOLDER)
-@click.option("--calib", type=FOLDER, required=True, help="Samples (.npz) of real inputs.")
-@click.option("-o", "--output", type=FOLDER, required=True, help="The QDQ model to write (.onnx).")
+@click.argument("model", type=PATH)
+@click.option("--calib", type=PATH, required=True, help="Samples (.npz) of real inputs.")
+@click.option("-o", "--output", type=PATH, required=True, help="The QDQ model to write (.onnx).")
 @click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto.")
-@click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy.")
+@click.option("--eval", "evaluation", type=PATH, help="Labelled samples (.npz: x, y) for the accuracy.")
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
 @force_option(OVERWRITE)
 @explained
@@ -43,9 +43,9 @@ def quantize(
 
 
 @click.command()
-@click.argument("source", type=FOLDER)
-@click.option("--model", type=FOLDER, required=True, help="The .onnx model, which says the shape of a sample.")
-@click.option("-o", "--output", type=FOLDER, default=Path("calib.npz"), show_default=True, help="File to write.")
+@click.argument("source", type=PATH)
+@click.option("--model", type=PATH, required=True, help="The .onnx model, which says the shape of a sample.")
+@click.option("-o", "--output", type=PATH, default=Path("calib.npz"), show_default=True, help="File to write.")
 @click.option("--scale", default="0-1", show_default=True, help="Of images: 0-255, 0-1, -1-1 or imagenet.")
 @click.option("--layout", default="auto", show_default=True, help="Of images: nhwc, nchw or auto.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import FOLDER, Bytes, Count, Shape, console, explained, print_json, progress, target_option
+from tinycompile.cli._shared import PATH, Bytes, Count, Shape, console, explained, print_json, progress, target_option
 from tinycompile.errors import UnsupportedError, UsageError
 
 
 @click.command()
-@click.argument("model", type=FOLDER)
+@click.argument("model", type=PATH)
 @target_option
-@click.option("--board-path", type=FOLDER, help="Folder with boards of your own.")
+@click.option("--board-path", type=PATH, help="Folder with boards of your own.")
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input with dynamic sizes: x=1,3,64,64.")
 @click.option("--signature", help="Which one of a .tflite file is meant.  [default: the main subgraph]")
 @click.option("--dtype", type=click.Choice(["int8", "float32"]), default="int8", show_default=True)
@@ -50,7 +50,7 @@ def inspect(
 
 
 @click.command()
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=PATH)
 @click.option("--max-ram", type=Bytes(), help="Of the whole firmware, such as 64K.")
 @click.option("--max-flash", type=Bytes(), help="Of the whole firmware, such as 256K.")
 @click.option("--max-instructions", type=Count(), help="Of one inference, such as 20M: counted in QEMU.")
@@ -88,8 +88,8 @@ def check(
 
 
 @click.command()
-@click.argument("old", type=FOLDER)
-@click.argument("new", type=FOLDER)
+@click.argument("old", type=PATH)
+@click.argument("new", type=PATH)
 @click.option("--model", help="Which one, where there are several.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinycompile.cli._shared import FOLDER, explained, force_option, print_json
+from tinycompile.cli._shared import PATH, explained, force_option, print_json
 from tinycompile.errors import MismatchError, UsageError
 from tinycompile.staging import may_write
 from tinycompile.written import OVERWRITE, is_archive_of_ours, mark_archive
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=PATH)
 @click.option(
     "--input",
     "input_file",
-    type=FOLDER,
+    type=PATH,
     required=True,
     help="Samples: .npz with input_0, ... or the inputs' names, or one .npy.",
 )
-@click.option("--output", "output_file", type=FOLDER, help="Where to write output_0, ... (.npz).")
+@click.option("--output", "output_file", type=PATH, help="Where to write output_0, ... (.npz).")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -91,8 +91,8 @@ def _save_outputs(path: Path, outputs: list[Any]) -> None:
 
 
 @click.command()
-@click.argument("folder", type=FOLDER)
-@click.option("--samples", "samples_file", type=FOLDER, help="Samples: .npz or .npy.")
+@click.argument("folder", type=PATH)
+@click.option("--samples", "samples_file", type=PATH, help="Samples: .npz or .npy.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--check-certificate", "check", is_flag=True, help="Only whether certificate.json holds for the files.")
@@ -161,8 +161,8 @@ def _compared(found: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("folder", type=FOLDER)
-@click.option("--input", "input_file", type=FOLDER, required=True, help="Samples: .npz or .npy.")
+@click.argument("folder", type=PATH)
+@click.option("--input", "input_file", type=PATH, required=True, help="Samples: .npz or .npy.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

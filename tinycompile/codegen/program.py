@@ -289,7 +289,7 @@ class _Names:
 
     model: str
     separate: bool
-    cold: Collection[int] = ()
+    cold: Collection[Constant] = ()
     taken: set[str] = field(default_factory=lambda: set[str]())
     functions: dict[Function, NamedFunction] = field(default_factory=dict[Function, NamedFunction])
     constants: dict[tuple[str, str, bytes, str], NamedConstant] = field(
@@ -308,7 +308,7 @@ class _Names:
         key = (constant.ctype, layout, constant.values.tobytes(), place)
         if key not in self.constants:
             name = unique(f"{self.model}_{layer}_{constant.suffix}", self.taken)
-            self.constants[key] = NamedConstant(name, constant, layer, id(constant) in self.cold)
+            self.constants[key] = NamedConstant(name, constant, layer, constant in self.cold)
         return self.constants[key].name
 
 
@@ -366,7 +366,7 @@ class _Binder:
 def build_program(
     model: str,
     planned: Planned,
-    cold: Collection[int] = (),
+    cold: Collection[Constant] = (),
     *,
     separate: bool = False,
     taken: set[str] | None = None,
@@ -377,7 +377,7 @@ def build_program(
 
     Args:
         model: C identifier of the model.
-        cold: ids of the constants that go to external flash.
+        cold: the constants that go to external flash.
         separate: whether the weights are in a file of their own.
         taken: names that other models of the firmware have; this one's join them.
         alignment: see `Program`.

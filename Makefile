@@ -61,6 +61,7 @@ FILES ?= 200000
 reliability: setup
 	$(BIN)/python -m tests.reliability.sweep
 	$(BIN)/python -m tests.reliability.ranks --seeds 0 200
+	$(BIN)/python -m tests.reliability.combinations --seeds 0 200
 
 strict: setup
 	$(BIN)/python -m tests.reliability.strict

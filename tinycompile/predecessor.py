@@ -10,6 +10,7 @@ from typing import Any
 from tinycompile.errors import IncompatibleError, UsageError
 from tinycompile.options import Options
 from tinycompile.report.document import load_report
+from tinycompile.staging import MARKER
 from tinycompile.targets import BOARDS_FOLDER
 
 FOLDER = "predecessor"
@@ -46,7 +47,13 @@ class Predecessor:
 
     @staticmethod
     def read(folder: Path) -> Predecessor:
-        """Raises UsageError where it isn't a build of one model with weights in a file of their own."""
+        """Of a folder, or the report.json in it.
+
+        Raises:
+            UsageError: it isn't a build of one model with weights in a file of their own.
+        """
+        if folder.is_file() and folder.name == MARKER:
+            folder = folder.parent
         report = load_report(folder)
         if folder.is_file() or report.get("weights_file") is None:
             raise UsageError(

@@ -298,7 +298,7 @@ def test_names_and_labels_are_named_where_they_differ(tmp_path: Path) -> None:
     (tmp_path / "abcd.txt").write_text("a\nb\nc\nd\n")
     (tmp_path / "abce.txt").write_text("a\nb\nc\ne\n")
     old = compiled(with_constants(1, 2), tmp_path, "old", target="mps2-an386", labels=tmp_path / "abcd.txt")
-    new = compiled(with_constants(3, 4), tmp_path, "new", compatible_with=old.folder)
+    new = compiled(with_constants(3, 4), tmp_path, "new", compatible_with=old.folder / "report.json")
     assert c_of(new) == c_of(old)
     again = compiled(with_constants(5, 6), tmp_path, "again", compatible_with=new.folder, labels=tmp_path / "abcd.txt")
     assert c_of(again) == c_of(old)

@@ -167,9 +167,10 @@ def quantized_sources(
     models: Sequence[str | Path], options: Options
 ) -> Iterator[list[tuple[Path, dict[str, Any] | None]]]:
     """(file to compile, what quantisation measured) of each model."""
+    calibration = replace(options.calibration, room=options.weights == "separate")
     with ExitStack() as stack:
         shapes = dict(options.shapes)
-        yield [stack.enter_context(compiled_source(Path(m), options.calibration, shapes)) for m in models]
+        yield [stack.enter_context(compiled_source(Path(m), calibration, shapes)) for m in models]
 
 
 def compile_together(
@@ -197,21 +198,26 @@ def compile_together(
             lowered, layout = lower(files, board, options)
         else:
             lowered, layout = lower_like(predecessor, files, board, options)
+        kept = () if predecessor is None else predecessor.labels
         lowered = [
             replace(each, quantization=found)
-            for each, (_, found) in zip(_with_sources(lowered, options), sources, strict=True)
+            for each, (_, found) in zip(_with_sources(lowered, options, kept), sources, strict=True)
         ]
         return _build(board, layout, lowered, options, output, force, predecessor)
 
 
-def _with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
-    """With what the models' files say and the passes forgot, and the labels of those for which a file was given."""
+def _with_sources(models: Sequence[Lowered], options: Options, kept: tuple[str, ...] = ()) -> list[Lowered]:
+    """With what the models' files say and the passes forgot, and the labels of those for which a file was given.
+
+    Args:
+        kept: the labels where no file was given.
+    """
     if len(options.labels) > len(models):
         raise UsageError(f"--labels was given {len(options.labels)} times for {len(models)} models")
     found = list[Lowered]()
     for lowered, labels in zip_longest(models, options.labels):
         graph = lowered.planned.graph
-        names = () if labels is None else read_labels(labels, [graph.types[name].shape for name in graph.outputs])
+        names = kept if labels is None else read_labels(labels, [graph.types[name].shape for name in graph.outputs])
         file = survey(lowered.source, dict(options.shapes), options.signature)
         facts = replace(source_facts(lowered.source, file, options), labels=names)
         found.append(replace(lowered, facts=facts, source_graph=source_graph(file, graph)))
@@ -300,21 +306,25 @@ def lower_like(
     if len(sources) != 1:
         raise UsageError("--compatible-with takes one model", hint="build them one by one")
     (before,), layout = lower([predecessor.source], board, options)
-    project = project_of(
-        board, layout, _with_sources([replace(before, name=predecessor.model)], options), separate=True
-    )
-    predecessor.check_code(project.programs[0].graph_id.hex(), replanned=True)
+    before = replace(before, name=predecessor.model)
+    (before,) = _with_sources([before], replace(options, labels=()), predecessor.labels)
+    predecessor.check_code(_graph_number(board, layout, before), replanned=True)
     old = _imported(predecessor.source, options)
     graph = adopted(old, _imported(sources[0], options))
+    (after,) = _with_sources([replace(before, source=sources[0])], options, predecessor.labels)
+    predecessor.check_interface(before.facts, after.facts)
     nominal = work_of(graph)
     graph = optimize_graph(graph, () if options.updatable else (eliminating_the_same(optimize_graph(old, ())),))
     if options.input_stream == "rows":
         graph = stream_input(graph)
-    planned = with_weights(before.planned, graph, board.isa)
-    lowered = Lowered(predecessor.model, sources[0], nominal, planned)
-    project = project_of(board, layout, _with_sources([lowered], options), separate=True)
-    predecessor.check_code(project.programs[0].graph_id.hex(), replanned=False)
+    lowered = replace(after, nominal=nominal, planned=with_weights(before.planned, graph, board.isa))
+    predecessor.check_code(_graph_number(board, layout, lowered), replanned=False)
     return [lowered], layout
+
+
+def _graph_number(board: Board, layout: Layout, lowered: Lowered) -> str:
+    """Of the code with separate weights, in hexadecimal."""
+    return project_of(board, layout, [lowered], separate=True).programs[0].graph_id.hex()
 
 
 def _imported(source: Path, options: Options) -> Graph:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tinycompile.codegen.interface import SourceFacts, differences
 from tinycompile.errors import IncompatibleError, UsageError
 from tinycompile.options import Options
 from tinycompile.report.document import load_report
@@ -71,6 +72,10 @@ class Predecessor:
         """The number of its code, in hexadecimal."""
         return str(self.report["weights_file"]["graph"])
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.report.get("labels", ()))
+
     def options(self, options: Options) -> Options:
         """Its own options, with what concerns the new model only.
 
@@ -113,6 +118,17 @@ class Predecessor:
             flash_offset=facts.get("flash_offset", 0),
             calibration=replace(options.calibration, pinned=self.source if quantized else None),
         )
+
+    def check_interface(self, old: SourceFacts, new: SourceFacts) -> None:
+        """Raises IncompatibleError where callers of its code would be told something else; lists it."""
+        found = differences(old, new)
+        if found:
+            raise IncompatibleError(
+                "inputs and outputs have another meaning than those of the old build",
+                where=str(self.folder),
+                why="; ".join(found),
+                hint="the old code has names and labels in it: keep them, or build without --compatible-with",
+            )
 
     def check_code(self, graph: str, *, replanned: bool) -> None:
         """Whether code with this number is its code.

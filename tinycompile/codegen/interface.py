@@ -40,6 +40,30 @@ class SourceFacts:
 NO_FACTS = SourceFacts()
 
 
+def differences(old: SourceFacts, new: SourceFacts) -> list[str]:
+    """What a caller of one model's code would misunderstand with the other's weights; types aside."""
+    found = list[str]()
+    for kind, before, after in (("input", old.inputs, new.inputs), ("output", old.outputs, new.outputs)):
+        if len(before) != len(after):
+            found.append(f"{len(before)} {kind}s became {len(after)}")
+            continue
+        pairs = enumerate(zip(before, after, strict=True))
+        found += [f"{kind} {index} is called {b!r}, not {a!r}" for index, (a, b) in pairs if a != b]
+    if old.layout != new.layout:
+        found.append(f"the axes' order is {new.layout}, not {old.layout}")
+    if len(old.labels) != len(new.labels):
+        found.append(f"{len(new.labels) or 'no'} labels, not {len(old.labels) or 'none'}")
+    elif old.labels != new.labels:
+        changed = [(i, a, b) for i, (a, b) in enumerate(zip(old.labels, new.labels, strict=True)) if a != b]
+        texts = [f"label {i} is {b!r}, not {a!r}" for i, a, b in changed]
+        found += texts[:_LISTED] + ([f"and {len(texts) - _LISTED} more labels"] if len(texts) > _LISTED else [])
+    return found
+
+
+_LISTED = 5
+"""Labels that are listed."""
+
+
 @dataclass(frozen=True, eq=False)
 class Edge:
     """An input or output.

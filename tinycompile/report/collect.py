@@ -116,6 +116,7 @@ def _model(
         "input_stream": "none" if program.streamed_input is None else "rows",
         "inputs": _inputs(program),
         "outputs": [_tensor(tensor, program.graph) for tensor in program.outputs],
+        "labels": list(program.facts.labels),
         "ram": _ram(folder, project, program, lowered.planned, measured, stack),
         "schedule": "+".join(sorted({stage.mode for stage in lowered.planned.stages})) or "layer",
         "stages": [_stage(stage, program) for stage in lowered.planned.stages],

@@ -148,9 +148,10 @@ def quantized_sources(
     if options.dtype == "float32" and not any(is_onnx(Path(model)) for model in models):
         why = "a .tflite file says itself how it computes"
         raise UsageError("--dtype float32 is for .onnx models", where=str(models[0]), why=why)
+    calibration = replace(options.calibration, room=options.weights == "separate")
     with ExitStack() as stack:
         shapes = dict(options.shapes)
-        yield [stack.enter_context(compiled_source(Path(m), options.calibration, shapes)) for m in models]
+        yield [stack.enter_context(compiled_source(Path(m), calibration, shapes)) for m in models]
 
 
 def compile_together(

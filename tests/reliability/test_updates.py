@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,15 @@ import tinycompile
 from tests.reliability.test_weights import network, some_weights
 from tests.reliability.updates import digits, features, noisy, samples
 from tests.support.tflite_builder import NONE, SAME, TfliteBuilder
-from tinycompile import interpreter
+from tinycompile import interpreter, pipeline
 from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.errors import IncompatibleError, QuantizationWarning, UsageError
 from tinycompile.frontend import load
+from tinycompile.options import Options
+from tinycompile.quantize import quantize
+from tinycompile.quantize.headroom import BUDGET
+from tinycompile.quantize.pinned import pinned_parameters
 from tinycompile.verify.compare import verify_build
 
 pytest.importorskip("onnxruntime", reason="calibration needs onnxruntime")
@@ -30,7 +34,7 @@ NETWORKS = {"digits": digits, "features": features}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(calibration, evaluation)."""
     return samples(tmp_path_factory.mktemp("data"))
 
@@ -67,6 +71,7 @@ def test_retrained_weights_fit_the_old_firmware(
     new = compiled(
         noisy(model, 0.1, np.random.default_rng(3)), tmp_path, "new", calib=calib, compatible_with=old.folder
     )
+    assert "with room in the ranges" in old.report["quantization"]["trials"][0]["how"]
     assert new.report["target"] == target
     assert new.report["weights_file"]["graph"] == old.report["weights_file"]["graph"]
     assert new.report["compatible_with"]["graph"] == old.report["weights_file"]["graph"]
@@ -101,10 +106,19 @@ def test_a_retrained_int8_file_fits_if_its_scales_do(tmp_path: Path) -> None:
     assert c_of(new) == c_of(old)
 
 
-def scaled(first: float, second: float, *, zero_point: int = 3, channels: int = 4, factor: float = 0.0103) -> bytes:
+def scaled(
+    first: float,
+    second: float,
+    *,
+    zero_point: int = 3,
+    channels: int = 4,
+    factor: float = 0.0103,
+    names: tuple[str, str] = ("image", "scores"),
+) -> bytes:
     """A convolution; the scales of its input and output, and what is multiplied with its weights' scales."""
     b = TfliteBuilder()
-    x, y = b.tensor((1, 6, 6, 2), first, zero_point), b.tensor((1, 6, 6, channels), second, -5)
+    x = b.tensor((1, 6, 6, 2), first, zero_point, name=names[0])
+    y = b.tensor((1, 6, 6, channels), second, -5, name=names[1])
     weights = np.random.default_rng(0).integers(-127, 128, (channels, 3, 3, 2)).astype(np.int8)
     bias = b.constant(np.arange(channels, dtype=np.int32), [first * factor] * channels)
     fields = {"StrideH": 1, "StrideW": 1, "Padding": SAME, "FusedActivationFunction": NONE}
@@ -129,12 +143,32 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Build:
             scaled(0.05, 0.2, factor=0.3001),
             r"conv2d '.*': channel \d's scale leaves room for a shift of \d+ bits, the old",
         ),
+        (scaled(0.05, 0.2, names=("picture", "scores")), "name of input 0: 'image' became 'picture'"),
+        (scaled(0.05, 0.2, names=("image", "logits")), "name of output 0: 'scores' became 'logits'"),
     ],
 )
 def test_what_differs_is_named(model: bytes, message: str, plain: Build, tmp_path: Path) -> None:
     with pytest.raises(IncompatibleError, match=message):
         compiled(model, tmp_path, "new", compatible_with=plain.folder)
     assert not (tmp_path / "new" / "out").exists()
+
+
+def test_labels_are_taken_over_and_others_are_named(tmp_path: Path) -> None:
+    files = {name: tmp_path / f"{name}.txt" for name in ("animals", "birds")}
+    files["animals"].write_text("cat\ndog\ncow\nhen\n")
+    files["birds"].write_text("cat\ndog\nowl\nhen\n")
+    model = scaled(0.05, 0.2, factor=0.0091)
+    old = compiled(scaled(0.05, 0.2), tmp_path, "old", target="host", labels=files["animals"])
+    newest = old
+    for number, labels in enumerate((files["animals"], None)):
+        newest = compiled(model, tmp_path, f"new{number}", compatible_with=newest.folder, labels=labels)
+        assert newest.report["labels"] == ["cat", "dog", "cow", "hen"]
+        assert c_of(newest) == c_of(old)
+    with pytest.raises(IncompatibleError, match="label 2: 'cow' became 'owl'"):
+        compiled(model, tmp_path, "other", compatible_with=old.folder, labels=files["birds"])
+    bare = compiled(scaled(0.05, 0.2), tmp_path, "bare", target="host")
+    with pytest.raises(IncompatibleError, match="labels: 0 became 4"):
+        compiled(model, tmp_path, "labelled", compatible_with=bare.folder, labels=files["animals"])
 
 
 def test_a_scale_up_to_three_times_as_large_fits(plain: Build, tmp_path: Path) -> None:
@@ -230,6 +264,31 @@ def test_values_beyond_the_old_ranges_are_warned_of(data: tuple[Path, Path], tmp
         compiled(larger, tmp_path, "new", calib=calib, compatible_with=old.folder)
 
 
+def test_values_that_grew_cost_little_accuracy(data: tuple[Path, Path], tmp_path: Path) -> None:
+    """Retrainings whose logits leave the first build's own range, and which lost ten decibels and more by it."""
+    calib, _ = data
+    onnx.save(features(), str(tmp_path / "old.onnx"))
+    first = quantize(tmp_path / "old.onnx", calib, method="mse", room=True)
+    assert first.trials[0].room and first.trials[0].sqnr > first.trials[1].sqnr - BUDGET
+    onnx.save(first.proto, str(tmp_path / "qdq.onnx"))
+    pinned = pinned_parameters(tmp_path / "qdq.onnx")
+    for seed in (0, 1, 5):
+        onnx.save(noisy(features(), 0.1, np.random.default_rng(seed)), str(tmp_path / "new.onnx"))
+        assert quantize(tmp_path / "new.onnx", calib, pinned=pinned).trials[0].sqnr > 33
+
+
+def test_only_weights_apart_from_the_code_have_room(tmp_path: Path) -> None:
+    """Ranges of a build whose weights stay are those of least error."""
+    wanted = list[bool]()
+    for weights in ("embedded", "separate"):
+        options = Options(weights=weights)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline, "compiled_source", lambda _, calib, __: nullcontext(wanted.append(calib.room)))
+            with pipeline.quantized_sources([tmp_path / "net.onnx"], options):
+                pass
+    assert wanted == [False, True]
+
+
 def test_the_command_line(plain: Build, tmp_path: Path) -> None:
     (tmp_path / "v2.tflite").write_bytes(scaled(0.05, 0.2, factor=0.0091))
     (tmp_path / "v3.tflite").write_bytes(scaled(0.06, 0.2))
@@ -302,7 +361,7 @@ def test_names_and_labels_are_named_where_they_differ(tmp_path: Path) -> None:
     assert c_of(new) == c_of(old)
     again = compiled(with_constants(5, 6), tmp_path, "again", compatible_with=new.folder, labels=tmp_path / "abcd.txt")
     assert c_of(again) == c_of(old)
-    with pytest.raises(IncompatibleError, match="other labels"):
+    with pytest.raises(IncompatibleError, match="label 3: 'd' became 'e'"):
         compiled(with_constants(3, 4), tmp_path, "l", compatible_with=old.folder, labels=tmp_path / "abce.txt")
     with pytest.raises(IncompatibleError, match="name of output 0: 'y' became 'z'"):
         compiled(with_constants(3, 4, name="z"), tmp_path, "z", compatible_with=old.folder)

@@ -1,7 +1,8 @@
 """How often new weights fit old code: `python -m tests.reliability.updates [--count N]`.
 
 Two small networks, weights with noise of 0.1 %, 2 % and 10 %: each is quantised freely and for the code of the first
-build, and compiled as far as the number of its code. Prints a line per retraining and the totals.
+build, and compiled as far as the number of its code. Prints a line per retraining and the totals. Accuracy is measured
+on the 382 labelled digits, where one more mistake is 0.26 points, and on these with two blurred copies of each.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import argparse
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,10 @@ from onnx import numpy_helper
 import tinycompile
 from tests.conftest import DIGITS
 from tests.support.onnx_builder import OnnxBuilder
+from tinycompile import interpreter
 from tinycompile.errors import IncompatibleError
+from tinycompile.frontend.onnx import import_model
+from tinycompile.frontend.onnx_file import static_model
 from tinycompile.options import Options
 from tinycompile.pipeline import lower_like
 from tinycompile.predecessor import Predecessor
@@ -30,6 +35,8 @@ from tinycompile.quantize.pinned import pinned_parameters
 from tinycompile.quantize.source import Calibration
 from tinycompile.targets import load_board
 
+BAR = 0.5
+"""Points that a retraining for old code may be worse than a free one."""
 NOISE = (0.001, 0.02, 0.1)
 METHOD = "mse"
 """Of ranges, in the first build and in the free ones: a third of the time of trying all."""
@@ -88,11 +95,19 @@ def retrainings(model: onnx.ModelProto, count: int) -> Iterator[tuple[str, onnx.
 
 
 def samples(folder: Path) -> tuple[Path, Path]:
-    """(calibration, evaluation)."""
+    """(calibration, evaluation); the evaluation's first third are the real digits."""
+    rng = np.random.default_rng(0)
     with np.load(DIGITS / "digits_calib.npz") as data:
+        x, y = data["x"], data["y"]
         np.savez(folder / "calib.npz", x=data["input_0"][:40])
-        np.savez(folder / "eval.npz", x=data["x"], y=data["y"])
+    copies = [x] + [np.clip(x * rng.uniform(0.85, 1, len(x))[:, None, None, None], 0, 1) for _ in range(COPIES)]
+    copies[1:] = [np.clip(copy + rng.normal(0, 0.03, copy.shape), 0, 1).astype(x.dtype) for copy in copies[1:]]
+    np.savez(folder / "eval.npz", x=np.concatenate(copies), y=np.tile(y, len(copies)))
     return folder / "calib.npz", folder / "eval.npz"
+
+
+COPIES = 2
+"""Of each digit, darker and noisier."""
 
 
 def accepted(old: Path, quantized: Quantized, folder: Path) -> str:
@@ -107,14 +122,51 @@ def accepted(old: Path, quantized: Quantized, folder: Path) -> str:
     return ""
 
 
-def trial(old: Path, model: onnx.ModelProto, calib: Path, judged: Path, folder: Path) -> tuple[str, float]:
-    """(why it isn't accepted, accuracy in points that the old code's scales cost)."""
+@dataclass(frozen=True)
+class Outcome:
+    """Of a retraining: why it isn't accepted, and the points of accuracy that the old code's scales cost.
+
+    Attributes:
+        cost: on the real digits. wide: with the copies.
+    """
+
+    reason: str
+    cost: float
+    wide: float
+
+
+def trial(old: Path, model: onnx.ModelProto, calib: Path, judged: Path, folder: Path) -> Outcome:
     onnx.save(model, str(folder / "new.onnx"))
     pinned = pinned_parameters(Predecessor.read(old).source)
-    free = quantize(folder / "new.onnx", calib, method=METHOD, evaluation=judged)
-    kept = quantize(folder / "new.onnx", calib, evaluation=judged, pinned=pinned)
-    assert free.accuracy is not None and kept.accuracy is not None
-    return accepted(old, kept, folder), 100 * (free.accuracy.int8_value - kept.accuracy.int8_value)
+    free = quantize(folder / "new.onnx", calib, method=METHOD)
+    kept = quantize(folder / "new.onnx", calib, pinned=pinned)
+    right = [hits(quantized.proto, judged) for quantized in (free, kept)]
+    lost = 100 * (right[0].astype(float) - right[1])
+    return Outcome(accepted(old, kept, folder), lost[: len(lost) // (1 + COPIES)].mean(), lost.mean())
+
+
+def hits(model: onnx.ModelProto, judged: Path) -> np.ndarray:
+    """Whether each sample's class is found."""
+    graph = import_model(static_model(model, "qdq"), "qdq", "qdq")
+    with np.load(judged) as data:
+        x, y = data["x"], data["y"]
+    scores = [interpreter.run(graph, [image.reshape(graph.types[graph.inputs[0]].shape)]) for image in x]
+    return np.array([values[graph.outputs[0]].argmax() for values in scores]) == y
+
+
+def measured(make: Callable[[], onnx.ModelProto], count: int, target: str, folder: Path) -> list[Outcome]:
+    """All retrainings of a network."""
+    calib, judged = samples(folder)
+    onnx.save(make(), str(folder / "net.onnx"))
+    old = folder / "old"
+    tinycompile.compile(folder / "net.onnx", target, output=old, calib=calib, calib_method=METHOD, weights="separate")
+    found = list[Outcome]()
+    for label, model in retrainings(make(), count):
+        found.append(trial(old, model, calib, judged, folder))
+        last = found[-1]
+        text = f"{last.cost:+.2f} points, {last.wide:+.2f} with copies; {last.reason or 'accepted'}"
+        print(make.__name__, label, text, flush=True)
+    return found
 
 
 def main() -> None:
@@ -127,30 +179,15 @@ def main() -> None:
     for make in (digits, features):
         if arguments.network and make.__name__ not in arguments.network:
             continue
+        start = time.monotonic()
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            calib, judged = samples(folder)
-            onnx.save(make(), str(folder / "net.onnx"))
-            old = folder / "old"
-            tinycompile.compile(
-                folder / "net.onnx",
-                arguments.target,
-                output=old,
-                calib=calib,
-                calib_method=METHOD,
-                weights="separate",
-            )
-            results = list[tuple[str, float]]()
-            start = time.monotonic()
-            for label, model in retrainings(make(), arguments.count):
-                results.append(trial(old, model, calib, judged, folder))
-                print(make.__name__, label, f"{results[-1][1]:+.2f} points", results[-1][0] or "accepted", flush=True)
-            good = sum(not reason for reason, _ in results)
-            worst, mean = max(cost for _, cost in results), np.mean([cost for _, cost in results])
-            seconds = time.monotonic() - start
+            found = measured(make, arguments.count, arguments.target, Path(name))
+        good = sum(not each.reason for each in found)
+        print(f"{make.__name__}: {good} of {len(found)} accepted; {time.monotonic() - start:.0f} s")
+        for label, costs in (("digits", [e.cost for e in found]), ("with copies", [e.wide for e in found])):
+            over = sum(cost > BAR for cost in costs)
             print(
-                f"{make.__name__}: {good} of {len(results)} accepted; accuracy lost {mean:.2f} points on average, "
-                f"{worst:.2f} at most; {seconds:.0f} s"
+                f"  {label}: {np.mean(costs):+.2f} points lost on average, {max(costs):+.2f} at most, {over} over {BAR}"
             )
 
 

@@ -122,9 +122,10 @@ def changes(old: Iterable[Edge], new: Iterable[Edge], labels: tuple[Sequence[str
             if before != after:
                 found.append(f"{what} of {a.kind} {a.index}: {before!r} became {after!r}")
     if list(labels[0]) != list(labels[1]):
-        found.append(
-            f"labels: {len(labels[0])} became {len(labels[1])}" if len(labels[0]) != len(labels[1]) else "other labels"
-        )
+        if len(labels[0]) != len(labels[1]):
+            found.append(f"labels: {len(labels[0])} became {len(labels[1])}")
+        pairs = enumerate(zip(*labels, strict=False))
+        found += [f"label {index}: {before!r} became {after!r}" for index, (before, after) in pairs if before != after]
     return found
 
 

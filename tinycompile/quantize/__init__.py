@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from tinycompile.errors import QuantizationWarning, UsageError
 from tinycompile.frontend.onnx import is_quantized
 from tinycompile.frontend.onnx_file import read_proto, static_model
 from tinycompile.progress import step
+from tinycompile.quantize.alignment import aligned
 from tinycompile.quantize.bias_correction import bias_corrected
 from tinycompile.quantize.calibration import Sample, load_samples, spread
-from tinycompile.quantize.equalize import aligned, equalized
+from tinycompile.quantize.equalize import equalized
 from tinycompile.quantize.float_graph import FloatGraph, prepared
+from tinycompile.quantize.headroom import roomy
 from tinycompile.quantize.measure import (
     Accuracy,
     Candidate,
@@ -53,12 +55,14 @@ class Trial:
     bias_corrected: bool
     rounded: bool
     sqnr: float
+    room: bool = False
 
     def describe(self) -> str:
         parts = [self.method]
         parts += ["equalised"] if self.equalized else []
         parts += ["bias corrected"] if self.bias_corrected else []
         parts += ["weights rounded together"] if self.rounded else []
+        parts += ["with room in the ranges"] if self.room else []
         return f"{', '.join(parts)}: {self.sqnr:.2f} dB"
 
 
@@ -116,6 +120,7 @@ def quantize(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     evaluation: Path | None = None,
     pinned: Parameters | None = None,
+    room: bool = False,
 ) -> Quantized:
     """Quantise a float model: int8 activations per tensor, int8 weights per output channel.
 
@@ -125,6 +130,7 @@ def quantize(
         evaluation: `.npz` with labelled samples (`x`, `y`).
         pinned: scale and zero point of every quantised tensor, of a model whose code is to be kept; then `method` means
             nothing.
+        room: ranges have room for other weights, see `headroom.py`.
 
     Raises:
         UsageError, SamplesError, ModelFileError, UnsupportedError.
@@ -145,6 +151,8 @@ def quantize(
     methods = METHODS if method == "auto" else (method,)
     search = _Search.of(proto, samples, where, {v.name: v.shape for v in static.inputs}, methods, pinned)
     attempts = search.attempts(graph)
+    if room and pinned is None:
+        attempts.insert(0, search.with_room(attempts[0]))
     best = attempts[0]
     for text in best.warnings():
         warnings.warn(f"{where}: {text}", QuantizationWarning, stacklevel=2)
@@ -169,6 +177,8 @@ class _Attempt:
 
     trial: Trial
     base: FloatGraph
+    graph: FloatGraph
+    rounded: Mapping[str, Any]
     candidate: Candidate
     observed: Mapping[str, Observed]
 
@@ -242,14 +252,27 @@ class _Search:
                 parameters = parameters_of(graph, {name: range_of(value, method) for name, value in observed.items()})
             candidate = Candidate.of(to_qdq(graph, parameters, rounded), self.where, self.shapes)
             trial = Trial(method, *how, output_sqnr(candidate, self.reference, self.few))
-            found.append(_Attempt(trial, base, candidate, observed))
+            found.append(_Attempt(trial, base, graph, rounded, candidate, observed))
         return found
 
+    def with_room(self, attempt: _Attempt) -> _Attempt:
+        """The same way, with ranges that have room for the values of other weights."""
+        step("calibrating: room for other weights")
+
+        def candidate(parameters: Parameters) -> Candidate:
+            return Candidate.of(to_qdq(attempt.graph, parameters, attempt.rounded), self.where, self.shapes)
+
+        def measure(parameters: Parameters) -> float:
+            return output_sqnr(candidate(parameters), self.reference, self.few)
+
+        found = roomy(attempt.graph, attempt.candidate.model.parameters, attempt.observed, measure)
+        trial = replace(attempt.trial, sqnr=measure(found), room=True)
+        return replace(attempt, trial=trial, candidate=candidate(found))
+
     def _aligned(self, graph: FloatGraph, pinned: Parameters) -> FloatGraph:
-        """With values as large as those that the pinned ranges were made for, where that costs nothing."""
+        """With values as large as the pinned ranges represent best, where that costs nothing."""
         observed = observe(graph.model(), quantized_values(graph), self.samples)
-        wanted = {name: scale * max(127 - zero, zero + 128) for name, (scale, zero) in pinned.items()}
-        return aligned(graph, {name: found.channel_peak for name, found in observed.items()}, wanted)
+        return aligned(graph, observed, pinned)
 
 
 def _evened(graph: FloatGraph, samples: Sequence[Sample]) -> FloatGraph:

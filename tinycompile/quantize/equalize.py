@@ -41,36 +41,6 @@ def equalized(graph: FloatGraph, peaks: Mapping[str, Array], exponent: float = 0
     return graph
 
 
-def aligned(graph: FloatGraph, peaks: Mapping[str, Array], wanted: Mapping[str, float]) -> FloatGraph:
-    """The same function with the values between two layers scaled to a given magnitude.
-
-    Args:
-        peaks: the largest magnitude per channel of the values that are quantised.
-        wanted: the largest magnitude that each of them should have.
-    """
-    graph = graph.copy()
-    for layer in graph.nodes:
-        if layer.op_type not in LINEAR or layer.input[1] not in graph.constants:
-            continue
-        last, following = _following(graph, layer)
-        if following is None or last not in peaks or last not in wanted:
-            continue
-        channels: int = graph.constants[layer.input[1]].shape[output_axis(layer)]
-        peak = float(peaks[last].max())
-        if peak > 0 and wanted[last] > 0 and _reads_channels(graph, following, channels):
-            _migrate(graph, layer, following, np.full(channels, peak / wanted[last]))
-    return graph
-
-
-def _reads_channels(graph: FloatGraph, following: Any, channels: int) -> bool:
-    """Whether a layer's weights can be scaled channel by channel of what it reads."""
-    weights = graph.constants[following.input[1]]
-    if _is_depthwise(graph, following):
-        return weights.shape[0] == channels
-    ungrouped = attributes_of(following).get("group", 1) == 1
-    return ungrouped and weights.shape[_input_axis(following)] == channels
-
-
 def _following(graph: FloatGraph, layer: Any) -> tuple[str, Any | None]:
     """(the value that the next linear layer reads, that layer), through homogeneous functions with one reader each."""
     name = layer.output[0]

@@ -19,13 +19,15 @@ from tinycompile.frontend.onnx_module import onnx_module
 class Calibration:
     """How to quantise: `.npz` files of inputs and of labelled samples, and a key of `quantize.METHOD_CHOICES`.
 
-    `pinned` is an older QDQ model, whose scales of activations are kept.
+    `pinned` is an older QDQ model, whose scales of activations are kept; `room` leaves room in
+    ranges for other weights.
     """
 
     samples: Path | None = None
     method: str = "auto"
     evaluation: Path | None = None
     pinned: Path | None = None
+    room: bool = False
 
 
 @contextmanager
@@ -53,6 +55,7 @@ def compiled_source(
         shapes=shapes,
         evaluation=calibration.evaluation,
         pinned=None if calibration.pinned is None else pinned_parameters(calibration.pinned),
+        room=calibration.room,
     )
     with TemporaryDirectory(prefix="tinycompile-") as folder:
         path = Path(folder) / f"{model.stem}.onnx"

@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from tests.support.onnx_builder import OnnxBuilder
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.cli import main
 from tinycompile.errors import MismatchError, TinycompileError, ToolMissingError
-from tinycompile.frontend import onnx_qoperators, onnx_values, tflite_ops
+from tinycompile.frontend import onnx_contrib, onnx_values, tflite_ops
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_scope import Scope
 from tinycompile.frontend.onnx_values import Placed
+from tinycompile.ops.add import Add
 from tinycompile.verify.compare import bisect_build, verify_build
 from tinycompile.verify.exact import ExactEvaluator
 from tinycompile.verify.outcome import Verification
@@ -189,20 +191,19 @@ def test_an_ignored_alpha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     parameters = [b.parameters(0.03, 0, "int8"), b.parameters(0.01, 0, "int8"), b.parameters(0.1, 0, "int8")]
     operands = (q, *parameters[0], w, *parameters[1], "", *parameters[2])
     b.output(b.dequantize(b.node("QGemm", *operands, domain="com.microsoft", alpha=0.5), 0.1, 0))
-    model, original = b.model(), onnx_qoperators.expanded
+    model, original = b.model(), onnx_contrib.expanded
     for size in (1, 6):
         model.graph.output[0].type.tensor_type.shape.dim.add().dim_value = size
     assert verified(built(model, tmp_path)).difference is None
 
-    def without_alpha(node: Any, *more: Any) -> Any:
+    def without_alpha(step: onnx_contrib.Expansion) -> Any:
         clone = onnx.NodeProto()
-        clone.CopyFrom(node)
-        kept = [a for a in node.attribute if a.name != "alpha"]
+        clone.CopyFrom(step.node)
         del clone.attribute[:]
-        clone.attribute.extend(kept)
-        return original(clone, *more)
+        clone.attribute.extend(a for a in step.node.attribute if a.name != "alpha")
+        return original(onnx_contrib.Expansion(clone, set(), step.typed))
 
-    monkeypatch.setattr("tinycompile.frontend.onnx.expanded", without_alpha)
+    monkeypatch.setattr(onnx_contrib, "expanded", without_alpha)
     noticed(model, tmp_path)
 
 
@@ -241,7 +242,9 @@ def test_mul_read_as_add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     b.op("MUL", [x, c], [y], FusedActivationFunction=0)
     path = tmp_path / "mul.tflite"
     path.write_bytes(b.build([x], [y]))
-    monkeypatch.setitem(tflite_ops.IMPORTERS, "MUL", tflite_ops.IMPORTERS["ADD"])
+    as_add = replace(tflite_ops.IMPORTERS["MUL"], run=lambda scope: scope.emit(Add(), [scope.input(0), scope.input(1)]))
+    as_add = replace(as_add, options=None)
+    monkeypatch.setitem(tflite_ops.IMPORTERS, "MUL", as_add)
     build = tinycompile.compile(path, target="host", output=tmp_path / "out")
     assert verified(build).difference is not None
 

@@ -34,6 +34,7 @@ from tinycompile.ops.float_pool2d import FloatPool2D
 from tinycompile.ops.float_reduce import FloatReduce
 from tinycompile.ops.float_unary import FloatUnary
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.identity import Identity
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
@@ -82,6 +83,7 @@ def int8_sites() -> list[Site]:
         (OnnxSoftmax(), int8((3, 10), 0.1, 5), int8((), 1 / 256, -128)),
         (Softmax(1.0), int8((3, 10), 0.1, 4), int8((), 1 / 256, -128)),
         (Take(1, (2, 0, 0)), odd, odd),
+        (Identity(), odd, odd),
         (SpatialSum(), odd, TensorType((), "int32")),
         (MeanOfSum(Mean((1, 2), True), odd), TensorType((1, 1, 1, 9), "int32"), int8((), 0.07, -5)),
         *((AveragePool2D((3, 2), (2, 1), (1, 0, 1, 0)), x, x) for x in (image, odd)),

@@ -136,8 +136,8 @@ class _Subgraph:
         self._index, inputs, outputs = _subgraph_of(path, signature)
         self._names = _in_order(inputs, self._runner.get_input_details())
         self.inputs = [self._runner.get_input_details()[name] for name in self._names]
-        names = _in_order(outputs, self._runner.get_output_details())
-        self.outputs = [self._runner.get_output_details()[name] for name in names]
+        # A signature needn't name every output of its subgraph.
+        self.outputs = [interpreter._get_tensor_details(index, self._index) for index in outputs]
 
     def allocate(self) -> None:
         if self._runner is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +12,6 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 _SHF_WRITE, _SHF_ALLOC = 1, 2
-
-LIBC_STACK_BYTES = 32
-"""Deepest stack of newlib's memcpy, memmove and memset and of libgcc's arithmetic: no call graph, at most 8 words."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,18 @@ class Sizes:
     functions: Mapping[str, int] = field(default_factory=dict)
 
 
-def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
-    """Flash and RAM of an ELF, and the bytes of the named constant arrays."""
+def machine_of(elf: Path) -> str:
+    """`e_machine` by its name in elf.h, such as "EM_ARM"."""
+    with elf.open("rb") as file:
+        return str(ELFFile(file)["e_machine"])
+
+
+def sizes(elf: Path, weight_symbols: Collection[str], stored: tuple[str, ...] = ()) -> Sizes:
+    """Flash and RAM of an ELF, and the bytes of the named constant arrays.
+
+    Args:
+        stored: beginnings of the names of sections that take flash though they hold no program bits.
+    """
     wanted, flash, ram, weights = set(weight_symbols), 0, 0, 0
     functions = Counter[str]()
     with elf.open("rb") as file:
@@ -43,7 +50,7 @@ def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
                 continue
             if section["sh_flags"] & _SHF_WRITE:
                 ram += section["sh_size"]
-            if section["sh_type"] == "SHT_PROGBITS" or section.name.startswith(".ARM.exidx"):
+            if section["sh_type"] == "SHT_PROGBITS" or section.name.startswith(stored):
                 flash += section["sh_size"]
         table = image.get_section_by_name(".symtab")
         if isinstance(table, SymbolTableSection):
@@ -77,11 +84,12 @@ def function_ranges(elf: Path, name: str) -> list[tuple[int, int]]:
         ValueError: there is none of that name.
     """
     with elf.open("rb") as file:
-        table = ELFFile(file).get_section_by_name(".symtab")
+        image = ELFFile(file)
+        table, low = image.get_section_by_name(".symtab"), _MODE_BITS.get(image["e_machine"], 0)
         symbols = list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
     parts = re.compile(rf"{re.escape(name)}\.(part|cold|constprop|isra)[.\d]*(\.(part|cold)[.\d]*)?$")
     found = [
-        (symbol["st_value"] & ~1, symbol["st_size"], symbol.name != name)  # the lowest bit says that it's Thumb code
+        (symbol["st_value"] & ~low, symbol["st_size"], symbol.name != name)
         for symbol in symbols
         if symbol["st_info"]["type"] == "STT_FUNC" and (symbol.name == name or parts.match(symbol.name))
     ]
@@ -90,14 +98,34 @@ def function_ranges(elf: Path, name: str) -> list[tuple[int, int]]:
     return [(begin, begin + size) for begin, size, _ in sorted(found, key=lambda f: (f[2], f[0]))]
 
 
-def thumb_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
+_MODE_BITS = {"EM_ARM": 1}
+"""Bits of a function's address that aren't: the lowest says that it's Thumb code."""
+
+
+def _thumb_bytes(first: int) -> int:
+    return 4 if first >> 11 >= 0b11101 else 2
+
+
+def _riscv_bytes(first: int) -> int:
+    return 4 if first & 3 == 3 else 2
+
+
+_INSTRUCTION_BYTES = {"EM_ARM": _thumb_bytes, "EM_RISCV": _riscv_bytes}
+"""By ELF machine: an instruction's length, from its first 16 bits."""
+
+
+def machine_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
     """The code of each block of (address, number of instructions), where the firmware finds it when it runs.
 
     Raises:
-        ValueError: an address that nothing of the ELF is loaded to.
+        ValueError: an address that nothing of the ELF is loaded to, or a machine with unknown instructions.
     """
     with elf.open("rb") as file:
-        segments = [s for s in ELFFile(file).iter_segments() if s["p_type"] == "PT_LOAD"]
+        image = ELFFile(file)
+        length_of = _INSTRUCTION_BYTES.get(image["e_machine"])
+        if length_of is None:
+            raise ValueError(f"{elf} is for {image['e_machine']}, whose instructions aren't known")
+        segments = [s for s in image.iter_segments() if s["p_type"] == "PT_LOAD"]
         loaded = [(segment["p_vaddr"], segment.data()) for segment in segments]
     found = list[bytes]()
     for address, instructions in blocks:
@@ -106,13 +134,16 @@ def thumb_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
         for _ in range(instructions):
             if length + 2 > len(data):
                 raise ValueError(f"{elf} has no code at {address + length:#x}")
-            length += 4 if data[length + 1] >> 3 >= 0b11101 else 2  # the first halfword of 32-bit instructions
+            length += length_of(int.from_bytes(data[length : length + 2], "little"))
         found.append(data[:length])
     return found
 
 
-def worst_case_stack(call_graphs: Collection[Path], root: str) -> int:
+def worst_case_stack(call_graphs: Collection[Path], root: str, library_bytes: int) -> int:
     """Bytes of stack that `root` and everything it calls can use, from GCC's `-fcallgraph-info=su` files.
+
+    Args:
+        library_bytes: of functions that have no call graph.
 
     Raises:
         ValueError: recursion, a dynamic frame, or a missing root; the generated code has none of these.
@@ -129,12 +160,11 @@ def worst_case_stack(call_graphs: Collection[Path], root: str) -> int:
             calls.setdefault(source, set()).add(target)
     if root not in frame:
         raise ValueError(f"no stack usage of {root} was recorded")
-    return _deepest(root, frame, calls, ())
+    return _deepest(root, defaultdict(lambda: library_bytes, frame), calls, ())
 
 
 def _deepest(function: str, frame: dict[str, int], calls: dict[str, set[str]], path: tuple[str, ...]) -> int:
     if function in path:
         raise ValueError(f"recursion through {function}")
     callees = calls.get(function, set())
-    own = frame.get(function, LIBC_STACK_BYTES)
-    return own + max((_deepest(callee, frame, calls, (*path, function)) for callee in callees), default=0)
+    return frame[function] + max((_deepest(callee, frame, calls, (*path, function)) for callee in callees), default=0)

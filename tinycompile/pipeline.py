@@ -165,7 +165,7 @@ def compile_together(
     if output is not None:
         check_output(Path(output), force=force)  # before minutes are spent
     board = options.board()
-    require(board.compiler)
+    require(board.compiler, board.toolchain)
     with quantized_sources(models, options) as sources:
         lowered, layout = lower([source for source, _ in sources], board, options)
         lowered = [
@@ -197,10 +197,10 @@ def _build(
         step("compiling")
         stack = 0
         if not board.is_host:
-            make(staging, "objects", compiler=board.compiler)
+            make(staging, "objects", toolchain=board.toolchain)
             stack = firmware_stack(staging, board)
             (staging / "Makefile").write_text(emit_makefile(project, stack))
-        make(staging, "all", compiler=board.compiler)
+        make(staging, "all", toolchain=board.toolchain)
         report = collect_report(staging, project, lowered, options, stack)
         for each in report.get("models", [report]):
             (staging / f"{each['model']}_memory.svg").write_text(memory_svg(each))

@@ -34,7 +34,7 @@ def _board(board: Board) -> dict[str, Any]:
     return {
         "name": board.name,
         "description": board.description,
-        "core": board.isa.core,
+        "core": board.core.name,
         "clock_hz": board.clock_hz,
         "memories": [
             {"name": m.name, "origin": m.origin, "bytes": m.bytes, "kind": m.kind, "external": m.external}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinycompile.ir import Array, Site, TensorType
-from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, structured
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
 from tinycompile.kernels.generic_c import Struct, range_fields, short_requant, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
 from tinycompile.kernels.linear_form import SumForm, sum_form
@@ -18,6 +18,7 @@ from tinycompile.ops.add import Add
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.sub import Sub
+from tinycompile.targets.core import Core
 
 LOOPS = 6
 """TC_BROADCAST_LOOPS."""
@@ -27,7 +28,7 @@ _UNARY = tuple(op for op in all_ops().values() if issubclass(op, Unary))
 
 
 @kernel_for(*_UNARY, Quantize)
-def table(site: Site, isa: Isa) -> Kernel | None:
+def table(site: Site, core: Core) -> Kernel | None:
     """A function of one 8-bit value: 256 bytes, one load per element."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Unary | Quantize) or sig.input.dtype not in ("int8", "uint8"):
@@ -36,7 +37,7 @@ def table(site: Site, isa: Isa) -> Kernel | None:
 
 
 @kernel_for(Add, Sub, Mul)
-def with_scalar(site: Site, isa: Isa) -> Kernel | None:
+def with_scalar(site: Site, core: Core) -> Kernel | None:
     """A binary operator with a constant that has one element is a function of the other operand."""
     op, sig = site.node.op, site.sig
     scalar = scalar_operand(site)
@@ -79,16 +80,16 @@ def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int
 
 
 @kernel_for(Add, Sub)
-def add(site: Site, isa: Isa) -> Kernel | None:
+def add(site: Site, core: Core) -> Kernel | None:
     """`tc_sum_s8`, or `tc_sum_long_s8` where no linear form is exact."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Sum):
         return None
     form = sum_form(op, sig)
     if form is not None and sig.inputs[0].shape == sig.inputs[1].shape:
-        return flat_sum(site, op, op.kind, isa, form)
+        return flat_sum(site, op, op.kind, core, form)
     if form is not None:
-        return binary_kernel(site, op.kind, isa, "sum", Struct("tc_sum_form", sum_fields(form, op.clamp), "form"))
+        return binary_kernel(site, op.kind, core, "sum", Struct("tc_sum_form", sum_fields(form, op.clamp), "form"))
     p, (a, b) = op.parameters(sig), sig.inputs
     fields = {
         "a_zero_point": a.zero_point,
@@ -99,10 +100,10 @@ def add(site: Site, isa: Isa) -> Kernel | None:
         "sign": 1 if isinstance(op, Add) else -1,
         "range": range_fields(sig.output.zero_point, op.clamp),
     }
-    return binary_kernel(site, op.kind, isa, "sum_long", Struct("tc_sum_long_form", fields, "form"))
+    return binary_kernel(site, op.kind, core, "sum_long", Struct("tc_sum_long_form", fields, "form"))
 
 
-def flat_sum(site: Site, op: Binary, name: str, isa: Isa, form: SumForm) -> Kernel:
+def flat_sum(site: Site, op: Binary, name: str, core: Core, form: SumForm) -> Kernel:
     """The numbers are constants in flash, not in the code: (nearly) all ADDs of a model are one function."""
     clamped = op.clamp != (-128, 127)
     count = site.sig.output.elements
@@ -119,7 +120,7 @@ def flat_sum(site: Site, op: Binary, name: str, isa: Isa, form: SumForm) -> Kern
         f"{name}_short",
         function,
         (*_operand_constants(site), Constant("form", "tc_sum_flat_form", numbers, "see tc_sum.h")),
-        instructions=35 + count // 8 * (49 + 10 * clamped if isa.dsp else 160) + count % 8 * 30,
+        instructions=35 + count // 8 * (49 + 10 * clamped if core.has("dsp") else 160) + count % 8 * 30,
         code_bytes=400,
         overlap={index: 0 for index, _ in site.dynamic_inputs()},
         notes={"requantisation": _SHORT_FORMS["sum"]},
@@ -127,7 +128,7 @@ def flat_sum(site: Site, op: Binary, name: str, isa: Isa, form: SumForm) -> Kern
 
 
 @kernel_for(Mul)
-def mul(site: Site, isa: Isa) -> Kernel | None:
+def mul(site: Site, core: Core) -> Kernel | None:
     """`tc_mul_s8`, or `tc_mul_long_s8` where the factor is no right shift of 1 to 15 bits."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Mul):
@@ -137,10 +138,10 @@ def mul(site: Site, isa: Isa) -> Kernel | None:
     short = short_requant(rule)
     if short is not None:
         fields = {**zero_points, "requant": short, "low": op.clamp[0], "high": op.clamp[1]}
-        return binary_kernel(site, op.kind, isa, "mul", Struct("tc_mul_form", fields, "form"))
+        return binary_kernel(site, op.kind, core, "mul", Struct("tc_mul_form", fields, "form"))
     factor = _factor((int(rule.multiplier[0]), int(rule.shift[0])))
     fields = {**zero_points, **factor, "range": range_fields(sig.output.zero_point, op.clamp)}
-    return binary_kernel(site, op.kind, isa, "mul_long", Struct("tc_mul_long_form", fields, "form"))
+    return binary_kernel(site, op.kind, core, "mul_long", Struct("tc_mul_long_form", fields, "form"))
 
 
 def _factor(factor: tuple[int, int]) -> Mapping[str, int]:
@@ -153,7 +154,7 @@ def sum_fields(form: SumForm, clamp: tuple[int, int]) -> Mapping[str, int]:
     return {"first": form.first, "second": form.second, "start": form.start, "low": low, "high": high}
 
 
-def binary_kernel(site: Site, kind: str, isa: Isa, name: str, form: Struct) -> Kernel | None:
+def binary_kernel(site: Site, kind: str, core: Core, name: str, form: Struct) -> Kernel | None:
     """The kernel of `tc_<name>_s8`; None for shapes with more loops than it has."""
     shapes = [t.shape for t in site.sig.inputs]
     loops = broadcast_loops(shapes[0], shapes[1])
@@ -167,7 +168,7 @@ def binary_kernel(site: Site, kind: str, isa: Isa, name: str, form: Struct) -> K
         f"{kind}_{'short' if short else 'long'}",
         _binary_function(site, kind, name, (form, shape)),
         _operand_constants(site),
-        instructions=_binary_instructions(isa, name, sizes),
+        instructions=_binary_instructions(core, name, sizes),
         code_bytes=160 if short else 200,
         overlap={
             index: gathered_distance(_read_offsets(t.shape, site.sig.output.shape))
@@ -204,14 +205,14 @@ def _operand_constants(site: Site) -> tuple[Constant, ...]:
     )
 
 
-def _binary_instructions(isa: Isa, name: str, sizes: tuple[int, ...]) -> int:
+def _binary_instructions(core: Core, name: str, sizes: tuple[int, ...]) -> int:
     """The short forms take four elements at a time, and the rest of a run one by one for nearly the same price."""
     runs, count = int(np.prod(sizes[:-1])), sizes[-1]
     if name.startswith("onnx_"):
-        return 30 + runs * (12 + count * (24 if isa.fpu else 400))
+        return 30 + runs * (12 + count * (24 if core.has("fpu") else 400))
     if name.endswith("_long"):
         return 30 + runs * (12 + count * (48 if name == "sum_long" else 36))
-    per_word = {"sum": 25, "mul": 31}[name] if isa.dsp else 80
+    per_word = {"sum": 25, "mul": 31}[name] if core.has("dsp") else 80
     return 30 + runs * (10 + count // 4 * per_word + count % 4 * (per_word + 2))
 
 

@@ -42,19 +42,25 @@ class Core(Protocol):
     def mispredicted(self) -> float: ...
 
 
-MODELS: dict[str, tuple[Core, ...]] = {
-    "cortex-m0": (CORTEX_M0,),
-    "cortex-m0plus": (CORTEX_M0PLUS,),
-    "cortex-m3": (CORTEX_M3,),
-    "cortex-m4": (CORTEX_M4, CORTEX_M7),
-    "cortex-m7": (CORTEX_M4, CORTEX_M7),
+MODELS: dict[str, Core] = {
+    "m0": CORTEX_M0,
+    "m0plus": CORTEX_M0PLUS,
+    "m3": CORTEX_M3,
+    "m4": CORTEX_M4,
+    "m7": CORTEX_M7,
 }
-"""By the core of the target; an M4's code runs on an M7, so both are told."""
+"""By the pipeline of the target's core."""
+
+TOLD = {"m4": ("m4", "m7"), "m7": ("m4", "m7")}
+"""An M4's code runs on an M7, so both are told; of the others their own."""
 
 NO_MODEL = {
-    "cortex-m33": "Arm publishes no instruction timings of the Cortex-M33",
-    "cortex-m55": "Capstone 5 can't decode Helium, and Arm publishes no instruction timings of the Cortex-M55",
+    "m33": "Arm publishes no instruction timings of the Cortex-M33",
+    "m55": "Capstone 5 can't decode Helium, and Arm publishes no instruction timings of the Cortex-M55",
 }
+
+DECODED = ("EM_ARM",)
+"""ELF machines whose instructions `Decoder` knows, but for those of Helium."""
 
 
 @dataclass
@@ -94,12 +100,14 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
     """
     if build.board.is_host:
         raise UsageError("a build for the host has no firmware to profile", hint="build for another target")
-    emulated, core = build.emulated, build.board.isa.core
-    make(build.folder, "all")
+    emulated, core, toolchain = build.emulated, build.board.core, build.board.toolchain
+    make(build.folder, "all", toolchain=build.board.toolchain)
     elf = build.elf("firmware_qemu.elf")
     inputs = [pattern(t) for t in build.inputs] if samples is None else [array[:1] for array in samples]
     counts = count(build, elf, f"{build.model}_invoke", inputs)
-    cores, mixed = MODELS.get(core, ()), not build.board.isa.mve
+    mixed = toolchain.machine in DECODED and not core.has("mve")
+    told = TOLD.get(core.pipeline, (core.pipeline,)) if mixed else ()
+    cores = [MODELS[pipeline] for pipeline in told if pipeline in MODELS]
     works = _works(counts, _layer_of(counts, elf, build), cores, mixed)
     total = Work()
     for work in works.values():
@@ -109,12 +117,12 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
             total.cycles[name] += cycles
     profile = {
         "machine": emulated.name,
-        "core": core,
+        "core": core.name,
         "input": "pattern" if samples is None else "sample",
         **total.as_dict(cores, mixed),
         "error_percent": {c.name: error_percent(c.name) for c in cores},
         "estimate": _estimate(build, total),
-        "note": "" if cores else NO_MODEL.get(core, f"there is no model of the {core}"),
+        "note": "" if cores else NO_MODEL.get(core.pipeline, f"there is no model of the {core.name}"),
         "layers": [
             {"name": layer["name"], **works[index].as_dict(cores, mixed)}
             for index, layer in enumerate(build.report["layers"])
@@ -128,9 +136,10 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
 
 def _estimate(build: Build, total: Work) -> dict[str, Any] | None:
     """Cycles and time of the target's own core at the target's clock; None where there is no model."""
-    core = build.board.isa.core
-    if core not in total.cycles:
+    model = MODELS.get(build.board.core.pipeline)
+    if model is None or model.name not in total.cycles:
         return None
+    core = model.name
     cycles, clock = total.cycles[core], build.board.clock_hz
     return {
         "core": core,
@@ -145,7 +154,7 @@ def _estimate(build: Build, total: Work) -> dict[str, Any] | None:
 def _layer_of(counts: Counts, elf: Path, build: Build) -> dict[Pair, int]:
     """Inside `invoke`, a block belongs to the layer of its last instruction; elsewhere, to that of the call."""
     places = {pair: _place(pair) for pair in counts.pairs}
-    layers = layers_of(elf, build.folder, build.model, set(places.values()))
+    layers = layers_of(elf, build.folder, build.model, set(places.values()), build.board.toolchain)
     return {pair: layers.get(place, OUTSIDE) for pair, place in places.items()}
 
 

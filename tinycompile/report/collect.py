@@ -30,13 +30,14 @@ SLOT_STACK_BYTES = 48
 
 def firmware_stack(folder: Path, board: Board) -> int:
     """Worst-case stack of the whole firmware from its reset handler on, in bytes."""
-    other = (".trace.ci", "main_console.ci", "console.ci")
+    console = [f"{source.stem}.ci" for source in board.toolchain.console]
+    other = (".trace.ci", "main_console.ci", *console)
     graphs = [path for path in (folder / "build").glob("*.ci") if not path.name.endswith(other)]
-    return worst_case_stack(graphs, "Reset_Handler") + _slots(board)
+    return worst_case_stack(graphs, board.toolchain.entry, board.toolchain.library_stack_bytes) + _slots(board)
 
 
 def _slots(board: Board) -> int:
-    return SLOT_STACK_BYTES if board.isa.dsp and not board.isa.fpu else 0
+    return SLOT_STACK_BYTES if board.core.has("dsp") and not board.core.has("fpu") else 0
 
 
 def collect_report(
@@ -52,7 +53,7 @@ def collect_report(
     board = project.board
     image = f"lib{project.programs[0].model}.so" if board.is_host else "firmware.elf"
     symbols = [symbol for program in project.programs for symbol in program.weight_symbols()]
-    measured = sizes(folder / image, symbols)
+    measured = sizes(folder / image, symbols, board.toolchain.stored_sections)
     apart = sum(HEADER_BYTES + program.blob_bytes for program in project.programs if program.separate)
     measured = replace(measured, flash=measured.flash + apart, weights=measured.weights + apart)
     common = {
@@ -192,7 +193,11 @@ def _ram(
     board, layout = project.board, project.layout
     graph = folder / "build" / f"{program.model}.ci"
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
-    invoke = worst_case_stack([graph], f"{program.model}_invoke") + _slots(board) if known else 0
+    invoke = (
+        worst_case_stack([graph], f"{program.model}_invoke", board.toolchain.library_stack_bytes) + _slots(board)
+        if known
+        else 0
+    )
     stack = invoke if board.is_host else stack
     planned_bytes = project.arena_bytes + project.scratch_bytes + stack
     whole = planned_bytes if board.is_host else measured.ram

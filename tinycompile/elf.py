@@ -11,6 +11,9 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from tinycompile.errors import ToolFailedError
+from tinycompile.targets import Toolchain
+
 _SHF_WRITE, _SHF_ALLOC = 1, 2
 
 
@@ -29,10 +32,21 @@ class Sizes:
     functions: Mapping[str, int] = field(default_factory=dict)
 
 
-def machine_of(elf: Path) -> str:
-    """`e_machine` by its name in elf.h, such as "EM_ARM"."""
+def check_machine(elf: Path, toolchain: Toolchain) -> None:
+    """The ELF is for what the toolchain's file says.
+
+    Raises:
+        ToolFailedError: it's for another machine; everything read from it would be wrong.
+    """
     with elf.open("rb") as file:
-        return str(ELFFile(file)["e_machine"])
+        machine = str(ELFFile(file)["e_machine"])
+    if machine != toolchain.machine:
+        raise ToolFailedError(
+            f"{toolchain.tool('compiler')} makes code for {machine}",
+            where=str(toolchain.file),
+            why=f"[elf] says machine = {toolchain.machine!r}",
+            hint="correct the one or the other",
+        )
 
 
 def sizes(elf: Path, weight_symbols: Collection[str], stored: tuple[str, ...] = ()) -> Sizes:

@@ -16,6 +16,7 @@ from tinycompile.codegen.emit import emit_makefile, emit_project, identified, we
 from tinycompile.codegen.names import identifier
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Project, Provenance
+from tinycompile.elf import check_machine
 from tinycompile.errors import UsageError
 from tinycompile.frontend import load
 from tinycompile.frontend.survey import survey
@@ -201,6 +202,8 @@ def _build(
             stack = firmware_stack(staging, board)
             (staging / "Makefile").write_text(emit_makefile(project, stack))
         make(staging, "all", toolchain=board.toolchain)
+        if not board.is_host:
+            check_machine(staging / "firmware.elf", board.toolchain)
         report = collect_report(staging, project, lowered, options, stack)
         for each in report.get("models", [report]):
             (staging / f"{each['model']}_memory.svg").write_text(memory_svg(each))

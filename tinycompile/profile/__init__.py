@@ -31,8 +31,8 @@ OUTSIDE = -1
 """Stands for a layer where there is none: loops over rows, entry and exit."""
 
 
-class Core(Protocol):
-    """A model of a core."""
+class CycleModel(Protocol):
+    """What a core takes for instructions."""
 
     @property
     def name(self) -> str: ...
@@ -42,7 +42,7 @@ class Core(Protocol):
     def mispredicted(self) -> float: ...
 
 
-MODELS: dict[str, Core] = {
+MODELS: dict[str, CycleModel] = {
     "m0": CORTEX_M0,
     "m0plus": CORTEX_M0PLUS,
     "m3": CORTEX_M3,
@@ -71,9 +71,9 @@ class Work:
     mix: Counter[str] = field(default_factory=Counter[str])
     cycles: defaultdict[str, float] = field(default_factory=lambda: defaultdict[str, float](float))
 
-    def as_dict(self, cores: Sequence[Core], mixed: bool) -> dict[str, Any]:
+    def as_dict(self, models: Sequence[CycleModel], mixed: bool) -> dict[str, Any]:
         mix = {kind: self.mix[kind] for kind in KINDS} if mixed else {}
-        cycles = {core.name: round(self.cycles[core.name]) for core in cores}
+        cycles = {model.name: round(self.cycles[model.name]) for model in models}
         return {"instructions": self.instructions, "mix": mix, "cycles": cycles}
 
 
@@ -107,8 +107,8 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
     counts = count(build, elf, f"{build.model}_invoke", inputs)
     mixed = toolchain.machine in DECODED and not core.has("mve")
     told = TOLD.get(core.pipeline, (core.pipeline,)) if mixed else ()
-    cores = [MODELS[pipeline] for pipeline in told if pipeline in MODELS]
-    works = _works(counts, _layer_of(counts, elf, build), cores, mixed)
+    models = [MODELS[pipeline] for pipeline in told if pipeline in MODELS]
+    works = _works(counts, _layer_of(counts, elf, build), models, mixed)
     total = Work()
     for work in works.values():
         total.instructions += work.instructions
@@ -119,15 +119,15 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
         "machine": emulated.name,
         "core": core.name,
         "input": "pattern" if samples is None else "sample",
-        **total.as_dict(cores, mixed),
-        "error_percent": {c.name: error_percent(c.name) for c in cores},
+        **total.as_dict(models, mixed),
+        "error_percent": {model.name: error_percent(model.name) for model in models},
         "estimate": _estimate(build, total),
-        "note": "" if cores else NO_MODEL.get(core.pipeline, f"there is no model of the {core.name}"),
+        "note": "" if models else NO_MODEL.get(core.pipeline, f"there is no model of the {core.name}"),
         "layers": [
-            {"name": layer["name"], **works[index].as_dict(cores, mixed)}
+            {"name": layer["name"], **works[index].as_dict(models, mixed)}
             for index, layer in enumerate(build.report["layers"])
         ],
-        "outside_layers": works[OUTSIDE].as_dict(cores, mixed),
+        "outside_layers": works[OUTSIDE].as_dict(models, mixed),
     }
     build.report["profile"] = profile
     update_report(build.folder, build.report)
@@ -162,7 +162,7 @@ def _place(pair: Pair) -> int:
     return (pair.site or pair.block.end) - 2
 
 
-def _works(counts: Counts, layer_of: dict[Pair, int], cores: Sequence[Core], mixed: bool) -> dict[int, Work]:
+def _works(counts: Counts, layer_of: dict[Pair, int], models: Sequence[CycleModel], mixed: bool) -> dict[int, Work]:
     works = defaultdict[int, Work](Work)
     decoded = _Decoded(mixed)
     branches = defaultdict[tuple[int, Block], list[int]](lambda: [0, 0])
@@ -174,13 +174,13 @@ def _works(counts: Counts, layer_of: dict[Pair, int], cores: Sequence[Core], mix
             continue
         for kind, n in decoded.mix(pair.block).items():
             work.mix[kind] += n * pair.count
-        for core in cores:
-            work.cycles[core.name] += decoded.cycles(core, pair.before, pair.block, taken) * pair.count
+        for model in models:
+            work.cycles[model.name] += decoded.cycles(model, pair.before, pair.block, taken) * pair.count
         if pair.before is not None and decoded.is_conditional(pair.before):
             branches[layer, pair.before][taken] += pair.count
     for (layer, _), times in branches.items():
-        for core in cores:  # a predictor learns the more frequent way
-            works[layer].cycles[core.name] += min(times) * core.mispredicted()
+        for model in models:  # a predictor learns the more frequent way
+            works[layer].cycles[model.name] += min(times) * model.mispredicted()
     return works
 
 
@@ -208,9 +208,9 @@ class _Decoded:
         last = self.instructions(block)[-1]
         return last.name in ("cbz", "cbnz") or (last.jumps and last.conditional)
 
-    def cycles(self, core: Core, before: Block | None, block: Block, taken: bool) -> float:
-        key = (core.name, before, block, taken)
+    def cycles(self, model: CycleModel, before: Block | None, block: Block, taken: bool) -> float:
+        key = (model.name, before, block, taken)
         if key not in self._cycles:
             earlier = () if before is None else self.instructions(before)
-            self._cycles[key] = core.cycles(earlier, self.instructions(block), taken)
+            self._cycles[key] = model.cycles(earlier, self.instructions(block), taken)
         return self._cycles[key]

@@ -18,7 +18,7 @@ from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.ops.reshape import Reshape
 from tinycompile.resources import boards_dir
-from tinycompile.targets import FEATURES, Core, all_boards, load_board, load_toolchain
+from tinycompile.targets import FEATURES, Core, all_boards, copy_boards, load_board, load_toolchain
 
 SOURCES = [*(ROOT / "tinycompile").rglob("*.py"), *(ROOT / "templates" / "c").rglob("*.j2")]
 CORE_NAME = re.compile(r"cortex-m\d", re.IGNORECASE)
@@ -170,3 +170,21 @@ def test_kernels_are_offered_to_cores_that_fit(monkeypatch: pytest.MonkeyPatch) 
         kernel_for(Reshape, needs={"dps"})
     with pytest.raises(ValueError, match="no feature 'dps'"):
         Core("any", "any").has("dps")
+
+
+def test_a_toolchain_of_the_users_comes_with_the_boards(tmp_path: Path) -> None:
+    """Also with a board of ours that it's used for in place of our own."""
+    folder = tmp_path / "boards" / "toolchains"
+    folder.mkdir(parents=True)
+    text = (boards_dir() / "toolchains" / "arm-none-eabi.toml").read_text()
+    (folder / "arm-none-eabi.toml").write_text(text.replace('prefix = "arm-none-eabi-"', 'prefix = "arm-own-"'))
+    board = load_board("stm32f746", tmp_path / "boards")
+    assert board.compiler == "arm-own-gcc" and board.stand_in is not None
+    copy_boards(tmp_path / "boards", tmp_path / "out", board, board.stand_in)
+    assert load_board("stm32f746", tmp_path / "out").compiler == "arm-own-gcc"
+
+
+def test_targets_know_nothing_of_kernels() -> None:
+    imports = re.compile(r"^\s*(?:from|import) tinycompile\.(\w+)", re.MULTILINE)
+    texts = [file.read_text() for file in (ROOT / "tinycompile" / "targets").glob("*.py")]
+    assert {name for text in texts for name in imports.findall(text)} == {"errors", "resources", "targets"}

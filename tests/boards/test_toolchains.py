@@ -1,4 +1,4 @@
-"""A second instruction set is a file and a folder: an invented one is added by --board-path alone, built and run."""
+"""A second instruction set is a file and a folder: an invented one and RISC-V are added by --board-path alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 import tinycompile
-from tests.conftest import DIGITS
+from tests.conftest import DIGITS, ROOT
 from tinycompile.cli import main
 from tinycompile.errors import TinycompileError, ToolMissingError
 from tinycompile.profile import profile_build
 from tinycompile.resources import boards_dir, templates_dir
+from tinycompile.targets import Core, load_board
 from tinycompile.toolchain import make
 
 MODEL, SAMPLES = DIGITS / "digits_int8.tflite", DIGITS / "digits_samples.npz"
@@ -174,3 +175,25 @@ def test_features_that_need_other_hardware_are_refused(boards: Path, tmp_path: P
     arguments = ["build", str(MODEL), "--target", "moon", "--board-path", str(boards), "-o", str(tmp_path / "out")]
     result = CliRunner().invoke(main, [*arguments, "--flash-offset", "16K"])
     assert result.exit_code == 2 and "can't move its vector table" in result.output
+
+
+RISCV = ROOT / "tests" / "data" / "riscv"
+RISCV_TOOLS = ("riscv64-unknown-elf-gcc", "riscv64-unknown-elf-addr2line", "qemu-system-riscv32")
+
+
+def test_the_riscv_description_is_read() -> None:
+    board = load_board("rv32-virt", RISCV)
+    assert board.compiler == "riscv64-unknown-elf-gcc" and board.alignment == "core"
+    assert board.core == Core("rv32", "rv32imc", frozenset({"long_multiply"}), "rv32")
+    assert not any(board.is_device(memory) for memory in board.memories)
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, RISCV_TOOLS)), reason="gcc-riscv64-unknown-elf, picolibc, qemu-system-misc"
+)
+def test_riscv_computes_the_same(tmp_path: Path) -> None:
+    data = np.load(SAMPLES)
+    build = tinycompile.compile(MODEL, target="rv32-virt", board_path=RISCV, output=tmp_path / "out", pareto=False)
+    np.testing.assert_array_equal(build.run(data["input_0"][:3], on="qemu"), data["output_0"][:3])
+    assert build.report["ram"]["stack_bytes"] >= build.report["run"]["stack_bytes_painted"] > 0
+    assert profile_build(build)["instructions"] > 0

@@ -33,7 +33,7 @@ def firmware_stack(folder: Path, board: Board) -> int:
     console = [f"{source.stem}.ci" for source in board.toolchain.console]
     other = (".trace.ci", "main_console.ci", *console)
     graphs = [path for path in (folder / "build").glob("*.ci") if not path.name.endswith(other)]
-    return worst_case_stack(graphs, board.toolchain.entry, board.toolchain.library_stack_bytes) + _slots(board)
+    return worst_case_stack(graphs, board.toolchain.stack_root, board.toolchain.library_stack_bytes) + _slots(board)
 
 
 def _slots(board: Board) -> int:

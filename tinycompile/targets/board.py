@@ -230,20 +230,18 @@ def copy_boards(path: Path, target: Path, *boards: Board | None) -> None:
     Files that a board shares with others of its folder keep their place.
     """
     root = path.resolve()
-    for board in boards:
-        if board is None or not board.folder.is_relative_to(root):
-            continue
-        files = {*board.folder.glob("*.*"), *(s for s in board.sources if s.is_relative_to(root))}
-        files |= {board.folder / m.source for m in board.memories if m.source}
-        if board.toolchain.file.is_relative_to(root):
-            files |= {
-                *board.toolchain.file.parent.glob("*.*"),
-                *(s for s in board.toolchain.sources if s.is_relative_to(root)),
-            }
-        for file in sorted(file for file in files if file.is_file()):
-            copy = target / file.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(file.read_bytes())
+    files = {file for board in boards if board is not None for file in _files(board) if file.is_relative_to(root)}
+    for file in sorted(file for file in files if file.is_file()):
+        copy = target / file.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+
+
+def _files(board: Board) -> set[Path]:
+    """What a board and its toolchain are described by and made of."""
+    files = {*board.folder.glob("*.*"), *board.sources, *board.toolchain.sources}
+    files |= {board.folder / m.source for m in board.memories if m.source}
+    return files | {*board.toolchain.file.parent.glob("*.*")}
 
 
 def _folders(path: Path | None) -> dict[str, Path]:

@@ -39,6 +39,7 @@ class Toolchain:
             PC or QEMU serves files; the third prints on the board's UART.
         machine: of the ELF: `e_machine` by its name in elf.h.
         entry: the function that runs first.
+        stack_root: the first one that has a frame, from which all others are called: it has a call graph.
         stored_sections: beginnings of the names of sections that take flash though they hold no program bits.
         call_graph_flags: make GCC write `.ci` files with calls and frames (`-fcallgraph-info=su`).
         library_stack_bytes: deepest stack of what has no call graph: the C library's and the compiler's functions.
@@ -69,6 +70,7 @@ class Toolchain:
     console: tuple[Path, ...] = ()
     machine: str = ""
     entry: str = ""
+    stack_root: str = ""
     stored_sections: tuple[str, ...] = ()
     call_graph_flags: tuple[str, ...] = ()
     library_stack_bytes: int = 0
@@ -157,6 +159,7 @@ def _for_firmware(common: Toolchain, data: Mapping[str, Any]) -> Toolchain:
         **sources,
         machine=str(elf["machine"]),
         entry=str(elf["entry"]),
+        stack_root=str(data["stack"].get("root", elf["entry"])),
         stored_sections=_words(elf.get("stored", ())),
         call_graph_flags=_words(data["stack"]["flags"]),
         library_stack_bytes=common.library_stack_bytes,

@@ -12,7 +12,7 @@ FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/in
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
         /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
 
-.PHONY: help setup tools demo test lint fuzz onnx-attributes reliability strict bench bench-quick bench-planner clean
+.PHONY: help setup tools demo test lint fuzz onnx-attributes reliability strict cases bench bench-quick bench-planner clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -22,6 +22,7 @@ help:
 	@echo "make onnx-attributes   two attributes at a time of every ONNX operator in every opset, against onnxruntime"
 	@echo "make reliability   every model under sanitizers, analyzers, optimisation levels and clang"
 	@echo "make strict  every kernel that a test computes, in QEMU with unaligned words as faults"
+	@echo "make cases   every model file in ../shared: exact in QEMU, too, or refused with a true reason"
 	@echo "make bench   instructions, cycles, code and RAM of every model, core and schedule (needs ../shared; takes half an hour)"
 	@echo "make bench-quick   whether the small models got worse since the committed results"
 	@echo "make bench-planner   how long planning takes"
@@ -63,6 +64,9 @@ reliability: setup
 
 strict: setup
 	$(BIN)/python -m tests.reliability.strict
+
+cases: setup
+	$(BIN)/python -m tests.reliability.cases
 
 fuzz: setup
 	$(BIN)/python -m tests.fuzz.run --files $(FILES)

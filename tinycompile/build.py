@@ -15,7 +15,7 @@ from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.host import HostModel
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.report.document import load_report, not_a_folder, update_report
-from tinycompile.samples import drop_batch, model_inputs
+from tinycompile.samples import drop_batch, load_arrays, model_inputs
 from tinycompile.staging import MARKER
 from tinycompile.targets import Board, behind_bootloader, load_board, strict
 from tinycompile.toolchain import make
@@ -56,6 +56,15 @@ class Build:
     def inputs(self) -> list[TensorType]:
         return [_tensor_type(entry) for entry in self.report["inputs"]]
 
+    def samples(self, path: Path, limit: int | None = None) -> list[Array]:
+        """The samples of a file, checked: one array (samples, *shape) per input, at most `limit` samples.
+
+        Raises:
+            SamplesError: there is no such file, an input is missing, or its shape or type is another one.
+        """
+        names = [entry["name"] for entry in self.report["inputs"]]
+        return model_inputs(load_arrays(path), self.inputs, where=str(path), names=names, limit=limit)
+
     @cached_property
     def outputs(self) -> list[TensorType]:
         return [_tensor_type(entry) for entry in self.report["outputs"]]
@@ -67,14 +76,12 @@ class Build:
     @cached_property
     def host(self) -> HostModel:
         """The generated C, compiled for this machine."""
-        ram = self.report["ram"]
         return HostModel(
             self.folder,
             self.model,
             self.inputs,
             self.outputs,
-            ram["arena_bytes"],
-            scratch_bytes=ram["scratch_bytes"],
+            self.report["ram"]["arena_bytes"],
             streamed=self.report["input_stream"] == "rows",
             weights=self.weights,
         )
@@ -154,6 +161,7 @@ class Build:
 
     def _on_host(self, samples: Sequence[Array]) -> Execution:
         """Run the generated C on this machine; no instructions are counted."""
+        self.host.reset()
         results = [self.host.trace([array[i] for array in samples]) for i in range(len(samples[0]))]
         outputs = [np.stack(column) for column in zip(*(outputs for outputs, _ in results), strict=True)]
         return Execution(outputs, [], 0, [records for _, records in results])

@@ -85,6 +85,12 @@ class TargetError(TinycompileError):
     """Unknown target, or a board description that is wrong."""
 
 
+class IncompatibleError(TinycompileError):
+    """A model whose weights the code of an older build can't use."""
+
+    exit_code = 1
+
+
 class SamplesError(TinycompileError):
     """A samples file that can't be read or doesn't match the model."""
 
@@ -95,6 +101,16 @@ class ToolMissingError(TinycompileError):
 
 class ToolFailedError(TinycompileError):
     """An external tool that was found and failed."""
+
+
+class TinycompileWarning(UserWarning):
+    """Base of what a user should know although the model can be compiled: raised by `warnings.warn`, printed by the
+    command line.
+    """
+
+
+class QuantizationWarning(TinycompileWarning):
+    """Quantising a float model loses something that one wouldn't expect."""
 
 
 class MismatchError(TinycompileError):

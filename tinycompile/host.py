@@ -15,8 +15,31 @@ from tinycompile.ir import Array, TensorType
 from tinycompile.toolchain import require, run
 from tinycompile.trace import TracePart, TraceRecord, records
 
-_TRACE_SOURCE = """\
-#include <stdint.h>
+_SHIM = """\
+#include "MODEL.h"
+
+uint32_t tc_context_bytes = (uint32_t)sizeof(MODEL_context);
+
+int tc_init(void *context, const void *weights);
+int tc_init(void *context, const void *weights)
+{
+    MODEL_memory memory = {0};
+    memory.weights = weights;
+    return (int)MODEL_init_with((MODEL_context *)context, &memory);
+}
+
+int tc_reset(void *context);
+int tc_reset(void *context)
+{
+    return (int)MODEL_reset((MODEL_context *)context);
+}
+
+void *tc_arena(void *context);
+void *tc_arena(void *context)
+{
+    return ((MODEL_context *)context)->arena;
+}
+
 typedef void (*tc_trace_callback)(int, const void *, uint32_t, int32_t, int32_t, int32_t);
 tc_trace_callback tc_trace;
 void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int32_t column, int32_t columns);
@@ -40,14 +63,12 @@ class HostModel:
         outputs: Sequence[TensorType],
         arena_bytes: int,
         cflags: Sequence[str] = ("-O2",),
-        scratch_bytes: int = 0,
         streamed: bool = False,
         weights: Path | None = None,
     ) -> None:
         """Compile `folder`/`model`.c.
 
         Args:
-            scratch_bytes: of scratch apart from the arena; 0 where it is inside.
             streamed: the only input comes row by row through a callback.
             weights: the file of separate weights.
 
@@ -56,51 +77,54 @@ class HostModel:
         """
         self._inputs, self._outputs, self._model = list(inputs), list(outputs), model
         self._temporary = tempfile.TemporaryDirectory(prefix="tinycompile-host-")
-        work = Path(self._temporary.name)
-        trace, library = work / "trace.c", work / f"lib{model}.so"
-        trace.write_text(_TRACE_SOURCE)
-        own = [f"{model}.c"] if weights else [f"{model}.c", f"{model}_weights.c"]
-        sources = [*(str(folder.resolve() / name) for name in own), str(trace)]
-        run(
-            [require("cc"), "-std=c99", *cflags, "-ffp-contract=off", "-fPIC", "-shared", "-DTC_TRACE"]
-            + [*sources, "-lm", "-o", str(library)],
-            cwd=work,
-        )
+        library = self._compiled(folder.resolve(), Path(self._temporary.name), cflags, separate=weights is not None)
         self._ffi = cffi.FFI()
         self._ffi.cdef(
-            f"int {model}_invoke(void *);"
+            f"int {model}_invoke(void *); int {model}_input_0_rows(void *, void *, void *);"
+            "extern uint32_t tc_context_bytes; int tc_init(void *, const void *); void *tc_arena(void *);"
+            "int tc_reset(void *);"
             "extern void (*tc_trace)(int, const void *, uint32_t, int32_t, int32_t, int32_t);"
         )
         for kind, types in (("input", [] if streamed else inputs), ("output", outputs)):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
         self._library: Any = self._ffi.dlopen(str(library))
-        self._arena_bytes, words = arena_bytes, arena_bytes // 8
-        self._context = self._ffi.new("uint64_t[]", words + 4)
-        pointers = self._ffi.cast("void **", self._context + words)  # the context ends with them
-        if scratch_bytes:
-            self._scratch = self._ffi.new("uint64_t[]", scratch_bytes // 8)
-            pointers[0] = self._scratch
-        self._image = b""
-        self._streamed = streamed
+        self._arena_bytes, self._image, self._streamed = arena_bytes, b"", streamed
+        self._context = self._ffi.new("uint64_t[]", -(-self._library.tc_context_bytes // 8))
+        self._initialise(None if weights is None else weights.read_bytes())
         if streamed:
             self._rows: Any = self._ffi.callback("void(void *, int32_t, int32_t, void *)", self._give_rows)
-            pointers[1 if scratch_bytes else 0] = self._ffi.cast("void *", self._rows)
+            rows = self._ffi.cast("void *", self._rows)
+            getattr(self._library, f"{model}_input_0_rows")(self._context, rows, self._ffi.NULL)
 
-        if weights:
-            self._install(weights.read_bytes())
+    def _compiled(self, folder: Path, work: Path, cflags: Sequence[str], *, separate: bool) -> Path:
+        """The model's sources and the shim as a shared library."""
+        shim, library = work / "shim.c", work / "model.so"
+        shim.write_text(_SHIM.replace("MODEL", self._model))
+        own = [f"{self._model}.c"] if separate else [f"{self._model}.c", f"{self._model}_weights.c"]
+        sources = [*(str(folder / name) for name in own), str(shim)]
+        flags = ["-std=c99", *cflags, "-ffp-contract=off", "-fPIC", "-shared", "-DTC_TRACE", "-iquote", str(folder)]
+        run([require("cc"), *flags, *sources, "-lm", "-o", str(library)], cwd=work)
+        return library
 
-    def _install(self, content: bytes) -> None:
-        """Separate weights, at an address of 8."""
-        self._ffi.cdef(f"int {self._model}_init(void *, const void *);")
-        self._weights = self._ffi.new("uint64_t[]", -(-len(content) // 8))
-        self._ffi.memmove(self._weights, content, len(content))
-        status = getattr(self._library, f"{self._model}_init")(self._context, self._weights)
+    def _initialise(self, content: bytes | None) -> None:
+        """With separate weights, at an address of 8, if the model has such."""
+        self._weights: Any = self._ffi.NULL
+        if content is not None:
+            self._weights = self._ffi.new("uint64_t[]", -(-len(content) // 8))
+            self._ffi.memmove(self._weights, content, len(content))
+        status = self._library.tc_init(self._context, self._weights)
         if status != 0:
             raise ToolFailedError(f"{self._model}_init returned {status} on the host", hint=f"see {self._model}.h")
 
+    def reset(self) -> None:
+        """The next inference is the first step of a sequence again, where the model has states."""
+        status = self._library.tc_reset(self._context)
+        if status != 0:
+            raise ToolFailedError(f"{self._model}_reset returned {status} on the host")
+
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """One inference; arrays of the model's own shapes and types."""
+        """One inference, or step; arrays of the model's own shapes and types."""
         for index, (array, t) in enumerate(zip(inputs, self._inputs, strict=True)):
             data = np.ascontiguousarray(array, t.dtype).tobytes()
             if self._streamed:
@@ -115,7 +139,7 @@ class HostModel:
     @property
     def arena(self) -> memoryview:
         """The memory of the context, writable: for tests that overwrite what isn't in use."""
-        return memoryview(self._ffi.buffer(self._context, self._arena_bytes)).cast("B")
+        return memoryview(self._ffi.buffer(self._library.tc_arena(self._context), self._arena_bytes)).cast("B")
 
     def trace(
         self, inputs: Sequence[Array], after: Callable[[int], None] | None = None

@@ -20,6 +20,8 @@ from typing import Any, ClassVar, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tinycompile.numerics.latitude import Latitude
+
 Array = NDArray[Any]
 
 
@@ -291,11 +293,17 @@ class Graph:
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """A node together with what is known about it: types and constant operands (None where computed at run time)."""
+    """A node together with what is known about it.
+
+    Attributes:
+        constants: the constant operands; None where they are computed at run time.
+        latitude: what its code must leave room for, or stick to, where its weights can be replaced without it.
+    """
 
     node: Node
     sig: Signature
     constants: tuple[Array | None, ...]
+    latitude: Latitude | None = None
 
     def constant(self, operand: int) -> Array:
         value = self.constants[operand] if operand < len(self.constants) else None

@@ -76,6 +76,7 @@ def choose_ram(
     schedule: str = "layer",
     least: bool = False,
     again: bool = False,
+    state_bytes: int = 0,
 ) -> tuple[list[Planned], Layout]:
     """The plans that take the least time, as far as the costs of memories tell, and where everything is.
 
@@ -88,11 +89,12 @@ def choose_ram(
         least: RAM counts more than time: scratch stays in the arena; the smallest arena of all schedules is taken,
             in the first memory that is large enough.
         again: whether to consider what computes something twice even if there is a plan that doesn't.
+        state_bytes: of the models' states, which lie beside the arena.
 
     Raises:
         DoesNotFitError: not even in the largest memory.
     """
-    search = _Search(board, planner, ram_limit, least)
+    search = _Search(board, planner, ram_limit, least, state_bytes)
     for external in (False, True):
         memories = [m for m in ram_choices(board.memories) if m.external == external]
         for each in _STEPS[schedule]:
@@ -105,7 +107,8 @@ def choose_ram(
 class _Search:
     """The best plan so far."""
 
-    def __init__(self, board: Board, planner: Planner, ram_limit: int | None, least: bool) -> None:
+    def __init__(self, board: Board, planner: Planner, ram_limit: int | None, least: bool, state_bytes: int) -> None:
+        self._state_bytes = state_bytes
         self._board, self._planner, self._ram_limit, self._least = board, planner, ram_limit, least
         self._best: tuple[float, list[Planned], Layout] | None = None
         self._failures: dict[str, DoesNotFitError] = {}
@@ -123,7 +126,7 @@ class _Search:
         """Keep what is faster than the best so far. External memory only if there is nothing else."""
         for memory in memories:
             system = _system_memory(self._board, memory)
-            room = memory.bytes - (SYSTEM_BYTES if system == memory else 0)
+            room = memory.bytes - (SYSTEM_BYTES if system == memory else 0) - self._state_bytes
             limit = room if self._ram_limit is None else min(room, self._ram_limit)
             if limit <= 0 or (memory.external and self._best is not None):
                 continue

@@ -47,6 +47,9 @@ class Options:
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
             are aligned, as Device memory needs it.
         flash_offset: bytes at the start of the flash that a bootloader has.
+        labels: files with the names of each model's classes, in the order of the models; may be fewer.
+        updatable: channels that are constant with these separate weights are computed: they may not be with others.
+        compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
         calibration: how to quantise a float ONNX model.
     """
 
@@ -67,6 +70,9 @@ class Options:
     weights: str = "embedded"
     align: str = "auto"
     flash_offset: int = 0
+    labels: tuple[Path, ...] = ()
+    updatable: bool = False
+    compatible_with: Path | None = None
     calibration: Calibration = field(default_factory=Calibration)
 
     def check(self) -> None:
@@ -86,6 +92,9 @@ class Options:
             raise UsageError("--dtype float32 goes neither with --strict-int8 nor with --calib")
         if self.input_stream == "rows" and self.schedule in ("layer", "patch"):
             raise UsageError("--input-stream rows needs layers that are executed row by row", hint="--schedule auto")
+        for name, wanted in (("updatable", self.updatable), ("compatible-with", self.compatible_with is not None)):
+            if wanted and self.weights != "separate":
+                raise UsageError(f"--{name} is for weights in a file of their own", hint="add --weights separate")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
 

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from tinycompile.build import Build
 from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
 from tinycompile.codegen.emit import emit_makefile, emit_project, identified, weights_files
-from tinycompile.codegen.names import identifier
-from tinycompile.codegen.program import build_program
+from tinycompile.codegen.interface import NO_FACTS, SourceFacts, changes
+from tinycompile.codegen.names import model_identifier
+from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project, Provenance
+from tinycompile.codegen.reserved import API
+from tinycompile.compatible import adopted, with_weights
 from tinycompile.elf import check_machine
 from tinycompile.errors import UsageError
-from tinycompile.frontend import load
-from tinycompile.frontend.survey import survey
+from tinycompile.frontend import is_onnx, load
+from tinycompile.frontend.survey import Survey, survey
+from tinycompile.ir import Graph
+from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
+from tinycompile.passes.eliminate_channels import eliminating_the_same
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.stream_input import stream_input
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
+from tinycompile.predecessor import FOLDER as PREDECESSOR
+from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.quantize.source import Calibration, compiled_source, save_source
 from tinycompile.report.collect import collect_report, firmware_stack
@@ -50,6 +60,7 @@ class Lowered:
     Attributes:
         nominal: the work of the model's own layers, before the passes.
         front: schedules among which RAM and instructions trade, if they were asked for.
+        facts: what the file says of inputs and outputs.
         source_graph: the file's operators, as `report.facts.source_graph` says.
         quantization: what was measured when the model was quantised, if it was.
     """
@@ -59,6 +70,7 @@ class Lowered:
     nominal: dict[str, Work]
     planned: Planned
     front: list[Point] | None = None
+    facts: SourceFacts = NO_FACTS
     source_graph: dict[str, Any] = field(default_factory=dict)
     quantization: dict[str, Any] | None = None
 
@@ -88,6 +100,9 @@ def compile(  # noqa: A001 - the public verb is the name
     align: str = "auto",
     flash_offset: int = 0,
     force: bool = False,
+    labels: str | Path | None = None,
+    updatable: bool = False,
+    compatible_with: str | Path | None = None,
 ) -> Build:
     """Compile a model to C and firmware.
 
@@ -108,6 +123,10 @@ def compile(  # noqa: A001 - the public verb is the name
         flash_offset: bytes at the start of the flash that a bootloader has.
         weights: "separate" puts them into a file of their own, see docs/separate_weights.md.
         force: replace generated files in `output` that were edited, and take a folder that no build made.
+        labels: text file with the name of a class on each line, for the header.
+        updatable: keeps channels that are constant with these separate weights, so that others fit the code as well.
+        compatible_with: folder of an older build with separate weights: the new ones fit its code, or the error names
+            what doesn't. Its options are taken over.
 
     Raises:
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
@@ -131,6 +150,9 @@ def compile(  # noqa: A001 - the public verb is the name
         signature=signature,
         align=align,
         flash_offset=flash_offset,
+        labels=() if labels is None else (Path(labels),),
+        updatable=updatable,
+        compatible_with=_path(compatible_with),
         calibration=calibration,
     )
     (build,) = compile_together([model], options, output=output, force=force)
@@ -165,23 +187,54 @@ def compile_together(
     options.check()
     if output is not None:
         check_output(Path(output), force=force)  # before minutes are spent
+    predecessor = None if options.compatible_with is None else Predecessor.read(options.compatible_with)
+    if predecessor is not None:
+        options = predecessor.options(options)
     board = options.board()
     require(board.compiler, board.toolchain)
     with quantized_sources(models, options) as sources:
-        lowered, layout = lower([source for source, _ in sources], board, options)
+        files = [source for source, _ in sources]
+        if predecessor is None:
+            lowered, layout = lower(files, board, options)
+        else:
+            lowered, layout = lower_like(predecessor, files, board, options)
         lowered = [
-            replace(
-                each,
-                quantization=found,
-                source_graph=source_graph(survey(path, dict(options.shapes), options.signature), each.planned.graph),
-            )
-            for each, (path, found) in zip(lowered, sources, strict=True)
+            replace(each, quantization=found)
+            for each, (_, found) in zip(_with_sources(lowered, options), sources, strict=True)
         ]
-        return _build(board, layout, lowered, options, output, force)
+        return _build(board, layout, lowered, options, output, force, predecessor)
+
+
+def _with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
+    """With what the models' files say and the passes forgot, and the labels of those for which a file was given."""
+    if len(options.labels) > len(models):
+        raise UsageError(f"--labels was given {len(options.labels)} times for {len(models)} models")
+    found = list[Lowered]()
+    for lowered, labels in zip_longest(models, options.labels):
+        graph = lowered.planned.graph
+        shapes = [graph.types[name].shape for name in graph.outputs]
+        names = lowered.facts.labels if labels is None else read_labels(labels, shapes)
+        file = survey(lowered.source, dict(options.shapes), options.signature)
+        facts = replace(source_facts(lowered.source, file, options), labels=names)
+        found.append(replace(lowered, facts=facts, source_graph=source_graph(file, graph)))
+    return found
+
+
+def source_facts(path: Path, found: Survey, options: Options) -> SourceFacts:
+    """What a caller is told of inputs and outputs: the file's own names, the order of their axes."""
+    layout = "model" if is_onnx(path) and options.layout == "model" else "NHWC"
+    inputs, outputs = (tuple(tensor.name for tensor in tensors) for tensors in (found.inputs, found.outputs))
+    return SourceFacts(inputs, outputs, layout, ties_even=is_onnx(path))
 
 
 def _build(
-    board: Board, layout: Layout, lowered: Sequence[Lowered], options: Options, output: str | Path | None, force: bool
+    board: Board,
+    layout: Layout,
+    lowered: Sequence[Lowered],
+    options: Options,
+    output: str | Path | None,
+    force: bool,
+    predecessor: Predecessor | None,
 ) -> list[Build]:
     """Print, compile and report."""
     project = project_of(board, layout, lowered, separate=options.weights == "separate")
@@ -195,6 +248,9 @@ def _build(
             copy_boards(options.board_path, staging / BOARDS_FOLDER, board, board.emulated())
         for each in lowered:
             save_source(each.source, staging / "source" / each.source.name)
+        if predecessor is not None:
+            (staging / PREDECESSOR).mkdir()
+            save_source(predecessor.source, staging / PREDECESSOR / predecessor.source.name)
         step("compiling")
         stack = 0
         if not board.is_host:
@@ -205,6 +261,8 @@ def _build(
         if not board.is_host:
             check_machine(staging / "firmware.elf", board.toolchain)
         report = collect_report(staging, project, lowered, options, stack)
+        if predecessor is not None:
+            report["compatible_with"] = {"file": predecessor.source.name, "graph": predecessor.graph}
         for each in report.get("models", [report]):
             (staging / f"{each['model']}_memory.svg").write_text(memory_svg(each))
         save_report(staging, report)
@@ -227,12 +285,55 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     schedule = "stream" if options.input_stream == "rows" else options.schedule
     again = options.optimize == "ram"
     step("placing tensors, choosing kernels and schedule")
-    planned, layout = choose_ram(board, planner, options.ram, schedule=schedule, least=least, again=again)
+    states = sum(plans.state_bytes for *_, plans in loaded)
+    planned, layout = choose_ram(
+        board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states
+    )
     check_attributes(board, layout)
     return [
         Lowered(name, source, nominal, p, _front(plans) if _wants_front(options, p) else None)
         for (name, source, nominal, plans), p in zip(loaded, planned, strict=True)
     ], layout
+
+
+def lower_like(
+    predecessor: Predecessor, sources: Sequence[Path], board: Board, options: Options
+) -> tuple[list[Lowered], Layout]:
+    """The same for new weights of an older build: its kernels, schedule and places, with other constants.
+
+    Raises:
+        IncompatibleError: the model differs in more than its weights, or a layer's weights need other code.
+    """
+    if len(sources) != 1:
+        raise UsageError("--compatible-with takes one model", hint="build them one by one")
+    (before,), layout = lower([predecessor.source], board, options)
+    known = SourceFacts(labels=predecessor.labels)
+    before = replace(before, name=predecessor.model, facts=known)
+    first = _program_of(before, board, layout, replace(options, labels=()))
+    predecessor.check_code(first.graph_id.hex(), replanned=True)
+    old = _imported(predecessor.source, options)
+    graph = adopted(old, _imported(sources[0], options))
+    nominal = work_of(graph)
+    graph = optimize_graph(graph, () if options.updatable else (eliminating_the_same(optimize_graph(old, ())),))
+    if options.input_stream == "rows":
+        graph = stream_input(graph)
+    planned = with_weights(before.planned, graph, board.core)
+    lowered = Lowered(predecessor.model, sources[0], nominal, planned, facts=known)
+    program = _program_of(lowered, board, layout, options)
+    changed = changes(first.edges, program.edges, (first.facts.labels, program.facts.labels))
+    predecessor.check_code(program.graph_id.hex(), replanned=False, changes=changed)
+    return [lowered], layout
+
+
+def _program_of(lowered: Lowered, board: Board, layout: Layout, options: Options) -> Program:
+    """With separate weights."""
+    return project_of(board, layout, _with_sources([lowered], options), separate=True).programs[0]
+
+
+def _imported(source: Path, options: Options) -> Graph:
+    """A model file as a graph, with the edges that were asked for."""
+    graph = load(source, dict(options.shapes), options.layout, options.floats, options.signature)
+    return int8_io(graph) if options.io == "int8" else graph
 
 
 def _wants_front(options: Options, planned: Planned) -> bool:
@@ -252,16 +353,26 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[tup
         raise UsageError("a build for the host takes one model", hint="build them one by one")
     for source in sources:
         step(f"reading {source.name}")
-        graph = load(source, dict(options.shapes), options.layout, options.floats, options.signature)
-        if options.io == "int8":
-            graph = int8_io(graph)
+        graph = _imported(source, options)
         nominal = work_of(graph)
-        graph = optimize_graph(graph)
+        graph = optimize_graph(graph, ()) if options.updatable else optimize_graph(graph)
         if options.input_stream == "rows":
             graph = stream_input(graph)
         plans = Plans(graph, board, options)
-        loaded.append((identifier(source.stem, taken, "model"), source, nominal, plans))
+        loaded.append((_named(source, taken), source, nominal, plans))
     return loaded
+
+
+def _named(source: Path, taken: set[str]) -> str:
+    """What the model is called in C, with a warning where that isn't its file's name."""
+    name = model_identifier(source.stem, taken)
+    if source.stem.lower() in name and source.stem.lower() != name:
+        warnings.warn(
+            f"{source.name} is called {name} in C: the name {source.stem} could collide with a header, an object or a "
+            "name of another model",
+            stacklevel=2,
+        )
+    return name
 
 
 def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separate: bool = False) -> Project:
@@ -282,9 +393,9 @@ def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separ
     origins = tuple(
         Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
     )
-    taken = set[str]()
+    taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
     programs = tuple(
-        build_program(m.name, m.planned, cold, separate=separate, taken=taken, alignment=board.alignment)
+        build_program(m.name, m.planned, cold, separate=separate, taken=taken, alignment=board.alignment, facts=m.facts)
         for m in models
     )
     if separate:

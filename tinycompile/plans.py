@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 from tinycompile.errors import UnsupportedError
-from tinycompile.ir import Graph
+from tinycompile.ir import Graph, Site
 from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
 from tinycompile.layout import AGAIN, LAYER
+from tinycompile.numerics.latitude import Latitude
 from tinycompile.options import Options
 from tinycompile.passes.split_averages import split_averages
-from tinycompile.planner import Planned, StagePlanner, plan
+from tinycompile.planner import Planned, StagePlanner, plan, states_of
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
 
@@ -27,8 +29,14 @@ class Plans:
 
     def __init__(self, graph: Graph, board: Board, options: Options) -> None:
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
+        self._latitude = Latitude() if options.weights == "separate" else None
         self._lean = options.schedule in ("stream", "patch") and options.ram is None
         """Stages were asked for without a limit, so that they are meant to save RAM."""
+
+    @property
+    def state_bytes(self) -> int:
+        """Of the model's states, beside the arena."""
+        return states_of(self._graph)[1]
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)
@@ -65,14 +73,17 @@ class Plans:
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:
-        return kernels_for(self._graph, self._core)
+        return kernels_for(self._graph, self._core, self._latitude)
 
     @cached_property
     def _stages(self) -> StagePlanner:
         graph = split_averages(self._graph)
         try:
-            kernels = kernels_for(graph, self._core)
+            kernels = kernels_for(graph, self._core, self._latitude)
         except UnsupportedError:  # a split average without a kernel: they stay whole
             graph, kernels = self._graph, self._kernels
         schedule = self._schedule if self._schedule in WAYS else "auto"
-        return StagePlanner(graph, kernels, lambda site: kernels_of(site, self._core), schedule)
+        return StagePlanner(graph, kernels, self._kernels_of, schedule)
+
+    def _kernels_of(self, site: Site) -> list[Kernel]:
+        return kernels_of(replace(site, latitude=self._latitude), self._core)

@@ -1,11 +1,13 @@
-"""Sample files: `.npz` with `input_0`, `input_1`, ... (or one `x`) and `output_0`, ...; or one `.npy`.
+"""Sample files: `.npz` with an array for each input, or one `.npy`.
 
+An array is called as the model's input is, or `input_0`, `input_1`, ... in their order; a single input's may be `x`.
 The first axis counts samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ def load_arrays(path: Path) -> dict[str, Array]:
         with content:
             return {name: content[name] for name in content.files}
     except FileNotFoundError as error:
-        raise SamplesError("no such file", where=str(path)) from error
+        raise SamplesError("there is no such file", where=str(path)) from error
     except Exception as error:  # zipfile, zlib, pickle, header parser: all mean "not a NumPy file"
         raise SamplesError(
             "not a readable NumPy file",
@@ -37,23 +39,54 @@ def load_arrays(path: Path) -> dict[str, Array]:
         ) from error
 
 
+def namings(arrays: Container[str], names: Sequence[str]) -> list[tuple[str, ...]]:
+    """What the arrays of a model's inputs, which are called `names`, can be called in a file; the best first.
+
+    The whole file follows one of them: models with inputs called `input_1` and `input_2` mean other arrays by that.
+    """
+    ways = [tuple(f"input_{index}" for index in range(len(names)))]
+    if len(set(names)) == len(names):  # in a .tflite file they needn't differ
+        ways.insert(0, tuple(names))
+    if len(names) == 1:
+        ways.append(("x",))
+    return [way for way in dict.fromkeys(ways) if all(name in arrays for name in way)]
+
+
+def missing_inputs(arrays: Iterable[str], names: Sequence[str], where: str) -> SamplesError:
+    """For a file that follows none of the namings."""
+    held = list(arrays)
+    by_name = any(name in held for name in names)
+    numbered = [f"input_{index}" for index in range(len(names))]
+    missing = [name for name in (names if by_name else numbered) if name not in held]
+    return SamplesError(
+        f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
+        where=where,
+        why=f"the file holds: {', '.join(held) or 'nothing'}",
+        hint=f"name the arrays {', '.join(numbered)}, or as the model names its inputs: {', '.join(names)}",
+    )
+
+
 def model_inputs(
-    arrays: dict[str, Array], types: Sequence[TensorType], *, where: str, limit: int | None = None
+    arrays: Mapping[str, Array],
+    types: Sequence[TensorType],
+    *,
+    where: str,
+    names: Sequence[str] | None = None,
+    limit: int | None = None,
 ) -> list[Array]:
     """The inputs of every sample, checked against the model: one array (samples, *shape) per input.
+
+    Args:
+        names: of the inputs in the model's file; None where only `input_0`, ... counts.
 
     Raises:
         SamplesError: an input is missing, or its shape or type is another one.
     """
-    selected = list[Array]()
-    for index, t in enumerate(types):
-        name = f"input_{index}"
-        if name not in arrays and len(types) == 1 and "x" in arrays:
-            name = "x"
-        if name not in arrays:
-            found = ", ".join(arrays) or "nothing"
-            raise SamplesError(f"{name} is missing", where=where, why=f"the file holds: {found}")
-        selected.append(_checked(arrays[name], name, t, where)[:limit])
+    known = [f"input_{index}" for index in range(len(types))] if names is None else names
+    ways = namings(arrays, known)
+    if not ways:
+        raise missing_inputs(arrays, known, where)
+    selected = [_checked(arrays[name], name, t, where)[:limit] for name, t in zip(ways[0], types, strict=True)]
     counts = {len(array) for array in selected}
     if len(counts) != 1 or 0 in counts:
         raise SamplesError("the inputs need the same number of samples, at least one", where=where)
@@ -62,15 +95,58 @@ def model_inputs(
 
 def _checked(array: Array, name: str, t: TensorType, where: str) -> Array:
     if array.dtype != np.dtype(t.dtype):
-        raise SamplesError(f"{name} is {array.dtype}, the model takes {t.dtype}", where=where)
-    without_batch = t.shape[1:] if t.shape[:1] == (1,) else t.shape
-    for shape in (t.shape, without_batch):
-        if array.ndim > 0 and array.shape[1:] == shape:
-            return np.ascontiguousarray(array).reshape(-1, *t.shape)
-        if array.shape == shape:
-            return np.ascontiguousarray(array).reshape(1, *t.shape)
-    expected = "x".join(map(str, ("samples", *without_batch)))
-    raise SamplesError(f"{name} has shape {'x'.join(map(str, array.shape))}, the model takes {expected}", where=where)
+        hint = _conversion(array, t)
+        raise SamplesError(f"{name} is {array.dtype}, the model takes {t.dtype}", where=where, hint=hint)
+    return with_batch(array, name, t.shape, where)
+
+
+def with_batch(array: Array, name: str, shape: tuple[int, ...], where: str) -> Array:
+    """(samples, *shape) of samples with or without the model's own batch axis, or of a single one.
+
+    Raises:
+        SamplesError: the shape is another one; it says what is in another order.
+    """
+    without_batch = shape[1:] if shape[:1] == (1,) else shape
+    for accepted in (shape, without_batch):
+        if array.ndim > 0 and array.shape[1:] == accepted:
+            return np.ascontiguousarray(array).reshape(-1, *shape)
+        if array.shape == accepted:
+            return np.ascontiguousarray(array).reshape(1, *shape)
+    expected = _shape_text("samples", *without_batch)
+    message = f"{name} has shape {_shape_text(*array.shape)}, the model takes {expected}"
+    raise SamplesError(message, where=where, hint=_rearrangement(array.shape, without_batch))
+
+
+def _shape_text(*sizes: int | str) -> str:
+    return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
+
+
+def _conversion(array: Array, t: TensorType) -> str:
+    """How numbers become the model's."""
+    if t.quant is None or array.dtype.kind not in "fiub":
+        return f"`array.astype(numpy.{t.dtype})`"
+    low, high = np.iinfo(t.dtype).min, np.iinfo(t.dtype).max
+    scaled = f"numpy.round(array / {t.scale:.9g}) + {t.zero_point}"
+    real = f"`numpy.clip({scaled}, {low}, {high}).astype(numpy.{t.dtype})`"
+    if array.dtype.kind == "f":
+        return real
+    return f"`array.astype(numpy.{t.dtype})` if these are the model's numbers, {real} if they are real values"
+
+
+def _rearrangement(actual: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """How samples of another shape become the model's, if that is clear: their axes or their grouping differ."""
+    axes = len(wanted)
+    sample = actual[1:]
+    if axes > 1 and len(sample) == axes:
+        if (sample[-1], *sample[:-1]) == wanted:
+            return "its channels are last, the model has them first: `numpy.moveaxis(array, -1, 1)`"
+        if (*sample[1:], sample[0]) == wanted:
+            return "its channels are first, the model has them last: `numpy.moveaxis(array, 1, -1)`"
+    real = tuple(size for size in sample if size != 1)
+    same_order = real == tuple(size for size in wanted if size != 1)
+    if same_order or (len(real) == 1 and real[0] == prod(wanted)):
+        return f"`array.reshape{_shape_text(-1, *wanted)}`, if its values are in that order"
+    return ""
 
 
 def drop_batch(array: Array) -> Array:

@@ -36,7 +36,7 @@ def staged(output: Path, *, force: bool = False) -> Iterator[Path]:
         output.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     except OSError as error:
-        raise UsageError("the output folder can't be created", where=str(output), why=str(error)) from error
+        raise UsageError("the output folder can't be created", where=str(output), why=_reason(error)) from error
     try:
         staging.chmod(0o755)
         yield staging
@@ -46,7 +46,7 @@ def staged(output: Path, *, force: bool = False) -> Iterator[Path]:
             _take_along(output, staging)
         _replace(staging, output)
     except OSError as error:
-        raise UsageError("the output folder can't be written", where=str(output), why=str(error)) from error
+        raise UsageError("the output folder can't be written", where=str(output), why=_reason(error)) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -142,6 +142,11 @@ def _link(output: Path, staging: Path, path: str) -> None:
         shutil.copy2(source, target, follow_symlinks=False)
 
 
+def _reason(error: OSError) -> str:
+    """In words, without the name of a temporary file."""
+    return (error.strerror or str(error)).lower()
+
+
 def _listed(paths: list[str]) -> str:
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return ", ".join(paths[:NAMED]) + more
@@ -174,7 +179,9 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
 def may_write(
     path: Path, is_ours: Callable[[Path], bool], *, read: Iterable[Path] = (), force: bool = False
 ) -> Iterator[Path]:
-    """A temporary path beside the single file that a command writes; it gets its name when the block ends.
+    """A temporary path near the single file that a command writes; it gets its name when the block ends.
+
+    Folders of `path` that are missing are made then, as `staged` does.
 
     Args:
         is_ours: whether a file that is there was written by this command; a damaged one may make it raise anything.
@@ -195,15 +202,17 @@ def may_write(
             hint="choose another name; --force overwrites it",
         )
     target = Path(os.path.realpath(path))
+    there = next(parent for parent in target.parents if parent.exists())
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=there))
         try:
             yield folder / target.name
+            target.parent.mkdir(parents=True, exist_ok=True)
             (folder / target.name).replace(target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise UsageError("the file can't be written", where=str(path), why=str(error)) from error
+        raise UsageError("the file can't be written", where=str(path), why=_reason(error)) from error
 
 
 def _made_by_us(path: Path, is_ours: Callable[[Path], bool]) -> bool:

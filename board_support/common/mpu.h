@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /* MPU regions that make external memory Normal, with a cache policy; everything else keeps the default memory map.
  *
  * Armv7-M Architecture Reference Manual (Arm DDI 0403) B3.5 "Protected Memory System Architecture", table B3-15 for the

@@ -65,8 +65,8 @@ void Reset_Handler(void)
     uint32_t *word;
     const uint32_t *load = &linker_data_load;
     set_stack_limit();
-#if !defined(__ARM_ARCH_6M__)
-    VTOR = (uint32_t)linker_vectors; /* a bootloader's, or a debugger's, until now */
+#if defined(BEHIND_BOOTLOADER)
+    VTOR = (uint32_t)linker_vectors; /* the bootloader's until now */
 #endif
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     CPACR |= CPACR_FPU_FULL_ACCESS; /* before the first floating-point or vector instruction */

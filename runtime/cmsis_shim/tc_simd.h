@@ -249,6 +249,18 @@ static inline int32_t tc_ssat(int32_t x, unsigned bits)
     return x > high ? high : x < -high - 1 ? -high - 1 : x;
 }
 
+/* SSAT to 8 bits, where a compiler sees no minimum and maximum: by the instruction, which needs no DSP extension. */
+static inline int32_t tc_ssat8(int32_t x)
+{
+#if TC_THUMB2
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return tc_ssat(x, 8);
+#endif
+}
+
 /* SSUB16: both lanes, wrapping. */
 static inline uint32_t tc_ssub16(uint32_t a, uint32_t b)
 {
@@ -294,6 +306,18 @@ static inline int32_t tc_usat(int32_t x, unsigned bits)
 {
     int32_t high = (int32_t)((1u << bits) - 1u);
     return x > high ? high : x < 0 ? 0 : x;
+}
+
+/* USAT to 8 bits, where a compiler sees no minimum and maximum: by the instruction, which needs no DSP extension. */
+static inline int32_t tc_usat8(int32_t x)
+{
+#if TC_THUMB2
+    int32_t result;
+    __asm__("usat %0, #8, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return tc_usat(x, 8);
+#endif
 }
 
 #endif /* TC_SIMD_H */

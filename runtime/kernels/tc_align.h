@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Memory in which words and halfwords must be aligned.
  *

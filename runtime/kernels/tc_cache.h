@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * The data cache and DMA, on Cortex-M7, M55 and M85. Nothing of the generated code includes this: it is for yours.
  *

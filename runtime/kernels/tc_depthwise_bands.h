@@ -55,7 +55,7 @@ TC_INLINE void tc_depthwise_pack_column(uint32_t upper, uint32_t lower, uint32_t
     plane[3u * plane_words] = tc_sxtb16(high, 8);
 }
 
-#if !TC_DSP || TC_STRICT_ALIGNMENT
+#if !TC_DSP_BLOCKS || TC_STRICT_ALIGNMENT
 /* The columns up to an even number of two rows that both lie inside the image. */
 TC_INLINE void tc_depthwise_pack_columns(const int8_t *rows, uint32_t *planes, const tc_depthwise_image *image)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: 0BSD */
 /*
  * Float arithmetic that is the same under every compiler flag, and conversions to integers that need no C library.
  *
@@ -39,6 +40,15 @@ extern "C" {
 #elif defined(__GNUC__)
 #define TC_FLOAT_REGISTER "+m"
 #define TC_DOUBLE_REGISTER "+m"
+#endif
+
+/* Whether floats are converted by instructions; if not, taking their bits apart is cheaper than the compiler's functions. */
+#ifndef TC_FLOAT_UNIT
+#if defined(__SSE2__) || defined(__aarch64__) || defined(__riscv_flen) || (defined(__ARM_FP) && (__ARM_FP & 4))
+#define TC_FLOAT_UNIT 1
+#else
+#define TC_FLOAT_UNIT 0
+#endif
 #endif
 
 /* The value, of which the compiler knows nothing any more. */
@@ -86,7 +96,17 @@ TC_INLINE int32_t tc_with_sign(uint32_t magnitude, uint32_t negative)
 /* The nearest int32_t, halves away from zero; INT32_MIN for all that have none, as x86-64 converts them. */
 TC_INLINE int32_t tc_round_away(float value)
 {
-    const uint32_t bits = tc_float_bits(value);
+    const float given = tc_opaque(value);
+    const uint32_t bits = tc_float_bits(given);
+#if TC_FLOAT_UNIT
+    const uint32_t magnitude = bits & 0x7FFFFFFFu;
+    if (magnitude >= 0x4E000000u) { /* from 2^29 on all are integers */
+        return magnitude < 0x4F000000u ? (int32_t)given : INT32_MIN;
+    }
+    /* Quarters, towards zero. 2 more, 1 for negative numbers, and a shift, which goes down, rounds halves away. */
+    const int32_t quarters = (int32_t)(given * 4.0f);
+    return (quarters + 2 + (quarters >> 31)) >> 2;
+#else
     const uint32_t exponent = (bits >> 23) & 0xFFu;
     const uint32_t mantissa = (bits & 0x7FFFFFu) | 0x800000u;
     if (exponent < 126u) {
@@ -100,6 +120,7 @@ TC_INLINE int32_t tc_round_away(float value)
     }
     const uint32_t shift = 150u - exponent; /* from 1 to 24 */
     return tc_with_sign((mantissa + (1u << (shift - 1u))) >> shift, bits >> 31);
+#endif
 }
 
 TC_INLINE int32_t tc_round_away_double(double value)
@@ -121,7 +142,14 @@ TC_INLINE int32_t tc_round_away_double(double value)
 /* The nearest integer, halves to even, limited to +-2^24; `nan` for a NaN. */
 TC_INLINE int32_t tc_round_even(float value, int32_t nan)
 {
-    const uint32_t bits = tc_float_bits(value);
+    const float given = tc_opaque(value);
+    const uint32_t bits = tc_float_bits(given);
+#if TC_FLOAT_UNIT
+    if ((bits & 0x7FFFFFFFu) < 0x4A800000u) { /* 2^22 */
+        const float shifter = 12582912.0f;    /* 1.5 * 2^23: floats are 1 apart there, so that the sum is rounded */
+        return (int32_t)(tc_opaque(given + shifter) - shifter);
+    }
+#endif
     const uint32_t exponent = (bits >> 23) & 0xFFu;
     const uint32_t mantissa = (bits & 0x7FFFFFu) | 0x800000u;
     if (exponent < 126u) {

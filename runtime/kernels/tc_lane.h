@@ -67,7 +67,7 @@ TC_INLINE void tc_lane_expand_pixel(const int8_t *input, uint32_t count, uint32_
     "mvn lr, #0x00ff00ff\n\t" /* 0xff00ff00: the even bytes, shifted up */
 #endif
 
-#if !TC_DSP || TC_STRICT_ALIGNMENT
+#if !TC_DSP_BLOCKS || TC_STRICT_ALIGNMENT
 /* Expands `pixels`, `groups` x 4 inputs of each; the pixels lie `spacing` bytes apart. */
 TC_INLINE void tc_lane_expand_groups(const int8_t *input, uint32_t spacing, uint32_t pixels, uint32_t *block,
                                      uint32_t groups)

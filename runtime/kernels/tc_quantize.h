@@ -15,6 +15,7 @@
 
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
@@ -32,24 +33,41 @@ typedef struct tc_quantize_shape {
     int32_t ties_even;
 } tc_quantize_shape;
 
-TC_INLINE int32_t tc_quantize_value(float value, const tc_quantize_shape *shape)
+/* The limits are those of the type if nothing is fused: one instruction. */
+TC_INLINE int32_t tc_quantize_limited(int32_t value, const tc_quantize_shape *shape)
 {
-    const float quotient = tc_divide(value, shape->scale);
-    const int32_t rounded = shape->ties_even ? tc_round_even(quotient, INT32_MIN / 2) : tc_round_away(quotient);
-    return tc_clamp(tc_wrapping_add(rounded, shape->zero_point), shape->low, shape->high);
+    if (shape->low == -128 && shape->high == 127) {
+        return tc_ssat8(value);
+    }
+    if (shape->low == 0 && shape->high == 255) {
+        return tc_usat8(value);
+    }
+    return tc_clamp(value, shape->low, shape->high);
 }
 
+TC_INLINE int32_t tc_quantize_value(float value, float scale, const tc_quantize_shape *shape)
+{
+    const float quotient = tc_opaque(tc_opaque(value) / scale);
+    const int32_t rounded = shape->ties_even ? tc_round_even(quotient, INT32_MIN / 2) : tc_round_away(quotient);
+    return tc_quantize_limited(tc_wrapping_add(rounded, shape->zero_point), shape);
+}
+
+/* The scale is opaque anew for each element: no flag makes its reciprocal a constant of the loop. */
 TC_INLINE void tc_quantize_s8(const float *input, int8_t *output, const tc_quantize_shape *shape)
 {
+    float scale = shape->scale;
     for (int32_t i = 0; i < shape->count; ++i) {
-        output[i] = (int8_t)tc_quantize_value(input[i], shape);
+        scale = tc_opaque(scale);
+        output[i] = (int8_t)tc_quantize_value(input[i], scale, shape);
     }
 }
 
 TC_INLINE void tc_quantize_u8(const float *input, uint8_t *output, const tc_quantize_shape *shape)
 {
+    float scale = shape->scale;
     for (int32_t i = 0; i < shape->count; ++i) {
-        output[i] = (uint8_t)tc_quantize_value(input[i], shape);
+        scale = tc_opaque(scale);
+        output[i] = (uint8_t)tc_quantize_value(input[i], scale, shape);
     }
 }
 

@@ -25,6 +25,9 @@ static digits_int8_context context;
 
 int main(void)
 {
+    if (digits_int8_init(&context) != DIGITS_INT8_OK) {
+        return 1;
+    }
     int8_t input[DIGITS_INT8_INPUT_0_BYTES], output[DIGITS_INT8_OUTPUT_0_BYTES];
     while (fread(input, sizeof input, 1, stdin) == 1) {
         if (digits_int8_run(&context, input, output) != DIGITS_INT8_OK) {

@@ -447,7 +447,8 @@ void feed(int layer)
 int main(void)
 {
     board_init();
-    return digits_int8_invoke(&context) != DIGITS_INT8_OK || calls < LAYERS || last != LAYERS - 1;
+    return digits_int8_init(&context) != DIGITS_INT8_OK || digits_int8_invoke(&context) != DIGITS_INT8_OK
+           || calls < LAYERS || last != LAYERS - 1;
 }
 """
 

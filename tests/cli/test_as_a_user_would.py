@@ -62,8 +62,22 @@ def test_the_current_folder_as_output(where: str, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path / "here")
     result = invoke("build", MODEL, "--target", "host", "-o", where)
     assert result.exit_code == 2
-    assert "Errno" not in result.output and "try: give a folder in it" in result.output
+    assert "Errno" not in result.output and "try: give -o a folder inside the current one" in result.output
     assert not list(tmp_path.glob("*/*"))
+
+
+def test_folders_of_a_single_file_are_made(tmp_path: Path) -> None:
+    """As `build -o` makes them; only if there is something to put into them."""
+    np.savez(tmp_path / "x.npz", input_0=np.zeros((2, 8, 8, 1), np.float32))
+    common = ("calib", tmp_path / "x.npz", "-o", tmp_path / "new" / "folder" / "calib.npz", "--model")
+    assert invoke(*common, MODEL.parent / "nowhere.onnx").exit_code == 2
+    assert not (tmp_path / "new").exists()
+    result = invoke(*common, FLOAT)
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["calib.npz"]
+    (tmp_path / "file").write_text("")
+    result = invoke("calib", tmp_path / "x.npz", "-o", tmp_path / "file" / "calib.npz", "--model", FLOAT)
+    assert result.exit_code == 2 and "Errno" not in result.output and "not a directory" in result.output
 
 
 def test_one_truth_on_how_much_ram_is_needed(tmp_path: Path) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from itertools import combinations
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycompile.codegen.names import comment_text, identifier
+from tinycompile.codegen.names import c_string, comment_text, identifier, model_identifier
+from tinycompile.codegen.reserved import KEYWORDS, are_alike
 
 
 @given(st.lists(st.text(), max_size=8))
@@ -28,3 +34,55 @@ def test_comments_cannot_be_left(text: str) -> None:
     safe = comment_text(text)
     assert "*/" not in safe and "/*" not in safe and "\n" not in safe and "\\" not in safe and "??" not in safe
     assert safe.isascii() and safe.isprintable() and len(safe) <= 80
+
+
+OURS = """startup semihosting console main board firmware tc tc_dot build host all clean makefile source single report
+    certificate library zephyr tinycompile linker""".split()
+FUNCTIONS = ["mtx", "sem", "pthread_mutex", "posix_spawnattr", "hal", "os", "err"]
+ELSEWHERE = "cmsis_gcc core_cm7 arm_math arm_mve stm32f7xx system_stm32f7xx nrf52840 freertos task".split()
+DEVICES = ["con", "aux", "nul", "com1", "lpt9"]
+ORDINARY = ["model", "digits_int8", "kws", "vww_96_int8", "mobilenet_v2", "net", "detector", "a", "x1", "test", "stamp"]
+INCLUDES = [
+    "/usr/lib/arm-none-eabi/include",
+    "/usr/lib/gcc/arm-none-eabi/*/include",
+    "/usr/lib/gcc/x86_64-linux-gnu/*/include",
+    "/usr/include/c++/*",
+]
+
+
+def headers() -> set[str]:
+    """Names of the headers of the installed compilers and C libraries that a model's file could have."""
+    found = [path for pattern in INCLUDES for path in Path("/").glob(f"{pattern[1:]}/*") if path.is_file()]
+    assert len(found) > 200
+    stems = {re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_") for path in found if path.suffix in ("", ".h")}
+    return stems - {""}
+
+
+def test_a_model_cannot_have_the_name_of_a_header() -> None:
+    """Nor of a word of C or C++, an object, goal or folder of ours, a library's function, a device."""
+    taken_elsewhere = headers() | KEYWORDS | set(OURS + FUNCTIONS + ELSEWHERE + DEVICES)
+    wrong = {name for name in taken_elsewhere if model_identifier(name, set()) in taken_elsewhere}
+    assert wrong == set()
+    assert all(model_identifier(name.upper(), set()) == f"{name}_model" for name in OURS)
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_names_are_kept(name: str) -> None:
+    assert model_identifier(name, {"other"}) == name
+
+
+@given(st.lists(st.sampled_from(["net", "net_weights", "net_input_0", "net_init", "input_0", "net_model", "m2_net"])))
+def test_models_of_a_firmware_share_no_name(stems: list[str]) -> None:
+    others = set[str]()
+    made = [model_identifier(stem, others) for stem in stems]
+    assert len(set(made)) == len(made)
+    assert not any(are_alike(one, other) for one, other in combinations(made, 2))
+
+
+@given(st.text())
+def test_strings_are_what_they_say(text: str) -> None:
+    literal = c_string(text)
+    assert literal.isascii() and literal.isprintable() and "??" not in literal
+    expected = text.encode(errors="replace") if len(text) <= 255 else None
+    if expected is not None:
+        assert ast.literal_eval("b" + literal.replace("\\?", "?")) == expected

@@ -157,7 +157,7 @@ def test_calib_from_tables_and_arrays(cnn: Path, tmp_path: Path) -> None:
     ("arrays", "words"),
     [
         ({"z": np.zeros((2, 3, 12, 12))}, "the file holds: z"),
-        ({"x": np.zeros((2, 3, 12, 11))}, "the model takes samplesx3x12x12"),
+        ({"x": np.zeros((2, 3, 12, 11))}, "the model takes (samples, 3, 12, 12)"),
         ({"x": np.full((2, 3, 12, 12), np.nan)}, "aren't finite"),
         ({"x": np.zeros((0, 3, 12, 12))}, "at least one"),
         ({"x": np.zeros((2, 3, 12, 12), dtype="U1")}, "is <U1"),

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinycompile.numerics.fixed_point import quantize_multiplier
+from tinycompile.numerics.latitude import Form, Latitude
 from tinycompile.numerics.requant import OnnxRequant, Requant, TfliteRequant
-from tinycompile.numerics.requant_solver import DSP_FORMS, Form, RequantPlan, fits, prove, solve
+from tinycompile.numerics.requant_solver import DSP_FORMS, RequantPlan, fits, largest_shift, prove, solve
 
 CHANNELS = 8
 
@@ -308,3 +309,28 @@ def test_mistakes_of_the_caller() -> None:
         solve(layer.rule, layer.acc_min[1:], layer.acc_max, layer.base, 0)
     with pytest.raises(ValueError, match="empty"):
         solve(layer.rule, layer.acc_max, layer.acc_min, layer.base, 0)
+
+
+@pytest.mark.parametrize("zero_point", [-128, 7])
+def test_other_weights_have_the_shape_of_the_first_ones(zero_point: int) -> None:
+    """Scales up to three times as large or much smaller, other sums: form and shift stay, and the plan is exact."""
+    first = Layer(0, zero_point=zero_point)
+    free = first.solve(8)
+    plan = solve(first.rule, first.acc_min, first.acc_max, first.base, 8, latitude=Latitude())
+    assert plan.immediate_shift == free.immediate_shift - Latitude.SPARE_BITS[0]
+    assert plan.form == ("smmla" if zero_point == -128 else "smmla_signed")
+    for seed in range(1, 25):
+        other = Layer(seed, zero_point=zero_point, scale=float(np.random.default_rng(seed).uniform(5e-4, 6e-3)))
+        fixed = Latitude(plan.shape_in_code)
+        found = solve(other.rule, other.acc_min, other.acc_max, other.base, 8, latitude=fixed)
+        assert found.shape_in_code == plan.shape_in_code, seed
+        other.assert_equal(found)
+
+
+def test_what_does_not_fit_a_shape_is_exact_in_the_long_form() -> None:
+    plan = Layer(0).solve(8)
+    larger = Layer(0, scale=0.5)
+    found = solve(larger.rule, larger.acc_min, larger.acc_max, larger.base, 8, latitude=Latitude(plan.shape_in_code))
+    assert found.form == "exact"
+    assert largest_shift(larger.rule, larger.acc_min, larger.acc_max, 8) < plan.immediate_shift
+    assert largest_shift(Layer(0).rule, Layer(0).acc_min, Layer(0).acc_max, 8) == plan.immediate_shift

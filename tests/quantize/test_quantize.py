@@ -13,7 +13,7 @@ from tinycompile.quantize import _evened
 from tinycompile.quantize.bias_correction import bias_corrected
 from tinycompile.quantize.float_graph import FloatGraph, prepared
 from tinycompile.quantize.measure import Candidate, accuracy, agreement, float_outputs, output_sqnr, sqnr
-from tinycompile.quantize.qdq import quantized_values, to_qdq
+from tinycompile.quantize.qdq import parameters_of, quantized_values, to_qdq
 from tinycompile.quantize.ranges import METHODS, observe, range_of, scale_of
 from tinycompile.quantize.rounding import rounded_weights
 
@@ -73,7 +73,7 @@ def uneven_model() -> onnx.ModelProto:
 def best_of(graph: FloatGraph, data: list[dict[str, np.ndarray]], model: onnx.ModelProto, rounded=None) -> float:
     observed = observe(graph.model(), quantized_values(graph), data)
     ranges = {name: range_of(value, "minmax") for name, value in observed.items()}
-    candidate = Candidate.of(to_qdq(graph, ranges, rounded), "test", {})
+    candidate = Candidate.of(to_qdq(graph, parameters_of(graph, ranges), rounded), "test", {})
     return output_sqnr(candidate, float_outputs(model, data), data)
 
 

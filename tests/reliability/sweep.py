@@ -1,6 +1,6 @@
 """`make reliability`: every model in every variant. A line per check, at the end the figures, also as JSON.
 
-`python -m tests.reliability.sweep --models NAME ... --cores mps2-an386 ... --parts sanitizers levels clang analyzers`
+`python -m tests.reliability.sweep --models NAME ... --cores mps2-an386 ... --parts sanitizers levels clang hosts ...`
 """
 
 from __future__ import annotations
@@ -19,12 +19,22 @@ import numpy as np
 
 import tinycompile
 from tests.conftest import DIGITS, SHARED
-from tests.reliability.variants import ANALYZERS, LEVELS, SANITIZERS, analyzed, at_level, by_clang, sanitized
+from tests.reliability.variants import (
+    ANALYZERS,
+    HOSTS,
+    LEVELS,
+    SANITIZERS,
+    analyzed,
+    at_level,
+    by_clang,
+    on_host,
+    sanitized,
+)
 from tests.support.random_model import RandomModel
 from tinycompile.build import Build
 from tinycompile.errors import DoesNotFitError, ToolFailedError
 
-PARTS = ("sanitizers", "analyzers", "levels", "clang")
+PARTS = ("sanitizers", "analyzers", "levels", "clang", "hosts")
 SHARED_MODELS = ("ad01_int8", "kws_ref_model", "ic_resnet8_int8", "vww_96_int8", "mcunet_vww")
 CORES = ("mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")
 CLANG_CORES = ("mps2-an386", "mps2-an500")
@@ -101,6 +111,11 @@ class Sweep:
                 yield "levels", level, lambda at=level: same(lambda: at_level(build, at, inputs))
         if "clang" in self.parts and target in CLANG_CORES:
             yield "clang", "clang -O2", lambda: same(lambda: by_clang(build, inputs))
+        if "hosts" in self.parts:
+            for host in HOSTS:
+                compiler, level = host.split()
+                folder = work / host.replace(" ", "")
+                yield "hosts", host, lambda c=compiler, o=level, f=folder: same(lambda: on_host(build, inputs, c, o, f))
 
 
 def main() -> None:

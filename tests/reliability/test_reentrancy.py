@@ -70,6 +70,7 @@ static int interrupted_at = -1, inside, layers, failures;
 
 int main(void)
 {
+    failures += digits_int8_init(&outer) != DIGITS_INT8_OK || digits_int8_init(&inner) != DIGITS_INT8_OK;
     failures += !correct(&outer, in_a, out_a);
     const int all = layers;
     for (interrupted_at = 0; interrupted_at < all; interrupted_at++) {
@@ -107,6 +108,7 @@ void SysTick_Handler(void)
 int main(void)
 {
     board_init();
+    failures += digits_int8_init(&context) != DIGITS_INT8_OK || digits_int8_init(&other) != DIGITS_INT8_OK;
     SYST_RVR = 0xFFFFFFu;
     SYST_CVR = 0;
     SYST_CSR = 5; /* on, core clock */

@@ -44,12 +44,15 @@ int main(void)
     for (uintptr_t shift = 1; shift < 8; shift++) {
         digits_int8_context *const crooked = (digits_int8_context *)((uintptr_t)memory + shift);
         EXPECT(digits_int8_invoke(crooked) == DIGITS_INT8_ERROR_ALIGNMENT);
+        EXPECT(digits_int8_init(crooked) == DIGITS_INT8_ERROR_ALIGNMENT);
         EXPECT(digits_int8_check(crooked) == DIGITS_INT8_ERROR_ALIGNMENT);
         EXPECT(digits_int8_run(crooked, in, out) == DIGITS_INT8_ERROR_ALIGNMENT);
     }
     for (uint32_t i = 0; i < sizeof memory / 8u; i++) {
         EXPECT(memory[i] == 0u); /* nothing was written there */
     }
+    EXPECT(digits_int8_invoke(&context) == DIGITS_INT8_ERROR_INIT);
+    EXPECT(digits_int8_init(&context) == DIGITS_INT8_OK);
     EXPECT(digits_int8_check(&context) == DIGITS_INT8_OK);
     EXPECT(digits_int8_invoke(&context) == DIGITS_INT8_OK);
     EXPECT(digits_int8_check_abi(&context, DIGITS_INT8_ABI ^ 1u, sizeof context) == DIGITS_INT8_ERROR_ABI);
@@ -64,6 +67,7 @@ BUFFERS = """
 /* The input ends at the end of a page that can't be written, before one that can't be read. */
 int main(void)
 {
+    EXPECT(digits_int8_init(&context) == DIGITS_INT8_OK);
     char *const pages = (char *)mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     static int8_t results[9][DIGITS_INT8_OUTPUT_0_BYTES + 9];
     for (uint32_t i = 0; i < 4096u; i++) {
@@ -100,6 +104,7 @@ static uint8_t *victim;
 int main(void)
 {
     strikes_at = -1;
+    EXPECT(digits_int8_init(&context) == DIGITS_INT8_OK);
     EXPECT(digits_int8_invoke(&context) == DIGITS_INT8_OK);
     const int all = layers;
     uint8_t *const first = (uint8_t *)context.guard_below, *const after = (uint8_t *)context.guard_above;
@@ -108,12 +113,12 @@ int main(void)
     for (int place = 0; place < 4; place++) {
         victim = places[place];
         for (strikes_at = 0; strikes_at < all; strikes_at++) { /* a layer that writes beyond the arena */
-            memset(&context, 0, sizeof context);
+            EXPECT(digits_int8_init(&context) == DIGITS_INT8_OK);
             EXPECT(digits_int8_invoke(&context) == DIGITS_INT8_ERROR_GUARD);
             EXPECT(layers == strikes_at + 1); /* found at once */
         }
         strikes_at = -1;
-        memset(&context, 0, sizeof context);
+        EXPECT(digits_int8_init(&context) == DIGITS_INT8_OK);
         EXPECT(digits_int8_invoke(&context) == DIGITS_INT8_OK);
         *victim ^= 1; /* the application, between two inferences */
         EXPECT(digits_int8_check(&context) == DIGITS_INT8_ERROR_GUARD);

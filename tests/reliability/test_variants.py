@@ -10,7 +10,17 @@ import pytest
 
 import tinycompile
 from tests.conftest import DIGITS
-from tests.reliability.variants import ANALYZERS, LEVELS, SANITIZERS, analyzed, at_level, by_clang, sanitized
+from tests.reliability.variants import (
+    ANALYZERS,
+    HOSTS,
+    LEVELS,
+    SANITIZERS,
+    analyzed,
+    at_level,
+    by_clang,
+    on_host,
+    sanitized,
+)
 from tests.support.random_model import RandomModel
 from tinycompile.build import Build
 
@@ -61,6 +71,14 @@ def test_every_optimisation_level_computes_the_same(digits: Build) -> None:
 @needs_clang
 def test_clang_computes_the_same(digits: Build) -> None:
     np.testing.assert_array_equal(by_clang(digits, INPUTS)[0], EXPECTED)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_vectorising_compilers_of_this_machine_compute_the_same(digits: Build, host: str, tmp_path: Path) -> None:
+    compiler, level = host.split()
+    if shutil.which(compiler) is None:
+        pytest.skip(f"needs {compiler}")
+    np.testing.assert_array_equal(on_host(digits, INPUTS, compiler, level, tmp_path / "work")[0], EXPECTED)
 
 
 @needs_clang

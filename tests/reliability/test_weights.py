@@ -22,17 +22,17 @@ from tinycompile.codegen.blob import HEADER_BYTES
 from tinycompile.errors import TargetError, ToolFailedError, UsageError
 from tinycompile.toolchain import run
 
-OK, NULL, ALIGNMENT, WEIGHTS, FORMAT, GRAPH = 0, 1, 2, 4, 6, 7
+OK, NULL, ALIGNMENT, WEIGHTS, FORMAT, GRAPH, INIT = 0, 1, 2, 4, 6, 7, 8
 FLIPS = 1000
 
 
-def network(weights: np.ndarray) -> bytes:
-    """A convolution, a depthwise one, a pointwise one."""
+def network(weights: np.ndarray, *, bias: bool = True) -> bytes:
+    """A convolution with or without a bias, a depthwise one, a pointwise one."""
     b = TfliteBuilder()
     x, y, z, last = (b.tensor((1, 6, 6, c), s, 3) for c, s in ((2, 0.05), (4, 0.2), (4, 0.4), (3, 0.6)))
     fields = {"StrideH": 1, "StrideW": 1, "Padding": SAME, "FusedActivationFunction": NONE}
-    bias = b.constant(np.array([0, -200, 100, 300], np.int32), [0.0005] * 4)
-    b.op("CONV_2D", [x, b.constant(weights[:72].reshape(4, 3, 3, 2), [0.01] * 4), bias], [y], **fields)
+    last_operand = b.constant(np.array([0, -200, 100, 300], np.int32), [0.0005] * 4) if bias else -1
+    b.op("CONV_2D", [x, b.constant(weights[:72].reshape(4, 3, 3, 2), [0.01] * 4), last_operand], [y], **fields)
     depthwise = b.constant(weights[72:].reshape(1, 3, 3, 4), [0.02] * 4, axis=3)
     b.op("DEPTHWISE_CONV_2D", [y, depthwise, -1], [z], DepthMultiplier=1, **fields)
     pointwise = b.constant(weights[60:72].reshape(3, 1, 1, 4), [0.02] * 3)
@@ -101,7 +101,8 @@ class Library:
     def __init__(self, build: Build, folder: Path) -> None:
         self.ffi = cffi.FFI()
         self.ffi.cdef(
-            "int net_init(void *, const void *); int net_invoke(void *); int net_check_abi(void *, unsigned, unsigned);"
+            "int net_init(void *); int net_init_with(void *, const void *); int net_invoke(void *);"
+            "int net_check_abi(void *, unsigned, unsigned);"
         )
         library = folder / "libnet.so"
         files = [str(path) for path in sources(build.folder.resolve(), "net")]
@@ -110,14 +111,14 @@ class Library:
         self.context = self.ffi.new("uint64_t[]", 4096)
         header = (build.folder / "net.h").read_text()
         self.abi = int(re.findall(r"NET_ABI (0x\w+)u", header)[0], 16)
-        self.context_bytes = build.report["ram"]["arena_bytes"] + 8
+        self.context_bytes = build.report["ram"]["arena_bytes"] + 2 * self.ffi.sizeof("void *")
 
     def init(self, content: bytes, shift: int = 0) -> int:
         memory = self.ffi.new("uint64_t[]", len(content) // 8 + 2)
         self.keep = memory
         at = self.ffi.cast("char *", memory) + shift
         self.ffi.memmove(at, content, len(content))
-        return self.c.net_init(self.context, at)
+        return self.c.net_init_with(self.context, self.ffi.new("void *[3]", [self.ffi.NULL, self.ffi.NULL, at]))
 
     def check(self) -> int:
         return self.c.net_check_abi(self.context, self.abi, self.context_bytes)
@@ -137,16 +138,16 @@ def test_what_init_refuses(separate: tuple[Library, bytes]) -> None:
     def changed(at: int, value: bytes) -> bytes:
         return good[:at] + value + good[at + len(value) :]
 
-    assert library.c.net_init(library.ffi.NULL, library.ffi.NULL) == NULL
-    assert library.c.net_init(library.context, library.ffi.NULL) == NULL
-    assert library.c.net_invoke(library.context) == NULL  # no weights yet
+    assert library.c.net_init(library.ffi.NULL) == NULL
+    assert library.c.net_init(library.context) == NULL  # no linker script says where they are
+    assert library.c.net_invoke(library.context) == INIT
     assert library.init(good) == OK and library.c.net_invoke(library.context) == OK and library.check() == OK
     assert library.init(good, shift=4) == ALIGNMENT
-    assert library.c.net_invoke(library.context) == NULL  # refused ones leave nothing behind
+    assert library.c.net_invoke(library.context) == INIT  # refused ones leave nothing behind
     for content, status in [
         (bytes(len(good)), FORMAT),
         (b"\xff" * len(good), FORMAT),  # erased flash
-        (changed(4, b"\2"), FORMAT),
+        (changed(4, b"\1"), FORMAT),
         (changed(8, (len(good) - HEADER_BYTES + 8).to_bytes(4, "little")), GRAPH),
         (changed(16, b"\0"), GRAPH),
         (changed(12, b"\0\0\0\0"), WEIGHTS),
@@ -194,6 +195,9 @@ int main(void)
         if (mprotect((void *)page, (uintptr_t)arrays[i].data + arrays[i].bytes - page, PROT_READ | PROT_WRITE) != 0) {
             return 2;
         }
+    }
+    if (MODEL_init(&context) != UPPER_OK) {
+        return 3;
     }
     srand(1);
     for (int flip = 0; flip < FLIPS; flip++) {

@@ -220,6 +220,10 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
             _choice("--align", choices.ALIGN_CHOICES, "strict: no unaligned word; auto: as the board says."),
             click.option("--flash-offset", type=Address(), default=0, help="Where a bootloader ends, such as 32K."),
+            click.option(
+                "--labels", type=FOLDER, multiple=True, help="Text file with a class on each line; per model."
+            ),
+            click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
             click.option("--calib", type=FOLDER, help="Samples (.npz) to quantise a float ONNX model with."),
             _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=FOLDER, help="Labelled samples (.npz: x, y) for the accuracy."),

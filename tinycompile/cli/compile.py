@@ -25,6 +25,7 @@ from tinycompile.errors import UsageError
 @compile_options
 @click.option("-o", "--output", type=FOLDER, help="Folder to create, or of an earlier build.  [default: build/<model>]")
 @force_option("Overwrite generated files that were edited, and take a folder that no build made.")
+@click.option("--compatible-with", type=FOLDER, help="New weights for the code of this older output folder.")
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @click.option(
     "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"
@@ -67,6 +68,8 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
         last = index == len(reports) - 1
         for line in (report.get("quantization") or {}).get("summary", ()):
             click.echo(line)
+        for raised in (report.get("quantization") or {}).get("raised_channels", ()) if verbose else ():
+            click.echo(f"  {raised['text']}")
         print_report(report, console(), verbose=verbose, folder=folder if last else None)
 
 

@@ -20,12 +20,9 @@ def profile(folder: Path, input_file: Path | None, model: str | None, as_json: b
     from tinycompile.build import Build
     from tinycompile.profile import profile_build
     from tinycompile.report.profile import print_profile
-    from tinycompile.samples import load_arrays, model_inputs
 
     build = Build(folder, model=model)
-    samples = None
-    if input_file is not None:
-        samples = model_inputs(load_arrays(input_file), build.inputs, where=str(input_file), limit=1)
+    samples = None if input_file is None else build.samples(input_file, 1)
     found = profile_build(build, samples)
     if as_json:
         print_json(found)

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--input", "input_file", type=FOLDER, required=True, help="Samples: .npz with input_0, ... or one .npy.")
+@click.option(
+    "--input",
+    "input_file",
+    type=FOLDER,
+    required=True,
+    help="Samples: .npz with input_0, ... or the inputs' names, or one .npy.",
+)
 @click.option("--output", "output_file", type=FOLDER, help="Where to write output_0, ... (.npz).")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--model", help="Which one, where FOLDER has several.")
@@ -39,12 +45,11 @@ def run(
 ) -> None:
     """Run the firmware of FOLDER in QEMU (a build for the host: here) on every sample."""
     from tinycompile.build import Build
-    from tinycompile.samples import load_arrays, model_inputs
 
     if output_file is not None and output_file.suffix != ".npz":
         raise UsageError("--output must end in .npz", where=str(output_file))
     result = Build(folder, model=model)
-    samples = model_inputs(load_arrays(input_file), result.inputs, where=str(input_file), limit=limit)
+    samples = result.samples(input_file, limit)
     if output_file is None:
         execution = result.execute(samples)
     else:
@@ -106,10 +111,9 @@ def verify(
         return
     if samples_file is None:
         raise UsageError("verify needs samples", hint="--samples x.npz, or --check-certificate")
-    from tinycompile.samples import load_arrays, model_inputs
     from tinycompile.verify.compare import verify_build
 
-    samples = model_inputs(load_arrays(samples_file), result.inputs, where=str(samples_file), limit=limit)
+    samples = result.samples(samples_file, limit)
     outcome = verify_build(result, samples)
     certificate = load_certificate(result.folder, result.model)
     if as_json:
@@ -165,11 +169,10 @@ def bisect(folder: Path, input_file: Path, limit: int | None, model: str | None,
     Exit code 1 if there is one, 0 if not.
     """
     from tinycompile.build import Build
-    from tinycompile.samples import load_arrays, model_inputs
     from tinycompile.verify.compare import bisect_build
 
     build = Build(folder, model=model)
-    found = bisect_build(build, model_inputs(load_arrays(input_file), build.inputs, where=str(input_file), limit=limit))
+    found = bisect_build(build, build.samples(input_file, limit))
     first = found.difference
     if as_json:
         difference = None if first is None else asdict(first)

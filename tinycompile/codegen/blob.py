@@ -1,7 +1,8 @@
 """Weights apart from the code: the file `<model>_weights.bin` and what ties it to its code.
 
-Little endian: magic, version, bytes after the header, their CRC-32, the graph (16 bytes: see `graph_of`); then every
-constant array on a multiple of 8 bytes. The C struct in `<model>_weights.h` is the same layout.
+Little endian. A header of 32 bytes: magic, version, bytes after the header, their CRC-32, the graph (16 bytes: see
+`graph_of`). Then the numbers of inputs and of outputs, 16 bytes for each of them (`Edge.record`), and every constant
+array on a multiple of 8 bytes. The C struct in `<model>_weights.h` is the same layout.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import hashlib
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from tinycompile.codegen.interface import EDGE_BYTES, Edge
 from tinycompile.ir import Array
 
 MAGIC = int.from_bytes(b"TCWB", "little")
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 32
 GRAPH_BYTES = 16
 
@@ -41,21 +43,38 @@ def little_endian(array: Array) -> bytes:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
 
 
-def graph_of(model: str, files: Mapping[str, str]) -> bytes:
-    """What identifies the code that weights fit: 16 bytes of SHA-256 of the C without comments and the model's name.
+def graph_of(code: Mapping[str, str], meaning: str) -> bytes:
+    """What identifies the code that weights fit: 16 bytes of SHA-256.
 
     Everything that depends on the weights and isn't in the file is in the code: how a layer requantises, channels that
-    turned out to be constant. So weights that would need other code have another graph.
+    turned out to be constant. So weights that would need other code have another graph, and so have weights that give
+    the caller's bytes another meaning.
+
+    Args:
+        code: the generated C by file name, of a program without names of its own (`Program.anonymous`). Comments and
+            white space don't count.
+        meaning: of inputs and outputs, by `interface.meaning`.
     """
-    digest, own = hashlib.sha256(), re.compile(rf"(?<![A-Za-z0-9])({model}|{model.upper()})(?![A-Za-z0-9])")
-    plain = {own.sub("MODEL", name): own.sub("MODEL", _COMMENT.sub(" ", text)) for name, text in files.items()}
-    for name, text in sorted(plain.items()):
-        digest.update(f"{name}\0{' '.join(text.split())}\0".encode())
+    digest = hashlib.sha256()
+    for name, text in sorted(code.items()):
+        digest.update(f"{name}\0{' '.join(_COMMENT.sub(' ', text).split())}\0".encode())
+    digest.update(meaning.encode())
     return digest.digest()[:GRAPH_BYTES]
 
 
-def blob(arrays: Iterable[Array], graph: bytes) -> bytes:
+def edge_table(edges: Sequence[Edge]) -> bytes:
+    """What the file says of inputs and outputs: how many, and a record for each."""
+    inputs = sum(edge.kind == "input" for edge in edges)
+    return struct.pack("<2I", inputs, len(edges) - inputs) + b"".join(edge.record() for edge in edges)
+
+
+def content_bytes(edges: Sequence[Edge], arrays: Iterable[Array]) -> int:
+    """Of the file without its header."""
+    return 8 + EDGE_BYTES * len(edges) + sum(padded(array.nbytes) for array in arrays)
+
+
+def blob(arrays: Iterable[Array], edges: Sequence[Edge], graph: bytes) -> bytes:
     """The file."""
-    parts = [little_endian(array) for array in arrays]
+    parts = [edge_table(edges), *(little_endian(array) for array in arrays)]
     content = b"".join(part.ljust(padded(len(part)), b"\0") for part in parts)
     return struct.pack("<4I16s", MAGIC, VERSION, len(content), zlib.crc32(content), graph) + content

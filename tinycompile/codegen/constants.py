@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tinycompile.ir import Array
+from tinycompile.ir import Array, TensorType
 
 LINE_LENGTH = 116
 """Of the lines of a constant array, without their indentation."""
@@ -20,6 +20,11 @@ def c_float(value: np.floating) -> str:
     return f"{text}f" if value.dtype == np.float32 else text
 
 
+def c_scale(t: TensorType) -> str:
+    """A tensor's scale as a float32 literal."""
+    return c_float(np.float32(t.scale))
+
+
 def c_scalar(value: np.generic) -> str:
     """One number as a C literal of its own type, free of warnings."""
     if isinstance(value, np.floating):
@@ -29,9 +34,14 @@ def c_scalar(value: np.generic) -> str:
         return f"{number}{'ull' if value.dtype.itemsize == 8 else 'u'}"
     if value.dtype.itemsize == 8:
         return "(-9223372036854775807ll - 1)" if number == -(2**63) else f"{number}ll"
-    if number == -(2**31):
+    return c_integer(number) if number == -(2**31) else str(number)
+
+
+def c_integer(value: int) -> str:
+    """A 32-bit constant that can stand anywhere in an expression."""
+    if value == -(2**31):
         return "(-2147483647 - 1)"
-    return str(number)
+    return f"({value})" if value < 0 else str(value)
 
 
 def c_values(values: Array) -> str:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinycompile.codegen import blob
-from tinycompile.codegen.constants import c_values
+from tinycompile.codegen.constants import c_integer, c_scale, c_values
 from tinycompile.codegen.integration import emit_integration, single_file
+from tinycompile.codegen.interface import meaning
 from tinycompile.codegen.linker import linker_script
-from tinycompile.codegen.names import comment_text
+from tinycompile.codegen.names import c_string, comment_text
 from tinycompile.codegen.program import Program, any_alignment, ctype, quantization_text
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.kernels.render import render
@@ -67,6 +68,7 @@ def _values(project: Project) -> dict[str, object]:
         "provenance": project.origins[0],
         "prefix": project.programs[0].model.upper(),
         "optimization": OPTIMIZATION,
+        "arena_bytes": project.arena_bytes,
         "scratch_bytes": project.scratch_bytes,
         "cold": project.layout.cold,
         "weights_addresses": project.weights_addresses(project.board),
@@ -78,13 +80,20 @@ def _values(project: Project) -> dict[str, object]:
 
 def identified(program: Program, provenance: Provenance) -> Program:
     """With the number that ties separate weights to the code."""
-    return replace(program, graph_id=blob.graph_of(program.model, emit_model(program, provenance)))
+    plain = program.anonymous()
+    code = emit_model(plain, provenance)
+    del code[
+        f"{plain.model}.h"
+    ]  # callers are compiled with it, and `check` compares that; what it says is in `meaning`
+    return replace(program, graph_id=blob.graph_of(code, meaning(program.edges, program.facts.labels)))
 
 
 def weights_files(project: Project) -> dict[str, bytes]:
     """The files of separate weights, by relative path."""
     return {
-        f"{program.model}_weights.bin": blob.blob((c.constant.values for c in program.constants), program.graph_id)
+        f"{program.model}_weights.bin": blob.blob(
+            (c.constant.values for c in program.constants), program.edges, program.graph_id
+        )
         for program in project.programs
         if program.separate
     }
@@ -100,6 +109,9 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
         "any_alignment": any_alignment,
         "blob": blob,
         "c_values": c_values,
+        "c_string": c_string,
+        "c_scale": c_scale,
+        "c_integer": c_integer,
         "comment_text": comment_text,
         "quantization_text": quantization_text,
     }
@@ -111,7 +123,7 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
     }
     if not program.separate:
         files[f"{model}_weights.c"] = render("weights.c.j2", **values)
-    return files | _runtime_headers(program.headers)
+    return files | _runtime_headers(program.headers + program.interface_headers)
 
 
 def _runtime_headers(roots: list[str]) -> dict[str, str]:

@@ -76,11 +76,12 @@ def single_file(model: str, files: Mapping[str, str]) -> dict[str, str]:
 
         return _QUOTED_INCLUDE.sub(replace, files[name])
 
+    header = expand(f"{model}.h", "")
     code = expand(f"{model}.c", "")
     if f"{model}_weights.c" in files:
         weights = _QUOTED_INCLUDE.sub("", files[f"{model}_weights.c"])
         code = f"{code}\n/* ---- {model}_weights.c ---- */\n{weights}"
     return {
         f"single/{model}.c": code,
-        f"single/{model}.h": files[f"{model}.h"],
+        f"single/{model}.h": header,
     }

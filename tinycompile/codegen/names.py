@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import count
 
-_RESERVED = frozenset(
-    """auto break case char const continue default do double else enum extern float for goto if inline int long
-    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-    asm typeof alignas alignof and and_eq bitand bitor bool catch class compl constexpr const_cast decltype delete
-    dynamic_cast explicit export false friend mutable namespace new noexcept not not_eq nullptr operator or or_eq
-    private protected public reinterpret_cast static_assert static_cast template this thread_local throw true try
-    typeid typename using virtual wchar_t xor xor_eq main memcpy memset memmove""".split()
-)
+from tinycompile.codegen.reserved import KEYWORDS, are_alike, is_reserved_model
+
 _LONGEST_IDENTIFIER = 48
 _LONGEST_COMMENT = 80
+_LONGEST_STRING = 255
 
 
 def identifier(text: str, taken: set[str], fallback: str = "layer") -> str:
@@ -21,21 +18,47 @@ def identifier(text: str, taken: set[str], fallback: str = "layer") -> str:
 
     TFLite names are paths; the last component that says something is what a person recognises.
     """
-    base = re.sub(r"[^A-Za-z0-9]+", "_", text[-200:]).strip("_").lower()[-_LONGEST_IDENTIFIER:].strip("_")
-    if not base:
-        base = fallback
-    if base[0].isdigit():
-        base = f"{fallback}_{base}"
-    if base in _RESERVED or base.startswith("tc_"):
+    base = _slug(text, fallback)
+    if base in KEYWORDS or base.startswith("tc_"):
         base = f"{base}_"
     return unique(base, taken)
 
 
+def _slug(text: str, fallback: str) -> str:
+    base = re.sub(r"[^A-Za-z0-9]+", "_", text[-200:]).strip("_").lower()[-_LONGEST_IDENTIFIER:].strip("_") or fallback
+    return f"{fallback}_{base}" if base[0].isdigit() else base
+
+
+def model_identifier(stem: str, others: set[str]) -> str:
+    """What a model's files and functions are called: its file's name, unless they could collide with something.
+
+    A name that is reserved gets the suffix `_model`; so does one that is too like another model's, as `net_weights` is
+    beside `net`; equal ones get a number.
+
+    Args:
+        others: of the firmware's other models; this one joins them.
+    """
+    base = _slug(stem, "model")
+    if is_reserved_model(base):
+        base = f"{base}_model"
+    name = next(each for each in _alternatives(base, others) if not any(are_alike(each, other) for other in others))
+    others.add(name)
+    return name
+
+
+def _alternatives(base: str, others: set[str]) -> Iterator[str]:
+    yield base
+    if base in others:
+        yield from (f"{base}_{number}" for number in range(2, len(others) + 3))
+    yield f"{base}_model"
+    yield from (f"m{number}_{base}" for number in count(2))
+
+
 def unique(base: str, taken: set[str]) -> str:
     """`base`, or the first of base_2, base_3 ... that isn't among `taken` (which it joins)."""
-    name, count = base, 2
+    name, number = base, 2
     while name in taken:
-        name, count = f"{base}_{count}", count + 1
+        name, number = f"{base}_{number}", number + 1
     taken.add(name)
     return name
 
@@ -44,6 +67,20 @@ def short_name(name: str) -> str:
     """What a person calls a layer: TFLite joins the paths of fused operators, "net/stem_relu/Relu;net/stem/BiasAdd"."""
     parts = [part for part in name.split(";")[0].split("/") if part]
     return parts[-2] if len(parts) > 1 else (parts[0] if parts else name)
+
+
+def c_string(text: str) -> str:
+    """A string literal of these characters in UTF-8, whatever they are; long ones are shortened."""
+    content = text if len(text) <= _LONGEST_STRING else f"...{text[-(_LONGEST_STRING - 3) :]}"
+    return '"' + "".join(map(_in_string, content.encode(errors="replace"))) + '"'
+
+
+def _in_string(byte: int) -> str:
+    """Three octal digits end an escape where a digit follows, and there is no trigraph without a question mark."""
+    char = chr(byte)
+    if char in '"\\?':
+        return f"\\{char}"
+    return char if " " <= char <= "~" else f"\\{byte:03o}"
 
 
 def comment_text(text: str) -> str:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinycompile.codegen.blob import GRAPH_BYTES, crc32, padded
+from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
+from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
 from tinycompile.codegen.names import comment_text, identifier, short_name, unique
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
-from tinycompile.ir import Graph, Node, TensorType
+from tinycompile.ir import Array, Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Firing, Lines
@@ -32,9 +33,10 @@ _CTYPES = {
 }
 
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 CRC_HEADER = "kernels/tc_crc32.h"
 ALIGN_HEADER = "kernels/tc_align.h"
+EDGE_HEADER = "kernels/tc_edge.h"
 
 
 def ctype(t: TensorType) -> str:
@@ -71,16 +73,23 @@ class NamedConstant:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A value in the arena. `offset` in bytes.
+    """A value in RAM. `offset` in bytes.
 
     Attributes:
         lines: what of it is there, where it is never whole in memory.
+        memory: which one: "arena", or "state" for what survives a step.
     """
 
     name: str
     type: TensorType
     offset: int
     lines: Lines | None = None
+    memory: str = "arena"
+
+    @property
+    def address(self) -> str:
+        """In `invoke`, as a pointer to bytes."""
+        return f"{self.memory} + {self.offset}"
 
     @property
     def end(self) -> int:
@@ -88,7 +97,7 @@ class Tensor:
 
     def describe(self) -> str:
         """Shape, type, quantisation and place, for a comment."""
-        place = f"arena[{self.offset}..{self.end - 1}]"
+        place = f"{self.memory}[{self.offset}..{self.end - 1}]"
         return f"{self.type}{quantization_text(self.type)}{self._part()}, {place}"
 
     def _part(self) -> str:
@@ -122,14 +131,29 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
+class StateMemory:
+    """Where a state is, and what it begins with.
+
+    Attributes:
+        fill: the byte that it is full of; None where `initial` names a constant array.
+    """
+
+    tensor: Tensor
+    fill: int | None
+    initial: str
+
+
+@dataclass(frozen=True, eq=False)
 class Program:
     """All that is printed for one model.
 
     Attributes:
+        states: what survives a step, beside the arena; `state_bytes` in all.
         scratch_bytes: of scratch apart from the arena, in faster memory; 0 where it is inside.
         separate: the weights are in a file of their own, which the context points to.
         graph_id: what ties that file to the code; zeros as long as it isn't known.
         alignment: "any" for words at any address, "strict" for code that avoids those, "core" for a core that has none.
+        edges: inputs and outputs as a caller sees them, an input that comes row by row included.
     """
 
     model: str
@@ -145,16 +169,16 @@ class Program:
     separate: bool = False
     graph_id: bytes = bytes(GRAPH_BYTES)
     alignment: Alignment = "any"
+    edges: tuple[Edge, ...] = ()
+    facts: SourceFacts = NO_FACTS
+    states: tuple[StateMemory, ...] = ()
+    state_bytes: int = 0
 
     @property
-    def context_pointers(self) -> list[str]:
-        """Members of the context that have to be set."""
-        wanted = {"scratch": self.scratch_bytes, "rows": self.streamed_input, "weights": self.separate}
-        return [name for name, needed in wanted.items() if needed]
-
-    @property
-    def bare_context(self) -> bool:
-        return not self.context_pointers
+    def labelled(self) -> Edge | None:
+        """The output whose last axis has as many values as there are labels."""
+        ends = (len(self.facts.labels),)
+        return next((e for e in self.edges if e.kind == "output" and e.type.shape[-1:] == ends), None)
 
     @property
     def weights_crc32(self) -> int:
@@ -164,7 +188,7 @@ class Program:
     @property
     def blob_bytes(self) -> int:
         """Of the weights' file without its header."""
-        return sum(padded(named.constant.values.nbytes) for named in self.constants)
+        return content_bytes(self.edges, (named.constant.values for named in self.constants))
 
     @property
     def graph_words(self) -> str:
@@ -175,24 +199,30 @@ class Program:
     @property
     def abi(self) -> int:
         """A number for what a caller relies on: the context, where inputs and outputs are, and of what type."""
-        facts = [ABI_VERSION, self.arena_bytes, self.scratch_bytes, *self.context_pointers, len(self.inputs)]
+        pointers = [self.separate, self.streamed_input is not None]
+        facts = [ABI_VERSION, self.arena_bytes, self.scratch_bytes, *pointers, len(self.inputs)]
         rows = [self.streamed_input] if self.streamed_input else []
-        for tensor in (*rows, *self.inputs, *self.outputs):
+        for tensor in (*rows, *self.inputs, *self.outputs, *(state.tensor for state in self.states)):
             facts += [tensor.offset, str(tensor.type)]
         return zlib.crc32(" ".join(map(str, facts)).encode())
 
     @property
     def streamed_input(self) -> Tensor | None:
         """The input that comes row by row through a callback, if there is one."""
-        found = [layer.outputs[0] for layer in self.layers if layer.node.op.comes_from_caller]
-        return found[0] if found else None
+        return next(iter(_from_caller(self.layers)), None)
 
     @property
     def headers(self) -> list[str]:
+        """What the code includes, beside what its public header does."""
         streamed = {STREAM_HEADER} if self.stages else set[str]()
         checked = {CRC_HEADER} if self.constants or self.separate else set[str]()
         aligned = {ALIGN_HEADER} if self.alignment == "strict" else set[str]()
         return sorted({header for f in self.functions for header in f.function.headers} | streamed | checked | aligned)
+
+    @property
+    def interface_headers(self) -> list[str]:
+        """What the public header includes."""
+        return [EDGE_HEADER] if any(edge.quantized for edge in self.edges) else []
 
     @property
     def blocks(self) -> list[Layer | StageLoop]:
@@ -211,6 +241,34 @@ class Program:
     def preambles(self) -> list[str]:
         return list(dict.fromkeys(str(text) for f in self.functions for text in f.function.preambles))
 
+    def anonymous(self) -> Program:
+        """The same program with names that depend on nothing but the order of what they name: not on the model's file,
+        its layers' names, or other models of the firmware."""
+        constants: dict[str, str] = {c.name: f"constant_{index}" for index, c in enumerate(self.constants)}
+        functions: dict[str, str] = {f.name: f"function_{index}" for index, f in enumerate(self.functions)}
+
+        def argument(text: str) -> str:
+            head, arrow, name = text.rpartition("->")
+            return f"{head}{arrow}{constants.get(name, name)}"
+
+        return replace(
+            self,
+            model="model",
+            functions=tuple(replace(f, name=functions[f.name]) for f in self.functions),
+            constants=tuple(replace(c, name=constants[c.name]) for c in self.constants),
+            layers=tuple(
+                replace(
+                    layer,
+                    function=functions.get(layer.function, layer.function),
+                    arguments=tuple(argument(each) for each in layer.arguments),
+                )
+                for layer in self.layers
+            ),
+            states=tuple(replace(state, initial=argument(state.initial)) for state in self.states),
+            graph_id=bytes(GRAPH_BYTES),
+            facts=NO_FACTS,
+        )
+
     def weight_symbols(self, cold: bool | None = None) -> list[str]:
         """Names of the constant arrays: all, or those in external flash, or those that aren't."""
         return [constant.name for constant in self.constants if cold is None or constant.cold == cold]
@@ -224,13 +282,18 @@ def quantization_text(t: TensorType) -> str:
 
 @dataclass
 class _Names:
-    """Shares equal functions and equal constant arrays, and names the distinct ones."""
+    """Shares equal functions and equal constant arrays, and names the distinct ones.
+
+    Attributes:
+        separate: the arrays are in a file of their own: which of them are equal today mustn't be in the code.
+    """
 
     model: str
+    separate: bool
     cold: Collection[int] = ()
     taken: set[str] = field(default_factory=lambda: set[str]())
     functions: dict[Function, NamedFunction] = field(default_factory=dict)
-    constants: dict[tuple[str, str, bytes], NamedConstant] = field(default_factory=dict)
+    constants: dict[tuple[str, str, bytes, str], NamedConstant] = field(default_factory=dict)
 
     def function(self, function: Function) -> str:
         if function not in self.functions:
@@ -239,9 +302,9 @@ class _Names:
         return self.functions[function].name
 
     def constant(self, constant: Constant, layer: str) -> str:
-        key = (constant.ctype, np.dtype(constant.values.dtype).str, constant.values.tobytes())
-        if constant.values.dtype.names:
-            key = (constant.ctype, str(constant.values.dtype), constant.values.tobytes())
+        layout = str(constant.values.dtype) if constant.values.dtype.names else np.dtype(constant.values.dtype).str
+        place = f"{layer} {constant.suffix}" if self.separate else ""
+        key = (constant.ctype, layout, constant.values.tobytes(), place)
         if key not in self.constants:
             name = unique(f"{self.model}_{layer}_{constant.suffix}", self.taken)
             self.constants[key] = NamedConstant(name, constant, layer, id(constant) in self.cold)
@@ -256,6 +319,7 @@ def build_program(
     separate: bool = False,
     taken: set[str] | None = None,
     alignment: Alignment = "any",
+    facts: SourceFacts = NO_FACTS,
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -265,9 +329,10 @@ def build_program(
         separate: whether the weights are in a file of their own.
         taken: names that other models of the firmware have; this one's join them.
         alignment: see `Program`.
+        facts: what the model's file says of inputs and outputs.
     """
     names, graph, stages, offsets = (
-        _Names(model, cold, set() if taken is None else taken),
+        _Names(model, separate, cold, set() if taken is None else taken),
         planned.graph,
         planned.stages,
         planned.offsets,
@@ -276,7 +341,11 @@ def build_program(
     lines = {name: kept for stage in stages for name, kept in stage.lines.items()}
 
     def tensors(values: Iterable[str]) -> tuple[Tensor, ...]:
-        return tuple(Tensor(v, graph.types[v], offsets[v], lines.get(v)) for v in values if v not in graph.constants)
+        return tuple(
+            Tensor(v, graph.types[v], offsets[v], lines.get(v), "state" if v in planned.kept else "arena")
+            for v in values
+            if v not in graph.constants
+        )
 
     writers = [StageWriter(stage, graph, offsets.__getitem__, planned.parts) for stage in stages]
     streamed = {
@@ -302,6 +371,11 @@ def build_program(
             first = "n" if rows == 1 else f"n * {rows}"
             function, arguments = "context->rows", ["context->user", first, str(rows), arguments[-1]]
         layers.append(Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs))
+    inputs, outputs = tensors(graph.inputs), tensors(graph.outputs)
+    states = [
+        _state(tensor, state.initial, names, identifier(short_name(state.name), layer_names))
+        for state, tensor in zip(graph.states, tensors(state.name for state in graph.states), strict=True)
+    ]
     return Program(
         model=model,
         graph=graph,
@@ -311,11 +385,38 @@ def build_program(
         functions=tuple(names.functions.values()),
         constants=tuple(names.constants.values()),
         layers=tuple(layers),
-        inputs=tensors(graph.inputs),
-        outputs=tensors(graph.outputs),
+        inputs=inputs,
+        outputs=outputs,
         separate=separate,
         alignment=alignment,
+        edges=_edges(inputs, outputs, layers, facts),
+        facts=facts,
+        states=tuple(states),
+        state_bytes=planned.state_bytes,
     )
+
+
+def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMemory:
+    """With what it begins with as a constant of its own, unless all its bytes are the same."""
+    content = set(initial.astype(initial.dtype.newbyteorder("<")).tobytes())
+    if len(content) <= 1 and not names.separate:
+        return StateMemory(tensor, content.pop() if content else 0, "")
+    constant = Constant("initial", ctype(tensor.type), initial.ravel(), f"what state {name} begins with")
+    return StateMemory(tensor, None, ("weights->" if names.separate else "") + names.constant(constant, name))
+
+
+def _edges(
+    inputs: Iterable[Tensor], outputs: Iterable[Tensor], layers: Iterable[Layer], facts: SourceFacts
+) -> tuple[Edge, ...]:
+    """Inputs, one that comes row by row among them, whose rows have channels last; then outputs."""
+    rows = [(t.name, t.type, None) for t in _from_caller(layers)]
+    whole = [(t.name, t.type, t.offset) for t in inputs]
+    made = edges_of("input", rows or whole, facts.inputs, "NHWC" if rows else facts.layout)
+    return made + edges_of("output", [(t.name, t.type, t.offset) for t in outputs], facts.outputs, facts.layout)
+
+
+def _from_caller(layers: Iterable[Layer]) -> list[Tensor]:
+    return [layer.outputs[0] for layer in layers if layer.node.op.comes_from_caller]
 
 
 def _streamed_pointers(graph: Graph, node: Node, writer: StageWriter, firing: Firing) -> list[str]:
@@ -330,4 +431,4 @@ def _streamed_pointers(graph: Graph, node: Node, writer: StageWriter, firing: Fi
 
 
 def _pointer(tensor: Tensor, const: bool = False) -> str:
-    return f"({'const ' if const else ''}{ctype(tensor.type)} *)(arena + {tensor.offset})"
+    return f"({'const ' if const else ''}{ctype(tensor.type)} *)({tensor.address})"

@@ -21,6 +21,11 @@ class Provenance:
     source: str
     sha256: str
 
+    @property
+    def version(self) -> str:
+        """Of tinycompile."""
+        return __version__
+
     def line(self) -> str:
         """One sentence for a comment."""
         source = comment_text(self.source)
@@ -62,6 +67,11 @@ class Project:
     @property
     def scratch_bytes(self) -> int:
         return max(program.scratch_bytes for program in self.programs)
+
+    @property
+    def state_bytes(self) -> int:
+        """Of all models: states are nobody else's."""
+        return sum(program.state_bytes for program in self.programs)
 
     def weights_addresses(self, board: Board) -> dict[str, int]:
         """Where each model's separate weights are on this board or on what stands in for it.

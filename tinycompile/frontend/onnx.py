@@ -17,7 +17,7 @@ import tinycompile.frontend.onnx_linear
 import tinycompile.frontend.onnx_moves
 import tinycompile.frontend.onnx_qoperators
 import tinycompile.frontend.onnx_resize  # noqa: F401 - they register their importers
-from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError
+from tinycompile.errors import ModelFileError, QuantizationNeededError, TinycompileWarning, UnsupportedError
 from tinycompile.frontend.onnx_contrib import expand
 from tinycompile.frontend.onnx_evaluate import evaluate_node
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
@@ -48,7 +48,7 @@ LAYOUTS = ("model", "nhwc")
 Floats = Literal["none", "islands", "all"]
 
 
-class FloatIslandWarning(UserWarning):
+class FloatIslandWarning(TinycompileWarning):
     """An operator of a quantised model runs in float32."""
 
 

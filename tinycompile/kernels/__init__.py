@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from functools import cache
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
 from tinycompile.kernels.base import Kernel, candidates
+from tinycompile.numerics.latitude import Latitude
 from tinycompile.targets.core import Core
 
 
@@ -36,13 +38,16 @@ def _label(node: Node) -> str:
     return f"{node.op.kind} {node.name!r}"
 
 
-def kernels_for(graph: Graph, core: Core) -> list[list[Kernel]]:
+def kernels_for(graph: Graph, core: Core, latitude: Latitude | None = None) -> list[list[Kernel]]:
     """Every kernel that can compute each node on this core.
+
+    Args:
+        latitude: of all nodes, as in `Site`.
 
     Raises:
         UnsupportedError: all nodes that no kernel can compute.
     """
-    choices = [kernels_of(graph.site(node), core) for node in graph.nodes]
+    choices = [kernels_of(replace(graph.site(node), latitude=latitude), core) for node in graph.nodes]
     problems = [
         (_label(node), f"no kernel for this variant on {core.name}")
         for node, found in zip(graph.nodes, choices, strict=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Op, Site
 from tinycompile.kernels.render import Later
+from tinycompile.numerics.latitude import RequantShape
 from tinycompile.targets.core import FEATURES, Core
 
 
@@ -80,6 +81,7 @@ class Kernel:
         parts: per operand index its place inside output 0, in bytes: if all operands are computed there, nothing is
             left to do (concatenation along the outermost axis).
         notes: facts for the report ("requantisation": "smmla", "reason": ...).
+        requant: of a requantisation that was solved, what is in the code.
     """
 
     variant: str
@@ -93,6 +95,7 @@ class Kernel:
     alias_of: int | None = None
     parts: dict[int, int] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    requant: RequantShape | None = None
 
     @property
     def distances(self) -> dict[int, int]:

@@ -114,6 +114,7 @@ def _kernel(site: Site, core: Core, stem: str, window: Fields, depth: int, pixel
         code_bytes=900,
         overlap={0: distance},
         notes={"requantisation": line.plan.form},
+        requant=line.plan.shape_in_code,
     )
 
 
@@ -174,4 +175,5 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         code_bytes=600,
         in_place=sig.input.shape == sig.output.shape,
         notes={"requantisation": line.plan.form},
+        requant=line.plan.shape_in_code,
     )

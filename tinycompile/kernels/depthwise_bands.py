@@ -95,4 +95,5 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
         code_bytes=400 + 4 * per_block,
         in_place=frame.works_in_place,
         notes={"requantisation": frame.plan.form},
+        requant=frame.plan.shape_in_code,
     )

@@ -112,6 +112,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         code_bytes=300 + 60 * pairs,
         overlap={0: safe_distance(_steps(op, rows, sig.input.shape, sig.output.shape))},
         notes={"requantisation": plan.form},
+        requant=plan.shape_in_code,
     )
 
 

@@ -75,4 +75,5 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
         code_bytes=700,
         in_place=frame.works_in_place,
         notes={"requantisation": frame.plan.form},
+        requant=frame.plan.shape_in_code,
     )

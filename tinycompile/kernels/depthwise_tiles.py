@@ -81,6 +81,7 @@ def _kernel(frame: Frame, width: int) -> Kernel:
         code_bytes=900,
         overlap={0: safe_distance(_steps(frame, width))},
         notes={"requantisation": frame.plan.form},
+        requant=frame.plan.shape_in_code,
     )
 
 

@@ -218,6 +218,7 @@ def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
         code_bytes=500,
         overlap={0: safe_distance(_row_steps(rows, inputs, outputs, direct))},
         notes={"requantisation": plan.form},
+        requant=plan.shape_in_code,
     )
 
 

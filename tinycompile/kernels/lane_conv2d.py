@@ -170,6 +170,7 @@ def _kernel(
         code_bytes=500,
         overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": plan.form},
+        requant=plan.shape_in_code,
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.numerics.fixed_point import wrap_int32
+from tinycompile.numerics.latitude import Latitude
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.requant_solver import DSP_FORMS, Form, RequantPlan, fits, solve
 from tinycompile.ops.conv2d import Conv2D
@@ -43,15 +44,15 @@ class LinearLayer:
         bias: int64 (C_out,), zeros where the layer has none.
         zp_in: the input's zero point.
         rule: the requantisation, a function of acc.
+        latitude: as in `Site`.
     """
 
     weights: Array
     bias: Array
     zp_in: int
     rule: Requant
-    _solved: dict[tuple[object, ...], RequantPlan] = field(
-        default_factory=lambda: dict[tuple[object, ...], RequantPlan](), repr=False
-    )
+    latitude: Latitude | None = None
+    _solved: Solved = field(default_factory=lambda: Solved(), repr=False)
 
     @staticmethod
     def of(site: Site) -> LinearLayer:
@@ -72,7 +73,7 @@ class LinearLayer:
             case _:
                 raise ValueError(f"{op.kind} is not a linear operator")
         bias = site.constant(2).astype(np.int64) if len(site.sig.inputs) > 2 else np.zeros(rows.shape[0], np.int64)
-        return _kept(_Content(rows, bias, sig.input.zero_point, op.requant(sig)))
+        return _kept(_Content(rows, bias, sig.input.zero_point, op.requant(sig), site.latitude))
 
     @property
     def channels(self) -> int:
@@ -107,8 +108,17 @@ class LinearLayer:
         return low + self.base, high + self.base
 
     def fits(self, pre: int) -> bool:
-        """Whether acc << pre stays in int32 on every channel whose output isn't constant."""
-        return bool(np.all(fits(self.rule, *self.acc_range, pre)))
+        """Whether acc << pre stays in int32 on every channel whose output isn't constant.
+
+        Where the weights can be replaced, with room to spare, or with the `pre` of the code that there is.
+        """
+        low, high = self.acc_range
+        if self.latitude is not None and self.latitude.shape is not None:
+            return pre == self.latitude.shape.pre and bool(np.all(fits(self.rule, low, high, pre)))
+        if self.latitude is not None:
+            wider = (np.rint(bound * Latitude.SPARE_RANGE).astype(np.int64) for bound in (low, high))
+            low, high = (outer(a, b) for outer, a, b in zip((np.minimum, np.maximum), (low, high), wider, strict=True))
+        return bool(np.all(fits(self.rule, low, high, pre)))
 
     def solve(
         self,
@@ -129,7 +139,9 @@ class LinearLayer:
         key = pre, *forms, start_fixed
         if key not in self._solved:
             low, high = self.acc_range
-            self._solved[key] = solve(self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed)
+            self._solved[key] = solve(
+                self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed, latitude=self.latitude
+            )
         plan = self._solved[key]
         start = wrap_int32(plan.start.astype(np.int64) - extra).astype(np.int32)
         return replace(plan, start=start)
@@ -143,10 +155,12 @@ class _Content:
     bias: Array
     zp_in: int
     rule: Requant
+    latitude: Latitude | None
 
     @cached_property
     def digest(self) -> bytes:
-        found = hashlib.blake2b(f"{self.weights.shape} {self.zp_in} {type(self.rule).__name__}".encode())
+        about = f"{self.weights.shape} {self.zp_in} {type(self.rule).__name__} {self.latitude}"
+        found = hashlib.blake2b(about.encode())
         for array in (self.weights, self.bias):
             found.update(array.tobytes())
         for each in fields(self.rule):  # pyright: ignore[reportArgumentType] - every rule is a dataclass
@@ -165,4 +179,4 @@ class _Content:
 def _kept(content: _Content) -> LinearLayer:
     for array in (content.weights, content.bias):
         array.setflags(write=False)
-    return LinearLayer(content.weights, content.bias, content.zp_in, content.rule)
+    return LinearLayer(content.weights, content.bias, content.zp_in, content.rule, content.latitude)

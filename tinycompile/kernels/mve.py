@@ -99,6 +99,7 @@ def _kernel(
         code_bytes=500,
         overlap={0: distance},
         notes={"requantisation": line.plan.form},
+        requant=line.plan.shape_in_code,
     )
 
 

@@ -68,6 +68,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         code_bytes=600,
         overlap={0: _row_distance(window, sig.input.shape, sig.output.shape)},
         notes={"requantisation": line.plan.form},
+        requant=line.plan.shape_in_code,
     )
 
 

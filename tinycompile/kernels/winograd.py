@@ -107,6 +107,7 @@ def winograd(site: Site, core: Core) -> Kernel | None:
         code_bytes=700 + 44 * channel_pairs,
         overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape))},
         notes={"requantisation": plan.form},
+        requant=plan.shape_in_code,
     )
 
 

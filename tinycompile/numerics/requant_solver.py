@@ -27,10 +27,10 @@ offset of "smmla_signed".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +44,8 @@ from tinycompile.numerics.fixed_point import (
     IntegerArray,
     wrap_int32,
 )
-from tinycompile.numerics.requant import BoolArray, Requant, has_one_output, is_step_function
-
-Form = Literal["smmla", "smmla_signed", "smmla_shift", "exact"]
+from tinycompile.numerics.latitude import Form, Latitude, RequantShape
+from tinycompile.numerics.requant import BoolArray, Requant, TfliteRequant, has_one_output, is_step_function
 
 DSP_FORMS: tuple[Form, ...] = ("smmla", "smmla_signed", "smmla_shift")
 """Cheapest first on cores with SMMLA."""
@@ -97,6 +96,13 @@ class RequantPlan:
         if self.form not in ("smmla", "smmla_signed"):
             raise ValueError(f"form {self.form} has no common shift")
         return int(self.shift[0])
+
+    @property
+    def shape_in_code(self) -> RequantShape:
+        """What another plan must have in common with this one for the same code."""
+        return RequantShape(
+            self.pre, self.form, None if self.form == "smmla_shift" else int(self.shift.min(initial=31))
+        )
 
     @property
     def unsigned(self) -> bool:
@@ -168,6 +174,7 @@ def solve(
     *,
     forms: Sequence[Form] = DSP_FORMS,
     start_fixed: bool = False,
+    latitude: Latitude | None = None,
 ) -> RequantPlan:
     """The first of `forms` that is exactly `rule` on every channel, proved; "exact" if there is none.
 
@@ -178,6 +185,7 @@ def solve(
         pre: see `fits` for the largest that is possible.
         forms: the target's sequences in order of preference.
         start_fixed: the kernel can only start from base << pre.
+        latitude: of updates, where the weights can be replaced without the code.
     """
     if pre < 0:
         raise ValueError("pre must not be negative")
@@ -187,11 +195,19 @@ def solve(
         raise ValueError("an accumulator range is empty")
     if not np.all(fits(rule, acc_min, acc_max, pre)):
         raise ValueError(f"acc << {pre} overflows int32, or the rule is no step function")
-    plan = _solve(rule, acc_min, acc_max, base, pre, forms, start_fixed)
+    plan = _solve(rule, acc_min, acc_max, base, pre, forms, start_fixed, latitude)
     reason = prove(plan, rule, acc_min, acc_max, base)
     if reason is not None:
         raise ArithmeticError(f"the requantisation solver is wrong: {reason}")
     return plan
+
+
+def largest_shift(rule: Requant, acc_min: Int64Array, acc_max: Int64Array, pre: int) -> int:
+    """The largest S that all channels can have together, for some form with a common one; negative if there is none."""
+    live = np.flatnonzero(rule.apply(acc_min) != rule.apply(acc_max))
+    return int(
+        np.min(_Search(_Channels.of(rule, acc_min, acc_max, live, pre), False, _WantedShift()).shifts, initial=31)
+    )
 
 
 def _solve(
@@ -202,19 +218,51 @@ def _solve(
     pre: int,
     forms: Sequence[Form],
     start_fixed: bool,
+    latitude: Latitude | None,
 ) -> RequantPlan:
     lowest = rule.apply(acc_min)
     constant = has_one_output(rule, acc_min, acc_max)
     channels = _Channels.of(rule, acc_min, acc_max, np.flatnonzero(~constant), pre)
-    search = _Search(channels, start_fixed)
     exact = _exact_plan(rule, pre, base, np.where(constant, lowest, 0), constant)
-    for form in forms:
+    searches = dict[_WantedShift, _Search]()
+    for form, wanted in _ways(rule, forms, latitude):
         if form == "exact":
             break
+        search = searches.setdefault(wanted, _Search(channels, start_fixed, wanted))
         shift, lines = search.lines(form)
         if np.all(lines.solved):
-            return _reduced(exact, form, shift, lines)
+            return _reduced(exact, form, shift, lines, search.shift_without_channels)
     return exact
+
+
+@dataclass(frozen=True)
+class _WantedShift:
+    """The common shift to look for: `spare` bits below the largest possible one, or a given one."""
+
+    spare: int = 0
+    fixed: int | None = None
+
+
+def _ways(rule: Requant, forms: Sequence[Form], latitude: Latitude | None) -> Iterator[tuple[Form, _WantedShift]]:
+    """Forms and shifts in order of preference."""
+    if latitude is None:
+        for form in forms:
+            yield form, _WantedShift()
+    elif latitude.shape is not None:
+        if latitude.shape.form in forms:
+            yield latitude.shape.form, _WantedShift(fixed=latitude.shape.shift)
+    else:
+        # Two lines hold one, too: whether one is enough may be another answer for other weights.
+        for form in forms:
+            if form != "smmla" or not _may_need_two_lines(rule):
+                for spare in Latitude.SPARE_BITS:
+                    yield form, _WantedShift(spare)
+
+
+def _may_need_two_lines(rule: Requant) -> bool:
+    """Whether halves go away from zero, on both sides of it."""
+    away = isinstance(rule, TfliteRequant) and not rule.single_rounding
+    return away and rule.low < rule.zero_point < rule.high
 
 
 def _exact_plan(rule: Requant, pre: int, base: Int64Array, offset: Int32Array, constant: BoolArray) -> RequantPlan:
@@ -223,7 +271,9 @@ def _exact_plan(rule: Requant, pre: int, base: Int64Array, offset: Int32Array, c
     return RequantPlan("exact", pre, zeros, zeros, offset, start, zeros, rule.low, rule.high, constant, rule)
 
 
-def _reduced(exact: RequantPlan, form: Form, live_shift: Int64Array, lines: _Lines) -> RequantPlan:
+def _reduced(
+    exact: RequantPlan, form: Form, live_shift: Int64Array, lines: _Lines, shift_without_channels: int
+) -> RequantPlan:
     """Spread the lines over all channels; constant ones get the middle of their output's interval."""
     live = ~exact.constant
 
@@ -232,7 +282,7 @@ def _reduced(exact: RequantPlan, form: Form, live_shift: Int64Array, lines: _Lin
         everywhere[live] = values
         return everywhere
 
-    shift = spread(live_shift, int(np.min(live_shift, initial=_MAX_SHIFT)))
+    shift = spread(live_shift, int(np.min(live_shift, initial=shift_without_channels)))
     middle = (exact.offset << shift) + ((1 << shift) >> 1)
     return replace(
         exact,
@@ -390,8 +440,13 @@ class _Lines:
 class _Search:
     """The lines of the live channels of a layer, form by form."""
 
-    def __init__(self, channels: _Channels, start_fixed: bool) -> None:
-        self.channels, self.start_fixed = channels, start_fixed
+    def __init__(self, channels: _Channels, start_fixed: bool, wanted: _WantedShift) -> None:
+        self.channels, self.start_fixed, self.wanted = channels, start_fixed, wanted
+
+    @property
+    def shift_without_channels(self) -> int:
+        """The common shift where no channel asks for one."""
+        return _MAX_SHIFT - self.wanted.spare if self.wanted.fixed is None else self.wanted.fixed
 
     def lines(self, form: Form) -> tuple[Int64Array, _Lines]:
         """The shifts and the lines in one of the forms that have any."""
@@ -413,7 +468,10 @@ class _Search:
 
     @cached_property
     def common_shift(self) -> Int64Array:
-        return np.full_like(self.shifts, np.min(self.shifts, initial=_MAX_SHIFT))
+        """Negative, so that there are no lines, where a channel can't have the shift that is wanted."""
+        largest = int(np.min(self.shifts, initial=_MAX_SHIFT))
+        wanted = largest - self.wanted.spare if self.wanted.fixed is None else self.wanted.fixed
+        return np.full_like(self.shifts, wanted if wanted <= largest else -1)
 
     @cached_property
     def _common(self) -> _Lines:
@@ -423,7 +481,7 @@ class _Search:
     def _signed(self) -> _Lines:
         """One line where that is enough, else two."""
         rest = np.flatnonzero(~self._common.solved)
-        search = _Search(self.channels.take(rest), self.start_fixed)
+        search = _Search(self.channels.take(rest), self.start_fixed, self.wanted)
         return self._common.updated(rest, search._lines(self.common_shift[rest], _two_lines))
 
     def _lines(self, shift: Int64Array, find: _Finder) -> _Lines:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tinycompile.ir import Graph, Pass, verify
 from tinycompile.passes.eliminate_channels import eliminate_channels
 from tinycompile.passes.fold_constants import fold_constants
@@ -17,20 +19,27 @@ PIPELINE: tuple[tuple[Pass, str], ...] = (
         "an output that is an input, a constant or another output has memory of its own; constants are final here",
     ),
     (fold_pad, "a padded copy of a tensor is larger than the tensor, and takes time to make"),
-    (eliminate_channels, "a constant channel is a bias; what nobody reads needn't be computed"),
     (own_states, "a state's next value can be written into its memory, once nobody reads the old one any more"),
+    (eliminate_channels, "a constant channel is a bias; what nobody reads needn't be computed"),
 )
 
 
-def optimize(graph: Graph) -> Graph:
+OF_WEIGHTS: tuple[Pass, ...] = (eliminate_channels,)
+"""The passes whose result depends on the weights; they come last."""
+
+
+def optimize(graph: Graph, of_weights: Sequence[Pass] = OF_WEIGHTS) -> Graph:
     """Run the pipeline.
+
+    Args:
+        of_weights: in place of `OF_WEIGHTS`.
 
     Raises:
         ValueError: a pass broke an invariant; names it and those before it.
     """
     verify(graph, "import")
     done = list[str]()
-    for rewrite, _ in PIPELINE:
+    for rewrite in (*(each for each, _ in PIPELINE if each not in OF_WEIGHTS), *of_weights):
         done.append(rewrite.__name__)
         graph = rewrite(graph)
         verify(graph, ", ".join(done))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinycompile.ir import Array, Graph, Node, Op, Quantization, Source, TensorType
+from tinycompile.errors import IncompatibleError
+from tinycompile.ir import Array, Graph, Node, Op, Pass, Quantization, Source, TensorType
 from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._elementwise import Unary
 from tinycompile.ops.add import Add
@@ -29,14 +30,51 @@ from tinycompile.passes.channel_facts import Interval, intervals, keeps_channels
 def eliminate_channels(graph: Graph) -> Graph:
     """Remove what can't influence any output. Model inputs and outputs keep all their channels."""
     facts = intervals(graph)
-    links = Links(graph)
-    kept = _kept_channels(graph, facts, links)
+    return _without_channels(graph, facts, _kept_channels(graph, facts, {}))
+
+
+def kept_channels(graph: Graph, at_least: Mapping[str, Array] | None = None) -> dict[str, Array]:
+    """The channels that each value keeps in `eliminate_channels`, and those they need in turn.
+
+    Args:
+        at_least: channels that stay in any case.
+    """
+    return _kept_channels(graph, intervals(graph), at_least or {})
+
+
+def _without_channels(graph: Graph, facts: Mapping[str, Interval], kept: Mapping[str, Array]) -> Graph:
     changed = {v: k for v, k in kept.items() if k.size < graph.types[v].shape[-1]}
     if not changed:
         return graph
     rewriter = _Rewriter(graph, facts, kept, changed)
     rewritten = rewriter.run()
     return graph if rewritten is None else rewritten.without_dead()
+
+
+def eliminating_the_same(other: Graph) -> Pass:
+    """The pass for weights that the code of other weights is for: it removes the same channels.
+
+    It raises IncompatibleError where a channel that the others don't need is needed.
+
+    Args:
+        other: the graph of the others, in front of this pass.
+    """
+    wanted = kept_channels(other)
+
+    def eliminate_the_same_channels(graph: Graph) -> Graph:
+        needed = kept_channels(graph, wanted)
+        for name, channels in wanted.items():
+            more = np.setdiff1d(needed[name], channels)
+            if more.size:
+                raise IncompatibleError(
+                    f"channel {more[0]} of {name!r} was constant or unread in the old model and isn't in the new one",
+                    where=graph.name,
+                    why="the old code doesn't compute it",
+                    hint="--updatable, for the build that goes into the field, keeps all channels",
+                )
+        return _without_channels(graph, intervals(graph), wanted)
+
+    return eliminate_the_same_channels
 
 
 def is_matrix(graph: Graph, node: Node) -> bool:
@@ -85,8 +123,9 @@ class Links:
         return name
 
 
-def _kept_channels(graph: Graph, facts: Mapping[str, Interval], links: Links) -> dict[str, Array]:
+def _kept_channels(graph: Graph, facts: Mapping[str, Interval], at_least: Mapping[str, Array]) -> dict[str, Array]:
     """The channels each value must keep; only values that may shrink are in the result."""
+    links = Links(graph)
     candidates = [name for name, t in graph.types.items() if name in facts and name not in graph.constants and t.shape]
     width = {links.of(name): graph.types[name].shape[-1] for name in candidates}
     needed = {root: np.zeros(size, np.bool_) for root, size in width.items()}
@@ -95,6 +134,8 @@ def _kept_channels(graph: Graph, facts: Mapping[str, Interval], links: Links) ->
         if links.of(name) in needed:
             needed[links.of(name)][:] = True
 
+    for name, channels in at_least.items():
+        needed[links.of(name)][channels] = True
     for name in (*graph.given, *graph.results):
         need_all(name)
     for node in graph.nodes:

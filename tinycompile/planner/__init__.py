@@ -22,7 +22,7 @@ from tinycompile.planner.validate import validate, validate_states
 from tinycompile.planner.values import Options, Values, copy_name, put_name, scratch_name
 from tinycompile.work import node_macs, total, work_of
 
-__all__ = ["Planned", "StagePlanner", "plan", "planned_of"]
+__all__ = ["Planned", "StagePlanner", "plan", "planned_of", "states_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +204,7 @@ def planned_of(
     graph, placement, problem = values.graph, choice.plan, values.problem(choice.kernels)
     validate(problem, placement)
     validate_states(graph, values.kept)
-    state_offsets, state_bytes = _states(graph)
+    state_offsets, state_bytes = states_of(graph)
     places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
     firings = [firing for stage in values.stages for firing in stage.firings]
     parts = [copy_name(f.step, s.operand) for f in firings for s in f.sources] + [put_name(f.step) for f in firings]
@@ -237,7 +237,7 @@ def planned_of(
     )
 
 
-def _states(graph: Graph) -> tuple[dict[str, int], int]:
+def states_of(graph: Graph) -> tuple[dict[str, int], int]:
     """Offset of each state in the memory of all, and its size, in bytes."""
     offsets, end = dict[str, int](), 0
     for state in graph.states:

@@ -13,8 +13,9 @@ import numpy as np
 
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, output_axis
-from tinycompile.quantize.qdq import quantize_weights, weight_scales
+from tinycompile.quantize.qdq import quantize_weights
 from tinycompile.quantize.ranges import FloatSession
+from tinycompile.quantize.scales import weight_scales
 
 
 def bias_corrected(

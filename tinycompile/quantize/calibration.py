@@ -11,7 +11,7 @@ import numpy as np
 from tinycompile.errors import SamplesError
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue
 from tinycompile.ir import Array
-from tinycompile.samples import load_arrays
+from tinycompile.samples import load_arrays, missing_inputs, namings, with_batch
 
 Sample = Mapping[str, Array]
 _LABELS = ("y", "labels")
@@ -36,8 +36,7 @@ def load_samples(path: Path, model: OnnxModel, *, labelled: bool = False) -> tup
     arrays = load_arrays(path)
     names = [name for name in _LABELS if name in arrays]
     labels = arrays[names[0]] if labelled and names else None
-    single = len(model.inputs) == 1
-    chosen = {v.name: _name_of(arrays, v, i, single, labels, str(path)) for i, v in enumerate(model.inputs)}
+    chosen = _names_in(arrays, [value.name for value in model.inputs], labels, str(path))
     columns = {value.name: _column(arrays[chosen[value.name]], value, str(path)) for value in model.inputs}
     counts = {len(column) for column in columns.values()}
     if len(counts) != 1 or 0 in counts:
@@ -52,17 +51,14 @@ def load_samples(path: Path, model: OnnxModel, *, labelled: bool = False) -> tup
     return [{name: column[i] for name, column in columns.items()} for i in range(count)], labels
 
 
-def _name_of(
-    arrays: Mapping[str, Array], value: SourceValue, index: int, single: bool, labels: Array | None, where: str
-) -> str:
-    """Of the array for an input. Labels say which one, if several could be meant."""
-    names = [n for n in (value.name, f"input_{index}", *(["x"] if single else [])) if n in arrays]
-    if not names:
-        found = ", ".join(arrays) or "nothing"
-        raise SamplesError(f"input {value.name!r} is missing", where=where, why=f"the file holds: {found}")
+def _names_in(arrays: Mapping[str, Array], inputs: Sequence[str], labels: Array | None, where: str) -> dict[str, str]:
+    """Names of the arrays by input. Labels say which one, if several could be meant."""
+    ways = namings(arrays, inputs)
+    if not ways:
+        raise missing_inputs(arrays, inputs, where)
     if labels is not None and labels.ndim:
-        names.sort(key=lambda name: arrays[name].ndim == 0 or len(arrays[name]) != len(labels))
-    return names[0]
+        ways.sort(key=lambda way: any(arrays[name].ndim == 0 or len(arrays[name]) != len(labels) for name in way))
+    return dict(zip(inputs, ways[0], strict=True))
 
 
 def _column(array: Array, value: SourceValue, where: str) -> Array:
@@ -74,13 +70,7 @@ def _column(array: Array, value: SourceValue, where: str) -> Array:
         raise SamplesError(f"input {value.name!r} is {array.dtype}, the model takes {value.dtype}", where=where)
     if not np.all(np.isfinite(array)):
         raise SamplesError(f"input {value.name!r} has values that aren't finite", where=where)
-    without_batch = value.shape[1:] if value.shape[:1] == (1,) else value.shape
-    for shape in (value.shape, without_batch):
-        if array.ndim > 0 and array.shape[1:] == shape:
-            return array.reshape(-1, *value.shape)
-    expected = "x".join(map(str, ("samples", *without_batch)))
-    actual = "x".join(map(str, array.shape))
-    raise SamplesError(f"input {value.name!r} has shape {actual}, the model takes {expected}", where=where)
+    return with_batch(array, f"input {value.name!r}", value.shape, where)
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[Sample]:

@@ -41,6 +41,35 @@ def equalized(graph: FloatGraph, peaks: Mapping[str, Array], exponent: float = 0
     return graph
 
 
+def aligned(graph: FloatGraph, peaks: Mapping[str, Array], wanted: Mapping[str, float]) -> FloatGraph:
+    """The same function with the values between two layers scaled to a given magnitude.
+
+    Args:
+        peaks: the largest magnitude per channel of the values that are quantised.
+        wanted: the largest magnitude that each of them should have.
+    """
+    graph = graph.copy()
+    for layer in graph.nodes:
+        if layer.op_type not in LINEAR or layer.input[1] not in graph.constants:
+            continue
+        last, following = _following(graph, layer)
+        if following is None or last not in peaks or last not in wanted:
+            continue
+        peak, channels = float(peaks[last].max()), graph.constants[layer.input[1]].shape[output_axis(layer)]
+        if peak > 0 and wanted[last] > 0 and _reads_channels(graph, following, channels):
+            _migrate(graph, layer, following, np.full(channels, peak / wanted[last]))
+    return graph
+
+
+def _reads_channels(graph: FloatGraph, following: Any, channels: int) -> bool:
+    """Whether a layer's weights can be scaled channel by channel of what it reads."""
+    weights = graph.constants[following.input[1]]
+    if _is_depthwise(graph, following):
+        return weights.shape[0] == channels
+    ungrouped = attributes_of(following).get("group", 1) == 1
+    return ungrouped and weights.shape[_input_axis(following)] == channels
+
+
 def _following(graph: FloatGraph, layer: Any) -> tuple[str, Any | None]:
     """(the value that the next linear layer reads, that layer), through homogeneous functions with one reader each."""
     name = layer.output[0]
@@ -90,16 +119,22 @@ def _input_axis(layer: Any) -> int:
 
 
 def _migrate(graph: FloatGraph, layer: Any, following: Any, factors: Array) -> None:
-    """Divide the channels of one layer, multiply them in the next one."""
-    _multiply(graph, layer, 1, output_axis(layer), 1 / factors)
+    """Divide the channels of one layer, multiply them in the next one; not where that would leave float32."""
+    changes = [(layer, 1, output_axis(layer), 1 / factors)]
     if len(layer.input) > 2 and layer.input[2]:
-        _multiply(graph, layer, 2, 0, 1 / factors)
-    _multiply(graph, following, 1, 0 if _is_depthwise(graph, following) else _input_axis(following), factors)
+        changes.append((layer, 2, 0, 1 / factors))
+    axis = 0 if _is_depthwise(graph, following) else _input_axis(following)
+    changes.append((following, 1, axis, factors))
+    with np.errstate(over="ignore"):
+        values = [_multiplied(graph, *change) for change in changes]
+    if all(np.all(np.isfinite(value)) for value in values):
+        for (node, operand, _, _), value in zip(changes, values, strict=True):
+            node.input[operand] = graph.constant(f"{node.input[operand]}_equalised", value)
 
 
-def _multiply(graph: FloatGraph, node: Any, operand: int, axis: int, factors: Array) -> None:
+def _multiplied(graph: FloatGraph, node: Any, operand: int, axis: int, factors: Array) -> Array:
     value = graph.constants[node.input[operand]]
     if operand == 2:
         value = np.broadcast_to(value.reshape(-1), factors.shape)
     shaped = factors.reshape([-1 if i == axis else 1 for i in range(value.ndim)])
-    node.input[operand] = graph.constant(f"{node.input[operand]}_equalised", (value * shaped).astype(np.float32))
+    return (value * shaped).astype(np.float32)

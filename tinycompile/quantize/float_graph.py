@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.errors import ModelFileError
 from tinycompile.frontend.onnx_evaluate import evaluate_node
 from tinycompile.frontend.onnx_file import onnx_module, opset_of
 from tinycompile.frontend.tflite_scope import Rejected
@@ -95,21 +96,50 @@ def attributes_of(node: Any) -> dict[str, Any]:
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
-def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]]) -> FloatGraph:
+def _check_finite(graph: FloatGraph, where: str) -> None:
+    """Refuse weights that aren't numbers.
+
+    Raises:
+        ModelFileError: names the tensor and the layer.
+    """
+    for node in graph.nodes:
+        if node.op_type not in (*LINEAR, "MatMul", "BatchNormalization"):
+            continue
+        for name in node.input:
+            value = graph.constants.get(name)
+            if value is not None and value.dtype.kind == "f" and not np.all(np.isfinite(value)):
+                wrong = int(np.sum(~np.isfinite(value)))
+                raise ModelFileError(
+                    f"{node.op_type} {node.name or node.output[0]!r}: {wrong} of {value.size} values of {name!r} "
+                    "are not finite",
+                    where=where,
+                    why="NaN and infinity have no 8-bit numbers, and numbers too large for float32 become infinite "
+                    "where a batch normalisation is folded into a layer",
+                    hint="look where the training diverged",
+                )
+
+
+def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "") -> FloatGraph:
     """The model in the forms that quantisation knows; it computes the same.
 
     Args:
         proto: a float model, opset 13 or later.
         shapes: of its values as far as they are known, for a batch of 1.
+        where: the model's name, for messages.
+
+    Raises:
+        ModelFileError: weights that aren't finite.
     """
     onnx = onnx_module()
     constants = {i.name: onnx.numpy_helper.to_array(i) for i in proto.graph.initializer}
     graph = FloatGraph(proto, list(proto.graph.node), constants, {n: len(s) for n, s in shapes.items()})
     graph.nodes = [type(node).FromString(node.SerializeToString()) for node in graph.nodes]
     _fold_constants(graph)
+    _check_finite(graph, where)
     _drop_identities(graph)
     _matmul_to_gemm(graph)
     _fold_affine(graph, shapes)
+    _check_finite(graph, where)
     return graph
 
 
@@ -218,7 +248,8 @@ def _affine_of(graph: FloatGraph, node: Any, shapes: Mapping[str, tuple[int, ...
         if attributes_of(node).get("training_mode", 0) or any(n not in graph.constants for n in node.input[1:]):
             return None
         gamma, beta, mean, variance = (graph.constants[n].astype(np.float64) for n in node.input[1:5])
-        scale = gamma / np.sqrt(variance + attributes_of(node).get("epsilon", 1e-5))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = gamma / np.sqrt(variance + attributes_of(node).get("epsilon", 1e-5))
         return node.input[0], scale, beta - mean * scale
     if node.op_type not in ("Mul", "Add") or len(node.input) != 2:
         return None
@@ -257,8 +288,9 @@ def _scale_layer(graph: FloatGraph, layer: Any, scale: Array, shift: Array) -> b
         return False
     factors = scale.reshape([-1 if i == axis else 1 for i in range(weights.ndim)])
     name = layer.input[1]
-    layer.input[1] = graph.constant(f"{name}_folded", (weights * factors).astype(np.float32))
-    folded = graph.constant(f"{name}_folded_bias", (bias.reshape(-1) * scale + shift).astype(np.float32))
+    with np.errstate(over="ignore", invalid="ignore"):  # `_check_finite` says what overflows
+        layer.input[1] = graph.constant(f"{name}_folded", (weights * factors).astype(np.float32))
+        folded = graph.constant(f"{name}_folded_bias", (bias.reshape(-1) * scale + shift).astype(np.float32))
     del layer.input[2:]
     layer.input.append(folded)
     return True

@@ -13,6 +13,7 @@ from tinycompile.frontend.onnx import import_places
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.frontend.onnx_values import Placed
 from tinycompile.ir import Array, Graph
+from tinycompile.quantize.qdq import QdqModel
 from tinycompile.quantize.ranges import FloatSession
 
 
@@ -29,14 +30,14 @@ def sqnr(reference: Array, value: Array) -> float:
 class Candidate:
     """A QDQ model as tinycompile computes it."""
 
-    proto: Any
+    model: QdqModel
     graph: Graph
     places: Mapping[str, Placed]
 
     @staticmethod
-    def of(proto: Any, where: str, shapes: Mapping[str, tuple[int, ...]]) -> Candidate:
-        graph, places = import_places(static_model(proto, where, shapes), "model", where)
-        return Candidate(proto, graph, places)
+    def of(model: QdqModel, where: str, shapes: Mapping[str, tuple[int, ...]]) -> Candidate:
+        graph, places = import_places(static_model(model.proto, where, shapes), "model", where)
+        return Candidate(model, graph, places)
 
     def run(self, sample: Mapping[str, Array]) -> dict[str, Array]:
         return interpreter.run(self.graph, dict(sample))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,10 @@ from tinycompile.frontend.onnx_file import onnx_module
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
 from tinycompile.quantize.ranges import scale_of
+from tinycompile.quantize.scales import Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
+
+Parameters = Mapping[str, tuple[float, int]]
+"""(scale, zero point) of tensors by name."""
 
 MOVES = frozenset(
     "Transpose Reshape Flatten Squeeze Unsqueeze MaxPool GlobalMaxPool Slice Split Gather DepthToSpace SpaceToDepth "
@@ -51,49 +56,55 @@ def linear_layers(graph: FloatGraph) -> list[Any]:
     return [node for node in graph.nodes if node.op_type in kinds and node.input[1] in graph.constants]
 
 
-def weight_scales(weights: Array, axis: int, *, per_channel: bool = True) -> Array:
-    """Symmetric: the largest magnitude becomes 127."""
-    others = tuple(i for i in range(weights.ndim) if i != axis) if per_channel else None
-    peak = np.abs(weights).max(axis=others)
-    scale = np.where(peak > 0, peak, 1.0) / 127
-    return np.maximum(scale, 1e-12).astype(np.float32)
-
-
 def quantize_weights(weights: Array, scale: Array, axis: int) -> Array:
     shaped = scale.reshape([-1 if i == axis and scale.size > 1 else 1 for i in range(weights.ndim)])
     return np.clip(np.rint(weights / shaped), -127, 127).astype(np.int8)
 
 
-def to_qdq(
-    graph: FloatGraph, ranges: Mapping[str, tuple[float, float]], rounded: Mapping[str, Array] | None = None
-) -> Any:
+@dataclass(frozen=True, eq=False)
+class QdqModel:
+    """The result.
+
+    Attributes:
+        proto: the ModelProto.
+        parameters: (scale, zero point) of every quantised tensor.
+        raised: the channels whose weights needed a larger scale than their own.
+    """
+
+    proto: Any
+    parameters: Parameters
+    raised: tuple[RaisedChannel, ...]
+
+
+def parameters_of(graph: FloatGraph, ranges: Mapping[str, tuple[float, float]]) -> Parameters:
+    """(scale, zero point) of every tensor of `quantized_values`, given its (low, high)."""
+    producers = graph.producers()
+    kinds = {name: producers[name].op_type if name in producers else "" for name in ranges}
+    return {name: FIXED.get(kinds[name]) or scale_of(*ranges[name]) for name in ranges}
+
+
+def to_qdq(graph: FloatGraph, parameters: Parameters, rounded: Mapping[str, Array] | None = None) -> QdqModel:
     """The QDQ model.
 
     Args:
-        ranges: (low, high) of every tensor of `quantized_values`.
+        parameters: of every tensor of `quantized_values`.
         rounded: int8 weights of layers by the name of their result, where they aren't simply the nearest ones.
     """
-    writer = _Writer(graph, ranges, rounded or {})
-    return writer.run()
+    writer = _Writer(graph, parameters, rounded or {})
+    proto = writer.run()
+    return QdqModel(proto, dict(parameters), tuple(writer.raised))
 
 
 class _Writer:
-    def __init__(
-        self, graph: FloatGraph, ranges: Mapping[str, tuple[float, float]], rounded: Mapping[str, Array]
-    ) -> None:
+    def __init__(self, graph: FloatGraph, parameters: Parameters, rounded: Mapping[str, Array]) -> None:
         self.graph = graph.copy()
-        self.ranges, self.rounded = ranges, rounded
+        self.parameters, self.rounded = parameters, rounded
         self.helper = onnx_module().helper
-        self.parameters: dict[str, tuple[float, int]] = {}
         self.renamed: dict[str, str] = {}
+        self.raised: list[RaisedChannel] = []
 
     def run(self) -> Any:
         graph = self.graph
-        producers = graph.producers()
-        for name in self.ranges:
-            producer = producers.get(name)
-            fixed = FIXED.get(producer.op_type) if producer is not None else None
-            self.parameters[name] = fixed or scale_of(*self.ranges[name])
         nodes, source = list[Any](), graph.nodes
         graph.nodes = nodes
         for name in graph.inputs:
@@ -136,36 +147,43 @@ class _Writer:
             return
         weights, axis = graph.constants[node.input[1]], output_axis(node) if node.op_type in LINEAR else 1
         grouped = node.op_type == "ConvTranspose" and attributes_of(node).get("group", 1) != 1
-        x = self._scale_of_operand(node.input[0])
+        x = self._operand(node.input[0])
         if x is None or weights.ndim < 2:
             return
-        scale = weight_scales(weights, axis, per_channel=not grouped)
         name = node.output[0]
-        values = self.rounded[name] if name in self.rounded else quantize_weights(weights, scale, axis)
+        own = weight_scales(weights, axis, per_channel=not grouped)
+        bias = graph.constants[node.input[2]].reshape(-1) if len(node.input) > 2 and node.input[2] else np.zeros(1)
+        wide = np.broadcast_to(bias * _bias_factor(node), (max(bias.size, weights.shape[axis]),))
+        scale = fitting_scales(weights, axis, own, wide, x)
+        self.raised += raised_channels(name, weights, axis, own, scale, wide, x)
+        values = quantize_weights(weights, scale, axis)
+        if name in self.rounded:
+            same = (scale == own).reshape([-1 if i == axis and scale.size > 1 else 1 for i in range(weights.ndim)])
+            values = np.where(same, self.rounded[name], values)
         node.input[1] = self._constant(f"{name}_weights", values, scale, axis if scale.size > 1 else None, nodes)
         if len(node.input) > 2 and node.input[2]:
-            self._bias(node, name, scale, x, nodes)
+            self._bias(node, name, scale, x.scale, nodes)
 
     def _bias(self, node: Any, name: str, scale: Array, x_scale: float, nodes: list[Any]) -> None:
         graph = self.graph
         bias = graph.constants[node.input[2]].reshape(-1)
         bias_scale = (np.float32(x_scale) * scale).reshape(-1)
         bias = np.broadcast_to(bias, (max(bias.size, bias_scale.size),))
-        units = np.clip(np.rint(bias.astype(np.float64) / bias_scale), -(2**30), 2**30).astype(np.int32)
+        units = np.rint(bias.astype(np.float64) / bias_scale).astype(np.int32)
         if bias_scale.size == 1 and bias.size > 1:
             node.input[2] = self._constant(f"{name}_bias", units, bias_scale, None, nodes)
         else:
             node.input[2] = self._constant(f"{name}_bias", units, bias_scale, 0, nodes)
 
-    def _scale_of_operand(self, name: str) -> float | None:
-        """Of the quantised tensor that a value is, perhaps moved; None for floats."""
+    def _operand(self, name: str) -> Operand | None:
+        """The quantised tensor that a value is, perhaps moved; None for floats."""
         producers = {output: node for node in self.graph.nodes for output in node.output}
         while name not in self.parameters:
             node = producers.get(name)
             if node is None or node.op_type not in MOVES:
                 return None
             name = _original(self.renamed, node.input[0])
-        return self.parameters[name][0]
+        return Operand(*self.parameters[name])
 
     def _constant(self, name: str, values: Array, scale: Array, axis: int | None, nodes: list[Any]) -> str:
         """A dequantised constant."""
@@ -178,6 +196,12 @@ class _Writer:
         attributes = {} if axis is None else {"axis": axis}
         nodes.append(self.helper.make_node("DequantizeLinear", operands, [name], f"{name}_dequantize", **attributes))
         return name
+
+
+def _bias_factor(node: Any) -> float:
+    """What a Gemm multiplies its bias with, as a part of what it multiplies the product with."""
+    attributes = attributes_of(node) if node.op_type == "Gemm" else {}
+    return max(1.0, abs(attributes.get("beta", 1.0) / attributes.get("alpha", 1.0)))
 
 
 def _original(renamed: Mapping[str, str], name: str) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.errors import ToolMissingError
+from tinycompile.errors import SamplesError, ToolMissingError
 from tinycompile.frontend.onnx_file import onnx_module
 from tinycompile.ir import Array
+from tinycompile.quantize.scales import SMALLEST
 
 METHODS = ("minmax", "percentile", "mse")
 BINS = 2048
@@ -72,7 +73,11 @@ class FloatSession:
 
 
 def observe(model: Any, names: Sequence[str], samples: Sequence[Mapping[str, Array]]) -> dict[str, Observed]:
-    """The values of tensors over all samples, in two runs: ranges first, then histograms."""
+    """The values of tensors over all samples, in two runs: ranges first, then histograms.
+
+    Raises:
+        SamplesError: a value isn't finite; names the tensor and the sample.
+    """
     inputs = {v.name for v in model.graph.input}
     session = FloatSession(model, [name for name in names if name not in inputs])
 
@@ -81,9 +86,10 @@ def observe(model: Any, names: Sequence[str], samples: Sequence[Mapping[str, Arr
             yield {**{n: sample[n] for n in names if n in sample}, **session.run(sample)}
 
     low, high, peaks = dict[str, float](), dict[str, float](), dict[str, Array]()
-    for values in each():
+    for number, values in enumerate(each()):
         for name in names:
             value = values[name]
+            _check_finite(name, value, number)
             peak = _channel_peak(value)
             low[name] = min(low.get(name, 0.0), float(value.min()))
             high[name] = max(high.get(name, 0.0), float(value.max()))
@@ -92,8 +98,18 @@ def observe(model: Any, names: Sequence[str], samples: Sequence[Mapping[str, Arr
     for values in each():
         for name in names:
             ends = (low[name], high[name] if high[name] > low[name] else low[name] + 1)
-            counts[name] += np.histogram(values[name], BINS, ends)[0]
+            counts[name] += np.histogram(values[name].astype(np.float64), BINS, ends)[0]
     return {name: Observed(low[name], high[name], counts[name], peaks[name]) for name in names}
+
+
+def _check_finite(name: str, value: Array, sample: int) -> None:
+    wrong = int(np.sum(~np.isfinite(value)))
+    if wrong:
+        raise SamplesError(
+            f"tensor {name!r} of the float model is not finite: {wrong} of {value.size} values in sample {sample}",
+            why="infinity and NaN have no 8-bit numbers",
+            hint="look for a division by zero or an overflow in the layers before it, or for a sample that is wrong",
+        )
 
 
 def _channel_peak(value: Array) -> Array:
@@ -105,11 +121,24 @@ def _channel_peak(value: Array) -> Array:
 def scale_of(low: float, high: float) -> tuple[float, int]:
     """(scale, zero point) of int8 for real numbers from low to high; 0 is always one of them."""
     low, high = min(low, 0.0), max(high, 0.0)
-    if not np.isfinite(low) or not np.isfinite(high) or high - low < 1e-30:
+    if low == high:
         return 1.0 / 256, 0
-    scale = float(np.float32((high - low) / 255))
+    scale = float(np.float32(max((high - low) / 255, SMALLEST)))
     zero_point = int(np.clip(np.rint(-128 - low / scale), -128, 127))
     return scale, zero_point
+
+
+def is_crowded(observed: Observed, scale: float, zero_point: int) -> bool:
+    """Whether all but a thousandth of a tensor's values share three of the 256 numbers: some outlier sets its range."""
+    levels = np.clip(np.rint(observed.centres / scale) + zero_point, -128, 127)
+    near = observed.counts[np.abs(levels - zero_point) <= 1].sum()
+    return observed.high > observed.low and near > 0.999 * observed.counts.sum()
+
+
+def clipped_part(observed: Observed, scale: float, zero_point: int) -> float:
+    """How many of a tensor's values are beyond the ends of its 8 bits by more than a step, from 0 to 1."""
+    levels = np.rint(observed.centres / scale) + zero_point
+    return float(observed.counts[(levels < -129) | (levels > 128)].sum() / max(1, observed.counts.sum()))
 
 
 def range_of(observed: Observed, method: str) -> tuple[float, float]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import FloatGraph, attributes_of, output_axis
-from tinycompile.quantize.qdq import weight_scales
 from tinycompile.quantize.ranges import FloatSession
+from tinycompile.quantize.scales import weight_scales
 
 _DAMPING = 0.01
 _COLUMNS = 4096

@@ -16,11 +16,15 @@ from tinycompile.frontend.onnx_file import load_proto, onnx_module
 
 @dataclass(frozen=True)
 class Calibration:
-    """How to quantise: `.npz` files of inputs and of labelled samples, and a key of `quantize.METHOD_CHOICES`."""
+    """How to quantise: `.npz` files of inputs and of labelled samples, and a key of `quantize.METHOD_CHOICES`.
+
+    `pinned` is an older QDQ model, whose scales of activations are kept.
+    """
 
     samples: Path | None = None
     method: str = "auto"
     evaluation: Path | None = None
+    pinned: Path | None = None
 
 
 @contextmanager
@@ -37,9 +41,15 @@ def compiled_source(
     if model.suffix.lower() != ".onnx":
         raise UsageError("--calib is for float .onnx models", where=str(model))
     from tinycompile.quantize import quantize
+    from tinycompile.quantize.pinned import pinned_parameters
 
     result = quantize(
-        model, calibration.samples, method=calibration.method, shapes=shapes, evaluation=calibration.evaluation
+        model,
+        calibration.samples,
+        method=calibration.method,
+        shapes=shapes,
+        evaluation=calibration.evaluation,
+        pinned=None if calibration.pinned is None else pinned_parameters(calibration.pinned),
     )
     with TemporaryDirectory(prefix="tinycompile-") as folder:
         path = Path(folder) / f"{model.stem}.onnx"

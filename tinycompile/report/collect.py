@@ -30,10 +30,11 @@ SLOT_STACK_BYTES = 48
 
 def firmware_stack(folder: Path, board: Board) -> int:
     """Worst-case stack of the whole firmware from its reset handler on, in bytes."""
-    console = [f"{source.stem}.ci" for source in board.toolchain.console]
-    other = (".trace.ci", "main_console.ci", *console)
-    graphs = [path for path in (folder / "build").glob("*.ci") if not path.name.endswith(other)]
-    return worst_case_stack(graphs, board.toolchain.stack_root, board.toolchain.library_stack_bytes) + _slots(board)
+    firmware, toolchain = folder / "build" / "firmware", board.toolchain
+    console = {firmware / f"{name}.ci" for name in ("main_console", *(source.stem for source in toolchain.console))}
+    found = [path for place in (folder / "build", firmware) for path in sorted(place.glob("*.ci"))]
+    graphs = [path for path in found if path not in console and not path.name.endswith(".trace.ci")]
+    return worst_case_stack(graphs, toolchain.stack_root, toolchain.library_stack_bytes) + _slots(board)
 
 
 def _slots(board: Board) -> int:
@@ -68,6 +69,7 @@ def collect_report(
             "weights": options.weights,
             "align": board.alignment,
             "flash_offset": options.flash_offset,
+            "updatable": options.updatable,
             "board_path": None if options.board_path is None else BOARDS_FOLDER,
             "layout": options.layout,
             "floats": options.floats,
@@ -107,6 +109,7 @@ def _model(
     forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])
     return {
         "model": program.model,
+        "labels": list(program.facts.labels),
         "io_prefix": f"{program.model}_" if len(project.programs) > 1 else "",
         "source": {"file": origin.source, "sha256": origin.sha256},
         "quantization": lowered.quantization,
@@ -199,7 +202,7 @@ def _ram(
         else 0
     )
     stack = invoke if board.is_host else stack
-    planned_bytes = project.arena_bytes + project.scratch_bytes + stack
+    planned_bytes = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack
     whole = planned_bytes if board.is_host else measured.ram
     internal = sum(m.bytes for m in board.memories if m.kind == "ram" and not m.external)
     external = {m.name: m.bytes for m in (layout.arena, layout.system) if m.external}
@@ -209,7 +212,7 @@ def _ram(
         "arena_gap_bytes": planned.arena_bytes - planned.lower_bound_bytes,
         "order": "optimal" if planned.order_optimal else "best found",
         "scratch_bytes": program.scratch_bytes,
-        "state_bytes": 0,
+        "state_bytes": program.state_bytes,
         "stack_bytes": stack,
         "invoke_stack_bytes": invoke,
         "other_bytes": whole - planned_bytes,
@@ -234,7 +237,8 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
     layout = project.layout
     cold = sum(c.constant.values.nbytes for p in project.programs for c in p.constants if c.cold)
     scratch = layout.scratch or layout.arena
-    other = measured.ram - project.arena_bytes - project.scratch_bytes - stack
+    other = measured.ram - project.arena_bytes - project.scratch_bytes - project.state_bytes - stack
+    states = layout.arena if len(project.programs) == 1 else layout.system  # where the contexts are
     parts = [
         (layout.flash, "code", measured.flash - measured.weights),
         (layout.weights or layout.flash, "weights", measured.weights - cold),
@@ -243,6 +247,7 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
         (layout.system, "other", other),
         (scratch, "scratch", project.scratch_bytes),
         (layout.arena, "arena", project.arena_bytes),
+        (states, "states", project.state_bytes),
     ]
     if project.board.is_host:
         return []

@@ -100,7 +100,7 @@ def test_weights_with_a_zero_point(zero_point, spread):
     assert site.sig.inputs[1].dtype == ("int8" if centred.min() >= -128 and centred.max() <= 127 else "int16")
     for core in (core_named("host"), core_named("cortex-m0"), M7, core_named("cortex-m55", dsp=True, mve=True)):
         kernels = kernels_of(site, core)
-        assert core.core == "host" or (len(kernels) > 1) == (site.sig.inputs[1].dtype == "int8")
+        assert core.arch == "host" or (len(kernels) > 1) == (site.sig.inputs[1].dtype == "int8")
         check_kernel(lambda s, i: kernels_of(s, i)[0], site, core)
 
 

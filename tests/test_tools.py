@@ -49,6 +49,24 @@ def test_stack_follows_the_deepest_path(tmp_path: Path) -> None:
     assert worst_case_stack([tmp_path / "m.ci"], "m_invoke") == 40 + 24 + LIBRARY_STACK_BYTES
 
 
+@pytest.mark.parametrize(
+    ("callee", "usual", "thumb1", "expected"),
+    [
+        ("memcpy", 32, True, 32),
+        ("memcpy", 64, False, 64),
+        ("__aeabi_uldivmod", 32, False, 56),
+        ("__aeabi_uldivmod", 32, True, 112),
+        ("__udivdi3", 64, False, 64),
+    ],
+)
+def test_library_functions_take_what_the_toolchain_says_or_more(
+    callee: str, usual: int, thumb1: bool, expected: int, tmp_path: Path
+) -> None:
+    node = 'node: { title: "m_invoke" label: "m_invoke\\nm.c:1:1\\n40 bytes (static)" }\n'
+    (tmp_path / "m.ci").write_text(node + f'edge: {{ sourcename: "m_invoke" targetname: "{callee}" }}\n')
+    assert worst_case_stack([tmp_path / "m.ci"], "m_invoke", usual, thumb1=thumb1) == 40 + expected
+
+
 LIBRARY_CALLS = """memcpy memset __aeabi_uldivmod __aeabi_ldivmod __aeabi_lmul __aeabi_uidiv __aeabi_idiv
 __aeabi_fadd __aeabi_fsub __aeabi_fmul __aeabi_fdiv __aeabi_i2f __aeabi_f2iz __aeabi_f2uiz __aeabi_l2f __aeabi_ul2f
 __aeabi_f2lz __aeabi_f2ulz __aeabi_dadd __aeabi_dmul __aeabi_ddiv __aeabi_f2d __aeabi_d2f __aeabi_i2d __aeabi_d2iz

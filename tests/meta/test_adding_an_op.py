@@ -68,7 +68,7 @@ def test_the_page_works(tree: Path) -> None:
         done = subprocess.run(["bash", "-euc", command], cwd=tree, env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         output += done.stdout
-    assert "bit-exact: 1 samples, 2 tensors, 512 values, 0 differences" in output, output
+    assert "bit-exact: 1 sample, 2 tensors, 512 values, 0 differences" in output, output
     rule = "int8; input and output may differ in scale and zero point."
     assert {f"| ABS | {rule} |", f"| abs | {rule} |"} <= set((tree / "SUPPORTED_OPS.md").read_text().splitlines())
     assert str(tree / "tinycompile") == _where(tree, env), "another tinycompile was tested"

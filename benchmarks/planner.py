@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.support.cores import core_named
 from tinycompile.errors import DoesNotFitError
 from tinycompile.frontend import load
 from tinycompile.ir import Graph, Node, Quantization, TensorType
 from tinycompile.kernels import kernels_for, kernels_of
-from tinycompile.kernels.base import Isa, Kernel
+from tinycompile.kernels.base import Kernel
 from tinycompile.ops.add import Add
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -25,7 +26,7 @@ from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import StagePlanner, plan
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
-M7 = Isa("cortex-m7", dsp=True, fpu=True, schedule="m7")
+M7 = core_named("cortex-m7", dsp=True, fpu=True)
 LENGTHS = (100, 200, 500, 1000, 2000)
 
 

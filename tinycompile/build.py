@@ -153,7 +153,7 @@ class Build:
         """Run the trace build in QEMU (a build for the host: here): the result of every layer."""
         if self.board.is_host:
             return self._on_host(samples)
-        make(self.folder, "trace")
+        make(self.folder, "trace", toolchain=self.board.toolchain)
         return self._in_qemu("firmware_trace.elf", samples)
 
     def _in_qemu(self, elf: str, samples: Sequence[Array]) -> Execution:

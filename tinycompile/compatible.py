@@ -16,7 +16,7 @@ import numpy as np
 from tinycompile.errors import IncompatibleError
 from tinycompile.ir import Array, Graph, Node, Op, Site, TensorType
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.base import Isa, Kernel
+from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.numerics.latitude import Latitude, RequantShape
 from tinycompile.numerics.requant_solver import largest_shift
@@ -24,6 +24,7 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.planner import Planned
+from tinycompile.targets import Core
 
 _LISTED = 8
 """Differences that a message lists."""
@@ -168,7 +169,7 @@ def _difference(a: TensorType, b: TensorType, *, constant: bool) -> str:
     return ", ".join(parts)
 
 
-def with_weights(planned: Planned, graph: Graph, isa: Isa) -> Planned:
+def with_weights(planned: Planned, graph: Graph, core: Core) -> Planned:
     """A plan with the weights of another graph, and the code as it is.
 
     Args:
@@ -184,7 +185,7 @@ def with_weights(planned: Planned, graph: Graph, isa: Isa) -> Planned:
         site = updated.site(updated.nodes[step])
         if step in firings:
             site = _part(firings[step].site, planned.graph.nodes[step], updated)
-        found = _like(kernel, site, isa) if kernel.constants else kernel
+        found = _like(kernel, site, core) if kernel.constants else kernel
         kernels.append(found or kernel)
         if found is None:
             problems.append(f"{site.node.op.kind} {site.node.name!r}: {_reason(kernel, site)}")
@@ -238,10 +239,10 @@ def _with_rule(op: Op, other: Op) -> Op:
     return replace(cast(Any, op), **changed)  # every operator is a dataclass, though `Op` is none
 
 
-def _like(kernel: Kernel, site: Site, isa: Isa) -> Kernel | None:
+def _like(kernel: Kernel, site: Site, core: Core) -> Kernel | None:
     """The kernel with the same code for other weights."""
     latitude = None if kernel.requant is None else Latitude(kernel.requant)
-    for found in kernels_of(replace(site, latitude=latitude), isa):
+    for found in kernels_of(replace(site, latitude=latitude), core):
         same = found.variant == kernel.variant and found.function == kernel.function
         if same and _layout(found) == _layout(kernel):
             return replace(kernel, constants=found.constants, notes=found.notes)

@@ -11,6 +11,9 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from tinycompile.errors import ToolFailedError
+from tinycompile.targets import Toolchain
+
 _SHF_WRITE, _SHF_ALLOC = 1, 2
 
 LIBRARY_STACK_BYTES = 32
@@ -25,12 +28,12 @@ _DEEPER_LIBRARY = (
 others: 64-bit numbers are divided by C. `tests/test_tools.py` compares with the library's instructions."""
 
 
-def library_stack(function: str, thumb1: bool) -> int:
-    """Bytes of stack that a library function can use, with what it calls."""
+def library_stack(function: str, thumb1: bool, usual: int = LIBRARY_STACK_BYTES) -> int:
+    """Bytes of stack that a library function can use, with what it calls; at least the toolchain's `usual`."""
     for names, large, small in _DEEPER_LIBRARY:
         if names.fullmatch(function):
-            return small if thumb1 else large
-    return LIBRARY_STACK_BYTES
+            return max(usual, small if thumb1 else large)
+    return usual
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,29 @@ class Sizes:
     functions: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
-    """Flash and RAM of an ELF, and the bytes of the named constant arrays."""
+def check_machine(elf: Path, toolchain: Toolchain) -> None:
+    """The ELF is for what the toolchain's file says.
+
+    Raises:
+        ToolFailedError: it's for another machine; everything read from it would be wrong.
+    """
+    with elf.open("rb") as file:
+        machine = str(ELFFile(file)["e_machine"])
+    if machine != toolchain.machine:
+        raise ToolFailedError(
+            f"{toolchain.tool('compiler')} makes code for {machine}",
+            where=str(toolchain.file),
+            why=f"[elf] says machine = {toolchain.machine!r}",
+            hint="correct the one or the other",
+        )
+
+
+def sizes(elf: Path, weight_symbols: Collection[str], stored: tuple[str, ...] = ()) -> Sizes:
+    """Flash and RAM of an ELF, and the bytes of the named constant arrays.
+
+    Args:
+        stored: beginnings of the names of sections that take flash though they hold no program bits.
+    """
     wanted, flash, ram, weights = set(weight_symbols), 0, 0, 0
     functions = Counter[str]()
     with elf.open("rb") as file:
@@ -59,7 +83,7 @@ def sizes(elf: Path, weight_symbols: Collection[str]) -> Sizes:
                 continue
             if section["sh_flags"] & _SHF_WRITE:
                 ram += section["sh_size"]
-            if section["sh_type"] == "SHT_PROGBITS" or section.name.startswith(".ARM.exidx"):
+            if section["sh_type"] == "SHT_PROGBITS" or section.name.startswith(stored):
                 flash += section["sh_size"]
         table = image.get_section_by_name(".symtab")
         if isinstance(table, SymbolTableSection):
@@ -96,12 +120,13 @@ def function_ranges(elf: Path, name: str, inner: str = "") -> list[tuple[int, in
         ValueError: there is none of that name.
     """
     with elf.open("rb") as file:
-        table = ELFFile(file).get_section_by_name(".symtab")
+        image = ELFFile(file)
+        table, low = image.get_section_by_name(".symtab"), _MODE_BITS.get(image["e_machine"], 0)
         symbols = list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
     suffixes = r"(\.(part|cold|constprop|isra)[.\d]*)"
     parts = re.compile(rf"{re.escape(name)}{suffixes}+$" + (rf"|{re.escape(inner)}{suffixes}*$" if inner else ""))
     found = [
-        (symbol["st_value"] & ~1, symbol["st_size"], symbol.name != name)  # the lowest bit says that it's Thumb code
+        (symbol["st_value"] & ~low, symbol["st_size"], symbol.name != name)
         for symbol in symbols
         if symbol["st_info"]["type"] == "STT_FUNC" and (symbol.name == name or parts.match(symbol.name))
     ]
@@ -110,14 +135,34 @@ def function_ranges(elf: Path, name: str, inner: str = "") -> list[tuple[int, in
     return [(begin, begin + size) for begin, size, _ in sorted(found, key=lambda f: (f[2], f[0]))]
 
 
-def thumb_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
+_MODE_BITS = {"EM_ARM": 1}
+"""Bits of a function's address that aren't: the lowest says that it's Thumb code."""
+
+
+def _thumb_bytes(first: int) -> int:
+    return 4 if first >> 11 >= 0b11101 else 2
+
+
+def _riscv_bytes(first: int) -> int:
+    return 4 if first & 3 == 3 else 2
+
+
+_INSTRUCTION_BYTES = {"EM_ARM": _thumb_bytes, "EM_RISCV": _riscv_bytes}
+"""By ELF machine: an instruction's length, from its first 16 bits."""
+
+
+def machine_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
     """The code of each block of (address, number of instructions), where the firmware finds it when it runs.
 
     Raises:
-        ValueError: an address that nothing of the ELF is loaded to.
+        ValueError: an address that nothing of the ELF is loaded to, or a machine with unknown instructions.
     """
     with elf.open("rb") as file:
-        segments = [s for s in ELFFile(file).iter_segments() if s["p_type"] == "PT_LOAD"]
+        image = ELFFile(file)
+        length_of = _INSTRUCTION_BYTES.get(image["e_machine"])
+        if length_of is None:
+            raise ValueError(f"{elf} is for {image['e_machine']}, whose instructions aren't known")
+        segments = [s for s in image.iter_segments() if s["p_type"] == "PT_LOAD"]
         loaded = [(segment["p_vaddr"], segment.data()) for segment in segments]
     found = list[bytes]()
     for address, instructions in blocks:
@@ -126,15 +171,18 @@ def thumb_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
         for _ in range(instructions):
             if length + 2 > len(data):
                 raise ValueError(f"{elf} has no code at {address + length:#x}")
-            length += 4 if data[length + 1] >> 3 >= 0b11101 else 2  # the first halfword of 32-bit instructions
+            length += length_of(int.from_bytes(data[length : length + 2], "little"))
         found.append(data[:length])
     return found
 
 
-def worst_case_stack(call_graphs: Collection[Path], root: str, *, thumb1: bool = False) -> int:
+def worst_case_stack(
+    call_graphs: Collection[Path], root: str, library_bytes: int = LIBRARY_STACK_BYTES, *, thumb1: bool = False
+) -> int:
     """Bytes of stack that `root` and everything it calls can use, from GCC's `-fcallgraph-info=su` files.
 
     Args:
+        library_bytes: of functions that have no call graph, unless they are known to take more.
         thumb1: for a core with 16-bit instructions only, on which libgcc needs more.
 
     Raises:
@@ -153,7 +201,7 @@ def worst_case_stack(call_graphs: Collection[Path], root: str, *, thumb1: bool =
     if root not in frame:
         raise ValueError(f"no stack usage of {root} was recorded")
     for callee in {callee for callees in calls.values() for callee in callees} - set(frame):
-        frame[callee] = library_stack(callee, thumb1)
+        frame[callee] = library_stack(callee, thumb1, library_bytes)
     return _deepest(root, frame, calls, ())
 
 

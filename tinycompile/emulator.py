@@ -60,15 +60,15 @@ def execute(
     """
     if board.qemu is None:
         raise ValueError(f"{board.name} has no QEMU machine")
-    samples = len(inputs[0])
+    samples, tools = len(inputs[0]), board.toolchain
     with tempfile.TemporaryDirectory(prefix="tinycompile-run-") as name:
         folder = Path(name)
         with (folder / f"{prefix}input.bin").open("wb") as file:
             for sample in range(samples):
                 for array in inputs:
                     file.write(array[sample].tobytes())
-        command = [require("qemu-system-arm"), "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
-        command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
+        command = [require(tools.emulator, tools), "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
+        command += ["-serial", "none", *tools.emulator_flags]
         command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]
         command += ["-plugin", plugin] if plugin else []
         for image, address in (*images, *_bootloader(folder, elf, board)):
@@ -92,7 +92,7 @@ def _bootloader(folder: Path, elf: Path, board: Board) -> list[tuple[Path, int]]
     """(file, address) of what stands for the bootloader that a firmware comes after: its stack pointer and entry."""
     if not board.flash_offset or board.vectors is not None:
         return []
-    stack, entry = symbol_values(elf, "linker_stack_top", "Reset_Handler")
+    stack, entry = symbol_values(elf, "linker_stack_top", board.toolchain.entry)
     image = folder / "bootloader.bin"
     image.write_bytes(struct.pack("<2I", stack, entry | 1))
     return [(image, board.reset_origin)]

@@ -41,7 +41,7 @@ def flash(build: Build, probe: str | None = None) -> str:
         images.insert(0, f"{build.weights.stem}.hex")
     commands = [_command(build.board, probe, image) for image in images]
     command = commands[-1]
-    make(build.folder, "console")
+    make(build.folder, "console", toolchain=build.board.toolchain)
     try:
         for each in commands:
             run(each, cwd=build.folder, timeout=300)

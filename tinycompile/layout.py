@@ -204,7 +204,7 @@ def check_attributes(board: Board, layout: Layout) -> None:
         TargetError: a memory is Device: code can't run there, and data need aligned words.
     """
     for memory in (*layout.used, *([layout.weights] if layout.weights else [])):
-        if not memory.is_device or board.is_host:
+        if not board.is_device(memory):
             continue
         where = str(board.folder / "board.toml")
         region = f"{memory.name!r} (from {memory.origin:#010x} on)"
@@ -213,14 +213,14 @@ def check_attributes(board: Board, layout: Layout) -> None:
             raise TargetError(
                 f"{region} is Device memory, in which nothing can be executed",
                 where=where,
-                why="so says Arm's default memory map, and its table names no MPU region",
+                why="so says the core's default memory map, and its table names no MPU region",
                 hint=by_mpu,
             )
         if board.alignment == "any":
             raise TargetError(
                 f"{region} is Device memory, in which unaligned words are a fault",
                 where=where,
-                why="so says Arm's default memory map, its table names no MPU region, and kernels use such words",
+                why="so says the core's default memory map, its table names no MPU region, and kernels use such words",
                 hint=f"--align strict, or {by_mpu}",
             )
 

@@ -21,6 +21,7 @@ from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.codegen.reserved import API
 from tinycompile.compatible import adopted, with_weights
+from tinycompile.elf import check_machine
 from tinycompile.errors import UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.survey import Survey, survey
@@ -172,7 +173,7 @@ def compile_together(
     if predecessor is not None:
         options = predecessor.options(options)
     board = options.board()
-    require(board.compiler)
+    require(board.compiler, board.toolchain)
     with quantized_sources(models, options) as sources:
         files = [source for source, _ in sources]
         if predecessor is None:
@@ -235,10 +236,12 @@ def _build(
         step("compiling")
         stack = 0
         if not board.is_host:
-            make(staging, "objects", compiler=board.compiler)
+            make(staging, "objects", toolchain=board.toolchain)
             stack = firmware_stack(staging, board)
             (staging / "Makefile").write_text(emit_makefile(project, stack))
-        make(staging, "all", compiler=board.compiler)
+        make(staging, "all", toolchain=board.toolchain)
+        if not board.is_host:
+            check_machine(staging / "firmware.elf", board.toolchain)
         report = collect_report(staging, project, lowered, options, stack)
         if predecessor is not None:
             report["compatible_with"] = {"file": predecessor.source.name, "graph": predecessor.graph}
@@ -296,7 +299,7 @@ def lower_like(
     graph = optimize_graph(graph, () if options.updatable else (eliminating_the_same(optimize_graph(old, ())),))
     if options.input_stream == "rows":
         graph = stream_input(graph)
-    planned = with_weights(before.planned, graph, board.isa)
+    planned = with_weights(before.planned, graph, board.core)
     lowered = Lowered(predecessor.model, sources[0], nominal, planned, facts=known)
     program = _program_of(lowered, board, layout, options)
     changed = changes(first.edges, program.edges, (first.facts.labels, program.facts.labels))

@@ -28,7 +28,7 @@ class Plans:
     """The plans of a model; kernels are looked for once."""
 
     def __init__(self, graph: Graph, board: Board, options: Options) -> None:
-        self._graph, self._isa, self._optimize, self._schedule = graph, board.isa, options.optimize, options.schedule
+        self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
         self._latitude = Latitude() if options.weights == "separate" else None
         self._lean = options.schedule in ("stream", "patch") and options.ram is None
         """Stages were asked for without a limit, so that they are meant to save RAM."""
@@ -73,17 +73,17 @@ class Plans:
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:
-        return kernels_for(self._graph, self._isa, self._latitude)
+        return kernels_for(self._graph, self._core, self._latitude)
 
     @cached_property
     def _stages(self) -> StagePlanner:
         graph = split_averages(self._graph)
         try:
-            kernels = kernels_for(graph, self._isa, self._latitude)
+            kernels = kernels_for(graph, self._core, self._latitude)
         except UnsupportedError:  # a split average without a kernel: they stay whole
             graph, kernels = self._graph, self._kernels
         schedule = self._schedule if self._schedule in WAYS else "auto"
         return StagePlanner(graph, kernels, self._kernels_of, schedule)
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
-        return kernels_of(replace(site, latitude=self._latitude), self._isa)
+        return kernels_of(replace(site, latitude=self._latitude), self._core)

@@ -9,27 +9,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tinycompile.errors import DoesNotFitError, ToolFailedError, ToolMissingError
+from tinycompile.targets import Toolchain
 
-_PACKAGES = {
-    "arm-none-eabi-gcc": "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
-    "arm-none-eabi-addr2line": "apt-get install binutils-arm-none-eabi",
-    "qemu-system-arm": "apt-get install qemu-system-arm",
-    "make": "apt-get install make",
-    "cc": "apt-get install gcc libc6-dev",
-}
+_PACKAGES = {"make": "apt-get install make", "cc": "apt-get install gcc libc6-dev"}
+"""Of what runs on this machine for any target; toolchains say theirs."""
 
 
-def require(tool: str) -> str:
+def require(tool: str, toolchain: Toolchain | None = None) -> str:
     """Full path of a program.
+
+    Args:
+        toolchain: that it belongs to.
 
     Raises:
         ToolMissingError: it isn't on PATH; says which package has it.
     """
     path = shutil.which(tool)
     if path is None:
-        raise ToolMissingError(
-            f"{tool} was not found on PATH", hint=f"{_PACKAGES.get(tool, f'install {tool}')} (Debian)"
-        )
+        packages = {**_PACKAGES, **(toolchain.packages if toolchain else {})}
+        hint = f"{packages[tool]} (Debian)" if tool in packages else f"install {tool}, or add it to PATH"
+        raise ToolMissingError(f"{tool} was not found on PATH", hint=hint)
     return path
 
 
@@ -63,22 +62,26 @@ def run(
     return done.stdout
 
 
-def version(tool: str) -> str:
+def version(tool: str, toolchain: Toolchain | None = None) -> str:
     """The first line of what a program says of its version.
 
     Raises:
         ToolMissingError, ToolFailedError: it isn't there, or doesn't say.
     """
-    return (run([require(tool), "--version"], cwd=Path.cwd()).splitlines() or [""])[0]
+    return (run([require(tool, toolchain), "--version"], cwd=Path.cwd()).splitlines() or [""])[0]
 
 
-def make(folder: Path, *goals: str, compiler: str = "arm-none-eabi-gcc") -> None:
-    """Build a generated project with its own Makefile, which runs `compiler`.
+def make(folder: Path, *goals: str, toolchain: Toolchain | None = None) -> None:
+    """Build a generated project with its own Makefile.
+
+    Args:
+        toolchain: what it runs, to say first how to install it; None where an earlier goal has shown that it's there.
 
     Raises:
         ToolMissingError, ToolFailedError; DoesNotFitError where the linker ran out of a memory region.
     """
-    require(compiler)
+    if toolchain is not None:
+        require(toolchain.tool("compiler"), toolchain)
     command = [require("make"), "--no-print-directory", f"-j{os.cpu_count() or 1}", *goals]
     try:
         run(command, cwd=folder, env={"LC_ALL": "C"})

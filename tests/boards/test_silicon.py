@@ -16,7 +16,6 @@ from tests.conftest import DIGITS
 from tests.support.emulated_kernel import run_program
 from tinycompile.build import Build
 from tinycompile.cli import main
-from tinycompile.codegen.emit import CACHED_CORES
 from tinycompile.errors import TargetError, ToolFailedError, UsageError
 from tinycompile.layout import Layout, check_attributes
 from tinycompile.resources import boards_dir
@@ -79,7 +78,7 @@ def test_aligned_words_only(tmp_path: Path) -> None:
     """As board.toml says; the arena is in Device memory."""
     boards = board_folder(tmp_path, head='align = "strict"')
     build = tinycompile.compile(MODEL, "own", board_path=boards, output=tmp_path / "out")
-    assert build.report["options"]["align"] == "strict" and build.board.isa.strict
+    assert build.report["options"]["align"] == "strict" and build.board.core.strict
     assert "may be in Device memory" in (build.folder / "digits_int8.h").read_text()
     for file in ("Makefile", "CMakeLists.txt", "zephyr/CMakeLists.txt", "library.json"):
         assert "-mno-unaligned-access" in (build.folder / file).read_text()
@@ -114,9 +113,10 @@ def test_code_in_device_memory_is_refused_in_any_case(tmp_path: Path) -> None:
 def test_the_default_memory_map() -> None:
     normal = [(0, 0x4000_0000), (0x6000_0000, 0x4000_0000)]
     device = [(0x4000_0000, 32), (0x5FFF_FFE0, 32), (0x3FFF_FFE0, 64), (0xA000_0000, 32), (0x9FFF_FFE0, 64)]
-    assert not any(Memory("m", origin, size).is_device for origin, size in normal)
-    assert all(Memory("m", origin, size).is_device for origin, size in device)
-    assert not Memory("m", 0xC000_0000, 32, mpu="write-back").is_device
+    board = BOARDS["stm32f746"]
+    assert not any(board.is_device(Memory("m", origin, size)) for origin, size in normal)
+    assert all(board.is_device(Memory("m", origin, size)) for origin, size in device)
+    assert not board.is_device(Memory("m", 0xC000_0000, 32, mpu="write-back"))
 
 
 @pytest.mark.parametrize("keys", [{"mpu": "normal", "setup": "f"}, {"mpu": "write-back"}])
@@ -136,7 +136,7 @@ def test_an_alignment_that_makes_no_sense(tmp_path: Path) -> None:
 
 
 def test_no_memory_of_ours_is_device_memory() -> None:
-    assert [(b.name, m.name) for b in BOARDS.values() for m in b.memories if m.is_device] == []
+    assert [(b.name, m.name) for b in BOARDS.values() for m in b.memories if b.is_device(m)] == []
 
 
 # ---- the MPU, in QEMU ----
@@ -471,11 +471,11 @@ def test_the_readme_says_what_protects_from_silicon(name: str) -> None:
     rows = dict(line.strip("| ").split(" | ", 1) for line in lines)
     for row in ("memory attributes", "caches and DMA", "flash wait states", "behind a bootloader", "stack limit"):
         assert row in rows
-    assert ("FPU in interrupts" in rows) == board.isa.fpu
-    assert ("tc_cache.h" in rows["caches and DMA"]) == (board.isa.core in CACHED_CORES)
-    assert ("MSPLIM" in rows["stack limit"]) == (board.isa.core in ("cortex-m33", "cortex-m55"))
+    assert ("FPU in interrupts" in rows) == board.core.has("fpu")
+    assert ("tc_cache.h" in rows["caches and DMA"]) == board.core.has("cache")
+    assert ("MSPLIM" in rows["stack limit"]) == board.core.has("stack_limit")
     assert all(memory.mpu in rows["memory attributes"] for memory in board.memories if memory.mpu)
-    refused = board.boot is not None or board.vectors is not None or board.isa.thumb1
+    refused = board.boot is not None or board.vectors is not None or not board.core.has("vector_offset")
     assert ("refused" in rows["behind a bootloader"]) == refused
 
 

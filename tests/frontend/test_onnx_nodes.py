@@ -28,7 +28,7 @@ CFLAGS = ("-O0", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "
 
 def run_as_c(graph: Graph, inputs: Sequence[np.ndarray], folder: Path) -> list[np.ndarray]:
     graph = optimize(graph)
-    planned = plan(graph, kernels_for(graph, load_board("host").isa), ram_limit=None, optimize="balanced")
+    planned = plan(graph, kernels_for(graph, load_board("host").core), ram_limit=None, optimize="balanced")
     program = build_program("node", planned)
     write_files(folder, emit_model(program, Provenance("node.onnx", "0" * 64)))
     types = [[planned.graph.types[n] for n in names] for names in (planned.graph.inputs, planned.graph.outputs)]

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tests.kernels.test_dsp import layer
+from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import int8, site_of
 from tinycompile.ir import Quantization, Site, TensorType
-from tinycompile.kernels.base import Factory, Isa
+from tinycompile.kernels.base import Factory
 from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
@@ -124,7 +125,7 @@ def test_every_dsp_core(target: str) -> None:
 
 
 def test_a_dsp_core_without_fpu_keeps_its_slots_on_the_stack() -> None:
-    isa = Isa("cortex-m4", dsp=True)
+    isa = core_named("cortex-m4", dsp=True)
     check_emulated(CASES, "mps2-an386", isa=isa, core=("-mcpu=cortex-m4+nofp", "-mthumb", "-mfloat-abi=soft"))
 
 

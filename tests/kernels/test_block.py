@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 
 from tests.kernels.test_assembly import dense
 from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
+from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
 from tests.support.kernel_checks import check, check_if_taken
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Factory, Isa
+from tinycompile.kernels.base import Factory
 from tinycompile.kernels.block import conv2d, depthwise, fully_connected, paired_weights
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
-M0 = Isa("cortex-m0plus")
+M0 = core_named("cortex-m0plus")
 ONE, NONE = (1, 1), (0, 0, 0, 0)
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.cores import core_named
 from tests.support.host_kernel import compile_for_arm
 from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
 from tinycompile.ir import Quantization, Site, TensorType
-from tinycompile.kernels.base import Isa
 from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
@@ -232,7 +232,7 @@ def test_a_weight_of_minus_128_may_not_fit_a_lane():
 
 def test_other_cores_get_the_portable_kernels():
     site = layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0)), (1, 4, 4, 8), (8, 1, 1, 8), 0, 0)
-    assert conv2d(site, Isa("cortex-m3")) is None
+    assert conv2d(site, core_named("cortex-m3")) is None
 
 
 @pytest.mark.parametrize("optimize", ["-O0", "-O2", "-O3", "-Os"])

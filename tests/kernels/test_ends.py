@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.base import Factory, Isa
+from tinycompile.kernels.base import Factory
 from tinycompile.kernels.generic_conv import conv2d, depthwise, fully_connected
 from tinycompile.kernels.pooling import mean as mean_kernel
 from tinycompile.kernels.spatial_sum import mean_of_sum
@@ -28,10 +29,16 @@ from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.sub import Sub
+from tinycompile.targets import Core
 
 MAX, MIN = 2**31 - 1, -(2**31)
-HOST = Isa("host")
-CORES = [Isa("cortex-m0plus"), Isa("cortex-m3"), M7, Isa("cortex-m55", dsp=True, mve=True, fpu=True)]
+HOST = core_named("host")
+CORES = [
+    core_named("cortex-m0plus"),
+    core_named("cortex-m3"),
+    M7,
+    core_named("cortex-m55", dsp=True, mve=True, fpu=True),
+]
 KINDS = ("conv2d", "depthwise", "fully_connected")
 OPS = {"conv2d": Conv2D(padding=(1, 1, 1, 1)), "depthwise": DepthwiseConv2D(padding=(1, 1, 1, 1))}
 
@@ -72,8 +79,8 @@ def dead_filters() -> Iterator[tuple[str, Site]]:
         yield kind, layer(kind, [MAX, 100, -200, 50, MIN, 9, 2000, -70], 0.004, dead=[0, 4], seed=3)
 
 
-@pytest.mark.parametrize("core", CORES, ids=lambda isa: isa.core)
-def test_dead_filters_cost_no_fast_kernel(core: Isa) -> None:
+@pytest.mark.parametrize("core", CORES, ids=lambda isa: isa.name)
+def test_dead_filters_cost_no_fast_kernel(core: Core) -> None:
     for kind, site in dead_filters():
         variants = {kernel.variant for kernel in kernels_of(site, core)}
         assert len(variants) > 1, (kind, variants)
@@ -85,12 +92,12 @@ M0_FLAGS = ["-mcpu=cortex-m0", "-mthumb"]
 @pytest.mark.parametrize(
     ("target", "isa", "core"),
     [
-        ("mps2-an386", Isa("cortex-m4", dsp=True, fpu=True), None),
-        ("mps2-an385", Isa("cortex-m0"), M0_FLAGS),
-        ("mps3-an547", Isa("cortex-m55", dsp=True, mve=True, fpu=True), None),
+        ("mps2-an386", core_named("cortex-m4", dsp=True, fpu=True), None),
+        ("mps2-an385", core_named("cortex-m0"), M0_FLAGS),
+        ("mps3-an547", core_named("cortex-m55", dsp=True, mve=True, fpu=True), None),
     ],
 )
-def test_every_kernel_at_the_ends(target: str, isa: Isa, core: list[str] | None) -> None:
+def test_every_kernel_at_the_ends(target: str, isa: Core, core: list[str] | None) -> None:
     """On the emulated cores: portable C where accumulators wrap, everything else beside a dead filter."""
     cases = list[tuple[Factory, Site]]()
     for site in (*(site for _, site in dead_filters()), layer("conv2d", *wrapping["bias"], dead=[1])):

@@ -14,12 +14,13 @@ import pytest
 
 from tests.kernels.test_assembly import dense
 from tests.kernels.test_dsp import layer
+from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import compile_for_arm, program, run_kernel
 from tests.support.kernel_checks import M7, int8, random_values, site_of
 from tinycompile.ir import Array, Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.base import Factory, Isa, Kernel
+from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -35,8 +36,9 @@ from tinycompile.ops.mean import Mean
 from tinycompile.ops.onnx_binary import OnnxBinary
 from tinycompile.ops.quantize import Quantize
 from tinycompile.resources import runtime_dir
+from tinycompile.targets import Core
 
-HOST = Isa("host")
+HOST = core_named("host")
 SPECIAL = np.array(
     [0.5, -0.5, 0.49999997, 1.5, 2.5, -2.5, 126.5, 127.5, -128.5, 3e9, -3e9, 1e30, -3.4e38, np.inf, -np.inf, np.nan],
     np.float32,
@@ -178,7 +180,7 @@ def test_emulated_kernels_have_the_same_bits(target: str, flags: str) -> None:
     check_emulated(cases, target, *flags.split(), isa=HOST, values_of=operands, expected_of=plain)
 
 
-M4, M55 = Isa("cortex-m4", dsp=True, fpu=True), Isa("cortex-m55", dsp=True, mve=True, fpu=True)
+M4, M55 = core_named("cortex-m4", dsp=True, fpu=True), core_named("cortex-m55", dsp=True, mve=True, fpu=True)
 SINGLE_BASE = ("-fPIC", "-msingle-pic-base", "-mpic-register=r9")
 
 
@@ -189,13 +191,13 @@ def sites_with_assembly() -> Iterator[Site]:
     yield dense(16, 9, 2, (-128, 127), 0)
 
 
-def kernels_with_assembly(isa: Isa) -> list[tuple[Factory, Site]]:
+def kernels_with_assembly(isa: Core) -> list[tuple[Factory, Site]]:
     """One kernel for each technique; for a core with Helium only those of Helium."""
     cases, seen = list[tuple[Factory, Site]](), set[str]()
     for site in sites_with_assembly():
         for index, kernel in enumerate(kernels_of(site, isa)):
             stem = re.sub(r"_(compact|small|\d+)$", "", kernel.variant)
-            wanted = "mve" in stem if isa.mve else not stem.endswith("generic") and "tiles" not in stem
+            wanted = "mve" in stem if isa.has("mve") else not stem.endswith("generic") and "tiles" not in stem
             if wanted and stem not in seen:
                 seen.add(stem)
                 cases.append((lambda s, i, index=index: kernels_of(s, i)[index], site))
@@ -203,14 +205,14 @@ def kernels_with_assembly(isa: Isa) -> list[tuple[Factory, Site]]:
 
 
 @pytest.mark.parametrize(("isa", "target"), [(M4, "mps2-an386"), (M55, "mps3-an547")])
-def test_reserved_r9_is_left_alone(isa: Isa, target: str) -> None:
+def test_reserved_r9_is_left_alone(isa: Core, target: str) -> None:
     """The assembly names it nowhere, and its twins compute the same."""
     flags = ("-DTC_RESERVE_R9", "-ffixed-r9")
     cases = kernels_with_assembly(isa)
     for factory, site in cases:
         kernel = factory(site, isa)
         assert kernel is not None
-        text = compile_for_arm(kernel, isa.core, "-O2", "-mfloat-abi=hard", *flags)
+        text = compile_for_arm(kernel, isa.name, "-O2", "-mfloat-abi=hard", *flags)
         assert not re.search(r"^\s+(?![@.]).*\br9\b", text, re.MULTILINE), kernel.variant
     check_emulated(cases, target, "-O2", *flags, isa=isa)
 
@@ -218,28 +220,28 @@ def test_reserved_r9_is_left_alone(isa: Isa, target: str) -> None:
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m3"])
 def test_blocks_of_cores_without_simd_never_use_r9(core: str) -> None:
     """GCC is silent about a reserved register that assembly has as an operand."""
-    for factory, site in kernels_with_assembly(Isa(core)):
-        kernel = factory(site, Isa(core))
+    for factory, site in kernels_with_assembly(core_named(core)):
+        kernel = factory(site, core_named(core))
         assert kernel is not None
         text = compile_for_arm(kernel, core, "-O2", *SINGLE_BASE)
         assert not re.search(r"^\s+(?![@.]).*\br9\b", text, re.MULTILINE), kernel.variant
 
 
 @pytest.mark.parametrize("isa", [M4, M55], ids=["m4", "m55"])
-def test_r9_that_the_compiler_owns_is_an_error_that_says_what_to_do(isa: Isa) -> None:
+def test_r9_that_the_compiler_owns_is_an_error_that_says_what_to_do(isa: Core) -> None:
     """Or the kernel doesn't use it."""
     complained = 0
     for factory, site in kernels_with_assembly(isa):
         kernel = factory(site, isa)
         assert kernel is not None
         try:
-            text = compile_for_arm(kernel, isa.core, "-O2", "-mfloat-abi=hard", *SINGLE_BASE)
+            text = compile_for_arm(kernel, isa.name, "-O2", "-mfloat-abi=hard", *SINGLE_BASE)
         except AssertionError as error:
             assert "compile it with -DTC_RESERVE_R9" in str(error)
             complained += 1
         else:
             assert not re.search(r"^\s+(?![@.]).*\br9\b", text, re.MULTILINE), kernel.variant
-    assert complained >= (2 if isa.mve else 4)
+    assert complained >= (2 if isa.has("mve") else 4)
 
 
 @pytest.mark.parametrize("flags", ["-fPIC", "-fPIE", "-fno-omit-frame-pointer -mapcs-frame", "-mfloat-abi=soft"])

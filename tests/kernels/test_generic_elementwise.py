@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.cores import core_named
 from tests.support.kernel_checks import M7, check, int8, random_values, site_of
 from tinycompile.ir import Quantization, TensorType
-from tinycompile.kernels.base import Isa
 from tinycompile.kernels.binary import broadcast_loops
 from tinycompile.kernels.elementwise import add, mul, table, with_scalar
 from tinycompile.kernels.linear_form import sum_form
@@ -117,7 +117,7 @@ def test_broadcast_loops_are_merged():
     ],
 )
 def test_tables(op, y, count):
-    check(table, site_of(op, [int8((1, count), 0.03, 5)], [None], y), Isa("host"))
+    check(table, site_of(op, [int8((1, count), 0.03, 5)], [None], y), core_named("host"))
 
 
 @pytest.mark.parametrize("source", ["int8", "uint8"])

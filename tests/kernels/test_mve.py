@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from tests.kernels.test_assembly import dense
 from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
+from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import check, check_if_taken
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Factory, Isa
+from tinycompile.kernels.base import Factory
 from tinycompile.kernels.mve import conv2d, fully_connected, grouped_weights
 from tinycompile.kernels.mve_depthwise import depthwise, tiled_weights
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
-M55 = Isa("cortex-m55", dsp=True, mve=True, fpu=True, schedule="m7")
+M55 = core_named("cortex-m55", dsp=True, mve=True, fpu=True)
 ONE, NONE = (1, 1), (0, 0, 0, 0)
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from tests.kernels import test_assembly, test_block, test_mve
+from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
 from tests.support.kernel_checks import int8, site_of
 from tinycompile.ir import Op, Quantization, Site, TensorType
 from tinycompile.kernels import base, kernels_of
-from tinycompile.kernels.base import Factory, Isa
+from tinycompile.kernels.base import Factory
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.concatenation import Concatenation
@@ -51,9 +52,10 @@ from tinycompile.ops.spatial_sum import SpatialSum
 from tinycompile.ops.take import Take
 from tinycompile.ops.transpose import Transpose
 from tinycompile.resources import runtime_dir
-from tinycompile.targets import STRICT_FLAGS
+from tinycompile.targets import load_toolchain, strict_flags
 
-M7 = Isa("cortex-m7", dsp=True, fpu=True, schedule="m7", strict=True)
+STRICT_FLAGS = strict_flags(load_toolchain("arm-none-eabi"))
+M7 = core_named("cortex-m7", dsp=True, fpu=True, strict=True)
 CLANG_INCLUDES = ("-isystem", "/usr/lib/arm-none-eabi/include")
 NO_CODE = {"reshape", "concatenation_in_place", "take", "input_rows"}
 """Factories whose kernels have no function of their own."""

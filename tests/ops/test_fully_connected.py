@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ops.convolutions import fitting_scale, weight_scales
 from tests.ops.oracle import activations, check, full_range, only_site, seeds, thorough, zero_points
+from tests.support.cores import core_named
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
 from tests.support.kernel_checks import check as check_kernel
@@ -16,7 +17,6 @@ from tests.support.tflite_builder import NO_TENSOR, TfliteBuilder
 from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.base import Isa
 from tinycompile.numerics.rounded_product import RoundedProductRequant
 
 
@@ -98,9 +98,9 @@ def test_weights_with_a_zero_point(zero_point, spread):
     site = only_site(check(b, [y], {x: full_range(rng, (3, 40))}))
     centred = weights.astype(int) - zero_point
     assert site.sig.inputs[1].dtype == ("int8" if centred.min() >= -128 and centred.max() <= 127 else "int16")
-    for core in (Isa("host"), Isa("cortex-m0"), M7, Isa("cortex-m55", dsp=True, mve=True)):
+    for core in (core_named("host"), core_named("cortex-m0"), M7, core_named("cortex-m55", dsp=True, mve=True)):
         kernels = kernels_of(site, core)
-        assert core.core == "host" or (len(kernels) > 1) == (site.sig.inputs[1].dtype == "int8")
+        assert core.arch == "host" or (len(kernels) > 1) == (site.sig.inputs[1].dtype == "int8")
         check_kernel(lambda s, i: kernels_of(s, i)[0], site, core)
 
 

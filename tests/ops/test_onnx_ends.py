@@ -9,12 +9,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.support.cores import core_named
 from tests.support.kernel_checks import M7, check
 from tests.support.onnx_builder import OnnxBuilder, imported
 from tinycompile import interpreter
 from tinycompile.ir import Graph, Site
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.base import Isa
 from tinycompile.passes import optimize
 
 MAX, MIN = 2**31 - 1, -(2**31)
@@ -56,7 +56,7 @@ def test_sums_are_exact(zero_points: tuple[int, int]) -> None:
             values = [x.reshape(site.sig.input.shape), *(c for c in site.constants if c is not None)]
             (got,) = site.node.op.evaluate(site.sig, values)
             np.testing.assert_array_equal(got.reshape(want.shape), want, err_msg=f"2^{exponent}")
-        assert kernels_of(layer_of(graph), M7) and kernels_of(layer_of(graph), Isa("host"))
+        assert kernels_of(layer_of(graph), M7) and kernels_of(layer_of(graph), core_named("host"))
         assert interpreter.run(graph, [x.astype(np.float32)])
 
 

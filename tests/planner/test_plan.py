@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planner.networks import chain, kernel, network, residual_blocks
+from tests.support.cores import core_named
 from tinycompile.errors import DoesNotFitError
 from tinycompile.ir import verify
 from tinycompile.kernels.base import Constant, Kernel
@@ -206,12 +207,11 @@ def test_a_thousand_nodes() -> None:
 def test_real_models_have_no_gap(shared) -> None:
     from tinycompile.frontend import load
     from tinycompile.kernels import kernels_for
-    from tinycompile.kernels.base import Isa
     from tinycompile.passes import optimize
 
     for path in sorted(shared("models").glob("*.tflite")):
         graph = optimize(load(path))
-        options = kernels_for(graph, Isa("cortex-m7", dsp=True, schedule="m7"))
+        options = kernels_for(graph, core_named("cortex-m7", dsp=True))
         for mode in ("speed", "ram"):
             planned = plan(graph, options, ram_limit=None, optimize=mode)
             assert planned.arena_bytes == planned.lower_bound_bytes, path.name

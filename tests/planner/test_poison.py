@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.cores import core_named
 from tests.support.random_graph import RandomGraph
 from tinycompile.codegen.emit import emit_model
 from tinycompile.codegen.program import Program, build_program
@@ -24,12 +25,11 @@ from tinycompile.host import HostModel
 from tinycompile.interpreter import run
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for
-from tinycompile.kernels.base import Isa
 from tinycompile.passes import optimize
 from tinycompile.planner import Planned, plan
 from tinycompile.staging import write_files
 
-M7 = Isa("cortex-m7", dsp=True, fpu=True, schedule="m7")
+M7 = core_named("cortex-m7", dsp=True, fpu=True)
 POISON = 0xA5
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.planner.networks import kernel, network
+from tests.support.cores import core_named
 from tests.support.random_states import sequence, with_states
 from tinycompile import interpreter
 from tinycompile.ir import Array, Graph, Node, State, verify
 from tinycompile.kernels import kernels_for
-from tinycompile.kernels.base import Isa
 from tinycompile.ops.identity import Identity
 from tinycompile.passes import optimize
 from tinycompile.passes.own_states import own_states
@@ -20,7 +20,7 @@ from tinycompile.planner import Planned, plan
 from tinycompile.planner.validate import validate_states
 
 IN_PLACE = kernel(overlap={0: 0})
-M7 = Isa("cortex-m7", dsp=True, fpu=True, schedule="m7")
+M7 = core_named("cortex-m7", dsp=True, fpu=True)
 
 
 def planned(graph: Graph) -> Planned:

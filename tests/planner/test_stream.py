@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planner.test_poison import M7, POISON, random_inputs
+from tests.support.cores import core_named
 from tests.support.random_graph import RandomGraph
 from tinycompile.codegen.emit import emit_model
 from tinycompile.codegen.program import build_program
@@ -24,7 +25,6 @@ from tinycompile.host import HostModel
 from tinycompile.interpreter import run
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for, kernels_of
-from tinycompile.kernels.base import Isa
 from tinycompile.passes import optimize
 from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Planned, StagePlanner, plan, planned_of
@@ -35,8 +35,9 @@ from tinycompile.planner.stage import NotStreamable, Stage
 from tinycompile.planner.stages import ROWS, WAYS, StageSearch
 from tinycompile.planner.values import Values
 from tinycompile.staging import write_files
+from tinycompile.targets import Core
 
-M0 = Isa("cortex-m0")
+M0 = core_named("cortex-m0")
 
 
 def run_planned(planned: Planned, inputs: dict[str, np.ndarray], *, exact: bool = True) -> None:
@@ -65,7 +66,7 @@ def run_planned(planned: Planned, inputs: dict[str, np.ndarray], *, exact: bool 
                 same(got[known], expected[name][known], err_msg=name)
 
 
-def with_stages(graph: Graph, stages: list[Stage], isa: Isa, optimize_for: str) -> Planned:
+def with_stages(graph: Graph, stages: list[Stage], isa: Core, optimize_for: str) -> Planned:
     """These stages and no others."""
     search = StageSearch(graph, kernels_for(graph, isa), lambda site: kernels_of(site, isa), WAYS["auto"])
     options = search.options(stages, kernels_for(graph, isa))

@@ -16,7 +16,8 @@ import pytest
 
 from tests.support import emulated_kernel, kernel_checks
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Factory, Isa, Kernel
+from tinycompile.kernels.base import Factory, Kernel
+from tinycompile.targets import Core
 
 FOLDERS = ("tests/kernels", "tests/ops")
 BATCH = 40
@@ -28,9 +29,9 @@ class Recorder:
     """Takes the place of what checks kernels, before the tests import it."""
 
     def __init__(self) -> None:
-        self.cases = dict[Isa, dict[str, tuple[Factory, Site]]]()
+        self.cases = dict[Core, dict[str, tuple[Factory, Site]]]()
 
-    def check(self, factory: Factory, site: Site, isa: Isa = kernel_checks.M7, seed: int = 0) -> Kernel:
+    def check(self, factory: Factory, site: Site, isa: Core = kernel_checks.M7, seed: int = 0) -> Kernel:
         kernel = factory(site, isa)
         if kernel is None:
             raise AssertionError("the factory doesn't take this node")
@@ -40,11 +41,11 @@ class Recorder:
     def check_emulated(
         self, cases: list[tuple[Factory, Site]], target: str = "mps2-an500", *_: str, **options: Any
     ) -> None:
-        isa = options.get("isa") or emulated_kernel.load_board(target).isa
+        isa = options.get("isa") or emulated_kernel.load_board(target).core
         for factory, site in cases:
             self.check(factory, site, isa)
 
-    def _add(self, kernel: Kernel, factory: Factory, site: Site, isa: Isa) -> None:
+    def _add(self, kernel: Kernel, factory: Factory, site: Site, isa: Core) -> None:
         size = sum(t.bytes for t in (*site.sig.inputs, site.sig.output)) + kernel.constant_bytes
         if kernel.function is None or size > LARGEST_BYTES:
             return
@@ -53,17 +54,17 @@ class Recorder:
         self.cases.setdefault(isa, {}).setdefault(digest, (factory, site))
 
 
-def core_of(isa: Isa) -> tuple[str, tuple[str, ...] | None]:
+def core_of(isa: Core) -> tuple[str, tuple[str, ...] | None]:
     """The emulated board that runs this core's code, and the compiler's flags if not its own."""
-    if isa.mve:
+    if isa.has("mve"):
         return "mps3-an547", None
-    if isa.thumb1:
+    if not isa.has("thumb2"):
         return "mps2-an385", ("-mcpu=cortex-m0plus", "-mthumb")
-    if isa.dsp and not isa.fpu:
+    if isa.has("dsp") and not isa.has("fpu"):
         return "mps2-an386", ("-mcpu=cortex-m4+nofp", "-mthumb", "-mfloat-abi=soft")
-    return (
-        "mps2-an500" if isa.schedule == "m7" else "mps2-an386"
-    ) if isa.dsp or isa.core == "host" else "mps2-an385", None
+    if not isa.has("dsp") and isa.arch != "host":
+        return "mps2-an385", None
+    return "mps2-an500" if isa.pipeline == "m7" else "mps2-an386", None
 
 
 def batches(cases: list[tuple[Factory, Site]]) -> Iterator[list[tuple[Factory, Site]]]:
@@ -89,7 +90,7 @@ def main(arguments: list[str]) -> int:
                 failed += 1
                 result = f"FAILED\n{str(error)[-2000:]}"
             total += len(batch)
-            print(f"{isa.core} on {target}: {len(batch)} kernels {result}", flush=True)
+            print(f"{isa.name} on {target}: {len(batch)} kernels {result}", flush=True)
     print(f"{total} kernels, {failed} batches failed")
     return 1 if failed or not total else 0
 

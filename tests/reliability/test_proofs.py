@@ -69,7 +69,7 @@ def one_layer(seed: int) -> Planned:
     }
     constants = {"w": rng.integers(-127, 128, shape).astype(np.int8), "b": rng.integers(-99, 99, outputs, np.int32)}
     graph = Graph("g", ("x",), ("y",), (Node("y", op, ("x", "w", "b"), ("y",)),), types, constants)
-    candidates = kernels_for(graph, load_board("host").isa)
+    candidates = kernels_for(graph, load_board("host").core)
     return plan(graph, candidates, ram_limit=None, optimize="ram")
 
 

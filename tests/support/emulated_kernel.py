@@ -19,9 +19,9 @@ from tests.support.host_kernel import Block, memory_of, program
 from tests.support.kernel_checks import random_values, sharings
 from tinycompile.codegen.linker import linker_script
 from tinycompile.ir import Array, Site, TensorType
-from tinycompile.kernels.base import Factory, Isa, Kernel
+from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.resources import boards_dir, runtime_dir
-from tinycompile.targets import STRICT_FLAGS, Board, load_board
+from tinycompile.targets import Board, Core, load_board, strict_flags
 
 _MAIN = """
 #include <stdint.h>
@@ -45,7 +45,7 @@ def check_emulated(
     cases: Sequence[tuple[Factory, Site]],
     target: str = "mps2-an500",
     *flags: str,
-    isa: Isa | None = None,
+    isa: Core | None = None,
     core: Sequence[str] | None = None,
     strict: bool = False,
     values_of: Callable[[TensorType, np.random.Generator], Array] = random_values,
@@ -64,11 +64,11 @@ def check_emulated(
     """
     board = load_board(target)
     if strict:
-        isa = replace(isa or board.isa, strict=True)
-        flags = (*flags, *STRICT_FLAGS)
+        isa = replace(isa or board.core, strict=True)
+        flags = (*flags, *strict_flags(board.toolchain))
     runs, expected = list[tuple[Kernel, list[Block], int, int]](), list[Array]()
     for seed, (factory, site) in enumerate(cases):
-        kernel = factory(site, isa or board.isa)
+        kernel = factory(site, isa or board.core)
         if kernel is None:
             raise AssertionError(f"case {seed}: the factory doesn't take this node")
         rng = np.random.default_rng(seed)
@@ -159,7 +159,7 @@ def run_program(
             (work / file.relative_to(folder or work)).parent.mkdir(exist_ok=True)
             (work / file.relative_to(folder or work)).write_text(file.read_text())
         (work / "main.c").write_text(source)
-        more = STRICT_FLAGS if strict else ()
+        more = strict_flags(board.toolchain) if strict else ()
         _link_and_run(work, board, (*(core or board.cflags), *flags, *more), strict)
         output = work / "output.bin"
         return output.read_bytes() if output.exists() else b""

@@ -36,7 +36,7 @@ def build_graph(graph: Graph, folder: Path, options: Options, *, separate: bool 
         program = identified(program, ORIGIN)
     project = Project(board, layout, (program,), (ORIGIN,))
     write_files(folder, emit_project(project) | weights_files(project))
-    make(folder, "all", compiler=board.compiler)
+    make(folder, "all", toolchain=board.toolchain)
     return program
 
 

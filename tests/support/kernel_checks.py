@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tests.support.cores import core_named
 from tests.support.host_kernel import run_kernel
 from tinycompile.ir import Array, Node, Op, Quantization, Signature, Site, TensorType
-from tinycompile.kernels.base import Factory, Isa, Kernel
+from tinycompile.kernels.base import Factory, Kernel
+from tinycompile.targets import Core
 
-M7 = Isa("cortex-m7", dsp=True, fpu=True, schedule="m7")
+M7 = core_named("cortex-m7", dsp=True, fpu=True)
 
 
 def int8(shape: Sequence[int], scale: float = 0.1, zero_point: int = 0) -> TensorType:
@@ -43,13 +45,13 @@ def sharings(kernel: Kernel) -> list[int | None]:
     return [None, *kernel.distances]
 
 
-def check_if_taken(factory: Factory, site: Site, isa: Isa = M7) -> None:
+def check_if_taken(factory: Factory, site: Site, isa: Core = M7) -> None:
     """`check`, if the factory takes this node on this core."""
     if factory(site, isa) is not None:
         check(factory, site, isa)
 
 
-def check(factory: Factory, site: Site, isa: Isa = M7, seed: int = 0) -> Kernel:
+def check(factory: Factory, site: Site, isa: Core = M7, seed: int = 0) -> Kernel:
     """Apart and with the output in each operand's memory, under the sanitisers."""
     kernel = factory(site, isa)
     if kernel is None:

@@ -34,7 +34,11 @@ def _board(board: Board) -> dict[str, Any]:
     return {
         "name": board.name,
         "description": board.description,
-        "core": board.isa.core,
+        "core": board.core.name,
+        "arch": board.core.arch,
+        "features": sorted(board.core.features),
+        "pipeline": board.core.pipeline,
+        "toolchain": board.toolchain.name,
         "clock_hz": board.clock_hz,
         "memories": [
             {"name": m.name, "origin": m.origin, "bytes": m.bytes, "kind": m.kind, "external": m.external}

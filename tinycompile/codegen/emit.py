@@ -22,11 +22,9 @@ OPTIMIZATION = "-O2"
 UNKNOWN_STACK_BYTES = 2048
 """Until the compiler has said what the firmware needs."""
 
-CACHED_CORES = ("cortex-m7", "cortex-m55", "cortex-m85")
 CACHE_HEADER = "kernels/tc_cache.h"
 """For users with DMA; nothing generated includes it."""
 
-_FIRMWARE_SOURCES = ("startup.c", "semihosting.c", "console.c")
 _LOCAL_INCLUDE = re.compile(r'^(\s*#\s*include )"([^"]+)"', re.MULTILINE)
 
 
@@ -45,7 +43,7 @@ def emit_project(project: Project, *, single: bool = False) -> dict[str, str]:
     else:
         files |= _firmware(project)
         files["Makefile"] = emit_makefile(project, UNKNOWN_STACK_BYTES)
-        files |= _runtime_headers([CACHE_HEADER]) if project.board.isa.core in CACHED_CORES else {}
+        files |= _runtime_headers([CACHE_HEADER]) if project.board.core.has("cache") else {}
     files["CMakeLists.txt"] = render("CMakeLists.txt.j2", **values)
     if len(project.programs) == 1:
         files |= emit_integration(project.programs[0], values, project.origins[0].source, project.board.alignment_flags)
@@ -65,6 +63,7 @@ def _values(project: Project) -> dict[str, object]:
         "programs": project.programs,
         "program": project.programs[0],
         "board": project.board,
+        "tools": project.board.toolchain,
         "origin": project.origin_line(),
         "provenance": project.origins[0],
         "prefix": project.programs[0].model.upper(),
@@ -148,10 +147,10 @@ def _find_header(name: str) -> str:
 
 def _firmware(project: Project) -> dict[str, str]:
     common, board = boards_dir() / "common", project.board
-    files = {f"firmware/{name}": (common / name).read_text() for name in _FIRMWARE_SOURCES}
+    files = {f"firmware/{source.name}": source.read_text() for source in board.toolchain.sources}
     files["firmware/main.c"] = render("main.c.j2", **_values(project))
     files["firmware/main_console.c"] = render("main_console.c.j2", **_values(project))
-    headers = list(common.glob("*.h"))
+    headers = [*common.glob("*.h"), *board.toolchain.file.parent.glob("*.h")]
     for source in project.memory_sources:
         files[f"firmware/{_board_source(board, source)}"] = source.read_text()
     for variant in {board.name: board, **({e.name: e} if (e := board.emulated()) else {})}.values():

@@ -48,7 +48,7 @@ def linker_script(
         "cold": names[layout.cold or layout.flash],
     }
     return render(
-        "linker.ld.j2",
+        board.toolchain.linker_script,
         board=board,
         variant=variant,
         regions=list(regions.values()),

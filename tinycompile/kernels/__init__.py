@@ -9,8 +9,9 @@ from functools import cache
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
-from tinycompile.kernels.base import Isa, Kernel, candidates
+from tinycompile.kernels.base import Kernel, candidates
 from tinycompile.numerics.latitude import Latitude
+from tinycompile.targets.core import Core
 
 
 @cache
@@ -19,7 +20,7 @@ def _load_all() -> None:
         importlib.import_module(f"{__name__}.{module.name}")
 
 
-def kernels_of(site: Site, isa: Isa) -> list[Kernel]:
+def kernels_of(site: Site, core: Core) -> list[Kernel]:
     """Every kernel that can compute a node on this core; none if there is none.
 
     Raises:
@@ -27,7 +28,7 @@ def kernels_of(site: Site, isa: Isa) -> list[Kernel]:
     """
     _load_all()
     try:
-        return list(candidates(site, isa))
+        return list(candidates(site, core))
     except (ArithmeticError, ValueError) as error:
         reason = f"its kernels could not be made ({error}): a defect of tinycompile, please report it with the model"
         raise UnsupportedError([(_label(site.node), reason)], hint="another target, or this layer without") from error
@@ -37,7 +38,7 @@ def _label(node: Node) -> str:
     return f"{node.op.kind} {node.name!r}"
 
 
-def kernels_for(graph: Graph, isa: Isa, latitude: Latitude | None = None) -> list[list[Kernel]]:
+def kernels_for(graph: Graph, core: Core, latitude: Latitude | None = None) -> list[list[Kernel]]:
     """Every kernel that can compute each node on this core.
 
     Args:
@@ -46,9 +47,9 @@ def kernels_for(graph: Graph, isa: Isa, latitude: Latitude | None = None) -> lis
     Raises:
         UnsupportedError: all nodes that no kernel can compute.
     """
-    choices = [kernels_of(replace(graph.site(node), latitude=latitude), isa) for node in graph.nodes]
+    choices = [kernels_of(replace(graph.site(node), latitude=latitude), core) for node in graph.nodes]
     problems = [
-        (_label(node), f"no kernel for this variant on {isa.core}")
+        (_label(node), f"no kernel for this variant on {core.name}")
         for node, found in zip(graph.nodes, choices, strict=True)
         if not found
     ]

@@ -1,45 +1,23 @@
 """What a kernel is: one way to compute one node in C.
 
-A kernel factory looks at a node (`Site`) and a core (`Isa`) and returns a `Kernel`, or None where it doesn't apply.
+A kernel factory looks at a node (`Site`) and a `Core` and returns a `Kernel`, or None where it doesn't apply. What the
+core must have for it is said where it is registered, so that a factory asks for features only to estimate costs.
 `candidates` asks every factory registered for the op's class; the planner chooses among them by cost. Kernels hold all
 decisions; the C is in `runtime/` (headers, used as they are) or `templates/c/kernels/` (specialised text).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import wraps
 
 import numpy as np
 
 from tinycompile.ir import Array, Op, Site
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.latitude import RequantShape
-
-
-@dataclass(frozen=True)
-class Isa:
-    """What the core can do, as far as kernels care.
-
-    Attributes:
-        core: e.g. "cortex-m7"; "host" for the machine that compiles.
-        dsp: ARMv7E-M / ARMv8-M DSP extension (SMLAD, SMMLA, SSAT ...): hot blocks may be inline assembly.
-        mve: Helium. fpu: single-precision hardware floats.
-        schedule: which pipeline to schedule assembly for: "m4" or "m7".
-        strict: words are loaded and stored at multiples of 4 only, halfwords at multiples of 2 (`--align strict`).
-    """
-
-    core: str
-    dsp: bool = False
-    mve: bool = False
-    fpu: bool = False
-    schedule: str = "m4"
-    strict: bool = False
-
-    @property
-    def thumb1(self) -> bool:
-        """ARMv6-M or ARMv8-M Baseline: 8 handy registers, no long multiplication, no saturation."""
-        return self.core in ("cortex-m0", "cortex-m0plus", "cortex-m1", "cortex-m23")
+from tinycompile.targets.core import FEATURES, Core
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,25 +107,43 @@ class Kernel:
         return sum(constant.values.nbytes for constant in self.constants)
 
 
-Factory = Callable[[Site, Isa], Kernel | None]
+Factory = Callable[[Site, Core], Kernel | None]
 _FACTORIES: dict[type[Op], list[Factory]] = {}
 
 
-def kernel_for(*ops: type[Op]) -> Callable[[Factory], Factory]:
-    """Decorator: offer a factory for these operators."""
+def kernel_for(
+    *ops: type[Op], needs: Collection[str] = (), unless: Collection[str] = ()
+) -> Callable[[Factory], Factory]:
+    """Decorator: offer a factory for these operators.
+
+    Args:
+        needs: features of the core without which the C can't be compiled or makes no sense.
+        unless: features that have better kernels: cores with one of them aren't offered this one.
+
+    Raises:
+        ValueError: nothing is called that.
+    """
+    unknown = sorted({*needs, *unless}.difference(FEATURES))
+    if unknown:
+        raise ValueError(f"there is no feature {unknown[0]!r}; features are {', '.join(FEATURES)}")
 
     def register(factory: Factory) -> Factory:
+        @wraps(factory)
+        def offered(site: Site, core: Core) -> Kernel | None:
+            fits = core.features.issuperset(needs) and core.features.isdisjoint(unless)
+            return factory(site, core) if fits else None
+
         for op in ops:
-            _FACTORIES.setdefault(op, []).append(factory)
-        return factory
+            _FACTORIES.setdefault(op, []).append(offered)
+        return offered
 
     return register
 
 
-def candidates(site: Site, isa: Isa) -> Iterator[Kernel]:
+def candidates(site: Site, core: Core) -> Iterator[Kernel]:
     """All kernels that can compute the node on this core."""
     for factory in _FACTORIES.get(type(site.node.op), ()):
-        kernel = factory(site, isa)
+        kernel = factory(site, core)
         if kernel is not None:
             yield kernel
 

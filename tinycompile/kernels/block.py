@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
@@ -17,11 +17,12 @@ from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.targets.core import Core
 
 
-def _finish(isa: Isa) -> int:
+def _finish(core: Core) -> int:
     """Instructions per output of what follows the products."""
-    return 40 if isa.thumb1 else 15
+    return 15 if core.has("long_multiply") else 40
 
 
 def paired_weights(matrix: Array) -> Array:
@@ -37,17 +38,17 @@ def is_dense(site: Site) -> bool:
     return depth == (1 if isinstance(op, DepthwiseConv2D) else site.sig.inputs[1].shape[3])
 
 
-@kernel_for(Conv2D, DepthwiseConv2D)
-def conv2d(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(Conv2D, DepthwiseConv2D, unless={"dsp"})
+def conv2d(site: Site, core: Core) -> Kernel | None:
     """Any window, without groups."""
     op, sig = site.node.op, site.sig
-    if isa.dsp or not isinstance(op, Convolution) or not is_dense(site):
+    if not isinstance(op, Convolution) or not is_dense(site):
         return None
     window = op.window_of(sig)
     steps = pixel_steps(window, sig.input.shape, sig.output.shape)
     return _kernel(
         site,
-        isa,
+        core,
         f"conv2d_block_{window_stem(window, sig.input, sig.output)}",
         window_fields(window, sig.input, sig.output),
         sig.input.shape[3],
@@ -56,17 +57,17 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
     )
 
 
-@kernel_for(FullyConnected)
-def fully_connected(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(FullyConnected, unless={"dsp"})
+def fully_connected(site: Site, core: Core) -> Kernel | None:
     """A pointwise convolution of its rows."""
-    if isa.dsp or has_wide_weights(site):
+    if has_wide_weights(site):
         return None
     outputs, inputs = site.sig.inputs[1].shape
     rows = site.sig.input.elements // inputs
     first = np.arange(-(-rows // 2))
     distance = ordered_distance((2 * first + 2).clip(max=rows) * inputs, (2 * first + 2).clip(max=rows) * outputs)
     stem = f"fully_connected_block_{rows}x{inputs}_{outputs}"
-    return _kernel(site, isa, stem, row_window(rows), inputs, rows, distance)
+    return _kernel(site, core, stem, row_window(rows), inputs, rows, distance)
 
 
 def row_window(rows: int) -> Fields:
@@ -76,7 +77,7 @@ def row_window(rows: int) -> Fields:
     return size | one | {"padding_top": 0, "padding_left": 0}
 
 
-def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels: int, distance: int) -> Kernel | None:
+def _kernel(site: Site, core: Core, stem: str, window: Fields, depth: int, pixels: int, distance: int) -> Kernel | None:
     if any(constant is None for constant in site.constants[1:]):
         return None
     layer = LinearLayer.of(site)
@@ -102,14 +103,14 @@ def _kernel(site: Site, isa: Isa, stem: str, window: Fields, depth: int, pixels:
     )
     taps = -(-layer.taps // 4) * 4
     blocks, pairs = -(-pixels // 2), -(-layer.channels // 2)
-    tap = 14 if isa.thumb1 else 9
+    tap = 9 if core.has("multiply_accumulate") else 14
     copied = 8 if depth % 4 else 3
     return Kernel(
         "fully_connected_block" if isinstance(site.node.op, FullyConnected) else "conv2d_block",
         function,
         (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), line.vectors(1)),
         scratch_bytes=-(-2 * taps // 8) * 8,
-        instructions=blocks * (2 * taps * copied + pairs * (40 + taps * tap + 4 * _finish(isa))),
+        instructions=blocks * (2 * taps * copied + pairs * (40 + taps * tap + 4 * _finish(core))),
         code_bytes=900,
         overlap={0: distance},
         notes={"requantisation": line.plan.form},
@@ -128,11 +129,11 @@ def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Itera
         yield min(first_row * row_bytes + column * x[3], next_row * row_bytes), done * channels
 
 
-@kernel_for(DepthwiseConv2D)
-def depthwise(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(DepthwiseConv2D, unless={"dsp"})
+def depthwise(site: Site, core: Core) -> Kernel | None:
     """An input channel's image, padded, then two outputs of it at a time."""
     op, sig = site.node.op, site.sig
-    if isa.dsp or not isinstance(op, DepthwiseConv2D) or any(constant is None for constant in site.constants[1:]):
+    if not isinstance(op, DepthwiseConv2D) or any(constant is None for constant in site.constants[1:]):
         return None
     (_, height, width, channels), (_, out_height, out_width, outputs) = sig.input.shape, sig.output.shape
     layer = LinearLayer.of(site)
@@ -163,8 +164,8 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
         "Depthwise convolution channel by channel, two outputs at a time.",
     )
     weights = layer.matrix.astype(np.int8).ravel()
-    product = 4 if isa.thumb1 else 2
-    per_output = product * taps + taps // 2 + _finish(isa) + 8
+    product = 2 if core.has("multiply_accumulate") else 4
+    per_output = product * taps + taps // 2 + _finish(core) + 8
     return Kernel(
         "depthwise_block",
         function,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, int32_stream, pairs
 from tinycompile.kernels.render import Later
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.targets.core import Core
 
 LARGEST_PRODUCT = 64
 """Bands x width: the block is unrolled over both."""
@@ -28,20 +29,20 @@ def records(frame: Frame, bands: int) -> Array:
     return int32_stream(np.concatenate([words.reshape(channels, -1), frame.requantisation], axis=1))
 
 
-@kernel_for(DepthwiseConv2D)
-def depthwise_bands(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(DepthwiseConv2D, needs={"dsp"})
+def depthwise_bands(site: Site, core: Core) -> Kernel | None:
     """Depth multiplier 1, stride 1 or 2 in both directions, at least 4 channels."""
-    return _kernel(site, isa, compact=False)
+    return _kernel(site, compact=False)
 
 
-@kernel_for(DepthwiseConv2D)
-def depthwise_bands_compact(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(DepthwiseConv2D, needs={"dsp"})
+def depthwise_bands_compact(site: Site, core: Core) -> Kernel | None:
     """The same with weights as bytes, which are unpacked before every use."""
-    return _kernel(site, isa, compact=True)
+    return _kernel(site, compact=True)
 
 
-def _kernel(site: Site, isa: Isa, *, compact: bool) -> Kernel | None:
-    frame = Frame.of(site, isa)
+def _kernel(site: Site, *, compact: bool) -> Kernel | None:
+    frame = Frame.of(site)
     if frame is None:
         return None
     height, width = frame.taps.shape[1:]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Isa
 from tinycompile.kernels.depthwise_pairs import requantized
 from tinycompile.kernels.lane import Epilogue
 from tinycompile.kernels.linear import LinearLayer
@@ -38,10 +37,10 @@ class Frame:
     output_shape: tuple[int, ...]
 
     @staticmethod
-    def of(site: Site, isa: Isa) -> Frame | None:
+    def of(site: Site) -> Frame | None:
         """None where the layer isn't of that kind, or has no short requantisation."""
         op, sig = site.node.op, site.sig
-        if not isa.dsp or not isinstance(op, DepthwiseConv2D) or site.constants[1] is None:
+        if not isinstance(op, DepthwiseConv2D) or site.constants[1] is None:
             return None
         depth, (_, _, out_width, channels) = sig.input.shape[3], sig.output.shape
         if op.stride not in ((1, 1), (2, 2)) or depth != channels or channels < 4:

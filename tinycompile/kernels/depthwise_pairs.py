@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.targets.core import Core
 
 SHIFTS = (8, 6, 4, 2, 0)
 """Weights are int16 in the product, so they may carry a factor 2^pre, which the requantisation likes to have."""
@@ -47,11 +48,11 @@ def group_stream(matrix: Array, plan: RequantPlan) -> Array:
     return stream.astype(np.uint32).view(np.int32).ravel()
 
 
-@kernel_for(DepthwiseConv2D)
-def depthwise(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(DepthwiseConv2D, needs={"dsp"})
+def depthwise(site: Site, core: Core) -> Kernel | None:
     """Any window with depth multiplier 1."""
     op, sig = site.node.op, site.sig
-    if not isa.dsp or not isinstance(op, DepthwiseConv2D) or site.constants[1] is None:
+    if not isinstance(op, DepthwiseConv2D) or site.constants[1] is None:
         return None
     (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
     layer = LinearLayer.of(site)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Constant, Factory, Function, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Factory, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.depthwise_frame import Frame
 from tinycompile.kernels.depthwise_rows import WINDOW, records
 from tinycompile.kernels.render import Later
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.targets.core import Core
 
 WIDTHS = (0, 16, 8, 4)
 """Output columns of a tile, at most; 0 for the whole row."""
@@ -23,8 +24,8 @@ WIDTHS = (0, 16, 8, 4)
 def tiled(widest: int) -> Factory:
     """The kernel with tiles of up to `widest` columns."""
 
-    def factory(site: Site, isa: Isa) -> Kernel | None:
-        frame = Frame.of(site, isa)
+    def factory(site: Site, core: Core) -> Kernel | None:
+        frame = Frame.of(site)
         if frame is None or max(frame.taps.shape[1:]) > WINDOW:
             return None
         out_width = frame.output_shape[2]
@@ -99,4 +100,4 @@ def _steps(frame: Frame, tile: int) -> Iterator[tuple[int, int]]:
 
 
 for _widest in WIDTHS:
-    kernel_for(DepthwiseConv2D)(tiled(_widest))
+    kernel_for(DepthwiseConv2D, needs={"dsp"})(tiled(_widest))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinycompile.ir import Array, Site, TensorType
-from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, structured
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel, operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Struct, range_fields, short_requant, struct_call
 from tinycompile.kernels.linear_form import SumForm, sum_form
@@ -18,6 +18,7 @@ from tinycompile.ops.add import Add
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.sub import Sub
+from tinycompile.targets.core import Core
 
 _UNARY = tuple(op for op in all_ops().values() if issubclass(op, Unary))
 _BINARY = tuple(op for op in all_ops().values() if issubclass(op, Binary))
@@ -28,7 +29,7 @@ SUM_IN_WORDS = "linear, checked for all pairs of operands"
 
 
 @kernel_for(*_UNARY, Quantize)
-def table(site: Site, isa: Isa) -> Kernel | None:
+def table(site: Site, core: Core) -> Kernel | None:
     """A function of one 8-bit value: 256 bytes, one load per element."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Unary | Quantize) or sig.input.dtype not in ("int8", "uint8"):
@@ -37,7 +38,7 @@ def table(site: Site, isa: Isa) -> Kernel | None:
 
 
 @kernel_for(*_BINARY)
-def with_scalar(site: Site, isa: Isa) -> Kernel | None:
+def with_scalar(site: Site, core: Core) -> Kernel | None:
     """A binary operator with a constant that has one element is a function of the other operand."""
     op, sig = site.node.op, site.sig
     scalar = scalar_operand(site)
@@ -80,16 +81,16 @@ def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int
 
 
 @kernel_for(Add, Sub)
-def add(site: Site, isa: Isa) -> Kernel | None:
+def add(site: Site, core: Core) -> Kernel | None:
     """`tc_sum_s8`, or `tc_sum_long_s8` where no linear form is exact."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Sum):
         return None
     form = sum_form(op, sig)
     if form is not None and sig.inputs[0].shape == sig.inputs[1].shape:
-        return flat_sum(site, op, isa, form)
+        return flat_sum(site, op, core, form)
     if form is not None:
-        return broadcast_sum(site, op, isa, form)
+        return broadcast_sum(site, op, core, form)
     p, (a, b) = op.parameters(sig), sig.inputs
     fields = {
         "a_zero_point": a.zero_point,
@@ -104,9 +105,9 @@ def add(site: Site, isa: Isa) -> Kernel | None:
     return binary_kernel(site, op, routine, Struct("tc_sum_long_form", fields, "form"))
 
 
-def broadcast_sum(site: Site, op: Binary, isa: Isa, form: SumForm) -> Kernel | None:
+def broadcast_sum(site: Site, op: Binary, core: Core, form: SumForm) -> Kernel | None:
     """Four elements at a time, and the rest of a run one by one for nearly the same price."""
-    routine = Routine("sum", "tc_sum.h", _by_words(25 if isa.dsp else 80), "short", SUM_IN_WORDS, 160)
+    routine = Routine("sum", "tc_sum.h", _by_words(25 if core.has("dsp") else 80), "short", SUM_IN_WORDS, 160)
     return binary_kernel(site, op, routine, Struct("tc_sum_form", sum_fields(form, op.clamp), "form"))
 
 
@@ -114,7 +115,7 @@ def _by_words(word: int) -> RunCost:
     return RunCost(10, word, word + 2)
 
 
-def flat_sum(site: Site, op: Binary, isa: Isa, form: SumForm) -> Kernel:
+def flat_sum(site: Site, op: Binary, core: Core, form: SumForm) -> Kernel:
     """The numbers are constants in flash, not in the code: (nearly) all ADDs of a model are one function."""
     clamped = op.clamp != (-128, 127)
     count = site.sig.output.elements
@@ -131,7 +132,7 @@ def flat_sum(site: Site, op: Binary, isa: Isa, form: SumForm) -> Kernel:
         f"{op.label}_short",
         function,
         (*operand_constants(site), Constant("form", "tc_sum_flat_form", numbers, "see tc_sum.h")),
-        instructions=35 + count // 8 * (49 + 10 * clamped if isa.dsp else 160) + count % 8 * 30,
+        instructions=35 + count // 8 * (49 + 10 * clamped if core.has("dsp") else 160) + count % 8 * 30,
         code_bytes=400,
         overlap={index: 0 for index, _ in site.dynamic_inputs()},
         notes={"requantisation": SUM_IN_WORDS},
@@ -139,7 +140,7 @@ def flat_sum(site: Site, op: Binary, isa: Isa, form: SumForm) -> Kernel:
 
 
 @kernel_for(Mul)
-def mul(site: Site, isa: Isa) -> Kernel | None:
+def mul(site: Site, core: Core) -> Kernel | None:
     """`tc_mul_s8`, or `tc_mul_long_s8` where the factor is no right shift of 1 to 15 bits."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Mul):
@@ -149,7 +150,7 @@ def mul(site: Site, isa: Isa) -> Kernel | None:
     short = short_requant(rule)
     if short is not None:
         fields = {**zero_points, "requant": short, "low": op.clamp[0], "high": op.clamp[1]}
-        routine = Routine("mul", "tc_mul.h", _by_words(31 if isa.dsp else 80), "short", "smmlar", 160)
+        routine = Routine("mul", "tc_mul.h", _by_words(31 if core.has("dsp") else 80), "short", "smmlar", 160)
         return binary_kernel(site, op, routine, Struct("tc_mul_form", fields, "form"))
     factor = _factor((int(rule.multiplier[0]), int(rule.shift[0])))
     fields = {**zero_points, **factor, "range": range_fields(sig.output.zero_point, op.clamp)}

@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Isa, Kernel, kernel_for
+from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
+from tinycompile.targets.core import Core
 
 _SUFFIX = {"int8": "s8", "uint8": "u8"}
 _CTYPE = {"int8": "int8_t", "uint8": "uint8_t"}
 
 
 @kernel_for(Quantize)
-def quantize(site: Site, isa: Isa) -> Kernel | None:
+def quantize(site: Site, core: Core) -> Kernel | None:
     """`tc_quantize_s8` or `_u8`, of a float input."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Quantize) or sig.input.dtype != "float32":
@@ -32,14 +33,14 @@ def quantize(site: Site, isa: Isa) -> Kernel | None:
         (Struct("tc_quantize_shape", fields),),
         "float32 to 8 bits.",
     )
-    per_element = 20 if isa.fpu else 600
+    per_element = 20 if core.has("fpu") else 600
     return Kernel(
         "quantize", function, instructions=20 + per_element * count, code_bytes=120, overlap={0: 0}, notes=_NOTES
     )
 
 
 @kernel_for(Dequantize)
-def dequantize(site: Site, isa: Isa) -> Kernel | None:
+def dequantize(site: Site, core: Core) -> Kernel | None:
     """`tc_dequantize_s8` or `_u8`."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Dequantize):
@@ -56,7 +57,7 @@ def dequantize(site: Site, isa: Isa) -> Kernel | None:
     )
     # Element i, 4 bytes, is written when i + 1 is the next input byte to read.
     distance = max(0, 3 * (count - 1))
-    per_element = 7 if isa.fpu else 200
+    per_element = 7 if core.has("fpu") else 200
     return Kernel(
         "dequantize",
         function,

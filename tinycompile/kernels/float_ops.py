@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
 from tinycompile.kernels.generic_c import Struct, sized_window_fields, struct_call
 from tinycompile.ops.float_binary import FloatBinary
@@ -19,6 +19,7 @@ from tinycompile.ops.float_pad import FloatPad
 from tinycompile.ops.float_pool2d import FloatPool2D
 from tinycompile.ops.float_reduce import FloatReduce
 from tinycompile.ops.float_unary import FloatUnary
+from tinycompile.targets.core import Core
 
 LOOPS = 6
 _IN_OUT = ("const float *input", "float *output")
@@ -42,8 +43,8 @@ def _kernel(
     )
 
 
-def _per_flop(isa: Isa) -> int:
-    return 4 if isa.fpu else 120
+def _per_flop(core: Core) -> int:
+    return 4 if core.has("fpu") else 120
 
 
 def _floats(suffix: str, value: Array) -> Constant:
@@ -56,7 +57,7 @@ def _finite(site: Site) -> bool:
 
 
 @kernel_for(FloatUnary)
-def unary(site: Site, isa: Isa) -> Kernel | None:
+def unary(site: Site, core: Core) -> Kernel | None:
     """`tc_float_unary`."""
     op, count = site.node.op, site.sig.output.elements
     if not isinstance(op, FloatUnary):
@@ -73,7 +74,7 @@ def unary(site: Site, isa: Isa) -> Kernel | None:
         f"{op.function} of every element.",
         ("input", "output", f"tc_map_{op.function}"),
     )
-    return _kernel(site, function, count * 10 * _per_flop(isa), overlap={0: 0})
+    return _kernel(site, function, count * 10 * _per_flop(core), overlap={0: 0})
 
 
 def _operands(site: Site) -> tuple[tuple[str, ...], tuple[Constant, ...]]:
@@ -85,7 +86,7 @@ def _operands(site: Site) -> tuple[tuple[str, ...], tuple[Constant, ...]]:
 
 
 @kernel_for(FloatBinary)
-def binary(site: Site, isa: Isa) -> Kernel | None:
+def binary(site: Site, core: Core) -> Kernel | None:
     """`tc_float_binary`; None for shapes with more loops than it has."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, FloatBinary) or not _finite(site):
@@ -107,11 +108,11 @@ def binary(site: Site, isa: Isa) -> Kernel | None:
         ("a", "b", "output", f"tc_float_{op.function}"),
     )
     same = {i: 0 for i, t in site.dynamic_inputs() if t.shape == sig.output.shape}
-    return _kernel(site, function, count * (8 + _per_flop(isa)), constants, overlap=same)
+    return _kernel(site, function, count * (8 + _per_flop(core)), constants, overlap=same)
 
 
 @kernel_for(FloatMatMul)
-def matmul(site: Site, isa: Isa) -> Kernel | None:
+def matmul(site: Site, core: Core) -> Kernel | None:
     """`tc_float_matmul`; None for a batch with more than three loops."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, FloatMatMul) or not _finite(site):
@@ -140,11 +141,11 @@ def matmul(site: Site, isa: Isa) -> Kernel | None:
         "Matrix product.",
         ("a", "b", "output"),
     )
-    return _kernel(site, function, op.macs(sig) * (4 + _per_flop(isa)), constants)
+    return _kernel(site, function, op.macs(sig) * (4 + _per_flop(core)), constants)
 
 
 @kernel_for(FloatConv2D)
-def conv2d(site: Site, isa: Isa) -> Kernel | None:
+def conv2d(site: Site, core: Core) -> Kernel | None:
     """`tc_float_conv2d`."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, FloatConv2D) or any(c is None for c in site.constants[1:]) or not _finite(site):
@@ -163,11 +164,11 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
         "Convolution in ONNX's layout, straight from its definition.",
         ("input", "output", "weights", "bias" if has_bias else "NULL"),
     )
-    return _kernel(site, function, op.macs(sig) * (8 + _per_flop(isa)), tuple(constants))
+    return _kernel(site, function, op.macs(sig) * (8 + _per_flop(core)), tuple(constants))
 
 
 @kernel_for(FloatPool2D)
-def pool2d(site: Site, isa: Isa) -> Kernel | None:
+def pool2d(site: Site, core: Core) -> Kernel | None:
     """`tc_float_pool2d`."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, FloatPool2D):
@@ -188,11 +189,11 @@ def pool2d(site: Site, isa: Isa) -> Kernel | None:
         (Struct("tc_float_pool2d_shape", fields),),
         "Pooling in ONNX's layout.",
     )
-    return _kernel(site, function, sig.output.elements * prod(op.kernel) * (12 + _per_flop(isa)))
+    return _kernel(site, function, sig.output.elements * prod(op.kernel) * (12 + _per_flop(core)))
 
 
 @kernel_for(FloatReduce)
-def reduce(site: Site, isa: Isa) -> Kernel | None:
+def reduce(site: Site, core: Core) -> Kernel | None:
     """`tc_float_reduce`; None for alternations of kept and reduced axes with more loops than it has."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, FloatReduce):
@@ -216,7 +217,7 @@ def reduce(site: Site, isa: Isa) -> Kernel | None:
         f"{op.function} over some axes.",
         ("input", "output", f"tc_float_{step}"),
     )
-    return _kernel(site, function, sig.input.elements * (8 + _per_flop(isa)))
+    return _kernel(site, function, sig.input.elements * (8 + _per_flop(core)))
 
 
 def _reduce_loops(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -234,7 +235,7 @@ def _reduce_loops(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[list[t
 
 
 @kernel_for(FloatPad)
-def pad(site: Site, isa: Isa) -> Kernel | None:
+def pad(site: Site, core: Core) -> Kernel | None:
     """`tc_float_pad`."""
     op, sig = site.node.op, site.sig
     rank = len(sig.input.shape)
@@ -256,7 +257,7 @@ def pad(site: Site, isa: Isa) -> Kernel | None:
 
 
 @kernel_for(FloatConcatenation)
-def concatenation(site: Site, isa: Isa) -> Kernel | None:
+def concatenation(site: Site, core: Core) -> Kernel | None:
     """`tc_float_part` for each operand."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, FloatConcatenation) or not _finite(site):

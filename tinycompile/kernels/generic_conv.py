@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Function, Isa, Kernel, kernel_for
+from tinycompile.kernels.base import Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant, window_fields, window_stem
 from tinycompile.kernels.generic_finish import Finish, finish_of
 from tinycompile.kernels.generic_overlap import channelwise_distance, ordered_distance, window_distance
@@ -15,12 +15,13 @@ from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.targets.core import Core
 
 REASON = {"reason": "portable C that handles every shape"}
 
 
 @kernel_for(Conv2D)
-def conv2d(site: Site, isa: Isa) -> Kernel | None:
+def conv2d(site: Site, core: Core) -> Kernel | None:
     """`tc_conv2d_s8`."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Conv2D) or not _has_constant_weights(site):
@@ -41,7 +42,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
         "conv2d_generic",
         _convolution_function(site, op, "conv2d", fields, finish),
         (weight_constant(weights), finish.constant),
-        instructions=_on(isa, _conv2d_instructions(site, window, finish)),
+        instructions=_on(core, _conv2d_instructions(site, window, finish)),
         code_bytes=600,
         overlap={0: window_distance(window, sig.input, sig.output)},
         notes={"requantisation": finish.form, **REASON},
@@ -49,7 +50,7 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
 
 
 @kernel_for(DepthwiseConv2D)
-def depthwise(site: Site, isa: Isa) -> Kernel | None:
+def depthwise(site: Site, core: Core) -> Kernel | None:
     """`tc_depthwise_s8`."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, DepthwiseConv2D) or not _has_constant_weights(site):
@@ -67,7 +68,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
         "depthwise_generic",
         _convolution_function(site, op, "depthwise", fields, finish),
         (weight_constant(site.constant(1)), finish.constant),
-        instructions=_on(isa, _depthwise_instructions(site, window, finish)),
+        instructions=_on(core, _depthwise_instructions(site, window, finish)),
         code_bytes=300,
         overlap={0: channelwise_distance(window, sig.input, sig.output)},
         notes={"requantisation": finish.form, **REASON},
@@ -75,7 +76,7 @@ def depthwise(site: Site, isa: Isa) -> Kernel | None:
 
 
 @kernel_for(FullyConnected)
-def fully_connected(site: Site, isa: Isa) -> Kernel | None:
+def fully_connected(site: Site, core: Core) -> Kernel | None:
     """`tc_fully_connected_s8`, or `tc_fully_connected_wide_s8` where the weights are int16."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, FullyConnected) or not _has_constant_weights(site):
@@ -102,7 +103,7 @@ def fully_connected(site: Site, isa: Isa) -> Kernel | None:
         "fully_connected_wide" if wide else "fully_connected_generic",
         function,
         (weight_constant(weights), finish.constant),
-        instructions=_on(isa, rows * (outputs * per_output + outputs // 4 * inputs * 12 + outputs % 4 * inputs * 5)),
+        instructions=_on(core, rows * (outputs * per_output + outputs // 4 * inputs * 12 + outputs % 4 * inputs * 5)),
         code_bytes=300,
         overlap={0: _rowwise_distance(rows, inputs, outputs)},
         notes={"requantisation": finish.form, **REASON},
@@ -137,9 +138,9 @@ def _bias(site: Site) -> Array:
     return np.zeros(site.sig.output.shape[-1], np.int64)
 
 
-def _on(isa: Isa, instructions: int) -> int:
+def _on(core: Core, instructions: int) -> int:
     """Thumb-1 takes about three times as many: no indexed signed loads in loops, no multiply-accumulate."""
-    return 3 * instructions if isa.thumb1 else instructions
+    return instructions if core.has("multiply_accumulate") else 3 * instructions
 
 
 def _conv2d_instructions(site: Site, window: Window, finish: Finish) -> int:

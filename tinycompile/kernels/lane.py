@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.linear import LinearLayer, has_wide_weights
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.targets.core import Core
 
 PRE = 8
 """The accumulators hold 256 times the sum."""
@@ -155,20 +156,20 @@ def as_rows(site: Site) -> tuple[int, int, int] | None:
     return y.elements // outputs, inputs, outputs
 
 
-@kernel_for(FullyConnected, Conv2D)
-def fully_connected(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(FullyConnected, Conv2D, needs={"dsp"})
+def fully_connected(site: Site, core: Core) -> Kernel | None:
     """1 row x 8 channels in registers; the whole row is expanded first."""
-    return _rows_kernel(site, isa, direct=False)
+    return _rows_kernel(site, core, direct=False)
 
 
-@kernel_for(FullyConnected, Conv2D)
-def fully_connected_direct(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(FullyConnected, Conv2D, needs={"dsp"})
+def fully_connected_direct(site: Site, core: Core) -> Kernel | None:
     """The same without scratch: inputs are expanded as they are read, for every 8 channels again."""
-    return _rows_kernel(site, isa, direct=True)
+    return _rows_kernel(site, core, direct=True)
 
 
-def _rows_kernel(site: Site, isa: Isa, *, direct: bool) -> Kernel | None:
-    if not isa.dsp or site.constants[1] is None or has_wide_weights(site):
+def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
+    if site.constants[1] is None or has_wide_weights(site):
         return None
     shape = as_rows(site)
     if shape is None:
@@ -204,9 +205,9 @@ def _rows_kernel(site: Site, isa: Isa, *, direct: bool) -> Kernel | None:
         text=body,
         headers=("kernels/tc_lane.h",),
         comment="Fully connected layer by the byte-lane product, 8 channels in registers.",
-        preambles=(epilogue.source("lane_row", kind, direct=direct, strict=isa.strict),),
+        preambles=(epilogue.source("lane_row", kind, direct=direct, strict=core.strict),),
     )
-    expand, group = (0, 38 if isa.strict else 32) if direct else (8 * groups, 29)
+    expand, group = (0, 38 if core.strict else 32) if direct else (8 * groups, 29)
     per_row = 40 + expand + blocks * (48 + group * groups + groups // 2 * 3)
     return Kernel(
         f"fully_connected_{'direct' if direct else 'lane'}",

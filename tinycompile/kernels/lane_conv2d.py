@@ -8,15 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Signature, Site
-from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.lane import Epilogue, channel_stream, packed
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.targets.core import Core
 
 SHORTEST_BY_ROWS = 16
 """Bytes of a window's row from which on it pays to expand windows row by row, straight from the image."""
+
+
+ORDERS = {"m7": "m7", "m55": "m7"}
+"""By pipeline, for which one the block's loads are ordered; "m4" for those that issue one instruction at a time."""
 
 
 @dataclass(frozen=True)
@@ -64,31 +69,31 @@ def pair_stream(words: Array, plan: RequantPlan) -> tuple[Array, int]:
     return stream, pair * max(1, channels // 2)
 
 
-@kernel_for(Conv2D)
-def conv2d(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(Conv2D, needs={"dsp"})
+def conv2d(site: Site, core: Core) -> Kernel | None:
     """Any window, without groups."""
-    return _kernel(site, isa, "conv2d_lane")
+    return _kernel(site, core, "conv2d_lane")
 
 
-@kernel_for(Conv2D)
-def conv2d_small(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(Conv2D, needs={"dsp"})
+def conv2d_small(site: Site, core: Core) -> Kernel | None:
     """The same with blocks of 3 pixels only, which take three quarters of the scratch."""
-    return _kernel(site, isa, "conv2d_lane_small", small=True, shortest_by_rows=4)
+    return _kernel(site, core, "conv2d_lane_small", small=True, shortest_by_rows=4)
 
 
-@kernel_for(Conv2D)
-def conv2d_short_rows(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(Conv2D, needs={"dsp"})
+def conv2d_short_rows(site: Site, core: Core) -> Kernel | None:
     """Windows expanded row by row even where a row is short, so that only one row of them takes scratch."""
     if site.sig.inputs[1].shape[2] * site.sig.input.shape[3] >= SHORTEST_BY_ROWS:
         return None
-    return _kernel(site, isa, "conv2d_lane_short_rows", shortest_by_rows=4)
+    return _kernel(site, core, "conv2d_lane_short_rows", shortest_by_rows=4)
 
 
 def _kernel(
-    site: Site, isa: Isa, variant: str, *, small: bool = False, shortest_by_rows: int = SHORTEST_BY_ROWS
+    site: Site, core: Core, variant: str, *, small: bool = False, shortest_by_rows: int = SHORTEST_BY_ROWS
 ) -> Kernel | None:
     op, sig = site.node.op, site.sig
-    if not isa.dsp or not isinstance(op, Conv2D) or site.constants[1] is None:
+    if not isinstance(op, Conv2D) or site.constants[1] is None:
         return None
     if sig.input.shape[3] != sig.inputs[1].shape[3]:
         return None
@@ -136,7 +141,7 @@ def _kernel(
         text=body,
         headers=("kernels/tc_lane_conv2d.h",) if gathers else ("kernels/tc_lane.h",),
         comment="Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
-        preambles=tuple(_block_source(epilogue, pixels, isa) for pixels in used),
+        preambles=tuple(_block_source(epilogue, pixels, core) for pixels in used),
     )
     return Kernel(
         variant,
@@ -175,8 +180,10 @@ def _window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, 
     }
 
 
-def _block_source(epilogue: Epilogue, pixels: int, isa: Isa) -> Later:
-    return epilogue.source("lane_block", f"lane_block_{pixels}", pixels=pixels, schedule=isa.schedule)
+def _block_source(epilogue: Epilogue, pixels: int, core: Core) -> Later:
+    return epilogue.source(
+        "lane_block", f"lane_block_{pixels}", pixels=pixels, schedule=ORDERS.get(core.pipeline, "m4")
+    )
 
 
 def entry(groups: int) -> int:

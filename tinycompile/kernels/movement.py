@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from tinycompile.ir import Array, Site, TensorType
-from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
 from tinycompile.kernels.render import Later
@@ -20,6 +20,7 @@ from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.transpose import Transpose
+from tinycompile.targets.core import Core
 
 PAD_AXES = 7
 """TC_PAD_AXES: around the innermost one."""
@@ -28,13 +29,13 @@ TRANSPOSE_LOOPS = 6
 
 
 @kernel_for(Reshape)
-def reshape(site: Site, isa: Isa) -> Kernel | None:
+def reshape(site: Site, core: Core) -> Kernel | None:
     """The same memory."""
     return Kernel("reshape", None, alias_of=0)
 
 
 @kernel_for(Identity)
-def identity(site: Site, isa: Isa) -> Kernel | None:
+def identity(site: Site, core: Core) -> Kernel | None:
     """A copy, of a constant out of flash."""
     size, constant = site.sig.output.bytes, site.constants[0]
     body = f"    tc_copy_down((int8_t *)output, (const int8_t *)input, {size});"
@@ -60,7 +61,7 @@ def _bytes_of(values: Array) -> Array:
 
 
 @kernel_for(Concatenation)
-def concatenation(site: Site, isa: Isa) -> Kernel | None:
+def concatenation(site: Site, core: Core) -> Kernel | None:
     """Copies in turn what each operand has of the concatenated axis and those inside it."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Concatenation):
@@ -95,7 +96,7 @@ def concatenation(site: Site, isa: Isa) -> Kernel | None:
 
 
 @kernel_for(Concatenation)
-def concatenation_in_place(site: Site, isa: Isa) -> Kernel | None:
+def concatenation_in_place(site: Site, core: Core) -> Kernel | None:
     """No code, along the outermost axis that isn't 1: the operands are computed where the result wants them."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Concatenation) or prod(sig.output.shape[: op.axis]) != 1:
@@ -114,7 +115,7 @@ def _concatenation_distance(outer: int, sizes: Sequence[int], operand: int) -> i
 
 
 @kernel_for(Pad)
-def pad(site: Site, isa: Isa) -> Kernel | None:
+def pad(site: Site, core: Core) -> Kernel | None:
     """`tc_pad_s8`; None if more than eight axes are padded one by one."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Pad):
@@ -168,7 +169,7 @@ def _pad_distance(outer: Sequence[tuple[int, int, int]], row: int, row_before: i
 
 
 @kernel_for(Transpose)
-def transpose(site: Site, isa: Isa) -> Kernel | None:
+def transpose(site: Site, core: Core) -> Kernel | None:
     """`tc_transpose`; no code where only axes of size 1 move; None for more loops than it has."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Transpose):
@@ -178,7 +179,7 @@ def transpose(site: Site, isa: Isa) -> Kernel | None:
 
 
 @kernel_for(PlaneRows)
-def plane_rows(site: Site, isa: Isa) -> Kernel | None:
+def plane_rows(site: Site, core: Core) -> Kernel | None:
     """`tc_transpose` of some rows."""
     op, x = site.node.op, site.sig.input
     if not isinstance(op, PlaneRows):
@@ -243,7 +244,7 @@ def _run_offsets(loops: Sequence[tuple[int, int]]) -> Array:
 
 
 @kernel_for(ResizeNearestNeighbor)
-def resize_nearest(site: Site, isa: Isa) -> Kernel | None:
+def resize_nearest(site: Site, core: Core) -> Kernel | None:
     """`tc_resize_nearest_s8`: which row and column to copy is a table."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, ResizeNearestNeighbor):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.block import is_dense, pixel_steps, row_window
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
@@ -15,6 +15,7 @@ from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.targets.core import Core
 
 
 def grouped_weights(matrix: Array) -> Array:
@@ -24,11 +25,11 @@ def grouped_weights(matrix: Array) -> Array:
     return filled.reshape(-1, 4, filled.shape[1] // 16, 16).transpose(0, 2, 1, 3).ravel()
 
 
-@kernel_for(Conv2D, DepthwiseConv2D)
-def conv2d(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(Conv2D, DepthwiseConv2D, needs={"mve"})
+def conv2d(site: Site, core: Core) -> Kernel | None:
     """Any window, without groups."""
     op, sig = site.node.op, site.sig
-    if not isa.mve or not isinstance(op, Convolution) or not is_dense(site):
+    if not isinstance(op, Convolution) or not is_dense(site):
         return None
     window, (_, height, width, channels) = op.window_of(sig), sig.output.shape
     depth, pixels = sig.input.shape[3], height * width
@@ -40,10 +41,10 @@ def conv2d(site: Site, isa: Isa) -> Kernel | None:
     return _kernel(site, stem, window_fields(window, sig.input, sig.output), depth, pixels, pointwise, distance)
 
 
-@kernel_for(FullyConnected)
-def fully_connected(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(FullyConnected, needs={"mve"})
+def fully_connected(site: Site, core: Core) -> Kernel | None:
     """A pointwise convolution of its rows."""
-    if not isa.mve or has_wide_weights(site):
+    if has_wide_weights(site):
         return None
     outputs, inputs = site.sig.inputs[1].shape
     rows = site.sig.input.elements // inputs

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.targets.core import Core
 
 
 def tiled_weights(taps: Array) -> Array:
@@ -21,11 +22,11 @@ def tiled_weights(taps: Array) -> Array:
     return filled.reshape(filled.shape[0], -1, 4, width).transpose(0, 1, 3, 2).ravel()
 
 
-@kernel_for(DepthwiseConv2D)
-def depthwise(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(DepthwiseConv2D, needs={"mve"})
+def depthwise(site: Site, core: Core) -> Kernel | None:
     """Depth multiplier 1."""
     op, sig = site.node.op, site.sig
-    if not isa.mve or not isinstance(op, DepthwiseConv2D) or any(constant is None for constant in site.constants[1:]):
+    if not isinstance(op, DepthwiseConv2D) or any(constant is None for constant in site.constants[1:]):
         return None
     (_, _, _, channels), (_, out_height, out_width, outputs) = sig.input.shape, sig.output.shape
     if channels != outputs:

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel
 from tinycompile.kernels.elementwise import broadcast_sum, flat_sum
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
@@ -16,13 +16,14 @@ from tinycompile.kernels.linear_form import sum_form
 from tinycompile.ops.onnx_binary import OnnxBinary
 from tinycompile.ops.onnx_softmax import OnnxSoftmax
 from tinycompile.ops.take import Take
+from tinycompile.targets.core import Core
 
 _CTYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}
 _SIGNS = {"add": 1, "sub": -1}
 
 
 @kernel_for(OnnxBinary)
-def onnx_sum(site: Site, isa: Isa) -> Kernel | None:
+def onnx_sum(site: Site, core: Core) -> Kernel | None:
     """`tc_sum_s8` where an integer form gives the float result for all pairs of operands."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, OnnxBinary) or op.function not in _SIGNS:
@@ -31,12 +32,12 @@ def onnx_sum(site: Site, isa: Isa) -> Kernel | None:
     if form is None:
         return None
     if sig.inputs[0].shape == sig.inputs[1].shape:
-        return flat_sum(site, op, isa, form)
-    return broadcast_sum(site, op, isa, form)
+        return flat_sum(site, op, core, form)
+    return broadcast_sum(site, op, core, form)
 
 
 @kernel_for(OnnxBinary)
-def onnx_binary(site: Site, isa: Isa) -> Kernel | None:
+def onnx_binary(site: Site, core: Core) -> Kernel | None:
     """`tc_onnx_<function>_s8`, in float."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, OnnxBinary):
@@ -51,12 +52,12 @@ def onnx_binary(site: Site, isa: Isa) -> Kernel | None:
         "range": range_fields(sig.output.zero_point, op.clamp),
     }
     struct = Struct("tc_onnx_binary_form", fields, "form")
-    cost = RunCost.one_by_one(12, 24 if isa.fpu else 400)
+    cost = RunCost.one_by_one(12, 24 if core.has("fpu") else 400)
     return binary_kernel(site, op, Routine(f"onnx_{op.function}", "tc_onnx_binary.h", cost), struct)
 
 
 @kernel_for(OnnxSoftmax)
-def onnx_softmax(site: Site, isa: Isa) -> Kernel | None:
+def onnx_softmax(site: Site, core: Core) -> Kernel | None:
     """`tc_onnx_softmax_s8`."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, OnnxSoftmax):
@@ -87,7 +88,7 @@ def onnx_softmax(site: Site, isa: Isa) -> Kernel | None:
 
 
 @kernel_for(Take)
-def take(site: Site, isa: Isa) -> Kernel | None:
+def take(site: Site, core: Core) -> Kernel | None:
     """No code where nothing changes."""
     op = site.node.op
     if isinstance(op, Take) and op.indices == tuple(range(site.sig.input.shape[op.axis])):
@@ -96,7 +97,7 @@ def take(site: Site, isa: Isa) -> Kernel | None:
 
 
 @kernel_for(Take)
-def take_copied(site: Site, isa: Isa) -> Kernel | None:
+def take_copied(site: Site, core: Core) -> Kernel | None:
     """`tc_slice` for neighbours, `tc_take` for any indices."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Take):

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from tinycompile.ir import Array, Site, TensorType
-from tinycompile.kernels.base import Isa, Kernel, kernel_for
+from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.generic_c import (
     NO_SHORT_REQUANT,
     Fields,
@@ -30,13 +30,14 @@ from tinycompile.ops._spatial import Window
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
+from tinycompile.targets.core import Core
 
 PARAMETERS = ("const int8_t *input", "int8_t *output")
 MEAN_LOOPS = 3
 
 
 @kernel_for(AveragePool2D)
-def average_pool(site: Site, isa: Isa) -> Kernel | None:
+def average_pool(site: Site, core: Core) -> Kernel | None:
     """`tc_average_pool_s8`."""
     op = site.node.op
     if not isinstance(op, AveragePool2D):
@@ -45,7 +46,7 @@ def average_pool(site: Site, isa: Isa) -> Kernel | None:
         return _average_step(site, op, op.rule)
     count = op.count
     form = linear_form(lambda total: _rounded_quotient(total, count), -128 * count, 127 * count)
-    return _pool(site, op, isa, "average_pool", {"division": _division(form)}, form)
+    return _pool(site, op, core, "average_pool", {"division": _division(form)}, form)
 
 
 def _average_step(site: Site, op: AveragePool2D, rule: Requant) -> Kernel | None:
@@ -84,14 +85,14 @@ def _step_of_sums(rule: StepRequant, count: int, zero_point: int) -> Finish:
 
 
 @kernel_for(MaxPool2D)
-def max_pool(site: Site, isa: Isa) -> Kernel | None:
+def max_pool(site: Site, core: Core) -> Kernel | None:
     """`tc_max_pool_s8`."""
     op = site.node.op
-    return _pool(site, op, isa, "max_pool", {}, None) if isinstance(op, MaxPool2D) else None
+    return _pool(site, op, core, "max_pool", {}, None) if isinstance(op, MaxPool2D) else None
 
 
 @kernel_for(Mean)
-def mean(site: Site, isa: Isa) -> Kernel | None:
+def mean(site: Site, core: Core) -> Kernel | None:
     """`tc_mean_s8`; None for alternations of kept and reduced axes with more loops than it has."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Mean):
@@ -135,7 +136,7 @@ def mean(site: Site, isa: Isa) -> Kernel | None:
     return Kernel(
         "mean",
         function,
-        instructions=_average_instructions(sig.output.elements, count, inner, isa, short is not None),
+        instructions=_average_instructions(sig.output.elements, count, inner, core, short is not None),
         code_bytes=250,
         overlap={0: _mean_distance(kept, inner)},
         notes={"requantisation": "exact" if short is None else "smmlar"},
@@ -166,7 +167,7 @@ def _mean_step(site: Site, finish: Finish, fields: Fields, kept: list[tuple[int,
     )
 
 
-def _pool(site: Site, op: Pool, isa: Isa, name: str, extra: Fields, form: LinearForm | None) -> Kernel:
+def _pool(site: Site, op: Pool, core: Core, name: str, extra: Fields, form: LinearForm | None) -> Kernel:
     sig = site.sig
     window, x = _merged(op.window_of(sig), sig.input, sig.output)
     fields = {
@@ -186,9 +187,9 @@ def _pool(site: Site, op: Pool, isa: Isa, name: str, extra: Fields, form: Linear
     )
     average, outputs, count = isinstance(op, AveragePool2D), sig.output.elements, prod(op.kernel)
     if average:
-        instructions = _average_instructions(outputs, count, x.shape[3], isa, form is not None)
+        instructions = _average_instructions(outputs, count, x.shape[3], core, form is not None)
     else:
-        instructions = _max_instructions(outputs, count, x.shape[3], isa)
+        instructions = _max_instructions(outputs, count, x.shape[3], core)
     return Kernel(
         name,
         function,
@@ -222,17 +223,17 @@ def _notes(form: LinearForm | None) -> dict[str, str]:
     return {"requantisation": "exact" if form is None else "linear, checked for all sums"}
 
 
-def _average_instructions(outputs: int, count: int, channels: int, isa: Isa, short: bool) -> int:
+def _average_instructions(outputs: int, count: int, channels: int, core: Core, short: bool) -> int:
     """Words of four channels, and what is left of the channels one by one."""
     words, rest = outputs // channels * (channels // 4), outputs // channels * (channels % 4)
-    per_pixel, finish = (3.75 if isa.dsp else 16), (22 if short else 140)
+    per_pixel, finish = (3.75 if core.has("dsp") else 16), (22 if short else 140)
     return round(40 + words * (count * per_pixel + finish) + rest * (count * 6 + finish / 4 + 15))
 
 
-def _max_instructions(outputs: int, count: int, channels: int, isa: Isa) -> int:
+def _max_instructions(outputs: int, count: int, channels: int, core: Core) -> int:
     """The C compiler unrolls small windows."""
     words, rest = outputs // channels * (channels // 4), outputs // channels * (channels % 4)
-    per_pixel = (3 if count <= 4 else 6) if isa.dsp else 20
+    per_pixel = (3 if count <= 4 else 6) if core.has("dsp") else 20
     return 40 + words * (count * per_pixel + 6) + rest * (count * 6 + 15)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, cached_property
+from pathlib import Path
 
 import jinja2
 from jinja2.sandbox import SandboxedEnvironment
@@ -25,9 +26,11 @@ def environment() -> jinja2.Environment:
     )
 
 
-def render(template: str, **values: object) -> str:
-    """Render `templates/c/<template>`."""
-    return environment().get_template(template).render(**values)
+def render(template: str | Path, **values: object) -> str:
+    """Render `templates/c/<template>`, or a file that isn't one of ours; it may include those."""
+    known = environment()
+    found = known.from_string(template.read_text()) if isinstance(template, Path) else known.get_template(template)
+    return found.render(**values)
 
 
 class Later:

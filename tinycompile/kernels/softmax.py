@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Constant, Isa, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.ops.softmax import Softmax
+from tinycompile.targets.core import Core
 
 _SMALLEST = 1 << 11
 """A smaller exponential adds 0 to the sum, whose unit is 2^12 of them, and gives a probability of 0."""
 
 
 @kernel_for(Softmax)
-def softmax_table(site: Site, isa: Isa) -> Kernel | None:
+def softmax_table(site: Site, core: Core) -> Kernel | None:
     """`tc_softmax_s8`."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Softmax):
@@ -43,7 +44,7 @@ def softmax_table(site: Site, isa: Isa) -> Kernel | None:
 
 
 @kernel_for(Softmax)
-def softmax_computed(site: Site, isa: Isa) -> Kernel | None:
+def softmax_computed(site: Site, core: Core) -> Kernel | None:
     """`tc_softmax_computed_s8`."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Softmax):

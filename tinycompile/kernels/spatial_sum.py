@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Function, Isa, Kernel, kernel_for
+from tinycompile.kernels.base import Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
 from tinycompile.kernels.linear_form import LinearForm, linear_form
 from tinycompile.numerics.requant import TfliteRequant, is_step_function
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.spatial_sum import SpatialSum
+from tinycompile.targets.core import Core
 
 
 @kernel_for(SpatialSum)
-def spatial_sum(site: Site, isa: Isa) -> Kernel | None:
+def spatial_sum(site: Site, core: Core) -> Kernel | None:
     """`tc_add_pixels`."""
     op = site.node.op
     if not isinstance(op, SpatialSum):
@@ -28,14 +29,14 @@ def spatial_sum(site: Site, isa: Isa) -> Kernel | None:
         ("kernels/tc_spatial_sum.h",),
         "Sums of all pixels of each channel" + (", added to those of the rows before." if op.adds else "."),
     )
-    words, per_pixel = -(-channels // 4), 3.75 if isa.dsp else 16
+    words, per_pixel = -(-channels // 4), 3.75 if core.has("dsp") else 16
     return Kernel(
         "spatial_sum", function, instructions=round(30 + words * (25 + height * width * per_pixel)), code_bytes=200
     )
 
 
 @kernel_for(MeanOfSum)
-def mean_of_sum(site: Site, isa: Isa) -> Kernel | None:
+def mean_of_sum(site: Site, core: Core) -> Kernel | None:
     """`tc_means_of_sums`; None for a rule of another kind that has no linear form."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, MeanOfSum):

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Isa, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.depthwise_frame import int32_stream, pairs
 from tinycompile.kernels.lane import Epilogue
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.targets.core import Core
 
 SHIFTS = (6, 4, 2)
 """The accumulators hold 2^pre times the sum: 4 from the transform, the rest from the weights, which have room for it.
@@ -54,11 +55,11 @@ def stream(weights: Array, plan: RequantPlan) -> Array:
     return int32_stream(np.concatenate([body, parameters[order].reshape(blocks, -1)], axis=1))
 
 
-@kernel_for(Conv2D)
-def winograd(site: Site, isa: Isa) -> Kernel | None:
+@kernel_for(Conv2D, needs={"dsp"})
+def winograd(site: Site, core: Core) -> Kernel | None:
     """3x3 windows with stride 1, at least two output channels."""
     op, sig = site.node.op, site.sig
-    if not isa.dsp or not isinstance(op, Conv2D) or site.constants[1] is None:
+    if not isinstance(op, Conv2D) or site.constants[1] is None:
         return None
     (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
     if sig.inputs[1].shape[1:] != (3, 3, depth) or op.stride != (1, 1) or op.dilation != (1, 1):

@@ -31,8 +31,8 @@ OUTSIDE = -1
 """Stands for a layer where there is none: loops over rows, entry and exit."""
 
 
-class Core(Protocol):
-    """A model of a core."""
+class CycleModel(Protocol):
+    """What a core takes for instructions."""
 
     @property
     def name(self) -> str: ...
@@ -42,19 +42,25 @@ class Core(Protocol):
     def mispredicted(self) -> float: ...
 
 
-MODELS: dict[str, tuple[Core, ...]] = {
-    "cortex-m0": (CORTEX_M0,),
-    "cortex-m0plus": (CORTEX_M0PLUS,),
-    "cortex-m3": (CORTEX_M3,),
-    "cortex-m4": (CORTEX_M4, CORTEX_M7),
-    "cortex-m7": (CORTEX_M4, CORTEX_M7),
+MODELS: dict[str, CycleModel] = {
+    "m0": CORTEX_M0,
+    "m0plus": CORTEX_M0PLUS,
+    "m3": CORTEX_M3,
+    "m4": CORTEX_M4,
+    "m7": CORTEX_M7,
 }
-"""By the core of the target; an M4's code runs on an M7, so both are told."""
+"""By the pipeline of the target's core."""
+
+TOLD = {"m4": ("m4", "m7"), "m7": ("m4", "m7")}
+"""An M4's code runs on an M7, so both are told; of the others their own."""
 
 NO_MODEL = {
-    "cortex-m33": "Arm publishes no instruction timings of the Cortex-M33",
-    "cortex-m55": "Capstone 5 can't decode Helium, and Arm publishes no instruction timings of the Cortex-M55",
+    "m33": "Arm publishes no instruction timings of the Cortex-M33",
+    "m55": "Capstone 5 can't decode Helium, and Arm publishes no instruction timings of the Cortex-M55",
 }
+
+DECODED = ("EM_ARM",)
+"""ELF machines whose instructions `Decoder` knows, but for those of Helium."""
 
 
 @dataclass
@@ -65,9 +71,9 @@ class Work:
     mix: Counter[str] = field(default_factory=Counter[str])
     cycles: defaultdict[str, float] = field(default_factory=lambda: defaultdict[str, float](float))
 
-    def as_dict(self, cores: Sequence[Core], mixed: bool) -> dict[str, Any]:
+    def as_dict(self, models: Sequence[CycleModel], mixed: bool) -> dict[str, Any]:
         mix = {kind: self.mix[kind] for kind in KINDS} if mixed else {}
-        cycles = {core.name: round(self.cycles[core.name]) for core in cores}
+        cycles = {model.name: round(self.cycles[model.name]) for model in models}
         return {"instructions": self.instructions, "mix": mix, "cycles": cycles}
 
 
@@ -94,13 +100,15 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
     """
     if build.board.is_host:
         raise UsageError("a build for the host has no firmware to profile", hint="build for another target")
-    emulated, core = build.emulated, build.board.isa.core
-    make(build.folder, "all")
+    emulated, core, toolchain = build.emulated, build.board.core, build.board.toolchain
+    make(build.folder, "all", toolchain=build.board.toolchain)
     elf = build.elf("firmware_qemu.elf")
     inputs = [pattern(t) for t in build.inputs] if samples is None else [array[:1] for array in samples]
     counts = count(build, elf, f"{build.model}_invoke", inputs, inner=f"{build.model}_infer")
-    cores, mixed = MODELS.get(core, ()), not build.board.isa.mve
-    works = _works(counts, _layer_of(counts, elf, build), cores, mixed)
+    mixed = toolchain.machine in DECODED and not core.has("mve")
+    told = TOLD.get(core.pipeline, (core.pipeline,)) if mixed else ()
+    models = [MODELS[pipeline] for pipeline in told if pipeline in MODELS]
+    works = _works(counts, _layer_of(counts, elf, build), models, mixed)
     total = Work()
     for work in works.values():
         total.instructions += work.instructions
@@ -109,17 +117,17 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
             total.cycles[name] += cycles
     profile = {
         "machine": emulated.name,
-        "core": core,
+        "core": core.name,
         "input": "pattern" if samples is None else "sample",
-        **total.as_dict(cores, mixed),
-        "error_percent": {c.name: error_percent(c.name) for c in cores},
+        **total.as_dict(models, mixed),
+        "error_percent": {model.name: error_percent(model.name) for model in models},
         "estimate": _estimate(build, total),
-        "note": "" if cores else NO_MODEL.get(core, f"there is no model of the {core}"),
+        "note": "" if models else NO_MODEL.get(core.pipeline, f"there is no model of the {core.name}"),
         "layers": [
-            {"name": layer["name"], **works[index].as_dict(cores, mixed)}
+            {"name": layer["name"], **works[index].as_dict(models, mixed)}
             for index, layer in enumerate(build.report["layers"])
         ],
-        "outside_layers": works[OUTSIDE].as_dict(cores, mixed),
+        "outside_layers": works[OUTSIDE].as_dict(models, mixed),
     }
     build.report["profile"] = profile
     update_report(build.folder, build.report)
@@ -128,9 +136,10 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
 
 def _estimate(build: Build, total: Work) -> dict[str, Any] | None:
     """Cycles and time of the target's own core at the target's clock; None where there is no model."""
-    core = build.board.isa.core
-    if core not in total.cycles:
+    model = MODELS.get(build.board.core.pipeline)
+    if model is None or model.name not in total.cycles:
         return None
+    core = model.name
     cycles, clock = total.cycles[core], build.board.clock_hz
     return {
         "core": core,
@@ -145,7 +154,7 @@ def _estimate(build: Build, total: Work) -> dict[str, Any] | None:
 def _layer_of(counts: Counts, elf: Path, build: Build) -> dict[Pair, int]:
     """Inside `invoke`, a block belongs to the layer of its last instruction; elsewhere, to that of the call."""
     places = {pair: _place(pair) for pair in counts.pairs}
-    layers = layers_of(elf, build.folder, build.model, set(places.values()))
+    layers = layers_of(elf, build.folder, build.model, set(places.values()), build.board.toolchain)
     return {pair: layers.get(place, OUTSIDE) for pair, place in places.items()}
 
 
@@ -153,7 +162,7 @@ def _place(pair: Pair) -> int:
     return (pair.site or pair.block.end) - 2
 
 
-def _works(counts: Counts, layer_of: dict[Pair, int], cores: Sequence[Core], mixed: bool) -> dict[int, Work]:
+def _works(counts: Counts, layer_of: dict[Pair, int], models: Sequence[CycleModel], mixed: bool) -> dict[int, Work]:
     works = defaultdict[int, Work](Work)
     decoded = _Decoded(mixed)
     branches = defaultdict[tuple[int, Block], list[int]](lambda: [0, 0])
@@ -165,13 +174,13 @@ def _works(counts: Counts, layer_of: dict[Pair, int], cores: Sequence[Core], mix
             continue
         for kind, n in decoded.mix(pair.block).items():
             work.mix[kind] += n * pair.count
-        for core in cores:
-            work.cycles[core.name] += decoded.cycles(core, pair.before, pair.block, taken) * pair.count
+        for model in models:
+            work.cycles[model.name] += decoded.cycles(model, pair.before, pair.block, taken) * pair.count
         if pair.before is not None and decoded.is_conditional(pair.before):
             branches[layer, pair.before][taken] += pair.count
     for (layer, _), times in branches.items():
-        for core in cores:  # a predictor learns the more frequent way
-            works[layer].cycles[core.name] += min(times) * core.mispredicted()
+        for model in models:  # a predictor learns the more frequent way
+            works[layer].cycles[model.name] += min(times) * model.mispredicted()
     return works
 
 
@@ -199,9 +208,9 @@ class _Decoded:
         last = self.instructions(block)[-1]
         return last.name in ("cbz", "cbnz") or (last.jumps and last.conditional)
 
-    def cycles(self, core: Core, before: Block | None, block: Block, taken: bool) -> float:
-        key = (core.name, before, block, taken)
+    def cycles(self, model: CycleModel, before: Block | None, block: Block, taken: bool) -> float:
+        key = (model.name, before, block, taken)
         if key not in self._cycles:
             earlier = () if before is None else self.instructions(before)
-            self._cycles[key] = core.cycles(earlier, self.instructions(block), taken)
+            self._cycles[key] = model.cycles(earlier, self.instructions(block), taken)
         return self._cycles[key]

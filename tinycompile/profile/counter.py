@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinycompile.build import Build
-from tinycompile.elf import function_ranges, thumb_code
+from tinycompile.elf import function_ranges, machine_code
 from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array
@@ -69,7 +69,7 @@ def count(build: Build, elf: Path, function: str, samples: Sequence[Array], inne
         ToolMissingError: no C compiler or no QEMU. ToolFailedError: a QEMU without plugins, or the firmware failed.
     """
     ranges = function_ranges(elf, function, inner)
-    library = plugin(require("qemu-system-arm"))
+    library = plugin(require(build.emulated.toolchain.emulator, build.emulated.toolchain))
     with tempfile.TemporaryDirectory(prefix="tinycompile-profile-") as name:
         out = Path(name) / "counts.txt"
         options = [f"range={begin:#x}-{end:#x}" for begin, end in ranges]
@@ -134,7 +134,7 @@ def _pairs(text: str, elf: Path) -> tuple[Pair, ...]:
     lines = [line.split() for line in text.splitlines()]
     shapes = {int(number): (int(address, 16), int(size)) for _, number, address, size in _of("block", lines)}
     used = sorted({int(number) for _, _, *both, _ in _of("pair", lines) for number in both} - {-1})
-    code = thumb_code(elf, [shapes[number] for number in used])
+    code = machine_code(elf, [shapes[number] for number in used])
     blocks = {
         number: Block(shapes[number][0], data, shapes[number][1]) for number, data in zip(used, code, strict=True)
     }

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tinycompile.errors import ToolFailedError
+from tinycompile.targets import Toolchain
 from tinycompile.toolchain import require, run
 
 _LAYER = re.compile(r"\s*/\* (\d+): \w+ \"")
@@ -34,10 +35,13 @@ def layer_lines(source: str, model: str) -> dict[int, int]:
     return found
 
 
-def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -> dict[int, int]:
+def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int], toolchain: Toolchain) -> dict[int, int]:
     """Address to layer, for addresses of `<model>_invoke` and `<model>_infer`; those of no layer are left out.
 
     Inlined functions count for the line that calls them.
+
+    Args:
+        toolchain: that the ELF was made with.
 
     Raises:
         ToolFailedError: the firmware has no line numbers.
@@ -45,7 +49,7 @@ def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -
     lines = layer_lines((folder / f"{model}.c").read_text(), model)
     found, ordered = dict[int, int](), sorted(addresses)
     for start in range(0, len(ordered), _CHUNK):
-        for address, chain in _lines(elf, f"{model}.c", ordered[start : start + _CHUNK]).items():
+        for address, chain in _lines(elf, f"{model}.c", ordered[start : start + _CHUNK], toolchain).items():
             layers = [lines[line] for line in chain if line in lines]
             if layers:
                 found[address] = layers[-1]
@@ -59,12 +63,19 @@ def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int]) -
     return found
 
 
-def _lines(elf: Path, file: str, addresses: list[int]) -> dict[int, list[int]]:
+def _lines(elf: Path, file: str, addresses: list[int], toolchain: Toolchain) -> dict[int, list[int]]:
     """Address to lines of `file`: of the innermost inlined function first.
 
     GCC may split a function and inline a part of it into the rest, so that the outermost isn't always the layer's.
     """
-    command = [require("arm-none-eabi-addr2line"), "-a", "-i", "-e", str(elf.resolve()), *map(hex, addresses)]
+    command = [
+        require(toolchain.tool("addr2line"), toolchain),
+        "-a",
+        "-i",
+        "-e",
+        str(elf.resolve()),
+        *map(hex, addresses),
+    ]
     found, address = dict[int, list[int]](), -1
     for line in run(command, cwd=elf.parent).splitlines():
         if line.startswith("0x"):

@@ -30,15 +30,20 @@ SLOT_STACK_BYTES = 48
 
 def firmware_stack(folder: Path, board: Board) -> int:
     """Worst-case stack of the whole firmware from its reset handler on, in bytes."""
-    firmware = folder / "build" / "firmware"
-    console = {firmware / "main_console.ci", firmware / "console.ci"}
+    firmware, toolchain = folder / "build" / "firmware", board.toolchain
+    console = {firmware / f"{name}.ci" for name in ("main_console", *(source.stem for source in toolchain.console))}
     found = [path for place in (folder / "build", firmware) for path in sorted(place.glob("*.ci"))]
     graphs = [path for path in found if path not in console and not path.name.endswith(".trace.ci")]
-    return worst_case_stack(graphs, "Reset_Handler", thumb1=board.isa.thumb1) + _slots(board)
+    return _worst_case(graphs, toolchain.stack_root, board)
+
+
+def _worst_case(graphs: Sequence[Path], root: str, board: Board) -> int:
+    thumb1 = board.toolchain.machine == "EM_ARM" and not board.core.has("thumb2")
+    return worst_case_stack(graphs, root, board.toolchain.library_stack_bytes, thumb1=thumb1) + _slots(board)
 
 
 def _slots(board: Board) -> int:
-    return SLOT_STACK_BYTES if board.isa.dsp and not board.isa.fpu else 0
+    return SLOT_STACK_BYTES if board.core.has("dsp") and not board.core.has("fpu") else 0
 
 
 def collect_report(
@@ -54,7 +59,7 @@ def collect_report(
     board = project.board
     image = f"lib{project.programs[0].model}.so" if board.is_host else "firmware.elf"
     symbols = [symbol for program in project.programs for symbol in program.weight_symbols()]
-    measured = sizes(folder / image, symbols)
+    measured = sizes(folder / image, symbols, board.toolchain.stored_sections)
     apart = sum(HEADER_BYTES + program.blob_bytes for program in project.programs if program.separate)
     measured = replace(measured, flash=measured.flash + apart, weights=measured.weights + apart)
     common = {
@@ -196,8 +201,7 @@ def _ram(
     board, layout = project.board, project.layout
     graph = folder / "build" / f"{program.model}.ci"
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
-    root = f"{program.model}_invoke"
-    invoke = worst_case_stack([graph], root, thumb1=board.isa.thumb1) + _slots(board) if known else 0
+    invoke = _worst_case([graph], f"{program.model}_invoke", board) if known else 0
     stack = invoke if board.is_host else stack
     planned_bytes = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack
     whole = planned_bytes if board.is_host else measured.ram

@@ -16,7 +16,7 @@ from tinycompile.targets import Board
 
 def board_facts(board: Board) -> dict[str, Any]:
     """What a reader wants to know of the target."""
-    return {"description": board.description, "core": board.isa.core, "clock_hz": board.clock_hz}
+    return {"description": board.description, "core": board.core.name, "clock_hz": board.clock_hz}
 
 
 def arena_facts(planned: Planned) -> dict[str, Any]:

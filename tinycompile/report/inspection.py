@@ -111,7 +111,7 @@ def inspect_model(
     graph, problems, remarks = _imported(path, found, shapes, layout, floats, signature)
     if graph is not None:
         try:
-            kernels_for(optimize(graph), board.isa)
+            kernels_for(optimize(graph), board.core)
         except UnsupportedError as error:
             problems = error.problems
     return Inspection(

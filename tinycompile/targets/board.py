@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tinycompile.errors import TargetError
-from tinycompile.kernels.base import Isa
 from tinycompile.resources import boards_dir
+from tinycompile.targets.core import Core, core_of
 from tinycompile.targets.memory import Memory, memories_of, ram_choices, weights_place
+from tinycompile.targets.toolchain import DEFAULT_TOOLCHAIN, Toolchain, load_toolchain
 
 Alignment = Literal["any", "strict", "core"]
 
@@ -26,7 +27,7 @@ class Qemu:
     """The QEMU machine that can run the board's firmware, and its instruction counter.
 
     Attributes:
-        machine: `qemu-system-arm -machine` name.
+        machine: the name that QEMU's `-machine` takes.
         icount_shift: one instruction takes 2**icount_shift ns of virtual time.
         timer_hz: frequency of `board_ticks()` in virtual time.
     """
@@ -59,6 +60,7 @@ class Board:
 
     Attributes:
         sources: C files that implement board.h, compiled with `defines`.
+        toolchain: what makes its firmware.
         cflags: compiler flags that select the core.
         boot: what a boot ROM runs before the vector table is used, None on most boards.
         vectors: where the vector table must be, None for the start of the flash.
@@ -73,7 +75,8 @@ class Board:
     name: str
     description: str
     folder: Path
-    isa: Isa
+    core: Core
+    toolchain: Toolchain
     cflags: tuple[str, ...]
     clock_hz: int
     memories: tuple[Memory, ...]
@@ -108,21 +111,26 @@ class Board:
     @property
     def is_host(self) -> bool:
         """Whether this is the machine that compiles: no firmware, the system's compiler."""
-        return self.isa.core == "host"
+        return self.toolchain.is_host
 
     @property
     def alignment(self) -> Alignment:
         """Where the generated code loads and stores words: anywhere, at aligned places, or without a choice."""
-        return "strict" if self.isa.strict else "core" if self.isa.thumb1 else "any"
+        return "strict" if self.core.strict else "any" if self.core.has("unaligned") else "core"
 
     @property
     def alignment_flags(self) -> tuple[str, ...]:
-        """What the compiler has to be told for aligned words only; ARMv6-M compilers do nothing else."""
-        return STRICT_FLAGS if self.isa.strict and not self.isa.thumb1 else ()
+        """What the compiler has to be told for aligned words only; for cores with no others it does nothing else."""
+        return strict_flags(self.toolchain) if self.core.strict and self.core.has("unaligned") else ()
 
     @property
     def compiler(self) -> str:
-        return "cc" if self.is_host else "arm-none-eabi-gcc"
+        return self.toolchain.tool("compiler")
+
+    def is_device(self, memory: Memory) -> bool:
+        """Whether a part of the memory is Device memory, where unaligned words are a fault and nothing is executed."""
+        ranges = self.toolchain.device_memory
+        return not memory.mpu and any(memory.origin < end and begin < memory.end for begin, end in ranges)
 
     @property
     def reset_origin(self) -> int:
@@ -163,15 +171,16 @@ def load_board(name: str, path: Path | None = None) -> Board:
         raise TargetError("the board description is wrong", where=str(description), why=str(error)) from error
 
 
-STRICT_FLAGS = ("-mno-unaligned-access", "-DTC_STRICT_ALIGNMENT=1")
-"""Compiler flags for code that loads and stores words only where they are aligned."""
+def strict_flags(toolchain: Toolchain) -> tuple[str, ...]:
+    """Compiler flags for code that loads and stores words only where they are aligned."""
+    return (*toolchain.aligned_flags, "-DTC_STRICT_ALIGNMENT=1")
 
 
 def strict(board: Board) -> Board:
     """The board with code that loads and stores words only where they are aligned."""
-    if board.is_host or board.isa.strict:
+    if board.is_host or board.core.strict:
         return board
-    found = replace(board, isa=replace(board.isa, strict=True))
+    found = replace(board, core=replace(board.core, strict=True))
     return replace(found, cflags=(*board.cflags, *found.alignment_flags))
 
 
@@ -184,12 +193,12 @@ def behind_bootloader(board: Board, offset: int) -> Board:
     if not offset:
         return board
     where, problem = str(board.folder / "board.toml"), f"--flash-offset {offset:#x} doesn't go with {board.name}"
-    if board.is_host or board.boot or board.vectors or board.isa.thumb1:
+    if board.is_host or board.boot or board.vectors or not board.core.has("vector_offset"):
         reasons = {
             "it is this machine": board.is_host,
             "a boot ROM says where the program begins ([memory.boot])": board.boot is not None,
             "its vector table has a place of its own ([memory.vectors])": board.vectors is not None,
-            "this core can't move its vector table": board.isa.thumb1,
+            "this core can't move its vector table": not board.core.has("vector_offset"),
         }
         raise TargetError(problem, where=where, why=next(why for why, holds in reasons.items() if holds))
     if offset < 0 or offset % VECTORS_ALIGNMENT:
@@ -224,15 +233,18 @@ def copy_boards(path: Path, target: Path, *boards: Board | None) -> None:
     Files that a board shares with others of its folder keep their place.
     """
     root = path.resolve()
-    for board in boards:
-        if board is None or not board.folder.is_relative_to(root):
-            continue
-        files = {*board.folder.glob("*.*"), *(s for s in board.sources if s.is_relative_to(root))}
-        files |= {board.folder / m.source for m in board.memories if m.source}
-        for file in sorted(file for file in files if file.is_file()):
-            copy = target / file.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(file.read_bytes())
+    files = {file for board in boards if board is not None for file in _files(board) if file.is_relative_to(root)}
+    for file in sorted(file for file in files if file.is_file()):
+        copy = target / file.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+
+
+def _files(board: Board) -> set[Path]:
+    """What a board and its toolchain are described by and made of."""
+    files = {*board.folder.glob("*.*"), *board.sources, *board.toolchain.sources}
+    files |= {board.folder / m.source for m in board.memories if m.source}
+    return files | {*board.toolchain.file.parent.glob("*.*")}
 
 
 def _folders(path: Path | None) -> dict[str, Path]:
@@ -260,13 +272,7 @@ SPECIAL = ("boot", "vectors")
 
 def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) -> Board:
     core, memory, qemu = data["core"], data["memory"], data.get("qemu", {})
-    isa = Isa(
-        core=core["name"],
-        dsp=bool(core.get("dsp", False)),
-        mve=bool(core.get("mve", False)),
-        fpu=bool(core.get("fpu", False)),
-        schedule=core.get("schedule", "m4"),
-    )
+    toolchain = load_toolchain(data.get("toolchain", DEFAULT_TOOLCHAIN), path)
     align = data.get("align", "any")
     if align not in ALIGNMENTS:
         raise ValueError(f"align is {' or '.join(ALIGNMENTS)}")
@@ -275,7 +281,8 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         name=name,
         description=data["description"],
         folder=folder,
-        isa=isa,
+        core=core_of(core, toolchain),
+        toolchain=toolchain,
         cflags=tuple(core["flags"]),
         clock_hz=int(data["clock_hz"]),
         memories=memories,

@@ -11,9 +11,6 @@ KINDS = ("flash", "ram")
 MPU_POLICIES = ("write-back", "write-through", "non-cacheable")
 """How the caches treat a memory that the MPU makes Normal."""
 
-_DEVICE = ((0x4000_0000, 0x6000_0000), (0xA000_0000, 0x1_0000_0000))
-"""Device by the default memory map of ARMv7-M (DDI 0403, B3.1) and ARMv8-M (DDI 0553, B8.1); system space included."""
-
 
 @dataclass(frozen=True)
 class Memory:
@@ -41,11 +38,6 @@ class Memory:
     @property
     def end(self) -> int:
         return self.origin + self.bytes
-
-    @property
-    def is_device(self) -> bool:
-        """Whether a part of it is Device memory, where unaligned words are a fault and nothing can be executed."""
-        return not self.mpu and any(self.origin < end and start < self.end for start, end in _DEVICE)
 
 
 def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:

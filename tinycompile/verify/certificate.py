@@ -172,5 +172,9 @@ def _sha256(path: Path) -> str:
 
 
 def _tools(build: Build) -> dict[str, str]:
-    tools = {"compiler": version(build.board.compiler)}
-    return tools if build.board.is_host else {**tools, "emulator": version("qemu-system-arm")}
+    tools = {"compiler": version(build.board.compiler, build.board.toolchain)}
+    return (
+        tools
+        if build.board.is_host
+        else {**tools, "emulator": version(build.emulated.toolchain.emulator, build.emulated.toolchain)}
+    )

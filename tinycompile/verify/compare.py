@@ -60,7 +60,7 @@ def bisect_build(build: Build, samples: Sequence[Array]) -> Bisection:
     Of the first sample for which there is one. The plain firmware, which refuses damaged weights, runs only where every
     tensor of the trace build agrees.
     """
-    make(build.folder, "all", compiler=build.board.compiler)
+    make(build.folder, "all", toolchain=build.board.toolchain)
     traced, reference = build.trace(samples).trace, reference_of(build)
     result = _first(build, samples, compared(build, reference, samples, None, traced))
     if result.difference is not None:
@@ -81,7 +81,7 @@ def _first(build: Build, samples: Sequence[Array], tensors: Iterator[Compared]) 
 
 
 def _run(build: Build, reference: Reference, samples: Sequence[Array]) -> Iterator[Compared]:
-    make(build.folder, "all", compiler=build.board.compiler)
+    make(build.folder, "all", toolchain=build.board.toolchain)
     plain, traced = build.execute(samples), build.trace(samples)
     return compared(build, reference, samples, plain.outputs, traced.trace)
 

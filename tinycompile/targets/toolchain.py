@@ -139,7 +139,7 @@ def _for_firmware(common: Toolchain, data: Mapping[str, Any]) -> Toolchain:
     compiled, linked, elf, qemu = data["compile"], data["link"], data["elf"], data["qemu"]
     sources = {role: tuple(_source(common.file, s) for s in _words(data["sources"][role])) for role in SOURCES}
     for role in ("objcopy", "addr2line"):
-        common.tool(role)
+        common.tool(role)  # a KeyError now, not when a build has gone half the way
     own = common.file.parent / linked["script"]
     return Toolchain(
         common.name,

@@ -86,7 +86,7 @@ def _products(written: list[str]) -> frozenset[str]:
     """What the Makefile makes of these files: objects and their stack reports, firmwares, libraries."""
     sources = [PurePosixPath(path) for path in written if path.endswith(_SOURCES)]
     ends = [f"{trace}.{end}" for trace in ("", ".trace") for end in ("o", "su", "ci")]
-    products = {f"build/{path.stem}{end}" for path in sources for end in ends} | {"build/firmware.map"}
+    products = {f"build/{path.with_suffix(end)}" for path in sources for end in ends} | {"build/firmware.map"}
     if any(path.startswith("firmware/") for path in written):
         products.update(f"{name}.{end}" for name in FIRMWARES for end in ("elf", "bin", "hex"))
     products.update(path.removesuffix(".bin") + ".hex" for path in written if path.endswith("_weights.bin"))

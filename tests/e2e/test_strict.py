@@ -27,6 +27,9 @@ static int8_t in[DIGITS_INT8_INPUT_0_BYTES + 4], out[DIGITS_INT8_OUTPUT_0_BYTES 
 int main(void)
 {
     board_init();
+    if (digits_int8_init(&context) != DIGITS_INT8_OK) {
+        return 3;
+    }
     for (uint32_t i = 0; i < 16u; i++) {
         volatile int8_t *const from = in + i %% 4u; /* no memcpy of the library, which loads unaligned words */
         volatile int8_t *const to = out + i / 4u;

@@ -12,7 +12,7 @@ fully connected weights (C_out, C_in).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, ClassVar, NoReturn, Protocol
@@ -324,6 +324,15 @@ class Pass(Protocol):
     __name__: str
 
     def __call__(self, graph: Graph, /) -> Graph: ...
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """`name`, or the first of name_2, name_3 ... that isn't taken."""
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
 
 
 def verify(graph: Graph, stage: str = "imported") -> None:

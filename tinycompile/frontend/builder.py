@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinycompile.ir import Array, Graph, Node, Op, Signature, Source, TensorType
+from tinycompile.ir import Array, Graph, Node, Op, Signature, Source, TensorType, free_name
 
 
 class GraphBuilder:
@@ -19,7 +19,7 @@ class GraphBuilder:
 
     def value(self, name: str, t: TensorType, source: Source | None = None, constant: Array | None = None) -> str:
         """Add a value; returns `name`, or a variation where that is taken."""
-        name = _free(name, self.types)
+        name = free_name(name, self.types)
         self.types[name] = t
         if source is not None:
             self._sources[name] = source
@@ -35,7 +35,7 @@ class GraphBuilder:
         return Signature(tuple(self.types[name] for name in inputs), tuple(self.types[name] for name in outputs))
 
     def node(self, name: str, op: Op, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        name = _free(name, self._node_names)
+        name = free_name(name, self._node_names)
         self._node_names.add(name)
         self._nodes.append(Node(name, op, tuple(inputs), tuple(outputs)))
 
@@ -43,12 +43,3 @@ class GraphBuilder:
         return Graph(
             name, tuple(inputs), tuple(outputs), tuple(self._nodes), self.types, self._constants, self._sources
         )
-
-
-def _free(name: str, taken: dict[str, TensorType] | set[str]) -> str:
-    """`name`, or the first of name_2, name_3, … that isn't taken."""
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinycompile.ir import Graph, Node
+from tinycompile.ir import Graph, Node, free_name
 from tinycompile.ops.identity import Identity
-from tinycompile.passes.own_states import free
 
 
 def own_outputs(graph: Graph) -> Graph:
@@ -20,11 +19,11 @@ def own_outputs(graph: Graph) -> Graph:
     produced, outputs = set(graph.producers()), list[str]()
     for name in graph.outputs:
         if name not in produced or name in outputs:
-            original, name = name, free(f"{name}_output", types)
+            original, name = name, free_name(f"{name}_output", types)
             types[name] = types[original]
             if original in sources:
                 sources[name] = sources[original]
-            added.append(Node(free(name, node_names), Identity(), (original,), (name,)))
+            added.append(Node(free_name(name, node_names), Identity(), (original,), (name,)))
             node_names.add(added[-1].name)
         outputs.append(name)
     if not added:

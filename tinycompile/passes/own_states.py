@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tinycompile.ir import Graph, Node, State
+from tinycompile.ir import Graph, Node, State, free_name
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.reshape import Reshape
 
@@ -115,16 +115,7 @@ def _readers(graph: Graph, name: str) -> list[int]:
 def _with_copy(graph: Graph, name: str, wanted: str) -> tuple[Graph, str]:
     """The graph with a copy of a value at its end, and the copy's name."""
     types = dict(graph.types)
-    copy = free(wanted, types)
+    copy = free_name(wanted, types)
     types[copy] = types[name]
-    node = Node(free(copy, {node.name for node in graph.nodes}), Identity(), (name,), (copy,))
+    node = Node(free_name(copy, {node.name for node in graph.nodes}), Identity(), (name,), (copy,))
     return replace(graph, nodes=(*graph.nodes, node), types=types), copy
-
-
-def free(name: str, taken: Container[str]) -> str:
-    """`name`, or the first of name_2, name_3 ... that isn't taken."""
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate

@@ -91,6 +91,10 @@ class LinearLayer:
         return self.weights.reshape(self.channels, -1)
 
     @cached_property
+    def lowest_weight(self) -> int:
+        return int(self.weights.min(initial=0))
+
+    @cached_property
     def base(self) -> Array:
         """acc - acc_raw, shape (C_out,)."""
         return self.bias - self.zp_in * self.matrix.sum(axis=1)

@@ -26,17 +26,6 @@ from tinycompile.planner import Planned
 from tinycompile.planner.stage import Lines
 from tinycompile.targets import Alignment
 
-_CTYPES = {
-    "int8": "int8_t",
-    "uint8": "uint8_t",
-    "int16": "int16_t",
-    "int32": "int32_t",
-    "int64": "int64_t",
-    "float32": "float",
-    "bool": "uint8_t",
-}
-
-
 ABI_VERSION = 2
 CRC_HEADER = "kernels/tc_crc32.h"
 ALIGN_HEADER = "kernels/tc_align.h"
@@ -45,14 +34,9 @@ ALWAYS = ("kernels/tc_guard.h", "kernels/tc_trace.h")
 EDGE_HEADER = "kernels/tc_edge.h"
 
 
-def ctype(t: TensorType) -> str:
-    """The C element type of a tensor."""
-    return _CTYPES[t.dtype]
-
-
 def any_alignment(t: TensorType, const: str = "") -> str:
     """What a pointer to a tensor of the caller points to, with a space: C forbids `float *` that isn't aligned."""
-    return f"{const}{ctype(t) if np.dtype(t.dtype).itemsize == 1 else 'void'} "
+    return f"{const}{t.dtype.ctype if t.dtype.bits <= 8 else 'void'} "
 
 
 @dataclass(frozen=True)
@@ -378,11 +362,11 @@ class _Binder:
         used = [t.name for layer in layers for t in (*layer.inputs, *layer.outputs)]
         for t in self.tensors(dict.fromkeys([*graph.inputs, *used])):
             name = identifier(makers.get(t.name, short_name(t.name)), taken, "value", "_result")
-            found[t.name] = Variable(name, ctype(t.type), t.memory, t.offset)
+            found[t.name] = Variable(name, t.type.dtype.ctype, t.memory, t.offset)
         for writer in self.writers:
             for key, tensor, part in writer.copies():
                 name = identifier(f"{found[tensor].name}_{part}", taken)
-                found[key] = Variable(name, ctype(graph.types[tensor]), "arena", planned.parts[key])
+                found[key] = Variable(name, graph.types[tensor].dtype.ctype, "arena", planned.parts[key])
         return found
 
 
@@ -445,10 +429,11 @@ def _words(functions: Iterable[NamedFunction]) -> set[str]:
 
 def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMemory:
     """With what it begins with as a constant of its own, unless all its bytes are the same."""
-    content = set(initial.astype(initial.dtype.newbyteorder("<")).tobytes())
+    dtype = tensor.type.dtype
+    content = set(dtype.pack(initial).tobytes())
     if len(content) <= 1 and not names.separate:
         return StateMemory(tensor, content.pop() if content else 0, None)
-    constant = Constant("initial", ctype(tensor.type), initial.ravel(), f"what state {name} begins with")
+    constant = Constant("initial", dtype.ctype, dtype.c_elements(initial), f"what state {name} begins with")
     return StateMemory(tensor, None, names.constant(constant, name))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinycompile.codegen.arguments import Argument, Crop, Patch, Place, Position, Rows
-from tinycompile.ir import Graph, TensorType
+from tinycompile.ir import Graph
 from tinycompile.planner.stage import Firing, Lines, Source, Stage, copy_bytes
 from tinycompile.planner.values import copy_name, put_name
 
@@ -231,7 +231,8 @@ class StageWriter:
         return self._graph.nodes[firing.step].outputs[0]
 
     def _item_bytes(self, name: str) -> int:
-        return _item_bytes(self._graph.types[name])
+        """Of what a pointer to the value points to."""
+        return max(self._graph.types[name].dtype.bits // 8, 1)
 
     def _from_inside(self, firing: Firing, source: Source) -> Argument:
         offset = (source.first or 0) * source.row_bytes // self._item_bytes(source.tensor)
@@ -320,8 +321,3 @@ class StageWriter:
         if firing.put:
             patch = put_name(firing.step)
             yield Put(name, t.shape[1], t.shape[2], pixel, y, shape[1], x, shape[2], patch)
-
-
-def _item_bytes(t: TensorType) -> int:
-    """Of an element."""
-    return t.bytes // t.elements if t.elements else 1

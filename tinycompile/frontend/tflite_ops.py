@@ -1,14 +1,18 @@
-"""One function per TFLite operator: reads its options and adds the nodes that mean the same."""
+"""One function per TFLite operator: reads its options and adds the nodes that mean the same.
+
+Families of operators have modules of their own, which this one lists.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinycompile.dtypes import INT8, DType
+from tinycompile.frontend import tflite_linalg
+from tinycompile.frontend.tflite_activations import Activation, clamp_range
+from tinycompile.frontend.tflite_registry import IMPORTERS, importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
@@ -38,65 +42,10 @@ from tinycompile.ops.sub import Sub
 from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 
-Import = Callable[[Scope], None]
+__all__ = ["IMPORTERS"]
 
-
-@dataclass(frozen=True)
-class Importer:
-    """How an operator is read.
-
-    Attributes:
-        run: adds its nodes.
-        options: the generated class of its option table; None if it has none.
-        versions: the newest that LiteRT has. They widen what an operator takes; none changes what an older one means.
-    """
-
-    run: Import
-    options: type[Any] | None
-    versions: int
-
-
-IMPORTERS: dict[str, Importer] = {}
-
-Activation = tflite.ActivationFunctionType
-_ACTIVATION_NAMES = {code: name for name, code in vars(Activation).items() if isinstance(code, int)}
-_REAL_RANGE: dict[int, tuple[float, float]] = {
-    Activation.NONE: (-np.inf, np.inf),
-    Activation.RELU: (0, np.inf),
-    Activation.RELU6: (0, 6),
-    Activation.RELU_N1_TO_1: (-1, 1),
-}
-
-
-def importer(*names: str, options: type[Any] | None = None, versions: int) -> Callable[[Import], Import]:
-    """Decorator: the function imports these operators, named as in the schema's `BuiltinOperator`."""
-
-    def register(function: Import) -> Import:
-        IMPORTERS.update(dict.fromkeys(names, Importer(function, options, versions)))
-        return function
-
-    return register
-
-
-def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
-    """int8 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
-    if activation not in _REAL_RANGE:
-        name = _ACTIVATION_NAMES.get(activation, f"number {activation}")
-        raise Rejected(f"its option fused_activation_function is {name}, supported are RELU, RELU6 and RELU_N1_TO_1")
-    if y.quant is None or not y.quant.is_per_tensor or y.dtype != INT8:
-        return -128, 127  # the operator's own rule says what is wrong with that
-    low, high = (_quantized(bound, y) for bound in _REAL_RANGE[activation])
-    return max(-128, low), min(127, high)
-
-
-def _quantized(bound: float, y: TensorType) -> int:
-    """float32 division, then halves away from zero; saturates far outside of int8."""
-    with np.errstate(over="ignore"):
-        quotient = float(np.float32(bound) / np.float32(y.scale))
-    if np.isfinite(bound) and abs(quotient) >= 2.0**31:
-        raise Rejected("the output scale is too small: the activation's bounds leave int32")
-    limited = min(max(quotient, -1e6), 1e6)
-    return y.zero_point + int(np.copysign(np.floor(abs(limited) + 0.5), limited))
+FAMILIES = (tflite_linalg,)
+"""Modules with more importers."""
 
 
 def _fused(scope: Scope) -> tuple[int, int]:

@@ -113,6 +113,7 @@ _several("CONCATENATION", [(1, 3, 4), (1, 2, 4)], (1, 5, 4), [], Axis=1)
 _several(
     "RESIZE_NEAREST_NEIGHBOR", [(1, 3, 4, 2)], (1, 5, 7, 2), [(np.array([5, 7], np.int32), None)], HalfPixelCenters=True
 )
+_several("RESIZE_BILINEAR", [(1, 3, 4, 2)], (1, 5, 7, 2), [(np.array([5, 7], np.int32), None)], HalfPixelCenters=True)
 
 
 def _transpose_conv() -> OptionModel:

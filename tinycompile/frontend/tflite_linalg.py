@@ -7,6 +7,7 @@ from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Scope
 from tinycompile.ops._spatial import same_padding
+from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.transpose_conv import TransposeConv
 
 
@@ -47,3 +48,13 @@ def _cut(scope: Scope, size: list[int], kernel: tuple[int, ...], stride: tuple[i
         if same:
             cut[axis] = same_padding(size[axis], kernel[axis], stride[axis], 1)[0]
     return cut[0], cut[1]
+
+
+@importer("RESIZE_BILINEAR", options=tflite.ResizeBilinearOptions, versions=4)
+def resize_bilinear(scope: Scope) -> None:
+    options = scope.options
+    size = scope.integers(1, "the size")
+    if len(size) != 2 or min(size) < 1:
+        raise scope.fail(f"the size {size} is not a pair of lengths")
+    op = ResizeBilinear((size[0], size[1]), options.flag("AlignCorners"), options.flag("HalfPixelCenters"))
+    scope.emit(op, [scope.input()])

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: 0BSD */
+/*
+ * Resizing by linear interpolation, in TFLite's fixed point: 10 bits per axis.
+ *
+ * input    [input_height][input_width][channels], int8
+ * output   [output_height][output_width][channels], int8
+ * rows     for each output row the input rows around it and the weight of the lower one; columns likewise
+ *
+ * A sum of four products is rounded halves away from zero. A pixel is written while its four inputs are read; pixels are
+ * computed in memory order.
+ */
+#ifndef TC_RESIZE_BILINEAR_H
+#define TC_RESIZE_BILINEAR_H
+
+#include <stdint.h>
+
+#include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_align.h"
+#include "kernels/tc_inline.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Where an output position lies along an axis: `weight` of a whole on the way from `lower` to `upper`. */
+typedef struct tc_between {
+    uint16_t lower;
+    uint16_t upper;
+    uint16_t weight;
+} tc_between;
+
+typedef struct tc_resize_bilinear_shape {
+    int32_t input_width;
+    int32_t output_height;
+    int32_t output_width;
+    int32_t channels;
+    int32_t row_bits;    /* the weights of a row add up to 2^row_bits */
+    int32_t column_bits;
+} tc_resize_bilinear_shape;
+
+/* The inputs around an output pixel and their weights, which add up to 2^bits. */
+typedef struct tc_corners {
+    const int8_t *input[4];
+    int32_t weight[4];
+} tc_corners;
+
+TC_INLINE tc_corners tc_corners_of(const int8_t *input, const tc_between *row, const tc_between *column,
+                                   const tc_resize_bilinear_shape *shape)
+{
+    const int32_t below = row->weight;
+    const int32_t above = (1 << shape->row_bits) - below;
+    const int32_t right = column->weight;
+    const int32_t left = (1 << shape->column_bits) - right;
+    const int8_t *upper = input + row->lower * shape->input_width * shape->channels;
+    const int8_t *lower = input + row->upper * shape->input_width * shape->channels;
+    const tc_corners corners = {
+        {upper + column->lower * shape->channels, upper + column->upper * shape->channels,
+         lower + column->lower * shape->channels, lower + column->upper * shape->channels},
+        {above * left, above * right, below * left, below * right},
+    };
+    return corners;
+}
+
+TC_INLINE int8_t tc_interpolated(const tc_corners *corners, int32_t channel, int32_t bits)
+{
+    int32_t sum = corners->input[0][channel] * corners->weight[0];
+    sum += corners->input[1][channel] * corners->weight[1];
+    sum += corners->input[2][channel] * corners->weight[2];
+    sum += corners->input[3][channel] * corners->weight[3];
+    return (int8_t)((sum + (sum >> 31) + (1 << (bits - 1))) >> bits);
+}
+
+TC_INLINE void tc_resize_bilinear_s8(const int8_t *input, int8_t *output, const tc_between *rows,
+                                     const tc_between *columns, const tc_resize_bilinear_shape *shape)
+{
+    for (int32_t y = 0; y < shape->output_height; ++y) {
+        for (int32_t x = 0; x < shape->output_width; ++x) {
+            const tc_corners corners = tc_corners_of(input, &rows[y], &columns[x], shape);
+#if defined(__GNUC__)
+#pragma GCC unroll 4
+#endif
+            for (int32_t channel = 0; channel < shape->channels; ++channel) {
+                output[channel] = tc_interpolated(&corners, channel, shape->row_bits + shape->column_bits);
+            }
+            output += shape->channels;
+        }
+    }
+}
+
+/*
+ * The same where the weights of a pixel add up to 2^bits with bits in [1, 8]: sums of two channels stay apart in one word.
+ *
+ * Each half is sum + 128 * 2^bits + 2^(bits - 1) - 1, not negative and below 2^16; its highest bit in use, bits + 7, says
+ * that the sum isn't negative, and adding it makes halves of positive sums round upwards, those of negative ones
+ * downwards.
+ */
+TC_INLINE uint32_t tc_interpolated_halves(uint32_t sums, int32_t bits)
+{
+    const uint32_t rounded = sums + ((sums >> (bits + 7)) & 0x00010001u);
+    return (rounded >> bits) & 0x00FF00FFu;
+}
+
+TC_INLINE void tc_resize_bilinear_packed_s8(const int8_t *input, int8_t *output, const tc_between *rows,
+                                            const tc_between *columns, const tc_resize_bilinear_shape *shape)
+{
+    const int32_t bits = shape->row_bits + shape->column_bits;
+    const uint32_t start = 0x00010001u * ((128u << bits) + (1u << (bits - 1)) - 1u);
+    for (int32_t y = 0; y < shape->output_height; ++y) {
+        for (int32_t x = 0; x < shape->output_width; ++x) {
+            const tc_corners corners = tc_corners_of(input, &rows[y], &columns[x], shape);
+            int32_t channel = 0;
+            for (; channel + 4 <= shape->channels; channel += 4) {
+                uint32_t even = start;
+                uint32_t odd = start;
+#if defined(__GNUC__)
+#pragma GCC unroll 4
+#endif
+                for (int32_t i = 0; i < 4; ++i) {
+                    const uint32_t four = tc_load4(corners.input[i] + channel);
+                    even += tc_sxtb16(four, 0) * (uint32_t)corners.weight[i];
+                    odd += tc_sxtb16(four, 8) * (uint32_t)corners.weight[i];
+                }
+                even = tc_interpolated_halves(even, bits);
+                odd = tc_interpolated_halves(odd, bits);
+                tc_store4(output + channel, (even | (odd << 8)) ^ 0x80808080u);
+            }
+            for (; channel < shape->channels; ++channel) {
+                output[channel] = tc_interpolated(&corners, channel, bits);
+            }
+            output += shape->channels;
+        }
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

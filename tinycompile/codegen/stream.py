@@ -135,14 +135,13 @@ class StageWriter:
 
     def _from_whole(self, firing: Firing, source: Source) -> str:
         t = self._graph.types[source.tensor]
-        fill = firing.site.node.op.row_fill(firing.site.sig)
         image, copy = f"arena + {self._address(source.tensor)}", self._parts[copy_name(firing.step, source.operand)]
         rows = f"{_at('n', source.rows)}, {source.rows.size}"
         if source.columns is None:
-            return f"tc_rows({image}, {t.shape[1]}, {source.row_bytes}, {rows}, {fill}, arena + {copy})"
+            return f"tc_rows({image}, {t.shape[1]}, {source.row_bytes}, {rows}, {source.fill}, arena + {copy})"
         columns = f"{_at('tile', source.columns)}, {source.columns.size}"
         size = f"{t.shape[1]}, {t.shape[2]}, {source.pixel_bytes}"
-        return f"tc_gather({image}, {size}, {rows}, {columns}, {fill}, arena + {copy})"
+        return f"tc_gather({image}, {size}, {rows}, {columns}, {source.fill}, arena + {copy})"
 
     def _new(self, lines: Lines, firing: Firing) -> int:
         return self._address(lines.tensor) + (lines.rows - firing.rows.size) * lines.row_bytes

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tests.support.kernel_checks import int8, random_values
+from tinycompile.dtypes import FLOAT32, INT8, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import Binary, Unary
@@ -126,7 +127,7 @@ def broadcasting(rng: Random) -> list[tuple[int, ...]]:
 
 
 def floats(shape: Sequence[int]) -> TensorType:
-    return TensorType(tuple(shape), "float32")
+    return TensorType(tuple(shape), FLOAT32)
 
 
 def window(rng: Random, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], list[int]]:
@@ -146,7 +147,7 @@ def weights(rng: Random, shape: tuple[int, ...], axis: int) -> tuple[TensorType,
     values = rng.integers(1, 128, shape) * rng.choice([-1, 1], shape)
     scale = np.full(shape[axis], 0.6 / (73 * (values.size / shape[axis]) ** 0.5), np.float32)
     quant = Quantization(scale, np.zeros(shape[axis], np.int64), axis)
-    return TensorType(shape, "int8", quant), values.astype(np.int8)
+    return TensorType(shape, INT8, quant), values.astype(np.int8)
 
 
 @of("conv2d")
@@ -201,7 +202,7 @@ def lookup(rng: Random) -> Sample:
 @of("quantize")
 def quantize(rng: Random) -> Sample:
     x = [floats(any_shape(rng)), int8(any_shape(rng), 0.1, 3)][size(rng, 0, 2)]
-    return sample(Quantize("int8"), [x], int8((), 0.12, -3))
+    return sample(Quantize(INT8), [x], int8((), 0.12, -3))
 
 
 @of("dequantize")
@@ -286,7 +287,7 @@ def plane_rows(rng: Random) -> Sample:
 
 @of("spatial_sum")
 def spatial_sum(rng: Random) -> Sample:
-    return sample(SpatialSum(), [int8(image(rng), 0.1, 3)], TensorType((), "int32"))
+    return sample(SpatialSum(), [int8(image(rng), 0.1, 3)], TensorType((), INT32))
 
 
 @of("mean")
@@ -301,12 +302,12 @@ def mean(rng: Random) -> Sample:
 def mean_of_sum(rng: Random) -> Sample:
     shape = image(rng)
     op = MeanOfSum(Mean((1, 2), bool(size(rng, 0, 2))), int8(shape, 0.1, 3))
-    return sample(op, [TensorType((1, 1, 1, shape[3]), "int32")], int8((), 1e7, 0))
+    return sample(op, [TensorType((1, 1, 1, shape[3]), INT32)], int8((), 1e7, 0))
 
 
 @of("input_rows")
 def input_rows(rng: Random) -> Sample:
-    return sample(InputRows(image(rng), "int8"), [], int8(()))
+    return sample(InputRows(image(rng), INT8), [], int8(()))
 
 
 @of("float_binary")

@@ -17,6 +17,7 @@ import pytest
 from tests.ops.samples import SAMPLERS, Sample, sampler_of
 from tests.support.kernel_checks import int8
 from tinycompile.access import Access, Box, Enlarged, Given, Planar, Pointwise, Summed, Whole, Windowed
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops import all_ops
 from tinycompile.ops.plane_rows import PlaneRows
@@ -91,8 +92,8 @@ def readers(access: Access, position: Place, shape: Place) -> set[Place]:
 
 def contrasts(t: TensorType, rng: np.random.Generator, sample: Sample, operand: int) -> Iterator[tuple[Array, Array]]:
     """(value, other value) of an operand: random ones, and from one end of the range to the other."""
-    low, high = (-100, 100) if t.dtype == "float32" else (np.iinfo(t.dtype).min, np.iinfo(t.dtype).max)
-    ends = np.full(t.shape, low, t.dtype), np.full(t.shape, high, t.dtype)
+    low, high = (-100, 100) if t.dtype == FLOAT32 else (np.iinfo(t.dtype.carrier).min, np.iinfo(t.dtype.carrier).max)
+    ends = np.full(t.shape, low, t.dtype.carrier), np.full(t.shape, high, t.dtype.carrier)
     yield ends
     yield ends[::-1]
     for _ in range(CHANGES):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ops.oracle import check, full_range, seeds, thorough, zero_points
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.dtypes import INT8
 from tinycompile.ir import TensorType
 from tinycompile.ops.pad import Pad
 
@@ -44,4 +45,4 @@ def test_ranks(shape, amounts):
 @pytest.mark.parametrize("amounts", [((0, 0),), ((0, -1), (0, 0))])
 def test_amounts_must_make_sense(amounts):
     with pytest.raises(ValueError, match="pad"):
-        Pad(amounts, 0).infer([TensorType((4, 4), "int8")])
+        Pad(amounts, 0).infer([TensorType((4, 4), INT8)])

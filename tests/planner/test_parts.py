@@ -14,6 +14,7 @@ from tests.ops.samples import Sample, sample, sampler_of
 from tests.planner.test_poison import M7, random_inputs
 from tests.planner.test_stream import run_planned, with_stages
 from tinycompile.access import Summed, Whole
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Node, Quantization, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.ops import all_ops
@@ -63,8 +64,8 @@ def graph_of(use: Sample, constants: dict[int, np.ndarray], *, followed: bool) -
     if followed:
         channels = use.sig.output.shape[3]
         scale = Quantization(np.full(2, 0.01, np.float32), np.zeros(2, np.int64), 0)
-        types["w"] = TensorType((2, 3, 3, channels), "int8", scale)
-        types["z"] = TensorType((*use.sig.output.shape[:3], 2), "int8", QUANT)
+        types["w"] = TensorType((2, 3, 3, channels), INT8, scale)
+        types["z"] = TensorType((*use.sig.output.shape[:3], 2), INT8, QUANT)
         known["w"] = np.random.default_rng(0).integers(-127, 128, types["w"].shape).astype(np.int8)
         nodes.append(Node("z", Conv2D(padding=(1, 1, 1, 1)), ("y", "w"), ("z",)))
         output = "z"
@@ -88,7 +89,7 @@ def test_every_operator_in_parts(kind: str) -> None:
     done = dict.fromkeys(("stream", "patch"), 0)
     for use in images(kind):
         mode = min(done, key=lambda mode: done[mode])
-        followed = done[mode] % 2 == 1 and use.sig.output.dtype == "int8"
+        followed = done[mode] % 2 == 1 and use.sig.output.dtype == INT8
         graph = graph_of(use, {}, followed=followed)
         if not all(kernels_of(graph.site(node), M7) for node in graph.nodes):
             continue
@@ -105,7 +106,7 @@ def test_every_operator_in_parts(kind: str) -> None:
 @pytest.mark.parametrize("height", [2, 3, 4, 5])
 def test_constants_that_differ_from_row_to_row(op: Add | Concatenation, height: int) -> None:
     """A part with its halo may be as high as the tensor: it isn't the tensor."""
-    t = TensorType((1, height, 4, 3), "int8", QUANT)
+    t = TensorType((1, height, 4, 3), INT8, QUANT)
     value = np.random.default_rng(1).integers(-128, 128, t.shape).astype(np.int8)
     graph = graph_of(sample(op, [t, t], t), {1: value}, followed=True)
     for planned in (planned for ways in WAYS.values() for way in ways for planned in plans_of(graph, way)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.access import Access, Pointwise
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops._rules import first_reason, not_quantized
@@ -20,7 +21,7 @@ INT8_VALUES = np.arange(256, dtype=np.uint8).view(np.int8)
 class Elementwise(Op):
     """One input, one output of the same shape."""
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         return ((inputs[0].shape, inputs[0].dtype),)
 
     def access(self, sig: Signature, operand: int) -> Access:
@@ -60,7 +61,7 @@ class Binary(Op):
         """What it is called in code and report."""
         return self.kind
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         a, b = inputs
         return ((np.broadcast_shapes(a.shape, b.shape), a.dtype),)
 

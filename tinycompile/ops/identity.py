@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinycompile.access import Access, Pointwise
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 
 
@@ -16,7 +17,7 @@ class Identity(Op):
 
     kind: ClassVar[str] = "identity"
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         return ((inputs[0].shape, inputs[0].dtype),)
 
     def access(self, sig: Signature, operand: int) -> Access:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Enlarged, Pointwise, Whole, Windowed
+from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._rules import wrong_dtype
 
@@ -28,7 +29,7 @@ class Take(Op):
     axis: int
     indices: tuple[int, ...]
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
         if not 0 <= self.axis < len(shape):
             raise ValueError(f"axis {self.axis} is not an axis of {inputs[0]}")
@@ -63,4 +64,4 @@ class Take(Op):
         return Take(self.axis, tuple(reach.taps(i)[0] for i in range(size)))
 
     def unsupported(self, sig: Signature) -> str | None:
-        return wrong_dtype(sig.input, "the input", "int8", "uint8", "float32")
+        return wrong_dtype(sig.input, "the input", INT8, UINT8, FLOAT32)

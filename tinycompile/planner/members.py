@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
 from tinycompile.access import Given, Planar, Reach, Summed
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Node, Op, Signature, Site
 from tinycompile.planner.stage import AXES, Axis, NotStreamable, Span
 
@@ -94,7 +95,7 @@ class Geometry:
             if reach is None or not reach.stride:
                 raise NotStreamable(f"{node.name} does not read its operands by {axis}")
             if reach.leaves(outputs, sig.inputs[operand].shape[access.first_axis + AXES[axis]]):
-                if access.fill is None or sig.inputs[operand].dtype != "int8":
+                if access.fill is None or sig.inputs[operand].dtype != INT8:
                     raise NotStreamable(f"{node.name} pads what isn't int8, or with nothing")
                 self._padded.add((step, operand, axis))
             found[operand] = reach

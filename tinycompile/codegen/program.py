@@ -331,7 +331,7 @@ class _Binder:
     def layer(self, index: int) -> Layer:
         planned, node = self._planned, self._planned.graph.nodes[index]
         kernel = planned.kernels[index]
-        kernel = replace(kernel, notes={**kernel.notes, "chosen": planned.reasons[index]})
+        kernel = replace(kernel, notes={**kernel.notes, "chosen": planned.reasons[index].text})
         name = self._layer_names[index]
         inputs, outputs = self.tensors(node.inputs), self.tensors(node.outputs)
         arguments = self._pointers(index, inputs, outputs)

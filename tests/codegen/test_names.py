@@ -26,9 +26,13 @@ def test_identifiers_are_valid_and_unique(names: list[str]) -> None:
         assert name.isascii() and name.isidentifier() and len(name) < 64
 
 
-@pytest.mark.parametrize("word", ["int", "class", "main", "for", "tc_simd"])
+@pytest.mark.parametrize("word", ["int", "class", "main", "for", "errno", "int8_t"])
 def test_reserved_words_are_avoided(word: str) -> None:
     assert identifier(word, set()) == f"{word}_"
+
+
+def test_names_of_the_runtime_are_avoided() -> None:
+    assert identifier("tc_simd", set()) == "layer_tc_simd"
 
 
 @given(st.text())

@@ -20,6 +20,8 @@ def identifier(text: str, taken: set[str], fallback: str = "layer", otherwise: s
         otherwise: what is appended to a name that is taken, before numbers are.
     """
     base = _slug(text, fallback)
+    if base.startswith("tc_"):
+        base = f"{fallback}_{base}"
     if is_reserved_word(base):
         base = f"{base}_"
     return unique(f"{base}{otherwise}" if base in taken else base, taken)

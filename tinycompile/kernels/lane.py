@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.linear import LinearLayer, has_wide_weights
-from tinycompile.kernels.render import Later
+from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -18,64 +18,6 @@ from tinycompile.targets.core import Core
 
 PRE = 8
 """The accumulators hold 256 times the sum."""
-
-
-@dataclass(frozen=True)
-class Epilogue:
-    """The constants of a block function that are immediates: one function for each distinct one.
-
-    Attributes:
-        clamp: (instruction, constant) steps that narrow the saturated byte to [low, high].
-    """
-
-    signed: bool
-    shift: int
-    unsigned: bool
-    bits: int
-    low: int
-    high: int
-    clamp: tuple[tuple[str, int], ...]
-
-    @staticmethod
-    def of(plan: RequantPlan) -> Epilogue | None:
-        """None where the plan has no such form."""
-        if plan.form not in ("smmla", "smmla_signed"):
-            return None
-        clamp = clamp_steps(plan) if plan.needs_clamp else ()
-        if clamp is None:
-            return None
-        signed = plan.form == "smmla_signed"
-        return Epilogue(signed, int(plan.shift[0]), plan.unsigned, plan.saturate_bits, plan.low, plan.high, clamp)
-
-    def name(self, kind: str) -> str:
-        """Of a block function; `kind` is its template's name."""
-        parts = [f"{'u' if self.unsigned else 's'}{self.bits}", f"asr{self.shift}", "signed" if self.signed else ""]
-        if self.clamp:
-            parts.append(f"clamp_{self.low}_{self.high}".replace("-", "m"))
-        return "_".join((kind, *filter(None, parts)))
-
-    def source(self, template: str, kind: str, **values: object) -> Later:
-        """C text of the block function `name(kind)`."""
-        return Later(f"kernels/{template}.c.j2", name=self.name(kind), **asdict(self), **values)
-
-
-def clamp_steps(plan: RequantPlan) -> tuple[tuple[str, int], ...] | None:
-    """A byte is clamped by pushing it against an end of its type and back again, first above, then below.
-
-    None for a clamp to negative values only, which no activation makes.
-    """
-    add, subtract = ("uqadd8", "uqsub8") if plan.unsigned else ("qadd8", "qsub8")
-    smallest, largest = (0, 255) if plan.unsigned else (-128, 127)
-    reach = largest - smallest if plan.unsigned else largest
-    above = largest - plan.high if plan.high < plan.saturate_range[1] else 0
-    below = plan.low - smallest
-    if max(above, below) > reach:
-        return None
-    if above and below and above + below <= reach:
-        return (add, above), (subtract, above + below), (add, below)
-    upper = ((add, above), (subtract, above)) if above else ()
-    lower = ((subtract, below), (add, below)) if below else ()
-    return upper + lower
 
 
 def pack_words(matrix: Array, *, direct: bool = False) -> Array | None:
@@ -130,15 +72,15 @@ def channel_stream(words: Array, plan: RequantPlan, together: int, order: Array 
     return np.concatenate([start, body, parameters], axis=1).astype(np.int32).ravel()
 
 
-def packed(layer: LinearLayer, *, direct: bool = False) -> tuple[Array, RequantPlan, Epilogue] | None:
-    """(words, plan, epilogue) of a layer; None where the byte-lane product can't compute it."""
+def packed(layer: LinearLayer, *, direct: bool = False) -> tuple[Array, RequantPlan, RequantBlock] | None:
+    """(words, plan, its part in the code) of a layer; None where the byte-lane product can't compute it."""
     matrix = padded(layer.matrix, layer.channels, -(-layer.taps // 4) * 4)
     words = pack_words(matrix, direct=direct)
     if words is None or not layer.fits(PRE):
         return None
     plan = layer.solve(PRE, lane_offset(matrix, direct=direct))
-    epilogue = Epilogue.of(plan)
-    return None if epilogue is None else (words, plan, epilogue)
+    requant = RequantBlock.of(plan)
+    return None if requant is None else (words, plan, requant)
 
 
 def as_rows(site: Site) -> tuple[int, int, int] | None:
@@ -181,31 +123,23 @@ def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
     found = packed(layer, direct=direct)
     if found is None:
         return None
-    words, plan, epilogue = found
+    words, plan, requant = found
     groups, stream = words.shape[1], channel_stream(words, plan, 8)
     blocks = -(-outputs // 8)
-    kind = "lane_row_direct" if direct else "lane_row"
-    body = Later(
-        "kernels/lane_fully_connected.c.j2",
-        direct=direct,
-        block=epilogue.name(kind),
-        groups=groups,
-        whole=outputs // 8,
-        rest=outputs % 8,
-        whole_words=stream.size // blocks * (outputs // 8),
-        words=stream.size,
-        rows=rows,
-        inputs=inputs,
-        outputs=outputs,
-    )
+    suffix = "_direct" if direct else ""
+    block = requant.name(f"lane_row{suffix}")
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
-    function = Function(
-        stem=f"fully_connected_{'direct' if direct else 'lane'}_{rows}x{inputs}_{outputs}",
-        parameters=parameters[:3] if direct else parameters,
-        text=body,
-        headers=("kernels/tc_lane.h",),
-        comment="Fully connected layer by the byte-lane product, 8 channels in registers.",
-        preambles=(epilogue.source("lane_row", kind, direct=direct, strict=core.strict),),
+    used = parameters[:3] if direct else parameters
+    shape = {"rows": rows, "inputs": inputs, "outputs": outputs, "block_words": stream.size // blocks}
+    function = struct_call(
+        f"fully_connected_{'direct' if direct else 'lane'}_{rows}x{inputs}_{outputs}",
+        f"tc_lane_fully_connected{suffix}_s8",
+        "tc_lane_fully_connected.h",
+        used,
+        (Struct("tc_lane_fully_connected_shape", shape),),
+        "Fully connected layer by the byte-lane product, 8 channels in registers.",
+        (*names_of(used), block),
+        (requant.define(f"TC_LANE_ROW{suffix.upper()}", f"lane_row{suffix}"),),
     )
     expand, group = (0, 38 if core.strict else 32) if direct else (8 * groups, 29)
     per_row = 40 + expand + blocks * (48 + group * groups + groups // 2 * 3)

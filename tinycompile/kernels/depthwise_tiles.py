@@ -25,7 +25,7 @@ def tiled(widest: int) -> Factory:
 
     def factory(site: Site, core: Core) -> Kernel | None:
         frame = Frame.of(site)
-        if frame is None or max(frame.taps.shape[1:]) > WINDOW:
+        if frame is None or max(frame.window) > WINDOW:
             return None
         out_width = frame.output_shape[2]
         if widest and out_width <= widest:
@@ -48,12 +48,12 @@ def _kernel(frame: Frame, width: int) -> Kernel:
     columns = (width - 1) * stride + WINDOW  # of the image, as the block reads them
     columns += columns % 2
     stream = records(frame)
-    window = f"{frame.taps.shape[1]}x{frame.taps.shape[2]}"
+    window = f"{frame.window[0]}x{frame.window[1]}"
     shape = {
         **frame.place,
         "columns": columns,
         "tile": width,
-        **frame.records(stream.size // channels, packed=False),
+        **frame.weights(stream.size // channels, packed=False),
     }
     function = frame.function(
         f"depthwise_tiles_{width}_{window}s{stride}_{height}x{in_width}x{channels}",

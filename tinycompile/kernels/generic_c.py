@@ -61,7 +61,8 @@ def struct_call(
     """
     body = Later(
         "kernels/shape_call.c.j2",
-        structs=[(struct, _members(struct.fields)) for struct in structs],
+        structs=structs,
+        members=_members,
         variables=variables,
         callee=callee,
         arguments=arguments or names_of(parameters),

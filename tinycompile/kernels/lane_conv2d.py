@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinycompile.ir import Array, Signature, Site
-from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
+from tinycompile.ir import Signature, Site
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
-from tinycompile.kernels.lane import channel_stream, packed
+from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
-from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
@@ -59,16 +58,16 @@ class Blocks:
         return 4 if self.fours else 3
 
 
-def pair_stream(words: Array, plan: RequantPlan) -> Array:
+def pair_stream(lanes: Lanes) -> Deferred:
     """The weights in pairs of channels.
 
     The last pair of an odd number of channels repeats the channel before it (itself, if there is only one).
     """
-    channels = words.shape[0]
+    channels = lanes.layer.channels
     order = list(range(channels))
     if channels % 2:
         order[-1:] = [max(0, channels - 2), channels - 1]
-    return channel_stream(words, plan, 2, np.array(order))
+    return lanes.stream(2, np.array(order))
 
 
 @kernel_for(Conv2D, needs={"dsp"})
@@ -100,12 +99,10 @@ def _kernel(
     if sig.input.shape[3] != sig.inputs[1].shape[3]:
         return None
     layer = LinearLayer.of(site)
-    found = packed(layer)
-    if found is None:
+    lanes = Lanes.of(layer)
+    if lanes is None:
         return None
-    words, plan, requant = found
-    groups = words.shape[1]
-    stream = pair_stream(words, plan)
+    groups, requant, stream = lanes.groups, lanes.requant, pair_stream(lanes)
     depth, (_, out_height, out_width, channels) = sig.input.shape[3], sig.output.shape
     kernel_height, kernel_width = layer.weights.shape[1:3]
     gathers = (kernel_height, kernel_width, *op.stride) != (1, 1, 1, 1) or any(op.padding)
@@ -122,7 +119,7 @@ def _kernel(
     shape = {
         **(window if gathers else pixel),
         "groups": groups,
-        "pair_words": stream.size // -(-channels // 2),
+        "pair_words": 2 * lanes.record,
         "fours": blocks.fours,
         "threes": blocks.threes,
         "rest": blocks.rest,
@@ -147,8 +144,8 @@ def _kernel(
         instructions=_instructions(blocks, layer, groups, requant, kernel_height if gathers else 0, segment, by_rows),
         code_bytes=500,
         overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape, blocks))},
-        notes={"requantisation": plan.form},
-        requant=plan.shape_in_code,
+        notes={"requantisation": lanes.plan.form},
+        requant=lanes.plan.shape_in_code,
     )
 
 

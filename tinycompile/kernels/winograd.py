@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.depthwise_frame import int32_stream, pairs
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.linear import LinearLayer
@@ -71,6 +71,8 @@ def winograd(site: Site, core: Core) -> Kernel | None:
     plan, requant = found
     words = stream(layer.weights, plan)
     channel_pairs = 2 * -(-depth // 4)
+    record = 2 * (16 * channel_pairs + (4 if requant.signed else 3))
+    words = Deferred(-(-channels // 2) * record, np.int32, lambda: stream(layer.weights, plan))
     edges = bool(out_height % 2 or out_width % 8)
     products = f"winograd_products_{2 * channel_pairs}"
     outputs = requant.name("winograd_outputs")
@@ -81,7 +83,7 @@ def winograd(site: Site, core: Core) -> Kernel | None:
         "output_channels": channels,
         "padding_top": op.padding[0],
         "padding_left": op.padding[2],
-        "pair_words": words.size // -(-channels // 2),
+        "pair_words": record,
     }
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
     function = struct_call(

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "cmsis_shim/tc_simd.h"
-#include "kernels/tc_align.h"
+#include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 
 #ifdef __cplusplus
@@ -90,7 +90,7 @@ TC_INLINE void tc_resize_bilinear_s8(const int8_t *input, int8_t *output, const 
 /*
  * The same where the weights of a pixel add up to 2^bits with bits in [1, 8]: sums of two channels stay apart in one word.
  *
- * Each half is sum + 128 * 2^bits + 2^(bits - 1) - 1, not negative and below 2^16; its highest bit in use, bits + 7, says
+ * Inputs are taken as unsigned, 128 more. Each half is sum + 128 * 2^bits + 2^(bits - 1) - 1, not negative and below 2^16; its highest bit in use, bits + 7, says
  * that the sum isn't negative, and adding it makes halves of positive sums round upwards, those of negative ones
  * downwards.
  */
@@ -104,7 +104,7 @@ TC_INLINE void tc_resize_bilinear_packed_s8(const int8_t *input, int8_t *output,
                                             const tc_between *columns, const tc_resize_bilinear_shape *shape)
 {
     const int32_t bits = shape->row_bits + shape->column_bits;
-    const uint32_t start = 0x00010001u * ((128u << bits) + (1u << (bits - 1)) - 1u);
+    const uint32_t start = 0x00010001u * ((1u << (bits - 1)) - 1u);
     for (int32_t y = 0; y < shape->output_height; ++y) {
         for (int32_t x = 0; x < shape->output_width; ++x) {
             const tc_corners corners = tc_corners_of(input, &rows[y], &columns[x], shape);
@@ -116,9 +116,9 @@ TC_INLINE void tc_resize_bilinear_packed_s8(const int8_t *input, int8_t *output,
 #pragma GCC unroll 4
 #endif
                 for (int32_t i = 0; i < 4; ++i) {
-                    const uint32_t four = tc_load4(corners.input[i] + channel);
-                    even += tc_sxtb16(four, 0) * (uint32_t)corners.weight[i];
-                    odd += tc_sxtb16(four, 8) * (uint32_t)corners.weight[i];
+                    const uint32_t four = tc_load4(corners.input[i] + channel) ^ 0x80808080u;
+                    even += (four & 0x00FF00FFu) * (uint32_t)corners.weight[i];
+                    odd += ((four >> 8) & 0x00FF00FFu) * (uint32_t)corners.weight[i];
                 }
                 even = tc_interpolated_halves(even, bits);
                 odd = tc_interpolated_halves(odd, bits);

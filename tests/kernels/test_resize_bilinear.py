@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
-from tests.support.cores import core_named
 from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.ir import Site
 from tinycompile.kernels.resize_bilinear import float_resize_bilinear, resize_bilinear, resize_bilinear_packed
@@ -42,7 +41,6 @@ def test_two_channels_in_a_word(times, channels, mode):
 def test_weights_that_are_no_small_numbers():
     assert resize_bilinear_packed(image((5, 6), (15, 18), 8), M7) is None
     assert resize_bilinear_packed(image((5, 6), (5, 6), 8), M7) is None, "a copy"
-    assert resize_bilinear_packed(image((5, 6), (10, 12), 8), core_named("cortex-m3")) is None
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -29,7 +29,7 @@ def resize_bilinear(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, core, op.positions(site.sig), "resize_bilinear", 26, 13)
 
 
-@kernel_for(ResizeBilinear, needs={"dsp"})
+@kernel_for(ResizeBilinear)
 def resize_bilinear_packed(site: Site, core: Core) -> Kernel | None:
     """`tc_resize_bilinear_packed_s8`: four products for two outputs, where weights are small numbers over a power of 2,
     as they are where an image becomes 2, 4 or 8 times as large.
@@ -40,7 +40,7 @@ def resize_bilinear_packed(site: Site, core: Core) -> Kernel | None:
     rows, columns = (_reduced(positions) for positions in op.positions(site.sig))
     if not 1 <= rows[1] + columns[1] <= MOST_BITS:
         return None
-    return _kernel(site, core, (rows[0], columns[0]), "resize_bilinear_packed", 34, 8, (rows[1], columns[1]))
+    return _kernel(site, core, (rows[0], columns[0]), "resize_bilinear_packed", 34, 9, (rows[1], columns[1]))
 
 
 def _reduced(positions: Positions) -> tuple[Positions, int]:
@@ -67,9 +67,7 @@ def _kernel(
     slow = 1 if core.has("multiply_accumulate") else 2
     return Kernel(
         variant,
-        _function(
-            site, f"tc_{variant}_s8", "tc_resize_bilinear.h", "tc_between", Struct("tc_resize_bilinear_shape", fields)
-        ),
+        _function(site, f"tc_{variant}_s8", "tc_resize_bilinear.h", "tc_between", shape),
         _tables("tc_between", positions, np.uint16),
         instructions=slow * (30 + 20 * y[1] + y[1] * y[2] * (per_pixel + x[3] * per_output)),
         code_bytes=350,

@@ -88,11 +88,12 @@ TC_INLINE void tc_resize_bilinear_s8(const int8_t *input, int8_t *output, const 
 }
 
 /*
- * The same where the weights of a pixel add up to 2^bits with bits in [1, 8]: sums of two channels stay apart in one word.
+ * The same where the weights of a pixel add up to 2^bits with bits in [1, 8] and there are whole words of channels: two
+ * rows become one of halfwords, `tall`, and two pixels of that one of the output, two channels at a time.
  *
- * Inputs are taken as unsigned, 128 more. Each half is sum + 128 * 2^bits + 2^(bits - 1) - 1, not negative and below 2^16; its highest bit in use, bits + 7, says
- * that the sum isn't negative, and adding it makes halves of positive sums round upwards, those of negative ones
- * downwards.
+ * Inputs are taken as unsigned, 128 more, so that no half borrows from the other. Each ends as sum + 128 * 2^bits +
+ * 2^(bits - 1) - 1, not negative and below 2^16; its highest bit in use, bits + 7, says that the sum isn't negative, and
+ * adding it makes halves of positive sums round upwards, those of negative ones downwards.
  */
 TC_INLINE uint32_t tc_interpolated_halves(uint32_t sums, int32_t bits)
 {
@@ -100,34 +101,42 @@ TC_INLINE uint32_t tc_interpolated_halves(uint32_t sums, int32_t bits)
     return (rounded >> bits) & 0x00FF00FFu;
 }
 
-TC_INLINE void tc_resize_bilinear_packed_s8(const int8_t *input, int8_t *output, const tc_between *rows,
-                                            const tc_between *columns, const tc_resize_bilinear_shape *shape)
+/* Per 4 bytes of both rows: the sums of bytes 0 and 2, and those of bytes 1 and 3. */
+TC_INLINE void tc_resize_bilinear_tall(const int8_t *above, const int8_t *below, uint32_t weight, uint32_t *tall,
+                                       const tc_resize_bilinear_shape *shape)
+{
+    const uint32_t rest = (1u << shape->row_bits) - weight;
+    const int8_t *const end = above + shape->input_width * shape->channels;
+    for (; above != end; above += 4, below += 4, tall += 2) {
+        const uint32_t first = tc_load4(above);
+        const uint32_t second = tc_load4(below);
+        tall[0] = tc_sxtab16(0x00800080u, first, 0) * rest + tc_sxtab16(0x00800080u, second, 0) * weight;
+        tall[1] = tc_sxtab16(0x00800080u, first, 8) * rest + tc_sxtab16(0x00800080u, second, 8) * weight;
+    }
+}
+
+TC_INLINE void tc_resize_bilinear_words_s8(const int8_t *input, int8_t *output, const tc_between *rows,
+                                           const tc_between *columns, void *scratch,
+                                           const tc_resize_bilinear_shape *shape)
 {
     const int32_t bits = shape->row_bits + shape->column_bits;
+    const int32_t row_bytes = shape->input_width * shape->channels;
+    const int32_t pixel_words = shape->channels / 2;
     const uint32_t start = 0x00010001u * ((1u << (bits - 1)) - 1u);
-    for (int32_t y = 0; y < shape->output_height; ++y) {
-        for (int32_t x = 0; x < shape->output_width; ++x) {
-            const tc_corners corners = tc_corners_of(input, &rows[y], &columns[x], shape);
-            int32_t channel = 0;
-            for (; channel + 4 <= shape->channels; channel += 4) {
-                uint32_t even = start;
-                uint32_t odd = start;
-#if defined(__GNUC__)
-#pragma GCC unroll 4
-#endif
-                for (int32_t i = 0; i < 4; ++i) {
-                    const uint32_t four = tc_load4(corners.input[i] + channel) ^ 0x80808080u;
-                    even += (four & 0x00FF00FFu) * (uint32_t)corners.weight[i];
-                    odd += ((four >> 8) & 0x00FF00FFu) * (uint32_t)corners.weight[i];
-                }
-                even = tc_interpolated_halves(even, bits);
-                odd = tc_interpolated_halves(odd, bits);
-                tc_store4(output + channel, (even | (odd << 8)) ^ 0x80808080u);
+    uint32_t *const tall = (uint32_t *)scratch;
+    for (const tc_between *row = rows; row != rows + shape->output_height; ++row) {
+        tc_resize_bilinear_tall(input + row->lower * row_bytes, input + row->upper * row_bytes, row->weight, tall, shape);
+        for (const tc_between *column = columns; column != columns + shape->output_width; ++column) {
+            const uint32_t weight = column->weight;
+            const uint32_t rest = (1u << shape->column_bits) - weight;
+            const uint32_t *left = tall + column->lower * pixel_words;
+            const uint32_t *right = tall + column->upper * pixel_words;
+            const int8_t *const end = output + shape->channels;
+            for (; output != end; output += 4, left += 2, right += 2) {
+                const uint32_t even = tc_interpolated_halves(start + left[0] * rest + right[0] * weight, bits);
+                const uint32_t odd = tc_interpolated_halves(start + left[1] * rest + right[1] * weight, bits);
+                tc_store4(output, (even | (odd << 8)) ^ 0x80808080u);
             }
-            for (; channel < shape->channels; ++channel) {
-                output[channel] = tc_interpolated(&corners, channel, bits);
-            }
-            output += shape->channels;
         }
     }
 }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.ops.floats import check_float, normal
 from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.ir import Site
-from tinycompile.kernels.resize_bilinear import float_resize_bilinear, resize_bilinear, resize_bilinear_packed
+from tinycompile.kernels.resize_bilinear import float_resize_bilinear, resize_bilinear, resize_bilinear_words
 from tinycompile.ops.resize_bilinear import ResizeBilinear
 
 quick = settings(max_examples=12, deadline=None, derandomize=True)
@@ -31,16 +31,17 @@ def test_any_size(size, result, channels, mode):
 
 @pytest.mark.parametrize("mode", MODES[::2])
 @pytest.mark.parametrize("times", [(2, 2), (4, 4), (2, 8), (1, 2), (4, 1)])
-@pytest.mark.parametrize("channels", [4, 8, 11])
+@pytest.mark.parametrize("channels", [4, 8, 12])
 def test_two_channels_in_a_word(times, channels, mode):
     site = image((5, 6), (5 * times[0], 6 * times[1]), channels, **mode)
-    kernel = check(resize_bilinear_packed, site)
+    kernel = check(resize_bilinear_words, site)
     assert kernel.instructions < check(resize_bilinear, site).instructions
 
 
 def test_weights_that_are_no_small_numbers():
-    assert resize_bilinear_packed(image((5, 6), (15, 18), 8), M7) is None
-    assert resize_bilinear_packed(image((5, 6), (5, 6), 8), M7) is None, "a copy"
+    assert resize_bilinear_words(image((5, 6), (15, 18), 8), M7) is None
+    assert resize_bilinear_words(image((5, 6), (5, 6), 8), M7) is None, "a copy"
+    assert resize_bilinear_words(image((5, 6), (10, 12), 6), M7) is None, "no whole words"
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance, structured
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.ops.resize_bilinear import ONE, Positions, ResizeBilinear
@@ -23,24 +23,35 @@ MOST_BITS = 8
 @kernel_for(ResizeBilinear)
 def resize_bilinear(site: Site, core: Core) -> Kernel | None:
     """`tc_resize_bilinear_s8`: four products for each output."""
-    op = site.node.op
+    op, (_, _, width, channels) = site.node.op, site.sig.input.shape
     if not isinstance(op, ResizeBilinear) or site.sig.input.dtype != INT8:
         return None
-    return _kernel(site, core, op.positions(site.sig), "resize_bilinear", 26, 13)
+    rows, columns = op.positions(site.sig)
+    reads = ((rows.lower[:, None] * width + columns.lower) * channels).ravel()
+    distance = ordered_distance(reads, np.arange(1, reads.size + 1) * channels)
+    work = 30 + rows.lower.size * 20 + reads.size * (40 + channels * 13)
+    return _kernel(site, core, (rows, columns), "resize_bilinear", (10, 10), work, 0, distance)
 
 
 @kernel_for(ResizeBilinear)
-def resize_bilinear_packed(site: Site, core: Core) -> Kernel | None:
-    """`tc_resize_bilinear_packed_s8`: four products for two outputs, where weights are small numbers over a power of 2,
-    as they are where an image becomes 2, 4 or 8 times as large.
+def resize_bilinear_words(site: Site, core: Core) -> Kernel | None:
+    """`tc_resize_bilinear_words_s8`: rows, then columns, two channels in a word, where weights are small numbers over a
+    power of 2, as they are where an image becomes 2, 4 or 8 times as large.
     """
-    op = site.node.op
-    if not isinstance(op, ResizeBilinear) or site.sig.input.dtype != INT8 or site.sig.input.shape[3] < 4:
+    op, (_, _, width, channels) = site.node.op, site.sig.input.shape
+    if not isinstance(op, ResizeBilinear) or site.sig.input.dtype != INT8 or channels % 4:
         return None
     rows, columns = (_reduced(positions) for positions in op.positions(site.sig))
     if not 1 <= rows[1] + columns[1] <= MOST_BITS:
         return None
-    return _kernel(site, core, (rows[0], columns[0]), "resize_bilinear_packed", 34, 9, (rows[1], columns[1]))
+    bits, y = (rows[1], columns[1]), site.sig.output.shape
+    words = width * channels // 4
+    work = 30 + y[1] * (30 + 14 * words + y[2] * (14 + channels // 4 * 19))
+    reads = rows[0].lower * width * channels
+    steps = ((int(reads[i + 1]), (i + 1) * y[2] * channels) for i in range(y[1] - 1))
+    return _kernel(
+        site, core, (rows[0], columns[0]), "resize_bilinear_words", bits, work, 8 * words, safe_distance(steps)
+    )
 
 
 def _reduced(positions: Positions) -> tuple[Positions, int]:
@@ -54,24 +65,23 @@ def _kernel(
     core: Core,
     positions: tuple[Positions, Positions],
     variant: str,
-    per_pixel: int,
-    per_output: int,
-    bits: tuple[int, int] = (10, 10),
+    bits: tuple[int, int],
+    instructions: int,
+    scratch: int,
+    distance: int,
 ) -> Kernel:
     x, y = site.sig.input.shape, site.sig.output.shape
     fields = {"input_width": x[2], "output_height": y[1], "output_width": y[2], "channels": x[3]}
-    fields |= {"row_bits": bits[0], "column_bits": bits[1]}
-    shape = Struct("tc_resize_bilinear_shape", fields)
-    rows, columns = positions
-    reads = ((rows.lower[:, None] * x[2] + columns.lower) * x[3]).ravel()
-    slow = 1 if core.has("multiply_accumulate") else 2
+    shape = Struct("tc_resize_bilinear_shape", fields | {"row_bits": bits[0], "column_bits": bits[1]})
+    working = ("void *scratch",) if scratch else ()
     return Kernel(
         variant,
-        _function(site, f"tc_{variant}_s8", "tc_resize_bilinear.h", "tc_between", shape),
+        _function(site, f"tc_{variant}_s8", "tc_resize_bilinear.h", "tc_between", shape, more=working),
         _tables("tc_between", positions, np.uint16),
-        instructions=slow * (30 + 20 * y[1] + y[1] * y[2] * (per_pixel + x[3] * per_output)),
+        scratch_bytes=scratch,
+        instructions=instructions * (1 if core.has("multiply_accumulate") else 2),
         code_bytes=350,
-        overlap={0: ordered_distance(reads, np.arange(1, reads.size + 1) * x[3])},
+        overlap={0: distance},
     )
 
 
@@ -94,9 +104,11 @@ def float_resize_bilinear(site: Site, core: Core) -> Kernel | None:
     )
 
 
-def _function(site: Site, callee: str, header: str, table: str, shape: Struct, ctype: str = "int8_t") -> Function:
+def _function(
+    site: Site, callee: str, header: str, table: str, shape: Struct, ctype: str = "int8_t", more: tuple[str, ...] = ()
+) -> Function:
     size = "x".join(map(str, site.sig.output.shape[1:]))
-    parameters = (f"const {ctype} *input", f"{ctype} *output", f"const {table} *rows", f"const {table} *columns")
+    parameters = (f"const {ctype} *input", f"{ctype} *output", f"const {table} *rows", f"const {table} *columns", *more)
     stem = callee.removeprefix("tc_").removesuffix("_s8")
     return struct_call(f"{stem}_{size}", callee, header, parameters, (shape,), "Linear interpolation.")
 

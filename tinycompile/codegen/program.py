@@ -16,7 +16,7 @@ from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
 from tinycompile.codegen.function_names import function_names
 from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
 from tinycompile.codegen.layer_names import layer_names
-from tinycompile.codegen.names import comment_text, identifier, short_name, unique, words
+from tinycompile.codegen.names import comment_text, identifier, layer_comment, short_name, unique, words
 from tinycompile.codegen.reserved import API, LOCALS
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
@@ -114,7 +114,7 @@ class Layer:
     scratch: int | None = None
 
     def comment_lines(self) -> list[str]:
-        lines = [f'{self.index}: {self.node.op.kind} "{comment_text(self.node.name)}"']
+        lines = [f'{self.index}: {self.node.op.kind} "{layer_comment(self.node.name)}"']
         lines += [f"   in   {tensor.describe()}" for tensor in self.inputs]
         lines += [f"   out  {tensor.describe()}" for tensor in self.outputs]
         notes = [comment_text(f"{key} {value}") for key, value in self.kernel.notes.items()]  # each whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tinycompile.codegen.names import short_name
+from tinycompile.codegen.layer_names import layer_names
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.planner.draw import ascii_map
@@ -70,9 +70,9 @@ def _schedule(model: Lowered) -> str:
     stages, nodes = model.planned.stages, model.planned.graph.nodes
     if not stages:
         return "layer by layer"
+    names = layer_names([(node.name, node.op.kind) for node in nodes], set())
     found = [
-        f"layers {stage.first} to {stage.last - 1} ({short_name(nodes[stage.first].name)} to "
-        f"{short_name(nodes[stage.last - 1].name)}), {stage.how}"
+        f"layers {stage.first} to {stage.last - 1} ({names[stage.first]} to {names[stage.last - 1]}), {stage.how}"
         for stage in stages
     ]
     return f"in stages: {'; '.join(found)}"

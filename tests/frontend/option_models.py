@@ -114,6 +114,7 @@ _several(
     "RESIZE_NEAREST_NEIGHBOR", [(1, 3, 4, 2)], (1, 5, 7, 2), [(np.array([5, 7], np.int32), None)], HalfPixelCenters=True
 )
 _several("RESIZE_BILINEAR", [(1, 3, 4, 2)], (1, 5, 7, 2), [(np.array([5, 7], np.int32), None)], HalfPixelCenters=True)
+_several("BATCH_MATMUL", [(2, 4, 4), (2, 4, 4)], (2, 4, 4), [])
 
 
 def _transpose_conv() -> OptionModel:

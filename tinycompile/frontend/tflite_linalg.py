@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from math import prod
+
+import numpy as np
+
+from tinycompile.dtypes import INT8, DType
 from tinycompile.frontend.tflite_activations import clamp_range
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
-from tinycompile.frontend.tflite_scope import Scope
+from tinycompile.frontend.tflite_scope import Rejected, Scope
+from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
+from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._spatial import same_padding
+from tinycompile.ops.batch_matmul import BatchMatMul
+from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.transpose_conv import TransposeConv
 
@@ -58,3 +67,38 @@ def resize_bilinear(scope: Scope) -> None:
         raise scope.fail(f"the size {size} is not a pair of lengths")
     op = ResizeBilinear((size[0], size[1]), options.flag("AlignCorners"), options.flag("HalfPixelCenters"))
     scope.emit(op, [scope.input()])
+
+
+@importer("BATCH_MATMUL", options=tflite.BatchMatMulOptions, versions=4)
+def batch_matmul(scope: Scope) -> None:
+    """Rows times one constant matrix are a FULLY_CONNECTED that rounds as this operator does."""
+    options = scope.options
+    options.without_effect("AsymmetricQuantizeInputs")  # of float activations
+    op = BatchMatMul(options.flag("AdjX"), options.flag("AdjY"))
+    x, y = scope.input_type(0), scope.input_type(1)
+    if not 2 <= min(len(x.shape), len(y.shape)) <= max(len(x.shape), len(y.shape)) <= 5:
+        raise Rejected(f"its operands have {len(x.shape)} and {len(y.shape)} axes, supported are 2 to 5")
+    matrix = scope.known(1)
+    sig = Signature((x, y), (scope.output_type(),))
+    if matrix is None or scope.known(0) is not None or op.adj_x or prod(y.shape[:-2]) != 1 or op.unsupported(sig):
+        return scope.emit(op, [scope.input(0), scope.input(1)])
+    if len(y.shape) > len(x.shape) or x.dtype != INT8:
+        return scope.emit(op, [scope.input(0), scope.input(1)])
+    op.infer(sig.inputs)
+    matrix = matrix.reshape(y.shape[-2:])
+    return scope.emit(*_as_fully_connected(scope, op, sig, matrix if op.adj_y else matrix.T))
+
+
+def _as_fully_connected(scope: Scope, op: BatchMatMul, sig: Signature, weights: Array) -> tuple[Op, list[str]]:
+    """The operator and its operands; `weights` (n, k)."""
+    centred = weights.astype(np.int16) - np.int16(sig.inputs[1].zero_point)
+    narrow = centred.min() >= -128 and centred.max() <= 127
+    centred = centred.astype(np.int8) if narrow else centred
+    rule = op.requant(sig)
+    if not isinstance(rule, TfliteRequant):
+        raise TypeError(f"TFLite's rule is {type(rule).__name__}")
+    rule = rule.take(np.zeros(weights.shape[0], np.int64))
+    quant = Quantization.per_tensor(sig.inputs[1].scale, 0)
+    name = scope.derived("weights", TensorType(weights.shape, DType.of(centred.dtype), quant), centred)
+    scope.input(1)
+    return FullyConnected(rule=rule), [scope.input(0), name]

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
-from tests.support.kernel_checks import check, int8, site_of
+from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
 from tinycompile.dtypes import INT8, INT32
 from tinycompile.ir import Quantization, TensorType
+from tinycompile.kernels.lane_transpose_conv import transpose_conv_lane
 from tinycompile.kernels.transpose_conv import float_transpose_conv, transpose_conv
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops.transpose_conv import TransposeConv
@@ -66,3 +67,25 @@ def test_floats(groups, bias):
     operands = [normal(2, 3, 4, 2 * groups), normal(3 * groups, 3, 2, 2, seed=1)]
     operands += [normal(3 * groups, seed=2)] if bias else []
     check_float(float_transpose_conv, op, operands, list(range(1, len(operands))))
+
+
+@quick
+@given(
+    kernels, pairs, pairs, images, st.tuples(st.integers(0, 4), st.integers(0, 4)), clamps,
+    st.integers(1, 9), st.integers(1, 7), st.integers(0, 99),
+)  # fmt: skip
+def test_lanes(kernel, stride, dilation, image, cut, clamp, depth, outputs, seed):
+    op = TransposeConv((image[0] * stride[0] + seed % 3, image[1] * stride[1]), stride, dilation, cut, clamp)
+    check_if_taken(transpose_conv_lane, layer(op, image, kernel, depth, outputs, 1, seed, bias=bool(seed % 4)))
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 8])
+@pytest.mark.parametrize("columns", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("kernel", [(2, 2), (3, 3), (4, 4), (1, 1)])
+def test_lanes_of_usual_layers(kernel, columns, outputs):
+    """Twice as large: phases that share their windows, phases that don't, phases that read nothing."""
+    cut = ((kernel[0] - 1) // 2, (kernel[1] - 1) // 2)
+    site = layer(TransposeConv((6, 2 * columns), (2, 2), cut=cut), (3, columns), kernel, 8, outputs, 1, 0)
+    kernel_found = check(transpose_conv_lane, site)
+    portable = transpose_conv(site, M7)
+    assert columns < 4 or kernel_found.instructions < portable.instructions

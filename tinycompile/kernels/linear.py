@@ -81,7 +81,12 @@ class LinearLayer:
             case _:
                 raise ValueError(f"{op.kind} is not a linear operator")
         bias = site.constant(2).astype(np.int64) if len(site.sig.inputs) > 2 else np.zeros(rows.shape[0], np.int64)
-        return _kept(_Content(rows, bias, sig.input.zero_point, op.requant(sig), site.latitude))
+        return LinearLayer.kept(rows, bias, sig.input.zero_point, op.requant(sig), site.latitude)
+
+    @staticmethod
+    def kept(weights: Array, bias: Array, zp_in: int, rule: Requant, latitude: Latitude | None) -> LinearLayer:
+        """The layer with these attributes, as it was made when it was first asked for."""
+        return _kept(_Content(weights, bias, zp_in, rule, latitude))
 
     @property
     def channels(self) -> int:

@@ -27,7 +27,7 @@ def transpose_conv(site: Site, core: Core) -> Kernel | None:
     finish = finish_of(site, op.requant(sig), bias, op.clamp)
     fields = {**_geometry(op, sig), "input_zero_point": sig.input.zero_point, "range": finish.range}
     function = struct_call(
-        f"transpose_conv_{_stem(op, sig)}",
+        f"transpose_conv_{transpose_conv_stem(op, sig)}",
         "tc_transpose_conv_s8",
         "tc_transpose_conv.h",
         finish.parameters,
@@ -61,7 +61,7 @@ def float_transpose_conv(site: Site, core: Core) -> Kernel | None:
     fields = {**_geometry(op, sig), "batch": sig.input.shape[0]}
     constants = [_floats("weights", site.constant(1))] + ([_floats("bias", site.constant(2))] if has_bias else [])
     function = struct_call(
-        f"float_transpose_conv_{_stem(op, sig)}",
+        f"float_transpose_conv_{transpose_conv_stem(op, sig)}",
         "tc_float_transpose_conv",
         "tc_float_transpose_conv.h",
         ("const float *input", "float *output", *(f"const float *{c.suffix}" for c in constants)),
@@ -107,7 +107,8 @@ def _axis(op: TransposeConv, sig: Signature, axis: int) -> Fields:
     }
 
 
-def _stem(op: TransposeConv, sig: Signature) -> str:
+def transpose_conv_stem(op: TransposeConv, sig: Signature) -> str:
+    """Kernel, stride, input, output channels; in the form of `window_stem`."""
     _, kh, kw, _ = sig.inputs[1].shape
     (sh, sw), sizes = op.stride, "x".join(map(str, sig.input.shape[1:]))
     return f"{kh}x{kw}s{sh}{'' if sh == sw else f'x{sw}'}_{sizes}_{sig.output.shape[3]}"

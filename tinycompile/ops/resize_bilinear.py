@@ -81,16 +81,18 @@ class ResizeBilinear(Op):
         return Positions(lower, upper, np.where(upper > lower, place - lower.astype(np.float32), np.float32(0)))
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        if sig.input.dtype == FLOAT32:
+            return (self._blended(sig, inputs[0].astype(np.float64), 1).astype(np.float32),)
+        sums: Array = self._blended(sig, inputs[0].astype(np.int64), ONE)
+        # Halves away from zero: a shift rounds them upwards.
+        return (np.right_shift(sums + ONE * ONE // 2 - (sums < 0), 20).astype(np.int8),)
+
+    def _blended(self, sig: Signature, x: Array, one: int) -> Array:
+        """Sums of products, of weights that add up to `one` per axis."""
         rows, columns = self.positions(sig)
-        real = sig.input.dtype == FLOAT32
-        x, one = inputs[0].astype(np.float64 if real else np.int64), 1 if real else ONE
         below, right = rows.weight[:, None, None], columns.weight[:, None]
         tall = x[:, rows.lower] * (one - below) + x[:, rows.upper] * below
-        wide = tall[:, :, columns.lower] * (one - right) + tall[:, :, columns.upper] * right
-        if real:
-            return (wide.astype(np.float32),)
-        # Halves away from zero: a shift rounds them upwards.
-        return (((wide + ONE * ONE // 2 - (wide < 0)) >> 20).astype(np.int8),)
+        return tall[:, :, columns.lower] * (one - right) + tall[:, :, columns.upper] * right
 
     def unsupported(self, sig: Signature) -> str | None:
         if self.align_corners and self.half_pixel_centers:

@@ -26,14 +26,14 @@ from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
-from tinycompile.ops.float_binary import FloatBinary
+from tinycompile.ops.div import Div
+from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.float_concatenation import FloatConcatenation
 from tinycompile.ops.float_conv2d import FloatConv2D
 from tinycompile.ops.float_matmul import FloatMatMul
 from tinycompile.ops.float_pad import FloatPad
 from tinycompile.ops.float_pool2d import FloatPool2D
 from tinycompile.ops.float_reduce import FloatReduce
-from tinycompile.ops.float_unary import FloatUnary
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.logistic import Logistic
@@ -41,8 +41,6 @@ from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.mul import Mul
-from tinycompile.ops.onnx_binary import OnnxBinary
-from tinycompile.ops.onnx_softmax import OnnxSoftmax
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.quantize import Quantize
@@ -76,13 +74,14 @@ def int8_sites() -> list[Site]:
     unaries = [
         (Logistic(), int8((1, 19), 0.03, 5), int8((), 1 / 256, -128)),
         (Quantize("int8"), float_image, y),
+        (Quantize("int8"), TensorType(odd.shape, "uint8", odd.quant), y),
         (Dequantize(), odd, TensorType((), "float32")),
         (Pad(((0, 0), (1, 2), (3, 0), (0, 0)), -7), odd, odd),
         (Transpose((0, 3, 1, 2)), odd, odd),
         (Transpose((0, 2, 1, 3)), odd, odd),
         (PlaneRows(2), int8((1, 3, 8, 5)), int8(())),
         (ResizeNearestNeighbor((6, 10)), odd, odd),
-        (OnnxSoftmax(), int8((3, 10), 0.1, 5), int8((), 1 / 256, -128)),
+        (Softmax(rule="onnx"), int8((3, 10), 0.1, 5), int8((), 1 / 256, -128)),
         (Softmax(1.0), int8((3, 10), 0.1, 4), int8((), 1 / 256, -128)),
         (Take(1, (2, 0, 0)), odd, odd),
         (Identity(), odd, odd),
@@ -94,14 +93,14 @@ def int8_sites() -> list[Site]:
     ]
     binaries = [
         (op, [a, int8(b, 0.07, -20)])
-        for op in (Add((-100, 127)), Mul(), OnnxBinary(function="add"), OnnxBinary(function="div"))
+        for op in (Add((-100, 127)), Mul(), Add(rule="onnx"), Div(rule="onnx"))
         for a, b in ((image, image.shape), (odd, (9,)), (odd, odd.shape), (image, (1, 6, 7, 1)))
     ]
     scalar = np.array([[77]], np.int8)
     return [
         *(site_of(op, [x], [None], y) for op, x, y in unaries),
         *(site_of(op, types, [None, None], y) for op, types in binaries),
-        *(site_of(op, [image, int8((1, 1))], [None, scalar], y) for op in (Add(), OnnxBinary(function="div"))),
+        *(site_of(op, [image, int8((1, 1))], [None, scalar], y) for op in (Add(), Div(rule="onnx"))),
         *(site_of(Concatenation(axis), [odd, odd], [None, None], odd) for axis in (2, 3)),
         weighted(Conv2D((1, 2), (1, 1), (1, 1, 1, 1)), odd, (5, 3, 3, 9), 0),
         weighted(DepthwiseConv2D((1, 2), (1, 1), (1, 1, 1, 1)), odd, (1, 3, 3, 9), 3),
@@ -118,9 +117,10 @@ def float_sites() -> list[Site]:
     weights = np.random.default_rng(0).normal(0, 1, (4, 2, 3, 2)).astype(np.float32)
     none = (0, 0, 0, 0)
     return [
-        site_of(FloatUnary("relu", 0.4, 1.3), [x], [None], y),
-        site_of(FloatBinary("add"), [x, x], [None, None], y),
-        site_of(FloatBinary("mul"), [x, floats(6)], [None, None], y),
+        site_of(ElementwiseFunction("clip", 0.4, 1.3), [x], [None], y),
+        site_of(Softmax(), [x], [None], y),
+        site_of(Add(), [x, x], [None, None], y),
+        site_of(Mul(), [x, floats(6)], [None, None], y),
         site_of(FloatConcatenation(1), [x, x], [None, None], y),
         site_of(FloatMatMul(), [floats(3, 4), floats(4, 5)], [None, None], y),
         site_of(FloatPad(((1, 2), (0, 3), (2, 0)), -1.5), [floats(2, 3, 4)], [None], y),

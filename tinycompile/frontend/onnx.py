@@ -16,6 +16,7 @@ from tinycompile.errors import ModelFileError, QuantizationNeededError, Tinycomp
 from tinycompile.frontend import (
     onnx_averages,
     onnx_elementwise,
+    onnx_float_windows,
     onnx_linear,
     onnx_moves,
     onnx_qoperators,
@@ -47,7 +48,15 @@ from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 
-IMPORTER_MODULES = (onnx_averages, onnx_elementwise, onnx_linear, onnx_moves, onnx_qoperators, onnx_resize)
+IMPORTER_MODULES = (
+    onnx_averages,
+    onnx_elementwise,
+    onnx_float_windows,
+    onnx_linear,
+    onnx_moves,
+    onnx_qoperators,
+    onnx_resize,
+)
 """Each registers its importers when it is imported."""
 
 LAYOUTS = ("model", "nhwc")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -27,19 +27,35 @@ from tinycompile.frontend.onnx_values import (
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
+from tinycompile.ops._elementwise import DequantizedBinary
+from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.div import Div
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.lookup import Lookup
+from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mean import Mean
-from tinycompile.ops.onnx_binary import OnnxBinary
-from tinycompile.ops.onnx_softmax import OnnxSoftmax
+from tinycompile.ops.minimum import Minimum
+from tinycompile.ops.mul import Mul
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.sub import Sub
 
 _LARGEST_BIAS = 2**30
+
+PAIRS: Mapping[str, type[DequantizedBinary]] = {
+    "Add": Add,
+    "Div": Div,
+    "Max": Maximum,
+    "Min": Minimum,
+    "Mul": Mul,
+    "Sub": Sub,
+}
+"""Operators with two operands that have an 8-bit form, by their names in ONNX."""
 
 
 def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
@@ -55,7 +71,7 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             return _pair(scope, value, quant)
         case SoftmaxOf():
             x = without_steps(value.x)
-            result = scope.state.emit(OnnxSoftmax(), [x.at.name], scope.name, quant)
+            result = scope.state.emit(Softmax(rule="onnx"), [x.at.name], scope.name, quant)
             at = Placed(result, x.shape, x.at.order, x.at.folded)
             shape = value.shape
             return at if shape == x.shape else scope.reshaped(scope.plain(at), shape, shape, identity(len(shape)))
@@ -186,7 +202,7 @@ def _pair(scope: Scope, value: Pair, quant: Quantization) -> Placed:
             if order == NHWC:
                 break
     names = [_pair_operand(scope, operand, rank, order) for operand in value.operands]
-    op = OnnxBinary(clamp_of(value.clamp, quant), value.function)
+    op = PAIRS[value.function](clamp_of(value.clamp, quant), "onnx")
     return Placed(scope.state.emit(op, names, scope.name, quant), value.shape, order)
 
 

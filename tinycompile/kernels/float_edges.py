@@ -15,11 +15,11 @@ _SUFFIX = {"int8": "s8", "uint8": "u8"}
 _CTYPE = {"int8": "int8_t", "uint8": "uint8_t"}
 
 
-@kernel_for(Quantize)
+@kernel_for(Quantize, dtype="float32")
 def quantize(site: Site, core: Core) -> Kernel | None:
     """`tc_quantize_s8` or `_u8`, of a float input."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Quantize) or sig.input.dtype != "float32":
+    if not isinstance(op, Quantize):
         return None
     low, high = op.range
     count = sig.output.elements
@@ -39,7 +39,7 @@ def quantize(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(Dequantize)
+@kernel_for(Dequantize, dtype=None)
 def dequantize(site: Site, core: Core) -> Kernel | None:
     """`tc_dequantize_s8` or `_u8`."""
     op, sig = site.node.op, site.sig

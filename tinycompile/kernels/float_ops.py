@@ -11,14 +11,27 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
 from tinycompile.kernels.generic_c import Struct, sized_window_fields, struct_call
-from tinycompile.ops.float_binary import FloatBinary
+from tinycompile.ops.add import Add
+from tinycompile.ops.div import Div
+from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.float_concatenation import FloatConcatenation
 from tinycompile.ops.float_conv2d import FloatConv2D
 from tinycompile.ops.float_matmul import FloatMatMul
 from tinycompile.ops.float_pad import FloatPad
 from tinycompile.ops.float_pool2d import FloatPool2D
 from tinycompile.ops.float_reduce import FloatReduce
-from tinycompile.ops.float_unary import FloatUnary
+from tinycompile.ops.hard_swish import HardSwish
+from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.logistic import Logistic
+from tinycompile.ops.maximum import Maximum
+from tinycompile.ops.minimum import Minimum
+from tinycompile.ops.mul import Mul
+from tinycompile.ops.pow import Pow
+from tinycompile.ops.prelu import Prelu
+from tinycompile.ops.relu import Relu
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.sub import Sub
+from tinycompile.ops.tanh import Tanh
 from tinycompile.targets.core import Core
 
 LOOPS = 6
@@ -33,7 +46,7 @@ def _kernel(
     overlap: Mapping[int, int] | None = None,
 ) -> Kernel:
     return Kernel(
-        site.node.op.kind,
+        f"{site.node.op.kind}_float",
         function,
         constants,
         instructions=30 + work,
@@ -56,25 +69,49 @@ def _finite(site: Site) -> bool:
     return all(value is None or np.all(np.isfinite(value)) for value in site.constants)
 
 
-@kernel_for(FloatUnary)
+@kernel_for(ElementwiseFunction, HardSwish, LeakyRelu, Logistic, Relu, Tanh, dtype="float32")
 def unary(site: Site, core: Core) -> Kernel | None:
     """`tc_float_unary`."""
     op, count = site.node.op, site.sig.output.elements
-    if not isinstance(op, FloatUnary):
-        return None
+    name, a, b = op.kind, 0.0, 0.0
+    match op:
+        case ElementwiseFunction():
+            name, a, b = op.function, op.a, op.b
+        case LeakyRelu():
+            a = op.alpha
+        case _:
+            pass
     limit = float(np.finfo(np.float32).max)
-    a, b = (np.float32(min(max(v, -limit), limit)) for v in (op.a, op.b))
-    fields = {"count": count, "a": a, "b": b}
+    a, b = (np.float32(min(max(v, -limit), limit)) for v in (a, b))
     function = struct_call(
-        f"{op.function}_{count}",
+        f"{name}_{count}",
         "tc_float_unary",
         "tc_float_unary.h",
         _IN_OUT,
-        (Struct("tc_float_unary_shape", fields),),
-        f"{op.function} of every element.",
-        ("input", "output", f"tc_map_{op.function}"),
+        (Struct("tc_float_unary_shape", {"count": count, "a": a, "b": b}),),
+        f"{name} of every element.",
+        ("input", "output", f"tc_map_{name}"),
     )
     return _kernel(site, function, count * 10 * _per_flop(core), overlap={0: 0})
+
+
+@kernel_for(Softmax, dtype="float32")
+def softmax(site: Site, core: Core) -> Kernel | None:
+    """`tc_float_softmax`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Softmax):
+        return None
+    depth = sig.input.shape[-1]
+    rows = sig.input.elements // depth
+    function = struct_call(
+        f"float_softmax_{rows}x{depth}",
+        "tc_float_softmax",
+        "tc_float_softmax.h",
+        _IN_OUT,
+        (Struct("tc_float_softmax_shape", {"rows": rows, "depth": depth, "beta": np.float32(op.beta)}),),
+        "Softmax over the last axis.",
+    )
+    return _kernel(site, function, sig.input.elements * 20 * _per_flop(core), overlap={0: 0})
 
 
 def _operands(site: Site) -> tuple[tuple[str, ...], tuple[Constant, ...]]:
@@ -85,11 +122,11 @@ def _operands(site: Site) -> tuple[tuple[str, ...], tuple[Constant, ...]]:
     return parameters, tuple(_floats(f"operand_{index}", site.constant(index)) for index in constant)
 
 
-@kernel_for(FloatBinary)
+@kernel_for(Add, Sub, Mul, Div, Minimum, Maximum, Pow, Prelu, dtype="float32")
 def binary(site: Site, core: Core) -> Kernel | None:
     """`tc_float_binary`; None for shapes with more loops than it has."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, FloatBinary) or not _finite(site):
+    if not _finite(site):
         return None
     loops = broadcast_loops(sig.inputs[0].shape, sig.inputs[1].shape)
     if len(loops) > LOOPS:
@@ -99,19 +136,19 @@ def binary(site: Site, core: Core) -> Kernel | None:
     fields = {"count": count, "size": sizes, "a_stride": a_strides, "b_stride": b_strides}
     parameters, constants = _operands(site)
     function = struct_call(
-        f"float_{op.function}_{count}",
+        f"float_{op.kind}_{count}",
         "tc_float_binary",
         "tc_float_binary.h",
         parameters,
         (Struct("tc_float_binary_shape", fields),),
-        f"{op.function} of two tensors.",
-        ("a", "b", "output", f"tc_float_{op.function}"),
+        f"{op.kind} of two tensors.",
+        ("a", "b", "output", f"tc_float_{op.kind}"),
     )
     same = {i: 0 for i, t in site.dynamic_inputs() if t.shape == sig.output.shape}
     return _kernel(site, function, count * (8 + _per_flop(core)), constants, overlap=same)
 
 
-@kernel_for(FloatMatMul)
+@kernel_for(FloatMatMul, dtype="float32")
 def matmul(site: Site, core: Core) -> Kernel | None:
     """`tc_float_matmul`; None for a batch with more than three loops."""
     op, sig = site.node.op, site.sig
@@ -144,7 +181,7 @@ def matmul(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, function, op.macs(sig) * (4 + _per_flop(core)), constants)
 
 
-@kernel_for(FloatConv2D)
+@kernel_for(FloatConv2D, dtype="float32")
 def conv2d(site: Site, core: Core) -> Kernel | None:
     """`tc_float_conv2d`."""
     op, sig = site.node.op, site.sig
@@ -167,7 +204,7 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, function, op.macs(sig) * (8 + _per_flop(core)), tuple(constants))
 
 
-@kernel_for(FloatPool2D)
+@kernel_for(FloatPool2D, dtype="float32")
 def pool2d(site: Site, core: Core) -> Kernel | None:
     """`tc_float_pool2d`."""
     op, sig = site.node.op, site.sig
@@ -192,7 +229,7 @@ def pool2d(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, function, sig.output.elements * prod(op.kernel) * (12 + _per_flop(core)))
 
 
-@kernel_for(FloatReduce)
+@kernel_for(FloatReduce, dtype="float32")
 def reduce(site: Site, core: Core) -> Kernel | None:
     """`tc_float_reduce`; None for alternations of kept and reduced axes with more loops than it has."""
     op, sig = site.node.op, site.sig
@@ -207,7 +244,7 @@ def reduce(site: Site, core: Core) -> Kernel | None:
         fields |= {f"{name}_size": sizes, f"{name}_stride": strides}
     count = sig.input.elements // sig.output.elements
     fields["divisor"] = np.float32(count if op.function == "mean" else 1)
-    step = {"mean": "add", "sum": "add"}.get(op.function, op.function)
+    step = {"mean": "add", "sum": "add", "min": "minimum", "max": "maximum"}[op.function]
     function = struct_call(
         f"float_{op.function}_{'x'.join(map(str, sig.input.shape))}",
         "tc_float_reduce",
@@ -234,7 +271,7 @@ def _reduce_loops(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[list[t
     return [(n, s) for n, s, gone in loops if not gone], [(n, s) for n, s, gone in loops if gone]
 
 
-@kernel_for(FloatPad)
+@kernel_for(FloatPad, dtype="float32")
 def pad(site: Site, core: Core) -> Kernel | None:
     """`tc_float_pad`."""
     op, sig = site.node.op, site.sig
@@ -256,7 +293,7 @@ def pad(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, function, sig.output.elements * 60)
 
 
-@kernel_for(FloatConcatenation)
+@kernel_for(FloatConcatenation, dtype="float32")
 def concatenation(site: Site, core: Core) -> Kernel | None:
     """`tc_float_part` for each operand."""
     op, sig = site.node.op, site.sig

@@ -28,13 +28,13 @@ TRANSPOSE_LOOPS = 6
 """TC_TRANSPOSE_LOOPS."""
 
 
-@kernel_for(Reshape)
+@kernel_for(Reshape, dtype=None)
 def reshape(site: Site, core: Core) -> Kernel | None:
     """The same memory."""
     return Kernel("reshape", None, alias_of=0)
 
 
-@kernel_for(Identity)
+@kernel_for(Identity, dtype=None)
 def identity(site: Site, core: Core) -> Kernel | None:
     """A copy, of a constant out of flash."""
     size, constant = site.sig.output.bytes, site.constants[0]
@@ -168,7 +168,7 @@ def _pad_distance(outer: Sequence[tuple[int, int, int]], row: int, row_before: i
     return safe_distance(zip((np.arange(rows.size) * row).tolist(), targets.tolist(), strict=True))
 
 
-@kernel_for(Transpose)
+@kernel_for(Transpose, dtype=None)
 def transpose(site: Site, core: Core) -> Kernel | None:
     """`tc_transpose`; no code where only axes of size 1 move; None for more loops than it has."""
     op, sig = site.node.op, site.sig
@@ -178,7 +178,7 @@ def transpose(site: Site, core: Core) -> Kernel | None:
     return _transposition(sig.input, transpose_loops(sig.input.shape, op.permutation, item))
 
 
-@kernel_for(PlaneRows)
+@kernel_for(PlaneRows, dtype=None)
 def plane_rows(site: Site, core: Core) -> Kernel | None:
     """`tc_transpose` of some rows."""
     op, x = site.node.op, site.sig.input

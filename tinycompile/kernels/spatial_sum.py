@@ -35,7 +35,7 @@ def spatial_sum(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(MeanOfSum)
+@kernel_for(MeanOfSum, dtype="int32")
 def mean_of_sum(site: Site, core: Core) -> Kernel | None:
     """`tc_means_of_sums`; None for a rule of another kind that has no linear form."""
     op, sig = site.node.op, site.sig

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
 
 from tinycompile.ir import Op, Signature, TensorType
 from tinycompile.ops._rules import first_reason, wrong_dtype
-
-ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "min": np.minimum,
-    "max": np.maximum,
-}
-"""What is computed in float32 of two operands, quantised or not."""
 
 
 class FloatOp(Op):

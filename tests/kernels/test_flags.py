@@ -23,16 +23,15 @@ from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops.add import Add
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.div import Div
 from tinycompile.ops.elementwise_function import ElementwiseFunction
-from tinycompile.ops.float_conv2d import FloatConv2D
-from tinycompile.ops.float_matmul import FloatMatMul
-from tinycompile.ops.float_pool2d import FloatPool2D
-from tinycompile.ops.float_reduce import FloatReduce
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.quantize import Quantize
@@ -73,16 +72,17 @@ def float_sites() -> Iterator[Site]:
     types = [int8((3, 40), 2.0**-5, 9), TensorType((6, 40), "int8", Quantization.per_tensor(2.0**-12, 0))]
     types.append(TensorType((6,), "int32"))
     yield site_of(FullyConnected(), types, [None, weights, np.full(6, 2**31 - 9, np.int32)], int8((), 2.0**-8, 5))
+    kernels = rng.normal(0, 1, (4, 3, 3, 3)).astype(np.float32)
+    yield site_of(Conv2D(), [float32(1, 6, 7, 3), float32(4, 3, 3, 3)], [None, kernels], float32())
     yield site_of(
-        FloatConv2D(), [float32(1, 3, 6, 7), float32(4, 3, 3, 3)], [None, rng.normal(0, 1, (4, 3, 3, 3))], float32()
+        DepthwiseConv2D(), [float32(1, 6, 7, 3), float32(1, 4, 3, 9)], [None, kernels.reshape(1, 4, 3, 9)], float32()
     )
-    yield site_of(FloatMatMul(), [float32(5, 17), float32(17, 3)], [None, None], float32())
+    yield site_of(FullyConnected(), [float32(5, 27), float32(4, 27)], [None, kernels.reshape(4, 27)], float32())
+    yield site_of(BatchMatMul(), [float32(5, 17), float32(17, 3)], [None, None], float32())
     yield site_of(Div(), [float32(3, 40), float32(3, 40)], [None, None], float32())
-    yield site_of(FloatPool2D("max", (2, 2), (1, 1), (1, 1), (1, 0, 1, 0)), [float32(1, 2, 5, 6)], [None], float32())
-    yield site_of(
-        FloatPool2D("average", (3, 3), (1, 1), (1, 1), (0, 0, 0, 0)), [float32(1, 2, 5, 6)], [None], float32()
-    )
-    yield site_of(FloatReduce("mean", (1,)), [float32(7, 33)], [None], float32())
+    yield site_of(MaxPool2D((2, 2), (1, 1), (1, 0, 1, 0)), [float32(1, 5, 6, 2)], [None], float32())
+    yield site_of(AveragePool2D((3, 3), (1, 1)), [float32(1, 5, 6, 2)], [None], float32())
+    yield site_of(Mean((1,), True), [float32(7, 33)], [None], float32())
     step = exact_requant([Fraction(1, 3)], [Fraction(1, 7)], Fraction(2), -3, -128, 127)
     yield site_of(Mean((1,), True, step), [int8((6, 50), 0.1, 3)], [None], int8((), 0.2, -3))
 

@@ -22,18 +22,13 @@ from tinycompile.kernels import base, kernels_of
 from tinycompile.kernels.base import Factory
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.div import Div
 from tinycompile.ops.elementwise_function import ElementwiseFunction
-from tinycompile.ops.float_concatenation import FloatConcatenation
-from tinycompile.ops.float_conv2d import FloatConv2D
-from tinycompile.ops.float_matmul import FloatMatMul
-from tinycompile.ops.float_pad import FloatPad
-from tinycompile.ops.float_pool2d import FloatPool2D
-from tinycompile.ops.float_reduce import FloatReduce
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.logistic import Logistic
@@ -114,19 +109,22 @@ def float_sites() -> list[Site]:
         return TensorType(shape, "float32")
 
     x, y = floats(2, 4, 7, 6), floats()
-    weights = np.random.default_rng(0).normal(0, 1, (4, 2, 3, 2)).astype(np.float32)
-    none = (0, 0, 0, 0)
+    weights = np.random.default_rng(0).normal(0, 1, (4, 3, 2, 6)).astype(np.float32)
+    filters, matrix = weights.reshape(1, 4, 6, 6), weights.reshape(24, 6)
     return [
         site_of(ElementwiseFunction("clip", 0.4, 1.3), [x], [None], y),
         site_of(Softmax(), [x], [None], y),
         site_of(Add(), [x, x], [None, None], y),
         site_of(Mul(), [x, floats(6)], [None, None], y),
-        site_of(FloatConcatenation(1), [x, x], [None, None], y),
-        site_of(FloatMatMul(), [floats(3, 4), floats(4, 5)], [None, None], y),
-        site_of(FloatPad(((1, 2), (0, 3), (2, 0)), -1.5), [floats(2, 3, 4)], [None], y),
-        site_of(FloatPool2D("average", (2, 3), (2, 1), (1, 1), (1, 1, 0, 1), none), [x], [None], y),
-        site_of(FloatReduce("mean", (1, 2)), [x], [None], y),
-        site_of(FloatConv2D((2, 1)), [x, floats(*weights.shape)], [None, weights], y),
+        site_of(Concatenation(1), [x, x], [None, None], y),
+        site_of(BatchMatMul(), [floats(3, 4), floats(4, 5)], [None, None], y),
+        site_of(Pad(((1, 2), (0, 3), (2, 0)), -1.5), [floats(2, 3, 4)], [None], y),
+        site_of(AveragePool2D((2, 3), (2, 1), (1, 1, 0, 1)), [x], [None], y),
+        site_of(MaxPool2D((2, 3), (2, 1), (1, 1, 0, 1)), [x], [None], y),
+        site_of(Mean((1, 2), True), [x], [None], y),
+        site_of(Conv2D((2, 1)), [x, floats(*weights.shape)], [None, weights], y),
+        site_of(DepthwiseConv2D((2, 1)), [x, floats(*filters.shape)], [None, filters], y),
+        site_of(FullyConnected(), [x, floats(*matrix.shape)], [None, matrix], y),
     ]
 
 

@@ -10,8 +10,9 @@ from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
 from tinycompile.ir import Array, Node, Op, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
-from tinycompile.kernels.float_ops import binary, unary
+from tinycompile.kernels.float_ops import binary, reduce, unary
 from tinycompile.ops._elementwise import RealBinary, RealUnary
+from tinycompile.ops._reduce import Reduction
 
 
 def check_float(factory: Factory, op: Op, operands: Sequence[Array], constants: Sequence[int] = ()) -> Array:
@@ -46,6 +47,13 @@ def check_float_binary(op: RealBinary) -> None:
 
 def check_float_unary(op: RealUnary, x: Array | None = None) -> None:
     check_float(unary, op, [normal(3, 50) if x is None else x])
+
+
+def check_float_reduction(operator: type[Reduction]) -> None:
+    """Over the first, the last and inner axes, which stay or go."""
+    for axes in ((0,), (1, 2), (0, 3), (0, 1, 2, 3)):
+        for keep_dims in (True, False):
+            check_float(reduce, operator(axes, keep_dims), [normal(2, 3, 4, 5)])
 
 
 def normal(*shape: int, seed: int = 0) -> Array:

@@ -16,7 +16,8 @@ from tinycompile.errors import ModelFileError, QuantizationNeededError, Tinycomp
 from tinycompile.frontend import (
     onnx_averages,
     onnx_elementwise,
-    onnx_float_windows,
+    onnx_float_elementwise,
+    onnx_float_layers,
     onnx_linear,
     onnx_moves,
     onnx_qoperators,
@@ -51,7 +52,8 @@ from tinycompile.ops.transpose import Transpose
 IMPORTER_MODULES = (
     onnx_averages,
     onnx_elementwise,
-    onnx_float_windows,
+    onnx_float_elementwise,
+    onnx_float_layers,
     onnx_linear,
     onnx_moves,
     onnx_qoperators,

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from tinycompile.frontend.onnx_evaluate import table_of
-from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
+from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
     Average,
     Clamp,
@@ -195,12 +195,7 @@ def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
 
 def _pair(scope: Scope, value: Pair, quant: Quantization) -> Placed:
     rank = len(value.shape)
-    order = identity(rank)
-    for operand in value.operands:
-        if isinstance(operand, Dequantized) and len(operand.shape) == rank:
-            order = scope.unfolded(operand.at).order if operand.at.folded else operand.at.order
-            if order == NHWC:
-                break
+    order = common_order([operand.at for operand in value.operands if isinstance(operand, Dequantized)], rank)
     names = [_pair_operand(scope, operand, rank, order) for operand in value.operands]
     op = PAIRS[value.function](clamp_of(value.clamp, quant), "onnx")
     return Placed(scope.state.emit(op, names, scope.name, quant), value.shape, order)
@@ -210,11 +205,7 @@ def _pair_operand(scope: Scope, operand: Dequantized | Known, rank: int, order: 
     """The IR value of an operand, with `rank` axes in `order`."""
     if isinstance(operand, Known):
         return quantized_constant(scope, operand, rank, order)
-    at = without_steps(operand).at
-    if len(at.shape) < rank:
-        plain, shape = scope.plain(at), (*(1,) * (rank - len(at.shape)), *at.shape)
-        at = scope.reshaped(plain, shape, shape, identity(rank))
-    return scope.ordered(at, order).name
+    return scope.aligned(without_steps(operand).at, rank, order).name
 
 
 def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, ...]) -> str:
@@ -224,18 +215,16 @@ def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, 
         raise Rejected("one operand is a float constant, supported is one that is quantised with a single scale")
     shift = 128 if source.values.dtype == np.uint8 else 0
     values = (source.values.astype(np.int64) - shift).astype(np.int8)
-    values = values.reshape((1,) * (rank - values.ndim) + values.shape).transpose(order)
     quant = Quantization(
         source.scale.reshape(1).astype(np.float32), source.zero_point.reshape(1).astype(np.int64) - shift
     )
-    values = np.asarray(values, order="C")  # ascontiguousarray would give a scalar an axis
+    values = arranged(values, rank, order)
     return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, "int8", quant), values)
 
 
 def _joined(scope: Scope, value: Joined, quant: Quantization) -> Placed:
     rank = len(value.shape)
-    orders = [part.at.order for part in value.parts if isinstance(part, Dequantized) and part.at.folded is None]
-    order = NHWC if NHWC in orders else identity(rank)
+    order = common_order([part.at for part in value.parts if isinstance(part, Dequantized)], rank)
     names = list[str]()
     for part in value.parts:
         if isinstance(part, Known):

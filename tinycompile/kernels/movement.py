@@ -24,6 +24,7 @@ from tinycompile.targets.core import Core
 
 PAD_AXES = 7
 """TC_PAD_AXES: around the innermost one."""
+CTYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}
 TRANSPOSE_LOOPS = 6
 """TC_TRANSPOSE_LOOPS."""
 
@@ -60,25 +61,27 @@ def _bytes_of(values: Array) -> Array:
     return np.frombuffer(values.astype(values.dtype.newbyteorder("<")).tobytes(), np.int8)
 
 
-@kernel_for(Concatenation)
+@kernel_for(Concatenation, dtype=None)
 def concatenation(site: Site, core: Core) -> Kernel | None:
     """Copies in turn what each operand has of the concatenated axis and those inside it."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Concatenation):
         return None
-    outer = prod(sig.output.shape[: op.axis])
-    sizes = [t.elements // outer for t in sig.inputs]
+    outer, ctype = prod(sig.output.shape[: op.axis]), CTYPES[sig.output.dtype]
+    sizes = [t.bytes // outer for t in sig.inputs]
     parts = [{"name": f"input_{index}", "bytes": size} for index, size in enumerate(sizes)]
+    if any(value is not None and not np.all(np.isfinite(value)) for value in site.constants):
+        return None  # C has no literals for the other floats
     constant = [index for index, value in enumerate(site.constants) if value is not None]
     dynamic = [index for index, value in enumerate(site.constants) if value is None]
     function = Function(
         f"concatenation_{sig.output.elements}",
         (
-            *(f"const int8_t *input_{index}" for index in dynamic),
-            "int8_t *output",
-            *(f"const int8_t *input_{index}" for index in constant),
+            *(f"const {ctype} *input_{index}" for index in dynamic),
+            f"{ctype} *output",
+            *(f"const {ctype} *input_{index}" for index in constant),
         ),
-        Later("kernels/concatenation.c.j2", outer=outer, parts=[part for part in parts if part["bytes"]]),
+        Later("kernels/concatenation.c.j2", ctype=ctype, outer=outer, parts=[part for part in parts if part["bytes"]]),
         ("kernels/tc_copy.h",),
         "The operands side by side.",
     )
@@ -86,8 +89,7 @@ def concatenation(site: Site, core: Core) -> Kernel | None:
         "concatenation",
         function,
         tuple(
-            Constant(f"operand_{index}", "int8_t", site.constant(index).ravel(), f"operand {index}")
-            for index in constant
+            Constant(f"operand_{index}", ctype, site.constant(index).ravel(), f"operand {index}") for index in constant
         ),
         instructions=20 + outer * (4 + sum(map(_copy_instructions, sizes))),
         code_bytes=40 + 24 * len(parts),
@@ -95,7 +97,7 @@ def concatenation(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(Concatenation)
+@kernel_for(Concatenation, dtype=None)
 def concatenation_in_place(site: Site, core: Core) -> Kernel | None:
     """No code, along the outermost axis that isn't 1: the operands are computed where the result wants them."""
     op, sig = site.node.op, site.sig
@@ -201,7 +203,7 @@ def _transposition(x: TensorType, loops: list[tuple[int, int]]) -> Kernel | None
     if len(loops) > TRANSPOSE_LOOPS:
         return None
     sizes, strides = zip(*([(1, 0)] * (TRANSPOSE_LOOPS - len(loops)) + loops), strict=True)
-    c_type = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}[x.dtype]
+    c_type = CTYPES[x.dtype]
     function = struct_call(
         f"transpose_{'x'.join(map(str, x.shape))}",
         "tc_transpose",

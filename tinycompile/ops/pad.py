@@ -9,23 +9,25 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
+from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import first_reason, not_quantized
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class Pad(Op):
+class Pad(Typed):
     """int8, any axes, at most 8 dimensions; the fill is the output's zero point (PAD) or a constant (PADV2); copies the
-    int8 values as they are, whatever scales input and output have.
+    int8 values as they are, whatever scales input and output have. float32, at most 6 dimensions.
 
     Attributes:
         amounts: (before, after) per axis.
-        value: the fill, an int8 value.
+        value: the fill; of int8 tensors an integer.
     """
 
     kind: ClassVar[str] = "pad"
 
     amounts: tuple[tuple[int, int], ...]
-    value: int
+    value: float
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
         shape = inputs[0].shape
@@ -34,20 +36,30 @@ class Pad(Op):
         padded = (n + before + after for n, (before, after) in zip(shape, self.amounts, strict=True))
         return ((tuple(padded), inputs[0].dtype),)
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return (np.pad(inputs[0], self.amounts, constant_values=self.value),)
+    def meanings(self) -> Meanings:
+        return {"int8": Meaning(self._bordered, self._limits), "float32": Meaning(self._bordered, real.other_types)}
 
-    def unsupported(self, sig: Signature) -> str | None:
-        return first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
+    def _bordered(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (np.pad(inputs[0], self.amounts, constant_values=inputs[0].dtype.type(self.value)),)
+
+    def _limits(self, sig: Signature) -> str | None:
+        fits = -128 <= self.value <= 127 and self.value == int(self.value)
+        return first_reason(
+            (
+                not_quantized(sig.input, "the input"),
+                not_quantized(sig.output, "the output"),
+                None if fits else f"the fill is {self.value}, supported are integers from -128 to 127",
+            )
+        )
 
     def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        if len(self.amounts) != 4 or self.amounts[0] != (0, 0):
+        if len(self.amounts) != 4 or self.amounts[0] != (0, 0) or (sig.input.dtype == "float32" and self.value != 0):
             return None
         kept = ((0, 0), (0, 0), self.amounts[2] if columns is None else (0, 0), self.amounts[3])
         return replace(self, amounts=kept)
 
     def row_fill(self, sig: Signature) -> int:
-        return self.value
+        return int(self.value)
 
     def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
         """The same place in the input's coordinates; what lies outside the input is fill."""

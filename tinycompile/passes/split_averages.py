@@ -31,7 +31,7 @@ def split_averages(graph: Graph) -> Graph:
 
 def _is_global(op: AveragePool2D | Mean, sig: Signature) -> bool:
     shape = sig.input.shape
-    if len(shape) != 4 or shape[0] != 1 or shape[1] * shape[2] >= 2**23:
+    if sig.input.dtype != "int8" or len(shape) != 4 or shape[0] != 1 or shape[1] * shape[2] >= 2**23:
         return False
     if isinstance(op, Mean):
         return op.axes == (1, 2)

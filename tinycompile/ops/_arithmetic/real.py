@@ -22,15 +22,16 @@ def meaning(function: Callable[..., Any], reason: str | None = None) -> Meaning:
         reason: why the operator can't have floats, whatever their shapes.
     """
 
-    def unsupported(sig: Signature) -> str | None:
-        types = (*sig.inputs, *sig.outputs)
-        return first_reason((*(wrong_dtype(t, "a tensor", "float32") for t in types), reason))
-
     def evaluate(sig: Signature, inputs: Any) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
             return (np.asarray(function(*inputs)).astype(np.float32),)
 
-    return Meaning(evaluate, unsupported)
+    return Meaning(evaluate, lambda sig: other_types(sig) or reason)
+
+
+def other_types(sig: Signature) -> str | None:
+    """Which of the operands and results is no float32 tensor; None if all are."""
+    return first_reason(wrong_dtype(t, "a tensor", "float32") for t in (*sig.inputs, *sig.outputs))
 
 
 def fused(clamp: tuple[int, int]) -> str | None:

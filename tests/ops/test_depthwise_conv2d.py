@@ -53,4 +53,4 @@ def test_depth_multiplier():
 def test_floats(outputs, op):
     weights = normal(1, 3, 2, outputs, seed=1)
     check_float(depthwise, op, [normal(2, 7, 6, 4), weights, normal(outputs, seed=2)], constants=(1, 2))
-    check_float(depthwise, op, [normal(2, 7, 6, 4), weights], constants=(1,))
+    check_float(depthwise, op, [normal(1, 7, 6, 4), weights], constants=(1,))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.ops.floats import check_float_unary, normal
+from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Signature, TensorType
 from tinycompile.ops import all_ops
 from tinycompile.ops.elementwise_function import FUNCTIONS, ElementwiseFunction
@@ -18,12 +19,12 @@ def test_every_function(function):
 
 
 def test_only_floats():
-    t = TensorType((3,), "int8")
+    t = TensorType((3,), INT8)
     assert "float32" in str(ElementwiseFunction("exp").unsupported(Signature((t,), (t,))))
 
 
 def test_unknown_function():
-    t = TensorType((3,), "float32")
+    t = TensorType((3,), FLOAT32)
     assert "unknown" in str(ElementwiseFunction("atan2").unsupported(Signature((t,), (t,))))
 
 

@@ -10,6 +10,7 @@ from tests.ops.binary import check_binary, check_regions, every_pair, quantizati
 from tests.ops.floats import check_float_binary
 from tests.ops.onnx_pairs import check_onnx_rule
 from tests.ops.oracle import activations, seeds, thorough
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Signature, TensorType
 from tinycompile.ops.mul import Mul
 
@@ -47,5 +48,5 @@ def test_every_pair_by_the_rule_of_onnx():
 
 
 def test_a_fused_activation_is_of_integers():
-    t = TensorType((4,), "float32")
+    t = TensorType((4,), FLOAT32)
     assert "activation" in str(Mul((0, 127)).unsupported(Signature((t, t), (t,))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ops.floats import check_float_reduction
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import TensorType
 from tinycompile.ops.reduce_max import ReduceMax
 
@@ -15,4 +16,4 @@ def test_floats():
 
 def test_axes():
     with pytest.raises(ValueError, match="axes"):
-        ReduceMax((2,), keep_dims=True).infer([TensorType((3, 4), "float32")])
+        ReduceMax((2,), keep_dims=True).infer([TensorType((3, 4), FLOAT32)])

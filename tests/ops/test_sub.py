@@ -10,6 +10,7 @@ from tests.ops.binary import check_binary, check_regions, every_pair, quantizati
 from tests.ops.floats import check_float_binary
 from tests.ops.onnx_pairs import check_onnx_rule
 from tests.ops.oracle import activations, seeds, thorough
+from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.sub import Sub
 
@@ -39,7 +40,7 @@ def test_regions():
 
 
 def test_refuses_scales_that_litert_refuses():
-    x, y = (TensorType((4,), "int8", Quantization.per_tensor(scale, 0)) for scale in (1.0, 1e-6))
+    x, y = (TensorType((4,), INT8, Quantization.per_tensor(scale, 0)) for scale in (1.0, 1e-6))
     assert "too small" in (Sub().unsupported(Signature((x, x), (y,))) or "")
     assert Sub().unsupported(Signature((x, x), (x,))) is None
 
@@ -53,5 +54,5 @@ def test_every_pair_by_the_rule_of_onnx():
 
 
 def test_a_fused_activation_is_of_integers():
-    t = TensorType((4,), "float32")
+    t = TensorType((4,), FLOAT32)
     assert "activation" in str(Sub((0, 127)).unsupported(Signature((t, t), (t,))))

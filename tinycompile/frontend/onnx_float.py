@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT16, FLOAT32, FLOAT64, INT8, UINT8, DType
 from tinycompile.frontend.onnx_elementwise import dequantized_type, quantize_parameters, quantized_with
 from tinycompile.frontend.onnx_quantize import as_quantized
 from tinycompile.frontend.onnx_registry import IMPORTERS, Importer
@@ -107,16 +108,16 @@ def tensor(scope: Scope, operand: int = 0) -> Placed:
 
 
 def constant(scope: Scope, array: Array) -> str:
-    if array.dtype.name not in ("float16", "float32", "float64"):
+    if DType.find(array.dtype) not in (FLOAT16, FLOAT32, FLOAT64):
         raise Rejected(f"an operand is {array.dtype}, supported is float32")
     values = np.asarray(array, np.float32, order="C")  # ascontiguousarray would give a scalar an axis
-    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, "float32"), values)
+    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, FLOAT32), values)
 
 
 def emit(scope: Scope, op: Op, operands: Sequence[str]) -> str:
     for name in operands:
         t = scope.state.builder.types[name]
-        if t.dtype != "float32":
+        if t.dtype != FLOAT32:
             raise Rejected(f"an operand is {t.dtype}, supported is float32")
     return scope.state.emit(op, operands, scope.name, None)
 
@@ -130,20 +131,20 @@ def same_place(scope: Scope, op: Op, at: Placed, *others: str) -> Placed:
 def _quantize(scope: Scope) -> None:
     """With a scale for each channel or block: division, rounding and zero point in float32, then to 8 bits."""
     scale, zero_point = quantize_parameters(scope)
-    dtype = zero_point.dtype.name
+    dtype = DType.find(zero_point.dtype)
     if scale.size == 1:
         scope.ignore("axis", "block_size")
         scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
         return
-    if dtype not in ("int8", "uint8"):
-        raise Rejected(f"it quantises to {dtype}, supported are int8 and uint8")
+    if dtype not in (INT8, UINT8):
+        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8 and uint8")
     x = tensor(scope)
     quotient = same_place(scope, Div(), x, _per_element(scope, scale, x))
     rounded = same_place(scope, ElementwiseFunction("round"), quotient)
     shifted = same_place(scope, Add(), rounded, _per_element(scope, zero_point, x))
-    shift = 128 if dtype == "uint8" else 0
+    shift = 128 if dtype == UINT8 else 0
     quant = Quantization.per_tensor(1.0, -shift)
-    integers = scope.state.emit(Quantize("int8", "even"), [shifted.name], scope.name, quant)
+    integers = scope.state.emit(Quantize(INT8, "even"), [shifted.name], scope.name, quant)
     scope.set(Quantized(replace(x, name=integers), dtype))
 
 

@@ -14,6 +14,7 @@ from functools import wraps
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, DType
 from tinycompile.ir import Array, Op, Site
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.latitude import RequantShape
@@ -112,7 +113,7 @@ _FACTORIES: dict[type[Op], list[Factory]] = {}
 
 
 def kernel_for(
-    *ops: type[Op], dtype: str | None = "int8", needs: Collection[str] = (), unless: Collection[str] = ()
+    *ops: type[Op], dtype: DType | None = INT8, needs: Collection[str] = (), unless: Collection[str] = ()
 ) -> Callable[[Factory], Factory]:
     """Decorator: offer a factory for these operators.
 
@@ -142,7 +143,7 @@ def kernel_for(
     return register
 
 
-def _dtype_of(site: Site) -> str | None:
+def _dtype_of(site: Site) -> DType | None:
     """Of operand 0, if there is one."""
     return site.sig.input.dtype if site.sig.inputs else None
 

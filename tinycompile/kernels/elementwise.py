@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinycompile.dtypes import UINT8
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel, operand_constants, operand_parameters
@@ -35,7 +36,7 @@ def table(site: Site, core: Core) -> Kernel | None:
     return _looked_up(site, op) if isinstance(op, Unary | Quantize) else None
 
 
-@kernel_for(Quantize, dtype="uint8")
+@kernel_for(Quantize, dtype=UINT8)
 def unsigned_table(site: Site, core: Core) -> Kernel | None:
     """The same of the only operator that takes uint8."""
     op = site.node.op
@@ -68,8 +69,7 @@ def scalar_operand(site: Site) -> int | None:
 
 
 def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int) -> Kernel:
-    c_types = {"int8": "int8_t", "uint8": "uint8_t"}
-    source, target = c_types[x.dtype], c_types[y.dtype]
+    source, target = x.dtype.ctype, y.dtype.ctype
     function = struct_call(
         f"lookup_{y.elements}",
         "tc_lookup",

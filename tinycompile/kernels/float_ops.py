@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
@@ -73,7 +74,7 @@ def is_finite(site: Site) -> bool:
     return all(value is None or np.all(np.isfinite(value)) for value in site.constants)
 
 
-@kernel_for(ElementwiseFunction, HardSwish, LeakyRelu, Logistic, Relu, Tanh, dtype="float32")
+@kernel_for(ElementwiseFunction, HardSwish, LeakyRelu, Logistic, Relu, Tanh, dtype=FLOAT32)
 def unary(site: Site, core: Core) -> Kernel | None:
     """`tc_float_unary`."""
     op, count = site.node.op, site.sig.output.elements
@@ -99,7 +100,7 @@ def unary(site: Site, core: Core) -> Kernel | None:
     return float_kernel(site, function, count * 10 * per_operation(core), overlap={0: 0})
 
 
-@kernel_for(Softmax, dtype="float32")
+@kernel_for(Softmax, dtype=FLOAT32)
 def softmax(site: Site, core: Core) -> Kernel | None:
     """`tc_float_softmax`."""
     op, sig = site.node.op, site.sig
@@ -126,7 +127,7 @@ def _operands(site: Site) -> tuple[tuple[str, ...], tuple[Constant, ...]]:
     return parameters, tuple(floats(f"operand_{index}", site.constant(index)) for index in constant)
 
 
-@kernel_for(Add, Sub, Mul, Div, Minimum, Maximum, Pow, Prelu, dtype="float32")
+@kernel_for(Add, Sub, Mul, Div, Minimum, Maximum, Pow, Prelu, dtype=FLOAT32)
 def binary(site: Site, core: Core) -> Kernel | None:
     """`tc_float_binary`; None for shapes with more loops than it has."""
     op, sig = site.node.op, site.sig
@@ -152,7 +153,7 @@ def binary(site: Site, core: Core) -> Kernel | None:
     return float_kernel(site, function, count * (8 + per_operation(core)), constants, overlap=same)
 
 
-@kernel_for(BatchMatMul, dtype="float32")
+@kernel_for(BatchMatMul, dtype=FLOAT32)
 def matmul(site: Site, core: Core) -> Kernel | None:
     """`tc_float_matmul`; None for a batch with more than three loops."""
     op, sig = site.node.op, site.sig
@@ -185,7 +186,7 @@ def matmul(site: Site, core: Core) -> Kernel | None:
     return float_kernel(site, function, op.macs(sig) * (4 + per_operation(core)), constants)
 
 
-@kernel_for(Mean, ReduceMax, ReduceMin, ReduceSum, dtype="float32")
+@kernel_for(Mean, ReduceMax, ReduceMin, ReduceSum, dtype=FLOAT32)
 def reduce(site: Site, core: Core) -> Kernel | None:
     """`tc_float_reduce`; None for alternations of kept and reduced axes with more loops than it has."""
     op, sig = site.node.op, site.sig
@@ -212,7 +213,7 @@ def reduce(site: Site, core: Core) -> Kernel | None:
     return float_kernel(site, function, sig.input.elements * (8 + per_operation(core)))
 
 
-@kernel_for(Pad, dtype="float32")
+@kernel_for(Pad, dtype=FLOAT32)
 def pad(site: Site, core: Core) -> Kernel | None:
     """`tc_float_pad`."""
     op, sig = site.node.op, site.sig

@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, struct_call
@@ -24,7 +25,6 @@ from tinycompile.targets.core import Core
 
 PAD_AXES = 7
 """TC_PAD_AXES: around the innermost one."""
-CTYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}
 TRANSPOSE_LOOPS = 6
 """TC_TRANSPOSE_LOOPS."""
 
@@ -38,7 +38,7 @@ def reshape(site: Site, core: Core) -> Kernel | None:
 @kernel_for(Identity, dtype=None)
 def identity(site: Site, core: Core) -> Kernel | None:
     """A copy, of a constant out of flash."""
-    size, constant = site.sig.output.bytes, site.constants[0]
+    size, constant, dtype = site.sig.output.bytes, site.constants[0], site.sig.output.dtype
     body = f"    tc_copy_down((int8_t *)output, (const int8_t *)input, {size});"
     parameters = ("const void *input", "void *output")
     return Kernel(
@@ -50,15 +50,15 @@ def identity(site: Site, core: Core) -> Kernel | None:
             ("kernels/tc_copy.h",),
             "An output that has memory of its own.",
         ),
-        () if constant is None else (Constant("value", "int8_t", _bytes_of(constant), str(site.sig.output)),),
+        () if constant is None else (Constant("value", "int8_t", _bytes_of(constant, dtype), str(site.sig.output)),),
         instructions=10 + _copy_instructions(size),
         code_bytes=80,
         overlap={0: 0} if constant is None else {},
     )
 
 
-def _bytes_of(values: Array) -> Array:
-    return np.frombuffer(values.astype(values.dtype.newbyteorder("<")).tobytes(), np.int8)
+def _bytes_of(values: Array, dtype: DType) -> Array:
+    return dtype.pack(values).view(np.int8)
 
 
 @kernel_for(Concatenation, dtype=None)
@@ -67,7 +67,7 @@ def concatenation(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Concatenation):
         return None
-    outer, ctype = prod(sig.output.shape[: op.axis]), CTYPES[sig.output.dtype]
+    outer, ctype = prod(sig.output.shape[: op.axis]), sig.output.dtype.ctype
     sizes = [t.bytes // outer for t in sig.inputs]
     parts = [{"name": f"input_{index}", "bytes": size} for index, size in enumerate(sizes)]
     if any(value is not None and not np.all(np.isfinite(value)) for value in site.constants):
@@ -176,7 +176,7 @@ def transpose(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Transpose):
         return None
-    item = np.dtype(sig.input.dtype).itemsize
+    item = sig.input.dtype.item_bytes
     return _transposition(sig.input, transpose_loops(sig.input.shape, op.permutation, item))
 
 
@@ -187,7 +187,7 @@ def plane_rows(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, PlaneRows):
         return None
     _, channels, height, width = x.shape
-    item = np.dtype(x.dtype).itemsize
+    item = x.dtype.item_bytes
     loops = [(op.rows * width, item), (channels, height * width * item)]
     kernel = _transposition(x, [loop for loop in loops if loop[0] > 1])
     # A row is written in one piece, and rows are apart in the planes: the output must not share their memory.
@@ -196,19 +196,18 @@ def plane_rows(site: Site, core: Core) -> Kernel | None:
 
 def _transposition(x: TensorType, loops: list[tuple[int, int]]) -> Kernel | None:
     """`loops`: (size, stride in bytes of the input) over the output, outermost first."""
-    item = np.dtype(x.dtype).itemsize
+    item = x.dtype.item_bytes
     run = loops.pop()[0] * item if loops and loops[-1][1] == item else item
     if not loops:
         return Kernel("transpose", None, alias_of=0)
     if len(loops) > TRANSPOSE_LOOPS:
         return None
     sizes, strides = zip(*([(1, 0)] * (TRANSPOSE_LOOPS - len(loops)) + loops), strict=True)
-    c_type = CTYPES[x.dtype]
     function = struct_call(
         f"transpose_{'x'.join(map(str, x.shape))}",
         "tc_transpose",
         "tc_copy.h",
-        (f"const {c_type} *input", f"{c_type} *output"),
+        (f"const {x.dtype.ctype} *input", f"{x.dtype.ctype} *output"),
         (Struct("tc_transpose_shape", {"size": sizes, "stride": strides, "run": run}),),
         "The axes in another order.",
     )

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, INT32, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
@@ -49,7 +50,7 @@ class Convolution(SpatialOp, Typed):
         _, kh, kw, _ = weights.shape
         return Window((kh, kw), self.stride, self.dilation, self.padding)
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, w = inputs[0], inputs[1]
         if len(x.shape) != 4 or len(w.shape) != 4:
             raise ValueError(f"a convolution needs a 4-D input and 4-D weights, got {x} and {w}")
@@ -73,7 +74,7 @@ class Convolution(SpatialOp, Typed):
     def meanings(self) -> Meanings:
         own = None if self.rule is None else "a requantisation of floats"
         floats = Meaning(self._real, lambda sig: real.other_types(sig) or real.fused(self.clamp) or own)
-        return {"int8": Meaning(self._integers, self._limits), "float32": floats}
+        return {INT8: Meaning(self._integers, self._limits), FLOAT32: floats}
 
     def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         window, weights = self.window_of(sig), inputs[1]
@@ -103,7 +104,7 @@ class Convolution(SpatialOp, Typed):
                 not_quantized(sig.output, "the output"),
                 bad_weights(sig.inputs[1], self.weight_axis),
                 invalid(lambda: self.requant(sig)),
-                wrong_dtype(sig.inputs[2], "the bias", "int32") if len(sig.inputs) > 2 else None,
+                wrong_dtype(sig.inputs[2], "the bias", INT32) if len(sig.inputs) > 2 else None,
                 None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
             )
         )

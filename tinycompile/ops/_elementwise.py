@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, DType
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops._arithmetic import onnx, real
@@ -30,7 +31,7 @@ def same_place(sig: Signature, region: Region, operand: int) -> Region | None:
 class Elementwise(Op):
     """One input, one output of the same shape."""
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         return ((inputs[0].shape, inputs[0].dtype),)
 
     def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
@@ -56,7 +57,7 @@ class Unary(Elementwise, Typed):
         return self.of(sig, INT8_VALUES)
 
     def meanings(self) -> Meanings:
-        return {**super().meanings(), "int8": Meaning(self._looked_up, self._refused)}
+        return {**super().meanings(), INT8: Meaning(self._looked_up, self._refused)}
 
     def _looked_up(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (self.table(sig)[inputs[0].view(np.uint8)],)
@@ -74,7 +75,7 @@ class RealUnary(Elementwise, Typed):
         """The function, of a float32 array; its result is rounded to float32."""
 
     def meanings(self) -> Meanings:
-        return {**super().meanings(), "float32": real.meaning(self.real)}
+        return {**super().meanings(), FLOAT32: real.meaning(self.real)}
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Binary(Typed):
     clamp: tuple[int, int] = (-128, 127)
     rule: Framework = "tflite"
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         a, b = inputs
         return ((np.broadcast_shapes(a.shape, b.shape), a.dtype),)
 
@@ -125,7 +126,7 @@ class TfliteBinary(Binary):
         """The result before the clamp (int64), of operands minus their zero points (int64)."""
 
     def meanings(self) -> Meanings:
-        own = {"int8": Meaning(self._combined, self._refused)} if self.rule == "tflite" else {}
+        own = {INT8: Meaning(self._combined, self._refused)} if self.rule == "tflite" else {}
         return {**super().meanings(), **own}
 
     def _combined(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
@@ -143,14 +144,14 @@ class RealBinary(Binary):
         """The function of two float32 arrays, rounded once."""
 
     def meanings(self) -> Meanings:
-        return {**super().meanings(), "float32": real.meaning(self.real, real.fused(self.clamp))}
+        return {**super().meanings(), FLOAT32: real.meaning(self.real, real.fused(self.clamp))}
 
 
 class DequantizedBinary(RealBinary):
     """float32, and int8 by ONNX's rule, which follows from it."""
 
     def meanings(self) -> Meanings:
-        own = {"int8": Meaning(self._quantized, pair_of_integers)} if self.rule == "onnx" else {}
+        own = {INT8: Meaning(self._quantized, pair_of_integers)} if self.rule == "onnx" else {}
         return {**super().meanings(), **own}
 
     def _quantized(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:

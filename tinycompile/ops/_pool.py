@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import first_reason, not_quantized
@@ -42,7 +43,7 @@ class Pool(SpatialOp, Typed):
     def window(self, x: TensorType, weights: TensorType | None) -> Window:
         return self.slid
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x = inputs[0]
         if len(x.shape) != 4:
             raise ValueError(f"pooling needs a 4-D input, got {x}")
@@ -73,7 +74,7 @@ class Pool(SpatialOp, Typed):
 
     def meanings(self) -> Meanings:
         floats = real.meaning(self._wide, real.fused(self.clamp))
-        return {"int8": Meaning(self.integers, self._refused), "float32": floats}
+        return {INT8: Meaning(self.integers, self._refused), FLOAT32: floats}
 
     def _wide(self, x: Array) -> Array:
         return self.real(x.astype(np.float64))

@@ -9,6 +9,7 @@ from math import prod
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._typed import Meanings, Typed
@@ -30,7 +31,7 @@ class Reduction(Typed):
     def real(self, x: Array) -> Array:
         """The reduction of a float64 array."""
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
         if list(self.axes) != sorted(set(self.axes)) or not set(self.axes) <= set(range(len(shape))):
             raise ValueError(f"axes {self.axes} are not axes of {inputs[0]}")
@@ -42,7 +43,7 @@ class Reduction(Typed):
         return prod(sig.input.shape[axis] for axis in self.axes)
 
     def meanings(self) -> Meanings:
-        return {**super().meanings(), "float32": real.meaning(self._wide)}
+        return {**super().meanings(), FLOAT32: real.meaning(self._wide)}
 
     def _wide(self, x: Array) -> Array:
         return self.real(x.astype(np.float64))

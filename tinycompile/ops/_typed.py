@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature
 from tinycompile.ops._rules import wrong_dtype
 
@@ -22,7 +23,7 @@ class Meaning:
     unsupported: Callable[[Signature], str | None]
 
 
-Meanings = Mapping[str, Meaning]
+Meanings = Mapping[DType, Meaning]
 """By the element type of operand 0."""
 
 

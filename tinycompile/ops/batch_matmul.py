@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._typed import Meanings, Typed
@@ -22,14 +23,14 @@ class BatchMatMul(Typed):
 
     kind: ClassVar[str] = "batch_matmul"
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         a, b = inputs[0].shape, inputs[1].shape
         if len(a) < 2 or len(b) < 2 or a[-1] != b[-2]:
             raise ValueError(f"{inputs[0]} and {inputs[1]} can't be multiplied")
         return (((*np.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1]), inputs[0].dtype),)
 
     def meanings(self) -> Meanings:
-        return {"float32": real.meaning(self._real)}
+        return {FLOAT32: real.meaning(self._real)}
 
     def _real(self, a: Array, b: Array) -> Array:
         return np.matmul(a.astype(np.float64), b.astype(np.float64))

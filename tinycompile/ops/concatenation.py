@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, DType
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._elementwise import same_place
@@ -28,7 +29,7 @@ class Concatenation(Typed):
 
     axis: int
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         first = inputs[0].shape
         if not 0 <= self.axis < len(first):
             raise ValueError(f"axis {self.axis} is not an axis of {inputs[0]}")
@@ -39,7 +40,7 @@ class Concatenation(Typed):
         return (((*first[: self.axis], total, *first[self.axis + 1 :]), inputs[0].dtype),)
 
     def meanings(self) -> Meanings:
-        return {"int8": Meaning(self._joined, self._limits), "float32": Meaning(self._joined, real.other_types)}
+        return {INT8: Meaning(self._joined, self._limits), FLOAT32: Meaning(self._joined, real.other_types)}
 
     def _joined(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.concatenate(inputs, axis=self.axis),)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
@@ -35,7 +36,7 @@ class FullyConnected(Typed):
     clamp: tuple[int, int] = (-128, 127)
     rule: Requant | None = None
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, w = inputs[0], inputs[1]
         if len(w.shape) != 2 or not x.shape or x.shape[-1] != w.shape[1]:
             raise ValueError(f"weights {w} don't fit the input {x}")
@@ -59,7 +60,7 @@ class FullyConnected(Typed):
 
     def meanings(self) -> Meanings:
         own = real.fused(self.clamp) or (None if self.rule is None else "a requantisation of floats")
-        return {"int8": Meaning(self._integers, self._limits), "float32": real.meaning(self._real, own)}
+        return {INT8: Meaning(self._integers, self._limits), FLOAT32: real.meaning(self._real, own)}
 
     def _real(self, x: Array, weights: Array, bias: Array | None = None) -> Array:
         sums = x.astype(np.float64) @ weights.T.astype(np.float64)
@@ -77,9 +78,9 @@ class FullyConnected(Typed):
             (
                 not_quantized(sig.input, "the input"),
                 not_quantized(sig.output, "the output"),
-                bad_weights(sig.inputs[1], 0, "int8", "int16"),
+                bad_weights(sig.inputs[1], 0, INT8, INT16),
                 invalid(lambda: self.requant(sig)),
-                wrong_dtype(sig.inputs[2], "the bias", "int32") if len(sig.inputs) > 2 else None,
+                wrong_dtype(sig.inputs[2], "the bias", INT32) if len(sig.inputs) > 2 else None,
             )
         )
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Array, Op, Signature
 from tinycompile.ops._pool import Pool
 
@@ -23,7 +24,7 @@ class MaxPool2D(Pool):
     kind: ClassVar[str] = "max_pool2d"
 
     def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        if sig.input.dtype != "int8":
+        if sig.input.dtype != INT8:
             return super().on_padded(sig, rows, columns)
         return replace(self, padding=(0, 0, *(self.padding[2:] if columns is None else (0, 0))))
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
@@ -31,7 +32,7 @@ class Mean(Reduction):
     rule: Requant | None = None
 
     def meanings(self) -> Meanings:
-        return {**super().meanings(), "int8": Meaning(self._integers, self._limits)}
+        return {**super().meanings(), INT8: Meaning(self._integers, self._limits)}
 
     def real(self, x: Array) -> Array:
         return x.mean(axis=self.axes, keepdims=self.keep_dims)

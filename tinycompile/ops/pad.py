@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, DType
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import first_reason, not_quantized
@@ -29,7 +30,7 @@ class Pad(Typed):
     amounts: tuple[tuple[int, int], ...]
     value: float
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
         if len(self.amounts) != len(shape) or any(n < 0 for pair in self.amounts for n in pair):
             raise ValueError(f"{self.amounts} doesn't say how to pad {inputs[0]}")
@@ -37,7 +38,7 @@ class Pad(Typed):
         return ((tuple(padded), inputs[0].dtype),)
 
     def meanings(self) -> Meanings:
-        return {"int8": Meaning(self._bordered, self._limits), "float32": Meaning(self._bordered, real.other_types)}
+        return {INT8: Meaning(self._bordered, self._limits), FLOAT32: Meaning(self._bordered, real.other_types)}
 
     def _bordered(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.pad(inputs[0], self.amounts, constant_values=inputs[0].dtype.type(self.value)),)
@@ -53,7 +54,7 @@ class Pad(Typed):
         )
 
     def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        if len(self.amounts) != 4 or self.amounts[0] != (0, 0) or (sig.input.dtype == "float32" and self.value != 0):
+        if len(self.amounts) != 4 or self.amounts[0] != (0, 0) or (sig.input.dtype == FLOAT32 and self.value != 0):
             return None
         kept = ((0, 0), (0, 0), self.amounts[2] if columns is None else (0, 0), self.amounts[3])
         return replace(self, amounts=kept)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Array, Signature
 from tinycompile.ops._arithmetic import onnx, real, tflite
 from tinycompile.ops._arithmetic.onnx import SoftmaxForm
@@ -42,7 +43,7 @@ class Softmax(Elementwise, Typed):
 
     def meanings(self) -> Meanings:
         by_rule = {"tflite": Meaning(self._tflite, self._tflite_limits), "onnx": Meaning(self._onnx, self._onnx_limits)}
-        return {"int8": by_rule[self.rule], "float32": real.meaning(self._real)}
+        return {INT8: by_rule[self.rule], FLOAT32: real.meaning(self._real)}
 
     def _real(self, x: Array) -> Array:
         wide = self.beta * x.astype(np.float64)

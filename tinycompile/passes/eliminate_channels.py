@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.errors import IncompatibleError
 from tinycompile.ir import Array, Graph, Node, Op, Pass, Quantization, Source, TensorType
 from tinycompile.numerics.step_requant import StepRequant
@@ -79,7 +80,7 @@ def eliminating_the_same(other: Graph) -> Pass:
 
 def is_matrix(graph: Graph, node: Node) -> bool:
     """Layers of int8 that mix channels: an input channel can go by itself. Weights and bias must be known."""
-    if graph.types[node.inputs[0]].dtype != "int8":
+    if graph.types[node.inputs[0]].dtype != INT8:
         return False
     if not isinstance(node.op, Conv2D | FullyConnected) or any(n not in graph.constants for n in node.inputs[1:]):
         return False
@@ -88,7 +89,7 @@ def is_matrix(graph: Graph, node: Node) -> bool:
 
 def maps_channels(graph: Graph, node: Node) -> bool:
     """Operators of int8 whose output channel c depends on that channel of their operands only, all of its width."""
-    if not node.inputs or graph.types[node.inputs[0]].dtype != "int8":
+    if not node.inputs or graph.types[node.inputs[0]].dtype != INT8:
         return False
     match node.op:
         case DepthwiseConv2D():
@@ -236,8 +237,8 @@ class _Rewriter:
 
     def _bias(self, node: Node, values: Array, outputs: Array) -> str:
         name = f"{node.name}/bias of the remaining channels"
-        old = self.graph.types[node.inputs[2]] if len(node.inputs) > 2 else TensorType((0,), "int32")
-        self.types[name] = TensorType(values.shape, "int32", _cut_quant(old.quant, outputs))
+        old = self.graph.types[node.inputs[2]] if len(node.inputs) > 2 else TensorType((0,), INT32)
+        self.types[name] = TensorType(values.shape, INT32, _cut_quant(old.quant, outputs))
         self.constants[name] = values
         return name
 

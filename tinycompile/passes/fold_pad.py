@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Graph, Node
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -39,5 +40,5 @@ def _is_foldable(graph: Graph, pad: Node) -> bool:
     if pad.op.amounts[0] != (0, 0) or pad.op.amounts[3] != (0, 0):
         return False
     if x.quant is None:
-        return x.dtype == "float32" and pad.op.value == 0
+        return x.dtype == FLOAT32 and pad.op.value == 0
     return x.quant.same_as(y.quant) and pad.op.value == x.zero_point

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Signature
 from tinycompile.ops._rules import first_reason, wrong_dtype
 from tinycompile.ops._typed import Meaning
@@ -31,7 +32,7 @@ def meaning(function: Callable[..., Any], reason: str | None = None) -> Meaning:
 
 def other_types(sig: Signature) -> str | None:
     """Which of the operands and results is no float32 tensor; None if all are."""
-    return first_reason(wrong_dtype(t, "a tensor", "float32") for t in (*sig.inputs, *sig.outputs))
+    return first_reason(wrong_dtype(t, "a tensor", FLOAT32) for t in (*sig.inputs, *sig.outputs))
 
 
 def fused(clamp: tuple[int, int]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
@@ -91,7 +91,9 @@ def _kernel(site: Site, core: Core, stem: str, window: Fields, depth: int, pixel
         "input_zero_point": layer.zp_in,
         "line": line.fields,
     }
-    weights = paired_weights(layer.matrix)
+    taps = -(-layer.taps // 4) * 4
+    size = -(-layer.channels // 2) * 2 * taps
+    weights = Deferred(size, np.uint8, lambda: paired_weights(layer.matrix))
     parameters = ("const int8_t *input", "int8_t *output", "const uint8_t *weights")
     function = struct_call(
         stem,
@@ -101,7 +103,6 @@ def _kernel(site: Site, core: Core, stem: str, window: Fields, depth: int, pixel
         (Struct("tc_block_conv2d_shape", fields),),
         "2 pixels and 2 channels at a time, their sums in registers.",
     )
-    taps = -(-layer.taps // 4) * 4
     blocks, pairs = -(-pixels // 2), -(-layer.channels // 2)
     tap = 9 if core.has("multiply_accumulate") else 14
     copied = 8 if depth % 4 else 3

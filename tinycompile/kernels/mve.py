@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.block import is_dense, pixel_steps, row_window
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
@@ -89,7 +89,9 @@ def _kernel(
         arguments,
     )
     groups = -(-layer.taps // 16)
-    weights = Constant("weights", "int8_t", grouped_weights(layer.matrix), "per 4 channels: 16 taps of each at a time")
+    size = -(-layer.channels // 4) * 4 * groups * 16
+    packed = Deferred(size, np.int8, lambda: grouped_weights(layer.matrix))
+    weights = Constant("weights", "int8_t", packed, "per 4 channels: 16 taps of each at a time")
     return Kernel(
         "fully_connected_mve" if isinstance(site.node.op, FullyConnected) else "conv2d_mve",
         function,

@@ -17,6 +17,7 @@ from math import ceil
 from typing import Any
 
 from tinycompile.kernels.base import Kernel
+from tinycompile.planner.cp_sat import cp_model
 from tinycompile.planner.problem import UNIT, Buffer, Overlap, whole_units
 from tinycompile.planner.values import Options, Values, scratch_name
 
@@ -76,9 +77,8 @@ class _Program:
     """In units of `UNIT` bytes."""
 
     def __init__(self, values: Values, options: Options, most: int) -> None:
-        from ortools.sat.python import cp_model
-
-        self._cp, self.model = cp_model, cp_model.CpModel()
+        self._cp = cp_model()
+        self.model = self._cp.CpModel()
         self._most = most // UNIT
         self._options = [self._useful(values, step, kernels, most) for step, kernels in enumerate(options)]
         self.height: Any = self.model.new_int_var(0, self._most, "height")

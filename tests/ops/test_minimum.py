@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.ops.binary import check_regions
 from tests.ops.floats import check_float_binary
 from tests.ops.onnx_pairs import check_onnx_rule
 from tinycompile.ops.minimum import Minimum
@@ -14,7 +13,3 @@ def test_floats():
 
 def test_every_pair_by_the_rule_of_onnx():
     check_onnx_rule(Minimum, "Min")
-
-
-def test_regions():
-    check_regions(Minimum(rule="onnx"))

@@ -15,7 +15,7 @@ from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
-from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window
+from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, undivided
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
@@ -94,8 +94,12 @@ class Convolution(SpatialOp, Typed):
             sums = np.concatenate([self.accumulate(window, image[None], weights) for image in padded])
             return ((sums + inputs[2] if len(inputs) > 2 else sums).astype(np.float32),)
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        return replace(self, padding=(0, 0, *(self.padding[2:] if columns is None else (0, 0))))
+    def fill(self, sig: Signature) -> float:
+        quant = sig.input.quant
+        return 0 if quant is None else sig.input.zero_point
+
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
+        return replace(self, padding=undivided(self.padding, sizes))
 
     def _limits(self, sig: Signature) -> str | None:
         return first_reason(

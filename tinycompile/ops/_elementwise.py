@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from tinycompile.access import Access, Pointwise
 from tinycompile.dtypes import FLOAT32, INT8, DType
-from tinycompile.ir import Array, Op, Region, Signature, TensorType
+from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops._arithmetic import onnx, real
 from tinycompile.ops._rules import first_reason, not_quantized
@@ -22,23 +23,14 @@ INT8_VALUES = np.arange(256, dtype=np.uint8).view(np.int8)
 Framework = Literal["tflite", "onnx"]
 
 
-def same_place(sig: Signature, region: Region, operand: int) -> Region | None:
-    """The input region of an operator that computes each element of an NHWC tensor from the same place."""
-    spatial = len(sig.output.shape) == 4 and sig.inputs[operand].shape[1:3] == sig.output.shape[1:3]
-    return region if spatial else None
-
-
 class Elementwise(Op):
     """One input, one output of the same shape."""
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         return ((inputs[0].shape, inputs[0].dtype),)
 
-    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
-        return same_place(sig, region, operand)
-
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        return self
+    def access(self, sig: Signature, operand: int) -> Access:
+        return Pointwise()
 
 
 class Unary(Elementwise, Typed):
@@ -98,15 +90,8 @@ class Binary(Typed):
         """Why int8 operands of these scales and zero points can't be had by TFLite's rule; None if they can."""
         return None
 
-    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
-        """Identity; None for an operand that is broadcast."""
-        broadcast = sig.inputs[operand].shape != sig.output.shape
-        return None if broadcast else same_place(sig, region, operand)
-
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        """An operand that is broadcast must be so along the rows, and along the columns if these are divided."""
-        smaller = [(1, 1, 1, *t.shape)[-3:-1] for t in sig.inputs if t.shape != sig.output.shape]
-        return self if all(y == 1 and (columns is None or x == 1) for y, x in smaller) else None
+    def access(self, sig: Signature, operand: int) -> Access:
+        return broadcast(sig.inputs[operand].shape, sig.output.shape)
 
     def centred(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, Array]:
         """Operands minus their zero points (int64)."""
@@ -156,6 +141,12 @@ class DequantizedBinary(RealBinary):
 
     def _quantized(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return self.clamped(onnx.pair(self.real, sig, *self.centred(sig, inputs)))
+
+
+def broadcast(shape: tuple[int, ...], result: tuple[int, ...]) -> Pointwise:
+    """The access to an operand that broadcasts to a result as in NumPy: to its last axes."""
+    sizes = (1,) * (len(result) - len(shape)) + shape
+    return Pointwise(frozenset(axis - 1 for axis in range(1, len(result) - 1) if sizes[axis] < result[axis]))
 
 
 def pair_of_integers(sig: Signature) -> str | None:

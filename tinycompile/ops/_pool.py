@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from tinycompile.dtypes import FLOAT32, INT8, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import first_reason, not_quantized
-from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window
+from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, undivided
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
@@ -55,10 +55,8 @@ class Pool(SpatialOp, Typed):
         height, width = window.output_size(x.shape[1], x.shape[2])
         return (((x.shape[0], height, width, x.shape[3]), x.dtype),)
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        """Padded positions take no part, whatever is there: only without padding on the sides that are divided."""
-        divided = self.padding[:2] if columns is None else self.padding
-        return None if any(divided) else self
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
+        return replace(self, padding=undivided(self.padding, sizes))
 
     @abstractmethod
     def integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:

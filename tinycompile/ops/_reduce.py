@@ -9,6 +9,7 @@ from math import prod
 
 import numpy as np
 
+from tinycompile.access import Access, Pointwise, Whole
 from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._arithmetic import real
@@ -37,6 +38,11 @@ class Reduction(Typed):
             raise ValueError(f"axes {self.axes} are not axes of {inputs[0]}")
         kept = ((1 if i in self.axes else n, i in self.axes) for i, n in enumerate(shape))
         return ((tuple(n for n, reduced in kept if self.keep_dims or not reduced), inputs[0].dtype),)
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        """By positions where only channels are reduced, and stay as an axis."""
+        channels = len(sig.input.shape) - 1
+        return Pointwise() if self.keep_dims and self.axes == (channels,) and channels > 0 else Whole()
 
     def count(self, sig: Signature) -> int:
         """How many elements become one."""

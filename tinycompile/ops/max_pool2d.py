@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
 import numpy as np
 
 from tinycompile.dtypes import INT8
-from tinycompile.ir import Array, Op, Signature
+from tinycompile.ir import Array, Signature
 from tinycompile.ops._pool import Pool
 
 
@@ -23,14 +23,9 @@ class MaxPool2D(Pool):
 
     kind: ClassVar[str] = "max_pool2d"
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        if sig.input.dtype != INT8:
-            return super().on_padded(sig, rows, columns)
-        return replace(self, padding=(0, 0, *(self.padding[2:] if columns is None else (0, 0))))
-
-    def row_fill(self, sig: Signature) -> int:
-        """Never the maximum, unless it is equal to it."""
-        return -128
+    def fill(self, sig: Signature) -> float | None:
+        """Never the maximum, unless it is equal to it; of floats there is no such number."""
+        return -128 if sig.input.dtype == INT8 else None
 
     def integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.clip(self._largest(inputs[0], -128), *self.clamp).astype(np.int8),)

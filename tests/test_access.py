@@ -90,6 +90,14 @@ def test_leaving_an_operand(reach: Reach, outputs: int, size: int) -> None:
     assert reach.leaves(outputs, size) == (min(places) < 0 or max(places) >= size)
 
 
+@given(reaches, st.integers(0, 6))
+def test_the_first_tap_inside(reach: Reach, position: int) -> None:
+    """As if the operand had no end: a position all of whose taps lie before it would read the next one."""
+    taps = reach.taps(position)
+    following = range(taps.start, max(taps.stop, reach.apart), reach.apart)
+    assert reach.first_inside(position) == next(place for place in following if place >= 0)
+
+
 @given(reaches, st.integers(1, 3), st.integers(1, 3), st.integers(0, 2), st.integers(0, 3))
 def test_a_span_reads_the_hull_of_every_turn(reach: Reach, step: int, size: int, before: int, turn: int) -> None:
     """The planner's spans, which are the same for all turns, and the receptive field of one of them."""

@@ -39,6 +39,11 @@ class Reach:
         first = position // self.up * self.stride - self.before
         return range(first, first + self.extent, self.apart)
 
+    def first_inside(self, position: int) -> int:
+        """The first that one output position reads inside the operand, whose end may come before."""
+        first = self.taps(position)[0]
+        return first if first >= 0 else first % self.apart
+
     def hull(self, positions: range) -> range:
         """The least run that contains what a run of output positions reads."""
         return range(self.taps(positions[0])[0], self.taps(positions[-1])[-1] + 1)

@@ -181,7 +181,7 @@ class Program:
     @property
     def blob_bytes(self) -> int:
         """Of the weights' file without its header."""
-        return content_bytes(self.edges, (named.constant.values for named in self.constants))
+        return content_bytes(len(self.edges), (named.constant.bytes for named in self.constants))
 
     @property
     def graph_words(self) -> str:

@@ -53,6 +53,7 @@ def check(code: str, model: str) -> None:
     addresses = [line for line in body if ADDRESS.search(line)]
     assert addresses
     assert [line for line in addresses if not NAMING.fullmatch(line)] == []
+    assert [line for line in body[2:] if line and not line.startswith("    ")] == []
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -15,6 +15,7 @@ from tinycompile.planner.candidates import BandKernels
 from tinycompile.planner.choose import Choice, choose
 from tinycompile.planner.order import reordered
 from tinycompile.planner.problem import Plan, Problem, whole_units
+from tinycompile.planner.reason import Reason
 from tinycompile.planner.shortage import does_not_fit
 from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.planner.stages import WAYS, StageSearch
@@ -48,7 +49,7 @@ class Planned:
 
     graph: Graph
     kernels: tuple[Kernel, ...]
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     offsets: dict[str, int]
     kept: frozenset[str]
     state_bytes: int
@@ -67,6 +68,11 @@ class Planned:
     def instructions(self) -> int:
         """Estimated instructions of one inference."""
         return sum(kernel.instructions for kernel in self.kernels)
+
+    @property
+    def squeezed(self) -> int:
+        """Layers with a kernel that needs less RAM than the fastest."""
+        return sum(reason.squeezed for reason in self.reasons)
 
     @property
     def macs(self) -> int:

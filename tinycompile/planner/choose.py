@@ -9,6 +9,7 @@ from tinycompile.kernels.base import Kernel
 from tinycompile.planner import exact, greedy
 from tinycompile.planner.exact import Infeasible
 from tinycompile.planner.problem import Plan
+from tinycompile.planner.reason import Reason
 from tinycompile.planner.values import Options, Values
 
 FLASH_FACTORS = {"balanced": 1.3, "size": 1.15}
@@ -23,7 +24,7 @@ PLACED_EXACTLY = 1500
 CHOSEN_EXACTLY = 200
 """Steps up to which the fastest kernels within a limit are: that is the harder problem."""
 
-RELIEVED = "needs less RAM than the fastest"
+RELIEVED = Reason("needs less RAM than the fastest", squeezed=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Choice:
     """
 
     kernels: tuple[Kernel, ...]
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     plan: Plan
     fastest_proved: bool
 
@@ -127,11 +128,13 @@ def _speed(kernel: Kernel) -> tuple[int, ...]:
     return kernel.instructions, kernel.constant_bytes, kernel.scratch_bytes
 
 
-def _reason(options: int) -> str:
-    return "the only kernel for it" if options == 1 else "fewest instructions"
+def _reason(options: int) -> Reason:
+    return Reason("the only kernel for it" if options == 1 else "fewest instructions")
 
 
-def _limit_flash(options: Options, kernels: list[Kernel], reasons: list[str], weight_bytes: int, optimize: str) -> int:
+def _limit_flash(
+    options: Options, kernels: list[Kernel], reasons: list[Reason], weight_bytes: int, optimize: str
+) -> int:
     """Trade instructions for flash, the best rate first, until the constants are small enough; the limit in bytes."""
     smallest = sum(min(k.constant_bytes for k in each) for each in options)
     factor = FLASH_FACTORS[optimize]
@@ -149,7 +152,7 @@ def _limit_flash(options: Options, kernels: list[Kernel], reasons: list[str], we
         ]
         _, step, option = min(moves, key=lambda move: (move[0], move[1]))
         kernels[step] = option
-        reasons[step] = f"the fastest need more than {factor} x the int8 weights"
+        reasons[step] = Reason(f"the fastest need more than {factor} x the int8 weights")
     return limit
 
 

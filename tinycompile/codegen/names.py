@@ -64,7 +64,12 @@ def unique(base: str, taken: set[str]) -> str:
 
 
 def short_name(name: str) -> str:
-    """What a person calls a layer: TFLite joins the paths of fused operators, "net/stem_relu/Relu;net/stem/BiasAdd"."""
+    """What a person calls a layer: TFLite joins the paths of fused operators, "net/stem_relu/Relu;net/stem/BiasAdd".
+
+    Of several layers in one, " + " between their names, the same of each.
+    """
+    if " + " in name:
+        return " + ".join(map(short_name, name.split(" + ")))
     parts = [part for part in name.split(";")[0].split("/") if part]
     return parts[-2] if len(parts) > 1 else (parts[0] if parts else name)
 

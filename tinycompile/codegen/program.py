@@ -18,6 +18,7 @@ from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
 from tinycompile.ir import Array, Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
+from tinycompile.kernels.cover import part_nodes
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Firing, Lines
 from tinycompile.targets import Alignment
@@ -122,7 +123,8 @@ class Layer:
     outputs: tuple[Tensor, ...]
 
     def comment_lines(self) -> list[str]:
-        lines = [f'{self.index}: {self.node.op.kind} "{comment_text(self.node.name)}"']
+        names = " + ".join(f'"{comment_text(part.name)}"' for part in part_nodes(self.node))
+        lines = [f"{self.index}: {self.node.op.title} {names}"]
         lines += [f"   in   {tensor.describe()}" for tensor in self.inputs]
         lines += [f"   out  {tensor.describe()}" for tensor in self.outputs]
         notes = [comment_text(f"{key} {value}") for key, value in self.kernel.notes.items()]  # each whole

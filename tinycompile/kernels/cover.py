@@ -104,6 +104,18 @@ def contracted(graph: Graph, nodes: Sequence[Node]) -> Graph:
     )
 
 
+def part_nodes(node: Node) -> tuple[Node, ...]:
+    """The nodes that a node was fused from, or itself."""
+    return node.op.nodes if isinstance(node.op, Fused) else (node,)
+
+
+def expanded(graph: Graph) -> Graph:
+    """The graph with the parts of its fused nodes."""
+    inner = {name: t for node in graph.nodes if isinstance(node.op, Fused) for name, t in node.op.inner.items()}
+    nodes = tuple(part for node in graph.nodes for part in part_nodes(node))
+    return replace(graph, nodes=nodes, types=dict(graph.types) | inner)
+
+
 @dataclass(frozen=True, eq=False)
 class Cover:
     """Nodes [first, last) of an order of execution, all of which a kernel computes.

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.cores import core_named
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.errors import DoesNotFitError
 from tinycompile.frontend import load
 from tinycompile.ir import Graph, Node, Quantization, TensorType
@@ -32,11 +33,11 @@ LENGTHS = (100, 200, 500, 1000, 2000)
 
 def residual_chain(nodes: int) -> tuple[Graph, list[list[Kernel]]]:
     """Blocks of expansion, projection and sum; kernels as a convolution has them: fast with scratch, slow without."""
-    t = TensorType((1, 8, 8, 16), "int8", Quantization.per_tensor(0.1, 0))
+    t = TensorType((1, 8, 8, 16), INT8, Quantization.per_tensor(0.1, 0))
     names, made, x = {"x": t}, list[Node](), "x"
     options = list[list[Kernel]]()
     for block in range(nodes // 3):
-        wide = TensorType((1, 8, 8, 16 * (3 + block % 4)), "int8", t.quant)
+        wide = TensorType((1, 8, 8, 16 * (3 + block % 4)), INT8, t.quant)
         a, b, c = f"a{block}", f"b{block}", f"c{block}"
         names |= {a: wide, b: t, c: t}
         made += [Node(a, Relu((0, 127)), (x,), (a,)), Node(b, Relu((0, 127)), (a,), (b,)), Node(c, Add(), (b, x), (c,))]
@@ -89,14 +90,14 @@ def measure_stages(name: str, graph: Graph) -> None:
 
 def convolution_chain(nodes: int) -> Graph:
     """Depthwise and pointwise convolutions in turn: a graph of which every run may be a stage."""
-    t, rng = TensorType((1, 24, 24, 8), "int8", Quantization.per_tensor(0.1, 0)), np.random.default_rng(0)
+    t, rng = TensorType((1, 24, 24, 8), INT8, Quantization.per_tensor(0.1, 0)), np.random.default_rng(0)
     types, constants, made = {"x": t}, dict[str, np.ndarray](), list[Node]()
     for i in range(nodes):
         before, after = (f"v{i - 1}" if i else "x"), f"v{i}"
         depthwise = i % 2 == 0
         shape = (1, 3, 3, 8) if depthwise else (8, 1, 1, 8)
         scale = Quantization(np.full(8, 0.004, np.float32), np.zeros(8, np.int64), 3 if depthwise else 0)
-        types |= {after: t, f"w{i}": TensorType(shape, "int8", scale), f"b{i}": TensorType((8,), "int32")}
+        types |= {after: t, f"w{i}": TensorType(shape, INT8, scale), f"b{i}": TensorType((8,), INT32)}
         constants |= {f"w{i}": rng.integers(-127, 128, shape).astype(np.int8), f"b{i}": np.zeros(8, np.int32)}
         op = DepthwiseConv2D(padding=(1, 1, 1, 1)) if depthwise else Conv2D()
         made.append(Node(after, op, (before, f"w{i}", f"b{i}"), (after,)))

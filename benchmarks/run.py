@@ -40,7 +40,7 @@ WORSE = 0.005
 def pattern(t: TensorType) -> np.ndarray:
     """The benchmark's input: one sample whose bytes are (i * 37 + 11) & 0xff, those of floats, too."""
     data = ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8)
-    return data.view(t.dtype).reshape(1, *t.shape)
+    return data.view(t.dtype.carrier).reshape(1, *t.shape)
 
 
 def conditions() -> dict[str, str]:

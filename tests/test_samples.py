@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import tinycompile
+from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.errors import SamplesError
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.ir import Array, Quantization, TensorType
@@ -18,7 +19,7 @@ from tinycompile.quantize.calibration import load_samples
 from tinycompile.samples import model_inputs
 
 A, B = np.full((3, 2), 1, np.float32), np.full((3, 2), 2, np.float32)
-TYPES = [TensorType((1, 2), "float32")] * 2
+TYPES = [TensorType((1, 2), FLOAT32)] * 2
 
 
 def two_inputs(first: str, second: str) -> onnx.ModelProto:
@@ -67,23 +68,23 @@ def test_a_build_takes_the_file_that_calibrated_it(tmp_path: Path) -> None:
     assert [array.flat[0] for array in build.samples(tmp_path / "calib.npz")] == [1, 2]
 
 
-INT8 = TensorType((1, 3, 4, 5), "int8", Quantization.per_tensor(0.25, -3))
-UINT8 = TensorType((1, 6), "uint8", Quantization.per_tensor(0.5, 7))
-FLOAT = TensorType((1, 6), "float32")
+INTEGERS = TensorType((1, 3, 4, 5), INT8, Quantization.per_tensor(0.25, -3))
+UNSIGNED = TensorType((1, 6), UINT8, Quantization.per_tensor(0.5, 7))
+FLOAT = TensorType((1, 6), FLOAT32)
 REAL = np.random.default_rng(1).normal(0, 20, (7, 60))
 
 
 @pytest.mark.parametrize(
     ("array", "wanted", "value"),
     [
-        (REAL.reshape(7, 3, 4, 5).astype(np.float32), INT8, lambda a: np.clip(np.round(a / 0.25) - 3, -128, 127)),
-        (np.arange(60, dtype=np.int64).reshape(1, 3, 4, 5), INT8, lambda a: a),
-        (REAL[:, :6], UINT8, lambda a: np.clip(np.round(a / 0.5) + 7, 0, 255)),
+        (REAL.reshape(7, 3, 4, 5).astype(np.float32), INTEGERS, lambda a: np.clip(np.round(a / 0.25) - 3, -128, 127)),
+        (np.arange(60, dtype=np.int64).reshape(1, 3, 4, 5), INTEGERS, lambda a: a),
+        (REAL[:, :6], UNSIGNED, lambda a: np.clip(np.round(a / 0.5) + 7, 0, 255)),
         (REAL[:, :6], FLOAT, lambda a: a.astype(np.float32)),
-        (np.zeros((7, 4, 5, 3), np.int8), INT8, lambda a: np.moveaxis(a, -1, 1)),
-        (np.zeros((7, 60), np.int8), INT8, lambda a: a.reshape(7, 3, 4, 5)),
-        (np.zeros((7, 6, 1), np.uint8), UINT8, lambda a: a.reshape(7, 6)),
-        (np.zeros((7, 3, 4), np.int8), TensorType((1, 4, 3), "int8"), lambda a: np.moveaxis(a, 1, -1)),
+        (np.zeros((7, 4, 5, 3), np.int8), INTEGERS, lambda a: np.moveaxis(a, -1, 1)),
+        (np.zeros((7, 60), np.int8), INTEGERS, lambda a: a.reshape(7, 3, 4, 5)),
+        (np.zeros((7, 6, 1), np.uint8), UNSIGNED, lambda a: a.reshape(7, 6)),
+        (np.zeros((7, 3, 4), np.int8), TensorType((1, 4, 3), INT8), lambda a: np.moveaxis(a, 1, -1)),
     ],
 )
 def test_the_advice_makes_samples_that_are_taken(
@@ -99,5 +100,5 @@ def test_the_advice_makes_samples_that_are_taken(
 @pytest.mark.parametrize("shape", [(7, 4, 3, 5), (7, 3, 4, 6), (7, 61), (3,)])
 def test_no_advice_that_would_mix_axes_up(shape: tuple[int, ...]) -> None:
     with pytest.raises(SamplesError, match=r"the model takes \(samples, 3, 4, 5\)") as refused:
-        model_inputs({"input_0": np.zeros(shape, np.int8)}, [INT8], where="here")
+        model_inputs({"input_0": np.zeros(shape, np.int8)}, [INTEGERS], where="here")
     assert refused.value.hint == ""

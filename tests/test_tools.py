@@ -11,6 +11,7 @@ import pytest
 
 import tinycompile
 from tests.support.onnx_builder import OnnxBuilder
+from tinycompile.dtypes import INT8
 from tinycompile.elf import LIBRARY_STACK_BYTES, library_stack, worst_case_stack
 from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import TensorType
@@ -137,13 +138,13 @@ def test_frames_of_unknown_size_have_no_worst_case(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(5, 1, 2, 3), (5, 2, 3), (1, 2, 3), (2, 3)])
 def test_samples_with_and_without_the_batch_axis(shape: tuple[int, ...]) -> None:
     array = np.arange(np.prod(shape), dtype=np.int8).reshape(shape)
-    (taken,) = model_inputs({"input_0": array}, [TensorType((1, 2, 3), "int8")], where="here")
+    (taken,) = model_inputs({"input_0": array}, [TensorType((1, 2, 3), INT8)], where="here")
     assert taken.shape == (array.size // 6, 1, 2, 3)
     assert taken.tobytes() == array.tobytes()
 
 
 def test_limit_takes_the_first_samples() -> None:
-    types = [TensorType((1, 2), "int8"), TensorType((1, 3), "int8")]
+    types = [TensorType((1, 2), INT8), TensorType((1, 3), INT8)]
     arrays = {"input_0": np.zeros((4, 2), np.int8), "input_1": np.zeros((4, 3), np.int8)}
     assert [len(a) for a in model_inputs(arrays, types, where="here", limit=3)] == [3, 3]
     with pytest.raises(SamplesError, match="input_1 is missing"):

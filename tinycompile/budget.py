@@ -61,6 +61,6 @@ def instructions(build: Build) -> int:
     if "run" not in report and "profile" not in report:
         if build.board.is_host:
             raise UsageError("a build for the host counts no instructions", hint="build for a board that QEMU can run")
-        build.execute([np.zeros((1, *t.shape), t.dtype) for t in build.inputs])
+        build.execute([np.zeros((1, *t.shape), t.dtype.carrier) for t in build.inputs])
     run, profile = report.get("run", {}), report.get("profile", {})
     return max(run.get("instructions_max", 0), run.get("instructions", 0), profile.get("instructions", 0))

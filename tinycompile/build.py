@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.host import HostModel
@@ -184,4 +185,4 @@ def _tensor_type(entry: dict[str, Any]) -> TensorType:
     quant = None
     if entry.get("scale") is not None:
         quant = Quantization.per_tensor(entry["scale"], entry["zero_point"])
-    return TensorType(tuple(entry["shape"]), entry["dtype"], quant)
+    return TensorType(tuple(entry["shape"]), DType.of(entry["dtype"]), quant)

@@ -104,8 +104,8 @@ def _split_outputs(data: bytes, types: Sequence[TensorType], samples: int) -> li
         raise ToolFailedError(f"the firmware wrote {len(data)} bytes of output, expected {samples * stride}")
     rows = np.frombuffer(data, np.uint8).reshape(samples, stride)
     for t in types:
-        columns = np.ascontiguousarray(rows[:, offset : offset + t.bytes])
-        arrays.append(columns.view(t.dtype).reshape(samples, *t.shape))
+        values = t.dtype.unpack(rows[:, offset : offset + t.bytes], t.elements)
+        arrays.append(values.reshape(samples, *t.shape))
         offset += t.bytes
     return arrays
 

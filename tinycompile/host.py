@@ -126,7 +126,7 @@ class HostModel:
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference, or step; arrays of the model's own shapes and types."""
         for index, (array, t) in enumerate(zip(inputs, self._inputs, strict=True)):
-            data = np.ascontiguousarray(array, t.dtype).tobytes()
+            data = t.dtype.pack(np.asarray(array, t.dtype.carrier)).tobytes()
             if self._streamed:
                 self._image = data
                 continue
@@ -173,4 +173,4 @@ class HostModel:
         return getattr(self._library, f"{self._model}_{kind}_{index}")(self._context)
 
     def _read(self, pointer: Any, t: TensorType) -> Array:
-        return np.frombuffer(bytes(self._ffi.buffer(pointer, t.bytes)), t.dtype).reshape(t.shape).copy()
+        return t.dtype.unpack(bytes(self._ffi.buffer(pointer, t.bytes)), t.elements).reshape(t.shape)

@@ -10,7 +10,7 @@ from tinycompile.errors import SamplesError
 from tinycompile.ir import Array, Graph
 
 Inputs = Mapping[str, Array] | Sequence[Array]
-"""By name, or in the order of `Graph.inputs`; shapes and dtypes as in `Graph.types`."""
+"""By name, or in the order of `Graph.inputs`; of the types in `Graph.types`."""
 
 
 def run(graph: Graph, inputs: Inputs, states: Mapping[str, Array] | None = None) -> dict[str, Array]:
@@ -58,7 +58,7 @@ def _checked_input(graph: Graph, name: str, value: Array | None) -> Array:
     if value is None:
         raise SamplesError(f"input {name!r} is missing", where=graph.name)
     value = np.asarray(value)
-    if (value.shape, value.dtype.name) != (expected.shape, expected.dtype):
-        actual = f"{value.dtype.name}[{'x'.join(map(str, value.shape))}]"
-        raise SamplesError(f"input {name!r} is {actual}, the model takes {expected}", where=graph.name)
+    wrong = expected.mismatch(value)
+    if wrong is not None:
+        raise SamplesError(f"input {name!r} has {wrong}, the model takes {expected}", where=graph.name)
     return value

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tinycompile.dtypes import DType
 from tinycompile.numerics.latitude import Latitude
 
 Array = NDArray[Any]
@@ -58,10 +59,10 @@ class Quantization:
 
 @dataclass(frozen=True, eq=False)
 class TensorType:
-    """Shape, NumPy dtype name ("int8", "uint8", "int16", "int32", "int64", "float32", "bool"), quantisation."""
+    """Shape, element type, quantisation."""
 
     shape: tuple[int, ...]
-    dtype: str
+    dtype: DType
     quant: Quantization | None = None
 
     @property
@@ -69,8 +70,13 @@ class TensorType:
         return prod(self.shape)
 
     @property
+    def bits(self) -> int:
+        return self.elements * self.dtype.bits
+
+    @property
     def bytes(self) -> int:
-        return self.elements * np.dtype(self.dtype).itemsize
+        """Of a buffer: `bits`, rounded up."""
+        return self.dtype.bytes_for(self.elements)
 
     @property
     def scale(self) -> float:
@@ -80,6 +86,12 @@ class TensorType:
     @property
     def zero_point(self) -> int:
         return int(self._per_tensor().zero_point[0])
+
+    def mismatch(self, values: Array) -> str | None:
+        """Why an array isn't a value of this type, in words: it has another shape, or other elements."""
+        if values.shape != self.shape:
+            return f"the shape {'x'.join(map(str, values.shape))}"
+        return self.dtype.mismatch(values)
 
     def _per_tensor(self) -> Quantization:
         if self.quant is None or not self.quant.is_per_tensor:
@@ -129,8 +141,8 @@ class Op(ABC):
     """The output is a sum over all rows of operand 0, which may come one after the other."""
 
     @abstractmethod
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
-        """(shape, dtype) of each output. Raises ValueError where the operands contradict each other."""
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
+        """(shape, element type) of each output. Raises ValueError where the operands contradict each other."""
 
     @abstractmethod
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
@@ -203,7 +215,7 @@ class State:
     before. All states advance at once, after the last node: `next` may be any value, another state's as well.
 
     Attributes:
-        initial: of the shape and dtype of both values.
+        initial: of the shape of both values, in the carrier of their element type.
     """
 
     name: str
@@ -371,7 +383,8 @@ def verify(graph: Graph, stage: str = "imported") -> None:
         sig = graph.signature(node)
         for expected, actual in zip(node.op.infer(sig.inputs), sig.outputs, strict=True):
             if expected != (actual.shape, actual.dtype):
-                fail(f"{node.name} ({node.op.kind}) yields {expected}, its type says {actual}")
+                yields = TensorType(*expected)
+                fail(f"{node.name} ({node.op.kind}) yields {yields}, its type says {actual}")
     for name in graph.results:
         if name not in known:
             fail(f"{name!r}, an output or a state's next value, is never computed")
@@ -379,9 +392,10 @@ def verify(graph: Graph, stage: str = "imported") -> None:
         now, following = graph.types.get(state.name), graph.types[state.next]
         if now is None or (now.shape, now.dtype) != (following.shape, following.dtype):
             fail(f"state {state.name!r} is {now}, its next value {following}")
-        if (state.initial.shape, state.initial.dtype.name) != (now.shape, now.dtype):
-            fail(f"state {state.name!r} is {now}, it begins with {state.initial.dtype}{state.initial.shape}")
+        wrong = now.mismatch(state.initial)
+        if wrong is not None:
+            fail(f"state {state.name!r} is {now}, it begins with {wrong}")
     for name, value in graph.constants.items():
-        t = graph.types[name]
-        if (value.shape, value.dtype.name) != (t.shape, t.dtype):
-            fail(f"constant {name!r} is {value.dtype}{value.shape}, its type says {t}")
+        wrong = graph.types[name].mismatch(value)
+        if wrong is not None:
+            fail(f"constant {name!r} has {wrong}, its type says {graph.types[name]}")

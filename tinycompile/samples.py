@@ -94,9 +94,12 @@ def model_inputs(
 
 
 def _checked(array: Array, name: str, t: TensorType, where: str) -> Array:
-    if array.dtype != np.dtype(t.dtype):
+    if array.dtype != t.dtype.carrier:
         hint = _conversion(array, t)
         raise SamplesError(f"{name} is {array.dtype}, the model takes {t.dtype}", where=where, hint=hint)
+    wrong = t.dtype.mismatch(array)
+    if wrong is not None:
+        raise SamplesError(f"{name} has {wrong}", where=where)
     return with_batch(array, name, t.shape, where)
 
 
@@ -123,14 +126,15 @@ def _shape_text(*sizes: int | str) -> str:
 
 def _conversion(array: Array, t: TensorType) -> str:
     """How numbers become the model's."""
+    carrier = f"numpy.{t.dtype.carrier.name}"
     if t.quant is None or array.dtype.kind not in "fiub":
-        return f"`array.astype(numpy.{t.dtype})`"
-    low, high = np.iinfo(t.dtype).min, np.iinfo(t.dtype).max
+        return f"`array.astype({carrier})`"
+    low, high = t.dtype.range
     scaled = f"numpy.round(array / {t.scale:.9g}) + {t.zero_point}"
-    real = f"`numpy.clip({scaled}, {low}, {high}).astype(numpy.{t.dtype})`"
+    real = f"`numpy.clip({scaled}, {low}, {high}).astype({carrier})`"
     if array.dtype.kind == "f":
         return real
-    return f"`array.astype(numpy.{t.dtype})` if these are the model's numbers, {real} if they are real values"
+    return f"`array.astype({carrier})` if these are the model's numbers, {real} if they are real values"
 
 
 def _rearrangement(actual: tuple[int, ...], wanted: tuple[int, ...]) -> str:

@@ -26,7 +26,7 @@ EMULATED = [name for name, board in all_boards().items() if board.qemu]
 
 
 def pattern(t: TensorType) -> np.ndarray:
-    return ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8).view(t.dtype).reshape(t.shape)
+    return ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8).view(t.dtype.carrier).reshape(t.shape)
 
 
 def printed(folder: Path, machine: str) -> str:

@@ -15,6 +15,7 @@ import tinycompile
 from tests.conftest import DIGITS
 from tinycompile.build import Build
 from tinycompile.cli import main
+from tinycompile.dtypes import INT8
 from tinycompile.toolchain import make
 
 MODEL, SAMPLES = DIGITS / "digits_int8.tflite", DIGITS / "digits_samples.npz"
@@ -96,4 +97,4 @@ def test_model_header_and_kernel_headers_are_cplusplus(built: Path) -> None:
 
 def test_int8_io_is_the_default_of_an_int8_model(tmp_path: Path) -> None:
     build = tinycompile.compile(MODEL, output=tmp_path / "out")
-    assert [t.dtype for t in (*build.inputs, *build.outputs)] == ["int8", "int8"]
+    assert [t.dtype for t in (*build.inputs, *build.outputs)] == [INT8, INT8]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinycompile
+from tinycompile.dtypes import INT8
 from tinycompile.elf import sizes
 from tinycompile.verify.compare import verify_build
 
@@ -56,7 +57,7 @@ def test_mobilenet_v2_on_the_host(shared: Callable[[str], Path], tmp_path: Path)
 def test_int8_io_strips_the_float_edges(shared: Callable[[str], Path], tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert", reason="verify needs LiteRT")
     build = tinycompile.compile(shared("models/mcunet_vww.tflite"), output=tmp_path / "out", io="int8")
-    assert [t.dtype for t in (*build.inputs, *build.outputs)] == ["int8", "int8"]
+    assert [t.dtype for t in (*build.inputs, *build.outputs)] == [INT8, INT8]
     assert not {"quantize", "dequantize"} & {layer["op"] for layer in build.report["layers"]}
     floats = inputs_of(shared("golden/mcunet_vww.npz"))[0][0][:2]
     t = build.inputs[0]

@@ -21,6 +21,7 @@ from tests.e2e.test_onnx_float import with_an_island
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.cli import main
+from tinycompile.dtypes import FLOAT32, UINT8, DType
 from tinycompile.errors import MismatchError, TinycompileError, ToolMissingError
 from tinycompile.frontend import onnx_contrib, onnx_values, tflite_ops
 from tinycompile.frontend.onnx_registry import IMPORTERS
@@ -47,7 +48,7 @@ def built(model: onnx.ModelProto, tmp_path: Path, **options: Any) -> tinycompile
 def verified(build: tinycompile.Build, count: int = 3) -> Verification:
     t = build.inputs[0]
     x = RNG.normal(0, 1, (count, *t.shape))
-    x = x.astype(np.float32) if t.dtype == "float32" else np.round(x * 60).astype(t.dtype)
+    x = x.astype(np.float32) if t.dtype == FLOAT32 else np.round(x * 60).astype(t.dtype.carrier)
     return verify_build(build, [x])
 
 
@@ -174,9 +175,9 @@ def test_a_wrong_type(layer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Some tensor's int8 is read as uint8, as it was from `output_dtype`."""
     original, seen = onnx_values.Quantized, list[str]()
 
-    def other(at: Any, dtype: str) -> Any:
+    def other(at: Any, dtype: DType) -> Any:
         seen.extend([at.name] if at.name not in seen else [])
-        return original(at, "uint8" if seen.index(at.name) == layer else dtype)
+        return original(at, UINT8 if seen.index(at.name) == layer else dtype)
 
     monkeypatch.setattr("tinycompile.frontend.onnx_quantize.Quantized", other)
     with suppress(TinycompileError):  # refused is as good

@@ -10,6 +10,7 @@ from tests.frontend.models import BIAS, CONV, SUM, W, X, Y, imported, small_mode
 from tests.ops.oracle import check_model
 from tests.support.tflite_builder import RELU, RELU6, RELU_N1_TO_1
 from tinycompile import interpreter
+from tinycompile.dtypes import INT8
 from tinycompile.errors import ModelFileError, SamplesError
 from tinycompile.frontend import load
 from tinycompile.frontend.tflite import import_tflite
@@ -95,14 +96,14 @@ def test_several_inputs_and_outputs():
 )
 def test_activation_ranges(activation, scale, zero_point, expected):
     quant = Quantization.per_tensor(scale, zero_point)
-    assert clamp_range(activation, TensorType((1,), "int8", quant)) == expected
+    assert clamp_range(activation, TensorType((1,), INT8, quant)) == expected
 
 
 @pytest.mark.parametrize(("activation", "scale"), [(RELU6, 1e-9), (RELU_N1_TO_1, 4e-10), (RELU_N1_TO_1, 1e-30)])
 def test_activation_bounds_beyond_int32_are_refused(activation, scale):
     """LiteRT: no_integer_overflow_from_quantization."""
     with pytest.raises(Rejected, match="bounds leave int32"):
-        clamp_range(activation, TensorType((1,), "int8", Quantization.per_tensor(scale, 0)))
+        clamp_range(activation, TensorType((1,), INT8, Quantization.per_tensor(scale, 0)))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class Qdq:
 
     def __init__(self, shape, dtype="int8", seed=0, opset=17):
         self.rng = np.random.default_rng(seed)
-        self.dtype, self.shape = dtype, shape
+        self.type_name, self.shape = dtype, shape
         self.b = OnnxBuilder(opset)
         self.x = self.b.input(shape)
         self.scale = 0.05
@@ -29,8 +29,8 @@ class Qdq:
         self.a = self.b.activation(self.x, self.scale, self.zero, dtype)
 
     def finish(self, y: str, scale=0.07, zero=None, **options):
-        zero = int(self.rng.integers(-30, 30)) + (128 if self.dtype == "uint8" else 0) if zero is None else zero
-        self.b.output(self.b.activation(y, scale, zero, self.dtype))
+        zero = int(self.rng.integers(-30, 30)) + (128 if self.type_name == "uint8" else 0) if zero is None else zero
+        self.b.output(self.b.activation(y, scale, zero, self.type_name))
         x = self.rng.normal(0, 3, self.shape).astype(np.float32)
         return check_model(self.b.model(), {self.x: x}, **options)
 

@@ -9,6 +9,7 @@ from tests.kernels.test_dsp import layer
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import int8, site_of
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.depthwise_bands import depthwise_bands
@@ -31,8 +32,8 @@ def dense(inputs: int, outputs: int, rows: int, clamp: tuple[int, int], seed: in
     bias = rng.integers(-3000, 3000, outputs).astype(np.int32)
     types = [
         int8((rows, inputs), 0.05, 7),
-        TensorType(weights.shape, "int8", Quantization.per_tensor(0.004, 0)),
-        TensorType(bias.shape, "int32"),
+        TensorType(weights.shape, INT8, Quantization.per_tensor(0.004, 0)),
+        TensorType(bias.shape, INT32),
     ]
     return site_of(FullyConnected(clamp), types, [None, weights, bias], int8((), 0.02 * inputs**0.5, -3))
 

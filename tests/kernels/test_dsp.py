@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.cores import core_named
 from tests.support.host_kernel import compile_for_arm
 from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
@@ -36,8 +37,8 @@ def layer(op: Conv2D | DepthwiseConv2D, x: tuple[int, ...], shape: tuple[int, ..
     channels = shape[axis]
     values = np.clip(np.round(rng.normal(0, 40, shape)), -127, 127).astype(np.int8)
     scales = rng.uniform(0.002, 0.006, channels).astype(np.float32)
-    types = [TensorType(shape, "int8", Quantization(scales, np.zeros(channels, np.int64), axis))]
-    types.append(TensorType((channels,), "int32"))
+    types = [TensorType(shape, INT8, Quantization(scales, np.zeros(channels, np.int64), axis))]
+    types.append(TensorType((channels,), INT32))
     bias = rng.integers(-3000, 3000, channels).astype(np.int32)
     depth = values.size // channels
     zero_point = -128 if op.clamp == (-128, 127) and seed % 2 else 5

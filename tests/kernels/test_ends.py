@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
@@ -53,8 +54,8 @@ def layer(kind: str, bias: list[int], factor: float, *, dead: list[int], seed: i
     x = {"conv2d": (1, 5, 6, 8), "depthwise": (1, 5, 6, channels), "fully_connected": (3, 8)}[kind]
     types = [
         int8(x, 1.0, zero_point),
-        TensorType(shape, "int8", Quantization.per_tensor(factor, 0)),
-        TensorType((channels,), "int32"),
+        TensorType(shape, INT8, Quantization.per_tensor(factor, 0)),
+        TensorType((channels,), INT32),
     ]
     op = OPS.get(kind, FullyConnected())
     return site_of(op, types, [None, weights, np.array(bias, np.int32)], int8((), 1.0, -5))
@@ -110,7 +111,7 @@ def test_every_kernel_at_the_ends(target: str, isa: Core, core: list[str] | None
 def test_other_operators_wrap_like_their_definitions(exponent: int) -> None:
     x, y = int8((1, 3, 4, 6), 1.3, 90), int8((), 2.0**-exponent, -128)
     check(mean_kernel, site_of(Mean((1, 2), True), [x], [None], y), HOST)
-    sums = TensorType((1, 1, 1, 6), "int32")
+    sums = TensorType((1, 1, 1, 6), INT32)
     sums_site = site_of(MeanOfSum(Mean((1, 2), True), x), [sums], [None], y)
     kernel = mean_of_sum(sums_site, HOST)
     assert kernel is not None and kernel.notes["requantisation"] == "exact"

@@ -18,6 +18,7 @@ from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import compile_for_arm, program, run_kernel
 from tests.support.kernel_checks import M7, int8, random_values, site_of
+from tinycompile.dtypes import FLOAT32, INT8, INT32, UINT8
 from tinycompile.ir import Array, Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Factory, Kernel
@@ -48,20 +49,20 @@ SPECIAL = np.array(
 def operands(t: TensorType, rng: np.random.Generator) -> Array:
     """Random values; a vector of floats has halves and what is beyond every range as well."""
     values = random_values(t, rng)
-    if t.dtype == "float32" and len(t.shape) == 1:
+    if t.dtype == FLOAT32 and len(t.shape) == 1:
         values[: SPECIAL.size] = SPECIAL
         values[SPECIAL.size :: 2] = np.round(values[SPECIAL.size :: 2]) * np.float32(0.5)
     return values
 
 
 def float32(*shape: int) -> TensorType:
-    return TensorType(shape, "float32")
+    return TensorType(shape, FLOAT32)
 
 
 def float_sites() -> Iterator[Site]:
     """Every kernel whose C has floats, but functions of the C library."""
     rng = np.random.default_rng(0)
-    for dtype, ties, scale, zero in (("int8", "away", 0.7, 5), ("uint8", "even", 1.0, 128), ("int8", "even", 0.1, 0)):
+    for dtype, ties, scale, zero in ((INT8, "away", 0.7, 5), (UINT8, "even", 1.0, 128), (INT8, "even", 0.1, 0)):
         y = TensorType((300,), dtype, Quantization.per_tensor(scale, zero))
         yield site_of(Quantize(dtype, ties), [float32(300)], [None], y)
     yield site_of(Dequantize(), [int8((64,), 0.3, 7)], [None], float32(64))
@@ -71,8 +72,8 @@ def float_sites() -> Iterator[Site]:
             OnnxBinary(function=function), types, [None, None], int8((), 0.33 if function == "div" else 0.1, 1)
         )
     weights = rng.integers(-128, 128, (6, 40)).astype(np.int8)
-    types = [int8((3, 40), 2.0**-5, 9), TensorType((6, 40), "int8", Quantization.per_tensor(2.0**-12, 0))]
-    types.append(TensorType((6,), "int32"))
+    types = [int8((3, 40), 2.0**-5, 9), TensorType((6, 40), INT8, Quantization.per_tensor(2.0**-12, 0))]
+    types.append(TensorType((6,), INT32))
     yield site_of(FullyConnected(), types, [None, weights, np.full(6, 2**31 - 9, np.int32)], int8((), 2.0**-8, 5))
     yield site_of(
         FloatConv2D(), [float32(1, 3, 6, 7), float32(4, 3, 3, 3)], [None, rng.normal(0, 1, (4, 3, 3, 3))], float32()
@@ -105,7 +106,7 @@ def test_plain_kernels_are_their_definitions() -> None:
         with np.errstate(all="ignore"):
             (expected,) = site.node.op.evaluate(site.sig, values)
         actual = plain(portable(site), site, values)
-        if site.sig.output.dtype == "float32":
+        if site.sig.output.dtype == FLOAT32:
             np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-3)
         else:
             np.testing.assert_array_equal(actual, expected, err_msg=f"site {index}")
@@ -157,7 +158,7 @@ def test_host_kernels_have_the_same_bits(compiler: str, flags: str, tmp_path: Pa
     library = ffi.dlopen(str(tmp_path / "kernels.so"))
     for index, (site, kernel) in enumerate(zip(sites, kernels, strict=True)):
         values = values_of(site, index)
-        output = np.zeros(site.sig.output.shape, site.sig.output.dtype)
+        output = np.zeros(site.sig.output.shape, site.sig.output.dtype.carrier)
         dynamic = [np.ascontiguousarray(v) for v, c in zip(values, site.constants, strict=True) if c is None]
         arrays = [*dynamic, output, *(np.ascontiguousarray(constant.values) for constant in kernel.constants)]
         arguments = ffi.new("void *[]", [ffi.cast("void *", array.ctypes.data) for array in arrays])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.cores import core_named
 from tests.support.kernel_checks import check, int8, site_of
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.generic_conv import conv2d, depthwise, fully_connected
 from tinycompile.numerics.rounded_product import RoundedProductRequant
@@ -30,7 +31,7 @@ def weights_of(shape, axis, rng):
     quant = Quantization(scales, np.zeros(shape[axis], np.int64), axis)
     values = rng.integers(-128, 128, shape).astype(np.int8)
     bias = rng.integers(-3000, 3000, shape[axis]).astype(np.int32)
-    return [TensorType(shape, "int8", quant), TensorType(bias.shape, "int32")], [values, bias]
+    return [TensorType(shape, INT8, quant), TensorType(bias.shape, INT32)], [values, bias]
 
 
 @quick
@@ -66,7 +67,7 @@ def test_fully_connected(rows, inputs, outputs, clamp, seed):
 def tied_site(y_scale):
     rng = np.random.default_rng(3)
     weights = rng.integers(-128, 128, (30, 16)).astype(np.int8)
-    types = [TensorType(weights.shape, "int8", Quantization.per_tensor(0.125, 0))]
+    types = [TensorType(weights.shape, INT8, Quantization.per_tensor(0.125, 0))]
     return site_of(FullyConnected(), [int8((20, 16), 0.5, 3), *types], [None, weights], int8((), y_scale, 1))
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.cores import core_named
 from tests.support.kernel_checks import M7, check, int8, random_values, site_of
+from tinycompile.dtypes import INT8, UINT8
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.binary import broadcast_loops
 from tinycompile.kernels.elementwise import add, mul, table, with_scalar
@@ -120,8 +121,8 @@ def test_tables(op, y, count):
     check(table, site_of(op, [int8((1, count), 0.03, 5)], [None], y), core_named("host"))
 
 
-@pytest.mark.parametrize("source", ["int8", "uint8"])
-@pytest.mark.parametrize("target", ["int8", "uint8"])
+@pytest.mark.parametrize("source", [INT8, UINT8], ids=str)
+@pytest.mark.parametrize("target", [INT8, UINT8], ids=str)
 def test_quantize_between_8_bit_types(source, target):
     x = TensorType((3, 9), source, Quantization.per_tensor(0.1, 3))
     y = TensorType((3, 9), target, Quantization.per_tensor(0.13, 100))

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.float_edges import dequantize, quantize
 from tinycompile.kernels.movement import concatenation, identity, pad, pad_axes, reshape, resize_nearest, transpose
@@ -21,11 +22,9 @@ from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.transpose import Transpose
 
-FLOAT = "float32"
-
 
 def float_type(shape):
-    return TensorType(shape, FLOAT)
+    return TensorType(shape, FLOAT32)
 
 
 @pytest.mark.parametrize("constant", [None, np.arange(23, dtype=np.int8)])
@@ -60,10 +59,10 @@ def test_unpadded_axes_are_merged():
     assert pad_axes((2, 3), ((0, 0), (0, 0))) == [(6, 0, 0)]
 
 
-@pytest.mark.parametrize("dtype", ["int8", FLOAT])
+@pytest.mark.parametrize("dtype", [INT8, FLOAT32], ids=str)
 @pytest.mark.parametrize("permutation", [(0, 3, 1, 2), (0, 2, 3, 1), (2, 1, 0, 3), (3, 2, 1, 0)])
 def test_transpose(permutation, dtype):
-    x = TensorType((2, 3, 4, 5), dtype, int8(()).quant if dtype == "int8" else None)
+    x = TensorType((2, 3, 4, 5), dtype, int8(()).quant if dtype == INT8 else None)
     check(transpose, site_of(Transpose(permutation), [x], [None], x))
 
 
@@ -108,7 +107,7 @@ def test_softmax_of_equal_values(factory, value):
     np.testing.assert_array_equal(y, Softmax().evaluate(site.sig, [x])[0])
 
 
-@pytest.mark.parametrize("dtype, zero_point", [("int8", -5), ("int8", -128), ("uint8", 131)])
+@pytest.mark.parametrize("dtype, zero_point", [(INT8, -5), (INT8, -128), (UINT8, 131)])
 @pytest.mark.parametrize("scale", [0.1, 0.25, 1 / 255])
 def test_quantize_around_every_step(dtype, zero_point, scale):
     """The three floats nearest to every tie, beyond the range, infinities, NaN."""
@@ -124,10 +123,10 @@ def test_quantize_around_every_step(dtype, zero_point, scale):
 
 
 def test_quantize_in_place():
-    check(quantize, site_of(Quantize("int8"), [float_type((3, 7))], [None], int8((), 0.3, 4)))
+    check(quantize, site_of(Quantize(INT8), [float_type((3, 7))], [None], int8((), 0.3, 4)))
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("dtype", [INT8, UINT8], ids=str)
 def test_dequantize(dtype):
     x = TensorType((3, 17), dtype, Quantization.per_tensor(0.0123, 7))
     check(dequantize, site_of(Dequantize(), [x], [None], float_type(())))

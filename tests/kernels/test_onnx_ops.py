@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.ir import TensorType
 from tinycompile.kernels.elementwise import with_scalar
 from tinycompile.kernels.float_edges import quantize
@@ -58,7 +59,7 @@ def test_softmax(shape, scale, output):
     check(onnx_softmax, site_of(OnnxSoftmax(), [int8(shape, scale, 5)], [None], int8((), *output)))
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "float32"])
+@pytest.mark.parametrize("dtype", [INT8, UINT8, FLOAT32], ids=str)
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("indices", [(1, 2), (2, 0, 0, 2), (2, 1, 0)])
 def test_take(dtype, axis, indices):
@@ -86,13 +87,13 @@ def test_mean(axes, count, y_scale):
     check(mean, site_of(op, [int8((1, 4, 8, 5), 0.5, -9)], [None], int8((), y_scale, 3)))
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("dtype", [INT8, UINT8], ids=str)
 def test_quantize_rounds_half_to_even(dtype):
     from tinycompile.ir import Quantization
 
-    x, y = TensorType((400,), "float32"), TensorType((), dtype, Quantization.per_tensor(0.5, 3))
+    x, y = TensorType((400,), FLOAT32), TensorType((), dtype, Quantization.per_tensor(0.5, 3))
     site = site_of(Quantize(dtype, "even"), [x], [None], y)
     halves = (np.arange(-40, 40, dtype=np.float32) / 4).reshape(-1)
     (got,) = site.node.op.evaluate(site.sig, [halves])
-    assert np.array_equal(got, np.clip(np.rint(halves / 0.5) + 3, *((-128, 127) if dtype == "int8" else (0, 255))))
+    assert np.array_equal(got, np.clip(np.rint(halves / 0.5) + 3, *dtype.range))
     check(quantize, site)

@@ -17,6 +17,7 @@ from tests.kernels import test_assembly, test_block, test_mve
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
 from tests.support.kernel_checks import int8, site_of
+from tinycompile.dtypes import FLOAT32, INT8, INT32
 from tinycompile.ir import Op, Quantization, Site, TensorType
 from tinycompile.kernels import base, kernels_of
 from tinycompile.kernels.base import Factory
@@ -65,18 +66,18 @@ def weighted(op: Op, x: TensorType, shape: tuple[int, ...], axis: int) -> Site:
     """A node with constant weights and bias."""
     rng = np.random.default_rng(len(shape) + axis)
     scales = rng.uniform(0.001, 0.01, shape[axis]).astype(np.float32)
-    types = [x, TensorType(shape, "int8", Quantization(scales, np.zeros(shape[axis], np.int64), axis))]
+    types = [x, TensorType(shape, INT8, Quantization(scales, np.zeros(shape[axis], np.int64), axis))]
     constants = [None, rng.integers(-127, 128, shape).astype(np.int8), rng.integers(-300, 300, shape[axis], np.int32)]
-    return site_of(op, [*types, TensorType((shape[axis],), "int32")], constants, int8((), 0.3, 5))
+    return site_of(op, [*types, TensorType((shape[axis],), INT32)], constants, int8((), 0.3, 5))
 
 
 def int8_sites() -> list[Site]:
     image, odd, y = int8((1, 6, 7, 8), 0.1, 3), int8((1, 5, 7, 9), 0.1, 3), int8((), 0.15, 5)
-    float_image = TensorType(image.shape, "float32")
+    float_image = TensorType(image.shape, FLOAT32)
     unaries = [
         (Logistic(), int8((1, 19), 0.03, 5), int8((), 1 / 256, -128)),
-        (Quantize("int8"), float_image, y),
-        (Dequantize(), odd, TensorType((), "float32")),
+        (Quantize(INT8), float_image, y),
+        (Dequantize(), odd, TensorType((), FLOAT32)),
         (Pad(((0, 0), (1, 2), (3, 0), (0, 0)), -7), odd, odd),
         (Transpose((0, 3, 1, 2)), odd, odd),
         (Transpose((0, 2, 1, 3)), odd, odd),
@@ -86,8 +87,8 @@ def int8_sites() -> list[Site]:
         (Softmax(1.0), int8((3, 10), 0.1, 4), int8((), 1 / 256, -128)),
         (Take(1, (2, 0, 0)), odd, odd),
         (Identity(), odd, odd),
-        (SpatialSum(), odd, TensorType((), "int32")),
-        (MeanOfSum(Mean((1, 2), True), odd), TensorType((1, 1, 1, 9), "int32"), int8((), 0.07, -5)),
+        (SpatialSum(), odd, TensorType((), INT32)),
+        (MeanOfSum(Mean((1, 2), True), odd), TensorType((1, 1, 1, 9), INT32), int8((), 0.07, -5)),
         *((AveragePool2D((3, 2), (2, 1), (1, 0, 1, 0)), x, x) for x in (image, odd)),
         *((MaxPool2D((3, 2), (2, 1), (1, 0, 1, 0)), x, x) for x in (image, odd)),
         *((Mean(axes, True), x, int8((), 0.07, -31)) for x in (image, odd) for axes in ((1, 2), (3,), (2,))),
@@ -112,7 +113,7 @@ def int8_sites() -> list[Site]:
 
 def float_sites() -> list[Site]:
     def floats(*shape: int) -> TensorType:
-        return TensorType(shape, "float32")
+        return TensorType(shape, FLOAT32)
 
     x, y = floats(2, 4, 7, 6), floats()
     weights = np.random.default_rng(0).normal(0, 1, (4, 2, 3, 2)).astype(np.float32)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ops.oracle import check, full_range, scales, zero_points
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Quantization, Region, Signature, TensorType
 from tinycompile.ops._elementwise import Binary
 
@@ -66,7 +67,7 @@ def check_regions(op: Binary) -> None:
     region = Region(1, 2, 0, 3)
 
     def regions(*shapes: tuple[int, ...]) -> list[Region | None]:
-        types = [TensorType(shape, "int8", Quantization.per_tensor(1, 0)) for shape in shapes]
+        types = [TensorType(shape, INT8, Quantization.per_tensor(1, 0)) for shape in shapes]
         ((shape, dtype),) = op.infer(types)
         sig = Signature(tuple(types), (TensorType(shape, dtype, types[0].quant),))
         return [op.input_region(sig, region, operand) for operand in range(2)]

@@ -8,13 +8,14 @@ import numpy as np
 
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Node, Op, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
 
 
 def check_float(factory: Factory, op: Op, operands: Sequence[Array], constants: Sequence[int] = ()) -> Array:
     """The definition's result; `constants`: the operands that are known at compile time."""
-    types = [TensorType(x.shape, "float32") for x in operands]
+    types = [TensorType(x.shape, FLOAT32) for x in operands]
     ((shape, dtype),) = op.infer(types)
     sig = Signature(tuple(types), (TensorType(shape, dtype),))
     assert op.unsupported(sig) is None

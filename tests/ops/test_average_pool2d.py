@@ -11,6 +11,7 @@ from tests.ops.convolutions import paddings, sizes
 from tests.ops.oracle import activations, pairs, scales, seeds, thorough, zero_points
 from tests.ops.pooling import check_pool
 from tests.support.tflite_builder import VALID
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Region, Signature, TensorType
 from tinycompile.ops.average_pool2d import AveragePool2D
 
@@ -29,8 +30,8 @@ def test_the_whole_image():
 
 
 def test_rules():
-    x = TensorType((1, 6, 6, 2), "int8", Quantization.per_tensor(0.5, 0))
-    y = TensorType((1, 3, 3, 2), "int8", Quantization.per_tensor(0.5, 1))
+    x = TensorType((1, 6, 6, 2), INT8, Quantization.per_tensor(0.5, 0))
+    y = TensorType((1, 3, 3, 2), INT8, Quantization.per_tensor(0.5, 1))
     op = AveragePool2D((2, 2), (2, 2))
     assert op.unsupported(Signature((x,), (y,))) is None
     assert "batch" in (op.unsupported(Signature((replace(x, shape=(2, 6, 6, 2)),), (y,))) or "")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.ops.convolutions import check_convolution, output_shape, paddings, sizes
 from tests.ops.oracle import activations, only_site, pairs, seeds, thorough, zero_points
 from tests.support.tflite_builder import SAME, VALID
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Region, Signature, TensorType
 from tinycompile.ops.conv2d import Conv2D
 
@@ -62,12 +63,12 @@ def test_input_region_is_what_the_region_needs(kernel, stride, dilation, padding
     """Spoil everything outside of `input_region`: the region of the output doesn't change."""
     rng = np.random.default_rng(seed)
     op = Conv2D(stride, dilation, padding)
-    types = [TensorType((1, 9, 8, 2), "int8"), TensorType((2, *kernel, 2), "int8")]
+    types = [TensorType((1, 9, 8, 2), INT8), TensorType((2, *kernel, 2), INT8)]
     ((shape, _),) = op.infer(types)
     window = op.window(*types)
     y0, x0 = int(rng.integers(shape[1])), int(rng.integers(shape[2]))
     region = Region(y0, int(rng.integers(y0, shape[1])) + 1, x0, int(rng.integers(x0, shape[2])) + 1)
-    sig = Signature(tuple(types), (TensorType(shape, "int8"),))
+    sig = Signature(tuple(types), (TensorType(shape, INT8),))
     needed = op.input_region(sig, region, 0)
     assert op.input_region(sig, region, 1) is None
     x = rng.integers(-128, 128, (1, 9, 8, 2)).astype(np.int32)

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.ops.oracle import check
 from tests.support.tflite_builder import VALID, TfliteBuilder
+from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.quantize import Quantize
@@ -186,23 +187,23 @@ def test_accumulators_that_wrap(kind: str, y_zero: int) -> None:
         exact_or_too_large(lambda b=b, y=y, inputs=inputs: check(b, [y], inputs), exponent, largest)
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint8"])
-def test_onnx_quantises_any_float_like_onnxruntime(dtype: str) -> None:
+@pytest.mark.parametrize("dtype", [INT8, UINT8], ids=str)
+def test_onnx_quantises_any_float_like_onnxruntime(dtype: DType) -> None:
     """Saturated, and a NaN is the smallest value. (onnx's own evaluator converts to int32 first, as x86-64 does.)"""
     ort = pytest.importorskip("onnxruntime")
-    info, values = np.iinfo(dtype), FLOATS[np.abs(FLOATS) != np.float32(1e-45)]
+    (low, high), values = dtype.range, FLOATS[np.abs(FLOATS) != np.float32(1e-45)]
     for scale in (1.0, 0.1, 1e-30, 1e-38, 1e30, 3e38, 2.0**-40, 2.0**40):
-        for zero_point in (int(info.min), int(info.min) + 133, int(info.max)):
+        for zero_point in (low, low + 133, high):
             node = helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["y"])
             x = helper.make_tensor_value_info("x", TensorProto.FLOAT, values.shape)
-            y = helper.make_tensor_value_info("y", getattr(TensorProto, dtype.upper()), values.shape)
-            constants = {"scale": np.float32(scale), "zero": np.array(zero_point, dtype)}
+            y = helper.make_tensor_value_info("y", getattr(TensorProto, dtype.name.upper()), values.shape)
+            constants = {"scale": np.float32(scale), "zero": np.array(zero_point, dtype.carrier)}
             initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
             graph = helper.make_graph([node], "g", [x], [y], initializers)
             model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
             session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
             (expected,) = session.run(None, {"x": values})
             output = TensorType(values.shape, dtype, Quantization.per_tensor(float(np.float32(scale)), zero_point))
-            sig = Signature((TensorType(values.shape, "float32"),), (output,))
+            sig = Signature((TensorType(values.shape, FLOAT32),), (output,))
             (actual,) = Quantize(dtype, "even").evaluate(sig, [values])
             np.testing.assert_array_equal(actual, expected, err_msg=f"{scale} {zero_point}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ops.floats import check_float, normal
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import TensorType
 from tinycompile.kernels.float_ops import conv2d
 from tinycompile.ops.float_conv2d import FloatConv2D
@@ -20,4 +21,4 @@ def test_convolution(groups, outputs, op):
 
 def test_weights_that_do_not_fit():
     with pytest.raises(ValueError, match="don't fit"):
-        FloatConv2D().infer([TensorType((1, 4, 5, 5), "float32"), TensorType((4, 3, 1, 1), "float32")])
+        FloatConv2D().infer([TensorType((1, 4, 5, 5), FLOAT32), TensorType((4, 3, 1, 1), FLOAT32)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ops.floats import check_float, normal
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import TensorType
 from tinycompile.kernels.float_ops import matmul
 from tinycompile.ops.float_matmul import FloatMatMul
@@ -18,4 +19,4 @@ def test_products(shapes, constants):
 
 def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match="multiplied"):
-        FloatMatMul().infer([TensorType((3, 4), "float32"), TensorType((3, 4), "float32")])
+        FloatMatMul().infer([TensorType((3, 4), FLOAT32), TensorType((3, 4), FLOAT32)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ops.floats import check_float, normal
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import TensorType
 from tinycompile.kernels.float_ops import pad
 from tinycompile.ops.float_pad import FloatPad
@@ -17,4 +18,4 @@ def test_padding(amounts):
 
 def test_amounts():
     with pytest.raises(ValueError, match="pad"):
-        FloatPad(((1, -1),), 0.0).infer([TensorType((3,), "float32")])
+        FloatPad(((1, -1),), 0.0).infer([TensorType((3,), FLOAT32)])

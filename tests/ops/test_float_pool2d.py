@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ops.floats import check_float, normal
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import TensorType
 from tinycompile.kernels.float_ops import pool2d
 from tinycompile.ops.float_pool2d import FloatPool2D
@@ -21,4 +22,4 @@ def test_pooling(function, dilation, count):
 def test_rank():
     op = FloatPool2D("max", (2, 2), (1, 1), (1, 1), (0, 0, 0, 0))
     with pytest.raises(ValueError, match="4-D"):
-        op.infer([TensorType((3, 4), "float32")])
+        op.infer([TensorType((3, 4), FLOAT32)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ops.floats import check_float, normal
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import TensorType
 from tinycompile.kernels.float_ops import reduce
 from tinycompile.ops.float_reduce import FUNCTIONS, FloatReduce
@@ -18,4 +19,4 @@ def test_reductions(function, axes):
 
 def test_axes():
     with pytest.raises(ValueError, match="axes"):
-        FloatReduce("mean", (2,)).infer([TensorType((3, 4), "float32")])
+        FloatReduce("mean", (2,)).infer([TensorType((3, 4), FLOAT32)])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.ops.floats import check_float, normal
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Signature, TensorType
 from tinycompile.kernels.float_ops import unary
 from tinycompile.ops.float_unary import FUNCTIONS, FloatUnary
@@ -18,5 +19,5 @@ def test_every_function(function):
 
 
 def test_only_floats():
-    t = TensorType((3,), "int8")
+    t = TensorType((3,), INT8)
     assert "float32" in str(FloatUnary("relu").unsupported(Signature((t,), (t,))))

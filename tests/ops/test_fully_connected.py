@@ -14,6 +14,7 @@ from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
 from tests.support.kernel_checks import check as check_kernel
 from tests.support.tflite_builder import NO_TENSOR, TfliteBuilder
+from tinycompile.dtypes import INT8, INT16
 from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.kernels import kernels_of
@@ -97,10 +98,10 @@ def test_weights_with_a_zero_point(zero_point, spread):
     b, x, y = with_weight_zero_point(weights, zero_point, 0.02)
     site = only_site(check(b, [y], {x: full_range(rng, (3, 40))}))
     centred = weights.astype(int) - zero_point
-    assert site.sig.inputs[1].dtype == ("int8" if centred.min() >= -128 and centred.max() <= 127 else "int16")
+    assert site.sig.inputs[1].dtype == (INT8 if centred.min() >= -128 and centred.max() <= 127 else INT16)
     for core in (core_named("host"), core_named("cortex-m0"), M7, core_named("cortex-m55", dsp=True, mve=True)):
         kernels = kernels_of(site, core)
-        assert core.arch == "host" or (len(kernels) > 1) == (site.sig.inputs[1].dtype == "int8")
+        assert core.arch == "host" or (len(kernels) > 1) == (site.sig.inputs[1].dtype == INT8)
         check_kernel(lambda s, i: kernels_of(s, i)[0], site, core)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.ops.oracle import scales, thorough, zero_points
 from tests.ops.unary import check_unary
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.hard_swish import HardSwish
 
@@ -23,5 +24,5 @@ def test_large_inputs():
 
 
 def test_refuses_scales_that_litert_refuses():
-    x, y = (TensorType((4,), "int8", Quantization.per_tensor(scale, 0)) for scale in (1.0, 0.001))
+    x, y = (TensorType((4,), INT8, Quantization.per_tensor(scale, 0)) for scale in (1.0, 0.001))
     assert HardSwish().unsupported(Signature((x,), (y,))) is not None

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.ops.oracle import scales, thorough, zero_points
 from tests.ops.unary import check_unary
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.leaky_relu import LeakyRelu
 
@@ -18,5 +19,5 @@ def test_every_value(x_scale, x_zero, y_scale, y_zero, alpha):
 
 
 def test_negative_slopes_are_refused():
-    x = TensorType((4,), "int8", Quantization.per_tensor(1.0, 0))
+    x = TensorType((4,), INT8, Quantization.per_tensor(1.0, 0))
     assert LeakyRelu(-0.5).unsupported(Signature((x,), (x,))) is not None

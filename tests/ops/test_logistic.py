@@ -7,6 +7,7 @@ from hypothesis import given
 
 from tests.ops.oracle import scales, thorough, zero_points
 from tests.ops.unary import check_unary
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.logistic import Logistic
 
@@ -23,5 +24,5 @@ def test_extreme_scales(scale):
 
 
 def test_other_output_scales_are_refused():
-    x, y = (TensorType((4,), "int8", Quantization.per_tensor(scale, 0)) for scale in (0.1, 1 / 128))
+    x, y = (TensorType((4,), INT8, Quantization.per_tensor(scale, 0)) for scale in (0.1, 1 / 128))
     assert "1/256" in (Logistic().unsupported(Signature((x,), (y,))) or "")

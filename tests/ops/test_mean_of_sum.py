@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, int8, site_of
+from tinycompile.dtypes import INT32
 from tinycompile.ir import Signature, TensorType
 from tinycompile.kernels.spatial_sum import mean_of_sum
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -28,7 +29,7 @@ def test_it_finishes_what_the_average_does(average, scale, zero_point):
     y = int8(shape, scale, zero_point)
     values = np.random.default_rng(0).integers(-128, 128, x.shape).astype(np.int8)
     sums = values.astype(np.int32).sum(axis=(1, 2), keepdims=True)
-    sig = Signature((TensorType((1, 1, 1, 9), "int32"),), (y,))
+    sig = Signature((TensorType((1, 1, 1, 9), INT32),), (y,))
     (got,) = MeanOfSum(average, x).evaluate(sig, [sums])
     (expected,) = average.evaluate(Signature((x,), (y,)), [values])
     np.testing.assert_array_equal(got, expected)
@@ -45,7 +46,7 @@ def test_kernel_for_sums_of_all_sizes(average, scale, zero_point, size):
     sums = np.unique(np.linspace(-128 * count, 127 * count, 4001).astype(np.int32)).reshape(1, 1, 1, -1)
     x = int8((1, *size, sums.size), 0.1, 3)
     op = MeanOfSum(average, x)
-    site = site_of(op, [TensorType(sums.shape, "int32")], [None], int8((), scale, zero_point))
+    site = site_of(op, [TensorType(sums.shape, INT32)], [None], int8((), scale, zero_point))
     kernel = mean_of_sum(site, M7)
     (expected,) = op.evaluate(site.sig, [sums])
     np.testing.assert_array_equal(run_kernel(kernel, [sums], site.sig.output), expected)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ops.oracle import check, full_range, seeds, thorough, zero_points
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Region, Signature, TensorType
 from tinycompile.ops.pad import Pad
 
@@ -43,11 +44,11 @@ def test_ranks(shape, amounts):
 
 def test_region_reaches_outside():
     op = Pad(((0, 0), (1, 2), (3, 0), (0, 0)), 0)
-    sig = Signature((TensorType((1, 4, 4, 1), "int8"),), (TensorType((1, 7, 7, 1), "int8"),))
+    sig = Signature((TensorType((1, 4, 4, 1), INT8),), (TensorType((1, 7, 7, 1), INT8),))
     assert op.input_region(sig, Region(0, 2, 1, 5), 0) == Region(-1, 1, -2, 2)
 
 
 @pytest.mark.parametrize("amounts", [((0, 0),), ((0, -1), (0, 0))])
 def test_amounts_must_make_sense(amounts):
     with pytest.raises(ValueError, match="pad"):
-        Pad(amounts, 0).infer([TensorType((4, 4), "int8")])
+        Pad(amounts, 0).infer([TensorType((4, 4), INT8)])

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Signature, TensorType
 from tinycompile.kernels.movement import plane_rows
 from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.transpose import Transpose
 
 
-@pytest.mark.parametrize("dtype", ["int8", "float32"])
+@pytest.mark.parametrize("dtype", [INT8, FLOAT32], ids=str)
 def test_it_is_the_beginning_of_the_transpose(dtype):
-    x = np.arange(2 * 5 * 3).reshape(1, 2, 5, 3).astype(dtype)
+    x = np.arange(2 * 5 * 3).reshape(1, 2, 5, 3).astype(dtype.carrier)
     whole, rows = (TensorType(shape, dtype) for shape in ((1, 5, 3, 2), (1, 2, 3, 2)))
     sig = Signature((TensorType(x.shape, dtype),), (whole,))
     op = Transpose((0, 2, 3, 1)).on_padded(sig, 2, None)

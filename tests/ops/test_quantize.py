@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ops.oracle import check, full_range, only_site, quick, scales, seeds, thorough, zero_points
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.quantize import Quantize
 
@@ -60,14 +61,14 @@ def test_signedness_only(source):
 )
 def test_beyond_int32(ties, zero, expected):
     """LiteRT has INT32_MIN for all of these, and adds the zero point modulo 2^32; ONNX saturates."""
-    x, y = TensorType((4,), "float32"), TensorType((4,), "int8", Quantization.per_tensor(0.5, zero))
+    x, y = TensorType((4,), FLOAT32), TensorType((4,), INT8, Quantization.per_tensor(0.5, zero))
     values = np.array([np.nan, np.inf, -np.inf, 1e38], np.float32)
-    (result,) = Quantize("int8", ties).evaluate(Signature((x,), (y,)), [values])
+    (result,) = Quantize(INT8, ties).evaluate(Signature((x,), (y,)), [values])
     assert result.tolist() == expected
 
 
-@pytest.mark.parametrize("dtype", ["int16", "int32"])
+@pytest.mark.parametrize("dtype", [INT16, INT32], ids=str)
 def test_other_types_are_refused(dtype):
-    x = TensorType((4,), "float32")
+    x = TensorType((4,), FLOAT32)
     y = TensorType((4,), dtype, Quantization.per_tensor(0.5, 0))
-    assert dtype in (Quantize(dtype).unsupported(Signature((x,), (y,))) or "")
+    assert dtype.name in (Quantize(dtype).unsupported(Signature((x,), (y,))) or "")

@@ -7,6 +7,7 @@ import pytest
 
 from tests.ops.oracle import check, full_range
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.dtypes import INT8
 from tinycompile.ir import TensorType
 from tinycompile.ops.reshape import Reshape
 
@@ -35,4 +36,4 @@ def test_squeeze_and_expand():
 
 def test_element_counts_must_agree():
     with pytest.raises(ValueError, match="shape"):
-        Reshape((5,)).infer([TensorType((2, 3), "int8")])
+        Reshape((5,)).infer([TensorType((2, 3), INT8)])

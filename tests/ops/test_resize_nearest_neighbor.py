@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ops.oracle import check, full_range, thorough
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Region, Signature, TensorType
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 
@@ -29,7 +30,7 @@ def test_random(size, resized, mode):
 @pytest.mark.parametrize("mode", modes)
 def test_region_covers_the_sources(mode):
     op = ResizeNearestNeighbor((11, 17), *mode)
-    sig = Signature((TensorType((1, 5, 6, 1), "int8"),), (TensorType((1, 11, 17, 1), "int8"),))
+    sig = Signature((TensorType((1, 5, 6, 1), INT8),), (TensorType((1, 11, 17, 1), INT8),))
     region = op.input_region(sig, Region(2, 7, 3, 4), 0)
     rows, columns = op.source_rows(sig), op.source_columns(sig)
     assert (region.y0, region.y1) == (rows[2:7].min(), rows[2:7].max() + 1)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ops.oracle import check, full_range, scales, seeds, thorough, zero_points
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.softmax import Softmax
 
@@ -50,16 +51,16 @@ def test_the_largest_sum_that_litert_takes():
 @pytest.mark.parametrize("depth", [512, 1000, 4095])
 def test_equal_elements_beyond_that_have_probability_0(depth):
     """LiteRT aborts on them."""
-    x = TensorType((1, depth), "int8", Quantization.per_tensor(0.1, 0))
-    y = TensorType((1, depth), "int8", Quantization.per_tensor(1 / 256, -128))
+    x = TensorType((1, depth), INT8, Quantization.per_tensor(0.1, 0))
+    y = TensorType((1, depth), INT8, Quantization.per_tensor(1 / 256, -128))
     (result,) = Softmax().evaluate(Signature((x,), (y,)), [np.zeros((1, depth), np.int8)])
     assert (result == -128).all()
 
 
 def test_rules():
     def reason(shape, scale, y_scale, zero_point):
-        x = TensorType(shape, "int8", Quantization.per_tensor(scale, 0))
-        y = TensorType(shape, "int8", Quantization.per_tensor(y_scale, zero_point))
+        x = TensorType(shape, INT8, Quantization.per_tensor(scale, 0))
+        y = TensorType(shape, INT8, Quantization.per_tensor(y_scale, zero_point))
         return Softmax().unsupported(Signature((x,), (y,)))
 
     assert reason((1, 10), 0.1, 1 / 256, -128) is None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.kernel_checks import check, int8, site_of
+from tinycompile.dtypes import INT32
 from tinycompile.ir import Signature, TensorType
 from tinycompile.kernels.spatial_sum import spatial_sum
 from tinycompile.ops.spatial_sum import SpatialSum
@@ -15,7 +16,7 @@ from tinycompile.ops.spatial_sum import SpatialSum
 
 def test_it_sums_values_as_they_are():
     x = np.arange(-12, 12, dtype=np.int8).reshape(1, 2, 3, 4)
-    sig = Signature((int8(x.shape, 0.1, 7),), (TensorType((1, 1, 1, 4), "int32"),))
+    sig = Signature((int8(x.shape, 0.1, 7),), (TensorType((1, 1, 1, 4), INT32),))
     (sums,) = SpatialSum().evaluate(sig, [x])
     assert sums.dtype == np.int32
     np.testing.assert_array_equal(sums.ravel(), x.reshape(6, 4).sum(axis=0))
@@ -23,12 +24,12 @@ def test_it_sums_values_as_they_are():
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 3, 5, 4), (1, 7, 2, 7), (1, 20, 30, 5)])
 def test_kernel(shape):
-    check(spatial_sum, site_of(SpatialSum(), [int8(shape)], [None], TensorType((), "int32")))
+    check(spatial_sum, site_of(SpatialSum(), [int8(shape)], [None], TensorType((), INT32)))
 
 
 def test_by_rows_it_adds():
     op = SpatialSum()
-    sig = Signature((int8((1, 8, 2, 3)),), (TensorType((1, 1, 1, 3), "int32"),))
+    sig = Signature((int8((1, 8, 2, 3)),), (TensorType((1, 1, 1, 3), INT32),))
     assert op.accumulates
     assert op.on_padded(sig, 2, None) == replace(op, adds=True)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.ops.binary import check_binary, check_regions, every_pair, quantizations, shape_pairs
 from tests.ops.oracle import activations, seeds, thorough
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.sub import Sub
 
@@ -37,6 +38,6 @@ def test_regions():
 
 
 def test_refuses_scales_that_litert_refuses():
-    x, y = (TensorType((4,), "int8", Quantization.per_tensor(scale, 0)) for scale in (1.0, 1e-6))
+    x, y = (TensorType((4,), INT8, Quantization.per_tensor(scale, 0)) for scale in (1.0, 1e-6))
     assert "too small" in (Sub().unsupported(Signature((x, x), (y,))) or "")
     assert Sub().unsupported(Signature((x, x), (x,))) is None

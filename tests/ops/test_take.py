@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.kernel_checks import int8
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Signature, TensorType
 from tinycompile.ops.take import Take
 
@@ -19,4 +20,4 @@ def test_elements():
 @pytest.mark.parametrize(("axis", "indices"), [(3, (0,)), (1, (3,)), (1, (-1,)), (1, ())])
 def test_contradictions(axis, indices):
     with pytest.raises(ValueError, match="ax"):
-        Take(axis, indices).infer([TensorType((2, 3, 4), "int8")])
+        Take(axis, indices).infer([TensorType((2, 3, 4), INT8)])

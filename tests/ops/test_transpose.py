@@ -9,6 +9,7 @@ import pytest
 
 from tests.ops.oracle import check, full_range
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.dtypes import INT8
 from tinycompile.ir import TensorType
 from tinycompile.ops.transpose import Transpose
 
@@ -24,4 +25,4 @@ def test_permutations(permutation):
 
 def test_must_be_a_permutation():
     with pytest.raises(ValueError, match="permutation"):
-        Transpose((0, 0)).infer([TensorType((2, 3), "int8")])
+        Transpose((0, 0)).infer([TensorType((2, 3), INT8)])

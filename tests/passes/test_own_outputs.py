@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Graph, Node, Source, TensorType, verify
 from tinycompile.ops.reshape import Reshape
 from tinycompile.passes import optimize
 from tinycompile.passes.own_outputs import own_outputs
 
-T = TensorType((1, 4), "float32")
+T = TensorType((1, 4), FLOAT32)
 
 
 def graph(*outputs: str) -> Graph:

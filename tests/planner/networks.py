@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from tinycompile.dtypes import INT8, DType
 from tinycompile.ir import Array, Graph, Node, Op, Signature, TensorType
 from tinycompile.kernels.base import Kernel
 
@@ -18,8 +19,8 @@ class Box(Op):
     kind = "box"
     bytes: int
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
-        return (((self.bytes,), "int8"),)
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
+        return (((self.bytes,), INT8),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         raise NotImplementedError
@@ -29,7 +30,7 @@ def network(sizes: dict[str, int], edges: dict[str, Sequence[str]], outputs: Seq
     """A node per entry of `edges` (result: operands), named like its result; what no node computes is an input."""
     nodes = tuple(Node(name, Box(sizes[name]), tuple(operands), (name,)) for name, operands in edges.items())
     inputs = tuple(name for name in sizes if name not in edges)
-    types = {name: TensorType((size,), "int8") for name, size in sizes.items()}
+    types = {name: TensorType((size,), INT8) for name, size in sizes.items()}
     return Graph("network", inputs, tuple(outputs), nodes, types, {})
 
 

@@ -71,7 +71,7 @@ def run_poisoned(planned: Planned, inputs: dict[str, np.ndarray], cflags: tuple[
 
 def random_inputs(graph: Graph, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return {n: rng.integers(-128, 128, graph.types[n].shape).astype(graph.types[n].dtype) for n in graph.inputs}
+    return {n: rng.integers(-128, 128, graph.types[n].shape).astype(graph.types[n].dtype.carrier) for n in graph.inputs}
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

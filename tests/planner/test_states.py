@@ -50,7 +50,7 @@ class Memory:
         if name in self.found.graph.constants:
             return self.found.graph.constants[name]
         t = self.found.graph.types[name]
-        return np.frombuffer(self._bytes(name).tobytes(), t.dtype).reshape(t.shape)
+        return t.dtype.unpack(self._bytes(name).tobytes(), t.elements).reshape(t.shape)
 
     def step(self, inputs: list[Array]) -> list[Array]:
         graph = self.found.graph

@@ -19,6 +19,7 @@ from tests.support.random_graph import RandomGraph
 from tinycompile.codegen.emit import emit_model
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Provenance
+from tinycompile.dtypes import INT8
 from tinycompile.errors import DoesNotFitError
 from tinycompile.frontend import load
 from tinycompile.host import HostModel
@@ -129,7 +130,7 @@ def mean_at_the_end(seed: int, steps: int) -> Graph:
     graph = random.grow(steps)
     last = graph.outputs[-1]
     op = AveragePool2D(graph.types[last].shape[1:3], (1, 1))
-    types = {**graph.types, "mean": TensorType((1, 1, 1, graph.types[last].shape[3]), "int8", QUANT)}
+    types = {**graph.types, "mean": TensorType((1, 1, 1, graph.types[last].shape[3]), INT8, QUANT)}
     return replace(
         graph, nodes=(*graph.nodes, Node("mean", op, (last,), ("mean",))), outputs=("mean",), types=types
     ).without_dead()

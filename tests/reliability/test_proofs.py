@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.planner.test_poison import random_inputs, run_poisoned
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.ir import Graph, Node, Op, Quantization, TensorType
 from tinycompile.kernels import kernels_for
 from tinycompile.numerics.fixed_point import quantize_multiplier
@@ -62,10 +63,10 @@ def one_layer(seed: int) -> Planned:
     axis = 3 if depthwise else 0
     scale = np.full(outputs, 0.3 / (73 * (size * size * channels) ** 0.5), np.float32)
     types = {
-        "x": TensorType((1, 6, 5, channels), "int8", QUANT),
-        "w": TensorType(shape, "int8", Quantization(scale, np.zeros(outputs, np.int64), axis)),
-        "b": TensorType((outputs,), "int32"),
-        "y": TensorType((1, 6, 5, outputs), "int8", QUANT),
+        "x": TensorType((1, 6, 5, channels), INT8, QUANT),
+        "w": TensorType(shape, INT8, Quantization(scale, np.zeros(outputs, np.int64), axis)),
+        "b": TensorType((outputs,), INT32),
+        "y": TensorType((1, 6, 5, outputs), INT8, QUANT),
     }
     constants = {"w": rng.integers(-127, 128, shape).astype(np.int8), "b": rng.integers(-99, 99, outputs, np.int32)}
     graph = Graph("g", ("x",), ("y",), (Node("y", op, ("x", "w", "b"), ("y",)),), types, constants)

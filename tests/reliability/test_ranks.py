@@ -10,6 +10,7 @@ import pytest
 
 import tinycompile
 from tests.support.tflite_builder import RELU6, SAME, TfliteBuilder
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Node, Quantization, TensorType
 from tinycompile.ops.add import Add
 from tinycompile.ops.relu import Relu
@@ -34,7 +35,7 @@ def test_random_network(kind: str, seed: int) -> None:
 
 def test_several_images_are_not_executed_by_rows() -> None:
     """Rows are those of one image; a batch used to lose all but the first."""
-    t = TensorType((2, 8, 8, 6), "int8", Quantization.per_tensor(0.05, 3))
+    t = TensorType((2, 8, 8, 6), INT8, Quantization.per_tensor(0.05, 3))
     nodes = (
         Node("a", Relu((-128, 127)), ("x",), ("a",)),
         Node("b", Add(), ("a", "a"), ("b",)),

@@ -89,7 +89,7 @@ def on_host(build: Build, inputs: Sequence[np.ndarray], compiler: str, flags: st
     ends = np.cumsum([t.bytes for t in build.outputs])[:-1]
     parts = np.split(table, ends, axis=1)
     return [
-        drop_batch(np.ascontiguousarray(part).view(t.dtype).reshape(-1, *t.shape))
+        drop_batch(np.ascontiguousarray(part).view(t.dtype.carrier).reshape(-1, *t.shape))
         for part, t in zip(parts, build.outputs, strict=True)
     ]
 

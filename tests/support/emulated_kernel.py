@@ -96,7 +96,7 @@ def check_emulated(
 def _shifted(memory: Sequence[Block], shift: int, site: Site) -> list[Block]:
     """The tensors of bytes `shift` bytes higher; constants, scratch and wider tensors keep their alignment."""
     operands = (t for t, constant in zip(site.sig.inputs, site.constants, strict=True) if constant is None)
-    bytewise = {i for i, t in enumerate((*operands, site.sig.output)) if np.dtype(t.dtype).itemsize == 1}
+    bytewise = {i for i, t in enumerate((*operands, site.sig.output)) if t.dtype.bits <= 8}
     return [
         Block(b"\x5a" * shift + block.content, tuple((i, at + shift) for i, at in block.arguments))
         if bytewise.issuperset(i for i, _ in block.arguments)

@@ -63,7 +63,7 @@ def run_kernel(
     memory = memory_of(kernel, operands, output_type, share_operand)
     run = _run_sanitized if sanitize else _run_shared
     data = run(kernel, memory, len(operands), output_type.bytes)
-    return np.frombuffer(data, output_type.dtype).reshape(output_type.shape)
+    return output_type.dtype.unpack(data, output_type.elements).reshape(output_type.shape)
 
 
 def compile_for_arm(kernel: Kernel, core: str = "cortex-m7", optimize: str = "-O3", *flags: str) -> str:
@@ -98,7 +98,7 @@ def memory_of(
     blocks, output_index = list[Block](), len(operands)
     for position, (operand, array) in enumerate(operands.items()):
         if operand == share_operand:
-            alignment = max(array.itemsize, np.dtype(output_type.dtype).itemsize)
+            alignment = max(array.itemsize, output_type.dtype.carrier.itemsize)
             distance = -(-kernel.overlap.get(operand, 0) // alignment) * alignment  # 0 where it works in place
             blocks.append(_shared_block(array, position, output_type.bytes, output_index, distance))
         else:

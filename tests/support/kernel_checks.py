@@ -8,6 +8,7 @@ import numpy as np
 
 from tests.support.cores import core_named
 from tests.support.host_kernel import run_kernel
+from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Array, Node, Op, Quantization, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.targets import Core
@@ -16,7 +17,7 @@ M7 = core_named("cortex-m7", dsp=True, fpu=True)
 
 
 def int8(shape: Sequence[int], scale: float = 0.1, zero_point: int = 0) -> TensorType:
-    return TensorType(tuple(shape), "int8", Quantization.per_tensor(scale, zero_point))
+    return TensorType(tuple(shape), INT8, Quantization.per_tensor(scale, zero_point))
 
 
 def site_of(op: Op, inputs: Sequence[TensorType], constants: Sequence[Array | None], output: TensorType) -> Site:
@@ -32,12 +33,12 @@ def site_of(op: Op, inputs: Sequence[TensorType], constants: Sequence[Array | No
 
 def random_values(t: TensorType, rng: np.random.Generator) -> Array:
     """All values of the type, the ends more often than by chance."""
-    if t.dtype == "float32":
+    if t.dtype == FLOAT32:
         return rng.normal(0, 20, t.shape).astype(np.float32)
-    info = np.iinfo(t.dtype)
-    values = rng.integers(info.min, info.max, t.shape, endpoint=True)
-    ends = rng.choice([info.min, info.max], t.shape)
-    return np.where(rng.random(t.shape) < 0.1, ends, values).astype(t.dtype)
+    low, high = t.dtype.range
+    values = rng.integers(low, high, t.shape, endpoint=True)
+    ends = rng.choice([low, high], t.shape)
+    return np.where(rng.random(t.shape) < 0.1, ends, values).astype(t.dtype.carrier)
 
 
 def sharings(kernel: Kernel) -> list[int | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.ir import Graph, Node, Op, Quantization, TensorType, verify
 from tinycompile.ops.add import Add
 from tinycompile.ops.concatenation import Concatenation
@@ -160,7 +161,7 @@ class RandomGraph:
     def input(self) -> str:
         name = f"in{len(self.inputs)}"
         shape = (1, self.pick(11, 16, 21), self.pick(4, 5, 9), self.pick(1, 3, 4)) if self.spatial else (1, 6, 5, 4)
-        self.types[name] = TensorType(shape, "int8", QUANT)
+        self.types[name] = TensorType(shape, INT8, QUANT)
         self.inputs.append(name)
         return name
 
@@ -187,8 +188,8 @@ class RandomGraph:
         weights = self.rng.integers(-127, 128, shape).astype(np.int8)
         scale = np.full(channels, 0.3 / (73 * (weights.size / channels) ** 0.5), np.float32)
         name = f"v{len(self.nodes)}"
-        self.types[f"{name}_w"] = TensorType(shape, "int8", Quantization(scale, np.zeros(channels, np.int64), axis))
-        self.types[f"{name}_b"] = TensorType((channels,), "int32")
+        self.types[f"{name}_w"] = TensorType(shape, INT8, Quantization(scale, np.zeros(channels, np.int64), axis))
+        self.types[f"{name}_b"] = TensorType((channels,), INT32)
         self.constants[f"{name}_w"] = weights
         self.constants[f"{name}_b"] = self.rng.integers(-500, 500, channels).astype(np.int32)
         self._node(op, x, f"{name}_w", f"{name}_b")

@@ -34,6 +34,14 @@ TYPES = {
     "int32": tflite.TensorType.INT32,
     "int64": tflite.TensorType.INT64,
     "bool": tflite.TensorType.BOOL,
+    "float16": tflite.TensorType.FLOAT16,
+    "float64": tflite.TensorType.FLOAT64,
+    "uint16": tflite.TensorType.UINT16,
+    "uint32": tflite.TensorType.UINT32,
+    "uint64": tflite.TensorType.UINT64,
+    "int4": tflite.TensorType.INT4,
+    "int2": 19,
+    "uint4": 20,
 }
 
 _IRREGULAR = {

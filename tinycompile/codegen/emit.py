@@ -12,7 +12,7 @@ from tinycompile.codegen.integration import emit_integration, single_file
 from tinycompile.codegen.interface import meaning
 from tinycompile.codegen.linker import linker_script
 from tinycompile.codegen.names import c_string, comment_text
-from tinycompile.codegen.program import Program, any_alignment, ctype, quantization_text
+from tinycompile.codegen.program import Program, any_alignment, quantization_text
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.kernels.render import render
 from tinycompile.resources import boards_dir, runtime_dir
@@ -74,7 +74,6 @@ def _values(project: Project) -> dict[str, object]:
         "weights_addresses": project.weights_addresses(project.board),
         "memory_sources": project.memory_sources,
         "memory_setups": project.memory_setups,
-        "ctype": ctype,
     }
 
 
@@ -105,7 +104,6 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
         "program": program,
         "provenance": provenance,
         "prefix": program.model.upper(),
-        "ctype": ctype,
         "any_alignment": any_alignment,
         "blob": blob,
         "c_values": c_values,

@@ -7,16 +7,17 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8
 from tinycompile.ir import TensorType
 
 UNQUANTIZED = (1.0, 0)
 """Scale and zero point of a tensor whose numbers are what they stand for."""
 
-DTYPE_CODES = {"float32": 0, "int8": 1, "uint8": 2, "int16": 3, "int32": 4, "int64": 5, "bool": 6}
+DTYPE_CODES = {FLOAT32: 0, INT8: 1, UINT8: 2, INT16: 3, INT32: 4, INT64: 5, BOOL: 6}
 """How the weights' file names element types; the header's enumeration has the same numbers."""
 
-RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(2**15), 2**15 - 1), "int32": (-(2**31), 2**31 - 1)}
-"""Element types whose numbers can be quantised, and their smallest and largest."""
+QUANTIZED = (INT8, UINT8, INT16, INT32)
+"""Element types whose numbers can stand for real ones."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,11 @@ class Edge:
 
     @property
     def quantized(self) -> bool:
-        return self.type.quant is not None and self.type.quant.is_per_tensor and self.type.dtype in RANGES
+        return self.type.quant is not None and self.type.quant.is_per_tensor and self.type.dtype in QUANTIZED
 
     @property
     def limits(self) -> tuple[int, int]:
-        return RANGES[self.type.dtype]
+        return self.type.dtype.range
 
     @property
     def quantization(self) -> tuple[float, int]:
@@ -105,7 +106,8 @@ def edges_of(
 def meaning(edges: Iterable[Edge], labels: Sequence[str]) -> str:
     """All of it as text, the same for the same meaning and for nothing else; scales as their bits."""
     facts = [
-        (e.kind, e.index, e.name, e.type.dtype, list(e.type.shape), e.layout, _quantization_bits(e.type)) for e in edges
+        (e.kind, e.index, e.name, e.type.dtype.name, list(e.type.shape), e.layout, _quantization_bits(e.type))
+        for e in edges
     ]
     return json.dumps([facts, list(labels)])
 

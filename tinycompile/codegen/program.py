@@ -23,31 +23,15 @@ from tinycompile.planner import Planned
 from tinycompile.planner.stage import Firing, Lines
 from tinycompile.targets import Alignment
 
-_CTYPES = {
-    "int8": "int8_t",
-    "uint8": "uint8_t",
-    "int16": "int16_t",
-    "int32": "int32_t",
-    "int64": "int64_t",
-    "float32": "float",
-    "bool": "uint8_t",
-}
-
-
 ABI_VERSION = 2
 CRC_HEADER = "kernels/tc_crc32.h"
 ALIGN_HEADER = "kernels/tc_align.h"
 EDGE_HEADER = "kernels/tc_edge.h"
 
 
-def ctype(t: TensorType) -> str:
-    """The C element type of a tensor."""
-    return _CTYPES[t.dtype]
-
-
 def any_alignment(t: TensorType, const: str = "") -> str:
     """What a pointer to a tensor of the caller points to, with a space: C forbids `float *` that isn't aligned."""
-    return f"{const}{ctype(t) if np.dtype(t.dtype).itemsize == 1 else 'void'} "
+    return f"{const}{t.dtype.ctype if t.dtype.bits <= 8 else 'void'} "
 
 
 @dataclass(frozen=True)
@@ -419,10 +403,11 @@ def build_program(
 
 def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMemory:
     """With what it begins with as a constant of its own, unless all its bytes are the same."""
-    content = set(initial.astype(initial.dtype.newbyteorder("<")).tobytes())
+    dtype = tensor.type.dtype
+    content = set(dtype.pack(initial).tobytes())
     if len(content) <= 1 and not names.separate:
         return StateMemory(tensor, content.pop() if content else 0, "")
-    constant = Constant("initial", ctype(tensor.type), initial.ravel(), f"what state {name} begins with")
+    constant = Constant("initial", dtype.ctype, dtype.c_elements(initial), f"what state {name} begins with")
     return StateMemory(tensor, None, ("weights->" if names.separate else "") + names.constant(constant, name))
 
 
@@ -442,7 +427,7 @@ def _from_caller(layers: Iterable[Layer]) -> list[Tensor]:
 
 def _streamed_pointers(graph: Graph, node: Node, writer: StageWriter, firing: Firing) -> list[str]:
     """Operands and result of a layer's turn n."""
-    types = {name: ctype(graph.types[name]) for name in (*node.inputs, *node.outputs)}
+    types = {name: graph.types[name].dtype.ctype for name in (*node.inputs, *node.outputs)}
     pointers = [
         f"(const {types[name]} *)({writer.input(firing, operand)})"
         for operand, name in enumerate(node.inputs)
@@ -452,4 +437,4 @@ def _streamed_pointers(graph: Graph, node: Node, writer: StageWriter, firing: Fi
 
 
 def _pointer(tensor: Tensor, const: bool = False) -> str:
-    return f"({'const ' if const else ''}{ctype(tensor.type)} *)({tensor.address})"
+    return f"({'const ' if const else ''}{tensor.type.dtype.ctype} *)({tensor.address})"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, DType
 from tinycompile.errors import ModelFileError, QuantizationNeededError, TinycompileWarning, UnsupportedError
 from tinycompile.frontend import (
     onnx_averages,
@@ -61,7 +62,8 @@ class FloatIslandWarning(TinycompileWarning):
 _INTEGER_INPUTS = (2, 3)
 """TensorProto.UINT8, INT8"""
 
-_OUTPUT_TYPES = ("float32", "int8", "uint8", "int32", "int64", "bool")
+_INPUT_TYPES = (FLOAT32, INT8, UINT8)
+_OUTPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
 """Of constants that are outputs."""
 
 _MAX_CONSTANT = 1 << 24
@@ -214,8 +216,8 @@ def _size(model: OnnxModel, node: Any) -> int:
 
 
 def _bad_input(value: SourceValue) -> str | None:
-    if value.dtype not in ("float32", "int8", "uint8"):
-        return f"it is {value.dtype}, supported are float32, int8 and uint8"
+    if value.dtype not in _INPUT_TYPES:
+        return f"it is {value.type_name}, supported are float32, int8 and uint8"
     return None if 0 not in value.shape else f"its shape is {list(value.shape)}"
 
 
@@ -223,16 +225,17 @@ def _import_input(state: State, value: SourceValue, layout: str) -> str:
     """The graph input, and the value behind it: channels last if the layout says so, int8 in place of uint8."""
     order = NHWC if layout == "nhwc" and len(value.shape) == 4 else identity(len(value.shape))
     shape = tuple(value.shape[axis] for axis in order)
-    quant = None if value.dtype == "float32" else _input_quantization(state.model, value)
-    name = state.value(value.name, TensorType(shape, value.dtype, quant))
+    dtype = DType.of(value.type_name)
+    quant = None if dtype == FLOAT32 else _input_quantization(state.model, value)
+    name = state.value(value.name, TensorType(shape, dtype, quant))
     at = Placed(name, value.shape, order)
-    if value.dtype == "float32":
+    if dtype == FLOAT32:
         state.values[value.name] = Real(at)
     else:
-        if value.dtype == "uint8" and quant is not None:
+        if dtype == UINT8 and quant is not None:
             centred = Quantization(quant.scale, quant.zero_point - 128)
-            at = Placed(state.emit(Quantize("int8"), [name], f"{value.name}_int8", centred), value.shape, order)
-        state.values[value.name] = Quantized(at, value.dtype)
+            at = Placed(state.emit(Quantize(INT8), [name], f"{value.name}_int8", centred), value.shape, order)
+        state.values[value.name] = Quantized(at, dtype)
     return name
 
 
@@ -343,12 +346,12 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
     match found:
         case Dequantized(steps=()):
             at = found.at
-            if state.type_of(at).dtype != "float32":
+            if state.type_of(at).dtype != FLOAT32:
                 at = Placed(state.emit(Dequantize(), [at.name], name, None), at.shape, at.order, at.folded)
-        case Quantized(dtype="uint8"):
+        case Quantized() if found.dtype == UINT8:
             quant = state.type_of(found.at).quant
             shifted = None if quant is None else Quantization(quant.scale, quant.zero_point + 128)
-            converted = state.emit(Quantize("uint8"), [found.at.name], name, shifted)
+            converted = state.emit(Quantize(UINT8), [found.at.name], name, shifted)
             at = Placed(converted, found.at.shape, found.at.order, found.at.folded)
         case Quantized() | Real():
             at = found.at
@@ -367,14 +370,16 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
 
 def _constant_output(state: State, value: SourceValue, array: Array, layout: str) -> str:
     """A constant of the IR."""
-    if array.dtype.name not in _OUTPUT_TYPES:
-        raise Rejected(f"it is a constant of type {array.dtype.name}, supported are {', '.join(_OUTPUT_TYPES)}")
+    dtype = DType.find(array.dtype)
+    if dtype not in _OUTPUT_TYPES:
+        supported = ", ".join(map(str, _OUTPUT_TYPES))
+        raise Rejected(f"it is a constant of type {array.dtype.name}, supported are {supported}")
     if array.size == 0:
         raise Rejected("it is empty")
     moved = np.ascontiguousarray(array.transpose(NHWC) if layout == "nhwc" and array.ndim == 4 else array)
-    quant = Quantization.per_tensor(1.0, 0) if array.dtype.itemsize == 1 and array.dtype != np.bool_ else None
+    quant = Quantization.per_tensor(1.0, 0) if dtype in (INT8, UINT8) else None
     moved = moved.reshape(array.shape) if array.ndim == 0 else moved
-    return state.constant_output(value.name, TensorType(moved.shape, array.dtype.name, quant), moved)
+    return state.constant_output(value.name, TensorType(moved.shape, dtype, quant), moved)
 
 
 def _in_order(state: State, at: Placed, order: tuple[int, ...], name: str) -> str:

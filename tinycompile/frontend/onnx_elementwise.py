@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, UINT8, DType
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_quantize import as_quantized, quantized, without_steps
 from tinycompile.frontend.onnx_registry import importer
@@ -54,19 +55,19 @@ def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
     code = int(scope.attribute("output_dtype", 0))
     dtype = onnx_module().helper.tensor_dtype_to_np_dtype(code) if code else np.dtype(np.uint8)
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), dtype)
-    if dtype.name not in ("int8", "uint8") and not scope.has(2):
+    if DType.find(dtype) not in (INT8, UINT8) and not scope.has(2):
         raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are int8 and uint8")
     if code and zero_point.dtype != dtype:
         raise Rejected(f"the attribute output_dtype = {dtype.name}, and a zero point of {zero_point.dtype.name}")
     return scale, zero_point
 
 
-def quantized_with(scope: Scope, value: Value, scale: Array, zero_point: Array) -> tuple[Placed, str]:
+def quantized_with(scope: Scope, value: Value, scale: Array, zero_point: Array) -> tuple[Placed, DType]:
     """What QuantizeLinear makes of a value, and its type; uint8 is kept as int8."""
-    dtype = zero_point.dtype.name
-    if dtype not in ("int8", "uint8"):
-        raise Rejected(f"it quantises to {dtype}, supported are int8 and uint8")
-    quant = per_tensor_quantization(scale, zero_point, 128 if dtype == "uint8" else 0)
+    dtype = DType.find(zero_point.dtype)
+    if dtype not in (INT8, UINT8):
+        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8 and uint8")
+    quant = per_tensor_quantization(scale, zero_point, 128 if dtype == UINT8 else 0)
     return quantized(scope, value, quant), dtype
 
 

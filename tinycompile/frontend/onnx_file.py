@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.onnx_module import copied, onnx_module
@@ -32,11 +33,20 @@ _DOMAINS = ("", "ai.onnx", MICROSOFT)
 
 @dataclass(frozen=True, eq=False)
 class SourceValue:
-    """Name, shape and NumPy dtype name of a model input or output."""
+    """A model input or output.
+
+    Attributes:
+        type_name: of the elements, as NumPy and onnx call them; "unknown" where the file doesn't say.
+    """
 
     name: str
     shape: tuple[int, ...]
-    dtype: str
+    type_name: str
+
+    @property
+    def dtype(self) -> DType | None:
+        """None for what isn't known, and for types that no tensor of ours has."""
+        return DType.find(self.type_name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,12 +177,12 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
     graph = model.graph
     known = {name: shape for name, shape in shapes_of(graph).items() if shape is not None}
     check_sizes(known, where)
-    dtypes = {name: value.dtype.name for name, value in constants.items()} | dtypes_of(graph)
+    names = {name: value.dtype.name for name, value in constants.items()} | type_names_of(graph)
     return OnnxModel(
         model,
         opset_of(model),
-        tuple(_source_value(value.name, known, dtypes) for value in graph.input if value.name not in constants),
-        tuple(_source_value(name, known, dtypes) for name in outputs),
+        tuple(_source_value(value.name, known, names) for value in graph.input if value.name not in constants),
+        tuple(_source_value(name, known, names) for name in outputs),
         constants,
         known,
     )
@@ -223,11 +233,11 @@ def _list_once(graph: Any, others: set[str]) -> None:
     graph.output.extend(kept)
 
 
-def _source_value(name: str, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, str]) -> SourceValue:
-    return SourceValue(name, shapes.get(name, ()), dtypes.get(name, "unknown"))
+def _source_value(name: str, shapes: Mapping[str, tuple[int, ...]], types: Mapping[str, str]) -> SourceValue:
+    return SourceValue(name, shapes.get(name, ()), types.get(name, "unknown"))
 
 
-def dtypes_of(graph: Any) -> dict[str, str]:
+def type_names_of(graph: Any) -> dict[str, str]:
     """NumPy's names of the types of the values that the graph lists, as far as they are known."""
     onnx, found = onnx_module(), dict[str, str]()
     for value in (*graph.input, *graph.value_info, *graph.output):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT16, FLOAT32, FLOAT64, INT8, UINT8, DType
 from tinycompile.frontend.onnx_elementwise import dequantized_type, quantize_parameters, quantized_with
 from tinycompile.frontend.onnx_linear import padding_of, spatial_attributes
 from tinycompile.frontend.onnx_moves import pad_amounts, pool_attributes, taken
@@ -106,16 +107,16 @@ def _plain(scope: Scope, operand: int) -> str:
 
 
 def constant(scope: Scope, array: Array) -> str:
-    if array.dtype.name not in ("float16", "float32", "float64"):
+    if DType.find(array.dtype) not in (FLOAT16, FLOAT32, FLOAT64):
         raise Rejected(f"an operand is {array.dtype}, supported is float32")
     values = np.asarray(array, np.float32, order="C")  # ascontiguousarray would give a scalar an axis
-    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, "float32"), values)
+    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, FLOAT32), values)
 
 
 def _emit(scope: Scope, op: Op, operands: Sequence[str]) -> str:
     for name in operands:
         t = scope.state.builder.types[name]
-        if t.dtype != "float32":
+        if t.dtype != FLOAT32:
             raise Rejected(f"an operand is {t.dtype}, supported is float32")
     return scope.state.emit(op, operands, scope.name, None)
 
@@ -138,21 +139,21 @@ def _set(scope: Scope, name: str, shape: Shape | None = None) -> None:
 def _quantize(scope: Scope) -> None:
     """With a scale for each channel or block: division, rounding and zero point in float32, then to 8 bits."""
     scale, zero_point = quantize_parameters(scope)
-    dtype = zero_point.dtype.name
+    dtype = DType.find(zero_point.dtype)
     if scale.size == 1:
         scope.ignore("axis", "block_size")
         scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
         return
-    if dtype not in ("int8", "uint8"):
-        raise Rejected(f"it quantises to {dtype}, supported are int8 and uint8")
+    if dtype not in (INT8, UINT8):
+        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8 and uint8")
     x = _plain(scope, 0)
     shape = _shape_of(scope, x)
     quotient = _emit(scope, FloatBinary("div"), [x, constant(scope, _per_element(scope, scale, shape))])
     rounded = _emit(scope, FloatUnary("round"), [quotient])
     zeros = _per_element(scope, zero_point, shape).astype(np.float32)
     shifted = _emit(scope, FloatBinary("add"), [rounded, constant(scope, zeros)])
-    shift = 128 if dtype == "uint8" else 0
-    integers = scope.state.emit(Quantize("int8", "even"), [shifted], scope.name, Quantization.per_tensor(1.0, -shift))
+    shift = 128 if dtype == UINT8 else 0
+    integers = scope.state.emit(Quantize(INT8, "even"), [shifted], scope.name, Quantization.per_tensor(1.0, -shift))
     scope.set(Quantized(Placed(integers, shape, identity(len(shape))), dtype))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, UINT8, DType
 from tinycompile.frontend.onnx_quantize import without_steps
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
@@ -26,7 +27,7 @@ def quantized_weights(value: Value) -> KnownQuantized:
     if not isinstance(value, Known):
         raise Rejected("the weights are computed at run time, supported are constants")
     source = value.quantized
-    if source is None or source.values.dtype.name not in ("int8", "uint8"):
+    if source is None or DType.find(source.values.dtype) not in (INT8, UINT8):
         raise Rejected("the weights are floats: that would take float32 arithmetic")
     return source
 

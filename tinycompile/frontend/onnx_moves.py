@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tinycompile.dtypes import INT8
 from tinycompile.frontend.onnx_linear import as_image, output_order, padding_of, spatial_attributes
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
@@ -250,7 +251,7 @@ def max_pool(scope: Scope) -> None:
     value = scope.movable()
     if isinstance(value, Dequantized) and not all(step.increasing for step in value.steps):
         raise Rejected(NOT_ROUNDED)
-    if scope.state.type_of(value.at).dtype != "int8":
+    if scope.state.type_of(value.at).dtype != INT8:
         raise Rejected(NOT_ROUNDED)
     kernel, strides, pads = pool_window(scope, value.shape)
     at = as_image(scope, value.at)

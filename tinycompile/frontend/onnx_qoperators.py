@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, UINT8, DType
 from tinycompile.frontend.onnx_elementwise import known_dequantized, with_quantization
 from tinycompile.frontend.onnx_linear import convolution, matrix_product
 from tinycompile.frontend.onnx_moves import taken
@@ -34,7 +35,7 @@ def _weights(scope: Scope, first: int, axis: int) -> KnownQuantized:
     weights = scope.constant(first, "the weight tensor")
     scale, zero_point = scope.constant(first + 1, "the scale"), scope.constant(first + 2, "the zero point")
     known = known_dequantized(weights, scale.ravel() if scale.size > 1 else scale.reshape(()), zero_point, axis)
-    if known.quantized is None or weights.dtype.name not in ("int8", "uint8"):
+    if known.quantized is None or DType.find(weights.dtype) not in (INT8, UINT8):
         raise Rejected(f"the weights are {weights.dtype.name}, supported are int8 and uint8")
     return known.quantized
 
@@ -44,10 +45,10 @@ def _finish(scope: Scope, value: Linear, x_scale: Array, w_scale: Array, first: 
     float64; the sum is rounded, halves to even.
     """
     scale, zero_point = scope.constant(first, "the scale"), scope.constant(first + 1, "the zero point")
-    dtype = zero_point.dtype.name
-    if dtype not in ("int8", "uint8"):
-        raise Rejected(f"its result is {dtype}, supported are int8 and uint8")
-    quant = per_tensor_quantization(scale, zero_point, 128 if dtype == "uint8" else 0)
+    dtype = DType.find(zero_point.dtype)
+    if dtype not in (INT8, UINT8):
+        raise Rejected(f"its result is {zero_point.dtype.name}, supported are int8 and uint8")
+    quant = per_tensor_quantization(scale, zero_point, 128 if dtype == UINT8 else 0)
     factor = np.float32(x_scale.reshape(-1)[0]) * w_scale.astype(np.float32) / np.float32(scale.reshape(-1)[0])
     factor = np.broadcast_to(factor.reshape(-1), (len(value.product),))
     product = [Fraction(float(f)) for f in factor]
@@ -87,7 +88,7 @@ def _batched(scope: Scope, x: Dequantized) -> None:
     weights = scope.constant(3, "the second operand")
     if weights.ndim != 3 or x.shape[:-2] != weights.shape[:1] or scope.constant(4, "the scale").size > 1:
         raise Rejected(f"operands {list(x.shape)} and {list(weights.shape)}")
-    shape, names, dtype = scope.shape(), list[str](), ""
+    shape, names, parts = scope.shape(), list[str](), list[Quantized]()
     for index, matrix in enumerate(weights):
         rows = replace(x, at=taken(scope, x.at, 0, [index]))
         scale, zero_point = scope.constant(4, "the scale"), scope.constant(5, "the zero point")
@@ -99,7 +100,7 @@ def _batched(scope: Scope, x: Dequantized) -> None:
         part = scope.state.values[scope.name]
         if isinstance(part, Quantized):
             names.append(scope.plain(part.at).name)
-            dtype = part.dtype
+            parts.append(part)
     quant = scope.state.builder.types[names[0]].quant
     joined = scope.state.emit(Concatenation(0), names, scope.name, quant)
-    scope.set(as_quantized(Placed(joined, shape, identity(len(shape))), dtype))
+    scope.set(as_quantized(Placed(joined, shape, identity(len(shape))), parts[0].dtype))

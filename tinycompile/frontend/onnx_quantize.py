@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, INT32, UINT8, DType
 from tinycompile.frontend.onnx_evaluate import table_of
 from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
 from tinycompile.frontend.onnx_values import (
@@ -62,7 +63,7 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
         case Joined():
             return _joined(scope, value, quant)
         case Real():
-            result = scope.state.emit(Quantize("int8", "even"), [value.at.name], scope.name, quant)
+            result = scope.state.emit(Quantize(INT8, "even"), [value.at.name], scope.name, quant)
             return Placed(result, value.shape, value.at.order, value.at.folded)
         case _:
             raise Rejected(NOT_ROUNDED)
@@ -129,9 +130,9 @@ def linear(scope: Scope, value: Linear, rule: StepRequant, quant: Quantization) 
     axis = op.weight_axis if isinstance(op, Conv2D | DepthwiseConv2D) else 0
     scales = Quantization(value.weight_scale, np.zeros(value.weight_scale.shape, np.int64), axis)
     state = scope.state
-    operands = [x.name, state.value(f"{scope.name}_weights", TensorType(weights.shape, "int8", scales), weights)]
+    operands = [x.name, state.value(f"{scope.name}_weights", TensorType(weights.shape, INT8, scales), weights)]
     if bias.any():
-        operands.append(state.value(f"{scope.name}_bias", TensorType(bias.shape, "int32"), bias.astype(np.int32)))
+        operands.append(state.value(f"{scope.name}_bias", TensorType(bias.shape, INT32), bias.astype(np.int32)))
     result = Placed(state.emit(op, operands, scope.name, quant), value.shape, value.order)
     return scope.reshaped(result, result.physical_shape, value.shape, value.order)
 
@@ -204,7 +205,7 @@ def _pair_operand(scope: Scope, operand: Dequantized | Known, rank: int, order: 
 def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, ...]) -> str:
     """A dequantised constant as an int8 constant of the IR."""
     source = value.quantized
-    if source is None or source.axis is not None or source.values.dtype.name not in ("int8", "uint8"):
+    if source is None or source.axis is not None or DType.find(source.values.dtype) not in (INT8, UINT8):
         raise Rejected("one operand is a float constant, supported is one that is quantised with a single scale")
     shift = 128 if source.values.dtype == np.uint8 else 0
     values = (source.values.astype(np.int64) - shift).astype(np.int8)
@@ -213,7 +214,7 @@ def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, 
         source.scale.reshape(1).astype(np.float32), source.zero_point.reshape(1).astype(np.int64) - shift
     )
     values = np.asarray(values, order="C")  # ascontiguousarray would give a scalar an axis
-    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, "int8", quant), values)
+    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, INT8, quant), values)
 
 
 def _joined(scope: Scope, value: Joined, quant: Quantization) -> Placed:
@@ -229,5 +230,5 @@ def _joined(scope: Scope, value: Joined, quant: Quantization) -> Placed:
     return Placed(result, value.shape, order)
 
 
-def as_quantized(at: Placed, dtype: str) -> Quantized:
+def as_quantized(at: Placed, dtype: DType) -> Quantized:
     return Quantized(at, dtype)

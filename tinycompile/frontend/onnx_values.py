@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import UINT8, DType
 from tinycompile.ir import Array, Quantization
 
 Shape = tuple[int, ...]
@@ -95,7 +96,7 @@ class Quantized:
     """An integer tensor; the int8 IR value holds its values minus `shift`, which is 128 for uint8 and else 0."""
 
     at: Placed
-    dtype: str
+    dtype: DType
 
     @property
     def shape(self) -> Shape:
@@ -103,7 +104,7 @@ class Quantized:
 
     @property
     def shift(self) -> int:
-        return 128 if self.dtype == "uint8" else 0
+        return 128 if self.dtype == UINT8 else 0
 
 
 @dataclass(frozen=True, eq=False)

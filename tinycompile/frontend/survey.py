@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8, DType
 from tinycompile.frontend import is_onnx, read_file
-from tinycompile.frontend.onnx_file import OnnxModel, dtypes_of, read_proto, static_model
+from tinycompile.frontend.onnx_file import OnnxModel, read_proto, static_model, type_names_of
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, read_model
 
 
@@ -23,19 +24,27 @@ class SurveyTensor:
     Attributes:
         key: unique in the file, as names needn't be.
         shape: empty where it isn't known.
+        type_name: of the elements; "unknown" where the file doesn't say.
         constant: whether the file has its value.
     """
 
     key: str
     name: str
     shape: tuple[int, ...]
-    dtype: str
+    type_name: str
     constant: bool
 
     @property
+    def dtype(self) -> DType | None:
+        """None for what isn't known, and for types that no tensor of ours has."""
+        return DType.find(self.type_name)
+
+    @property
     def bytes(self) -> int:
-        known = self.dtype if self.dtype != "unknown" else "float32"
-        return prod(self.shape) * np.dtype(known).itemsize
+        """As of float32 where the type isn't known."""
+        if self.dtype is not None or self.type_name == "unknown":
+            return (self.dtype or FLOAT32).bytes_for(prod(self.shape))
+        return prod(self.shape) * np.dtype(self.type_name).itemsize
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,7 @@ def _tflite(model: SourceModel) -> Survey:
             str(t.index),
             t.name,
             () if t.type is None else t.type.shape,
-            "unknown" if t.type is None else t.type.dtype,
+            "unknown" if t.type is None else t.type.dtype.name,
             t.data is not None,
         )
         for t in model.tensors
@@ -142,7 +151,7 @@ def _tflite(model: SourceModel) -> Survey:
         tuple(tensors[str(i)] for i in model.inputs),
         tuple(tensors[str(i)] for i in model.outputs),
         operators,
-        float_model="float32" in computed and not computed & {"int8", "uint8", "int16"},
+        float_model=FLOAT32 in computed and not computed & {INT8, UINT8, INT16},
     )
 
 
@@ -169,12 +178,12 @@ def _tflite_macs(op: SourceOperator, tensors: Mapping[str, SurveyTensor]) -> int
 
 
 def _onnx(model: OnnxModel) -> Survey:
-    dtypes = _onnx_dtypes(model)
+    names = _onnx_type_names(model)
     tensors = dict[str, SurveyTensor]()
     constants = {*model.constants, *(n.output[0] for n in model.nodes if n.op_type == "Constant")}
     for name in dict.fromkeys(v for node in model.nodes for v in (*node.input, *node.output) if v):
         tensors[name] = SurveyTensor(
-            name, name, model.shapes.get(name, ()), dtypes.get(name, "unknown"), name in constants
+            name, name, model.shapes.get(name, ()), names.get(name, "unknown"), name in constants
         )
     operators = tuple(
         SurveyOp(
@@ -192,15 +201,15 @@ def _onnx(model: OnnxModel) -> Survey:
     return Survey(
         "onnx",
         tensors,
-        tuple(tensors.get(v.name) or SurveyTensor(v.name, v.name, v.shape, v.dtype, False) for v in model.inputs),
-        tuple(tensors.get(v.name) or SurveyTensor(v.name, v.name, v.shape, v.dtype, False) for v in model.outputs),
+        tuple(tensors.get(v.name) or SurveyTensor(v.name, v.name, v.shape, v.type_name, False) for v in model.inputs),
+        tuple(tensors.get(v.name) or SurveyTensor(v.name, v.name, v.shape, v.type_name, False) for v in model.outputs),
         operators,
         float_model=not is_quantized(model.proto),
     )
 
 
-def _onnx_dtypes(model: OnnxModel) -> dict[str, str]:
-    return {name: value.dtype.name for name, value in model.constants.items()} | dtypes_of(model.proto.graph)
+def _onnx_type_names(model: OnnxModel) -> dict[str, str]:
+    return {name: value.dtype.name for name, value in model.constants.items()} | type_names_of(model.proto.graph)
 
 
 def _onnx_macs(node: Any, model: OnnxModel) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8
 from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError, UsageError
 from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, read_model
@@ -13,7 +14,7 @@ from tinycompile.frontend.tflite_scope import Rejected, Scope, Values
 from tinycompile.frontend.tflite_shapes import FOLDERS, folded, operands_of
 from tinycompile.ir import Graph
 
-QUANTIZED = ("int8", "uint8", "int16")
+QUANTIZED = (INT8, UINT8, INT16)
 
 Problems = list[tuple[str, str]]
 
@@ -132,7 +133,7 @@ def _label(model: SourceModel, operator: SourceOperator) -> str:
 def _check_quantized(model: SourceModel, where: str) -> None:
     """Some activation must be quantised, if any is float."""
     dtypes = {t.type.dtype for t in model.tensors if t.type is not None and t.data is None}
-    if "float32" in dtypes and not dtypes.intersection(QUANTIZED):
+    if FLOAT32 in dtypes and not dtypes.intersection(QUANTIZED):
         raise QuantizationNeededError(
             "the model computes in float32",
             where=where,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8, DType
 from tinycompile.errors import ModelFileError, UsageError
 from tinycompile.frontend.tflite_quantization import ZERO_POINTS, ContradictionError, Parameters, understood
 from tinycompile.frontend.tflite_schema import SIGNED_8, SIGNED_32, FlatTable, root, tflite
@@ -31,16 +32,14 @@ MAX_NOTES = 50
 MAX_ENTRIES = 1 << 16
 """Most tensors, operators and operator codes of a model that is not a joke."""
 
-DTYPES = {
-    tflite.TensorType.FLOAT32: "float32",
-    tflite.TensorType.INT8: "int8",
-    tflite.TensorType.UINT8: "uint8",
-    tflite.TensorType.INT16: "int16",
-    tflite.TensorType.INT32: "int32",
-    tflite.TensorType.INT64: "int64",
-    tflite.TensorType.BOOL: "bool",
-}
-TYPE_NAMES = {code: name for name, code in vars(tflite.TensorType).items() if isinstance(code, int)}
+_LATER_TYPES = {19: "INT2", 20: "UINT4"}
+"""Of `TensorType` in LiteRT's schema; the `tflite` package ends before them."""
+
+TYPE_NAMES = _LATER_TYPES | {code: name for name, code in vars(tflite.TensorType).items() if isinstance(code, int)}
+DTYPES = {code: dtype for code, name in TYPE_NAMES.items() if (dtype := DType.find(name.lower())) is not None}
+COMPILED = (FLOAT32, INT8, UINT8, INT16, INT32, INT64, BOOL)
+"""Element types that operators can have; tensors of the others are read, and whatever touches them is refused."""
+
 OPERATOR_NAMES = {code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)}
 
 _CORRUPT = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, MemoryError)
@@ -58,7 +57,8 @@ class SourceTensor:
     """A tensor of the file.
 
     Attributes:
-        type: None where the tensor can't be represented; `reason` says why.
+        type: None where the tensor can't be represented.
+        reason: why no operator may read or write it; empty if any may.
         data: the constant's value, shaped; None for a tensor that is computed or given at run time.
         signature: the shape with -1 where it is dynamic; empty where nothing is.
     """
@@ -239,14 +239,15 @@ class _Reader:
         if reason:
             return SourceTensor(index, name, None, reason, None)
         dtype = DTYPES[tensor.Type()]
-        size = prod(shape) * np.dtype(dtype).itemsize
+        size = dtype.bytes_for(prod(shape))
         if size > MAX_TENSOR_BYTES:
             raise self.fail(f"{here} claims the shape {shape}", "which has more than 256 MiB")
         if data is not None and len(data) != size:
             raise self.fail(f"{here} has {len(data)} bytes of data", f"{dtype}{list(shape)} needs {size}")
-        value = None if data is None else np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)
+        value = None if data is None else dtype.unpack(data, prod(shape)).reshape(shape)
         quant = self.quantization(tensor, shape, dtype, value is not None, here)
-        return SourceTensor(index, name, TensorType(shape, dtype, quant), "", value, signature)
+        reason = "" if dtype in COMPILED else f"has the type {TYPE_NAMES[tensor.Type()]}"
+        return SourceTensor(index, name, TensorType(shape, dtype, quant), reason, value, signature)
 
     def buffer(self, tensor: Any, here: str) -> bytes | None:
         """The tensor's constant data; buffer 0 and empty buffers mean none."""
@@ -271,7 +272,7 @@ class _Reader:
         return self.content[offset : offset + size]
 
     def quantization(
-        self, tensor: Any, shape: tuple[int, ...], dtype: str, constant: bool, here: str
+        self, tensor: Any, shape: tuple[int, ...], dtype: DType, constant: bool, here: str
     ) -> Quantization | None:
         q = tensor.Quantization()
         if q is None or q.ScaleLength() == 0 or dtype not in ZERO_POINTS:

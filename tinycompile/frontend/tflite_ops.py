@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, DType
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
@@ -82,7 +83,7 @@ def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
     if activation not in _REAL_RANGE:
         name = _ACTIVATION_NAMES.get(activation, f"number {activation}")
         raise Rejected(f"its option fused_activation_function is {name}, supported are RELU, RELU6 and RELU_N1_TO_1")
-    if y.quant is None or not y.quant.is_per_tensor or y.dtype != "int8":
+    if y.quant is None or not y.quant.is_per_tensor or y.dtype != INT8:
         return -128, 127  # the operator's own rule says what is wrong with that
     low, high = (_quantized(bound, y) for bound in _REAL_RANGE[activation])
     return max(-128, low), min(127, high)
@@ -158,20 +159,20 @@ def _without_zero_point(scope: Scope) -> str:
     With one scale per output LiteRT ignores zero points, as DEPTHWISE_CONV_2D always does; CONV_2D refuses them.
     """
     t = scope.input_type(1)
-    if t.quant is None or not t.quant.is_per_tensor or t.dtype != "int8" or not t.quant.zero_point.any():
+    if t.quant is None or not t.quant.is_per_tensor or t.dtype != INT8 or not t.quant.zero_point.any():
         return scope.input(1)
     values = scope.constant(1, "the weight tensor").astype(np.int16) - np.int16(t.quant.zero_point[0])
     narrow = values.min() >= -128 and values.max() <= 127
     values = values.astype(np.int8) if narrow else values
     quant = Quantization.per_tensor(float(t.quant.scale[0]), 0)
-    return scope.derived("weights", TensorType(t.shape, values.dtype.name, quant), values)
+    return scope.derived("weights", TensorType(t.shape, DType.of(values.dtype), quant), values)
 
 
 @importer("FULLY_CONNECTED", options=tflite.FullyConnectedOptions, versions=14)
 def fully_connected(scope: Scope) -> None:
     """An input of any shape is rows of C_in elements; the result has the input's axes where `keep_num_dims` says so."""
     options = scope.options
-    reason = wrong_dtype(scope.input_type(1), "the weight tensor", "int8")
+    reason = wrong_dtype(scope.input_type(1), "the weight tensor", INT8)
     if reason is not None:
         raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
@@ -274,7 +275,7 @@ def pad(scope: Scope) -> None:
     y = scope.output_type()
     if scope.operator.name == "PADV2":
         fill = scope.constant(2, "the fill value")
-        if fill.size != 1 or fill.dtype.name != y.dtype:
+        if fill.size != 1 or fill.dtype != y.dtype.carrier:
             raise scope.fail(f"the fill value is {fill.dtype.name}{list(fill.shape)}")
         quant = scope.input_type(2).quant
         if y.quant is not None and (quant is None or not quant.same_as(y.quant)):

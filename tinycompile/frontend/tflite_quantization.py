@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinycompile.dtypes import INT2, INT4, INT8, INT16, INT32, UINT4, UINT8, DType
 from tinycompile.ir import Array, Quantization
 
-ZERO_POINTS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (0, 0), "int32": (0, 0)}
+ZERO_POINTS = {dtype: dtype.range for dtype in (INT2, INT4, UINT4, INT8, UINT8)} | {INT16: (0, 0), INT32: (0, 0)}
 """The range of each quantised type's zero points; other types have no quantisation."""
 
 
@@ -33,7 +34,7 @@ class Parameters:
 
 
 def understood(
-    given: Parameters, shape: tuple[int, ...], dtype: str, constant: bool
+    given: Parameters, shape: tuple[int, ...], dtype: DType, constant: bool
 ) -> tuple[Quantization | None, str]:
     """(meaning, note on what is odd about it or nothing).
 
@@ -44,7 +45,7 @@ def understood(
     Raises:
         ContradictionError: no meaning is the only one.
     """
-    if dtype == "int32":
+    if dtype == INT32:
         return _of_int32(given, shape, constant)
     return _regular(given, shape, dtype, constant)
 
@@ -52,12 +53,12 @@ def understood(
 def _of_int32(given: Parameters, shape: tuple[int, ...], constant: bool) -> tuple[Quantization | None, str]:
     """Of a bias, or of indices: sums are rescaled by the scales of operand, weights and result alone."""
     try:
-        return _regular(given, shape, "int32", constant)
+        return _regular(given, shape, INT32, constant)
     except ContradictionError as odd:
         return None, f"{odd.what}; it is ignored, as no operator reads the quantisation of an int32 tensor"
 
 
-def _regular(given: Parameters, shape: tuple[int, ...], dtype: str, constant: bool) -> tuple[Quantization, str]:
+def _regular(given: Parameters, shape: tuple[int, ...], dtype: DType, constant: bool) -> tuple[Quantization, str]:
     scale, note = given.scale, ""
     _check_scale(scale, constant)
     zero_point, note = _zero_points(given)
@@ -94,7 +95,7 @@ def _check_scale(scale: Array, constant: bool) -> None:
         raise ContradictionError(f"has the scale {float(wrong[0])}", "a scale must be finite and greater than 0")
 
 
-def _check_zero_points(zero_point: Array, dtype: str) -> None:
+def _check_zero_points(zero_point: Array, dtype: DType) -> None:
     low, high = ZERO_POINTS[dtype]
     if np.any(zero_point < low) or np.any(zero_point > high):
         raise ContradictionError(f"has the zero point {zero_point.tolist()[:4]}", f"{dtype} allows {low} to {high}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from tinycompile.dtypes import INT32, INT64, DType
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
@@ -49,12 +50,12 @@ class Values:
             return self.builder.types[self._names[index]]
         if index in self.folded:  # whatever the file says: a shape may have been dynamic when it was written
             value = self.folded[index]
-            return TensorType(value.shape, value.dtype.name)
+            return TensorType(value.shape, DType.of(value.dtype))
         return type_of(self.model.tensors[index])
 
 
 def type_of(tensor: SourceTensor) -> TensorType:
-    if tensor.type is None:
+    if tensor.type is None or tensor.reason:
         raise Rejected(f"tensor {tensor.name!r} {tensor.reason}")
     return tensor.type
 
@@ -112,10 +113,10 @@ class Scope:
             raise self.fail(f"{len(self.operator.outputs)} results where there should be one")
         return self.values.of(self.operator.outputs[0])
 
-    def output_dtype(self) -> str:
-        """The type of the first result's elements, as the file says it."""
+    def output_dtype(self) -> DType | None:
+        """The type of the first result's elements, as the file says it; None where that has no meaning here."""
         t = self.values.model.tensors[self.operator.outputs[0]].type if self.operator.outputs else None
-        return "" if t is None else t.dtype
+        return None if t is None else t.dtype
 
     def output_type(self) -> TensorType:
         return self.values.builder.types[self.output()]
@@ -130,7 +131,7 @@ class Scope:
     def integers(self, operand: int, what: str) -> list[int]:
         """A constant operand of integers, flattened."""
         values = self.constant(operand, what)
-        if values.dtype.name not in ("int32", "int64"):
+        if DType.find(values.dtype) not in (INT32, INT64):
             raise self.fail(f"{what} has the type {values.dtype.name}")
         return [int(value) for value in values.ravel()]
 

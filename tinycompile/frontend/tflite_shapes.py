@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import INT32, INT64, DType
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope, resolved_shape
 from tinycompile.ir import Array
@@ -20,7 +21,7 @@ from tinycompile.ir import Array
 MAX_VALUES = 4096
 """Of a folded tensor: shapes are short, and what isn't bounded here can be multiplied by a hostile file."""
 
-INTEGERS = ("int32", "int64")
+INTEGERS = (INT32, INT64)
 
 Fold = Callable[[Scope, Sequence[Array]], Array]
 
@@ -55,7 +56,7 @@ def operands_of(scope: Scope) -> list[Array] | None:
     found = [value for value in values if value is not None]
     if not found or len(found) < len(values) or len(scope.operator.outputs) != 1:
         return None
-    whole = all(value.dtype.name in INTEGERS and value.size <= MAX_VALUES for value in found)
+    whole = all(DType.find(value.dtype) in INTEGERS and value.size <= MAX_VALUES for value in found)
     return found if whole and scope.output_dtype() in INTEGERS else None
 
 
@@ -66,7 +67,7 @@ def folded(scope: Scope, run: Fold, operands: Sequence[Array]) -> Array:
             result = np.array(run(scope, operands), order="C")  # a scalar stays one
     except (ValueError, IndexError, TypeError) as error:
         raise Rejected(f"it can't be computed: {error}") from error
-    if result.size > MAX_VALUES or result.dtype.name not in INTEGERS:
+    if result.size > MAX_VALUES or DType.find(result.dtype) not in INTEGERS:
         raise Rejected(f"the result is {result.dtype.name}{list(result.shape)}, which is no shape")
     return result
 
@@ -164,7 +165,7 @@ def _concatenation(scope: Scope, operands: Sequence[Array]) -> Array:
 def _cast(scope: Scope, operands: Sequence[Array]) -> Array:
     (x,) = operands
     scope.options.without_effect("InDataType", "OutDataType")
-    return x.astype(scope.output_dtype())
+    return x.astype(scope.values.type(scope.operator.outputs[0]).dtype.carrier)
 
 
 @folds("ADD", options=tflite.AddOptions, versions=6)
@@ -217,7 +218,7 @@ def _reshape(scope: Scope, operands: Sequence[Array]) -> Array:
 def wanted_shape(scope: Scope, shape: Sequence[int]) -> tuple[int, ...]:
     """Of a RESHAPE: its second operand; else its option, where [0] means no dimension; else what the file says."""
     option = scope.options.integers("NewShape")
-    if scope.has(1) and scope.input_type(1).dtype == "int32":
+    if scope.has(1) and scope.input_type(1).dtype == INT32:
         wanted: Sequence[int] = scope.integers(1, "the shape")
     elif option:
         wanted = () if option == (0,) else option

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, UINT8
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel, operand_constants, operand_parameters
@@ -32,7 +33,7 @@ SUM_IN_WORDS = "linear, checked for all pairs of operands"
 def table(site: Site, core: Core) -> Kernel | None:
     """A function of one 8-bit value: 256 bytes, one load per element."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Unary | Quantize) or sig.input.dtype not in ("int8", "uint8"):
+    if not isinstance(op, Unary | Quantize) or sig.input.dtype not in (INT8, UINT8):
         return None
     return lookup(op.kind, sig.input, sig.output, op.table(sig), 0)
 
@@ -59,8 +60,7 @@ def scalar_operand(site: Site) -> int | None:
 
 
 def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int) -> Kernel:
-    c_types = {"int8": "int8_t", "uint8": "uint8_t"}
-    source, target = c_types[x.dtype], c_types[y.dtype]
+    source, target = x.dtype.ctype, y.dtype.ctype
     function = struct_call(
         f"lookup_{y.elements}",
         "tc_lookup",

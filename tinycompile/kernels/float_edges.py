@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, struct_call
@@ -11,15 +12,15 @@ from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
 from tinycompile.targets.core import Core
 
-_SUFFIX = {"int8": "s8", "uint8": "u8"}
-_CTYPE = {"int8": "int8_t", "uint8": "uint8_t"}
+_SUFFIX = {INT8: "s8", UINT8: "u8"}
+"""The end of a function's name."""
 
 
 @kernel_for(Quantize)
 def quantize(site: Site, core: Core) -> Kernel | None:
     """`tc_quantize_s8` or `_u8`, of a float input."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Quantize) or sig.input.dtype != "float32":
+    if not isinstance(op, Quantize) or sig.input.dtype != FLOAT32:
         return None
     low, high = op.range
     count = sig.output.elements
@@ -29,7 +30,7 @@ def quantize(site: Site, core: Core) -> Kernel | None:
         f"quantize_{count}",
         f"tc_quantize_{_SUFFIX[op.dtype]}",
         "tc_quantize.h",
-        ("const float *input", f"{_CTYPE[op.dtype]} *output"),
+        ("const float *input", f"{op.dtype.ctype} *output"),
         (Struct("tc_quantize_shape", fields),),
         "float32 to 8 bits.",
     )
@@ -51,7 +52,7 @@ def dequantize(site: Site, core: Core) -> Kernel | None:
         f"dequantize_{count}",
         f"tc_dequantize_{_SUFFIX[dtype]}",
         "tc_quantize.h",
-        (f"const {_CTYPE[dtype]} *input", "float *output"),
+        (f"const {dtype.ctype} *input", "float *output"),
         (Struct("tc_dequantize_shape", fields),),
         "8 bits to float32.",
     )

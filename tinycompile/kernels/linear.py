@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
 from tinycompile.numerics.fixed_point import wrap_int32
 from tinycompile.numerics.latitude import Form, Latitude
@@ -33,7 +34,7 @@ Solved = dict[tuple[object, ...], RequantPlan]
 
 def has_wide_weights(site: Site) -> bool:
     """Whether the weights lost a zero point and are int16: what only portable C takes."""
-    return site.sig.inputs[1].dtype == "int16"
+    return site.sig.inputs[1].dtype == INT16
 
 
 @dataclass(frozen=True, eq=False)

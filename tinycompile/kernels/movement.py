@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, struct_call
@@ -37,7 +38,7 @@ def reshape(site: Site, core: Core) -> Kernel | None:
 @kernel_for(Identity)
 def identity(site: Site, core: Core) -> Kernel | None:
     """A copy, of a constant out of flash."""
-    size, constant = site.sig.output.bytes, site.constants[0]
+    size, constant, dtype = site.sig.output.bytes, site.constants[0], site.sig.output.dtype
     body = f"    tc_copy_down((int8_t *)output, (const int8_t *)input, {size});"
     parameters = ("const void *input", "void *output")
     return Kernel(
@@ -49,15 +50,15 @@ def identity(site: Site, core: Core) -> Kernel | None:
             ("kernels/tc_copy.h",),
             "An output that has memory of its own.",
         ),
-        () if constant is None else (Constant("value", "int8_t", _bytes_of(constant), str(site.sig.output)),),
+        () if constant is None else (Constant("value", "int8_t", _bytes_of(constant, dtype), str(site.sig.output)),),
         instructions=10 + _copy_instructions(size),
         code_bytes=80,
         overlap={0: 0} if constant is None else {},
     )
 
 
-def _bytes_of(values: Array) -> Array:
-    return np.frombuffer(values.astype(values.dtype.newbyteorder("<")).tobytes(), np.int8)
+def _bytes_of(values: Array, dtype: DType) -> Array:
+    return dtype.pack(values).view(np.int8)
 
 
 @kernel_for(Concatenation)
@@ -174,7 +175,7 @@ def transpose(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Transpose):
         return None
-    item = np.dtype(sig.input.dtype).itemsize
+    item = sig.input.dtype.item_bytes
     return _transposition(sig.input, transpose_loops(sig.input.shape, op.permutation, item))
 
 
@@ -185,7 +186,7 @@ def plane_rows(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, PlaneRows):
         return None
     _, channels, height, width = x.shape
-    item = np.dtype(x.dtype).itemsize
+    item = x.dtype.item_bytes
     loops = [(op.rows * width, item), (channels, height * width * item)]
     kernel = _transposition(x, [loop for loop in loops if loop[0] > 1])
     # A row is written in one piece, and rows are apart in the planes: the output must not share their memory.
@@ -194,19 +195,18 @@ def plane_rows(site: Site, core: Core) -> Kernel | None:
 
 def _transposition(x: TensorType, loops: list[tuple[int, int]]) -> Kernel | None:
     """`loops`: (size, stride in bytes of the input) over the output, outermost first."""
-    item = np.dtype(x.dtype).itemsize
+    item = x.dtype.item_bytes
     run = loops.pop()[0] * item if loops and loops[-1][1] == item else item
     if not loops:
         return Kernel("transpose", None, alias_of=0)
     if len(loops) > TRANSPOSE_LOOPS:
         return None
     sizes, strides = zip(*([(1, 0)] * (TRANSPOSE_LOOPS - len(loops)) + loops), strict=True)
-    c_type = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}[x.dtype]
     function = struct_call(
         f"transpose_{'x'.join(map(str, x.shape))}",
         "tc_transpose",
         "tc_copy.h",
-        (f"const {c_type} *input", f"{c_type} *output"),
+        (f"const {x.dtype.ctype} *input", f"{x.dtype.ctype} *output"),
         (Struct("tc_transpose_shape", {"size": sizes, "stride": strides, "run": run}),),
         "The axes in another order.",
     )

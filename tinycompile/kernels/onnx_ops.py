@@ -18,7 +18,6 @@ from tinycompile.ops.onnx_softmax import OnnxSoftmax
 from tinycompile.ops.take import Take
 from tinycompile.targets.core import Core
 
-_CTYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}
 _SIGNS = {"add": 1, "sub": -1}
 
 
@@ -102,14 +101,14 @@ def take_copied(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Take):
         return None
-    shape, item = sig.input.shape, np.dtype(sig.input.dtype).itemsize
+    shape, item = sig.input.shape, sig.input.dtype.item_bytes
     size, indices = shape[op.axis], np.array(op.indices)
     outer, inner = prod(shape[: op.axis]), prod(shape[op.axis + 1 :]) * item
     neighbours = bool(np.all(np.diff(indices) == 1))
     if size > 1 << 16:
         return None
     fields = {"outer": outer, "size": size, "count": indices.size, "inner": inner, "first": int(indices[0])}
-    ctype = _CTYPES[sig.input.dtype]
+    ctype = sig.input.dtype.ctype
     parameters = (f"const {ctype} *input", f"{ctype} *output")
     function = struct_call(
         f"{'slice' if neighbours else 'take'}_{'x'.join(map(str, sig.output.shape))}",

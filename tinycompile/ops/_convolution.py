@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import INT32, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
@@ -47,7 +48,7 @@ class Convolution(SpatialOp):
         _, kh, kw, _ = weights.shape
         return Window((kh, kw), self.stride, self.dilation, self.padding)
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, w = inputs[0], inputs[1]
         if len(x.shape) != 4 or len(w.shape) != 4:
             raise ValueError(f"a convolution needs a 4-D input and 4-D weights, got {x} and {w}")
@@ -86,7 +87,7 @@ class Convolution(SpatialOp):
                 not_quantized(sig.output, "the output"),
                 bad_weights(sig.inputs[1], self.weight_axis),
                 invalid(lambda: self.requant(sig)),
-                wrong_dtype(sig.inputs[2], "the bias", "int32") if len(sig.inputs) > 2 else None,
+                wrong_dtype(sig.inputs[2], "the bias", INT32) if len(sig.inputs) > 2 else None,
                 None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
             )
         )

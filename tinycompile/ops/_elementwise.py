@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops._rules import first_reason, not_quantized
@@ -25,7 +26,7 @@ def same_place(sig: Signature, region: Region, operand: int) -> Region | None:
 class Elementwise(Op):
     """One input, one output of the same shape."""
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         return ((inputs[0].shape, inputs[0].dtype),)
 
     def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
@@ -68,7 +69,7 @@ class Binary(Op):
         """What it is called in code and report."""
         return self.kind
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         a, b = inputs
         return ((np.broadcast_shapes(a.shape, b.shape), a.dtype),)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Op, Signature, TensorType
 from tinycompile.ops._rules import first_reason, wrong_dtype
 
@@ -26,4 +27,4 @@ class FloatOp(Op):
 
     def unsupported(self, sig: Signature) -> str | None:
         types: Sequence[TensorType] = (*sig.inputs, *sig.outputs)
-        return first_reason(wrong_dtype(t, "a tensor", "float32") for t in types)
+        return first_reason(wrong_dtype(t, "a tensor", FLOAT32) for t in types)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Op, Signature, TensorType
 from tinycompile.ops._rules import first_reason, not_quantized
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window
@@ -30,7 +31,7 @@ class Pool(SpatialOp):
     def window(self, x: TensorType, weights: TensorType | None) -> Window:
         return Window(self.kernel, self.stride, (1, 1), self.padding)
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x = inputs[0]
         if len(x.shape) != 4:
             raise ValueError(f"pooling needs a 4-D input, got {x}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, DType
 from tinycompile.ir import TensorType
 
 
@@ -14,14 +15,14 @@ def first_reason(reasons: Iterable[str | None]) -> str | None:
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def wrong_dtype(t: TensorType, role: str, *allowed: str) -> str | None:
+def wrong_dtype(t: TensorType, role: str, *allowed: DType) -> str | None:
     """A tensor whose element type the operator doesn't take."""
-    return None if t.dtype in allowed else f"{role} is {t.dtype}, supported is {' or '.join(allowed)}"
+    return None if t.dtype in allowed else f"{role} is {t.dtype}, supported is {' or '.join(map(str, allowed))}"
 
 
-def not_quantized(t: TensorType, role: str, *dtypes: str) -> str | None:
+def not_quantized(t: TensorType, role: str, *dtypes: DType) -> str | None:
     """Activations must be int8 (or one of `dtypes`) with one scale and one zero point."""
-    reason = wrong_dtype(t, role, *(dtypes or ("int8",)))
+    reason = wrong_dtype(t, role, *(dtypes or (INT8,)))
     if reason is not None:
         return reason
     if t.quant is None:
@@ -32,7 +33,7 @@ def not_quantized(t: TensorType, role: str, *dtypes: str) -> str | None:
 
 
 def all_quantized(types: Sequence[TensorType], role: str) -> str | None:
-    return first_reason(not_quantized(t, f"{role} {index}", "int8") for index, t in enumerate(types))
+    return first_reason(not_quantized(t, f"{role} {index}", INT8) for index, t in enumerate(types))
 
 
 def rescales(a: TensorType, b: TensorType) -> str | None:
@@ -42,9 +43,9 @@ def rescales(a: TensorType, b: TensorType) -> str | None:
     return "input and output differ in scale or zero point, and the operator does not rescale"
 
 
-def bad_weights(w: TensorType, axis: int, *dtypes: str) -> str | None:
+def bad_weights(w: TensorType, axis: int, *dtypes: DType) -> str | None:
     """Weights must be int8 (or one of `dtypes`), symmetric, with one scale or one per output channel (`axis`)."""
-    reason = wrong_dtype(w, "the weight tensor", *(dtypes or ("int8",)))
+    reason = wrong_dtype(w, "the weight tensor", *(dtypes or (INT8,)))
     if reason is not None:
         return reason
     if w.quant is None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
 from tinycompile.ops._elementwise import same_place
 from tinycompile.ops._rules import all_quantized, first_reason, not_quantized, rescales
@@ -25,7 +26,7 @@ class Concatenation(Op):
 
     axis: int
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         first = inputs[0].shape
         if not 0 <= self.axis < len(first):
             raise ValueError(f"axis {self.axis} is not an axis of {inputs[0]}")

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
@@ -30,7 +31,7 @@ class Conv2D(Convolution):
     def groups(self, sig: Signature) -> int:
         return sig.input.shape[3] // sig.inputs[1].shape[3]
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shapes = super().infer(inputs)
         channels, (outputs, _, _, depth) = inputs[0].shape[3], inputs[1].shape
         if depth == 0 or channels % depth or outputs % (channels // depth):

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
@@ -28,7 +29,7 @@ class DepthwiseConv2D(Convolution):
         """Output channels per input channel."""
         return sig.output.shape[3] // sig.input.shape[3]
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shapes = super().infer(inputs)
         channels, (one, _, _, outputs) = inputs[0].shape[3], inputs[1].shape
         if one != 1 or channels == 0 or outputs % channels:

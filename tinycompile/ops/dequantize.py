@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._elementwise import Elementwise
 from tinycompile.ops._rules import first_reason, not_quantized, wrong_dtype
@@ -19,8 +20,8 @@ class Dequantize(Elementwise):
 
     kind: ClassVar[str] = "dequantize"
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
-        return ((inputs[0].shape, "float32"),)
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
+        return ((inputs[0].shape, FLOAT32),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         centred = inputs[0].astype(np.int32) - np.int32(sig.input.zero_point)
@@ -30,7 +31,7 @@ class Dequantize(Elementwise):
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason(
             (
-                not_quantized(sig.input, "the input", "int8", "uint8"),
-                wrong_dtype(sig.output, "the output", "float32"),
+                not_quantized(sig.input, "the input", INT8, UINT8),
+                wrong_dtype(sig.output, "the output", FLOAT32),
             )
         )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._float import ARITHMETIC, FloatOp
 
@@ -35,8 +36,8 @@ class FloatBinary(FloatOp):
 
     function: str
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
-        return ((np.broadcast_shapes(inputs[0].shape, inputs[1].shape), "float32"),)
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
+        return ((np.broadcast_shapes(inputs[0].shape, inputs[1].shape), FLOAT32),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):

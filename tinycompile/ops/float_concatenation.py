@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._float import FloatOp
 
@@ -24,10 +25,10 @@ class FloatConcatenation(FloatOp):
 
     axis: int
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
         total = sum(t.shape[self.axis] for t in inputs)
-        return (((*shape[: self.axis], total, *shape[self.axis + 1 :]), "float32"),)
+        return (((*shape[: self.axis], total, *shape[self.axis + 1 :]), FLOAT32),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.concatenate(inputs, axis=self.axis),)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._float import FloatOp
 from tinycompile.ops._spatial import Padding, Pair, Window
@@ -36,12 +37,12 @@ class FloatConv2D(FloatOp):
     def groups(self, sig: Signature) -> int:
         return sig.input.shape[1] // sig.inputs[1].shape[1]
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, w = inputs[0].shape, inputs[1].shape
         if len(x) != 4 or len(w) != 4 or w[1] == 0 or x[1] % w[1] or w[0] % (x[1] // w[1]):
             raise ValueError(f"weights {inputs[1]} don't fit the input {inputs[0]}")
         window = Window((w[2], w[3]), self.stride, self.dilation, self.padding)
-        return (((x[0], w[0], *window.output_size(x[2], x[3])), "float32"),)
+        return (((x[0], w[0], *window.output_size(x[2], x[3])), FLOAT32),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         window, groups = self.window_of(sig), self.groups(sig)

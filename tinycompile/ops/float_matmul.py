@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._float import FloatOp
 
@@ -18,11 +19,11 @@ class FloatMatMul(FloatOp):
 
     kind: ClassVar[str] = "float_matmul"
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         a, b = inputs[0].shape, inputs[1].shape
         if len(a) < 2 or len(b) < 2 or a[-1] != b[-2]:
             raise ValueError(f"{inputs[0]} and {inputs[1]} can't be multiplied")
-        return (((*np.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1]), "float32"),)
+        return (((*np.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1]), FLOAT32),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         a, b = (x.astype(np.float64) for x in inputs)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._float import FloatOp
 
@@ -26,11 +27,11 @@ class FloatPad(FloatOp):
     amounts: tuple[tuple[int, int], ...]
     value: float
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
         if len(self.amounts) != len(shape) or any(n < 0 for pair in self.amounts for n in pair):
             raise ValueError(f"{self.amounts} doesn't say how to pad {inputs[0]}")
-        return ((tuple(n + sum(pair) for n, pair in zip(shape, self.amounts, strict=True)), "float32"),)
+        return ((tuple(n + sum(pair) for n, pair in zip(shape, self.amounts, strict=True)), FLOAT32),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.pad(inputs[0], self.amounts, constant_values=np.float32(self.value)),)

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._float import FloatOp
 from tinycompile.ops._spatial import Padding, Pair, Window
@@ -37,11 +38,11 @@ class FloatPool2D(FloatOp):
     def window(self) -> Window:
         return Window(self.kernel, self.stride, self.dilation, self.padding)
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x = inputs[0].shape
         if len(x) != 4:
             raise ValueError(f"pooling needs a 4-D input, got {inputs[0]}")
-        return (((x[0], x[1], *self.window.output_size(x[2], x[3])), "float32"),)
+        return (((x[0], x[1], *self.window.output_size(x[2], x[3])), FLOAT32),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         n, c, h, w = inputs[0].shape

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._float import FloatOp
 
@@ -28,11 +29,11 @@ class FloatReduce(FloatOp):
     function: str
     axes: tuple[int, ...]
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
         if list(self.axes) != sorted(set(self.axes)) or not set(self.axes) <= set(range(len(shape))):
             raise ValueError(f"axes {self.axes} are not axes of {inputs[0]}")
-        return ((tuple(1 if i in self.axes else n for i, n in enumerate(shape)), "float32"),)
+        return ((tuple(1 if i in self.axes else n for i, n in enumerate(shape)), FLOAT32),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         result = FUNCTIONS[self.function](inputs[0].astype(np.float64), axis=self.axes, keepdims=True)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._float import FloatOp
 
@@ -69,8 +70,8 @@ class FloatUnary(FloatOp):
     a: float = 0.0
     b: float = 0.0
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
-        return ((inputs[0].shape, "float32"),)
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
+        return ((inputs[0].shape, FLOAT32),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):

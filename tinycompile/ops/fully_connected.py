@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, INT16, INT32, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
@@ -33,7 +34,7 @@ class FullyConnected(Op):
     clamp: tuple[int, int] = (-128, 127)
     rule: Requant | None = None
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, w = inputs[0], inputs[1]
         if len(w.shape) != 2 or not x.shape or x.shape[-1] != w.shape[1]:
             raise ValueError(f"weights {w} don't fit the input {x}")
@@ -67,9 +68,9 @@ class FullyConnected(Op):
             (
                 not_quantized(sig.input, "the input"),
                 not_quantized(sig.output, "the output"),
-                bad_weights(sig.inputs[1], 0, "int8", "int16"),
+                bad_weights(sig.inputs[1], 0, INT8, INT16),
                 invalid(lambda: self.requant(sig)),
-                wrong_dtype(sig.inputs[2], "the bias", "int32") if len(sig.inputs) > 2 else None,
+                wrong_dtype(sig.inputs[2], "the bias", INT32) if len(sig.inputs) > 2 else None,
             )
         )
 

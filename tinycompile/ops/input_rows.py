@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 
 
@@ -21,9 +22,9 @@ class InputRows(Op):
     comes_from_caller: ClassVar[bool] = True
 
     shape: tuple[int, int, int, int]
-    dtype: str
+    dtype: DType
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         return ((self.shape, self.dtype),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:

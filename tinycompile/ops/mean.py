@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
@@ -33,7 +34,7 @@ class Mean(Op):
     keep_dims: bool
     rule: Requant | None = None
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
         if list(self.axes) != sorted(set(self.axes)) or not set(self.axes) <= set(range(len(shape))):
             raise ValueError(f"axes {self.axes} are not axes of {inputs[0]}")

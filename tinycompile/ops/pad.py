@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
 from tinycompile.ops._rules import first_reason, not_quantized
 
@@ -27,7 +28,7 @@ class Pad(Op):
     amounts: tuple[tuple[int, int], ...]
     value: int
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
         if len(self.amounts) != len(shape) or any(n < 0 for pair in self.amounts for n in pair):
             raise ValueError(f"{self.amounts} doesn't say how to pad {inputs[0]}")

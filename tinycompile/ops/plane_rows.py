@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 
 
@@ -24,7 +25,7 @@ class PlaneRows(Op):
 
     rows: int
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         _, channels, _, width = inputs[0].shape
         return (((1, self.rows, width, channels), inputs[0].dtype),)
 

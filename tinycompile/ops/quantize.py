@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import INT32_MIN, quantize_multiplier, wrap_int32
 from tinycompile.numerics.requant import TfliteRequant
@@ -30,16 +31,15 @@ class Quantize(Elementwise):
 
     kind: ClassVar[str] = "quantize"
 
-    dtype: str
+    dtype: DType
     ties: Literal["away", "even"] = "away"
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         return ((inputs[0].shape, self.dtype),)
 
     @property
     def range(self) -> tuple[int, int]:
-        info = np.iinfo(self.dtype)
-        return int(info.min), int(info.max)
+        return self.dtype.range
 
     def requant(self, sig: Signature) -> TfliteRequant:
         """From an 8-bit input minus its zero point to the output; one channel (not for a float input)."""
@@ -48,14 +48,14 @@ class Quantize(Elementwise):
 
     def table(self, sig: Signature) -> Array:
         """Shape (256,), of the output's dtype: entry `(uint8_t)q` is the result for the 8-bit input q."""
-        return self._convert(sig, np.arange(256, dtype=np.uint8).view(sig.input.dtype))
+        return self._convert(sig, np.arange(256, dtype=np.uint8).view(sig.input.dtype.carrier))
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        convert = self._from_float if sig.input.dtype == "float32" else self._convert
+        convert = self._from_float if sig.input.dtype == FLOAT32 else self._convert
         return (convert(sig, inputs[0]),)
 
     def _convert(self, sig: Signature, x: Array) -> Array:
-        return requantized(self.requant(sig), x, sig.input.zero_point).astype(self.dtype)
+        return requantized(self.requant(sig), x, sig.input.zero_point).astype(self.dtype.carrier)
 
     def _from_float(self, sig: Signature, x: Array) -> Array:
         """`AffineQuantize`, and ONNX's QuantizeLinear: float32 division, then the nearest integer."""
@@ -64,14 +64,14 @@ class Quantize(Elementwise):
             quotient = (x / np.float32(sig.output.scale)).astype(np.float64)
         if self.ties == "even":
             rounded = np.rint(quotient) + sig.output.zero_point
-            return np.minimum(np.where(rounded > low, rounded, low), high).astype(self.dtype)
+            return np.minimum(np.where(rounded > low, rounded, low), high).astype(self.dtype.carrier)
         away = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient)
         converted = np.where(np.abs(away) < 2.0**31, away, INT32_MIN).astype(np.int64)
-        return np.clip(wrap_int32(converted + sig.output.zero_point), low, high).astype(self.dtype)
+        return np.clip(wrap_int32(converted + sig.output.zero_point), low, high).astype(self.dtype.carrier)
 
     def unsupported(self, sig: Signature) -> str | None:
-        to = not_quantized(sig.output, "the output", "int8", "uint8")
-        if to is not None or sig.input.dtype == "float32":
+        to = not_quantized(sig.output, "the output", INT8, UINT8)
+        if to is not None or sig.input.dtype == FLOAT32:
             return to
-        source = not_quantized(sig.input, "the input", "float32", "int8", "uint8")
+        source = not_quantized(sig.input, "the input", FLOAT32, INT8, UINT8)
         return first_reason((source, invalid(lambda: self.requant(sig))))

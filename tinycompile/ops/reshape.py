@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 
 
@@ -23,7 +24,7 @@ class Reshape(Op):
 
     shape: tuple[int, ...]
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         if prod(self.shape) != inputs[0].elements:
             raise ValueError(f"{inputs[0]} can't have the shape {self.shape}")
         return ((self.shape, inputs[0].dtype),)

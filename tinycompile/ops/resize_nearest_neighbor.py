@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
 from tinycompile.ops._rules import first_reason, not_quantized
 
@@ -27,7 +28,7 @@ class ResizeNearestNeighbor(Op):
     align_corners: bool = False
     half_pixel_centers: bool = False
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x = inputs[0]
         if len(x.shape) != 4 or min(self.size) < 1:
             raise ValueError(f"{x} can't be resized to {self.size}")

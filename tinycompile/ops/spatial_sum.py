@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import INT32, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._rules import not_quantized
 
@@ -25,10 +26,10 @@ class SpatialSum(Op):
 
     adds: bool = False
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         if len(inputs[0].shape) != 4:
             raise ValueError(f"a sum over rows and columns needs a 4-D input, got {inputs[0]}")
-        return (((1, 1, 1, inputs[0].shape[3]), "int32"),)
+        return (((1, 1, 1, inputs[0].shape[3]), INT32),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (inputs[0].astype(np.int32).sum(axis=(1, 2), keepdims=True, dtype=np.int32),)

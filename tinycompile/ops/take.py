@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
 from tinycompile.ops._rules import wrong_dtype
 
@@ -27,7 +28,7 @@ class Take(Op):
     axis: int
     indices: tuple[int, ...]
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
         if not 0 <= self.axis < len(shape):
             raise ValueError(f"axis {self.axis} is not an axis of {inputs[0]}")
@@ -70,7 +71,7 @@ class Take(Op):
         return (stride, 1) if stride > 0 and np.array_equal(found, counts * stride) else None
 
     def unsupported(self, sig: Signature) -> str | None:
-        return wrong_dtype(sig.input, "the input", "int8", "uint8", "float32")
+        return wrong_dtype(sig.input, "the input", INT8, UINT8, FLOAT32)
 
 
 def _taken(first: int, last: int, steps: tuple[int, int]) -> tuple[int, int]:

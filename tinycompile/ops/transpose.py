@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
 from tinycompile.ir import Array, Op, Region, Signature, TensorType
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops.plane_rows import PlaneRows
@@ -28,7 +29,7 @@ class Transpose(Op):
 
     permutation: tuple[int, ...]
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
         if sorted(self.permutation) != list(range(len(shape))):
             raise ValueError(f"{self.permutation} is not a permutation of the axes of {inputs[0]}")
@@ -47,4 +48,4 @@ class Transpose(Op):
         return (np.asarray(inputs[0].transpose(self.permutation), order="C"),)
 
     def unsupported(self, sig: Signature) -> str | None:
-        return wrong_dtype(sig.input, "the input", "int8", "uint8", "float32")
+        return wrong_dtype(sig.input, "the input", INT8, UINT8, FLOAT32)

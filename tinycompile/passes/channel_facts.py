@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Array, Graph, Node
 from tinycompile.numerics.requant import is_step_function
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -40,7 +41,7 @@ def intervals(graph: Graph) -> dict[str, Interval]:
     """Bounds of every int8 value that has a last axis; sound for every model input."""
     found: dict[str, Interval] = {}
     for name, t in graph.types.items():
-        if t.dtype == "int8" and t.shape:
+        if t.dtype == INT8 and t.shape:
             found[name] = Interval.any_int8(t.shape[-1])
     for node in graph.nodes:
         bounds = _bounds(graph, node, found)

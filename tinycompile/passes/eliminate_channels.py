@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tinycompile.dtypes import INT32
 from tinycompile.errors import IncompatibleError
 from tinycompile.ir import Array, Graph, Node, Op, Pass, Quantization, Source, TensorType
 from tinycompile.numerics.step_requant import StepRequant
@@ -232,8 +233,8 @@ class _Rewriter:
 
     def _bias(self, node: Node, values: Array, outputs: Array) -> str:
         name = f"{node.name}/bias of the remaining channels"
-        old = self.graph.types[node.inputs[2]] if len(node.inputs) > 2 else TensorType((0,), "int32")
-        self.types[name] = TensorType(values.shape, "int32", _cut_quant(old.quant, outputs))
+        old = self.graph.types[node.inputs[2]] if len(node.inputs) > 2 else TensorType((0,), INT32)
+        self.types[name] = TensorType(values.shape, INT32, _cut_quant(old.quant, outputs))
         self.constants[name] = values
         return name
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Graph, Node
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
@@ -33,9 +34,9 @@ def int8_io(graph: Graph) -> Graph:
 
 def _quantized(graph: Graph, name: str, readers: list[Node]) -> tuple[str, Node | None]:
     """The int8 value that replaces an input, and the node that computed it; or the input itself."""
-    if len(readers) == 1 and name not in graph.results and graph.types[name].dtype == "float32":
+    if len(readers) == 1 and name not in graph.results and graph.types[name].dtype == FLOAT32:
         (reader,) = readers
-        if isinstance(reader.op, Quantize) and reader.op.dtype == "int8" and reader.outputs[0] not in graph.results:
+        if isinstance(reader.op, Quantize) and reader.op.dtype == INT8 and reader.outputs[0] not in graph.results:
             return reader.outputs[0], reader
     return name, None
 
@@ -46,4 +47,4 @@ def _dequantized(graph: Graph, name: str, producer: Node | None) -> str:
         return name
     source = producer.inputs[0]
     is_free = source not in {*graph.given, *graph.results, *graph.constants}
-    return source if is_free and graph.types[source].dtype == "int8" else name
+    return source if is_free and graph.types[source].dtype == INT8 else name

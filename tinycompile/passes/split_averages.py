@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinycompile.dtypes import INT32
 from tinycompile.ir import Graph, Node, Signature, TensorType
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.mean import Mean
@@ -23,7 +24,7 @@ def split_averages(graph: Graph) -> Graph:
             nodes.append(node)
             continue
         sums = _unused(f"{node.name}/sum", types)
-        types[sums] = TensorType((1, 1, 1, sig.input.shape[3]), "int32")
+        types[sums] = TensorType((1, 1, 1, sig.input.shape[3]), INT32)
         nodes.append(Node(sums, SpatialSum(), node.inputs, (sums,)))
         nodes.append(Node(node.name, MeanOfSum(node.op, sig.input), (sums,), node.outputs))
     return replace(graph, nodes=tuple(nodes), types=types)

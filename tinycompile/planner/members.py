@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Node, Op, Signature, Site
 from tinycompile.planner.stage import Axis, NotStreamable, Reach, Span
 
@@ -74,7 +75,7 @@ class Geometry:
             reach = Reach.of(node.op, sig, operand, axis)
             if reach is None or reach.stride < 1 or reach.before < 0:
                 raise NotStreamable(f"{node.name} does not read its operands by {axis}")
-            if self.pads(step, operand, reach, axis) and sig.inputs[operand].dtype != "int8":
+            if self.pads(step, operand, reach, axis) and sig.inputs[operand].dtype != INT8:
                 raise NotStreamable(f"{node.name} pads what isn't int8")
             found[operand] = reach
         if not found:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tinycompile.build import Build
+from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import UsageError
 from tinycompile.ir import Array, TensorType
 from tinycompile.profile.calibration import error_percent
@@ -79,11 +80,11 @@ class Work:
 
 def pattern(t: TensorType) -> Array:
     """A sample (1, *shape) for where none is given: bytes (i * 37 + 11) & 0xff; floats are that many 128ths, less 1."""
-    if t.dtype == "float32":
+    if t.dtype == FLOAT32:
         steps = (np.arange(t.bytes // 4) * 37 + 11) & 0xFF
         return ((steps - 128) / 128).astype(np.float32).reshape(1, *t.shape)
     data = ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8)
-    return data.view(t.dtype).reshape(1, *t.shape)
+    return t.dtype.unpack(data, t.elements).reshape(1, *t.shape)
 
 
 def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[str, Any]:

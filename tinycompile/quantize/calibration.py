@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import SamplesError
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue
 from tinycompile.ir import Array
@@ -64,10 +65,10 @@ def _names_in(arrays: Mapping[str, Array], inputs: Sequence[str], labels: Array 
 def _column(array: Array, value: SourceValue, where: str) -> Array:
     if array.dtype.kind not in "fiub":
         raise SamplesError(f"input {value.name!r} is {array.dtype}", where=where)
-    if value.dtype == "float32":
+    if value.dtype == FLOAT32:
         array = array.astype(np.float32)
-    elif array.dtype.name != value.dtype:
-        raise SamplesError(f"input {value.name!r} is {array.dtype}, the model takes {value.dtype}", where=where)
+    elif array.dtype.name != value.type_name:
+        raise SamplesError(f"input {value.name!r} is {array.dtype}, the model takes {value.type_name}", where=where)
     if not np.all(np.isfinite(array)):
         raise SamplesError(f"input {value.name!r} has values that aren't finite", where=where)
     return with_batch(array, f"input {value.name!r}", value.shape, where)

@@ -297,7 +297,7 @@ def _tensor(tensor: Tensor, graph: Graph) -> dict[str, Any]:
     return {
         "name": tensor.name,
         "shape": list(tensor.type.shape),
-        "dtype": tensor.type.dtype,
+        "dtype": tensor.type.dtype.name,
         "scale": tensor.type.scale if per_tensor else None,
         "zero_point": tensor.type.zero_point if per_tensor else None,
         "offset": tensor.offset,

@@ -32,7 +32,7 @@ def arena_facts(planned: Planned) -> dict[str, Any]:
                 "name": f"scratch of {graph.nodes[scratch[buffer.name]].name}" if kind == "scratch" else buffer.name,
                 "kind": kind,
                 "shape": None if known is None else list(known.shape),
-                "dtype": None if known is None else known.dtype,
+                "dtype": None if known is None else known.dtype.name,
                 "bytes": buffer.size,
                 "offset": offsets[buffer.name],
                 "first": buffer.first,

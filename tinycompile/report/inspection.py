@@ -164,4 +164,4 @@ def _peak(found: Survey, graph: Graph | None, floats: Floats) -> int:
 
 
 def _tensor(tensor: SurveyTensor) -> dict[str, Any]:
-    return {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype, "bytes": tensor.bytes}
+    return {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.type_name, "bytes": tensor.bytes}

@@ -95,7 +95,7 @@ class RandomGraph:
     def scalar(self, x: str) -> None:
         """Plus, minus or times a constant."""
         name = f"v{len(self.nodes)}_k"
-        self.types[name] = TensorType((), "int8", QUANT)
+        self.types[name] = TensorType((), INT8, QUANT)
         self.constants[name] = self.rng.integers(-128, 128, ()).astype(np.int8)
         self._node((Mul(), Add(), Sub())[self.pick(0, 1, 2)], *[x, name][:: self.pick(1, -1)])
 

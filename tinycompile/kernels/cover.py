@@ -18,6 +18,7 @@ from functools import wraps
 from itertools import pairwise
 from typing import ClassVar
 
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Graph, Node, Op, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory, Kernel, kernel_for
 from tinycompile.targets.core import Core
@@ -47,7 +48,7 @@ class Fused(Op):
     def results(self) -> tuple[str, ...]:
         return self.nodes[-1].outputs
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         types = dict(self.inner) | dict(zip(self.operands, inputs, strict=True))
         for node in self.nodes[:-1]:
             expected = [(types[name].shape, types[name].dtype) for name in node.outputs]
@@ -83,6 +84,19 @@ def parts_of(site: Site) -> tuple[Site, ...]:
         Site(node, sig, tuple(constants.get(name) for name in node.inputs), site.latitude)
         for node, sig in zip(op.nodes, op.signatures(site.sig), strict=True)
     )
+
+
+def first_and_rest(site: Site) -> tuple[Site, Site]:
+    """A fused node's first part and the others, which are fused if they are several."""
+    parts, op = parts_of(site), site.node.op
+    if not isinstance(op, Fused) or len(parts) == 2:
+        first, rest = parts
+        return first, rest
+    types = dict(op.inner) | dict(zip((*op.operands, *op.results), (*site.sig.inputs, *site.sig.outputs), strict=True))
+    node = fused(op.nodes[1:], types)
+    constants = dict(zip(op.operands, site.constants, strict=True))
+    sig = Signature(tuple(types[name] for name in node.inputs), site.sig.outputs)
+    return parts[0], Site(node, sig, tuple(constants.get(name) for name in node.inputs), site.latitude)
 
 
 def fused(nodes: Sequence[Node], types: Mapping[str, TensorType]) -> Node:
@@ -211,16 +225,39 @@ class OfOneValue(Pattern):
         self._ops = ops
 
     def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
+        return (tuple(sorted(inside)) for inside in self.grown(uses, last) if len(inside) > 1)
+
+    def grown(self, uses: Uses, last: int) -> Iterator[set[int]]:
+        """The same, and the last node alone."""
         nodes, inside = uses.graph.nodes, {last}
         if not isinstance(nodes[last].op, self._ops):
             return
+        if len(uses.read(inside)) == 1:
+            yield set(inside)
         while before := [step for step in uses.before(inside) if isinstance(nodes[step].op, self._ops)]:
             inside.add(before[-1])
             if len(uses.read(inside)) == 1:
-                yield tuple(sorted(inside))
+                yield set(inside)
 
     def fits(self, nodes: Sequence[Node]) -> bool:
         return all(isinstance(node.op, self._ops) for node in nodes)
+
+
+class Then(Pattern):
+    """An operator and a function of its result."""
+
+    def __init__(self, first: Kinds, function: OfOneValue) -> None:
+        self._first, self._function = first, function
+
+    def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
+        for inside in self._function.grown(uses, last):
+            for step in uses.before(inside):
+                made = uses.graph.nodes[step].outputs
+                if isinstance(uses.graph.nodes[step].op, self._first) and uses.read(inside) == set(made):
+                    yield (step, *sorted(inside))
+
+    def fits(self, nodes: Sequence[Node]) -> bool:
+        return len(nodes) > 1 and isinstance(nodes[0].op, self._first) and self._function.fits(nodes[1:])
 
 
 _PATTERNS: list[Pattern] = []

@@ -254,7 +254,7 @@ def _like(kernel: Kernel, site: Site, core: Core) -> Kernel | None:
 
 def _layout(kernel: Kernel) -> Sequence[object]:
     """What of a kernel's constants is in the code."""
-    return kernel.scratch_bytes, [(c.suffix, c.ctype, c.values.shape, str(c.values.dtype)) for c in kernel.constants]
+    return kernel.scratch_bytes, [(c.suffix, c.ctype, *c.layout) for c in kernel.constants]
 
 
 def _reason(kernel: Kernel, site: Site) -> str:

@@ -240,7 +240,7 @@ def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int])
     if excess <= 0 or board.external_flash is None:
         return cold
     arrays = [
-        (work / max(1, constant.values.nbytes), -constant.values.nbytes, index, constant)
+        (work / max(1, constant.bytes), -constant.bytes, index, constant)
         for index, (kernel, work) in enumerate(zip(kernels, macs, strict=True))
         for constant in kernel.constants
     ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 from tinycompile.choices import (
     ALIGN_CHOICES,
@@ -19,6 +21,47 @@ from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
 from tinycompile.quantize.source import Calibration
 from tinycompile.targets import Board, behind_bootloader, load_board, strict
+
+
+class PlanOptions(TypedDict, total=False):
+    """What `tinycompile.compile` and `tinycompile.cost` take beside model and target; `Options` says what it means."""
+
+    io: str
+    optimize: str
+    ram: int | None
+    schedule: str
+    input_stream: str
+    board_path: str | Path | None
+    layout: str
+    shapes: Mapping[str, tuple[int, ...]] | None
+    signature: str | None
+    dtype: str
+    strict_int8: bool
+    weights: str
+    align: str
+    flash_offset: int
+    updatable: bool
+
+
+class CompileOptions(PlanOptions, total=False):
+    """What `tinycompile.compile` takes beside model, target and output; `Options` says more.
+
+    Attributes:
+        calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
+        calib_method: "auto", "minmax", "percentile" or "mse".
+        evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
+        labels: text file with the name of a class on each line, for the header.
+        compatible_with: folder of an older build with separate weights: the new ones fit its code, or the error names
+            what doesn't. Its options are taken over.
+    """
+
+    single_file: bool
+    pareto: bool | None
+    labels: str | Path | None
+    compatible_with: str | Path | None
+    calib: str | Path | None
+    calib_method: str
+    evaluation: str | Path | None
 
 
 @dataclass(frozen=True)
@@ -75,6 +118,25 @@ class Options:
     compatible_with: Path | None = None
     calibration: Calibration = field(default_factory=Calibration)
 
+    @staticmethod
+    def of(target: str = "stm32f746", **options: Unpack[CompileOptions]) -> Options:
+        """From what a caller of `tinycompile.compile` gives: paths as text, shapes by name, one model's labels.
+
+        Raises:
+            TypeError: there is no such option.
+        """
+        given: dict[str, Any] = {**options, "target": target}
+        shapes = options.get("shapes") or {}
+        for name in ("board_path", "compatible_with"):
+            if name in given:
+                given[name] = _path(given[name])
+        given["shapes"] = tuple(shapes.items())
+        if "labels" in given:
+            given["labels"] = () if given["labels"] is None else (Path(given["labels"]),)
+        samples, evaluation = _path(given.pop("calib", None)), _path(given.pop("evaluation", None))
+        calibration = Calibration(samples, given.pop("calib_method", "auto"), evaluation)
+        return Options(**given, calibration=calibration)
+
     def check(self) -> None:
         for name, value, choices in (
             ("io", self.io, IO_CHOICES),
@@ -115,3 +177,7 @@ class Options:
         if self.dtype == "float32":
             return "all"
         return "none" if self.strict_int8 else "islands"
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)

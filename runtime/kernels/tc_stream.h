@@ -26,22 +26,22 @@ TC_INLINE int32_t tc_turn(int32_t tick, int32_t phase, int32_t period, int32_t t
 }
 
 /* Makes room at the end of a line buffer: all but the oldest `made` bytes move to its front. */
-TC_INLINE void tc_move_lines(uint8_t *lines, uint32_t bytes, uint32_t made)
+TC_INLINE void tc_move_lines(void *lines, uint32_t bytes, uint32_t made)
 {
-    tc_move_down(lines, lines + made, bytes - made);
+    tc_move_down((uint8_t *)lines, (uint8_t *)lines + made, bytes - made);
 }
 
 /* Rows [first, first + rows) of an image: in place if all are inside, else copied, with `fill` for those outside. */
-TC_INLINE const uint8_t *tc_rows(const uint8_t *image, int32_t height, uint32_t row_bytes, int32_t first, int32_t rows,
-                                 int32_t fill, uint8_t *copy)
+TC_INLINE const void *tc_rows(const void *image, int32_t height, uint32_t row_bytes, int32_t first, int32_t rows,
+                                 int32_t fill, void *copy)
 {
     if (first >= 0 && first + rows <= height) {
-        return image + (uint32_t)first * row_bytes;
+        return (const uint8_t *)image + (uint32_t)first * row_bytes;
     }
     for (int32_t row = 0; row < rows; row++) {
-        uint8_t *const to = copy + (uint32_t)row * row_bytes;
+        uint8_t *const to = (uint8_t *)copy + (uint32_t)row * row_bytes;
         if (first + row >= 0 && first + row < height) {
-            tc_memcpy(to, image + (uint32_t)(first + row) * row_bytes, row_bytes);
+            tc_memcpy(to, (const uint8_t *)image + (uint32_t)(first + row) * row_bytes, row_bytes);
         } else {
             memset(to, fill, row_bytes);
         }
@@ -50,21 +50,21 @@ TC_INLINE const uint8_t *tc_rows(const uint8_t *image, int32_t height, uint32_t 
 }
 
 /* Rows [y, y + rows) and columns [x, x + columns) of an image, copied, with `fill` for those outside. */
-TC_INLINE const uint8_t *tc_gather(const uint8_t *image, int32_t height, int32_t width, uint32_t pixel, int32_t y,
-                                   int32_t rows, int32_t x, int32_t columns, int32_t fill, uint8_t *copy)
+TC_INLINE const void *tc_gather(const void *image, int32_t height, int32_t width, uint32_t pixel, int32_t y,
+                                   int32_t rows, int32_t x, int32_t columns, int32_t fill, void *copy)
 {
     const int32_t left = x < 0 ? (-x < columns ? -x : columns) : 0;
     const int32_t end = x + columns < width ? columns : (width - x > left ? width - x : left);
     const uint32_t bytes = (uint32_t)(end - left) * pixel;
     for (int32_t row = 0; row < rows; row++) {
-        uint8_t *const to = copy + (uint32_t)(row * columns) * pixel;
+        uint8_t *const to = (uint8_t *)copy + (uint32_t)(row * columns) * pixel;
         if (y + row < 0 || y + row >= height) {
             memset(to, fill, (uint32_t)columns * pixel);
             continue;
         }
         memset(to, fill, (uint32_t)left * pixel);
         if (bytes > 0) {
-            tc_memcpy(to + (uint32_t)left * pixel, image + (uint32_t)((y + row) * width + x + left) * pixel, bytes);
+            tc_memcpy(to + (uint32_t)left * pixel, (const uint8_t *)image + (uint32_t)((y + row) * width + x + left) * pixel, bytes);
         }
         memset(to + (uint32_t)end * pixel, fill, (uint32_t)(columns - end) * pixel);
     }
@@ -72,24 +72,25 @@ TC_INLINE const uint8_t *tc_gather(const uint8_t *image, int32_t height, int32_t
 }
 
 /* Columns [x, x + columns) of a patch that is `width` wide, copied. */
-TC_INLINE const uint8_t *tc_crop(const uint8_t *patch, int32_t width, uint32_t pixel, int32_t rows, int32_t x,
-                                 int32_t columns, uint8_t *copy)
+TC_INLINE const void *tc_crop(const void *patch, int32_t width, uint32_t pixel, int32_t rows, int32_t x,
+                                 int32_t columns, void *copy)
 {
     for (int32_t row = 0; row < rows; row++) {
-        tc_memcpy(copy + (uint32_t)(row * columns) * pixel, patch + (uint32_t)(row * width + x) * pixel,
-               (uint32_t)columns * pixel);
+        tc_memcpy((uint8_t *)copy + (uint32_t)(row * columns) * pixel,
+                  (const uint8_t *)patch + (uint32_t)(row * width + x) * pixel,
+                  (uint32_t)columns * pixel);
     }
     return copy;
 }
 
 /* The patch's first pixel is (y, x) of an image: fills what lies outside the image. */
-TC_INLINE void tc_fill_outside(uint8_t *patch, int32_t rows, int32_t columns, uint32_t pixel, int32_t y, int32_t height,
+TC_INLINE void tc_fill_outside(void *patch, int32_t rows, int32_t columns, uint32_t pixel, int32_t y, int32_t height,
                                int32_t x, int32_t width, int32_t fill)
 {
     const int32_t left = x < 0 ? (-x < columns ? -x : columns) : 0;
     const int32_t end = x + columns < width ? columns : (width - x > left ? width - x : left);
     for (int32_t row = 0; row < rows; row++) {
-        uint8_t *const line = patch + (uint32_t)(row * columns) * pixel;
+        uint8_t *const line = (uint8_t *)patch + (uint32_t)(row * columns) * pixel;
         if (y + row < 0 || y + row >= height) {
             memset(line, fill, (uint32_t)columns * pixel);
         } else if (left > 0 || end < columns) {
@@ -100,13 +101,14 @@ TC_INLINE void tc_fill_outside(uint8_t *patch, int32_t rows, int32_t columns, ui
 }
 
 /* Copies a patch to (y, x) of an image, but for what lies below or to the right of it. */
-TC_INLINE void tc_put(uint8_t *image, int32_t height, int32_t width, uint32_t pixel, int32_t y, int32_t rows, int32_t x,
-                      int32_t columns, const uint8_t *patch)
+TC_INLINE void tc_put(void *image, int32_t height, int32_t width, uint32_t pixel, int32_t y, int32_t rows, int32_t x,
+                      int32_t columns, const void *patch)
 {
     const int32_t inside = x + columns < width ? columns : width - x;
     for (int32_t row = 0; row < rows && y + row < height; row++) {
-        tc_memcpy(image + (uint32_t)((y + row) * width + x) * pixel, patch + (uint32_t)(row * columns) * pixel,
-               (uint32_t)inside * pixel);
+        tc_memcpy((uint8_t *)image + (uint32_t)((y + row) * width + x) * pixel,
+                  (const uint8_t *)patch + (uint32_t)(row * columns) * pixel,
+                  (uint32_t)inside * pixel);
     }
 }
 

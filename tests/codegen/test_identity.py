@@ -16,8 +16,8 @@ from tests.support.tflite_builder import NONE, SAME, TfliteBuilder
 from tinycompile.codegen.blob import edge_table
 from tinycompile.codegen.program import Program
 from tinycompile.frontend.survey import survey
+from tinycompile.lowering import lower, project_of, source_facts
 from tinycompile.options import Options
-from tinycompile.pipeline import lower, project_of, source_facts
 from tinycompile.targets import load_board
 
 

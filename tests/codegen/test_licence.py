@@ -8,8 +8,8 @@ import pytest
 
 from tests.conftest import DIGITS, ROOT
 from tinycompile.codegen.emit import emit_project
+from tinycompile.lowering import lower, project_of
 from tinycompile.options import Options
-from tinycompile.pipeline import lower, project_of
 from tinycompile.targets import all_boards, load_board
 
 LINE = "SPDX-License-Identifier: 0BSD"

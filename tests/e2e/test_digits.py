@@ -73,7 +73,7 @@ def test_verify_names_the_first_layer_that_deviates(built: Path, tmp_path: Path)
     report = json.loads((broken / "report.json").read_text())
     code = broken / f"{report['model']}.c"
     lines = code.read_text().splitlines()
-    third = next(i for i, line in enumerate(lines) if "LAYER_DONE(2, arena" in line)
+    third = next(i for i, line in enumerate(lines) if line.startswith("    LAYER_DONE(2, "))
     offset = report["layers"][2]["outputs"][0]["offset"]
     lines.insert(third, f"    *(uint8_t *)(arena + {offset}) ^= 1u;")
     code.write_text("\n".join(lines) + "\n")

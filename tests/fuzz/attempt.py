@@ -13,8 +13,8 @@ import numpy as np
 from tests.fuzz.mutate import NAMES, Mutator
 from tinycompile.codegen.emit import emit_project
 from tinycompile.errors import TinycompileError
+from tinycompile.lowering import lower, project_of
 from tinycompile.options import Options
-from tinycompile.pipeline import lower, project_of
 from tinycompile.staging import write_files
 from tinycompile.targets import Board, load_board
 

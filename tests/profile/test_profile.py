@@ -140,7 +140,8 @@ def test_without_capstone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_lines_of_layers() -> None:
     source = """
-LAYERS m_status m_infer(const m_context *context)
+LAYERS m_status m_infer(const m_context *context);
+static m_status m_infer(const m_context *context)
 {
     uint8_t *const arena = context->arena;
 

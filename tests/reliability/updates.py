@@ -26,8 +26,8 @@ from tinycompile import interpreter
 from tinycompile.errors import IncompatibleError
 from tinycompile.frontend.onnx import import_model
 from tinycompile.frontend.onnx_file import static_model
+from tinycompile.lowering import lower_like
 from tinycompile.options import Options
-from tinycompile.pipeline import lower_like
 from tinycompile.predecessor import Predecessor
 from tinycompile.quantize import Quantized, quantize
 from tinycompile.quantize.measure import float_outputs

@@ -82,7 +82,8 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
 @explained
 def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) -> None:
     """Print where everything of MODELS would be in memory, without building."""
-    from tinycompile.pipeline import lower, pareto_fronts, quantized_sources
+    from tinycompile.lowering import lower, pareto_fronts
+    from tinycompile.pipeline import quantized_sources
     from tinycompile.report.facts import pareto_facts
     from tinycompile.report.pareto import front_lines
     from tinycompile.report.plan import plan_facts, plan_lines

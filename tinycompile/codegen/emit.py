@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinycompile.codegen import blob
+from tinycompile.codegen.blocks import blocks_of
 from tinycompile.codegen.constants import c_integer, c_scale, c_values
 from tinycompile.codegen.integration import emit_integration, single_file
 from tinycompile.codegen.interface import meaning
@@ -102,6 +103,7 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
     """The model alone: header, code, weights unless they are separate, and the kernel headers it includes."""
     values = {
         "program": program,
+        "blocks": blocks_of(program),
         "provenance": provenance,
         "prefix": program.model.upper(),
         "any_alignment": any_alignment,
@@ -117,6 +119,7 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
     files = {
         f"{model}.h": render("model.h.j2", **values),
         f"{model}.c": render("model.c.j2", **values),
+        f"{model}_layers.h": render("layers.h.j2", **values),
         f"{model}_weights.h": render("weights.h.j2", **values),
     }
     if not program.separate:

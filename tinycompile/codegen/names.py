@@ -6,22 +6,28 @@ import re
 from collections.abc import Iterator
 from itertools import count
 
-from tinycompile.codegen.reserved import KEYWORDS, are_alike, is_reserved_model
+from tinycompile.codegen.reserved import are_alike, is_reserved_model, is_reserved_word
 
 _LONGEST_IDENTIFIER = 48
 _LONGEST_COMMENT = 80
 _LONGEST_STRING = 255
 
 
-def identifier(text: str, taken: set[str], fallback: str = "layer") -> str:
+def identifier(text: str, taken: set[str], fallback: str = "layer", otherwise: str = "") -> str:
     """A C and C++ identifier that resembles `text`, unique among `taken` (which it joins).
 
-    TFLite names are paths; the last component that says something is what a person recognises.
+    Args:
+        otherwise: what is appended to a name that is taken, before numbers are.
     """
     base = _slug(text, fallback)
-    if base in KEYWORDS or base.startswith("tc_"):
+    if is_reserved_word(base):
         base = f"{base}_"
-    return unique(base, taken)
+    return unique(f"{base}{otherwise}" if base in taken else base, taken)
+
+
+def words(text: str) -> set[str]:
+    """The identifiers in C."""
+    return set(re.findall(r"[A-Za-z_]\w*", text))
 
 
 def _slug(text: str, fallback: str) -> str:
@@ -63,15 +69,20 @@ def unique(base: str, taken: set[str]) -> str:
     return name
 
 
-def short_name(name: str) -> str:
-    """What a person calls a layer: TFLite joins the paths of fused operators, "net/stem_relu/Relu;net/stem/BiasAdd".
+def path_of(name: str) -> tuple[str, ...]:
+    """The components of a layer's path that say which layer it is.
 
-    Of several layers in one, " + " between their names, the same of each.
+    TFLite joins the paths of fused operators, "net/stem_relu/Relu;net/stem/BiasAdd", and each ends with what it does.
     """
+    parts = tuple(part for part in name.split(";")[0].split("/") if part)
+    return parts[:-1] if len(parts) > 1 else parts or (name,)
+
+
+def short_name(name: str) -> str:
+    """What a person calls a layer; of several layers in one, " + " between their names."""
     if " + " in name:
         return " + ".join(map(short_name, name.split(" + ")))
-    parts = [part for part in name.split(";")[0].split("/") if part]
-    return parts[-2] if len(parts) > 1 else (parts[0] if parts else name)
+    return path_of(name)[-1]
 
 
 def c_string(text: str) -> str:

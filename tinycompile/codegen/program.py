@@ -6,26 +6,32 @@ Everything is decided and named here; `emit` only prints it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tinycompile.codegen.arguments import Argument, CallerRows, ConstantName, Place, Scratch, Variable
 from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
+from tinycompile.codegen.function_names import function_names
 from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
-from tinycompile.codegen.names import comment_text, identifier, short_name, unique
+from tinycompile.codegen.layer_names import layer_names
+from tinycompile.codegen.names import comment_text, identifier, short_name, unique, words
+from tinycompile.codegen.reserved import API, LOCALS
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
 from tinycompile.ir import Array, Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.kernels.cover import part_nodes
 from tinycompile.planner import Planned
-from tinycompile.planner.stage import Firing, Lines
+from tinycompile.planner.stage import Lines
 from tinycompile.targets import Alignment
 
 ABI_VERSION = 2
 CRC_HEADER = "kernels/tc_crc32.h"
 ALIGN_HEADER = "kernels/tc_align.h"
+SCRATCH_HEADER = "kernels/tc_scratch.h"
+ALWAYS = ("kernels/tc_guard.h", "kernels/tc_trace.h")
 EDGE_HEADER = "kernels/tc_edge.h"
 
 
@@ -72,11 +78,6 @@ class Tensor:
     memory: str = "arena"
 
     @property
-    def address(self) -> str:
-        """In `invoke`, as a pointer to bytes."""
-        return f"{self.memory} + {self.offset}"
-
-    @property
     def end(self) -> int:
         return self.offset + (self.type.bytes if self.lines is None else self.lines.bytes)
 
@@ -95,16 +96,23 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One call in `<model>_invoke`, or no call where the result is its operand's memory."""
+    """One call in `<model>_infer`, or no call where the result is its operand's memory.
+
+    Attributes:
+        name: a short identifier, of its own among all layers and states.
+        function: what is called.
+        scratch: offset in the arena of its working memory; None if it has none, or has it in a memory of its own.
+    """
 
     index: int
     node: Node
     kernel: Kernel
     name: str
     function: str
-    arguments: tuple[str, ...]
+    arguments: tuple[Argument, ...]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    scratch: int | None = None
 
     def comment_lines(self) -> list[str]:
         names = " + ".join(f'"{comment_text(part.name)}"' for part in part_nodes(self.node))
@@ -120,12 +128,12 @@ class StateMemory:
     """Where a state is, and what it begins with.
 
     Attributes:
-        fill: the byte that it is full of; None where `initial` names a constant array.
+        fill: the byte that it is full of; None where it begins with `initial`, a constant array.
     """
 
     tensor: Tensor
     fill: int | None
-    initial: str
+    initial: ConstantName | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +147,7 @@ class Program:
         graph_id: what ties that file to the code; zeros as long as it isn't known.
         alignment: "any" for words at any address, "strict" for code that avoids those, "core" for a core that has none.
         edges: inputs and outputs as a caller sees them, an input that comes row by row included.
+        variables: what values and copies of parts of them are called in `<model>_infer`, by key.
     """
 
     model: str
@@ -158,6 +167,7 @@ class Program:
     facts: SourceFacts = NO_FACTS
     states: tuple[StateMemory, ...] = ()
     state_bytes: int = 0
+    variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
 
     @property
     def labelled(self) -> Edge | None:
@@ -202,25 +212,14 @@ class Program:
         streamed = {STREAM_HEADER} if self.stages else set[str]()
         checked = {CRC_HEADER} if self.constants or self.separate else set[str]()
         aligned = {ALIGN_HEADER} if self.alignment == "strict" else set[str]()
-        return sorted({header for f in self.functions for header in f.function.headers} | streamed | checked | aligned)
+        shared = {SCRATCH_HEADER} if self.scratch_bytes else set[str]()
+        kernels = {header for f in self.functions for header in f.function.headers}
+        return sorted(kernels.union(ALWAYS, streamed, checked, aligned, shared))
 
     @property
     def interface_headers(self) -> list[str]:
         """What the public header includes."""
         return [EDGE_HEADER] if any(edge.quantized for edge in self.edges) else []
-
-    @property
-    def blocks(self) -> list[Layer | StageLoop]:
-        """What `invoke` does in turn."""
-        starts = {stage.first: stage for stage in self.stages}
-        inside = {index for stage in self.stages for index in range(stage.first, stage.last)}
-        found = list[Layer | StageLoop]()
-        for layer in self.layers:
-            if layer.index in starts:
-                found.append(starts[layer.index])
-            elif layer.index not in inside:
-                found.append(layer)
-        return found
 
     @property
     def preambles(self) -> list[str]:
@@ -232,9 +231,10 @@ class Program:
         constants: dict[str, str] = {c.name: f"constant_{index}" for index, c in enumerate(self.constants)}
         functions: dict[str, str] = {f.name: f"function_{index}" for index, f in enumerate(self.functions)}
 
-        def argument(text: str) -> str:
-            head, arrow, name = text.rpartition("->")
-            return f"{head}{arrow}{constants.get(name, name)}"
+        variables: dict[str, str] = {key: f"value_{index}" for index, key in enumerate(self.variables)}
+
+        def argument(given: Argument) -> Argument:
+            return replace(given, name=constants[given.name]) if isinstance(given, ConstantName) else given
 
         return replace(
             self,
@@ -249,7 +249,11 @@ class Program:
                 )
                 for layer in self.layers
             ),
-            states=tuple(replace(state, initial=argument(state.initial)) for state in self.states),
+            states=tuple(
+                replace(state, initial=state.initial and replace(state.initial, name=constants[state.initial.name]))
+                for state in self.states
+            ),
+            variables={key: replace(v, name=variables[key]) for key, v in self.variables.items()},
             graph_id=bytes(GRAPH_BYTES),
             facts=NO_FACTS,
         )
@@ -282,38 +286,40 @@ class _Names:
         default_factory=dict[tuple[str, str, bytes, str], NamedConstant]
     )
 
-    def function(self, function: Function) -> str:
-        if function not in self.functions:
-            name = identifier(function.stem, self.taken, "kernel")
-            self.functions[function] = NamedFunction(name, function)
-        return self.functions[function].name
+    def share(self, kernels: Iterable[Kernel]) -> None:
+        """Name the functions of these kernels."""
+        distinct = list(dict.fromkeys(kernel.function for kernel in kernels if kernel.function))
+        names = function_names(distinct, self.taken)
+        self.functions = {f: NamedFunction(name, f) for f, name in zip(distinct, names, strict=True)}
 
-    def constant(self, constant: Constant, layer: str) -> str:
+    def constant(self, constant: Constant, layer: str) -> ConstantName:
         layout = str(constant.values.dtype) if constant.values.dtype.names else np.dtype(constant.values.dtype).str
         place = f"{layer} {constant.suffix}" if self.separate else ""
         key = (constant.ctype, layout, constant.values.tobytes(), place)
         if key not in self.constants:
             name = unique(f"{self.model}_{layer}_{constant.suffix}", self.taken)
             self.constants[key] = NamedConstant(name, constant, layer, constant in self.cold)
-        return self.constants[key].name
+        return ConstantName(self.constants[key].name, self.separate)
 
 
 class _Binder:
     """Binds every node to its function and its memory."""
 
-    def __init__(self, planned: Planned, names: _Names, writers: Sequence[StageWriter]) -> None:
-        self._planned, self._names = planned, names
+    def __init__(self, planned: Planned, names: _Names) -> None:
+        self._planned, self._names, graph = planned, names, planned.graph
         self._taken = set[str]()
+        self._layer_names = layer_names([_told_apart_by(node) for node in graph.nodes], self._taken)
+        self.writers = [StageWriter(stage, graph, planned.parts) for stage in planned.stages]
         self._lines = {name: kept for stage in planned.stages for name, kept in stage.lines.items()}
         self._streamed = {
             firing.step: (writer, firing)
-            for writer, stage in zip(writers, planned.stages, strict=True)
+            for writer, stage in zip(self.writers, planned.stages, strict=True)
             for firing in stage.firings
         }
 
-    def name(self, source: str) -> str:
-        """A layer's or a state's, told from all others."""
-        return identifier(short_name(source), self._taken)
+    def state_name(self, source: str) -> str:
+        """Told from all others."""
+        return identifier(short_name(source), self._taken, "state")
 
     def tensors(self, values: Iterable[str]) -> tuple[Tensor, ...]:
         """Those in memory."""
@@ -328,25 +334,42 @@ class _Binder:
         planned, node = self._planned, self._planned.graph.nodes[index]
         kernel = planned.kernels[index]
         kernel = replace(kernel, notes={**kernel.notes, "chosen": planned.reasons[index]})
-        name = self.name(node.name)
+        name = self._layer_names[index]
         inputs, outputs = self.tensors(node.inputs), self.tensors(node.outputs)
-        arguments = self._pointers(index, node, inputs, outputs)
-        prefix = "weights->" if self._names.separate else ""
-        arguments += [prefix + self._names.constant(c, name) for c in kernel.constants]
-        if kernel.scratch_bytes:
-            memory = "scratch" if planned.scratch_bytes else "arena"
-            arguments.append(f"{memory} + {planned.scratch_offsets[index]}")
-        function = self._names.function(kernel.function) if kernel.function else ""
+        arguments = self._pointers(index, inputs, outputs)
+        arguments += [self._names.constant(c, name) for c in kernel.constants]
+        arguments += [Scratch()] if kernel.scratch_bytes else []
+        scratch = planned.scratch_offsets[index] if kernel.scratch_bytes and not planned.scratch_bytes else None
+        function = self._names.functions[kernel.function].name if kernel.function else ""
         if node.op.comes_from_caller and index in self._streamed:
-            rows = self._streamed[index][1].rows.size
-            first = "n" if rows == 1 else f"n * {rows}"
-            function, arguments = "context->rows", ["context->user", first, str(rows), arguments[-1]]
-        return Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs)
+            function, arguments = "context->rows", [CallerRows(self._streamed[index][1].rows.size), arguments[-1]]
+        return Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs, scratch)
 
-    def _pointers(self, index: int, node: Node, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[str]:
-        if index in self._streamed:
-            return _streamed_pointers(self._planned.graph, node, *self._streamed[index])
-        return [_pointer(t, const=True) for t in inputs] + [_pointer(t) for t in outputs]
+    def _pointers(self, index: int, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[Argument]:
+        if index not in self._streamed:
+            return [Place(tensor.name) for tensor in (*inputs, *outputs)]
+        node, (writer, firing) = self._planned.graph.nodes[index], self._streamed[index]
+        operands = [i for i, name in enumerate(node.inputs) if name not in self._planned.graph.constants]
+        return [*(writer.input(firing, operand) for operand in operands), writer.output(firing)]
+
+    def variables(self, layers: Sequence[Layer], taken: set[str]) -> dict[str, Variable]:
+        """A local for each value: called like the layer that makes it, or as the model's file calls it.
+
+        Args:
+            taken: what has a meaning where they are used.
+        """
+        planned, graph, taken = self._planned, self._planned.graph, set(taken)
+        makers = {layer.outputs[0].name: layer.name for layer in layers if len(layer.outputs) == 1}
+        found = dict[str, Variable]()
+        used = [t.name for layer in layers for t in (*layer.inputs, *layer.outputs)]
+        for t in self.tensors(dict.fromkeys([*graph.inputs, *used])):
+            name = identifier(makers.get(t.name, short_name(t.name)), taken, "value", "_result")
+            found[t.name] = Variable(name, t.type.dtype.ctype, t.memory, t.offset)
+        for writer in self.writers:
+            for key, tensor, part in writer.copies():
+                name = identifier(f"{found[tensor].name}_{part}", taken)
+                found[key] = Variable(name, graph.types[tensor].dtype.ctype, "arena", planned.parts[key])
+        return found
 
 
 def build_program(
@@ -370,24 +393,23 @@ def build_program(
         facts: what the model's file says of inputs and outputs.
     """
     names = _Names(model, separate, cold, set() if taken is None else taken)
-    writers = [
-        StageWriter(stage, planned.graph, planned.offsets.__getitem__, planned.parts) for stage in planned.stages
-    ]
-    binder = _Binder(planned, names, writers)
-    graph = planned.graph
+    names.share(planned.kernels)
+    binder, graph = _Binder(planned, names), planned.graph
     layers = [binder.layer(index) for index in range(len(graph.nodes))]
     inputs, outputs = binder.tensors(graph.inputs), binder.tensors(graph.outputs)
     states = [
-        _state(tensor, state.initial, names, binder.name(state.name))
+        _state(tensor, state.initial, names, binder.state_name(state.name))
         for state, tensor in zip(graph.states, binder.tensors(state.name for state in graph.states), strict=True)
     ]
+    functions = tuple(names.functions.values())
+    known = {*names.taken, *LOCALS, *(f"{model}_{word}" for word in API), *_words(functions)}
     return Program(
         model=model,
         graph=graph,
         arena_bytes=planned.arena_bytes,
         scratch_bytes=planned.scratch_bytes,
-        stages=tuple(writer.loop() for writer in writers),
-        functions=tuple(names.functions.values()),
+        stages=tuple(writer.loop() for writer in binder.writers),
+        functions=functions,
         constants=tuple(names.constants.values()),
         layers=tuple(layers),
         inputs=inputs,
@@ -398,7 +420,20 @@ def build_program(
         facts=facts,
         states=tuple(states),
         state_bytes=planned.state_bytes,
+        variables=binder.variables(layers, known),
     )
+
+
+def _words(functions: Iterable[NamedFunction]) -> set[str]:
+    """All identifiers at file scope that these bring."""
+    return {word for named in functions for text in named.function.preambles for word in words(str(text))}
+
+
+def _told_apart_by(node: Node) -> tuple[str, str]:
+    """Name and kind for `layer_names`; of several nodes in one, all of theirs, and no path."""
+    parts = part_nodes(node)
+    name = node.name if len(parts) == 1 else short_name(node.name)
+    return name, "_".join(part.op.kind for part in parts)
 
 
 def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMemory:
@@ -406,9 +441,9 @@ def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMem
     dtype = tensor.type.dtype
     content = set(dtype.pack(initial).tobytes())
     if len(content) <= 1 and not names.separate:
-        return StateMemory(tensor, content.pop() if content else 0, "")
+        return StateMemory(tensor, content.pop() if content else 0, None)
     constant = Constant("initial", dtype.ctype, dtype.c_elements(initial), f"what state {name} begins with")
-    return StateMemory(tensor, None, ("weights->" if names.separate else "") + names.constant(constant, name))
+    return StateMemory(tensor, None, names.constant(constant, name))
 
 
 def _edges(
@@ -423,18 +458,3 @@ def _edges(
 
 def _from_caller(layers: Iterable[Layer]) -> list[Tensor]:
     return [layer.outputs[0] for layer in layers if layer.node.op.comes_from_caller]
-
-
-def _streamed_pointers(graph: Graph, node: Node, writer: StageWriter, firing: Firing) -> list[str]:
-    """Operands and result of a layer's turn n."""
-    types = {name: graph.types[name].dtype.ctype for name in (*node.inputs, *node.outputs)}
-    pointers = [
-        f"(const {types[name]} *)({writer.input(firing, operand)})"
-        for operand, name in enumerate(node.inputs)
-        if name not in graph.constants
-    ]
-    return [*pointers, f"({types[node.outputs[0]]} *)({writer.output(firing)})"]
-
-
-def _pointer(tensor: Tensor, const: bool = False) -> str:
-    return f"({'const ' if const else ''}{tensor.type.dtype.ctype} *)({tensor.address})"

@@ -19,6 +19,13 @@ KEYWORDS = frozenset(
 )
 """Of C and C++ in all their versions, and functions that generated code calls."""
 
+_MACROS = frozenset(
+    """assert alloca bit byte cli complex daylight environ errno far huge i386 imaginary interface isr linux near
+    noreturn offsetof pascal pixel sei signgam small sparc stderr stdin stdout thumb timezone unix vector
+    word""".split()
+)
+"""Object-like macros and variables in lower case of C libraries, compilers and environments for firmware."""
+
 _HEADERS = frozenset(
     # C, C++, POSIX
     """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic
@@ -65,12 +72,21 @@ _PATTERNS = re.compile(
 )
 
 
+def is_reserved_word(name: str) -> bool:
+    """Whether an identifier in lower case has a meaning in the code around it: types of the C library end in `_t`."""
+    return name in KEYWORDS | _MACROS or name.startswith("tc_") or name.endswith("_t")
+
+
+LOCALS = "arena context found n scratch state status tick tile user weights".split()
+"""What functions of the generated code call their own variables."""
+
+
 def is_reserved_model(name: str) -> bool:
     """Whether a model of this identifier, in lower case, could collide."""
     return name in KEYWORDS | _HEADERS | _FUNCTIONS | _FOLDER or _PATTERNS.fullmatch(name) is not None
 
 
-API = """h abi context status memory quantization rows labels weights init init_with reset infer invoke run check
+API = """h abi context status memory quantization rows labels weights init init_with reset infer invoke layers run check
     check_abi read write left firmware""".split()
 """What generated code calls `<model>_...`, beside inputs, outputs and constants."""
 

@@ -1,27 +1,116 @@
-"""Stages as C: a loop over ticks in which every layer has its turns, or a loop over patches."""
+"""Stages as data: a loop over ticks in which every layer has its turns, or a loop over patches.
+
+`templates/c/model/stages.c.j2` prints them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
+from tinycompile.codegen.arguments import Argument, Crop, Patch, Place, Position, Rows
 from tinycompile.ir import Graph
-from tinycompile.planner.stage import Firing, Lines, Source, Span, Stage, copy_bytes
+from tinycompile.planner.stage import Firing, Lines, Source, Stage, copy_bytes
 from tinycompile.planner.values import copy_name, put_name
 
 HEADER = "kernels/tc_stream.h"
 
 
+@dataclass(frozen=True)
+class Fill:
+    """Bytes from a place on are set to a value."""
+
+    place: Place
+    value: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Move:
+    """The newest rows of a line buffer of `bytes` move to its front, so that there is room for `made` bytes."""
+
+    value: str
+    bytes: int
+    made: int
+
+
+@dataclass(frozen=True)
+class PartDone:
+    """Reports the rows and columns that a turn made."""
+
+    kind: ClassVar[str] = "done"
+    layer: int
+    place: Place
+    bytes: int
+    y: Position
+    x: Position
+    columns: int
+
+
+@dataclass(frozen=True)
+class TurnDone:
+    """Reports a turn of the last layer, whose output is reported whole, after the stage."""
+
+    kind: ClassVar[str] = "turn"
+    layer: int
+
+
+@dataclass(frozen=True)
+class FillOutside:
+    """What of a patch of `rows` x `columns`, whose first position is (y, x), lies outside the tensor gets a value.
+
+    Attributes:
+        height, width: of the tensor.
+    """
+
+    kind: ClassVar[str] = "fill"
+    place: Place
+    rows: int
+    columns: int
+    pixel_bytes: int
+    y: Position
+    height: int
+    x: Position
+    width: int
+    value: int
+
+
+@dataclass(frozen=True)
+class Put:
+    """Copies a patch of `rows` x `columns` to (y, x) of a value of `height` x `width`.
+
+    Attributes:
+        patch: the key of the patch.
+    """
+
+    kind: ClassVar[str] = "put"
+    value: str
+    height: int
+    width: int
+    pixel_bytes: int
+    y: Position
+    rows: int
+    x: Position
+    columns: int
+    patch: str
+
+
+Statement = PartDone | TurnDone | FillOutside | Put
+"""After a layer's call."""
+
+
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """A layer inside the loop.
+    """A layer inside the loop. Its turns are at the ticks `phase + period * n`.
 
     Attributes:
         layer: its index. firings: turns that compute. turns: with those that fill the rows below the tensor.
-        move: (address of the line buffer, its bytes, bytes that are new); None where nothing is kept.
-        fill: (address of the new rows, bytes, value) for the turns that don't compute; None where there are none.
-        partial: the same for rows below the tensor in the last turn that computes; None where it has none.
-        after: what follows the layer's call: C statements.
+        move: of the line buffer, before the turn; None where nothing is kept.
+        fill: the new rows, for the turns that don't compute; None where there are none.
+        partial: rows below the tensor in the last turn that computes; None where it has none.
+        values: keys of all that it reads and writes.
+        after: what follows the layer's call.
     """
 
     layer: int
@@ -29,14 +118,11 @@ class Turn:
     period: int
     firings: int
     turns: int
-    move: tuple[int, int, int] | None
-    fill: tuple[int, int, int] | None
-    partial: tuple[int, int, int] | None
-    after: tuple[str, ...]
-
-    @property
-    def condition(self) -> str:
-        return f"tc_turn(tick, {self.phase}, {self.period}, {self.turns})"
+    move: Move | None
+    fill: Fill | None
+    partial: Fill | None
+    values: tuple[str, ...]
+    after: tuple[Statement, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +132,8 @@ class StageLoop:
     Attributes:
         mode: "stream" or "patch". first, last: its layers [first, last). rows: of the output at a time.
         ticks: of the loop over rows. tiles: of the loop over columns.
-        sums: (address, bytes, value) to be set before everything.
-        initial: (address, bytes, value) to be set before the ticks: rows above a tensor.
+        sums: to be set before everything.
+        initial: rows above a tensor, to be set before the ticks.
     """
 
     mode: str
@@ -57,8 +143,8 @@ class StageLoop:
     tiles: int
     rows: int
     turns: tuple[Turn, ...]
-    sums: tuple[tuple[int, int, int], ...]
-    initial: tuple[tuple[int, int, int], ...]
+    sums: tuple[Fill, ...]
+    initial: tuple[Fill, ...]
 
     @property
     def columns(self) -> bool:
@@ -67,27 +153,26 @@ class StageLoop:
 
 
 class StageWriter:
-    """Addresses of a stage's layers.
+    """What a stage's layers are given and do.
 
     Args:
-        address: of a value in the arena. parts: of the copies of parts of tensors, by `copy_name` and `put_name`.
+        parts: offsets of the copies of parts of tensors, by `copy_name` and `put_name`.
     """
 
-    def __init__(self, stage: Stage, graph: Graph, address: Callable[[str], int], parts: Mapping[str, int]) -> None:
-        self._stage, self._graph, self._address, self._parts = stage, graph, address, parts
+    def __init__(self, stage: Stage, graph: Graph, parts: Mapping[str, int]) -> None:
+        self._stage, self._graph, self._parts = stage, graph, parts
 
     def loop(self) -> StageLoop:
         stage = self._stage
         above = {s.tensor for f in stage.firings for s in f.sources if s.rows.before}
         initial = [
-            (self._address(name), lines.bytes, lines.fill & 0xFF)
+            Fill(Place(name), lines.fill & 0xFF, lines.bytes)
             for name, lines in stage.lines.items()
             if stage.mode == "stream" and name in above
         ]
-        sums = list[tuple[int, int, int]]()
+        sums = list[Fill]()
         if stage.firings[-1].sums:
-            sums.append((self._address(stage.output), self._graph.types[stage.output].bytes, 0))
-        turns = tuple(self._turn(firing) for firing in stage.firings)
+            sums.append(Fill(Place(stage.output), 0, self._graph.types[stage.output].bytes))
         return StageLoop(
             mode=stage.mode,
             first=stage.first,
@@ -95,103 +180,144 @@ class StageWriter:
             ticks=stage.ticks,
             tiles=stage.tiles,
             rows=stage.rows,
-            turns=turns,
+            turns=tuple(self._turn(firing) for firing in stage.firings),
             sums=tuple(sums),
             initial=tuple(initial),
         )
 
-    def input(self, firing: Firing, operand: int) -> str:
-        """C expression for where turn n reads an operand."""
+    def copies(self) -> Iterator[tuple[str, str, str]]:
+        """(key, tensor, what it is called) of the memory for copies of parts of tensors."""
+        for firing in self._stage.firings:
+            for source in firing.sources:
+                key = copy_name(firing.step, source.operand)
+                if key in self._parts:
+                    yield key, source.tensor, "rows" if source.columns is None else "patch"
+            if firing.put:
+                yield put_name(firing.step), self._output(firing), "patch"
+
+    def input(self, firing: Firing, operand: int) -> Argument:
+        """Where turn n reads an operand."""
         source = next(s for s in firing.sources if s.operand == operand)
+        size = self._item_bytes(source.tensor)
         if source.first is not None:
             return self._from_inside(firing, source)
         if not copy_bytes(firing, source, self._graph):
-            return f"arena + {self._address(source.tensor)} + n * {source.rows.step * source.row_bytes}"
+            return Place(source.tensor, step=source.rows.step * source.row_bytes // size)
         return self._from_whole(firing, source)
 
-    def output(self, firing: Firing) -> str:
-        """C expression for where turn n writes."""
-        name = self._graph.nodes[firing.step].outputs[0]
+    def output(self, firing: Firing) -> Place:
+        """Where turn n writes."""
+        name = self._output(firing)
         lines = self._stage.lines.get(name)
         if lines is not None:
-            return f"arena + {self._new(lines, firing)}"
+            return self._new(lines, firing)
         if firing.put:
-            return f"arena + {self._parts[put_name(firing.step)]}"
+            return Place(put_name(firing.step))
         if firing.sums:
-            return f"arena + {self._address(name)}"
+            return Place(name)
         t = self._graph.types[name]
-        return f"arena + {self._address(name)} + n * {firing.rows.step * t.bytes // t.shape[1]}"
+        return Place(name, step=firing.rows.step * t.bytes // t.shape[1] // self._item_bytes(name))
 
-    def _from_inside(self, firing: Firing, source: Source) -> str:
-        rows = f"arena + {self._address(source.tensor) + (source.first or 0) * source.row_bytes}"
+    def _values(self, firing: Firing) -> Iterator[str]:
+        for source in firing.sources:
+            yield source.tensor
+            if (copy := copy_name(firing.step, source.operand)) in self._parts:
+                yield copy
+        if firing.put:
+            yield put_name(firing.step)
+        yield self._output(firing)
+
+    def _output(self, firing: Firing) -> str:
+        return self._graph.nodes[firing.step].outputs[0]
+
+    def _item_bytes(self, name: str) -> int:
+        """Of what a pointer to the value points to."""
+        return max(self._graph.types[name].dtype.bits // 8, 1)
+
+    def _from_inside(self, firing: Firing, source: Source) -> Argument:
+        offset = (source.first or 0) * source.row_bytes // self._item_bytes(source.tensor)
         columns, held = source.columns, self._stage.lines[source.tensor].columns
         if not source.cropped or columns is None or held is None:
-            return rows
-        copy = self._parts[copy_name(firing.step, source.operand)]
-        return (
-            f"tc_crop({rows}, {held.size}, {source.pixel_bytes}, {source.rows.size}, {source.first_column}, "
-            f"{columns.size}, arena + {copy})"
+            return Place(source.tensor, offset)
+        return Crop(
+            value=source.tensor,
+            offset=offset,
+            width=held.size,
+            pixel_bytes=source.pixel_bytes,
+            rows=source.rows.size,
+            x=source.first_column,
+            columns=columns.size,
+            copy=copy_name(firing.step, source.operand),
         )
 
-    def _from_whole(self, firing: Firing, source: Source) -> str:
+    def _from_whole(self, firing: Firing, source: Source) -> Argument:
         t = self._graph.types[source.tensor]
         fill = firing.site.node.op.row_fill(firing.site.sig)
-        image, copy = f"arena + {self._address(source.tensor)}", self._parts[copy_name(firing.step, source.operand)]
-        rows = f"{_at('n', source.rows)}, {source.rows.size}"
+        copy, y = copy_name(firing.step, source.operand), Position.of("n", source.rows)
         if source.columns is None:
-            return f"tc_rows({image}, {t.shape[1]}, {source.row_bytes}, {rows}, {fill}, arena + {copy})"
-        columns = f"{_at('tile', source.columns)}, {source.columns.size}"
-        size = f"{t.shape[1]}, {t.shape[2]}, {source.pixel_bytes}"
-        return f"tc_gather({image}, {size}, {rows}, {columns}, {fill}, arena + {copy})"
+            return Rows(source.tensor, t.shape[1], source.row_bytes, y, source.rows.size, fill, copy)
+        return Patch(
+            value=source.tensor,
+            height=t.shape[1],
+            width=t.shape[2],
+            pixel_bytes=source.pixel_bytes,
+            y=y,
+            rows=source.rows.size,
+            x=Position.of("tile", source.columns),
+            columns=source.columns.size,
+            fill=fill,
+            copy=copy,
+        )
 
-    def _new(self, lines: Lines, firing: Firing) -> int:
-        return self._address(lines.tensor) + (lines.rows - firing.rows.size) * lines.row_bytes
+    def _new(self, lines: Lines, firing: Firing, rows: int = 0) -> Place:
+        """The rows that a turn makes, from one of them on."""
+        first = lines.rows - firing.rows.size + rows
+        return Place(lines.tensor, first * lines.row_bytes // self._item_bytes(lines.tensor))
 
     def _turn(self, firing: Firing) -> Turn:
-        name = self._graph.nodes[firing.step].outputs[0]
-        lines, move, fill, partial = self._stage.lines.get(name), None, None, None
+        lines = self._stage.lines.get(self._output(firing))
+        move, fill, partial = None, None, None
         if lines is not None:
             made = firing.rows.size * lines.row_bytes
             if lines.rows > firing.rows.size:
-                move = (self._address(name), lines.bytes, made)
+                move = Move(lines.tensor, lines.bytes, made)
             if firing.total > firing.firings:
-                fill = (self._new(lines, firing), made, lines.fill & 0xFF)
+                fill = Fill(self._new(lines, firing), lines.fill & 0xFF, made)
             if firing.partial:
-                inside = firing.partial * lines.row_bytes
-                partial = (self._new(lines, firing) + inside, made - inside, lines.fill & 0xFF)
-        after = tuple(self._after(firing, lines))
-        return Turn(firing.step, firing.phase, firing.period, firing.firings, firing.total, move, fill, partial, after)
+                outside = made - firing.partial * lines.row_bytes
+                partial = Fill(self._new(lines, firing, firing.partial), lines.fill & 0xFF, outside)
+        return Turn(
+            layer=firing.step,
+            phase=firing.phase,
+            period=firing.period,
+            firings=firing.firings,
+            turns=firing.total,
+            move=move,
+            fill=fill,
+            partial=partial,
+            values=tuple(self._values(firing)),
+            after=tuple(self._after(firing, lines)),
+        )
 
-    def _after(self, firing: Firing, lines: Lines | None) -> list[str]:
+    def _after(self, firing: Firing, lines: Lines | None) -> Iterator[Statement]:
         """Trace what was made; fill what lies outside the tensor; copy the patch to its place."""
-        name = self._graph.nodes[firing.step].outputs[0]
-        t, shape, statements = self._graph.types[name], firing.site.sig.output.shape, list[str]()
+        name = self._output(firing)
+        t, shape = self._graph.types[name], firing.site.sig.output.shape
         if lines is None:  # the stage's output is traced whole, after it; here the time counts
-            statements.append(f"PART_DONE({firing.step}, arena, 0, 0, 0, 0);")
+            yield TurnDone(firing.step)
         if firing.sums:
-            return statements
+            return
         pixel = t.bytes // (t.shape[1] * t.shape[2])
-        x = "0" if firing.columns is None else _at("tile", firing.columns)
-        if lines is not None and lines.outside:
-            # a stream fills the rows above and below by turns of their own
-            y, height = ("0", shape[1]) if self._stage.mode == "stream" else (_at("n", firing.rows), t.shape[1])
-            statements.append(
-                f"tc_fill_outside(arena + {self._new(lines, firing)}, {shape[1]}, {shape[2]}, {pixel}, {y}, {height}, "
-                f"{x}, {t.shape[2]}, {lines.fill});"
-            )
+        y, x = Position.of("n", firing.rows), Position.of("tile", firing.columns)
         if lines is not None:
-            place = f"arena + {self._new(lines, firing)}, {firing.rows.size * lines.row_bytes}"
-            statements.insert(0, f"PART_DONE({firing.step}, {place}, {_at('n', firing.rows)}, {x}, {shape[2]});")
+            made = firing.rows.size * lines.row_bytes
+            yield PartDone(firing.step, self._new(lines, firing), made, y, x, shape[2])
+            if lines.outside:
+                # a stream fills the rows above and below by turns of their own
+                stream = self._stage.mode == "stream"
+                top, height = (Position("n", 0), shape[1]) if stream else (y, t.shape[1])
+                place = self._new(lines, firing)
+                yield FillOutside(place, shape[1], shape[2], pixel, top, height, x, t.shape[2], lines.fill)
         if firing.put:
-            y, patch = _at("n", firing.rows), self._parts[put_name(firing.step)]
-            statements.append(
-                f"tc_put(arena + {self._address(name)}, {t.shape[1]}, {t.shape[2]}, {pixel}, {y}, {shape[1]}, "
-                f"{x}, {shape[2]}, arena + {patch});"
-            )
-        return statements
-
-
-def _at(turn: str, span: Span) -> str:
-    """C expression for the first position of a turn."""
-    first = turn if span.step == 1 else f"{turn} * {span.step}"
-    return f"{first} - {span.before}" if span.before else first
+            patch = put_name(firing.step)
+            yield Put(name, t.shape[1], t.shape[2], pixel, y, shape[1], x, shape[2], patch)

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cached_property, wraps
+from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tinycompile.ir import Array, Op, Site
 from tinycompile.kernels.render import Later
@@ -21,19 +24,59 @@ from tinycompile.targets.core import FEATURES, Core
 
 
 @dataclass(frozen=True, eq=False)
+class Deferred:
+    """An array that is computed when somebody reads it: the planner prices many kernels and codegen prints few.
+
+    Attributes:
+        size: elements, known before they are. dtype: their NumPy type.
+        compute: makes the one-dimensional array.
+    """
+
+    size: int
+    dtype: DTypeLike
+    compute: Callable[[], Array]
+
+
+@dataclass(frozen=True, eq=False)
 class Constant:
     """A constant array of a layer, placed in `<model>_weights.c` as `<model>_<layer>_<suffix>`.
 
     Attributes:
         ctype: the C element type; a structured `values` dtype needs a struct type of the same field order.
-        values: one-dimensional array.
+        content: the one-dimensional array, or how to compute it.
         comment: one line on layout and meaning.
     """
 
     suffix: str
     ctype: str
-    values: Array
+    content: Array | Deferred
     comment: str = ""
+
+    @cached_property
+    def values(self) -> Array:
+        """The one-dimensional array.
+
+        Raises:
+            ValueError: what was computed isn't what was announced, and planned with: a defect of the kernel.
+        """
+        if not isinstance(self.content, Deferred):
+            return self.content
+        found = self.content.compute()
+        if (found.shape, found.dtype) != self.layout:
+            raise ValueError(f"{self.suffix} was announced as {self.layout} and is {found.dtype}{found.shape}")
+        return found
+
+    @property
+    def layout(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Shape and element type; known without the values."""
+        content = self.content
+        return ((content.size,) if isinstance(content, Deferred) else content.shape), np.dtype(content.dtype)
+
+    @property
+    def bytes(self) -> int:
+        """Size in flash; known without the values."""
+        shape, dtype = self.layout
+        return prod(shape) * dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -104,7 +147,7 @@ class Kernel:
 
     @property
     def constant_bytes(self) -> int:
-        return sum(constant.values.nbytes for constant in self.constants)
+        return sum(constant.bytes for constant in self.constants)
 
 
 Factory = Callable[[Site, Core], Kernel | None]

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.after import PATTERNS, After, linear_and_after
-from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
@@ -122,14 +122,15 @@ def _kernel(
         "input_zero_point": layer.zp_in,
         "line": line.fields,
     }
-    weights = paired_weights(layer.matrix)
+    taps = -(-layer.taps // 4) * 4
+    size = -(-layer.channels // 2) * 2 * taps
+    weights = Deferred(size, np.uint8, lambda: paired_weights(layer.matrix))
     parameters = ("const int8_t *input", "int8_t *output", "const uint8_t *weights", "const int32_t *channels")
     parameters += ("void *scratch",)
     shape = Struct("tc_block_conv2d_shape", fields)
     callee, header = "tc_block_conv2d_s8", "tc_block_conv2d.h"
     comment = "2 pixels and 2 channels at a time, their sums in registers."
     function = struct_call(stem, callee, header, parameters, (shape,), comment)
-    taps = -(-layer.taps // 4) * 4
     blocks, pairs = -(-pixels // 2), -(-layer.channels // 2)
     tap = 9 if core.has("multiply_accumulate") else 14
     copied = 8 if depth % 4 else 3

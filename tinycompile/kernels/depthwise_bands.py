@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
-from tinycompile.kernels.depthwise_frame import Frame, int32_stream, pairs
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for
+from tinycompile.kernels.depthwise_frame import Frame, pairs
 from tinycompile.kernels.render import Later
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
@@ -15,18 +15,21 @@ LARGEST_PRODUCT = 64
 """Bands x width: the block is unrolled over both."""
 
 
-def records(frame: Frame, bands: int) -> Array:
+def records(frame: Frame, bands: int) -> Deferred:
     """int32 per channel: per band and column of taps a pair for each output row of a block, then requantisation.
 
     The lower output row's window starts one input row later, in the middle of a band.
     """
-    channels, height, width = frame.taps.shape
-    taps = np.zeros((channels, 2 * bands + 1, width), np.int64)
-    taps[:, 1 : height + 1] = frame.taps
-    upper = pairs(taps[:, 1::2], taps[:, 2::2], frame.plan.pre)
-    lower = pairs(taps[:, :-1:2], taps[:, 1::2], frame.plan.pre)
-    words = np.stack([upper, lower] if frame.rows == 2 else [upper], axis=-1)
-    return int32_stream(np.concatenate([words.reshape(channels, -1), frame.requantisation], axis=1))
+    channels, (height, width) = frame.layer.channels, frame.window
+
+    def words() -> Array:
+        taps = np.zeros((channels, 2 * bands + 1, width), np.int64)
+        taps[:, 1 : height + 1] = frame.taps
+        upper = pairs(taps[:, 1::2], taps[:, 2::2], frame.plan.pre)
+        lower = pairs(taps[:, :-1:2], taps[:, 1::2], frame.plan.pre)
+        return np.stack([upper, lower] if frame.rows == 2 else [upper], axis=-1).reshape(channels, -1)
+
+    return frame.records(bands * width * frame.rows, words)
 
 
 @kernel_for(DepthwiseConv2D, needs={"dsp"})
@@ -45,7 +48,7 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
     frame = Frame.of(site)
     if frame is None:
         return None
-    height, width = frame.taps.shape[1:]
+    height, width = frame.window
     bands = height // 2 + 1 if frame.rows == 2 else -(-height // 2)
     if bands * width > LARGEST_PRODUCT:
         return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Deferred
 from tinycompile.kernels.depthwise_pairs import requantized
 from tinycompile.kernels.lane import Epilogue
 from tinycompile.kernels.linear import LinearLayer
@@ -19,7 +21,7 @@ class Frame:
     """A depthwise layer with stride 1 or 2 and at least 4 channels, seen as blocks of 2 output columns.
 
     Attributes:
-        taps: weights (C, height, width) of the window, with zeros where a dilated one has holes.
+        window: (height, width), with the holes of a dilated one.
         columns: words per plane of pairs, padding included; an even number.
         needed: columns of the image among them.
         rows: output rows per block: 2 with stride 1, else 1.
@@ -28,7 +30,7 @@ class Frame:
     layer: LinearLayer
     plan: RequantPlan
     epilogue: Epilogue
-    taps: Array
+    window: tuple[int, int]
     stride: int
     columns: int
     needed: int
@@ -50,15 +52,21 @@ class Frame:
         epilogue = None if plan is None else Epilogue.of(plan)
         if plan is None or epilogue is None:
             return None
-        reach = [(n - 1) * dilation + 1 for n, dilation in zip(layer.weights.shape[1:3], op.dilation, strict=True)]
-        taps = np.zeros((channels, *reach), np.int64)
-        taps[:, :: op.dilation[0], :: op.dilation[1]] = layer.weights[..., 0]
+        height, width = layer.weights.shape[1:3]
+        reach = (height - 1) * op.dilation[0] + 1, (width - 1) * op.dilation[1] + 1
         columns = (max(2, out_width) - 1) * op.stride[0] + reach[1]
         columns += columns % 2
         needed = min(sig.input.shape[2], columns - op.padding[2])
         if needed <= 0:
             return None
-        return Frame(layer, plan, epilogue, taps, op.stride[0], columns, needed, op, sig.input.shape, sig.output.shape)
+        return Frame(layer, plan, epilogue, reach, op.stride[0], columns, needed, op, sig.input.shape, sig.output.shape)
+
+    @property
+    def taps(self) -> Array:
+        """Weights (C, height, width) of the window, with zeros where a dilated one has holes."""
+        taps = np.zeros((self.layer.channels, *self.window), np.int64)
+        taps[:, :: self.op.dilation[0], :: self.op.dilation[1]] = self.layer.weights[..., 0]
+        return taps
 
     @property
     def rows(self) -> int:
@@ -70,23 +78,41 @@ class Frame:
         return -(-self.output_shape[1] // self.rows)
 
     @property
+    def parameters(self) -> int:
+        """Words of a channel's requantisation."""
+        return 4 if self.epilogue.signed else 3
+
+    @property
     def requantisation(self) -> Array:
         """Per channel: start, multiplier, offset and, in the signed form, the sign step; int64 (C, 3 or 4)."""
         fields = [self.plan.start, self.plan.multiplier, self.plan.offset]
         return np.stack([*fields, *([self.plan.sign_step] if self.epilogue.signed else [])], axis=1).astype(np.int64)
 
+    def records(self, words: int, compute: Callable[[], Array]) -> Deferred:
+        """int32 per channel: `words` of weights, which `compute` packs as int64 (C, words), then the requantisation."""
+        size = self.layer.channels * (words + self.parameters)
+        return Deferred(size, np.int32, lambda: int32_stream(np.concatenate([compute(), self.requantisation], axis=1)))
+
     @property
-    def compact_records(self) -> Array:
+    def compact_words(self) -> int:
+        """Of a channel's `compact_records`, without the requantisation."""
+        return -(-self.window[0] * self.window[1] // 4)
+
+    @property
+    def compact_records(self) -> Deferred:
         """int32 per channel: the taps as bytes, row by row, filled up to whole words, then the requantisation."""
-        taps = self.taps.reshape(len(self.taps), -1)
-        filled = np.pad(taps, ((0, 0), (0, -taps.shape[1] % 4))).astype(np.int8)
-        words = filled.view(np.int32).astype(np.int64)
-        return int32_stream(np.concatenate([words, self.requantisation], axis=1))
+
+        def words() -> Array:
+            taps = self.taps.reshape(self.layer.channels, -1)
+            filled = np.pad(taps, ((0, 0), (0, -taps.shape[1] % 4))).astype(np.int8)
+            return filled.view(np.int32).astype(np.int64)
+
+        return self.records(self.compact_words, words)
 
     @property
     def works_in_place(self) -> bool:
         """Whether the output is as large as the input and no row is overwritten before it is packed."""
-        return self.stride == 1 and self.input_shape == self.output_shape and self.op.padding[0] < self.taps.shape[1]
+        return self.stride == 1 and self.input_shape == self.output_shape and self.op.padding[0] < self.window[0]
 
     def values(self, plane_words: int) -> dict[str, object]:
         """What the templates of these kernels want."""
@@ -113,11 +139,11 @@ class Frame:
             "end": end,
             "last_end": end + (4 * self.stride if out_width % 2 and out_width > 1 else 0),
             "rows": self.rows,
-            "height": self.taps.shape[1],
-            "width": self.taps.shape[2],
+            "height": self.window[0],
+            "width": self.window[1],
             "pre": self.plan.pre,
-            "constants": self.requantisation.shape[1],
-            "packed": self.compact_records.size // channels,
+            "constants": self.parameters,
+            "packed": self.compact_words + self.parameters,
         }
 
     def instructions(self, bands: int, per_block: int, per_row: int) -> int:

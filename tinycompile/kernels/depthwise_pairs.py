@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_plan import RequantPlan
@@ -103,7 +103,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
             Constant(
                 "weights",
                 "int32_t",
-                group_stream(layer.matrix, plan),
+                Deferred(groups * shape["group_words"], np.int32, lambda: group_stream(layer.matrix, plan)),
                 "per 4 channels: starts, tap pairs, requantisation",
             ),
         ),

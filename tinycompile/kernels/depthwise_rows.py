@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
-from tinycompile.kernels.depthwise_frame import Frame, int32_stream, pairs
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for
+from tinycompile.kernels.depthwise_frame import Frame, pairs
 from tinycompile.kernels.render import Later
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
@@ -17,12 +17,15 @@ from tinycompile.targets.core import Core
 WINDOW = 3
 
 
-def records(frame: Frame) -> Array:
+def records(frame: Frame) -> Deferred:
     """int32 per channel: pairs of the first two taps of each column, pairs of the last two, requantisation."""
-    taps = np.zeros((len(frame.taps), WINDOW, WINDOW), np.int64)
-    taps[:, : frame.taps.shape[1], : frame.taps.shape[2]] = frame.taps
-    words = [pairs(taps[:, row], taps[:, row + 1], frame.plan.pre) for row in (0, 1)]
-    return int32_stream(np.concatenate([*words, frame.requantisation], axis=1))
+
+    def words() -> Array:
+        taps = np.zeros((frame.layer.channels, WINDOW, WINDOW), np.int64)
+        taps[:, : frame.window[0], : frame.window[1]] = frame.taps
+        return np.concatenate([pairs(taps[:, row], taps[:, row + 1], frame.plan.pre) for row in (0, 1)], axis=1)
+
+    return frame.records(2 * WINDOW, words)
 
 
 @kernel_for(DepthwiseConv2D, needs={"dsp"})
@@ -39,10 +42,10 @@ def depthwise_rows_compact(site: Site, core: Core) -> Kernel | None:
 
 def _kernel(site: Site, *, compact: bool) -> Kernel | None:
     frame = Frame.of(site)
-    if frame is None or max(frame.taps.shape[1:]) > WINDOW:
+    if frame is None or max(frame.window) > WINDOW:
         return None
     # The block reads three columns whatever the window's width; those beyond it count nothing but must exist.
-    spare = WINDOW - frame.taps.shape[2]
+    spare = WINDOW - frame.window[1]
     columns = frame.columns + spare + spare % 2
     stride, epilogue = frame.stride, frame.epilogue
     kind = f"depthwise_3x3s{stride}"
@@ -52,7 +55,7 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
     (_, height, width, channels) = frame.input_shape
     record = unpacked.size // channels
     function = Function(
-        stem=f"depthwise_rows_{frame.taps.shape[1]}x{frame.taps.shape[2]}s{stride}_{height}x{width}x{channels}",
+        stem=f"depthwise_rows_{frame.window[0]}x{frame.window[1]}s{stride}_{height}x{width}x{channels}",
         parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
         text=Later("kernels/depthwise_rows.c.j2", **values, compact=compact, record=record, block=epilogue.name(kind)),
         headers=("kernels/tc_depthwise_bands.h",),

@@ -26,7 +26,7 @@ def tiled(widest: int) -> Factory:
 
     def factory(site: Site, core: Core) -> Kernel | None:
         frame = Frame.of(site)
-        if frame is None or max(frame.taps.shape[1:]) > WINDOW:
+        if frame is None or max(frame.window) > WINDOW:
             return None
         out_width = frame.output_shape[2]
         if widest and out_width <= widest:
@@ -50,7 +50,7 @@ def _kernel(frame: Frame, width: int) -> Kernel:
     columns += columns % 2
     kind = f"depthwise_3x3s{stride}"
     stream = records(frame)
-    window = f"{frame.taps.shape[1]}x{frame.taps.shape[2]}"
+    window = f"{frame.window[0]}x{frame.window[1]}"
     function = Function(
         stem=f"depthwise_tiles_{width}_{window}s{stride}_{height}x{in_width}x{channels}",
         parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),

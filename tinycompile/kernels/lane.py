@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.linear import LinearLayer, has_wide_weights
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_plan import RequantPlan
@@ -130,15 +130,59 @@ def channel_stream(words: Array, plan: RequantPlan, together: int, order: Array 
     return np.concatenate([start, body, parameters], axis=1).astype(np.int32).ravel()
 
 
-def packed(layer: LinearLayer, *, direct: bool = False) -> tuple[Array, RequantPlan, Epilogue] | None:
-    """(words, plan, epilogue) of a layer; None where the byte-lane product can't compute it."""
-    matrix = padded(layer.matrix, layer.channels, -(-layer.taps // 4) * 4)
-    words = pack_words(matrix, direct=direct)
-    if words is None or not layer.fits(PRE):
-        return None
-    plan = layer.solve(PRE, lane_offset(matrix, direct=direct))
-    epilogue = Epilogue.of(plan)
-    return None if epilogue is None else (words, plan, epilogue)
+@dataclass(frozen=True, eq=False)
+class Lanes:
+    """A layer that the byte-lane product computes; its weights are packed when somebody reads them.
+
+    Attributes:
+        direct: as in `pack_words`.
+    """
+
+    layer: LinearLayer
+    direct: bool
+    plan: RequantPlan
+    epilogue: Epilogue
+
+    @staticmethod
+    def of(layer: LinearLayer, *, direct: bool = False) -> Lanes | None:
+        """None where the byte-lane product can't compute the layer."""
+        if not layer.fits(PRE) or not _fits_lanes(layer, direct):
+            return None
+        plan = layer.solve(PRE, lane_offset(layer.matrix, direct=direct))
+        epilogue = Epilogue.of(plan)
+        return None if epilogue is None else Lanes(layer, direct, plan, epilogue)
+
+    @property
+    def groups(self) -> int:
+        """Words of a channel: four taps each."""
+        return -(-self.layer.taps // 4)
+
+    @property
+    def record(self) -> int:
+        """Words of a channel with its start and its requantisation."""
+        return 1 + self.groups + (3 if self.epilogue.signed else 2)
+
+    def stream(self, together: int, order: Array | None = None) -> Deferred:
+        """`channel_stream` of the layer."""
+        channels = self.layer.channels if order is None else order.size
+        size = -(-channels // together) * together * self.record
+        return Deferred(size, np.int32, lambda: channel_stream(self._words, self.plan, together, order))
+
+    @property
+    def _words(self) -> Array:
+        words = pack_words(_whole_words(self.layer), direct=self.direct)
+        if words is None:
+            raise ValueError("a lane leaves int16")
+        return words
+
+
+def _whole_words(layer: LinearLayer) -> Array:
+    return padded(layer.matrix, layer.channels, -(-layer.taps // 4) * 4)
+
+
+def _fits_lanes(layer: LinearLayer, direct: bool) -> bool:
+    """Whether there are `pack_words`: without a weight of -128 always."""
+    return layer.lowest_weight > -128 or pack_words(_whole_words(layer), direct=direct) is not None
 
 
 def as_rows(site: Site) -> tuple[int, int, int] | None:
@@ -178,11 +222,10 @@ def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
     if direct and inputs % 4:
         return None  # the last word would reach beyond the row
     layer = LinearLayer.of(site)
-    found = packed(layer, direct=direct)
-    if found is None:
+    lanes = Lanes.of(layer, direct=direct)
+    if lanes is None:
         return None
-    words, plan, epilogue = found
-    groups, stream = words.shape[1], channel_stream(words, plan, 8)
+    groups, epilogue, stream = lanes.groups, lanes.epilogue, lanes.stream(8)
     blocks = -(-outputs // 8)
     kind = "lane_row_direct" if direct else "lane_row"
     body = Later(
@@ -217,8 +260,8 @@ def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
         instructions=60 + rows * per_row,
         code_bytes=500,
         overlap={0: safe_distance(_row_steps(rows, inputs, outputs, direct))},
-        notes={"requantisation": plan.form},
-        requant=plan.shape_in_code,
+        notes={"requantisation": lanes.plan.form},
+        requant=lanes.plan.shape_in_code,
     )
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinycompile.ir import Array, Signature, Site
-from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
-from tinycompile.kernels.lane import Epilogue, channel_stream, packed
+from tinycompile.ir import Signature, Site
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.lane import Epilogue, Lanes
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.kernels.render import Later
-from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
@@ -55,18 +54,16 @@ class Blocks:
         return 4 if self.fours else 3
 
 
-def pair_stream(words: Array, plan: RequantPlan) -> tuple[Array, int]:
+def pair_stream(lanes: Lanes) -> tuple[Deferred, int]:
     """The weights in pairs of channels, and the words up to the end of the pairs that lie side by side.
 
     The last pair of an odd number of channels repeats the channel before it (itself, if there is only one).
     """
-    channels = words.shape[0]
+    channels = lanes.layer.channels
     order = list(range(channels))
     if channels % 2:
         order[-1:] = [max(0, channels - 2), channels - 1]
-    stream = channel_stream(words, plan, 2, np.array(order))
-    pair = 2 * stream.size // len(order)
-    return stream, pair * max(1, channels // 2)
+    return lanes.stream(2, np.array(order)), 2 * lanes.record * max(1, channels // 2)
 
 
 @kernel_for(Conv2D, needs={"dsp"})
@@ -98,12 +95,11 @@ def _kernel(
     if sig.input.shape[3] != sig.inputs[1].shape[3]:
         return None
     layer = LinearLayer.of(site)
-    found = packed(layer)
-    if found is None:
+    lanes = Lanes.of(layer)
+    if lanes is None:
         return None
-    words, plan, epilogue = found
-    groups = words.shape[1]
-    stream, pair_words = pair_stream(words, plan)
+    groups, epilogue = lanes.groups, lanes.epilogue
+    stream, pair_words = pair_stream(lanes)
     (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
     kernel_height, kernel_width = layer.weights.shape[1:3]
     gathers = (kernel_height, kernel_width, *op.stride) != (1, 1, 1, 1) or any(op.padding)
@@ -151,8 +147,8 @@ def _kernel(
         instructions=_instructions(blocks, layer, groups, epilogue, kernel_height if gathers else 0, segment, by_rows),
         code_bytes=500,
         overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape, blocks))},
-        notes={"requantisation": plan.form},
-        requant=plan.shape_in_code,
+        notes={"requantisation": lanes.plan.form},
+        requant=lanes.plan.shape_in_code,
     )
 
 

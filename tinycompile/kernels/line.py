@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.kernels.base import Constant
+from tinycompile.kernels.base import Constant, Deferred
 from tinycompile.kernels.generic_c import Fields
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.numerics.requant_plan import RequantPlan
@@ -54,7 +54,11 @@ class Line:
         fields = [plan.start, plan.multiplier, plan.offset]
         if plan.form != "smmla":
             fields.append(plan.shift if plan.form == "smmla_shift" else plan.sign_step)
-        filled = np.pad(np.stack(fields), ((0, 0), (0, -plan.start.size % lanes)))
-        words = filled.reshape(len(fields), -1, lanes).transpose(1, 0, 2).ravel().astype(np.int32)
+
+        def interleaved() -> Array:
+            filled = np.pad(np.stack(fields), ((0, 0), (0, -plan.start.size % lanes)))
+            return filled.reshape(len(fields), -1, lanes).transpose(1, 0, 2).ravel().astype(np.int32)
+
+        words = Deferred(len(fields) * -(-plan.start.size // lanes) * lanes, np.int32, interleaved)
         each = "channel" if lanes == 1 else f"{lanes} channels"
         return Constant("line", "int32_t", words, f"per {each}: start, multiplier, offset, extra where it needs one")

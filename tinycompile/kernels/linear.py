@@ -28,6 +28,9 @@ KEPT_LAYERS = 512
 """Layers whose facts and requantisations are kept: a schedule's search asks for each again and again."""
 
 
+RECENT_SITES = 4
+"""Sites whose layer is known without looking at their weights: a dozen factories ask for each, one after the other."""
+
 Solved = dict[tuple[object, ...], RequantPlan]
 """Requantisations by what was asked for."""
 
@@ -55,8 +58,10 @@ class LinearLayer:
     rule: Requant
     latitude: Latitude | None = None
     _solved: Solved = field(default_factory=lambda: Solved(), repr=False)
+    _fitting: dict[int, bool] = field(default_factory=dict[int, bool], repr=False)
 
     @staticmethod
+    @lru_cache(RECENT_SITES)
     def of(site: Site) -> LinearLayer:
         """Of a node with constant weights.
 
@@ -92,6 +97,10 @@ class LinearLayer:
         return self.weights.reshape(self.channels, -1)
 
     @cached_property
+    def lowest_weight(self) -> int:
+        return int(self.weights.min(initial=0))
+
+    @cached_property
     def base(self) -> Array:
         """acc - acc_raw, shape (C_out,)."""
         return self.bias - self.zp_in * self.matrix.sum(axis=1)
@@ -114,6 +123,11 @@ class LinearLayer:
 
         Where the weights can be replaced, with room to spare, or with the `pre` of the code that there is.
         """
+        if pre not in self._fitting:
+            self._fitting[pre] = self._fits(pre)
+        return self._fitting[pre]
+
+    def _fits(self, pre: int) -> bool:
         low, high = self.acc_range
         if self.latitude is not None and self.latitude.shape is not None:
             return pre == self.latitude.shape.pre and bool(np.all(fits(self.rule, low, high, pre)))

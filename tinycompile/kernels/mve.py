@@ -6,7 +6,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.after import PATTERNS, After, linear_and_after
-from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.block import is_dense, pixel_steps, row_window
 from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
@@ -112,7 +112,9 @@ def _kernel(
     comment = "2 pixels and 4 channels at a time, 16 products per instruction."
     function = struct_call(stem, callee, header, parameters, (shape,), comment, arguments)
     groups = -(-layer.taps // 16)
-    weights = Constant("weights", "int8_t", grouped_weights(layer.matrix), "per 4 channels: 16 taps of each at a time")
+    size = -(-layer.channels // 4) * 4 * groups * 16
+    packed = Deferred(size, np.int8, lambda: grouped_weights(layer.matrix))
+    weights = Constant("weights", "int8_t", packed, "per 4 channels: 16 taps of each at a time")
     kernel = Kernel(
         "fully_connected_mve" if isinstance(site.node.op, FullyConnected) else "conv2d_mve",
         function,

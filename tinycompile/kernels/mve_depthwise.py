@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
@@ -55,12 +55,15 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         "Depthwise convolution, 4 channels at a time, 16 taps per instruction.",
     )
     tiles, quads = row_tiles * column_tiles, -(-channels // 4)
+    weights = Deferred(
+        4 * quads * 4 * row_tiles * window.kernel[1], np.int8, lambda: tiled_weights(layer.weights[..., 0])
+    )
     pack = -(-channels // 16) * row_tiles * (80 + 14 * columns)
     return Kernel(
         "depthwise_mve",
         function,
         (
-            Constant("weights", "int8_t", tiled_weights(layer.weights[..., 0]), "per channel: 4 rows of each column"),
+            Constant("weights", "int8_t", weights, "per channel: 4 rows of each column"),
             line.vectors(4),
         ),
         scratch_bytes=16 + 64 * row_tiles * columns,

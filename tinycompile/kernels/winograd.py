@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.depthwise_frame import int32_stream, pairs
 from tinycompile.kernels.lane import Epilogue
 from tinycompile.kernels.linear import LinearLayer
@@ -69,8 +69,9 @@ def winograd(site: Site, core: Core) -> Kernel | None:
     if found is None:
         return None
     plan, epilogue = found
-    words = stream(layer.weights, plan)
     channel_pairs = 2 * -(-depth // 4)
+    record = 2 * (16 * channel_pairs + (4 if epilogue.signed else 3))
+    words = Deferred(-(-channels // 2) * record, np.int32, lambda: stream(layer.weights, plan))
     edges = bool(out_height % 2 or out_width % 8)
     products = f"winograd_products_{2 * channel_pairs}"
     function = Function(
@@ -89,7 +90,7 @@ def winograd(site: Site, core: Core) -> Kernel | None:
             products=products,
             outputs=epilogue.name("winograd_outputs"),
             u_words=32 * channel_pairs,
-            record=words.size // -(-channels // 2),
+            record=record,
         ),
         headers=("kernels/tc_winograd.h",),
         comment="Winograd convolution F(2x2, 3x3), 4 tiles and 2 output channels in registers.",

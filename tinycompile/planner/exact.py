@@ -19,6 +19,7 @@ from typing import Any
 
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Cover, Fused
+from tinycompile.planner.cp_sat import cp_model
 from tinycompile.planner.problem import UNIT, Buffer, Overlap, whole_units
 from tinycompile.planner.values import Values, scratch_name
 
@@ -80,9 +81,8 @@ class _Program:
     """In units of `UNIT` bytes."""
 
     def __init__(self, values: Values, covers: Iterable[Cover], most: int) -> None:
-        from ortools.sat.python import cp_model
-
-        self._cp, self.model = cp_model, cp_model.CpModel()
+        self._cp = cp_model()
+        self.model = self._cp.CpModel()
         self._values, self._most = values, most // UNIT
         self.height: Any = self.model.new_int_var(0, self._most, "height")
         self._used = self._each_step_in_one(_useful(values, covers, most))

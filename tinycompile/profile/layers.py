@@ -22,7 +22,7 @@ def layer_lines(source: str, model: str) -> dict[int, int]:
     """
     found, inside, layer = dict[int, int](), False, -1
     for number, line in enumerate(source.splitlines(), 1):
-        if line.startswith(f"LAYERS {model}_status {model}_infer("):
+        if line.startswith(f"static {model}_status {model}_infer("):
             inside = True
         elif inside and line.startswith("}"):
             break

@@ -145,7 +145,7 @@ def _weights_in(layer: Layer, project: Project, program: Program) -> dict[str, i
     for constant in layer.kernel.constants:
         cold = places.get((constant.ctype, constant.values.tobytes()), False)
         memory = layout.cold if cold and layout.cold is not None else layout.weights or layout.flash
-        found[memory.name] = found.get(memory.name, 0) + constant.values.nbytes
+        found[memory.name] = found.get(memory.name, 0) + constant.bytes
     return found
 
 
@@ -237,7 +237,7 @@ def _flash(measured: Sizes, project: Project) -> dict[str, int]:
 def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, Any]]:
     """Each memory in use and the bytes of what it holds."""
     layout = project.layout
-    cold = sum(c.constant.values.nbytes for p in project.programs for c in p.constants if c.cold)
+    cold = sum(c.constant.bytes for p in project.programs for c in p.constants if c.cold)
     scratch = layout.scratch or layout.arena
     other = measured.ram - project.arena_bytes - project.scratch_bytes - project.state_bytes - stack
     states = layout.arena if len(project.programs) == 1 else layout.system  # where the contexts are

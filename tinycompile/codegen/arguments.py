@@ -1,0 +1,132 @@
+"""What calls in `<model>_infer` are given: values and parts of them, constants, scratch.
+
+`templates/c/model/expressions.c.j2` prints them. A value is named by its key, which is its name in the graph, or for a
+copy of a part of one its name in the plan. `Program.variables` says what it is called in C.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinycompile.planner.stage import Span
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A pointer in `<model>_infer`: where a value, or a copy of a part of one, is in memory.
+
+    Attributes:
+        offset: in bytes from the start of `memory`, which is "arena" or "state".
+    """
+
+    name: str
+    ctype: str
+    memory: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A value from an element on: `offset + n * step`, where n is the turn."""
+
+    kind: ClassVar[str] = "place"
+    value: str
+    offset: int = 0
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Position:
+    """Along an axis, the first position of a turn: `turn * step - before`; with a step of 0 it is always the same."""
+
+    turn: str
+    step: int
+    before: int = 0
+
+    @staticmethod
+    def of(turn: str, span: Span | None) -> Position:
+        """Of a span; None stands for the whole axis."""
+        return Position(turn, 0) if span is None else Position(turn, span.step, span.before)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a value: in place where all are inside, else copied. `y` is the first of `rows`.
+
+    Attributes:
+        height: of the value. row_bytes: of a row. fill: for positions outside. copy: key of the memory for a copy.
+    """
+
+    kind: ClassVar[str] = "rows"
+    value: str
+    height: int
+    row_bytes: int
+    y: Position
+    rows: int
+    fill: int
+    copy: str
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Some rows and columns of a value, copied.
+
+    Attributes:
+        height, width: of the value. pixel_bytes: of all channels of one position. y, rows, x, columns: which part.
+        fill, copy: see `Rows`.
+    """
+
+    kind: ClassVar[str] = "patch"
+    value: str
+    height: int
+    width: int
+    pixel_bytes: int
+    y: Position
+    rows: int
+    x: Position
+    columns: int
+    fill: int
+    copy: str
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Columns [x, x + columns) of a patch that is `width` wide, from element `offset` on, copied."""
+
+    kind: ClassVar[str] = "crop"
+    value: str
+    offset: int
+    width: int
+    pixel_bytes: int
+    rows: int
+    x: int
+    columns: int
+    copy: str
+
+
+@dataclass(frozen=True)
+class ConstantName:
+    """A constant array; `separate` if it is a member of the weights' file."""
+
+    kind: ClassVar[str] = "constant"
+    name: str
+    separate: bool
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """The layer's working memory."""
+
+    kind: ClassVar[str] = "scratch"
+
+
+@dataclass(frozen=True)
+class CallerRows:
+    """What the caller's function for rows of an input is told before where to put them: whose, the first, how many."""
+
+    kind: ClassVar[str] = "caller"
+    rows: int
+
+
+Argument = Place | Rows | Patch | Crop | ConstantName | Scratch | CallerRows

@@ -1,0 +1,79 @@
+"""What `<model>_infer` does in turn, and where each value gets its name in C."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from tinycompile.codegen.program import Layer, Program
+from tinycompile.codegen.stream import StageLoop
+
+
+@dataclass(frozen=True, eq=False)
+class LayerBlock:
+    """A layer of which the whole tensors are in memory.
+
+    Attributes:
+        declared: keys of the values that are named before it.
+        moves_scratch: its working memory isn't where it was before.
+    """
+
+    layer: Layer
+    declared: tuple[str, ...]
+    moves_scratch: bool
+
+
+@dataclass(frozen=True, eq=False)
+class StageBlock:
+    """Layers that are executed together. Values are named in the innermost scope that uses them: what a compiler keeps
+    in registers around a loop it spills to the stack.
+
+    Attributes:
+        before, after: keys of the values that are named before and after its loops.
+        declared: those that each of its turns names.
+    """
+
+    stage: StageLoop
+    before: tuple[str, ...]
+    declared: tuple[tuple[str, ...], ...]
+    after: tuple[str, ...]
+
+
+Block = LayerBlock | StageBlock
+
+
+def blocks_of(program: Program) -> list[Block]:
+    """In order of execution."""
+    starts = {stage.first: stage for stage in program.stages}
+    inside = {index for stage in program.stages for index in range(stage.first, stage.last)}
+    found, known, scratch = list[Block](), set[str](), None
+    for layer in program.layers:
+        if layer.index in starts:
+            stage = starts[layer.index]
+            found.append(_stage(stage, program.layers[stage.last - 1].outputs[0].name, known))
+            scratch = None  # wherever its layers had it
+        elif layer.index not in inside:
+            values = [t.name for t in (*(layer.inputs if layer.function else ()), *layer.outputs)]
+            moves = layer.scratch is not None and layer.scratch != scratch
+            scratch = layer.scratch if moves else scratch
+            found.append(LayerBlock(layer, _new(values, known), moves))
+            known.update(values)
+    return found
+
+
+def _stage(stage: StageLoop, output: str, known: set[str]) -> StageBlock:
+    """What is named before and after the stage becomes known."""
+    before = _new([fill.place.value for fill in (*stage.sums, *stage.initial)], known)
+    known.update(before)
+    declared, named = list[tuple[str, ...]](), set(known)
+    for turn in stage.turns:
+        declared.append(_new(turn.values, named))
+        if stage.mode == "patch":  # one scope for all turns
+            named.update(turn.values)
+    after = _new([output], known)
+    known.update(after)
+    return StageBlock(stage, before, tuple(declared), after)
+
+
+def _new(values: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value not in known))

@@ -1,0 +1,64 @@
+"""Names of functions that say how those with the same stem differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from tinycompile.codegen.names import identifier
+from tinycompile.kernels.base import Function
+
+_TOKEN = re.compile(r"[A-Za-z_]\w*|-?\d+\w*|\S")
+_MOST_WORDS = 2
+
+
+def function_names(functions: Sequence[Function], taken: set[str]) -> list[str]:
+    """A C identifier for each of these distinct functions, unique among `taken`, which they join.
+
+    Where several have the same stem, what differs in their text comes after it, if one or two words say it: "asr14", or
+    "zero_point_m128" from `.zero_point = -128`. Otherwise they are numbered.
+    """
+    stems = dict[str, list[Function]]()
+    for function in functions:
+        stems.setdefault(function.stem, []).append(function)
+    suffixes = {stem: _suffixes(group) for stem, group in stems.items()}
+    places = {stem: iter(found) for stem, found in suffixes.items()}
+    return [identifier(f"{function.stem}{next(places[function.stem])}", taken, "kernel") for function in functions]
+
+
+def _suffixes(group: Sequence[Function]) -> list[str]:
+    """What to append to the names of functions with the same stem."""
+    if len(group) == 1:
+        return [""]
+    made = [""] * len(group)
+    for _, differing in zip(range(_MOST_WORDS), _differing(group), strict=False):
+        made = [f"{suffix}_{word}" for suffix, word in zip(made, differing, strict=True)]
+        if len(set(made)) == len(made):
+            return made
+    return [""] * len(group)
+
+
+def _differing(group: Sequence[Function]) -> Iterator[tuple[str, ...]]:
+    """For each place where texts of the same form differ, the words of all: those that tell most apart first."""
+    texts = [_TOKEN.findall(" ".join(map(str, (f.body, *f.preambles)))) for f in group]
+    if len({len(tokens) for tokens in texts}) > 1:
+        return
+    found = dict[tuple[str, ...], None]()
+    for place, tokens in enumerate(zip(*texts, strict=True)):
+        if len(set(tokens)) > 1 and (words := _words(texts[0], place, tokens)):
+            found[words] = None
+    yield from sorted(found, key=lambda words: -len(set(words)))
+
+
+def _words(text: Sequence[str], place: int, tokens: Sequence[str]) -> tuple[str, ...] | None:
+    """What the tokens at a place are called: parts of identifiers that differ, or values of a field."""
+    if all(re.fullmatch(r"-?\d+\w*", token) for token in tokens):
+        if place < 2 or text[place - 1] != "=" or not text[place - 2].isidentifier():
+            return None
+        field = text[place - 2]
+        return tuple(f"{field}_{token.replace('-', 'm')}" for token in tokens)
+    parts = [token.split("_") for token in tokens]
+    if not all(token.isidentifier() for token in tokens) or len({len(each) for each in parts}) > 1:
+        return None
+    differ = [column for column in zip(*parts, strict=True) if len(set(column)) > 1]
+    return tuple("_".join(word) for word in zip(*differ, strict=True))

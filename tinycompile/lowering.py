@@ -1,0 +1,230 @@
+"""From model files to named programs: import, passes, kernels, memory, names; before anything is printed."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+
+from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
+from tinycompile.codegen.emit import identified
+from tinycompile.codegen.interface import SourceFacts, changes
+from tinycompile.codegen.names import model_identifier
+from tinycompile.codegen.program import Program, build_program
+from tinycompile.codegen.project import Project, Provenance
+from tinycompile.codegen.reserved import API
+from tinycompile.compatible import adopted, with_weights
+from tinycompile.errors import UsageError
+from tinycompile.frontend import is_onnx, load
+from tinycompile.frontend.survey import Survey, survey
+from tinycompile.ir import Graph
+from tinycompile.kernels.base import Constant
+from tinycompile.labels import read_labels
+from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
+from tinycompile.lowered import Lowered
+from tinycompile.options import Options
+from tinycompile.passes import optimize as optimize_graph
+from tinycompile.passes.eliminate_channels import eliminating_the_same
+from tinycompile.passes.io import int8_io
+from tinycompile.passes.stream_input import stream_input
+from tinycompile.planner import Planned
+from tinycompile.planner.pareto import Point, front
+from tinycompile.plans import Plans
+from tinycompile.predecessor import Predecessor
+from tinycompile.progress import step
+from tinycompile.report.facts import source_graph
+from tinycompile.targets import Board
+from tinycompile.work import Work, node_macs, work_of
+
+QUICK_NODES = 20
+"""Up to so many nodes schedules with less RAM are found in about a second."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model file as a graph that is ready to be planned.
+
+    Attributes:
+        nominal: the work of the model's own layers, before the passes.
+    """
+
+    name: str
+    source: Path
+    nominal: dict[str, Work]
+    plans: Plans
+
+
+def pareto_fronts(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, list[Point]]]:
+    """For each model, by name, the schedules among which RAM and instructions trade."""
+    return [(loaded.name, _front(loaded.plans)) for loaded in _loaded(sources, board, options)]
+
+
+def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout]:
+    """Everything up to naming: import, optimise, choose kernels, plan memory. Models share the arena's memory."""
+    loaded = _loaded(sources, board, options)
+    planned, layout = place([each.plans for each in loaded], board, options)
+    return [
+        Lowered(each.name, each.source, each.nominal, p, _front(each.plans) if _wants_front(options, p) else None)
+        for each, p in zip(loaded, planned, strict=True)
+    ], layout
+
+
+def place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list[Planned], Layout]:
+    """The plans of models that share the arena's memory, and which memory that is.
+
+    Raises:
+        DoesNotFitError: they don't fit. TargetError: the memory they would be in can't hold them.
+    """
+
+    def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
+        return [plans.within(schedule, ram_limit, scratch_limit) for plans in models]
+
+    least = options.optimize == "ram" or (options.schedule in ("stream", "patch") and options.ram is None)
+    schedule = "stream" if options.input_stream == "rows" else options.schedule
+    again = options.optimize == "ram"
+    step("placing tensors, choosing kernels and schedule")
+    states = sum(plans.state_bytes for plans in models)
+    planned, layout = choose_ram(
+        board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states
+    )
+    check_attributes(board, layout)
+    return planned, layout
+
+
+def lower_like(
+    predecessor: Predecessor, sources: Sequence[Path], board: Board, options: Options
+) -> tuple[list[Lowered], Layout]:
+    """The same for new weights of an older build: its kernels, schedule and places, with other constants.
+
+    Raises:
+        IncompatibleError: the model differs in more than its weights, or a layer's weights need other code.
+    """
+    if len(sources) != 1:
+        raise UsageError("--compatible-with takes one model", hint="build them one by one")
+    (before,), layout = lower([predecessor.source], board, options)
+    known = SourceFacts(labels=predecessor.labels)
+    before = replace(before, name=predecessor.model, facts=known)
+    first = _program_of(before, board, layout, replace(options, labels=()))
+    predecessor.check_code(first.graph_id.hex(), replanned=True)
+    old = imported(predecessor.source, options)
+    graph = adopted(old, imported(sources[0], options))
+    nominal = work_of(graph)
+    graph = optimize_graph(graph, () if options.updatable else (eliminating_the_same(optimize_graph(old, ())),))
+    if options.input_stream == "rows":
+        graph = stream_input(graph)
+    planned = with_weights(before.planned, graph, board.core)
+    lowered = Lowered(predecessor.model, sources[0], nominal, planned, facts=known)
+    program = _program_of(lowered, board, layout, options)
+    changed = changes(first.edges, program.edges, (first.facts.labels, program.facts.labels))
+    predecessor.check_code(program.graph_id.hex(), replanned=False, changes=changed)
+    return [lowered], layout
+
+
+def _program_of(lowered: Lowered, board: Board, layout: Layout, options: Options) -> Program:
+    """With separate weights."""
+    return project_of(board, layout, with_sources([lowered], options), separate=True).programs[0]
+
+
+def imported(source: Path, options: Options) -> Graph:
+    """A model file as a graph, with the edges that were asked for."""
+    graph = load(source, dict(options.shapes), options.layout, options.floats, options.signature)
+    return int8_io(graph) if options.io == "int8" else graph
+
+
+def ready(graph: Graph, options: Options) -> Graph:
+    """After the passes."""
+    graph = optimize_graph(graph, ()) if options.updatable else optimize_graph(graph)
+    return stream_input(graph) if options.input_stream == "rows" else graph
+
+
+def _wants_front(options: Options, planned: Planned) -> bool:
+    return len(planned.graph.nodes) <= QUICK_NODES if options.pareto is None else options.pareto
+
+
+def _front(plans: Plans) -> list[Point]:
+    step("looking for schedules with less RAM")
+    return front(lambda limit: plans.layers(limit, None), plans.stages)
+
+
+def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loaded]:
+    taken, loaded = set[str](), list[Loaded]()
+    if not sources:
+        raise UsageError("no model was given")
+    if board.is_host and len(sources) > 1:
+        raise UsageError("a build for the host takes one model", hint="build them one by one")
+    for source in sources:
+        step(f"reading {source.name}")
+        graph = imported(source, options)
+        nominal = work_of(graph)
+        plans = Plans(ready(graph, options), board, options)
+        loaded.append(Loaded(_named(source, taken), source, nominal, plans))
+    return loaded
+
+
+def _named(source: Path, taken: set[str]) -> str:
+    """What the model is called in C, with a warning where that isn't its file's name."""
+    name = model_identifier(source.stem, taken)
+    if source.stem.lower() in name and source.stem.lower() != name:
+        warnings.warn(
+            f"{source.name} is called {name} in C: the name {source.stem} could collide with a header, an object or a "
+            "name of another model",
+            stacklevel=2,
+        )
+    return name
+
+
+def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separate: bool = False) -> Project:
+    """Everything named, ready to be printed.
+
+    Args:
+        separate: whether the weights are apart from the code.
+
+    Raises:
+        TargetError: the board says no place for them. DoesNotFitError: it is too small.
+    """
+    kernels = [kernel for lowered in models for kernel in lowered.planned.kernels]
+    cold = set[Constant]()
+    if not separate:
+        cold = cold_constants(board, kernels, [macs for lowered in models for macs in node_macs(lowered.planned.graph)])
+    if cold:
+        layout = replace(layout, cold=board.external_flash)
+    origins = tuple(
+        Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
+    )
+    taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
+    programs = tuple(
+        build_program(m.name, m.planned, cold, separate=separate, taken=taken, alignment=board.alignment, facts=m.facts)
+        for m in models
+    )
+    if separate:
+        programs = tuple(identified(program, origin) for program, origin in zip(programs, origins, strict=True))
+        if not board.is_host:
+            sizes = sum(WEIGHTS_HEADER_BYTES + program.blob_bytes for program in programs)
+            layout = replace(layout, weights=weights_memory(board, sizes))
+    check_attributes(board, layout)
+    return Project(board, layout, programs, origins)
+
+
+def with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
+    """With what the models' files say and the passes forgot, and the labels of those for which a file was given."""
+    if len(options.labels) > len(models):
+        raise UsageError(f"--labels was given {len(options.labels)} times for {len(models)} models")
+    found = list[Lowered]()
+    for lowered, labels in zip_longest(models, options.labels):
+        graph = lowered.planned.graph
+        shapes = [graph.types[name].shape for name in graph.outputs]
+        names = lowered.facts.labels if labels is None else read_labels(labels, shapes)
+        file = survey(lowered.source, dict(options.shapes), options.signature)
+        facts = replace(source_facts(lowered.source, file, options), labels=names)
+        found.append(replace(lowered, facts=facts, source_graph=source_graph(file, graph)))
+    return found
+
+
+def source_facts(path: Path, found: Survey, options: Options) -> SourceFacts:
+    """What a caller is told of inputs and outputs: the file's own names, the order of their axes."""
+    layout = "model" if is_onnx(path) and options.layout == "model" else "NHWC"
+    inputs, outputs = (tuple(tensor.name for tensor in tensors) for tensors in (found.inputs, found.outputs))
+    return SourceFacts(inputs, outputs, layout, ties_even=is_onnx(path))

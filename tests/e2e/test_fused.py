@@ -56,7 +56,8 @@ def built(content: bytes, folder: Path, **options: object) -> Build:
 
 def code_of(build: Build) -> list[str]:
     """Without the comment that says what it was made from."""
-    return (build.folder / "net.c").read_text().splitlines()[5:]
+    files = (build.folder / name for name in ("net.c", "net_layers.h"))
+    return [line for file in files for line in file.read_text().splitlines()[5:]]
 
 
 def ops(build: Build) -> list[str]:
@@ -99,7 +100,7 @@ def test_new_weights_for_old_code(target: str, tmp_path: Path) -> None:
 def test_a_deviation_is_that_of_the_layer(tmp_path: Path) -> None:
     """Its sum is off by one: what is compared first and deviates is what the sum leaves, not the convolution inside."""
     build = built(network(some_weights(0)), tmp_path, target="mps3-an547")
-    code = build.folder / "net.c"
+    code = build.folder / "net_layers.h"
     broken, count = re.subn(r"(TC_AFTER_SUM.*?start = )(-?\d+)", _one_more, code.read_text(), flags=re.DOTALL)
     assert count == 1
     code.write_text(broken)

@@ -161,7 +161,7 @@ class _Search:
 
 def _is_squeezed(planned: Planned) -> bool:
     """Whether more RAM would allow faster kernels."""
-    return any("RAM" in reason for reason in planned.reasons)
+    return planned.relieved > 0
 
 
 def _system_memory(board: Board, arena: Memory) -> Memory:

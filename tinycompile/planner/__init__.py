@@ -37,7 +37,8 @@ class Planned:
     Attributes:
         graph: in the order of execution; nodes that one kernel computes are one (`kernels.cover.Fused`).
         kernels: one per node.
-        reasons: why each kernel was chosen.
+        reasons: why each kernel was chosen, for people.
+        relieved: kernels that were chosen because faster ones need too much RAM.
         offsets: of every value in RAM, in bytes: in the arena, or, of what is `kept`, in the memory of the states.
         kept: states and the values that share their memory.
         state_bytes: of that memory, beside the arena: it belongs to one model and is never lent to another.
@@ -54,6 +55,7 @@ class Planned:
     graph: Graph
     kernels: tuple[Kernel, ...]
     reasons: tuple[str, ...]
+    relieved: int
     offsets: dict[str, int]
     kept: frozenset[str]
     state_bytes: int
@@ -240,6 +242,7 @@ def planned_of(choice: Choice, order_optimal: bool, originals: Mapping[Kernel, K
         graph=graph,
         kernels=kernels,
         reasons=choice.reasons,
+        relieved=choice.relieved,
         offsets={
             name: (state_offsets if name in values.kept else placement.offsets).get(root, 0) + shift
             for name, (root, shift) in places.items()

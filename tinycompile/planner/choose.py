@@ -35,13 +35,15 @@ class Choice:
 
     Attributes:
         values: of the graph that has a node for each cover.
-        reasons: why each kernel was taken.
+        reasons: why each kernel was taken, for people.
+        relieved: how many were taken because faster ones need too much RAM.
         fastest_proved: no other choice within the limits executes fewer instructions, by the kernels' estimates.
     """
 
     values: Values
     kernels: tuple[Kernel, ...]
     reasons: tuple[str, ...]
+    relieved: int
     plan: Plan
     fastest_proved: bool
 
@@ -88,7 +90,8 @@ def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes
 
 def _choice(placed: _Placed, reasons: Mapping[Cover, str], proved: bool) -> Choice:
     why = tuple(reasons.get(cover, RELIEVED) for cover in placed.covers)
-    return Choice(placed.values, tuple(placed.kernels), why, placed.plan, proved)
+    relieved = sum(cover not in reasons for cover in placed.covers)
+    return Choice(placed.values, tuple(placed.kernels), why, relieved, placed.plan, proved)
 
 
 def _placed(values: Values, covers: Sequence[Cover], fast: bool = False) -> _Placed:

@@ -23,9 +23,8 @@ def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:
         order = "no other order needs less" if planned.order_optimal else "the best order found in the time there is"
         yield f"  executed {_schedule(model)}; {order}"
         yield f"  about {planned.instructions:,} instructions per inference (an estimate)"
-        slower = sum("RAM" in reason for reason in planned.reasons)
-        if slower:
-            yield f"  {slower} of {len(planned.kernels)} layers use a slower kernel that needs less RAM"
+        if planned.relieved:
+            yield f"  {planned.relieved} of {len(planned.kernels)} layers use a slower kernel that needs less RAM"
         yield ""
         yield ascii_map(planned.problem, planned.placement)
         yield ""

@@ -12,7 +12,7 @@ FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/in
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
         /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
 
-.PHONY: help setup tools demo test lint fuzz onnx-attributes reliability strict cases bench bench-quick bench-planner clean
+.PHONY: help setup tools demo test lint fuzz onnx-attributes reliability strict cases bench bench-quick bench-planner bench-cost clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -83,6 +83,9 @@ bench-quick: setup
 
 bench-planner: setup
 	$(BIN)/python benchmarks/planner.py
+
+bench-cost: setup
+	$(BIN)/python -m benchmarks.cost
 
 clean:
 	rm -rf build dist *.egg-info

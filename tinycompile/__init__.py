@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tinycompile.version import __version__
 
-__all__ = ["Build", "__version__", "compile"]
+__all__ = ["Build", "Cost", "__version__", "compile", "cost"]
 
 if TYPE_CHECKING:
     from tinycompile.build import Build
+    from tinycompile.costing import Cost, cost
     from tinycompile.pipeline import compile
 
 
@@ -26,4 +27,8 @@ def __getattr__(name: str) -> Any:
         from tinycompile.build import Build
 
         return Build
+    if name in ("Cost", "cost"):
+        from tinycompile import costing
+
+        return getattr(costing, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tinycompile.access import Access, Given, Whole
 from tinycompile.dtypes import DType
 from tinycompile.numerics.latitude import Latitude
 
@@ -118,16 +119,6 @@ class Signature:
         return self.outputs[0]
 
 
-@dataclass(frozen=True)
-class Region:
-    """Half-open box of rows and columns, `[y0, y1) x [x0, x1)`, of a NHWC tensor; may reach into the padding."""
-
-    y0: int
-    y1: int
-    x0: int
-    x1: int
-
-
 class Op(ABC):
     """An operator: its attributes are the fields of a frozen dataclass, its methods are its rules.
 
@@ -136,9 +127,6 @@ class Op(ABC):
 
     kind: ClassVar[str]
     """Lower-case standard name, e.g. "conv2d"; also the stem of the op's files."""
-
-    accumulates: ClassVar[bool] = False
-    """The output is a sum over all rows of operand 0, which may come one after the other."""
 
     @abstractmethod
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
@@ -161,33 +149,23 @@ class Op(ABC):
         """Multiply-accumulates of one execution, padding included (the usual nominal count)."""
         return 0
 
-    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
-        """The part of `operand` that `region` of the output needs; None where the op isn't spatial."""
-        return None
-
-    comes_from_caller: ClassVar[bool] = False
-    """It has no operands: the caller gives its rows while the model runs."""
-
-    reads_planes: ClassVar[bool] = False
-    """Operand 0 is (1, C, H, W): a row of the output reads a row of each plane."""
-
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        """This operator for `rows` rows of its output, where the rows above and below that it pads with are in memory,
-        filled with `row_fill`; None where it can't be told apart by rows. If `columns` isn't None, for so many columns,
-        and the columns left and right that it pads with are in memory as well.
+    def access(self, sig: Signature, operand: int) -> Access:
+        """What the output reads of an operand: all that execution by rows or patches needs to know. An operator without
+        operands is asked for operand 0.
         """
-        return None
+        return Whole()
 
-    def repeats(self, sig: Signature) -> tuple[int, int] | None:
-        """(rows, columns) of the output that read the same of the input: more than one where it is enlarged. None where
-        that isn't the same everywhere.
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op | None:
+        """This operator for a part of its output. What it pads with is in memory, filled with its access's `fill`.
+        Asked only where an access tells positions apart; to be said where attributes depend on the output's size.
+
+        Args:
+            sizes: positions of the part along each axis; None for all, with the operator's own padding.
+
+        Returns:
+            None where there is no such operator.
         """
-        return 1, 1
-
-    def row_fill(self, sig: Signature) -> int:
-        """What `on_padded` takes for no value: the zero point of operand 0."""
-        quant = sig.input.quant
-        return sig.input.zero_point if quant is not None and quant.is_per_tensor else 0
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,6 +235,10 @@ class Graph:
         return Signature(
             tuple(self.types[name] for name in node.inputs), tuple(self.types[name] for name in node.outputs)
         )
+
+    def is_given(self, node: Node) -> bool:
+        """Whether the caller gives what a node results in while the model runs."""
+        return isinstance(node.op.access(self.signature(node), 0), Given)
 
     def site(self, node: Node) -> Site:
         return Site(node, self.signature(node), tuple(self.constants.get(name) for name in node.inputs))

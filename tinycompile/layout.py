@@ -120,7 +120,7 @@ class _Search:
     @property
     def satisfied(self) -> bool:
         """There is a plan, and none of its kernels is a slower one for want of RAM."""
-        return self._best is not None and not any(_is_squeezed(planned) for planned in self._best[1])
+        return self._best is not None and not any(planned.squeezed for planned in self._best[1])
 
     def try_all(self, schedule: str, memories: Sequence[Memory]) -> None:
         """Keep what is faster than the best so far. External memory only if there is nothing else."""
@@ -141,7 +141,7 @@ class _Search:
             cost = float(max(p.arena_bytes for p in planned)) if self._least else time
             if self._best is None or cost < self._best[0]:
                 self._best = cost, planned, Layout(system, memory, scratch, self._board.flash)
-            if self._least or limit < room or not any(_is_squeezed(p) for p in planned):
+            if self._least or limit < room or not any(p.squeezed for p in planned):
                 break  # more memory would change nothing
 
     def result(self) -> tuple[list[Planned], Layout]:
@@ -157,11 +157,6 @@ class _Search:
             least.args = (least.render(),)
             raise least
         raise layer or stages or DoesNotFitError(f"{self._board.name} has no RAM for an arena")
-
-
-def _is_squeezed(planned: Planned) -> bool:
-    """Whether more RAM would allow faster kernels."""
-    return planned.relieved > 0
 
 
 def _system_memory(board: Board, arena: Memory) -> Memory:
@@ -233,7 +228,8 @@ def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int])
     Args:
         macs: of each kernel's node; a weight is read about (macs / bytes) times.
     """
-    code = CODE_BYTES + 3 * sum({id(k.function): k.code_bytes for k in kernels}.values()) // 2
+    functions = {kernel.function: kernel.code_bytes for kernel in kernels}  # equal text is one function
+    code = CODE_BYTES + 3 * sum(functions.values()) // 2
     room = board.flash.bytes - code
     excess = sum(kernel.constant_bytes for kernel in kernels) - room
     cold = set[Constant]()

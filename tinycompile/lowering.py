@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
 from tinycompile.codegen.emit import identified
@@ -35,12 +37,27 @@ from tinycompile.planner.pareto import Point, front
 from tinycompile.plans import Plans
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
+from tinycompile.quantize.source import compiled_source
 from tinycompile.report.facts import source_graph
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, work_of
 
 QUICK_NODES = 20
 """Up to so many nodes schedules with less RAM are found in about a second."""
+
+
+@contextmanager
+def quantized_sources(
+    models: Sequence[str | Path], options: Options
+) -> Generator[list[tuple[Path, dict[str, Any] | None]]]:
+    """(file to compile, what quantisation measured) of each model."""
+    if options.dtype == "float32" and not any(is_onnx(Path(model)) for model in models):
+        why = "a .tflite file says itself how it computes"
+        raise UsageError("--dtype float32 is for .onnx models", where=str(models[0]), why=why)
+    calibration = replace(options.calibration, room=options.weights == "separate")
+    with ExitStack() as stack:
+        shapes = dict(options.shapes)
+        yield [stack.enter_context(compiled_source(Path(m), calibration, shapes)) for m in models]
 
 
 @dataclass(frozen=True)
@@ -134,9 +151,9 @@ def imported(source: Path, options: Options) -> Graph:
     return int8_io(graph) if options.io == "int8" else graph
 
 
-def ready(graph: Graph, options: Options) -> Graph:
-    """After the passes."""
-    graph = optimize_graph(graph, ()) if options.updatable else optimize_graph(graph)
+def ready(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
+    """After the passes; those that depend on the weights only if wanted."""
+    graph = optimize_graph(graph) if of_weights and not options.updatable else optimize_graph(graph, ())
     return stream_input(graph) if options.input_stream == "rows" else graph
 
 

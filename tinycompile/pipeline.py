@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from tinycompile.build import Build
 from tinycompile.codegen.emit import emit_makefile, emit_project, weights_files
 from tinycompile.elf import check_machine
-from tinycompile.errors import UsageError
-from tinycompile.frontend import is_onnx
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
-from tinycompile.lowering import lower, lower_like, project_of, with_sources
+from tinycompile.lowering import lower, lower_like, project_of, quantized_sources, with_sources
 from tinycompile.options import CompileOptions, Options
 from tinycompile.predecessor import FOLDER as PREDECESSOR
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
-from tinycompile.quantize.source import compiled_source, save_source
+from tinycompile.quantize.source import save_source
 from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.html import memory_svg
 from tinycompile.report.saving import save_report
@@ -52,20 +49,6 @@ def compile(  # noqa: A001 - the public verb is the name
         TinycompileError: with where, what, why and what to try; `output` is then as it was before.
     """
     return compile_together([model], Options.of(target, **options), output=output, force=force)[0]
-
-
-@contextmanager
-def quantized_sources(
-    models: Sequence[str | Path], options: Options
-) -> Generator[list[tuple[Path, dict[str, Any] | None]]]:
-    """(file to compile, what quantisation measured) of each model."""
-    if options.dtype == "float32" and not any(is_onnx(Path(model)) for model in models):
-        why = "a .tflite file says itself how it computes"
-        raise UsageError("--dtype float32 is for .onnx models", where=str(models[0]), why=why)
-    calibration = replace(options.calibration, room=options.weights == "separate")
-    with ExitStack() as stack:
-        shapes = dict(options.shapes)
-        yield [stack.enter_context(compiled_source(Path(m), calibration, shapes)) for m in models]
 
 
 def compile_together(

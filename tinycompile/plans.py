@@ -7,7 +7,7 @@ from functools import cached_property
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Site
-from tinycompile.kernels import Covers, kernels_for, kernels_of
+from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
 from tinycompile.layout import AGAIN, LAYER
 from tinycompile.numerics.latitude import Latitude
@@ -25,9 +25,14 @@ SUFFERS = 1.3
 
 
 class Plans:
-    """The plans of a model; kernels are looked for once."""
+    """The plans of a model; kernels are looked for once.
 
-    def __init__(self, graph: Graph, board: Board, options: Options) -> None:
+    Args:
+        offer: the kernels of each node.
+    """
+
+    def __init__(self, graph: Graph, board: Board, options: Options, offer: Offer = kernels_of) -> None:
+        self._offer = offer
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
         self._latitude = Latitude() if options.weights == "separate" else None
         self._lean = options.schedule in ("stream", "patch") and options.ram is None
@@ -80,7 +85,7 @@ class Plans:
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:
-        return kernels_for(self._graph, self._core, self._latitude)
+        return kernels_for(self._graph, self._core, self._latitude, self._offer)
 
     @cached_property
     def _covers(self) -> Covers:
@@ -90,11 +95,11 @@ class Plans:
     def _stages(self) -> StagePlanner:
         graph = split_averages(self._graph)
         try:
-            kernels = kernels_for(graph, self._core, self._latitude)
+            kernels = kernels_for(graph, self._core, self._latitude, self._offer)
         except UnsupportedError:  # a split average without a kernel: they stay whole
             graph, kernels = self._graph, self._kernels
         schedule = self._schedule if self._schedule in WAYS else "auto"
         return StagePlanner(graph, kernels, self._kernels_of, schedule, Covers(self._core, self._latitude))
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
-        return kernels_of(replace(site, latitude=self._latitude), self._core)
+        return self._offer(replace(site, latitude=self._latitude), self._core)

@@ -62,8 +62,8 @@
 #define TC_UNUSED __attribute__((unused))
 #define TC_NOINLINE __attribute__((noinline, unused))
 
-/* What assembly that runs out of registers keeps aside: twelve words, in FPU registers where there are any, else on
- * the stack. TC_SLOTS_OPEN comes first, TC_SLOTS_CLOSE last; r7, which may be the frame pointer and therefore can't be
+/* What assembly that runs out of registers keeps aside: twelve words, in FPU registers where there are any, else in
+ * TC_SLOT_STACK_BYTES of the stack, which a compiler doesn't know of. TC_SLOTS_OPEN comes first, TC_SLOTS_CLOSE last; r7, which may be the frame pointer and therefore can't be
  * declared as clobbered, goes to slot 7 in between. TC_KEEP_PAIR and TC_FETCH_PAIR want an even slot. */
 #if defined(__ARM_FP)
 #define TC_KEEP(reg, slot) "vmov s" #slot ", " #reg "\n\t"
@@ -79,8 +79,11 @@
 #define TC_FETCH(reg, slot) "ldr " #reg ", [sp, #4 * " #slot "]\n\t"
 #define TC_KEEP_PAIR(a, b, slot, next) "strd " #a ", " #b ", [sp, #4 * " #slot "]\n\t"
 #define TC_FETCH_PAIR(a, b, slot, next) "ldrd " #a ", " #b ", [sp, #4 * " #slot "]\n\t"
-#define TC_SLOTS_OPEN "sub sp, sp, #48\n\t" TC_KEEP(r7, 7)
-#define TC_SLOTS_CLOSE TC_FETCH(r7, 7) "add sp, sp, #48\n\t"
+#define TC_SLOT_STACK_BYTES 48
+#define TC_SLOTS_OPEN "sub sp, sp, #" TC_TEXT(TC_SLOT_STACK_BYTES) "\n\t" TC_KEEP(r7, 7)
+#define TC_SLOTS_CLOSE TC_FETCH(r7, 7) "add sp, sp, #" TC_TEXT(TC_SLOT_STACK_BYTES) "\n\t"
+#define TC_TEXT(macro) TC_TEXT_OF(macro)
+#define TC_TEXT_OF(text) #text
 #define TC_SLOT_CLOBBERS "memory"
 #endif
 

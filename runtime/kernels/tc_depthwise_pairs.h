@@ -144,6 +144,49 @@ TC_INLINE uint32_t tc_depthwise_pairs_pixel(const int8_t *const *tap_rows, int32
                     tc_depthwise_pairs_finish(sum[3], weights + 3 * parameters, shape));
 }
 
+/* 4 channels of a result, or as many as the last group has. */
+TC_INLINE void tc_depthwise_pairs_store(int8_t *results, uint32_t word, int32_t channel,
+                                        const tc_depthwise_pairs_shape *shape)
+{
+    if (shape->channels % 4 == 0 || channel + 4 <= shape->channels) {
+        tc_store4(results, word);
+        return;
+    }
+    for (int32_t i = 0; i < shape->channels % 4; i++) {
+        results[i] = (int8_t)(word >> (8 * i));
+    }
+}
+
+/* `tap_rows` is working memory for kernel_height pointers. */
+TC_INLINE void tc_depthwise_pairs_s8(const int8_t *input, int8_t *output, const int32_t *weights, void *scratch,
+                                     const int8_t **tap_rows, const tc_depthwise_pairs_shape *shape)
+{
+    int8_t *const ring = (int8_t *)scratch;
+    int32_t filled = -shape->padding_top;
+    for (int32_t y = 0; y < shape->output_height; y++) {
+        const int32_t top = y * shape->stride_y - shape->padding_top;
+        for (filled = filled > top ? filled : top; filled < top + shape->rows; filled++) {
+            tc_depthwise_pairs_fill_row(input, filled, ring, shape);
+        }
+        for (int32_t tap = 0; tap < shape->kernel_height; tap++) {
+            const int32_t row = y * shape->stride_y + tap * shape->dilation_y;
+            tap_rows[tap] = ring + row % shape->rows * shape->row_bytes;
+        }
+        const int32_t *group = weights;
+        for (int32_t channel = 0; channel < shape->channels; channel += 4) {
+            int8_t *results = output + channel;
+            for (int32_t x = 0; x < shape->output_width; x++) {
+                const int32_t position = x * shape->stride_x * shape->channels + channel;
+                const uint32_t word = tc_depthwise_pairs_pixel(tap_rows, position, group, shape);
+                tc_depthwise_pairs_store(results, word, channel, shape);
+                results += shape->channels;
+            }
+            group += shape->group_words;
+        }
+        output += shape->output_width * shape->channels;
+    }
+}
+
 #ifdef __cplusplus
 }
 #endif

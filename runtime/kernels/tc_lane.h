@@ -21,15 +21,6 @@
 extern "C" {
 #endif
 
-/* What a block function needs besides its pointers; its assembly knows the order of the fields. */
-typedef struct tc_lane_job {
-    uint32_t entry;             /* into a loop of 4 groups of 4 inputs, for the groups after the first */
-    uint32_t stride;            /* bytes from an output pixel to the next */
-    const int32_t *weights_end; /* of the pairs of channels that lie side by side */
-    const int32_t *last_end;    /* and of the last pair, which an odd number of channels needs */
-    const uint32_t *x_end;
-} tc_lane_job;
-
 TC_INLINE void tc_lane_expand4(uint32_t bytes, uint32_t *p, uint32_t *q)
 {
     const uint32_t high = tc_sxtab16(0xFF81FF81u, bytes, 8);

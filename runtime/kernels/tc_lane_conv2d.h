@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * The windows of a convolution, expanded for the byte-lane product, 4 or 3 output pixels at a time.
+ * Convolution by the byte-lane product (docs/kernels.md), 4 or 3 output pixels at a time.
+ *
+ * input    [input_height][input_width][input_channels], int8
+ * output   [output_height][output_width][output_channels], int8
+ * weights  per pair of channels, as the block functions read them (tc_lane_block.h)
+ * scratch  the expanded pixels of a block, then its windows or its results
  *
  * A window's row is a segment of kernel_width x channels bytes, which lies in one piece in the image. Long segments whose
  * length is a multiple of 4 are expanded row by row, straight from the image where all pixels of the block are inside.
@@ -19,6 +24,7 @@
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_lane.h"
+#include "kernels/tc_lane_block.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,6 +35,7 @@ typedef struct tc_lane_conv2d_shape {
     int32_t input_width;
     int32_t input_channels;
     int32_t output_width;
+    int32_t output_channels;
     int32_t kernel_height;
     int32_t kernel_width;
     int32_t stride_y;
@@ -40,6 +47,12 @@ typedef struct tc_lane_conv2d_shape {
     int32_t zero_point;
     int32_t by_rows; /* expand segment by segment; else whole windows, `spacing` bytes apart in the window buffer */
     int32_t spacing;
+    int32_t gathers;    /* a window isn't simply a pixel: where it is, nothing but channels matters of the above */
+    int32_t groups;     /* of 4 inputs, in a window */
+    int32_t pair_words; /* of `weights` per pair of channels */
+    int32_t fours;      /* blocks of 4 pixels */
+    int32_t threes;     /* then of 3 */
+    int32_t rest;       /* pixels of a last block of 3 that isn't full */
 } tc_lane_conv2d_shape;
 
 /* Copies a segment; short ones of a length known at compile time become a few loads and stores. */
@@ -148,6 +161,113 @@ TC_INLINE void tc_lane_expand_windows(const int8_t *input, int32_t y, int32_t x,
     }
     if (!shape->by_rows) {
         tc_lane_expand(window, (uint32_t)shape->spacing, (uint32_t)shape->spacing, pixels, block);
+    }
+}
+
+/* Where the next block begins. */
+typedef struct tc_lane_position {
+    const int8_t *input;
+    int8_t *output;
+    int32_t y;
+    int32_t x;
+} tc_lane_position;
+
+TC_INLINE void tc_lane_advance(tc_lane_position *at, int32_t pixels, const tc_lane_conv2d_shape *shape)
+{
+    at->output += pixels * shape->output_channels;
+    if (shape->gathers == 0) {
+        at->input += pixels * shape->input_channels;
+        return;
+    }
+    for (at->x += pixels; at->x >= shape->output_width; at->y++) {
+        at->x -= shape->output_width;
+    }
+}
+
+/* Block functions write channels in pairs. */
+TC_INLINE int32_t tc_lane_stride(const tc_lane_conv2d_shape *shape)
+{
+    return shape->output_channels > 1 ? shape->output_channels : 2;
+}
+
+TC_INLINE tc_lane_job tc_lane_conv2d_job(const int32_t *weights, const uint32_t *block, int32_t pixels,
+                                         const tc_lane_conv2d_shape *shape)
+{
+    const int32_t channels = shape->output_channels;
+    tc_lane_job job;
+    job.entry = shape->groups == 1 ? 0u : (uint32_t)((shape->groups - 2) % 4 + 1);
+    job.stride = (uint32_t)tc_lane_stride(shape);
+    job.weights_end = weights + shape->pair_words * (channels > 1 ? channels / 2 : 1);
+    job.last_end = weights + shape->pair_words * ((channels + 1) / 2);
+    job.x_end = block + 2 * pixels * shape->groups;
+    return job;
+}
+
+/* `count` blocks of `pixels` pixels; `after` is the scratch behind a block. */
+TC_INLINE void tc_lane_conv2d_blocks(tc_lane_position *at, const int32_t *weights, uint32_t *block, int8_t *after,
+                                     int32_t pixels, int32_t count, tc_lane_block *compute,
+                                     const tc_lane_conv2d_shape *shape)
+{
+    const tc_lane_job job = tc_lane_conv2d_job(weights, block, pixels, shape);
+    for (int32_t i = 0; i < count; i++) {
+        if (shape->gathers != 0) {
+            tc_lane_expand_windows(at->input, at->y, at->x, (uint32_t)pixels, after, block, shape);
+        } else {
+            const uint32_t depth = (uint32_t)shape->input_channels;
+            tc_lane_expand(at->input, depth, depth, (uint32_t)pixels, block);
+        }
+        if (shape->output_channels == 1) {
+            compute(block, weights, after, &job);
+            for (int32_t pixel = 0; pixel < pixels; pixel++) {
+                at->output[pixel] = after[2 * pixel];
+            }
+        } else {
+            compute(block, weights, at->output, &job);
+        }
+        tc_lane_advance(at, pixels, shape);
+    }
+}
+
+/* The last one or two pixels: what else the block holds is not used. */
+TC_INLINE void tc_lane_conv2d_rest(const tc_lane_position *at, const int32_t *weights, uint32_t *block, int8_t *after,
+                                   tc_lane_block *compute, const tc_lane_conv2d_shape *shape)
+{
+    const int32_t channels = shape->output_channels;
+    const int32_t segment = shape->kernel_width * shape->input_channels;
+    const uint32_t taps = (uint32_t)(shape->gathers != 0 ? shape->kernel_height * segment : shape->input_channels);
+    const tc_lane_job job = tc_lane_conv2d_job(weights, block, 3, shape);
+    for (int32_t pixel = 0; pixel < shape->rest; pixel++) {
+        if (shape->gathers != 0) {
+            for (int32_t tap_y = 0; tap_y < shape->kernel_height; tap_y++) {
+                tc_lane_gather(at->input, at->y + (at->x + pixel) / shape->output_width,
+                               (at->x + pixel) % shape->output_width, tap_y, after + tap_y * segment, shape);
+            }
+            tc_lane_expand_pixel(after, taps, block + pixel, 3);
+        } else {
+            tc_lane_expand_pixel(at->input + pixel * shape->input_channels, taps, block + pixel, 3);
+        }
+    }
+    compute(block, weights, after, &job);
+    for (int32_t pixel = 0; pixel < shape->rest; pixel++) {
+        tc_memcpy(at->output + pixel * channels, after + pixel * tc_lane_stride(shape), (uint32_t)channels);
+    }
+}
+
+/* `four` and `three` are block functions; those that aren't needed may be null. */
+TC_INLINE void tc_lane_conv2d_s8(const int8_t *input, int8_t *output, const int32_t *weights, void *scratch,
+                                 tc_lane_block *four, tc_lane_block *three, const tc_lane_conv2d_shape *shape)
+{
+    tc_lane_position at = {input, output, 0, 0};
+    uint32_t *const block = (uint32_t *)scratch;
+    int8_t *const after = (int8_t *)(block + (shape->fours > 0 ? 8 : 6) * shape->groups);
+    if (shape->fours > 0) {
+        tc_lane_conv2d_blocks(&at, weights, block, after, 4, shape->fours, four, shape);
+    }
+    if (shape->threes > 0) {
+        tc_lane_conv2d_blocks(&at, weights, block, after, 3, shape->threes, three, shape);
+    }
+    if (shape->rest > 0) {
+        tc_lane_conv2d_rest(&at, weights, block, after, three, shape);
     }
 }
 

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * Exact integer Winograd convolution F(2x2, 3x3): what surrounds the block functions (docs/kernels.md).
+ * Exact integer Winograd convolution F(2x2, 3x3), stride 1 (docs/kernels.md).
+ *
+ * input    [height][width][channels], int8
+ * output   [output_height][output_width][output_channels], int8, at least two channels
+ * weights  per pair of output channels: transformed weights, then of each channel start and parameters (tc_winograd_block.h)
+ * scratch  at any multiple of 8: 24 bytes of alignment, 512 of sums, 256 per pair of input channels, 320 of columns, and
+ *          16 per output channel where a block isn't wholly inside the output
  *
  * An output tile of 2 x 2 pixels comes from 4 x 4 input pixels. Blocks are 4 tiles beside each other: 10 input columns.
  * The input transform V = B'dB works on pairs of channels (0 and 2, 1 and 3 of every four) as int16 lanes:
@@ -15,8 +21,10 @@
 #include <string.h>
 
 #include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_align.h"
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_winograd_block.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,18 +33,22 @@ extern "C" {
 #define TC_WINOGRAD_COLUMNS 10 /* of the input, under a block */
 #define TC_WINOGRAD_TILES 4
 
-/* Where a block's outputs go; the assembly knows the order of the fields. */
-typedef struct tc_winograd_target {
-    uint32_t step; /* bytes from pixel to pixel */
-    uint32_t row;  /* bytes from row to row */
-} tc_winograd_target;
-
 typedef struct tc_winograd_image {
     int32_t height;
     int32_t width;
     int32_t channels;
     int32_t zero_point;
 } tc_winograd_image;
+
+typedef struct tc_winograd_shape {
+    tc_winograd_image image;
+    int32_t output_height;
+    int32_t output_width;
+    int32_t output_channels;
+    int32_t padding_top;
+    int32_t padding_left;
+    int32_t pair_words; /* of `weights` per pair of output channels */
+} tc_winograd_shape;
 
 /* Four channels of one pixel; the last of an image may have fewer, and 0 in the rest, whose weights are 0. */
 TC_INLINE uint32_t tc_winograd_load(const int8_t *pixel, int32_t channel, const tc_winograd_image *image)
@@ -107,6 +119,54 @@ TC_INLINE void tc_winograd_input(const int8_t *input, int32_t y, int32_t x, uint
             for (uint32_t pair = 0; pair < 2u; pair++) {
                 uint32_t *const first = v + (4u * row * pairs + (uint32_t)channel / 2u + pair) * TC_WINOGRAD_TILES;
                 tc_winograd_row(columns + 4u * pair + row, first, pairs * TC_WINOGRAD_TILES);
+            }
+        }
+    }
+}
+
+/* Pairs of input channels: 0 and 2, 1 and 3 of every four. */
+TC_INLINE int32_t tc_winograd_pairs(const tc_winograd_image *image)
+{
+    return 2 * ((image->channels + 3) / 4);
+}
+
+/* All output channels of a block of transformed tiles. The last pair of an odd number of them repeats one. */
+TC_INLINE void tc_winograd_channels(const int32_t *weights, const uint32_t *v, const uint32_t *v_end, int32_t *sums,
+                                    int8_t *target, const tc_winograd_target *place, tc_winograd_products *products,
+                                    tc_winograd_outputs *outputs, const tc_winograd_shape *shape)
+{
+    const int32_t channels = shape->output_channels;
+    for (int32_t channel = 0; channel < channels; channel += 2) {
+        const int32_t first = channels % 2 == 0 || channel < channels - 1 ? channel : channels - 2;
+        products(weights, v, sums, v_end);
+        outputs(sums, weights + 32 * tc_winograd_pairs(&shape->image), target + first, place);
+        weights += shape->pair_words;
+    }
+}
+
+TC_INLINE void tc_winograd_s8(const int8_t *input, int8_t *output, const int32_t *weights, void *scratch,
+                              tc_winograd_products *products, tc_winograd_outputs *outputs,
+                              const tc_winograd_shape *shape)
+{
+    const int32_t height = shape->output_height;
+    const int32_t width = shape->output_width;
+    const int32_t channels = shape->output_channels;
+    int32_t *const sums = (int32_t *)(((uintptr_t)scratch + 31u) & ~(uintptr_t)31u); /* [16][2 channels][4 tiles] */
+    uint32_t *const v = (uint32_t *)(sums + 128);
+    uint32_t *const columns = v + 64 * tc_winograd_pairs(&shape->image);
+    int8_t *const edge = (int8_t *)(columns + 80); /* a block that isn't wholly inside the output: [2][8][channels] */
+    for (int32_t y = 0; y < height; y += 2) {
+        for (int32_t x = 0; x < width; x += 8) {
+            const int32_t rows = height % 2 != 0 && height - y < 2 ? 1 : 2;
+            const int32_t pixels = width % 8 != 0 && width - x < 8 ? width - x : 8;
+            const bool inside = rows == 2 && pixels == 8;
+            int8_t *const target = inside ? output + (y * width + x) * channels : edge;
+            const tc_winograd_target place = {(uint32_t)channels, (uint32_t)((inside ? width : 8) * channels)};
+            tc_winograd_input(input, y - shape->padding_top, x - shape->padding_left, columns, v, &shape->image);
+            tc_winograd_channels(weights, v, columns, sums, target, &place, products, outputs, shape);
+            for (int32_t row = 0; row < rows && !inside; row++) {
+                tc_memcpy(output + ((y + row) * width + x) * channels, edge + row * 8 * channels,
+                          (uint32_t)(pixels * channels));
             }
         }
     }

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import tinycompile
 from tests.conftest import DIGITS
-from tinycompile.codegen.names import c_string, comment_text, identifier, model_identifier
+from tinycompile.codegen.names import c_string, comment_text, identifier, layer_comment, model_identifier
 from tinycompile.codegen.reserved import KEYWORDS, are_alike
 
 
@@ -26,9 +26,13 @@ def test_identifiers_are_valid_and_unique(names: list[str]) -> None:
         assert name.isascii() and name.isidentifier() and len(name) < 64
 
 
-@pytest.mark.parametrize("word", ["int", "class", "main", "for", "tc_simd"])
+@pytest.mark.parametrize("word", ["int", "class", "main", "for", "errno", "int8_t"])
 def test_reserved_words_are_avoided(word: str) -> None:
     assert identifier(word, set()) == f"{word}_"
+
+
+def test_names_of_the_runtime_are_avoided() -> None:
+    assert identifier("tc_simd", set()) == "layer_tc_simd"
 
 
 @given(st.text())
@@ -36,6 +40,21 @@ def test_comments_cannot_be_left(text: str) -> None:
     safe = comment_text(text)
     assert "*/" not in safe and "/*" not in safe and "\n" not in safe and "\\" not in safe and "??" not in safe
     assert safe.isascii() and safe.isprintable() and len(safe) <= 80
+
+
+@given(st.text())
+def test_layers_in_comments_cannot_leave_them(text: str) -> None:
+    safe = layer_comment(text)
+    assert "*/" not in safe and "/*" not in safe and "\n" not in safe and "\\" not in safe and "??" not in safe
+    assert safe.isascii() and safe.isprintable()
+
+
+def test_a_layers_path_is_said_in_full() -> None:
+    path = "net.Net/torch.nn.modules.container.Sequential_f/" * 3 + "torch.nn.modules.conv.Conv2d_0"
+    assert len(path) > 150
+    assert layer_comment(path) == path
+    assert layer_comment(f"{path};;{path}") == f"{path};..."
+    assert layer_comment("net/relu/Relu;net/conv/Conv2D") == "net/relu/Relu;net/conv/Conv2D"
 
 
 OURS = """startup semihosting console main board firmware tc tc_dot build host all clean makefile source single report

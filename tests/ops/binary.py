@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ops.oracle import check, full_range, scales, zero_points
 from tests.support.tflite_builder import TfliteBuilder
-from tinycompile.dtypes import INT8
-from tinycompile.ir import Graph, Quantization, Region, Signature, TensorType
-from tinycompile.ops._elementwise import Binary
+from tinycompile.ir import Graph
 
 shape_pairs = st.sampled_from(
     [
@@ -60,18 +58,3 @@ def every_pair(kind: str, quantizations: Sequence[tuple[float, int]]) -> Graph:
     b.op(kind, [first, second], [y])
     grid = np.meshgrid(values, values, indexing="ij")
     return check(b, [y], {first: grid[0].copy(), second: grid[1].copy()})
-
-
-def check_regions(op: Binary) -> None:
-    """Identity for operands of full size, None for those that are broadcast and for tensors that aren't images."""
-    region = Region(1, 2, 0, 3)
-
-    def regions(*shapes: tuple[int, ...]) -> list[Region | None]:
-        types = [TensorType(shape, INT8, Quantization.per_tensor(1, 0)) for shape in shapes]
-        ((shape, dtype),) = op.infer(types)
-        sig = Signature(tuple(types), (TensorType(shape, dtype, types[0].quant),))
-        return [op.input_region(sig, region, operand) for operand in range(2)]
-
-    assert regions((1, 4, 5, 6), (1, 4, 5, 6)) == [region, region]
-    assert regions((1, 4, 5, 6), (1, 1, 1, 6)) == [region, None]
-    assert regions((4, 5), (4, 5)) == [None, None]

@@ -8,7 +8,7 @@ import pytest
 from tests.ops.oracle import check, full_range
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.dtypes import INT8
-from tinycompile.ir import Quantization, Region, Signature, TensorType
+from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.concatenation import Concatenation
 
 
@@ -29,13 +29,10 @@ def test_axes(axis, sizes, constant):
     check(b, [y], inputs)
 
 
-def test_regions_and_rules():
+def test_rules():
     quant = Quantization.per_tensor(1.0, 0)
     x, other = TensorType((1, 4, 4, 2), INT8, quant), TensorType((1, 4, 4, 2), INT8, Quantization.per_tensor(2, 0))
     wide, high = TensorType((1, 4, 4, 4), INT8, quant), TensorType((1, 8, 4, 2), INT8, quant)
-    region = Region(0, 1, 2, 3)
-    assert Concatenation(3).input_region(Signature((x, x), (wide,)), region, 1) == region
-    assert Concatenation(1).input_region(Signature((x, x), (high,)), region, 1) is None
     assert "rescale" in (Concatenation(3).unsupported(Signature((x, other), (wide,))) or "")
     with pytest.raises(ValueError, match="axis"):
         Concatenation(4).infer([x, x])

@@ -11,10 +11,10 @@ from tinycompile.ops.input_rows import InputRows
 
 def test_it_has_a_shape_and_no_operands():
     op = InputRows((1, 8, 6, 3), INT8)
-    assert op.comes_from_caller
     assert op.infer([]) == (((1, 8, 6, 3), INT8),)
     sig = Signature((), (TensorType((1, 8, 6, 3), INT8),))
-    assert op.on_padded(sig, 2, None) == InputRows((1, 2, 6, 3), INT8)
+    assert op.part(sig, (2, None)) == InputRows((1, 2, 6, 3), INT8)
+    assert op.part(sig, (2, 3)) is None, "rows come whole"
 
 
 def test_it_cannot_be_evaluated():

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ops.binary import check_binary, check_regions, every_pair, quantizations, shape_pairs
+from tests.ops.binary import check_binary, every_pair, quantizations, shape_pairs
 from tests.ops.oracle import activations, seeds, thorough
-from tinycompile.ops.mul import Mul
 
 
 @thorough
@@ -29,7 +28,3 @@ def test_random(shapes, quantizations, activation, constant, seed):
 )
 def test_every_pair(quantizations):
     every_pair("MUL", quantizations)
-
-
-def test_regions():
-    check_regions(Mul())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.ops.oracle import check, full_range, seeds, thorough, zero_points
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.dtypes import INT8
-from tinycompile.ir import Region, Signature, TensorType
+from tinycompile.ir import TensorType
 from tinycompile.ops.pad import Pad
 
 
@@ -40,12 +40,6 @@ def test_random(amounts, zero_point, value, seed):
 def test_ranks(shape, amounts):
     check_pad(shape, amounts, 7)
     check_pad(shape, amounts, 7, dtype=np.int64)
-
-
-def test_region_reaches_outside():
-    op = Pad(((0, 0), (1, 2), (3, 0), (0, 0)), 0)
-    sig = Signature((TensorType((1, 4, 4, 1), INT8),), (TensorType((1, 7, 7, 1), INT8),))
-    assert op.input_region(sig, Region(0, 2, 1, 5), 0) == Region(-1, 1, -2, 2)
 
 
 @pytest.mark.parametrize("amounts", [((0, 0),), ((0, -1), (0, 0))])

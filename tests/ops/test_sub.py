@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ops.binary import check_binary, check_regions, every_pair, quantizations, shape_pairs
+from tests.ops.binary import check_binary, every_pair, quantizations, shape_pairs
 from tests.ops.oracle import activations, seeds, thorough
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, TensorType
@@ -31,10 +31,6 @@ def test_random(shapes, quantizations, activation, constant, seed):
 )
 def test_every_pair(quantizations):
     every_pair("SUB", quantizations)
-
-
-def test_regions():
-    check_regions(Sub())
 
 
 def test_refuses_scales_that_litert_refuses():

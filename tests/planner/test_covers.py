@@ -81,7 +81,8 @@ def test_fewer_instructions_or_less_memory_as_it_was_asked_for() -> None:
     assert names(planned_with(graph, fast, covers(graph, 0, 2, lean))) == ["v1", "v2"]
     limited = planned_with(graph, fast, covers(graph, 0, 2, lean), ram_limit=500)
     assert names(limited) == ["v1 + v2"]
-    assert limited.reasons == ("needs less RAM than the fastest",)
+    assert [reason.text for reason in limited.reasons] == ["needs less RAM than the fastest"]
+    assert limited.squeezed == 1
     assert limited.fastest_proved
     assert names(planned_with(graph, fast, covers(graph, 0, 2, lean), optimize="ram")) == ["v1 + v2"]
 

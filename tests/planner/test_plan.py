@@ -160,9 +160,14 @@ def test_reasons() -> None:
     graph = chain([64, 64, 64])
     options = [[kernel(10, scratch=64), kernel(50)], [kernel(5)]]
     fast = plan(graph, options, ram_limit=None, optimize="speed")
-    assert fast.reasons == ("fewest instructions", "the only kernel for it")
-    assert plan(graph, options, ram_limit=130, optimize="speed").reasons[0] == "needs less RAM than the fastest"
-    assert plan(graph, options, ram_limit=None, optimize="ram").reasons[0] == "needs less RAM than the fastest"
+    assert tuple(reason.text for reason in fast.reasons) == ("fewest instructions", "the only kernel for it")
+    assert fast.squeezed == 0
+    for lean in (
+        plan(graph, options, ram_limit=130, optimize="speed"),
+        plan(graph, options, ram_limit=None, optimize="ram"),
+    ):
+        assert lean.reasons[0].text == "needs less RAM than the fastest"
+        assert lean.squeezed == 1
 
 
 def test_the_limit_on_constants_holds_under_a_ram_limit_too() -> None:

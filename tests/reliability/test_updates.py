@@ -16,7 +16,7 @@ import tinycompile
 from tests.reliability.test_weights import network, some_weights
 from tests.reliability.updates import digits, features, noisy, samples
 from tests.support.tflite_builder import NONE, SAME, TfliteBuilder
-from tinycompile import interpreter, pipeline
+from tinycompile import interpreter, lowering
 from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.errors import IncompatibleError, QuantizationWarning, UsageError
@@ -283,8 +283,8 @@ def test_only_weights_apart_from_the_code_have_room(tmp_path: Path) -> None:
     for weights in ("embedded", "separate"):
         options = Options(weights=weights)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline, "compiled_source", lambda _, calib, __: nullcontext(wanted.append(calib.room)))
-            with pipeline.quantized_sources([tmp_path / "net.onnx"], options):
+            patch.setattr(lowering, "compiled_source", lambda _, calib, __: nullcontext(wanted.append(calib.room)))
+            with lowering.quantized_sources([tmp_path / "net.onnx"], options):
                 pass
     assert wanted == [False, True]
 

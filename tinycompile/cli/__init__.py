@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tinycompile.cli.catalog import completion, ops, targets
-from tinycompile.cli.compile import build, plan
+from tinycompile.cli.compile import build, cost, plan
 from tinycompile.cli.device import flash, monitor
 from tinycompile.cli.profile import profile
 from tinycompile.cli.quantize import calib, quantize
@@ -27,6 +27,7 @@ COMMANDS = (
     inspect,
     build,
     plan,
+    cost,
     calib,
     quantize,
     run,

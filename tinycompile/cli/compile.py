@@ -82,8 +82,7 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
 @explained
 def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) -> None:
     """Print where everything of MODELS would be in memory, without building."""
-    from tinycompile.lowering import lower, pareto_fronts
-    from tinycompile.pipeline import quantized_sources
+    from tinycompile.lowering import lower, pareto_fronts, quantized_sources
     from tinycompile.report.facts import pareto_facts
     from tinycompile.report.pareto import front_lines
     from tinycompile.report.plan import plan_facts, plan_lines
@@ -107,4 +106,22 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
         else:
             lines = plan_lines(*lower(sources, board, chosen))
         for line in lines:
+            click.echo(line)
+
+
+@click.command()
+@click.argument("models", type=PATH, nargs=-1, required=True)
+@compile_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: a list with an entry for each model.")
+@explained
+def cost(models: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+    """Print what each of MODELS would take of the target, without building."""
+    from tinycompile.costing import cost_lines, costs_of_files
+
+    found = costs_of_files(models, options_of(**options))
+    if as_json:
+        print_json([{"model": str(model), **each.as_dict()} for model, each in found])
+        return
+    for model, each in found:
+        for line in cost_lines(model.stem, each):
             click.echo(line)

@@ -68,9 +68,9 @@ def edge_table(edges: Sequence[Edge]) -> bytes:
     return struct.pack("<2I", inputs, len(edges) - inputs) + b"".join(edge.record() for edge in edges)
 
 
-def content_bytes(edges: Sequence[Edge], arrays: Iterable[Array]) -> int:
-    """Of the file without its header."""
-    return 8 + EDGE_BYTES * len(edges) + sum(padded(array.nbytes) for array in arrays)
+def content_bytes(edges: int, sizes: Iterable[int]) -> int:
+    """Of the file without its header, from the number of inputs and outputs and the bytes of each array."""
+    return 8 + EDGE_BYTES * edges + sum(map(padded, sizes))
 
 
 def blob(arrays: Iterable[Array], edges: Sequence[Edge], graph: bytes) -> bytes:

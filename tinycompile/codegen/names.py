@@ -10,6 +10,7 @@ from tinycompile.codegen.reserved import are_alike, is_reserved_model, is_reserv
 
 _LONGEST_IDENTIFIER = 48
 _LONGEST_COMMENT = 80
+_LONGEST_PATHS, _LONGEST_PATH = 100, 250
 _LONGEST_STRING = 255
 
 
@@ -20,6 +21,8 @@ def identifier(text: str, taken: set[str], fallback: str = "layer", otherwise: s
         otherwise: what is appended to a name that is taken, before numbers are.
     """
     base = _slug(text, fallback)
+    if base.startswith("tc_"):
+        base = f"{fallback}_{base}"
     if is_reserved_word(base):
         base = f"{base}_"
     return unique(f"{base}{otherwise}" if base in taken else base, taken)
@@ -99,11 +102,18 @@ def _in_string(byte: int) -> str:
     return char if " " <= char <= "~" else f"\\{byte:03o}"
 
 
-def comment_text(text: str) -> str:
+def layer_comment(name: str) -> str:
+    """A layer's name for a comment: whole, or of many joined paths the first, by which a person finds the layer."""
+    path = name.split(";")[0]
+    shown = name if len(name) <= _LONGEST_PATHS or path == name else f"{path};..."
+    return comment_text(shown, _LONGEST_PATH)
+
+
+def comment_text(text: str, longest: int = _LONGEST_COMMENT) -> str:
     """`text` in printable ASCII, unable to end or nest a comment, continue a line or form a trigraph; shortened."""
     safe = "".join(c if " " <= c <= "~" else "?" for c in text)
     safe = safe.replace("*/", "* /").replace("/*", "/ *").replace("\\", "|")
     safe = re.sub(r"\?{2,}", "?", safe)
-    if len(safe) > _LONGEST_COMMENT:
-        safe = f"...{safe[-(_LONGEST_COMMENT - 3) :]}"
+    if len(safe) > longest:
+        safe = f"...{safe[-(longest - 3) :]}"
     return safe

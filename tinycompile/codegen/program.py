@@ -16,7 +16,7 @@ from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
 from tinycompile.codegen.function_names import function_names
 from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
 from tinycompile.codegen.layer_names import layer_names
-from tinycompile.codegen.names import comment_text, identifier, short_name, unique, words
+from tinycompile.codegen.names import comment_text, identifier, layer_comment, short_name, unique, words
 from tinycompile.codegen.reserved import API, LOCALS
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
@@ -115,7 +115,7 @@ class Layer:
     scratch: int | None = None
 
     def comment_lines(self) -> list[str]:
-        names = " + ".join(f'"{comment_text(part.name)}"' for part in part_nodes(self.node))
+        names = " + ".join(f'"{layer_comment(part.name)}"' for part in part_nodes(self.node))
         lines = [f"{self.index}: {self.node.op.title} {names}"]
         lines += [f"   in   {tensor.describe()}" for tensor in self.inputs]
         lines += [f"   out  {tensor.describe()}" for tensor in self.outputs]
@@ -183,7 +183,7 @@ class Program:
     @property
     def blob_bytes(self) -> int:
         """Of the weights' file without its header."""
-        return content_bytes(self.edges, (named.constant.values for named in self.constants))
+        return content_bytes(len(self.edges), (named.constant.bytes for named in self.constants))
 
     @property
     def graph_words(self) -> str:
@@ -204,7 +204,7 @@ class Program:
     @property
     def streamed_input(self) -> Tensor | None:
         """The input that comes row by row through a callback, if there is one."""
-        return next(iter(_from_caller(self.layers)), None)
+        return next(iter(_from_caller(self.graph, self.layers)), None)
 
     @property
     def headers(self) -> list[str]:
@@ -333,7 +333,7 @@ class _Binder:
     def layer(self, index: int) -> Layer:
         planned, node = self._planned, self._planned.graph.nodes[index]
         kernel = planned.kernels[index]
-        kernel = replace(kernel, notes={**kernel.notes, "chosen": planned.reasons[index]})
+        kernel = replace(kernel, notes={**kernel.notes, "chosen": planned.reasons[index].text})
         name = self._layer_names[index]
         inputs, outputs = self.tensors(node.inputs), self.tensors(node.outputs)
         arguments = self._pointers(index, inputs, outputs)
@@ -341,7 +341,7 @@ class _Binder:
         arguments += [Scratch()] if kernel.scratch_bytes else []
         scratch = planned.scratch_offsets[index] if kernel.scratch_bytes and not planned.scratch_bytes else None
         function = self._names.functions[kernel.function].name if kernel.function else ""
-        if node.op.comes_from_caller and index in self._streamed:
+        if planned.graph.is_given(node) and index in self._streamed:
             function, arguments = "context->rows", [CallerRows(self._streamed[index][1].rows.size), arguments[-1]]
         return Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs, scratch)
 
@@ -416,7 +416,7 @@ def build_program(
         outputs=outputs,
         separate=separate,
         alignment=alignment,
-        edges=_edges(inputs, outputs, layers, facts),
+        edges=_edges(graph, inputs, outputs, layers, facts),
         facts=facts,
         states=tuple(states),
         state_bytes=planned.state_bytes,
@@ -447,14 +447,14 @@ def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMem
 
 
 def _edges(
-    inputs: Iterable[Tensor], outputs: Iterable[Tensor], layers: Iterable[Layer], facts: SourceFacts
+    graph: Graph, inputs: Iterable[Tensor], outputs: Iterable[Tensor], layers: Iterable[Layer], facts: SourceFacts
 ) -> tuple[Edge, ...]:
     """Inputs, one that comes row by row among them, whose rows have channels last; then outputs."""
-    rows = [(t.name, t.type, None) for t in _from_caller(layers)]
+    rows = [(t.name, t.type, None) for t in _from_caller(graph, layers)]
     whole = [(t.name, t.type, t.offset) for t in inputs]
     made = edges_of("input", rows or whole, facts.inputs, "NHWC" if rows else facts.layout)
     return made + edges_of("output", [(t.name, t.type, t.offset) for t in outputs], facts.outputs, facts.layout)
 
 
-def _from_caller(layers: Iterable[Layer]) -> list[Tensor]:
-    return [layer.outputs[0] for layer in layers if layer.node.op.comes_from_caller]
+def _from_caller(graph: Graph, layers: Iterable[Layer]) -> list[Tensor]:
+    return [layer.outputs[0] for layer in layers if graph.is_given(layer.node)]

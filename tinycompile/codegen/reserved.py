@@ -20,9 +20,9 @@ KEYWORDS = frozenset(
 """Of C and C++ in all their versions, and functions that generated code calls."""
 
 _MACROS = frozenset(
-    """assert alloca bit byte cli complex daylight environ errno far huge i386 imaginary interface isr linux near
-    noreturn offsetof pascal pixel sei signgam small sparc stderr stdin stdout thumb timezone unix vector
-    word""".split()
+    """assert alloca bit byte cli complex daylight environ errno far huge i386 imaginary interface isr linux
+    math_errhandling near noreturn offsetof pascal pixel sei signgam small sparc stderr stdin stdout thumb timezone
+    unix vector word""".split()
 )
 """Object-like macros and variables in lower case of C libraries, compilers and environments for firmware."""
 

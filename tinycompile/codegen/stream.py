@@ -252,10 +252,9 @@ class StageWriter:
 
     def _from_whole(self, firing: Firing, source: Source) -> Argument:
         t = self._graph.types[source.tensor]
-        fill = firing.site.node.op.row_fill(firing.site.sig)
         copy, y = copy_name(firing.step, source.operand), Position.of("n", source.rows)
         if source.columns is None:
-            return Rows(source.tensor, t.shape[1], source.row_bytes, y, source.rows.size, fill, copy)
+            return Rows(source.tensor, t.shape[1], source.row_bytes, y, source.rows.size, source.fill, copy)
         return Patch(
             value=source.tensor,
             height=t.shape[1],
@@ -265,7 +264,7 @@ class StageWriter:
             rows=source.rows.size,
             x=Position.of("tile", source.columns),
             columns=source.columns.size,
-            fill=fill,
+            fill=source.fill,
             copy=copy,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -39,7 +40,13 @@ def _label(node: Node) -> str:
     return f"{node.op.title} {node.name!r}"
 
 
-def kernels_for(graph: Graph, core: Core, latitude: Latitude | None = None) -> list[list[Kernel]]:
+Offer = Callable[[Site, Core], list[Kernel]]
+"""The kernels of a node on a core, as `kernels_of` finds them."""
+
+
+def kernels_for(
+    graph: Graph, core: Core, latitude: Latitude | None = None, offer: Offer = kernels_of
+) -> list[list[Kernel]]:
     """Every kernel that can compute each node on this core.
 
     Args:
@@ -48,7 +55,7 @@ def kernels_for(graph: Graph, core: Core, latitude: Latitude | None = None) -> l
     Raises:
         UnsupportedError: all nodes that no kernel can compute.
     """
-    choices = [kernels_of(replace(graph.site(node), latitude=latitude), core) for node in graph.nodes]
+    choices = [offer(replace(graph.site(node), latitude=latitude), core) for node in graph.nodes]
     problems = [
         (_label(node), f"no kernel for this variant on {core.name}")
         for node, found in zip(graph.nodes, choices, strict=True)

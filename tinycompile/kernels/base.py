@@ -3,7 +3,7 @@
 A kernel factory looks at a node (`Site`) and a `Core` and returns a `Kernel`, or None where it doesn't apply. What the
 core must have for it is said where it is registered, so that a factory asks for features only to estimate costs.
 `candidates` asks every factory registered for the op's class; the planner chooses among them by cost. Kernels hold all
-decisions; the C is in `runtime/` (headers, used as they are) or `templates/c/kernels/` (specialised text).
+decisions; the C is in the headers of `runtime/`: a kernel's function calls one of theirs with constants.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class Function:
         text: the C statements between the braces, indented by four spaces.
         headers: runtime headers that it needs, relative to `runtime/`.
         comment: what it does and which trick it uses, one or more lines.
-        preambles: file-scope texts needed before it (types, helper functions), each shared like a function.
+        preambles: file-scope texts needed before it, such as the macros that define block functions (docs/kernels.md),
+            each shared like a function.
     """
 
     stem: str
@@ -97,7 +98,7 @@ class Function:
     text: str | Later
     headers: tuple[str, ...] = ()
     comment: str = ""
-    preambles: tuple[str | Later, ...] = ()
+    preambles: tuple[str, ...] = ()
 
     @property
     def body(self) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, pairs
-from tinycompile.kernels.render import Later
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
 
@@ -52,30 +51,28 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
     bands = height // 2 + 1 if frame.rows == 2 else -(-height // 2)
     if bands * width > LARGEST_PRODUCT:
         return None
-    stride, epilogue = frame.stride, frame.epilogue
+    stride = frame.stride
     total = frame.strips + bands - 1
     slots = min(total, 2 * bands)
     channels = frame.output_shape[3]
     unpacked = records(frame, bands)
     stream = frame.compact_records if compact else unpacked
     record = unpacked.size // channels
-    kind = f"depthwise_w{width}b{bands}s{stride}"
-    function = Function(
-        stem="depthwise_bands_{}x{}s{}_{}x{}x{}".format(height, width, stride, *frame.input_shape[1:]),
-        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        text=Later(
-            "kernels/depthwise_bands.c.j2",
-            **frame.values(slots * frame.columns),
-            slots=slots,
-            total=total,
-            bands=bands,
-            compact=compact,
-            record=record,
-            block=epilogue.name(kind),
-        ),
-        headers=("kernels/tc_depthwise_bands.h",),
-        comment=f"Depthwise convolution, one channel of {frame.rows} x 2 outputs in registers, band by band.",
-        preambles=(epilogue.source("depthwise_bands_block", kind, width=width, bands=bands, stride=stride),),
+    shape = {
+        **frame.place,
+        "columns": frame.columns,
+        "bands": bands,
+        "slots": slots,
+        **frame.weights(record, packed=compact),
+        "kernel_width": width,
+    }
+    function = frame.function(
+        "depthwise_bands_{}x{}s{}_{}x{}x{}".format(height, width, stride, *frame.input_shape[1:]),
+        "bands",
+        frame.image(slots * frame.columns, frame.needed),
+        shape,
+        f"Depthwise convolution, one channel of {frame.rows} x 2 outputs in registers, band by band.",
+        (width, bands),
     )
     products = 2 * frame.rows * width
     loads = -(-width * frame.rows // 4) + -(-(width + stride) // 2)

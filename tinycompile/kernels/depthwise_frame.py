@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Deferred
+from tinycompile.kernels.base import Deferred, Function
 from tinycompile.kernels.depthwise_pairs import requantized
-from tinycompile.kernels.lane import Epilogue
+from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call
 from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
@@ -29,7 +30,7 @@ class Frame:
 
     layer: LinearLayer
     plan: RequantPlan
-    epilogue: Epilogue
+    requant: RequantBlock
     window: tuple[int, int]
     stride: int
     columns: int
@@ -49,8 +50,8 @@ class Frame:
             return None
         layer = LinearLayer.of(site)
         plan = requantized(layer)
-        epilogue = None if plan is None else Epilogue.of(plan)
-        if plan is None or epilogue is None:
+        requant = None if plan is None else RequantBlock.of(plan)
+        if plan is None or requant is None:
             return None
         height, width = layer.weights.shape[1:3]
         reach = (height - 1) * op.dilation[0] + 1, (width - 1) * op.dilation[1] + 1
@@ -59,7 +60,7 @@ class Frame:
         needed = min(sig.input.shape[2], columns - op.padding[2])
         if needed <= 0:
             return None
-        return Frame(layer, plan, epilogue, reach, op.stride[0], columns, needed, op, sig.input.shape, sig.output.shape)
+        return Frame(layer, plan, requant, reach, op.stride[0], columns, needed, op, sig.input.shape, sig.output.shape)
 
     @property
     def taps(self) -> Array:
@@ -80,13 +81,13 @@ class Frame:
     @property
     def parameters(self) -> int:
         """Words of a channel's requantisation."""
-        return 4 if self.epilogue.signed else 3
+        return 4 if self.requant.signed else 3
 
     @property
     def requantisation(self) -> Array:
         """Per channel: start, multiplier, offset and, in the signed form, the sign step; int64 (C, 3 or 4)."""
         fields = [self.plan.start, self.plan.multiplier, self.plan.offset]
-        return np.stack([*fields, *([self.plan.sign_step] if self.epilogue.signed else [])], axis=1).astype(np.int64)
+        return np.stack([*fields, *([self.plan.sign_step] if self.requant.signed else [])], axis=1).astype(np.int64)
 
     def records(self, words: int, compute: Callable[[], Array]) -> Deferred:
         """int32 per channel: `words` of weights, which `compute` packs as int64 (C, words), then the requantisation."""
@@ -114,37 +115,66 @@ class Frame:
         """Whether the output is as large as the input and no row is overwritten before it is packed."""
         return self.stride == 1 and self.input_shape == self.output_shape and self.op.padding[0] < self.window[0]
 
-    def values(self, plane_words: int) -> dict[str, object]:
-        """What the templates of these kernels want."""
-        (_, height, width, channels), (_, out_height, out_width, _) = self.input_shape, self.output_shape
-        end = 8 * self.stride * max(1, out_width // 2)
+    def image(self, plane_words: int, columns: int) -> Fields:
+        """Members of a `tc_depthwise_image`.
+
+        Args:
+            plane_words: from a channel's plane to the next.
+            columns: of the image, as far as they are needed.
+        """
+        _, height, width, channels = self.input_shape
         return {
-            "image": {
-                "row_bytes": width * channels,
-                "channels": channels,
-                "plane_bytes": 4 * plane_words,
-                "even_bytes": 4 * (self.needed - self.needed % 2),
-                "height": height,
-                "columns": self.needed,
-                "zero_point": self.layer.zp_in,
-            },
-            "columns": self.columns,
-            "zero_point": self.layer.zp_in,
+            "row_bytes": width * channels,
             "channels": channels,
+            "plane_bytes": 4 * plane_words,
+            "even_bytes": 4 * (columns - columns % 2),
+            "height": height,
+            "columns": columns,
+            "zero_point": self.layer.zp_in,
+        }
+
+    @property
+    def place(self) -> Fields:
+        """What all shapes of these kernels begin with."""
+        _, out_height, out_width, _ = self.output_shape
+        return {
+            "output_height": out_height,
+            "output_width": out_width,
+            "stride": self.stride,
             "padding_top": self.op.padding[0],
             "padding_left": self.op.padding[2],
-            "output_height": out_height,
-            "output_row": out_width * channels,
-            "step": channels if out_width > 1 else 0,
-            "end": end,
-            "last_end": end + (4 * self.stride if out_width % 2 and out_width > 1 else 0),
-            "rows": self.rows,
-            "height": self.window[0],
-            "width": self.window[1],
-            "pre": self.plan.pre,
-            "constants": self.parameters,
-            "packed": self.compact_words + self.parameters,
         }
+
+    def weights(self, words: int, *, packed: bool) -> Fields:
+        """What they end with: the record of a channel takes `words` words where it isn't packed."""
+        window = {"packed_words": self.compact_words + self.parameters, "kernel_height": self.window[0]}
+        window |= {"kernel_width": self.window[1], "pre": self.plan.pre}
+        return {"record_words": words, **(window if packed else {})}
+
+    def function(
+        self, stem: str, kind: str, image: Fields, shape: Fields, comment: str, unrolled: tuple[int, ...] = ()
+    ) -> Function:
+        """A call of `tc_depthwise_<kind>_s8`.
+
+        Args:
+            kind: "rows", "tiles" or "bands".
+            image, shape: members of its structs.
+            unrolled: width and bands of the window, which the block functions of "bands" are made for.
+        """
+        header = "bands" if kind == "bands" else "rows"
+        window = "w{}b{}".format(*unrolled) if unrolled else "3x3"
+        block = f"depthwise_{window}s{self.stride}"
+        parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
+        return struct_call(
+            stem,
+            f"tc_depthwise_{kind}_s8",
+            f"tc_depthwise_{header}.h",
+            parameters,
+            (Struct("tc_depthwise_image", image, "image"), Struct(f"tc_depthwise_{header}_shape", shape)),
+            comment,
+            (*names_of(parameters), self.requant.name(block)),
+            (self.requant.define(f"TC_DEPTHWISE_{header.upper()}_BLOCK_S{self.stride}", block, *unrolled),),
+        )
 
     def instructions(self, bands: int, per_block: int, per_row: int) -> int:
         """Packing `bands` bands in all per 4 channels, and per channel all blocks of all strips.
@@ -154,7 +184,7 @@ class Frame:
             per_row: for each channel of a strip.
         """
         sums = 2 * self.rows
-        per_block += sums * (2 * self.epilogue.signed + len(self.epilogue.clamp))
+        per_block += sums * (2 * self.requant.signed + self.requant.clamp_steps)
         channels, blocks = self.output_shape[3], -(-self.output_shape[2] // 2)
         packing = -(-channels // 4) * (60 + bands * (35 + 12 * self.needed))
         return 80 + packing + channels * self.strips * (per_row + per_block * blocks)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.linear import LinearLayer
-from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
@@ -87,12 +87,16 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         "low": plan.low,
         "high": plan.high,
     }
-    function = Function(
-        stem=f"depthwise_{kernel_height}x{kernel_width}s{op.stride[0]}_{height}x{width}x{channels}",
-        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        text=Later("kernels/depthwise_pairs.c.j2", shape=shape),
-        headers=("kernels/tc_depthwise_pairs.h",),
-        comment="Depthwise convolution by pairs of taps, 4 channels at a time.",
+    parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
+    function = struct_call(
+        f"depthwise_{kernel_height}x{kernel_width}s{op.stride[0]}_{height}x{width}x{channels}",
+        "tc_depthwise_pairs_s8",
+        "tc_depthwise_pairs.h",
+        parameters,
+        (Struct("tc_depthwise_pairs_shape", shape),),
+        "Depthwise convolution by pairs of taps, 4 channels at a time.",
+        (*names_of(parameters), "tap_rows"),
+        variables=(f"const int8_t *tap_rows[{kernel_height}]",),
     )
     groups = -(-channels // 4)
     per_pixel = 35 + 16 * pairs + (8 if signed else 0) + (28 if (plan.low, plan.high) != (-128, 127) else 0)

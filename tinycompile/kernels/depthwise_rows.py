@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, pairs
-from tinycompile.kernels.render import Later
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
 
@@ -47,22 +46,20 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
     # The block reads three columns whatever the window's width; those beyond it count nothing but must exist.
     spare = WINDOW - frame.window[1]
     columns = frame.columns + spare + spare % 2
-    stride, epilogue = frame.stride, frame.epilogue
-    kind = f"depthwise_3x3s{stride}"
-    values = frame.values(columns) | {"columns": columns}
+    stride, requant = frame.stride, frame.requant
     unpacked = records(frame)
     stream = frame.compact_records if compact else unpacked
     (_, height, width, channels) = frame.input_shape
     record = unpacked.size // channels
-    function = Function(
-        stem=f"depthwise_rows_{frame.window[0]}x{frame.window[1]}s{stride}_{height}x{width}x{channels}",
-        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        text=Later("kernels/depthwise_rows.c.j2", **values, compact=compact, record=record, block=epilogue.name(kind)),
-        headers=("kernels/tc_depthwise_bands.h",),
-        comment=f"Depthwise convolution, one channel of {frame.rows} x 2 outputs in registers.",
-        preambles=(epilogue.source("depthwise_rows_block", kind, stride=stride),),
+    shape = {**frame.place, "columns": columns, **frame.weights(record, packed=compact)}
+    function = frame.function(
+        f"depthwise_rows_{frame.window[0]}x{frame.window[1]}s{stride}_{height}x{width}x{channels}",
+        "rows",
+        frame.image(columns, frame.needed),
+        shape,
+        f"Depthwise convolution, one channel of {frame.rows} x 2 outputs in registers.",
     )
-    per_block = (50 if stride == 1 else 32) + (5 if epilogue.signed or epilogue.clamp else 0)
+    per_block = (50 if stride == 1 else 32) + (5 if requant.signed or requant.clamp_steps else 0)
     return Kernel(
         "depthwise_rows_compact" if compact else "depthwise_rows",
         function,

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Constant, Factory, Function, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Factory, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.depthwise_frame import Frame
 from tinycompile.kernels.depthwise_rows import WINDOW, records
-from tinycompile.kernels.render import Later
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
 
@@ -44,32 +43,27 @@ def tile_width(out_width: int, widest: int) -> int:
 
 def _kernel(frame: Frame, width: int) -> Kernel:
     (_, height, in_width, channels), out_width = frame.input_shape, frame.output_shape[2]
-    stride, epilogue = frame.stride, frame.epilogue
+    stride, requant = frame.stride, frame.requant
     tiles = -(-out_width // width)
     columns = (width - 1) * stride + WINDOW  # of the image, as the block reads them
     columns += columns % 2
-    kind = f"depthwise_3x3s{stride}"
     stream = records(frame)
     window = f"{frame.window[0]}x{frame.window[1]}"
-    function = Function(
-        stem=f"depthwise_tiles_{width}_{window}s{stride}_{height}x{in_width}x{channels}",
-        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        text=Later(
-            "kernels/depthwise_tiles.c.j2",
-            **frame.values(columns) | {"columns": columns},
-            image_columns=in_width,
-            record=stream.size // channels,
-            block=epilogue.name(kind),
-            stride=stride,
-            tile=width,
-            output_width=out_width,
-        ),
-        headers=("kernels/tc_depthwise_bands.h",),
-        comment=f"Depthwise convolution, tiles of {width} columns, {frame.rows} x 2 outputs of a channel in registers.",
-        preambles=(epilogue.source("depthwise_rows_block", kind, stride=stride),),
+    shape = {
+        **frame.place,
+        "columns": columns,
+        "tile": width,
+        **frame.weights(stream.size // channels, packed=False),
+    }
+    function = frame.function(
+        f"depthwise_tiles_{width}_{window}s{stride}_{height}x{in_width}x{channels}",
+        "tiles",
+        frame.image(columns, in_width),
+        shape,
+        f"Depthwise convolution, tiles of {width} columns, {frame.rows} x 2 outputs of a channel in registers.",
     )
-    per_block = (50 if stride == 1 else 32) + (5 if epilogue.signed or epilogue.clamp else 0)
-    per_block += 2 * frame.rows * (2 * epilogue.signed + len(epilogue.clamp))
+    per_block = (50 if stride == 1 else 32) + (5 if requant.signed or requant.clamp_steps else 0)
+    per_block += 2 * frame.rows * (2 * requant.signed + requant.clamp_steps)
     packing = -(-channels // 4) * 2 * (70 + 12 * columns)
     per_tile = 20 + packing + channels * (42 + per_block * -(-width // 2))
     return Kernel(

@@ -18,6 +18,10 @@ from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._spatial import Window
 
+LINE_WIDTH = 100
+"""Columns of a struct's members, without the indentation."""
+
+
 Fields = Mapping[str, object]
 """Members of a C struct in declaration order; a nested mapping is a nested struct, a sequence an array."""
 
@@ -44,25 +48,55 @@ def struct_call(
     structs: Sequence[Struct],
     comment: str,
     arguments: Sequence[str] | None = None,
+    preambles: Sequence[str] = (),
+    variables: Sequence[str] = (),
 ) -> Function:
     """A function that calls `callee` of `runtime/kernels/<header>` with its parameters, then pointers to the structs.
 
     Args:
         parameters: C declarations.
-        arguments: the parameters' names in the callee's order; by default in their own.
+        arguments: what the callee takes before the structs; by default the parameters' names in their order.
+        preambles: as in `Function`, such as block functions among the arguments.
+        variables: C declarations of working memory among the arguments.
     """
     body = Later(
         "kernels/shape_call.c.j2",
         structs=structs,
+        members=_members,
+        variables=variables,
         callee=callee,
-        arguments=arguments or [_declared_name(parameter) for parameter in parameters],
-        literal=_literal,
+        arguments=arguments or names_of(parameters),
     )
-    return Function(stem, tuple(parameters), body, (f"kernels/{header}",), comment)
+    return Function(stem, tuple(parameters), body, (f"kernels/{header}",), comment, tuple(preambles))
 
 
-def _declared_name(declaration: str) -> str:
-    return declaration.replace("*", " ").split()[-1]
+def names_of(parameters: Sequence[str]) -> list[str]:
+    """The names that C declarations declare."""
+    return [declaration.replace("*", " ").split()[-1] for declaration in parameters]
+
+
+def _members(fields: Fields) -> list[str]:
+    """Lines of an initialiser: members beside each other, nested structs on lines of their own."""
+    lines, beside = list[str](), list[str]()
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            lines += _beside(beside)
+            nested = _members(cast(Fields, value))
+            lines += [f".{name} = {{", *(f"    {line}" for line in nested), "},"]
+            beside = []
+        else:
+            beside.append(f".{name} = {_literal(value)},")
+    return lines + _beside(beside)
+
+
+def _beside(members: Sequence[str]) -> list[str]:
+    """The same on as few lines as hold them."""
+    lines = [""]
+    for member in members:
+        if lines[-1] and len(lines[-1]) + len(member) >= LINE_WIDTH:
+            lines.append("")
+        lines[-1] += f" {member}" if lines[-1] else member
+    return lines if members else []
 
 
 def _literal(value: object) -> str:

@@ -44,7 +44,7 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
         (weight_constant(weights), finish.constant),
         instructions=_on(core, _conv2d_instructions(site, window, finish)),
         code_bytes=600,
-        overlap={0: window_distance(window, sig.input, sig.output)},
+        overlap={0: window_distance(op.access(sig, 0), sig.input, sig.output)},
         notes={"requantisation": finish.form, **REASON},
     )
 
@@ -70,7 +70,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         (weight_constant(site.constant(1)), finish.constant),
         instructions=_on(core, _depthwise_instructions(site, window, finish)),
         code_bytes=300,
-        overlap={0: channelwise_distance(window, sig.input, sig.output)},
+        overlap={0: channelwise_distance(op.access(sig, 0), sig.input, sig.output)},
         notes={"requantisation": finish.form, **REASON},
     )
 

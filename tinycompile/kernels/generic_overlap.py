@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinycompile.access import Access
 from tinycompile.ir import Array, TensorType
-from tinycompile.ops._spatial import Window
 
 
-def window_distance(window: Window, x: TensorType, y: TensorType) -> int:
-    """A kernel that computes NHWC pixels in row order, and writes a pixel while it still reads its window."""
-    first = _window_starts(window, x, y)
+def window_distance(access: Access, x: TensorType, y: TensorType) -> int:
+    """A kernel that computes NHWC pixels in row order, and writes a pixel while it still reads what that one needs."""
+    first = _starts(access, x, y)
     return ordered_distance(first, np.arange(1, first.size + 1) * y.shape[3])
 
 
-def channelwise_distance(window: Window, x: TensorType, y: TensorType) -> int:
+def channelwise_distance(access: Access, x: TensorType, y: TensorType) -> int:
     """The same if a channel of a pixel is written when its window has been read, and reads no other channel.
 
     Output channel c reads input channel c // (output channels / input channels).
     """
     inputs, outputs = x.shape[3], y.shape[3]
-    first = _window_starts(window, x, y)
+    first = _starts(access, x, y)
     later = np.append(np.minimum.accumulate(first[::-1])[::-1][1:], x.bytes)
     begun = np.arange(first.size) * outputs
     # Within a pixel output and input advance together, the output by up to a channel's multiplier ahead.
@@ -43,15 +43,12 @@ def gathered_distance(reads: Array, item: int = 1) -> int:
     return int((np.arange(reads.size) * item - pending).max(initial=0))
 
 
-def _window_starts(window: Window, x: TensorType, y: TensorType) -> Array:
-    """The lowest byte that each output pixel reads, in row order."""
-    rows = _first_inside(np.arange(y.shape[1]), window, 0)
-    columns = _first_inside(np.arange(y.shape[2]), window, 1)
+def _starts(access: Access, x: TensorType, y: TensorType) -> Array:
+    """The lowest byte that each output pixel reads, in row order. The access tells pixels apart."""
+    reaches = [access.along(axis) for axis in range(2)]
+    rows, columns = (
+        np.array([reach.first_inside(position) for position in range(n)])
+        for reach, n in zip(reaches, y.shape[1:3], strict=True)
+        if reach is not None
+    )
     return np.minimum(rows[:, None] * x.shape[2] + columns, x.shape[1] * x.shape[2]).ravel() * x.shape[3]
-
-
-def _first_inside(output: Array, window: Window, axis: int) -> Array:
-    """The first row (axis 0) or column (axis 1) inside the image that each output position reads."""
-    dilation = window.dilation[axis]
-    origin = output * window.stride[axis] - window.padding[2 * axis]
-    return np.where(origin >= 0, origin, origin % dilation)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.linear import LinearLayer, has_wide_weights
-from tinycompile.kernels.render import Later
+from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -18,64 +19,6 @@ from tinycompile.targets.core import Core
 
 PRE = 8
 """The accumulators hold 256 times the sum."""
-
-
-@dataclass(frozen=True)
-class Epilogue:
-    """The constants of a block function that are immediates: one function for each distinct one.
-
-    Attributes:
-        clamp: (instruction, constant) steps that narrow the saturated byte to [low, high].
-    """
-
-    signed: bool
-    shift: int
-    unsigned: bool
-    bits: int
-    low: int
-    high: int
-    clamp: tuple[tuple[str, int], ...]
-
-    @staticmethod
-    def of(plan: RequantPlan) -> Epilogue | None:
-        """None where the plan has no such form."""
-        if plan.form not in ("smmla", "smmla_signed"):
-            return None
-        clamp = clamp_steps(plan) if plan.needs_clamp else ()
-        if clamp is None:
-            return None
-        signed = plan.form == "smmla_signed"
-        return Epilogue(signed, int(plan.shift[0]), plan.unsigned, plan.saturate_bits, plan.low, plan.high, clamp)
-
-    def name(self, kind: str) -> str:
-        """Of a block function; `kind` is its template's name."""
-        parts = [f"{'u' if self.unsigned else 's'}{self.bits}", f"asr{self.shift}", "signed" if self.signed else ""]
-        if self.clamp:
-            parts.append(f"clamp_{self.low}_{self.high}".replace("-", "m"))
-        return "_".join((kind, *filter(None, parts)))
-
-    def source(self, template: str, kind: str, **values: object) -> Later:
-        """C text of the block function `name(kind)`."""
-        return Later(f"kernels/{template}.c.j2", name=self.name(kind), **asdict(self), **values)
-
-
-def clamp_steps(plan: RequantPlan) -> tuple[tuple[str, int], ...] | None:
-    """A byte is clamped by pushing it against an end of its type and back again, first above, then below.
-
-    None for a clamp to negative values only, which no activation makes.
-    """
-    add, subtract = ("uqadd8", "uqsub8") if plan.unsigned else ("qadd8", "qsub8")
-    smallest, largest = (0, 255) if plan.unsigned else (-128, 127)
-    reach = largest - smallest if plan.unsigned else largest
-    above = largest - plan.high if plan.high < plan.saturate_range[1] else 0
-    below = plan.low - smallest
-    if max(above, below) > reach:
-        return None
-    if above and below and above + below <= reach:
-        return (add, above), (subtract, above + below), (add, below)
-    upper = ((add, above), (subtract, above)) if above else ()
-    lower = ((subtract, below), (add, below)) if below else ()
-    return upper + lower
 
 
 def pack_words(matrix: Array, *, direct: bool = False) -> Array | None:
@@ -141,7 +84,7 @@ class Lanes:
     layer: LinearLayer
     direct: bool
     plan: RequantPlan
-    epilogue: Epilogue
+    requant: RequantBlock
 
     @staticmethod
     def of(layer: LinearLayer, *, direct: bool = False) -> Lanes | None:
@@ -149,8 +92,8 @@ class Lanes:
         if not layer.fits(PRE) or not _fits_lanes(layer, direct):
             return None
         plan = layer.solve(PRE, lane_offset(layer.matrix, direct=direct))
-        epilogue = Epilogue.of(plan)
-        return None if epilogue is None else Lanes(layer, direct, plan, epilogue)
+        requant = RequantBlock.of(plan)
+        return None if requant is None else Lanes(layer, direct, plan, requant)
 
     @property
     def groups(self) -> int:
@@ -160,7 +103,7 @@ class Lanes:
     @property
     def record(self) -> int:
         """Words of a channel with its start and its requantisation."""
-        return 1 + self.groups + (3 if self.epilogue.signed else 2)
+        return 1 + self.groups + (3 if self.requant.signed else 2)
 
     def stream(self, together: int, order: Array | None = None) -> Deferred:
         """`channel_stream` of the layer."""
@@ -225,30 +168,22 @@ def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
     lanes = Lanes.of(layer, direct=direct)
     if lanes is None:
         return None
-    groups, epilogue, stream = lanes.groups, lanes.epilogue, lanes.stream(8)
+    groups, requant, stream = lanes.groups, lanes.requant, lanes.stream(8)
     blocks = -(-outputs // 8)
-    kind = "lane_row_direct" if direct else "lane_row"
-    body = Later(
-        "kernels/lane_fully_connected.c.j2",
-        direct=direct,
-        block=epilogue.name(kind),
-        groups=groups,
-        whole=outputs // 8,
-        rest=outputs % 8,
-        whole_words=stream.size // blocks * (outputs // 8),
-        words=stream.size,
-        rows=rows,
-        inputs=inputs,
-        outputs=outputs,
-    )
+    suffix = "_direct" if direct else ""
+    block = requant.name(f"lane_row{suffix}")
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
-    function = Function(
-        stem=f"fully_connected_{'direct' if direct else 'lane'}_{rows}x{inputs}_{outputs}",
-        parameters=parameters[:3] if direct else parameters,
-        text=body,
-        headers=("kernels/tc_lane.h",),
-        comment="Fully connected layer by the byte-lane product, 8 channels in registers.",
-        preambles=(epilogue.source("lane_row", kind, direct=direct, strict=core.strict),),
+    used = parameters[:3] if direct else parameters
+    shape = {"rows": rows, "inputs": inputs, "outputs": outputs, "block_words": stream.size // blocks}
+    function = struct_call(
+        f"fully_connected_{'direct' if direct else 'lane'}_{rows}x{inputs}_{outputs}",
+        f"tc_lane_fully_connected{suffix}_s8",
+        "tc_lane_fully_connected.h",
+        used,
+        (Struct("tc_lane_fully_connected_shape", shape),),
+        "Fully connected layer by the byte-lane product, 8 channels in registers.",
+        (*names_of(used), block),
+        (requant.define(f"TC_LANE_ROW{suffix.upper()}", f"lane_row{suffix}"),),
     )
     expand, group = (0, 38 if core.strict else 32) if direct else (8 * groups, 29)
     per_row = 40 + expand + blocks * (48 + group * groups + groups // 2 * 3)

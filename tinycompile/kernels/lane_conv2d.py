@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Signature, Site
-from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for, safe_distance
-from tinycompile.kernels.lane import Epilogue, Lanes
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
+from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.linear import LinearLayer
-from tinycompile.kernels.render import Later
+from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
@@ -19,8 +20,11 @@ SHORTEST_BY_ROWS = 16
 """Bytes of a window's row from which on it pays to expand windows row by row, straight from the image."""
 
 
-ORDERS = {"m7": "m7", "m55": "m7"}
-"""By pipeline, for which one the block's loads are ordered; "m4" for those that issue one instruction at a time."""
+DUAL_ISSUE = {"m7", "m55"}
+"""Pipelines for which blocks of 3 pixels load their words by LDRD and LDR; LDM is for one instruction at a time."""
+
+BLOCKS = ("lane_block_4", "lane_block_3")
+"""Kinds of block functions, in the order in which `tc_lane_conv2d_s8` takes them."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ class Blocks:
         return 4 if self.fours else 3
 
 
-def pair_stream(lanes: Lanes) -> tuple[Deferred, int]:
-    """The weights in pairs of channels, and the words up to the end of the pairs that lie side by side.
+def pair_stream(lanes: Lanes) -> Deferred:
+    """The weights in pairs of channels.
 
     The last pair of an odd number of channels repeats the channel before it (itself, if there is only one).
     """
@@ -63,7 +67,7 @@ def pair_stream(lanes: Lanes) -> tuple[Deferred, int]:
     order = list(range(channels))
     if channels % 2:
         order[-1:] = [max(0, channels - 2), channels - 1]
-    return lanes.stream(2, np.array(order)), 2 * lanes.record * max(1, channels // 2)
+    return lanes.stream(2, np.array(order))
 
 
 @kernel_for(Conv2D, needs={"dsp"})
@@ -98,9 +102,8 @@ def _kernel(
     lanes = Lanes.of(layer)
     if lanes is None:
         return None
-    groups, epilogue = lanes.groups, lanes.epilogue
-    stream, pair_words = pair_stream(lanes)
-    (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
+    groups, requant, stream = lanes.groups, lanes.requant, pair_stream(lanes)
+    depth, (_, out_height, out_width, channels) = sig.input.shape[3], sig.output.shape
     kernel_height, kernel_width = layer.weights.shape[1:3]
     gathers = (kernel_height, kernel_width, *op.stride) != (1, 1, 1, 1) or any(op.padding)
     blocks = Blocks.of(out_height * out_width, small=small)
@@ -111,40 +114,34 @@ def _kernel(
     stride = max(2, channels)
     # The results of a block that isn't written in place lie where its window was.
     result_bytes = stride * blocks.largest if blocks.rest or channels == 1 else 0
-    used = [pixels for pixels, count in ((4, blocks.fours), (3, blocks.threes + blocks.rest)) if count]
-    body = Later(
-        "kernels/lane_conv2d.c.j2",
-        shape=_window_shape(op, layer, sig, spacing, by_rows=by_rows),
-        segment=segment,
-        taps=layer.taps,
-        groups=groups,
-        entry=entry(groups),
-        stride=stride,
-        gathers=gathers,
-        fours=blocks.fours,
-        threes=blocks.threes,
-        rest=blocks.rest,
-        four=epilogue.name("lane_block_4"),
-        three=epilogue.name("lane_block_3"),
-        block_words=2 * blocks.largest * groups,
-        results=result_bytes,
-        pair_words=pair_words,
-        weight_words=stream.size,
-    )
-    function = Function(
-        stem=f"conv2d_lane_{kernel_height}x{kernel_width}_{height}x{width}x{depth}_{channels}",
-        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        text=body,
-        headers=("kernels/tc_lane_conv2d.h",) if gathers else ("kernels/tc_lane.h",),
-        comment="Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
-        preambles=tuple(_block_source(epilogue, pixels, core) for pixels in used),
+    pixel = {"input_channels": depth, "output_channels": channels}
+    window = _window_shape(op, layer, sig, spacing, by_rows=by_rows)
+    shape = {
+        **(window if gathers else pixel),
+        "groups": groups,
+        "pair_words": 2 * lanes.record,
+        "fours": blocks.fours,
+        "threes": blocks.threes,
+        "rest": blocks.rest,
+    }
+    definitions = _block_functions(requant, blocks, core)
+    parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
+    function = struct_call(
+        f"conv2d_lane_{window_stem(op.window_of(sig), sig.input, sig.output)}",
+        "tc_lane_conv2d_s8",
+        "tc_lane_conv2d.h",
+        parameters,
+        (Struct("tc_lane_conv2d_shape", shape),),
+        "Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
+        (*names_of(parameters), *(requant.name(kind) if kind in definitions else "NULL" for kind in BLOCKS)),
+        tuple(definitions.values()),
     )
     return Kernel(
         variant,
         function,
         (Constant("weights", "int32_t", stream, "per pair of channels: starts, lane words, requantisation"),),
         scratch_bytes=8 * blocks.largest * groups + max(window_bytes, result_bytes),
-        instructions=_instructions(blocks, layer, groups, epilogue, kernel_height if gathers else 0, segment, by_rows),
+        instructions=_instructions(blocks, layer, groups, requant, kernel_height if gathers else 0, segment, by_rows),
         code_bytes=500,
         overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
@@ -152,7 +149,7 @@ def _kernel(
     )
 
 
-def _window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, *, by_rows: bool) -> dict[str, int]:
+def _window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, *, by_rows: bool) -> Fields:
     """The members of a `tc_lane_conv2d_shape`: which inputs a window has, and where it is expanded to."""
     (_, height, width, depth), (_, _, out_width, channels) = sig.input.shape, sig.output.shape
     kernel_height, kernel_width = layer.weights.shape[1:3]
@@ -173,27 +170,35 @@ def _window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, 
         "zero_point": layer.zp_in,
         "by_rows": int(by_rows),
         "spacing": spacing,
+        "gathers": 1,
     }
 
 
-def _block_source(epilogue: Epilogue, pixels: int, core: Core) -> Later:
-    return epilogue.source(
-        "lane_block", f"lane_block_{pixels}", pixels=pixels, schedule=ORDERS.get(core.pipeline, "m4")
-    )
-
-
-def entry(groups: int) -> int:
-    """Where the block function enters its loop of 4 groups after the first group; 0 where there is no other."""
-    return 0 if groups == 1 else (groups - 2) % 4 + 1
+def _block_functions(requant: RequantBlock, blocks: Blocks, core: Core) -> dict[str, str]:
+    """Definitions of those that compute the blocks, by kind."""
+    four, three = BLOCKS
+    found = dict[str, str]()
+    if blocks.fours:
+        found[four] = requant.define("TC_LANE_BLOCK_4", four)
+    if blocks.threes or blocks.rest:
+        dual = core.pipeline in DUAL_ISSUE
+        found[three] = requant.define("TC_LANE_BLOCK_3_DUAL" if dual else "TC_LANE_BLOCK_3", three)
+    return found
 
 
 def _instructions(
-    blocks: Blocks, layer: LinearLayer, groups: int, epilogue: Epilogue, window_rows: int, segment: int, by_rows: bool
+    blocks: Blocks,
+    layer: LinearLayer,
+    groups: int,
+    requant: RequantBlock,
+    window_rows: int,
+    segment: int,
+    by_rows: bool,
 ) -> int:
     """Counted from the assembly: per pair of channels, and per group of 4 inputs of each block."""
     pairs = -(-layer.channels // 2)
     rounds = -(-max(0, groups - 1) // 4)
-    per_output = 3 + (2 if epilogue.signed else 0) + len(epilogue.clamp)
+    per_output = 3 + (2 if requant.signed else 0) + requant.clamp_steps
     total = 60
     for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
         pair = (12 if pixels == 4 else 10) + per_output * 2 * pixels

@@ -73,7 +73,7 @@ def _average_step(site: Site, op: AveragePool2D, rule: Requant) -> Kernel | None
         (finish.constant,),
         instructions=40 + sig.output.elements * (count * 4 + finish.instructions + 10),
         code_bytes=200,
-        overlap={0: channelwise_distance(window, sig.input, sig.output)},
+        overlap={0: channelwise_distance(op.access(sig, 0), sig.input, sig.output)},
         notes={"requantisation": finish.form},
     )
 
@@ -195,7 +195,7 @@ def _pool(site: Site, op: Pool, core: Core, name: str, extra: Fields, form: Line
         function,
         instructions=instructions,
         code_bytes=250,
-        overlap={0: channelwise_distance(op.window_of(sig), sig.input, sig.output)},
+        overlap={0: channelwise_distance(op.access(sig, 0), sig.input, sig.output)},
         notes=_notes(form) if average else {},
     )
 

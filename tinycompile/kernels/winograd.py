@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.depthwise_frame import int32_stream, pairs
-from tinycompile.kernels.lane import Epilogue
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.linear import LinearLayer
-from tinycompile.kernels.render import Later
+from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
@@ -68,35 +68,35 @@ def winograd(site: Site, core: Core) -> Kernel | None:
     found = _requantized(layer) if channels > 1 and depth <= LARGEST_DEPTH else None
     if found is None:
         return None
-    plan, epilogue = found
+    plan, requant = found
+    words = stream(layer.weights, plan)
     channel_pairs = 2 * -(-depth // 4)
-    record = 2 * (16 * channel_pairs + (4 if epilogue.signed else 3))
+    record = 2 * (16 * channel_pairs + (4 if requant.signed else 3))
     words = Deferred(-(-channels // 2) * record, np.int32, lambda: stream(layer.weights, plan))
     edges = bool(out_height % 2 or out_width % 8)
     products = f"winograd_products_{2 * channel_pairs}"
-    function = Function(
-        stem=f"conv2d_winograd_{height}x{width}x{depth}_{channels}",
-        parameters=("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch"),
-        text=Later(
-            "kernels/winograd.c.j2",
-            image={"height": height, "width": width, "channels": depth, "zero_point": layer.zp_in},
-            v_words=64 * channel_pairs,
-            edges=edges,
-            height=out_height,
-            width=out_width,
-            channels=channels,
-            padding_top=op.padding[0],
-            padding_left=op.padding[2],
-            products=products,
-            outputs=epilogue.name("winograd_outputs"),
-            u_words=32 * channel_pairs,
-            record=record,
-        ),
-        headers=("kernels/tc_winograd.h",),
-        comment="Winograd convolution F(2x2, 3x3), 4 tiles and 2 output channels in registers.",
-        preambles=(
-            Later("kernels/winograd_products.c.j2", name=products, pairs=channel_pairs),
-            epilogue.source("winograd_outputs", "winograd_outputs"),
+    outputs = requant.name("winograd_outputs")
+    shape = {
+        "image": {"height": height, "width": width, "channels": depth, "zero_point": layer.zp_in},
+        "output_height": out_height,
+        "output_width": out_width,
+        "output_channels": channels,
+        "padding_top": op.padding[0],
+        "padding_left": op.padding[2],
+        "pair_words": record,
+    }
+    parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
+    function = struct_call(
+        f"conv2d_winograd_{height}x{width}x{depth}_{channels}",
+        "tc_winograd_s8",
+        "tc_winograd.h",
+        parameters,
+        (Struct("tc_winograd_shape", shape),),
+        "Winograd convolution F(2x2, 3x3), 4 tiles and 2 output channels in registers.",
+        (*names_of(parameters), products, outputs),
+        (
+            f"TC_WINOGRAD_PRODUCTS({products}, {channel_pairs})",
+            requant.define("TC_WINOGRAD_OUTPUTS", "winograd_outputs"),
         ),
     )
     return Kernel(
@@ -104,7 +104,7 @@ def winograd(site: Site, core: Core) -> Kernel | None:
         function,
         (Constant("weights", "int32_t", words, "per pair of channels: transformed weights, start, requantisation"),),
         scratch_bytes=24 + 512 + 256 * channel_pairs + 320 + (16 * channels if edges else 0),
-        instructions=_instructions(out_height, out_width, channel_pairs, channels, epilogue),
+        instructions=_instructions(out_height, out_width, channel_pairs, channels, requant),
         code_bytes=700 + 44 * channel_pairs,
         overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape))},
         notes={"requantisation": plan.form},
@@ -112,22 +112,22 @@ def winograd(site: Site, core: Core) -> Kernel | None:
     )
 
 
-def _requantized(layer: LinearLayer) -> tuple[RequantPlan, Epilogue] | None:
-    """A plan with a short form, for the largest factor for which there is one."""
+def _requantized(layer: LinearLayer) -> tuple[RequantPlan, RequantBlock] | None:
+    """A plan with a short form and its part in the code, for the largest factor for which there is one."""
     for pre in SHIFTS:
         if layer.fits(pre):
             plan = layer.solve(pre)
-            epilogue = Epilogue.of(plan)
-            if epilogue is not None:
-                return plan, epilogue
+            requant = RequantBlock.of(plan)
+            if requant is not None:
+                return plan, requant
     return None
 
 
-def _instructions(height: int, width: int, channel_pairs: int, channels: int, epilogue: Epilogue) -> int:
+def _instructions(height: int, width: int, channel_pairs: int, channels: int, requant: RequantBlock) -> int:
     """Per block of 4 tiles: the input transform, and per pair of output channels products and outputs."""
     blocks = -(-height // 2) * -(-width // 8)
     products = 16 * (11 * channel_pairs + 6) + 20
-    outputs = 8 * (62 + 8 * epilogue.signed + 4 * len(epilogue.clamp)) + 50
+    outputs = 8 * (62 + 8 * requant.signed + 4 * requant.clamp_steps) + 50
     return 80 + blocks * (60 + 330 * channel_pairs + -(-channels // 2) * (products + outputs))
 
 

@@ -14,7 +14,7 @@ from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
-from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window
+from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, undivided
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,12 @@ class Convolution(SpatialOp):
             acc = acc + inputs[2].astype(np.int64)
         return (self.requant(sig).apply(acc).astype(np.int8),)
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        return replace(self, padding=(0, 0, *(self.padding[2:] if columns is None else (0, 0))))
+    def fill(self, sig: Signature) -> float:
+        quant = sig.input.quant
+        return 0 if quant is None else sig.input.zero_point
+
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
+        return replace(self, padding=undivided(self.padding, sizes))
 
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason(

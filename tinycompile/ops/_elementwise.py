@@ -8,19 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinycompile.access import Access, Pointwise
 from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Op, Region, Signature, TensorType
+from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops._rules import first_reason, not_quantized
 
 INT8_VALUES = np.arange(256, dtype=np.uint8).view(np.int8)
 """All int8 values in the order of their bit patterns: 0 .. 127, -128 .. -1."""
-
-
-def same_place(sig: Signature, region: Region, operand: int) -> Region | None:
-    """The input region of an operator that computes each element of an NHWC tensor from the same place."""
-    spatial = len(sig.output.shape) == 4 and sig.inputs[operand].shape[1:3] == sig.output.shape[1:3]
-    return region if spatial else None
 
 
 class Elementwise(Op):
@@ -29,11 +24,8 @@ class Elementwise(Op):
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         return ((inputs[0].shape, inputs[0].dtype),)
 
-    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
-        return same_place(sig, region, operand)
-
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        return self
+    def access(self, sig: Signature, operand: int) -> Access:
+        return Pointwise()
 
 
 class Unary(Elementwise):
@@ -91,15 +83,14 @@ class Binary(Op):
             )
         )
 
-    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
-        """Identity; None for an operand that is broadcast."""
-        broadcast = sig.inputs[operand].shape != sig.output.shape
-        return None if broadcast else same_place(sig, region, operand)
+    def access(self, sig: Signature, operand: int) -> Access:
+        return broadcast(sig.inputs[operand].shape, sig.output.shape)
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        """An operand that is broadcast must be so along the rows, and along the columns if these are divided."""
-        smaller = [(1, 1, 1, *t.shape)[-3:-1] for t in sig.inputs if t.shape != sig.output.shape]
-        return self if all(y == 1 and (columns is None or x == 1) for y, x in smaller) else None
+
+def broadcast(shape: tuple[int, ...], result: tuple[int, ...]) -> Pointwise:
+    """The access to an operand that broadcasts to a result as in NumPy: to its last axes."""
+    sizes = (1,) * (len(result) - len(shape)) + shape
+    return Pointwise(frozenset(axis - 1 for axis in range(1, len(result) - 1) if sizes[axis] < result[axis]))
 
 
 def requantized(rule: Requant, x: Array, zero_point: int) -> Array:

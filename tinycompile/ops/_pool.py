@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinycompile.dtypes import DType
 from tinycompile.ir import Op, Signature, TensorType
 from tinycompile.ops._rules import first_reason, not_quantized
-from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window
+from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, undivided
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,8 @@ class Pool(SpatialOp):
         height, width = self.window(x, None).output_size(x.shape[1], x.shape[2])
         return (((x.shape[0], height, width, x.shape[3]), x.dtype),)
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        """Padded positions take no part, whatever is there: only without padding on the sides that are divided."""
-        divided = self.padding[:2] if columns is None else self.padding
-        return None if any(divided) else self
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
+        return replace(self, padding=undivided(self.padding, sizes))
 
     def unsupported(self, sig: Signature) -> str | None:
         reason = first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tinycompile.ir import Array, Op, Region, Signature, TensorType
+from tinycompile.access import Access, Whole, Windowed
+from tinycompile.ir import Array, Op, Signature, TensorType
 
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]
@@ -38,15 +39,14 @@ class Window:
             raise ValueError(f"a window of {self.extent} does not fit into {height}x{width} with its padding")
         return rows // self.stride[0] + 1, columns // self.stride[1] + 1
 
-    def input_region(self, region: Region) -> Region:
-        """Rows and columns that `region` of the output reads; may reach into the padding."""
-        (sh, sw), (eh, ew), (top, _, left, _) = self.stride, self.extent, self.padding
-        return Region(
-            region.y0 * sh - top,
-            (region.y1 - 1) * sh - top + eh,
-            region.x0 * sw - left,
-            (region.x1 - 1) * sw - left + ew,
-        )
+    def access(self, fill: float | None) -> Windowed:
+        """What it reads.
+
+        Args:
+            fill: what positions in the padding are read as; None where they take no part.
+        """
+        top, bottom, left, right = self.padding
+        return Windowed(self.kernel, self.stride, self.dilation, ((top, bottom), (left, right)), fill)
 
     def pad(self, x: Array, value: int) -> Array:
         """`x` (1, H, W, C) with its padding around it."""
@@ -82,8 +82,20 @@ class SpatialOp(Op):
     def window_of(self, sig: Signature) -> Window:
         return self.window(sig.input, sig.inputs[1] if len(sig.inputs) > 1 else None)
 
-    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
-        return self.window_of(sig).input_region(region) if operand == 0 else None
+    def fill(self, sig: Signature) -> float | None:
+        """What positions in the padding are read as; None where they take no part."""
+        return None
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        return self.window_of(sig).access(self.fill(sig)) if operand == 0 else Whole()
+
+
+def undivided(padding: Padding, sizes: Sequence[int | None]) -> Padding:
+    """What of a padding is left where a part of the output is computed, as in `Op.part`."""
+    (rows, columns), (top, bottom, left, right) = sizes, padding
+    above, below = (top, bottom) if rows is None else (0, 0)
+    before, after = (left, right) if columns is None else (0, 0)
+    return above, below, before, after
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int) -> Pair:

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Pointwise, Whole
 from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Op, Region, Signature, TensorType
-from tinycompile.ops._elementwise import same_place
+from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._rules import all_quantized, first_reason, not_quantized, rescales
 
 
@@ -43,9 +43,5 @@ class Concatenation(Op):
         quantized = (all_quantized(sig.inputs, "operand"), not_quantized(sig.output, "the output"))
         return first_reason(quantized) or first_reason(rescales(t, sig.output) for t in sig.inputs)
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        return self if self.axis == 3 else None
-
-    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
-        """Identity along the channels."""
-        return same_place(sig, region, operand) if self.axis == 3 else None
+    def access(self, sig: Signature, operand: int) -> Access:
+        return Pointwise() if self.axis == len(sig.output.shape) - 1 > 0 else Whole()

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Pointwise, Whole
 from tinycompile.dtypes import INT8, INT16, INT32, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.requant import Requant
@@ -41,6 +42,9 @@ class FullyConnected(Op):
         if len(inputs) > 2 and inputs[2].shape != (w.shape[0],):
             raise ValueError(f"the bias has shape {inputs[2].shape}, the weights have {w.shape[0]} outputs")
         return (((*x.shape[:-1], w.shape[0]), x.dtype),)
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        return Pointwise() if operand == 0 else Whole()
 
     def requant(self, sig: Signature) -> Requant:
         """The rule from accumulators (bias included) to outputs, one entry per output.

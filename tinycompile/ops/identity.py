@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tinycompile.access import Access, Pointwise
 from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 
@@ -18,6 +19,9 @@ class Identity(Op):
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         return ((inputs[0].shape, inputs[0].dtype),)
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        return Pointwise()
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (inputs[0].copy(),)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from tinycompile.access import Access, Given
 from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 
@@ -19,7 +20,6 @@ class InputRows(Op):
     """
 
     kind: ClassVar[str] = "input_rows"
-    comes_from_caller: ClassVar[bool] = True
 
     shape: tuple[int, int, int, int]
     dtype: DType
@@ -30,7 +30,13 @@ class InputRows(Op):
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         raise NotImplementedError("the caller has the rows")
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        if columns is not None:
-            return None
-        return InputRows((1, rows, *self.shape[2:]), self.dtype)
+    def access(self, sig: Signature, operand: int) -> Access:
+        return Given()
+
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op | None:
+        """Rows, which are whole."""
+        match list(sizes):
+            case [int(rows), None]:
+                return replace(self, shape=(1, rows, *self.shape[2:]))
+            case _:
+                return None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array, Op, Signature
+from tinycompile.ir import Array, Signature
 from tinycompile.ops._pool import Pool
 
 
@@ -21,10 +21,7 @@ class MaxPool2D(Pool):
 
     kind: ClassVar[str] = "max_pool2d"
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        return replace(self, padding=(0, 0, *(self.padding[2:] if columns is None else (0, 0))))
-
-    def row_fill(self, sig: Signature) -> int:
+    def fill(self, sig: Signature) -> float:
         """Never the maximum, unless it is equal to it."""
         return -128
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Pointwise, Whole
 from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
@@ -40,6 +41,11 @@ class Mean(Op):
             raise ValueError(f"axes {self.axes} are not axes of {inputs[0]}")
         kept = ((1 if i in self.axes else n, i in self.axes) for i, n in enumerate(shape))
         return ((tuple(n for n, reduced in kept if self.keep_dims or not reduced), inputs[0].dtype),)
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        """By positions where only channels are averaged, and stay as an axis."""
+        channels = len(sig.input.shape) - 1
+        return Pointwise() if self.keep_dims and self.axes == (channels,) and channels > 0 else Whole()
 
     def count(self, sig: Signature) -> int:
         """How many elements one result averages."""

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Whole, Windowed
 from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Op, Region, Signature, TensorType
+from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._rules import first_reason, not_quantized
 
 
@@ -41,18 +42,12 @@ class Pad(Op):
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        if len(self.amounts) != 4 or self.amounts[0] != (0, 0):
-            return None
-        kept = ((0, 0), (0, 0), self.amounts[2] if columns is None else (0, 0), self.amounts[3])
-        return replace(self, amounts=kept)
+    def access(self, sig: Signature, operand: int) -> Access:
+        """A window of one position that slides over the padding as well."""
+        padding = self.amounts[1:-1]
+        one = (1,) * len(padding)
+        return Windowed(one, one, one, padding, self.value) if self.amounts[0] == (0, 0) else Whole()
 
-    def row_fill(self, sig: Signature) -> int:
-        return self.value
-
-    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
-        """The same place in the input's coordinates; what lies outside the input is fill."""
-        if len(self.amounts) != 4:
-            return None
-        top, left = self.amounts[1][0], self.amounts[2][0]
-        return Region(region.y0 - top, region.y1 - top, region.x0 - left, region.x1 - left)
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
+        inner = tuple(pair if size is None else (0, 0) for pair, size in zip(self.amounts[1:-1], sizes, strict=True))
+        return replace(self, amounts=(self.amounts[0], *inner, self.amounts[-1]))

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Planar
 from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 
@@ -21,13 +22,15 @@ class PlaneRows(Op):
     """
 
     kind: ClassVar[str] = "plane_rows"
-    reads_planes: ClassVar[bool] = True
 
     rows: int
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         _, channels, _, width = inputs[0].shape
         return (((1, self.rows, width, channels), inputs[0].dtype),)
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        return Planar()
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.ascontiguousarray(inputs[0][:, :, : self.rows].transpose(0, 2, 3, 1)),)

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Enlarged, Whole
 from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Op, Region, Signature, TensorType
+from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._rules import first_reason, not_quantized
 
 
@@ -61,31 +62,22 @@ class ResizeNearestNeighbor(Op):
             return f"the batch is {sig.input.shape[0]}, supported is 1"
         return reason
 
-    def repeats(self, sig: Signature) -> tuple[int, int] | None:
+    def access(self, sig: Signature, operand: int) -> Access:
+        """By positions where every input pixel becomes a block of the same size."""
         rows = _block(self.source_rows(sig), sig.input.shape[1])
         columns = _block(self.source_columns(sig), sig.input.shape[2])
-        return None if rows is None or columns is None else (rows, columns)
+        return Whole() if rows is None or columns is None else Enlarged((rows, columns))
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        """Where every input pixel becomes a block of the same size."""
-        repeats = self.repeats(sig)
-        if repeats is None:
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op | None:
+        """None where the part's own quotient of sizes, a float32, would be rounded to other blocks."""
+        access = self.access(sig, 0)
+        if not isinstance(access, Enlarged):
             return None
-        width = sig.output.shape[2] if columns is None else columns
-        part = ResizeNearestNeighbor((rows, width))
-        shape = (1, rows // repeats[0], width // repeats[1], sig.input.shape[3])
-        inputs = replace(sig.input, shape=shape)
-        output = replace(sig.output, shape=(1, rows, width, sig.output.shape[3]))
-        return part if part.repeats(Signature((inputs,), (output,))) == repeats else None
-
-    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
-        rows, columns = self.source_rows(sig), self.source_columns(sig)
-        return Region(
-            int(rows[region.y0]),
-            int(rows[region.y1 - 1]) + 1,
-            int(columns[region.x0]),
-            int(columns[region.x1 - 1]) + 1,
-        )
+        rows, columns = (n if size is None else size for size, n in zip(sizes, self.size, strict=True))
+        part, (down, across) = ResizeNearestNeighbor((rows, columns)), access.factors
+        x = replace(sig.input, shape=(1, rows // down, columns // across, sig.input.shape[3]))
+        y = replace(sig.output, shape=(1, rows, columns, sig.output.shape[3]))
+        return part if part.access(Signature((x,), (y,)), 0) == access else None
 
 
 def _block(sources: Array, size: int) -> int | None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Summed
 from tinycompile.dtypes import INT32, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._rules import not_quantized
@@ -22,7 +23,6 @@ class SpatialSum(Op):
     """
 
     kind: ClassVar[str] = "spatial_sum"
-    accumulates: ClassVar[bool] = True
 
     adds: bool = False
 
@@ -37,5 +37,8 @@ class SpatialSum(Op):
     def unsupported(self, sig: Signature) -> str | None:
         return not_quantized(sig.input, "the input")
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
+    def access(self, sig: Signature, operand: int) -> Access:
+        return Summed()
+
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
         return SpatialSum(adds=True)

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Planar, Whole
 from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
-from tinycompile.ir import Array, Op, Region, Signature, TensorType
+from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops.plane_rows import PlaneRows
 
@@ -35,14 +36,18 @@ class Transpose(Op):
             raise ValueError(f"{self.permutation} is not a permutation of the axes of {inputs[0]}")
         return ((tuple(shape[axis] for axis in self.permutation), inputs[0].dtype),)
 
-    def input_region(self, sig: Signature, region: Region, operand: int) -> Region | None:
-        """Of images whose channels become the innermost axis: the same rows and columns of every plane."""
-        return region if self.permutation == TO_CHANNELS_LAST and sig.input.shape[0] == 1 else None
+    def access(self, sig: Signature, operand: int) -> Access:
+        """By positions where channels become the innermost axis."""
+        axes = len(self.permutation)
+        return Planar() if axes > 1 and self.permutation == (0, *range(2, axes), 1) else Whole()
 
-    def on_padded(self, sig: Signature, rows: int, columns: int | None) -> Op | None:
-        if columns is not None:
-            return None
-        return PlaneRows(rows) if self.permutation == TO_CHANNELS_LAST and sig.input.shape[0] == 1 else None
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op | None:
+        """Rows of an image."""
+        match list(sizes):
+            case [int(rows), None]:
+                return PlaneRows(rows)
+            case _:
+                return None
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.asarray(inputs[0].transpose(self.permutation), order="C"),)

@@ -17,6 +17,7 @@ from tinycompile.planner.candidates import BandKernels
 from tinycompile.planner.choose import Choice, choose
 from tinycompile.planner.order import reordered
 from tinycompile.planner.problem import Plan, Problem, whole_units
+from tinycompile.planner.reason import Reason
 from tinycompile.planner.shortage import does_not_fit
 from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.planner.stages import WAYS, StageSearch
@@ -38,7 +39,6 @@ class Planned:
         graph: in the order of execution; nodes that one kernel computes are one (`kernels.cover.Fused`).
         kernels: one per node.
         reasons: why each kernel was chosen, for people.
-        relieved: kernels that were chosen because faster ones need too much RAM.
         offsets: of every value in RAM, in bytes: in the arena, or, of what is `kept`, in the memory of the states.
         kept: states and the values that share their memory.
         state_bytes: of that memory, beside the arena: it belongs to one model and is never lent to another.
@@ -54,8 +54,7 @@ class Planned:
 
     graph: Graph
     kernels: tuple[Kernel, ...]
-    reasons: tuple[str, ...]
-    relieved: int
+    reasons: tuple[Reason, ...]
     offsets: dict[str, int]
     kept: frozenset[str]
     state_bytes: int
@@ -74,6 +73,11 @@ class Planned:
     def instructions(self) -> int:
         """Estimated instructions of one inference."""
         return sum(kernel.instructions for kernel in self.kernels)
+
+    @property
+    def squeezed(self) -> int:
+        """Layers with a kernel that needs less RAM than the fastest."""
+        return sum(reason.squeezed for reason in self.reasons)
 
     @property
     def macs(self) -> int:
@@ -242,7 +246,6 @@ def planned_of(choice: Choice, order_optimal: bool, originals: Mapping[Kernel, K
         graph=graph,
         kernels=kernels,
         reasons=choice.reasons,
-        relieved=choice.relieved,
         offsets={
             name: (state_offsets if name in values.kept else placement.offsets).get(root, 0) + shift
             for name, (root, shift) in places.items()

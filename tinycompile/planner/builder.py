@@ -37,16 +37,16 @@ class Builder:
         columns = self.columns[i]
         return None if columns is None else columns.size
 
-    def padding_readers(self, i: int, axis: Axis) -> set[int]:
-        """The nodes that read positions outside a node's output along a divided axis."""
+    def padding_readers(self, i: int, axis: Axis) -> set[tuple[int, int]]:
+        """(node, operand) of those that read positions outside a node's output along a divided axis."""
         members, reaches = self.members, self.down if axis == "rows" else self.across
         return {
-            reader
+            (reader, operand)
             for reader, operand in (members.readers(members.nodes[i].outputs[0]) if reaches else ())
-            if members.pads(reader, operand, reaches[reader][operand], axis)
+            if members.pads(reader, operand, axis)
         }
 
-    def lines(self, i: int, rows: int, padding_readers: set[int], *, passes: bool, outside: bool) -> Lines:
+    def lines(self, i: int, rows: int, padding_readers: set[tuple[int, int]], *, passes: bool, outside: bool) -> Lines:
         """Memory for so many rows of a node's output. Raises NotStreamable where readers pad differently."""
         name, t, columns = self.members.nodes[i].outputs[0], self.members.sigs[i].output, self.columns[i]
         height, width = t.shape[1:3]
@@ -81,6 +81,8 @@ class Builder:
             columns=needed,
             first_column=0 if divided is None or needed is None else divided.before - needed.before,
             cropped=divided is not None and needed != divided,
+            fill=self.members.fill_of(i, operand),
+            planes=self.members.reads_planes(i, operand),
         )
 
     def shape(self, i: int, source: Source) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from tinycompile.planner import exact, greedy
 from tinycompile.planner.covering import cheapest, least_peak
 from tinycompile.planner.exact import Infeasible
 from tinycompile.planner.problem import Plan
+from tinycompile.planner.reason import Reason
 from tinycompile.planner.values import Values
 
 FLASH_FACTORS = {"balanced": 1.3, "size": 1.15}
@@ -26,7 +27,7 @@ PLACED_EXACTLY = 1500
 CHOSEN_EXACTLY = 200
 """Steps up to which the fastest kernels within a limit are: that is the harder problem."""
 
-RELIEVED = "needs less RAM than the fastest"
+RELIEVED = Reason("needs less RAM than the fastest", squeezed=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +37,12 @@ class Choice:
     Attributes:
         values: of the graph that has a node for each cover.
         reasons: why each kernel was taken, for people.
-        relieved: how many were taken because faster ones need too much RAM.
         fastest_proved: no other choice within the limits executes fewer instructions, by the kernels' estimates.
     """
 
     values: Values
     kernels: tuple[Kernel, ...]
-    reasons: tuple[str, ...]
-    relieved: int
+    reasons: tuple[Reason, ...]
     plan: Plan
     fastest_proved: bool
 
@@ -78,8 +77,8 @@ def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes
     if optimize in FLASH_FACTORS:
         flash_limit = _flash_limit(values, weight_bytes, optimize)
         covers = _with_less_flash(values, covers, flash_limit)
-        text = f"the fastest need more than {FLASH_FACTORS[optimize]} x the int8 weights"
-        reasons = {cover: reasons.get(cover, text) for cover in covers}
+        larger = Reason(f"the fastest need more than {FLASH_FACTORS[optimize]} x the int8 weights")
+        reasons = {cover: reasons.get(cover, larger) for cover in covers}
     if optimize != "ram":
         placed = _placed(values, covers)
         if ram_limit is None or placed.arena_bytes <= ram_limit:
@@ -88,10 +87,9 @@ def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes
     return _choice(placed, reasons, proved)
 
 
-def _choice(placed: _Placed, reasons: Mapping[Cover, str], proved: bool) -> Choice:
+def _choice(placed: _Placed, reasons: Mapping[Cover, Reason], proved: bool) -> Choice:
     why = tuple(reasons.get(cover, RELIEVED) for cover in placed.covers)
-    relieved = sum(cover not in reasons for cover in placed.covers)
-    return Choice(placed.values, tuple(placed.kernels), why, relieved, placed.plan, proved)
+    return Choice(placed.values, tuple(placed.kernels), why, placed.plan, proved)
 
 
 def _placed(values: Values, covers: Sequence[Cover], fast: bool = False) -> _Placed:
@@ -171,10 +169,10 @@ def _fastest(values: Values) -> list[Cover]:
     return cheapest(values.covers, _speed, 0, len(values.options))
 
 
-def _reason(values: Values, cover: Cover) -> str:
+def _reason(values: Values, cover: Cover) -> Reason:
     others = any(other.first <= cover.first < other.last for other in values.fused)
     only = cover.is_trivial and not others and len(values.options[cover.first]) == 1
-    return "the only kernel for it" if only else "fewest instructions"
+    return Reason("the only kernel for it" if only else "fewest instructions")
 
 
 def _flash_limit(values: Values, weight_bytes: int, optimize: str) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
+from tinycompile.access import Given, Planar, Reach, Summed
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Node, Op, Signature, Site
-from tinycompile.planner.stage import Axis, NotStreamable, Reach, Span
+from tinycompile.planner.stage import AXES, Axis, NotStreamable, Span
 
 Reaches = dict[int, Reach]
 """Per operand that is computed at run time."""
@@ -34,7 +35,32 @@ class Geometry:
         self.graph, self._kept = graph, kept
         self.sigs = [graph.signature(node) for node in graph.nodes]
         self.consumers = graph.consumers()
+        self._accesses = [
+            [node.op.access(sig, operand) for operand in range(max(1, len(node.inputs)))]
+            for node, sig in zip(graph.nodes, self.sigs, strict=True)
+        ]
         self._reaches: dict[tuple[int, Axis], Reaches | NotStreamable] = {}
+        self._padded = set[tuple[int, int, Axis]]()
+
+    def sums(self, step: int) -> bool:
+        """Whether the output of a node isn't made of rows but sums them up."""
+        return isinstance(self._accesses[step][0], Summed)
+
+    def is_given(self, step: int) -> bool:
+        """Whether the rows of a node come from the caller."""
+        return isinstance(self._accesses[step][0], Given)
+
+    def reads_planes(self, step: int, operand: int) -> bool:
+        """Whether a row is one of each of an operand's planes."""
+        return isinstance(self._accesses[step][operand], Planar)
+
+    def fill(self, step: int, operand: int) -> int:
+        """What a node takes for positions outside an operand, an int8 value."""
+        return int(self._accesses[step][operand].fill or 0)
+
+    def pads(self, step: int, operand: int, axis: Axis) -> bool:
+        """Whether a node whose `reaches` are known reads positions outside an operand."""
+        return (step, operand, axis) in self._padded
 
     def reaches(self, step: int, axis: Axis) -> Reaches:
         """Per operand of a node what a position of the output reads. Raises NotStreamable."""
@@ -48,35 +74,30 @@ class Geometry:
             raise found
         return found
 
-    def pads(self, step: int, operand: int, reach: Reach, axis: Axis) -> bool:
-        """Whether a node reads positions outside an operand."""
-        sig, dimension = self.sigs[step], 1 if axis == "rows" else 2
-        if self.graph.nodes[step].op.accumulates:
-            return False
-        turns = -(-sig.output.shape[dimension] // reach.up)
-        last = (turns - 1) * reach.stride + reach.extent - reach.before
-        return reach.before > 0 or last > sig.inputs[operand].shape[dimension]
-
     def _find_reaches(self, step: int, axis: Axis) -> Reaches:
         node, sig = self.graph.nodes[step], self.sigs[step]
         if any(name in self._kept for name in (*node.inputs, *node.outputs)):
             raise NotStreamable(f"{node.name} reads or writes a state")
-        if node.op.accumulates:
-            return {0: Reach(1, 1, 0)}
-        if node.op.comes_from_caller:
+        if self.is_given(step):
             return {}
+        if self.sums(step):
+            return {0: Reach()}
         dynamic = (t for name, t in zip(node.inputs, sig.inputs, strict=True) if name not in self.graph.constants)
         if not all(is_image(t.shape) for t in (*dynamic, *sig.outputs)):
             raise NotStreamable(f"{node.name} isn't spatial")
-        found = Reaches()
-        for operand, name in enumerate(node.inputs):
+        found, outputs = Reaches(), sig.output.shape[1 + AXES[axis]]
+        for operand, (name, access) in enumerate(zip(node.inputs, self._accesses[step], strict=True)):
+            reach = access.along(AXES[axis])
             if name in self.graph.constants:
+                if reach is not None and reach.stride and outputs > 1:
+                    raise NotStreamable(f"{node.name} reads a constant by {axis}")
                 continue
-            reach = Reach.of(node.op, sig, operand, axis)
-            if reach is None or reach.stride < 1 or reach.before < 0:
+            if reach is None or not reach.stride:
                 raise NotStreamable(f"{node.name} does not read its operands by {axis}")
-            if self.pads(step, operand, reach, axis) and sig.inputs[operand].dtype != INT8:
-                raise NotStreamable(f"{node.name} pads what isn't int8")
+            if reach.leaves(outputs, sig.inputs[operand].shape[access.first_axis + AXES[axis]]):
+                if access.fill is None or sig.inputs[operand].dtype != INT8:
+                    raise NotStreamable(f"{node.name} pads what isn't int8, or with nothing")
+                self._padded.add((step, operand, axis))
             found[operand] = reach
         if not found:
             raise NotStreamable(f"{node.name} reads constants only")
@@ -107,7 +128,7 @@ class Members:
 
     def sums(self, i: int) -> bool:
         """Whether the output of a node isn't made of rows: it must be the last."""
-        return self.nodes[i].op.accumulates
+        return self._geometry.sums(self.first + i)
 
     def computed(self, i: int) -> tuple[int, int]:
         """(rows, columns) to compute: for sums those that are summed."""
@@ -120,17 +141,34 @@ class Members:
         """Per node and operand what a position of the output reads."""
         return [self._geometry.reaches(step, axis) for step in range(self.first, self.last)]
 
-    def pads(self, i: int, operand: int, reach: Reach, axis: Axis) -> bool:
-        """Whether a node reads positions outside an operand."""
-        return self._geometry.pads(self.first + i, operand, reach, axis)
+    def is_given(self, i: int) -> bool:
+        """Whether the rows of a node come from the caller."""
+        return self._geometry.is_given(self.first + i)
 
-    def fill(self, name: str, padded: Iterable[int]) -> int:
+    @property
+    def are_given(self) -> bool:
+        """Whether the caller gives rows of one of them."""
+        return any(self.is_given(i) for i in range(len(self)))
+
+    def reads_planes(self, i: int, operand: int) -> bool:
+        """Whether a row is one of each of an operand's planes."""
+        return self._geometry.reads_planes(self.first + i, operand)
+
+    def pads(self, i: int, operand: int, axis: Axis) -> bool:
+        """Whether a node reads positions outside an operand."""
+        return self._geometry.pads(self.first + i, operand, axis)
+
+    def fill_of(self, i: int, operand: int) -> int:
+        """What a node takes for positions outside an operand."""
+        return self._geometry.fill(self.first + i, operand)
+
+    def fill(self, name: str, padded: Iterable[tuple[int, int]]) -> int:
         """What the nodes that read a tensor take for positions outside it.
 
         Args:
-            padded: those that read such positions.
+            padded: (node, operand) of those that read such positions.
         """
-        fills = {self.nodes[i].op.row_fill(self.sigs[i]) for i in padded}
+        fills = {self.fill_of(i, operand) for i, operand in padded}
         if len(fills) > 1:
             raise NotStreamable(f"the readers of {name} pad with different values", final=False)
         return next(iter(fills), 0)
@@ -156,7 +194,7 @@ class Members:
 
     def part(self, i: int, rows: int, columns: int | None) -> Op:
         """The operator for some rows of its output, and for some columns unless that is None."""
-        op = self.nodes[i].op.on_padded(self.sigs[i], rows, columns)
+        op = self.nodes[i].op.part(self.sigs[i], (rows, columns))
         if op is None:
             raise NotStreamable(f"{self.nodes[i].name} isn't computed by {'rows' if columns is None else 'patches'}")
         return op
@@ -190,8 +228,8 @@ class Members:
             if len(node.outputs) != 1:
                 raise NotStreamable(f"{node.name} has several outputs")
         inside = set(self.nodes)
-        for node in self.nodes[:-1]:
-            if node.op.accumulates:
+        for i, node in enumerate(self.nodes[:-1]):
+            if self.sums(i):
                 raise NotStreamable(f"{node.name} sums up all rows")
             readers = self._geometry.consumers.get(node.outputs[0], [])
             if node.outputs[0] in self.graph.results or any(reader not in inside for reader in readers):

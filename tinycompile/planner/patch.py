@@ -33,7 +33,7 @@ def make_patches(geometry: Geometry, first: int, last: int, grid: tuple[int, int
 
 class _Patches(Builder):
     def __init__(self, members: Members, grid: tuple[int, int]) -> None:
-        if any(node.op.comes_from_caller for node in members.nodes):
+        if members.are_given:
             raise NotStreamable("the caller gives every row but once")
         end = len(members) - 1
         height, width = members.computed(end)
@@ -62,7 +62,7 @@ class _Patches(Builder):
 
     def _firing(self, i: int, patches: Mapping[str, Lines]) -> Firing:
         members, rows = self.members, self._rows[i]
-        if members.part(i, rows.size, self.width(i)).reads_planes:
+        if any(members.reads_planes(i, operand) for operand in self.down[i]):
             raise NotStreamable(f"{members.nodes[i].name} reads planes")
         sources = tuple(self._source(i, operand, patches) for operand in self.down[i])
         shapes = {source.operand: self.shape(i, source) for source in sources}

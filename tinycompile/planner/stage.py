@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tinycompile.ir import Graph, Op, Region, Signature, Site
+from tinycompile.access import Reach
+from tinycompile.ir import Graph, Site
 
 Mode = Literal["stream", "patch"]
 Axis = Literal["rows", "columns"]
+AXES: Mapping[Axis, int] = {"rows": 0, "columns": 1}
+"""Their numbers in an access."""
 
 
 class NotStreamable(Exception):  # noqa: N818 - a result, not a failure
@@ -28,40 +31,6 @@ class NotStreamable(Exception):  # noqa: N818 - a result, not a failure
     def __init__(self, why: str, *, final: bool = True) -> None:
         self.final = final
         super().__init__(why)
-
-
-@dataclass(frozen=True)
-class Reach:
-    """Along an axis, output positions [y * up, (y + 1) * up) read [y * stride - before, y * stride - before + extent)
-    of an operand.
-    """
-
-    stride: int
-    extent: int
-    before: int
-    up: int = 1
-
-    @staticmethod
-    def of(op: Op, sig: Signature, operand: int, axis: Axis) -> Reach | None:
-        """None where the operator doesn't read that operand by positions along the axis."""
-        dimension, repeats = (1, op.repeats(sig)) if axis == "rows" else (2, op.repeats(sig))
-        if repeats is None:
-            return None
-        up = repeats[dimension - 1]
-        start, end = _read(op, sig, operand, axis, 0) or (0, 0)
-        following = _read(op, sig, operand, axis, up) if sig.output.shape[dimension] > up else (start + 1, end)
-        if end <= start or following is None:
-            return None
-        return Reach(following[0] - start, end - start, -start, up)
-
-
-def _read(op: Op, sig: Signature, operand: int, axis: Axis, position: int) -> tuple[int, int] | None:
-    """Of an operand, for one output position."""
-    here = Region(position, position + 1, 0, 1) if axis == "rows" else Region(0, 1, position, position + 1)
-    region = op.input_region(sig, here, operand)
-    if region is None:
-        return None
-    return (region.y0, region.y1) if axis == "rows" else (region.x0, region.x1)
 
 
 @dataclass(frozen=True)
@@ -108,6 +77,7 @@ class Source:
         first: row of its line buffer or patch; None where the operand is whole in memory.
         first_column: column of its patch. cropped: the patch has other columns as well, so these are copied.
         pixel_bytes: from column to column. row_bytes: from row to row, of what is in memory.
+        fill: what is read outside the tensor. planes: each row is one of every plane, which are read where they are.
     """
 
     operand: int
@@ -119,6 +89,8 @@ class Source:
     columns: Span | None = None
     first_column: int = 0
     cropped: bool = False
+    fill: int = 0
+    planes: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,7 +186,7 @@ def moved(stage: Stage, steps: int) -> Stage:
 
 def copy_bytes(firing: Firing, source: Source, graph: Graph) -> int:
     """Bytes of the copy that a firing needs of an operand: of rows that reach beyond a tensor, of some columns."""
-    if firing.site.node.op.reads_planes:
+    if source.planes:
         return 0
     if source.columns is not None:
         copied = source.first is None or source.cropped

@@ -158,7 +158,7 @@ class StageSearch:
 
     def _whole_costs(self, step: int) -> Costs:
         """Of a node that is executed alone, with whole tensors; what comes from the caller can't be."""
-        if self._graph.nodes[step].op.comes_from_caller:
+        if self._geometry.is_given(step):
             return []
         return [(self._values.need(step, k), k.instructions) for k in self._values.options[step]]
 

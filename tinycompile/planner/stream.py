@@ -60,7 +60,7 @@ class _Stream(Builder):
             raise NotStreamable("there is but one tile", final=False)
         if rest and self.members.sums(len(self.members) - 1):
             raise NotStreamable("the tiles to be summed don't divide the columns", final=False)
-        if any(node.op.comes_from_caller for node in self.members.nodes):
+        if self.members.are_given:
             raise NotStreamable("rows that come whole can't be divided into tiles")
 
     def _rows_made(self) -> list[int]:
@@ -82,7 +82,7 @@ class _Stream(Builder):
         """Periods and phases; a tensor from outside is there from the start: its rows take a tick for each `rows`."""
         periods, phases = list[Fraction](), list[Fraction]()
         for i, node in enumerate(self.members.nodes):
-            wanted = {Fraction(1)} if node.op.comes_from_caller else set[Fraction]()
+            wanted = {Fraction(1)} if self.members.is_given(i) else set[Fraction]()
             phase = Fraction(0)
             for operand, reach in self.down[i].items():
                 producer = self.members.index.get(node.inputs[operand])
@@ -149,12 +149,11 @@ class _Stream(Builder):
     def _firing(self, i: int, lines: Mapping[str, Lines], firings: int, total: int) -> Firing:
         members, rows = self.members, self._made[i]
         sources, shapes = list[Source](), dict[int, tuple[int, int]]()
-        planes = members.part(i, rows, self.width(i)).reads_planes
         for operand in self.down[i]:
             source, t = self._source(i, operand, lines), members.sigs[i].inputs[operand]
-            if planes and (source.first is not None or firings * rows != t.shape[2]):
+            if source.planes and (source.first is not None or firings * rows != t.shape[2]):
                 raise NotStreamable(f"the planes that {members.nodes[i].name} reads aren't whole")
-            if planes:
+            if source.planes:
                 source = replace(source, row_bytes=t.bytes // (t.shape[1] * t.shape[2]))
             else:
                 shapes[operand] = self.shape(i, source)

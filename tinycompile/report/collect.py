@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from tinycompile.lowered import Lowered
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts
+from tinycompile.resources import runtime_dir
 from tinycompile.targets import BOARDS_FOLDER, Board
 from tinycompile.version import __version__
 from tinycompile.work import Work, node_macs, total, work_of
@@ -25,8 +27,8 @@ from tinycompile.work import Work, node_macs, total, work_of
 if TYPE_CHECKING:
     from tinycompile.options import Options
 
-SLOT_STACK_BYTES = 48
-"""`TC_SLOTS_OPEN` in tc_simd.h takes them on DSP cores without FPU, unseen by the compiler."""
+SIMD_HEADER = "cmsis_shim/tc_simd.h"
+_SLOT_STACK_BYTES = re.compile(r"#define TC_SLOT_STACK_BYTES (\d+)")
 
 
 def firmware_stack(folder: Path, board: Board) -> int:
@@ -44,7 +46,11 @@ def _worst_case(graphs: Sequence[Path], root: str, board: Board) -> int:
 
 
 def _slots(board: Board) -> int:
-    return SLOT_STACK_BYTES if board.core.has("dsp") and not board.core.has("fpu") else 0
+    """What assembly takes of the stack on DSP cores without FPU, unseen by the compiler: its header says how much."""
+    if not board.core.has("dsp") or board.core.has("fpu"):
+        return 0
+    (found,) = _SLOT_STACK_BYTES.findall((runtime_dir() / SIMD_HEADER).read_text())
+    return int(found)
 
 
 def collect_report(

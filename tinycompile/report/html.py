@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from markupsafe import Markup
 
-from tinycompile.codegen.names import short_name
 from tinycompile.report.document import CERTIFICATE, load_document, replace_file
+from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.pictures import environment
 from tinycompile.report.pictures.arena import arena_picture, ram_picture
 from tinycompile.report.pictures.front import front_picture
@@ -162,7 +162,7 @@ def _row(report: dict[str, Any], row: Row) -> dict[str, Any]:
         "instructions": row.instructions,
         "path": row.path,
         "index": f"{row.first}" if single else f"{row.first}-{row.last - 1}",
-        "name": short_name(layers[0]["name"]) if single else stage,
+        "name": layer_labels(report["layers"])[row.first] if single else stage,
         "title": ", ".join(layer["name"] for layer in layers),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tinycompile.codegen.names import short_name
+from tinycompile.codegen.layer_names import layer_names
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.planner.draw import ascii_map
@@ -23,8 +23,8 @@ def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:
         order = "no other order needs less" if planned.order_optimal else "the best order found in the time there is"
         yield f"  executed {_schedule(model)}; {order}"
         yield f"  about {planned.instructions:,} instructions per inference (an estimate)"
-        if planned.relieved:
-            yield f"  {planned.relieved} of {len(planned.kernels)} layers use a slower kernel that needs less RAM"
+        if planned.squeezed:
+            yield f"  {planned.squeezed} of {len(planned.kernels)} layers use a slower kernel that needs less RAM"
         yield ""
         yield ascii_map(planned.problem, planned.placement)
         yield ""
@@ -70,9 +70,9 @@ def _schedule(model: Lowered) -> str:
     stages, nodes = model.planned.stages, model.planned.graph.nodes
     if not stages:
         return "layer by layer"
+    names = layer_names([(node.name, node.op.kind) for node in nodes], set())
     found = [
-        f"layers {stage.first} to {stage.last - 1} ({short_name(nodes[stage.first].name)} to "
-        f"{short_name(nodes[stage.last - 1].name)}), {stage.how}"
+        f"layers {stage.first} to {stage.last - 1} ({names[stage.first]} to {names[stage.last - 1]}), {stage.how}"
         for stage in stages
     ]
     return f"in stages: {'; '.join(found)}"

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tinycompile.codegen.names import short_name
+from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.summary import duration
 
 
@@ -23,13 +23,16 @@ def print_profile(report: dict[str, Any], console: Console) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for core in cores:
         table.add_column(f"~cycles {core.removeprefix('cortex-').upper()}", justify="right", no_wrap=True)
-    rows: list[dict[str, Any]]
-    rows = [*profile["layers"], {"name": "(outside layers)", **profile["outside_layers"]}, {"name": "total", **profile}]
-    for row in rows:
+    rows = [
+        *zip(layer_labels(report["layers"]), profile["layers"], strict=True),
+        ("(outside layers)", profile["outside_layers"]),
+        ("total", profile),
+    ]
+    for name, row in rows:
         if row["instructions"]:
             mix = [f"{100 * row['mix'][kind] / row['instructions']:.0f} %" for kind in row["mix"]]
             cycles = [f"{row['cycles'][core]:,}" for core in cores]
-            table.add_row(escape(short_name(row["name"])), f"{row['instructions']:,}", *mix, *cycles)
+            table.add_row(escape(name), f"{row['instructions']:,}", *mix, *cycles)
     console.print(table)
     for line in profile_lines(report):
         console.print(line)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tinycompile.codegen.names import short_name
+from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.summary import Row, duration, heaviest, memory_share, rows, work
 
 BAR = 32
@@ -130,11 +130,11 @@ def _heaviest(report: dict[str, Any]) -> Table:
 
 def _names(report: dict[str, Any], row: Row) -> tuple[str, str, str]:
     members = report["layers"][row.first : row.last]
-    name = escape(short_name(members[0]["name"]))
+    labels = layer_labels(report["layers"])[row.first : row.last]
+    name = escape(labels[0])
     if len(members) == 1:
         return name, members[0]["op"], escape(members[0]["kernel"])
-    last = escape(short_name(members[-1]["name"]))
-    return f"{name}..{last}", f"stage\u00a0{members[0]['stage']}", ""
+    return f"{name}..{escape(labels[-1])}", f"stage\u00a0{members[0]['stage']}", ""
 
 
 def _all_layers(report: dict[str, Any]) -> Table:
@@ -142,12 +142,12 @@ def _all_layers(report: dict[str, Any]) -> Table:
     instructions = "instructions" if work(report).measured else "about instr."
     for name in ("output", "MACs", instructions, "per MAC"):
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    for layer in report["layers"]:
+    for label, layer in zip(layer_labels(report["layers"]), report["layers"], strict=True):
         counted, macs = layer["instructions"], layer["macs"]
         count = layer["instructions_estimate"] if counted is None else counted
         shape = "x".join(str(d) for d in layer["outputs"][0]["shape"][1:]) if layer["outputs"] else ""
         table.add_row(
-            escape(short_name(layer["name"])),
+            escape(label),
             layer["op"],
             escape(layer["kernel"]),
             shape,

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tinycompile.codegen.names import short_name
+from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.pictures import draw, shape_text, shortened
 
 STEP_WIDTH = 16
@@ -138,7 +139,7 @@ def ram_picture(report: dict[str, Any]) -> Markup:
         for index, layer in enumerate(layers)
     ]
     at = live.index(peak) if live else 0
-    label = f"peak {peak:,} bytes: step {at}, {short_name(layers[at]['name'])}" if layers else ""
+    label = f"peak {peak:,} bytes: step {at}, {layer_labels(layers)[at]}" if layers else ""
     right = frame.x(at + 0.5) > frame.width / 2
     return draw(
         "ram.svg.j2",

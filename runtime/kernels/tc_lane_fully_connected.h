@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: 0BSD */
+/*
+ * Rows times a matrix by the byte-lane product (docs/kernels.md), 8 output channels in registers.
+ *
+ * input    [rows][inputs], int8
+ * output   [rows][outputs], int8
+ * weights  per 8 channels: 8 starts, 8 words per 4 inputs, then the parameters of each channel (tc_requant_block.h)
+ *
+ *     TC_LANE_ROW(name, form, saturate, bits, shift, low, high)
+ *     TC_LANE_ROW_DIRECT(name, form, ...)
+ *
+ * define the block function `name` for a row that was expanded to scratch, per 4 inputs p and q (tc_lane.h), or for one
+ * that is read as it is, a multiple of 4 inputs.
+ */
+#ifndef TC_LANE_FULLY_CONNECTED_H
+#define TC_LANE_FULLY_CONNECTED_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_align.h"
+#include "kernels/tc_inline.h"
+#include "kernels/tc_lane.h"
+#include "kernels/tc_requant_block.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a block function needs besides its pointers; its assembly knows the order of the fields. */
+typedef struct tc_lane_row_job {
+    const void *x_end;
+    const int32_t *weights_end;
+    uint32_t odd; /* 1 if the number of groups of 4 inputs is odd */
+} tc_lane_row_job;
+
+typedef void tc_lane_row(const void *x, const int32_t *weights, int8_t *output, const tc_lane_row_job *job);
+
+typedef struct tc_lane_fully_connected_shape {
+    int32_t rows;
+    int32_t inputs;
+    int32_t outputs;
+    int32_t block_words; /* of `weights` per 8 channels */
+} tc_lane_fully_connected_shape;
+
+/* The same arithmetic in portable C. */
+TC_INLINE void tc_lane_row_portable(const void *x, const int32_t *weights, int8_t *output, const tc_lane_row_job *job,
+                                    int direct, const tc_requant_block *requant)
+{
+    while (weights != job->weights_end) {
+        int32_t sum[8];
+        memcpy(sum, weights, sizeof sum);
+        weights += 8;
+        for (const int8_t *group = (const int8_t *)x; group != (const int8_t *)job->x_end; group += direct ? 4 : 8) {
+            const uint32_t first = tc_load4(group);
+            const uint32_t q = direct ? first ^ 0x00800080u : tc_load4(group + 4);
+            const uint32_t p = direct ? tc_ssub16(first & 0xFF00FF00u, q) : first;
+            for (uint32_t channel = 0; channel < 8u; channel++) {
+                const uint32_t weight = (uint32_t)*weights++;
+                sum[channel] = tc_smlad(weight, p, sum[channel]);
+                sum[channel] = tc_smlad(tc_sxtb16(weight, 0), q, sum[channel]);
+            }
+        }
+        for (uint32_t channel = 0; channel < 8u; channel++) {
+            *output++ = tc_requantize_block(sum[channel], weights, requant);
+            weights += tc_requant_block_words(requant);
+        }
+    }
+}
+
+#if TC_DSP_BLOCKS
+
+#define TC_LANE_ROW_LOAD \
+    "ldrd r2, r3, [lr], #8\n\t"
+
+#if TC_STRICT_ALIGNMENT
+#define TC_LANE_ROW_BYTES /* the inputs may be anywhere */ \
+    "ldrb r3, [lr], #4\n\t" \
+    "ldrb r0, [lr, #-3]\n\t" \
+    "ldrb r1, [lr, #-2]\n\t" \
+    "ldrb r2, [lr, #-1]\n\t" \
+    "orr r3, r3, r0, lsl #8\n\t" \
+    "orr r3, r3, r1, lsl #16\n\t" \
+    "orr r3, r3, r2, lsl #24\n\t"
+#else
+#define TC_LANE_ROW_BYTES \
+    "ldr r3, [lr], #4\n\t"
+#endif
+
+#define TC_LANE_ROW_LOAD_DIRECT \
+    TC_LANE_ROW_BYTES \
+    "and r2, r3, #0xff00ff00\n\t" /* (256 x1, 256 x3) */ \
+    "eor r3, r3, #0x00800080\n\t" /* q = (256 x1 + x0 + 128, 256 x3 + x2 + 128) */ \
+    "ssub16 r2, r2, r3\n\t"       /* p = (-x0 - 128, -x2 - 128) */
+
+/* 4 inputs: p in r2, q in r3. */
+#define TC_LANE_ROW_PRODUCTS(a, b) \
+    "ldrd r0, r1, [r12], #8\n\t" \
+    "smlad " #a ", r0, r2, " #a "\n\t" \
+    "sxtb16 r0, r0\n\t" /* the even weights alone, for q */ \
+    "smlad " #b ", r1, r2, " #b "\n\t" \
+    "sxtb16 r1, r1\n\t" \
+    "smlad " #a ", r0, r3, " #a "\n\t" \
+    "smlad " #b ", r1, r3, " #b "\n\t"
+
+#define TC_LANE_ROW_GROUP(load) \
+    load \
+    TC_LANE_ROW_PRODUCTS(r4, r5) \
+    TC_LANE_ROW_PRODUCTS(r6, r7) \
+    TC_LANE_ROW_PRODUCTS(r8, r9) \
+    TC_LANE_ROW_PRODUCTS(r10, r11)
+
+#define TC_LANE_ROW_FINISH(a, form, saturate, bits, shift) \
+    "ldrd r0, r1, [r12], #8\n\t" /* multiplier, offset */ \
+    TC_IF_SIGNED_##form("ldr r2, [r12], #4\n\t") \
+    TC_HIGH_##form(a, r0, r1, r2, r3) \
+    TC_SATURATE(a, saturate, bits, shift)
+
+/*
+ * r4-r11 accumulate 8 channels; r12 walks the weights, lr the row.
+ * Slots: 0 start of x, 1 its end, 2 output, 4 end of the weights, 5 odd.
+ */
+#define TC_LANE_ROW_TEXT(load, form, saturate, bits, shift, low, high) \
+    TC_KEEP(r0, 0) \
+    TC_KEEP(r2, 2) \
+    "ldrd r4, r5, [r3]\n\t" \
+    "ldr r6, [r3, #8]\n\t" \
+    TC_KEEP(r4, 1) \
+    TC_KEEP(r5, 4) \
+    TC_KEEP(r6, 5) \
+    "mov r12, r1\n" \
+    "1:\n\t" /* 8 channels */ \
+    TC_FETCH(lr, 0) \
+    TC_FETCH(r0, 5) \
+    "ldmia r12!, {r4-r11}\n\t" \
+    "cmp r0, #0\n\t" \
+    "bne 3f\n" \
+    "2:\n\t" /* 8 inputs per round, entered in the middle where the number of groups is odd */ \
+    TC_LANE_ROW_GROUP(load) \
+    "3:\n\t" \
+    TC_LANE_ROW_GROUP(load) \
+    TC_FETCH(r0, 1) \
+    "cmp lr, r0\n\t" \
+    "bne 2b\n\t" \
+    TC_LANE_ROW_FINISH(r4, form, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH(r5, form, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH(r6, form, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH(r7, form, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH(r8, form, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH(r9, form, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH(r10, form, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH(r11, form, saturate, bits, shift) \
+    TC_CLAMP_##saturate("r4, r5, r6, r7, r8, r9, r10, r11", bits, low, high, r0, r1, r2) \
+    TC_FETCH(r0, 2) \
+    ".irp a, r4, r5, r6, r7, r8, r9, r10, r11\n\t" \
+    "strb \\a, [r0], #1\n\t" \
+    ".endr\n\t" \
+    TC_KEEP(r0, 2) \
+    TC_FETCH(r1, 4) \
+    "cmp r12, r1\n\t" \
+    "bne 1b\n\t"
+
+#define TC_LANE_ROW_BLOCK(name, text) \
+    TC_BLOCK_FUNCTION(name, const void *, const int32_t *, int8_t *, const tc_lane_row_job *, text)
+#define TC_LANE_ROW(name, ...) TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(TC_LANE_ROW_LOAD, __VA_ARGS__))
+#define TC_LANE_ROW_DIRECT(name, ...) TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(TC_LANE_ROW_LOAD_DIRECT, __VA_ARGS__))
+
+#else
+
+#define TC_LANE_ROW_BLOCK(name, direct, ...) \
+    static TC_NOINLINE void name(const void *x, const int32_t *weights, int8_t *output, const tc_lane_row_job *job) \
+    { \
+        static const tc_requant_block requant = TC_REQUANT_BLOCK(__VA_ARGS__); \
+        tc_lane_row_portable(x, weights, output, job, direct, &requant); \
+    }
+#define TC_LANE_ROW(name, ...) TC_LANE_ROW_BLOCK(name, 0, __VA_ARGS__)
+#define TC_LANE_ROW_DIRECT(name, ...) TC_LANE_ROW_BLOCK(name, 1, __VA_ARGS__)
+
+#endif
+
+/* One row, from whose place `x` the block function reads. The last channels may fill only a part of their group of 8. */
+TC_INLINE void tc_lane_fully_connected_row(const void *x, const void *x_end, int8_t *output, const int32_t *weights,
+                                           tc_lane_row *compute, const tc_lane_fully_connected_shape *shape)
+{
+    const int32_t whole = shape->outputs / 8;
+    const int32_t rest = shape->outputs % 8;
+    const int32_t *const last_weights = weights + whole * shape->block_words;
+    const uint32_t odd = (uint32_t)((shape->inputs + 3) / 4 % 2);
+    if (whole > 0) {
+        const tc_lane_row_job job = {x_end, last_weights, odd};
+        compute(x, weights, output, &job);
+    }
+    if (rest > 0) {
+        const tc_lane_row_job job = {x_end, last_weights + shape->block_words, odd};
+        int8_t results[8];
+        compute(x, last_weights, results, &job);
+        tc_memcpy(output + 8 * whole, results, (uint32_t)rest);
+    }
+}
+
+/* `scratch` holds an expanded row. */
+TC_INLINE void tc_lane_fully_connected_s8(const int8_t *input, int8_t *output, const int32_t *weights, void *scratch,
+                                          tc_lane_row *compute, const tc_lane_fully_connected_shape *shape)
+{
+    uint32_t *const row = (uint32_t *)scratch;
+    for (int32_t i = 0; i < shape->rows; i++) {
+        tc_lane_expand_row(input, (uint32_t)shape->inputs, row);
+        tc_lane_fully_connected_row(row, row + 2 * ((shape->inputs + 3) / 4), output, weights, compute, shape);
+        input += shape->inputs;
+        output += shape->outputs;
+    }
+}
+
+/* Without scratch: every block function expands the inputs as it reads them. */
+TC_INLINE void tc_lane_fully_connected_direct_s8(const int8_t *input, int8_t *output, const int32_t *weights,
+                                                 tc_lane_row *compute, const tc_lane_fully_connected_shape *shape)
+{
+    for (int32_t i = 0; i < shape->rows; i++) {
+        tc_lane_fully_connected_row(input, input + shape->inputs, output, weights, compute, shape);
+        input += shape->inputs;
+        output += shape->outputs;
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

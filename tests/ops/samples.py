@@ -1,0 +1,341 @@
+"""A random use of each operator, for what holds of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tests.support.kernel_checks import int8, random_values
+from tinycompile.dtypes import FLOAT32, INT8, INT32
+from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
+from tinycompile.ops import all_ops
+from tinycompile.ops._elementwise import Binary, Unary
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.float_binary import FloatBinary
+from tinycompile.ops.float_concatenation import FloatConcatenation
+from tinycompile.ops.float_conv2d import FloatConv2D
+from tinycompile.ops.float_matmul import FloatMatMul
+from tinycompile.ops.float_pad import FloatPad
+from tinycompile.ops.float_pool2d import FloatPool2D
+from tinycompile.ops.float_reduce import FloatReduce
+from tinycompile.ops.float_unary import FloatUnary
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.identity import Identity
+from tinycompile.ops.input_rows import InputRows
+from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.lookup import Lookup
+from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.mean import Mean
+from tinycompile.ops.mean_of_sum import MeanOfSum
+from tinycompile.ops.onnx_softmax import OnnxSoftmax
+from tinycompile.ops.pad import Pad
+from tinycompile.ops.plane_rows import PlaneRows
+from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.relu import Relu
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.spatial_sum import SpatialSum
+from tinycompile.ops.take import Take
+from tinycompile.ops.transpose import Transpose
+
+Random = np.random.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A use of an operator.
+
+    Attributes:
+        constants: per operand its value if it is constant: weights.
+    """
+
+    op: Op
+    sig: Signature
+    constants: tuple[Array | None, ...]
+
+    def values(self, rng: Random) -> list[Array]:
+        """Operands."""
+        return [
+            random_values(t, rng) if constant is None else constant
+            for t, constant in zip(self.sig.inputs, self.constants, strict=True)
+        ]
+
+
+Sampler = Callable[[Random], Sample]
+SAMPLERS: dict[str, Sampler] = {}
+"""By the operator's kind; those that `sampler_of` finds by themselves aren't listed."""
+
+
+def sampler_of(kind: str) -> Sampler | None:
+    """Functions of one or two int8 operands without attributes of their own need none written: any shapes will do."""
+    op = all_ops()[kind]
+    if kind in SAMPLERS:
+        return SAMPLERS[kind]
+    if issubclass(op, Unary):
+        return lambda rng: sample(op(), [int8(any_shape(rng), 0.01, 3)], int8((), 1 / 256, -128))
+    if issubclass(op, Binary):
+        return lambda rng: sample(op(), [int8(shape, 0.05, 3) for shape in broadcasting(rng)], int8((), 0.15, 3))
+    return None
+
+
+def sample(
+    op: Op, inputs: Sequence[TensorType], output: TensorType, constants: Sequence[Array | None] | None = None
+) -> Sample:
+    """The output's shape and type of element are inferred."""
+    ((shape, dtype),) = op.infer(inputs)
+    sig = Signature(tuple(inputs), (replace(output, shape=shape, dtype=dtype),))
+    assert op.unsupported(sig) is None, op.unsupported(sig)
+    return Sample(op, sig, tuple(constants or [None] * len(inputs)))
+
+
+def of(*kinds: str) -> Callable[[Sampler], Sampler]:
+    """Decorator: the sampler of some operators."""
+
+    def register(sampler: Sampler) -> Sampler:
+        SAMPLERS.update(dict.fromkeys(kinds, sampler))
+        return sampler
+
+    return register
+
+
+def size(rng: Random, low: int = 1, high: int = 6) -> int:
+    return int(rng.integers(low, high))
+
+
+def any_shape(rng: Random) -> tuple[int, ...]:
+    """A signal, an image or a volume; or just channels."""
+    return 1, *(size(rng) for _ in range(size(rng, 0, 4))), size(rng, 2, 4)
+
+
+def image(rng: Random) -> tuple[int, int, int, int]:
+    return 1, size(rng, 2, 8), size(rng, 2, 7), size(rng, 1, 4)
+
+
+def broadcasting(rng: Random) -> list[tuple[int, ...]]:
+    """Two shapes, one of them of size 1 along some axes, or without the first of them."""
+    whole = any_shape(rng)
+    part = tuple(1 if rng.random() < 0.3 else n for n in whole)
+    shapes = [whole, part[size(rng, 0, len(part)) :] if rng.random() < 0.3 else part]
+    return shapes if rng.random() < 0.5 else shapes[::-1]
+
+
+def floats(shape: Sequence[int]) -> TensorType:
+    return TensorType(tuple(shape), FLOAT32)
+
+
+def window(rng: Random, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], list[int]]:
+    """(kernel, stride, dilation, padding) that fits an image."""
+    kernel = size(rng, 1, 4), size(rng, 1, 4)
+    dilation = size(rng, 1, 3), size(rng, 1, 3)
+    stride = size(rng, 1, 4), size(rng, 1, 4)
+    padding = list[int]()
+    for k, d, n in zip(kernel, dilation, shape[1:3], strict=True):
+        before = size(rng, 0, k)
+        padding += [before, max(size(rng, 0, k), (k - 1) * d + 1 - n - before)]
+    return kernel, stride, dilation, padding
+
+
+def weights(rng: Random, shape: tuple[int, ...], axis: int) -> tuple[TensorType, Array]:
+    """int8 weights without zeros, so that every tap counts, with scales that saturate little."""
+    values = rng.integers(1, 128, shape) * rng.choice([-1, 1], shape)
+    scale = np.full(shape[axis], 0.6 / (73 * (values.size / shape[axis]) ** 0.5), np.float32)
+    quant = Quantization(scale, np.zeros(shape[axis], np.int64), axis)
+    return TensorType(shape, INT8, quant), values.astype(np.int8)
+
+
+@of("conv2d")
+def conv2d(rng: Random) -> Sample:
+    _, height, width, channels = shape = image(rng)
+    kernel, stride, dilation, padding = window(rng, shape)
+    w, values = weights(rng, (3, *kernel, channels), 0)
+    op = Conv2D(stride, dilation, (padding[0], padding[1], padding[2], padding[3]))
+    return sample(op, [int8((1, height, width, channels), 0.05, 3), w], int8((), 0.05, -5), [None, values])
+
+
+@of("depthwise_conv2d")
+def depthwise_conv2d(rng: Random) -> Sample:
+    shape = image(rng)
+    kernel, stride, dilation, padding = window(rng, shape)
+    w, values = weights(rng, (1, *kernel, shape[3]), 3)
+    op = DepthwiseConv2D(stride, dilation, (padding[0], padding[1], padding[2], padding[3]))
+    return sample(op, [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+
+
+@of("max_pool2d", "average_pool2d")
+def pool2d(rng: Random) -> Sample:
+    shape, op = image(rng), [MaxPool2D, AveragePool2D][size(rng, 0, 2)]
+    kernel = size(rng, 1, min(4, shape[1] + 1)), size(rng, 1, min(4, shape[2] + 1))
+    padding = *(size(rng, 0, kernel[0]) for _ in range(2)), *(size(rng, 0, kernel[1]) for _ in range(2))
+    x = int8(shape, 0.05, 3)
+    return sample(op(kernel, (size(rng, 1, 4), size(rng, 1, 4)), padding), [x], x)
+
+
+@of("fully_connected")
+def fully_connected(rng: Random) -> Sample:
+    shape = any_shape(rng)
+    w, values = weights(rng, (3, shape[-1]), 0)
+    return sample(FullyConnected(), [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+
+
+@of("relu")
+def relu(rng: Random) -> Sample:
+    return sample(Relu((-20, 100)), [int8(any_shape(rng), 0.05, 3)], int8((), 0.04, -3))
+
+
+@of("leaky_relu")
+def leaky_relu(rng: Random) -> Sample:
+    return sample(LeakyRelu(0.5), [int8(any_shape(rng), 0.05, 3)], int8((), 0.04, -3))
+
+
+@of("lookup")
+def lookup(rng: Random) -> Sample:
+    return sample(Lookup(rng.permutation(256).astype(np.uint8).tobytes()), [int8(any_shape(rng))], int8(()))
+
+
+@of("quantize")
+def quantize(rng: Random) -> Sample:
+    x = [floats(any_shape(rng)), int8(any_shape(rng), 0.1, 3)][size(rng, 0, 2)]
+    return sample(Quantize(INT8), [x], int8((), 0.12, -3))
+
+
+@of("dequantize")
+def dequantize(rng: Random) -> Sample:
+    return sample(Dequantize(), [int8(any_shape(rng), 0.05, 3)], floats(()))
+
+
+@of("identity")
+def identity(rng: Random) -> Sample:
+    return sample(Identity(), [int8(any_shape(rng))], int8(()))
+
+
+@of("softmax", "onnx_softmax")
+def softmax(rng: Random) -> Sample:
+    return sample([Softmax, OnnxSoftmax][size(rng, 0, 2)](), [int8(any_shape(rng), 0.02, 3)], int8((), 1 / 256, -128))
+
+
+@of("concatenation", "float_concatenation")
+def concatenation(rng: Random) -> Sample:
+    shape, many = any_shape(rng), size(rng, 1, 4)
+    axis, op = size(rng, 0, len(shape)), [Concatenation, FloatConcatenation][size(rng, 0, 2)]
+    shapes = [(*shape[:axis], size(rng), *shape[axis + 1 :]) for _ in range(many)]
+    types = [(int8 if op is Concatenation else floats)(one) for one in shapes]
+    return sample(op(axis), types, types[0])
+
+
+@of("pad", "float_pad")
+def pad(rng: Random) -> Sample:
+    shape = any_shape(rng)
+    amounts = tuple((size(rng, 0, 3), size(rng, 0, 3)) if rng.random() < 0.7 else (0, 0) for _ in shape)
+    if rng.random() < 0.8:
+        amounts = ((0, 0), *amounts[1:])
+    if rng.random() < 0.3:
+        return sample(FloatPad(amounts, 0.5), [floats(shape)], floats(()))
+    return sample(Pad(amounts, size(rng, -128, 128)), [int8(shape, 0.1, 3)], int8((), 0.1, 3))
+
+
+@of("take")
+def take(rng: Random) -> Sample:
+    """Repeated, with a step, or anyhow."""
+    shape = any_shape(rng)
+    axis = size(rng, 0, len(shape))
+    n, times = shape[axis], size(rng, 1, 4)
+    indices = [
+        [i // times for i in range(n * times)],
+        list(range(0, n, times)),
+        [int(i) for i in rng.integers(0, n, size(rng, 1, 6))],
+    ]
+    return sample(Take(axis, tuple(indices[size(rng, 0, 3)])), [int8(shape)], int8(()))
+
+
+@of("resize_nearest_neighbor")
+def resize_nearest_neighbor(rng: Random) -> Sample:
+    """By whole factors, or anyhow."""
+    shape = image(rng)
+    whole = shape[1] * size(rng, 1, 4), shape[2] * size(rng, 1, 4)
+    resized = whole if rng.random() < 0.6 else (size(rng, 1, 12), size(rng, 1, 12))
+    aligned, centred = [(False, False), (True, False), (False, True)][size(rng, 0, 3)]
+    return sample(ResizeNearestNeighbor(resized, aligned, centred), [int8(shape)], int8(()))
+
+
+@of("reshape")
+def reshape(rng: Random) -> Sample:
+    shape = any_shape(rng)
+    return sample(Reshape(tuple(int(n) for n in rng.permutation(shape))), [int8(shape)], int8(()))
+
+
+@of("transpose")
+def transpose(rng: Random) -> Sample:
+    """To channels last, or anyhow."""
+    shape = any_shape(rng)
+    last = (0, *range(2, len(shape)), 1)
+    permutation = last if rng.random() < 0.6 else tuple(int(axis) for axis in rng.permutation(len(shape)))
+    return sample(Transpose(permutation), [int8(shape)], int8(()))
+
+
+@of("plane_rows")
+def plane_rows(rng: Random) -> Sample:
+    shape = image(rng)
+    return sample(PlaneRows(shape[2]), [int8(shape)], int8(()))
+
+
+@of("spatial_sum")
+def spatial_sum(rng: Random) -> Sample:
+    return sample(SpatialSum(), [int8(image(rng), 0.1, 3)], TensorType((), INT32))
+
+
+@of("mean")
+def mean(rng: Random) -> Sample:
+    """Over channels alone, or any axes."""
+    shape = any_shape(rng)
+    axes = tuple(axis for axis in range(len(shape)) if rng.random() < 0.5) if rng.random() < 0.6 else (len(shape) - 1,)
+    return sample(Mean(axes, bool(rng.random() < 0.7)), [int8(shape, 0.1, 3)], int8((), 0.08, -3))
+
+
+@of("mean_of_sum")
+def mean_of_sum(rng: Random) -> Sample:
+    shape = image(rng)
+    op = MeanOfSum(Mean((1, 2), bool(size(rng, 0, 2))), int8(shape, 0.1, 3))
+    return sample(op, [TensorType((1, 1, 1, shape[3]), INT32)], int8((), 1e7, 0))
+
+
+@of("input_rows")
+def input_rows(rng: Random) -> Sample:
+    return sample(InputRows(image(rng), INT8), [], int8(()))
+
+
+@of("float_binary")
+def float_binary(rng: Random) -> Sample:
+    return sample(FloatBinary("add"), [floats(shape) for shape in broadcasting(rng)], floats(()))
+
+
+@of("float_unary")
+def float_unary(rng: Random) -> Sample:
+    return sample(FloatUnary("neg"), [floats(any_shape(rng))], floats(()))
+
+
+@of("float_reduce")
+def float_reduce(rng: Random) -> Sample:
+    return sample(FloatReduce("sum", (1,)), [floats(any_shape(rng))], floats(()))
+
+
+@of("float_matmul")
+def float_matmul(rng: Random) -> Sample:
+    return sample(FloatMatMul(), [floats((1, 2, 3)), floats((1, 3, 4))], floats(()))
+
+
+@of("float_conv2d")
+def float_conv2d(rng: Random) -> Sample:
+    return sample(FloatConv2D((1, 2), (1, 1), (1, 1, 0, 1)), [floats((1, 2, 5, 4)), floats((3, 2, 3, 2))], floats(()))
+
+
+@of("float_pool2d")
+def float_pool2d(rng: Random) -> Sample:
+    op = FloatPool2D("max", (2, 2), (1, 1), (1, 1), (0, 1, 0, 0))
+    return sample(op, [floats((1, 2, 5, 4))], floats(()))

@@ -1,0 +1,158 @@
+"""`tinycompile.cost`: the figures are those of a build, and typical weights price what any weights cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import tinycompile
+from tests.support.architectures import ARCHITECTURES
+from tests.support.graph_build import build_graph
+from tests.support.random_model import RandomModel
+from tests.support.random_states import with_states
+from tinycompile.cli import main
+from tinycompile.costing import Cost, cost_of
+from tinycompile.elf import sizes
+from tinycompile.errors import DoesNotFitError, UsageError
+from tinycompile.frontend import load
+from tinycompile.kernels import kernels_of
+from tinycompile.options import Options
+from tinycompile.targets import load_board
+from tinycompile.typical import is_linear, typical_kernels_of
+
+GOLDEN = ("ad01_int8", "kws_ref_model", "ic_resnet8_int8", "vww_96_int8", "mcunet_vww")
+
+
+def agrees(found: Cost, build: tinycompile.Build) -> None:
+    """All that the planner decides is what the build has; the estimates are near."""
+    ram, flash, layers = (build.report[key] for key in ("ram", "flash", "layers"))
+    assert (found.arena_bytes, found.scratch_bytes, found.state_bytes) == tuple(
+        ram[f"{what}_bytes"] for what in ("arena", "scratch", "state")
+    )
+    assert found.weights_bytes == flash["weights_bytes"]
+    assert (found.ram_limit_bytes, found.flash_limit_bytes) == (ram["limit_bytes"], flash["limit_bytes"])
+    assert [(layer.name, layer.kernel, layer.instructions, layer.weights_bytes) for layer in found.layers] == [
+        (layer["name"], layer["kernel"], layer["instructions_estimate"], layer["weights_bytes"]) for layer in layers
+    ]
+    assert found.instructions == sum(layer["instructions_estimate"] for layer in layers)
+    assert found.macs == build.report["macs"]["executed"]
+    assert found.schedule == build.report["schedule"]
+    assert ram["stack_bytes"] <= found.stack_estimate_bytes
+    assert found.code_estimate_bytes == pytest.approx(flash["code_bytes"], rel=0.35)
+
+
+@pytest.mark.parametrize("model", GOLDEN)
+def test_cost_is_what_a_build_has(model: str, shared: Callable[[str], Path], tmp_path: Path) -> None:
+    path = shared(f"models/{model}.tflite")
+    agrees(tinycompile.cost(path), tinycompile.compile(path, output=tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("seed", "target", "schedule", "weights"),
+    [
+        (1, "stm32f746", "auto", "embedded"),
+        (2, "mps2-an385", "stream", "embedded"),
+        (3, "mps3-an547", "auto", "embedded"),
+        (4, "stm32f746", "layer", "separate"),
+    ],
+)
+def test_cost_of_a_random_network(seed: int, target: str, schedule: str, weights: str, tmp_path: Path) -> None:
+    content, _ = RandomModel(seed).build(layers=6)
+    model = tmp_path / "random.tflite"
+    model.write_bytes(content)
+    found = tinycompile.cost(model, target, schedule=schedule, weights=weights)
+    build = tinycompile.compile(model, target, output=tmp_path / "out", schedule=schedule, weights=weights)
+    flash = build.report["flash"]
+    assert found.arena_bytes == build.report["ram"]["arena_bytes"]
+    assert found.weights_bytes == flash["weights_bytes"]
+    assert found.instructions == sum(layer["instructions_estimate"] for layer in build.report["layers"])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_states_count(seed: int, tmp_path: Path) -> None:
+    graph, options = with_states(seed), Options("stm32f746")
+    program = build_graph(graph, tmp_path, options)
+    found = cost_of(graph, options.board(), options)
+    assert (found.arena_bytes, found.state_bytes) == (program.arena_bytes, program.state_bytes)
+    symbols = program.weight_symbols()
+    measured = sizes(tmp_path / "firmware.elf", symbols, options.board().toolchain.stored_sections)
+    assert found.weights_bytes == measured.weights
+
+
+@pytest.mark.parametrize("target", ["stm32f746", "mps2-an385", "mps3-an547"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_typical_weights_price_random_ones(name: str, target: str) -> None:
+    """Where no channel is constant: RAM and weights exactly, instructions within what two roundings cost."""
+    options = replace(Options(target, schedule="layer"), updatable=True)
+    board, rng = options.board(), np.random.default_rng(5)
+    for _ in range(3):
+        graph = ARCHITECTURES[name](rng)
+        exact, typical = cost_of(graph, board, options), cost_of(graph, board, options, exact=False)
+        assert typical.arena_bytes == exact.arena_bytes
+        assert typical.weights_bytes == pytest.approx(exact.weights_bytes, rel=0.005)
+        assert typical.instructions == pytest.approx(exact.instructions, rel=0.002)
+
+
+@pytest.mark.parametrize("model", GOLDEN)
+def test_typical_weights_price_trained_ones(model: str, shared: Callable[[str], Path]) -> None:
+    options = replace(Options("stm32f746"), updatable=True)
+    graph = load(shared(f"models/{model}.tflite"))
+    exact, typical = (cost_of(graph, options.board(), options, exact=exact) for exact in (True, False))
+    assert replace(typical, exact=True, weights_bytes=0) == replace(exact, weights_bytes=0)
+    assert typical.weights_bytes == exact.weights_bytes
+
+
+def test_a_typical_price_depends_on_neither_weights_nor_scales_nor_order() -> None:
+    options = Options("stm32f746", schedule="layer")
+    seeds, board = (1, 2), options.board()
+    first, second = (ARCHITECTURES["keyword_spotting"](np.random.default_rng(seed)) for seed in seeds)
+    same = replace(first, constants={name: np.zeros_like(value) for name, value in first.constants.items()})
+    prices = [cost_of(graph, board, options, exact=False) for graph in (first, second, same)]
+    assert prices[0] == prices[2] != prices[1]
+
+
+def test_a_typical_price_has_no_values_and_no_smaller_choice() -> None:
+    graph, core = ARCHITECTURES["keyword_spotting"](np.random.default_rng(3)), load_board("stm32f746").core
+    site = graph.site(graph.nodes[1])
+    assert is_linear(site)
+    priced, real = typical_kernels_of(site, core), kernels_of(site, core)
+    assert [(k.variant, k.instructions, k.constant_bytes, k.scratch_bytes) for k in priced] == [
+        (k.variant, k.instructions, k.constant_bytes, k.scratch_bytes) for k in real
+    ]
+    with pytest.raises(ValueError, match="a price has no values"):
+        _ = priced[0].constants[0].values
+
+
+def test_time_is_the_cores_alone_and_names_what_may_wait() -> None:
+    graph = ARCHITECTURES["keyword_spotting"](np.random.default_rng(0))
+    found = tinycompile.cost(graph, "stm32f746", exact=False)
+    assert found.core_milliseconds == pytest.approx(1e3 * found.instructions / 216e6)
+    assert found.slowest_milliseconds == found.core_milliseconds
+    assert found.fits
+    assert tinycompile.cost(graph, "host", exact=False).core_milliseconds is None
+
+
+def test_what_does_not_fit_is_an_error() -> None:
+    graph = ARCHITECTURES["wake_words"](np.random.default_rng(0))
+    with pytest.raises(DoesNotFitError):
+        tinycompile.cost(graph, "stm32f746", ram=1024, exact=False)
+    with pytest.raises(UsageError, match="optimize"):
+        tinycompile.cost(graph, optimize="fast")
+
+
+def test_command(shared: Callable[[str], Path]) -> None:
+    path = str(shared("models/kws_ref_model.tflite"))
+    done = CliRunner().invoke(main, ["cost", path, "--target", "stm32f103", "--json"])
+    assert done.exit_code == 0, done.output
+    (facts,) = json.loads(done.stdout)
+    assert facts["arena_bytes"] == tinycompile.cost(path, "stm32f103").arena_bytes
+    assert {"ram_bytes", "flash_bytes", "instructions", "core_milliseconds", "slowest_milliseconds"} <= facts.keys()
+    text = CliRunner().invoke(main, ["cost", path, "--target", "stm32f103"]).stdout
+    assert f"{facts['instructions']:,} instructions" in text
+    assert "kws_ref_model for stm32f103" in text

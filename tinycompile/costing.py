@@ -1,0 +1,267 @@
+"""`tinycompile.cost`: what a model would take of a board, without building it.
+
+The memory is the planner's own: what `compile` would do. Instructions are the kernels' estimates, stack and code are
+estimates from what builds of the benchmarks take; only a build and a run know those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Unpack
+
+from tinycompile.codegen.blob import HEADER_BYTES, content_bytes
+from tinycompile.ir import Graph
+from tinycompile.kernels import kernels_of
+from tinycompile.kernels.base import Constant, Kernel
+from tinycompile.layout import Layout, cold_constants
+from tinycompile.lowering import imported, place, quantized_sources, ready
+from tinycompile.options import Options, PlanOptions
+from tinycompile.planner import Planned
+from tinycompile.plans import Plans
+from tinycompile.targets import Board
+from tinycompile.typical import typical_kernels_of
+from tinycompile.work import node_macs
+
+STACK_BYTES = 512
+"""No build of the benchmarks needs more than 440."""
+
+OTHER_RAM_BYTES = 84
+"""What the firmware keeps beside arena, states and stack."""
+
+FIRMWARE_CODE_BYTES = 3000
+"""Start-up, semihosting and the C library."""
+
+CODE_FACTOR = 1.0
+"""Times the kernels' own figures, which leave out what calls them."""
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """A layer's part. `weights_bytes` are its constants as the kernel wants them."""
+
+    name: str
+    op: str
+    kernel: str
+    macs: int
+    instructions: int
+    weights_bytes: int
+    scratch_bytes: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model takes of a board.
+
+    Attributes:
+        exact: these are the figures of the model's own weights; else of typical ones.
+        arena_bytes, scratch_bytes, state_bytes: RAM as a build has it; scratch is 0 where it is inside the arena.
+        stack_estimate_bytes: an upper estimate; other_estimate_bytes: what else the firmware keeps in RAM.
+        ram_limit_bytes, flash_limit_bytes: what the board has.
+        weights_bytes: constants as a build has them.
+        code_estimate_bytes: of kernels and firmware.
+        instructions: of one inference, by the kernels' estimates.
+        macs: executed, with what stages compute twice.
+        clock_hz: of the core; 0 for the host, which has no time.
+        slowdown: how many times as long it takes if layers wait for external memory as the board's file says.
+        schedule: "layer", or how stages are executed.
+    """
+
+    target: str
+    exact: bool
+    arena_bytes: int
+    scratch_bytes: int
+    state_bytes: int
+    stack_estimate_bytes: int
+    other_estimate_bytes: int
+    ram_limit_bytes: int
+    weights_bytes: int
+    code_estimate_bytes: int
+    flash_limit_bytes: int
+    instructions: int
+    macs: int
+    clock_hz: int
+    slowdown: float
+    schedule: str
+    layers: tuple[LayerCost, ...]
+
+    @property
+    def ram_bytes(self) -> int:
+        """All of it, with the estimates."""
+        return sum(
+            (
+                self.arena_bytes,
+                self.scratch_bytes,
+                self.state_bytes,
+                self.stack_estimate_bytes,
+                self.other_estimate_bytes,
+            )
+        )
+
+    @property
+    def flash_bytes(self) -> int:
+        """All of it, with the estimate of the code."""
+        return self.weights_bytes + self.code_estimate_bytes
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for both, by the estimates."""
+        return self.ram_bytes <= self.ram_limit_bytes and self.flash_bytes <= self.flash_limit_bytes
+
+    @property
+    def core_milliseconds(self) -> float | None:
+        """Instructions over clock: the core's time at an instruction per cycle, without any wait for memory."""
+        return 1e3 * self.instructions / self.clock_hz if self.clock_hz else None
+
+    @property
+    def slowest_milliseconds(self) -> float | None:
+        """The same if every layer with weights or tensors in external memory waits for it."""
+        return None if self.core_milliseconds is None else self.core_milliseconds * self.slowdown
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        derived = ("ram_bytes", "flash_bytes", "fits", "core_milliseconds", "slowest_milliseconds")
+        facts = asdict(self)
+        layers = facts.pop("layers")
+        return {**facts, **{name: getattr(self, name) for name in derived}, "layers": layers}
+
+
+def cost(
+    model: Graph | str | Path, target: str | Board = "stm32f746", *, exact: bool = True, **options: Unpack[PlanOptions]
+) -> Cost:
+    """What a model would take of a board.
+
+    Args:
+        model: path of a `.tflite` or `.onnx` file, or a graph as `tinycompile.frontend.load` makes it. A graph's inputs
+            and outputs stay as they are.
+        target: a board's name; or, for a graph, a board, for those who ask often.
+        exact: for the weights that there are. False: for any weights of these shapes, by typical ones; channels that
+            happen to be constant stay. Some hundred architectures a second.
+        options: how it would be compiled: `PlanOptions` lists them.
+
+    Raises:
+        TinycompileError: as for `compile`; DoesNotFitError where there is no room for the arena.
+    """
+    chosen = Options.of(target if isinstance(target, str) else target.name, **options)
+    if not isinstance(model, Graph):
+        ((_, found),) = costs_of_files([Path(model)], chosen, exact=exact)
+        return found
+    chosen.check()
+    return cost_of(model, chosen.board() if isinstance(target, str) else target, chosen, exact=exact)
+
+
+def costs_of_files(models: Sequence[Path], options: Options, *, exact: bool = True) -> list[tuple[Path, Cost]]:
+    """What each of several files would take alone. Raises as `cost`."""
+    options.check()
+    board = options.board()
+    with quantized_sources(models, options) as sources:
+        return [
+            (model, cost_of(imported(source, options), board, options, exact=exact))
+            for model, (source, _) in zip(models, sources, strict=True)
+        ]
+
+
+def cost_lines(name: str, found: Cost) -> Iterator[str]:
+    """For people: what fits, and which figures are estimates."""
+    yield f"{name} for {found.target}: {'fits' if found.fits else 'does not fit'}, by estimates"
+    yield f"  RAM    {found.ram_bytes:,} of {found.ram_limit_bytes:,} bytes: arena {found.arena_bytes:,}, scratch " + (
+        f"{found.scratch_bytes:,}, states {found.state_bytes:,}, stack at most about {found.stack_estimate_bytes:,}"
+    )
+    yield f"  flash  {found.flash_bytes:,} of {found.flash_limit_bytes:,} bytes: weights {found.weights_bytes:,}, " + (
+        f"code about {found.code_estimate_bytes:,}"
+    )
+    yield f"  work   about {found.instructions:,} instructions for {found.macs:,} MACs, executed by {found.schedule}"
+    if found.core_milliseconds is not None and found.slowest_milliseconds is not None:
+        span = f"{found.core_milliseconds:,.3f}"
+        if found.slowdown > 1:
+            span += f" to {found.slowest_milliseconds:,.3f}"
+        yield f"  time   {span} ms of the core at {found.clock_hz / 1e6:g} MHz, an instruction per cycle, no waiting"
+
+
+def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True) -> Cost:
+    """The same for a graph; see `cost`."""
+    graph = ready(graph, options, of_weights=exact)
+    plans = Plans(graph, board, options, kernels_of if exact else typical_kernels_of)
+    (planned,), layout = place([plans], board, options)
+    macs = node_macs(planned.graph)
+    separate = options.weights == "separate"
+    cold = set[Constant]() if separate else cold_constants(board, planned.kernels, macs)
+    internal = sum(memory.bytes for memory in board.memories if memory.kind == "ram" and not memory.external)
+    external = sum(memory.bytes for memory in {layout.arena, layout.system} if memory.external)
+    flash = [board.flash, *([board.external_flash] if cold and board.external_flash else [])]
+    return Cost(
+        target=board.name,
+        exact=exact,
+        arena_bytes=planned.arena_bytes,
+        scratch_bytes=planned.scratch_bytes,
+        state_bytes=planned.state_bytes,
+        stack_estimate_bytes=STACK_BYTES,
+        other_estimate_bytes=OTHER_RAM_BYTES,
+        ram_limit_bytes=internal + external,
+        weights_bytes=_file_bytes(planned) if separate else _weights_bytes(planned, cold, exact),
+        code_estimate_bytes=_code_bytes(planned.kernels),
+        flash_limit_bytes=sum(memory.bytes for memory in flash),
+        instructions=planned.instructions,
+        macs=planned.macs,
+        clock_hz=0 if board.is_host else board.clock_hz,
+        slowdown=_slowdown(planned.kernels, cold, layout, board),
+        schedule="+".join(sorted({stage.mode for stage in planned.stages})) or "layer",
+        layers=_layers(planned, macs),
+    )
+
+
+def _weights_bytes(planned: Planned, cold: set[Constant], exact: bool) -> int:
+    """Of all constants; those with the same content count once, as codegen shares them."""
+    states = sum(state.initial.nbytes for state in planned.graph.states if _differs(state.initial.tobytes()))
+    constants = [constant for kernel in planned.kernels for constant in kernel.constants]
+    if not exact:
+        return states + sum(constant.bytes for constant in constants)
+    once = {(c.ctype, c.layout[1], c.values.tobytes(), c in cold): c.bytes for c in constants}
+    return states + sum(once.values())
+
+
+def _differs(content: bytes) -> bool:
+    """Whether a state's first value is a constant of the code: one whose bytes are all the same is none."""
+    return len(set(content)) > 1
+
+
+def _file_bytes(planned: Planned) -> int:
+    """Of separate weights: nothing is shared in their file."""
+    graph = planned.graph
+    states = [state.initial.nbytes for state in graph.states]
+    constants = [constant.bytes for kernel in planned.kernels for constant in kernel.constants]
+    return HEADER_BYTES + content_bytes(len(graph.inputs) + len(graph.outputs), [*states, *constants])
+
+
+def _code_bytes(kernels: Sequence[Kernel]) -> int:
+    """Layers whose functions have the same name and size share one."""
+    functions = {(k.function.stem, k.variant): k.code_bytes for k in kernels if k.function is not None}
+    return FIRMWARE_CODE_BYTES + round(CODE_FACTOR * sum(functions.values()))
+
+
+def _slowdown(kernels: Sequence[Kernel], cold: set[Constant], layout: Layout, board: Board) -> float:
+    """Instructions weighted by the costs of the external memories that a layer's weights or tensors are in."""
+    tensors = max((m.cost for m in (layout.arena, layout.system, layout.scratch) if m and m.external), default=1.0)
+    weights = board.external_flash.cost if cold and board.external_flash else 1.0
+    total = sum(kernel.instructions for kernel in kernels)
+    waits = sum(
+        kernel.instructions * max(tensors, weights if cold.intersection(kernel.constants) else 1.0)
+        for kernel in kernels
+    )
+    return waits / total if total else 1.0
+
+
+def _layers(planned: Planned, macs: Sequence[int]) -> tuple[LayerCost, ...]:
+    return tuple(
+        LayerCost(
+            node.name,
+            node.op.kind,
+            kernel.variant,
+            work,
+            kernel.instructions,
+            kernel.constant_bytes,
+            kernel.scratch_bytes,
+        )
+        for node, kernel, work in zip(planned.graph.nodes, planned.kernels, macs, strict=True)
+    )

@@ -1,0 +1,174 @@
+"""Kernels without weights: what a layer costs with any that training may leave, looked up by its signature.
+
+What a kernel costs depends on the weights in one way: which machine sequence requantises exactly, and so which kernels
+there are. A search over architectures asks before there are any weights. So a layer is priced with typical ones: int8,
+normally distributed, each channel with a scale of its own such that the outputs fill their range. They follow from
+the layer's signature alone: the answer is the same whoever asks, in whatever order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from fractions import Fraction
+from functools import cache, lru_cache
+from math import sqrt
+from typing import Any, cast
+
+import numpy as np
+
+from tinycompile.ir import Array, Op, Quantization, Site, TensorType
+from tinycompile.kernels import kernels_of
+from tinycompile.kernels.base import Constant, Deferred, Kernel
+from tinycompile.numerics.requant import Requant
+from tinycompile.numerics.step_requant import StepRequant, exact_requant
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.targets.core import Core
+
+KEPT_PRICES = 20_000
+"""Signatures whose kernels are kept; they hold no arrays."""
+
+_WEIGHT_DEVIATION, _INPUT_DEVIATION, _OUTPUT_DEVIATION = 32.0, 32.0, 32.0
+"""Standard deviations in steps of the types: a quarter of what int8 reaches, as trained layers have them."""
+
+_SLOPES = (0.5, 0.8, 1.25, 2.0)
+"""Scales of the channels, relative to each other."""
+
+_SEED = 27
+
+
+class _Priced:
+    """A site that equals every other with the same signature."""
+
+    def __init__(self, site: Site, core: Core) -> None:
+        self.site, self.core = site, core
+        self.signature = signature_of(site), core, site.latitude
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Priced) and self.signature == other.signature
+
+    def __hash__(self) -> int:
+        return hash(self.signature)
+
+
+def typical_kernels_of(site: Site, core: Core) -> list[Kernel]:
+    """Every kernel for the node with typical weights; with its own constants where it isn't a layer with weights.
+
+    Their constants have sizes and no values.
+
+    Raises:
+        UnsupportedError: as `kernels_of`.
+    """
+    return list(_kept(_Priced(site, core)))
+
+
+@lru_cache(KEPT_PRICES)
+def _kept(priced: _Priced) -> tuple[Kernel, ...]:
+    site = typical(priced.site) if is_linear(priced.site) else priced.site
+    return tuple(
+        replace(kernel, constants=tuple(map(_without_values, kernel.constants)))
+        for kernel in kernels_of(site, priced.core)
+    )
+
+
+def _without_values(constant: Constant) -> Constant:
+    (size,), dtype = constant.layout
+    return replace(constant, content=Deferred(size, dtype, _no_values))
+
+
+def _no_values() -> Array:
+    raise ValueError("a price has no values")
+
+
+def is_linear(site: Site) -> bool:
+    """Whether it is an int8 layer whose weights and bias are known."""
+    op, constants = site.node.op, site.constants[1:]
+    known = all(constant is not None and constant.dtype.kind == "i" for constant in constants)
+    return isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected) and bool(constants) and known
+
+
+def signature_of(site: Site) -> Hashable:
+    """All that the price of a node depends on: of a layer with weights neither those nor scales."""
+    op, linear = site.node.op, is_linear(site)
+    constants = tuple(
+        None if value is None else (value.shape, value.dtype.str) if linear else _content(value)
+        for value in site.constants
+    )
+    types = tuple(_type(t, scales=not linear) for t in (*site.sig.inputs, *site.sig.outputs))
+    return _attributes(op, linear), constants, types
+
+
+def _attributes(op: Op, linear: bool) -> Hashable:
+    """The operator's class and fields; of a layer's requantisation only its kind and clamp."""
+    found: list[Hashable] = [type(op)]
+    for each in fields(cast(Any, op)):
+        value: Any = getattr(op, each.name)
+        if linear and each.name == "rule" and value is not None:
+            found.append((cast(type[Requant], type(value)), value.zero_point, value.low, value.high))
+        else:
+            found.append(_content(value))
+    return tuple(found)
+
+
+def _content(value: Any) -> Hashable:
+    """Equal where the values are."""
+    if isinstance(value, np.ndarray):
+        array = cast(Array, value)
+        return array.shape, array.dtype.str, array.tobytes()
+    if is_dataclass(value):
+        return type(value), *(_content(getattr(value, each.name)) for each in fields(value))
+    return cast(Hashable, value)
+
+
+def _type(t: TensorType, scales: bool) -> Hashable:
+    quant = t.quant
+    if quant is None:
+        return t.shape, t.dtype
+    scale = quant.scale.tobytes() if scales else quant.is_per_tensor
+    return t.shape, t.dtype, scale, quant.zero_point.tobytes() if quant.is_per_tensor else None, quant.axis
+
+
+def typical(site: Site) -> Site:
+    """The same layer with typical weights, bias and scales."""
+    op, weights, y = site.node.op, site.constant(1), site.sig.output
+    axis = 3 if isinstance(op, DepthwiseConv2D) else 0
+    channels = int(weights.shape[axis])
+    taps = weights.size // channels
+    values = np.resize(_weights(), weights.shape).astype(weights.dtype)
+    spread = _WEIGHT_DEVIATION * _INPUT_DEVIATION * sqrt(taps)
+    bias = np.rint(np.random.default_rng(_SEED).normal(0, spread, channels)).astype(np.int32)
+    slopes = np.array([_SLOPES[channel % len(_SLOPES)] * _OUTPUT_DEVIATION / spread for channel in range(channels)])
+    per_tensor = site.sig.inputs[1].quant is not None and site.sig.inputs[1].quant.is_per_tensor
+    scale = (slopes[:1] if per_tensor else slopes).astype(np.float32)
+    quant = Quantization(scale, np.zeros(scale.size, np.int64), None if per_tensor else axis)
+    types = [_with_scale(site.sig.input), replace(site.sig.inputs[1], quant=quant), *site.sig.inputs[2:]]
+    rule = getattr(op, "rule", None)
+    if isinstance(rule, StepRequant):
+        each = np.broadcast_to(scale, channels).tolist()
+        op = cast(Op, replace(cast(Any, op), rule=_typical_rule(rule, each)))
+    return replace(
+        site,
+        node=replace(site.node, op=op),
+        sig=replace(site.sig, inputs=tuple(types), outputs=(_with_scale(y), *site.sig.outputs[1:])),
+        constants=(site.constants[0], values, bias)[: len(site.constants)],
+    )
+
+
+@cache
+def _weights() -> Array:
+    """A prime number of them, so that no two channels of a layer have the same ones in the same places."""
+    values = np.random.default_rng(_SEED).normal(0, _WEIGHT_DEVIATION, 4099)
+    return np.clip(np.rint(values), -127, 127).astype(np.int8)
+
+
+def _typical_rule(rule: StepRequant, slopes: Sequence[float]) -> StepRequant:
+    product = list(map(Fraction, slopes))
+    nothing = [Fraction(0)] * len(product)
+    return exact_requant(product, nothing, Fraction(1), rule.zero_point, rule.low, rule.high, rule.even_zero_point)
+
+
+def _with_scale(t: TensorType) -> TensorType:
+    """With a scale of 1, and its zero point."""
+    return replace(t, quant=Quantization.per_tensor(1.0, t.zero_point))

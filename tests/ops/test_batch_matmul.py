@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ops.floats import check_float, normal
 from tests.ops.oracle import check, full_range, scales, seeds, thorough, zero_points
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.errors import ModelFileError, UnsupportedError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Signature, TensorType
+from tinycompile.kernels.batch_matmul import float_batch_matmul
 from tinycompile.ops.batch_matmul import BatchMatMul
 
 SAME = [((), ()), ((1,), (1,)), ((2,), (2,))]
@@ -91,6 +93,12 @@ def test_what_it_refuses():
         import_tflite(b.build(list(samples), [y]), "model", "model.tflite")
     with pytest.raises(ValueError, match="are no matrices"):
         BatchMatMul().infer([TensorType((3,), INT8), TensorType((3, 4), INT8)])
+
+
+@pytest.mark.parametrize("shapes", [((3, 4), (4, 5)), ((2, 3, 4), (4, 5)), ((2, 1, 3, 4), (3, 4, 5)), ((1, 4), (4, 1))])
+@pytest.mark.parametrize("constants", [(), (1,), (0,)])
+def test_products_of_floats(shapes, constants):
+    check_float(float_batch_matmul, BatchMatMul(), [normal(*shapes[0]), normal(*shapes[1], seed=1)], constants)
 
 
 def test_floats():

@@ -135,7 +135,7 @@ def test_what_it_refuses():
     )
     assert op.unsupported(floats) is None
     clamped = TransposeConv((6, 6), (2, 2), clamp=(0, 127))
-    assert clamped.unsupported(floats) == "a fused activation of floats is not supported"
+    assert clamped.unsupported(floats) == "a fused activation, the range (0, 127), of floats"
     with pytest.raises(ValueError, match="don't divide"):
         op.infer([x, TensorType((2, 2, 2, 3), INT8, quant)])
     with pytest.raises(ValueError, match="the bias has shape"):

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops, operand_constants, operand_parameters
@@ -60,7 +60,7 @@ def _stem(site: Site, op: BatchMatMul) -> str:
 def batch_matmul(site: Site, core: Core) -> Kernel | None:
     """`tc_batch_matmul_s8`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, BatchMatMul) or sig.input.dtype != INT8:
+    if not isinstance(op, BatchMatMul):
         return None
     rule = op.requant(sig)
     finish = _finish(site, rule)
@@ -90,7 +90,7 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
 def batch_matmul_lanes(site: Site, core: Core) -> Kernel | None:
     """`tc_batch_matmul_lanes_s8`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, BatchMatMul) or sig.input.dtype != INT8:
+    if not isinstance(op, BatchMatMul):
         return None
     rule = op.requant(sig)
     plan = _plan(rule, *_reachable(site))
@@ -167,11 +167,11 @@ def _on(core: Core, instructions: int) -> int:
     return instructions if core.has("multiply_accumulate") else 3 * instructions
 
 
-@kernel_for(BatchMatMul)
+@kernel_for(BatchMatMul, dtype=FLOAT32)
 def float_batch_matmul(site: Site, core: Core) -> Kernel | None:
     """`tc_float_batch_matmul`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, BatchMatMul) or sig.input.dtype != FLOAT32:
+    if not isinstance(op, BatchMatMul):
         return None
     if not all(value is None or np.isfinite(value).all() for value in site.constants):
         return None  # C has no literal for them

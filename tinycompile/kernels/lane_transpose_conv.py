@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinycompile.dtypes import INT8
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call
@@ -110,7 +109,7 @@ class _Class:
 def transpose_conv_lane(site: Site, core: Core) -> Kernel | None:
     """Any kernel, without groups; None for strides with more phases than the C has room for."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, TransposeConv) or sig.input.dtype != INT8 or any(c is None for c in site.constants[1:]):
+    if not isinstance(op, TransposeConv) or any(c is None for c in site.constants[1:]):
         return None
     classes = classes_of(op, site)
     if op.groups(sig) != 1 or len(classes) > CLASSES or max(len(each.phases) for each in classes) > PHASES:

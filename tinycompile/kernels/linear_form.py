@@ -14,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Signature
-from tinycompile.ops._elementwise import Binary
+from tinycompile.ops._sum import Sum
 from tinycompile.ops.sub import Sub
 
 INT32_LIMIT = 2**31
 SUM_BITS = 20
 """TC_SUM_BITS."""
+
+_NARROW_BITS = 22
+"""An int8 result with so many bits below the binary point leaves two bits of room for its terms."""
 
 _ALL = np.arange(-128, 128, dtype=np.int64)
 _SLOPES = (1.0, *(1 + sign * 2.0**-bits for bits in range(24, 9, -1) for sign in (1, -1)))
@@ -35,6 +38,16 @@ class SumForm:
 
 
 @dataclass(frozen=True)
+class NarrowSumForm:
+    """(a * first + b * second + start) >> shift in 32 bits, then the clamp."""
+
+    first: int
+    second: int
+    start: int
+    shift: int
+
+
+@dataclass(frozen=True)
 class LinearForm:
     """(x * multiplier + start) >> shift in 32 bits, saturated to int8."""
 
@@ -43,13 +56,9 @@ class LinearForm:
     shift: int
 
 
-def sum_form(op: Binary, sig: Signature, sign: int | None = None) -> SumForm | None:
-    """The form of a sum (`sign` 1) or difference (-1), equal for all 65,536 pairs of operands, if there is one.
-
-    By default a SUB is a difference and anything else a sum.
-    """
-    if sign is None:
-        sign = -1 if isinstance(op, Sub) else 1
+def sum_form(op: Sum, sig: Signature) -> SumForm | None:
+    """The form of a sum or difference, equal for all 65,536 pairs of operands, if there is one."""
+    sign = -1 if isinstance(op, Sub) else 1
     a, b = sig.inputs
     unit = 2.0 ** (SUM_BITS + 8) / sig.output.scale
     truth = _all_results(op, sig)
@@ -64,7 +73,24 @@ def sum_form(op: Binary, sig: Signature, sign: int | None = None) -> SumForm | N
     return None
 
 
-def _all_results(op: Binary, sig: Signature) -> Array:
+def narrow_sum_form(op: Sum, sig: Signature) -> NarrowSumForm | None:
+    """The same without a wider product: with as many bits below the binary point as 32 bits leave room for."""
+    sign = -1 if isinstance(op, Sub) else 1
+    a, b = sig.inputs
+    truth = _all_results(op, sig)
+    for shift in range(_NARROW_BITS, _NARROW_BITS - 4, -1):
+        unit = 2.0**shift / sig.output.scale
+        if 128 * (a.scale + b.scale) * unit * max(_SLOPES) >= INT32_LIMIT // 2:
+            continue
+        for slope in _SLOPES:
+            first, second = round(a.scale * unit * slope), sign * round(b.scale * unit * slope)
+            start = _start((_ALL * first)[:, None] + _ALL * second, truth, op.clamp, shift)
+            if start is not None:
+                return NarrowSumForm(first, second, start, shift)
+    return None
+
+
+def _all_results(op: Sum, sig: Signature) -> Array:
     """The definition's results, a along axis 0, b along axis 1."""
     values = _ALL.astype(np.int8)
     (results,) = op.evaluate(sig, (values[:, None], values[None, :]))

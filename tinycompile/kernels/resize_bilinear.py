@@ -6,7 +6,7 @@ from math import gcd
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance, structured
 from tinycompile.kernels.generic_c import Struct, struct_call
@@ -24,7 +24,7 @@ MOST_BITS = 8
 def resize_bilinear(site: Site, core: Core) -> Kernel | None:
     """`tc_resize_bilinear_s8`: four products for each output."""
     op, (_, _, width, channels) = site.node.op, site.sig.input.shape
-    if not isinstance(op, ResizeBilinear) or site.sig.input.dtype != INT8:
+    if not isinstance(op, ResizeBilinear):
         return None
     rows, columns = op.positions(site.sig)
     reads = ((rows.lower[:, None] * width + columns.lower) * channels).ravel()
@@ -39,7 +39,7 @@ def resize_bilinear_words(site: Site, core: Core) -> Kernel | None:
     power of 2, as they are where an image becomes 2, 4 or 8 times as large.
     """
     op, (_, _, width, channels) = site.node.op, site.sig.input.shape
-    if not isinstance(op, ResizeBilinear) or site.sig.input.dtype != INT8 or channels % 4:
+    if not isinstance(op, ResizeBilinear) or channels % 4:
         return None
     rows, columns = (_reduced(positions) for positions in op.positions(site.sig))
     if not 1 <= rows[1] + columns[1] <= MOST_BITS:
@@ -85,11 +85,11 @@ def _kernel(
     )
 
 
-@kernel_for(ResizeBilinear)
+@kernel_for(ResizeBilinear, dtype=FLOAT32)
 def float_resize_bilinear(site: Site, core: Core) -> Kernel | None:
     """`tc_float_resize_bilinear`."""
     op, x, y = site.node.op, site.sig.input, site.sig.output.shape
-    if not isinstance(op, ResizeBilinear) or x.dtype != FLOAT32:
+    if not isinstance(op, ResizeBilinear):
         return None
     fields = {"batch": x.shape[0], "input_height": x.shape[1], "input_width": x.shape[2]}
     fields |= {"output_height": y[1], "output_width": y[2], "channels": y[3]}

@@ -6,7 +6,7 @@ from math import gcd
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant
@@ -20,7 +20,7 @@ from tinycompile.targets.core import Core
 def transpose_conv(site: Site, core: Core) -> Kernel | None:
     """`tc_transpose_conv_s8`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, TransposeConv) or sig.input.dtype != INT8 or any(c is None for c in site.constants[1:]):
+    if not isinstance(op, TransposeConv) or any(c is None for c in site.constants[1:]):
         return None
     depth, channels = sig.input.shape[3] // op.groups(sig), sig.output.shape[3]
     bias = site.constant(2).astype(np.int64) if len(sig.inputs) > 2 else np.zeros(channels, np.int64)
@@ -49,11 +49,11 @@ def transpose_conv(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(TransposeConv)
+@kernel_for(TransposeConv, dtype=FLOAT32)
 def float_transpose_conv(site: Site, core: Core) -> Kernel | None:
     """`tc_float_transpose_conv`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, TransposeConv) or sig.input.dtype != FLOAT32 or any(c is None for c in site.constants[1:]):
+    if not isinstance(op, TransposeConv) or any(c is None for c in site.constants[1:]):
         return None
     if not all(np.isfinite(site.constant(index)).all() for index in range(1, len(sig.inputs))):
         return None  # C has no literal for them

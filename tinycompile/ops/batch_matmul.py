@@ -9,14 +9,16 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
-from tinycompile.ops._rules import first_reason, invalid, not_quantized, wrong_dtype
+from tinycompile.ops._arithmetic import real
+from tinycompile.ops._rules import first_reason, invalid, not_quantized
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class BatchMatMul(Op):
+class BatchMatMul(Typed):
     """int8 with one scale and zero point per operand, or float32: (..., m, k) times (..., k, n), either of them a
     constant; the axes before these broadcast as in NumPy.
 
@@ -52,24 +54,26 @@ class BatchMatMul(Op):
             return self.rule
         x, y = sig.inputs
         product = np.float32(x.scale) * np.float32(y.scale)
-        real = np.array([np.float64(product) / sig.output.scale])
-        return TfliteRequant(*quantize_multiplier(real), sig.output.zero_point, -128, 127)
+        factor = np.array([np.float64(product) / sig.output.scale])
+        return TfliteRequant(*quantize_multiplier(factor), sig.output.zero_point, -128, 127)
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        real = sig.input.dtype == FLOAT32
-        x, y = (v.astype(np.float64) - (0 if real else t.zero_point) for v, t in zip(inputs, sig.inputs, strict=True))
-        x, y = x.swapaxes(-1, -2) if self.adj_x else x, y.swapaxes(-1, -2) if self.adj_y else y
-        product = np.matmul(x, y)
-        if real:
-            return (product.astype(np.float32),)
-        return (self.requant(sig).apply(product.astype(np.int64)[..., None])[..., 0].astype(np.int8),)
+    def meanings(self) -> Meanings:
+        own = None if self.rule is None else "a requantisation of floats"
+        return {INT8: Meaning(self._integers, self._limits), FLOAT32: real.meaning(self._product, own)}
 
-    def unsupported(self, sig: Signature) -> str | None:
-        if sig.input.dtype == FLOAT32:
-            return first_reason(wrong_dtype(t, "a tensor", FLOAT32) for t in (*sig.inputs, *sig.outputs))
+    def _product(self, x: Array, y: Array) -> Array:
+        """float64: exact for integers, whose sums stay below 2^53."""
+        x, y = x.astype(np.float64), y.astype(np.float64)
+        return np.matmul(x.swapaxes(-1, -2) if self.adj_x else x, y.swapaxes(-1, -2) if self.adj_y else y)
+
+    def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        x, y = (v.astype(np.int32) - np.int32(t.zero_point) for v, t in zip(inputs, sig.inputs, strict=True))
+        sums = self._product(x, y).astype(np.int64)
+        return (self.requant(sig).apply(sums[..., None])[..., 0].astype(np.int8),)
+
+    def _limits(self, sig: Signature) -> str | None:
         return first_reason(
             (
-                wrong_dtype(sig.input, "the first operand", INT8, FLOAT32),
                 not_quantized(sig.inputs[0], "the first operand"),
                 not_quantized(sig.inputs[1], "the second operand"),
                 not_quantized(sig.output, "the output"),

@@ -9,8 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, DType
-from tinycompile.ir import Array, Op, Signature, TensorType
-from tinycompile.ops._rules import first_reason, not_quantized, wrong_dtype
+from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.ops._arithmetic import real
+from tinycompile.ops._rules import first_reason, not_quantized
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 ONE = 1 << 10
 """The weights of an output position along an axis add up to this."""
@@ -30,7 +32,7 @@ class Positions:
 
 
 @dataclass(frozen=True)
-class ResizeBilinear(Op):
+class ResizeBilinear(Typed):
     """int8 (N = 1), whatever scales input and output have, in LiteRT's fixed point of 10 bits per axis; or float32 with
     any batch; any size, constant; align_corners or half_pixel_centers.
 
@@ -80,9 +82,14 @@ class ResizeBilinear(Op):
         lower = np.minimum(lower, inputs - 1)
         return Positions(lower, upper, np.where(upper > lower, place - lower.astype(np.float32), np.float32(0)))
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        if sig.input.dtype == FLOAT32:
+    def meanings(self) -> Meanings:
+        return {INT8: Meaning(self._integers, self._limits), FLOAT32: Meaning(self._floats, self._float_limits)}
+
+    def _floats(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
             return (self._blended(sig, inputs[0].astype(np.float64), 1).astype(np.float32),)
+
+    def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         sums: Array = self._blended(sig, inputs[0].astype(np.int64), ONE)
         # Halves away from zero: a shift rounds them upwards.
         return (np.right_shift(sums + ONE * ONE // 2 - (sums < 0), 20).astype(np.int8),)
@@ -94,14 +101,17 @@ class ResizeBilinear(Op):
         tall = x[:, rows.lower] * (one - below) + x[:, rows.upper] * below
         return tall[:, :, columns.lower] * (one - right) + tall[:, :, columns.upper] * right
 
-    def unsupported(self, sig: Signature) -> str | None:
-        if self.align_corners and self.half_pixel_centers:
-            return "its options align_corners and half_pixel_centers are both true, which LiteRT refuses"
-        if sig.input.dtype == FLOAT32:
-            return wrong_dtype(sig.output, "the output", FLOAT32)
+    def _float_limits(self, sig: Signature) -> str | None:
+        return real.other_types(sig) or self._both()
+
+    def _both(self) -> str | None:
+        both = self.align_corners and self.half_pixel_centers
+        return "its options align_corners and half_pixel_centers are both true, which LiteRT refuses" if both else None
+
+    def _limits(self, sig: Signature) -> str | None:
         reason = first_reason(
             (
-                wrong_dtype(sig.input, "the input", INT8, FLOAT32),
+                self._both(),
                 not_quantized(sig.input, "the input"),
                 not_quantized(sig.output, "the output"),
                 None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
@@ -109,7 +119,5 @@ class ResizeBilinear(Op):
         )
         beyond = [int(p.lower[-1]) >= n for p, n in zip(self.positions(sig), sig.input.shape[1:3], strict=True)]
         if reason is None and any(beyond):
-            return (
-                f"its steps of 1/1024 lead beyond the input at the size {list(self.size)}: LiteRT reads foreign memory"
-            )
+            return f"its steps of 1/1024 lead beyond the input at the size {list(self.size)}, where LiteRT reads on"
         return reason

@@ -10,11 +10,13 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT32, DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
+from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Pair
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def phases_of(size: int, kernel: int, stride: int, dilation: int, cut: int) -> t
 
 
 @dataclass(frozen=True)
-class TransposeConv(Op):
+class TransposeConv(Typed):
     """int8 input (N = 1) and weights, int32 bias or none, one scale for all weights or one per output channel, zero
     points 0; or float32 with any batch; any kernel, stride, output size and number of groups; fused RELU, RELU6 and
     RELU_N1_TO_1 of int8.
@@ -102,19 +104,26 @@ class TransposeConv(Op):
         weights = sig.inputs[1]
         if weights.quant is None:
             raise ValueError("the weights have no quantisation parameters")
-        real = sig.input.scale * weights.quant.scale.astype(np.float64) / sig.output.scale
-        real = np.broadcast_to(real, (weights.shape[0],))
-        return TfliteRequant(*quantize_multiplier(real), sig.output.zero_point, *self.clamp)
+        factors = sig.input.scale * weights.quant.scale.astype(np.float64) / sig.output.scale
+        factors = np.broadcast_to(factors, (weights.shape[0],))
+        return TfliteRequant(*quantize_multiplier(factors), sig.output.zero_point, *self.clamp)
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        x, weights = inputs[0].astype(np.float64), inputs[1].astype(np.float64)
-        if sig.input.dtype == FLOAT32:
-            sums = self._sums(sig, x, weights)
-            return ((sums + inputs[2] if len(inputs) > 2 else sums).astype(np.float32),)
-        acc = self._sums(sig, x - sig.input.zero_point, weights).astype(np.int64)
+    def meanings(self) -> Meanings:
+        own = None if self.rule is None else "a requantisation of floats"
+        floats = Meaning(self._real, lambda sig: real.other_types(sig) or real.fused(self.clamp) or own)
+        return {INT8: Meaning(self._integers, self._limits), FLOAT32: floats}
+
+    def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        centred = inputs[0].astype(np.float64) - sig.input.zero_point
+        acc = self._sums(sig, centred, inputs[1].astype(np.float64)).astype(np.int64)
         if len(inputs) > 2:
             acc += inputs[2]
         return (self.requant(sig).apply(acc).astype(np.int8),)
+
+    def _real(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            sums = self._sums(sig, inputs[0].astype(np.float64), inputs[1].astype(np.float64))
+            return ((sums + inputs[2] if len(inputs) > 2 else sums).astype(np.float32),)
 
     def _sums(self, sig: Signature, x: Array, weights: Array) -> Array:
         """Sums of products (N, rows, columns, C_out), float64: exact for integers, which stay below 2^53."""
@@ -138,14 +147,9 @@ class TransposeConv(Op):
         inside = (outputs >= 0) & (outputs < self.size[axis])
         return outputs[inside], inputs[inside]
 
-    def unsupported(self, sig: Signature) -> str | None:
-        if sig.input.dtype == FLOAT32:
-            fused = None if self.clamp == (-128, 127) else "a fused activation of floats is not supported"
-            own = None if self.rule is None else "floats are not requantised"
-            return first_reason((*(wrong_dtype(t, "a tensor", FLOAT32) for t in sig.inputs), fused, own))
+    def _limits(self, sig: Signature) -> str | None:
         return first_reason(
             (
-                wrong_dtype(sig.input, "the input", INT8, FLOAT32),
                 not_quantized(sig.input, "the input"),
                 not_quantized(sig.output, "the output"),
                 bad_weights(sig.inputs[1], 0),

@@ -97,7 +97,7 @@ def _as_fully_connected(scope: Scope, op: BatchMatMul, sig: Signature, weights: 
     rule = op.requant(sig)
     if not isinstance(rule, TfliteRequant):
         raise TypeError(f"TFLite's rule is {type(rule).__name__}")
-    every: Array = np.zeros(weights.shape[0], np.int64)
+    every = np.zeros(op.sizes(sig)[2], np.int64)
     quant = Quantization.per_tensor(sig.inputs[1].scale, 0)
     name = scope.derived("weights", TensorType(weights.shape, DType.of(centred.dtype), quant), centred)
     scope.input(1)

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
-from tests.ops.oracle import check, full_range, scales, seeds, thorough, zero_points
-from tests.support.tflite_builder import TfliteBuilder
+from tests.ops.oracle import check, full_range, only_site, scales, seeds, thorough, zero_points
+from tests.support.kernel_checks import check as check_kernel
+from tests.support.tflite_builder import NONE, RELU6, TfliteBuilder
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.errors import ModelFileError, UnsupportedError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Signature, TensorType
-from tinycompile.kernels.batch_matmul import float_batch_matmul
+from tinycompile.kernels.batch_matmul import batch_matmul, batch_matmul_lanes, float_batch_matmul
 from tinycompile.ops.batch_matmul import BatchMatMul
 
 SAME = [((), ()), ((1,), (1,)), ((2,), (2,))]
@@ -113,3 +114,26 @@ def test_floats():
     np.testing.assert_allclose(
         result, np.einsum("abki,bjk->abij", np.broadcast_to(x, (2, 5, 4, 3)), y), rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("activation", [NONE, RELU6])
+@pytest.mark.parametrize("seed", range(6))
+def test_fully_connected_by_computed_weights(activation, seed):
+    """It rounds once."""
+    rng, b = np.random.default_rng(seed), TfliteBuilder()
+    x, w = b.tensor((2, 7, 9), 0.5, int(rng.integers(-128, 128))), b.tensor((5, 9), 0.03 + seed / 64, 3 * seed)
+    y = b.tensor((2, 7, 5), 2.0, int(rng.integers(-128, 128)))
+    b.op("FULLY_CONNECTED", [x, w], [y], KeepNumDims=True, FusedActivationFunction=activation)
+    graph = check(b, [y], {x: full_range(rng, (2, 7, 9)), w: full_range(rng, (5, 9))})
+    site = only_site(graph)
+    assert site.node.op.kind == "batch_matmul"
+    check_kernel(batch_matmul, site)
+    check_kernel(batch_matmul_lanes, site)
+
+
+def test_computed_weights_with_a_bias_are_refused():
+    b = TfliteBuilder()
+    x, w, y = b.tensor((2, 9), 0.5), b.tensor((5, 9), 0.5), b.tensor((2, 5), 2.0)
+    b.op("FULLY_CONNECTED", [x, w, b.constant(np.zeros(5, np.int32), 0.25)], [y])
+    with pytest.raises(UnsupportedError, match="is computed at run time, supported is that without a bias"):
+        import_tflite(b.build([x, w], [y]), "model", "model.tflite")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -13,6 +14,8 @@ from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.numerics.requant import TfliteRequant
+from tinycompile.numerics.rounded_product import RoundedProductRequant
+from tinycompile.ops._rules import invalid
 from tinycompile.ops._spatial import same_padding
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.fully_connected import FullyConnected
@@ -102,3 +105,24 @@ def _as_fully_connected(scope: Scope, op: BatchMatMul, sig: Signature, weights: 
     name = scope.derived("weights", TensorType(weights.shape, DType.of(centred.dtype), quant), centred)
     scope.input(1)
     return FullyConnected(rule=rule.take(every)), [scope.input(0), name]
+
+
+def by_computed_weights(scope: Scope, op: FullyConnected) -> BatchMatMul:
+    """FULLY_CONNECTED where the weights are computed: a product of two matrices that rounds as this operator does.
+
+    Raises Rejected: a bias, weights that aren't a matrix, or an input whose last axis isn't theirs.
+    """
+    x, weights = scope.input_type(0), scope.input_type(1)
+    if scope.has(2):
+        raise Rejected("the weight tensor is computed at run time, supported is that without a bias")
+    if len(weights.shape) != 2 or len(x.shape) < 2 or x.shape[-1] != weights.shape[1]:
+        raise Rejected(f"the weight tensor, {weights}, is computed at run time, and the input is {x}")
+    sig = Signature((x, weights), (scope.output_type(),))
+    product = BatchMatMul(adj_y=True)
+    reason = product.unsupported(sig) or invalid(lambda: op.requant(sig))
+    if reason is not None:
+        raise Rejected(reason)
+    rule = op.requant(sig)
+    if not isinstance(rule, RoundedProductRequant):
+        raise TypeError(f"FULLY_CONNECTED's rule is {type(rule).__name__}")
+    return replace(product, rule=replace(rule, scale=rule.scale[:1]))

@@ -11,11 +11,10 @@ from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops, operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Fields, Struct, range_fields, struct_call
-from tinycompile.kernels.generic_finish import Finish, finish_of, step_finish
+from tinycompile.kernels.generic_finish import finish_of
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.numerics.requant_solver import fits, solve
-from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.targets.core import Core
 
@@ -63,7 +62,7 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, BatchMatMul):
         return None
     rule = op.requant(sig)
-    finish = _finish(site, rule)
+    finish = finish_of(site, rule, np.zeros(1, np.int64), (rule.low, rule.high), _reachable(site))
     shape = _shape(site, op, finish.range)
     if shape is None:
         return None
@@ -122,13 +121,6 @@ def batch_matmul_lanes(site: Site, core: Core) -> Kernel | None:
         code_bytes=700,
         notes={"requantisation": plan.form if plan else "exact"},
     )
-
-
-def _finish(site: Site, rule: Requant) -> Finish:
-    none = np.zeros(1, np.int64)
-    if isinstance(rule, StepRequant):
-        return step_finish(rule, none, *_reachable(site))
-    return finish_of(site, rule, none, (rule.low, rule.high))
 
 
 def _reachable(site: Site) -> tuple[np.ndarray, np.ndarray]:

@@ -1,14 +1,17 @@
-"""One function per TFLite operator: reads its options and adds the nodes that mean the same."""
+"""One function per TFLite operator: reads its options and adds the nodes that mean the same.
+
+Families of operators have modules of their own, which this one lists.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinycompile.dtypes import INT8, DType
+from tinycompile.frontend import tflite_gathers, tflite_moves
+from tinycompile.frontend.tflite_registry import IMPORTERS, importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
@@ -38,25 +41,10 @@ from tinycompile.ops.sub import Sub
 from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 
-Import = Callable[[Scope], None]
+__all__ = ["IMPORTERS"]
 
-
-@dataclass(frozen=True)
-class Importer:
-    """How an operator is read.
-
-    Attributes:
-        run: adds its nodes.
-        options: the generated class of its option table; None if it has none.
-        versions: the newest that LiteRT has. They widen what an operator takes; none changes what an older one means.
-    """
-
-    run: Import
-    options: type[Any] | None
-    versions: int
-
-
-IMPORTERS: dict[str, Importer] = {}
+FAMILIES = (tflite_gathers, tflite_moves)
+"""Modules with more importers."""
 
 Activation = tflite.ActivationFunctionType
 _ACTIVATION_NAMES = {code: name for name, code in vars(Activation).items() if isinstance(code, int)}
@@ -66,16 +54,6 @@ _REAL_RANGE: dict[int, tuple[float, float]] = {
     Activation.RELU6: (0, 6),
     Activation.RELU_N1_TO_1: (-1, 1),
 }
-
-
-def importer(*names: str, options: type[Any] | None = None, versions: int) -> Callable[[Import], Import]:
-    """Decorator: the function imports these operators, named as in the schema's `BuiltinOperator`."""
-
-    def register(function: Import) -> Import:
-        IMPORTERS.update(dict.fromkeys(names, Importer(function, options, versions)))
-        return function
-
-    return register
 
 
 def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
@@ -280,7 +258,7 @@ def pad(scope: Scope) -> None:
         quant = scope.input_type(2).quant
         if y.quant is not None and (quant is None or not quant.same_as(y.quant)):
             raise Rejected("the fill value has another scale or zero point than the output")  # LiteRT refuses it, too
-        value = int(fill.ravel()[0])
+        value = fill.ravel()[0].item()
     else:
         value = y.zero_point if y.quant is not None and y.quant.is_per_tensor else 0
     scope.emit(Pad(pairs, value), [scope.input()])

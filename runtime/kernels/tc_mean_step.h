@@ -6,13 +6,15 @@
  * elements, and for each of those three over reduced axes. Unused loops have size 1.
  * step  what `finish` needs (tc_finish.h), with -input_zero_point * (number of summed elements) folded in
  *
- * Results are computed one by one in memory order.
+ * Results are computed in memory order; four adjacent ones are read for, then written.
  */
 #ifndef TC_MEAN_STEP_H
 #define TC_MEAN_STEP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/tc_average.h"
 #include "kernels/tc_finish.h"
 #include "kernels/tc_inline.h"
 
@@ -29,17 +31,33 @@ typedef struct tc_mean_step_shape {
     tc_output_range range;
 } tc_mean_step_shape;
 
-TC_INLINE int32_t tc_mean_step_sum(const int8_t *input, const int32_t size[3], const int32_t stride[3])
+/* The results of `inner` adjacent elements. */
+TC_INLINE void tc_mean_step_run(const int8_t *input, int8_t *output, const void *step, tc_finish *finish,
+                                const tc_mean_step_shape *shape)
 {
-    int32_t sum = 0;
-    for (int32_t i = 0; i < size[0]; ++i) {
-        for (int32_t j = 0; j < size[1]; ++j) {
-            for (int32_t k = 0; k < size[2]; ++k) {
-                sum += input[i * stride[0] + j * stride[1] + k * stride[2]];
+    const int32_t *size = shape->reduced_size;
+    const int32_t *stride = shape->reduced_stride;
+    const bool fits = size[1] * size[2] <= TC_AVERAGE_BATCH;
+    for (int32_t i = 0; i < shape->inner / 4 * 4; i += 4) {
+        int32_t sums[4] = {0, 0, 0, 0};
+        for (int32_t block = 0; block < size[0]; ++block) {
+            int32_t totals[4];
+            tc_sum4_block(input + i + block * stride[0], size[1], stride[1], size[2], stride[2], fits, totals);
+            for (int32_t lane = 0; lane < 4; ++lane) {
+                sums[lane] += totals[lane];
             }
         }
+        for (int32_t lane = 0; lane < 4; ++lane) {
+            output[i + lane] = (int8_t)finish(sums[lane], step, 0, &shape->range);
+        }
     }
-    return sum;
+    for (int32_t i = shape->inner / 4 * 4; i < shape->inner; ++i) {
+        int32_t sum = 0;
+        for (int32_t block = 0; block < size[0]; ++block) {
+            sum += tc_sum_block(input + i + block * stride[0], size[1], stride[1], size[2], stride[2]);
+        }
+        output[i] = (int8_t)finish(sum, step, 0, &shape->range);
+    }
 }
 
 TC_INLINE void tc_mean_step_s8(const int8_t *input, int8_t *output, const void *step, tc_finish *finish,
@@ -51,10 +69,8 @@ TC_INLINE void tc_mean_step_s8(const int8_t *input, int8_t *output, const void *
         for (int32_t j = 0; j < size[1]; ++j) {
             for (int32_t k = 0; k < size[2]; ++k) {
                 const int8_t *first = input + i * stride[0] + j * stride[1] + k * stride[2];
-                for (int32_t run = 0; run < shape->inner; ++run) {
-                    const int32_t sum = tc_mean_step_sum(first + run, shape->reduced_size, shape->reduced_stride);
-                    *output++ = (int8_t)finish(sum, step, 0, &shape->range);
-                }
+                tc_mean_step_run(first, output, step, finish, shape);
+                output += shape->inner;
             }
         }
     }

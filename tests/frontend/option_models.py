@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from ai_edge_litert.interpreter import OpResolverType
 
 from tests.support.raw_tables import slots_of
 from tests.support.tflite_builder import OPTIONS, RELU, SAME, OpSpec, TfliteBuilder
@@ -20,6 +21,8 @@ class OptionModel:
     places: list[int]
     outputs: list[int]
     inputs: list[np.ndarray] = field(default_factory=list)
+    resolver: OpResolverType = OpResolverType.BUILTIN_REF
+    """Whose kernels are right."""
 
     @property
     def op(self) -> OpSpec:
@@ -101,6 +104,11 @@ for _name in ("ADD", "SUB", "MUL"):
 for _name in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
     _one(_name, IMAGE, (1, 3, 6, 2), FilterHeight=3, FilterWidth=2, **_STEPS, **ACTIVATION)
 _several("MEAN", [IMAGE], (1, 1, 1, 2), [(np.array([1, 2], np.int32), None)], KeepDims=True)
+for _name in ("REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "SUM"):
+    _several(_name, [IMAGE], (1, 1, 1, 2), [(np.array([1, 2], np.int32), None)], KeepDims=True)
+_sums = MODELS["SUM"]
+MODELS["SUM"] = lambda: replace(_sums(), resolver=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+_one("L2_NORMALIZATION", (2, 7), (2, 7), quant=(1 / 128, 0))
 _one("SOFTMAX", (1, 7), (1, 7), quant=(1 / 256, -128), Beta=0.5)
 _one("LOGISTIC", IMAGE, IMAGE, quant=(1 / 256, -128))
 _one("LEAKY_RELU", IMAGE, IMAGE, Alpha=0.25)
@@ -222,6 +230,43 @@ _folded("REDUCE_PROD", [[[2, 3], [4, 5]], [1]], (2, 1), KeepDims=True)
 _folded("EXPAND_DIMS", [[2, 3], -1], (2, 1))
 _folded("SQUEEZE", [[[2, 3]]], (2,), SqueezeDims=[0])
 _folded("RESHAPE", [[[2, 3]], [2, -1]], (2, 1), NewShape=[2, 1])
+
+
+def _of(
+    name: str, dtype: str, operand: object, results: Sequence[tuple[tuple[int, ...], str]], **fields: object
+) -> None:
+    """An operator on elements that aren't quantised, with a constant second operand; shape and type of each result."""
+
+    def make() -> OptionModel:
+        b = TfliteBuilder()
+        x, operands = b.tensor((2, 5), dtype=dtype), b.constant(np.array(operand, np.int32))
+        outputs = [b.tensor(shape, dtype=result) for shape, result in results]
+        b.op(name, [x, operands], outputs, **fields)  # type: ignore[arg-type]
+        return OptionModel(b, [x], outputs, [np.random.default_rng(0).integers(0, 2, (2, 5)).astype(dtype)])
+
+    MODELS[name] = make
+
+
+for _name in ("REDUCE_ALL", "REDUCE_ANY"):
+    _of(_name, "bool", [1], [((2, 1), "bool")], KeepDims=True)
+for _name in ("ARG_MAX", "ARG_MIN"):
+    _of(_name, "int32", 1, [((2,), "int32")], OutputType=2)
+_of("TOPK_V2", "int32", 3, [((2, 3), "int32"), ((2, 3), "int32")])
+_of("CUMSUM", "int32", 1, [((2, 5), "int32")], Exclusive=True)
+
+
+def _response() -> OptionModel:
+    """Floats, beside an operator on int8: the model isn't one of floats."""
+    b = TfliteBuilder()
+    q, r = b.tensor((1, 2), 0.5, 3), b.tensor((1, 2), 0.25, -3)
+    b.op("RELU", [q], [r])
+    x, y = (b.tensor((1, 1, 2, 3), dtype="float32") for _ in range(2))
+    b.op("LOCAL_RESPONSE_NORMALIZATION", [x], [y], Radius=0, Bias=1.0, Alpha=0.0, Beta=1.0)
+    default = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return OptionModel(b, [q, x], [r, y], [np.ones((1, 2), np.int8), np.zeros((1, 1, 2, 3), np.float32)], default)
+
+
+MODELS["LOCAL_RESPONSE_NORMALIZATION"] = _response
 for _name in IMPORTERS:  # what has no options to differ in needs no words here
     if _name not in MODELS and not slots_of(OPTIONS.get(_name, "")):
         _one(_name, IMAGE, IMAGE, quant=(0.125, 5))

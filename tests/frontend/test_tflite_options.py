@@ -29,6 +29,7 @@ ENUMS = {
     "WeightsFormat": tflite.FullyConnectedOptionsWeightsFormat,
     "QuantizedBiasType": tflite.TensorType,
     "OutType": tflite.TensorType,
+    "OutputType": tflite.TensorType,
     "InDataType": tflite.TensorType,
     "OutDataType": tflite.TensorType,
     "Mode": tflite.MirrorPadMode,
@@ -62,7 +63,7 @@ def test_there_is_a_model_of_each_operator() -> None:
 
 def _run(model: OptionModel) -> None:
     """LiteRT's result for every tensor whose shape the file says rightly; our import equals it."""
-    check_model(model.build(), model.inputs)
+    check_model(model.build(), model.inputs, model.resolver)
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -91,12 +92,12 @@ def _outcome(name: str, field: str, value: object, shape: tuple[int, ...] | None
         contradiction = str(error)
         assert "the file says" in contradiction and shape is None, f"{field}={value}: {error}"
     try:
-        expected = Oracle(content).run(model.inputs)[result]
+        expected = Oracle(content, model.resolver).run(model.inputs)[result]
     except (ValueError, RuntimeError):
         return False
     if contradiction:  # the value makes another shape than the file says; LiteRT takes its own
         return _outcome(name, field, value, expected.shape)
-    check_model(content, model.inputs)
+    check_model(content, model.inputs, model.resolver)
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from ai_edge_litert.interpreter import OpResolverType
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -34,11 +35,13 @@ def all_values(channels: int = 1) -> np.ndarray:
     return np.repeat(np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16, 1), channels, axis=3)
 
 
-def check_model(model: bytes, inputs: Sequence[np.ndarray]) -> Graph:
+def check_model(
+    model: bytes, inputs: Sequence[np.ndarray], resolver: OpResolverType = OpResolverType.BUILTIN_REF
+) -> Graph:
     """Every tensor of the model that our graph has must be LiteRT's, bit for bit."""
     graph = import_tflite(model, "model", "model.tflite")
     verify(graph)
-    values, expected = interpreter.run(graph, inputs), Oracle(model).run(inputs)
+    values, expected = interpreter.run(graph, inputs), Oracle(model, resolver).run(inputs)
     for name, source in graph.sources.items():
         ours, theirs = values[name], expected[source.index]
         assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype), name
@@ -50,6 +53,13 @@ def check_model(model: bytes, inputs: Sequence[np.ndarray]) -> Graph:
 def check(b: TfliteBuilder, outputs: Sequence[int], inputs: dict[int, np.ndarray]) -> Graph:
     """The same for a model under construction; `inputs` maps tensor indices to values."""
     return check_model(b.build(list(inputs), outputs), list(inputs.values()))
+
+
+def check_floats(b: TfliteBuilder, outputs: Sequence[int], inputs: dict[int, np.ndarray]) -> Graph:
+    """As `check`, of floats among operators of int8: beside one whose values nobody needs."""
+    x, y = b.tensor((1, 2), 0.5, 3), b.tensor((1, 2), 0.25, -3)
+    b.op("RELU", [x], [y])
+    return check(b, [*outputs, y], {**inputs, x: np.zeros((1, 2), np.int8)})
 
 
 def only_site(graph: Graph) -> Site:

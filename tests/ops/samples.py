@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tests.support.kernel_checks import int8, random_values
-from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import Binary, Unary
+from tinycompile.ops.arg_max import ArgMax
+from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.batch_to_space import BatchToSpace
@@ -19,6 +21,7 @@ from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
@@ -29,7 +32,9 @@ from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.input_rows import InputRows
+from tinycompile.ops.l2_normalization import L2Normalization
 from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.local_response_normalization import LocalResponseNormalization
 from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
@@ -40,8 +45,11 @@ from tinycompile.ops.pad import Pad
 from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.pow import Pow
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.reduce_all import ReduceAll
+from tinycompile.ops.reduce_any import ReduceAny
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
+from tinycompile.ops.reduce_prod import ReduceProd
 from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.repeat import Repeat
@@ -54,6 +62,7 @@ from tinycompile.ops.space_to_batch import SpaceToBatch
 from tinycompile.ops.space_to_depth import SpaceToDepth
 from tinycompile.ops.spatial_sum import SpatialSum
 from tinycompile.ops.take import Take
+from tinycompile.ops.top_k import TopK
 from tinycompile.ops.transpose import Transpose
 
 Random = np.random.Generator
@@ -350,10 +359,48 @@ def elementwise_function(rng: Random) -> Sample:
     return sample(ElementwiseFunction("neg"), [floats(any_shape(rng))], floats(()))
 
 
-@of("reduce_sum", "reduce_max", "reduce_min")
+@of("reduce_sum", "reduce_max", "reduce_min", "reduce_prod")
 def reduction(rng: Random) -> Sample:
-    shape, op = any_shape(rng), [ReduceSum, ReduceMax, ReduceMin][size(rng, 0, 3)]
+    shape, op = any_shape(rng), [ReduceSum, ReduceMax, ReduceMin, ReduceProd][size(rng, 0, 4)]
     return sample(op((size(rng, 0, len(shape)),), bool(size(rng, 0, 2))), [floats(shape)], floats(()))
+
+
+@of("reduce_all", "reduce_any")
+def reduction_of_bools(rng: Random) -> Sample:
+    shape, op = any_shape(rng), [ReduceAll, ReduceAny][size(rng, 0, 2)]
+    axis = size(rng, 0, len(shape))
+    return sample(op((axis,), bool(size(rng, 0, 2))), [TensorType(shape, BOOL)], TensorType((), BOOL))
+
+
+@of("arg_max", "arg_min")
+def arg_extreme(rng: Random) -> Sample:
+    shape, op = any_shape(rng), [ArgMax, ArgMin][size(rng, 0, 2)]
+    return sample(op(size(rng, 0, len(shape))), [int8(shape)], TensorType((), INT32))
+
+
+@of("cumulative_sum")
+def cumulative_sum(rng: Random) -> Sample:
+    shape = any_shape(rng)
+    op = CumulativeSum(size(rng, 0, len(shape)), bool(size(rng, 0, 2)), bool(size(rng, 0, 2)))
+    return sample(op, [TensorType(shape, INT32)], TensorType((), INT32))
+
+
+@of("top_k")
+def top_k(rng: Random) -> Sample:
+    x = int8(any_shape(rng))
+    op = TopK(size(rng, 1, x.shape[-1] + 1))
+    (shape, _), (_, index) = op.infer([x])
+    return Sample(op, Signature((x,), (int8(shape), TensorType(shape, index))), (None,))
+
+
+@of("local_response_normalization")
+def local_response_normalization(rng: Random) -> Sample:
+    return sample(LocalResponseNormalization(1, 1.0, 0.5, 0.75), [floats(any_shape(rng))], floats(()))
+
+
+@of("l2_normalization")
+def l2_normalization(rng: Random) -> Sample:
+    return sample(L2Normalization(), [int8(any_shape(rng), 0.05, 3)], int8((), 1 / 128, 0))
 
 
 @of("batch_matmul")

@@ -17,7 +17,7 @@ import pytest
 from tests.ops.samples import SAMPLERS, Sample, sampler_of
 from tests.support.kernel_checks import int8
 from tinycompile.access import Access, Box, Enlarged, Given, Planar, Pointwise, Summed, Whole, Windowed
-from tinycompile.dtypes import FLOAT32
+from tinycompile.dtypes import BOOL, FLOAT32
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops import all_ops
 from tinycompile.ops.plane_rows import PlaneRows
@@ -38,8 +38,11 @@ BY_POSITIONS = {
     "mean": {Pointwise},
     "pad": {Windowed},
     "plane_rows": {Planar},
+    "reduce_all": {Pointwise},
+    "reduce_any": {Pointwise},
     "reduce_max": {Pointwise},
     "reduce_min": {Pointwise},
+    "reduce_prod": {Pointwise},
     "reduce_sum": {Pointwise},
     "resize_nearest_neighbor": {Enlarged},
     "spatial_sum": {Summed},
@@ -95,7 +98,7 @@ def readers(access: Access, position: Place, shape: Place) -> set[Place]:
 
 def contrasts(t: TensorType, rng: np.random.Generator, sample: Sample, operand: int) -> Iterator[tuple[Array, Array]]:
     """(value, other value) of an operand: random ones, and from one end of the range to the other."""
-    low, high = (-100, 100) if t.dtype == FLOAT32 else (np.iinfo(t.dtype.carrier).min, np.iinfo(t.dtype.carrier).max)
+    low, high = {FLOAT32: (-100, 100), BOOL: (False, True)}.get(t.dtype) or t.dtype.range
     ends = np.full(t.shape, low, t.dtype.carrier), np.full(t.shape, high, t.dtype.carrier)
     yield ends
     yield ends[::-1]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ops.floats import check_float_reduction
-from tests.ops.oracle import check, full_range, only_site, scales, seeds, thorough, zero_points
+from tests.ops.oracle import check, check_model, full_range, only_site, quick, scales, seeds, thorough, zero_points
+from tests.ops.reductions import random_axes, reduction_model
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.ops.mean import Mean
 
@@ -48,6 +49,17 @@ def test_more_elements_than_fit_into_a_power_of_two():
     site = only_site(check_mean((1, 40, 40, 2), (1, 2), True, (0.3, 5), (0.2, -7)))
     assert site.node.op.count(site.sig) == 1600
     assert site.node.op.requant(site.sig).channels == 1
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+@quick
+@given(seeds)
+def test_other_integers(dtype, seed):
+    """Towards zero."""
+    rng = np.random.default_rng(seed)
+    shape, reduced = random_axes(rng)
+    x = rng.integers(-1000, 1000, shape).astype(dtype)
+    check_model(reduction_model("MEAN", shape, reduced, bool(rng.integers(2)), dtype=dtype), [x])
 
 
 def test_floats():

@@ -36,9 +36,9 @@ def random_values(t: TensorType, rng: np.random.Generator) -> Array:
     if t.dtype == FLOAT32:
         return rng.normal(0, 20, t.shape).astype(np.float32)
     if t.dtype == BOOL:
-        return rng.random(t.shape) < 0.5
+        return rng.random(t.shape) < 0.7
     low, high = t.dtype.range
-    values = rng.integers(low, high, t.shape, endpoint=True)
+    values = rng.integers(low, high, t.shape, t.dtype.carrier, endpoint=True)
     ends = rng.choice([low, high], t.shape)
     return np.where(rng.random(t.shape) < 0.1, ends, values).astype(t.dtype.carrier)
 

@@ -1,4 +1,4 @@
-"""The oracle: LiteRT's reference kernels, every intermediate tensor kept."""
+"""The oracle: LiteRT's reference kernels, or others, every intermediate tensor kept."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 
 class Oracle:
-    """A model loaded into LiteRT with `BUILTIN_REF` kernels."""
+    """A model loaded into LiteRT with the kernels of a resolver."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, resolver: OpResolverType = OpResolverType.BUILTIN_REF) -> None:
         self.interpreter = Interpreter(
             model_content=model,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            experimental_op_resolver_type=resolver,
             experimental_preserve_all_tensors=True,
         )
         self.interpreter.allocate_tensors()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.dtypes import INT8, DType
-from tinycompile.frontend import tflite_gathers, tflite_linalg, tflite_moves
+from tinycompile.frontend import tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions
 from tinycompile.frontend.tflite_activations import Activation, clamp_range
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer
 from tinycompile.frontend.tflite_schema import tflite
@@ -30,7 +30,6 @@ from tinycompile.ops.hard_swish import HardSwish
 from tinycompile.ops.leaky_relu import LeakyRelu
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.max_pool2d import MaxPool2D
-from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.quantize import Quantize
@@ -44,7 +43,7 @@ from tinycompile.ops.transpose import Transpose
 
 __all__ = ["IMPORTERS"]
 
-FAMILIES = (tflite_gathers, tflite_linalg, tflite_moves)
+FAMILIES = (tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions)
 """Modules with more importers."""
 
 
@@ -172,14 +171,6 @@ def pool_2d(scope: Scope) -> None:
     padding = _window_padding(scope, kernel, stride, (1, 1))
     pool = MaxPool2D if scope.operator.name == "MAX_POOL_2D" else AveragePool2D
     scope.emit(pool(kernel, stride, padding, _fused(scope)), [scope.input()])
-
-
-@importer("MEAN", options=tflite.ReducerOptions, versions=3)
-def mean(scope: Scope) -> None:
-    rank = len(scope.input_type().shape)
-    axes = {_axis(axis, rank) for axis in scope.integers(1, "the list of axes")}
-    keep_dims = scope.options.flag("KeepDims")
-    scope.emit(Mean(tuple(sorted(axes)), keep_dims), [scope.input()])
 
 
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)

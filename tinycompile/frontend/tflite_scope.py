@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from tinycompile.dtypes import INT8, INT32, INT64, DType
+from tinycompile.dtypes import INT32, INT64, DType
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
 from tinycompile.frontend.tflite_options import OptionTable, schema_name
-from tinycompile.ir import Array, Op, Signature, Source, TensorType
-from tinycompile.ops._rules import wrong_dtype
-from tinycompile.ops._typed import Typed
+from tinycompile.ir import Array, Op, Source, TensorType
 
 MAX_STEP = 1024
 """Largest stride, dilation and pooling window: more is either damage or bigger than a microcontroller's images."""
@@ -158,7 +156,7 @@ class Scope:
             ((shape, dtype),) = op.infer(sig.inputs)
         except ValueError as error:
             raise self.fail(str(error)) from error
-        reason = _computes_in_float(op, sig) or op.unsupported(sig)
+        reason = op.unsupported(sig)
         if reason is not None:
             raise Rejected(reason)
         if shape != sig.output.shape and dtype == sig.output.dtype and self._may_have(output, shape):
@@ -166,6 +164,24 @@ class Scope:
         elif (shape, dtype) != (sig.output.shape, sig.output.dtype):
             raise self.fail(f"the result is {TensorType(shape, dtype)}, the file says {sig.output}")
         self.values.builder.node(output, op, inputs, [output])
+
+    def emit_all(self, op: Op, inputs: Sequence[str]) -> None:
+        """As `emit`, of an operator with several results."""
+        outputs = [self.values.of(index) for index in self.operator.outputs]
+        sig = self.values.builder.signature(inputs, outputs)
+        try:
+            inferred = op.infer(sig.inputs)
+        except ValueError as error:
+            raise self.fail(str(error)) from error
+        if len(inferred) != len(outputs):
+            raise self.fail(f"{len(outputs)} results where there should be {len(inferred)}")
+        reason = op.unsupported(sig)
+        if reason is not None:
+            raise Rejected(reason)
+        for (shape, dtype), t in zip(inferred, sig.outputs, strict=True):
+            if (shape, dtype) != (t.shape, t.dtype):
+                raise self.fail(f"a result is {TensorType(shape, dtype)}, the file says {t}")
+        self.values.builder.node(outputs[0], op, inputs, outputs)
 
     def _may_have(self, output: str, shape: tuple[int, ...]) -> bool:
         """Whether a shape is what a dynamic one became: the file has 1 for each size that wasn't known."""
@@ -184,11 +200,6 @@ class Scope:
             raise self.fail(f"operand {operand} is missing")
         self._read.add(operand)
         return self.values.model.tensors[self.operator.inputs[operand]]
-
-
-def _computes_in_float(op: Op, sig: Signature) -> str | None:
-    """TFLite models compute in integers here; floats are moved, quantised and dequantised at their edges."""
-    return wrong_dtype(sig.input, "the input", INT8) if isinstance(op, Typed) and sig.inputs else None
 
 
 class Options:

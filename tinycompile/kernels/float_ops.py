@@ -11,7 +11,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
 from tinycompile.kernels.generic_c import Struct, struct_call
-from tinycompile.kernels.pooling import reduce_loops
+from tinycompile.kernels.reduce_loops import reduce_loops
 from tinycompile.ops._reduce import Reduction
 from tinycompile.ops.add import Add
 from tinycompile.ops.div import Div
@@ -27,6 +27,7 @@ from tinycompile.ops.pow import Pow
 from tinycompile.ops.prelu import Prelu
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
+from tinycompile.ops.reduce_prod import ReduceProd
 from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.softmax import Softmax
@@ -36,6 +37,13 @@ from tinycompile.targets.core import Core
 
 LOOPS = 6
 IN_OUT = ("const float *input", "float *output")
+REDUCE_STEPS: Mapping[type[Reduction], str] = {
+    Mean: "add",
+    ReduceMax: "maximum",
+    ReduceMin: "minimum",
+    ReduceProd: "mul",
+    ReduceSum: "add",
+}
 
 
 def float_kernel(
@@ -151,7 +159,7 @@ def binary(site: Site, core: Core) -> Kernel | None:
     return float_kernel(site, function, count * (8 + per_operation(core)), constants, overlap=same)
 
 
-@kernel_for(Mean, ReduceMax, ReduceMin, ReduceSum, dtype=FLOAT32)
+@kernel_for(Mean, ReduceMax, ReduceMin, ReduceProd, ReduceSum, dtype=FLOAT32)
 def reduce(site: Site, core: Core) -> Kernel | None:
     """`tc_float_reduce`; None for alternations of kept and reduced axes with more loops than it has."""
     op, sig = site.node.op, site.sig
@@ -165,7 +173,6 @@ def reduce(site: Site, core: Core) -> Kernel | None:
         sizes, strides = zip(*([(1, 0)] * (3 - len(loops)) + loops), strict=True)
         fields |= {f"{name}_size": sizes, f"{name}_stride": strides}
     fields["divisor"] = np.float32(op.count(sig) if isinstance(op, Mean) else 1)
-    step = "maximum" if isinstance(op, ReduceMax) else "minimum" if isinstance(op, ReduceMin) else "add"
     function = struct_call(
         f"float_{op.kind}_{'x'.join(map(str, sig.input.shape))}",
         "tc_float_reduce",
@@ -173,6 +180,6 @@ def reduce(site: Site, core: Core) -> Kernel | None:
         IN_OUT,
         (Struct("tc_float_reduce_shape", fields),),
         f"{op.kind} over some axes.",
-        ("input", "output", f"tc_float_{step}"),
+        ("input", "output", f"tc_float_{REDUCE_STEPS[type(op)]}"),
     )
     return float_kernel(site, function, sig.input.elements * (8 + per_operation(core)))

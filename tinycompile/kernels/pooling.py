@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
@@ -21,8 +21,9 @@ from tinycompile.kernels.generic_c import (
     window_stem,
 )
 from tinycompile.kernels.generic_finish import Finish, step_finish
-from tinycompile.kernels.generic_overlap import channelwise_distance, ordered_distance
+from tinycompile.kernels.generic_overlap import channelwise_distance
 from tinycompile.kernels.linear_form import LinearForm, linear_form
+from tinycompile.kernels.reduce_loops import ReduceLoops
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._pool import Pool
@@ -30,12 +31,10 @@ from tinycompile.ops._spatial import Window
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
+from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.targets.core import Core
 
 PARAMETERS = ("const int8_t *input", "int8_t *output")
-MEAN_LOOPS = 3
-
-Loops = list[tuple[int, int]]
 
 
 @kernel_for(AveragePool2D)
@@ -93,34 +92,26 @@ def max_pool(site: Site, core: Core) -> Kernel | None:
     return _pool(site, op, core, "max_pool", {}, None) if isinstance(op, MaxPool2D) else None
 
 
-@kernel_for(Mean)
+@kernel_for(Mean, ReduceSum)
 def mean(site: Site, core: Core) -> Kernel | None:
-    """`tc_mean_s8`; None for alternations of kept and reduced axes with more loops than it has."""
+    """`tc_mean_s8`, or `tc_mean_step_s8`, which sum as well; None for alternations of kept and reduced axes with more
+    loops than they have.
+    """
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Mean):
+    if not isinstance(op, Mean | ReduceSum):
         return None
-    kept, reduced = reduce_loops(sig.input.shape, op.axes)
-    inner = kept.pop()[0] if kept and kept[-1][1] == 1 else 1
-    if len(kept) > MEAN_LOOPS or len(reduced) > MEAN_LOOPS:
+    loops = ReduceLoops.of(sig.input.shape, op.axes)
+    if loops is None:
         return None
     rule, count = op.requant(sig), op.count(sig)
     short = short_requant(rule) if isinstance(rule, TfliteRequant) else None
     finish = _step_of_sums(rule, count, sig.input.zero_point) if isinstance(rule, StepRequant) else None
-    kept_size, kept_stride = _padded(kept)
-    reduced_size, reduced_stride = _padded(reduced)
-    fields = {
-        "kept_size": kept_size,
-        "kept_stride": kept_stride,
-        "inner": inner,
-        "reduced_size": reduced_size,
-        "reduced_stride": reduced_stride,
-    }
     if finish is not None:
-        fields |= {"range": finish.range}
-        return _mean_step(site, finish, fields, kept, inner)
+        return _mean_step(site, finish, {**loops.fields, "range": finish.range}, loops, core)
     if not isinstance(rule, TfliteRequant):
         return None
-    fields |= {
+    fields = {
+        **loops.fields,
         "minus_zero_points": -sig.input.zero_point * count,
         "multiplier": int(rule.multiplier[0]),
         "shift": int(rule.shift[0]),
@@ -138,33 +129,37 @@ def mean(site: Site, core: Core) -> Kernel | None:
     return Kernel(
         "mean",
         function,
-        instructions=_average_instructions(sig.output.elements, count, inner, core, short is not None),
+        instructions=_average_instructions(sig.output.elements, count, loops.inner, core, short is not None),
         code_bytes=250,
-        overlap={0: _mean_distance(kept, inner)},
+        overlap={0: loops.distance},
         notes={"requantisation": "exact" if short is None else "smmlar"},
     )
 
 
-def _mean_step(site: Site, finish: Finish, fields: Fields, kept: list[tuple[int, int]], inner: int) -> Kernel:
+def _mean_step(site: Site, finish: Finish, fields: Fields, loops: ReduceLoops, core: Core) -> Kernel:
     """`tc_mean_step_s8`."""
-    sig = site.sig
-    count = sig.input.elements // sig.output.elements
+    sig, inner = site.sig, loops.inner
+    outputs, count = sig.output.elements, sig.input.elements // sig.output.elements
+    words, rest = outputs // inner * (inner // 4), outputs // inner * (inner % 4)
+    per_pixel = 4 if core.has("dsp") else 16
+    work = words * (count * per_pixel + 4 * finish.instructions + 24) + rest * (count * 6 + finish.instructions + 12)
+    kind = site.node.op.kind
     function = struct_call(
-        f"mean_step_{'x'.join(map(str, sig.input.shape))}",
+        f"{kind}_step_{'x'.join(map(str, sig.input.shape))}",
         "tc_mean_step_s8",
         "tc_mean_step.h",
         (*PARAMETERS, f"const {finish.ctype} *step"),
         (Struct("tc_mean_step_shape", fields),),
-        "Mean over some axes.",
+        f"{kind} over some axes.",
         ("input", "output", "step", finish.function),
     )
     return Kernel(
-        "mean_step",
+        f"{kind}_step",
         function,
         (finish.constant,),
-        instructions=40 + sig.output.elements * (count * 4 + finish.instructions + 10),
+        instructions=40 + work,
         code_bytes=200,
-        overlap={0: _mean_distance(kept, inner)},
+        overlap={0: loops.distance},
         notes={"requantisation": finish.form},
     )
 
@@ -237,33 +232,3 @@ def _max_instructions(outputs: int, count: int, channels: int, core: Core) -> in
     words, rest = outputs // channels * (channels // 4), outputs // channels * (channels % 4)
     per_pixel = (3 if count <= 4 else 6) if core.has("dsp") else 20
     return 40 + words * (count * per_pixel + 6) + rest * (count * 6 + 15)
-
-
-def reduce_loops(shape: Sequence[int], axes: Collection[int]) -> tuple[Loops, Loops]:
-    """(size, stride in elements) of as few loops as it takes over kept and over reduced axes, outermost first."""
-    loops, stride = list[tuple[int, int, bool]](), prod(shape)
-    for axis, size in enumerate(shape):
-        stride //= size
-        reduced = axis in axes
-        if size == 1:
-            continue
-        if loops and loops[-1][2] == reduced:
-            loops[-1] = (loops[-1][0] * size, stride, reduced)
-        else:
-            loops.append((size, stride, reduced))
-    kept = [(size, step) for size, step, reduced in loops if not reduced]
-    return kept, [(size, step) for size, step, reduced in loops if reduced]
-
-
-def _padded(loops: list[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    sizes, strides = zip(*([(1, 0)] * (MEAN_LOOPS - len(loops)) + loops), strict=True)
-    return sizes, strides
-
-
-def _mean_distance(kept: list[tuple[int, int]], inner: int) -> int:
-    """Runs of `inner` results in memory order, each with its reads from its own place on, written as they are read."""
-    starts = np.zeros(1, np.int64)
-    for size, stride in kept:
-        starts = (starts[:, None] + np.arange(size) * stride).ravel()
-    elements = (starts[:, None] + np.arange(inner)).ravel()
-    return ordered_distance(elements[1:], np.arange(1, elements.size)) if elements.size > 1 else 0

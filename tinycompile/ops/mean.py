@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import INT8
+from tinycompile.dtypes import INT8, INT32, INT64, DType
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
@@ -20,8 +21,8 @@ from tinycompile.ops._typed import Meaning, Meanings
 
 @dataclass(frozen=True)
 class Mean(Reduction):
-    """int8 or float32, over any constant set of axes, with or without keeping them; int8 input and output may differ in
-    scale and zero point.
+    """int8, int32, int64 or float32, over any constant set of axes, with or without keeping them; int8 input and output
+    may differ in scale and zero point; means of int32 and int64 are rounded towards zero.
 
     Attributes:
         rule: from the sum of int8 inputs minus their zero point to the output, one channel; None for TFLite's.
@@ -29,13 +30,19 @@ class Mean(Reduction):
 
     kind: ClassVar[str] = "mean"
 
+    exact: ClassVar[tuple[DType, ...]] = (INT32, INT64)
+
     rule: Requant | None = None
 
     def meanings(self) -> Meanings:
         return {**super().meanings(), INT8: Meaning(self._integers, self._limits)}
 
     def real(self, x: Array) -> Array:
-        return x.mean(axis=self.axes, keepdims=self.keep_dims)
+        if x.dtype.kind == "f":
+            return x.mean(axis=self.axes, keepdims=self.keep_dims)
+        total = np.asarray(x.sum(axis=self.axes, dtype=np.int64, keepdims=self.keep_dims))
+        count = prod(x.shape[axis] for axis in self.axes)
+        return (np.sign(total) * (np.abs(total) // count)).astype(x.dtype)
 
     def requant(self, sig: Signature) -> Requant:
         """The rule from a sum of inputs minus their zero point to the output; one channel.

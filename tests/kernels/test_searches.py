@@ -1,0 +1,80 @@
+"""Searches, running sums and division by a length against their definitions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.support.cores import core_named
+from tests.support.host_kernel import run_kernel
+from tests.support.kernel_checks import M7, check, int8, random_values, site_of
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8
+from tinycompile.ir import Node, Signature, Site, TensorType
+from tinycompile.kernels.searches import arg_extreme, cumulative_sum, l2_normalization, top_k
+from tinycompile.ops.arg_max import ArgMax
+from tinycompile.ops.arg_min import ArgMin
+from tinycompile.ops.cumulative_sum import CumulativeSum
+from tinycompile.ops.l2_normalization import L2Normalization
+from tinycompile.ops.top_k import TopK
+
+AXES = [((7,), 0), ((3, 9), 1), ((4, 6, 5), 1), ((2, 3, 2, 4, 1, 3), 0)]
+
+
+@pytest.mark.parametrize("op", [ArgMax, ArgMin])
+@pytest.mark.parametrize("dtype", [INT8, UINT8, INT32, BOOL, FLOAT32], ids=str)
+@pytest.mark.parametrize("index", [INT32, INT64], ids=str)
+def test_arg_extremes(op, dtype, index):
+    for shape, axis in AXES:
+        check(arg_extreme, site_of(op(axis, index), [TensorType(shape, dtype)], [None], TensorType((), index)))
+
+
+@pytest.mark.parametrize("dtype", [INT32, INT64], ids=str)
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_running_sums(dtype, exclusive, reverse):
+    """In place, too."""
+    for shape, axis in AXES:
+        op = CumulativeSum(axis, exclusive, reverse)
+        check(cumulative_sum, site_of(op, [TensorType(shape, dtype)], [None], TensorType((), dtype)))
+
+
+def test_running_sums_of_floats():
+    """Bit for bit: one after the other."""
+    x = TensorType((3, 50), FLOAT32)
+    check(cumulative_sum, site_of(CumulativeSum(1), [x], [None], x))
+
+
+@pytest.mark.parametrize("core", [M7, core_named("cortex-m0")], ids=["m7", "m0"])
+@pytest.mark.parametrize("shape", [(5,), (4, 33), (2, 3, 2, 7)])
+@pytest.mark.parametrize("zero_point", [-128, 3, 127])
+def test_l2_normalization(core, shape, zero_point):
+    site = site_of(L2Normalization(), [int8(shape, 0.1, zero_point)], [None], int8((), 1 / 128, 0))
+    check(l2_normalization, site, core)
+
+
+@pytest.mark.parametrize("dtype", [INT8, UINT8, INT16, INT32, INT64, FLOAT32], ids=str)
+@pytest.mark.parametrize("index", [INT32, INT16], ids=str)
+def test_top_k(dtype, index):
+    """Values, then positions: the function's second output is checked like a first one."""
+    for shape, k in [((1, 1), 1), ((4, 9), 1), ((3, 12), 5), ((2, 8), 8)]:
+        x, op = TensorType(shape, dtype), TopK(k, index)
+        (values, _), (places, _) = op.infer([x])
+        sig = Signature((x,), (TensorType(values, dtype), TensorType(places, index)))
+        kernel = top_k(Site(Node("layer", op, ("x",), ("y", "z")), sig, (None,)), M7)
+        assert kernel is not None
+        data = random_values(x, np.random.default_rng(k))
+        data[..., ::2] = data[..., :1]  # equals
+        expected = op.evaluate(sig, [data])
+        spare = [np.zeros(t.shape, t.dtype.carrier) for t in sig.outputs]
+        np.testing.assert_array_equal(run_kernel(kernel, [data, spare[0]], sig.outputs[1], sanitize=True), expected[1])
+        first = _values_first(kernel)
+        np.testing.assert_array_equal(run_kernel(first, [data, spare[1]], sig.outputs[0], sanitize=True), expected[0])
+
+
+def _values_first(kernel):
+    """The same with the order of the two outputs changed, so that the harness returns the other one."""
+    function = kernel.function
+    x, values, positions = function.parameters
+    return replace(kernel, function=replace(function, parameters=(x, positions, values)))

@@ -32,12 +32,12 @@ TC_INLINE float tc_float_div(float a, float b)
     return tc_divide(a, b);
 }
 
-TC_INLINE float tc_float_min(float a, float b)
+TC_INLINE float tc_float_minimum(float a, float b)
 {
     return a < b ? a : b;
 }
 
-TC_INLINE float tc_float_max(float a, float b)
+TC_INLINE float tc_float_maximum(float a, float b)
 {
     return a > b ? a : b;
 }

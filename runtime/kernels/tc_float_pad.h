@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * A border around a float tensor of up to six axes, and a copy of one tensor into a place of another.
+ * A border around a float tensor of up to six axes.
  */
 #ifndef TC_FLOAT_PAD_H
 #define TC_FLOAT_PAD_H
@@ -35,23 +35,6 @@ TC_INLINE void tc_float_pad(const float *input, float *output, const tc_float_pa
             holds = holds && at >= 0 && at < shape->inside[axis];
         }
         output[i] = holds ? *input++ : shape->value;
-    }
-}
-
-/* Part of a concatenation: `outer` runs of `run` elements, `stride` elements apart in the output. */
-typedef struct tc_float_part_shape {
-    int32_t outer;
-    int32_t run;
-    int32_t stride;
-    int32_t first;
-} tc_float_part_shape;
-
-TC_INLINE void tc_float_part(const float *input, float *output, const tc_float_part_shape *shape)
-{
-    for (int32_t i = 0; i < shape->outer; ++i) {
-        for (int32_t j = 0; j < shape->run; ++j) {
-            output[i * shape->stride + shape->first + j] = *input++;
-        }
     }
 }
 

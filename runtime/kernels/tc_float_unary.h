@@ -44,7 +44,6 @@ typedef float tc_float_map(float x, float a, float b);
         return expression;                                                                                             \
     }
 
-TC_FLOAT_MAP(abs, fabsf(x))
 TC_FLOAT_MAP(ceil, ceilf(x))
 TC_FLOAT_MAP(celu, x > 0.0f ? x : a * (expf(x / a) - 1.0f))
 TC_FLOAT_MAP(clip, fminf(fmaxf(x, a), b))
@@ -65,7 +64,7 @@ TC_FLOAT_MAP(reciprocal, 1.0f / x)
 TC_FLOAT_MAP(relu, x > 0.0f ? x : 0.0f)
 TC_FLOAT_MAP(round, rintf(x))
 TC_FLOAT_MAP(selu, b * (x < 0.0f ? a * (expf(x) - 1.0f) : x))
-TC_FLOAT_MAP(sigmoid, 1.0f / (1.0f + expf(-x)))
+TC_FLOAT_MAP(logistic, 1.0f / (1.0f + expf(-x)))
 TC_FLOAT_MAP(sign, x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : 0.0f)
 TC_FLOAT_MAP(sin, sinf(x))
 TC_FLOAT_MAP(softplus, log1pf(expf(x)))

@@ -23,18 +23,18 @@ from tinycompile.ir import Array, Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.numerics.step_requant import exact_requant
+from tinycompile.ops.add import Add
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
-from tinycompile.ops.float_binary import FloatBinary
-from tinycompile.ops.float_conv2d import FloatConv2D
-from tinycompile.ops.float_matmul import FloatMatMul
-from tinycompile.ops.float_pool2d import FloatPool2D
-from tinycompile.ops.float_reduce import FloatReduce
-from tinycompile.ops.float_unary import FloatUnary
+from tinycompile.ops.div import Div
+from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
-from tinycompile.ops.onnx_binary import OnnxBinary
+from tinycompile.ops.mul import Mul
 from tinycompile.ops.quantize import Quantize
 from tinycompile.resources import runtime_dir
 from tinycompile.targets import Core
@@ -66,25 +66,24 @@ def float_sites() -> Iterator[Site]:
         y = TensorType((300,), dtype, Quantization.per_tensor(scale, zero))
         yield site_of(Quantize(dtype, ties), [float32(300)], [None], y)
     yield site_of(Dequantize(), [int8((64,), 0.3, 7)], [None], float32(64))
-    for function in ("add", "mul", "div"):
+    for operator in (Add, Mul, Div):
         types = [int8((200,), 0.1, 3), int8((200,), 0.07, -4)]
-        yield site_of(
-            OnnxBinary(function=function), types, [None, None], int8((), 0.33 if function == "div" else 0.1, 1)
-        )
+        yield site_of(operator(rule="onnx"), types, [None, None], int8((), 0.33 if operator is Div else 0.1, 1))
     weights = rng.integers(-128, 128, (6, 40)).astype(np.int8)
     types = [int8((3, 40), 2.0**-5, 9), TensorType((6, 40), INT8, Quantization.per_tensor(2.0**-12, 0))]
     types.append(TensorType((6,), INT32))
     yield site_of(FullyConnected(), types, [None, weights, np.full(6, 2**31 - 9, np.int32)], int8((), 2.0**-8, 5))
+    kernels = rng.normal(0, 1, (4, 3, 3, 3)).astype(np.float32)
+    yield site_of(Conv2D(), [float32(1, 6, 7, 3), float32(4, 3, 3, 3)], [None, kernels], float32())
     yield site_of(
-        FloatConv2D(), [float32(1, 3, 6, 7), float32(4, 3, 3, 3)], [None, rng.normal(0, 1, (4, 3, 3, 3))], float32()
+        DepthwiseConv2D(), [float32(1, 6, 7, 3), float32(1, 4, 3, 9)], [None, kernels.reshape(1, 4, 3, 9)], float32()
     )
-    yield site_of(FloatMatMul(), [float32(5, 17), float32(17, 3)], [None, None], float32())
-    yield site_of(FloatBinary("div"), [float32(3, 40), float32(3, 40)], [None, None], float32())
-    yield site_of(FloatPool2D("max", (2, 2), (1, 1), (1, 1), (1, 0, 1, 0)), [float32(1, 2, 5, 6)], [None], float32())
-    yield site_of(
-        FloatPool2D("average", (3, 3), (1, 1), (1, 1), (0, 0, 0, 0)), [float32(1, 2, 5, 6)], [None], float32()
-    )
-    yield site_of(FloatReduce("mean", (1,)), [float32(7, 33)], [None], float32())
+    yield site_of(FullyConnected(), [float32(5, 27), float32(4, 27)], [None, kernels.reshape(4, 27)], float32())
+    yield site_of(BatchMatMul(), [float32(5, 17), float32(17, 3)], [None, None], float32())
+    yield site_of(Div(), [float32(3, 40), float32(3, 40)], [None, None], float32())
+    yield site_of(MaxPool2D((2, 2), (1, 1), (1, 0, 1, 0)), [float32(1, 5, 6, 2)], [None], float32())
+    yield site_of(AveragePool2D((3, 3), (1, 1)), [float32(1, 5, 6, 2)], [None], float32())
+    yield site_of(Mean((1,), True), [float32(7, 33)], [None], float32())
     step = exact_requant([Fraction(1, 3)], [Fraction(1, 7)], Fraction(2), -3, -128, 127)
     yield site_of(Mean((1,), True, step), [int8((6, 50), 0.1, 3)], [None], int8((), 0.2, -3))
 
@@ -267,7 +266,7 @@ def test_the_assembly_lives_with_other_flags(flags: str) -> None:
 )
 def test_what_cannot_be_kept_is_an_error_with_its_reason(flags: str, complaint: str | None) -> None:
     """Functions of the C library under fast floats; structs without alignment."""
-    kernel = portable(site_of(FloatUnary("gelu_tanh"), [float32(8)], [None], float32(8)))
+    kernel = portable(site_of(ElementwiseFunction("gelu_tanh"), [float32(8)], [None], float32(8)))
     if complaint is None:
         compile_for_arm(kernel, "cortex-m4", "-O2", *flags.split())
     else:

@@ -9,54 +9,56 @@ import pytest
 
 from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.dtypes import FLOAT32, INT8, UINT8
+from tinycompile.frontend.onnx_quantize import PAIRS
 from tinycompile.ir import TensorType
-from tinycompile.kernels.elementwise import with_scalar
+from tinycompile.kernels.elementwise import add, with_scalar
 from tinycompile.kernels.float_edges import quantize
-from tinycompile.kernels.onnx_ops import onnx_binary, onnx_softmax, onnx_sum, take_copied
+from tinycompile.kernels.onnx_ops import onnx_binary, onnx_softmax, take_copied
 from tinycompile.kernels.pooling import average_pool, mean
 from tinycompile.numerics.step_requant import exact_requant
-from tinycompile.ops._float import ARITHMETIC
+from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.div import Div
 from tinycompile.ops.mean import Mean
-from tinycompile.ops.onnx_binary import OnnxBinary
-from tinycompile.ops.onnx_softmax import OnnxSoftmax
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.sub import Sub
 from tinycompile.ops.take import Take
 
 SHAPES = [((1, 3, 4, 5), (1, 3, 4, 5)), ((1, 3, 4, 5), (1, 1, 1, 5)), ((1, 1, 4, 1), (1, 3, 4, 5))]
 
 
-@pytest.mark.parametrize("function", ARITHMETIC)
+@pytest.mark.parametrize("operator", PAIRS.values())
 @pytest.mark.parametrize("shapes", SHAPES)
-def test_binary_in_float(function, shapes):
+def test_binary_in_float(operator, shapes):
     """Scales of powers of two: exact ties."""
     for scales, clamp in (((0.05, 0.02, 0.03), (-128, 127)), ((0.5, 0.25, 1.0), (-20, 90))):
         types = [int8(shape, scale, zero) for shape, scale, zero in zip(shapes, scales, (3, -7), strict=False)]
-        check(onnx_binary, site_of(OnnxBinary(clamp, function), types, [None, None], int8((), scales[2], 5)))
+        check(onnx_binary, site_of(operator(clamp, "onnx"), types, [None, None], int8((), scales[2], 5)))
 
 
-@pytest.mark.parametrize("function", ["add", "sub"])
+@pytest.mark.parametrize("operator", [Add, Sub])
 @pytest.mark.parametrize("shapes", SHAPES[:2])
-def test_sums_in_integers(function, shapes):
+def test_sums_in_integers(operator, shapes):
     types = [int8(shapes[0], 0.05, 3), int8(shapes[1], 0.021, -7)]
-    check(onnx_sum, site_of(OnnxBinary((-100, 127), function), types, [None, None], int8((), 0.0533, 5)))
+    check(add, site_of(operator((-100, 127), "onnx"), types, [None, None], int8((), 0.0533, 5)))
 
 
 def test_a_sum_with_ties_has_no_integer_form():
     types = [int8((1, 4, 4, 3), 0.5, 3), int8((1, 4, 4, 3), 0.25, -7)]
-    assert onnx_sum(site_of(OnnxBinary(), types, [None, None], int8((), 1.0, 5)), M7) is None
+    assert add(site_of(Add(rule="onnx"), types, [None, None], int8((), 1.0, 5)), M7) is None
 
 
 def test_constant_of_one_element():
     types = [int8((1, 4, 4, 3), 0.5, 3), int8((), 0.25, -7)]
-    site = site_of(OnnxBinary(function="div"), types, [None, np.array(9, np.int8)], int8((), 1.0, 5))
+    site = site_of(Div(rule="onnx"), types, [None, np.array(9, np.int8)], int8((), 1.0, 5))
     check(with_scalar, site)
 
 
 @pytest.mark.parametrize(("shape", "scale"), [((3, 10), 0.1), ((1, 2), 0.7), ((2, 300), 0.002)])
 @pytest.mark.parametrize("output", [(1 / 256, -128), (0.0039, -128), (0.01, 0), (2.0, 3)])
 def test_softmax(shape, scale, output):
-    check(onnx_softmax, site_of(OnnxSoftmax(), [int8(shape, scale, 5)], [None], int8((), *output)))
+    check(onnx_softmax, site_of(Softmax(rule="onnx"), [int8(shape, scale, 5)], [None], int8((), *output)))
 
 
 @pytest.mark.parametrize("dtype", [INT8, UINT8, FLOAT32], ids=str)

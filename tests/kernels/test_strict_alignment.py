@@ -17,24 +17,19 @@ from tests.kernels import test_assembly, test_block, test_mve
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
 from tests.support.kernel_checks import int8, site_of
-from tinycompile.dtypes import FLOAT32, INT8, INT32
+from tinycompile.dtypes import FLOAT32, INT8, INT32, UINT8
 from tinycompile.ir import Op, Quantization, Site, TensorType
 from tinycompile.kernels import base, kernels_of
 from tinycompile.kernels.base import Factory
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
-from tinycompile.ops.float_binary import FloatBinary
-from tinycompile.ops.float_concatenation import FloatConcatenation
-from tinycompile.ops.float_conv2d import FloatConv2D
-from tinycompile.ops.float_matmul import FloatMatMul
-from tinycompile.ops.float_pad import FloatPad
-from tinycompile.ops.float_pool2d import FloatPool2D
-from tinycompile.ops.float_reduce import FloatReduce
-from tinycompile.ops.float_unary import FloatUnary
+from tinycompile.ops.div import Div
+from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.logistic import Logistic
@@ -42,8 +37,6 @@ from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.mul import Mul
-from tinycompile.ops.onnx_binary import OnnxBinary
-from tinycompile.ops.onnx_softmax import OnnxSoftmax
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.quantize import Quantize
@@ -77,13 +70,14 @@ def int8_sites() -> list[Site]:
     unaries = [
         (Logistic(), int8((1, 19), 0.03, 5), int8((), 1 / 256, -128)),
         (Quantize(INT8), float_image, y),
+        (Quantize(INT8), TensorType(odd.shape, UINT8, odd.quant), y),
         (Dequantize(), odd, TensorType((), FLOAT32)),
         (Pad(((0, 0), (1, 2), (3, 0), (0, 0)), -7), odd, odd),
         (Transpose((0, 3, 1, 2)), odd, odd),
         (Transpose((0, 2, 1, 3)), odd, odd),
         (PlaneRows(2), int8((1, 3, 8, 5)), int8(())),
         (ResizeNearestNeighbor((6, 10)), odd, odd),
-        (OnnxSoftmax(), int8((3, 10), 0.1, 5), int8((), 1 / 256, -128)),
+        (Softmax(rule="onnx"), int8((3, 10), 0.1, 5), int8((), 1 / 256, -128)),
         (Softmax(1.0), int8((3, 10), 0.1, 4), int8((), 1 / 256, -128)),
         (Take(1, (2, 0, 0)), odd, odd),
         (Identity(), odd, odd),
@@ -95,14 +89,14 @@ def int8_sites() -> list[Site]:
     ]
     binaries = [
         (op, [a, int8(b, 0.07, -20)])
-        for op in (Add((-100, 127)), Mul(), OnnxBinary(function="add"), OnnxBinary(function="div"))
+        for op in (Add((-100, 127)), Mul(), Add(rule="onnx"), Div(rule="onnx"))
         for a, b in ((image, image.shape), (odd, (9,)), (odd, odd.shape), (image, (1, 6, 7, 1)))
     ]
     scalar = np.array([[77]], np.int8)
     return [
         *(site_of(op, [x], [None], y) for op, x, y in unaries),
         *(site_of(op, types, [None, None], y) for op, types in binaries),
-        *(site_of(op, [image, int8((1, 1))], [None, scalar], y) for op in (Add(), OnnxBinary(function="div"))),
+        *(site_of(op, [image, int8((1, 1))], [None, scalar], y) for op in (Add(), Div(rule="onnx"))),
         *(site_of(Concatenation(axis), [odd, odd], [None, None], odd) for axis in (2, 3)),
         weighted(Conv2D((1, 2), (1, 1), (1, 1, 1, 1)), odd, (5, 3, 3, 9), 0),
         weighted(DepthwiseConv2D((1, 2), (1, 1), (1, 1, 1, 1)), odd, (1, 3, 3, 9), 3),
@@ -116,18 +110,22 @@ def float_sites() -> list[Site]:
         return TensorType(shape, FLOAT32)
 
     x, y = floats(2, 4, 7, 6), floats()
-    weights = np.random.default_rng(0).normal(0, 1, (4, 2, 3, 2)).astype(np.float32)
-    none = (0, 0, 0, 0)
+    weights = np.random.default_rng(0).normal(0, 1, (4, 3, 2, 6)).astype(np.float32)
+    filters, matrix = weights.reshape(1, 4, 6, 6), weights.reshape(24, 6)
     return [
-        site_of(FloatUnary("relu", 0.4, 1.3), [x], [None], y),
-        site_of(FloatBinary("add"), [x, x], [None, None], y),
-        site_of(FloatBinary("mul"), [x, floats(6)], [None, None], y),
-        site_of(FloatConcatenation(1), [x, x], [None, None], y),
-        site_of(FloatMatMul(), [floats(3, 4), floats(4, 5)], [None, None], y),
-        site_of(FloatPad(((1, 2), (0, 3), (2, 0)), -1.5), [floats(2, 3, 4)], [None], y),
-        site_of(FloatPool2D("average", (2, 3), (2, 1), (1, 1), (1, 1, 0, 1), none), [x], [None], y),
-        site_of(FloatReduce("mean", (1, 2)), [x], [None], y),
-        site_of(FloatConv2D((2, 1)), [x, floats(*weights.shape)], [None, weights], y),
+        site_of(ElementwiseFunction("clip", 0.4, 1.3), [x], [None], y),
+        site_of(Softmax(), [x], [None], y),
+        site_of(Add(), [x, x], [None, None], y),
+        site_of(Mul(), [x, floats(6)], [None, None], y),
+        site_of(Concatenation(1), [x, x], [None, None], y),
+        site_of(BatchMatMul(), [floats(3, 4), floats(4, 5)], [None, None], y),
+        site_of(Pad(((1, 2), (0, 3), (2, 0)), -1.5), [floats(2, 3, 4)], [None], y),
+        site_of(AveragePool2D((2, 3), (2, 1), (1, 1, 0, 1)), [x], [None], y),
+        site_of(MaxPool2D((2, 3), (2, 1), (1, 1, 0, 1)), [x], [None], y),
+        site_of(Mean((1, 2), True), [x], [None], y),
+        site_of(Conv2D((2, 1)), [x, floats(*weights.shape)], [None, weights], y),
+        site_of(DepthwiseConv2D((2, 1)), [x, floats(*filters.shape)], [None, filters], y),
+        site_of(FullyConnected(), [x, floats(*matrix.shape)], [None, matrix], y),
     ]
 
 

@@ -13,18 +13,12 @@ from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import Binary, Unary
 from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
-from tinycompile.ops.float_binary import FloatBinary
-from tinycompile.ops.float_concatenation import FloatConcatenation
-from tinycompile.ops.float_conv2d import FloatConv2D
-from tinycompile.ops.float_matmul import FloatMatMul
-from tinycompile.ops.float_pad import FloatPad
-from tinycompile.ops.float_pool2d import FloatPool2D
-from tinycompile.ops.float_reduce import FloatReduce
-from tinycompile.ops.float_unary import FloatUnary
+from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.input_rows import InputRows
@@ -33,10 +27,13 @@ from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
-from tinycompile.ops.onnx_softmax import OnnxSoftmax
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.plane_rows import PlaneRows
+from tinycompile.ops.pow import Pow
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.reduce_max import ReduceMax
+from tinycompile.ops.reduce_min import ReduceMin
+from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
@@ -81,8 +78,19 @@ def sampler_of(kind: str) -> Sampler | None:
     if issubclass(op, Unary):
         return lambda rng: sample(op(), [int8(any_shape(rng), 0.01, 3)], int8((), 1 / 256, -128))
     if issubclass(op, Binary):
-        return lambda rng: sample(op(), [int8(shape, 0.05, 3) for shape in broadcasting(rng)], int8((), 0.15, 3))
+        return lambda rng: pair(rng, op)
     return None
+
+
+def pair(rng: Random, op: type[Binary]) -> Sample:
+    """Of a type that the operator takes, by a rule that it has."""
+    uses = [
+        (rule, dtype) for rule in ("tflite", "onnx") for dtype in (INT8, FLOAT32) if dtype in op(rule=rule).meanings()
+    ]
+    rule, dtype = uses[size(rng, 0, len(uses))]
+    if dtype == FLOAT32:
+        return sample(op(rule=rule), [floats(shape) for shape in broadcasting(rng)], floats(()))
+    return sample(op(rule=rule), [int8(shape, 0.05, 3) for shape in broadcasting(rng)], int8((), 0.15, 3))
 
 
 def sample(
@@ -156,6 +164,8 @@ def conv2d(rng: Random) -> Sample:
     kernel, stride, dilation, padding = window(rng, shape)
     w, values = weights(rng, (3, *kernel, channels), 0)
     op = Conv2D(stride, dilation, (padding[0], padding[1], padding[2], padding[3]))
+    if rng.random() < 0.3:
+        return sample(op, [floats(shape), floats(w.shape)], floats(()), [None, values.astype(np.float32)])
     return sample(op, [int8((1, height, width, channels), 0.05, 3), w], int8((), 0.05, -5), [None, values])
 
 
@@ -173,7 +183,7 @@ def pool2d(rng: Random) -> Sample:
     shape, op = image(rng), [MaxPool2D, AveragePool2D][size(rng, 0, 2)]
     kernel = size(rng, 1, min(4, shape[1] + 1)), size(rng, 1, min(4, shape[2] + 1))
     padding = *(size(rng, 0, kernel[0]) for _ in range(2)), *(size(rng, 0, kernel[1]) for _ in range(2))
-    x = int8(shape, 0.05, 3)
+    x = [int8(shape, 0.05, 3), floats(shape)][size(rng, 0, 2)]
     return sample(op(kernel, (size(rng, 1, 4), size(rng, 1, 4)), padding), [x], x)
 
 
@@ -215,28 +225,32 @@ def identity(rng: Random) -> Sample:
     return sample(Identity(), [int8(any_shape(rng))], int8(()))
 
 
-@of("softmax", "onnx_softmax")
+@of("softmax")
 def softmax(rng: Random) -> Sample:
-    return sample([Softmax, OnnxSoftmax][size(rng, 0, 2)](), [int8(any_shape(rng), 0.02, 3)], int8((), 1 / 256, -128))
+    if rng.random() < 0.3:
+        return sample(Softmax(), [floats(any_shape(rng))], floats(()))
+    return sample(
+        [Softmax(), Softmax(rule="onnx")][size(rng, 0, 2)], [int8(any_shape(rng), 0.02, 3)], int8((), 1 / 256, -128)
+    )
 
 
-@of("concatenation", "float_concatenation")
+@of("concatenation")
 def concatenation(rng: Random) -> Sample:
     shape, many = any_shape(rng), size(rng, 1, 4)
-    axis, op = size(rng, 0, len(shape)), [Concatenation, FloatConcatenation][size(rng, 0, 2)]
+    axis, typed = size(rng, 0, len(shape)), [int8, floats][size(rng, 0, 2)]
     shapes = [(*shape[:axis], size(rng), *shape[axis + 1 :]) for _ in range(many)]
-    types = [(int8 if op is Concatenation else floats)(one) for one in shapes]
-    return sample(op(axis), types, types[0])
+    types = [typed(one) for one in shapes]
+    return sample(Concatenation(axis), types, types[0])
 
 
-@of("pad", "float_pad")
+@of("pad")
 def pad(rng: Random) -> Sample:
     shape = any_shape(rng)
     amounts = tuple((size(rng, 0, 3), size(rng, 0, 3)) if rng.random() < 0.7 else (0, 0) for _ in shape)
     if rng.random() < 0.8:
         amounts = ((0, 0), *amounts[1:])
     if rng.random() < 0.3:
-        return sample(FloatPad(amounts, 0.5), [floats(shape)], floats(()))
+        return sample(Pad(amounts, 0.5), [floats(shape)], floats(()))
     return sample(Pad(amounts, size(rng, -128, 128)), [int8(shape, 0.1, 3)], int8((), 0.1, 3))
 
 
@@ -310,32 +324,24 @@ def input_rows(rng: Random) -> Sample:
     return sample(InputRows(image(rng), INT8), [], int8(()))
 
 
-@of("float_binary")
-def float_binary(rng: Random) -> Sample:
-    return sample(FloatBinary("add"), [floats(shape) for shape in broadcasting(rng)], floats(()))
+@of("pow")
+def cube(rng: Random) -> Sample:
+    """Of a negative number most powers are NaN, which is no number that could change."""
+    exponent = np.array(3, np.float32)
+    return sample(Pow(), [floats(any_shape(rng)), floats(())], floats(()), [None, exponent])
 
 
-@of("float_unary")
-def float_unary(rng: Random) -> Sample:
-    return sample(FloatUnary("neg"), [floats(any_shape(rng))], floats(()))
+@of("elementwise_function")
+def elementwise_function(rng: Random) -> Sample:
+    return sample(ElementwiseFunction("neg"), [floats(any_shape(rng))], floats(()))
 
 
-@of("float_reduce")
-def float_reduce(rng: Random) -> Sample:
-    return sample(FloatReduce("sum", (1,)), [floats(any_shape(rng))], floats(()))
+@of("reduce_sum", "reduce_max", "reduce_min")
+def reduction(rng: Random) -> Sample:
+    shape, op = any_shape(rng), [ReduceSum, ReduceMax, ReduceMin][size(rng, 0, 3)]
+    return sample(op((size(rng, 0, len(shape)),), bool(size(rng, 0, 2))), [floats(shape)], floats(()))
 
 
-@of("float_matmul")
-def float_matmul(rng: Random) -> Sample:
-    return sample(FloatMatMul(), [floats((1, 2, 3)), floats((1, 3, 4))], floats(()))
-
-
-@of("float_conv2d")
-def float_conv2d(rng: Random) -> Sample:
-    return sample(FloatConv2D((1, 2), (1, 1), (1, 1, 0, 1)), [floats((1, 2, 5, 4)), floats((3, 2, 3, 2))], floats(()))
-
-
-@of("float_pool2d")
-def float_pool2d(rng: Random) -> Sample:
-    op = FloatPool2D("max", (2, 2), (1, 1), (1, 1), (0, 1, 0, 0))
-    return sample(op, [floats((1, 2, 5, 4))], floats(()))
+@of("batch_matmul")
+def batch_matmul(rng: Random) -> Sample:
+    return sample(BatchMatMul(), [floats((1, 2, 3)), floats((1, 3, 4))], floats(()))

@@ -35,7 +35,7 @@ BY_POSITIONS = {
     "identity": {Pointwise},
     "input_rows": {Given},
     "max_pool2d": {Windowed},
-    "mean": {Pointwise},
+    **dict.fromkeys(("mean", "reduce_max", "reduce_min", "reduce_sum"), {Pointwise}),
     "pad": {Windowed},
     "plane_rows": {Planar},
     "resize_nearest_neighbor": {Enlarged},

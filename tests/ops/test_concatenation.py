@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.ops.floats import check_float, normal
 from tests.ops.oracle import check, full_range
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, TensorType
+from tinycompile.kernels.movement import concatenation
 from tinycompile.ops.concatenation import Concatenation
 
 
@@ -38,3 +40,10 @@ def test_rules():
         Concatenation(4).infer([x, x])
     with pytest.raises(ValueError, match="differ"):
         Concatenation(3).infer([x, high])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("constants", [(), (1,)])
+def test_floats(axis, constants):
+    parts = [normal(*(n if i == axis else size for i, size in enumerate((2, 3, 4))), seed=n) for n in (1, 2, 3)]
+    check_float(concatenation, Concatenation(axis), parts, constants)

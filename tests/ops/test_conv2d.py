@@ -7,8 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ops.convolutions import check_convolution, output_shape, paddings, sizes
+from tests.ops.floats import check_float, normal
 from tests.ops.oracle import activations, only_site, pairs, seeds, thorough, zero_points
 from tests.support.tflite_builder import SAME, VALID
+from tinycompile.dtypes import FLOAT32
+from tinycompile.ir import TensorType
+from tinycompile.kernels.float_layers import conv2d
+from tinycompile.ops.conv2d import Conv2D
 
 
 @thorough
@@ -51,3 +56,16 @@ def test_many_taps_need_float64():
         "CONV_2D", (1, 3, 3, 64), (3, 3, 3, 64), (1, 3, 3, 3), 0, Padding=SAME, StrideH=1, StrideW=1,
         zero_points=(-128, 3),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("groups", "outputs"), [(1, 5), (2, 4), (4, 4), (4, 8)])
+@pytest.mark.parametrize("op", [Conv2D(), Conv2D((2, 1), (1, 2), (1, 0, 2, 1))])
+def test_floats(groups, outputs, op):
+    weights = normal(outputs, 3, 2, 4 // groups, seed=1)
+    check_float(conv2d, op, [normal(2, 7, 6, 4), weights, normal(outputs, seed=2)], constants=(1, 2))
+    check_float(conv2d, op, [normal(1, 7, 6, 4), weights], constants=(1,))
+
+
+def test_float_weights_that_do_not_fit():
+    with pytest.raises(ValueError, match="don't divide"):
+        Conv2D().infer([TensorType((1, 5, 5, 4), FLOAT32), TensorType((4, 1, 1, 3), FLOAT32)])

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ops.convolutions import check_convolution, output_shape, paddings, sizes
+from tests.ops.floats import check_float, normal
 from tests.ops.oracle import activations, pairs, seeds, thorough, zero_points
 from tests.support.tflite_builder import SAME, VALID
+from tinycompile.kernels.float_layers import depthwise
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
 
 @thorough
@@ -43,3 +46,11 @@ def test_depth_multiplier():
     (node,) = graph.nodes
     assert node.op.multiplier(graph.signature(node)) == 3
     assert graph.macs() == 5 * 5 * 6 * 9
+
+
+@pytest.mark.parametrize("outputs", [4, 8])
+@pytest.mark.parametrize("op", [DepthwiseConv2D(), DepthwiseConv2D((2, 1), (1, 2), (1, 0, 2, 1))])
+def test_floats(outputs, op):
+    weights = normal(1, 3, 2, outputs, seed=1)
+    check_float(depthwise, op, [normal(2, 7, 6, 4), weights, normal(outputs, seed=2)], constants=(1, 2))
+    check_float(depthwise, op, [normal(1, 7, 6, 4), weights], constants=(1,))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ops.convolutions import fitting_scale, weight_scales
+from tests.ops.floats import check_float, normal
 from tests.ops.oracle import activations, check, full_range, only_site, seeds, thorough, zero_points
 from tests.support.cores import core_named
 from tests.support.host_kernel import run_kernel
@@ -18,7 +19,9 @@ from tinycompile.dtypes import INT8, INT16
 from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.kernels import kernels_of
+from tinycompile.kernels.float_layers import fully_connected
 from tinycompile.numerics.rounded_product import RoundedProductRequant
+from tinycompile.ops.fully_connected import FullyConnected
 
 
 @thorough
@@ -126,3 +129,10 @@ def test_a_sum_of_so_many_products_that_it_wraps():
     for kernel in kernels:
         actual = run_kernel(kernel, values, site.sig.output, sanitize=True)
         np.testing.assert_array_equal(actual, expected, err_msg=kernel.variant)
+
+
+@pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 3, 6)])
+def test_floats(shape):
+    weights = normal(5, 6, seed=1)
+    check_float(fully_connected, FullyConnected(), [normal(*shape), weights, normal(5, seed=2)], constants=(1, 2))
+    check_float(fully_connected, FullyConnected(), [normal(*shape), weights], constants=(1,))

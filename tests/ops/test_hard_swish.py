@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ops.floats import check_float_unary
 from tests.ops.oracle import scales, thorough, zero_points
 from tests.ops.unary import check_unary
 from tinycompile.dtypes import INT8
@@ -26,3 +27,7 @@ def test_large_inputs():
 def test_refuses_scales_that_litert_refuses():
     x, y = (TensorType((4,), INT8, Quantization.per_tensor(scale, 0)) for scale in (1.0, 0.001))
     assert HardSwish().unsupported(Signature((x,), (y,))) is not None
+
+
+def test_floats():
+    check_float_unary(HardSwish())

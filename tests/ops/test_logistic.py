@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
+from tests.ops.floats import check_float_unary
 from tests.ops.oracle import scales, thorough, zero_points
 from tests.ops.unary import check_unary
 from tinycompile.dtypes import INT8
@@ -26,3 +27,7 @@ def test_extreme_scales(scale):
 def test_other_output_scales_are_refused():
     x, y = (TensorType((4,), INT8, Quantization.per_tensor(scale, 0)) for scale in (0.1, 1 / 128))
     assert "1/256" in (Logistic().unsupported(Signature((x,), (y,))) or "")
+
+
+def test_floats():
+    check_float_unary(Logistic())

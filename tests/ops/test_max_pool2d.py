@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 
 from tests.ops.convolutions import paddings, sizes
+from tests.ops.floats import check_float, normal
 from tests.ops.oracle import activations, pairs, scales, seeds, thorough, zero_points
 from tests.ops.pooling import check_pool
+from tests.support.kernel_checks import int8
 from tests.support.tflite_builder import VALID
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, TensorType
+from tinycompile.kernels.float_layers import pool2d
 from tinycompile.ops.max_pool2d import MaxPool2D
 
 
@@ -37,3 +40,15 @@ def test_rules():
     assert "batch" in (op.unsupported(Signature((replace(x, shape=(2, 6, 6, 2)),), (y,))) or "")
     with pytest.raises(ValueError, match="nothing in them"):
         MaxPool2D((2, 2), (1, 1), (2, 0, 0, 0)).infer([x])
+
+
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1)])
+def test_floats(dilation):
+    op = MaxPool2D((2, 3), (2, 1), (1, 1, 0, 1), dilation=dilation)
+    for batch in (1, 2):
+        check_float(pool2d, op, [normal(batch, 7, 6, 3)])
+
+
+def test_dilated_windows_are_of_floats():
+    sig = Signature((int8((1, 4, 4, 2)),), (int8((1, 2, 2, 2)),))
+    assert "dilation" in str(MaxPool2D((2, 2), (1, 1), dilation=(2, 2)).unsupported(sig))

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ops.floats import check_float_reduction
 from tests.ops.oracle import check, full_range, only_site, scales, seeds, thorough, zero_points
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.ops.mean import Mean
 
 
 def check_mean(shape, axes, keep_dims, x_quant, y_quant, seed=0):
@@ -46,3 +48,7 @@ def test_more_elements_than_fit_into_a_power_of_two():
     site = only_site(check_mean((1, 40, 40, 2), (1, 2), True, (0.3, 5), (0.2, -7)))
     assert site.node.op.count(site.sig) == 1600
     assert site.node.op.requant(site.sig).channels == 1
+
+
+def test_floats():
+    check_float_reduction(Mean)

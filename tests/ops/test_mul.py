@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ops.binary import check_binary, every_pair, quantizations, shape_pairs
+from tests.ops.binary import check_binary, check_regions, every_pair, quantizations, shape_pairs
+from tests.ops.floats import check_float_binary
+from tests.ops.onnx_pairs import check_onnx_rule
 from tests.ops.oracle import activations, seeds, thorough
+from tinycompile.dtypes import FLOAT32
+from tinycompile.ir import Signature, TensorType
+from tinycompile.ops.mul import Mul
 
 
 @thorough
@@ -28,3 +33,20 @@ def test_random(shapes, quantizations, activation, constant, seed):
 )
 def test_every_pair(quantizations):
     every_pair("MUL", quantizations)
+
+
+def test_regions():
+    check_regions(Mul())
+
+
+def test_floats():
+    check_float_binary(Mul())
+
+
+def test_every_pair_by_the_rule_of_onnx():
+    check_onnx_rule(Mul, "Mul")
+
+
+def test_a_fused_activation_is_of_integers():
+    t = TensorType((4,), FLOAT32)
+    assert "activation" in str(Mul((0, 127)).unsupported(Signature((t, t), (t,))))

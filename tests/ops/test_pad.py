@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ops.floats import check_float, normal
 from tests.ops.oracle import check, full_range, seeds, thorough, zero_points
+from tests.support.kernel_checks import int8
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.dtypes import INT8
-from tinycompile.ir import TensorType
+from tinycompile.ir import Signature, TensorType
+from tinycompile.kernels.float_ops import pad
 from tinycompile.ops.pad import Pad
 
 
@@ -46,3 +49,13 @@ def test_ranks(shape, amounts):
 def test_amounts_must_make_sense(amounts):
     with pytest.raises(ValueError, match="pad"):
         Pad(amounts, 0).infer([TensorType((4, 4), INT8)])
+
+
+@pytest.mark.parametrize("amounts", [((1, 2), (0, 3), (2, 0)), ((0, 0), (0, 0), (0, 0))])
+def test_floats(amounts):
+    check_float(pad, Pad(amounts, -1.5), [normal(2, 3, 4)])
+
+
+@pytest.mark.parametrize("fill", [0.5, 128])
+def test_a_fill_that_is_no_int8(fill):
+    assert str(fill) in str(Pad(((1, 1),), fill).unsupported(Signature((int8((3,)),), (int8((5,)),))))

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ops.floats import check_float, normal
 from tests.ops.oracle import check, full_range, scales, seeds, thorough, zero_points
+from tests.support.kernel_checks import int8
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, TensorType
+from tinycompile.kernels.float_ops import softmax
 from tinycompile.ops.softmax import Softmax
 
 
@@ -68,3 +71,26 @@ def test_rules():
     assert reason((), 0.1, 1 / 256, -128) is not None
     assert reason((1, 10), 1e-9, 1 / 256, -128) is not None
     assert reason((1, 10), 0.1, 1 / 128, -128) is not None
+
+
+@pytest.mark.parametrize(("depth", "scale"), [(2, 0.3), (10, 0.07), (1000, 0.01)])
+@pytest.mark.parametrize("output", [(1 / 256, -128), (0.00391, -100), (0.02, 3)])
+def test_rounding_by_the_rule_of_onnx(depth, scale, output):
+    x = np.random.default_rng(depth).integers(-128, 128, (50, depth)).astype(np.int8)
+    sig = Signature((int8(x.shape, scale, 4),), (int8(x.shape, *output),))
+    (got,) = Softmax(rule="onnx").evaluate(sig, [x])
+    real = np.exp((x.astype(np.float64) - x.max(axis=1, keepdims=True)) * sig.input.scale)
+    quotient = real / real.sum(axis=1, keepdims=True) / sig.output.scale
+    is_tie = np.abs(quotient - np.floor(quotient) - 0.5) < 1e-6
+    expected = np.clip(np.rint(quotient) + output[1], -128, 127)
+    assert np.array_equal(got[~is_tie], expected[~is_tie])
+
+
+def test_depth_by_the_rule_of_onnx():
+    sig = Signature((int8((1, 5000)),), (int8((1, 5000)),))
+    assert "5000" in str(Softmax(rule="onnx").unsupported(sig))
+
+
+@pytest.mark.parametrize("shape", [(3, 10), (2, 3, 5), (7,)])
+def test_floats(shape):
+    check_float(softmax, Softmax(0.7), [normal(*shape)])

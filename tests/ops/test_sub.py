@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ops.binary import check_binary, every_pair, quantizations, shape_pairs
+from tests.ops.floats import check_float_binary
+from tests.ops.onnx_pairs import check_onnx_rule
 from tests.ops.oracle import activations, seeds, thorough
-from tinycompile.dtypes import INT8
+from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.sub import Sub
 
@@ -37,3 +39,16 @@ def test_refuses_scales_that_litert_refuses():
     x, y = (TensorType((4,), INT8, Quantization.per_tensor(scale, 0)) for scale in (1.0, 1e-6))
     assert "too small" in (Sub().unsupported(Signature((x, x), (y,))) or "")
     assert Sub().unsupported(Signature((x, x), (x,))) is None
+
+
+def test_floats():
+    check_float_binary(Sub())
+
+
+def test_every_pair_by_the_rule_of_onnx():
+    check_onnx_rule(Sub, "Sub")
+
+
+def test_a_fused_activation_is_of_integers():
+    t = TensorType((4,), FLOAT32)
+    assert "activation" in str(Sub((0, 127)).unsupported(Signature((t, t), (t,))))

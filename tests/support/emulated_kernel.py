@@ -182,7 +182,7 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool
         "--specs=nosys.specs",
         "--specs=nano.specs",
     ]
-    _tool([*command, "-T", "board.ld", *map(str, sources), "-o", "cases.elf"], folder)
+    _tool([*command, "-T", "board.ld", *map(str, sources), "-lm", "-o", "cases.elf"], folder)
     command = ["qemu-system-arm", "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
     command += ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", "cases.elf"]
     command += ["-plugin", alignment_plugin(folder / "alignment.txt")] if strict else []

@@ -17,6 +17,8 @@ from tinycompile.errors import ModelFileError, QuantizationNeededError, Tinycomp
 from tinycompile.frontend import (
     onnx_averages,
     onnx_elementwise,
+    onnx_float_elementwise,
+    onnx_float_layers,
     onnx_linear,
     onnx_moves,
     onnx_qoperators,
@@ -48,7 +50,16 @@ from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 
-IMPORTER_MODULES = (onnx_averages, onnx_elementwise, onnx_linear, onnx_moves, onnx_qoperators, onnx_resize)
+IMPORTER_MODULES = (
+    onnx_averages,
+    onnx_elementwise,
+    onnx_float_elementwise,
+    onnx_float_layers,
+    onnx_linear,
+    onnx_moves,
+    onnx_qoperators,
+    onnx_resize,
+)
 """Each registers its importers when it is imported."""
 
 LAYOUTS = ("model", "nhwc")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from math import prod
+
 from tinycompile.frontend.onnx_linear import activation, as_image, output_order
 from tinycompile.frontend.onnx_moves import padded, pool_window
 from tinycompile.frontend.onnx_registry import importer
@@ -60,10 +63,13 @@ def reduce_mean(scope: Scope) -> None:
     scope.ignore("noop_with_empty_axes")  # there are some
     at, reduced = scope.unfolded(x.at), {axis % rank for axis in axes}
     keep = bool(scope.attribute("keepdims", 1))
-    count = 1
-    for axis in reduced:
-        count *= x.shape[axis]
-    kept = [axis for axis in range(rank) if keep or axis not in reduced]
-    order = tuple(kept.index(axis) for axis in at.order if axis in kept)
-    physical = tuple(sorted(at.order.index(axis) for axis in reduced))
+    count = prod(x.shape[axis] for axis in reduced)
+    physical, order = reduced_axes(at, reduced, keep)
     scope.set(Average(at, x.quant, count, None, None, physical, keep, shape, order))
+
+
+def reduced_axes(at: Placed, axes: Collection[int], keep: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(axes of the IR value, order of the result's axes) of a reduction over some ONNX axes."""
+    kept = [axis for axis in range(len(at.shape)) if keep or axis not in axes]
+    order = tuple(kept.index(axis) for axis in at.order if axis in kept)
+    return tuple(sorted(at.order.index(axis) for axis in axes)), order

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinycompile.dtypes import INT8, UINT8, DType
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_quantize import as_quantized, quantized, without_steps
+from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, without_steps
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, per_tensor_quantization, scalar
 from tinycompile.frontend.onnx_values import (
@@ -186,8 +186,7 @@ def binary(scope: Scope) -> None:
             scope.set(_with_step(value, step))
             return
     operands = (a, b)
-    function = scope.kind.lower()
-    if function not in ("add", "sub", "mul", "div", "min", "max"):
+    if scope.kind not in PAIRS:
         raise Rejected("one parameter for all elements is supported")
     if not all(isinstance(v, Dequantized | Known) for v in operands):
         raise Rejected(NOT_ROUNDED)
@@ -196,7 +195,7 @@ def binary(scope: Scope) -> None:
         for constant in (first, second):
             if isinstance(constant, Known) and (constant.quantized is None or constant.quantized.axis is not None):
                 raise Rejected("one operand is a float constant: that would take float32 arithmetic")
-        scope.set(Pair(function, (first, second), scope.shape()))
+        scope.set(Pair(scope.kind, (first, second), scope.shape()))
 
 
 def _is_scalar_of(constant: Known, value: Dequantized) -> bool:

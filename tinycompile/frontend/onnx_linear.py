@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -126,6 +126,29 @@ def output_order(shape: Shape) -> tuple[int, ...]:
     return NHWC if len(shape) == 4 else (0, 2, 1)
 
 
+@dataclass(frozen=True, eq=False)
+class Convolved:
+    """A convolution of the IR.
+
+    Attributes:
+        image: the operand in NHWC.
+        weights: (C_out, kh, kw, C_in / groups), or (1, kh, kw, C_out) if it is depthwise.
+        window: attributes of Conv2D and DepthwiseConv2D.
+    """
+
+    image: Placed
+    weights: Array
+    window: dict[str, Any]
+    depthwise: bool
+
+    @staticmethod
+    def of(image: Placed, weights: Array, group: int, window: dict[str, Any]) -> Convolved:
+        """`weights`: (C_out, C_in / group, kh, kw)."""
+        depthwise = group == image.shape[1] and weights.shape[1] == 1 and group > 1
+        layout = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
+        return Convolved(image, np.ascontiguousarray(weights.transpose(layout)), window, depthwise)
+
+
 @importer("Conv")
 def conv(scope: Scope) -> None:
     x = activation(scope)
@@ -135,12 +158,18 @@ def conv(scope: Scope) -> None:
 
 
 def convolution(scope: Scope, x: Dequantized, source: KnownQuantized, bias: Value | None) -> Linear:
-    weights = integer_weights(source)
-    if weights.ndim not in (3, 4):
-        raise Rejected(f"the weights have {weights.ndim} dimensions, supported are 1-D and 2-D convolutions")
-    kernel, strides, dilations = spatial_attributes(scope, weights.shape[2:])
-    pads = padding_of(scope, x.shape[2:], kernel, strides, dilations)
+    found = convolved(scope, x.at, integer_weights(source))
+    return _convolution_of(scope, found, x, channel_scales(source, 0), bias)
+
+
+def convolved(scope: Scope, at: Placed, weights: Array) -> Convolved:
+    """What Conv is with these weights (C_out, C_in / group, ...)."""
+    _check_rank(weights)
     group = int(scope.attribute("group", 1))
+    if group * weights.shape[1] != at.shape[1]:
+        raise Rejected(f"its weights {list(weights.shape)} don't fit {at.shape[1]} channels and the attribute group")
+    kernel, strides, dilations = spatial_attributes(scope, weights.shape[2:])
+    pads = padding_of(scope, at.shape[2:], kernel, strides, dilations)
     if weights.ndim == 3:
         weights, strides, dilations = weights[..., None], [*strides, 1], [*dilations, 1]
         pads = [pads[0], 0, pads[1], 0]
@@ -149,32 +178,25 @@ def convolution(scope: Scope, x: Dequantized, source: KnownQuantized, bias: Valu
         "dilation": tuple(dilations),
         "padding": (pads[0], pads[2], pads[1], pads[3]),
     }
-    return _convolution_of(scope, as_image(scope, x.at), x, weights, channel_scales(source, 0), bias, group, window)
+    return Convolved.of(as_image(scope, at), weights, group, window)
 
 
-def _convolution_of(
-    scope: Scope,
-    image: Placed,
-    x: Dequantized,
-    weights: Array,
-    scales: Array,
-    bias: Value | None,
-    group: int,
-    window: dict[str, Any],
-) -> Linear:
-    """`weights` are (C_out, C_in / group, kh, kw)."""
-    shape, channels = scope.shape(), x.shape[1]
-    depthwise = group == channels and weights.shape[1] == 1 and group > 1
-    layout = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
+def _check_rank(weights: Array) -> None:
+    if weights.ndim not in (3, 4):
+        raise Rejected(f"the weights have {weights.ndim} dimensions, supported are 1-D and 2-D convolutions")
+
+
+def _convolution_of(scope: Scope, found: Convolved, x: Dequantized, scales: Array, bias: Value | None) -> Linear:
+    shape, channels = scope.shape(), found.weights.shape[3 if found.depthwise else 0]
     return Linear(
-        x=image,
+        x=found.image,
         quant=x.quant,
-        kind="depthwise_conv2d" if depthwise else "conv2d",
-        window=window,
-        weights=np.ascontiguousarray(weights.transpose(layout)),
+        kind="depthwise_conv2d" if found.depthwise else "conv2d",
+        window=found.window,
+        weights=found.weights,
         weight_scale=scales,
         product=tuple(real_product(float(x.quant.scale[0]), scales.astype(np.float64))),
-        bias=real_bias(bias, weights.shape[0]),
+        bias=real_bias(bias, channels),
         shape=shape,
         order=output_order(shape),
     )
@@ -186,20 +208,26 @@ def conv_transpose(scope: Scope) -> None:
     x = activation(scope)
     source = quantized_weights(scope.value(1))
     bias = scope.value(2) if scope.has(2) else None
-    weights = integer_weights(source)
-    if weights.ndim not in (3, 4):
-        raise Rejected(f"the weights have {weights.ndim} dimensions, supported are 1-D and 2-D convolutions")
-    rank, group = weights.ndim - 2, int(scope.attribute("group", 1))
-    kernel, strides, dilations = spatial_attributes(scope, weights.shape[2:])
-    size, shape = x.shape[2:], scope.shape()
-    begins = transposed_begins(scope, size, shape[2:], kernel, strides, dilations)
-    inputs, outputs = weights.shape[:2]
+    weights, group = integer_weights(source), int(scope.attribute("group", 1))
+    _check_rank(weights)
     if group == 1:
         scales = channel_scales(source, 1)
     elif source.axis is None:
-        scales = np.broadcast_to(source.scale.reshape(-1), (outputs * group,)).astype(np.float32)
+        scales = np.broadcast_to(source.scale.reshape(-1), (weights.shape[1] * group,)).astype(np.float32)
     else:
         raise Rejected("grouped weights are quantised per channel")
+    found = transposed_convolved(scope, x.at, weights, int(x.quant.zero_point[0]))
+    scope.set(_convolution_of(scope, found, x, scales, bias))
+
+
+def transposed_convolved(scope: Scope, at: Placed, weights: Array, zero: float) -> Convolved:
+    """What ConvTranspose is with these weights (C_in, C_out / group, ...); `zero` is what the operand has for 0."""
+    _check_rank(weights)
+    rank, group = weights.ndim - 2, int(scope.attribute("group", 1))
+    kernel, strides, dilations = spatial_attributes(scope, weights.shape[2:])
+    size, shape = at.shape[2:], scope.shape()
+    begins = transposed_begins(scope, size, shape[2:], kernel, strides, dilations)
+    inputs, outputs = weights.shape[:2]
     # (C_in, C_out / group, ...) to (C_out, C_in / group, ...), turned around.
     grouped = weights.reshape(group, inputs // group, outputs, *weights.shape[2:]).swapaxes(1, 2)
     flipped = np.flip(
@@ -210,7 +238,7 @@ def conv_transpose(scope: Scope) -> None:
         size, begins, out = (*size, 1), [*begins, 0], (*shape[2:], 1)
     else:
         out = shape[2:]
-    image = _spread(scope, as_image(scope, x.at), strides, int(x.quant.zero_point[0]))
+    image = _spread(scope, as_image(scope, at), strides, zero)
     padding = list[int]()
     for axis in range(2):
         extent = (kernel[axis] - 1) * dilations[axis]
@@ -222,7 +250,7 @@ def conv_transpose(scope: Scope) -> None:
         image = _cropped(scope, image, padding)
         padding = [max(0, p) for p in padding]
     window = {"stride": (1, 1), "dilation": tuple(dilations), "padding": tuple(padding)}
-    scope.set(_convolution_of(scope, image, x, np.ascontiguousarray(flipped), scales, bias, group, window))
+    return Convolved.of(image, flipped, group, window)
 
 
 def transposed_begins(
@@ -243,15 +271,15 @@ def transposed_begins(
     return begins
 
 
-def _spread(scope: Scope, image: Placed, strides: Sequence[int], zero_point: int) -> Placed:
-    """stride - 1 zero points behind every row and every column."""
+def _spread(scope: Scope, image: Placed, strides: Sequence[int], zero: float) -> Placed:
+    """stride - 1 zeros behind every row and every column."""
     if list(strides) == [1, 1]:
         return image
     n, h, w, c = scope.state.type_of(image).shape
     sh, sw = strides
     split = scope.move(image, Reshape((n, h, 1, w, 1, c)), (n, h, 1, w, 1, c))
     amounts = ((0, 0), (0, 0), (0, sh - 1), (0, 0), (0, sw - 1), (0, 0))
-    spread = scope.move(split, Pad(amounts, zero_point), (n, h, sh, w, sw, c))
+    spread = scope.move(split, Pad(amounts, zero), (n, h, sh, w, sw, c))
     wide = (n, h * sh, w * sw, c)
     return scope.move(spread, Reshape(wide), (n, c, h * sh, w * sw), NHWC)
 

@@ -11,7 +11,7 @@ from tinycompile.dtypes import INT8
 from tinycompile.frontend.onnx_linear import as_image, output_order, padding_of, spatial_attributes
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
-from tinycompile.frontend.onnx_values import Dequantized, Known, Placed, Quantized, Shape, SoftmaxOf, identity
+from tinycompile.frontend.onnx_values import Dequantized, Known, Placed, Quantized, Real, Shape, SoftmaxOf, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.pad import Pad
@@ -168,7 +168,9 @@ def pad(scope: Scope) -> None:
         return
     amounts = pad_amounts(scope, len(value.shape))
     fill = float(scope.constant(2, "the fill").ravel()[0]) if scope.has(2) else 0.0
-    if isinstance(value, Dequantized):
+    if isinstance(value, Real):
+        scope.set(Real(padded(scope, value.at, amounts, fill)))
+    elif isinstance(value, Dequantized):
         at, quant = value.at, value.quant
         real = fill / float(quant.scale[0]) + int(quant.zero_point[0])
         if value.steps or real != int(real) or not -128 <= real <= 127:
@@ -190,7 +192,7 @@ def pad_amounts(scope: Scope, rank: int) -> list[tuple[int, int]]:
     return amounts
 
 
-def padded(scope: Scope, at: Placed, amounts: Sequence[tuple[int, int]], fill: int) -> Placed:
+def padded(scope: Scope, at: Placed, amounts: Sequence[tuple[int, int]], fill: float) -> Placed:
     """With a border; negative amounts cut off."""
     at = scope.unfolded(at)
     for axis, (before, after) in enumerate(amounts):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from tinycompile.dtypes import INT8, INT32, UINT8, DType
 from tinycompile.frontend.onnx_evaluate import table_of
-from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
+from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
     Average,
     Clamp,
@@ -28,19 +28,35 @@ from tinycompile.frontend.onnx_values import (
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
+from tinycompile.ops._elementwise import DequantizedBinary
+from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.div import Div
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.lookup import Lookup
+from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mean import Mean
-from tinycompile.ops.onnx_binary import OnnxBinary
-from tinycompile.ops.onnx_softmax import OnnxSoftmax
+from tinycompile.ops.minimum import Minimum
+from tinycompile.ops.mul import Mul
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.sub import Sub
 
 _LARGEST_BIAS = 2**30
+
+PAIRS: Mapping[str, type[DequantizedBinary]] = {
+    "Add": Add,
+    "Div": Div,
+    "Max": Maximum,
+    "Min": Minimum,
+    "Mul": Mul,
+    "Sub": Sub,
+}
+"""Operators with two operands that have an 8-bit form, by their names in ONNX."""
 
 
 def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
@@ -56,7 +72,7 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             return _pair(scope, value, quant)
         case SoftmaxOf():
             x = without_steps(value.x)
-            result = scope.state.emit(OnnxSoftmax(), [x.at.name], scope.name, quant)
+            result = scope.state.emit(Softmax(rule="onnx"), [x.at.name], scope.name, quant)
             at = Placed(result, x.shape, x.at.order, x.at.folded)
             shape = value.shape
             return at if shape == x.shape else scope.reshaped(scope.plain(at), shape, shape, identity(len(shape)))
@@ -180,14 +196,9 @@ def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
 
 def _pair(scope: Scope, value: Pair, quant: Quantization) -> Placed:
     rank = len(value.shape)
-    order = identity(rank)
-    for operand in value.operands:
-        if isinstance(operand, Dequantized) and len(operand.shape) == rank:
-            order = scope.unfolded(operand.at).order if operand.at.folded else operand.at.order
-            if order == NHWC:
-                break
+    order = common_order([operand.at for operand in value.operands if isinstance(operand, Dequantized)], rank)
     names = [_pair_operand(scope, operand, rank, order) for operand in value.operands]
-    op = OnnxBinary(clamp_of(value.clamp, quant), value.function)
+    op = PAIRS[value.function](clamp_of(value.clamp, quant), "onnx")
     return Placed(scope.state.emit(op, names, scope.name, quant), value.shape, order)
 
 
@@ -195,11 +206,7 @@ def _pair_operand(scope: Scope, operand: Dequantized | Known, rank: int, order: 
     """The IR value of an operand, with `rank` axes in `order`."""
     if isinstance(operand, Known):
         return quantized_constant(scope, operand, rank, order)
-    at = without_steps(operand).at
-    if len(at.shape) < rank:
-        plain, shape = scope.plain(at), (*(1,) * (rank - len(at.shape)), *at.shape)
-        at = scope.reshaped(plain, shape, shape, identity(rank))
-    return scope.ordered(at, order).name
+    return scope.aligned(without_steps(operand).at, rank, order).name
 
 
 def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, ...]) -> str:
@@ -209,18 +216,16 @@ def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, 
         raise Rejected("one operand is a float constant, supported is one that is quantised with a single scale")
     shift = 128 if source.values.dtype == np.uint8 else 0
     values = (source.values.astype(np.int64) - shift).astype(np.int8)
-    values = values.reshape((1,) * (rank - values.ndim) + values.shape).transpose(order)
     quant = Quantization(
         source.scale.reshape(1).astype(np.float32), source.zero_point.reshape(1).astype(np.int64) - shift
     )
-    values = np.asarray(values, order="C")  # ascontiguousarray would give a scalar an axis
+    values = arranged(values, rank, order)
     return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, INT8, quant), values)
 
 
 def _joined(scope: Scope, value: Joined, quant: Quantization) -> Placed:
     rank = len(value.shape)
-    orders = [part.at.order for part in value.parts if isinstance(part, Dequantized) and part.at.folded is None]
-    order = NHWC if NHWC in orders else identity(rank)
+    order = common_order([part.at for part in value.parts if isinstance(part, Dequantized)], rank)
     names = list[str]()
     for part in value.parts:
         if isinstance(part, Known):

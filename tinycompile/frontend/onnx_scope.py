@@ -47,6 +47,8 @@ class State:
     """The ONNX node of every value read so far."""
     floats: dict[str, Real] = field(default_factory=dict[str, Real])
     """Values that were needed as float tensors although they aren't."""
+    transposed: dict[tuple[str, tuple[int, ...]], str] = field(default_factory=dict[tuple[str, tuple[int, ...]], str])
+    """IR values whose axes were permuted: the readers of a tensor share its copy."""
     count: int = 0
 
     islands: dict[str, str] = field(default_factory=dict[str, str])
@@ -235,7 +237,10 @@ class Scope:
         permutation = tuple(at.order.index(axis) for axis in order)
         if moves_nothing(at.physical_shape, permutation):
             return self.reshaped(at, physical, at.shape, order)
-        return self.move(at, Transpose(permutation), at.shape, order)
+        key = at.name, permutation
+        if key not in self.state.transposed:
+            self.state.transposed[key] = self.move(at, Transpose(permutation), at.shape, order).name
+        return Placed(self.state.transposed[key], at.shape, order)
 
     def unfolded(self, at: Placed) -> Placed:
         """A folded row brought into the order of its ONNX tensor."""
@@ -256,6 +261,13 @@ class Scope:
             raise Rejected(f"its operand has {len(at.shape)} dimensions, supported are 4")
         return self.ordered(at, NHWC)
 
+    def aligned(self, at: Placed, rank: int, order: tuple[int, ...]) -> Placed:
+        """The tensor with `rank` axes, new ones of size 1 in front, in this order in memory."""
+        if len(at.shape) < rank:
+            plain, shape = self.plain(at), (*(1,) * (rank - len(at.shape)), *at.shape)
+            at = self.reshaped(plain, shape, shape, identity(rank))
+        return self.ordered(at, order)
+
     def movable(self, operand: int = 0) -> Quantized | Dequantized | Real:
         """An operand that is a tensor of the IR."""
         value = self.value(operand)
@@ -267,6 +279,18 @@ class Scope:
         """The node's result is its operand with its elements elsewhere."""
         value = self.movable(operand)
         self.set(replace(value, at=how(value.at)))
+
+
+def common_order(places: Sequence[Placed], rank: int) -> tuple[int, ...]:
+    """In which order to have tensors side by side: channels last if one of them has them there, else as the first."""
+    orders = [at.order for at in places if len(at.shape) == rank and at.folded is None]
+    return NHWC if NHWC in orders else next(iter(orders), identity(rank))
+
+
+def arranged(array: Array, rank: int, order: tuple[int, ...]) -> Array:
+    """A constant with `rank` axes, new ones of size 1 in front, in this order in memory."""
+    wide = array.reshape((1,) * (rank - array.ndim) + array.shape)
+    return np.asarray(wide.transpose(order), order="C")  # ascontiguousarray would give a scalar an axis
 
 
 FLOAT_ARITHMETIC = "that would take float32 arithmetic"

@@ -193,7 +193,11 @@ class Average:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A function of two dequantised tensors (one may be a quantised constant), not rounded yet."""
+    """A function of two dequantised tensors (one may be a quantised constant), not rounded yet.
+
+    Attributes:
+        function: the operator's name in ONNX.
+    """
 
     function: str
     operands: tuple[Dequantized | Known, Dequantized | Known]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from tinycompile.dtypes import INT8, DType
 from tinycompile.ir import Array, Op, Site
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.latitude import RequantShape
@@ -156,11 +157,13 @@ _FACTORIES: dict[type[Op], list[Factory]] = {}
 
 
 def kernel_for(
-    *ops: type[Op], needs: Collection[str] = (), unless: Collection[str] = ()
+    *ops: type[Op], dtype: DType | None = INT8, needs: Collection[str] = (), unless: Collection[str] = ()
 ) -> Callable[[Factory], Factory]:
     """Decorator: offer a factory for these operators.
 
     Args:
+        dtype: of operand 0, which says in which arithmetic an operator computes; None for any, where the C only moves
+            elements, or the factory looks itself. Nodes with other operands aren't offered the factory.
         needs: features of the core without which the C can't be compiled or makes no sense.
         unless: features that have better kernels: cores with one of them aren't offered this one.
 
@@ -175,13 +178,18 @@ def kernel_for(
         @wraps(factory)
         def offered(site: Site, core: Core) -> Kernel | None:
             fits = core.features.issuperset(needs) and core.features.isdisjoint(unless)
-            return factory(site, core) if fits else None
+            return factory(site, core) if fits and dtype in (None, _dtype_of(site)) else None
 
         for op in ops:
             _FACTORIES.setdefault(op, []).append(offered)
         return offered
 
     return register
+
+
+def _dtype_of(site: Site) -> DType | None:
+    """Of operand 0, if there is one."""
+    return site.sig.input.dtype if site.sig.inputs else None
 
 
 def candidates(site: Site, core: Core) -> Iterator[Kernel]:

@@ -71,16 +71,16 @@ def binary_kernel(site: Site, op: Binary, routine: Routine, form: Struct) -> Ker
     sizes, a_strides, b_strides = zip(*padded, strict=True)
     shape = Struct("tc_broadcast", {"size": sizes, "a_stride": a_strides, "b_stride": b_strides})
     function = struct_call(
-        f"{op.label}_{site.sig.output.elements}",
+        f"{op.kind}_{site.sig.output.elements}",
         f"tc_{routine.name}_s8",
         routine.header,
         operand_parameters(site),
         (form, shape),
-        f"{op.label} of two tensors.",
+        f"{op.kind} of two tensors.",
         ("a", "b", "output"),
     )
     return Kernel(
-        f"{op.label}_{routine.variant}",
+        f"{op.kind}_{routine.variant}",
         function,
         operand_constants(site),
         instructions=30 + prod(sizes[:-1]) * routine.cost.of(sizes[-1]),

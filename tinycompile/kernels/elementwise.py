@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, UINT8
+from tinycompile.dtypes import UINT8
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel, operand_constants, operand_parameters
@@ -32,10 +32,19 @@ SUM_IN_WORDS = "linear, checked for all pairs of operands"
 @kernel_for(*_UNARY, Quantize)
 def table(site: Site, core: Core) -> Kernel | None:
     """A function of one 8-bit value: 256 bytes, one load per element."""
-    op, sig = site.node.op, site.sig
-    if not isinstance(op, Unary | Quantize) or sig.input.dtype not in (INT8, UINT8):
-        return None
-    return lookup(op.kind, sig.input, sig.output, op.table(sig), 0)
+    op = site.node.op
+    return _looked_up(site, op) if isinstance(op, Unary | Quantize) else None
+
+
+@kernel_for(Quantize, dtype=UINT8)
+def unsigned_table(site: Site, core: Core) -> Kernel | None:
+    """The same of the only operator that takes uint8."""
+    op = site.node.op
+    return _looked_up(site, op) if isinstance(op, Quantize) else None
+
+
+def _looked_up(site: Site, op: Unary | Quantize) -> Kernel:
+    return lookup(op.kind, site.sig.input, site.sig.output, op.table(site.sig), 0)
 
 
 @kernel_for(*_BINARY)
@@ -48,7 +57,7 @@ def with_scalar(site: Site, core: Core) -> Kernel | None:
     constant = site.constant(scalar).reshape(1)
     operands = (constant, INT8_VALUES) if scalar == 0 else (INT8_VALUES, constant)
     (entries,) = op.evaluate(sig, operands)
-    return lookup(f"{op.label}_constant", sig.inputs[1 - scalar], sig.output, entries, 1 - scalar)
+    return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries, 1 - scalar)
 
 
 def scalar_operand(site: Site) -> int | None:
@@ -82,7 +91,7 @@ def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int
 
 @kernel_for(Add, Sub)
 def add(site: Site, core: Core) -> Kernel | None:
-    """`tc_sum_s8`, or `tc_sum_long_s8` where no linear form is exact."""
+    """`tc_sum_s8`, whosever rule it is; or `tc_sum_long_s8` where no linear form is TFLite's."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Sum):
         return None
@@ -91,6 +100,8 @@ def add(site: Site, core: Core) -> Kernel | None:
         return flat_sum(site, op, core, form)
     if form is not None:
         return broadcast_sum(site, op, core, form)
+    if op.rule != "tflite":
+        return None
     p, (a, b) = op.parameters(sig), sig.inputs
     fields = {
         "a_zero_point": a.zero_point,
@@ -105,7 +116,7 @@ def add(site: Site, core: Core) -> Kernel | None:
     return binary_kernel(site, op, routine, Struct("tc_sum_long_form", fields, "form"))
 
 
-def broadcast_sum(site: Site, op: Binary, core: Core, form: SumForm) -> Kernel | None:
+def broadcast_sum(site: Site, op: Sum, core: Core, form: SumForm) -> Kernel | None:
     """Four elements at a time, and the rest of a run one by one for nearly the same price."""
     routine = Routine("sum", "tc_sum.h", _by_words(25 if core.has("dsp") else 80), "short", SUM_IN_WORDS, 160)
     return binary_kernel(site, op, routine, Struct("tc_sum_form", sum_fields(form, op.clamp), "form"))
@@ -115,21 +126,21 @@ def _by_words(word: int) -> RunCost:
     return RunCost(10, word, word + 2)
 
 
-def flat_sum(site: Site, op: Binary, core: Core, form: SumForm) -> Kernel:
+def flat_sum(site: Site, op: Sum, core: Core, form: SumForm) -> Kernel:
     """The numbers are constants in flash, not in the code: (nearly) all ADDs of a model are one function."""
     clamped = op.clamp != (-128, 127)
     count = site.sig.output.elements
     fields = {"count": count, **sum_fields(form, op.clamp)}
     numbers = structured(**{field: np.array([value], np.int32) for field, value in fields.items()})
     function = Function(
-        f"{op.label}_clamped" if clamped else op.label,
+        f"{op.kind}_clamped" if clamped else op.kind,
         (*operand_parameters(site), "const tc_sum_flat_form *form"),
         f"    tc_sum_flat_s8(a, b, output, form, {int(clamped)});\n",
         ("kernels/tc_sum.h",),
-        f"{op.label} of two tensors of the same shape, eight elements at a time.",
+        f"{op.kind} of two tensors of the same shape, eight elements at a time.",
     )
     return Kernel(
-        f"{op.label}_short",
+        f"{op.kind}_short",
         function,
         (*operand_constants(site), Constant("form", "tc_sum_flat_form", numbers, "see tc_sum.h")),
         instructions=35 + count // 8 * (49 + 10 * clamped if core.has("dsp") else 160) + count % 8 * 30,
@@ -143,7 +154,7 @@ def flat_sum(site: Site, op: Binary, core: Core, form: SumForm) -> Kernel:
 def mul(site: Site, core: Core) -> Kernel | None:
     """`tc_mul_s8`, or `tc_mul_long_s8` where the factor is no right shift of 1 to 15 bits."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Mul):
+    if not isinstance(op, Mul) or op.rule != "tflite":
         return None
     rule, (a, b) = op.requant(sig), sig.inputs
     zero_points = {"a_zero_point": a.zero_point, "b_zero_point": b.zero_point}

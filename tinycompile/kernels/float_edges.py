@@ -16,11 +16,11 @@ _SUFFIX = {INT8: "s8", UINT8: "u8"}
 """The end of a function's name."""
 
 
-@kernel_for(Quantize)
+@kernel_for(Quantize, dtype=FLOAT32)
 def quantize(site: Site, core: Core) -> Kernel | None:
     """`tc_quantize_s8` or `_u8`, of a float input."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Quantize) or sig.input.dtype != FLOAT32:
+    if not isinstance(op, Quantize):
         return None
     low, high = op.range
     count = sig.output.elements
@@ -40,7 +40,7 @@ def quantize(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(Dequantize)
+@kernel_for(Dequantize, dtype=None)
 def dequantize(site: Site, core: Core) -> Kernel | None:
     """`tc_dequantize_s8` or `_u8`."""
     op, sig = site.node.op, site.sig

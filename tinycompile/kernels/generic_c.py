@@ -129,16 +129,11 @@ def short_requant(rule: TfliteRequant) -> Fields | None:
 
 def window_fields(window: Window, x: TensorType, y: TensorType) -> Fields:
     """Members of a `tc_window` for NHWC tensors."""
-    return sized_window_fields(window, x.shape[1:3], y.shape[1:3])
-
-
-def sized_window_fields(window: Window, input_size: Sequence[int], output_size: Sequence[int]) -> Fields:
-    """The same, given (height, width) of input and output."""
     return {
-        "input_height": input_size[0],
-        "input_width": input_size[1],
-        "output_height": output_size[0],
-        "output_width": output_size[1],
+        "input_height": x.shape[1],
+        "input_width": x.shape[2],
+        "output_height": y.shape[1],
+        "output_width": y.shape[2],
         "kernel_height": window.kernel[0],
         "kernel_width": window.kernel[1],
         "stride_y": window.stride[0],

@@ -8,7 +8,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant, window_fields, window_stem
 from tinycompile.kernels.generic_finish import Finish, finish_of
-from tinycompile.kernels.generic_overlap import channelwise_distance, ordered_distance, window_distance
+from tinycompile.kernels.generic_overlap import channelwise_distance, rowwise_distance, window_distance
 from tinycompile.kernels.linear import has_wide_weights
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
@@ -105,19 +105,13 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
         (weight_constant(weights), finish.constant),
         instructions=_on(core, rows * (outputs * per_output + outputs // 4 * inputs * 12 + outputs % 4 * inputs * 5)),
         code_bytes=300,
-        overlap={0: _rowwise_distance(rows, inputs, outputs)},
+        overlap={0: rowwise_distance(rows, inputs, outputs)},
         notes={"requantisation": finish.form, **REASON},
     )
 
 
 def _has_constant_weights(site: Site) -> bool:
     return all(constant is not None for constant in site.constants[1:])
-
-
-def _rowwise_distance(rows: int, inputs: int, outputs: int) -> int:
-    """Output values are written one by one; a row of inputs is read for each of its outputs."""
-    before_last = np.arange(rows) * inputs
-    return ordered_distance(before_last, before_last // inputs * outputs + outputs - 1)
 
 
 def _convolution_function(site: Site, op: Convolution, name: str, fields: Fields, finish: Finish) -> Function:

@@ -31,6 +31,12 @@ def channelwise_distance(access: Access, x: TensorType, y: TensorType) -> int:
     return int(max((begun - (first - ahead)).max(initial=0), (begun + outputs - later).max(initial=0)))
 
 
+def rowwise_distance(rows: int, inputs: int, outputs: int) -> int:
+    """Output values are written one by one; a row of inputs is read for each of its outputs."""
+    before_last = np.arange(rows) * inputs
+    return ordered_distance(before_last, before_last // inputs * outputs + outputs - 1)
+
+
 def ordered_distance(reads: Array, written: Array) -> int:
     """Steps in order: step i reads from byte `reads[i]` upwards until it has written up to byte `written[i]`."""
     pending = np.minimum.accumulate(reads[::-1])[::-1]

@@ -8,7 +8,7 @@ from tinycompile.ops.input_rows import InputRows
 from tinycompile.targets.core import Core
 
 
-@kernel_for(InputRows)
+@kernel_for(InputRows, dtype=None)
 def input_rows(site: Site, core: Core) -> Kernel | None:
     """A call of the context's `rows`."""
     return Kernel("callback", None, instructions=20)

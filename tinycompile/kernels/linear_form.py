@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Signature
-from tinycompile.ops._elementwise import Binary
+from tinycompile.ops._sum import Sum
 from tinycompile.ops.sub import Sub
 
 INT32_LIMIT = 2**31
@@ -43,13 +43,9 @@ class LinearForm:
     shift: int
 
 
-def sum_form(op: Binary, sig: Signature, sign: int | None = None) -> SumForm | None:
-    """The form of a sum (`sign` 1) or difference (-1), equal for all 65,536 pairs of operands, if there is one.
-
-    By default a SUB is a difference and anything else a sum.
-    """
-    if sign is None:
-        sign = -1 if isinstance(op, Sub) else 1
+def sum_form(op: Sum, sig: Signature) -> SumForm | None:
+    """The form of a sum or difference, equal for all 65,536 pairs of operands, if there is one."""
+    sign = -1 if isinstance(op, Sub) else 1
     a, b = sig.inputs
     unit = 2.0 ** (SUM_BITS + 8) / sig.output.scale
     truth = _all_results(op, sig)
@@ -64,7 +60,7 @@ def sum_form(op: Binary, sig: Signature, sign: int | None = None) -> SumForm | N
     return None
 
 
-def _all_results(op: Binary, sig: Signature) -> Array:
+def _all_results(op: Sum, sig: Signature) -> Array:
     """The definition's results, a along axis 0, b along axis 1."""
     values = _ALL.astype(np.int8)
     (results,) = op.evaluate(sig, (values[:, None], values[None, :]))

@@ -29,13 +29,13 @@ TRANSPOSE_LOOPS = 6
 """TC_TRANSPOSE_LOOPS."""
 
 
-@kernel_for(Reshape)
+@kernel_for(Reshape, dtype=None)
 def reshape(site: Site, core: Core) -> Kernel | None:
     """The same memory."""
     return Kernel("reshape", None, alias_of=0)
 
 
-@kernel_for(Identity)
+@kernel_for(Identity, dtype=None)
 def identity(site: Site, core: Core) -> Kernel | None:
     """A copy, of a constant out of flash."""
     size, constant, dtype = site.sig.output.bytes, site.constants[0], site.sig.output.dtype
@@ -61,25 +61,27 @@ def _bytes_of(values: Array, dtype: DType) -> Array:
     return dtype.pack(values).view(np.int8)
 
 
-@kernel_for(Concatenation)
+@kernel_for(Concatenation, dtype=None)
 def concatenation(site: Site, core: Core) -> Kernel | None:
     """Copies in turn what each operand has of the concatenated axis and those inside it."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Concatenation):
         return None
-    outer = prod(sig.output.shape[: op.axis])
-    sizes = [t.elements // outer for t in sig.inputs]
+    outer, ctype = prod(sig.output.shape[: op.axis]), sig.output.dtype.ctype
+    sizes = [t.bytes // outer for t in sig.inputs]
     parts = [{"name": f"input_{index}", "bytes": size} for index, size in enumerate(sizes)]
+    if any(value is not None and not np.all(np.isfinite(value)) for value in site.constants):
+        return None  # C has no literals for the other floats
     constant = [index for index, value in enumerate(site.constants) if value is not None]
     dynamic = [index for index, value in enumerate(site.constants) if value is None]
     function = Function(
         f"concatenation_{sig.output.elements}",
         (
-            *(f"const int8_t *input_{index}" for index in dynamic),
-            "int8_t *output",
-            *(f"const int8_t *input_{index}" for index in constant),
+            *(f"const {ctype} *input_{index}" for index in dynamic),
+            f"{ctype} *output",
+            *(f"const {ctype} *input_{index}" for index in constant),
         ),
-        Later("kernels/concatenation.c.j2", outer=outer, parts=[part for part in parts if part["bytes"]]),
+        Later("kernels/concatenation.c.j2", ctype=ctype, outer=outer, parts=[part for part in parts if part["bytes"]]),
         ("kernels/tc_copy.h",),
         "The operands side by side.",
     )
@@ -87,8 +89,7 @@ def concatenation(site: Site, core: Core) -> Kernel | None:
         "concatenation",
         function,
         tuple(
-            Constant(f"operand_{index}", "int8_t", site.constant(index).ravel(), f"operand {index}")
-            for index in constant
+            Constant(f"operand_{index}", ctype, site.constant(index).ravel(), f"operand {index}") for index in constant
         ),
         instructions=20 + outer * (4 + sum(map(_copy_instructions, sizes))),
         code_bytes=40 + 24 * len(parts),
@@ -96,7 +97,7 @@ def concatenation(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(Concatenation)
+@kernel_for(Concatenation, dtype=None)
 def concatenation_in_place(site: Site, core: Core) -> Kernel | None:
     """No code, along the outermost axis that isn't 1: the operands are computed where the result wants them."""
     op, sig = site.node.op, site.sig
@@ -169,7 +170,7 @@ def _pad_distance(outer: Sequence[tuple[int, int, int]], row: int, row_before: i
     return safe_distance(zip((np.arange(rows.size) * row).tolist(), targets.tolist(), strict=True))
 
 
-@kernel_for(Transpose)
+@kernel_for(Transpose, dtype=None)
 def transpose(site: Site, core: Core) -> Kernel | None:
     """`tc_transpose`; no code where only axes of size 1 move; None for more loops than it has."""
     op, sig = site.node.op, site.sig
@@ -179,7 +180,7 @@ def transpose(site: Site, core: Core) -> Kernel | None:
     return _transposition(sig.input, transpose_loops(sig.input.shape, op.permutation, item))
 
 
-@kernel_for(PlaneRows)
+@kernel_for(PlaneRows, dtype=None)
 def plane_rows(site: Site, core: Core) -> Kernel | None:
     """`tc_transpose` of some rows."""
     op, x = site.node.op, site.sig.input

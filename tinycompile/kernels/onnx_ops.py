@@ -9,37 +9,25 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel
-from tinycompile.kernels.elementwise import broadcast_sum, flat_sum
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
-from tinycompile.kernels.linear_form import sum_form
-from tinycompile.ops.onnx_binary import OnnxBinary
-from tinycompile.ops.onnx_softmax import OnnxSoftmax
+from tinycompile.ops._elementwise import DequantizedBinary
+from tinycompile.ops.add import Add
+from tinycompile.ops.div import Div
+from tinycompile.ops.maximum import Maximum
+from tinycompile.ops.minimum import Minimum
+from tinycompile.ops.mul import Mul
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.sub import Sub
 from tinycompile.ops.take import Take
 from tinycompile.targets.core import Core
 
-_SIGNS = {"add": 1, "sub": -1}
 
-
-@kernel_for(OnnxBinary)
-def onnx_sum(site: Site, core: Core) -> Kernel | None:
-    """`tc_sum_s8` where an integer form gives the float result for all pairs of operands."""
-    op, sig = site.node.op, site.sig
-    if not isinstance(op, OnnxBinary) or op.function not in _SIGNS:
-        return None
-    form = sum_form(op, sig, _SIGNS[op.function])
-    if form is None:
-        return None
-    if sig.inputs[0].shape == sig.inputs[1].shape:
-        return flat_sum(site, op, core, form)
-    return broadcast_sum(site, op, core, form)
-
-
-@kernel_for(OnnxBinary)
+@kernel_for(Add, Sub, Mul, Div, Minimum, Maximum)
 def onnx_binary(site: Site, core: Core) -> Kernel | None:
-    """`tc_onnx_<function>_s8`, in float."""
+    """`tc_onnx_<kind>_s8`, in float."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, OnnxBinary):
+    if not isinstance(op, DequantizedBinary) or op.rule != "onnx":
         return None
     a, b = sig.inputs
     fields = {
@@ -52,21 +40,21 @@ def onnx_binary(site: Site, core: Core) -> Kernel | None:
     }
     struct = Struct("tc_onnx_binary_form", fields, "form")
     cost = RunCost.one_by_one(12, 24 if core.has("fpu") else 400)
-    return binary_kernel(site, op, Routine(f"onnx_{op.function}", "tc_onnx_binary.h", cost), struct)
+    return binary_kernel(site, op, Routine(f"onnx_{op.kind}", "tc_onnx_binary.h", cost), struct)
 
 
-@kernel_for(OnnxSoftmax)
+@kernel_for(Softmax)
 def onnx_softmax(site: Site, core: Core) -> Kernel | None:
     """`tc_onnx_softmax_s8`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, OnnxSoftmax):
+    if not isinstance(op, Softmax) or op.rule != "onnx":
         return None
-    exponentials = op.exponentials(sig)
+    form = op.form(sig)
+    exponentials = form.exponentials
     exponentials = exponentials[: np.count_nonzero(exponentials)]
     depth = sig.input.shape[-1]
-    factor, kept, drop = op.factor(sig)
     fields = {"rows": sig.input.elements // depth, "depth": depth, "count": exponentials.size}
-    fields |= {"factor": factor, "drop": drop, "kept": kept, "zero_point": sig.output.zero_point}
+    fields |= {"factor": form.factor, "drop": form.drop, "kept": form.kept, "zero_point": sig.output.zero_point}
     function = struct_call(
         f"softmax_{fields['rows']}x{depth}",
         "tc_onnx_softmax_s8",
@@ -78,7 +66,7 @@ def onnx_softmax(site: Site, core: Core) -> Kernel | None:
     return Kernel(
         "onnx_softmax",
         function,
-        (Constant("exponentials", "int32_t", exponentials, "2^30 exp(-d * scale) for d = max - x"),),
+        (Constant("exponentials", "int32_t", exponentials, "2^30 exp(-d * beta * scale) for d = max - x"),),
         instructions=20 + fields["rows"] * (30 + 120 * depth),
         code_bytes=300,
         overlap={0: 0},
@@ -86,7 +74,7 @@ def onnx_softmax(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(Take)
+@kernel_for(Take, dtype=None)
 def take(site: Site, core: Core) -> Kernel | None:
     """No code where nothing changes."""
     op = site.node.op
@@ -95,7 +83,7 @@ def take(site: Site, core: Core) -> Kernel | None:
     return None
 
 
-@kernel_for(Take)
+@kernel_for(Take, dtype=None)
 def take_copied(site: Site, core: Core) -> Kernel | None:
     """`tc_slice` for neighbours, `tc_take` for any indices."""
     op, sig = site.node.op, site.sig

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -34,6 +34,8 @@ from tinycompile.targets.core import Core
 
 PARAMETERS = ("const int8_t *input", "int8_t *output")
 MEAN_LOOPS = 3
+
+Loops = list[tuple[int, int]]
 
 
 @kernel_for(AveragePool2D)
@@ -97,7 +99,7 @@ def mean(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Mean):
         return None
-    kept, reduced = _mean_loops(op, sig.input)
+    kept, reduced = reduce_loops(sig.input.shape, op.axes)
     inner = kept.pop()[0] if kept and kept[-1][1] == 1 else 1
     if len(kept) > MEAN_LOOPS or len(reduced) > MEAN_LOOPS:
         return None
@@ -237,13 +239,12 @@ def _max_instructions(outputs: int, count: int, channels: int, core: Core) -> in
     return 40 + words * (count * per_pixel + 6) + rest * (count * 6 + 15)
 
 
-def _mean_loops(op: Mean, x: TensorType) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """(size, stride in bytes) of as few loops as it takes over kept and over reduced axes, outermost first."""
-    loops = list[tuple[int, int, bool]]()
-    stride = x.elements
-    for axis, size in enumerate(x.shape):
+def reduce_loops(shape: Sequence[int], axes: Collection[int]) -> tuple[Loops, Loops]:
+    """(size, stride in elements) of as few loops as it takes over kept and over reduced axes, outermost first."""
+    loops, stride = list[tuple[int, int, bool]](), prod(shape)
+    for axis, size in enumerate(shape):
         stride //= size
-        reduced = axis in op.axes
+        reduced = axis in axes
         if size == 1:
             continue
         if loops and loops[-1][2] == reduced:

@@ -18,9 +18,9 @@ _SMALLEST = 1 << 11
 def softmax_table(site: Site, core: Core) -> Kernel | None:
     """`tc_softmax_s8`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Softmax):
+    if not isinstance(op, Softmax) or op.rule != "tflite":
         return None
-    exponentials = op.exponentials(sig)
+    exponentials = op.parameters(sig).exponentials()
     exponentials = exponentials[: np.count_nonzero(exponentials >= _SMALLEST)]
     depth = sig.input.shape[-1]
     rows = sig.input.elements // depth
@@ -47,7 +47,7 @@ def softmax_table(site: Site, core: Core) -> Kernel | None:
 def softmax_computed(site: Site, core: Core) -> Kernel | None:
     """`tc_softmax_computed_s8`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Softmax):
+    if not isinstance(op, Softmax) or op.rule != "tflite":
         return None
     p, depth = op.parameters(sig), sig.input.shape[-1]
     rows = sig.input.elements // depth

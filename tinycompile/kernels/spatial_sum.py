@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinycompile.dtypes import INT32
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
@@ -35,7 +36,7 @@ def spatial_sum(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(MeanOfSum)
+@kernel_for(MeanOfSum, dtype=INT32)
 def mean_of_sum(site: Site, core: Core) -> Kernel | None:
     """`tc_means_of_sums`; None for a rule of another kind that has no linear form."""
     op, sig = site.node.op, site.sig

@@ -9,21 +9,23 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import INT32, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT32, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
+from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, undivided
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class Convolution(SpatialOp):
-    """Base of Conv2D and DepthwiseConv2D; operands: x NHWC int8, weights int8, optionally bias int32.
+class Convolution(SpatialOp, Typed):
+    """Base of Conv2D and DepthwiseConv2D; operands: x in NHWC, weights, optionally bias: int8, int8, int32, or float32.
 
     Attributes:
         stride, dilation: (rows, columns).
-        padding: (top, bottom, left, right); a padded position reads the input's zero point.
+        padding: (top, bottom, left, right); a padded position reads the input's zero point, or 0.
         clamp: inclusive range of the int8 output, which a fused activation narrows.
         rule: from accumulators (bias included) to outputs, one entry per output channel, in the range of `clamp`;
             None for TFLite's, which follows from the scales.
@@ -40,7 +42,7 @@ class Convolution(SpatialOp):
 
     @abstractmethod
     def accumulate(self, window: Window, padded: Array, weights: Array) -> Array:
-        """Sums of products (1, oh, ow, C_out), exact, of the padded input minus its zero point (int32)."""
+        """Sums of products (1, oh, ow, C_out) of a padded image minus its zero point, in its floating-point type."""
 
     def window(self, x: TensorType, weights: TensorType | None) -> Window:
         if weights is None:
@@ -69,13 +71,28 @@ class Convolution(SpatialOp):
         real = np.broadcast_to(real, (weights.shape[self.weight_axis],))
         return TfliteRequant(*quantize_multiplier(real), sig.output.zero_point, *self.clamp)
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        window = self.window_of(sig)
-        centred = inputs[0].astype(np.int32) - np.int32(sig.input.zero_point)
-        acc = self.accumulate(window, window.pad(centred, 0), inputs[1])
+    def meanings(self) -> Meanings:
+        own = None if self.rule is None else "a requantisation of floats"
+        floats = Meaning(self._real, lambda sig: real.other_types(sig) or real.fused(self.clamp) or own)
+        return {INT8: Meaning(self._integers, self._limits), FLOAT32: floats}
+
+    def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        window, weights = self.window_of(sig), inputs[1]
+        # Every partial sum is an integer of at most taps * 255 * 128, which the mantissa holds exactly.
+        taps = weights.size // weights.shape[self.weight_axis]
+        exact = np.float32 if taps * 255 * 128 < 2**24 else np.float64
+        centred = inputs[0].astype(exact) - exact(sig.input.zero_point)
+        acc = self.accumulate(window, window.pad(centred, 0), weights.astype(exact)).astype(np.int64)
         if len(inputs) > 2:
-            acc = acc + inputs[2].astype(np.int64)
+            acc += inputs[2].astype(np.int64)
         return (self.requant(sig).apply(acc).astype(np.int8),)
+
+    def _real(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        window, weights = self.window_of(sig), inputs[1].astype(np.float64)
+        padded = window.pad(inputs[0].astype(np.float64), 0)
+        with np.errstate(all="ignore"):
+            sums = np.concatenate([self.accumulate(window, image[None], weights) for image in padded])
+            return ((sums + inputs[2] if len(inputs) > 2 else sums).astype(np.float32),)
 
     def fill(self, sig: Signature) -> float:
         quant = sig.input.quant
@@ -84,7 +101,7 @@ class Convolution(SpatialOp):
     def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
         return replace(self, padding=undivided(self.padding, sizes))
 
-    def unsupported(self, sig: Signature) -> str | None:
+    def _limits(self, sig: Signature) -> str | None:
         return first_reason(
             (
                 not_quantized(sig.input, "the input"),

@@ -5,17 +5,22 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from tinycompile.access import Access, Pointwise
-from tinycompile.dtypes import DType
+from tinycompile.dtypes import FLOAT32, INT8, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.requant import Requant
+from tinycompile.ops._arithmetic import onnx, real
 from tinycompile.ops._rules import first_reason, not_quantized
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 INT8_VALUES = np.arange(256, dtype=np.uint8).view(np.int8)
 """All int8 values in the order of their bit patterns: 0 .. 127, -128 .. -1."""
+
+Framework = Literal["tflite", "onnx"]
 
 
 class Elementwise(Op):
@@ -28,69 +33,132 @@ class Elementwise(Op):
         return Pointwise()
 
 
-class Unary(Elementwise):
+class Unary(Elementwise, Typed):
     """A function int8 -> int8 of one element, which 256 table entries define completely."""
 
     @abstractmethod
     def of(self, sig: Signature, x: Array) -> Array:
         """The function: int8 values of any shape to int8 values."""
 
+    def limits(self, sig: Signature) -> str | None:
+        """Why int8 operands of these scales and zero points can't be had; None if they can."""
+        return None
+
     def table(self, sig: Signature) -> Array:
         """int8, shape (256,): entry `(uint8_t)q` is the result for the input q."""
         return self.of(sig, INT8_VALUES)
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    def meanings(self) -> Meanings:
+        return {**super().meanings(), INT8: Meaning(self._looked_up, self._refused)}
+
+    def _looked_up(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (self.table(sig)[inputs[0].view(np.uint8)],)
 
-    def unsupported(self, sig: Signature) -> str | None:
-        return first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
+    def _refused(self, sig: Signature) -> str | None:
+        types = (not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output"))
+        return first_reason(types) or self.limits(sig)
+
+
+class RealUnary(Elementwise, Typed):
+    """A function of one real number."""
+
+    @abstractmethod
+    def real(self, x: Array) -> Array:
+        """The function, of a float32 array; its result is rounded to float32."""
+
+    def meanings(self) -> Meanings:
+        return {**super().meanings(), FLOAT32: real.meaning(self.real)}
 
 
 @dataclass(frozen=True)
-class Binary(Op):
-    """Two int8 operands, either of them a constant, that broadcast to the output as in NumPy.
+class Binary(Typed):
+    """Two operands of one type, either of them a constant, that broadcast to the output as in NumPy.
 
     Attributes:
         clamp: inclusive range of the int8 output, which a fused activation narrows.
+        rule: whose arithmetic int8 operands have.
     """
 
     clamp: tuple[int, int] = (-128, 127)
-
-    @property
-    def label(self) -> str:
-        """What it is called in code and report."""
-        return self.kind
+    rule: Framework = "tflite"
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         a, b = inputs
         return ((np.broadcast_shapes(a.shape, b.shape), a.dtype),)
 
+    def limits(self, sig: Signature) -> str | None:
+        """Why int8 operands of these scales and zero points can't be had by TFLite's rule; None if they can."""
+        return None
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        return broadcast(sig.inputs[operand].shape, sig.output.shape)
+
+    def centred(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, Array]:
+        """Operands minus their zero points (int64)."""
+        a, b = (x.astype(np.int64) - t.zero_point for x, t in zip(inputs, sig.inputs, strict=True))
+        return a, b
+
+    def clamped(self, result: Array) -> tuple[Array, ...]:
+        """An int8 result from integers of any size."""
+        return (np.clip(result, *self.clamp).astype(np.int8),)
+
+
+class TfliteBinary(Binary):
+    """int8 by TFLite's rule."""
+
     @abstractmethod
     def combine(self, sig: Signature, a: Array, b: Array) -> Array:
         """The result before the clamp (int64), of operands minus their zero points (int64)."""
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        a, b = (x.astype(np.int64) - t.zero_point for x, t in zip(inputs, sig.inputs, strict=True))
-        return (np.clip(self.combine(sig, a, b), *self.clamp).astype(np.int8),)
+    def meanings(self) -> Meanings:
+        own = {INT8: Meaning(self._combined, self._refused)} if self.rule == "tflite" else {}
+        return {**super().meanings(), **own}
 
-    def unsupported(self, sig: Signature) -> str | None:
-        a, b = sig.inputs
-        return first_reason(
-            (
-                not_quantized(a, "the first operand"),
-                not_quantized(b, "the second operand"),
-                not_quantized(sig.output, "the output"),
-            )
-        )
+    def _combined(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return self.clamped(self.combine(sig, *self.centred(sig, inputs)))
 
-    def access(self, sig: Signature, operand: int) -> Access:
-        return broadcast(sig.inputs[operand].shape, sig.output.shape)
+    def _refused(self, sig: Signature) -> str | None:
+        return pair_of_integers(sig) or self.limits(sig)
+
+
+class RealBinary(Binary):
+    """float32."""
+
+    @abstractmethod
+    def real(self, a: Array, b: Array) -> Array:
+        """The function of two float32 arrays, rounded once."""
+
+    def meanings(self) -> Meanings:
+        return {**super().meanings(), FLOAT32: real.meaning(self.real, real.fused(self.clamp))}
+
+
+class DequantizedBinary(RealBinary):
+    """float32, and int8 by ONNX's rule, which follows from it."""
+
+    def meanings(self) -> Meanings:
+        own = {INT8: Meaning(self._quantized, pair_of_integers)} if self.rule == "onnx" else {}
+        return {**super().meanings(), **own}
+
+    def _quantized(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return self.clamped(onnx.pair(self.real, sig, *self.centred(sig, inputs)))
 
 
 def broadcast(shape: tuple[int, ...], result: tuple[int, ...]) -> Pointwise:
     """The access to an operand that broadcasts to a result as in NumPy: to its last axes."""
     sizes = (1,) * (len(result) - len(shape)) + shape
     return Pointwise(frozenset(axis - 1 for axis in range(1, len(result) - 1) if sizes[axis] < result[axis]))
+
+
+def pair_of_integers(sig: Signature) -> str | None:
+    """Why these aren't two int8 operands and an int8 result; None if they are."""
+    a, b = sig.inputs
+    return first_reason(
+        (
+            not_quantized(a, "the first operand"),
+            not_quantized(b, "the second operand"),
+            not_quantized(sig.output, "the output"),
+        )
+    )
 
 
 def requantized(rule: Requant, x: Array, zero_point: int) -> Array:

@@ -48,15 +48,15 @@ class Window:
         top, bottom, left, right = self.padding
         return Windowed(self.kernel, self.stride, self.dilation, ((top, bottom), (left, right)), fill)
 
-    def pad(self, x: Array, value: int) -> Array:
-        """`x` (1, H, W, C) with its padding around it."""
+    def pad(self, x: Array, value: float) -> Array:
+        """`x` (N, H, W, C) with its padding around it."""
         top, bottom, left, right = self.padding
         if not any(self.padding):
             return x
         return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
 
     def taps(self, padded: Array) -> Iterator[tuple[int, int, Array]]:
-        """(row, column, view (1, oh, ow, C) of what this tap reads) over the padded input."""
+        """(row, column, view (N, oh, ow, C) of what this tap reads) over the padded input."""
         (sh, sw), (dh, dw) = self.stride, self.dilation
         rows = (padded.shape[1] - self.extent[0]) // sh * sh + 1
         columns = (padded.shape[2] - self.extent[1]) // sw * sw + 1

@@ -11,8 +11,8 @@ from tinycompile.ops._sum import Sum
 
 @dataclass(frozen=True)
 class Add(Sum):
-    """int8 operands of any scales and zero points that broadcast as in NumPy, one of them may be a constant; fused
-    RELU, RELU6 and RELU_N1_TO_1.
+    """int8 operands of any scales and zero points, or float32, that broadcast as in NumPy, one of them may be a
+    constant; int8 with fused RELU, RELU6 and RELU_N1_TO_1.
     """
 
     kind: ClassVar[str] = "add"
@@ -20,3 +20,6 @@ class Add(Sum):
     def combine(self, sig: Signature, a: Array, b: Array) -> Array:
         first, second = self.scaled(sig, a, b)
         return self.rescaled(sig, first + second)
+
+    def real(self, a: Array, b: Array) -> Array:
+        return a + b

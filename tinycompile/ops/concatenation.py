@@ -9,14 +9,17 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Pointwise, Whole
-from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.dtypes import FLOAT32, INT8, DType
+from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import all_quantized, first_reason, not_quantized, rescales
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class Concatenation(Op):
-    """int8, any number of operands along any axis, constants included; all have the scale and zero point of the output.
+class Concatenation(Typed):
+    """int8 or float32, any number of operands along any axis, constants included; int8 ones all have the scale and zero
+    point of the output.
 
     Attributes:
         axis: not negative.
@@ -36,10 +39,13 @@ class Concatenation(Op):
         total = sum(t.shape[self.axis] for t in inputs)
         return (((*first[: self.axis], total, *first[self.axis + 1 :]), inputs[0].dtype),)
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    def meanings(self) -> Meanings:
+        return {INT8: Meaning(self._joined, self._limits), FLOAT32: Meaning(self._joined, real.other_types)}
+
+    def _joined(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.concatenate(inputs, axis=self.axis),)
 
-    def unsupported(self, sig: Signature) -> str | None:
+    def _limits(self, sig: Signature) -> str | None:
         quantized = (all_quantized(sig.inputs, "operand"), not_quantized(sig.output, "the output"))
         return first_reason(quantized) or first_reason(rescales(t, sig.output) for t in sig.inputs)
 

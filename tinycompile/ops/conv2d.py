@@ -20,7 +20,8 @@ _PATCH_ELEMENTS = 1 << 21
 @dataclass(frozen=True)
 class Conv2D(Convolution):
     """int8 input (N = 1) and weights, int32 bias or none; one scale for all weights or one per output channel, zero
-    points 0; any kernel size, stride, dilation, padding and number of groups; fused RELU, RELU6 and RELU_N1_TO_1.
+    points 0; fused RELU, RELU6 and RELU_N1_TO_1. Or float32. Any kernel size, stride, dilation, padding and number of
+    groups.
 
     Weights are (C_out, kh, kw, C_in / groups).
     """
@@ -43,11 +44,8 @@ class Conv2D(Convolution):
         patches = window.patches(padded)
         rows, columns, _, _, channels = patches.shape
         groups, taps = channels // depth, kh * kw * depth
-        # Every partial sum is an integer of at most taps * 255 * 128, which the mantissa holds exactly.
-        exact = np.float32 if taps * 255 * 128 < 2**24 else np.float64
-        patches = window.patches(padded.astype(exact))
-        matrices = weights.reshape(groups, outputs // groups, taps).astype(exact)
-        acc = np.empty((1, rows, columns, outputs), np.int64)
+        matrices = weights.reshape(groups, outputs // groups, taps)
+        acc = np.empty((1, rows, columns, outputs), padded.dtype)
         step = max(1, _PATCH_ELEMENTS // (columns * taps))
         for y in range(0, rows, step):
             for group, matrix in enumerate(matrices):

@@ -16,8 +16,9 @@ from tinycompile.ops._spatial import Window
 
 @dataclass(frozen=True)
 class DepthwiseConv2D(Convolution):
-    """int8 input (N = 1) and weights, int32 bias or none; any depth multiplier; one scale for all weights or one per
-    output channel, zero points 0; any kernel size, stride, dilation and padding; fused RELU, RELU6 and RELU_N1_TO_1.
+    """int8 input (N = 1) and weights, int32 bias or none; one scale for all weights or one per output channel, zero
+    points 0; fused RELU, RELU6 and RELU_N1_TO_1. Or float32. Any depth multiplier, kernel size, stride, dilation and
+    padding.
 
     Weights are (1, kh, kw, C_out); output channel c reads input channel c // multiplier.
     """
@@ -41,8 +42,8 @@ class DepthwiseConv2D(Convolution):
         rows = (height - window.extent[0]) // window.stride[0] + 1
         columns = (width - window.extent[1]) // window.stride[1] + 1
         channels, outputs = padded.shape[3], weights.shape[3]
-        acc = np.zeros((1, rows, columns, channels, outputs // channels), np.int32)
-        filters = weights[0].astype(np.int32).reshape(*window.kernel, channels, -1)
+        acc = np.zeros((1, rows, columns, channels, outputs // channels), padded.dtype)
+        filters = weights[0].reshape(*window.kernel, channels, -1)
         for i, j, tap in window.taps(padded):
             acc += tap[..., None] * filters[i, j]
         return acc.reshape(1, rows, columns, outputs)

@@ -9,17 +9,19 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Pointwise, Whole
-from tinycompile.dtypes import INT8, INT16, INT32, DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
+from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
+from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class FullyConnected(Op):
+class FullyConnected(Typed):
     """int8 input and weights, int32 bias or none; one scale for all weights, then with any zero point, or one per
-    output; fused RELU, RELU6 and RELU_N1_TO_1.
+    output; fused RELU, RELU6 and RELU_N1_TO_1. Or float32.
 
     Operands: x (..., C_in), weights (C_out, C_in), optionally bias (C_out,). Result: (..., C_out). Weights minus a zero
     point may be int16, within [-255, 255].
@@ -60,14 +62,22 @@ class FullyConnected(Op):
         real = np.broadcast_to(real, (sig.inputs[1].shape[0],))
         return RoundedProductRequant(real, sig.output.zero_point, *self.clamp)
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    def meanings(self) -> Meanings:
+        own = real.fused(self.clamp) or (None if self.rule is None else "a requantisation of floats")
+        return {INT8: Meaning(self._integers, self._limits), FLOAT32: real.meaning(self._real, own)}
+
+    def _real(self, x: Array, weights: Array, bias: Array | None = None) -> Array:
+        sums = x.astype(np.float64) @ weights.T.astype(np.float64)
+        return sums if bias is None else sums + bias
+
+    def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         centred = inputs[0].astype(np.float64) - sig.input.zero_point
         acc = (centred @ inputs[1].T.astype(np.float64)).astype(np.int64)
         if len(inputs) > 2:
             acc = acc + inputs[2]
         return (self.requant(sig).apply(acc).astype(np.int8),)
 
-    def unsupported(self, sig: Signature) -> str | None:
+    def _limits(self, sig: Signature) -> str | None:
         return first_reason(
             (
                 not_quantized(sig.input, "the input"),

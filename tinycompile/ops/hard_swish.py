@@ -9,13 +9,13 @@ import numpy as np
 
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier, rounding_divide_by_pot
-from tinycompile.ops._elementwise import Unary
-from tinycompile.ops._rules import first_reason, invalid
+from tinycompile.ops._elementwise import RealUnary, Unary
+from tinycompile.ops._rules import invalid
 
 
 @dataclass(frozen=True)
-class HardSwish(Unary):
-    """int8; the output scale is more than 1/128 of the input scale."""
+class HardSwish(Unary, RealUnary):
+    """int8, where the output scale is more than 1/128 of the input scale; float32."""
 
     kind: ClassVar[str] = "hard_swish"
 
@@ -30,8 +30,12 @@ class HardSwish(Unary):
         output = _divide_by_pot(preshift, -output_shift) + sig.output.zero_point
         return np.clip(output, -128, 127).astype(np.int8)
 
-    def unsupported(self, sig: Signature) -> str | None:
-        return first_reason((super().unsupported(sig), invalid(lambda: _multipliers(sig))))
+    def real(self, x: Array) -> Array:
+        wide = x.astype(np.float64)
+        return wide * np.clip(wide / 6 + 0.5, 0, 1)
+
+    def limits(self, sig: Signature) -> str | None:
+        return invalid(lambda: _multipliers(sig))
 
 
 def _gate(hires: Array, multiplier: int, shift: int) -> Array:

@@ -9,13 +9,13 @@ import numpy as np
 
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
-from tinycompile.ops._elementwise import Unary
-from tinycompile.ops._rules import first_reason, invalid
+from tinycompile.ops._elementwise import RealUnary, Unary
+from tinycompile.ops._rules import invalid
 
 
 @dataclass(frozen=True)
-class LeakyRelu(Unary):
-    """int8, slope of at least 0; input and output may differ in scale and zero point.
+class LeakyRelu(Unary, RealUnary):
+    """int8, slope of at least 0; input and output may differ in scale and zero point. float32, any slope.
 
     Attributes:
         alpha: slope for negative inputs, a float32 value.
@@ -33,8 +33,11 @@ class LeakyRelu(Unary):
         scaled = multiply_by_quantized_multiplier(centred, multiplier[which], shift[which])
         return np.clip(scaled + sig.output.zero_point, -128, 127).astype(np.int8)
 
-    def unsupported(self, sig: Signature) -> str | None:
-        return first_reason((super().unsupported(sig), invalid(lambda: quantize_multiplier(self._slopes(sig)))))
+    def real(self, x: Array) -> Array:
+        return np.where(x < 0, np.float32(self.alpha) * x, x)
+
+    def limits(self, sig: Signature) -> str | None:
+        return invalid(lambda: quantize_multiplier(self._slopes(sig)))
 
     def _slopes(self, sig: Signature) -> Array:
         """Real multipliers for positive and for negative inputs, computed in float32 as in `LeakyReluPrepare`."""

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array, Signature
-from tinycompile.ops._float_table import FloatTable
+from tinycompile.ops._real_table import RealTable
 
 
 @dataclass(frozen=True)
-class Logistic(FloatTable):
-    """int8; the output has scale 1/256 and any zero point."""
+class Logistic(RealTable):
+    """int8, where the output has scale 1/256 and any zero point; float32."""
 
     kind: ClassVar[str] = "logistic"
 
@@ -22,8 +22,6 @@ class Logistic(FloatTable):
         exponential = np.exp(-x.astype(np.float64)).astype(np.float32)
         return np.float32(1) / (np.float32(1) + exponential)
 
-    def unsupported(self, sig: Signature) -> str | None:
-        reason = super().unsupported(sig)
-        if reason is None and sig.output.scale != 1 / 256:
-            return f"the output has scale {sig.output.scale}, supported is 1/256"
-        return reason
+    def limits(self, sig: Signature) -> str | None:
+        scale = sig.output.scale
+        return None if scale == 1 / 256 else f"the output has scale {scale}, supported is 1/256"

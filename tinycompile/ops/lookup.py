@@ -29,7 +29,7 @@ class Lookup(Unary):
     def of(self, sig: Signature, x: Array) -> Array:
         return np.frombuffer(self.values, np.int8)[x.view(np.uint8)]
 
-    def unsupported(self, sig: Signature) -> str | None:
+    def limits(self, sig: Signature) -> str | None:
         if len(self.values) != INT8_VALUES.size:
             return f"the table has {len(self.values)} entries instead of 256"
-        return super().unsupported(sig)
+        return None

@@ -9,23 +9,29 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import INT8
 from tinycompile.ir import Array, Signature
 from tinycompile.ops._pool import Pool
 
 
 @dataclass(frozen=True)
 class MaxPool2D(Pool):
-    """int8 (N = 1), any window, stride and padding; only positions inside the input count; copies the int8 values as
-    they are, whatever scales input and output have; fused RELU, RELU6 and RELU_N1_TO_1.
+    """int8 (N = 1) or float32, any window, stride and padding; only positions inside the input count. int8 values are
+    copied as they are, whatever scales input and output have; with fused RELU, RELU6 and RELU_N1_TO_1. float32 with any
+    dilation.
     """
 
     kind: ClassVar[str] = "max_pool2d"
 
-    def fill(self, sig: Signature) -> float:
-        """Never the maximum, unless it is equal to it."""
-        return -128
+    def fill(self, sig: Signature) -> float | None:
+        """Never the maximum, unless it is equal to it; of floats there is no such number."""
+        return -128 if sig.input.dtype == INT8 else None
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        window = self.window_of(sig)
-        largest = reduce(np.maximum, (tap for _, _, tap in window.taps(window.pad(inputs[0], -128))))
-        return (np.clip(largest, *self.clamp).astype(np.int8),)
+    def integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (np.clip(self._largest(inputs[0], -128), *self.clamp).astype(np.int8),)
+
+    def real(self, x: Array) -> Array:
+        return self._largest(x, -np.inf)
+
+    def _largest(self, x: Array, outside: float) -> Array:
+        return reduce(np.maximum, (tap for _, _, tap in self.slid.taps(self.slid.pad(x, outside))))

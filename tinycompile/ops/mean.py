@@ -4,52 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.access import Access, Pointwise, Whole
-from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.dtypes import INT8
+from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._elementwise import requantized
+from tinycompile.ops._reduce import Reduction
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
+from tinycompile.ops._typed import Meaning, Meanings
 
 
 @dataclass(frozen=True)
-class Mean(Op):
-    """int8, over any constant set of axes, with or without keeping them; input and output may differ in scale and
-    zero point.
+class Mean(Reduction):
+    """int8 or float32, over any constant set of axes, with or without keeping them; int8 input and output may differ in
+    scale and zero point.
 
     Attributes:
-        axes: sorted, distinct, not negative.
-        keep_dims: reduced axes stay with size 1.
-        rule: from the sum of inputs minus their zero point to the output, one channel; None for TFLite's.
+        rule: from the sum of int8 inputs minus their zero point to the output, one channel; None for TFLite's.
     """
 
     kind: ClassVar[str] = "mean"
 
-    axes: tuple[int, ...]
-    keep_dims: bool
     rule: Requant | None = None
 
-    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
-        shape = inputs[0].shape
-        if list(self.axes) != sorted(set(self.axes)) or not set(self.axes) <= set(range(len(shape))):
-            raise ValueError(f"axes {self.axes} are not axes of {inputs[0]}")
-        kept = ((1 if i in self.axes else n, i in self.axes) for i, n in enumerate(shape))
-        return ((tuple(n for n, reduced in kept if self.keep_dims or not reduced), inputs[0].dtype),)
+    def meanings(self) -> Meanings:
+        return {**super().meanings(), INT8: Meaning(self._integers, self._limits)}
 
-    def access(self, sig: Signature, operand: int) -> Access:
-        """By positions where only channels are averaged, and stay as an axis."""
-        channels = len(sig.input.shape) - 1
-        return Pointwise() if self.keep_dims and self.axes == (channels,) and channels > 0 else Whole()
-
-    def count(self, sig: Signature) -> int:
-        """How many elements one result averages."""
-        return prod(sig.input.shape[axis] for axis in self.axes)
+    def real(self, x: Array) -> Array:
+        return x.mean(axis=self.axes, keepdims=self.keep_dims)
 
     def requant(self, sig: Signature) -> Requant:
         """The rule from a sum of inputs minus their zero point to the output; one channel.
@@ -70,12 +56,12 @@ class Mean(Op):
             127,
         )
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         total = inputs[0].astype(np.int64).sum(axis=self.axes, keepdims=self.keep_dims)
         zero_point = sig.input.zero_point * self.count(sig)
         return (requantized(self.requant(sig), total, zero_point).astype(np.int8),)
 
-    def unsupported(self, sig: Signature) -> str | None:
+    def _limits(self, sig: Signature) -> str | None:
         return first_reason(
             (
                 not_quantized(sig.input, "the input"),

@@ -9,25 +9,27 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Whole, Windowed
-from tinycompile.dtypes import DType
+from tinycompile.dtypes import FLOAT32, INT8, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import first_reason, not_quantized
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class Pad(Op):
+class Pad(Typed):
     """int8, any axes, at most 8 dimensions; the fill is the output's zero point (PAD) or a constant (PADV2); copies the
-    int8 values as they are, whatever scales input and output have.
+    int8 values as they are, whatever scales input and output have. float32, at most 6 dimensions.
 
     Attributes:
         amounts: (before, after) per axis.
-        value: the fill, an int8 value.
+        value: the fill; of int8 tensors an integer.
     """
 
     kind: ClassVar[str] = "pad"
 
     amounts: tuple[tuple[int, int], ...]
-    value: int
+    value: float
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         shape = inputs[0].shape
@@ -36,11 +38,21 @@ class Pad(Op):
         padded = (n + before + after for n, (before, after) in zip(shape, self.amounts, strict=True))
         return ((tuple(padded), inputs[0].dtype),)
 
-    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return (np.pad(inputs[0], self.amounts, constant_values=self.value),)
+    def meanings(self) -> Meanings:
+        return {INT8: Meaning(self._bordered, self._limits), FLOAT32: Meaning(self._bordered, real.other_types)}
 
-    def unsupported(self, sig: Signature) -> str | None:
-        return first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
+    def _bordered(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (np.pad(inputs[0], self.amounts, constant_values=inputs[0].dtype.type(self.value)),)
+
+    def _limits(self, sig: Signature) -> str | None:
+        fits = -128 <= self.value <= 127 and self.value == int(self.value)
+        return first_reason(
+            (
+                not_quantized(sig.input, "the input"),
+                not_quantized(sig.output, "the output"),
+                None if fits else f"the fill is {self.value}, supported are integers from -128 to 127",
+            )
+        )
 
     def access(self, sig: Signature, operand: int) -> Access:
         """A window of one position that slides over the padding as well."""

@@ -10,21 +10,21 @@ import numpy as np
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import TfliteRequant
-from tinycompile.ops._elementwise import Unary, requantized
-from tinycompile.ops._rules import first_reason, invalid
+from tinycompile.ops._elementwise import RealUnary, Unary, requantized
+from tinycompile.ops._rules import invalid
 
 
 @dataclass(frozen=True)
-class Relu(Unary):
-    """int8; RELU, RELU6 and RELU_N1_TO_1; input and output may differ in scale and zero point.
+class Relu(Unary, RealUnary):
+    """int8: RELU, RELU6 and RELU_N1_TO_1; input and output may differ in scale and zero point. float32: RELU.
 
     Attributes:
-        clamp: inclusive range of the int8 output.
+        clamp: inclusive range of an int8 output; a float is at least 0.
     """
 
     kind: ClassVar[str] = "relu"
 
-    clamp: tuple[int, int]
+    clamp: tuple[int, int] = (-128, 127)
 
     def requant(self, sig: Signature) -> TfliteRequant:
         """The rule from an input minus its zero point to the output; one channel."""
@@ -34,5 +34,8 @@ class Relu(Unary):
     def of(self, sig: Signature, x: Array) -> Array:
         return requantized(self.requant(sig), x, sig.input.zero_point).astype(np.int8)
 
-    def unsupported(self, sig: Signature) -> str | None:
-        return first_reason((super().unsupported(sig), invalid(lambda: self.requant(sig))))
+    def real(self, x: Array) -> Array:
+        return np.maximum(x, 0)
+
+    def limits(self, sig: Signature) -> str | None:
+        return invalid(lambda: self.requant(sig))

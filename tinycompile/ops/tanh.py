@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.ops._float_table import FloatTable
+from tinycompile.ops._real_table import RealTable
 
 
 @dataclass(frozen=True)
-class Tanh(FloatTable):
-    """int8, any scales and zero points."""
+class Tanh(RealTable):
+    """int8, any scales and zero points; float32."""
 
     kind: ClassVar[str] = "tanh"
 

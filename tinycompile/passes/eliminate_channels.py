@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinycompile.dtypes import INT32
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.errors import IncompatibleError
 from tinycompile.ir import Array, Graph, Node, Op, Pass, Quantization, Source, TensorType
 from tinycompile.numerics.step_requant import StepRequant
@@ -79,14 +79,18 @@ def eliminating_the_same(other: Graph) -> Pass:
 
 
 def is_matrix(graph: Graph, node: Node) -> bool:
-    """Layers that mix channels: an input channel can go by itself. Weights and bias must be known."""
+    """Layers of int8 that mix channels: an input channel can go by itself. Weights and bias must be known."""
+    if graph.types[node.inputs[0]].dtype != INT8:
+        return False
     if not isinstance(node.op, Conv2D | FullyConnected) or any(n not in graph.constants for n in node.inputs[1:]):
         return False
     return graph.types[node.inputs[0]].shape[-1] == graph.types[node.inputs[1]].shape[-1]
 
 
 def maps_channels(graph: Graph, node: Node) -> bool:
-    """Operators whose output channel c depends on channel c of their operands only, all of the output's width."""
+    """Operators of int8 whose output channel c depends on that channel of their operands only, all of its width."""
+    if not node.inputs or graph.types[node.inputs[0]].dtype != INT8:
+        return False
     match node.op:
         case DepthwiseConv2D():
             same = graph.types[node.inputs[0]].shape[-1] == graph.types[node.outputs[0]].shape[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Graph, Node
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -13,8 +14,8 @@ from tinycompile.ops.pad import Pad
 def fold_pad(graph: Graph) -> Graph:
     """Every convolution that reads a PAD of rows and columns reads the PAD's input instead.
 
-    Exact where the fill is the zero point, which is what a convolution's padding reads. A PAD that nobody else reads
-    is then dead.
+    Exact where the fill is the zero point, or a float 0, which is what a convolution's padding reads. A PAD that nobody
+    else reads is then dead.
     """
     producers = graph.producers()
     return replace(graph, nodes=tuple(_folded(graph, node, producers) for node in graph.nodes)).without_dead()
@@ -34,11 +35,10 @@ def _folded(graph: Graph, node: Node, producers: dict[str, Node]) -> Node:
 
 def _is_foldable(graph: Graph, pad: Node) -> bool:
     x, y = graph.types[pad.inputs[0]], graph.types[pad.outputs[0]]
-    return (
-        isinstance(pad.op, Pad)
-        and len(pad.op.amounts) == 4
-        and pad.op.amounts[0] == pad.op.amounts[3] == (0, 0)
-        and x.quant is not None
-        and x.quant.same_as(y.quant)
-        and pad.op.value == x.zero_point
-    )
+    if not isinstance(pad.op, Pad) or len(pad.op.amounts) != 4:
+        return False
+    if pad.op.amounts[0] != (0, 0) or pad.op.amounts[3] != (0, 0):
+        return False
+    if x.quant is None:
+        return x.dtype == FLOAT32 and pad.op.value == 0
+    return x.quant.same_as(y.quant) and pad.op.value == x.zero_point

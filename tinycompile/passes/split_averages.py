@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinycompile.dtypes import INT32
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.ir import Graph, Node, Signature, TensorType
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.mean import Mean
@@ -32,7 +32,7 @@ def split_averages(graph: Graph) -> Graph:
 
 def _is_global(op: AveragePool2D | Mean, sig: Signature) -> bool:
     shape = sig.input.shape
-    if len(shape) != 4 or shape[0] != 1 or shape[1] * shape[2] >= 2**23:
+    if sig.input.dtype != INT8 or len(shape) != 4 or shape[0] != 1 or shape[1] * shape[2] >= 2**23:
         return False
     if isinstance(op, Mean):
         return op.axes == (1, 2)

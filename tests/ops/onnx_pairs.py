@@ -1,16 +1,14 @@
-"""ONNX's binary operators: every pair of int8 values against the reference evaluator's operators."""
+"""ONNX's rule of binary operators: every pair of int8 values against the reference evaluator's operators."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from tests.support.kernel_checks import int8
 from tinycompile.ir import Signature
-from tinycompile.ops._float import ARITHMETIC
-from tinycompile.ops.onnx_binary import OnnxBinary
+from tinycompile.ops._elementwise import DequantizedBinary
 
 ALL = np.arange(-128, 128).astype(np.int8)
 
@@ -19,7 +17,7 @@ def reference(function, a, b, quants):
     nodes = [
         helper.make_node("DequantizeLinear", ["a", "sa", "za"], ["fa"]),
         helper.make_node("DequantizeLinear", ["b", "sb", "zb"], ["fb"]),
-        helper.make_node(function.capitalize(), ["fa", "fb"], ["fy"]),
+        helper.make_node(function, ["fa", "fb"], ["fy"]),
         helper.make_node("QuantizeLinear", ["fy", "sy", "zy"], ["y"]),
     ]
     inputs, feed = [], {"a": a, "b": b}
@@ -36,17 +34,17 @@ def reference(function, a, b, quants):
         return ReferenceEvaluator(model).run(None, feed)[0]
 
 
-@pytest.mark.parametrize("function", ARITHMETIC)
-@pytest.mark.parametrize("quants", [((0.1, 3), (0.05, -7), (0.2, 5)), ((0.0173, -128), (0.9, 127), (0.31, 0))])
-def test_every_pair(function, quants):
-    a, b = (part.copy() for part in np.broadcast_arrays(ALL[:, None], ALL[None, :]))
-    if function == "div":
-        b = np.where(b == quants[1][1], 1, b).astype(np.int8)  # division by zero is left open
-    types = [int8(a.shape, *q) for q in quants]
-    (got,) = OnnxBinary(function=function).evaluate(Signature(tuple(types[:2]), (types[2],)), [a, b])
-    assert np.array_equal(got, reference(function, a, b, quants))
+QUANTS = [((0.1, 3), (0.05, -7), (0.2, 5)), ((0.0173, -128), (0.9, 127), (0.31, 0))]
 
 
-def test_unknown_function():
-    sig = Signature((int8((4,)), int8((4,))), (int8((4,)),))
-    assert "unknown" in str(OnnxBinary(function="atan2").unsupported(sig))
+def check_onnx_rule(operator: type[DequantizedBinary], function: str) -> None:
+    """`function`: the operator's name in ONNX."""
+    for quants in QUANTS:
+        a, b = (part.copy() for part in np.broadcast_arrays(ALL[:, None], ALL[None, :]))
+        if function == "Div":
+            b = np.where(b == quants[1][1], 1, b).astype(np.int8)  # division by zero is left open
+        types = [int8(a.shape, *q) for q in quants]
+        op, sig = operator(rule="onnx"), Signature(tuple(types[:2]), (types[2],))
+        assert op.unsupported(sig) is None
+        (got,) = op.evaluate(sig, [a, b])
+        assert np.array_equal(got, reference(function, a, b, quants))

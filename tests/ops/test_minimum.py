@@ -1,0 +1,15 @@
+"""The smaller one of two elements, in floats and by ONNX's rule."""
+
+from __future__ import annotations
+
+from tests.ops.floats import check_float_binary
+from tests.ops.onnx_pairs import check_onnx_rule
+from tinycompile.ops.minimum import Minimum
+
+
+def test_floats():
+    check_float_binary(Minimum())
+
+
+def test_every_pair_by_the_rule_of_onnx():
+    check_onnx_rule(Minimum, "Min")

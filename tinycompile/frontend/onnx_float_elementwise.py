@@ -1,0 +1,175 @@
+"""ONNX operators in float32 that treat every element alike, softmax and concatenation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tinycompile.frontend.onnx_float import constant, emit, float_importer, same_place, tensor
+from tinycompile.frontend.onnx_scope import Scope, arranged, common_order
+from tinycompile.frontend.onnx_values import (
+    Known,
+    Placed,
+    Real,
+    Value,
+)
+from tinycompile.frontend.tflite_scope import Rejected
+from tinycompile.ir import Op
+from tinycompile.ops.add import Add
+from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.div import Div
+from tinycompile.ops.elementwise_function import ElementwiseFunction
+from tinycompile.ops.hard_swish import HardSwish
+from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.logistic import Logistic
+from tinycompile.ops.maximum import Maximum
+from tinycompile.ops.minimum import Minimum
+from tinycompile.ops.mul import Mul
+from tinycompile.ops.pow import Pow
+from tinycompile.ops.prelu import Prelu
+from tinycompile.ops.reduce_max import ReduceMax
+from tinycompile.ops.reduce_sum import ReduceSum
+from tinycompile.ops.relu import Relu
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.sub import Sub
+from tinycompile.ops.tanh import Tanh
+
+# One operand.
+
+_PLAIN: Mapping[str, Op] = {
+    "Abs": LeakyRelu(-1.0),  # a slope of -1 where x is negative
+    "HardSwish": HardSwish(),
+    "Relu": Relu(),
+    "Sigmoid": Logistic(),
+    "Tanh": Tanh(),
+    **{
+        name: ElementwiseFunction(name.lower())
+        for name in "Ceil Cos Erf Exp Floor Log Mish Neg Reciprocal Round Sign Sin Softplus Softsign Sqrt".split()
+    },
+}
+"""Without attributes."""
+_DEFAULTS = {
+    "Celu": ("celu", 1.0, 0.0),
+    "Elu": ("elu", 1.0, 0.0),
+    "HardSigmoid": ("hard_sigmoid", 0.2, 0.5),
+    "Selu": ("selu", 1.67326319217681884765625, 1.05070102214813232421875),
+    "ThresholdedRelu": ("thresholded_relu", 1.0, 0.0),
+}
+"""(function, alpha, beta or gamma)."""
+
+
+@float_importer(*_PLAIN, *_DEFAULTS, "LeakyRelu", "Gelu", "Clip")
+def _unary(scope: Scope) -> None:
+    op, value = _function(scope), scope.value()
+    scope.set(Real(same_place(scope, op, value.at if isinstance(value, Real) else tensor(scope))))
+
+
+def _function(scope: Scope) -> Op:
+    """The operator of a node with one operand and some attributes."""
+    kind = scope.kind
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if kind == "LeakyRelu":
+        return LeakyRelu(float(scope.attribute("alpha", 0.01)))
+    if kind == "Gelu":
+        return ElementwiseFunction("gelu_tanh" if scope.attribute("approximate", "none") == "tanh" else "gelu")
+    if kind == "Clip":
+        bounds = [-np.inf, np.inf]
+        for operand in (1, 2):
+            if scope.has(operand):
+                bounds[operand - 1] = float(scope.constant(operand, "a bound").reshape(-1)[0])
+        return ElementwiseFunction("clip", *bounds)
+    name, alpha, beta = _DEFAULTS[kind]
+    second = "gamma" if kind == "Selu" else "beta"
+    return ElementwiseFunction(name, float(scope.attribute("alpha", alpha)), float(scope.attribute(second, beta)))
+
+
+@float_importer("Softmax")
+def _softmax(scope: Scope) -> None:
+    at = tensor(scope)
+    axis = int(scope.attribute("axis", -1)) % len(at.shape)
+    scope.set(Real(same_place(scope, Softmax(), innermost(scope, at, axis))))
+
+
+def innermost(scope: Scope, at: Placed, axis: int) -> Placed:
+    """The tensor with the elements of an axis side by side."""
+    return at if at.order[-1] == axis else scope.ordered(at, (*(a for a in at.order if a != axis), axis))
+
+
+@float_importer("LogSoftmax")
+def _log_softmax(scope: Scope) -> None:
+    """x - max - log(sum(exp(x - max))): the logarithm of a softmax that underflows is no infinity."""
+    x = tensor(scope)
+    axes = (x.order.index(int(scope.attribute("axis", -1)) % len(x.shape)),)
+    shifted = same_place(scope, Sub(), x, emit(scope, ReduceMax(axes, True), [x.name]))
+    powers = emit(scope, ElementwiseFunction("exp"), [shifted.name])
+    total = emit(scope, ReduceSum(axes, True), [powers])
+    scope.set(Real(same_place(scope, Sub(), shifted, emit(scope, ElementwiseFunction("log"), [total]))))
+
+
+# Several operands.
+
+
+_PAIRS: Mapping[str, Op] = {
+    "Add": Add(),
+    "Div": Div(),
+    "Max": Maximum(),
+    "Min": Minimum(),
+    "Mul": Mul(),
+    "Pow": Pow(),
+    "PRelu": Prelu(),
+    "Sub": Sub(),
+    "Sum": Add(),
+}
+
+
+@float_importer(*_PAIRS)
+def _binary(scope: Scope) -> None:
+    result = tensor(scope)
+    for operand in range(1, len(scope.node.input)):
+        result = paired(scope, _PAIRS[scope.kind], result, scope.value(operand))
+    scope.set(Real(result))
+
+
+def paired(scope: Scope, op: Op, at: Placed, other: Value) -> Placed:
+    """A function of two operands that broadcast."""
+    shape = np.broadcast_shapes(at.shape, other.shape)
+    rank = len(shape)
+    if isinstance(other, Known):
+        order = common_order([at], rank)
+        second = constant(scope, arranged(other.array, rank, order))
+    elif isinstance(other, Real):
+        order = common_order([at, other.at], rank)
+        second = scope.aligned(other.at, rank, order).name
+    else:
+        raise Rejected("an operand is no float tensor")
+    return Placed(emit(scope, op, [scope.aligned(at, rank, order).name, second]), shape, order)
+
+
+@float_importer("BatchNormalization")
+def _batch_normalization(scope: Scope) -> None:
+    if scope.attribute("training_mode", 0):
+        raise Rejected("training mode")
+    scope.ignore("momentum")  # of training
+    gamma, beta, mean, variance = (scope.constant(i, "a statistic").astype(np.float64) for i in range(1, 5))
+    x = tensor(scope)
+    factor = gamma / np.sqrt(variance + float(scope.attribute("epsilon", 1e-5)))
+    wide = (-1, *(1,) * (len(x.shape) - 2))
+    scaled = paired(scope, Mul(), x, Known(factor.reshape(wide)))
+    scope.set(Real(paired(scope, Add(), scaled, Known((beta - mean * factor).reshape(wide)))))
+
+
+@float_importer("Concat")
+def _concat(scope: Scope) -> None:
+    shape, values = scope.shape(), scope.operands()
+    rank, axis = len(shape), int(scope.attribute("axis", 0)) % len(shape)
+    order = common_order([value.at for value in values if isinstance(value, Real)], rank)
+    names = list[str]()
+    for operand, value in enumerate(values):
+        if isinstance(value, Known):
+            names.append(constant(scope, arranged(value.array, rank, order)))
+        else:
+            names.append(scope.ordered(tensor(scope, operand), order).name)
+    name = emit(scope, Concatenation(order.index(axis)), names) if len(names) > 1 else names[0]
+    scope.set(Real(Placed(name, shape, order)))

@@ -1,0 +1,21 @@
+"""Division."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinycompile.ir import Array
+from tinycompile.ops._elementwise import DequantizedBinary
+
+
+@dataclass(frozen=True)
+class Div(DequantizedBinary):
+    """float32, or int8 operands of any scales and zero points by ONNX's rule, that broadcast as in NumPy, one of them
+    may be a constant.
+    """
+
+    kind: ClassVar[str] = "div"
+
+    def real(self, a: Array, b: Array) -> Array:
+        return a / b

@@ -29,6 +29,7 @@ class Convolution(SpatialOp, Typed):
         clamp: inclusive range of the int8 output, which a fused activation narrows.
         rule: from accumulators (bias included) to outputs, one entry per output channel, in the range of `clamp`;
             None for TFLite's, which follows from the scales.
+        bounds: inclusive range of a float output, which a fused activation narrows.
     """
 
     weight_axis: ClassVar[int]
@@ -39,6 +40,7 @@ class Convolution(SpatialOp, Typed):
     padding: Padding = (0, 0, 0, 0)
     clamp: Pair = (-128, 127)
     rule: Requant | None = None
+    bounds: tuple[float, float] = real.UNBOUNDED
 
     @abstractmethod
     def accumulate(self, window: Window, padded: Array, weights: Array) -> Array:
@@ -92,7 +94,8 @@ class Convolution(SpatialOp, Typed):
         padded = window.pad(inputs[0].astype(np.float64), 0)
         with np.errstate(all="ignore"):
             sums = np.concatenate([self.accumulate(window, image[None], weights) for image in padded])
-            return ((sums + inputs[2] if len(inputs) > 2 else sums).astype(np.float32),)
+            sums = sums + inputs[2] if len(inputs) > 2 else sums
+            return (np.clip(sums, *self.bounds).astype(np.float32),)
 
     def fill(self, sig: Signature) -> float:
         quant = sig.input.quant

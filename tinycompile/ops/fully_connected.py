@@ -30,12 +30,14 @@ class FullyConnected(Typed):
         clamp: inclusive range of the int8 output, which a fused activation narrows.
         rule: from accumulators (bias included) to outputs, one entry per output, in the range of `clamp`; None for
             TFLite's, which follows from the scales.
+        bounds: inclusive range of a float output, which a fused activation narrows.
     """
 
     kind: ClassVar[str] = "fully_connected"
 
     clamp: tuple[int, int] = (-128, 127)
     rule: Requant | None = None
+    bounds: tuple[float, float] = real.UNBOUNDED
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, w = inputs[0], inputs[1]
@@ -68,7 +70,7 @@ class FullyConnected(Typed):
 
     def _real(self, x: Array, weights: Array, bias: Array | None = None) -> Array:
         sums = x.astype(np.float64) @ weights.T.astype(np.float64)
-        return sums if bias is None else sums + bias
+        return np.clip(sums if bias is None else sums + bias, *self.bounds)
 
     def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         centred = inputs[0].astype(np.float64) - sig.input.zero_point

@@ -157,12 +157,12 @@ def test_an_input_listed_twice():
         imported(small_model(), (X, X))
 
 
-def test_float_models_need_quantisation():
+def test_float_models_need_quantisation_where_floats_may_not_run():
     b = TfliteBuilder()
     x, y = b.tensor((1, 4), dtype="float32"), b.tensor((1, 4), dtype="float32")
     b.op("RELU", [x], [y])
     with pytest.raises(QuantizationNeededError, match="representative_dataset"):
-        imported(b, (x,), (y,))
+        import_tflite(b.build((x,), (y,)), "model", "model.tflite", floats="none")
 
 
 def test_dynamic_range_quantised_models_need_quantisation():
@@ -172,7 +172,7 @@ def test_dynamic_range_quantised_models_need_quantisation():
     w = b.constant(np.ones((3, 4), np.int8), 0.1)
     b.op("FULLY_CONNECTED", [x, w], [y])
     with pytest.raises(QuantizationNeededError):
-        imported(b, (x,), (y,))
+        import_tflite(b.build((x,), (y,)), "model", "model.tflite", floats="none")
 
 
 def test_names_that_overlap_do_not_multiply_the_work():

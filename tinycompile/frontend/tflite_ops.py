@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, DType
+from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, DType
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
-from tinycompile.ir import Op, Quantization, TensorType
+from tinycompile.ir import Array, Op, Quantization, TensorType
+from tinycompile.ops._arithmetic.real import UNBOUNDED
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.add import Add
@@ -21,6 +22,7 @@ from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.hard_swish import HardSwish
 from tinycompile.ops.leaky_relu import LeakyRelu
@@ -78,14 +80,20 @@ def importer(*names: str, options: type[Any] | None = None, versions: int) -> Ca
     return register
 
 
-def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
-    """int8 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
+def real_range(activation: int) -> tuple[float, float]:
+    """What an activation leaves of a real output."""
     if activation not in _REAL_RANGE:
         name = _ACTIVATION_NAMES.get(activation, f"number {activation}")
         raise Rejected(f"its option fused_activation_function is {name}, supported are RELU, RELU6 and RELU_N1_TO_1")
+    return _REAL_RANGE[activation]
+
+
+def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
+    """int8 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
+    bounds = real_range(activation)
     if y.quant is None or not y.quant.is_per_tensor or y.dtype != INT8:
         return -128, 127  # the operator's own rule says what is wrong with that
-    low, high = (_quantized(bound, y) for bound in _REAL_RANGE[activation])
+    low, high = (_quantized(bound, y) for bound in bounds)
     return max(-128, low), min(127, high)
 
 
@@ -101,6 +109,27 @@ def _quantized(bound: float, y: TensorType) -> int:
 
 def _fused(scope: Scope) -> tuple[int, int]:
     return clamp_range(scope.options.integer("FusedActivationFunction"), scope.output_type())
+
+
+def _bounds(scope: Scope) -> tuple[float, float]:
+    """What the fused activation leaves of a float output."""
+    bounds = real_range(scope.options.integer("FusedActivationFunction"))
+    return bounds if scope.output_type().dtype == FLOAT32 else UNBOUNDED
+
+
+def _emit_activated(scope: Scope, op: Op, inputs: Sequence[str]) -> None:
+    """Add a node, and behind it one for the fused activation where the result is float."""
+    bounds = _bounds(scope)
+    if bounds == UNBOUNDED:
+        return scope.emit(op, inputs)
+    unbounded = scope.temporary("unbounded", scope.output_type())
+    scope.emit(op, inputs, unbounded)
+    return scope.emit(_bounded(bounds), [unbounded])
+
+
+def _bounded(bounds: tuple[float, float]) -> Op:
+    """A limit of floats."""
+    return Relu() if bounds == _REAL_RANGE[Activation.RELU] else ElementwiseFunction("clip", *bounds)
 
 
 def _window_padding(
@@ -119,12 +148,24 @@ def _window_padding(
     return (*rows, *columns)
 
 
+PACKED = (INT4, INT2)
+"""Weights that share bytes in the file; the code has an int8 for each."""
+
+
+def _bytes(scope: Scope) -> str:
+    """The weights, each a byte where they are fewer bits in the file."""
+    t = scope.input_type(1)
+    if t.dtype not in PACKED:
+        return scope.input(1)
+    return scope.derived("weights", TensorType(t.shape, INT8, t.quant), scope.constant(1, "the weight tensor"))
+
+
 def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]:
     """Values of the weights and, if there is one, the bias; and the weights' shape."""
     shape = scope.constant(1, "the weight tensor").shape
     if len(shape) != dimensions or 0 in shape:
         raise scope.fail(f"the weights have the shape {list(shape)}")
-    operands = [scope.input(1)]
+    operands = [_bytes(scope)]
     if scope.has(2):
         scope.constant(2, "the bias")
         operands.append(scope.input(2))
@@ -139,7 +180,7 @@ def conv_2d(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
-    scope.emit(Conv2D(stride, dilation, padding, _fused(scope)), [scope.input(), *weights])
+    scope.emit(Conv2D(stride, dilation, padding, _fused(scope), bounds=_bounds(scope)), [scope.input(), *weights])
 
 
 @importer("DEPTHWISE_CONV_2D", options=tflite.DepthwiseConv2DOptions, versions=7)
@@ -150,17 +191,18 @@ def depthwise_conv_2d(scope: Scope) -> None:
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
     options.without_effect("DepthMultiplier")  # it follows from the weights
-    scope.emit(DepthwiseConv2D(stride, dilation, padding, _fused(scope)), [scope.input(), *weights])
+    op = DepthwiseConv2D(stride, dilation, padding, _fused(scope), bounds=_bounds(scope))
+    scope.emit(op, [scope.input(), *weights])
 
 
-def _without_zero_point(scope: Scope) -> str:
+def _without_zero_point(scope: Scope, weights: str) -> str:
     """The weights of FULLY_CONNECTED minus their only zero point, in int8 where they fit.
 
     With one scale per output LiteRT ignores zero points, as DEPTHWISE_CONV_2D always does; CONV_2D refuses them.
     """
     t = scope.input_type(1)
-    if t.quant is None or not t.quant.is_per_tensor or t.dtype != INT8 or not t.quant.zero_point.any():
-        return scope.input(1)
+    if t.quant is None or not t.quant.is_per_tensor or t.dtype.is_float or not t.quant.zero_point.any():
+        return weights
     values = scope.constant(1, "the weight tensor").astype(np.int16) - np.int16(t.quant.zero_point[0])
     narrow = values.min() >= -128 and values.max() <= 127
     values = values.astype(np.int8) if narrow else values
@@ -172,15 +214,16 @@ def _without_zero_point(scope: Scope) -> str:
 def fully_connected(scope: Scope) -> None:
     """An input of any shape is rows of C_in elements; the result has the input's axes where `keep_num_dims` says so."""
     options = scope.options
-    reason = wrong_dtype(scope.input_type(1), "the weight tensor", INT8)
+    reason = wrong_dtype(scope.input_type(1), "the weight tensor", FLOAT32, INT8, *PACKED)
     if reason is not None:
         raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
     options.without_effect("AsymmetricQuantizeInputs", "QuantizedBiasType")  # of float and int16 activations
     weights, (outputs, depth) = _weights(scope, 2)
-    weights[0] = _without_zero_point(scope)
-    x, op, keep_axes = scope.input_type(), FullyConnected(_fused(scope)), options.flag("KeepNumDims")
+    weights[0] = _without_zero_point(scope, weights[0])
+    op = FullyConnected(_fused(scope), bounds=_bounds(scope))
+    x, keep_axes = scope.input_type(), options.flag("KeepNumDims")
     if keep_axes and x.shape[-1:] != (depth,):
         raise scope.fail(f"an input of the shape {list(x.shape)} for weights {outputs}x{depth}")
     if keep_axes or x.shape[1:] == (depth,):
@@ -197,20 +240,20 @@ def fully_connected(scope: Scope) -> None:
 def add(scope: Scope) -> None:
     scope.options.without_effect("PotScaleInt16")
     clamp = _fused(scope)
-    scope.emit(Add(clamp), [scope.input(0), scope.input(1)])
+    _emit_activated(scope, Add(clamp), [scope.input(0), scope.input(1)])
 
 
 @importer("SUB", options=tflite.SubOptions, versions=5)
 def sub(scope: Scope) -> None:
     scope.options.without_effect("PotScaleInt16")
     clamp = _fused(scope)
-    scope.emit(Sub(clamp), [scope.input(0), scope.input(1)])
+    _emit_activated(scope, Sub(clamp), [scope.input(0), scope.input(1)])
 
 
 @importer("MUL", options=tflite.MulOptions, versions=8)
 def mul(scope: Scope) -> None:
     clamp = _fused(scope)
-    scope.emit(Mul(clamp), [scope.input(0), scope.input(1)])
+    _emit_activated(scope, Mul(clamp), [scope.input(0), scope.input(1)])
 
 
 @importer("AVERAGE_POOL_2D", "MAX_POOL_2D", options=tflite.Pool2DOptions, versions=3)
@@ -220,7 +263,7 @@ def pool_2d(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     padding = _window_padding(scope, kernel, stride, (1, 1))
     pool = MaxPool2D if scope.operator.name == "MAX_POOL_2D" else AveragePool2D
-    scope.emit(pool(kernel, stride, padding, _fused(scope)), [scope.input()])
+    _emit_activated(scope, pool(kernel, stride, padding, _fused(scope)), [scope.input()])
 
 
 @importer("MEAN", options=tflite.ReducerOptions, versions=3)
@@ -240,13 +283,15 @@ def softmax(scope: Scope) -> None:
 @importer("RELU_N1_TO_1", versions=1)
 def relu(scope: Scope) -> None:
     activation = getattr(Activation, scope.operator.name)
-    scope.emit(Relu(clamp_range(activation, scope.output_type())), [scope.input()])
+    y = scope.output_type()
+    op = _bounded(_REAL_RANGE[activation]) if y.dtype == FLOAT32 else Relu(clamp_range(activation, y))
+    scope.emit(op, [scope.input()])
 
 
 @importer("LEAKY_RELU", options=tflite.LeakyReluOptions, versions=2)
 def leaky_relu(scope: Scope) -> None:
     alpha = scope.options.real("Alpha")
-    if not alpha >= 0:
+    if not alpha >= 0 and scope.input_type().dtype != FLOAT32:
         raise Rejected(f"its option alpha is {alpha}, supported is a slope of at least 0")
     scope.emit(LeakyRelu(alpha), [scope.input()])
 
@@ -256,10 +301,32 @@ def _plain(name: str, op: Op, versions: int, options: type[Any] | None = None) -
     importer(name, options=options, versions=versions)(lambda scope: scope.emit(op, [scope.input()]))
 
 
-_plain("DEQUANTIZE", Dequantize(), 9, tflite.DequantizeOptions)
 _plain("HARD_SWISH", HardSwish(), 1, tflite.HardSwishOptions)
 _plain("LOGISTIC", Logistic(), 3)
 _plain("TANH", Tanh(), 3)
+
+
+@importer("DEQUANTIZE", options=tflite.DequantizeOptions, versions=9)
+def dequantize(scope: Scope) -> None:
+    """Of a constant it is computed here: that is how files have weights of fewer bits in a model of floats."""
+    value, x = scope.known(0), scope.input_type()
+    if value is None:
+        return scope.emit(Dequantize(), [scope.input()])
+    if x.dtype == FLOAT16:
+        return scope.fold(value.astype(np.float32))
+    if x.quant is None:
+        raise Rejected(f"the constant is {x.dtype} without quantisation parameters")
+    return scope.fold(dequantized(value, x.quant))
+
+
+def dequantized(values: Array, quant: Quantization) -> Array:
+    """scale * (q - zero_point) in float32, as in `DequantizeImpl`, with a scale per channel where there are several."""
+    scale, zero_point = quant.scale, quant.zero_point
+    if quant.axis is not None and not quant.is_per_tensor:
+        shape = [-1 if axis == quant.axis else 1 for axis in range(values.ndim)]
+        scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
+    with np.errstate(over="ignore"):
+        return (values.astype(np.int64) - zero_point).astype(np.float32) * scale
 
 
 @importer("QUANTIZE", options=tflite.QuantizeOptions, versions=6)
@@ -280,7 +347,7 @@ def pad(scope: Scope) -> None:
         quant = scope.input_type(2).quant
         if y.quant is not None and (quant is None or not quant.same_as(y.quant)):
             raise Rejected("the fill value has another scale or zero point than the output")  # LiteRT refuses it, too
-        value = int(fill.ravel()[0])
+        value = fill.ravel()[0].item()
     else:
         value = y.zero_point if y.quant is not None and y.quant.is_per_tensor else 0
     scope.emit(Pad(pairs, value), [scope.input()])

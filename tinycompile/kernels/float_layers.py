@@ -48,7 +48,9 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
     window = op.window_of(sig)
     stem = f"float_depthwise_{window_stem(window, sig.input, sig.output)}"
     fields = {"window": window_fields(window, sig.input, sig.output), **fields}
-    return _weighted(site, core, "depthwise", stem, fields, distance_in_bytes(channelwise_distance, op.access(sig, 0), sig))
+    return _weighted(
+        site, core, "depthwise", stem, fields, distance_in_bytes(channelwise_distance, op.access(sig, 0), sig)
+    )
 
 
 @kernel_for(FullyConnected, dtype=FLOAT32)

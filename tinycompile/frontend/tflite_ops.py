@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, DType
+from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, DType
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
 from tinycompile.ir import Array, Op, Quantization, TensorType
-from tinycompile.ops._arithmetic.real import UNBOUNDED
+from tinycompile.ops._arithmetic.real import UNBOUNDED, UNCLAMPED
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.add import Add
@@ -89,12 +89,13 @@ def real_range(activation: int) -> tuple[float, float]:
 
 
 def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
-    """int8 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
+    """int8 or int16 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
     bounds = real_range(activation)
-    if y.quant is None or not y.quant.is_per_tensor or y.dtype != INT8:
-        return -128, 127  # the operator's own rule says what is wrong with that
+    low_end, high_end = y.dtype.range if y.dtype in (INT8, INT16) else UNCLAMPED
+    if y.quant is None or not y.quant.is_per_tensor or y.dtype not in (INT8, INT16):
+        return low_end, high_end  # the operator's own rule says what is wrong with that
     low, high = (_quantized(bound, y) for bound in bounds)
-    return max(-128, low), min(127, high)
+    return max(low_end, low), min(high_end, high)
 
 
 def _quantized(bound: float, y: TensorType) -> int:
@@ -172,10 +173,18 @@ def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]
     return operands, shape
 
 
+def _check_bias_type(scope: Scope) -> None:
+    """LiteRT reads a bias of int16 activations as int64 unless the option says int32, whatever its type is."""
+    said = scope.options.integer("QuantizedBiasType")
+    wide = scope.input_type().dtype == INT16 and scope.has(2)
+    if wide and scope.input_type(2).dtype == INT32 and said != tflite.TensorType.INT32:
+        raise Rejected(f"the bias is int32, its option quantized_bias_type is {said}: LiteRT reads it as int64")
+
+
 @importer("CONV_2D", options=tflite.Conv2DOptions, versions=8)
 def conv_2d(scope: Scope) -> None:
     options = scope.options
-    options.without_effect("QuantizedBiasType")  # of int16 activations
+    _check_bias_type(scope)
     weights, (_, kh, kw, _) = _weights(scope, 4)
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
@@ -219,7 +228,8 @@ def fully_connected(scope: Scope) -> None:
         raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
-    options.without_effect("AsymmetricQuantizeInputs", "QuantizedBiasType")  # of float and int16 activations
+    options.without_effect("AsymmetricQuantizeInputs")  # of float activations
+    _check_bias_type(scope)
     weights, (outputs, depth) = _weights(scope, 2)
     weights[0] = _without_zero_point(scope, weights[0])
     op = FullyConnected(_fused(scope), bounds=_bounds(scope))
@@ -236,16 +246,25 @@ def fully_connected(scope: Scope) -> None:
     return scope.emit(op, [flat, *weights])
 
 
+def _refuse_shifted(scope: Scope) -> None:
+    """A sum of int16 operands whose scales are powers of two, which LiteRT shifts where the option says so."""
+    shifted = scope.options.flag("PotScaleInt16")
+    types = (*scope.input_types(), scope.output_type())
+    scales = [t.scale for t in types if t.dtype == INT16 and t.quant is not None and t.quant.is_per_tensor]
+    if shifted and len(scales) == 3 and all(np.frexp(scale)[0] == 0.5 for scale in scales):
+        raise Rejected("its option pot_scale_int16 is true and all scales are powers of two")
+
+
 @importer("ADD", options=tflite.AddOptions, versions=6)
 def add(scope: Scope) -> None:
-    scope.options.without_effect("PotScaleInt16")
+    _refuse_shifted(scope)
     clamp = _fused(scope)
     _emit_activated(scope, Add(clamp), [scope.input(0), scope.input(1)])
 
 
 @importer("SUB", options=tflite.SubOptions, versions=5)
 def sub(scope: Scope) -> None:
-    scope.options.without_effect("PotScaleInt16")
+    _refuse_shifted(scope)
     clamp = _fused(scope)
     _emit_activated(scope, Sub(clamp), [scope.input(0), scope.input(1)])
 

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Pointwise, Whole
-from tinycompile.dtypes import FLOAT32, INT8, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._arithmetic import real
-from tinycompile.ops._rules import all_quantized, first_reason, not_quantized, rescales
+from tinycompile.ops._rules import first_reason, not_quantized, rescales
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
@@ -40,13 +40,18 @@ class Concatenation(Typed):
         return (((*first[: self.axis], total, *first[self.axis + 1 :]), inputs[0].dtype),)
 
     def meanings(self) -> Meanings:
-        return {INT8: Meaning(self._joined, self._limits), FLOAT32: Meaning(self._joined, real.other_types)}
+        integers = Meaning(self._joined, self._limits)
+        return {INT8: integers, INT16: integers, FLOAT32: Meaning(self._joined, real.other_types)}
 
     def _joined(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.concatenate(inputs, axis=self.axis),)
 
     def _limits(self, sig: Signature) -> str | None:
-        quantized = (all_quantized(sig.inputs, "operand"), not_quantized(sig.output, "the output"))
+        dtype = sig.input.dtype
+        quantized = (
+            *(not_quantized(t, f"operand {index}", dtype) for index, t in enumerate(sig.inputs)),
+            not_quantized(sig.output, "the output", dtype),
+        )
         return first_reason(quantized) or first_reason(rescales(t, sig.output) for t in sig.inputs)
 
     def access(self, sig: Signature, operand: int) -> Access:

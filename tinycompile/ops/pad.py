@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Whole, Windowed
-from tinycompile.dtypes import FLOAT32, INT8, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import first_reason, not_quantized
@@ -39,18 +39,20 @@ class Pad(Typed):
         return ((tuple(padded), inputs[0].dtype),)
 
     def meanings(self) -> Meanings:
-        return {INT8: Meaning(self._bordered, self._limits), FLOAT32: Meaning(self._bordered, real.other_types)}
+        integers = Meaning(self._bordered, self._limits)
+        return {INT8: integers, INT16: integers, FLOAT32: Meaning(self._bordered, real.other_types)}
 
     def _bordered(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.pad(inputs[0], self.amounts, constant_values=inputs[0].dtype.type(self.value)),)
 
     def _limits(self, sig: Signature) -> str | None:
-        fits = -128 <= self.value <= 127 and self.value == int(self.value)
+        low, high = sig.input.dtype.range
+        fits = low <= self.value <= high and self.value == int(self.value)
         return first_reason(
             (
-                not_quantized(sig.input, "the input"),
-                not_quantized(sig.output, "the output"),
-                None if fits else f"the fill is {self.value}, supported are integers from -128 to 127",
+                not_quantized(sig.input, "the input", INT8, INT16),
+                not_quantized(sig.output, "the output", sig.input.dtype),
+                None if fits else f"the fill is {self.value}, supported are integers from {low} to {high}",
             )
         )
 

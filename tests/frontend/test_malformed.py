@@ -85,7 +85,10 @@ UNSUPPORTED: dict[str, tuple[Spoil, str]] = {
     "rank": (set_tensor(CONV, shape=[1] * 9), "9 dimensions"),
     "type": (set_tensor(CONV, dtype=tflite.TensorType.FLOAT16), "FLOAT16"),
     "strange type": (set_tensor(CONV, dtype=99), "type 99"),
-    "int16": (set_tensor(X, dtype=tflite.TensorType.INT16, zero_point=[0]), "input is int16"),
+    "int16": (
+        set_tensor(X, dtype=tflite.TensorType.INT16, zero_point=[0]),
+        "the second operand is int8, supported is int16",
+    ),
     "weight zero point": (set_tensor(W, zero_point=[1, 0]), "zero points other than 0"),
     "weight axis": (set_tensor(W, axis=3), "along axis 3"),
     "computed weights": (set_tensor(W, data=None), "computed at run time|which nothing computes"),

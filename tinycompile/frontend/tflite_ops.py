@@ -1,19 +1,29 @@
-"""One function per TFLite operator: reads its options and adds the nodes that mean the same."""
+"""One function per TFLite operator: reads its options and adds the nodes that mean the same.
+
+Families of operators have modules of their own, which this one lists.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, DType
+from tinycompile.frontend import tflite_linalg
+from tinycompile.frontend.tflite_activations import (
+    REAL_RANGE,
+    Activation,
+    bounded,
+    bounds_of,
+    clamp_range,
+    emit_activated,
+)
+from tinycompile.frontend.tflite_registry import IMPORTERS, importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
 from tinycompile.ir import Array, Op, Quantization, TensorType
-from tinycompile.ops._arithmetic.real import UNBOUNDED, UNCLAMPED
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.add import Add
@@ -22,7 +32,6 @@ from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
-from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.hard_swish import HardSwish
 from tinycompile.ops.leaky_relu import LeakyRelu
@@ -40,97 +49,14 @@ from tinycompile.ops.sub import Sub
 from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 
-Import = Callable[[Scope], None]
+__all__ = ["IMPORTERS"]
 
-
-@dataclass(frozen=True)
-class Importer:
-    """How an operator is read.
-
-    Attributes:
-        run: adds its nodes.
-        options: the generated class of its option table; None if it has none.
-        versions: the newest that LiteRT has. They widen what an operator takes; none changes what an older one means.
-    """
-
-    run: Import
-    options: type[Any] | None
-    versions: int
-
-
-IMPORTERS: dict[str, Importer] = {}
-
-Activation = tflite.ActivationFunctionType
-_ACTIVATION_NAMES = {code: name for name, code in vars(Activation).items() if isinstance(code, int)}
-_REAL_RANGE: dict[int, tuple[float, float]] = {
-    Activation.NONE: (-np.inf, np.inf),
-    Activation.RELU: (0, np.inf),
-    Activation.RELU6: (0, 6),
-    Activation.RELU_N1_TO_1: (-1, 1),
-}
-
-
-def importer(*names: str, options: type[Any] | None = None, versions: int) -> Callable[[Import], Import]:
-    """Decorator: the function imports these operators, named as in the schema's `BuiltinOperator`."""
-
-    def register(function: Import) -> Import:
-        IMPORTERS.update(dict.fromkeys(names, Importer(function, options, versions)))
-        return function
-
-    return register
-
-
-def real_range(activation: int) -> tuple[float, float]:
-    """What an activation leaves of a real output."""
-    if activation not in _REAL_RANGE:
-        name = _ACTIVATION_NAMES.get(activation, f"number {activation}")
-        raise Rejected(f"its option fused_activation_function is {name}, supported are RELU, RELU6 and RELU_N1_TO_1")
-    return _REAL_RANGE[activation]
-
-
-def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
-    """int8 or int16 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
-    bounds = real_range(activation)
-    low_end, high_end = y.dtype.range if y.dtype in (INT8, INT16) else UNCLAMPED
-    if y.quant is None or not y.quant.is_per_tensor or y.dtype not in (INT8, INT16):
-        return low_end, high_end  # the operator's own rule says what is wrong with that
-    low, high = (_quantized(bound, y) for bound in bounds)
-    return max(low_end, low), min(high_end, high)
-
-
-def _quantized(bound: float, y: TensorType) -> int:
-    """float32 division, then halves away from zero; saturates far outside of int8."""
-    with np.errstate(over="ignore"):
-        quotient = float(np.float32(bound) / np.float32(y.scale))
-    if np.isfinite(bound) and abs(quotient) >= 2.0**31:
-        raise Rejected("the output scale is too small: the activation's bounds leave int32")
-    limited = min(max(quotient, -1e6), 1e6)
-    return y.zero_point + int(np.copysign(np.floor(abs(limited) + 0.5), limited))
+FAMILIES = (tflite_linalg,)
+"""Modules with more importers."""
 
 
 def _fused(scope: Scope) -> tuple[int, int]:
     return clamp_range(scope.options.integer("FusedActivationFunction"), scope.output_type())
-
-
-def _bounds(scope: Scope) -> tuple[float, float]:
-    """What the fused activation leaves of a float output."""
-    bounds = real_range(scope.options.integer("FusedActivationFunction"))
-    return bounds if scope.output_type().dtype == FLOAT32 else UNBOUNDED
-
-
-def _emit_activated(scope: Scope, op: Op, inputs: Sequence[str]) -> None:
-    """Add a node, and behind it one for the fused activation where the result is float."""
-    bounds = _bounds(scope)
-    if bounds == UNBOUNDED:
-        return scope.emit(op, inputs)
-    unbounded = scope.temporary("unbounded", scope.output_type())
-    scope.emit(op, inputs, unbounded)
-    return scope.emit(_bounded(bounds), [unbounded])
-
-
-def _bounded(bounds: tuple[float, float]) -> Op:
-    """A limit of floats."""
-    return Relu() if bounds == _REAL_RANGE[Activation.RELU] else ElementwiseFunction("clip", *bounds)
 
 
 def _window_padding(
@@ -184,12 +110,12 @@ def _check_bias_type(scope: Scope) -> None:
 @importer("CONV_2D", options=tflite.Conv2DOptions, versions=8)
 def conv_2d(scope: Scope) -> None:
     options = scope.options
-    _check_bias_type(scope)
     weights, (_, kh, kw, _) = _weights(scope, 4)
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
-    scope.emit(Conv2D(stride, dilation, padding, _fused(scope), bounds=_bounds(scope)), [scope.input(), *weights])
+    _check_bias_type(scope)
+    scope.emit(Conv2D(stride, dilation, padding, _fused(scope), bounds=bounds_of(scope)), [scope.input(), *weights])
 
 
 @importer("DEPTHWISE_CONV_2D", options=tflite.DepthwiseConv2DOptions, versions=7)
@@ -200,7 +126,7 @@ def depthwise_conv_2d(scope: Scope) -> None:
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
     options.without_effect("DepthMultiplier")  # it follows from the weights
-    op = DepthwiseConv2D(stride, dilation, padding, _fused(scope), bounds=_bounds(scope))
+    op = DepthwiseConv2D(stride, dilation, padding, _fused(scope), bounds=bounds_of(scope))
     scope.emit(op, [scope.input(), *weights])
 
 
@@ -230,10 +156,13 @@ def fully_connected(scope: Scope) -> None:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
     options.without_effect("AsymmetricQuantizeInputs")  # of float activations
     _check_bias_type(scope)
+    op = FullyConnected(_fused(scope), bounds=bounds_of(scope))
+    x, keep_axes = scope.input_type(), options.flag("KeepNumDims")
+    if scope.known(1) is None:
+        product = tflite_linalg.by_computed_weights(scope, op)
+        return emit_activated(scope, product, [scope.input(), scope.input(1)])
     weights, (outputs, depth) = _weights(scope, 2)
     weights[0] = _without_zero_point(scope, weights[0])
-    op = FullyConnected(_fused(scope), bounds=_bounds(scope))
-    x, keep_axes = scope.input_type(), options.flag("KeepNumDims")
     if keep_axes and x.shape[-1:] != (depth,):
         raise scope.fail(f"an input of the shape {list(x.shape)} for weights {outputs}x{depth}")
     if keep_axes or x.shape[1:] == (depth,):
@@ -259,20 +188,20 @@ def _refuse_shifted(scope: Scope) -> None:
 def add(scope: Scope) -> None:
     _refuse_shifted(scope)
     clamp = _fused(scope)
-    _emit_activated(scope, Add(clamp), [scope.input(0), scope.input(1)])
+    emit_activated(scope, Add(clamp), [scope.input(0), scope.input(1)])
 
 
 @importer("SUB", options=tflite.SubOptions, versions=5)
 def sub(scope: Scope) -> None:
     _refuse_shifted(scope)
     clamp = _fused(scope)
-    _emit_activated(scope, Sub(clamp), [scope.input(0), scope.input(1)])
+    emit_activated(scope, Sub(clamp), [scope.input(0), scope.input(1)])
 
 
 @importer("MUL", options=tflite.MulOptions, versions=8)
 def mul(scope: Scope) -> None:
     clamp = _fused(scope)
-    _emit_activated(scope, Mul(clamp), [scope.input(0), scope.input(1)])
+    emit_activated(scope, Mul(clamp), [scope.input(0), scope.input(1)])
 
 
 @importer("AVERAGE_POOL_2D", "MAX_POOL_2D", options=tflite.Pool2DOptions, versions=3)
@@ -282,7 +211,7 @@ def pool_2d(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     padding = _window_padding(scope, kernel, stride, (1, 1))
     pool = MaxPool2D if scope.operator.name == "MAX_POOL_2D" else AveragePool2D
-    _emit_activated(scope, pool(kernel, stride, padding, _fused(scope)), [scope.input()])
+    emit_activated(scope, pool(kernel, stride, padding, _fused(scope)), [scope.input()])
 
 
 @importer("MEAN", options=tflite.ReducerOptions, versions=3)
@@ -303,7 +232,7 @@ def softmax(scope: Scope) -> None:
 def relu(scope: Scope) -> None:
     activation = getattr(Activation, scope.operator.name)
     y = scope.output_type()
-    op = _bounded(_REAL_RANGE[activation]) if y.dtype == FLOAT32 else Relu(clamp_range(activation, y))
+    op = bounded(REAL_RANGE[activation]) if y.dtype == FLOAT32 else Relu(clamp_range(activation, y))
     scope.emit(op, [scope.input()])
 
 

@@ -93,17 +93,17 @@ def binary_kernel(site: Site, op: Binary, routine: Routine, form: Struct) -> Ker
     )
 
 
-def operand_parameters(site: Site) -> tuple[str, ...]:
+def operand_parameters(site: Site, ctype: str = "int8_t") -> tuple[str, ...]:
     """a, b and the output in the order in which functions take them: constants come last."""
-    dynamic = [f"const int8_t *{'ab'[index]}" for index, _ in site.dynamic_inputs()]
-    constant = [f"const int8_t *{'ab'[index]}" for index, value in enumerate(site.constants) if value is not None]
-    return (*dynamic, "int8_t *output", *constant)
+    dynamic = [f"const {ctype} *{'ab'[index]}" for index, _ in site.dynamic_inputs()]
+    constant = [f"const {ctype} *{'ab'[index]}" for index, value in enumerate(site.constants) if value is not None]
+    return (*dynamic, f"{ctype} *output", *constant)
 
 
-def operand_constants(site: Site) -> tuple[Constant, ...]:
+def operand_constants(site: Site, ctype: str = "int8_t") -> tuple[Constant, ...]:
     """Those that are known, as arrays of the code."""
     return tuple(
-        Constant(f"operand_{index}", "int8_t", value.ravel(), f"operand {index} of {site.node.op.kind}")
+        Constant(f"operand_{index}", ctype, value.ravel(), f"operand {index} of {site.node.op.kind}")
         for index, value in enumerate(site.constants)
         if value is not None
     )

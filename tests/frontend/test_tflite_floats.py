@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.ops.convolutions import check_convolution
+from tests.ops.floats import check_float
 from tests.support.litert import Oracle
 from tests.support.tflite_builder import NO_TENSOR, NONE, RELU, RELU6, RELU_N1_TO_1, SAME, VALID, TfliteBuilder
 from tinycompile import interpreter
@@ -16,6 +17,7 @@ from tinycompile.dtypes import FLOAT16, INT2, INT4, DType
 from tinycompile.errors import FloatIslandWarning, UnsupportedError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph, verify
+from tinycompile.kernels.float_ops import unary
 
 ACTIVATIONS = [NONE, RELU, RELU6, RELU_N1_TO_1]
 X = (1, 6, 7, 4)
@@ -126,6 +128,26 @@ def test_int4_weights_are_those_of_int8(kind: str, per_channel: bool) -> None:
         kind, (1, 6, 6, 3), w_shape, (1, 6, 6, w_shape[0] if kind == "CONV_2D" else 3), 1, per_channel=per_channel,
         weights="int4", Padding=SAME, StrideH=1, StrideW=1, FusedActivationFunction=NONE,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["HARD_SWISH", "RELU6", "LEAKY_RELU"])
+def test_functions_that_round_once_are_exact(kind: str) -> None:
+    """What is quantised behind them must not be a step beside LiteRT's."""
+    b = TfliteBuilder()
+    x, y = b.tensor((4000,), dtype="float32"), b.tensor((4000,), dtype="float32")
+    b.op(kind, [x], [y], **({"Alpha": 0.3} if kind == "LEAKY_RELU" else {}))
+    model, values = b.build([x], [y]), normal(4000)
+    graph = import_tflite(model, "model", "model.tflite", floats="all")
+    np.testing.assert_array_equal(interpreter.run(graph, [values])[graph.outputs[0]], Oracle(model).run([values])[y])
+    check_float(unary, graph.nodes[0].op, [values])
+
+
+def test_dynamic_range_quantisation_is_refused_by_its_name() -> None:
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 4), dtype="float32"), b.tensor((1, 3), dtype="float32")
+    b.op("FULLY_CONNECTED", [x, b.constant(np.ones((3, 4), np.int8), 0.1)], [y])
+    with pytest.raises(UnsupportedError, match="dynamic-range"):
+        import_tflite(b.build([x], [y]), "m", "m.tflite")
 
 
 def float_relu(quantized: bool) -> bytes:

@@ -90,6 +90,11 @@ def _bytes(scope: Scope) -> str:
 def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]:
     """Values of the weights and, if there is one, the bias; and the weights' shape."""
     shape = scope.constant(1, "the weight tensor").shape
+    if scope.input_type().dtype == FLOAT32 and scope.input_type(1).dtype in (INT8, *PACKED):
+        raise Rejected(
+            f"its weights are {scope.input_type(1).dtype} and its input is float32 (dynamic-range quantisation); "
+            "convert the model with float16 or float32 weights, or with samples for int8"
+        )
     if len(shape) != dimensions or 0 in shape:
         raise scope.fail(f"the weights have the shape {list(shape)}")
     operands = [_bytes(scope)]

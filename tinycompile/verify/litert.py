@@ -15,7 +15,18 @@ from tinycompile.ir import Array
 from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
 
 _ROUNDED_ONCE = frozenset(
-    ("concatenation", "copy", "dequantize", "identity", "leaky_relu", "max_pool2d", "pad", "plane_rows", "quantize")
+    (
+        "concatenation",
+        "copy",
+        "dequantize",
+        "hard_swish",
+        "identity",
+        "leaky_relu",
+        "max_pool2d",
+        "pad",
+        "plane_rows",
+        "quantize",
+    )
     + ("relu", "reshape", "resize_nearest_neighbor", "transpose")
 )
 """Kinds of operators whose float results have one value: they move, compare, or round once."""

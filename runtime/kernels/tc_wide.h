@@ -289,30 +289,6 @@ TC_INLINE void tc_wide_mean(const int16_t *input, int16_t *output, const tc_wide
     }
 }
 
-/* A border. */
-
-typedef struct tc_wide_pad_shape {
-    int32_t count;
-    int32_t size[TC_WIDE_LOOPS]; /* of the output */
-    int32_t before[TC_WIDE_LOOPS];
-    int32_t inside[TC_WIDE_LOOPS]; /* of the input */
-    int32_t value;
-} tc_wide_pad_shape;
-
-TC_INLINE void tc_wide_pad(const int16_t *input, int16_t *output, const tc_wide_pad_shape *shape)
-{
-    for (int32_t i = 0; i < shape->count; ++i) {
-        int32_t rest = i;
-        int32_t holds = 1;
-        for (int32_t axis = TC_WIDE_LOOPS - 1; axis >= 0; --axis) {
-            const int32_t at = rest % shape->size[axis] - shape->before[axis];
-            rest /= shape->size[axis];
-            holds = holds && at >= 0 && at < shape->inside[axis];
-        }
-        output[i] = holds ? *input++ : (int16_t)shape->value;
-    }
-}
-
 #ifdef __cplusplus
 }
 #endif

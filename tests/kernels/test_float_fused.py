@@ -36,11 +36,9 @@ def cases() -> list[tuple[Factory, Site]]:
         for depth, outputs in ((1, 3), (2, 8), (3, 13))
     ]
     found.append((float_fused.fully_connected, site(FullyConnected(), (2, 17), (9, 17), 9)))
-    for op in (
-        DepthwiseConv2D(padding=(1, 1, 1, 1), bounds=(-1, np.inf)),
-        DepthwiseConv2D((2, 1), (1, 2), (1, 0, 2, 1)),
-    ):
-        found.append((float_fused.depthwise, site(op, (1, 6, 5, 12), (1, 3, 2, 12), 12)))
+    edges = DepthwiseConv2D(padding=(1, 1, 1, 1), bounds=(-1, np.inf))
+    apart = DepthwiseConv2D((2, 1), (1, 2), (1, 0, 2, 1))
+    found += [(float_fused.depthwise, site(op, (1, 6, 5, 12), (1, 3, 2, 12), 12)) for op in (edges, apart)]
     return found
 
 

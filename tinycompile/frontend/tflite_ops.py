@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, DType
-from tinycompile.frontend import tflite_linalg
+from tinycompile.frontend import tflite_gathers, tflite_linalg, tflite_moves
 from tinycompile.frontend.tflite_activations import (
     REAL_RANGE,
     Activation,
@@ -51,7 +51,7 @@ from tinycompile.ops.transpose import Transpose
 
 __all__ = ["IMPORTERS"]
 
-FAMILIES = (tflite_linalg,)
+FAMILIES = (tflite_gathers, tflite_linalg, tflite_moves)
 """Modules with more importers."""
 
 

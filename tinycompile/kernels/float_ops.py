@@ -23,7 +23,6 @@ from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.minimum import Minimum
 from tinycompile.ops.mul import Mul
-from tinycompile.ops.pad import Pad
 from tinycompile.ops.pow import Pow
 from tinycompile.ops.prelu import Prelu
 from tinycompile.ops.reduce_max import ReduceMax
@@ -177,25 +176,3 @@ def reduce(site: Site, core: Core) -> Kernel | None:
         ("input", "output", f"tc_float_{step}"),
     )
     return float_kernel(site, function, sig.input.elements * (8 + per_operation(core)))
-
-
-@kernel_for(Pad, dtype=FLOAT32)
-def pad(site: Site, core: Core) -> Kernel | None:
-    """`tc_float_pad`."""
-    op, sig = site.node.op, site.sig
-    rank = len(sig.input.shape)
-    if not isinstance(op, Pad) or rank > LOOPS or not np.isfinite(op.value):
-        return None
-    ones = (1,) * (LOOPS - rank)
-    before = (0,) * (LOOPS - rank) + tuple(pair[0] for pair in op.amounts)
-    fields = {"size": ones + sig.output.shape, "before": before, "inside": ones + sig.input.shape}
-    fields |= {"value": np.float32(op.value)}
-    function = struct_call(
-        f"float_pad_{'x'.join(map(str, sig.output.shape))}",
-        "tc_float_pad",
-        "tc_float_pad.h",
-        IN_OUT,
-        (Struct("tc_float_pad_shape", fields),),
-        "A border around the input.",
-    )
-    return float_kernel(site, function, sig.output.elements * 60)

@@ -26,7 +26,6 @@ from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
-from tinycompile.ops.pad import Pad
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.softmax import Softmax
@@ -222,25 +221,3 @@ def mean(site: Site, core: Core) -> Kernel | None:
         "Mean of 16-bit values over some axes.",
     )
     return _kernel(site, function, sig.input.elements * 6 + sig.output.elements * 40)
-
-
-@kernel_for(Pad, dtype=INT16)
-def pad(site: Site, core: Core) -> Kernel | None:
-    """`tc_wide_pad`; None for more axes than it has loops."""
-    op, sig = site.node.op, site.sig
-    rank = len(sig.input.shape)
-    if not isinstance(op, Pad) or rank > LOOPS:
-        return None
-    ones = (1,) * (LOOPS - rank)
-    before = (0,) * (LOOPS - rank) + tuple(pair[0] for pair in op.amounts)
-    fields = {"count": sig.output.elements, "size": ones + sig.output.shape, "before": before}
-    fields |= {"inside": ones + sig.input.shape, "value": int(op.value)}
-    function = struct_call(
-        f"wide_pad_{'x'.join(map(str, sig.output.shape))}",
-        "tc_wide_pad",
-        "tc_wide.h",
-        _IN_OUT,
-        (Struct("tc_wide_pad_shape", fields),),
-        "A border around 16-bit values.",
-    )
-    return _kernel(site, function, sig.output.elements * 60)

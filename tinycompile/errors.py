@@ -115,6 +115,10 @@ class TinycompileWarning(UserWarning):
     """
 
 
+class FloatIslandWarning(TinycompileWarning):
+    """An operator runs in float32: in a quantised model, or in one that nobody said should."""
+
+
 class QuantizationWarning(TinycompileWarning):
     """Quantising a float model loses something that one wouldn't expect."""
 

@@ -51,9 +51,6 @@ def quantized_sources(
     models: Sequence[str | Path], options: Options
 ) -> Generator[list[tuple[Path, dict[str, Any] | None]]]:
     """(file to compile, what quantisation measured) of each model."""
-    if options.dtype == "float32" and not any(is_onnx(Path(model)) for model in models):
-        why = "a .tflite file says itself how it computes"
-        raise UsageError("--dtype float32 is for .onnx models", where=str(models[0]), why=why)
     calibration = replace(options.calibration, room=options.weights == "separate")
     with ExitStack() as stack:
         shapes = dict(options.shapes)

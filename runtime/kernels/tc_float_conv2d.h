@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_float_bounds.h"
 #include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_window.h"
@@ -28,6 +29,7 @@ typedef struct tc_float_conv2d_shape {
     int32_t input_channels;
     int32_t output_channels;
     int32_t groups;
+    tc_float_bounds bounds;
 } tc_float_conv2d_shape;
 
 /* One output: `image` begins with the group's first channel, `weights` with the output channel's. */
@@ -66,7 +68,7 @@ TC_INLINE void tc_float_conv2d(const float *input, float *output, const float *w
                 for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
                     const float *group = input + channel / outputs * depth;
                     const float sum = tc_float_conv2d_sum(group, weights + channel * taps, rows, columns, shape);
-                    *output++ = bias ? tc_opaque(sum + bias[channel]) : sum;
+                    *output++ = tc_float_bounded(bias ? tc_opaque(sum + bias[channel]) : sum, &shape->bounds);
                 }
             }
         }

@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_float_bounds.h"
 #include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_window.h"
@@ -27,6 +28,7 @@ typedef struct tc_float_depthwise_shape {
     int32_t batch;
     int32_t input_channels;
     int32_t output_channels;
+    tc_float_bounds bounds;
 } tc_float_depthwise_shape;
 
 /* One output: `image` begins with the input channel, `weights` with the output channel. */
@@ -60,7 +62,7 @@ TC_INLINE void tc_float_depthwise(const float *input, float *output, const float
                 for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
                     const float *image = input + channel / multiplier;
                     const float sum = tc_float_depthwise_sum(image, weights + channel, rows, columns, shape);
-                    *output++ = bias ? tc_opaque(sum + bias[channel]) : sum;
+                    *output++ = tc_float_bounded(bias ? tc_opaque(sum + bias[channel]) : sum, &shape->bounds);
                 }
             }
         }

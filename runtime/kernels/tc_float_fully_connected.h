@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_float_bounds.h"
 #include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 
@@ -23,6 +24,7 @@ typedef struct tc_float_fully_connected_shape {
     int32_t rows;
     int32_t inputs;
     int32_t outputs;
+    tc_float_bounds bounds;
 } tc_float_fully_connected_shape;
 
 TC_INLINE void tc_float_fully_connected(const float *input, float *output, const float *weights, const float *bias,
@@ -35,7 +37,7 @@ TC_INLINE void tc_float_fully_connected(const float *input, float *output, const
             for (int32_t i = 0; i < shape->inputs; ++i) {
                 sum = tc_opaque(sum + tc_opaque(input[i] * products[i]));
             }
-            *output++ = bias ? tc_opaque(sum + bias[channel]) : sum;
+            *output++ = tc_float_bounded(bias ? tc_opaque(sum + bias[channel]) : sum, &shape->bounds);
         }
         input += shape->inputs;
     }

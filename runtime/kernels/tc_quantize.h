@@ -71,6 +71,15 @@ TC_INLINE void tc_quantize_u8(const float *input, uint8_t *output, const tc_quan
     }
 }
 
+TC_INLINE void tc_quantize_s16(const float *input, int16_t *output, const tc_quantize_shape *shape)
+{
+    float scale = shape->scale;
+    for (int32_t i = 0; i < shape->count; ++i) {
+        scale = tc_opaque(scale);
+        output[i] = (int16_t)tc_quantize_value(input[i], scale, shape);
+    }
+}
+
 typedef struct tc_dequantize_shape {
     int32_t count;
     float scale;
@@ -78,6 +87,13 @@ typedef struct tc_dequantize_shape {
 } tc_dequantize_shape;
 
 TC_INLINE void tc_dequantize_s8(const int8_t *input, float *output, const tc_dequantize_shape *shape)
+{
+    for (int32_t i = 0; i < shape->count; ++i) {
+        output[i] = (float)(input[i] - shape->zero_point) * shape->scale;
+    }
+}
+
+TC_INLINE void tc_dequantize_s16(const int16_t *input, float *output, const tc_dequantize_shape *shape)
 {
     for (int32_t i = 0; i < shape->count; ++i) {
         output[i] = (float)(input[i] - shape->zero_point) * shape->scale;

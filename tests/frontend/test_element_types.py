@@ -12,12 +12,12 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.tflite_builder import TYPES, TfliteBuilder
-from tinycompile.dtypes import BOOL, INT4, INT8, INT16, UINT4, DType
+from tinycompile.dtypes import BOOL, INT2, INT4, INT8, INT16, UINT4, DType
 from tinycompile.errors import UnsupportedError
 from tinycompile.frontend import load
 from tinycompile.frontend.survey import survey
 from tinycompile.frontend.tflite import import_tflite
-from tinycompile.frontend.tflite_file import COMPILED, DTYPES, TYPE_NAMES, read_model
+from tinycompile.frontend.tflite_file import COMPILED, DTYPES, STORED, TYPE_NAMES, read_model
 from tinycompile.ir import TensorType
 
 SHAPE = (3, 5)
@@ -58,10 +58,12 @@ def test_a_constant_of_any_type_is_read(dtype: DType, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
 def test_weights_of_another_type_are_refused_by_its_name(dtype: DType) -> None:
-    if dtype == INT8:
-        assert import_tflite(fully_connected(dtype), "m", "m.tflite").constants["w"].dtype == dtype.carrier
+    if dtype in (INT8, INT4, INT2):
+        (node,) = import_tflite(fully_connected(dtype), "m", "m.tflite").nodes
+        assert node.op.kind == "fully_connected"
         return
-    reason = f"the weight tensor is {dtype.name}," if dtype in COMPILED else f"'w' has the type {dtype.name.upper()}"
+    known = dtype in COMPILED or dtype in STORED
+    reason = f"the weight tensor is {dtype.name}," if known else f"'w' has the type {dtype.name.upper()}"
     with pytest.raises(UnsupportedError, match=reason):
         import_tflite(fully_connected(dtype), "m", "m.tflite")
 

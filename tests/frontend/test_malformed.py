@@ -85,7 +85,10 @@ UNSUPPORTED: dict[str, tuple[Spoil, str]] = {
     "rank": (set_tensor(CONV, shape=[1] * 9), "9 dimensions"),
     "type": (set_tensor(CONV, dtype=tflite.TensorType.FLOAT16), "FLOAT16"),
     "strange type": (set_tensor(CONV, dtype=99), "type 99"),
-    "int16": (set_tensor(X, dtype=tflite.TensorType.INT16, zero_point=[0]), "input is int16"),
+    "int16": (
+        set_tensor(X, dtype=tflite.TensorType.INT16, zero_point=[0]),
+        "the second operand is int8, supported is int16",
+    ),
     "weight zero point": (set_tensor(W, zero_point=[1, 0]), "zero points other than 0"),
     "weight axis": (set_tensor(W, axis=3), "along axis 3"),
     "computed weights": (set_tensor(W, data=None), "computed at run time|which nothing computes"),
@@ -157,12 +160,12 @@ def test_an_input_listed_twice():
         imported(small_model(), (X, X))
 
 
-def test_float_models_need_quantisation():
+def test_float_models_need_quantisation_where_floats_may_not_run():
     b = TfliteBuilder()
     x, y = b.tensor((1, 4), dtype="float32"), b.tensor((1, 4), dtype="float32")
     b.op("RELU", [x], [y])
     with pytest.raises(QuantizationNeededError, match="representative_dataset"):
-        imported(b, (x,), (y,))
+        import_tflite(b.build((x,), (y,)), "model", "model.tflite", floats="none")
 
 
 def test_dynamic_range_quantised_models_need_quantisation():
@@ -172,7 +175,7 @@ def test_dynamic_range_quantised_models_need_quantisation():
     w = b.constant(np.ones((3, 4), np.int8), 0.1)
     b.op("FULLY_CONNECTED", [x, w], [y])
     with pytest.raises(QuantizationNeededError):
-        imported(b, (x,), (y,))
+        import_tflite(b.build((x,), (y,)), "model", "model.tflite", floats="none")
 
 
 def test_names_that_overlap_do_not_multiply_the_work():

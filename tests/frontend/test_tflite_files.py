@@ -140,7 +140,9 @@ TORCH = "cases/litert_torch"
 
 
 @pytest.mark.parametrize(
-    "name", ["kws.static_wi8_ai8", "hard.static_wi8_ai8", "kws.weights_outside", "gru.static_wi8_ai8"]
+    "name",
+    ["kws.static_wi8_ai8", "hard.static_wi8_ai8", "kws.weights_outside", "gru.static_wi8_ai8"]
+    + ["leaky.static_wi8_ai8", "unet.static_wi8_ai8", "conv1.static_wi8_ai16", "mb.static_wi8_ai16"],
 )
 def test_models_of_litert_torch_are_exact(name: str, shared: Callable[[str], Path], tmp_path: Path) -> None:
     path, arrays = shared(f"{TORCH}/{name}.tflite"), np.load(shared(f"{TORCH}/{name}.npz"))
@@ -153,21 +155,6 @@ def test_models_of_litert_torch_are_exact(name: str, shared: Callable[[str], Pat
     build = tinycompile.compile(path, target="host", output=tmp_path / "out")
     got = build.run(samples[0].reshape(-1, *build.inputs[0].shape))
     np.testing.assert_array_equal(np.asarray(got).reshape(expected.shape), expected)
-
-
-REFUSED = {
-    "leaky": {"LEAKY_RELU": "the input is float32, supported is int8"},
-    "unet": {"TRANSPOSE_CONV": "this operator is not supported"},
-}
-"""What isn't supported of each. QUANTIZE and DEQUANTIZE, whose number is in the newer field only, were read as ADD."""
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_models_of_litert_torch_name_their_true_unsupported_operators(name: str, shared: Callable[[str], Path]) -> None:
-    found = inspect_model(shared(f"{TORCH}/{name}.static_wi8_ai8.tflite"), load_board("stm32f746", None))
-    assert {operator.split()[0]: reason for operator, reason in found.problems} == REFUSED[name]
-    inserted = {op.kind for op in found.survey.operators} & {"QUANTIZE", "DEQUANTIZE"}
-    assert inserted
 
 
 # Shape arithmetic and dynamic batches

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.ops.oracle import check, full_range
 from tests.support.tflite_builder import SAME, VALID, TfliteBuilder
+from tinycompile.dtypes import DType
 from tinycompile.ir import Graph
 
 paddings = st.sampled_from([SAME, VALID])
@@ -36,16 +37,19 @@ def check_convolution(
     scales: tuple[float, float | None] = (0.5, None),
     zero_points: tuple[int, int] = (0, 0),
     bias: int = 5000,
+    weights: str = "int8",
     **options: int,
 ) -> Graph:
-    """One convolution with random weights and full-range inputs; `scales` are those of input and output."""
+    """One convolution with random weights of a type and full-range inputs; `scales` are those of input and output."""
     rng, b = np.random.default_rng(seed), TfliteBuilder()
     axis = 3 if kind == "DEPTHWISE_CONV_2D" else 0
     w_scale = weight_scales(rng, w_shape[axis], per_channel)
     terms = int(np.prod(w_shape)) // w_shape[axis]
     y_scale = scales[1] or fitting_scale(scales[0] * w_scale, terms)
     x = b.tensor(x_shape, scales[0], zero_points[0])
-    w = b.constant(full_range(rng, w_shape), w_scale, axis=axis)
+    dtype = DType.of(weights)
+    values = rng.integers(dtype.range[0], dtype.range[1] + 1, w_shape).astype(dtype.carrier)
+    w = b.tensor(w_shape, w_scale, dtype=weights, axis=axis, data=dtype.pack(values).tobytes())
     biases = rng.integers(-bias, bias + 1, w_shape[axis]).astype(np.int32)
     y = b.tensor(y_shape, y_scale, zero_points[1])
     b.op(kind, [x, w, b.constant(biases, np.float32(scales[0]) * w_scale)], [y], **options)

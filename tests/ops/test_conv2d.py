@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from tests.ops.oracle import activations, only_site, pairs, seeds, thorough, zer
 from tests.support.tflite_builder import SAME, VALID
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import TensorType
+from tinycompile.kernels import float_fused
 from tinycompile.kernels.float_layers import conv2d
 from tinycompile.ops.conv2d import Conv2D
 
@@ -64,6 +66,17 @@ def test_floats(groups, outputs, op):
     weights = normal(outputs, 3, 2, 4 // groups, seed=1)
     check_float(conv2d, op, [normal(2, 7, 6, 4), weights, normal(outputs, seed=2)], constants=(1, 2))
     check_float(conv2d, op, [normal(1, 7, 6, 4), weights], constants=(1,))
+
+
+@pytest.mark.parametrize("outputs", [1, 4, 5, 8, 13])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("op", [Conv2D(bounds=(0, 6)), Conv2D((2, 1), (1, 2), (1, 0, 2, 5), bounds=(0, np.inf))])
+def test_fused_floats(outputs, depth, op):
+    """Windows at the image's edges and outside of it; blocks of eight and of four outputs."""
+    weights = normal(outputs, 3, 2, depth, seed=1)
+    check_float(float_fused.conv2d, op, [normal(2, 7, 6, depth), weights, normal(outputs, seed=2)], constants=(1, 2))
+    check_float(float_fused.conv2d, op, [normal(1, 7, 6, depth), weights], constants=(1,))
+    check_float(conv2d, op, [normal(1, 7, 6, depth), weights], constants=(1,))
 
 
 def test_float_weights_that_do_not_fit():

@@ -10,6 +10,7 @@ from tests.ops.convolutions import check_convolution, output_shape, paddings, si
 from tests.ops.floats import check_float, normal
 from tests.ops.oracle import activations, pairs, seeds, thorough, zero_points
 from tests.support.tflite_builder import SAME, VALID
+from tinycompile.kernels import float_fused
 from tinycompile.kernels.float_layers import depthwise
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
@@ -54,3 +55,13 @@ def test_floats(outputs, op):
     weights = normal(1, 3, 2, outputs, seed=1)
     check_float(depthwise, op, [normal(2, 7, 6, 4), weights, normal(outputs, seed=2)], constants=(1, 2))
     check_float(depthwise, op, [normal(1, 7, 6, 4), weights], constants=(1,))
+
+
+@pytest.mark.parametrize("channels", [4, 8, 12])
+@pytest.mark.parametrize("op", [DepthwiseConv2D(bounds=(-1, 3)), DepthwiseConv2D((2, 1), (1, 2), (1, 0, 2, 5))])
+def test_fused_floats(channels, op):
+    """Windows at the image's edges and outside of it; blocks of eight and of four channels."""
+    weights, bias = normal(1, 3, 2, channels, seed=1), normal(channels, seed=2)
+    check_float(float_fused.depthwise, op, [normal(2, 7, 6, channels), weights, bias], constants=(1, 2))
+    check_float(float_fused.depthwise, op, [normal(1, 7, 6, channels), weights], constants=(1,))
+    check_float(depthwise, op, [normal(1, 7, 6, channels), weights], constants=(1,))

@@ -18,7 +18,7 @@ from tests.support.tflite_builder import NO_TENSOR, TfliteBuilder
 from tinycompile.dtypes import INT8, INT16
 from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.tflite import import_tflite
-from tinycompile.kernels import kernels_of
+from tinycompile.kernels import float_fused, kernels_of
 from tinycompile.kernels.float_layers import fully_connected
 from tinycompile.numerics.rounded_product import RoundedProductRequant
 from tinycompile.ops.fully_connected import FullyConnected
@@ -136,3 +136,6 @@ def test_floats(shape):
     weights = normal(5, 6, seed=1)
     check_float(fully_connected, FullyConnected(), [normal(*shape), weights, normal(5, seed=2)], constants=(1, 2))
     check_float(fully_connected, FullyConnected(), [normal(*shape), weights], constants=(1,))
+    op = FullyConnected(bounds=(-1, 1))
+    for factory in (fully_connected, float_fused.fully_connected):
+        check_float(factory, op, [normal(*shape), weights, normal(5, seed=2)], constants=(1, 2))

@@ -32,7 +32,8 @@ def load(
     Args:
         shapes: of inputs with dynamic dimensions, by name; a `.tflite` file holds for one shape only.
         layout: of 4-D ONNX inputs and outputs: "model" or "nhwc".
-        floats: what of an ONNX model may run in float32: "none", "islands" in an int8 model, "all".
+        floats: what may run in float32: "none", "islands" in an int8 model, "all"; a float `.tflite` model runs with
+            "islands", too, with a warning.
         signature: whose subgraph of a `.tflite` file is meant; None for the main one.
 
     Raises:
@@ -46,7 +47,7 @@ def load(
         _refuse_signature(signature, path)
         graph = import_onnx(path, path.stem, shapes, layout, floats)
     else:
-        graph = import_tflite(content, path.stem, str(path), signature, shapes)
+        graph = import_tflite(content, path.stem, str(path), signature, shapes, floats)
     _check_sizes(graph, str(path))
     return graph
 

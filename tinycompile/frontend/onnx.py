@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, DType
-from tinycompile.errors import ModelFileError, QuantizationNeededError, TinycompileWarning, UnsupportedError
+from tinycompile.errors import FloatIslandWarning, ModelFileError, QuantizationNeededError, UnsupportedError
 from tinycompile.frontend import (
     onnx_averages,
     onnx_elementwise,
@@ -64,10 +64,6 @@ IMPORTER_MODULES = (
 
 LAYOUTS = ("model", "nhwc")
 Floats = Literal["none", "islands", "all"]
-
-
-class FloatIslandWarning(TinycompileWarning):
-    """An operator of a quantised model runs in float32."""
 
 
 _INTEGER_INPUTS = (2, 3)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8
-from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError, UsageError
+from tinycompile.errors import FloatIslandWarning, ModelFileError, QuantizationNeededError, UnsupportedError, UsageError
 from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, read_model
 from tinycompile.frontend.tflite_ops import IMPORTERS
@@ -17,6 +19,7 @@ from tinycompile.ir import Graph
 QUANTIZED = (INT8, UINT8, INT16)
 
 Problems = list[tuple[str, str]]
+Floats = Literal["none", "islands", "all"]
 
 
 def import_tflite(
@@ -25,6 +28,7 @@ def import_tflite(
     where: str,
     signature: str | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    floats: Floats = "islands",
 ) -> Graph:
     """Read a model.
 
@@ -35,20 +39,23 @@ def import_tflite(
         signature: whose subgraph is compiled; None for the main one. Inputs and outputs are the subgraph's, in its
             order.
         shapes: of inputs whose shape is dynamic, by name; a file holds for the shapes that it was written with.
+        floats: what may run in float32: "none"; "islands", whatever the file says, with a warning; "all".
 
     Raises:
         ModelFileError: truncated, corrupt, or contradicts itself.
-        QuantizationNeededError: a float model.
+        QuantizationNeededError: a float model, where floats may not run.
         UnsupportedError: all operators that can't be compiled, at once.
         UsageError: there is no such signature or input.
     """
     model = read_model(content, where, signature)
     _check_structure(model, where)
-    _check_quantized(model, where)
+    quantized = _is_quantized(model)
+    if floats == "none" and not quantized:
+        raise quantization_needed(where)
     notes, problems = _bind(model, shapes or {}, where)
     problems += _interface_problems(model)
     builder = GraphBuilder()
-    values = Values(model, builder)
+    values = Values(model, builder, floats=floats != "none")
     inputs = [] if problems else [values.of(index) for index in model.inputs]
     for operator in model.operators:
         try:
@@ -57,6 +64,8 @@ def import_tflite(
             problems.append((_label(model, operator), str(rejected)))
     if problems:
         raise UnsupportedError(problems, where=where)
+    if floats == "islands":
+        _warn(values, quantized, where)
     graph = builder.graph(name, inputs, [values.of(index) for index in model.outputs])
     return replace(graph, notes=(*model.notes, *notes))
 
@@ -132,18 +141,34 @@ def _label(model: SourceModel, operator: SourceOperator) -> str:
     return f"{operator.name} {name!r} (operator {operator.index})"
 
 
-def _check_quantized(model: SourceModel, where: str) -> None:
-    """Some activation must be quantised, if any is float."""
+def _is_quantized(model: SourceModel) -> bool:
+    """Whether some activation is quantised, or none is float."""
     dtypes = {t.type.dtype for t in model.tensors if t.type is not None and t.data is None}
-    if FLOAT32 in dtypes and not dtypes.intersection(QUANTIZED):
-        raise QuantizationNeededError(
-            "the model computes in float32",
-            where=where,
-            why="only int8 models are compiled",
-            hint="convert it with full integer quantisation: tf.lite.TFLiteConverter with "
-            "optimizations = [tf.lite.Optimize.DEFAULT], a representative_dataset and "
-            "target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]",
-        )
+    return FLOAT32 not in dtypes or bool(dtypes.intersection(QUANTIZED))
+
+
+_INT8_HINT = (
+    "for int8 convert it with full integer quantisation: tf.lite.TFLiteConverter with "
+    "optimizations = [tf.lite.Optimize.DEFAULT], a representative_dataset and "
+    "target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
+)
+
+
+def quantization_needed(where: str) -> QuantizationNeededError:
+    return QuantizationNeededError(
+        "the model computes in float32", where=where, why="--strict-int8 excludes that", hint=_INT8_HINT
+    )
+
+
+def _warn(values: Values, quantized: bool, where: str) -> None:
+    """Of what runs in float32: the model, or each operator of a quantised one."""
+    if not quantized and values.computed_in_float:
+        text = f"{where}: the model runs in float32, as the file says; {_INT8_HINT}; --dtype float32 says it is meant"
+        warnings.warn(text, FloatIslandWarning, stacklevel=4)
+    elif quantized:
+        for operator in values.computed_in_float:
+            text = f"{where}: {_label(values.model, operator)} runs in float32, as the file says"
+            warnings.warn(text, FloatIslandWarning, stacklevel=4)
 
 
 def _check_structure(model: SourceModel, where: str) -> None:

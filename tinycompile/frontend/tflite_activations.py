@@ -1,17 +1,22 @@
-"""Fused activations: the range that they leave of a quantised output."""
+"""Fused activations: the range that they leave of an output, in its steps or as a node of floats."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from tinycompile.dtypes import INT8
+from tinycompile.dtypes import FLOAT32, INT8, INT16
 from tinycompile.frontend.tflite_schema import tflite
-from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import TensorType
+from tinycompile.frontend.tflite_scope import Rejected, Scope
+from tinycompile.ir import Op, TensorType
+from tinycompile.ops._arithmetic.real import UNBOUNDED, UNCLAMPED
+from tinycompile.ops.elementwise_function import ElementwiseFunction
+from tinycompile.ops.relu import Relu
 
 Activation = tflite.ActivationFunctionType
 _ACTIVATION_NAMES = {code: name for name, code in vars(Activation).items() if isinstance(code, int)}
-_REAL_RANGE: dict[int, tuple[float, float]] = {
+REAL_RANGE: dict[int, tuple[float, float]] = {
     Activation.NONE: (-np.inf, np.inf),
     Activation.RELU: (0, np.inf),
     Activation.RELU6: (0, 6),
@@ -19,15 +24,22 @@ _REAL_RANGE: dict[int, tuple[float, float]] = {
 }
 
 
-def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
-    """int8 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
-    if activation not in _REAL_RANGE:
+def real_range(activation: int) -> tuple[float, float]:
+    """What an activation leaves of a real output."""
+    if activation not in REAL_RANGE:
         name = _ACTIVATION_NAMES.get(activation, f"number {activation}")
         raise Rejected(f"its option fused_activation_function is {name}, supported are RELU, RELU6 and RELU_N1_TO_1")
-    if y.quant is None or not y.quant.is_per_tensor or y.dtype != INT8:
-        return -128, 127  # the operator's own rule says what is wrong with that
-    low, high = (_quantized(bound, y) for bound in _REAL_RANGE[activation])
-    return max(-128, low), min(127, high)
+    return REAL_RANGE[activation]
+
+
+def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
+    """int8 or int16 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
+    bounds = real_range(activation)
+    low_end, high_end = y.dtype.range if y.dtype in (INT8, INT16) else UNCLAMPED
+    if y.quant is None or not y.quant.is_per_tensor or y.dtype not in (INT8, INT16):
+        return low_end, high_end  # the operator's own rule says what is wrong with that
+    low, high = (_quantized(bound, y) for bound in bounds)
+    return max(low_end, low), min(high_end, high)
 
 
 def _quantized(bound: float, y: TensorType) -> int:
@@ -38,3 +50,24 @@ def _quantized(bound: float, y: TensorType) -> int:
         raise Rejected("the output scale is too small: the activation's bounds leave int32")
     limited = min(max(quotient, -1e6), 1e6)
     return y.zero_point + int(np.copysign(np.floor(abs(limited) + 0.5), limited))
+
+
+def bounds_of(scope: Scope) -> tuple[float, float]:
+    """What the fused activation leaves of a float output."""
+    bounds = real_range(scope.options.integer("FusedActivationFunction"))
+    return bounds if scope.output_type().dtype == FLOAT32 else UNBOUNDED
+
+
+def emit_activated(scope: Scope, op: Op, inputs: Sequence[str]) -> None:
+    """Add a node, and behind it one for the fused activation where the result is float."""
+    bounds = bounds_of(scope)
+    if bounds == UNBOUNDED:
+        return scope.emit(op, inputs)
+    unbounded = scope.temporary("unbounded", scope.output_type())
+    scope.emit(op, inputs, unbounded)
+    return scope.emit(bounded(bounds), [unbounded])
+
+
+def bounded(bounds: tuple[float, float]) -> Op:
+    """A limit of floats."""
+    return Relu() if bounds == REAL_RANGE[Activation.RELU] else ElementwiseFunction("clip", *bounds)

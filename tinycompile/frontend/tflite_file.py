@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8, DType
+from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, INT64, UINT8, DType
 from tinycompile.errors import ModelFileError, UsageError
 from tinycompile.frontend.tflite_quantization import ZERO_POINTS, ContradictionError, Parameters, understood
 from tinycompile.frontend.tflite_schema import SIGNED_8, SIGNED_32, FlatTable, root, tflite
@@ -39,6 +39,8 @@ TYPE_NAMES = _LATER_TYPES | {code: name for name, code in vars(tflite.TensorType
 DTYPES = {code: dtype for code, name in TYPE_NAMES.items() if (dtype := DType.find(name.lower())) is not None}
 COMPILED = (FLOAT32, INT8, UINT8, INT16, INT32, INT64, BOOL)
 """Element types that operators can have; tensors of the others are read, and whatever touches them is refused."""
+STORED = (FLOAT16, INT4, INT2)
+"""The same for constants, which importers make others of."""
 
 OPERATOR_NAMES = {code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)}
 
@@ -246,7 +248,8 @@ class _Reader:
             raise self.fail(f"{here} has {len(data)} bytes of data", f"{dtype}{list(shape)} needs {size}")
         value = None if data is None else dtype.unpack(data, prod(shape)).reshape(shape)
         quant = self.quantization(tensor, shape, dtype, value is not None, here)
-        reason = "" if dtype in COMPILED else f"has the type {TYPE_NAMES[tensor.Type()]}"
+        known = dtype in COMPILED or (dtype in STORED and value is not None)
+        reason = "" if known else f"has the type {TYPE_NAMES[tensor.Type()]}"
         return SourceTensor(index, name, TensorType(shape, dtype, quant), reason, value, signature)
 
     def buffer(self, tensor: Any, here: str) -> bytes | None:

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from tinycompile.dtypes import INT8, DType
-from tinycompile.frontend.tflite_activations import clamp_range
+from tinycompile.frontend.tflite_activations import clamp_range, emit_activated
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
@@ -42,7 +42,7 @@ def transpose_conv(scope: Scope) -> None:
     if scope.has(3):
         scope.constant(3, "the bias")
         operands.append(scope.input(3))
-    scope.emit(TransposeConv((shape[1], shape[2]), stride, cut=cut, clamp=clamp), operands)
+    emit_activated(scope, TransposeConv((shape[1], shape[2]), stride, cut=cut, clamp=clamp), operands)
 
 
 def _cut(scope: Scope, size: list[int], kernel: tuple[int, ...], stride: tuple[int, int]) -> tuple[int, int]:

@@ -9,14 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, DType
+from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, DType
 from tinycompile.frontend import tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions
-from tinycompile.frontend.tflite_activations import Activation, clamp_range
+from tinycompile.frontend.tflite_activations import (
+    REAL_RANGE,
+    Activation,
+    bounded,
+    bounds_of,
+    clamp_range,
+    emit_activated,
+)
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
-from tinycompile.ir import Op, Quantization, TensorType
+from tinycompile.ir import Array, Op, Quantization, TensorType
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.add import Add
@@ -67,27 +74,52 @@ def _window_padding(
     return (*rows, *columns)
 
 
+PACKED = (INT4, INT2)
+"""Weights that share bytes in the file; the code has an int8 for each."""
+
+
+def _bytes(scope: Scope) -> str:
+    """The weights, each a byte where they are fewer bits in the file."""
+    t = scope.input_type(1)
+    if t.dtype not in PACKED:
+        return scope.input(1)
+    return scope.derived("weights", TensorType(t.shape, INT8, t.quant), scope.constant(1, "the weight tensor"))
+
+
 def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]:
     """Values of the weights and, if there is one, the bias; and the weights' shape."""
     shape = scope.constant(1, "the weight tensor").shape
+    if scope.input_type().dtype == FLOAT32 and scope.input_type(1).dtype in (INT8, *PACKED):
+        raise Rejected(
+            f"its weights are {scope.input_type(1).dtype} and its input is float32 (dynamic-range quantisation); "
+            "convert the model with float16 or float32 weights, or with samples for int8"
+        )
     if len(shape) != dimensions or 0 in shape:
         raise scope.fail(f"the weights have the shape {list(shape)}")
-    operands = [scope.input(1)]
+    operands = [_bytes(scope)]
     if scope.has(2):
         scope.constant(2, "the bias")
         operands.append(scope.input(2))
     return operands, shape
 
 
+def _check_bias_type(scope: Scope) -> None:
+    """LiteRT reads a bias of int16 activations as int64 unless the option says int32, whatever its type is."""
+    said = scope.options.integer("QuantizedBiasType")
+    wide = scope.input_type().dtype == INT16 and scope.has(2)
+    if wide and scope.input_type(2).dtype == INT32 and said != tflite.TensorType.INT32:
+        raise Rejected(f"the bias is int32, its option quantized_bias_type is {said}: LiteRT reads it as int64")
+
+
 @importer("CONV_2D", options=tflite.Conv2DOptions, versions=8)
 def conv_2d(scope: Scope) -> None:
     options = scope.options
-    options.without_effect("QuantizedBiasType")  # of int16 activations
     weights, (_, kh, kw, _) = _weights(scope, 4)
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
-    scope.emit(Conv2D(stride, dilation, padding, _fused(scope)), [scope.input(), *weights])
+    _check_bias_type(scope)
+    scope.emit(Conv2D(stride, dilation, padding, _fused(scope), bounds=bounds_of(scope)), [scope.input(), *weights])
 
 
 @importer("DEPTHWISE_CONV_2D", options=tflite.DepthwiseConv2DOptions, versions=7)
@@ -98,17 +130,18 @@ def depthwise_conv_2d(scope: Scope) -> None:
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
     options.without_effect("DepthMultiplier")  # it follows from the weights
-    scope.emit(DepthwiseConv2D(stride, dilation, padding, _fused(scope)), [scope.input(), *weights])
+    op = DepthwiseConv2D(stride, dilation, padding, _fused(scope), bounds=bounds_of(scope))
+    scope.emit(op, [scope.input(), *weights])
 
 
-def _without_zero_point(scope: Scope) -> str:
+def _without_zero_point(scope: Scope, weights: str) -> str:
     """The weights of FULLY_CONNECTED minus their only zero point, in int8 where they fit.
 
     With one scale per output LiteRT ignores zero points, as DEPTHWISE_CONV_2D always does; CONV_2D refuses them.
     """
     t = scope.input_type(1)
-    if t.quant is None or not t.quant.is_per_tensor or t.dtype != INT8 or not t.quant.zero_point.any():
-        return scope.input(1)
+    if t.quant is None or not t.quant.is_per_tensor or t.dtype.is_float or not t.quant.zero_point.any():
+        return weights
     values = scope.constant(1, "the weight tensor").astype(np.int16) - np.int16(t.quant.zero_point[0])
     narrow = values.min() >= -128 and values.max() <= 127
     values = values.astype(np.int8) if narrow else values
@@ -120,17 +153,20 @@ def _without_zero_point(scope: Scope) -> str:
 def fully_connected(scope: Scope) -> None:
     """An input of any shape is rows of C_in elements; the result has the input's axes where `keep_num_dims` says so."""
     options = scope.options
-    reason = wrong_dtype(scope.input_type(1), "the weight tensor", INT8)
+    reason = wrong_dtype(scope.input_type(1), "the weight tensor", FLOAT32, INT8, *PACKED)
     if reason is not None:
         raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
-    options.without_effect("AsymmetricQuantizeInputs", "QuantizedBiasType")  # of float and int16 activations
-    x, op, keep_axes = scope.input_type(), FullyConnected(_fused(scope)), options.flag("KeepNumDims")
+    options.without_effect("AsymmetricQuantizeInputs")  # of float activations
+    _check_bias_type(scope)
+    op = FullyConnected(_fused(scope), bounds=bounds_of(scope))
+    x, keep_axes = scope.input_type(), options.flag("KeepNumDims")
     if scope.known(1) is None:
-        return scope.emit(tflite_linalg.by_computed_weights(scope, op), [scope.input(), scope.input(1)])
+        product = tflite_linalg.by_computed_weights(scope, op)
+        return emit_activated(scope, product, [scope.input(), scope.input(1)])
     weights, (outputs, depth) = _weights(scope, 2)
-    weights[0] = _without_zero_point(scope)
+    weights[0] = _without_zero_point(scope, weights[0])
     if keep_axes and x.shape[-1:] != (depth,):
         raise scope.fail(f"an input of the shape {list(x.shape)} for weights {outputs}x{depth}")
     if keep_axes or x.shape[1:] == (depth,):
@@ -143,24 +179,33 @@ def fully_connected(scope: Scope) -> None:
     return scope.emit(op, [flat, *weights])
 
 
+def _refuse_shifted(scope: Scope) -> None:
+    """A sum of int16 operands whose scales are powers of two, which LiteRT shifts where the option says so."""
+    shifted = scope.options.flag("PotScaleInt16")
+    types = (*scope.input_types(), scope.output_type())
+    scales = [t.scale for t in types if t.dtype == INT16 and t.quant is not None and t.quant.is_per_tensor]
+    if shifted and len(scales) == 3 and all(np.frexp(scale)[0] == 0.5 for scale in scales):
+        raise Rejected("its option pot_scale_int16 is true and all scales are powers of two")
+
+
 @importer("ADD", options=tflite.AddOptions, versions=6)
 def add(scope: Scope) -> None:
-    scope.options.without_effect("PotScaleInt16")
+    _refuse_shifted(scope)
     clamp = _fused(scope)
-    scope.emit(Add(clamp), [scope.input(0), scope.input(1)])
+    emit_activated(scope, Add(clamp), [scope.input(0), scope.input(1)])
 
 
 @importer("SUB", options=tflite.SubOptions, versions=5)
 def sub(scope: Scope) -> None:
-    scope.options.without_effect("PotScaleInt16")
+    _refuse_shifted(scope)
     clamp = _fused(scope)
-    scope.emit(Sub(clamp), [scope.input(0), scope.input(1)])
+    emit_activated(scope, Sub(clamp), [scope.input(0), scope.input(1)])
 
 
 @importer("MUL", options=tflite.MulOptions, versions=8)
 def mul(scope: Scope) -> None:
     clamp = _fused(scope)
-    scope.emit(Mul(clamp), [scope.input(0), scope.input(1)])
+    emit_activated(scope, Mul(clamp), [scope.input(0), scope.input(1)])
 
 
 @importer("AVERAGE_POOL_2D", "MAX_POOL_2D", options=tflite.Pool2DOptions, versions=3)
@@ -170,7 +215,7 @@ def pool_2d(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     padding = _window_padding(scope, kernel, stride, (1, 1))
     pool = MaxPool2D if scope.operator.name == "MAX_POOL_2D" else AveragePool2D
-    scope.emit(pool(kernel, stride, padding, _fused(scope)), [scope.input()])
+    emit_activated(scope, pool(kernel, stride, padding, _fused(scope)), [scope.input()])
 
 
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)
@@ -182,13 +227,15 @@ def softmax(scope: Scope) -> None:
 @importer("RELU_N1_TO_1", versions=1)
 def relu(scope: Scope) -> None:
     activation = getattr(Activation, scope.operator.name)
-    scope.emit(Relu(clamp_range(activation, scope.output_type())), [scope.input()])
+    y = scope.output_type()
+    op = bounded(REAL_RANGE[activation]) if y.dtype == FLOAT32 else Relu(clamp_range(activation, y))
+    scope.emit(op, [scope.input()])
 
 
 @importer("LEAKY_RELU", options=tflite.LeakyReluOptions, versions=2)
 def leaky_relu(scope: Scope) -> None:
     alpha = scope.options.real("Alpha")
-    if not alpha >= 0:
+    if not alpha >= 0 and scope.input_type().dtype != FLOAT32:
         raise Rejected(f"its option alpha is {alpha}, supported is a slope of at least 0")
     scope.emit(LeakyRelu(alpha), [scope.input()])
 
@@ -198,10 +245,32 @@ def _plain(name: str, op: Op, versions: int, options: type[Any] | None = None) -
     importer(name, options=options, versions=versions)(lambda scope: scope.emit(op, [scope.input()]))
 
 
-_plain("DEQUANTIZE", Dequantize(), 9, tflite.DequantizeOptions)
 _plain("HARD_SWISH", HardSwish(), 1, tflite.HardSwishOptions)
 _plain("LOGISTIC", Logistic(), 3)
 _plain("TANH", Tanh(), 3)
+
+
+@importer("DEQUANTIZE", options=tflite.DequantizeOptions, versions=9)
+def dequantize(scope: Scope) -> None:
+    """Of a constant it is computed here: that is how files have weights of fewer bits in a model of floats."""
+    value, x = scope.known(0), scope.input_type()
+    if value is None:
+        return scope.emit(Dequantize(), [scope.input()])
+    if x.dtype == FLOAT16:
+        return scope.fold(value.astype(np.float32))
+    if x.quant is None:
+        raise Rejected(f"the constant is {x.dtype} without quantisation parameters")
+    return scope.fold(dequantized(value, x.quant))
+
+
+def dequantized(values: Array, quant: Quantization) -> Array:
+    """scale * (q - zero_point) in float32, as in `DequantizeImpl`, with a scale per channel where there are several."""
+    scale, zero_point = quant.scale, quant.zero_point
+    if quant.axis is not None and not quant.is_per_tensor:
+        shape = [-1 if axis == quant.axis else 1 for axis in range(values.ndim)]
+        scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
+    with np.errstate(over="ignore"):
+        return (values.astype(np.int64) - zero_point).astype(np.float32) * scale
 
 
 @importer("QUANTIZE", options=tflite.QuantizeOptions, versions=6)

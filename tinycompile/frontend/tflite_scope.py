@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from tinycompile.dtypes import INT32, INT64, DType
+from tinycompile.dtypes import FLOAT32, INT32, INT64, DType
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
 from tinycompile.frontend.tflite_options import OptionTable, schema_name
-from tinycompile.ir import Array, Op, Source, TensorType
+from tinycompile.ir import Array, Op, Signature, Source, TensorType
+from tinycompile.ops._typed import Typed
 
 MAX_STEP = 1024
 """Largest stride, dilation and pooling window: more is either damage or bigger than a microcontroller's images."""
@@ -26,10 +27,13 @@ class Values:
 
     Attributes:
         folded: tensors whose value is known although an operator computes it.
+        floats: whether operators may compute in float32.
+        computed_in_float: those that do.
     """
 
-    def __init__(self, model: SourceModel, builder: GraphBuilder) -> None:
-        self.model, self.builder = model, builder
+    def __init__(self, model: SourceModel, builder: GraphBuilder, *, floats: bool = True) -> None:
+        self.model, self.builder, self.floats = model, builder, floats
+        self.computed_in_float: list[SourceOperator] = []
         self.folded: dict[int, Array] = {}
         self._names: dict[int, str] = {}
 
@@ -156,7 +160,7 @@ class Scope:
             ((shape, dtype),) = op.infer(sig.inputs)
         except ValueError as error:
             raise self.fail(str(error)) from error
-        reason = op.unsupported(sig)
+        reason = op.unsupported(sig) or self._float_reason(op, sig)
         if reason is not None:
             raise Rejected(reason)
         if shape != sig.output.shape and dtype == sig.output.dtype and self._may_have(output, shape):
@@ -175,13 +179,28 @@ class Scope:
             raise self.fail(str(error)) from error
         if len(inferred) != len(outputs):
             raise self.fail(f"{len(outputs)} results where there should be {len(inferred)}")
-        reason = op.unsupported(sig)
+        reason = op.unsupported(sig) or self._float_reason(op, sig)
         if reason is not None:
             raise Rejected(reason)
         for (shape, dtype), t in zip(inferred, sig.outputs, strict=True):
             if (shape, dtype) != (t.shape, t.dtype):
                 raise self.fail(f"a result is {TensorType(shape, dtype)}, the file says {t}")
         self.values.builder.node(outputs[0], op, inputs, outputs)
+
+    def fold(self, value: Array) -> None:
+        """The operator's result is this."""
+        y = self.values.type(self.operator.outputs[0])
+        if len(self.operator.outputs) != 1 or (value.shape, value.dtype) != (y.shape, y.dtype.carrier):
+            raise self.fail(f"the result is {value.dtype.name}{list(value.shape)}, the file says {y}")
+        self.values.folded[self.operator.outputs[0]] = value
+
+    def _float_reason(self, op: Op, sig: Signature) -> str | None:
+        """Why an operator that computes in float32, not only moves, quantises or dequantises, isn't taken."""
+        if not isinstance(op, Typed) or not sig.inputs or sig.input.dtype != FLOAT32:
+            return None
+        if self.operator not in self.values.computed_in_float:
+            self.values.computed_in_float.append(self.operator)
+        return None if self.values.floats else "it computes in float32, which --strict-int8 excludes"
 
     def _may_have(self, output: str, shape: tuple[int, ...]) -> bool:
         """Whether a shape is what a dynamic one became: the file has 1 for each size that wasn't known."""

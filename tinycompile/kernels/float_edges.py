@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8, UINT8
+from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, struct_call
@@ -12,7 +12,7 @@ from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
 from tinycompile.targets.core import Core
 
-_SUFFIX = {INT8: "s8", UINT8: "u8"}
+_SUFFIX = {INT8: "s8", INT16: "s16", UINT8: "u8"}
 """The end of a function's name."""
 
 
@@ -56,8 +56,8 @@ def dequantize(site: Site, core: Core) -> Kernel | None:
         (Struct("tc_dequantize_shape", fields),),
         "8 bits to float32.",
     )
-    # Element i, 4 bytes, is written when i + 1 is the next input byte to read.
-    distance = max(0, 3 * (count - 1))
+    # Element i, 4 bytes, is written when i + 1 is the next input element to read.
+    distance = max(0, (4 - dtype.item_bytes) * (count - 1))
     per_element = 7 if core.has("fpu") else 200
     return Kernel(
         "dequantize",

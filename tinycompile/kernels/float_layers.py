@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
+import numpy as np
+
 from tinycompile.access import Access
 from tinycompile.dtypes import FLOAT32, INT8
-from tinycompile.ir import Op, Signature, Site, TensorType
+from tinycompile.ir import Signature, Site, TensorType
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.float_ops import IN_OUT, float_kernel, floats, is_finite, per_operation
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
@@ -28,11 +30,11 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, Conv2D):
         return None
     fields = {"batch": sig.input.shape[0], "input_channels": sig.input.shape[3]}
-    fields |= {"output_channels": sig.output.shape[3], "groups": op.groups(sig)}
+    fields |= {"output_channels": sig.output.shape[3], "groups": op.groups(sig), "bounds": bounds_fields(op.bounds)}
     window = op.window_of(sig)
     stem = f"float_conv2d_{window_stem(window, sig.input, sig.output)}"
     fields = {"window": window_fields(window, sig.input, sig.output), **fields}
-    return _weighted(site, core, "conv2d", stem, fields, _overlap(window_distance, op, sig))
+    return _weighted(site, core, "conv2d", stem, fields, distance_in_bytes(window_distance, op.access(sig, 0), sig))
 
 
 @kernel_for(DepthwiseConv2D, dtype=FLOAT32)
@@ -42,30 +44,43 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, DepthwiseConv2D):
         return None
     fields = {"batch": sig.input.shape[0], "input_channels": sig.input.shape[3]}
-    fields |= {"output_channels": sig.output.shape[3]}
+    fields |= {"output_channels": sig.output.shape[3], "bounds": bounds_fields(op.bounds)}
     window = op.window_of(sig)
     stem = f"float_depthwise_{window_stem(window, sig.input, sig.output)}"
     fields = {"window": window_fields(window, sig.input, sig.output), **fields}
-    return _weighted(site, core, "depthwise", stem, fields, _overlap(channelwise_distance, op, sig))
+    return _weighted(
+        site, core, "depthwise", stem, fields, distance_in_bytes(channelwise_distance, op.access(sig, 0), sig)
+    )
 
 
 @kernel_for(FullyConnected, dtype=FLOAT32)
 def fully_connected(site: Site, core: Core) -> Kernel | None:
     """`tc_float_fully_connected`."""
+    op = site.node.op
+    if not isinstance(op, FullyConnected):
+        return None
     outputs, inputs = site.sig.inputs[1].shape
     rows = site.sig.input.elements // inputs
-    fields = {"rows": rows, "inputs": inputs, "outputs": outputs}
+    fields = {"rows": rows, "inputs": inputs, "outputs": outputs, "bounds": bounds_fields(op.bounds)}
     stem = f"float_fully_connected_{rows}x{inputs}_{outputs}"
     overlap = {0: FLOAT32.item_bytes * rowwise_distance(rows, inputs, outputs)}
     return _weighted(site, core, "fully_connected", stem, fields, overlap)
 
 
-def _overlap(distance: Callable[[Access, TensorType, TensorType], int], op: Op, sig: Signature) -> dict[int, int]:
+def bounds_fields(bounds: tuple[float, float]) -> Fields:
+    """Members of a `tc_float_bounds`."""
+    low, high = (np.float32(bound if np.isfinite(bound) else 0) for bound in bounds)
+    return {"below": int(np.isfinite(bounds[0])), "above": int(np.isfinite(bounds[1])), "low": low, "high": high}
+
+
+def distance_in_bytes(
+    distance: Callable[[Access, TensorType, TensorType], int], access: Access, sig: Signature
+) -> dict[int, int]:
     """How far the output must stay below the input, which is known of single images."""
     if sig.input.shape[0] != 1:
         return {}
     x, y = (replace(t, dtype=INT8) for t in (sig.input, sig.output))  # a byte is an element
-    return {0: FLOAT32.item_bytes * distance(op.access(sig, 0), x, y)}
+    return {0: FLOAT32.item_bytes * distance(access, x, y)}
 
 
 def _weighted(site: Site, core: Core, name: str, stem: str, fields: Fields, overlap: dict[int, int]) -> Kernel | None:
@@ -113,4 +128,4 @@ def pool2d(site: Site, core: Core) -> Kernel | None:
         f"{op.kind} of floats.",
     )
     work = sig.output.elements * prod(op.kernel) * (12 + per_operation(core))
-    return float_kernel(site, function, work, overlap=_overlap(channelwise_distance, op, sig))
+    return float_kernel(site, function, work, overlap=distance_in_bytes(channelwise_distance, op.access(sig, 0), sig))

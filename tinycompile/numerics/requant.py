@@ -288,7 +288,7 @@ def _symmetric(high: Int64Array) -> tuple[Int64Array, Int64Array]:
 
 
 def _check_output_range(zero_point: int, low: int, high: int) -> None:
-    if not (-128 <= low <= high <= 127 or 0 <= low <= high <= 255):
-        raise ValueError(f"[{low}, {high}] is not a range of int8 or uint8")
+    if not (-32768 <= low <= high <= 32767):
+        raise ValueError(f"[{low}, {high}] is not a range of int8, uint8 or int16")
     if not -128 <= zero_point <= 255:
-        raise ValueError(f"the zero point {zero_point} is neither int8 nor uint8")
+        raise ValueError(f"the zero point {zero_point} is neither int8 nor uint8, nor int16's 0")

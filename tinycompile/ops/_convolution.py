@@ -9,11 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8, INT32, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
-from tinycompile.ops._arithmetic import real
+from tinycompile.ops._arithmetic import real, wide
+from tinycompile.ops._arithmetic.wide import WideRequant
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, undivided
 from tinycompile.ops._typed import Meaning, Meanings, Typed
@@ -29,16 +30,21 @@ class Convolution(SpatialOp, Typed):
         clamp: inclusive range of the int8 output, which a fused activation narrows.
         rule: from accumulators (bias included) to outputs, one entry per output channel, in the range of `clamp`;
             None for TFLite's, which follows from the scales.
+        bounds: inclusive range of a float output, which a fused activation narrows.
     """
 
     weight_axis: ClassVar[int]
     """The output channels' axis of the weights."""
+
+    wide_biases: ClassVar[tuple[DType, ...]] = (INT32, INT64)
+    """Of int16 activations."""
 
     stride: Pair = (1, 1)
     dilation: Pair = (1, 1)
     padding: Padding = (0, 0, 0, 0)
     clamp: Pair = (-128, 127)
     rule: Requant | None = None
+    bounds: tuple[float, float] = real.UNBOUNDED
 
     @abstractmethod
     def accumulate(self, window: Window, padded: Array, weights: Array) -> Array:
@@ -64,17 +70,16 @@ class Convolution(SpatialOp, Typed):
         """The rule from accumulators (bias included) to outputs (`PopulateConvolutionQuantizationParams`)."""
         if self.rule is not None:
             return self.rule
-        weights = sig.inputs[1]
-        if weights.quant is None:
-            raise ValueError("the weights have no quantisation parameters")
-        real = sig.input.scale * weights.quant.scale.astype(np.float64) / sig.output.scale
-        real = np.broadcast_to(real, (weights.shape[self.weight_axis],))
-        return TfliteRequant(*quantize_multiplier(real), sig.output.zero_point, *self.clamp)
+        return TfliteRequant(*quantize_multiplier(self._real_scale(sig)), sig.output.zero_point, *self.clamp)
 
     def meanings(self) -> Meanings:
         own = None if self.rule is None else "a requantisation of floats"
         floats = Meaning(self._real, lambda sig: real.other_types(sig) or real.fused(self.clamp) or own)
-        return {INT8: Meaning(self._integers, self._limits), FLOAT32: floats}
+        return {
+            INT8: Meaning(self._integers, self._limits),
+            INT16: Meaning(self._wide, self._wide_limits),
+            FLOAT32: floats,
+        }
 
     def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         window, weights = self.window_of(sig), inputs[1]
@@ -87,12 +92,45 @@ class Convolution(SpatialOp, Typed):
             acc += inputs[2].astype(np.int64)
         return (self.requant(sig).apply(acc).astype(np.int8),)
 
+    def wide_requant(self, sig: Signature) -> WideRequant:
+        """The rule of int16 activations, which depends on the type of the bias."""
+        form = "double" if sig.inputs[2].dtype == INT32 else "reduced"
+        return WideRequant.of(self._real_scale(sig), self.clamp, form)
+
+    def _real_scale(self, sig: Signature) -> Array:
+        """Of an accumulator's step in steps of the output, one per channel."""
+        weights = sig.inputs[1]
+        if weights.quant is None:
+            raise ValueError("the weights have no quantisation parameters")
+        scale = sig.input.scale * weights.quant.scale.astype(np.float64) / sig.output.scale
+        return np.broadcast_to(scale, (weights.shape[self.weight_axis],))
+
+    def _wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        padded = self.window_of(sig).pad(inputs[0].astype(np.float64), 0)
+        acc = self.accumulate(self.window_of(sig), padded, inputs[1].astype(np.float64)).astype(np.int64)
+        return (self.wide_requant(sig).apply(acc + inputs[2]),)
+
+    def _wide_limits(self, sig: Signature) -> str | None:
+        if len(sig.inputs) < 3:
+            return "it has no bias, which LiteRT demands of int16 activations"
+        return first_reason(
+            (
+                wide.asymmetric(sig.input, "the input"),
+                wide.asymmetric(sig.output, "the output"),
+                bad_weights(sig.inputs[1], self.weight_axis),
+                invalid(lambda: self.wide_requant(sig)),
+                wrong_dtype(sig.inputs[2], "the bias", *self.wide_biases),
+                None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
+            )
+        )
+
     def _real(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         window, weights = self.window_of(sig), inputs[1].astype(np.float64)
         padded = window.pad(inputs[0].astype(np.float64), 0)
         with np.errstate(all="ignore"):
             sums = np.concatenate([self.accumulate(window, image[None], weights) for image in padded])
-            return ((sums + inputs[2] if len(inputs) > 2 else sums).astype(np.float32),)
+            sums = sums + inputs[2] if len(inputs) > 2 else sums
+            return (np.clip(sums, *self.bounds).astype(np.float32),)
 
     def fill(self, sig: Signature) -> float:
         quant = sig.input.quant

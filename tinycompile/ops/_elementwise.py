@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 
 from tinycompile.access import Access, Pointwise
-from tinycompile.dtypes import FLOAT32, INT8, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.requant import Requant
-from tinycompile.ops._arithmetic import onnx, real
+from tinycompile.ops._arithmetic import onnx, real, wide
 from tinycompile.ops._rules import first_reason, not_quantized
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
@@ -59,6 +59,28 @@ class Unary(Elementwise, Typed):
         return first_reason(types) or self.limits(sig)
 
 
+class WideUnary(Elementwise, Typed):
+    """A function int16 -> int16 of one element."""
+
+    @abstractmethod
+    def wide(self, sig: Signature, x: Array) -> Array:
+        """The function: int16 values of any shape to int16 values."""
+
+    def wide_limits(self, sig: Signature) -> str | None:
+        """Why int16 operands of these scales can't be had; None if they can."""
+        return None
+
+    def meanings(self) -> Meanings:
+        return {**super().meanings(), INT16: Meaning(self._of_wide, self._wide_refused)}
+
+    def _of_wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (self.wide(sig, inputs[0]),)
+
+    def _wide_refused(self, sig: Signature) -> str | None:
+        types = (wide.asymmetric(sig.input, "the input"), wide.asymmetric(sig.output, "the output"))
+        return first_reason(types) or self.wide_limits(sig)
+
+
 class RealUnary(Elementwise, Typed):
     """A function of one real number."""
 
@@ -98,9 +120,9 @@ class Binary(Typed):
         a, b = (x.astype(np.int64) - t.zero_point for x, t in zip(inputs, sig.inputs, strict=True))
         return a, b
 
-    def clamped(self, result: Array) -> tuple[Array, ...]:
-        """An int8 result from integers of any size."""
-        return (np.clip(result, *self.clamp).astype(np.int8),)
+    def clamped(self, sig: Signature, result: Array) -> tuple[Array, ...]:
+        """An int8 or int16 result from integers of any size."""
+        return (np.clip(result, *self.clamp).astype(sig.output.dtype.carrier),)
 
 
 class TfliteBinary(Binary):
@@ -111,14 +133,20 @@ class TfliteBinary(Binary):
         """The result before the clamp (int64), of operands minus their zero points (int64)."""
 
     def meanings(self) -> Meanings:
-        own = {INT8: Meaning(self._combined, self._refused)} if self.rule == "tflite" else {}
+        eight, sixteen = Meaning(self._combined, self._refused), Meaning(self._combined, self._wide_refused)
+        own = {INT8: eight, INT16: sixteen} if self.rule == "tflite" else {}
         return {**super().meanings(), **own}
 
     def _combined(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return self.clamped(self.combine(sig, *self.centred(sig, inputs)))
+        return self.clamped(sig, self.combine(sig, *self.centred(sig, inputs)))
 
     def _refused(self, sig: Signature) -> str | None:
         return pair_of_integers(sig) or self.limits(sig)
+
+    def _wide_refused(self, sig: Signature) -> str | None:
+        names = ("the first operand", "the second operand", "the output")
+        types = zip((*sig.inputs, *sig.outputs), names, strict=True)
+        return first_reason(wide.asymmetric(t, name) for t, name in types) or self.limits(sig)
 
 
 class RealBinary(Binary):
@@ -140,7 +168,7 @@ class DequantizedBinary(RealBinary):
         return {**super().meanings(), **own}
 
     def _quantized(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return self.clamped(onnx.pair(self.real, sig, *self.centred(sig, inputs)))
+        return self.clamped(sig, onnx.pair(self.real, sig, *self.centred(sig, inputs)))
 
 
 def broadcast(shape: tuple[int, ...], result: tuple[int, ...]) -> Pointwise:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import first_reason, not_quantized
@@ -60,7 +60,7 @@ class Pool(SpatialOp, Typed):
 
     @abstractmethod
     def integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        """The meaning for int8."""
+        """The meaning for int8 and int16."""
 
     @abstractmethod
     def real(self, x: Array) -> Array:
@@ -72,7 +72,8 @@ class Pool(SpatialOp, Typed):
 
     def meanings(self) -> Meanings:
         floats = real.meaning(self._wide, real.fused(self.clamp))
-        return {INT8: Meaning(self.integers, self._refused), FLOAT32: floats}
+        integers = Meaning(self.integers, self._refused)
+        return {INT8: integers, INT16: integers, FLOAT32: floats}
 
     def _wide(self, x: Array) -> Array:
         return self.real(x.astype(np.float64))
@@ -81,8 +82,8 @@ class Pool(SpatialOp, Typed):
         batch = sig.input.shape[0]
         return first_reason(
             (
-                not_quantized(sig.input, "the input"),
-                not_quantized(sig.output, "the output"),
+                not_quantized(sig.input, "the input", INT8, INT16),
+                not_quantized(sig.output, "the output", sig.input.dtype),
                 None if batch == 1 else f"the batch is {batch}, supported is 1",
                 None if self.dilation == (1, 1) else f"the dilation is {self.dilation}, supported is 1",
                 self.limits(sig),

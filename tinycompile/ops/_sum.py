@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import wrap_int32
-from tinycompile.ops._arithmetic.tflite import SumParameters, multiply
+from tinycompile.ops._arithmetic.tflite import LEFT_SHIFT, WIDE_LEFT_SHIFT, SumParameters, multiply
 from tinycompile.ops._elementwise import DequantizedBinary, TfliteBinary
 from tinycompile.ops._rules import invalid
 
@@ -14,7 +15,8 @@ class Sum(TfliteBinary, DequantizedBinary):
 
     def parameters(self, sig: Signature) -> SumParameters:
         a, b = sig.inputs
-        return SumParameters.of(a.scale, b.scale, sig.output.scale)
+        left_shift = WIDE_LEFT_SHIFT if sig.input.dtype == INT16 else LEFT_SHIFT
+        return SumParameters.of(a.scale, b.scale, sig.output.scale, left_shift)
 
     def scaled(self, sig: Signature, a: Array, b: Array) -> tuple[Array, Array]:
         """Both operands at the common scale."""

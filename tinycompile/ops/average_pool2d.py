@@ -50,7 +50,7 @@ class AveragePool2D(Pool):
             return (requantized(self.rule, centred, 0).astype(np.int8),)
         total, count = self._total(x), self._inside(x).astype(np.int32)
         rounded = np.sign(total) * ((np.abs(total) + count // 2) // count)
-        return (np.clip(rounded, *self.clamp).astype(np.int8),)
+        return (np.clip(rounded, *self.clamp).astype(inputs[0].dtype),)
 
     def real(self, x: Array) -> Array:
         return self._total(x) / self._inside(x)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import DType
+from tinycompile.dtypes import INT64, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
@@ -25,6 +25,7 @@ class DepthwiseConv2D(Convolution):
 
     kind: ClassVar[str] = "depthwise_conv2d"
     weight_axis: ClassVar[int] = 3
+    wide_biases: ClassVar[tuple[DType, ...]] = (INT64,)
 
     def multiplier(self, sig: Signature) -> int:
         """Output channels per input channel."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._elementwise import Elementwise
 from tinycompile.ops._rules import first_reason, not_quantized, wrong_dtype
@@ -16,7 +16,7 @@ from tinycompile.ops._rules import first_reason, not_quantized, wrong_dtype
 
 @dataclass(frozen=True)
 class Dequantize(Elementwise):
-    """int8 or uint8 to float32: scale * (q - zero_point), rounded once."""
+    """int8, uint8 or int16 to float32: scale * (q - zero_point), rounded once."""
 
     kind: ClassVar[str] = "dequantize"
 
@@ -31,7 +31,7 @@ class Dequantize(Elementwise):
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason(
             (
-                not_quantized(sig.input, "the input", INT8, UINT8),
+                not_quantized(sig.input, "the input", INT8, UINT8, INT16),
                 wrong_dtype(sig.output, "the output", FLOAT32),
             )
         )

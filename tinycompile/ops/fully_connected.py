@@ -9,11 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Pointwise, Whole
-from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
-from tinycompile.ops._arithmetic import real
+from tinycompile.ops._arithmetic import real, wide
+from tinycompile.ops._arithmetic.wide import WideRequant
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
@@ -30,12 +31,14 @@ class FullyConnected(Typed):
         clamp: inclusive range of the int8 output, which a fused activation narrows.
         rule: from accumulators (bias included) to outputs, one entry per output, in the range of `clamp`; None for
             TFLite's, which follows from the scales.
+        bounds: inclusive range of a float output, which a fused activation narrows.
     """
 
     kind: ClassVar[str] = "fully_connected"
 
     clamp: tuple[int, int] = (-128, 127)
     rule: Requant | None = None
+    bounds: tuple[float, float] = real.UNBOUNDED
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, w = inputs[0], inputs[1]
@@ -55,20 +58,31 @@ class FullyConnected(Typed):
         """
         if self.rule is not None:
             return self.rule
+        return RoundedProductRequant(self._real_scale(sig), sig.output.zero_point, *self.clamp)
+
+    def wide_requant(self, sig: Signature) -> WideRequant:
+        """The rule of int16 activations, whatever the bias."""
+        return WideRequant.of(self._real_scale(sig), self.clamp, "single")
+
+    def _real_scale(self, sig: Signature) -> Array:
+        """Of an accumulator's step in steps of the output, one per channel."""
         weights = sig.inputs[1].quant
         if weights is None:
             raise ValueError("the weights have no quantisation parameters")
-        real = sig.input.scale * weights.scale.astype(np.float64) / sig.output.scale
-        real = np.broadcast_to(real, (sig.inputs[1].shape[0],))
-        return RoundedProductRequant(real, sig.output.zero_point, *self.clamp)
+        scale = sig.input.scale * weights.scale.astype(np.float64) / sig.output.scale
+        return np.broadcast_to(scale, (sig.inputs[1].shape[0],))
 
     def meanings(self) -> Meanings:
         own = real.fused(self.clamp) or (None if self.rule is None else "a requantisation of floats")
-        return {INT8: Meaning(self._integers, self._limits), FLOAT32: real.meaning(self._real, own)}
+        return {
+            INT8: Meaning(self._integers, self._limits),
+            INT16: Meaning(self._wide, self._wide_limits),
+            FLOAT32: real.meaning(self._real, own),
+        }
 
     def _real(self, x: Array, weights: Array, bias: Array | None = None) -> Array:
         sums = x.astype(np.float64) @ weights.T.astype(np.float64)
-        return sums if bias is None else sums + bias
+        return np.clip(sums if bias is None else sums + bias, *self.bounds)
 
     def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         centred = inputs[0].astype(np.float64) - sig.input.zero_point
@@ -76,6 +90,21 @@ class FullyConnected(Typed):
         if len(inputs) > 2:
             acc = acc + inputs[2]
         return (self.requant(sig).apply(acc).astype(np.int8),)
+
+    def _wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        acc = (inputs[0].astype(np.float64) @ inputs[1].T.astype(np.float64)).astype(np.int64)
+        return (self.wide_requant(sig).apply(acc + inputs[2] if len(inputs) > 2 else acc),)
+
+    def _wide_limits(self, sig: Signature) -> str | None:
+        return first_reason(
+            (
+                wide.asymmetric(sig.input, "the input"),
+                wide.asymmetric(sig.output, "the output"),
+                bad_weights(sig.inputs[1], 0),
+                invalid(lambda: self.wide_requant(sig)),
+                wrong_dtype(sig.inputs[2], "the bias", INT32, INT64) if len(sig.inputs) > 2 else None,
+            )
+        )
 
     def _limits(self, sig: Signature) -> str | None:
         return first_reason(

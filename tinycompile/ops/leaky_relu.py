@@ -9,12 +9,12 @@ import numpy as np
 
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
-from tinycompile.ops._elementwise import RealUnary, Unary
+from tinycompile.ops._elementwise import RealUnary, Unary, WideUnary
 from tinycompile.ops._rules import invalid
 
 
 @dataclass(frozen=True)
-class LeakyRelu(Unary, RealUnary):
+class LeakyRelu(Unary, WideUnary, RealUnary):
     """int8, slope of at least 0; input and output may differ in scale and zero point. float32, any slope.
 
     Attributes:
@@ -27,19 +27,25 @@ class LeakyRelu(Unary, RealUnary):
 
     def of(self, sig: Signature, x: Array) -> Array:
         """`QuantizeLeakyRelu`: one multiplier for each sign."""
-        multiplier, shift = quantize_multiplier(self._slopes(sig))
+        multiplier, shift = quantize_multiplier(self.slopes(sig))
         centred = x.astype(np.int64) - sig.input.zero_point
         which = (centred < 0).astype(np.intp)
         scaled = multiply_by_quantized_multiplier(centred, multiplier[which], shift[which])
-        return np.clip(scaled + sig.output.zero_point, -128, 127).astype(np.int8)
+        return np.clip(scaled + sig.output.zero_point, *sig.output.dtype.range).astype(sig.output.dtype.carrier)
+
+    def wide(self, sig: Signature, x: Array) -> Array:
+        return self.of(sig, x)
+
+    def wide_limits(self, sig: Signature) -> str | None:
+        return self.limits(sig)
 
     def real(self, x: Array) -> Array:
         return np.where(x < 0, np.float32(self.alpha) * x, x)
 
     def limits(self, sig: Signature) -> str | None:
-        return invalid(lambda: quantize_multiplier(self._slopes(sig)))
+        return invalid(lambda: quantize_multiplier(self.slopes(sig)))
 
-    def _slopes(self, sig: Signature) -> Array:
+    def slopes(self, sig: Signature) -> Array:
         """Real multipliers for positive and for negative inputs, computed in float32 as in `LeakyReluPrepare`."""
         x_scale, y_scale = np.float32(sig.input.scale), np.float32(sig.output.scale)
         with np.errstate(over="ignore"):

@@ -8,14 +8,26 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array, Signature
+from tinycompile.ops._arithmetic import wide
+from tinycompile.ops._arithmetic.wide import TableInput
+from tinycompile.ops._elementwise import WideUnary
 from tinycompile.ops._real_table import RealTable
+from tinycompile.ops._rules import invalid
 
 
 @dataclass(frozen=True)
-class Logistic(RealTable):
+class Logistic(RealTable, WideUnary):
     """int8, where the output has scale 1/256 and any zero point; float32."""
 
     kind: ClassVar[str] = "logistic"
+
+    def wide(self, sig: Signature, x: Array) -> Array:
+        return wide.logistic(TableInput.of(sig.input.scale), x)
+
+    def wide_limits(self, sig: Signature) -> str | None:
+        y = sig.output.scale
+        wrong = None if y == 2.0**-15 else f"the output has scale {y}, supported is 1/32768"
+        return wrong or invalid(lambda: TableInput.of(sig.input.scale))
 
     def real(self, x: Array) -> Array:
         # exp rounded once, like a good libm's expf; the sum and the quotient in float32.

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import INT8
 from tinycompile.ir import Array, Signature
 from tinycompile.ops._pool import Pool
 
@@ -25,10 +24,11 @@ class MaxPool2D(Pool):
 
     def fill(self, sig: Signature) -> float | None:
         """Never the maximum, unless it is equal to it; of floats there is no such number."""
-        return -128 if sig.input.dtype == INT8 else None
+        return None if sig.input.dtype.is_float else sig.input.dtype.range[0]
 
     def integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return (np.clip(self._largest(inputs[0], -128), *self.clamp).astype(np.int8),)
+        x = inputs[0]
+        return (np.clip(self._largest(x, sig.input.dtype.range[0]), *self.clamp).astype(x.dtype),)
 
     def real(self, x: Array) -> Array:
         return self._largest(x, -np.inf)

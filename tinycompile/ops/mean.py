@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT32, INT64, DType
+from tinycompile.dtypes import INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
@@ -35,7 +35,11 @@ class Mean(Reduction):
     rule: Requant | None = None
 
     def meanings(self) -> Meanings:
-        return {**super().meanings(), INT8: Meaning(self._integers, self._limits)}
+        return {
+            **super().meanings(),
+            INT8: Meaning(self._integers, self._limits),
+            INT16: Meaning(self._integers, self._limits),
+        }
 
     def real(self, x: Array) -> Array:
         if x.dtype.kind == "f":
@@ -59,21 +63,21 @@ class Mean(Reduction):
             np.array([(multiplier << extra) // count], np.int32),
             np.array([shift - extra], np.int32),
             sig.output.zero_point,
-            -128,
-            127,
+            *sig.output.dtype.range,
         )
 
     def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         total = inputs[0].astype(np.int64).sum(axis=self.axes, keepdims=self.keep_dims)
         zero_point = sig.input.zero_point * self.count(sig)
-        return (requantized(self.requant(sig), total, zero_point).astype(np.int8),)
+        return (requantized(self.requant(sig), total, zero_point).astype(inputs[0].dtype),)
 
     def _limits(self, sig: Signature) -> str | None:
+        most = 1 << 31 - sig.input.dtype.bits
         return first_reason(
             (
-                not_quantized(sig.input, "the input"),
-                not_quantized(sig.output, "the output"),
-                None if self.count(sig) < 2**23 else "the sum of so many elements overflows int32",
+                not_quantized(sig.input, "the input", INT8, INT16),
+                not_quantized(sig.output, "the output", sig.input.dtype),
+                None if self.count(sig) < most else "the sum of so many elements overflows int32",
                 invalid(lambda: self.requant(sig)),
             )
         )

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import INT32_MIN, quantize_multiplier, wrap_int32
 from tinycompile.numerics.requant import TfliteRequant
@@ -18,7 +18,7 @@ from tinycompile.ops._rules import first_reason, invalid, not_quantized
 
 @dataclass(frozen=True)
 class Quantize(Elementwise):
-    """float32, int8 or uint8 to int8 or uint8.
+    """float32 to int8, uint8 or int16; int8 or uint8 to int8 or uint8; int16 to int16.
 
     A float beyond the range saturates. What a quotient outside of int32 or a NaN becomes is up to `ties`' framework:
     for TFLite INT32_MIN, to which the zero point is added modulo 2^32 (C++ leaves it undefined; LiteRT does so on
@@ -70,8 +70,10 @@ class Quantize(Elementwise):
         return np.clip(wrap_int32(converted + sig.output.zero_point), low, high).astype(self.dtype.carrier)
 
     def unsupported(self, sig: Signature) -> str | None:
-        to = not_quantized(sig.output, "the output", INT8, UINT8)
+        to = not_quantized(sig.output, "the output", INT8, UINT8, INT16)
         if to is not None or sig.input.dtype == FLOAT32:
             return to
-        source = not_quantized(sig.input, "the input", FLOAT32, INT8, UINT8)
+        source = not_quantized(sig.input, "the input", FLOAT32, INT8, UINT8, INT16)
+        if (sig.input.dtype == INT16) != (sig.output.dtype == INT16):
+            return f"it makes {sig.output.dtype} of {sig.input.dtype}, supported are 8 bits of 8 and 16 of 16"
         return first_reason((source, invalid(lambda: self.requant(sig))))

@@ -10,12 +10,12 @@ import numpy as np
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import TfliteRequant
-from tinycompile.ops._elementwise import RealUnary, Unary, requantized
+from tinycompile.ops._elementwise import RealUnary, Unary, WideUnary, requantized
 from tinycompile.ops._rules import invalid
 
 
 @dataclass(frozen=True)
-class Relu(Unary, RealUnary):
+class Relu(Unary, WideUnary, RealUnary):
     """int8: RELU, RELU6 and RELU_N1_TO_1; input and output may differ in scale and zero point. float32: RELU.
 
     Attributes:
@@ -33,6 +33,12 @@ class Relu(Unary, RealUnary):
 
     def of(self, sig: Signature, x: Array) -> Array:
         return requantized(self.requant(sig), x, sig.input.zero_point).astype(np.int8)
+
+    def wide(self, sig: Signature, x: Array) -> Array:
+        return requantized(self.requant(sig), x, 0).astype(np.int16)
+
+    def wide_limits(self, sig: Signature) -> str | None:
+        return self.limits(sig)
 
     def real(self, x: Array) -> Array:
         return np.maximum(x, 0)

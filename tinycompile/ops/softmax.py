@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8
+from tinycompile.dtypes import FLOAT32, INT8, INT16
 from tinycompile.ir import Array, Signature
-from tinycompile.ops._arithmetic import onnx, real, tflite
+from tinycompile.numerics.fixed_point import quantize_multiplier
+from tinycompile.ops._arithmetic import onnx, real, tflite, wide
 from tinycompile.ops._arithmetic.onnx import SoftmaxForm
 from tinycompile.ops._arithmetic.tflite import SoftmaxParameters
 from tinycompile.ops._elementwise import Elementwise, Framework
@@ -43,7 +44,8 @@ class Softmax(Elementwise, Typed):
 
     def meanings(self) -> Meanings:
         by_rule = {"tflite": Meaning(self._tflite, self._tflite_limits), "onnx": Meaning(self._onnx, self._onnx_limits)}
-        return {INT8: by_rule[self.rule], FLOAT32: real.meaning(self._real)}
+        sixteen = {INT16: Meaning(self._wide, self._wide_limits)} if self.rule == "tflite" else {}
+        return {INT8: by_rule[self.rule], FLOAT32: real.meaning(self._real), **sixteen}
 
     def _real(self, x: Array) -> Array:
         wide = self.beta * x.astype(np.float64)
@@ -52,6 +54,23 @@ class Softmax(Elementwise, Typed):
 
     def _tflite(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (tflite.softmax(self.parameters(sig), inputs[0]),)
+
+    def wide_factor(self, sig: Signature) -> tuple[int, int]:
+        """(multiplier, shift) of int16 distances, which become [-65535, 0] for [-10, 0]."""
+        multiplier, shift = quantize_multiplier(np.array([sig.input.scale * self.beta / (10.0 / 65535.0)]))
+        return int(multiplier[0]), int(shift[0])
+
+    def _wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (wide.softmax(self.wide_factor(sig), inputs[0]),)
+
+    def _wide_limits(self, sig: Signature) -> str | None:
+        y = sig.output
+        reasons = (wide.asymmetric(sig.input, "the input"), wide.asymmetric(y, "the output"))
+        if (reason := first_reason(reasons) or _too_deep(sig, wide.MAX_DEPTH)) is not None:
+            return reason
+        if abs(np.float32(y.scale) - np.float32(1 / 32768)) > np.float32(0.001) / np.float32(32768):
+            return f"the output has scale {y.scale}, supported is 1/32768"
+        return invalid(lambda: self.wide_factor(sig))
 
     def _onnx(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (onnx.softmax(self.form(sig), sig.output.zero_point, inputs[0]),)

@@ -7,15 +7,27 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array
+from tinycompile.ir import Array, Signature
+from tinycompile.ops._arithmetic import wide
+from tinycompile.ops._arithmetic.wide import TableInput
+from tinycompile.ops._elementwise import WideUnary
 from tinycompile.ops._real_table import RealTable
+from tinycompile.ops._rules import invalid
 
 
 @dataclass(frozen=True)
-class Tanh(RealTable):
+class Tanh(RealTable, WideUnary):
     """int8, any scales and zero points; float32."""
 
     kind: ClassVar[str] = "tanh"
+
+    def wide(self, sig: Signature, x: Array) -> Array:
+        return wide.tanh(TableInput.of(sig.input.scale), x)
+
+    def wide_limits(self, sig: Signature) -> str | None:
+        y = sig.output.scale
+        wrong = None if y == 2.0**-15 else f"the output has scale {y}, supported is 1/32768"
+        return wrong or invalid(lambda: TableInput.of(sig.input.scale))
 
     def real(self, x: Array) -> Array:
         return np.tanh(x.astype(np.float64)).astype(np.float32)

@@ -16,6 +16,10 @@ UNCLAMPED = (-128, 127)
 """The range of an 8-bit output that no fused activation narrows."""
 
 
+UNBOUNDED = (-np.inf, np.inf)
+"""The range of a float output that no fused activation narrows."""
+
+
 def meaning(function: Callable[..., Any], reason: str | None = None) -> Meaning:
     """A function of float32 arrays, one per operand, whose result is rounded to float32.
 

@@ -36,7 +36,8 @@ def tabulated(function: Callable[[Array], Array], sig: Signature, x: Array) -> A
 
 # Sums and differences.
 
-LEFT_SHIFT = 20
+LEFT_SHIFT, WIDE_LEFT_SHIFT = 20, 15
+"""Of int8 and of int16 operands."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,17 @@ class SumParameters:
     output: tuple[int, int]
 
     @staticmethod
-    def of(a_scale: float, b_scale: float, y_scale: float) -> SumParameters:
+    def of(a_scale: float, b_scale: float, y_scale: float, left_shift: int = LEFT_SHIFT) -> SumParameters:
         """`PrepareGeneralSubOp` and its twin in add.cc. Raises ValueError where LiteRT refuses the scales."""
         twice_larger = 2 * max(a_scale, b_scale)
-        reals = np.array([a_scale / twice_larger, b_scale / twice_larger, twice_larger / (2.0**LEFT_SHIFT * y_scale)])
+        reals = np.array([a_scale / twice_larger, b_scale / twice_larger, twice_larger / (2.0**left_shift * y_scale)])
         if not np.all((reals > 0) & (reals < 1)):
             raise ValueError("the output scale is too small for the input scales")
         multipliers, shifts = quantize_multiplier(reals)
         if np.any(shifts > 0):
             raise ValueError("the output scale is too small for the input scales")
         first, second, output = zip(multipliers.tolist(), shifts.tolist(), strict=True)
-        return SumParameters(LEFT_SHIFT, first, second, output)
+        return SumParameters(left_shift, first, second, output)
 
 
 def multiply(x: Array, factor: tuple[int, int]) -> Array:

@@ -1,0 +1,59 @@
+"""int16 activations on cores with and without a long multiplication."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from tests.support.emulated_kernel import check_emulated
+from tests.support.kernel_checks import site_of
+from tinycompile.dtypes import INT8, INT16, INT32, INT64, DType
+from tinycompile.ir import Op, Quantization, Site, TensorType
+from tinycompile.kernels import wide_layers, wide_ops
+from tinycompile.kernels.base import Factory
+from tinycompile.ops._arithmetic.wide import HIGH, LOW
+from tinycompile.ops.add import Add
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.mean import Mean
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.tanh import Tanh
+
+CLAMP = (LOW, HIGH)
+
+
+def wide(shape: Sequence[int], scale: float = 0.001) -> TensorType:
+    return TensorType(tuple(shape), INT16, Quantization.per_tensor(scale, 0))
+
+
+def layer(op: Op, x: Sequence[int], weights: Sequence[int], outputs: int, bias: DType) -> Site:
+    rng = np.random.default_rng(outputs)
+    w = TensorType(tuple(weights), INT8, Quantization.per_tensor(0.01, 0))
+    b = TensorType((outputs,), bias)
+    values = rng.integers(-128, 128, weights).astype(np.int8), rng.integers(-(2**20), 2**20, outputs)
+    constants = [None, values[0], values[1].astype(bias.carrier)]
+    return site_of(op, [wide(x), w, b], constants, wide((1,), 0.02))
+
+
+def cases() -> list[tuple[Factory, Site]]:
+    conv, depthwise = Conv2D(padding=(1, 0, 1, 1), clamp=CLAMP), DepthwiseConv2D((1, 2), (2, 1), clamp=CLAMP)
+    found: list[tuple[Factory, Site]] = [
+        (wide_layers.conv2d, layer(conv, (1, 5, 6, 3), (6, 2, 3, 3), 6, bias)) for bias in (INT64, INT32)
+    ]
+    found.append((wide_layers.depthwise, layer(depthwise, (1, 5, 6, 3), (1, 2, 3, 6), 6, INT64)))
+    found.append((wide_layers.fully_connected, layer(FullyConnected(CLAMP), (2, 600), (5, 600), 5, INT64)))
+    found.append((wide_ops.binary, site_of(Add(CLAMP), [wide((4, 5)), wide((4, 1))], [None, None], wide((1,), 0.002))))
+    found.append((wide_ops.mean, site_of(Mean((1,), False), [wide((4, 5, 3))], [None], wide((1,)))))
+    found.append((wide_ops.softmax, site_of(Softmax(), [wide((4, 9))], [None], wide((1,), 2.0**-15))))
+    found.append((wide_ops.interpolated, site_of(Tanh(), [wide((300,), 0.0003)], [None], wide((1,), 2.0**-15))))
+    return found
+
+
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m3", "cortex-m7"])
+def test_on_emulated_cores(core: str) -> None:
+    """Code for a smaller core runs on a larger one."""
+    target = "mps2-an500" if core == "cortex-m7" else "mps2-an385"
+    check_emulated(cases(), target, core=None if core == "cortex-m7" else [f"-mcpu={core}", "-mthumb"])

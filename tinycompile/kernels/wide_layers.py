@@ -1,0 +1,117 @@
+"""Layers with int16 activations and int8 weights, in plain C, four outputs at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from tinycompile.access import Access
+from tinycompile.dtypes import INT8, INT16
+from tinycompile.ir import Signature, Site, TensorType
+from tinycompile.kernels.base import Constant, Kernel, kernel_for, structured
+from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant, window_fields, window_stem
+from tinycompile.kernels.generic_overlap import channelwise_distance, rowwise_distance, window_distance
+from tinycompile.ops._arithmetic.wide import WideRequant
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.targets.core import Core
+
+_NOTES = {"reason": "16-bit activations in plain C", "requantisation": "64-bit product"}
+_PER_OUTPUT = 40
+"""Instructions from a sum to its output."""
+
+
+@kernel_for(Conv2D, dtype=INT16)
+def conv2d(site: Site, core: Core) -> Kernel | None:
+    """`tc_wide_conv2d`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Conv2D):
+        return None
+    window = op.window_of(sig)
+    fields = {"window": window_fields(window, sig.input, sig.output), "input_channels": sig.input.shape[3]}
+    fields |= {"output_channels": sig.output.shape[3], "groups": op.groups(sig)}
+    overlap = distance_in_bytes(window_distance, op.access(sig, 0), sig)
+    stem = f"wide_conv2d_{window_stem(window, sig.input, sig.output)}"
+    return _kernel(site, core, "conv2d", stem, fields, op.wide_requant(sig), overlap, 3)
+
+
+@kernel_for(DepthwiseConv2D, dtype=INT16)
+def depthwise(site: Site, core: Core) -> Kernel | None:
+    """`tc_wide_depthwise`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, DepthwiseConv2D):
+        return None
+    window = op.window_of(sig)
+    fields = {"window": window_fields(window, sig.input, sig.output), "input_channels": sig.input.shape[3]}
+    fields |= {"output_channels": sig.output.shape[3]}
+    overlap = distance_in_bytes(channelwise_distance, op.access(sig, 0), sig)
+    stem = f"wide_depthwise_{window_stem(window, sig.input, sig.output)}"
+    return _kernel(site, core, "depthwise", stem, fields, op.wide_requant(sig), overlap, 9)
+
+
+@kernel_for(FullyConnected, dtype=INT16)
+def fully_connected(site: Site, core: Core) -> Kernel | None:
+    """`tc_wide_fully_connected`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, FullyConnected):
+        return None
+    outputs, inputs = sig.inputs[1].shape
+    rows = sig.input.elements // inputs
+    fields = {"rows": rows, "inputs": inputs, "outputs": outputs}
+    # Up to four outputs are written when a row has been read for them, and the row is read for the next four.
+    overlap = {0: INT16.item_bytes * (rowwise_distance(rows, inputs, outputs) + 3)}
+    stem = f"wide_fully_connected_{rows}x{inputs}_{outputs}"
+    return _kernel(site, core, "fully_connected", stem, fields, op.wide_requant(sig), overlap, 3)
+
+
+def distance_in_bytes(
+    distance: Callable[[Access, TensorType, TensorType], int], access: Access, sig: Signature
+) -> dict[int, int]:
+    """How far the output must stay below the input."""
+    x, y = (replace(t, dtype=INT8) for t in (sig.input, sig.output))  # a byte is an element
+    return {0: INT16.item_bytes * distance(access, x, y)}
+
+
+def _kernel(
+    site: Site,
+    core: Core,
+    name: str,
+    stem: str,
+    fields: Fields,
+    rule: WideRequant,
+    overlap: dict[int, int],
+    per_product: int,
+) -> Kernel | None:
+    """`tc_wide_<name>`; None where the weights aren't constants. `per_product`: estimated instructions of one."""
+    if any(constant is None for constant in site.constants[1:]):
+        return None
+    channels, sig = rule.multiplier.size, site.sig
+    bias = site.constant(2).astype(np.int64) if len(sig.inputs) > 2 else np.zeros(channels, np.int64)
+    multiplier, right = (rule.multiplier, -rule.shift) if rule.form == "double" else rule.factors
+    table = structured(bias=bias, multiplier=multiplier.astype(np.int32), right=right.astype(np.int32))
+    limits = {"low": rule.low, "high": rule.high, "twice": int(rule.form == "double")}
+    function = struct_call(
+        stem,
+        f"tc_wide_{name}",
+        "tc_wide_linear.h",
+        ("const int16_t *input", "int16_t *output", "const int8_t *weights", "const tc_wide_channel *channels"),
+        (Struct(f"tc_wide_{name}_shape", {**fields, "range": limits}),),
+        f"{site.node.op.kind} of 16-bit activations.",
+    )
+    slower = 1 if core.has("multiply_accumulate") else 3
+    work = site.node.op.macs(sig) * per_product + sig.output.elements * _PER_OUTPUT
+    return Kernel(
+        f"{name}_wide",
+        function,
+        (
+            weight_constant(site.constant(1)),
+            Constant("channels", "tc_wide_channel", table, "bias, multiplier, right shift of each output channel"),
+        ),
+        instructions=50 + slower * work,
+        code_bytes=500,
+        overlap=overlap,
+        notes=_NOTES,
+    )

@@ -15,8 +15,8 @@ from tests.reliability.programs import STRICT
 from tests.support.tflite_builder import NONE, SAME, TfliteBuilder
 from tinycompile.codegen.emit import emit_project
 from tinycompile.codegen.reserved import LOCALS, is_reserved_word
+from tinycompile.lowering import lower, project_of
 from tinycompile.options import Options
-from tinycompile.pipeline import lower, project_of
 from tinycompile.resources import runtime_dir
 from tinycompile.staging import write_files
 
@@ -53,6 +53,7 @@ def check(code: str, model: str) -> None:
     addresses = [line for line in body if ADDRESS.search(line)]
     assert addresses
     assert [line for line in addresses if not NAMING.fullmatch(line)] == []
+    assert [line for line in body[2:] if line and not line.startswith("    ")] == []
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -66,6 +67,13 @@ def test_invoke_comes_first_and_values_have_names(schedule: str, options: dict[s
 def test_of_large_models_too(name: str, shared: Callable[[str], Path]) -> None:
     files, model = emitted([shared(f"models/{name}")], dtype="float32" if name.endswith("onnx") else "int8")
     check(files[f"{model}.c"], model)
+
+
+@pytest.mark.parametrize(("name", "most"), [("kws_ref_model", 800), ("ic_resnet8_int8", 900)])
+def test_the_code_of_a_model_is_short(name: str, most: int, shared: Callable[[str], Path]) -> None:
+    """Layers and what they do together, without the kernel headers and the weights."""
+    files, model = emitted([shared(f"models/{name}.tflite")], optimize="speed")
+    assert sum(len(files[f"{model}{end}"].splitlines()) for end in (".c", "_layers.h")) <= most
 
 
 LONG = "net/torch.nn.modules.container.Sequential_f/torch.nn.modules.conv.Conv2d_{};2"

@@ -115,9 +115,10 @@ def break_layer(folder: Path, layer: int) -> None:
     code = folder / "digits_int8.c"
     start, end = (code.read_text().index(f"/* {n}: ") for n in (layer, layer + 1))
     text = code.read_text()
-    call = re.search(r"^ +(\w+)\(\n.*?\);\n", text[start:end], re.MULTILINE | re.DOTALL)
+    call = re.search(r"^ +(?!\w+_DONE|tc_|mem|if|for)\w+\(.*?\);\n", text[start:end], re.MULTILINE | re.DOTALL)
     assert call is not None
-    code.write_text(text[: start + call.start()] + f"(void){call[1]};\n" + text[start + call.end() :])
+    unreached = f"if (context == NULL) {{\n{call[0]}}}\n"
+    code.write_text(text[: start + call.start()] + unreached + text[start + call.end() :])
 
 
 def break_weights(folder: Path, layer: int) -> None:
@@ -139,7 +140,7 @@ def break_one_value(folder: Path, layer: int) -> None:
     report = json.loads((folder / "report.json").read_text())
     code = folder / "digits_int8.c"
     text = code.read_text()
-    hook = re.search(rf"^ +(LAYER|PART)_DONE\({layer}, (arena \+ \d+)", text, re.MULTILINE)
+    hook = re.search(rf"^ +(LAYER|PART)_DONE\({layer}, (?!arena)(\w+(?: \+ \d+)?)", text, re.MULTILINE)
     assert hook is not None, report["layers"][layer]["name"]
     code.write_text(f"{text[: hook.start()]}*(uint8_t *)({hook[2]} + 5) ^= 0x40u;\n{text[hook.start() :]}")
 

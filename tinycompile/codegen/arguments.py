@@ -50,35 +50,49 @@ class Position:
         return Position(turn, 0) if span is None else Position(turn, span.step, span.before)
 
 
+def here(copy: str) -> str:
+    """Key of the pointer to what a turn reads of a value: the copy, or the value itself where none is needed."""
+    return f"{copy} in turn n"
+
+
 @dataclass(frozen=True)
-class Rows:
+class _Part:
+    """What a turn reads of a value. `copy`: key of the memory for a copy of it."""
+
+    value: str
+    copy: str
+
+    @property
+    def here(self) -> str:
+        return here(self.copy)
+
+
+@dataclass(frozen=True)
+class Rows(_Part):
     """Some rows of a value: in place where all are inside, else copied. `y` is the first of `rows`.
 
     Attributes:
-        height: of the value. row_bytes: of a row. fill: for positions outside. copy: key of the memory for a copy.
+        height: of the value. row_bytes: of a row. fill: for positions outside.
     """
 
     kind: ClassVar[str] = "rows"
-    value: str
     height: int
     row_bytes: int
     y: Position
     rows: int
     fill: int
-    copy: str
 
 
 @dataclass(frozen=True)
-class Patch:
+class Patch(_Part):
     """Some rows and columns of a value, copied.
 
     Attributes:
         height, width: of the value. pixel_bytes: of all channels of one position. y, rows, x, columns: which part.
-        fill, copy: see `Rows`.
+        fill: see `Rows`.
     """
 
     kind: ClassVar[str] = "patch"
-    value: str
     height: int
     width: int
     pixel_bytes: int
@@ -87,22 +101,19 @@ class Patch:
     x: Position
     columns: int
     fill: int
-    copy: str
 
 
 @dataclass(frozen=True)
-class Crop:
+class Crop(_Part):
     """Columns [x, x + columns) of a patch that is `width` wide, from element `offset` on, copied."""
 
     kind: ClassVar[str] = "crop"
-    value: str
     offset: int
     width: int
     pixel_bytes: int
     rows: int
     x: int
     columns: int
-    copy: str
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,13 @@ class StageBlock:
 
     Attributes:
         before, after: keys of the values that are named before and after its loops.
-        declared: those that each of its turns names.
+        lines: of each turn, the line buffer that is named before its rows move.
+        declared: of each turn, the values that are named before the layer's call.
     """
 
     stage: StageLoop
     before: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
     declared: tuple[tuple[str, ...], ...]
     after: tuple[str, ...]
 
@@ -65,14 +67,15 @@ def _stage(stage: StageLoop, output: str, known: set[str]) -> StageBlock:
     """What is named before and after the stage becomes known."""
     before = _new([fill.place.value for fill in (*stage.sums, *stage.initial)], known)
     known.update(before)
-    declared, named = list[tuple[str, ...]](), set(known)
+    lines, declared, named = list[tuple[str, ...]](), list[tuple[str, ...]](), set(known)
     for turn in stage.turns:
-        declared.append(_new(turn.values, named))
+        lines.append(_new([turn.output] if turn.move or turn.fill else [], named))
+        declared.append(_new(turn.values, named.union(lines[-1])))
         if stage.mode == "patch":  # one scope for all turns
             named.update(turn.values)
     after = _new([output], known)
     known.update(after)
-    return StageBlock(stage, before, tuple(declared), after)
+    return StageBlock(stage, before, tuple(lines), tuple(declared), after)
 
 
 def _new(values: Iterable[str], known: Collection[str]) -> tuple[str, ...]:

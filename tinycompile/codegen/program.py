@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinycompile.codegen.arguments import Argument, CallerRows, ConstantName, Place, Scratch, Variable
+from tinycompile.codegen.arguments import Argument, CallerRows, ConstantName, Place, Scratch, Variable, here
 from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
 from tinycompile.codegen.function_names import function_names
 from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
@@ -365,8 +365,9 @@ class _Binder:
             found[t.name] = Variable(name, t.type.dtype.ctype, t.memory, t.offset)
         for writer in self.writers:
             for key, tensor, part in writer.copies():
-                name = identifier(f"{found[tensor].name}_{part}", taken)
-                found[key] = Variable(name, graph.types[tensor].dtype.ctype, "arena", planned.parts[key])
+                own, ctype = found[tensor].name, graph.types[tensor].dtype.ctype
+                for each, name in ((key, f"{own}_{part}"), (here(key), f"{own}_here")):
+                    found[each] = Variable(identifier(name, taken), ctype, "arena", planned.parts[key])
         return found
 
 

@@ -109,7 +109,7 @@ class Turn:
         move: of the line buffer, before the turn; None where nothing is kept.
         fill: the new rows, for the turns that don't compute; None where there are none.
         partial: rows below the tensor in the last turn that computes; None where it has none.
-        values: keys of all that it reads and writes.
+        output: the key of its result. values: keys of all that it reads and writes.
         after: what follows the layer's call.
     """
 
@@ -121,6 +121,7 @@ class Turn:
     move: Move | None
     fill: Fill | None
     partial: Fill | None
+    output: str
     values: tuple[str, ...]
     after: tuple[Statement, ...]
 
@@ -254,7 +255,7 @@ class StageWriter:
         t = self._graph.types[source.tensor]
         copy, y = copy_name(firing.step, source.operand), Position.of("n", source.rows)
         if source.columns is None:
-            return Rows(source.tensor, t.shape[1], source.row_bytes, y, source.rows.size, source.fill, copy)
+            return Rows(source.tensor, copy, t.shape[1], source.row_bytes, y, source.rows.size, source.fill)
         return Patch(
             value=source.tensor,
             height=t.shape[1],
@@ -294,6 +295,7 @@ class StageWriter:
             move=move,
             fill=fill,
             partial=partial,
+            output=self._output(firing),
             values=tuple(self._values(firing)),
             after=tuple(self._after(firing, lines)),
         )

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
+from tinycompile.access import Access
 from tinycompile.dtypes import FLOAT32, INT8
-from tinycompile.ir import Signature, Site, TensorType
+from tinycompile.ir import Op, Signature, Site, TensorType
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.float_ops import IN_OUT, float_kernel, floats, is_finite, per_operation
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import channelwise_distance, rowwise_distance, window_distance
-from tinycompile.ops._spatial import Window
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -32,7 +32,7 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
     window = op.window_of(sig)
     stem = f"float_conv2d_{window_stem(window, sig.input, sig.output)}"
     fields = {"window": window_fields(window, sig.input, sig.output), **fields}
-    return _weighted(site, core, "conv2d", stem, fields, _overlap(window_distance, window, sig))
+    return _weighted(site, core, "conv2d", stem, fields, _overlap(window_distance, op, sig))
 
 
 @kernel_for(DepthwiseConv2D, dtype=FLOAT32)
@@ -46,7 +46,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
     window = op.window_of(sig)
     stem = f"float_depthwise_{window_stem(window, sig.input, sig.output)}"
     fields = {"window": window_fields(window, sig.input, sig.output), **fields}
-    return _weighted(site, core, "depthwise", stem, fields, _overlap(channelwise_distance, window, sig))
+    return _weighted(site, core, "depthwise", stem, fields, _overlap(channelwise_distance, op, sig))
 
 
 @kernel_for(FullyConnected, dtype=FLOAT32)
@@ -60,14 +60,12 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
     return _weighted(site, core, "fully_connected", stem, fields, overlap)
 
 
-def _overlap(
-    distance: Callable[[Window, TensorType, TensorType], int], window: Window, sig: Signature
-) -> dict[int, int]:
+def _overlap(distance: Callable[[Access, TensorType, TensorType], int], op: Op, sig: Signature) -> dict[int, int]:
     """How far the output must stay below the input, which is known of single images."""
     if sig.input.shape[0] != 1:
         return {}
     x, y = (replace(t, dtype=INT8) for t in (sig.input, sig.output))  # a byte is an element
-    return {0: FLOAT32.item_bytes * distance(window, x, y)}
+    return {0: FLOAT32.item_bytes * distance(op.access(sig, 0), x, y)}
 
 
 def _weighted(site: Site, core: Core, name: str, stem: str, fields: Fields, overlap: dict[int, int]) -> Kernel | None:
@@ -115,4 +113,4 @@ def pool2d(site: Site, core: Core) -> Kernel | None:
         f"{op.kind} of floats.",
     )
     work = sig.output.elements * prod(op.kernel) * (12 + per_operation(core))
-    return float_kernel(site, function, work, overlap=_overlap(channelwise_distance, op.slid, sig))
+    return float_kernel(site, function, work, overlap=_overlap(channelwise_distance, op, sig))

@@ -17,6 +17,7 @@ from tinycompile.errors import IncompatibleError
 from tinycompile.ir import Array, Graph, Node, Op, Site, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.cover import Fused, fused, parts_of
 from tinycompile.kernels.linear import LinearLayer
 from tinycompile.numerics.latitude import Latitude, RequantShape
 from tinycompile.numerics.requant_solver import largest_shift
@@ -205,6 +206,8 @@ def _updated(planned: Graph, graph: Graph) -> Graph:
     others = {node.name: node for node in graph.nodes}
 
     def updated(node: Node) -> Node:
+        if isinstance(node.op, Fused):
+            return fused([updated(part) for part in node.op.nodes], {**planned.types, **node.op.inner})
         other = others.get(node.name)
         if other is None or type(other.op) is not type(node.op):
             return node
@@ -259,7 +262,8 @@ def _reason(kernel: Kernel, site: Site) -> str:
     shape = kernel.requant
     if shape is None:
         return f"the old code is {kernel.variant}, which the new weights don't have or have with other constants"
-    return _requant_reason(LinearLayer.of(replace(site, latitude=None)), shape) or (
+    linear = next(part for part in parts_of(site) if isinstance(part.node.op, LINEAR))
+    return _requant_reason(LinearLayer.of(replace(linear, latitude=None)), shape) or (
         f"no {shape.form} requantisation with the old code's shift is exact"
     )
 

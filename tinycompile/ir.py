@@ -140,6 +140,11 @@ class Op(ABC):
         """None if the node can be compiled, otherwise the reason in words a user understands."""
         return None
 
+    @property
+    def title(self) -> str:
+        """What people call it: its kind, or those of the parts that it was fused from."""
+        return self.kind
+
     def macs(self, sig: Signature) -> int:
         """Multiply-accumulates of one execution, padding included (the usual nominal count)."""
         return 0

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Site
-from tinycompile.kernels import Offer, kernels_for, kernels_of
+from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
 from tinycompile.layout import AGAIN, LAYER
 from tinycompile.numerics.latitude import Latitude
@@ -49,7 +49,14 @@ class Plans:
     def layers(self, ram_limit: int | None, scratch_limit: int | None) -> Planned:
         """Layer by layer; without a limit with the least RAM."""
         optimize = "ram" if ram_limit is None else self._optimize
-        return plan(self._graph, self._kernels, ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit)
+        return plan(
+            self._graph,
+            self._kernels,
+            ram_limit=ram_limit,
+            optimize=optimize,
+            scratch_limit=scratch_limit,
+            covers=self._covers,
+        )
 
     def stages(self, ram_limit: int | None, again: bool = True) -> Planned:
         """By rows or patches where that helps; without a limit with the least RAM.
@@ -69,16 +76,20 @@ class Plans:
         limits = list(dict.fromkeys(max(least, min(ram_limit, int(spare * least))) for spare in SPARE))
         if not again:
             return self._stages.plan(ram_limit=limits[0], optimize=self._optimize, again=False)
-        fast = plan(self._graph, self._kernels, ram_limit=None, optimize=self._optimize).instructions
+        fast = plan(self._graph, self._kernels, ram_limit=None, optimize=self._optimize, covers=self._covers)
         for limit in limits[:-1]:
             found = self._stages.plan(ram_limit=limit, optimize=self._optimize)
-            if found.instructions <= SUFFERS * fast:
+            if found.instructions <= SUFFERS * fast.instructions:
                 return found
         return self._stages.plan(ram_limit=limits[-1], optimize=self._optimize)
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:
         return kernels_for(self._graph, self._core, self._latitude, self._offer)
+
+    @cached_property
+    def _covers(self) -> Covers:
+        return Covers(self._core, self._latitude)
 
     @cached_property
     def _stages(self) -> StagePlanner:
@@ -88,7 +99,7 @@ class Plans:
         except UnsupportedError:  # a split average without a kernel: they stay whole
             graph, kernels = self._graph, self._kernels
         schedule = self._schedule if self._schedule in WAYS else "auto"
-        return StagePlanner(graph, kernels, self._kernels_of, schedule)
+        return StagePlanner(graph, kernels, self._kernels_of, schedule, Covers(self._core, self._latitude))
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
         return self._offer(replace(site, latitude=self._latitude), self._core)

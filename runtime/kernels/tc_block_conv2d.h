@@ -13,6 +13,7 @@
 #ifndef TC_BLOCK_CONV2D_H
 #define TC_BLOCK_CONV2D_H
 
+#include "kernels/tc_after.h"
 #include "kernels/tc_block.h"
 #include "kernels/tc_line.h"
 
@@ -28,9 +29,10 @@ typedef struct tc_block_conv2d_shape {
     tc_line line;
 } tc_block_conv2d_shape;
 
-TC_INLINE void tc_block_conv2d_s8(const int8_t *input, int8_t *output, const uint8_t *weights,
-                                  const int32_t *channels, uint8_t *scratch,
-                                  const tc_block_conv2d_shape *shape)
+/* With the operator behind the layer; `other` is what it reads beside the layer's results. */
+TC_INLINE void tc_block_conv2d_s8_and(const int8_t *input, const int8_t *other, int8_t *output, const uint8_t *weights,
+                                      const int32_t *channels, uint8_t *scratch, const tc_block_conv2d_shape *shape,
+                                      const tc_after *after)
 {
     const tc_window *window = &shape->window;
     const int32_t kernel_size = window->kernel_height * window->kernel_width * shape->input_channels;
@@ -59,16 +61,29 @@ TC_INLINE void tc_block_conv2d_s8(const int8_t *input, int8_t *output, const uin
             tc_block_2x2(scratch, scratch + taps, pair, (uint32_t)taps, sums);
             const int32_t *line = channels + channel * words;
             int8_t *result = output + channel;
+            const int8_t *beside = tc_after_at(other, channel, after);
             for (int32_t p = 0; p < count; p++) {
-                result[0] = (int8_t)tc_line_requantize(sums[2 * p], line, &shape->line);
+                const int32_t value = tc_line_requantize(sums[2 * p], line, &shape->line);
+                result[0] = (int8_t)tc_after_value(value, beside, after);
                 if (shape->output_channels % 2 == 0 || channel + 1 < shape->output_channels) {
-                    result[1] = (int8_t)tc_line_requantize(sums[2 * p + 1], line + words, &shape->line);
+                    const int32_t next = tc_line_requantize(sums[2 * p + 1], line + words, &shape->line);
+                    result[1] = (int8_t)tc_after_value(next, tc_after_at(beside, 1, after), after);
                 }
                 result += shape->output_channels;
+                beside = tc_after_at(beside, shape->output_channels, after);
             }
         }
         output += count * shape->output_channels;
+        other = tc_after_at(other, count * shape->output_channels, after);
     }
+}
+
+TC_INLINE void tc_block_conv2d_s8(const int8_t *input, int8_t *output, const uint8_t *weights,
+                                  const int32_t *channels, uint8_t *scratch,
+                                  const tc_block_conv2d_shape *shape)
+{
+    static const tc_after nothing = TC_NOTHING_AFTER;
+    tc_block_conv2d_s8_and(input, NULL, output, weights, channels, scratch, shape, &nothing);
 }
 
 #ifdef __cplusplus

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_after.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_line.h"
 
@@ -147,9 +148,42 @@ TC_INLINE void tc_mve_store(int32x4_t y, uint32_t count, int8_t *output)
         : "p0", "memory");
 }
 
-/* Requantises the sums of 4 channels and stores the first `count` of them, 1 to 4. */
-TC_INLINE void tc_mve_finish(int32x4_t sums, const int32_t *constants, int8_t *output, uint32_t count,
-                             const tc_line *line)
+/* The first `count` int8, 1 to 4, in lanes of 32 bits; the others are 0. */
+TC_INLINE int32x4_t tc_mve_load4(const int8_t *input, uint32_t count)
+{
+    int32x4_t lanes;
+    if (count >= 4u) {
+        return vldrbq_s32(input);
+    }
+    __asm__ volatile(
+        "vctp.32 %1\n\t"
+        "vpst\n\t"
+        "vldrbt.s32 %q0, [%2]"
+        : "=w"(lanes)
+        : "r"(count), "l"(input)
+        : "p0", "memory");
+    return lanes;
+}
+
+/* tc_after_value of 4 int8, of which the low byte alone is right for a table. */
+TC_INLINE int32x4_t tc_mve_after(int32x4_t y, const int8_t *other, uint32_t count, const tc_after *after)
+{
+    if (after->kind == TC_AFTER_TABLE) {
+        return vldrbq_gather_offset_s32(other, vandq_u32(vreinterpretq_u32_s32(y), vdupq_n_u32(0xFFu)));
+    }
+    const int32x4_t mine = vmlaq_n_s32(vdupq_n_s32(after->start), y, after->first);
+    const int32x4_t sum = vmlaq_n_s32(mine, tc_mve_load4(other, count), after->second);
+    const int32x4_t shifted = vshlq_r_s32(sum, -after->shift);
+    return vminq_s32(vmaxq_s32(shifted, vdupq_n_s32(after->low)), vdupq_n_s32(after->high));
+}
+
+/*
+ * Requantises the sums of 4 channels, does what comes after it, and stores the first `count` of them, 1 to 4.
+ *
+ * other  as in tc_after_value
+ */
+TC_INLINE void tc_mve_finish_and(int32x4_t sums, const int32_t *constants, const int8_t *other, int8_t *output,
+                                 uint32_t count, const tc_line *line, const tc_after *after)
 {
     const int32x4_t a = vaddq_s32(line->pre > 0 ? vshlq_r_s32(sums, line->pre) : sums, vldrwq_s32(constants));
     int32x4_t y = vaddq_s32(vmulhq_s32(a, vldrwq_s32(constants + 4)), vldrwq_s32(constants + 8));
@@ -161,11 +195,14 @@ TC_INLINE void tc_mve_finish(int32x4_t sums, const int32_t *constants, int8_t *o
     } else {
         y = vshlq_r_s32(y, -line->shift);
     }
-    if (line->low == -128 && line->high == 127) {
+    if (line->low == -128 && line->high == 127 && after->kind != TC_AFTER_SUM) {
         const int16x8_t halves = vqmovnbq_s32(vreinterpretq_s16_s32(y), y);
         y = vreinterpretq_s32_s8(vqmovnbq_s16(vreinterpretq_s8_s16(halves), halves));
     } else {
         y = vminq_s32(vmaxq_s32(y, vdupq_n_s32(line->low)), vdupq_n_s32(line->high));
+    }
+    if (after->kind != TC_AFTER_NOTHING) {
+        y = tc_mve_after(y, other, count, after);
     }
     if (count >= 4u) {
         vstrbq_s32(output, y);
@@ -173,21 +210,36 @@ TC_INLINE void tc_mve_finish(int32x4_t sums, const int32_t *constants, int8_t *o
         tc_mve_store(y, count, output);
     }
 }
+
+TC_INLINE void tc_mve_finish(int32x4_t sums, const int32_t *constants, int8_t *output, uint32_t count,
+                             const tc_line *line)
+{
+    static const tc_after nothing = TC_NOTHING_AFTER;
+    tc_mve_finish_and(sums, constants, NULL, output, count, line, &nothing);
+}
 #endif
 
 /* The same for sums in memory. */
-TC_INLINE void tc_mve_finish4(const int32_t sums[4], const int32_t *constants, int8_t *output, uint32_t count,
-                              const tc_line *line)
+TC_INLINE void tc_mve_finish4_and(const int32_t sums[4], const int32_t *constants, const int8_t *other, int8_t *output,
+                                  uint32_t count, const tc_line *line, const tc_after *after)
 {
 #if TC_MVE
-    tc_mve_finish(vldrwq_s32(sums), constants, output, count, line);
+    tc_mve_finish_and(vldrwq_s32(sums), constants, other, output, count, line, after);
 #else
     for (uint32_t i = 0; i < (count < 4u ? count : 4u); i++) {
         const int32_t channel[4] = {constants[i], constants[4u + i], constants[8u + i],
                                     tc_line_words(line) > 3u ? constants[12u + i] : 0};
-        output[i] = (int8_t)tc_line_requantize(sums[i], channel, line);
+        const int32_t value = tc_line_requantize(sums[i], channel, line);
+        output[i] = (int8_t)tc_after_value(value, tc_after_at(other, (int32_t)i, after), after);
     }
 #endif
+}
+
+TC_INLINE void tc_mve_finish4(const int32_t sums[4], const int32_t *constants, int8_t *output, uint32_t count,
+                              const tc_line *line)
+{
+    static const tc_after nothing = TC_NOTHING_AFTER;
+    tc_mve_finish4_and(sums, constants, NULL, output, count, line, &nothing);
 }
 
 /* Copies `count` bytes, any number: a loop with a predicated tail. */

@@ -72,27 +72,31 @@ TC_INLINE void tc_mve_window(const int8_t *input, int32_t top, int32_t left, int
 }
 
 /* All channels of two pixels that lie beside each other in the output, or of one. */
-TC_INLINE void tc_mve_conv2d_pixels(const int8_t *x0, const int8_t *x1, int8_t *output, int32_t count,
-                                    const int8_t *weights, const int32_t *line, uint32_t groups,
-                                    const tc_mve_conv2d_shape *shape)
+TC_INLINE void tc_mve_conv2d_pixels(const int8_t *x0, const int8_t *x1, const int8_t *other, int8_t *output,
+                                    int32_t count, const int8_t *weights, const int32_t *line, uint32_t groups,
+                                    const tc_mve_conv2d_shape *shape, const tc_after *after)
 {
     for (int32_t channel = 0; channel < shape->output_channels; channel += 4) {
         const uint32_t wanted = shape->output_channels % 4 == 0 ? 4u : (uint32_t)(shape->output_channels - channel);
         int32_t sums[8];
         if (count > 1) {
             tc_mve_sums_2x4(x0, x1, weights, groups, sums);
-            tc_mve_finish4(sums + 4, line, output + shape->output_channels + channel, wanted, &shape->line);
+            const int32_t second = shape->output_channels + channel;
+            tc_mve_finish4_and(sums + 4, line, tc_after_at(other, second, after), output + second, wanted, &shape->line,
+                               after);
         } else {
             tc_mve_sums_1x4(x0, weights, groups, sums);
         }
-        tc_mve_finish4(sums, line, output + channel, wanted, &shape->line);
+        tc_mve_finish4_and(sums, line, tc_after_at(other, channel, after), output + channel, wanted, &shape->line, after);
         weights += 64u * groups;
         line += 4u * tc_line_words(&shape->line);
     }
 }
 
-TC_INLINE void tc_mve_conv2d_s8(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *line,
-                                int8_t *scratch, const tc_mve_conv2d_shape *shape)
+/* With the operator behind the layer; `other` is what it reads beside the layer's results. */
+TC_INLINE void tc_mve_conv2d_s8_and(const int8_t *input, const int8_t *other, int8_t *output, const int8_t *weights,
+                                    const int32_t *line, int8_t *scratch, const tc_mve_conv2d_shape *shape,
+                                    const tc_after *after)
 {
     const tc_window *window = &shape->window;
     const int32_t taps = window->kernel_height * window->kernel_width * shape->input_channels;
@@ -127,12 +131,20 @@ TC_INLINE void tc_mve_conv2d_s8(const int8_t *input, int8_t *output, const int8_
             next = 16 * (int32_t)groups;
         }
         if (count == 2) {
-            tc_mve_conv2d_pixels(x, x + next, output, 2, weights, line, groups, shape);
+            tc_mve_conv2d_pixels(x, x + next, other, output, 2, weights, line, groups, shape, after);
         } else {
-            tc_mve_conv2d_pixels(x, x, output, 1, weights, line, groups, shape);
+            tc_mve_conv2d_pixels(x, x, other, output, 1, weights, line, groups, shape, after);
         }
         output += 2 * shape->output_channels;
+        other = tc_after_at(other, 2 * shape->output_channels, after);
     }
+}
+
+TC_INLINE void tc_mve_conv2d_s8(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *line,
+                                int8_t *scratch, const tc_mve_conv2d_shape *shape)
+{
+    static const tc_after nothing = TC_NOTHING_AFTER;
+    tc_mve_conv2d_s8_and(input, NULL, output, weights, line, scratch, shape, &nothing);
 }
 
 #ifdef __cplusplus

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kernels import test_assembly, test_block, test_mve
+from tests.kernels import test_assembly, test_block, test_fused, test_mve
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
 from tests.support.kernel_checks import int8, site_of
@@ -129,11 +129,17 @@ def float_sites() -> list[Site]:
     ]
 
 
+def own_cases() -> list[tuple[Factory, Site]]:
+    """Of the assembly, and of kernels that the M7 doesn't have."""
+    found = [*test_assembly.CASES, *test_mve.cases(), *test_block.cases()]
+    return [*found, *test_fused.mve_cases(), *test_fused.block_cases()]
+
+
 def generic_cases() -> list[tuple[Factory, Site]]:
-    """Every kernel with code for every site, but for those of the assembly, which have cases of their own."""
-    own = {factory for factory, _ in (*test_assembly.CASES, *test_mve.cases(), *test_block.cases())}
+    """Every kernel with code for every site, but for those that have cases of their own."""
+    own = {factory for factory, _ in own_cases()}
     found = list[tuple[Factory, Site]]()
-    for site in (*int8_sites(), *float_sites()):
+    for site in (*int8_sites(), *float_sites(), *test_fused.functions()):
         kernels_of(site, M7)  # loads every module
         for factory in base._FACTORIES[type(site.node.op)]:  # pyright: ignore[reportPrivateUsage]
             kernel = None if factory in own else factory(site, M7)
@@ -148,7 +154,7 @@ def name_of(factory: Factory) -> str:
 
 
 def test_no_kernel_is_left_out() -> None:
-    cases = (*generic_cases(), *test_assembly.CASES, *test_mve.cases(), *test_block.cases())
+    cases = (*generic_cases(), *own_cases())
     tested = {name_of(factory) for factory, _ in cases}
     registered = {name_of(f) for factories in base._FACTORIES.values() for f in factories}  # pyright: ignore[reportPrivateUsage]
     assert {name for name in registered - tested if name.rpartition(".")[2] not in NO_CODE} == set()
@@ -165,11 +171,11 @@ def test_kernels_in_c() -> None:
 
 
 def test_helium_kernels() -> None:
-    check_emulated(test_mve.cases(), "mps3-an547", strict=True)
+    check_emulated([*test_mve.cases(), *test_fused.mve_cases()], "mps3-an547", strict=True)
 
 
 def test_kernels_without_simd() -> None:
-    check_emulated(test_block.cases(), "mps2-an385", strict=True)
+    check_emulated([*test_block.cases(), *test_fused.block_cases()], "mps2-an385", strict=True)
 
 
 PROGRAM = """

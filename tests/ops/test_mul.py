@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ops.binary import check_binary, check_regions, every_pair, quantizations, shape_pairs
+from tests.ops.binary import check_binary, every_pair, quantizations, shape_pairs
 from tests.ops.floats import check_float_binary
 from tests.ops.onnx_pairs import check_onnx_rule
 from tests.ops.oracle import activations, seeds, thorough
@@ -33,10 +33,6 @@ def test_random(shapes, quantizations, activation, constant, seed):
 )
 def test_every_pair(quantizations):
     every_pair("MUL", quantizations)
-
-
-def test_regions():
-    check_regions(Mul())
 
 
 def test_floats():

@@ -74,7 +74,7 @@ def with_stages(graph: Graph, stages: list[Stage], isa: Core, optimize_for: str)
     assert options is not None
     values = Values(graph, options, stages)
     choice = choose(values, ram_limit=None, optimize=optimize_for, weight_bytes=0)
-    return planned_of(values, choice, order_optimal=True)
+    return planned_of(choice, order_optimal=True)
 
 
 def possible_stages(graph: Graph, ways: Sequence[Way]) -> list[Stage]:

@@ -10,10 +10,13 @@ from tinycompile.ops.add import Add
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.mul import Mul
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinycompile.ops.sub import Sub
 from tinycompile.ops.take import Take
 
 QUANT = Quantization.per_tensor(0.05, 3)
@@ -25,11 +28,12 @@ class RandomGraph:
 
     Args:
         spatial: larger images, and windows of every kind: for execution row by row.
+        fusable: what kernels of several nodes are for: sums, activations and gates behind convolutions and each other.
     """
 
-    def __init__(self, seed: int, *, spatial: bool = False) -> None:
+    def __init__(self, seed: int, *, spatial: bool = False, fusable: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
-        self.spatial = spatial
+        self.spatial, self.fusable = spatial, fusable
         self.types: dict[str, TensorType] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.nodes: list[Node] = []
@@ -49,6 +53,9 @@ class RandomGraph:
             kinds += [self.reshape]
             if self.spatial:
                 kinds = [self.convolution, self.depthwise, self.residual, self.pool, self.pad, self.enlarge, self.skip]
+            if self.fusable:
+                kinds = [self.convolution, self.depthwise, self.residual, self.activation, self.activation, self.gate]
+                kinds += [self.scalar, self.add, self.reshape]
             kinds[int(self.rng.integers(len(kinds)))](recent)
         read = {name for node in self.nodes for name in node.inputs}
         outputs = [n.outputs[0] for n in self.nodes if n.outputs[0] not in read or self.rng.random() < 0.1]
@@ -74,6 +81,23 @@ class RandomGraph:
             self._linear(y, Conv2D(padding=(size // 2,) * 4), window, 0)
             y = f"v{len(self.nodes) - 1}"
         self._node(Add(), y, x)
+
+    def activation(self, x: str) -> None:
+        """Any function of one value."""
+        self._node(Lookup(self.rng.integers(-128, 128, 256).astype(np.int8).tobytes()), x)
+
+    def gate(self, x: str) -> None:
+        """x times a function of x, or plus it."""
+        self.activation(x)
+        operands = [f"v{len(self.nodes) - 1}", x]
+        self._node((Mul(), Add(clamp=(-90, 100)))[self.pick(0, 1)], *operands[:: self.pick(1, -1)])
+
+    def scalar(self, x: str) -> None:
+        """Plus, minus or times a constant."""
+        name = f"v{len(self.nodes)}_k"
+        self.types[name] = TensorType((), INT8, QUANT)
+        self.constants[name] = self.rng.integers(-128, 128, ()).astype(np.int8)
+        self._node((Mul(), Add(), Sub())[self.pick(0, 1, 2)], *[x, name][:: self.pick(1, -1)])
 
     def pad(self, x: str) -> None:
         above, below, left, right = (int(n) for n in self.rng.integers(0, 3, 4))

@@ -10,13 +10,13 @@ from tests.support.random_graph import RandomGraph
 from tinycompile.ir import Array, Graph, State, verify
 
 
-def with_states(seed: int, steps: int = 8) -> Graph:
+def with_states(seed: int, steps: int = 8, *, fusable: bool = False) -> Graph:
     """A random graph, some of whose inputs are states.
 
     Every state's next value is any value of its shape: computed before or after the state is read, an input, an output,
     a constant, another state, the same as another one's, or the state itself.
     """
-    random = RandomGraph(seed)
+    random = RandomGraph(seed, fusable=fusable)
     for _ in range(int(random.rng.integers(1, 5))):
         random.input()
     random.types["k"] = random.types["in0"]

@@ -82,7 +82,9 @@ def path_of(name: str) -> tuple[str, ...]:
 
 
 def short_name(name: str) -> str:
-    """What a person calls a layer."""
+    """What a person calls a layer; of several layers in one, " + " between their names."""
+    if " + " in name:
+        return " + ".join(map(short_name, name.split(" + ")))
     return path_of(name)[-1]
 
 

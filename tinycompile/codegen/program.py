@@ -22,6 +22,7 @@ from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
 from tinycompile.ir import Array, Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
+from tinycompile.kernels.cover import part_nodes
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Lines
 from tinycompile.targets import Alignment
@@ -114,7 +115,8 @@ class Layer:
     scratch: int | None = None
 
     def comment_lines(self) -> list[str]:
-        lines = [f'{self.index}: {self.node.op.kind} "{layer_comment(self.node.name)}"']
+        names = " + ".join(f'"{layer_comment(part.name)}"' for part in part_nodes(self.node))
+        lines = [f"{self.index}: {self.node.op.title} {names}"]
         lines += [f"   in   {tensor.describe()}" for tensor in self.inputs]
         lines += [f"   out  {tensor.describe()}" for tensor in self.outputs]
         notes = [comment_text(f"{key} {value}") for key, value in self.kernel.notes.items()]  # each whole
@@ -306,7 +308,7 @@ class _Binder:
     def __init__(self, planned: Planned, names: _Names) -> None:
         self._planned, self._names, graph = planned, names, planned.graph
         self._taken = set[str]()
-        self._layer_names = layer_names([(node.name, node.op.kind) for node in graph.nodes], self._taken)
+        self._layer_names = layer_names([_told_apart_by(node) for node in graph.nodes], self._taken)
         self.writers = [StageWriter(stage, graph, planned.parts) for stage in planned.stages]
         self._lines = {name: kept for stage in planned.stages for name, kept in stage.lines.items()}
         self._streamed = {
@@ -426,6 +428,13 @@ def build_program(
 def _words(functions: Iterable[NamedFunction]) -> set[str]:
     """All identifiers at file scope that these bring."""
     return {word for named in functions for text in named.function.preambles for word in words(str(text))}
+
+
+def _told_apart_by(node: Node) -> tuple[str, str]:
+    """Name and kind for `layer_names`; of several nodes in one, all of theirs, and no path."""
+    parts = part_nodes(node)
+    name = node.name if len(parts) == 1 else short_name(node.name)
+    return name, "_".join(part.op.kind for part in parts)
 
 
 def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMemory:

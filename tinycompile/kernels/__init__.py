@@ -11,6 +11,7 @@ from functools import cache
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
 from tinycompile.kernels.base import Kernel, candidates
+from tinycompile.kernels.cover import Cover, matches, parts_of
 from tinycompile.numerics.latitude import Latitude
 from tinycompile.targets.core import Core
 
@@ -36,7 +37,7 @@ def kernels_of(site: Site, core: Core) -> list[Kernel]:
 
 
 def _label(node: Node) -> str:
-    return f"{node.op.kind} {node.name!r}"
+    return f"{node.op.title} {node.name!r}"
 
 
 Offer = Callable[[Site, Core], list[Kernel]]
@@ -63,3 +64,22 @@ def kernels_for(
     if problems:
         raise UnsupportedError(problems, where=graph.name)
     return choices
+
+
+class Covers:
+    """Finds the covers of several nodes; kernels are looked for once, whatever the order of the graph."""
+
+    def __init__(self, core: Core, latitude: Latitude | None = None) -> None:
+        self._core, self._latitude = core, latitude
+        self._known: dict[str, list[Kernel]] = {}
+
+    def __call__(self, graph: Graph) -> list[Cover]:
+        """Of one model's graph, in its order."""
+        _load_all()
+        found = list[Cover]()
+        for first, node in matches(graph):
+            if node.name not in self._known:
+                self._known[node.name] = kernels_of(replace(graph.site(node), latitude=self._latitude), self._core)
+            last = first + len(parts_of(graph.site(node)))
+            found += [Cover(first, last, node, kernel) for kernel in self._known[node.name]]
+        return found

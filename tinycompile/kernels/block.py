@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
+from tinycompile.kernels.after import PATTERNS, After, linear_and_after
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
@@ -41,6 +43,21 @@ def is_dense(site: Site) -> bool:
 @kernel_for(Conv2D, DepthwiseConv2D, unless={"dsp"})
 def conv2d(site: Site, core: Core) -> Kernel | None:
     """Any window, without groups."""
+    return _conv2d(site, core)
+
+
+@cover_for(*PATTERNS, unless={"dsp"})
+def linear_and(site: Site, core: Core) -> Kernel | None:
+    """A layer and the sum or function behind it."""
+    found = linear_and_after(site)
+    if found is None:
+        return None
+    layer, after = found
+    make = _fully_connected if isinstance(layer.node.op, FullyConnected) else _conv2d
+    return make(layer, core, after)
+
+
+def _conv2d(site: Site, core: Core, after: After | None = None) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Convolution) or not is_dense(site):
         return None
@@ -54,12 +71,17 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
         sig.input.shape[3],
         int(np.prod(sig.output.shape[1:3])),
         safe_distance(steps),
+        after,
     )
 
 
 @kernel_for(FullyConnected, unless={"dsp"})
 def fully_connected(site: Site, core: Core) -> Kernel | None:
     """A pointwise convolution of its rows."""
+    return _fully_connected(site, core)
+
+
+def _fully_connected(site: Site, core: Core, after: After | None = None) -> Kernel | None:
     if has_wide_weights(site):
         return None
     outputs, inputs = site.sig.inputs[1].shape
@@ -67,7 +89,7 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
     first = np.arange(-(-rows // 2))
     distance = ordered_distance((2 * first + 2).clip(max=rows) * inputs, (2 * first + 2).clip(max=rows) * outputs)
     stem = f"fully_connected_block_{rows}x{inputs}_{outputs}"
-    return _kernel(site, core, stem, row_window(rows), inputs, rows, distance)
+    return _kernel(site, core, stem, row_window(rows), inputs, rows, distance, after)
 
 
 def row_window(rows: int) -> Fields:
@@ -77,7 +99,16 @@ def row_window(rows: int) -> Fields:
     return size | one | {"padding_top": 0, "padding_left": 0}
 
 
-def _kernel(site: Site, core: Core, stem: str, window: Fields, depth: int, pixels: int, distance: int) -> Kernel | None:
+def _kernel(
+    site: Site,
+    core: Core,
+    stem: str,
+    window: Fields,
+    depth: int,
+    pixels: int,
+    distance: int,
+    after: After | None,
+) -> Kernel | None:
     if any(constant is None for constant in site.constants[1:]):
         return None
     layer = LinearLayer.of(site)
@@ -94,19 +125,16 @@ def _kernel(site: Site, core: Core, stem: str, window: Fields, depth: int, pixel
     taps = -(-layer.taps // 4) * 4
     size = -(-layer.channels // 2) * 2 * taps
     weights = Deferred(size, np.uint8, lambda: paired_weights(layer.matrix))
-    parameters = ("const int8_t *input", "int8_t *output", "const uint8_t *weights")
-    function = struct_call(
-        stem,
-        "tc_block_conv2d_s8",
-        "tc_block_conv2d.h",
-        (*parameters, "const int32_t *channels", "void *scratch"),
-        (Struct("tc_block_conv2d_shape", fields),),
-        "2 pixels and 2 channels at a time, their sums in registers.",
-    )
+    parameters = ("const int8_t *input", "int8_t *output", "const uint8_t *weights", "const int32_t *channels")
+    parameters += ("void *scratch",)
+    shape = Struct("tc_block_conv2d_shape", fields)
+    callee, header = "tc_block_conv2d_s8", "tc_block_conv2d.h"
+    comment = "2 pixels and 2 channels at a time, their sums in registers."
+    function = struct_call(stem, callee, header, parameters, (shape,), comment)
     blocks, pairs = -(-pixels // 2), -(-layer.channels // 2)
     tap = 9 if core.has("multiply_accumulate") else 14
     copied = 8 if depth % 4 else 3
-    return Kernel(
+    kernel = Kernel(
         "fully_connected_block" if isinstance(site.node.op, FullyConnected) else "conv2d_block",
         function,
         (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), line.vectors(1)),
@@ -117,6 +145,12 @@ def _kernel(site: Site, core: Core, stem: str, window: Fields, depth: int, pixel
         notes={"requantisation": line.plan.form},
         requant=line.plan.shape_in_code,
     )
+    if after is None:
+        return kernel
+    after_table, after_sum = (2, 14) if core.has("long_multiply") else (4, 20)
+    each = after_table if after.table else after_sum
+    function = after.function(callee, stem, header, parameters, shape, comment)
+    return after.kernel(kernel, function, each * pixels * layer.channels, layer.channels)
 
 
 def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -130,6 +130,7 @@ def flat_sum(site: Site, op: Sum, core: Core, form: SumForm) -> Kernel:
     """The numbers are constants in flash, not in the code: (nearly) all ADDs of a model are one function."""
     clamped = op.clamp != (-128, 127)
     count = site.sig.output.elements
+    word = 49 + 10 * clamped if core.has("dsp") else 180 if core.has("long_multiply") else 520
     fields = {"count": count, **sum_fields(form, op.clamp)}
     numbers = structured(**{field: np.array([value], np.int32) for field, value in fields.items()})
     function = Function(
@@ -143,7 +144,7 @@ def flat_sum(site: Site, op: Sum, core: Core, form: SumForm) -> Kernel:
         f"{op.kind}_short",
         function,
         (*operand_constants(site), Constant("form", "tc_sum_flat_form", numbers, "see tc_sum.h")),
-        instructions=35 + count // 8 * (49 + 10 * clamped if core.has("dsp") else 160) + count % 8 * 30,
+        instructions=35 + count // 8 * word + count % 8 * 30,
         code_bytes=400,
         overlap={index: 0 for index, _ in site.dynamic_inputs()},
         notes={"requantisation": SUM_IN_WORDS},

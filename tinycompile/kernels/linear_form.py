@@ -21,6 +21,9 @@ INT32_LIMIT = 2**31
 SUM_BITS = 20
 """TC_SUM_BITS."""
 
+_NARROW_BITS = 22
+"""An int8 result with so many bits below the binary point leaves two bits of room for its terms."""
+
 _ALL = np.arange(-128, 128, dtype=np.int64)
 _SLOPES = (1.0, *(1 + sign * 2.0**-bits for bits in range(24, 9, -1) for sign in (1, -1)))
 
@@ -32,6 +35,16 @@ class SumForm:
     first: int
     second: int
     start: int
+
+
+@dataclass(frozen=True)
+class NarrowSumForm:
+    """(a * first + b * second + start) >> shift in 32 bits, then the clamp."""
+
+    first: int
+    second: int
+    start: int
+    shift: int
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,23 @@ def sum_form(op: Sum, sig: Signature) -> SumForm | None:
         start = _start(linear, truth, op.clamp, SUM_BITS)
         if start is not None:
             return SumForm(first, second, start)
+    return None
+
+
+def narrow_sum_form(op: Sum, sig: Signature) -> NarrowSumForm | None:
+    """The same without a wider product: with as many bits below the binary point as 32 bits leave room for."""
+    sign = -1 if isinstance(op, Sub) else 1
+    a, b = sig.inputs
+    truth = _all_results(op, sig)
+    for shift in range(_NARROW_BITS, _NARROW_BITS - 4, -1):
+        unit = 2.0**shift / sig.output.scale
+        if 128 * (a.scale + b.scale) * unit * max(_SLOPES) >= INT32_LIMIT // 2:
+            continue
+        for slope in _SLOPES:
+            first, second = round(a.scale * unit * slope), sign * round(b.scale * unit * slope)
+            start = _start((_ALL * first)[:, None] + _ALL * second, truth, op.clamp, shift)
+            if start is not None:
+                return NarrowSumForm(first, second, start, shift)
     return None
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
+from tinycompile.kernels.after import PATTERNS, After, linear_and_after
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.block import is_dense, pixel_steps, row_window
+from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
@@ -28,6 +30,20 @@ def grouped_weights(matrix: Array) -> Array:
 @kernel_for(Conv2D, DepthwiseConv2D, needs={"mve"})
 def conv2d(site: Site, core: Core) -> Kernel | None:
     """Any window, without groups."""
+    return _conv2d(site)
+
+
+@cover_for(*PATTERNS, needs={"mve"})
+def linear_and(site: Site, core: Core) -> Kernel | None:
+    """A layer and the sum or function behind it."""
+    found = linear_and_after(site)
+    if found is None:
+        return None
+    layer, after = found
+    return (_fully_connected if isinstance(layer.node.op, FullyConnected) else _conv2d)(layer, after)
+
+
+def _conv2d(site: Site, after: After | None = None) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Convolution) or not is_dense(site):
         return None
@@ -38,19 +54,23 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
     if not pointwise or depth % 16:
         distance = safe_distance(pixel_steps(window, sig.input.shape, sig.output.shape))
     stem = f"conv2d_mve_{window_stem(window, sig.input, sig.output)}"
-    return _kernel(site, stem, window_fields(window, sig.input, sig.output), depth, pixels, pointwise, distance)
+    return _kernel(site, stem, window_fields(window, sig.input, sig.output), depth, pixels, pointwise, distance, after)
 
 
 @kernel_for(FullyConnected, needs={"mve"})
 def fully_connected(site: Site, core: Core) -> Kernel | None:
     """A pointwise convolution of its rows."""
+    return _fully_connected(site)
+
+
+def _fully_connected(site: Site, after: After | None = None) -> Kernel | None:
     if has_wide_weights(site):
         return None
     outputs, inputs = site.sig.inputs[1].shape
     rows = site.sig.input.elements // inputs
     distance = _direct_distance(rows, inputs, outputs)
     stem = f"fully_connected_mve_{rows}x{inputs}_{outputs}"
-    return _kernel(site, stem, row_window(rows), inputs, rows, True, distance)
+    return _kernel(site, stem, row_window(rows), inputs, rows, True, distance, after)
 
 
 def _direct_distance(pixels: int, inputs: int, outputs: int) -> int:
@@ -60,7 +80,14 @@ def _direct_distance(pixels: int, inputs: int, outputs: int) -> int:
 
 
 def _kernel(
-    site: Site, stem: str, window: Fields, depth: int, pixels: int, pointwise: bool, distance: int
+    site: Site,
+    stem: str,
+    window: Fields,
+    depth: int,
+    pixels: int,
+    pointwise: bool,
+    distance: int,
+    after: After | None,
 ) -> Kernel | None:
     if any(constant is None for constant in site.constants[1:]):
         return None
@@ -78,21 +105,17 @@ def _kernel(
     }
     direct = pointwise and depth % 16 == 0
     parameters = ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *line")
+    parameters = parameters if direct else (*parameters, "void *scratch")
     arguments = ["input", "output", "weights", "line", "NULL" if direct else "scratch"]
-    function = struct_call(
-        stem,
-        "tc_mve_conv2d_s8",
-        "tc_mve_conv2d.h",
-        parameters if direct else (*parameters, "void *scratch"),
-        (Struct("tc_mve_conv2d_shape", fields),),
-        "2 pixels and 4 channels at a time, 16 products per instruction.",
-        arguments,
-    )
+    shape = Struct("tc_mve_conv2d_shape", fields)
+    callee, header = "tc_mve_conv2d_s8", "tc_mve_conv2d.h"
+    comment = "2 pixels and 4 channels at a time, 16 products per instruction."
+    function = struct_call(stem, callee, header, parameters, (shape,), comment, arguments)
     groups = -(-layer.taps // 16)
     size = -(-layer.channels // 4) * 4 * groups * 16
     packed = Deferred(size, np.int8, lambda: grouped_weights(layer.matrix))
     weights = Constant("weights", "int8_t", packed, "per 4 channels: 16 taps of each at a time")
-    return Kernel(
+    kernel = Kernel(
         "fully_connected_mve" if isinstance(site.node.op, FullyConnected) else "conv2d_mve",
         function,
         (weights, line.vectors(4)),
@@ -103,6 +126,11 @@ def _kernel(
         notes={"requantisation": line.plan.form},
         requant=line.plan.shape_in_code,
     )
+    if after is None:
+        return kernel
+    function = after.function(callee, stem, header, parameters, shape, comment)
+    added = pixels * -(-layer.channels // 4) * (3 if after.table else 12)
+    return after.kernel(kernel, function, added, layer.channels)
 
 
 def _instructions(pixels: int, layer: LinearLayer, groups: int, window_rows: object) -> int:

@@ -1,16 +1,18 @@
 """The memory planner: orders the nodes, chooses kernels and gives every buffer its place in one arena.
 
-It names no operator: all that it knows of a node are its kernels' figures. `plan` is the entry.
+It names no operator: all that it knows of a node are its kernels' figures. `plan` is the entry. What comes out has a
+node per kernel: where one computes several, these have become one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.cover import Cover
 from tinycompile.planner.candidates import BandKernels
 from tinycompile.planner.choose import Choice, choose
 from tinycompile.planner.order import reordered
@@ -23,7 +25,10 @@ from tinycompile.planner.validate import validate, validate_states
 from tinycompile.planner.values import Options, Values, copy_name, put_name, scratch_name
 from tinycompile.work import node_macs, total, work_of
 
-__all__ = ["Planned", "StagePlanner", "plan", "planned_of", "states_of"]
+FindCovers = Callable[[Graph], Sequence[Cover]]
+"""The covers of several nodes in a graph's order."""
+
+__all__ = ["FindCovers", "Planned", "StagePlanner", "plan", "planned_of", "states_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +36,16 @@ class Planned:
     """A graph with its kernels and memory.
 
     Attributes:
-        graph: in the order of execution.
+        graph: in the order of execution; nodes that one kernel computes are one (`kernels.cover.Fused`).
         kernels: one per node.
-        reasons: why each kernel was chosen.
+        reasons: why each kernel was chosen, for people.
         offsets: of every value in RAM, in bytes: in the arena, or, of what is `kept`, in the memory of the states.
         kept: states and the values that share their memory.
         state_bytes: of that memory, beside the arena: it belongs to one model and is never lent to another.
         scratch_offsets: arena offset of each node's scratch, or 0 if scratch is apart; None where it has none.
         scratch_bytes: of scratch apart from the arena; 0 where it is inside.
         lower_bound_bytes: no placement for these kernels in this order needs less.
-        order_optimal: no other order needs less at its peak (before placement).
+        order_optimal: no other order needs less at its peak, before placement and with a kernel for each node.
         fastest_proved: no other choice of kernels within the limits executes fewer instructions, by their estimates.
         stages: nodes that are executed together, by rows or patches.
         parts: offsets of the copies of parts of tensors that stages need, by `copy_name` and `put_name`.
@@ -82,6 +87,11 @@ class Planned:
         return sum(alone) + again
 
 
+def none_fused(_graph: Graph) -> Sequence[Cover]:
+    """No covers of several nodes."""
+    return ()
+
+
 def plan(
     graph: Graph,
     candidates: Sequence[Sequence[Kernel]],
@@ -89,8 +99,9 @@ def plan(
     ram_limit: int | None,
     optimize: str,
     scratch_limit: int | None = None,
+    covers: FindCovers = none_fused,
 ) -> Planned:
-    """Order the nodes, choose among `candidates` (per node) and place everything.
+    """Order the nodes, choose among `candidates` (per node) and covers, and place everything.
 
     Args:
         ram_limit: bytes for the arena; None for no limit.
@@ -102,15 +113,18 @@ def plan(
     """
     weight_bytes = total(work_of(graph)).weight_bytes
     graph, candidates, order_optimal = reordered(graph, candidates)
-    originals = dict[Kernel, Kernel]()
+    originals, fused = dict[Kernel, Kernel](), covers(graph)
     if scratch_limit is not None:
-        candidates = _without_scratch(candidates, scratch_limit, originals)
-    values = Values(graph, candidates)
+        candidates = [_without_scratch(kernels, scratch_limit, originals) for kernels in candidates]
+        fitting = [cover for cover in fused if cover.kernel.scratch_bytes <= scratch_limit]
+        lean = _without_scratch([cover.kernel for cover in fitting], scratch_limit, originals)
+        fused = [replace(cover, kernel=kernel) for cover, kernel in zip(fitting, lean, strict=True)]
+    values = Values(graph, candidates, fused=fused)
     choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=weight_bytes)
     if ram_limit is not None and choice.plan.arena_bytes > ram_limit:
-        validate(values.problem(choice.kernels), choice.plan)
-        raise does_not_fit(graph.name, values, choice.kernels, choice.plan, ram_limit)
-    return planned_of(values, choice, order_optimal, originals)
+        validate(choice.values.problem(choice.kernels), choice.plan)
+        raise does_not_fit(graph.name, choice.values, choice.kernels, choice.plan, ram_limit)
+    return planned_of(choice, order_optimal, originals)
 
 
 class StagePlanner:
@@ -119,12 +133,21 @@ class StagePlanner:
     Args:
         band_kernels: kernels for a node that computes a part of its output.
         schedule: "stream", "patch" or "auto": the ways to execute stages.
+        covers: for what is executed outside of stages.
     """
 
-    def __init__(self, graph: Graph, candidates: Options, band_kernels: BandKernels, schedule: str = "stream") -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        candidates: Options,
+        band_kernels: BandKernels,
+        schedule: str = "stream",
+        covers: FindCovers = none_fused,
+    ) -> None:
         self._weight_bytes = total(work_of(graph)).weight_bytes
         self._graph, self._candidates, self._order_optimal = reordered(graph, candidates)
-        self._search = StageSearch(self._graph, self._candidates, band_kernels, WAYS[schedule])
+        self._fused = covers(self._graph)
+        self._search = StageSearch(self._graph, self._candidates, band_kernels, WAYS[schedule], self._fused)
 
     def plan(self, *, ram_limit: int | None, optimize: str, again: bool = True) -> Planned:
         """The fastest stages within the limit; without one, or for "ram", those that need least.
@@ -137,16 +160,16 @@ class StagePlanner:
         """
         more = again and self._search.has_more
         found = self._least(more) if ram_limit is None or optimize == "ram" else None
-        if ram_limit is not None and (found is None or found[1].plan.arena_bytes > ram_limit):
+        if ram_limit is not None and (found is None or found.plan.arena_bytes > ram_limit):
             found = self._within(ram_limit, optimize, more=False)
             if found is None and more:
                 found = self._within(ram_limit, optimize, more=True)
-        values, choice = found or self._least(more)
+        choice = found or self._least(more)
         if ram_limit is not None and choice.plan.arena_bytes > ram_limit:
-            raise does_not_fit(self._graph.name, values, choice.kernels, choice.plan, ram_limit)
-        return planned_of(values, choice, self._order_optimal)
+            raise does_not_fit(self._graph.name, choice.values, choice.kernels, choice.plan, ram_limit)
+        return planned_of(choice, self._order_optimal)
 
-    def _within(self, ram_limit: int, optimize: str, more: bool) -> tuple[Values, Choice] | None:
+    def _within(self, ram_limit: int, optimize: str, more: bool) -> Choice | None:
         """The fastest stages; tighter bounds are tried where placement leaves gaps."""
         limit = ram_limit
         for _ in range(ATTEMPTS):
@@ -157,57 +180,56 @@ class StagePlanner:
             if values is not None:
                 choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=self._weight_bytes)
                 if choice.plan.arena_bytes <= ram_limit:
-                    return values, choice
+                    return choice
             limit -= max(8, ram_limit // 50)
         return None
 
-    def _least(self, more: bool) -> tuple[Values, Choice]:
+    def _least(self, more: bool) -> Choice:
         found = [self._least_once, self._least_again] if more else [self._least_once]
-        return min(found, key=lambda each: each[1].plan.arena_bytes)
+        return min(found, key=lambda choice: choice.plan.arena_bytes)
 
     @cached_property
-    def _least_once(self) -> tuple[Values, Choice]:
+    def _least_once(self) -> Choice:
         return self._least_of(more=False)
 
     @cached_property
-    def _least_again(self) -> tuple[Values, Choice]:
+    def _least_again(self) -> Choice:
         return self._least_of(more=True)
 
-    def _least_of(self, more: bool) -> tuple[Values, Choice]:
+    def _least_of(self, more: bool) -> Choice:
         """The smallest arena among the stages with the smallest bounds; wider bounds may be placed with less."""
         limit, best = self._search.smallest(more), None
         for _ in range(ATTEMPTS):
             values = self._values(self._search.best(limit, more) or [])
             if values is not None:
                 choice = choose(values, ram_limit=None, optimize="ram", weight_bytes=self._weight_bytes)
-                if best is None or choice.plan.arena_bytes < best[1].plan.arena_bytes:
-                    best = values, choice
-                if best[1].plan.arena_bytes <= limit:
+                if best is None or choice.plan.arena_bytes < best.plan.arena_bytes:
+                    best = choice
+                if best.plan.arena_bytes <= limit:
                     break
             limit += max(8, limit // 50)
         if best is None:
-            values = Values(self._graph, self._candidates)
-            best = values, choose(values, ram_limit=None, optimize="ram", weight_bytes=self._weight_bytes)
+            values = Values(self._graph, self._candidates, fused=self._fused)
+            best = choose(values, ram_limit=None, optimize="ram", weight_bytes=self._weight_bytes)
         return best
 
     def _values(self, stages: Sequence[Stage]) -> Values | None:
         options = self._search.options(stages, self._candidates)
-        return None if options is None else Values(self._graph, options, stages)
+        return None if options is None else Values(self._graph, options, stages, self._fused)
 
 
 ATTEMPTS = 6
 """How often stages are looked for within a tighter limit, because placement left gaps."""
 
 
-def planned_of(
-    values: Values, choice: Choice, order_optimal: bool, originals: Mapping[Kernel, Kernel] | None = None
-) -> Planned:
+def planned_of(choice: Choice, order_optimal: bool, originals: Mapping[Kernel, Kernel] | None = None) -> Planned:
     """Validate a choice and look up where everything is.
 
     Args:
         originals: the kernels behind those that were planned without their scratch, if that is apart.
     """
-    graph, placement, problem = values.graph, choice.plan, values.problem(choice.kernels)
+    values, placement = choice.values, choice.plan
+    graph, problem = values.graph, values.problem(choice.kernels)
     validate(problem, placement)
     validate_states(graph, values.kept)
     state_offsets, state_bytes = states_of(graph)
@@ -252,11 +274,9 @@ def states_of(graph: Graph) -> tuple[dict[str, int], int]:
     return offsets, end
 
 
-def _without_scratch(candidates: Options, limit: int, originals: dict[Kernel, Kernel]) -> list[list[Kernel]]:
+def _without_scratch(kernels: Sequence[Kernel], limit: int, originals: dict[Kernel, Kernel]) -> list[Kernel]:
     """The kernels whose scratch fits elsewhere, as if they had none; `originals` learns which is which."""
-    found = list[list[Kernel]]()
-    for kernels in candidates:
-        fitting = [kernel for kernel in kernels if kernel.scratch_bytes <= limit]
-        found.append([replace(kernel, scratch_bytes=0) for kernel in fitting])
-        originals.update(zip(found[-1], fitting, strict=True))
-    return found
+    fitting = [kernel for kernel in kernels if kernel.scratch_bytes <= limit]
+    lean = [replace(kernel, scratch_bytes=0) for kernel in fitting]
+    originals.update(zip(lean, fitting, strict=True))
+    return lean

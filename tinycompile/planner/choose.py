@@ -1,16 +1,19 @@
-"""Chooses one kernel per node: cheap in what the user wants, within the RAM there is."""
+"""Chooses covers, one kernel for each node or for several: cheap in what the user wants, within the RAM there is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.cover import Cover
 from tinycompile.planner import exact, greedy
+from tinycompile.planner.covering import cheapest, least_peak
 from tinycompile.planner.exact import Infeasible
 from tinycompile.planner.problem import Plan
 from tinycompile.planner.reason import Reason
-from tinycompile.planner.values import Options, Values
+from tinycompile.planner.values import Values
 
 FLASH_FACTORS = {"balanced": 1.3, "size": 1.15}
 """Constants may take this many times the bytes of the int8 weights; within that, the fastest kernels are taken."""
@@ -29,21 +32,37 @@ RELIEVED = Reason("needs less RAM than the fastest", squeezed=True)
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Kernels and where everything is.
+    """Covers and where everything is.
 
     Attributes:
-        reasons: why each kernel was taken.
+        values: of the graph that has a node for each cover.
+        reasons: why each kernel was taken, for people.
         fastest_proved: no other choice within the limits executes fewer instructions, by the kernels' estimates.
     """
 
+    values: Values
     kernels: tuple[Kernel, ...]
     reasons: tuple[Reason, ...]
     plan: Plan
     fastest_proved: bool
 
 
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Covers, their values, kernels and plan."""
+
+    covers: Sequence[Cover]
+    values: Values
+    kernels: Sequence[Kernel]
+    plan: Plan
+
+    @property
+    def arena_bytes(self) -> int:
+        return self.plan.arena_bytes
+
+
 def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes: int) -> Choice:
-    """The kernels, why each was taken, and the plan they need.
+    """The covers, why each was taken, and the plan they need.
 
     Args:
         optimize: "speed" minimises estimated instructions; "balanced" and "size" too, but with constants of at most
@@ -52,126 +71,168 @@ def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes
             none do, the smallest arena is returned.
         weight_bytes: of the int8 weights.
     """
-    options = values.options
-    kernels = [min(kernels, key=_speed) for kernels in options]
-    reasons = [_reason(len(kernels)) for kernels in options]
+    covers = _fastest(values)
+    reasons = {cover: _reason(values, cover) for cover in covers}
     flash_limit = None
     if optimize in FLASH_FACTORS:
-        flash_limit = _limit_flash(options, kernels, reasons, weight_bytes, optimize)
+        flash_limit = _flash_limit(values, weight_bytes, optimize)
+        covers = _with_less_flash(values, covers, flash_limit)
+        larger = Reason(f"the fastest need more than {FLASH_FACTORS[optimize]} x the int8 weights")
+        reasons = {cover: reasons.get(cover, larger) for cover in covers}
     if optimize != "ram":
-        plan = place(values, kernels)
-        if ram_limit is None or plan.arena_bytes <= ram_limit:
-            return Choice(tuple(kernels), tuple(reasons), plan, flash_limit is None)
-    found, plan, proved = _within_ram(values, kernels, None if optimize == "ram" else ram_limit, flash_limit)
-    reasons = [reason if new is old else RELIEVED for reason, new, old in zip(reasons, found, kernels, strict=True)]
-    return Choice(tuple(found), tuple(reasons), plan, proved)
+        placed = _placed(values, covers)
+        if ram_limit is None or placed.arena_bytes <= ram_limit:
+            return _choice(placed, reasons, flash_limit is None)
+    placed, proved = _within_ram(values, covers, None if optimize == "ram" else ram_limit, flash_limit)
+    return _choice(placed, reasons, proved)
+
+
+def _choice(placed: _Placed, reasons: Mapping[Cover, Reason], proved: bool) -> Choice:
+    why = tuple(reasons.get(cover, RELIEVED) for cover in placed.covers)
+    return Choice(placed.values, tuple(placed.kernels), why, placed.plan, proved)
+
+
+def _placed(values: Values, covers: Sequence[Cover], fast: bool = False) -> _Placed:
+    """`fast`: greedily."""
+    if not all(cover.is_trivial for cover in covers):
+        values = values.with_covers(covers)
+    kernels = [cover.kernel for cover in covers]
+    plan = greedy.place(values.problem(kernels), max(values.needs(kernels))) if fast else place(values, kernels)
+    return _Placed(covers, values, kernels, plan)
 
 
 def place(values: Values, kernels: Sequence[Kernel]) -> Plan:
-    """The smallest arena for these kernels, if time allows."""
+    """The smallest arena for these kernels, one per node, if time allows."""
     bound = max(values.needs(kernels))
     plan = greedy.place(values.problem(kernels), bound)
     if plan.arena_bytes == bound or len(kernels) > PLACED_EXACTLY:
         return plan
-    found = exact.smallest(values, [[kernel] for kernel in kernels], plan.arena_bytes, plan.offsets)
+    covers = [Cover(step, step + 1, values.graph.nodes[step], kernel) for step, kernel in enumerate(kernels)]
+    found = exact.smallest(values, covers, plan.arena_bytes, plan.offsets)
     if found is None:
         return plan
     arena = greedy.height(values.problem(kernels), found.offsets)
     return Plan(found.offsets, arena, max(bound, found.bound))
 
 
-def smallest_arena(values: Values) -> tuple[list[Kernel], Plan]:
-    """The kernels with which the arena is smallest, whatever else they cost, and their plan."""
-    limit = max((min(values.need(step, k) for k in each) for step, each in enumerate(values.options)), default=0)
-    best = min(_relieved(values, [min(k, key=_speed) for k in values.options], limit), key=lambda c: c[1].arena_bytes)
-    if best[1].arena_bytes > limit and len(values.options) <= PLACED_EXACTLY:
-        found = exact.smallest(values, values.options, best[1].arena_bytes)
+def _smallest_arena(values: Values) -> _Placed:
+    """The covers with which the arena is smallest, whatever else they cost."""
+    count = len(values.options)
+    limit = least_peak(values.covers, values.bytes_of, count)
+    best = min(_relieved(values, _fastest(values), limit), key=lambda placed: placed.arena_bytes)
+    if best.arena_bytes > limit and count <= PLACED_EXACTLY:
+        found = exact.smallest(values, values.covers, best.arena_bytes)
         if found is not None:
-            return list(found.kernels), place(values, found.kernels)
+            return _placed(values, found.covers)
     return best
 
 
 def _within_ram(
-    values: Values, kernels: Sequence[Kernel], ram_limit: int | None, flash_limit: int | None
-) -> tuple[Sequence[Kernel], Plan, bool]:
-    """(the fastest kernels within the limits, their plan, whether that is proved); None as a limit: the least there is.
+    values: Values, covers: Sequence[Cover], ram_limit: int | None, flash_limit: int | None
+) -> tuple[_Placed, bool]:
+    """(the fastest covers within the limits, whether that is proved); None as a limit: the least there is.
 
     The limit on flash gives way if RAM can't be had otherwise.
     """
     if ram_limit is None:
-        ram_limit = smallest_arena(values)[1].arena_bytes
+        ram_limit = _smallest_arena(values).arena_bytes
     if len(values.options) <= CHOSEN_EXACTLY:
         for constant_bytes in dict.fromkeys((flash_limit, None)):
             try:
-                found = exact.fastest(values, values.options, ram_limit, constant_bytes)
+                found = exact.fastest(values, values.covers, ram_limit, constant_bytes)
             except Infeasible:
                 continue
             if found is not None:
-                return found.kernels, place(values, found.kernels), found.proved
+                return _placed(values, found.covers), found.proved
             break
         else:
-            return *smallest_arena(values), False
-    relieved = list(_relieved(values, kernels, ram_limit))
-    best = min(relieved, key=lambda c: (c[1].arena_bytes > ram_limit, _cost(c[0])))
-    if best[1].arena_bytes > ram_limit:
-        best = relieved[0][0], place(values, relieved[0][0])
-    if best[1].arena_bytes > ram_limit:
-        best = smallest_arena(values)
-    return *best, False
+            return _smallest_arena(values), False
+    relieved = list(_relieved(values, covers, ram_limit))
+    best = min(relieved, key=lambda placed: (placed.arena_bytes > ram_limit, _cost(placed.kernels)))
+    if best.arena_bytes > ram_limit:
+        best = _placed(values, relieved[0].covers)
+    if best.arena_bytes > ram_limit:
+        best = _smallest_arena(values)
+    return best, False
 
 
 def _cost(kernels: Sequence[Kernel]) -> int:
     return sum(kernel.instructions for kernel in kernels)
 
 
-def _speed(kernel: Kernel) -> tuple[int, ...]:
+def _speed(cover: Cover) -> tuple[int, ...]:
+    kernel = cover.kernel
     return kernel.instructions, kernel.constant_bytes, kernel.scratch_bytes
 
 
-def _reason(options: int) -> Reason:
-    return Reason("the only kernel for it" if options == 1 else "fewest instructions")
+def _fastest(values: Values) -> list[Cover]:
+    return cheapest(values.covers, _speed, 0, len(values.options))
 
 
-def _limit_flash(
-    options: Options, kernels: list[Kernel], reasons: list[Reason], weight_bytes: int, optimize: str
-) -> int:
-    """Trade instructions for flash, the best rate first, until the constants are small enough; the limit in bytes."""
-    smallest = sum(min(k.constant_bytes for k in each) for each in options)
-    factor = FLASH_FACTORS[optimize]
-    limit = int(max(factor * weight_bytes, LEAST_FLASH_FACTORS[optimize] * smallest))
-    while sum(k.constant_bytes for k in kernels) > limit:
+def _reason(values: Values, cover: Cover) -> Reason:
+    others = any(other.first <= cover.first < other.last for other in values.fused)
+    only = cover.is_trivial and not others and len(values.options[cover.first]) == 1
+    return Reason("the only kernel for it" if only else "fewest instructions")
+
+
+def _flash_limit(values: Values, weight_bytes: int, optimize: str) -> int:
+    """For all constants, in bytes."""
+    covers = cheapest(values.covers, lambda cover: (cover.kernel.constant_bytes,), 0, len(values.options))
+    smallest = sum(cover.kernel.constant_bytes for cover in covers)
+    return int(max(FLASH_FACTORS[optimize] * weight_bytes, LEAST_FLASH_FACTORS[optimize] * smallest))
+
+
+def _with_less_flash(values: Values, covers: Sequence[Cover], limit: int) -> list[Cover]:
+    """Trade instructions for flash, the best rate first, until the constants are small enough, in bytes."""
+    chosen = list(covers)
+    while sum(cover.kernel.constant_bytes for cover in chosen) > limit:
         moves = [
-            (
-                (option.instructions - kernel.instructions) / (kernel.constant_bytes - option.constant_bytes),
-                step,
-                option,
-            )
-            for step, (kernel, each) in enumerate(zip(kernels, options, strict=True))
-            for option in each
-            if option.constant_bytes < kernel.constant_bytes
+            ((_cost([c.kernel for c in new]) - _cost([c.kernel for c in old])) / saved, old[0].first, new)
+            for old, new in _exchanges(values, chosen)
+            if (saved := sum(c.kernel.constant_bytes for c in old) - sum(c.kernel.constant_bytes for c in new)) > 0
         ]
-        _, step, option = min(moves, key=lambda move: (move[0], move[1]))
-        kernels[step] = option
-        reasons[step] = Reason(f"the fastest need more than {factor} x the int8 weights")
-    return limit
+        if not moves:
+            break
+        _, first, new = min(moves, key=lambda move: (move[0], move[1]))
+        outside = [cover for cover in chosen if cover.last <= first or cover.first >= new[-1].last]
+        chosen = sorted([*outside, *new], key=lambda cover: cover.first)
+    return chosen
 
 
-def _relieved(values: Values, kernels: Sequence[Kernel], ram_limit: int) -> Iterator[tuple[list[Kernel], Plan]]:
-    """Choices in which every step that exceeds a limit takes the fastest of its kernels that doesn't, and their plans.
+def _exchanges(values: Values, chosen: Sequence[Cover]) -> Iterator[tuple[list[Cover], list[Cover]]]:
+    """(some that are used, others for the same nodes): another kernel, one for all instead of each, the reverse."""
+    ends = {cover.last for cover in chosen}
+    starts = {cover.first: position for position, cover in enumerate(chosen)}
+    for cover in chosen:
+        if cover.is_trivial:
+            yield from (([cover], [other]) for other in values.trivial_covers[cover.first])
+        else:
+            small = (min(values.trivial_covers[s], key=_size) for s in range(cover.first, cover.last))
+            yield [cover], list(small)
+    for other in values.fused:
+        if other.first in starts and other.last in ends:
+            old = [cover for cover in chosen[starts[other.first] :] if cover.last <= other.last]
+            yield old, [other]
 
-    The bytes in use at a step depend on that step's kernel alone. Placement may leave gaps, so the limit is
-    tightened until a plan fits.
+
+def _size(cover: Cover) -> tuple[int, int]:
+    return cover.kernel.constant_bytes, cover.kernel.instructions
+
+
+def _relieved(values: Values, covers: Sequence[Cover], ram_limit: int) -> Iterator[_Placed]:
+    """Choices in which every cover that exceeds a limit gives way to the fastest that doesn't, and their plans.
+
+    The bytes in use at a step depend on its cover alone. Placement may leave gaps, so the limit is tightened until a
+    plan fits.
     """
     limit = ram_limit
     for _ in range(_TIGHTER):
-        chosen = [
-            kernel if values.need(step, kernel) <= limit else _within(values, step, limit)
-            for step, kernel in enumerate(kernels)
-        ]
-        bound = max(values.needs(chosen))
-        plan = greedy.place(values.problem(chosen), bound)
-        yield chosen, plan
-        if plan.arena_bytes <= max(ram_limit, bound):
+        kept = {(c.first, c.last): c for c in covers if values.bytes_of(c) <= limit}
+        offered = [c for c in values.covers if kept.get((c.first, c.last), c) is c]
+        chosen = cheapest(offered, partial(_cost_within, values, limit), 0, len(values.options))
+        placed = _placed(values, chosen, fast=True)
+        yield placed
+        if placed.arena_bytes <= max(ram_limit, *placed.values.needs(placed.kernels)):
             return
         limit -= max(8, ram_limit // 200)
 
@@ -180,10 +241,6 @@ _TIGHTER = 8
 """How often the limit is tightened by half a percent."""
 
 
-def _within(values: Values, step: int, limit: int) -> Kernel:
-    """The fastest option with which the step's bytes are within the limit; else the one with the fewest bytes."""
-
-    def cost(option: Kernel) -> tuple[int, ...]:
-        return max(0, values.need(step, option) - limit), *_speed(option)
-
-    return min(values.options[step], key=cost)
+def _cost_within(values: Values, limit: int, cover: Cover) -> tuple[int, ...]:
+    """What exceeds the limit comes first."""
+    return max(0, values.bytes_of(cover) - limit), *_speed(cover)

@@ -1,8 +1,9 @@
-"""Kernels and addresses together, exactly: a constraint program for CP-SAT (OR-Tools).
+"""Covers and addresses together, exactly: a constraint program for CP-SAT (OR-Tools).
 
-Variables are the address of every group of buffers and, per step, which kernel it uses. Buffers in use at the same time
-lie above or below one another, or share memory as a kernel that is used allows. A step's lower bound (`Values.need`)
-is added although it follows: it gives the solver a strong start.
+Variables are the address of every group of buffers and, per cover, whether it is used; every step is in exactly one
+cover that is. Buffers in use at the same time lie above or below one another, or share memory as a kernel that is used
+allows; a buffer inside of a cover that is used isn't there. A cover's lower bound (`Values.bytes_of`) is added
+although it follows: it gives the solver a strong start.
 
 One worker and a limit in the solver's deterministic time make the result the same on every machine.
 """
@@ -10,16 +11,17 @@ One worker and a limit in the solver's deterministic time make the result the sa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import ceil
 from typing import Any
 
 from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.cover import Cover, Fused
 from tinycompile.planner.cp_sat import cp_model
 from tinycompile.planner.problem import UNIT, Buffer, Overlap, whole_units
-from tinycompile.planner.values import Options, Values, scratch_name
+from tinycompile.planner.values import Values, scratch_name
 
 EFFORT = 2.0
 """Deterministic seconds of a solve, about as long as real ones."""
@@ -30,23 +32,25 @@ class Solution:
     """What the solver found.
 
     Attributes:
-        kernels: one per step. offsets: of every buffer, scratch included, in bytes.
+        covers: in the order of execution. offsets: in bytes, of every buffer that is there, scratch included.
         bound: no solution has a smaller objective (bytes of the arena, or instructions).
         proved: the objective is the bound.
     """
 
-    kernels: tuple[Kernel, ...]
+    covers: tuple[Cover, ...]
     offsets: Mapping[str, int]
     bound: int
     proved: bool
 
 
 class Infeasible(Exception):  # noqa: N818 - a result, not a failure
-    """Proved: no choice of kernels fits."""
+    """Proved: no choice of covers fits."""
 
 
-def smallest(values: Values, options: Options, most: int, hint: Mapping[str, int] | None = None) -> Solution | None:
-    """The kernels and addresses that need the smallest arena; None if none was found in time.
+def smallest(
+    values: Values, covers: Iterable[Cover], most: int, hint: Mapping[str, int] | None = None
+) -> Solution | None:
+    """The covers and addresses that need the smallest arena; None if none was found in time.
 
     Args:
         most: bytes; only smaller or equal arenas are looked for.
@@ -55,18 +59,18 @@ def smallest(values: Values, options: Options, most: int, hint: Mapping[str, int
     Raises:
         Infeasible: every arena is larger than `most`.
     """
-    program = _Program(values, options, most)
+    program = _Program(values, covers, most)
     program.model.minimize(program.height)
     return program.solve(hint, UNIT)
 
 
-def fastest(values: Values, options: Options, most: int, constant_bytes: int | None) -> Solution | None:
-    """The kernels with the fewest instructions that fit `most` bytes, with constants of at most `constant_bytes`.
+def fastest(values: Values, covers: Iterable[Cover], most: int, constant_bytes: int | None) -> Solution | None:
+    """The covers with the fewest instructions that fit `most` bytes, with constants of at most `constant_bytes`.
 
     Raises:
         Infeasible: none do.
     """
-    program = _Program(values, options, most)
+    program = _Program(values, covers, most)
     if constant_bytes is not None:
         program.model.add(program.total(lambda kernel: kernel.constant_bytes) <= constant_bytes)
     program.model.minimize(program.total(lambda kernel: kernel.instructions))
@@ -76,31 +80,33 @@ def fastest(values: Values, options: Options, most: int, constant_bytes: int | N
 class _Program:
     """In units of `UNIT` bytes."""
 
-    def __init__(self, values: Values, options: Options, most: int) -> None:
+    def __init__(self, values: Values, covers: Iterable[Cover], most: int) -> None:
         self._cp = cp_model()
         self.model = self._cp.CpModel()
-        self._most = most // UNIT
-        self._options = [self._useful(values, step, kernels, most) for step, kernels in enumerate(options)]
+        self._values, self._most = values, most // UNIT
         self.height: Any = self.model.new_int_var(0, self._most, "height")
-        self._chosen = [self._one_of(step, len(kernels)) for step, kernels in enumerate(self._options)]
+        self._used = self._each_step_in_one(_useful(values, covers, most))
         self._address: dict[str, Any] = {}
         self._buffers = values.buffers
+        self._absent: dict[str, list[Any]] = defaultdict(list)
+        """By buffer: the literals of the covers inside of which it would be."""
+        for cover, x in self._used:
+            for name in cover.node.op.inner if isinstance(cover.node.op, Fused) else ():
+                self._absent[name].append(x)
         for buffer in values.buffers:
             self._contain(buffer)
-        self._scratch = [self._add_scratch(step) for step in range(len(self._options))]
-        self._separate(values)
-        for step, kernels in enumerate(self._options):
-            needs = [values.need(step, kernel) // UNIT for kernel in kernels]
-            self.model.add(self.height >= sum(n * x for n, x in zip(needs, self._chosen[step], strict=True)))
-        self.model.add(self.height >= values.needs([kernels[0] for kernels in self._options])[-1] // UNIT)
+        self._scratch = self._add_scratch()
+        self._separate()
+        needs = defaultdict[tuple[int, int], list[Any]](list)
+        for cover, x in self._used:
+            needs[cover.first, cover.last].append(values.bytes_of(cover) // UNIT * x)
+        for each in needs.values():
+            self.model.add(self.height >= sum(each))
+        self.model.add(self.height >= values.bytes_at_end // UNIT)
 
     def total(self, figure: Callable[[Kernel], int]) -> Any:
-        """Of the chosen kernels."""
-        return sum(
-            figure(kernel) * x
-            for kernels, chosen in zip(self._options, self._chosen, strict=True)
-            for kernel, x in zip(kernels, chosen, strict=True)
-        )
+        """Of the kernels that are used."""
+        return sum(figure(cover.kernel) * x for cover, x in self._used)
 
     def solve(self, hint: Mapping[str, int] | None, unit: int) -> Solution | None:
         """Args:
@@ -119,69 +125,102 @@ class _Program:
             raise Infeasible
         if status not in (self._cp.OPTIMAL, self._cp.FEASIBLE):
             return None
-        kernels = tuple(
-            next(kernel for kernel, x in zip(options, chosen, strict=True) if solver.value(x))
-            for options, chosen in zip(self._options, self._chosen, strict=True)
-        )
-        offsets = {b.name: UNIT * solver.value(self._address[b.base]) + b.displacement for b in self._buffers}
-        for step, kernel in enumerate(kernels):
-            if kernel.scratch_bytes:
-                offsets[scratch_name(step)] = UNIT * solver.value(self._scratch[step][0])
+        used = sorted((cover for cover, x in self._used if solver.value(x)), key=lambda cover: cover.first)
+        there = [b for b in self._buffers if not any(solver.value(x) for x in self._absent.get(b.name, ()))]
+        offsets = {b.name: UNIT * solver.value(self._address[b.base]) + b.displacement for b in there}
+        for position, cover in enumerate(used):
+            if cover.kernel.scratch_bytes:
+                address, _ = self._scratch[cover.first, cover.last]
+                offsets[scratch_name(position)] = UNIT * solver.value(address)
         bound = unit * ceil(solver.best_objective_bound - 1e-6)
-        return Solution(kernels, offsets, bound, status == self._cp.OPTIMAL)
+        return Solution(tuple(used), offsets, bound, status == self._cp.OPTIMAL)
 
-    @staticmethod
-    def _useful(values: Values, step: int, kernels: Sequence[Kernel], most: int) -> list[Kernel]:
-        """Without those that can't fit, and without those that another beats in everything."""
-        fitting = [kernel for kernel in kernels if values.need(step, kernel) <= most]
-        if not fitting:
-            raise Infeasible
-        return [k for i, k in enumerate(fitting) if not any(_beats(o, k, j < i) for j, o in enumerate(fitting))]
-
-    def _one_of(self, step: int, count: int) -> list[Any]:
-        if count == 1:
-            return [1]
-        chosen = [self.model.new_bool_var(f"step {step} uses {index}") for index in range(count)]
-        self.model.add_exactly_one(chosen)
-        return chosen
+    def _each_step_in_one(self, covers: Sequence[Cover]) -> list[tuple[Cover, Any]]:
+        """Every cover with a literal that says whether it is used; 1 for the only one of a step."""
+        steps = range(len(self._values.options))
+        of = [[i for i, cover in enumerate(covers) if cover.first <= step < cover.last] for step in steps]
+        literals: list[Any] = [None] * len(covers)
+        for indices in of:
+            if not indices:
+                raise Infeasible
+            new = [index for index in indices if literals[index] is None]
+            for index in new:
+                literals[index] = 1 if new == indices and len(new) == 1 else self.model.new_bool_var(f"cover {index}")
+            if new != indices or len(new) > 1:
+                self.model.add_exactly_one([literals[index] for index in indices])
+        return list(zip(covers, literals, strict=True))
 
     def _contain(self, buffer: Buffer) -> None:
         if buffer.base not in self._address:
             self._address[buffer.base] = self.model.new_int_var(0, self._most, buffer.base)
         start = self._address[buffer.base] + buffer.displacement // UNIT
-        self.model.add(start >= 0)
-        self.model.add(start + buffer.size // UNIT <= self.height)
+        there = self._none_of(self._absent.get(buffer.name, ()))
+        for bound in (start >= 0, start + buffer.size // UNIT <= self.height):
+            if there is not None:
+                self._only_if(there, bound)
 
-    def _add_scratch(self, step: int) -> tuple[Any, Any]:
-        """Address and size of a step's scratch; the size depends on the kernel."""
-        sizes = [whole_units(kernel.scratch_bytes) // UNIT for kernel in self._options[step]]
-        if not any(sizes):
-            return 0, 0
-        address = self.model.new_int_var(0, self._most, scratch_name(step))
-        size = sum(s * x for s, x in zip(sizes, self._chosen[step], strict=True))
-        self.model.add(address + size <= self.height)
-        return address, size
+    def _add_scratch(self) -> dict[tuple[int, int], tuple[Any, Any]]:
+        """Address and size of the scratch for the nodes [first, last); the size depends on the kernel."""
+        sizes = defaultdict[tuple[int, int], list[tuple[int, Any]]](list)
+        for cover, x in self._used:
+            sizes[cover.first, cover.last].append((whole_units(cover.kernel.scratch_bytes) // UNIT, x))
+        scratch = dict[tuple[int, int], tuple[Any, Any]]()
+        for span, each in sizes.items():
+            if any(bytes_ for bytes_, _ in each):
+                address = self.model.new_int_var(0, self._most, f"scratch of {span}")
+                size = sum(bytes_ * x for bytes_, x in each)
+                self.model.add(address + size <= self.height)
+                scratch[span] = address, size
+        return scratch
 
-    def _separate(self, values: Values) -> None:
+    def _separate(self) -> None:
         """Whatever is in use at the same time."""
         shareable: dict[tuple[str, str], list[tuple[Any, Overlap]]] = defaultdict(list)
-        for step, kernels in enumerate(self._options):
-            for kernel, x in zip(kernels, self._chosen[step], strict=True):
-                for overlap in values.overlaps(step, kernel):
-                    shareable[overlap.upper, overlap.lower].append((x, overlap))
-        for overlap in values.stage_overlaps:
+        spans = dict[tuple[int, int], list[tuple[Cover, Any]]]()
+        for cover, x in self._used:
+            spans.setdefault((cover.first, cover.last), []).append((cover, x))
+            for overlap in self._values.shared_by(cover):
+                shareable[overlap.upper, overlap.lower].append((x, overlap))
+        for overlap in self._values.stage_overlaps:
             shareable[overlap.upper, overlap.lower].append((1, overlap))
-        live = [[b for b in self._buffers if b.first <= step < b.last] for step in range(len(self._options) + 1)]
         seen = set[tuple[str, str]]()
-        for step, buffers in enumerate(live):
+        for step in range(len(self._values.options) + 1):
+            buffers = [b for b in self._buffers if b.first <= step < b.last]
             for a, b in combinations(buffers, 2):
                 if a.base != b.base and (a.name, b.name) not in seen:
                     seen.add((a.name, b.name))
-                    shares = [*self._shares(a, b, shareable), *self._shares(b, a, shareable)]
-                    self._apart(self._start(a), a.size // UNIT, self._start(b), b.size // UNIT, shares)
-            if step < len(self._scratch) and not isinstance(self._scratch[step][0], int):
-                for buffer in buffers:
-                    self._apart(*self._scratch[step], self._start(buffer), buffer.size // UNIT, [])
+                    absent = [*self._absent.get(a.name, ()), *self._absent.get(b.name, ())]
+                    self._apart_unless(a, b, shareable, absent)
+            self._separate_scratch((step, step + 1), buffers)
+        for span, used in spans.items():
+            if used[0][0].is_trivial:
+                continue
+            buffers, unused = self._values.buffers_during(used[0][0]), self._none_of([x for _, x in used])
+            for a, b in combinations(buffers, 2):
+                if a.base != b.base and (a.name, b.name) not in seen:
+                    self._apart_unless(a, b, shareable, [] if unused is None else [unused])
+            self._separate_scratch(span, buffers)
+
+    def _separate_scratch(self, span: tuple[int, int], buffers: Iterable[Buffer]) -> None:
+        if span in self._scratch:
+            for buffer in buffers:
+                self._apart(*self._scratch[span], self._start(buffer), buffer.size // UNIT, [])
+
+    def _apart_unless(
+        self, a: Buffer, b: Buffer, shareable: Mapping[tuple[str, str], Any], otherwise: list[Any]
+    ) -> None:
+        shares = [*self._shares(a, b, shareable), *self._shares(b, a, shareable), *otherwise]
+        self._apart(self._start(a), a.size // UNIT, self._start(b), b.size // UNIT, shares)
+
+    def _none_of(self, literals: Sequence[Any]) -> Any:
+        """A literal that holds where none of these does, which can't be together; None where one always does."""
+        if any(isinstance(x, int) for x in literals):
+            return None
+        if len(literals) < 2:
+            return literals[0].negated() if literals else 1
+        none = self.model.new_bool_var("")
+        self.model.add_exactly_one([*literals, none])
+        return none
 
     def _start(self, buffer: Buffer) -> Any:
         return self._address[buffer.base] + buffer.displacement // UNIT
@@ -200,9 +239,10 @@ class _Program:
         return literals
 
     def _only_if(self, literal: Any, bound: Any) -> None:
-        """`bound` holds where `literal` does."""
+        """`bound` holds where `literal` does; 1 always does."""
         constraint: Any = self.model.add(bound)  # one of the overloads of its `only_enforce_if` has no types
-        constraint.only_enforce_if(literal)
+        if not isinstance(literal, int):
+            constraint.only_enforce_if(literal)
 
     def _apart(self, a: Any, a_size: Any, b: Any, b_size: Any, otherwise: list[Any]) -> None:
         """One lies below the other, unless one of `otherwise` holds."""
@@ -210,6 +250,21 @@ class _Program:
         self._only_if(below, a + a_size <= b)
         self._only_if(above, b + b_size <= a)
         self.model.add_bool_or([below, above, *otherwise])
+
+
+def _useful(values: Values, covers: Iterable[Cover], most: int) -> list[Cover]:
+    """Without those that can't fit, and without those that another one of the same nodes beats in everything."""
+    fitting = [cover for cover in covers if values.bytes_of(cover) <= most]
+    same: dict[tuple[int, int], list[Kernel]] = defaultdict(list)
+    for cover in fitting:
+        same[cover.first, cover.last].append(cover.kernel)
+
+    def beaten(cover: Cover) -> bool:
+        kernels = same[cover.first, cover.last]
+        position = kernels.index(cover.kernel)
+        return any(_beats(other, cover.kernel, i < position) for i, other in enumerate(kernels))
+
+    return [cover for cover in fitting if not beaten(cover)]
 
 
 def _beats(other: Kernel, kernel: Kernel, earlier: bool) -> bool:

@@ -9,7 +9,7 @@ patch is begun; what neighbouring patches both need is computed twice (`patch`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tinycompile.access import Reach
@@ -176,6 +176,12 @@ class Stage:
         return (
             f"{rows} at a time{tiles}" if self.mode == "stream" else f"on a grid of {self.ticks}x{self.tiles} patches"
         )
+
+
+def moved(stage: Stage, steps: int) -> Stage:
+    """The stage in an order in which its nodes come so many steps later."""
+    firings = tuple(replace(firing, step=firing.step + steps) for firing in stage.firings)
+    return replace(stage, first=stage.first + steps, last=stage.last + steps, firings=firings)
 
 
 def copy_bytes(firing: Firing, source: Source, graph: Graph) -> int:

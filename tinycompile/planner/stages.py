@@ -16,6 +16,7 @@ from functools import cached_property
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.cover import Cover
 from tinycompile.planner.candidates import Appraiser, BandKernels, Candidate, Costs, Way, fastest_within
 from tinycompile.planner.members import Geometry
 from tinycompile.planner.problem import whole_units
@@ -58,13 +59,26 @@ Candidates = dict[int, list[Candidate]]
 class StageSearch:
     """Finds the stages of a graph whose order is fixed."""
 
-    def __init__(self, graph: Graph, candidates: Options, band_kernels: BandKernels, ways: Ways) -> None:
-        self._graph, self._ways, self._values = graph, ways, Values(graph, candidates)
+    def __init__(
+        self,
+        graph: Graph,
+        candidates: Options,
+        band_kernels: BandKernels,
+        ways: Ways,
+        fused: Sequence[Cover] = (),
+    ) -> None:
+        """`fused`: covers of several nodes, for what is executed outside of stages."""
+        self._graph, self._ways, self._values = graph, ways, Values(graph, candidates, fused=fused)
         self._geometry = Geometry(graph, self._values.kept)
         self._appraiser = Appraiser(self._geometry, self._values, band_kernels)
         self._final: dict[Way, dict[int, int]] = {}
         """By the first node: where a stage in that way ends, so that neither it nor a longer one is possible."""
         self._whole = [self._whole_costs(step) for step in range(len(graph.nodes))]
+        self._fused: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+        """By the step after it: (first node, bytes, instructions) of every cover of several nodes."""
+        for cover in self._values.fused:
+            costs = cover.first, self._values.bytes_of(cover), cover.kernel.instructions
+            self._fused[cover.last].append(costs)
 
     def best(self, limit: int, more: bool = False) -> list[Stage] | None:
         """The stages of the cheapest execution whose bounds are within `limit` bytes; None if there is none.
@@ -75,10 +89,14 @@ class StageSearch:
         count, by_end = len(self._graph.nodes), self._more if more else self._first
         cost: list[float] = [0.0] + [float("inf")] * count
         chosen: list[Stage | None] = [None] * (count + 1)
+        start = list(range(-1, count))
         for end in range(1, count + 1):
             whole = fastest_within(self._whole[end - 1], limit)
             if whole is not None:
                 cost[end] = cost[end - 1] + whole
+            for first, bytes_, instructions in self._fused[end]:
+                if bytes_ <= limit and cost[first] + instructions < cost[end]:
+                    cost[end], start[end] = cost[first] + instructions, first
             for candidate in by_end.get(end, ()):
                 before = cost[candidate.stage.first]
                 if before == float("inf"):
@@ -93,7 +111,7 @@ class StageSearch:
             stage = chosen[end]
             if stage is not None:
                 stages.append(stage)
-            end = stage.first if stage is not None else end - 1
+            end = stage.first if stage is not None else start[end]
         return stages[::-1]
 
     @property

@@ -1,6 +1,8 @@
 """The memory of a graph's values: who shares storage with whom, when it is in use, and what each step needs.
 
-None of it depends on which kernels are chosen, except for scratch and for the pairs that may share memory.
+None of it depends on which covers are chosen, except for scratch, for the pairs that may share memory, and for what is
+inside of several nodes that are computed together: that has no memory, and the operands of all these nodes are in use
+until the last of them. `with_covers` says what becomes of a graph with them.
 """
 
 from __future__ import annotations
@@ -8,15 +10,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from tinycompile.ir import Graph, Node
 from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.cover import Cover, Fused, contracted
 from tinycompile.planner.problem import UNIT, Buffer, Overlap, Problem, covered, whole_units
-from tinycompile.planner.stage import Stage, copy_bytes, put_bytes
+from tinycompile.planner.stage import Stage, copy_bytes, moved, put_bytes
 
 Options = Sequence[Sequence[Kernel]]
-"""Per node the kernels to choose from."""
+"""Per node the kernels to choose from, which are its trivial covers."""
 
 
 def copy_name(step: int, operand: int) -> str:
@@ -68,13 +72,16 @@ class Values:
 
     Attributes:
         kept: states and the values that share their memory: outside the arena.
+        fused: the covers of several nodes that can be used.
         options: the kernels that can be used, given what shares storage: where a node needs no code, it gets none.
         buffers: those of the values, without scratch.
         stage_overlaps: a stage's input and output may share memory at the distance at which they follow each other.
     """
 
-    def __init__(self, graph: Graph, candidates: Options, stages: Sequence[Stage] = ()) -> None:
-        """`candidates`: per node; in a stage those for some rows."""
+    def __init__(
+        self, graph: Graph, candidates: Options, stages: Sequence[Stage] = (), fused: Sequence[Cover] = ()
+    ) -> None:
+        """`candidates`: per node; in a stage those for some rows. `fused`: covers of several nodes."""
         self.graph, self.stages = graph, tuple(stages)
         self._stage_of = {step: stage for stage in stages for step in range(stage.first, stage.last)}
         self._lines = {name: lines for stage in stages for name, lines in stage.lines.items()}
@@ -93,6 +100,26 @@ class Values:
         self.stage_overlaps = tuple(o for stage in self.stages for o in self._stage_overlaps(stage))
         self._size = {buffer.name: buffer.size for buffer in self.buffers}
         self._live = self._live_bytes()
+        self.fused = tuple(cover for cover in fused if self._is_usable(cover))
+        self._live_during = {(c.first, c.last): self._in_use(c) for c in self.fused}
+
+    @cached_property
+    def covers(self) -> tuple[Cover, ...]:
+        """All: those of one node by step, then the others."""
+        return (*(cover for each in self.trivial_covers for cover in each), *self.fused)
+
+    @cached_property
+    def trivial_covers(self) -> list[list[Cover]]:
+        """By step, those of one node."""
+        nodes = self.graph.nodes
+        return [[Cover(s, s + 1, nodes[s], kernel) for kernel in kernels] for s, kernels in enumerate(self.options)]
+
+    def with_covers(self, covers: Sequence[Cover]) -> Values:
+        """With a node and a single kernel for each of these covers, which are all nodes'."""
+        new_step = {cover.first: position for position, cover in enumerate(covers)}
+        graph = contracted(self.graph, [cover.node for cover in covers])
+        stages = [moved(stage, new_step[stage.first] - stage.first) for stage in self.stages]
+        return Values(graph, [[cover.kernel] for cover in covers], stages)
 
     def beside(self, first: int, last: int, without: Iterable[str]) -> int:
         """Bytes of the buffers in use during the steps [first, last), but for those of some values."""
@@ -132,9 +159,14 @@ class Values:
         return Problem((*self.buffers, *scratch), (*overlaps, *self.stage_overlaps))
 
     def overlaps(self, step: int, kernel: Kernel) -> list[Overlap]:
-        """What the kernel allows, where its operand dies and its output is born at that step."""
-        node, found = self.graph.nodes[step], list[Overlap]()
-        if step in self._stage_of and not self._passes(node.outputs[0]):
+        """What a kernel for one node allows."""
+        return self.shared_by(Cover(step, step + 1, self.graph.nodes[step], kernel))
+
+    def shared_by(self, cover: Cover) -> list[Overlap]:
+        """What the kernel allows, where its operand dies and its output is born while it is executed."""
+        node, kernel, found = cover.node, cover.kernel, list[Overlap]()
+        in_stage = cover.first in self._stage_of
+        if in_stage and not self._passes(node.outputs[0]):
             return found
         for operand, distance in kernel.distances.items():
             if node.inputs[operand] not in self._storage.of:
@@ -142,8 +174,9 @@ class Values:
             (upper, shift), (lower, _) = self.place(node.inputs[operand]), self.place(node.outputs[0])
             if upper in self._old or lower in self._old:
                 continue
-            dies_here = self._last[upper] == step and self._first[lower] == step and upper != lower
-            if step in self._stage_of and not self._passes(upper):
+            dies_here = cover.first <= self._last[upper] < cover.last
+            dies_here = dies_here and self._first[lower] == cover.last - 1 and upper != lower
+            if in_stage and not self._passes(upper):
                 continue
             if dies_here and shift == 0 and self._readings(node)[upper] == 1 and self._group_of_one(upper, lower):
                 found.append(
@@ -152,18 +185,64 @@ class Values:
         return found
 
     def need(self, step: int, kernel: Kernel) -> int:
-        """A lower bound on the bytes in use at a step: all that is live, less what may be shared at most."""
+        """`bytes_of` a kernel for one node."""
+        return self.bytes_of(Cover(step, step + 1, self.graph.nodes[step], kernel))
+
+    def bytes_of(self, cover: Cover) -> int:
+        """A lower bound on the bytes in use at a cover's step: all that is live, less what may be shared at most."""
         saved: dict[str, int] = defaultdict(int)
-        stage = self._stage_of.get(step)
+        stage = self._stage_of.get(cover.first)
         shared_by_stage = [o for o in self.stage_overlaps if stage and o.lower == self.place(stage.output)[0]]
-        for overlap in (*self.overlaps(step, kernel), *shared_by_stage):
+        for overlap in (*self.shared_by(cover), *shared_by_stage):
             saved[overlap.lower] += saving(self._size[overlap.upper], self._size[overlap.lower], overlap.distance)
         shared = sum(min(bytes_, self._size[lower]) for lower, bytes_ in saved.items())
-        return self._live[step] + whole_units(kernel.scratch_bytes) - shared
+        live = self._live[cover.first] if cover.is_trivial else self._live_during[cover.first, cover.last]
+        return live + whole_units(cover.kernel.scratch_bytes) - shared
+
+    def buffers_during(self, cover: Cover) -> list[Buffer]:
+        """What is in use while a cover's nodes are computed together."""
+        inner = cover.node.op.inner if isinstance(cover.node.op, Fused) else ()
+        return [b for b in self.buffers if b.first < cover.last and b.last > cover.first and b.name not in inner]
 
     def needs(self, kernels: Sequence[Kernel]) -> list[int]:
         """The same for every step, and for the time after the last one."""
         return [*(self.need(step, kernel) for step, kernel in enumerate(kernels)), self._live[len(kernels)]]
+
+    def _is_usable(self, cover: Cover) -> bool:
+        """Whether nothing but the nodes themselves knows what is inside, and the result has a place of its own.
+
+        As a node that reads a state can't write it, several that are computed together can't.
+        """
+        op, kernel = cover.node.op, cover.kernel
+        if kernel.alias_of is not None or kernel.parts or not isinstance(op, Fused):
+            return False
+        if any(step in self._stage_of for step in range(cover.first, cover.last)):
+            return False
+        places = self._storage.of
+        old = {places[name][0] for name in op.operands if name in self.kept}
+        result_is_own = all(places[name] == (name, 0) or name in self._next for name in op.results)
+        return (
+            result_is_own
+            and old.isdisjoint(places[name][0] for name in op.results)
+            and all(places.get(name) == (name, 0) and self._is_alone(name) for name in op.inner)
+        )
+
+    def _is_alone(self, value: str) -> bool:
+        """Whether a buffer isn't fixed to another one."""
+        group = self._storage.group
+        return group[value] == (value, 0) and sum(base == value for base, _ in group.values()) == 1
+
+    def _in_use(self, cover: Cover) -> int:
+        """Bytes of what is in use during a cover, those of a group counted once."""
+        groups: dict[str, list[Buffer]] = defaultdict(list)
+        for buffer in self.buffers_during(cover):
+            groups[buffer.base].append(buffer)
+        return sum(covered((b.displacement, b.displacement + b.size) for b in g) for g in groups.values())
+
+    @property
+    def bytes_at_end(self) -> int:
+        """In use when the caller reads the outputs."""
+        return self._live[len(self.graph.nodes)]
 
     def _passes(self, value: str) -> bool:
         """Whether a value of a stage is read in the tick that makes it."""

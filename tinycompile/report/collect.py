@@ -14,6 +14,7 @@ from tinycompile.codegen.program import Layer, Program, Tensor
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.elf import Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph
+from tinycompile.kernels.cover import expanded, part_nodes
 from tinycompile.lowered import Lowered
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
@@ -108,7 +109,7 @@ def _model(
     measured: Sizes,
     stack: int,
 ) -> dict[str, Any]:
-    nominal, executed = lowered.nominal, work_of(program.graph)
+    nominal, executed = lowered.nominal, work_of(expanded(program.graph))
     layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
     for entry, layer in zip(layers, program.layers, strict=True):
         entry |= {"weights_in": _weights_in(layer, project, program)}
@@ -275,10 +276,11 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
 
 def _layer(layer: Layer, graph: Graph, nominal: dict[str, Work], executed: dict[str, Work]) -> dict[str, Any]:
     sig, name = graph.signature(layer.node), layer.node.name
-    saved = nominal[name] - executed[name] if name in nominal and name in executed else Work()
+    parts = [part.name for part in part_nodes(layer.node)]
+    saved = sum((nominal[part] - executed[part] for part in parts if part in nominal and part in executed), Work())
     return {
         "name": name,
-        "op": layer.node.op.kind,
+        "op": layer.node.op.title,
         "kernel": layer.kernel.variant,
         "notes": dict(layer.kernel.notes),
         "macs": layer.node.op.macs(sig),

@@ -80,7 +80,7 @@ def compiled_graph(graph: Graph) -> dict[str, Any]:
         steps.append(((), (name,)))
     for index, node in enumerate(graph.nodes):
         shape = graph.types[node.outputs[0]].shape
-        nodes.append({"name": node.name, "op": node.op.kind, "shape": list(shape), "layer": index})
+        nodes.append({"name": node.name, "op": node.op.title, "shape": list(shape), "layer": index})
         steps.append((node.inputs, node.outputs))
     return {"nodes": nodes, "edges": _edges(steps)}
 

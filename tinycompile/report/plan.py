@@ -57,7 +57,7 @@ def _facts(model: Lowered) -> dict[str, Any]:
         "instructions_estimate": planned.instructions,
         "macs": planned.macs,
         "layers": [
-            {"name": node.name, "op": node.op.kind, "kernel": kernel.variant}
+            {"name": node.name, "op": node.op.title, "kernel": kernel.variant}
             for node, kernel in zip(planned.graph.nodes, planned.kernels, strict=True)
         ],
         "stages": [{"first": stage.first, "last": stage.last, "how": stage.how} for stage in planned.stages],

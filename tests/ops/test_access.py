@@ -17,7 +17,7 @@ import pytest
 from tests.ops.samples import SAMPLERS, Sample, sampler_of
 from tests.support.kernel_checks import int8
 from tinycompile.access import Access, Box, Enlarged, Given, Planar, Pointwise, Summed, Whole, Windowed
-from tinycompile.dtypes import FLOAT32
+from tinycompile.dtypes import BOOL, FLOAT32
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops import all_ops
 from tinycompile.ops.plane_rows import PlaneRows
@@ -95,7 +95,7 @@ def readers(access: Access, position: Place, shape: Place) -> set[Place]:
 
 def contrasts(t: TensorType, rng: np.random.Generator, sample: Sample, operand: int) -> Iterator[tuple[Array, Array]]:
     """(value, other value) of an operand: random ones, and from one end of the range to the other."""
-    low, high = (-100, 100) if t.dtype == FLOAT32 else (np.iinfo(t.dtype.carrier).min, np.iinfo(t.dtype.carrier).max)
+    low, high = (-100, 100) if t.dtype == FLOAT32 else (0, 1) if t.dtype == BOOL else t.dtype.range
     ends = np.full(t.shape, low, t.dtype.carrier), np.full(t.shape, high, t.dtype.carrier)
     yield ends
     yield ends[::-1]

@@ -1,4 +1,4 @@
-"""The oracle: LiteRT's reference kernels, every intermediate tensor kept."""
+"""The oracle: LiteRT's reference kernels, every intermediate tensor kept; its default ones where it has no others."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 
 class Oracle:
-    """A model loaded into LiteRT with `BUILTIN_REF` kernels."""
+    """A model loaded into LiteRT with `BUILTIN_REF` kernels, or without delegates if one of its operators has none."""
 
     def __init__(self, model: bytes) -> None:
-        self.interpreter = Interpreter(
-            model_content=model,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=True,
-        )
+        try:
+            self.interpreter = _loaded(model, OpResolverType.BUILTIN_REF)
+        except ValueError as error:
+            if "Didn't find op" not in str(error):
+                raise
+            self.interpreter = _loaded(model, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
         self.interpreter.allocate_tensors()
 
     def run(self, inputs: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
@@ -31,6 +32,12 @@ class Oracle:
             except ValueError:  # a temporary tensor of the interpreter that holds no data
                 continue
         return tensors
+
+
+def _loaded(model: bytes, kernels: OpResolverType) -> Interpreter:
+    return Interpreter(
+        model_content=model, experimental_op_resolver_type=kernels, experimental_preserve_all_tensors=True
+    )
 
 
 def run(model: bytes, inputs: Sequence[np.ndarray]) -> dict[int, np.ndarray]:

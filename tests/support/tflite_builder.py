@@ -47,7 +47,9 @@ TYPES = {
 _IRREGULAR = {
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "MAX_POOL_2D": "Pool2DOptions",
+    "MAXIMUM": "MaximumMinimumOptions",
     "MEAN": "ReducerOptions",
+    "MINIMUM": "MaximumMinimumOptions",
     "PADV2": "PadV2Options",
     "REDUCE_PROD": "ReducerOptions",
 }

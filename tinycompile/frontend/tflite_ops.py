@@ -1,21 +1,24 @@
-"""One function per TFLite operator: reads its options and adds the nodes that mean the same."""
+"""One function per TFLite operator: reads its options and adds the nodes that mean the same.
+
+Families of operators have modules of their own, which this one lists.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinycompile.dtypes import INT8, DType
+from tinycompile.frontend import tflite_elementwise
+from tinycompile.frontend.tflite_activations import Activation, clamp_range
+from tinycompile.frontend.tflite_registry import IMPORTERS, importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
 from tinycompile.ir import Op, Quantization, TensorType
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops._spatial import Padding, same_padding
-from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
@@ -27,76 +30,18 @@ from tinycompile.ops.leaky_relu import LeakyRelu
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
-from tinycompile.ops.mul import Mul
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.quantize import Quantize
-from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.softmax import Softmax
-from tinycompile.ops.sub import Sub
 from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 
-Import = Callable[[Scope], None]
+__all__ = ["IMPORTERS"]
 
-
-@dataclass(frozen=True)
-class Importer:
-    """How an operator is read.
-
-    Attributes:
-        run: adds its nodes.
-        options: the generated class of its option table; None if it has none.
-        versions: the newest that LiteRT has. They widen what an operator takes; none changes what an older one means.
-    """
-
-    run: Import
-    options: type[Any] | None
-    versions: int
-
-
-IMPORTERS: dict[str, Importer] = {}
-
-Activation = tflite.ActivationFunctionType
-_ACTIVATION_NAMES = {code: name for name, code in vars(Activation).items() if isinstance(code, int)}
-_REAL_RANGE: dict[int, tuple[float, float]] = {
-    Activation.NONE: (-np.inf, np.inf),
-    Activation.RELU: (0, np.inf),
-    Activation.RELU6: (0, 6),
-    Activation.RELU_N1_TO_1: (-1, 1),
-}
-
-
-def importer(*names: str, options: type[Any] | None = None, versions: int) -> Callable[[Import], Import]:
-    """Decorator: the function imports these operators, named as in the schema's `BuiltinOperator`."""
-
-    def register(function: Import) -> Import:
-        IMPORTERS.update(dict.fromkeys(names, Importer(function, options, versions)))
-        return function
-
-    return register
-
-
-def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
-    """int8 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
-    if activation not in _REAL_RANGE:
-        name = _ACTIVATION_NAMES.get(activation, f"number {activation}")
-        raise Rejected(f"its option fused_activation_function is {name}, supported are RELU, RELU6 and RELU_N1_TO_1")
-    if y.quant is None or not y.quant.is_per_tensor or y.dtype != INT8:
-        return -128, 127  # the operator's own rule says what is wrong with that
-    low, high = (_quantized(bound, y) for bound in _REAL_RANGE[activation])
-    return max(-128, low), min(127, high)
-
-
-def _quantized(bound: float, y: TensorType) -> int:
-    """float32 division, then halves away from zero; saturates far outside of int8."""
-    with np.errstate(over="ignore"):
-        quotient = float(np.float32(bound) / np.float32(y.scale))
-    if np.isfinite(bound) and abs(quotient) >= 2.0**31:
-        raise Rejected("the output scale is too small: the activation's bounds leave int32")
-    limited = min(max(quotient, -1e6), 1e6)
-    return y.zero_point + int(np.copysign(np.floor(abs(limited) + 0.5), limited))
+FAMILIES = (tflite_elementwise,)
+"""Modules with more importers."""
 
 
 def _fused(scope: Scope) -> tuple[int, int]:
@@ -193,26 +138,6 @@ def fully_connected(scope: Scope) -> None:
     return scope.emit(op, [flat, *weights])
 
 
-@importer("ADD", options=tflite.AddOptions, versions=6)
-def add(scope: Scope) -> None:
-    scope.options.without_effect("PotScaleInt16")
-    clamp = _fused(scope)
-    scope.emit(Add(clamp), [scope.input(0), scope.input(1)])
-
-
-@importer("SUB", options=tflite.SubOptions, versions=5)
-def sub(scope: Scope) -> None:
-    scope.options.without_effect("PotScaleInt16")
-    clamp = _fused(scope)
-    scope.emit(Sub(clamp), [scope.input(0), scope.input(1)])
-
-
-@importer("MUL", options=tflite.MulOptions, versions=8)
-def mul(scope: Scope) -> None:
-    clamp = _fused(scope)
-    scope.emit(Mul(clamp), [scope.input(0), scope.input(1)])
-
-
 @importer("AVERAGE_POOL_2D", "MAX_POOL_2D", options=tflite.Pool2DOptions, versions=3)
 def pool_2d(scope: Scope) -> None:
     options = scope.options
@@ -234,13 +159,6 @@ def mean(scope: Scope) -> None:
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)
 def softmax(scope: Scope) -> None:
     scope.emit(Softmax(scope.options.real("Beta")), [scope.input()])
-
-
-@importer("RELU", "RELU6", versions=3)
-@importer("RELU_N1_TO_1", versions=1)
-def relu(scope: Scope) -> None:
-    activation = getattr(Activation, scope.operator.name)
-    scope.emit(Relu(clamp_range(activation, scope.output_type())), [scope.input()])
 
 
 @importer("LEAKY_RELU", options=tflite.LeakyReluOptions, versions=2)

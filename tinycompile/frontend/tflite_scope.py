@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from tinycompile.dtypes import INT8, INT32, INT64, DType
+from tinycompile.dtypes import INT32, INT64, DType
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
 from tinycompile.frontend.tflite_options import OptionTable, schema_name
-from tinycompile.ir import Array, Op, Signature, Source, TensorType
-from tinycompile.ops._rules import wrong_dtype
-from tinycompile.ops._typed import Typed
+from tinycompile.ir import Array, Op, Source, TensorType
 
 MAX_STEP = 1024
 """Largest stride, dilation and pooling window: more is either damage or bigger than a microcontroller's images."""
@@ -153,7 +151,7 @@ class Scope:
             ((shape, dtype),) = op.infer(sig.inputs)
         except ValueError as error:
             raise self.fail(str(error)) from error
-        reason = _computes_in_float(op, sig) or op.unsupported(sig)
+        reason = op.unsupported(sig)
         if reason is not None:
             raise Rejected(reason)
         if shape != sig.output.shape and dtype == sig.output.dtype and self._may_have(output, shape):
@@ -178,11 +176,6 @@ class Scope:
             raise self.fail(f"operand {operand} is missing")
         self._read.add(operand)
         return self.values.model.tensors[self.operator.inputs[operand]]
-
-
-def _computes_in_float(op: Op, sig: Signature) -> str | None:
-    """TFLite models compute in integers here; floats are moved, quantised and dequantised at their edges."""
-    return wrong_dtype(sig.input, "the input", INT8) if isinstance(op, Typed) and sig.inputs else None
 
 
 class Options:

@@ -157,3 +157,26 @@ def get_reciprocal(x: IntegerArray, x_integer_digits: int) -> tuple[Int64Array, 
     headroom_plus_one = count_leading_zeros(x)
     shifted_minus_one = (x.astype(np.int64) << headroom_plus_one) - 2**31
     return one_over_one_plus_x_for_x_in_0_1(shifted_minus_one), x_integer_digits - headroom_plus_one
+
+
+def count_leading_sign_bits(x: IntegerArray) -> Int64Array:
+    """`CountLeadingSignBits<int32_t>` (common.h) of values from -2^30 on: how far left they fit; 31 for 0 and -1."""
+    wide = x.astype(np.int64)
+    return count_leading_zeros(np.where(wide >= 0, wide, -2 * wide - 1)) - (wide >= 0)
+
+
+def inverse_square_root(x: IntegerArray) -> tuple[Int64Array, Int64Array]:
+    """`GetInvSqrtQuantizedMultiplierExp` (common.h) for `kReverseShift`: (multiplier, shift) with
+    1 / sqrt(x) ~ multiplier * 2^(shift - 31), of integers 1 <= x < 2^29, by five Newton-Raphson steps in Q3.
+    """
+    mul = saturating_rounding_doubling_high_mul
+    three_halves, one, half_sqrt_2 = 3 << 27, 1 << 28, 1518500250
+    pairs = (count_leading_zeros(x) - 1) // 2 - 1
+    value = (x.astype(np.int64) << (2 * pairs)) >> 1
+    half, root = rounding_divide_by_pot(value, 1), np.full(x.shape, one, np.int64)
+    for _ in range(5):
+        cube = saturating_left_shift(mul(mul(root, root), root), 6)
+        root = saturating_left_shift(mul(root, three_halves) - mul(half, cube), 3)
+    root, shift = mul(root, half_sqrt_2), 11 - pairs
+    root = root << np.maximum(-shift, 0)
+    return np.where(x <= 1, INT32_MAX, root), np.where(x <= 1, 0, -np.maximum(shift, 0))

@@ -2,8 +2,8 @@
 /*
  * SQUARED_DIFFERENCE of int8 tensors: both operands aligned to one scale, the square of their difference scaled.
  *
- * tc_squared_difference_s8 aligns an operand as (x * factor + offset) >> shift, which is checked for all 256 values.
- * Its requantisation is that of tc_requant_short.h for a square, which isn't negative, of at most 2^30:
+ * tc_squared_difference_s8 brings the operand of the larger scale to the common one by a shift, the other one as
+ * tc_requant_short.h does. It requantises in the same way a square, which isn't negative, of at most 2^30:
  *     saturate((offset + round(2 * square * multiplier / 2^32)) >> right), offset = zero_point * 2^right + 2^(right - 1)
  *
  * tc_squared_difference_long_s8 computes step by step what LiteRT does, for all parameters.
@@ -25,9 +25,9 @@ extern "C" {
 #endif
 
 typedef struct tc_common_scale {
-    int32_t factor;
-    int32_t offset;
-    int32_t shift;
+    int32_t zero_point;
+    int32_t multiplier;
+    int32_t right; /* 0: the operand of the larger scale */
 } tc_common_scale;
 
 typedef struct tc_squared_difference_form {
@@ -52,9 +52,16 @@ typedef struct tc_squared_difference_long_form {
     tc_output_range range;
 } tc_squared_difference_long_form;
 
-TC_INLINE int32_t tc_to_common_scale(int32_t value, const tc_common_scale *alignment)
+/* MultiplyByQuantizedMultiplier(128 * (value - zero_point), multiplier, -right) */
+TC_INLINE int32_t tc_to_common_scale(int32_t value, const tc_common_scale *scale)
 {
-    return (value * alignment->factor + alignment->offset) >> alignment->shift;
+    const int32_t centred = value - scale->zero_point;
+    if (scale->right == 0) {
+        return centred * 64;
+    }
+    const int32_t doubled = centred * 256;
+    const int32_t half = (int32_t)(1u << (scale->right - 1));
+    return (tc_smmlar(doubled, scale->multiplier, half) + (doubled >> 31)) >> scale->right;
 }
 
 TC_INLINE int8_t tc_scaled_square(int32_t difference, const tc_squared_difference_form *form)

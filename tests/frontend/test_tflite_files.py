@@ -154,7 +154,6 @@ def test_models_of_litert_torch_are_exact(name: str, shared: Callable[[str], Pat
 
 
 REFUSED = {
-    "leaky": {"LEAKY_RELU": "the input is float32, supported is int8"},
     "unet": {"TRANSPOSE_CONV": "this operator is not supported"},
     "gru": {"SLICE": "it is supported on shapes and other integers that are known when the model is compiled"},
 }

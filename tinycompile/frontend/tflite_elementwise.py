@@ -49,7 +49,6 @@ from tinycompile.ops.sub import Sub
 # Operators without options that mean anything: (operator, table of options, newest version).
 
 _ONE: Mapping[str, tuple[Op, type[Any] | None, int]] = {
-    "ABS": (Abs(), tflite.AbsOptions, 5),
     "CEIL": (ElementwiseFunction("ceil"), None, 1),
     "COS": (ElementwiseFunction("cos"), tflite.CosOptions, 2),
     "ELU": (Elu(), None, 1),
@@ -94,6 +93,11 @@ def _plain(name: str, op: Op, operands: int, options: type[Any] | None, versions
 for _operands, _table in ((1, _ONE), (2, _TWO)):
     for _name, (_op, _options, _versions) in _table.items():
         _plain(_name, _op, _operands, _options, _versions)
+
+
+@importer("ABS", options=tflite.AbsOptions, versions=5)
+def absolute(scope: Scope) -> None:
+    scope.emit(Abs(), [scope.input()])
 
 
 @importer("GELU", options=tflite.GeluOptions, versions=3)

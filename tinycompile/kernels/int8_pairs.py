@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tinycompile.ir import Array, Site
@@ -21,7 +23,6 @@ from tinycompile.targets.core import Core
 
 MOST_RIGHT = 22
 """A larger right shift leaves no room for the zero point above it."""
-_ALIGNMENT_BITS = (16, 17, 15, 14)
 
 
 @kernel_for(Maximum, Minimum)
@@ -38,50 +39,30 @@ def extremum(site: Site, core: Core) -> Kernel | None:
 
 @kernel_for(SquaredDifference)
 def squared_difference(site: Site, core: Core) -> Kernel | None:
-    """`tc_squared_difference_s8`, or the long form where an operand has no linear alignment."""
+    """`tc_squared_difference_s8`, or the long form where the shifts leave no room."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, SquaredDifference):
         return None
-    rule = op.requant(sig)
-    right, aligned = -int(rule.shift[0]), [alignment(op, site, operand) for operand in range(2)]
-    if aligned[0] is not None and aligned[1] is not None and 1 <= right <= MOST_RIGHT:
-        fields = {"a": aligned[0], "b": aligned[1], "multiplier": int(rule.multiplier[0]), "right": right}
-        fields |= {"offset": (rule.zero_point << right) + (1 << (right - 1))}
-        each = 11 if core.has("dsp") else 30
-        routine = Routine(
-            "squared_difference", "tc_squared_difference.h", RunCost.one_by_one(20, each), "short", "smmlar", 180
-        )
+    rule, factors = op.requant(sig), [op.factor(sig, t) for t in sig.inputs]
+    right, scales = -int(rule.shift[0]), list[Mapping[str, int]]()
+    for t, (multiplier, shift) in zip(sig.inputs, factors, strict=True):
+        scales.append({"zero_point": t.zero_point, "multiplier": multiplier, "right": -shift})
+    fields: dict[str, object] = {"a": scales[0], "b": scales[1], "multiplier": int(rule.multiplier[0])}
+    if 1 <= right <= MOST_RIGHT and all(-shift <= MOST_RIGHT for _, shift in factors):
+        fields |= {"right": right, "offset": (rule.zero_point << right) + (1 << (right - 1))}
+        equal = sig.inputs[0].scale == sig.inputs[1].scale
+        repeated = any(t.elements < sig.output.elements for t in sig.inputs)
+        each = (11 if equal or repeated else 16) * (1 if core.has("dsp") else 3)
+        cost = RunCost.one_by_one(30, each)
+        routine = Routine("squared_difference", "tc_squared_difference.h", cost, "short", "smmlar", 180)
         return binary_kernel(site, op, routine, Struct("tc_squared_difference_form", fields, "form"))
-    return _long_squared_difference(site, op, rule)
-
-
-def _long_squared_difference(site: Site, op: SquaredDifference, rule: TfliteRequant) -> Kernel | None:
-    fields: dict[str, object] = {}
-    for name, t in zip("ab", site.sig.inputs, strict=True):
-        multiplier, shift = op.factor(site.sig, t)
-        fields[name] = {"zero_point": t.zero_point, "multiplier": multiplier, "shift": shift}
-    fields |= {"multiplier": int(rule.multiplier[0]), "shift": int(rule.shift[0])}
-    fields["range"] = range_fields(rule.zero_point, op.clamp)
+    fields["a"], fields["b"] = (
+        {"zero_point": t.zero_point, "multiplier": multiplier, "shift": shift}
+        for t, (multiplier, shift) in zip(sig.inputs, factors, strict=True)
+    )
+    fields |= {"shift": int(rule.shift[0]), "range": range_fields(rule.zero_point, op.clamp)}
     routine = Routine("squared_difference_long", "tc_squared_difference.h", RunCost.one_by_one(20, 50))
     return binary_kernel(site, op, routine, Struct("tc_squared_difference_long_form", fields, "form"))
-
-
-def alignment(op: SquaredDifference, site: Site, operand: int) -> dict[str, int] | None:
-    """Members of a `tc_common_scale` that is exact for all 256 values; None if there is none."""
-    t = site.sig.inputs[operand]
-    truth = op.aligned(site.sig, operand, INT8_VALUES.astype(np.int64) - t.zero_point)
-    values = INT8_VALUES.astype(np.int64)
-    if np.array_equal(truth, (values - t.zero_point) << 6):
-        return {"factor": 64, "offset": -64 * t.zero_point, "shift": 0}
-    real = 64 * t.scale / max(x.scale for x in site.sig.inputs)
-    for bits in _ALIGNMENT_BITS:
-        factor = round(real * 2.0**bits)
-        # The offsets for which every value is rounded rightly are an interval, which may be empty.
-        least = int(np.max((truth << bits) - values * factor))
-        most = int(np.min(((truth + 1) << bits) - 1 - values * factor))
-        if least <= most and abs(least) + 128 * factor < 2**31:
-            return {"factor": factor, "offset": least, "shift": bits}
-    return None
 
 
 @kernel_for(Div)

@@ -13,7 +13,7 @@ from tinycompile.ops._sum import Sum
 @dataclass(frozen=True)
 class Add(Sum, IntegerBinary):
     """int8 operands of any scales and zero points, float32, int32 or int64, that broadcast as in NumPy, one of
-    them may be a constant; fused RELU, RELU6 and RELU_N1_TO_1, not of integers without scales.
+    them may be a constant; fused RELU, RELU6 and RELU_N1_TO_1, not of integers without scales. ADD_N: float32, int32.
     """
 
     kind: ClassVar[str] = "add"

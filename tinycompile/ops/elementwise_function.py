@@ -40,7 +40,7 @@ A function that has a rule for integers is an operator of its own, such as `Tanh
 
 @dataclass(frozen=True)
 class ElementwiseFunction(RealUnary):
-    """float32: Clip, HardSigmoid, Erf, Ceil, Round, Sin and other functions of one element.
+    """float32: CEIL, COS, FLOOR, ROUND, SIN, SQUARE; Clip, HardSigmoid, Erf and other functions of one element.
 
     Attributes:
         function: a key of `FUNCTIONS`.

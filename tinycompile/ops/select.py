@@ -17,8 +17,8 @@ from tinycompile.ops._rules import first_reason, wrong_dtype
 
 @dataclass(frozen=True)
 class Select(Op):
-    """A condition, bool, and two operands of one type, of which elements are taken where it is true and where it isn't.
-    All broadcast as in NumPy; elements are copied, whatever their scales.
+    """SELECT and SELECT_V2: a condition, bool, and two operands of one type, of which elements are taken where it is
+    true and where it isn't. All broadcast as in NumPy; elements are copied, whatever their scales.
     """
 
     kind: ClassVar[str] = "select"

@@ -291,10 +291,15 @@ static inline uint32_t tc_sxtb16(uint32_t x, unsigned rotate)
 #endif
 }
 
-/* SXTAB16: a + SXTB16(x, rotate), lane by lane. */
+/* SXTAB16: a + SXTB16(x, rotate), lane by lane. By 0 and 8 bits it is assembly, since compilers add afterwards. */
 static inline uint32_t tc_sxtab16(uint32_t a, uint32_t x, unsigned rotate)
 {
 #if TC_DSP
+    if (rotate == 0) {
+        uint32_t lanes;
+        __asm__("sxtab16 %0, %1, %2" : "=r"(lanes) : "r"(a), "r"(x));
+        return lanes;
+    }
     if (rotate == 8) {
         uint32_t lanes;
         __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(lanes) : "r"(a), "r"(x));

@@ -228,14 +228,12 @@ TC_INLINE void tc_lane_conv2d_blocks(tc_lane_position *at, const int32_t *weight
     }
 }
 
-/* The last one or two pixels: what else the block holds is not used. */
-TC_INLINE void tc_lane_conv2d_rest(const tc_lane_position *at, const int32_t *weights, uint32_t *block, int8_t *after,
-                                   tc_lane_block *compute, const tc_lane_conv2d_shape *shape)
+/* Expands the last one or two pixels into a block of 3: what else it holds is not used. */
+TC_INLINE void tc_lane_conv2d_expand_rest(const tc_lane_position *at, uint32_t *block, int8_t *after,
+                                          const tc_lane_conv2d_shape *shape)
 {
-    const int32_t channels = shape->output_channels;
     const int32_t segment = shape->kernel_width * shape->input_channels;
     const uint32_t taps = (uint32_t)(shape->gathers != 0 ? shape->kernel_height * segment : shape->input_channels);
-    const tc_lane_job job = tc_lane_conv2d_job(weights, block, 3, shape);
     for (int32_t pixel = 0; pixel < shape->rest; pixel++) {
         if (shape->gathers != 0) {
             for (int32_t tap_y = 0; tap_y < shape->kernel_height; tap_y++) {
@@ -247,6 +245,14 @@ TC_INLINE void tc_lane_conv2d_rest(const tc_lane_position *at, const int32_t *we
             tc_lane_expand_pixel(at->input + pixel * shape->input_channels, taps, block + pixel, 3);
         }
     }
+}
+
+TC_INLINE void tc_lane_conv2d_rest(const tc_lane_position *at, const int32_t *weights, uint32_t *block, int8_t *after,
+                                   tc_lane_block *compute, const tc_lane_conv2d_shape *shape)
+{
+    const int32_t channels = shape->output_channels;
+    const tc_lane_job job = tc_lane_conv2d_job(weights, block, 3, shape);
+    tc_lane_conv2d_expand_rest(at, block, after, shape);
     compute(block, weights, after, &job);
     for (int32_t pixel = 0; pixel < shape->rest; pixel++) {
         tc_memcpy(at->output + pixel * channels, after + pixel * tc_lane_stride(shape), (uint32_t)channels);

@@ -113,6 +113,21 @@ _several("CONCATENATION", [(1, 3, 4), (1, 2, 4)], (1, 5, 4), [], Axis=1)
 _several(
     "RESIZE_NEAREST_NEIGHBOR", [(1, 3, 4, 2)], (1, 5, 7, 2), [(np.array([5, 7], np.int32), None)], HalfPixelCenters=True
 )
+_several("RESIZE_BILINEAR", [(1, 3, 4, 2)], (1, 5, 7, 2), [(np.array([5, 7], np.int32), None)], HalfPixelCenters=True)
+_several("BATCH_MATMUL", [(2, 4, 4), (2, 4, 4)], (2, 4, 4), [])
+
+
+def _transpose_conv() -> OptionModel:
+    """The shape of its result comes first, its input third."""
+    b, rng = TfliteBuilder(), np.random.default_rng(0)
+    x, y = b.tensor((1, 3, 6, 2), 0.25, -3), b.tensor((1, 6, 6, 3), 0.25, -3)
+    shape, (weights, bias) = b.constant(np.array([1, 6, 6, 3], np.int32)), _weights((3, 3, 3, 2), 3)
+    operands = [shape, b.constant(*weights), x, b.constant(*bias)]  # type: ignore[arg-type]
+    b.op("TRANSPOSE_CONV", operands, [y], **_STEPS, **ACTIVATION)  # type: ignore[arg-type]
+    return OptionModel(b, [x], [y], [rng.integers(-128, 128, (1, 3, 6, 2)).astype(np.int8)])
+
+
+MODELS["TRANSPOSE_CONV"] = _transpose_conv
 
 
 _several("DIV", [IMAGE, IMAGE], IMAGE, [], quant=(1 / 64, -3), scale=(0.25, -128), **ACTIVATION)

@@ -46,6 +46,7 @@ TYPES = {
 
 _IRREGULAR = {
     "AVERAGE_POOL_2D": "Pool2DOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MAXIMUM": "MaximumMinimumOptions",
     "MEAN": "ReducerOptions",

@@ -35,6 +35,7 @@ from tinycompile.ops.mul import Mul
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
 from tinycompile.ops.reduce_sum import ReduceSum
+from tinycompile.ops.transpose_conv import TransposeConv
 
 # Matrix products.
 
@@ -118,8 +119,9 @@ def _turned(scope: Scope, operand: int) -> Placed:
 def _convolution(scope: Scope) -> None:
     weights = scope.constant(1, "the weight tensor").astype(np.float32)
     at = tensor(scope)
-    found = convolved(scope, at, weights) if scope.kind == "Conv" else transposed_convolved(scope, at, weights, 0.0)
-    op = DepthwiseConv2D(**found.window) if found.depthwise else Conv2D(**found.window)
+    found = convolved(scope, at, weights) if scope.kind == "Conv" else transposed_convolved(scope, at, weights)
+    kinds = {"conv2d": Conv2D, "depthwise_conv2d": DepthwiseConv2D, "transpose_conv": TransposeConv}
+    op = kinds[found.kind](**found.window)
     operands = [found.image.name, constant(scope, found.weights)]
     if scope.has(2):
         operands.append(constant(scope, scope.constant(2, "the bias")))

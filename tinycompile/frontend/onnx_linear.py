@@ -17,9 +17,6 @@ from tinycompile.frontend.onnx_values import Dequantized, Known, KnownQuantized,
 from tinycompile.frontend.tflite_scope import MAX_STEP, Rejected
 from tinycompile.ir import Array
 from tinycompile.numerics.step_requant import real_product
-from tinycompile.ops.pad import Pad
-from tinycompile.ops.reshape import Reshape
-from tinycompile.ops.take import Take
 
 
 def quantized_weights(value: Value) -> KnownQuantized:
@@ -132,21 +129,23 @@ class Convolved:
 
     Attributes:
         image: the operand in NHWC.
+        kind: of its operator: "conv2d", "depthwise_conv2d" or "transpose_conv".
         weights: (C_out, kh, kw, C_in / groups), or (1, kh, kw, C_out) if it is depthwise.
-        window: attributes of Conv2D and DepthwiseConv2D.
+        window: attributes of the operator.
     """
 
+    kind: str
     image: Placed
     weights: Array
     window: dict[str, Any]
-    depthwise: bool
 
     @staticmethod
     def of(image: Placed, weights: Array, group: int, window: dict[str, Any]) -> Convolved:
         """`weights`: (C_out, C_in / group, kh, kw)."""
         depthwise = group == image.shape[1] and weights.shape[1] == 1 and group > 1
         layout = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
-        return Convolved(image, np.ascontiguousarray(weights.transpose(layout)), window, depthwise)
+        kind = "depthwise_conv2d" if depthwise else "conv2d"
+        return Convolved(kind, image, np.ascontiguousarray(weights.transpose(layout)), window)
 
 
 @importer("Conv")
@@ -187,11 +186,11 @@ def _check_rank(weights: Array) -> None:
 
 
 def _convolution_of(scope: Scope, found: Convolved, x: Dequantized, scales: Array, bias: Value | None) -> Linear:
-    shape, channels = scope.shape(), found.weights.shape[3 if found.depthwise else 0]
+    shape, channels = scope.shape(), found.weights.shape[3 if found.kind == "depthwise_conv2d" else 0]
     return Linear(
         x=found.image,
         quant=x.quant,
-        kind="depthwise_conv2d" if found.depthwise else "conv2d",
+        kind=found.kind,
         window=found.window,
         weights=found.weights,
         weight_scale=scales,
@@ -204,7 +203,6 @@ def _convolution_of(scope: Scope, found: Convolved, x: Dequantized, scales: Arra
 
 @importer("ConvTranspose")
 def conv_transpose(scope: Scope) -> None:
-    """As a convolution of the input with zeros between its elements, with the kernel turned around."""
     x = activation(scope)
     source = quantized_weights(scope.value(1))
     bias = scope.value(2) if scope.has(2) else None
@@ -216,41 +214,37 @@ def conv_transpose(scope: Scope) -> None:
         scales = np.broadcast_to(source.scale.reshape(-1), (weights.shape[1] * group,)).astype(np.float32)
     else:
         raise Rejected("grouped weights are quantised per channel")
-    found = transposed_convolved(scope, x.at, weights, int(x.quant.zero_point[0]))
+    found = transposed_convolved(scope, x.at, weights)
     scope.set(_convolution_of(scope, found, x, scales, bias))
 
 
-def transposed_convolved(scope: Scope, at: Placed, weights: Array, zero: float) -> Convolved:
-    """What ConvTranspose is with these weights (C_in, C_out / group, ...); `zero` is what the operand has for 0."""
+def transposed_convolved(scope: Scope, at: Placed, weights: Array) -> Convolved:
+    """What ConvTranspose is with these weights (C_in, C_out / group, ...): where nothing lies between the inputs, and
+    the result isn't smaller than what they reach, a convolution with the kernel turned around.
+    """
     _check_rank(weights)
     rank, group = weights.ndim - 2, int(scope.attribute("group", 1))
     kernel, strides, dilations = spatial_attributes(scope, weights.shape[2:])
     size, shape = at.shape[2:], scope.shape()
     begins = transposed_begins(scope, size, shape[2:], kernel, strides, dilations)
     inputs, outputs = weights.shape[:2]
-    # (C_in, C_out / group, ...) to (C_out, C_in / group, ...), turned around.
+    # (C_in, C_out / group, ...) to (C_out, C_in / group, ...).
     grouped = weights.reshape(group, inputs // group, outputs, *weights.shape[2:]).swapaxes(1, 2)
-    flipped = np.flip(
-        grouped.reshape(group * outputs, inputs // group, *weights.shape[2:]), axis=tuple(range(2, 2 + rank))
-    )
+    ordered = grouped.reshape(group * outputs, inputs // group, *weights.shape[2:])
+    out = shape[2:]
     if rank == 1:
-        flipped, kernel, strides, dilations = flipped[..., None], [*kernel, 1], [*strides, 1], [*dilations, 1]
-        size, begins, out = (*size, 1), [*begins, 0], (*shape[2:], 1)
-    else:
-        out = shape[2:]
-    image = _spread(scope, as_image(scope, at), strides, zero)
-    padding = list[int]()
+        ordered, kernel, strides, dilations = ordered[..., None], [*kernel, 1], [*strides, 1], [*dilations, 1]
+        size, begins, out = (*size, 1), [*begins, 0], (*out, 1)
+    image, padding = as_image(scope, at), list[int]()
     for axis in range(2):
         extent = (kernel[axis] - 1) * dilations[axis]
         before = extent - begins[axis]
-        # `_spread` leaves stride - 1 zeros behind the last element.
-        after = out[axis] + extent - before - size[axis] * strides[axis]
-        padding += [before, after]
-    if min(padding) < 0:
-        image = _cropped(scope, image, padding)
-        padding = [max(0, p) for p in padding]
-    window = {"stride": (1, 1), "dilation": tuple(dilations), "padding": tuple(padding)}
-    return Convolved.of(image, flipped, group, window)
+        padding += [before, out[axis] + extent - before - size[axis]]
+    if list(strides) == [1, 1] and min(padding) >= 0:
+        window = {"stride": (1, 1), "dilation": tuple(dilations), "padding": tuple(padding)}
+        return Convolved.of(image, np.flip(ordered, axis=(2, 3)), group, window)
+    window = {"size": out, "stride": tuple(strides), "dilation": tuple(dilations), "cut": tuple(begins)}
+    return Convolved("transpose_conv", image, np.ascontiguousarray(ordered.transpose(0, 2, 3, 1)), window)
 
 
 def transposed_begins(
@@ -269,30 +263,6 @@ def transposed_begins(
         total = s * (n - 1) + e + (k - 1) * d + 1 - o
         begins.append(total // 2 if auto == "SAME_UPPER" else total - total // 2)
     return begins
-
-
-def _spread(scope: Scope, image: Placed, strides: Sequence[int], zero: float) -> Placed:
-    """stride - 1 zeros behind every row and every column."""
-    if list(strides) == [1, 1]:
-        return image
-    n, h, w, c = scope.state.type_of(image).shape
-    sh, sw = strides
-    split = scope.move(image, Reshape((n, h, 1, w, 1, c)), (n, h, 1, w, 1, c))
-    amounts = ((0, 0), (0, 0), (0, sh - 1), (0, 0), (0, sw - 1), (0, 0))
-    spread = scope.move(split, Pad(amounts, zero), (n, h, sh, w, sw, c))
-    wide = (n, h * sh, w * sw, c)
-    return scope.move(spread, Reshape(wide), (n, c, h * sh, w * sw), NHWC)
-
-
-def _cropped(scope: Scope, image: Placed, padding: Sequence[int]) -> Placed:
-    """Without the rows and columns that a negative padding takes off."""
-    n, c, *sizes = image.shape
-    for axis in range(2):
-        first, last = max(0, -padding[2 * axis]), sizes[axis] - max(0, -padding[2 * axis + 1])
-        if (first, last) != (0, sizes[axis]):
-            sizes[axis] = last - first
-            image = scope.move(image, Take(axis + 1, tuple(range(first, last))), (n, c, *sizes), NHWC)
-    return image
 
 
 # Matrix products.

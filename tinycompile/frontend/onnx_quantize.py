@@ -45,6 +45,7 @@ from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.sub import Sub
+from tinycompile.ops.transpose_conv import TransposeConv
 
 _LARGEST_BIAS = 2**30
 
@@ -135,12 +136,14 @@ def linear(scope: Scope, value: Linear, rule: StepRequant, quant: Quantization) 
     if len(parts) > 1:
         x, weights, kind = _widened(scope, value, parts)
     clamp = (rule.low, rule.high)
-    op: Conv2D | DepthwiseConv2D | FullyConnected
+    op: Conv2D | DepthwiseConv2D | FullyConnected | TransposeConv
     match kind:
         case "conv2d":
             op = Conv2D(**value.window, clamp=clamp, rule=rule)
         case "depthwise_conv2d":
             op = DepthwiseConv2D(**value.window, clamp=clamp, rule=rule)
+        case "transpose_conv":
+            op = TransposeConv(**value.window, clamp=clamp, rule=rule)
         case _:
             op = FullyConnected(clamp, rule)
     axis = op.weight_axis if isinstance(op, Conv2D | DepthwiseConv2D) else 0
@@ -177,7 +180,7 @@ def _widened(scope: Scope, value: Linear, parts: Sequence[Array]) -> tuple[Place
         parts = [np.moveaxis(part, 3, 0).transpose(0, 2, 3, 1) for part in parts]
     stacked = np.stack(parts, axis=-1)
     weights = np.ascontiguousarray(stacked.reshape(*stacked.shape[:-2], -1))
-    return repeated, weights, "fully_connected" if value.kind == "fully_connected" else "conv2d"
+    return repeated, weights, "conv2d" if value.kind == "depthwise_conv2d" else value.kind
 
 
 def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:

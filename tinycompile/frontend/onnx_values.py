@@ -148,7 +148,7 @@ class Linear:
 
     Attributes:
         x: its operand; in NHWC for a convolution, rows of C_in for a matrix product.
-        kind: "conv2d", "depthwise_conv2d" or "fully_connected", whose attributes are `window`.
+        kind: "conv2d", "depthwise_conv2d", "transpose_conv" or "fully_connected", whose attributes are `window`.
         weights: integers in the IR's layout, zero point taken off.
         product: x scale * weight scale per output channel, exact.
         bias: real number per output channel.

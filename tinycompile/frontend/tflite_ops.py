@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.dtypes import INT8, DType
-from tinycompile.frontend import tflite_elementwise
+from tinycompile.frontend import tflite_elementwise, tflite_linalg
 from tinycompile.frontend.tflite_activations import Activation, clamp_range
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer
 from tinycompile.frontend.tflite_schema import tflite
@@ -40,7 +40,7 @@ from tinycompile.ops.transpose import Transpose
 
 __all__ = ["IMPORTERS"]
 
-FAMILIES = (tflite_elementwise,)
+FAMILIES = (tflite_elementwise, tflite_linalg)
 """Modules with more importers."""
 
 
@@ -123,9 +123,11 @@ def fully_connected(scope: Scope) -> None:
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
     options.without_effect("AsymmetricQuantizeInputs", "QuantizedBiasType")  # of float and int16 activations
+    x, op, keep_axes = scope.input_type(), FullyConnected(_fused(scope)), options.flag("KeepNumDims")
+    if scope.known(1) is None:
+        return scope.emit(tflite_linalg.by_computed_weights(scope, op), [scope.input(), scope.input(1)])
     weights, (outputs, depth) = _weights(scope, 2)
     weights[0] = _without_zero_point(scope)
-    x, op, keep_axes = scope.input_type(), FullyConnected(_fused(scope)), options.flag("KeepNumDims")
     if keep_axes and x.shape[-1:] != (depth,):
         raise scope.fail(f"an input of the shape {list(x.shape)} for weights {outputs}x{depth}")
     if keep_axes or x.shape[1:] == (depth,):

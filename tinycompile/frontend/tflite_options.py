@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from tinycompile.frontend.tflite_file import SourceOperator, readable
-from tinycompile.frontend.tflite_schema import SIGNED_OFFSET, VTABLE_OFFSET, FlatTable, tflite
+from tinycompile.frontend.tflite_schema import SIGNED_OFFSET, VTABLE_OFFSET, FlatTable, slots, tflite
 
 _EMPTY_TABLE = b"\x04\x00\x04\x00\x04\x00\x00\x00"
 """A flatbuffer table without fields: a vtable of 4 bytes, then the table at position 4."""
@@ -46,7 +46,7 @@ class OptionTable:
     def __init__(self, operator: SourceOperator, table: type[Any] | None, where: str) -> None:
         """`table`: of the operator by the schema; None if it has no options."""
         self._where, self.unread = where, [] if table is None else fields_of(table)
-        self._known = len(self.unread)
+        self._known = 0 if table is None else slots(table.__name__)
         self._file, self._defaults = self._view(operator.options, table), self._view(None, table)
         self._raw = operator.options
         found = OPTIONS_NAMES.get(operator.options_type, f"number {operator.options_type}")
@@ -101,5 +101,5 @@ class OptionTable:
 def first_field_from(table: FlatTable, known: int) -> int | None:
     """The number of the first field that is there and isn't one of the first `known` ones."""
     vtable = table.Pos - table.Get(SIGNED_OFFSET, table.Pos)
-    slots = (table.Get(VTABLE_OFFSET, vtable) - 4) // 2
-    return next((slot for slot in range(known, slots) if table.Offset(4 + 2 * slot)), None)
+    count = (table.Get(VTABLE_OFFSET, vtable) - 4) // 2
+    return next((slot for slot in range(known, count) if table.Offset(4 + 2 * slot)), None)

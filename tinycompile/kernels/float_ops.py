@@ -9,13 +9,12 @@ import numpy as np
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
-from tinycompile.kernels.binary import broadcast_loops, broadcast_of
+from tinycompile.kernels.binary import broadcast_of
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.pooling import reduce_loops
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import RealBinary, RealUnary
 from tinycompile.ops._reduce import Reduction
-from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.elu import Elu
 from tinycompile.ops.gelu import Gelu
@@ -145,39 +144,6 @@ def binary(site: Site, core: Core) -> Kernel | None:
     )
     same = {i: 0 for i, t in site.dynamic_inputs() if t.shape == sig.output.shape}
     return float_kernel(site, function, count * (8 + per_operation(core)), constants, overlap=same)
-
-
-@kernel_for(BatchMatMul, dtype=FLOAT32)
-def matmul(site: Site, core: Core) -> Kernel | None:
-    """`tc_float_matmul`; None for a batch with more than three loops."""
-    op, sig = site.node.op, site.sig
-    if not isinstance(op, BatchMatMul) or not is_finite(site):
-        return None
-    a, b = sig.inputs[0].shape, sig.inputs[1].shape
-    rows, depth, columns = a[-2], a[-1], b[-1]
-    loops = broadcast_loops(a[:-2], b[:-2])
-    if len(loops) > 3:
-        return None
-    sizes, a_strides, b_strides = zip(*([(1, 0, 0)] * (3 - len(loops)) + loops), strict=True)
-    fields = {
-        "size": sizes,
-        "a_stride": tuple(s * rows * depth for s in a_strides),
-        "b_stride": tuple(s * depth * columns for s in b_strides),
-        "rows": rows,
-        "depth": depth,
-        "columns": columns,
-    }
-    parameters, constants = _operands(site)
-    function = struct_call(
-        f"batch_matmul_{rows}x{depth}x{columns}",
-        "tc_float_matmul",
-        "tc_float_matmul.h",
-        parameters,
-        (Struct("tc_float_matmul_shape", fields),),
-        "Matrix product.",
-        ("a", "b", "output"),
-    )
-    return float_kernel(site, function, op.macs(sig) * (4 + per_operation(core)), constants)
 
 
 @kernel_for(Mean, ReduceMax, ReduceMin, ReduceSum, dtype=FLOAT32)

@@ -104,6 +104,9 @@ def _literal(value: object) -> str:
     match value:
         case float() | np.floating():
             return f"{float(value).hex()}f"
+        case Mapping():
+            members = cast(Fields, value)
+            return "{" + ", ".join(f".{name} = {_literal(member)}" for name, member in members.items()) + "}"
         case list() | tuple():
             return "{" + ", ".join(map(_literal, cast(Sequence[object], value))) + "}"
         case _:

@@ -47,23 +47,26 @@ class Finish:
         return (*ARGUMENTS, self.function)
 
 
-def finish_of(site: Site, rule: Requant, bias: Array, clamp: tuple[int, int]) -> Finish:
+def finish_of(
+    site: Site, rule: Requant, bias: Array, clamp: tuple[int, int], reach: tuple[Array, Array] | None = None
+) -> Finish:
     """The cheapest exact form.
 
     Args:
         rule: from accumulators (bias included) to outputs.
         bias: int64 (C_out,): what is missing from the kernel's sum to the accumulator.
+        reach: the lowest and the highest accumulator; None for those of a layer with constant weights.
     """
     match rule:
         case TfliteRequant():
             return _fixed("tc_finish_twice", rule, bias, range_fields(rule.zero_point, clamp))
         case RoundedProductRequant():
-            if np.all(rule.is_fixed_point(*LinearLayer.of(site).acc_range)):
+            if np.all(rule.is_fixed_point(*(reach or LinearLayer.of(site).acc_range))):
                 return _fixed("tc_finish_once", rule.fixed_point, bias, range_fields(rule.zero_point, clamp))
             channels = structured(factor=rule.scale, bias=wrap_int32(bias))
             return _finish("double", "tc_double_channel", channels, "factor, bias", rule, 200, "float64")
         case StepRequant():
-            return step_finish(rule, bias, *LinearLayer.of(site).acc_range)
+            return step_finish(rule, bias, *(reach or LinearLayer.of(site).acc_range))
         case _:
             raise ValueError(f"no portable form of {type(rule).__name__}")
 

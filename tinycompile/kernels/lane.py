@@ -109,10 +109,11 @@ class Lanes:
         """`channel_stream` of the layer."""
         channels = self.layer.channels if order is None else order.size
         size = -(-channels // together) * together * self.record
-        return Deferred(size, np.int32, lambda: channel_stream(self._words, self.plan, together, order))
+        return Deferred(size, np.int32, lambda: channel_stream(self.words, self.plan, together, order))
 
     @property
-    def _words(self) -> Array:
+    def words(self) -> Array:
+        """(C, groups): the weights, packed."""
         words = pack_words(_whole_words(self.layer), direct=self.direct)
         if words is None:
             raise ValueError("a lane leaves int16")

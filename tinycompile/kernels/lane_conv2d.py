@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tinycompile.ir import Signature, Site
+from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.lane import Lanes
@@ -58,16 +58,19 @@ class Blocks:
         return 4 if self.fours else 3
 
 
-def pair_stream(lanes: Lanes) -> Deferred:
-    """The weights in pairs of channels.
-
-    The last pair of an odd number of channels repeats the channel before it (itself, if there is only one).
+def pair_order(channels: int) -> Array:
+    """The channels in pairs: the last pair of an odd number repeats the channel before it (itself, if there is only
+    one).
     """
-    channels = lanes.layer.channels
     order = list(range(channels))
     if channels % 2:
         order[-1:] = [max(0, channels - 2), channels - 1]
-    return lanes.stream(2, np.array(order))
+    return np.array(order)
+
+
+def pair_stream(lanes: Lanes) -> Deferred:
+    """The weights in pairs of channels."""
+    return lanes.stream(2, pair_order(lanes.layer.channels))
 
 
 @kernel_for(Conv2D, needs={"dsp"})
@@ -124,7 +127,7 @@ def _kernel(
         "threes": blocks.threes,
         "rest": blocks.rest,
     }
-    definitions = _block_functions(requant, blocks, core)
+    definitions = block_functions(requant, [blocks], core)
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
     function = struct_call(
         f"conv2d_lane_{window_stem(op.window_of(sig), sig.input, sig.output)}",
@@ -174,16 +177,36 @@ def _window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, 
     }
 
 
-def _block_functions(requant: RequantBlock, blocks: Blocks, core: Core) -> dict[str, str]:
+def block_functions(requant: RequantBlock, blocks: Sequence[Blocks], core: Core) -> dict[str, str]:
     """Definitions of those that compute the blocks, by kind."""
     four, three = BLOCKS
     found = dict[str, str]()
-    if blocks.fours:
+    if any(each.fours for each in blocks):
         found[four] = requant.define("TC_LANE_BLOCK_4", four)
-    if blocks.threes or blocks.rest:
+    if any(each.threes or each.rest for each in blocks):
         dual = core.pipeline in DUAL_ISSUE
         found[three] = requant.define("TC_LANE_BLOCK_3_DUAL" if dual else "TC_LANE_BLOCK_3", three)
     return found
+
+
+def pairs_cost(pixels: int, channels: int, groups: int, requant: RequantBlock) -> int:
+    """Of a block function, counted from the assembly: per pair of channels, and per group of 4 inputs."""
+    rounds = -(-max(0, groups - 1) // 4)
+    per_output = 3 + (2 if requant.signed else 0) + requant.clamp_steps
+    pair = (12 if pixels == 4 else 10) + per_output * 2 * pixels
+    pair += (23 if pixels == 4 else 19) * groups + (3 if pixels == 4 else 2) * rounds
+    return -(-channels // 2) * pair
+
+
+def expansion_cost(pixels: int, groups: int, window_rows: int, segment: int, *, by_rows: bool) -> int:
+    """Of the windows of a block; `window_rows` 0 where they are the pixels themselves."""
+    expand = 30 + (20 if pixels == 4 else 15) * groups
+    if window_rows and by_rows:
+        return expand + window_rows * 50
+    if window_rows:
+        words = segment // 4 + (0, 1, 1, 2)[segment % 4]
+        return expand + 40 + window_rows * (12 + 2 * pixels * words)
+    return expand
 
 
 def _instructions(
@@ -195,21 +218,10 @@ def _instructions(
     segment: int,
     by_rows: bool,
 ) -> int:
-    """Counted from the assembly: per pair of channels, and per group of 4 inputs of each block."""
-    pairs = -(-layer.channels // 2)
-    rounds = -(-max(0, groups - 1) // 4)
-    per_output = 3 + (2 if requant.signed else 0) + requant.clamp_steps
     total = 60
     for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
-        pair = (12 if pixels == 4 else 10) + per_output * 2 * pixels
-        pair += (23 if pixels == 4 else 19) * groups + (3 if pixels == 4 else 2) * rounds
-        expand = 30 + (20 if pixels == 4 else 15) * groups
-        if window_rows and by_rows:
-            expand += window_rows * 50
-        elif window_rows:
-            words = segment // 4 + (0, 1, 1, 2)[segment % 4]
-            expand += 40 + window_rows * (12 + 2 * pixels * words)
-        total += count * (40 + expand + pairs * pair)
+        expansion = expansion_cost(pixels, groups, window_rows, segment, by_rows=by_rows)
+        total += count * (40 + expansion + pairs_cost(pixels, layer.channels, groups, requant))
     return total
 
 

@@ -23,6 +23,7 @@ from tinycompile.numerics.requant_solver import DSP_FORMS, fits, solve
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.transpose_conv import TransposeConv
 
 KEPT_LAYERS = 512
 """Layers whose facts and requantisations are kept: a schedule's search asks for each again and again."""
@@ -71,7 +72,7 @@ class LinearLayer:
         op, sig = site.node.op, site.sig
         weights = site.constant(1).astype(np.int64)
         match op:
-            case Conv2D():
+            case Conv2D() | TransposeConv():
                 rows = weights
             case DepthwiseConv2D():
                 rows = np.moveaxis(weights, 3, 0).transpose(0, 2, 3, 1)
@@ -80,7 +81,12 @@ class LinearLayer:
             case _:
                 raise ValueError(f"{op.kind} is not a linear operator")
         bias = site.constant(2).astype(np.int64) if len(site.sig.inputs) > 2 else np.zeros(rows.shape[0], np.int64)
-        return _kept(_Content(rows, bias, sig.input.zero_point, op.requant(sig), site.latitude))
+        return LinearLayer.kept(rows, bias, sig.input.zero_point, op.requant(sig), site.latitude)
+
+    @staticmethod
+    def kept(weights: Array, bias: Array, zp_in: int, rule: Requant, latitude: Latitude | None) -> LinearLayer:
+        """The layer with these attributes, as it was made when it was first asked for."""
+        return _kept(_Content(weights, bias, zp_in, rule, latitude))
 
     @property
     def channels(self) -> int:

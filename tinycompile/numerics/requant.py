@@ -10,7 +10,7 @@ one end of the range to the other; only the definition itself computes that (`is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -118,6 +118,10 @@ class TfliteRequant:
     @property
     def channels(self) -> int:
         return self.multiplier.size
+
+    def take(self, channels: IntegerArray) -> TfliteRequant:
+        """The rule of some channels."""
+        return replace(self, multiplier=self.multiplier[channels], shift=self.shift[channels])
 
     def real_scale(self) -> Float64Array:
         return np.ldexp(self.multiplier.astype(np.float64), self.shift - 31)

@@ -1,4 +1,4 @@
-"""Matrix products of two tensors."""
+"""Products of matrices, of which both may be computed."""
 
 from __future__ import annotations
 
@@ -8,32 +8,78 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, DType
+from tinycompile.dtypes import FLOAT32, INT8, DType
 from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.numerics.fixed_point import quantize_multiplier
+from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._arithmetic import real
-from tinycompile.ops._typed import Meanings, Typed
+from tinycompile.ops._rules import first_reason, invalid, not_quantized
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
 class BatchMatMul(Typed):
-    """float32 (..., m, k) times (..., k, n), either of them a constant; the leading axes broadcast as in NumPy.
+    """int8 with one scale and zero point per operand, or float32: (..., m, k) times (..., k, n), either of them a
+    constant; the axes before these broadcast as in NumPy.
 
-    Rows times the same constant matrix are a `FullyConnected`.
+    Attributes:
+        adj_x, adj_y: whether the last two axes of the first, of the second operand are the other way round.
+        rule: from accumulators to outputs, one channel; None for TFLite's, which follows from the scales.
     """
 
     kind: ClassVar[str] = "batch_matmul"
 
+    adj_x: bool = False
+    adj_y: bool = False
+    rule: Requant | None = None
+
+    def sizes(self, sig: Signature) -> tuple[int, int, int]:
+        """m, k, n."""
+        x, y = (t.shape[-2:] for t in sig.inputs)
+        rows, depth = x[::-1] if self.adj_x else x
+        return rows, depth, y[0] if self.adj_y else y[1]
+
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
-        a, b = inputs[0].shape, inputs[1].shape
-        if len(a) < 2 or len(b) < 2 or a[-1] != b[-2]:
+        x, y = inputs[0].shape, inputs[1].shape
+        if len(x) < 2 or len(y) < 2 or 0 in (*x, *y):
+            raise ValueError(f"{inputs[0]} and {inputs[1]} are no matrices")
+        rows, depth, columns = self.sizes(Signature(tuple(inputs), ()))
+        if depth != (y[-1] if self.adj_y else y[-2]):
             raise ValueError(f"{inputs[0]} and {inputs[1]} can't be multiplied")
-        return (((*np.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1]), inputs[0].dtype),)
+        return (((*np.broadcast_shapes(x[:-2], y[:-2]), rows, columns), inputs[0].dtype),)
+
+    def requant(self, sig: Signature) -> Requant:
+        """The rule from accumulators to outputs (`GetQuantizedConvolutionMultipler`: a product in float32)."""
+        if self.rule is not None:
+            return self.rule
+        x, y = sig.inputs
+        product = np.float32(x.scale) * np.float32(y.scale)
+        factor = np.array([np.float64(product) / sig.output.scale])
+        return TfliteRequant(*quantize_multiplier(factor), sig.output.zero_point, -128, 127)
 
     def meanings(self) -> Meanings:
-        return {FLOAT32: real.meaning(self._real)}
+        own = None if self.rule is None else "a requantisation of floats"
+        return {INT8: Meaning(self._integers, self._limits), FLOAT32: real.meaning(self._product, own)}
 
-    def _real(self, a: Array, b: Array) -> Array:
-        return np.matmul(a.astype(np.float64), b.astype(np.float64))
+    def _product(self, x: Array, y: Array) -> Array:
+        """float64: exact for integers, whose sums stay below 2^53."""
+        x, y = x.astype(np.float64), y.astype(np.float64)
+        return np.matmul(x.swapaxes(-1, -2) if self.adj_x else x, y.swapaxes(-1, -2) if self.adj_y else y)
+
+    def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        x, y = (v.astype(np.int32) - np.int32(t.zero_point) for v, t in zip(inputs, sig.inputs, strict=True))
+        sums = self._product(x, y).astype(np.int64)
+        return (self.requant(sig).apply(sums[..., None])[..., 0].astype(np.int8),)
+
+    def _limits(self, sig: Signature) -> str | None:
+        return first_reason(
+            (
+                not_quantized(sig.inputs[0], "the first operand"),
+                not_quantized(sig.inputs[1], "the second operand"),
+                not_quantized(sig.output, "the output"),
+                invalid(lambda: self.requant(sig)),
+            )
+        )
 
     def macs(self, sig: Signature) -> int:
-        return sig.output.elements * sig.input.shape[-1]
+        return sig.output.elements * self.sizes(sig)[1]

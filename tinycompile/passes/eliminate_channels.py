@@ -15,6 +15,7 @@ import numpy as np
 from tinycompile.dtypes import INT8, INT32
 from tinycompile.errors import IncompatibleError
 from tinycompile.ir import Array, Graph, Node, Op, Pass, Quantization, Source, TensorType
+from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._elementwise import Unary
 from tinycompile.ops.add import Add
@@ -260,8 +261,8 @@ def _is_exact(op: Op) -> bool:
 
 
 def _cut_rule(op: Op, channels: Array) -> Op:
-    """The operator with the requantisation of the remaining output channels only, where that isn't TFLite's."""
-    if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected) and isinstance(op.rule, StepRequant):
+    """The operator with the requantisation of the remaining output channels only, where it has one of its own."""
+    if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected) and isinstance(op.rule, StepRequant | TfliteRequant):
         return replace(op, rule=op.rule.take(channels))
     return op
 

@@ -1,0 +1,70 @@
+"""Kernels of matrix products against their definition."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.ops.floats import check_float, normal
+from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.kernels.batch_matmul import batch_matmul, batch_matmul_lanes, float_batch_matmul
+from tinycompile.numerics.step_requant import exact_requant, real_product
+from tinycompile.ops.batch_matmul import BatchMatMul
+
+quick = settings(max_examples=12, deadline=None, derandomize=True)
+BATCHES = [((), ()), ((2,), (2,)), ((1,), (3,)), ((3,), ()), ((2, 1), (3,)), ((2, 1, 2), (1, 3, 2))]
+
+
+def product(batches, sizes, adjoint, zero, constant=None, *, rule=None, scale=None):
+    """Of random matrices; sums fill the range of the output."""
+    rows, depth, columns = sizes
+    shapes = ((rows, depth), (depth, columns))
+    operands = [
+        int8((*batch, *(shape[::-1] if turned else shape)), 0.1, zero_point)
+        for batch, shape, turned, zero_point in zip(batches, shapes, adjoint, zero, strict=False)
+    ]
+    rng = np.random.default_rng(depth)
+    constants = [
+        rng.integers(-128, 128, t.shape).astype(np.int8) if index == constant else None
+        for index, t in enumerate(operands)
+    ]
+    y = int8((), scale or 0.01 * 70 * depth**0.5, zero[2])
+    return site_of(BatchMatMul(*adjoint, rule), operands, constants, y)
+
+
+@pytest.mark.parametrize("factory", [batch_matmul, batch_matmul_lanes])
+@quick
+@given(
+    st.sampled_from(BATCHES), st.tuples(st.integers(1, 5), st.integers(1, 11), st.integers(1, 10)),
+    st.tuples(st.booleans(), st.booleans()), st.tuples(*[st.integers(-128, 127)] * 3), st.sampled_from([None, 0, 1]),
+)  # fmt: skip
+def test_any_shape(factory, batches, sizes, adjoint, zero, constant):
+    check(factory, product(batches, sizes, adjoint, zero, constant))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 2.0**-4, 3e4])
+def test_factors_above_one_and_far_below(scale):
+    """Where no high product is the rule, or only one with two offsets."""
+    site = product(((2,), (2,)), (3, 9, 6), (False, True), (3, -7, 5), scale=scale)
+    check(batch_matmul, site)
+    check(batch_matmul_lanes, site)
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_a_rule_given_by_its_steps(ties):
+    factor = real_product(0.5, np.array([2.0**-7 if ties else 0.0123]))
+    rule = exact_requant(factor, [Fraction(0)], Fraction(1, 4), -5, -128, 127)
+    site = product(((2,), (2,)), (3, 9, 6), (False, True), (3, -7, -5), rule=rule)
+    check(batch_matmul, site)
+    if batch_matmul_lanes(site, M7) is not None:
+        check(batch_matmul_lanes, site)
+
+
+@pytest.mark.parametrize("constant", [(), (0,), (1,)])
+def test_floats(constant):
+    operands = [normal(2, 1, 4, 3), normal(5, 6, 4, seed=1)]
+    check_float(float_batch_matmul, BatchMatMul(adj_x=True, adj_y=True), operands, constant)

@@ -1,0 +1,49 @@
+"""Kernels of linear interpolation against their definition."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.ops.floats import check_float, normal
+from tests.support.kernel_checks import M7, check, int8, site_of
+from tinycompile.ir import Site
+from tinycompile.kernels.resize_bilinear import float_resize_bilinear, resize_bilinear, resize_bilinear_words
+from tinycompile.ops.resize_bilinear import ResizeBilinear
+
+quick = settings(max_examples=12, deadline=None, derandomize=True)
+MODES = ({}, {"align_corners": True}, {"half_pixel_centers": True})
+
+
+def image(size: tuple[int, int], result: tuple[int, int], channels: int, **mode: bool) -> Site:
+    return site_of(ResizeBilinear(result, **mode), [int8((1, *size, channels))], [None], int8(()))
+
+
+@quick
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 7)), st.tuples(st.integers(1, 13), st.integers(1, 15)),
+    st.integers(1, 9), st.sampled_from(MODES),
+)  # fmt: skip
+def test_any_size(size, result, channels, mode):
+    check(resize_bilinear, image(size, result, channels, **mode))
+
+
+@pytest.mark.parametrize("mode", MODES[::2])
+@pytest.mark.parametrize("times", [(2, 2), (4, 4), (2, 8), (1, 2), (4, 1)])
+@pytest.mark.parametrize("channels", [4, 8, 12])
+def test_two_channels_in_a_word(times, channels, mode):
+    site = image((5, 6), (5 * times[0], 6 * times[1]), channels, **mode)
+    kernel = check(resize_bilinear_words, site)
+    assert kernel.instructions < check(resize_bilinear, site).instructions
+
+
+def test_weights_that_are_no_small_numbers():
+    assert resize_bilinear_words(image((5, 6), (15, 18), 8), M7) is None
+    assert resize_bilinear_words(image((5, 6), (5, 6), 8), M7) is None, "a copy"
+    assert resize_bilinear_words(image((5, 6), (10, 12), 6), M7) is None, "no whole words"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_floats(mode):
+    check_float(float_resize_bilinear, ResizeBilinear((7, 5), **mode), [normal(2, 3, 4, 3)])

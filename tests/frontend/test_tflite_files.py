@@ -154,7 +154,6 @@ def test_models_of_litert_torch_are_exact(name: str, shared: Callable[[str], Pat
 
 
 REFUSED = {
-    "unet": {"TRANSPOSE_CONV": "this operator is not supported"},
     "gru": {"SLICE": "it is supported on shapes and other integers that are known when the model is compiled"},
 }
 """What isn't supported of each. QUANTIZE and DEQUANTIZE, whose number is in the newer field only, were read as ADD."""

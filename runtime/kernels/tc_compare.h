@@ -81,18 +81,17 @@ TC_INLINE void tc_compare_ranges(const void *a, const void *b, uint8_t *output, 
     const int32_t count = shape->size[TC_BROADCAST_LOOPS - 1];
     const int32_t a_step = shape->a_stride[TC_BROADCAST_LOOPS - 1];
     const int32_t b_step = shape->b_stride[TC_BROADCAST_LOOPS - 1];
-    int32_t at[TC_BROADCAST_LOOPS - 1] = {0, 0, 0, 0, 0};
-    do {
-        const uint8_t *run_a = (const uint8_t *)a + tc_pairs_offset(at, shape->a_stride);
-        const uint8_t *run_b = (const uint8_t *)b + tc_pairs_offset(at, shape->b_stride);
+    TC_RUNS(shape->size)
+    {
+        const uint8_t *run_a = (const uint8_t *)a + TC_RUN_AT(shape->a_stride);
+        const uint8_t *run_b = (const uint8_t *)b + TC_RUN_AT(shape->b_stride);
         for (int32_t i = 0; i < count; ++i) {
             const tc_range range = ranges[run_a[i * a_step]];
             const int32_t place = run_b[i * b_step] ^ form->flip;
             const uint32_t holds = (uint32_t)(place - range.first) < (uint32_t)range.count;
-            output[i] = (uint8_t)(holds ^ (uint32_t)form->invert);
+            *output++ = (uint8_t)(holds ^ (uint32_t)form->invert);
         }
-        output += count;
-    } while (tc_pairs_next(at, shape->size));
+    }
 }
 
 #ifdef __cplusplus

@@ -17,45 +17,34 @@
 extern "C" {
 #endif
 
-/* Elements of an operand where the loops but the innermost are at some place. */
-TC_INLINE int32_t tc_pairs_offset(const int32_t *at, const int32_t *stride)
-{
-    int32_t offset = 0;
-    for (int32_t axis = 0; axis < TC_BROADCAST_LOOPS - 1; ++axis) {
-        offset += at[axis] * stride[axis];
-    }
-    return offset;
-}
+/* All loops but the innermost; constant sizes of 1 leave nothing of theirs. */
+#define TC_RUNS(size)                                                                                                  \
+    for (int32_t i0 = 0; i0 < (size)[0]; ++i0)                                                                         \
+        for (int32_t i1 = 0; i1 < (size)[1]; ++i1)                                                                     \
+            for (int32_t i2 = 0; i2 < (size)[2]; ++i2)                                                                 \
+                for (int32_t i3 = 0; i3 < (size)[3]; ++i3)                                                             \
+                    for (int32_t i4 = 0; i4 < (size)[4]; ++i4)
 
-/* The next place of all loops but the innermost; 0 behind the last one. */
-TC_INLINE int32_t tc_pairs_next(int32_t *at, const int32_t *size)
-{
-    for (int32_t axis = TC_BROADCAST_LOOPS - 2; axis >= 0; --axis) {
-        if (++at[axis] < size[axis]) {
-            return 1;
-        }
-        at[axis] = 0;
-    }
-    return 0;
-}
+/* Elements of an operand in front of the run, inside of TC_RUNS. */
+#define TC_RUN_AT(stride)                                                                                              \
+    (i0 * (stride)[0] + i1 * (stride)[1] + i2 * (stride)[2] + i3 * (stride)[3] + i4 * (stride)[4])
 
 /* Defines name(a, b, output, function, shape) for operands and results of some types. */
-#define TC_PAIRS(name, operand, result, function_type)                                                                \
+#define TC_PAIRS(name, operand, result, function_type)                                                                 \
     TC_INLINE void name(const operand *a, const operand *b, result *output, function_type *function,                   \
                         const tc_broadcast *shape)                                                                     \
     {                                                                                                                  \
         const int32_t count = shape->size[TC_BROADCAST_LOOPS - 1];                                                     \
         const int32_t a_step = shape->a_stride[TC_BROADCAST_LOOPS - 1];                                                \
         const int32_t b_step = shape->b_stride[TC_BROADCAST_LOOPS - 1];                                                \
-        int32_t at[TC_BROADCAST_LOOPS - 1] = {0, 0, 0, 0, 0};                                                          \
-        do {                                                                                                           \
-            const operand *run_a = a + tc_pairs_offset(at, shape->a_stride);                                           \
-            const operand *run_b = b + tc_pairs_offset(at, shape->b_stride);                                           \
+        TC_RUNS(shape->size)                                                                                           \
+        {                                                                                                              \
+            const operand *run_a = a + TC_RUN_AT(shape->a_stride);                                                     \
+            const operand *run_b = b + TC_RUN_AT(shape->b_stride);                                                     \
             for (int32_t i = 0; i < count; ++i) {                                                                      \
-                output[i] = function(run_a[i * a_step], run_b[i * b_step]);                                            \
+                *output++ = function(run_a[i * a_step], run_b[i * b_step]);                                            \
             }                                                                                                          \
-            output += count;                                                                                           \
-        } while (tc_pairs_next(at, shape->size));                                                                      \
+        }                                                                                                              \
     }
 
 #ifdef __cplusplus

@@ -32,13 +32,13 @@ typedef struct tc_select_shape {
                         const tc_select_shape *shape)                                                                  \
     {                                                                                                                  \
         enum { last = TC_BROADCAST_LOOPS - 1 };                                                                        \
-        int32_t at[TC_BROADCAST_LOOPS - 1] = {0, 0, 0, 0, 0};                                                          \
-        do {                                                                                                           \
-            run(condition + tc_pairs_offset(at, shape->condition_stride), shape->condition_stride[last],               \
-                a + tc_pairs_offset(at, shape->a_stride), shape->a_stride[last],                                       \
-                b + tc_pairs_offset(at, shape->b_stride), shape->b_stride[last], output, shape->size[last]);           \
+        TC_RUNS(shape->size)                                                                                           \
+        {                                                                                                              \
+            run(condition + TC_RUN_AT(shape->condition_stride), shape->condition_stride[last],                         \
+                a + TC_RUN_AT(shape->a_stride), shape->a_stride[last], b + TC_RUN_AT(shape->b_stride),                 \
+                shape->b_stride[last], output, shape->size[last]);                                                     \
             output += shape->size[last];                                                                               \
-        } while (tc_pairs_next(at, shape->size));                                                                      \
+        }                                                                                                              \
     }
 
 #define TC_SELECT_RUN(name, type)                                                                                      \

@@ -57,7 +57,7 @@ TC_INLINE void tc_copy_down(int8_t *to, const int8_t *from, int32_t bytes)
 
 #define TC_PAD_AXES 7
 
-/* The innermost axis is a row of `row` bytes; the axes around it are outermost first, unused ones of size 1. */
+/* The innermost axis is a row, in bytes; the axes around it are outermost first, unused ones of size 1. */
 typedef struct tc_pad_shape {
     int32_t size[TC_PAD_AXES]; /* of the input */
     int32_t before[TC_PAD_AXES];
@@ -65,8 +65,22 @@ typedef struct tc_pad_shape {
     int32_t row;
     int32_t row_before;
     int32_t row_after;
-    int32_t value;
+    int32_t item;      /* bytes of an element */
+    bool bytes_alike;  /* of the fill */
+    uint32_t value[2]; /* the bits of the fill, in the lowest bytes */
 } tc_pad_shape;
+
+/* Elements that are the fill. */
+TC_INLINE void tc_pad_fill(int8_t *to, int32_t bytes, const tc_pad_shape *shape)
+{
+    if (shape->bytes_alike) {
+        memset(to, (int)(shape->value[0] & 0xFFu), (size_t)bytes);
+    } else {
+        for (int32_t i = 0; i < bytes; i += shape->item) {
+            tc_copy_down(to + i, (const int8_t *)shape->value, shape->item);
+        }
+    }
+}
 
 /* Whether an output row, numbered in memory order, comes from the input. */
 TC_INLINE bool tc_pad_row_is_input(int32_t row, const tc_pad_shape *shape)
@@ -82,8 +96,10 @@ TC_INLINE bool tc_pad_row_is_input(int32_t row, const tc_pad_shape *shape)
     return true;
 }
 
-TC_INLINE void tc_pad_s8(const int8_t *input, int8_t *output, const tc_pad_shape *shape)
+TC_INLINE void tc_pad(const void *input, void *output, const tc_pad_shape *shape)
 {
+    const int8_t *from = (const int8_t *)input;
+    int8_t *to = (int8_t *)output;
     const int32_t output_row = shape->row_before + shape->row + shape->row_after;
     int32_t rows = 1;
     for (int32_t axis = 0; axis < TC_PAD_AXES; ++axis) {
@@ -91,14 +107,14 @@ TC_INLINE void tc_pad_s8(const int8_t *input, int8_t *output, const tc_pad_shape
     }
     for (int32_t row = 0; row < rows; ++row) {
         if (tc_pad_row_is_input(row, shape)) {
-            tc_copy_down(output + shape->row_before, input, shape->row);
-            memset(output, (int)shape->value, (size_t)shape->row_before);
-            memset(output + shape->row_before + shape->row, (int)shape->value, (size_t)shape->row_after);
-            input += shape->row;
+            tc_copy_down(to + shape->row_before, from, shape->row);
+            tc_pad_fill(to, shape->row_before, shape);
+            tc_pad_fill(to + shape->row_before + shape->row, shape->row_after, shape);
+            from += shape->row;
         } else {
-            memset(output, (int)shape->value, (size_t)output_row);
+            tc_pad_fill(to, output_row, shape);
         }
-        output += output_row;
+        to += output_row;
     }
 }
 

@@ -48,6 +48,7 @@ def _several(
     *,
     scale: tuple[float, int] = (0.25, -3),
     quant: tuple[float, int] = (0.25, -3),
+    version: int = 1,
     **fields: object,
 ) -> None:
     """An operator with operands from the inputs, then constants with their scales and zero points."""
@@ -57,7 +58,7 @@ def _several(
         inputs = [b.tensor(shape, *scale) for shape in shapes]
         operands = inputs + [b.constant(*given) for given in constants]  # type: ignore[arg-type]
         y = b.tensor(result, *quant)
-        b.op(name, operands, [y], **fields)  # type: ignore[arg-type]
+        b.op(name, operands, [y], **fields).version = version  # type: ignore[arg-type]
         samples = [rng.integers(-128, 128, shape).astype(np.int8) for shape in shapes]
         return OptionModel(b, inputs, [y], samples)
 
@@ -178,6 +179,70 @@ def _dequantize() -> OptionModel:
 
 
 MODELS["DEQUANTIZE"] = _dequantize
+_I32 = np.int32
+_several("SLICE", [(2, 3)], (1, 2), [(np.array([1, 0], _I32), None), (np.array([-1, 2], _I32), None)])
+_several(
+    "STRIDED_SLICE",
+    [(3, 4)],
+    (2, 4),
+    [(np.array(bounds, _I32), None) for bounds in ([1, 1], [3, 3], [1, 1])],
+    BeginMask=2,
+    EndMask=2,
+)
+_several("PACK", [(1, 2), (1, 2)], (1, 2, 2), [], ValuesCount=2, Axis=1)
+_several("GATHER", [(3, 3)], (3, 1), [(np.array([[2], [0], [1]], _I32), None)], Axis=1, BatchDims=1)
+_several("GATHER_ND", [(2, 3)], (2, 3), [(np.array([[1], [0]], _I32), None)])
+_several("TILE", [(1, 3)], (2, 3), [(np.array([2, 1], _I32), None)])
+_several("BROADCAST_TO", [(1, 3)], (2, 3), [(np.array([2, 3], _I32), None)], version=2)
+_several("REVERSE_V2", [(2, 3)], (2, 3), [(np.array([1], _I32), None)])
+_several("MIRROR_PAD", [(1, 3)], (1, 6), [(np.array([[0, 0], [1, 2]], _I32), None)], Mode=1)
+_several("SPLIT_V", [(1, 3)], (1, 3), [(np.array([3], _I32), None), (np.array(1, _I32), None)], NumSplits=1)
+_several("SPACE_TO_BATCH_ND", [(1, 4, 2)], (2, 2, 2), [(np.array([2], _I32), None), (np.array([[0, 0]], _I32), None)])
+_several("BATCH_TO_SPACE_ND", [(2, 2, 2)], (1, 3, 2), [(np.array([2], _I32), None), (np.array([[1, 0]], _I32), None)])
+_one("SPACE_TO_DEPTH", (1, 4, 4, 1), (1, 2, 2, 4), BlockSize=2)
+_one("DEPTH_TO_SPACE", (1, 2, 2, 4), (1, 4, 4, 1), BlockSize=2)
+_one("UNPACK", (1, 3), (3,), Num=1, Axis=0)
+
+
+def _of_constants(name: str, operands: Sequence[object], result: Sequence[int], dtype: str, **fields: object) -> None:
+    """An operator whose operands are an int8 input, if it has one, and constants; an operand None is that input."""
+
+    def make() -> OptionModel:
+        b = TfliteBuilder()
+        x = b.tensor((1, 3), 0.25, -3)
+        places = [x if o is None else b.constant(*(o if isinstance(o, tuple) else (np.asarray(o),))) for o in operands]
+        if all(o is not None for o in operands):
+            b.op("RELU", [x], [b.tensor((1, 3), 0.25, -3)])
+        y = b.tensor(result, *((0.25, -3) if dtype == "int8" else ()), dtype=dtype)
+        b.op(name, places, [y], **fields)  # type: ignore[arg-type]
+        return OptionModel(b, [x], [y], [np.random.default_rng(0).integers(-128, 128, (1, 3)).astype(np.int8)])
+
+    MODELS[name] = make
+
+
+_of_constants("SPLIT", [np.array(1, _I32), None], (1, 3), "int8", NumSplits=1)
+_of_constants(
+    "DYNAMIC_UPDATE_SLICE", [None, (np.array([[7]], np.int8), 0.25, -3), np.array([0, 1], _I32)], (1, 3), "int8"
+)
+_of_constants(
+    "SCATTER_ND", [np.array([[2]], _I32), (np.array([7], np.int8), 0.25, -3), np.array([3], _I32)], (3,), "int8"
+)
+_of_constants(
+    "EMBEDDING_LOOKUP", [np.array([1, 0], _I32), (np.array([[1, 2], [3, 4]], np.int8), 0.25, -3)], (2, 2), "int8"
+)
+_of_constants("FILL", [np.array([2, 3], _I32), (np.array(7, np.int8), 0.25, -3)], (2, 3), "int8")
+_of_constants("ZEROS_LIKE", [np.array([5, 6], _I32)], (2,), "int32")
+_of_constants("CAST", [None], (1, 3), "int32", InDataType=9, OutDataType=2)
+_of_constants(
+    "ONE_HOT",
+    [np.array([2, 0], _I32), np.array(3, _I32), np.array(1, np.float32), np.array(0, np.float32)],
+    (2, 3),
+    "float32",
+    Axis=1,
+)
+_of_constants("RANGE", [np.array(n, _I32) for n in (1, 7, 2)], (3,), "int32")
+_of_constants("WHERE", [np.array([True, False, True])], (2, 1), "int64")
+_of_constants("BROADCAST_ARGS", [np.array([2, 1], _I32), np.array([3], _I32)], (2,), "int32")
 _folded("SHAPE", [None], (4,), "int64", OutType=4)
 _folded(
     "STRIDED_SLICE",

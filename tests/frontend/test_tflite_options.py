@@ -31,6 +31,7 @@ ENUMS = {
     "OutType": tflite.TensorType,
     "InDataType": tflite.TensorType,
     "OutDataType": tflite.TensorType,
+    "Mode": tflite.MirrorPadMode,
 }
 VECTORS = {"NewShape": ([], [1, 36, 2], [-1], [0]), "SqueezeDims": ([], [3], [-1], [1, 3], [0, 1, 3], [-3])}
 

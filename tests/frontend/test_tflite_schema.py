@@ -41,8 +41,15 @@ def _numbered(form: str, name: str) -> tuple[bytes, list[np.ndarray]]:
     return model.build(), model.inputs
 
 
-@pytest.mark.parametrize("form", ["both", "deprecated", "newer"])
-@pytest.mark.parametrize("name", sorted(MODELS))
+def _has_form(name: str, form: str) -> bool:
+    """Larger numbers don't fit into the older field."""
+    return form != "deprecated" or getattr(tflite.BuiltinOperator, name.split()[0]) < 127
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [(n, form) for n in sorted(MODELS) for form in ("both", "deprecated", "newer") if _has_form(n, form)],
+)
 def test_an_operator_number_in_either_field(name: str, form: str) -> None:
     content, inputs = _numbered(form, name)
     check_model(content, inputs)

@@ -40,11 +40,13 @@ from tinycompile.ops.mul import Mul
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.spatial_sum import SpatialSum
 from tinycompile.ops.take import Take
 from tinycompile.ops.transpose import Transpose
+from tinycompile.ops.transpose_conv import TransposeConv
 from tinycompile.resources import runtime_dir
 from tinycompile.targets import load_toolchain, strict_flags
 
@@ -77,6 +79,8 @@ def int8_sites() -> list[Site]:
         (Transpose((0, 2, 1, 3)), odd, odd),
         (PlaneRows(2), int8((1, 3, 8, 5)), int8(())),
         (ResizeNearestNeighbor((6, 10)), odd, odd),
+        (ResizeBilinear((6, 10)), odd, odd),
+        (ResizeBilinear((12, 14)), image, image),
         (Softmax(rule="onnx"), int8((3, 10), 0.1, 5), int8((), 1 / 256, -128)),
         (Softmax(1.0), int8((3, 10), 0.1, 4), int8((), 1 / 256, -128)),
         (Take(1, (2, 0, 0)), odd, odd),
@@ -102,6 +106,8 @@ def int8_sites() -> list[Site]:
         weighted(DepthwiseConv2D((1, 2), (1, 1), (1, 1, 1, 1)), odd, (1, 3, 3, 9), 3),
         weighted(DepthwiseConv2D((1, 1), (1, 1), (1, 1, 1, 1)), odd, (1, 3, 3, 9), 3),
         weighted(FullyConnected(), int8((2, 20), 0.1, 3), (5, 20), 0),
+        weighted(TransposeConv((10, 14), (2, 2)), odd, (5, 3, 3, 9), 0),
+        site_of(BatchMatMul(adj_y=True), [int8((2, 3, 9)), int8((2, 5, 9))], [None, None], y),
     ]
 
 
@@ -118,6 +124,8 @@ def float_sites() -> list[Site]:
         site_of(Add(), [x, x], [None, None], y),
         site_of(Mul(), [x, floats(6)], [None, None], y),
         site_of(Concatenation(1), [x, x], [None, None], y),
+        site_of(ResizeBilinear((6, 10)), [x], [None], y),
+        site_of(TransposeConv((8, 14), (2, 2)), [x, floats(*weights.shape)], [None, weights], y),
         site_of(BatchMatMul(), [floats(3, 4), floats(4, 5)], [None, None], y),
         site_of(Pad(((1, 2), (0, 3), (2, 0)), -1.5), [floats(2, 3, 4)], [None], y),
         site_of(AveragePool2D((2, 3), (2, 1), (1, 1, 0, 1)), [x], [None], y),

@@ -8,21 +8,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tests.support.kernel_checks import int8, random_values
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import Binary, Unary
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
+from tinycompile.ops.batch_to_space import BatchToSpace
+from tinycompile.ops.broadcast_to import BroadcastTo
+from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.equal import Equal
 from tinycompile.ops.floor_div import FloorDiv
 from tinycompile.ops.floor_mod import FloorMod
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.gather import Gather
+from tinycompile.ops.gather_nd import GatherND
 from tinycompile.ops.greater import Greater
 from tinycompile.ops.greater_equal import GreaterEqual
 from tinycompile.ops.identity import Identity
@@ -38,8 +45,10 @@ from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
+from tinycompile.ops.mirror_pad import MirrorPad
 from tinycompile.ops.neg import Neg
 from tinycompile.ops.not_equal import NotEqual
+from tinycompile.ops.one_hot import OneHot
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.pow import Pow
@@ -48,11 +57,16 @@ from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
 from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
+from tinycompile.ops.repeat import Repeat
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinycompile.ops.scatter_nd import ScatterND
 from tinycompile.ops.select import Select
 from tinycompile.ops.sign import Sign
+from tinycompile.ops.slice import Slice
 from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.space_to_batch import SpaceToBatch
+from tinycompile.ops.space_to_depth import SpaceToDepth
 from tinycompile.ops.spatial_sum import SpatialSum
 from tinycompile.ops.squared_difference import SquaredDifference
 from tinycompile.ops.take import Take
@@ -421,3 +435,79 @@ def reduction(rng: Random) -> Sample:
 @of("batch_matmul")
 def batch_matmul(rng: Random) -> Sample:
     return sample(BatchMatMul(), [floats((1, 2, 3)), floats((1, 3, 4))], floats(()))
+
+
+@of("cast")
+def cast(rng: Random) -> Sample:
+    return sample(Cast(INT16), [int8(any_shape(rng))], TensorType((), INT16))
+
+
+@of("slice")
+def slice_(rng: Random) -> Sample:
+    shape = any_shape(rng)
+    axis = size(rng, 0, len(shape))
+    begin = size(rng, 0, shape[axis])
+    op = Slice.of_axis(shape, axis, begin, size(rng, 1, shape[axis] - begin + 1))
+    return sample(op, [int8(shape)], int8(()))
+
+
+@of("repeat")
+def repeat(rng: Random) -> Sample:
+    shape = any_shape(rng)
+    return sample(Repeat(tuple(size(rng, 1, 3) for _ in shape)), [int8(shape)], int8(()))
+
+
+@of("broadcast_to")
+def broadcast_to(rng: Random) -> Sample:
+    small, large = sorted(broadcasting(rng), key=np.prod)
+    return sample(BroadcastTo(tuple(np.broadcast_shapes(small, large))), [int8(small)], int8(()))
+
+
+@of("mirror_pad")
+def mirror_pad(rng: Random) -> Sample:
+    shape = any_shape(rng)
+    return sample(MirrorPad(tuple((size(rng, 0, n), 0) for n in shape), "reflect"), [int8(shape)], int8(()))
+
+
+@of("space_to_depth", "space_to_batch")
+def into_blocks(rng: Random) -> Sample:
+    shape = (1, 2 * size(rng), 2 * size(rng), size(rng))
+    return sample([SpaceToDepth(2), SpaceToBatch((2, 2))][size(rng, 0, 2)], [int8(shape)], int8(()))
+
+
+@of("depth_to_space", "batch_to_space")
+def out_of_blocks(rng: Random) -> Sample:
+    if rng.random() < 0.5:
+        return sample(DepthToSpace(2), [int8((1, size(rng), size(rng), 4 * size(rng)))], int8(()))
+    shape = (4, size(rng), size(rng), size(rng))
+    return sample(BatchToSpace((2, 2), ((0, 0), (0, 0))), [int8(shape)], int8(()))
+
+
+def indices(rng: Random, shape: tuple[int, ...], most: int) -> tuple[TensorType, Array]:
+    return TensorType(shape, INT32), rng.integers(0, most, shape).astype(np.int32)
+
+
+@of("gather", "gather_nd")
+def gather(rng: Random) -> Sample:
+    shape, by_coordinates = image(rng), rng.random() < 0.5
+    t, values = indices(rng, (3, 2) if by_coordinates else (3,), 1 if by_coordinates else shape[1])
+    return sample(GatherND() if by_coordinates else Gather(1), [int8(shape), t], int8(()), [None, values])
+
+
+@of("scatter_nd")
+def scatter_nd(rng: Random) -> Sample:
+    t, values = indices(rng, (3, 1), 5)
+    return sample(ScatterND((5, 2)), [t, int8((3, 2))], int8(()), [values, None])
+
+
+@of("dynamic_update_slice")
+def dynamic_update_slice(rng: Random) -> Sample:
+    shape = image(rng)
+    t, values = indices(rng, (4,), 2)
+    return sample(DynamicUpdateSlice(), [int8(shape), int8((1, 2, 2, 1)), t], int8(()), [None, None, values])
+
+
+@of("one_hot")
+def one_hot(rng: Random) -> Sample:
+    t, _ = indices(rng, (1, size(rng), size(rng)), 3)
+    return sample(OneHot(3, 4, 1, 0, INT8), [t], int8(()))

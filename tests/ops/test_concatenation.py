@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.ops.floats import check_float, normal
+from tests.ops.moves import TYPES, MoveModel, values
 from tests.ops.oracle import check, full_range
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.dtypes import INT8
@@ -40,6 +41,29 @@ def test_rules():
         Concatenation(4).infer([x, x])
     with pytest.raises(ValueError, match="differ"):
         Concatenation(3).infer([x, high])
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_pack(dtype, axis):
+    if dtype == "bool":
+        pytest.skip("LiteRT has none")
+    m = MoveModel(0)
+    operands = [m.input((2, 3), dtype), m.known(values(m.rng, (2, 3), dtype), dtype), m.input((2, 3), dtype)]
+    shape = [2, 3]
+    shape.insert(axis % 3, 3)
+    m.output(shape, dtype)
+    m.op("PACK", operands, Axis=axis, ValuesCount=3)
+    m.check()
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_types(dtype):
+    m = MoveModel(0)
+    operands = [m.input((2, 1), dtype), m.known(values(m.rng, (2, 2), dtype), dtype), m.input((2, 3), dtype)]
+    m.output((2, 6), dtype)
+    m.op("CONCATENATION", operands, Axis=1)
+    m.check()
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
+from tests.ops.moves import TYPES, MoveModel
 from tests.ops.oracle import check, full_range, seeds, thorough, zero_points
-from tests.support.kernel_checks import int8
+from tests.support.kernel_checks import check as check_kernel
+from tests.support.kernel_checks import int8, site_of
 from tests.support.tflite_builder import TfliteBuilder
-from tinycompile.dtypes import INT8
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8
 from tinycompile.ir import Signature, TensorType
-from tinycompile.kernels.float_ops import pad
+from tinycompile.kernels.movement import pad
 from tinycompile.ops.pad import Pad
 
 
@@ -59,3 +61,22 @@ def test_floats(amounts):
 @pytest.mark.parametrize("fill", [0.5, 128])
 def test_a_fill_that_is_no_int8(fill):
     assert str(fill) in str(Pad(((1, 1),), fill).unsupported(Signature((int8((3,)),), (int8((5,)),))))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("fill", [None, 1, 77])
+def test_types(dtype, fill):
+    m = MoveModel(0)
+    x = m.input((1, 3, 4, 2), dtype)
+    operands = [x, m.known([[0, 0], [1, 2], [0, 1], [3, 0]])]
+    m.output((1, 6, 5, 5), dtype)
+    m.op("PAD" if fill is None else "PADV2", operands if fill is None else [*operands, m.known(fill, dtype)])
+    m.check()
+
+
+@pytest.mark.parametrize("dtype", [INT16, INT32, INT64, FLOAT32, UINT8, BOOL], ids=str)
+@pytest.mark.parametrize("fill", [0, 1, -1, 300, -np.inf, np.nan])
+def test_kernel(dtype, fill):
+    x, op = TensorType((2, 3, 2), dtype), Pad(((0, 1), (2, 0), (1, 3)), fill)
+    if op.unsupported(Signature((x,), (x,))) is None:
+        check_kernel(pad, site_of(op, [x], [None], x))

@@ -61,6 +61,12 @@ class RandomRanks:
             (self.transpose, ranks(1)),
             (self.pad, ranks(1, PAD_RANK)),
             (self.concatenate, ranks(1)),
+            *[(self.strided_slice, ranks(1, 5))] * 2,
+            (self.split, ranks(1)),
+            (self.pack, ranks(0, MAX_RANK - 1)),
+            (self.tile, ranks(1)),
+            (self.mirror_pad, ranks(1)),
+            (self.gather, ranks(1)),
             *[(self.binary, ranks(0))] * 2,
             (self.unary, ranks(0)),
             (self.softmax, ranks(1)),
@@ -182,6 +188,54 @@ class RandomRanks:
         y = self.value(shape, x.scale, x.zero_point)
         written = axis - len(x.shape) if self.rng.random() < 0.3 else axis
         self.emit("CONCATENATION", [*operands], y, Axis=written, FusedActivationFunction=NONE)
+
+    def strided_slice(self, x: Value) -> None:
+        """Every first, second or third element from somewhere on, forwards or backwards."""
+        begin = [int(self.rng.integers(n)) for n in x.shape]
+        steps = [int(self.rng.choice([1, 1, 1, 2, -1])) for _ in x.shape]
+        shape = tuple(len(range(n)[first::step]) for n, first, step in zip(x.shape, begin, steps, strict=True))
+        ends = (1 << len(x.shape)) - 1
+        operands = [x, *map(self.integers, (begin, [0] * len(begin), steps))]
+        self.emit("STRIDED_SLICE", operands, self.relabelled(x, shape), EndMask=ends)
+
+    def split(self, x: Value) -> None:
+        """Into all its elements along an axis, or halves."""
+        axis = int(self.rng.integers(len(x.shape)))
+        size = x.shape[axis]
+        count = 2 if size % 2 == 0 and self.rng.random() < 0.5 else size
+        shape = (*x.shape[:axis], size // count, *x.shape[axis + 1 :])
+        pieces = [self.value(shape, x.scale, x.zero_point) for _ in range(count)]
+        self.read.add(x.index)
+        self.builder.op("SPLIT", [self.integers(axis), x.index], [y.index for y in pieces], NumSplits=count)
+
+    def pack(self, x: Value) -> None:
+        """With another value of the same shape and scale, if there is one, or itself."""
+        axis = int(self.rng.integers(len(x.shape) + 1))
+        if 2 * prod(x.shape) > MAX_ELEMENTS:
+            return
+        same = [v for v in self.values if (v.shape, v.scale, v.zero_point) == (x.shape, x.scale, x.zero_point)]
+        shape = (*x.shape[:axis], 2, *x.shape[axis:])
+        self.emit("PACK", [x, self.any(same)], self.value(shape, x.scale, x.zero_point), ValuesCount=2, Axis=axis)
+
+    def tile(self, x: Value) -> None:
+        multiples = self.rng.integers(1, 3, len(x.shape))
+        shape = tuple(np.array(x.shape) * multiples)
+        if prod(shape) <= MAX_ELEMENTS:
+            self.emit("TILE", [x, self.integers(multiples)], self.relabelled(x, shape))
+
+    def mirror_pad(self, x: Value) -> None:
+        amounts = [[int(self.rng.integers(n)) for _ in range(2)] for n in x.shape]
+        shape = tuple(np.array(x.shape) + np.array(amounts).sum(axis=1))
+        if prod(shape) <= MAX_ELEMENTS:
+            y = self.value(shape, x.scale, x.zero_point)
+            self.emit("MIRROR_PAD", [x, self.integers(amounts)], y, Mode=self.pick(0, 1))
+
+    def gather(self, x: Value) -> None:
+        axis = int(self.rng.integers(len(x.shape)))
+        indices = self.rng.integers(0, x.shape[axis], self.pick(1, 2, 4))
+        shape = (*x.shape[:axis], len(indices), *x.shape[axis + 1 :])
+        if prod(shape) <= MAX_ELEMENTS:
+            self.emit("GATHER", [x, self.integers(indices)], self.relabelled(x, shape), Axis=axis)
 
     def binary(self, x: Value) -> None:
         """With a value that broadcasts, a constant, or another input."""

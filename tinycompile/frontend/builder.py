@@ -39,6 +39,16 @@ class GraphBuilder:
         self._node_names.add(name)
         self._nodes.append(Node(name, op, tuple(inputs), tuple(outputs)))
 
+    def constants_of(self, first: int) -> dict[str, Array]:
+        """Constants, and what follows from them alone by the nodes from number `first` on."""
+        known = dict(self._constants)
+        for node in self._nodes[first:]:
+            if all(name in known for name in node.inputs):
+                operands = [known[name] for name in node.inputs]
+                results = node.op.evaluate(self.signature(node.inputs, node.outputs), operands)
+                known.update(zip(node.outputs, results, strict=True))
+        return known
+
     def graph(self, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
         return Graph(
             name, tuple(inputs), tuple(outputs), tuple(self._nodes), self.types, self._constants, self._sources

@@ -11,7 +11,7 @@ from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, read_model
 from tinycompile.frontend.tflite_ops import IMPORTERS
 from tinycompile.frontend.tflite_scope import Rejected, Scope, Values
-from tinycompile.frontend.tflite_shapes import FOLDERS, folded, operands_of
+from tinycompile.frontend.tflite_shapes import FOLDERS, folded, operands_of, remember
 from tinycompile.ir import Graph
 
 QUANTIZED = (INT8, UINT8, INT16)
@@ -71,15 +71,17 @@ def _import_operator(values: Values, operator: SourceOperator, where: str) -> No
         raise Rejected(f"it has version {operator.version}, known are 1 to {known.versions}")
     scope = Scope(values, operator, where, known.options)
     scope.reject_strange_tensors()
-    operands = operands_of(scope) if folder is not None else None
+    operands = operands_of(scope, folder) if folder is not None else None
     if folder is not None and operands is not None:
-        values.folded[operator.outputs[0]] = folded(scope, folder.run, operands)
+        values.folded[operator.outputs[0]] = folded(scope, folder, operands)
         scope.options.reject_unread()
     elif importer is not None:
+        before = len(values.builder.nodes)
         importer.run(scope)
         scope.reject_unread()
+        remember(values, operator, before)
     else:
-        raise Rejected("it is supported on shapes and other integers that are known when the model is compiled")
+        raise Rejected("it is supported on shapes and other values that are known when the model is compiled")
 
 
 def _bind(model: SourceModel, shapes: Mapping[str, tuple[int, ...]], where: str) -> tuple[list[str], Problems]:

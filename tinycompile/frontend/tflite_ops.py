@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.dtypes import INT8, DType
-from tinycompile.frontend import tflite_elementwise, tflite_linalg
+from tinycompile.frontend import tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves
 from tinycompile.frontend.tflite_activations import Activation, clamp_range
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer
 from tinycompile.frontend.tflite_schema import tflite
@@ -40,7 +40,7 @@ from tinycompile.ops.transpose import Transpose
 
 __all__ = ["IMPORTERS"]
 
-FAMILIES = (tflite_elementwise, tflite_linalg)
+FAMILIES = (tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves)
 """Modules with more importers."""
 
 
@@ -200,7 +200,7 @@ def pad(scope: Scope) -> None:
         quant = scope.input_type(2).quant
         if y.quant is not None and (quant is None or not quant.same_as(y.quant)):
             raise Rejected("the fill value has another scale or zero point than the output")  # LiteRT refuses it, too
-        value = int(fill.ravel()[0])
+        value = fill.ravel()[0].item()
     else:
         value = y.zero_point if y.quant is not None and y.quant.is_per_tensor else 0
     scope.emit(Pad(pairs, value), [scope.input()])

@@ -109,9 +109,14 @@ class Scope:
 
     def output(self) -> str:
         """The value of the only result."""
-        if len(self.operator.outputs) != 1:
-            raise self.fail(f"{len(self.operator.outputs)} results where there should be one")
-        return self.values.of(self.operator.outputs[0])
+        return self.outputs(1)[0]
+
+    def outputs(self, count: int) -> list[str]:
+        """The values of all results."""
+        found = len(self.operator.outputs)
+        if found != count:
+            raise self.fail(f"{found} results where there should be {'one' if count == 1 else count}")
+        return [self.values.of(index) for index in self.operator.outputs]
 
     def output_dtype(self) -> DType | None:
         """The type of the first result's elements, as the file says it; None where that has no meaning here."""
@@ -137,7 +142,7 @@ class Scope:
 
     def temporary(self, suffix: str, t: TensorType) -> str:
         """A value that the file doesn't have."""
-        return self.values.builder.value(f"{self.output()}_{suffix}", t)
+        return self.values.builder.value(f"{self.values.of(self.operator.outputs[0])}_{suffix}", t)
 
     def derived(self, suffix: str, t: TensorType, data: Array) -> str:
         """A constant that the file doesn't have in this form."""
@@ -162,9 +167,10 @@ class Scope:
 
     def _may_have(self, output: str, shape: tuple[int, ...]) -> bool:
         """Whether a shape is what a dynamic one became: the file has 1 for each size that wasn't known."""
-        if output != self.output():
+        index = next((index for index in self.operator.outputs if self.values.of(index) == output), None)
+        if index is None:
             return False
-        signature = self.values.model.tensors[self.operator.outputs[0]].signature
+        signature = self.values.model.tensors[index].signature
         return (
             min(signature, default=0) < 0
             and len(signature) == len(shape)

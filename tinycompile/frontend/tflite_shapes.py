@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import INT32, INT64, DType
+from tinycompile.dtypes import BOOL, FLOAT32, INT32, INT64, DType
+from tinycompile.frontend.tflite_file import SourceOperator
 from tinycompile.frontend.tflite_schema import tflite
-from tinycompile.frontend.tflite_scope import Rejected, Scope, resolved_shape
+from tinycompile.frontend.tflite_scope import Rejected, Scope, Values, resolved_shape
 from tinycompile.ir import Array
 
 MAX_VALUES = 4096
@@ -28,48 +29,71 @@ Fold = Callable[[Scope, Sequence[Array]], Array]
 
 @dataclass(frozen=True)
 class Folder:
-    """How an operator is computed; `options` and `versions` as for `tflite_ops.Importer`."""
+    """How an operator is computed; `options` and `versions` as for `tflite_registry.Importer`.
+
+    Attributes:
+        types: of operands and results.
+    """
 
     run: Fold
     options: type[Any] | None
     versions: int
+    types: tuple[DType, ...]
 
 
 FOLDERS: dict[str, Folder] = {}
 
 
-def folds(*names: str, options: type[Any] | None = None, versions: int) -> Callable[[Fold], Fold]:
+def folds(
+    *names: str, options: type[Any] | None = None, versions: int, types: tuple[DType, ...] = INTEGERS
+) -> Callable[[Fold], Fold]:
     """Decorator: the function computes these operators."""
 
     def register(function: Fold) -> Fold:
-        FOLDERS.update(dict.fromkeys(names, Folder(function, options, versions)))
+        FOLDERS.update(dict.fromkeys(names, Folder(function, options, versions, types)))
         return function
 
     return register
 
 
-def operands_of(scope: Scope) -> list[Array] | None:
-    """The operands, if the operator's result follows from integers that are known."""
+def operands_of(scope: Scope, folder: Folder) -> list[Array] | None:
+    """The operands, if the operator's result follows from values that are known."""
     if scope.operator.name == "SHAPE" and len(scope.operator.inputs) == 1:
         return [np.array(scope.input_type().shape, np.int64)]
     values = [scope.values.known(index) if index >= 0 else None for index in scope.operator.inputs]
     found = [value for value in values if value is not None]
     if not found or len(found) < len(values) or len(scope.operator.outputs) != 1:
         return None
-    whole = all(DType.find(value.dtype) in INTEGERS and value.size <= MAX_VALUES for value in found)
-    return found if whole and scope.output_dtype() in INTEGERS else None
+    whole = all(DType.find(value.dtype) in folder.types and value.size <= MAX_VALUES for value in found)
+    return found if whole and scope.output_dtype() in folder.types else None
 
 
-def folded(scope: Scope, run: Fold, operands: Sequence[Array]) -> Array:
+def folded(scope: Scope, folder: Folder, operands: Sequence[Array]) -> Array:
     """The result. Raises Rejected where LiteRT's kernel would refuse, too."""
     try:
         with np.errstate(over="ignore"):
-            result = np.array(run(scope, operands), order="C")  # a scalar stays one
+            result = np.array(folder.run(scope, operands), order="C")  # a scalar stays one
     except (ValueError, IndexError, TypeError) as error:
         raise Rejected(f"it can't be computed: {error}") from error
-    if result.size > MAX_VALUES or DType.find(result.dtype) not in INTEGERS:
+    if result.size > MAX_VALUES or DType.find(result.dtype) not in folder.types:
         raise Rejected(f"the result is {result.dtype.name}{list(result.shape)}, which is no shape")
     return result
+
+
+def remember(values: Values, operator: SourceOperator, first: int) -> None:
+    """Learn the results of an operator on integers that are known, for importers that ask for constants.
+
+    Args:
+        first: of the nodes that were added for it.
+    """
+    known = [values.known(index) for index in operator.inputs if index >= 0]
+    if any(value is None or value.size > MAX_VALUES for value in known):
+        return
+    results = [index for index in operator.outputs if index not in values.folded]
+    if any((t := values.type(index)).dtype not in INTEGERS or t.elements > MAX_VALUES for index in results):
+        return
+    found = values.builder.constants_of(first)
+    values.folded.update((index, found[name]) for index in results if (name := values.of(index)) in found)
 
 
 @folds("SHAPE", options=tflite.ShapeOptions, versions=1)
@@ -87,17 +111,25 @@ def _shape(scope: Scope, operands: Sequence[Array]) -> Array:
 @folds("STRIDED_SLICE", options=tflite.StridedSliceOptions, versions=8)
 def _strided_slice(scope: Scope, operands: Sequence[Array]) -> Array:
     x, begin, end, strides = operands
+    return x[strided_places(scope, x.shape, begin.tolist(), end.tolist(), strides.tolist())]
+
+
+def strided_places(
+    scope: Scope, shape: Sequence[int], begin: Sequence[int], end: Sequence[int], strides: Sequence[int]
+) -> tuple[Any, ...]:
+    """What STRIDED_SLICE's operands and masks mean as an index in NumPy; with one Ellipsis at most."""
     masks = {
         name: scope.options.integer(f"{name}Mask") for name in ("Begin", "End", "Ellipsis", "NewAxis", "ShrinkAxis")
     }
+    offset = scope.options.flag("Offset")
     if masks["Ellipsis"].bit_count() > 1:
         raise Rejected("its option ellipsis_mask has several bits")
     places, axis = list[Any](), 0
     added = masks["NewAxis"] & ~masks["Ellipsis"]
-    for i, (first, last, step) in enumerate(zip(begin.tolist(), end.tolist(), strides.tolist(), strict=True)):
+    for i, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
         if masks["Ellipsis"] >> i & 1:
             places.append(Ellipsis)
-            behind = x.ndim - sum(1 for j in range(i + 1, begin.size) if not added >> j & 1)
+            behind = len(shape) - sum(1 for j in range(i + 1, len(begin)) if not added >> j & 1)
             if behind <= axis:
                 raise Rejected("its option ellipsis_mask stands for no axis")
             axis = behind
@@ -105,20 +137,32 @@ def _strided_slice(scope: Scope, operands: Sequence[Array]) -> Array:
             places.append(np.newaxis)
         else:
             flags = {name: bool(mask >> i & 1) for name, mask in masks.items()}
-            places.append(_place(flags, first, last, step))
+            if axis >= len(shape):
+                raise scope.fail(f"{len(begin)} bounds for the shape {list(shape)}")
+            places.append(_place(flags, first, last, step, shape[axis] if offset else None))
             axis += 1
-    return x[tuple(places)]
+    return tuple(places)
 
 
-def _place(flags: dict[str, bool], first: int, last: int, step: int) -> int | slice:
-    """One axis of a strided slice."""
+def _place(flags: dict[str, bool], first: int, last: int, step: int, length: int | None) -> int | slice:
+    """One axis of a strided slice.
+
+    Args:
+        length: of the axis, where `last` counts from the first index, whatever end_mask says; else None.
+    """
     if step == 0:
         raise Rejected("a stride is 0")
     if flags["ShrinkAxis"]:
         if step < 0:
             raise Rejected("shrink_axis_mask with a negative stride")
         return 0 if flags["Begin"] else first
-    return slice(None if flags["Begin"] else first, None if flags["End"] else last, step)
+    if length is None:
+        return slice(None if flags["Begin"] else first, None if flags["End"] else last, step)
+    first = first + length if first < 0 else first
+    first = (0 if step > 0 else length - 1) if flags["Begin"] else min(max(first, 0), length)
+    if not -1 <= first + last <= length:
+        raise Rejected(f"its option offset puts an end at {first + last} of {length}, where LiteRT reads other memory")
+    return slice(first, None if first + last < 0 else first + last, step)
 
 
 @folds("SLICE", options=tflite.SliceOptions, versions=8)
@@ -193,6 +237,32 @@ def _reduce_prod(scope: Scope, operands: Sequence[Array]) -> Array:
     x, axes = operands
     wanted = tuple({axis + x.ndim if axis < 0 else axis for axis in axes.ravel().tolist()})
     return np.asarray(x.prod(axis=wanted, dtype=x.dtype, keepdims=scope.options.flag("KeepDims")))
+
+
+@folds("RANGE", options=tflite.RangeOptions, versions=2, types=(*INTEGERS, FLOAT32))
+def _range(scope: Scope, operands: Sequence[Array]) -> Array:
+    if any(value.size != 1 for value in operands):
+        raise scope.fail("start, limit and delta aren't scalars")
+    start, limit, delta = (value.ravel()[0] for value in operands)
+    turns = (limit - start) / delta if delta else np.inf
+    if turns > MAX_VALUES:
+        raise Rejected(f"it counts from {start} to {limit} by {delta}, supported are {MAX_VALUES} values")
+    if turns <= 0:
+        raise Rejected("its result has no elements")
+    return (start + np.arange(int(np.ceil(turns))).astype(start.dtype) * delta).astype(start.dtype)
+
+
+@folds("BROADCAST_ARGS", versions=1)
+def _broadcast_args(scope: Scope, operands: Sequence[Array]) -> Array:
+    a, b = operands
+    return np.array(np.broadcast_shapes(tuple(a.tolist()), tuple(b.tolist())), a.dtype)
+
+
+@folds("WHERE", options=tflite.WhereOptions, versions=2, types=(BOOL, INT64))
+def _where(scope: Scope, operands: Sequence[Array]) -> Array:
+    """Of a constant only: how many elements are true is the shape of the result."""
+    (condition,) = operands
+    return np.argwhere(condition).astype(np.int64)
 
 
 @folds("EXPAND_DIMS", options=tflite.ExpandDimsOptions, versions=1)

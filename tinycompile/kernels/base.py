@@ -122,7 +122,8 @@ class Kernel:
             as long as `operand_offset - output_offset >= d`. Operands not listed may not overlap the output.
         in_place: the output may be exactly in operand 0's memory, at no distance (which `overlap` doesn't cover: it
             allows all larger ones as well).
-        alias_of: the output *is* this operand's memory (reshape): nothing is executed.
+        alias_of: the output *is* this operand's memory, or a piece of it: nothing is executed.
+        alias_offset: where in that memory it begins, in bytes.
         parts: per operand index its place inside output 0, in bytes: if all operands are computed there, nothing is
             left to do (concatenation along the outermost axis).
         notes: facts for the report ("requantisation": "smmla", "reason": ...).
@@ -138,6 +139,7 @@ class Kernel:
     overlap: dict[int, int] = field(default_factory=dict[int, int])
     in_place: bool = False
     alias_of: int | None = None
+    alias_offset: int = 0
     parts: dict[int, int] = field(default_factory=dict[int, int])
     notes: dict[str, str] = field(default_factory=dict[str, str])
     requant: RequantShape | None = None

@@ -20,7 +20,6 @@ from tinycompile.ops.elu import Elu
 from tinycompile.ops.gelu import Gelu
 from tinycompile.ops.leaky_relu import LeakyRelu
 from tinycompile.ops.mean import Mean
-from tinycompile.ops.pad import Pad
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
 from tinycompile.ops.reduce_sum import ReduceSum
@@ -171,25 +170,3 @@ def reduce(site: Site, core: Core) -> Kernel | None:
         ("input", "output", f"tc_float_{step}"),
     )
     return float_kernel(site, function, sig.input.elements * (8 + per_operation(core)))
-
-
-@kernel_for(Pad, dtype=FLOAT32)
-def pad(site: Site, core: Core) -> Kernel | None:
-    """`tc_float_pad`."""
-    op, sig = site.node.op, site.sig
-    rank = len(sig.input.shape)
-    if not isinstance(op, Pad) or rank > LOOPS or not np.isfinite(op.value):
-        return None
-    ones = (1,) * (LOOPS - rank)
-    before = (0,) * (LOOPS - rank) + tuple(pair[0] for pair in op.amounts)
-    fields = {"size": ones + sig.output.shape, "before": before, "inside": ones + sig.input.shape}
-    fields |= {"value": np.float32(op.value)}
-    function = struct_call(
-        f"float_pad_{'x'.join(map(str, sig.output.shape))}",
-        "tc_float_pad",
-        "tc_float_pad.h",
-        IN_OUT,
-        (Struct("tc_float_pad_shape", fields),),
-        "A border around the input.",
-    )
-    return float_kernel(site, function, sig.output.elements * 60)

@@ -67,21 +67,19 @@ def concatenation(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Concatenation):
         return None
-    outer, ctype = prod(sig.output.shape[: op.axis]), sig.output.dtype.ctype
+    outer = prod(sig.output.shape[: op.axis])
     sizes = [t.bytes // outer for t in sig.inputs]
     parts = [{"name": f"input_{index}", "bytes": size} for index, size in enumerate(sizes)]
-    if any(value is not None and not np.all(np.isfinite(value)) for value in site.constants):
-        return None  # C has no literals for the other floats
     constant = [index for index, value in enumerate(site.constants) if value is not None]
     dynamic = [index for index, value in enumerate(site.constants) if value is None]
     function = Function(
-        f"concatenation_{sig.output.elements}",
+        f"concatenation_{sig.output.bytes}",
         (
-            *(f"const {ctype} *input_{index}" for index in dynamic),
-            f"{ctype} *output",
-            *(f"const {ctype} *input_{index}" for index in constant),
+            *(f"const void *input_{index}" for index in dynamic),
+            "void *output",
+            *(f"const void *input_{index}" for index in constant),
         ),
-        Later("kernels/concatenation.c.j2", ctype=ctype, outer=outer, parts=[part for part in parts if part["bytes"]]),
+        Later("kernels/concatenation.c.j2", outer=outer, parts=[part for part in parts if part["bytes"]]),
         ("kernels/tc_copy.h",),
         "The operands side by side.",
     )
@@ -89,7 +87,10 @@ def concatenation(site: Site, core: Core) -> Kernel | None:
         "concatenation",
         function,
         tuple(
-            Constant(f"operand_{index}", ctype, site.constant(index).ravel(), f"operand {index}") for index in constant
+            Constant(
+                f"operand_{index}", "int8_t", _bytes_of(site.constant(index), sig.output.dtype), f"operand {index}"
+            )
+            for index in constant
         ),
         instructions=20 + outer * (4 + sum(map(_copy_instructions, sizes))),
         code_bytes=40 + 24 * len(parts),
@@ -116,29 +117,34 @@ def _concatenation_distance(outer: int, sizes: Sequence[int], operand: int) -> i
     return safe_distance(zip((turns * sizes[operand]).tolist(), targets.tolist(), strict=True))
 
 
-@kernel_for(Pad)
+@kernel_for(Pad, dtype=None)
 def pad(site: Site, core: Core) -> Kernel | None:
-    """`tc_pad_s8`; None if more than eight axes are padded one by one."""
+    """`tc_pad`; None if more than eight axes are padded one by one."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Pad):
         return None
     axes = pad_axes(sig.input.shape, op.amounts)
     if len(axes) > PAD_AXES + 1:
         return None
-    *outer, (row, row_before, row_after) = axes
+    *outer, innermost = axes
+    item, dtype = sig.input.dtype.item_bytes, sig.input.dtype
+    row, row_before, row_after = (size * item for size in innermost)
     sizes, before, after = zip(*([(1, 0, 0)] * (PAD_AXES - len(outer)) + outer), strict=True)
     fields = {"size": sizes, "before": before, "after": after, "row": row, "row_before": row_before}
-    fields |= {"row_after": row_after, "value": op.value}
+    bits = dtype.pack(np.array(op.value).astype(dtype.carrier))
+    alike, words = bool(np.all(bits == bits[0])), np.resize(bits, 8).view("<u4").tolist()
+    fields |= {"row_after": row_after, "item": item, "bytes_alike": int(alike), "value": words}
     function = struct_call(
         f"pad_{'x'.join(map(str, sig.output.shape))}",
-        "tc_pad_s8",
+        "tc_pad",
         "tc_copy.h",
-        ("const int8_t *input", "int8_t *output"),
+        (f"const {dtype.ctype} *input", f"{dtype.ctype} *output"),
         (Struct("tc_pad_shape", fields),),
         "A border around the input.",
     )
-    rows = sig.output.elements // (row + row_before + row_after)
-    per_row = 35 + _copy_instructions(row) + _fill_instructions(row_before) + _fill_instructions(row_after)
+    rows = sig.output.bytes // (row + row_before + row_after)
+    borders = sum(_fill_instructions(n) if alike else n // item * 4 for n in (row_before, row_after))
+    per_row = 35 + _copy_instructions(row) + borders
     return Kernel(
         "pad",
         function,

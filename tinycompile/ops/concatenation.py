@@ -9,17 +9,16 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Pointwise, Whole
-from tinycompile.dtypes import FLOAT32, INT8, DType
-from tinycompile.ir import Array, Signature, TensorType
-from tinycompile.ops._arithmetic import real
+from tinycompile.dtypes import INT8, DType
+from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ops._movement import not_movable
 from tinycompile.ops._rules import all_quantized, first_reason, not_quantized, rescales
-from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class Concatenation(Typed):
-    """int8 or float32, any number of operands along any axis, constants included; int8 ones all have the scale and zero
-    point of the output.
+class Concatenation(Op):
+    """Any type, any number of operands along any axis, constants included; quantised ones have the scale and zero point
+    of the output. CONCATENATION and PACK.
 
     Attributes:
         axis: not negative.
@@ -39,15 +38,26 @@ class Concatenation(Typed):
         total = sum(t.shape[self.axis] for t in inputs)
         return (((*first[: self.axis], total, *first[self.axis + 1 :]), inputs[0].dtype),)
 
-    def meanings(self) -> Meanings:
-        return {INT8: Meaning(self._joined, self._limits), FLOAT32: Meaning(self._joined, real.other_types)}
-
-    def _joined(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.concatenate(inputs, axis=self.axis),)
 
-    def _limits(self, sig: Signature) -> str | None:
+    def unsupported(self, sig: Signature) -> str | None:
+        if sig.output.dtype != INT8:
+            return not_movable(sig.output, "the output") or first_reason(self._differs(sig, t) for t in sig.inputs)
         quantized = (all_quantized(sig.inputs, "operand"), not_quantized(sig.output, "the output"))
         return first_reason(quantized) or first_reason(rescales(t, sig.output) for t in sig.inputs)
+
+    def _differs(self, sig: Signature, t: TensorType) -> str | None:
+        """How an operand of another type than int8 differs from the result."""
+        if t.dtype != sig.output.dtype:
+            return f"an operand is {t.dtype}, the output is {sig.output.dtype}"
+        if t.quant is None and sig.output.quant is None:
+            return None
+        return (
+            not_quantized(t, "an operand", t.dtype)
+            or not_quantized(sig.output, "the output", t.dtype)
+            or rescales(t, sig.output)
+        )
 
     def access(self, sig: Signature, operand: int) -> Access:
         return Pointwise() if self.axis == len(sig.output.shape) - 1 > 0 else Whole()

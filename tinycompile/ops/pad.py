@@ -9,21 +9,20 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Whole, Windowed
-from tinycompile.dtypes import FLOAT32, INT8, DType
+from tinycompile.dtypes import INT8, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
-from tinycompile.ops._arithmetic import real
+from tinycompile.ops._movement import not_movable
 from tinycompile.ops._rules import first_reason, not_quantized
-from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class Pad(Typed):
-    """int8, any axes, at most 8 dimensions; the fill is the output's zero point (PAD) or a constant (PADV2); copies the
-    int8 values as they are, whatever scales input and output have. float32, at most 6 dimensions.
+class Pad(Op):
+    """Any type, any axes, at most 8 dimensions; the fill is the output's zero point (PAD) or a constant (PADV2); copies
+    quantised values as they are, whatever scales input and output have.
 
     Attributes:
         amounts: (before, after) per axis.
-        value: the fill; of int8 tensors an integer.
+        value: the fill; of integers one of them.
     """
 
     kind: ClassVar[str] = "pad"
@@ -38,21 +37,19 @@ class Pad(Typed):
         padded = (n + before + after for n, (before, after) in zip(shape, self.amounts, strict=True))
         return ((tuple(padded), inputs[0].dtype),)
 
-    def meanings(self) -> Meanings:
-        return {INT8: Meaning(self._bordered, self._limits), FLOAT32: Meaning(self._bordered, real.other_types)}
-
-    def _bordered(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.pad(inputs[0], self.amounts, constant_values=inputs[0].dtype.type(self.value)),)
 
-    def _limits(self, sig: Signature) -> str | None:
-        fits = -128 <= self.value <= 127 and self.value == int(self.value)
-        return first_reason(
-            (
-                not_quantized(sig.input, "the input"),
-                not_quantized(sig.output, "the output"),
-                None if fits else f"the fill is {self.value}, supported are integers from -128 to 127",
-            )
-        )
+    def unsupported(self, sig: Signature) -> str | None:
+        dtype = sig.input.dtype
+        reasons = [not_movable(sig.input)]
+        if dtype == INT8:
+            reasons += [not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")]
+        if dtype.is_integer:
+            low, high = dtype.range
+            fits = low <= self.value <= high and self.value == int(self.value)
+            reasons.append(None if fits else f"the fill is {self.value}, supported are integers from {low} to {high}")
+        return first_reason(reasons)
 
     def access(self, sig: Signature, operand: int) -> Access:
         """A window of one position that slides over the padding as well."""

@@ -9,14 +9,14 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Enlarged, Pointwise, Whole, Windowed
-from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
-from tinycompile.ops._rules import wrong_dtype
+from tinycompile.ops._movement import not_movable
 
 
 @dataclass(frozen=True)
 class Take(Op):
-    """int8, uint8 or float32, any axis: slices with any step, splits, gathers by constant indices, nearest-neighbour
+    """Any type, any axis: slices with any step, splits, gathers by constant indices, nearest-neighbour
     resizing.
 
     Attributes:
@@ -64,4 +64,4 @@ class Take(Op):
         return Take(self.axis, tuple(reach.taps(i)[0] for i in range(size)))
 
     def unsupported(self, sig: Signature) -> str | None:
-        return wrong_dtype(sig.input, "the input", INT8, UINT8, FLOAT32)
+        return not_movable(sig.input)

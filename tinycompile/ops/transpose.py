@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Planar, Whole
-from tinycompile.dtypes import FLOAT32, INT8, UINT8, DType
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
-from tinycompile.ops._rules import wrong_dtype
+from tinycompile.ops._movement import not_movable
 from tinycompile.ops.plane_rows import PlaneRows
 
 TO_CHANNELS_LAST = (0, 2, 3, 1)
@@ -19,7 +19,7 @@ TO_CHANNELS_LAST = (0, 2, 3, 1)
 
 @dataclass(frozen=True)
 class Transpose(Op):
-    """int8, uint8 or float32, any number of axes, constant permutation; copies the values as they are, whatever scales
+    """Any type, any number of axes, constant permutation; copies the values as they are, whatever scales
     input and output have.
 
     Attributes:
@@ -53,4 +53,4 @@ class Transpose(Op):
         return (np.asarray(inputs[0].transpose(self.permutation), order="C"),)
 
     def unsupported(self, sig: Signature) -> str | None:
-        return wrong_dtype(sig.input, "the input", INT8, UINT8, FLOAT32)
+        return not_movable(sig.input)

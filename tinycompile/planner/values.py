@@ -8,7 +8,7 @@ until the last of them. `with_covers` says what becomes of a graph with them.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,6 +21,9 @@ from tinycompile.planner.stage import Stage, copy_bytes, moved, put_bytes
 
 Options = Sequence[Sequence[Kernel]]
 """Per node the kernels to choose from, which are its trivial covers."""
+
+WORD = 4
+"""Alignment of a piece of another value, in bytes: kernels that load words run slower elsewhere, some not at all."""
 
 
 def copy_name(step: int, operand: int) -> str:
@@ -40,10 +43,20 @@ def scratch_name(step: int) -> str:
 
 @dataclass
 class _Storage:
-    """Where values live: each in a buffer (a root value) at a displacement, buffers perhaps in a common group."""
+    """Where values live: each in a buffer (a root value) at a displacement, buffers perhaps in a common group.
+
+    Attributes:
+        bytes: of every value of the graph.
+    """
 
     of: dict[str, tuple[str, int]]
     group: dict[str, tuple[str, int]]
+    bytes: Mapping[str, int]
+
+    def is_whole(self, value: str) -> bool:
+        """Whether nothing else is in a value's buffer: it isn't a piece of another one."""
+        root, displacement = self.of[value]
+        return displacement == 0 and self.bytes[root] == self.bytes[value]
 
     def join(self, result: str, parts: Iterable[tuple[str, int]]) -> None:
         """Fix the buffers of `parts` at their displacements inside the buffer of `result`."""
@@ -57,7 +70,8 @@ class _Storage:
         places = [self.of.get(name) for name in node.inputs]
         if None in places or len(set(places)) != len(places) or set(kernel.parts) != set(range(len(places))):
             return False
-        roots = [place[0] for place in places if place is not None and place[1] == 0]
+        whole = [place for name, place in zip(node.inputs, places, strict=True) if self.is_whole(name)]
+        roots = [place[0] for place in whole if place is not None]
         return (
             len(roots) == len(places)
             and all(self.group.get(root) == (root, 0) for root in roots)
@@ -85,7 +99,8 @@ class Values:
         self.graph, self.stages = graph, tuple(stages)
         self._stage_of = {step: stage for stage in stages for step in range(stage.first, stage.last)}
         self._lines = {name: lines for stage in stages for name, lines in stage.lines.items()}
-        self._storage = _Storage({}, {})
+        self._storage = _Storage({}, {}, {name: t.bytes for name, t in graph.types.items()})
+        self._pieces = _pieces_of(graph, candidates)
         self._next = {state.next: state.name for state in graph.states}
         self._old = {state.name: {state.name} for state in graph.states}
         for name in graph.inputs:
@@ -256,8 +271,10 @@ class Values:
         aliases = [kernel for kernel in kernels if kernel.alias_of is not None]
         if node.outputs[0] in self._next:
             return [kernel for kernel in kernels if kernel.alias_of is None and not kernel.parts]
-        if aliases and (operand := node.inputs[aliases[0].alias_of or 0]) in self._storage.of:
-            self._storage.of[node.outputs[0]] = self._storage.of[operand]
+        if aliases and self._may_be_there(node, aliases[0], len(kernels) > len(aliases)):
+            operand = node.inputs[aliases[0].alias_of or 0]
+            root, displacement = self._storage.of[operand]
+            self._storage.of[node.outputs[0]] = root, displacement + aliases[0].alias_offset
             for old in self._old.values():
                 if operand in old:
                     old.add(node.outputs[0])
@@ -270,6 +287,22 @@ class Values:
             self._storage.join(node.outputs[0], parts)
             return joins[:1]
         return [kernel for kernel in kernels if kernel.alias_of is None and not kernel.parts]
+
+    def _may_be_there(self, node: Node, kernel: Kernel, avoidable: bool) -> bool:
+        """Whether the result can be its operand's memory, and should: a small piece would keep the whole in use, unless
+        all pieces together are most of it.
+
+        Args:
+            avoidable: there is a kernel that copies.
+        """
+        operand = node.inputs[kernel.alias_of or 0]
+        if operand not in self._storage.of:
+            return False
+        if not avoidable:
+            return True
+        dtype, begin = self.graph.types[operand].dtype, self._storage.of[operand][1] + kernel.alias_offset
+        aligned = begin % max(WORD, dtype.bits // 8) == 0
+        return aligned and 2 * self._pieces[operand] >= self._storage.bytes[operand]
 
     def _buffers(self) -> tuple[Buffer, ...]:
         size = Counter[str]()
@@ -344,6 +377,15 @@ class Values:
     def _group_of_one(self, upper: str, lower: str) -> bool:
         """Not fixed to each other: then they have their place already."""
         return self._storage.group[upper][0] != self._storage.group[lower][0]
+
+
+def _pieces_of(graph: Graph, candidates: Options) -> Counter[str]:
+    """Bytes of the results that can be in a value's memory, by value."""
+    found = Counter[str]()
+    for node, kernels in zip(graph.nodes, candidates, strict=True):
+        for kernel in [kernel for kernel in kernels if kernel.alias_of is not None][:1]:
+            found[node.inputs[kernel.alias_of or 0]] += graph.types[node.outputs[0]].bytes
+    return found
 
 
 def saving(upper: int, lower: int, distance: int) -> int:

@@ -20,7 +20,7 @@ _HEADER = """# Supported operators
 Made by `tinycompile ops --markdown` from the operators' own rules; a test compares. What doesn't keep a rule is an
 error that names the operator and the reason, for all of them at once: `tinycompile inspect` asks before any build.
 """
-_FOLDED = "Computed at import where all operands are integers that are known then, such as shapes: {}."
+_FOLDED = "Computed at import where all operands are known then, such as shapes: {}."
 _ONNX_HEADER = """
 ## ONNX
 

@@ -1,0 +1,49 @@
+"""Elements at regular distances along every axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.ir import Array
+from tinycompile.ops._movement import Movement, checked_axes
+
+
+@dataclass(frozen=True)
+class Slice(Movement):
+    """Any type, any axes, steps of either sign; bounds that are known when the model is compiled. SLICE, STRIDED_SLICE
+    with every mask, SPLIT, SPLIT_V, UNPACK and REVERSE_V2 become these: where the elements lie side by side, it is the
+    operand's memory and no code.
+
+    Attributes:
+        begin: the first index per axis, inside the operand.
+        size: elements per axis, at least 1.
+        step: distance between them per axis; not 0.
+    """
+
+    kind: ClassVar[str] = "slice"
+
+    begin: tuple[int, ...]
+    size: tuple[int, ...]
+    step: tuple[int, ...]
+
+    @staticmethod
+    def of_axis(shape: Sequence[int], axis: int, begin: int, size: int, step: int = 1) -> Slice:
+        """Along one axis; everything of the others."""
+        begins, sizes, steps = [0] * len(shape), list(shape), [1] * len(shape)
+        begins[axis], sizes[axis], steps[axis] = begin, size, step
+        return Slice(tuple(begins), tuple(sizes), tuple(steps))
+
+    def move(self, x: Array) -> Array:
+        for given in (self.begin, self.size, self.step):
+            checked_axes(x.shape, given, "bounds")
+        places = list[Array]()
+        for length, begin, size, step in zip(x.shape, self.begin, self.size, self.step, strict=True):
+            end = begin + (size - 1) * step
+            if size < 1 or step == 0 or not 0 <= min(begin, end) <= max(begin, end) < length:
+                raise ValueError(f"{size} elements from {begin} on with the step {step} out of {length}")
+            places.append(begin + step * np.arange(size))
+        return x[np.ix_(*places)] if places else x

@@ -13,12 +13,13 @@ from tinycompile.ops._comparison import Comparison
 from tinycompile.ops._elementwise import Binary, RealUnary, Unary
 from tinycompile.ops._integers import IntegerUnary
 from tinycompile.ops._logical import Logical
+from tinycompile.ops.cast import Cast
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.select import Select
 from tinycompile.targets.core import Core
 
-FUNCTION = OfOneValue(Unary, RealUnary, IntegerUnary, Binary, Comparison, Logical, Select, Quantize, Dequantize)
+FUNCTION = OfOneValue(Unary, RealUnary, IntegerUnary, Binary, Comparison, Logical, Select, Cast, Quantize, Dequantize)
 
 
 @cover_for(FUNCTION)

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: 0BSD */
-/*
- * Functions of two float tensors that broadcast.
- *
- * Loops over the output's axes, outermost first, unused ones of size 1; strides in elements, 0 where an operand repeats.
- * Elements are read and written in the output's memory order.
- */
+/* Functions of two float tensors that broadcast, see tc_pairs.h. */
 #ifndef TC_FLOAT_BINARY_H
 #define TC_FLOAT_BINARY_H
 
@@ -13,45 +8,36 @@
 
 #include "kernels/tc_float_function.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_pairs.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define TC_FLOAT_LOOPS 6
-
-typedef struct tc_float_binary_shape {
-    int32_t count;
-    int32_t size[TC_FLOAT_LOOPS];
-    int32_t a_stride[TC_FLOAT_LOOPS];
-    int32_t b_stride[TC_FLOAT_LOOPS];
-} tc_float_binary_shape;
 
 TC_INLINE float tc_float_pow(float a, float b)
 {
     return powf(a, b);
 }
 
-TC_INLINE void tc_float_binary(const float *a, const float *b, float *output, tc_float_function *function,
-                               const tc_float_binary_shape *shape)
+TC_INLINE float tc_float_floor_div(float a, float b)
 {
-    int32_t at[TC_FLOAT_LOOPS] = {0, 0, 0, 0, 0, 0};
-    int32_t a_at = 0;
-    int32_t b_at = 0;
-    for (int32_t i = 0; i < shape->count; ++i) {
-        output[i] = function(a[a_at], b[b_at]);
-        for (int32_t axis = TC_FLOAT_LOOPS - 1; axis >= 0; --axis) {
-            a_at += shape->a_stride[axis];
-            b_at += shape->b_stride[axis];
-            if (++at[axis] < shape->size[axis]) {
-                break;
-            }
-            a_at -= shape->a_stride[axis] * shape->size[axis];
-            b_at -= shape->b_stride[axis] * shape->size[axis];
-            at[axis] = 0;
-        }
-    }
+    return floorf(tc_divide(a, b));
 }
+
+/* What division leaves, of b's sign. */
+TC_INLINE float tc_float_floor_mod(float a, float b)
+{
+    const float remainder = fmodf(a, b);
+    return remainder != 0.0f && (b < 0.0f) != (remainder < 0.0f) ? tc_opaque(remainder + b) : remainder;
+}
+
+TC_INLINE float tc_float_squared_difference(float a, float b)
+{
+    const float difference = tc_opaque(a - b);
+    return tc_opaque(difference * difference);
+}
+
+TC_PAIRS(tc_float_binary, float, float, tc_float_function)
 
 #ifdef __cplusplus
 }

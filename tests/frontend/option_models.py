@@ -139,6 +139,46 @@ def _transpose_conv() -> OptionModel:
 MODELS["TRANSPOSE_CONV"] = _transpose_conv
 
 
+_several("DIV", [IMAGE, IMAGE], IMAGE, [], quant=(1 / 64, -3), scale=(0.25, -128), **ACTIVATION)
+for _name in "MAXIMUM MINIMUM PRELU SQUARED_DIFFERENCE".split():
+    _several(_name, [IMAGE, IMAGE], IMAGE, [], quant=(4.0, -3))
+_one("GELU", IMAGE, IMAGE, Approximate=True)
+_several("LOG_SOFTMAX", [(1, 7)], (1, 7), [], quant=(1 / 16, 127))
+for _name in ("SQRT", "RSQRT"):
+    _several(_name, [IMAGE], IMAGE, [], scale=(0.25, -128))
+_several("NEG", [IMAGE], IMAGE, [], scale=(0.25, 0), quant=(0.25, 0))
+
+
+def _typed(name: str, dtypes: Sequence[str], result: str) -> None:
+    """An operator without options that mean anything, on operands of other types than int8."""
+
+    def make() -> OptionModel:
+        b, rng = TfliteBuilder(), np.random.default_rng(0)
+        x = b.tensor((1,), 0.5)  # the model isn't float altogether
+        inputs = [b.tensor(IMAGE, dtype=dtype) for dtype in dtypes]
+        y = b.tensor(IMAGE, dtype=result)
+        b.op(name, inputs, [y])
+        samples = [np.asarray(rng.integers(0, 2, IMAGE) + (dtype == "float32"), dtype) for dtype in dtypes]
+        return OptionModel(b, [*inputs, x], [y], [*samples, np.zeros(1, np.int8)])
+
+    MODELS[name] = make
+
+
+for _name in "CEIL COS FLOOR ROUND SIGN SIN SQUARE".split():
+    _typed(_name, ["float32"], "float32")
+for _name in "EQUAL NOT_EQUAL GREATER GREATER_EQUAL LESS LESS_EQUAL".split():
+    _typed(_name, ["int32", "int32"], "bool")
+for _name in ("LOGICAL_AND", "LOGICAL_OR"):
+    _typed(_name, ["bool", "bool"], "bool")
+_typed("LOGICAL_NOT", ["bool"], "bool")
+_typed("ADD_N", ["int32", "int32", "int32"], "int32")
+_typed("POW", ["int32", "int32"], "int32")
+for _name in ("FLOOR_DIV", "FLOOR_MOD"):
+    _typed(_name, ["float32", "float32"], "float32")
+for _name in ("SELECT", "SELECT_V2"):
+    _typed(_name, ["bool", "int32", "int32"], "int32")
+
+
 def _dequantize() -> OptionModel:
     b = TfliteBuilder()
     x, y = b.tensor(IMAGE, 0.25, -3), b.tensor(IMAGE, dtype="float32")

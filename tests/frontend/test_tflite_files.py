@@ -157,6 +157,14 @@ def test_models_of_litert_torch_are_exact(name: str, shared: Callable[[str], Pat
     np.testing.assert_array_equal(np.asarray(got).reshape(expected.shape), expected)
 
 
+@pytest.mark.parametrize("name", ["leaky", "unet"])
+def test_inserted_operators_of_litert_torch_have_their_names(name: str, shared: Callable[[str], Path]) -> None:
+    """QUANTIZE and DEQUANTIZE, whose number is in the newer field only; the older one says ADD."""
+    found = inspect_model(shared(f"{TORCH}/{name}.static_wi8_ai8.tflite"), load_board("stm32f746", None))
+    assert not found.problems
+    assert {op.kind for op in found.survey.operators} & {"QUANTIZE", "DEQUANTIZE"}
+
+
 # Shape arithmetic and dynamic batches
 
 

@@ -27,19 +27,32 @@ from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.elementwise_function import ElementwiseFunction
+from tinycompile.ops.equal import Equal
+from tinycompile.ops.floor_div import FloorDiv
+from tinycompile.ops.floor_mod import FloorMod
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
+from tinycompile.ops.greater import Greater
+from tinycompile.ops.greater_equal import GreaterEqual
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.input_rows import InputRows
 from tinycompile.ops.l2_normalization import L2Normalization
 from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.less import Less
+from tinycompile.ops.less_equal import LessEqual
 from tinycompile.ops.local_response_normalization import LocalResponseNormalization
+from tinycompile.ops.log_softmax import LogSoftmax
+from tinycompile.ops.logical_and import LogicalAnd
+from tinycompile.ops.logical_not import LogicalNot
+from tinycompile.ops.logical_or import LogicalOr
 from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.mirror_pad import MirrorPad
+from tinycompile.ops.neg import Neg
+from tinycompile.ops.not_equal import NotEqual
 from tinycompile.ops.one_hot import OneHot
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.plane_rows import PlaneRows
@@ -56,11 +69,14 @@ from tinycompile.ops.repeat import Repeat
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.scatter_nd import ScatterND
+from tinycompile.ops.select import Select
+from tinycompile.ops.sign import Sign
 from tinycompile.ops.slice import Slice
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.space_to_batch import SpaceToBatch
 from tinycompile.ops.space_to_depth import SpaceToDepth
 from tinycompile.ops.spatial_sum import SpatialSum
+from tinycompile.ops.squared_difference import SquaredDifference
 from tinycompile.ops.take import Take
 from tinycompile.ops.top_k import TopK
 from tinycompile.ops.transpose import Transpose
@@ -159,6 +175,10 @@ def broadcasting(rng: Random) -> list[tuple[int, ...]]:
 
 def floats(shape: Sequence[int]) -> TensorType:
     return TensorType(tuple(shape), FLOAT32)
+
+
+def bools(shape: Sequence[int]) -> TensorType:
+    return TensorType(tuple(shape), BOOL)
 
 
 def window(rng: Random, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], list[int]]:
@@ -356,7 +376,63 @@ def cube(rng: Random) -> Sample:
 
 @of("elementwise_function")
 def elementwise_function(rng: Random) -> Sample:
-    return sample(ElementwiseFunction("neg"), [floats(any_shape(rng))], floats(()))
+    return sample(ElementwiseFunction("softsign"), [floats(any_shape(rng))], floats(()))
+
+
+@of("neg")
+def neg(rng: Random) -> Sample:
+    return sample(Neg(), [int8(any_shape(rng))], int8(()))
+
+
+@of("sign")
+def sign(rng: Random) -> Sample:
+    return sample(Sign(), [floats(any_shape(rng))], floats(()))
+
+
+@of("logical_not")
+def logical_not(rng: Random) -> Sample:
+    return sample(LogicalNot(), [bools(any_shape(rng))], bools(()))
+
+
+@of("logical_and", "logical_or")
+def logical(rng: Random) -> Sample:
+    return sample(
+        [LogicalAnd(), LogicalOr()][size(rng, 0, 2)], [bools(shape) for shape in broadcasting(rng)], bools(())
+    )
+
+
+@of("equal", "not_equal")
+def equality(rng: Random) -> Sample:
+    """Of numbers hardly any are equal."""
+    return sample([Equal(), NotEqual()][size(rng, 0, 2)], [bools(shape) for shape in broadcasting(rng)], bools(()))
+
+
+@of("greater", "greater_equal", "less", "less_equal")
+def comparison(rng: Random) -> Sample:
+    op = [Greater(), GreaterEqual(), Less(), LessEqual()][size(rng, 0, 4)]
+    return sample(op, [int8(shape, 0.1, 3) for shape in broadcasting(rng)], bools(()))
+
+
+@of("select")
+def select(rng: Random) -> Sample:
+    first, second = broadcasting(rng)
+    return sample(Select(), [bools(first), int8(first), int8(second)], int8(()))
+
+
+@of("floor_div", "floor_mod")
+def floored(rng: Random) -> Sample:
+    op, t = [FloorDiv(), FloorMod()][size(rng, 0, 2)], TensorType((), INT32)
+    return sample(op, [TensorType(any_shape(rng), INT32), t], t, [None, np.array(7, np.int32)])
+
+
+@of("squared_difference")
+def squared_difference(rng: Random) -> Sample:
+    return sample(SquaredDifference(), [int8(shape, 0.05, 3) for shape in broadcasting(rng)], int8((), 0.6, -128))
+
+
+@of("log_softmax")
+def log_softmax(rng: Random) -> Sample:
+    return sample(LogSoftmax(), [int8(any_shape(rng), 0.02, 3)], int8((), 1 / 16, 127))
 
 
 @of("reduce_sum", "reduce_max", "reduce_min", "reduce_prod")

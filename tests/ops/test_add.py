@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ops.binary import check_binary, every_pair, quantizations, shape_pairs
+from tests.ops.elementwise import compare, compare_pairs
 from tests.ops.floats import check_float_binary
 from tests.ops.onnx_pairs import check_onnx_rule
 from tests.ops.oracle import activations, seeds, thorough
+from tests.support.tflite_builder import RELU, RELU6, RELU_N1_TO_1
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.ops.add import Add
@@ -52,3 +55,14 @@ def test_every_pair_by_the_rule_of_onnx():
 def test_a_fused_activation_is_of_integers():
     t = TensorType((4,), FLOAT32)
     assert "activation" in str(Add((0, 127)).unsupported(Signature((t, t), (t,))))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "int64"])
+def test_numbers(dtype):
+    compare_pairs("ADD", dtype, -1000, 1000, tolerance=1e-6 if dtype == "float32" else 0)
+
+
+def test_floats_with_an_activation():
+    a, b = np.random.default_rng(0).normal(0, 4, (2, 500)).astype(np.float32)
+    for activation in (RELU, RELU6, RELU_N1_TO_1):
+        compare("ADD", [a, b], tolerance=1e-6, FusedActivationFunction=activation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.ops.elementwise import compare_floats
 from tests.ops.floats import check_float_unary, normal
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Signature, TensorType
@@ -20,7 +21,7 @@ def test_every_function(function):
 
 def test_only_floats():
     t = TensorType((3,), INT8)
-    assert "float32" in str(ElementwiseFunction("exp").unsupported(Signature((t,), (t,))))
+    assert "float32" in str(ElementwiseFunction("floor").unsupported(Signature((t,), (t,))))
 
 
 def test_unknown_function():
@@ -30,3 +31,9 @@ def test_unknown_function():
 
 def test_no_operator_of_its_own_is_here_as_well():
     assert not set(FUNCTIONS) & set(all_ops())
+
+
+@pytest.mark.parametrize("kind", "CEIL COS FLOOR ROUND SIN SQUARE".split())
+def test_against_litert(kind):
+    halves = np.arange(-8, 9, dtype=np.float32) / 2
+    compare_floats(kind, np.concatenate([halves, normal(50)]))

@@ -1,4 +1,4 @@
-"""The oracle: LiteRT's reference kernels, or others, every intermediate tensor kept."""
+"""The oracle: LiteRT's reference kernels, or others; every intermediate tensor kept."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 
 class Oracle:
-    """A model loaded into LiteRT with the kernels of a resolver."""
+    """A model loaded into LiteRT with the kernels of a resolver; by default `BUILTIN_REF`'s, or those without delegates
+    if one of its operators has no others.
+    """
 
-    def __init__(self, model: bytes, resolver: OpResolverType = OpResolverType.BUILTIN_REF) -> None:
-        self.interpreter = Interpreter(
-            model_content=model,
-            experimental_op_resolver_type=resolver,
-            experimental_preserve_all_tensors=True,
-        )
+    def __init__(self, model: bytes, resolver: OpResolverType | None = None) -> None:
+        try:
+            self.interpreter = _loaded(model, resolver or OpResolverType.BUILTIN_REF)
+        except ValueError as error:
+            if resolver is not None or "Didn't find op" not in str(error):
+                raise
+            self.interpreter = _loaded(model, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
         self.interpreter.allocate_tensors()
 
     def run(self, inputs: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
@@ -31,6 +34,12 @@ class Oracle:
             except ValueError:  # a temporary tensor of the interpreter that holds no data
                 continue
         return tensors
+
+
+def _loaded(model: bytes, kernels: OpResolverType) -> Interpreter:
+    return Interpreter(
+        model_content=model, experimental_op_resolver_type=kernels, experimental_preserve_all_tensors=True
+    )
 
 
 def run(model: bytes, inputs: Sequence[np.ndarray]) -> dict[int, np.ndarray]:

@@ -16,42 +16,54 @@ from tinycompile.frontend.onnx_values import (
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Op
+from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.div import Div
 from tinycompile.ops.elementwise_function import ElementwiseFunction
+from tinycompile.ops.elu import Elu
+from tinycompile.ops.exp import Exp
+from tinycompile.ops.gelu import Gelu
 from tinycompile.ops.hard_swish import HardSwish
 from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.log import Log
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.minimum import Minimum
 from tinycompile.ops.mul import Mul
+from tinycompile.ops.neg import Neg
 from tinycompile.ops.pow import Pow
 from tinycompile.ops.prelu import Prelu
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
+from tinycompile.ops.sign import Sign
 from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.sqrt import Sqrt
 from tinycompile.ops.sub import Sub
 from tinycompile.ops.tanh import Tanh
 
 # One operand.
 
 _PLAIN: Mapping[str, Op] = {
-    "Abs": LeakyRelu(-1.0),  # a slope of -1 where x is negative
+    "Abs": Abs(),
+    "Exp": Exp(),
     "HardSwish": HardSwish(),
+    "Log": Log(),
+    "Neg": Neg(),
     "Relu": Relu(),
     "Sigmoid": Logistic(),
+    "Sign": Sign(),
+    "Sqrt": Sqrt(),
     "Tanh": Tanh(),
     **{
         name: ElementwiseFunction(name.lower())
-        for name in "Ceil Cos Erf Exp Floor Log Mish Neg Reciprocal Round Sign Sin Softplus Softsign Sqrt".split()
+        for name in "Ceil Cos Erf Floor Mish Reciprocal Round Sin Softplus Softsign".split()
     },
 }
 """Without attributes."""
 _DEFAULTS = {
     "Celu": ("celu", 1.0, 0.0),
-    "Elu": ("elu", 1.0, 0.0),
     "HardSigmoid": ("hard_sigmoid", 0.2, 0.5),
     "Selu": ("selu", 1.67326319217681884765625, 1.05070102214813232421875),
     "ThresholdedRelu": ("thresholded_relu", 1.0, 0.0),
@@ -59,7 +71,7 @@ _DEFAULTS = {
 """(function, alpha, beta or gamma)."""
 
 
-@float_importer(*_PLAIN, *_DEFAULTS, "LeakyRelu", "Gelu", "Clip")
+@float_importer(*_PLAIN, *_DEFAULTS, "Elu", "LeakyRelu", "Gelu", "Clip")
 def _unary(scope: Scope) -> None:
     op, value = _function(scope), scope.value()
     scope.set(Real(same_place(scope, op, value.at if isinstance(value, Real) else tensor(scope))))
@@ -72,8 +84,10 @@ def _function(scope: Scope) -> Op:
         return _PLAIN[kind]
     if kind == "LeakyRelu":
         return LeakyRelu(float(scope.attribute("alpha", 0.01)))
+    if kind == "Elu":
+        return Elu(float(scope.attribute("alpha", 1.0)))
     if kind == "Gelu":
-        return ElementwiseFunction("gelu_tanh" if scope.attribute("approximate", "none") == "tanh" else "gelu")
+        return Gelu(scope.attribute("approximate", "none") == "tanh")
     if kind == "Clip":
         bounds = [-np.inf, np.inf]
         for operand in (1, 2):
@@ -103,9 +117,9 @@ def _log_softmax(scope: Scope) -> None:
     x = tensor(scope)
     axes = (x.order.index(int(scope.attribute("axis", -1)) % len(x.shape)),)
     shifted = same_place(scope, Sub(), x, emit(scope, ReduceMax(axes, True), [x.name]))
-    powers = emit(scope, ElementwiseFunction("exp"), [shifted.name])
+    powers = emit(scope, Exp(), [shifted.name])
     total = emit(scope, ReduceSum(axes, True), [powers])
-    scope.set(Real(same_place(scope, Sub(), shifted, emit(scope, ElementwiseFunction("log"), [total]))))
+    scope.set(Real(same_place(scope, Sub(), shifted, emit(scope, Log(), [total]))))
 
 
 # Several operands.

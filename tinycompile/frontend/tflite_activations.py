@@ -27,14 +27,26 @@ REAL_RANGE: dict[int, tuple[float, float]] = {
 def real_range(activation: int) -> tuple[float, float]:
     """What an activation leaves of a real output."""
     if activation not in REAL_RANGE:
-        name = _ACTIVATION_NAMES.get(activation, f"number {activation}")
-        raise Rejected(f"its option fused_activation_function is {name}, supported are RELU, RELU6 and RELU_N1_TO_1")
+        raise Rejected(
+            f"its option fused_activation_function is {_name(activation)}, supported are RELU, RELU6 and RELU_N1_TO_1"
+        )
     return REAL_RANGE[activation]
+
+
+def _name(activation: int) -> str:
+    return _ACTIVATION_NAMES.get(activation, f"number {activation}")
 
 
 def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
     """int8 or int16 range that an activation leaves of the output (`CalculateActivationRangeQuantized`)."""
     bounds = real_range(activation)
+    if y.quant is None and not y.dtype.is_float and bounds != UNBOUNDED:
+        raise Rejected(f"its option fused_activation_function is {_name(activation)}, supported for {y.dtype} is NONE")
+    return quantized_range(bounds, y)
+
+
+def quantized_range(bounds: tuple[float, float], y: TensorType) -> tuple[int, int]:
+    """int8 or int16 range of the outputs between two real numbers."""
     low_end, high_end = y.dtype.range if y.dtype in (INT8, INT16) else UNCLAMPED
     if y.quant is None or not y.quant.is_per_tensor or y.dtype not in (INT8, INT16):
         return low_end, high_end  # the operator's own rule says what is wrong with that

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, DType
-from tinycompile.frontend import tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions
+from tinycompile.frontend import tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions
 from tinycompile.frontend.tflite_activations import (
-    REAL_RANGE,
     Activation,
-    bounded,
     bounds_of,
     clamp_range,
     emit_activated,
@@ -26,7 +24,6 @@ from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
 from tinycompile.ir import Array, Op, Quantization, TensorType
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops._spatial import Padding, same_padding
-from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
@@ -37,20 +34,17 @@ from tinycompile.ops.hard_swish import HardSwish
 from tinycompile.ops.leaky_relu import LeakyRelu
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.max_pool2d import MaxPool2D
-from tinycompile.ops.mul import Mul
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.quantize import Quantize
-from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.softmax import Softmax
-from tinycompile.ops.sub import Sub
 from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 
 __all__ = ["IMPORTERS"]
 
-FAMILIES = (tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions)
+FAMILIES = (tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions)
 """Modules with more importers."""
 
 
@@ -179,35 +173,6 @@ def fully_connected(scope: Scope) -> None:
     return scope.emit(op, [flat, *weights])
 
 
-def _refuse_shifted(scope: Scope) -> None:
-    """A sum of int16 operands whose scales are powers of two, which LiteRT shifts where the option says so."""
-    shifted = scope.options.flag("PotScaleInt16")
-    types = (*scope.input_types(), scope.output_type())
-    scales = [t.scale for t in types if t.dtype == INT16 and t.quant is not None and t.quant.is_per_tensor]
-    if shifted and len(scales) == 3 and all(np.frexp(scale)[0] == 0.5 for scale in scales):
-        raise Rejected("its option pot_scale_int16 is true and all scales are powers of two")
-
-
-@importer("ADD", options=tflite.AddOptions, versions=6)
-def add(scope: Scope) -> None:
-    _refuse_shifted(scope)
-    clamp = _fused(scope)
-    emit_activated(scope, Add(clamp), [scope.input(0), scope.input(1)])
-
-
-@importer("SUB", options=tflite.SubOptions, versions=5)
-def sub(scope: Scope) -> None:
-    _refuse_shifted(scope)
-    clamp = _fused(scope)
-    emit_activated(scope, Sub(clamp), [scope.input(0), scope.input(1)])
-
-
-@importer("MUL", options=tflite.MulOptions, versions=8)
-def mul(scope: Scope) -> None:
-    clamp = _fused(scope)
-    emit_activated(scope, Mul(clamp), [scope.input(0), scope.input(1)])
-
-
 @importer("AVERAGE_POOL_2D", "MAX_POOL_2D", options=tflite.Pool2DOptions, versions=3)
 def pool_2d(scope: Scope) -> None:
     options = scope.options
@@ -221,15 +186,6 @@ def pool_2d(scope: Scope) -> None:
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)
 def softmax(scope: Scope) -> None:
     scope.emit(Softmax(scope.options.real("Beta")), [scope.input()])
-
-
-@importer("RELU", "RELU6", versions=3)
-@importer("RELU_N1_TO_1", versions=1)
-def relu(scope: Scope) -> None:
-    activation = getattr(Activation, scope.operator.name)
-    y = scope.output_type()
-    op = bounded(REAL_RANGE[activation]) if y.dtype == FLOAT32 else Relu(clamp_range(activation, y))
-    scope.emit(op, [scope.input()])
 
 
 @importer("LEAKY_RELU", options=tflite.LeakyReluOptions, versions=2)

@@ -5,6 +5,7 @@ An operator of its own names its C in a `Routine`; nothing here knows which ther
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -51,6 +52,7 @@ class Routine:
         variant: what tells the kernel from others of the same operator.
         requantisation: in words, for the report.
         code_bytes: estimated.
+        table: an array that the C takes behind the output.
     """
 
     name: str
@@ -59,31 +61,29 @@ class Routine:
     variant: str = "long"
     requantisation: str = "exact"
     code_bytes: int = 200
+    table: Constant | None = None
 
 
 def binary_kernel(site: Site, op: Binary, routine: Routine, form: Struct) -> Kernel | None:
     """The kernel that calls a routine; None for shapes with more loops than it has."""
-    shapes = [t.shape for t in site.sig.inputs]
-    loops = broadcast_loops(shapes[0], shapes[1])
-    if len(loops) > LOOPS:
+    shape = broadcast_of(site)
+    if shape is None:
         return None
-    padded = [(1, 0, 0)] * (LOOPS - len(loops)) + loops
-    sizes, a_strides, b_strides = zip(*padded, strict=True)
-    shape = Struct("tc_broadcast", {"size": sizes, "a_stride": a_strides, "b_stride": b_strides})
+    table = () if routine.table is None else (routine.table,)
     function = struct_call(
         f"{op.kind}_{site.sig.output.elements}",
         f"tc_{routine.name}_s8",
         routine.header,
-        operand_parameters(site),
-        (form, shape),
+        (*operand_parameters(site), *(f"const {constant.ctype} *{constant.suffix}" for constant in table)),
+        (form, shape.struct),
         f"{op.kind} of two tensors.",
-        ("a", "b", "output"),
+        ("a", "b", "output", *(constant.suffix for constant in table)),
     )
     return Kernel(
         f"{op.kind}_{routine.variant}",
         function,
-        operand_constants(site),
-        instructions=30 + prod(sizes[:-1]) * routine.cost.of(sizes[-1]),
+        (*operand_constants(site), *table),
+        instructions=30 + shape.runs * routine.cost.of(shape.run),
         code_bytes=routine.code_bytes,
         overlap={
             index: gathered_distance(_read_offsets(t.shape, site.sig.output.shape))
@@ -93,35 +93,78 @@ def binary_kernel(site: Site, op: Binary, routine: Routine, form: Struct) -> Ker
     )
 
 
-def operand_parameters(site: Site, ctype: str = "int8_t") -> tuple[str, ...]:
-    """a, b and the output in the order in which functions take them: constants come last."""
-    dynamic = [f"const {ctype} *{'ab'[index]}" for index, _ in site.dynamic_inputs()]
-    constant = [f"const {ctype} *{'ab'[index]}" for index, value in enumerate(site.constants) if value is not None]
-    return (*dynamic, f"{ctype} *output", *constant)
+@dataclass(frozen=True)
+class Broadcast:
+    """The loops around an operator with two operands.
+
+    Attributes:
+        struct: a `tc_broadcast`.
+        runs: how often the innermost loop is entered.
+        run: how many elements it has.
+    """
+
+    struct: Struct
+    runs: int
+    run: int
 
 
-def operand_constants(site: Site, ctype: str = "int8_t") -> tuple[Constant, ...]:
+def broadcast_of(site: Site) -> Broadcast | None:
+    """None for shapes with more loops than the C has."""
+    a, b = (t.shape for t in site.sig.inputs)
+    loops = broadcast_loops(a, b)
+    if len(loops) > LOOPS:
+        return None
+    sizes, a_strides, b_strides = zip(*([(1, 0, 0)] * (LOOPS - len(loops)) + loops), strict=True)
+    struct = Struct("tc_broadcast", {"size": sizes, "a_stride": a_strides, "b_stride": b_strides})
+    return Broadcast(struct, prod(sizes[:-1]), sizes[-1])
+
+
+def operand_parameters(site: Site, names: str = "ab") -> tuple[str, ...]:
+    """Operands, by one letter each, and the output in the order in which functions take them: constants come last."""
+    declared = [f"const {t.dtype.ctype} *{name}" for name, t in zip(names, site.sig.inputs, strict=True)]
+    dynamic = [declared[index] for index, _ in site.dynamic_inputs()]
+    constant = [declared[index] for index, value in enumerate(site.constants) if value is not None]
+    return (*dynamic, f"{site.sig.output.dtype.ctype} *output", *constant)
+
+
+def operand_constants(site: Site) -> tuple[Constant, ...]:
     """Those that are known, as arrays of the code."""
     return tuple(
-        Constant(f"operand_{index}", ctype, value.ravel(), f"operand {index} of {site.node.op.kind}")
-        for index, value in enumerate(site.constants)
+        Constant(
+            f"operand_{index}", t.dtype.ctype, t.dtype.c_elements(value), f"operand {index} of {site.node.op.kind}"
+        )
+        for index, (value, t) in enumerate(zip(site.constants, site.sig.inputs, strict=True))
         if value is not None
     )
 
 
+def element_overlap(site: Site) -> dict[int, int]:
+    """Distances of operands of the output's type, where elements are read and written in the output's order."""
+    y = site.sig.output
+    return {
+        index: gathered_distance(_read_offsets(t.shape, y.shape), t.dtype.item_bytes)
+        for index, t in site.dynamic_inputs()
+        if t.dtype.ctype == y.dtype.ctype
+    }
+
+
 def broadcast_loops(a: tuple[int, ...], b: tuple[int, ...]) -> list[tuple[int, int, int]]:
     """(size, stride of a, stride of b) of as few nested loops as it takes, outermost first; at least one."""
-    loops = list[tuple[int, int, int]]()
-    output = np.broadcast_shapes(a, b)
-    for loop in zip(output, _strides(a, output), _strides(b, output), strict=True):
-        size, *inner = loop
+    return [(size, first, second) for size, first, second in nested_loops([a, b])]
+
+
+def nested_loops(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """(size, stride of each operand) of as few nested loops as it takes, outermost first; at least one."""
+    loops = list[tuple[int, ...]]()
+    output = np.broadcast_shapes(*shapes)
+    for size, *inner in zip(output, *(_strides(shape, output) for shape in shapes), strict=True):
         if size == 1:
             continue
         if loops and all(outer == stride * size for outer, stride in zip(loops[-1][1:], inner, strict=True)):
-            loops[-1] = (loops[-1][0] * size, inner[0], inner[1])
+            loops[-1] = (loops[-1][0] * size, *inner)
         else:
-            loops.append((size, inner[0], inner[1]))
-    return loops or [(1, 1, 1)]
+            loops.append((size, *inner))
+    return loops or [(1,) * (1 + len(shapes))]
 
 
 def _strides(shape: tuple[int, ...], output: tuple[int, ...]) -> list[int]:

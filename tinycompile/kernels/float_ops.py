@@ -9,32 +9,26 @@ import numpy as np
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
-from tinycompile.kernels.binary import broadcast_loops
+from tinycompile.kernels.binary import broadcast_of
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.reduce_loops import reduce_loops
+from tinycompile.ops import all_ops
+from tinycompile.ops._elementwise import RealBinary, RealUnary
 from tinycompile.ops._reduce import Reduction
-from tinycompile.ops.add import Add
-from tinycompile.ops.div import Div
 from tinycompile.ops.elementwise_function import ElementwiseFunction
-from tinycompile.ops.hard_swish import HardSwish
+from tinycompile.ops.elu import Elu
+from tinycompile.ops.gelu import Gelu
 from tinycompile.ops.leaky_relu import LeakyRelu
-from tinycompile.ops.logistic import Logistic
-from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mean import Mean
-from tinycompile.ops.minimum import Minimum
-from tinycompile.ops.mul import Mul
-from tinycompile.ops.pow import Pow
-from tinycompile.ops.prelu import Prelu
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
 from tinycompile.ops.reduce_prod import ReduceProd
 from tinycompile.ops.reduce_sum import ReduceSum
-from tinycompile.ops.relu import Relu
 from tinycompile.ops.softmax import Softmax
-from tinycompile.ops.sub import Sub
-from tinycompile.ops.tanh import Tanh
 from tinycompile.targets.core import Core
 
+_REAL_FUNCTIONS = tuple(op for op in all_ops().values() if issubclass(op, RealUnary))
+_REAL_PAIRS = tuple(op for op in all_ops().values() if issubclass(op, RealBinary))
 LOOPS = 6
 IN_OUT = ("const float *input", "float *output")
 REDUCE_STEPS: Mapping[type[Reduction], str] = {
@@ -80,7 +74,7 @@ def is_finite(site: Site) -> bool:
     return all(value is None or np.all(np.isfinite(value)) for value in site.constants)
 
 
-@kernel_for(ElementwiseFunction, HardSwish, LeakyRelu, Logistic, Relu, Tanh, dtype=FLOAT32)
+@kernel_for(*_REAL_FUNCTIONS, dtype=FLOAT32)
 def unary(site: Site, core: Core) -> Kernel | None:
     """`tc_float_unary`."""
     op, count = site.node.op, site.sig.output.elements
@@ -88,8 +82,10 @@ def unary(site: Site, core: Core) -> Kernel | None:
     match op:
         case ElementwiseFunction():
             name, a, b = op.function, op.a, op.b
-        case LeakyRelu():
+        case LeakyRelu() | Elu():
             a = op.alpha
+        case Gelu(approximate=True):
+            name = "gelu_tanh"
         case _:
             pass
     limit = float(np.finfo(np.float32).max)
@@ -133,25 +129,23 @@ def _operands(site: Site) -> tuple[tuple[str, ...], tuple[Constant, ...]]:
     return parameters, tuple(floats(f"operand_{index}", site.constant(index)) for index in constant)
 
 
-@kernel_for(Add, Sub, Mul, Div, Minimum, Maximum, Pow, Prelu, dtype=FLOAT32)
+@kernel_for(*_REAL_PAIRS, dtype=FLOAT32)
 def binary(site: Site, core: Core) -> Kernel | None:
     """`tc_float_binary`; None for shapes with more loops than it has."""
     op, sig = site.node.op, site.sig
     if not is_finite(site):
         return None
-    loops = broadcast_loops(sig.inputs[0].shape, sig.inputs[1].shape)
-    if len(loops) > LOOPS:
+    shape = broadcast_of(site)
+    if shape is None:
         return None
-    sizes, a_strides, b_strides = zip(*([(1, 0, 0)] * (LOOPS - len(loops)) + loops), strict=True)
     count = sig.output.elements
-    fields = {"count": count, "size": sizes, "a_stride": a_strides, "b_stride": b_strides}
     parameters, constants = _operands(site)
     function = struct_call(
         f"float_{op.kind}_{count}",
         "tc_float_binary",
         "tc_float_binary.h",
         parameters,
-        (Struct("tc_float_binary_shape", fields),),
+        (shape.struct,),
         f"{op.kind} of two tensors.",
         ("a", "b", "output", f"tc_float_{op.kind}"),
     )

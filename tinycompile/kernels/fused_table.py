@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, UINT8
+from tinycompile.dtypes import BOOL, INT8, UINT8
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import OfOneValue, cover_for, parts_of
 from tinycompile.kernels.elementwise import lookup
-from tinycompile.ops._elementwise import Binary, Unary
+from tinycompile.ops._comparison import Comparison
+from tinycompile.ops._elementwise import Binary, RealUnary, Unary
+from tinycompile.ops._integers import IntegerUnary
+from tinycompile.ops._logical import Logical
+from tinycompile.ops.cast import Cast
+from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.select import Select
 from tinycompile.targets.core import Core
 
-FUNCTION = OfOneValue(Unary, Binary, Quantize)
+FUNCTION = OfOneValue(Unary, RealUnary, IntegerUnary, Binary, Comparison, Logical, Select, Cast, Quantize, Dequantize)
 
 
 @cover_for(FUNCTION)
 def table(site: Site, core: Core) -> Kernel | None:
-    """Such as x * sigmoid(x), or a chain of requantisations."""
+    """Such as x * sigmoid(x), a chain of requantisations, or floats between DEQUANTIZE and QUANTIZE."""
     found = function_of(site)
     return None if found is None else lookup("fused", site.sig.inputs[found[0]], site.sig.output, found[1], found[0])
 
@@ -36,7 +42,7 @@ def function_of(site: Site) -> tuple[int, Array] | None:
         return None
     x, y = sig.inputs[operands[0]], sig.output
     one_to_one = all(part.sig.output.elements == x.elements for part in parts)
-    if not one_to_one or x.dtype not in (INT8, UINT8) or y.dtype not in (INT8, UINT8):
+    if not one_to_one or x.dtype not in (INT8, UINT8) or y.dtype not in (INT8, UINT8, BOOL):
         return None
     values: Array = np.arange(256, dtype=np.uint8).view(x.dtype.carrier)
     (entries,) = op.evaluate(sig, [values if constant is None else constant.reshape(1) for constant in site.constants])

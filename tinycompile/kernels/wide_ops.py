@@ -13,7 +13,6 @@ from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import channelwise_distance
-from tinycompile.kernels.pooling import reduce_loops
 from tinycompile.kernels.reduce_loops import reduce_loops
 from tinycompile.kernels.wide_layers import distance_in_bytes
 from tinycompile.numerics.fixed_point import quantize_multiplier

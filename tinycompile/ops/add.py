@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinycompile.ir import Array, Signature
+from tinycompile.ops._integers import IntegerBinary
 from tinycompile.ops._sum import Sum
 
 
 @dataclass(frozen=True)
-class Add(Sum):
-    """int8 operands of any scales and zero points, or float32, that broadcast as in NumPy, one of them may be a
-    constant; int8 with fused RELU, RELU6 and RELU_N1_TO_1.
+class Add(Sum, IntegerBinary):
+    """int8 operands of any scales and zero points, float32, int32 or int64, that broadcast as in NumPy, one of
+    them may be a constant; fused RELU, RELU6 and RELU_N1_TO_1, not of integers without scales. ADD_N: float32, int32.
     """
 
     kind: ClassVar[str] = "add"
@@ -22,4 +23,7 @@ class Add(Sum):
         return self.rescaled(sig, first + second)
 
     def real(self, a: Array, b: Array) -> Array:
+        return a + b
+
+    def integer(self, a: Array, b: Array) -> Array:
         return a + b

@@ -19,24 +19,17 @@ FUNCTIONS: Mapping[str, Callable[[Array, float, float], Array]] = {
     "celu": lambda x, a, b: np.maximum(x, 0) + np.minimum(0, a * (np.exp(x / a) - 1)),
     "clip": lambda x, a, b: np.minimum(np.maximum(x, a), b),
     "cos": lambda x, a, b: np.cos(x),
-    "elu": lambda x, a, b: np.where(x < 0, a * (np.exp(x) - 1), x),
     "erf": lambda x, a, b: _ERF(x),
-    "exp": lambda x, a, b: np.exp(x),
     "floor": lambda x, a, b: np.floor(x),
-    "gelu": lambda x, a, b: 0.5 * x * (1 + _ERF(x / np.sqrt(2))),
-    "gelu_tanh": lambda x, a, b: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
     "hard_sigmoid": lambda x, a, b: np.maximum(0, np.minimum(1, a * x + b)),
-    "log": lambda x, a, b: np.log(x),
     "mish": lambda x, a, b: x * np.tanh(np.log1p(np.exp(x))),
-    "neg": lambda x, a, b: -x,
     "reciprocal": lambda x, a, b: 1 / x,
     "round": lambda x, a, b: np.rint(x),
     "selu": lambda x, a, b: b * np.where(x < 0, a * (np.exp(x) - 1), x),
-    "sign": lambda x, a, b: np.sign(x),
     "sin": lambda x, a, b: np.sin(x),
     "softplus": lambda x, a, b: np.log1p(np.exp(x)),
     "softsign": lambda x, a, b: x / (1 + np.abs(x)),
-    "sqrt": lambda x, a, b: np.sqrt(x),
+    "square": lambda x, a, b: x * x,
     "thresholded_relu": lambda x, a, b: np.where(x > a, x, 0),
 }
 """By name; the parameters `a` and `b` are ONNX's alpha and beta (gamma for Selu), the bounds of Clip.
@@ -47,7 +40,7 @@ A function that has a rule for integers is an operator of its own, such as `Tanh
 
 @dataclass(frozen=True)
 class ElementwiseFunction(RealUnary):
-    """float32: Clip, HardSigmoid, Gelu, Erf, Exp, Log, Sqrt, Round, Elu and other functions of one element.
+    """float32: CEIL, COS, FLOOR, ROUND, SIN, SQUARE; Clip, HardSigmoid, Erf and other functions of one element.
 
     Attributes:
         function: a key of `FUNCTIONS`.

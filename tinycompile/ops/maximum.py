@@ -8,16 +8,16 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.ops._elementwise import DequantizedBinary
+from tinycompile.ops._extremum import Extremum
 
 
 @dataclass(frozen=True)
-class Maximum(DequantizedBinary):
-    """float32, or int8 operands of any scales and zero points by ONNX's rule, that broadcast as in NumPy, one of them
-    may be a constant.
+class Maximum(Extremum):
+    """int8, of which TFLite's rule compares the bytes, and ONNX's the numbers, of any scales and zero points; float32,
+    int32, int64. Operands broadcast as in NumPy, one of them may be a constant.
     """
 
     kind: ClassVar[str] = "maximum"
 
-    def real(self, a: Array, b: Array) -> Array:
+    def integer(self, a: Array, b: Array) -> Array:
         return np.maximum(a, b)

@@ -11,13 +11,14 @@ from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._elementwise import DequantizedBinary, TfliteBinary
+from tinycompile.ops._integers import IntegerBinary
 from tinycompile.ops._rules import invalid
 
 
 @dataclass(frozen=True)
-class Mul(TfliteBinary, DequantizedBinary):
-    """int8 operands of any scales and zero points, or float32, that broadcast as in NumPy, one of them may be a
-    constant; int8 with fused RELU, RELU6 and RELU_N1_TO_1.
+class Mul(TfliteBinary, DequantizedBinary, IntegerBinary):
+    """int8 operands of any scales and zero points, float32, int32 or int64, that broadcast as in NumPy, one of
+    them may be a constant; fused RELU, RELU6 and RELU_N1_TO_1, not of integers without scales.
     """
 
     kind: ClassVar[str] = "mul"
@@ -32,6 +33,9 @@ class Mul(TfliteBinary, DequantizedBinary):
         return self.requant(sig).apply((a * b)[..., None])[..., 0]
 
     def real(self, a: Array, b: Array) -> Array:
+        return a * b
+
+    def integer(self, a: Array, b: Array) -> Array:
         return a * b
 
     def limits(self, sig: Signature) -> str | None:

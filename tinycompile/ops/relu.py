@@ -16,7 +16,7 @@ from tinycompile.ops._rules import invalid
 
 @dataclass(frozen=True)
 class Relu(Unary, WideUnary, RealUnary):
-    """int8: RELU, RELU6 and RELU_N1_TO_1; input and output may differ in scale and zero point. float32: RELU.
+    """int8: RELU, RELU6, RELU_N1_TO_1 and RELU_0_TO_1; input and output may differ in scale and zero point. float32.
 
     Attributes:
         clamp: inclusive range of an int8 output; a float is at least 0.

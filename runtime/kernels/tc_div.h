@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: 0BSD */
+/*
+ * DIV of int8 tensors: the arithmetic of tflite::reference_ops::DivElementwise, with a table of reciprocals.
+ *
+ * reciprocals[d], d in 1..255: 1 / d without integer bits, times the power of two that brings it to [1/2, 1).
+ *
+ * A division by 0 gives the end of the range on the dividend's side, 0 / 0 gives 0. A shift by more than 31 bits, which
+ * is undefined in LiteRT's C++, gives 0.
+ *
+ * Elements are read and written in memory order.
+ */
+#ifndef TC_DIV_H
+#define TC_DIV_H
+
+#include <stdint.h>
+
+#include "kernels/tc_broadcast.h"
+#include "kernels/tc_inline.h"
+#include "kernels/tc_requant.h"
+#include "kernels/tc_softmax.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tc_div_form {
+    int32_t a_zero_point;
+    int32_t b_zero_point;
+    int32_t multiplier;
+    int32_t shift;
+    tc_output_range range;
+} tc_div_form;
+
+typedef struct tc_div_parameters {
+    const int32_t *reciprocals;
+    const tc_div_form *form;
+} tc_div_parameters;
+
+/* The quotient of differences to zero points, in units of the output. */
+TC_INLINE int32_t tc_scaled_quotient(int32_t dividend, int32_t divisor, const tc_div_parameters *parameters)
+{
+    const tc_div_form *form = parameters->form;
+    if (divisor == 0) {
+        return dividend > 0 ? 256 : dividend < 0 ? -256 : 0;
+    }
+    const int32_t signed_dividend = divisor < 0 ? -dividend : dividend;
+    const int32_t magnitude = divisor < 0 ? -divisor : divisor;
+    /* As far to the left as it fits into an int32: bits that repeat the sign, without the sign itself. */
+    const uint32_t bits = (uint32_t)(signed_dividend < 0 ? ~signed_dividend : signed_dividend);
+    const int32_t headroom = bits == 0u ? 31 : tc_leading_zeros(bits) - 1;
+    const int32_t right = 31 - tc_leading_zeros((uint32_t)magnitude) + headroom - form->shift;
+    const int32_t quotient = tc_saturating_rounding_doubling_high_mul(tc_shift_left(signed_dividend, headroom),
+                                                                      parameters->reciprocals[magnitude]);
+    const int32_t scaled = tc_saturating_rounding_doubling_high_mul(quotient, form->multiplier);
+    return right > 31 ? 0 : tc_rounding_divide_by_pot(scaled, right);
+}
+
+TC_INLINE void tc_div_run(const int8_t *a, int32_t a_step, const int8_t *b, int32_t b_step, int8_t *output,
+                          int32_t count, const void *given)
+{
+    const tc_div_parameters *parameters = (const tc_div_parameters *)given;
+    const tc_div_form *form = parameters->form;
+    const tc_output_range *range = &form->range;
+    for (int32_t i = 0; i < count; ++i) {
+        const int32_t dividend = a[i * a_step] - form->a_zero_point;
+        const int32_t divisor = b[i * b_step] - form->b_zero_point;
+        const int32_t quotient = tc_scaled_quotient(dividend, divisor, parameters);
+        output[i] = (int8_t)tc_clamp(tc_wrapping_add(quotient, range->zero_point), range->low, range->high);
+    }
+}
+
+TC_INLINE void tc_div_s8(const int8_t *a, const int8_t *b, int8_t *output, const int32_t *reciprocals,
+                         const tc_div_form *form, const tc_broadcast *shape)
+{
+    tc_div_parameters parameters;
+    parameters.reciprocals = reciprocals;
+    parameters.form = form;
+    tc_broadcast_s8(a, b, output, shape, tc_div_run, &parameters);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,23 @@
+"""ELU against LiteRT."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from tests.ops.elementwise import compare_floats
+from tests.ops.floats import check_float_unary, normal
+from tests.ops.oracle import scales, thorough, zero_points
+from tests.ops.unary import check_unary
+from tinycompile.ops.elu import Elu
+
+
+@thorough
+@given(scales, zero_points, scales, zero_points)
+def test_every_value(x_scale, x_zero, y_scale, y_zero):
+    check_unary("ELU", (x_scale, x_zero), (y_scale, y_zero))
+
+
+def test_floats():
+    x = normal(3, 50)
+    check_float_unary(Elu(), x)
+    compare_floats("ELU", x)

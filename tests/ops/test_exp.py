@@ -1,0 +1,23 @@
+"""EXP against LiteRT."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from tests.ops.elementwise import compare_floats
+from tests.ops.floats import check_float_unary, normal
+from tests.ops.oracle import scales, thorough, zero_points
+from tests.ops.unary import check_unary
+from tinycompile.ops.exp import Exp
+
+
+@thorough
+@given(scales, zero_points, scales, zero_points)
+def test_every_value(x_scale, x_zero, y_scale, y_zero):
+    check_unary("EXP", (x_scale, x_zero), (y_scale, y_zero))
+
+
+def test_floats():
+    x = normal(3, 50)
+    check_float_unary(Exp(), x)
+    compare_floats("EXP", x)

@@ -1,0 +1,12 @@
+"""LOGICAL_OR against LiteRT."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.ops.elementwise import compare
+
+
+def test_all_pairs():
+    both = np.array([True, False])
+    compare("LOGICAL_OR", [both.reshape(2, 1), both])

@@ -1,0 +1,178 @@
+"""Functions of two elements that aren't arithmetic of int8: integers without scales, comparisons, logical operators."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8, DType
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Kernel, kernel_for, structured
+from tinycompile.kernels.binary import (
+    broadcast_of,
+    element_overlap,
+    operand_constants,
+    operand_parameters,
+)
+from tinycompile.kernels.elementwise import lookup, scalar_operand
+from tinycompile.kernels.generic_c import Struct, struct_call
+from tinycompile.ops import all_ops
+from tinycompile.ops._comparison import Comparison
+from tinycompile.ops._integers import IntegerBinary, IntegerUnary
+from tinycompile.ops._logical import Logical
+from tinycompile.ops.logical_not import LogicalNot
+from tinycompile.ops.not_equal import NotEqual
+from tinycompile.targets.core import Core
+
+_SUFFIXES = {BOOL: "u8", FLOAT32: "f32", INT8: "s8", INT16: "s16", INT32: "s32", INT64: "s64", UINT8: "u8"}
+"""Of the names of C functions."""
+_ALL = np.arange(256, dtype=np.uint8)
+
+
+def _of(base: type) -> tuple[type, ...]:
+    return tuple(op for op in all_ops().values() if issubclass(op, base))
+
+
+@kernel_for(*_of(IntegerUnary), dtype=None)
+def integer_map(site: Site, core: Core) -> Kernel | None:
+    """`tc_map_s32` and `tc_map_s64`."""
+    op, dtype, count = site.node.op, site.sig.input.dtype, site.sig.output.elements
+    if dtype not in (INT32, INT64):
+        return None
+    suffix = _SUFFIXES[dtype]
+    function = struct_call(
+        f"{op.kind}_{suffix}_{count}",
+        f"tc_map_{suffix}",
+        "tc_integers.h",
+        (f"const {dtype.ctype} *input", f"{dtype.ctype} *output"),
+        (Struct("tc_count", {"count": count}),),
+        f"{op.kind} of every element.",
+        ("input", "output", f"tc_{op.kind}_{suffix}"),
+    )
+    instructions = 15 + count * (7 if dtype == INT32 else 12)
+    return Kernel(f"{op.kind}_{suffix}", function, instructions=instructions, code_bytes=60, overlap={0: 0})
+
+
+@kernel_for(LogicalNot, dtype=BOOL)
+def logical_not(site: Site, core: Core) -> Kernel | None:
+    """A table of two entries, whose index is a byte all the same."""
+    return lookup("logical_not", site.sig.input, site.sig.output, (_ALL == 0).astype(np.uint8), 0)
+
+
+@kernel_for(*_of(IntegerBinary), dtype=None)
+def integer_pairs(site: Site, core: Core) -> Kernel | None:
+    """`tc_pairs_s32` and `tc_pairs_s64`."""
+    dtype = site.sig.input.dtype
+    if dtype not in (INT32, INT64):
+        return None
+    divides = site.node.op.kind in ("div", "floor_div", "floor_mod", "pow")
+    each = (25 if dtype == INT32 and core.has("long_multiply") else 90) if divides else 9 if dtype == INT32 else 16
+    return _pairs(site, "tc_pairs", "tc_integers.h", each)
+
+
+@kernel_for(*_of(Logical), dtype=BOOL)
+def logical(site: Site, core: Core) -> Kernel | None:
+    """`tc_compare_u8`, of bytes 0 and 1."""
+    return _pairs(site, "tc_compare", "tc_compare.h", 8)
+
+
+@kernel_for(*_of(Comparison), dtype=None)
+def comparison(site: Site, core: Core) -> Kernel | None:
+    """`tc_compare_<type>`; 8-bit operands where their bytes compare as their numbers do."""
+    op, sig = site.node.op, site.sig
+    dtype = sig.input.dtype
+    if not isinstance(op, Comparison):
+        return None
+    if dtype in (INT8, UINT8):
+        first, second = _ALL.view(dtype.carrier)[:, None], _ALL.view(dtype.carrier)
+        if not np.array_equal(truth(op, site), op.holds(first, second)):
+            return None
+    each = 30 if dtype == FLOAT32 and not core.has("fpu") else 14 if dtype == INT64 else 10
+    return _pairs(site, "tc_compare", "tc_compare.h", each)
+
+
+@kernel_for(*_of(Comparison), dtype=None)
+def comparison_with_scalar(site: Site, core: Core) -> Kernel | None:
+    """A comparison of 8-bit values with a constant is a table."""
+    op, sig, scalar = site.node.op, site.sig, scalar_operand(site)
+    if scalar is None or sig.input.dtype not in (INT8, UINT8):
+        return None
+    values = _ALL.view(sig.input.dtype.carrier)
+    constant = site.constant(scalar).reshape(1)
+    (entries,) = op.evaluate(sig, (constant, values) if scalar == 0 else (values, constant))
+    return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries.astype(np.uint8), 1 - scalar)
+
+
+@kernel_for(*_of(Comparison), dtype=None)
+def comparison_of_scales(site: Site, core: Core) -> Kernel | None:
+    """`tc_compare_ranges`: 8-bit operands of any scales."""
+    op, sig = site.node.op, site.sig
+    shape = broadcast_of(site)
+    if not isinstance(op, Comparison) or sig.input.dtype not in (INT8, UINT8) or shape is None:
+        return None
+    invert, flip = isinstance(op, NotEqual), 128 if sig.input.dtype == INT8 else 0
+    form = Struct("tc_compare_form", {"flip": flip, "invert": int(invert)}, "form")
+    function = struct_call(
+        f"{op.kind}_{sig.output.elements}",
+        "tc_compare_ranges",
+        "tc_compare.h",
+        (*operand_parameters(site), "const tc_range *ranges"),
+        (form, shape.struct),
+        f"{op.kind} of two tensors of different scales.",
+        ("a", "b", "output", "ranges"),
+    )
+    ranges = Constant("ranges", "tc_range", ranges_of(truth(op, site), invert, sig.input.dtype), "see tc_compare.h")
+    return Kernel(
+        f"{op.kind}_ranges",
+        function,
+        (*operand_constants(site), ranges),
+        instructions=30 + shape.runs * (30 + 13 * shape.run),
+        code_bytes=160,
+        overlap=element_overlap(site),
+    )
+
+
+def truth(op: Comparison, site: Site) -> Array:
+    """Whether a comparison holds, bool[256][256], by the bits of the 8-bit operands."""
+    values = _ALL.view(site.sig.input.dtype.carrier)
+    (result,) = op.evaluate(site.sig, (values[:, None], values))
+    return result
+
+
+def ranges_of(holds: Array, invert: bool, dtype: DType) -> Array:
+    """Entries `tc_range` by the first operand's bits: where in the order of the second operand's values it holds.
+
+    Raises:
+        ValueError: those places aren't side by side, which the order of the real numbers excludes.
+    """
+    ordered = np.roll(holds, 128, axis=1) if dtype == INT8 else holds
+    ordered = ~ordered if invert else ordered
+    count, first = ordered.sum(axis=1), ordered.argmax(axis=1)
+    places = np.arange(256)
+    if np.any(ordered != ((places >= first[:, None]) & (places < (first + count)[:, None]))):
+        raise ValueError("the comparison isn't one of an order")
+    return structured(first=first.astype(np.int16), count=count.astype(np.int16))
+
+
+def _pairs(site: Site, loops: str, header: str, each: int) -> Kernel | None:
+    """The kernel that applies `tc_<kind>_<type>` in the loops `<loops>_<type>`; None for shapes with more of them."""
+    op, suffix, shape = site.node.op, _SUFFIXES[site.sig.input.dtype], broadcast_of(site)
+    finite = all(value is None or np.all(np.isfinite(value)) for value in site.constants)
+    if shape is None or not finite:
+        return None
+    function = struct_call(
+        f"{op.kind}_{suffix}_{site.sig.output.elements}",
+        f"{loops}_{suffix}",
+        header,
+        operand_parameters(site),
+        (shape.struct,),
+        f"{op.kind} of two tensors.",
+        ("a", "b", "output", f"tc_{op.kind}_{suffix}"),
+    )
+    return Kernel(
+        f"{op.kind}_{suffix}",
+        function,
+        operand_constants(site),
+        instructions=30 + shape.runs * (25 + each * shape.run),
+        code_bytes=120,
+        overlap=element_overlap(site),
+    )

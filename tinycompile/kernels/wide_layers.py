@@ -20,8 +20,8 @@ from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.targets.core import Core
 
 _NOTES = {"reason": "16-bit activations in plain C", "requantisation": "64-bit product"}
-_PER_OUTPUT = 40
-"""Instructions from a sum to its output."""
+_PER_OUTPUT, _PER_RUN = 40, 15
+"""Instructions from a sum to its output, and around a loop over products, for each of four outputs."""
 
 
 @kernel_for(Conv2D, dtype=INT16)
@@ -35,7 +35,7 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
     fields |= {"output_channels": sig.output.shape[3], "groups": op.groups(sig)}
     overlap = distance_in_bytes(window_distance, op.access(sig, 0), sig)
     stem = f"wide_conv2d_{window_stem(window, sig.input, sig.output)}"
-    return _kernel(site, core, "conv2d", stem, fields, op.wide_requant(sig), overlap, 3)
+    return _kernel(site, core, "conv2d", stem, fields, op.wide_requant(sig), overlap, 3, runs=window.kernel[0])
 
 
 @kernel_for(DepthwiseConv2D, dtype=INT16)
@@ -84,8 +84,13 @@ def _kernel(
     rule: WideRequant,
     overlap: dict[int, int],
     per_product: int,
+    runs: int = 1,
 ) -> Kernel | None:
-    """`tc_wide_<name>`; None where the weights aren't constants. `per_product`: estimated instructions of one."""
+    """`tc_wide_<name>`; None where the weights aren't constants.
+
+    Args:
+        per_product: estimated instructions of one. runs: loops over products that an output takes.
+    """
     if any(constant is None for constant in site.constants[1:]):
         return None
     channels, sig = rule.multiplier.size, site.sig
@@ -102,7 +107,7 @@ def _kernel(
         f"{site.node.op.kind} of 16-bit activations.",
     )
     slower = 1 if core.has("multiply_accumulate") else 3
-    work = site.node.op.macs(sig) * per_product + sig.output.elements * _PER_OUTPUT
+    work = site.node.op.macs(sig) * per_product + sig.output.elements * (_PER_OUTPUT + _PER_RUN * runs)
     return Kernel(
         f"{name}_wide",
         function,

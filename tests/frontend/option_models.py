@@ -21,7 +21,7 @@ class OptionModel:
     places: list[int]
     outputs: list[int]
     inputs: list[np.ndarray] = field(default_factory=list)
-    resolver: OpResolverType = OpResolverType.BUILTIN_REF
+    resolver: OpResolverType | None = None
     """Whose kernels are right."""
 
     @property

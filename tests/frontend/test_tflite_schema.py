@@ -52,7 +52,7 @@ def _has_form(name: str, form: str) -> bool:
 )
 def test_an_operator_number_in_either_field(name: str, form: str) -> None:
     content, inputs = _numbered(form, name)
-    check_model(content, inputs)
+    check_model(content, inputs, MODELS[name]().resolver)
 
 
 def test_numbers_beyond_the_older_field() -> None:

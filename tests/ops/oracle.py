@@ -35,9 +35,7 @@ def all_values(channels: int = 1) -> np.ndarray:
     return np.repeat(np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16, 1), channels, axis=3)
 
 
-def check_model(
-    model: bytes, inputs: Sequence[np.ndarray], resolver: OpResolverType = OpResolverType.BUILTIN_REF
-) -> Graph:
+def check_model(model: bytes, inputs: Sequence[np.ndarray], resolver: OpResolverType | None = None) -> Graph:
     """Every tensor of the model that our graph has must be LiteRT's, bit for bit."""
     graph = import_tflite(model, "model", "model.tflite")
     verify(graph)

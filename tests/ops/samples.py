@@ -67,6 +67,7 @@ from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.repeat import Repeat
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.scatter_nd import ScatterND
 from tinycompile.ops.select import Select
@@ -80,6 +81,7 @@ from tinycompile.ops.squared_difference import SquaredDifference
 from tinycompile.ops.take import Take
 from tinycompile.ops.top_k import TopK
 from tinycompile.ops.transpose import Transpose
+from tinycompile.ops.transpose_conv import TransposeConv
 
 Random = np.random.Generator
 
@@ -558,3 +560,18 @@ def dynamic_update_slice(rng: Random) -> Sample:
 def one_hot(rng: Random) -> Sample:
     t, _ = indices(rng, (1, size(rng), size(rng)), 3)
     return sample(OneHot(3, 4, 1, 0, INT8), [t], int8(()))
+
+
+@of("resize_bilinear")
+def resize_bilinear(rng: Random) -> Sample:
+    return sample(ResizeBilinear((size(rng), size(rng))), [int8(image(rng))], int8(()))
+
+
+@of("transpose_conv")
+def transpose_conv(rng: Random) -> Sample:
+    n, height, width, channels = image(rng)
+    stride, kernel = (size(rng, 1, 4), size(rng, 1, 4)), (size(rng, 1, 4), size(rng, 1, 4))
+    grown = ((height - 1) * stride[0] + kernel[0], (width - 1) * stride[1] + kernel[1])
+    weight_type, values = weights(rng, (size(rng, 1, 4), *kernel, channels), 0)
+    inputs = [int8((n, height, width, channels), 0.05, 3), weight_type]
+    return sample(TransposeConv(grown, stride), inputs, int8((), 0.15, 3), [None, values])

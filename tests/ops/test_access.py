@@ -100,8 +100,9 @@ def contrasts(t: TensorType, rng: np.random.Generator, sample: Sample, operand: 
     """(value, other value) of an operand: random ones, and from one end of the range to the other."""
     low, high = {FLOAT32: (-100, 100), BOOL: (False, True)}.get(t.dtype) or t.dtype.range
     ends = np.full(t.shape, low, t.dtype.carrier), np.full(t.shape, high, t.dtype.carrier)
-    yield ends
-    yield ends[::-1]
+    for _ in range(12 if t.dtype == BOOL else 1):  # half of what the other operand is hides a change
+        yield ends
+        yield ends[::-1]
     for _ in range(CHANGES):
         yield sample.values(rng)[operand], sample.values(rng)[operand]
 

@@ -134,7 +134,7 @@ def _emit_pair(scope: Scope, op: type[Binary]) -> None:
 def _refuse_shifted(scope: Scope) -> None:
     """A sum of int16 operands whose scales are powers of two, which LiteRT shifts where the option says so."""
     shifted = scope.options.flag("PotScaleInt16")
-    types = (*scope.input_types(), scope.output_type())
+    types = (scope.input_type(0), scope.input_type(1), scope.output_type())
     scales = [t.scale for t in types if t.dtype == INT16 and t.quant is not None and t.quant.is_per_tensor]
     if shifted and len(scales) == 3 and all(np.frexp(scale)[0] == 0.5 for scale in scales):
         raise Rejected("its option pot_scale_int16 is true and all scales are powers of two")

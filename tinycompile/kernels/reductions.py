@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from tinycompile.dtypes import BOOL, FLOAT32, INT8
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16
 from tinycompile.ir import Op, Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
@@ -71,6 +71,8 @@ def reduction(site: Site, core: Core) -> Kernel | None:
     """`tc_<operator>_<type>`, for types of which a word doesn't hold four elements."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Axes) or sig.input.dtype in (INT8, FLOAT32):
+        return None
+    if isinstance(op, Mean) and sig.input.dtype == INT16:  # which is rounded by scales
         return None
     loops = ReduceLoops.of(sig.input.shape, op.axes)
     if loops is None:

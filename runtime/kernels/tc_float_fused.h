@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_float_bounds.h"
+#include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_window.h"
 
@@ -157,13 +158,25 @@ TC_INLINE void tc_float_taps_4(const float *start, float *result, const float *x
 
 #else
 
+/* a * b + c, rounded once. */
+TC_INLINE float tc_float_fused(float a, float b, float c)
+{
+#if defined(__clang__)
+    /* With -funsafe-math-optimizations clang makes a product and a sum of a call that it recognises. */
+    static float (*const volatile fused)(float, float, float) = fmaf;
+    return fused(a, b, c);
+#else
+    return fmaf(a, b, c);
+#endif
+}
+
 TC_INLINE void tc_float_run(const float *start, float *result, const float *x, const float *weights, int32_t count,
                             int32_t lanes)
 {
     for (int32_t lane = 0; lane < lanes; ++lane) {
         float sum = start[lane];
         for (int32_t i = 0; i < count; ++i) {
-            sum = fmaf(x[i], weights[i * lanes + lane], sum);
+            sum = tc_opaque(tc_float_fused(x[i], weights[i * lanes + lane], sum));
         }
         result[lane] = sum;
     }
@@ -185,7 +198,7 @@ TC_INLINE void tc_float_taps(const float *start, float *result, const float *x, 
     for (int32_t lane = 0; lane < lanes; ++lane) {
         float sum = start[lane];
         for (int32_t i = 0; i < count; ++i) {
-            sum = fmaf(x[i * step + lane], weights[i * lanes + lane], sum);
+            sum = tc_opaque(tc_float_fused(x[i * step + lane], weights[i * lanes + lane], sum));
         }
         result[lane] = sum;
     }

@@ -28,6 +28,7 @@ TAKES_FOLDER = {
 }
 TAKES_MODEL = {
     "inspect": (),
+    "cost": (),
     "build": ("-o", "/nowhere/out"),
     "plan": (),
     "quantize": ("--calib", DIGITS / "digits_calib.npz", "-o", "/nowhere/q.onnx"),

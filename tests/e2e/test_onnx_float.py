@@ -79,7 +79,7 @@ def test_islands(tmp_path: Path) -> None:
     got = np.asarray(build.run(x, on="qemu")).reshape(expected.shape)
     assert np.abs(got - expected).max() <= 0.0201
     kernels = {layer["kernel"] for layer in build.report["layers"] if layer["op"] == "fully_connected"}
-    assert "fully_connected_float" in kernels and len(kernels) > 1
+    assert any("float" in kernel for kernel in kernels) and len(kernels) > 1
     with pytest.raises(UnsupportedError, match="Softmax"):
         tinycompile.compile(path, output=tmp_path / "strict", strict_int8=True)
     code, text = invoke("build", path, "-o", tmp_path / "cli")

@@ -15,10 +15,13 @@ from tinycompile.kernels import wide_layers, wide_ops
 from tinycompile.kernels.base import Factory
 from tinycompile.ops._arithmetic.wide import HIGH, LOW
 from tinycompile.ops.add import Add
+from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
+from tinycompile.ops.relu import Relu
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.tanh import Tanh
 
@@ -49,6 +52,9 @@ def cases() -> list[tuple[Factory, Site]]:
     found.append((wide_ops.mean, site_of(Mean((1,), False), [wide((4, 5, 3))], [None], wide((1,)))))
     found.append((wide_ops.softmax, site_of(Softmax(), [wide((4, 9))], [None], wide((1,), 2.0**-15))))
     found.append((wide_ops.interpolated, site_of(Tanh(), [wide((300,), 0.0003)], [None], wide((1,), 2.0**-15))))
+    pools = (AveragePool2D((2, 3), (1, 2), clamp=CLAMP), MaxPool2D((2, 3), (1, 2), clamp=CLAMP))
+    found.extend((wide_ops.pool2d, site_of(op, [wide((1, 5, 7, 3))], [None], wide((1,)))) for op in pools)
+    found.append((wide_ops.rescale, site_of(Relu((0, HIGH)), [wide((4, 9))], [None], wide((1,), 0.0007))))
     return found
 
 

@@ -215,7 +215,7 @@ def test_malformed_rules_are_rejected() -> None:
     with pytest.raises(ValueError, match="shift"):
         TfliteRequant(one << 30, one * 31, 0, -128, 127)
     with pytest.raises(ValueError, match="range"):
-        TfliteRequant(one << 30, one, 0, -1, 255)
+        TfliteRequant(one << 30, one, 0, -1, 1 << 16)
     with pytest.raises(ValueError, match="zero point"):
         TfliteRequant(one << 30, one, 256, 0, 255)
     with pytest.raises(ValueError, match="float32"):

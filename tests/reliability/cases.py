@@ -43,8 +43,15 @@ CORES = {
 """The first board in whose memory the model fits is taken."""
 
 BUILT = frozenset(
-    """ad01_int8 ic_resnet8_int8 kws_ref_model mcunet_vww mobilenet_v2_int8 vww_96_int8 mbv2.int8 op_sum_all.int8
-    hard.static_wi8_ai8 kws.static_wi8_ai8 kws.weights_outside""".split()
+    """ad01_int8 ic_resnet8_int8 kws_ref_model mcunet_vww mobilenet_v2_int8 vww_96_int8
+    act_elu.int8 act_gelu.int8 act_tanh.16x8 cnn.16x8 cnn.dyn cnn.float cnn.fp16 conv1.static_wi8_ai16 conv1d.16x8
+    embedding.int8 gelu.static_wi8_ai8 gru.static_wi8_ai8 gru_unroll.int8 hard.static_wi8_ai8 kws.static_wi8_ai8
+    kws.weights_outside layernorm.int8 leaky.static_wi8_ai8 lstm_unroll.int8 mb.static_wi8_ai16 mbv2.float
+    mbv2.int8 mha.int8 op_abs.int8 op_argmax.int8 op_cast_out.int8 op_depth2space.int8 op_div.int8 op_exp.int8
+    op_gather.int8 op_greater_sel.int8 op_l2norm.int8 op_logsoftmax.int8 op_matmul.int8 op_minimum.int8
+    op_mirrorpad.int8 op_reduce_max.int8 op_reduce_sum.int8 op_resize_bil.int8 op_space2depth.int8 op_split.int8
+    op_sqdiff.int8 op_stack.int8 op_strided_slice.int8 op_sum_all.int8 op_tile.int8 prelu.int8 tc_gap.int8
+    unet.static_wi8_ai8 unet_tc.float unet_tc.int8 unet_tc3.int8 unet_up_bil.int8 vit_relu.static_wi8_ai8""".split()
 )
 """What was built at some time: none of it may be lost."""
 
@@ -99,14 +106,22 @@ def numbered(path: Path, stem: str) -> list[Array]:
         return [file[f"{stem}_{i}"] for i in range(count)]
 
 
-def difference(got: Sequence[Array], wanted: Sequence[Array]) -> str | None:
-    """What differs between two lists of outputs, in type, shape or bytes."""
+FLOAT_TOLERANCE = 1e-5
+"""How far results of float models may be off, relative to the largest: sums of floats have orders of their own."""
+
+
+def difference(got: Sequence[Array], wanted: Sequence[Array], tolerance: float = 0) -> str | None:
+    """What differs between two lists of outputs, in type, shape or bytes; floats by more than a tolerance."""
     if len(got) != len(wanted):
         return f"{len(got)} outputs, not {len(wanted)}"
     for index, (a, b) in enumerate(zip(got, wanted, strict=True)):
         if (a.dtype, a.shape) != (b.dtype, b.shape):
             return f"output {index} is {a.dtype}{a.shape}, not {b.dtype}{b.shape}"
-        if a.tobytes() != b.tobytes():
+        if tolerance and a.dtype == np.float32:
+            off = np.abs(a - b) > tolerance * np.abs(b).max(initial=0)
+            if off.any():
+                return f"{int(off.sum())} of {a.size} values of output {index}"
+        elif a.tobytes() != b.tobytes():
             count = int(np.sum(a.view(f"V{a.itemsize}") != b.view(f"V{b.itemsize}")))
             return f"{count} of {a.size} values of output {index}"
     return None
@@ -137,7 +152,8 @@ def _check_built(case: Case, cores: Sequence[str], samples: int, outcome: Outcom
             outcome.verdict, outcome.wrong = "NO SAMPLES", True
             return
         results = {"interpreter": interpreted(case.model, inputs), "host": on_host(build, inputs)}
-        found = {where: difference(got, wanted) for where, got in results.items()}
+        tolerance = 0 if _is_quantized(case.model) else FLOAT_TOLERANCE
+        found = {where: difference(got, wanted, tolerance) for where, got in results.items()}
         small = large or build.report["macs"]["executed"] <= LARGE_MACS
         for core in cores if small else ():
             found[core] = _on_core(case, core, Path(work), [a[:samples] for a in inputs], [a[:samples] for a in wanted])
@@ -145,6 +161,12 @@ def _check_built(case: Case, cores: Sequence[str], samples: int, outcome: Outcom
     wrong = {where: text for where, text in found.items() if text and not text.startswith("(")}
     outcome.wrong, outcome.verdict = bool(wrong), "DIFFERS" if wrong else "exact"
     outcome.reason = "; ".join(f"{where}: {text}" for where, text in wrong.items())
+
+
+def _is_quantized(model: Path) -> bool:
+    """Whether any activation is."""
+    graph = load(model)
+    return any(t.quant is not None for name, t in graph.types.items() if name not in graph.constants)
 
 
 def interpreted(model: Path, inputs: Sequence[Array]) -> list[Array]:
@@ -169,8 +191,9 @@ def _on_core(case: Case, core: str, work: Path, inputs: Sequence[Array], wanted:
             build = tinycompile.compile(case.model, board, output=work / board)
         except DoesNotFitError:
             continue
-        emulated = difference(build.execute(list(inputs)).outputs, wanted)
-        twin = difference(on_host(build, inputs), wanted)
+        tolerance = 0 if _is_quantized(case.model) else FLOAT_TOLERANCE
+        emulated = difference(build.execute(list(inputs)).outputs, wanted, tolerance)
+        twin = difference(on_host(build, inputs), wanted, tolerance)
         return emulated or (twin and f"{twin}, of its C on this machine")
     return "(too large)"
 

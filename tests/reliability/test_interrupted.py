@@ -82,7 +82,8 @@ def compiler(folder: Path, script: str) -> dict[str, str]:
 def test_ctrl_c_while_the_compiler_runs(signals: signal.Signals, previous: Path, tmp_path: Path) -> None:
     """A compiler that begins to write its object file and doesn't come to an end."""
     before, tools = content(previous), tmp_path / "bin"
-    script = f'echo unfinished > unfinished.o; touch "{tools}/runs"; sleep 60'
+    # No child before the last: a shell that waits for one goes on after SIGINT where the child ended by itself.
+    script = f'echo unfinished > unfinished.o; : > "{tools}/runs"; exec sleep 60'
     process = started(previous, env=compiler(tools, script))
     while not (tools / "runs").exists() and process.poll() is None:
         time.sleep(0.01)

@@ -66,7 +66,7 @@ def import_tflite(
         raise UnsupportedError(problems, where=where)
     if floats == "islands":
         _warn(values, quantized, where)
-    elif floats == "all" and not values.computed_in_float:
+    elif floats == "all" and quantized and not values.computed_in_float:
         raise UsageError("--dtype float32 is for models of floats", where=where, why="no operator of this one is")
     graph = builder.graph(name, inputs, [values.of(index) for index in model.outputs])
     return replace(graph, notes=(*model.notes, *notes))

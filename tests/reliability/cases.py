@@ -29,7 +29,7 @@ from tinycompile.errors import DoesNotFitError, QuantizationNeededError, Tinycom
 from tinycompile.frontend import load
 from tinycompile.frontend.tflite_ops import IMPORTERS
 from tinycompile.frontend.tflite_shapes import FOLDERS
-from tinycompile.ir import Array
+from tinycompile.ir import Array, Graph
 
 PLACES = {"models": "golden", "cases/tflite": "cases/tflite", "cases/litert_torch": "cases/litert_torch"}
 """Folder of models to folder of their samples, under ../shared."""
@@ -118,7 +118,7 @@ def difference(got: Sequence[Array], wanted: Sequence[Array], tolerance: float =
         if (a.dtype, a.shape) != (b.dtype, b.shape):
             return f"output {index} is {a.dtype}{a.shape}, not {b.dtype}{b.shape}"
         if tolerance and a.dtype == np.float32:
-            off = np.abs(a - b) > tolerance * np.abs(b).max(initial=0)
+            off = ~np.isclose(a, b, rtol=0, atol=tolerance * np.abs(b).max(initial=0), equal_nan=True)
             if off.any():
                 return f"{int(off.sum())} of {a.size} values of output {index}"
         elif a.tobytes() != b.tobytes():
@@ -151,27 +151,28 @@ def _check_built(case: Case, cores: Sequence[str], samples: int, outcome: Outcom
         if not inputs or not wanted:
             outcome.verdict, outcome.wrong = "NO SAMPLES", True
             return
-        results = {"interpreter": interpreted(case.model, inputs), "host": on_host(build, inputs)}
-        tolerance = 0 if _is_quantized(case.model) else FLOAT_TOLERANCE
+        graph = load(case.model)
+        tolerance = 0 if _is_quantized(graph) else FLOAT_TOLERANCE
+        results = {"interpreter": interpreted(graph, inputs), "host": on_host(build, inputs)}
         found = {where: difference(got, wanted, tolerance) for where, got in results.items()}
         small = large or build.report["macs"]["executed"] <= LARGE_MACS
         for core in cores if small else ():
-            found[core] = _on_core(case, core, Path(work), [a[:samples] for a in inputs], [a[:samples] for a in wanted])
+            few, wanted_few = [a[:samples] for a in inputs], [a[:samples] for a in wanted]
+            found[core] = _on_core(case, core, Path(work), few, wanted_few, tolerance)
     outcome.columns = {where: text or "exact" for where, text in found.items()}
     wrong = {where: text for where, text in found.items() if text and not text.startswith("(")}
     outcome.wrong, outcome.verdict = bool(wrong), "DIFFERS" if wrong else "exact"
     outcome.reason = "; ".join(f"{where}: {text}" for where, text in wrong.items())
 
 
-def _is_quantized(model: Path) -> bool:
+def _is_quantized(graph: Graph) -> bool:
     """Whether any activation is."""
-    graph = load(model)
     return any(t.quant is not None for name, t in graph.types.items() if name not in graph.constants)
 
 
-def interpreted(model: Path, inputs: Sequence[Array]) -> list[Array]:
+def interpreted(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
     """Every sample by the operators' definitions: one array (samples, *shape) per output."""
-    graph, results = load(model), list[list[Array]]()
+    results = list[list[Array]]()
     for i in range(len(inputs[0])):
         values = interpreter.run(graph, [array[i] for array in inputs])
         results.append([values[name] for name in graph.outputs])
@@ -184,14 +185,15 @@ def on_host(build: Build, inputs: Sequence[Array]) -> list[Array]:
     return [np.stack(column) for column in zip(*results, strict=True)]
 
 
-def _on_core(case: Case, core: str, work: Path, inputs: Sequence[Array], wanted: Sequence[Array]) -> str | None:
+def _on_core(
+    case: Case, core: str, work: Path, inputs: Sequence[Array], wanted: Sequence[Array], tolerance: float
+) -> str | None:
     """What differs on the core in QEMU, or in the same C on this machine; in brackets why it didn't run."""
     for board in CORES[core]:
         try:
             build = tinycompile.compile(case.model, board, output=work / board)
         except DoesNotFitError:
             continue
-        tolerance = 0 if _is_quantized(case.model) else FLOAT_TOLERANCE
         emulated = difference(build.execute(list(inputs)).outputs, wanted, tolerance)
         twin = difference(on_host(build, inputs), wanted, tolerance)
         return emulated or (twin and f"{twin}, of its C on this machine")

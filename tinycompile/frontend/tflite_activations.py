@@ -45,6 +45,11 @@ def clamp_range(activation: int, y: TensorType) -> tuple[int, int]:
     return quantized_range(bounds, y)
 
 
+def fused_range(scope: Scope) -> tuple[int, int]:
+    """What the operator's fused activation leaves of its output: `clamp_range`."""
+    return clamp_range(scope.options.integer("FusedActivationFunction"), scope.output_type())
+
+
 def quantized_range(bounds: tuple[float, float], y: TensorType) -> tuple[int, int]:
     """int8 or int16 range of the outputs between two real numbers."""
     low_end, high_end = y.dtype.range if y.dtype in (INT8, INT16) else UNCLAMPED

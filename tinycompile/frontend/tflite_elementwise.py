@@ -11,12 +11,12 @@ from tinycompile.dtypes import INT16
 from tinycompile.frontend.tflite_activations import (
     Activation,
     bounded,
-    clamp_range,
     emit_activated,
+    fused_range,
     quantized_range,
     real_range,
 )
-from tinycompile.frontend.tflite_registry import importer
+from tinycompile.frontend.tflite_registry import importer, plain
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.ir import Op, TensorType
@@ -94,15 +94,9 @@ _TWO: Mapping[str, tuple[Op, type[Any] | None, int]] = {
 }
 
 
-def _plain(name: str, op: Op, operands: int, options: type[Any] | None, versions: int) -> None:
-    importer(name, options=options, versions=versions)(
-        lambda scope: scope.emit(op, [scope.input(operand) for operand in range(operands)])
-    )
-
-
 for _operands, _table in ((1, _ONE), (2, _TWO)):
     for _name, (_op, _options, _versions) in _table.items():
-        _plain(_name, _op, _operands, _options, _versions)
+        plain(_name, _op, _operands, _options, _versions)
 
 
 @importer("ABS", options=tflite.AbsOptions, versions=5)
@@ -127,8 +121,7 @@ def relu(scope: Scope) -> None:
 
 
 def _emit_pair(scope: Scope, op: type[Binary]) -> None:
-    clamp = clamp_range(scope.options.integer("FusedActivationFunction"), scope.output_type())
-    emit_activated(scope, op(clamp), [scope.input(0), scope.input(1)])
+    emit_activated(scope, op(fused_range(scope)), [scope.input(0), scope.input(1)])
 
 
 def _refuse_shifted(scope: Scope) -> None:

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from tinycompile.dtypes import INT8, DType
-from tinycompile.frontend.tflite_activations import clamp_range, emit_activated
+from tinycompile.frontend.tflite_activations import emit_activated, fused_range
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
@@ -37,7 +37,7 @@ def transpose_conv(scope: Scope) -> None:
         raise scope.fail(f"an output of the shape {shape} from {list(x)} with weights of the shape {list(weights)}")
     stride = options.positive("StrideH", "StrideW")
     cut = _cut(scope, shape[1:3], weights[1:3], stride)
-    clamp = clamp_range(options.integer("FusedActivationFunction"), scope.output_type())
+    clamp = fused_range(scope)
     operands = [scope.input(2), scope.input(1)]
     if scope.has(3):
         scope.constant(3, "the bias")

@@ -5,8 +5,6 @@ Families of operators have modules of their own, which this one lists.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, DType
@@ -14,14 +12,14 @@ from tinycompile.frontend import tflite_elementwise, tflite_gathers, tflite_lina
 from tinycompile.frontend.tflite_activations import (
     Activation,
     bounds_of,
-    clamp_range,
     emit_activated,
+    fused_range,
 )
-from tinycompile.frontend.tflite_registry import IMPORTERS, importer
+from tinycompile.frontend.tflite_registry import IMPORTERS, importer, plain
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
-from tinycompile.ir import Array, Op, Quantization, TensorType
+from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -46,10 +44,6 @@ __all__ = ["IMPORTERS"]
 
 FAMILIES = (tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions)
 """Modules with more importers."""
-
-
-def _fused(scope: Scope) -> tuple[int, int]:
-    return clamp_range(scope.options.integer("FusedActivationFunction"), scope.output_type())
 
 
 def _window_padding(
@@ -113,7 +107,9 @@ def conv_2d(scope: Scope) -> None:
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
     _check_bias_type(scope)
-    scope.emit(Conv2D(stride, dilation, padding, _fused(scope), bounds=bounds_of(scope)), [scope.input(), *weights])
+    scope.emit(
+        Conv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope)), [scope.input(), *weights]
+    )
 
 
 @importer("DEPTHWISE_CONV_2D", options=tflite.DepthwiseConv2DOptions, versions=7)
@@ -124,7 +120,7 @@ def depthwise_conv_2d(scope: Scope) -> None:
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
     options.without_effect("DepthMultiplier")  # it follows from the weights
-    op = DepthwiseConv2D(stride, dilation, padding, _fused(scope), bounds=bounds_of(scope))
+    op = DepthwiseConv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope))
     scope.emit(op, [scope.input(), *weights])
 
 
@@ -154,7 +150,7 @@ def fully_connected(scope: Scope) -> None:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
     options.without_effect("AsymmetricQuantizeInputs")  # of float activations
     _check_bias_type(scope)
-    op = FullyConnected(_fused(scope), bounds=bounds_of(scope))
+    op = FullyConnected(fused_range(scope), bounds=bounds_of(scope))
     x, keep_axes = scope.input_type(), options.flag("KeepNumDims")
     if scope.known(1) is None:
         product = tflite_linalg.by_computed_weights(scope, op)
@@ -180,7 +176,7 @@ def pool_2d(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     padding = _window_padding(scope, kernel, stride, (1, 1))
     pool = MaxPool2D if scope.operator.name == "MAX_POOL_2D" else AveragePool2D
-    emit_activated(scope, pool(kernel, stride, padding, _fused(scope)), [scope.input()])
+    emit_activated(scope, pool(kernel, stride, padding, fused_range(scope)), [scope.input()])
 
 
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)
@@ -196,14 +192,9 @@ def leaky_relu(scope: Scope) -> None:
     scope.emit(LeakyRelu(alpha), [scope.input()])
 
 
-def _plain(name: str, op: Op, versions: int, options: type[Any] | None = None) -> None:
-    """An operator with one operand and no options."""
-    importer(name, options=options, versions=versions)(lambda scope: scope.emit(op, [scope.input()]))
-
-
-_plain("HARD_SWISH", HardSwish(), 1, tflite.HardSwishOptions)
-_plain("LOGISTIC", Logistic(), 3)
-_plain("TANH", Tanh(), 3)
+plain("HARD_SWISH", HardSwish(), 1, tflite.HardSwishOptions, 1)
+plain("LOGISTIC", Logistic(), 1, None, 3)
+plain("TANH", Tanh(), 1, None, 3)
 
 
 @importer("DEQUANTIZE", options=tflite.DequantizeOptions, versions=9)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinycompile.frontend.tflite_scope import Scope
+from tinycompile.ir import Op
 
 Import = Callable[[Scope], None]
 
@@ -37,3 +38,10 @@ def importer(*names: str, options: type[Any] | None = None, versions: int) -> Ca
         return function
 
     return register
+
+
+def plain(name: str, op: Op, operands: int, options: type[Any] | None, versions: int) -> None:
+    """An operator of so many operands, whose options, if it has a table of them, mean nothing."""
+    importer(name, options=options, versions=versions)(
+        lambda scope: scope.emit(op, [scope.input(operand) for operand in range(operands)])
+    )

@@ -156,13 +156,7 @@ class Scope:
         """Add a node that computes `output` (by default the operator's), if its operands make sense."""
         output = output or self.output()
         sig = self.values.builder.signature(inputs, [output])
-        try:
-            ((shape, dtype),) = op.infer(sig.inputs)
-        except ValueError as error:
-            raise self.fail(str(error)) from error
-        reason = op.unsupported(sig) or self._float_reason(op, sig)
-        if reason is not None:
-            raise Rejected(reason)
+        ((shape, dtype),) = self._inferred(op, sig)
         if shape != sig.output.shape and dtype == sig.output.dtype and self._may_have(output, shape):
             self.values.builder.types[output] = TensorType(shape, sig.output.dtype, sig.output.quant)
         elif (shape, dtype) != (sig.output.shape, sig.output.dtype):
@@ -173,19 +167,23 @@ class Scope:
         """As `emit`, of an operator with several results."""
         outputs = [self.values.of(index) for index in self.operator.outputs]
         sig = self.values.builder.signature(inputs, outputs)
+        for (shape, dtype), t in zip(self._inferred(op, sig), sig.outputs, strict=True):
+            if (shape, dtype) != (t.shape, t.dtype):
+                raise self.fail(f"a result is {TensorType(shape, dtype)}, the file says {t}")
+        self.values.builder.node(outputs[0], op, inputs, outputs)
+
+    def _inferred(self, op: Op, sig: Signature) -> tuple[tuple[tuple[int, ...], DType], ...]:
+        """(shape, type) of each result of an operator that makes sense and can be compiled."""
         try:
             inferred = op.infer(sig.inputs)
         except ValueError as error:
             raise self.fail(str(error)) from error
-        if len(inferred) != len(outputs):
-            raise self.fail(f"{len(outputs)} results where there should be {len(inferred)}")
+        if len(inferred) != len(sig.outputs):
+            raise self.fail(f"{len(sig.outputs)} results where there should be {len(inferred)}")
         reason = op.unsupported(sig) or self._float_reason(op, sig)
         if reason is not None:
             raise Rejected(reason)
-        for (shape, dtype), t in zip(inferred, sig.outputs, strict=True):
-            if (shape, dtype) != (t.shape, t.dtype):
-                raise self.fail(f"a result is {TensorType(shape, dtype)}, the file says {t}")
-        self.values.builder.node(outputs[0], op, inputs, outputs)
+        return inferred
 
     def fold(self, value: Array) -> None:
         """The operator's result is this."""

@@ -10,7 +10,7 @@ from tinycompile.dtypes import UINT8
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel, operand_constants, operand_parameters
-from tinycompile.kernels.generic_c import Struct, range_fields, short_requant, struct_call
+from tinycompile.kernels.generic_c import Struct, factor_fields, range_fields, short_requant, struct_call
 from tinycompile.kernels.linear_form import SumForm, sum_form
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import INT8_VALUES, Binary, Unary
@@ -106,9 +106,9 @@ def add(site: Site, core: Core) -> Kernel | None:
     fields = {
         "a_zero_point": a.zero_point,
         "b_zero_point": b.zero_point,
-        "first": _factor(p.first),
-        "second": _factor(p.second),
-        "result": _factor(p.output),
+        "first": factor_fields(p.first),
+        "second": factor_fields(p.second),
+        "result": factor_fields(p.output),
         "sign": 1 if isinstance(op, Add) else -1,
         "range": range_fields(sig.output.zero_point, op.clamp),
     }
@@ -164,14 +164,10 @@ def mul(site: Site, core: Core) -> Kernel | None:
         fields = {**zero_points, "requant": short, "low": op.clamp[0], "high": op.clamp[1]}
         routine = Routine("mul", "tc_mul.h", _by_words(31 if core.has("dsp") else 80), "short", "smmlar", 160)
         return binary_kernel(site, op, routine, Struct("tc_mul_form", fields, "form"))
-    factor = _factor((int(rule.multiplier[0]), int(rule.shift[0])))
+    factor = factor_fields((int(rule.multiplier[0]), int(rule.shift[0])))
     fields = {**zero_points, **factor, "range": range_fields(sig.output.zero_point, op.clamp)}
     routine = Routine("mul_long", "tc_mul.h", RunCost.one_by_one(12, 36))
     return binary_kernel(site, op, routine, Struct("tc_mul_long_form", fields, "form"))
-
-
-def _factor(factor: tuple[int, int]) -> Mapping[str, int]:
-    return {"multiplier": factor[0], "shift": factor[1]}
 
 
 def sum_fields(form: SumForm, clamp: tuple[int, int]) -> Mapping[str, int]:

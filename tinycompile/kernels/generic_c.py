@@ -12,7 +12,7 @@ from typing import cast
 
 import numpy as np
 
-from tinycompile.ir import Array, TensorType
+from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.requant import TfliteRequant
@@ -119,6 +119,16 @@ def range_fields(zero_point: int, clamp: tuple[int, int]) -> Fields:
 
 
 NO_SHORT_REQUANT = {"multiplier": 0, "right": 0, "offset": 0}
+
+
+def factor_fields(factor: tuple[int, int]) -> Fields:
+    """Members of a fixed-point factor, (multiplier, shift)."""
+    return {"multiplier": factor[0], "shift": factor[1]}
+
+
+def shape_stem(site: Site) -> str:
+    """A function's name by the operator and its input's shape."""
+    return f"{site.node.op.kind}_{'x'.join(map(str, site.sig.input.shape))}"
 
 
 def short_requant(rule: TfliteRequant) -> Fields | None:

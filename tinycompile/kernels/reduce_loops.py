@@ -40,8 +40,8 @@ class ReduceLoops:
     @property
     def fields(self) -> Fields:
         """Members of a `tc_reduce_loops`."""
-        kept_size, kept_stride = _padded(self.kept)
-        reduced_size, reduced_stride = _padded(self.reduced)
+        kept_size, kept_stride = padded(self.kept)
+        reduced_size, reduced_stride = padded(self.reduced)
         return {
             "kept_size": kept_size,
             "kept_stride": kept_stride,
@@ -78,6 +78,7 @@ def reduce_loops(shape: Sequence[int], axes: Collection[int]) -> tuple[Loops, Lo
     return kept, [(size, step) for size, step, reduced in loops if reduced]
 
 
-def _padded(loops: Loops) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def padded(loops: Loops) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(sizes, strides) of all the loops that the kernels have, those around the others of one turn."""
     sizes, strides = zip(*([(1, 0)] * (LOOPS - len(loops)) + loops), strict=True)
     return sizes, strides

@@ -8,7 +8,7 @@ from math import prod
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16
 from tinycompile.ir import Op, Site
 from tinycompile.kernels.base import Kernel, kernel_for
-from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
+from tinycompile.kernels.generic_c import Struct, range_fields, shape_stem, struct_call
 from tinycompile.kernels.reduce_loops import ReduceLoops
 from tinycompile.ops._reduce import Axes
 from tinycompile.ops.mean import Mean
@@ -35,7 +35,7 @@ def extreme(site: Site, core: Core) -> Kernel | None:
         return None
     pick, ctype = EXTREMES[type(op)], sig.input.dtype.ctype
     function = struct_call(
-        _stem(site),
+        shape_stem(site),
         "tc_reduce_extreme_s8",
         "tc_reduce.h",
         (f"const {ctype} *input", f"{ctype} *output"),
@@ -79,7 +79,7 @@ def reduction(site: Site, core: Core) -> Kernel | None:
         return None
     dtype = sig.input.dtype
     function = struct_call(
-        _stem(site),
+        shape_stem(site),
         f"tc_{op.kind}_{dtype}",
         "tc_reduce.h",
         (f"const {dtype.ctype} *input", f"{dtype.ctype} *output"),
@@ -114,7 +114,7 @@ def product(site: Site, core: Core) -> Kernel | None:
         "range": range_fields(sig.output.zero_point, (-128, 127)),
     }
     function = struct_call(
-        _stem(site),
+        shape_stem(site),
         "tc_reduce_prod_s8",
         "tc_reduce.h",
         ("const int8_t *input", "int8_t *output"),
@@ -128,7 +128,3 @@ def product(site: Site, core: Core) -> Kernel | None:
         code_bytes=250,
         overlap={0: loops.distance},
     )
-
-
-def _stem(site: Site) -> str:
-    return f"{site.node.op.kind}_{'x'.join(map(str, site.sig.input.shape))}"

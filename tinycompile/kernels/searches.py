@@ -9,7 +9,7 @@ import numpy as np
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
-from tinycompile.kernels.generic_c import Fields, Struct, struct_call
+from tinycompile.kernels.generic_c import Fields, Struct, shape_stem, struct_call
 from tinycompile.ops._arg_extreme import ArgExtreme
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
@@ -25,10 +25,6 @@ def _axis(shape: tuple[int, ...], axis: int) -> Fields:
     return {"outer": prod(shape[:axis]), "size": shape[axis], "inner": prod(shape[axis + 1 :])}
 
 
-def _stem(site: Site) -> str:
-    return f"{site.node.op.kind}_{'x'.join(map(str, site.sig.input.shape))}"
-
-
 @kernel_for(ArgMax, ArgMin, dtype=None)
 def arg_extreme(site: Site, core: Core) -> Kernel | None:
     """`tc_arg_<max, min>_<type>_<index>`."""
@@ -36,7 +32,7 @@ def arg_extreme(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, ArgExtreme):
         return None
     function = struct_call(
-        _stem(site),
+        shape_stem(site),
         f"tc_{op.kind}_{x.dtype}_{y.dtype}",
         "tc_search.h",
         (f"const {x.dtype.ctype} *input", f"{y.dtype.ctype} *output"),
@@ -60,7 +56,7 @@ def top_k(site: Site, core: Core) -> Kernel | None:
         return None
     rows = x.elements // x.shape[-1]
     function = struct_call(
-        f"{_stem(site)}_{op.k}",
+        f"{shape_stem(site)}_{op.k}",
         f"tc_top_k_{x.dtype}_{op.index}",
         "tc_search.h",
         (f"const {x.dtype.ctype} *input", f"{x.dtype.ctype} *values", f"{op.index.ctype} *positions"),
@@ -83,7 +79,7 @@ def cumulative_sum(site: Site, core: Core) -> Kernel | None:
         return None
     fields = {"axis": _axis(x.shape, op.axis), "exclusive": int(op.exclusive), "reverse": int(op.reverse)}
     function = struct_call(
-        _stem(site),
+        shape_stem(site),
         f"tc_cumulative_sum_{x.dtype}",
         "tc_search.h",
         (f"const {x.dtype.ctype} *input", f"{x.dtype.ctype} *output"),
@@ -106,7 +102,7 @@ def l2_normalization(site: Site, core: Core) -> Kernel | None:
     x = site.sig.input
     rows, depth = x.elements // x.shape[-1], x.shape[-1]
     function = struct_call(
-        _stem(site),
+        shape_stem(site),
         "tc_l2_normalization_s8",
         "tc_l2_normalization.h",
         ("const int8_t *input", "int8_t *output"),
@@ -133,7 +129,7 @@ def l2_normalization_float(site: Site, core: Core) -> Kernel | None:
     x = site.sig.input
     rows, depth = x.elements // x.shape[-1], x.shape[-1]
     function = struct_call(
-        f"float_{_stem(site)}",
+        f"float_{shape_stem(site)}",
         "tc_float_l2_normalization",
         "tc_float_l2_normalization.h",
         ("const float *input", "float *output"),
@@ -165,7 +161,7 @@ def local_response_normalization(site: Site, core: Core) -> Kernel | None:
         "beta": np.float32(op.beta),
     }
     function = struct_call(
-        _stem(site),
+        shape_stem(site),
         "tc_float_response",
         "tc_float_response.h",
         ("const float *input", "float *output"),

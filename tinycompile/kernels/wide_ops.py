@@ -11,9 +11,10 @@ from tinycompile.dtypes import INT16
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
-from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
+from tinycompile.kernels.generic_c import Fields, Struct, factor_fields, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import channelwise_distance
-from tinycompile.kernels.reduce_loops import reduce_loops
+from tinycompile.kernels.reduce_loops import LOOPS as MEAN_LOOPS
+from tinycompile.kernels.reduce_loops import padded, reduce_loops
 from tinycompile.kernels.wide_layers import distance_in_bytes
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import TfliteRequant
@@ -54,19 +55,14 @@ def _kernel(
     )
 
 
-def _factor(rule: tuple[int, int]) -> Fields:
-    """Members of a `tc_wide_factor`."""
-    return {"multiplier": rule[0], "shift": rule[1]}
-
-
 def _only(rule: TfliteRequant) -> Fields:
     """Of a rule with one channel."""
-    return _factor((int(rule.multiplier[0]), int(rule.shift[0])))
+    return factor_fields((int(rule.multiplier[0]), int(rule.shift[0])))
 
 
 def _slopes(op: LeakyRelu, site: Site) -> tuple[Fields, Fields]:
     multipliers, shifts = quantize_multiplier(op.slopes(site.sig))
-    positive, negative = (_factor((int(m), int(s))) for m, s in zip(multipliers, shifts, strict=True))
+    positive, negative = (factor_fields((int(m), int(s))) for m, s in zip(multipliers, shifts, strict=True))
     return positive, negative
 
 
@@ -130,7 +126,12 @@ def softmax(site: Site, core: Core) -> Kernel | None:
         "tc_wide_softmax",
         "tc_wide.h",
         (*_IN_OUT, "const int16_t *exponentials", "const int16_t *reciprocals"),
-        (Struct("tc_wide_softmax_shape", {"rows": rows, "depth": depth, "input": _factor(op.wide_factor(sig))}),),
+        (
+            Struct(
+                "tc_wide_softmax_shape",
+                {"rows": rows, "depth": depth, "input": factor_fields(op.wide_factor(sig))},
+            ),
+        ),
         "Softmax over the last axis, with two tables.",
     )
     constants = (
@@ -152,8 +153,8 @@ def binary(site: Site, core: Core) -> Kernel | None:
     fields: dict[str, object] = {"count": count, "size": sizes, "a_stride": a_strides, "b_stride": b_strides}
     if isinstance(op, Sum):
         p = op.parameters(sig)
-        fields |= {"left_shift": p.left_shift, "first": _factor(p.first), "second": _factor(p.second)}
-        fields |= {"output": _factor(p.output)}
+        fields |= {"left_shift": p.left_shift, "first": factor_fields(p.first), "second": factor_fields(p.second)}
+        fields |= {"output": factor_fields(p.output)}
     else:
         fields |= {"left_shift": 0, "first": _ONE, "second": _ONE, "output": _only(op.requant(sig))}
     fields |= {"low": op.clamp[0], "high": op.clamp[1]}
@@ -206,11 +207,11 @@ def mean(site: Site, core: Core) -> Kernel | None:
         return None
     kept, reduced = reduce_loops(sig.input.shape, op.axes)
     rule = op.requant(sig)
-    if len(kept) > 3 or len(reduced) > 3 or not isinstance(rule, TfliteRequant):
+    if max(len(kept), len(reduced)) > MEAN_LOOPS or not isinstance(rule, TfliteRequant):
         return None
     fields = dict[str, object]()
     for name, loops in (("kept", kept), ("reduced", reduced)):
-        sizes, strides = zip(*([(1, 0)] * (3 - len(loops)) + loops), strict=True)
+        sizes, strides = padded(loops)
         fields |= {f"{name}_size": sizes, f"{name}_stride": strides}
     function = struct_call(
         f"wide_mean_{'x'.join(map(str, sig.input.shape))}",

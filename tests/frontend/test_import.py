@@ -14,7 +14,7 @@ from tinycompile.dtypes import INT8
 from tinycompile.errors import ModelFileError, SamplesError
 from tinycompile.frontend import load
 from tinycompile.frontend.tflite import import_tflite
-from tinycompile.frontend.tflite_ops import clamp_range
+from tinycompile.frontend.tflite_activations import clamp_range
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Quantization, TensorType, verify
 from tinycompile.ops._spatial import same_padding

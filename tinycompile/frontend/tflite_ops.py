@@ -8,7 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, DType
-from tinycompile.frontend import tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions
+from tinycompile.frontend import (
+    tflite_elementwise,
+    tflite_gathers,
+    tflite_linalg,
+    tflite_moves,
+    tflite_reductions,
+    tflite_volumes,
+)
 from tinycompile.frontend.tflite_activations import (
     Activation,
     bounds_of,
@@ -42,7 +49,7 @@ from tinycompile.ops.transpose import Transpose
 
 __all__ = ["IMPORTERS"]
 
-FAMILIES = (tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions)
+FAMILIES = (tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions, tflite_volumes)
 """Modules with more importers."""
 
 

@@ -56,6 +56,8 @@ SUPPORT: dict[str, Support] = {
     "CEIL": Support(None, None, "default"),
     "CONCATENATION": Support("reference", "reference", "reference"),
     "CONV_2D": Support("reference", "reference", "reference"),
+    "CONV_3D": Support(None, None, "reference"),
+    "CONV_3D_TRANSPOSE": Support(None, None, "reference"),
     "COS": Support(None, None, "reference"),
     "CUMSUM": Support(None, None, "reference"),
     "DEPTHWISE_CONV_2D": Support("reference", "reference", "reference"),

@@ -125,7 +125,10 @@ def by_computed_weights(scope: Scope, op: FullyConnected) -> BatchMatMul:
     reason = product.unsupported(sig) or invalid(lambda: op.requant(sig))
     if reason is not None:
         raise Rejected(reason)
-    rule = op.requant(sig)
-    if not isinstance(rule, RoundedProductRequant):
-        raise TypeError(f"FULLY_CONNECTED's rule is {type(rule).__name__}")
-    return replace(product, rule=replace(rule, scale=rule.scale[:1]))
+    match op.requant(sig):
+        case RoundedProductRequant() as rule:
+            return replace(product, rule=replace(rule, scale=rule.scale[:1]))
+        case TfliteRequant() as rule:
+            return replace(product, rule=rule.take(np.zeros(1, np.int64)))
+        case rule:
+            raise TypeError(f"FULLY_CONNECTED's rule is {type(rule).__name__}")

@@ -148,7 +148,7 @@ def fully_connected(scope: Scope) -> None:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
     _check_bias_type(scope)
     asymmetric = options.flag("AsymmetricQuantizeInputs") and is_hybrid(scope.signature())
-    op = FullyConnected(fused_range(scope), bounds=bounds_of(scope), asymmetric=asymmetric)
+    op = FullyConnected(fused_range(scope), bounds=bounds_of(scope), asymmetric=asymmetric, runtime=scope.runtime)
     x, keep_axes = scope.input_type(), options.flag("KeepNumDims")
     if scope.known(1) is None:
         product = tflite_linalg.by_computed_weights(scope, op)
@@ -179,7 +179,7 @@ def pool_2d(scope: Scope) -> None:
 
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)
 def softmax(scope: Scope) -> None:
-    scope.emit(Softmax(scope.options.real("Beta")), [scope.input()])
+    scope.emit(Softmax(scope.options.real("Beta"), runtime=scope.runtime), [scope.input()])
 
 
 @importer("LEAKY_RELU", options=tflite.LeakyReluOptions, versions=2)
@@ -187,12 +187,16 @@ def leaky_relu(scope: Scope) -> None:
     alpha = scope.options.real("Alpha")
     if not alpha >= 0 and scope.input_type().dtype != FLOAT32:
         raise Rejected(f"its option alpha is {alpha}, supported is a slope of at least 0")
-    scope.emit(LeakyRelu(alpha), [scope.input()])
+    scope.emit(LeakyRelu(alpha, scope.runtime), [scope.input()])
 
 
 plain("HARD_SWISH", HardSwish(), 1, tflite.HardSwishOptions, 1)
 plain("LOGISTIC", Logistic(), 1, None, 3)
-plain("TANH", Tanh(), 1, None, 3)
+
+
+@importer("TANH", versions=3)
+def tanh(scope: Scope) -> None:
+    scope.emit(Tanh(scope.runtime), [scope.input()])
 
 
 @importer("DEQUANTIZE", options=tflite.DequantizeOptions, versions=9)
@@ -205,6 +209,8 @@ def dequantize(scope: Scope) -> None:
         return scope.fold(value.astype(np.float32))
     if x.quant is None:
         raise Rejected(f"the constant is {x.dtype} without quantisation parameters")
+    if scope.runtime == "tflm" and not x.quant.is_per_tensor:
+        raise Rejected("TFLM dequantises every channel with the scale of the first; --match litert reads all of them")
     return scope.fold(dequantized(value, x.quant))
 
 

@@ -8,10 +8,11 @@ from ai_edge_litert.interpreter import OpResolverType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ops.agreement import agree
+from tests.ops.agreement import agree, check_kernels
 from tests.ops.oracle import full_range, quick, seeds
 from tests.ops.test_wide import wide_tensor
 from tests.support.tflite_builder import SAME, TYPES, VALID, TfliteBuilder
+from tinycompile import interpreter
 from tinycompile.dtypes import INT16
 from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.tflite import import_tflite
@@ -135,3 +136,16 @@ def test_transposed_convolutions(bias, padding, stride, channels):
     options = {"QuantizedBiasType": TYPES[bias]} if bias else {}
     b.op("TRANSPOSE_CONV", operands, [y], Padding=padding, StrideH=stride, StrideW=stride, **options).version = 4
     agree(b, [x], [y], [[full_range(rng, (1, 4, 3, 3), "int16")] for _ in range(3)])
+
+
+def test_sums_of_tflm():
+    """In fixed point, rounded twice, as means are; the numbers are those of its Python package (0.dev20261023)."""
+    x = np.random.default_rng(0).integers(-3000, 3000, (4, 50)).astype(np.int16)
+    for y_scale, wanted in ((1e-4, [-12330, 17842, 11801, 21434]), (7e-5, [-17614, 25489, 16859, 30620])):
+        b = TfliteBuilder()
+        place, y = wide_tensor(b, x.shape, 1e-4), wide_tensor(b, (4,), y_scale)
+        b.op("SUM", [place, b.constant(np.array([1], np.int32))], [y])
+        graph = import_tflite(b.build([place], [y]), "m", "m.tflite", match="tflm")
+        values = interpreter.run(graph, [x])
+        assert values[graph.outputs[0]].tolist() == wanted
+        check_kernels(graph, graph.nodes[0], {**graph.constants, **values})

@@ -8,10 +8,11 @@ from math import prod
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
+from tinycompile.frontend import tflite_hybrid
 from tinycompile.frontend.tflite_activations import emit_activated, fused_range
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
-from tinycompile.frontend.tflite_scope import Rejected, Scope
+from tinycompile.frontend.tflite_scope import Rejected, Scope, unpacked
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
@@ -49,7 +50,7 @@ def transpose_conv(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     cut = _cut(scope, shape[1:3], weights[1:3], stride)
     clamp = fused_range(scope)
-    operands = [scope.input(2), scope.input(1)]
+    operands = [scope.input(2), unpacked(scope, 1)]
     if scope.has(3):
         scope.constant(3, "the bias")
         operands.append(scope.input(3))
@@ -88,11 +89,13 @@ def resize_bilinear(scope: Scope) -> None:
 def batch_matmul(scope: Scope) -> None:
     """Rows times one constant matrix are a FULLY_CONNECTED that rounds as this operator does."""
     options = scope.options
-    options.without_effect("AsymmetricQuantizeInputs")  # of float activations
-    op = BatchMatMul(options.flag("AdjX"), options.flag("AdjY"))
     x, y = scope.input_type(0), scope.input_type(1)
     if not 2 <= min(len(x.shape), len(y.shape)) <= max(len(x.shape), len(y.shape)) <= 5:
         raise Rejected(f"its operands have {len(x.shape)} and {len(y.shape)} axes, supported are 2 to 5")
+    if x.dtype == FLOAT32 and y.dtype == INT8:
+        return tflite_hybrid.batch_matmul(scope)
+    options.without_effect("AsymmetricQuantizeInputs")  # of float activations times integers
+    op = BatchMatMul(options.flag("AdjX"), options.flag("AdjY"))
     matrix = scope.known(1)
     sig = Signature((x, y), (scope.output_type(),))
     if matrix is None or scope.known(0) is not None or op.adj_x or prod(y.shape[:-2]) != 1 or op.unsupported(sig):
@@ -136,7 +139,10 @@ def by_computed_weights(scope: Scope, op: FullyConnected) -> BatchMatMul:
     reason = product.unsupported(sig) or invalid(lambda: op.requant(sig))
     if reason is not None:
         raise Rejected(reason)
-    rule = op.requant(sig)
-    if not isinstance(rule, RoundedProductRequant):
-        raise TypeError(f"FULLY_CONNECTED's rule is {type(rule).__name__}")
-    return replace(product, rule=replace(rule, scale=rule.scale[:1]))
+    match op.requant(sig):
+        case RoundedProductRequant() as rule:
+            return replace(product, rule=replace(rule, scale=rule.scale[:1]))
+        case TfliteRequant() as rule:
+            return replace(product, rule=rule.take(np.zeros(1, np.int64)))
+        case rule:
+            raise TypeError(f"FULLY_CONNECTED's rule is {type(rule).__name__}")

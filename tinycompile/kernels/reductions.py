@@ -135,7 +135,7 @@ def wide_sum(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_reduce_sum`; None for alternations of kept and reduced axes with more loops than it has."""
     op, sig = site.node.op, site.sig
     loops = ReduceLoops.of(sig.input.shape, op.axes) if isinstance(op, ReduceSum) else None
-    if not isinstance(op, ReduceSum) or loops is None:
+    if not isinstance(op, ReduceSum) or op.runtime == "tflm" or loops is None:
         return None
     function = struct_call(
         f"wide_{shape_stem(site)}",

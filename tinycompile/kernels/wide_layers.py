@@ -15,8 +15,8 @@ from tinycompile.kernels.batch_matmul import batch_matmul_fields, batch_matmul_s
 from tinycompile.kernels.binary import operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import channelwise_distance, rowwise_distance, window_distance
-from tinycompile.kernels.transpose_conv import meeting_taps, transpose_conv_fields, transpose_conv_stem
 from tinycompile.kernels.transpose_conv import rowwise_distance as transpose_distance
+from tinycompile.kernels.transpose_conv import transpose_axes, transpose_conv_stem, transpose_taps
 from tinycompile.ops._arithmetic.wide import WideRequant
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.conv2d import Conv2D
@@ -81,8 +81,8 @@ def transpose_conv(site: Site, core: Core) -> Kernel | None:
         return None
     overlap = {0: INT16.item_bytes * transpose_distance(op, sig)}
     stem = f"wide_transpose_conv_{transpose_conv_stem(op, sig)}"
-    rule, fields = op.wide_requant(sig), transpose_conv_fields(op, sig)
-    runs = -(-meeting_taps(op, sig) // (op.size[0] * op.size[1]))
+    rule, fields = op.wide_requant(sig), transpose_axes(op, sig)
+    runs = -(-transpose_taps(op, sig) // (op.size[0] * op.size[1]))
     return _kernel(site, core, "transpose_conv", stem, fields, rule, overlap, 3, runs, "tc_wide_transpose_conv.h")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -132,7 +132,13 @@ class Binary(Typed):
 
 
 class TfliteBinary(Binary):
-    """int8 by TFLite's rule."""
+    """int8 by TFLite's rule, and int16 where LiteRT has it.
+
+    Attributes:
+        wide: whether it has.
+    """
+
+    wide: ClassVar[bool] = True
 
     @abstractmethod
     def combine(self, sig: Signature, a: Array, b: Array) -> Array:
@@ -140,7 +146,7 @@ class TfliteBinary(Binary):
 
     def meanings(self) -> Meanings:
         eight, sixteen = Meaning(self._combined, self._refused), Meaning(self._combined, self._wide_refused)
-        own = {INT8: eight, INT16: sixteen} if self.rule == "tflite" else {}
+        own = {INT8: eight, **({INT16: sixteen} if self.wide else {})} if self.rule == "tflite" else {}
         return {**super().meanings(), **own}
 
     def _combined(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:

@@ -13,7 +13,7 @@ from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
-from tinycompile.ops._arithmetic import real, wide
+from tinycompile.ops._arithmetic import hybrid, real, wide
 from tinycompile.ops._arithmetic.wide import WideRequant
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Pair
@@ -57,7 +57,8 @@ def phases_of(size: int, kernel: int, stride: int, dilation: int, cut: int) -> t
 class TransposeConv(Typed):
     """int8 input (N = 1) and weights, int32 bias or none, one scale for all weights or one per output channel, zero
     points 0; int16 input and int8 weights, int64 or int32 bias or none; or float32 with any batch; any kernel, stride,
-    output size and number of groups; fused RELU, RELU6 and RELU_N1_TO_1 of integers.
+    output size and number of groups; fused RELU, RELU6 and RELU_N1_TO_1 of integers. Or a float32 input and int8
+    weights: each image is quantised while the model runs.
 
     Operands: x in NHWC, constant weights (C_out, kh, kw, C_in / groups), optionally bias (C_out,).
 
@@ -118,10 +119,23 @@ class TransposeConv(Typed):
         return np.broadcast_to(factors, (weights.shape[0],))
 
     def meanings(self) -> Meanings:
-        own = None if self.rule is None else "a requantisation of floats"
-        floats = Meaning(self._real, lambda sig: real.other_types(sig) or real.fused(self.clamp) or own)
         integers = {INT8: Meaning(self._integers, self._limits), INT16: Meaning(self._wide, self._wide_limits)}
-        return {**integers, FLOAT32: floats}
+        return {**integers, FLOAT32: Meaning(self._float, self._float_limits)}
+
+    def _float(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return self._hybrid(sig, inputs) if hybrid.is_hybrid(sig) else self._real(sig, inputs)
+
+    def _float_limits(self, sig: Signature) -> str | None:
+        types = hybrid.limits(sig, 0) if hybrid.is_hybrid(sig) else real.other_types(sig)
+        return types or real.fused(self.clamp) or (None if self.rule is None else "a requantisation of floats")
+
+    def _hybrid(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """LiteRT scales every product and adds floats; here the products are added, exactly, and then scaled."""
+        x = inputs[0]
+        rows = hybrid.quantized(x.reshape(x.shape[0], -1), asymmetric=True)
+        sums = self._sums(sig, rows.centred.reshape(x.shape).astype(np.float64), inputs[1].astype(np.float64))
+        bias = inputs[2] if len(inputs) > 2 else None
+        return (hybrid.real(sums, rows.scale[:, None, None, None], hybrid.weight_scales(sig, 0), bias),)
 
     def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         centred = inputs[0].astype(np.float64) - sig.input.zero_point

@@ -1,7 +1,7 @@
 """A TFLite model run operator by operator, each by the kernel of LiteRT's that is right.
 
 The definition of an operator is the reference kernel. Where that is off the real value by more than a step and the
-default kernel isn't, as for sums of int8 (docs/numerics.md), it is the default one; where neither is right, TFLM's rule.
+default kernel isn't, as for sums of int8 (docs/numerics.md), it is the default one; where neither is right, TFLM's.
 A whole file in the default kernels would differ from the definitions of its other operators, so each operator becomes a
 model of its own.
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, INT16, INT32, DType
+from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, DType
 from tinycompile.frontend import (
     tflite_elementwise,
     tflite_gathers,
@@ -82,14 +82,6 @@ def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]
     return operands, shape
 
 
-def _check_bias_type(scope: Scope) -> None:
-    """LiteRT reads a bias of int16 activations as int64 unless the option says int32, whatever its type is."""
-    said = scope.options.integer("QuantizedBiasType")
-    wide = scope.input_type().dtype == INT16 and scope.has(2)
-    if wide and scope.input_type(2).dtype == INT32 and said != tflite.TensorType.INT32:
-        raise Rejected(f"the bias is int32, its option quantized_bias_type is {said}: LiteRT reads it as int64")
-
-
 @importer("CONV_2D", options=tflite.Conv2DOptions, versions=8)
 def conv_2d(scope: Scope) -> None:
     options = scope.options
@@ -97,7 +89,7 @@ def conv_2d(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
-    _check_bias_type(scope)
+    tflite_linalg.check_bias_type(scope)
     scope.emit(
         Conv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope)), [scope.input(), *weights]
     )
@@ -146,7 +138,7 @@ def fully_connected(scope: Scope) -> None:
         raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
-    _check_bias_type(scope)
+    tflite_linalg.check_bias_type(scope)
     asymmetric = options.flag("AsymmetricQuantizeInputs") and is_hybrid(scope.signature())
     op = FullyConnected(fused_range(scope), bounds=bounds_of(scope), asymmetric=asymmetric, runtime=scope.runtime)
     x, keep_axes = scope.input_type(), options.flag("KeepNumDims")

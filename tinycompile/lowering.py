@@ -38,7 +38,6 @@ from tinycompile.plans import Plans
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.quantize.source import compiled_source
-from tinycompile.report.facts import source_graph
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, work_of
 
@@ -233,7 +232,7 @@ def with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
         names = lowered.facts.labels if labels is None else read_labels(labels, shapes)
         file = survey(lowered.source, dict(options.shapes), options.signature)
         facts = replace(source_facts(lowered.source, file, options), labels=names)
-        found.append(replace(lowered, facts=facts, source_graph=source_graph(file, graph)))
+        found.append(replace(lowered, facts=facts, survey=file))
     return found
 
 

@@ -368,6 +368,16 @@ _values(
     [((1, 2, 4, 2, 2), "float32")],
     **_VOLUME_STEPS,
 )
+_values("ATAN2", [_F32([1, -2]), _F32([3, 4])], [((2,), "float32")])
+for _name in ("BITWISE_XOR", "RIGHT_SHIFT"):
+    _values(_name, [np.array([-100, 9], _I32), np.array([3, 40], _I32)], [((2,), "int32")])
+_values(
+    "REVERSE_SEQUENCE",
+    [np.arange(6, dtype=_F32).reshape(2, 3), np.array([3, 2], _I32)],
+    [((2, 3), "float32")],
+    SeqDim=1,
+    BatchDim=0,
+)
 _ROWS, _IDS = np.arange(1, 7, dtype=_F32).reshape(3, 2), Constant(np.array([2, 0, 2], _I32))
 _values("L2_POOL_2D", [np.arange(24, dtype=_F32).reshape(1, 3, 4, 2)], [((1, 2, 4, 2), "float32")],
         FilterHeight=2, FilterWidth=3, **_STEPS, **ACTIVATION)  # fmt: skip

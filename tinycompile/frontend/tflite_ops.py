@@ -23,6 +23,7 @@ from tinycompile.frontend.tflite_activations import (
     emit_activated,
     fused_range,
 )
+from tinycompile.frontend.tflite_batches import emit_images
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer, plain
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope, unpacked
@@ -83,9 +84,8 @@ def conv_2d(scope: Scope) -> None:
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = window_padding(scope, (kh, kw), stride, dilation)
     tflite_linalg.check_bias_type(scope)
-    scope.emit(
-        Conv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope)), [scope.input(), *weights]
-    )
+    op = Conv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope))
+    emit_images(scope, op, [scope.input(), *weights])
 
 
 @importer("DEPTHWISE_CONV_2D", options=tflite.DepthwiseConv2DOptions, versions=7)
@@ -97,7 +97,7 @@ def depthwise_conv_2d(scope: Scope) -> None:
     padding = window_padding(scope, (kh, kw), stride, dilation)
     options.without_effect("DepthMultiplier")  # it follows from the weights
     op = DepthwiseConv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope))
-    scope.emit(op, [scope.input(), *weights])
+    emit_images(scope, op, [scope.input(), *weights])
 
 
 def _without_zero_point(scope: Scope, weights: str) -> str:
@@ -159,7 +159,8 @@ def pool_2d(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     padding = window_padding(scope, kernel, stride, (1, 1))
     pool = MaxPool2D if scope.operator.name == "MAX_POOL_2D" else AveragePool2D
-    emit_activated(scope, pool(kernel, stride, padding, fused_range(scope)), [scope.input()])
+    op = pool(kernel, stride, padding, fused_range(scope))
+    emit_activated(scope, op, [scope.input()], each_image=True)
 
 
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)

@@ -26,7 +26,7 @@ _TFLITE_HEADER = """## TFLite
 uint8 only at the edges: uint8 weights and activations, TensorFlow 1's quantisation, are refused. *int16x8*: int16
 activations and int8 weights. *oracle*: whose bytes the firmware's are, and what `tinycompile verify` compares with;
 LiteRT's default kernel stands in where the reference has none or is wrong ([numerics](docs/numerics.md)). Measured by
-importing and running a model of each.
+importing and running a model of each. *N = 1*: of several images, up to 64, each becomes a node of its own.
 """
 _FOLDED = "Computed at import where all operands are known then, such as shapes: {}."
 _ONNX_HEADER = """

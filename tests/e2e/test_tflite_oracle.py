@@ -13,8 +13,10 @@ import tinycompile
 from tests.ops.tflm_models import MODELS, built
 from tests.support.litert import Oracle
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile import interpreter
 from tinycompile.errors import ToolMissingError
 from tinycompile.frontend import tflite_support
+from tinycompile.frontend.tflite import import_tflite
 from tinycompile.verify.certificate import load_certificate
 from tinycompile.verify.compare import verify_build
 from tinycompile.verify.operators import Operators
@@ -44,9 +46,23 @@ def test_each_by_its_kernel() -> None:
     assert not operators.unwitnessed
 
 
+def test_a_root_by_the_rule_of_another_runtime() -> None:
+    """Of int16, of which LiteRT has no kernel that is right; written twice: two mistakes would have to agree."""
+    x = np.arange(-32768, 32768).astype(np.int16)
+    for x_scale, y_scale in ((1.2e-4, 9.6e-5), (4.5e-6, 8.1e-5), (2.0, 1e-3), (1e-4, 1.0)):
+        b = TfliteBuilder()
+        places = b.tensor(x.shape, x_scale, dtype="int16"), b.tensor(x.shape, y_scale, dtype="int16")
+        b.op("RSQRT", places[:1], places[1:])
+        content = b.build(places[:1], places[1:])
+        graph = import_tflite(content, "m", "m.tflite")
+        ours = interpreter.run(graph, [x])[graph.outputs[0]]
+        np.testing.assert_array_equal(Operators(content, 0).computed({0: x}, lambda _: None)[1], ours)
+
+
 def test_who_is_asked_first() -> None:
     assert preference("SUM", "int8", "litert") == ["default", "reference", "tflm"]
     assert preference("SUM", "float32", "litert") == ["reference", "default", "tflm"]
+    assert preference("RSQRT", "int16", "litert") == ["tflm"]
     assert preference("SUM", "int8", "tflm") == ["tflm", "default", "reference"]
 
 

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from tinycompile.choices import Runtime
-from tinycompile.dtypes import FLOAT32, INT32, INT64, DType
+from tinycompile.dtypes import FLOAT32, INT2, INT4, INT8, INT32, INT64, DType
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
@@ -116,6 +116,12 @@ class Scope:
 
     def input_types(self) -> list[TensorType]:
         return [self.input_type(operand) for operand in range(len(self.operator.inputs))]
+
+    def signature(self) -> Signature:
+        """Of the operands that are there and the first result, as the file has them."""
+        return Signature(
+            tuple(self.values.type(index) for index in self.operator.inputs if index >= 0), (self.output_type(),)
+        )
 
     def known(self, operand: int) -> Array | None:
         """The value of an operand, if it doesn't depend on the model's inputs."""
@@ -273,6 +279,18 @@ class Options:
         objection = self._table.objection()
         if objection is not None:
             raise Rejected(objection)
+
+
+PACKED = (INT4, INT2)
+"""Weights that share bytes in the file; the code has an int8 for each."""
+
+
+def unpacked(scope: Scope, operand: int) -> str:
+    """A constant operand, each element a byte where it is fewer bits in the file."""
+    t = scope.input_type(operand)
+    if t.dtype not in PACKED:
+        return scope.input(operand)
+    return scope.derived("weights", TensorType(t.shape, INT8, t.quant), scope.constant(operand, "the weight tensor"))
 
 
 def resolved_shape(scope: Scope, shape: Sequence[int], elements: int) -> tuple[int, ...]:

@@ -15,6 +15,8 @@ from tinycompile.choices import Runtime
 from tinycompile.errors import ToolMissingError
 from tinycompile.frontend.tflite_support import SUPPORT, Oracle
 from tinycompile.ir import Array
+from tinycompile.verify import tflm_rules
+from tinycompile.version import __version__
 
 Run = Callable[[Sequence[Array]], list[Array]]
 """Outputs of inputs, in the model's order."""
@@ -81,7 +83,7 @@ def all_kernels(match: Runtime) -> dict[Oracle, Kernels]:
                 why="the firmware matches TFLM, and verify compares with its wheel",
                 hint="pip install 'tinycompile[tflm]'",
             ) from error
-        return found
+        return {**found, "tflm": Kernels("tflm", "TFLM's rule in Python", __version__, _by_rule)}
     return {**found, "tflm": Kernels("tflm", "TFLM", metadata.version("tflite-micro"), _tflm(module))}
 
 
@@ -93,6 +95,8 @@ def preference(operator: str, dtype: str, match: Runtime) -> list[Oracle]:
     """
     support = SUPPORT.get(operator)
     stated = None if support is None else support.oracles.get(dtype, support.other)
+    if stated == "tflm":  # LiteRT's are wrong
+        return [stated]
     order: list[Oracle] = ["reference", "default", "tflm"]
     if stated in order:
         order.insert(0, stated)
@@ -138,18 +142,36 @@ def _tflm(runtime: Any) -> Callable[[bytes], Run]:
                     shape = interpreter.get_input_details(index)["shape"]
                     interpreter.set_input(np.ascontiguousarray(value).reshape(shape), index)
                 interpreter.invoke()
-                return [interpreter.get_output(index).copy() for index in range(_outputs(content))]
+                return [
+                    interpreter.get_output(index).copy()
+                    for index in range(_model(content).Subgraphs(0).OutputsLength())
+                ]
 
         return run
 
     return load
 
 
-def _outputs(content: bytes) -> int:
+def _by_rule(content: bytes) -> Run:
+    """Without the wheel: what is TFLM's because LiteRT's kernels are wrong, RSQRT of int16."""
+    model = _model(content)
+    code, graph = model.OperatorCodes(0), model.Subgraphs(0)
+    ends = [graph.Tensors(index) for index in (graph.Inputs(0), graph.Outputs(0))]
+    if code.DeprecatedBuiltinCode() != _RSQRT or any(tensor.Type() != _INT16 for tensor in ends):
+        raise RefusedError("the wheel tflite-micro isn't installed")
+    x_scale, y_scale = (float(tensor.Quantization().Scale(0)) for tensor in ends)
+    return lambda values: [tflm_rules.rsqrt(values[0], x_scale, y_scale)]
+
+
+_RSQRT, _INT16 = 76, 7
+"""Numbers of the schema."""
+
+
+def _model(content: bytes) -> Any:
     import tflite  # pyright: ignore[reportMissingTypeStubs] - it has none
 
     model: Any = tflite.Model
-    return int(model.GetRootAsModel(content, 0).Subgraphs(0).OutputsLength())
+    return model.GetRootAsModel(content, 0)
 
 
 @contextmanager

@@ -206,7 +206,7 @@ def _round(x: Array) -> Array:
     return np.copysign(np.floor(np.abs(x) + 0.5), x)
 
 
-def _looked_up(table: Array, x: Array) -> Array:
+def looked_up(table: Array, x: Array) -> Array:
     """`LUTLookup` of values in the range of int16."""
     index, offset = 256 + (x >> 7), x & 127
     base = table[index].astype(np.int64)
@@ -222,10 +222,10 @@ def softmax(factor: tuple[int, int], x: Array, runtime: Runtime) -> Array:
     wide = x.astype(np.int64)
     difference = wide - wide.max(axis=-1, keepdims=True)
     scaled = multiply_by_quantized_multiplier(difference, np.array(factor[0]), np.array(factor[1])) + HIGH
-    powers = _looked_up(exponential_table(), np.clip(scaled, LOW, HIGH))
+    powers = looked_up(exponential_table(), np.clip(scaled, LOW, HIGH))
     total = powers.sum(axis=-1, keepdims=True)
     zeros = count_leading_zeros(total)
     shifted = ((total << (zeros - 1)) + (1 << 13)) >> 14
-    reciprocal = _looked_up(reciprocal_table(runtime), np.clip(shifted - (1 << 15) - (1 << 16), LOW, HIGH))
+    reciprocal = looked_up(reciprocal_table(runtime), np.clip(shifted - (1 << 15) - (1 << 16), LOW, HIGH))
     right = 31 - zeros
     return np.clip((powers * reciprocal + (np.int64(1) << (right - 1))) >> right, 0, HIGH).astype(np.int16)

@@ -15,16 +15,19 @@ import numpy as np
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, DType
 from tinycompile.errors import FloatIslandWarning, ModelFileError, QuantizationNeededError, UnsupportedError
 from tinycompile.frontend import (
+    onnx_discrete,
     onnx_elementwise,
     onnx_float_elementwise,
     onnx_float_layers,
     onnx_linear,
     onnx_moves,
+    onnx_positions,
     onnx_qoperators,
     onnx_reductions,
     onnx_resize,
 )
 from tinycompile.frontend.onnx_contrib import expand
+from tinycompile.frontend.onnx_discrete import discrete, is_discrete
 from tinycompile.frontend.onnx_evaluate import evaluate_node
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
 from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_float
@@ -34,6 +37,7 @@ from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope, State
 from tinycompile.frontend.onnx_values import (
     Dequantized,
+    Discrete,
     Known,
     Missing,
     Placed,
@@ -52,11 +56,13 @@ from tinycompile.ops.transpose import Transpose
 
 IMPORTER_MODULES = (
     onnx_reductions,
+    onnx_discrete,
     onnx_elementwise,
     onnx_float_elementwise,
     onnx_float_layers,
     onnx_linear,
     onnx_moves,
+    onnx_positions,
     onnx_qoperators,
     onnx_resize,
 )
@@ -69,7 +75,7 @@ Floats = Literal["none", "islands", "all"]
 _INTEGER_INPUTS = (2, 3)
 """TensorProto.UINT8, INT8"""
 
-_INPUT_TYPES = (FLOAT32, INT8, UINT8)
+_INPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
 _OUTPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
 """Of constants that are outputs."""
 
@@ -224,7 +230,7 @@ def _size(model: OnnxModel, node: Any) -> int:
 
 def _bad_input(value: SourceValue) -> str | None:
     if value.dtype not in _INPUT_TYPES:
-        return f"it is {value.type_name}, supported are float32, int8 and uint8"
+        return f"it is {value.type_name}, supported are {', '.join(map(str, _INPUT_TYPES))}"
     return None if 0 not in value.shape else f"its shape is {list(value.shape)}"
 
 
@@ -233,13 +239,15 @@ def _import_input(state: State, value: SourceValue, layout: str) -> str:
     order = NHWC if layout == "nhwc" and len(value.shape) == 4 else identity(len(value.shape))
     shape = tuple(value.shape[axis] for axis in order)
     dtype = DType.of(value.type_name)
-    quant = None if dtype == FLOAT32 else _input_quantization(state.model, value)
+    quant = _input_quantization(state.model, value) if dtype in (INT8, UINT8) else None
     name = state.value(value.name, TensorType(shape, dtype, quant))
     at = Placed(name, value.shape, order)
     if dtype == FLOAT32:
         state.values[value.name] = Real(at)
+    elif quant is None:
+        state.values[value.name] = Discrete(at, dtype)
     else:
-        if dtype == UINT8 and quant is not None:
+        if dtype == UINT8:
             centred = Quantization(quant.scale, quant.zero_point - 128)
             at = Placed(state.emit(Quantize(INT8), [name], f"{value.name}_int8", centred), value.shape, order)
         state.values[value.name] = Quantized(at, dtype)
@@ -360,8 +368,10 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
             shifted = None if quant is None else Quantization(quant.scale, quant.zero_point + 128)
             converted = state.emit(Quantize(UINT8), [found.at.name], name, shifted)
             at = Placed(converted, found.at.shape, found.at.order, found.at.folded)
-        case Quantized() | Real():
+        case Quantized() | Real() | Discrete():
             at = found.at
+        case Dequantized() if is_discrete(found):
+            at = discrete(Scope(state, state.producers[value.name]), found).at
         case Known():
             return _constant_output(state, value, found.array, layout)
         case _ if floats != "none" and found is not None:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from tinycompile.dtypes import FLOAT16, FLOAT32, FLOAT64, INT8, UINT8, DType
+from tinycompile.frontend.onnx_discrete import discrete, is_discrete
 from tinycompile.frontend.onnx_elementwise import dequantized_type, quantize_parameters, quantized_with
 from tinycompile.frontend.onnx_quantize import as_quantized
 from tinycompile.frontend.onnx_registry import IMPORTERS, Importer
 from tinycompile.frontend.onnx_scope import Scope, State, arranged
 from tinycompile.frontend.onnx_values import (
     Dequantized,
+    Discrete,
     Known,
     Missing,
     Placed,
@@ -35,9 +37,10 @@ from tinycompile.ops.sub import Sub
 
 FLOAT_IMPORTERS: dict[str, Importer] = {}
 _MOVES = (
-    "Identity Dropout Cast Transpose Reshape Flatten Squeeze Unsqueeze Split Slice Gather DepthToSpace SpaceToDepth Pad"
+    "Identity Dropout Cast Transpose Reshape Flatten Squeeze Unsqueeze Split Slice Gather DepthToSpace SpaceToDepth "
+    "Pad ArgMax ArgMin CumSum Expand GatherElements GatherND OneHot ScatterElements ScatterND Tile TopK Where"
 ).split()
-"""Their importers move floats as well."""
+"""Their importers take floats as well."""
 
 
 def float_importer(*names: str) -> Callable[[Importer], Importer]:
@@ -71,16 +74,18 @@ def import_float(state: State, node: Any, reason: str) -> None:
     state.islands[node.output[0]] = reason
 
 
-def as_float(state: State, name: str, reason: str) -> Real | Known:
+def as_float(state: State, name: str, reason: str) -> Real | Known | Discrete:
     """A value as a float tensor of the IR; nodes whose results were never rounded are computed in float32, and
-    `reason` says why.
+    `reason` says why. Truth values and integers are what they are.
     """
     if name in state.floats:
         return state.floats[name]
     value = state.values[name]
     match value:
-        case Real() | Known():
+        case Real() | Known() | Discrete():
             return value
+        case Dequantized() if is_discrete(value):
+            return discrete(Scope(state, state.producers[name]), value)
         case Dequantized(function=None):
             at = value.at
             result = state.emit(Dequantize(), [at.name], f"{name}_float", None)

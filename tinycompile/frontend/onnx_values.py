@@ -6,7 +6,7 @@ follow from int8 ones, until a QuantizeLinear says how to round the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
@@ -305,39 +305,20 @@ class SoftmaxOf:
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
-    """Values that aren't rounded yet side by side, or constants among them."""
+class Arranged:
+    """Elements of values that aren't rounded yet, elsewhere, side by side, or chosen by their size.
 
-    parts: tuple[Value, ...]
-    axis: int
-    shape: Shape
-
-
-@dataclass(frozen=True, eq=False)
-class Extreme:
-    """The largest or the smallest of values that broadcast: rounding keeps their order, so it may come first.
+    That may be done after rounding.
 
     Attributes:
-        function: "Max" or "Min".
+        parts: the values, constants among them.
+        how: from the parts, all rounded in the same way, and that way, to the result.
+        commutes: functions that may be applied to the parts in its place: "all"; "increasing", where elements are
+            chosen by their size; "none", where it brings in constants.
     """
 
-    function: str
     parts: tuple[Value, ...]
-    shape: Shape
-
-
-@dataclass(frozen=True, eq=False)
-class Moved:
-    """Elements of a value that isn't rounded yet, elsewhere or chosen by their size: that may be done after rounding.
-
-    Attributes:
-        how: from the rounded tensor, and how it was rounded, to the result.
-        commutes: functions of which the same may be said: "all"; "increasing", where elements are chosen by their size;
-            "none", where constants come in.
-    """
-
-    source: Value
-    how: Callable[[Placed, Quantization], Placed]
+    how: Callable[[Sequence[Placed], Quantization], Placed]
     shape: Shape
     commutes: Literal["all", "increasing", "none"] = "all"
 
@@ -354,12 +335,29 @@ class Real:
 
 
 @dataclass(frozen=True, eq=False)
+class Discrete:
+    """A tensor of the IR that isn't quantised: bool, or integers that are indices, sizes or labels.
+
+    Attributes:
+        positive: surely no element is negative.
+    """
+
+    at: Placed
+    dtype: DType
+    positive: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        return self.at.shape
+
+
+@dataclass(frozen=True, eq=False)
 class Missing:
     """What a node that can't be compiled would have computed; its readers aren't reported as well."""
 
     shape: Shape = ()
 
 
-Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | Joined | Extreme | Moved
+Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | Arranged
 """Floats that QuantizeLinear can round without float32 arithmetic."""
-Value = Known | Quantized | Described | Real | Missing
+Value = Known | Quantized | Described | Real | Discrete | Missing

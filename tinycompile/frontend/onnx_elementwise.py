@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, UINT8, DType
+from tinycompile.dtypes import INT8, INT16, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_discrete import arithmetic
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_quantize import PAIRS, quantized, settled
@@ -66,8 +66,8 @@ def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
     code = int(scope.attribute("output_dtype", 0))
     dtype = onnx_module().helper.tensor_dtype_to_np_dtype(code) if code else np.dtype(np.uint8)
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), dtype)
-    if DType.find(dtype) not in (INT8, UINT8) and not scope.has(2):
-        raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are int8 and uint8")
+    if DType.find(dtype) not in (INT8, UINT8, INT16, UINT16) and not scope.has(2):
+        raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are 8 and 16 bits")
     if code and zero_point.dtype != dtype:
         raise Rejected(f"the attribute output_dtype = {dtype.name}, and a zero point of {zero_point.dtype.name}")
     return scale, zero_point
@@ -76,8 +76,10 @@ def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
 def quantized_with(scope: Scope, value: Value, scale: Array, zero_point: Array) -> tuple[Placed, DType]:
     """What QuantizeLinear makes of a value, and its type; uint8 is kept as int8."""
     dtype = DType.find(zero_point.dtype)
+    if dtype in (INT16, UINT16):
+        raise Rejected("it quantises to 16 bits, which operators of 8 bits don't read")
     if dtype not in (INT8, UINT8):
-        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8 and uint8")
+        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8, uint8, int16 and uint16")
     quant = per_tensor_quantization(scale, zero_point, 128 if dtype == UINT8 else 0)
     return quantized(scope, value, quant), dtype
 
@@ -88,12 +90,15 @@ def dequantize_linear(scope: Scope) -> None:
     value = scope.value()
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), np.int64)
     dequantized_type(scope, scale)
-    if scope.attribute("block_size", 0) and scale.size > 1:
-        raise Rejected("blocked quantisation")
     scope.ignore("axis")  # of a single scale
+    block = int(scope.attribute("block_size", 0))
     match value:
+        case Known() if block and scale.size > 1:
+            scope.set(_blocks_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1)), block))
         case Known():
             scope.set(known_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1))))
+        case Quantized() if value.dtype in (INT16, UINT16):
+            raise Rejected("its operand has 16 bits, which operators of 8 bits don't read")
         case Quantized():
             quant = per_tensor_quantization(scale, zero_point, value.shift)
             scope.set(Dequantized(with_quantization(scope, value.at, quant), quant))
@@ -113,9 +118,10 @@ def dequantized_type(scope: Scope, scale: Array) -> None:
 def known_dequantized(values: Array, scale: Array, zero_point: Array, axis: int) -> Known:
     """DequantizeLinear of a constant, as the specification computes it, with its integers kept."""
     channel: int | None = None
+    values, zero_point = _as_bytes(values), _as_bytes(zero_point)
     if scale.size > 1:
         if scale.ndim != 1:
-            raise Rejected("blocked quantisation")
+            raise Rejected(f"its scale has the shape {list(scale.shape)}, and it has no block_size")
         channel = axis + values.ndim if axis < 0 else axis
         if not 0 <= channel < values.ndim or values.shape[channel] != scale.size:
             raise Rejected(f"{scale.size} scales for axis {axis} of {list(values.shape)}")
@@ -126,6 +132,21 @@ def known_dequantized(values: Array, scale: Array, zero_point: Array, axis: int)
     )
     floats = (values.astype(np.float32) - zeros.astype(np.float32)) * scales
     return Known(floats.astype(np.float32), KnownQuantized(values, scales, zeros, channel))
+
+
+def _as_bytes(values: Array) -> Array:
+    """Integers of 2 or 4 bits as int8, others as they are."""
+    dtype = DType.find(values.dtype)
+    return values.astype(np.int8) if dtype is not None and dtype.is_sub_byte else values
+
+
+def _blocks_dequantized(values: Array, scale: Array, zero_point: Array, axis: int, block: int) -> Known:
+    """DequantizeLinear of a constant with a scale for each block of elements along an axis."""
+    axis %= values.ndim
+    repeated = [np.repeat(p, block, axis) if p.ndim == values.ndim else p for p in (scale, _as_bytes(zero_point))]
+    scales, zeros = (p.take(range(values.shape[axis]), axis) if p.ndim == values.ndim else p for p in repeated)
+    floats = (_as_bytes(values).astype(np.float32) - zeros.astype(np.float32)) * scales
+    return Known(floats.astype(np.float32), float_reason="they have a scale for each block, and a sum has but one")
 
 
 def with_quantization(scope: Scope, at: Placed, quant: Quantization) -> Placed:

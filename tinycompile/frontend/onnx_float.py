@@ -8,12 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT16, FLOAT32, FLOAT64, INT8, UINT8, DType
+from tinycompile.dtypes import FLOAT16, FLOAT32, FLOAT64, INT8, INT16, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_discrete import discrete, is_discrete
-from tinycompile.frontend.onnx_elementwise import dequantized_type, quantize_parameters, quantized_with
+from tinycompile.frontend.onnx_elementwise import (
+    dequantized_type,
+    quantize_parameters,
+    quantized_with,
+    with_quantization,
+)
 from tinycompile.frontend.onnx_quantize import as_quantized
 from tinycompile.frontend.onnx_registry import IMPORTERS, Importer
-from tinycompile.frontend.onnx_scope import Scope, State, arranged
+from tinycompile.frontend.onnx_scope import Scope, State, arranged, per_tensor_quantization
 from tinycompile.frontend.onnx_values import (
     Dequantized,
     Discrete,
@@ -23,6 +28,7 @@ from tinycompile.frontend.onnx_values import (
     Quantized,
     Real,
     identity,
+    shift_of,
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op, Quantization, TensorType
@@ -139,7 +145,10 @@ def _quantize(scope: Scope) -> None:
     dtype = DType.find(zero_point.dtype)
     if scale.size == 1:
         scope.ignore("axis", "block_size")
-        scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
+        if dtype in (INT16, UINT16):
+            scope.set(_quantize_wide(scope, scale, zero_point, dtype))
+        else:
+            scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
         return
     if dtype not in (INT8, UINT8):
         raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8 and uint8")
@@ -153,6 +162,13 @@ def _quantize(scope: Scope) -> None:
     scope.set(Quantized(replace(x, name=integers), dtype))
 
 
+def _quantize_wide(scope: Scope, scale: Array, zero_point: Array, dtype: DType) -> Quantized:
+    """To 16 bits."""
+    quant = per_tensor_quantization(scale, zero_point, shift_of(dtype))
+    x = tensor(scope)
+    return Quantized(replace(x, name=scope.state.emit(Quantize(INT16, "even"), [x.name], scope.name, quant)), dtype)
+
+
 @float_importer("DequantizeLinear")
 def _dequantize(scope: Scope) -> None:
     """With a scale for each channel or block: (q - zero point) * scale in float32."""
@@ -163,6 +179,13 @@ def _dequantize(scope: Scope) -> None:
     dequantized_type(scope, scale)
     state, quant = scope.state, Quantization.per_tensor(1.0, -value.shift)
     at = scope.unfolded(value.at)
+    if scale.size == 1 and value.dtype in (INT16, UINT16):
+        zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros(1, np.int64)
+        quant = per_tensor_quantization(scale, zero_point, value.shift)
+        scope.ignore("axis", "block_size")
+        at = with_quantization(scope, at, quant)
+        scope.set(Real(replace(at, name=state.emit(Dequantize(), [at.name], scope.name, None))))
+        return
     raw = state.emit(Reshape(at.physical_shape), [at.name], f"{scope.name}_quantized", quant)
     x = replace(at, name=state.emit(Dequantize(), [raw], scope.name, None))
     if scope.has(2):

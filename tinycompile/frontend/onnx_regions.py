@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.frontend.onnx_evaluate import evaluate_node
+from tinycompile.frontend.onnx_evaluate import evaluate_node, values_of
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NOT_ROUNDED, Scope, scalar
 from tinycompile.frontend.onnx_values import (
@@ -33,6 +33,7 @@ from tinycompile.frontend.onnx_values import (
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
+from tinycompile.ops._elementwise import INT8_VALUES
 
 BOOLEAN_UNARY = ("Not", "IsNaN", "IsInf")
 BOOLEAN_SEVERAL = "Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor".split()
@@ -74,10 +75,19 @@ def joins_region(scope: Scope) -> bool:
     axes.discard(None)
     if -1 in axes or len(axes) > 1:
         return False
+    boolean = scope.kind in (*BOOLEAN_UNARY, *BOOLEAN_SEVERAL)
+    step = Step(scope.node, steps, _is_increasing(scope, steps), boolean)
+    if axes and (boolean or not _is_monotonic(values_of(first.quant, step, scope.opset))):
+        return False
     scope.evaluated()
-    step = Step(scope.node, steps, _is_increasing(scope, steps), scope.kind in (*BOOLEAN_UNARY, *BOOLEAN_SEVERAL))
     scope.set(replace(first, function=step, channel=next(iter(axes), None)))
     return True
+
+
+def _is_monotonic(floats: Array) -> bool:
+    """Whether each channel's function of the numbers, (C, 256) by their bits, only rises or only falls."""
+    rises = np.diff(floats[..., INT8_VALUES.astype(np.int64).argsort()])
+    return bool(np.all(np.all(rises >= 0, axis=-1) | np.all(rises <= 0, axis=-1)))
 
 
 def _channel_axis(constant: Known, shape: tuple[int, ...]) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.dtypes import UINT8, DType
+from tinycompile.dtypes import UINT8, UINT16, DType
 from tinycompile.ir import Array, Quantization
 
 Shape = tuple[int, ...]
@@ -66,10 +66,16 @@ def identity(rank: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """A constant. `quantized` says where a dequantised one comes from."""
+    """A constant.
+
+    Attributes:
+        quantized: where a dequantised one comes from.
+        float_reason: why one that comes from integers is floats nevertheless.
+    """
 
     array: Array
     quantized: KnownQuantized | None = None
+    float_reason: str = ""
 
     @property
     def shape(self) -> Shape:
@@ -92,9 +98,14 @@ class KnownQuantized:
         return np.broadcast_to(self.scale.reshape(-1), (size,)).astype(np.float32)
 
 
+def shift_of(dtype: DType) -> int:
+    """What an unsigned type is kept lower by, as the signed type of its size."""
+    return {UINT8: 1 << 7, UINT16: 1 << 15}.get(dtype, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """An integer tensor; the int8 IR value holds its values minus `shift`, which is 128 for uint8 and else 0.
+    """An integer tensor; the int8 or int16 IR value holds its values minus `shift`, which is 0 for signed ones.
 
     Attributes:
         rounded: what QuantizeLinear made it of, and how, if it did.
@@ -110,7 +121,7 @@ class Quantized:
 
     @property
     def shift(self) -> int:
-        return 128 if self.dtype == UINT8 else 0
+        return shift_of(self.dtype)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/in
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
         /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
 
-.PHONY: help setup tools demo test lint fuzz onnx-attributes reliability strict cases bench bench-quick bench-planner bench-cost clean
+.PHONY: help setup tools demo test lint fuzz onnx-attributes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -86,6 +86,9 @@ bench-planner: setup
 
 bench-cost: setup
 	$(BIN)/python -m benchmarks.cost
+
+bench-operators: setup
+	$(BIN)/python -m benchmarks.operators
 
 clean:
 	rm -rf build dist *.egg-info

@@ -21,10 +21,13 @@ from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.conv3d import Conv3D
+from tinycompile.ops.conv3d_transpose import Conv3DTranspose
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.dynamic_slice import DynamicSlice
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.equal import Equal
@@ -69,6 +72,7 @@ from tinycompile.ops.repeat import Repeat
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinycompile.ops.reverse_sequence import ReverseSequence
 from tinycompile.ops.scatter_nd import ScatterND
 from tinycompile.ops.select import Select
 from tinycompile.ops.sign import Sign
@@ -556,6 +560,21 @@ def dynamic_update_slice(rng: Random) -> Sample:
     return sample(DynamicUpdateSlice(), [int8(shape), int8((1, 2, 2, 1)), t], int8(()), [None, None, values])
 
 
+@of("dynamic_slice")
+def dynamic_slice(rng: Random) -> Sample:
+    shape = image(rng)
+    part = tuple(size(rng, 1, n + 1) for n in shape)
+    t, values = indices(rng, (4,), 2)
+    return sample(DynamicSlice(part), [int8(shape), t], int8(()), [None, values])
+
+
+@of("reverse_sequence")
+def reverse_sequence(rng: Random) -> Sample:
+    shape = image(rng)
+    t, values = indices(rng, (shape[3],), shape[1] + 1)
+    return sample(ReverseSequence(1, 3), [int8(shape), t], int8(()), [None, values])
+
+
 @of("one_hot")
 def one_hot(rng: Random) -> Sample:
     t, _ = indices(rng, (1, size(rng), size(rng)), 3)
@@ -575,3 +594,18 @@ def transpose_conv(rng: Random) -> Sample:
     weight_type, values = weights(rng, (size(rng, 1, 4), *kernel, channels), 0)
     inputs = [int8((n, height, width, channels), 0.05, 3), weight_type]
     return sample(TransposeConv(grown, stride), inputs, int8((), 0.15, 3), [None, values])
+
+
+@of("conv3d", "conv3d_transpose")
+def volume(rng: Random) -> Sample:
+    """Of floats, so that a tap of nearly nothing would count, too."""
+    shape, kernel = (1, size(rng), size(rng), size(rng), size(rng, 1, 3)), [size(rng, 1, 3) for _ in range(3)]
+    stride = size(rng, 1, 3), size(rng, 1, 3), size(rng, 1, 3)
+    w = floats((2, *kernel, shape[4]))
+    values = rng.choice([-2, -1, 1, 2], w.shape).astype(np.float32)
+    if rng.random() < 0.5:
+        grown = [(n - 1) * s + k for n, s, k in zip(shape[1:4], stride, kernel, strict=True)]
+        op = Conv3DTranspose((grown[0], grown[1], grown[2]), stride)
+    else:
+        op = Conv3D(stride, padding=tuple((size(rng, 0, k), k) for k in kernel))
+    return sample(op, [floats(shape), w], floats(()), [None, values])

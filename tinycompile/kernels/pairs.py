@@ -16,6 +16,7 @@ from tinycompile.kernels.binary import (
 from tinycompile.kernels.elementwise import lookup, scalar_operand
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.ops import all_ops
+from tinycompile.ops._bits import Bits
 from tinycompile.ops._comparison import Comparison
 from tinycompile.ops._integers import IntegerBinary, IntegerUnary
 from tinycompile.ops._logical import Logical
@@ -66,13 +67,19 @@ def integer_pairs(site: Site, core: Core) -> Kernel | None:
         return None
     divides = site.node.op.kind in ("div", "floor_div", "floor_mod", "pow")
     each = (25 if dtype == INT32 and core.has("long_multiply") else 90) if divides else 9 if dtype == INT32 else 16
-    return _pairs(site, "tc_pairs", "tc_integers.h", each)
+    return pairs_kernel(site, "tc_pairs", "tc_integers.h", each)
+
+
+@kernel_for(*_of(Bits), dtype=None)
+def bits(site: Site, core: Core) -> Kernel | None:
+    """`tc_bits_<type>`."""
+    return pairs_kernel(site, "tc_bits", "tc_bits.h", 9) if site.sig.input.dtype in Bits.types else None
 
 
 @kernel_for(*_of(Logical), dtype=BOOL)
 def logical(site: Site, core: Core) -> Kernel | None:
     """`tc_compare_u8`, of bytes 0 and 1."""
-    return _pairs(site, "tc_compare", "tc_compare.h", 8)
+    return pairs_kernel(site, "tc_compare", "tc_compare.h", 8)
 
 
 @kernel_for(*_of(Comparison), dtype=None)
@@ -87,7 +94,7 @@ def comparison(site: Site, core: Core) -> Kernel | None:
         if not np.array_equal(truth(op, site), op.holds(first, second)):
             return None
     each = 30 if dtype == FLOAT32 and not core.has("fpu") else 14 if dtype == INT64 else 10
-    return _pairs(site, "tc_compare", "tc_compare.h", each)
+    return pairs_kernel(site, "tc_compare", "tc_compare.h", each)
 
 
 @kernel_for(*_of(Comparison), dtype=None)
@@ -153,7 +160,7 @@ def ranges_of(holds: Array, invert: bool, dtype: DType) -> Array:
     return structured(first=first.astype(np.int16), count=count.astype(np.int16))
 
 
-def _pairs(site: Site, loops: str, header: str, each: int) -> Kernel | None:
+def pairs_kernel(site: Site, loops: str, header: str, each: int) -> Kernel | None:
     """The kernel that applies `tc_<kind>_<type>` in the loops `<loops>_<type>`; None for shapes with more of them."""
     op, suffix, shape = site.node.op, _SUFFIXES[site.sig.input.dtype], broadcast_of(site)
     finite = all(value is None or np.all(np.isfinite(value)) for value in site.constants)

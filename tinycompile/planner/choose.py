@@ -21,6 +21,10 @@ FLASH_FACTORS = {"balanced": 1.3, "size": 1.15}
 LEAST_FLASH_FACTORS = {"balanced": 1.1, "size": 1.04}
 """Where even the smallest kernels exceed that, this many times what those need."""
 
+FLASH_ROOM = {"balanced": 2048, "size": 0}
+"""Constants may always take so many bytes more than the int8 weights: tables of a small model are large beside its
+weights, and small beside everything else in flash."""
+
 PLACED_EXACTLY = 1500
 """Steps up to which the smallest arena is looked for exactly; larger graphs are left to the greedy placement."""
 
@@ -66,7 +70,7 @@ def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes
 
     Args:
         optimize: "speed" minimises estimated instructions; "balanced" and "size" too, but with constants of at most
-            `FLASH_FACTORS` times the int8 weights; "ram" the arena, then instructions.
+            `FLASH_FACTORS` times the int8 weights or `FLASH_ROOM` more than these; "ram" the arena, then instructions.
         ram_limit: where the arena would exceed it, the kernels with the fewest instructions with which it doesn't; if
             none do, the smallest arena is returned.
         weight_bytes: of the int8 weights.
@@ -77,7 +81,7 @@ def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes
     if optimize in FLASH_FACTORS:
         flash_limit = _flash_limit(values, weight_bytes, optimize)
         covers = _with_less_flash(values, covers, flash_limit)
-        larger = Reason(f"the fastest need more than {FLASH_FACTORS[optimize]} x the int8 weights")
+        larger = Reason(f"the fastest need more than {FLASH_FACTORS[optimize]} x the int8 weights{_room(optimize)}")
         reasons = {cover: reasons.get(cover, larger) for cover in covers}
     if optimize != "ram":
         placed = _placed(values, covers)
@@ -198,7 +202,13 @@ def _flash_limit(values: Values, weight_bytes: int, optimize: str) -> int:
     """For all constants, in bytes."""
     covers = cheapest(values.covers, lambda cover: (cover.kernel.constant_bytes,), 0, len(values.options))
     smallest = sum(cover.kernel.constant_bytes for cover in covers)
-    return int(max(FLASH_FACTORS[optimize] * weight_bytes, LEAST_FLASH_FACTORS[optimize] * smallest))
+    in_proportion = max(FLASH_FACTORS[optimize] * weight_bytes, LEAST_FLASH_FACTORS[optimize] * smallest)
+    return int(max(in_proportion, weight_bytes + FLASH_ROOM[optimize]))
+
+
+def _room(optimize: str) -> str:
+    """The limit's second half, for people."""
+    return f", and {FLASH_ROOM[optimize]} bytes more than these" if FLASH_ROOM[optimize] else ""
 
 
 def _with_less_flash(values: Values, covers: Sequence[Cover], limit: int) -> list[Cover]:

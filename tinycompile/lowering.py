@@ -95,13 +95,16 @@ def place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list
     def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
         return [plans.within(schedule, ram_limit, scratch_limit) for plans in models]
 
+    def bound(schedule: str, scratch_limit: int | None, /) -> int:
+        return max(plans.bound(schedule, scratch_limit) for plans in models)
+
     least = options.optimize == "ram" or (options.schedule in ("stream", "patch") and options.ram is None)
     schedule = "stream" if options.input_stream == "rows" else options.schedule
     again = options.optimize == "ram"
     step("placing tensors, choosing kernels and schedule")
     states = sum(plans.state_bytes for plans in models)
     planned, layout = choose_ram(
-        board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states
+        board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states, bound=bound
     )
     check_attributes(board, layout)
     return planned, layout

@@ -54,7 +54,7 @@ def quantized_sources(
     calibration = replace(options.calibration, room=options.weights == "separate")
     with ExitStack() as stack:
         shapes = dict(options.shapes)
-        yield [stack.enter_context(compiled_source(Path(m), calibration, shapes)) for m in models]
+        yield [stack.enter_context(compiled_source(Path(m), calibration, shapes, options.signature)) for m in models]
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,13 @@ def _program_of(lowered: Lowered, board: Board, layout: Layout, options: Options
 
 def imported(source: Path, options: Options) -> Graph:
     """A model file as a graph, with the edges that were asked for."""
-    graph = load(source, dict(options.shapes), options.layout, options.floats, options.signature)
+    graph = load(source, dict(options.shapes), options.layout, options.floats, _signature(options))
     return int8_io(graph) if options.io == "int8" else graph
+
+
+def _signature(options: Options) -> str | None:
+    """None where calibration has made a file of the subgraph that was asked for."""
+    return None if options.calibration.samples is not None else options.signature
 
 
 def ready(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
@@ -231,7 +236,7 @@ def with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
         graph = lowered.planned.graph
         shapes = [graph.types[name].shape for name in graph.outputs]
         names = lowered.facts.labels if labels is None else read_labels(labels, shapes)
-        file = survey(lowered.source, dict(options.shapes), options.signature)
+        file = survey(lowered.source, dict(options.shapes), _signature(options))
         facts = replace(source_facts(lowered.source, file, options), labels=names)
         found.append(replace(lowered, facts=facts, source_graph=source_graph(file, graph)))
     return found

@@ -47,7 +47,7 @@ class CompileOptions(PlanOptions, total=False):
     """What `tinycompile.compile` takes beside model, target and output; `Options` says more.
 
     Attributes:
-        calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
+        calib: `.npz` with samples of a float model's inputs; the model is quantised with them.
         calib_method: "auto", "minmax", "percentile" or "mse".
         evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
         labels: text file with the name of a class on each line, for the header.
@@ -93,7 +93,7 @@ class Options:
         labels: files with the names of each model's classes, in the order of the models; may be fewer.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
         compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
-        calibration: how to quantise a float ONNX model.
+        calibration: how to quantise a float model.
     """
 
     target: str = "stm32f746"

@@ -222,7 +222,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--flash-offset", type=Address(), default=0, help="Where a bootloader ends, such as 32K."),
             click.option("--labels", type=PATH, multiple=True, help="Text file with a class on each line; per model."),
             click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
-            click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float ONNX model with."),
+            click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float model with."),
             _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=PATH, help="Labelled samples (.npz: x, y) for the accuracy."),
         )

@@ -1,4 +1,4 @@
-"""The model that is compiled: the file itself, or, for a float ONNX model with calibration samples, its QDQ version."""
+"""The model that is compiled: the file itself, or, for a float model with calibration samples, its QDQ version."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Calibration:
 
 @contextmanager
 def compiled_source(
-    model: Path, calibration: Calibration, shapes: Mapping[str, tuple[int, ...]]
+    model: Path, calibration: Calibration, shapes: Mapping[str, tuple[int, ...]], signature: str | None = None
 ) -> Generator[tuple[Path, dict[str, Any] | None]]:
     """(file to compile, what quantisation measured if there was any); a QDQ file lives as long as the context."""
     if calibration.samples is None:
@@ -43,8 +43,6 @@ def compiled_source(
         yield model, None
         return
     check_model_path(model)
-    if model.suffix.lower() != ".onnx":
-        raise UsageError("--calib is for float .onnx models", where=str(model))
     from tinycompile.quantize import quantize
     from tinycompile.quantize.pinned import pinned_parameters
 
@@ -56,6 +54,7 @@ def compiled_source(
         evaluation=calibration.evaluation,
         pinned=None if calibration.pinned is None else pinned_parameters(calibration.pinned),
         room=calibration.room,
+        signature=signature,
     )
     with TemporaryDirectory(prefix="tinycompile-") as folder:
         path = Path(folder) / f"{model.stem}.onnx"

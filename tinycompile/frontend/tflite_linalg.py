@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
 from tinycompile.frontend import tflite_hybrid
 from tinycompile.frontend.tflite_activations import emit_activated, fused_range
 from tinycompile.frontend.tflite_registry import importer
@@ -24,11 +24,22 @@ from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.transpose_conv import TransposeConv
 
 
+def check_bias_type(scope: Scope, x: int = 0, bias: int = 2) -> None:
+    """LiteRT reads a bias of int16 activations as int64 unless the option says int32, whatever its type is.
+
+    Args:
+        x, bias: which operands they are.
+    """
+    said = scope.options.integer("QuantizedBiasType")
+    wide = scope.input_type(x).dtype == INT16 and scope.has(bias)
+    if wide and scope.input_type(bias).dtype == INT32 and said != tflite.TensorType.INT32:
+        raise Rejected(f"the bias is int32, its option quantized_bias_type is {said}: LiteRT reads it as int64")
+
+
 @importer("TRANSPOSE_CONV", options=tflite.TransposeConvOptions, versions=5)
 def transpose_conv(scope: Scope) -> None:
     """Operands: the output's shape, the weights, the input, optionally the bias."""
     options = scope.options
-    options.without_effect("QuantizedBiasType")  # of int16 activations
     shape = scope.integers(0, "the shape of the output")
     weights = scope.constant(1, "the weight tensor").shape
     if len(shape) != 4 or min(shape) < 1 or len(weights) != 4 or 0 in weights:
@@ -43,6 +54,7 @@ def transpose_conv(scope: Scope) -> None:
     if scope.has(3):
         scope.constant(3, "the bias")
         operands.append(scope.input(3))
+    check_bias_type(scope, 2, 3)
     emit_activated(scope, TransposeConv((shape[1], shape[2]), stride, cut=cut, clamp=clamp), operands)
 
 
@@ -122,10 +134,15 @@ def by_computed_weights(scope: Scope, op: FullyConnected) -> BatchMatMul:
         raise Rejected(f"the weight tensor, {weights}, is computed at run time, and the input is {x}")
     sig = Signature((x, weights), (scope.output_type(),))
     product = BatchMatMul(adj_y=True)
+    if x.dtype == FLOAT32:
+        return product
     reason = product.unsupported(sig) or invalid(lambda: op.requant(sig))
     if reason is not None:
         raise Rejected(reason)
-    rule = op.requant(sig)
-    if not isinstance(rule, RoundedProductRequant):
-        raise TypeError(f"FULLY_CONNECTED's rule is {type(rule).__name__}")
-    return replace(product, rule=replace(rule, scale=rule.scale[:1]))
+    match op.requant(sig):
+        case RoundedProductRequant() as rule:
+            return replace(product, rule=replace(rule, scale=rule.scale[:1]))
+        case TfliteRequant() as rule:
+            return replace(product, rule=rule.take(np.zeros(1, np.int64)))
+        case rule:
+            raise TypeError(f"FULLY_CONNECTED's rule is {type(rule).__name__}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, INT16, INT32, DType
+from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, DType
 from tinycompile.frontend import (
     tflite_elementwise,
     tflite_gathers,
@@ -82,14 +82,6 @@ def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]
     return operands, shape
 
 
-def _check_bias_type(scope: Scope) -> None:
-    """LiteRT reads a bias of int16 activations as int64 unless the option says int32, whatever its type is."""
-    said = scope.options.integer("QuantizedBiasType")
-    wide = scope.input_type().dtype == INT16 and scope.has(2)
-    if wide and scope.input_type(2).dtype == INT32 and said != tflite.TensorType.INT32:
-        raise Rejected(f"the bias is int32, its option quantized_bias_type is {said}: LiteRT reads it as int64")
-
-
 @importer("CONV_2D", options=tflite.Conv2DOptions, versions=8)
 def conv_2d(scope: Scope) -> None:
     options = scope.options
@@ -97,7 +89,7 @@ def conv_2d(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
-    _check_bias_type(scope)
+    tflite_linalg.check_bias_type(scope)
     scope.emit(
         Conv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope)), [scope.input(), *weights]
     )
@@ -146,9 +138,9 @@ def fully_connected(scope: Scope) -> None:
         raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
-    _check_bias_type(scope)
+    tflite_linalg.check_bias_type(scope)
     asymmetric = options.flag("AsymmetricQuantizeInputs") and is_hybrid(scope.signature())
-    op = FullyConnected(fused_range(scope), bounds=bounds_of(scope), asymmetric=asymmetric)
+    op = FullyConnected(fused_range(scope), bounds=bounds_of(scope), asymmetric=asymmetric, runtime=scope.runtime)
     x, keep_axes = scope.input_type(), options.flag("KeepNumDims")
     if scope.known(1) is None:
         product = tflite_linalg.by_computed_weights(scope, op)
@@ -179,7 +171,7 @@ def pool_2d(scope: Scope) -> None:
 
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)
 def softmax(scope: Scope) -> None:
-    scope.emit(Softmax(scope.options.real("Beta")), [scope.input()])
+    scope.emit(Softmax(scope.options.real("Beta"), runtime=scope.runtime), [scope.input()])
 
 
 @importer("LEAKY_RELU", options=tflite.LeakyReluOptions, versions=2)
@@ -187,12 +179,16 @@ def leaky_relu(scope: Scope) -> None:
     alpha = scope.options.real("Alpha")
     if not alpha >= 0 and scope.input_type().dtype != FLOAT32:
         raise Rejected(f"its option alpha is {alpha}, supported is a slope of at least 0")
-    scope.emit(LeakyRelu(alpha), [scope.input()])
+    scope.emit(LeakyRelu(alpha, scope.runtime), [scope.input()])
 
 
 plain("HARD_SWISH", HardSwish(), 1, tflite.HardSwishOptions, 1)
 plain("LOGISTIC", Logistic(), 1, None, 3)
-plain("TANH", Tanh(), 1, None, 3)
+
+
+@importer("TANH", versions=3)
+def tanh(scope: Scope) -> None:
+    scope.emit(Tanh(scope.runtime), [scope.input()])
 
 
 @importer("DEQUANTIZE", options=tflite.DequantizeOptions, versions=9)
@@ -205,6 +201,8 @@ def dequantize(scope: Scope) -> None:
         return scope.fold(value.astype(np.float32))
     if x.quant is None:
         raise Rejected(f"the constant is {x.dtype} without quantisation parameters")
+    if scope.runtime == "tflm" and not x.quant.is_per_tensor:
+        raise Rejected("TFLM dequantises every channel with the scale of the first; --match litert reads all of them")
     return scope.fold(dequantized(value, x.quant))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from tinycompile.choices import Runtime
 from tinycompile.dtypes import FLOAT32, INT2, INT4, INT8, INT32, INT64, DType
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder
@@ -28,11 +29,15 @@ class Values:
     Attributes:
         folded: tensors whose value is known although an operator computes it.
         floats: whether operators may compute in float32.
+        match: the runtime whose bytes the operators' are.
         computed_in_float: those that do.
     """
 
-    def __init__(self, model: SourceModel, builder: GraphBuilder, *, floats: bool = True) -> None:
+    def __init__(
+        self, model: SourceModel, builder: GraphBuilder, *, floats: bool = True, match: Runtime = "litert"
+    ) -> None:
         self.model, self.builder, self.floats = model, builder, floats
+        self.match: Runtime = match
         self.computed_in_float: list[SourceOperator] = []
         self.folded: dict[int, Array] = {}
         self._names: dict[int, str] = {}
@@ -86,6 +91,11 @@ class Scope:
         if unread:
             raise Rejected(f"operand {unread[0]} is one that this operator doesn't have")
         self.options.reject_unread()
+
+    @property
+    def runtime(self) -> Runtime:
+        """Whose bytes the operator's are."""
+        return self.values.match
 
     def fail(self, what: str) -> ModelFileError:
         return ModelFileError(what, where=self.where, why="the file contradicts itself")

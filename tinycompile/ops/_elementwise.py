@@ -120,6 +120,12 @@ class Binary(Typed):
         a, b = (x.astype(np.int64) - t.zero_point for x, t in zip(inputs, sig.inputs, strict=True))
         return a, b
 
+    def wide_refused(self, sig: Signature) -> str | None:
+        """Why these aren't two int16 operands and an int16 result with the zero point 0; None if they are."""
+        names = ("the first operand", "the second operand", "the output")
+        types = zip((*sig.inputs, *sig.outputs), names, strict=True)
+        return first_reason(wide.asymmetric(t, name) for t, name in types)
+
     def clamped(self, sig: Signature, result: Array) -> tuple[Array, ...]:
         """An int8 or int16 result from integers of any size."""
         return (np.clip(result, *self.clamp).astype(sig.output.dtype.carrier),)
@@ -150,9 +156,7 @@ class TfliteBinary(Binary):
         return pair_of_integers(sig) or self.limits(sig)
 
     def _wide_refused(self, sig: Signature) -> str | None:
-        names = ("the first operand", "the second operand", "the output")
-        types = zip((*sig.inputs, *sig.outputs), names, strict=True)
-        return first_reason(wide.asymmetric(t, name) for t, name in types) or self.limits(sig)
+        return self.wide_refused(sig) or self.limits(sig)
 
 
 class RealBinary(Binary):

@@ -9,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Pointwise, Whole
+from tinycompile.choices import Runtime
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Signature, TensorType
-from tinycompile.numerics.requant import Requant
+from tinycompile.numerics.fixed_point import quantize_multiplier
+from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
 from tinycompile.ops._arithmetic import hybrid, real, wide
 from tinycompile.ops._arithmetic.wide import WideRequant
@@ -34,6 +36,7 @@ class FullyConnected(Typed):
             TFLite's, which follows from the scales.
         bounds: inclusive range of a float output, which a fused activation narrows.
         asymmetric: whether rows of floats get a zero point where they meet int8 weights.
+        runtime: whose TFLite rule: LiteRT rounds the product once, TFLM as convolutions do.
     """
 
     kind: ClassVar[str] = "fully_connected"
@@ -42,6 +45,7 @@ class FullyConnected(Typed):
     rule: Requant | None = None
     bounds: tuple[float, float] = real.UNBOUNDED
     asymmetric: bool = False
+    runtime: Runtime = "litert"
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, w = inputs[0], inputs[1]
@@ -61,11 +65,15 @@ class FullyConnected(Typed):
         """
         if self.rule is not None:
             return self.rule
+        if self.runtime == "tflm":
+            return TfliteRequant(*quantize_multiplier(self._real_scale(sig)), sig.output.zero_point, *self.clamp)
         return RoundedProductRequant(self._real_scale(sig), sig.output.zero_point, *self.clamp)
 
     def wide_requant(self, sig: Signature) -> WideRequant:
-        """The rule of int16 activations, whatever the bias."""
-        return WideRequant.of(self._real_scale(sig), self.clamp, "single")
+        """The rule of int16 activations; LiteRT's doesn't depend on the bias, TFLM's does."""
+        narrow = len(sig.inputs) > 2 and sig.inputs[2].dtype == INT32
+        form = "single" if self.runtime == "litert" else "double" if narrow else "reduced"
+        return WideRequant.of(self._real_scale(sig), self.clamp, form)
 
     def _real_scale(self, sig: Signature) -> Array:
         """Of an accumulator's step in steps of the output, one per channel."""

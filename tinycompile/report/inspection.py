@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from tinycompile.choices import Runtime
 from tinycompile.errors import QuantizationNeededError, UnsupportedError
 from tinycompile.frontend import Floats, is_onnx, load
 from tinycompile.frontend.survey import Survey, SurveyTensor, naive_peak, survey
@@ -109,17 +110,18 @@ def inspect_model(
     layout: str = "model",
     floats: Floats = "islands",
     signature: str | None = None,
+    match: Runtime = "litert",
 ) -> Inspection:
     """Look at a model without building it.
 
     Args:
-        shapes, layout, floats, signature: as for `frontend.load`.
+        shapes, layout, floats, signature, match: as for `frontend.load`.
 
     Raises:
         ModelFileError: not a model, or broken. UnsupportedError: of the file as a whole, such as dynamic shapes.
     """
     found = survey(path, shapes, signature)
-    graph, problems, remarks = _imported(path, found, shapes, layout, floats, signature)
+    graph, problems, remarks = _imported(path, found, shapes, layout, floats, signature, match)
     if graph is not None:
         try:
             kernels_for(optimize(graph), board.core)
@@ -143,6 +145,7 @@ def _imported(
     layout: str,
     floats: Floats,
     signature: str | None,
+    match: Runtime,
 ) -> tuple[Graph | None, tuple[tuple[str, str], ...], list[str]]:
     """The graph if everything can be imported, else the problems; and remarks."""
     remarks = list[str]()
@@ -152,7 +155,7 @@ def _imported(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            graph, problems = load(path, shapes, layout, floats, signature), ()
+            graph, problems = load(path, shapes, layout, floats, signature, match), ()
         except UnsupportedError as error:
             graph, problems = None, error.problems
         except QuantizationNeededError as error:

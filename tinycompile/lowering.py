@@ -53,8 +53,8 @@ def quantized_sources(
     """(file to compile, what quantisation measured) of each model."""
     calibration = replace(options.calibration, room=options.weights == "separate")
     with ExitStack() as stack:
-        shapes = dict(options.shapes)
-        yield [stack.enter_context(compiled_source(Path(m), calibration, shapes, options.signature)) for m in models]
+        how = calibration, dict(options.shapes), options.signature, options.layout
+        yield [stack.enter_context(compiled_source(Path(m), *how)) for m in models]
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,7 @@ def with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
 
 def source_facts(path: Path, found: Survey, options: Options) -> SourceFacts:
     """What a caller is told of inputs and outputs: the file's own names, the order of their axes."""
-    layout = "model" if is_onnx(path) and options.layout == "model" else "NHWC"
+    own = is_onnx(path) or found.channels_first
+    layout = "model" if own and options.layout == "model" else "NHWC"
     inputs, outputs = (tuple(tensor.name for tensor in tensors) for tensors in (found.inputs, found.outputs))
     return SourceFacts(inputs, outputs, layout, ties_even=is_onnx(path))

@@ -84,7 +84,8 @@ class Options:
         single_file: whether the model is wanted as one C file, too.
         pareto: whether the report is to show what less RAM costs, which takes seconds to minutes; None for where it is
             quick.
-        layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
+        layout: of 4-D inputs and outputs: "model" keeps the model's, "nhwc" has channels last, also where a `.tflite`
+            file begins with a TRANSPOSE.
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
         signature: whose subgraph of a `.tflite` file is compiled; None for the main one.
         dtype: "float32" compiles float ONNX models as they are.

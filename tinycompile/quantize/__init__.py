@@ -123,6 +123,7 @@ def quantize(
     pinned: Parameters | None = None,
     room: bool = False,
     signature: str | None = None,
+    layout: str = "model",
 ) -> Quantized:
     """Quantise a float model, ONNX or TFLite: int8 activations per tensor, int8 weights per output channel.
 
@@ -134,6 +135,7 @@ def quantize(
             nothing.
         room: ranges have room for other weights, see `headroom.py`.
         signature: whose subgraph of a `.tflite` file is meant; None for the main one.
+        layout: in which the model will be compiled; samples have the file's.
 
     Raises:
         UsageError, SamplesError, ModelFileError, UnsupportedError.
@@ -141,7 +143,7 @@ def quantize(
     if method not in METHOD_CHOICES:
         raise UsageError(f"--calib-method {method!r} is unknown", hint=f"one of: {', '.join(METHOD_CHOICES)}")
     where = str(model)
-    proto = float_model(model, shapes or {}, signature)
+    proto = float_model(model, shapes or {}, signature, layout)
     static = static_model(proto, where, shapes)
     samples, _ = load_samples(calib, static)
     samples = spread(samples, _LIMIT)

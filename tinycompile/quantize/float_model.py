@@ -14,21 +14,26 @@ from tinycompile.frontend.onnx_file import read_proto
 from tinycompile.quantize.as_onnx import as_onnx
 
 
-def float_model(path: Path, shapes: Mapping[str, tuple[int, ...]], signature: str | None = None) -> Any:
+def float_model(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], signature: str | None = None, layout: str = "model"
+) -> Any:
     """The ModelProto, with the inputs and outputs that the file has.
 
     Args:
         shapes: of inputs with dynamic dimensions.
         signature: whose subgraph of a `.tflite` file is meant; None for the main one.
+        layout: in which the model will be compiled. "nhwc" is for files whose images have channels first, as in ONNX.
 
     Raises:
-        UsageError: the model is quantised already.
+        UsageError: the model is quantised already, or doesn't have that layout.
         ModelFileError, UnsupportedError.
     """
     where = str(path)
     if not is_onnx(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FloatIslandWarning)  # that is what calibration is to change
+            if layout != "model":
+                load(path, shapes, layout, signature=signature)
             return as_onnx(load(path, shapes, signature=signature), where)
     if signature is not None:
         raise UsageError("--signature is for .tflite models", where=where, why="an ONNX file has one graph")

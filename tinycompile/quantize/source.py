@@ -32,9 +32,17 @@ class Calibration:
 
 @contextmanager
 def compiled_source(
-    model: Path, calibration: Calibration, shapes: Mapping[str, tuple[int, ...]], signature: str | None = None
+    model: Path,
+    calibration: Calibration,
+    shapes: Mapping[str, tuple[int, ...]],
+    signature: str | None = None,
+    layout: str = "model",
 ) -> Generator[tuple[Path, dict[str, Any] | None]]:
-    """(file to compile, what quantisation measured if there was any); a QDQ file lives as long as the context."""
+    """(file to compile, what quantisation measured if there was any); a QDQ file lives as long as the context.
+
+    Args:
+        shapes, signature, layout: as for `quantize`.
+    """
     if calibration.samples is None:
         if calibration.evaluation is not None:
             raise UsageError("--eval needs --calib", why="it compares a float model with what becomes of it")
@@ -55,6 +63,7 @@ def compiled_source(
         pinned=None if calibration.pinned is None else pinned_parameters(calibration.pinned),
         room=calibration.room,
         signature=signature,
+        layout=layout,
     )
     with TemporaryDirectory(prefix="tinycompile-") as folder:
         path = Path(folder) / f"{model.stem}.onnx"

@@ -51,6 +51,7 @@ class LiteRtReference:
         litert: Any = package
         path = build.source
         self._build = build
+        self._channels_last = build.report["options"].get("layout") == "nhwc"
         self._by_operator = needs_default_kernels(build.report["layers"])
         self._exact = not any(map(_sums_floats, build.report["layers"]))
         try:
@@ -76,7 +77,7 @@ class LiteRtReference:
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> LiteRtSample:
         self.run([self._fed(i, array) for i, array in enumerate(inputs)])
-        return LiteRtSample(self._graph, self._exact)
+        return LiteRtSample(self._graph, self._exact, channels_last=self._channels_last)
 
     def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
         return [entry["name"] for entry in entries if entry["source_index"] is None]
@@ -84,7 +85,7 @@ class LiteRtReference:
     def run(self, inputs: Sequence[Array]) -> None:
         """One inference on arrays of the model's own input types."""
         arrays = [
-            array.astype(detail["dtype"]).reshape(detail["shape"])
+            self._in_file(array, detail).astype(detail["dtype"]).reshape(detail["shape"])
             for detail, array in zip(self._graph.inputs, inputs, strict=True)
         ]
         try:
@@ -92,6 +93,11 @@ class LiteRtReference:
         except (ValueError, RuntimeError) as error:
             where, why = str(self._build.source), str(error)[:300]
             raise ModelFileError("LiteRT fails on the model", where=where, why=why) from error
+
+    def _in_file(self, array: Array, detail: Any) -> Array:
+        """With the file's order of axes: with `--layout nhwc` an image's channels come last, and are first there."""
+        moved = self._channels_last and len(detail["shape"]) == array.ndim == 4
+        return array.transpose(0, 3, 1, 2) if moved else array
 
     def _fed(self, index: int, array: Array) -> Array:
         """With `--io int8` the firmware's int8 stands for a float, which the model's own QUANTIZE makes it again."""
@@ -125,8 +131,8 @@ def _sums_floats(layer: dict[str, Any]) -> bool:
 class LiteRtSample:
     """The tensors of one inference; outputs are found by their place in the model, layers by their number in it."""
 
-    def __init__(self, graph: _Subgraph, exact: bool) -> None:
-        self._graph, self._exact = graph, exact
+    def __init__(self, graph: _Subgraph, exact: bool, *, channels_last: bool = False) -> None:
+        self._graph, self._exact, self._channels_last = graph, exact, channels_last
 
     def layer(self, entry: dict[str, Any]) -> Expected | None:
         if entry["source_index"] is None:
@@ -141,8 +147,9 @@ class LiteRtSample:
         return Expected(np.asarray(tensor.reshape(entry["shape"]), order="C"), self._exact)
 
     def output(self, index: int, entry: dict[str, Any]) -> Expected:
-        tensor = self._graph.tensor(self._graph.outputs[index]["index"])
-        return Expected(np.asarray(np.asarray(tensor).reshape(entry["shape"]), order="C"), self._exact)
+        tensor = np.asarray(self._graph.tensor(self._graph.outputs[index]["index"]))
+        tensor = tensor.transpose(0, 2, 3, 1) if self._channels_last and tensor.ndim == 4 else tensor
+        return Expected(np.asarray(tensor.reshape(entry["shape"]), order="C"), self._exact)
 
 
 class _Subgraph:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, INT16, DType
 from tinycompile.frontend import (
+    tflite_boxes,
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,
@@ -54,6 +55,7 @@ from tinycompile.ops.transpose import Transpose
 __all__ = ["IMPORTERS"]
 
 FAMILIES = (
+    tflite_boxes,
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,

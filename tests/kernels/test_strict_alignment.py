@@ -161,7 +161,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
 
 
 def apart_cases() -> list[tuple[Factory, Site]]:
-    return [*test_wide.cases(), *test_float_fused.cases()]
+    return [*test_wide.cases(), *test_wide.dual_products(), *test_wide.short_forms(), *test_float_fused.cases()]
 
 
 def generic_cases() -> list[tuple[Factory, Site]]:

@@ -135,6 +135,16 @@ def test_frames_of_unknown_size_have_no_worst_case(tmp_path: Path) -> None:
         worst_case_stack([tmp_path / "m.ci"], "m_invoke", 32)
 
 
+def test_names_say_nothing_of_frames(tmp_path: Path) -> None:
+    """Of a function that is only declared GCC writes no size, and a model may be called anything."""
+    declared = 'node: { title: "m_dynamic_init" label: "m_dynamic_init\\nm_dynamic.h:9:6" shape: ellipse }'
+    (tmp_path / "m.ci").write_text(f"{CALL_GRAPH}\n{declared}\n")
+    (tmp_path / "n.ci").write_text(CALL_GRAPH)
+    assert worst_case_stack([tmp_path / "m.ci"], "m_invoke", 32) == worst_case_stack(
+        [tmp_path / "n.ci"], "m_invoke", 32
+    )
+
+
 @pytest.mark.parametrize("shape", [(5, 1, 2, 3), (5, 2, 3), (1, 2, 3), (2, 3)])
 def test_samples_with_and_without_the_batch_axis(shape: tuple[int, ...]) -> None:
     array = np.arange(np.prod(shape), dtype=np.int8).reshape(shape)

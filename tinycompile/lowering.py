@@ -144,7 +144,7 @@ def _program_of(lowered: Lowered, board: Board, layout: Layout, options: Options
 
 def imported(source: Path, options: Options) -> Graph:
     """A model file as a graph, with the edges that were asked for."""
-    graph = load(source, dict(options.shapes), options.layout, options.floats, options.signature)
+    graph = load(source, dict(options.shapes), options.layout, options.floats, options.signature, options.match)
     return int8_io(graph) if options.io == "int8" else graph
 
 

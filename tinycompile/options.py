@@ -13,9 +13,11 @@ from tinycompile.choices import (
     INPUT_STREAM_CHOICES,
     IO_CHOICES,
     LAYOUT_CHOICES,
+    MATCH_CHOICES,
     OPTIMIZE_CHOICES,
     SCHEDULE_CHOICES,
     WEIGHTS_CHOICES,
+    Runtime,
 )
 from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
@@ -41,6 +43,7 @@ class PlanOptions(TypedDict, total=False):
     align: str
     flash_offset: int
     updatable: bool
+    match: Runtime
 
 
 class CompileOptions(PlanOptions, total=False):
@@ -85,6 +88,8 @@ class Options:
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
         signature: whose subgraph of a `.tflite` file is compiled; None for the main one.
         dtype: "float32" compiles float ONNX models as they are.
+        match: the runtime whose bytes a `.tflite` model's are, where "litert" and "tflm" (TensorFlow Lite for
+            Microcontrollers) compute different ones.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
@@ -109,6 +114,7 @@ class Options:
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     signature: str | None = None
     dtype: str = "int8"
+    match: Runtime = "litert"
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
@@ -145,6 +151,7 @@ class Options:
             ("input-stream", self.input_stream, INPUT_STREAM_CHOICES),
             ("layout", self.layout, LAYOUT_CHOICES),
             ("dtype", self.dtype, DTYPE_CHOICES),
+            ("match", self.match, MATCH_CHOICES),
             ("weights", self.weights, WEIGHTS_CHOICES),
             ("align", self.align, ALIGN_CHOICES),
         ):

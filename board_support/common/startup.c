@@ -2,11 +2,14 @@
 /* Reset and fault handling for every Cortex-M: vector table, C start-up, painted stack.
  *
  * Armv7-M Architecture Reference Manual B1.5 (exception model, vector table). */
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
 #include "firmware.h"
 
-extern uint32_t linker_data_load, linker_data_start, linker_data_end;
-extern uint32_t linker_bss_start, linker_bss_end;
+extern uint8_t linker_data_load[], linker_data_start[], linker_data_end[];
+extern uint8_t linker_bss_start[], linker_bss_end[];
 extern uint32_t linker_stack_limit, linker_stack_top;
 extern const uint32_t linker_vectors[];
 
@@ -30,11 +33,7 @@ void Reset_Handler(void);
 static inline void set_stack_limit(void)
 {
 #if HAS_STACK_LIMIT
-    __asm__ volatile("ldr r0, =linker_stack_limit\n\t"
-                     "msr msplim, r0"
-                     :
-                     :
-                     : "r0", "memory");
+    __asm__ volatile("msr msplim, %0" : : "r"(&linker_stack_limit) : "memory");
 #endif
 }
 
@@ -62,9 +61,6 @@ void SysTick_Handler(void) __attribute__((weak, alias("fault_handler")));
 
 void Reset_Handler(void)
 {
-    uint32_t *word;
-    const uint32_t *load = &linker_data_load;
-    set_stack_limit();
 #if defined(BEHIND_BOOTLOADER)
     VTOR = (uint32_t)linker_vectors; /* the bootloader's until now */
 #endif
@@ -75,14 +71,11 @@ void Reset_Handler(void)
 #if defined(TC_STRICT_ALIGNMENT) || defined(__ARM_ARCH_6M__)
     CCR |= CCR_UNALIGN_TRP; /* a fault in all memory, as in Device memory; set already where the core is an M0 */
 #endif
-    for (word = &linker_data_start; word < &linker_data_end; word++) {
-        *word = *load++;
-    }
-    for (word = &linker_bss_start; word < &linker_bss_end; word++) {
-        *word = 0;
-    }
+    memcpy(linker_data_start, linker_data_load, (size_t)(linker_data_end - linker_data_start));
+    memset(linker_bss_start, 0, (size_t)(linker_bss_end - linker_bss_start));
+    set_stack_limit();
     /* Paint what of the stack isn't in use yet: stack_bytes_used() later finds the deepest use. */
-    for (word = &linker_stack_limit; word < (uint32_t *)__builtin_frame_address(0) - 16; word++) {
+    for (uint32_t *word = &linker_stack_limit; word < (uint32_t *)__builtin_frame_address(0) - 16; word++) {
         *(volatile uint32_t *)word = STACK_PAINT;
     }
     firmware_end(main());

@@ -3,10 +3,6 @@
  * Sums of products by Helium (MVE): 16 int8 products per instruction, 2 pixels x 4 channels in registers.
  *
  * weights  [blocks of 4 channels][groups of 16 taps][4][16], int8; zeros beyond the last tap
- * line     per block of 4 channels: 4 starts, 4 multipliers, 4 offsets and, where the line needs them, 4 extras
- *
- * Requantisation is that of tc_line.h on 4 channels at a time: VMULH is the high word of the product, so lane by lane
- * it is the same integer arithmetic, which the compiler has proved for the layer.
  */
 #ifndef TC_MVE_H
 #define TC_MVE_H
@@ -15,9 +11,7 @@
 #include <string.h>
 
 #include "cmsis_shim/tc_simd.h"
-#include "kernels/tc_after.h"
 #include "kernels/tc_inline.h"
-#include "kernels/tc_line.h"
 
 #if defined(__ARM_FEATURE_MVE) && !defined(TC_PORTABLE)
 #define TC_MVE 1
@@ -120,9 +114,7 @@ TC_INLINE void tc_mve_sums_2x4(const int8_t *x0, const int8_t *x1, const int8_t 
 }
 
 #if TC_MVE
-/* Predicated instructions are assembly, complete with their predicate: compilers move it through a core register. */
-
-/* The first `count` bytes, 1 to 16, then zeros. */
+/* The first `count` bytes, 1 to 16, then zeros. Assembly with its predicate: compilers move that through a core register. */
 TC_INLINE int8x16_t tc_mve_load(const int8_t *input, uint32_t count)
 {
     int8x16_t bytes;
@@ -135,112 +127,7 @@ TC_INLINE int8x16_t tc_mve_load(const int8_t *input, uint32_t count)
         : "p0", "memory");
     return bytes;
 }
-
-/* Stores the low bytes of the first `count` lanes, 1 to 4. */
-TC_INLINE void tc_mve_store(int32x4_t y, uint32_t count, int8_t *output)
-{
-    __asm__ volatile(
-        "vctp.32 %0\n\t"
-        "vpst\n\t"
-        "vstrbt.32 %q1, [%2]"
-        :
-        : "r"(count), "w"(y), "l"(output)
-        : "p0", "memory");
-}
-
-/* The first `count` int8, 1 to 4, in lanes of 32 bits; the others are 0. */
-TC_INLINE int32x4_t tc_mve_load4(const int8_t *input, uint32_t count)
-{
-    int32x4_t lanes;
-    if (count >= 4u) {
-        return vldrbq_s32(input);
-    }
-    __asm__ volatile(
-        "vctp.32 %1\n\t"
-        "vpst\n\t"
-        "vldrbt.s32 %q0, [%2]"
-        : "=w"(lanes)
-        : "r"(count), "l"(input)
-        : "p0", "memory");
-    return lanes;
-}
-
-/* tc_after_value of 4 int8, of which the low byte alone is right for a table. */
-TC_INLINE int32x4_t tc_mve_after(int32x4_t y, const int8_t *other, uint32_t count, const tc_after *after)
-{
-    if (after->kind == TC_AFTER_TABLE) {
-        return vldrbq_gather_offset_s32(other, vandq_u32(vreinterpretq_u32_s32(y), vdupq_n_u32(0xFFu)));
-    }
-    const int32x4_t mine = vmlaq_n_s32(vdupq_n_s32(after->start), y, after->first);
-    const int32x4_t sum = vmlaq_n_s32(mine, tc_mve_load4(other, count), after->second);
-    const int32x4_t shifted = vshlq_r_s32(sum, -after->shift);
-    return vminq_s32(vmaxq_s32(shifted, vdupq_n_s32(after->low)), vdupq_n_s32(after->high));
-}
-
-/*
- * Requantises the sums of 4 channels, does what comes after it, and stores the first `count` of them, 1 to 4.
- *
- * other  as in tc_after_value
- */
-TC_INLINE void tc_mve_finish_and(int32x4_t sums, const int32_t *constants, const int8_t *other, int8_t *output,
-                                 uint32_t count, const tc_line *line, const tc_after *after)
-{
-    const int32x4_t a = vaddq_s32(line->pre > 0 ? vshlq_r_s32(sums, line->pre) : sums, vldrwq_s32(constants));
-    int32x4_t y = vaddq_s32(vmulhq_s32(a, vldrwq_s32(constants + 4)), vldrwq_s32(constants + 8));
-    if (line->is_signed) {
-        y = vsubq_s32(y, vandq_s32(vldrwq_s32(constants + 12), vshrq_n_s32(a, 31)));
-    }
-    if (line->shift < 0) {
-        y = vshlq_s32(y, vnegq_s32(vldrwq_s32(constants + 12)));
-    } else {
-        y = vshlq_r_s32(y, -line->shift);
-    }
-    if (line->low == -128 && line->high == 127 && after->kind != TC_AFTER_SUM) {
-        const int16x8_t halves = vqmovnbq_s32(vreinterpretq_s16_s32(y), y);
-        y = vreinterpretq_s32_s8(vqmovnbq_s16(vreinterpretq_s8_s16(halves), halves));
-    } else {
-        y = vminq_s32(vmaxq_s32(y, vdupq_n_s32(line->low)), vdupq_n_s32(line->high));
-    }
-    if (after->kind != TC_AFTER_NOTHING) {
-        y = tc_mve_after(y, other, count, after);
-    }
-    if (count >= 4u) {
-        vstrbq_s32(output, y);
-    } else {
-        tc_mve_store(y, count, output);
-    }
-}
-
-TC_INLINE void tc_mve_finish(int32x4_t sums, const int32_t *constants, int8_t *output, uint32_t count,
-                             const tc_line *line)
-{
-    static const tc_after nothing = TC_NOTHING_AFTER;
-    tc_mve_finish_and(sums, constants, NULL, output, count, line, &nothing);
-}
 #endif
-
-/* The same for sums in memory. */
-TC_INLINE void tc_mve_finish4_and(const int32_t sums[4], const int32_t *constants, const int8_t *other, int8_t *output,
-                                  uint32_t count, const tc_line *line, const tc_after *after)
-{
-#if TC_MVE
-    tc_mve_finish_and(vldrwq_s32(sums), constants, other, output, count, line, after);
-#else
-    for (uint32_t i = 0; i < (count < 4u ? count : 4u); i++) {
-        const int32_t channel[4] = {constants[i], constants[4u + i], constants[8u + i],
-                                    tc_line_words(line) > 3u ? constants[12u + i] : 0};
-        const int32_t value = tc_line_requantize(sums[i], channel, line);
-        output[i] = (int8_t)tc_after_value(value, tc_after_at(other, (int32_t)i, after), after);
-    }
-#endif
-}
-
-TC_INLINE void tc_mve_finish4(const int32_t sums[4], const int32_t *constants, int8_t *output, uint32_t count,
-                              const tc_line *line)
-{
-    static const tc_after nothing = TC_NOTHING_AFTER;
-    tc_mve_finish4_and(sums, constants, NULL, output, count, line, &nothing);
-}
 
 /* Copies `count` bytes, any number: a loop with a predicated tail. */
 TC_INLINE void tc_mve_copy(const int8_t *input, uint32_t count, int8_t *output)
@@ -264,16 +151,17 @@ TC_INLINE void tc_mve_copy(const int8_t *input, uint32_t count, int8_t *output)
 TC_INLINE void tc_mve_fill(int8_t value, uint32_t count, int8_t *output)
 {
 #if TC_MVE
-    const int8x16_t values = vdupq_n_s8(value);
+    /* In the assembly, or compilers keep the vector outside of loops, and that is stack. */
     __asm__ volatile(
+        "vdup.8 q0, %2\n\t"
         "wlstp.8 lr, %1, 2f\n"
         "1:\n\t"
-        "vstrb.8 %q2, [%0], #16\n\t"
+        "vstrb.8 q0, [%0], #16\n\t"
         "letp lr, 1b\n"
         "2:\n\t"
         : "+r"(output)
-        : "r"(count), "w"(values)
-        : "lr", "cc", "memory");
+        : "r"(count), "r"((int32_t)value)
+        : "lr", "q0", "cc", "memory");
 #else
     memset(output, value, count);
 #endif

@@ -4,7 +4,8 @@
  *
  * input    [input_height][input_width][input_channels], int8
  * output   [output_height][output_width][output_channels], int8
- * weights, line as in tc_mve.h
+ * weights  as in tc_mve.h
+ * line     as in tc_mve_line.h
  * scratch  two windows, each filled up to a multiple of 16 bytes; unused where windows are read where they are
  *
  * Two pixels at a time; both windows are copied before their outputs are written, unless a window is one pixel
@@ -16,6 +17,7 @@
 #include <stdbool.h>
 
 #include "kernels/tc_mve.h"
+#include "kernels/tc_mve_line.h"
 #include "kernels/tc_window.h"
 
 #ifdef __cplusplus
@@ -39,7 +41,7 @@ TC_INLINE void tc_mve_window(const int8_t *input, int32_t top, int32_t left, int
     const int32_t depth = shape->input_channels;
     const int32_t row_bytes = window->kernel_width * depth;
     const int8_t padding = (int8_t)shape->input_zero_point;
-    if (window->dilation_x == 1 && tc_window_lies_inside(window, top, left)) {
+    if (window->dilation_x == 1 && (tc_window_is_unpadded(window) || tc_window_lies_inside(window, top, left))) {
         input += (top * window->input_width + left) * depth;
         for (int32_t ky = 0; ky < window->kernel_height; ky++) {
             tc_mve_copy(input, (uint32_t)row_bytes, output);
@@ -81,13 +83,13 @@ TC_INLINE void tc_mve_conv2d_pixels(const int8_t *x0, const int8_t *x1, const in
         int32_t sums[8];
         if (count > 1) {
             tc_mve_sums_2x4(x0, x1, weights, groups, sums);
-            const int32_t second = shape->output_channels + channel;
-            tc_mve_finish4_and(sums + 4, line, tc_after_at(other, second, after), output + second, wanted, &shape->line,
-                               after);
+            tc_mve_finish2x4_and(sums, line, tc_after_at(other, channel, after), output + channel, shape->output_channels,
+                                 wanted, &shape->line, after);
         } else {
             tc_mve_sums_1x4(x0, weights, groups, sums);
+            tc_mve_finish4_and(sums, line, tc_after_at(other, channel, after), output + channel, wanted, &shape->line,
+                               after);
         }
-        tc_mve_finish4_and(sums, line, tc_after_at(other, channel, after), output + channel, wanted, &shape->line, after);
         weights += 64u * groups;
         line += 4u * tc_line_words(&shape->line);
     }

@@ -5,7 +5,7 @@
  * input    [input_height][input_width][channels], int8
  * output   [output_height][output_width][channels], int8
  * weights  [channels, filled up to a multiple of 4][row tiles][kernel_width][4 rows], int8
- * line     as in tc_mve.h
+ * line     as in tc_mve_line.h
  * scratch  16 bytes of padding, then [row tiles][columns][16 channels][4 rows] of the input
  *
  * Per output row and 16 channels, the input rows under the window are interleaved by VST4, so that the 4 rows of a
@@ -15,6 +15,7 @@
 #define TC_MVE_DEPTHWISE_H
 
 #include "kernels/tc_mve.h"
+#include "kernels/tc_mve_line.h"
 #include "kernels/tc_window.h"
 
 #ifdef __cplusplus

@@ -44,6 +44,15 @@ TC_INLINE bool tc_window_lies_inside(const tc_window *window, int32_t top, int32
     return tc_window_holds(window, top, left) && tc_window_holds(window, bottom, right);
 }
 
+/* Whether all windows do: a constant where the geometry is one, so that nothing is left of the code for padding. */
+TC_INLINE bool tc_window_is_unpadded(const tc_window *window)
+{
+    const int32_t top = (window->output_height - 1) * window->stride_y;
+    const int32_t left = (window->output_width - 1) * window->stride_x;
+    return window->padding_top <= 0 && window->padding_left <= 0 &&
+           tc_window_lies_inside(window, top - window->padding_top, left - window->padding_left);
+}
+
 /* The taps of a window along one axis that lie inside the input. */
 typedef struct tc_taps {
     int32_t first;    /* the first tap */

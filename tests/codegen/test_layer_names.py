@@ -63,3 +63,12 @@ def test_two_differences_are_said_where_one_is_not_enough() -> None:
 
 def test_functions_of_different_form_are_numbered() -> None:
     assert functions("    f(x);", "    f(x, 1);") == ["conv", "conv_2"]
+
+
+def test_functions_keep_their_beginning() -> None:
+    stem = "conv2d_mve_1x1s1_20x20x16_48"
+    texts = ("{.input_zero_point = -14,}", "{.input_zero_point = 8,}")
+    found = function_names([Function(stem, ("int8_t *output",), text) for text in texts], set())
+    assert found == [f"{stem}_input_zero_point_m14", f"{stem}_input_zero_point_8"]
+    long = [Function(stem, ("int8_t *output",), text.replace("input", "input" * 4)) for text in texts]
+    assert function_names(long, set()) == [stem, f"{stem}_2"]

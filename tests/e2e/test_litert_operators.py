@@ -7,6 +7,8 @@ from ai_edge_litert import interpreter as litert
 
 from tests.support.litert import Oracle
 from tests.support.tflite_builder import TfliteBuilder
+from tinycompile import interpreter
+from tinycompile.frontend.tflite import import_tflite
 from tinycompile.verify.litert_operators import Operators, needs_default_kernels
 
 
@@ -36,3 +38,17 @@ def test_only_where_it_is_needed():
     other = {"op": "mean", "outputs": [{"dtype": "int8"}]}
     assert needs_default_kernels([other, int8])
     assert not needs_default_kernels([other, int32])
+
+
+def test_a_root_by_the_rule_of_another_runtime():
+    """Of int16, of which LiteRT has no kernel that is right; written twice: two mistakes would have to agree."""
+    x = np.arange(-32768, 32768).astype(np.int16)
+    for x_scale, y_scale in ((1.2e-4, 9.6e-5), (4.5e-6, 8.1e-5), (2.0, 1e-3), (1e-4, 1.0)):
+        b = TfliteBuilder()
+        places = b.tensor(x.shape, x_scale, dtype="int16"), b.tensor(x.shape, y_scale, dtype="int16")
+        b.op("RSQRT", places[:1], places[1:])
+        content = b.build(places[:1], places[1:])
+        graph = import_tflite(content, "m", "m.tflite")
+        ours = interpreter.run(graph, [x])[graph.outputs[0]]
+        np.testing.assert_array_equal(Operators(litert, content, 0).run({0: x})[1], ours)
+    assert needs_default_kernels([{"op": "rsqrt", "outputs": [{"dtype": "int16"}]}])

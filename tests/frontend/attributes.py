@@ -223,7 +223,7 @@ _POOL_BASES = (
 RECIPES: dict[str, Recipe] = {
     "AveragePool": Recipe(lambda a, opset: [floats(1, 3, 7, 8)], _POOL_BASES),
     "MaxPool": Recipe(lambda a, opset: [floats(1, 3, 7, 8)], _POOL_BASES),
-    "BatchNormalization": Recipe(_batch_normalization, eight_bits=False),
+    "BatchNormalization": Recipe(_batch_normalization),
     "Cast": Recipe(lambda a, opset: [floats(1, 20)], ({"to": 1},)),
     "Clip": Recipe(_clip),
     "Concat": Recipe(lambda a, opset: [floats(1, 3, 4), floats(1, 3, 4) + 1], ({"axis": 1},), (0, 1)),
@@ -246,9 +246,10 @@ RECIPES: dict[str, Recipe] = {
     "Pad": Recipe(_pad, ({},)),
     "PRelu": Recipe(lambda a, opset: [floats(1, 3, 4), np.full(1, 0.3, np.float32)]),
     "ReduceMean": Recipe(_reduce(18)),
-    "ReduceMax": Recipe(_reduce(18), eight_bits=False),
-    "ReduceMin": Recipe(_reduce(18), eight_bits=False),
-    "ReduceSum": Recipe(_reduce(13), eight_bits=False),
+    "ReduceMax": Recipe(_reduce(18)),
+    "ReduceMin": Recipe(_reduce(18)),
+    "ReduceProd": Recipe(_reduce(18), eight_bits=False),
+    "ReduceSum": Recipe(_reduce(13)),
     "Reshape": Recipe(lambda a, opset: [floats(1, 4, 6), ints(1, 0, -1, 2) if not a.get("allowzero") else ints(3, 8)]),
     "Resize": Recipe(_resize, ({}, {"mode": "linear"}, {"mode": "cubic"})),
     "Slice": Recipe(_slice),
@@ -295,6 +296,12 @@ for _kind in "Abs Ceil Celu Cos Elu Erf Exp Floor HardSigmoid HardSwish Identity
 for _kind in "Log Sqrt".split():
     RECIPES[_kind] = Recipe(lambda a, opset: [np.abs(floats(1, 60)) + np.float32(0.2)])
 RECIPES["Swish"] = Recipe(lambda a, opset: [floats(1, 60)], float32=False)
+for _kind in "Asin Asinh Atan Atanh Cosh Shrink Sinh Tan".split():
+    RECIPES[_kind] = Recipe(lambda a, opset: [np.clip(floats(1, 60), -0.9, 0.9)], float32=False)
+RECIPES["Acos"] = RECIPES["Asin"]
+RECIPES["Acosh"] = Recipe(lambda a, opset: [np.abs(floats(1, 60)) + np.float32(1.2)], float32=False)
+RECIPES["Mod"] = Recipe(lambda a, opset: [floats(1, 60), np.full(1, 0.7, np.float32)], ({"fmod": 1},), float32=False)
+RECIPES["Mean"] = Recipe(lambda a, opset: [floats(1, 60), np.full(1, 0.7, np.float32)], float32=False)
 for _kind in "Add Sub Mul Div Pow Min Max Sum".split():
     RECIPES[_kind] = _pair((1, 3, 4), (1, 3, 4))
 RECIPES["Div"] = Recipe(lambda a, opset: [floats(1, 3, 4), np.abs(floats(1, 3, 4)) + 1], dynamic=(0, 1))
@@ -308,6 +315,7 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "approximate": ["tanh", "none"],
     "auto_pad": ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"],
     "axis": [0, 1, 2, 3, -1, -2, -3],
+    "bias": [0.1],
     "beta": [0.3, 0.0, -1.5],
     "block_size": [2],
     "blocksize": [1],
@@ -323,11 +331,13 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "epsilon": [0.01],
     "exclude_outside": [1],
     "extrapolation_value": [2.5],
+    "fmod": [0, 1],
     "gamma": [1.7],
     "group": [2, 4],
     "keep_aspect_ratio_policy": ["stretch", "not_larger", "not_smaller"],
     "keepdims": [0],
     "kernel_shape": [[2, 3], [3, 2], [1, 1]],
+    "lambd": [0.2],
     "max": [0.7],
     "min": [-0.4],
     "momentum": [0.5],
@@ -374,6 +384,7 @@ SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
     ("ReduceMean", "axes"): [[1], [0, 2]],
     ("ReduceMax", "axes"): [[1], [0, 2]],
     ("ReduceMin", "axes"): [[1], [0, 2]],
+    ("ReduceProd", "axes"): [[1], [0, 2]],
     ("ReduceSum", "axes"): [[1], [0, 2]],
     ("MaxPool", "kernel_shape"): [[2, 3], [3, 3]],
     ("AveragePool", "kernel_shape"): [[2, 3], [3, 3]],

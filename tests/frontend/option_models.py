@@ -307,6 +307,66 @@ def _response() -> OptionModel:
 
 
 MODELS["LOCAL_RESPONSE_NORMALIZATION"] = _response
+
+
+@dataclass
+class Constant:
+    """A constant operand without quantisation."""
+
+    value: np.ndarray
+
+
+def _values(
+    name: str,
+    operands: Sequence[np.ndarray | Constant],
+    results: Sequence[tuple[object, ...]],
+    resolver: OpResolverType | None = None,
+    **fields: object,
+) -> None:
+    """An operator on these very values without quantisation, beside an operator on int8.
+
+    Args:
+        results: shape and type of each.
+    """
+
+    def make() -> OptionModel:
+        b = TfliteBuilder()
+        q, r = b.tensor((1, 2), 0.5, 3), b.tensor((1, 2), 0.25, -3)
+        b.op("RELU", [q], [r])
+        places, inputs = list[int](), {q: np.ones((1, 2), np.int8)}
+        for operand in operands:
+            if isinstance(operand, Constant):
+                places.append(b.constant(operand.value))
+            else:
+                places.append(b.tensor(operand.shape, dtype=operand.dtype.name))
+                inputs[places[-1]] = operand
+        outputs = [b.tensor(shape, dtype=dtype) for shape, dtype in results]  # type: ignore[arg-type,misc]
+        b.op(name, places, outputs, **fields)  # type: ignore[arg-type]
+        return OptionModel(b, list(inputs), [r, *outputs], list(inputs.values()), resolver)
+
+    MODELS[name] = make
+
+
+_F32 = np.float32
+_TAPS = Constant(np.arange(16, dtype=_F32).reshape(2, 2, 2, 2, 1) - 8)
+_VOLUME_STEPS = {"StrideD": 1, "StrideH": 2, "StrideW": 1, "Padding": SAME, **ACTIVATION}
+_values(
+    "CONV_3D",
+    [np.arange(32, dtype=_F32).reshape(1, 2, 4, 2, 2), _TAPS, Constant(_F32([7]))],
+    [((1, 2, 2, 2, 1), "float32")],
+    **_VOLUME_STEPS,
+)
+_values(
+    "CONV_3D_TRANSPOSE",
+    [
+        Constant(np.array([1, 2, 4, 2, 2], _I32)),
+        _TAPS,
+        np.arange(8, dtype=_F32).reshape(1, 2, 2, 2, 1),
+        Constant(_F32([1, 2])),
+    ],
+    [((1, 2, 4, 2, 2), "float32")],
+    **_VOLUME_STEPS,
+)
 for _name in IMPORTERS:  # what has no options to differ in needs no words here
     if _name not in MODELS and not slots_of(OPTIONS.get(_name, "")):
         _one(_name, IMAGE, IMAGE, quant=(0.125, 5))

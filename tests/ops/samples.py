@@ -21,6 +21,8 @@ from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.conv3d import Conv3D
+from tinycompile.ops.conv3d_transpose import Conv3DTranspose
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -575,3 +577,18 @@ def transpose_conv(rng: Random) -> Sample:
     weight_type, values = weights(rng, (size(rng, 1, 4), *kernel, channels), 0)
     inputs = [int8((n, height, width, channels), 0.05, 3), weight_type]
     return sample(TransposeConv(grown, stride), inputs, int8((), 0.15, 3), [None, values])
+
+
+@of("conv3d", "conv3d_transpose")
+def volume(rng: Random) -> Sample:
+    """Of floats, so that a tap of nearly nothing would count, too."""
+    shape, kernel = (1, size(rng), size(rng), size(rng), size(rng, 1, 3)), [size(rng, 1, 3) for _ in range(3)]
+    stride = size(rng, 1, 3), size(rng, 1, 3), size(rng, 1, 3)
+    w = floats((2, *kernel, shape[4]))
+    values = rng.choice([-2, -1, 1, 2], w.shape).astype(np.float32)
+    if rng.random() < 0.5:
+        grown = [(n - 1) * s + k for n, s, k in zip(shape[1:4], stride, kernel, strict=True)]
+        op = Conv3DTranspose((grown[0], grown[1], grown[2]), stride)
+    else:
+        op = Conv3D(stride, padding=tuple((size(rng, 0, k), k) for k in kernel))
+    return sample(op, [floats(shape), w], floats(()), [None, values])

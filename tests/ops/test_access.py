@@ -30,6 +30,7 @@ BY_POSITIONS = {
     "average_pool2d": {Windowed},
     "concatenation": {Pointwise},
     "conv2d": {Windowed},
+    "conv3d": {Windowed},
     "depthwise_conv2d": {Windowed},
     "fully_connected": {Pointwise},
     "identity": {Pointwise},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tinycompile.codegen.names import identifier
+from tinycompile.codegen.names import LONGEST_SIGNIFICANT, identifier
 from tinycompile.kernels.base import Function
 
 _TOKEN = re.compile(r"[A-Za-z_]\w*|-?\d+\w*|\S")
@@ -23,7 +23,8 @@ def function_names(functions: Sequence[Function], taken: set[str]) -> list[str]:
         stems.setdefault(function.stem, []).append(function)
     suffixes = {stem: _suffixes(group) for stem, group in stems.items()}
     places = {stem: iter(found) for stem, found in suffixes.items()}
-    return [identifier(f"{function.stem}{next(places[function.stem])}", taken, "kernel") for function in functions]
+    names = [f"{function.stem}{next(places[function.stem])}" for function in functions]
+    return [identifier(name, taken, "kernel", longest=LONGEST_SIGNIFICANT) for name in names]
 
 
 def _suffixes(group: Sequence[Function]) -> list[str]:
@@ -33,7 +34,8 @@ def _suffixes(group: Sequence[Function]) -> list[str]:
     made = [""] * len(group)
     for _, differing in zip(range(_MOST_WORDS), _differing(group), strict=False):
         made = [f"{suffix}_{word}" for suffix, word in zip(made, differing, strict=True)]
-        if len(set(made)) == len(made):
+        longest = len(group[0].stem) + max(map(len, made))
+        if len(set(made)) == len(made) and longest <= LONGEST_SIGNIFICANT:
             return made
     return [""] * len(group)
 

@@ -9,18 +9,23 @@ from itertools import count
 from tinycompile.codegen.reserved import are_alike, is_reserved_model, is_reserved_word
 
 _LONGEST_IDENTIFIER = 48
+LONGEST_SIGNIFICANT = 63
+"""Characters of an identifier that every C99 compiler tells apart."""
 _LONGEST_COMMENT = 80
 _LONGEST_PATHS, _LONGEST_PATH = 100, 250
 _LONGEST_STRING = 255
 
 
-def identifier(text: str, taken: set[str], fallback: str = "layer", otherwise: str = "") -> str:
+def identifier(
+    text: str, taken: set[str], fallback: str = "layer", otherwise: str = "", longest: int = _LONGEST_IDENTIFIER
+) -> str:
     """A C and C++ identifier that resembles `text`, unique among `taken` (which it joins).
 
     Args:
         otherwise: what is appended to a name that is taken, before numbers are.
+        longest: characters, of which those at the end stay.
     """
-    base = _slug(text, fallback)
+    base = _slug(text, fallback, longest)
     if base.startswith("tc_"):
         base = f"{fallback}_{base}"
     if is_reserved_word(base):
@@ -33,8 +38,8 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[A-Za-z_]\w*", text))
 
 
-def _slug(text: str, fallback: str) -> str:
-    base = re.sub(r"[^A-Za-z0-9]+", "_", text[-200:]).strip("_").lower()[-_LONGEST_IDENTIFIER:].strip("_") or fallback
+def _slug(text: str, fallback: str, longest: int = _LONGEST_IDENTIFIER) -> str:
+    base = re.sub(r"[^A-Za-z0-9]+", "_", text[-200:]).strip("_").lower()[-longest:].strip("_") or fallback
     return f"{fallback}_{base}" if base[0].isdigit() else base
 
 

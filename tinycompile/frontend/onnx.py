@@ -15,13 +15,13 @@ import numpy as np
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, DType
 from tinycompile.errors import FloatIslandWarning, ModelFileError, QuantizationNeededError, UnsupportedError
 from tinycompile.frontend import (
-    onnx_averages,
     onnx_elementwise,
     onnx_float_elementwise,
     onnx_float_layers,
     onnx_linear,
     onnx_moves,
     onnx_qoperators,
+    onnx_reductions,
     onnx_resize,
 )
 from tinycompile.frontend.onnx_contrib import expand
@@ -51,7 +51,7 @@ from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 
 IMPORTER_MODULES = (
-    onnx_averages,
+    onnx_reductions,
     onnx_elementwise,
     onnx_float_elementwise,
     onnx_float_layers,
@@ -351,7 +351,7 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
         return inputs[value.name]
     name = f"{value.name}_output"
     match found:
-        case Dequantized(steps=()):
+        case Dequantized(function=None):
             at = found.at
             if state.type_of(at).dtype != FLOAT32:
                 at = Placed(state.emit(Dequantize(), [at.name], name, None), at.shape, at.order, at.folded)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from tinycompile.dtypes import INT8, UINT8, DType
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, without_steps
+from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, settled
+from tinycompile.frontend.onnx_regions import SEVERAL, UNARY, applied, batch_normalised, joins_region
 from tinycompile.frontend.onnx_registry import importer
-from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, per_tensor_quantization, scalar
+from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, per_tensor_quantization
 from tinycompile.frontend.onnx_values import (
-    Average,
-    Clamp,
     Dequantized,
+    Extreme,
     Joined,
     Known,
     KnownQuantized,
@@ -24,7 +25,6 @@ from tinycompile.frontend.onnx_values import (
     Quantized,
     Real,
     SoftmaxOf,
-    Step,
     Value,
 )
 from tinycompile.frontend.tflite_scope import Rejected
@@ -33,8 +33,6 @@ from tinycompile.ops.reshape import Reshape
 
 _FLOAT = 1
 """TensorProto.FLOAT"""
-
-_INCREASING = ("Relu", "Sigmoid", "Tanh", "Erf", "Clip", "HardSigmoid", "Identity", "Softplus", "Softsign", "Exp")
 
 
 @importer("QuantizeLinear")
@@ -126,71 +124,43 @@ def with_quantization(scope: Scope, at: Placed, quant: Quantization) -> Placed:
     return replace(at, name=result)
 
 
-# One operand.
+# Functions of single elements.
 
 
-def _clamping(scope: Scope) -> tuple[float, float] | None:
-    """The bounds of Relu and Clip; None for other operators."""
-    if scope.kind == "Relu":
-        return 0.0, np.inf
-    if scope.kind != "Clip":
-        return None
-    bounds = list[float]()
-    for operand, default in ((1, -np.inf), (2, np.inf)):
-        bound = scalar(scope.constant(operand, "a bound")) if scope.has(operand) else default
-        if bound is None:
-            raise Rejected("a bound has several elements")
-        bounds.append(bound)
-    return bounds[0], bounds[1]
-
-
-@importer(
-    *"Relu Clip Sigmoid Tanh HardSigmoid HardSwish LeakyRelu Elu Selu Celu Gelu Erf Exp Log Sqrt Abs Neg Floor Ceil "
-    "Round Sign Softplus Softsign Mish Reciprocal ThresholdedRelu Sin Cos Swish".split()
-)
+@importer(*UNARY)
 def unary(scope: Scope) -> None:
-    value, bounds = scope.value(), _clamping(scope)
-    match value:
-        case Linear() | Average() | Pair() if bounds is not None:
-            scope.set(replace(value, clamp=value.clamp.then(*bounds)))
-        case Dequantized():
-            constants = {n: scope.constant(i, "a parameter") for i, n in enumerate(scope.node.input) if i and n}
-            increasing = scope.kind in _INCREASING
-            if scope.kind == "LeakyRelu":
-                increasing = scope.attribute("alpha", 0.01) >= 0
-            scope.evaluated()
-            scope.set(_with_step(value, Step(scope.node, 0, constants, increasing)))
-        case _:
+    if not joins_region(scope):
+        scope.set(applied(scope, scope.value(), 0))
+
+
+@importer(*SEVERAL)
+def several(scope: Scope) -> None:
+    values = scope.operands()
+    if joins_region(scope) or _per_channel_sum(scope, values):
+        return
+    computed = [index for index, value in enumerate(values) if not isinstance(value, Known)]
+    single = all(value.array.size == 1 for value in values if isinstance(value, Known))
+    if len(computed) == 1 and single and not isinstance(values[computed[0]], Dequantized):
+        scope.set(applied(scope, values[computed[0]], computed[0]))
+    elif scope.kind in ("Max", "Min") and not (len(values) == 2 and all(_is_operand(value) for value in values)):
+        if any(isinstance(value, Quantized | Real) for value in values):
             raise Rejected(NOT_ROUNDED)
-
-
-def _with_step(value: Dequantized, step: Step) -> Dequantized:
-    return replace(value, steps=(*value.steps, step))
-
-
-# Two operands.
-
-
-@importer("Add", "Sub", "Mul", "Div", "Min", "Max", "PRelu", "Pow")
-def binary(scope: Scope) -> None:
-    if len(scope.node.input) != 2:
-        raise Rejected(f"it has {len(scope.node.input)} operands, supported are 2")
-    a, b = scope.value(0), scope.value(1)
-    for index, (value, other) in enumerate(((a, b), (b, a))):
-        if isinstance(other, Known) and _per_channel_sum(scope, value, other):
-            return
-        if isinstance(value, Dequantized) and isinstance(other, Known) and _is_scalar_of(other, value):
-            constants = {scope.node.input[1 - index]: other.array.reshape(())}
-            step = Step(scope.node, index, constants, _is_increasing(scope.kind, index, other))
-            scope.evaluated()
-            scope.set(_with_step(value, step))
-            return
-    operands = (a, b)
-    if scope.kind not in PAIRS:
-        raise Rejected("one parameter for all elements is supported")
-    if not all(isinstance(v, Dequantized | Known) for v in operands):
+        scope.set(Extreme(scope.kind, tuple(values), scope.shape()))
+    elif scope.kind in PAIRS and len(values) == 2 and all(isinstance(v, Dequantized | Known) for v in values):
+        _pair(scope, values)
+    else:
         raise Rejected(NOT_ROUNDED)
-    first, second = (without_steps(v) if isinstance(v, Dequantized) else v for v in (a, b))
+
+
+def _is_operand(value: Value) -> bool:
+    """Whether it is an operand of an operator with two."""
+    if isinstance(value, Known):
+        return value.quantized is not None and value.quantized.axis is None
+    return isinstance(value, Dequantized) and value.function is None
+
+
+def _pair(scope: Scope, values: Sequence[Value]) -> None:
+    first, second = (settled(scope, v) if isinstance(v, Dequantized) else v for v in values)
     if isinstance(first, Dequantized | Known) and isinstance(second, Dequantized | Known):
         for constant in (first, second):
             if isinstance(constant, Known) and (constant.quantized is None or constant.quantized.axis is not None):
@@ -198,22 +168,14 @@ def binary(scope: Scope) -> None:
         scope.set(Pair(scope.kind, (first, second), scope.shape()))
 
 
-def _is_scalar_of(constant: Known, value: Dequantized) -> bool:
-    """One element that doesn't add axes."""
-    return constant.array.size == 1 and len(constant.shape) <= len(value.shape)
-
-
-def _is_increasing(kind: str, index: int, other: Known) -> bool:
-    constant = scalar(other.array) or 0.0
-    return kind in ("Add", "Min", "Max") or (kind == "Sub" and index == 0) or (kind in ("Mul", "Div") and constant > 0)
-
-
-def _per_channel_sum(scope: Scope, value: Value, other: Known) -> bool:
+def _per_channel_sum(scope: Scope, values: Sequence[Value]) -> bool:
     """Adds a constant per output channel to a linear layer."""
-    if scope.kind != "Add" or not isinstance(value, Linear) or (value.clamp != Clamp() and not _is_open(value.clamp)):
+    if scope.kind != "Add" or len(values) != 2:
         return False
-    channel = len(value.shape) - 1 if value.kind == "fully_connected" else 1
-    wanted = [n if i == channel else 1 for i, n in enumerate(value.shape)]
+    value, other = values if isinstance(values[1], Known) else values[::-1]
+    if not isinstance(value, Linear) or not isinstance(other, Known) or not value.clamp.is_open:
+        return False
+    wanted = [n if i == value.channel_axis else 1 for i, n in enumerate(value.shape)]
     shape = (*(1,) * (len(value.shape) - other.array.ndim), *other.shape)
     if len(shape) != len(wanted) or any(n not in (1, w) for n, w in zip(shape, wanted, strict=True)):
         return False
@@ -221,8 +183,20 @@ def _per_channel_sum(scope: Scope, value: Value, other: Known) -> bool:
     return True
 
 
-def _is_open(clamp: Clamp) -> bool:
-    return clamp.low == -np.inf and clamp.high == np.inf
+@importer("BatchNormalization")
+def batch_normalization(scope: Scope) -> None:
+    factor, offset = normalisation(scope)
+    scope.set(batch_normalised(scope, scope.value(), factor.astype(np.float32), offset.astype(np.float32)))
+
+
+def normalisation(scope: Scope) -> tuple[Array, Array]:
+    """(factor, offset) of each channel, float64, in inference."""
+    if scope.attribute("training_mode", 0):
+        raise Rejected("training mode")
+    scope.ignore("momentum")  # of training
+    gamma, beta, mean, variance = (scope.constant(i, "a statistic").astype(np.float64) for i in range(1, 5))
+    factor = gamma / np.sqrt(variance + float(scope.attribute("epsilon", 1e-5)))
+    return factor, beta - mean * factor
 
 
 @importer("Softmax")
@@ -230,7 +204,7 @@ def softmax(scope: Scope) -> None:
     value = scope.value()
     if not isinstance(value, Dequantized):
         raise Rejected(NOT_ROUNDED)
-    value = without_steps(value)
+    value = settled(scope, value)
     rank = len(value.shape)
     axis = int(scope.attribute("axis", -1)) % rank
     at = scope.unfolded(value.at)
@@ -241,15 +215,12 @@ def softmax(scope: Scope) -> None:
 
 @importer("Concat")
 def concat(scope: Scope) -> None:
-    operands, shape = scope.operands(), scope.shape()
+    parts, shape = scope.operands(), scope.shape()
     axis = int(scope.attribute("axis", 0)) % len(shape)
-    if all(isinstance(v, Quantized) for v in operands) or all(isinstance(v, Real) for v in operands):
-        raise Rejected("operands that aren't dequantised")
-    parts = [v for v in operands if isinstance(v, Dequantized | Known)]
-    if len(parts) != len(operands):
+    if any(isinstance(v, Quantized | Real) for v in parts):
         raise Rejected(NOT_ROUNDED)
     joined = Joined(tuple(parts), axis, shape)
-    first = parts[0]
+    first = next(part for part in parts if not isinstance(part, Known))
     if isinstance(first, Dequantized) and all(_is_plainly(part, first.quant) for part in parts):
         scope.set(Dequantized(quantized(scope, joined, first.quant), first.quant))
     else:
@@ -257,4 +228,5 @@ def concat(scope: Scope) -> None:
 
 
 def _is_plainly(value: Value, quant: Quantization) -> bool:
-    return isinstance(value, Dequantized) and not value.steps and value.quant.same_as(quant)
+    """Whether rounding with `quant` changes nothing."""
+    return isinstance(value, Dequantized) and value.function is None and value.quant.same_as(quant)

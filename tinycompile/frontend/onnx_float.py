@@ -81,7 +81,7 @@ def as_float(state: State, name: str, reason: str) -> Real | Known:
     match value:
         case Real() | Known():
             return value
-        case Dequantized(steps=()):
+        case Dequantized(function=None):
             at = value.at
             result = state.emit(Dequantize(), [at.name], f"{name}_float", None)
             real = Real(replace(at, name=result))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinycompile.frontend.onnx_elementwise import normalisation
 from tinycompile.frontend.onnx_float import constant, emit, float_importer, same_place, tensor
 from tinycompile.frontend.onnx_scope import Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
@@ -163,15 +164,11 @@ def paired(scope: Scope, op: Op, at: Placed, other: Value) -> Placed:
 
 @float_importer("BatchNormalization")
 def _batch_normalization(scope: Scope) -> None:
-    if scope.attribute("training_mode", 0):
-        raise Rejected("training mode")
-    scope.ignore("momentum")  # of training
-    gamma, beta, mean, variance = (scope.constant(i, "a statistic").astype(np.float64) for i in range(1, 5))
+    factor, offset = normalisation(scope)
     x = tensor(scope)
-    factor = gamma / np.sqrt(variance + float(scope.attribute("epsilon", 1e-5)))
     wide = (-1, *(1,) * (len(x.shape) - 2))
     scaled = paired(scope, Mul(), x, Known(factor.reshape(wide)))
-    scope.set(Real(paired(scope, Add(), scaled, Known((beta - mean * factor).reshape(wide)))))
+    scope.set(Real(paired(scope, Add(), scaled, Known(offset.reshape(wide)))))
 
 
 @float_importer("Concat")

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from tinycompile.frontend.onnx_averages import reduced_axes
 from tinycompile.frontend.onnx_float import constant, emit, float_importer, tensor
 from tinycompile.frontend.onnx_float_elementwise import innermost, paired
 from tinycompile.frontend.onnx_linear import as_image, convolved, padding_of, transposed_convolved
 from tinycompile.frontend.onnx_moves import pool_attributes, pooled
+from tinycompile.frontend.onnx_reductions import axes_and_keeping, reduced_axes
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_resize import interpolation
 from tinycompile.frontend.onnx_scope import Scope
@@ -34,6 +34,7 @@ from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
+from tinycompile.ops.reduce_prod import ReduceProd
 from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.transpose_conv import TransposeConv
 
@@ -161,6 +162,7 @@ _REDUCTIONS: Mapping[str, type[Reduction]] = {
     "ReduceMax": ReduceMax,
     "ReduceMean": Mean,
     "ReduceMin": ReduceMin,
+    "ReduceProd": ReduceProd,
     "ReduceSum": ReduceSum,
 }
 
@@ -171,18 +173,11 @@ def _global_pool(scope: Scope) -> None:
     scope.set(Real(_reduced(scope, at, range(2, len(at.shape)), keep=True)))
 
 
-@float_importer("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")
+@float_importer("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd")
 def _reduce(scope: Scope) -> None:
     at = tensor(scope)
-    rank = len(at.shape)
-    axes = scope.listed("axes", 1, "the axes")
-    if not axes and scope.attribute("noop_with_empty_axes", 0):
-        scope.ignore("keepdims")
-        scope.set(Real(at))
-        return
-    scope.ignore("noop_with_empty_axes")
-    kept = bool(scope.attribute("keepdims", 1))
-    scope.set(Real(_reduced(scope, at, {axis % rank for axis in axes or range(rank)}, keep=kept)))
+    axes, keep = axes_and_keeping(scope)
+    scope.set(Real(_reduced(scope, at, axes, keep=keep) if axes else at))
 
 
 def _reduced(scope: Scope, at: Placed, axes: Collection[int], *, keep: bool) -> Placed:

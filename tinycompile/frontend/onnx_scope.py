@@ -18,10 +18,12 @@ from tinycompile.frontend.onnx_values import (
     Dequantized,
     Known,
     Missing,
+    Moved,
     Placed,
     Quantized,
     Real,
     Shape,
+    Step,
     Value,
     identity,
     moves_nothing,
@@ -49,6 +51,10 @@ class State:
     """Values that were needed as float tensors although they aren't."""
     transposed: dict[tuple[str, tuple[int, ...]], str] = field(default_factory=dict[tuple[str, tuple[int, ...]], str])
     """IR values whose axes were permuted: the readers of a tensor share its copy."""
+    settled: dict[tuple[str, Step], tuple[str, Quantization]] = field(
+        default_factory=dict[tuple[str, Step], tuple[str, Quantization]]
+    )
+    """IR values that hold a function of another one's elements exactly, and their quantisation."""
     count: int = 0
 
     islands: dict[str, str] = field(default_factory=dict[str, str])
@@ -268,17 +274,17 @@ class Scope:
             at = self.reshaped(plain, shape, shape, identity(rank))
         return self.ordered(at, order)
 
-    def movable(self, operand: int = 0) -> Quantized | Dequantized | Real:
-        """An operand that is a tensor of the IR."""
-        value = self.value(operand)
-        if isinstance(value, Quantized | Dequantized | Real):
-            return value
-        raise Rejected(NOT_ROUNDED)
-
-    def moved(self, how: Callable[[Placed], Placed], operand: int = 0) -> None:
-        """The node's result is its operand with its elements elsewhere."""
-        value = self.movable(operand)
-        self.set(replace(value, at=how(value.at)))
+    def moved(self, how: Callable[[Placed], Placed], output: int = 0) -> None:
+        """A result is operand 0 with its elements elsewhere."""
+        value = self.value()
+        if isinstance(value, Quantized):
+            self.set(Quantized(how(value.at), value.dtype), output)
+        elif isinstance(value, Real) or (isinstance(value, Dequantized) and value.channel is None):
+            self.set(replace(value, at=how(value.at)), output)
+        elif isinstance(value, Known | Missing):
+            raise Rejected("its operand is a constant of which not everything is known")
+        else:
+            self.set(Moved(value, lambda at, _: how(at), self.shape(output)), output)
 
 
 def common_order(places: Sequence[Placed], rank: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
+from tinycompile.choices import Runtime
 from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8
 from tinycompile.errors import FloatIslandWarning, ModelFileError, QuantizationNeededError, UnsupportedError, UsageError
 from tinycompile.frontend.builder import GraphBuilder
@@ -29,6 +30,7 @@ def import_tflite(
     signature: str | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     floats: Floats = "islands",
+    match: Runtime = "litert",
 ) -> Graph:
     """Read a model.
 
@@ -40,6 +42,7 @@ def import_tflite(
             order.
         shapes: of inputs whose shape is dynamic, by name; a file holds for the shapes that it was written with.
         floats: what may run in float32: "none"; "islands", whatever the file says, with a warning; "all".
+        match: the runtime whose bytes the operators' are.
 
     Raises:
         ModelFileError: truncated, corrupt, or contradicts itself.
@@ -55,7 +58,7 @@ def import_tflite(
     notes, problems = _bind(model, shapes or {}, where)
     problems += _interface_problems(model)
     builder = GraphBuilder()
-    values = Values(model, builder, floats=floats != "none")
+    values = Values(model, builder, floats=floats != "none", match=match)
     inputs = [] if problems else [values.of(index) for index in model.inputs]
     for operator in model.operators:
         try:

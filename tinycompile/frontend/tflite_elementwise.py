@@ -79,7 +79,6 @@ _TWO: Mapping[str, tuple[Op, type[Any] | None, int]] = {
     "EQUAL": (Equal(), tflite.EqualOptions, 5),
     "FLOOR_DIV": (FloorDiv(), tflite.FloorDivOptions, 3),
     "FLOOR_MOD": (FloorMod(), tflite.FloorModOptions, 2),
-    "GREATER": (Greater(), tflite.GreaterOptions, 2),
     "GREATER_EQUAL": (GreaterEqual(), tflite.GreaterEqualOptions, 3),
     "LESS": (Less(), tflite.LessOptions, 3),
     "LESS_EQUAL": (LessEqual(), tflite.LessEqualOptions, 2),
@@ -116,12 +115,29 @@ def gelu(scope: Scope) -> None:
 @importer("RELU_N1_TO_1", "RELU_0_TO_1", versions=1)
 def relu(scope: Scope) -> None:
     name, y = scope.operator.name, scope.output_type()
+    if name == "RELU6" and scope.runtime == "tflm" and y.quant is not None:
+        return _limited_bytes(scope)
     bounds = (0.0, 1.0) if name == "RELU_0_TO_1" else real_range(getattr(Activation, name))  # the first is never fused
-    scope.emit(bounded(bounds) if y.dtype.is_float else Relu(quantized_range(bounds, y)), [scope.input()])
+    return scope.emit(bounded(bounds) if y.dtype.is_float else Relu(quantized_range(bounds, y)), [scope.input()])
+
+
+def _limited_bytes(scope: Scope) -> None:
+    """TFLM's RELU6 ignores the output's scale and zero point: bytes of the input's, limited, are the result."""
+    x = scope.input_type()
+    limited = scope.temporary("limited", x)
+    scope.emit(Relu(quantized_range(real_range(Activation.RELU6), x)), [scope.input()], limited)
+    scope.emit(Reshape(x.shape), [limited])
 
 
 def _emit_pair(scope: Scope, op: type[Binary]) -> None:
     emit_activated(scope, op(fused_range(scope)), [scope.input(0), scope.input(1)])
+
+
+@importer("GREATER", options=tflite.GreaterOptions, versions=2)
+def greater(scope: Scope) -> None:
+    if scope.runtime == "tflm" and scope.input_type().dtype == INT16:
+        raise Rejected("TFLM compares scaled and rounded numbers of int16; --match litert compares them as they are")
+    scope.emit(Greater(), [scope.input(0), scope.input(1)])
 
 
 def _refuse_shifted(scope: Scope) -> None:
@@ -147,7 +163,7 @@ def sub(scope: Scope) -> None:
 
 @importer("MUL", options=tflite.MulOptions, versions=8)
 def mul(scope: Scope) -> None:
-    _emit_pair(scope, Mul)
+    emit_activated(scope, Mul(fused_range(scope), runtime=scope.runtime), [scope.input(0), scope.input(1)])
 
 
 @importer("DIV", options=tflite.DivOptions, versions=2)

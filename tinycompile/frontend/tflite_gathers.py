@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tinycompile.dtypes import FLOAT32, INT8
+from tinycompile.frontend.tflite_hybrid import dequantized_rows
 from tinycompile.frontend.tflite_moves import EMPTY, axis_of
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
-from tinycompile.frontend.tflite_scope import Rejected, Scope
+from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope
 from tinycompile.ir import Array, TensorType
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.gather import Gather
@@ -64,11 +66,13 @@ def gather_nd(scope: Scope) -> None:
 def embedding_lookup(scope: Scope) -> None:
     """Its first operand are the indices."""
     table, y = scope.input_type(1), scope.output_type()
-    if table.dtype != y.dtype:
-        raise Rejected(f"the table is {table.dtype} and the output {y.dtype}: it would have to be dequantised")
     if len(scope.input_type().shape) != 1:
         raise scope.fail(f"the indices have the shape {list(scope.input_type().shape)}")
-    scope.emit(Gather(0), [scope.input(1), scope.input(0)])
+    if table.dtype in (INT8, *PACKED) and y.dtype == FLOAT32:
+        return dequantized_rows(scope, 1, 0)
+    if table.dtype != y.dtype:
+        raise Rejected(f"the table is {table.dtype} and the output {y.dtype}")
+    return scope.emit(Gather(0), [scope.input(1), scope.input(0)])
 
 
 @importer("SCATTER_ND", options=tflite.ScatterNdOptions, versions=1)

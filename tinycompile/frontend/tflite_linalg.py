@@ -7,11 +7,12 @@ from math import prod
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
+from tinycompile.frontend import tflite_hybrid
 from tinycompile.frontend.tflite_activations import emit_activated, fused_range
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
-from tinycompile.frontend.tflite_scope import Rejected, Scope
+from tinycompile.frontend.tflite_scope import Rejected, Scope, unpacked
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
@@ -23,11 +24,22 @@ from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.transpose_conv import TransposeConv
 
 
+def check_bias_type(scope: Scope, x: int = 0, bias: int = 2) -> None:
+    """LiteRT reads a bias of int16 activations as int64 unless the option says int32, whatever its type is.
+
+    Args:
+        x, bias: which operands they are.
+    """
+    said = scope.options.integer("QuantizedBiasType")
+    wide = scope.input_type(x).dtype == INT16 and scope.has(bias)
+    if wide and scope.input_type(bias).dtype == INT32 and said != tflite.TensorType.INT32:
+        raise Rejected(f"the bias is int32, its option quantized_bias_type is {said}: LiteRT reads it as int64")
+
+
 @importer("TRANSPOSE_CONV", options=tflite.TransposeConvOptions, versions=5)
 def transpose_conv(scope: Scope) -> None:
     """Operands: the output's shape, the weights, the input, optionally the bias."""
     options = scope.options
-    options.without_effect("QuantizedBiasType")  # of int16 activations
     shape = scope.integers(0, "the shape of the output")
     weights = scope.constant(1, "the weight tensor").shape
     if len(shape) != 4 or min(shape) < 1 or len(weights) != 4 or 0 in weights:
@@ -38,10 +50,11 @@ def transpose_conv(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     cut = _cut(scope, shape[1:3], weights[1:3], stride)
     clamp = fused_range(scope)
-    operands = [scope.input(2), scope.input(1)]
+    operands = [scope.input(2), unpacked(scope, 1)]
     if scope.has(3):
         scope.constant(3, "the bias")
         operands.append(scope.input(3))
+    check_bias_type(scope, 2, 3)
     emit_activated(scope, TransposeConv((shape[1], shape[2]), stride, cut=cut, clamp=clamp), operands)
 
 
@@ -76,11 +89,13 @@ def resize_bilinear(scope: Scope) -> None:
 def batch_matmul(scope: Scope) -> None:
     """Rows times one constant matrix are a FULLY_CONNECTED that rounds as this operator does."""
     options = scope.options
-    options.without_effect("AsymmetricQuantizeInputs")  # of float activations
-    op = BatchMatMul(options.flag("AdjX"), options.flag("AdjY"))
     x, y = scope.input_type(0), scope.input_type(1)
     if not 2 <= min(len(x.shape), len(y.shape)) <= max(len(x.shape), len(y.shape)) <= 5:
         raise Rejected(f"its operands have {len(x.shape)} and {len(y.shape)} axes, supported are 2 to 5")
+    if x.dtype == FLOAT32 and y.dtype == INT8:
+        return tflite_hybrid.batch_matmul(scope)
+    options.without_effect("AsymmetricQuantizeInputs")  # of float activations times integers
+    op = BatchMatMul(options.flag("AdjX"), options.flag("AdjY"))
     matrix = scope.known(1)
     sig = Signature((x, y), (scope.output_type(),))
     if matrix is None or scope.known(0) is not None or op.adj_x or prod(y.shape[:-2]) != 1 or op.unsupported(sig):
@@ -119,10 +134,15 @@ def by_computed_weights(scope: Scope, op: FullyConnected) -> BatchMatMul:
         raise Rejected(f"the weight tensor, {weights}, is computed at run time, and the input is {x}")
     sig = Signature((x, weights), (scope.output_type(),))
     product = BatchMatMul(adj_y=True)
+    if x.dtype == FLOAT32:
+        return product
     reason = product.unsupported(sig) or invalid(lambda: op.requant(sig))
     if reason is not None:
         raise Rejected(reason)
-    rule = op.requant(sig)
-    if not isinstance(rule, RoundedProductRequant):
-        raise TypeError(f"FULLY_CONNECTED's rule is {type(rule).__name__}")
-    return replace(product, rule=replace(rule, scale=rule.scale[:1]))
+    match op.requant(sig):
+        case RoundedProductRequant() as rule:
+            return replace(product, rule=replace(rule, scale=rule.scale[:1]))
+        case TfliteRequant() as rule:
+            return replace(product, rule=rule.take(np.zeros(1, np.int64)))
+        case rule:
+            raise TypeError(f"FULLY_CONNECTED's rule is {type(rule).__name__}")

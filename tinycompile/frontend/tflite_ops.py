@@ -7,8 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, DType
-from tinycompile.frontend import tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions
+from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, DType
+from tinycompile.frontend import (
+    tflite_elementwise,
+    tflite_gathers,
+    tflite_linalg,
+    tflite_moves,
+    tflite_reductions,
+    tflite_volumes,
+)
 from tinycompile.frontend.tflite_activations import (
     Activation,
     bounds_of,
@@ -17,9 +24,10 @@ from tinycompile.frontend.tflite_activations import (
 )
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer, plain
 from tinycompile.frontend.tflite_schema import tflite
-from tinycompile.frontend.tflite_scope import Rejected, Scope
+from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope, unpacked
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
 from tinycompile.ir import Array, Quantization, TensorType
+from tinycompile.ops._arithmetic.hybrid import is_hybrid
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -42,7 +50,7 @@ from tinycompile.ops.transpose import Transpose
 
 __all__ = ["IMPORTERS"]
 
-FAMILIES = (tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions)
+FAMILIES = (tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions, tflite_volumes)
 """Modules with more importers."""
 
 
@@ -62,41 +70,16 @@ def _window_padding(
     return (*rows, *columns)
 
 
-PACKED = (INT4, INT2)
-"""Weights that share bytes in the file; the code has an int8 for each."""
-
-
-def _bytes(scope: Scope) -> str:
-    """The weights, each a byte where they are fewer bits in the file."""
-    t = scope.input_type(1)
-    if t.dtype not in PACKED:
-        return scope.input(1)
-    return scope.derived("weights", TensorType(t.shape, INT8, t.quant), scope.constant(1, "the weight tensor"))
-
-
 def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]:
     """Values of the weights and, if there is one, the bias; and the weights' shape."""
     shape = scope.constant(1, "the weight tensor").shape
-    if scope.input_type().dtype == FLOAT32 and scope.input_type(1).dtype in (INT8, *PACKED):
-        raise Rejected(
-            f"its weights are {scope.input_type(1).dtype} and its input is float32 (dynamic-range quantisation); "
-            "convert the model with float16 or float32 weights, or with samples for int8"
-        )
     if len(shape) != dimensions or 0 in shape:
         raise scope.fail(f"the weights have the shape {list(shape)}")
-    operands = [_bytes(scope)]
+    operands = [unpacked(scope, 1)]
     if scope.has(2):
         scope.constant(2, "the bias")
         operands.append(scope.input(2))
     return operands, shape
-
-
-def _check_bias_type(scope: Scope) -> None:
-    """LiteRT reads a bias of int16 activations as int64 unless the option says int32, whatever its type is."""
-    said = scope.options.integer("QuantizedBiasType")
-    wide = scope.input_type().dtype == INT16 and scope.has(2)
-    if wide and scope.input_type(2).dtype == INT32 and said != tflite.TensorType.INT32:
-        raise Rejected(f"the bias is int32, its option quantized_bias_type is {said}: LiteRT reads it as int64")
 
 
 @importer("CONV_2D", options=tflite.Conv2DOptions, versions=8)
@@ -106,7 +89,7 @@ def conv_2d(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
     padding = _window_padding(scope, (kh, kw), stride, dilation)
-    _check_bias_type(scope)
+    tflite_linalg.check_bias_type(scope)
     scope.emit(
         Conv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope)), [scope.input(), *weights]
     )
@@ -127,10 +110,17 @@ def depthwise_conv_2d(scope: Scope) -> None:
 def _without_zero_point(scope: Scope, weights: str) -> str:
     """The weights of FULLY_CONNECTED minus their only zero point, in int8 where they fit.
 
-    With one scale per output LiteRT ignores zero points, as DEPTHWISE_CONV_2D always does; CONV_2D refuses them.
+    With one scale per output, or a float input, LiteRT ignores zero points, as DEPTHWISE_CONV_2D always does; CONV_2D
+    refuses them.
     """
     t = scope.input_type(1)
-    if t.quant is None or not t.quant.is_per_tensor or t.dtype.is_float or not t.quant.zero_point.any():
+    if (
+        scope.input_type().dtype == FLOAT32
+        or t.quant is None
+        or not t.quant.is_per_tensor
+        or t.dtype.is_float
+        or not t.quant.zero_point.any()
+    ):
         return weights
     values = scope.constant(1, "the weight tensor").astype(np.int16) - np.int16(t.quant.zero_point[0])
     narrow = values.min() >= -128 and values.max() <= 127
@@ -148,9 +138,9 @@ def fully_connected(scope: Scope) -> None:
         raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
-    options.without_effect("AsymmetricQuantizeInputs")  # of float activations
-    _check_bias_type(scope)
-    op = FullyConnected(fused_range(scope), bounds=bounds_of(scope))
+    tflite_linalg.check_bias_type(scope)
+    asymmetric = options.flag("AsymmetricQuantizeInputs") and is_hybrid(scope.signature())
+    op = FullyConnected(fused_range(scope), bounds=bounds_of(scope), asymmetric=asymmetric, runtime=scope.runtime)
     x, keep_axes = scope.input_type(), options.flag("KeepNumDims")
     if scope.known(1) is None:
         product = tflite_linalg.by_computed_weights(scope, op)
@@ -181,7 +171,7 @@ def pool_2d(scope: Scope) -> None:
 
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)
 def softmax(scope: Scope) -> None:
-    scope.emit(Softmax(scope.options.real("Beta")), [scope.input()])
+    scope.emit(Softmax(scope.options.real("Beta"), runtime=scope.runtime), [scope.input()])
 
 
 @importer("LEAKY_RELU", options=tflite.LeakyReluOptions, versions=2)
@@ -189,12 +179,16 @@ def leaky_relu(scope: Scope) -> None:
     alpha = scope.options.real("Alpha")
     if not alpha >= 0 and scope.input_type().dtype != FLOAT32:
         raise Rejected(f"its option alpha is {alpha}, supported is a slope of at least 0")
-    scope.emit(LeakyRelu(alpha), [scope.input()])
+    scope.emit(LeakyRelu(alpha, scope.runtime), [scope.input()])
 
 
 plain("HARD_SWISH", HardSwish(), 1, tflite.HardSwishOptions, 1)
 plain("LOGISTIC", Logistic(), 1, None, 3)
-plain("TANH", Tanh(), 1, None, 3)
+
+
+@importer("TANH", versions=3)
+def tanh(scope: Scope) -> None:
+    scope.emit(Tanh(scope.runtime), [scope.input()])
 
 
 @importer("DEQUANTIZE", options=tflite.DequantizeOptions, versions=9)
@@ -207,6 +201,8 @@ def dequantize(scope: Scope) -> None:
         return scope.fold(value.astype(np.float32))
     if x.quant is None:
         raise Rejected(f"the constant is {x.dtype} without quantisation parameters")
+    if scope.runtime == "tflm" and not x.quant.is_per_tensor:
+        raise Rejected("TFLM dequantises every channel with the scale of the first; --match litert reads all of them")
     return scope.fold(dequantized(value, x.quant))
 
 

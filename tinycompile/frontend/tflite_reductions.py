@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinycompile.dtypes import INT32, INT64
@@ -41,6 +43,7 @@ def reduction(scope: Scope) -> None:
     rank = len(scope.input_type().shape)
     axes = {axis + rank if axis < 0 else axis for axis in scope.integers(1, "the list of axes")}  # infer checks them
     op = REDUCTIONS[scope.operator.name](tuple(sorted(axes)), scope.options.flag("KeepDims"))
+    op = replace(op, runtime=scope.runtime) if isinstance(op, ReduceSum) else op
     scope.emit(op, [scope.input()])
 
 

@@ -120,7 +120,7 @@ def _kernel(
         function,
         (weights, line.vectors(4)),
         scratch_bytes=0 if direct else 32 * groups,
-        instructions=_instructions(pixels, layer, groups, 0 if direct else window["kernel_height"]),
+        instructions=_instructions(layer, window, depth, direct, pointwise),
         code_bytes=500,
         overlap={0: distance},
         notes={"requantisation": line.plan.form},
@@ -129,14 +129,19 @@ def _kernel(
     if after is None:
         return kernel
     function = after.function(callee, stem, header, parameters, shape, comment)
-    added = pixels * -(-layer.channels // 4) * (3 if after.table else 12)
+    added = pixels * -(-layer.channels // 4) * (3 if after.table else 15)
     return after.kernel(kernel, function, added, layer.channels)
 
 
-def _instructions(pixels: int, layer: LinearLayer, groups: int, window_rows: object) -> int:
-    """Counted from the assembly."""
-    blocks = -(-layer.channels // 4)
-    rows = int(str(window_rows))
-    copied = 20 + rows * (20 + 3 * groups // max(rows, 1)) if rows else 0
-    pairs, rest = divmod(pixels, 2)
-    return pairs * (20 + 2 * copied + blocks * (50 + 16 * groups)) + rest * (20 + copied + blocks * (35 + 11 * groups))
+def _instructions(layer: LinearLayer, window: Fields, depth: int, direct: bool, pointwise: bool) -> int:
+    """Counted in QEMU: per two pixels 20 and what copying windows costs, per block of 4 channels 40, per 16 taps 16."""
+    blocks, groups = -(-layer.channels // 4), -(-layer.taps // 16)
+    rows, columns, height, width = (
+        int(str(window[key])) for key in ("kernel_height", "kernel_width", "output_height", "output_width")
+    )
+    copy = 3 * -(-columns * depth // 16)
+    copied = 0 if direct else 5 + copy if pointwise else 20 + rows * (12 + copy * 4 // 3)
+    pairs, rest = divmod(height * width, 2)
+    partial = 4 if layer.channels % 4 else 0
+    pair = 20 + 2 * copied + blocks * (40 + 2 * partial + 16 * groups)
+    return pairs * pair + rest * (20 + copied + blocks * (30 + partial + 11 * groups))

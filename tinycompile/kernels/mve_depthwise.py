@@ -67,7 +67,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
             line.vectors(4),
         ),
         scratch_bytes=16 + 64 * row_tiles * columns,
-        instructions=out_height * (pack + quads * (35 + out_width * (26 if tiles == 1 else 26 + 30 * tiles))),
+        instructions=out_height * (pack + quads * (35 + out_width * (24 if tiles == 1 else 26 + 37 * tiles))),
         code_bytes=600,
         overlap={0: _row_distance(window, sig.input.shape, sig.output.shape)},
         notes={"requantisation": line.plan.form},

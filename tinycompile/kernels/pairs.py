@@ -66,13 +66,13 @@ def integer_pairs(site: Site, core: Core) -> Kernel | None:
         return None
     divides = site.node.op.kind in ("div", "floor_div", "floor_mod", "pow")
     each = (25 if dtype == INT32 and core.has("long_multiply") else 90) if divides else 9 if dtype == INT32 else 16
-    return _pairs(site, "tc_pairs", "tc_integers.h", each)
+    return pairs_kernel(site, "tc_pairs", "tc_integers.h", each)
 
 
 @kernel_for(*_of(Logical), dtype=BOOL)
 def logical(site: Site, core: Core) -> Kernel | None:
     """`tc_compare_u8`, of bytes 0 and 1."""
-    return _pairs(site, "tc_compare", "tc_compare.h", 8)
+    return pairs_kernel(site, "tc_compare", "tc_compare.h", 8)
 
 
 @kernel_for(*_of(Comparison), dtype=None)
@@ -87,7 +87,7 @@ def comparison(site: Site, core: Core) -> Kernel | None:
         if not np.array_equal(truth(op, site), op.holds(first, second)):
             return None
     each = 30 if dtype == FLOAT32 and not core.has("fpu") else 14 if dtype == INT64 else 10
-    return _pairs(site, "tc_compare", "tc_compare.h", each)
+    return pairs_kernel(site, "tc_compare", "tc_compare.h", each)
 
 
 @kernel_for(*_of(Comparison), dtype=None)
@@ -102,7 +102,7 @@ def comparison_with_scalar(site: Site, core: Core) -> Kernel | None:
     return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries.astype(np.uint8), 1 - scalar)
 
 
-def _pairs(site: Site, loops: str, header: str, each: int) -> Kernel | None:
+def pairs_kernel(site: Site, loops: str, header: str, each: int) -> Kernel | None:
     """The kernel that applies `tc_<kind>_<type>` in the loops `<loops>_<type>`; None for shapes with more of them."""
     op, suffix, shape = site.node.op, _SUFFIXES[site.sig.input.dtype], broadcast_of(site)
     finite = all(value is None or np.all(np.isfinite(value)) for value in site.constants)

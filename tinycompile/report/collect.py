@@ -87,6 +87,7 @@ def collect_report(
             "floats": options.floats,
             "shapes": {name: list(shape) for name, shape in options.shapes},
             "signature": options.signature,
+            "match": options.match,
         },
         "flash": _flash(measured, project),
         "memories": _memories(project, measured, stack),

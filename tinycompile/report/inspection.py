@@ -9,12 +9,15 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from tinycompile.choices import Runtime
 from tinycompile.errors import QuantizationNeededError, UnsupportedError
 from tinycompile.frontend import Floats, is_onnx, load
 from tinycompile.frontend.survey import Survey, SurveyTensor, naive_peak, survey
+from tinycompile.frontend.tflite_support import SUPPORT
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for
 from tinycompile.passes import optimize
+from tinycompile.report.operators import support_text
 from tinycompile.targets import Board
 
 INT8_OF_FLOAT = 4
@@ -45,6 +48,13 @@ class Inspection:
     def supported(self) -> bool:
         return not self.problems
 
+    @property
+    def oracles(self) -> dict[str, dict[str, str]]:
+        """Per TFLite operator: the types that it is compiled with, and whose bytes it has there."""
+        if self.survey.format != "tflite":
+            return {}
+        return {name: dict(SUPPORT[name].oracles) for name, _ in self.survey.kinds() if name in SUPPORT}
+
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
         weights = self.survey.weights
@@ -55,6 +65,7 @@ class Inspection:
             "inputs": [_tensor(t) for t in self.survey.inputs],
             "outputs": [_tensor(t) for t in self.survey.outputs],
             "operators": dict(self.survey.kinds()),
+            "oracles": self.oracles,
             "weights": {"values": sum(prod(t.shape) for t in weights), "bytes": sum(t.bytes for t in weights)},
             "macs": self.macs,
             "naive_peak_bytes": self.naive_peak_bytes,
@@ -75,7 +86,8 @@ class Inspection:
                 yield f"{role[:-1]:<12} {tensor['name']}: {tensor['dtype']} {shape}, {tensor['bytes']:,} bytes"
         yield f"{'operators':<12} {len(self.survey.operators)}"
         for name, count in self.survey.kinds():
-            yield f"{'':<12} {count:>5} {name}"
+            known = support_text(name) if self.survey.format == "tflite" else ""
+            yield f"{'':<12} {count:>5} {name:<24} {known}".rstrip()
         yield f"{'weights':<12} {found['weights']['values']:,} values, {found['weights']['bytes']:,} bytes"
         yield f"{'MACs':<12} {self.macs:,}"
         as_int8 = " as int8" if self.survey.float_model and self.survey.format == "onnx" else ""
@@ -98,17 +110,18 @@ def inspect_model(
     layout: str = "model",
     floats: Floats = "islands",
     signature: str | None = None,
+    match: Runtime = "litert",
 ) -> Inspection:
     """Look at a model without building it.
 
     Args:
-        shapes, layout, floats, signature: as for `frontend.load`.
+        shapes, layout, floats, signature, match: as for `frontend.load`.
 
     Raises:
         ModelFileError: not a model, or broken. UnsupportedError: of the file as a whole, such as dynamic shapes.
     """
     found = survey(path, shapes, signature)
-    graph, problems, remarks = _imported(path, found, shapes, layout, floats, signature)
+    graph, problems, remarks = _imported(path, found, shapes, layout, floats, signature, match)
     if graph is not None:
         try:
             kernels_for(optimize(graph), board.core)
@@ -132,6 +145,7 @@ def _imported(
     layout: str,
     floats: Floats,
     signature: str | None,
+    match: Runtime,
 ) -> tuple[Graph | None, tuple[tuple[str, str], ...], list[str]]:
     """The graph if everything can be imported, else the problems; and remarks."""
     remarks = list[str]()
@@ -141,7 +155,7 @@ def _imported(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            graph, problems = load(path, shapes, layout, floats, signature), ()
+            graph, problems = load(path, shapes, layout, floats, signature, match), ()
         except UnsupportedError as error:
             graph, problems = None, error.problems
         except QuantizationNeededError as error:

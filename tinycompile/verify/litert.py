@@ -71,7 +71,7 @@ class LiteRtReference:
     def witnesses(self) -> tuple[Witness, ...]:
         what = "reference kernels, all tensors preserved"
         if self._by_operator:
-            what = "operator by operator: reference kernels, but for sums of int8 the default kernel"
+            what = "operator by operator: reference kernels, but SUM by the default one, RSQRT of int16 by TFLM's rule"
         return (Witness("LiteRT BUILTIN_REF", metadata.version("ai-edge-litert"), what),)
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> LiteRtSample:

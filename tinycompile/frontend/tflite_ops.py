@@ -24,6 +24,7 @@ from tinycompile.frontend.tflite_activations import (
     emit_activated,
     fused_range,
 )
+from tinycompile.frontend.tflite_axes import axis_of
 from tinycompile.frontend.tflite_batches import emit_images
 from tinycompile.frontend.tflite_moves import reshaped
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer, plain
@@ -261,7 +262,7 @@ def expand_dims(scope: Scope) -> None:
 @importer("TRANSPOSE", options=tflite.TransposeOptions, versions=9)
 def transpose(scope: Scope) -> None:
     rank = len(scope.input_type().shape)
-    permutation = tuple(_axis(axis, rank) for axis in scope.integers(1, "the permutation"))
+    permutation = tuple(axis_of(scope, axis, rank) for axis in scope.integers(1, "the permutation"))
     scope.emit(Transpose(permutation), [scope.input()])
 
 
@@ -270,7 +271,7 @@ def concatenation(scope: Scope) -> None:
     options = scope.options
     if options.integer("FusedActivationFunction") != Activation.NONE:
         raise Rejected("its option fused_activation_function is not NONE")
-    axis = _axis(options.integer("Axis"), len(scope.input_type().shape))
+    axis = axis_of(scope, options.integer("Axis"), len(scope.input_type().shape))
     scope.emit(Concatenation(axis), scope.inputs())
 
 
@@ -282,8 +283,3 @@ def resize_nearest_neighbor(scope: Scope) -> None:
         raise scope.fail(f"the size {size} is not a pair")
     op = ResizeNearestNeighbor((size[0], size[1]), options.flag("AlignCorners"), options.flag("HalfPixelCenters"))
     scope.emit(op, [scope.input()])
-
-
-def _axis(axis: int, rank: int) -> int:
-    """Negative axes count from the end."""
-    return axis + rank if axis < 0 else axis

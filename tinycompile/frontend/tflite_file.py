@@ -9,6 +9,7 @@ import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -90,6 +91,10 @@ class SourceOperator:
     version: int = 1
 
 
+KEPT_FILES = 2
+"""A build asks for a file twice: for the graph, and for what a caller is told of it."""
+
+
 @dataclass(frozen=True, eq=False)
 class SourceModel:
     """The main subgraph of a file, or the one of a signature.
@@ -107,8 +112,9 @@ class SourceModel:
     notes: tuple[str, ...] = ()
 
 
+@lru_cache(KEPT_FILES)
 def read_model(content: bytes, where: str, signature: str | None = None) -> SourceModel:
-    """Read and check a file.
+    """Read and check a file; the same one again is the same model.
 
     Args:
         where: names it in messages.

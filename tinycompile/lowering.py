@@ -38,7 +38,6 @@ from tinycompile.plans import Plans
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.quantize.source import compiled_source
-from tinycompile.report.facts import source_graph
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, work_of
 
@@ -96,13 +95,16 @@ def place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list
     def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
         return [plans.within(schedule, ram_limit, scratch_limit) for plans in models]
 
+    def bound(schedule: str, scratch_limit: int | None, /) -> int:
+        return max(plans.bound(schedule, scratch_limit) for plans in models)
+
     least = options.optimize == "ram" or (options.schedule in ("stream", "patch") and options.ram is None)
     schedule = "stream" if options.input_stream == "rows" else options.schedule
     again = options.optimize == "ram"
     step("placing tensors, choosing kernels and schedule")
     states = sum(plans.state_bytes for plans in models)
     planned, layout = choose_ram(
-        board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states
+        board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states, bound=bound
     )
     check_attributes(board, layout)
     return planned, layout
@@ -238,7 +240,7 @@ def with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
         names = lowered.facts.labels if labels is None else read_labels(labels, shapes)
         file = survey(lowered.source, dict(options.shapes), _signature(options))
         facts = replace(source_facts(lowered.source, file, options), labels=names)
-        found.append(replace(lowered, facts=facts, source_graph=source_graph(file, graph)))
+        found.append(replace(lowered, facts=facts, survey=file))
     return found
 
 

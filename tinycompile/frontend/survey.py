@@ -97,6 +97,10 @@ class Survey:
         return sorted(Counter(op.kind for op in self.operators).items(), key=lambda item: (-item[1], item[0]))
 
 
+NO_SURVEY = Survey("", {}, (), (), (), float_model=False)
+"""Of a model whose file wasn't read."""
+
+
 def survey(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None, signature: str | None = None) -> Survey:
     """Read a file without asking what is supported.
 

@@ -23,7 +23,8 @@ def fold_pad(graph: Graph) -> Graph:
     least number, which is no maximum but among its like. A PAD that nobody else reads is then dead.
     """
     producers = graph.producers()
-    return replace(graph, nodes=tuple(_folded(graph, node, producers) for node in graph.nodes)).without_dead()
+    nodes = tuple(_folded(graph, node, producers) for node in graph.nodes)
+    return graph if nodes == graph.nodes else replace(graph, nodes=nodes).without_dead()
 
 
 def _folded(graph: Graph, node: Node, producers: dict[str, Node]) -> Node:

@@ -15,6 +15,7 @@ from tinycompile.build import Build
 from tinycompile.choices import Runtime
 from tinycompile.errors import MismatchError, ModelFileError
 from tinycompile.ir import Array
+from tinycompile.report.layer_labels import layer_labels
 from tinycompile.verify.operators import Operators
 from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
 from tinycompile.verify.runtimes import Kernels, RefusedError, litert_module
@@ -40,11 +41,14 @@ _ROUNDED_ONCE = frozenset(
 class TfliteReference:
     """Runs a `.tflite` model by the kernels that its numerics are defined by: as a whole with LiteRT's reference
     kernels; where these lack an operator or compute it wrongly, or TFLM is matched, operator by operator.
+
+    Attributes:
+        content: of the file.
     """
 
     def __init__(self, build: Build) -> None:
         """Raises ToolMissingError without the runtimes that are needed, ModelFileError if the file can't be read."""
-        self._build, self._content = build, build.source.read_bytes()
+        self._build, self.content = build, build.source.read_bytes()
         self._match: Runtime = build.report["options"].get("match", "litert")
         self._exact = not any(map(_sums_floats, build.report["layers"]))
         self._channels_last = build.report["options"].get("layout") == "nhwc"
@@ -57,15 +61,32 @@ class TfliteReference:
 
     def _loaded(self) -> _Whole | _Apart:
         signature = self._build.report["options"].get("signature")
-        apart = _Apart(self._content, signature, self._match)
+        apart = _Apart(self.content, signature, self._match)
         if self._match == "litert" and all(step.candidates[0].oracle == "reference" for step in apart.steps):
             with suppress(ValueError, RuntimeError):  # it lacks an operator, or a version of one
-                return _Whole(self._content, signature)
+                return _Whole(self.content, signature)
         return apart
 
     @property
     def witnesses(self) -> tuple[Witness, ...]:
         return self._graph.witnesses
+
+    @property
+    def subgraph(self) -> int:
+        """Which one of the file is compiled."""
+        signature = self._build.report["options"].get("signature")
+        return 0 if signature is None else _subgraph_of(self.content, signature)[0]
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """The firmware's layers by the number of a tensor that they compute."""
+        layers = self._build.report["layers"]
+        named = zip(layer_labels(layers), layers, strict=True)
+        return {entry["source_index"]: label for label, layer in named for entry in layer["outputs"]}
+
+    def tensor(self, index: int) -> Array:
+        """A tensor of the file after the last sample."""
+        return self._graph.tensor(index)
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> TfliteSample:
         self.run([self._fed(i, array) for i, array in enumerate(inputs)], reported)

@@ -58,4 +58,5 @@ def dequantized_blocks(values: Array, scales: Array | None, blocks: Blocks) -> A
     if elements % blocks.size or scales.size != rows * (elements // blocks.size):
         return f"has {scales.size} scales for blocks of {blocks.size} in the shape {list(values.shape)}"
     repeated = np.repeat(scales.astype(np.float32).reshape(rows, -1), blocks.size, axis=1)
-    return values.astype(np.float32) * repeated
+    with np.errstate(invalid="ignore", over="ignore"):
+        return values.astype(np.float32) * repeated

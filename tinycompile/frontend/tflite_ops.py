@@ -13,6 +13,7 @@ from tinycompile.frontend import (
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,
+    tflite_hybrid,
     tflite_linalg,
     tflite_moves,
     tflite_reductions,
@@ -60,6 +61,7 @@ FAMILIES = (
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,
+    tflite_hybrid,
     tflite_linalg,
     tflite_moves,
     tflite_reductions,
@@ -71,6 +73,7 @@ FAMILIES = (
 def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]:
     """Values of the weights and, if there is one, the bias; and the weights' shape."""
     shape = scope.constant(1, "the weight tensor").shape
+    tflite_hybrid.refuse_tflm(scope, scope.input_type(), scope.input_type(1))
     if len(shape) != dimensions or 0 in shape:
         raise scope.fail(f"the weights have the shape {list(shape)}")
     operands = [unpacked(scope, 1)]

@@ -14,7 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kernels import test_assembly, test_block, test_float_fused, test_fused, test_hybrid, test_mve, test_wide
+from tests.kernels import (
+    test_assembly,
+    test_block,
+    test_float_fused,
+    test_fused,
+    test_hybrid,
+    test_mve,
+    test_wide,
+    test_wide_dsp,
+)
 from tests.ops.samples import sampler_of
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
@@ -162,7 +171,8 @@ def own_cases() -> list[tuple[Factory, Site]]:
 
 
 def apart_cases() -> list[tuple[Factory, Site]]:
-    return [*test_wide.cases(), *test_float_fused.cases(), *test_hybrid.cases()]
+    wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
+    return [*wide, *test_float_fused.cases(), *test_hybrid.cases()]
 
 
 def generic_cases() -> list[tuple[Factory, Site]]:

@@ -610,6 +610,7 @@ def resize_bilinear(rng: Random) -> Sample:
 def transpose_conv(rng: Random) -> Sample:
     n, height, width, channels = image(rng)
     stride, kernel = (size(rng, 1, 4), size(rng, 1, 4)), (size(rng, 1, 4), size(rng, 1, 4))
+    kernel = stride if rng.random() < 0.3 else kernel
     grown = ((height - 1) * stride[0] + kernel[0], (width - 1) * stride[1] + kernel[1])
     weight_type, values = weights(rng, (size(rng, 1, 4), *kernel, channels), 0)
     inputs = [int8((n, height, width, channels), 0.05, 3), weight_type]

@@ -75,6 +75,10 @@ class SourceTensor:
     signature: tuple[int, ...] = ()
 
 
+CUSTOM = "CUSTOM "
+"""In front of the name of an operator that the schema doesn't have."""
+
+
 @dataclass(frozen=True, eq=False)
 class SourceOperator:
     """An operator of the file; `inputs` may hold -1 for an operand left out.
@@ -90,6 +94,12 @@ class SourceOperator:
     options: FlatTable | None
     options_type: int = 0
     version: int = 1
+    custom_options: bytes = b""
+
+    @property
+    def importer(self) -> str:
+        """Under which name it is read: a custom operator under that of its code."""
+        return self.name.removeprefix(CUSTOM)
 
 
 KEPT_FILES = 2
@@ -219,7 +229,7 @@ class _Reader:
             table.Get(SIGNED_32, table.Pos + newer) if newer else 0,
         )
         if builtin == tflite.BuiltinOperator.CUSTOM:
-            return f"CUSTOM {self.text(code.CustomCode())}".rstrip(), code.Version()
+            return f"{CUSTOM}{self.text(code.CustomCode())}".rstrip(), code.Version()
         return OPERATOR_NAMES.get(builtin, f"operator code {builtin}"), code.Version()
 
     def operator(self, operator: Any, index: int, codes: list[tuple[str, int]]) -> SourceOperator:
@@ -235,6 +245,7 @@ class _Reader:
             operator.BuiltinOptions(),
             operator.BuiltinOptionsType(),
             version,
+            self.bytes_of(operator.CustomOptionsAsNumpy()),
         )
 
     def tensor(self, tensor: Any, index: int, written: bool) -> SourceTensor:
@@ -323,6 +334,13 @@ class _Reader:
             return ()
         self.spend(4 * len(vector))
         return tuple(vector.tolist())
+
+    def bytes_of(self, vector: Any) -> bytes:
+        """A vector of bytes; empty for one that is missing."""
+        if isinstance(vector, int):
+            return b""
+        self.spend(len(vector))
+        return bytes(vector.tobytes())
 
     def text(self, raw: bytes | None) -> str:
         self.spend(len(raw or b""))

@@ -67,7 +67,9 @@ def test_what_a_user_reads(build: tinycompile.Build) -> None:
     assert "dB to the same model on floats, over 4 samples" in lines[1]
     assert lines[3] == "2 of 4 quantised tensors clip, which costs them 0.5 dB or more"
     assert any(line.startswith("  x (input): ") and "beyond -12.8 to 12.7" in line for line in lines[4:])
-    assert any(line.startswith("  fully_connected_3 (FULLY_CONNECTED): ") and line.endswith(" dB lost") for line in lines[4:])
+    assert any(
+        line.startswith("  fully_connected_3 (FULLY_CONNECTED): ") and line.endswith(" dB lost") for line in lines[4:]
+    )
 
 
 def test_integers_say_nothing_of_ranges(build: tinycompile.Build) -> None:

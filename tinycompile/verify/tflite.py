@@ -51,6 +51,7 @@ class TfliteReference:
         self._build, self.content = build, build.source.read_bytes()
         self._match: Runtime = build.report["options"].get("match", "litert")
         self._exact = not any(map(_sums_floats, build.report["layers"]))
+        self._channels_last = build.report["options"].get("layout") == "nhwc"
         try:
             self._graph = self._loaded()
         except (ValueError, RuntimeError, RefusedError) as error:
@@ -92,7 +93,7 @@ class TfliteReference:
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> TfliteSample:
         self.run([self._fed(i, array) for i, array in enumerate(inputs)], reported)
-        return TfliteSample(self._graph, self._exact)
+        return TfliteSample(self._graph, self._exact, channels_last=self._channels_last)
 
     def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
         unknown = self._graph.unwitnessed
@@ -101,9 +102,9 @@ class TfliteReference:
     def run(self, inputs: Sequence[Array], reported: Sequence[Reported] = ()) -> None:
         """One inference on arrays of the model's own input types."""
         arrays = [
-            array.astype(detail["dtype"]).reshape(
-                detail["shape"] if array.size == prod(detail["shape"]) else array.shape
-            )
+            self._in_file(array, detail)
+            .astype(detail["dtype"])
+            .reshape(detail["shape"] if array.size == prod(detail["shape"]) else array.shape)
             for detail, array in zip(self._graph.inputs, inputs, strict=True)
         ]
         try:
@@ -115,6 +116,11 @@ class TfliteReference:
                 return
             where, why = str(self._build.source), str(error)[:300]
             raise ModelFileError("no runtime computes the whole model", where=where, why=why) from error
+
+    def _in_file(self, array: Array, detail: Any) -> Array:
+        """With the file's order of axes: with `--layout nhwc` an image's channels come last, and are first there."""
+        moved = self._channels_last and len(detail["shape"]) == array.ndim == 4
+        return array.transpose(0, 3, 1, 2) if moved else array
 
     def _fed(self, index: int, array: Array) -> Array:
         """With `--io int8` the firmware's int8 stands for a float, which the model's own QUANTIZE makes it again."""
@@ -163,8 +169,8 @@ def _measured(reported: Sequence[Reported]) -> Callable[[int], Array | None]:
 class TfliteSample:
     """The tensors of one inference; outputs are found by their place in the model, layers by their number in it."""
 
-    def __init__(self, graph: _Whole | _Apart, exact: bool) -> None:
-        self._graph, self._exact = graph, exact
+    def __init__(self, graph: _Whole | _Apart, exact: bool, *, channels_last: bool = False) -> None:
+        self._graph, self._exact, self._channels_last = graph, exact, channels_last
 
     def layer(self, entry: dict[str, Any]) -> Expected | None:
         index = entry["source_index"]
@@ -188,7 +194,9 @@ class TfliteSample:
                 where=entry["name"],
                 why="LiteRT and, where it is installed, TFLM have no kernel for its operator in this type",
             )
-        values = np.asarray(np.asarray(self._graph.tensor(number)).reshape(entry["shape"]), order="C")
+        tensor = np.asarray(self._graph.tensor(number))
+        tensor = tensor.transpose(0, 2, 3, 1) if self._channels_last and tensor.ndim == 4 else tensor
+        values = np.asarray(tensor.reshape(entry["shape"]), order="C")
         return Expected(values, self._exact, by=self._graph.witness_of(number))
 
 

@@ -118,8 +118,7 @@ def l2_normalization(site: Site, core: Core) -> Kernel | None:
     return Kernel(
         "l2_normalization",
         function,
-        instructions=30
-        + rows * ((150 if core.has("long_multiply") else 500) + depth * (12 if core.has("dsp") else 30)),
+        instructions=30 + rows * (root + depth * (12 if core.has("dsp") else 30)),
         code_bytes=350,
         in_place=True,
     )

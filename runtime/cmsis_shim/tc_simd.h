@@ -287,6 +287,15 @@ static inline int32_t tc_usat15(int32_t x)
 #endif
 }
 
+/* To [low, high]: where these constants are the range of int8, by that instruction. */
+static inline int32_t tc_clamp8(int32_t x, int32_t low, int32_t high)
+{
+    if (low == -128 && high == 127) {
+        return tc_ssat8(x);
+    }
+    return x > high ? high : x < low ? low : x;
+}
+
 /* SSUB16: both lanes, wrapping. */
 static inline uint32_t tc_ssub16(uint32_t a, uint32_t b)
 {

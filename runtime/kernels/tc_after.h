@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_inline.h"
-#include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -53,7 +53,7 @@ TC_INLINE int32_t tc_after_value(int32_t value, const int8_t *other, const tc_af
     }
     if (after->kind == TC_AFTER_SUM) {
         const int32_t sum = value * after->first + *other * after->second + after->start;
-        return tc_clamp(sum >> after->shift, after->low, after->high);
+        return tc_clamp8(sum >> after->shift, after->low, after->high);
     }
     return value;
 }

@@ -10,6 +10,7 @@
 #ifndef TC_BLOCK_H
 #define TC_BLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -158,11 +159,15 @@ TC_INLINE uint32_t tc_block_window(const int8_t *input, int32_t top, int32_t lef
 {
     const uint8_t padding = (uint8_t)(zero_point + 128);
     const uint32_t row_bytes = (uint32_t)(window->kernel_width * depth);
+    const bool unpadded = tc_window_is_unpadded(window);
     uint32_t sum = 0;
     for (int32_t ky = 0; ky < window->kernel_height; ky++) {
         const int32_t y = top + ky * window->dilation_y;
         const int8_t *row = input + (y * window->input_width + left) * depth;
-        if (y < 0 || y >= window->input_height) {
+        if (unpadded && window->dilation_x == 1) {
+            sum += tc_block_copy(row, row_bytes, x);
+            x += row_bytes;
+        } else if (y < 0 || y >= window->input_height) {
             sum += tc_block_fill(padding, row_bytes, x);
             x += row_bytes;
         } else if (window->dilation_x == 1) {

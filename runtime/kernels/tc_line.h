@@ -48,7 +48,7 @@ TC_INLINE int32_t tc_line_requantize(int32_t sum, const int32_t *channel, const 
     }
     const int32_t shift = line->shift < 0 ? channel[3] : line->shift;
     const int32_t y = tc_smmla(a, channel[1], offset) >> shift;
-    return tc_clamp(y, line->low, line->high);
+    return tc_clamp8(y, line->low, line->high);
 }
 
 #ifdef __cplusplus

@@ -252,6 +252,7 @@ _of_constants("RANGE", [np.array(n, _I32) for n in (1, 7, 2)], (3,), "int32")
 _of_constants("WHERE", [np.array([True, False, True])], (2, 1), "int64")
 _of_constants("BROADCAST_ARGS", [np.array([2, 1], _I32), np.array([3], _I32)], (2,), "int32")
 _folded("SHAPE", [None], (4,), "int64", OutType=4)
+_folded("RANK", [None], ())
 _folded(
     "STRIDED_SLICE",
     [[[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]], [1, 1], [3, 3], [1, 1]],
@@ -367,6 +368,31 @@ _values(
     [((1, 2, 4, 2, 2), "float32")],
     **_VOLUME_STEPS,
 )
+_values("ATAN2", [_F32([1, -2]), _F32([3, 4])], [((2,), "float32")])
+for _name in ("BITWISE_XOR", "RIGHT_SHIFT"):
+    _values(_name, [np.array([-100, 9], _I32), np.array([3, 40], _I32)], [((2,), "int32")])
+_values(
+    "REVERSE_SEQUENCE",
+    [np.arange(6, dtype=_F32).reshape(2, 3), np.array([3, 2], _I32)],
+    [((2, 3), "float32")],
+    SeqDim=1,
+    BatchDim=0,
+)
+_ROWS, _IDS = np.arange(1, 7, dtype=_F32).reshape(3, 2), Constant(np.array([2, 0, 2], _I32))
+_values("L2_POOL_2D", [np.arange(24, dtype=_F32).reshape(1, 3, 4, 2)], [((1, 2, 4, 2), "float32")],
+        FilterHeight=2, FilterWidth=3, **_STEPS, **ACTIVATION)  # fmt: skip
+_values("MATRIX_DIAG", [_ROWS], [((3, 2, 2), "float32")])
+_values("MATRIX_SET_DIAG", [_ROWS, _F32([7, 8])], [((3, 2), "float32")])
+_values(
+    "SPARSE_TO_DENSE",
+    [Constant(np.array([[0, 1], [1, 0]], _I32)), Constant(np.array([2, 3], _I32)), _F32([5, 6]), Constant(_F32(9))],
+    [((2, 3), "float32")],
+    ValidateIndices=True,
+)
+_values("SEGMENT_SUM", [_ROWS, Constant(np.array([0, 0, 1], _I32))], [((2, 2), "float32")])
+for _name in ("SUM", "MAX", "MIN", "PROD"):
+    _values(f"UNSORTED_SEGMENT_{_name}", [_ROWS, _IDS, Constant(np.array([4], _I32))], [((4, 2), "float32")])
+_values("DILATE", [_ROWS, Constant(np.array([2, 1], _I32)), Constant(_F32(9))], [((5, 2), "float32")])
 for _name in IMPORTERS:  # what has no options to differ in needs no words here
     if _name not in MODELS and not slots_of(OPTIONS.get(_name, "")):
         _one(_name, IMAGE, IMAGE, quant=(0.125, 5))

@@ -26,6 +26,12 @@ def hard_swish(q: Qdq) -> str:
     return q.b.node("Div", q.b.node("Mul", q.a, clipped), real(q, 6.0))
 
 
+def elu(q: Qdq) -> str:
+    """By a comparison and a choice."""
+    below = q.b.node("Sub", q.b.node("Exp", q.a), real(q, 1.0))
+    return q.b.node("Where", q.b.node("Less", q.a, real(q, 0.0)), below, q.a)
+
+
 def tanh_gelu(q: Qdq) -> str:
     cube = q.b.node("Pow", q.a, real(q, 3.0))
     inner = q.b.node("Add", q.a, q.b.node("Mul", cube, real(q, 0.044715)))
@@ -39,6 +45,8 @@ REGIONS: dict[str, Callable[[Qdq], str]] = {
     "gelu": gelu,
     "gelu, tanh": tanh_gelu,
     "hard swish": hard_swish,
+    "elu": elu,
+    "cast": lambda q: q.b.node("Cast", q.b.node("Greater", q.a, real(q, 0.3)), to=1),
     "relu 6": lambda q: q.b.node("Min", q.b.node("Max", q.a, real(q, 0.0)), real(q, 6.0)),
     "largest of three": lambda q: q.b.node("Max", q.a, q.b.node("Neg", q.a), real(q, 0.5)),
     "square": lambda q: q.b.node("Mul", q.a, q.a),

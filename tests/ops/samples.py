@@ -27,6 +27,7 @@ from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.dynamic_slice import DynamicSlice
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.equal import Equal
@@ -71,6 +72,7 @@ from tinycompile.ops.repeat import Repeat
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinycompile.ops.reverse_sequence import ReverseSequence
 from tinycompile.ops.scatter_nd import ScatterND
 from tinycompile.ops.select import Select
 from tinycompile.ops.sign import Sign
@@ -556,6 +558,21 @@ def dynamic_update_slice(rng: Random) -> Sample:
     shape = image(rng)
     t, values = indices(rng, (4,), 2)
     return sample(DynamicUpdateSlice(), [int8(shape), int8((1, 2, 2, 1)), t], int8(()), [None, None, values])
+
+
+@of("dynamic_slice")
+def dynamic_slice(rng: Random) -> Sample:
+    shape = image(rng)
+    part = tuple(size(rng, 1, n + 1) for n in shape)
+    t, values = indices(rng, (4,), 2)
+    return sample(DynamicSlice(part), [int8(shape), t], int8(()), [None, values])
+
+
+@of("reverse_sequence")
+def reverse_sequence(rng: Random) -> Sample:
+    shape = image(rng)
+    t, values = indices(rng, (shape[3],), shape[1] + 1)
+    return sample(ReverseSequence(1, 3), [int8(shape), t], int8(()), [None, values])
 
 
 @of("one_hot")

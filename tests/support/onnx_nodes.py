@@ -29,7 +29,10 @@ OPERATORS = frozenset(
     "Abs Ceil Celu Cos Elu Exp Floor GlobalMaxPool Log LogSoftmax Mish Neg Pow Reciprocal ReduceMax ReduceMin "
     "ReduceSum Round Selu Sign Sin Softplus Softsign SpaceToDepth Sqrt Sum ThresholdedRelu".split()
 )
-_DYNAMIC = frozenset("Add Sub Mul Div Min Max Pow PRelu MatMul Concat Sum Gemm".split())
+_DYNAMIC = frozenset(
+    "Add Sub Mul Div Min Max Pow PRelu MatMul Concat Sum Gemm Mean Less LessOrEqual Greater GreaterOrEqual Equal "
+    "Where".split()
+)
 """All float operands of these are inputs; elsewhere only the first one, and the rest is known."""
 
 
@@ -44,20 +47,26 @@ class NodeCase:
 
 
 @cache
-def cases() -> dict[str, NodeCase]:
-    """Of the operators above, by name: those that consist of them only."""
+def collected() -> tuple[NodeCase, ...]:
+    """All of onnx's, with their first set of data; without those of sequences, optional values and nothing at all."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        collected = collect_testcases(None)
-    found = dict[str, NodeCase]()
-    for case in collected:
-        kinds = {n.op_type if n.domain == "" else n.domain for n in case.model.graph.node} - {"Constant"}
-        if kinds <= OPERATORS and case.data_sets:
-            inputs, outputs = case.data_sets[0]
+        found = list[NodeCase]()
+        for case in collect_testcases(None):
+            inputs, outputs = case.data_sets[0] if case.data_sets else ([None], [])
             if all(isinstance(value, np.ndarray | np.generic) for value in (*inputs, *outputs)):
-                found[case.name] = NodeCase(
-                    case.name, case.model, [*map(np.asarray, inputs)], [*map(np.asarray, outputs)]
-                )
+                found.append(NodeCase(case.name, case.model, [*map(np.asarray, inputs)], [*map(np.asarray, outputs)]))
+    return tuple(found)
+
+
+@cache
+def cases() -> dict[str, NodeCase]:
+    """Of the operators above, by name: those that consist of them only."""
+    found = dict[str, NodeCase]()
+    for case in collected():
+        kinds = {n.op_type if n.domain == "" else n.domain for n in case.model.graph.node} - {"Constant"}
+        if kinds <= OPERATORS:
+            found[case.name] = case
     return found
 
 
@@ -71,6 +80,7 @@ def imported(case: NodeCase, path: Path) -> tuple[Graph, list[np.ndarray]]:
     """The graph, and its inputs; operands that have to be known become constants."""
     model, inputs = onnx.ModelProto.FromString(case.model.SerializeToString()), case.inputs
     dynamic = set(_dynamic(model, inputs))
+    model.ir_version = max(model.ir_version, 4)  # before, initialisers are inputs as well
     kept, feed = list(dynamic_inputs(model, dynamic)), list[np.ndarray]()
     for index, (value, array) in enumerate(zip(model.graph.input, inputs, strict=True)):
         if index in dynamic:

@@ -45,6 +45,7 @@ TYPES = {
 }
 
 _IRREGULAR = {
+    "ATAN2": "ATan2Options",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
     "CONV_3D_TRANSPOSE": "Conv3DOptions",

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, UINT8, DType
+from tinycompile.dtypes import INT8, INT16, UINT8, UINT16, DType
+from tinycompile.frontend.onnx_discrete import arithmetic
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, settled
-from tinycompile.frontend.onnx_regions import SEVERAL, UNARY, applied, batch_normalised, joins_region
+from tinycompile.frontend.onnx_quantize import PAIRS, quantized, settled
+from tinycompile.frontend.onnx_regions import (
+    SEVERAL,
+    UNARY,
+    applied,
+    arrangeable,
+    batch_normalised,
+    clamped,
+    clamping,
+    joins_region,
+)
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, per_tensor_quantization
 from tinycompile.frontend.onnx_values import (
+    Arranged,
     Dequantized,
-    Extreme,
-    Joined,
     Known,
     KnownQuantized,
     Linear,
     Pair,
     Placed,
     Quantized,
-    Real,
     SoftmaxOf,
     Value,
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
+from tinycompile.ops._elementwise import INT8_VALUES
+from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.reshape import Reshape
 
 _FLOAT = 1
@@ -39,7 +50,9 @@ _FLOAT = 1
 def quantize_linear(scope: Scope) -> None:
     scale, zero_point = quantize_parameters(scope)
     scope.ignore("axis", "block_size")  # of a single scale
-    scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
+    at, dtype = quantized_with(scope, scope.value(), scale, zero_point)
+    quant = per_tensor_quantization(scale, zero_point, Quantized(at, dtype).shift)
+    scope.set(Quantized(at, dtype, (scope.value(), quant)))
 
 
 def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
@@ -53,8 +66,8 @@ def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
     code = int(scope.attribute("output_dtype", 0))
     dtype = onnx_module().helper.tensor_dtype_to_np_dtype(code) if code else np.dtype(np.uint8)
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), dtype)
-    if DType.find(dtype) not in (INT8, UINT8) and not scope.has(2):
-        raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are int8 and uint8")
+    if DType.find(dtype) not in (INT8, UINT8, INT16, UINT16) and not scope.has(2):
+        raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are 8 and 16 bits")
     if code and zero_point.dtype != dtype:
         raise Rejected(f"the attribute output_dtype = {dtype.name}, and a zero point of {zero_point.dtype.name}")
     return scale, zero_point
@@ -63,8 +76,10 @@ def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
 def quantized_with(scope: Scope, value: Value, scale: Array, zero_point: Array) -> tuple[Placed, DType]:
     """What QuantizeLinear makes of a value, and its type; uint8 is kept as int8."""
     dtype = DType.find(zero_point.dtype)
+    if dtype in (INT16, UINT16):
+        raise Rejected("it quantises to 16 bits, which operators of 8 bits don't read")
     if dtype not in (INT8, UINT8):
-        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8 and uint8")
+        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8, uint8, int16 and uint16")
     quant = per_tensor_quantization(scale, zero_point, 128 if dtype == UINT8 else 0)
     return quantized(scope, value, quant), dtype
 
@@ -75,12 +90,15 @@ def dequantize_linear(scope: Scope) -> None:
     value = scope.value()
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), np.int64)
     dequantized_type(scope, scale)
-    if scope.attribute("block_size", 0) and scale.size > 1:
-        raise Rejected("blocked quantisation")
     scope.ignore("axis")  # of a single scale
+    block = int(scope.attribute("block_size", 0))
     match value:
+        case Known() if block and scale.size > 1:
+            scope.set(_blocks_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1)), block))
         case Known():
             scope.set(known_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1))))
+        case Quantized() if value.dtype in (INT16, UINT16):
+            raise Rejected("its operand has 16 bits, which operators of 8 bits don't read")
         case Quantized():
             quant = per_tensor_quantization(scale, zero_point, value.shift)
             scope.set(Dequantized(with_quantization(scope, value.at, quant), quant))
@@ -100,9 +118,10 @@ def dequantized_type(scope: Scope, scale: Array) -> None:
 def known_dequantized(values: Array, scale: Array, zero_point: Array, axis: int) -> Known:
     """DequantizeLinear of a constant, as the specification computes it, with its integers kept."""
     channel: int | None = None
+    values, zero_point = _as_bytes(values), _as_bytes(zero_point)
     if scale.size > 1:
         if scale.ndim != 1:
-            raise Rejected("blocked quantisation")
+            raise Rejected(f"its scale has the shape {list(scale.shape)}, and it has no block_size")
         channel = axis + values.ndim if axis < 0 else axis
         if not 0 <= channel < values.ndim or values.shape[channel] != scale.size:
             raise Rejected(f"{scale.size} scales for axis {axis} of {list(values.shape)}")
@@ -113,6 +132,21 @@ def known_dequantized(values: Array, scale: Array, zero_point: Array, axis: int)
     )
     floats = (values.astype(np.float32) - zeros.astype(np.float32)) * scales
     return Known(floats.astype(np.float32), KnownQuantized(values, scales, zeros, channel))
+
+
+def _as_bytes(values: Array) -> Array:
+    """Integers of 2 or 4 bits as int8, others as they are."""
+    dtype = DType.find(values.dtype)
+    return values.astype(np.int8) if dtype is not None and dtype.is_sub_byte else values
+
+
+def _blocks_dequantized(values: Array, scale: Array, zero_point: Array, axis: int, block: int) -> Known:
+    """DequantizeLinear of a constant with a scale for each block of elements along an axis."""
+    axis %= values.ndim
+    repeated = [np.repeat(p, block, axis) if p.ndim == values.ndim else p for p in (scale, _as_bytes(zero_point))]
+    scales, zeros = (p.take(range(values.shape[axis]), axis) if p.ndim == values.ndim else p for p in repeated)
+    floats = (_as_bytes(values).astype(np.float32) - zeros.astype(np.float32)) * scales
+    return Known(floats.astype(np.float32), float_reason="they have a scale for each block, and a sum has but one")
 
 
 def with_quantization(scope: Scope, at: Placed, quant: Quantization) -> Placed:
@@ -129,8 +163,9 @@ def with_quantization(scope: Scope, at: Placed, quant: Quantization) -> Placed:
 
 @importer(*UNARY)
 def unary(scope: Scope) -> None:
-    if not joins_region(scope):
-        scope.set(applied(scope, scope.value(), 0))
+    values = [scope.value()]
+    if not (joins_region(scope) or arithmetic(scope, values) or _of_bytes(scope, values)):
+        scope.set(applied(scope, values[0], 0))
 
 
 @importer(*SEVERAL)
@@ -138,18 +173,70 @@ def several(scope: Scope) -> None:
     values = scope.operands()
     if joins_region(scope) or _per_channel_sum(scope, values):
         return
+    if arithmetic(scope, values) or _of_bytes(scope, values):
+        return
     computed = [index for index, value in enumerate(values) if not isinstance(value, Known)]
     single = all(value.array.size == 1 for value in values if isinstance(value, Known))
     if len(computed) == 1 and single and not isinstance(values[computed[0]], Dequantized):
         scope.set(applied(scope, values[computed[0]], computed[0]))
     elif scope.kind in ("Max", "Min") and not (len(values) == 2 and all(_is_operand(value) for value in values)):
-        if any(isinstance(value, Quantized | Real) for value in values):
-            raise Rejected(NOT_ROUNDED)
-        scope.set(Extreme(scope.kind, tuple(values), scope.shape()))
+        _extreme(scope, values)
     elif scope.kind in PAIRS and len(values) == 2 and all(isinstance(v, Dequantized | Known) for v in values):
         _pair(scope, values)
     else:
         raise Rejected(NOT_ROUNDED)
+
+
+def _extreme(scope: Scope, values: Sequence[Value]) -> None:
+    """The bytes are compared: all have the same scale and zero point."""
+    arrangeable(values)
+    op, shape = PAIRS[scope.kind](), scope.shape()
+
+    def chosen(places: Sequence[Placed], quant: Quantization) -> Placed:
+        (result, *others), order = scope.side_by_side(places, len(shape))
+        for other in others:
+            result = scope.state.emit(op, [result, other], scope.name, quant)
+        return Placed(result, shape, order)
+
+    scope.set(Arranged(tuple(values), chosen, shape, "increasing"))
+
+
+def _of_bytes(scope: Scope, values: Sequence[Value]) -> bool:
+    """Relu, Clip, Max and Min of an integer tensor: bounds of its bytes, which what rounded it may keep as well."""
+    tensors = [index for index, value in enumerate(values) if isinstance(value, Quantized)]
+    if not tensors:
+        return False
+    value, bounds = values[tensors[0]], _integer_bounds(scope, tensors[0])
+    if not isinstance(value, Quantized) or len(tensors) > 1:
+        raise Rejected("its operands are integer tensors, supported is one")
+    low, high = (int(np.clip(bound - value.shift, -128, 127)) for bound in bounds)
+    if value.rounded is not None:
+        source, quant = value.rounded
+        low_real, high_real = ((n - int(quant.zero_point[0])) * quant.scale[0] for n in (low, high))
+        bounded = clamped(scope, source, float(low_real), float(high_real))
+        if bounded is not None:
+            scope.set(Quantized(quantized(scope, bounded, quant), value.dtype, (bounded, quant)))
+            return True
+    table = np.clip(INT8_VALUES, low, high).tobytes()
+    at = value.at
+    name = scope.state.emit(Lookup(table, scope.kind), [at.name], scope.name, scope.state.type_of(at).quant)
+    scope.set(Quantized(replace(at, name=name), value.dtype))
+    return True
+
+
+def _integer_bounds(scope: Scope, tensor: int) -> tuple[int, int]:
+    """(smallest, largest) of the results."""
+    low, high = -(2**31), 2**31
+    if scope.kind in ("Relu", "Clip"):
+        found = clamping(scope)
+        if found is not None:
+            low, high = (int(np.clip(bound, low, high)) for bound in found)
+        return low, high
+    others = [scope.constant(i, "a bound") for i in range(len(scope.node.input)) if i != tensor]
+    if scope.kind not in ("Max", "Min") or any(other.size != 1 for other in others):
+        raise Rejected("its operand is an integer tensor")
+    numbers = [int(other.reshape(-1)[0]) for other in others]
+    return (max(numbers), high) if scope.kind == "Max" else (low, min(numbers))
 
 
 def _is_operand(value: Value) -> bool:
@@ -217,16 +304,37 @@ def softmax(scope: Scope) -> None:
 def concat(scope: Scope) -> None:
     parts, shape = scope.operands(), scope.shape()
     axis = int(scope.attribute("axis", 0)) % len(shape)
-    if any(isinstance(v, Quantized | Real) for v in parts):
-        raise Rejected(NOT_ROUNDED)
-    joined = Joined(tuple(parts), axis, shape)
+
+    def joined(places: Sequence[Placed], quant: Quantization) -> Placed:
+        names, order = scope.side_by_side(places, len(shape))
+        return Placed(scope.state.emit(Concatenation(order.index(axis)), names, scope.name, quant), shape, order)
+
+    if all(isinstance(part, Quantized) for part in parts):
+        scope.set(_joined_integers(scope, [part for part in parts if isinstance(part, Quantized)], joined))
+        return
+    arrangeable(parts)
     first = next(part for part in parts if not isinstance(part, Known))
-    if isinstance(first, Dequantized) and all(_is_plainly(part, first.quant) for part in parts):
-        scope.set(Dequantized(quantized(scope, joined, first.quant), first.quant))
+    places = [part.at for part in parts if isinstance(part, Dequantized) and _is_plainly(part, first)]
+    if isinstance(first, Dequantized) and len(places) == len(parts):
+        scope.set(Dequantized(joined(places, first.quant), first.quant))
     else:
-        scope.set(joined)
+        scope.set(Arranged(tuple(parts), joined, shape))
 
 
-def _is_plainly(value: Value, quant: Quantization) -> bool:
-    """Whether rounding with `quant` changes nothing."""
-    return isinstance(value, Dequantized) and value.function is None and value.quant.same_as(quant)
+def _joined_integers(
+    scope: Scope, parts: Sequence[Quantized], joined: Callable[[Sequence[Placed], Quantization], Placed]
+) -> Quantized:
+    """The numbers side by side; what a DequantizeLinear behind them says counts, not the scales in front."""
+    if len({part.dtype for part in parts}) > 1:
+        raise Rejected("its operands are of different types")
+    quant = scope.state.type_of(parts[0].at).quant
+    if quant is None:
+        raise Rejected("its operand is not quantised")
+    return Quantized(joined([with_quantization(scope, part.at, quant) for part in parts], quant), parts[0].dtype)
+
+
+def _is_plainly(value: Dequantized, first: Value) -> bool:
+    """Whether both are dequantised alike."""
+    if not isinstance(first, Dequantized) or value.function is not None or first.function is not None:
+        return False
+    return value.quant.same_as(first.quant)

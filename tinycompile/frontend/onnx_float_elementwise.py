@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinycompile.frontend.onnx_discrete import COMPARISONS, emitted, real
 from tinycompile.frontend.onnx_elementwise import normalisation
 from tinycompile.frontend.onnx_float import constant, emit, float_importer, same_place, tensor
 from tinycompile.frontend.onnx_scope import Scope, arranged, common_order
@@ -160,6 +161,21 @@ def paired(scope: Scope, op: Op, at: Placed, other: Value) -> Placed:
     else:
         raise Rejected("an operand is no float tensor")
     return Placed(emit(scope, op, [scope.aligned(at, rank, order).name, second]), shape, order)
+
+
+@float_importer(*COMPARISONS)
+def _comparison(scope: Scope) -> None:
+    places = [real(scope, scope.value(operand)) for operand in range(2)]
+    scope.set(emitted(scope, COMPARISONS[scope.kind], places, len(scope.shape())))
+
+
+@float_importer("Mean")
+def _mean(scope: Scope) -> None:
+    count = len(scope.node.input)
+    total = tensor(scope)
+    for operand in range(1, count):
+        total = paired(scope, Add(), total, scope.value(operand))
+    scope.set(Real(total if count == 1 else paired(scope, Div(), total, Known(np.array(count, np.float32)))))
 
 
 @float_importer("BatchNormalization")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from tinycompile.frontend.onnx_float import constant, emit, float_importer, tensor
+from tinycompile.frontend.onnx_float import constant, emit, float_importer, same_place, tensor
 from tinycompile.frontend.onnx_float_elementwise import innermost, paired
 from tinycompile.frontend.onnx_linear import as_image, convolved, padding_of, transposed_convolved
 from tinycompile.frontend.onnx_moves import pool_attributes, pooled
@@ -21,14 +21,17 @@ from tinycompile.frontend.onnx_values import (
     Value,
     identity,
 )
-from tinycompile.ir import Array
+from tinycompile.ir import Array, Op
 from tinycompile.ops._reduce import Reduction
+from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.exp import Exp
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.log import Log
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
@@ -36,6 +39,7 @@ from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
 from tinycompile.ops.reduce_prod import ReduceProd
 from tinycompile.ops.reduce_sum import ReduceSum
+from tinycompile.ops.sqrt import Sqrt
 from tinycompile.ops.transpose_conv import TransposeConv
 
 # Matrix products.
@@ -178,6 +182,29 @@ def _reduce(scope: Scope) -> None:
     at = tensor(scope)
     axes, keep = axes_and_keeping(scope)
     scope.set(Real(_reduced(scope, at, axes, keep=keep) if axes else at))
+
+
+@float_importer("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")
+def _reduce_functions(scope: Scope) -> None:
+    """A sum of a function of the elements, and a function of that."""
+    before, after = _AROUND_SUMS[scope.kind]
+    at = tensor(scope)
+    axes, keep = axes_and_keeping(scope)
+    if before is not None:
+        at = same_place(scope, before, at, *([at.name] if isinstance(before, Mul) else []))
+    if axes:
+        physical, order = reduced_axes(at, axes, keep)
+        at = Placed(emit(scope, ReduceSum(physical, keep), [at.name]), scope.shape(), order)
+    scope.set(Real(at if after is None else same_place(scope, after, at)))
+
+
+_AROUND_SUMS: Mapping[str, tuple[Op | None, Op | None]] = {
+    "ReduceL1": (Abs(), None),
+    "ReduceL2": (Mul(), Sqrt()),
+    "ReduceLogSum": (None, Log()),
+    "ReduceLogSumExp": (Exp(), Log()),
+    "ReduceSumSquare": (Mul(), None),
+}
 
 
 def _reduced(scope: Scope, at: Placed, axes: Collection[int], *, keep: bool) -> Placed:

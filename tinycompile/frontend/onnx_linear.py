@@ -14,7 +14,7 @@ from tinycompile.dtypes import INT8, UINT8, DType
 from tinycompile.frontend.onnx_matrices import product_of, transposed
 from tinycompile.frontend.onnx_quantize import settled
 from tinycompile.frontend.onnx_registry import importer
-from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
+from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope
 from tinycompile.frontend.onnx_values import Dequantized, Known, KnownQuantized, Linear, Placed, Shape, Value, identity
 from tinycompile.frontend.tflite_scope import MAX_STEP, Rejected
 from tinycompile.ir import Array
@@ -26,8 +26,12 @@ def quantized_weights(value: Value) -> KnownQuantized:
     if not isinstance(value, Known):
         raise Rejected("the weights are computed at run time, supported are constants")
     source = value.quantized
-    if source is None or DType.find(source.values.dtype) not in (INT8, UINT8):
-        raise Rejected("the weights are floats: that would take float32 arithmetic")
+    if source is None:
+        raise Rejected(
+            f"the weights are floats{value.float_reason and ', for '}{value.float_reason}: {FLOAT_ARITHMETIC}"
+        )
+    if DType.find(source.values.dtype) not in (INT8, UINT8):
+        raise Rejected(f"the weights are {source.values.dtype.name}, supported are 8 bits and fewer")
     return source
 
 

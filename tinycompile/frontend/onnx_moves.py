@@ -10,10 +10,20 @@ import numpy as np
 
 from tinycompile.frontend.onnx_linear import as_image, output_order, padding_of, spatial_attributes
 from tinycompile.frontend.onnx_quantize import rounded
-from tinycompile.frontend.onnx_regions import joins_region
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
-from tinycompile.frontend.onnx_values import Dequantized, Known, Moved, Placed, Quantized, Real, Shape, Value, identity
+from tinycompile.frontend.onnx_values import (
+    Arranged,
+    Dequantized,
+    Discrete,
+    Known,
+    Placed,
+    Quantized,
+    Real,
+    Shape,
+    Value,
+    identity,
+)
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Quantization
 from tinycompile.ops.max_pool2d import MaxPool2D
@@ -32,17 +42,6 @@ def identity_op(scope: Scope) -> None:
         raise Rejected("training mode")
     scope.ignore("seed", 1)  # of training, as the ratio is
     scope.set(scope.value())
-
-
-@importer("Cast")
-def cast(scope: Scope) -> None:
-    """To float32, which a float value has already."""
-    value = scope.value()
-    if int(scope.attribute("to", 0)) != 1 or isinstance(value, Quantized):
-        raise Rejected("a conversion to another type than float32")
-    scope.ignore("saturate", "round_mode")  # of conversions to 8-bit floats
-    if not joins_region(scope):
-        scope.set(value)
 
 
 @importer("Transpose")
@@ -140,23 +139,6 @@ def slice_op(scope: Scope) -> None:
     scope.moved(sliced)
 
 
-@importer("Gather")
-def gather(scope: Scope) -> None:
-    indices = scope.constant(1, "the list of indices").astype(np.int64)
-    rank = len(scope.value().shape)
-    axis = int(scope.attribute("axis", 0)) % rank
-    shape = scope.shape()
-
-    def gathered(at: Placed) -> Placed:
-        positive = np.where(indices < 0, indices + at.shape[axis], indices)
-        if positive.min(initial=0) < 0 or positive.max(initial=0) >= at.shape[axis]:
-            raise Rejected("an index is out of range")
-        picked = taken(scope, at, axis, positive.ravel().tolist())
-        return picked if indices.ndim == 1 else reshaped_to(scope, picked, shape)
-
-    scope.moved(gathered)
-
-
 @importer("Pad")
 def pad(scope: Scope) -> None:
     value, mode = scope.value(), scope.attribute("mode", "constant")
@@ -176,14 +158,14 @@ def pad(scope: Scope) -> None:
 def _padded_description(scope: Scope, value: Value, amounts: Sequence[tuple[int, int]], fill: np.float32) -> Value:
     """A border of what `fill` is rounded to."""
 
-    def bordered(at: Placed, quant: Quantization) -> Placed:
-        return padded(scope, at, amounts, rounded(fill, quant))
+    def bordered(places: Sequence[Placed], quant: Quantization) -> Placed:
+        return padded(scope, places[0], amounts, rounded(fill, quant))
 
     if isinstance(value, Dequantized) and value.function is None:
         steps = rounded(fill, value.quant) - int(value.quant.zero_point[0])
         if np.float32(steps) * value.quant.scale[0] == fill:
-            return replace(value, at=bordered(value.at, value.quant))
-    return Moved(value, bordered, scope.shape(), "none")
+            return replace(value, at=bordered([value.at], value.quant))
+    return Arranged((value,), bordered, scope.shape(), "none")
 
 
 def pad_amounts(scope: Scope, rank: int) -> list[tuple[int, int]]:
@@ -282,14 +264,14 @@ def chosen_by_size(scope: Scope, how: Callable[[Placed], Placed]) -> None:
     which rounding is one.
     """
     value = scope.value()
-    if isinstance(value, Real | Known):
+    if isinstance(value, Real | Discrete | Known):
         raise Rejected(NOT_ROUNDED)
     if isinstance(value, Quantized) or (
         isinstance(value, Dequantized) and value.is_increasing and value.channel is None
     ):
         scope.moved(how)
     else:
-        scope.set(Moved(value, lambda at, _: how(at), scope.shape(), "increasing"))
+        scope.set(Arranged((value,), lambda places, _: how(places[0]), scope.shape(), "increasing"))
 
 
 def pool_attributes(scope: Scope, rank: int) -> tuple[list[int], list[int], list[int]]:

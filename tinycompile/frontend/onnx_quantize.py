@@ -13,14 +13,12 @@ from tinycompile.dtypes import INT8, INT32, UINT8, DType
 from tinycompile.frontend.onnx_evaluate import nodes_of, table_of, values_of
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
+    Arranged,
     Average,
     Clamp,
     Dequantized,
-    Extreme,
-    Joined,
     Known,
     Linear,
-    Moved,
     Pair,
     Placed,
     Product,
@@ -86,12 +84,8 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             x = value.x
             result = scope.state.emit(Softmax(rule="onnx"), [x.at.name], scope.name, quant)
             return Placed(result, x.shape, x.at.order, x.at.folded)
-        case Joined():
-            return _joined(scope, value, quant)
-        case Extreme():
-            return _extreme(scope, value, quant)
-        case Moved():
-            return value.how(quantized(scope, value.source, quant), quant)
+        case Arranged():
+            return value.how([_part(scope, part, quant) for part in value.parts], quant)
         case Real():
             result = scope.state.emit(Quantize(INT8, "even"), [value.at.name], scope.name, quant)
             return Placed(result, value.shape, value.at.order, value.at.folded)
@@ -340,35 +334,14 @@ def _constant(scope: Scope, values: Array, quant: Quantization) -> str:
     return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, INT8, quant), values)
 
 
-def _all_rounded(
-    scope: Scope, parts: Sequence[Value], rank: int, quant: Quantization
-) -> tuple[list[str], tuple[int, ...]]:
-    """Values rounded alike, with `rank` axes in the same order, and that order."""
-    places = [None if isinstance(part, Known) else quantized(scope, part, quant) for part in parts]
-    order = common_order([at for at in places if at is not None], rank)
-    names = list[str]()
-    for part, at in zip(parts, places, strict=True):
-        if isinstance(part, Known):
-            values = arranged(_rounded_array(part.array, quant), rank, order)
-            names.append(_constant(scope, values, quant))
-        elif at is not None:
-            names.append(scope.aligned(at, rank, order).name)
-    return names, order
-
-
-def _joined(scope: Scope, value: Joined, quant: Quantization) -> Placed:
-    names, order = _all_rounded(scope, value.parts, len(value.shape), quant)
-    result = scope.state.emit(Concatenation(order.index(value.axis)), names, scope.name, quant)
-    return Placed(result, value.shape, order)
-
-
-def _extreme(scope: Scope, value: Extreme, quant: Quantization) -> Placed:
-    """The bytes are compared: all have the same scale and zero point."""
-    names, order = _all_rounded(scope, value.parts, len(value.shape), quant)
-    result = names[0]
-    for other in names[1:]:
-        result = scope.state.emit(PAIRS[value.function](), [result, other], scope.name, quant)
-    return Placed(result, value.shape, order)
+def _part(scope: Scope, value: Value, quant: Quantization) -> Placed:
+    """A value rounded, or a constant."""
+    if not isinstance(value, Known):
+        return quantized(scope, value, quant)
+    if value.array.dtype.kind != "f":
+        raise Rejected(f"a constant is {value.array.dtype.name}")
+    name = _constant(scope, _rounded_array(value.array, quant), quant)
+    return Placed(name, value.shape, identity(len(value.shape)))
 
 
 def as_quantized(at: Placed, dtype: DType) -> Quantized:

@@ -7,31 +7,37 @@ follows moved elements is applied before they move.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from tinycompile.frontend.onnx_evaluate import evaluate_node
+from tinycompile.frontend.onnx_evaluate import evaluate_node, values_of
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, scalar
+from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NOT_ROUNDED, Scope, scalar
 from tinycompile.frontend.onnx_values import (
+    Arranged,
     Average,
     Dequantized,
-    Extreme,
-    Joined,
+    Discrete,
     Known,
     Linear,
-    Moved,
     Pair,
     Product,
+    Quantized,
+    Real,
     Step,
     Value,
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
+from tinycompile.ops._elementwise import INT8_VALUES
+
+BOOLEAN_UNARY = ("Not", "IsNaN", "IsInf")
+BOOLEAN_SEVERAL = "Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor".split()
+"""Operators whose results are bool."""
 
 UNARY = (
     "Relu Clip Sigmoid Tanh HardSigmoid HardSwish LeakyRelu Elu Selu Celu Gelu Erf Exp Log Sqrt Abs Neg Floor Ceil "
@@ -39,9 +45,6 @@ UNARY = (
     "Atanh Swish Shrink"
 ).split()
 SEVERAL = "Add Sub Mul Div Min Max PRelu Pow Mod Sum Mean".split()
-BOOLEAN = frozenset[str]()
-"""Their results are bool."""
-
 _INCREASING = frozenset(
     "Relu Sigmoid Tanh Erf Clip HardSigmoid Identity Softplus Softsign Exp Cast Floor Ceil Round Sign Sinh Asinh "
     "Atan".split()
@@ -72,10 +75,19 @@ def joins_region(scope: Scope) -> bool:
     axes.discard(None)
     if -1 in axes or len(axes) > 1:
         return False
+    boolean = scope.kind in (*BOOLEAN_UNARY, *BOOLEAN_SEVERAL)
+    step = Step(scope.node, steps, _is_increasing(scope, steps), boolean)
+    if axes and (boolean or not _is_monotonic(values_of(first.quant, step, scope.opset))):
+        return False
     scope.evaluated()
-    step = Step(scope.node, steps, _is_increasing(scope, steps), scope.kind in BOOLEAN)
     scope.set(replace(first, function=step, channel=next(iter(axes), None)))
     return True
+
+
+def _is_monotonic(floats: Array) -> bool:
+    """Whether each channel's function of the numbers, (C, 256) by their bits, only rises or only falls."""
+    rises = np.diff(floats[..., INT8_VALUES.astype(np.int64).argsort()])
+    return bool(np.all(np.all(rises >= 0, axis=-1) | np.all(rises <= 0, axis=-1)))
 
 
 def _channel_axis(constant: Known, shape: tuple[int, ...]) -> int | None:
@@ -130,10 +142,8 @@ def applied(scope: Scope, value: Value, operand: int) -> Value:
             return replace(value, function=replace(step, increasing=_is_increasing(scope, step.operands)))
         case Known():
             return _evaluated(scope, value, operand, constants)
-        case Joined() | Extreme() if isinstance(value, Joined) or increasing:
+        case Arranged() if value.commutes == "all" or (value.commutes == "increasing" and increasing):
             return replace(value, parts=tuple(applied(scope, part, operand) for part in value.parts))
-        case Moved() if value.commutes == "all" or (value.commutes == "increasing" and increasing):
-            return replace(value, source=applied(scope, value.source, operand))
         case Linear() | Average() | Product() | Pair():
             return _of_sum(scope, value, operand, constants)
         case _:
@@ -210,3 +220,24 @@ def batch_normalised(scope: Scope, value: Value, factor: Array, offset: Array) -
             return value.times(*(Fraction(float(f)) for f in factor)).plus(offset)
         case _:
             raise Rejected(NOT_ROUNDED)
+
+
+def arrangeable(values: Sequence[Value]) -> None:
+    """Raises Rejected unless they are floats that can be rounded alike."""
+    if any(isinstance(value, Quantized | Discrete) for value in values):
+        raise Rejected(NOT_ROUNDED)
+    if all(isinstance(value, Real | Known) for value in values):
+        raise Rejected(f"its operands are floats: {FLOAT_ARITHMETIC}")
+
+
+def clamped(scope: Scope, value: Value, low: float, high: float) -> Value | None:
+    """A value that isn't rounded yet within bounds; None for others."""
+    match value:
+        case Linear() | Average() | Product() | Pair():
+            return replace(value, clamp=value.clamp.then(low, high))
+        case Dequantized():
+            node: Any = onnx_module().helper.make_node("Clip", ["x", "low", "high"], list(scope.node.output[:1]))
+            bounds = {i: np.array(bound, np.float32) for i, bound in ((1, low), (2, high))}
+            return replace(value, function=Step(node, {0: value.function, **bounds}, value.is_increasing))
+        case _:
+            return None

@@ -6,7 +6,7 @@ follow from int8 ones, until a QuantizeLinear says how to round the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.dtypes import UINT8, DType
+from tinycompile.dtypes import UINT8, UINT16, DType
 from tinycompile.ir import Array, Quantization
 
 Shape = tuple[int, ...]
@@ -66,10 +66,16 @@ def identity(rank: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """A constant. `quantized` says where a dequantised one comes from."""
+    """A constant.
+
+    Attributes:
+        quantized: where a dequantised one comes from.
+        float_reason: why one that comes from integers is floats nevertheless.
+    """
 
     array: Array
     quantized: KnownQuantized | None = None
+    float_reason: str = ""
 
     @property
     def shape(self) -> Shape:
@@ -92,9 +98,14 @@ class KnownQuantized:
         return np.broadcast_to(self.scale.reshape(-1), (size,)).astype(np.float32)
 
 
+def shift_of(dtype: DType) -> int:
+    """What an unsigned type is kept lower by, as the signed type of its size."""
+    return {UINT8: 1 << 7, UINT16: 1 << 15}.get(dtype, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """An integer tensor; the int8 IR value holds its values minus `shift`, which is 128 for uint8 and else 0.
+    """An integer tensor; the int8 or int16 IR value holds its values minus `shift`, which is 0 for signed ones.
 
     Attributes:
         rounded: what QuantizeLinear made it of, and how, if it did.
@@ -110,7 +121,7 @@ class Quantized:
 
     @property
     def shift(self) -> int:
-        return 128 if self.dtype == UINT8 else 0
+        return shift_of(self.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,39 +316,20 @@ class SoftmaxOf:
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
-    """Values that aren't rounded yet side by side, or constants among them."""
+class Arranged:
+    """Elements of values that aren't rounded yet, elsewhere, side by side, or chosen by their size.
 
-    parts: tuple[Value, ...]
-    axis: int
-    shape: Shape
-
-
-@dataclass(frozen=True, eq=False)
-class Extreme:
-    """The largest or the smallest of values that broadcast: rounding keeps their order, so it may come first.
+    That may be done after rounding.
 
     Attributes:
-        function: "Max" or "Min".
+        parts: the values, constants among them.
+        how: from the parts, all rounded in the same way, and that way, to the result.
+        commutes: functions that may be applied to the parts in its place: "all"; "increasing", where elements are
+            chosen by their size; "none", where it brings in constants.
     """
 
-    function: str
     parts: tuple[Value, ...]
-    shape: Shape
-
-
-@dataclass(frozen=True, eq=False)
-class Moved:
-    """Elements of a value that isn't rounded yet, elsewhere or chosen by their size: that may be done after rounding.
-
-    Attributes:
-        how: from the rounded tensor, and how it was rounded, to the result.
-        commutes: functions of which the same may be said: "all"; "increasing", where elements are chosen by their size;
-            "none", where constants come in.
-    """
-
-    source: Value
-    how: Callable[[Placed, Quantization], Placed]
+    how: Callable[[Sequence[Placed], Quantization], Placed]
     shape: Shape
     commutes: Literal["all", "increasing", "none"] = "all"
 
@@ -354,12 +346,29 @@ class Real:
 
 
 @dataclass(frozen=True, eq=False)
+class Discrete:
+    """A tensor of the IR that isn't quantised: bool, or integers that are indices, sizes or labels.
+
+    Attributes:
+        positive: surely no element is negative.
+    """
+
+    at: Placed
+    dtype: DType
+    positive: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        return self.at.shape
+
+
+@dataclass(frozen=True, eq=False)
 class Missing:
     """What a node that can't be compiled would have computed; its readers aren't reported as well."""
 
     shape: Shape = ()
 
 
-Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | Joined | Extreme | Moved
+Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | Arranged
 """Floats that QuantizeLinear can round without float32 arithmetic."""
-Value = Known | Quantized | Described | Real | Missing
+Value = Known | Quantized | Described | Real | Discrete | Missing

@@ -23,6 +23,8 @@ from tinycompile.ir import Op, TensorType
 from tinycompile.ops._elementwise import Binary
 from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
+from tinycompile.ops.atan2 import Atan2
+from tinycompile.ops.bitwise_xor import BitwiseXor
 from tinycompile.ops.div import Div
 from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.elu import Elu
@@ -49,6 +51,7 @@ from tinycompile.ops.pow import Pow
 from tinycompile.ops.prelu import Prelu
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.right_shift import RightShift
 from tinycompile.ops.rsqrt import Rsqrt
 from tinycompile.ops.select import Select
 from tinycompile.ops.sign import Sign
@@ -76,6 +79,8 @@ _ONE: Mapping[str, tuple[Op, type[Any] | None, int]] = {
     "SQUARE": (ElementwiseFunction("square"), tflite.SquareOptions, 1),
 }
 _TWO: Mapping[str, tuple[Op, type[Any] | None, int]] = {
+    "ATAN2": (Atan2(), tflite.ATan2Options, 1),
+    "BITWISE_XOR": (BitwiseXor(), tflite.BitwiseXorOptions, 1),
     "EQUAL": (Equal(), tflite.EqualOptions, 5),
     "FLOOR_DIV": (FloorDiv(), tflite.FloorDivOptions, 3),
     "FLOOR_MOD": (FloorMod(), tflite.FloorModOptions, 2),
@@ -89,6 +94,7 @@ _TWO: Mapping[str, tuple[Op, type[Any] | None, int]] = {
     "NOT_EQUAL": (NotEqual(), tflite.NotEqualOptions, 4),
     "POW": (Pow(), tflite.PowOptions, 1),
     "PRELU": (Prelu(), None, 1),
+    "RIGHT_SHIFT": (RightShift(), tflite.RightShiftOptions, 1),
     "SQUARED_DIFFERENCE": (SquaredDifference(), tflite.SquaredDifferenceOptions, 2),
 }
 

@@ -14,6 +14,7 @@ from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
 from tinycompile.ops.one_hot import OneHot
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.reverse_sequence import ReverseSequence
 from tinycompile.ops.scatter_nd import ScatterND
 from tinycompile.ops.take import Take
 
@@ -86,6 +87,15 @@ def scatter_nd(scope: Scope) -> None:
 @importer("DYNAMIC_UPDATE_SLICE", options=tflite.DynamicUpdateSliceOptions, versions=6)
 def dynamic_update_slice(scope: Scope) -> None:
     scope.emit(DynamicUpdateSlice(), scope.inputs())
+
+
+@importer("REVERSE_SEQUENCE", options=tflite.ReverseSequenceOptions, versions=1)
+def reverse_sequence(scope: Scope) -> None:
+    rank = len(scope.input_type().shape)
+    axis, batch_axis = scope.options.integer("SeqDim"), scope.options.integer("BatchDim")
+    if not 0 <= axis < rank or not 0 <= batch_axis < rank or axis == batch_axis:
+        raise scope.fail(f"seq_dim and batch_dim are {axis} and {batch_axis} of {rank} axes")
+    scope.emit(ReverseSequence(axis, batch_axis), [scope.input(0), scope.input(1)])
 
 
 @importer("ONE_HOT", options=tflite.OneHotOptions, versions=1)

@@ -10,6 +10,7 @@ import numpy as np
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
 from tinycompile.frontend import tflite_hybrid
 from tinycompile.frontend.tflite_activations import emit_activated, fused_range
+from tinycompile.frontend.tflite_batches import emit_images
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope, unpacked
@@ -55,7 +56,8 @@ def transpose_conv(scope: Scope) -> None:
         scope.constant(3, "the bias")
         operands.append(scope.input(3))
     check_bias_type(scope, 2, 3)
-    emit_activated(scope, TransposeConv((shape[1], shape[2]), stride, cut=cut, clamp=clamp), operands)
+    op = TransposeConv((shape[1], shape[2]), stride, cut=cut, clamp=clamp)
+    emit_activated(scope, op, operands, each_image=True)
 
 
 def _cut(scope: Scope, size: list[int], kernel: tuple[int, ...], stride: tuple[int, int]) -> tuple[int, int]:
@@ -82,7 +84,7 @@ def resize_bilinear(scope: Scope) -> None:
     if len(size) != 2 or min(size) < 1:
         raise scope.fail(f"the size {size} is not a pair of lengths")
     op = ResizeBilinear((size[0], size[1]), options.flag("AlignCorners"), options.flag("HalfPixelCenters"))
-    scope.emit(op, [scope.input()])
+    emit_images(scope, op, [scope.input()])
 
 
 @importer("BATCH_MATMUL", options=tflite.BatchMatMulOptions, versions=4)

@@ -17,6 +17,7 @@ from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.depth_to_space import DepthToSpace
+from tinycompile.ops.dynamic_slice import DynamicSlice
 from tinycompile.ops.mirror_pad import MirrorPad
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.repeat import Repeat
@@ -75,13 +76,22 @@ def _sliced_operand(scope: Scope) -> int:
 @importer("SLICE", options=tflite.SliceOptions, versions=8)
 def slice_op(scope: Scope) -> None:
     shape = scope.input_type().shape
+    if scope.known(1) is None:
+        return _sliced_at(scope, scope.integers(2, "the size"))
     begin, given = scope.integers(1, "the begin"), scope.integers(2, "the size")
     if not len(begin) == len(given) == len(shape):
         raise scope.fail(f"a begin of {len(begin)} and a size of {len(given)} for the shape {list(shape)}")
     size = [n - first if count == -1 else count for n, first, count in zip(shape, begin, given, strict=True)]
     if 0 in size:
         raise Rejected(EMPTY)
-    scope.emit(Slice(tuple(begin), tuple(size), (1,) * len(shape)), [scope.input()])
+    return scope.emit(Slice(tuple(begin), tuple(size), (1,) * len(shape)), [scope.input()])
+
+
+def _sliced_at(scope: Scope, size: list[int]) -> None:
+    """From a place that is computed."""
+    if -1 in size:
+        raise Rejected("its size is -1 along an axis whose begin is computed at run time")
+    scope.emit(DynamicSlice(tuple(size)), [scope.input(0), scope.input(1)])
 
 
 @importer("STRIDED_SLICE", options=tflite.StridedSliceOptions, versions=8)

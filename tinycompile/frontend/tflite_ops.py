@@ -9,6 +9,7 @@ import numpy as np
 
 from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, DType
 from tinycompile.frontend import (
+    tflite_composed,
     tflite_elementwise,
     tflite_gathers,
     tflite_linalg,
@@ -22,14 +23,15 @@ from tinycompile.frontend.tflite_activations import (
     emit_activated,
     fused_range,
 )
+from tinycompile.frontend.tflite_batches import emit_images
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer, plain
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope, unpacked
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
+from tinycompile.frontend.tflite_windows import window_padding
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.ops._arithmetic.hybrid import is_hybrid
 from tinycompile.ops._rules import wrong_dtype
-from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
@@ -50,24 +52,16 @@ from tinycompile.ops.transpose import Transpose
 
 __all__ = ["IMPORTERS"]
 
-FAMILIES = (tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions, tflite_volumes)
+FAMILIES = (
+    tflite_composed,
+    tflite_elementwise,
+    tflite_gathers,
+    tflite_linalg,
+    tflite_moves,
+    tflite_reductions,
+    tflite_volumes,
+)
 """Modules with more importers."""
-
-
-def _window_padding(
-    scope: Scope, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
-) -> Padding:
-    """Explicit padding for SAME and VALID."""
-    shape = scope.input_type().shape
-    if len(shape) != 4:
-        raise scope.fail(f"the input has {len(shape)} dimensions instead of 4")
-    scheme = scope.options.integer("Padding")
-    if scheme == tflite.Padding.VALID:
-        return 0, 0, 0, 0
-    if scheme != tflite.Padding.SAME:
-        raise scope.fail(f"its option padding is {scheme}")
-    rows, columns = (same_padding(shape[i + 1], kernel[i], stride[i], dilation[i]) for i in range(2))
-    return (*rows, *columns)
 
 
 def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]:
@@ -88,11 +82,10 @@ def conv_2d(scope: Scope) -> None:
     weights, (_, kh, kw, _) = _weights(scope, 4)
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
-    padding = _window_padding(scope, (kh, kw), stride, dilation)
+    padding = window_padding(scope, (kh, kw), stride, dilation)
     tflite_linalg.check_bias_type(scope)
-    scope.emit(
-        Conv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope)), [scope.input(), *weights]
-    )
+    op = Conv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope))
+    emit_images(scope, op, [scope.input(), *weights])
 
 
 @importer("DEPTHWISE_CONV_2D", options=tflite.DepthwiseConv2DOptions, versions=7)
@@ -101,10 +94,10 @@ def depthwise_conv_2d(scope: Scope) -> None:
     weights, (_, kh, kw, _) = _weights(scope, 4)
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
-    padding = _window_padding(scope, (kh, kw), stride, dilation)
+    padding = window_padding(scope, (kh, kw), stride, dilation)
     options.without_effect("DepthMultiplier")  # it follows from the weights
     op = DepthwiseConv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope))
-    scope.emit(op, [scope.input(), *weights])
+    emit_images(scope, op, [scope.input(), *weights])
 
 
 def _without_zero_point(scope: Scope, weights: str) -> str:
@@ -164,9 +157,10 @@ def pool_2d(scope: Scope) -> None:
     options = scope.options
     kernel = options.positive("FilterHeight", "FilterWidth")
     stride = options.positive("StrideH", "StrideW")
-    padding = _window_padding(scope, kernel, stride, (1, 1))
+    padding = window_padding(scope, kernel, stride, (1, 1))
     pool = MaxPool2D if scope.operator.name == "MAX_POOL_2D" else AveragePool2D
-    emit_activated(scope, pool(kernel, stride, padding, fused_range(scope)), [scope.input()])
+    op = pool(kernel, stride, padding, fused_range(scope))
+    emit_activated(scope, op, [scope.input()], each_image=True)
 
 
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)

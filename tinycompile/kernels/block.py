@@ -24,7 +24,7 @@ from tinycompile.targets.core import Core
 
 def _finish(core: Core) -> int:
     """Instructions per output of what follows the products."""
-    return 15 if core.has("long_multiply") else 40
+    return 10 if core.has("long_multiply") else 40
 
 
 def paired_weights(matrix: Array) -> Array:
@@ -147,7 +147,7 @@ def _kernel(
     )
     if after is None:
         return kernel
-    after_table, after_sum = (2, 14) if core.has("long_multiply") else (4, 20)
+    after_table, after_sum = (2, 9) if core.has("long_multiply") else (4, 20)
     each = after_table if after.table else after_sum
     function = after.function(callee, stem, header, parameters, shape, comment)
     return after.kernel(kernel, function, each * pixels * layer.channels, layer.channels)

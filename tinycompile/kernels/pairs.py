@@ -17,6 +17,7 @@ from tinycompile.kernels.elementwise import lookup, scalar_operand
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.mapped_pairs import truth
 from tinycompile.ops import all_ops
+from tinycompile.ops._bits import Bits
 from tinycompile.ops._comparison import Comparison
 from tinycompile.ops._integers import IntegerBinary, IntegerUnary
 from tinycompile.ops._logical import Logical
@@ -67,6 +68,12 @@ def integer_pairs(site: Site, core: Core) -> Kernel | None:
     divides = site.node.op.kind in ("div", "floor_div", "floor_mod", "pow")
     each = (25 if dtype == INT32 and core.has("long_multiply") else 90) if divides else 9 if dtype == INT32 else 16
     return pairs_kernel(site, "tc_pairs", "tc_integers.h", each)
+
+
+@kernel_for(*_of(Bits), dtype=None)
+def bits(site: Site, core: Core) -> Kernel | None:
+    """`tc_bits_<type>`."""
+    return pairs_kernel(site, "tc_bits", "tc_bits.h", 9) if site.sig.input.dtype in Bits.types else None
 
 
 @kernel_for(*_of(Logical), dtype=BOOL)

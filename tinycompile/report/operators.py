@@ -26,7 +26,7 @@ _TFLITE_HEADER = """## TFLite
 uint8 only at the edges: uint8 weights and activations, TensorFlow 1's quantisation, are refused. *int16x8*: int16
 activations and int8 weights. *oracle*: whose bytes the firmware's are, and what `tinycompile verify` compares with;
 LiteRT's default kernel stands in where the reference has none or is wrong ([numerics](docs/numerics.md)). Measured by
-importing and running a model of each.
+importing and running a model of each. *N = 1*: of several images, up to 64, each becomes a node of its own.
 """
 _FOLDED = "Computed at import where all operands are known then, such as shapes: {}."
 _ONNX_HEADER = """
@@ -42,15 +42,22 @@ def rule(op: type[Op]) -> str:
     return " ".join((inspect.getdoc(op) or "").split("\n\n")[0].split())
 
 
-def tflite_operators() -> dict[str, type[Op]]:
-    """The operator that each TFLite operator becomes: the one with its name, or the one whose rule names it."""
+def tflite_operators() -> dict[str, type[Op] | None]:
+    """The operator that each TFLite operator becomes: the one with its name, or the one whose rule names it. None for
+    several.
+    """
     kinds = all_ops()
     by_name = {_plain(kind): op for kind, op in kinds.items()}
-    found = dict[str, type[Op]]()
+    found = dict[str, type[Op] | None]()
     for name in sorted(TFLITE_IMPORTERS):
         named = [op for op in kinds.values() if re.search(rf"\b{name}\b", rule(op))]
-        found[name] = by_name.get(_plain(name)) or min(named, key=lambda op: len(rule(op)))
+        found[name] = by_name.get(_plain(name)) or min(named, key=lambda op: len(rule(op)), default=None)
     return found
+
+
+def tflite_rule(name: str, op: type[Op] | None) -> str:
+    """What a TFLite operator is compiled with, in words: the rule of what it becomes, or of its importer."""
+    return rule(op) if op is not None else " ".join((inspect.getdoc(TFLITE_IMPORTERS[name].run) or "").split())
 
 
 TYPE_NAMES = {"int8": "int8", "int16": "int16x8", "float32": "float32"}
@@ -92,7 +99,11 @@ def operators() -> dict[str, dict[str, Any]]:
     """For `ops --json`: what is read of both formats, and what it becomes."""
     return {
         "tflite": {
-            name: {"becomes": op.kind, "rule": rule(op), "oracle": SUPPORT[name].oracles}
+            name: {
+                "becomes": "several" if op is None else op.kind,
+                "rule": tflite_rule(name, op),
+                "oracle": SUPPORT[name].oracles,
+            }
             for name, op in tflite_operators().items()
         },
         "onnx": {
@@ -115,7 +126,7 @@ def _sections() -> Iterator[str]:
     for name, op in tflite_operators().items():
         support = SUPPORT[name]
         yes = " | ".join("yes" if t in support.oracles else "no" for t in TYPE_NAMES)
-        yield f"| {name} | {yes} | {oracle_text(support)} | {_cell(rule(op))} |"
+        yield f"| {name} | {yes} | {oracle_text(support)} | {_cell(tflite_rule(name, op))} |"
     yield f"\n{_FOLDED.format(', '.join(sorted(FOLDERS)))}"
     yield _ONNX_HEADER
     yield "| operator | int8 | float32 | remark |\n|---|---|---|---|"

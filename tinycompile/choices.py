@@ -1,5 +1,7 @@
 """The values of options, for `options` and for the command line, which starts without importing the compiler."""
 
+from typing import Literal, get_args
+
 IO_CHOICES = ("model", "int8")
 DTYPE_CHOICES = ("int8", "float32")
 LAYOUT_CHOICES = ("model", "nhwc")
@@ -8,3 +10,8 @@ SCHEDULE_CHOICES = ("auto", "layer", "stream", "patch")
 INPUT_STREAM_CHOICES = ("none", "rows")
 ALIGN_CHOICES = ("auto", "strict")
 WEIGHTS_CHOICES = ("embedded", "separate")
+
+Runtime = Literal["litert", "tflm"]
+"""Whose bytes a TFLite model's are, where LiteRT and TensorFlow Lite for Microcontrollers compute different ones."""
+
+MATCH_CHOICES: tuple[Runtime, ...] = get_args(Runtime)

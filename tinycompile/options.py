@@ -13,13 +13,15 @@ from tinycompile.choices import (
     INPUT_STREAM_CHOICES,
     IO_CHOICES,
     LAYOUT_CHOICES,
+    MATCH_CHOICES,
     OPTIMIZE_CHOICES,
     SCHEDULE_CHOICES,
     WEIGHTS_CHOICES,
+    Runtime,
 )
 from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
-from tinycompile.quantize.source import Calibration
+from tinycompile.model_source import Calibration
 from tinycompile.targets import Board, behind_bootloader, load_board, strict
 
 
@@ -41,13 +43,14 @@ class PlanOptions(TypedDict, total=False):
     align: str
     flash_offset: int
     updatable: bool
+    match: Runtime
 
 
 class CompileOptions(PlanOptions, total=False):
     """What `tinycompile.compile` takes beside model, target and output; `Options` says more.
 
     Attributes:
-        calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
+        calib: `.npz` with samples of a float model's inputs; the model is quantised with them.
         calib_method: "auto", "minmax", "percentile" or "mse".
         evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
         labels: text file with the name of a class on each line, for the header.
@@ -81,10 +84,13 @@ class Options:
         single_file: whether the model is wanted as one C file, too.
         pareto: whether the report is to show what less RAM costs, which takes seconds to minutes; None for where it is
             quick.
-        layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
+        layout: of 4-D inputs and outputs: "model" keeps the model's, "nhwc" has channels last, also where a `.tflite`
+            file begins with a TRANSPOSE.
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
         signature: whose subgraph of a `.tflite` file is compiled; None for the main one.
         dtype: "float32" compiles float ONNX models as they are.
+        match: the runtime whose bytes a `.tflite` model's are, where "litert" and "tflm" (TensorFlow Lite for
+            Microcontrollers) compute different ones.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
@@ -93,7 +99,7 @@ class Options:
         labels: files with the names of each model's classes, in the order of the models; may be fewer.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
         compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
-        calibration: how to quantise a float ONNX model.
+        calibration: how to quantise a float model.
     """
 
     target: str = "stm32f746"
@@ -109,6 +115,7 @@ class Options:
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     signature: str | None = None
     dtype: str = "int8"
+    match: Runtime = "litert"
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
@@ -145,6 +152,7 @@ class Options:
             ("input-stream", self.input_stream, INPUT_STREAM_CHOICES),
             ("layout", self.layout, LAYOUT_CHOICES),
             ("dtype", self.dtype, DTYPE_CHOICES),
+            ("match", self.match, MATCH_CHOICES),
             ("weights", self.weights, WEIGHTS_CHOICES),
             ("align", self.align, ALIGN_CHOICES),
         ):

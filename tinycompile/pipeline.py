@@ -14,14 +14,15 @@ from tinycompile.elf import check_machine
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.lowering import lower, lower_like, project_of, quantized_sources, with_sources
+from tinycompile.model_source import save_source
 from tinycompile.options import CompileOptions, Options
 from tinycompile.predecessor import FOLDER as PREDECESSOR
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
-from tinycompile.quantize.source import save_source
 from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.html import memory_svg
 from tinycompile.report.saving import save_report
+from tinycompile.report.sections import as_json
 from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.toolchain import make, require
@@ -116,7 +117,7 @@ def _build(
         make(staging, "all", toolchain=board.toolchain)
         if not board.is_host:
             check_machine(staging / "firmware.elf", board.toolchain)
-        report = collect_report(staging, project, lowered, options, stack)
+        report = as_json(collect_report(staging, project, lowered, options, stack))
         if predecessor is not None:
             report["compatible_with"] = {"file": predecessor.source.name, "graph": predecessor.graph}
         for each in report.get("models", [report]):

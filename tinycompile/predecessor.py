@@ -27,6 +27,7 @@ OPTIONS_OF_THE_CODE = (
     "shapes",
     "floats",
     "signature",
+    "match",
     "align",
     "flash_offset",
 )
@@ -122,6 +123,7 @@ class Predecessor:
             weights="separate",
             updatable=bool(facts.get("updatable")),
             signature=facts.get("signature"),
+            match=facts.get("match", "litert"),
             align="strict" if facts.get("align") == "strict" else "auto",
             flash_offset=facts.get("flash_offset", 0),
             calibration=replace(options.calibration, pinned=self.source if quantized else None),

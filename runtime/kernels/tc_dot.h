@@ -34,6 +34,9 @@ TC_INLINE void tc_dot4_s8(const int8_t *a, const int8_t *b, int32_t stride, int3
     sums[3] = sum3;
 }
 
+/* A function that computes the same. */
+typedef void tc_dot4(const int8_t *a, const int8_t *b, int32_t stride, int32_t count, int32_t sums[4]);
+
 /* sum of a[i] * b[i] */
 TC_INLINE int32_t tc_dot_s8(const int8_t *a, const int8_t *b, int32_t count)
 {

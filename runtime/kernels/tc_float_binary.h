@@ -24,6 +24,11 @@ TC_INLINE float tc_float_floor_div(float a, float b)
     return floorf(tc_divide(a, b));
 }
 
+TC_INLINE float tc_float_atan2(float a, float b)
+{
+    return atan2f(a, b);
+}
+
 /* What division leaves, of b's sign. */
 TC_INLINE float tc_float_floor_mod(float a, float b)
 {

@@ -136,32 +136,95 @@ typedef struct tc_update_shape {
     int32_t index_bytes;
 } tc_update_shape;
 
+/* Where the piece begins in the whole. */
+TC_INLINE int32_t tc_piece_at(const void *begin, const tc_update_shape *shape)
+{
+    int32_t at = 0;
+    for (int32_t axis = 0; axis < TC_UPDATE_AXES; ++axis) {
+        if (shape->begin[axis] >= 0) {
+            const int32_t last = shape->size[axis] - shape->part[axis];
+            at += tc_index(begin, shape->begin[axis], shape->index_bytes, last) * shape->stride[axis];
+        }
+    }
+    return at;
+}
+
+/* From there to one of its runs along the innermost axis. */
+TC_INLINE int32_t tc_piece_run(int32_t row, const tc_update_shape *shape)
+{
+    int32_t at = 0;
+    for (int32_t axis = TC_UPDATE_AXES - 2; axis >= 0; --axis) {
+        at += row % shape->part[axis] * shape->stride[axis];
+        row /= shape->part[axis];
+    }
+    return at;
+}
+
+TC_INLINE int32_t tc_piece_runs(const tc_update_shape *shape)
+{
+    const int32_t *part = shape->part;
+    return part[0] * part[1] * part[2] * part[3] * part[4];
+}
+
+/* The piece alone, of a whole that it shares no memory with. */
+TC_INLINE void tc_slice_at(const void *input, const void *begin, void *output, const tc_update_shape *shape)
+{
+    const int8_t *from = (const int8_t *)input + tc_piece_at(begin, shape);
+    int8_t *to = (int8_t *)output;
+    for (int32_t row = 0; row < tc_piece_runs(shape); ++row) {
+        tc_gather_run(to, from + tc_piece_run(row, shape), shape->run);
+        to += shape->run;
+    }
+}
+
 /* The output is the input's memory, or shares none with it. */
 TC_INLINE void tc_update(const void *input, const void *piece, const void *begin, void *output,
                          const tc_update_shape *shape)
 {
     const int8_t *from = (const int8_t *)piece;
-    int8_t *first = (int8_t *)output;
-    const int32_t *part = shape->part;
-    const int32_t *stride = shape->stride;
     if (input != output) {
         tc_memcpy(output, input, (uint32_t)shape->bytes);
     }
-    for (int32_t axis = 0; axis < TC_UPDATE_AXES; ++axis) {
-        if (shape->begin[axis] >= 0) {
-            const int32_t last = shape->size[axis] - part[axis];
-            first += tc_index(begin, shape->begin[axis], shape->index_bytes, last) * stride[axis];
-        }
-    }
-    for (int32_t row = 0; row < part[0] * part[1] * part[2] * part[3] * part[4]; ++row) {
-        int32_t rest = row;
-        int8_t *to = first;
-        for (int32_t axis = TC_UPDATE_AXES - 2; axis >= 0; --axis) {
-            to += rest % part[axis] * stride[axis];
-            rest /= part[axis];
-        }
-        tc_gather_run(to, from, shape->run);
+    int8_t *first = (int8_t *)output + tc_piece_at(begin, shape);
+    for (int32_t row = 0; row < tc_piece_runs(shape); ++row) {
+        tc_gather_run(first + tc_piece_run(row, shape), from, shape->run);
         from += shape->run;
+    }
+}
+
+/*
+ * input, output [outer][first][middle][second][inner bytes], where `first` is the batch, `second` the sequence, or the
+ * other way round.
+ */
+typedef struct tc_reverse_sequence_shape {
+    int32_t outer;
+    int32_t first;
+    int32_t middle;
+    int32_t second;
+    int32_t inner;
+    int32_t batch_first;
+    int32_t index_bytes;
+} tc_reverse_sequence_shape;
+
+/* As many as its length of each sequence in reverse order; the tensors share no memory. */
+TC_INLINE void tc_reverse_sequence(const void *input, const void *lengths, void *output,
+                                   const tc_reverse_sequence_shape *shape)
+{
+    int8_t *to = (int8_t *)output;
+    const int32_t plane = shape->middle * shape->second;
+    const int32_t size = shape->batch_first ? shape->second : shape->first;
+    for (int32_t i = 0; i < shape->outer * shape->first; ++i) {
+        for (int32_t j = 0; j < plane; ++j) {
+            const int32_t first = i % shape->first;
+            const int32_t second = j % shape->second;
+            const int32_t place = shape->batch_first ? second : first;
+            const int32_t row = shape->batch_first ? first : second;
+            const int32_t length = tc_index(lengths, row, shape->index_bytes, size);
+            const int32_t back = place < length ? length - 1 - 2 * place : 0; /* positions from here to the source */
+            const int32_t from = i * plane + j + back * (shape->batch_first ? 1 : plane);
+            tc_gather_run(to, (const int8_t *)input + from * shape->inner, shape->inner);
+            to += shape->inner;
+        }
     }
 }
 

@@ -10,8 +10,11 @@
 
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
+#include "kernels/tc_root.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,61 +26,49 @@ typedef struct tc_l2_normalization_shape {
     int32_t input_zero_point;
 } tc_l2_normalization_shape;
 
-typedef struct tc_inverse_length {
-    int32_t multiplier;
-    int32_t shift;
-} tc_inverse_length;
-
-/* value * 2^exponent, saturated; for exponents of which 64 bits hold the result. */
-TC_INLINE int32_t tc_saturating_left_shift(int32_t value, int32_t exponent)
+/* The square of a row's length. */
+TC_INLINE int32_t tc_squared_length(const int8_t *row, const tc_l2_normalization_shape *shape)
 {
-    const int64_t wide = (int64_t)value * ((int64_t)1 << exponent);
-    return wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
+    const uint32_t minus_zero = tc_lanes(-shape->input_zero_point, -shape->input_zero_point);
+    int32_t sum = 0;
+    int32_t i = 0;
+    for (; i + 4 <= shape->depth; i += 4) {
+        const uint32_t word = tc_load4(row + i);
+        const uint32_t even = tc_add_even(minus_zero, word);
+        const uint32_t odd = tc_add_odd(minus_zero, word);
+        sum = tc_smlad(odd, odd, tc_smlad(even, even, sum));
+    }
+    for (; i < shape->depth; ++i) {
+        const int32_t value = row[i] - shape->input_zero_point;
+        sum += value * value;
+    }
+    return sum;
 }
 
-/*
- * multiplier * 2^(shift - 31) ~ 1 / sqrt(value) by Newton's method in numbers with three integer bits, as TFLite's
- * GetInvSqrtQuantizedMultiplierExp; 0 counts as 1. value < 2^29
- */
-TC_INLINE tc_inverse_length tc_inverse_square_root(int32_t value)
+/* Elements times multiplier * 2^(shift - 31), rounded as in tc_requant_short.h, halves away from zero. */
+TC_INLINE void tc_times_inverse_length(const int8_t *row, int8_t *output, int32_t multiplier, int32_t shift,
+                                       const tc_l2_normalization_shape *shape)
 {
-    tc_inverse_length factor = {INT32_MAX, 0};
-    int32_t shift = 11;
-    int32_t root = 1 << 28;
-    if (value <= 1) {
-        return factor;
+    const int32_t zero_point = shape->input_zero_point;
+    if (shift >= 0) {
+        for (int32_t i = 0; i < shape->depth; ++i) {
+            output[i] = (int8_t)tc_ssat8(tc_smmlar((row[i] - zero_point) * (2 << shift), multiplier, 0));
+        }
+    } else {
+        const int32_t half = 1 << (-shift - 1);
+        for (int32_t i = 0; i < shape->depth; ++i) {
+            const int32_t value = row[i] - zero_point;
+            const int32_t scaled = (tc_smmlar(value * 2, multiplier, half) + (value >> 31)) >> -shift;
+            output[i] = (int8_t)tc_ssat8(scaled);
+        }
     }
-    for (; value < 1 << 27; value *= 4) {
-        --shift;
-    }
-    value >>= 1;
-    const int32_t half = (value >> 1) + (value & 1);
-    for (int32_t i = 0; i < 5; ++i) {
-        const int32_t square = tc_saturating_rounding_doubling_high_mul(root, root);
-        const int32_t cube = tc_saturating_left_shift(tc_saturating_rounding_doubling_high_mul(square, root), 6);
-        const int32_t more = tc_saturating_rounding_doubling_high_mul((1 << 28) + (1 << 27), root);
-        root = tc_saturating_left_shift(more - tc_saturating_rounding_doubling_high_mul(half, cube), 3);
-    }
-    root = tc_saturating_rounding_doubling_high_mul(root, 1518500250); /* times half the square root of 2 */
-    factor.multiplier = shift < 0 ? tc_shift_left(root, -shift) : root;
-    factor.shift = shift < 0 ? 0 : -shift;
-    return factor;
 }
 
 TC_INLINE void tc_l2_normalization_s8(const int8_t *input, int8_t *output, const tc_l2_normalization_shape *shape)
 {
     for (int32_t row = 0; row < shape->rows; ++row) {
-        int32_t sum = 0;
-        for (int32_t i = 0; i < shape->depth; ++i) {
-            const int32_t value = input[i] - shape->input_zero_point;
-            sum += value * value;
-        }
-        const tc_inverse_length factor = tc_inverse_square_root(sum);
-        for (int32_t i = 0; i < shape->depth; ++i) {
-            const int32_t value = input[i] - shape->input_zero_point;
-            const int32_t scaled = tc_multiply_by_quantized_multiplier(value, factor.multiplier, factor.shift + 7);
-            output[i] = (int8_t)tc_clamp(scaled, -128, 127);
-        }
+        const tc_root factor = tc_inverse_square_root(tc_squared_length(input, shape));
+        tc_times_inverse_length(input, output, factor.multiplier, factor.shift + 7, shape);
         input += shape->depth;
         output += shape->depth;
     }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_bytes.h"
+#include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 
@@ -210,42 +211,90 @@ typedef struct tc_reduce_prod_shape {
     tc_output_range range;
 } tc_reduce_prod_shape;
 
-/* MultiplyByQuantizedMultiplier of 64 bits, from LiteRT's common.h; the product fits in 63. */
+/* MultiplyByQuantizedMultiplier of 64 bits, from LiteRT's common.h, of a product that has the multiplier in it. */
 TC_INLINE int32_t tc_reduce_prod_scaled(int64_t product, const tc_reduce_prod_shape *shape)
 {
     const int64_t half = (int64_t)1 << (shape->right - 1);
-    return (int32_t)(uint32_t)(uint64_t)((product * shape->multiplier + half) >> shape->right);
+    return (int32_t)(uint32_t)(uint64_t)((product + half) >> shape->right);
 }
 
-/* Product of int8, rounded after every factor: tflite::reference_ops::QuantizedReduceProd. */
-TC_INLINE int8_t tc_reduce_prod_s8_of(const int8_t *input, const tc_reduce_prod_shape *shape)
+/* Defines products of int8 or int16, rounded after every factor: tflite::reference_ops::QuantizedReduceProd. */
+#define TC_QUANTIZED_PRODUCT(name, element)                                                                            \
+    TC_INLINE element name##_of(const element *input, const tc_reduce_prod_shape *shape)                               \
+    {                                                                                                                  \
+        const int32_t *size = shape->loops.reduced_size;                                                               \
+        const int32_t *stride = shape->loops.reduced_stride;                                                           \
+        const int32_t zero_point = shape->input_zero_point;                                                            \
+        /* A factor times the multiplier has 32 bits. */                                                               \
+        const int32_t narrow = sizeof(element) == 1u || zero_point == 0;                                               \
+        int32_t total = *input - zero_point;                                                                           \
+        for (int32_t i = 0; i < size[0]; ++i) {                                                                        \
+            for (int32_t j = 0; j < size[1]; ++j) {                                                                    \
+                const element *next = input + i * stride[0] + j * stride[1];                                           \
+                for (int32_t k = i + j == 0 ? 1 : 0; k < size[2]; ++k) {                                               \
+                    const int32_t value = next[k * stride[2]] - zero_point;                                            \
+                    total = tc_reduce_prod_scaled(narrow ? (int64_t)total * (value * shape->multiplier)                \
+                                                         : (int64_t)total * value * shape->multiplier,                 \
+                                                  shape);                                                              \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        const tc_output_range *range = &shape->range;                                                                  \
+        const int64_t scaled = tc_reduce_prod_scaled((int64_t)total * shape->multiplier, shape);                       \
+        const int64_t result = scaled + range->zero_point;                                                             \
+        return (element)(result < range->low ? range->low : result > range->high ? range->high : result);              \
+    }                                                                                                                  \
+    TC_INLINE void name(const element *input, element *output, const tc_reduce_prod_shape *shape)                      \
+    {                                                                                                                  \
+        const int32_t *size = shape->loops.kept_size;                                                                  \
+        const int32_t *stride = shape->loops.kept_stride;                                                              \
+        for (int32_t i = 0; i < size[0]; ++i) {                                                                        \
+            for (int32_t j = 0; j < size[1]; ++j) {                                                                    \
+                for (int32_t k = 0; k < size[2]; ++k) {                                                                \
+                    for (int32_t at = 0; at < shape->loops.inner; ++at) {                                              \
+                        *output++ = name##_of(input + i * stride[0] + j * stride[1] + k * stride[2] + at, shape);      \
+                    }                                                                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+TC_QUANTIZED_PRODUCT(tc_reduce_prod_s8, int8_t)
+TC_QUANTIZED_PRODUCT(tc_reduce_prod_s16, int16_t)
+
+typedef struct tc_wide_sum_shape {
+    tc_reduce_loops loops;
+    float factor;
+} tc_wide_sum_shape;
+
+TC_INLINE int32_t tc_wide_total_of(const int16_t *input, const tc_reduce_loops *loops)
 {
-    const int32_t *size = shape->loops.reduced_size;
-    const int32_t *stride = shape->loops.reduced_stride;
-    int32_t total = *input - shape->input_zero_point;
+    const int32_t *size = loops->reduced_size;
+    const int32_t *stride = loops->reduced_stride;
+    int32_t total = 0;
     for (int32_t i = 0; i < size[0]; ++i) {
         for (int32_t j = 0; j < size[1]; ++j) {
-            for (int32_t k = i + j == 0 ? 1 : 0; k < size[2]; ++k) {
-                const int32_t value = input[i * stride[0] + j * stride[1] + k * stride[2]] - shape->input_zero_point;
-                total = tc_reduce_prod_scaled((int64_t)total * value, shape);
+            for (int32_t k = 0; k < size[2]; ++k) {
+                total += input[i * stride[0] + j * stride[1] + k * stride[2]];
             }
         }
     }
-    const int64_t result = (int64_t)tc_reduce_prod_scaled(total, shape) + shape->range.zero_point;
-    return (int8_t)(result < shape->range.low ? shape->range.low
-                                              : result > shape->range.high ? shape->range.high : result);
+    return total;
 }
 
-TC_INLINE void tc_reduce_prod_s8(const int8_t *input, int8_t *output, const tc_reduce_prod_shape *shape)
+/* Sums of int16, fewer than 65,536, with a factor in float32; halves are rounded away from zero. */
+TC_INLINE void tc_wide_reduce_sum(const int16_t *input, int16_t *output, const tc_wide_sum_shape *shape)
 {
     const int32_t *size = shape->loops.kept_size;
     const int32_t *stride = shape->loops.kept_stride;
     for (int32_t i = 0; i < size[0]; ++i) {
         for (int32_t j = 0; j < size[1]; ++j) {
             for (int32_t k = 0; k < size[2]; ++k) {
-                const int8_t *next = input + i * stride[0] + j * stride[1] + k * stride[2];
                 for (int32_t at = 0; at < shape->loops.inner; ++at) {
-                    *output++ = tc_reduce_prod_s8_of(next + at, shape);
+                    const int16_t *next = input + i * stride[0] + j * stride[1] + k * stride[2] + at;
+                    const float scaled = tc_opaque((float)tc_wide_total_of(next, &shape->loops) * shape->factor);
+                    const float limited = scaled < -32768.0f ? -32768.0f : scaled > 32767.0f ? 32767.0f : scaled;
+                    *output++ = (int16_t)tc_round_away(limited);
                 }
             }
         }

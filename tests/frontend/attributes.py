@@ -223,7 +223,7 @@ _POOL_BASES = (
 RECIPES: dict[str, Recipe] = {
     "AveragePool": Recipe(lambda a, opset: [floats(1, 3, 7, 8)], _POOL_BASES),
     "MaxPool": Recipe(lambda a, opset: [floats(1, 3, 7, 8)], _POOL_BASES),
-    "BatchNormalization": Recipe(_batch_normalization, eight_bits=False),
+    "BatchNormalization": Recipe(_batch_normalization),
     "Cast": Recipe(lambda a, opset: [floats(1, 20)], ({"to": 1},)),
     "Clip": Recipe(_clip),
     "Concat": Recipe(lambda a, opset: [floats(1, 3, 4), floats(1, 3, 4) + 1], ({"axis": 1},), (0, 1)),
@@ -246,9 +246,10 @@ RECIPES: dict[str, Recipe] = {
     "Pad": Recipe(_pad, ({},)),
     "PRelu": Recipe(lambda a, opset: [floats(1, 3, 4), np.full(1, 0.3, np.float32)]),
     "ReduceMean": Recipe(_reduce(18)),
-    "ReduceMax": Recipe(_reduce(18), eight_bits=False),
-    "ReduceMin": Recipe(_reduce(18), eight_bits=False),
-    "ReduceSum": Recipe(_reduce(13), eight_bits=False),
+    "ReduceMax": Recipe(_reduce(18)),
+    "ReduceMin": Recipe(_reduce(18)),
+    "ReduceProd": Recipe(_reduce(18), eight_bits=False),
+    "ReduceSum": Recipe(_reduce(13)),
     "Reshape": Recipe(lambda a, opset: [floats(1, 4, 6), ints(1, 0, -1, 2) if not a.get("allowzero") else ints(3, 8)]),
     "Resize": Recipe(_resize, ({}, {"mode": "linear"}, {"mode": "cubic"})),
     "Slice": Recipe(_slice),
@@ -295,6 +296,44 @@ for _kind in "Abs Ceil Celu Cos Elu Erf Exp Floor HardSigmoid HardSwish Identity
 for _kind in "Log Sqrt".split():
     RECIPES[_kind] = Recipe(lambda a, opset: [np.abs(floats(1, 60)) + np.float32(0.2)])
 RECIPES["Swish"] = Recipe(lambda a, opset: [floats(1, 60)], float32=False)
+for _kind in "ReduceL1 ReduceL2 ReduceLogSumExp ReduceSumSquare".split():
+    RECIPES[_kind] = Recipe(_reduce(18), eight_bits=False)
+RECIPES["ReduceLogSum"] = Recipe(
+    lambda a, opset: [np.abs(x) + np.float32(0.2) if x.dtype == np.float32 else x for x in _reduce(18)(a, opset)],  # type: ignore[union-attr]
+    eight_bits=False,
+)
+for _kind in "Equal Greater GreaterOrEqual Less LessOrEqual".split():
+    RECIPES[_kind] = Recipe(lambda a, opset: [np.rint(floats(1, 3, 4)), np.zeros(4, np.float32)], eight_bits=False)
+for _kind in "And Or Xor".split():
+    RECIPES[_kind] = Recipe(lambda a, opset: [floats(1, 3, 4) > 0, floats(3, 1) > 0], dynamic=(0, 1), integers=True)
+RECIPES["Not"] = Recipe(lambda a, opset: [floats(1, 3, 4) > 0], integers=True)
+RECIPES["Where"] = Recipe(lambda a, opset: [floats(3, 4) > 0, floats(3, 4), floats(4)], dynamic=(0, 1), integers=True)
+RECIPES["CastLike"] = Recipe(lambda a, opset: [floats(1, 20), ints(0)], eight_bits=False)
+for _kind in "ArgMax ArgMin".split():
+    RECIPES[_kind] = Recipe(lambda a, opset: [np.rint(floats(2, 3, 4, 5))], eight_bits=False)
+RECIPES["TopK"] = Recipe(
+    lambda a, opset: [floats(2, 3, 4, 5), *([ints(2)] if opset >= 10 else [])], outputs=lambda a: 2, eight_bits=False
+)
+RECIPES["GatherND"] = Recipe(lambda a, opset: [floats(2, 3, 4), np.array([[1, -1], [0, 2]], np.int64)])
+RECIPES["GatherElements"] = Recipe(lambda a, opset: [floats(2, 3, 4), np.array([[[1, -1], [0, 1]]], np.int64)])
+RECIPES["ScatterND"] = Recipe(
+    lambda a, opset: [floats(2, 3, 4), np.array([[1, -1], [0, 2]], np.int64), floats(2, 4)], dynamic=(0, 2)
+)
+RECIPES["ScatterElements"] = Recipe(
+    lambda a, opset: [floats(2, 3, 4), np.array([[[1, -1], [0, 1]]], np.int64), floats(1, 2, 2)], dynamic=(0, 2)
+)
+RECIPES["Expand"] = Recipe(lambda a, opset: [floats(3, 1), ints(2, 1, 4)])
+RECIPES["Tile"] = Recipe(lambda a, opset: [floats(2, 3), ints(2, 3)])
+RECIPES["OneHot"] = Recipe(
+    lambda a, opset: [ints(0, -1, 2, 7), ints(3), np.array([0.5, 2.5], np.float32)], integers=True
+)
+RECIPES["CumSum"] = Recipe(lambda a, opset: [floats(2, 3, 4), ints(1)[0]], eight_bits=False)
+for _kind in "Asin Asinh Atan Atanh Cosh Shrink Sinh Tan".split():
+    RECIPES[_kind] = Recipe(lambda a, opset: [np.clip(floats(1, 60), -0.9, 0.9)], float32=False)
+RECIPES["Acos"] = RECIPES["Asin"]
+RECIPES["Acosh"] = Recipe(lambda a, opset: [np.abs(floats(1, 60)) + np.float32(1.2)], float32=False)
+RECIPES["Mod"] = Recipe(lambda a, opset: [floats(1, 60), np.full(1, 0.7, np.float32)], ({"fmod": 1},), float32=False)
+RECIPES["Mean"] = Recipe(lambda a, opset: [floats(1, 60), np.full(1, 0.7, np.float32)], float32=False)
 for _kind in "Add Sub Mul Div Pow Min Max Sum".split():
     RECIPES[_kind] = _pair((1, 3, 4), (1, 3, 4))
 RECIPES["Div"] = Recipe(lambda a, opset: [floats(1, 3, 4), np.abs(floats(1, 3, 4)) + 1], dynamic=(0, 1))
@@ -308,6 +347,8 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "approximate": ["tanh", "none"],
     "auto_pad": ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"],
     "axis": [0, 1, 2, 3, -1, -2, -3],
+    "bias": [0.1],
+    "batch_dims": [1],
     "beta": [0.3, 0.0, -1.5],
     "block_size": [2],
     "blocksize": [1],
@@ -322,12 +363,17 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "dilations": [[2, 1], [1, 2], [2, 2]],
     "epsilon": [0.01],
     "exclude_outside": [1],
+    "exclusive": [1],
     "extrapolation_value": [2.5],
+    "fmod": [0, 1],
     "gamma": [1.7],
     "group": [2, 4],
     "keep_aspect_ratio_policy": ["stretch", "not_larger", "not_smaller"],
+    "k": [1, 3],
     "keepdims": [0],
     "kernel_shape": [[2, 3], [3, 2], [1, 1]],
+    "lambd": [0.2],
+    "largest": [0],
     "max": [0.7],
     "min": [-0.4],
     "momentum": [0.5],
@@ -342,10 +388,14 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "perm": [[0, 2, 3, 1], [3, 1, 0, 2]],
     "precision": [1, 10],
     "ratio": [0.2],
+    "reduction": ["none", "add", "mul"],
+    "reverse": [1],
     "round_mode": ["down", "up"],
     "saturate": [0],
     "scales": [[1.0, 1.0, 2.0, 3.0]],
     "seed": [3],
+    "select_last_index": [1],
+    "sorted": [1],  # 0 leaves the order open
     "spatial": [0],
     "split": [[1, 5], [3, 3]],
     "storage_order": [1],
@@ -374,6 +424,8 @@ SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
     ("ReduceMean", "axes"): [[1], [0, 2]],
     ("ReduceMax", "axes"): [[1], [0, 2]],
     ("ReduceMin", "axes"): [[1], [0, 2]],
+    ("ReduceProd", "axes"): [[1], [0, 2]],
+    **{(f"Reduce{name}", "axes"): [[1], [0, 2]] for name in ("L1", "L2", "LogSum", "LogSumExp", "SumSquare")},
     ("ReduceSum", "axes"): [[1], [0, 2]],
     ("MaxPool", "kernel_shape"): [[2, 3], [3, 3]],
     ("AveragePool", "kernel_shape"): [[2, 3], [3, 3]],
@@ -386,8 +438,11 @@ REFUSED = frozenset(
         ("QuantizeLinear", "output_dtype"),
         ("QuantizeLinear", "precision"),
         ("Resize", "coordinate_transformation_mode"),
+        ("GatherND", "batch_dims"),
         ("MaxPool", "dilations"),
         ("AveragePool", "dilations"),
+        ("ScatterElements", "reduction"),
+        ("ScatterND", "reduction"),
         (f"{MICROSOFT}.QLinearAveragePool", "count_include_pad"),
     }
 )
@@ -395,6 +450,7 @@ REFUSED = frozenset(
 REQUIRED: Mapping[str, Callable[[int], Attributes]] = {
     "Pad": lambda opset: {"pads": [0, 0, 1, 2, 0, 0, 2, 1]} if opset < 11 else {},
     "Slice": lambda opset: {"starts": [1, 0], "ends": [4, 5], "axes": [1, 2]} if opset < 10 else {},
+    "TopK": lambda opset: {"k": 2} if opset < 10 else {},
     "Unsqueeze": lambda opset: {"axes": [0]} if opset < 13 else {},
     "Upsample": lambda opset: {"scales": [1.0, 1.0, 2.0, 2.5]} if opset < 9 else {},
 }

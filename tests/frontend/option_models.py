@@ -252,6 +252,7 @@ _of_constants("RANGE", [np.array(n, _I32) for n in (1, 7, 2)], (3,), "int32")
 _of_constants("WHERE", [np.array([True, False, True])], (2, 1), "int64")
 _of_constants("BROADCAST_ARGS", [np.array([2, 1], _I32), np.array([3], _I32)], (2,), "int32")
 _folded("SHAPE", [None], (4,), "int64", OutType=4)
+_folded("RANK", [None], ())
 _folded(
     "STRIDED_SLICE",
     [[[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]], [1, 1], [3, 3], [1, 1]],
@@ -307,6 +308,119 @@ def _response() -> OptionModel:
 
 
 MODELS["LOCAL_RESPONSE_NORMALIZATION"] = _response
+
+
+@dataclass
+class Constant:
+    """A constant operand without quantisation."""
+
+    value: np.ndarray
+
+
+def _values(
+    name: str,
+    operands: Sequence[np.ndarray | Constant],
+    results: Sequence[tuple[object, ...]],
+    resolver: OpResolverType | None = None,
+    **fields: object,
+) -> None:
+    """An operator on these very values without quantisation, beside an operator on int8.
+
+    Args:
+        results: shape and type of each.
+    """
+
+    def make() -> OptionModel:
+        b = TfliteBuilder()
+        q, r = b.tensor((1, 2), 0.5, 3), b.tensor((1, 2), 0.25, -3)
+        b.op("RELU", [q], [r])
+        places, inputs = list[int](), {q: np.ones((1, 2), np.int8)}
+        for operand in operands:
+            if isinstance(operand, Constant):
+                places.append(b.constant(operand.value))
+            else:
+                places.append(b.tensor(operand.shape, dtype=operand.dtype.name))
+                inputs[places[-1]] = operand
+        outputs = [b.tensor(shape, dtype=dtype) for shape, dtype in results]  # type: ignore[arg-type,misc]
+        b.op(name, places, outputs, **fields)  # type: ignore[arg-type]
+        return OptionModel(b, list(inputs), [r, *outputs], list(inputs.values()), resolver)
+
+    MODELS[name] = make
+
+
+_F32 = np.float32
+_TAPS = Constant(np.arange(16, dtype=_F32).reshape(2, 2, 2, 2, 1) - 8)
+_VOLUME_STEPS = {"StrideD": 1, "StrideH": 2, "StrideW": 1, "Padding": SAME, **ACTIVATION}
+_values(
+    "CONV_3D",
+    [np.arange(32, dtype=_F32).reshape(1, 2, 4, 2, 2), _TAPS, Constant(_F32([7]))],
+    [((1, 2, 2, 2, 1), "float32")],
+    **_VOLUME_STEPS,
+)
+_values(
+    "CONV_3D_TRANSPOSE",
+    [
+        Constant(np.array([1, 2, 4, 2, 2], _I32)),
+        _TAPS,
+        np.arange(8, dtype=_F32).reshape(1, 2, 2, 2, 1),
+        Constant(_F32([1, 2])),
+    ],
+    [((1, 2, 4, 2, 2), "float32")],
+    **_VOLUME_STEPS,
+)
+_values("ATAN2", [_F32([1, -2]), _F32([3, 4])], [((2,), "float32")])
+for _name in ("BITWISE_XOR", "RIGHT_SHIFT"):
+    _values(_name, [np.array([-100, 9], _I32), np.array([3, 40], _I32)], [((2,), "int32")])
+_values(
+    "REVERSE_SEQUENCE",
+    [np.arange(6, dtype=_F32).reshape(2, 3), np.array([3, 2], _I32)],
+    [((2, 3), "float32")],
+    SeqDim=1,
+    BatchDim=0,
+)
+_BOXES, _SCORES = _F32([[0, 0, 2, 2], [0, 1, 2, 3], [5, 5, 6, 7]]), _F32([0.5, 0.75, 0.25])
+_THRESHOLDS = [Constant(np.array(2, _I32)), Constant(_F32(0.3)), Constant(_F32(0.1))]
+_values("NON_MAX_SUPPRESSION_V4", [_BOXES, _SCORES, *_THRESHOLDS], [((2,), "int32"), ((), "int32")])
+_values(
+    "NON_MAX_SUPPRESSION_V5",
+    [_BOXES, _SCORES, *_THRESHOLDS, Constant(_F32(0.5))],
+    [((2,), "int32"), ((2,), "float32"), ((), "int32")],
+)
+
+
+def _detection() -> OptionModel:
+    """A custom operator, whose options are no table of the schema."""
+    b, rng = TfliteBuilder(), np.random.default_rng(0)
+    q, r = b.tensor((1, 2), 0.5, 3), b.tensor((1, 2), 0.25, -3)
+    b.op("RELU", [q], [r])
+    values = [rng.normal(0, 1, (1, 9, 4)).astype(np.float32), rng.uniform(0, 1, (1, 9, 3)).astype(np.float32)]
+    inputs = [b.tensor(value.shape, dtype="float32") for value in values]
+    outputs = [b.tensor(shape, dtype="float32") for shape in ((1, 2, 4), (1, 2), (1, 2), (1,))]
+    options = {"max_detections": 2, "max_classes_per_detection": 1, "num_classes": 3, "nms_iou_threshold": 0.5}
+    scales = {f"{name}_scale": 5.0 for name in "yxhw"}
+    anchors = b.constant(rng.uniform(0.1, 1, (9, 4)).astype(np.float32))
+    b.custom(
+        "TFLite_Detection_PostProcess", [*inputs, anchors], outputs, {**options, **scales, "nms_score_threshold": 0.0}
+    )
+    return OptionModel(b, [q, *inputs], [r, *outputs], [np.ones((1, 2), np.int8), *values])
+
+
+MODELS["TFLite_Detection_PostProcess"] = _detection
+_ROWS, _IDS = np.arange(1, 7, dtype=_F32).reshape(3, 2), Constant(np.array([2, 0, 2], _I32))
+_values("L2_POOL_2D", [np.arange(24, dtype=_F32).reshape(1, 3, 4, 2)], [((1, 2, 4, 2), "float32")],
+        FilterHeight=2, FilterWidth=3, **_STEPS, **ACTIVATION)  # fmt: skip
+_values("MATRIX_DIAG", [_ROWS], [((3, 2, 2), "float32")])
+_values("MATRIX_SET_DIAG", [_ROWS, _F32([7, 8])], [((3, 2), "float32")])
+_values(
+    "SPARSE_TO_DENSE",
+    [Constant(np.array([[0, 1], [1, 0]], _I32)), Constant(np.array([2, 3], _I32)), _F32([5, 6]), Constant(_F32(9))],
+    [((2, 3), "float32")],
+    ValidateIndices=True,
+)
+_values("SEGMENT_SUM", [_ROWS, Constant(np.array([0, 0, 1], _I32))], [((2, 2), "float32")])
+for _name in ("SUM", "MAX", "MIN", "PROD"):
+    _values(f"UNSORTED_SEGMENT_{_name}", [_ROWS, _IDS, Constant(np.array([4], _I32))], [((4, 2), "float32")])
+_values("DILATE", [_ROWS, Constant(np.array([2, 1], _I32)), Constant(_F32(9))], [((5, 2), "float32")])
 for _name in IMPORTERS:  # what has no options to differ in needs no words here
     if _name not in MODELS and not slots_of(OPTIONS.get(_name, "")):
         _one(_name, IMAGE, IMAGE, quant=(0.125, 5))

@@ -142,14 +142,6 @@ def test_functions_that_round_once_are_exact(kind: str) -> None:
     check_float(unary, graph.nodes[0].op, [values])
 
 
-def test_dynamic_range_quantisation_is_refused_by_its_name() -> None:
-    b = TfliteBuilder()
-    x, y = b.tensor((1, 4), dtype="float32"), b.tensor((1, 3), dtype="float32")
-    b.op("FULLY_CONNECTED", [x, b.constant(np.ones((3, 4), np.int8), 0.1)], [y])
-    with pytest.raises(UnsupportedError, match="dynamic-range"):
-        import_tflite(b.build([x], [y]), "m", "m.tflite")
-
-
 def float_relu(quantized: bool) -> bytes:
     b = TfliteBuilder()
     x, y = b.tensor((1, 4), dtype="float32"), b.tensor((1, 4), dtype="float32")

@@ -11,19 +11,30 @@ from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import site_of
 from tinycompile.dtypes import INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Op, Quantization, Site, TensorType
-from tinycompile.kernels import wide_layers, wide_ops
+from tinycompile.kernels import reductions, resize_bilinear, wide_functions, wide_layers, wide_ops
 from tinycompile.kernels.base import Factory
 from tinycompile.ops._arithmetic.wide import HIGH, LOW
+from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.exp import Exp
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mean import Mean
+from tinycompile.ops.neg import Neg
+from tinycompile.ops.reduce_prod import ReduceProd
+from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
+from tinycompile.ops.resize_bilinear import ResizeBilinear
+from tinycompile.ops.rsqrt import Rsqrt
 from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.sqrt import Sqrt
 from tinycompile.ops.tanh import Tanh
+from tinycompile.ops.transpose_conv import TransposeConv
 
 CLAMP = (LOW, HIGH)
 
@@ -54,8 +65,30 @@ def cases() -> list[tuple[Factory, Site]]:
     found.append((wide_ops.interpolated, site_of(Tanh(), [wide((300,), 0.0003)], [None], wide((1,), 2.0**-15))))
     pools = (AveragePool2D((2, 3), (1, 2), clamp=CLAMP), MaxPool2D((2, 3), (1, 2), clamp=CLAMP))
     found.extend((wide_ops.pool2d, site_of(op, [wide((1, 5, 7, 3))], [None], wide((1,)))) for op in pools)
+    found.extend(function_cases())
     found.append((wide_ops.rescale, site_of(Relu((0, HIGH)), [wide((4, 9))], [None], wide((1,), 0.0007))))
     return found
+
+
+def function_cases() -> list[tuple[Factory, Site]]:
+    image, matrix, y = wide((1, 5, 6, 3)), wide((2, 3, 9)), wide((1,), 0.002)
+    transposed = layer(TransposeConv((10, 13), (2, 2), clamp=CLAMP), (1, 5, 6, 3), (5, 2, 3, 3), 5, INT64)
+    return [
+        (wide_functions.table, site_of(Exp(), [wide((4, 9), 1e-4)], [None], y)),
+        (wide_functions.neg, site_of(Neg(), [matrix], [None], matrix)),
+        (wide_functions.absolute, site_of(Abs(), [matrix], [None], y)),
+        (wide_functions.rsqrt, site_of(Rsqrt(), [matrix], [None], y)),
+        (wide_functions.sqrt, site_of(Sqrt(), [matrix], [None], y)),
+        (wide_functions.extremum, site_of(Maximum(), [wide((4, 5)), wide((4, 1))], [None, None], y)),
+        (reductions.wide_sum, site_of(ReduceSum((1,), False), [image], [None], y)),
+        (reductions.product, site_of(ReduceProd((3,), False), [image], [None], y)),
+        *(
+            (resize_bilinear.wide_resize_bilinear, site_of(ResizeBilinear(size), [image], [None], y))
+            for size in ((10, 12), (7, 11))
+        ),
+        (wide_layers.transpose_conv, transposed),
+        (wide_layers.batch_matmul, site_of(BatchMatMul(adj_y=True), [matrix, matrix], [None, None], y)),
+    ]
 
 
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m3", "cortex-m7"])

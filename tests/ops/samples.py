@@ -21,10 +21,14 @@ from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.conv3d import Conv3D
+from tinycompile.ops.conv3d_transpose import Conv3DTranspose
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.detection_postprocess import DetectionPostprocess
+from tinycompile.ops.dynamic_slice import DynamicSlice
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.equal import Equal
@@ -52,6 +56,7 @@ from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.mirror_pad import MirrorPad
 from tinycompile.ops.neg import Neg
+from tinycompile.ops.non_max_suppression import NonMaxSuppression
 from tinycompile.ops.not_equal import NotEqual
 from tinycompile.ops.one_hot import OneHot
 from tinycompile.ops.pad import Pad
@@ -69,6 +74,7 @@ from tinycompile.ops.repeat import Repeat
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from tinycompile.ops.reverse_sequence import ReverseSequence
 from tinycompile.ops.scatter_nd import ScatterND
 from tinycompile.ops.select import Select
 from tinycompile.ops.sign import Sign
@@ -214,13 +220,20 @@ def conv2d(rng: Random) -> Sample:
     return sample(op, [int8((1, height, width, channels), 0.05, 3), w], int8((), 0.05, -5), [None, values])
 
 
+def weighted(rng: Random, op: Op, shape: tuple[int, ...], w: TensorType, values: Array) -> Sample:
+    """A layer of int8, or of floats with weights of int8."""
+    if rng.random() < 0.3:
+        return sample(op, [floats(shape), w], floats(()), [None, values])
+    return sample(op, [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+
+
 @of("depthwise_conv2d")
 def depthwise_conv2d(rng: Random) -> Sample:
     shape = image(rng)
     kernel, stride, dilation, padding = window(rng, shape)
     w, values = weights(rng, (1, *kernel, shape[3]), 3)
     op = DepthwiseConv2D(stride, dilation, (padding[0], padding[1], padding[2], padding[3]))
-    return sample(op, [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+    return weighted(rng, op, shape, w, values)
 
 
 @of("max_pool2d", "average_pool2d")
@@ -236,7 +249,7 @@ def pool2d(rng: Random) -> Sample:
 def fully_connected(rng: Random) -> Sample:
     shape = any_shape(rng)
     w, values = weights(rng, (3, shape[-1]), 0)
-    return sample(FullyConnected(), [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+    return weighted(rng, FullyConnected(asymmetric=bool(rng.integers(2))), shape, w, values)
 
 
 @of("relu")
@@ -471,6 +484,24 @@ def top_k(rng: Random) -> Sample:
     return Sample(op, Signature((x,), (int8(shape), TensorType(shape, index))), (None,))
 
 
+@of("detection_postprocess")
+def detection_postprocess(rng: Random) -> Sample:
+    boxes, classes = size(rng, 2, 9), size(rng, 1, 4)
+    op = DetectionPostprocess(3, 1, 2, bool(size(rng, 0, 2)), 0.1, 0.4, classes, (10.0, 10.0, 5.0, 5.0))
+    types = [floats(shape) for shape in ((1, boxes, 4), (1, boxes, classes), (boxes, 4))]
+    results = [TensorType(shape, dtype) for shape, dtype in op.infer(types)]
+    anchors = rng.uniform(0.1, 1, (boxes, 4)).astype(np.float32)
+    return Sample(op, Signature(tuple(types), tuple(results)), (None, None, anchors))
+
+
+@of("non_max_suppression")
+def non_max_suppression(rng: Random) -> Sample:
+    boxes = size(rng, 2, 9)
+    op, types = NonMaxSuppression(size(rng), 0.3, 0.1), [floats((boxes, 4)), floats((boxes,))]
+    results = [TensorType(shape, dtype) for shape, dtype in op.infer(types)]
+    return Sample(op, Signature(tuple(types), tuple(results)), (None, None))
+
+
 @of("local_response_normalization")
 def local_response_normalization(rng: Random) -> Sample:
     return sample(LocalResponseNormalization(1, 1.0, 0.5, 0.75), [floats(any_shape(rng))], floats(()))
@@ -556,6 +587,21 @@ def dynamic_update_slice(rng: Random) -> Sample:
     return sample(DynamicUpdateSlice(), [int8(shape), int8((1, 2, 2, 1)), t], int8(()), [None, None, values])
 
 
+@of("dynamic_slice")
+def dynamic_slice(rng: Random) -> Sample:
+    shape = image(rng)
+    part = tuple(size(rng, 1, n + 1) for n in shape)
+    t, values = indices(rng, (4,), 2)
+    return sample(DynamicSlice(part), [int8(shape), t], int8(()), [None, values])
+
+
+@of("reverse_sequence")
+def reverse_sequence(rng: Random) -> Sample:
+    shape = image(rng)
+    t, values = indices(rng, (shape[3],), shape[1] + 1)
+    return sample(ReverseSequence(1, 3), [int8(shape), t], int8(()), [None, values])
+
+
 @of("one_hot")
 def one_hot(rng: Random) -> Sample:
     t, _ = indices(rng, (1, size(rng), size(rng)), 3)
@@ -571,7 +617,23 @@ def resize_bilinear(rng: Random) -> Sample:
 def transpose_conv(rng: Random) -> Sample:
     n, height, width, channels = image(rng)
     stride, kernel = (size(rng, 1, 4), size(rng, 1, 4)), (size(rng, 1, 4), size(rng, 1, 4))
+    kernel = stride if rng.random() < 0.3 else kernel
     grown = ((height - 1) * stride[0] + kernel[0], (width - 1) * stride[1] + kernel[1])
     weight_type, values = weights(rng, (size(rng, 1, 4), *kernel, channels), 0)
     inputs = [int8((n, height, width, channels), 0.05, 3), weight_type]
     return sample(TransposeConv(grown, stride), inputs, int8((), 0.15, 3), [None, values])
+
+
+@of("conv3d", "conv3d_transpose")
+def volume(rng: Random) -> Sample:
+    """Of floats, so that a tap of nearly nothing would count, too."""
+    shape, kernel = (1, size(rng), size(rng), size(rng), size(rng, 1, 3)), [size(rng, 1, 3) for _ in range(3)]
+    stride = size(rng, 1, 3), size(rng, 1, 3), size(rng, 1, 3)
+    w = floats((2, *kernel, shape[4]))
+    values = rng.choice([-2, -1, 1, 2], w.shape).astype(np.float32)
+    if rng.random() < 0.5:
+        grown = [(n - 1) * s + k for n, s, k in zip(shape[1:4], stride, kernel, strict=True)]
+        op = Conv3DTranspose((grown[0], grown[1], grown[2]), stride)
+    else:
+        op = Conv3D(stride, padding=tuple((size(rng, 0, k), k) for k in kernel))
+    return sample(op, [floats(shape), w], floats(()), [None, values])

@@ -30,6 +30,7 @@ BY_POSITIONS = {
     "average_pool2d": {Windowed},
     "concatenation": {Pointwise},
     "conv2d": {Windowed},
+    "conv3d": {Windowed},
     "depthwise_conv2d": {Windowed},
     "fully_connected": {Pointwise},
     "identity": {Pointwise},
@@ -48,6 +49,7 @@ BY_POSITIONS = {
     "spatial_sum": {Summed},
     "take": {Pointwise, Enlarged, Windowed},
     "transpose": {Planar},
+    "transpose_conv": {Enlarged},
 }
 """Those that say so themselves; what treats every element alike is pointwise, the rest reads operands whole."""
 

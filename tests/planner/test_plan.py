@@ -171,9 +171,9 @@ def test_reasons() -> None:
 
 
 def test_the_limit_on_constants_holds_under_a_ram_limit_too() -> None:
-    """Three ways: fast, fast and without scratch but with large constants, slow. Without weights 1.1 x 100."""
-    scratch = Constant("w", "int8_t", np.zeros(100, np.int8))
-    large = Constant("w", "int8_t", np.zeros(300, np.int8))
+    """Three ways: fast, fast and without scratch but with large constants, slow. Without weights 1.1 x 10,000."""
+    scratch = Constant("w", "int8_t", np.zeros(10_000, np.int8))
+    large = Constant("w", "int8_t", np.zeros(30_000, np.int8))
     options = [
         [
             Kernel("fast", None, (scratch,), scratch_bytes=64, instructions=1),
@@ -186,6 +186,15 @@ def test_the_limit_on_constants_holds_under_a_ram_limit_too() -> None:
     assert plan(graph, options, ram_limit=128, optimize="speed").kernels[0].variant == "large"
     options[0].pop()
     assert plan(graph, options, ram_limit=128, optimize="balanced").kernels[0].variant == "large"
+
+
+def test_small_tables_are_always_allowed() -> None:
+    """Beside no weights at all: 2 KiB with `balanced`, nothing with `size`."""
+    for size, allowed in ((2048, "table"), (2049, "slow")):
+        table = Kernel("table", None, (Constant("t", "int8_t", np.zeros(size, np.int8)),), instructions=1)
+        options = [[table, Kernel("slow", None, instructions=9)]]
+        for optimize, variant in (("balanced", allowed), ("size", "slow")):
+            assert plan(chain([64, 64]), options, ram_limit=None, optimize=optimize).kernels[0].variant == variant
 
 
 def test_the_error_names_what_is_live_and_what_would_do() -> None:

@@ -168,8 +168,8 @@ def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
 
 
 def options_of(calib: Path | None, calib_method: str, evaluation: Path | None, **options: Any) -> Options:
+    from tinycompile.model_source import Calibration
     from tinycompile.options import Options
-    from tinycompile.quantize.source import Calibration
 
     return Options(**options, calibration=Calibration(calib, calib_method, evaluation))
 
@@ -210,19 +210,20 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--schedule", choices.SCHEDULE_CHOICES, "auto; layer by layer; in streams of rows; in patches."),
             _choice("--input-stream", choices.INPUT_STREAM_CHOICES, "rows: the input comes through a callback."),
             click.option("--board-path", type=PATH, help="Folder with boards of your own (docs/adding_a_board.md)."),
-            _choice("--layout", choices.LAYOUT_CHOICES, "Of ONNX images: model or nhwc."),
+            _choice("--layout", choices.LAYOUT_CHOICES, "Of images at the edges: model or nhwc."),
             click.option(
                 "--shape", "shapes", type=Shape(), multiple=True, help="Of an input with dynamic sizes: x=1,3,64,64."
             ),
             click.option("--signature", help="Which one of a .tflite file is compiled.  [default: the main subgraph]"),
             _choice("--dtype", choices.DTYPE_CHOICES, "int8, or float32 for float models."),
+            _choice("--match", choices.MATCH_CHOICES, "Whose bytes a .tflite model's are: LiteRT's or TFLM's."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
             _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
             _choice("--align", choices.ALIGN_CHOICES, "strict: no unaligned word; auto: as the board says."),
             click.option("--flash-offset", type=Address(), default=0, help="Where a bootloader ends, such as 32K."),
             click.option("--labels", type=PATH, multiple=True, help="Text file with a class on each line; per model."),
             click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
-            click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float ONNX model with."),
+            click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float model with."),
             _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=PATH, help="Labelled samples (.npz: x, y) for the accuracy."),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tinycompile import choices
 from tinycompile.cli._shared import PATH, Bytes, Count, Shape, console, explained, print_json, progress, target_option
 from tinycompile.errors import UnsupportedError, UsageError
 
@@ -18,6 +19,7 @@ from tinycompile.errors import UnsupportedError, UsageError
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input with dynamic sizes: x=1,3,64,64.")
 @click.option("--signature", help="Which one of a .tflite file is meant.  [default: the main subgraph]")
 @click.option("--dtype", type=click.Choice(["int8", "float32"]), default="int8", show_default=True)
+@click.option("--match", type=click.Choice(choices.MATCH_CHOICES), default="litert", show_default=True)
 @click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits counts as unsupported.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
@@ -28,6 +30,7 @@ def inspect(
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     signature: str | None,
     dtype: str,
+    match: choices.Runtime,
     strict_int8: bool,
     as_json: bool,
 ) -> None:
@@ -39,7 +42,7 @@ def inspect(
 
     floats = Options(dtype=dtype, strict_int8=strict_int8).floats
     board = load_board(target, board_path)
-    found = inspect_model(model, board, dict(shapes), floats=floats, signature=signature)
+    found = inspect_model(model, board, dict(shapes), floats=floats, signature=signature, match=match)
     if as_json:
         print_json(found.as_dict())
     else:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from tinycompile.choices import Runtime
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError, system_reason
 from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.tflite import import_tflite
+from tinycompile.frontend.tflite_layout import channels_last
 from tinycompile.ir import Graph
 
 Floats = Literal["none", "islands", "all"]
@@ -26,15 +28,17 @@ def load(
     layout: str = "model",
     floats: Floats = "islands",
     signature: str | None = None,
+    match: Runtime = "litert",
 ) -> Graph:
     """Read a model file; its content says what it is.
 
     Args:
         shapes: of inputs with dynamic dimensions, by name; a `.tflite` file holds for one shape only.
-        layout: of 4-D ONNX inputs and outputs: "model" or "nhwc".
+        layout: of 4-D inputs and outputs: "model", or "nhwc", without the transpositions of a `.tflite` file's edges.
         floats: what may run in float32: "none", "islands" in an int8 model, "all"; a float `.tflite` model runs with
             "islands", too, with a warning.
         signature: whose subgraph of a `.tflite` file is meant; None for the main one.
+        match: the runtime whose bytes a `.tflite` file's are.
 
     Raises:
         ModelFileError, UnsupportedError, QuantizationNeededError, UsageError
@@ -44,15 +48,19 @@ def load(
     if is_onnx(path):
         from tinycompile.frontend.onnx import import_onnx
 
-        _refuse_signature(signature, path)
+        _refuse_tflite_options(signature, match, path)
         graph = import_onnx(path, path.stem, shapes, layout, floats)
     else:
-        graph = import_tflite(content, path.stem, str(path), signature, shapes, floats)
+        graph = import_tflite(content, path.stem, str(path), signature, shapes, floats, match)
+        graph = channels_last(graph, str(path)) if layout == "nhwc" else graph
     _check_sizes(graph, str(path))
     return graph
 
 
-def _refuse_signature(signature: str | None, path: Path) -> None:
+def _refuse_tflite_options(signature: str | None, match: Runtime, path: Path) -> None:
+    if match != "litert":
+        why = "an ONNX file means what onnxruntime and onnx's evaluator compute"
+        raise UsageError(f"--match {match} is for .tflite models", where=str(path), why=why)
     if signature is not None:
         raise UsageError("--signature is for .tflite models", where=str(path), why="an ONNX file has one graph")
 

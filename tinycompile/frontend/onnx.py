@@ -12,20 +12,23 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, DType
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, UINT16, DType
 from tinycompile.errors import FloatIslandWarning, ModelFileError, QuantizationNeededError, UnsupportedError
 from tinycompile.frontend import (
-    onnx_averages,
+    onnx_discrete,
     onnx_elementwise,
     onnx_float_elementwise,
     onnx_float_layers,
     onnx_linear,
     onnx_moves,
+    onnx_positions,
     onnx_qoperators,
+    onnx_reductions,
     onnx_resize,
 )
+from tinycompile.frontend.onnx_constants import folded
 from tinycompile.frontend.onnx_contrib import expand
-from tinycompile.frontend.onnx_evaluate import evaluate_node
+from tinycompile.frontend.onnx_discrete import discrete, is_discrete
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
 from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_float
 from tinycompile.frontend.onnx_registry import IMPORTERS
@@ -34,6 +37,7 @@ from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope, State
 from tinycompile.frontend.onnx_values import (
     Dequantized,
+    Discrete,
     Known,
     Missing,
     Placed,
@@ -45,18 +49,22 @@ from tinycompile.frontend.onnx_values import (
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Graph, Quantization, TensorType
+from tinycompile.ops.add import Add
+from tinycompile.ops.cast import Cast
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 
 IMPORTER_MODULES = (
-    onnx_averages,
+    onnx_reductions,
+    onnx_discrete,
     onnx_elementwise,
     onnx_float_elementwise,
     onnx_float_layers,
     onnx_linear,
     onnx_moves,
+    onnx_positions,
     onnx_qoperators,
     onnx_resize,
 )
@@ -69,12 +77,9 @@ Floats = Literal["none", "islands", "all"]
 _INTEGER_INPUTS = (2, 3)
 """TensorProto.UINT8, INT8"""
 
-_INPUT_TYPES = (FLOAT32, INT8, UINT8)
+_INPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
 _OUTPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
 """Of constants that are outputs."""
-
-_MAX_CONSTANT = 1 << 24
-"""Elements of a folded constant: more is no microcontroller's."""
 
 
 def import_onnx(
@@ -224,7 +229,7 @@ def _size(model: OnnxModel, node: Any) -> int:
 
 def _bad_input(value: SourceValue) -> str | None:
     if value.dtype not in _INPUT_TYPES:
-        return f"it is {value.type_name}, supported are float32, int8 and uint8"
+        return f"it is {value.type_name}, supported are {', '.join(map(str, _INPUT_TYPES))}"
     return None if 0 not in value.shape else f"its shape is {list(value.shape)}"
 
 
@@ -233,13 +238,15 @@ def _import_input(state: State, value: SourceValue, layout: str) -> str:
     order = NHWC if layout == "nhwc" and len(value.shape) == 4 else identity(len(value.shape))
     shape = tuple(value.shape[axis] for axis in order)
     dtype = DType.of(value.type_name)
-    quant = None if dtype == FLOAT32 else _input_quantization(state.model, value)
+    quant = _input_quantization(state.model, value) if dtype in (INT8, UINT8) else None
     name = state.value(value.name, TensorType(shape, dtype, quant))
     at = Placed(name, value.shape, order)
     if dtype == FLOAT32:
         state.values[value.name] = Real(at)
+    elif quant is None:
+        state.values[value.name] = Discrete(at, dtype)
     else:
-        if dtype == UINT8 and quant is not None:
+        if dtype == UINT8:
             centred = Quantization(quant.scale, quant.zero_point - 128)
             at = Placed(state.emit(Quantize(INT8), [name], f"{value.name}_int8", centred), value.shape, order)
         state.values[value.name] = Quantized(at, dtype)
@@ -273,7 +280,7 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
         first, last = scope.attribute("start", 0), scope.attribute("end", None)
         scope.set(Known(np.array(scope.value().shape[first:last], np.int64)))
     elif node.op_type != "DequantizeLinear" and all(isinstance(value, Known) for value in operands.values()):
-        _fold(scope, {n: value.array for n, value in operands.items() if isinstance(value, Known)})
+        folded(scope, {n: value for n, value in operands.items() if isinstance(value, Known)})
     else:
         importer = IMPORTERS.get(node.op_type, _float_only if floats != "none" else None)
         if importer is None or not _is_known(node):
@@ -307,37 +314,6 @@ def _is_known(node: Any) -> bool:
     return node.domain in ("", "ai.onnx")
 
 
-def _fold(scope: Scope, operands: dict[str, Any]) -> None:
-    """A node with constant operands is computed now."""
-    if any(a.type in (5, 10) for a in scope.node.attribute):  # GRAPH, GRAPHS
-        raise Rejected("control flow is not supported")
-    if scope.kind.startswith(("Random", "Multinomial", "Bernoulli")):
-        raise Rejected("random numbers are not supported")
-    sizes = [prod(scope.state.model.shapes.get(name, ())) for name in scope.node.output]
-    if max((*sizes, _unseen_size(scope.kind, operands)), default=0) > _MAX_CONSTANT:
-        raise Rejected("the constant is too large")
-    results = evaluate_node(scope.node, operands, scope.opset)
-    if any(result.size > _MAX_CONSTANT for result in results):
-        raise Rejected("the constant is too large")
-    for output, result in zip((o for o in scope.node.output if o), results, strict=True):
-        scope.state.values[output] = Known(result)
-
-
-def _unseen_size(kind: str, operands: Mapping[str, Any]) -> int:
-    """Elements of a result whose size is in the operands' values, where shape inference may have given up."""
-    values = list(operands.values())
-    if kind == "Range" and len(values) == 3 and all(v.size == 1 for v in values):
-        start, limit, delta = (float(v.ravel()[0]) for v in values)
-        steps = (limit - start) / delta if delta else 0.0
-        return int(min(max(steps, 0.0), 1e18)) if steps == steps else 0
-    if kind in ("ConstantOfShape", "Expand", "Tile", "Resize", "Upsample", "Pad", "OneHot", "EyeLike", "CenterCropPad"):
-        numbers = [float(n) for v in values if v.size <= 16 for n in np.abs(v.astype(np.float64)).ravel() if n == n]
-        if kind == "OneHot":
-            return values[0].size * int(min(max(numbers, default=0.0), 1e18))
-        return max(v.size for v in values) * int(min(prod(max(1.0, n) for n in numbers), 1e18))
-    return 0
-
-
 def _float_only(scope: Scope) -> None:
     raise Rejected("it has no 8-bit form")
 
@@ -351,7 +327,7 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
         return inputs[value.name]
     name = f"{value.name}_output"
     match found:
-        case Dequantized(steps=()):
+        case Dequantized(function=None):
             at = found.at
             if state.type_of(at).dtype != FLOAT32:
                 at = Placed(state.emit(Dequantize(), [at.name], name, None), at.shape, at.order, at.folded)
@@ -360,8 +336,16 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
             shifted = None if quant is None else Quantization(quant.scale, quant.zero_point + 128)
             converted = state.emit(Quantize(UINT8), [found.at.name], name, shifted)
             at = Placed(converted, found.at.shape, found.at.order, found.at.folded)
-        case Quantized() | Real():
+        case Quantized() if found.dtype == UINT16:
+            wide = state.emit(Cast(INT32), [found.at.name], f"{name}_wide", None)
+            half = state.value(f"{name}_half", TensorType((1,), INT32), np.array([found.shift], np.int32))
+            shifted = state.emit(Add(), [wide, half], f"{name}_shifted", None)
+            converted = state.emit(Cast(UINT16), [shifted], name, None)
+            at = Placed(converted, found.at.shape, found.at.order, found.at.folded)
+        case Quantized() | Real() | Discrete():
             at = found.at
+        case Dequantized() if is_discrete(found):
+            at = discrete(Scope(state, state.producers[value.name]), found).at
         case Known():
             return _constant_output(state, value, found.array, layout)
         case _ if floats != "none" and found is not None:

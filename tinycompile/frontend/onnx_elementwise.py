@@ -2,46 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, UINT8, DType
+from tinycompile.dtypes import INT8, INT16, UINT8, UINT16, DType
+from tinycompile.frontend.onnx_discrete import arithmetic
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, without_steps
+from tinycompile.frontend.onnx_quantize import PAIRS, quantized, settled
+from tinycompile.frontend.onnx_regions import (
+    SEVERAL,
+    UNARY,
+    applied,
+    arrangeable,
+    batch_normalised,
+    clamped,
+    clamping,
+    joins_region,
+)
 from tinycompile.frontend.onnx_registry import importer
-from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, per_tensor_quantization, scalar
+from tinycompile.frontend.onnx_scales import (
+    checked_scales,
+    dequantized_by_channel,
+    one_zero_point,
+    quantized_by_channel,
+)
+from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, per_tensor_quantization, with_quantization
 from tinycompile.frontend.onnx_values import (
-    Average,
-    Clamp,
+    Arranged,
     Dequantized,
-    Joined,
     Known,
     KnownQuantized,
     Linear,
     Pair,
     Placed,
     Quantized,
-    Real,
     SoftmaxOf,
-    Step,
     Value,
+    shift_of,
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
-from tinycompile.ops.reshape import Reshape
+from tinycompile.ops._elementwise import INT8_VALUES
+from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.lookup import Lookup
 
 _FLOAT = 1
 """TensorProto.FLOAT"""
-
-_INCREASING = ("Relu", "Sigmoid", "Tanh", "Erf", "Clip", "HardSigmoid", "Identity", "Softplus", "Softsign", "Exp")
 
 
 @importer("QuantizeLinear")
 def quantize_linear(scope: Scope) -> None:
     scale, zero_point = quantize_parameters(scope)
     scope.ignore("axis", "block_size")  # of a single scale
-    scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
+    if scale.size > 1:
+        scope.set(_quantized_by_channel(scope, scale, zero_point))
+        return
+    at, dtype = quantized_with(scope, scope.value(), scale, zero_point)
+    quant = per_tensor_quantization(scale, zero_point, Quantized(at, dtype).shift)
+    scope.set(Quantized(at, dtype, (scope.value(), quant)))
+
+
+def _quantized_by_channel(scope: Scope, scale: Array, zero_point: Array) -> Quantized:
+    dtype = DType.find(zero_point.dtype)
+    if dtype not in (INT8, UINT8) or scope.attribute("block_size", 0):
+        raise Rejected("it has several scales, supported are those of channels for int8 and uint8")
+    value = scope.value()
+    axis = checked_scales(scale, value.shape, int(scope.attribute("axis", 1)))
+    return Quantized(
+        quantized_by_channel(scope, value, scale, one_zero_point(zero_point, shift_of(dtype)), axis), dtype
+    )
 
 
 def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
@@ -55,8 +86,8 @@ def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
     code = int(scope.attribute("output_dtype", 0))
     dtype = onnx_module().helper.tensor_dtype_to_np_dtype(code) if code else np.dtype(np.uint8)
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), dtype)
-    if DType.find(dtype) not in (INT8, UINT8) and not scope.has(2):
-        raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are int8 and uint8")
+    if DType.find(dtype) not in (INT8, UINT8, INT16, UINT16) and not scope.has(2):
+        raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are 8 and 16 bits")
     if code and zero_point.dtype != dtype:
         raise Rejected(f"the attribute output_dtype = {dtype.name}, and a zero point of {zero_point.dtype.name}")
     return scale, zero_point
@@ -65,8 +96,10 @@ def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
 def quantized_with(scope: Scope, value: Value, scale: Array, zero_point: Array) -> tuple[Placed, DType]:
     """What QuantizeLinear makes of a value, and its type; uint8 is kept as int8."""
     dtype = DType.find(zero_point.dtype)
+    if dtype in (INT16, UINT16):
+        raise Rejected("it quantises to 16 bits, which operators of 8 bits don't read")
     if dtype not in (INT8, UINT8):
-        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8 and uint8")
+        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8, uint8, int16 and uint16")
     quant = per_tensor_quantization(scale, zero_point, 128 if dtype == UINT8 else 0)
     return quantized(scope, value, quant), dtype
 
@@ -77,12 +110,18 @@ def dequantize_linear(scope: Scope) -> None:
     value = scope.value()
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), np.int64)
     dequantized_type(scope, scale)
-    if scope.attribute("block_size", 0) and scale.size > 1:
-        raise Rejected("blocked quantisation")
     scope.ignore("axis")  # of a single scale
+    block = int(scope.attribute("block_size", 0))
     match value:
+        case Known() if block and scale.size > 1:
+            scope.set(_blocks_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1)), block))
         case Known():
             scope.set(known_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1))))
+        case Quantized() if value.dtype in (INT16, UINT16):
+            raise Rejected("its operand has 16 bits, which operators of 8 bits don't read")
+        case Quantized() if scale.size > 1 and not block:
+            axis = checked_scales(scale, value.shape, int(scope.attribute("axis", 1)))
+            scope.set(dequantized_by_channel(scope, value, scale, one_zero_point(zero_point, value.shift), axis))
         case Quantized():
             quant = per_tensor_quantization(scale, zero_point, value.shift)
             scope.set(Dequantized(with_quantization(scope, value.at, quant), quant))
@@ -102,9 +141,10 @@ def dequantized_type(scope: Scope, scale: Array) -> None:
 def known_dequantized(values: Array, scale: Array, zero_point: Array, axis: int) -> Known:
     """DequantizeLinear of a constant, as the specification computes it, with its integers kept."""
     channel: int | None = None
+    values, zero_point = _as_bytes(values), _as_bytes(zero_point)
     if scale.size > 1:
         if scale.ndim != 1:
-            raise Rejected("blocked quantisation")
+            raise Rejected(f"its scale has the shape {list(scale.shape)}, and it has no block_size")
         channel = axis + values.ndim if axis < 0 else axis
         if not 0 <= channel < values.ndim or values.shape[channel] != scale.size:
             raise Rejected(f"{scale.size} scales for axis {axis} of {list(values.shape)}")
@@ -117,80 +157,111 @@ def known_dequantized(values: Array, scale: Array, zero_point: Array, axis: int)
     return Known(floats.astype(np.float32), KnownQuantized(values, scales, zeros, channel))
 
 
-def with_quantization(scope: Scope, at: Placed, quant: Quantization) -> Placed:
-    """The same integers with the scale and zero point that a DequantizeLinear gives them."""
-    t = scope.state.type_of(at)
-    if quant.same_as(t.quant):
-        return at
-    result = scope.state.emit(Reshape(t.shape), [at.name], f"{scope.name}_quantized", quant)
-    return replace(at, name=result)
+def _as_bytes(values: Array) -> Array:
+    """Integers of 2 or 4 bits as int8, others as they are."""
+    dtype = DType.find(values.dtype)
+    return values.astype(np.int8) if dtype is not None and dtype.is_sub_byte else values
 
 
-# One operand.
+def _blocks_dequantized(values: Array, scale: Array, zero_point: Array, axis: int, block: int) -> Known:
+    """DequantizeLinear of a constant with a scale for each block of elements along an axis."""
+    axis %= values.ndim
+    repeated = [np.repeat(p, block, axis) if p.ndim == values.ndim else p for p in (scale, _as_bytes(zero_point))]
+    scales, zeros = (p.take(range(values.shape[axis]), axis) if p.ndim == values.ndim else p for p in repeated)
+    floats = (_as_bytes(values).astype(np.float32) - zeros.astype(np.float32)) * scales
+    return Known(floats.astype(np.float32), float_reason="they have a scale for each block, and a sum has but one")
 
 
-def _clamping(scope: Scope) -> tuple[float, float] | None:
-    """The bounds of Relu and Clip; None for other operators."""
-    if scope.kind == "Relu":
-        return 0.0, np.inf
-    if scope.kind != "Clip":
-        return None
-    bounds = list[float]()
-    for operand, default in ((1, -np.inf), (2, np.inf)):
-        bound = scalar(scope.constant(operand, "a bound")) if scope.has(operand) else default
-        if bound is None:
-            raise Rejected("a bound has several elements")
-        bounds.append(bound)
-    return bounds[0], bounds[1]
+# Functions of single elements.
 
 
-@importer(
-    *"Relu Clip Sigmoid Tanh HardSigmoid HardSwish LeakyRelu Elu Selu Celu Gelu Erf Exp Log Sqrt Abs Neg Floor Ceil "
-    "Round Sign Softplus Softsign Mish Reciprocal ThresholdedRelu Sin Cos Swish".split()
-)
+@importer(*UNARY)
 def unary(scope: Scope) -> None:
-    value, bounds = scope.value(), _clamping(scope)
-    match value:
-        case Linear() | Average() | Pair() if bounds is not None:
-            scope.set(replace(value, clamp=value.clamp.then(*bounds)))
-        case Dequantized():
-            constants = {n: scope.constant(i, "a parameter") for i, n in enumerate(scope.node.input) if i and n}
-            increasing = scope.kind in _INCREASING
-            if scope.kind == "LeakyRelu":
-                increasing = scope.attribute("alpha", 0.01) >= 0
-            scope.evaluated()
-            scope.set(_with_step(value, Step(scope.node, 0, constants, increasing)))
-        case _:
-            raise Rejected(NOT_ROUNDED)
+    values = [scope.value()]
+    if not (joins_region(scope) or arithmetic(scope, values) or _of_bytes(scope, values)):
+        scope.set(applied(scope, values[0], 0))
 
 
-def _with_step(value: Dequantized, step: Step) -> Dequantized:
-    return replace(value, steps=(*value.steps, step))
-
-
-# Two operands.
-
-
-@importer("Add", "Sub", "Mul", "Div", "Min", "Max", "PRelu", "Pow")
-def binary(scope: Scope) -> None:
-    if len(scope.node.input) != 2:
-        raise Rejected(f"it has {len(scope.node.input)} operands, supported are 2")
-    a, b = scope.value(0), scope.value(1)
-    for index, (value, other) in enumerate(((a, b), (b, a))):
-        if isinstance(other, Known) and _per_channel_sum(scope, value, other):
-            return
-        if isinstance(value, Dequantized) and isinstance(other, Known) and _is_scalar_of(other, value):
-            constants = {scope.node.input[1 - index]: other.array.reshape(())}
-            step = Step(scope.node, index, constants, _is_increasing(scope.kind, index, other))
-            scope.evaluated()
-            scope.set(_with_step(value, step))
-            return
-    operands = (a, b)
-    if scope.kind not in PAIRS:
-        raise Rejected("one parameter for all elements is supported")
-    if not all(isinstance(v, Dequantized | Known) for v in operands):
+@importer(*SEVERAL)
+def several(scope: Scope) -> None:
+    values = scope.operands()
+    if joins_region(scope) or _per_channel_sum(scope, values):
+        return
+    if arithmetic(scope, values) or _of_bytes(scope, values):
+        return
+    computed = [index for index, value in enumerate(values) if not isinstance(value, Known)]
+    single = all(value.array.size == 1 for value in values if isinstance(value, Known))
+    if len(computed) == 1 and single and not isinstance(values[computed[0]], Dequantized):
+        scope.set(applied(scope, values[computed[0]], computed[0]))
+    elif scope.kind in ("Max", "Min") and not (len(values) == 2 and all(_is_operand(value) for value in values)):
+        _extreme(scope, values)
+    elif scope.kind in PAIRS and len(values) == 2 and all(isinstance(v, Dequantized | Known) for v in values):
+        _pair(scope, values)
+    else:
         raise Rejected(NOT_ROUNDED)
-    first, second = (without_steps(v) if isinstance(v, Dequantized) else v for v in (a, b))
+
+
+def _extreme(scope: Scope, values: Sequence[Value]) -> None:
+    """The bytes are compared: all have the same scale and zero point."""
+    arrangeable(values)
+    op, shape = PAIRS[scope.kind](), scope.shape()
+
+    def chosen(places: Sequence[Placed], quant: Quantization) -> Placed:
+        (result, *others), order = scope.side_by_side(places, len(shape))
+        for other in others:
+            result = scope.state.emit(op, [result, other], scope.name, quant)
+        return Placed(result, shape, order)
+
+    scope.set(Arranged(tuple(values), chosen, shape, "increasing"))
+
+
+def _of_bytes(scope: Scope, values: Sequence[Value]) -> bool:
+    """Relu, Clip, Max and Min of an integer tensor: bounds of its bytes, which what rounded it may keep as well."""
+    tensors = [index for index, value in enumerate(values) if isinstance(value, Quantized)]
+    if not tensors:
+        return False
+    value, bounds = values[tensors[0]], _integer_bounds(scope, tensors[0])
+    if not isinstance(value, Quantized) or len(tensors) > 1:
+        raise Rejected("its operands are integer tensors, supported is one")
+    low, high = (int(np.clip(bound - value.shift, -128, 127)) for bound in bounds)
+    if value.rounded is not None:
+        source, quant = value.rounded
+        low_real, high_real = ((n - int(quant.zero_point[0])) * quant.scale[0] for n in (low, high))
+        bounded = clamped(scope, source, float(low_real), float(high_real))
+        if bounded is not None:
+            scope.set(Quantized(quantized(scope, bounded, quant), value.dtype, (bounded, quant)))
+            return True
+    table = np.clip(INT8_VALUES, low, high).tobytes()
+    at = value.at
+    name = scope.state.emit(Lookup(table, scope.kind), [at.name], scope.name, scope.state.type_of(at).quant)
+    scope.set(Quantized(replace(at, name=name), value.dtype))
+    return True
+
+
+def _integer_bounds(scope: Scope, tensor: int) -> tuple[int, int]:
+    """(smallest, largest) of the results."""
+    low, high = -(2**31), 2**31
+    if scope.kind in ("Relu", "Clip"):
+        found = clamping(scope)
+        if found is not None:
+            low, high = (int(np.clip(bound, low, high)) for bound in found)
+        return low, high
+    others = [scope.constant(i, "a bound") for i in range(len(scope.node.input)) if i != tensor]
+    if scope.kind not in ("Max", "Min") or any(other.size != 1 for other in others):
+        raise Rejected("its operand is an integer tensor")
+    numbers = [int(other.reshape(-1)[0]) for other in others]
+    return (max(numbers), high) if scope.kind == "Max" else (low, min(numbers))
+
+
+def _is_operand(value: Value) -> bool:
+    """Whether it is an operand of an operator with two."""
+    if isinstance(value, Known):
+        return value.quantized is not None and value.quantized.axis is None
+    return isinstance(value, Dequantized) and value.function is None
+
+
+def _pair(scope: Scope, values: Sequence[Value]) -> None:
+    first, second = (settled(scope, v) if isinstance(v, Dequantized) else v for v in values)
     if isinstance(first, Dequantized | Known) and isinstance(second, Dequantized | Known):
         for constant in (first, second):
             if isinstance(constant, Known) and (constant.quantized is None or constant.quantized.axis is not None):
@@ -198,22 +269,14 @@ def binary(scope: Scope) -> None:
         scope.set(Pair(scope.kind, (first, second), scope.shape()))
 
 
-def _is_scalar_of(constant: Known, value: Dequantized) -> bool:
-    """One element that doesn't add axes."""
-    return constant.array.size == 1 and len(constant.shape) <= len(value.shape)
-
-
-def _is_increasing(kind: str, index: int, other: Known) -> bool:
-    constant = scalar(other.array) or 0.0
-    return kind in ("Add", "Min", "Max") or (kind == "Sub" and index == 0) or (kind in ("Mul", "Div") and constant > 0)
-
-
-def _per_channel_sum(scope: Scope, value: Value, other: Known) -> bool:
+def _per_channel_sum(scope: Scope, values: Sequence[Value]) -> bool:
     """Adds a constant per output channel to a linear layer."""
-    if scope.kind != "Add" or not isinstance(value, Linear) or (value.clamp != Clamp() and not _is_open(value.clamp)):
+    if scope.kind != "Add" or len(values) != 2:
         return False
-    channel = len(value.shape) - 1 if value.kind == "fully_connected" else 1
-    wanted = [n if i == channel else 1 for i, n in enumerate(value.shape)]
+    value, other = values if isinstance(values[1], Known) else values[::-1]
+    if not isinstance(value, Linear) or not isinstance(other, Known) or not value.clamp.is_open:
+        return False
+    wanted = [n if i == value.channel_axis else 1 for i, n in enumerate(value.shape)]
     shape = (*(1,) * (len(value.shape) - other.array.ndim), *other.shape)
     if len(shape) != len(wanted) or any(n not in (1, w) for n, w in zip(shape, wanted, strict=True)):
         return False
@@ -221,8 +284,20 @@ def _per_channel_sum(scope: Scope, value: Value, other: Known) -> bool:
     return True
 
 
-def _is_open(clamp: Clamp) -> bool:
-    return clamp.low == -np.inf and clamp.high == np.inf
+@importer("BatchNormalization")
+def batch_normalization(scope: Scope) -> None:
+    factor, offset = normalisation(scope)
+    scope.set(batch_normalised(scope, scope.value(), factor.astype(np.float32), offset.astype(np.float32)))
+
+
+def normalisation(scope: Scope) -> tuple[Array, Array]:
+    """(factor, offset) of each channel, float64, in inference."""
+    if scope.attribute("training_mode", 0):
+        raise Rejected("training mode")
+    scope.ignore("momentum")  # of training
+    gamma, beta, mean, variance = (scope.constant(i, "a statistic").astype(np.float64) for i in range(1, 5))
+    factor = gamma / np.sqrt(variance + float(scope.attribute("epsilon", 1e-5)))
+    return factor, beta - mean * factor
 
 
 @importer("Softmax")
@@ -230,7 +305,7 @@ def softmax(scope: Scope) -> None:
     value = scope.value()
     if not isinstance(value, Dequantized):
         raise Rejected(NOT_ROUNDED)
-    value = without_steps(value)
+    value = settled(scope, value)
     rank = len(value.shape)
     axis = int(scope.attribute("axis", -1)) % rank
     at = scope.unfolded(value.at)
@@ -241,20 +316,39 @@ def softmax(scope: Scope) -> None:
 
 @importer("Concat")
 def concat(scope: Scope) -> None:
-    operands, shape = scope.operands(), scope.shape()
+    parts, shape = scope.operands(), scope.shape()
     axis = int(scope.attribute("axis", 0)) % len(shape)
-    if all(isinstance(v, Quantized) for v in operands) or all(isinstance(v, Real) for v in operands):
-        raise Rejected("operands that aren't dequantised")
-    parts = [v for v in operands if isinstance(v, Dequantized | Known)]
-    if len(parts) != len(operands):
-        raise Rejected(NOT_ROUNDED)
-    joined = Joined(tuple(parts), axis, shape)
-    first = parts[0]
-    if isinstance(first, Dequantized) and all(_is_plainly(part, first.quant) for part in parts):
-        scope.set(Dequantized(quantized(scope, joined, first.quant), first.quant))
+
+    def joined(places: Sequence[Placed], quant: Quantization) -> Placed:
+        names, order = scope.side_by_side(places, len(shape))
+        return Placed(scope.state.emit(Concatenation(order.index(axis)), names, scope.name, quant), shape, order)
+
+    if all(isinstance(part, Quantized) for part in parts):
+        scope.set(_joined_integers(scope, [part for part in parts if isinstance(part, Quantized)], joined))
+        return
+    arrangeable(parts)
+    first = next(part for part in parts if not isinstance(part, Known))
+    places = [part.at for part in parts if isinstance(part, Dequantized) and _is_plainly(part, first)]
+    if isinstance(first, Dequantized) and len(places) == len(parts):
+        scope.set(Dequantized(joined(places, first.quant), first.quant))
     else:
-        scope.set(joined)
+        scope.set(Arranged(tuple(parts), joined, shape))
 
 
-def _is_plainly(value: Value, quant: Quantization) -> bool:
-    return isinstance(value, Dequantized) and not value.steps and value.quant.same_as(quant)
+def _joined_integers(
+    scope: Scope, parts: Sequence[Quantized], joined: Callable[[Sequence[Placed], Quantization], Placed]
+) -> Quantized:
+    """The numbers side by side; what a DequantizeLinear behind them says counts, not the scales in front."""
+    if len({part.dtype for part in parts}) > 1:
+        raise Rejected("its operands are of different types")
+    quant = scope.state.type_of(parts[0].at).quant
+    if quant is None:
+        raise Rejected("its operand is not quantised")
+    return Quantized(joined([with_quantization(scope, part.at, quant) for part in parts], quant), parts[0].dtype)
+
+
+def _is_plainly(value: Dequantized, first: Value) -> bool:
+    """Whether both are dequantised alike."""
+    if not isinstance(first, Dequantized) or value.function is not None or first.function is not None:
+        return False
+    return value.quant.same_as(first.quant)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_values import Step
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
@@ -27,39 +27,73 @@ def evaluate_node(node: Any, operands: Mapping[str, Array], opset: int) -> list[
     return [np.asarray(result) for result in _run(graph, opset, dict(operands))]
 
 
-def table_of(x: Quantization, steps: Sequence[Step], y: Quantization, opset: int) -> Array:
-    """int8 (256,): DequantizeLinear, the steps, QuantizeLinear, for every int8 value in the order of bit patterns."""
-    floats = (INT8_VALUES.astype(np.float32) - np.float32(x.zero_point[0])) * x.scale[0]
-    if steps:
-        floats = _through(steps, floats, opset)
-    if floats.shape != (256,):
-        raise Rejected("it is no function of single elements")
+def table_of(x: Quantization, function: Step | None, y: Quantization, opset: int) -> Array:
+    """int8 (256,), or (C, 256): DequantizeLinear, the function, QuantizeLinear, for every int8 value by its bits."""
+    floats = values_of(x, function, opset)
     with np.errstate(all="ignore"):
         quotient = np.nan_to_num(np.rint(floats / y.scale[0]), posinf=1e9, neginf=-1e9)
     return np.clip(np.clip(quotient, -1e9, 1e9) + y.zero_point[0], -128, 127).astype(np.int8)
 
 
-def _through(steps: Sequence[Step], floats: Array, opset: int) -> Array:
-    """The values after all steps."""
+def values_of(x: Quantization, function: Step | None, opset: int) -> Array:
+    """float32 or bool (256,), or (C, 256) for a function that differs from channel to channel: DequantizeLinear and the
+    function, for every int8 value by its bits.
+    """
+    floats = (INT8_VALUES.astype(np.float32) - np.float32(x.zero_point[0])) * x.scale[0]
+    if function is None:
+        return floats
+    result = _through(function, floats, opset)
+    if result.shape[-1:] != (256,) or result.ndim > 2:
+        raise Rejected("it is no function of single elements")
+    return result if function.boolean else result.astype(np.float32)
+
+
+def nodes_of(function: Step | None) -> list[Step]:
+    """All steps of a function, each behind those that it needs."""
+    found = list[Step]()
+    pending = [] if function is None else [function]
+    while pending:
+        step = pending[-1]
+        missing = [s for s in step.operands.values() if isinstance(s, Step) and not any(s is f for f in found)]
+        if missing:
+            pending += missing
+            continue
+        pending.pop()
+        if not any(step is f for f in found):
+            found.append(step)
+    return found
+
+
+def _through(function: Step, floats: Array, opset: int) -> Array:
+    """The values of the last step."""
     onnx = onnx_module()
     helper, nodes, constants = onnx.helper, list[Any](), dict[str, Array]()
-    for index, step in enumerate(steps):
-        node = onnx.NodeProto()
-        node.CopyFrom(step.node)
-        for position, name in enumerate(step.node.input):
-            if position == step.operand:
-                node.input[position] = f"v{index}"
-            elif name:
-                node.input[position] = f"c{index}_{position}"
-                constants[f"c{index}_{position}"] = step.constants[name]
+    names: dict[int, str] = {}
+    for index, step in enumerate(nodes_of(function)):
+        node = copied(step.node)
+        for position in range(len(node.input)):
+            if position not in step.operands:
+                node.input[position] = ""
+                continue
+            operand = step.operands[position]
+            if operand is None:
+                name = "element"
+            elif isinstance(operand, Step):
+                name = names[id(operand)]
+            else:
+                name = f"constant_{index}_{position}"
+                constants[name] = operand
+            node.input[position] = name
+        names[id(step)] = f"step_{index}"
         del node.output[:]
-        node.output.append(f"v{index + 1}")
+        node.output.append(names[id(step)])
         nodes.append(node)
-    values = helper.make_tensor_value_info("v0", onnx.TensorProto.FLOAT, [256])
+    values = helper.make_tensor_value_info("element", onnx.TensorProto.FLOAT, [256])
     initializers = [onnx.numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()]
-    graph = helper.make_graph(nodes, "table", [values], [onnx.ValueInfoProto(name=f"v{len(steps)}")], initializers)
-    (result,) = _run(graph, opset, {"v0": floats})
-    return np.asarray(result, np.float32)
+    outputs = [onnx.ValueInfoProto(name=names[id(function)])]
+    graph = helper.make_graph(nodes, "table", [values], outputs, initializers)
+    (result,) = _run(graph, opset, {"element": floats})
+    return np.asarray(result)
 
 
 def _run(graph: Any, opset: int, inputs: dict[str, Array]) -> list[Any]:

@@ -8,19 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT16, FLOAT32, FLOAT64, INT8, UINT8, DType
-from tinycompile.frontend.onnx_elementwise import dequantized_type, quantize_parameters, quantized_with
+from tinycompile.dtypes import FLOAT16, FLOAT32, FLOAT64, INT8, INT16, UINT8, UINT16, DType
+from tinycompile.frontend.onnx_discrete import discrete, is_discrete
+from tinycompile.frontend.onnx_elementwise import (
+    dequantized_type,
+    quantize_parameters,
+    quantized_with,
+)
 from tinycompile.frontend.onnx_quantize import as_quantized
 from tinycompile.frontend.onnx_registry import IMPORTERS, Importer
-from tinycompile.frontend.onnx_scope import Scope, State, arranged
+from tinycompile.frontend.onnx_scope import Scope, State, arranged, per_tensor_quantization, with_quantization
 from tinycompile.frontend.onnx_values import (
     Dequantized,
+    Discrete,
     Known,
     Missing,
     Placed,
     Quantized,
     Real,
     identity,
+    shift_of,
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op, Quantization, TensorType
@@ -35,9 +42,10 @@ from tinycompile.ops.sub import Sub
 
 FLOAT_IMPORTERS: dict[str, Importer] = {}
 _MOVES = (
-    "Identity Dropout Cast Transpose Reshape Flatten Squeeze Unsqueeze Split Slice Gather DepthToSpace SpaceToDepth Pad"
+    "Identity Dropout Cast Transpose Reshape Flatten Squeeze Unsqueeze Split Slice Gather DepthToSpace SpaceToDepth "
+    "Pad ArgMax ArgMin CumSum Expand GatherElements GatherND OneHot ScatterElements ScatterND Tile TopK Where"
 ).split()
-"""Their importers move floats as well."""
+"""Their importers take floats as well."""
 
 
 def float_importer(*names: str) -> Callable[[Importer], Importer]:
@@ -71,17 +79,19 @@ def import_float(state: State, node: Any, reason: str) -> None:
     state.islands[node.output[0]] = reason
 
 
-def as_float(state: State, name: str, reason: str) -> Real | Known:
+def as_float(state: State, name: str, reason: str) -> Real | Known | Discrete:
     """A value as a float tensor of the IR; nodes whose results were never rounded are computed in float32, and
-    `reason` says why.
+    `reason` says why. Truth values and integers are what they are.
     """
     if name in state.floats:
         return state.floats[name]
     value = state.values[name]
     match value:
-        case Real() | Known():
+        case Real() | Known() | Discrete():
             return value
-        case Dequantized(steps=()):
+        case Dequantized() if is_discrete(value):
+            return discrete(Scope(state, state.producers[name]), value)
+        case Dequantized(function=None):
             at = value.at
             result = state.emit(Dequantize(), [at.name], f"{name}_float", None)
             real = Real(replace(at, name=result))
@@ -134,7 +144,10 @@ def _quantize(scope: Scope) -> None:
     dtype = DType.find(zero_point.dtype)
     if scale.size == 1:
         scope.ignore("axis", "block_size")
-        scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
+        if dtype in (INT16, UINT16):
+            scope.set(_quantize_wide(scope, scale, zero_point, dtype))
+        else:
+            scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
         return
     if dtype not in (INT8, UINT8):
         raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8 and uint8")
@@ -148,6 +161,13 @@ def _quantize(scope: Scope) -> None:
     scope.set(Quantized(replace(x, name=integers), dtype))
 
 
+def _quantize_wide(scope: Scope, scale: Array, zero_point: Array, dtype: DType) -> Quantized:
+    """To 16 bits."""
+    quant = per_tensor_quantization(scale, zero_point, shift_of(dtype))
+    x = tensor(scope)
+    return Quantized(replace(x, name=scope.state.emit(Quantize(INT16, "even"), [x.name], scope.name, quant)), dtype)
+
+
 @float_importer("DequantizeLinear")
 def _dequantize(scope: Scope) -> None:
     """With a scale for each channel or block: (q - zero point) * scale in float32."""
@@ -158,6 +178,13 @@ def _dequantize(scope: Scope) -> None:
     dequantized_type(scope, scale)
     state, quant = scope.state, Quantization.per_tensor(1.0, -value.shift)
     at = scope.unfolded(value.at)
+    if scale.size == 1 and value.dtype in (INT16, UINT16):
+        zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros(1, np.int64)
+        quant = per_tensor_quantization(scale, zero_point, value.shift)
+        scope.ignore("axis", "block_size")
+        at = with_quantization(scope, at, quant)
+        scope.set(Real(replace(at, name=state.emit(Dequantize(), [at.name], scope.name, None))))
+        return
     raw = state.emit(Reshape(at.physical_shape), [at.name], f"{scope.name}_quantized", quant)
     x = replace(at, name=state.emit(Dequantize(), [raw], scope.name, None))
     if scope.has(2):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinycompile.frontend.onnx_discrete import COMPARISONS, emitted, real
+from tinycompile.frontend.onnx_elementwise import normalisation
 from tinycompile.frontend.onnx_float import constant, emit, float_importer, same_place, tensor
 from tinycompile.frontend.onnx_scope import Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
@@ -161,17 +163,28 @@ def paired(scope: Scope, op: Op, at: Placed, other: Value) -> Placed:
     return Placed(emit(scope, op, [scope.aligned(at, rank, order).name, second]), shape, order)
 
 
+@float_importer(*COMPARISONS)
+def _comparison(scope: Scope) -> None:
+    places = [real(scope, scope.value(operand)) for operand in range(2)]
+    scope.set(emitted(scope, COMPARISONS[scope.kind], places, len(scope.shape())))
+
+
+@float_importer("Mean")
+def _mean(scope: Scope) -> None:
+    count = len(scope.node.input)
+    total = tensor(scope)
+    for operand in range(1, count):
+        total = paired(scope, Add(), total, scope.value(operand))
+    scope.set(Real(total if count == 1 else paired(scope, Div(), total, Known(np.array(count, np.float32)))))
+
+
 @float_importer("BatchNormalization")
 def _batch_normalization(scope: Scope) -> None:
-    if scope.attribute("training_mode", 0):
-        raise Rejected("training mode")
-    scope.ignore("momentum")  # of training
-    gamma, beta, mean, variance = (scope.constant(i, "a statistic").astype(np.float64) for i in range(1, 5))
+    factor, offset = normalisation(scope)
     x = tensor(scope)
-    factor = gamma / np.sqrt(variance + float(scope.attribute("epsilon", 1e-5)))
     wide = (-1, *(1,) * (len(x.shape) - 2))
     scaled = paired(scope, Mul(), x, Known(factor.reshape(wide)))
-    scope.set(Real(paired(scope, Add(), scaled, Known((beta - mean * factor).reshape(wide)))))
+    scope.set(Real(paired(scope, Add(), scaled, Known(offset.reshape(wide)))))
 
 
 @float_importer("Concat")

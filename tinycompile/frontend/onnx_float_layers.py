@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from tinycompile.frontend.onnx_averages import reduced_axes
-from tinycompile.frontend.onnx_float import constant, emit, float_importer, tensor
+from tinycompile.frontend.onnx_float import constant, emit, float_importer, same_place, tensor
 from tinycompile.frontend.onnx_float_elementwise import innermost, paired
 from tinycompile.frontend.onnx_linear import as_image, convolved, padding_of, transposed_convolved
 from tinycompile.frontend.onnx_moves import pool_attributes, pooled
+from tinycompile.frontend.onnx_reductions import axes_and_keeping, reduced_axes
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_resize import interpolation
 from tinycompile.frontend.onnx_scope import Scope
@@ -21,20 +21,25 @@ from tinycompile.frontend.onnx_values import (
     Value,
     identity,
 )
-from tinycompile.ir import Array
+from tinycompile.ir import Array, Op
 from tinycompile.ops._reduce import Reduction
+from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.exp import Exp
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.log import Log
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
+from tinycompile.ops.reduce_prod import ReduceProd
 from tinycompile.ops.reduce_sum import ReduceSum
+from tinycompile.ops.sqrt import Sqrt
 from tinycompile.ops.transpose_conv import TransposeConv
 
 # Matrix products.
@@ -161,6 +166,7 @@ _REDUCTIONS: Mapping[str, type[Reduction]] = {
     "ReduceMax": ReduceMax,
     "ReduceMean": Mean,
     "ReduceMin": ReduceMin,
+    "ReduceProd": ReduceProd,
     "ReduceSum": ReduceSum,
 }
 
@@ -171,18 +177,34 @@ def _global_pool(scope: Scope) -> None:
     scope.set(Real(_reduced(scope, at, range(2, len(at.shape)), keep=True)))
 
 
-@float_importer("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")
+@float_importer("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd")
 def _reduce(scope: Scope) -> None:
     at = tensor(scope)
-    rank = len(at.shape)
-    axes = scope.listed("axes", 1, "the axes")
-    if not axes and scope.attribute("noop_with_empty_axes", 0):
-        scope.ignore("keepdims")
-        scope.set(Real(at))
-        return
-    scope.ignore("noop_with_empty_axes")
-    kept = bool(scope.attribute("keepdims", 1))
-    scope.set(Real(_reduced(scope, at, {axis % rank for axis in axes or range(rank)}, keep=kept)))
+    axes, keep = axes_and_keeping(scope)
+    scope.set(Real(_reduced(scope, at, axes, keep=keep) if axes else at))
+
+
+@float_importer("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")
+def _reduce_functions(scope: Scope) -> None:
+    """A sum of a function of the elements, and a function of that."""
+    before, after = _AROUND_SUMS[scope.kind]
+    at = tensor(scope)
+    axes, keep = axes_and_keeping(scope)
+    if before is not None:
+        at = same_place(scope, before, at, *([at.name] if isinstance(before, Mul) else []))
+    if axes:
+        physical, order = reduced_axes(at, axes, keep)
+        at = Placed(emit(scope, ReduceSum(physical, keep), [at.name]), scope.shape(), order)
+    scope.set(Real(at if after is None else same_place(scope, after, at)))
+
+
+_AROUND_SUMS: Mapping[str, tuple[Op | None, Op | None]] = {
+    "ReduceL1": (Abs(), None),
+    "ReduceL2": (Mul(), Sqrt()),
+    "ReduceLogSum": (None, Log()),
+    "ReduceLogSumExp": (Exp(), Log()),
+    "ReduceSumSquare": (Mul(), None),
+}
 
 
 def _reduced(scope: Scope, at: Placed, axes: Collection[int], *, keep: bool) -> Placed:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from tinycompile.dtypes import INT8, UINT8, DType
-from tinycompile.frontend.onnx_quantize import without_steps
+from tinycompile.frontend.onnx_matrices import product_of, transposed
+from tinycompile.frontend.onnx_quantize import settled
 from tinycompile.frontend.onnx_registry import importer
-from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
+from tinycompile.frontend.onnx_scales import scales_of
+from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope
 from tinycompile.frontend.onnx_values import Dequantized, Known, KnownQuantized, Linear, Placed, Shape, Value, identity
 from tinycompile.frontend.tflite_scope import MAX_STEP, Rejected
 from tinycompile.ir import Array
@@ -24,8 +27,12 @@ def quantized_weights(value: Value) -> KnownQuantized:
     if not isinstance(value, Known):
         raise Rejected("the weights are computed at run time, supported are constants")
     source = value.quantized
-    if source is None or DType.find(source.values.dtype) not in (INT8, UINT8):
-        raise Rejected("the weights are floats: that would take float32 arithmetic")
+    if source is None:
+        raise Rejected(
+            f"the weights are floats{value.float_reason and ', for '}{value.float_reason}: {FLOAT_ARITHMETIC}"
+        )
+    if DType.find(source.values.dtype) not in (INT8, UINT8):
+        raise Rejected(f"the weights are {source.values.dtype.name}, supported are 8 bits and fewer")
     return source
 
 
@@ -64,10 +71,14 @@ def real_bias(value: Value | None, channels: int) -> tuple[Fraction, ...]:
 
 
 def activation(scope: Scope, operand: int = 0) -> Dequantized:
-    value = scope.value(operand)
+    return settled(scope, dequantized(scope.value(operand)))
+
+
+def dequantized(value: Value) -> Dequantized:
+    """Raises Rejected."""
     if not isinstance(value, Dequantized):
         raise Rejected(NOT_ROUNDED)
-    return without_steps(value)
+    return value
 
 
 # Convolutions.
@@ -150,10 +161,18 @@ class Convolved:
 
 @importer("Conv")
 def conv(scope: Scope) -> None:
-    x = activation(scope)
+    scaled = scales_of(scope.value())
+    x = activation(scope) if scaled is None else scaled[0]
     source = quantized_weights(scope.value(1))
     bias = scope.value(2) if scope.has(2) else None
-    scope.set(convolution(scope, x, source, bias))
+    found = convolution(scope, x, source, bias)
+    if scaled is not None:
+        if found.kind != "depthwise_conv2d":
+            raise Rejected("its operand has a scale for each channel, and it adds channels")
+        each = np.repeat(scaled[1], len(found.product) // scaled[1].size)
+        product = tuple(p * Fraction(float(s)) for p, s in zip(found.product, each, strict=True))
+        found = replace(found, product=product)
+    scope.set(found)
 
 
 def convolution(scope: Scope, x: Dequantized, source: KnownQuantized, bias: Value | None) -> Linear:
@@ -270,27 +289,32 @@ def transposed_begins(
 
 @importer("Gemm")
 def gemm(scope: Scope) -> None:
-    if scope.attribute("transA", 0):
-        raise Rejected("transA = 1")
     alpha, beta = scope.attribute("alpha", 1.0), scope.attribute("beta", 1.0)
-    source = quantized_weights(scope.value(1))
-    bias = scope.value(2) if scope.has(2) and beta != 0 else None
-    scope.ignore(2)  # where beta is 0
-    product = matrix_product(scope, activation(scope), source, bool(scope.attribute("transB", 0)), bias)
     if alpha <= 0:
         raise Rejected(f"alpha = {alpha}")
-    factor = Fraction(float(np.float32(beta)))
-    scaled = replace(
-        product,
-        product=tuple(p * Fraction(float(np.float32(alpha))) for p in product.product),
-        bias=tuple(b * factor for b in product.bias),
-    )
-    scope.set(scaled)
+    bias = scope.value(2) if scope.has(2) and beta != 0 else None
+    scope.ignore(2)  # where beta is 0
+    first, second = scope.value(), scope.value(1)
+    first = transposed(first) if scope.attribute("transA", 0) else first
+    turned = bool(scope.attribute("transB", 0))
+    factors = Fraction(float(np.float32(alpha))), Fraction(float(np.float32(beta)))
+    if isinstance(second, Known):
+        product = matrix_product(scope, settled(scope, dequantized(first)), quantized_weights(second), turned, bias)
+        scope.set(replace(product.times(factors[0]), bias=tuple(b * factors[1] for b in product.bias)))
+        return
+    if bias is not None and bias.shape and prod(bias.shape) > 1:
+        raise Rejected("the weights are computed at run time, and the bias has several elements")
+    scaled = product_of(scope, first, transposed(second) if turned else second).times(factors[0])
+    scope.set(replace(scaled, bias=real_bias(bias, 1)[0] * factors[1]))
 
 
 @importer("MatMul")
 def matmul(scope: Scope) -> None:
-    scope.set(matrix_product(scope, activation(scope), quantized_weights(scope.value(1)), False, None))
+    first, second = scope.value(), scope.value(1)
+    if isinstance(second, Known) and len(second.shape) == 2:
+        scope.set(matrix_product(scope, activation(scope), quantized_weights(second), False, None))
+    else:
+        scope.set(product_of(scope, first, second))
 
 
 def matrix_product(

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from tinycompile.dtypes import INT8
 from tinycompile.frontend.onnx_linear import as_image, output_order, padding_of, spatial_attributes
+from tinycompile.frontend.onnx_quantize import rounded
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NHWC, NOT_ROUNDED, Scope
-from tinycompile.frontend.onnx_values import Dequantized, Known, Placed, Quantized, Real, Shape, SoftmaxOf, identity
+from tinycompile.frontend.onnx_values import (
+    Arranged,
+    Dequantized,
+    Discrete,
+    Known,
+    Placed,
+    Quantized,
+    Real,
+    Shape,
+    Value,
+    identity,
+)
 from tinycompile.frontend.tflite_scope import Rejected
+from tinycompile.ir import Quantization
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.reshape import Reshape
@@ -31,32 +44,20 @@ def identity_op(scope: Scope) -> None:
     scope.set(scope.value())
 
 
-@importer("Cast")
-def cast(scope: Scope) -> None:
-    """To float32, which a float value has already."""
-    value = scope.value()
-    if int(scope.attribute("to", 0)) != 1 or isinstance(value, Quantized):
-        raise Rejected("a conversion to another type than float32")
-    scope.ignore("saturate", "round_mode")  # of conversions to 8-bit floats
-    scope.set(value)
-
-
 @importer("Transpose")
 def transpose(scope: Scope) -> None:
     """Moves nothing: it is only the order of the axes that has another meaning."""
 
+    rank = len(scope.value().shape)
+    permutation = tuple(scope.attribute("perm", None) or range(rank)[::-1])
+    if sorted(permutation) != list(range(rank)):
+        raise Rejected(f"{list(permutation)} is no order of {rank} axes")
+
     def permuted(at: Placed) -> Placed:
         at = scope.unfolded(at)
-        rank = len(at.shape)
-        permutation = tuple(scope.attribute("perm", None) or range(rank)[::-1])
-        if sorted(permutation) != list(range(rank)):
-            raise Rejected(f"{list(permutation)} is no order of {rank} axes")
         shape = tuple(at.shape[axis] for axis in permutation)
         return Placed(at.name, shape, tuple(permutation.index(axis) for axis in at.order))
 
-    value = scope.value()
-    if isinstance(value, Known):
-        raise Rejected("its operand is a constant of which not everything is known")
     scope.moved(permuted)
 
 
@@ -64,11 +65,7 @@ def transpose(scope: Scope) -> None:
 def reshape(scope: Scope) -> None:
     shape = scope.shape()
     scope.ignore("axis", "allowzero", 1)  # the inferred shape is what they say
-    value = scope.value()
-    if isinstance(value, SoftmaxOf):
-        scope.set(replace(value, reshaped=shape))
-    else:
-        scope.moved(lambda at: reshaped_to(scope, at, shape))
+    scope.moved(lambda at: reshaped_to(scope, at, shape))
 
 
 def reshaped_to(scope: Scope, at: Placed, shape: Shape) -> Placed:
@@ -115,14 +112,13 @@ def taken(scope: Scope, at: Placed, axis: int, indices: Sequence[int]) -> Placed
 
 @importer("Split")
 def split(scope: Scope) -> None:
-    value = scope.movable()
-    axis = int(scope.attribute("axis", 0)) % len(value.shape)
+    axis = int(scope.attribute("axis", 0)) % len(scope.value().shape)
     scope.ignore("num_outputs", 1)  # the inferred shapes are what they say
     first = 0
     for output in range(len(scope.node.output)):
-        size = scope.shape(output)[axis]
-        scope.set(replace(value, at=taken(scope, value.at, axis, range(first, first + size))), output)
-        first += size
+        last = first + scope.shape(output)[axis]
+        scope.moved(partial(taken, scope, axis=axis, indices=range(first, last)), output)
+        first = last
 
 
 @importer("Slice")
@@ -143,41 +139,33 @@ def slice_op(scope: Scope) -> None:
     scope.moved(sliced)
 
 
-@importer("Gather")
-def gather(scope: Scope) -> None:
-    indices = scope.constant(1, "the list of indices").astype(np.int64)
-    rank = len(scope.value().shape)
-    axis = int(scope.attribute("axis", 0)) % rank
-    shape = scope.shape()
-
-    def gathered(at: Placed) -> Placed:
-        positive = np.where(indices < 0, indices + at.shape[axis], indices)
-        if positive.min(initial=0) < 0 or positive.max(initial=0) >= at.shape[axis]:
-            raise Rejected("an index is out of range")
-        picked = taken(scope, at, axis, positive.ravel().tolist())
-        return picked if indices.ndim == 1 else reshaped_to(scope, picked, shape)
-
-    scope.moved(gathered)
-
-
 @importer("Pad")
 def pad(scope: Scope) -> None:
-    value, mode = scope.movable(), scope.attribute("mode", "constant")
+    value, mode = scope.value(), scope.attribute("mode", "constant")
     if mode != "constant":
         pad_by_copies(scope, mode)
         return
     amounts = pad_amounts(scope, len(value.shape))
-    fill = float(scope.constant(2, "the fill").ravel()[0]) if scope.has(2) else 0.0
+    fill = scope.constant(2, "the fill").ravel()[0] if scope.has(2) else 0
     if isinstance(value, Real):
-        scope.set(Real(padded(scope, value.at, amounts, fill)))
-    elif isinstance(value, Dequantized):
-        at, quant = value.at, value.quant
-        real = fill / float(quant.scale[0]) + int(quant.zero_point[0])
-        if value.steps or real != int(real) or not -128 <= real <= 127:
-            raise Rejected(f"the fill {fill} is no value of its operand: that would take float32 arithmetic")
-        scope.set(replace(value, at=padded(scope, at, amounts, int(real))))
+        scope.set(Real(padded(scope, value.at, amounts, float(fill))))
+    elif isinstance(value, Quantized):
+        scope.set(Quantized(padded(scope, value.at, amounts, int(fill) - value.shift), value.dtype))
     else:
-        raise Rejected(NOT_ROUNDED)
+        scope.set(_padded_description(scope, value, amounts, np.float32(fill)))
+
+
+def _padded_description(scope: Scope, value: Value, amounts: Sequence[tuple[int, int]], fill: np.float32) -> Value:
+    """A border of what `fill` is rounded to."""
+
+    def bordered(places: Sequence[Placed], quant: Quantization) -> Placed:
+        return padded(scope, places[0], amounts, rounded(fill, quant))
+
+    if isinstance(value, Dequantized) and value.function is None:
+        steps = rounded(fill, value.quant) - int(value.quant.zero_point[0])
+        if np.float32(steps) * value.quant.scale[0] == fill:
+            return replace(value, at=bordered([value.at], value.quant))
+    return Arranged((value,), bordered, scope.shape(), "none")
 
 
 def pad_amounts(scope: Scope, rank: int) -> list[tuple[int, int]]:
@@ -210,9 +198,10 @@ def pad_by_copies(scope: Scope, mode: str) -> None:
     if mode not in ("edge", "reflect", "wrap"):
         raise Rejected(f"mode {mode!r}")
     scope.ignore(2)  # the fill of mode "constant"
+    amounts_of_axes = pad_amounts(scope, len(scope.value().shape))
 
     def copied(at: Placed) -> Placed:
-        for axis, (before, after) in enumerate(pad_amounts(scope, len(at.shape))):
+        for axis, (before, after) in enumerate(amounts_of_axes):
             size = at.shape[axis]
             kept = np.arange(max(0, -before), size - max(0, -after))
             amounts = max(0, before), max(0, after)
@@ -249,18 +238,40 @@ def depth_to_space(scope: Scope) -> None:
 
 @importer("MaxPool")
 def max_pool(scope: Scope) -> None:
-    """Commutes with increasing functions, so it works on the integers."""
-    value = scope.movable()
-    if isinstance(value, Dequantized) and not all(step.increasing for step in value.steps):
-        raise Rejected(NOT_ROUNDED)
-    if scope.state.type_of(value.at).dtype != INT8:
-        raise Rejected(NOT_ROUNDED)
-    kernel, strides, pads = pool_window(scope, value.shape)
-    at = as_image(scope, value.at)
+    kernel, strides, pads = pool_window(scope, scope.value().shape)
     op = MaxPool2D((kernel[0], kernel[1]), (strides[0], strides[1]), (pads[0], pads[2], pads[1], pads[3]))
-    scope.set(
-        replace(value, at=pooled(scope, scope.state.emit(op, [at.name], scope.name, scope.state.type_of(at).quant)))
-    )
+
+    def chosen(at: Placed) -> Placed:
+        at = as_image(scope, at)
+        return pooled(scope, scope.state.emit(op, [at.name], scope.name, scope.state.type_of(at).quant))
+
+    chosen_by_size(scope, chosen)
+
+
+@importer("GlobalMaxPool")
+def global_max_pool(scope: Scope) -> None:
+    def chosen(at: Placed) -> Placed:
+        at = as_image(scope, at)
+        _, h, w, _ = at.physical_shape
+        quant = scope.state.type_of(at).quant
+        return pooled(scope, scope.state.emit(MaxPool2D((h, w), (1, 1)), [at.name], scope.name, quant))
+
+    chosen_by_size(scope, chosen)
+
+
+def chosen_by_size(scope: Scope, how: Callable[[Placed], Placed]) -> None:
+    """The result is the largest or the smallest of some elements of operand 0: before or after increasing functions, of
+    which rounding is one.
+    """
+    value = scope.value()
+    if isinstance(value, Real | Discrete | Known):
+        raise Rejected(NOT_ROUNDED)
+    if isinstance(value, Quantized) or (
+        isinstance(value, Dequantized) and value.is_increasing and value.channel is None
+    ):
+        scope.moved(how)
+    else:
+        scope.set(Arranged((value,), lambda places, _: how(places[0]), scope.shape(), "increasing"))
 
 
 def pool_attributes(scope: Scope, rank: int) -> tuple[list[int], list[int], list[int]]:
@@ -298,14 +309,3 @@ def pool_window(scope: Scope, x: Shape) -> tuple[list[int], list[int], list[int]
     if rank == 1:
         return [*kernel, 1], [*strides, 1], [pads[0], 0, pads[1], 0]
     return kernel, strides, pads
-
-
-@importer("GlobalMaxPool")
-def global_max_pool(scope: Scope) -> None:
-    value = scope.movable()
-    if not isinstance(value, Dequantized) or not all(step.increasing for step in value.steps):
-        raise Rejected(NOT_ROUNDED)
-    at = as_image(scope, value.at)
-    _, h, w, _ = at.physical_shape
-    result = scope.state.emit(MaxPool2D((h, w), (1, 1)), [at.name], scope.name, scope.state.type_of(at).quant)
-    scope.set(replace(value, at=pooled(scope, result)))

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
 from tinycompile.dtypes import INT8, INT32, UINT8, DType
-from tinycompile.frontend.onnx_evaluate import table_of
+from tinycompile.frontend.onnx_channels import by_channel
+from tinycompile.frontend.onnx_evaluate import nodes_of, table_of, values_of
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
+    Arranged,
     Average,
     Clamp,
     Dequantized,
-    Joined,
+    Interpolated,
     Known,
     Linear,
     Pair,
     Placed,
+    Product,
     Quantized,
     Real,
     SoftmaxOf,
+    Step,
     Value,
     identity,
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
-from tinycompile.ops._elementwise import DequantizedBinary
+from tinycompile.ops._elementwise import INT8_VALUES, DequantizedBinary
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -42,6 +48,7 @@ from tinycompile.ops.mean import Mean
 from tinycompile.ops.minimum import Minimum
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.sub import Sub
@@ -56,6 +63,7 @@ PAIRS: Mapping[str, type[DequantizedBinary]] = {
     "Min": Minimum,
     "Mul": Mul,
     "Sub": Sub,
+    "Sum": Add,
 }
 """Operators with two operands that have an 8-bit form, by their names in ONNX."""
 
@@ -69,16 +77,21 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             return linear(scope, value, _linear_rule(value, quant), quant)
         case Average():
             return _average(scope, value, quant)
+        case Product():
+            return _product(scope, value, quant)
         case Pair():
             return _pair(scope, value, quant)
         case SoftmaxOf():
-            x = without_steps(value.x)
+            x = value.x
             result = scope.state.emit(Softmax(rule="onnx"), [x.at.name], scope.name, quant)
-            at = Placed(result, x.shape, x.at.order, x.at.folded)
-            shape = value.shape
-            return at if shape == x.shape else scope.reshaped(scope.plain(at), shape, shape, identity(len(shape)))
-        case Joined():
-            return _joined(scope, value, quant)
+            return Placed(result, x.shape, x.at.order, x.at.folded)
+        case Interpolated():
+            if not value.quant.same_as(quant):
+                raise Rejected("what it rounds was interpolated between numbers of another scale or zero point")
+            name = scope.state.emit(value.op, [value.image.name], scope.name, quant)
+            return Placed(name, value.shape, value.image.order)
+        case Arranged():
+            return value.how([_part(scope, part, quant) for part in value.parts], quant)
         case Real():
             result = scope.state.emit(Quantize(INT8, "even"), [value.at.name], scope.name, quant)
             return Placed(result, value.shape, value.at.order, value.at.folded)
@@ -94,19 +107,56 @@ def clamp_of(clamp: Clamp, quant: Quantization) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def without_steps(value: Dequantized) -> Dequantized:
-    if value.steps:
+def settled(scope: Scope, value: Dequantized) -> Dequantized:
+    """The same floats as a dequantised tensor without a function, where that can be: ReLU keeps the scale, a factor has
+    another one.
+
+    Raises:
+        Rejected: the floats are no 256 steps of one size.
+    """
+    if value.function is None:
+        return value
+    key = value.at.name, value.function
+    found = scope.state.settled.get(key)
+    if found is None:
+        found = scope.state.settled[key] = _settled(scope, value, value.function)
+    name, quant = found
+    return Dequantized(replace(value.at, name=name), quant)
+
+
+def _settled(scope: Scope, value: Dequantized, function: Step) -> tuple[str, Quantization]:
+    """(IR value, its quantisation)."""
+    if value.channel is not None or function.boolean:
         raise Rejected(NOT_ROUNDED)
-    return value
+    floats = values_of(value.quant, function, scope.opset)
+    state, name = scope.state, function.node.output[0]
+    zero_point = int(value.quant.zero_point[0])
+    centred = INT8_VALUES.astype(np.float32) - np.float32(zero_point)
+    step = floats[np.uint8(zero_point + 1 & 255)] if zero_point < 127 else np.float32(0)
+    if step >= np.finfo(np.float32).tiny and np.array_equal(floats, centred * step):
+        quant = Quantization.per_tensor(float(step), zero_point)
+        result = state.emit(Reshape(state.type_of(value.at).shape), [value.at.name], f"{name}_scaled", quant)
+        return result, quant
+    table = table_of(value.quant, function, value.quant, scope.opset)
+    if not np.array_equal((table.astype(np.float32) - np.float32(zero_point)) * value.quant.scale[0], floats):
+        raise Rejected(NOT_ROUNDED)
+    op = Lookup(table.tobytes(), _called(function))
+    return state.emit(op, [value.at.name], f"{name}_values", value.quant), value.quant
+
+
+def _called(function: Step | None) -> str:
+    return ", ".join(step.node.op_type for step in nodes_of(function)) or "requantisation"
 
 
 def _of_dequantized(scope: Scope, value: Dequantized, quant: Quantization) -> Placed:
-    if not value.steps and value.quant.same_as(quant):
+    if value.function is None and value.quant.same_as(quant):
         return value.at
-    table = table_of(value.quant, value.steps, quant, scope.opset)
-    names = ", ".join(step.node.op_type for step in value.steps) or "requantisation"
-    op = Lookup(table.tobytes(), names)
-    result = scope.state.emit(op, [value.at.name], scope.name, quant)
+    if value.function is not None and value.function.boolean:
+        raise Rejected("its operand is bool")
+    if value.channel is not None:
+        return by_channel(scope, value, value.channel, quant)
+    table = table_of(value.quant, value.function, quant, scope.opset)
+    result = scope.state.emit(Lookup(table.tobytes(), _called(value.function)), [value.at.name], scope.name, quant)
     return Placed(result, value.shape, value.at.order, value.at.folded)
 
 
@@ -183,16 +233,27 @@ def _widened(scope: Scope, value: Linear, parts: Sequence[Array]) -> tuple[Place
     return repeated, weights, "conv2d" if value.kind == "depthwise_conv2d" else value.kind
 
 
+def _single_rule(value: Average | Product, quant: Quantization) -> StepRequant:
+    divisor, zero_point = Fraction(float(quant.scale[0])), int(quant.zero_point[0])
+    rule = exact_requant([value.product], [value.bias], divisor, zero_point, -128, 127)
+    return rule.clamped(*clamp_of(value.clamp, quant))
+
+
+def _product(scope: Scope, value: Product, quant: Quantization) -> Placed:
+    op = BatchMatMul(value.turned_x, value.turned_y, _single_rule(value, quant))
+    at = Placed(
+        scope.state.emit(op, [value.x.name, value.y.name], scope.name, quant), value.shape, identity(len(value.shape))
+    )
+    return scope.reshaped(at, value.shape, value.shape, at.order)
+
+
 def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
-    product = Fraction(float(value.quant.scale[0])) / value.count
-    rule = exact_requant([product], [Fraction(0)], Fraction(float(quant.scale[0])), int(quant.zero_point[0]), -128, 127)
-    op: AveragePool2D | Mean
+    rule = _single_rule(value, quant)
+    op: AveragePool2D | Mean | ReduceSum
     if value.kernel is not None and value.stride is not None:
-        rule = rule.clamped(*clamp_of(value.clamp, quant))
         op = AveragePool2D(value.kernel, value.stride, (0, 0, 0, 0), (rule.low, rule.high), rule)
     else:
-        rule = rule.clamped(*clamp_of(value.clamp, quant))
-        op = Mean(value.axes, value.keep_dims, rule)
+        op = (Mean if value.is_mean else ReduceSum)(value.axes, value.keep_dims, rule)
     at = Placed(scope.state.emit(op, [value.x.name], scope.name, quant), value.shape, value.order)
     return scope.reshaped(at, at.physical_shape, value.shape, value.order)
 
@@ -209,7 +270,7 @@ def _pair_operand(scope: Scope, operand: Dequantized | Known, rank: int, order: 
     """The IR value of an operand, with `rank` axes in `order`."""
     if isinstance(operand, Known):
         return quantized_constant(scope, operand, rank, order)
-    return scope.aligned(without_steps(operand).at, rank, order).name
+    return scope.aligned(operand.at, rank, order).name
 
 
 def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, ...]) -> str:
@@ -222,20 +283,32 @@ def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, 
     quant = Quantization(
         source.scale.reshape(1).astype(np.float32), source.zero_point.reshape(1).astype(np.int64) - shift
     )
-    values = arranged(values, rank, order)
+    return _constant(scope, arranged(values, rank, order), quant)
+
+
+def rounded(value: np.float32, quant: Quantization) -> int:
+    """What QuantizeLinear makes of a float, as int8."""
+    return int(_rounded_array(np.array([value], np.float32), quant)[0])
+
+
+def _rounded_array(values: Array, quant: Quantization) -> Array:
+    with np.errstate(all="ignore"):
+        steps = np.rint(values.astype(np.float32) / quant.scale[0]).astype(np.float64) + quant.zero_point[0]
+    return np.nan_to_num(np.clip(steps, -128, 127), nan=-128).astype(np.int8)
+
+
+def _constant(scope: Scope, values: Array, quant: Quantization) -> str:
     return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, INT8, quant), values)
 
 
-def _joined(scope: Scope, value: Joined, quant: Quantization) -> Placed:
-    rank = len(value.shape)
-    order = common_order([part.at for part in value.parts if isinstance(part, Dequantized)], rank)
-    names = list[str]()
-    for part in value.parts:
-        if isinstance(part, Known):
-            raise Rejected("an operand is a constant")
-        names.append(scope.ordered(_of_dequantized(scope, part, quant), order).name)
-    result = scope.state.emit(Concatenation(order.index(value.axis)), names, scope.name, quant)
-    return Placed(result, value.shape, order)
+def _part(scope: Scope, value: Value, quant: Quantization) -> Placed:
+    """A value rounded, or a constant."""
+    if not isinstance(value, Known):
+        return quantized(scope, value, quant)
+    if value.array.dtype.kind != "f":
+        raise Rejected(f"a constant is {value.array.dtype.name}")
+    name = _constant(scope, _rounded_array(value.array, quant), quant)
+    return Placed(name, value.shape, identity(len(value.shape)))
 
 
 def as_quantized(at: Placed, dtype: DType) -> Quantized:

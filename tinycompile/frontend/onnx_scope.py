@@ -15,13 +15,16 @@ from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_rewrite import label_of
 from tinycompile.frontend.onnx_schema import defaults, plain
 from tinycompile.frontend.onnx_values import (
+    Arranged,
     Dequantized,
+    Discrete,
     Known,
     Missing,
     Placed,
     Quantized,
     Real,
     Shape,
+    Step,
     Value,
     identity,
     moves_nothing,
@@ -49,6 +52,10 @@ class State:
     """Values that were needed as float tensors although they aren't."""
     transposed: dict[tuple[str, tuple[int, ...]], str] = field(default_factory=dict[tuple[str, tuple[int, ...]], str])
     """IR values whose axes were permuted: the readers of a tensor share its copy."""
+    settled: dict[tuple[str, Step], tuple[str, Quantization]] = field(
+        default_factory=dict[tuple[str, Step], tuple[str, Quantization]]
+    )
+    """IR values that hold a function of another one's elements exactly, and their quantisation."""
     count: int = 0
 
     islands: dict[str, str] = field(default_factory=dict[str, str])
@@ -92,18 +99,30 @@ class State:
         Raises:
             Rejected: the operator's support rule refuses it.
         """
+        (result,) = self.emit_several(op, operands, [name], [quant])
+        return result
+
+    def emit_several(
+        self, op: Op, operands: Sequence[str], names: Sequence[str], quants: Sequence[Quantization | None]
+    ) -> list[str]:
+        """Add a node with several results; returns them. Names of those that nobody wants may be missing.
+
+        Raises:
+            Rejected: the operator's support rule refuses it.
+        """
         types = tuple(self.builder.types[operand] for operand in operands)
         try:
-            ((shape, dtype),) = op.infer(types)
+            inferred = op.infer(types)
         except ValueError as error:
             raise Rejected(str(error)) from error
-        t = TensorType(shape, dtype, quant)
-        reason = op.unsupported(Signature(types, (t,)))
+        found = tuple(TensorType(*each, quant) for each, quant in zip(inferred, quants, strict=True))
+        reason = op.unsupported(Signature(types, found))
         if reason is not None:
             raise Rejected(reason)
-        result = self.value(name, t)
-        self.builder.node(name, op, operands, [result])
-        return result
+        wanted = [*names, *[f"{names[0]}_{i}" for i in range(len(names), len(found))]]
+        results = [self.value(name, t) for name, t in zip(wanted, found, strict=True)]
+        self.builder.node(names[0], op, operands, results)
+        return results
 
 
 class Scope:
@@ -113,7 +132,9 @@ class Scope:
     nor named in `ignore`, so that no importer forgets what changes the result.
     """
 
-    def __init__(self, state: State, node: Any, as_floats: Callable[[str], Real | Known] | None = None) -> None:
+    def __init__(
+        self, state: State, node: Any, as_floats: Callable[[str], Real | Known | Discrete] | None = None
+    ) -> None:
         """`as_floats` makes float tensors of the operands, for operators that can't run in 8 bits."""
         onnx = onnx_module()
         self.state, self.node, self._as_floats = state, node, as_floats
@@ -268,17 +289,22 @@ class Scope:
             at = self.reshaped(plain, shape, shape, identity(rank))
         return self.ordered(at, order)
 
-    def movable(self, operand: int = 0) -> Quantized | Dequantized | Real:
-        """An operand that is a tensor of the IR."""
-        value = self.value(operand)
-        if isinstance(value, Quantized | Dequantized | Real):
-            return value
-        raise Rejected(NOT_ROUNDED)
+    def side_by_side(self, places: Sequence[Placed], rank: int) -> tuple[list[str], tuple[int, ...]]:
+        """The IR values of tensors with `rank` axes in the same order, and that order."""
+        order = common_order(places, rank)
+        return [self.aligned(at, rank, order).name for at in places], order
 
-    def moved(self, how: Callable[[Placed], Placed], operand: int = 0) -> None:
-        """The node's result is its operand with its elements elsewhere."""
-        value = self.movable(operand)
-        self.set(replace(value, at=how(value.at)))
+    def moved(self, how: Callable[[Placed], Placed], output: int = 0) -> None:
+        """A result is operand 0 with its elements elsewhere."""
+        value = self.value()
+        if isinstance(value, Quantized):
+            self.set(Quantized(how(value.at), value.dtype), output)
+        elif isinstance(value, Real | Discrete) or (isinstance(value, Dequantized) and value.channel is None):
+            self.set(replace(value, at=how(value.at)), output)
+        elif isinstance(value, Known | Missing):
+            raise Rejected("its operand is a constant of which not everything is known")
+        else:
+            self.set(Arranged((value,), lambda places, _: how(places[0]), self.shape(output)), output)
 
 
 def common_order(places: Sequence[Placed], rank: int) -> tuple[int, ...]:
@@ -314,3 +340,12 @@ def per_tensor_quantization(scale: Array, zero_point: Array, shift: int) -> Quan
     if not np.isfinite(value) or value < np.finfo(np.float32).tiny:
         raise Rejected(f"the scale is {value}")
     return Quantization(np.array([value], np.float32), np.array([int(zero_point.reshape(-1)[0]) - shift], np.int64))
+
+
+def with_quantization(scope: Scope, at: Placed, quant: Quantization) -> Placed:
+    """The same integers with the scale and zero point that a DequantizeLinear gives them."""
+    t = scope.state.type_of(at)
+    if quant.same_as(t.quant):
+        return at
+    result = scope.state.emit(Reshape(t.shape), [at.name], f"{scope.name}_quantized", quant)
+    return replace(at, name=result)

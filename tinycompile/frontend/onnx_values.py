@@ -6,15 +6,17 @@ follow from int8 ones, until a QuantizeLinear says how to round the result.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.dtypes import UINT8, DType
+from tinycompile.dtypes import UINT8, UINT16, DType
 from tinycompile.ir import Array, Quantization
+from tinycompile.ops.resize_bilinear import ResizeBilinear
 
 Shape = tuple[int, ...]
 
@@ -65,10 +67,16 @@ def identity(rank: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """A constant. `quantized` says where a dequantised one comes from."""
+    """A constant.
+
+    Attributes:
+        quantized: where a dequantised one comes from.
+        float_reason: why one that comes from integers is floats nevertheless.
+    """
 
     array: Array
     quantized: KnownQuantized | None = None
+    float_reason: str = ""
 
     @property
     def shape(self) -> Shape:
@@ -91,12 +99,22 @@ class KnownQuantized:
         return np.broadcast_to(self.scale.reshape(-1), (size,)).astype(np.float32)
 
 
+def shift_of(dtype: DType) -> int:
+    """What an unsigned type is kept lower by, as the signed type of its size."""
+    return {UINT8: 1 << 7, UINT16: 1 << 15}.get(dtype, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """An integer tensor; the int8 IR value holds its values minus `shift`, which is 128 for uint8 and else 0."""
+    """An integer tensor; the int8 or int16 IR value holds its values minus `shift`, which is 0 for signed ones.
+
+    Attributes:
+        rounded: what QuantizeLinear made it of, and how, if it did.
+    """
 
     at: Placed
     dtype: DType
+    rounded: tuple[Value, Quantization] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -104,30 +122,52 @@ class Quantized:
 
     @property
     def shift(self) -> int:
-        return 128 if self.dtype == UINT8 else 0
+        return shift_of(self.dtype)
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """An element-wise ONNX node with one operand that isn't constant, at index `operand`."""
+    """An element-wise ONNX node in a function of one element.
+
+    Attributes:
+        operands: by index, without those that are absent: another step, a constant, or None for the element itself. A
+            constant has the shape () or, with a value for each channel, (C, 1).
+        increasing: the function never falls where the element grows.
+        boolean: its result is bool.
+    """
 
     node: Any
-    operand: int
-    constants: dict[str, Array]
+    operands: Mapping[int, Step | Array | None]
     increasing: bool
+    boolean: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Dequantized:
-    """A float tensor: `scale * (q - zero_point)` of an int8 one, and then element-wise functions of that."""
+    """A float tensor: `scale * (q - zero_point)` of an int8 one, or a function of each element of that.
+
+    Attributes:
+        channel: the axis of the ONNX tensor along which the function's constants differ, if they do.
+    """
 
     at: Placed
     quant: Quantization
-    steps: tuple[Step, ...] = ()
+    function: Step | None = None
+    channel: int | None = None
 
     @property
     def shape(self) -> Shape:
         return self.at.shape
+
+    @property
+    def is_increasing(self) -> bool:
+        return self.function is None or self.function.increasing
+
+    def same_element(self, other: Dequantized) -> bool:
+        """Whether both are functions of the same elements."""
+        a, b = self.at, other.at
+        same = (a.name, a.shape, a.order, a.folded) == (b.name, b.shape, b.order, b.folded)
+        return same and self.quant.same_as(other.quant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +176,11 @@ class Clamp:
 
     low: float = -np.inf
     high: float = np.inf
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it changes nothing."""
+        return self.low == -np.inf and self.high == np.inf
 
     def then(self, low: float, high: float) -> Clamp:
         """Clipped again: the later bounds win where they contradict each other, and of those the upper one."""
@@ -169,19 +214,36 @@ class Linear:
     order: tuple[int, ...]
     clamp: Clamp = field(default_factory=Clamp)
 
+    @property
+    def channel_axis(self) -> int:
+        """Of the ONNX tensor."""
+        return len(self.shape) - 1 if self.kind == "fully_connected" else 1
+
     def plus(self, values: Array) -> Linear:
         """With constants added per output channel."""
         added = (Fraction(float(v)) for v in np.broadcast_to(values.reshape(-1), (len(self.bias),)))
         return replace(self, bias=tuple(b + v for b, v in zip(self.bias, added, strict=True)))
 
+    def times(self, *factors: Fraction) -> Linear:
+        """With positive factors, one or one per output channel."""
+        each = factors * len(self.bias) if len(factors) == 1 else factors
+        product = tuple(p * f for p, f in zip(self.product, each, strict=True))
+        return replace(self, product=product, bias=tuple(b * f for b, f in zip(self.bias, each, strict=True)))
+
 
 @dataclass(frozen=True, eq=False)
 class Average:
-    """A mean of an int8 tensor, not rounded yet: over windows of an NHWC image, or over axes of the IR value."""
+    """A sum over windows of an int8 image in NHWC, or over axes of an int8 IR value, not rounded yet.
+
+    Attributes:
+        product: the real number of one step of the sum: the scale, in a mean by the number of elements.
+        is_mean: else it is a sum.
+        bias: real number that is added.
+    """
 
     x: Placed
     quant: Quantization
-    count: int
+    product: Fraction
     kernel: tuple[int, int] | None
     stride: tuple[int, int] | None
     axes: tuple[int, ...]
@@ -189,6 +251,44 @@ class Average:
     shape: Shape
     order: tuple[int, ...]
     clamp: Clamp = field(default_factory=Clamp)
+    bias: Fraction = Fraction(0)
+    is_mean: bool = True
+
+    def plus(self, values: Array) -> Average:
+        """With a constant of one element added."""
+        return replace(self, bias=self.bias + Fraction(float(values[0])))
+
+    def times(self, factor: Fraction) -> Average:
+        """With a positive factor."""
+        return replace(self, product=self.product * factor, bias=self.bias * factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """The product of two int8 matrices, not rounded yet.
+
+    Attributes:
+        x, y: its operands, with their last two axes in each other's place where `turned_x` or `turned_y` says so.
+        product: the real number of one step of an accumulator.
+        bias: real number that is added.
+    """
+
+    x: Placed
+    y: Placed
+    turned_x: bool
+    turned_y: bool
+    product: Fraction
+    shape: Shape
+    clamp: Clamp = field(default_factory=Clamp)
+    bias: Fraction = Fraction(0)
+
+    def plus(self, values: Array) -> Product:
+        """With a constant of one element added."""
+        return replace(self, bias=self.bias + Fraction(float(values[0])))
+
+    def times(self, factor: Fraction) -> Product:
+        """With a positive factor."""
+        return replace(self, product=self.product * factor, bias=self.bias * factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,23 +307,42 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class SoftmaxOf:
-    """Softmax over the last axis, not rounded yet, and then seen as another shape if `reshaped` is one."""
+    """Softmax over the last axis of the IR value, not rounded yet."""
 
     x: Dequantized
-    reshaped: Shape | None = None
 
     @property
     def shape(self) -> Shape:
-        return self.x.shape if self.reshaped is None else self.reshaped
+        return self.x.shape
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
-    """Dequantised tensors, of different scales, side by side."""
+class Interpolated:
+    """An int8 image in NHWC resized by linear interpolation, not rounded yet."""
 
-    parts: tuple[Dequantized | Known, ...]
-    axis: int
+    image: Placed
+    quant: Quantization
+    op: ResizeBilinear
     shape: Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Arranged:
+    """Elements of values that aren't rounded yet, elsewhere, side by side, or chosen by their size.
+
+    That may be done after rounding.
+
+    Attributes:
+        parts: the values, constants among them.
+        how: from the parts, all rounded in the same way, and that way, to the result.
+        commutes: functions that may be applied to the parts in its place: "all"; "increasing", where elements are
+            chosen by their size; "none", where it brings in constants.
+    """
+
+    parts: tuple[Value, ...]
+    how: Callable[[Sequence[Placed], Quantization], Placed]
+    shape: Shape
+    commutes: Literal["all", "increasing", "none"] = "all"
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,10 +357,29 @@ class Real:
 
 
 @dataclass(frozen=True, eq=False)
+class Discrete:
+    """A tensor of the IR that isn't quantised: bool, or integers that are indices, sizes or labels.
+
+    Attributes:
+        positive: surely no element is negative.
+    """
+
+    at: Placed
+    dtype: DType
+    positive: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        return self.at.shape
+
+
+@dataclass(frozen=True, eq=False)
 class Missing:
     """What a node that can't be compiled would have computed; its readers aren't reported as well."""
 
     shape: Shape = ()
 
 
-Value = Known | Quantized | Dequantized | Linear | Average | Pair | SoftmaxOf | Joined | Real | Missing
+Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | Interpolated | Arranged
+"""Floats that QuantizeLinear can round without float32 arithmetic."""
+Value = Known | Quantized | Described | Real | Discrete | Missing

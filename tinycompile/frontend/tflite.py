@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
+from tinycompile.choices import Runtime
 from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8
 from tinycompile.errors import FloatIslandWarning, ModelFileError, QuantizationNeededError, UnsupportedError, UsageError
 from tinycompile.frontend.builder import GraphBuilder
@@ -29,6 +30,7 @@ def import_tflite(
     signature: str | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     floats: Floats = "islands",
+    match: Runtime = "litert",
 ) -> Graph:
     """Read a model.
 
@@ -40,6 +42,7 @@ def import_tflite(
             order.
         shapes: of inputs whose shape is dynamic, by name; a file holds for the shapes that it was written with.
         floats: what may run in float32: "none"; "islands", whatever the file says, with a warning; "all".
+        match: the runtime whose bytes the operators' are.
 
     Raises:
         ModelFileError: truncated, corrupt, or contradicts itself.
@@ -55,7 +58,7 @@ def import_tflite(
     notes, problems = _bind(model, shapes or {}, where)
     problems += _interface_problems(model)
     builder = GraphBuilder()
-    values = Values(model, builder, floats=floats != "none")
+    values = Values(model, builder, floats=floats != "none", match=match)
     inputs = [] if problems else [values.of(index) for index in model.inputs]
     for operator in model.operators:
         try:
@@ -74,7 +77,7 @@ def import_tflite(
 
 def _import_operator(values: Values, operator: SourceOperator, where: str) -> None:
     """Compute it now, if it is arithmetic of shapes; else add its nodes."""
-    folder, importer = FOLDERS.get(operator.name), IMPORTERS.get(operator.name)
+    folder, importer = FOLDERS.get(operator.name), IMPORTERS.get(operator.importer)
     known = folder or importer
     if known is None:
         raise Rejected("this operator is not supported")
@@ -150,8 +153,8 @@ def _is_quantized(model: SourceModel) -> bool:
 
 
 _INT8_HINT = (
-    "for int8 convert it with full integer quantisation: tf.lite.TFLiteConverter with "
-    "optimizations = [tf.lite.Optimize.DEFAULT], a representative_dataset and "
+    "for int8 give samples of its inputs with --calib, or convert it with full integer quantisation: "
+    "tf.lite.TFLiteConverter with optimizations = [tf.lite.Optimize.DEFAULT], a representative_dataset and "
     "target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
 )
 

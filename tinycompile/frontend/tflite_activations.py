@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16
+from tinycompile.frontend.tflite_batches import emit_images
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.ir import Op, TensorType
@@ -75,11 +76,15 @@ def bounds_of(scope: Scope) -> tuple[float, float]:
     return bounds if scope.output_type().dtype == FLOAT32 else UNBOUNDED
 
 
-def emit_activated(scope: Scope, op: Op, inputs: Sequence[str]) -> None:
-    """Add a node, and behind it one for the fused activation where the result is float."""
+def emit_activated(scope: Scope, op: Op, inputs: Sequence[str], *, each_image: bool = False) -> None:
+    """Add a node, and behind it one for the fused activation where the result is float.
+
+    Args:
+        each_image: an operator of images, which is a node for each where it computes integers.
+    """
     bounds = bounds_of(scope)
     if bounds == UNBOUNDED:
-        return scope.emit(op, inputs)
+        return emit_images(scope, op, inputs) if each_image else scope.emit(op, inputs)
     unbounded = scope.temporary("unbounded", scope.output_type())
     scope.emit(op, inputs, unbounded)
     return scope.emit(bounded(bounds), [unbounded])

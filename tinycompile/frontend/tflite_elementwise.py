@@ -23,6 +23,8 @@ from tinycompile.ir import Op, TensorType
 from tinycompile.ops._elementwise import Binary
 from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
+from tinycompile.ops.atan2 import Atan2
+from tinycompile.ops.bitwise_xor import BitwiseXor
 from tinycompile.ops.div import Div
 from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.elu import Elu
@@ -49,6 +51,7 @@ from tinycompile.ops.pow import Pow
 from tinycompile.ops.prelu import Prelu
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.right_shift import RightShift
 from tinycompile.ops.rsqrt import Rsqrt
 from tinycompile.ops.select import Select
 from tinycompile.ops.sign import Sign
@@ -76,10 +79,11 @@ _ONE: Mapping[str, tuple[Op, type[Any] | None, int]] = {
     "SQUARE": (ElementwiseFunction("square"), tflite.SquareOptions, 1),
 }
 _TWO: Mapping[str, tuple[Op, type[Any] | None, int]] = {
+    "ATAN2": (Atan2(), tflite.ATan2Options, 1),
+    "BITWISE_XOR": (BitwiseXor(), tflite.BitwiseXorOptions, 1),
     "EQUAL": (Equal(), tflite.EqualOptions, 5),
     "FLOOR_DIV": (FloorDiv(), tflite.FloorDivOptions, 3),
     "FLOOR_MOD": (FloorMod(), tflite.FloorModOptions, 2),
-    "GREATER": (Greater(), tflite.GreaterOptions, 2),
     "GREATER_EQUAL": (GreaterEqual(), tflite.GreaterEqualOptions, 3),
     "LESS": (Less(), tflite.LessOptions, 3),
     "LESS_EQUAL": (LessEqual(), tflite.LessEqualOptions, 2),
@@ -90,6 +94,7 @@ _TWO: Mapping[str, tuple[Op, type[Any] | None, int]] = {
     "NOT_EQUAL": (NotEqual(), tflite.NotEqualOptions, 4),
     "POW": (Pow(), tflite.PowOptions, 1),
     "PRELU": (Prelu(), None, 1),
+    "RIGHT_SHIFT": (RightShift(), tflite.RightShiftOptions, 1),
     "SQUARED_DIFFERENCE": (SquaredDifference(), tflite.SquaredDifferenceOptions, 2),
 }
 
@@ -116,12 +121,29 @@ def gelu(scope: Scope) -> None:
 @importer("RELU_N1_TO_1", "RELU_0_TO_1", versions=1)
 def relu(scope: Scope) -> None:
     name, y = scope.operator.name, scope.output_type()
+    if name == "RELU6" and scope.runtime == "tflm" and y.quant is not None:
+        return _limited_bytes(scope)
     bounds = (0.0, 1.0) if name == "RELU_0_TO_1" else real_range(getattr(Activation, name))  # the first is never fused
-    scope.emit(bounded(bounds) if y.dtype.is_float else Relu(quantized_range(bounds, y)), [scope.input()])
+    return scope.emit(bounded(bounds) if y.dtype.is_float else Relu(quantized_range(bounds, y)), [scope.input()])
+
+
+def _limited_bytes(scope: Scope) -> None:
+    """TFLM's RELU6 ignores the output's scale and zero point: bytes of the input's, limited, are the result."""
+    x = scope.input_type()
+    limited = scope.temporary("limited", x)
+    scope.emit(Relu(quantized_range(real_range(Activation.RELU6), x)), [scope.input()], limited)
+    scope.emit(Reshape(x.shape), [limited])
 
 
 def _emit_pair(scope: Scope, op: type[Binary]) -> None:
     emit_activated(scope, op(fused_range(scope)), [scope.input(0), scope.input(1)])
+
+
+@importer("GREATER", options=tflite.GreaterOptions, versions=2)
+def greater(scope: Scope) -> None:
+    if scope.runtime == "tflm" and scope.input_type().dtype == INT16:
+        raise Rejected("TFLM compares scaled and rounded numbers of int16; --match litert compares them as they are")
+    scope.emit(Greater(), [scope.input(0), scope.input(1)])
 
 
 def _refuse_shifted(scope: Scope) -> None:
@@ -147,7 +169,7 @@ def sub(scope: Scope) -> None:
 
 @importer("MUL", options=tflite.MulOptions, versions=8)
 def mul(scope: Scope) -> None:
-    _emit_pair(scope, Mul)
+    emit_activated(scope, Mul(fused_range(scope), runtime=scope.runtime), [scope.input(0), scope.input(1)])
 
 
 @importer("DIV", options=tflite.DivOptions, versions=2)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from tinycompile.frontend.tflite_moves import EMPTY, axis_of
+from tinycompile.dtypes import FLOAT32, INT8
+from tinycompile.frontend.tflite_axes import axis_of
+from tinycompile.frontend.tflite_hybrid import dequantized_rows
+from tinycompile.frontend.tflite_moves import EMPTY
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
-from tinycompile.frontend.tflite_scope import Rejected, Scope
+from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope
 from tinycompile.ir import Array, TensorType
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
 from tinycompile.ops.one_hot import OneHot
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.reverse_sequence import ReverseSequence
 from tinycompile.ops.scatter_nd import ScatterND
 from tinycompile.ops.take import Take
 
@@ -64,11 +68,13 @@ def gather_nd(scope: Scope) -> None:
 def embedding_lookup(scope: Scope) -> None:
     """Its first operand are the indices."""
     table, y = scope.input_type(1), scope.output_type()
-    if table.dtype != y.dtype:
-        raise Rejected(f"the table is {table.dtype} and the output {y.dtype}: it would have to be dequantised")
     if len(scope.input_type().shape) != 1:
         raise scope.fail(f"the indices have the shape {list(scope.input_type().shape)}")
-    scope.emit(Gather(0), [scope.input(1), scope.input(0)])
+    if table.dtype in (INT8, *PACKED) and y.dtype == FLOAT32:
+        return dequantized_rows(scope, 1, 0)
+    if table.dtype != y.dtype:
+        raise Rejected(f"the table is {table.dtype} and the output {y.dtype}")
+    return scope.emit(Gather(0), [scope.input(1), scope.input(0)])
 
 
 @importer("SCATTER_ND", options=tflite.ScatterNdOptions, versions=1)
@@ -82,6 +88,15 @@ def scatter_nd(scope: Scope) -> None:
 @importer("DYNAMIC_UPDATE_SLICE", options=tflite.DynamicUpdateSliceOptions, versions=6)
 def dynamic_update_slice(scope: Scope) -> None:
     scope.emit(DynamicUpdateSlice(), scope.inputs())
+
+
+@importer("REVERSE_SEQUENCE", options=tflite.ReverseSequenceOptions, versions=1)
+def reverse_sequence(scope: Scope) -> None:
+    rank = len(scope.input_type().shape)
+    axis, batch_axis = scope.options.integer("SeqDim"), scope.options.integer("BatchDim")
+    if not 0 <= axis < rank or not 0 <= batch_axis < rank or axis == batch_axis:
+        raise scope.fail(f"seq_dim and batch_dim are {axis} and {batch_axis} of {rank} axes")
+    scope.emit(ReverseSequence(axis, batch_axis), [scope.input(0), scope.input(1)])
 
 
 @importer("ONE_HOT", options=tflite.OneHotOptions, versions=1)

@@ -7,6 +7,7 @@ from types import EllipsisType
 
 import numpy as np
 
+from tinycompile.frontend.tflite_axes import axis_of, operand_axis
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
@@ -17,6 +18,7 @@ from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.depth_to_space import DepthToSpace
+from tinycompile.ops.dynamic_slice import DynamicSlice
 from tinycompile.ops.mirror_pad import MirrorPad
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.repeat import Repeat
@@ -28,13 +30,6 @@ from tinycompile.ops.space_to_depth import SpaceToDepth
 Shape = tuple[int, ...]
 
 EMPTY = "its result has no elements"
-
-
-def axis_of(scope: Scope, axis: int, rank: int) -> int:
-    """Negative axes count from the end."""
-    if not -rank <= axis < rank:
-        raise scope.fail(f"axis {axis} of {rank}")
-    return axis % rank
 
 
 def same_quantization(scope: Scope) -> None:
@@ -75,13 +70,22 @@ def _sliced_operand(scope: Scope) -> int:
 @importer("SLICE", options=tflite.SliceOptions, versions=8)
 def slice_op(scope: Scope) -> None:
     shape = scope.input_type().shape
+    if scope.known(1) is None:
+        return _sliced_at(scope, scope.integers(2, "the size"))
     begin, given = scope.integers(1, "the begin"), scope.integers(2, "the size")
     if not len(begin) == len(given) == len(shape):
         raise scope.fail(f"a begin of {len(begin)} and a size of {len(given)} for the shape {list(shape)}")
     size = [n - first if count == -1 else count for n, first, count in zip(shape, begin, given, strict=True)]
     if 0 in size:
         raise Rejected(EMPTY)
-    scope.emit(Slice(tuple(begin), tuple(size), (1,) * len(shape)), [scope.input()])
+    return scope.emit(Slice(tuple(begin), tuple(size), (1,) * len(shape)), [scope.input()])
+
+
+def _sliced_at(scope: Scope, size: list[int]) -> None:
+    """From a place that is computed."""
+    if -1 in size:
+        raise Rejected("its size is -1 along an axis whose begin is computed at run time")
+    scope.emit(DynamicSlice(tuple(size)), [scope.input(0), scope.input(1)])
 
 
 @importer("STRIDED_SLICE", options=tflite.StridedSliceOptions, versions=8)
@@ -134,7 +138,7 @@ def _bounds(place: int | slice, length: int) -> tuple[int, int, int]:
 def split(scope: Scope) -> None:
     """Its first operand is the axis."""
     count, shape = scope.options.integer("NumSplits"), scope.input_type(1).shape
-    axis = _one_axis(scope, 0, len(shape))
+    axis = operand_axis(scope, 0, len(shape))
     if count < 1 or count != len(scope.operator.outputs) or shape[axis] % count:
         raise scope.fail(f"its option num_splits is {count} for axis {axis} of the shape {list(shape)}")
     _pieces(scope, shape, axis, [shape[axis] // count] * count)
@@ -143,7 +147,7 @@ def split(scope: Scope) -> None:
 @importer("SPLIT_V", options=tflite.SplitVOptions, versions=3)
 def split_v(scope: Scope) -> None:
     count, shape = scope.options.integer("NumSplits"), scope.input_type().shape
-    sizes, axis = scope.integers(1, "the sizes"), _one_axis(scope, 2, len(shape))
+    sizes, axis = scope.integers(1, "the sizes"), operand_axis(scope, 2, len(shape))
     if len(sizes) != count or sizes.count(-1) > 1:
         raise scope.fail(f"its option num_splits is {count} for the sizes {sizes}")
     rest = shape[axis] - sum(size for size in sizes if size != -1)
@@ -151,13 +155,6 @@ def split_v(scope: Scope) -> None:
     if sum(sizes) != shape[axis] or min(sizes) < 0:
         raise scope.fail(f"axis {axis} of the shape {list(shape)} in pieces of {sizes}")
     _pieces(scope, shape, axis, sizes)
-
-
-def _one_axis(scope: Scope, operand: int, rank: int) -> int:
-    axes = scope.integers(operand, "the axis")
-    if len(axes) != 1:
-        raise scope.fail(f"the axis is {axes}")
-    return axis_of(scope, axes[0], rank)
 
 
 def _pieces(scope: Scope, shape: Shape, axis: int, sizes: Sequence[int]) -> None:
@@ -285,6 +282,10 @@ def space_to_batch(scope: Scope) -> None:
         shape = tuple(n + sum(pair) for n, pair in zip(x.shape, amounts, strict=True))
         padded = scope.temporary("padded", TensorType(shape, x.dtype, x.quant))
         fill = x.zero_point if x.quant is not None and x.quant.is_per_tensor else 0
+        if scope.runtime == "tflm" and fill != 0:
+            raise Rejected(
+                "TFLM pads with memory that it never sets instead of the zero point; --match litert pads right"
+            )
         scope.emit(Pad(amounts, fill), [value], padded)
         value = padded
     scope.emit(SpaceToBatch(block), [value])

@@ -7,21 +7,36 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, DType
-from tinycompile.frontend import tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions
+from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, INT16, DType
+from tinycompile.frontend import (
+    tflite_boxes,
+    tflite_composed,
+    tflite_elementwise,
+    tflite_gathers,
+    tflite_hybrid,
+    tflite_linalg,
+    tflite_moves,
+    tflite_reductions,
+    tflite_volumes,
+)
 from tinycompile.frontend.tflite_activations import (
     Activation,
     bounds_of,
     emit_activated,
     fused_range,
 )
+from tinycompile.frontend.tflite_axes import axis_of
+from tinycompile.frontend.tflite_batches import emit_images
+from tinycompile.frontend.tflite_moves import reshaped
+from tinycompile.frontend.tflite_quantization import dequantized
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer, plain
 from tinycompile.frontend.tflite_schema import tflite
-from tinycompile.frontend.tflite_scope import Rejected, Scope
+from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope, unpacked
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
-from tinycompile.ir import Array, Quantization, TensorType
+from tinycompile.frontend.tflite_windows import window_padding
+from tinycompile.ir import Quantization, TensorType
+from tinycompile.ops._arithmetic.hybrid import is_hybrid
 from tinycompile.ops._rules import wrong_dtype
-from tinycompile.ops._spatial import Padding, same_padding
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
@@ -42,61 +57,31 @@ from tinycompile.ops.transpose import Transpose
 
 __all__ = ["IMPORTERS"]
 
-FAMILIES = (tflite_elementwise, tflite_gathers, tflite_linalg, tflite_moves, tflite_reductions)
+FAMILIES = (
+    tflite_boxes,
+    tflite_composed,
+    tflite_elementwise,
+    tflite_gathers,
+    tflite_hybrid,
+    tflite_linalg,
+    tflite_moves,
+    tflite_reductions,
+    tflite_volumes,
+)
 """Modules with more importers."""
-
-
-def _window_padding(
-    scope: Scope, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
-) -> Padding:
-    """Explicit padding for SAME and VALID."""
-    shape = scope.input_type().shape
-    if len(shape) != 4:
-        raise scope.fail(f"the input has {len(shape)} dimensions instead of 4")
-    scheme = scope.options.integer("Padding")
-    if scheme == tflite.Padding.VALID:
-        return 0, 0, 0, 0
-    if scheme != tflite.Padding.SAME:
-        raise scope.fail(f"its option padding is {scheme}")
-    rows, columns = (same_padding(shape[i + 1], kernel[i], stride[i], dilation[i]) for i in range(2))
-    return (*rows, *columns)
-
-
-PACKED = (INT4, INT2)
-"""Weights that share bytes in the file; the code has an int8 for each."""
-
-
-def _bytes(scope: Scope) -> str:
-    """The weights, each a byte where they are fewer bits in the file."""
-    t = scope.input_type(1)
-    if t.dtype not in PACKED:
-        return scope.input(1)
-    return scope.derived("weights", TensorType(t.shape, INT8, t.quant), scope.constant(1, "the weight tensor"))
 
 
 def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]:
     """Values of the weights and, if there is one, the bias; and the weights' shape."""
     shape = scope.constant(1, "the weight tensor").shape
-    if scope.input_type().dtype == FLOAT32 and scope.input_type(1).dtype in (INT8, *PACKED):
-        raise Rejected(
-            f"its weights are {scope.input_type(1).dtype} and its input is float32 (dynamic-range quantisation); "
-            "convert the model with float16 or float32 weights, or with samples for int8"
-        )
+    tflite_hybrid.refuse_tflm(scope, scope.input_type(), scope.input_type(1))
     if len(shape) != dimensions or 0 in shape:
         raise scope.fail(f"the weights have the shape {list(shape)}")
-    operands = [_bytes(scope)]
+    operands = [unpacked(scope, 1)]
     if scope.has(2):
         scope.constant(2, "the bias")
         operands.append(scope.input(2))
     return operands, shape
-
-
-def _check_bias_type(scope: Scope) -> None:
-    """LiteRT reads a bias of int16 activations as int64 unless the option says int32, whatever its type is."""
-    said = scope.options.integer("QuantizedBiasType")
-    wide = scope.input_type().dtype == INT16 and scope.has(2)
-    if wide and scope.input_type(2).dtype == INT32 and said != tflite.TensorType.INT32:
-        raise Rejected(f"the bias is int32, its option quantized_bias_type is {said}: LiteRT reads it as int64")
 
 
 @importer("CONV_2D", options=tflite.Conv2DOptions, versions=8)
@@ -105,11 +90,10 @@ def conv_2d(scope: Scope) -> None:
     weights, (_, kh, kw, _) = _weights(scope, 4)
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
-    padding = _window_padding(scope, (kh, kw), stride, dilation)
-    _check_bias_type(scope)
-    scope.emit(
-        Conv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope)), [scope.input(), *weights]
-    )
+    padding = window_padding(scope, (kh, kw), stride, dilation)
+    tflite_linalg.check_bias_type(scope)
+    op = Conv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope))
+    emit_images(scope, op, [scope.input(), *weights])
 
 
 @importer("DEPTHWISE_CONV_2D", options=tflite.DepthwiseConv2DOptions, versions=7)
@@ -118,19 +102,26 @@ def depthwise_conv_2d(scope: Scope) -> None:
     weights, (_, kh, kw, _) = _weights(scope, 4)
     stride = options.positive("StrideH", "StrideW")
     dilation = options.positive("DilationHFactor", "DilationWFactor")
-    padding = _window_padding(scope, (kh, kw), stride, dilation)
+    padding = window_padding(scope, (kh, kw), stride, dilation)
     options.without_effect("DepthMultiplier")  # it follows from the weights
     op = DepthwiseConv2D(stride, dilation, padding, fused_range(scope), bounds=bounds_of(scope))
-    scope.emit(op, [scope.input(), *weights])
+    emit_images(scope, op, [scope.input(), *weights])
 
 
 def _without_zero_point(scope: Scope, weights: str) -> str:
     """The weights of FULLY_CONNECTED minus their only zero point, in int8 where they fit.
 
-    With one scale per output LiteRT ignores zero points, as DEPTHWISE_CONV_2D always does; CONV_2D refuses them.
+    With one scale per output, or a float input, LiteRT ignores zero points, as DEPTHWISE_CONV_2D always does; CONV_2D
+    refuses them.
     """
     t = scope.input_type(1)
-    if t.quant is None or not t.quant.is_per_tensor or t.dtype.is_float or not t.quant.zero_point.any():
+    if (
+        scope.input_type().dtype == FLOAT32
+        or t.quant is None
+        or not t.quant.is_per_tensor
+        or t.dtype.is_float
+        or not t.quant.zero_point.any()
+    ):
         return weights
     values = scope.constant(1, "the weight tensor").astype(np.int16) - np.int16(t.quant.zero_point[0])
     narrow = values.min() >= -128 and values.max() <= 127
@@ -143,18 +134,20 @@ def _without_zero_point(scope: Scope, weights: str) -> str:
 def fully_connected(scope: Scope) -> None:
     """An input of any shape is rows of C_in elements; the result has the input's axes where `keep_num_dims` says so."""
     options = scope.options
-    reason = wrong_dtype(scope.input_type(1), "the weight tensor", FLOAT32, INT8, *PACKED)
+    computed = (INT16,) if scope.known(1) is None else ()
+    reason = wrong_dtype(scope.input_type(1), "the weight tensor", FLOAT32, INT8, *PACKED, *computed)
     if reason is not None:
         raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise Rejected("its option weights_format is not DEFAULT: the weights are shuffled")
-    options.without_effect("AsymmetricQuantizeInputs")  # of float activations
-    _check_bias_type(scope)
-    op = FullyConnected(fused_range(scope), bounds=bounds_of(scope))
+    tflite_linalg.check_bias_type(scope)
+    asymmetric = options.flag("AsymmetricQuantizeInputs") and is_hybrid(scope.signature())
+    op = FullyConnected(fused_range(scope), bounds=bounds_of(scope), asymmetric=asymmetric, runtime=scope.runtime)
     x, keep_axes = scope.input_type(), options.flag("KeepNumDims")
     if scope.known(1) is None:
         product = tflite_linalg.by_computed_weights(scope, op)
-        return emit_activated(scope, product, [scope.input(), scope.input(1)])
+        rows = x.shape if keep_axes else (x.elements // x.shape[-1], x.shape[-1])
+        return emit_activated(scope, product, [reshaped(scope, scope.input(), rows, "rows"), scope.input(1)])
     weights, (outputs, depth) = _weights(scope, 2)
     weights[0] = _without_zero_point(scope, weights[0])
     if keep_axes and x.shape[-1:] != (depth,):
@@ -174,14 +167,15 @@ def pool_2d(scope: Scope) -> None:
     options = scope.options
     kernel = options.positive("FilterHeight", "FilterWidth")
     stride = options.positive("StrideH", "StrideW")
-    padding = _window_padding(scope, kernel, stride, (1, 1))
+    padding = window_padding(scope, kernel, stride, (1, 1))
     pool = MaxPool2D if scope.operator.name == "MAX_POOL_2D" else AveragePool2D
-    emit_activated(scope, pool(kernel, stride, padding, fused_range(scope)), [scope.input()])
+    op = pool(kernel, stride, padding, fused_range(scope))
+    emit_activated(scope, op, [scope.input()], each_image=True)
 
 
 @importer("SOFTMAX", options=tflite.SoftmaxOptions, versions=4)
 def softmax(scope: Scope) -> None:
-    scope.emit(Softmax(scope.options.real("Beta")), [scope.input()])
+    scope.emit(Softmax(scope.options.real("Beta"), runtime=scope.runtime), [scope.input()])
 
 
 @importer("LEAKY_RELU", options=tflite.LeakyReluOptions, versions=2)
@@ -189,12 +183,16 @@ def leaky_relu(scope: Scope) -> None:
     alpha = scope.options.real("Alpha")
     if not alpha >= 0 and scope.input_type().dtype != FLOAT32:
         raise Rejected(f"its option alpha is {alpha}, supported is a slope of at least 0")
-    scope.emit(LeakyRelu(alpha), [scope.input()])
+    scope.emit(LeakyRelu(alpha, scope.runtime), [scope.input()])
 
 
 plain("HARD_SWISH", HardSwish(), 1, tflite.HardSwishOptions, 1)
 plain("LOGISTIC", Logistic(), 1, None, 3)
-plain("TANH", Tanh(), 1, None, 3)
+
+
+@importer("TANH", versions=3)
+def tanh(scope: Scope) -> None:
+    scope.emit(Tanh(scope.runtime), [scope.input()])
 
 
 @importer("DEQUANTIZE", options=tflite.DequantizeOptions, versions=9)
@@ -207,17 +205,9 @@ def dequantize(scope: Scope) -> None:
         return scope.fold(value.astype(np.float32))
     if x.quant is None:
         raise Rejected(f"the constant is {x.dtype} without quantisation parameters")
+    if scope.runtime == "tflm" and not x.quant.is_per_tensor:
+        raise Rejected("TFLM dequantises every channel with the scale of the first; --match litert reads all of them")
     return scope.fold(dequantized(value, x.quant))
-
-
-def dequantized(values: Array, quant: Quantization) -> Array:
-    """scale * (q - zero_point) in float32, as in `DequantizeImpl`, with a scale per channel where there are several."""
-    scale, zero_point = quant.scale, quant.zero_point
-    if quant.axis is not None and not quant.is_per_tensor:
-        shape = [-1 if axis == quant.axis else 1 for axis in range(values.ndim)]
-        scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
-    with np.errstate(over="ignore"):
-        return (values.astype(np.int64) - zero_point).astype(np.float32) * scale
 
 
 @importer("QUANTIZE", options=tflite.QuantizeOptions, versions=6)
@@ -266,7 +256,7 @@ def expand_dims(scope: Scope) -> None:
 @importer("TRANSPOSE", options=tflite.TransposeOptions, versions=9)
 def transpose(scope: Scope) -> None:
     rank = len(scope.input_type().shape)
-    permutation = tuple(_axis(axis, rank) for axis in scope.integers(1, "the permutation"))
+    permutation = tuple(axis_of(scope, axis, rank) for axis in scope.integers(1, "the permutation"))
     scope.emit(Transpose(permutation), [scope.input()])
 
 
@@ -275,7 +265,7 @@ def concatenation(scope: Scope) -> None:
     options = scope.options
     if options.integer("FusedActivationFunction") != Activation.NONE:
         raise Rejected("its option fused_activation_function is not NONE")
-    axis = _axis(options.integer("Axis"), len(scope.input_type().shape))
+    axis = axis_of(scope, options.integer("Axis"), len(scope.input_type().shape))
     scope.emit(Concatenation(axis), scope.inputs())
 
 
@@ -287,8 +277,3 @@ def resize_nearest_neighbor(scope: Scope) -> None:
         raise scope.fail(f"the size {size} is not a pair")
     op = ResizeNearestNeighbor((size[0], size[1]), options.flag("AlignCorners"), options.flag("HalfPixelCenters"))
     scope.emit(op, [scope.input()])
-
-
-def _axis(axis: int, rank: int) -> int:
-    """Negative axes count from the end."""
-    return axis + rank if axis < 0 else axis

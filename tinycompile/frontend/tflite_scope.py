@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from tinycompile.dtypes import FLOAT32, INT32, INT64, DType
+from tinycompile.choices import Runtime
+from tinycompile.dtypes import FLOAT32, INT2, INT4, INT8, INT32, INT64, DType
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
@@ -28,11 +29,15 @@ class Values:
     Attributes:
         folded: tensors whose value is known although an operator computes it.
         floats: whether operators may compute in float32.
+        match: the runtime whose bytes the operators' are.
         computed_in_float: those that do.
     """
 
-    def __init__(self, model: SourceModel, builder: GraphBuilder, *, floats: bool = True) -> None:
+    def __init__(
+        self, model: SourceModel, builder: GraphBuilder, *, floats: bool = True, match: Runtime = "litert"
+    ) -> None:
         self.model, self.builder, self.floats = model, builder, floats
+        self.match: Runtime = match
         self.computed_in_float: list[SourceOperator] = []
         self.folded: dict[int, Array] = {}
         self._names: dict[int, str] = {}
@@ -87,6 +92,11 @@ class Scope:
             raise Rejected(f"operand {unread[0]} is one that this operator doesn't have")
         self.options.reject_unread()
 
+    @property
+    def runtime(self) -> Runtime:
+        """Whose bytes the operator's are."""
+        return self.values.match
+
     def fail(self, what: str) -> ModelFileError:
         return ModelFileError(what, where=self.where, why="the file contradicts itself")
 
@@ -106,6 +116,12 @@ class Scope:
 
     def input_types(self) -> list[TensorType]:
         return [self.input_type(operand) for operand in range(len(self.operator.inputs))]
+
+    def signature(self) -> Signature:
+        """Of the operands that are there and the first result, as the file has them."""
+        return Signature(
+            tuple(self.values.type(index) for index in self.operator.inputs if index >= 0), (self.output_type(),)
+        )
 
     def known(self, operand: int) -> Array | None:
         """The value of an operand, if it doesn't depend on the model's inputs."""
@@ -150,7 +166,7 @@ class Scope:
 
     def derived(self, suffix: str, t: TensorType, data: Array) -> str:
         """A constant that the file doesn't have in this form."""
-        return self.values.builder.value(f"{self.output()}_{suffix}", t, None, data)
+        return self.values.builder.value(f"{self.values.of(self.operator.outputs[0])}_{suffix}", t, None, data)
 
     def emit(self, op: Op, inputs: Sequence[str], output: str | None = None) -> None:
         """Add a node that computes `output` (by default the operator's), if its operands make sense."""
@@ -263,6 +279,18 @@ class Options:
         objection = self._table.objection()
         if objection is not None:
             raise Rejected(objection)
+
+
+PACKED = (INT4, INT2)
+"""Weights that share bytes in the file; the code has an int8 for each."""
+
+
+def unpacked(scope: Scope, operand: int) -> str:
+    """A constant operand, each element a byte where it is fewer bits in the file."""
+    t = scope.input_type(operand)
+    if t.dtype not in PACKED:
+        return scope.input(operand)
+    return scope.derived("weights", TensorType(t.shape, INT8, t.quant), scope.constant(operand, "the weight tensor"))
 
 
 def resolved_shape(scope: Scope, shape: Sequence[int], elements: int) -> tuple[int, ...]:

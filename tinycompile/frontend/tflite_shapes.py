@@ -58,7 +58,7 @@ def folds(
 
 def operands_of(scope: Scope, folder: Folder) -> list[Array] | None:
     """The operands, if the operator's result follows from values that are known."""
-    if scope.operator.name == "SHAPE" and len(scope.operator.inputs) == 1:
+    if scope.operator.name in ("RANK", "SHAPE") and len(scope.operator.inputs) == 1:
         return [np.array(scope.input_type().shape, np.int64)]
     values = [scope.values.known(index) if index >= 0 else None for index in scope.operator.inputs]
     found = [value for value in values if value is not None]
@@ -106,6 +106,11 @@ def _shape(scope: Scope, operands: Sequence[Array]) -> Array:
     if wanted not in types:
         raise Rejected(f"its option out_type is {wanted}, supported are INT32 and INT64")
     return operands[0].astype(types[wanted])
+
+
+@folds("RANK", options=tflite.RankOptions, versions=1)
+def _rank(scope: Scope, operands: Sequence[Array]) -> Array:
+    return np.array(operands[0].size, np.int32)
 
 
 @folds("STRIDED_SLICE", options=tflite.StridedSliceOptions, versions=8)

@@ -32,7 +32,7 @@ def _batch(site: Site) -> tuple[tuple[int, int, int], ...] | None:
     return sizes, x, y
 
 
-def _shape(site: Site, op: BatchMatMul, range_: Fields) -> Fields | None:
+def batch_matmul_fields(site: Site, op: BatchMatMul, range_: Fields) -> Fields | None:
     """Members of a `tc_batch_matmul_shape`."""
     batch = _batch(site)
     if batch is None:
@@ -51,7 +51,7 @@ def _shape(site: Site, op: BatchMatMul, range_: Fields) -> Fields | None:
     return {**fields, "range": range_}
 
 
-def _stem(site: Site, op: BatchMatMul) -> str:
+def batch_matmul_stem(site: Site, op: BatchMatMul) -> str:
     return f"batch_matmul_{'x'.join(map(str, op.sizes(site.sig)))}_{prod(site.sig.output.shape[:-2])}"
 
 
@@ -63,14 +63,14 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
         return None
     rule = op.requant(sig)
     finish = finish_of(site, rule, np.zeros(1, np.int64), (rule.low, rule.high), _reachable(site))
-    shape = _shape(site, op, finish.range)
+    shape = batch_matmul_fields(site, op, finish.range)
     if shape is None:
         return None
     parameters = (*operand_parameters(site), f"const {finish.ctype} *channels")
     return Kernel(
         "batch_matmul_generic",
         struct_call(
-            _stem(site, op),
+            batch_matmul_stem(site, op),
             "tc_batch_matmul_s8",
             "tc_batch_matmul.h",
             parameters,
@@ -95,7 +95,7 @@ def batch_matmul_lanes(site: Site, core: Core) -> Kernel | None:
     plan = _plan(rule, *_reachable(site))
     if plan is None and not isinstance(rule, TfliteRequant):
         return None
-    shape = _shape(site, op, range_fields(rule.zero_point, (rule.low, rule.high)))
+    shape = batch_matmul_fields(site, op, range_fields(rule.zero_point, (rule.low, rule.high)))
     if shape is None:
         return None
     rows, depth, columns = op.sizes(sig)
@@ -107,7 +107,7 @@ def batch_matmul_lanes(site: Site, core: Core) -> Kernel | None:
     return Kernel(
         "batch_matmul_lanes",
         struct_call(
-            f"{_stem(site, op)}_lanes",
+            f"{batch_matmul_stem(site, op)}_lanes",
             "tc_batch_matmul_lanes_s8",
             "tc_batch_matmul_lanes.h",
             (*operand_parameters(site), "void *scratch"),
@@ -167,13 +167,13 @@ def float_batch_matmul(site: Site, core: Core) -> Kernel | None:
         return None
     if not all(value is None or np.isfinite(value).all() for value in site.constants):
         return None  # C has no literal for them
-    shape = _shape(site, op, range_fields(0, (0, 0)))
+    shape = batch_matmul_fields(site, op, range_fields(0, (0, 0)))
     if shape is None:
         return None
     return Kernel(
         "float_batch_matmul",
         struct_call(
-            f"float_{_stem(site, op)}",
+            f"float_{batch_matmul_stem(site, op)}",
             "tc_float_batch_matmul",
             "tc_float_batch_matmul.h",
             operand_parameters(site),

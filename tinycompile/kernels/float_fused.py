@@ -10,7 +10,7 @@ from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.float_layers import bounds_fields, distance_in_bytes
-from tinycompile.kernels.float_ops import IN_OUT, is_finite
+from tinycompile.kernels.float_ops import IN_OUT, has_float_constants
 from tinycompile.kernels.generic_c import Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import window_distance
 from tinycompile.ops._spatial import Window
@@ -29,7 +29,7 @@ _NOTES = {"reason": "float32, eight results side by side, fused multiply-add"}
 def conv2d(site: Site, core: Core) -> Kernel | None:
     """`tc_float_conv2d_fused`; None for several groups."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Conv2D) or op.groups(sig) != 1 or not _is_known(site):
+    if not isinstance(op, Conv2D) or op.groups(sig) != 1 or not has_float_constants(site):
         return None
     window = op.window_of(sig)
     stem = f"float_conv2d_{window_stem(window, sig.input, sig.output)}"
@@ -40,7 +40,7 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
 def fully_connected(site: Site, core: Core) -> Kernel | None:
     """The same: rows are pixels of an image that is one column."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, FullyConnected) or not _is_known(site):
+    if not isinstance(op, FullyConnected) or not has_float_constants(site):
         return None
     outputs, inputs = sig.inputs[1].shape
     rows = sig.input.elements // inputs
@@ -64,7 +64,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
     """`tc_float_depthwise_fused`; None with a multiplier, or a number of channels that isn't a multiple of four."""
     op, sig = site.node.op, site.sig
     channels = sig.input.shape[3]
-    if not isinstance(op, DepthwiseConv2D) or not _is_known(site):
+    if not isinstance(op, DepthwiseConv2D) or not has_float_constants(site):
         return None
     if sig.output.shape[3] != channels or channels % 4:
         return None
@@ -132,8 +132,3 @@ def in_blocks(weights: Array) -> Array:
     padded = np.pad(weights, ((0, 0), (0, -weights.shape[1] % 4))).astype(np.float32)
     starts = range(0, padded.shape[1], LANES)
     return np.concatenate([padded[:, start : start + LANES].ravel() for start in starts])
-
-
-def _is_known(site: Site) -> bool:
-    """Whether weights and bias are constants that C can write down."""
-    return all(constant is not None for constant in site.constants[1:]) and is_finite(site)

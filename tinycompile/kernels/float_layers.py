@@ -12,7 +12,7 @@ from tinycompile.access import Access
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Signature, Site, TensorType
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
-from tinycompile.kernels.float_ops import IN_OUT, float_kernel, floats, is_finite, per_operation
+from tinycompile.kernels.float_ops import IN_OUT, float_kernel, floats, has_float_constants, per_operation
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import channelwise_distance, rowwise_distance, window_distance
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -27,7 +27,7 @@ from tinycompile.targets.core import Core
 def conv2d(site: Site, core: Core) -> Kernel | None:
     """`tc_float_conv2d`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Conv2D):
+    if not isinstance(op, Conv2D) or not has_float_constants(site):
         return None
     fields = {"batch": sig.input.shape[0], "input_channels": sig.input.shape[3]}
     fields |= {"output_channels": sig.output.shape[3], "groups": op.groups(sig), "bounds": bounds_fields(op.bounds)}
@@ -41,7 +41,7 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
 def depthwise(site: Site, core: Core) -> Kernel | None:
     """`tc_float_depthwise`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, DepthwiseConv2D):
+    if not isinstance(op, DepthwiseConv2D) or not has_float_constants(site):
         return None
     fields = {"batch": sig.input.shape[0], "input_channels": sig.input.shape[3]}
     fields |= {"output_channels": sig.output.shape[3], "bounds": bounds_fields(op.bounds)}
@@ -57,7 +57,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
 def fully_connected(site: Site, core: Core) -> Kernel | None:
     """`tc_float_fully_connected`."""
     op = site.node.op
-    if not isinstance(op, FullyConnected):
+    if not isinstance(op, FullyConnected) or not has_float_constants(site):
         return None
     outputs, inputs = site.sig.inputs[1].shape
     rows = site.sig.input.elements // inputs
@@ -83,10 +83,8 @@ def distance_in_bytes(
     return {0: FLOAT32.item_bytes * distance(access, x, y)}
 
 
-def _weighted(site: Site, core: Core, name: str, stem: str, fields: Fields, overlap: dict[int, int]) -> Kernel | None:
-    """`tc_float_<name>` with its weights and perhaps a bias; None where they aren't constants that C can write down."""
-    if any(constant is None for constant in site.constants[1:]) or not is_finite(site):
-        return None
+def _weighted(site: Site, core: Core, name: str, stem: str, fields: Fields, overlap: dict[int, int]) -> Kernel:
+    """`tc_float_<name>` with its weights and perhaps a bias."""
     has_bias = len(site.sig.inputs) > 2
     constants: tuple[Constant, ...] = (floats("weights", site.constant(1)),)
     if has_bias:

@@ -74,6 +74,12 @@ def is_finite(site: Site) -> bool:
     return all(value is None or np.all(np.isfinite(value)) for value in site.constants)
 
 
+def has_float_constants(site: Site) -> bool:
+    """Whether a layer's weights and bias are floats, known, and such as C can write down."""
+    constants = zip(site.constants[1:], site.sig.inputs[1:], strict=True)
+    return all(value is not None and t.dtype == FLOAT32 for value, t in constants) and is_finite(site)
+
+
 @kernel_for(*_REAL_FUNCTIONS, dtype=FLOAT32)
 def unary(site: Site, core: Core) -> Kernel | None:
     """`tc_float_unary`."""

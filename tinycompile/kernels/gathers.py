@@ -12,10 +12,12 @@ from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.moves import copy_instructions
+from tinycompile.ops.dynamic_slice import DynamicSlice
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
 from tinycompile.ops.one_hot import OneHot
+from tinycompile.ops.reverse_sequence import ReverseSequence
 from tinycompile.ops.scatter_nd import ScatterND
 from tinycompile.targets.core import Core
 
@@ -141,28 +143,33 @@ def scatter_nd(site: Site, core: Core) -> Kernel | None:
     )
 
 
+def _piece(x: TensorType, size: tuple[int, ...], begin: TensorType) -> Struct:
+    """A `tc_update_shape`."""
+    item, unused = x.dtype.item_bytes, UPDATE_AXES - len(x.shape)
+    fields = {
+        "bytes": x.bytes,
+        "size": [*[1] * unused, *x.shape],
+        "part": [*[1] * unused, *size],
+        "begin": [*[-1] * unused, *range(len(x.shape))],
+        "stride": [*[0] * unused, *(prod(x.shape[axis + 1 :]) * item for axis in range(len(x.shape)))],
+        "run": (size[-1] if size else 1) * item,
+        "index_bytes": begin.dtype.item_bytes,
+    }
+    return Struct("tc_update_shape", fields)
+
+
 @kernel_for(DynamicUpdateSlice, dtype=None)
 def dynamic_update_slice(site: Site, core: Core) -> Kernel | None:
     """`tc_update`, which may work in place."""
     x, update, begin = site.sig.inputs
-    item, unused = x.dtype.item_bytes, UPDATE_AXES - len(x.shape)
-    run = (update.shape[-1] if update.shape else 1) * item
-    fields = {
-        "bytes": x.bytes,
-        "size": [*[1] * unused, *x.shape],
-        "part": [*[1] * unused, *update.shape],
-        "begin": [*[-1] * unused, *range(len(x.shape))],
-        "stride": [*[0] * unused, *(prod(x.shape[axis + 1 :]) * item for axis in range(len(x.shape)))],
-        "run": run,
-        "index_bytes": begin.dtype.item_bytes,
-    }
+    run = (update.shape[-1] if update.shape else 1) * x.dtype.item_bytes
     names = ("input", "update", "begin")
     function = struct_call(
         _stem("dynamic_update_slice", x),
         "tc_update",
         "tc_gather.h",
         _parameters(site, names),
-        (Struct("tc_update_shape", fields),),
+        (_piece(x, update.shape, begin),),
         "A piece of a tensor replaced.",
         (*names, "output"),
     )
@@ -175,6 +182,67 @@ def dynamic_update_slice(site: Site, core: Core) -> Kernel | None:
         instructions=40 + 10 * len(x.shape) + copied + rows * (12 + copy_instructions(run)),
         code_bytes=250,
         in_place=site.constants[0] is None,
+    )
+
+
+@kernel_for(DynamicSlice, dtype=None)
+def dynamic_slice(site: Site, core: Core) -> Kernel | None:
+    """`tc_slice_at`."""
+    x, begin = site.sig.inputs
+    shape = _piece(x, site.sig.output.shape, begin)
+    names = ("input", "begin")
+    function = struct_call(
+        _stem("dynamic_slice", site.sig.output),
+        "tc_slice_at",
+        "tc_gather.h",
+        _parameters(site, names),
+        (shape,),
+        "A piece of a tensor.",
+        (*names, "output"),
+    )
+    run = (site.sig.output.shape[-1] if x.shape else 1) * x.dtype.item_bytes
+    return Kernel(
+        "dynamic_slice",
+        function,
+        _constants(site, names),
+        instructions=40 + 10 * len(x.shape) + site.sig.output.bytes // run * (12 + copy_instructions(run)),
+        code_bytes=200,
+    )
+
+
+@kernel_for(ReverseSequence, dtype=None)
+def reverse_sequence(site: Site, core: Core) -> Kernel | None:
+    """`tc_reverse_sequence`."""
+    op, (x, lengths) = site.node.op, site.sig.inputs
+    if not isinstance(op, ReverseSequence):
+        return None
+    first, second = sorted((op.axis, op.batch_axis))
+    inner = prod(x.shape[second + 1 :]) * x.dtype.item_bytes
+    fields = {
+        "outer": prod(x.shape[:first]),
+        "first": x.shape[first],
+        "middle": prod(x.shape[first + 1 : second]),
+        "second": x.shape[second],
+        "inner": inner,
+        "batch_first": int(op.batch_axis == first),
+        "index_bytes": lengths.dtype.item_bytes,
+    }
+    names = ("input", "lengths")
+    function = struct_call(
+        _stem("reverse_sequence", x),
+        "tc_reverse_sequence",
+        "tc_gather.h",
+        _parameters(site, names),
+        (Struct("tc_reverse_sequence_shape", fields),),
+        "The beginnings of sequences, the other way round.",
+        (*names, "output"),
+    )
+    return Kernel(
+        "reverse_sequence",
+        function,
+        _constants(site, names),
+        instructions=30 + x.bytes // max(inner, 1) * (25 + copy_instructions(inner)),
+        code_bytes=200,
     )
 
 

@@ -250,27 +250,34 @@ def _run_offsets(loops: Sequence[tuple[int, int]]) -> Array:
     return offsets
 
 
-@kernel_for(ResizeNearestNeighbor)
+@kernel_for(ResizeNearestNeighbor, dtype=None)
 def resize_nearest(site: Site, core: Core) -> Kernel | None:
-    """`tc_resize_nearest_s8`: which row and column to copy is a table."""
+    """`tc_resize_nearest_s8`: which row and column to copy is a table; the rows of a batch are those of a tall image.
+
+    None for more rows than the table's numbers.
+    """
     op, sig = site.node.op, site.sig
     if not isinstance(op, ResizeNearestNeighbor):
         return None
-    rows, columns = op.source_rows(sig), op.source_columns(sig)
-    width, channels = sig.input.shape[2:]
+    batch, height, width, channels = sig.input.shape
+    rows = (np.arange(batch)[:, None] * height + op.source_rows(sig)).ravel()
+    columns, ctype, item = op.source_columns(sig), sig.input.dtype.ctype, sig.input.dtype.item_bytes
+    if batch * height > 1 << 16:
+        return None
     fields = {
         "input_width": width,
         "output_height": rows.size,
         "output_width": columns.size,
-        "channels": channels,
+        "channels": channels * item,
     }
     function = struct_call(
-        f"resize_nearest_{'x'.join(map(str, sig.output.shape[1:]))}",
+        f"resize_nearest_{'x'.join(map(str, sig.output.shape[batch == 1 :]))}",
         "tc_resize_nearest_s8",
         "tc_copy.h",
-        ("const int8_t *input", "int8_t *output", "const uint16_t *rows", "const uint16_t *columns"),
+        (f"const {ctype} *input", f"{ctype} *output", "const uint16_t *rows", "const uint16_t *columns"),
         (Struct("tc_resize_shape", fields),),
         "Every output pixel copies the nearest input pixel.",
+        None if item == 1 and ctype == "int8_t" else ("(const int8_t *)input", "(int8_t *)output", "rows", "columns"),
     )
     pixels = (rows[:, None] * width + columns).ravel()
     return Kernel(
@@ -280,9 +287,9 @@ def resize_nearest(site: Site, core: Core) -> Kernel | None:
             Constant("rows", "uint16_t", rows.astype(np.uint16), "the input row of each output row"),
             Constant("columns", "uint16_t", columns.astype(np.uint16), "the input column of each output column"),
         ),
-        instructions=30 + 12 * rows.size + pixels.size * (6 + _copy_instructions(channels)),
+        instructions=30 + 12 * rows.size + pixels.size * (6 + _copy_instructions(channels * item)),
         code_bytes=120,
-        overlap={0: gathered_distance(pixels, channels)},
+        overlap={0: gathered_distance(pixels, channels * item)},
     )
 
 

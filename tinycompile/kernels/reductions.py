@@ -72,7 +72,7 @@ def reduction(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Axes) or sig.input.dtype in (INT8, FLOAT32):
         return None
-    if isinstance(op, Mean) and sig.input.dtype == INT16:  # which is rounded by scales
+    if isinstance(op, Mean | ReduceProd | ReduceSum) and sig.input.dtype == INT16:  # which are rounded by scales
         return None
     loops = ReduceLoops.of(sig.input.shape, op.axes)
     if loops is None:
@@ -96,11 +96,11 @@ def reduction(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(ReduceProd)
+@kernel_for(ReduceProd, dtype=None)
 def product(site: Site, core: Core) -> Kernel | None:
-    """`tc_reduce_prod_s8`; None for alternations of kept and reduced axes with more loops than it has."""
+    """`tc_reduce_prod_s8` and `_s16`; None for alternations of kept and reduced axes with more loops than it has."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, ReduceProd):
+    if not isinstance(op, ReduceProd) or sig.input.dtype not in (INT8, INT16):
         return None
     loops = ReduceLoops.of(sig.input.shape, op.axes)
     if loops is None:
@@ -111,20 +111,45 @@ def product(site: Site, core: Core) -> Kernel | None:
         "input_zero_point": sig.input.zero_point,
         "multiplier": multiplier,
         "right": right,
-        "range": range_fields(sig.output.zero_point, (-128, 127)),
+        "range": range_fields(sig.output.zero_point, sig.output.dtype.range),
     }
     function = struct_call(
         shape_stem(site),
-        "tc_reduce_prod_s8",
+        f"tc_reduce_prod_s{sig.input.dtype.bits}",
         "tc_reduce.h",
-        ("const int8_t *input", "int8_t *output"),
+        (f"const {sig.input.dtype.ctype} *input", f"{sig.output.dtype.ctype} *output"),
         (Struct("tc_reduce_prod_shape", fields),),
         "Product over some axes, rounded after every factor.",
     )
     return Kernel(
         "reduce_prod",
         function,
-        instructions=30 + sig.output.elements * 30 + sig.input.elements * 25,
+        instructions=30 + sig.output.elements * 30 + sig.input.elements * (11 if core.has("long_multiply") else 60),
         code_bytes=250,
-        overlap={0: loops.distance},
+        overlap={0: loops.distance * sig.input.dtype.item_bytes},
+    )
+
+
+@kernel_for(ReduceSum, dtype=INT16)
+def wide_sum(site: Site, core: Core) -> Kernel | None:
+    """`tc_wide_reduce_sum`; None for alternations of kept and reduced axes with more loops than it has."""
+    op, sig = site.node.op, site.sig
+    loops = ReduceLoops.of(sig.input.shape, op.axes) if isinstance(op, ReduceSum) else None
+    if not isinstance(op, ReduceSum) or op.runtime == "tflm" or loops is None:
+        return None
+    function = struct_call(
+        f"wide_{shape_stem(site)}",
+        "tc_wide_reduce_sum",
+        "tc_reduce.h",
+        ("const int16_t *input", "int16_t *output"),
+        (Struct("tc_wide_sum_shape", {"loops": loops.fields, "factor": op.wide_factor(sig)}),),
+        "Sum of 16-bit values over some axes.",
+    )
+    per_output = 25 if core.has("fpu") else 150
+    return Kernel(
+        "reduce_sum_wide",
+        function,
+        instructions=30 + sig.output.elements * per_output + sig.input.elements * 6,
+        code_bytes=250,
+        overlap={0: loops.distance * INT16.item_bytes},
     )

@@ -6,7 +6,7 @@ from math import gcd
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32
+from tinycompile.dtypes import FLOAT32, INT16
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance, structured
 from tinycompile.kernels.generic_c import Struct, struct_call
@@ -72,7 +72,8 @@ def _kernel(
 ) -> Kernel:
     x, y = site.sig.input.shape, site.sig.output.shape
     fields = {"input_width": x[2], "output_height": y[1], "output_width": y[2], "channels": x[3]}
-    shape = Struct("tc_resize_bilinear_shape", fields | {"row_bits": bits[0], "column_bits": bits[1]})
+    fields |= {"row_bits": bits[0], "column_bits": bits[1], **_rounding(site)}
+    shape = Struct("tc_resize_bilinear_shape", fields)
     working = ("void *scratch",) if scratch else ()
     return Kernel(
         variant,
@@ -82,6 +83,36 @@ def _kernel(
         instructions=instructions * (1 if core.has("multiply_accumulate") else 2),
         code_bytes=350,
         overlap={0: distance},
+    )
+
+
+def _rounding(site: Site) -> dict[str, int]:
+    op, zero_point = site.node.op, site.sig.output.zero_point
+    return {"even": int(isinstance(op, ResizeBilinear) and op.rule == "onnx"), "parity": zero_point & 1}
+
+
+@kernel_for(ResizeBilinear, dtype=INT16)
+def wide_resize_bilinear(site: Site, core: Core) -> Kernel | None:
+    """`tc_wide_resize_bilinear`."""
+    op, (_, _, width, channels) = site.node.op, site.sig.input.shape
+    if not isinstance(op, ResizeBilinear):
+        return None
+    (rows, row_bits), (columns, column_bits) = (_reduced(positions) for positions in op.positions(site.sig))
+    y = site.sig.output.shape
+    fields = {"input_width": width, "output_height": y[1], "output_width": y[2], "channels": channels}
+    fields |= {"row_bits": row_bits, "column_bits": column_bits, **_rounding(site)}
+    shape = Struct("tc_resize_bilinear_shape", fields)
+    reads = ((rows.lower[:, None] * width + columns.lower) * channels).ravel()
+    distance = ordered_distance(reads, np.arange(1, reads.size + 1) * channels)
+    header = "tc_wide_resize_bilinear.h"
+    return Kernel(
+        "resize_bilinear_wide",
+        _function(site, "tc_wide_resize_bilinear", header, "tc_between", shape, "int16_t"),
+        _tables("tc_between", (rows, columns), np.uint16),
+        instructions=30 + reads.size * (40 + channels * (14 if core.has("multiply_accumulate") else 60)),
+        code_bytes=350,
+        overlap={0: INT16.item_bytes * distance},
+        notes={"reason": "16-bit activations in plain C"},
     )
 
 

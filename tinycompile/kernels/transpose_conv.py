@@ -9,6 +9,7 @@ import numpy as np
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
+from tinycompile.kernels.float_ops import has_float_constants
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant
 from tinycompile.kernels.generic_finish import finish_of
 from tinycompile.kernels.generic_overlap import ordered_distance
@@ -25,7 +26,7 @@ def transpose_conv(site: Site, core: Core) -> Kernel | None:
     depth, channels = sig.input.shape[3] // op.groups(sig), sig.output.shape[3]
     bias = site.constant(2).astype(np.int64) if len(sig.inputs) > 2 else np.zeros(channels, np.int64)
     finish = finish_of(site, op.requant(sig), bias, op.clamp)
-    fields = {**_geometry(op, sig), "input_zero_point": sig.input.zero_point, "range": finish.range}
+    fields = {**transpose_axes(op, sig), "input_zero_point": sig.input.zero_point, "range": finish.range}
     function = struct_call(
         f"transpose_conv_{transpose_conv_stem(op, sig)}",
         "tc_transpose_conv_s8",
@@ -35,7 +36,7 @@ def transpose_conv(site: Site, core: Core) -> Kernel | None:
         "Transposed convolution: every output gathers the inputs that reach it.",
         finish.arguments,
     )
-    taps = _taps(op, sig)
+    taps = transpose_taps(op, sig)
     work = sig.output.elements * (finish.instructions + 14) + taps * channels // 4 * (20 + 16 * depth)
     pixels = op.size[0] * op.size[1] * 60
     return Kernel(
@@ -53,12 +54,10 @@ def transpose_conv(site: Site, core: Core) -> Kernel | None:
 def float_transpose_conv(site: Site, core: Core) -> Kernel | None:
     """`tc_float_transpose_conv`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, TransposeConv) or any(c is None for c in site.constants[1:]):
+    if not isinstance(op, TransposeConv) or not has_float_constants(site):
         return None
-    if not all(np.isfinite(site.constant(index)).all() for index in range(1, len(sig.inputs))):
-        return None  # C has no literal for them
     has_bias = len(sig.inputs) > 2
-    fields = {**_geometry(op, sig), "batch": sig.input.shape[0]}
+    fields = {**transpose_axes(op, sig), "batch": sig.input.shape[0]}
     constants = [_floats("weights", site.constant(1))] + ([_floats("bias", site.constant(2))] if has_bias else [])
     function = struct_call(
         f"float_transpose_conv_{transpose_conv_stem(op, sig)}",
@@ -75,7 +74,9 @@ def float_transpose_conv(site: Site, core: Core) -> Kernel | None:
         "float_transpose_conv",
         function,
         tuple(constants),
-        instructions=30 + sig.output.elements * 30 + batch * channels * _taps(op, sig) * (16 + depth * per_product),
+        instructions=30
+        + sig.output.elements * 30
+        + batch * channels * transpose_taps(op, sig) * (16 + depth * per_product),
         code_bytes=500,
         notes={"reason": "float32 in plain C"},
     )
@@ -85,7 +86,8 @@ def _floats(suffix: str, values: Array) -> Constant:
     return Constant(suffix, "float", values.astype(np.float32).ravel(), "x".join(map(str, values.shape)))
 
 
-def _geometry(op: TransposeConv, sig: Signature) -> Fields:
+def transpose_axes(op: TransposeConv, sig: Signature) -> Fields:
+    """Members of a shape's struct: both `tc_transpose_axis`, channels and groups."""
     axes = {name: _axis(op, sig, axis) for axis, name in enumerate(("rows", "columns"))}
     channels = {"input_channels": sig.input.shape[3], "output_channels": sig.output.shape[3]}
     return {**axes, **channels, "groups": op.groups(sig)}
@@ -125,7 +127,7 @@ def _reads(phases: tuple[Phase, ...], size: int) -> list[list[int]]:
     return [found[output] for output in sorted(found)]
 
 
-def _taps(op: TransposeConv, sig: Signature) -> int:
+def transpose_taps(op: TransposeConv, sig: Signature) -> int:
     """Positions of the kernel that meet inputs, over all pixels of the output."""
     rows, columns = (
         sum(map(len, _reads(phases, size))) for phases, size in zip(op.phases(sig), sig.input.shape[1:3], strict=True)

@@ -11,12 +11,18 @@ from tinycompile.access import Access
 from tinycompile.dtypes import INT8, INT16
 from tinycompile.ir import Signature, Site, TensorType
 from tinycompile.kernels.base import Constant, Kernel, kernel_for, structured
+from tinycompile.kernels.batch_matmul import batch_matmul_fields, batch_matmul_stem
+from tinycompile.kernels.binary import operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import channelwise_distance, rowwise_distance, window_distance
+from tinycompile.kernels.transpose_conv import rowwise_distance as transpose_distance
+from tinycompile.kernels.transpose_conv import transpose_axes, transpose_conv_stem, transpose_taps
 from tinycompile.ops._arithmetic.wide import WideRequant
+from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.transpose_conv import TransposeConv
 from tinycompile.targets.core import Core
 
 _NOTES = {"reason": "16-bit activations in plain C", "requantisation": "64-bit product"}
@@ -67,6 +73,52 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, core, "fully_connected", stem, fields, op.wide_requant(sig), overlap, 3)
 
 
+@kernel_for(TransposeConv, dtype=INT16)
+def transpose_conv(site: Site, core: Core) -> Kernel | None:
+    """`tc_wide_transpose_conv`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, TransposeConv):
+        return None
+    overlap = {0: INT16.item_bytes * transpose_distance(op, sig)}
+    stem = f"wide_transpose_conv_{transpose_conv_stem(op, sig)}"
+    rule, fields = op.wide_requant(sig), transpose_axes(op, sig)
+    runs = -(-transpose_taps(op, sig) // (op.size[0] * op.size[1]))
+    return _kernel(site, core, "transpose_conv", stem, fields, rule, overlap, 3, runs, "tc_wide_transpose_conv.h")
+
+
+@kernel_for(BatchMatMul, dtype=INT16)
+def batch_matmul(site: Site, core: Core) -> Kernel | None:
+    """`tc_wide_batch_matmul`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, BatchMatMul):
+        return None
+    rule = op.wide_requant(sig)
+    (multiplier,), (right,) = (part.tolist() for part in rule.factors)
+    shape = batch_matmul_fields(site, op, {"low": rule.low, "high": rule.high, "twice": 0})
+    if shape is None:
+        return None
+    shape = {**shape, "channel": {"bias": 0, "multiplier": multiplier, "right": right}}
+    order = ("batch", "depth", "a", "b", "channel", "range")
+    function = struct_call(
+        f"wide_{batch_matmul_stem(site, op)}",
+        "tc_wide_batch_matmul",
+        "tc_wide_batch_matmul.h",
+        operand_parameters(site),
+        (Struct("tc_wide_batch_matmul_shape", {name: shape[name] for name in order}),),
+        "Product of matrices of 16-bit values.",
+        ("a", "b", "output"),
+    )
+    slower = 1 if core.has("multiply_accumulate") else 4
+    return Kernel(
+        "batch_matmul_wide",
+        function,
+        operand_constants(site),
+        instructions=50 + slower * (op.macs(sig) * 7 + sig.output.elements * 35),
+        code_bytes=400,
+        notes=_NOTES,
+    )
+
+
 def distance_in_bytes(
     distance: Callable[[Access, TensorType, TensorType], int], access: Access, sig: Signature
 ) -> dict[int, int]:
@@ -85,11 +137,13 @@ def _kernel(
     overlap: dict[int, int],
     per_product: int,
     runs: int = 1,
+    header: str = "tc_wide_linear.h",
 ) -> Kernel | None:
     """`tc_wide_<name>`; None where the weights aren't constants.
 
     Args:
         per_product: estimated instructions of one. runs: loops over products that an output takes.
+        header: that has it.
     """
     if any(constant is None for constant in site.constants[1:]):
         return None
@@ -101,7 +155,7 @@ def _kernel(
     function = struct_call(
         stem,
         f"tc_wide_{name}",
-        "tc_wide_linear.h",
+        header,
         ("const int16_t *input", "int16_t *output", "const int8_t *weights", "const tc_wide_channel *channels"),
         (Struct(f"tc_wide_{name}_shape", {**fields, "range": limits}),),
         f"{site.node.op.kind} of 16-bit activations.",

@@ -28,6 +28,7 @@ from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.sub import Sub
@@ -60,9 +61,10 @@ def _only(rule: TfliteRequant) -> Fields:
     return factor_fields((int(rule.multiplier[0]), int(rule.shift[0])))
 
 
-def _slopes(op: LeakyRelu, site: Site) -> tuple[Fields, Fields]:
+def slopes(op: LeakyRelu, site: Site) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(multiplier, shift) of values that aren't negative, and of those that are."""
     multipliers, shifts = quantize_multiplier(op.slopes(site.sig))
-    positive, negative = (factor_fields((int(m), int(s))) for m, s in zip(multipliers, shifts, strict=True))
+    positive, negative = ((int(m), int(s)) for m, s in zip(multipliers, shifts, strict=True))
     return positive, negative
 
 
@@ -74,7 +76,7 @@ def rescale(site: Site, core: Core) -> Kernel | None:
         return None
     match op:
         case LeakyRelu():
-            positive, negative = _slopes(op, site)
+            positive, negative = map(factor_fields, slopes(op, site))
             low, high = INT16.range
         case Relu() | Quantize():
             rule = op.requant(sig)
@@ -136,9 +138,9 @@ def softmax(site: Site, core: Core) -> Kernel | None:
     )
     constants = (
         Constant("exponentials", "int16_t", exponential_table(), "exp over [-10, 0], 2^15 being 1"),
-        Constant("reciprocals", "int16_t", reciprocal_table(), "1 / (1 + x) over [0, 1], 2^15 being 1"),
+        Constant("reciprocals", "int16_t", reciprocal_table(op.runtime), "1 / (1 + x) over [0, 1], 2^15 being 1"),
     )
-    return _kernel(site, function, rows * 150 + sig.input.elements * 70, constants, {0: 0})
+    return _kernel(site, function, rows * 150 + sig.input.elements * 38, constants, {0: 0})
 
 
 @kernel_for(Add, Sub, Mul, dtype=INT16)
@@ -199,11 +201,13 @@ def pool2d(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, function, work, overlap=distance_in_bytes(channelwise_distance, op.access(sig, 0), sig))
 
 
-@kernel_for(Mean, dtype=INT16)
+@kernel_for(Mean, ReduceSum, dtype=INT16)
 def mean(site: Site, core: Core) -> Kernel | None:
-    """`tc_wide_mean`; None for more alternations of kept and reduced axes than it has loops."""
+    """`tc_wide_mean`, whose factor TFLM's sums have as well; None for more alternations of kept and reduced axes than
+    it has loops.
+    """
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Mean):
+    if not (isinstance(op, Mean) or (isinstance(op, ReduceSum) and op.runtime == "tflm")):
         return None
     kept, reduced = reduce_loops(sig.input.shape, op.axes)
     rule = op.requant(sig)
@@ -214,11 +218,11 @@ def mean(site: Site, core: Core) -> Kernel | None:
         sizes, strides = padded(loops)
         fields |= {f"{name}_size": sizes, f"{name}_stride": strides}
     function = struct_call(
-        f"wide_mean_{'x'.join(map(str, sig.input.shape))}",
+        f"wide_{op.kind}_{'x'.join(map(str, sig.input.shape))}",
         "tc_wide_mean",
         "tc_wide.h",
         _IN_OUT,
         (Struct("tc_wide_mean_shape", {**fields, "factor": _only(rule)}),),
-        "Mean of 16-bit values over some axes.",
+        f"{op.kind} of 16-bit values over some axes.",
     )
     return _kernel(site, function, sig.input.elements * 6 + sig.output.elements * 40)

@@ -132,7 +132,24 @@ def exp_on_negative_values(a: IntegerArray) -> Int64Array:
 
 
 def one_over_one_plus_x_for_x_in_0_1(a: IntegerArray) -> Int64Array:
-    """1 / (1 + a) for a in [0, 1): Q0 to Q0, three Newton-Raphson steps in Q2 (gemmlowp)."""
+    """1 / (1 + a) for a in [0, 1): Q0 to Q0 (gemmlowp)."""
+    return saturating_left_shift(_two_over_one_plus(a), 1)
+
+
+def one_minus_x_over_one_plus_x_for_x_in_0_1(a: IntegerArray) -> Int64Array:
+    """(1 - a) / (1 + a) for a in [0, 1]: Q0 to Q0 (gemmlowp)."""
+    return saturating_left_shift(_two_over_one_plus(a) - (1 << 29), 2)
+
+
+def tanh(a: IntegerArray) -> Int64Array:
+    """tanh(a): Q4 to Q0 (gemmlowp `tanh<int32_t, 4>`); exp(-2|a|) has the same bits in Q5."""
+    a = a.astype(np.int64)
+    size = one_minus_x_over_one_plus_x_for_x_in_0_1(exp_on_negative_values(-np.abs(a)))
+    return np.where(a == 0, 0, np.where(a < 0, -size, size))
+
+
+def _two_over_one_plus(a: IntegerArray) -> Int64Array:
+    """2 / (1 + a): Q0 to Q2, three Newton-Raphson steps."""
     mul = saturating_rounding_doubling_high_mul
     forty_eight_over_17, neg_32_over_17, one = 1515870810, -1010580540, 1 << 29
     half_denominator = rounding_half_sum(a, INT32_MAX)
@@ -140,7 +157,7 @@ def one_over_one_plus_x_for_x_in_0_1(a: IntegerArray) -> Int64Array:
     for _ in range(3):
         error = one - mul(half_denominator, x)
         x = x + saturating_left_shift(mul(x, error), 2)
-    return saturating_left_shift(x, 1)
+    return x
 
 
 def count_leading_zeros(x: IntegerArray) -> Int64Array:

@@ -9,11 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Whole
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
-from tinycompile.ops._arithmetic import real, wide
+from tinycompile.ops._arithmetic import hybrid, real, wide
 from tinycompile.ops._arithmetic.wide import WideRequant
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, undivided
@@ -22,7 +23,8 @@ from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 @dataclass(frozen=True)
 class Convolution(SpatialOp, Typed):
-    """Base of Conv2D and DepthwiseConv2D; operands: x in NHWC, weights, optionally bias: int8, int8, int32, or float32.
+    """Base of Conv2D and DepthwiseConv2D; operands: x in NHWC, weights, optionally bias: int8, int8, int32, or float32,
+    or float32, int8, float32, of which every image is quantised by itself.
 
     Attributes:
         stride, dilation: (rows, columns).
@@ -73,12 +75,10 @@ class Convolution(SpatialOp, Typed):
         return TfliteRequant(*quantize_multiplier(self._real_scale(sig)), sig.output.zero_point, *self.clamp)
 
     def meanings(self) -> Meanings:
-        own = None if self.rule is None else "a requantisation of floats"
-        floats = Meaning(self._real, lambda sig: real.other_types(sig) or real.fused(self.clamp) or own)
         return {
             INT8: Meaning(self._integers, self._limits),
             INT16: Meaning(self._wide, self._wide_limits),
-            FLOAT32: floats,
+            FLOAT32: Meaning(self._float, self._float_limits),
         }
 
     def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
@@ -123,6 +123,41 @@ class Convolution(SpatialOp, Typed):
                 None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
             )
         )
+
+    def _float(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return self._hybrid(sig, inputs) if hybrid.is_hybrid(sig) else self._real(sig, inputs)
+
+    def _float_limits(self, sig: Signature) -> str | None:
+        types = hybrid.limits(sig, self.weight_axis) if hybrid.is_hybrid(sig) else real.other_types(sig)
+        own = None if self.rule is None else "a requantisation of floats"
+        return types or real.fused(self.clamp) or own
+
+    def is_asymmetric(self, sig: Signature) -> bool:
+        """Whether images of floats get a zero point where they meet int8 weights."""
+        return True
+
+    def is_scaled_by_channel_first(self, sig: Signature) -> bool:
+        """Whether sums of such an image are multiplied by the channel's scale, then by the image's."""
+        return False
+
+    def _hybrid(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        x, window = inputs[0], self.window_of(sig)
+        rows = hybrid.quantized(x.reshape(x.shape[0], -1), asymmetric=self.is_asymmetric(sig))
+        padded = window.pad(rows.centred.reshape(x.shape).astype(np.float64), 0)
+        weights = inputs[1].astype(np.float64)
+        sums = np.concatenate([self.accumulate(window, image[None], weights) for image in padded])
+        result = hybrid.real(
+            sums,
+            rows.scale[:, None, None, None],
+            hybrid.weight_scales(sig, self.weight_axis),
+            inputs[2] if len(inputs) > 2 else None,
+            channels_first=self.is_scaled_by_channel_first(sig),
+        )
+        return (np.clip(result, *self.bounds).astype(np.float32),)
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        """Of a window, but for an image that is quantised as a whole."""
+        return Whole() if hybrid.is_hybrid(sig) else super().access(sig, operand)
 
     def _real(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         window, weights = self.window_of(sig), inputs[1].astype(np.float64)

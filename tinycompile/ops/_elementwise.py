@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -120,13 +120,25 @@ class Binary(Typed):
         a, b = (x.astype(np.int64) - t.zero_point for x, t in zip(inputs, sig.inputs, strict=True))
         return a, b
 
+    def wide_refused(self, sig: Signature) -> str | None:
+        """Why these aren't two int16 operands and an int16 result with the zero point 0; None if they are."""
+        names = ("the first operand", "the second operand", "the output")
+        types = zip((*sig.inputs, *sig.outputs), names, strict=True)
+        return first_reason(wide.asymmetric(t, name) for t, name in types)
+
     def clamped(self, sig: Signature, result: Array) -> tuple[Array, ...]:
         """An int8 or int16 result from integers of any size."""
         return (np.clip(result, *self.clamp).astype(sig.output.dtype.carrier),)
 
 
 class TfliteBinary(Binary):
-    """int8 by TFLite's rule."""
+    """int8 by TFLite's rule, and int16 where LiteRT has it.
+
+    Attributes:
+        wide: whether it has.
+    """
+
+    wide: ClassVar[bool] = True
 
     @abstractmethod
     def combine(self, sig: Signature, a: Array, b: Array) -> Array:
@@ -134,7 +146,7 @@ class TfliteBinary(Binary):
 
     def meanings(self) -> Meanings:
         eight, sixteen = Meaning(self._combined, self._refused), Meaning(self._combined, self._wide_refused)
-        own = {INT8: eight, INT16: sixteen} if self.rule == "tflite" else {}
+        own = {INT8: eight, **({INT16: sixteen} if self.wide else {})} if self.rule == "tflite" else {}
         return {**super().meanings(), **own}
 
     def _combined(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
@@ -144,9 +156,7 @@ class TfliteBinary(Binary):
         return pair_of_integers(sig) or self.limits(sig)
 
     def _wide_refused(self, sig: Signature) -> str | None:
-        names = ("the first operand", "the second operand", "the output")
-        types = zip((*sig.inputs, *sig.outputs), names, strict=True)
-        return first_reason(wide.asymmetric(t, name) for t, name in types) or self.limits(sig)
+        return self.wide_refused(sig) or self.limits(sig)
 
 
 class RealBinary(Binary):

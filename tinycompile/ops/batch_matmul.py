@@ -8,19 +8,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
-from tinycompile.ops._arithmetic import real
+from tinycompile.ops._arithmetic import real, wide
+from tinycompile.ops._arithmetic.wide import WideRequant
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
 class BatchMatMul(Typed):
-    """int8 with one scale and zero point per operand, or float32: (..., m, k) times (..., k, n), either of them a
-    constant; the axes before these broadcast as in NumPy.
+    """int8 or int16 with one scale and zero point per operand, or float32: (..., m, k) times (..., k, n), either of
+    them a constant; the axes before these broadcast as in NumPy.
 
     Attributes:
         adj_x, adj_y: whether the last two axes of the first, of the second operand are the other way round.
@@ -52,14 +53,21 @@ class BatchMatMul(Typed):
         """The rule from accumulators to outputs (`GetQuantizedConvolutionMultipler`: a product in float32)."""
         if self.rule is not None:
             return self.rule
+        return TfliteRequant(*quantize_multiplier(self._real_scale(sig)), sig.output.zero_point, -128, 127)
+
+    def wide_requant(self, sig: Signature) -> WideRequant:
+        """The same of int16, whose sums have 64 bits; one channel."""
+        return WideRequant.of(self._real_scale(sig), INT16.range, "reduced")
+
+    def _real_scale(self, sig: Signature) -> Array:
         x, y = sig.inputs
         product = np.float32(x.scale) * np.float32(y.scale)
-        factor = np.array([np.float64(product) / sig.output.scale])
-        return TfliteRequant(*quantize_multiplier(factor), sig.output.zero_point, -128, 127)
+        return np.array([np.float64(product) / sig.output.scale])
 
     def meanings(self) -> Meanings:
         own = None if self.rule is None else "a requantisation of floats"
-        return {INT8: Meaning(self._integers, self._limits), FLOAT32: real.meaning(self._product, own)}
+        integers = {INT8: Meaning(self._integers, self._limits), INT16: Meaning(self._wide, self._wide_limits)}
+        return {**integers, FLOAT32: real.meaning(self._product, own)}
 
     def _product(self, x: Array, y: Array) -> Array:
         """float64: exact for integers, whose sums stay below 2^53."""
@@ -70,6 +78,18 @@ class BatchMatMul(Typed):
         x, y = (v.astype(np.int32) - np.int32(t.zero_point) for v, t in zip(inputs, sig.inputs, strict=True))
         sums = self._product(x, y).astype(np.int64)
         return (self.requant(sig).apply(sums[..., None])[..., 0].astype(np.int8),)
+
+    def _wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        sums = self._product(inputs[0], inputs[1]).astype(np.int64)
+        return (self.wide_requant(sig).apply(sums[..., None])[..., 0],)
+
+    def _wide_limits(self, sig: Signature) -> str | None:
+        names = ("the first operand", "the second operand", "the output")
+        types = zip((*sig.inputs, *sig.outputs), names, strict=True)
+        own = None if self.rule is None else "a rule of its own for int16"
+        return first_reason((*(wide.asymmetric(t, name) for t, name in types), own)) or invalid(
+            lambda: self.wide_requant(sig)
+        )
 
     def _limits(self, sig: Signature) -> str | None:
         return first_reason(

@@ -21,7 +21,7 @@ _PATCH_ELEMENTS = 1 << 21
 class Conv2D(Convolution):
     """int8 input (N = 1) and weights, int32 bias or none; one scale for all weights or one per output channel, zero
     points 0; fused RELU, RELU6 and RELU_N1_TO_1. Or float32. Any kernel size, stride, dilation, padding and number of
-    groups.
+    groups. Or a float32 input and int8 weights: the input is quantised while the model runs.
 
     Weights are (C_out, kh, kw, C_in / groups).
     """
@@ -38,6 +38,14 @@ class Conv2D(Convolution):
         if depth == 0 or channels % depth or outputs % (channels // depth):
             raise ValueError(f"{channels} channels don't divide into groups of weights {inputs[1]}")
         return shapes
+
+    def is_asymmetric(self, sig: Signature) -> bool:
+        """LiteRT has two kernels: one of them takes a single scale for all weights, and no groups."""
+        quant = sig.inputs[1].quant
+        return self.groups(sig) != 1 or (quant is not None and bool(np.any(quant.scale != quant.scale[0])))
+
+    def is_scaled_by_channel_first(self, sig: Signature) -> bool:
+        return self.is_asymmetric(sig)
 
     def accumulate(self, window: Window, padded: Array, weights: Array) -> Array:
         outputs, kh, kw, depth = weights.shape

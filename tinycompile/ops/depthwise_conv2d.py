@@ -18,7 +18,7 @@ from tinycompile.ops._spatial import Window
 class DepthwiseConv2D(Convolution):
     """int8 input (N = 1) and weights, int32 bias or none; one scale for all weights or one per output channel, zero
     points 0; fused RELU, RELU6 and RELU_N1_TO_1. Or float32. Any depth multiplier, kernel size, stride, dilation and
-    padding.
+    padding. Or a float32 input and int8 weights: the input is quantised while the model runs.
 
     Weights are (1, kh, kw, C_out); output channel c reads input channel c // multiplier.
     """

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.ops._real_table import RealTable
+from tinycompile.ops._real_table import WideRealTable
 
 
 @dataclass(frozen=True)
-class Exp(RealTable):
-    """int8; input and output may differ in scale and zero point. float32."""
+class Exp(WideRealTable):
+    """int8 and int16; input and output may differ in scale and zero point. float32."""
 
     kind: ClassVar[str] = "exp"
 

@@ -9,11 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Pointwise, Whole
+from tinycompile.choices import Runtime
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Signature, TensorType
-from tinycompile.numerics.requant import Requant
+from tinycompile.numerics.fixed_point import quantize_multiplier
+from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
-from tinycompile.ops._arithmetic import real, wide
+from tinycompile.ops._arithmetic import hybrid, real, wide
 from tinycompile.ops._arithmetic.wide import WideRequant
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._typed import Meaning, Meanings, Typed
@@ -22,7 +24,8 @@ from tinycompile.ops._typed import Meaning, Meanings, Typed
 @dataclass(frozen=True)
 class FullyConnected(Typed):
     """int8 input and weights, int32 bias or none; one scale for all weights, then with any zero point, or one per
-    output; fused RELU, RELU6 and RELU_N1_TO_1. Or float32.
+    output; fused RELU, RELU6 and RELU_N1_TO_1. Or float32. Or a float32 input and int8 weights: each row of the input
+    is quantised while the model runs.
 
     Operands: x (..., C_in), weights (C_out, C_in), optionally bias (C_out,). Result: (..., C_out). Weights minus a zero
     point may be int16, within [-255, 255].
@@ -32,6 +35,8 @@ class FullyConnected(Typed):
         rule: from accumulators (bias included) to outputs, one entry per output, in the range of `clamp`; None for
             TFLite's, which follows from the scales.
         bounds: inclusive range of a float output, which a fused activation narrows.
+        asymmetric: whether rows of floats get a zero point where they meet int8 weights.
+        runtime: whose TFLite rule: LiteRT rounds the product once, TFLM as convolutions do.
     """
 
     kind: ClassVar[str] = "fully_connected"
@@ -39,6 +44,8 @@ class FullyConnected(Typed):
     clamp: tuple[int, int] = (-128, 127)
     rule: Requant | None = None
     bounds: tuple[float, float] = real.UNBOUNDED
+    asymmetric: bool = False
+    runtime: Runtime = "litert"
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, w = inputs[0], inputs[1]
@@ -58,11 +65,15 @@ class FullyConnected(Typed):
         """
         if self.rule is not None:
             return self.rule
+        if self.runtime == "tflm":
+            return TfliteRequant(*quantize_multiplier(self._real_scale(sig)), sig.output.zero_point, *self.clamp)
         return RoundedProductRequant(self._real_scale(sig), sig.output.zero_point, *self.clamp)
 
     def wide_requant(self, sig: Signature) -> WideRequant:
-        """The rule of int16 activations, whatever the bias."""
-        return WideRequant.of(self._real_scale(sig), self.clamp, "single")
+        """The rule of int16 activations; LiteRT's doesn't depend on the bias, TFLM's does."""
+        narrow = len(sig.inputs) > 2 and sig.inputs[2].dtype == INT32
+        form = "single" if self.runtime == "litert" else "double" if narrow else "reduced"
+        return WideRequant.of(self._real_scale(sig), self.clamp, form)
 
     def _real_scale(self, sig: Signature) -> Array:
         """Of an accumulator's step in steps of the output, one per channel."""
@@ -73,16 +84,30 @@ class FullyConnected(Typed):
         return np.broadcast_to(scale, (sig.inputs[1].shape[0],))
 
     def meanings(self) -> Meanings:
-        own = real.fused(self.clamp) or (None if self.rule is None else "a requantisation of floats")
         return {
             INT8: Meaning(self._integers, self._limits),
             INT16: Meaning(self._wide, self._wide_limits),
-            FLOAT32: real.meaning(self._real, own),
+            FLOAT32: Meaning(self._float, self._float_limits),
         }
 
-    def _real(self, x: Array, weights: Array, bias: Array | None = None) -> Array:
-        sums = x.astype(np.float64) @ weights.T.astype(np.float64)
-        return np.clip(sums if bias is None else sums + bias, *self.bounds)
+    def _float(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            result = (self._hybrid if hybrid.is_hybrid(sig) else self._real)(sig, inputs)
+            return (np.clip(result, *self.bounds).astype(np.float32),)
+
+    def _float_limits(self, sig: Signature) -> str | None:
+        types = hybrid.limits(sig, 0) if hybrid.is_hybrid(sig) else real.other_types(sig)
+        return types or real.fused(self.clamp) or (None if self.rule is None else "a requantisation of floats")
+
+    def _real(self, sig: Signature, inputs: Sequence[Array]) -> Array:
+        sums = inputs[0].astype(np.float64) @ inputs[1].T.astype(np.float64)
+        return sums + inputs[2] if len(inputs) > 2 else sums
+
+    def _hybrid(self, sig: Signature, inputs: Sequence[Array]) -> Array:
+        rows = hybrid.quantized(inputs[0].reshape(-1, sig.input.shape[-1]), asymmetric=self.asymmetric)
+        sums = rows.centred.astype(np.float64) @ inputs[1].T.astype(np.float64)
+        bias = inputs[2] if len(inputs) > 2 else None
+        return hybrid.real(sums, rows.scale[:, None], hybrid.weight_scales(sig, 0), bias).reshape(sig.output.shape)
 
     def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         centred = inputs[0].astype(np.float64) - sig.input.zero_point

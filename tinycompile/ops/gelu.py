@@ -9,14 +9,14 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.ops._real_table import RealTable
+from tinycompile.ops._real_table import WideRealTable
 
 _ERFC = np.vectorize(erfc, otypes=[np.float64])
 
 
 @dataclass(frozen=True)
-class Gelu(RealTable):
-    """int8; input and output may differ in scale and zero point. float32. Both forms.
+class Gelu(WideRealTable):
+    """int8 and int16; input and output may differ in scale and zero point. float32. Both forms.
 
     Attributes:
         approximate: by tanh.

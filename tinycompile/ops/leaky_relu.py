@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.choices import Runtime
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
 from tinycompile.ops._elementwise import RealUnary, Unary, WideUnary
@@ -19,11 +20,13 @@ class LeakyRelu(Unary, WideUnary, RealUnary):
 
     Attributes:
         alpha: slope for negative inputs, a float32 value.
+        runtime: whose int8 and int16 rule: LiteRT divides scales in float32 (`LeakyReluPrepare`), TFLM in float64.
     """
 
     kind: ClassVar[str] = "leaky_relu"
 
     alpha: float
+    runtime: Runtime = "litert"
 
     def of(self, sig: Signature, x: Array) -> Array:
         """`QuantizeLeakyRelu`: one multiplier for each sign."""
@@ -46,7 +49,8 @@ class LeakyRelu(Unary, WideUnary, RealUnary):
         return invalid(lambda: quantize_multiplier(self.slopes(sig)))
 
     def slopes(self, sig: Signature) -> Array:
-        """Real multipliers for positive and for negative inputs, computed in float32 as in `LeakyReluPrepare`."""
-        x_scale, y_scale = np.float32(sig.input.scale), np.float32(sig.output.scale)
+        """Real multipliers for positive and for negative inputs."""
+        number = np.float32 if self.runtime == "litert" else np.float64
+        x_scale, y_scale, alpha = number(sig.input.scale), number(sig.output.scale), number(np.float32(self.alpha))
         with np.errstate(over="ignore"):
-            return np.array([x_scale / y_scale, x_scale * np.float32(self.alpha) / y_scale], np.float64)
+            return np.array([x_scale / y_scale, x_scale * alpha / y_scale], np.float64)

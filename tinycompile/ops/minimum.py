@@ -13,8 +13,8 @@ from tinycompile.ops._extremum import Extremum
 
 @dataclass(frozen=True)
 class Minimum(Extremum):
-    """int8, of which TFLite's rule compares the bytes, and ONNX's the numbers, of any scales and zero points; float32,
-    int32, int64. Operands broadcast as in NumPy, one of them may be a constant.
+    """int8 and int16, of which TFLite's rule compares the bytes, and ONNX's the numbers, of any scales and zero points;
+    float32, int32, int64. Operands broadcast as in NumPy, one of them may be a constant.
     """
 
     kind: ClassVar[str] = "minimum"

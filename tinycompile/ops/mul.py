@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.choices import Runtime
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import TfliteRequant
@@ -19,14 +20,20 @@ from tinycompile.ops._rules import invalid
 class Mul(TfliteBinary, DequantizedBinary, IntegerBinary):
     """int8 operands of any scales and zero points, float32, int32 or int64, that broadcast as in NumPy, one of
     them may be a constant; fused RELU, RELU6 and RELU_N1_TO_1, not of integers without scales.
+
+    Attributes:
+        runtime: whose TFLite rule: LiteRT multiplies the scales in float32, TFLM in float64.
     """
 
     kind: ClassVar[str] = "mul"
 
+    runtime: Runtime = "litert"
+
     def requant(self, sig: Signature) -> TfliteRequant:
         """TFLite's rule from the product of the operands minus their zero points to the output; one channel."""
-        a, b = sig.inputs
-        real = np.float32(a.scale) * np.float32(b.scale) / np.float32(sig.output.scale)
+        number = np.float32 if self.runtime == "litert" else np.float64
+        a, b, y = (number(t.scale) for t in (*sig.inputs, sig.output))
+        real = a * b / y
         return TfliteRequant(*quantize_multiplier(np.array([real], np.float64)), sig.output.zero_point, *self.clamp)
 
     def combine(self, sig: Signature, a: Array, b: Array) -> Array:

@@ -20,6 +20,7 @@ class Prelu(TfliteBinary, RealBinary):
     """
 
     kind: ClassVar[str] = "prelu"
+    wide: ClassVar[bool] = False  # LiteRT reads int16 slopes as if they were int8
 
     def factors(self, sig: Signature) -> tuple[Array, Array]:
         """(multiplier, shift) of elements and of products of elements with slopes. Raises ValueError without them."""

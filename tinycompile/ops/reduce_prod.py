@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT32, INT64, DType
+from tinycompile.dtypes import INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier, wrap_int32
 from tinycompile.ops._reduce import Reduction
@@ -24,8 +24,8 @@ LARGEST_SHIFT = 7
 
 @dataclass(frozen=True)
 class ReduceProd(Reduction):
-    """int8, int32, int64 or float32, over any constant set of axes, with or without keeping them; int8 input and output
-    may differ in scale and zero point, and every product is rounded; products of int32 and int64 wrap.
+    """int8, int16, int32, int64 or float32, over any constant set of axes, with or without keeping them; int8 and int16
+    input and output may differ in scale and zero point, and every product is rounded; products of int32 and int64 wrap.
     """
 
     kind: ClassVar[str] = "reduce_prod"
@@ -33,7 +33,7 @@ class ReduceProd(Reduction):
     exact: ClassVar[tuple[DType, ...]] = (INT32, INT64)
 
     def meanings(self) -> Meanings:
-        return {**super().meanings(), INT8: Meaning(self._integers, self._limits)}
+        return {**super().meanings(), **dict.fromkeys((INT8, INT16), Meaning(self._integers, self._limits))}
 
     def real(self, x: Array) -> Array:
         return x.prod(axis=self.axes, dtype=x.dtype, keepdims=self.keep_dims)
@@ -63,14 +63,14 @@ class ReduceProd(Reduction):
         product = rows[..., 0]
         for index in range(1, rows.shape[-1]):
             product = scaled(product * rows[..., index])
-        result = np.clip(scaled(product) + sig.output.zero_point, -128, 127).astype(np.int8)
+        result = np.clip(scaled(product) + sig.output.zero_point, *sig.output.dtype.range).astype(inputs[0].dtype)
         return (result.reshape(sig.output.shape),)
 
     def _limits(self, sig: Signature) -> str | None:
         return first_reason(
             (
-                not_quantized(sig.input, "the input"),
-                not_quantized(sig.output, "the output"),
+                not_quantized(sig.input, "the input", INT8, INT16),
+                not_quantized(sig.output, "the output", sig.input.dtype),
                 None if self.count(sig) else "the product of no elements",
                 invalid(lambda: self.factor(sig)),
             )

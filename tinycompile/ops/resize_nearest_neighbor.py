@@ -11,12 +11,12 @@ import numpy as np
 from tinycompile.access import Access, Enlarged, Whole
 from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Op, Signature, TensorType
-from tinycompile.ops._rules import first_reason, not_quantized
+from tinycompile.ops._rules import wrong_dtype
 
 
 @dataclass(frozen=True)
 class ResizeNearestNeighbor(Op):
-    """int8 (N = 1), any size, constant; align_corners or half_pixel_centers; copies the int8 values as they are,
+    """Any type and batch, any size, constant; align_corners or half_pixel_centers; copies the values as they are,
     whatever scales input and output have.
 
     Attributes:
@@ -57,13 +57,12 @@ class ResizeNearestNeighbor(Op):
         return (inputs[0][:, self.source_rows(sig)][:, :, self.source_columns(sig)],)
 
     def unsupported(self, sig: Signature) -> str | None:
-        reason = first_reason((not_quantized(sig.input, "the input"), not_quantized(sig.output, "the output")))
-        if reason is None and sig.input.shape[0] != 1:
-            return f"the batch is {sig.input.shape[0]}, supported is 1"
-        return reason
+        return wrong_dtype(sig.output, "the output", sig.input.dtype)
 
     def access(self, sig: Signature, operand: int) -> Access:
         """By positions where every input pixel becomes a block of the same size."""
+        if sig.input.shape[0] != 1:
+            return Whole()
         rows = _block(self.source_rows(sig), sig.input.shape[1])
         columns = _block(self.source_columns(sig), sig.input.shape[2])
         return Whole() if rows is None or columns is None else Enlarged((rows, columns))

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.choices import Runtime
 from tinycompile.dtypes import FLOAT32, INT8, INT16
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
@@ -27,12 +28,14 @@ class Softmax(Elementwise, Typed):
     Attributes:
         beta: factor of the input.
         rule: whose arithmetic int8 operands have.
+        runtime: whose table of reciprocals int16 operands have: LiteRT's or TFLM's.
     """
 
     kind: ClassVar[str] = "softmax"
 
     beta: float = 1.0
     rule: Framework = "tflite"
+    runtime: Runtime = "litert"
 
     def parameters(self, sig: Signature) -> SoftmaxParameters:
         """Of TFLite's rule."""
@@ -61,7 +64,7 @@ class Softmax(Elementwise, Typed):
         return int(multiplier[0]), int(shift[0])
 
     def _wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return (wide.softmax(self.wide_factor(sig), inputs[0]),)
+        return (wide.softmax(self.wide_factor(sig), inputs[0], self.runtime),)
 
     def _wide_limits(self, sig: Signature) -> str | None:
         y = sig.output
@@ -76,14 +79,8 @@ class Softmax(Elementwise, Typed):
         return (onnx.softmax(self.form(sig), sig.output.zero_point, inputs[0]),)
 
     def _tflite_limits(self, sig: Signature) -> str | None:
-        return first_reason(
-            (
-                _types(sig),
-                _too_deep(sig, tflite.MAX_DEPTH),
-                _wrong_output(sig),
-                invalid(lambda: self.parameters(sig)),
-            )
-        )
+        reason = _types(sig) or _too_deep(sig, tflite.MAX_DEPTH)
+        return reason or _wrong_output(sig) or invalid(lambda: self.parameters(sig))
 
     def _onnx_limits(self, sig: Signature) -> str | None:
         return _types(sig) or _too_deep(sig, onnx.MAX_DEPTH)

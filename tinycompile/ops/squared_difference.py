@@ -26,6 +26,7 @@ class SquaredDifference(TfliteBinary, RealBinary, IntegerBinary):
     """
 
     kind: ClassVar[str] = "squared_difference"
+    wide: ClassVar[bool] = False  # LiteRT has none of int16
     integer_types = (INT32,)
 
     def aligned(self, sig: Signature, operand: int, x: Array) -> Array:

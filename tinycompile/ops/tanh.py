@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.choices import Runtime
 from tinycompile.ir import Array, Signature
-from tinycompile.ops._arithmetic import wide
+from tinycompile.ops._arithmetic import tflite, wide
 from tinycompile.ops._arithmetic.wide import TableInput
 from tinycompile.ops._elementwise import WideUnary
 from tinycompile.ops._real_table import RealTable
@@ -17,9 +18,19 @@ from tinycompile.ops._rules import invalid
 
 @dataclass(frozen=True)
 class Tanh(RealTable, WideUnary):
-    """int8, any scales and zero points; float32."""
+    """int8, any scales and zero points; float32.
+
+    Attributes:
+        runtime: whose int8 rule: LiteRT rounds the function, TFLM has it in fixed point, for an output of scale 1/128
+            and zero point 0 whatever the file says.
+    """
 
     kind: ClassVar[str] = "tanh"
+
+    runtime: Runtime = "litert"
+
+    def of(self, sig: Signature, x: Array) -> Array:
+        return super().of(sig, x) if self.runtime == "litert" else tflite.tanh(sig.input, x)
 
     def wide(self, sig: Signature, x: Array) -> Array:
         return wide.tanh(TableInput.of(sig.input.scale), x)

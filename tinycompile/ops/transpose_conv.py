@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8, INT32, DType
-from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.access import Access, Enlarged, Whole
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
+from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
-from tinycompile.ops._arithmetic import real
+from tinycompile.ops._arithmetic import hybrid, real, wide
+from tinycompile.ops._arithmetic.wide import WideRequant
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Pair
 from tinycompile.ops._typed import Meaning, Meanings, Typed
@@ -55,8 +57,9 @@ def phases_of(size: int, kernel: int, stride: int, dilation: int, cut: int) -> t
 @dataclass(frozen=True)
 class TransposeConv(Typed):
     """int8 input (N = 1) and weights, int32 bias or none, one scale for all weights or one per output channel, zero
-    points 0; or float32 with any batch; any kernel, stride, output size and number of groups; fused RELU, RELU6 and
-    RELU_N1_TO_1 of int8.
+    points 0; int16 input and int8 weights, int64 or int32 bias or none; or float32 with any batch; any kernel, stride,
+    output size and number of groups; fused RELU, RELU6 and RELU_N1_TO_1 of integers. Or a float32 input and int8
+    weights: each image is quantised while the model runs.
 
     Operands: x in NHWC, constant weights (C_out, kh, kw, C_in / groups), optionally bias (C_out,).
 
@@ -97,21 +100,54 @@ class TransposeConv(Typed):
             raise ValueError(f"the bias has shape {inputs[2].shape}, the weights have {w[0]} output channels")
         return (((x[0], *self.size, w[0]), inputs[0].dtype),)
 
+    def access(self, sig: Signature, operand: int) -> Access:
+        """By positions where every input pixel becomes a block of its own, as large as the kernel: the stride of it."""
+        _, *kernel, _ = sig.inputs[1].shape
+        blocks = [n * stride for n, stride in zip(sig.input.shape[1:3], self.stride, strict=True)]
+        apart = (tuple(kernel), self.dilation, self.cut, self.size) == (self.stride, (1, 1), (0, 0), tuple(blocks))
+        return Enlarged(self.stride) if operand == 0 and apart and sig.input.shape[0] == 1 else Whole()
+
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
+        rows, columns = (n if size is None else size for size, n in zip(sizes, self.size, strict=True))
+        return replace(self, size=(rows, columns))
+
     def requant(self, sig: Signature) -> Requant:
         """The rule from accumulators (bias included) to outputs (`PopulateConvolutionQuantizationParams`)."""
         if self.rule is not None:
             return self.rule
+        return TfliteRequant(*quantize_multiplier(self._real_scale(sig)), sig.output.zero_point, *self.clamp)
+
+    def wide_requant(self, sig: Signature) -> WideRequant:
+        """The rule of int16 activations, which depends on the type of the bias."""
+        form = "double" if len(sig.inputs) > 2 and sig.inputs[2].dtype == INT32 else "reduced"
+        return WideRequant.of(self._real_scale(sig), self.clamp, form)
+
+    def _real_scale(self, sig: Signature) -> Array:
+        """Of an accumulator's step in steps of the output, one per channel."""
         weights = sig.inputs[1]
         if weights.quant is None:
             raise ValueError("the weights have no quantisation parameters")
         factors = sig.input.scale * weights.quant.scale.astype(np.float64) / sig.output.scale
-        factors = np.broadcast_to(factors, (weights.shape[0],))
-        return TfliteRequant(*quantize_multiplier(factors), sig.output.zero_point, *self.clamp)
+        return np.broadcast_to(factors, (weights.shape[0],))
 
     def meanings(self) -> Meanings:
-        own = None if self.rule is None else "a requantisation of floats"
-        floats = Meaning(self._real, lambda sig: real.other_types(sig) or real.fused(self.clamp) or own)
-        return {INT8: Meaning(self._integers, self._limits), FLOAT32: floats}
+        integers = {INT8: Meaning(self._integers, self._limits), INT16: Meaning(self._wide, self._wide_limits)}
+        return {**integers, FLOAT32: Meaning(self._float, self._float_limits)}
+
+    def _float(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return self._hybrid(sig, inputs) if hybrid.is_hybrid(sig) else self._real(sig, inputs)
+
+    def _float_limits(self, sig: Signature) -> str | None:
+        types = hybrid.limits(sig, 0) if hybrid.is_hybrid(sig) else real.other_types(sig)
+        return types or real.fused(self.clamp) or (None if self.rule is None else "a requantisation of floats")
+
+    def _hybrid(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """LiteRT scales every product and adds floats; here the products are added, exactly, and then scaled."""
+        x = inputs[0]
+        rows = hybrid.quantized(x.reshape(x.shape[0], -1), asymmetric=True)
+        sums = self._sums(sig, rows.centred.reshape(x.shape).astype(np.float64), inputs[1].astype(np.float64))
+        bias = inputs[2] if len(inputs) > 2 else None
+        return (hybrid.real(sums, rows.scale[:, None, None, None], hybrid.weight_scales(sig, 0), bias),)
 
     def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         centred = inputs[0].astype(np.float64) - sig.input.zero_point
@@ -119,6 +155,10 @@ class TransposeConv(Typed):
         if len(inputs) > 2:
             acc += inputs[2]
         return (self.requant(sig).apply(acc).astype(np.int8),)
+
+    def _wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        acc = self._sums(sig, inputs[0].astype(np.float64), inputs[1].astype(np.float64)).astype(np.int64)
+        return (self.wide_requant(sig).apply(acc + inputs[2] if len(inputs) > 2 else acc),)
 
     def _real(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
@@ -155,6 +195,18 @@ class TransposeConv(Typed):
                 bad_weights(sig.inputs[1], 0),
                 invalid(lambda: self.requant(sig)),
                 wrong_dtype(sig.inputs[2], "the bias", INT32) if len(sig.inputs) > 2 else None,
+                None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
+            )
+        )
+
+    def _wide_limits(self, sig: Signature) -> str | None:
+        return first_reason(
+            (
+                wide.asymmetric(sig.input, "the input"),
+                wide.asymmetric(sig.output, "the output"),
+                bad_weights(sig.inputs[1], 0),
+                invalid(lambda: self.wide_requant(sig)),
+                wrong_dtype(sig.inputs[2], "the bias", INT32, INT64) if len(sig.inputs) > 2 else None,
                 None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
             )
         )

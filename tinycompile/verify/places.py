@@ -1,4 +1,4 @@
-"""A tensor of the firmware and the same tensor of an ONNX model: other axes, int8 in place of uint8, some channels."""
+"""A tensor of the firmware and the same tensor of an ONNX model: other axes, signed for unsigned, some channels."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Place:
         order = self.at.row_order()
         moved = array.transpose(self.at.order) if order is None else array.ravel()[order]
         whole = moved.reshape(self.shape)
-        if array.dtype == np.uint8 and self.entry["dtype"] == "int8":
-            whole = (whole.astype(np.int16) - 128).astype(np.int8)
+        if array.dtype.name == f"u{self.entry['dtype']}":
+            whole = _other_sign(whole)
         channels = self.entry["source_channels"]
         part = whole if channels is None else whole[..., channels]
         return np.ascontiguousarray(part).reshape(self.entry["shape"])
@@ -57,8 +57,8 @@ class Place:
             whole = self._whole(filling)
             whole[..., channels] = array.reshape(whole[..., channels].shape)
         whole = whole.reshape(self.shape)
-        if dtype == np.uint8 and whole.dtype == np.int8:
-            whole = (whole.astype(np.int16) + 128).astype(np.uint8)
+        if dtype.name == f"u{whole.dtype.name}":
+            whole = _other_sign(whole)
         order = self.at.row_order()
         if order is not None:
             plain = np.empty(whole.size, whole.dtype)
@@ -70,3 +70,10 @@ class Place:
     def _whole(self, filling: Array) -> Array:
         full = Place(self.name, self.at, self.shape, self.entry | {"source_channels": None, "shape": self.shape})
         return full.ours(filling).copy()
+
+
+def _other_sign(array: Array) -> Array:
+    """Unsigned integers lower by half of their range, as signed ones; and back: the highest bit is the other one."""
+    bits = array.view(f"u{array.itemsize}")
+    other = "i" if array.dtype.kind == "u" else "u"
+    return (bits ^ bits.dtype.type(1 << 8 * array.itemsize - 1)).view(f"{other}{array.itemsize}")

@@ -12,8 +12,8 @@ from tinycompile.build import Build
 from tinycompile.errors import MismatchError, ToolFailedError
 from tinycompile.ir import Array
 from tinycompile.trace import TraceRecord
-from tinycompile.verify.litert import LiteRtReference
 from tinycompile.verify.reference import TOLERANCE, Expected, Reference, Reported, dequantized
+from tinycompile.verify.tflite import TfliteReference
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def reference_of(build: Build) -> Reference:
         ToolMissingError: it isn't installed.
     """
     if build.source.suffix.lower() != ".onnx":
-        return LiteRtReference(build)
+        return TfliteReference(build)
     from tinycompile.verify.onnx import OnnxReference
 
     return OnnxReference(build)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinycompile.ir import Array, Signature
+from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import (
     INT32_MAX,
     exp_on_negative_values,
@@ -17,6 +17,7 @@ from tinycompile.numerics.fixed_point import (
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )
+from tinycompile.numerics.fixed_point import tanh as fixed_tanh
 
 # Functions of one value.
 
@@ -32,6 +33,20 @@ def tabulated(function: Callable[[Array], Array], sig: Signature, x: Array) -> A
     # std::round: halves away from zero; exact in float64.
     rounded = np.copysign(np.floor(np.abs(rescaled.astype(np.float64)) + 0.5), rescaled)
     return np.clip(rounded + sig.output.zero_point, -128, 127).astype(np.int8)
+
+
+_TANH_INTEGER_BITS, _TANH_FRACTION = 4, 7
+
+
+def tanh(x: TensorType, values: Array) -> Array:
+    """TFLM's int8 TANH (`integer_ops/tanh.h`): int8 values of type `x` to int8 of scale 1/128."""
+    (multiplier,), (shift,) = quantize_multiplier(np.array([x.scale * 2.0 ** (31 - _TANH_INTEGER_BITS)]), 31)
+    largest = (2**_TANH_INTEGER_BITS - 1) * 2.0 ** (31 - _TANH_INTEGER_BITS) / 2.0**shift
+    centred = values.astype(np.int64) - x.zero_point
+    inside = np.abs(centred) < np.floor(largest)
+    scaled = multiply(np.where(inside, centred, 0), (int(multiplier), int(shift)))
+    result = rounding_divide_by_pot(fixed_tanh(scaled), 31 - _TANH_FRACTION)
+    return np.clip(np.where(inside, result, np.where(centred < 0, -128, 127)), -128, 127).astype(np.int8)
 
 
 # Sums and differences.

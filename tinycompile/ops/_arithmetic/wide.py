@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from tinycompile.choices import Runtime
 from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, TensorType
 from tinycompile.numerics.fixed_point import (
@@ -165,25 +166,39 @@ MAX_DEPTH = 1 << 15
 @cache
 def exponential_table() -> Array:
     """int16 (513,): exp over [-10, 0], 2^15 being 1."""
-    return _sampled(np.exp, -10.0, 0.0)
+    return _sampled(np.exp, 10.0, 32767, np.float64)
 
 
 @cache
-def reciprocal_table() -> Array:
-    """int16 (513,): 1 / (1 + x) over [0, 1], 2^15 being 1."""
-    return _sampled(lambda x: 1 / (1 + x), 0.0, 1.0)
+def reciprocal_table(runtime: Runtime) -> Array:
+    """int16 (513,): 1 / (1 + x) over [0, 1], 2^15 being 1. LiteRT fills it in float64, TFLM in float32."""
+    return _sampled(lambda x: 1 / (1 + x), 1.0, -32768, np.float64 if runtime == "litert" else np.float32)
 
 
-def _sampled(function: Callable[[Array], Array], low: float, high: float) -> Array:
-    """`LUTPopulate`: samples, each moved by half of what interpolation is off in the middle of its interval."""
-    factor = 32768.0
-    step = (high - low) / _LOOKUP_STEPS
-    at = low + np.arange(_LOOKUP_STEPS) * step
-    sample = _round(function(at) * factor)
-    middle = _round((function(at + step) * factor + sample) / 2)
-    bias = _round((middle - _round(function(at + step / 2) * factor)) / 2)
-    last = _round(function(np.array([high])) * factor)
-    return np.clip(np.append(sample - bias, last), LOW, HIGH).astype(np.int16)
+def _sampled(
+    function: Callable[[Array], Array], width: float, zero_point: int, number: type[np.float32 | np.float64]
+) -> Array:
+    """`LUTPopulateInt16`: samples, each moved by half of what interpolation is off in the middle of its interval.
+
+    Args:
+        width: of the interval that all int16 values together stand for. zero_point: the value that stands for 0.
+        number: in which it is computed. Functions are computed in float64 and rounded.
+    """
+    steps = number(65535)
+    scale, unit = number(width) / steps, number(2) / steps
+    low, high = scale * number(-32768 - zero_point), scale * number(32767 - zero_point)
+    factor = number(65536) / (unit * number(32767) - unit * number(-32768))
+    step = (high - low) / number(_LOOKUP_STEPS)
+    places = np.arange(_LOOKUP_STEPS + 1).astype(number)
+
+    def values(at: Array) -> Array:
+        return function(at.astype(np.float64)).astype(number) * factor
+
+    begin = low + places[:-1] * step
+    sample = _round(values(begin))
+    middle = _round((values(low + places[1:] * step) + sample) / number(2))
+    bias = _round((middle - _round(values(begin + step / number(2)))) / number(2))
+    return np.clip(np.append(sample - bias, _round(values(np.array([high])))), LOW, HIGH).astype(np.int16)
 
 
 def _round(x: Array) -> Array:
@@ -191,14 +206,14 @@ def _round(x: Array) -> Array:
     return np.copysign(np.floor(np.abs(x) + 0.5), x)
 
 
-def _looked_up(table: Array, x: Array) -> Array:
+def looked_up(table: Array, x: Array) -> Array:
     """`LUTLookup` of values in the range of int16."""
     index, offset = 256 + (x >> 7), x & 127
     base = table[index].astype(np.int64)
     return base + (((table[index + 1] - base) * offset + 64) >> 7)
 
 
-def softmax(factor: tuple[int, int], x: Array) -> Array:
+def softmax(factor: tuple[int, int], x: Array, runtime: Runtime) -> Array:
     """Over the last axis, int16 to int16 of scale 2^-15 (`SoftmaxInt16`).
 
     Args:
@@ -207,10 +222,10 @@ def softmax(factor: tuple[int, int], x: Array) -> Array:
     wide = x.astype(np.int64)
     difference = wide - wide.max(axis=-1, keepdims=True)
     scaled = multiply_by_quantized_multiplier(difference, np.array(factor[0]), np.array(factor[1])) + HIGH
-    powers = _looked_up(exponential_table(), np.clip(scaled, LOW, HIGH))
+    powers = looked_up(exponential_table(), np.clip(scaled, LOW, HIGH))
     total = powers.sum(axis=-1, keepdims=True)
     zeros = count_leading_zeros(total)
     shifted = ((total << (zeros - 1)) + (1 << 13)) >> 14
-    reciprocal = _looked_up(reciprocal_table(), np.clip(shifted - (1 << 15) - (1 << 16), LOW, HIGH))
+    reciprocal = looked_up(reciprocal_table(runtime), np.clip(shifted - (1 << 15) - (1 << 16), LOW, HIGH))
     right = 31 - zeros
     return np.clip((powers * reciprocal + (np.int64(1) << (right - 1))) >> right, 0, HIGH).astype(np.int16)

@@ -1,16 +1,19 @@
-"""Means over windows and over axes."""
+"""Means, sums and extremes over windows and over axes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from fractions import Fraction
 from math import prod
 
 from tinycompile.frontend.onnx_linear import activation, as_image, output_order
-from tinycompile.frontend.onnx_moves import padded, pool_window
+from tinycompile.frontend.onnx_moves import chosen_by_size, padded, pool_window
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import Scope
 from tinycompile.frontend.onnx_values import Average, Dequantized, Placed
 from tinycompile.frontend.tflite_scope import Rejected
+from tinycompile.ops.reduce_max import ReduceMax
+from tinycompile.ops.reduce_min import ReduceMin
 
 
 @importer("AveragePool")
@@ -41,7 +44,7 @@ def _windows(scope: Scope, x: Dequantized, at: Placed, kernel: tuple[int, int], 
     return Average(
         x=at,
         quant=x.quant,
-        count=kernel[0] * kernel[1],
+        product=Fraction(float(x.quant.scale[0])) / (kernel[0] * kernel[1]),
         kernel=None if whole else kernel,
         stride=None if whole else stride,
         axes=(1, 2),
@@ -51,21 +54,45 @@ def _windows(scope: Scope, x: Dequantized, at: Placed, kernel: tuple[int, int], 
     )
 
 
-@importer("ReduceMean")
-def reduce_mean(scope: Scope) -> None:
-    x = activation(scope)
-    rank, shape = len(x.shape), scope.shape()
-    axes = scope.listed("axes", 1, "the axes")
+@importer("ReduceMean", "ReduceSum")
+def reduce_sum(scope: Scope) -> None:
+    axes, keep = axes_and_keeping(scope)
     if not axes:
-        if scope.attribute("noop_with_empty_axes", 0):
-            raise Rejected("a mean over no axes")
-        axes = list(range(rank))
+        scope.set(scope.value())
+        return
+    x = activation(scope)
+    at, step = scope.unfolded(x.at), Fraction(float(x.quant.scale[0]))
+    is_mean = scope.kind == "ReduceMean"
+    product = step / prod(x.shape[axis] for axis in axes) if is_mean else step
+    physical, order = reduced_axes(at, axes, keep)
+    scope.set(Average(at, x.quant, product, None, None, physical, keep, scope.shape(), order, is_mean=is_mean))
+
+
+@importer("ReduceMax", "ReduceMin")
+def reduce_extreme(scope: Scope) -> None:
+    axes, keep = axes_and_keeping(scope)
+    if not axes:
+        scope.set(scope.value())
+        return
+
+    def chosen(at: Placed) -> Placed:
+        at = scope.unfolded(at)
+        physical, order = reduced_axes(at, axes, keep)
+        op = (ReduceMax if scope.kind == "ReduceMax" else ReduceMin)(physical, keep)
+        result = scope.state.emit(op, [at.name], scope.name, scope.state.type_of(at).quant)
+        return Placed(result, scope.shape(), order)
+
+    chosen_by_size(scope, chosen)
+
+
+def axes_and_keeping(scope: Scope) -> tuple[set[int], bool]:
+    """(ONNX axes of a reduction, none where it changes nothing; whether they stay with size 1)."""
+    rank, keep = len(scope.value().shape), bool(scope.attribute("keepdims", 1))
+    axes = scope.listed("axes", 1, "the axes")
+    if not axes and scope.attribute("noop_with_empty_axes", 0):
+        return set(), keep
     scope.ignore("noop_with_empty_axes")  # there are some
-    at, reduced = scope.unfolded(x.at), {axis % rank for axis in axes}
-    keep = bool(scope.attribute("keepdims", 1))
-    count = prod(x.shape[axis] for axis in reduced)
-    physical, order = reduced_axes(at, reduced, keep)
-    scope.set(Average(at, x.quant, count, None, None, physical, keep, shape, order))
+    return {axis % rank for axis in axes or range(rank)}, keep
 
 
 def reduced_axes(at: Placed, axes: Collection[int], keep: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -1,0 +1,58 @@
+"""SLICE from a place that is computed, against LiteRT."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.ops.agreement import agree
+from tests.support.tflite_builder import TfliteBuilder
+from tinycompile.dtypes import INT8, INT32
+from tinycompile.errors import UnsupportedError
+from tinycompile.frontend.tflite import import_tflite
+from tinycompile.ir import Signature, TensorType
+from tinycompile.ops.dynamic_slice import DynamicSlice
+
+
+def model(shape, size, dtype, index):
+    b = TfliteBuilder()
+    x, begin = b.tensor(shape, dtype=dtype), b.tensor((len(shape),), dtype=index)
+    y = b.tensor([max(n, 1) for n in size], dtype=dtype)
+    b.op("SLICE", [x, begin, b.constant(np.array(size, index))], [y])
+    return b, x, begin, y
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "dtype", "index"),
+    [
+        ((4, 5, 3), (2, 3, 1), "int8", "int32"),
+        ((7,), (3,), "int16", "int64"),
+        ((2, 3, 4, 5), (1, 3, 2, 5), "float32", "int32"),
+    ],
+)
+def test_pieces(shape, size, dtype, index):
+    b, x, begin, y = model(shape, size, dtype, index)
+    rng = np.random.default_rng(0)
+    samples = [
+        [
+            rng.integers(-99, 99, shape).astype(dtype),
+            np.array([rng.integers(0, n - m + 1) for n, m in zip(shape, size, strict=True)], index),
+        ]
+        for _ in range(4)
+    ]
+    agree(b, [x, begin], [y], samples)
+
+
+def test_a_place_outside_is_moved_inside():
+    """LiteRT reads what lies behind the tensor."""
+    x = TensorType((5,), INT8)
+    sig = Signature((x, TensorType((1,), INT32)), (TensorType((2,), INT8),))
+    for begin, first in ((9, 3), (-4, 0)):
+        (y,) = DynamicSlice((2,)).evaluate(sig, [np.arange(5, dtype=np.int8), np.array([begin], np.int32)])
+        assert y.tolist() == [first, first + 1]
+
+
+def test_a_size_that_depends_on_the_place():
+    b, x, begin, y = model((4, 5), (2, -1), "int8", "int32")
+    with pytest.raises(UnsupportedError, match="its size is -1 along an axis whose begin is computed"):
+        import_tflite(b.build([x, begin], [y]), "m", "m.tflite")

@@ -1,0 +1,206 @@
+"""A TFLite model run operator by operator, each by the kernel that defines it.
+
+No runtime has all operators, and each is wrong somewhere (docs/numerics.md). A whole file in another one would differ
+from the definitions of its other operators, so each operator becomes a model of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinycompile.choices import Runtime
+from tinycompile.ir import Array
+from tinycompile.verify.runtimes import Kernels, RefusedError, Run, all_kernels, preference
+
+Shape = tuple[int, ...]
+
+
+@dataclass
+class Step:
+    """An operator.
+
+    Attributes:
+        fed, results: tensors that it reads, constants not among them, and those that it computes.
+        alone: makes a model of it for tensors of these shapes.
+        dynamic: whether the shape of a result wasn't known when the file was written.
+        kernels: what computes it, the first that can: known after a run; None if nothing does.
+    """
+
+    name: str
+    fed: list[int]
+    results: list[int]
+    alone: Callable[[Mapping[int, Shape]], bytes]
+    dynamic: bool
+    candidates: list[Kernels]
+    kernels: Kernels | None = None
+    reasons: list[str] = field(default_factory=list[str])
+    _run: Run | None = None
+
+    def run(self, values: Mapping[int, Array]) -> list[Array] | None:
+        """Its results; None where no runtime has it."""
+        operands = [values[tensor] for tensor in self.fed]
+        shapes = {tensor: values[tensor].shape for tensor in self.fed}
+        while self._run is not None or self.candidates:
+            try:
+                if self._run is None:
+                    self.kernels = self.candidates.pop(0)
+                    self._run = self.kernels.load(self.alone(shapes | self._inferred(self.kernels, shapes, operands)))
+                return self._run(operands)
+            except RefusedError as error:
+                name = "" if self.kernels is None else self.kernels.name
+                self.reasons.append(f"{name}: {' '.join(str(error).split())[:120]}")
+                self.kernels, self._run = None, None
+        return None
+
+    def _inferred(self, kernels: Kernels, shapes: Mapping[int, Shape], operands: Sequence[Array]) -> dict[int, Shape]:
+        """Shapes of results that the file doesn't say, for a runtime that doesn't infer any: those of one that does."""
+        others = [other for other in self.candidates if other.infers]
+        if not self.dynamic or kernels.infers or not others:
+            return {}
+        results = others[0].load(self.alone(shapes))(operands)
+        return {tensor: result.shape for tensor, result in zip(self.results, results, strict=True)}
+
+
+class Operators:
+    """The operators of a subgraph, in their order; no variables.
+
+    Attributes:
+        inputs, outputs: details of its tensors, as LiteRT's interpreter gives them.
+    """
+
+    def __init__(self, content: bytes, subgraph: int, match: Runtime = "litert") -> None:
+        """Raises ToolMissingError without the runtimes that are needed."""
+        from ai_edge_litert import schema_py_generated as schema  # pyright: ignore[reportMissingTypeStubs]
+
+        self._schema: Any = schema
+        self._names = _numbered(self._schema.BuiltinOperator)
+        self._types = {number: name.lower() for number, name in _numbered(self._schema.TensorType).items()}
+        self._model = self._read(content)
+        self._graph = self._model.subgraphs[subgraph]
+        self._match: Runtime = match
+        kernels = all_kernels(match)
+        self.steps = [self._step(kernels, operator) for operator in self._graph.operators]
+        self.inputs = [self._detail(int(index)) for index in self._graph.inputs]
+        self.outputs = [self._detail(int(index)) for index in self._graph.outputs]
+
+    def computed(self, given: Mapping[int, Array], measured: Callable[[int], Array | None]) -> dict[int, Array]:
+        """The values of inputs, of constants that are outputs, and of everything computed, by the number of the tensor.
+
+        Args:
+            measured: what the firmware computed; where no runtime has an operator, the next ones go on from there.
+
+        Raises:
+            RefusedError: nothing has the operator, and the firmware doesn't report its result whole.
+        """
+        values = {**self._constant_outputs(), **given}
+        for step in self.steps:
+            results = step.run(values)
+            if results is None:
+                results = [_whole(measured(tensor), step) for tensor in step.results]
+            values.update(zip(step.results, results, strict=True))
+        return values
+
+    @property
+    def unwitnessed(self) -> set[int]:
+        """Tensors that no runtime computed."""
+        return {tensor for step in self.steps if step.kernels is None for tensor in step.results}
+
+    def _constant_outputs(self) -> dict[int, Array]:
+        """Outputs that no operator computes and nobody gives."""
+        found = dict[int, Array]()
+        for index in map(int, self._graph.outputs):
+            if self._is_constant(index):
+                data, detail = self._model.buffers[self._graph.tensors[index].buffer].data, self._detail(index)
+                found[index] = np.frombuffer(np.asarray(data, np.uint8).tobytes(), detail["dtype"])
+        return found
+
+    def _detail(self, index: int) -> dict[str, Any]:
+        tensor = self._graph.tensors[index]
+        scales, zeros = (listed(tensor.quantization, name) for name in ("scale", "zeroPoint"))
+        return {
+            "index": index,
+            "dtype": np.dtype(self._types[tensor.type]).type,
+            "shape": np.array(listed(tensor, "shape"), np.int32),
+            "quantization": (float(scales[0]), int(zeros[0]) if zeros else 0) if len(scales) == 1 else (0.0, 0),
+        }
+
+    def _read(self, content: bytes) -> Any:
+        """The file, with constants that stand behind the flatbuffer inside it."""
+        model = self._schema.ModelT.InitFromObj(self._schema.Model.GetRootAsModel(content, 0))
+        for buffer in model.buffers:
+            if buffer.offset > 1:
+                data = np.frombuffer(content[buffer.offset : buffer.offset + buffer.size], np.uint8)
+                buffer.data, buffer.offset, buffer.size = data, 0, 0
+        return model
+
+    def _step(self, kernels: Mapping[Any, Kernels], operator: Any) -> Step:
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        name = self._names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        types = [self._types[self._graph.tensors[int(i)].type] for i in (operator.outputs[0], *operator.inputs[:1])]
+        dtype = "float32" if "float32" in types else types[-1] if types[0] == "bool" else types[0]
+        order = preference(name, dtype, self._match)
+        candidates = [kernels[oracle] for oracle in order if oracle in kernels]
+        results = [int(i) for i in operator.outputs]
+        dynamic = any(n < 0 for i in results for n in listed(self._graph.tensors[i], "shapeSignature"))
+        fed = [i for i in _used(operator) if i not in results and not self._is_constant(i)]
+        return Step(name, fed, results, lambda shapes: self._alone(operator, fed, shapes), dynamic, candidates)
+
+    def _is_constant(self, index: int) -> bool:
+        data = self._model.buffers[self._graph.tensors[index].buffer].data
+        return data is not None and len(data) > 0
+
+    def _alone(self, operator: Any, fed: Sequence[int], shapes: Mapping[int, Shape]) -> bytes:
+        """A model of one operator, which is fed some tensors; constants stay in it. Some shapes are others."""
+        import flatbuffers  # pyright: ignore[reportMissingTypeStubs] - it has none
+
+        schema, used = self._schema, _used(operator)
+        place = {tensor: number for number, tensor in enumerate(used)} | {-1: -1}
+        part, graph = schema.ModelT(), schema.SubGraphT()
+        part.version, part.buffers, graph.tensors = 3, [schema.BufferT()], list[Any]()
+        for index in used:
+            tensor = copy(self._graph.tensors[index])
+            data = self._model.buffers[tensor.buffer].data
+            tensor.buffer = 0
+            if index in shapes:
+                tensor.shape = np.array(shapes[index], np.int32)
+            if self._is_constant(index):
+                part.buffers.append(schema.BufferT())
+                part.buffers[-1].data, tensor.buffer = data, len(part.buffers) - 1
+            graph.tensors.append(tensor)
+        single = copy(operator)
+        single.opcodeIndex = 0
+        single.inputs = np.array([place[int(i)] for i in operator.inputs], np.int32)
+        single.outputs = np.array([place[int(i)] for i in operator.outputs], np.int32)
+        graph.inputs = np.array([place[i] for i in fed], np.int32)
+        graph.outputs, graph.operators = single.outputs, [single]
+        part.operatorCodes, part.subgraphs = [self._model.operatorCodes[operator.opcodeIndex]], [graph]
+        builder: Any = flatbuffers.Builder(1024)
+        builder.Finish(part.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+
+def _used(operator: Any) -> list[int]:
+    """An operator's tensors, each once."""
+    return list(dict.fromkeys(int(i) for i in (*operator.inputs, *operator.outputs) if i >= 0))
+
+
+def _numbered(names: Any) -> dict[int, str]:
+    """An enumeration of the schema's by number."""
+    return {number: name for name in dir(names) if isinstance(number := getattr(names, name), int)}
+
+
+def listed(table: Any, name: str) -> list[Any]:
+    """A vector of the file; empty where it, or what it is in, isn't there."""
+    vector: Any = None if table is None else getattr(table, name)
+    return [] if vector is None else list(vector)
+
+
+def _whole(value: Array | None, step: Step) -> Array:
+    if value is None:
+        raise RefusedError(f"no runtime has the operator {step.name} ({'; '.join(step.reasons)})")
+    return value

@@ -14,6 +14,7 @@ from tests.frontend.models import X as SMALL_X
 from tests.frontend.models import Y as SMALL_Y
 from tests.frontend.models import small_model
 from tests.frontend.option_models import MODELS
+from tests.frontend.typed_models import COLUMNS, operators, typed_model
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.onnx_nodes import cases
 from tests.support.random_model import RandomModel
@@ -36,13 +37,18 @@ _ONE_TO_ONE: dict[str, dict[str, Any]] = {
 
 @cache
 def tflite_seeds() -> tuple[TfliteSeed, ...]:
-    """One model with a convolution, one per operator family, and random networks."""
+    """One model with a convolution, one per operator family, random networks; of every operator that is imported one
+    with options, and one with elements of each type that it takes.
+    """
     seeds: list[TfliteSeed] = [(small_model(), [SMALL_X], [SMALL_Y])]
     seeds += [_chain([name]) for name in _ONE_TO_ONE]
     seeds += [_pool("MAX_POOL_2D"), _pool("AVERAGE_POOL_2D"), _moves(), _mean(), _two_inputs(), _classifier()]
     seeds += [_dynamic_range(), _table(), _blocks()]
     seeds += [_random(seed) for seed in range(6)]
-    seeds += [(model.builder, model.places, model.outputs) for model in (make() for make in MODELS.values())]
+    models = [make() for make in MODELS.values()]
+    typed = (typed_model(name, dtype) for name in operators() for dtype in COLUMNS)
+    models += [model for model in typed if model is not None]
+    seeds += [(model.builder, model.places, model.outputs) for model in models]
     return tuple(seeds)
 
 

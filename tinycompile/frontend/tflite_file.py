@@ -9,6 +9,7 @@ import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -74,6 +75,10 @@ class SourceTensor:
     signature: tuple[int, ...] = ()
 
 
+CUSTOM = "CUSTOM "
+"""In front of the name of an operator that the schema doesn't have."""
+
+
 @dataclass(frozen=True, eq=False)
 class SourceOperator:
     """An operator of the file; `inputs` may hold -1 for an operand left out.
@@ -89,6 +94,16 @@ class SourceOperator:
     options: FlatTable | None
     options_type: int = 0
     version: int = 1
+    custom_options: bytes = b""
+
+    @property
+    def importer(self) -> str:
+        """Under which name it is read: a custom operator under that of its code."""
+        return self.name.removeprefix(CUSTOM)
+
+
+KEPT_FILES = 2
+"""A build asks for a file twice: for the graph, and for what a caller is told of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +123,9 @@ class SourceModel:
     notes: tuple[str, ...] = ()
 
 
+@lru_cache(KEPT_FILES)
 def read_model(content: bytes, where: str, signature: str | None = None) -> SourceModel:
-    """Read and check a file.
+    """Read and check a file; the same one again is the same model.
 
     Args:
         where: names it in messages.
@@ -213,7 +229,7 @@ class _Reader:
             table.Get(SIGNED_32, table.Pos + newer) if newer else 0,
         )
         if builtin == tflite.BuiltinOperator.CUSTOM:
-            return f"CUSTOM {self.text(code.CustomCode())}".rstrip(), code.Version()
+            return f"{CUSTOM}{self.text(code.CustomCode())}".rstrip(), code.Version()
         return OPERATOR_NAMES.get(builtin, f"operator code {builtin}"), code.Version()
 
     def operator(self, operator: Any, index: int, codes: list[tuple[str, int]]) -> SourceOperator:
@@ -229,6 +245,7 @@ class _Reader:
             operator.BuiltinOptions(),
             operator.BuiltinOptionsType(),
             version,
+            self.bytes_of(operator.CustomOptionsAsNumpy()),
         )
 
     def tensor(self, tensor: Any, index: int, written: bool) -> SourceTensor:
@@ -317,6 +334,13 @@ class _Reader:
             return ()
         self.spend(4 * len(vector))
         return tuple(vector.tolist())
+
+    def bytes_of(self, vector: Any) -> bytes:
+        """A vector of bytes; empty for one that is missing."""
+        if isinstance(vector, int):
+            return b""
+        self.spend(len(vector))
+        return bytes(vector.tobytes())
 
     def text(self, raw: bytes | None) -> str:
         self.spend(len(raw or b""))

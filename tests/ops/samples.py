@@ -220,13 +220,20 @@ def conv2d(rng: Random) -> Sample:
     return sample(op, [int8((1, height, width, channels), 0.05, 3), w], int8((), 0.05, -5), [None, values])
 
 
+def weighted(rng: Random, op: Op, shape: tuple[int, ...], w: TensorType, values: Array) -> Sample:
+    """A layer of int8, or of floats with weights of int8."""
+    if rng.random() < 0.3:
+        return sample(op, [floats(shape), w], floats(()), [None, values])
+    return sample(op, [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+
+
 @of("depthwise_conv2d")
 def depthwise_conv2d(rng: Random) -> Sample:
     shape = image(rng)
     kernel, stride, dilation, padding = window(rng, shape)
     w, values = weights(rng, (1, *kernel, shape[3]), 3)
     op = DepthwiseConv2D(stride, dilation, (padding[0], padding[1], padding[2], padding[3]))
-    return sample(op, [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+    return weighted(rng, op, shape, w, values)
 
 
 @of("max_pool2d", "average_pool2d")
@@ -242,7 +249,7 @@ def pool2d(rng: Random) -> Sample:
 def fully_connected(rng: Random) -> Sample:
     shape = any_shape(rng)
     w, values = weights(rng, (3, shape[-1]), 0)
-    return sample(FullyConnected(), [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+    return weighted(rng, FullyConnected(asymmetric=bool(rng.integers(2))), shape, w, values)
 
 
 @of("relu")

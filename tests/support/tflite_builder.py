@@ -99,6 +99,8 @@ class TensorSpec:
     """(offset, size) that its buffer claims, whatever data it has."""
     external: int | None = None
     """Its external_buffer, a field that the `tflite` package doesn't have."""
+    blocks: dict[int, int] | None = None
+    """Fields of its BlockwiseQuantization by number: the tensors of scales and zero points, the elements of a block."""
 
 
 CodeForm = Literal["both", "deprecated", "newer"]
@@ -214,6 +216,9 @@ class TfliteBuilder:
     def build(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         return _Writer().file(self, inputs, outputs)
 
+
+BLOCKWISE = 2
+"""The number of BlockwiseQuantization among the details of a quantisation."""
 
 EXTERNAL_BUFFER = 10
 """The number of the field."""
@@ -363,7 +368,19 @@ class _Writer:
             tflite.TensorAddShapeSignature(self.fb, signature)
         return tflite.TensorEnd(self.fb)
 
+    def blockwise(self, fields: dict[int, int]) -> int:
+        self.fb.StartObject(4)
+        for number, value in fields.items():
+            self.fb.PrependInt32Slot(number, value, 0)
+        details = self.fb.EndObject()
+        tflite.QuantizationParametersStart(self.fb)
+        tflite.QuantizationParametersAddDetailsType(self.fb, BLOCKWISE)
+        tflite.QuantizationParametersAddDetails(self.fb, details)
+        return tflite.QuantizationParametersEnd(self.fb)
+
     def quantization(self, spec: TensorSpec) -> int | None:
+        if spec.blocks is not None:
+            return self.blockwise(spec.blocks)
         if spec.scale is None:
             return None
         scale = self.fb.CreateNumpyVector(np.array(spec.scale, np.float32))

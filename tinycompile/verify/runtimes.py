@@ -31,8 +31,8 @@ class Kernels:
     """A runtime's kernels.
 
     Attributes:
-        oracle: whose, as in `tflite_support`; "rule" is TFLM's arithmetic written once more, where its wheel is
-            missing or stops.
+        oracle: whose, as in `tflite_support`; "rule" is TFLM's arithmetic written once more, where its wheel is missing
+            or stops.
         name, version: as the certificate has them.
         load: a model of one operator, a `.tflite` file's content. Raises RefusedError; so does what it returns.
     """

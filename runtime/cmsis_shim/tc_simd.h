@@ -273,6 +273,29 @@ static inline int32_t tc_clamp8(int32_t x, int32_t low, int32_t high)
     return x > high ? high : x < low ? low : x;
 }
 
+/* SSAT to 16 bits; USAT to 15 bits, the numbers of int16 that aren't negative. */
+static inline int32_t tc_ssat16(int32_t x)
+{
+#if TC_THUMB2
+    int32_t result;
+    __asm__("ssat %0, #16, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return tc_ssat(x, 16);
+#endif
+}
+
+static inline int32_t tc_usat15(int32_t x)
+{
+#if TC_THUMB2
+    int32_t result;
+    __asm__("usat %0, #15, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return x < 0 ? 0 : x > 32767 ? 32767 : x;
+#endif
+}
+
 /* SSUB16: both lanes, wrapping. */
 static inline uint32_t tc_ssub16(uint32_t a, uint32_t b)
 {

@@ -2,8 +2,8 @@
 /*
  * Comparisons of two tensors that broadcast, and the logical operators: results are bytes, 0 or 1. See tc_pairs.h.
  *
- * 8-bit operands of different scales: for each value of the first one those of the second one for which the comparison
- * holds lie side by side, or for NOT_EQUAL those for which it doesn't. tc_compare_ranges looks up where.
+ * 8-bit operands of different scales (tc_mapped.h): for each value of the first one there is a bound, and the comparison holds
+ * for all values of the second one on one side of it. For EQUAL and NOT_EQUAL, values are equal that have the same number.
  */
 #ifndef TC_COMPARE_H
 #define TC_COMPARE_H
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_inline.h"
+#include "kernels/tc_mapped.h"
 #include "kernels/tc_pairs.h"
 
 #ifdef __cplusplus
@@ -64,35 +65,36 @@ TC_INLINE uint8_t tc_logical_or_u8(uint8_t a, uint8_t b)
     return a | b;
 }
 
-/* Places in the order of values for which a comparison holds: from `first` on, `count` of them. */
-typedef struct tc_range {
-    int16_t first;
-    int16_t count;
-} tc_range;
-
-typedef struct tc_compare_form {
-    int32_t flip;   /* 128 for signed values: bytes with their first bit inverted are in the order of the values */
-    int32_t invert; /* 1: it holds everywhere else */
-} tc_compare_form;
-
-TC_INLINE void tc_compare_ranges(const void *a, const void *b, uint8_t *output, const tc_range *ranges,
-                                 const tc_compare_form *form, const tc_broadcast *shape)
+TC_INLINE int32_t tc_numbers_less(int32_t a, int32_t b, const void *form)
 {
-    const int32_t count = shape->size[TC_BROADCAST_LOOPS - 1];
-    const int32_t a_step = shape->a_stride[TC_BROADCAST_LOOPS - 1];
-    const int32_t b_step = shape->b_stride[TC_BROADCAST_LOOPS - 1];
-    TC_RUNS(shape->size)
-    {
-        const uint8_t *run_a = (const uint8_t *)a + TC_RUN_AT(shape->a_stride);
-        const uint8_t *run_b = (const uint8_t *)b + TC_RUN_AT(shape->b_stride);
-        for (int32_t i = 0; i < count; ++i) {
-            const tc_range range = ranges[run_a[i * a_step]];
-            const int32_t place = run_b[i * b_step] ^ form->flip;
-            const uint32_t holds = (uint32_t)(place - range.first) < (uint32_t)range.count;
-            *output++ = (uint8_t)(holds ^ (uint32_t)form->invert);
-        }
-    }
+    (void)form;
+    return (int32_t)((uint32_t)(a - b) >> 31);
 }
+
+TC_INLINE int32_t tc_numbers_greater(int32_t a, int32_t b, const void *form)
+{
+    (void)form;
+    return (int32_t)((uint32_t)(b - a) >> 31);
+}
+
+TC_INLINE int32_t tc_numbers_equal(int32_t a, int32_t b, const void *form)
+{
+    (void)form;
+    return a == b;
+}
+
+TC_INLINE int32_t tc_numbers_not_equal(int32_t a, int32_t b, const void *form)
+{
+    (void)form;
+    return a != b;
+}
+
+TC_MAPPED(tc_bound_less_s8, int16_t, tc_number_s16, tc_element_s8, tc_numbers_less)
+TC_MAPPED(tc_bound_less_u8, int16_t, tc_number_s16, tc_element_u8, tc_numbers_less)
+TC_MAPPED(tc_bound_greater_s8, int16_t, tc_number_s16, tc_element_s8, tc_numbers_greater)
+TC_MAPPED(tc_bound_greater_u8, int16_t, tc_number_s16, tc_element_u8, tc_numbers_greater)
+TC_MAPPED(tc_class_equal, int16_t, tc_number_s16, tc_number_s16, tc_numbers_equal)
+TC_MAPPED(tc_class_not_equal, int16_t, tc_number_s16, tc_number_s16, tc_numbers_not_equal)
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * DIV of int8 tensors: the arithmetic of tflite::reference_ops::DivElementwise, with a table of reciprocals.
+ * DIV of int8 tensors: the arithmetic of tflite::reference_ops::DivElementwise.
+ *
+ * tc_quotient_s8 multiplies the dividend with a factor for each divisor; the compiler has checked all pairs of operands.
+ *
+ * tc_div_s8 does it step by step, with a table of reciprocals.
  *
  * reciprocals[d], d in 1..255: 1 / d without integer bits, times the power of two that brings it to [1/2, 1).
  *
@@ -16,12 +20,34 @@
 
 #include "kernels/tc_broadcast.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_mapped.h"
 #include "kernels/tc_requant.h"
 #include "kernels/tc_softmax.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define TC_DIV_PLACES 22 /* the dividend is shifted to the left, since its product's upper half counts */
+
+typedef struct tc_quotient_form {
+    int32_t a_zero_point;
+    tc_high_form high;
+} tc_quotient_form;
+
+TC_INLINE int32_t tc_dividend(const void *operand, const int32_t *table, int32_t at, const void *form)
+{
+    (void)table;
+    const int32_t zero = ((const tc_quotient_form *)form)->a_zero_point * (1 << TC_DIV_PLACES);
+    return ((const int8_t *)operand)[at] * (1 << TC_DIV_PLACES) - zero;
+}
+
+TC_INLINE int32_t tc_quotient_of(int32_t dividend, int32_t factor, const void *form)
+{
+    return tc_high_result(dividend, factor, &((const tc_quotient_form *)form)->high);
+}
+
+TC_MAPPED(tc_quotient_s8, int32_t, tc_dividend, tc_number_s32, tc_quotient_of)
 
 typedef struct tc_div_form {
     int32_t a_zero_point;

@@ -15,6 +15,7 @@
 
 #include "kernels/tc_broadcast.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_mapped.h"
 #include "kernels/tc_requant.h"
 #include "kernels/tc_requant_short.h"
 
@@ -43,21 +44,32 @@ typedef struct tc_prelu_long_form {
     tc_output_range range;
 } tc_prelu_long_form;
 
-TC_INLINE void tc_prelu_run(const int8_t *a, int32_t a_step, const int8_t *b, int32_t b_step, int8_t *output,
-                            int32_t count, const void *given)
+TC_INLINE int32_t tc_prelu_element(const void *operand, const int32_t *table, int32_t at, const void *given)
+{
+    (void)table;
+    (void)given;
+    return ((const int8_t *)operand)[at];
+}
+
+/* The short requantisation wants products doubled. */
+TC_INLINE int32_t tc_prelu_doubled_slope(const void *operand, const int32_t *table, int32_t at, const void *given)
+{
+    (void)table;
+    return ((const int8_t *)operand)[at] * 2 - ((const tc_prelu_parameters *)given)->form->b_zero_point * 2;
+}
+
+TC_INLINE int32_t tc_prelu_of(int32_t value, int32_t doubled_slope, const void *given)
 {
     const tc_prelu_parameters *parameters = (const tc_prelu_parameters *)given;
     const tc_prelu_form *form = parameters->form;
-    for (int32_t i = 0; i < count; ++i) {
-        const int32_t element = a[i * a_step] - form->a_zero_point;
-        const int32_t slope = b[i * b_step] - form->b_zero_point;
-        if (element >= 0) {
-            output[i] = parameters->table[(uint8_t)a[i * a_step]];
-        } else {
-            output[i] = (int8_t)tc_requantize_short(element * slope * 2, &form->requant);
-        }
+    const int32_t element = value - form->a_zero_point;
+    if (element >= 0) {
+        return parameters->table[value & 0xFF];
     }
+    return tc_requantize_short(element * doubled_slope, &form->requant);
 }
+
+TC_MAPPED(tc_prelu_mapped, int32_t, tc_prelu_element, tc_prelu_doubled_slope, tc_prelu_of)
 
 TC_INLINE void tc_prelu_s8(const int8_t *a, const int8_t *b, int8_t *output, const int8_t *table,
                            const tc_prelu_form *form, const tc_broadcast *shape)
@@ -65,7 +77,7 @@ TC_INLINE void tc_prelu_s8(const int8_t *a, const int8_t *b, int8_t *output, con
     tc_prelu_parameters parameters;
     parameters.table = table;
     parameters.form = form;
-    tc_broadcast_s8(a, b, output, shape, tc_prelu_run, &parameters);
+    tc_prelu_mapped(a, b, output, NULL, NULL, &parameters, shape);
 }
 
 TC_INLINE void tc_prelu_long_run(const int8_t *a, int32_t a_step, const int8_t *b, int32_t b_step, int8_t *output,

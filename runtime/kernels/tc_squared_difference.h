@@ -6,6 +6,9 @@
  * tc_requant_short.h does. It requantises in the same way a square, which isn't negative, of at most 2^30:
  *     saturate((offset + round(2 * square * multiplier / 2^32)) >> right), offset = zero_point * 2^right + 2^(right - 1)
  *
+ * tc_square_s8 has a number for each value of an operand, whose difference times itself is the square in units of the output,
+ * of which the upper 32 bits count. The compiler has checked all pairs of operands.
+ *
  * tc_squared_difference_long_s8 computes step by step what LiteRT does, for all parameters.
  *
  * Elements are read and written in memory order. What a run repeats is read before its first output is written.
@@ -18,6 +21,7 @@
 #include "kernels/tc_broadcast.h"
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_mapped.h"
 #include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
@@ -96,6 +100,13 @@ TC_INLINE void tc_squared_difference_s8(const int8_t *a, const int8_t *b, int8_t
 {
     tc_broadcast_s8(a, b, output, shape, tc_squared_difference_run, form);
 }
+
+TC_INLINE int32_t tc_square_of(int32_t a, int32_t b, const void *given)
+{
+    return tc_high_result(a - b, a - b, (const tc_high_form *)given);
+}
+
+TC_MAPPED(tc_square_s8, int32_t, tc_number_s32, tc_number_s32, tc_square_of)
 
 TC_INLINE int32_t tc_to_common_scale_long(int32_t value, const tc_common_scale_long *factor)
 {

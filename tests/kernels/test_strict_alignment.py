@@ -14,7 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kernels import test_assembly, test_block, test_float_fused, test_fused, test_hybrid, test_mve, test_wide
+from tests.kernels import (
+    test_assembly,
+    test_block,
+    test_float_fused,
+    test_fused,
+    test_hybrid,
+    test_mve,
+    test_wide,
+    test_wide_dsp,
+)
 from tests.ops.samples import sampler_of
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
@@ -70,7 +79,7 @@ NO_CODE = {"reshape", "concatenation_in_place", "take", "input_rows", "view", "s
 """Factories whose kernels have no function of their own."""
 
 
-SEVERAL_RESULTS = {"top_k"}
+SEVERAL_RESULTS = {"non_max_suppression", "top_k"}
 """Factories of kernels that write several arrays, which the program for one kernel has no room for."""
 
 
@@ -162,7 +171,8 @@ def own_cases() -> list[tuple[Factory, Site]]:
 
 
 def apart_cases() -> list[tuple[Factory, Site]]:
-    return [*test_wide.cases(), *test_float_fused.cases(), *test_hybrid.cases()]
+    wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
+    return [*wide, *test_float_fused.cases(), *test_hybrid.cases()]
 
 
 def generic_cases() -> list[tuple[Factory, Site]]:

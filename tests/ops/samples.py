@@ -55,6 +55,7 @@ from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.mirror_pad import MirrorPad
 from tinycompile.ops.neg import Neg
+from tinycompile.ops.non_max_suppression import NonMaxSuppression
 from tinycompile.ops.not_equal import NotEqual
 from tinycompile.ops.one_hot import OneHot
 from tinycompile.ops.pad import Pad
@@ -475,6 +476,14 @@ def top_k(rng: Random) -> Sample:
     return Sample(op, Signature((x,), (int8(shape), TensorType(shape, index))), (None,))
 
 
+@of("non_max_suppression")
+def non_max_suppression(rng: Random) -> Sample:
+    boxes = size(rng, 2, 9)
+    op, types = NonMaxSuppression(size(rng), 0.3, 0.1), [floats((boxes, 4)), floats((boxes,))]
+    results = [TensorType(shape, dtype) for shape, dtype in op.infer(types)]
+    return Sample(op, Signature(tuple(types), tuple(results)), (None, None))
+
+
 @of("local_response_normalization")
 def local_response_normalization(rng: Random) -> Sample:
     return sample(LocalResponseNormalization(1, 1.0, 0.5, 0.75), [floats(any_shape(rng))], floats(()))
@@ -590,6 +599,7 @@ def resize_bilinear(rng: Random) -> Sample:
 def transpose_conv(rng: Random) -> Sample:
     n, height, width, channels = image(rng)
     stride, kernel = (size(rng, 1, 4), size(rng, 1, 4)), (size(rng, 1, 4), size(rng, 1, 4))
+    kernel = stride if rng.random() < 0.3 else kernel
     grown = ((height - 1) * stride[0] + kernel[0], (width - 1) * stride[1] + kernel[1])
     weight_type, values = weights(rng, (size(rng, 1, 4), *kernel, channels), 0)
     inputs = [int8((n, height, width, channels), 0.05, 3), weight_type]

@@ -49,6 +49,7 @@ BY_POSITIONS = {
     "spatial_sum": {Summed},
     "take": {Pointwise, Enlarged, Windowed},
     "transpose": {Planar},
+    "transpose_conv": {Enlarged},
 }
 """Those that say so themselves; what treats every element alike is pointwise, the rest reads operands whole."""
 

@@ -140,7 +140,7 @@ def short_requant(rule: TfliteRequant) -> Fields | None:
     return {"multiplier": int(rule.multiplier[0]), "right": right, "offset": offset}
 
 
-def window_fields(window: Window, x: TensorType, y: TensorType) -> Fields:
+def window_fields(window: Window, x: TensorType, y: TensorType) -> Mapping[str, int]:
     """Members of a `tc_window` for NHWC tensors."""
     return {
         "input_height": x.shape[1],

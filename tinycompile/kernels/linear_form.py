@@ -25,7 +25,7 @@ _NARROW_BITS = 22
 """An int8 result with so many bits below the binary point leaves two bits of room for its terms."""
 
 _ALL = np.arange(-128, 128, dtype=np.int64)
-_SLOPES = (1.0, *(1 + sign * 2.0**-bits for bits in range(24, 9, -1) for sign in (1, -1)))
+SLOPES = (1.0, *(1 + sign * 2.0**-bits for bits in range(24, 9, -1) for sign in (1, -1)))
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ def sum_form(op: Sum, sig: Signature) -> SumForm | None:
     a, b = sig.inputs
     unit = 2.0 ** (SUM_BITS + 8) / sig.output.scale
     truth = _all_results(op, sig)
-    for slope in _SLOPES:
+    for slope in SLOPES:
         first, second = round(a.scale * unit * slope), sign * round(b.scale * unit * slope)
         if max(abs(first), abs(second)) >= INT32_LIMIT:
             return None
         linear = ((256 * _ALL * first) >> 16)[:, None] + ((256 * _ALL * second) >> 16)
-        start = _start(linear, truth, op.clamp, SUM_BITS)
+        start = start_of(linear, truth, op.clamp, SUM_BITS)
         if start is not None:
             return SumForm(first, second, start)
     return None
@@ -80,11 +80,11 @@ def narrow_sum_form(op: Sum, sig: Signature) -> NarrowSumForm | None:
     truth = _all_results(op, sig)
     for shift in range(_NARROW_BITS, _NARROW_BITS - 4, -1):
         unit = 2.0**shift / sig.output.scale
-        if 128 * (a.scale + b.scale) * unit * max(_SLOPES) >= INT32_LIMIT // 2:
+        if 128 * (a.scale + b.scale) * unit * max(SLOPES) >= INT32_LIMIT // 2:
             continue
-        for slope in _SLOPES:
+        for slope in SLOPES:
             first, second = round(a.scale * unit * slope), sign * round(b.scale * unit * slope)
-            start = _start((_ALL * first)[:, None] + _ALL * second, truth, op.clamp, shift)
+            start = start_of((_ALL * first)[:, None] + _ALL * second, truth, op.clamp, shift)
             if start is not None:
                 return NarrowSumForm(first, second, start, shift)
     return None
@@ -97,7 +97,7 @@ def _all_results(op: Sum, sig: Signature) -> Array:
     return results.astype(np.int64)
 
 
-def _start(linear: Array, truth: Array, clamp: tuple[int, int], bits: int) -> int | None:
+def start_of(linear: Array, truth: Array, clamp: tuple[int, int], bits: int) -> int | None:
     """A constant with clamp((linear + constant) >> bits) == truth everywhere and no overflow of int32."""
     low, high = clamp
     at_least = np.where(truth > low, (truth << bits) - linear, -(2**62)).max()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8, DType
-from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Kernel, kernel_for, structured
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8
+from tinycompile.ir import Site
+from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.binary import (
     broadcast_of,
     element_overlap,
@@ -15,13 +15,13 @@ from tinycompile.kernels.binary import (
 )
 from tinycompile.kernels.elementwise import lookup, scalar_operand
 from tinycompile.kernels.generic_c import Struct, struct_call
+from tinycompile.kernels.mapped_pairs import truth
 from tinycompile.ops import all_ops
 from tinycompile.ops._bits import Bits
 from tinycompile.ops._comparison import Comparison
 from tinycompile.ops._integers import IntegerBinary, IntegerUnary
 from tinycompile.ops._logical import Logical
 from tinycompile.ops.logical_not import LogicalNot
-from tinycompile.ops.not_equal import NotEqual
 from tinycompile.targets.core import Core
 
 _SUFFIXES = {BOOL: "u8", FLOAT32: "f32", INT8: "s8", INT16: "s16", INT32: "s32", INT64: "s64", UINT8: "u8"}
@@ -107,57 +107,6 @@ def comparison_with_scalar(site: Site, core: Core) -> Kernel | None:
     constant = site.constant(scalar).reshape(1)
     (entries,) = op.evaluate(sig, (constant, values) if scalar == 0 else (values, constant))
     return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries.astype(np.uint8), 1 - scalar)
-
-
-@kernel_for(*_of(Comparison), dtype=None)
-def comparison_of_scales(site: Site, core: Core) -> Kernel | None:
-    """`tc_compare_ranges`: 8-bit operands of any scales."""
-    op, sig = site.node.op, site.sig
-    shape = broadcast_of(site)
-    if not isinstance(op, Comparison) or sig.input.dtype not in (INT8, UINT8) or shape is None:
-        return None
-    invert, flip = isinstance(op, NotEqual), 128 if sig.input.dtype == INT8 else 0
-    form = Struct("tc_compare_form", {"flip": flip, "invert": int(invert)}, "form")
-    function = struct_call(
-        f"{op.kind}_{sig.output.elements}",
-        "tc_compare_ranges",
-        "tc_compare.h",
-        (*operand_parameters(site), "const tc_range *ranges"),
-        (form, shape.struct),
-        f"{op.kind} of two tensors of different scales.",
-        ("a", "b", "output", "ranges"),
-    )
-    ranges = Constant("ranges", "tc_range", ranges_of(truth(op, site), invert, sig.input.dtype), "see tc_compare.h")
-    return Kernel(
-        f"{op.kind}_ranges",
-        function,
-        (*operand_constants(site), ranges),
-        instructions=30 + shape.runs * (30 + 13 * shape.run),
-        code_bytes=160,
-        overlap=element_overlap(site),
-    )
-
-
-def truth(op: Comparison, site: Site) -> Array:
-    """Whether a comparison holds, bool[256][256], by the bits of the 8-bit operands."""
-    values = _ALL.view(site.sig.input.dtype.carrier)
-    (result,) = op.evaluate(site.sig, (values[:, None], values))
-    return result
-
-
-def ranges_of(holds: Array, invert: bool, dtype: DType) -> Array:
-    """Entries `tc_range` by the first operand's bits: where in the order of the second operand's values it holds.
-
-    Raises:
-        ValueError: those places aren't side by side, which the order of the real numbers excludes.
-    """
-    ordered = np.roll(holds, 128, axis=1) if dtype == INT8 else holds
-    ordered = ~ordered if invert else ordered
-    count, first = ordered.sum(axis=1), ordered.argmax(axis=1)
-    places = np.arange(256)
-    if np.any(ordered != ((places >= first[:, None]) & (places < (first + count)[:, None]))):
-        raise ValueError("the comparison isn't one of an order")
-    return structured(first=first.astype(np.int16), count=count.astype(np.int16))
 
 
 def pairs_kernel(site: Site, loops: str, header: str, each: int) -> Kernel | None:

@@ -61,9 +61,10 @@ def _only(rule: TfliteRequant) -> Fields:
     return factor_fields((int(rule.multiplier[0]), int(rule.shift[0])))
 
 
-def _slopes(op: LeakyRelu, site: Site) -> tuple[Fields, Fields]:
+def slopes(op: LeakyRelu, site: Site) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(multiplier, shift) of values that aren't negative, and of those that are."""
     multipliers, shifts = quantize_multiplier(op.slopes(site.sig))
-    positive, negative = (factor_fields((int(m), int(s))) for m, s in zip(multipliers, shifts, strict=True))
+    positive, negative = ((int(m), int(s)) for m, s in zip(multipliers, shifts, strict=True))
     return positive, negative
 
 
@@ -75,7 +76,7 @@ def rescale(site: Site, core: Core) -> Kernel | None:
         return None
     match op:
         case LeakyRelu():
-            positive, negative = _slopes(op, site)
+            positive, negative = map(factor_fields, slopes(op, site))
             low, high = INT16.range
         case Relu() | Quantize():
             rule = op.requant(sig)

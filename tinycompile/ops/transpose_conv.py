@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Enlarged, Whole
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
-from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._arithmetic import hybrid, real, wide
@@ -98,6 +99,17 @@ class TransposeConv(Typed):
         if len(inputs) > 2 and inputs[2].shape != (w[0],):
             raise ValueError(f"the bias has shape {inputs[2].shape}, the weights have {w[0]} output channels")
         return (((x[0], *self.size, w[0]), inputs[0].dtype),)
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        """By positions where every input pixel becomes a block of its own, as large as the kernel: the stride of it."""
+        _, *kernel, _ = sig.inputs[1].shape
+        blocks = [n * stride for n, stride in zip(sig.input.shape[1:3], self.stride, strict=True)]
+        apart = (tuple(kernel), self.dilation, self.cut, self.size) == (self.stride, (1, 1), (0, 0), tuple(blocks))
+        return Enlarged(self.stride) if operand == 0 and apart and sig.input.shape[0] == 1 else Whole()
+
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
+        rows, columns = (n if size is None else size for size, n in zip(sizes, self.size, strict=True))
+        return replace(self, size=(rows, columns))
 
     def requant(self, sig: Signature) -> Requant:
         """The rule from accumulators (bias included) to outputs (`PopulateConvolutionQuantizationParams`)."""

@@ -175,9 +175,9 @@ def test_a_wrong_type(layer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Some tensor's int8 is read as uint8, as it was from `output_dtype`."""
     original, seen = onnx_values.Quantized, list[str]()
 
-    def other(at: Any, dtype: DType) -> Any:
+    def other(at: Any, dtype: DType, *rounded: Any) -> Any:
         seen.extend([at.name] if at.name not in seen else [])
-        return original(at, UINT8 if seen.index(at.name) == layer else dtype)
+        return original(at, UINT8 if seen.index(at.name) == layer else dtype, *rounded)
 
     monkeypatch.setattr("tinycompile.frontend.onnx_quantize.Quantized", other)
     with suppress(TinycompileError):  # refused is as good

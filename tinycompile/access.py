@@ -4,8 +4,8 @@ A tensor is (N, positions ..., C): a signal has one axis of positions, an image 
 Axes are counted among those, from 0. A position has all channels of one place. A description is about one image, N = 1.
 
 There are `Whole`, `Given`, `Pointwise`, `Windowed`, `Enlarged`, `Spread`, `Planar`, `Summed`. For each of them `along`
-tells what is read along one axis; the receptive field of a box (`needs`) is the product of these. Execution by rows or patches
-knows nothing else of an operator.
+tells what is read along one axis; the receptive field of a box (`needs`) is the product of these. Execution by rows or
+patches knows nothing else of an operator.
 """
 
 from __future__ import annotations

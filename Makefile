@@ -12,14 +12,16 @@ FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/in
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
         /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
 
-.PHONY: help setup tools demo test lint fuzz onnx-attributes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators clean
+.PHONY: help setup tools demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
 	@echo "make test    the test suite"
+	@echo "make test-full   with the cases that take the path of others on one more core, level or size"
 	@echo "make lint    ruff and pyright"
 	@echo "make fuzz    FILES (200000) mutated model files through the compiler, in build/fuzz"
 	@echo "make onnx-attributes   two attributes at a time of every ONNX operator in every opset, against onnxruntime"
+	@echo "make onnx-nodes   all node cases of onnx, as they are and as int8, as C on this machine: which pass, which are refused"
 	@echo "make reliability   every model under sanitizers, analyzers, optimisation levels and clang"
 	@echo "make strict  every kernel that a test computes, in QEMU with unaligned words as faults"
 	@echo "make cases   every model file in ../shared: exact in QEMU, too, or refused with a true reason"
@@ -52,6 +54,9 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2
 
+test-full: setup
+	TESTS=full $(BIN)/python -m pytest -n 2
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -74,6 +79,9 @@ fuzz: setup
 
 onnx-attributes: setup
 	$(BIN)/python -m tests.frontend.attributes
+
+onnx-nodes: setup
+	$(BIN)/python -m tests.frontend.nodes
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

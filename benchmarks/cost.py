@@ -2,7 +2,7 @@
 
 Each of MLPerf Tiny's networks with random widths and weights, in one process, in seconds of the CPU; no layer is known
 at the start. What `exact=False` says is compared with `exact=True` of the same channels: a build has fewer where some
-turn out to be constant. Layer by layer: to look for stages as well takes tenths of a second where they are needed.
+turn out to be constant.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main(count: int) -> None:
         f"{'target':12} {'network':21} {'typical/s':>10} {'exact/s':>8} {'RAM':>7} {'weights':>8} {'instructions':>13}"
     )
     for target in TARGETS:
-        options = Options(target, schedule="layer")
+        options = Options(target)
         board = options.board()
         for name, architecture in ARCHITECTURES.items():
             rng = np.random.default_rng(1)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support.compiler_cache import compiler_cache
+
+# Before NumPy is loaded: the threads of its matrix products wait in loops, and two processes share two cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -16,6 +21,13 @@ DIGITS = ROOT / "examples" / "digits"
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search")  # HYPOTHESIS_PROFILE=search looks for new examples
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main() -> Generator[None, object, object]:
+    """Around everything; the workers of pytest-xdist have the environment of the process that starts them."""
+    with compiler_cache():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

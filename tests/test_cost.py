@@ -21,8 +21,9 @@ from tinycompile.costing import Cost, cost_of
 from tinycompile.elf import sizes
 from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import load
-from tinycompile.kernels import kernels_of
+from tinycompile.kernels import Covers, kernels_of
 from tinycompile.options import Options
+from tinycompile.planner import LayerPlanner
 from tinycompile.targets import load_board
 from tinycompile.typical import is_linear, typical_kernels_of
 
@@ -115,6 +116,35 @@ def test_a_typical_price_depends_on_neither_weights_nor_scales_nor_order() -> No
     same = replace(first, constants={name: np.zeros_like(value) for name, value in first.constants.items()})
     prices = [cost_of(graph, board, options, exact=False) for graph in (first, second, same)]
     assert prices[0] == prices[2] != prices[1]
+
+
+@pytest.mark.parametrize("target", ["mps2-an385", "mps3-an547"])
+def test_layers_computed_together_have_typical_prices_as_well(target: str) -> None:
+    """Looked up by what they are, whatever their weights."""
+    core = load_board(target).core
+    graph, other = (ARCHITECTURES["image_classification"](np.random.default_rng(4)) for _ in range(2))
+    other = replace(other, constants={name: value // 2 for name, value in other.constants.items()})
+    covers, again = (Covers(core, offer=typical_kernels_of)(each) for each in (graph, other))
+    assert covers
+    assert all(a.kernel is b.kernel for a, b in zip(covers, again, strict=True))
+
+
+def test_memory_that_is_too_small_is_not_planned_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """96x96 floats never fit the fastest memory of this chip: its limit isn't tried, the next one's is."""
+    limits, plan = [], LayerPlanner.plan
+
+    def counted(planner: LayerPlanner, *, ram_limit: int | None, optimize: str, scratch_limit: int | None = None):
+        limits.append(ram_limit)
+        return plan(planner, ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit)
+
+    monkeypatch.setattr(LayerPlanner, "plan", counted)
+    graph = ARCHITECTURES["wake_words_float32"](np.random.default_rng(0))
+    found = tinycompile.cost(graph, "stm32f746", exact=False, schedule="layer")
+    assert len(limits) == 1
+    assert found.arena_bytes <= limits[0]
+    limits.clear()
+    with pytest.raises(DoesNotFitError, match="its arena needs at least"):
+        tinycompile.cost(graph, "stm32f746", exact=False, schedule="layer", ram=64 * 1024)
 
 
 def test_a_typical_price_has_no_values_and_no_smaller_choice() -> None:

@@ -17,7 +17,7 @@ from tinycompile.host import HostModel
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.report.document import load_report, not_a_folder
 from tinycompile.report.saving import update_report
-from tinycompile.samples import drop_batch, load_arrays, model_inputs
+from tinycompile.samples import drop_batch, load_arrays, model_inputs, real_inputs
 from tinycompile.staging import MARKER
 from tinycompile.targets import Board, behind_bootloader, load_board, strict
 from tinycompile.toolchain import make
@@ -66,6 +66,13 @@ class Build:
         """
         names = [entry["name"] for entry in self.report["inputs"]]
         return model_inputs(load_arrays(path), self.inputs, where=str(path), names=names, limit=limit)
+
+    def real_samples(self, path: Path, limit: int | None = None) -> tuple[list[Array], list[Array] | None]:
+        """As `samples`, but floats are taken as the real numbers behind integers with a scale: (samples as the firmware
+        takes them, the same as real numbers); None for the second where the file has no floats.
+        """
+        names = [entry["name"] for entry in self.report["inputs"]]
+        return real_inputs(load_arrays(path), self.inputs, where=str(path), names=names, limit=limit)
 
     @cached_property
     def outputs(self) -> list[TensorType]:

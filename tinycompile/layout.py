@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,6 +77,7 @@ def choose_ram(
     least: bool = False,
     again: bool = False,
     state_bytes: int = 0,
+    bound: Callable[[str, int | None], int] = lambda _schedule, _scratch_limit: 0,
 ) -> tuple[list[Planned], Layout]:
     """The plans that take the least time, as far as the costs of memories tell, and where everything is.
 
@@ -90,11 +91,13 @@ def choose_ram(
             in the first memory that is large enough.
         again: whether to consider what computes something twice even if there is a plan that doesn't.
         state_bytes: of the models' states, which lie beside the arena.
+        bound: bytes that no plan needs less than, by schedule and limit on scratch elsewhere: where there's no room for
+            so many, and more elsewhere, nothing is looked for.
 
     Raises:
         DoesNotFitError: not even in the largest memory.
     """
-    search = _Search(board, planner, ram_limit, least, state_bytes)
+    search = _Search(board, planner, ram_limit, least, state_bytes, bound)
     for external in (False, True):
         memories = [m for m in ram_choices(board.memories) if m.external == external]
         for each in _STEPS[schedule]:
@@ -107,8 +110,16 @@ def choose_ram(
 class _Search:
     """The best plan so far."""
 
-    def __init__(self, board: Board, planner: Planner, ram_limit: int | None, least: bool, state_bytes: int) -> None:
-        self._state_bytes = state_bytes
+    def __init__(
+        self,
+        board: Board,
+        planner: Planner,
+        ram_limit: int | None,
+        least: bool,
+        state_bytes: int,
+        bound: Callable[[str, int | None], int],
+    ) -> None:
+        self._state_bytes, self._bound = state_bytes, bound
         self._board, self._planner, self._ram_limit, self._least = board, planner, ram_limit, least
         self._best: tuple[float, list[Planned], Layout] | None = None
         self._failures: dict[str, DoesNotFitError] = {}
@@ -124,15 +135,19 @@ class _Search:
 
     def try_all(self, schedule: str, memories: Sequence[Memory]) -> None:
         """Keep what is faster than the best so far. External memory only if there is nothing else."""
-        for memory in memories:
+        rooms = [self._room(memory) for memory in memories]
+        for position, (memory, room) in enumerate(zip(memories, rooms, strict=True)):
             system = _system_memory(self._board, memory)
-            room = memory.bytes - (SYSTEM_BYTES if system == memory else 0) - self._state_bytes
-            limit = room if self._ram_limit is None else min(room, self._ram_limit)
+            limit = self._limit(room)
             if limit <= 0 or (memory.external and self._best is not None):
                 continue
             apart = self._ram_limit is None and not self._least and system.cost < memory.cost and schedule == LAYER
+            scratch_limit = system.bytes - SYSTEM_BYTES if apart else None
+            larger = any(self._limit(later) > limit for later in rooms[position + 1 :])
+            if larger and self._bound(schedule, scratch_limit) > limit:
+                continue
             try:
-                planned = self._planner(schedule, limit, system.bytes - SYSTEM_BYTES if apart else None)
+                planned = self._planner(schedule, limit, scratch_limit)
             except DoesNotFitError as error:
                 self._failures[schedule] = error
                 continue
@@ -143,6 +158,14 @@ class _Search:
                 self._best = cost, planned, Layout(system, memory, scratch, self._board.flash)
             if self._least or limit < room or not any(p.squeezed for p in planned):
                 break  # more memory would change nothing
+
+    def _room(self, memory: Memory) -> int:
+        """Bytes for an arena."""
+        system = _system_memory(self._board, memory)
+        return memory.bytes - (SYSTEM_BYTES if system == memory else 0) - self._state_bytes
+
+    def _limit(self, room: int) -> int:
+        return room if self._ram_limit is None else min(room, self._ram_limit)
 
     def result(self) -> tuple[list[Planned], Layout]:
         if self._best is not None:
@@ -220,6 +243,11 @@ def check_attributes(board: Board, layout: Layout) -> None:
             )
 
 
+def _code_bytes(functions: Iterable[int]) -> int:
+    """What is kept free for code, with functions of these sizes."""
+    return CODE_BYTES + 3 * sum(functions) // 2
+
+
 def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int]) -> set[Constant]:
     """The constant arrays that go to external flash: none if everything fits the internal one.
 
@@ -228,12 +256,12 @@ def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int])
     Args:
         macs: of each kernel's node; a weight is read about (macs / bytes) times.
     """
+    constants, cold = sum(kernel.constant_bytes for kernel in kernels), set[Constant]()
+    if board.external_flash is None or constants + _code_bytes(k.code_bytes for k in kernels) <= board.flash.bytes:
+        return cold
     functions = {kernel.function: kernel.code_bytes for kernel in kernels}  # equal text is one function
-    code = CODE_BYTES + 3 * sum(functions.values()) // 2
-    room = board.flash.bytes - code
-    excess = sum(kernel.constant_bytes for kernel in kernels) - room
-    cold = set[Constant]()
-    if excess <= 0 or board.external_flash is None:
+    excess = constants + _code_bytes(functions.values()) - board.flash.bytes
+    if excess <= 0:
         return cold
     arrays = [
         (work / max(1, constant.bytes), -constant.bytes, index, constant)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinycompile.codegen.interface import NO_FACTS, SourceFacts
+from tinycompile.frontend.survey import NO_SURVEY, Survey
 from tinycompile.planner import Planned
 from tinycompile.planner.pareto import Point
 from tinycompile.work import Work
@@ -20,7 +21,7 @@ class Lowered:
         nominal: the work of the model's own layers, before the passes.
         front: schedules among which RAM and instructions trade, if they were asked for.
         facts: what the file says of inputs and outputs.
-        source_graph: the file's operators, as `report.facts.source_graph` says.
+        survey: what the file holds.
         quantization: what was measured when the model was quantised, if it was.
     """
 
@@ -30,5 +31,5 @@ class Lowered:
     planned: Planned
     front: list[Point] | None = None
     facts: SourceFacts = NO_FACTS
-    source_graph: dict[str, Any] = field(default_factory=dict[str, Any])
+    survey: Survey = NO_SURVEY
     quantization: dict[str, Any] | None = None

@@ -38,7 +38,6 @@ from tinycompile.plans import Plans
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.quantize.source import compiled_source
-from tinycompile.report.facts import source_graph
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, work_of
 
@@ -53,8 +52,8 @@ def quantized_sources(
     """(file to compile, what quantisation measured) of each model."""
     calibration = replace(options.calibration, room=options.weights == "separate")
     with ExitStack() as stack:
-        shapes = dict(options.shapes)
-        yield [stack.enter_context(compiled_source(Path(m), calibration, shapes)) for m in models]
+        how = calibration, dict(options.shapes), options.signature, options.layout
+        yield [stack.enter_context(compiled_source(Path(m), *how)) for m in models]
 
 
 @dataclass(frozen=True)
@@ -96,13 +95,16 @@ def place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list
     def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
         return [plans.within(schedule, ram_limit, scratch_limit) for plans in models]
 
+    def bound(schedule: str, scratch_limit: int | None, /) -> int:
+        return max(plans.bound(schedule, scratch_limit) for plans in models)
+
     least = options.optimize == "ram" or (options.schedule in ("stream", "patch") and options.ram is None)
     schedule = "stream" if options.input_stream == "rows" else options.schedule
     again = options.optimize == "ram"
     step("placing tensors, choosing kernels and schedule")
     states = sum(plans.state_bytes for plans in models)
     planned, layout = choose_ram(
-        board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states
+        board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states, bound=bound
     )
     check_attributes(board, layout)
     return planned, layout
@@ -144,8 +146,13 @@ def _program_of(lowered: Lowered, board: Board, layout: Layout, options: Options
 
 def imported(source: Path, options: Options) -> Graph:
     """A model file as a graph, with the edges that were asked for."""
-    graph = load(source, dict(options.shapes), options.layout, options.floats, options.signature, options.match)
+    graph = load(source, dict(options.shapes), options.layout, options.floats, _signature(options), options.match)
     return int8_io(graph) if options.io == "int8" else graph
+
+
+def _signature(options: Options) -> str | None:
+    """None where calibration has made a file of the subgraph that was asked for."""
+    return None if options.calibration.samples is not None else options.signature
 
 
 def ready(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
@@ -231,14 +238,15 @@ def with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
         graph = lowered.planned.graph
         shapes = [graph.types[name].shape for name in graph.outputs]
         names = lowered.facts.labels if labels is None else read_labels(labels, shapes)
-        file = survey(lowered.source, dict(options.shapes), options.signature)
+        file = survey(lowered.source, dict(options.shapes), _signature(options))
         facts = replace(source_facts(lowered.source, file, options), labels=names)
-        found.append(replace(lowered, facts=facts, source_graph=source_graph(file, graph)))
+        found.append(replace(lowered, facts=facts, survey=file))
     return found
 
 
 def source_facts(path: Path, found: Survey, options: Options) -> SourceFacts:
     """What a caller is told of inputs and outputs: the file's own names, the order of their axes."""
-    layout = "model" if is_onnx(path) and options.layout == "model" else "NHWC"
+    own = is_onnx(path) or found.channels_first
+    layout = "model" if own and options.layout == "model" else "NHWC"
     inputs, outputs = (tuple(tensor.name for tensor in tensors) for tensors in (found.inputs, found.outputs))
     return SourceFacts(inputs, outputs, layout, ties_even=is_onnx(path))

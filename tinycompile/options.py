@@ -50,7 +50,7 @@ class CompileOptions(PlanOptions, total=False):
     """What `tinycompile.compile` takes beside model, target and output; `Options` says more.
 
     Attributes:
-        calib: `.npz` with samples of a float ONNX model's inputs; the model is quantised with them.
+        calib: `.npz` with samples of a float model's inputs; the model is quantised with them.
         calib_method: "auto", "minmax", "percentile" or "mse".
         evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
         labels: text file with the name of a class on each line, for the header.
@@ -84,7 +84,8 @@ class Options:
         single_file: whether the model is wanted as one C file, too.
         pareto: whether the report is to show what less RAM costs, which takes seconds to minutes; None for where it is
             quick.
-        layout: of 4-D inputs and outputs of ONNX models: "model" keeps theirs, "nhwc" has channels last.
+        layout: of 4-D inputs and outputs: "model" keeps the model's, "nhwc" has channels last, also where a `.tflite`
+            file begins with a TRANSPOSE.
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
         signature: whose subgraph of a `.tflite` file is compiled; None for the main one.
         dtype: "float32" compiles float ONNX models as they are.
@@ -98,7 +99,7 @@ class Options:
         labels: files with the names of each model's classes, in the order of the models; may be fewer.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
         compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
-        calibration: how to quantise a float ONNX model.
+        calibration: how to quantise a float model.
     """
 
     target: str = "stm32f746"

@@ -22,6 +22,7 @@ from tinycompile.quantize.source import save_source
 from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.html import memory_svg
 from tinycompile.report.saving import save_report
+from tinycompile.report.sections import as_json
 from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.toolchain import make, require
@@ -116,7 +117,7 @@ def _build(
         make(staging, "all", toolchain=board.toolchain)
         if not board.is_host:
             check_machine(staging / "firmware.elf", board.toolchain)
-        report = collect_report(staging, project, lowered, options, stack)
+        report = as_json(collect_report(staging, project, lowered, options, stack))
         if predecessor is not None:
             report["compatible_with"] = {"file": predecessor.source.name, "graph": predecessor.graph}
         for each in report.get("models", [report]):

@@ -13,7 +13,7 @@ from tinycompile.layout import AGAIN, LAYER
 from tinycompile.numerics.latitude import Latitude
 from tinycompile.options import Options
 from tinycompile.passes.split_averages import split_averages
-from tinycompile.planner import Planned, StagePlanner, plan, states_of
+from tinycompile.planner import LayerPlanner, Planned, StagePlanner, states_of
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
 
@@ -46,17 +46,14 @@ class Plans:
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)
 
+    def bound(self, schedule: str, scratch_limit: int | None) -> int:
+        """Bytes of RAM that no plan needs less than; 0 where that takes as long to know as a plan."""
+        return self._layers.bound(scratch_limit) if schedule == LAYER else 0
+
     def layers(self, ram_limit: int | None, scratch_limit: int | None) -> Planned:
         """Layer by layer; without a limit with the least RAM."""
         optimize = "ram" if ram_limit is None else self._optimize
-        return plan(
-            self._graph,
-            self._kernels,
-            ram_limit=ram_limit,
-            optimize=optimize,
-            scratch_limit=scratch_limit,
-            covers=self._covers,
-        )
+        return self._layers.plan(ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit)
 
     def stages(self, ram_limit: int | None, again: bool = True) -> Planned:
         """By rows or patches where that helps; without a limit with the least RAM.
@@ -76,7 +73,7 @@ class Plans:
         limits = list(dict.fromkeys(max(least, min(ram_limit, int(spare * least))) for spare in SPARE))
         if not again:
             return self._stages.plan(ram_limit=limits[0], optimize=self._optimize, again=False)
-        fast = plan(self._graph, self._kernels, ram_limit=None, optimize=self._optimize, covers=self._covers)
+        fast = self._layers.plan(ram_limit=None, optimize=self._optimize)
         for limit in limits[:-1]:
             found = self._stages.plan(ram_limit=limit, optimize=self._optimize)
             if found.instructions <= SUFFERS * fast.instructions:
@@ -87,19 +84,24 @@ class Plans:
     def _kernels(self) -> list[list[Kernel]]:
         return kernels_for(self._graph, self._core, self._latitude, self._offer)
 
-    @cached_property
+    @property
     def _covers(self) -> Covers:
-        return Covers(self._core, self._latitude)
+        return Covers(self._core, self._latitude, self._offer)
+
+    @cached_property
+    def _layers(self) -> LayerPlanner:
+        return LayerPlanner(self._graph, self._kernels, self._covers)
 
     @cached_property
     def _stages(self) -> StagePlanner:
         graph = split_averages(self._graph)
+        known = dict(zip(self._graph.nodes, self._kernels, strict=True))
         try:
-            kernels = kernels_for(graph, self._core, self._latitude, self._offer)
+            kernels = kernels_for(graph, self._core, self._latitude, self._offer, known)
         except UnsupportedError:  # a split average without a kernel: they stay whole
             graph, kernels = self._graph, self._kernels
         schedule = self._schedule if self._schedule in WAYS else "auto"
-        return StagePlanner(graph, kernels, self._kernels_of, schedule, Covers(self._core, self._latitude))
+        return StagePlanner(graph, kernels, self._kernels_of, schedule, self._covers)
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
         return self._offer(replace(site, latitude=self._latitude), self._core)

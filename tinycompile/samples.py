@@ -93,6 +93,49 @@ def model_inputs(
     return selected
 
 
+def real_inputs(
+    arrays: Mapping[str, Array],
+    types: Sequence[TensorType],
+    *,
+    where: str,
+    names: Sequence[str],
+    limit: int | None = None,
+) -> tuple[list[Array], list[Array] | None]:
+    """As `model_inputs`, but what the model takes as integers with a scale may be real numbers.
+
+    Returns:
+        (inputs as the model takes them, the same as real numbers); None for the second where no array is of floats.
+    """
+    ways = namings(arrays, names)
+    if not ways:
+        raise missing_inputs(arrays, names, where)
+    floats = {name for name in ways[0] if arrays[name].dtype.kind == "f"}
+    converted = dict(arrays)
+    for name, t in zip(ways[0], types, strict=True):
+        if name in floats and t.quant is not None and not t.dtype.is_float:
+            converted[name] = _quantized(arrays[name], t)
+    inputs = model_inputs(converted, types, where=where, names=names, limit=limit)
+    if not floats:
+        return inputs, None
+    reals = [
+        with_batch(arrays[name], name, t.shape, where)[:limit] if name in floats else _real(given, t)
+        for name, t, given in zip(ways[0], types, inputs, strict=True)
+    ]
+    return inputs, [real.astype(np.float32) for real in reals]
+
+
+def _quantized(values: Array, t: TensorType) -> Array:
+    """The nearest integers, halves away from zero as TFLite's QUANTIZE; saturated."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = values.astype(np.float64) / t.scale
+        rounded = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled) + t.zero_point
+    return np.nan_to_num(np.clip(rounded, *t.dtype.range)).astype(t.dtype.carrier)
+
+
+def _real(values: Array, t: TensorType) -> Array:
+    return values if t.quant is None else (values.astype(np.float64) - t.zero_point) * t.scale
+
+
 def _checked(array: Array, name: str, t: TensorType, where: str) -> Array:
     if array.dtype != t.dtype.carrier:
         hint = _conversion(array, t)

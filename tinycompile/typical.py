@@ -1,9 +1,9 @@
 """Kernels without weights: what a layer costs with any that training may leave, looked up by its signature.
 
 What a kernel costs depends on the weights in one way: which machine sequence requantises exactly, and so which kernels
-there are. A search over architectures asks before there are any weights. So a layer is priced with typical ones: int8,
-normally distributed, each channel with a scale of its own such that the outputs fill their range. They follow from
-the layer's signature alone: the answer is the same whoever asks, in whatever order.
+there are. A search over architectures asks before there are any weights. So a layer is priced with typical ones:
+normally distributed, of int8 each channel with a scale of its own such that the outputs fill their range. They follow
+from the layer's signature alone: the answer is the same whoever asks, in whatever order.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from tinycompile.ir import Array, Op, Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Deferred, Kernel
+from tinycompile.kernels.cover import Fused, parts_of
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
 from tinycompile.ops.conv2d import Conv2D
@@ -35,6 +36,9 @@ _WEIGHT_DEVIATION, _INPUT_DEVIATION, _OUTPUT_DEVIATION = 32.0, 32.0, 32.0
 
 _SLOPES = (0.5, 0.8, 1.25, 2.0)
 """Scales of the channels, relative to each other."""
+
+_PERIOD = 4 * len(_SLOPES)
+"""Channels that differ; the others repeat them, so that what is solved channel by channel is solved for these."""
 
 _SEED = 27
 
@@ -66,10 +70,9 @@ def typical_kernels_of(site: Site, core: Core) -> list[Kernel]:
 
 @lru_cache(KEPT_PRICES)
 def _kept(priced: _Priced) -> tuple[Kernel, ...]:
-    site = typical(priced.site) if is_linear(priced.site) else priced.site
     return tuple(
         replace(kernel, constants=tuple(map(_without_values, kernel.constants)))
-        for kernel in kernels_of(site, priced.core)
+        for kernel in kernels_of(typical(priced.site), priced.core)
     )
 
 
@@ -83,20 +86,42 @@ def _no_values() -> Array:
 
 
 def is_linear(site: Site) -> bool:
-    """Whether it is an int8 layer whose weights and bias are known."""
+    """Whether it is a layer whose weights and bias are known, all of them integers or all floats."""
     op, constants = site.node.op, site.constants[1:]
-    known = all(constant is not None and constant.dtype.kind == "i" for constant in constants)
+    kinds = {None if constant is None else constant.dtype.kind for constant in constants}
+    known = kinds in ({"i"}, {"f"})
     return isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected) and bool(constants) and known
 
 
 def signature_of(site: Site) -> Hashable:
-    """All that the price of a node depends on: of a layer with weights neither those nor scales."""
+    """All that the price of a node depends on: of a layer with weights neither those nor scales.
+
+    Of several nodes that are computed together the parts' signatures, with scales, and what is given to whom.
+    """
+    parts = parts_of(site)
+    if len(parts) == 1:
+        return _signature_of(site, scales=not is_linear(site))
+    names = dict.fromkeys(name for part in parts for name in (*part.node.inputs, *part.node.outputs))
+    number = {name: i for i, name in enumerate(names)}
+    return tuple(
+        (_signature_of(part, scales=True), *(number[name] for name in (*part.node.inputs, *part.node.outputs)))
+        for part in parts
+    )
+
+
+def _signature_of(site: Site, *, scales: bool) -> Hashable:
+    """Of one node.
+
+    Args:
+        scales: of activations.
+    """
     op, linear = site.node.op, is_linear(site)
     constants = tuple(
         None if value is None else (value.shape, value.dtype.str) if linear else _content(value)
         for value in site.constants
     )
-    types = tuple(_type(t, scales=not linear) for t in (*site.sig.inputs, *site.sig.outputs))
+    inputs = (_type(t, scales and not (linear and operand)) for operand, t in enumerate(site.sig.inputs))
+    types = (*inputs, *(_type(t, scales) for t in site.sig.outputs))
     return _attributes(op, linear), constants, types
 
 
@@ -131,36 +156,67 @@ def _type(t: TensorType, scales: bool) -> Hashable:
 
 
 def typical(site: Site) -> Site:
-    """The same layer with typical weights, bias and scales."""
+    """The same with typical weights, biases and scales of layers, alone or among what is computed together."""
+    op = site.node.op
+    if not isinstance(op, Fused):
+        return _typical(site) if is_linear(site) else site
+    types, constants = dict[str, TensorType](), dict[str, Array | None]()
+    parts = [_typical(part, alone=False) if is_linear(part) else part for part in parts_of(site)]
+    for part in parts:
+        types.update(zip(part.node.inputs, part.sig.inputs, strict=True))
+        constants.update(zip(part.node.inputs, part.constants, strict=True))
+    node = replace(site.node, op=replace(op, nodes=tuple(part.node for part in parts)))
+    sig = replace(site.sig, inputs=tuple(types[name] for name in op.operands))
+    return replace(site, node=node, sig=sig, constants=tuple(constants[name] for name in op.operands))
+
+
+def _typical(site: Site, alone: bool = True) -> Site:
+    """Args:
+    alone: its input and output have scales that suit it; else those that they have for others.
+    """
     op, weights, y = site.node.op, site.constant(1), site.sig.output
+    if weights.dtype.kind == "f":
+        shapes = (value.shape for value in site.constants[1:] if value is not None)
+        floats = (np.resize(_weights(), shape).astype(weights.dtype) for shape in shapes)
+        return replace(site, constants=(site.constants[0], *floats))
     axis = 3 if isinstance(op, DepthwiseConv2D) else 0
     channels = int(weights.shape[axis])
     taps = weights.size // channels
-    values = np.resize(_weights(), weights.shape).astype(weights.dtype)
+    distinct = np.resize(_weights(), (_PERIOD, taps)).astype(weights.dtype)
+    rows = np.resize(distinct, (channels, *(size for i, size in enumerate(weights.shape) if i != axis)))
+    values = np.moveaxis(rows, 0, axis)
     spread = _WEIGHT_DEVIATION * _INPUT_DEVIATION * sqrt(taps)
-    bias = np.rint(np.random.default_rng(_SEED).normal(0, spread, channels)).astype(np.int32)
-    slopes = np.array([_SLOPES[channel % len(_SLOPES)] * _OUTPUT_DEVIATION / spread for channel in range(channels)])
+    bias = np.resize(np.rint(spread * _biases()), channels).astype(np.int32)
+    slopes = np.resize(np.array(_SLOPES) * _OUTPUT_DEVIATION / spread, channels)
     per_tensor = site.sig.inputs[1].quant is not None and site.sig.inputs[1].quant.is_per_tensor
-    scale = (slopes[:1] if per_tensor else slopes).astype(np.float32)
+    own = slopes[:1] if per_tensor else slopes
+    scale = (own if alone else own * y.scale / site.sig.input.scale).astype(np.float32)
     quant = Quantization(scale, np.zeros(scale.size, np.int64), None if per_tensor else axis)
-    types = [_with_scale(site.sig.input), replace(site.sig.inputs[1], quant=quant), *site.sig.inputs[2:]]
+    x = _with_scale(site.sig.input) if alone else site.sig.input
+    types = [x, replace(site.sig.inputs[1], quant=quant), *site.sig.inputs[2:]]
     rule = getattr(op, "rule", None)
     if isinstance(rule, StepRequant):
-        each = np.broadcast_to(scale, channels).tolist()
+        each = np.broadcast_to(own.astype(np.float32), channels).tolist()
         op = cast(Op, replace(cast(Any, op), rule=_typical_rule(rule, each)))
     return replace(
         site,
         node=replace(site.node, op=op),
-        sig=replace(site.sig, inputs=tuple(types), outputs=(_with_scale(y), *site.sig.outputs[1:])),
+        sig=replace(site.sig, inputs=tuple(types), outputs=(_with_scale(y) if alone else y, *site.sig.outputs[1:])),
         constants=(site.constants[0], values, bias)[: len(site.constants)],
     )
 
 
 @cache
 def _weights() -> Array:
-    """A prime number of them, so that no two channels of a layer have the same ones in the same places."""
+    """A prime number of them, so that no two of the channels that differ have the same ones in the same places."""
     values = np.random.default_rng(_SEED).normal(0, _WEIGHT_DEVIATION, 4099)
     return np.clip(np.rint(values), -127, 127).astype(np.int8)
+
+
+@cache
+def _biases() -> Array:
+    """Of the channels that differ, in standard deviations of the sum of products."""
+    return np.random.default_rng(_SEED).normal(0, 1, _PERIOD)
 
 
 def _typical_rule(rule: StepRequant, slopes: Sequence[float]) -> StepRequant:

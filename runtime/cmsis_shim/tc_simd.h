@@ -264,7 +264,16 @@ static inline int32_t tc_ssat8(int32_t x)
 #endif
 }
 
-/* The same to 16 bits; USAT to 15 bits, the numbers of int16 that aren't negative. */
+/* To [low, high]: where these constants are the range of int8, by that instruction. */
+static inline int32_t tc_clamp8(int32_t x, int32_t low, int32_t high)
+{
+    if (low == -128 && high == 127) {
+        return tc_ssat8(x);
+    }
+    return x > high ? high : x < low ? low : x;
+}
+
+/* SSAT to 16 bits; USAT to 15 bits, the numbers of int16 that aren't negative. */
 static inline int32_t tc_ssat16(int32_t x)
 {
 #if TC_THUMB2
@@ -285,15 +294,6 @@ static inline int32_t tc_usat15(int32_t x)
 #else
     return x < 0 ? 0 : x > 32767 ? 32767 : x;
 #endif
-}
-
-/* To [low, high]: where these constants are the range of int8, by that instruction. */
-static inline int32_t tc_clamp8(int32_t x, int32_t low, int32_t high)
-{
-    if (low == -128 && high == 127) {
-        return tc_ssat8(x);
-    }
-    return x > high ? high : x < low ? low : x;
 }
 
 /* SSUB16: both lanes, wrapping. */

@@ -45,9 +45,13 @@ TC_INLINE void tc_lane_expand_row(const int8_t *input, uint32_t count, uint32_t 
 /* Expands `count` inputs of one pixel into its place of a block of `pixels`. */
 TC_INLINE void tc_lane_expand_pixel(const int8_t *input, uint32_t count, uint32_t *block, uint32_t pixels)
 {
-    for (uint32_t i = 0; i < count; i += 4u, block += 2u * pixels) {
+    uint32_t i = 0;
+    for (; i + 4u <= count; i += 4u, block += 2u * pixels) {
+        tc_lane_expand4(tc_load4(input + i), block, block + pixels);
+    }
+    if (i < count) {
         uint32_t bytes = 0;
-        tc_memcpy(&bytes, input + i, count - i < 4u ? count - i : 4u);
+        tc_memcpy(&bytes, input + i, count - i);
         tc_lane_expand4(bytes, block, block + pixels);
     }
 }

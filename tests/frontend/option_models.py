@@ -378,6 +378,14 @@ _values(
     SeqDim=1,
     BatchDim=0,
 )
+_BOXES, _SCORES = _F32([[0, 0, 2, 2], [0, 1, 2, 3], [5, 5, 6, 7]]), _F32([0.5, 0.75, 0.25])
+_THRESHOLDS = [Constant(np.array(2, _I32)), Constant(_F32(0.3)), Constant(_F32(0.1))]
+_values("NON_MAX_SUPPRESSION_V4", [_BOXES, _SCORES, *_THRESHOLDS], [((2,), "int32"), ((), "int32")])
+_values(
+    "NON_MAX_SUPPRESSION_V5",
+    [_BOXES, _SCORES, *_THRESHOLDS, Constant(_F32(0.5))],
+    [((2,), "int32"), ((2,), "float32"), ((), "int32")],
+)
 _ROWS, _IDS = np.arange(1, 7, dtype=_F32).reshape(3, 2), Constant(np.array([2, 0, 2], _I32))
 _values("L2_POOL_2D", [np.arange(24, dtype=_F32).reshape(1, 3, 4, 2)], [((1, 2, 4, 2), "float32")],
         FilterHeight=2, FilterWidth=3, **_STEPS, **ACTIVATION)  # fmt: skip

@@ -54,7 +54,7 @@ def attempt(path: Path, seed: int, index: int, compiled: Path | None = None) -> 
         optimize=("balanced", "speed", "size", "ram")[int(rng.integers(4))],
         schedule=("stream", "patch")[int(rng.integers(2))] if rng.random() < 0.15 else "auto",
         io="int8" if rng.random() < 0.2 else "model",
-        layout="nhwc" if rng.random() < 0.2 else "model",
+        layout="nhwc" if rng.random() < (0.2 if path.suffix == ".onnx" else 0.05) else "model",
         dtype="float32" if rng.random() < 0.5 and path.suffix == ".onnx" else "int8",
         strict_int8=False,
     )

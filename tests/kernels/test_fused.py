@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
+from tests.support.full import also
 from tests.support.kernel_checks import check, int8
 from tinycompile.dtypes import INT8, UINT8
 from tinycompile.ir import Graph, Node, Op, Quantization, Signature, Site, TensorType
@@ -172,7 +173,7 @@ def block_cases() -> list[tuple[Factory, Site]]:
     return [(block.linear_and, site) for site in sites()]
 
 
-@pytest.mark.parametrize("flags", [("-O2",), ("-O1",), ("-O2", "-DTC_PORTABLE")])
+@pytest.mark.parametrize("flags", [("-O2",), *also(("-O1",)), ("-O2", "-DTC_PORTABLE")])
 def test_helium(flags: Sequence[str]) -> None:
     check_emulated(mve_cases(), "mps3-an547", *flags)
 

@@ -52,6 +52,27 @@ def test_another_layer_is_another(other: Site) -> None:
     assert LinearLayer.of(other) is not LinearLayer.of(site())
 
 
+@pytest.mark.parametrize("single_rounding", [False, True])
+def test_channels_that_repeat_are_solved_once(single_rounding: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all have what they would have alone."""
+    one = LinearLayer.of(site())
+    again = np.arange(4 * one.channels - 1) % one.channels
+    rule = replace(one.rule, single_rounding=single_rounding)
+    many = LinearLayer.kept(one.weights[again], one.bias[again], one.zp_in, rule.take(again), None)
+    low, high = many.acc_range
+    expected = linear.solve(many.rule, low, high, many.base, 4)
+    solved, solve = [], linear.solve
+    monkeypatch.setattr(linear, "solve", lambda rule, *rest, **more: solved.append(rule) or solve(rule, *rest, **more))
+    found = many.solve(4)
+    assert [rule.channels for rule in solved] == [one.channels]
+    assert found.rule is many.rule
+    for what in ("form", "shift", "multiplier", "offset", "start", "sign_step", "constant"):
+        assert np.array_equal(getattr(found, what), getattr(expected, what)), what
+    for each in (many.acc_raw_range, (many.base,)):
+        for values in each:
+            assert np.array_equal(values, values[again])
+
+
 def test_a_requantisation_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found, calls = LinearLayer.of(with_output(0.061, -3)), []
     solve = linear.solve

@@ -55,6 +55,7 @@ from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.mirror_pad import MirrorPad
 from tinycompile.ops.neg import Neg
+from tinycompile.ops.non_max_suppression import NonMaxSuppression
 from tinycompile.ops.not_equal import NotEqual
 from tinycompile.ops.one_hot import OneHot
 from tinycompile.ops.pad import Pad
@@ -473,6 +474,14 @@ def top_k(rng: Random) -> Sample:
     op = TopK(size(rng, 1, x.shape[-1] + 1))
     (shape, _), (_, index) = op.infer([x])
     return Sample(op, Signature((x,), (int8(shape), TensorType(shape, index))), (None,))
+
+
+@of("non_max_suppression")
+def non_max_suppression(rng: Random) -> Sample:
+    boxes = size(rng, 2, 9)
+    op, types = NonMaxSuppression(size(rng), 0.3, 0.1), [floats((boxes, 4)), floats((boxes,))]
+    results = [TensorType(shape, dtype) for shape, dtype in op.infer(types)]
+    return Sample(op, Signature(tuple(types), tuple(results)), (None, None))
 
 
 @of("local_response_normalization")

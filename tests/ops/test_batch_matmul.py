@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ops.agreement import agree
 from tests.ops.floats import check_float, normal
 from tests.ops.oracle import check, full_range, only_site, scales, seeds, thorough, zero_points
 from tests.support.kernel_checks import check as check_kernel
@@ -137,3 +138,16 @@ def test_computed_weights_with_a_bias_are_refused():
     b.op("FULLY_CONNECTED", [x, w, b.constant(np.zeros(5, np.int32), 0.25)], [y])
     with pytest.raises(UnsupportedError, match="is computed at run time, supported is that without a bias"):
         import_tflite(b.build([x, w], [y]), "model", "model.tflite")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])
+def test_computed_weights_of_rows_with_more_axes(dtype):
+    """The result has two axes unless the operator keeps those of the input."""
+    rng, b, quant = np.random.default_rng(0), TfliteBuilder(), {"int8": 0.05, "int16": 1e-4, "float32": None}[dtype]
+    x, w = b.tensor((2, 3, 9), quant, dtype=dtype), b.tensor((5, 9), quant, dtype=dtype)
+    scale = None if quant is None else quant * quant * (1000 if dtype == "int8" else 1e5)
+    y = b.tensor((6, 5), scale, dtype=dtype)
+    b.op("FULLY_CONNECTED", [x, w], [y])
+    spread = 8000 if dtype == "int16" else 20
+    samples = [rng.normal(0, spread, shape).astype(dtype) for shape in ((2, 3, 9), (5, 9))]
+    agree(b, [x, w], [y], [samples], tolerance=1e-4, kernels=False)

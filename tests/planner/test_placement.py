@@ -31,7 +31,9 @@ def problems(draw: st.DrawFn, most: int = 12) -> Problem:
         buffers.append(Buffer(f"b{index}", draw(st.integers(1, 9)) * 8, first, last))
     pairs = [(a, b) for a, b in itertools.permutations(buffers, 2) if a.first < b.first == a.last - 1]
     chosen = [pair for pair in pairs if draw(st.booleans())]
-    return Problem(tuple(buffers), tuple(Overlap(a.name, b.name, 8 * draw(st.integers(-2, 4))) for a, b in chosen))
+    distances = st.integers(-2, 4).map(lambda units: 8 * units)
+    overlaps = (Overlap(a.name, b.name, draw(distances), draw(st.booleans())) for a, b in chosen)
+    return Problem(tuple(buffers), tuple(overlaps))
 
 
 @settings(quick, max_examples=150)

@@ -48,7 +48,7 @@ def needed_after(program: Program, layer: int) -> np.ndarray:
     return needed
 
 
-def run_poisoned(planned: Planned, inputs: dict[str, np.ndarray], cflags: tuple[str, ...] = ("-O1",)) -> None:
+def run_poisoned(planned: Planned, inputs: dict[str, np.ndarray]) -> None:
     """Against the interpreter."""
     graph = planned.graph
     program = build_program("model", planned)
@@ -56,7 +56,7 @@ def run_poisoned(planned: Planned, inputs: dict[str, np.ndarray], cflags: tuple[
     with tempfile.TemporaryDirectory() as name:
         write_files(Path(name), emit_model(program, Provenance("test", "0" * 64)))
         types = [[t.type for t in tensors] for tensors in (program.inputs, program.outputs)]
-        model = HostModel(Path(name), "model", *types, program.arena_bytes, cflags)
+        model = HostModel(Path(name), "model", *types, program.arena_bytes, ("-O0",))
         arena = np.frombuffer(model.arena, np.uint8)
 
         def poison(layer: int) -> None:

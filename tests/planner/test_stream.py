@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.planner.test_poison import M7, POISON, random_inputs
 from tests.support.cores import core_named
 from tests.support.random_graph import RandomGraph
+from tests.support.sanitizers import UNDEFINED
 from tinycompile.codegen.emit import emit_model
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Provenance
@@ -52,8 +53,7 @@ def run_planned(planned: Planned, inputs: dict[str, np.ndarray], *, exact: bool 
     with tempfile.TemporaryDirectory() as name:
         write_files(Path(name), emit_model(program, Provenance("test", "0" * 64)))
         types = [[t.type for t in tensors] for tensors in (program.inputs, program.outputs)]
-        flags = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
-        model = HostModel(Path(name), "model", *types, program.arena_bytes, flags)
+        model = HostModel(Path(name), "model", *types, program.arena_bytes, UNDEFINED)
         for _ in range(2):
             np.frombuffer(model.arena, np.uint8)[:] = POISON
             outputs, traced = model.trace([inputs[name] for name in planned.graph.inputs])

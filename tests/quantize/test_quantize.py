@@ -13,6 +13,7 @@ from tinycompile.quantize import _evened
 from tinycompile.quantize.bias_correction import bias_corrected
 from tinycompile.quantize.float_graph import FloatGraph, prepared
 from tinycompile.quantize.measure import Candidate, accuracy, agreement, float_outputs, output_sqnr, sqnr
+from tinycompile.quantize.patterns import simplified
 from tinycompile.quantize.qdq import parameters_of, quantized_values, to_qdq
 from tinycompile.quantize.ranges import METHODS, observe, range_of, scale_of
 from tinycompile.quantize.rounding import rounded_weights
@@ -130,3 +131,46 @@ def test_measures():
     rebuilt = x + anomalies[:, None]
     found = accuracy(rebuilt, x, x, anomalies)
     assert (found.metric, found.float_value, found.int8_value) == ("AUC", 1.0, 0.5)
+
+
+def pattern_model(slope: float, negation: str, factor: float) -> onnx.ModelProto:
+    """A PReLU and a hard sigmoid, each in pieces."""
+    b, rng = OnnxBuilder(), np.random.default_rng(4)
+    c = lambda *shape: b.constant(rng.normal(0, 1, shape), np.float32)  # noqa: E731
+    number = lambda value: b.constant(value, np.float32)  # noqa: E731
+    x = b.node("Conv", b.input((1, 3, 6, 6)), c(4, 3, 3, 3), c(4))
+    minus = b.node("Neg", x) if negation == "Neg" else b.node("Mul", x, number(-1.0))
+    x = b.node("Sub", b.node("Relu", x), b.node("Mul", b.node("Relu", minus), number(slope)))
+    gate = b.node("Clip", b.node("Conv", x, c(4, 4, 1, 1), c(4)), number(0.0), number(6.0))
+    b.output(b.node("Mul", gate, number(factor)))
+    return b.model()
+
+
+@pytest.mark.parametrize(
+    ("negation", "factor", "kinds"),
+    [
+        ("Neg", 1 / 6, ["Conv", "PRelu", "Conv", "Clip"]),
+        ("Mul", 1 / 6, ["Conv", "PRelu", "Conv", "Clip"]),
+        ("Mul", -1 / 6, ["Conv", "PRelu", "Conv", "Clip", "Mul"]),
+    ],
+)
+def test_functions_in_pieces_become_one(negation: str, factor: float, kinds: list[str]) -> None:
+    model = pattern_model(0.25, negation, factor)
+    graph = simplified(graph_of(model))
+    assert [node.op_type for node in graph.nodes] == kinds
+    close(model, graph.model(), samples(3, 3, 6, 6))
+
+
+def test_tensors_that_are_known_are_quantised_as_operands() -> None:
+    """As positions that are added to tokens: the sum isn't left in float32."""
+    b, rng = OnnxBuilder(), np.random.default_rng(4)
+    c = lambda *shape: b.constant(rng.normal(0, 1, shape), np.float32)  # noqa: E731
+    x = b.node("MatMul", b.node("Add", b.node("Relu", b.input((1, 5, 6))), c(1, 5, 6)), c(6, 4))
+    b.output(b.node("Mul", x, b.constant(0.5, np.float32)))
+    model, data = b.model(), samples(20, 5, 6)
+    graph = graph_of(model)
+    ranges = {n: range_of(v, "minmax") for n, v in observe(graph.model(), quantized_values(graph), data).items()}
+    candidate = Candidate.of(to_qdq(graph, parameters_of(graph, ranges)), "test", {})
+    computed = [node for node in candidate.graph.nodes if node.op.kind not in ("quantize", "dequantize")]
+    assert {candidate.graph.types[node.outputs[0]].dtype.name for node in computed} == {"int8"}
+    assert output_sqnr(candidate, float_outputs(model, data), data) > 30

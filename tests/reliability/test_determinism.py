@@ -12,6 +12,7 @@ import pytest
 
 from tests.boards.test_adding_a_board import BLOCKS
 from tests.conftest import DIGITS, ROOT
+from tests.support.compiler_cache import OFF
 from tests.support.random_model import RandomModel
 
 OPTIONS = {
@@ -33,7 +34,7 @@ def build(folder: Path, seed: str, options: list[str], model: str) -> dict[str, 
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
     command = [sys.executable, "-m", "tinycompile", "build", model, "-o", "out", *options]
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), OFF: "off"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for path in (folder / "out").rglob("*"):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT32
+from tinycompile.dtypes import FLOAT32, INT8, INT32
 from tinycompile.ir import Array, Graph, Node, Op, Quantization, TensorType
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -143,6 +144,29 @@ def _width(rng: np.random.Generator, usual: int) -> int:
     return 8 * int(rng.integers(max(1, usual // 16), max(1, 3 * usual // 16) + 1))
 
 
+def in_floats(graph: Graph) -> Graph:
+    """The same network before it is quantised."""
+    types = {name: TensorType(t.shape, FLOAT32) for name, t in graph.types.items()}
+    constants = {name: value.astype(np.float32) for name, value in graph.constants.items()}
+    return replace(graph, name=f"{graph.name}_float32", types=types, constants=constants)
+
+
+def keyword_spotting_float32(rng: np.random.Generator) -> Graph:
+    return in_floats(keyword_spotting(rng))
+
+
+def wake_words_float32(rng: np.random.Generator) -> Graph:
+    return in_floats(wake_words(rng))
+
+
 ARCHITECTURES: dict[str, Callable[[np.random.Generator], Graph]] = {
-    each.__name__: each for each in (keyword_spotting, image_classification, anomaly_detection, wake_words)
+    each.__name__: each
+    for each in (
+        keyword_spotting,
+        image_classification,
+        anomaly_detection,
+        wake_words,
+        keyword_spotting_float32,
+        wake_words_float32,
+    )
 }

@@ -22,12 +22,12 @@ from pathlib import Path
 import cffi
 import numpy as np
 
+from tests.support.sanitizers import EVERYTHING, REPORT
 from tinycompile.ir import Array, TensorType
 from tinycompile.kernels.base import Kernel
 from tinycompile.resources import runtime_dir
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror")
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 _ENTRY = "tc_test_run"
 
 
@@ -169,21 +169,23 @@ def _run_shared(kernel: Kernel, memory: Sequence[Block], output_index: int, outp
 
 
 def _run_sanitized(kernel: Kernel, memory: Sequence[Block], output_index: int, output_bytes: int) -> bytes:
-    executable = _build(program(kernel) + _MAIN, ("-O1", *SANITIZERS), "")
     arguments = {index: (number, at) for number, block in enumerate(memory) for index, at in block.arguments}
     layout = [len(memory), *(len(block.content) for block in memory), len(arguments)]
     layout += [value for index in sorted(arguments) for value in arguments[index]]
     layout += [output_index, output_bytes]
     header = np.array(layout, np.uint32).tobytes()
-    return _tool_binary(executable, header + b"".join(block.content for block in memory))
+    return _output_of(program(kernel) + _MAIN, header + b"".join(block.content for block in memory), EVERYTHING)
 
 
-def _tool_binary(executable: Path, stdin: bytes) -> bytes:
-    done = subprocess.run([executable], input=stdin, capture_output=True, check=False)
-    if done.returncode:
-        message = re.sub(r"(?s)Shadow bytes.*", "", done.stderr.decode(errors="replace"))
-        raise AssertionError(f"the kernel failed under the sanitisers:\n{message}")
-    return done.stdout
+def _output_of(source: str, stdin: bytes, flags: Sequence[str]) -> bytes:
+    """What a sanitised program writes; AssertionError with the sanitisers' report if it fails."""
+    done = subprocess.run([_build(source, flags, "")], input=stdin, capture_output=True, check=False)
+    if done.returncode == 0:
+        return done.stdout
+    if flags != REPORT:
+        _output_of(source, stdin, REPORT)
+    message = re.sub(r"(?s)Shadow bytes.*", "", done.stderr.decode(errors="replace"))
+    raise AssertionError(f"the kernel failed under the sanitisers (exit code {done.returncode}):\n{message}")
 
 
 # Reads the layout, then the blocks, from stdin; every block is a heap block of exactly its size.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,10 +14,21 @@ import onnx
 from onnx import numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
+from tinycompile import interpreter
+from tinycompile.codegen.emit import emit_model
+from tinycompile.codegen.program import build_program
+from tinycompile.codegen.project import Provenance
 from tinycompile.frontend.onnx import expand, import_model
 from tinycompile.frontend.onnx_file import read_proto, static_model
+from tinycompile.host import HostModel
 from tinycompile.ir import Graph
+from tinycompile.kernels import kernels_for
+from tinycompile.passes import optimize
+from tinycompile.planner import plan
+from tinycompile.staging import write_files
+from tinycompile.targets import load_board
 
+CFLAGS = ("-O0", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror")
 SKIPS = Path(__file__).parent.parent / "data" / "onnx_node_skips.toml"
 
 OPERATORS = frozenset(
@@ -106,3 +117,27 @@ def _dynamic(model: onnx.ModelProto, inputs: list[np.ndarray]) -> Iterator[int]:
 def dynamic_inputs(model: onnx.ModelProto, indices: set[int]) -> list[onnx.ValueInfoProto]:
     copies = [onnx.ValueInfoProto.FromString(v.SerializeToString()) for v in model.graph.input]
     return [value for index, value in enumerate(copies) if index in indices]
+
+
+def run_as_c(graph: Graph, inputs: Sequence[np.ndarray], folder: Path) -> list[np.ndarray]:
+    graph = optimize(graph)
+    planned = plan(graph, kernels_for(graph, load_board("host").core), ram_limit=None, optimize="balanced")
+    program = build_program("node", planned)
+    write_files(folder, emit_model(program, Provenance("node.onnx", "0" * 64)))
+    types = [[planned.graph.types[n] for n in names] for names in (planned.graph.inputs, planned.graph.outputs)]
+    return HostModel(folder, "node", *types, planned.arena_bytes, CFLAGS).run(inputs)
+
+
+def check(case: NodeCase, folder: Path) -> None:
+    """The graph's meaning and its C give the case's results. Raises AssertionError, and what the import raises."""
+    graph, inputs = imported(case, folder / "node.onnx")
+    values = interpreter.run(graph, inputs)
+    got = run_as_c(graph, [x.reshape(graph.types[n].shape) for x, n in zip(inputs, graph.inputs, strict=True)], folder)
+    assert len(got) == len(case.outputs)
+    for name, array, expected in zip(graph.outputs, got, case.outputs, strict=True):
+        assert array.dtype == expected.dtype
+        for computed in (values[name].reshape(expected.shape), array.reshape(expected.shape)):
+            if expected.dtype == np.float32:
+                np.testing.assert_allclose(computed, expected, rtol=1e-4, atol=1e-5)
+            else:
+                np.testing.assert_array_equal(computed, expected)

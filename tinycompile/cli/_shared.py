@@ -210,7 +210,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--schedule", choices.SCHEDULE_CHOICES, "auto; layer by layer; in streams of rows; in patches."),
             _choice("--input-stream", choices.INPUT_STREAM_CHOICES, "rows: the input comes through a callback."),
             click.option("--board-path", type=PATH, help="Folder with boards of your own (docs/adding_a_board.md)."),
-            _choice("--layout", choices.LAYOUT_CHOICES, "Of ONNX images: model or nhwc."),
+            _choice("--layout", choices.LAYOUT_CHOICES, "Of images at the edges: model or nhwc."),
             click.option(
                 "--shape", "shapes", type=Shape(), multiple=True, help="Of an input with dynamic sizes: x=1,3,64,64."
             ),
@@ -223,7 +223,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--flash-offset", type=Address(), default=0, help="Where a bootloader ends, such as 32K."),
             click.option("--labels", type=PATH, multiple=True, help="Text file with a class on each line; per model."),
             click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
-            click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float ONNX model with."),
+            click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float model with."),
             _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
             click.option("--eval", "evaluation", type=PATH, help="Labelled samples (.npz: x, y) for the accuracy."),
         )

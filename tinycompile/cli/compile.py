@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
         if as_json:
             if pareto:
                 fronts = pareto_fronts(sources, board, chosen)
-                print_json([{"model": name, "pareto": pareto_facts(points)} for name, points in fronts])
+                print_json([{"model": name, "pareto": [asdict(p) for p in pareto_facts(ps)]} for name, ps in fronts])
             else:
                 print_json(plan_facts(*lower(sources, board, chosen)))
             return

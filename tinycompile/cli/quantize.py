@@ -28,7 +28,7 @@ def quantize(
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     force: bool,
 ) -> None:
-    """Quantise a float ONNX MODEL to int8 and write it as an ONNX model with QuantizeLinear and DequantizeLinear."""
+    """Quantise a float MODEL (.onnx, .tflite) to int8 and write it as ONNX with QuantizeLinear and DequantizeLinear."""
     from tinycompile.frontend.onnx_file import onnx_module
     from tinycompile.quantize import quantize as quantize_model
     from tinycompile.staging import may_write
@@ -44,7 +44,7 @@ def quantize(
 
 @click.command()
 @click.argument("source", type=PATH)
-@click.option("--model", type=PATH, required=True, help="The .onnx model, which says the shape of a sample.")
+@click.option("--model", type=PATH, required=True, help="The model, which says the shape of a sample.")
 @click.option("-o", "--output", type=PATH, default=Path("calib.npz"), show_default=True, help="File to write.")
 @click.option("--scale", default="0-1", show_default=True, help="Of images: 0-255, 0-1, -1-1 or imagenet.")
 @click.option("--layout", default="auto", show_default=True, help="Of images: nhwc, nchw or auto.")

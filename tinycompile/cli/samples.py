@@ -117,8 +117,7 @@ def verify(
         raise UsageError("verify needs samples", hint="--samples x.npz, or --check-certificate")
     from tinycompile.verify.compare import verify_build
 
-    samples = result.samples(samples_file, limit)
-    outcome = verify_build(result, samples)
+    outcome = verify_build(result, *result.real_samples(samples_file, limit))
     certificate = load_certificate(result.folder, result.model)
     if as_json:
         print_json(certificate)
@@ -126,7 +125,7 @@ def verify(
     if outcome.difference is not None:
         raise _mismatch(outcome)
     click.echo(f"{'bit-exact' if not outcome.bounded else 'equal'}: {_compared(certificate)}")
-    for line in _left_open(outcome):
+    for line in (*_left_open(outcome), *_clipping(outcome)):
         click.echo(line)
 
 
@@ -153,6 +152,28 @@ def _left_open(outcome: Verification) -> Iterator[str]:
         yield f"{outcome.bounded:,} of these are floats within {TOLERANCE:g} of their tensor's largest, {largest}"
     if outcome.skipped:
         yield f"not in the source model, so not compared: {', '.join(outcome.skipped)}"
+
+
+_MOST_RANGES = 5
+
+
+def _clipping(outcome: Verification) -> Iterator[str]:
+    """What real samples say of the ranges."""
+    from tinycompile.verify.clipping import LEAST_LOSS
+
+    found = outcome.clipping
+    if found is None:
+        return
+    for name, db in found.outputs:
+        yield f"output {name}: {db:.1f} dB to the same model on floats, over {_counted(found.samples)}"
+    worst = found.worst
+    yield f"{len(worst)} of {len(found.tensors)} quantised tensors clip, which costs them {LEAST_LOSS} dB or more"
+    for t in worst[:_MOST_RANGES]:
+        beyond = f"{t.clipped / t.values:.2%} beyond {t.low:.4g} to {t.high:.4g}"
+        real = f"real values {t.least:.4g} to {t.largest:.4g}"
+        yield f"  {t.label} ({t.operator}): {beyond}, {real}; {t.lost:.1f} dB lost"
+    if len(worst) > _MOST_RANGES:
+        yield f"  ... and {len(worst) - _MOST_RANGES} more; certificate.json has all"
 
 
 def _compared(found: dict[str, Any]) -> str:

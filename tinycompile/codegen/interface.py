@@ -26,7 +26,7 @@ class SourceFacts:
 
     Attributes:
         inputs, outputs: their names in the file, in order; empty for the graph's.
-        layout: order of the axes of 4-D tensors: "NHWC", or "model" for an ONNX file's own.
+        layout: order of the axes of 4-D tensors: "NHWC", or "model" for the file's own, where that may be another one.
         ties_even: QUANTIZE rounds halves to even numbers, as in ONNX, and not away from zero, as in TFLite.
         labels: of the classes, in order; empty if none were given.
     """

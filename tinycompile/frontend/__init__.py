@@ -10,6 +10,7 @@ from tinycompile.choices import Runtime
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError, system_reason
 from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.tflite import import_tflite
+from tinycompile.frontend.tflite_layout import channels_last
 from tinycompile.ir import Graph
 
 Floats = Literal["none", "islands", "all"]
@@ -33,7 +34,7 @@ def load(
 
     Args:
         shapes: of inputs with dynamic dimensions, by name; a `.tflite` file holds for one shape only.
-        layout: of 4-D ONNX inputs and outputs: "model" or "nhwc".
+        layout: of 4-D inputs and outputs: "model", or "nhwc", without the transpositions of a `.tflite` file's edges.
         floats: what may run in float32: "none", "islands" in an int8 model, "all"; a float `.tflite` model runs with
             "islands", too, with a warning.
         signature: whose subgraph of a `.tflite` file is meant; None for the main one.
@@ -51,6 +52,7 @@ def load(
         graph = import_onnx(path, path.stem, shapes, layout, floats)
     else:
         graph = import_tflite(content, path.stem, str(path), signature, shapes, floats, match)
+        graph = channels_last(graph, str(path)) if layout == "nhwc" else graph
     _check_sizes(graph, str(path))
     return graph
 

@@ -87,9 +87,7 @@ def load_proto(path: Path) -> Any:
     except ModelFileError:
         raise
     except Exception as error:  # protobuf, file system and external data: all mean that it can't be read
-        hint = "`quantize` and --calib take float .onnx models" if path.suffix.lower() == ".tflite" else ""
-        why = _first_line(error)
-        raise ModelFileError("not a readable ONNX model", where=str(path), why=why, hint=hint) from error
+        raise ModelFileError("not a readable ONNX model", where=str(path), why=_first_line(error)) from error
     check_all_loaded(model, str(path))
     return model
 

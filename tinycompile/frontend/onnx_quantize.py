@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from math import prod
 
 import numpy as np
 
 from tinycompile.dtypes import INT8, INT32, UINT8, DType
+from tinycompile.frontend.onnx_channels import by_channel
 from tinycompile.frontend.onnx_evaluate import nodes_of, table_of, values_of
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
@@ -31,7 +31,7 @@ from tinycompile.frontend.onnx_values import (
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType
-from tinycompile.numerics.step_requant import LARGEST_SUM, StepRequant, exact_requant
+from tinycompile.numerics.step_requant import StepRequant, exact_requant
 from tinycompile.ops._elementwise import INT8_VALUES, DequantizedBinary
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -147,50 +147,11 @@ def _of_dequantized(scope: Scope, value: Dequantized, quant: Quantization) -> Pl
         return value.at
     if value.function is not None and value.function.boolean:
         raise Rejected("its operand is bool")
+    if value.channel is not None:
+        return by_channel(scope, value, value.channel, quant)
     table = table_of(value.quant, value.function, quant, scope.opset)
-    if table.ndim == 2 and value.channel is not None:
-        return _by_channel(scope, value, value.channel, table, quant)
     result = scope.state.emit(Lookup(table.tobytes(), _called(value.function)), [value.at.name], scope.name, quant)
     return Placed(result, value.shape, value.at.order, value.at.folded)
-
-
-def _by_channel(scope: Scope, value: Dequantized, channel: int, table: Array, quant: Quantization) -> Placed:
-    """Another function in each channel, int8 (C, 256): a depthwise convolution of one element, whose requantisation it
-    is.
-
-    Raises:
-        Rejected: a channel's function neither only rises nor only falls.
-    """
-    sign, rule = _monotonic_rule(table, value.quant, quant)
-    at = scope.unfolded(value.at)
-    order = (*(axis for axis in at.order if axis != channel), channel)
-    at = scope.ordered(at, order)
-    count, physical = sign.size, at.physical_shape
-    image = (1, 1, prod(physical) // count, count)
-    x = scope.reshaped(at, image, image, identity(4))
-    scales = Quantization(np.ones(count, np.float32), np.zeros(count, np.int64), 3)
-    weights = scope.state.value(
-        f"{scope.name}_weights", TensorType((1, 1, 1, count), INT8, scales), sign.reshape(1, 1, 1, -1)
-    )
-    op = DepthwiseConv2D(stride=(1, 1), dilation=(1, 1), padding=(0, 0, 0, 0), clamp=(rule.low, rule.high), rule=rule)
-    result = Placed(scope.state.emit(op, [x.name, weights], scope.name, quant), image, identity(4))
-    return scope.reshaped(result, physical, value.shape, order)
-
-
-def _monotonic_rule(table: Array, x: Quantization, y: Quantization) -> tuple[Array, StepRequant]:
-    """(int8 (C,) of 1 and -1, the rule from inputs minus their zero point times these to outputs)."""
-    ordered = table[:, INT8_VALUES.astype(np.int64).argsort()].astype(np.int64)
-    rises = np.diff(ordered, axis=1)
-    sign = np.where(np.all(rises >= 0, axis=1), 1, -1)
-    if np.any(rises * sign[:, None] < 0):
-        raise Rejected("it differs from channel to channel, and neither only rises nor only falls in each")
-    rising = np.where(sign[:, None] > 0, ordered, ordered[:, ::-1])
-    below = np.array([np.searchsorted(row, np.arange(-127, 128)) for row in rising])
-    zero_point = int(x.zero_point[0])
-    first = np.where(sign > 0, -128 - zero_point, -(127 - zero_point))
-    steps = np.where(below == 0, -LARGEST_SUM, np.where(below == 256, LARGEST_SUM, below + first[:, None]))
-    slope = np.maximum((rising[:, -1] - rising[:, 0]) / 255.0, 1e-3)
-    return sign.astype(np.int8), StepRequant(steps, slope, int(y.zero_point[0]), -128, 127)
 
 
 def _linear_rule(value: Linear, quant: Quantization) -> StepRequant:

@@ -215,6 +215,8 @@ def batch_normalised(scope: Scope, value: Value, factor: Array, offset: Array) -
             shifted = Step(
                 make("Add", ["scaled", "offset"], list(scope.node.output[:1])), {0: scaled, 1: columns[1]}, up
             )
+            if not _is_monotonic(values_of(value.quant, shifted, scope.opset)):
+                raise Rejected(NOT_ROUNDED)
             return replace(value, function=shifted, channel=1)
         case Linear() if value.clamp.is_open and value.channel_axis == 1 and np.all(factor > 0):
             return value.times(*(Fraction(float(f)) for f in factor)).plus(offset)

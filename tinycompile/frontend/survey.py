@@ -76,12 +76,29 @@ class Survey:
         return [self.tensors[key] for key in read if self.tensors[key].constant]
 
     @property
+    def channels_first(self) -> bool:
+        """Whether images come with channels first: the file begins with bringing an input to channels last."""
+        given, found = {t.key for t in self.inputs}, False
+        for op in self.operators:
+            reads = bool(op.inputs) and op.inputs[0] in given
+            if reads and op.kind == "QUANTIZE":
+                given.update(op.outputs)
+            elif reads and op.kind in ("TRANSPOSE", "RESHAPE"):
+                x, y = self.tensors[op.inputs[0]].shape, self.tensors[op.outputs[0]].shape
+                found |= len(x) == 4 and y == (x[0], x[2], x[3], x[1]) and (op.kind == "TRANSPOSE" or x != y)
+        return found
+
+    @property
     def macs(self) -> int:
         return sum(op.macs for op in self.operators)
 
     def kinds(self) -> list[tuple[str, int]]:
         """(operator, count), the most frequent first."""
         return sorted(Counter(op.kind for op in self.operators).items(), key=lambda item: (-item[1], item[0]))
+
+
+NO_SURVEY = Survey("", {}, (), (), (), float_model=False)
+"""Of a model whose file wasn't read."""
 
 
 def survey(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None, signature: str | None = None) -> Survey:

@@ -153,8 +153,8 @@ def _is_quantized(model: SourceModel) -> bool:
 
 
 _INT8_HINT = (
-    "for int8 convert it with full integer quantisation: tf.lite.TFLiteConverter with "
-    "optimizations = [tf.lite.Optimize.DEFAULT], a representative_dataset and "
+    "for int8 give samples of its inputs with --calib, or convert it with full integer quantisation: "
+    "tf.lite.TFLiteConverter with optimizations = [tf.lite.Optimize.DEFAULT], a representative_dataset and "
     "target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
 )
 

@@ -132,11 +132,15 @@ def by_computed_weights(scope: Scope, op: FullyConnected) -> BatchMatMul:
     x, weights = scope.input_type(0), scope.input_type(1)
     if scope.has(2):
         raise Rejected("the weight tensor is computed at run time, supported is that without a bias")
-    if len(weights.shape) != 2 or len(x.shape) < 2 or x.shape[-1] != weights.shape[1]:
+    if len(weights.shape) != 2 or len(x.shape) < 2 or x.shape[-1] != weights.shape[1] or 0 in x.shape:
         raise Rejected(f"the weight tensor, {weights}, is computed at run time, and the input is {x}")
     sig = Signature((x, weights), (scope.output_type(),))
     product = BatchMatMul(adj_y=True)
     if x.dtype == FLOAT32:
+        return product
+    if x.dtype == INT16:  # LiteRT's rule is that of BATCH_MATMUL there
+        if op.clamp != INT16.range:
+            raise Rejected("the weight tensor is computed at run time, supported is that without a fused activation")
         return product
     reason = product.unsupported(sig) or invalid(lambda: op.requant(sig))
     if reason is not None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, DType
+from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, INT16, DType
 from tinycompile.frontend import (
+    tflite_boxes,
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,
@@ -24,6 +25,7 @@ from tinycompile.frontend.tflite_activations import (
     fused_range,
 )
 from tinycompile.frontend.tflite_batches import emit_images
+from tinycompile.frontend.tflite_moves import reshaped
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer, plain
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope, unpacked
@@ -53,6 +55,7 @@ from tinycompile.ops.transpose import Transpose
 __all__ = ["IMPORTERS"]
 
 FAMILIES = (
+    tflite_boxes,
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,
@@ -126,7 +129,8 @@ def _without_zero_point(scope: Scope, weights: str) -> str:
 def fully_connected(scope: Scope) -> None:
     """An input of any shape is rows of C_in elements; the result has the input's axes where `keep_num_dims` says so."""
     options = scope.options
-    reason = wrong_dtype(scope.input_type(1), "the weight tensor", FLOAT32, INT8, *PACKED)
+    computed = (INT16,) if scope.known(1) is None else ()
+    reason = wrong_dtype(scope.input_type(1), "the weight tensor", FLOAT32, INT8, *PACKED, *computed)
     if reason is not None:
         raise Rejected(reason)
     if options.integer("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
@@ -137,7 +141,8 @@ def fully_connected(scope: Scope) -> None:
     x, keep_axes = scope.input_type(), options.flag("KeepNumDims")
     if scope.known(1) is None:
         product = tflite_linalg.by_computed_weights(scope, op)
-        return emit_activated(scope, product, [scope.input(), scope.input(1)])
+        rows = x.shape if keep_axes else (x.elements // x.shape[-1], x.shape[-1])
+        return emit_activated(scope, product, [reshaped(scope, scope.input(), rows, "rows"), scope.input(1)])
     weights, (outputs, depth) = _weights(scope, 2)
     weights[0] = _without_zero_point(scope, weights[0])
     if keep_axes and x.shape[-1:] != (depth,):

@@ -105,6 +105,8 @@ SUPPORT: dict[str, Support] = {
     "MIRROR_PAD": Support("reference", "reference", "reference"),
     "MUL": Support("reference", "reference", "reference"),
     "NEG": Support("reference", "reference", "reference"),
+    "NON_MAX_SUPPRESSION_V4": Support(None, None, "reference"),
+    "NON_MAX_SUPPRESSION_V5": Support(None, None, "reference"),
     "NOT_EQUAL": Support("reference", None, "reference"),
     "ONE_HOT": Support("reference", "nobody", "reference"),
     "PACK": Support("reference", "reference", "reference"),

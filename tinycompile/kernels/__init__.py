@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
+from types import MappingProxyType
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
@@ -45,17 +46,25 @@ Offer = Callable[[Site, Core], list[Kernel]]
 
 
 def kernels_for(
-    graph: Graph, core: Core, latitude: Latitude | None = None, offer: Offer = kernels_of
+    graph: Graph,
+    core: Core,
+    latitude: Latitude | None = None,
+    offer: Offer = kernels_of,
+    known: Mapping[Node, list[Kernel]] = MappingProxyType({}),
 ) -> list[list[Kernel]]:
     """Every kernel that can compute each node on this core.
 
     Args:
         latitude: of all nodes, as in `Site`.
+        known: those of nodes that are in another graph with the same operands.
 
     Raises:
         UnsupportedError: all nodes that no kernel can compute.
     """
-    choices = [offer(replace(graph.site(node), latitude=latitude), core) for node in graph.nodes]
+    choices = [
+        known[node] if node in known else offer(replace(graph.site(node), latitude=latitude), core)
+        for node in graph.nodes
+    ]
     problems = [
         (_label(node), f"no kernel for this variant on {core.name}")
         for node, found in zip(graph.nodes, choices, strict=True)
@@ -69,8 +78,8 @@ def kernels_for(
 class Covers:
     """Finds the covers of several nodes; kernels are looked for once, whatever the order of the graph."""
 
-    def __init__(self, core: Core, latitude: Latitude | None = None) -> None:
-        self._core, self._latitude = core, latitude
+    def __init__(self, core: Core, latitude: Latitude | None = None, offer: Offer = kernels_of) -> None:
+        self._core, self._latitude, self._offer = core, latitude, offer
         self._known: dict[str, list[Kernel]] = {}
 
     def __call__(self, graph: Graph) -> list[Cover]:
@@ -79,7 +88,8 @@ class Covers:
         found = list[Cover]()
         for first, node in matches(graph):
             if node.name not in self._known:
-                self._known[node.name] = kernels_of(replace(graph.site(node), latitude=self._latitude), self._core)
+                site = replace(graph.site(node), latitude=self._latitude)
+                self._known[node.name] = self._offer(site, self._core)
             last = first + len(parts_of(graph.site(node)))
             found += [Cover(first, last, node, kernel) for kernel in self._known[node.name]]
         return found

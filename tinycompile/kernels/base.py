@@ -73,7 +73,7 @@ class Constant:
         content = self.content
         return ((content.size,) if isinstance(content, Deferred) else content.shape), np.dtype(content.dtype)
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """Size in flash; known without the values."""
         shape, dtype = self.layout
@@ -149,7 +149,7 @@ class Kernel:
         """Per operand that the output may share memory with, its distance: exact for `in_place`, else at least."""
         return {0: 0} if self.in_place else self.overlap
 
-    @property
+    @cached_property
     def constant_bytes(self) -> int:
         return sum(constant.bytes for constant in self.constants)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.access import Access
+from tinycompile.access import Access, Reach
 from tinycompile.ir import Array, TensorType
 
 
@@ -49,12 +49,16 @@ def gathered_distance(reads: Array, item: int = 1) -> int:
     return int((np.arange(reads.size) * item - pending).max(initial=0))
 
 
+def _first_inside(reach: Reach, outputs: int) -> Array:
+    """`Reach.first_inside` of each."""
+    first = np.arange(outputs) // reach.up * reach.stride - reach.before
+    return np.where(first < 0, first % reach.apart, first)
+
+
 def _starts(access: Access, x: TensorType, y: TensorType) -> Array:
     """The lowest byte that each output pixel reads, in row order. The access tells pixels apart."""
     reaches = [access.along(axis) for axis in range(2)]
     rows, columns = (
-        np.array([reach.first_inside(position) for position in range(n)])
-        for reach, n in zip(reaches, y.shape[1:3], strict=True)
-        if reach is not None
+        _first_inside(reach, n) for reach, n in zip(reaches, y.shape[1:3], strict=True) if reach is not None
     )
     return np.minimum(rows[:, None] * x.shape[2] + columns, x.shape[1] * x.shape[2]).ravel() * x.shape[3]

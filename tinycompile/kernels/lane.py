@@ -202,8 +202,11 @@ def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
 
 
 def _row_steps(rows: int, inputs: int, outputs: int, direct: bool) -> Iterator[tuple[int, int]]:
-    """What later rows still read when a row is written; of an unexpanded one, what its next channels read as well."""
-    for row in range(rows):
+    """What later rows still read when a row is written; of an unexpanded one, what its next channels read as well.
+
+    Both grow evenly from row to row, so that the first and the last ones are furthest apart.
+    """
+    for row in sorted({0, max(0, rows - 2), rows - 1}):
         if direct and outputs > 8:
             yield row * inputs, row * outputs + (outputs - 1) // 8 * 8
         if row + 1 < rows:

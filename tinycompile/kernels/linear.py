@@ -7,9 +7,10 @@ positions read zp_in; so acc = acc_raw + base, base = bias - zp_in * sum of w.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class LinearLayer:
             ValueError: weights or bias are computed at run time, or the operator isn't linear.
         """
         op, sig = site.node.op, site.sig
-        weights = site.constant(1).astype(np.int64)
+        weights = site.constant(1)
         match op:
             case Conv2D() | TransposeConv():
                 rows = weights
@@ -80,12 +81,12 @@ class LinearLayer:
                 rows = weights[:, None, None, :]
             case _:
                 raise ValueError(f"{op.kind} is not a linear operator")
-        bias = site.constant(2).astype(np.int64) if len(site.sig.inputs) > 2 else np.zeros(rows.shape[0], np.int64)
+        bias = site.constant(2) if len(site.sig.inputs) > 2 else np.zeros(rows.shape[0], np.int64)
         return LinearLayer.kept(rows, bias, sig.input.zero_point, op.requant(sig), site.latitude)
 
     @staticmethod
     def kept(weights: Array, bias: Array, zp_in: int, rule: Requant, latitude: Latitude | None) -> LinearLayer:
-        """The layer with these attributes, as it was made when it was first asked for."""
+        """The layer with these attributes, of any integer type, as it was made when it was first asked for."""
         return _kept(_Content(weights, bias, zp_in, rule, latitude))
 
     @property
@@ -104,16 +105,21 @@ class LinearLayer:
 
     @cached_property
     def lowest_weight(self) -> int:
-        return int(self.weights.min(initial=0))
+        return int(self._different.weights.min(initial=0))
 
     @cached_property
     def base(self) -> Array:
         """acc - acc_raw, shape (C_out,)."""
+        if self._different is not self:
+            return np.resize(self._different.base, self.channels)
         return self.bias - self.zp_in * self.matrix.sum(axis=1)
 
     @cached_property
     def acc_raw_range(self) -> tuple[Array, Array]:
         """The lowest and highest acc_raw that int8 inputs can give, per channel."""
+        if self._different is not self:
+            low, high = self._different.acc_raw_range
+            return np.resize(low, self.channels), np.resize(high, self.channels)
         positive = np.maximum(self.matrix, 0).sum(axis=1)
         negative = np.minimum(self.matrix, 0).sum(axis=1)
         return -128 * positive + 127 * negative, 127 * positive - 128 * negative
@@ -134,6 +140,8 @@ class LinearLayer:
         return self._fitting[pre]
 
     def _fits(self, pre: int) -> bool:
+        if self._different is not self:
+            return self._different.fits(pre)
         low, high = self.acc_range
         if self.latitude is not None and self.latitude.shape is not None:
             return pre == self.latitude.shape.pre and bool(np.all(fits(self.rule, low, high, pre)))
@@ -160,13 +168,43 @@ class LinearLayer:
         """
         key = pre, *forms, start_fixed
         if key not in self._solved:
-            low, high = self.acc_range
-            self._solved[key] = solve(
-                self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed, latitude=self.latitude
-            )
+            self._solved[key] = self._solve(pre, forms, start_fixed)
         plan = self._solved[key]
         start = wrap_int32(plan.start.astype(np.int64) - extra).astype(np.int32)
         return replace(plan, start=start)
+
+    def _solve(self, pre: int, forms: Sequence[Form], start_fixed: bool) -> RequantPlan:
+        if self._different is not self:
+            return self._different.solve(pre, forms=forms, start_fixed=start_fixed).repeated(self.rule)
+        low, high = self.acc_range
+        return solve(self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed, latitude=self.latitude)
+
+    @cached_property
+    def _different(self) -> LinearLayer:
+        """The first channels, where the others are these over and over again; else this layer.
+
+        Trained layers are as good as never so; those whose price is asked for before they have weights are.
+        """
+        like_first = np.flatnonzero((self.bias[1:] == self.bias[0]) & (self.matrix[1:, 0] == self.matrix[0, 0])) + 1
+        period = next((distance for distance in like_first.tolist() if self._repeats(distance)), self.channels)
+        if period == self.channels:
+            return self
+        rule = self.rule.take(np.arange(period))
+        return LinearLayer.kept(self.weights[:period], self.bias[:period], self.zp_in, rule, self.latitude)
+
+    def _repeats(self, distance: int) -> bool:
+        """Whether every channel is the one so many before it."""
+        if any(not np.array_equal(facts[distance:], facts[:-distance]) for facts in (self.bias, self.matrix)):
+            return False
+        channels = np.arange(self.channels)
+        earlier, later = self.rule.take(channels[:-distance]), self.rule.take(channels[distance:])
+        return all(np.array_equal(a, b) for (_, a), (_, b) in zip(_facts(earlier), _facts(later), strict=True))
+
+
+def _facts(rule: Requant) -> Iterator[tuple[str, Any]]:
+    """Name and value of all that it is made of."""
+    for each in fields(rule):  # pyright: ignore[reportArgumentType] - every rule is a dataclass
+        yield each.name, getattr(rule, each.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,13 +219,13 @@ class _Content:
 
     @cached_property
     def digest(self) -> bytes:
-        about = f"{self.weights.shape} {self.zp_in} {type(self.rule).__name__} {self.latitude}"
+        types = self.weights.dtype, self.bias.dtype
+        about = f"{self.weights.shape} {types} {self.zp_in} {type(self.rule).__name__} {self.latitude}"
         found = hashlib.blake2b(about.encode())
         for array in (self.weights, self.bias):
             found.update(array.tobytes())
-        for each in fields(self.rule):  # pyright: ignore[reportArgumentType] - every rule is a dataclass
-            value = getattr(self.rule, each.name)
-            found.update(value.tobytes() if isinstance(value, np.ndarray) else f"{each.name} {value} ".encode())
+        for name, value in _facts(self.rule):
+            found.update(value.tobytes() if isinstance(value, np.ndarray) else f"{name} {value} ".encode())
         return found.digest()
 
     def __eq__(self, other: object) -> bool:
@@ -199,6 +237,7 @@ class _Content:
 
 @lru_cache(KEPT_LAYERS)
 def _kept(content: _Content) -> LinearLayer:
-    for array in (content.weights, content.bias):
+    weights, bias = content.weights.astype(np.int64), content.bias.astype(np.int64)
+    for array in (weights, bias):
         array.setflags(write=False)
-    return LinearLayer(content.weights, content.bias, content.zp_in, content.rule, content.latitude)
+    return LinearLayer(weights, bias, content.zp_in, content.rule, content.latitude)

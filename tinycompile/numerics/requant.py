@@ -58,6 +58,10 @@ class Requant(Protocol):
         """The outputs of accumulators of shape (..., C), which may lie beyond int32."""
         ...
 
+    def take(self, channels: IntegerArray) -> Requant:
+        """The rule of some channels."""
+        ...
+
     @property
     def domain(self) -> tuple[Int64Array, Int64Array]:
         """The lowest and the highest accumulator of the rule's step function, per channel."""
@@ -226,6 +230,10 @@ class OnnxRequant:
     @property
     def channels(self) -> int:
         return self.scale.size
+
+    def take(self, channels: IntegerArray) -> OnnxRequant:
+        """The rule of some channels."""
+        return replace(self, scale=self.scale[channels])
 
     def real_scale(self) -> Float64Array:
         return self.scale.astype(np.float64)

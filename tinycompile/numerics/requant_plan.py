@@ -5,7 +5,7 @@ The symbols are those of `requant_solver`, which finds the constants; the proof 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,6 +85,20 @@ class RequantPlan:
     def needs_clamp(self) -> bool:
         """Whether [low, high] is narrower than what the saturation gives."""
         return (self.low, self.high) != self.saturate_range
+
+    def repeated(self, rule: Requant) -> RequantPlan:
+        """For a rule whose channels are those of this one's over and over again."""
+        index = np.arange(rule.channels) % self.rule.channels
+        return replace(
+            self,
+            shift=self.shift[index],
+            multiplier=self.multiplier[index],
+            offset=self.offset[index],
+            start=self.start[index],
+            sign_step=self.sign_step[index],
+            constant=self.constant[index],
+            rule=rule,
+        )
 
     def apply(self, acc_raw: IntegerArray) -> Int32Array:
         """What the machine makes of `acc_raw`, shape (..., C): the accumulator before `pre` and `start`."""

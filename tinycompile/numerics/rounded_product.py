@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,10 @@ class RoundedProductRequant:
     @property
     def channels(self) -> int:
         return self.scale.size
+
+    def take(self, channels: IntegerArray) -> RoundedProductRequant:
+        """The rule of some channels."""
+        return replace(self, scale=self.scale[channels])
 
     def real_scale(self) -> Float64Array:
         return self.scale

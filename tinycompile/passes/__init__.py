@@ -41,6 +41,8 @@ def optimize(graph: Graph, of_weights: Sequence[Pass] = OF_WEIGHTS) -> Graph:
     done = list[str]()
     for rewrite in (*(each for each, _ in PIPELINE if each not in OF_WEIGHTS), *of_weights):
         done.append(rewrite.__name__)
-        graph = rewrite(graph)
-        verify(graph, ", ".join(done))
+        rewritten = rewrite(graph)
+        if rewritten is not graph:
+            graph = rewritten
+            verify(graph, ", ".join(done))
     return graph

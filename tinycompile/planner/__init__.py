@@ -15,6 +15,7 @@ from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Cover
 from tinycompile.planner.candidates import BandKernels
 from tinycompile.planner.choose import Choice, choose
+from tinycompile.planner.covering import least_peak
 from tinycompile.planner.order import reordered
 from tinycompile.planner.problem import Plan, Problem, whole_units
 from tinycompile.planner.reason import Reason
@@ -28,7 +29,7 @@ from tinycompile.work import node_macs, total, work_of
 FindCovers = Callable[[Graph], Sequence[Cover]]
 """The covers of several nodes in a graph's order."""
 
-__all__ = ["FindCovers", "Planned", "StagePlanner", "plan", "planned_of", "states_of"]
+__all__ = ["FindCovers", "LayerPlanner", "Planned", "StagePlanner", "plan", "planned_of", "states_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,30 +102,63 @@ def plan(
     scratch_limit: int | None = None,
     covers: FindCovers = none_fused,
 ) -> Planned:
-    """Order the nodes, choose among `candidates` (per node) and covers, and place everything.
+    """`LayerPlanner.plan` for those who ask once."""
+    return LayerPlanner(graph, candidates, covers).plan(
+        ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit
+    )
+
+
+class LayerPlanner:
+    """Plans a model layer by layer; the order of execution is looked for once.
 
     Args:
-        ram_limit: bytes for the arena; None for no limit.
-        optimize: "speed", "balanced", "size" or "ram".
-        scratch_limit: bytes of another memory for the scratch of all kernels; None for scratch inside the arena.
-
-    Raises:
-        DoesNotFitError: the arena is larger than `ram_limit` with the kernels that need least memory.
+        candidates: the kernels of each node.
     """
-    weight_bytes = total(work_of(graph)).weight_bytes
-    graph, candidates, order_optimal = reordered(graph, candidates)
-    originals, fused = dict[Kernel, Kernel](), covers(graph)
-    if scratch_limit is not None:
-        candidates = [_without_scratch(kernels, scratch_limit, originals) for kernels in candidates]
-        fitting = [cover for cover in fused if cover.kernel.scratch_bytes <= scratch_limit]
+
+    def __init__(self, graph: Graph, candidates: Options, covers: FindCovers = none_fused) -> None:
+        self._weight_bytes = total(work_of(graph)).weight_bytes
+        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates)
+        self._fused = covers(self._graph)
+        self._known: dict[int | None, tuple[Values, Mapping[Kernel, Kernel]]] = {}
+
+    def plan(self, *, ram_limit: int | None, optimize: str, scratch_limit: int | None = None) -> Planned:
+        """Choose among the kernels of each node and covers, and place everything.
+
+        Args:
+            ram_limit: bytes for the arena; None for no limit.
+            optimize: "speed", "balanced", "size" or "ram".
+            scratch_limit: bytes of another memory for the scratch of all kernels; None for scratch inside the arena.
+
+        Raises:
+            DoesNotFitError: the arena is larger than `ram_limit` with the kernels that need least memory.
+        """
+        values, originals = self._values(scratch_limit)
+        choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=self._weight_bytes)
+        if ram_limit is not None and choice.plan.arena_bytes > ram_limit:
+            validate(choice.values.problem(choice.kernels), choice.plan)
+            raise does_not_fit(self._graph.name, choice.values, choice.kernels, choice.plan, ram_limit)
+        return planned_of(choice, self._order_optimal, originals)
+
+    def bound(self, scratch_limit: int | None = None) -> int:
+        """Bytes that no plan needs less than."""
+        values, _ = self._values(scratch_limit)
+        return max(least_peak(values.covers, values.bytes_of, len(values.options)), values.bytes_at_end)
+
+    def _values(self, scratch_limit: int | None) -> tuple[Values, Mapping[Kernel, Kernel]]:
+        """With scratch in the arena or apart, and what the kernels were that were left without their scratch."""
+        if scratch_limit not in self._known:
+            self._known[scratch_limit] = self._values_with(scratch_limit)
+        return self._known[scratch_limit]
+
+    def _values_with(self, scratch_limit: int | None) -> tuple[Values, Mapping[Kernel, Kernel]]:
+        originals = dict[Kernel, Kernel]()
+        if scratch_limit is None:
+            return Values(self._graph, self._candidates, fused=self._fused), originals
+        candidates = [_without_scratch(kernels, scratch_limit, originals) for kernels in self._candidates]
+        fitting = [cover for cover in self._fused if cover.kernel.scratch_bytes <= scratch_limit]
         lean = _without_scratch([cover.kernel for cover in fitting], scratch_limit, originals)
         fused = [replace(cover, kernel=kernel) for cover, kernel in zip(fitting, lean, strict=True)]
-    values = Values(graph, candidates, fused=fused)
-    choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=weight_bytes)
-    if ram_limit is not None and choice.plan.arena_bytes > ram_limit:
-        validate(choice.values.problem(choice.kernels), choice.plan)
-        raise does_not_fit(graph.name, choice.values, choice.kernels, choice.plan, ram_limit)
-    return planned_of(choice, order_optimal, originals)
+        return Values(self._graph, candidates, fused=fused), originals
 
 
 class StagePlanner:

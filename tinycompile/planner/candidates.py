@@ -17,11 +17,20 @@ from tinycompile.planner.values import Values, saving
 TURN_INSTRUCTIONS = 60
 """Of a firing, around its kernel: the test whether it is time, addresses, the move of the lines."""
 
+TICK_INSTRUCTIONS = 8
+"""Of a turn of the loop over rows, for each node of the stage."""
+
 COPY_INSTRUCTIONS = 40
 """Of a copy of a part of a tensor, besides those for its bytes."""
 
 BandKernels = Callable[[Site], Sequence[Kernel]]
 """Kernels for a node that computes a part of its output."""
+
+
+def moves(turns: int, bytes_: int) -> int:
+    """Instructions to move the rows that a tensor's lines keep, so many bytes, at every turn."""
+    return turns * bytes_ // 3
+
 
 Costs = list[tuple[int, int]]
 """Of each kernel for a node: (bytes in use when it is executed, instructions)."""
@@ -95,6 +104,8 @@ class Appraiser:
         self._geometry, self._graph, self._values, self._band_kernels = geometry, geometry.graph, values, band_kernels
         self._kernels: dict[tuple[int, tuple[tuple[int, ...], ...]], list[Kernel]] = {}
         self._rows: dict[int, list[Kernel]] = {}
+        self.fewest: dict[tuple[int, int], int] = {}
+        """By step and rows: instructions of the fastest kernel, called until all rows are there; as far as known."""
         self._producers = {name: step for step, node in enumerate(self._graph.nodes) for name in node.outputs}
 
     def kernels_of(self, firing: Firing, tiles: int) -> list[Kernel]:
@@ -128,7 +139,8 @@ class Appraiser:
             )
             copies = sum(whole_units(copy_bytes(firing, source, self._graph)) for source in firing.sources)
             base = always + passing + copies + whole_units(put_bytes(firing))
-            costs.append([(base + self._added(stage, firing, k, last_reader), count) for k, count in kernels])
+            passed = self._passed(stage, firing, last_reader)
+            costs.append([(base + self._added(stage, firing, k, passed), count) for k, count in kernels])
         return Candidate(stage, costs, self._fixed(stage))
 
     def _usable(self, firing: Firing) -> list[Kernel]:
@@ -143,7 +155,9 @@ class Appraiser:
         """Kernels with the instructions of all firings; for a patch, as if they computed whole rows."""
         times = firing.firings * stage.tiles
         if stage.tiles == 1 and stage.mode == "stream":
-            return [(kernel, kernel.instructions * times) for kernel in self._usable(firing)]
+            found = [(kernel, kernel.instructions * times) for kernel in self._usable(firing)]
+            self.fewest[firing.step, firing.rows.size] = min((count for _, count in found), default=0)
+            return found
         if firing.step not in self._rows:
             try:
                 (row,) = make_stage(self._geometry, firing.step, firing.step + 1, 1).firings
@@ -159,7 +173,7 @@ class Appraiser:
 
     def _fixed(self, stage: Stage) -> int:
         """Instructions around the kernels: turns, moves of lines, copies."""
-        fixed = 8 * stage.ticks * len(stage.firings)
+        fixed = TICK_INSTRUCTIONS * stage.ticks * len(stage.firings)
         for firing in stage.firings:
             fixed += TURN_INSTRUCTIONS * firing.total
             copied = [copy_bytes(firing, source, self._graph) for source in firing.sources] + [put_bytes(firing)]
@@ -168,22 +182,33 @@ class Appraiser:
                 fixed += sum(firing.firings * (COPY_INSTRUCTIONS + bytes_ // 3) for bytes_ in copied if bytes_)
                 fixed += firing.firings * COPY_INSTRUCTIONS if lines is not None and lines.outside else 0
             if lines is not None:
-                fixed += firing.total * (lines.bytes - firing.site.sig.output.bytes) // 3
+                fixed += moves(firing.total, lines.bytes - firing.site.sig.output.bytes)
         return fixed * stage.tiles
 
     def _produced(self, firing: Firing) -> str:
         return self._graph.nodes[firing.step].outputs[0]
 
-    def _added(self, stage: Stage, firing: Firing, kernel: Kernel, last_reader: dict[str, int]) -> int:
-        """Bytes of scratch, less what sharing memory between rows that pass through saves."""
-        scratch, output = whole_units(kernel.scratch_bytes), stage.lines.get(self._produced(firing))
+    def _passed(self, stage: Stage, firing: Firing, last_reader: dict[str, int]) -> list[tuple[int, int]]:
+        """(operand, bytes of its rows) of what passes through and may leave its memory to rows that do so, too."""
+        output = stage.lines.get(self._produced(firing))
         if output is None or not output.passes:
+            return []
+        return [
+            (source.operand, whole_units(line.bytes))
+            for source in firing.sources
+            if (line := stage.lines.get(source.tensor)) is not None
+            and line.passes
+            and last_reader[source.tensor] == firing.step
+            and sum(s.tensor == source.tensor for s in firing.sources) == 1
+        ]
+
+    def _added(self, stage: Stage, firing: Firing, kernel: Kernel, passed: list[tuple[int, int]]) -> int:
+        """Bytes of scratch, less what sharing memory between rows that pass through saves."""
+        scratch = whole_units(kernel.scratch_bytes)
+        if not passed:
             return scratch
-        distances, lower, shared = kernel.distances, whole_units(output.bytes), 0
-        for source in firing.sources:
-            line = stage.lines.get(source.tensor)
-            if line is None or not line.passes or last_reader[source.tensor] != firing.step:
-                continue
-            if source.operand in distances and sum(s.tensor == source.tensor for s in firing.sources) == 1:
-                shared += saving(whole_units(line.bytes), lower, whole_units(distances[source.operand]))
+        distances, lower = kernel.distances, whole_units(stage.lines[self._produced(firing)].bytes)
+        shared = sum(
+            saving(upper, lower, whole_units(distances[operand])) for operand, upper in passed if operand in distances
+        )
         return scratch - min(lower, shared)

@@ -140,6 +140,9 @@ def _within_ram(
     """
     if ram_limit is None:
         ram_limit = _smallest_arena(values).arena_bytes
+    relaxed = _fastest_by_bound(values, ram_limit, flash_limit)
+    if relaxed is not None:
+        return relaxed, True
     if len(values.options) <= CHOSEN_EXACTLY:
         for constant_bytes in dict.fromkeys((flash_limit, None)):
             try:
@@ -158,6 +161,22 @@ def _within_ram(
     if best.arena_bytes > ram_limit:
         best = _smallest_arena(values)
     return best, False
+
+
+def _fastest_by_bound(values: Values, ram_limit: int, flash_limit: int | None) -> _Placed | None:
+    """The fastest covers whose lower bounds are within the limit, if they happen to fit: then none are faster.
+
+    That is what an exact search finds most often, and it takes a hundredth of its time.
+    """
+    within = [cover for cover in values.covers if values.bytes_of(cover) <= ram_limit]
+    try:
+        chosen = cheapest(within, _speed, 0, len(values.options))
+    except ValueError:  # some node has none
+        return None
+    if flash_limit is not None and sum(cover.kernel.constant_bytes for cover in chosen) > flash_limit:
+        return None
+    placed = _placed(values, chosen)
+    return placed if placed.arena_bytes <= ram_limit else None
 
 
 def _cost(kernels: Sequence[Kernel]) -> int:

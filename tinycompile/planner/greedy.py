@@ -9,16 +9,19 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import overload
 
-from tinycompile.planner.problem import UNIT, Buffer, Overlap, Plan, Problem, whole_units
+from tinycompile.planner.problem import Buffer, Overlap, Plan, Problem, whole_units
 
 ROUNDS = 120
 EFFORT = 2_000_000
 """Limit on rounds x buffers^2, so that large graphs stay fast."""
 
 Group = Sequence[Buffer]
-Neighbour = tuple[Buffer, Overlap | None, Overlap | None]
-"""(buffer in use at the same time, the overlap in which this one is the upper, that in which it is the lower one)."""
+Blocked = tuple[str, int, int]
+"""(another buffer in use at the same time, both ends of the open interval in which the group can't be placed), relative
+to that buffer's place."""
 
 
 def place(problem: Problem, bound: int, rounds: int = ROUNDS) -> Plan:
@@ -29,20 +32,21 @@ def place(problem: Problem, bound: int, rounds: int = ROUNDS) -> Plan:
     """
     if not problem.buffers:
         return Plan()
-    neighbours = _neighbours(problem)
+    blocked = _blocked(problem)
     generator = random.Random(0)  # noqa: S311 - a fixed sequence, nothing secret
-    starts = [(_greedy(order, neighbours), order) for order in _first_orders(problem)]
+    starts = [(_greedy(order, 0, {}, blocked), order) for order in _first_orders(problem)]
     best, order = min(starts, key=lambda start: height(problem, start[0]))
     best_size = height(problem, best)
     limit = min(rounds, max(8, EFFORT // len(problem.buffers) ** 2))
     for attempt in range(limit):
         if best_size <= bound:
             break
-        candidate = _next_order(order, best, best_size, generator, attempt)
-        offsets = _greedy(candidate, neighbours)
-        size = height(problem, offsets)
-        if size <= best_size:
-            order, best, best_size = candidate, offsets, size
+        source, target = _next_move(order, best, best_size, generator, attempt)
+        candidate = list(order)
+        candidate.insert(target, candidate.pop(source))
+        offsets = _greedy(candidate, min(source, target), best, blocked, best_size)
+        if offsets is not None:
+            order, best, best_size = candidate, offsets, height(problem, offsets)
     return Plan(best, best_size, min(bound, best_size))
 
 
@@ -61,10 +65,10 @@ def _first_orders(problem: Problem) -> list[list[Group]]:
     return [list(by_size), list(by_time), sorted(by_size, key=lambda g: -min(b.first for b in g))]
 
 
-def _neighbours(problem: Problem) -> dict[str, list[Neighbour]]:
-    """For every buffer: those of other groups in use at the same time, with what is allowed to each side."""
+def _blocked(problem: Problem) -> dict[str, list[Blocked]]:
+    """For every buffer, what those of other groups that are in use at the same time keep its group from."""
     allowed = {(overlap.upper, overlap.lower): overlap for overlap in problem.overlaps}
-    found: dict[str, list[Neighbour]] = {b.name: [] for b in problem.buffers}
+    found: dict[str, list[Blocked]] = {b.name: [] for b in problem.buffers}
     ordered = sorted(problem.buffers, key=lambda b: b.first)
     for index, a in enumerate(ordered):
         for b in ordered[index + 1 :]:
@@ -73,61 +77,79 @@ def _neighbours(problem: Problem) -> dict[str, list[Neighbour]]:
             if a.base == b.base:
                 continue
             above, below = allowed.get((a.name, b.name)), allowed.get((b.name, a.name))
-            found[a.name].append((b, above, below))
-            found[b.name].append((a, below, above))
+            found[a.name] += _intervals(a, b, above, below)
+            found[b.name] += _intervals(b, a, below, above)
     return found
 
 
-Placed = Sequence[tuple[Buffer, Buffer, int, Overlap | None, Overlap | None]]
-"""(buffer of the group, neighbour, the neighbour's offset, and the overlaps as in `Neighbour`)."""
+def _intervals(buffer: Buffer, other: Buffer, as_upper: Overlap | None, as_lower: Overlap | None) -> Iterator[Blocked]:
+    """Between the places below and above the other buffer, as far as sharing memory with it isn't allowed."""
+    below, above = -buffer.size, other.size
+    places = list[int]()
+    if as_upper is not None:
+        distance = whole_units(as_upper.distance)
+        if not as_upper.exact:
+            above = min(above, distance)
+        elif distance == as_upper.distance:
+            places.append(distance)
+    if as_lower is not None:
+        distance = -whole_units(as_lower.distance)
+        if not as_lower.exact:
+            below = max(below, distance)
+        elif distance == -as_lower.distance:
+            places.append(distance)
+    ends = [below, *sorted(place for place in places if below < place < above), above]
+    for begin, end in pairwise(ends):
+        yield other.name, begin - buffer.displacement, end - buffer.displacement
 
 
-def _greedy(order: Sequence[Group], neighbours: Mapping[str, list[Neighbour]]) -> dict[str, int]:
-    offsets: dict[str, int] = {}
-    for group in order:
-        placed = [
-            (buffer, other, offsets[other.name], up, down)
+@overload
+def _greedy(
+    order: Sequence[Group], first: int, known: Mapping[str, int], blocked: Mapping[str, list[Blocked]]
+) -> dict[str, int]: ...
+@overload
+def _greedy(
+    order: Sequence[Group], first: int, known: Mapping[str, int], blocked: Mapping[str, list[Blocked]], most: int
+) -> dict[str, int] | None: ...
+def _greedy(
+    order: Sequence[Group],
+    first: int,
+    known: Mapping[str, int],
+    blocked: Mapping[str, list[Blocked]],
+    most: int | None = None,
+) -> dict[str, int] | None:
+    """Every group at its lowest address beside those before it; None where one would end above `most`.
+
+    Args:
+        first: those before this one are where they are `known` to be.
+    """
+    offsets = {buffer.name: known[buffer.name] for group in order[:first] for buffer in group}
+    for group in order[first:]:
+        base = max(0, -min(b.displacement for b in group))
+        intervals = [
+            (offsets[other] + begin, offsets[other] + end)
             for buffer in group
-            for other, up, down in neighbours[buffer.name]
-            if other.name in offsets
+            for other, begin, end in blocked[buffer.name]
+            if other in offsets
         ]
-        lowest = max(0, -min(b.displacement for b in group))
-        base = min(b for b in _candidates(lowest, placed) if b >= lowest and _feasible(b, placed))
-        offsets |= {buffer.name: base + buffer.displacement for buffer in group}
+        intervals.sort()
+        for begin, end in intervals:
+            if base <= begin:
+                break
+            base = max(base, end)
+        for buffer in group:
+            offset = offsets[buffer.name] = base + buffer.displacement
+            if most is not None and offset + buffer.size > most:
+                return None
     return offsets
 
 
-def _candidates(lowest: int, placed: Placed) -> Iterator[int]:
-    """Addresses at which something changes: the bottom, above and below neighbours, at the allowed distances."""
-    yield lowest
-    for buffer, other, start, as_upper, as_lower in placed:
-        yield start + other.size - buffer.displacement
-        if as_upper is not None:
-            yield whole_units(start + as_upper.distance) - buffer.displacement
-        if as_lower is not None:
-            yield (start - as_lower.distance) // UNIT * UNIT - buffer.displacement
-
-
-def _feasible(base: int, placed: Placed) -> bool:
-    for buffer, other, offset, as_upper, as_lower in placed:
-        start = base + buffer.displacement
-        if start >= offset + other.size or offset >= start + buffer.size:
-            continue
-        if as_upper is not None and as_upper.allows(start, offset):
-            continue
-        if as_lower is not None and as_lower.allows(offset, start):
-            continue
-        return False
-    return True
-
-
-def _next_order(
+def _next_move(
     order: Sequence[Group], offsets: Mapping[str, int], size: int, generator: random.Random, attempt: int
-) -> list[Group]:
-    """The order for the next round: a group at the top of the arena moves forward, or two change places."""
-    changed = list(order)
+) -> tuple[int, int]:
+    """(from, to) in the order of the next round: of a group at the top of the arena forward, or of any group."""
+    if attempt % 2:
+        return generator.randrange(len(order)), generator.randrange(len(order))
     top = [i for i, group in enumerate(order) if any(offsets[b.name] + b.size == size for b in group)]
-    source = generator.choice(top) if attempt % 2 == 0 else generator.randrange(len(order))
-    target = generator.randrange(max(1, source)) if attempt % 2 == 0 else generator.randrange(len(order))
-    changed.insert(target, changed.pop(source))
-    return changed
+    source = generator.choice(top)
+    return source, generator.randrange(max(1, source))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tinycompile.access import Given, Planar, Reach, Summed
@@ -41,6 +41,8 @@ class Geometry:
         ]
         self._reaches: dict[tuple[int, Axis], Reaches | NotStreamable] = {}
         self._padded = set[tuple[int, int, Axis]]()
+        self.sites: dict[tuple[object, ...], Site] = {}
+        """Nodes for parts of their outputs, by step and part."""
 
     def sums(self, step: int) -> bool:
         """Whether the output of a node isn't made of rows but sums them up."""
@@ -200,11 +202,17 @@ class Members:
         return op
 
     def site(self, i: int, inputs: dict[int, tuple[int, int]], rows: int, columns: int | None) -> Site:
-        """A node for a part of its output.
+        """A node for a part of its output; the same part is the same object.
 
         Args:
             inputs: (rows, columns) of each operand of which it reads a part.
         """
+        known, part = self._geometry.sites, (self.first + i, tuple(inputs.items()), rows, columns)
+        if part not in known:
+            known[part] = self._site(i, inputs, rows, columns)
+        return known[part]
+
+    def _site(self, i: int, inputs: Mapping[int, tuple[int, int]], rows: int, columns: int | None) -> Site:
         node, sig, op = self.nodes[i], self.sigs[i], self.part(i, rows, columns)
         types = list(sig.inputs)
         for operand, (height, width) in inputs.items():

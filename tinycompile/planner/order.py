@@ -7,7 +7,7 @@ once. The result is proved best unless a layer had to be cut. A node's need is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tinycompile.ir import Graph
@@ -69,11 +69,29 @@ def best_order(values: Values) -> Ordered:
     return Ordered(best.order(), best.peak, exact or best.peak <= bound)
 
 
+@dataclass(frozen=True)
+class _Extra:
+    """What a kernel adds to the buffers in use: its scratch, less what its output shares with operands that die.
+
+    Attributes:
+        shares: (operand's buffer, bytes). most: that can be shared altogether.
+    """
+
+    scratch: int
+    shares: tuple[tuple[str, int], ...] = ()
+    most: int = 0
+
+    def bytes(self, dying: frozenset[str]) -> int:
+        if not self.shares:
+            return self.scratch
+        return self.scratch - min(self.most, sum(share for name, share in self.shares if name in dying))
+
+
 class _Search:
     """Works on buffers: values that share storage are one."""
 
     def __init__(self, values: Values) -> None:
-        graph, self._options = values.graph, values.options
+        graph = values.graph
         self.count = len(graph.nodes)
         self._size = {buffer.name: buffer.size for buffer in values.buffers}
 
@@ -82,9 +100,6 @@ class _Search:
 
         self._reads = [frozenset(buffers(node.inputs)) for node in graph.nodes]
         self._writes = [frozenset(buffers(node.outputs)) - self._reads[i] for i, node in enumerate(graph.nodes)]
-        self._operands = [
-            [values.place(n) if values.is_in_ram(n) else None for n in node.inputs] for node in graph.nodes
-        ]
         self._inputs, self._outputs = frozenset(buffers(graph.inputs)), frozenset(buffers(graph.outputs))
         writer = {name: i for i, node in enumerate(graph.nodes) for name in node.outputs}
         self._after = [{writer[name] for name in node.inputs if name in writer} for node in graph.nodes]
@@ -98,6 +113,7 @@ class _Search:
             for name in self._reads[step]:
                 self._readers[name] = self._readers.get(name, 0) | 1 << step
         self._preceding = [sum(1 << other for other in earlier) for earlier in self._after]
+        self._extras = [self._extras_of(values, step) for step in range(self.count)]
 
     def start(self) -> _State:
         return _State(0, self._inputs, frozenset(s for s in range(self.count) if not self._after[s]), 0)
@@ -161,19 +177,30 @@ class _Search:
 
     def _own(self, step: int, dying: frozenset[str]) -> int:
         """The least that scratch adds and shared memory saves, over the node's kernels."""
-        return min(self._extra(step, kernel, dying) for kernel in self._options[step])
+        return min(extra.bytes(dying) for extra in self._extras[step])
 
-    def _extra(self, step: int, kernel: Kernel, dying: frozenset[str]) -> int:
+    def _extras_of(self, values: Values, step: int) -> list[_Extra]:
+        """Of a node's kernels; those that are alike once."""
+        operands = [values.place(n) if values.is_in_ram(n) else None for n in values.graph.nodes[step].inputs]
+        names = [place[0] if place and place[1] == 0 else None for place in operands]
+        found = (self._extra(step, names, kernel) for kernel in values.options[step])
+        return list(dict.fromkeys(found))
+
+    def _extra(self, step: int, names: Sequence[str | None], kernel: Kernel) -> _Extra:
+        """Args:
+        names: of the buffers that are the operands; None for what is a piece of one, or in none.
+        """
         scratch, written = whole_units(kernel.scratch_bytes), self._writes[step]
         if not written:
-            return scratch
+            return _Extra(scratch)
         lower = max(self._size[name] for name in written)
-        names = [place[0] if place and place[1] == 0 else None for place in self._operands[step]]
-        shared = 0
-        for operand, distance in kernel.distances.items():
-            name = names[operand]
-            if name in dying and names.count(name) == 1:
-                shared += saving(self._size[name], lower, whole_units(distance))
         if kernel.parts:
-            shared = sum(self._size[name] for name in names if name is not None and name in self._size)
-        return scratch - min(shared, lower)
+            return _Extra(scratch - min(lower, sum(self._size.get(name, 0) for name in names if name is not None)))
+        shares = tuple(
+            (name, share)
+            for operand, distance in kernel.distances.items()
+            if (name := names[operand]) in self._size
+            and names.count(name) == 1
+            and (share := saving(self._size[name], lower, whole_units(distance)))
+        )
+        return _Extra(scratch, shares, lower)

@@ -1,8 +1,9 @@
 """Which nodes are executed together, and how: dynamic programming over the places where a stage may begin and end.
 
-For a limit on RAM, every run of nodes and every way to execute it is judged by the lower bound of what it needs and by
-the estimated instructions of its kernels; a single node may also be executed whole. The cheapest sequence of stages
-within the limit goes to the planner, which places it exactly.
+For a limit on RAM, runs of nodes and ways to execute them are judged by the lower bound of what they need and by the
+estimated instructions of their kernels; a single node may also be executed whole. The cheapest sequence of stages
+within the limit goes to the planner, which places it exactly. Most runs of nodes are never looked at: simple bounds say
+that they can't be part of it (`bounds`).
 
 Ways that compute nothing twice come first. Those that do are considered only if nothing else is within the limit.
 """
@@ -13,10 +14,12 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Cover
+from tinycompile.planner.bounds import Bounds
 from tinycompile.planner.candidates import Appraiser, BandKernels, Candidate, Costs, Way, fastest_within
 from tinycompile.planner.members import Geometry
 from tinycompile.planner.problem import whole_units
@@ -71,6 +74,7 @@ class StageSearch:
         self._graph, self._ways, self._values = graph, ways, Values(graph, candidates, fused=fused)
         self._geometry = Geometry(graph, self._values.kept)
         self._appraiser = Appraiser(self._geometry, self._values, band_kernels)
+        self._known: dict[Way, dict[tuple[int, int], Candidate | None]] = {}
         self._final: dict[Way, dict[int, int]] = {}
         """By the first node: where a stage in that way ends, so that neither it nor a longer one is possible."""
         self._whole = [self._whole_costs(step) for step in range(len(graph.nodes))]
@@ -86,7 +90,7 @@ class StageSearch:
         Args:
             more: whether in all ways, or just in those that come first.
         """
-        count, by_end = len(self._graph.nodes), self._more if more else self._first
+        count, added = len(self._graph.nodes), self._more if more else {}
         cost: list[float] = [0.0] + [float("inf")] * count
         chosen: list[Stage | None] = [None] * (count + 1)
         start = list(range(-1, count))
@@ -97,11 +101,8 @@ class StageSearch:
             for first, bytes_, instructions in self._fused[end]:
                 if bytes_ <= limit and cost[first] + instructions < cost[end]:
                     cost[end], start[end] = cost[first] + instructions, first
-            for candidate in by_end.get(end, ()):
-                before = cost[candidate.stage.first]
-                if before == float("inf"):
-                    continue
-                own = candidate.within(limit)
+            for candidate in chain(self._promising(cost, end, limit), added.get(end, ())):
+                before, own = cost[candidate.stage.first], candidate.within(limit)
                 if own is not None and before + own < cost[end]:
                     cost[end], chosen[end] = before + own, candidate.stage
         if cost[count] == float("inf"):
@@ -137,22 +138,45 @@ class StageSearch:
                     return None
         return found
 
+    def _promising(self, cost: Sequence[float], end: int, limit: int) -> Iterator[Candidate]:
+        """In the ways that come first, those that end there and that bounds don't rule out.
+
+        Args:
+            cost: of what is executed before each node.
+        """
+        if not self._ways.first:
+            return
+        for first in self._starts[end]:
+            before = cost[first]
+            if before == float("inf"):
+                continue
+            for way, bounds in self._bounds.items():
+                if before + bounds.instructions(first, end) < cost[end] and bounds.bytes(first, end) <= limit:
+                    candidate = self._candidate(way, first, end)
+                    if candidate is not None:
+                        yield candidate
+
     @cached_property
-    def _first(self) -> Candidates:
-        return self._by_end(self._candidates(self._ways.first))
+    def _starts(self) -> dict[int, list[int]]:
+        """Where runs of nodes begin, by where they end."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for first, last in self._runs(None, float("inf")):
+            found[last].append(first)
+        return found
+
+    @cached_property
+    def _bounds(self) -> dict[Way, Bounds]:
+        return {way: Bounds(self._geometry, self._values, way.rows, self._appraiser) for way in self._ways.first}
 
     @cached_property
     def _more(self) -> Candidates:
-        """All ways: where whole layers need much, and with less RAM than the ways that come first."""
+        """In the other ways: where whole layers need much, and with less RAM than those that come first."""
         bound = self.smallest()
         large = {s for s, costs in enumerate(self._whole) if not costs or min(costs)[0] > self._ways.worthwhile * bound}
-        first = [candidate for found in self._first.values() for candidate in found]
+        first = list(self._candidates(self._ways.first))
         added = [c for c in self._candidates(self._ways.more, large, bound) if c.least < bound]
-        return self._by_end([*first, *_undominated(added, first)])
-
-    def _by_end(self, candidates: Iterable[Candidate]) -> Candidates:
         found: Candidates = defaultdict(list)
-        for candidate in candidates:
+        for candidate in _undominated(added, first):
             found[candidate.stage.last].append(candidate)
         return found
 
@@ -172,18 +196,28 @@ class StageSearch:
         """
         for first, last in self._runs(steps, bound):
             for way in ways:
-                self._final.setdefault(way, {})
-                if last >= self._final[way].get(first, last + 1):
-                    continue
-                try:
-                    stage = way.stage(self._geometry, first, last)
-                except NotStreamable as error:
-                    if error.final:
-                        self._final[way][first] = last
-                    continue
-                candidate = self._appraiser.candidate(stage)
+                candidate = self._candidate(way, first, last)
                 if candidate is not None:
                     yield candidate
+
+    def _candidate(self, way: Way, first: int, last: int) -> Candidate | None:
+        """None where these nodes can't be executed that way."""
+        known = self._known.setdefault(way, {})
+        if (first, last) not in known:
+            known[first, last] = self._judged(way, first, last)
+        return known[first, last]
+
+    def _judged(self, way: Way, first: int, last: int) -> Candidate | None:
+        final = self._final.setdefault(way, {})
+        if last >= final.get(first, last + 1):
+            return None
+        try:
+            stage = way.stage(self._geometry, first, last)
+        except NotStreamable as error:
+            if error.final:
+                final[first] = last
+            return None
+        return self._appraiser.candidate(stage)
 
     def _runs(self, steps: Container[int] | None, bound: float) -> Iterator[tuple[int, int]]:
         nodes, sizes = self._graph.nodes, self._graph.types

@@ -24,6 +24,8 @@ from tinycompile.planner.builder import Builder
 from tinycompile.planner.members import Geometry, Members, up_of
 from tinycompile.planner.stage import Firing, Lines, NotStreamable, Source, Span, Stage
 
+Rational = int | Fraction
+
 MOST_ROWS = 32
 """That a node may compute at a time."""
 
@@ -80,17 +82,19 @@ class _Stream(Builder):
 
     def _timing(self) -> tuple[list[int], list[int]]:
         """Periods and phases; a tensor from outside is there from the start: its rows take a tick for each `rows`."""
-        periods, phases = list[Fraction](), list[Fraction]()
+        periods, phases = list[Rational](), list[Rational]()
         for i, node in enumerate(self.members.nodes):
-            wanted = {Fraction(1)} if self.members.is_given(i) else set[Fraction]()
-            phase = Fraction(0)
+            wanted = set[Rational]()
+            if self.members.is_given(i):
+                wanted.add(1)
+            phase: Rational = 0
             for operand, reach in self.down[i].items():
                 producer = self.members.index.get(node.inputs[operand])
                 span = self._span(i).read_by(reach)
                 if producer is None:
-                    wanted.add(Fraction(span.step, self._rows))
+                    wanted.add(_ratio(span.step, self._rows))
                     continue
-                wanted.add(periods[producer] * span.step / self._made[producer])
+                wanted.add(_ratio(periods[producer] * span.step, self._made[producer]))
                 ahead = (span.size - 1 - span.before) // self._made[producer]
                 phase = max(phase, phases[producer] + periods[producer] * max(0, ahead))
             if len(wanted) != 1:
@@ -98,10 +102,11 @@ class _Stream(Builder):
             periods.append(wanted.pop())
             phases.append(phase)
         parts = lcm(*(period.denominator for period in periods))
-        unit = Fraction(gcd(*(int(period * parts) for period in periods)), parts)
-        if any((phase / unit).denominator > 1 for phase in phases):
+        unit = _ratio(gcd(*(int(period * parts) for period in periods)), parts)
+        periods, phases = ([_ratio(value, unit) for value in values] for values in (periods, phases))
+        if any(phase.denominator > 1 for phase in phases):
             raise NotStreamable("the rates of the stage's layers don't match")
-        return [int(p / unit) for p in periods], [int(p / unit) for p in phases]
+        return [int(period) for period in periods], [int(phase) for phase in phases]
 
     def _span(self, i: int) -> Span:
         return Span(self._made[i], self._made[i])
@@ -180,6 +185,11 @@ class _Stream(Builder):
             newest = (self._ahead(producer, i) + 1) * self._made[producer]
             first = held.rows - self.down[i][operand].before - newest
         return self.source(i, operand, self._span(i), held, first)
+
+
+def _ratio(a: Rational, b: Rational) -> Rational:
+    """a / b, an int where it is one: fractions are slow, and seldom."""
+    return a // b if isinstance(a, int) and isinstance(b, int) and a % b == 0 else Fraction(a) / b
 
 
 def _writes(stage: Stage, whole: str, graph: Graph) -> Iterator[tuple[int, int]]:

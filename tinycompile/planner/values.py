@@ -116,6 +116,7 @@ class Values:
         self._size = {buffer.name: buffer.size for buffer in self.buffers}
         self._live = self._live_bytes()
         self.fused = tuple(cover for cover in fused if self._is_usable(cover))
+        self._bytes: dict[Cover, int] = {}
         self._live_during = {(c.first, c.last): self._in_use(c) for c in self.fused}
 
     @cached_property
@@ -193,7 +194,7 @@ class Values:
             dies_here = dies_here and self._first[lower] == cover.last - 1 and upper != lower
             if in_stage and not self._passes(upper):
                 continue
-            if dies_here and shift == 0 and self._readings(node)[upper] == 1 and self._group_of_one(upper, lower):
+            if dies_here and shift == 0 and self._readings(node, upper) == 1 and self._group_of_one(upper, lower):
                 found.append(
                     Overlap(upper, lower, distance if kernel.in_place else whole_units(distance), kernel.in_place)
                 )
@@ -201,10 +202,15 @@ class Values:
 
     def need(self, step: int, kernel: Kernel) -> int:
         """`bytes_of` a kernel for one node."""
-        return self.bytes_of(Cover(step, step + 1, self.graph.nodes[step], kernel))
+        return self._bytes_in_use(Cover(step, step + 1, self.graph.nodes[step], kernel))
 
     def bytes_of(self, cover: Cover) -> int:
         """A lower bound on the bytes in use at a cover's step: all that is live, less what may be shared at most."""
+        if cover not in self._bytes:
+            self._bytes[cover] = self._bytes_in_use(cover)
+        return self._bytes[cover]
+
+    def _bytes_in_use(self, cover: Cover) -> int:
         saved: dict[str, int] = defaultdict(int)
         stage = self._stage_of.get(cover.first)
         shared_by_stage = [o for o in self.stage_overlaps if stage and o.lower == self.place(stage.output)[0]]
@@ -371,8 +377,10 @@ class Values:
             live.append(difference + (live[-1] if live else 0))
         return live
 
-    def _readings(self, node: Node) -> Counter[str]:
-        return Counter(self.place(name)[0] for name in node.inputs if name in self._storage.of)
+    def _readings(self, node: Node, buffer: str) -> int:
+        """How many operands are in a buffer."""
+        places = self._storage.of
+        return sum(name in places and places[name][0] == buffer for name in node.inputs)
 
     def _group_of_one(self, upper: str, lower: str) -> bool:
         """Not fixed to each other: then they have their place already."""

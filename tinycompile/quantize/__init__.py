@@ -1,4 +1,4 @@
-"""Float ONNX models to QDQ models: calibrate, try, measure, keep the best."""
+"""Float models to QDQ models: calibrate, try, measure, keep the best."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import QuantizationWarning, UsageError
-from tinycompile.frontend.onnx import is_quantized
-from tinycompile.frontend.onnx_file import read_proto, static_model
+from tinycompile.frontend.onnx_file import static_model
 from tinycompile.progress import step
 from tinycompile.quantize.alignment import aligned
 from tinycompile.quantize.bias_correction import bias_corrected
 from tinycompile.quantize.calibration import Sample, load_samples, spread
 from tinycompile.quantize.equalize import equalized
 from tinycompile.quantize.float_graph import FloatGraph, prepared
+from tinycompile.quantize.float_model import float_model
 from tinycompile.quantize.headroom import roomy
 from tinycompile.quantize.measure import (
     Accuracy,
@@ -29,6 +29,7 @@ from tinycompile.quantize.measure import (
     layer_sqnr,
     output_sqnr,
 )
+from tinycompile.quantize.patterns import simplified
 from tinycompile.quantize.pinned import PINNED, check_pinned
 from tinycompile.quantize.qdq import Parameters, parameters_of, quantized_values, to_qdq
 from tinycompile.quantize.ranges import METHODS, Observed, clipped_part, is_crowded, observe, range_of
@@ -121,8 +122,10 @@ def quantize(
     evaluation: Path | None = None,
     pinned: Parameters | None = None,
     room: bool = False,
+    signature: str | None = None,
+    layout: str = "model",
 ) -> Quantized:
-    """Quantise a float model: int8 activations per tensor, int8 weights per output channel.
+    """Quantise a float model, ONNX or TFLite: int8 activations per tensor, int8 weights per output channel.
 
     Args:
         calib: `.npz` with real inputs.
@@ -131,6 +134,8 @@ def quantize(
         pinned: scale and zero point of every quantised tensor, of a model whose code is to be kept; then `method` means
             nothing.
         room: ranges have room for other weights, see `headroom.py`.
+        signature: whose subgraph of a `.tflite` file is meant; None for the main one.
+        layout: in which the model will be compiled; samples have the file's.
 
     Raises:
         UsageError, SamplesError, ModelFileError, UnsupportedError.
@@ -138,14 +143,12 @@ def quantize(
     if method not in METHOD_CHOICES:
         raise UsageError(f"--calib-method {method!r} is unknown", hint=f"one of: {', '.join(METHOD_CHOICES)}")
     where = str(model)
-    proto = read_proto(model)
-    if is_quantized(proto):
-        raise UsageError("the model is quantised already", where=where, hint="build it without --calib")
+    proto = float_model(model, shapes or {}, signature, layout)
     static = static_model(proto, where, shapes)
     samples, _ = load_samples(calib, static)
     samples = spread(samples, _LIMIT)
     step(f"calibrating with {len(samples)} samples: the float model")
-    graph = prepared(proto, static.shapes, where)
+    graph = simplified(prepared(proto, static.shapes, where))
     if pinned is not None:
         check_pinned(pinned, quantized_values(graph), where)
     methods = METHODS if method == "auto" else (method,)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from tinycompile.errors import SamplesError, ToolMissingError, UsageError, system_reason
-from tinycompile.frontend.onnx_file import read_proto, static_model
+from tinycompile.frontend.onnx_file import static_model
 from tinycompile.ir import Array
+from tinycompile.quantize.float_model import float_model
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm")
 SCALES = ("0-255", "0-1", "-1-1", "imagenet")
@@ -66,7 +67,7 @@ def write_samples(
     Raises:
         UsageError: the model has several inputs, or the file can't be written.
     """
-    static = static_model(read_proto(model), str(model), shapes)
+    static = static_model(float_model(model, shapes), str(model), shapes)
     if len(static.inputs) != 1:
         raise UsageError(
             f"the model has {len(static.inputs)} inputs",

@@ -232,7 +232,7 @@ def _fold_affine(graph: FloatGraph, shapes: Mapping[str, tuple[int, ...]]) -> No
             source, scale, shift = affine
             layer = graph.producers().get(source)
             if layer is not None and layer.op_type in LINEAR and graph.only_consumer(source) is node:
-                if _scale_layer(graph, layer, scale, shift):
+                if scale_layer(graph, layer, scale, shift):
                     layer.output[0] = node.output[0]
                     graph.nodes.remove(node)
                     changed = True
@@ -276,7 +276,7 @@ def output_axis(node: Any) -> int:
     return 1 if node.op_type == "ConvTranspose" else 0
 
 
-def _scale_layer(graph: FloatGraph, layer: Any, scale: Array, shift: Array) -> bool:
+def scale_layer(graph: FloatGraph, layer: Any, scale: Array, shift: Array) -> bool:
     """Multiply a layer's output channels and add to them; False where its weights aren't constant."""
     weights = graph.constants.get(layer.input[1])
     attributes = attributes_of(layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile import interpreter
+from tinycompile.errors import FloatIslandWarning
 from tinycompile.frontend.onnx import import_places
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.frontend.onnx_values import Placed
@@ -36,7 +38,9 @@ class Candidate:
 
     @staticmethod
     def of(model: QdqModel, where: str, shapes: Mapping[str, tuple[int, ...]]) -> Candidate:
-        graph, places = import_places(static_model(model.proto, where, shapes), "model", where)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FloatIslandWarning)  # compiling the best one warns
+            graph, places = import_places(static_model(model.proto, where, shapes), "model", where, floats="islands")
         return Candidate(model, graph, places)
 
     def run(self, sample: Mapping[str, Array]) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
 from tinycompile.quantize.ranges import scale_of
-from tinycompile.quantize.scales import Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
+from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
 
 Parameters = Mapping[str, tuple[float, int]]
 """(scale, zero point) of tensors by name."""
@@ -32,6 +32,9 @@ COMPUTED = frozenset(
 
 FIXED = {"Softmax": (1 / 256, -128), "Sigmoid": (1 / 256, -128), "HardSigmoid": (1 / 256, -128), "Tanh": (1 / 128, 0)}
 """(scale, zero point) of functions whose range is known."""
+
+WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Concat")
+"""Operators that read tensors which are known."""
 
 _CLAMPS = ("Relu", "Clip")
 _BEFORE_CLAMP = (*LINEAR, "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean")
@@ -112,6 +115,7 @@ class _Writer:
                 nodes += self._activation(name, name)
         for node in source:
             self._layer(node, nodes)
+            self._constants(node, nodes)
             for index, name in enumerate(node.input):
                 node.input[index] = self.renamed.get(name, name)
             results = [name for name in node.output if name in self.parameters]
@@ -163,6 +167,20 @@ class _Writer:
         node.input[1] = self._constant(f"{name}_weights", values, scale, axis if scale.size > 1 else None, nodes)
         if len(node.input) > 2 and node.input[2]:
             self._bias(node, name, scale, x.scale, nodes)
+
+    def _constants(self, node: Any, nodes: list[Any]) -> None:
+        """Tensors that are added, multiplied or joined with values. Single numbers are part of a function's table."""
+        if node.op_type not in WITH_CONSTANTS:
+            return
+        for index, name in enumerate(node.input):
+            value = self.graph.constants.get(name)
+            if value is None or value.size == 1 or not np.all(np.isfinite(value)):
+                continue
+            scale = np.float32(max(float(np.abs(value).max()) / 127, SMALLEST))
+            values = quantize_weights(value, scale.reshape(1), 0)
+            node.input[index] = self._constant(
+                f"{node.output[0]}_operand_{index}", values, scale.reshape(1), None, nodes
+            )
 
     def _bias(self, node: Any, name: str, scale: Array, x_scale: float, nodes: list[Any]) -> None:
         graph = self.graph

@@ -1,4 +1,4 @@
-"""The model that is compiled: the file itself, or, for a float ONNX model with calibration samples, its QDQ version."""
+"""The model that is compiled: the file itself, or, for a float model with calibration samples, its QDQ version."""
 
 from __future__ import annotations
 
@@ -32,9 +32,17 @@ class Calibration:
 
 @contextmanager
 def compiled_source(
-    model: Path, calibration: Calibration, shapes: Mapping[str, tuple[int, ...]]
+    model: Path,
+    calibration: Calibration,
+    shapes: Mapping[str, tuple[int, ...]],
+    signature: str | None = None,
+    layout: str = "model",
 ) -> Generator[tuple[Path, dict[str, Any] | None]]:
-    """(file to compile, what quantisation measured if there was any); a QDQ file lives as long as the context."""
+    """(file to compile, what quantisation measured if there was any); a QDQ file lives as long as the context.
+
+    Args:
+        shapes, signature, layout: as for `quantize`.
+    """
     if calibration.samples is None:
         if calibration.evaluation is not None:
             raise UsageError("--eval needs --calib", why="it compares a float model with what becomes of it")
@@ -43,8 +51,6 @@ def compiled_source(
         yield model, None
         return
     check_model_path(model)
-    if model.suffix.lower() != ".onnx":
-        raise UsageError("--calib is for float .onnx models", where=str(model))
     from tinycompile.quantize import quantize
     from tinycompile.quantize.pinned import pinned_parameters
 
@@ -56,6 +62,8 @@ def compiled_source(
         evaluation=calibration.evaluation,
         pinned=None if calibration.pinned is None else pinned_parameters(calibration.pinned),
         room=calibration.room,
+        signature=signature,
+        layout=layout,
     )
     with TemporaryDirectory(prefix="tinycompile-") as folder:
         path = Path(folder) / f"{model.stem}.onnx"

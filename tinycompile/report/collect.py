@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tinycompile.codegen.blob import HEADER_BYTES, VERSION
 from tinycompile.codegen.program import Layer, Program, Tensor
@@ -18,7 +18,21 @@ from tinycompile.kernels.cover import expanded, part_nodes
 from tinycompile.lowered import Lowered
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
-from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts
+from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts, source_graph
+from tinycompile.report.sections import (
+    FlashSection,
+    GraphsSection,
+    LayerSection,
+    MacsSection,
+    MemorySection,
+    OptionsSection,
+    RamSection,
+    Report,
+    SourceSection,
+    StageSection,
+    TensorSection,
+    WeightsFileSection,
+)
 from tinycompile.resources import runtime_dir
 from tinycompile.targets import BOARDS_FOLDER, Board
 from tinycompile.version import __version__
@@ -55,10 +69,8 @@ def _slots(board: Board) -> int:
 
 def collect_report(
     folder: Path, project: Project, models: Sequence[Lowered], options: Options, stack: int
-) -> dict[str, Any]:
-    """The content of report.json before any run; sizes in bytes.
-
-    A build of several models has a list `models` of such reports, in which RAM and flash are those of all together.
+) -> list[Report]:
+    """What is known of each model before any run.
 
     Args:
         stack: of the whole firmware; not of a build for the host.
@@ -69,79 +81,112 @@ def collect_report(
     measured = sizes(folder / image, symbols, board.toolchain.stored_sections)
     apart = sum(HEADER_BYTES + program.blob_bytes for program in project.programs if program.separate)
     measured = replace(measured, flash=measured.flash + apart, weights=measured.weights + apart)
-    common = {
-        "tinycompile": __version__,
-        "target": board.name,
-        "board": board_facts(board),
-        "options": {
-            "io": options.io,
-            "optimize": options.optimize,
-            "ram": options.ram,
-            "schedule": options.schedule,
-            "weights": options.weights,
-            "align": board.alignment,
-            "flash_offset": options.flash_offset,
-            "updatable": options.updatable,
-            "board_path": None if options.board_path is None else BOARDS_FOLDER,
-            "layout": options.layout,
-            "floats": options.floats,
-            "shapes": {name: list(shape) for name, shape in options.shapes},
-            "signature": options.signature,
-            "match": options.match,
-        },
-        "flash": _flash(measured, project),
-        "memories": _memories(project, measured, stack),
-    }
-    reports = [
-        {**common, **_model(folder, project, program, lowered, origin, measured, stack)}
+    shared = _Shared(folder, project, measured, stack, _options(options, board), _memories(project, measured, stack))
+    return [
+        _model(shared, program, lowered, origin)
         for program, lowered, origin in zip(project.programs, models, project.origins, strict=True)
     ]
-    if len(reports) == 1:
-        return reports[0]
-    return {"model": "+".join(program.model for program in project.programs), "models": reports}
 
 
-def _model(
-    folder: Path,
-    project: Project,
-    program: Program,
-    lowered: Lowered,
-    origin: Provenance,
-    measured: Sizes,
-    stack: int,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Shared:
+    """What the models of a build have in common."""
+
+    folder: Path
+    project: Project
+    measured: Sizes
+    stack: int
+    options: OptionsSection
+    memories: list[MemorySection]
+
+
+def _options(options: Options, board: Board) -> OptionsSection:
+    return OptionsSection(
+        io=options.io,
+        optimize=options.optimize,
+        ram=options.ram,
+        schedule=options.schedule,
+        weights=options.weights,
+        align=board.alignment,
+        flash_offset=options.flash_offset,
+        updatable=options.updatable,
+        board_path=None if options.board_path is None else BOARDS_FOLDER,
+        layout=options.layout,
+        floats=options.floats,
+        shapes=dict(options.shapes),
+        signature=options.signature,
+        match=options.match,
+    )
+
+
+def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenance) -> Report:
+    project, planned = shared.project, lowered.planned
+    executed, layers = work_of(expanded(program.graph)), _layers(shared, program, lowered)
+    forms = Counter(layer.notes["requantisation"] for layer in layers if "requantisation" in layer.notes)
+    return Report(
+        tinycompile=__version__,
+        target=project.board.name,
+        board=board_facts(project.board),
+        options=shared.options,
+        flash=_flash(shared.measured, project),
+        memories=shared.memories,
+        model=program.model,
+        labels=program.facts.labels,
+        io_prefix=f"{program.model}_" if len(project.programs) > 1 else "",
+        source=SourceSection(origin.source, origin.sha256),
+        quantization=lowered.quantization,
+        weights_file=_weights_file(project, program),
+        input_stream="none" if program.streamed_input is None else "rows",
+        inputs=_inputs(program),
+        outputs=[_tensor(tensor, program.graph) for tensor in program.outputs],
+        ram=_ram(shared, program, planned),
+        schedule="+".join(sorted({stage.mode for stage in planned.stages})) or "layer",
+        stages=[_stage(stage, program) for stage in planned.stages],
+        macs=MacsSection(total(lowered.nominal).macs, planned.macs),
+        eliminated=total(lowered.nominal) - total(executed),
+        notes=program.graph.notes,
+        requantisation=dict(sorted(forms.items())),
+        layers=layers,
+        arena=arena_facts(planned),
+        graphs=GraphsSection(source_graph(lowered.survey, planned.graph), compiled_graph(program.graph)),
+        pareto=None if lowered.front is None else pareto_facts(lowered.front),
+    )
+
+
+def _layers(shared: _Shared, program: Program, lowered: Lowered) -> list[LayerSection]:
     nominal, executed = lowered.nominal, work_of(expanded(program.graph))
-    layers = [_layer(layer, program.graph, nominal, executed) for layer in program.layers]
-    for entry, layer in zip(layers, program.layers, strict=True):
-        entry |= {"weights_in": _weights_in(layer, project, program)}
-    for layer, live, code in zip(layers, live_bytes(lowered.planned), _code(program, measured), strict=False):
-        layer |= {"live_bytes": live, "code_bytes": code}
-    for number, stage in enumerate(lowered.planned.stages):
-        for step in range(stage.first, stage.last):
-            layers[step] |= {"stage": number}
-    forms = Counter(layer["notes"]["requantisation"] for layer in layers if "requantisation" in layer["notes"])
-    return {
-        "model": program.model,
-        "labels": list(program.facts.labels),
-        "io_prefix": f"{program.model}_" if len(project.programs) > 1 else "",
-        "source": {"file": origin.source, "sha256": origin.sha256},
-        "quantization": lowered.quantization,
-        "weights_file": _weights_file(project, program),
-        "input_stream": "none" if program.streamed_input is None else "rows",
-        "inputs": _inputs(program),
-        "outputs": [_tensor(tensor, program.graph) for tensor in program.outputs],
-        "ram": _ram(folder, project, program, lowered.planned, measured, stack),
-        "schedule": "+".join(sorted({stage.mode for stage in lowered.planned.stages})) or "layer",
-        "stages": [_stage(stage, program) for stage in lowered.planned.stages],
-        "macs": {"nominal": total(nominal).macs, "executed": lowered.planned.macs},
-        "eliminated": (total(nominal) - total(executed)).as_dict(),
-        "notes": list(program.graph.notes),
-        "requantisation": dict(sorted(forms.items())),
-        "layers": layers,
-        "arena": arena_facts(lowered.planned),
-        "graphs": {"source": lowered.source_graph, "compiled": compiled_graph(program.graph)},
-        "pareto": None if lowered.front is None else pareto_facts(lowered.front),
+    stages = {
+        step: number for number, stage in enumerate(lowered.planned.stages) for step in range(stage.first, stage.last)
     }
+    figures = zip(program.layers, live_bytes(lowered.planned), _code(program, shared.measured), strict=False)
+    return [
+        LayerSection(
+            name=layer.node.name,
+            op=layer.node.op.title,
+            kernel=layer.kernel.variant,
+            notes=layer.kernel.notes,
+            macs=layer.node.op.macs(program.graph.signature(layer.node)),
+            eliminated=_saved(layer, nominal, executed),
+            instructions=None,
+            instructions_estimate=layer.kernel.instructions,
+            weights_bytes=layer.kernel.constant_bytes,
+            scratch_bytes=layer.kernel.scratch_bytes,
+            function=layer.function,
+            stage=stages.get(step),
+            traced=True,
+            outputs=[_tensor(tensor, program.graph) for tensor in layer.outputs],
+            weights_in=_weights_in(layer, shared.project, program),
+            live_bytes=live,
+            code_bytes=code,
+        )
+        for step, (layer, live, code) in enumerate(figures)
+    ]
+
+
+def _saved(layer: Layer, nominal: dict[str, Work], executed: dict[str, Work]) -> Work:
+    """What a layer's parts don't compute of what the file asks for."""
+    parts = [part.name for part in part_nodes(layer.node)]
+    return sum((nominal[part] - executed[part] for part in parts if part in nominal and part in executed), Work())
 
 
 def _weights_in(layer: Layer, project: Project, program: Program) -> dict[str, int]:
@@ -165,83 +210,81 @@ def _code(program: Program, measured: Sizes) -> list[int]:
     return found
 
 
-def _weights_file(project: Project, program: Program) -> dict[str, Any] | None:
+def _weights_file(project: Project, program: Program) -> WeightsFileSection | None:
     """Of separate weights: the file, what ties it to the code, and its address on the board and in QEMU."""
     if not program.separate:
         return None
     emulated = project.board.emulated()
-    return {
-        "file": f"{program.model}_weights.bin",
-        "bytes": HEADER_BYTES + program.blob_bytes,
-        "version": VERSION,
-        "graph": program.graph_id.hex(),
-        "address": project.weights_addresses(project.board).get(program.model),
-        "qemu_address": emulated and project.weights_addresses(emulated).get(program.model),
-    }
+    return WeightsFileSection(
+        file=f"{program.model}_weights.bin",
+        bytes=HEADER_BYTES + program.blob_bytes,
+        version=VERSION,
+        graph=program.graph_id.hex(),
+        address=project.weights_addresses(project.board).get(program.model),
+        qemu_address=emulated and project.weights_addresses(emulated).get(program.model),
+    )
 
 
-def _inputs(program: Program) -> list[dict[str, Any]]:
+def _inputs(program: Program) -> list[TensorSection]:
     if program.streamed_input is None:
         return [_tensor(tensor, program.graph) for tensor in program.inputs]
-    return [_tensor(program.streamed_input, program.graph) | {"offset": None}]
+    return [replace(_tensor(program.streamed_input, program.graph), offset=None)]
 
 
-def _stage(stage: Stage, program: Program) -> dict[str, Any]:
+def _stage(stage: Stage, program: Program) -> StageSection:
     """Layers that are executed together row by row."""
     names = [layer.node.name for layer in program.layers]
-    return {
-        "mode": stage.mode,
-        "how": stage.how,
-        "layers": names[stage.first : stage.last],
-        "rows": stage.rows,
-        "ticks": stage.ticks,
-        "tiles": stage.tiles,
-        "line_bytes": {name: lines.bytes for name, lines in stage.lines.items()},
-        "macs": stage_macs(stage),
-        "layer_macs": sum(node_macs(program.graph)[stage.first : stage.last]),
-    }
+    return StageSection(
+        mode=stage.mode,
+        how=stage.how,
+        layers=names[stage.first : stage.last],
+        rows=stage.rows,
+        ticks=stage.ticks,
+        tiles=stage.tiles,
+        line_bytes={name: lines.bytes for name, lines in stage.lines.items()},
+        macs=stage_macs(stage),
+        layer_macs=sum(node_macs(program.graph)[stage.first : stage.last]),
+    )
 
 
-def _ram(
-    folder: Path, project: Project, program: Program, planned: Planned, measured: Sizes, stack: int
-) -> dict[str, Any]:
+def _ram(shared: _Shared, program: Program, planned: Planned) -> RamSection:
     """The arena of one model, and what the whole firmware takes."""
-    board, layout = project.board, project.layout
-    graph = folder / "build" / f"{program.model}.ci"
+    project, board, layout = shared.project, shared.project.board, shared.project.layout
+    graph = shared.folder / "build" / f"{program.model}.ci"
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
     invoke = _worst_case([graph], f"{program.model}_invoke", board) if known else 0
-    stack = invoke if board.is_host else stack
+    stack = invoke if board.is_host else shared.stack
     planned_bytes = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack
-    whole = planned_bytes if board.is_host else measured.ram
+    whole = planned_bytes if board.is_host else shared.measured.ram
     internal = sum(m.bytes for m in board.memories if m.kind == "ram" and not m.external)
     external = {m.name: m.bytes for m in (layout.arena, layout.system) if m.external}
-    return {
-        "arena_bytes": program.arena_bytes,
-        "arena_lower_bound_bytes": planned.lower_bound_bytes,
-        "arena_gap_bytes": planned.arena_bytes - planned.lower_bound_bytes,
-        "order": "optimal" if planned.order_optimal else "best found",
-        "scratch_bytes": program.scratch_bytes,
-        "state_bytes": program.state_bytes,
-        "stack_bytes": stack,
-        "invoke_stack_bytes": invoke,
-        "other_bytes": whole - planned_bytes,
-        "total_bytes": whole,
-        "limit_bytes": internal + sum(external.values()),
-    }
+    return RamSection(
+        arena_bytes=program.arena_bytes,
+        arena_lower_bound_bytes=planned.lower_bound_bytes,
+        arena_gap_bytes=planned.arena_bytes - planned.lower_bound_bytes,
+        order="optimal" if planned.order_optimal else "best found",
+        scratch_bytes=program.scratch_bytes,
+        state_bytes=program.state_bytes,
+        stack_bytes=stack,
+        invoke_stack_bytes=invoke,
+        other_bytes=whole - planned_bytes,
+        total_bytes=whole,
+        limit_bytes=internal + sum(external.values()),
+    )
 
 
-def _flash(measured: Sizes, project: Project) -> dict[str, int]:
+def _flash(measured: Sizes, project: Project) -> FlashSection:
     cold, apart = project.layout.cold, project.layout.weights
     external = [memory for memory in (cold, apart) if memory and memory.external]
-    return {
-        "weights_bytes": measured.weights,
-        "code_bytes": measured.flash - measured.weights,
-        "total_bytes": measured.flash,
-        "limit_bytes": project.board.flash.bytes + sum(memory.bytes for memory in external),
-    }
+    return FlashSection(
+        weights_bytes=measured.weights,
+        code_bytes=measured.flash - measured.weights,
+        total_bytes=measured.flash,
+        limit_bytes=project.board.flash.bytes + sum(memory.bytes for memory in external),
+    )
 
 
-def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, Any]]:
+def _memories(project: Project, measured: Sizes, stack: int) -> list[MemorySection]:
     """Each memory in use and the bytes of what it holds."""
     layout = project.layout
     cold = sum(c.constant.bytes for p in project.programs for c in p.constants if c.cold)
@@ -261,54 +304,32 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[dict[str, A
     if project.board.is_host:
         return []
     return [
-        {
-            "name": memory.name,
-            "origin": memory.origin,
-            "bytes": memory.bytes,
-            "kind": memory.kind,
-            "cost": memory.cost,
-            "external": memory.external,
-            "mpu": memory.mpu or None,
-            "holds": {name: size for place, name, size in parts if place == memory and size},
-        }
+        MemorySection(
+            name=memory.name,
+            origin=memory.origin,
+            bytes=memory.bytes,
+            kind=memory.kind,
+            cost=memory.cost,
+            external=memory.external,
+            mpu=memory.mpu or None,
+            holds={name: size for place, name, size in parts if place == memory and size},
+        )
         for memory in (*layout.used, *([layout.weights] if layout.weights else []))
     ]
 
 
-def _layer(layer: Layer, graph: Graph, nominal: dict[str, Work], executed: dict[str, Work]) -> dict[str, Any]:
-    sig, name = graph.signature(layer.node), layer.node.name
-    parts = [part.name for part in part_nodes(layer.node)]
-    saved = sum((nominal[part] - executed[part] for part in parts if part in nominal and part in executed), Work())
-    return {
-        "name": name,
-        "op": layer.node.op.title,
-        "kernel": layer.kernel.variant,
-        "notes": dict(layer.kernel.notes),
-        "macs": layer.node.op.macs(sig),
-        "eliminated": saved.as_dict(),
-        "instructions": None,
-        "instructions_estimate": layer.kernel.instructions,
-        "weights_bytes": layer.kernel.constant_bytes,
-        "scratch_bytes": layer.kernel.scratch_bytes,
-        "function": layer.function,
-        "stage": None,
-        "traced": True,
-        "outputs": [_tensor(tensor, graph) for tensor in layer.outputs],
-    }
-
-
-def _tensor(tensor: Tensor, graph: Graph) -> dict[str, Any]:
+def _tensor(tensor: Tensor, graph: Graph) -> TensorSection:
     source = graph.sources.get(tensor.name)
     quant = tensor.type.quant
     per_tensor = quant is not None and quant.is_per_tensor
-    return {
-        "name": tensor.name,
-        "shape": list(tensor.type.shape),
-        "dtype": tensor.type.dtype.name,
-        "scale": tensor.type.scale if per_tensor else None,
-        "zero_point": tensor.type.zero_point if per_tensor else None,
-        "offset": tensor.offset,
-        "bytes": tensor.type.bytes,
-        "source_index": None if source is None else source.index,
-        "source_channels": None if source is None or source.channels is None else source.channels.tolist(),
-    }
+    return TensorSection(
+        name=tensor.name,
+        shape=list(tensor.type.shape),
+        dtype=tensor.type.dtype.name,
+        scale=tensor.type.scale if per_tensor else None,
+        zero_point=tensor.type.zero_point if per_tensor else None,
+        offset=tensor.offset,
+        bytes=tensor.type.bytes,
+        source_index=None if source is None else source.index,
+        source_channels=None if source is None or source.channels is None else source.channels.tolist(),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tinycompile.frontend.survey import Survey
 from tinycompile.ir import Graph
@@ -11,35 +10,45 @@ from tinycompile.planner import Planned
 from tinycompile.planner.pareto import Point
 from tinycompile.planner.problem import covered
 from tinycompile.planner.values import scratch_name
+from tinycompile.report.sections import (
+    ArenaSection,
+    BoardSection,
+    BufferSection,
+    CompiledGraph,
+    CompiledNode,
+    PointSection,
+    SourceGraph,
+    SourceNode,
+)
 from tinycompile.targets import Board
 
 
-def board_facts(board: Board) -> dict[str, Any]:
+def board_facts(board: Board) -> BoardSection:
     """What a reader wants to know of the target."""
-    return {"description": board.description, "core": board.core.name, "clock_hz": board.clock_hz}
+    return BoardSection(board.description, board.core.name, board.clock_hz)
 
 
-def arena_facts(planned: Planned) -> dict[str, Any]:
+def arena_facts(planned: Planned) -> ArenaSection:
     """Every block of the arena with its lifetime, half open, in steps; step n is the time after the last layer."""
     graph, offsets = planned.graph, planned.placement.offsets
     scratch = {scratch_name(step): step for step in range(len(graph.nodes))}
-    buffers = list[dict[str, Any]]()
+    buffers = list[BufferSection]()
     for buffer in sorted(planned.problem.buffers, key=lambda b: (b.first, offsets[b.name], b.name)):
         known = graph.types.get(buffer.name)
         kind = "tensor" if known is not None else "scratch" if buffer.name in scratch else "rows"
         buffers.append(
-            {
-                "name": f"scratch of {graph.nodes[scratch[buffer.name]].name}" if kind == "scratch" else buffer.name,
-                "kind": kind,
-                "shape": None if known is None else list(known.shape),
-                "dtype": None if known is None else known.dtype.name,
-                "bytes": buffer.size,
-                "offset": offsets[buffer.name],
-                "first": buffer.first,
-                "last": buffer.last,
-            }
+            BufferSection(
+                name=f"scratch of {graph.nodes[scratch[buffer.name]].name}" if kind == "scratch" else buffer.name,
+                kind=kind,
+                shape=None if known is None else list(known.shape),
+                dtype=None if known is None else known.dtype.name,
+                bytes=buffer.size,
+                offset=offsets[buffer.name],
+                first=buffer.first,
+                last=buffer.last,
+            )
         )
-    return {"steps": len(graph.nodes) + 1, "buffers": buffers}
+    return ArenaSection(len(graph.nodes) + 1, buffers)
 
 
 def live_bytes(planned: Planned) -> list[int]:
@@ -51,13 +60,13 @@ def live_bytes(planned: Planned) -> list[int]:
     ]
 
 
-def source_graph(survey: Survey, compiled: Graph) -> dict[str, Any]:
+def source_graph(survey: Survey, compiled: Graph) -> SourceGraph:
     """The operators of the model file, without those that compute constants.
 
     A node is `kept` where what it computes exists in the compiled graph; the others are part of a neighbour, or gone.
     """
     sources = {source.name for source in compiled.sources.values()}
-    nodes = [{"name": t.name, "op": "input", "shape": list(t.shape), "kept": True} for t in survey.inputs]
+    nodes = [SourceNode(t.name, "input", t.shape, kept=True) for t in survey.inputs]
     steps: list[tuple[tuple[str, ...], tuple[str, ...]]] = [((), (t.key,)) for t in survey.inputs]
     constant = {key for key, tensor in survey.tensors.items() if tensor.constant}
     for op in survey.operators:
@@ -66,44 +75,36 @@ def source_graph(survey: Survey, compiled: Graph) -> dict[str, Any]:
             continue
         shape = survey.tensors[op.outputs[0]].shape if op.outputs else ()
         names = {survey.tensors[key].name for key in op.outputs}
-        nodes.append({"name": op.name, "op": op.kind, "shape": list(shape), "kept": bool(names & sources)})
+        nodes.append(SourceNode(op.name, op.kind, shape, kept=bool(names & sources)))
         steps.append((op.inputs, op.outputs))
-    return {"nodes": nodes, "edges": _edges(steps)}
+    return SourceGraph(nodes, _edges(steps))
 
 
-def compiled_graph(graph: Graph) -> dict[str, Any]:
+def compiled_graph(graph: Graph) -> CompiledGraph:
     """The nodes that are executed; `layer` is the index in `layers`, None for an input."""
-    nodes = list[dict[str, Any]]()
+    nodes = list[CompiledNode]()
     steps = list[tuple[Sequence[str], Sequence[str]]]()
     for name in graph.inputs:
-        nodes.append({"name": name, "op": "input", "shape": list(graph.types[name].shape), "layer": None})
+        nodes.append(CompiledNode(name, "input", graph.types[name].shape, None))
         steps.append(((), (name,)))
     for index, node in enumerate(graph.nodes):
         shape = graph.types[node.outputs[0]].shape
-        nodes.append({"name": node.name, "op": node.op.title, "shape": list(shape), "layer": index})
+        nodes.append(CompiledNode(node.name, node.op.title, shape, index))
         steps.append((node.inputs, node.outputs))
-    return {"nodes": nodes, "edges": _edges(steps)}
+    return CompiledGraph(nodes, _edges(steps))
 
 
-def _edges(steps: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[list[int]]:
+def _edges(steps: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[tuple[int, int]]:
     """Pairs (producer, reader) of indices into `steps`; constants have no producer."""
     producer = {value: index for index, (_, outputs) in enumerate(steps) for value in outputs}
     return [
-        [producer[value], index]
+        (producer[value], index)
         for index, (inputs, _) in enumerate(steps)
         for value in dict.fromkeys(inputs)
         if value in producer
     ]
 
 
-def pareto_facts(points: Sequence[Point]) -> list[dict[str, Any]]:
+def pareto_facts(points: Sequence[Point]) -> list[PointSection]:
     """Schedules among which RAM and work trade, by falling RAM."""
-    return [
-        {
-            "arena_bytes": point.arena_bytes,
-            "instructions_estimate": point.instructions,
-            "macs": point.macs,
-            "schedule": point.schedule,
-        }
-        for point in points
-    ]
+    return [PointSection(point.arena_bytes, point.instructions, point.macs, point.schedule) for point in points]

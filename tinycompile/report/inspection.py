@@ -18,7 +18,10 @@ from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for
 from tinycompile.passes import optimize
 from tinycompile.report.operators import support_text
+from tinycompile.report.ranges import implausible_ranges
 from tinycompile.targets import Board
+
+_MOST_RANGES = 5
 
 INT8_OF_FLOAT = 4
 """Times less RAM after quantisation."""
@@ -33,6 +36,7 @@ class Inspection:
         naive_peak_bytes: most bytes of tensors in use at once, in the order of the file, if none shares memory; of
             float models that will be quantised, as int8.
         problems: (operator, reason) of everything that the target can't compile.
+        ranges: (tensor, what is wrong) of quantised ranges that can't be meant.
         remarks: what a user should know, such as layers that run in float32.
     """
 
@@ -43,6 +47,7 @@ class Inspection:
     naive_peak_bytes: int
     problems: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...] = field(default=())
+    ranges: tuple[tuple[str, str], ...] = field(default=())
 
     @property
     def supported(self) -> bool:
@@ -73,6 +78,7 @@ class Inspection:
             "supported": self.supported,
             "unsupported": [{"operator": operator, "reason": reason} for operator, reason in self.problems],
             "remarks": list(self.remarks),
+            "implausible_ranges": [{"tensor": tensor, "reason": reason} for tensor, reason in self.ranges],
         }
 
     def lines(self) -> Iterator[str]:
@@ -94,6 +100,10 @@ class Inspection:
         yield f"{'naive peak':<12} {self.naive_peak_bytes:,} bytes of tensors{as_int8}, if none shares memory"
         for remark in self.remarks:
             yield f"{'note':<12} {remark}"
+        for tensor, reason in self.ranges[:_MOST_RANGES]:
+            yield f"{'range':<12} {tensor}: {reason}"
+        if len(self.ranges) > _MOST_RANGES:
+            yield f"{'range':<12} ... and {len(self.ranges) - _MOST_RANGES} more (--json has all)"
         if self.supported:
             yield f"{self.target:<12} can compile every operator"
             return
@@ -135,6 +145,7 @@ def inspect_model(
         _peak(found, graph, floats),
         tuple(problems),
         tuple(remarks),
+        () if graph is None else tuple(implausible_ranges(graph)),
     )
 
 

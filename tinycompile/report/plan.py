@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from tinycompile.codegen.layer_names import layer_names
@@ -61,7 +62,7 @@ def _facts(model: Lowered) -> dict[str, Any]:
             for node, kernel in zip(planned.graph.nodes, planned.kernels, strict=True)
         ],
         "stages": [{"first": stage.first, "last": stage.last, "how": stage.how} for stage in planned.stages],
-        "arena": arena_facts(planned),
+        "arena": asdict(arena_facts(planned)),
     }
 
 

@@ -66,6 +66,7 @@ def certificate_of(build: Build, samples: Sequence[Array], result: Verification)
             for layer in result.layers
         ],
         "skipped": list(result.skipped),
+        "ranges": None if result.clipping is None else result.clipping.as_dict(),
     }
 
 

@@ -11,16 +11,22 @@ from tinycompile.report.document import CERTIFICATE
 from tinycompile.report.saving import update_report
 from tinycompile.toolchain import make
 from tinycompile.verify.certificate import certificate_of, save_certificate
+from tinycompile.verify.clipping import clipping_of
 from tinycompile.verify.outcome import Difference, LayerCount, Verification
 from tinycompile.verify.reference import Reference
 from tinycompile.verify.tensors import Compared, compared, reference_of, skipped
+from tinycompile.verify.tflite import TfliteReference
 
 
-def verify_build(build: Build, samples: Sequence[Array]) -> Verification:
+def verify_build(build: Build, samples: Sequence[Array], reals: Sequence[Array] | None = None) -> Verification:
     """Run every sample in QEMU and by the reference; compare outputs and all layers that exist in the source model.
 
     The plain firmware's outputs are compared too, since it is what gets flashed; the layers come from the trace
     build. Both are made first, of the sources as they are. Writes `certificate.json` and `verify` in the report.
+
+    Args:
+        samples: one array (samples, *shape) per input, as the firmware takes it.
+        reals: the same as real numbers; with them it is asked which ranges of a TFLite model clip.
 
     Raises:
         ToolMissingError: QEMU, LiteRT or onnxruntime isn't installed.
@@ -33,7 +39,10 @@ def verify_build(build: Build, samples: Sequence[Array]) -> Verification:
         if first is None and found.differences:
             first = Difference.of(found)
     layers, left_out = tuple(counts.values()), tuple(skipped(build, reference))
-    result = Verification(len(samples[0]), layers, left_out, first, reference.witnesses)
+    clipping = None
+    if reals is not None and isinstance(reference, TfliteReference):
+        clipping = clipping_of(reference, samples, reals)
+    result = Verification(len(samples[0]), layers, left_out, first, reference.witnesses, clipping)
     save_certificate(build, certificate_of(build, samples, result))
     _record(build, result)
     return result

@@ -123,11 +123,11 @@ class Operators:
 
     def _detail(self, index: int) -> dict[str, Any]:
         tensor = self._graph.tensors[index]
-        scales, zeros = (_listed(tensor.quantization, name) for name in ("scale", "zeroPoint"))
+        scales, zeros = (listed(tensor.quantization, name) for name in ("scale", "zeroPoint"))
         return {
             "index": index,
             "dtype": np.dtype(self._types[tensor.type]).type,
-            "shape": np.array(_listed(tensor, "shape"), np.int32),
+            "shape": np.array(listed(tensor, "shape"), np.int32),
             "quantization": (float(scales[0]), int(zeros[0]) if zeros else 0) if len(scales) == 1 else (0.0, 0),
         }
 
@@ -148,7 +148,7 @@ class Operators:
         order = preference(name, dtype, self._match)
         candidates = [kernels[oracle] for oracle in order if oracle in kernels]
         results = [int(i) for i in operator.outputs]
-        dynamic = any(n < 0 for i in results for n in _listed(self._graph.tensors[i], "shapeSignature"))
+        dynamic = any(n < 0 for i in results for n in listed(self._graph.tensors[i], "shapeSignature"))
         fed = [i for i in _used(operator) if i not in results and not self._is_constant(i)]
         return Step(name, fed, results, lambda shapes: self._alone(operator, fed, shapes), dynamic, candidates)
 
@@ -196,7 +196,7 @@ def _numbered(names: Any) -> dict[int, str]:
     return {number: name for name in dir(names) if isinstance(number := getattr(names, name), int)}
 
 
-def _listed(table: Any, name: str) -> list[Any]:
+def listed(table: Any, name: str) -> list[Any]:
     """A vector of the file; empty where it, or what it is in, isn't there."""
     vector: Any = None if table is None else getattr(table, name)
     return [] if vector is None else list(vector)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinycompile.verify.clipping import Clipping
 from tinycompile.verify.reference import Witness
 from tinycompile.verify.tensors import Compared
 
@@ -86,6 +87,7 @@ class Verification:
         skipped: tensors that the source model doesn't have.
         difference: the first one.
         witnesses: what was asked, in the order of `LayerCount.by`.
+        clipping: what real samples say of the ranges; None where that wasn't asked.
     """
 
     samples: int
@@ -93,6 +95,7 @@ class Verification:
     skipped: tuple[str, ...]
     difference: Difference | None
     witnesses: tuple[Witness, ...]
+    clipping: Clipping | None = None
 
     @property
     def ties(self) -> int:

@@ -15,6 +15,7 @@ from tinycompile.build import Build
 from tinycompile.choices import Runtime
 from tinycompile.errors import MismatchError, ModelFileError
 from tinycompile.ir import Array
+from tinycompile.report.layer_labels import layer_labels
 from tinycompile.verify.operators import Operators
 from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
 from tinycompile.verify.runtimes import Kernels, RefusedError, litert_module
@@ -40,13 +41,17 @@ _ROUNDED_ONCE = frozenset(
 class TfliteReference:
     """Runs a `.tflite` model by the kernels that its numerics are defined by: as a whole with LiteRT's reference
     kernels; where these lack an operator or compute it wrongly, or TFLM is matched, operator by operator.
+
+    Attributes:
+        content: of the file.
     """
 
     def __init__(self, build: Build) -> None:
         """Raises ToolMissingError without the runtimes that are needed, ModelFileError if the file can't be read."""
-        self._build, self._content = build, build.source.read_bytes()
+        self._build, self.content = build, build.source.read_bytes()
         self._match: Runtime = build.report["options"].get("match", "litert")
         self._exact = not any(map(_sums_floats, build.report["layers"]))
+        self._channels_last = build.report["options"].get("layout") == "nhwc"
         try:
             self._graph = self._loaded()
         except (ValueError, RuntimeError, RefusedError) as error:
@@ -56,19 +61,36 @@ class TfliteReference:
 
     def _loaded(self) -> _Whole | _Apart:
         signature = self._build.report["options"].get("signature")
-        apart = _Apart(self._content, signature, self._match)
+        apart = _Apart(self.content, signature, self._match)
         if self._match == "litert" and all(step.candidates[0].oracle == "reference" for step in apart.steps):
             with suppress(ValueError, RuntimeError):  # it lacks an operator, or a version of one
-                return _Whole(self._content, signature)
+                return _Whole(self.content, signature)
         return apart
 
     @property
     def witnesses(self) -> tuple[Witness, ...]:
         return self._graph.witnesses
 
+    @property
+    def subgraph(self) -> int:
+        """Which one of the file is compiled."""
+        signature = self._build.report["options"].get("signature")
+        return 0 if signature is None else _subgraph_of(self.content, signature)[0]
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """The firmware's layers by the number of a tensor that they compute."""
+        layers = self._build.report["layers"]
+        named = zip(layer_labels(layers), layers, strict=True)
+        return {entry["source_index"]: label for label, layer in named for entry in layer["outputs"]}
+
+    def tensor(self, index: int) -> Array:
+        """A tensor of the file after the last sample."""
+        return self._graph.tensor(index)
+
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> TfliteSample:
         self.run([self._fed(i, array) for i, array in enumerate(inputs)], reported)
-        return TfliteSample(self._graph, self._exact)
+        return TfliteSample(self._graph, self._exact, channels_last=self._channels_last)
 
     def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
         unknown = self._graph.unwitnessed
@@ -77,9 +99,9 @@ class TfliteReference:
     def run(self, inputs: Sequence[Array], reported: Sequence[Reported] = ()) -> None:
         """One inference on arrays of the model's own input types."""
         arrays = [
-            array.astype(detail["dtype"]).reshape(
-                detail["shape"] if array.size == prod(detail["shape"]) else array.shape
-            )
+            self._in_file(array, detail)
+            .astype(detail["dtype"])
+            .reshape(detail["shape"] if array.size == prod(detail["shape"]) else array.shape)
             for detail, array in zip(self._graph.inputs, inputs, strict=True)
         ]
         try:
@@ -87,6 +109,11 @@ class TfliteReference:
         except (ValueError, RuntimeError, RefusedError) as error:
             where, why = str(self._build.source), str(error)[:300]
             raise ModelFileError("no runtime computes the whole model", where=where, why=why) from error
+
+    def _in_file(self, array: Array, detail: Any) -> Array:
+        """With the file's order of axes: with `--layout nhwc` an image's channels come last, and are first there."""
+        moved = self._channels_last and len(detail["shape"]) == array.ndim == 4
+        return array.transpose(0, 3, 1, 2) if moved else array
 
     def _fed(self, index: int, array: Array) -> Array:
         """With `--io int8` the firmware's int8 stands for a float, which the model's own QUANTIZE makes it again."""
@@ -135,8 +162,8 @@ def _measured(reported: Sequence[Reported]) -> Callable[[int], Array | None]:
 class TfliteSample:
     """The tensors of one inference; outputs are found by their place in the model, layers by their number in it."""
 
-    def __init__(self, graph: _Whole | _Apart, exact: bool) -> None:
-        self._graph, self._exact = graph, exact
+    def __init__(self, graph: _Whole | _Apart, exact: bool, *, channels_last: bool = False) -> None:
+        self._graph, self._exact, self._channels_last = graph, exact, channels_last
 
     def layer(self, entry: dict[str, Any]) -> Expected | None:
         index = entry["source_index"]
@@ -160,7 +187,9 @@ class TfliteSample:
                 where=entry["name"],
                 why="LiteRT and, where it is installed, TFLM have no kernel for its operator in this type",
             )
-        values = np.asarray(np.asarray(self._graph.tensor(number)).reshape(entry["shape"]), order="C")
+        tensor = np.asarray(self._graph.tensor(number))
+        tensor = tensor.transpose(0, 2, 3, 1) if self._channels_last and tensor.ndim == 4 else tensor
+        values = np.asarray(tensor.reshape(entry["shape"]), order="C")
         return Expected(values, self._exact, by=self._graph.witness_of(number))
 
 

@@ -1,0 +1,115 @@
+"""What executing nodes together by rows needs and takes at least, from sums: said of any run without making its stage.
+
+Of n nodes there are n (n + 1) / 2 runs, and a stage takes as long to make as it has nodes. So the search asks here
+first, and makes the few stages that are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import accumulate
+
+from tinycompile.access import Reach
+from tinycompile.planner.candidates import TICK_INSTRUCTIONS, TURN_INSTRUCTIONS, Appraiser, moves
+from tinycompile.planner.members import Geometry, Reaches, is_image, up_of
+from tinycompile.planner.problem import whole_units
+from tinycompile.planner.stage import NotStreamable
+from tinycompile.planner.values import Values
+
+
+class Bounds:
+    """Of the runs of nodes of a graph, each of which computes so many rows at a time, with all of their columns.
+
+    Where some node enlarges its operand, others compute more rows at a time than that, and less is said.
+    """
+
+    def __init__(self, geometry: Geometry, values: Values, rows: int, appraiser: Appraiser) -> None:
+        self._geometry, self._values, self._rows, self._appraiser = geometry, values, rows, appraiser
+        self._count = len(geometry.graph.nodes)
+        self._reaches = [_reaches(geometry, step) for step in range(self._count)]
+        self._enlarges = any(up_of(reaches) > 1 for reaches in self._reaches)
+        self._names = [
+            {name for name in (*node.inputs, *node.outputs) if values.is_in_ram(name)} for node in geometry.graph.nodes
+        ]
+        self._known = -1
+        self._fewest: list[int] = []
+        held = [self._held(step) for step in range(self._count)]
+        self._lines = _sums(whole_units(bytes_) for bytes_, _ in held)
+        self._moves = _sums(instructions for _, instructions in held)
+        self._least: dict[tuple[int, int], int] = {}
+
+    def instructions(self, first: int, last: int) -> int:
+        """Of the nodes [first, last).
+
+        A kernel for some rows, called again and again, isn't faster than the fastest for all of them: so kernels
+        estimate, and tests check. What a stage adds for each turn, and to move what its lines hold, comes on top.
+        """
+        if len(self._appraiser.fewest) != self._known:
+            self._known = len(self._appraiser.fewest)
+            self._fewest = _sums(map(self._fewest_of, range(self._count)))
+        return self._fewest[last] - self._fewest[first] + self._moves[last - 1] - self._moves[first]
+
+    def bytes(self, first: int, last: int) -> int:
+        """In use during the nodes [first, last): what lives beside them, what they read, keep and leave.
+
+        Of what they leave no more can share memory with what they read than either has.
+        """
+        if (first, last) not in self._least:
+            values, graph = self._values, self._geometry.graph
+            output = graph.nodes[last - 1].outputs[0]
+            names = set[str]().union(*self._names[first:last])
+            inside = {name for node in graph.nodes[first : last - 1] for name in node.outputs}
+            read = {values.place(name)[0] for name in names - inside - {output}} - values.kept
+            read.discard(values.place(output)[0])
+            before, after = sum(map(values.buffer_bytes, read)), whole_units(graph.types[output].bytes)
+            lines = self._lines[last - 1] - self._lines[first]
+            self._least[first, last] = values.beside(first, last, names) + lines + max(before, after)
+        return self._least[first, last]
+
+    def _fewest_of(self, step: int) -> int:
+        """Instructions of a node, without what its lines take."""
+        if self._geometry.is_given(step) or self._enlarges:
+            return 0
+        turns = -(-self._height(step) // self._rows)
+        fewest = self._appraiser.fewest.get((step, self._rows))
+        if fewest is None:
+            fewest = min((kernel.instructions for kernel in self._values.options[step]), default=0)
+        return fewest + turns * (TURN_INSTRUCTIONS + TICK_INSTRUCTIONS)
+
+    def _held(self, step: int) -> tuple[int, int]:
+        """(bytes of the rows of a node's output that are kept from turn to turn, instructions to move them), if all
+        that read it are in the run.
+        """
+        name = self._geometry.graph.nodes[step].outputs[0]
+        t = self._geometry.graph.types[name]
+        if self._enlarges or not is_image(t.shape):
+            return 0, 0
+        read = [
+            (self._rows - 1) * reach.stride + reach.extent
+            for reaches, node in zip(self._reaches, self._geometry.graph.nodes, strict=True)
+            for operand, reach in reaches.items()
+            if node.inputs[operand] == name
+        ]
+        rows, row_bytes = max(read, default=0), t.bytes // t.shape[1]
+        if rows <= self._rows:
+            return 0, 0
+        turns = -(-t.shape[1] // self._rows)
+        return rows * row_bytes, moves(turns, (rows - self._rows) * row_bytes)
+
+    def _height(self, step: int) -> int:
+        """Rows that a node computes, or sums up."""
+        sig = self._geometry.sigs[step]
+        shape = (sig.input if self._geometry.sums(step) else sig.output).shape
+        return shape[1] if is_image(shape) else 1
+
+
+def _reaches(geometry: Geometry, step: int) -> Reaches:
+    try:
+        return geometry.reaches(step, "rows")
+    except NotStreamable:  # nor is a run with it
+        return dict[int, Reach]()
+
+
+def _sums(values: Iterable[int]) -> list[int]:
+    """Of the first so many."""
+    return list(accumulate(values, initial=0))

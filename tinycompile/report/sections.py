@@ -1,0 +1,311 @@
+"""What a build says of itself, section by section.
+
+`report.json` is `as_json` of a `Report`: a key for each attribute, in this order, so names are a public interface.
+Sizes and offsets are in bytes, instructions and MACs those of one inference.
+
+What other commands measure (`run`, `verify`, `profile`) they add to the file under keys of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tinycompile.work import Work
+
+
+@dataclass(frozen=True)
+class BoardSection:
+    """What a reader wants to know of the target."""
+
+    description: str
+    core: str
+    clock_hz: int | None
+
+
+@dataclass(frozen=True)
+class OptionsSection:
+    """The choices that the build can be made from again, and that `Build` needs to run it."""
+
+    io: str
+    optimize: str
+    ram: int | None
+    schedule: str
+    weights: str
+    align: str
+    flash_offset: int
+    updatable: bool
+    board_path: str | None
+    layout: str
+    floats: str
+    shapes: Mapping[str, Sequence[int]]
+    signature: str | None
+    match: str
+
+
+@dataclass(frozen=True)
+class FlashSection:
+    """Of all models of the build, separate weights included; the limit is that of the memories in use."""
+
+    weights_bytes: int
+    code_bytes: int
+    total_bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True)
+class MemorySection:
+    """A memory in use.
+
+    Attributes:
+        cost: of an access, where 1 is the fastest memory. mpu: what a region of the MPU makes it; None without one.
+        holds: bytes by what they are: arena, scratch, stack, states, code, weights, other.
+    """
+
+    name: str
+    origin: int
+    bytes: int
+    kind: str
+    cost: float
+    external: bool
+    mpu: str | None
+    holds: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class SourceSection:
+    """The model's file, beside the report in source/."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class WeightsFileSection:
+    """The file of separate weights, what ties it to the code, and its address on the board and in QEMU."""
+
+    file: str
+    bytes: int
+    version: int
+    graph: str
+    address: int | None
+    qemu_address: int | None
+
+
+@dataclass(frozen=True)
+class TensorSection:
+    """An input, an output or a layer's result.
+
+    Attributes:
+        scale, zero_point: None where there are none, or one per channel.
+        offset: in the arena; None for an input that comes by rows.
+        source_index: in the model's file; None where it isn't there. source_channels: which of its channels; None: all.
+    """
+
+    name: str
+    shape: Sequence[int]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+    offset: int | None
+    bytes: int
+    source_index: int | None
+    source_channels: Sequence[int] | None
+
+
+@dataclass(frozen=True)
+class RamSection:
+    """The arena of one model, and what the whole firmware takes."""
+
+    arena_bytes: int
+    arena_lower_bound_bytes: int
+    arena_gap_bytes: int
+    order: str
+    scratch_bytes: int
+    state_bytes: int
+    stack_bytes: int
+    invoke_stack_bytes: int
+    other_bytes: int
+    total_bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True)
+class StageSection:
+    """Layers that are executed together by rows or patches; `layer_macs` are those of the same layers one by one."""
+
+    mode: str
+    how: str
+    layers: Sequence[str]
+    rows: int
+    ticks: int
+    tiles: int
+    line_bytes: Mapping[str, int]
+    macs: int
+    layer_macs: int
+
+
+@dataclass(frozen=True)
+class MacsSection:
+    """Of the model's file, and of what is executed."""
+
+    nominal: int
+    executed: int
+
+
+@dataclass(frozen=True)
+class LayerSection:
+    """A layer in the order of execution.
+
+    Attributes:
+        notes: what the kernel says of how it computes. eliminated: constant channels and what they would have cost.
+        instructions: counted by `run`; None before. instructions_estimate: the kernel's own figure.
+        stage: index in `stages`; None for a layer by itself. traced: whether its result is seen apart from the next.
+        weights_in: bytes of constants by memory, of one that several layers share in each of them.
+        live_bytes: of the arena while it is executed.
+        code_bytes: of its function; one that several layers share counts for the first of them.
+    """
+
+    name: str
+    op: str
+    kernel: str
+    notes: Mapping[str, str]
+    macs: int
+    eliminated: Work
+    instructions: int | None
+    instructions_estimate: int
+    weights_bytes: int
+    scratch_bytes: int
+    function: str
+    stage: int | None
+    traced: bool
+    outputs: Sequence[TensorSection]
+    weights_in: Mapping[str, int]
+    live_bytes: int
+    code_bytes: int
+
+
+@dataclass(frozen=True)
+class BufferSection:
+    """A block of the arena with its lifetime [first, last), in steps; shape and dtype None where it is no tensor."""
+
+    name: str
+    kind: str
+    shape: Sequence[int] | None
+    dtype: str | None
+    bytes: int
+    offset: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class ArenaSection:
+    """Step n is the time after the last of n layers."""
+
+    steps: int
+    buffers: Sequence[BufferSection]
+
+
+@dataclass(frozen=True)
+class SourceNode:
+    """An operator of the file; `kept` where what it computes exists in the compiled graph."""
+
+    name: str
+    op: str
+    shape: Sequence[int]
+    kept: bool
+
+
+@dataclass(frozen=True)
+class CompiledNode:
+    """What is executed; `layer` is the index in `layers`, None for an input."""
+
+    name: str
+    op: str
+    shape: Sequence[int]
+    layer: int | None
+
+
+@dataclass(frozen=True)
+class SourceGraph:
+    """Edges are pairs (producer, reader) of indices of nodes."""
+
+    nodes: Sequence[SourceNode]
+    edges: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class CompiledGraph:
+    """As `SourceGraph`."""
+
+    nodes: Sequence[CompiledNode]
+    edges: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class GraphsSection:
+    """Before and after."""
+
+    source: SourceGraph
+    compiled: CompiledGraph
+
+
+@dataclass(frozen=True)
+class PointSection:
+    """One of the schedules among which RAM and work trade."""
+
+    arena_bytes: int
+    instructions_estimate: int
+    macs: int
+    schedule: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """One model of a build. In a build of several, flash and memories are those of all together.
+
+    Attributes:
+        io_prefix: of the emulator's files, where there are several models.
+        quantization: what `quantize` measured, in its own form; None for a model that wasn't quantised here.
+        input_stream: "rows" where the only input comes row by row through a callback, else "none".
+        schedule: "layer", or the modes of the stages, joined by "+".
+        requantisation: how many layers requantise in each form.
+        pareto: None where no front was asked for.
+    """
+
+    tinycompile: str
+    target: str
+    board: BoardSection
+    options: OptionsSection
+    flash: FlashSection
+    memories: Sequence[MemorySection]
+    model: str
+    labels: Sequence[str]
+    io_prefix: str
+    source: SourceSection
+    quantization: Mapping[str, Any] | None
+    weights_file: WeightsFileSection | None
+    input_stream: str
+    inputs: Sequence[TensorSection]
+    outputs: Sequence[TensorSection]
+    ram: RamSection
+    schedule: str
+    stages: Sequence[StageSection]
+    macs: MacsSection
+    eliminated: Work
+    notes: Sequence[str]
+    requantisation: Mapping[str, int]
+    layers: Sequence[LayerSection]
+    arena: ArenaSection
+    graphs: GraphsSection
+    pareto: Sequence[PointSection] | None
+
+
+def as_json(reports: Sequence[Report]) -> dict[str, Any]:
+    """The content of report.json: the report of the only model, or a list `models` of them."""
+    found = [asdict(report) for report in reports]
+    if len(found) == 1:
+        return found[0]
+    return {"model": "+".join(report.model for report in reports), "models": found}

@@ -13,6 +13,7 @@ from tinycompile.frontend import (
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,
+    tflite_hybrid,
     tflite_linalg,
     tflite_moves,
     tflite_reductions,
@@ -27,12 +28,13 @@ from tinycompile.frontend.tflite_activations import (
 from tinycompile.frontend.tflite_axes import axis_of
 from tinycompile.frontend.tflite_batches import emit_images
 from tinycompile.frontend.tflite_moves import reshaped
+from tinycompile.frontend.tflite_quantization import dequantized
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer, plain
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope, unpacked
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
 from tinycompile.frontend.tflite_windows import window_padding
-from tinycompile.ir import Array, Quantization, TensorType
+from tinycompile.ir import Quantization, TensorType
 from tinycompile.ops._arithmetic.hybrid import is_hybrid
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -60,6 +62,7 @@ FAMILIES = (
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,
+    tflite_hybrid,
     tflite_linalg,
     tflite_moves,
     tflite_reductions,
@@ -71,6 +74,7 @@ FAMILIES = (
 def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]:
     """Values of the weights and, if there is one, the bias; and the weights' shape."""
     shape = scope.constant(1, "the weight tensor").shape
+    tflite_hybrid.refuse_tflm(scope, scope.input_type(), scope.input_type(1))
     if len(shape) != dimensions or 0 in shape:
         raise scope.fail(f"the weights have the shape {list(shape)}")
     operands = [unpacked(scope, 1)]
@@ -204,16 +208,6 @@ def dequantize(scope: Scope) -> None:
     if scope.runtime == "tflm" and not x.quant.is_per_tensor:
         raise Rejected("TFLM dequantises every channel with the scale of the first; --match litert reads all of them")
     return scope.fold(dequantized(value, x.quant))
-
-
-def dequantized(values: Array, quant: Quantization) -> Array:
-    """scale * (q - zero_point) in float32, as in `DequantizeImpl`, with a scale per channel where there are several."""
-    scale, zero_point = quant.scale, quant.zero_point
-    if quant.axis is not None and not quant.is_per_tensor:
-        shape = [-1 if axis == quant.axis else 1 for axis in range(values.ndim)]
-        scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
-    with np.errstate(over="ignore"):
-        return (values.astype(np.int64) - zero_point).astype(np.float32) * scale
 
 
 @importer("QUANTIZE", options=tflite.QuantizeOptions, versions=6)

@@ -61,11 +61,14 @@ class TfliteReference:
 
     def _loaded(self) -> _Whole | _Apart:
         signature = self._build.report["options"].get("signature")
-        apart = _Apart(self.content, signature, self._match)
+        apart = self._apart()
         if self._match == "litert" and all(step.candidates[0].oracle == "reference" for step in apart.steps):
             with suppress(ValueError, RuntimeError):  # it lacks an operator, or a version of one
                 return _Whole(self.content, signature)
         return apart
+
+    def _apart(self) -> _Apart:
+        return _Apart(self.content, self._build.report["options"].get("signature"), self._match)
 
     @property
     def witnesses(self) -> tuple[Witness, ...]:
@@ -99,7 +102,7 @@ class TfliteReference:
     def run(self, inputs: Sequence[Array], reported: Sequence[Reported] = ()) -> None:
         """One inference on arrays of the model's own input types."""
         arrays = [
-            self._in_file(array, detail)
+            self.in_file(array, detail)
             .astype(detail["dtype"])
             .reshape(detail["shape"] if array.size == prod(detail["shape"]) else array.shape)
             for detail, array in zip(self._graph.inputs, inputs, strict=True)
@@ -107,10 +110,14 @@ class TfliteReference:
         try:
             self._graph.run(arrays, _measured(reported))
         except (ValueError, RuntimeError, RefusedError) as error:
+            if isinstance(self._graph, _Whole):  # a reference kernel that takes the model, but not these values
+                self._graph = self._apart()
+                self.run(inputs, reported)
+                return
             where, why = str(self._build.source), str(error)[:300]
             raise ModelFileError("no runtime computes the whole model", where=where, why=why) from error
 
-    def _in_file(self, array: Array, detail: Any) -> Array:
+    def in_file(self, array: Array, detail: Any) -> Array:
         """With the file's order of axes: with `--layout nhwc` an image's channels come last, and are first there."""
         moved = self._channels_last and len(detail["shape"]) == array.ndim == 4
         return array.transpose(0, 3, 1, 2) if moved else array

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * Resizing by linear interpolation, in TFLite's fixed point: 10 bits per axis.
+ * Resizing by linear interpolation, in fixed point: at most 10 bits per axis.
  *
  * input    [input_height][input_width][channels], int8
  * output   [output_height][output_width][channels], int8
  * rows     for each output row the input rows around it and the weight of the lower one; columns likewise
  *
- * A sum of four products is rounded halves away from zero. A pixel is written while its four inputs are read; pixels are
- * computed in memory order.
+ * A sum of four products is rounded halves away from zero, or, minus the zero point, halves to even. A pixel is written
+ * while its four inputs are read; pixels are computed in memory order.
  */
 #ifndef TC_RESIZE_BILINEAR_H
 #define TC_RESIZE_BILINEAR_H
@@ -36,6 +36,8 @@ typedef struct tc_resize_bilinear_shape {
     int32_t channels;
     int32_t row_bits;    /* the weights of a row add up to 2^row_bits */
     int32_t column_bits;
+    int32_t even;        /* halves to even: whether the rounded number minus `parity` is even */
+    int32_t parity;      /* the lowest bit of the zero point */
 } tc_resize_bilinear_shape;
 
 /* The inputs around an output pixel and their weights, which add up to 2^bits. */
@@ -61,13 +63,15 @@ TC_INLINE tc_corners tc_corners_of(const int8_t *input, const tc_between *row, c
     return corners;
 }
 
-TC_INLINE int8_t tc_interpolated(const tc_corners *corners, int32_t channel, int32_t bits)
+TC_INLINE int8_t tc_interpolated(const tc_corners *corners, int32_t channel, const tc_resize_bilinear_shape *shape)
 {
+    const int32_t bits = shape->row_bits + shape->column_bits;
     int32_t sum = corners->input[0][channel] * corners->weight[0];
     sum += corners->input[1][channel] * corners->weight[1];
     sum += corners->input[2][channel] * corners->weight[2];
     sum += corners->input[3][channel] * corners->weight[3];
-    return (int8_t)((sum + (sum >> 31) + (1 << (bits - 1))) >> bits);
+    const int32_t down = shape->even ? (((sum >> bits) ^ shape->parity) & 1) - 1 : sum >> 31;
+    return (int8_t)((sum + down + (1 << (bits - 1))) >> bits);
 }
 
 TC_INLINE void tc_resize_bilinear_s8(const int8_t *input, int8_t *output, const tc_between *rows,
@@ -80,7 +84,7 @@ TC_INLINE void tc_resize_bilinear_s8(const int8_t *input, int8_t *output, const 
 #pragma GCC unroll 4
 #endif
             for (int32_t channel = 0; channel < shape->channels; ++channel) {
-                output[channel] = tc_interpolated(&corners, channel, shape->row_bits + shape->column_bits);
+                output[channel] = tc_interpolated(&corners, channel, shape);
             }
             output += shape->channels;
         }
@@ -101,6 +105,22 @@ TC_INLINE uint32_t tc_interpolated_halves(uint32_t sums, int32_t bits)
     return (rounded >> bits) & 0x00FF00FFu;
 }
 
+/* Halves to even: of sums + 128 * 2^bits; what is added for an odd one makes its half round upwards. */
+TC_INLINE uint32_t tc_interpolated_even(uint32_t sums, const tc_resize_bilinear_shape *shape)
+{
+    const int32_t bits = shape->row_bits + shape->column_bits;
+    const uint32_t start = 0x00010001u * ((1u << (bits - 1)) - 1u);
+    const uint32_t odd = ((sums >> bits) ^ (0x00010001u * (uint32_t)shape->parity)) & 0x00010001u;
+    return ((sums + start + odd) >> bits) & 0x00FF00FFu;
+}
+
+TC_INLINE uint32_t tc_interpolated_pair(uint32_t sums, const tc_resize_bilinear_shape *shape)
+{
+    const int32_t bits = shape->row_bits + shape->column_bits;
+    const uint32_t start = 0x00010001u * ((1u << (bits - 1)) - 1u);
+    return shape->even ? tc_interpolated_even(sums, shape) : tc_interpolated_halves(start + sums, bits);
+}
+
 /* Per 4 bytes of both rows: the sums of bytes 0 and 2, and those of bytes 1 and 3. */
 TC_INLINE void tc_resize_bilinear_tall(const int8_t *above, const int8_t *below, uint32_t weight, uint32_t *tall,
                                        const tc_resize_bilinear_shape *shape)
@@ -119,10 +139,8 @@ TC_INLINE void tc_resize_bilinear_words_s8(const int8_t *input, int8_t *output, 
                                            const tc_between *columns, void *scratch,
                                            const tc_resize_bilinear_shape *shape)
 {
-    const int32_t bits = shape->row_bits + shape->column_bits;
     const int32_t row_bytes = shape->input_width * shape->channels;
     const int32_t pixel_words = shape->channels / 2;
-    const uint32_t start = 0x00010001u * ((1u << (bits - 1)) - 1u);
     uint32_t *const tall = (uint32_t *)scratch;
     for (const tc_between *row = rows; row != rows + shape->output_height; ++row) {
         tc_resize_bilinear_tall(input + row->lower * row_bytes, input + row->upper * row_bytes, row->weight, tall, shape);
@@ -133,9 +151,9 @@ TC_INLINE void tc_resize_bilinear_words_s8(const int8_t *input, int8_t *output, 
             const uint32_t *right = tall + column->upper * pixel_words;
             const int8_t *const end = output + shape->channels;
             for (; output != end; output += 4, left += 2, right += 2) {
-                const uint32_t even = tc_interpolated_halves(start + left[0] * rest + right[0] * weight, bits);
-                const uint32_t odd = tc_interpolated_halves(start + left[1] * rest + right[1] * weight, bits);
-                tc_store4(output, (even | (odd << 8)) ^ 0x80808080u);
+                const uint32_t first = tc_interpolated_pair(left[0] * rest + right[0] * weight, shape);
+                const uint32_t second = tc_interpolated_pair(left[1] * rest + right[1] * weight, shape);
+                tc_store4(output, (first | (second << 8)) ^ 0x80808080u);
             }
         }
     }

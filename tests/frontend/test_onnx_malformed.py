@@ -98,7 +98,7 @@ def test_int16_and_per_channel_activations():
     b = OnnxBuilder()
     parameters = b.parameters(np.full(4, 0.1), np.zeros(4), "int8")
     b.output(b.node("QuantizeLinear", b.input((1, 4)), *parameters), "int8")
-    with pytest.raises(UnsupportedError, match="per channel"):
+    with pytest.raises(UnsupportedError, match="a scale for each channel"):
         imported(b.model())
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.onnx_builder import kinds
 from tests.support.onnx_qdq import Qdq
+from tinycompile.errors import UnsupportedError
 
 
 def real(q: Qdq, *values: float) -> str:
@@ -128,6 +129,38 @@ def test_rounding_comes_first(case):
     graph = q.agrees(AFTER[case](q, after_convolution(q)), 0.1)
     assert not {"add", "mul", "div"} & set(kinds(graph))
     assert kinds(graph).count("quantize") == kinds(graph).count("dequantize") == 1
+
+
+@pytest.mark.parametrize("between", ["", "Relu", "Clip"])
+@pytest.mark.parametrize("before", ["convolution", "tensor"])
+def test_a_scale_for_each_channel_before_a_depthwise_convolution(before, between):
+    """nncf's activations there; a bound in front that isn't 0 differs from channel to channel."""
+    q = Qdq((1, 4, 6, 8), "uint8", 7)
+    y = q.a if before == "tensor" else after_convolution(q)
+    if between:
+        y = q.b.node(between, y, *([real(q, 0.0), real(q, 4.0)] if between == "Clip" else []))
+    parameters = q.b.constant(q.rng.uniform(0.02, 0.08, 4), np.float32), q.b.constant([0] * 4, np.uint8)
+    y = q.b.node("DequantizeLinear", q.b.node("QuantizeLinear", y, *parameters, axis=1), *parameters, axis=1)
+    w, _ = q.conv_weights((8, 1, 3, 3))
+    y = q.b.node("Conv", y, w, group=4, pads=[1, 1, 1, 1])
+    if before == "convolution" and between == "Clip":
+        with pytest.raises(UnsupportedError, match="a scale for each channel"):
+            q.agrees(y, 0.1)
+        return
+    assert kinds(q.agrees(y, 0.1)).count("dequantize") == 1
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("channels", [3, 8])
+@pytest.mark.parametrize(
+    ("scales", "transformation"), [((2, 2), "half_pixel"), ((4, 1), "pytorch_half_pixel"), ((2, 8), "asymmetric")]
+)
+def test_linear_interpolation(scales, transformation, channels, dtype):
+    """Rounded halves to even, of which there are many."""
+    q = Qdq((1, channels, 5, 6), dtype, 6)
+    factors = q.b.constant([1, 1, *scales], np.float32)
+    y = q.b.node("Resize", q.a, "", factors, mode="linear", coordinate_transformation_mode=transformation)
+    assert "resize_bilinear" in kinds(q.agrees(y, q.scale, q.zero - 128 if dtype == "uint8" else q.zero))
 
 
 @pytest.mark.parametrize("function", ["Relu", "Max", "factor"])

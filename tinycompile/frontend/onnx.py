@@ -49,6 +49,8 @@ from tinycompile.frontend.onnx_values import (
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Graph, Quantization, TensorType
+from tinycompile.ops.add import Add
+from tinycompile.ops.cast import Cast
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
@@ -335,7 +337,11 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
             converted = state.emit(Quantize(UINT8), [found.at.name], name, shifted)
             at = Placed(converted, found.at.shape, found.at.order, found.at.folded)
         case Quantized() if found.dtype == UINT16:
-            raise Rejected("it is uint16, supported are int8, uint8 and int16")
+            wide = state.emit(Cast(INT32), [found.at.name], f"{name}_wide", None)
+            half = state.value(f"{name}_half", TensorType((1,), INT32), np.array([found.shift], np.int32))
+            shifted = state.emit(Add(), [wide, half], f"{name}_shifted", None)
+            converted = state.emit(Cast(UINT16), [shifted], name, None)
+            at = Placed(converted, found.at.shape, found.at.order, found.at.folded)
         case Quantized() | Real() | Discrete():
             at = found.at
         case Dequantized() if is_discrete(found):

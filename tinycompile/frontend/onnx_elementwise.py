@@ -22,7 +22,13 @@ from tinycompile.frontend.onnx_regions import (
     joins_region,
 )
 from tinycompile.frontend.onnx_registry import importer
-from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, per_tensor_quantization
+from tinycompile.frontend.onnx_scales import (
+    checked_scales,
+    dequantized_by_channel,
+    one_zero_point,
+    quantized_by_channel,
+)
+from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, per_tensor_quantization, with_quantization
 from tinycompile.frontend.onnx_values import (
     Arranged,
     Dequantized,
@@ -34,13 +40,13 @@ from tinycompile.frontend.onnx_values import (
     Quantized,
     SoftmaxOf,
     Value,
+    shift_of,
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
 from tinycompile.ops._elementwise import INT8_VALUES
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.lookup import Lookup
-from tinycompile.ops.reshape import Reshape
 
 _FLOAT = 1
 """TensorProto.FLOAT"""
@@ -50,9 +56,23 @@ _FLOAT = 1
 def quantize_linear(scope: Scope) -> None:
     scale, zero_point = quantize_parameters(scope)
     scope.ignore("axis", "block_size")  # of a single scale
+    if scale.size > 1:
+        scope.set(_quantized_by_channel(scope, scale, zero_point))
+        return
     at, dtype = quantized_with(scope, scope.value(), scale, zero_point)
     quant = per_tensor_quantization(scale, zero_point, Quantized(at, dtype).shift)
     scope.set(Quantized(at, dtype, (scope.value(), quant)))
+
+
+def _quantized_by_channel(scope: Scope, scale: Array, zero_point: Array) -> Quantized:
+    dtype = DType.find(zero_point.dtype)
+    if dtype not in (INT8, UINT8) or scope.attribute("block_size", 0):
+        raise Rejected("it has several scales, supported are those of channels for int8 and uint8")
+    value = scope.value()
+    axis = checked_scales(scale, value.shape, int(scope.attribute("axis", 1)))
+    return Quantized(
+        quantized_by_channel(scope, value, scale, one_zero_point(zero_point, shift_of(dtype)), axis), dtype
+    )
 
 
 def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
@@ -99,6 +119,9 @@ def dequantize_linear(scope: Scope) -> None:
             scope.set(known_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1))))
         case Quantized() if value.dtype in (INT16, UINT16):
             raise Rejected("its operand has 16 bits, which operators of 8 bits don't read")
+        case Quantized() if scale.size > 1 and not block:
+            axis = checked_scales(scale, value.shape, int(scope.attribute("axis", 1)))
+            scope.set(dequantized_by_channel(scope, value, scale, one_zero_point(zero_point, value.shift), axis))
         case Quantized():
             quant = per_tensor_quantization(scale, zero_point, value.shift)
             scope.set(Dequantized(with_quantization(scope, value.at, quant), quant))
@@ -147,15 +170,6 @@ def _blocks_dequantized(values: Array, scale: Array, zero_point: Array, axis: in
     scales, zeros = (p.take(range(values.shape[axis]), axis) if p.ndim == values.ndim else p for p in repeated)
     floats = (_as_bytes(values).astype(np.float32) - zeros.astype(np.float32)) * scales
     return Known(floats.astype(np.float32), float_reason="they have a scale for each block, and a sum has but one")
-
-
-def with_quantization(scope: Scope, at: Placed, quant: Quantization) -> Placed:
-    """The same integers with the scale and zero point that a DequantizeLinear gives them."""
-    t = scope.state.type_of(at)
-    if quant.same_as(t.quant):
-        return at
-    result = scope.state.emit(Reshape(t.shape), [at.name], f"{scope.name}_quantized", quant)
-    return replace(at, name=result)
 
 
 # Functions of single elements.

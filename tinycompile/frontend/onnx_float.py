@@ -14,11 +14,10 @@ from tinycompile.frontend.onnx_elementwise import (
     dequantized_type,
     quantize_parameters,
     quantized_with,
-    with_quantization,
 )
 from tinycompile.frontend.onnx_quantize import as_quantized
 from tinycompile.frontend.onnx_registry import IMPORTERS, Importer
-from tinycompile.frontend.onnx_scope import Scope, State, arranged, per_tensor_quantization
+from tinycompile.frontend.onnx_scope import Scope, State, arranged, per_tensor_quantization, with_quantization
 from tinycompile.frontend.onnx_values import (
     Dequantized,
     Discrete,

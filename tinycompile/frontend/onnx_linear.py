@@ -14,6 +14,7 @@ from tinycompile.dtypes import INT8, UINT8, DType
 from tinycompile.frontend.onnx_matrices import product_of, transposed
 from tinycompile.frontend.onnx_quantize import settled
 from tinycompile.frontend.onnx_registry import importer
+from tinycompile.frontend.onnx_scales import scales_of
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope
 from tinycompile.frontend.onnx_values import Dequantized, Known, KnownQuantized, Linear, Placed, Shape, Value, identity
 from tinycompile.frontend.tflite_scope import MAX_STEP, Rejected
@@ -160,10 +161,18 @@ class Convolved:
 
 @importer("Conv")
 def conv(scope: Scope) -> None:
-    x = activation(scope)
+    scaled = scales_of(scope.value())
+    x = activation(scope) if scaled is None else scaled[0]
     source = quantized_weights(scope.value(1))
     bias = scope.value(2) if scope.has(2) else None
-    scope.set(convolution(scope, x, source, bias))
+    found = convolution(scope, x, source, bias)
+    if scaled is not None:
+        if found.kind != "depthwise_conv2d":
+            raise Rejected("its operand has a scale for each channel, and it adds channels")
+        each = np.repeat(scaled[1], len(found.product) // scaled[1].size)
+        product = tuple(p * Fraction(float(s)) for p, s in zip(found.product, each, strict=True))
+        found = replace(found, product=product)
+    scope.set(found)
 
 
 def convolution(scope: Scope, x: Dequantized, source: KnownQuantized, bias: Value | None) -> Linear:

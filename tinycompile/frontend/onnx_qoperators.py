@@ -8,12 +8,12 @@ from fractions import Fraction
 import numpy as np
 
 from tinycompile.dtypes import INT8, UINT8, DType
-from tinycompile.frontend.onnx_elementwise import known_dequantized, with_quantization
+from tinycompile.frontend.onnx_elementwise import known_dequantized
 from tinycompile.frontend.onnx_linear import convolution, matrix_product
 from tinycompile.frontend.onnx_moves import taken
 from tinycompile.frontend.onnx_quantize import as_quantized, integer_bias, linear
 from tinycompile.frontend.onnx_registry import importer
-from tinycompile.frontend.onnx_scope import Scope, per_tensor_quantization
+from tinycompile.frontend.onnx_scope import Scope, per_tensor_quantization, with_quantization
 from tinycompile.frontend.onnx_values import Dequantized, KnownQuantized, Linear, Placed, Quantized, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array

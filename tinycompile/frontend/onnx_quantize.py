@@ -17,6 +17,7 @@ from tinycompile.frontend.onnx_values import (
     Average,
     Clamp,
     Dequantized,
+    Interpolated,
     Known,
     Linear,
     Pair,
@@ -84,6 +85,11 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             x = value.x
             result = scope.state.emit(Softmax(rule="onnx"), [x.at.name], scope.name, quant)
             return Placed(result, x.shape, x.at.order, x.at.folded)
+        case Interpolated():
+            if not value.quant.same_as(quant):
+                raise Rejected("what it rounds was interpolated between numbers of another scale or zero point")
+            name = scope.state.emit(value.op, [value.image.name], scope.name, quant)
+            return Placed(name, value.shape, value.image.order)
         case Arranged():
             return value.how([_part(scope, part, quant) for part in value.parts], quant)
         case Real():

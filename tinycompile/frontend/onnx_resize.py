@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tinycompile.frontend.onnx_linear import activation
 from tinycompile.frontend.onnx_moves import taken
 from tinycompile.frontend.onnx_registry import importer
-from tinycompile.frontend.onnx_scope import Scope
-from tinycompile.frontend.onnx_values import Placed, Shape
+from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, Scope
+from tinycompile.frontend.onnx_values import Interpolated, Placed, Shape
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Array
+from tinycompile.ir import Array, Signature
+from tinycompile.ops.resize_bilinear import ONE, Positions, ResizeBilinear
 
 _HALF_WAY = 1e-6
 """How near to the middle between two elements onnxruntime 1.31 takes a coordinate for the middle (measured)."""
@@ -23,9 +25,12 @@ _HALF_WAY = 1e-6
 
 @importer("Resize")
 def resize(scope: Scope) -> None:
-    """Nearest neighbours; in float32 linear and cubic interpolation, too."""
+    """Nearest neighbours; linear interpolation of images by weights of 10 bits, such as 2, 4 or 8 times the size has;
+    in float32 any linear and cubic interpolation.
+    """
     if scope.attribute("mode", "nearest") != "nearest":
-        raise Rejected("linear and cubic resizing: that would take float32 arithmetic")
+        scope.set(_interpolated(scope))
+        return
     if scope.attribute("antialias", 0):
         raise Rejected("antialias of mode 'nearest'")
     scope.ignore("cubic_coeff_a", "exclude_outside")  # of interpolation
@@ -43,6 +48,32 @@ def resize(scope: Scope) -> None:
         return at
 
     scope.moved(resized)
+
+
+def _interpolated(scope: Scope) -> Interpolated:
+    """Linear interpolation in 8 bits. Raises Rejected where its weights aren't those of the operator."""
+    x, shape = activation(scope), scope.shape()
+    mode = str(scope.attribute("mode", "nearest"))
+    found = dict(interpolation(scope, x.shape, shape, mode))
+    if len(shape) != 4 or not set(found) <= {2, 3} or mode != "linear":
+        raise Rejected(f"linear resizing of other than rows and columns: {FLOAT_ARITHMETIC}")
+    at = scope.image(x.at)
+    for half_pixel, aligned in ((True, False), (False, False), (False, True)):
+        op = ResizeBilinear((shape[2], shape[3]), aligned, half_pixel, "onnx")
+        sides = op.positions(Signature((scope.state.type_of(at),), ()))
+        wanted = [found.get(2, np.eye(x.shape[2])), found.get(3, np.eye(x.shape[3]))]
+        if all(np.array_equal(_matrix_of(p, m.shape[1]), m) for p, m in zip(sides, wanted, strict=True)):
+            return Interpolated(at, x.quant, op, shape)
+    raise Rejected(f"linear resizing whose weights are no multiples of 1/1024: {FLOAT_ARITHMETIC}")
+
+
+def _matrix_of(positions: Positions, size: int) -> Array:
+    """float64 (resized, size): the weights of an axis."""
+    matrix, rows = np.zeros((positions.lower.size, size)), np.arange(positions.lower.size)
+    inside = np.minimum(positions.lower, size - 1)
+    np.add.at(matrix, (rows, inside), 1 - positions.weight / ONE)
+    np.add.at(matrix, (rows, positions.upper), positions.weight / ONE)
+    return matrix
 
 
 def interpolation(scope: Scope, source: Shape, shape: Shape, mode: str) -> Iterator[tuple[int, Array]]:

@@ -340,3 +340,12 @@ def per_tensor_quantization(scale: Array, zero_point: Array, shift: int) -> Quan
     if not np.isfinite(value) or value < np.finfo(np.float32).tiny:
         raise Rejected(f"the scale is {value}")
     return Quantization(np.array([value], np.float32), np.array([int(zero_point.reshape(-1)[0]) - shift], np.int64))
+
+
+def with_quantization(scope: Scope, at: Placed, quant: Quantization) -> Placed:
+    """The same integers with the scale and zero point that a DequantizeLinear gives them."""
+    t = scope.state.type_of(at)
+    if quant.same_as(t.quant):
+        return at
+    result = scope.state.emit(Reshape(t.shape), [at.name], f"{scope.name}_quantized", quant)
+    return replace(at, name=result)

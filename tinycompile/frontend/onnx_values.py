@@ -16,6 +16,7 @@ import numpy as np
 
 from tinycompile.dtypes import UINT8, UINT16, DType
 from tinycompile.ir import Array, Quantization
+from tinycompile.ops.resize_bilinear import ResizeBilinear
 
 Shape = tuple[int, ...]
 
@@ -316,6 +317,16 @@ class SoftmaxOf:
 
 
 @dataclass(frozen=True, eq=False)
+class Interpolated:
+    """An int8 image in NHWC resized by linear interpolation, not rounded yet."""
+
+    image: Placed
+    quant: Quantization
+    op: ResizeBilinear
+    shape: Shape
+
+
+@dataclass(frozen=True, eq=False)
 class Arranged:
     """Elements of values that aren't rounded yet, elsewhere, side by side, or chosen by their size.
 
@@ -369,6 +380,6 @@ class Missing:
     shape: Shape = ()
 
 
-Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | Arranged
+Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | Interpolated | Arranged
 """Floats that QuantizeLinear can round without float32 arithmetic."""
 Value = Known | Quantized | Described | Real | Discrete | Missing

@@ -72,7 +72,8 @@ def _kernel(
 ) -> Kernel:
     x, y = site.sig.input.shape, site.sig.output.shape
     fields = {"input_width": x[2], "output_height": y[1], "output_width": y[2], "channels": x[3]}
-    shape = Struct("tc_resize_bilinear_shape", fields | {"row_bits": bits[0], "column_bits": bits[1]})
+    fields |= {"row_bits": bits[0], "column_bits": bits[1], **_rounding(site)}
+    shape = Struct("tc_resize_bilinear_shape", fields)
     working = ("void *scratch",) if scratch else ()
     return Kernel(
         variant,
@@ -85,6 +86,11 @@ def _kernel(
     )
 
 
+def _rounding(site: Site) -> dict[str, int]:
+    op, zero_point = site.node.op, site.sig.output.zero_point
+    return {"even": int(isinstance(op, ResizeBilinear) and op.rule == "onnx"), "parity": zero_point & 1}
+
+
 @kernel_for(ResizeBilinear, dtype=INT16)
 def wide_resize_bilinear(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_resize_bilinear`."""
@@ -94,7 +100,8 @@ def wide_resize_bilinear(site: Site, core: Core) -> Kernel | None:
     (rows, row_bits), (columns, column_bits) = (_reduced(positions) for positions in op.positions(site.sig))
     y = site.sig.output.shape
     fields = {"input_width": width, "output_height": y[1], "output_width": y[2], "channels": channels}
-    shape = Struct("tc_resize_bilinear_shape", fields | {"row_bits": row_bits, "column_bits": column_bits})
+    fields |= {"row_bits": row_bits, "column_bits": column_bits, **_rounding(site)}
+    shape = Struct("tc_resize_bilinear_shape", fields)
     reads = ((rows.lower[:, None] * width + columns.lower) * channels).ravel()
     distance = ordered_distance(reads, np.arange(1, reads.size + 1) * channels)
     header = "tc_wide_resize_bilinear.h"

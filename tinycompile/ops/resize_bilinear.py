@@ -11,7 +11,8 @@ import numpy as np
 from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._arithmetic import real
-from tinycompile.ops._rules import first_reason, not_quantized
+from tinycompile.ops._elementwise import Framework
+from tinycompile.ops._rules import first_reason, not_quantized, rescales
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 ONE = 1 << 10
@@ -33,11 +34,13 @@ class Positions:
 
 @dataclass(frozen=True)
 class ResizeBilinear(Typed):
-    """int8 and int16 (N = 1), whatever scales input and output have, in LiteRT's fixed point of 10 bits per axis; or
-    float32 with any batch; any size, constant; align_corners or half_pixel_centers.
+    """int8 and int16 (N = 1) in a fixed point of 10 bits per axis, or float32 with any batch; any size, constant;
+    align_corners or half_pixel_centers.
 
     Attributes:
         size: (rows, columns) of the output.
+        rule: how int8 sums are rounded: the bytes halves away from zero, whatever scales input and output have, as
+            LiteRT does; or the numbers, which have one scale, halves to even, as ONNX's QuantizeLinear does.
     """
 
     kind: ClassVar[str] = "resize_bilinear"
@@ -45,6 +48,7 @@ class ResizeBilinear(Typed):
     size: tuple[int, int]
     align_corners: bool = False
     half_pixel_centers: bool = False
+    rule: Framework = "tflite"
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x = inputs[0]
@@ -83,8 +87,11 @@ class ResizeBilinear(Typed):
         return Positions(lower, upper, np.where(upper > lower, place - lower.astype(np.float32), np.float32(0)))
 
     def meanings(self) -> Meanings:
-        integers = dict.fromkeys((INT8, INT16), Meaning(self._integers, self._limits))
-        return {**integers, FLOAT32: Meaning(self._floats, self._float_limits)}
+        by_rule = {
+            "tflite": dict.fromkeys((INT8, INT16), Meaning(self._integers, self._limits)),
+            "onnx": {INT8: Meaning(self._even, self._even_limits)},
+        }
+        return {**by_rule[self.rule], FLOAT32: Meaning(self._floats, self._float_limits)}
 
     def _floats(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
@@ -94,6 +101,15 @@ class ResizeBilinear(Typed):
         sums: Array = self._blended(sig, inputs[0].astype(np.int64), ONE)
         # Halves away from zero: a shift rounds them upwards.
         return (np.right_shift(sums + ONE * ONE // 2 - (sums < 0), 20).astype(inputs[0].dtype),)
+
+    def _even(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        zero_point = sig.output.zero_point
+        sums: Array = self._blended(sig, inputs[0].astype(np.int64) - zero_point, ONE)
+        odd = np.right_shift(sums, 20) & 1
+        return ((np.right_shift(sums + ONE * ONE // 2 - 1 + odd, 20) + zero_point).astype(np.int8),)
+
+    def _even_limits(self, sig: Signature) -> str | None:
+        return self._limits(sig) or rescales(sig.input, sig.output)
 
     def _blended(self, sig: Signature, x: Array, one: int) -> Array:
         """Sums of products, of weights that add up to `one` per axis."""

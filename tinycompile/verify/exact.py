@@ -167,7 +167,7 @@ class ExactEvaluator:
     def _run(self, session: ReferenceEvaluator, node: Any, operands: Sequence[Value | None]) -> list[Value]:
         plain = _feed(session, node, [None if v is None else v.plain for v in operands])
         is_float = plain[0].dtype.kind == "f"
-        if node.op_type in _IN_FLOAT64 and is_float:
+        if (node.op_type in _IN_FLOAT64 or _interpolates(node)) and is_float:
             reals = _feed(session, node, [None if v is None else _wide(v) for v in operands])
             return [Value.summed(real) for real in reals]
         if node.op_type in MOVES and is_float and any(v is not None and v.real is not None for v in operands):
@@ -184,6 +184,12 @@ class ExactEvaluator:
             return ReferenceEvaluator(helper.make_model(graph, opset_imports=self._imports))
         except Exception as error:  # operators that it doesn't have
             raise CannotEvaluateError(f"{node.op_type}: {str(error)[:200]}") from error
+
+
+def _interpolates(node: Any) -> bool:
+    """Whether it is a Resize that adds products; one of nearest neighbours copies."""
+    modes = [helper.get_attribute_value(a) for a in node.attribute if a.name == "mode"]
+    return node.op_type == "Resize" and modes in ([b"linear"], [b"cubic"])
 
 
 def _wide(value: Value) -> Array:

@@ -144,4 +144,4 @@ def _instructions(layer: LinearLayer, window: Fields, depth: int, direct: bool, 
     pairs, rest = divmod(height * width, 2)
     partial = 4 if layer.channels % 4 else 0
     pair = 20 + 2 * copied + blocks * (40 + 2 * partial + 16 * groups)
-    return pairs * pair + rest * (20 + copied + blocks * (30 + partial + 11 * groups))
+    return pairs * pair + rest * (20 + copied + blocks * (37 + partial + 12 * groups))

@@ -140,7 +140,8 @@ class Operators:
 
     def _step(self, kernels: Mapping[Any, Kernels], operator: Any) -> Step:
         code = self._model.operatorCodes[operator.opcodeIndex]
-        name = self._names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        custom: bytes | None = code.customCode
+        name = custom.decode() if custom else self._names[max(code.builtinCode, code.deprecatedBuiltinCode)]
         types = [self._types[self._graph.tensors[int(i)].type] for i in (operator.outputs[0], *operator.inputs[:1])]
         dtype = "float32" if "float32" in types else types[-1] if types[0] == "bool" else types[0]
         blocks = self._has_blocks(operator)

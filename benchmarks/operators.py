@@ -23,6 +23,7 @@ import numpy as np
 import tinycompile
 from benchmarks.run import conditions
 from tests.support.tflite_builder import SAME, TfliteBuilder
+from tinycompile.errors import DoesNotFitError
 from tinycompile.profile import pattern, profile_build
 
 HERE = Path(__file__).parent
@@ -210,12 +211,20 @@ def _constant(b: TfliteBuilder, values: np.ndarray, scale: Scale | None, dtype: 
 
 def measure(target: str, dtype: str, only: str = "") -> dict[str, float]:
     """Instructions of an element by the use's label."""
-    chosen = [use for use in uses(dtype) if only in use.label]
+    return _measured(target, dtype, [use for use in uses(dtype) if only in use.label])
+
+
+def _measured(target: str, dtype: str, chosen: Sequence[Use]) -> dict[str, float]:
+    """As many models as the board's RAM takes."""
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(name) / "operators.tflite"
         path.write_bytes(model(chosen, dtype))
-        build = tinycompile.compile(path, target=target, output=Path(name) / "out", optimize="speed", schedule="layer")
+        try:
+            build = tinycompile.compile(path, target, output=Path(name) / "out", optimize="speed", schedule="layer")
+        except DoesNotFitError:
+            half = len(chosen) // 2
+            return {**_measured(target, dtype, chosen[:half]), **_measured(target, dtype, chosen[half:])}
         profile = profile_build(build, [pattern(t) for t in build.inputs])
     counted = {layer["name"]: layer["instructions"] for layer in profile["layers"]}
     return {use.label: round(counted[_layer(index)] / use.elements, 2) for index, use in enumerate(chosen)}

@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 import pytest
 
 import tinycompile
+from tinycompile.model_source import Calibration
 from tinycompile.options import CompileOptions, Options, PlanOptions
-from tinycompile.quantize.source import Calibration
 
 OF_CALIBRATION = {"calib", "calib_method", "evaluation"}
 

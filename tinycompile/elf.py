@@ -20,19 +20,24 @@ LIBRARY_STACK_BYTES = 32
 """Deepest stack of newlib's memcpy, memmove and memset and of most of libgcc, which come without a call graph."""
 
 _DEEPER_LIBRARY = (
-    (re.compile(r"__aeabi_u?ldivmod|__u?(div|mod)(mod)?di[34]"), 56, 112),
-    (re.compile(r"__aeabi_(u?l2[fd]|[fd]2u?lz)|__float(un)?di[sd]f|__fixun?s?[sd]fdi"), 64, 112),
-    (re.compile(r"__aeabi_(d\w+|[a-z]+2d)|__\w+df[23]|__float\w*df|__fix\w*df\w+"), 32, 80),
+    (re.compile(r"__aeabi_u?ldivmod|__u?(div|mod)(mod)?di[34]"), 56, 56, 112),
+    (re.compile(r"__aeabi_(u?l2[fd]|[fd]2u?lz)|__float(un)?di[sd]f|__fixun?s?[sd]fdi"), 64, 64, 112),
+    (re.compile(r"__aeabi_(d\w+|[a-z]+2d)|__\w+df[23]|__float\w*df|__fix\w*df\w+"), 32, 32, 80),
+    (re.compile(r"(sin|cos)f"), 488, 552, 568),
+    (re.compile(r"exp|powf"), 104, 112, 152),
+    (re.compile(r"(log10|erfc?|atan2|fmod)f"), 64, 104, 112),
+    (re.compile(r"(exp|expm1|log|log1p|tanh|sqrt|rint|floor|ceil)f"), 32, 88, 88),
 )
-"""Functions of libgcc that take more: bytes on ARMv7-M and later, on cores with 16-bit instructions only. Some call
-others: 64-bit numbers are divided by C. `tests/test_tools.py` compares with the library's instructions."""
+"""Functions of libgcc and libm that take more: bytes on cores with an FPU, on others with 32-bit instructions, and on
+those with 16-bit instructions only. Some call others: 64-bit numbers are divided by C, and a sine of a large number has
+a remainder by pi first. `tests/test_tools.py` compares with the library's instructions."""
 
 
-def library_stack(function: str, thumb1: bool, usual: int = LIBRARY_STACK_BYTES) -> int:
+def library_stack(function: str, thumb1: bool, usual: int = LIBRARY_STACK_BYTES, *, fpu: bool = False) -> int:
     """Bytes of stack that a library function can use, with what it calls; at least the toolchain's `usual`."""
-    for names, large, small in _DEEPER_LIBRARY:
+    for names, hardware, large, small in _DEEPER_LIBRARY:
         if names.fullmatch(function):
-            return max(usual, small if thumb1 else large)
+            return max(usual, hardware if fpu else small if thumb1 else large)
     return usual
 
 
@@ -177,13 +182,19 @@ def machine_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
 
 
 def worst_case_stack(
-    call_graphs: Collection[Path], root: str, library_bytes: int = LIBRARY_STACK_BYTES, *, thumb1: bool = False
+    call_graphs: Collection[Path],
+    root: str,
+    library_bytes: int = LIBRARY_STACK_BYTES,
+    *,
+    thumb1: bool = False,
+    fpu: bool = False,
 ) -> int:
     """Bytes of stack that `root` and everything it calls can use, from GCC's `-fcallgraph-info=su` files.
 
     Args:
         library_bytes: of functions that have no call graph, unless they are known to take more.
         thumb1: for a core with 16-bit instructions only, on which libgcc needs more.
+        fpu: for a core with float32 in hardware, on which libm needs less.
 
     Raises:
         ValueError: recursion, a dynamic frame, or a missing root; the generated code has none of these.
@@ -202,7 +213,7 @@ def worst_case_stack(
     if root not in frame:
         raise ValueError(f"no stack usage of {root} was recorded")
     for callee in {callee for callees in calls.values() for callee in callees} - set(frame):
-        frame[callee] = library_stack(callee, thumb1, library_bytes)
+        frame[callee] = library_stack(callee, thumb1, library_bytes, fpu=fpu)
     return _deepest(root, frame, calls, ())
 
 

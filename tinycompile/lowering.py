@@ -27,6 +27,7 @@ from tinycompile.kernels.base import Constant
 from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
 from tinycompile.lowered import Lowered
+from tinycompile.model_source import compiled_source
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.eliminate_channels import eliminating_the_same
@@ -37,7 +38,6 @@ from tinycompile.planner.pareto import Point, front
 from tinycompile.plans import Plans
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
-from tinycompile.quantize.source import compiled_source
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, work_of
 

@@ -21,7 +21,7 @@ from tinycompile.choices import (
 )
 from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
-from tinycompile.quantize.source import Calibration
+from tinycompile.model_source import Calibration
 from tinycompile.targets import Board, behind_bootloader, load_board, strict
 
 

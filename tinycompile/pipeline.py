@@ -14,11 +14,11 @@ from tinycompile.elf import check_machine
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.lowering import lower, lower_like, project_of, quantized_sources, with_sources
+from tinycompile.model_source import save_source
 from tinycompile.options import CompileOptions, Options
 from tinycompile.predecessor import FOLDER as PREDECESSOR
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
-from tinycompile.quantize.source import save_source
 from tinycompile.report.collect import collect_report, firmware_stack
 from tinycompile.report.html import memory_svg
 from tinycompile.report.saving import save_report

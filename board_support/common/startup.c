@@ -45,9 +45,9 @@ static void __attribute__((naked)) fault_handler(void)
     __asm__ volatile("movs r0, #0\n\t"
                      "msr msplim, r0\n\t"
                      "movs r0, %0\n\t"
-                     "b firmware_end"
+                     "b %c1" /* an operand, or link-time optimisation doesn't see the call */
                      :
-                     : "i"(FIRMWARE_FAULT));
+                     : "i"(FIRMWARE_FAULT), "i"(firmware_end));
 }
 #else
 static void fault_handler(void)

@@ -25,6 +25,11 @@
 #define TC_DSP 0
 #endif
 
+/* C99 promises literals of 4,095 characters, a block of assembly has more; GCC doesn't count those. */
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Woverlength-strings"
+#endif
+
 /* Thumb-1 cores have neither long multiplications nor more than 8 registers that most instructions take. */
 #if (defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)) && !defined(TC_PORTABLE)
 #define TC_THUMB1 1

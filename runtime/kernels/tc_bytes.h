@@ -127,6 +127,38 @@ TC_INLINE int32_t tc_smmlar(int32_t a, int32_t b, int32_t offset)
 #endif
 }
 
+#if TC_DSP
+#define TC_SATURATE_CASE(limit, bits)                                         \
+    case bits:                                                               \
+        __asm__("ssat %0, #" #limit ", %0, asr #" #bits : "+r"(value));      \
+        return value;
+#define TC_SATURATE_CASES(limit) \
+    TC_SATURATE_CASE(limit, 1)   \
+    TC_SATURATE_CASE(limit, 2)   \
+    TC_SATURATE_CASE(limit, 3)   \
+    TC_SATURATE_CASE(limit, 4)   \
+    TC_SATURATE_CASE(limit, 5)   \
+    TC_SATURATE_CASE(limit, 6)   \
+    TC_SATURATE_CASE(limit, 7)   \
+    TC_SATURATE_CASE(limit, 8)   \
+    TC_SATURATE_CASE(limit, 9)   \
+    TC_SATURATE_CASE(limit, 10)  \
+    TC_SATURATE_CASE(limit, 11)  \
+    TC_SATURATE_CASE(limit, 12)  \
+    TC_SATURATE_CASE(limit, 13)  \
+    TC_SATURATE_CASE(limit, 14)  \
+    TC_SATURATE_CASE(limit, 15)  \
+    TC_SATURATE_CASE(limit, 16)  \
+    TC_SATURATE_CASE(limit, 17)  \
+    TC_SATURATE_CASE(limit, 18)  \
+    TC_SATURATE_CASE(limit, 19)  \
+    TC_SATURATE_CASE(limit, 20)  \
+    TC_SATURATE_CASE(limit, 21)  \
+    TC_SATURATE_CASE(limit, 22)  \
+    TC_SATURATE_CASE(limit, 23)  \
+    TC_SATURATE_CASE(limit, 24)
+#endif
+
 /*
  * value >> shift, saturated to int8: SSAT with ASR, whose shift is part of the instruction. With a constant shift one
  * case is left; without optimisation all stay, and are right.
@@ -134,42 +166,28 @@ TC_INLINE int32_t tc_smmlar(int32_t a, int32_t b, int32_t offset)
 TC_INLINE int32_t tc_saturate8(int32_t value, int32_t shift)
 {
 #if TC_DSP
-#define TC_SATURATE8_CASE(bits)                                      \
-    case bits:                                                       \
-        __asm__("ssat %0, #8, %0, asr #" #bits : "+r"(value));       \
-        return value;
     switch (shift) {
-        TC_SATURATE8_CASE(1)
-        TC_SATURATE8_CASE(2)
-        TC_SATURATE8_CASE(3)
-        TC_SATURATE8_CASE(4)
-        TC_SATURATE8_CASE(5)
-        TC_SATURATE8_CASE(6)
-        TC_SATURATE8_CASE(7)
-        TC_SATURATE8_CASE(8)
-        TC_SATURATE8_CASE(9)
-        TC_SATURATE8_CASE(10)
-        TC_SATURATE8_CASE(11)
-        TC_SATURATE8_CASE(12)
-        TC_SATURATE8_CASE(13)
-        TC_SATURATE8_CASE(14)
-        TC_SATURATE8_CASE(15)
-        TC_SATURATE8_CASE(16)
-        TC_SATURATE8_CASE(17)
-        TC_SATURATE8_CASE(18)
-        TC_SATURATE8_CASE(19)
-        TC_SATURATE8_CASE(20)
-        TC_SATURATE8_CASE(21)
-        TC_SATURATE8_CASE(22)
-        TC_SATURATE8_CASE(23)
-        TC_SATURATE8_CASE(24)
+        TC_SATURATE_CASES(8)
     default:
         break;
     }
-#undef TC_SATURATE8_CASE
 #endif
     value >>= shift;
     return value < -128 ? -128 : value > 127 ? 127 : value;
+}
+
+/* The same to int16. */
+TC_INLINE int32_t tc_saturate16(int32_t value, int32_t shift)
+{
+#if TC_DSP
+    switch (shift) {
+        TC_SATURATE_CASES(16)
+    default:
+        break;
+    }
+#endif
+    value >>= shift;
+    return value < -32768 ? -32768 : value > 32767 ? 32767 : value;
 }
 
 /* Four values in [-128, 127] as one word: two BFI and a PKHBT. */

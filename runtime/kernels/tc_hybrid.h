@@ -10,7 +10,9 @@
 #define TC_HYBRID_H
 
 #include <stdint.h>
+#include <string.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_dot.h"
 #include "kernels/tc_float_bounds.h"
 #include "kernels/tc_float_exact.h"
@@ -29,7 +31,7 @@ typedef struct tc_hybrid_channel {
 } tc_hybrid_channel;
 
 typedef struct tc_hybrid_form {
-    int32_t asymmetric;     /* rows have a zero point and values from -128 to 127; else 0, and -127 to 127 */
+    int32_t asymmetric;     /* whether rows have a zero point */
     int32_t channels_first; /* a sum is multiplied by the channel's scale, then by the row's; else by their product */
     tc_float_bounds bounds;
 } tc_hybrid_form;
@@ -67,35 +69,71 @@ TC_INLINE int32_t tc_hybrid_zero_point(float low, float high, float scale)
     return tc_hybrid_exact_zero_point(low, high);
 }
 
-TC_INLINE int8_t tc_hybrid_quantized(float value, float inverse, int32_t zero_point, int32_t least)
+/* What a row of floats reaches from, at most 0, and to, at least 0. */
+typedef struct tc_hybrid_span {
+    float low;
+    float high;
+    int32_t finite; /* whether all are numbers */
+} tc_hybrid_span;
+
+TC_INLINE float tc_hybrid_of_bits(uint32_t bits)
 {
-    const int32_t rounded = tc_round_away(tc_opaque(value * inverse));
-    return (int8_t)tc_clamp(tc_wrapping_add(rounded, zero_point), least, 127);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Bits of floats that aren't negative are ordered as integers are, and those of negative ones as unsigned, downwards. */
+TC_INLINE tc_hybrid_span tc_hybrid_span_of(const float *input, int32_t count)
+{
+    int32_t high = 0;
+    uint32_t low = 0x80000000u; /* minus 0 */
+    for (int32_t i = 0; i < count; ++i) {
+        const uint32_t bits = tc_float_bits(input[i]);
+        high = (int32_t)bits > high ? (int32_t)bits : high;
+        low = bits > low ? bits : low;
+    }
+    const tc_hybrid_span span = {tc_hybrid_of_bits(low), tc_hybrid_of_bits((uint32_t)high),
+                                 high < 0x7F800000 && low < 0xFF800000u};
+    return span;
+}
+
+/* The nearest integer of a number within +-2^20, halves away from zero. */
+TC_INLINE int32_t tc_hybrid_nearest(float value)
+{
+#if TC_FLOAT_UNIT
+    const int32_t quarters = (int32_t)(value * 4.0f); /* as in tc_round_away */
+    return (quarters + 2 + (quarters >> 31)) >> 2;
+#else
+    return tc_round_away(value);
+#endif
 }
 
 /* Quantises `count` floats; all of them are read before the first result is written. */
 TC_INLINE tc_hybrid_row tc_hybrid_quantize(const float *input, int8_t *quantized, int32_t count, int32_t asymmetric)
 {
-    float low = 0.0f;
-    float high = 0.0f;
-    for (int32_t i = 0; i < count; ++i) {
-        low = input[i] < low ? input[i] : low;
-        high = input[i] > high ? input[i] : high;
-    }
-    const float largest = 0.0f - low > high ? 0.0f - low : high;
+    const tc_hybrid_span span = tc_hybrid_span_of(input, count);
+    const float largest = 0.0f - span.low > span.high ? 0.0f - span.low : span.high;
     tc_hybrid_row row = {1.0f, 0};
     float inverse = 0.0f;
     if (largest > 0.0f && asymmetric) {
-        row.scale = tc_divide(tc_opaque(high - low), 255.0f);
-        row.zero_point = tc_hybrid_zero_point(low, high, row.scale);
+        row.scale = tc_divide(tc_opaque(span.high - span.low), 255.0f);
+        row.zero_point = tc_hybrid_zero_point(span.low, span.high, row.scale);
         inverse = row.scale > 0.0f ? tc_divide(1.0f, row.scale) : 0.0f;
     } else if (largest > 0.0f) {
         row.scale = tc_divide(largest, 127.0f);
         inverse = tc_divide(127.0f, largest);
     }
-    const int32_t least = asymmetric ? -128 : -127;
+    if (span.finite && row.scale > 1e-30f && row.scale < 1e30f) { /* the quotients are at most 255 */
+        for (int32_t i = 0; i < count; ++i) {
+            const int32_t rounded = tc_hybrid_nearest(tc_opaque(input[i] * inverse));
+            quantized[i] = (int8_t)tc_ssat8(rounded + row.zero_point);
+        }
+        return row;
+    }
     for (int32_t i = 0; i < count; ++i) {
-        quantized[i] = tc_hybrid_quantized(input[i], inverse, row.zero_point, least);
+        const int32_t rounded = tc_round_away(tc_opaque(input[i] * inverse));
+        quantized[i] = (int8_t)tc_ssat8(tc_wrapping_add(rounded, row.zero_point));
     }
     return row;
 }

@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 #include "kernels/tc_root.h"
@@ -24,20 +26,49 @@ typedef struct tc_l2_normalization_shape {
     int32_t input_zero_point;
 } tc_l2_normalization_shape;
 
+/* The square of a row's length. */
+TC_INLINE int32_t tc_squared_length(const int8_t *row, const tc_l2_normalization_shape *shape)
+{
+    const uint32_t minus_zero = tc_lanes(-shape->input_zero_point, -shape->input_zero_point);
+    int32_t sum = 0;
+    int32_t i = 0;
+    for (; i + 4 <= shape->depth; i += 4) {
+        const uint32_t word = tc_load4(row + i);
+        const uint32_t even = tc_add_even(minus_zero, word);
+        const uint32_t odd = tc_add_odd(minus_zero, word);
+        sum = tc_smlad(odd, odd, tc_smlad(even, even, sum));
+    }
+    for (; i < shape->depth; ++i) {
+        const int32_t value = row[i] - shape->input_zero_point;
+        sum += value * value;
+    }
+    return sum;
+}
+
+/* Elements times multiplier * 2^(shift - 31), rounded as in tc_requant_short.h, halves away from zero. */
+TC_INLINE void tc_times_inverse_length(const int8_t *row, int8_t *output, int32_t multiplier, int32_t shift,
+                                       const tc_l2_normalization_shape *shape)
+{
+    const int32_t zero_point = shape->input_zero_point;
+    if (shift >= 0) {
+        for (int32_t i = 0; i < shape->depth; ++i) {
+            output[i] = (int8_t)tc_ssat8(tc_smmlar((row[i] - zero_point) * (2 << shift), multiplier, 0));
+        }
+    } else {
+        const int32_t half = 1 << (-shift - 1);
+        for (int32_t i = 0; i < shape->depth; ++i) {
+            const int32_t value = row[i] - zero_point;
+            const int32_t scaled = (tc_smmlar(value * 2, multiplier, half) + (value >> 31)) >> -shift;
+            output[i] = (int8_t)tc_ssat8(scaled);
+        }
+    }
+}
+
 TC_INLINE void tc_l2_normalization_s8(const int8_t *input, int8_t *output, const tc_l2_normalization_shape *shape)
 {
     for (int32_t row = 0; row < shape->rows; ++row) {
-        int32_t sum = 0;
-        for (int32_t i = 0; i < shape->depth; ++i) {
-            const int32_t value = input[i] - shape->input_zero_point;
-            sum += value * value;
-        }
-        const tc_root factor = tc_inverse_square_root(sum);
-        for (int32_t i = 0; i < shape->depth; ++i) {
-            const int32_t value = input[i] - shape->input_zero_point;
-            const int32_t scaled = tc_multiply_by_quantized_multiplier(value, factor.multiplier, factor.shift + 7);
-            output[i] = (int8_t)tc_clamp(scaled, -128, 127);
-        }
+        const tc_root factor = tc_inverse_square_root(tc_squared_length(input, shape));
+        tc_times_inverse_length(input, output, factor.multiplier, factor.shift + 7, shape);
         input += shape->depth;
         output += shape->depth;
     }

@@ -14,7 +14,9 @@
 #include <stdint.h>
 
 #include "kernels/tc_float_exact.h"
+#include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_reduce.h"
 #include "kernels/tc_requant.h"
 #include "kernels/tc_softmax.h"
 
@@ -84,10 +86,7 @@ TC_INLINE void tc_log_softmax_s8(const int8_t *input, int8_t *output, const tc_l
                                  const tc_log_softmax_shape *shape)
 {
     for (int32_t row = 0; row < shape->rows; ++row) {
-        int32_t largest = input[0];
-        for (int32_t i = 1; i < shape->depth; ++i) {
-            largest = tc_max(largest, input[i]);
-        }
+        const int32_t largest = tc_extreme_of_run(input, shape->depth, input[0], tc_max4, tc_max);
         int32_t sum = 0;
         for (int32_t i = 0; i < shape->depth; ++i) {
             sum += entries[largest - input[i]].exponential;
@@ -95,14 +94,16 @@ TC_INLINE void tc_log_softmax_s8(const int8_t *input, int8_t *output, const tc_l
         const int32_t logarithm = tc_log_from_1(sum);
         const int32_t lowest = tc_wrapping_add(logarithm, INT32_MIN);
         const int32_t farthest = tc_multiply_by_quantized_multiplier(lowest, shape->multiplier, shape->shift);
-        const int32_t limit = tc_max(-shape->max_distance - 1, farthest);
+        const int32_t limit = -tc_max(-shape->max_distance - 1, farthest);
+        /*
+         * The difference to the logarithm isn't positive, so its rounding to 22 bits fewer, halves away from zero, adds one
+         * less than half of 2^22. Where the difference wraps the distance is beyond the limit.
+         */
+        const uint32_t more = (127u << 22) + (1u << 21) - 1u - (uint32_t)logarithm;
         for (int32_t i = 0; i < shape->depth; ++i) {
             const int32_t distance = largest - input[i];
-            const int32_t exponent = entries[distance].exponent;
-            /* Where the difference wraps the distance is beyond the limit. */
-            const int32_t difference = (int32_t)((uint32_t)exponent - (uint32_t)logarithm);
-            const int32_t scaled = tc_rounding_divide_by_pot(difference, 22) + 127;
-            output[i] = (int8_t)(-distance > limit ? tc_clamp(scaled, -128, 127) : -128);
+            const int32_t scaled = (int32_t)((uint32_t)entries[distance].exponent + more);
+            output[i] = (int8_t)(distance < limit ? tc_saturate8(scaled, 22) : -128);
         }
         input += shape->depth;
         output += shape->depth;

@@ -68,8 +68,7 @@ TC_INLINE int16_t tc_element_u8(const void *operand, const int16_t *table, int32
             const int32_t from_b = TC_RUN_AT(shape->b_stride);                                                         \
             const number first_a = read_a(a, a_table, from_a, form);                                                   \
             const number first_b = read_b(b, b_table, from_b, form);                                                   \
-            int32_t i = 0;                                                                                             \
-            for (; i + 4 <= count; i += 4) {                                                                           \
+            for (int32_t i = 0; i < count / 4 * 4; i += 4) {                                                           \
                 const number a0 = a_step == 0 ? first_a : read_a(a, a_table, from_a + i, form);                        \
                 const number a1 = a_step == 0 ? first_a : read_a(a, a_table, from_a + i + 1, form);                    \
                 const number a2 = a_step == 0 ? first_a : read_a(a, a_table, from_a + i + 2, form);                    \
@@ -83,7 +82,7 @@ TC_INLINE int16_t tc_element_u8(const void *operand, const int16_t *table, int32
                 next[i + 2] = (int8_t)function(a2, b2, form);                                                          \
                 next[i + 3] = (int8_t)function(a3, b3, form);                                                          \
             }                                                                                                          \
-            for (; i < count; ++i) {                                                                                   \
+            for (int32_t i = count / 4 * 4; i < count; ++i) {                                                          \
                 const number last_a = a_step == 0 ? first_a : read_a(a, a_table, from_a + i, form);                    \
                 const number last_b = b_step == 0 ? first_b : read_b(b, b_table, from_b + i, form);                    \
                 next[i] = (int8_t)function(last_a, last_b, form);                                                      \

@@ -211,11 +211,11 @@ typedef struct tc_reduce_prod_shape {
     tc_output_range range;
 } tc_reduce_prod_shape;
 
-/* MultiplyByQuantizedMultiplier of 64 bits, from LiteRT's common.h; the product fits in 63. */
+/* MultiplyByQuantizedMultiplier of 64 bits, from LiteRT's common.h, of a product that has the multiplier in it. */
 TC_INLINE int32_t tc_reduce_prod_scaled(int64_t product, const tc_reduce_prod_shape *shape)
 {
     const int64_t half = (int64_t)1 << (shape->right - 1);
-    return (int32_t)(uint32_t)(uint64_t)((product * shape->multiplier + half) >> shape->right);
+    return (int32_t)(uint32_t)(uint64_t)((product + half) >> shape->right);
 }
 
 /* Defines products of int8 or int16, rounded after every factor: tflite::reference_ops::QuantizedReduceProd. */
@@ -225,17 +225,23 @@ TC_INLINE int32_t tc_reduce_prod_scaled(int64_t product, const tc_reduce_prod_sh
         const int32_t *size = shape->loops.reduced_size;                                                               \
         const int32_t *stride = shape->loops.reduced_stride;                                                           \
         const int32_t zero_point = shape->input_zero_point;                                                            \
+        /* A factor times the multiplier has 32 bits. */                                                               \
+        const int32_t narrow = sizeof(element) == 1u || zero_point == 0;                                               \
         int32_t total = *input - zero_point;                                                                           \
         for (int32_t i = 0; i < size[0]; ++i) {                                                                        \
             for (int32_t j = 0; j < size[1]; ++j) {                                                                    \
+                const element *next = input + i * stride[0] + j * stride[1];                                           \
                 for (int32_t k = i + j == 0 ? 1 : 0; k < size[2]; ++k) {                                               \
-                    const int32_t value = input[i * stride[0] + j * stride[1] + k * stride[2]] - zero_point;           \
-                    total = tc_reduce_prod_scaled((int64_t)total * value, shape);                                      \
+                    const int32_t value = next[k * stride[2]] - zero_point;                                            \
+                    total = tc_reduce_prod_scaled(narrow ? (int64_t)total * (value * shape->multiplier)                \
+                                                         : (int64_t)total * value * shape->multiplier,                 \
+                                                  shape);                                                              \
                 }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
         const tc_output_range *range = &shape->range;                                                                  \
-        const int64_t result = (int64_t)tc_reduce_prod_scaled(total, shape) + range->zero_point;                       \
+        const int64_t scaled = tc_reduce_prod_scaled((int64_t)total * shape->multiplier, shape);                       \
+        const int64_t result = scaled + range->zero_point;                                                             \
         return (element)(result < range->low ? range->low : result > range->high ? range->high : result);              \
     }                                                                                                                  \
     TC_INLINE void name(const element *input, element *output, const tc_reduce_prod_shape *shape)                      \

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 
@@ -17,16 +18,18 @@ typedef struct tc_root {
     int32_t shift;
 } tc_root;
 
-/* value * 2^exponent, saturated; for exponents of which 64 bits hold the result. */
-TC_INLINE int32_t tc_saturating_left_shift(int32_t value, int32_t exponent)
+/* round(a * b / 2^31), halves upwards; |a| < 2^30. */
+TC_INLINE int32_t tc_root_product(int32_t a, int32_t b)
 {
-    const int64_t wide = (int64_t)value * ((int64_t)1 << exponent);
-    return wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
+    return tc_smmlar(a * 2, b, 0);
 }
 
 /*
  * multiplier * 2^(shift - 31) ~ 1 / sqrt(value) by Newton's method in numbers with three integer bits, as TFLite's
  * GetInvSqrtQuantizedMultiplierExp; 0 counts as 1. value < 2^29
+ *
+ * `value` becomes a number in [2^26, 2^28). With all of these the root stays below 2^29 and the cube below 2^31, so that
+ * nothing of what TFLite saturates needs it.
  */
 TC_INLINE tc_root tc_inverse_square_root(int32_t value)
 {
@@ -42,12 +45,11 @@ TC_INLINE tc_root tc_inverse_square_root(int32_t value)
     value >>= 1;
     const int32_t half = (value >> 1) + (value & 1);
     for (int32_t i = 0; i < 5; ++i) {
-        const int32_t square = tc_saturating_rounding_doubling_high_mul(root, root);
-        const int32_t cube = tc_saturating_left_shift(tc_saturating_rounding_doubling_high_mul(square, root), 6);
-        const int32_t more = tc_saturating_rounding_doubling_high_mul((1 << 28) + (1 << 27), root);
-        root = tc_saturating_left_shift(more - tc_saturating_rounding_doubling_high_mul(half, cube), 3);
+        const int32_t cube = tc_root_product(tc_root_product(root, root), root) * 64;
+        const int32_t more = tc_root_product(root, (1 << 28) + (1 << 27));
+        root = (more - tc_root_product(half, cube)) * 8;
     }
-    root = tc_saturating_rounding_doubling_high_mul(root, 1518500250); /* times half the square root of 2 */
+    root = tc_root_product(root, 1518500250); /* times half the square root of 2 */
     factor.multiplier = shift < 0 ? tc_shift_left(root, -shift) : root;
     factor.shift = shift < 0 ? 0 : -shift;
     return factor;

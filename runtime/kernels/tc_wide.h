@@ -10,6 +10,7 @@
 
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
+#include "kernels/tc_wide_pairs.h"
 #include "kernels/tc_window.h"
 
 #ifdef __cplusplus
@@ -175,8 +176,10 @@ TC_INLINE int32_t tc_wide_lookup(const int16_t *table, int32_t value)
 /* exp of the distance to the largest input, 2^15 being 1. */
 TC_INLINE int32_t tc_wide_power(const int16_t *exponentials, int32_t distance, const tc_wide_softmax_shape *shape)
 {
-    const int32_t scaled = tc_wide_scaled(distance, &shape->input);
-    return tc_wide_lookup(exponentials, tc_clamp(tc_max(scaled, -0x20000) + 32767, -32768, 32767));
+    const tc_wide_short right = {shape->input.multiplier, -shape->input.shift};
+    const int32_t scaled =
+        shape->input.shift <= 0 ? tc_wide_shortly(distance * 2, &right) : tc_wide_scaled(distance, &shape->input);
+    return tc_wide_lookup(exponentials, tc_max(scaled, -65535) + 32767);
 }
 
 TC_INLINE void tc_wide_softmax(const int16_t *input, int16_t *output, const int16_t *exponentials,
@@ -189,7 +192,9 @@ TC_INLINE void tc_wide_softmax(const int16_t *input, int16_t *output, const int1
         }
         int32_t sum = 0;
         for (int32_t i = 0; i < shape->depth; ++i) {
-            sum += tc_wide_power(exponentials, input[i] - largest, shape);
+            const int32_t power = tc_wide_power(exponentials, input[i] - largest, shape);
+            output[i] = (int16_t)power; /* until it is divided by the sum */
+            sum += power;
         }
         int32_t zeros = 0;
         while ((uint32_t)sum << zeros < 0x80000000u) {
@@ -199,9 +204,8 @@ TC_INLINE void tc_wide_softmax(const int16_t *input, int16_t *output, const int1
         const int32_t reciprocal = tc_wide_lookup(reciprocals, tc_clamp(shifted - 0x18000, -32768, 32767));
         const int32_t right = 31 - zeros;
         for (int32_t i = 0; i < shape->depth; ++i) {
-            const int64_t power = tc_wide_power(exponentials, input[i] - largest, shape);
-            const int32_t result = (int32_t)((power * reciprocal + ((int64_t)1 << (right - 1))) >> right);
-            output[i] = (int16_t)tc_clamp(result, 0, 32767);
+            const int32_t result = (output[i] * reciprocal + (1 << (right - 1))) >> right;
+            output[i] = (int16_t)tc_min(result, 32767);
         }
         input += shape->depth;
         output += shape->depth;

@@ -288,7 +288,7 @@ typedef struct tc_wide_planes_shape {
     int32_t high;
 } tc_wide_planes_shape;
 
-/* Where the taps of a window are read: at `zeros` for those outside the image, and for what they lack to a pair. */
+/* Where the taps of a window are read: at `zeros` for those outside the image. */
 TC_INLINE void tc_wide_taps(const int16_t *input, const int16_t *zeros, int32_t oy, int32_t ox, const int16_t **taps,
                             const tc_wide_planes_shape *shape)
 {
@@ -301,8 +301,56 @@ TC_INLINE void tc_wide_taps(const int16_t *input, const int16_t *zeros, int32_t 
             taps[at++] = tc_window_holds(window, y, x) ? input + (y * window->input_width + x) * shape->channels : zeros;
         }
     }
-    if (at < 2 * shape->pairs) {
-        taps[at] = zeros;
+}
+
+/* Elements from the first tap of a window inside the image to another one; a constant where the loop around it is unrolled. */
+TC_INLINE int32_t tc_wide_tap_at(int32_t tap, const tc_wide_planes_shape *shape)
+{
+    const tc_window *window = &shape->window;
+    const int32_t y = tap / window->kernel_width * window->dilation_y;
+    const int32_t x = tap % window->kernel_width * window->dilation_x;
+    return (y * window->input_width + x) * shape->channels;
+}
+
+/* Sums of two channels: of taps beside `first`, in a window inside the image, or where `taps` says. */
+TC_INLINE void tc_wide_planes_sums(const int16_t *first, const int16_t *const *taps, int32_t channel,
+                                   const uint32_t *word, int32_t sums[2], const tc_wide_planes_shape *shape)
+{
+    const int32_t count = shape->window.kernel_height * shape->window.kernel_width;
+    int32_t a = sums[0];
+    int32_t b = sums[1];
+#if defined(__GNUC__)
+#pragma GCC unroll 25
+#endif
+    for (int32_t tap = 0; tap + 1 < count; tap += 2) {
+        const uint32_t one = tc_load4(taps == NULL ? first + tc_wide_tap_at(tap, shape) : taps[tap] + channel);
+        const uint32_t other = tc_load4(taps == NULL ? first + tc_wide_tap_at(tap + 1, shape) : taps[tap + 1] + channel);
+        a = tc_smlad(tc_pkhbt(one, other, 16), word[0], a);
+        b = tc_smlad(tc_pkhtb(other, one, 16), word[1], b);
+        word += 2;
+    }
+    if (count % 2 == 1) {
+        const uint32_t last =
+            tc_load4(taps == NULL ? first + tc_wide_tap_at(count - 1, shape) : taps[count - 1] + channel);
+        a = tc_smlabb(last, word[0], a);
+        b = tc_smlabt(word[1], last, b);
+    }
+    sums[0] = a;
+    sums[1] = b;
+}
+
+/* All channels of a pixel; without `taps` its window lies inside the image and begins with `first`. */
+TC_INLINE void tc_wide_planes_pixel(const int16_t *first, const int16_t *const *taps, int16_t *output,
+                                    const uint32_t *word, const tc_wide_finish *finish,
+                                    const tc_wide_planes_shape *shape)
+{
+    for (int32_t channel = 0; channel < shape->channels; channel += 2) {
+        int32_t sums[2] = {finish[0].start, finish[1].start};
+        tc_wide_planes_sums(first + channel, taps, channel, word, sums, shape);
+        output[channel] = tc_wide_finished(sums[0], &finish[0], shape->twice, shape->low, shape->high);
+        output[channel + 1] = tc_wide_finished(sums[1], &finish[1], shape->twice, shape->low, shape->high);
+        finish += 2;
+        word += 2 * shape->pairs;
     }
 }
 
@@ -318,32 +366,22 @@ TC_INLINE void tc_wide_planes(const int16_t *input, int16_t *output, const uint3
                               const tc_wide_finish *channels, void *scratch, const tc_wide_planes_shape *shape)
 {
     const tc_window *window = &shape->window;
+    const int32_t count = window->kernel_height * window->kernel_width;
     const int16_t **taps = (const int16_t **)scratch;
-    int16_t *const zeros = (int16_t *)(taps + 2 * shape->pairs);
+    int16_t *const zeros = (int16_t *)(taps + count);
     tc_wide_clear(zeros, shape->channels);
     for (int32_t oy = 0; oy < window->output_height; ++oy) {
         for (int32_t ox = 0; ox < window->output_width; ++ox) {
-            const uint32_t *word = weights;
-            tc_wide_taps(input, zeros, oy, ox, taps, shape);
-            for (int32_t channel = 0; channel < shape->channels; channel += 2) {
-                const tc_wide_finish *first = channels + channel;
-                const tc_wide_finish *second = first + 1;
-                int32_t a = first->start;
-                int32_t b = second->start;
-#if defined(__GNUC__)
-#pragma GCC unroll 5
-#endif
-                for (int32_t pair = 0; pair < shape->pairs; ++pair) {
-                    const uint32_t one = tc_load4(taps[2 * pair] + channel);
-                    const uint32_t other = tc_load4(taps[2 * pair + 1] + channel);
-                    a = tc_smlad(tc_pkhbt(one, other, 16), word[0], a);
-                    b = tc_smlad(tc_pkhtb(other, one, 16), word[1], b);
-                    word += 2;
-                }
-                output[0] = tc_wide_finished(a, first, shape->twice, shape->low, shape->high);
-                output[1] = tc_wide_finished(b, second, shape->twice, shape->low, shape->high);
-                output += 2;
+            const int32_t top = oy * window->stride_y - window->padding_top;
+            const int32_t left = ox * window->stride_x - window->padding_left;
+            if (count <= 50 && tc_window_lies_inside(window, top, left)) {
+                const int16_t *first = input + (top * window->input_width + left) * shape->channels;
+                tc_wide_planes_pixel(first, NULL, output, weights, channels, shape);
+            } else {
+                tc_wide_taps(input, zeros, oy, ox, taps, shape);
+                tc_wide_planes_pixel(input, taps, output, weights, channels, shape);
             }
+            output += shape->channels;
         }
     }
 }

@@ -3,7 +3,7 @@
  * Sums, differences and products of int16 tensors that broadcast, and factors for each sign, with the rounding of
  * tc_requant_short.h: for factors that are right shifts.
  *
- * Shapes are those of tc_broadcast.h. Up to two elements are read before they are written, in memory order; what a run repeats
+ * Shapes are those of tc_broadcast.h. An element is read before it is written, in memory order; what a run repeats
  * is read before the run's first output is written.
  */
 #ifndef TC_WIDE_PAIRS_H
@@ -40,9 +40,17 @@ TC_INLINE int32_t tc_wide_shortly(int32_t doubled, const tc_wide_short *factor)
     return (tc_smmlar(doubled, factor->multiplier, half) + (doubled >> 31)) >> factor->right;
 }
 
-TC_INLINE int16_t tc_wide_limited(int32_t value, int32_t low, int32_t high)
+/* The same, limited to a range. */
+TC_INLINE int16_t tc_wide_limited(int32_t doubled, const tc_wide_short *factor, int32_t low, int32_t high)
 {
-    return (int16_t)(low > -32768 || high < 32767 ? tc_clamp(value, low, high) : tc_ssat16(value));
+    if (low > -32768 || high < 32767) {
+        return (int16_t)tc_clamp(tc_wide_shortly(doubled, factor), low, high);
+    }
+    if (factor->right <= 0) {
+        return (int16_t)tc_ssat16(tc_wide_shortly(doubled, factor));
+    }
+    const int32_t half = 1 << (factor->right - 1);
+    return (int16_t)tc_saturate16(tc_smmlar(doubled, factor->multiplier, half) + (doubled >> 31), factor->right);
 }
 
 /* Twice a product of two int16, saturated: the compiler has checked that the only one that doesn't fit gives the same. */
@@ -75,18 +83,18 @@ typedef int16_t tc_wide_pair(int32_t a, int32_t b, const tc_wide_pairs_form *for
 TC_INLINE int16_t tc_wide_pair_add(int32_t a, int32_t b, const tc_wide_pairs_form *form)
 {
     const int32_t sum = tc_wide_aligned(a, &form->first) + tc_wide_aligned(b, &form->second);
-    return tc_wide_limited(tc_wide_shortly(sum * 2, &form->output), form->low, form->high);
+    return tc_wide_limited(sum * 2, &form->output, form->low, form->high);
 }
 
 TC_INLINE int16_t tc_wide_pair_sub(int32_t a, int32_t b, const tc_wide_pairs_form *form)
 {
     const int32_t difference = tc_wide_aligned(a, &form->first) - tc_wide_aligned(b, &form->second);
-    return tc_wide_limited(tc_wide_shortly(difference * 2, &form->output), form->low, form->high);
+    return tc_wide_limited(difference * 2, &form->output, form->low, form->high);
 }
 
 TC_INLINE int16_t tc_wide_pair_mul(int32_t a, int32_t b, const tc_wide_pairs_form *form)
 {
-    return tc_wide_limited(tc_wide_shortly(tc_wide_doubled(a * b), &form->output), form->low, form->high);
+    return tc_wide_limited(tc_wide_doubled(a * b), &form->output, form->low, form->high);
 }
 
 TC_INLINE void tc_wide_pairs(const int16_t *a, const int16_t *b, int16_t *output, tc_wide_pair *function,
@@ -101,16 +109,17 @@ TC_INLINE void tc_wide_pairs(const int16_t *a, const int16_t *b, int16_t *output
         const int16_t *run_b = b + TC_RUN_AT(shape->b_stride);
         const int32_t first_a = *run_a;
         const int32_t first_b = *run_b;
-        int32_t i = 0;
-        for (; i + 2 <= count; i += 2) {
+        for (int32_t i = 0; i < count / 4 * 4; i += 4) {
             const int32_t a0 = a_step == 0 ? first_a : run_a[i];
             const int32_t a1 = a_step == 0 ? first_a : run_a[i + 1];
-            const int32_t b0 = b_step == 0 ? first_b : run_b[i];
-            const int32_t b1 = b_step == 0 ? first_b : run_b[i + 1];
-            output[i] = function(a0, b0, form);
-            output[i + 1] = function(a1, b1, form);
+            const int32_t a2 = a_step == 0 ? first_a : run_a[i + 2];
+            const int32_t a3 = a_step == 0 ? first_a : run_a[i + 3];
+            output[i] = function(a0, b_step == 0 ? first_b : run_b[i], form);
+            output[i + 1] = function(a1, b_step == 0 ? first_b : run_b[i + 1], form);
+            output[i + 2] = function(a2, b_step == 0 ? first_b : run_b[i + 2], form);
+            output[i + 3] = function(a3, b_step == 0 ? first_b : run_b[i + 3], form);
         }
-        if (i < count) {
+        for (int32_t i = count / 4 * 4; i < count; ++i) {
             output[i] = function(a_step == 0 ? first_a : run_a[i], b_step == 0 ? first_b : run_b[i], form);
         }
         output += count;
@@ -132,9 +141,11 @@ TC_INLINE void tc_wide_signs(const int16_t *input, int16_t *output, const tc_wid
                          shape->positive.right == shape->negative.right;
     for (int32_t i = 0; i < shape->count; ++i) {
         const int32_t doubled = input[i] * 2;
-        const int32_t scaled = same || doubled >= 0 ? tc_wide_shortly(doubled, &shape->positive)
-                                                    : tc_wide_shortly(doubled, &shape->negative);
-        output[i] = tc_wide_limited(scaled, shape->low, shape->high);
+        if (same || doubled >= 0) {
+            output[i] = tc_wide_limited(doubled, &shape->positive, shape->low, shape->high);
+        } else {
+            output[i] = tc_wide_limited(doubled, &shape->negative, shape->low, shape->high);
+        }
     }
 }
 

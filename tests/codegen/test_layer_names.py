@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,21 @@ def functions(*texts: str) -> list[str]:
 
 def test_functions_say_in_which_identifier_they_differ() -> None:
     assert functions("    block_4_asr13(x);", "    block_4_asr14(x);") == ["conv_asr13", "conv_asr14"]
+
+
+@pytest.mark.parametrize(
+    ("names", "ends"),
+    [
+        (("outputs_asr12", "outputs_asr13_signed"), ("asr12", "asr13_signed")),
+        (("outputs_asr13", "outputs_asr13_signed"), ("asr13", "asr13_signed")),
+        (("block_s1_s8", "block_s2_s8"), ("s1", "s2")),
+        (("f", "g"), ("f", "g")),
+    ],
+)
+def test_identifiers_of_any_number_of_parts_tell_functions_apart(names: tuple[str, str], ends: tuple[str, str]) -> None:
+    assert functions(*(f"{{.words = {i},}} f({name});" for i, name in enumerate(names))) == [
+        f"conv_{end}" for end in ends
+    ]
 
 
 def test_functions_say_in_which_field_they_differ() -> None:

@@ -62,7 +62,7 @@ def test_a_root_by_the_rule_of_another_runtime() -> None:
 def test_who_is_asked_first() -> None:
     assert preference("SUM", "int8", "litert") == ["default", "reference", "tflm"]
     assert preference("SUM", "float32", "litert") == ["reference", "default", "tflm"]
-    assert preference("RSQRT", "int16", "litert") == ["tflm"]
+    assert preference("RSQRT", "int16", "litert") == ["tflm", "rule"]
     assert preference("SUM", "int8", "tflm") == ["tflm", "default", "reference"]
 
 

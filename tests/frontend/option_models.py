@@ -386,6 +386,26 @@ _values(
     [_BOXES, _SCORES, *_THRESHOLDS, Constant(_F32(0.5))],
     [((2,), "int32"), ((2,), "float32"), ((), "int32")],
 )
+
+
+def _detection() -> OptionModel:
+    """A custom operator, whose options are no table of the schema."""
+    b, rng = TfliteBuilder(), np.random.default_rng(0)
+    q, r = b.tensor((1, 2), 0.5, 3), b.tensor((1, 2), 0.25, -3)
+    b.op("RELU", [q], [r])
+    values = [rng.normal(0, 1, (1, 9, 4)).astype(np.float32), rng.uniform(0, 1, (1, 9, 3)).astype(np.float32)]
+    inputs = [b.tensor(value.shape, dtype="float32") for value in values]
+    outputs = [b.tensor(shape, dtype="float32") for shape in ((1, 2, 4), (1, 2), (1, 2), (1,))]
+    options = {"max_detections": 2, "max_classes_per_detection": 1, "num_classes": 3, "nms_iou_threshold": 0.5}
+    scales = {f"{name}_scale": 5.0 for name in "yxhw"}
+    anchors = b.constant(rng.uniform(0.1, 1, (9, 4)).astype(np.float32))
+    b.custom(
+        "TFLite_Detection_PostProcess", [*inputs, anchors], outputs, {**options, **scales, "nms_score_threshold": 0.0}
+    )
+    return OptionModel(b, [q, *inputs], [r, *outputs], [np.ones((1, 2), np.int8), *values])
+
+
+MODELS["TFLite_Detection_PostProcess"] = _detection
 _ROWS, _IDS = np.arange(1, 7, dtype=_F32).reshape(3, 2), Constant(np.array([2, 0, 2], _I32))
 _values("L2_POOL_2D", [np.arange(24, dtype=_F32).reshape(1, 3, 4, 2)], [((1, 2, 4, 2), "float32")],
         FilterHeight=2, FilterWidth=3, **_STEPS, **ACTIVATION)  # fmt: skip

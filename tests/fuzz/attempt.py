@@ -22,7 +22,7 @@ TARGETS = ("stm32f746", "stm32f746", "mps2-an386", "mps3-an547", "rp2040", "mps2
 COMPILED_SHARE = 0.004
 """Of the files that come through, those whose C a compiler checks."""
 
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 _SAFE_PATH = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_./-]*")
 
 
@@ -57,6 +57,7 @@ def attempt(path: Path, seed: int, index: int, compiled: Path | None = None) -> 
         layout="nhwc" if rng.random() < (0.2 if path.suffix == ".onnx" else 0.05) else "model",
         dtype="float32" if rng.random() < 0.5 and path.suffix == ".onnx" else "int8",
         strict_int8=False,
+        match="tflm" if rng.random() < 0.1 and path.suffix == ".tflite" else "litert",
     )
     board = _board(options.target)
     try:
@@ -86,7 +87,7 @@ def _check_text(files: dict[str, str]) -> None:
         if not text.isascii():
             raise AssertionError(f"{name} is not ASCII")
         if name.endswith((".c", ".h")) and not name.startswith(("firmware/", "tinycompile/")):
-            code = _COMMENT.sub("", text)
+            code = _COMMENT_OR_STRING.sub("", text)
             if "*/" in code or "/*" in code or "\0" in text or "??/" in text:
                 raise AssertionError(f"a comment of {name} doesn't end where it should")
 

@@ -123,6 +123,7 @@ class Mutator:
             lambda: setattr(t, "is_variable", self.chance(0.5)),
             lambda: setattr(t, "signature", [-1 if self.chance(0.4) else self.integer(n) for n in t.shape]),
             lambda: setattr(t, "place", (abs(self.integer(64)), abs(self.integer(len(t.data or b""))))),
+            lambda: setattr(t, "blocks", {n: self.integer(v) for n, v in (t.blocks or {0: 1, 2: 4}).items()}),
             *[lambda: setattr(t, "data", self._data(t.data))] * 3,
             *[lambda: setattr(t, "scale", [self.real(s) for s in t.scale or [1.0]])] * 3,
         ]

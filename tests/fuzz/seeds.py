@@ -14,6 +14,7 @@ from tests.frontend.models import X as SMALL_X
 from tests.frontend.models import Y as SMALL_Y
 from tests.frontend.models import small_model
 from tests.frontend.option_models import MODELS
+from tests.frontend.typed_models import COLUMNS, operators, typed_model
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.onnx_nodes import cases
 from tests.support.random_model import RandomModel
@@ -36,12 +37,18 @@ _ONE_TO_ONE: dict[str, dict[str, Any]] = {
 
 @cache
 def tflite_seeds() -> tuple[TfliteSeed, ...]:
-    """One model with a convolution, one per operator family, and random networks."""
+    """One model with a convolution, one per operator family, random networks; of every operator that is imported one
+    with options, and one with elements of each type that it takes.
+    """
     seeds: list[TfliteSeed] = [(small_model(), [SMALL_X], [SMALL_Y])]
     seeds += [_chain([name]) for name in _ONE_TO_ONE]
     seeds += [_pool("MAX_POOL_2D"), _pool("AVERAGE_POOL_2D"), _moves(), _mean(), _two_inputs(), _classifier()]
+    seeds += [_dynamic_range(), _table(), _blocks()]
     seeds += [_random(seed) for seed in range(6)]
-    seeds += [(model.builder, model.places, model.outputs) for model in (make() for make in MODELS.values())]
+    models = [make() for make in MODELS.values()]
+    typed = (typed_model(name, dtype) for name in operators() for dtype in COLUMNS)
+    models += [model for model in typed if model is not None]
+    seeds += [(model.builder, model.places, model.outputs) for model in models]
     return tuple(seeds)
 
 
@@ -106,6 +113,48 @@ def _classifier() -> TfliteSeed:
     w = b.constant(rng.integers(-127, 128, (5, 64)).astype(np.int8), 0.01)
     b.op("FULLY_CONNECTED", [d, w, -1], [dense], FusedActivationFunction=NONE)
     b.op("DEQUANTIZE", [dense], [y])
+    return b, [x], [y]
+
+
+def _dynamic_range() -> TfliteSeed:
+    """Layers of floats with integers as weights."""
+    b, rng = TfliteBuilder(), np.random.default_rng(2)
+
+    def weights(*shape: int, axis: int = 0) -> int:
+        scales = np.linspace(0.01, 0.02, shape[axis])
+        return b.constant(rng.integers(-127, 128, shape).astype(np.int8), scales, axis=axis)
+
+    def floats(*shape: int) -> int:
+        return b.tensor(shape, dtype="float32")
+
+    x, steps = floats(1, 4, 4, 2), {"StrideH": 1, "StrideW": 1, "Padding": SAME}
+    a, c, d, e, y = floats(1, 4, 4, 3), floats(1, 4, 4, 3), floats(1, 4, 4, 3), floats(1, 4), floats(1, 5)
+    b.op("CONV_2D", [x, weights(3, 3, 3, 2), b.constant(np.ones(3, np.float32))], [a], **steps)
+    b.op("DEPTHWISE_CONV_2D", [a, weights(1, 3, 3, 3, axis=3), -1], [c], DepthMultiplier=1, **steps)
+    shape = b.constant(np.array([1, 4, 4, 3], np.int32))
+    b.op("TRANSPOSE_CONV", [shape, weights(3, 2, 2, 3), c], [d], **steps).version = 3
+    b.op("FULLY_CONNECTED", [d, weights(4, 48), -1], [e], AsymmetricQuantizeInputs=True).version = 9
+    matrix = b.constant(rng.integers(-127, 128, (4, 5)).astype(np.int8), 0.01)
+    b.op("BATCH_MATMUL", [e, matrix], [y], AdjX=False, AdjY=False).version = 4
+    return b, [x], [y]
+
+
+def _table() -> TfliteSeed:
+    b = TfliteBuilder()
+    x, y = b.tensor((3,), dtype="int32"), b.tensor((3, 4), dtype="float32")
+    table = b.constant(np.arange(20, dtype=np.int8).reshape(5, 4), np.linspace(0.1, 0.5, 5))
+    b.op("EMBEDDING_LOOKUP", [x, table], [y]).version = 4
+    return b, [x], [y]
+
+
+def _blocks() -> TfliteSeed:
+    """Weights with a scale for every four."""
+    b = TfliteBuilder()
+    x, y = b.tensor((2, 8), dtype="float32"), b.tensor((2, 3), dtype="float32")
+    scales = b.constant(np.linspace(0.1, 1, 6).astype(np.float16).reshape(3, 2))
+    weights = b.constant(np.arange(24, dtype=np.int8).reshape(3, 8))
+    b.tensors[weights].blocks = {0: scales, 1: -1, 2: 4}
+    b.op("FULLY_CONNECTED", [x, weights, -1], [y])
     return b, [x], [y]
 
 

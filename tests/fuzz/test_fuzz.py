@@ -5,8 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import tflite
+
+from tests.frontend.typed_models import NAMES
 from tests.fuzz.mutate import Mutator
 from tests.fuzz.run import supervise
+from tests.fuzz.seeds import tflite_seeds
+from tinycompile.frontend.tflite_ops import IMPORTERS
+from tinycompile.frontend.tflite_shapes import FOLDERS
+from tinycompile.frontend.tflite_support import SUPPORT
 
 
 def test_files_end_in_success_or_in_our_errors(tmp_path: Path) -> None:
@@ -17,6 +24,18 @@ def test_files_end_in_success_or_in_our_errors(tmp_path: Path) -> None:
     assert counts[".tflite compiled"] > 80 and counts[".onnx compiled"] > 20  # mutations aren't only rubbish
     assert counts[".tflite UnsupportedError"] > 80 and counts[".onnx ModelFileError"] > 80
     assert json.loads((tmp_path / "summary.json").read_text())["slowest_seconds"] < 10
+
+
+def test_every_operator_and_type_is_mutated() -> None:
+    names = {code: name for name, code in vars(tflite.BuiltinOperator).items()}
+    found = set[tuple[str, str]]()
+    for builder, _, _ in tflite_seeds():
+        for op in builder.ops:
+            types = {NAMES[builder.tensors[index].dtype] for index in (*op.inputs, *op.outputs) if index >= 0}
+            found |= {(names[op.code], dtype) for dtype in types}
+    assert {name for name, _ in found} >= IMPORTERS.keys() | FOLDERS.keys()
+    wanted = {(name, t) for name, support in SUPPORT.items() for t in support.oracles if t != "other"}
+    assert wanted <= found
 
 
 def test_a_file_follows_from_its_number() -> None:

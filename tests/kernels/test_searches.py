@@ -16,7 +16,7 @@ from tinycompile.kernels.searches import arg_extreme, cumulative_sum, l2_normali
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.cumulative_sum import CumulativeSum
-from tinycompile.ops.l2_normalization import L2Normalization
+from tinycompile.ops.l2_normalization import LARGEST_DEPTH, L2Normalization
 from tinycompile.ops.top_k import TopK
 
 AXES = [((7,), 0), ((3, 9), 1), ((4, 6, 5), 1), ((2, 3, 2, 4, 1, 3), 0)]
@@ -52,6 +52,20 @@ def test_running_sums_of_floats():
 def test_l2_normalization(core, shape, zero_point):
     site = site_of(L2Normalization(), [int8(shape, 0.1, zero_point)], [None], int8((), 1 / 128, 0))
     check(l2_normalization, site, core)
+
+
+@pytest.mark.parametrize("depth", [2, 5, LARGEST_DEPTH])
+def test_lengths_of_every_size(depth):
+    """Of rows that are short, of a few elements, and as long as there are."""
+    rng, rows = np.random.default_rng(depth), 3 if depth == LARGEST_DEPTH else 4000
+    site = site_of(L2Normalization(), [int8((rows, depth), 0.1, -128)], [None], int8((), 1 / 128, 0))
+    largest = rng.integers(1, 256, (rows, 1)) if depth < LARGEST_DEPTH else np.array([[255], [254], [1]])
+    values = largest - (rng.integers(0, largest + 1, (rows, depth)) if depth < LARGEST_DEPTH else 0)
+    data = np.broadcast_to(values - 128, (rows, depth)).astype(np.int8)
+    kernel = l2_normalization(site, M7)
+    assert kernel is not None
+    (expected,) = site.node.op.evaluate(site.sig, [data])
+    np.testing.assert_array_equal(run_kernel(kernel, [data], site.sig.output), expected)
 
 
 @pytest.mark.parametrize("dtype", [INT8, UINT8, INT16, INT32, INT64, FLOAT32], ids=str)

@@ -11,7 +11,7 @@ from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, check, site_of
 from tinycompile.dtypes import INT8, INT16, INT32, INT64
 from tinycompile.ir import Op, Quantization, Site, TensorType
-from tinycompile.kernels import wide_lanes, wide_pairs
+from tinycompile.kernels import wide_lanes, wide_ops, wide_pairs
 from tinycompile.kernels.base import Factory
 from tinycompile.ops._arithmetic.wide import HIGH, LOW
 from tinycompile.ops.add import Add
@@ -22,6 +22,7 @@ from tinycompile.ops.leaky_relu import LeakyRelu
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.relu import Relu
+from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.sub import Sub
 
 DSP = [
@@ -113,3 +114,10 @@ def test_sums_that_leave_32_bits_have_no_dual_products() -> None:
         t = [wide((1, inputs)), TensorType((1, inputs), INT8, Quantization.per_tensor(0.01, 0))]
         weights = np.full((1, inputs), -128, np.int8)
         assert (factory(site_of(FullyConnected(CLAMP), t, [None, weights], wide((1,), 0.9)), M7) is not None) == fits
+
+
+@pytest.mark.parametrize("scale", [2.0**-16, 0.0007, 0.01])
+def test_softmax(scale: float) -> None:
+    """Distances by factors above and below 1; its exponentials stay in the output, which may be the input's memory."""
+    site = site_of(Softmax(), [wide((5, 300), scale)], [None], wide((1,), 2.0**-15))
+    check(wide_ops.softmax, site)

@@ -27,6 +27,7 @@ from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.detection_postprocess import DetectionPostprocess
 from tinycompile.ops.dynamic_slice import DynamicSlice
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.elementwise_function import ElementwiseFunction
@@ -219,13 +220,20 @@ def conv2d(rng: Random) -> Sample:
     return sample(op, [int8((1, height, width, channels), 0.05, 3), w], int8((), 0.05, -5), [None, values])
 
 
+def weighted(rng: Random, op: Op, shape: tuple[int, ...], w: TensorType, values: Array) -> Sample:
+    """A layer of int8, or of floats with weights of int8."""
+    if rng.random() < 0.3:
+        return sample(op, [floats(shape), w], floats(()), [None, values])
+    return sample(op, [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+
+
 @of("depthwise_conv2d")
 def depthwise_conv2d(rng: Random) -> Sample:
     shape = image(rng)
     kernel, stride, dilation, padding = window(rng, shape)
     w, values = weights(rng, (1, *kernel, shape[3]), 3)
     op = DepthwiseConv2D(stride, dilation, (padding[0], padding[1], padding[2], padding[3]))
-    return sample(op, [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+    return weighted(rng, op, shape, w, values)
 
 
 @of("max_pool2d", "average_pool2d")
@@ -241,7 +249,7 @@ def pool2d(rng: Random) -> Sample:
 def fully_connected(rng: Random) -> Sample:
     shape = any_shape(rng)
     w, values = weights(rng, (3, shape[-1]), 0)
-    return sample(FullyConnected(), [int8(shape, 0.05, 3), w], int8((), 0.05, -5), [None, values])
+    return weighted(rng, FullyConnected(asymmetric=bool(rng.integers(2))), shape, w, values)
 
 
 @of("relu")
@@ -474,6 +482,16 @@ def top_k(rng: Random) -> Sample:
     op = TopK(size(rng, 1, x.shape[-1] + 1))
     (shape, _), (_, index) = op.infer([x])
     return Sample(op, Signature((x,), (int8(shape), TensorType(shape, index))), (None,))
+
+
+@of("detection_postprocess")
+def detection_postprocess(rng: Random) -> Sample:
+    boxes, classes = size(rng, 2, 9), size(rng, 1, 4)
+    op = DetectionPostprocess(3, 1, 2, bool(size(rng, 0, 2)), 0.1, 0.4, classes, (10.0, 10.0, 5.0, 5.0))
+    types = [floats(shape) for shape in ((1, boxes, 4), (1, boxes, classes), (boxes, 4))]
+    results = [TensorType(shape, dtype) for shape, dtype in op.infer(types)]
+    anchors = rng.uniform(0.1, 1, (boxes, 4)).astype(np.float32)
+    return Sample(op, Signature(tuple(types), tuple(results)), (None, None, anchors))
 
 
 @of("non_max_suppression")

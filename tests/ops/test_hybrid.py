@@ -141,6 +141,14 @@ def test_refused_products() -> None:
             import_tflite(model, "model", "model.tflite")
 
 
+def test_tflm_has_none() -> None:
+    m = Layer(0)
+    x = m.input((1, 4))
+    model, _ = m.model("FULLY_CONNECTED", [x, m.weights((3, 4), 0, "int8", True), NO_TENSOR], x, (1, 3))
+    with pytest.raises(UnsupportedError, match="its weights are int8, for which TFLM has no kernel"):
+        import_tflite(model, "model", "model.tflite", match="tflm")
+
+
 def test_refused_layers() -> None:
     """Weights with a zero point, which LiteRT would ignore; a table with one."""
     m = Layer(0)

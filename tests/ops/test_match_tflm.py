@@ -87,6 +87,21 @@ def test_comparisons_of_int16_are_refused() -> None:
         import_tflite(b.build([x, z], [y]), "m", "m.tflite", match="tflm")
 
 
+def test_padding_that_tflm_leaves_to_chance_is_refused() -> None:
+    for zero_point in (0, 7):
+        b = TfliteBuilder()
+        x, y = b.tensor((1, 3, 3, 2), 0.1, zero_point), b.tensor((4, 2, 2, 2), 0.1, zero_point)
+        block, padding = (b.constant(np.array(values, np.int32)) for values in ([2, 2], [[0, 1], [0, 1]]))
+        b.op("SPACE_TO_BATCH_ND", [x, block, padding], [y])
+        content = b.build([x], [y])
+        assert import_tflite(content, "m", "m.tflite").nodes
+        if zero_point == 0:
+            assert import_tflite(content, "m", "m.tflite", match="tflm").nodes
+            continue
+        with pytest.raises(UnsupportedError, match="pads with memory that it never sets"):
+            import_tflite(content, "m", "m.tflite", match="tflm")
+
+
 def test_an_onnx_file_has_no_runtime_to_match() -> None:
     with pytest.raises(UsageError, match=r"--match tflm is for \.tflite models"):
         load(DIGITS / "digits.onnx", match="tflm")

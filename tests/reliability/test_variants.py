@@ -68,6 +68,12 @@ def test_every_optimisation_level_computes_the_same(digits: Build) -> None:
         np.testing.assert_array_equal(at_level(digits, level, INPUTS)[0], EXPECTED, err_msg=level)
 
 
+def test_link_time_optimisation_sees_what_assembly_calls(tmp_path: Path) -> None:
+    """Armv8-M's fault handler leaves by a branch."""
+    build = tinycompile.compile(DIGITS / "digits_int8.tflite", target="mps3-an547", output=tmp_path / "out")
+    np.testing.assert_array_equal(at_level(build, "-O2 -flto", INPUTS)[0], EXPECTED)
+
+
 @needs_clang
 def test_clang_computes_the_same(digits: Build) -> None:
     np.testing.assert_array_equal(by_clang(digits, INPUTS)[0], EXPECTED)

@@ -27,12 +27,12 @@ from tinycompile.errors import IncompatibleError
 from tinycompile.frontend.onnx import import_model
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.lowering import lower_like
+from tinycompile.model_source import Calibration
 from tinycompile.options import Options
 from tinycompile.predecessor import Predecessor
 from tinycompile.quantize import Quantized, quantize
 from tinycompile.quantize.measure import float_outputs
 from tinycompile.quantize.pinned import pinned_parameters
-from tinycompile.quantize.source import Calibration
 from tinycompile.targets import load_board
 
 BAR = 0.5

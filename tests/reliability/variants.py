@@ -24,7 +24,7 @@ SANITIZERS = {
         f"-O1 {CHECKED} -fsanitize=undefined,integer -fno-sanitize=unsigned-integer-overflow,unsigned-shift-base",
     ),
 }
-LEVELS = ("-O0", "-O2", "-O3", "-Os")
+LEVELS = ("-O0", "-O2", "-O3", "-Os", "-O2 -flto")
 # Vectorisers take what they know of an array's alignment at its word; x86 faults where that isn't so.
 HOSTS = ("gcc -O3", "clang -O3")
 ANALYZERS = {
@@ -132,7 +132,8 @@ def by_clang(build: Build, inputs: Sequence[np.ndarray], level: str = "-O2") -> 
                 "-ffp-contract=off",
                 "-fshort-enums",
             ]
-            flags += ["-Wall", "-Wextra", "-Werror", "-isystem", "/usr/lib/arm-none-eabi/include"]
+            flags += ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Wcast-qual"]
+            flags += ["-Wstrict-prototypes", "-Werror", "-isystem", "/usr/lib/arm-none-eabi/include"]
             command = ["clang", *flags, "-c", str(source), "-o", str(build.folder / "build" / f"{source.stem}.o")]
             subprocess.run(command, check=True, capture_output=True, text=True)
         make(build.folder, _image(build))

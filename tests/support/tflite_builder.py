@@ -17,6 +17,7 @@ from typing import Literal
 import flatbuffers
 import numpy as np
 import tflite
+from flatbuffers import flexbuffers
 
 SAME, VALID = tflite.Padding.SAME, tflite.Padding.VALID
 NONE = tflite.ActivationFunctionType.NONE
@@ -98,6 +99,8 @@ class TensorSpec:
     """(offset, size) that its buffer claims, whatever data it has."""
     external: int | None = None
     """Its external_buffer, a field that the `tflite` package doesn't have."""
+    blocks: dict[int, int] | None = None
+    """Fields of its BlockwiseQuantization by number: the tensors of scales and zero points, the elements of a block."""
 
 
 CodeForm = Literal["both", "deprecated", "newer"]
@@ -119,11 +122,14 @@ class OpSpec:
     mutating: Sequence[bool] | None = None
     newer: dict[int, int] = field(default_factory=dict)
     """Fields of the options by number that the schema doesn't have."""
+    custom: str = ""
+    """The name of a custom operator."""
+    custom_options: dict[str, int | float | bool] = field(default_factory=dict)
 
     @property
-    def key(self) -> tuple[int, int, CodeForm]:
+    def key(self) -> tuple[int, int, CodeForm, str]:
         """What the file lists once for all operators that share it."""
-        return self.code, self.version, self.form
+        return self.code, self.version, self.form, self.custom
 
 
 @dataclass
@@ -199,9 +205,20 @@ class TfliteBuilder:
         self.ops.append(OpSpec(code, inputs, outputs, OPTIONS.get(name), fields))
         return self.ops[-1]
 
+    def custom(
+        self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: dict[str, int | float | bool]
+    ) -> OpSpec:
+        """Add an operator that the schema doesn't have, with options in a flexbuffer."""
+        op = OpSpec(tflite.BuiltinOperator.CUSTOM, inputs, outputs, None, {}, custom=name, custom_options=options)
+        self.ops.append(op)
+        return op
+
     def build(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         return _Writer().file(self, inputs, outputs)
 
+
+BLOCKWISE = 2
+"""The number of BlockwiseQuantization among the details of a quantisation."""
 
 EXTERNAL_BUFFER = 10
 """The number of the field."""
@@ -291,8 +308,11 @@ class _Writer:
         tflite.TensorMapAddTensorIndex(self.fb, index)
         return tflite.TensorMapEnd(self.fb)
 
-    def operator_code(self, code: int, version: int, form: CodeForm) -> int:
+    def operator_code(self, code: int, version: int, form: CodeForm, custom: str) -> int:
+        name = self.fb.CreateString(custom) if custom else None
         tflite.OperatorCodeStart(self.fb)
+        if name is not None:
+            tflite.OperatorCodeAddCustomCode(self.fb, name)
         if form != "newer":
             tflite.OperatorCodeAddDeprecatedBuiltinCode(self.fb, min(code, 127))
         if form != "deprecated":
@@ -348,7 +368,19 @@ class _Writer:
             tflite.TensorAddShapeSignature(self.fb, signature)
         return tflite.TensorEnd(self.fb)
 
+    def blockwise(self, fields: dict[int, int]) -> int:
+        self.fb.StartObject(4)
+        for number, value in fields.items():
+            self.fb.PrependInt32Slot(number, value, 0)
+        details = self.fb.EndObject()
+        tflite.QuantizationParametersStart(self.fb)
+        tflite.QuantizationParametersAddDetailsType(self.fb, BLOCKWISE)
+        tflite.QuantizationParametersAddDetails(self.fb, details)
+        return tflite.QuantizationParametersEnd(self.fb)
+
     def quantization(self, spec: TensorSpec) -> int | None:
+        if spec.blocks is not None:
+            return self.blockwise(spec.blocks)
         if spec.scale is None:
             return None
         scale = self.fb.CreateNumpyVector(np.array(spec.scale, np.float32))
@@ -367,6 +399,9 @@ class _Writer:
         inputs, outputs = self.ints(spec.inputs), self.ints(spec.outputs)
         intermediates = None if spec.intermediates is None else self.ints(spec.intermediates)
         mutating = None if spec.mutating is None else self.fb.CreateNumpyVector(np.array(spec.mutating, np.bool_))
+        custom = None
+        if spec.custom_options:
+            custom = self.fb.CreateByteVector(bytes(flexbuffers.Dumps(spec.custom_options)))
         tflite.OperatorStart(self.fb)
         tflite.OperatorAddOpcodeIndex(self.fb, code_index)
         tflite.OperatorAddInputs(self.fb, inputs)
@@ -375,6 +410,8 @@ class _Writer:
             tflite.OperatorAddIntermediates(self.fb, intermediates)
         if mutating is not None:
             tflite.OperatorAddMutatingVariableInputs(self.fb, mutating)
+        if custom is not None:
+            tflite.OperatorAddCustomOptions(self.fb, custom)
         if options is not None and spec.options is not None:
             tflite.OperatorAddBuiltinOptionsType(self.fb, getattr(tflite.BuiltinOptions, spec.options))
             tflite.OperatorAddBuiltinOptions(self.fb, options)

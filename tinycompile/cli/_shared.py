@@ -168,8 +168,8 @@ def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
 
 
 def options_of(calib: Path | None, calib_method: str, evaluation: Path | None, **options: Any) -> Options:
+    from tinycompile.model_source import Calibration
     from tinycompile.options import Options
-    from tinycompile.quantize.source import Calibration
 
     return Options(**options, calibration=Calibration(calib, calib_method, evaluation))
 

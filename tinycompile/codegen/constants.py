@@ -65,15 +65,15 @@ def _c_numbers(values: Array) -> list[str]:
 
 def _lines(items: Sequence[str]) -> Iterator[str]:
     """Items with commas in between, as many to a line as there is room for."""
-    line, length = list[str](), 0
-    for item in (*(f"{item}," for item in items[:-1]), *items[-1:]):
-        if line and length + len(item) > LINE_LENGTH:
-            yield f"    {' '.join(line)}\n"
-            line, length = [], 0
-        line.append(item)
-        length += len(item) + 1
-    if line:
-        yield f"    {' '.join(line)}\n"
+    first, length, last = 0, 0, len(items) - 1
+    for position, item in enumerate(items):
+        size = len(item) + (position < last)
+        if position > first and length + size > LINE_LENGTH:
+            yield f"    {', '.join(items[first:position])},\n"
+            first, length = position, 0
+        length += size + 1
+    if items:
+        yield f"    {', '.join(items[first:])}\n"
 
 
 def _field(value: np.generic | Array) -> str:

@@ -41,26 +41,39 @@ def _suffixes(group: Sequence[Function]) -> list[str]:
 
 
 def _differing(group: Sequence[Function]) -> Iterator[tuple[str, ...]]:
-    """For each place where texts of the same form differ, the words of all: those that tell most apart first."""
+    """For each place where texts of the same form differ, the words of all: those that tell most apart first.
+
+    Among equals a name tells a reader more than a number.
+    """
     texts = [_TOKEN.findall(" ".join(map(str, (f.body, *f.preambles)))) for f in group]
     if len({len(tokens) for tokens in texts}) > 1:
         return
-    found = dict[tuple[str, ...], None]()
+    found = dict[tuple[str, ...], bool]()
     for place, tokens in enumerate(zip(*texts, strict=True)):
-        if len(set(tokens)) > 1 and (words := _words(texts[0], place, tokens)):
-            found[words] = None
-    yield from sorted(found, key=lambda words: -len(set(words)))
+        if len(set(tokens)) == 1:
+            continue
+        if all(token.isidentifier() for token in tokens):
+            found[_parts(tokens)] = False
+        elif words := _values(texts[0], place, tokens):
+            found[words] = True
+    yield from sorted(found, key=lambda words: (-len(set(words)), found[words]))
 
 
-def _words(text: Sequence[str], place: int, tokens: Sequence[str]) -> tuple[str, ...] | None:
-    """What the tokens at a place are called: parts of identifiers that differ, or values of a field."""
-    if all(re.fullmatch(r"-?\d+\w*", token) for token in tokens):
-        if place < 2 or text[place - 1] != "=" or not text[place - 2].isidentifier():
-            return None
-        field = text[place - 2]
-        return tuple(f"{field}_{token.replace('-', 'm')}" for token in tokens)
-    parts = [token.split("_") for token in tokens]
-    if not all(token.isidentifier() for token in tokens) or len({len(each) for each in parts}) > 1:
+def _values(text: Sequence[str], place: int, tokens: Sequence[str]) -> tuple[str, ...] | None:
+    """What numbers at a place are called if they are the values of a field."""
+    if not all(re.fullmatch(r"-?\d+\w*", token) for token in tokens):
         return None
-    differ = [column for column in zip(*parts, strict=True) if len(set(column)) > 1]
-    return tuple("_".join(word) for word in zip(*differ, strict=True))
+    if place < 2 or text[place - 1] != "=" or not text[place - 2].isidentifier():
+        return None
+    return tuple(f"{text[place - 2]}_{token.replace('-', 'm')}" for token in tokens)
+
+
+def _parts(names: Sequence[str]) -> tuple[str, ...]:
+    """Of identifiers, the parts that aren't the same at the beginning or the end of all; at least one each."""
+    parts = [name.split("_") for name in names]
+    shortest = min(map(len, parts))
+    same = [len(set(column)) == 1 for column in zip(*parts, strict=False)]
+    first = min((same + [False]).index(False), shortest - 1)
+    ends = [len({each[-1 - i] for each in parts}) == 1 for i in range(shortest)]
+    last = min((ends + [False]).index(False), shortest - 1 - first)
+    return tuple("_".join(each[first : len(each) - last]) for each in parts)

@@ -77,7 +77,7 @@ def import_tflite(
 
 def _import_operator(values: Values, operator: SourceOperator, where: str) -> None:
     """Compute it now, if it is arithmetic of shapes; else add its nodes."""
-    folder, importer = FOLDERS.get(operator.name), IMPORTERS.get(operator.name)
+    folder, importer = FOLDERS.get(operator.name), IMPORTERS.get(operator.importer)
     known = folder or importer
     if known is None:
         raise Rejected("this operator is not supported")

@@ -6,9 +6,10 @@ Nothing after this module touches the flatbuffer, so a corrupt file can do no ha
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, INT64, UINT8, DType
 from tinycompile.errors import ModelFileError, UsageError
+from tinycompile.frontend.tflite_blocks import Blocks, blocks_of, dequantized_blocks
 from tinycompile.frontend.tflite_quantization import ZERO_POINTS, ContradictionError, Parameters, understood
 from tinycompile.frontend.tflite_schema import SIGNED_8, SIGNED_32, FlatTable, root, tflite
 from tinycompile.ir import Array, Quantization, TensorType
@@ -73,6 +75,10 @@ class SourceTensor:
     signature: tuple[int, ...] = ()
 
 
+CUSTOM = "CUSTOM "
+"""In front of the name of an operator that the schema doesn't have."""
+
+
 @dataclass(frozen=True, eq=False)
 class SourceOperator:
     """An operator of the file; `inputs` may hold -1 for an operand left out.
@@ -88,6 +94,16 @@ class SourceOperator:
     options: FlatTable | None
     options_type: int = 0
     version: int = 1
+    custom_options: bytes = b""
+
+    @property
+    def importer(self) -> str:
+        """Under which name it is read: a custom operator under that of its code."""
+        return self.name.removeprefix(CUSTOM)
+
+
+KEPT_FILES = 2
+"""A build asks for a file twice: for the graph, and for what a caller is told of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +123,9 @@ class SourceModel:
     notes: tuple[str, ...] = ()
 
 
+@lru_cache(KEPT_FILES)
 def read_model(content: bytes, where: str, signature: str | None = None) -> SourceModel:
-    """Read and check a file.
+    """Read and check a file; the same one again is the same model.
 
     Args:
         where: names it in messages.
@@ -139,6 +156,7 @@ class _Reader:
     def __init__(self, content: bytes, where: str) -> None:
         self.content, self.where = content, where
         self.notes: list[str] = []
+        self.blocks: dict[int, Blocks] = {}
         self.budget = 4 * len(content) + 4096
         self.file = root(content)
 
@@ -166,10 +184,10 @@ class _Reader:
         )
         inputs, outputs = self.ints(graph.InputsAsNumpy()), self.ints(graph.OutputsAsNumpy())
         written = {*inputs, *(index for operator in operators for index in operator.outputs)}
-        tensors = tuple(
-            self.tensor(graph.Tensors(i), i, i in written) for i in self.count(graph.TensorsLength(), "tensors")
-        )
-        return SourceModel(tensors, operators, inputs, outputs, tuple(signatures), tuple(self.notes))
+        tensors = [self.tensor(graph.Tensors(i), i, i in written) for i in self.count(graph.TensorsLength(), "tensors")]
+        for index, blocks in self.blocks.items():
+            tensors[index] = self.in_blocks(tensors[index], tensors, blocks)
+        return SourceModel(tuple(tensors), operators, inputs, outputs, tuple(signatures), tuple(self.notes))
 
     def signatures(self) -> dict[str, int]:
         """The subgraph of each."""
@@ -211,7 +229,7 @@ class _Reader:
             table.Get(SIGNED_32, table.Pos + newer) if newer else 0,
         )
         if builtin == tflite.BuiltinOperator.CUSTOM:
-            return f"CUSTOM {self.text(code.CustomCode())}".rstrip(), code.Version()
+            return f"{CUSTOM}{self.text(code.CustomCode())}".rstrip(), code.Version()
         return OPERATOR_NAMES.get(builtin, f"operator code {builtin}"), code.Version()
 
     def operator(self, operator: Any, index: int, codes: list[tuple[str, int]]) -> SourceOperator:
@@ -227,6 +245,7 @@ class _Reader:
             operator.BuiltinOptions(),
             operator.BuiltinOptionsType(),
             version,
+            self.bytes_of(operator.CustomOptionsAsNumpy()),
         )
 
     def tensor(self, tensor: Any, index: int, written: bool) -> SourceTensor:
@@ -240,6 +259,9 @@ class _Reader:
         reason = _strange(tensor, shape, data is not None)
         if reason:
             return SourceTensor(index, name, None, reason, None)
+        blocks = blocks_of(tensor)
+        if isinstance(blocks, Blocks):
+            self.blocks[index] = blocks
         dtype = DTYPES[tensor.Type()]
         size = dtype.bytes_for(prod(shape))
         if size > MAX_TENSOR_BYTES:
@@ -251,6 +273,21 @@ class _Reader:
         known = dtype in COMPILED or (dtype in STORED and value is not None)
         reason = "" if known else f"has the type {TYPE_NAMES[tensor.Type()]}"
         return SourceTensor(index, name, TensorType(shape, dtype, quant), reason, value, signature)
+
+    def in_blocks(self, tensor: SourceTensor, tensors: Sequence[SourceTensor], blocks: Blocks) -> SourceTensor:
+        """The tensor with the floats that its integers stand for."""
+        if tensor.data is None or tensor.type is None:
+            reason = "has a scale for every block, and isn't constant"
+            return SourceTensor(tensor.index, tensor.name, None, reason, None)
+        self.spend(tensor.data.size)
+        scales = tensors[blocks.scales].data if 0 <= blocks.scales < len(tensors) else None
+        values = dequantized_blocks(tensor.data, scales, blocks)
+        if isinstance(values, str):
+            return SourceTensor(tensor.index, tensor.name, None, values, None)
+        if len(self.notes) < MAX_NOTES:
+            where = f"tensor {tensor.index} {tensor.name!r}"
+            self.notes.append(f"{where} has a scale for every {blocks.size} elements; the code has its floats")
+        return SourceTensor(tensor.index, tensor.name, TensorType(values.shape, FLOAT32), "", values)
 
     def buffer(self, tensor: Any, here: str) -> bytes | None:
         """The tensor's constant data; buffer 0 and empty buffers mean none."""
@@ -298,6 +335,13 @@ class _Reader:
         self.spend(4 * len(vector))
         return tuple(vector.tolist())
 
+    def bytes_of(self, vector: Any) -> bytes:
+        """A vector of bytes; empty for one that is missing."""
+        if isinstance(vector, int):
+            return b""
+        self.spend(len(vector))
+        return bytes(vector.tobytes())
+
     def text(self, raw: bytes | None) -> str:
         self.spend(len(raw or b""))
         return (raw or b"").decode("utf-8", "replace")
@@ -319,7 +363,5 @@ def _strange(tensor: Any, shape: tuple[int, ...], constant: bool) -> str:
         return f"has the dynamic shape {list(shape)}"
     if not constant and 0 in shape:
         return f"is empty: its shape is {list(shape)}"
-    quantization = tensor.Quantization()
-    if quantization is not None and quantization.DetailsType() != tflite.QuantizationDetails.NONE:
-        return "has a custom quantisation"
-    return ""
+    blocks = blocks_of(tensor)
+    return blocks if isinstance(blocks, str) else ""

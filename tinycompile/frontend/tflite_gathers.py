@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tinycompile.dtypes import FLOAT32, INT8
+from tinycompile.frontend.tflite_axes import axis_of
 from tinycompile.frontend.tflite_hybrid import dequantized_rows
-from tinycompile.frontend.tflite_moves import EMPTY, axis_of
+from tinycompile.frontend.tflite_moves import EMPTY
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope

@@ -16,6 +16,12 @@ from tinycompile.ops.gather import Gather
 from tinycompile.ops.mul import Mul
 
 
+def refuse_tflm(scope: Scope, x: TensorType, weights: TensorType) -> None:
+    """A layer of floats and integers where TFLM's bytes are wanted, which has no kernel for it. Raises Rejected."""
+    if scope.runtime == "tflm" and x.dtype == FLOAT32 and weights.dtype != FLOAT32:
+        raise Rejected(f"its input is {x.dtype} and its weights are {weights.dtype}, for which TFLM has no kernel")
+
+
 def dequantized_rows(scope: Scope, table: int, indices: int) -> None:
     """Rows of a table of integers as floats: only those that are looked up are dequantised.
 
@@ -65,6 +71,7 @@ def batch_matmul(scope: Scope) -> None:
     """
     options = scope.options
     x, matrix = scope.input_type(0), scope.input_type(1)
+    refuse_tflm(scope, x, matrix)
     values = scope.constant(1, "the matrix of integers that floats are multiplied with")
     if options.flag("AdjX") or prod(matrix.shape[:-2]) != 1 or len(matrix.shape) > len(x.shape):
         raise Rejected(f"{x} times integers {matrix}, supported is one matrix, and the first operand as it is")

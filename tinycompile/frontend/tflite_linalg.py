@@ -51,6 +51,7 @@ def transpose_conv(scope: Scope) -> None:
     stride = options.positive("StrideH", "StrideW")
     cut = _cut(scope, shape[1:3], weights[1:3], stride)
     clamp = fused_range(scope)
+    tflite_hybrid.refuse_tflm(scope, scope.input_type(2), scope.input_type(1))
     operands = [scope.input(2), unpacked(scope, 1)]
     if scope.has(3):
         scope.constant(3, "the bias")

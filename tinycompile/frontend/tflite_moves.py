@@ -7,6 +7,7 @@ from types import EllipsisType
 
 import numpy as np
 
+from tinycompile.frontend.tflite_axes import axis_of, operand_axis
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
@@ -29,13 +30,6 @@ from tinycompile.ops.space_to_depth import SpaceToDepth
 Shape = tuple[int, ...]
 
 EMPTY = "its result has no elements"
-
-
-def axis_of(scope: Scope, axis: int, rank: int) -> int:
-    """Negative axes count from the end."""
-    if not -rank <= axis < rank:
-        raise scope.fail(f"axis {axis} of {rank}")
-    return axis % rank
 
 
 def same_quantization(scope: Scope) -> None:
@@ -144,7 +138,7 @@ def _bounds(place: int | slice, length: int) -> tuple[int, int, int]:
 def split(scope: Scope) -> None:
     """Its first operand is the axis."""
     count, shape = scope.options.integer("NumSplits"), scope.input_type(1).shape
-    axis = _one_axis(scope, 0, len(shape))
+    axis = operand_axis(scope, 0, len(shape))
     if count < 1 or count != len(scope.operator.outputs) or shape[axis] % count:
         raise scope.fail(f"its option num_splits is {count} for axis {axis} of the shape {list(shape)}")
     _pieces(scope, shape, axis, [shape[axis] // count] * count)
@@ -153,7 +147,7 @@ def split(scope: Scope) -> None:
 @importer("SPLIT_V", options=tflite.SplitVOptions, versions=3)
 def split_v(scope: Scope) -> None:
     count, shape = scope.options.integer("NumSplits"), scope.input_type().shape
-    sizes, axis = scope.integers(1, "the sizes"), _one_axis(scope, 2, len(shape))
+    sizes, axis = scope.integers(1, "the sizes"), operand_axis(scope, 2, len(shape))
     if len(sizes) != count or sizes.count(-1) > 1:
         raise scope.fail(f"its option num_splits is {count} for the sizes {sizes}")
     rest = shape[axis] - sum(size for size in sizes if size != -1)
@@ -161,13 +155,6 @@ def split_v(scope: Scope) -> None:
     if sum(sizes) != shape[axis] or min(sizes) < 0:
         raise scope.fail(f"axis {axis} of the shape {list(shape)} in pieces of {sizes}")
     _pieces(scope, shape, axis, sizes)
-
-
-def _one_axis(scope: Scope, operand: int, rank: int) -> int:
-    axes = scope.integers(operand, "the axis")
-    if len(axes) != 1:
-        raise scope.fail(f"the axis is {axes}")
-    return axis_of(scope, axes[0], rank)
 
 
 def _pieces(scope: Scope, shape: Shape, axis: int, sizes: Sequence[int]) -> None:
@@ -295,6 +282,10 @@ def space_to_batch(scope: Scope) -> None:
         shape = tuple(n + sum(pair) for n, pair in zip(x.shape, amounts, strict=True))
         padded = scope.temporary("padded", TensorType(shape, x.dtype, x.quant))
         fill = x.zero_point if x.quant is not None and x.quant.is_per_tensor else 0
+        if scope.runtime == "tflm" and fill != 0:
+            raise Rejected(
+                "TFLM pads with memory that it never sets instead of the zero point; --match litert pads right"
+            )
         scope.emit(Pad(amounts, fill), [value], padded)
         value = padded
     scope.emit(SpaceToBatch(block), [value])

@@ -13,6 +13,7 @@ from tinycompile.frontend import (
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,
+    tflite_hybrid,
     tflite_linalg,
     tflite_moves,
     tflite_reductions,
@@ -24,14 +25,16 @@ from tinycompile.frontend.tflite_activations import (
     emit_activated,
     fused_range,
 )
+from tinycompile.frontend.tflite_axes import axis_of
 from tinycompile.frontend.tflite_batches import emit_images
 from tinycompile.frontend.tflite_moves import reshaped
+from tinycompile.frontend.tflite_quantization import dequantized
 from tinycompile.frontend.tflite_registry import IMPORTERS, importer, plain
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope, unpacked
 from tinycompile.frontend.tflite_shapes import expanded, squeezed, wanted_shape
 from tinycompile.frontend.tflite_windows import window_padding
-from tinycompile.ir import Array, Quantization, TensorType
+from tinycompile.ir import Quantization, TensorType
 from tinycompile.ops._arithmetic.hybrid import is_hybrid
 from tinycompile.ops._rules import wrong_dtype
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -59,6 +62,7 @@ FAMILIES = (
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,
+    tflite_hybrid,
     tflite_linalg,
     tflite_moves,
     tflite_reductions,
@@ -70,6 +74,7 @@ FAMILIES = (
 def _weights(scope: Scope, dimensions: int) -> tuple[list[str], tuple[int, ...]]:
     """Values of the weights and, if there is one, the bias; and the weights' shape."""
     shape = scope.constant(1, "the weight tensor").shape
+    tflite_hybrid.refuse_tflm(scope, scope.input_type(), scope.input_type(1))
     if len(shape) != dimensions or 0 in shape:
         raise scope.fail(f"the weights have the shape {list(shape)}")
     operands = [unpacked(scope, 1)]
@@ -205,16 +210,6 @@ def dequantize(scope: Scope) -> None:
     return scope.fold(dequantized(value, x.quant))
 
 
-def dequantized(values: Array, quant: Quantization) -> Array:
-    """scale * (q - zero_point) in float32, as in `DequantizeImpl`, with a scale per channel where there are several."""
-    scale, zero_point = quant.scale, quant.zero_point
-    if quant.axis is not None and not quant.is_per_tensor:
-        shape = [-1 if axis == quant.axis else 1 for axis in range(values.ndim)]
-        scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
-    with np.errstate(over="ignore"):
-        return (values.astype(np.int64) - zero_point).astype(np.float32) * scale
-
-
 @importer("QUANTIZE", options=tflite.QuantizeOptions, versions=6)
 def quantize(scope: Scope) -> None:
     scope.emit(Quantize(scope.output_type().dtype), [scope.input()])
@@ -261,7 +256,7 @@ def expand_dims(scope: Scope) -> None:
 @importer("TRANSPOSE", options=tflite.TransposeOptions, versions=9)
 def transpose(scope: Scope) -> None:
     rank = len(scope.input_type().shape)
-    permutation = tuple(_axis(axis, rank) for axis in scope.integers(1, "the permutation"))
+    permutation = tuple(axis_of(scope, axis, rank) for axis in scope.integers(1, "the permutation"))
     scope.emit(Transpose(permutation), [scope.input()])
 
 
@@ -270,7 +265,7 @@ def concatenation(scope: Scope) -> None:
     options = scope.options
     if options.integer("FusedActivationFunction") != Activation.NONE:
         raise Rejected("its option fused_activation_function is not NONE")
-    axis = _axis(options.integer("Axis"), len(scope.input_type().shape))
+    axis = axis_of(scope, options.integer("Axis"), len(scope.input_type().shape))
     scope.emit(Concatenation(axis), scope.inputs())
 
 
@@ -282,8 +277,3 @@ def resize_nearest_neighbor(scope: Scope) -> None:
         raise scope.fail(f"the size {size} is not a pair")
     op = ResizeNearestNeighbor((size[0], size[1]), options.flag("AlignCorners"), options.flag("HalfPixelCenters"))
     scope.emit(op, [scope.input()])
-
-
-def _axis(axis: int, rank: int) -> int:
-    """Negative axes count from the end."""
-    return axis + rank if axis < 0 else axis

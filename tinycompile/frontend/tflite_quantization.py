@@ -99,3 +99,13 @@ def _check_zero_points(zero_point: Array, dtype: DType) -> None:
     low, high = ZERO_POINTS[dtype]
     if np.any(zero_point < low) or np.any(zero_point > high):
         raise ContradictionError(f"has the zero point {zero_point.tolist()[:4]}", f"{dtype} allows {low} to {high}")
+
+
+def dequantized(values: Array, quant: Quantization) -> Array:
+    """scale * (q - zero_point) in float32, as in `DequantizeImpl`, with a scale per channel where there are several."""
+    scale, zero_point = quant.scale, quant.zero_point
+    if quant.axis is not None and not quant.is_per_tensor:
+        shape = [-1 if axis == quant.axis else 1 for axis in range(values.ndim)]
+        scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
+    with np.errstate(over="ignore"):
+        return (values.astype(np.int64) - zero_point).astype(np.float32) * scale

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tinycompile.dtypes import INT32, INT64
+from tinycompile.frontend.tflite_axes import axis_of, operand_axis
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
@@ -41,18 +42,10 @@ REDUCTIONS: dict[str, type[Axes]] = {
 @importer("REDUCE_PROD", "SUM", options=tflite.ReducerOptions, versions=2)
 def reduction(scope: Scope) -> None:
     rank = len(scope.input_type().shape)
-    axes = {axis + rank if axis < 0 else axis for axis in scope.integers(1, "the list of axes")}  # infer checks them
+    axes = {axis_of(scope, axis, rank) for axis in scope.integers(1, "the list of axes")}
     op = REDUCTIONS[scope.operator.name](tuple(sorted(axes)), scope.options.flag("KeepDims"))
     op = replace(op, runtime=scope.runtime) if isinstance(op, ReduceSum) else op
     scope.emit(op, [scope.input()])
-
-
-def _axis(scope: Scope, what: str) -> int:
-    """Operand 1: one axis, which counts from the end where it is negative."""
-    axes, rank = scope.integers(1, what), len(scope.input_type().shape)
-    if len(axes) != 1 or not -rank <= axes[0] < rank:
-        raise scope.fail(f"{what} is {axes} for an input of {rank} dimensions")
-    return axes[0] % rank
 
 
 @importer("ARG_MAX", options=tflite.ArgMaxOptions, versions=3)
@@ -66,7 +59,8 @@ def arg_extreme(scope: Scope) -> None:
     if stated != types[wanted]:
         raise scope.fail(f"its option output_type is {types[wanted]} where the result is {stated}")
     op = ArgMax if scope.operator.name == "ARG_MAX" else ArgMin
-    scope.emit(op(_axis(scope, "the axis"), types[wanted]), [scope.input()])
+    axis = operand_axis(scope, 1, len(scope.input_type().shape))
+    scope.emit(op(axis, types[wanted]), [scope.input()])
 
 
 @importer("TOPK_V2", options=tflite.TopKV2Options, versions=3)
@@ -83,7 +77,8 @@ def top_k(scope: Scope) -> None:
 @importer("CUMSUM", options=tflite.CumsumOptions, versions=1)
 def cumulative_sum(scope: Scope) -> None:
     options = scope.options
-    op = CumulativeSum(_axis(scope, "the axis"), options.flag("Exclusive"), options.flag("Reverse"))
+    axis = operand_axis(scope, 1, len(scope.input_type().shape))
+    op = CumulativeSum(axis, options.flag("Exclusive"), options.flag("Reverse"))
     scope.emit(op, [scope.input()])
 
 

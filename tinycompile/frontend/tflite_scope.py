@@ -166,7 +166,7 @@ class Scope:
 
     def derived(self, suffix: str, t: TensorType, data: Array) -> str:
         """A constant that the file doesn't have in this form."""
-        return self.values.builder.value(f"{self.output()}_{suffix}", t, None, data)
+        return self.values.builder.value(f"{self.values.of(self.operator.outputs[0])}_{suffix}", t, None, data)
 
     def emit(self, op: Op, inputs: Sequence[str], output: str | None = None) -> None:
         """Add a node that computes `output` (by default the operator's), if its operands make sense."""

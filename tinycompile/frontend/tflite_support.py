@@ -153,6 +153,7 @@ SUPPORT: dict[str, Support] = {
     "SUB": Support("reference", "reference", "reference"),
     "SUM": Support("default", "default", "reference"),
     "TANH": Support("reference", "reference", "reference"),
+    "TFLite_Detection_PostProcess": Support("nobody", "nobody", "reference"),
     "TILE": Support("reference", "reference", "reference"),
     "TOPK_V2": Support("reference", "reference", "reference"),
     "TRANSPOSE": Support("reference", "reference", "reference"),

@@ -6,8 +6,10 @@ import numpy as np
 
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Kernel, kernel_for
+from tinycompile.kernels.float_ops import floats, is_finite
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
+from tinycompile.ops.detection_postprocess import DetectionPostprocess
 from tinycompile.ops.non_max_suppression import NonMaxSuppression
 from tinycompile.targets.core import Core
 
@@ -54,5 +56,53 @@ def non_max_suppression(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=-(-CANDIDATE_BYTES * boxes // 8) * 8,
         instructions=50 + boxes * 12 + op.size * (boxes * 8 + op.size // 2 * per_pair),
         code_bytes=600,
+        notes={"reason": "float32 in plain C"},
+    )
+
+
+@kernel_for(DetectionPostprocess, dtype=FLOAT32)
+def detection_postprocess(site: Site, core: Core) -> Kernel | None:
+    """`tc_detection_regular` or `tc_detection_fast`; None unless the anchors alone may be a constant."""
+    op, (encodings, predictions, _) = site.node.op, site.constants
+    if not isinstance(op, DetectionPostprocess) or not is_finite(site):
+        return None
+    if encodings is not None or predictions is not None:
+        return None
+    boxes, stride = site.sig.inputs[1].shape[1:]
+    fields: Fields = {
+        "boxes": boxes,
+        "stride": stride,
+        "classes": op.classes,
+        "most": op.most,
+        "per_detection": op.per_detection,
+        "per_class": op.per_class,
+        "least": finite(op.least),
+        "overlap": finite(op.overlap),
+        "scale": [np.float32(value) for value in op.scale],
+    }
+    anchors, form = site.constants[2], "regular" if op.regular else "fast"
+    known: tuple[Constant, ...] = () if anchors is None else (floats("anchors", anchors),)
+    operands = ["const float *encodings", "const float *predictions", "const float *anchors"]
+    results = ("float *corners", "float *classes", "float *scores", "float *count")
+    names = ("encodings", "predictions", "anchors", "corners", "classes", "scores", "count", "scratch")
+    function = struct_call(
+        f"detection_{form}_{boxes}_{stride}_{op.rows}",
+        f"tc_detection_{form}",
+        "tc_detection.h",
+        (*operands[: 3 - len(known)], *results, *operands[3 - len(known) :], "void *scratch"),
+        (Struct("tc_detection_shape", fields),),
+        f"Boxes from anchors, and which of them stay: {form} suppression.",
+        names,
+    )
+    runs, more = (op.classes, 12 * op.most) if op.regular else (1, 4 * boxes + 4 * op.classes)
+    per_box = (600 if core.has("dfpu") else 5500) + stride * 6
+    pairs = min(op.most, op.per_class if op.regular else op.most) * boxes * (60 if core.has("fpu") else 600)
+    return Kernel(
+        f"detection_{form}",
+        function,
+        known,
+        scratch_bytes=-(-(20 * boxes + more) // 8) * 8,
+        instructions=50 + boxes * per_box + runs * (boxes * 30 + pairs // 2),
+        code_bytes=1500,
         notes={"reason": "float32 in plain C"},
     )

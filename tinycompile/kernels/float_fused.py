@@ -31,7 +31,9 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Conv2D) or op.groups(sig) != 1 or not has_float_constants(site):
         return None
-    return _convolution(site, op.window_of(sig), sig.input, sig.output, op.bounds)
+    window = op.window_of(sig)
+    stem = f"float_conv2d_{window_stem(window, sig.input, sig.output)}"
+    return _convolution(site, window, sig.input, sig.output, op.bounds, stem)
 
 
 @kernel_for(FullyConnected, dtype=FLOAT32, needs={"fpu"})
@@ -43,17 +45,18 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
     outputs, inputs = sig.inputs[1].shape
     rows = sig.input.elements // inputs
     x, y = (replace(t, shape=(1, rows, 1, depth)) for t, depth in ((sig.input, inputs), (sig.output, outputs)))
-    return _convolution(site, _ONE_PIXEL, x, y, op.bounds)
+    return _convolution(site, _ONE_PIXEL, x, y, op.bounds, f"float_fully_connected_{rows}x{inputs}_{outputs}")
 
 
-def _convolution(site: Site, window: Window, x: TensorType, y: TensorType, bounds: tuple[float, float]) -> Kernel:
+def _convolution(
+    site: Site, window: Window, x: TensorType, y: TensorType, bounds: tuple[float, float], stem: str
+) -> Kernel:
     weights, outputs = site.constant(1), y.shape[3]
     taps = weights.size // outputs
     blocks = -(-outputs // 4)  # of four
     per_pixel = blocks * (40 + taps * 3) + outputs * 6
-    return _kernel(
-        site, "conv2d", window, x, y, bounds, weights.reshape(outputs, taps).T, y.shape[1] * y.shape[2] * per_pixel
-    )
+    matrix = weights.reshape(outputs, taps).T
+    return _kernel(site, "conv2d", stem, window, x, y, bounds, matrix, y.shape[1] * y.shape[2] * per_pixel)
 
 
 @kernel_for(DepthwiseConv2D, dtype=FLOAT32, needs={"fpu"})
@@ -70,12 +73,14 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
     per_pixel = channels // 4 * (40 + rows * (20 + columns * 7))
     work = sig.output.shape[1] * sig.output.shape[2] * per_pixel
     taps = weights.reshape(rows * columns, channels)
-    return _kernel(site, "depthwise", window, sig.input, sig.output, op.bounds, taps, work)
+    stem = f"float_depthwise_{window_stem(window, sig.input, sig.output)}"
+    return _kernel(site, "depthwise", stem, window, sig.input, sig.output, op.bounds, taps, work)
 
 
 def _kernel(
     site: Site,
     name: str,
+    stem: str,
     window: Window,
     x: TensorType,
     y: TensorType,
@@ -86,6 +91,7 @@ def _kernel(
     """`tc_float_<name>_fused`.
 
     Args:
+        stem: of the function's name.
         weights: (taps, output channels), in the order in which the products of an output are added.
         work: estimated instructions of one image.
     """
@@ -100,7 +106,7 @@ def _kernel(
     bias = site.constant(2) if len(site.sig.inputs) > 2 else np.zeros(outputs)
     padded = np.pad(bias, (0, -outputs % 4)).astype(np.float32)
     function = struct_call(
-        f"float_{name}_{window_stem(window, x, y)}",
+        stem,
         f"tc_float_{name}_fused",
         "tc_float_fused.h",
         (*IN_OUT, "const float *weights", "const float *bias"),

@@ -221,8 +221,8 @@ def _finished(
     """
     sig, (count, elements) = site.sig, rows
     x, y = FLOAT32.item_bytes * elements, sig.output.bytes // count
-    per_element = 24 if core.has("fpu") else 200
-    by_output = 0 if core.has("fpu") else sig.output.elements * 250
+    per_element = 20 if core.has("fpu") else 90
+    by_output = 0 if core.has("fpu") else sig.output.elements * 150
     slower = 1 if core.has("multiply_accumulate") else 3
     return Kernel(
         variant,

@@ -38,7 +38,7 @@ def log_softmax(site: Site, core: Core) -> Kernel | None:
         "log_softmax_table",
         function,
         (Constant("entries", "tc_log_softmax_entry", entries, "by distance to the largest element"),),
-        instructions=20 + rows * (280 + 30 * depth),
+        instructions=20 + rows * (270 + 20 * depth),
         code_bytes=700,
         overlap={0: 0},
         notes={"requantisation": "tables of exponents and exponentials"},

@@ -124,7 +124,7 @@ def product(site: Site, core: Core) -> Kernel | None:
     return Kernel(
         "reduce_prod",
         function,
-        instructions=30 + sig.output.elements * 30 + sig.input.elements * 25,
+        instructions=30 + sig.output.elements * 30 + sig.input.elements * (11 if core.has("long_multiply") else 60),
         code_bytes=250,
         overlap={0: loops.distance * sig.input.dtype.item_bytes},
     )

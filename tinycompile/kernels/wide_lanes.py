@@ -215,7 +215,7 @@ def depthwise_wide_planes(site: Site, core: Core) -> Kernel | None:
             Constant("weights", "uint32_t", words, "per 2 channels and 2 taps"),
             Constant("channels", "tc_wide_finish", finish.channels, "start, multiplier, offset, right shift"),
         ),
-        scratch_bytes=_POINTER_BYTES * 2 * pairs + -(-2 * channels // 8) * 8,
+        scratch_bytes=_POINTER_BYTES * taps + -(-2 * channels // 8) * 8,
         instructions=60 + work,
         code_bytes=500,
         overlap=distance_in_bytes(channelwise_distance, op.access(sig, 0), sig),

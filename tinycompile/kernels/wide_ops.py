@@ -140,7 +140,7 @@ def softmax(site: Site, core: Core) -> Kernel | None:
         Constant("exponentials", "int16_t", exponential_table(), "exp over [-10, 0], 2^15 being 1"),
         Constant("reciprocals", "int16_t", reciprocal_table(op.runtime), "1 / (1 + x) over [0, 1], 2^15 being 1"),
     )
-    return _kernel(site, function, rows * 150 + sig.input.elements * 70, constants, {0: 0})
+    return _kernel(site, function, rows * 150 + sig.input.elements * 38, constants, {0: 0})
 
 
 @kernel_for(Add, Sub, Mul, dtype=INT16)

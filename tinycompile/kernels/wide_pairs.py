@@ -59,7 +59,7 @@ def pairs(site: Site, core: Core) -> Kernel | None:
         f"{op.kind} of 16-bit values.",
         ("a", "b", "output", f"tc_wide_pair_{op.kind}"),
     )
-    each = (9 if isinstance(op, Mul) else 14) + _products(core) * (1 if isinstance(op, Mul) else 3)
+    each = (9 if isinstance(op, Mul) else 13) + _products(core) * (1 if isinstance(op, Mul) else 3)
     return Kernel(
         f"{op.kind}_wide_short",
         function,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,43 +24,58 @@ def overlaps(boxes: Array, one: int, others: Array) -> Array:
     return np.where((areas[:-1] <= 0) | (areas[-1] <= 0), np.float32(0), result)
 
 
+T = TypeVar("T")
+
 Candidate = tuple[np.float32, int, int]
 """Score, box, with how many of those that stay it was compared."""
 
 
-class Heap:
-    """A binary heap by scores, with the moves of libstdc++'s `push_heap` and `pop_heap`: among equal scores they decide
-    which candidate comes first, and LiteRT is built with them.
-    """
+def settle(entries: list[T], hole: int, count: int, value: T, below: Callable[[T, T], bool]) -> None:
+    """Puts `value` where a heap of the first `count` entries has a hole, with the moves of libstdc++'s `__adjust_heap`:
+    among equal ones they decide which comes first, and LiteRT is built with them.
 
-    def __init__(self, candidates: Iterable[Candidate] = ()) -> None:
+    Args:
+        below: whether an entry belongs below another one.
+    """
+    top = hole
+    while 2 * hole + 2 < count:
+        child = 2 * hole + 2
+        child -= int(below(entries[child], entries[child - 1]))
+        entries[hole], hole = entries[child], child
+    if 2 * hole + 2 == count:
+        entries[hole], hole = entries[2 * hole + 1], 2 * hole + 1
+    rise(entries, hole, top, value, below)
+
+
+def rise(entries: list[T], hole: int, top: int, value: T, below: Callable[[T, T], bool]) -> None:
+    """`__push_heap`: puts `value` into a hole, or as far above it as it belongs."""
+    while hole > top and below(entries[(hole - 1) // 2], value):
+        entries[hole], hole = entries[(hole - 1) // 2], (hole - 1) // 2
+    entries[hole] = value
+
+
+class Heap:
+    """A heap of candidates by their scores."""
+
+    def __init__(self, candidates: Iterable[Candidate]) -> None:
         self.entries = list[Candidate]()
         for candidate in candidates:
             self.push(candidate)
 
     def push(self, candidate: Candidate) -> None:
         self.entries.append(candidate)
-        self._rise(len(self.entries) - 1, candidate)
+        rise(self.entries, len(self.entries) - 1, 0, candidate, _worse)
 
     def pop(self) -> Candidate:
         """One of the highest score."""
-        entries, top = self.entries, self.entries[0]
-        last, hole = entries.pop(), 0
-        if not entries:
-            return top
-        while 2 * hole + 2 < len(entries):
-            child = 2 * hole + 2
-            child -= int(entries[child][0] < entries[child - 1][0])
-            entries[hole], hole = entries[child], child
-        if 2 * hole + 2 == len(entries):
-            entries[hole], hole = entries[2 * hole + 1], 2 * hole + 1
-        self._rise(hole, last)
+        top, last = self.entries[0], self.entries.pop()
+        if self.entries:
+            settle(self.entries, 0, len(self.entries), last, _worse)
         return top
 
-    def _rise(self, hole: int, candidate: Candidate) -> None:
-        while hole > 0 and self.entries[(hole - 1) // 2][0] < candidate[0]:
-            self.entries[hole], hole = self.entries[(hole - 1) // 2], (hole - 1) // 2
-        self.entries[hole] = candidate
+
+def _worse(a: Candidate, b: Candidate) -> bool:
+    return bool(a[0] < b[0])
 
 
 def kept(boxes: Array, scores: Array, most: int, overlap: float, least: float, sigma: float) -> tuple[Array, Array]:

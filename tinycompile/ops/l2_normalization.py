@@ -50,14 +50,12 @@ class L2Normalization(Elementwise, Typed):
 
     def _limits(self, sig: Signature) -> str | None:
         depth = sig.input.shape[-1] if sig.input.shape else 0
-        return first_reason(
-            (
-                not_quantized(sig.input, "the input"),
-                not_quantized(sig.output, "the output"),
-                None if 0 < depth <= LARGEST_DEPTH else f"vectors of {depth} elements, supported are {LARGEST_DEPTH}",
-                _wrong_output(sig),
-            )
+        reasons = (
+            not_quantized(sig.input, "the input"),
+            not_quantized(sig.output, "the output"),
+            None if 0 < depth <= LARGEST_DEPTH else f"vectors of {depth} elements, supported are {LARGEST_DEPTH}",
         )
+        return first_reason(reasons) or _wrong_output(sig)
 
 
 def _wrong_output(sig: Signature) -> str | None:

@@ -94,15 +94,16 @@ class ReduceSum(Reduction):
         return (self._tflite(sig, np.asarray(total)),)
 
     def _wide_limits(self, sig: Signature) -> str | None:
-        return first_reason(
-            (
-                wide.asymmetric(sig.input, "the input"),
-                wide.asymmetric(sig.output, "the output"),
-                None if self.count(sig) < 1 << 16 else "the sum of so many elements overflows int32",
-                invalid(lambda: self.requant(sig)) if self.runtime == "tflm" else None,
-                None if np.isfinite(self.wide_factor(sig)) else "the output scale is too small for the input scale",
-            )
+        reasons = (
+            wide.asymmetric(sig.input, "the input"),
+            wide.asymmetric(sig.output, "the output"),
+            None if self.count(sig) < 1 << 16 else "the sum of so many elements overflows int32",
+            invalid(lambda: self.requant(sig)) if self.runtime == "tflm" else None,
         )
+        reason = first_reason(reasons)
+        if reason is None and not np.isfinite(self.wide_factor(sig)):
+            return "the output scale is too small for the input scale"
+        return reason
 
     def _integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         total = inputs[0].astype(np.int64).sum(axis=self.axes, keepdims=self.keep_dims)

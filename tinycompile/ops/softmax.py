@@ -79,14 +79,8 @@ class Softmax(Elementwise, Typed):
         return (onnx.softmax(self.form(sig), sig.output.zero_point, inputs[0]),)
 
     def _tflite_limits(self, sig: Signature) -> str | None:
-        return first_reason(
-            (
-                _types(sig),
-                _too_deep(sig, tflite.MAX_DEPTH),
-                _wrong_output(sig),
-                invalid(lambda: self.parameters(sig)),
-            )
-        )
+        reason = _types(sig) or _too_deep(sig, tflite.MAX_DEPTH)
+        return reason or _wrong_output(sig) or invalid(lambda: self.parameters(sig))
 
     def _onnx_limits(self, sig: Signature) -> str | None:
         return _types(sig) or _too_deep(sig, onnx.MAX_DEPTH)

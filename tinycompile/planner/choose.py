@@ -83,7 +83,7 @@ def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes
         covers = _with_less_flash(values, covers, flash_limit)
         larger = Reason(f"the fastest need more than {FLASH_FACTORS[optimize]} x the int8 weights{_room(optimize)}")
         reasons = {cover: reasons.get(cover, larger) for cover in covers}
-    if optimize != "ram":
+    if optimize != "ram" and (ram_limit is None or all(values.bytes_of(cover) <= ram_limit for cover in covers)):
         placed = _placed(values, covers)
         if ram_limit is None or placed.arena_bytes <= ram_limit:
             return _choice(placed, reasons, flash_limit is None)

@@ -56,7 +56,8 @@ def firmware_stack(folder: Path, board: Board) -> int:
 
 def _worst_case(graphs: Sequence[Path], root: str, board: Board) -> int:
     thumb1 = board.toolchain.machine == "EM_ARM" and not board.core.has("thumb2")
-    return worst_case_stack(graphs, root, board.toolchain.library_stack_bytes, thumb1=thumb1) + _slots(board)
+    usual, fpu = board.toolchain.library_stack_bytes, board.core.has("fpu")
+    return worst_case_stack(graphs, root, usual, thumb1=thumb1, fpu=fpu) + _slots(board)
 
 
 def _slots(board: Board) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,7 +59,7 @@ class _Model:
         self.report, self.certificate = report, certificate
         self.work, self.duration = work(report), duration(report)
         self.drawable = bool(report.get("arena")) and bool(report["layers"])
-        self.rows = [_row(report, row) for row in rows(report)]
+        self.rows = [_bar(report, row) for row in rows(report)]
         self.profile = report.get("profile")
         self.ram_share, self.flash_share = memory_share(report["ram"]), memory_share(report["flash"])
 
@@ -115,7 +116,7 @@ class _Model:
 
     @property
     def most_instructions(self) -> int:
-        return max((row["instructions"] for row in self.rows), default=0) or 1
+        return max((row.instructions for row in self.rows), default=0) or 1
 
     @property
     def _profile(self) -> dict[str, Any]:
@@ -154,17 +155,32 @@ class _Model:
         return found
 
 
-def _row(report: dict[str, Any], row: Row) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Bar:
+    """A line of the chart of instructions: a layer, or layers that were counted together.
+
+    Attributes:
+        path: of the figure in the report. index: its layers' numbers. title: their names.
+    """
+
+    instructions: int
+    path: str
+    index: str
+    name: str
+    title: str
+
+
+def _bar(report: dict[str, Any], row: Row) -> Bar:
     layers = report["layers"][row.first : row.last]
     single = len(layers) == 1
     stage = f"stage {layers[0]['stage']}, {len(layers)} layers together"
-    return {
-        "instructions": row.instructions,
-        "path": row.path,
-        "index": f"{row.first}" if single else f"{row.first}-{row.last - 1}",
-        "name": layer_labels(report["layers"])[row.first] if single else stage,
-        "title": ", ".join(layer["name"] for layer in layers),
-    }
+    return Bar(
+        instructions=row.instructions,
+        path=row.path,
+        index=f"{row.first}" if single else f"{row.first}-{row.last - 1}",
+        name=layer_labels(report["layers"])[row.first] if single else stage,
+        title=", ".join(layer["name"] for layer in layers),
+    )
 
 
 def _figure(value: Any, path: str, decimals: int | None) -> Markup:

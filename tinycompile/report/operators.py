@@ -77,7 +77,7 @@ def oracle_text(support: Support) -> str:
 
 def support_text(name: str) -> str:
     """What a TFLite operator is compiled with, for `inspect`; empty for arithmetic of shapes."""
-    support = SUPPORT.get(name)
+    support = SUPPORT.get(name.removeprefix("CUSTOM "))
     if support is None:
         return "" if name in FOLDERS else "not compiled"
     types = [shown for t, shown in TYPE_NAMES.items() if t in support.oracles]

@@ -28,7 +28,7 @@ class Step:
         fed, results: tensors that it reads, constants not among them, and those that it computes.
         alone: makes a model of it for tensors of these shapes.
         dynamic: whether the shape of a result wasn't known when the file was written.
-        kernels: what computes it, the first that can: known after the first run; None if nothing does.
+        kernels: what computes it, the first that can: known after a run; None if nothing does.
     """
 
     name: str
@@ -44,19 +44,17 @@ class Step:
     def run(self, values: Mapping[int, Array]) -> list[Array] | None:
         """Its results; None where no runtime has it."""
         operands = [values[tensor] for tensor in self.fed]
-        if self._run is not None:
-            return self._run(operands)
         shapes = {tensor: values[tensor].shape for tensor in self.fed}
-        while self.candidates:
-            kernels = self.candidates.pop(0)
+        while self._run is not None or self.candidates:
             try:
-                run = kernels.load(self.alone(shapes | self._inferred(kernels, shapes, operands)))
-                found = run(operands)
+                if self._run is None:
+                    self.kernels = self.candidates.pop(0)
+                    self._run = self.kernels.load(self.alone(shapes | self._inferred(self.kernels, shapes, operands)))
+                return self._run(operands)
             except RefusedError as error:
-                self.reasons.append(f"{kernels.name}: {' '.join(str(error).split())[:120]}")
-                continue
-            self.kernels, self._run = kernels, run
-            return found
+                name = "" if self.kernels is None else self.kernels.name
+                self.reasons.append(f"{name}: {' '.join(str(error).split())[:120]}")
+                self.kernels, self._run = None, None
         return None
 
     def _inferred(self, kernels: Kernels, shapes: Mapping[int, Shape], operands: Sequence[Array]) -> dict[int, Shape]:

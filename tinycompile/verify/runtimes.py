@@ -13,7 +13,7 @@ import numpy as np
 
 from tinycompile.choices import Runtime
 from tinycompile.errors import ToolMissingError
-from tinycompile.frontend.tflite_support import SUPPORT, Oracle
+from tinycompile.frontend.tflite_support import SUPPORT
 from tinycompile.ir import Array
 from tinycompile.verify import tflm_rules
 from tinycompile.version import __version__
@@ -31,11 +31,13 @@ class Kernels:
     """A runtime's kernels.
 
     Attributes:
+        oracle: whose, as in `tflite_support`; "rule" is TFLM's arithmetic written once more, where its wheel is missing
+            or stops.
         name, version: as the certificate has them.
         load: a model of one operator, a `.tflite` file's content. Raises RefusedError; so does what it returns.
     """
 
-    oracle: Oracle
+    oracle: str
     name: str
     version: str
     load: Callable[[bytes], Run]
@@ -60,7 +62,7 @@ def litert_module() -> Any:
     return module
 
 
-def all_kernels(match: Runtime) -> dict[Oracle, Kernels]:
+def all_kernels(match: Runtime) -> dict[str, Kernels]:
     """Those that are installed; TFLM's are needed only where they are what a model matches.
 
     Raises:
@@ -68,7 +70,8 @@ def all_kernels(match: Runtime) -> dict[Oracle, Kernels]:
     """
     litert, version = litert_module(), metadata.version("ai-edge-litert")
     resolvers = litert.OpResolverType
-    found: dict[Oracle, Kernels] = {
+    found: dict[str, Kernels] = {
+        "rule": Kernels("rule", "TFLM's rule in Python", __version__, _by_rule),
         "reference": Kernels("reference", "LiteRT BUILTIN_REF", version, _litert(litert, resolvers.BUILTIN_REF)),
         "default": Kernels(
             "default", "LiteRT BUILTIN", version, _litert(litert, resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
@@ -83,11 +86,11 @@ def all_kernels(match: Runtime) -> dict[Oracle, Kernels]:
                 why="the firmware matches TFLM, and verify compares with its wheel",
                 hint="pip install 'tinycompile[tflm]'",
             ) from error
-        return {**found, "tflm": Kernels("tflm", "TFLM's rule in Python", __version__, _by_rule)}
+        return found
     return {**found, "tflm": Kernels("tflm", "TFLM", metadata.version("tflite-micro"), _tflm(module))}
 
 
-def preference(operator: str, dtype: str, match: Runtime) -> list[Oracle]:
+def preference(operator: str, dtype: str, match: Runtime) -> list[str]:
     """Whose kernel of a TFLite operator is asked, the one that defines it first.
 
     Args:
@@ -96,8 +99,8 @@ def preference(operator: str, dtype: str, match: Runtime) -> list[Oracle]:
     support = SUPPORT.get(operator)
     stated = None if support is None else support.oracles.get(dtype, support.other)
     if stated == "tflm":  # LiteRT's are wrong
-        return [stated]
-    order: list[Oracle] = ["reference", "default", "tflm"]
+        return [stated, "rule"]
+    order: list[str] = ["reference", "default", "tflm"]
     if stated in order:
         order.insert(0, stated)
     if match == "tflm":
@@ -153,12 +156,12 @@ def _tflm(runtime: Any) -> Callable[[bytes], Run]:
 
 
 def _by_rule(content: bytes) -> Run:
-    """Without the wheel: what is TFLM's because LiteRT's kernels are wrong, RSQRT of int16."""
+    """What is TFLM's because LiteRT's kernels are wrong, RSQRT of int16."""
     model = _model(content)
     code, graph = model.OperatorCodes(0), model.Subgraphs(0)
     ends = [graph.Tensors(index) for index in (graph.Inputs(0), graph.Outputs(0))]
     if code.DeprecatedBuiltinCode() != _RSQRT or any(tensor.Type() != _INT16 for tensor in ends):
-        raise RefusedError("the wheel tflite-micro isn't installed")
+        raise RefusedError("it is there for RSQRT of int16 only")
     x_scale, y_scale = (float(tensor.Quantization().Scale(0)) for tensor in ends)
     return lambda values: [tflm_rules.rsqrt(values[0], x_scale, y_scale)]
 

@@ -61,11 +61,14 @@ class TfliteReference:
 
     def _loaded(self) -> _Whole | _Apart:
         signature = self._build.report["options"].get("signature")
-        apart = _Apart(self.content, signature, self._match)
+        apart = self._apart()
         if self._match == "litert" and all(step.candidates[0].oracle == "reference" for step in apart.steps):
             with suppress(ValueError, RuntimeError):  # it lacks an operator, or a version of one
                 return _Whole(self.content, signature)
         return apart
+
+    def _apart(self) -> _Apart:
+        return _Apart(self.content, self._build.report["options"].get("signature"), self._match)
 
     @property
     def witnesses(self) -> tuple[Witness, ...]:
@@ -107,6 +110,10 @@ class TfliteReference:
         try:
             self._graph.run(arrays, _measured(reported))
         except (ValueError, RuntimeError, RefusedError) as error:
+            if isinstance(self._graph, _Whole):  # a reference kernel that takes the model, but not these values
+                self._graph = self._apart()
+                self.run(inputs, reported)
+                return
             where, why = str(self._build.source), str(error)[:300]
             raise ModelFileError("no runtime computes the whole model", where=where, why=why) from error
 

@@ -69,7 +69,7 @@ def _symmetric(x: Array) -> Rows:
     empty = largest == 0
     scale = np.where(empty, np.float32(1), largest / np.float32(LARGEST))
     inverse = np.where(empty, np.float32(0), np.float32(LARGEST) / largest)
-    return Rows(np.clip(_rounded(x * inverse[:, None]), -LARGEST, LARGEST), scale)
+    return Rows(np.clip(_rounded(x * inverse[:, None]), -128, 127), scale)
 
 
 def _asymmetric(x: Array) -> Rows:

@@ -58,6 +58,54 @@ class Frame:
         return list(range(0, self.steps, max(1, -(-self.steps * 22 // (self.width - LEFT)))))
 
 
+@dataclass(frozen=True)
+class Box:
+    """A rectangle: of a buffer, behind a stage's steps, or a layer's column. `title` is told by hovering."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Band(Box):
+    """Behind the steps of a stage."""
+
+    label: str
+
+
+@dataclass(frozen=True)
+class Block(Box):
+    """A buffer; `index` is its place in `arena.buffers`."""
+
+    label: str
+    hue: int
+    index: int
+    kind: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Column(Box):
+    """Bytes in use while the layer `index` runs."""
+
+    index: int
+    bytes: int
+    peak: bool
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The text beside the highest column."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str
+
+
 def arena_picture(report: dict[str, Any], style: str = "") -> Markup:
     """A block per buffer, a band per stage; hovering tells name, shape, bytes, addresses and lifetime.
 
@@ -71,44 +119,44 @@ def arena_picture(report: dict[str, Any], style: str = "") -> Markup:
     return draw("arena.svg.j2", frame=frame, blocks=blocks, stages=stages, style=style, arena_bytes=frame.bytes)
 
 
-def _stages(frame: Frame, report: dict[str, Any]) -> list[dict[str, Any]]:
+def _stages(frame: Frame, report: dict[str, Any]) -> list[Band]:
     """A band behind the steps of each stage, whose layers are executed together."""
-    bands = list[dict[str, Any]]()
+    bands = list[Band]()
     for number, stage in enumerate(report.get("stages", ())):
         steps = [step for step, layer in enumerate(report["layers"]) if layer.get("stage") == number]
         width = round(len(steps) * frame.across, 1)
         label = f"stage {number}, {stage.get('how', stage['mode'])}"
         bands.append(
-            {
-                "x": frame.x(steps[0]),
-                "y": TOP,
-                "width": width,
-                "height": frame.height - BOTTOM - TOP,
-                "label": shortened(label, int(width / CHARACTER)) if width > 9 * CHARACTER else "",
-                "title": f"{label}: {stage['mode']}, steps {steps[0]} to {steps[-1]}",
-            }
+            Band(
+                x=frame.x(steps[0]),
+                y=TOP,
+                width=width,
+                height=frame.height - BOTTOM - TOP,
+                label=shortened(label, int(width / CHARACTER)) if width > 9 * CHARACTER else "",
+                title=f"{label}: {stage['mode']}, steps {steps[0]} to {steps[-1]}",
+            )
         )
     return bands
 
 
-def _block(frame: Frame, index: int, buffer: dict[str, Any]) -> dict[str, Any]:
+def _block(frame: Frame, index: int, buffer: dict[str, Any]) -> Block:
     x, y = frame.x(buffer["first"]), frame.y(buffer["offset"] + buffer["bytes"])
     width = round((buffer["last"] - buffer["first"]) * frame.across, 1)
     height = round(buffer["bytes"] * frame.up, 1)
     name = short_name(buffer["name"]) if buffer["kind"] == "tensor" else buffer["kind"]
     room = int(width / CHARACTER)
-    return {
-        "x": x,
-        "y": y,
-        "width": width,
-        "height": max(0.5, height),
-        "hue": index * 137 % 360,
-        "index": index,
-        "kind": buffer["kind"],
-        "bytes": buffer["bytes"],
-        "label": shortened(name, room) if room >= min(9, len(name)) and height >= 14 else "",
-        "title": _title(buffer),
-    }
+    return Block(
+        x=x,
+        y=y,
+        width=width,
+        height=max(0.5, height),
+        hue=index * 137 % 360,
+        index=index,
+        kind=buffer["kind"],
+        bytes=buffer["bytes"],
+        label=shortened(name, room) if room >= min(9, len(name)) and height >= 14 else "",
+        title=_title(buffer),
+    )
 
 
 def _title(buffer: dict[str, Any]) -> str:
@@ -126,16 +174,16 @@ def ram_picture(report: dict[str, Any]) -> Markup:
     live = [layer["live_bytes"] for layer in layers]
     peak = max(live, default=0)
     columns = [
-        {
-            "x": frame.x(index),
-            "y": frame.y(layer["live_bytes"]),
-            "width": round(max(0.5, frame.across - 1), 1),
-            "height": round(layer["live_bytes"] * frame.up, 1),
-            "bytes": layer["live_bytes"],
-            "index": index,
-            "peak": layer["live_bytes"] == peak,
-            "title": f"step {index}, {layer['name']} ({layer['op']}): {layer['live_bytes']:,} bytes in use",
-        }
+        Column(
+            x=frame.x(index),
+            y=frame.y(layer["live_bytes"]),
+            width=round(max(0.5, frame.across - 1), 1),
+            height=round(layer["live_bytes"] * frame.up, 1),
+            bytes=layer["live_bytes"],
+            index=index,
+            peak=layer["live_bytes"] == peak,
+            title=f"step {index}, {layer['name']} ({layer['op']}): {layer['live_bytes']:,} bytes in use",
+        )
         for index, layer in enumerate(layers)
     ]
     at = live.index(peak) if live else 0
@@ -145,5 +193,5 @@ def ram_picture(report: dict[str, Any]) -> Markup:
         "ram.svg.j2",
         frame=frame,
         columns=columns,
-        peak={"x": frame.x(at + 0.5), "y": frame.y(peak), "text": label, "anchor": "end" if right else "start"},
+        peak=Peak(frame.x(at + 0.5), frame.y(peak), label, "end" if right else "start"),
     )

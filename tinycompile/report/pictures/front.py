@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log10
 from typing import Any
 
 from markupsafe import Markup
 
 from tinycompile.report.pictures import draw
+from tinycompile.report.sections import PointSection
 
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 84, 24, 16, 40
 
 
-def chosen_point(report: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Mark:
+    """A point; `index` is its place in `pareto`, None for the chosen one."""
+
+    x: float
+    y: float
+    index: int | None
+    bytes: int
+    title: str
+
+
+def chosen_point(report: dict[str, Any]) -> PointSection:
     """What was built, in the terms of the front."""
     stages = len(report["stages"])
-    return {
-        "arena_bytes": report["ram"]["arena_bytes"],
-        "instructions_estimate": sum(layer["instructions_estimate"] for layer in report["layers"]),
-        "macs": report["macs"]["executed"],
-        "schedule": "layer by layer" if not stages else f"{stages} stage{'s' if stages > 1 else ''}",
-    }
+    return PointSection(
+        arena_bytes=report["ram"]["arena_bytes"],
+        instructions_estimate=sum(layer["instructions_estimate"] for layer in report["layers"]),
+        macs=report["macs"]["executed"],
+        schedule="layer by layer" if not stages else f"{stages} stage{'s' if stages > 1 else ''}",
+    )
 
 
 def front_picture(report: dict[str, Any], key: str, name: str) -> Markup:
@@ -30,11 +43,11 @@ def front_picture(report: dict[str, Any], key: str, name: str) -> Markup:
     Args:
         key: "macs" or "instructions_estimate". name: of that axis.
     """
-    points, chosen = report["pareto"], chosen_point(report)
-    x = _Scale([p["arena_bytes"] for p in (*points, chosen)], LEFT, WIDTH - RIGHT)
-    y = _Scale([p[key] for p in (*points, chosen)], HEIGHT - BOTTOM, TOP)
+    points, chosen = [PointSection(**point) for point in report["pareto"]], chosen_point(report)
+    x = _Scale([p.arena_bytes for p in (*points, chosen)], LEFT, WIDTH - RIGHT)
+    y = _Scale([getattr(p, key) for p in (*points, chosen)], HEIGHT - BOTTOM, TOP)
     marks = [_mark(point, key, x, y, index) for index, point in enumerate(points)]
-    line = " ".join(f"{mark['x']},{mark['y']}" for mark in marks)
+    line = " ".join(f"{mark.x},{mark.y}" for mark in marks)
     return draw(
         "front.svg.j2",
         width=WIDTH,
@@ -48,8 +61,8 @@ def front_picture(report: dict[str, Any], key: str, name: str) -> Markup:
         marks=marks,
         line=line,
         chosen=_mark(chosen, key, x, y, None),
-        x_ticks=[(x(v), v) for v in _ticks([p["arena_bytes"] for p in (*points, chosen)])],
-        y_ticks=[(y(v), v) for v in _ticks([p[key] for p in (*points, chosen)])],
+        x_ticks=[(x(v), v) for v in _ticks([p.arena_bytes for p in (*points, chosen)])],
+        y_ticks=[(y(v), v) for v in _ticks([getattr(p, key) for p in (*points, chosen)])],
     )
 
 
@@ -72,12 +85,12 @@ def _ticks(values: list[int]) -> list[int]:
     return sorted({min(values), max(values)})
 
 
-def _mark(point: dict[str, Any], key: str, x: _Scale, y: _Scale, index: int | None) -> dict[str, Any]:
-    return {
-        "x": x(point["arena_bytes"]),
-        "y": y(point[key]),
-        "index": index,
-        "bytes": point["arena_bytes"],
-        "title": f"{point['arena_bytes']:,} bytes, {point['macs']:,} MACs, {point['instructions_estimate']:,} "
-        f"instructions (estimate): {point['schedule']}",
-    }
+def _mark(point: PointSection, key: str, x: _Scale, y: _Scale, index: int | None) -> Mark:
+    return Mark(
+        x=x(point.arena_bytes),
+        y=y(getattr(point, key)),
+        index=index,
+        bytes=point.arena_bytes,
+        title=f"{point.arena_bytes:,} bytes, {point.macs:,} MACs, {point.instructions_estimate:,} "
+        f"instructions (estimate): {point.schedule}",
+    )

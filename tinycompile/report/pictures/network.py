@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -14,6 +15,30 @@ from tinycompile.report.summary import layer_counts, rows
 SIZES = Sizes()
 MARGIN = 8
 NAME_LENGTH = 36
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a node differs from others: its CSS class, its part of the most instructions, what hovering adds."""
+
+    kind: str
+    heat: float
+    more: str
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node with the place of its upper left corner."""
+
+    x: float
+    y: float
+    kind: str
+    heat: float
+    op: str
+    input: bool
+    shape: str
+    name: str
+    title: str
 
 
 def source_picture(report: dict[str, Any]) -> Markup:
@@ -37,34 +62,35 @@ def _instructions(report: dict[str, Any]) -> list[int]:
     return [layer["instructions_estimate"] for layer in report["layers"]]
 
 
-def _source_look(node: dict[str, Any]) -> dict[str, Any]:
+def _source_look(node: dict[str, Any]) -> Look:
     fate = "" if node["kept"] else ", fused into a neighbour or gone"
-    return {"kind": "" if node["kept"] else "gone", "heat": 0, "more": fate}
+    return Look("" if node["kept"] else "gone", 0, fate)
 
 
-def _compiled_look(node: dict[str, Any], layers: list[dict[str, Any]], counts: list[int], most: int) -> dict[str, Any]:
+def _compiled_look(node: dict[str, Any], layers: list[dict[str, Any]], counts: list[int], most: int) -> Look:
     if node["layer"] is None:
-        return {"kind": "", "heat": 0, "more": ""}
+        return Look("", 0, "")
     place: int = node["layer"]
     layer, count = layers[place], counts[place]
     stage = "" if layer["stage"] is None else f", in stage {layer['stage']}"
     more = f", {layer['kernel']}, {layer['macs']:,} MACs, {count:,} instructions{stage}"
-    return {"kind": "" if layer["stage"] is None else "staged", "heat": round(count / most, 3), "more": more}
+    return Look("" if layer["stage"] is None else "staged", round(count / most, 3), more)
 
 
-def _picture(graph: dict[str, Any], looks: list[dict[str, Any]]) -> Markup:
+def _picture(graph: dict[str, Any], looks: list[Look]) -> Markup:
     drawing = layered(len(graph["nodes"]), [(a, b) for a, b in graph["edges"]], SIZES)
     nodes = [
-        {
-            **look,
-            "x": round(x - SIZES.width / 2 + MARGIN, 1),
-            "y": round(y - SIZES.height / 2 + MARGIN, 1),
-            "op": node["op"],
-            "input": node["op"] == "input",
-            "shape": shape_text(node["shape"]),
-            "name": shortened(short_name(node["name"]), NAME_LENGTH),
-            "title": f"{node['op']} {node['name']}: {shape_text(node['shape'])}{look['more']}",
-        }
+        Box(
+            x=round(x - SIZES.width / 2 + MARGIN, 1),
+            y=round(y - SIZES.height / 2 + MARGIN, 1),
+            kind=look.kind,
+            heat=look.heat,
+            op=node["op"],
+            input=node["op"] == "input",
+            shape=shape_text(node["shape"]),
+            name=shortened(short_name(node["name"]), NAME_LENGTH),
+            title=f"{node['op']} {node['name']}: {shape_text(node['shape'])}{look.more}",
+        )
         for node, look, (x, y) in zip(graph["nodes"], looks, drawing.centres, strict=True)
     ]
     return draw(

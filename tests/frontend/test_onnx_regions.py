@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tests.reliability.regions import agreed
 from tests.support.onnx_builder import kinds
 from tests.support.onnx_qdq import Qdq
 from tinycompile.errors import UnsupportedError
@@ -48,6 +49,7 @@ REGIONS: dict[str, Callable[[Qdq], str]] = {
     "hard swish": hard_swish,
     "elu": elu,
     "cast": lambda q: q.b.node("Cast", q.b.node("Greater", q.a, real(q, 0.3)), to=1),
+    "no number": lambda q: q.b.node("Log", q.a),
     "relu 6": lambda q: q.b.node("Min", q.b.node("Max", q.a, real(q, 0.0)), real(q, 6.0)),
     "largest of three": lambda q: q.b.node("Max", q.a, q.b.node("Neg", q.a), real(q, 0.5)),
     "square": lambda q: q.b.node("Mul", q.a, q.a),
@@ -175,3 +177,9 @@ def test_a_function_that_keeps_to_steps_of_one_size(function):
     else:
         q.a = q.b.node("Mul", q.a, real(q, 4.0))
     assert kinds(q.agrees(after_convolution(q), 0.1)).count("dequantize") == 1
+
+
+def test_random_networks():
+    """Most of them are int8 altogether; `make reliability` tries more, and their C."""
+    whole = [agreed(seed)[1] for seed in range(60)]
+    assert sum(whole) > 40

@@ -10,7 +10,7 @@ import numpy as np
 from tinycompile.dtypes import INT8, INT16, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_discrete import arithmetic
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_quantize import PAIRS, quantized, settled
+from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, settled
 from tinycompile.frontend.onnx_regions import (
     SEVERAL,
     UNARY,
@@ -60,8 +60,8 @@ def quantize_linear(scope: Scope) -> None:
         scope.set(_quantized_by_channel(scope, scale, zero_point))
         return
     at, dtype = quantized_with(scope, scope.value(), scale, zero_point)
-    quant = per_tensor_quantization(scale, zero_point, Quantized(at, dtype).shift)
-    scope.set(Quantized(at, dtype, (scope.value(), quant)))
+    quant = per_tensor_quantization(scale, zero_point, shift_of(dtype))
+    scope.set(as_quantized(at, dtype, (scope.value(), quant)))
 
 
 def _quantized_by_channel(scope: Scope, scale: Array, zero_point: Array) -> Quantized:

@@ -31,8 +31,9 @@ def table_of(x: Quantization, function: Step | None, y: Quantization, opset: int
     """int8 (256,), or (C, 256): DequantizeLinear, the function, QuantizeLinear, for every int8 value by its bits."""
     floats = values_of(x, function, opset)
     with np.errstate(all="ignore"):
-        quotient = np.nan_to_num(np.rint(floats / y.scale[0]), posinf=1e9, neginf=-1e9)
-    return np.clip(np.clip(quotient, -1e9, 1e9) + y.zero_point[0], -128, 127).astype(np.int8)
+        steps = np.rint(floats / y.scale[0]).astype(np.float64) + y.zero_point[0]
+    # ONNX leaves open what a NaN becomes: onnxruntime's smallest value.
+    return np.clip(np.where(np.isnan(steps), -128, steps), -128, 127).astype(np.int8)
 
 
 def values_of(x: Quantization, function: Step | None, opset: int) -> Array:

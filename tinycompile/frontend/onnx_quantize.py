@@ -311,5 +311,5 @@ def _part(scope: Scope, value: Value, quant: Quantization) -> Placed:
     return Placed(name, value.shape, identity(len(value.shape)))
 
 
-def as_quantized(at: Placed, dtype: DType) -> Quantized:
-    return Quantized(at, dtype)
+def as_quantized(at: Placed, dtype: DType, rounded: tuple[Value, Quantization] | None = None) -> Quantized:
+    return Quantized(at, dtype, rounded)

@@ -3,9 +3,9 @@
 A tensor is (N, positions ..., C): a signal has one axis of positions, an image two (rows, columns), a volume three.
 Axes are counted among those, from 0. A position has all channels of one place. A description is about one image, N = 1.
 
-There are `Whole`, `Given`, `Pointwise`, `Windowed`, `Enlarged`, `Planar`, `Summed`. For each of them `along` tells what
-is read along one axis; the receptive field of a box (`needs`) is the product of these. Execution by rows or patches
-knows nothing else of an operator.
+There are `Whole`, `Given`, `Pointwise`, `Windowed`, `Enlarged`, `Spread`, `Planar`, `Summed`. For each of them `along`
+tells what is read along one axis; the receptive field of a box (`needs`) is the product of these. Execution by rows or
+patches knows nothing else of an operator.
 """
 
 from __future__ import annotations
@@ -146,6 +146,32 @@ class Enlarged(Access):
 
     def along(self, axis: int) -> Reach | None:
         return Reach(up=self.factors[axis])
+
+
+@dataclass(frozen=True)
+class Spread(Access):
+    """Every position of the operand reaches as many of the output's as a kernel has, one stride after the other.
+
+    Told apart by blocks of a stride: of a block's positions some read fewer of what the block reads.
+
+    Attributes:
+        kernel, stride: along each axis.
+        cut: positions that the output lacks at its beginning, fewer than the kernel has.
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    cut: tuple[int, ...]
+    fill: int | float | None = None
+
+    def before(self, axis: int) -> int:
+        """So many positions in front of a block's own reach into it."""
+        return (self.kernel[axis] - 1 - self.cut[axis]) // self.stride[axis]
+
+    def along(self, axis: int) -> Reach | None:
+        before, stride = self.before(axis), self.stride[axis]
+        behind = (stride - 1 + self.cut[axis]) // stride
+        return Reach(extent=before + behind + 1, before=before, up=stride)
 
 
 @dataclass(frozen=True)

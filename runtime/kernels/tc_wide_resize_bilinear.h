@@ -26,16 +26,16 @@ typedef struct tc_wide_corners {
 TC_INLINE int16_t tc_wide_interpolated(const tc_wide_corners *corners, int32_t channel, int32_t bits)
 {
     if (bits <= 14) { /* the sum of products fits in 32 bits */
-        int32_t sum = 0;
-        for (int32_t i = 0; i < 4; ++i) {
-            sum += corners->input[i][channel] * corners->weight[i];
-        }
+        int32_t sum = corners->input[0][channel] * corners->weight[0];
+        sum += corners->input[1][channel] * corners->weight[1];
+        sum += corners->input[2][channel] * corners->weight[2];
+        sum += corners->input[3][channel] * corners->weight[3];
         return (int16_t)(bits == 0 ? sum : (sum + (sum >> 31) + (1 << (bits - 1))) >> bits);
     }
-    int64_t sum = 0;
-    for (int32_t i = 0; i < 4; ++i) {
-        sum += (int64_t)corners->input[i][channel] * corners->weight[i];
-    }
+    int64_t sum = (int64_t)corners->input[0][channel] * corners->weight[0];
+    sum += (int64_t)corners->input[1][channel] * corners->weight[1];
+    sum += (int64_t)corners->input[2][channel] * corners->weight[2];
+    sum += (int64_t)corners->input[3][channel] * corners->weight[3];
     return (int16_t)((sum + (sum >> 63) + ((int64_t)1 << (bits - 1))) >> bits);
 }
 

@@ -23,7 +23,7 @@ from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.cli import main
 from tinycompile.dtypes import FLOAT32, UINT8, DType
 from tinycompile.errors import MismatchError, TinycompileError, ToolMissingError
-from tinycompile.frontend import onnx_contrib, onnx_values, tflite_ops
+from tinycompile.frontend import onnx_contrib, onnx_elementwise, tflite_ops
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_scope import Scope
 from tinycompile.frontend.onnx_values import Placed
@@ -173,13 +173,14 @@ def test_a_wrong_zero_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("layer", [0, 1])
 def test_a_wrong_type(layer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some tensor's int8 is read as uint8, as it was from `output_dtype`."""
-    original, seen = onnx_values.Quantized, list[str]()
+    original, seen = onnx_elementwise.quantized_with, list[str]()
 
-    def other(at: Any, dtype: DType, *rounded: Any) -> Any:
+    def other(*given: Any) -> tuple[Placed, DType]:
+        at, dtype = original(*given)
         seen.extend([at.name] if at.name not in seen else [])
-        return original(at, UINT8 if seen.index(at.name) == layer else dtype, *rounded)
+        return at, UINT8 if seen.index(at.name) == layer else dtype
 
-    monkeypatch.setattr("tinycompile.frontend.onnx_quantize.Quantized", other)
+    monkeypatch.setattr(onnx_elementwise, "quantized_with", other)
     with suppress(TinycompileError):  # refused is as good
         noticed(small(), tmp_path)
     assert seen

@@ -73,6 +73,7 @@ def test_the_certificate_names_them(tmp_path: Path) -> None:
     x = np.random.default_rng(1).integers(-128, 128, (4, 3, 8)).astype(np.int8)
     assert verify_build(build, [x]).difference is None
     certificate = load_certificate(build.folder, "model")
+    assert certificate["match"] == "litert"
     names = {each["name"]: each["options"] for each in certificate["references"]}
     assert names == {
         "LiteRT BUILTIN": "operator by operator: ELU, SUM",
@@ -116,6 +117,7 @@ def test_a_build_for_tflm_is_compared_with_it(tmp_path: Path) -> None:
     found = verify_build(build, [value[None] for value in inputs])
     assert found.difference is None
     assert [witness.name for witness in found.witnesses] == ["TFLM"]
+    assert load_certificate(build.folder, "model")["match"] == "tflm"
 
 
 def test_a_version_that_the_reference_lacks(tmp_path: Path) -> None:

@@ -617,11 +617,15 @@ def resize_bilinear(rng: Random) -> Sample:
 def transpose_conv(rng: Random) -> Sample:
     n, height, width, channels = image(rng)
     stride, kernel = (size(rng, 1, 4), size(rng, 1, 4)), (size(rng, 1, 4), size(rng, 1, 4))
-    kernel = stride if rng.random() < 0.3 else kernel
-    grown = ((height - 1) * stride[0] + kernel[0], (width - 1) * stride[1] + kernel[1])
+    cut = size(rng, 0, kernel[0]), size(rng, 0, kernel[1])
+    if rng.random() < 0.5:
+        grown = height * stride[0], width * stride[1]
+    else:
+        grown = ((height - 1) * stride[0] + kernel[0], (width - 1) * stride[1] + kernel[1])
+        cut = (0, 0)
     weight_type, values = weights(rng, (size(rng, 1, 4), *kernel, channels), 0)
     inputs = [int8((n, height, width, channels), 0.05, 3), weight_type]
-    return sample(TransposeConv(grown, stride), inputs, int8((), 0.15, 3), [None, values])
+    return sample(TransposeConv(grown, stride, cut=cut), inputs, int8((), 0.15, 3), [None, values])
 
 
 @of("conv3d", "conv3d_transpose")

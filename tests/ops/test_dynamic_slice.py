@@ -56,3 +56,30 @@ def test_a_size_that_depends_on_the_place():
     b, x, begin, y = model((4, 5), (2, -1), "int8", "int32")
     with pytest.raises(UnsupportedError, match="its size is -1 along an axis whose begin is computed"):
         import_tflite(b.build([x, begin], [y]), "m", "m.tflite")
+
+
+@pytest.mark.parametrize(
+    ("shape", "count", "one"),
+    [((4, 5, 3), 1, 0b1), ((4, 5, 3), 3, 0b101), ((2, 3, 4), 2, 0b11), ((6,), 1, 0b1)],
+)
+def test_an_element_of_an_array(shape, count, one):
+    """STRIDED_SLICE as `x[i]`, `x[i, :, j]` become, also from the end."""
+    b, whole = TfliteBuilder(), (1 << count) - 1 - one
+    x, begin, end = b.tensor(shape, 0.5, 3), b.tensor((count,), dtype="int32"), b.tensor((count,), dtype="int32")
+    y = b.tensor([n for i, n in enumerate(shape) if not one >> i & 1], 0.5, 3)
+    strides = b.constant(np.ones(count, np.int32))
+    b.op("STRIDED_SLICE", [x, begin, end, strides], [y], BeginMask=whole, EndMask=whole, ShrinkAxisMask=one)
+    rng, samples = np.random.default_rng(0), list[list[np.ndarray]]()
+    for _ in range(5):
+        first = np.array([rng.integers(-n, n) for n in shape[:count]], np.int32)
+        samples.append([rng.integers(-128, 128, shape).astype(np.int8), first, first + 1])
+    agree(b, [x, begin, end], [y], samples, kernels=False)
+
+
+def test_a_range_that_is_computed():
+    b = TfliteBuilder()
+    x, begin, end = b.tensor((4, 5), 0.5, 3), b.tensor((2,), dtype="int32"), b.tensor((2,), dtype="int32")
+    y = b.tensor((1, 1), 0.5, 3)
+    b.op("STRIDED_SLICE", [x, begin, end, b.constant(np.array([1, 1], np.int32))], [y], ShrinkAxisMask=1)
+    with pytest.raises(UnsupportedError, match="supported is that where shrink_axis_mask takes one position"):
+        import_tflite(b.build([x, begin, end], [y]), "m", "m.tflite")

@@ -13,32 +13,45 @@ import tinycompile
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.tflite_builder import NO_TENSOR, RELU, SAME, VALID, TfliteBuilder
 from tinycompile import interpreter
-from tinycompile.dtypes import FLOAT32, INT8, INT32
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, DType
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Array, Graph, Node, Op, Quantization, Signature, TensorType
 from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
+from tinycompile.ops.arg_max import ArgMax
+from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.div import Div
 from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.elu import Elu
+from tinycompile.ops.equal import Equal
 from tinycompile.ops.exp import Exp
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.gather import Gather
+from tinycompile.ops.gather_nd import GatherND
 from tinycompile.ops.gelu import Gelu
+from tinycompile.ops.greater import Greater
+from tinycompile.ops.greater_equal import GreaterEqual
 from tinycompile.ops.hard_swish import HardSwish
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.l2_normalization import L2Normalization
 from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.less import Less
+from tinycompile.ops.less_equal import LessEqual
 from tinycompile.ops.log import Log
 from tinycompile.ops.log_softmax import LogSoftmax
+from tinycompile.ops.logical_and import LogicalAnd
+from tinycompile.ops.logical_not import LogicalNot
+from tinycompile.ops.logical_or import LogicalOr
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.maximum import Maximum
@@ -47,17 +60,21 @@ from tinycompile.ops.minimum import Minimum
 from tinycompile.ops.mirror_pad import MirrorPad
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.neg import Neg
+from tinycompile.ops.not_equal import NotEqual
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.pow import Pow
 from tinycompile.ops.prelu import Prelu
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
+from tinycompile.ops.reduce_prod import ReduceProd
 from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.repeat import Repeat
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_bilinear import ResizeBilinear
+from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.rsqrt import Rsqrt
+from tinycompile.ops.select import Select
 from tinycompile.ops.sign import Sign
 from tinycompile.ops.slice import Slice
 from tinycompile.ops.softmax import Softmax
@@ -125,6 +142,7 @@ def check(graph: Graph) -> onnx.ModelProto:
 
 
 W = normal(6, 3, 2, 4)
+REDUCTIONS = (Mean, ReduceMax, ReduceMin, ReduceProd, ReduceSum)
 USES: list[tuple[Op, list[tuple[int, ...]], list[Array]]] = [
     (Conv2D((2, 1), (1, 2), (1, 0, 2, 1), bounds=(0, np.inf)), [IMAGE], [W, normal(6)]),
     (Conv2D((1, 1), (1, 1), bounds=(-1, 1)), [IMAGE], [normal(6, 2, 2, 2)]),
@@ -138,7 +156,7 @@ USES: list[tuple[Op, list[tuple[int, ...]], list[Array]]] = [
     (BatchMatMul(), [(2, 3, 4)], [normal(4, 5)]),
     (MaxPool2D((3, 2), (2, 1), (1, 0, 1, 1)), [IMAGE], []),
     (AveragePool2D((3, 2), (1, 2), (1, 1, 0, 1)), [IMAGE], []),
-    *((op((1, 2), keep), [IMAGE], []) for op in (Mean, ReduceMax, ReduceMin, ReduceSum) for keep in (True, False)),
+    *((op((1, 2), keep), [IMAGE], []) for op in REDUCTIONS for keep in (True, False)),
     *((op((3,), keep), [IMAGE], []) for op in (Mean, ReduceMax) for keep in (True, False)),
     (Mean((0, 2), False), [(2, 3, 4)], []),
     (Softmax(0.5), [IMAGE], []),
@@ -173,6 +191,7 @@ USES: list[tuple[Op, list[tuple[int, ...]], list[Array]]] = [
     (BroadcastTo((2, 3, 4)), [(3, 1)], []),
     (DepthToSpace(2), [IMAGE], []),
     (SpaceToDepth(2), [(1, 4, 6, 4)], []),
+    *((ResizeNearestNeighbor((9, 8), a, c), [IMAGE], []) for a, c in ((False, False), (True, False), (False, True))),
     *((ResizeBilinear((9, 7), aligned, centred), [IMAGE], []) for aligned, centred in ((0, 0), (1, 0), (0, 1))),
 ]
 
@@ -186,8 +205,42 @@ def test_each_operator(op: Op, shapes: list[tuple[int, ...]], constants: list[Ar
         check(graph_of(op, shapes, constants, behind_layer=behind_layer))
 
 
+Typed = tuple[tuple[int, ...], DType]
+CHOICES: list[tuple[Op, list[Typed]]] = [
+    *((op, [((3, 4), FLOAT32), ((4,), FLOAT32)]) for op in (Greater(), GreaterEqual(), Less(), LessEqual())),
+    *((op, [((3, 4), INT32), ((3, 4), INT32)]) for op in (Equal(), NotEqual(), Add(), Mul())),
+    *((op, [((3, 4), BOOL), ((3, 4), BOOL)]) for op in (LogicalAnd(), LogicalOr())),
+    (LogicalNot(), [((3, 4), BOOL)]),
+    (Select(), [((6, 1), BOOL), ((6, 5), FLOAT32), ((5,), FLOAT32)]),
+    (Select(), [((3, 4), BOOL), ((3, 4), FLOAT32), ((3, 4), FLOAT32)]),
+    *((Cast(to), [((3, 4), INT32)]) for to in (FLOAT32, INT64, BOOL)),
+    *((op(axis, to), [(IMAGE, FLOAT32)]) for op in (ArgMax, ArgMin) for axis, to in ((3, INT32), (1, INT64))),
+    (CumulativeSum(1, exclusive=True, reverse=True), [((3, 4), FLOAT32)]),
+    (Gather(1), [((2, 5, 3), FLOAT32), ((4,), INT32)]),
+    (GatherND(), [((4, 5, 3), FLOAT32), ((6, 2), INT32)]),
+]
+
+
+def of_type(t: TensorType, seed: int) -> Array:
+    """Few numbers, so that some are equal, and indices are inside."""
+    values = np.random.default_rng(seed).integers(0, 4, t.shape)
+    return values > 1 if t.dtype == BOOL else values.astype(t.dtype.carrier)
+
+
+@pytest.mark.parametrize(("op", "operands"), CHOICES, ids=lambda value: getattr(value, "kind", ""))
+def test_choices_and_indices(op: Op, operands: list[Typed]) -> None:
+    types = {f"x{i}": TensorType(*operand) for i, operand in enumerate(operands)}
+    ((shape, dtype),) = op.infer(list(types.values()))
+    inputs = tuple(types)
+    types["y"] = TensorType(shape, dtype)
+    graph = Graph("model", inputs, ("y",), (Node("y", op, inputs, ("y",)),), types, {})
+    values = {name: of_type(types[name], seed) for seed, name in enumerate(inputs)}
+    (found,) = float_outputs(as_onnx(graph, "model.tflite"), [values])
+    np.testing.assert_allclose(found[0], interpreter.run(graph, values)["y"], rtol=1e-6)
+
+
 def test_no_operator_is_left_out() -> None:
-    assert {type(op) for op, _, _ in USES} == EXPORTS.keys()
+    assert {type(op) for op, *_ in (*USES, *CHOICES)} == EXPORTS.keys()
 
 
 def network(seed: int = 0) -> tuple[bytes, onnx.ModelProto]:
@@ -263,8 +316,8 @@ def test_weights_of_integers_are_floats_again() -> None:
 
 
 def test_everything_without_a_form_is_named_at_once() -> None:
-    graph = graph_of(Cast(INT32), [(3, 4)], [], behind_layer=False)
-    with pytest.raises(UnsupportedError, match="cast 'y': --calib has no form for this operator"):
+    graph = graph_of(Cast(UINT8), [(3, 4)], [], behind_layer=False)
+    with pytest.raises(UnsupportedError, match="cast 'y': --calib has no form for this operator of uint8"):
         as_onnx(graph, "model.tflite")
 
 
@@ -274,3 +327,23 @@ def test_a_quantised_file_is_refused() -> None:
     b.op("FULLY_CONNECTED", [x, b.constant(np.ones((3, 4), np.int8), 0.1), NO_TENSOR], [y])
     with pytest.raises(UsageError, match="quantised already"):
         as_onnx(import_tflite(b.build([x], [y]), "model", "model.tflite"), "model.tflite")
+
+
+def test_a_table_that_integers_are_looked_up_in(tmp_path: Path) -> None:
+    """The integers stay, the table becomes int8; so do the layers behind it."""
+    b, rng = TfliteBuilder(), np.random.default_rng(0)
+    x, rows, y = (
+        b.tensor((1, 6), dtype="int32"),
+        b.tensor((1, 6, 8), dtype="float32"),
+        b.tensor((1, 4), dtype="float32"),
+    )
+    table = b.constant(rng.normal(0, 1, (20, 8)).astype(np.float32))
+    b.op("GATHER", [table, x], [rows], Axis=0)
+    weights = b.constant(rng.normal(0, 0.1, (4, 48)).astype(np.float32))
+    b.op("FULLY_CONNECTED", [rows, weights, NO_TENSOR], [y])
+    (tmp_path / "net.tflite").write_bytes(b.build([x], [y]))
+    np.savez(tmp_path / "calib.npz", input_0=rng.integers(0, 20, (30, 1, 6)).astype(np.int32))
+    found = quantize(tmp_path / "net.tflite", tmp_path / "calib.npz", method="minmax")
+    assert found.trials[0].sqnr > 30
+    kinds = [node.op_type for node in found.proto.graph.node]
+    assert kinds.count("QuantizeLinear") == 1 and kinds.index("Gather") > kinds.index("DequantizeLinear")

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.test_onnx import small_cnn
 from tests.support.onnx_builder import OnnxBuilder
 from tinycompile.frontend.onnx_file import static_model
-from tinycompile.quantize import _evened
+from tinycompile.quantize import _evened, shortened
 from tinycompile.quantize.bias_correction import bias_corrected
 from tinycompile.quantize.float_graph import FloatGraph, prepared
 from tinycompile.quantize.measure import Candidate, accuracy, agreement, float_outputs, output_sqnr, sqnr
@@ -174,3 +174,9 @@ def test_tensors_that_are_known_are_quantised_as_operands() -> None:
     computed = [node for node in candidate.graph.nodes if node.op.kind not in ("quantize", "dequantize")]
     assert {candidate.graph.types[node.outputs[0]].dtype.name for node in computed} == {"int8"}
     assert output_sqnr(candidate, float_outputs(model, data), data) > 30
+
+
+def test_long_names_are_shown_by_their_ends() -> None:
+    path = "torch.nn.modules.container.Sequential/torch.nn.modules.conv.Conv2d_0;1"
+    assert shortened("conv/weights") == "conv/weights"
+    assert len(shortened(path)) == 40 and shortened(path).startswith("...") and path.endswith(shortened(path)[3:])

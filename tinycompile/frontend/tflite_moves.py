@@ -8,6 +8,7 @@ from types import EllipsisType
 import numpy as np
 
 from tinycompile.frontend.tflite_axes import axis_of, operand_axis
+from tinycompile.frontend.tflite_places import slice_at, strided_slice_at
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
@@ -18,7 +19,6 @@ from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.depth_to_space import DepthToSpace
-from tinycompile.ops.dynamic_slice import DynamicSlice
 from tinycompile.ops.mirror_pad import MirrorPad
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.repeat import Repeat
@@ -71,7 +71,7 @@ def _sliced_operand(scope: Scope) -> int:
 def slice_op(scope: Scope) -> None:
     shape = scope.input_type().shape
     if scope.known(1) is None:
-        return _sliced_at(scope, scope.integers(2, "the size"))
+        return slice_at(scope, scope.integers(2, "the size"))
     begin, given = scope.integers(1, "the begin"), scope.integers(2, "the size")
     if not len(begin) == len(given) == len(shape):
         raise scope.fail(f"a begin of {len(begin)} and a size of {len(given)} for the shape {list(shape)}")
@@ -81,21 +81,16 @@ def slice_op(scope: Scope) -> None:
     return scope.emit(Slice(tuple(begin), tuple(size), (1,) * len(shape)), [scope.input()])
 
 
-def _sliced_at(scope: Scope, size: list[int]) -> None:
-    """From a place that is computed."""
-    if -1 in size:
-        raise Rejected("its size is -1 along an axis whose begin is computed at run time")
-    scope.emit(DynamicSlice(tuple(size)), [scope.input(0), scope.input(1)])
-
-
 @importer("STRIDED_SLICE", options=tflite.StridedSliceOptions, versions=8)
 def strided_slice(scope: Scope) -> None:
     shape = scope.input_type().shape
+    if scope.known(1) is None:
+        return strided_slice_at(scope)
     bounds = [scope.integers(1, "the begin"), scope.integers(2, "the end"), scope.integers(3, "the strides")]
     if len({len(given) for given in bounds}) != 1:
         raise scope.fail("begin, end and strides differ in length")
     op, result = _slice_of(scope, shape, strided_places(scope, shape, *bounds))
-    sliced(scope, op, result, scope.output())
+    return sliced(scope, op, result, scope.output())
 
 
 def _slice_of(scope: Scope, shape: Shape, places: Sequence[int | slice | EllipsisType | None]) -> tuple[Slice, Shape]:

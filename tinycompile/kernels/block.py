@@ -13,7 +13,7 @@ from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.line import Line
-from tinycompile.kernels.linear import LinearLayer, has_wide_weights
+from tinycompile.kernels.linear import LinearLayer, has_wide_weights, padding_value
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
@@ -119,7 +119,7 @@ def _kernel(
         "window": window,
         "input_channels": depth,
         "output_channels": layer.channels,
-        "input_zero_point": layer.zp_in,
+        "input_zero_point": padding_value(site, layer),
         "line": line.fields,
     }
     taps = -(-layer.taps // 4) * 4

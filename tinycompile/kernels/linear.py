@@ -21,6 +21,7 @@ from tinycompile.numerics.latitude import Form, Latitude
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.numerics.requant_solver import DSP_FORMS, fits, solve
+from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -40,6 +41,12 @@ Solved = dict[tuple[object, ...], RequantPlan]
 def has_wide_weights(site: Site) -> bool:
     """Whether the weights lost a zero point and are int16: what only portable C takes."""
     return site.sig.inputs[1].dtype == INT16
+
+
+def padding_value(site: Site, layer: LinearLayer) -> int:
+    """What windows read beside the input; 0 where none reaches there, so that it tells no functions apart."""
+    op = site.node.op
+    return layer.zp_in if isinstance(op, Convolution) and any(op.window_of(site.sig).padding) else 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,7 +73,7 @@ def integer_pairs(site: Site, core: Core) -> Kernel | None:
 @kernel_for(*_of(Bits), dtype=None)
 def bits(site: Site, core: Core) -> Kernel | None:
     """`tc_bits_<type>`."""
-    return pairs_kernel(site, "tc_bits", "tc_bits.h", 9) if site.sig.input.dtype in Bits.types else None
+    return pairs_kernel(site, "tc_bits", "tc_bits.h", 14) if site.sig.input.dtype in Bits.types else None
 
 
 @kernel_for(*_of(Logical), dtype=BOOL)

@@ -71,7 +71,7 @@ def absolute(site: Site, core: Core) -> Kernel | None:
     if not isinstance(rule, TfliteRequant):
         return None
     factor = factor_fields((int(rule.multiplier[0]), int(rule.shift[0])))
-    return _kernel(site, "tc_wide_scaled_shape", {"factor": factor}, 20 if core.has("long_multiply") else 60)
+    return _kernel(site, "tc_wide_scaled_shape", {"factor": factor}, 11 if core.has("long_multiply") else 60)
 
 
 @kernel_for(Rsqrt, dtype=INT16)

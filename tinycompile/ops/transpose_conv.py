@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.access import Access, Enlarged, Whole
+from tinycompile.access import Access, Spread, Whole
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
@@ -101,15 +101,27 @@ class TransposeConv(Typed):
         return (((x[0], *self.size, w[0]), inputs[0].dtype),)
 
     def access(self, sig: Signature, operand: int) -> Access:
-        """By positions where every input pixel becomes a block of its own, as large as the kernel: the stride of it."""
-        _, *kernel, _ = sig.inputs[1].shape
-        blocks = [n * stride for n, stride in zip(sig.input.shape[1:3], self.stride, strict=True)]
-        apart = (tuple(kernel), self.dilation, self.cut, self.size) == (self.stride, (1, 1), (0, 0), tuple(blocks))
-        return Enlarged(self.stride) if operand == 0 and apart and sig.input.shape[0] == 1 else Whole()
+        """By blocks of a stride, if the output is made of these."""
+        x, weights = sig.input, sig.inputs[1]
+        hybrid_weights = x.dtype == FLOAT32 and weights.dtype != FLOAT32  # the whole image decides their scale
+        blocks = all(n % stride == 0 for n, stride in zip(self.size, self.stride, strict=True))
+        cut_less = all(cut < k for cut, k in zip(self.cut, weights.shape[1:3], strict=True))
+        if operand or x.shape[0] != 1 or hybrid_weights or not (blocks and cut_less) or self.dilation != (1, 1):
+            return Whole()
+        fill = 0 if x.quant is None else x.zero_point
+        return Spread(weights.shape[1:3], self.stride, self.cut, fill)
 
-    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op | None:
+        """Its input begins with what reaches into the part from before."""
+        access = self.access(sig, 0)
+        if not isinstance(access, Spread):
+            return None
         rows, columns = (n if size is None else size for size, n in zip(sizes, self.size, strict=True))
-        return replace(self, size=(rows, columns))
+        top, left = (
+            cut if size is None else cut + access.before(axis) * stride
+            for axis, (size, cut, stride) in enumerate(zip(sizes, self.cut, self.stride, strict=True))
+        )
+        return replace(self, size=(rows, columns), cut=(top, left))
 
     def requant(self, sig: Signature) -> Requant:
         """The rule from accumulators (bias included) to outputs (`PopulateConvolutionQuantizationParams`)."""

@@ -43,6 +43,8 @@ _LIMIT = 512
 """Samples that are looked at for ranges."""
 _COSTLY = 1 / 512
 """Part of a channel's largest output, half a step of 8 bits, from which on what raising a scale costs is a warning."""
+_LONGEST_NAME = 40
+"""In a line with others."""
 _CLIPPED = 0.001
 """Part of a tensor's values beyond a pinned range from which on they are a warning."""
 
@@ -101,7 +103,7 @@ class Quantized:
     def lines(self) -> list[str]:
         """What a person wants to know, for the terminal."""
         lines = [f"quantised: {self.trials[0].describe()} on the calibration set"]
-        worst = ", ".join(f"{name} {ratio:.1f} dB" for name, ratio in self.layers[:5])
+        worst = ", ".join(f"{shortened(name)} {ratio:.1f} dB" for name, ratio in self.layers[:5])
         lines.append(f"worst layers: {worst}")
         if self.raised:
             many = len(self.raised)
@@ -111,6 +113,11 @@ class Quantized:
             a = self.accuracy
             lines.append(f"{a.metric}: float {a.float_value:.2%}, int8 {a.int8_value:.2%}")
         return lines
+
+
+def shortened(name: str) -> str:
+    """The end of a tensor's path, which tells it from others: PyTorch's have 100 characters in TFLite files."""
+    return name if len(name) <= _LONGEST_NAME else f"...{name[3 - _LONGEST_NAME :]}"
 
 
 def quantize(

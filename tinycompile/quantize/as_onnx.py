@@ -5,16 +5,19 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from tinycompile.dtypes import FLOAT32
+from tinycompile.dtypes import BOOL, FLOAT32, INT32, INT64
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Graph, Node, Signature, TensorType
 from tinycompile.passes.fold_pad import fold_pad
-from tinycompile.quantize import as_onnx_layers, as_onnx_moves
+from tinycompile.quantize import as_onnx_choices, as_onnx_layers, as_onnx_moves
 from tinycompile.quantize.as_onnx_writer import EXPORTS, Writer
 
-FAMILIES = (as_onnx_layers, as_onnx_moves)
+FAMILIES = (as_onnx_choices, as_onnx_layers, as_onnx_moves)
 """Each registers how its operators are written when it is imported."""
+
+TYPES = (FLOAT32, INT32, INT64, BOOL)
+"""Of values; what isn't float stays as it is."""
 
 
 def as_onnx(graph: Graph, where: str) -> Any:
@@ -31,9 +34,9 @@ def as_onnx(graph: Graph, where: str) -> Any:
     if any(t.quant is not None for t in values.values()):
         raise UsageError("the model is quantised already", where=where, hint="build it without --calib")
     problems = [
-        (f"input {name!r}", f"it is {values[name].dtype}, --calib takes models whose inputs are float32")
+        (f"input {name!r}", f"it is {values[name].dtype}, --calib takes {', '.join(map(str, TYPES))}")
         for name in graph.inputs
-        if values[name].dtype != FLOAT32
+        if values[name].dtype not in TYPES
     ]
     graph = fold_pad(graph)
     writer = Writer(graph)
@@ -52,7 +55,7 @@ def as_onnx(graph: Graph, where: str) -> Any:
 
 def _write(writer: Writer, node: Node, sig: Signature) -> None:
     export = EXPORTS.get(type(node.op))
-    others = [t for t in (*sig.outputs, *_dynamic(writer.graph, node)) if t.dtype != FLOAT32]
+    others = [t for t in (*sig.outputs, *_dynamic(writer.graph, node)) if t.dtype not in TYPES]
     if export is None or others:
         of = f" of {others[0].dtype}" if others else ""
         raise Rejected(f"--calib has no form for this operator{of}")

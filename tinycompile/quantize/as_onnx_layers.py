@@ -40,6 +40,7 @@ from tinycompile.ops.pow import Pow
 from tinycompile.ops.prelu import Prelu
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
+from tinycompile.ops.reduce_prod import ReduceProd
 from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.rsqrt import Rsqrt
@@ -180,6 +181,7 @@ _REDUCTIONS: Mapping[type[Op], str] = {
     Mean: "ReduceMean",
     ReduceMax: "ReduceMax",
     ReduceMin: "ReduceMin",
+    ReduceProd: "ReduceProd",
     ReduceSum: "ReduceSum",
 }
 

@@ -15,6 +15,7 @@ from tinycompile.ops.pad import Pad
 from tinycompile.ops.repeat import Repeat
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_bilinear import ResizeBilinear
+from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.slice import Slice
 from tinycompile.ops.space_to_depth import SpaceToDepth
 from tinycompile.ops.take import Take
@@ -120,12 +121,19 @@ def blocks(writer: Writer, node: Node, sig: Signature) -> None:
     writer.node("DepthToSpace" if isinstance(op, DepthToSpace) else "SpaceToDepth", [x], [y], blocksize=op.block)
 
 
-@exports(ResizeBilinear)
-def resize_bilinear(writer: Writer, node: Node, sig: Signature) -> None:
+@exports(ResizeBilinear, ResizeNearestNeighbor)
+def resize(writer: Writer, node: Node, sig: Signature) -> None:
+    """The nearest element lies below the coordinate, or half a step further where elements have centres."""
     op = node.op
-    if not isinstance(op, ResizeBilinear):
+    if not isinstance(op, ResizeBilinear | ResizeNearestNeighbor):
         raise TypeError(f"{op.kind} doesn't resize")
-    place = "align_corners" if op.align_corners else "half_pixel" if op.half_pixel_centers else "asymmetric"
+    aligned, centred = op.align_corners, op.half_pixel_centers
+    attributes = {
+        "mode": "linear" if isinstance(op, ResizeBilinear) else "nearest",
+        "coordinate_transformation_mode": "align_corners" if aligned else "half_pixel" if centred else "asymmetric",
+    }
+    if isinstance(op, ResizeNearestNeighbor):
+        attributes["nearest_mode"] = "round_prefer_ceil" if aligned or centred else "floor"
     sizes = writer.integers(f"{node.outputs[0]}_sizes", [sig.output.shape[axis] for axis in FIRST])
     x, y = writer.read(node.inputs[0], FIRST), writer.result(node, FIRST)
-    writer.node("Resize", [x, "", "", sizes], [y], mode="linear", coordinate_transformation_mode=place)
+    writer.node("Resize", [x, "", "", sizes], [y], **attributes)

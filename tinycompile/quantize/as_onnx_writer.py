@@ -80,10 +80,10 @@ class Writer:
         self._names[value, order] = name
 
     def real(self, value: str) -> Array:
-        """A constant in float32: integers with a scale are dequantised."""
+        """A constant; integers with a scale are dequantised."""
         constant, t = self.graph.constants[value], self.graph.types[value]
         if t.quant is None:
-            return constant.astype(np.float32)
+            return constant
         axis = t.quant.axis
         shape = [-1 if i == axis else 1 for i in range(constant.ndim)] if axis is not None else [1] * constant.ndim
         scale, zero_point = t.quant.scale.reshape(shape), t.quant.zero_point.reshape(shape)
@@ -105,7 +105,7 @@ class Writer:
         self._taken.add(name)
         return name
 
-    def constant(self, stem: str, value: Array | np.float32) -> str:
+    def constant(self, stem: str, value: Array | np.generic) -> str:
         """Add a constant."""
         name = self.temporary(f"{stem}_constant")
         self.constants[name] = np.ascontiguousarray(value).reshape(np.shape(value))
@@ -139,14 +139,16 @@ class Writer:
 
     def model(self) -> Any:
         """The ModelProto."""
-        onnx, float32 = onnx_module(), 1
+        onnx = onnx_module()
         for value in dict.fromkeys(self.graph.outputs):
             name = self.read(value)
             if name != value:
                 self._rename(name, value)
 
         def described(names: Sequence[str]) -> list[Any]:
-            return [self.helper.make_tensor_value_info(n, float32, self.graph.types[n].shape) for n in names]
+            number = self.helper.np_dtype_to_tensor_dtype
+            types = [(name, self.graph.types[name]) for name in names]
+            return [self.helper.make_tensor_value_info(n, number(t.dtype.carrier), t.shape) for n, t in types]
 
         initializers = [onnx.numpy_helper.from_array(value, name) for name, value in self.constants.items()]
         outputs = described(self.graph.outputs)

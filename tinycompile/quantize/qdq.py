@@ -33,8 +33,14 @@ COMPUTED = frozenset(
 FIXED = {"Softmax": (1 / 256, -128), "Sigmoid": (1 / 256, -128), "HardSigmoid": (1 / 256, -128), "Tanh": (1 / 128, 0)}
 """(scale, zero point) of functions whose range is known."""
 
-WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Concat")
+WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Concat", "Gather")
 """Operators that read tensors which are known."""
+
+DECIDING = frozenset("And ArgMax ArgMin Equal Greater GreaterOrEqual Less LessOrEqual Not Or Shape".split())
+"""Operators whose results are no floats."""
+
+FLOAT = 1
+"""TensorProto.FLOAT"""
 
 _CLAMPS = ("Relu", "Clip")
 _BEFORE_CLAMP = (*LINEAR, "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean")
@@ -42,15 +48,31 @@ _BEFORE_CLAMP = (*LINEAR, "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalA
 
 def quantized_values(graph: FloatGraph) -> list[str]:
     """The tensors that are rounded to 8 bits: inputs, and results of computing nodes but those a clamp follows."""
+    others = not_floats(graph)
     names = [name for name in graph.inputs if any(n.op_type in COMPUTED | MOVES for n in graph.consumers(name))]
+    names = [name for name in names if name not in others]
     for node in graph.nodes:
-        if node.op_type not in COMPUTED:
+        if node.op_type not in COMPUTED or node.output[0] in others:
             continue
         clamp = graph.only_consumer(node.output[0])
         fused = node.op_type in _BEFORE_CLAMP and clamp is not None and clamp.op_type in _CLAMPS
         if not fused:
             names.append(node.output[0])
     return names
+
+
+def not_floats(graph: FloatGraph) -> set[str]:
+    """The values that are integers or truth values: indices, positions, conditions."""
+    found = {value.name for value in graph.proto.graph.input if value.type.tensor_type.elem_type != FLOAT}
+    found |= {name for name, value in graph.constants.items() if value.dtype.kind != "f"}
+    for node in graph.nodes:
+        of = node.input[1 if node.op_type == "Where" else 0] if node.input else ""
+        others = of in found
+        if node.op_type == "Cast":
+            others = attributes_of(node).get("to") != FLOAT
+        if node.op_type in DECIDING or others:
+            found.update(node.output)
+    return found
 
 
 def linear_layers(graph: FloatGraph) -> list[Any]:
@@ -174,7 +196,7 @@ class _Writer:
             return
         for index, name in enumerate(node.input):
             value = self.graph.constants.get(name)
-            if value is None or value.size == 1 or not np.all(np.isfinite(value)):
+            if value is None or value.size == 1 or value.dtype.kind != "f" or not np.all(np.isfinite(value)):
                 continue
             scale = np.float32(max(float(np.abs(value).max()) / 127, SMALLEST))
             values = quantize_weights(value, scale.reshape(1), 0)

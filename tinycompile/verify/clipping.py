@@ -138,7 +138,10 @@ def clipping_of(reference: TfliteReference, inputs: Sequence[Array], reals: Sequ
     try:
         for sample in range(count):
             reference.judge([array[sample] for array in inputs], ())
-            given = {d["index"]: real[sample] for d, real in zip(twin.inputs, reals, strict=True)}
+            given = {
+                detail["index"]: reference.in_file(real[sample], detail)
+                for detail, real in zip(twin.inputs, reals, strict=True)
+            }
             floats = _one(twin, reference, given, found)
             for place, detail in enumerate(twin.outputs):
                 ours, wanted = _real(twin, reference, detail["index"]), floats[detail["index"]].astype(np.float64)

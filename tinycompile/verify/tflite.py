@@ -102,7 +102,7 @@ class TfliteReference:
     def run(self, inputs: Sequence[Array], reported: Sequence[Reported] = ()) -> None:
         """One inference on arrays of the model's own input types."""
         arrays = [
-            self._in_file(array, detail)
+            self.in_file(array, detail)
             .astype(detail["dtype"])
             .reshape(detail["shape"] if array.size == prod(detail["shape"]) else array.shape)
             for detail, array in zip(self._graph.inputs, inputs, strict=True)
@@ -117,7 +117,7 @@ class TfliteReference:
             where, why = str(self._build.source), str(error)[:300]
             raise ModelFileError("no runtime computes the whole model", where=where, why=why) from error
 
-    def _in_file(self, array: Array, detail: Any) -> Array:
+    def in_file(self, array: Array, detail: Any) -> Array:
         """With the file's order of axes: with `--layout nhwc` an image's channels come last, and are first there."""
         moved = self._channels_last and len(detail["shape"]) == array.ndim == 4
         return array.transpose(0, 3, 1, 2) if moved else array

@@ -18,7 +18,7 @@ from tinycompile.ir import Array, Graph, Node, Op, Site, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Fused, fused, parts_of
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.numerics.latitude import Latitude, RequantShape
 from tinycompile.numerics.requant_solver import largest_shift
 from tinycompile.ops.conv2d import Conv2D

@@ -23,13 +23,13 @@ extern "C" {
  * A division that the compiler has checked for every sum that can occur: (sum * multiplier + start) >> shift,
  * saturated to int8. Where it found no such constants, multiplier is 0, and the division is done in its long form.
  */
-typedef struct tc_linear_form {
+typedef struct tc_scaled_form {
     int32_t multiplier;
     int32_t start;
     int32_t shift;
-} tc_linear_form;
+} tc_scaled_form;
 
-TC_INLINE int32_t tc_linear(int32_t sum, const tc_linear_form *form)
+TC_INLINE int32_t tc_scaled(int32_t sum, const tc_scaled_form *form)
 {
     return tc_saturate8(sum * form->multiplier + form->start, form->shift);
 }

@@ -6,7 +6,7 @@
  * output  [output_height][output_width][channels], int8, of the same scale and zero point
  *
  * The arithmetic is that of tflite::reference_integer_ops::AveragePool: the sum divided by the count, halves away from
- * zero. For windows that lie inside the image the division is a multiplication, see tc_linear_form.
+ * zero. For windows that lie inside the image the division is a multiplication, see tc_scaled_form.
  *
  * Pixels are computed in memory order; four channels are read from the whole window, then written.
  */
@@ -30,7 +30,7 @@ typedef struct tc_average_pool_shape {
     tc_window window;
     int32_t padded; /* whether some window reaches outside the image */
     int32_t channels;
-    tc_linear_form division; /* by the number of positions in a whole window */
+    tc_scaled_form division; /* by the number of positions in a whole window */
     int32_t low;
     int32_t high;
 } tc_average_pool_shape;
@@ -38,7 +38,7 @@ typedef struct tc_average_pool_shape {
 /* `whole`, a constant of the caller: the window lies inside the image. */
 TC_INLINE int32_t tc_average_of(int32_t sum, int32_t count, int32_t whole, const tc_average_pool_shape *shape)
 {
-    return whole && shape->division.multiplier != 0 ? tc_linear(sum, &shape->division) : tc_divide_rounded(sum, count);
+    return whole && shape->division.multiplier != 0 ? tc_scaled(sum, &shape->division) : tc_divide_rounded(sum, count);
 }
 
 /* All channels of the average over rows x columns pixels. */

@@ -5,7 +5,7 @@
  * input    [input_height][input_width][input_channels], int8
  * output   [output_height][output_width][output_channels], int8
  * weights  [pairs of output channels][taps, filled up to a multiple of 4][2], w + 128
- * channels per output channel: requantisation (tc_line.h)
+ * channels per output channel: requantisation (tc_product_requant.h)
  * scratch  two windows of `taps` bytes
  *
  * Both windows of a block are read before its outputs are written.
@@ -15,7 +15,7 @@
 
 #include "kernels/tc_after.h"
 #include "kernels/tc_block.h"
-#include "kernels/tc_line.h"
+#include "kernels/tc_product_requant.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,7 +26,7 @@ typedef struct tc_block_conv2d_shape {
     int32_t input_channels;
     int32_t output_channels;
     int32_t input_zero_point;
-    tc_line line;
+    tc_product_requant requant;
 } tc_block_conv2d_shape;
 
 /* With the operator behind the layer; `other` is what it reads beside the layer's results. */
@@ -38,7 +38,7 @@ TC_INLINE void tc_block_conv2d_s8_and(const int8_t *input, const int8_t *other, 
     const int32_t kernel_size = window->kernel_height * window->kernel_width * shape->input_channels;
     const int32_t taps = (kernel_size + 3) / 4 * 4;
     const int32_t pixels = window->output_height * window->output_width;
-    const int32_t words = (int32_t)tc_line_words(&shape->line);
+    const int32_t words = (int32_t)tc_product_requant_words(&shape->requant);
     int32_t oy = 0;
     int32_t ox = 0;
     memset(scratch, 0, (uint32_t)(2 * taps)); /* taps beyond the window multiply zeros */
@@ -59,14 +59,14 @@ TC_INLINE void tc_block_conv2d_s8_and(const int8_t *input, const int8_t *other, 
         for (int32_t channel = 0; channel < shape->output_channels; channel += 2, pair += 2 * taps) {
             int32_t sums[4] = {starts[0], starts[0], starts[1], starts[1]};
             tc_block_2x2(scratch, scratch + taps, pair, (uint32_t)taps, sums);
-            const int32_t *line = channels + channel * words;
+            const int32_t *requant = channels + channel * words;
             int8_t *result = output + channel;
             const int8_t *beside = tc_after_at(other, channel, after);
             for (int32_t p = 0; p < count; p++) {
-                const int32_t value = tc_line_requantize(sums[2 * p], line, &shape->line);
+                const int32_t value = tc_product_requantize(sums[2 * p], requant, &shape->requant);
                 result[0] = (int8_t)tc_after_value(value, beside, after);
                 if (shape->output_channels % 2 == 0 || channel + 1 < shape->output_channels) {
-                    const int32_t next = tc_line_requantize(sums[2 * p + 1], line + words, &shape->line);
+                    const int32_t next = tc_product_requantize(sums[2 * p + 1], requant + words, &shape->requant);
                     result[1] = (int8_t)tc_after_value(next, tc_after_at(beside, 1, after), after);
                 }
                 result += shape->output_channels;

@@ -5,7 +5,7 @@
  * input    [input_height][input_width][input_channels], int8
  * output   [output_height][output_width][output_channels], int8; channel c reads input channel c / multiplier
  * weights  [output_channels][kernel_height][kernel_width], int8
- * channels per channel: requantisation (tc_line.h); the sums are of (x + 128) * w
+ * channels per channel: requantisation (tc_product_requant.h); the sums are of (x + 128) * w
  * scratch  the channel's weights as int32, then its image as x + 128 with the padding written out
  *
  * An input channel is read completely before the first output channel that reads it is written.
@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "kernels/tc_inline.h"
-#include "kernels/tc_line.h"
+#include "kernels/tc_product_requant.h"
 #include "kernels/tc_window.h"
 
 #ifdef __cplusplus
@@ -31,7 +31,7 @@ typedef struct tc_block_depthwise_shape {
     int32_t plane_height;
     int32_t plane_width;
     int32_t input_zero_point;
-    tc_line line;
+    tc_product_requant requant;
 } tc_block_depthwise_shape;
 
 /* Copies the image of one channel into the plane's middle. */
@@ -68,9 +68,9 @@ TC_INLINE void tc_block_depthwise_outputs(const uint8_t *x, const int32_t *taps,
         x += window->dilation_y * shape->plane_width;
         taps += window->kernel_width;
     }
-    output[0] = (int8_t)tc_line_requantize(first, channel, &shape->line);
+    output[0] = (int8_t)tc_product_requantize(first, channel, &shape->requant);
     if (count > 1) {
-        output[shape->output_channels] = (int8_t)tc_line_requantize(second, channel, &shape->line);
+        output[shape->output_channels] = (int8_t)tc_product_requantize(second, channel, &shape->requant);
     }
 }
 
@@ -104,7 +104,7 @@ TC_INLINE void tc_block_depthwise_s8(const int8_t *input, int8_t *output, const 
                 result += shape->output_channels;
             }
         }
-        channels += tc_line_words(&shape->line);
+        channels += tc_product_requant_words(&shape->requant);
     }
 }
 

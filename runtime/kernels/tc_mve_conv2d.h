@@ -5,7 +5,7 @@
  * input    [input_height][input_width][input_channels], int8
  * output   [output_height][output_width][output_channels], int8
  * weights  as in tc_mve.h
- * line     as in tc_mve_line.h
+ * requant  as in tc_mve_product_requant.h
  * scratch  two windows, each filled up to a multiple of 16 bytes; unused where windows are read where they are
  *
  * Two pixels at a time; both windows are copied before their outputs are written, unless a window is one pixel
@@ -17,7 +17,7 @@
 #include <stdbool.h>
 
 #include "kernels/tc_mve.h"
-#include "kernels/tc_mve_line.h"
+#include "kernels/tc_mve_product_requant.h"
 #include "kernels/tc_window.h"
 
 #ifdef __cplusplus
@@ -30,7 +30,7 @@ typedef struct tc_mve_conv2d_shape {
     int32_t output_channels;
     int32_t input_zero_point;
     bool pointwise; /* a window is the next `input_channels` bytes */
-    tc_line line;
+    tc_product_requant requant;
 } tc_mve_conv2d_shape;
 
 /* Copies the window whose first pixel is (top, left), padding written out. */
@@ -75,7 +75,7 @@ TC_INLINE void tc_mve_window(const int8_t *input, int32_t top, int32_t left, int
 
 /* All channels of two pixels that lie beside each other in the output, or of one. */
 TC_INLINE void tc_mve_conv2d_pixels(const int8_t *x0, const int8_t *x1, const int8_t *other, int8_t *output,
-                                    int32_t count, const int8_t *weights, const int32_t *line, uint32_t groups,
+                                    int32_t count, const int8_t *weights, const int32_t *requant, uint32_t groups,
                                     const tc_mve_conv2d_shape *shape, const tc_after *after)
 {
     for (int32_t channel = 0; channel < shape->output_channels; channel += 4) {
@@ -83,21 +83,21 @@ TC_INLINE void tc_mve_conv2d_pixels(const int8_t *x0, const int8_t *x1, const in
         int32_t sums[8];
         if (count > 1) {
             tc_mve_sums_2x4(x0, x1, weights, groups, sums);
-            tc_mve_finish2x4_and(sums, line, tc_after_at(other, channel, after), output + channel, shape->output_channels,
-                                 wanted, &shape->line, after);
+            tc_mve_finish2x4_and(sums, requant, tc_after_at(other, channel, after), output + channel, shape->output_channels,
+                                 wanted, &shape->requant, after);
         } else {
             tc_mve_sums_1x4(x0, weights, groups, sums);
-            tc_mve_finish4_and(sums, line, tc_after_at(other, channel, after), output + channel, wanted, &shape->line,
+            tc_mve_finish4_and(sums, requant, tc_after_at(other, channel, after), output + channel, wanted, &shape->requant,
                                after);
         }
         weights += 64u * groups;
-        line += 4u * tc_line_words(&shape->line);
+        requant += 4u * tc_product_requant_words(&shape->requant);
     }
 }
 
 /* With the operator behind the layer; `other` is what it reads beside the layer's results. */
 TC_INLINE void tc_mve_conv2d_s8_and(const int8_t *input, const int8_t *other, int8_t *output, const int8_t *weights,
-                                    const int32_t *line, int8_t *scratch, const tc_mve_conv2d_shape *shape,
+                                    const int32_t *requant, int8_t *scratch, const tc_mve_conv2d_shape *shape,
                                     const tc_after *after)
 {
     const tc_window *window = &shape->window;
@@ -133,20 +133,20 @@ TC_INLINE void tc_mve_conv2d_s8_and(const int8_t *input, const int8_t *other, in
             next = 16 * (int32_t)groups;
         }
         if (count == 2) {
-            tc_mve_conv2d_pixels(x, x + next, other, output, 2, weights, line, groups, shape, after);
+            tc_mve_conv2d_pixels(x, x + next, other, output, 2, weights, requant, groups, shape, after);
         } else {
-            tc_mve_conv2d_pixels(x, x, other, output, 1, weights, line, groups, shape, after);
+            tc_mve_conv2d_pixels(x, x, other, output, 1, weights, requant, groups, shape, after);
         }
         output += 2 * shape->output_channels;
         other = tc_after_at(other, 2 * shape->output_channels, after);
     }
 }
 
-TC_INLINE void tc_mve_conv2d_s8(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *line,
+TC_INLINE void tc_mve_conv2d_s8(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *requant,
                                 int8_t *scratch, const tc_mve_conv2d_shape *shape)
 {
     static const tc_after nothing = TC_NOTHING_AFTER;
-    tc_mve_conv2d_s8_and(input, NULL, output, weights, line, scratch, shape, &nothing);
+    tc_mve_conv2d_s8_and(input, NULL, output, weights, requant, scratch, shape, &nothing);
 }
 
 #ifdef __cplusplus

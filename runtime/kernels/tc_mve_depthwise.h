@@ -5,7 +5,7 @@
  * input    [input_height][input_width][channels], int8
  * output   [output_height][output_width][channels], int8
  * weights  [channels, filled up to a multiple of 4][row tiles][kernel_width][4 rows], int8
- * line     as in tc_mve_line.h
+ * requant  as in tc_mve_product_requant.h
  * scratch  16 bytes of padding, then [row tiles][columns][16 channels][4 rows] of the input
  *
  * Per output row and 16 channels, the input rows under the window are interleaved by VST4, so that the 4 rows of a
@@ -15,7 +15,7 @@
 #define TC_MVE_DEPTHWISE_H
 
 #include "kernels/tc_mve.h"
-#include "kernels/tc_mve_line.h"
+#include "kernels/tc_mve_product_requant.h"
 #include "kernels/tc_window.h"
 
 #ifdef __cplusplus
@@ -30,7 +30,7 @@ typedef struct tc_mve_depthwise_shape {
     int32_t row_tiles;
     int32_t columns; /* of a row tile in the scratch */
     int32_t input_zero_point;
-    tc_line line;
+    tc_product_requant requant;
 } tc_mve_depthwise_shape;
 
 /* 4 rows of the image; the assembly knows the order of the fields. */
@@ -141,7 +141,7 @@ TC_INLINE int32x4_t tc_mve_tile_sums(uint32x4_t columns, int8x16_t taps0, int8x1
 #endif
 
 /* One output row of 4 channels. */
-TC_INLINE void tc_mve_depthwise_row(const int8_t *tiles, int8_t *output, const int8_t *weights, const int32_t *line,
+TC_INLINE void tc_mve_depthwise_row(const int8_t *tiles, int8_t *output, const int8_t *weights, const int32_t *requant,
                                     uint32_t wanted, const tc_mve_depthwise_shape *shape)
 {
     const tc_window *window = &shape->window;
@@ -156,7 +156,7 @@ TC_INLINE void tc_mve_depthwise_row(const int8_t *tiles, int8_t *output, const i
         const int8x16_t taps2 = tc_mve_load(weights + 2 * record, (uint32_t)record);
         const int8x16_t taps3 = tc_mve_load(weights + 3 * record, (uint32_t)record);
         for (int32_t ox = 0; ox < window->output_width; ox++) {
-            tc_mve_finish(tc_mve_tile_sums(pixel, taps0, taps1, taps2, taps3), line, output, wanted, &shape->line);
+            tc_mve_finish(tc_mve_tile_sums(pixel, taps0, taps1, taps2, taps3), requant, output, wanted, &shape->requant);
             pixel = vaddq_n_u32(pixel, (uint32_t)(window->stride_x * column_bytes));
             output += shape->channels;
         }
@@ -185,7 +185,7 @@ TC_INLINE void tc_mve_depthwise_row(const int8_t *tiles, int8_t *output, const i
             }
         }
         const int32x4_t sums = {sum0, sum1, sum2, sum3};
-        tc_mve_finish(sums, line, output, wanted, &shape->line);
+        tc_mve_finish(sums, requant, output, wanted, &shape->requant);
         pixel = vaddq_n_u32(pixel, (uint32_t)(window->stride_x * column_bytes));
         output += shape->channels;
     }
@@ -201,20 +201,20 @@ TC_INLINE void tc_mve_depthwise_row(const int8_t *tiles, int8_t *output, const i
                 }
             }
         }
-        tc_mve_finish4(sums, line, output, wanted, &shape->line);
+        tc_mve_finish4(sums, requant, output, wanted, &shape->requant);
         tiles += window->stride_x * column_bytes;
         output += shape->channels;
     }
 #endif
 }
 
-TC_INLINE void tc_mve_depthwise_s8(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *line,
+TC_INLINE void tc_mve_depthwise_s8(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *requant,
                                    int8_t *scratch, const tc_mve_depthwise_shape *shape)
 {
     memset(scratch, shape->input_zero_point, 16);
     for (int32_t oy = 0; oy < shape->window.output_height; oy++) {
         const int8_t *taps = weights;
-        const int32_t *constants = line;
+        const int32_t *constants = requant;
         for (int32_t first = 0; first < shape->channels; first += 16) {
             const int32_t group = tc_min(16, shape->channels - first);
             tc_mve_depthwise_pack(input + first, oy, (uint32_t)group, scratch, scratch + 16, shape);
@@ -222,7 +222,7 @@ TC_INLINE void tc_mve_depthwise_s8(const int8_t *input, int8_t *output, const in
                 tc_mve_depthwise_row(scratch + 16 + 4 * channel, output + first + channel, taps, constants,
                                      (uint32_t)(shape->channels % 4 == 0 ? 4 : group - channel), shape);
                 taps += 16 * shape->row_tiles * shape->window.kernel_width;
-                constants += 4u * tc_line_words(&shape->line);
+                constants += 4u * tc_product_requant_words(&shape->requant);
             }
         }
         output += shape->window.output_width * shape->channels;

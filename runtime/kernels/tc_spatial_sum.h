@@ -32,7 +32,7 @@ TC_INLINE void tc_add_pixels(const int8_t *input, int32_t pixels, int32_t channe
 
 /* From a sum to its average: by the checked form where the compiler found one, else as the operator is defined. */
 typedef struct tc_mean_of_sum {
-    tc_linear_form form;
+    tc_scaled_form form;
     int32_t count;
     int32_t requantizes; /* MEAN: by multiplier and shift, else a rounded division and a clamp */
     int32_t minus_zero_points;
@@ -46,7 +46,7 @@ TC_INLINE void tc_means_of_sums(const int32_t *sums, int8_t *output, int32_t cha
     for (int32_t channel = 0; channel < channels; channel++) {
         int32_t value;
         if (mean->form.multiplier != 0) {
-            value = tc_linear(sums[channel], &mean->form);
+            value = tc_scaled(sums[channel], &mean->form);
         } else if (mean->requantizes != 0) {
             value = tc_requantize(sums[channel] + mean->minus_zero_points, mean->multiplier, mean->shift, &mean->range);
         } else {

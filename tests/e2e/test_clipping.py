@@ -90,6 +90,15 @@ def test_what_clipping_costs() -> None:
     assert seen.lost == pytest.approx(10 * np.log10(off.sum() / rounded), rel=1e-5)
 
 
+def test_a_scalar_without_a_shape() -> None:
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 3), 0.5, 0), b.tensor((1, 3), 0.5, 0)
+    b.op("ADD", [x, b.tensor((), 0.5, 0, data=b"\x04")], [y], FusedActivationFunction=NONE)
+    twin = FloatTwin(b.build([x], [y]), 0)
+    (found,) = twin.apply(twin.steps[0], {x: np.array([[1.0, 2.0, 3.0]], np.float32)}) or []
+    np.testing.assert_array_equal(found, [[3.0, 4.0, 5.0]])
+
+
 def test_weights_of_four_bits_become_floats() -> None:
     """Two to a byte, the low half first."""
     b = TfliteBuilder()

@@ -10,6 +10,7 @@ import pytest
 from ai_edge_litert.interpreter import OpResolverType
 
 import tinycompile
+from tests.frontend.test_tflite_blocks import model as blockwise_model
 from tests.ops.tflm_models import MODELS, built
 from tests.support.litert import Oracle
 from tests.support.tflite_builder import TfliteBuilder
@@ -32,6 +33,15 @@ def model() -> bytes:
     z = b.tensor((3,), 0.1, 5)
     b.op("ELU", [y], [z])
     return b.build([x], [z])
+
+
+def test_nobody_is_asked_of_weights_in_blocks() -> None:
+    """LiteRT's kernels are wrong there: the firmware's own result is what the next operators get."""
+    content, _ = blockwise_model()
+    operators, x = Operators(content, 0), np.ones((2, 8), np.float32)
+    values = operators.computed({0: x}, lambda tensor: np.full((2, 3), tensor, np.float32))
+    (result,) = operators.unwitnessed
+    assert np.all(values[result] == result)
 
 
 def test_each_by_its_kernel() -> None:

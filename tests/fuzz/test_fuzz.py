@@ -32,7 +32,7 @@ def test_every_operator_and_type_is_mutated() -> None:
     for builder, _, _ in tflite_seeds():
         for op in builder.ops:
             types = {NAMES[builder.tensors[index].dtype] for index in (*op.inputs, *op.outputs) if index >= 0}
-            found |= {(names[op.code], dtype) for dtype in types}
+            found |= {(op.custom or names[op.code], dtype) for dtype in types}
     assert {name for name, _ in found} >= IMPORTERS.keys() | FOLDERS.keys()
     wanted = {(name, t) for name, support in SUPPORT.items() for t in support.oracles if t != "other"}
     assert wanted <= found

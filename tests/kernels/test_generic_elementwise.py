@@ -13,7 +13,7 @@ from tinycompile.dtypes import INT8, UINT8
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.binary import broadcast_loops
 from tinycompile.kernels.elementwise import add, mul, table, unsigned_table, with_scalar
-from tinycompile.kernels.linear_form import sum_form
+from tinycompile.kernels.integer_forms import sum_form
 from tinycompile.ops.add import Add
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.mul import Mul

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.kernel_checks import check, int8, site_of
-from tinycompile.kernels.linear_form import linear_form
+from tinycompile.kernels.integer_forms import scaled_form
 from tinycompile.kernels.pooling import average_pool, max_pool, mean
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.max_pool2d import MaxPool2D
@@ -65,7 +65,7 @@ def test_divisions_are_linear(count):
         return np.sign(total) * ((np.abs(total) + count // 2) // count)
 
     total = np.arange(-128 * count, 127 * count + 1)
-    form = linear_form(divide, int(total[0]), int(total[-1]))
+    form = scaled_form(divide, int(total[0]), int(total[-1]))
     assert form is not None
     product = total * form.multiplier
     assert np.abs(product).max() < 2**31 and np.abs(product + form.start).max() <= 2**31
@@ -73,4 +73,4 @@ def test_divisions_are_linear(count):
 
 
 def test_a_division_without_linear_form():
-    assert linear_form(lambda x: x // 1000 + (x > 1001), 0, 3000) is None
+    assert scaled_form(lambda x: x // 1000 + (x > 1001), 0, 3000) is None

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kernels.test_dsp import layer
 from tinycompile.kernels.lane import PRE, lane_offset
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D

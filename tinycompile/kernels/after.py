@@ -12,7 +12,7 @@ from tinycompile.kernels.cover import Chain, Then, first_and_rest
 from tinycompile.kernels.elementwise import SUM_IN_WORDS
 from tinycompile.kernels.fused_table import FUNCTION, function_of
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
-from tinycompile.kernels.linear_form import narrow_sum_form
+from tinycompile.kernels.integer_forms import narrow_sum_form
 from tinycompile.ops._sum import Sum
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D

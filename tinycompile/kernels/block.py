@@ -12,8 +12,8 @@ from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, saf
 from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
-from tinycompile.kernels.line import Line
-from tinycompile.kernels.linear import LinearLayer, has_wide_weights, padding_value
+from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padding_value
+from tinycompile.kernels.product_requant import ProductRequant
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
@@ -112,15 +112,15 @@ def _kernel(
     if any(constant is None for constant in site.constants[1:]):
         return None
     layer = LinearLayer.of(site)
-    line = Line.of(layer, 128 * layer.matrix.sum(axis=1))
-    if line is None:
+    requant = ProductRequant.of(layer, 128 * layer.matrix.sum(axis=1))
+    if requant is None:
         return None
     fields = {
         "window": window,
         "input_channels": depth,
         "output_channels": layer.channels,
         "input_zero_point": padding_value(site, layer),
-        "line": line.fields,
+        "requant": requant.fields,
     }
     taps = -(-layer.taps // 4) * 4
     size = -(-layer.channels // 2) * 2 * taps
@@ -137,13 +137,13 @@ def _kernel(
     kernel = Kernel(
         "fully_connected_block" if isinstance(site.node.op, FullyConnected) else "conv2d_block",
         function,
-        (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), line.vectors(1)),
+        (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), requant.vectors(1)),
         scratch_bytes=-(-2 * taps // 8) * 8,
         instructions=blocks * (2 * taps * copied + pairs * (40 + taps * tap + 4 * _finish(core))),
         code_bytes=900,
         overlap={0: distance},
-        notes={"requantisation": line.plan.form},
-        requant=line.plan.shape_in_code,
+        notes={"requantisation": requant.plan.form},
+        requant=requant.plan.shape_in_code,
     )
     if after is None:
         return kernel
@@ -172,8 +172,8 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         return None
     (_, height, width, channels), (_, out_height, out_width, outputs) = sig.input.shape, sig.output.shape
     layer = LinearLayer.of(site)
-    line = Line.of(layer, 128 * layer.matrix.sum(axis=1))
-    if line is None:
+    requant = ProductRequant.of(layer, 128 * layer.matrix.sum(axis=1))
+    if requant is None:
         return None
     window = op.window_of(sig)
     reach = [(taps - 1) * dilation + 1 for taps, dilation in zip(window.kernel, window.dilation, strict=True)]
@@ -186,7 +186,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         "plane_height": plane_height,
         "plane_width": plane_width,
         "input_zero_point": layer.zp_in,
-        "line": line.fields,
+        "requant": requant.fields,
     }
     taps = layer.taps
     function = struct_call(
@@ -204,11 +204,11 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
     return Kernel(
         "depthwise_block",
         function,
-        (Constant("weights", "int8_t", weights, "channel by channel"), line.vectors(1)),
+        (Constant("weights", "int8_t", weights, "channel by channel"), requant.vectors(1)),
         scratch_bytes=-(-(4 * taps + plane_height * plane_width) // 8) * 8,
         instructions=channels * height * width * 9 + outputs * out_height * out_width * per_output,
         code_bytes=600,
         in_place=sig.input.shape == sig.output.shape,
-        notes={"requantisation": line.plan.form},
-        requant=line.plan.shape_in_code,
+        notes={"requantisation": requant.plan.form},
+        requant=requant.plan.shape_in_code,
     )

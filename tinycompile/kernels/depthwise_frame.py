@@ -11,7 +11,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Deferred, Function
 from tinycompile.kernels.depthwise_pairs import requantized
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D

@@ -11,7 +11,7 @@ from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel, operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Struct, factor_fields, range_fields, short_requant, struct_call
-from tinycompile.kernels.linear_form import SumForm, sum_form
+from tinycompile.kernels.integer_forms import SumForm, sum_form
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import INT8_VALUES, Binary, Unary
 from tinycompile.ops._sum import Sum

@@ -1,6 +1,6 @@
 """Operators on two int8 operands as a product of one with a factor that the other decides, or as a square.
 
-Found and checked at compile time over all pairs of operands, as in `linear_form.py`, but with a number for each value
+Found and checked at compile time over all pairs of operands, as in `integer_forms.py`, but with a number for each value
 of an operand, which leaves more room: for each divisor there is an interval of factors that give the right quotients.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Signature
-from tinycompile.kernels.linear_form import INT32_LIMIT, SLOPES, start_of
+from tinycompile.kernels.integer_forms import INT32_LIMIT, SLOPES, start_of
 from tinycompile.ops.div import Div
 from tinycompile.ops.squared_difference import SquaredDifference
 

@@ -9,7 +9,7 @@ from tinycompile.kernels.base import Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant, window_fields, window_stem
 from tinycompile.kernels.generic_finish import Finish, finish_of
 from tinycompile.kernels.generic_overlap import channelwise_distance, rowwise_distance, window_distance
-from tinycompile.kernels.linear import has_wide_weights
+from tinycompile.kernels.linear_layer import has_wide_weights
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D

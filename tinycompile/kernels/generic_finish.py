@@ -9,7 +9,7 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, structured
 from tinycompile.kernels.generic_c import Fields, range_fields
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.numerics.fixed_point import INT32_MAX, INT32_MIN, wrap_int32
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.rounded_product import RoundedProductRequant

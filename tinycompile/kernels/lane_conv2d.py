@@ -11,7 +11,7 @@ from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.lane import Lanes
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core

@@ -21,7 +21,7 @@ from tinycompile.kernels.lane_conv2d import (
     pair_order,
     pairs_cost,
 )
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.transpose_conv import transpose_conv_stem
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.step_requant import StepRequant

@@ -11,8 +11,8 @@ from tinycompile.kernels.block import is_dense, pixel_steps, row_window
 from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
-from tinycompile.kernels.line import Line
-from tinycompile.kernels.linear import LinearLayer, has_wide_weights, padding_value
+from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padding_value
+from tinycompile.kernels.product_requant import ProductRequant
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -92,8 +92,8 @@ def _kernel(
     if any(constant is None for constant in site.constants[1:]):
         return None
     layer = LinearLayer.of(site)
-    line = Line.of(layer)
-    if line is None:
+    requant = ProductRequant.of(layer)
+    if requant is None:
         return None
     fields = {
         "window": window,
@@ -101,12 +101,12 @@ def _kernel(
         "output_channels": layer.channels,
         "input_zero_point": padding_value(site, layer),
         "pointwise": int(pointwise),
-        "line": line.fields,
+        "requant": requant.fields,
     }
     direct = pointwise and depth % 16 == 0
-    parameters = ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *line")
+    parameters = ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *requant")
     parameters = parameters if direct else (*parameters, "void *scratch")
-    arguments = ["input", "output", "weights", "line", "NULL" if direct else "scratch"]
+    arguments = ["input", "output", "weights", "requant", "NULL" if direct else "scratch"]
     shape = Struct("tc_mve_conv2d_shape", fields)
     callee, header = "tc_mve_conv2d_s8", "tc_mve_conv2d.h"
     comment = "2 pixels and 4 channels at a time, 16 products per instruction."
@@ -118,13 +118,13 @@ def _kernel(
     kernel = Kernel(
         "fully_connected_mve" if isinstance(site.node.op, FullyConnected) else "conv2d_mve",
         function,
-        (weights, line.vectors(4)),
+        (weights, requant.vectors(4)),
         scratch_bytes=0 if direct else 32 * groups,
         instructions=_instructions(layer, window, depth, direct, pointwise),
         code_bytes=500,
         overlap={0: distance},
-        notes={"requantisation": line.plan.form},
-        requant=line.plan.shape_in_code,
+        notes={"requantisation": requant.plan.form},
+        requant=requant.plan.shape_in_code,
     )
     if after is None:
         return kernel
@@ -144,4 +144,4 @@ def _instructions(layer: LinearLayer, window: Fields, depth: int, direct: bool, 
     pairs, rest = divmod(height * width, 2)
     partial = 4 if layer.channels % 4 else 0
     pair = 20 + 2 * copied + blocks * (40 + 2 * partial + 16 * groups)
-    return pairs * pair + rest * (20 + copied + blocks * (30 + partial + 11 * groups))
+    return pairs * pair + rest * (20 + copied + blocks * (37 + partial + 12 * groups))

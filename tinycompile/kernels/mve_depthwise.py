@@ -8,8 +8,8 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
-from tinycompile.kernels.line import Line
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear_layer import LinearLayer
+from tinycompile.kernels.product_requant import ProductRequant
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
@@ -32,8 +32,8 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
     if channels != outputs:
         return None
     layer = LinearLayer.of(site)
-    line = Line.of(layer)
-    if line is None:
+    requant = ProductRequant.of(layer)
+    if requant is None:
         return None
     window = op.window_of(sig)
     row_tiles, column_tiles = -(-window.kernel[0] // 4), -(-window.kernel[1] // 4)
@@ -44,13 +44,13 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         "row_tiles": row_tiles,
         "columns": columns,
         "input_zero_point": layer.zp_in,
-        "line": line.fields,
+        "requant": requant.fields,
     }
     function = struct_call(
         f"depthwise_mve_{window_stem(window, sig.input, sig.output)}",
         "tc_mve_depthwise_s8",
         "tc_mve_depthwise.h",
-        ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *line", "void *scratch"),
+        ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *requant", "void *scratch"),
         (Struct("tc_mve_depthwise_shape", fields),),
         "Depthwise convolution, 4 channels at a time, 16 taps per instruction.",
     )
@@ -64,14 +64,14 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         function,
         (
             Constant("weights", "int8_t", weights, "per channel: 4 rows of each column"),
-            line.vectors(4),
+            requant.vectors(4),
         ),
         scratch_bytes=16 + 64 * row_tiles * columns,
         instructions=out_height * (pack + quads * (35 + out_width * (24 if tiles == 1 else 26 + 37 * tiles))),
         code_bytes=600,
         overlap={0: _row_distance(window, sig.input.shape, sig.output.shape)},
-        notes={"requantisation": line.plan.form},
-        requant=line.plan.shape_in_code,
+        notes={"requantisation": requant.plan.form},
+        requant=requant.plan.shape_in_code,
     )
 
 

@@ -22,7 +22,7 @@ from tinycompile.kernels.generic_c import (
 )
 from tinycompile.kernels.generic_finish import Finish, step_finish
 from tinycompile.kernels.generic_overlap import channelwise_distance
-from tinycompile.kernels.linear_form import LinearForm, linear_form
+from tinycompile.kernels.integer_forms import ScaledForm, scaled_form
 from tinycompile.kernels.reduce_loops import ReduceLoops
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.step_requant import StepRequant
@@ -46,7 +46,7 @@ def average_pool(site: Site, core: Core) -> Kernel | None:
     if op.rule is not None:
         return _average_step(site, op, op.rule)
     count = op.count
-    form = linear_form(lambda total: _rounded_quotient(total, count), -128 * count, 127 * count)
+    form = scaled_form(lambda total: _rounded_quotient(total, count), -128 * count, 127 * count)
     return _pool(site, op, core, "average_pool", {"division": _division(form)}, form)
 
 
@@ -164,7 +164,7 @@ def _mean_step(site: Site, finish: Finish, fields: Fields, loops: ReduceLoops, c
     )
 
 
-def _pool(site: Site, op: Pool, core: Core, name: str, extra: Fields, form: LinearForm | None) -> Kernel:
+def _pool(site: Site, op: Pool, core: Core, name: str, extra: Fields, form: ScaledForm | None) -> Kernel:
     sig = site.sig
     window, x = _merged(op.window_of(sig), sig.input, sig.output)
     fields = {
@@ -211,12 +211,12 @@ def _rounded_quotient(total: Array, count: int) -> Array:
     return np.sign(total) * ((np.abs(total) + count // 2) // count)
 
 
-def _division(form: LinearForm | None) -> Mapping[str, int]:
-    form = form or LinearForm(0, 0, 0)
+def _division(form: ScaledForm | None) -> Mapping[str, int]:
+    form = form or ScaledForm(0, 0, 0)
     return {"multiplier": form.multiplier, "start": form.start, "shift": form.shift}
 
 
-def _notes(form: LinearForm | None) -> dict[str, str]:
+def _notes(form: ScaledForm | None) -> dict[str, str]:
     return {"requantisation": "exact" if form is None else "linear, checked for all sums"}
 
 

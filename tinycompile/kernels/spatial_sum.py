@@ -8,7 +8,7 @@ from tinycompile.dtypes import INT32
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
-from tinycompile.kernels.linear_form import LinearForm, linear_form
+from tinycompile.kernels.integer_forms import ScaledForm, scaled_form
 from tinycompile.numerics.requant import TfliteRequant, is_step_function
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.spatial_sum import SpatialSum
@@ -45,10 +45,10 @@ def mean_of_sum(site: Site, core: Core) -> Kernel | None:
     rule, lowest, highest = op.rule(sig), -128 * op.count, 127 * op.count
     ends = (np.array([bound - op.source.zero_point * op.count]) for bound in (lowest, highest))
     steps = rule is None or bool(np.all(is_step_function(rule, *ends)))
-    found = linear_form(lambda sums: op.of_sum(sig, sums), lowest, highest) if steps else None
+    found = scaled_form(lambda sums: op.of_sum(sig, sums), lowest, highest) if steps else None
     if found is None and rule is not None and not isinstance(rule, TfliteRequant):
         return None
-    form = found or LinearForm(0, 0, 0)
+    form = found or ScaledForm(0, 0, 0)
     fields: dict[str, object] = {
         "form": {"multiplier": form.multiplier, "start": form.start, "shift": form.shift},
         "count": op.count,

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Array, Graph, Node
-from tinycompile.kernels.linear import LinearLayer, has_wide_weights
+from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected

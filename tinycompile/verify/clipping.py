@@ -130,7 +130,7 @@ def clipping_of(reference: TfliteReference, inputs: Sequence[Array], reals: Sequ
         inputs: per input (samples, *shape), as the firmware takes it. reals: the same as real numbers.
 
     Returns:
-        None where a runtime refuses the file operator by operator.
+        None where no activation is quantised, or no runtime computes an operator.
     """
     twin = FloatTwin(reference.content, reference.subgraph)
     found, count = dict[int, TensorRange](), min(len(inputs[0]), MOST_SAMPLES)
@@ -143,8 +143,11 @@ def clipping_of(reference: TfliteReference, inputs: Sequence[Array], reals: Sequ
                 for detail, real in zip(twin.inputs, reals, strict=True)
             }
             floats = _one(twin, reference, given, found)
+            if not found:
+                return None
             for place, detail in enumerate(twin.outputs):
-                ours, wanted = _real(twin, reference, detail["index"]), floats[detail["index"]].astype(np.float64)
+                ours = _real(twin, reference, detail["index"])
+                wanted = floats.get(detail["index"], ours).astype(np.float64)
                 signal[place] += float(np.square(wanted).sum())
                 noise[place] += float(np.square(wanted - ours.reshape(wanted.shape)).sum())
     except RefusedError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,9 @@ class FloatTwin(Operators):
             self.steps_of[index] = steps
             data = model.buffers[tensor.buffer].data
             if data is not None and len(data):
-                values = _integers(np.asarray(data, np.uint8).tobytes(), self._types[tensor.type], tensor.shape)
+                values = _integers(
+                    np.asarray(data, np.uint8).tobytes(), self._types[tensor.type], listed(tensor, "shape")
+                )
                 model.buffers.append(self._schema.BufferT())
                 model.buffers[-1].data = np.frombuffer(steps.real(values).tobytes(), np.uint8)
                 tensor.buffer = len(model.buffers) - 1
@@ -91,12 +94,13 @@ class FloatTwin(Operators):
         return Steps(scale, zero_point, int(quant.quantizedDimension), low, low + 2**bits - 1)
 
 
-def _integers(data: bytes, dtype: str, shape: Any) -> Array:
+def _integers(data: bytes, dtype: str, shape: list[int]) -> Array:
+    """The elements of a constant; a scalar has no shape in the file."""
     if dtype != "int4":
-        return np.frombuffer(data, dtype).reshape(list(shape))
+        return np.frombuffer(data, dtype).reshape(shape)
     pairs = np.frombuffer(data, np.uint8)
-    nibbles = np.stack([pairs & 15, pairs >> 4], axis=1).ravel()[: int(np.prod(list(shape)))]
-    return ((nibbles.astype(np.int8) ^ 8) - 8).reshape(list(shape))
+    nibbles = np.stack([pairs & 15, pairs >> 4], axis=1).ravel()[: prod(shape)]
+    return ((nibbles.astype(np.int8) ^ 8) - 8).reshape(shape)
 
 
 def _text(name: Any) -> str:

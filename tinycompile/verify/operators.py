@@ -140,15 +140,26 @@ class Operators:
 
     def _step(self, kernels: Mapping[Any, Kernels], operator: Any) -> Step:
         code = self._model.operatorCodes[operator.opcodeIndex]
-        name = self._names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        custom: bytes | None = code.customCode
+        name = custom.decode() if custom else self._names[max(code.builtinCode, code.deprecatedBuiltinCode)]
         types = [self._types[self._graph.tensors[int(i)].type] for i in (operator.outputs[0], *operator.inputs[:1])]
         dtype = "float32" if "float32" in types else types[-1] if types[0] == "bool" else types[0]
-        order = preference(name, dtype, self._match)
+        blocks = self._has_blocks(operator)
+        order = () if blocks else preference(name, dtype, self._match)
+        reasons = ["their kernels for weights with a scale for each block are wrong"] if blocks else []
         candidates = [kernels[oracle] for oracle in order if oracle in kernels]
         results = [int(i) for i in operator.outputs]
         dynamic = any(n < 0 for i in results for n in listed(self._graph.tensors[i], "shapeSignature"))
         fed = [i for i in _used(operator) if i not in results and not self._is_constant(i)]
-        return Step(name, fed, results, lambda shapes: self._alone(operator, fed, shapes), dynamic, candidates)
+        step = Step(name, fed, results, lambda shapes: self._alone(operator, fed, shapes), dynamic, candidates)
+        step.reasons += reasons
+        return step
+
+    def _has_blocks(self, operator: Any) -> bool:
+        """Whether weights have a scale for each block of a row, which no reference kernel computes rightly."""
+        tensors = [self._graph.tensors[int(index)] for index in operator.inputs if index >= 0]
+        blockwise = self._schema.QuantizationDetails.BlockwiseQuantization
+        return any(t.quantization is not None and t.quantization.detailsType == blockwise for t in tensors)
 
     def _is_constant(self, index: int) -> bool:
         data = self._model.buffers[self._graph.tensors[index].buffer].data

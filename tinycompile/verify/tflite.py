@@ -16,7 +16,7 @@ from tinycompile.choices import Runtime
 from tinycompile.errors import MismatchError, ModelFileError
 from tinycompile.ir import Array
 from tinycompile.report.layer_labels import layer_labels
-from tinycompile.verify.operators import Operators
+from tinycompile.verify.operators import Operators, Step
 from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
 from tinycompile.verify.runtimes import Kernels, RefusedError, litert_module
 
@@ -62,7 +62,7 @@ class TfliteReference:
     def _loaded(self) -> _Whole | _Apart:
         signature = self._build.report["options"].get("signature")
         apart = self._apart()
-        if self._match == "litert" and all(step.candidates[0].oracle == "reference" for step in apart.steps):
+        if self._match == "litert" and all(_first_asked(step) == "reference" for step in apart.steps):
             with suppress(ValueError, RuntimeError):  # it lacks an operator, or a version of one
                 return _Whole(self.content, signature)
         return apart
@@ -144,6 +144,11 @@ class TfliteReference:
                     f"LiteRT reads {scale} and {zero_point}",
                     hint="this is a bug in tinycompile; please report it",
                 )
+
+
+def _first_asked(step: Step) -> str | None:
+    """The kernels that an operator is asked of first; None where nobody is."""
+    return step.candidates[0].oracle if step.candidates else None
 
 
 def _sums_floats(layer: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Requantisation by a line in C (`runtime/kernels/tc_line.h`): for kernels whose sums carry no factor of their own."""
+"""Requantisation by a product in C (`runtime/kernels/tc_product_requant.h`): where sums carry no factor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from tinycompile.ir import Array
 from tinycompile.kernels.base import Constant, Deferred
 from tinycompile.kernels.generic_c import Fields
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.numerics.requant_plan import RequantPlan
 
 _PRE = (8, 6, 4, 2, 0)
@@ -17,14 +17,14 @@ _PRE = (8, 6, 4, 2, 0)
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
+class ProductRequant:
     """A proved plan in one of the forms with a high product."""
 
     plan: RequantPlan
 
     @staticmethod
-    def of(layer: LinearLayer, extra: Array | int = 0) -> Line | None:
-        """None where no line is exact.
+    def of(layer: LinearLayer, extra: Array | int = 0) -> ProductRequant | None:
+        """None where no form of it is exact.
 
         Args:
             extra: what the kernel's sum has beside acc_raw, per channel.
@@ -33,12 +33,12 @@ class Line:
             if layer.fits(pre):
                 plan = layer.solve(pre, np.asarray(extra) << pre)
                 if plan.form != "exact":
-                    return Line(plan)
+                    return ProductRequant(plan)
         return None
 
     @property
     def fields(self) -> Fields:
-        """Members of a `tc_line`."""
+        """Members of a `tc_product_requant`."""
         plan = self.plan
         return {
             "pre": plan.pre,
@@ -61,4 +61,4 @@ class Line:
 
         words = Deferred(len(fields) * -(-plan.start.size // lanes) * lanes, np.int32, interleaved)
         each = "channel" if lanes == 1 else f"{lanes} channels"
-        return Constant("line", "int32_t", words, f"per {each}: start, multiplier, offset, extra where it needs one")
+        return Constant("requant", "int32_t", words, f"per {each}: start, multiplier, offset, extra where it needs one")

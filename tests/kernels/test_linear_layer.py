@@ -9,8 +9,8 @@ import pytest
 
 from tests.kernels.test_dsp import layer
 from tinycompile.ir import Quantization, Signature, Site
-from tinycompile.kernels import linear
-from tinycompile.kernels.linear import LinearLayer
+from tinycompile.kernels import linear_layer
+from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops.conv2d import Conv2D
 
@@ -61,14 +61,14 @@ def test_channels_that_repeat_are_solved_once(single_rounding: bool, monkeypatch
     rule = replace(one.rule, single_rounding=single_rounding)
     many = LinearLayer.kept(one.weights[again], one.bias[again], one.zp_in, rule.take(again), None)
     low, high = many.acc_range
-    expected = linear.solve(many.rule, low, high, many.base, 4)
-    solved, solve = [], linear.solve
+    expected = linear_layer.solve(many.rule, low, high, many.base, 4)
+    solved, solve = [], linear_layer.solve
 
     def counted(rule: Requant, *arguments, **options):
         solved.append(rule.channels)
         return solve(rule, *arguments, **options)
 
-    monkeypatch.setattr(linear, "solve", counted)
+    monkeypatch.setattr(linear_layer, "solve", counted)
     found = many.solve(4)
     assert solved == [one.channels]
     assert found.rule is many.rule
@@ -81,13 +81,13 @@ def test_channels_that_repeat_are_solved_once(single_rounding: bool, monkeypatch
 
 def test_a_requantisation_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found, calls = LinearLayer.of(with_output(0.061, -3)), []
-    solve = linear.solve
+    solve = linear_layer.solve
 
     def counted(*arguments, **options):
         calls.append(options)
         return solve(*arguments, **options)
 
-    monkeypatch.setattr(linear, "solve", counted)
+    monkeypatch.setattr(linear_layer, "solve", counted)
     plain, moved = found.solve(4), found.solve(4, np.arange(found.channels))
     assert len(calls) == 1
     assert np.array_equal(plain.start - np.arange(found.channels), moved.start)

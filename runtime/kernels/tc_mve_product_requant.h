@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * Requantisation by Helium (tc_mve.h): tc_line.h on 4 channels at a time, what may come after it, and the store.
+ * Requantisation by Helium (tc_mve.h): tc_product_requant.h on 4 channels at a time, what may come after it, and the store.
  *
- * line  per block of 4 channels: 4 starts, 4 multipliers, 4 offsets and, where the line needs them, 4 extras
+ * requant  per block of 4 channels: 4 starts, 4 multipliers, 4 offsets and, where the form needs them, 4 extras
  *
  * VMULH is the high word of the product, so lane by lane it is the same integer arithmetic, which the compiler has
  * proved for the layer.
  */
-#ifndef TC_MVE_LINE_H
-#define TC_MVE_LINE_H
+#ifndef TC_MVE_PRODUCT_REQUANT_H
+#define TC_MVE_PRODUCT_REQUANT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "kernels/tc_after.h"
 #include "kernels/tc_inline.h"
-#include "kernels/tc_line.h"
+#include "kernels/tc_product_requant.h"
 #include "kernels/tc_mve.h"
 #include "kernels/tc_requant.h"
 
@@ -103,56 +103,57 @@ TC_INLINE int32x4_t tc_mve_after(int32x4_t y, const int8_t *other, uint32_t coun
     return tc_mve_clamp(vaddq_n_s32(products, after->start), after->shift, after->low, after->high);
 }
 
-TC_INLINE int32x4_t tc_mve_line_start(int32x4_t sums, int32x4_t start, const tc_line *line)
+TC_INLINE int32x4_t tc_mve_requant_start(int32x4_t sums, int32x4_t start, const tc_product_requant *requant)
 {
-    return vaddq_s32(line->pre > 0 ? vshlq_r_s32(sums, line->pre) : sums, start);
+    return vaddq_s32(requant->pre > 0 ? vshlq_r_s32(sums, requant->pre) : sums, start);
 }
 
-TC_INLINE int32x4_t tc_mve_line_end(int32x4_t y, const int32_t *constants, const tc_line *line)
+TC_INLINE int32x4_t tc_mve_requant_end(int32x4_t y, const int32_t *constants, const tc_product_requant *requant)
 {
-    if (line->shift < 0) {
+    if (requant->shift < 0) {
         y = vshlq_s32(y, vnegq_s32(vldrwq_s32(constants + 12)));
     }
-    return tc_mve_clamp(y, tc_max(line->shift, 0), line->low, line->high);
+    return tc_mve_clamp(y, tc_max(requant->shift, 0), requant->low, requant->high);
 }
 
-/* The line's results for the sums of 4 channels, of which the low byte of each lane alone is right. */
-TC_INLINE int32x4_t tc_mve_requantize(int32x4_t sums, const int32_t *constants, const tc_line *line)
+/* The requantised results for the sums of 4 channels, of which the low byte of each lane alone is right. */
+TC_INLINE int32x4_t tc_mve_requantize(int32x4_t sums, const int32_t *constants, const tc_product_requant *requant)
 {
-    const int32x4_t a = tc_mve_line_start(sums, vldrwq_s32(constants), line);
+    const int32x4_t a = tc_mve_requant_start(sums, vldrwq_s32(constants), requant);
     int32x4_t y = vmulhq_s32(a, vldrwq_s32(constants + 4));
-    if (line->is_signed) {
+    if (requant->is_signed) {
         y = tc_mve_subtract_where_negative(y, vldrwq_s32(constants + 12), a);
     }
-    return tc_mve_line_end(vaddq_s32(y, vldrwq_s32(constants + 8)), constants, line);
+    return tc_mve_requant_end(vaddq_s32(y, vldrwq_s32(constants + 8)), constants, requant);
 }
 
 /* The compiler loads no constants before it has these vectors: such that wait for others cost stack. */
 #define TC_MVE_HAVING(constants, first, second) __asm__("" : "+r"(constants), "+w"(first), "+w"(second))
 
 /* The same for two pixels, which share the loads of the constants. */
-TC_INLINE void tc_mve_requantize2(int32x4_t *first, int32x4_t *second, const int32_t *constants, const tc_line *line)
+TC_INLINE void tc_mve_requantize2(int32x4_t *first, int32x4_t *second, const int32_t *constants,
+                                  const tc_product_requant *requant)
 {
     const int32x4_t start = vldrwq_s32(constants);
-    int32x4_t a = tc_mve_line_start(*first, start, line);
-    int32x4_t b = tc_mve_line_start(*second, start, line);
+    int32x4_t a = tc_mve_requant_start(*first, start, requant);
+    int32x4_t b = tc_mve_requant_start(*second, start, requant);
     TC_MVE_HAVING(constants, a, b);
     const int32x4_t multiplier = vldrwq_s32(constants + 4);
     int32x4_t x = vmulhq_s32(a, multiplier);
     int32x4_t y = vmulhq_s32(b, multiplier);
     TC_MVE_HAVING(constants, x, y);
-    if (line->is_signed) {
+    if (requant->is_signed) {
         const int32x4_t extra = vldrwq_s32(constants + 12);
         x = tc_mve_subtract_where_negative(x, extra, a);
         y = tc_mve_subtract_where_negative(y, extra, b);
         TC_MVE_HAVING(constants, x, y);
     }
     const int32x4_t offset = vldrwq_s32(constants + 8);
-    *first = tc_mve_line_end(vaddq_s32(x, offset), constants, line);
-    *second = tc_mve_line_end(vaddq_s32(y, offset), constants, line);
+    *first = tc_mve_requant_end(vaddq_s32(x, offset), constants, requant);
+    *second = tc_mve_requant_end(vaddq_s32(y, offset), constants, requant);
 }
 
-/* Does what comes after the line, and stores the first `count` results, 1 to 4; `other` as in tc_after_value. */
+/* Does what comes after requantisation, and stores the first `count` results, 1 to 4; `other` as in tc_after_value. */
 TC_INLINE void tc_mve_store_and(int32x4_t y, const int8_t *other, int8_t *output, uint32_t count, const tc_after *after)
 {
     if (after->kind != TC_AFTER_NOTHING) {
@@ -166,10 +167,10 @@ TC_INLINE void tc_mve_store_and(int32x4_t y, const int8_t *other, int8_t *output
 }
 
 TC_INLINE void tc_mve_finish(int32x4_t sums, const int32_t *constants, int8_t *output, uint32_t count,
-                             const tc_line *line)
+                             const tc_product_requant *requant)
 {
     static const tc_after nothing = TC_NOTHING_AFTER;
-    tc_mve_store_and(tc_mve_requantize(sums, constants, line), NULL, output, count, &nothing);
+    tc_mve_store_and(tc_mve_requantize(sums, constants, requant), NULL, output, count, &nothing);
 }
 #endif
 
@@ -181,42 +182,42 @@ TC_INLINE void tc_mve_finish(int32x4_t sums, const int32_t *constants, int8_t *o
  * count  of the channels, 1 to 4, which exist
  */
 TC_INLINE void tc_mve_finish4_and(const int32_t sums[4], const int32_t *constants, const int8_t *other, int8_t *output,
-                                  uint32_t count, const tc_line *line, const tc_after *after)
+                                  uint32_t count, const tc_product_requant *requant, const tc_after *after)
 {
 #if TC_MVE
-    tc_mve_store_and(tc_mve_requantize(vldrwq_s32(sums), constants, line), other, output, count, after);
+    tc_mve_store_and(tc_mve_requantize(vldrwq_s32(sums), constants, requant), other, output, count, after);
 #else
     for (uint32_t i = 0; i < (count < 4u ? count : 4u); i++) {
         const int32_t channel[4] = {constants[i], constants[4u + i], constants[8u + i],
-                                    tc_line_words(line) > 3u ? constants[12u + i] : 0};
-        const int32_t value = tc_line_requantize(sums[i], channel, line);
+                                    tc_product_requant_words(requant) > 3u ? constants[12u + i] : 0};
+        const int32_t value = tc_product_requantize(sums[i], channel, requant);
         output[i] = (int8_t)tc_after_value(value, tc_after_at(other, (int32_t)i, after), after);
     }
 #endif
 }
 
 TC_INLINE void tc_mve_finish4(const int32_t sums[4], const int32_t *constants, int8_t *output, uint32_t count,
-                              const tc_line *line)
+                              const tc_product_requant *requant)
 {
     static const tc_after nothing = TC_NOTHING_AFTER;
-    tc_mve_finish4_and(sums, constants, NULL, output, count, line, &nothing);
+    tc_mve_finish4_and(sums, constants, NULL, output, count, requant, &nothing);
 }
 
 /* The same 4 channels of two pixels, `next` elements apart: sums[4 p + c]. */
 TC_INLINE void tc_mve_finish2x4_and(const int32_t sums[8], const int32_t *constants, const int8_t *other,
-                                    int8_t *output, int32_t next, uint32_t count, const tc_line *line,
+                                    int8_t *output, int32_t next, uint32_t count, const tc_product_requant *requant,
                                     const tc_after *after)
 {
 #if TC_MVE
     /* Both before a store, which might have changed the constants for all that the compiler knows. */
     int32x4_t first = vldrwq_s32(sums);
     int32x4_t second = vldrwq_s32(sums + 4);
-    tc_mve_requantize2(&first, &second, constants, line);
+    tc_mve_requantize2(&first, &second, constants, requant);
     tc_mve_store_and(first, other, output, count, after);
     tc_mve_store_and(second, tc_after_at(other, next, after), output + next, count, after);
 #else
-    tc_mve_finish4_and(sums + 4, constants, tc_after_at(other, next, after), output + next, count, line, after);
-    tc_mve_finish4_and(sums, constants, other, output, count, line, after);
+    tc_mve_finish4_and(sums + 4, constants, tc_after_at(other, next, after), output + next, count, requant, after);
+    tc_mve_finish4_and(sums, constants, other, output, count, requant, after);
 #endif
 }
 

@@ -48,7 +48,7 @@ class NarrowSumForm:
 
 
 @dataclass(frozen=True)
-class LinearForm:
+class ScaledForm:
     """(x * multiplier + start) >> shift in 32 bits, saturated to int8."""
 
     multiplier: int
@@ -109,7 +109,7 @@ def start_of(linear: Array, truth: Array, clamp: tuple[int, int], bits: int) -> 
     return start if at_least <= start < below and -INT32_LIMIT <= start < INT32_LIMIT else None
 
 
-def linear_form(function: Callable[[Array], Array], lowest: int, highest: int) -> LinearForm | None:
+def scaled_form(function: Callable[[Array], Array], lowest: int, highest: int) -> ScaledForm | None:
     """The form of a function of an integer in [lowest, highest]; None where there is none.
 
     Args:
@@ -136,7 +136,7 @@ def linear_form(function: Callable[[Array], Array], lowest: int, highest: int) -
                 below = min(below, ((last + 1) << shift) - highest * multiplier)
             start = (at_least + below - 1) // 2
             if at_least <= start < below and abs(start) < INT32_LIMIT:
-                return LinearForm(multiplier, start, shift)
+                return ScaledForm(multiplier, start, shift)
     return None
 
 

@@ -19,7 +19,7 @@ from tinycompile.errors import DoesNotFitError, TinycompileError, UnsupportedErr
 )
 def test_errors_cross_processes(error: TinycompileError) -> None:
     """As those of workers do."""
-    other = pickle.loads(pickle.dumps(error))
+    other = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert type(other) is type(error)
     assert str(other) == str(error)
     assert other.__dict__ == error.__dict__

@@ -18,8 +18,8 @@ from pathlib import Path
 COMPILER = "arm-none-eabi-gcc"
 OFF = "COMPILER_CACHE"
 
-# -MD and the like name further files, -g3 keeps macros, assembly has no preprocessed text. What is warned of isn't
-# kept: each build shows it.
+# -MD and the like name further files, -g3 keeps macros, assembly has no preprocessed text.
+# What is warned of isn't kept: each build shows it.
 _SCRIPT = """\
 #!/bin/sh
 compile='' source='' out='' more='' key=''

@@ -165,12 +165,13 @@ typedef struct tc_wide_softmax_shape {
     tc_wide_factor input;
 } tc_wide_softmax_shape;
 
-/* The 512 intervals of a table over the range of int16. */
+/* The 512 intervals of a table over the range of int16; slopes wrap to 16 bits, as LiteRT's do. */
 TC_INLINE int32_t tc_wide_lookup(const int16_t *table, int32_t value)
 {
     const int32_t index = 256 + (value >> 7);
     const int32_t base = table[index];
-    return base + (((table[index + 1] - base) * (value & 127) + 64) >> 7);
+    const int32_t slope = (int16_t)(table[index + 1] - base);
+    return base + ((slope * (value & 127) + 64) >> 7);
 }
 
 /* exp of the distance to the largest input, 2^15 being 1. */

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import erfc
 from typing import ClassVar
 
 import numpy as np
 
 from tinycompile.ir import Array
+from tinycompile.ops._arithmetic import libm
 from tinycompile.ops._real_table import WideRealTable
 
-_ERFC = np.vectorize(erfc, otypes=[np.float64])
+_ROOT_2_PI, _ROOT_HALF = np.float32(np.sqrt(2 / np.pi)), np.float32(np.sqrt(0.5))
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Gelu(WideRealTable):
     approximate: bool = False
 
     def real(self, x: Array) -> Array:
-        wide = x.astype(np.float64)
+        """Each step rounded to float32, as in `GeluTransform`: entries of int16 tables are so wide that it shows."""
+        x = x.astype(np.float32)
+        half = np.float32(0.5) * x
         if self.approximate:
-            return 0.5 * wide * (1 + np.tanh(np.sqrt(2 / np.pi) * (wide + 0.044715 * wide**3)))
-        return 0.5 * wide * _ERFC(-wide / np.sqrt(2))
+            return half * (np.float32(1) + libm.tanh(_ROOT_2_PI * (x + np.float32(0.044715) * x * x * x)))
+        return half * libm.erfc(x * -_ROOT_HALF)

@@ -43,6 +43,31 @@ def test_every_value(kind, options):
         unary(kind, x_scale, x_scale if kind == "NEG" else y_scale, values, number == 0, **options)
 
 
+@pytest.mark.parametrize(
+    ("kind", "x_scale", "y_scale", "options"),
+    [
+        ("GELU", 5.522735e-05, 4.7126756e-05, {}),
+        ("GELU", 2.7145963e-05, 1.4044361e-05, {}),
+        ("GELU", 9.037639e-05, 2.2961935e-05, {"Approximate": True}),
+        ("EXP", 0.0027595643, 0.0061291223, {}),
+        ("EXP", 0.007161363, 0.09842206, {}),
+    ],
+)
+def test_entries_at_the_edge(kind, x_scale, y_scale, options):
+    """Of GELU near the middle between two integers, where the last bit of float32 decides; of EXP where floats end and
+    neighbouring entries are further apart than int16 holds.
+    """
+    unary(kind, x_scale, y_scale, EVERY, kind == "EXP", **options)
+
+
+@pytest.mark.parametrize("approximate", [False, True])
+def test_gelu_at_random_scales(approximate):
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        x_scale = 2 ** rng.uniform(-17, -8)
+        unary("GELU", x_scale, x_scale * 2 ** rng.uniform(-2, 1), EVERY, False, Approximate=approximate)
+
+
 def test_neg_of_another_scale():
     b = TfliteBuilder()
     x, y = wide_tensor(b, (4,), 0.1), wide_tensor(b, (4,), 0.2)

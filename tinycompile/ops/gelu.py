@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import erfc
 from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array, Signature
-from tinycompile.ops._arithmetic import wide_table
+from tinycompile.ir import Array
+from tinycompile.ops._arithmetic import libm
 from tinycompile.ops._real_table import WideRealTable
 
-_ERFC = np.vectorize(erfc, otypes=[np.float64])
+_ROOT_2_PI, _ROOT_HALF = np.float32(np.sqrt(2 / np.pi)), np.float32(np.sqrt(0.5))
 
 
 @dataclass(frozen=True)
@@ -28,20 +27,9 @@ class Gelu(WideRealTable):
     approximate: bool = False
 
     def real(self, x: Array) -> Array:
-        wide = x.astype(np.float64)
+        """Each step rounded to float32, as in `GeluTransform`: entries of int16 tables are so wide that it shows."""
+        x = x.astype(np.float32)
+        half = np.float32(0.5) * x
         if self.approximate:
-            return 0.5 * wide * (1 + np.tanh(np.sqrt(2 / np.pi) * (wide + 0.044715 * wide**3)))
-        return 0.5 * wide * _ERFC(-wide / np.sqrt(2))
-
-    def wide_table(self, sig: Signature) -> Array:
-        return wide_table.sampled(_by_tanh, sig) if self.approximate else super().wide_table(sig)
-
-
-def _by_tanh(x: Array) -> Array:
-    """As LiteRT fills its table: each step in float32. It takes tanhf from the machine's C library, whose last place is
-    wrong for some numbers in glibc 2.36; here it is rounded right.
-    """
-    one = np.float32
-    factor = one(np.sqrt(2 / np.pi))
-    inner = factor * (x + one(0.044715) * x * x * x)
-    return one(0.5) * x * (one(1) + np.tanh(inner.astype(np.float64)).astype(one))
+            return half * (np.float32(1) + libm.tanh(_ROOT_2_PI * (x + np.float32(0.044715) * x * x * x)))
+        return half * libm.erfc(x * -_ROOT_HALF)

@@ -46,8 +46,7 @@ UNARY = (
 ).split()
 SEVERAL = "Add Sub Mul Div Min Max PRelu Pow Mod Sum Mean".split()
 _INCREASING = frozenset(
-    "Relu Sigmoid Tanh Erf Clip Identity Softplus Softsign Exp Cast Floor Ceil Round Sign Sinh Asinh "
-    "Atan".split()
+    "Relu Sigmoid Tanh Erf Clip Identity Softplus Softsign Exp Cast Floor Ceil Round Sign Sinh Asinh Atan".split()
 )
 _BY_ALPHA = {"LeakyRelu": 0.01, "HardSigmoid": 0.2}
 """Operators that rise where this attribute, of which they have a default, is positive."""

@@ -152,6 +152,19 @@ def test_a_scale_for_each_channel_before_a_depthwise_convolution(before, between
     assert kinds(q.agrees(y, 0.1)).count("dequantize") == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [("HardSigmoid", {"alpha": -0.2}), ("HardSigmoid", {"alpha": 0.2}), ("LeakyRelu", {"alpha": -0.3}), ("Neg", {})],
+)
+@pytest.mark.parametrize("after", [False, True])
+def test_a_maximum_beside_a_function_that_may_fall(kind, attributes, after):
+    """The largest element isn't the one with the largest result then."""
+    q = Qdq((1, 3, 6, 8), "int8", 8)
+    y = q.a if after else q.b.node(kind, q.a, **attributes)
+    y = q.b.node("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2])
+    q.agrees(q.b.node(kind, y, **attributes) if after else y, 0.01)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize("channels", [3, 8])
 @pytest.mark.parametrize(

@@ -45,9 +45,10 @@ UNARY = (
 ).split()
 SEVERAL = "Add Sub Mul Div Min Max PRelu Pow Mod Sum Mean".split()
 _INCREASING = frozenset(
-    "Relu Sigmoid Tanh Erf Clip HardSigmoid Identity Softplus Softsign Exp Cast Floor Ceil Round Sign Sinh Asinh "
-    "Atan".split()
+    "Relu Sigmoid Tanh Erf Clip Identity Softplus Softsign Exp Cast Floor Ceil Round Sign Sinh Asinh Atan".split()
 )
+_BY_ALPHA = {"LeakyRelu": 0.01, "HardSigmoid": 0.2}
+"""Operators that rise where this attribute, of which they have a default, is positive."""
 
 
 def joins_region(scope: Scope) -> bool:
@@ -112,8 +113,8 @@ def _is_increasing(scope: Scope, operands: Mapping[int, Step | Array | None]) ->
         return False
     if scope.kind in _INCREASING:
         return variable == [0]
-    if scope.kind == "LeakyRelu":
-        return bool(scope.attribute("alpha", 0.01) >= 0)
+    if scope.kind in _BY_ALPHA:
+        return bool(scope.attribute("alpha", _BY_ALPHA[scope.kind]) >= 0)
     if scope.kind in ("Add", "Min", "Max", "Sum", "Mean"):
         return True
     if scope.kind == "Sub":

@@ -207,13 +207,11 @@ def _round(x: Array) -> Array:
 
 
 def looked_up(table: Array, x: Array) -> Array:
-    """`LUTLookup` of values in the range of int16. A slope wraps to 16 bits: where a function leaves the range of
-    float32, neighbouring entries may lie 65,535 apart.
-    """
+    """`LUTLookup` of values in the range of int16, whose slope and result have 16 bits, and wrap."""
     index, offset = 256 + (x >> 7), x & 127
     base = table[index].astype(np.int64)
     slope = (table[index + 1] - base).astype(np.int16).astype(np.int64)
-    return base + ((slope * offset + 64) >> 7)
+    return (base + ((slope * offset + 64) >> 7)).astype(np.int16).astype(np.int64)
 
 
 def softmax(factor: tuple[int, int], x: Array, runtime: Runtime) -> Array:

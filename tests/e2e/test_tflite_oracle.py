@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import OpResolverType
+from click.testing import CliRunner
 
 import tinycompile
 from tests.frontend.test_tflite_blocks import model as blockwise_model
@@ -15,6 +16,7 @@ from tests.ops.tflm_models import MODELS, built
 from tests.support.litert import Oracle
 from tests.support.tflite_builder import NONE, SAME, TfliteBuilder
 from tinycompile import interpreter
+from tinycompile.cli import main
 from tinycompile.dtypes import INT2, INT4, DType
 from tinycompile.errors import ToolMissingError
 from tinycompile.frontend import tflite_support
@@ -130,16 +132,22 @@ def test_the_certificate_names_them(tmp_path: Path) -> None:
 def test_what_no_runtime_has_is_taken_from_the_firmware(tmp_path: Path) -> None:
     """Depth to space of int16: only moves elements. What comes after it is compared."""
     b = TfliteBuilder()
-    x, y = b.tensor((1, 2, 2, 4), 0.01, dtype="int16"), b.tensor((1, 4, 4, 1), 0.01, dtype="int16")
+    x = b.tensor((1, 2, 2, 4), 0.01, dtype="int16")
+    y = b.tensor((1, 4, 4, 1), 0.01, dtype="int16", name=f"{'__main__.Net/torch.nn.modules.' * 4}PixelShuffle;2")
     b.op("DEPTH_TO_SPACE", [x], [y], BlockSize=2)
     z = b.tensor((1, 4, 4, 1), 0.02, dtype="int16")
     b.op("RELU", [y], [z])
     path = tmp_path / "model.tflite"
     path.write_bytes(b.build([x], [z]))
     build = tinycompile.compile(path, target="host", output=tmp_path / "out")
-    found = verify_build(build, [np.arange(-8, 8, dtype=np.int16).reshape(1, 1, 2, 2, 4)])
+    samples = np.arange(-8, 8, dtype=np.int16).reshape(1, 1, 2, 2, 4)
+    found = verify_build(build, [samples])
     assert found.difference is None and found.tensors == 2  # the result, of both builds
     assert len(found.skipped) == 1
+    np.save(tmp_path / "x.npy", samples)
+    shown = CliRunner().invoke(main, ["verify", str(build.folder), "--samples", str(tmp_path / "x.npy")])
+    (line,) = (line for line in shown.output.splitlines() if "not compared" in line)
+    assert line.endswith(": depth_to_space_1")  # its label
 
 
 def test_a_build_for_tflm_needs_its_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,13 @@ def two_inputs(first: str, second: str) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def test_another_shape_is_said_before_another_type() -> None:
+    """Else somebody converts the samples of another model."""
+    types = [TensorType((1, 2), INT8, Quantization.per_tensor(0.5, 0))]
+    with pytest.raises(SamplesError, match=r"has shape \(3, 4\), the model takes \(samples, 2\)"):
+        model_inputs({"input_0": np.ones((3, 4), np.float32)}, types, where="s.npz")
+
+
 @pytest.mark.parametrize("names", [("left", "right"), ("input_1", "input_2"), ("input_1", "input_0")])
 def test_calibration_and_running_take_the_same_arrays(names: tuple[str, str], tmp_path: Path) -> None:
     """Named as the model's inputs or by number; by name where both fit, and never one array for two inputs."""

@@ -137,13 +137,15 @@ def _real(values: Array, t: TensorType) -> Array:
 
 
 def _checked(array: Array, name: str, t: TensorType, where: str) -> Array:
+    """The shape first: an array of another shape is mostly another model's, and needs no other type."""
+    batch = with_batch(array, name, t.shape, where)
     if array.dtype != t.dtype.carrier:
         hint = _conversion(array, t)
         raise SamplesError(f"{name} is {array.dtype}, the model takes {t.dtype}", where=where, hint=hint)
     wrong = t.dtype.mismatch(array)
     if wrong is not None:
         raise SamplesError(f"{name} has {wrong}", where=where)
-    return with_batch(array, name, t.shape, where)
+    return batch
 
 
 def with_batch(array: Array, name: str, shape: tuple[int, ...], where: str) -> Array:

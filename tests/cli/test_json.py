@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -56,6 +57,10 @@ def test_verify_and_bisect(build: Path, tmp_path: Path) -> None:
     assert parsed("verify", build, "--check-certificate") == found
     found = parsed("bisect", build, "--input", SAMPLES, "--limit", 1)
     assert set(found) == documented("bisect") and found["difference"] is None and found["agreed"] > 5
+    np.savez(tmp_path / "real.npz", input_0=np.load(SAMPLES)["input_0"][:1].astype(np.float32))
+    assert (
+        parsed("bisect", build, "--input", tmp_path / "real.npz")["difference"] is None
+    )  # floats, as verify takes them
     wrong = Path(shutil.copytree(build, tmp_path / "out"))
     break_layer(wrong, 2)
     found = parsed("verify", wrong, "--samples", SAMPLES, "--limit", 1, code=1)

@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import OpResolverType
+from click.testing import CliRunner
 
 import tinycompile
 from tests.frontend.test_tflite_blocks import model as blockwise_model
 from tests.ops.tflm_models import MODELS, built
 from tests.support.litert import Oracle
-from tests.support.tflite_builder import TfliteBuilder
+from tests.support.tflite_builder import NONE, SAME, TfliteBuilder
 from tinycompile import interpreter
+from tinycompile.cli import main
+from tinycompile.dtypes import INT2, INT4, DType
 from tinycompile.errors import ToolMissingError
 from tinycompile.frontend import tflite_support
 from tinycompile.frontend.tflite import import_tflite
@@ -42,6 +45,39 @@ def test_nobody_is_asked_of_weights_in_blocks() -> None:
     values = operators.computed({0: x}, lambda tensor: np.full((2, 3), tensor, np.float32))
     (result,) = operators.unwitnessed
     assert np.all(values[result] == result)
+
+
+@pytest.mark.parametrize(
+    ("operator", "activations", "weights"),
+    [
+        ("CONV_2D", "float32", INT2),
+        ("CONV_2D", "int8", INT2),
+        ("CONV_2D", "int16", INT2),
+        ("DEPTHWISE_CONV_2D", "int8", INT2),
+        ("DEPTHWISE_CONV_2D", "int16", INT2),
+        ("DEPTHWISE_CONV_2D", "int16", INT4),
+    ],
+    ids=str,
+)
+def test_packed_weights_that_litert_misreads(operator: str, activations: str, weights: DType, tmp_path: Path) -> None:
+    """Its kernels take them for bytes or refuse them; with int8 of the same values they are asked."""
+    b, floats = TfliteBuilder(), activations == "float32"
+    depthwise = operator == "DEPTHWISE_CONV_2D"
+    filters = np.random.default_rng(3).integers(-2, 2, (1 if depthwise else 8, 3, 3, 8)).astype(np.int8)
+    x = b.tensor((1, 5, 5, 8), None if floats else 0.125, dtype=activations)
+    y = b.tensor((1, 5, 5, 8), None if floats else 0.75, dtype=activations)
+    data, axis = weights.pack(filters).tobytes(), 3 if depthwise else 0
+    w = b.tensor(filters.shape, [0.5] * 8, dtype=weights.name, axis=axis, data=data)
+    zeros = np.zeros(8, {"float32": np.float32, "int8": np.int32, "int16": np.int64}[activations])
+    bias = b.constant(zeros, None if floats else [0.0625] * 8)
+    multiplier = {"DepthMultiplier": 1} if depthwise else {}
+    b.op(operator, [x, w, bias], [y], Padding=SAME, StrideH=1, StrideW=1, FusedActivationFunction=NONE, **multiplier)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b.build([x], [y]))
+    build = tinycompile.compile(path, target="host", dtype="float32" if floats else "int8", output=tmp_path / "out")
+    samples = np.random.default_rng(4).integers(-100, 100, (3, 1, 5, 5, 8)).astype(activations)
+    found = verify_build(build, [samples])
+    assert found.difference is None and not found.skipped
 
 
 def test_each_by_its_kernel() -> None:
@@ -96,16 +132,22 @@ def test_the_certificate_names_them(tmp_path: Path) -> None:
 def test_what_no_runtime_has_is_taken_from_the_firmware(tmp_path: Path) -> None:
     """Depth to space of int16: only moves elements. What comes after it is compared."""
     b = TfliteBuilder()
-    x, y = b.tensor((1, 2, 2, 4), 0.01, dtype="int16"), b.tensor((1, 4, 4, 1), 0.01, dtype="int16")
+    x = b.tensor((1, 2, 2, 4), 0.01, dtype="int16")
+    y = b.tensor((1, 4, 4, 1), 0.01, dtype="int16", name=f"{'__main__.Net/torch.nn.modules.' * 4}PixelShuffle;2")
     b.op("DEPTH_TO_SPACE", [x], [y], BlockSize=2)
     z = b.tensor((1, 4, 4, 1), 0.02, dtype="int16")
     b.op("RELU", [y], [z])
     path = tmp_path / "model.tflite"
     path.write_bytes(b.build([x], [z]))
     build = tinycompile.compile(path, target="host", output=tmp_path / "out")
-    found = verify_build(build, [np.arange(-8, 8, dtype=np.int16).reshape(1, 1, 2, 2, 4)])
+    samples = np.arange(-8, 8, dtype=np.int16).reshape(1, 1, 2, 2, 4)
+    found = verify_build(build, [samples])
     assert found.difference is None and found.tensors == 2  # the result, of both builds
     assert len(found.skipped) == 1
+    np.save(tmp_path / "x.npy", samples)
+    shown = CliRunner().invoke(main, ["verify", str(build.folder), "--samples", str(tmp_path / "x.npy")])
+    (line,) = (line for line in shown.output.splitlines() if "not compared" in line)
+    assert line.endswith(": depth_to_space_1")  # its label
 
 
 def test_a_build_for_tflm_needs_its_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import pytest
 import tflite
 
@@ -192,6 +193,25 @@ def test_files_that_are_no_models(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ModelFileError):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("m.tflite", b"", "m.tflite: the file is empty"),
+        ("m.onnx", b"", "m.onnx: the file is empty"),
+        ("m.onnx", b"\x1c\0\0\0TFL3" + bytes(99), "a TFLite model by the name of an ONNX one"),
+        (
+            "m.tflite",
+            onnx.helper.make_model(onnx.GraphProto(), producer_name="p").SerializeToString(),
+            "an ONNX model by",
+        ),
+    ],
+)
+def test_what_a_file_is_by_its_content(tmp_path, name, content, text):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelFileError, match=text):
+        load(tmp_path / name)
 
 
 def test_every_truncation_is_an_error():

@@ -197,6 +197,20 @@ def test_small_tables_are_always_allowed() -> None:
             assert plan(chain([64, 64]), options, ram_limit=None, optimize=optimize).kernels[0].variant == variant
 
 
+@pytest.mark.parametrize(("instructions", "variant"), [(32 * 2048 + 1, "table"), (31 * 2048, "slow")])
+def test_tables_without_a_smaller_kernel_leave_room_for_one_that_is_worth_it(instructions: int, variant: str) -> None:
+    """Beside weights of no bytes the first step's table fills the 2 KiB; the second's saves so many instructions."""
+    only, table = (Constant("t", "int8_t", np.zeros(2048, np.int8)) for _ in range(2))
+    second = [Kernel("table", None, (table,), instructions=1), Kernel("slow", None, instructions=instructions)]
+    planned = plan(
+        chain([64, 64, 64]),
+        [[Kernel("only", None, (only,), instructions=1)], second],
+        ram_limit=None,
+        optimize="balanced",
+    )
+    assert planned.kernels[1].variant == variant
+
+
 def test_the_error_names_what_is_live_and_what_would_do() -> None:
     graph = chain([1000, 3000, 2000])
     with pytest.raises(DoesNotFitError) as error:

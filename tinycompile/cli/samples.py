@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from tinycompile.staging import may_write
 from tinycompile.written import OVERWRITE, is_archive_of_ours, mark_archive
 
 if TYPE_CHECKING:
+    from tinycompile.build import Build
     from tinycompile.verify.outcome import Verification
 
 
@@ -123,14 +124,27 @@ def verify(
         print_json(certificate)
         sys.exit(0 if outcome.difference is None else 1)
     if outcome.difference is not None:
-        raise _mismatch(outcome)
+        raise _mismatch(outcome, _labels(result))
     click.echo(f"{'bit-exact' if not outcome.bounded else 'equal'}: {_compared(certificate)}")
-    for line in (*_left_open(outcome), *_clipping(outcome)):
+    for line in (*_left_open(outcome, _labels(result)), *_clipping(outcome)):
         click.echo(line)
 
 
-def _mismatch(outcome: Verification) -> MismatchError:
-    wrong = [f"{layer.name}: {layer.differences:,}" for layer in outcome.layers if layer.differences]
+def _labels(build: Build) -> dict[str, str]:
+    """Layers' labels, as profile and report have them, by the names of their tensors, which can have 300 characters."""
+    from tinycompile.report.layer_labels import layer_labels
+
+    layers = build.report["layers"]
+    labelled = list(zip(layers, layer_labels(layers), strict=True))
+    return {entry["name"]: label for layer, label in labelled for entry in layer["outputs"]} | {
+        layer["name"]: label for layer, label in labelled
+    }
+
+
+def _mismatch(outcome: Verification, labels: Mapping[str, str]) -> MismatchError:
+    wrong = [
+        f"{labels.get(layer.name, layer.name)}: {layer.differences:,}" for layer in outcome.layers if layer.differences
+    ]
     listed = "; ".join(wrong[:8]) + ("; ..." if len(wrong) > 8 else "")
     first = "" if outcome.difference is None else outcome.difference.describe()
     return MismatchError(
@@ -140,7 +154,7 @@ def _mismatch(outcome: Verification) -> MismatchError:
     )
 
 
-def _left_open(outcome: Verification) -> Iterator[str]:
+def _left_open(outcome: Verification, labels: Mapping[str, str]) -> Iterator[str]:
     """What the reference leaves open, and how that was decided; what wasn't compared."""
     from tinycompile.verify.reference import TOLERANCE
 
@@ -151,7 +165,8 @@ def _left_open(outcome: Verification) -> Iterator[str]:
         largest = f"at most {outcome.error:.1e} off"
         yield f"{outcome.bounded:,} of these are floats within {TOLERANCE:g} of their tensor's largest, {largest}"
     if outcome.skipped:
-        yield f"not in the source model, so not compared: {', '.join(outcome.skipped)}"
+        skipped = ", ".join(dict.fromkeys(labels.get(name, name) for name in outcome.skipped))
+        yield f"not compared, as the source model lacks them or no runtime computes them: {skipped}"
 
 
 _MOST_RANGES = 5
@@ -197,7 +212,8 @@ def bisect(folder: Path, input_file: Path, limit: int | None, model: str | None,
     from tinycompile.verify.compare import bisect_build
 
     build = Build(folder, model=model)
-    found = bisect_build(build, build.samples(input_file, limit))
+    samples, _ = build.real_samples(input_file, limit)
+    found = bisect_build(build, samples)
     first = found.difference
     if as_json:
         difference = None if first is None else asdict(first)
@@ -222,5 +238,5 @@ def bisect(folder: Path, input_file: Path, limit: int | None, model: str | None,
     click.echo(f"  differ    {first.count:,} of {first.size:,} values")
     click.echo(f"  before it {found.agreed} tensors agree")
     if found.unknown:
-        click.echo(f"  between, not in the source model: {', '.join(found.unknown)}")
+        click.echo(f"  between, not compared: {', '.join(found.unknown)}")
     sys.exit(1)

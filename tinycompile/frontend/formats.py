@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import zipfile
 from collections.abc import Callable
@@ -17,18 +18,46 @@ def check_model_path(path: Path) -> None:
     """That a path can be a model file.
 
     Raises:
-        ModelFileError: there is nothing, a folder, or a model of another format; it says how to convert that.
+        ModelFileError: there is nothing, a folder, an empty file, or a model of another format than its name says, or
+            of one that isn't read; it says how to convert that.
     """
     if not path.exists():
         raise ModelFileError("there is no such file", where=str(path), hint=_near_by(path))
     if path.is_dir():
         raise _folder(path)
     if path.suffix.lower() in MODELS:
+        _check_name(path)
         return
     kind = _kind(path)
     if kind is not None:
         what, lines = _FOREIGN[kind]
         raise ModelFileError(what, where=str(path), why="tinycompile reads .tflite and .onnx", hint=lines(path))
+
+
+def _check_name(path: Path) -> None:
+    head = _head(path)
+    if head == b"":
+        raise ModelFileError(
+            "the file is empty", where=str(path), hint="whatever should have written it may have failed"
+        )
+    onnx = path.suffix.lower() == ".onnx"
+    if onnx and head[4:] == b"TFL3":
+        raise ModelFileError("a TFLite model by the name of an ONNX one", where=str(path), hint="name it .tflite")
+    if not onnx and head[4:] != b"TFL3" and _ONNX.match(head):
+        raise ModelFileError("an ONNX model by the name of a TFLite one", where=str(path), hint="name it .onnx")
+
+
+_ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x3a\x42]")
+"""How ONNX files begin: the number of their format, and the name of what wrote them, or the graph."""
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes, with the identifier of a flatbuffer; a file that can't be read is somebody else's error."""
+    try:
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError:
+        return b"unread"
 
 
 def _near_by(path: Path) -> str:
@@ -57,11 +86,7 @@ def _folder(path: Path) -> ModelFileError:
 def _kind(path: Path) -> str | None:
     """By its content where that tells, else by its name; None for what may be anything."""
     suffix = path.suffix.lower()
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-    except OSError:
-        return None  # reading it says why
+    head = _head(path)
     if head.startswith(b"\x89HDF"):
         return ".h5"
     if head.startswith(b"PK"):

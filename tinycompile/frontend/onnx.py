@@ -129,7 +129,7 @@ def quantization_needed(where: str) -> QuantizationNeededError:
         where=where,
         why="int8 needs to know the range of every tensor, which takes samples of real inputs",
         hint=f"`tinycompile calib images/ --model {path} -o calib.npz`, "
-        f"then `tinycompile build {path} --calib calib.npz`",
+        f"then `tinycompile build {path} --calib calib.npz`; --dtype float32 compiles it as it is",
     )
 
 

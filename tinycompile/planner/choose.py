@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,6 +24,11 @@ LEAST_FLASH_FACTORS = {"balanced": 1.1, "size": 1.04}
 FLASH_ROOM = {"balanced": 2048, "size": 0}
 """Constants may always take so many bytes more than the int8 weights: tables of a small model are large beside its
 weights, and small beside everything else in flash."""
+
+WORTH_ITS_BYTES = 32
+"""Instructions that a byte of constants has to save to have `FLASH_ROOM` beside the smallest kernels' constants, too.
+Where most layers of a small model are tables with nothing smaller to them, these fill the room beside the weights, and
+a table of exponentials that saves two thirds of all instructions would find none left."""
 
 PLACED_EXACTLY = 1500
 """Steps up to which the smallest arena is looked for exactly; larger graphs are left to the greedy placement."""
@@ -70,7 +75,8 @@ def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes
 
     Args:
         optimize: "speed" minimises estimated instructions; "balanced" and "size" too, but with constants of at most
-            `FLASH_FACTORS` times the int8 weights or `FLASH_ROOM` more than these; "ram" the arena, then instructions.
+            `FLASH_FACTORS` times the int8 weights or `FLASH_ROOM` more than these, or than the smallest kernels'
+            constants for what is `WORTH_ITS_BYTES`; "ram" the arena, then instructions.
         ram_limit: where the arena would exceed it, the kernels with the fewest instructions with which it doesn't; if
             none do, the smallest arena is returned.
         weight_bytes: of the int8 weights.
@@ -79,8 +85,10 @@ def choose(values: Values, *, ram_limit: int | None, optimize: str, weight_bytes
     reasons = {cover: _reason(values, cover) for cover in covers}
     flash_limit = None
     if optimize in FLASH_FACTORS:
-        flash_limit = _flash_limit(values, weight_bytes, optimize)
-        covers = _with_less_flash(values, covers, flash_limit)
+        smallest = _constant_bytes(_smallest(values))
+        flash_limit = _flash_limit(smallest, weight_bytes, optimize)
+        covers = _with_less_flash(values, covers, flash_limit, smallest + FLASH_ROOM[optimize])
+        flash_limit = max(flash_limit, _constant_bytes(covers))
         larger = Reason(f"the fastest need more than {FLASH_FACTORS[optimize]} x the int8 weights{_room(optimize)}")
         reasons = {cover: reasons.get(cover, larger) for cover in covers}
     if optimize != "ram" and (ram_limit is None or all(values.bytes_of(cover) <= ram_limit for cover in covers)):
@@ -173,7 +181,7 @@ def _fastest_by_bound(values: Values, ram_limit: int, flash_limit: int | None) -
         chosen = cheapest(within, _speed, 0, len(values.options))
     except ValueError:  # some node has none
         return None
-    if flash_limit is not None and sum(cover.kernel.constant_bytes for cover in chosen) > flash_limit:
+    if flash_limit is not None and _constant_bytes(chosen) > flash_limit:
         return None
     placed = _placed(values, chosen)
     return placed if placed.arena_bytes <= ram_limit else None
@@ -198,10 +206,16 @@ def _reason(values: Values, cover: Cover) -> Reason:
     return Reason("the only kernel for it" if only else "fewest instructions")
 
 
-def _flash_limit(values: Values, weight_bytes: int, optimize: str) -> int:
-    """For all constants, in bytes."""
-    covers = cheapest(values.covers, lambda cover: (cover.kernel.constant_bytes,), 0, len(values.options))
-    smallest = sum(cover.kernel.constant_bytes for cover in covers)
+def _smallest(values: Values) -> list[Cover]:
+    return cheapest(values.covers, lambda cover: (cover.kernel.constant_bytes,), 0, len(values.options))
+
+
+def _constant_bytes(covers: Iterable[Cover]) -> int:
+    return sum(cover.kernel.constant_bytes for cover in covers)
+
+
+def _flash_limit(smallest: int, weight_bytes: int, optimize: str) -> int:
+    """For all constants, in bytes; `smallest` is what they need at least."""
     in_proportion = max(FLASH_FACTORS[optimize] * weight_bytes, LEAST_FLASH_FACTORS[optimize] * smallest)
     return int(max(in_proportion, weight_bytes + FLASH_ROOM[optimize]))
 
@@ -211,18 +225,23 @@ def _room(optimize: str) -> str:
     return f", and {FLASH_ROOM[optimize]} bytes more than these" if FLASH_ROOM[optimize] else ""
 
 
-def _with_less_flash(values: Values, covers: Sequence[Cover], limit: int) -> list[Cover]:
-    """Trade instructions for flash, the best rate first, until the constants are small enough, in bytes."""
+def _with_less_flash(values: Values, covers: Sequence[Cover], limit: int, room: int) -> list[Cover]:
+    """Trade instructions for flash, the best rate first, until the constants are small enough, in bytes.
+
+    That is `limit`, or `room` where all that is left to trade is worth its bytes.
+    """
     chosen = list(covers)
-    while sum(cover.kernel.constant_bytes for cover in chosen) > limit:
+    while (size := _constant_bytes(chosen)) > limit:
         moves = [
             ((_cost([c.kernel for c in new]) - _cost([c.kernel for c in old])) / saved, old[0].first, new)
             for old, new in _exchanges(values, chosen)
-            if (saved := sum(c.kernel.constant_bytes for c in old) - sum(c.kernel.constant_bytes for c in new)) > 0
+            if (saved := _constant_bytes(old) - _constant_bytes(new)) > 0
         ]
         if not moves:
             break
-        _, first, new = min(moves, key=lambda move: (move[0], move[1]))
+        rate, first, new = min(moves, key=lambda move: (move[0], move[1]))
+        if size <= room and rate >= WORTH_ITS_BYTES:
+            break
         outside = [cover for cover in chosen if cover.last <= first or cover.first >= new[-1].last]
         chosen = sorted([*outside, *new], key=lambda cover: cover.first)
     return chosen

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.verify.operators import Operators, Step, listed
+from tinycompile.verify.operators import Operators, Step, integers, listed
 
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 """Operators that have nothing to do here."""
@@ -73,7 +72,7 @@ class FloatTwin(Operators):
             self.steps_of[index] = steps
             data = model.buffers[tensor.buffer].data
             if data is not None and len(data):
-                values = _integers(
+                values = integers(
                     np.asarray(data, np.uint8).tobytes(), self._types[tensor.type], listed(tensor, "shape")
                 )
                 model.buffers.append(self._schema.BufferT())
@@ -85,22 +84,13 @@ class FloatTwin(Operators):
     def _steps(self, tensor: Any) -> Steps | None:
         dtype, quant = self._types[tensor.type], tensor.quantization
         scale = np.array(listed(quant, "scale"), np.float64)
-        if not scale.size or not dtype.removeprefix("u").startswith("int") or dtype == "int2":
+        if not scale.size or not dtype.removeprefix("u").startswith("int"):
             return None
         zeros = np.array(listed(quant, "zeroPoint") or [0], np.int64)
         bits, unsigned = int(dtype.removeprefix("u").removeprefix("int")), dtype.startswith("u")
         low = 0 if unsigned else -(2 ** (bits - 1))
         zero_point = np.broadcast_to(zeros if zeros.size == scale.size else zeros[:1], scale.shape)
         return Steps(scale, zero_point, int(quant.quantizedDimension), low, low + 2**bits - 1)
-
-
-def _integers(data: bytes, dtype: str, shape: list[int]) -> Array:
-    """The elements of a constant; a scalar has no shape in the file."""
-    if dtype != "int4":
-        return np.frombuffer(data, dtype).reshape(shape)
-    pairs = np.frombuffer(data, np.uint8)
-    nibbles = np.stack([pairs & 15, pairs >> 4], axis=1).ravel()[: prod(shape)]
-    return ((nibbles.astype(np.int8) ^ 8) - 8).reshape(shape)
 
 
 def _text(name: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ class Step:
         alone: makes a model of it for tensors of these shapes.
         dynamic: whether the shape of a result wasn't known when the file was written.
         kernels: what computes it, the first that can: known after a run; None if nothing does.
+        widened: whether its weights are given as int8 that the file has packed: a run of the whole file is wrong.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Step:
     alone: Callable[[Mapping[int, Shape]], bytes]
     dynamic: bool
     candidates: list[Kernels]
+    widened: bool = False
     kernels: Kernels | None = None
     reasons: list[str] = field(default_factory=list[str])
     _run: Run | None = None
@@ -151,7 +154,16 @@ class Operators:
         results = [int(i) for i in operator.outputs]
         dynamic = any(n < 0 for i in results for n in listed(self._graph.tensors[i], "shapeSignature"))
         fed = [i for i in _used(operator) if i not in results and not self._is_constant(i)]
-        step = Step(name, fed, results, lambda shapes: self._alone(operator, fed, shapes), dynamic, candidates)
+        widened = [int(i) for i in operator.inputs if i >= 0 and self._is_misread(int(i), name, dtype)]
+        step = Step(
+            name,
+            fed,
+            results,
+            lambda shapes: self._alone(operator, fed, shapes, widened),
+            dynamic,
+            candidates,
+            bool(widened),
+        )
         step.reasons += reasons
         return step
 
@@ -161,12 +173,22 @@ class Operators:
         blockwise = self._schema.QuantizationDetails.BlockwiseQuantization
         return any(t.quantization is not None and t.quantization.detailsType == blockwise for t in tensors)
 
+    def _is_misread(self, index: int, operator: str, dtype: str) -> bool:
+        """Whether LiteRT takes packed weights for bytes, or refuses them, while int8 of the same values are right."""
+        packed = self._types[self._graph.tensors[index].type]
+        if packed == "int4":
+            return operator == "DEPTHWISE_CONV_2D" and dtype != "int8"
+        return packed == "int2" and operator in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+
     def _is_constant(self, index: int) -> bool:
         data = self._model.buffers[self._graph.tensors[index].buffer].data
         return data is not None and len(data) > 0
 
-    def _alone(self, operator: Any, fed: Sequence[int], shapes: Mapping[int, Shape]) -> bytes:
-        """A model of one operator, which is fed some tensors; constants stay in it. Some shapes are others."""
+    def _alone(
+        self, operator: Any, fed: Sequence[int], shapes: Mapping[int, Shape], widened: Sequence[int] = ()
+    ) -> bytes:
+        """A model of one operator, which is fed some tensors; constants stay in it. Some shapes are others, and some
+        packed constants are int8 in it."""
         import flatbuffers  # pyright: ignore[reportMissingTypeStubs] - it has none
 
         schema, used = self._schema, _used(operator)
@@ -179,6 +201,11 @@ class Operators:
             tensor.buffer = 0
             if index in shapes:
                 tensor.shape = np.array(shapes[index], np.int32)
+            if index in widened:
+                values = integers(
+                    np.asarray(data, np.uint8).tobytes(), self._types[tensor.type], listed(tensor, "shape")
+                )
+                data, tensor.type = np.frombuffer(values.tobytes(), np.uint8), schema.TensorType.INT8
             if self._is_constant(index):
                 part.buffers.append(schema.BufferT())
                 part.buffers[-1].data, tensor.buffer = data, len(part.buffers) - 1
@@ -193,6 +220,17 @@ class Operators:
         builder: Any = flatbuffers.Builder(1024)
         builder.Finish(part.Pack(builder), b"TFL3")
         return bytes(builder.Output())
+
+
+def integers(data: bytes, dtype: str, shape: Sequence[int]) -> Array:
+    """The elements of a constant, those of fewer than 8 bits from packed bytes, the lowest bits first."""
+    if dtype not in ("int2", "int4"):
+        return np.frombuffer(data, dtype).reshape(shape)
+    bits = int(dtype.removeprefix("int"))
+    sign, places = 2 ** (bits - 1), np.array(range(0, 8, bits), np.uint8)
+    fields: Array = np.right_shift.outer(np.frombuffer(data, np.uint8), places) & (2**bits - 1)
+    values: Array = fields.astype(np.int8).ravel()[: prod(shape)]
+    return ((values ^ sign) - sign).reshape(shape)
 
 
 def _used(operator: Any) -> list[int]:

@@ -62,7 +62,9 @@ class TfliteReference:
     def _loaded(self) -> _Whole | _Apart:
         signature = self._build.report["options"].get("signature")
         apart = self._apart()
-        if self._match == "litert" and all(_first_asked(step) == "reference" for step in apart.steps):
+        if self._match == "litert" and all(
+            _first_asked(step) == "reference" and not step.widened for step in apart.steps
+        ):
             with suppress(ValueError, RuntimeError):  # it lacks an operator, or a version of one
                 return _Whole(self.content, signature)
         return apart

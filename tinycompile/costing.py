@@ -137,7 +137,7 @@ def cost(
             and outputs stay as they are.
         target: a board's name; or, for a graph, a board, for those who ask often.
         exact: for the weights that there are. False: for any weights of these shapes, by typical ones; channels that
-            happen to be constant stay. Fifty architectures a second and more.
+            happen to be constant stay. Fifty architectures a second and more; fewer where stages have to be looked for.
         options: how it would be compiled: `PlanOptions` lists them.
 
     Raises:

@@ -19,6 +19,13 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
+def _restored(kind: type[TinycompileError], args: tuple[object, ...]) -> TinycompileError:
+    """An error whose attributes are set afterwards, as pickle does."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
+
+
 class TinycompileError(Exception):
     """Base of all user-facing errors.
 
@@ -34,6 +41,10 @@ class TinycompileError(Exception):
     def __init__(self, what: str, *, where: str = "", why: str = "", hint: str = "") -> None:
         self.what, self.where, self.why, self.hint = what, where, why, hint
         super().__init__(self.render())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Exceptions are pickled by their positional arguments, which these don't take; they cross processes."""
+        return _restored, (type(self), self.args), self.__dict__
 
     def render(self) -> str:
         """The message as printed, one fact per line: printable and of a bounded length, whatever a file's names are."""

@@ -301,6 +301,11 @@ def test_a_step_is_right_only_where_the_exact_sum_says_so() -> None:
     near = np.array([1 + 1e-6, np.nan, 2, 1e-3], np.float32)
     assert compare(Expected(floats, bits=False), near, known).wrong.tolist() == [False, False, True, True]
     assert compare(Expected(floats), near, known).wrong.tolist() == [True, False, True, True]
+    largest = np.finfo(np.float32).max  # to which LiteRT limits what we leave an infinity
+    ends, ours = (
+        np.array(values, np.float32) for values in ([-largest, largest, 1, np.inf], [-np.inf, -np.inf, np.inf, 1])
+    )
+    assert compare(Expected(ends, bits=False), ours, known).wrong.tolist() == [False, True, True, True]
 
 
 @pytest.mark.parametrize("bits", [True, False])

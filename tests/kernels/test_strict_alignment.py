@@ -107,6 +107,7 @@ def int8_sites() -> list[Site]:
         (ResizeNearestNeighbor((6, 10)), odd, odd),
         (ResizeBilinear((6, 10)), odd, odd),
         (ResizeBilinear((12, 14)), image, image),
+        (ResizeBilinear((12, 14), rule="onnx"), image, image),
         (Softmax(rule="onnx"), int8((3, 10), 0.1, 5), int8((), 1 / 256, -128)),
         (Softmax(1.0), int8((3, 10), 0.1, 4), int8((), 1 / 256, -128)),
         (Take(1, (2, 0, 0)), odd, odd),

@@ -38,3 +38,12 @@ def test_copies_are_what_the_compiler_makes(
     assert first == again == real and other[0] != first[0]
     assert ("unused" in again[1]) == ("-Wall" in flags)
     assert kept == (set() if "-Wall" in flags else {".ci", ".o", ".su"}) and set(first[0]) == {".ci", ".o", ".su"}
+
+
+def test_assembly_is_not_mixed_up(tmp_path: Path) -> None:
+    """It has no preprocessed text to be known by."""
+    with compiler_cache():
+        for number in (1, 2):
+            (tmp_path / f"{number}.s").write_text(f".word {number}\n")
+            subprocess.run([COMPILER, *FLAGS, "-c", f"{number}.s", "-o", f"{number}.o"], cwd=tmp_path, check=True)
+    assert (tmp_path / "1.o").read_bytes() != (tmp_path / "2.o").read_bytes()

@@ -11,7 +11,7 @@ from tests.support.kernel_checks import int8, random_values
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.ops import all_ops
-from tinycompile.ops._elementwise import Binary, Unary
+from tinycompile.ops._elementwise import Binary, Framework, Unary
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -610,7 +610,8 @@ def one_hot(rng: Random) -> Sample:
 
 @of("resize_bilinear")
 def resize_bilinear(rng: Random) -> Sample:
-    return sample(ResizeBilinear((size(rng), size(rng))), [int8(image(rng))], int8(()))
+    rule: Framework = rng.choice(("tflite", "onnx"))
+    return sample(ResizeBilinear((size(rng), size(rng)), rule=rule), [int8(image(rng))], int8(()))
 
 
 @of("transpose_conv")

@@ -18,18 +18,20 @@ from pathlib import Path
 COMPILER = "arm-none-eabi-gcc"
 OFF = "COMPILER_CACHE"
 
-# -MD and the like name further files, -g3 keeps macros; what is warned of isn't kept, so that each build shows it.
+# -MD and the like name further files, -g3 keeps macros, assembly has no preprocessed text.
+# What is warned of isn't kept: each build shows it.
 _SCRIPT = """\
 #!/bin/sh
-compile='' out='' more='' key=''
+compile='' source='' out='' more='' key=''
 [ "$COMPILER_CACHE" != off ] || exec REAL "$@"
 for argument; do
     case $argument in
     -c) compile=1 ;;
-    -M* | -g3) more=1 ;;
+    *.c) source=1 ;;
+    -M* | -g3 | -x* | *.[sS]) more=1 ;;
     esac
 done
-[ "$compile" ] && [ ! "$more" ] || exec REAL "$@"
+[ "$compile" ] && [ "$source" ] && [ ! "$more" ] || exec REAL "$@"
 for argument; do
     shift
     if [ "$out" = next ]; then

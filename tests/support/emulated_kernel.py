@@ -186,7 +186,7 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool
     command = ["qemu-system-arm", "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
     command += ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", "cases.elf"]
     command += ["-plugin", alignment_plugin(folder / "alignment.txt")] if strict else []
-    _tool(command, folder)
+    _tool(command, folder, timeout=120)
     if strict:
         check_aligned(folder / "alignment.txt")
 
@@ -196,7 +196,7 @@ def _array(name: str, content: bytes) -> str:
     return f"static uint64_t {name}[] = {{{', '.join(f'{int(word):#x}u' for word in words)}}};"
 
 
-def _tool(command: Sequence[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+def _tool(command: Sequence[str], folder: Path, timeout: float | None = None) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout)
     if done.returncode:
         raise AssertionError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")

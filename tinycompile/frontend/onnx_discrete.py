@@ -185,14 +185,20 @@ def combined(
 
 
 def real(scope: Scope, value: Value) -> Placed:
-    """A float32 tensor, or a constant as one. Raises Rejected."""
+    """A float32 tensor, or a constant as one, in ONNX's order. Raises Rejected."""
     if isinstance(value, Real):
         return scope.unfolded(value.at)
-    if not isinstance(value, Known) or DType.find(value.array.dtype) not in (FLOAT16, FLOAT32, FLOAT64):
-        raise Rejected("an operand is no float tensor")
-    array = np.asarray(value.array, np.float32, order="C")
-    name = scope.state.value(f"{scope.name}_constant", TensorType(array.shape, FLOAT32), array)
-    return Placed(name, array.shape, identity(array.ndim))
+    if isinstance(value, Known):
+        return Placed(constant(scope, value.array), value.shape, identity(len(value.shape)))
+    raise Rejected("an operand is no float tensor")
+
+
+def constant(scope: Scope, array: Array) -> str:
+    """Floats as a float32 constant of the IR. Raises Rejected."""
+    if DType.find(array.dtype) not in (FLOAT16, FLOAT32, FLOAT64):
+        raise Rejected(f"an operand is {array.dtype}, supported is float32")
+    values = np.asarray(array, np.float32, order="C")  # ascontiguousarray would give a scalar an axis
+    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, FLOAT32), values)
 
 
 # Conversions.

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT16, FLOAT32, FLOAT64, INT8, INT16, UINT8, UINT16, DType
-from tinycompile.frontend.onnx_discrete import discrete, is_discrete
+from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8, UINT16, DType
+from tinycompile.frontend.onnx_discrete import constant, discrete, is_discrete, real
 from tinycompile.frontend.onnx_elementwise import (
     dequantized_type,
     quantize_parameters,
@@ -26,11 +26,10 @@ from tinycompile.frontend.onnx_values import (
     Placed,
     Quantized,
     Real,
-    identity,
     shift_of,
 )
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Array, Op, Quantization, TensorType
+from tinycompile.ir import Array, Op, Quantization
 from tinycompile.ops.add import Add
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.div import Div
@@ -109,19 +108,7 @@ def as_float(state: State, name: str, reason: str) -> Real | Known | Discrete:
 
 def tensor(scope: Scope, operand: int = 0) -> Placed:
     """An operand where it is; a constant becomes a value, in ONNX's order."""
-    value = scope.value(operand)
-    if isinstance(value, Real):
-        return scope.unfolded(value.at)
-    if isinstance(value, Known):
-        return Placed(constant(scope, value.array), value.shape, identity(len(value.shape)))
-    raise Rejected("an operand is no float tensor")
-
-
-def constant(scope: Scope, array: Array) -> str:
-    if DType.find(array.dtype) not in (FLOAT16, FLOAT32, FLOAT64):
-        raise Rejected(f"an operand is {array.dtype}, supported is float32")
-    values = np.asarray(array, np.float32, order="C")  # ascontiguousarray would give a scalar an axis
-    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, FLOAT32), values)
+    return real(scope, scope.value(operand))
 
 
 def emit(scope: Scope, op: Op, operands: Sequence[str]) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tinycompile.frontend.onnx_discrete import COMPARISONS, emitted, real
+from tinycompile.frontend.onnx_discrete import COMPARISONS, constant, emitted, real
 from tinycompile.frontend.onnx_elementwise import normalisation
-from tinycompile.frontend.onnx_float import constant, emit, float_importer, same_place, tensor
+from tinycompile.frontend.onnx_float import emit, float_importer, same_place, tensor
 from tinycompile.frontend.onnx_scope import Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
     Known,

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from tinycompile.frontend.onnx_float import constant, emit, float_importer, same_place, tensor
+from tinycompile.frontend.onnx_discrete import constant
+from tinycompile.frontend.onnx_float import emit, float_importer, same_place, tensor
 from tinycompile.frontend.onnx_float_elementwise import innermost, paired
 from tinycompile.frontend.onnx_linear import as_image, convolved, padding_of, transposed_convolved
 from tinycompile.frontend.onnx_moves import pool_attributes, pooled

@@ -35,7 +35,6 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.ops._elementwise import INT8_VALUES
 
-BOOLEAN_UNARY = ("Not", "IsNaN", "IsInf")
 BOOLEAN_SEVERAL = "Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor".split()
 """Operators whose results are bool."""
 
@@ -75,7 +74,7 @@ def joins_region(scope: Scope) -> bool:
     axes.discard(None)
     if -1 in axes or len(axes) > 1:
         return False
-    boolean = scope.kind in (*BOOLEAN_UNARY, *BOOLEAN_SEVERAL)
+    boolean = scope.kind in ("Not", *BOOLEAN_SEVERAL)
     step = Step(scope.node, steps, _is_increasing(scope, steps), boolean)
     if axes and (boolean or not _is_monotonic(values_of(first.quant, step, scope.opset))):
         return False

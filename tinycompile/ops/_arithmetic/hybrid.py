@@ -79,8 +79,9 @@ def _asymmetric(x: Array) -> Rows:
     low, high = x.min(axis=1, initial=np.float32(0)), x.max(axis=1, initial=np.float32(0))
     empty = low == high
     step = (high - low).astype(np.float64) / 255
-    from_low, from_high = -low.astype(np.float64) / step, high.astype(np.float64) / step
-    exact: Array = np.where(128 + from_low < 127 + from_high, from_low - 128, 127 - from_high)
+    from_low: Array = -low.astype(np.float64) / step
+    from_high: Array = high.astype(np.float64) / step
+    exact = np.where(128 + from_low < 127 + from_high, from_low - 128, 127 - from_high)
     zero_point = np.where(empty, 0, np.clip(_rounded(exact), -128, 127))[:, None]
     scale = np.where(empty, np.float32(1), step.astype(np.float32))
     inverse = np.where(empty | (scale == 0), np.float32(0), np.float32(1) / scale)

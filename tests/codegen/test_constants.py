@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycompile.codegen.constants import c_scalar, c_values
+from tinycompile.codegen.constants import c_scalar, c_values, needs_math
 from tinycompile.kernels.base import structured
 
 
@@ -18,9 +17,12 @@ def test_float_literals_read_back_exactly(value: float) -> None:
     assert np.float32(literal.removesuffix("f")).tobytes() == np.float32(value).tobytes()
 
 
-def test_infinities_are_refused() -> None:
-    with pytest.raises(ValueError, match="finite"):
-        c_scalar(np.float32(np.inf))
+def test_what_has_no_literal_is_a_macro_of_math_h() -> None:
+    values = np.array([np.inf, -np.inf, np.nan, 1], np.float32)
+    assert c_values(values) == "    INFINITY, -INFINITY, NAN, 1.e+00f\n"
+    assert needs_math(values)
+    assert not needs_math(values[3:])
+    assert not needs_math(np.zeros(3, np.int8))
 
 
 def test_smallest_integers_avoid_the_literal_that_c_reads_as_unsigned() -> None:

@@ -14,11 +14,18 @@ LINE_LENGTH = 116
 
 
 def c_float(value: np.floating[Any]) -> str:
-    """A float32 literal that reads back as exactly this value."""
-    if not np.isfinite(value):
-        raise ValueError("C has no literal for a value that isn't finite")
+    """A float32 literal that reads back as exactly this value, or a macro of math.h."""
+    if np.isnan(value):
+        return "NAN"
+    if np.isinf(value):
+        return "INFINITY" if value > 0 else "-INFINITY"
     text = np.format_float_scientific(value, unique=True)
     return f"{text}f" if value.dtype == np.float32 else text
+
+
+def needs_math(values: Array) -> bool:
+    """Whether `c_values` of an array has macros of math.h."""
+    return values.dtype.kind == "f" and not np.all(np.isfinite(values))
 
 
 def c_scale(t: TensorType) -> str:

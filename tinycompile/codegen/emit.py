@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinycompile.codegen import blob
 from tinycompile.codegen.blocks import blocks_of
-from tinycompile.codegen.constants import c_integer, c_scale, c_values
+from tinycompile.codegen.constants import c_integer, c_scale, c_values, needs_math
 from tinycompile.codegen.integration import emit_integration, single_file
 from tinycompile.codegen.interface import meaning
 from tinycompile.codegen.linker import linker_script
@@ -109,6 +109,7 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
         "any_alignment": any_alignment,
         "blob": blob,
         "c_values": c_values,
+        "needs_math": any(needs_math(named.constant.values) for named in program.constants),
         "c_string": c_string,
         "c_scale": c_scale,
         "c_integer": c_integer,

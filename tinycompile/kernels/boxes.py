@@ -7,7 +7,7 @@ import numpy as np
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
-from tinycompile.kernels.float_ops import floats, is_finite
+from tinycompile.kernels.float_ops import floats
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.ops.detection_postprocess import DetectionPostprocess
 from tinycompile.ops.non_max_suppression import NonMaxSuppression
@@ -64,7 +64,7 @@ def non_max_suppression(site: Site, core: Core) -> Kernel | None:
 def detection_postprocess(site: Site, core: Core) -> Kernel | None:
     """`tc_detection_regular` or `tc_detection_fast`; None unless the anchors alone may be a constant."""
     op, (encodings, predictions, _) = site.node.op, site.constants
-    if not isinstance(op, DetectionPostprocess) or not is_finite(site):
+    if not isinstance(op, DetectionPostprocess):
         return None
     if encodings is not None or predictions is not None:
         return None

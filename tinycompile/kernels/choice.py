@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from math import prod
 
-import numpy as np
-
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.binary import LOOPS, element_overlap, nested_loops, operand_constants, operand_parameters
@@ -29,8 +27,7 @@ def select(site: Site, core: Core) -> Kernel | None:
     sig = site.sig
     suffix = _SUFFIXES.get(sig.output.dtype.ctype)
     loops = nested_loops([t.shape for t in sig.inputs])
-    finite = all(value is None or np.all(np.isfinite(value)) for value in site.constants)
-    if suffix is None or len(loops) > LOOPS or not finite:
+    if suffix is None or len(loops) > LOOPS:
         return None
     sizes, c_strides, a_strides, b_strides = zip(*([(1, 0, 0, 0)] * (LOOPS - len(loops)) + loops), strict=True)
     fields = {"size": sizes, "condition_stride": c_strides, "a_stride": a_strides, "b_stride": b_strides}

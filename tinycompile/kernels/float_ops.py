@@ -69,15 +69,10 @@ def floats(suffix: str, value: Array) -> Constant:
     return Constant(suffix, "float", np.ascontiguousarray(value, np.float32).ravel(), f"float32{list(value.shape)}")
 
 
-def is_finite(site: Site) -> bool:
-    """C has no literals for the other floats."""
-    return all(value is None or np.all(np.isfinite(value)) for value in site.constants)
-
-
 def has_float_constants(site: Site) -> bool:
-    """Whether a layer's weights and bias are floats, known, and such as C can write down."""
+    """Whether a layer's weights and bias are floats and known."""
     constants = zip(site.constants[1:], site.sig.inputs[1:], strict=True)
-    return all(value is not None and t.dtype == FLOAT32 for value, t in constants) and is_finite(site)
+    return all(value is not None and t.dtype == FLOAT32 for value, t in constants)
 
 
 @kernel_for(*_REAL_FUNCTIONS, dtype=FLOAT32)
@@ -139,8 +134,6 @@ def _operands(site: Site) -> tuple[tuple[str, ...], tuple[Constant, ...]]:
 def binary(site: Site, core: Core) -> Kernel | None:
     """`tc_float_binary`; None for shapes with more loops than it has."""
     op, sig = site.node.op, site.sig
-    if not is_finite(site):
-        return None
     shape = broadcast_of(site)
     if shape is None:
         return None

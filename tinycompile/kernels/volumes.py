@@ -8,7 +8,7 @@ from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.float_layers import bounds_fields
-from tinycompile.kernels.float_ops import IN_OUT, float_kernel, floats, is_finite, per_operation
+from tinycompile.kernels.float_ops import IN_OUT, float_kernel, floats, per_operation
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.ops.conv3d import Conv3D
 from tinycompile.ops.conv3d_transpose import Conv3DTranspose
@@ -69,8 +69,8 @@ def _axis(op: Conv3DTranspose, site: Site, axis: int) -> Fields:
 
 
 def _kernel(site: Site, fields: Fields, work: int, comment: str) -> Kernel | None:
-    """`tc_float_<kind>`; None where weights and bias aren't constants that C can write down."""
-    if any(constant is None for constant in site.constants[1:]) or not is_finite(site):
+    """`tc_float_<kind>`; None where weights and bias aren't constants."""
+    if any(constant is None for constant in site.constants[1:]):
         return None
     has_bias, kind = len(site.sig.inputs) > 2, site.node.op.kind
     constants: tuple[Constant, ...] = (floats("weights", site.constant(1)),)

@@ -165,10 +165,10 @@ def test_what_leaves_nothing_is_refused():
 
 def test_bounds_must_be_known():
     m = MoveModel(0)
-    x, begin = m.input((4,), "int8"), m.given(np.array([1], np.int32))
+    x, size = m.input((4,), "int8"), m.given(np.array([2], np.int32))
     m.output((2,), "int8")
-    m.op("SLICE", [x, begin, m.known([2])])
-    refused(m, "the begin is computed at run time")
+    m.op("SLICE", [x, m.known([1]), size])
+    refused(m, "the size is computed at run time")
 
 
 def test_pieces_have_the_scale_of_the_whole():

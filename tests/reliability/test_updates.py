@@ -283,7 +283,7 @@ def test_only_weights_apart_from_the_code_have_room(tmp_path: Path) -> None:
     for weights in ("embedded", "separate"):
         options = Options(weights=weights)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(lowering, "compiled_source", lambda _, calib, __: nullcontext(wanted.append(calib.room)))
+            patch.setattr(lowering, "compiled_source", lambda _, calib, *__: nullcontext(wanted.append(calib.room)))
             with lowering.quantized_sources([tmp_path / "net.onnx"], options):
                 pass
     assert wanted == [False, True]

@@ -108,8 +108,9 @@ def _constant(value: Known) -> Array:
 
 def _is_increasing(scope: Scope, operands: Mapping[int, Step | Array | None]) -> bool:
     """Whether the function surely never falls."""
-    variable = [i for i, operand in operands.items() if not isinstance(operand, np.ndarray)]
-    if not all(operand is None or operand.increasing for operand in (operands[i] for i in variable)):  # type: ignore[union-attr]
+    steps = [operand for operand in operands.values() if isinstance(operand, Step)]
+    variable = [i for i, operand in operands.items() if operand is None or isinstance(operand, Step)]
+    if not all(step.increasing for step in steps):
         return False
     if scope.kind in _INCREASING:
         return variable == [0]
@@ -119,7 +120,7 @@ def _is_increasing(scope: Scope, operands: Mapping[int, Step | Array | None]) ->
         return True
     if scope.kind == "Sub":
         return variable == [0]
-    others = [operand for operand in operands.values() if isinstance(operand, np.ndarray)]
+    others = [operand for operand in operands.values() if operand is not None and not isinstance(operand, Step)]
     if scope.kind == "PRelu":
         return variable == [0] and bool(np.all(others[0] >= 0))
     if scope.kind in ("Mul", "Div") and len(others) == 1:

@@ -116,6 +116,30 @@ TC_INLINE int32_t tc_sum_block(const int8_t *channel, int32_t rows, int32_t row_
     return total;
 }
 
+/* Sums of four adjacent elements over three loops, each with its size and its stride in bytes. */
+TC_INLINE void tc_sum4_loops(const int8_t *input, const int32_t size[3], const int32_t stride[3], int32_t sums[4])
+{
+    const bool fits = size[1] * size[2] <= TC_AVERAGE_BATCH;
+    sums[0] = sums[1] = sums[2] = sums[3] = 0;
+    for (int32_t block = 0; block < size[0]; ++block) {
+        int32_t totals[4];
+        tc_sum4_block(input + block * stride[0], size[1], stride[1], size[2], stride[2], fits, totals);
+        for (int32_t lane = 0; lane < 4; ++lane) {
+            sums[lane] += totals[lane];
+        }
+    }
+}
+
+/* The sum of one element over them. */
+TC_INLINE int32_t tc_sum_loops(const int8_t *input, const int32_t size[3], const int32_t stride[3])
+{
+    int32_t sum = 0;
+    for (int32_t block = 0; block < size[0]; ++block) {
+        sum += tc_sum_block(input + block * stride[0], size[1], stride[1], size[2], stride[2]);
+    }
+    return sum;
+}
+
 #ifdef __cplusplus
 }
 #endif

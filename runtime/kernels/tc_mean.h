@@ -52,26 +52,14 @@ TC_INLINE int8_t tc_mean_of(int32_t sum, const tc_mean_shape *shape)
 /* The means of `inner` adjacent elements. */
 TC_INLINE void tc_mean_run(const int8_t *input, int8_t *output, const tc_mean_shape *shape)
 {
-    const int32_t *size = shape->reduced_size;
-    const int32_t *stride = shape->reduced_stride;
-    const bool fits = size[1] * size[2] <= TC_AVERAGE_BATCH;
     for (int32_t i = 0; i < shape->inner / 4 * 4; i += 4) {
-        int32_t sums[4] = {0, 0, 0, 0};
-        for (int32_t block = 0; block < size[0]; ++block) {
-            int32_t totals[4];
-            tc_sum4_block(input + i + block * stride[0], size[1], stride[1], size[2], stride[2], fits, totals);
-            for (int32_t lane = 0; lane < 4; ++lane) {
-                sums[lane] += totals[lane];
-            }
-        }
+        int32_t sums[4];
+        tc_sum4_loops(input + i, shape->reduced_size, shape->reduced_stride, sums);
         tc_store4(output + i, tc_pack4(tc_mean_of(sums[0], shape), tc_mean_of(sums[1], shape),
                                        tc_mean_of(sums[2], shape), tc_mean_of(sums[3], shape)));
     }
     for (int32_t i = shape->inner / 4 * 4; i < shape->inner; ++i) {
-        int32_t sum = 0;
-        for (int32_t block = 0; block < size[0]; ++block) {
-            sum += tc_sum_block(input + i + block * stride[0], size[1], stride[1], size[2], stride[2]);
-        }
+        const int32_t sum = tc_sum_loops(input + i, shape->reduced_size, shape->reduced_stride);
         output[i] = tc_mean_of(sum, shape);
     }
 }

@@ -154,7 +154,7 @@ def known_dequantized(values: Array, scale: Array, zero_point: Array, axis: int)
         broadcast
     )
     floats = (values.astype(np.float32) - zeros.astype(np.float32)) * scales
-    return Known(floats.astype(np.float32), KnownQuantized(values, scales, zeros, channel))
+    return Known(np.asarray(floats, np.float32), KnownQuantized(values, scales, zeros, channel))
 
 
 def _as_bytes(values: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from tinycompile.dtypes import INT16
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
-from tinycompile.kernels.generic_c import Fields, Struct, factor_fields, struct_call, window_fields, window_stem
+from tinycompile.kernels.generic_c import Struct, factor_fields, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import channelwise_distance
 from tinycompile.kernels.reduce_loops import LOOPS as MEAN_LOOPS
 from tinycompile.kernels.reduce_loops import padded, reduce_loops
@@ -37,6 +38,8 @@ from tinycompile.targets.core import Core
 
 LOOPS = 6
 """TC_WIDE_LOOPS."""
+Factor = tuple[int, int]
+"""(multiplier, shift) of `quantize_multiplier`."""
 _IN_OUT = ("const int16_t *input", "int16_t *output")
 _ONE = {"multiplier": 0, "shift": 0}
 _NOTES = {"reason": "16-bit activations in plain C"}
@@ -56,35 +59,45 @@ def _kernel(
     )
 
 
-def _only(rule: TfliteRequant) -> Fields:
+def only_factor(rule: TfliteRequant) -> Factor:
     """Of a rule with one channel."""
-    return factor_fields((int(rule.multiplier[0]), int(rule.shift[0])))
+    return int(rule.multiplier[0]), int(rule.shift[0])
 
 
-def slopes(op: LeakyRelu, site: Site) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(multiplier, shift) of values that aren't negative, and of those that are."""
-    multipliers, shifts = quantize_multiplier(op.slopes(site.sig))
-    positive, negative = ((int(m), int(s)) for m, s in zip(multipliers, shifts, strict=True))
-    return positive, negative
+class Rescaling(NamedTuple):
+    """A factor for values that aren't negative and one for those that are, and the range of the results."""
+
+    positive: Factor
+    negative: Factor
+    low: int
+    high: int
+
+    @staticmethod
+    def of(site: Site) -> Rescaling | None:
+        """None for other operators than RELU, LEAKY_RELU and QUANTIZE, and for another type of output than int16."""
+        op, sig = site.node.op, site.sig
+        if sig.output.dtype != INT16:
+            return None
+        match op:
+            case LeakyRelu():
+                multipliers, shifts = quantize_multiplier(op.slopes(sig))
+                positive, negative = ((int(m), int(s)) for m, s in zip(multipliers, shifts, strict=True))
+                return Rescaling(positive, negative, *INT16.range)
+            case Relu() | Quantize():
+                rule = op.requant(sig)
+                return Rescaling(only_factor(rule), only_factor(rule), rule.low, rule.high)
+            case _:
+                return None
 
 
 @kernel_for(Relu, LeakyRelu, Quantize, dtype=INT16)
 def rescale(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_rescale`; None for another type of output."""
-    op, sig = site.node.op, site.sig
-    if sig.output.dtype != INT16:
+    op, sig, rescaling = site.node.op, site.sig, Rescaling.of(site)
+    if rescaling is None:
         return None
-    match op:
-        case LeakyRelu():
-            positive, negative = map(factor_fields, slopes(op, site))
-            low, high = INT16.range
-        case Relu() | Quantize():
-            rule = op.requant(sig)
-            positive = negative = _only(rule)
-            low, high = rule.low, rule.high
-        case _:
-            return None
-    fields = {"count": sig.output.elements, "positive": positive, "negative": negative, "low": low, "high": high}
+    factors = {"positive": factor_fields(rescaling.positive), "negative": factor_fields(rescaling.negative)}
+    fields = {"count": sig.output.elements, **factors, "low": rescaling.low, "high": rescaling.high}
     function = struct_call(
         f"wide_{op.kind}_{sig.output.elements}",
         "tc_wide_rescale",
@@ -158,7 +171,12 @@ def binary(site: Site, core: Core) -> Kernel | None:
         fields |= {"left_shift": p.left_shift, "first": factor_fields(p.first), "second": factor_fields(p.second)}
         fields |= {"output": factor_fields(p.output)}
     else:
-        fields |= {"left_shift": 0, "first": _ONE, "second": _ONE, "output": _only(op.requant(sig))}
+        fields |= {
+            "left_shift": 0,
+            "first": _ONE,
+            "second": _ONE,
+            "output": factor_fields(only_factor(op.requant(sig))),
+        }
     fields |= {"low": op.clamp[0], "high": op.clamp[1]}
     dynamic = [f"const int16_t *{'ab'[index]}" for index, _ in site.dynamic_inputs()]
     constant = [index for index, value in enumerate(site.constants) if value is not None]
@@ -222,7 +240,7 @@ def mean(site: Site, core: Core) -> Kernel | None:
         "tc_wide_mean",
         "tc_wide.h",
         _IN_OUT,
-        (Struct("tc_wide_mean_shape", {**fields, "factor": _only(rule)}),),
+        (Struct("tc_wide_mean_shape", {**fields, "factor": factor_fields(only_factor(rule))}),),
         f"{op.kind} of 16-bit values over some axes.",
     )
     return _kernel(site, function, sig.input.elements * 6 + sig.output.elements * 40)

@@ -9,9 +9,8 @@ from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_of, element_overlap, operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
-from tinycompile.kernels.wide_ops import slopes
+from tinycompile.kernels.wide_ops import Factor, Rescaling, only_factor
 from tinycompile.numerics.fixed_point import INT32_MAX, multiply_by_quantized_multiplier
-from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._sum import Sum
 from tinycompile.ops.add import Add
 from tinycompile.ops.leaky_relu import LeakyRelu
@@ -21,7 +20,6 @@ from tinycompile.ops.relu import Relu
 from tinycompile.ops.sub import Sub
 from tinycompile.targets.core import Core
 
-Factor = tuple[int, int]
 _SHIFTED = 15
 """Sums' operands are this many bits to the left, and one more where twice the value is wanted."""
 _ONE: Factor = (0, 0)
@@ -43,7 +41,7 @@ def pairs(site: Site, core: Core) -> Kernel | None:
             return None
     else:
         rule = op.requant(sig)
-        factors = [_ONE, _ONE, _only(rule)]
+        factors = [_ONE, _ONE, only_factor(rule)]
         if not _saturates_alike(factors[2]):
             return None
     if not all(_is_right(factor) for factor in factors):
@@ -74,19 +72,10 @@ def pairs(site: Site, core: Core) -> Kernel | None:
 @kernel_for(Relu, LeakyRelu, Quantize, dtype=INT16)
 def signs(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_signs`; None where a factor is none of its, and for another type of output."""
-    op, sig = site.node.op, site.sig
-    if sig.output.dtype != INT16:
+    op, sig, rescaling = site.node.op, site.sig, Rescaling.of(site)
+    if rescaling is None:
         return None
-    match op:
-        case LeakyRelu():
-            positive, negative = slopes(op, site)
-            low, high = INT16.range
-        case Relu() | Quantize():
-            rule = op.requant(sig)
-            positive = negative = _only(rule)
-            low, high = rule.low, rule.high
-        case _:
-            return None
+    positive, negative, low, high = rescaling
     if not all(_is_right(factor) or factor == _IDENTITY for factor in (positive, negative)):
         return None
     fields = {"count": sig.output.elements, "positive": _fields(positive), "negative": _fields(negative)}
@@ -107,10 +96,6 @@ def signs(site: Site, core: Core) -> Kernel | None:
         overlap={0: 0},
         notes=_NOTES,
     )
-
-
-def _only(rule: TfliteRequant) -> Factor:
-    return int(rule.multiplier[0]), int(rule.shift[0])
 
 
 def _is_right(factor: Factor) -> bool:

@@ -115,11 +115,7 @@ class Convolution(SpatialOp, Typed):
             return "it has no bias, which LiteRT demands of int16 activations"
         return first_reason(
             (
-                wide.asymmetric(sig.input, "the input"),
-                wide.asymmetric(sig.output, "the output"),
-                bad_weights(sig.inputs[1], self.weight_axis),
-                invalid(lambda: self.wide_requant(sig)),
-                wrong_dtype(sig.inputs[2], "the bias", *self.wide_biases),
+                wide.layer_limits(sig, self.weight_axis, self.wide_requant, self.wide_biases),
                 None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
             )
         )

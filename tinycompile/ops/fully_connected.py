@@ -10,7 +10,7 @@ import numpy as np
 
 from tinycompile.access import Access, Pointwise, Whole
 from tinycompile.choices import Runtime
-from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
@@ -121,15 +121,7 @@ class FullyConnected(Typed):
         return (self.wide_requant(sig).apply(acc + inputs[2] if len(inputs) > 2 else acc),)
 
     def _wide_limits(self, sig: Signature) -> str | None:
-        return first_reason(
-            (
-                wide.asymmetric(sig.input, "the input"),
-                wide.asymmetric(sig.output, "the output"),
-                bad_weights(sig.inputs[1], 0),
-                invalid(lambda: self.wide_requant(sig)),
-                wrong_dtype(sig.inputs[2], "the bias", INT32, INT64) if len(sig.inputs) > 2 else None,
-            )
-        )
+        return wide.layer_limits(sig, 0, self.wide_requant)
 
     def _limits(self, sig: Signature) -> str | None:
         return first_reason(

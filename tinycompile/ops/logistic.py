@@ -12,7 +12,6 @@ from tinycompile.ops._arithmetic import wide
 from tinycompile.ops._arithmetic.wide import TableInput
 from tinycompile.ops._elementwise import WideUnary
 from tinycompile.ops._real_table import RealTable
-from tinycompile.ops._rules import invalid
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,7 @@ class Logistic(RealTable, WideUnary):
         return wide.logistic(TableInput.of(sig.input.scale), x)
 
     def wide_limits(self, sig: Signature) -> str | None:
-        y = sig.output.scale
-        wrong = None if y == 2.0**-15 else f"the output has scale {y}, supported is 1/32768"
-        return wrong or invalid(lambda: TableInput.of(sig.input.scale))
+        return wide.sigmoid_limits(sig)
 
     def real(self, x: Array) -> Array:
         # exp rounded once, like a good libm's expf; the sum and the quotient in float32.

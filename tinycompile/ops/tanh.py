@@ -13,7 +13,6 @@ from tinycompile.ops._arithmetic import tflite, wide
 from tinycompile.ops._arithmetic.wide import TableInput
 from tinycompile.ops._elementwise import WideUnary
 from tinycompile.ops._real_table import RealTable
-from tinycompile.ops._rules import invalid
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,7 @@ class Tanh(RealTable, WideUnary):
         return wide.tanh(TableInput.of(sig.input.scale), x)
 
     def wide_limits(self, sig: Signature) -> str | None:
-        y = sig.output.scale
-        wrong = None if y == 2.0**-15 else f"the output has scale {y}, supported is 1/32768"
-        return wrong or invalid(lambda: TableInput.of(sig.input.scale))
+        return wide.sigmoid_limits(sig)
 
     def real(self, x: Array) -> Array:
         return np.tanh(x.astype(np.float64)).astype(np.float32)

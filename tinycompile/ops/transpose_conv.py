@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.access import Access, Spread, Whole
-from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
@@ -214,11 +214,7 @@ class TransposeConv(Typed):
     def _wide_limits(self, sig: Signature) -> str | None:
         return first_reason(
             (
-                wide.asymmetric(sig.input, "the input"),
-                wide.asymmetric(sig.output, "the output"),
-                bad_weights(sig.inputs[1], 0),
-                invalid(lambda: self.wide_requant(sig)),
-                wrong_dtype(sig.inputs[2], "the bias", INT32, INT64) if len(sig.inputs) > 2 else None,
+                wide.layer_limits(sig, 0, self.wide_requant),
                 None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
             )
         )

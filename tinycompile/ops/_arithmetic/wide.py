@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -10,15 +10,15 @@ from typing import Literal
 import numpy as np
 
 from tinycompile.choices import Runtime
-from tinycompile.dtypes import INT16
-from tinycompile.ir import Array, TensorType
+from tinycompile.dtypes import INT16, INT32, INT64, DType
+from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import (
     count_leading_zeros,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     wrap_int32,
 )
-from tinycompile.ops._rules import not_quantized
+from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 
 LOW, HIGH = INT16.range
 
@@ -74,6 +74,23 @@ def asymmetric(t: TensorType, role: str) -> str | None:
     if reason is not None or t.zero_point == 0:
         return reason
     return f"{role} is int16 with the zero point {t.zero_point}, supported is 0"
+
+
+def layer_limits(
+    sig: Signature, axis: int, requant: Callable[[Signature], WideRequant], biases: Sequence[DType] = (INT32, INT64)
+) -> str | None:
+    """Why a layer can't have int16 activations, int8 weights with output channels along `axis`, and a bias, if it has
+    one, of one of `biases`; None if it can.
+    """
+    return first_reason(
+        (
+            asymmetric(sig.input, "the input"),
+            asymmetric(sig.output, "the output"),
+            bad_weights(sig.inputs[1], axis),
+            invalid(lambda: requant(sig)),
+            wrong_dtype(sig.inputs[2], "the bias", *biases) if len(sig.inputs) > 2 else None,
+        )
+    )
 
 
 # Functions of one value.
@@ -145,6 +162,13 @@ def tanh(table: TableInput, x: Array) -> Array:
     result = _interpolated(np.abs(steps), 8, 0xFFFF << 8)
     result = np.where(steps >= 0, result - (1 << 23) + (1 << 7), -result + (1 << 23) + (1 << 7) - 1)
     return (result >> 8).astype(np.int16)
+
+
+def sigmoid_limits(sig: Signature) -> str | None:
+    """Why the sigmoid and the hyperbolic tangent, which share a table, don't have these scales; None if they do."""
+    y = sig.output.scale
+    wrong = None if y == 2.0**-15 else f"the output has scale {y}, supported is 1/32768"
+    return wrong or invalid(lambda: TableInput.of(sig.input.scale))
 
 
 def logistic(table: TableInput, x: Array) -> Array:

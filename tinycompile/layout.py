@@ -12,6 +12,9 @@ from tinycompile.planner import Planned
 from tinycompile.targets import Board, Memory
 from tinycompile.targets.memory import ram_choices
 
+OWN_CODE_BYTES = 4 * 1024
+"""About what a firmware's own code takes; where a limit on the whole is exceeded, planning is repeated with less."""
+
 SYSTEM_BYTES = 3072
 """Kept free for stack, data and the rest of the firmware where the arena shares a region with them."""
 

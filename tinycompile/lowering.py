@@ -39,7 +39,7 @@ from tinycompile.plans import Plans
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.targets import Board
-from tinycompile.work import Work, node_macs, work_of
+from tinycompile.work import Work, node_macs, total, work_of
 
 QUICK_NODES = 20
 """Up to so many nodes schedules with less RAM are found in about a second."""
@@ -171,7 +171,7 @@ def _front(plans: Plans) -> list[Point]:
 
 
 def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loaded]:
-    taken, loaded = set[str](), list[Loaded]()
+    taken, graphs = set[str](), list[tuple[Path, dict[str, Work], Graph]]()
     if not sources:
         raise UsageError("no model was given")
     if board.is_host and len(sources) > 1:
@@ -179,10 +179,12 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loa
     for source in sources:
         step(f"reading {source.name}")
         graph = imported(source, options)
-        nominal = work_of(graph)
-        plans = Plans(ready(graph, options), board, options)
-        loaded.append(Loaded(_named(source, taken), source, nominal, plans))
-    return loaded
+        graphs.append((source, work_of(graph), ready(graph, options)))
+    weights = [max(1, total(work).weight_bytes) for _, work, _ in graphs]
+    return [
+        Loaded(_named(source, taken), source, nominal, Plans(graph, board, options, share=own / sum(weights)))
+        for (source, nominal, graph), own in zip(graphs, weights, strict=True)
+    ]
 
 
 def _named(source: Path, taken: set[str]) -> str:

@@ -41,6 +41,7 @@ class PlanOptions(TypedDict, total=False):
     strict_int8: bool
     weights: str
     align: str
+    flash: int | None
     flash_offset: int
     updatable: bool
     match: Runtime
@@ -95,6 +96,8 @@ class Options:
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
             are aligned, as Device memory needs it.
+        flash: bytes for the whole firmware, weights included; None for what the target has.
+        flash_spare: bytes of that which a firmware was too large by, so that its layers get less.
         flash_offset: bytes at the start of the flash that a bootloader has.
         labels: files with the names of each model's classes, in the order of the models; may be fewer.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
@@ -119,6 +122,8 @@ class Options:
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
+    flash: int | None = None
+    flash_spare: int = 0
     flash_offset: int = 0
     labels: tuple[Path, ...] = ()
     updatable: bool = False
@@ -167,6 +172,8 @@ class Options:
                 raise UsageError(f"--{name} is for weights in a file of their own", hint="add --weights separate")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
+        if self.flash is not None and self.flash <= 0:
+            raise UsageError("--flash must be positive")
 
     def board(self) -> Board:
         """The target as it is to be compiled for.

@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from tinycompile.build import Build
 from tinycompile.codegen.emit import emit_makefile, emit_project, weights_files
 from tinycompile.elf import check_machine
+from tinycompile.errors import DoesNotFitError
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.lowering import lower, lower_like, project_of, quantized_sources, with_sources
@@ -73,15 +74,48 @@ def compile_together(
     require(board.compiler, board.toolchain)
     with quantized_sources(models, options) as sources:
         files = [source for source, _ in sources]
-        if predecessor is None:
-            lowered, layout = lower(files, board, options)
-        else:
-            lowered, layout = lower_like(predecessor, files, board, options)
-        lowered = [
-            replace(each, quantization=found)
-            for each, (_, found) in zip(with_sources(lowered, options), sources, strict=True)
-        ]
-        return _build(board, layout, lowered, options, output, force, predecessor)
+        for attempt in range(ATTEMPTS):
+            if predecessor is None:
+                lowered, layout = lower(files, board, options)
+            else:
+                lowered, layout = lower_like(predecessor, files, board, options)
+            lowered = [
+                replace(each, quantization=found)
+                for each, (_, found) in zip(with_sources(lowered, options), sources, strict=True)
+            ]
+            try:
+                return _build(board, layout, lowered, options, output, force, predecessor)
+            except _TooLargeError as error:
+                if attempt == ATTEMPTS - 1 or predecessor is not None:
+                    raise
+                options = replace(options, flash_spare=options.flash_spare + error.excess)
+    raise AssertionError("the last attempt returns or raises")
+
+
+ATTEMPTS = 4
+"""How often layers are planned: with less flash where the firmware, whose code is an estimate before, was too large."""
+
+
+class _TooLargeError(DoesNotFitError):
+    """A firmware exceeds `--flash`.
+
+    Attributes:
+        excess: by so many bytes.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"the firmware takes {size:,} bytes of flash, --flash allows {limit:,}",
+            why="kernels that need less than those chosen would not make up for it",
+            hint="--optimize size, a larger --flash, or a smaller model",
+        )
+        self.excess = size - limit
+
+
+def _check_flash(report: dict[str, Any], options: Options) -> None:
+    size = report.get("models", [report])[0]["flash"]["total_bytes"]
+    if options.flash is not None and size > options.flash:
+        raise _TooLargeError(size, options.flash)
 
 
 def _build(
@@ -118,6 +152,7 @@ def _build(
         if not board.is_host:
             check_machine(staging / "firmware.elf", board.toolchain)
         report = as_json(collect_report(staging, project, lowered, options, stack))
+        _check_flash(report, options)
         if predecessor is not None:
             report["compatible_with"] = {"file": predecessor.source.name, "graph": predecessor.graph}
         for each in report.get("models", [report]):

@@ -9,11 +9,11 @@ from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Site
 from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
-from tinycompile.layout import AGAIN, LAYER
+from tinycompile.layout import AGAIN, CODE_BYTES, LAYER, OWN_CODE_BYTES
 from tinycompile.numerics.latitude import Latitude
 from tinycompile.options import Options
 from tinycompile.passes.split_averages import split_averages
-from tinycompile.planner import LayerPlanner, Planned, StagePlanner, states_of
+from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, states_of
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
 
@@ -29,11 +29,15 @@ class Plans:
 
     Args:
         offer: the kernels of each node.
+        share: of the room in flash, where several models are in it.
     """
 
-    def __init__(self, graph: Graph, board: Board, options: Options, offer: Offer = kernels_of) -> None:
+    def __init__(
+        self, graph: Graph, board: Board, options: Options, offer: Offer = kernels_of, share: float = 1.0
+    ) -> None:
         self._offer = offer
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
+        self._flash = flash_for(board, options, share)
         self._latitude = Latitude() if options.weights == "separate" else None
         self._lean = options.schedule in ("stream", "patch") and options.ram is None
         """Stages were asked for without a limit, so that they are meant to save RAM."""
@@ -90,7 +94,7 @@ class Plans:
 
     @cached_property
     def _layers(self) -> LayerPlanner:
-        return LayerPlanner(self._graph, self._kernels, self._covers)
+        return LayerPlanner(self._graph, self._kernels, self._covers, self._flash)
 
     @cached_property
     def _stages(self) -> StagePlanner:
@@ -101,7 +105,24 @@ class Plans:
         except UnsupportedError:  # a split average without a kernel: they stay whole
             graph, kernels = self._graph, self._kernels
         schedule = self._schedule if self._schedule in WAYS else "auto"
-        return StagePlanner(graph, kernels, self._kernels_of, schedule, self._covers)
+        return StagePlanner(graph, kernels, self._kernels_of, schedule, self._covers, self._flash)
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
         return self._offer(replace(site, latitude=self._latitude), self._core)
+
+
+def flash_for(board: Board, options: Options, share: float = 1.0) -> Flash:
+    """The flash for the constants and the code of a model's layers.
+
+    Without `--flash` nothing limits what goes to external flash, or is in a file of its own; where neither is, it has
+    to fit beside the firmware's own code.
+
+    Args:
+        share: of it, where several models are in it.
+    """
+    if options.flash is not None:
+        room = options.flash - OWN_CODE_BYTES - options.flash_spare
+        return Flash(options.flash, int(share * max(0, room)))
+    if board.external_flash is not None or options.weights == "separate":
+        return Flash(board.flash.bytes)
+    return Flash(board.flash.bytes, int(share * max(0, board.flash.bytes - CODE_BYTES)))

@@ -29,6 +29,8 @@ OPTIONS_OF_THE_CODE = (
     "signature",
     "match",
     "align",
+    "flash",
+    "flash_spare",
     "flash_offset",
 )
 """What an update takes over from the older build."""
@@ -125,6 +127,8 @@ class Predecessor:
             signature=facts.get("signature"),
             match=facts.get("match", "litert"),
             align="strict" if facts.get("align") == "strict" else "auto",
+            flash=facts.get("flash"),
+            flash_spare=facts.get("flash_spare", 0),
             flash_offset=facts.get("flash_offset", 0),
             calibration=replace(options.calibration, pinned=self.source if quantized else None),
         )

@@ -46,6 +46,22 @@ def on_a_terminal(folder: Path, **environment: str) -> str:
     return data.decode()
 
 
+def test_a_limit_on_flash(tmp_path: Path) -> None:
+    """The whole firmware's: smaller kernels are taken until it fits; where none do, nothing is left."""
+    report = json.loads(build(tmp_path, "--optimize", "speed", "--json").output)
+    fast = report["flash"]["total_bytes"]
+    limit = fast - 300
+    small = json.loads(build(tmp_path, "--optimize", "speed", "--flash", str(limit), "--json").output)
+    assert small["flash"]["total_bytes"] <= limit
+    assert small["options"]["flash"] == limit
+    arguments = ["build", str(MODEL), "-o", str(tmp_path / "none"), "--flash", "5K"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "--flash allows 5,120" in result.output
+    assert "try: --optimize size" in result.output
+    assert not (tmp_path / "none").exists()
+
+
 def test_less_than_a_screen_with_what_matters(tmp_path: Path) -> None:
     result = build(tmp_path)
     report = json.loads((tmp_path / "out" / "report.json").read_text())

@@ -29,7 +29,7 @@ from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.passes import optimize
 from tinycompile.passes.split_averages import split_averages
-from tinycompile.planner import Planned, StagePlanner, plan, planned_of
+from tinycompile.planner import LARGE, Planned, StagePlanner, plan, planned_of
 from tinycompile.planner.candidates import Way
 from tinycompile.planner.choose import choose
 from tinycompile.planner.members import Geometry
@@ -73,7 +73,7 @@ def with_stages(graph: Graph, stages: list[Stage], isa: Core, optimize_for: str)
     options = search.options(stages, kernels_for(graph, isa))
     assert options is not None
     values = Values(graph, options, stages)
-    choice = choose(values, ram_limit=None, optimize=optimize_for, weight_bytes=0)
+    choice = choose(values, ram_limit=None, optimize=optimize_for, flash=LARGE)
     return planned_of(choice, order_optimal=True)
 
 

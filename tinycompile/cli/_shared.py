@@ -207,6 +207,9 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--io", choices.IO_CHOICES, "model: its own types; int8: no float edges."),
             _choice("--optimize", choices.OPTIMIZE_CHOICES, "speed, balanced, size or ram.", "balanced"),
             click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]"),
+            click.option(
+                "--flash", type=Bytes(), help="Limit for the firmware, weights included.  [default: the target's flash]"
+            ),
             _choice("--schedule", choices.SCHEDULE_CHOICES, "auto; layer by layer; in streams of rows; in patches."),
             _choice("--input-stream", choices.INPUT_STREAM_CHOICES, "rows: the input comes through a callback."),
             click.option("--board-path", type=PATH, help="Folder with boards of your own (docs/adding_a_board.md)."),

@@ -72,7 +72,7 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
         instructions=16 * columns
         + (channels * 50 if compact else 0)
         + frame.instructions(frame.strips + 1, per_block, 42),
-        code_bytes=700,
+        code_bytes=540 if compact else 410,
         in_place=frame.works_in_place,
         notes={"requantisation": frame.plan.form},
         requant=frame.plan.shape_in_code,

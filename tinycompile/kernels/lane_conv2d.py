@@ -145,7 +145,7 @@ def _kernel(
         (Constant("weights", "int32_t", stream, "per pair of channels: starts, lane words, requantisation"),),
         scratch_bytes=8 * blocks.largest * groups + max(window_bytes, result_bytes),
         instructions=_instructions(blocks, layer, groups, requant, kernel_height if gathers else 0, segment, by_rows),
-        code_bytes=500,
+        code_bytes=500 if gathers else 140,
         overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
         requant=lanes.plan.shape_in_code,

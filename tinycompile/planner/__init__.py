@@ -16,6 +16,7 @@ from tinycompile.kernels.cover import Cover
 from tinycompile.planner.candidates import BandKernels
 from tinycompile.planner.choose import Choice, choose
 from tinycompile.planner.covering import least_peak
+from tinycompile.planner.flash import Flash
 from tinycompile.planner.order import reordered
 from tinycompile.planner.problem import Plan, Problem, whole_units
 from tinycompile.planner.reason import Reason
@@ -24,12 +25,15 @@ from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.planner.stages import WAYS, StageSearch
 from tinycompile.planner.validate import validate, validate_states
 from tinycompile.planner.values import Options, Values, copy_name, put_name, scratch_name
-from tinycompile.work import node_macs, total, work_of
+from tinycompile.work import node_macs
 
 FindCovers = Callable[[Graph], Sequence[Cover]]
 """The covers of several nodes in a graph's order."""
 
-__all__ = ["FindCovers", "LayerPlanner", "Planned", "StagePlanner", "plan", "planned_of", "states_of"]
+LARGE = Flash(1 << 20)
+"""A megabyte, and as much more as it takes."""
+
+__all__ = ["LARGE", "FindCovers", "Flash", "LayerPlanner", "Planned", "StagePlanner", "plan", "planned_of", "states_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,8 @@ class Planned:
         scratch_bytes: of scratch apart from the arena; 0 where it is inside.
         lower_bound_bytes: no placement for these kernels in this order needs less.
         order_optimal: no other order needs less at its peak, before placement and with a kernel for each node.
-        fastest_proved: no other choice of kernels within the limits executes fewer instructions, by their estimates.
+        proved_best: no other choice of kernels within the limits costs less, by their estimates: instructions, and
+            bytes of flash at the rate of `planner.flash`.
         stages: nodes that are executed together, by rows or patches.
         parts: offsets of the copies of parts of tensors that stages need, by `copy_name` and `put_name`.
         problem, placement: what was placed, and where: for pictures.
@@ -64,7 +69,7 @@ class Planned:
     arena_bytes: int
     lower_bound_bytes: int
     order_optimal: bool
-    fastest_proved: bool
+    proved_best: bool
     stages: tuple[Stage, ...]
     parts: dict[str, int]
     problem: Problem
@@ -101,9 +106,10 @@ def plan(
     optimize: str,
     scratch_limit: int | None = None,
     covers: FindCovers = none_fused,
+    flash: Flash = LARGE,
 ) -> Planned:
     """`LayerPlanner.plan` for those who ask once."""
-    return LayerPlanner(graph, candidates, covers).plan(
+    return LayerPlanner(graph, candidates, covers, flash).plan(
         ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit
     )
 
@@ -113,10 +119,13 @@ class LayerPlanner:
 
     Args:
         candidates: the kernels of each node.
+        flash: for constants and code.
     """
 
-    def __init__(self, graph: Graph, candidates: Options, covers: FindCovers = none_fused) -> None:
-        self._weight_bytes = total(work_of(graph)).weight_bytes
+    def __init__(
+        self, graph: Graph, candidates: Options, covers: FindCovers = none_fused, flash: Flash = LARGE
+    ) -> None:
+        self._flash = flash
         self._graph, self._candidates, self._order_optimal = reordered(graph, candidates)
         self._fused = covers(self._graph)
         self._known: dict[int | None, tuple[Values, Mapping[Kernel, Kernel]]] = {}
@@ -133,7 +142,7 @@ class LayerPlanner:
             DoesNotFitError: the arena is larger than `ram_limit` with the kernels that need least memory.
         """
         values, originals = self._values(scratch_limit)
-        choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=self._weight_bytes)
+        choice = choose(values, ram_limit=ram_limit, optimize=optimize, flash=self._flash)
         if ram_limit is not None and choice.plan.arena_bytes > ram_limit:
             validate(choice.values.problem(choice.kernels), choice.plan)
             raise does_not_fit(self._graph.name, choice.values, choice.kernels, choice.plan, ram_limit)
@@ -168,6 +177,7 @@ class StagePlanner:
         band_kernels: kernels for a node that computes a part of its output.
         schedule: "stream", "patch" or "auto": the ways to execute stages.
         covers: for what is executed outside of stages.
+        flash: for constants and code.
     """
 
     def __init__(
@@ -177,8 +187,9 @@ class StagePlanner:
         band_kernels: BandKernels,
         schedule: str = "stream",
         covers: FindCovers = none_fused,
+        flash: Flash = LARGE,
     ) -> None:
-        self._weight_bytes = total(work_of(graph)).weight_bytes
+        self._flash = flash
         self._graph, self._candidates, self._order_optimal = reordered(graph, candidates)
         self._fused = covers(self._graph)
         self._search = StageSearch(self._graph, self._candidates, band_kernels, WAYS[schedule], self._fused)
@@ -212,7 +223,7 @@ class StagePlanner:
                 return None
             values = self._values(stages)
             if values is not None:
-                choice = choose(values, ram_limit=ram_limit, optimize=optimize, weight_bytes=self._weight_bytes)
+                choice = choose(values, ram_limit=ram_limit, optimize=optimize, flash=self._flash)
                 if choice.plan.arena_bytes <= ram_limit:
                     return choice
             limit -= max(8, ram_limit // 50)
@@ -236,7 +247,7 @@ class StagePlanner:
         for _ in range(ATTEMPTS):
             values = self._values(self._search.best(limit, more) or [])
             if values is not None:
-                choice = choose(values, ram_limit=None, optimize="ram", weight_bytes=self._weight_bytes)
+                choice = choose(values, ram_limit=None, optimize="ram", flash=self._flash)
                 if best is None or choice.plan.arena_bytes < best.plan.arena_bytes:
                     best = choice
                 if best.plan.arena_bytes <= limit:
@@ -244,7 +255,7 @@ class StagePlanner:
             limit += max(8, limit // 50)
         if best is None:
             values = Values(self._graph, self._candidates, fused=self._fused)
-            best = choose(values, ram_limit=None, optimize="ram", weight_bytes=self._weight_bytes)
+            best = choose(values, ram_limit=None, optimize="ram", flash=self._flash)
         return best
 
     def _values(self, stages: Sequence[Stage]) -> Values | None:
@@ -291,7 +302,7 @@ def planned_of(choice: Choice, order_optimal: bool, originals: Mapping[Kernel, K
         arena_bytes=placement.arena_bytes,
         lower_bound_bytes=placement.lower_bound_bytes,
         order_optimal=order_optimal,
-        fastest_proved=choice.fastest_proved,
+        proved_best=choice.proved_best,
         stages=values.stages,
         parts={name: placement.offsets[name] for name in parts if name in placement.offsets},
         problem=problem,

@@ -17,9 +17,9 @@ from itertools import combinations
 from math import ceil
 from typing import Any
 
-from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Cover, Fused
 from tinycompile.planner.cp_sat import cp_model
+from tinycompile.planner.flash import Price
 from tinycompile.planner.problem import UNIT, Buffer, Overlap, whole_units
 from tinycompile.planner.values import Values, scratch_name
 
@@ -33,7 +33,7 @@ class Solution:
 
     Attributes:
         covers: in the order of execution. offsets: in bytes, of every buffer that is there, scratch included.
-        bound: no solution has a smaller objective (bytes of the arena, or instructions).
+        bound: no solution has a smaller objective (bytes of the arena, or the price).
         proved: the objective is the bound.
     """
 
@@ -64,28 +64,33 @@ def smallest(
     return program.solve(hint, UNIT)
 
 
-def fastest(values: Values, covers: Iterable[Cover], most: int, constant_bytes: int | None) -> Solution | None:
-    """The covers with the fewest instructions that fit `most` bytes, with constants of at most `constant_bytes`.
+def cheapest(
+    values: Values, covers: Iterable[Cover], most: int, price: Price, flash_bytes: int | None
+) -> Solution | None:
+    """The covers with the lowest price that fit `most` bytes of RAM, and `flash_bytes`.
 
     Raises:
         Infeasible: none do.
     """
-    program = _Program(values, covers, most)
-    if constant_bytes is not None:
-        program.model.add(program.total(lambda kernel: kernel.constant_bytes) <= constant_bytes)
-    program.model.minimize(program.total(lambda kernel: kernel.instructions))
+    program = _Program(values, covers, most, price.bytes_of if price.rate or flash_bytes is not None else _constants)
+    if flash_bytes is not None:
+        program.model.add(program.total(price.bytes_of) <= flash_bytes)
+    program.model.minimize(program.total(price.of))
     return program.solve(None, 1)
 
 
 class _Program:
     """In units of `UNIT` bytes."""
 
-    def __init__(self, values: Values, covers: Iterable[Cover], most: int) -> None:
+    def __init__(
+        self, values: Values, covers: Iterable[Cover], most: int, flash: Callable[[Cover], int] | None = None
+    ) -> None:
+        """`flash`: the bytes of a cover, where that matters beside its instructions; None for its constants."""
         self._cp = cp_model()
         self.model = self._cp.CpModel()
         self._values, self._most = values, most // UNIT
         self.height: Any = self.model.new_int_var(0, self._most, "height")
-        self._used = self._each_step_in_one(_useful(values, covers, most))
+        self._used = self._each_step_in_one(_useful(values, covers, most, flash or _constants))
         self._address: dict[str, Any] = {}
         self._buffers = values.buffers
         self._absent: dict[str, list[Any]] = defaultdict(list)
@@ -104,9 +109,9 @@ class _Program:
             self.model.add(self.height >= sum(each))
         self.model.add(self.height >= values.bytes_at_end // UNIT)
 
-    def total(self, figure: Callable[[Kernel], int]) -> Any:
-        """Of the kernels that are used."""
-        return sum(figure(cover.kernel) * x for cover, x in self._used)
+    def total(self, figure: Callable[[Cover], int]) -> Any:
+        """Of the covers that are used."""
+        return sum(figure(cover) * x for cover, x in self._used)
 
     def solve(self, hint: Mapping[str, int] | None, unit: int) -> Solution | None:
         """Args:
@@ -252,32 +257,37 @@ class _Program:
         self.model.add_bool_or([below, above, *otherwise])
 
 
-def _useful(values: Values, covers: Iterable[Cover], most: int) -> list[Cover]:
+def _constants(cover: Cover) -> int:
+    return cover.kernel.constant_bytes
+
+
+def _useful(values: Values, covers: Iterable[Cover], most: int, flash: Callable[[Cover], int]) -> list[Cover]:
     """Without those that can't fit, and without those that another one of the same nodes beats in everything."""
     fitting = [cover for cover in covers if values.bytes_of(cover) <= most]
-    same: dict[tuple[int, int], list[Kernel]] = defaultdict(list)
+    same: dict[tuple[int, int], list[Cover]] = defaultdict(list)
     for cover in fitting:
-        same[cover.first, cover.last].append(cover.kernel)
+        same[cover.first, cover.last].append(cover)
 
     def beaten(cover: Cover) -> bool:
-        kernels = same[cover.first, cover.last]
-        position = kernels.index(cover.kernel)
-        return any(_beats(other, cover.kernel, i < position) for i, other in enumerate(kernels))
+        others = same[cover.first, cover.last]
+        position = others.index(cover)
+        return any(_beats(other, cover, i < position, flash) for i, other in enumerate(others))
 
     return [cover for cover in fitting if not beaten(cover)]
 
 
-def _beats(other: Kernel, kernel: Kernel, earlier: bool) -> bool:
-    """Whether there's no reason to take `kernel`: `other` needs no more of anything, and shares no less."""
+def _beats(rival: Cover, cover: Cover, earlier: bool, flash: Callable[[Cover], int]) -> bool:
+    """Whether there's no reason to take `cover`: `rival` needs no more of anything, and shares no less."""
 
-    def figures(k: Kernel) -> tuple[int, int, int]:
-        return k.instructions, k.constant_bytes, whole_units(k.scratch_bytes)
+    def figures(c: Cover) -> tuple[int, int, int]:
+        return c.kernel.instructions, flash(c), whole_units(c.kernel.scratch_bytes)
 
+    other, kernel = rival.kernel, cover.kernel
     shares = other.overlap.keys() >= kernel.overlap.keys() and all(
         other.overlap[operand] <= distance for operand, distance in kernel.overlap.items()
     )
     if other is kernel or other.in_place != kernel.in_place or (not other.in_place and not shares):
         return False
-    no_worse = all(o <= k for o, k in zip(figures(other), figures(kernel), strict=True))
-    equal = figures(other) == figures(kernel) and other.overlap == kernel.overlap
+    no_worse = all(o <= k for o, k in zip(figures(rival), figures(cover), strict=True))
+    equal = figures(rival) == figures(cover) and other.overlap == kernel.overlap
     return no_worse and (earlier or not equal)

@@ -109,6 +109,8 @@ def _options(options: Options, board: Board) -> OptionsSection:
         schedule=options.schedule,
         weights=options.weights,
         align=board.alignment,
+        flash=options.flash,
+        flash_spare=options.flash_spare,
         flash_offset=options.flash_offset,
         updatable=options.updatable,
         board_path=None if options.board_path is None else BOARDS_FOLDER,

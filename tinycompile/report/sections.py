@@ -34,6 +34,8 @@ class OptionsSection:
     schedule: str
     weights: str
     align: str
+    flash: int | None
+    flash_spare: int
     flash_offset: int
     updatable: bool
     board_path: str | None

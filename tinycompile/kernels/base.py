@@ -194,12 +194,33 @@ def _dtype_of(site: Site) -> DType | None:
     return site.sig.input.dtype if site.sig.inputs else None
 
 
+Rewriting = Callable[[Site], Site | None]
+_EQUIVALENTS: dict[type[Op], list[Rewriting]] = {}
+
+
+def equivalent_for(op: type[Op]) -> Callable[[Rewriting], Rewriting]:
+    """Decorator: a way to see a node as another operator's, with the same inputs, outputs and results.
+
+    That operator's kernels are then offered for it, too, and cost decides.
+    """
+
+    def register(rewrite: Rewriting) -> Rewriting:
+        _EQUIVALENTS.setdefault(op, []).append(rewrite)
+        return rewrite
+
+    return register
+
+
 def candidates(site: Site, core: Core) -> Iterator[Kernel]:
     """All kernels that can compute the node on this core."""
     for factory in _FACTORIES.get(type(site.node.op), ()):
         kernel = factory(site, core)
         if kernel is not None:
             yield kernel
+    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
+        other = rewrite(site)
+        if other is not None:
+            yield from candidates(other, core)
 
 
 def safe_distance(steps: Iterator[tuple[int, int]]) -> int:

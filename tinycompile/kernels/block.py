@@ -40,7 +40,7 @@ def is_dense(site: Site) -> bool:
     return depth == (1 if isinstance(op, DepthwiseConv2D) else site.sig.inputs[1].shape[3])
 
 
-@kernel_for(Conv2D, DepthwiseConv2D, unless={"dsp"})
+@kernel_for(Conv2D, unless={"dsp"})
 def conv2d(site: Site, core: Core) -> Kernel | None:
     """Any window, without groups."""
     return _conv2d(site, core)

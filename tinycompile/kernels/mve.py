@@ -15,7 +15,6 @@ from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padd
 from tinycompile.kernels.product_requant import ProductRequant
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
-from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.targets.core import Core
 
@@ -27,7 +26,7 @@ def grouped_weights(matrix: Array) -> Array:
     return filled.reshape(-1, 4, filled.shape[1] // 16, 16).transpose(0, 2, 1, 3).ravel()
 
 
-@kernel_for(Conv2D, DepthwiseConv2D, needs={"mve"})
+@kernel_for(Conv2D, needs={"mve"})
 def conv2d(site: Site, core: Core) -> Kernel | None:
     """Any window, without groups."""
     return _conv2d(site)

@@ -21,6 +21,9 @@ SCHEDULES = ("layer", "stream", "patch")
 """`--schedule`, each without a limit for the arena: by layers at full speed; by rows and by patches within 1.1 times the
 least RAM that this schedule allows."""
 
+BOARDS = {"nrf52840": "Cortex-M4", "stm32f746": "Cortex-M7"}
+"""Boards with a megabyte of flash, for builds without any option."""
+
 SIZE_TARGETS = ("mps2-an386", "mps2-an500")
 """Where `--optimize size` is measured too, layer by layer."""
 
@@ -50,3 +53,7 @@ def cases(models: Sequence[str], targets: Sequence[str], schedules: Sequence[str
                 yield Case(model, target, schedule, "speed")
             if target in SIZE_TARGETS and "layer" in schedules:
                 yield Case(model, target, "layer", "size")
+        cores = {TARGETS.get(target) for target in targets}
+        for board, core in BOARDS.items() if "layer" in schedules else ():
+            if core in cores:
+                yield Case(model, board, "auto", "balanced")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import tinycompile
-from benchmarks.cases import MODELS, QUICK_MODELS, QUICK_TARGETS, SCHEDULES, TARGETS, Case, cases
+from benchmarks.cases import BOARDS, MODELS, QUICK_MODELS, QUICK_TARGETS, SCHEDULES, TARGETS, Case, cases
 from benchmarks.readme import README, updated
 from benchmarks.table import line, markdown
 from tinycompile.build import Build
@@ -53,7 +53,7 @@ def measure(case: Case) -> dict[str, Any]:
     row: dict[str, Any] = {
         "model": case.model,
         "target": case.target,
-        "core": TARGETS.get(case.target, case.target),
+        "core": {**TARGETS, **BOARDS}.get(case.target, case.target),
         "schedule": case.schedule,
         "optimize": case.optimize,
     }

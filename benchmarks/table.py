@@ -27,7 +27,8 @@ def markdown(document: dict[str, Any], peers: dict[str, Any]) -> str:
         "# Benchmarks",
         "",
         "Written by `make bench`; how it is measured: [docs/benchmarks.md](../docs/benchmarks.md). One inference;",
-        f"instructions are exact, cycles are estimates without wait states. {conditions['compiler']}, "
+        "instructions are exact, cycles are estimates without wait states. Schedule auto, balanced: what a build without options is",
+        f"for the nRF52840 and the STM32F746, with a megabyte of flash. {conditions['compiler']}, "
         f"{conditions['optimization']}; {conditions['emulator']}.",
         "",
         *_table(_main_header(), (_main_cells(row) for row in document["rows"])),

@@ -33,6 +33,15 @@ class Elementwise(Op):
         return Pointwise()
 
 
+class AlongChannels(Elementwise):
+    """Every element depends on all along the last axis, the channels."""
+
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
+        if not inputs[0].shape:
+            raise ValueError("the input is a scalar, which has no channels")
+        return super().infer(inputs)
+
+
 class Unary(Elementwise, Typed):
     """A function int8 -> int8 of one element, which 256 table entries define completely."""
 

@@ -183,11 +183,17 @@ class DequantizedBinary(RealBinary):
     """float32, and int8 by ONNX's rule, which follows from it."""
 
     def meanings(self) -> Meanings:
-        own = {INT8: Meaning(self._quantized, pair_of_integers)} if self.rule == "onnx" else {}
+        own = {INT8: Meaning(self._quantized, self._quantized_refused)} if self.rule == "onnx" else {}
         return {**super().meanings(), **own}
 
     def _quantized(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return self.clamped(sig, onnx.pair(self.real, sig, *self.centred(sig, inputs)))
+        found = onnx.pair(self.real, sig, *self.centred(sig, inputs))
+        # A NaN, which only 0 / 0 gives, passes Relu and Clip as it is; onnxruntime rounds it to the smallest value.
+        (numbers,) = self.clamped(sig, found)
+        return (np.where(found < onnx.NO_NUMBER // 2, sig.output.dtype.range[0], numbers).astype(numbers.dtype),)
+
+    def _quantized_refused(self, sig: Signature) -> str | None:
+        return pair_of_integers(sig) or onnx.has_no_number(sig)
 
 
 def broadcast(shape: tuple[int, ...], result: tuple[int, ...]) -> Pointwise:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.choices import Runtime
 from tinycompile.dtypes import DType
 from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError, UsageError
@@ -81,6 +82,14 @@ class Build:
     @cached_property
     def source(self) -> Path:
         return self.folder / "source" / self.report["source"]["file"]
+
+    @property
+    def match(self) -> Runtime | None:
+        """The runtime whose bytes a `.tflite` model's are; None of an ONNX file, which means what its standard says."""
+        if self.source.suffix.lower() != ".tflite":
+            return None
+        found: Runtime = self.report["options"].get("match", "litert")
+        return found
 
     @cached_property
     def host(self) -> HostModel:

@@ -26,6 +26,38 @@ from tinycompile.numerics.latitude import Latitude
 
 Array = NDArray[Any]
 
+MAX_TENSOR_BYTES = 1 << 28
+"""Of any tensor, and of any array that is allocated by sizes that a file says: no microcontroller has more memory."""
+
+MAX_RAM_BYTES = 1 << 25
+"""Of a tensor that isn't a constant of the file: what the largest external memories have. Kernels and planner look at
+every element of what is in RAM: its size bounds their time and memory.
+"""
+
+
+class ImpossibleSizeError(ValueError):
+    """Sizes of a tensor that nothing holds. They come from files: as shapes, as attributes, as products of both."""
+
+
+def bounded(shape: Sequence[int], bits: int = 8, limit: int = MAX_TENSOR_BYTES) -> tuple[int, ...]:
+    """A shape that a tensor can have, for all who make one by sizes that a file says: to be asked before an allocation.
+
+    Args:
+        bits: of an element.
+        limit: bytes.
+
+    Raises:
+        ImpossibleSizeError: a negative size, or more bytes.
+    """
+    elements = 1
+    for n in shape:
+        elements *= max(n, 1)  # beside a size of 0, too, others are sizes of arrays
+        if n < 0 or elements * bits > 8 * limit:
+            text = "x".join(map(str, shape))
+            why = f"it would have more than {limit:,} bytes" if n >= 0 else "a size is negative"
+            raise ImpossibleSizeError(f"no tensor has the shape {text}: {why}")
+    return tuple(shape)
+
 
 @dataclass(frozen=True, eq=False)
 class Quantization:
@@ -60,11 +92,14 @@ class Quantization:
 
 @dataclass(frozen=True, eq=False)
 class TensorType:
-    """Shape, element type, quantisation."""
+    """Shape, element type, quantisation. Raises ImpossibleSizeError."""
 
     shape: tuple[int, ...]
     dtype: DType
     quant: Quantization | None = None
+
+    def __post_init__(self) -> None:
+        bounded(self.shape, self.dtype.bits)
 
     @property
     def elements(self) -> int:

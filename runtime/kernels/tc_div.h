@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * DIV of int8 tensors: the arithmetic of tflite::reference_ops::DivElementwise.
+ * DIV of int8 and int16 tensors: the arithmetic of tflite::reference_ops::DivElementwise.
  *
  * tc_quotient_s8 multiplies the dividend with a factor for each divisor; the compiler has checked all pairs of operands.
  *
- * tc_div_s8 does it step by step, with a table of reciprocals.
+ * tc_div_s8 does it step by step, with a table of reciprocals; tc_div_s16 computes those, too.
  *
  * reciprocals[d], d in 1..255: 1 / d without integer bits, times the power of two that brings it to [1/2, 1).
  *
@@ -21,6 +21,7 @@
 #include "kernels/tc_broadcast.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_mapped.h"
+#include "kernels/tc_pairs.h"
 #include "kernels/tc_requant.h"
 #include "kernels/tc_softmax.h"
 
@@ -62,21 +63,22 @@ typedef struct tc_div_parameters {
     const tc_div_form *form;
 } tc_div_parameters;
 
-/* The quotient of differences to zero points, in units of the output. */
-TC_INLINE int32_t tc_scaled_quotient(int32_t dividend, int32_t divisor, const tc_div_parameters *parameters)
+/* What a division by 0 gives: more than any output. */
+TC_INLINE int32_t tc_divided_by_zero(int32_t dividend)
 {
-    const tc_div_form *form = parameters->form;
-    if (divisor == 0) {
-        return dividend > 0 ? 256 : dividend < 0 ? -256 : 0;
-    }
-    const int32_t signed_dividend = divisor < 0 ? -dividend : dividend;
-    const int32_t magnitude = divisor < 0 ? -divisor : divisor;
+    return dividend > 0 ? 1 << 16 : dividend < 0 ? -(1 << 16) : 0;
+}
+
+/* The quotient of differences to zero points, in units of the output; `magnitude`: of the divisor, at least 1. */
+TC_INLINE int32_t tc_scaled_quotient(int32_t signed_dividend, int32_t magnitude, int32_t reciprocal,
+                                     const tc_div_form *form)
+{
     /* As far to the left as it fits into an int32: bits that repeat the sign, without the sign itself. */
     const uint32_t bits = (uint32_t)(signed_dividend < 0 ? ~signed_dividend : signed_dividend);
     const int32_t headroom = bits == 0u ? 31 : tc_leading_zeros(bits) - 1;
     const int32_t right = 31 - tc_leading_zeros((uint32_t)magnitude) + headroom - form->shift;
     const int32_t quotient = tc_saturating_rounding_doubling_high_mul(tc_shift_left(signed_dividend, headroom),
-                                                                      parameters->reciprocals[magnitude]);
+                                                                      reciprocal);
     const int32_t scaled = tc_saturating_rounding_doubling_high_mul(quotient, form->multiplier);
     return right > 31 ? 0 : tc_rounding_divide_by_pot(scaled, right);
 }
@@ -90,7 +92,11 @@ TC_INLINE void tc_div_run(const int8_t *a, int32_t a_step, const int8_t *b, int3
     for (int32_t i = 0; i < count; ++i) {
         const int32_t dividend = a[i * a_step] - form->a_zero_point;
         const int32_t divisor = b[i * b_step] - form->b_zero_point;
-        const int32_t quotient = tc_scaled_quotient(dividend, divisor, parameters);
+        const int32_t magnitude = divisor < 0 ? -divisor : divisor;
+        const int32_t reciprocal = parameters->reciprocals[magnitude];
+        const int32_t quotient =
+            divisor == 0 ? tc_divided_by_zero(dividend)
+                         : tc_scaled_quotient(divisor < 0 ? -dividend : dividend, magnitude, reciprocal, form);
         output[i] = (int8_t)tc_clamp(tc_wrapping_add(quotient, range->zero_point), range->low, range->high);
     }
 }
@@ -102,6 +108,35 @@ TC_INLINE void tc_div_s8(const int8_t *a, const int8_t *b, int8_t *output, const
     parameters.reciprocals = reciprocals;
     parameters.form = form;
     tc_broadcast_s8(a, b, output, shape, tc_div_run, &parameters);
+}
+
+/* Of values with the zero point 0. */
+TC_INLINE int32_t tc_div_of_s16(int32_t dividend, int32_t divisor, const tc_div_form *form)
+{
+    if (divisor == 0) {
+        return tc_divided_by_zero(dividend);
+    }
+    const int32_t magnitude = divisor < 0 ? -divisor : divisor;
+    const uint32_t mantissa = (uint32_t)magnitude << tc_leading_zeros((uint32_t)magnitude);
+    const int32_t reciprocal = tc_one_over_one_plus((int32_t)(mantissa - 0x80000000u));
+    return tc_scaled_quotient(divisor < 0 ? -dividend : dividend, magnitude, reciprocal, form);
+}
+
+TC_INLINE void tc_div_s16(const int16_t *a, const int16_t *b, int16_t *output, const tc_div_form *form,
+                          const tc_broadcast *shape)
+{
+    const int32_t count = shape->size[TC_BROADCAST_LOOPS - 1];
+    const int32_t a_step = shape->a_stride[TC_BROADCAST_LOOPS - 1];
+    const int32_t b_step = shape->b_stride[TC_BROADCAST_LOOPS - 1];
+    TC_RUNS(shape->size)
+    {
+        const int16_t *run_a = a + TC_RUN_AT(shape->a_stride);
+        const int16_t *run_b = b + TC_RUN_AT(shape->b_stride);
+        for (int32_t i = 0; i < count; ++i) {
+            const int32_t quotient = tc_div_of_s16(run_a[i * a_step], run_b[i * b_step], form);
+            *output++ = (int16_t)tc_clamp(quotient, form->range.low, form->range.high);
+        }
+    }
 }
 
 #ifdef __cplusplus

@@ -32,22 +32,29 @@ typedef struct tc_onnx_binary_form {
     tc_output_range range;
 } tc_onnx_binary_form;
 
-/* A NaN, which takes 0 / 0, counts as 0. */
-TC_INLINE int32_t tc_onnx_binary_of(int32_t a, int32_t b, const tc_onnx_binary_form *form, tc_float_function *function)
+#define TC_NO_NUMBER (-(1 << 30))
+
+/* A NaN, which only 0 / 0 gives, is the smallest value, whatever the range. */
+TC_INLINE int32_t tc_onnx_binary_of(int32_t a, int32_t b, const tc_onnx_binary_form *form, tc_float_function *function,
+                                    int divides)
 {
     const float first = tc_opaque((float)(a - form->a_zero_point) * form->a_scale);
     const float second = tc_opaque((float)(b - form->b_zero_point) * form->b_scale);
     const float quotient = tc_divide(function(first, second), form->output_scale);
-    return tc_clamp(tc_round_even(quotient, 0) + form->range.zero_point, form->range.low, form->range.high);
+    const int32_t rounded = tc_round_even(quotient, TC_NO_NUMBER);
+    if (divides && rounded == TC_NO_NUMBER) {
+        return -128;
+    }
+    return tc_clamp(rounded + form->range.zero_point, form->range.low, form->range.high);
 }
 
-#define TC_ONNX_BINARY(name)                                                                                           \
+#define TC_ONNX_BINARY(name, divides)                                                                                  \
     TC_INLINE void tc_onnx_##name##_run(const int8_t *a, int32_t a_step, const int8_t *b, int32_t b_step,              \
                                         int8_t *output, int32_t count, const void *parameters)                         \
     {                                                                                                                  \
         const tc_onnx_binary_form *form = (const tc_onnx_binary_form *)parameters;                                     \
         for (int32_t i = 0; i < count; ++i) {                                                                          \
-            output[i] = (int8_t)tc_onnx_binary_of(a[i * a_step], b[i * b_step], form, tc_float_##name);                \
+            output[i] = (int8_t)tc_onnx_binary_of(a[i * a_step], b[i * b_step], form, tc_float_##name, divides);       \
         }                                                                                                              \
     }                                                                                                                  \
     TC_INLINE void tc_onnx_##name##_s8(const int8_t *a, const int8_t *b, int8_t *output,                               \
@@ -56,12 +63,12 @@ TC_INLINE int32_t tc_onnx_binary_of(int32_t a, int32_t b, const tc_onnx_binary_f
         tc_broadcast_s8(a, b, output, shape, tc_onnx_##name##_run, form);                                              \
     }
 
-TC_ONNX_BINARY(add)
-TC_ONNX_BINARY(sub)
-TC_ONNX_BINARY(mul)
-TC_ONNX_BINARY(div)
-TC_ONNX_BINARY(minimum)
-TC_ONNX_BINARY(maximum)
+TC_ONNX_BINARY(add, 0)
+TC_ONNX_BINARY(sub, 0)
+TC_ONNX_BINARY(mul, 0)
+TC_ONNX_BINARY(div, 1)
+TC_ONNX_BINARY(minimum, 0)
+TC_ONNX_BINARY(maximum, 0)
 
 #undef TC_ONNX_BINARY
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.reliability.regions import agreed
-from tests.support.onnx_builder import kinds
+from tests.support.onnx_builder import imported, kinds
 from tests.support.onnx_qdq import Qdq
 from tinycompile.errors import UnsupportedError
 
@@ -163,6 +163,22 @@ def test_a_maximum_beside_a_function_that_may_fall(kind, attributes, after):
     y = q.a if after else q.b.node(kind, q.a, **attributes)
     y = q.b.node("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2])
     q.agrees(q.b.node(kind, y, **attributes) if after else y, 0.01)
+
+
+@pytest.mark.parametrize("case", ["max pool", "largest", "least"])
+def test_the_largest_of_elements_that_may_be_nan(case):
+    """A NaN becomes the smallest value; the largest of a NaN and a number is a NaN, or isn't."""
+    q = Qdq((1, 3, 6, 8), "int8", 5)
+    y = q.b.node("Log", q.a)
+    if case == "max pool":
+        y = q.b.node("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2])
+    else:
+        other = q.b.activation(q.b.input((1, 3, 6, 8), name="other"), 0.05, 0)
+        y = q.b.node("Max" if case == "largest" else "Min", y, other)
+    q.b.output(q.b.activation(y, 0.05, 0))
+    with pytest.raises(UnsupportedError, match="elements may be NaN"):
+        imported(q.b.model(), floats="none")
+    assert "lookup" not in kinds(imported(q.b.model(), floats="islands")[0])
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])

@@ -49,6 +49,17 @@ def test_a_sum_with_ties_has_no_integer_form():
     assert add(site_of(Add(rule="onnx"), types, [None, None], int8((), 1.0, 5)), M7) is None
 
 
+def test_nothing_divided_by_nothing():
+    """A NaN passes Relu: it is the smallest value, below the range of the others."""
+    x = np.array([3, 3, 4, 2], np.int8)
+    site = site_of(Div((5, 127), "onnx"), [int8((4,), 0.5, 3), int8((4,), 0.25, -7)], [x, None], int8((), 1.0, 5))
+    (got,) = site.node.op.evaluate(site.sig, [x, np.array([-7, 9, -7, -7], np.int8)])
+    assert got.tolist() == [-128, 5, 127, 5]
+    every = [int8((256, 1), 0.5, 3), int8((1, 256), 0.25, -7)]
+    values = np.arange(-128, 128).astype(np.int8)
+    check(onnx_binary, site_of(Div((5, 127), "onnx"), every, [values.reshape(-1, 1), None], int8((), 1.0, 5)))
+
+
 def test_constant_of_one_element():
     types = [int8((1, 4, 4, 3), 0.5, 3), int8((), 0.25, -7)]
     site = site_of(Div(rule="onnx"), types, [None, np.array(9, np.int8)], int8((), 1.0, 5))

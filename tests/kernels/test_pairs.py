@@ -99,6 +99,13 @@ def test_int8_every_pair(case, scale, zero_point, fill):
         check_if_taken(factory, site, isa)
 
 
+@pytest.mark.parametrize("op", COMPARISONS)
+def test_constants_that_are_no_finite_numbers(op):
+    values = np.array([np.inf, -np.inf, np.nan, 0, 1.5], np.float32)
+    floats = TensorType((3, 5), FLOAT32)
+    check(comparison, site_of(op(), [floats, TensorType((5,), FLOAT32)], [None, values], TensorType((), BOOL)))
+
+
 @pytest.mark.parametrize("op, factory", [(Div, quotient), (SquaredDifference, squared_difference_by_numbers)])
 @pytest.mark.parametrize("size", [5, 300])
 def test_known_operands(op, factory, size):

@@ -28,7 +28,7 @@ from tests.ops.samples import sampler_of
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
 from tests.support.kernel_checks import int8, site_of
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, UINT8
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, UINT8
 from tinycompile.ir import Node, Op, Quantization, Site, TensorType
 from tinycompile.kernels import base, kernels_of
 from tinycompile.kernels.base import Factory
@@ -193,11 +193,12 @@ def typed_sites() -> list[Site]:
     """Of elements and rules that samples don't have."""
     odd, y = int8((1, 5, 7, 9), 0.05, 3), int8((), 0.15, -30)
     floats, integers = TensorType((3, 5), FLOAT32), TensorType((3, 5), INT32)
-    seven = np.array(7, np.int32)
+    seven, wide = np.array(7, np.int32), TensorType((3, 5), INT16, Quantization.per_tensor(0.001, 0))
     return [
         site_of(Cast(UINT8), [TensorType((3, 5), INT8)], [None], TensorType((), UINT8)),
         *(site_of(op, [odd, int8((9,), 0.05, 3)], [None, None], y) for op in (Div(), Prelu())),
         site_of(Maximum(), [odd, odd], [None, None], odd),
+        site_of(Div(INT16.range), [wide, wide], [None, None], wide),
         site_of(LogSoftmax(), [floats], [None], floats),
         site_of(L2Normalization(), [floats], [None], floats),
         site_of(Greater(), [integers, TensorType((), INT32)], [None, seven], TensorType((), BOOL)),

@@ -20,6 +20,7 @@ from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.div import Div
 from tinycompile.ops.exp import Exp
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.max_pool2d import MaxPool2D
@@ -79,6 +80,7 @@ def function_cases() -> list[tuple[Factory, Site]]:
         (wide_functions.absolute, site_of(Abs(), [matrix], [None], y)),
         (wide_functions.rsqrt, site_of(Rsqrt(), [matrix], [None], y)),
         (wide_functions.sqrt, site_of(Sqrt(), [matrix], [None], y)),
+        (wide_functions.div, site_of(Div(CLAMP), [wide((4, 5)), wide((4, 1))], [None, None], y)),
         (wide_functions.extremum, site_of(Maximum(), [wide((4, 5)), wide((4, 1))], [None, None], y)),
         (reductions.wide_sum, site_of(ReduceSum((1,), False), [image], [None], y)),
         (reductions.product, site_of(ReduceProd((3,), False), [image], [None], y)),

@@ -41,10 +41,11 @@ def check_onnx_rule(operator: type[DequantizedBinary], function: str) -> None:
     """`function`: the operator's name in ONNX."""
     for quants in QUANTS:
         a, b = (part.copy() for part in np.broadcast_arrays(ALL[:, None], ALL[None, :]))
-        if function == "Div":
-            b = np.where(b == quants[1][1], 1, b).astype(np.int8)  # division by zero is left open
         types = [int8(a.shape, *q) for q in quants]
         op, sig = operator(rule="onnx"), Signature(tuple(types[:2]), (types[2],))
         assert op.unsupported(sig) is None
         (got,) = op.evaluate(sig, [a, b])
-        assert np.array_equal(got, reference(function, a, b, quants))
+        expected = reference(function, a, b, quants)
+        if function == "Div":  # of infinity and NaN the reference makes anything, onnxruntime the ends
+            expected = np.where(b == quants[1][1], np.where(a > quants[0][1], 127, -128), expected)
+        assert np.array_equal(got, expected)

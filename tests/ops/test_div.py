@@ -36,6 +36,18 @@ def test_every_pair(first, second, exponent, y_zero, activation):
     compare("DIV", [a, b], quants, skip=undefined, FusedActivationFunction=activation)
 
 
+@given(st.floats(-12, -4), st.floats(-12, -4), st.floats(-6, 6), activations)
+def test_int16(first, second, exponent, activation):
+    """A tenth of the divisors are small: their quotients are all that isn't 0 or an end."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(-(1 << 15), 1 << 15, (2, 2000)).astype(np.int16)
+    b[::10] = rng.integers(-9, 10, b[::10].shape)
+    b = np.where(b == 0, 1, b)
+    scales = [float(np.float32(2.0**e)) for e in (first, second)]
+    quants = [(scales[0], 0), (scales[1], 0), (float(np.float32(scales[0] / scales[1] * 2.0**exponent)), 0)]
+    compare("DIV", [a, b], quants, skip=shifts_too_far(a, b, quants), FusedActivationFunction=activation)
+
+
 def shifts_too_far(a, b, quants):
     """Where LiteRT shifts by more than 31 bits: the quotient's first bit is that far below the output's last one."""
     (x_scale, x_zero), (d_scale, d_zero), (y_scale, _) = quants

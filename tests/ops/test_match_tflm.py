@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import tinycompile
 from tests.conftest import DIGITS
@@ -15,6 +18,7 @@ from tests.support import tflm
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile import interpreter
 from tinycompile.choices import Runtime
+from tinycompile.cli import main
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.frontend import load
 from tinycompile.frontend.tflite import import_tflite
@@ -66,6 +70,14 @@ def test_firmware(tmp_path: Path) -> None:
     found = build.execute([value[None] for value in inputs]).outputs
     assert {name: digest(values[0]) for name, values in zip(MODELS, found, strict=True)} == WHEEL
     assert build.report["options"]["match"] == "tflm"
+    assert "TFLM's bytes" in (build.folder / "report.html").read_text()
+    samples = tmp_path / "x.npz"
+    arrays: dict[str, Any] = {f"input_{i}": value[None] for i, value in enumerate(inputs)}
+    np.savez(samples, **arrays)
+    words = CliRunner().invoke(main, ["run", str(build.folder), "--input", str(samples)])
+    assert words.output == "1 sample on this machine, with TFLM's bytes\n"
+    shown = CliRunner().invoke(main, ["run", str(build.folder), "--input", str(samples), "--json"])
+    assert json.loads(shown.stdout)["match"] == "tflm"
 
 
 def test_what_tflm_garbles_is_refused() -> None:
@@ -87,19 +99,28 @@ def test_comparisons_of_int16_are_refused() -> None:
         import_tflite(b.build([x, z], [y]), "m", "m.tflite", match="tflm")
 
 
-def test_padding_that_tflm_leaves_to_chance_is_refused() -> None:
-    for zero_point in (0, 7):
-        b = TfliteBuilder()
-        x, y = b.tensor((1, 3, 3, 2), 0.1, zero_point), b.tensor((4, 2, 2, 2), 0.1, zero_point)
-        block, padding = (b.constant(np.array(values, np.int32)) for values in ([2, 2], [[0, 1], [0, 1]]))
-        b.op("SPACE_TO_BATCH_ND", [x, block, padding], [y])
-        content = b.build([x], [y])
-        assert import_tflite(content, "m", "m.tflite").nodes
-        if zero_point == 0:
-            assert import_tflite(content, "m", "m.tflite", match="tflm").nodes
-            continue
-        with pytest.raises(UnsupportedError, match="pads with memory that it never sets"):
-            import_tflite(content, "m", "m.tflite", match="tflm")
+@pytest.mark.parametrize("kind", [{"scale": 0.1}, {"scale": 0.1, "zero_point": 7}, {"dtype": "float32"}])
+def test_padding_that_tflm_leaves_to_chance_is_refused(kind: dict[str, Any]) -> None:
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 3, 3, 2), **kind), b.tensor((4, 2, 2, 2), **kind)
+    block, padding = (b.constant(np.array(values, np.int32)) for values in ([2, 2], [[0, 1], [0, 1]]))
+    b.op("SPACE_TO_BATCH_ND", [x, block, padding], [y])
+    content = b.build([x], [y])
+    assert import_tflite(content, "m", "m.tflite").nodes
+    with pytest.raises(UnsupportedError, match="pads with a value that it never sets"):
+        import_tflite(content, "m", "m.tflite", match="tflm")
+
+
+def test_shapes_that_tflm_does_not_compute_are_refused() -> None:
+    """A batch that was dynamic when the file was written is 1 in it, where two are computed."""
+    b = TfliteBuilder()
+    x, y = b.tensor((1, 4, 2), 0.1), b.tensor((1, 2, 2), 0.1)
+    b.tensors[x].signature, b.tensors[y].signature = [-1, 4, 2], [-1, 2, 2]
+    b.op("SPACE_TO_BATCH_ND", [x, b.constant(np.array([2], np.int32)), b.constant(np.array([[0, 0]], np.int32))], [y])
+    content = b.build([x], [y])
+    assert import_tflite(content, "m", "m.tflite").nodes
+    with pytest.raises(UnsupportedError, match=r"its result is int8\[2x2x2\]; the file, .* says \[1, 2, 2\], and TFLM"):
+        import_tflite(content, "m", "m.tflite", match="tflm")
 
 
 def test_an_onnx_file_has_no_runtime_to_match() -> None:

@@ -26,5 +26,5 @@ def test_any_axes(dtype, rank, index_type, seed):
 
 @pytest.mark.parametrize("multiples", [(2,), (0, 1), (1 << 20, 1 << 20)])
 def test_multiples_make_sense(multiples):
-    with pytest.raises(ValueError, match=r"multiples|result"):
+    with pytest.raises(ValueError, match=r"multiples|no tensor"):
         Repeat(multiples).infer([TensorType((2, 3), INT8)])

@@ -68,7 +68,8 @@ def test_rules():
 
     assert reason((1, 10), 0.1, 1 / 256, -128) is None
     assert reason((1, 4096), 0.1, 1 / 256, -128) is not None
-    assert reason((), 0.1, 1 / 256, -128) is not None
+    with pytest.raises(ValueError, match="a scalar, which has no channels"):
+        Softmax().infer([TensorType((), INT8)])
     assert reason((1, 10), 1e-9, 1 / 256, -128) is not None
     assert reason((1, 10), 0.1, 1 / 128, -128) is not None
 

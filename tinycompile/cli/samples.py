@@ -58,11 +58,13 @@ def run(
             execution = result.execute(samples)
             _save_outputs(path, execution.outputs)
     counts = execution.instructions
+    bytes_of = ", with TFLM's bytes" if result.match == "tflm" else ""
     if as_json:
         print_json(
             {
                 "model": result.model,
                 "samples": len(samples[0]),
+                "match": result.match,
                 "machine": result.emulated.name if counts else None,
                 "instructions": list(counts),
                 "stack_bytes_painted": execution.stack_bytes if counts else None,
@@ -71,10 +73,12 @@ def run(
         )
         return
     if not counts:
-        click.echo(f"{_counted(len(samples[0]))} on this machine")
+        click.echo(f"{_counted(len(samples[0]))} on this machine{bytes_of}")
         return
     spread = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
-    click.echo(f"{_counted(len(samples[0]))} in QEMU's {result.emulated.name}: {spread} instructions per inference")
+    click.echo(
+        f"{_counted(len(samples[0]))} in QEMU's {result.emulated.name}: {spread} instructions per inference{bytes_of}"
+    )
 
 
 def _counted(samples: int) -> str:

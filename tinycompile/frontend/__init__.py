@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from tinycompile.choices import Runtime
-from tinycompile.errors import ModelFileError, UnsupportedError, UsageError, system_reason
+from tinycompile.errors import ModelFileError, UsageError, system_reason
 from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.frontend.tflite_layout import channels_last
@@ -17,9 +17,6 @@ Floats = Literal["none", "islands", "all"]
 
 MAX_FILE_BYTES = 1 << 29
 """No microcontroller model is larger than this."""
-
-MAX_RAM_BYTES = 1 << 25
-"""Of a tensor that is no constant: what the largest external memories have."""
 
 
 def load(
@@ -53,7 +50,6 @@ def load(
     else:
         graph = import_tflite(content, path.stem, str(path), signature, shapes, floats, match)
         graph = channels_last(graph, str(path)) if layout == "nhwc" else graph
-    _check_sizes(graph, str(path))
     return graph
 
 
@@ -63,17 +59,6 @@ def _refuse_tflite_options(signature: str | None, match: Runtime, path: Path) ->
         raise UsageError(f"--match {match} is for .tflite models", where=str(path), why=why)
     if signature is not None:
         raise UsageError("--signature is for .tflite models", where=str(path), why="an ONNX file has one graph")
-
-
-def _check_sizes(graph: Graph, where: str) -> None:
-    """Kernels and planner look at every element of what is in RAM: its size bounds their time and memory."""
-    problems = [
-        (f"tensor {name!r}", f"{t} has {t.bytes:,} bytes, supported are {MAX_RAM_BYTES:,}")
-        for name, t in graph.types.items()
-        if name not in graph.constants and t.bytes > MAX_RAM_BYTES
-    ]
-    if problems:
-        raise UnsupportedError(problems, where=where)
 
 
 def is_onnx(path: Path) -> bool:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinycompile.ir import Array, Graph, Node, Op, Signature, Source, TensorType, free_name
+from tinycompile.ir import (
+    MAX_RAM_BYTES,
+    Array,
+    Graph,
+    ImpossibleSizeError,
+    Node,
+    Op,
+    Signature,
+    Source,
+    TensorType,
+    bounded,
+    free_name,
+)
 
 
 class GraphBuilder:
@@ -18,7 +30,13 @@ class GraphBuilder:
         self._sources: dict[str, Source] = {}
 
     def value(self, name: str, t: TensorType, source: Source | None = None, constant: Array | None = None) -> str:
-        """Add a value; returns `name`, or a variation where that is taken."""
+        """Add a value; returns `name`, or a variation where that is taken.
+
+        Raises:
+            ImpossibleSizeError: it isn't a constant, and larger than what is in RAM.
+        """
+        if constant is None:
+            _check(name, t)
         name = free_name(name, self.types)
         self.types[name] = t
         if source is not None:
@@ -26,6 +44,11 @@ class GraphBuilder:
         if constant is not None:
             self._constants[name] = constant
         return name
+
+    def retype(self, name: str, t: TensorType) -> None:
+        """A value that isn't constant is of this type, whatever it seemed to be. Raises ImpossibleSizeError."""
+        _check(name, t)
+        self.types[name] = t
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -53,3 +76,26 @@ class GraphBuilder:
         return Graph(
             name, tuple(inputs), tuple(outputs), tuple(self._nodes), self.types, self._constants, self._sources
         )
+
+
+def results_of(op: Op, operands: Sequence[TensorType]) -> tuple[TensorType, ...]:
+    """What an operator makes of its operands, without quantisation.
+
+    Raises:
+        ValueError: they contradict each other. ImpossibleSizeError, which is one: nothing holds the result, or there is
+            nothing to hold.
+    """
+    empty = next((t for t in operands if 0 in t.shape), None)
+    if empty is not None:
+        raise ImpossibleSizeError(f"an operand is {empty}, which has no elements")
+    found = op.infer(operands)
+    for shape, dtype in found:
+        bounded(shape, dtype.bits, MAX_RAM_BYTES)
+        if 0 in shape:
+            raise ImpossibleSizeError(f"the result is {TensorType(shape, dtype)}, which has no elements")
+    return tuple(TensorType(shape, dtype) for shape, dtype in found)
+
+
+def _check(name: str, t: TensorType) -> None:
+    if t.bytes > MAX_RAM_BYTES:
+        raise ImpossibleSizeError(f"{name!r} is {t}: {t.bytes:,} bytes, supported are {MAX_RAM_BYTES:,}")

@@ -48,7 +48,7 @@ from tinycompile.frontend.onnx_values import (
     moves_nothing,
 )
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Array, Graph, Quantization, TensorType
+from tinycompile.ir import MAX_RAM_BYTES, Array, Graph, ImpossibleSizeError, Quantization, TensorType
 from tinycompile.ops.add import Add
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.dequantize import Dequantize
@@ -204,6 +204,8 @@ def _sound(where: str) -> Generator[None]:
     """
     try:
         yield
+    except ImpossibleSizeError as error:
+        raise Rejected(str(error)) from error
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         raise ModelFileError(
             "its attributes and operands contradict each other",
@@ -230,7 +232,10 @@ def _size(model: OnnxModel, node: Any) -> int:
 def _bad_input(value: SourceValue) -> str | None:
     if value.dtype not in _INPUT_TYPES:
         return f"it is {value.type_name}, supported are {', '.join(map(str, _INPUT_TYPES))}"
-    return None if 0 not in value.shape else f"its shape is {list(value.shape)}"
+    if 0 in value.shape:
+        return f"its shape is {list(value.shape)}"
+    size = DType.of(value.type_name).bytes_for(prod(value.shape))
+    return f"it has {size:,} bytes, supported are {MAX_RAM_BYTES:,}" if size > MAX_RAM_BYTES else None
 
 
 def _import_input(state: State, value: SourceValue, layout: str) -> str:

@@ -25,7 +25,7 @@ from tinycompile.frontend.onnx_values import (
     identity,
 )
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Quantization
+from tinycompile.ir import Quantization, bounded
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.reshape import Reshape
@@ -205,6 +205,7 @@ def pad_by_copies(scope: Scope, mode: str) -> None:
             size = at.shape[axis]
             kept = np.arange(max(0, -before), size - max(0, -after))
             amounts = max(0, before), max(0, after)
+            bounded((kept.size + sum(amounts),), 64)
             at = taken(scope, at, axis, np.pad(kept, amounts, mode=mode).tolist())  # pyright: ignore[reportArgumentType]
         return at
 

@@ -91,12 +91,29 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             name = scope.state.emit(value.op, [value.image.name], scope.name, quant)
             return Placed(name, value.shape, value.image.order)
         case Arranged():
+            if value.commutes == "increasing" and any(_may_be_nan(scope, part) for part in value.parts):
+                raise Rejected("elements may be NaN, which isn't rounded to what the largest or the smallest is of")
             return value.how([_part(scope, part, quant) for part in value.parts], quant)
         case Real():
             result = scope.state.emit(Quantize(INT8, "even"), [value.at.name], scope.name, quant)
             return Placed(result, value.shape, value.at.order, value.at.folded)
         case _:
             raise Rejected(NOT_ROUNDED)
+
+
+def _may_be_nan(scope: Scope, value: Value) -> bool:
+    """Whether an element of a value that isn't rounded yet may be no number."""
+    match value:
+        case Known():
+            return value.array.dtype.kind == "f" and bool(np.isnan(value.array).any())
+        case Dequantized():
+            return bool(np.isnan(values_of(value.quant, value.function, scope.opset)).any())
+        case Pair():
+            return value.function == "Div"
+        case Arranged():
+            return any(_may_be_nan(scope, part) for part in value.parts)
+        case _:
+            return False
 
 
 def clamp_of(clamp: Clamp, quant: Quantization) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, Scope
 from tinycompile.frontend.onnx_values import Interpolated, Placed, Shape
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Array, Signature
+from tinycompile.ir import Array, Signature, bounded
 from tinycompile.ops.resize_bilinear import ONE, Positions, ResizeBilinear
 
 _HALF_WAY = 1e-6
@@ -61,15 +61,20 @@ def _interpolated(scope: Scope) -> Interpolated:
     for half_pixel, aligned in ((True, False), (False, False), (False, True)):
         op = ResizeBilinear((shape[2], shape[3]), aligned, half_pixel, "onnx")
         sides = op.positions(Signature((scope.state.type_of(at),), ()))
-        wanted = [found.get(2, np.eye(x.shape[2])), found.get(3, np.eye(x.shape[3]))]
+        wanted = [found[axis] if axis in found else _unit(x.shape[axis]) for axis in (2, 3)]
         if all(np.array_equal(_matrix_of(p, m.shape[1]), m) for p, m in zip(sides, wanted, strict=True)):
             return Interpolated(at, x.quant, op, shape)
     raise Rejected(f"linear resizing whose weights are no multiples of 1/1024: {FLOAT_ARITHMETIC}")
 
 
+def _unit(size: int) -> Array:
+    """Weights of an axis that stays as it is."""
+    return np.eye(bounded((size, size), 64)[0])
+
+
 def _matrix_of(positions: Positions, size: int) -> Array:
     """float64 (resized, size): the weights of an axis."""
-    matrix, rows = np.zeros((positions.lower.size, size)), np.arange(positions.lower.size)
+    matrix, rows = np.zeros(bounded((positions.lower.size, size), 64)), np.arange(positions.lower.size)
     inside = np.minimum(positions.lower, size - 1)
     np.add.at(matrix, (rows, inside), 1 - positions.weight / ONE)
     np.add.at(matrix, (rows, positions.upper), positions.weight / ONE)
@@ -173,7 +178,7 @@ def _positions(size: int, resized: int, scale: np.float32, transformation: str) 
 def _matrix(positions: Array, size: int, stretch: float, mode: str, cubic: float, exclude: bool) -> Array:
     """Weights of the input's elements; those outside count for the nearest one, or not at all (`exclude`)."""
     reach = (1 if mode == "linear" else 2) / stretch
-    matrix = np.zeros((positions.size, size))
+    matrix = np.zeros(bounded((positions.size, size), 64))
     for row, position in enumerate(positions):
         first, last = int(np.floor(position - reach)), int(np.ceil(position + reach))
         for index in range(first, last + 1):

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from tinycompile.frontend.builder import GraphBuilder
+from tinycompile.frontend.builder import GraphBuilder, results_of
 from tinycompile.frontend.onnx_file import OnnxModel
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_rewrite import label_of
@@ -112,10 +112,10 @@ class State:
         """
         types = tuple(self.builder.types[operand] for operand in operands)
         try:
-            inferred = op.infer(types)
+            inferred = results_of(op, types)
         except ValueError as error:
             raise Rejected(str(error)) from error
-        found = tuple(TensorType(*each, quant) for each, quant in zip(inferred, quants, strict=True))
+        found = tuple(replace(each, quant=quant) for each, quant in zip(inferred, quants, strict=True))
         reason = op.unsupported(Signature(types, found))
         if reason is not None:
             raise Rejected(reason)

@@ -15,7 +15,7 @@ from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, read_m
 from tinycompile.frontend.tflite_ops import IMPORTERS
 from tinycompile.frontend.tflite_scope import Rejected, Scope, Values
 from tinycompile.frontend.tflite_shapes import FOLDERS, folded, operands_of, remember
-from tinycompile.ir import Graph
+from tinycompile.ir import Graph, ImpossibleSizeError
 
 QUANTIZED = (INT8, UINT8, INT16)
 
@@ -63,8 +63,10 @@ def import_tflite(
     for operator in model.operators:
         try:
             _import_operator(values, operator, f"{where}: {_label(model, operator)}")
-        except Rejected as rejected:
+        except (Rejected, ImpossibleSizeError) as rejected:
             problems.append((_label(model, operator), str(rejected)))
+        except MemoryError:
+            problems.append((_label(model, operator), "reading it takes more memory than this machine has"))
     if problems:
         raise UnsupportedError(problems, where=where)
     if floats == "islands":

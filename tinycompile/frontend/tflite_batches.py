@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tinycompile.frontend.builder import results_of
 from tinycompile.frontend.tflite_scope import Rejected, Scope
-from tinycompile.ir import Op, TensorType
+from tinycompile.ir import Op
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.slice import Slice
 
@@ -28,11 +29,11 @@ def emit_images(scope: Scope, op: Op, operands: Sequence[str]) -> None:
         raise Rejected(f"the batch is {images}, supported are {MOST_IMAGES}")
     one, y, found = replace(x, shape=(1, *x.shape[1:])), scope.output_type(), list[str]()
     try:
-        ((shape, dtype),) = op.infer([one, *(scope.values.builder.types[name] for name in others)])
+        (part,) = results_of(op, [one, *(scope.values.builder.types[name] for name in others)])
     except ValueError as error:
         raise scope.fail(str(error)) from error
     for number in range(images):
-        image, result = scope.temporary(f"image_{number}", one), TensorType(shape, dtype, y.quant)
+        image, result = scope.temporary(f"image_{number}", one), replace(part, quant=y.quant)
         scope.emit(Slice.of_axis(x.shape, 0, number, 1), operands[:1], image)
         found.append(scope.temporary(f"layer_{number}", result))
         scope.emit(op, [image, *others], found[-1])

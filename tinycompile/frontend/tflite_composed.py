@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from tinycompile.dtypes import BOOL, FLOAT32
+from tinycompile.frontend.builder import results_of
 from tinycompile.frontend.tflite_activations import emit_activated, fused_range
 from tinycompile.frontend.tflite_moves import EMPTY, reshaped
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_windows import window_padding
-from tinycompile.ir import Array, Op, TensorType
+from tinycompile.ir import Array, Op, TensorType, bounded
 from tinycompile.ops._reduce import Axes
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.broadcast_to import BroadcastTo
@@ -39,10 +41,10 @@ def _computed(scope: Scope, op: Op, operands: Sequence[str], suffix: str) -> str
     """A value that the file doesn't have, with the quantisation of the first operand."""
     types = [scope.values.builder.types[name] for name in operands]
     try:
-        ((shape, dtype),) = op.infer(types)
+        (found,) = results_of(op, types)
     except ValueError as error:
         raise scope.fail(str(error)) from error
-    result = scope.temporary(suffix, TensorType(shape, dtype, types[0].quant))
+    result = scope.temporary(suffix, replace(found, quant=types[0].quant))
     scope.emit(op, operands, result)
     return result
 
@@ -51,6 +53,11 @@ def _constant(scope: Scope, suffix: str, t: TensorType, values: Array) -> str:
     """A constant of the type and quantisation of `t`."""
     data = np.ascontiguousarray(values, t.dtype.carrier)
     return scope.derived(suffix, TensorType(data.shape, t.dtype, t.quant), data)
+
+
+def _diagonal(rows: int, columns: int) -> Array:
+    bounded((rows, columns))
+    return np.eye(rows, columns, dtype=np.bool_)
 
 
 def _mask(scope: Scope, values: Array) -> str:
@@ -80,7 +87,7 @@ def matrix_diag(scope: Scope) -> None:
     n = x.shape[-1]
     row = reshaped(scope, scope.input(), (*x.shape[:-1], 1, n), "row")
     zero = _constant(scope, "zero", x, np.zeros((1,) * (len(x.shape) + 1)))
-    scope.emit(Select(), [_mask(scope, np.eye(n, dtype=np.bool_)), row, zero])
+    scope.emit(Select(), [_mask(scope, _diagonal(n, n)), row, zero])
 
 
 @importer("MATRIX_SET_DIAG", options=tflite.MatrixSetDiagOptions, versions=1)
@@ -92,7 +99,7 @@ def matrix_set_diag(scope: Scope) -> None:
     rows, columns = x.shape[-2:]
     size = (1, columns) if columns <= rows else (rows, 1)  # as long as the diagonal
     placed = reshaped(scope, scope.input(1), (*x.shape[:-2], *size), "diagonal")
-    scope.emit(Select(), [_mask(scope, np.eye(rows, columns, dtype=np.bool_)), placed, scope.input(0)])
+    scope.emit(Select(), [_mask(scope, _diagonal(rows, columns)), placed, scope.input(0)])
 
 
 @importer("SPARSE_TO_DENSE", options=tflite.SparseToDenseOptions, versions=3)
@@ -114,7 +121,7 @@ def sparse_to_dense(scope: Scope) -> None:
     count = len(coordinates)
     if given.shape != (count,):
         values = _computed(scope, BroadcastTo((count,)), [values], "values")
-    mask = np.zeros(shape, np.bool_)
+    mask = np.zeros(bounded(shape), np.bool_)
     mask[tuple(coordinates.T)] = True
     at = scope.derived("places", TensorType(coordinates.shape, scope.input_type(0).dtype), coordinates)
     scattered = scope.temporary("scattered", TensorType(tuple(shape), y.dtype, y.quant))
@@ -211,7 +218,7 @@ def _reduce_segments(scope: Scope, op: Axes, nothing: float) -> None:
             found.append(_computed(scope, op, [members], f"segment_{segment}"))
         else:
             shape = (1, *scope.values.builder.types[rows].shape[1:])
-            found.append(_constant(scope, f"segment_{segment}", x, np.full(shape, nothing)))
+            found.append(_constant(scope, f"segment_{segment}", x, np.full(bounded(shape, 64), nothing)))
     scope.emit(Concatenation(0), found)
 
 

@@ -20,12 +20,9 @@ from tinycompile.errors import ModelFileError, UsageError
 from tinycompile.frontend.tflite_blocks import Blocks, blocks_of, dequantized_blocks
 from tinycompile.frontend.tflite_quantization import ZERO_POINTS, ContradictionError, Parameters, understood
 from tinycompile.frontend.tflite_schema import SIGNED_8, SIGNED_32, FlatTable, root, tflite
-from tinycompile.ir import Array, Quantization, TensorType
+from tinycompile.ir import MAX_RAM_BYTES, MAX_TENSOR_BYTES, Array, Quantization, TensorType
 
 MAX_RANK = 8
-MAX_TENSOR_BYTES = 2**28
-"""No microcontroller has more memory."""
-
 MAX_NAMES = 10
 """That are listed in a message."""
 
@@ -265,13 +262,15 @@ class _Reader:
         dtype = DTYPES[tensor.Type()]
         size = dtype.bytes_for(prod(shape))
         if size > MAX_TENSOR_BYTES:
-            raise self.fail(f"{here} claims the shape {shape}", "which has more than 256 MiB")
+            raise self.fail(f"{here} claims the shape {shape}", f"which has more than {MAX_TENSOR_BYTES:,} bytes")
         if data is not None and len(data) != size:
             raise self.fail(f"{here} has {len(data)} bytes of data", f"{dtype}{list(shape)} needs {size}")
         value = None if data is None else dtype.unpack(data, prod(shape)).reshape(shape)
         quant = self.quantization(tensor, shape, dtype, value is not None, here)
         known = dtype in COMPILED or (dtype in STORED and value is not None)
         reason = "" if known else f"has the type {TYPE_NAMES[tensor.Type()]}"
+        if value is None and size > MAX_RAM_BYTES:
+            reason = f"has {size:,} bytes, supported are {MAX_RAM_BYTES:,}"
         return SourceTensor(index, name, TensorType(shape, dtype, quant), reason, value, signature)
 
     def in_blocks(self, tensor: SourceTensor, tensors: Sequence[SourceTensor], blocks: Blocks) -> SourceTensor:

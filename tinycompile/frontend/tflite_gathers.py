@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tinycompile.dtypes import FLOAT32, INT8
+from tinycompile.frontend.builder import results_of
 from tinycompile.frontend.tflite_axes import axis_of
 from tinycompile.frontend.tflite_hybrid import dequantized_rows
 from tinycompile.frontend.tflite_moves import EMPTY
 from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import PACKED, Rejected, Scope
-from tinycompile.ir import Array, TensorType
+from tinycompile.ir import Array
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
@@ -38,8 +41,8 @@ def gather(scope: Scope) -> None:
     op = Take(axis, tuple(known.ravel().tolist()))
     if known.ndim == 1:
         return scope.emit(op, [scope.input()])
-    ((shape, dtype),) = op.infer([x])
-    taken = scope.temporary("taken", TensorType(shape, dtype, x.quant))
+    (found,) = results_of(op, [x])
+    taken = scope.temporary("taken", replace(found, quant=x.quant))
     scope.emit(op, [scope.input()], taken)
     return scope.emit(Reshape((*x.shape[:axis], *known.shape, *x.shape[axis + 1 :])), [taken])
 

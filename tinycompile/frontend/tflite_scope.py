@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 from tinycompile.choices import Runtime
 from tinycompile.dtypes import FLOAT32, INT2, INT4, INT8, INT32, INT64, DType
 from tinycompile.errors import ModelFileError
-from tinycompile.frontend.builder import GraphBuilder
+from tinycompile.frontend.builder import GraphBuilder, results_of
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
 from tinycompile.frontend.tflite_options import OptionTable, schema_name
 from tinycompile.ir import Array, Op, Signature, Source, TensorType
@@ -172,26 +173,32 @@ class Scope:
         """Add a node that computes `output` (by default the operator's), if its operands make sense."""
         output = output or self.output()
         sig = self.values.builder.signature(inputs, [output])
-        ((shape, dtype),) = self._inferred(op, sig)
-        if shape != sig.output.shape and dtype == sig.output.dtype and self._may_have(output, shape):
-            self.values.builder.types[output] = TensorType(shape, sig.output.dtype, sig.output.quant)
-        elif (shape, dtype) != (sig.output.shape, sig.output.dtype):
-            raise self.fail(f"the result is {TensorType(shape, dtype)}, the file says {sig.output}")
+        (found,) = self._inferred(op, sig)
+        same = found.shape == sig.output.shape, found.dtype == sig.output.dtype
+        if same == (False, True) and self._may_have(output, found.shape):
+            if self.runtime == "tflm":
+                raise Rejected(
+                    f"its result is {found}; the file, written for a dynamic batch, says {list(sig.output.shape)}, and "
+                    "TFLM takes its word, refuses the model or returns what isn't computed; --match litert computes it"
+                )
+            self.values.builder.retype(output, replace(sig.output, shape=found.shape))
+        elif not all(same):
+            raise self.fail(f"the result is {found}, the file says {sig.output}")
         self.values.builder.node(output, op, inputs, [output])
 
     def emit_all(self, op: Op, inputs: Sequence[str]) -> None:
         """As `emit`, of an operator with several results."""
         outputs = [self.values.of(index) for index in self.operator.outputs]
         sig = self.values.builder.signature(inputs, outputs)
-        for (shape, dtype), t in zip(self._inferred(op, sig), sig.outputs, strict=True):
-            if (shape, dtype) != (t.shape, t.dtype):
-                raise self.fail(f"a result is {TensorType(shape, dtype)}, the file says {t}")
+        for found, t in zip(self._inferred(op, sig), sig.outputs, strict=True):
+            if (found.shape, found.dtype) != (t.shape, t.dtype):
+                raise self.fail(f"a result is {found}, the file says {t}")
         self.values.builder.node(outputs[0], op, inputs, outputs)
 
-    def _inferred(self, op: Op, sig: Signature) -> tuple[tuple[tuple[int, ...], DType], ...]:
-        """(shape, type) of each result of an operator that makes sense and can be compiled."""
+    def _inferred(self, op: Op, sig: Signature) -> tuple[TensorType, ...]:
+        """The results of an operator that makes sense and can be compiled."""
         try:
-            inferred = op.infer(sig.inputs)
+            inferred = results_of(op, sig.inputs)
         except ValueError as error:
             raise self.fail(str(error)) from error
         if len(inferred) != len(sig.outputs):

@@ -112,8 +112,7 @@ def comparison_with_scalar(site: Site, core: Core) -> Kernel | None:
 def pairs_kernel(site: Site, loops: str, header: str, each: int) -> Kernel | None:
     """The kernel that applies `tc_<kind>_<type>` in the loops `<loops>_<type>`; None for shapes with more of them."""
     op, suffix, shape = site.node.op, _SUFFIXES[site.sig.input.dtype], broadcast_of(site)
-    finite = all(value is None or np.all(np.isfinite(value)) for value in site.constants)
-    if shape is None or not finite:
+    if shape is None:
         return None
     function = struct_call(
         f"{op.kind}_{suffix}_{site.sig.output.elements}",

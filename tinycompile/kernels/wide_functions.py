@@ -7,12 +7,14 @@ import numpy as np
 from tinycompile.dtypes import INT16
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
-from tinycompile.kernels.generic_c import Fields, Struct, factor_fields, struct_call
+from tinycompile.kernels.binary import broadcast_of, element_overlap, operand_constants, operand_parameters
+from tinycompile.kernels.generic_c import Fields, Struct, factor_fields, range_fields, struct_call
 from tinycompile.kernels.pairs import pairs_kernel
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops import all_ops
 from tinycompile.ops._real_table import WideRealTable
 from tinycompile.ops.abs import Abs
+from tinycompile.ops.div import Div
 from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.minimum import Minimum
 from tinycompile.ops.neg import Neg
@@ -80,7 +82,7 @@ def rsqrt(site: Site, core: Core) -> Kernel | None:
     op = site.node.op
     if not isinstance(op, Rsqrt):
         return None
-    (multiplier,), (shift,) = (part.tolist() for part in op.scaling(site.sig))
+    multiplier, shift = (int(part) for part in op.scaling(site.sig))
     factor = factor_fields((multiplier, shift - FRACTION_BITS))
     return _kernel(site, "tc_wide_scaled_shape", {"factor": factor}, 350 if core.has("long_multiply") else 1500)
 
@@ -90,6 +92,33 @@ def sqrt(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_sqrt`."""
     scales = {"input_scale": np.float32(site.sig.input.scale), "output_scale": np.float32(site.sig.output.scale)}
     return _kernel(site, "tc_wide_sqrt_shape", scales, 20 if core.has("fpu") else 500)
+
+
+@kernel_for(Div, dtype=INT16)
+def div(site: Site, core: Core) -> Kernel | None:
+    """`tc_div_s16`."""
+    op, shape = site.node.op, broadcast_of(site)
+    if not isinstance(op, Div) or shape is None:
+        return None
+    multiplier, shift = op.scaling(site.sig)
+    fields = {"a_zero_point": 0, "b_zero_point": 0, "multiplier": multiplier, "shift": shift}
+    function = struct_call(
+        f"wide_div_{site.sig.output.elements}",
+        "tc_div_s16",
+        "tc_div.h",
+        operand_parameters(site),
+        (Struct("tc_div_form", fields | {"range": range_fields(0, op.clamp)}, "form"), shape.struct),
+        "Quotients of 16-bit values.",
+    )
+    return Kernel(
+        "div_wide",
+        function,
+        operand_constants(site),
+        instructions=30 + shape.runs * (25 + (130 if core.has("long_multiply") else 700) * shape.run),
+        code_bytes=400,
+        overlap=element_overlap(site),
+        notes={"reason": "16-bit activations in plain C"},
+    )
 
 
 @kernel_for(Maximum, Minimum, dtype=INT16)

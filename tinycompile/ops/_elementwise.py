@@ -33,6 +33,15 @@ class Elementwise(Op):
         return Pointwise()
 
 
+class AlongChannels(Elementwise):
+    """Every element depends on all along the last axis, the channels."""
+
+    def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
+        if not inputs[0].shape:
+            raise ValueError("the input is a scalar, which has no channels")
+        return super().infer(inputs)
+
+
 class Unary(Elementwise, Typed):
     """A function int8 -> int8 of one element, which 256 table entries define completely."""
 
@@ -174,11 +183,17 @@ class DequantizedBinary(RealBinary):
     """float32, and int8 by ONNX's rule, which follows from it."""
 
     def meanings(self) -> Meanings:
-        own = {INT8: Meaning(self._quantized, pair_of_integers)} if self.rule == "onnx" else {}
+        own = {INT8: Meaning(self._quantized, self._quantized_refused)} if self.rule == "onnx" else {}
         return {**super().meanings(), **own}
 
     def _quantized(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return self.clamped(sig, onnx.pair(self.real, sig, *self.centred(sig, inputs)))
+        found = onnx.pair(self.real, sig, *self.centred(sig, inputs))
+        # A NaN, which only 0 / 0 gives, passes Relu and Clip as it is; onnxruntime rounds it to the smallest value.
+        (numbers,) = self.clamped(sig, found)
+        return (np.where(found < onnx.NO_NUMBER // 2, sig.output.dtype.range[0], numbers).astype(numbers.dtype),)
+
+    def _quantized_refused(self, sig: Signature) -> str | None:
+        return pair_of_integers(sig) or onnx.has_no_number(sig)
 
 
 def broadcast(shape: tuple[int, ...], result: tuple[int, ...]) -> Pointwise:

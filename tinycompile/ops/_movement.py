@@ -17,16 +17,16 @@ from tinycompile.ir import Array, Op, Signature, TensorType
 MAX_RANK = 8
 """Of operands and results, as of the files."""
 
-MAX_ELEMENTS = 1 << 28
-"""Of a result: no microcontroller has room for more, and repetition makes large ones out of a few bytes."""
-
 
 class Movement(Op):
     """Every element of the result is one of operand 0, whose quantisation it has: bytes are moved as they are."""
 
     @abstractmethod
     def move(self, x: Array) -> Array:
-        """The result for an array of any element type; may be a view. Raises ValueError where the shape doesn't fit."""
+        """The result for an array of any element type; may be a view. Raises ValueError where the shape doesn't fit.
+
+        `infer` calls it: a result that is larger than the operand is to be `bounded` before it is allocated.
+        """
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         return ((self.move(np.broadcast_to(np.int8(0), inputs[0].shape)).shape, inputs[0].dtype),)
@@ -47,13 +47,3 @@ def checked_axes(shape: Sequence[int], given: Sequence[object], what: str) -> No
     """Raises ValueError unless there is one entry per axis."""
     if len(given) != len(shape):
         raise ValueError(f"{len(given)} {what} for the shape {list(shape)}")
-
-
-def checked_elements(shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape that repetition makes. Raises ValueError if a size is negative or the result too large."""
-    elements = 1
-    for size in shape:
-        elements *= size
-        if size < 0 or elements > MAX_ELEMENTS:
-            raise ValueError(f"a result of the shape {list(shape)}")
-    return tuple(shape)

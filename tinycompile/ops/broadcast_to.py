@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array
-from tinycompile.ops._movement import Movement, checked_elements
+from tinycompile.ir import Array, bounded
+from tinycompile.ops._movement import Movement
 
 
 @dataclass(frozen=True)
@@ -25,4 +25,4 @@ class BroadcastTo(Movement):
     shape: tuple[int, ...]
 
     def move(self, x: Array) -> Array:
-        return np.broadcast_to(x, checked_elements(self.shape))
+        return np.broadcast_to(x, bounded(self.shape))

@@ -24,9 +24,10 @@ from tinycompile.ops._rules import invalid
 
 @dataclass(frozen=True)
 class Div(TfliteBinary, DequantizedBinary, IntegerBinary):
-    """int8 operands of any scales and zero points, float32, or int32, that broadcast as in NumPy, one of them may be a
-    constant; int8 with fused RELU, RELU6 and RELU_N1_TO_1. An integer divided by 0, for which LiteRT stops, gives the
-    end of the range on the dividend's side, 0 / 0 gives 0; without scales it gives 0.
+    """int8 operands of any scales and zero points, int16 with zero points of 0, float32, or int32, that broadcast as in
+    NumPy, one of them may be a constant; int8 and int16 with fused RELU, RELU6 and RELU_N1_TO_1. An integer divided by
+    0, for which LiteRT stops, gives the end of the range on the dividend's side, 0 / 0 gives 0; without scales it
+    gives 0.
     """
 
     kind: ClassVar[str] = "div"
@@ -55,7 +56,7 @@ class Div(TfliteBinary, DequantizedBinary, IntegerBinary):
         scaled = high_mul(high_mul(dividend << headroom, reciprocal), multiplier)
         right = reciprocal_shift + headroom - shift
         rounded = np.where(right > 31, 0, rounding_divide_by_pot(scaled, np.clip(right, 0, 31)))
-        return np.where(divisor == 0, np.sign(a) * 256, rounded) + sig.output.zero_point
+        return np.where(divisor == 0, np.sign(a) * 2**16, rounded) + sig.output.zero_point
 
     def real(self, a: Array, b: Array) -> Array:
         return a / b

@@ -12,7 +12,7 @@ from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import inverse_square_root, multiply_by_quantized_multiplier
 from tinycompile.ops._arithmetic import real
-from tinycompile.ops._elementwise import Elementwise
+from tinycompile.ops._elementwise import AlongChannels
 from tinycompile.ops._rules import first_reason, not_quantized
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
@@ -27,7 +27,7 @@ SHORTEST = 1e-6
 
 
 @dataclass(frozen=True)
-class L2Normalization(Elementwise, Typed):
+class L2Normalization(AlongChannels, Typed):
     """int8 or float32, along the last axis: x / |x|. int8 output has scale 1/128 and zero point 0, and a vector of
     zeros stays one; float32 vectors are divided by at least 1e-6.
     """
@@ -49,7 +49,7 @@ class L2Normalization(Elementwise, Typed):
         return (np.clip(result, -128, 127).astype(np.int8),)
 
     def _limits(self, sig: Signature) -> str | None:
-        depth = sig.input.shape[-1] if sig.input.shape else 0
+        depth = sig.input.shape[-1]
         reasons = (
             not_quantized(sig.input, "the input"),
             not_quantized(sig.output, "the output"),

@@ -10,12 +10,12 @@ import numpy as np
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array
 from tinycompile.ops._arithmetic import real
-from tinycompile.ops._elementwise import Elementwise
+from tinycompile.ops._elementwise import AlongChannels
 from tinycompile.ops._typed import Meanings, Typed
 
 
 @dataclass(frozen=True)
-class LocalResponseNormalization(Elementwise, Typed):
+class LocalResponseNormalization(AlongChannels, Typed):
     """float32: x * (bias + alpha * (sum of squares of the channels at most `radius` away)) ** -beta.
 
     Attributes:

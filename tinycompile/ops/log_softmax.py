@@ -20,7 +20,7 @@ from tinycompile.numerics.fixed_point import (
 )
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._arithmetic.tflite import MAX_DEPTH, SoftmaxParameters, multiply
-from tinycompile.ops._elementwise import Elementwise
+from tinycompile.ops._elementwise import AlongChannels
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
@@ -31,7 +31,7 @@ DROPPED_BITS = 31 - OUTPUT_BITS - 4
 
 
 @dataclass(frozen=True)
-class LogSoftmax(Elementwise, Typed):
+class LogSoftmax(AlongChannels, Typed):
     """Over the last axis. int8, at most 4095 elements, where the output has scale 1/16 and zero point 127; float32."""
 
     kind: ClassVar[str] = "log_softmax"
@@ -79,7 +79,7 @@ class LogSoftmax(Elementwise, Typed):
         return (np.where(inside, np.clip(outputs, -128, 127), -128).astype(np.int8),)
 
     def _refused(self, sig: Signature) -> str | None:
-        y, depth = sig.output, sig.input.shape[-1] if sig.input.shape else 0
+        y, depth = sig.output, sig.input.shape[-1]
         reason = first_reason((not_quantized(sig.input, "the input"), not_quantized(y, "the output")))
         if reason is not None:
             return reason

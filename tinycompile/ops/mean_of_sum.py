@@ -29,6 +29,8 @@ class MeanOfSum(Op):
     source: TensorType
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
+        if inputs[0].shape != (1, 1, 1, self.source.shape[3]):
+            raise ValueError(f"{inputs[0]} are no sums over the rows and columns of {self.source}")
         return self.average.infer([self.source])
 
     @property

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from tinycompile.ir import Array
-from tinycompile.ops._movement import Movement, checked_axes, checked_elements
+from tinycompile.ir import Array, bounded
+from tinycompile.ops._movement import Movement, checked_axes
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,5 @@ class MirrorPad(Movement):
         for size, (before, after) in zip(x.shape, self.amounts, strict=True):
             if min(before, after) < 0 or max(before, after) > max(size - own, 0):
                 raise ValueError(f"a mirrored border of {before} and {after} around {size} elements")
-        checked_elements([n + sum(pair) for n, pair in zip(x.shape, self.amounts, strict=True)])
+        bounded([n + sum(pair) for n, pair in zip(x.shape, self.amounts, strict=True)])
         return np.pad(x, self.amounts, mode=self.mode) if self.amounts else x

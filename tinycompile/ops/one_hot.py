@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Op, Signature, TensorType, bounded
 from tinycompile.ops._indices import wrong_indices
-from tinycompile.ops._movement import checked_elements, not_movable
+from tinycompile.ops._movement import not_movable
 from tinycompile.ops._rules import first_reason
 
 
@@ -39,7 +39,7 @@ class OneHot(Op):
         indices = inputs[0].shape
         if not 0 <= self.axis <= len(indices) or self.depth < 1:
             raise ValueError(f"axis {self.axis} and depth {self.depth} for {inputs[0]}")
-        return ((checked_elements((*indices[: self.axis], self.depth, *indices[self.axis :])), self.dtype),)
+        return ((bounded((*indices[: self.axis], self.depth, *indices[self.axis :])), self.dtype),)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         indices = np.expand_dims(inputs[0].astype(np.int64), self.axis)

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array
-from tinycompile.ops._movement import Movement, checked_axes, checked_elements
+from tinycompile.ir import Array, bounded
+from tinycompile.ops._movement import Movement, checked_axes
 
 
 @dataclass(frozen=True)
@@ -27,5 +27,5 @@ class Repeat(Movement):
         checked_axes(x.shape, self.multiples, "multiples")
         if min(self.multiples, default=1) < 1:
             raise ValueError(f"the multiples {list(self.multiples)}")
-        checked_elements([n * times for n, times in zip(x.shape, self.multiples, strict=True)])
+        bounded([n * times for n, times in zip(x.shape, self.multiples, strict=True)])
         return np.tile(x, self.multiples)

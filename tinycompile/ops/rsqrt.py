@@ -62,7 +62,7 @@ class Rsqrt(Unary, WideUnary, RealUnary):
         with np.errstate(over="ignore", divide="ignore"):
             real = np.float64 if sig.input.dtype == INT16 else np.float32
             divisor = np.sqrt(real(sig.input.scale)) * real(sig.output.scale)
-            multiplier, shift = quantize_multiplier(np.array([1 / np.float64(divisor)]))
-        if multiplier[0] == 0 or shift[0] - FRACTION_BITS < -31:
+            multiplier, shift = quantize_multiplier(np.array(1 / np.float64(divisor)))
+        if multiplier == 0 or shift - FRACTION_BITS < -31:
             raise ValueError("the output scale is too large for the input scale")
         return multiplier, shift

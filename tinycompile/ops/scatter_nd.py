@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Op, Signature, TensorType, bounded
 from tinycompile.ops._indices import tuples, wrong_indices
-from tinycompile.ops._movement import checked_elements, not_movable
+from tinycompile.ops._movement import not_movable
 from tinycompile.ops._rules import first_reason
 
 
@@ -31,7 +31,7 @@ class ScatterND(Op):
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         indices, updates = inputs[0].shape, inputs[1].shape
-        shape = checked_elements(self.shape)
+        shape = bounded(self.shape)
         if not indices or not 1 <= indices[-1] <= len(shape) or 0 in shape:
             raise ValueError(f"a result of the shape {list(shape)} by the coordinates {inputs[0]}")
         if updates != (*indices[:-1], *shape[indices[-1] :]):

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from tinycompile.ir import Array
 from tinycompile.ops._movement import Movement, checked_axes
 
@@ -40,10 +38,11 @@ class Slice(Movement):
     def move(self, x: Array) -> Array:
         for given in (self.begin, self.size, self.step):
             checked_axes(x.shape, given, "bounds")
-        places = list[Array]()
+        places = list[slice]()
         for length, begin, size, step in zip(x.shape, self.begin, self.size, self.step, strict=True):
             end = begin + (size - 1) * step
             if size < 1 or step == 0 or not 0 <= min(begin, end) <= max(begin, end) < length:
                 raise ValueError(f"{size} elements from {begin} on with the step {step} out of {length}")
-            places.append(begin + step * np.arange(size))
-        return x[np.ix_(*places)] if places else x
+            behind = end + (1 if step > 0 else -1)
+            places.append(slice(begin, behind if behind >= 0 else None, step))
+        return x[tuple(places)]

@@ -15,13 +15,13 @@ from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.ops._arithmetic import onnx, real, tflite, wide
 from tinycompile.ops._arithmetic.onnx import SoftmaxForm
 from tinycompile.ops._arithmetic.tflite import SoftmaxParameters
-from tinycompile.ops._elementwise import Elementwise, Framework
+from tinycompile.ops._elementwise import AlongChannels, Framework
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class Softmax(Elementwise, Typed):
+class Softmax(AlongChannels, Typed):
     """int8 or float32, over the last axis. int8 by TFLite's rule: at most 4095 elements; the output has scale 1/256
     (within a thousandth) and zero point -128. By ONNX's: at most 4096 elements, any output.
 
@@ -91,7 +91,7 @@ def _types(sig: Signature) -> str | None:
 
 
 def _too_deep(sig: Signature, most: int) -> str | None:
-    depth = sig.input.shape[-1] if sig.input.shape else 0
+    depth = sig.input.shape[-1]
     return None if 0 < depth <= most else f"the last axis has {depth} elements, supported is {most}"
 
 

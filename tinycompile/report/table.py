@@ -79,6 +79,8 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         yield "eliminated", "nothing: no channel is constant"
     yield "schedule", _schedule(report)
+    if report["options"].get("match") == "tflm":
+        yield "bytes", "TFLM's, where LiteRT's are others (--match tflm)"
     if report["options"].get("align") == "strict":
         yield "alignment", "words only where they are aligned (--align strict)"
 

@@ -40,7 +40,7 @@ def certificate_of(build: Build, samples: Sequence[Array], result: Verification)
         "model": build.model,
         "target": build.report["target"],
         "reference": {"name": result.witnesses[0].name, "version": result.witnesses[0].version},
-        "match": build.report["options"].get("match", "litert") if build.source.suffix.lower() == ".tflite" else None,
+        "match": build.match,
         "references": [asdict(witness) for witness in result.witnesses],
         "executed_in": "this machine" if build.board.is_host else f"QEMU's {build.emulated.name}",
         "tools": _tools(build),

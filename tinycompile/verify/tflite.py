@@ -49,7 +49,7 @@ class TfliteReference:
     def __init__(self, build: Build) -> None:
         """Raises ToolMissingError without the runtimes that are needed, ModelFileError if the file can't be read."""
         self._build, self.content = build, build.source.read_bytes()
-        self._match: Runtime = build.report["options"].get("match", "litert")
+        self._match: Runtime = build.match or "litert"
         self._exact = not any(map(_sums_floats, build.report["layers"]))
         self._channels_last = build.report["options"].get("layout") == "nhwc"
         try:

@@ -16,8 +16,12 @@ MAX_DEPTH = 1 << 12
 _FACTOR_BITS = 30
 
 
+NO_NUMBER = -(2**40)
+"""In place of a NaN: less than any result."""
+
+
 def pair(function: Callable[[Array, Array], Array], sig: Signature, a: Array, b: Array) -> Array:
-    """A function of two operands minus their zero points (int64); int64, before the clamp.
+    """A function of two operands minus their zero points (int64); int64, before the clamp, `NO_NUMBER` for a NaN.
 
     Every operation is rounded to float32, as the specification's operators are; the quotient by the output's scale goes
     to the nearest integer, halves to even.
@@ -25,9 +29,17 @@ def pair(function: Callable[[Array, Array], Array], sig: Signature, a: Array, b:
     first, second = (x.astype(np.float32) * np.float32(t.scale) for x, t in zip((a, b), sig.inputs, strict=True))
     with np.errstate(all="ignore"):
         quotient = function(first, second) / np.float32(sig.output.scale)
-    # Beyond int32 the specification leaves the conversion open; a NaN, which takes 0 / 0, becomes 0.
-    bounded = np.clip(np.nan_to_num(np.rint(quotient), posinf=1e9, neginf=-1e9), -1e9, 1e9)
+    # Beyond int32 the specification leaves the conversion open.
+    bounded = np.nan_to_num(np.clip(np.rint(quotient).astype(np.float64), -1e9, 1e9), nan=NO_NUMBER)
     return bounded.astype(np.int64) + sig.output.zero_point
+
+
+def has_no_number(sig: Signature) -> str | None:
+    """Why a result of two int8 operands might be NaN although nothing is divided: they stand for infinity."""
+    ends = ((127 - t.zero_point, -128 - t.zero_point, t.scale) for t in sig.inputs)
+    with np.errstate(over="ignore"):
+        infinite = any(np.isinf(np.float32(n) * np.float32(scale)) for *both, scale in ends for n in both)
+    return "numbers of an operand are infinite in float32" if infinite else None
 
 
 @dataclass(frozen=True, eq=False)

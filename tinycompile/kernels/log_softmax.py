@@ -45,11 +45,17 @@ def log_softmax(site: Site, core: Core) -> Kernel | None:
         "log_softmax_table",
         function,
         (Constant("entries", "tc_log_softmax_entry", entries, "by distance to the largest element, farthest first"),),
-        instructions=20 + rows * (140 + 11 * depth if core.has("dsp") else 270 + 20 * depth),
+        instructions=20 + rows * _row_instructions(depth, core),
         code_bytes=700,
         overlap={0: 0},
         notes={"requantisation": "tables of exponents and exponentials"},
     )
+
+
+def _row_instructions(depth: int, core: Core) -> int:
+    if core.has("dsp"):
+        return 140 + 11 * depth
+    return 270 + 18 * depth if core.has("long_multiply") else 1080 + 31 * depth
 
 
 def _entries(op: LogSoftmax, sig: Signature) -> Array:

@@ -40,9 +40,9 @@ def resize_bilinear_rows(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, ResizeBilinear):
         return None
     positions, (_, height, columns, _) = op.positions(site.sig), site.sig.output.shape
-    row, pixel = width * channels, 16 + channels * 8
-    each_sum = 4 if core.has("dsp") else 8
-    work = 30 + height * (40 + row * each_sum + columns * pixel)
+    row, pixel = width * channels, 16 + channels * 33 // 4
+    sums = row * 19 // 4 if core.has("dsp") else row * 7
+    work = 30 + height * (40 + sums + columns * pixel)
     distance = _distance_by_rows(positions[0], row, columns * channels)
     return _kernel(site, core, positions, "resize_bilinear_rows", (10, 10), work, 4 * row, distance)
 

@@ -43,11 +43,17 @@ def softmax_table(site: Site, core: Core) -> Kernel | None:
         "softmax_table",
         function,
         (Constant("exponentials", "int32_t", entries, "exp(-d * beta * scale) * 2^32 - 2^31 for d = max - x"),),
-        instructions=rows * (66 + depth * 11) if core.has("dsp") else rows * (90 + 46 * depth),
+        instructions=rows * _row_instructions(depth, core),
         code_bytes=520,
         overlap={0: 0},
         notes={"requantisation": "table of exponentials"},
     )
+
+
+def _row_instructions(depth: int, core: Core) -> int:
+    if core.has("dsp"):
+        return 66 + 11 * depth
+    return 115 + 21 * depth if core.has("long_multiply") else 350 + 80 * depth
 
 
 def reciprocals_may_be_even(exponentials: Array) -> bool:

@@ -125,15 +125,29 @@ static inline uint32_t tc_ror(uint32_t x, unsigned bits)
     return (x >> (bits & 31u)) | (x << ((32u - bits) & 31u));
 }
 
-/* PKHBT: lane 0 of a, lane 1 of (b << shift). */
+/* PKHBT: lane 0 of a, lane 1 of (b << shift). By 16 bits it is assembly, here and below, since compilers mask first. */
 static inline uint32_t tc_pkhbt(uint32_t a, uint32_t b, unsigned shift)
 {
+#if TC_DSP
+    if (shift == 16) {
+        uint32_t lanes;
+        __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(lanes) : "r"(a), "r"(b));
+        return lanes;
+    }
+#endif
     return (a & 0xFFFFu) | ((b << shift) & 0xFFFF0000u);
 }
 
 /* PKHTB: lane 1 of a, lane 0 of (b >> shift, arithmetic), 0 <= shift <= 31. */
 static inline uint32_t tc_pkhtb(uint32_t a, uint32_t b, unsigned shift)
 {
+#if TC_DSP
+    if (shift == 16) {
+        uint32_t lanes;
+        __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(lanes) : "r"(a), "r"(b));
+        return lanes;
+    }
+#endif
     return (a & 0xFFFF0000u) | ((uint32_t)((int32_t)b >> shift) & 0xFFFFu);
 }
 
@@ -362,6 +376,20 @@ static inline int32_t tc_usat8(int32_t x)
     return result;
 #else
     return tc_usat(x, 8);
+#endif
+}
+
+/* CLZ: leading zero bits of a value that isn't 0. */
+static inline int32_t tc_leading_zeros(uint32_t value)
+{
+#if defined(__GNUC__)
+    return __builtin_clz(value);
+#else
+    int32_t zeros = 0;
+    for (; value < 0x80000000u; value <<= 1) {
+        ++zeros;
+    }
+    return zeros;
 #endif
 }
 

@@ -112,7 +112,7 @@ TC_INLINE int32_t tc_multiply_high(int32_t start, int32_t factor, uint32_t pair)
 #endif
 }
 
-/* offset + round(a * b / 2^32), halves upwards: SMMLAR */
+/* offset + round(a * b / 2^32), halves upwards, modulo 2^32: SMMLAR */
 TC_INLINE int32_t tc_smmlar(int32_t a, int32_t b, int32_t offset)
 {
 #if TC_DSP
@@ -121,9 +121,9 @@ TC_INLINE int32_t tc_smmlar(int32_t a, int32_t b, int32_t offset)
     return sum;
 #elif TC_THUMB1
     TC_HIGH_PRODUCT(a, b, "adcs");
-    return offset + a;
+    return (int32_t)((uint32_t)offset + (uint32_t)a);
 #else
-    return offset + (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
+    return (int32_t)((uint32_t)offset + (uint32_t)(((int64_t)a * b + 0x80000000) >> 32));
 #endif
 }
 
@@ -200,6 +200,21 @@ TC_INLINE uint32_t tc_pack4(int32_t a, int32_t b, int32_t c, int32_t d)
     return (uint32_t)a;
 #else
     return ((uint32_t)a & 0xFFu) | (((uint32_t)b & 0xFFu) << 8) | (((uint32_t)c & 0xFFu) << 16) | ((uint32_t)d << 24);
+#endif
+}
+
+/* a - b of each element as an unsigned number, at least 0: UQSUB8 */
+TC_INLINE uint32_t tc_uqsub8(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    return (uint32_t)__uqsub8((uint8x4_t)a, (uint8x4_t)b);
+#else
+    /* A number of 9 bits each, whose highest bit stays where nothing is borrowed. */
+    const uint32_t even = ((a & 0x00FF00FFu) | 0x01000100u) - (b & 0x00FF00FFu);
+    const uint32_t odd = (((a >> 8) & 0x00FF00FFu) | 0x01000100u) - ((b >> 8) & 0x00FF00FFu);
+    const uint32_t even_stays = ((even >> 8) & 0x00010001u) * 0xFFu;
+    const uint32_t odd_stays = ((odd >> 8) & 0x00010001u) * 0xFFu;
+    return (even & even_stays) | ((odd & odd_stays) << 8);
 #endif
 }
 

@@ -49,8 +49,16 @@ TC_INLINE void tc_copy_down(int8_t *to, const int8_t *from, int32_t bytes)
         from += 4;
         to += 4;
     }
-    for (; bytes > 0; --bytes) {
-        *to++ = *from++;
+    if (bytes >= 2) {
+        uint16_t half;
+        memcpy(&half, from, 2);
+        memcpy(to, &half, 2);
+        from += 2;
+        to += 2;
+        bytes -= 2;
+    }
+    if (bytes > 0) {
+        *to = *from;
     }
 #endif
 }

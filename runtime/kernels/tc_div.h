@@ -18,12 +18,12 @@
 
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_broadcast.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_mapped.h"
 #include "kernels/tc_pairs.h"
 #include "kernels/tc_requant.h"
-#include "kernels/tc_softmax.h"
 
 #ifdef __cplusplus
 extern "C" {

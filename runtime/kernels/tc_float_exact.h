@@ -12,6 +12,7 @@
 #ifndef TC_FLOAT_EXACT_H
 #define TC_FLOAT_EXACT_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -78,6 +79,18 @@ TC_INLINE double tc_opaque_double(double value)
 TC_INLINE float tc_divide(float a, float b)
 {
     return tc_opaque(tc_opaque(a) / tc_opaque(b));
+}
+
+/* By the instruction where there is one: compilers call sqrtf all the same for negative numbers, which set errno. */
+TC_INLINE float tc_square_root(float value)
+{
+#if defined(__GNUC__) && defined(__ARM_FP) && (__ARM_FP & 4) && defined(__thumb2__)
+    float root;
+    __asm__("vsqrt.f32 %0, %1" : "=t"(root) : "t"(value));
+    return root;
+#else
+    return sqrtf(value);
+#endif
 }
 
 TC_INLINE uint32_t tc_float_bits(float value)

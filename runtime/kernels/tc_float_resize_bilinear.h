@@ -38,22 +38,46 @@ TC_INLINE float tc_float_between_of(float lower, float upper, float weight)
     return tc_opaque(tc_opaque(lower * (1.0f - weight)) + tc_opaque(upper * weight));
 }
 
+/* The inputs around an output pixel, and how far it is on the way to the lower and the right ones. */
+typedef struct tc_float_corners {
+    const float *input[4];
+    float down;
+    float right;
+} tc_float_corners;
+
+TC_INLINE float tc_float_interpolated(const tc_float_corners *corners, int32_t channel)
+{
+    const float *const *input = corners->input;
+    const float upper = tc_float_between_of(input[0][channel], input[1][channel], corners->right);
+    const float lower = tc_float_between_of(input[2][channel], input[3][channel], corners->right);
+    return tc_float_between_of(upper, lower, corners->down);
+}
+
 TC_INLINE void tc_float_resize_bilinear(const float *input, float *output, const tc_float_between *rows,
                                         const tc_float_between *columns, const tc_float_resize_bilinear_shape *shape)
 {
-    const int32_t row = shape->input_width * shape->channels;
+    const int32_t channels = shape->channels;
+    const int32_t row = shape->input_width * channels;
     for (int32_t n = 0; n < shape->batch; ++n) {
         for (int32_t y = 0; y < shape->output_height; ++y) {
             const float *above = input + rows[y].lower * row;
             const float *below = input + rows[y].upper * row;
             for (int32_t x = 0; x < shape->output_width; ++x) {
-                const int32_t left = columns[x].lower * shape->channels;
-                const int32_t right = columns[x].upper * shape->channels;
-                for (int32_t channel = 0; channel < shape->channels; ++channel) {
-                    const float upper = tc_float_between_of(above[left + channel], above[right + channel], columns[x].weight);
-                    const float lower = tc_float_between_of(below[left + channel], below[right + channel], columns[x].weight);
-                    *output++ = tc_float_between_of(upper, lower, rows[y].weight);
+                const int32_t left = columns[x].lower * channels;
+                const int32_t right = columns[x].upper * channels;
+                const tc_float_corners corners = {
+                    {above + left, above + right, below + left, below + right}, rows[y].weight, columns[x].weight};
+                int32_t i = 0;
+                for (; i + 4 <= channels; i += 4) {
+                    output[i] = tc_float_interpolated(&corners, i);
+                    output[i + 1] = tc_float_interpolated(&corners, i + 1);
+                    output[i + 2] = tc_float_interpolated(&corners, i + 2);
+                    output[i + 3] = tc_float_interpolated(&corners, i + 3);
                 }
+                for (; i < channels; ++i) {
+                    output[i] = tc_float_interpolated(&corners, i);
+                }
+                output += channels;
             }
         }
         input += shape->input_height * row;

@@ -45,22 +45,45 @@ TC_INLINE int32_t tc_squared_length(const int8_t *row, const tc_l2_normalization
     return sum;
 }
 
-/* Elements times multiplier * 2^(shift - 31), rounded as in tc_requant_short.h, halves away from zero. */
-TC_INLINE void tc_times_inverse_length(const int8_t *row, int8_t *output, int32_t multiplier, int32_t shift,
-                                       const tc_l2_normalization_shape *shape)
+/*
+ * An element times multiplier * 2^(shift - 31), rounded as in tc_requant_short.h, halves away from zero. Roots of more than
+ * 1 are below 2^29, so that it is the multiplier that is doubled where the shift is to the right.
+ */
+typedef struct tc_inverse_length {
+    int32_t multiplier;
+    int32_t shift; /* 7 bits more than the root's */
+    int32_t half;
+} tc_inverse_length;
+
+TC_INLINE int8_t tc_divided_left(int32_t value, const tc_inverse_length *inverse)
+{
+    return (int8_t)tc_ssat8(tc_smmlar(value * (2 << inverse->shift), inverse->multiplier, 0));
+}
+
+TC_INLINE int8_t tc_divided_right(int32_t value, const tc_inverse_length *inverse)
+{
+    const int32_t high = tc_smmlar(value, inverse->multiplier * 2, inverse->half);
+    return (int8_t)tc_ssat8((high + (value >> 31)) >> -inverse->shift);
+}
+
+TC_INLINE void tc_divided_row(const int8_t *row, int8_t *output, const tc_inverse_length *inverse,
+                              const tc_l2_normalization_shape *shape)
 {
     const int32_t zero_point = shape->input_zero_point;
-    if (shift >= 0) {
-        for (int32_t i = 0; i < shape->depth; ++i) {
-            output[i] = (int8_t)tc_ssat8(tc_smmlar((row[i] - zero_point) * (2 << shift), multiplier, 0));
+    int32_t i = 0;
+    if (inverse->shift >= 0) {
+        for (; i < shape->depth; ++i) {
+            output[i] = tc_divided_left(row[i] - zero_point, inverse);
         }
-    } else {
-        const int32_t half = 1 << (-shift - 1);
-        for (int32_t i = 0; i < shape->depth; ++i) {
-            const int32_t value = row[i] - zero_point;
-            const int32_t scaled = (tc_smmlar(value * 2, multiplier, half) + (value >> 31)) >> -shift;
-            output[i] = (int8_t)tc_ssat8(scaled);
-        }
+    }
+    for (; i + 4 <= shape->depth; i += 4) {
+        output[i] = tc_divided_right(row[i] - zero_point, inverse);
+        output[i + 1] = tc_divided_right(row[i + 1] - zero_point, inverse);
+        output[i + 2] = tc_divided_right(row[i + 2] - zero_point, inverse);
+        output[i + 3] = tc_divided_right(row[i + 3] - zero_point, inverse);
+    }
+    for (; i < shape->depth; ++i) {
+        output[i] = tc_divided_right(row[i] - zero_point, inverse);
     }
 }
 
@@ -68,7 +91,9 @@ TC_INLINE void tc_l2_normalization_s8(const int8_t *input, int8_t *output, const
 {
     for (int32_t row = 0; row < shape->rows; ++row) {
         const tc_root factor = tc_inverse_square_root(tc_squared_length(input, shape));
-        tc_times_inverse_length(input, output, factor.multiplier, factor.shift + 7, shape);
+        const int32_t shift = factor.shift + 7;
+        const tc_inverse_length inverse = {factor.multiplier, shift, shift < 0 ? 1 << (-shift - 1) : 0};
+        tc_divided_row(input, output, &inverse, shape);
         input += shape->depth;
         output += shape->depth;
     }

@@ -92,6 +92,79 @@ TC_INLINE void tc_resize_bilinear_s8(const int8_t *input, int8_t *output, const 
 }
 
 /*
+ * The same by rows, then columns: two rows become one of sums, `tall`, and two pixels of that one of the output. Weights
+ * add up to 2^10 per axis.
+ */
+TC_INLINE void tc_resize_bilinear_sums(const int8_t *above, const int8_t *below, int32_t weight, int32_t *tall,
+                                       const tc_resize_bilinear_shape *shape)
+{
+    const int32_t rest = (1 << 10) - weight;
+    const int32_t count = shape->input_width * shape->channels;
+    int32_t i = 0;
+#if TC_DSP
+    const uint32_t weights = tc_lanes(rest, weight);
+    for (; i + 4 <= count; i += 4) {
+        const uint32_t first = tc_load4(above + i);
+        const uint32_t second = tc_load4(below + i);
+        const uint32_t low = tc_pkhbt(first, second, 16); /* two bytes of one row, and those of the other */
+        const uint32_t high = tc_pkhtb(second, first, 16);
+        tall[i] = tc_smuad(weights, tc_sxtb16(low, 0));
+        tall[i + 1] = tc_smuad(weights, tc_sxtb16(low, 8));
+        tall[i + 2] = tc_smuad(weights, tc_sxtb16(high, 0));
+        tall[i + 3] = tc_smuad(weights, tc_sxtb16(high, 8));
+    }
+#endif
+    for (; i < count; ++i) {
+        tall[i] = above[i] * rest + below[i] * weight;
+    }
+}
+
+/*
+ * Of two sums and their weights. The sum + 2^28 + 2^19 - 1 says by bit 28 that it isn't so negative that its half goes
+ * downwards; the low byte is the result, since 2^28 is 2^20 times 256. Halves to even: what is added for an odd number
+ * rounds its half up.
+ */
+TC_INLINE int8_t tc_resize_bilinear_between(int32_t left, int32_t right, int32_t weight,
+                                            const tc_resize_bilinear_shape *shape)
+{
+    const int32_t rest = (1 << 10) - weight;
+    const uint32_t sum = (uint32_t)((1 << 28) + (1 << 19) - 1 + left * rest + right * weight);
+    if (shape->even) {
+        const uint32_t odd = (((sum - (1u << 19) + 1u) >> 20) ^ (uint32_t)shape->parity) & 1u;
+        return (int8_t)((sum + odd) >> 20);
+    }
+    return (int8_t)((sum + (sum >> 28)) >> 20);
+}
+
+TC_INLINE void tc_resize_bilinear_rows_s8(const int8_t *input, int8_t *output, const tc_between *rows,
+                                          const tc_between *columns, void *scratch,
+                                          const tc_resize_bilinear_shape *shape)
+{
+    const int32_t row_bytes = shape->input_width * shape->channels;
+    const int32_t channels = shape->channels;
+    int32_t *const tall = (int32_t *)scratch;
+    for (const tc_between *row = rows; row != rows + shape->output_height; ++row) {
+        tc_resize_bilinear_sums(input + row->lower * row_bytes, input + row->upper * row_bytes, row->weight, tall, shape);
+        for (const tc_between *column = columns; column != columns + shape->output_width; ++column) {
+            const int32_t weight = column->weight;
+            const int32_t *const left = tall + column->lower * channels;
+            const int32_t *const right = tall + column->upper * channels;
+            int32_t i = 0;
+            for (; i + 4 <= channels; i += 4) {
+                output[i] = tc_resize_bilinear_between(left[i], right[i], weight, shape);
+                output[i + 1] = tc_resize_bilinear_between(left[i + 1], right[i + 1], weight, shape);
+                output[i + 2] = tc_resize_bilinear_between(left[i + 2], right[i + 2], weight, shape);
+                output[i + 3] = tc_resize_bilinear_between(left[i + 3], right[i + 3], weight, shape);
+            }
+            for (; i < channels; ++i) {
+                output[i] = tc_resize_bilinear_between(left[i], right[i], weight, shape);
+            }
+            output += channels;
+        }
+    }
+}
+
+/*
  * The same where the weights of a pixel add up to 2^bits with bits in [1, 8] and there are whole words of channels: two
  * rows become one of halfwords, `tall`, and two pixels of that one of the output, two channels at a time.
  *

@@ -34,19 +34,20 @@ TC_INLINE int32_t tc_root_product(int32_t a, int32_t b)
 TC_INLINE tc_root tc_inverse_square_root(int32_t value)
 {
     tc_root factor = {INT32_MAX, 0};
-    int32_t shift = 11;
     int32_t root = 1 << 28;
     if (value <= 1) {
         return factor;
     }
-    for (; value < 1 << 27; value *= 4) {
-        --shift;
-    }
-    value >>= 1;
+    const int32_t fours = (tc_leading_zeros((uint32_t)value) - 3) >> 1;
+    const int32_t shift = 11 - fours;
+    value = value << (2 * fours) >> 1;
     const int32_t half = (value >> 1) + (value & 1);
+#if defined(__GNUC__)
+#pragma GCC unroll 5
+#endif
     for (int32_t i = 0; i < 5; ++i) {
         const int32_t cube = tc_root_product(tc_root_product(root, root), root) * 64;
-        const int32_t more = tc_root_product(root, (1 << 28) + (1 << 27));
+        const int32_t more = (root * 3 + 8) >> 4; /* the product with 3 / 2 */
         root = (more - tc_root_product(half, cube)) * 8;
     }
     root = tc_root_product(root, 1518500250); /* times half the square root of 2 */

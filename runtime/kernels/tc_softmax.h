@@ -9,7 +9,7 @@
  * fixedpoint/fixedpoint.h).
  *
  * tc_softmax_computed_s8 computes the exponentials. tc_softmax_s8 looks them up: one depends on nothing but max - x,
- * which is in 0..255. The table ends where they become too small to change the sum or an output.
+ * which is in 0..255. The table begins where they become large enough to change the sum or an output.
  *
  * A row is read completely before its first output is written, and then once more, in step with the outputs.
  */
@@ -19,7 +19,10 @@
 #include <stdint.h>
 
 #include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_bytes.h"
+#include "kernels/tc_distance.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_reduce.h"
 #include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
@@ -71,31 +74,27 @@ static TC_NOINLINE int32_t tc_exp_of_negative(int32_t a)
     return a == 0 ? INT32_MAX : result;
 }
 
-/* 1 / (1 + a) for a in [0, 1), both without integer bits: gemmlowp one_over_one_plus_x_for_x_in_0_1 */
-static inline int32_t tc_one_over_one_plus(int32_t a)
+/* A step of Newton's method to half the reciprocal of `half`. */
+TC_INLINE int32_t tc_closer_reciprocal(int32_t x, int32_t half)
 {
-    const int32_t half_denominator = (int32_t)(((int64_t)a + INT32_MAX + 1) / 2);
-    /* 48/17 - 32/17 * d, the usual first guess, with two integer bits */
-    int32_t x = 1515870810 + tc_saturating_rounding_doubling_high_mul(half_denominator, -1010580540);
-    for (int32_t step = 0; step < 3; ++step) {
-        const int32_t error = (1 << 29) - tc_saturating_rounding_doubling_high_mul(half_denominator, x);
-        x += tc_saturating_rounding_doubling_high_mul(x, error) * 4;
-    }
-    return x > INT32_MAX / 2 ? INT32_MAX : x * 2;
+    const int32_t error = (1 << 29) - tc_smmlar(half, x * 2, 0);
+    return x + tc_smmlar(x * 2, error, 0) * 4;
 }
 
-/* Leading zero bits of a value that isn't 0. */
-TC_INLINE int32_t tc_leading_zeros(uint32_t value)
+/*
+ * 1 / (1 + a) for a in [0, 1), both without integer bits: gemmlowp one_over_one_plus_x_for_x_in_0_1. Products are rounded
+ * to 31 bits, that is, products of twice a factor to 32. The estimates have two integer bits and come closer from
+ * below: all in front of the last one are smaller than 2 by more than 2^-17, so that twice of them fits, too.
+ */
+TC_INLINE int32_t tc_one_over_one_plus(int32_t a)
 {
-#if defined(__GNUC__)
-    return __builtin_clz(value);
-#else
-    int32_t zeros = 0;
-    for (; value < 0x80000000u; value <<= 1) {
-        ++zeros;
-    }
-    return zeros;
-#endif
+    const int32_t half_denominator = (a >> 1) + (1 << 30);
+    /* 48/17 - 32/17 * d, the usual first guess */
+    int32_t x = tc_smmlar(half_denominator, -2021161080, 1515870810);
+    x = tc_closer_reciprocal(x, half_denominator);
+    x = tc_closer_reciprocal(x, half_denominator);
+    x = tc_closer_reciprocal(x, half_denominator);
+    return x > INT32_MAX / 2 ? INT32_MAX : x * 2;
 }
 
 /* The exponential of -distance; `form` is what the function needs to know. */
@@ -128,24 +127,122 @@ TC_INLINE void tc_softmax_rows(const int8_t *input, int8_t *output, int32_t rows
     }
 }
 
-typedef struct tc_softmax_table {
-    const int32_t *exponentials;
-    int32_t size;
-} tc_softmax_table;
-
-TC_INLINE int32_t tc_softmax_look_up(int32_t distance, const void *form)
+/* Entries are 2 e - 2^31 for the exponentials e of distances (tc_distance.h): sum + e, rounded to 12 bits fewer, - 2^18. */
+TC_INLINE int32_t tc_softmax_add(int32_t sum, int32_t entry)
 {
-    const tc_softmax_table *table = (const tc_softmax_table *)form;
-    return distance < table->size ? table->exponentials[distance] : 0;
+#if TC_DSP
+    return tc_smmlar(entry, 1 << 19, sum);
+#else
+    return sum + (((entry >> 12) + 1) >> 1);
+#endif
+}
+
+TC_INLINE int32_t tc_softmax_sum(const int8_t *input, int32_t depth, const int32_t *entries, uint32_t floors)
+{
+    int32_t sum = depth << 18;
+    int32_t i = 0;
+    for (; i + 4 <= depth; i += 4) {
+        const uint32_t four = tc_four_places(input + i, floors);
+        sum = tc_softmax_add(sum, entries[four & 0xFFu]);
+        sum = tc_softmax_add(sum, entries[(four >> 8) & 0xFFu]);
+        sum = tc_softmax_add(sum, entries[(four >> 16) & 0xFFu]);
+        sum = tc_softmax_add(sum, entries[four >> 24]);
+    }
+    for (; i < depth; ++i) {
+        sum = tc_softmax_add(sum, entries[tc_place(input[i], floors)]);
+    }
+    return sum;
+}
+
+/*
+ * A probability is e * scale with both roundings in one shift, since halves of numbers that aren't negative go upwards:
+ *
+ *     (e * scale + 2^30 + 2^(shift + 30)) >> (shift + 31)
+ *         = (hi(entry * scale + 2^31) + scale / 2 + 2^(shift - 1)) >> shift
+ *
+ * for an even scale. With the least shift, 23, it may be 256; then 128 less is computed, and saturates.
+ */
+typedef struct tc_softmax_factor {
+    int32_t scale;
+    int32_t start;
+    int32_t shift;
+} tc_softmax_factor;
+
+/* Writes the probabilities of four entries, whose places in the table are bytes of a word. */
+typedef void tc_softmax_write(int8_t *output, const int32_t *entries, uint32_t places, const tc_softmax_factor *factor);
+
+TC_INLINE int8_t tc_softmax_likely(int32_t entry, const tc_softmax_factor *factor)
+{
+    return (int8_t)tc_saturate8(tc_smmlar(entry, factor->scale, factor->start), 23);
+}
+
+TC_INLINE void tc_softmax_write_likely(int8_t *output, const int32_t *entries, uint32_t places,
+                                       const tc_softmax_factor *factor)
+{
+    output[0] = tc_softmax_likely(entries[places & 0xFFu], factor);
+    output[1] = tc_softmax_likely(entries[(places >> 8) & 0xFFu], factor);
+    output[2] = tc_softmax_likely(entries[(places >> 16) & 0xFFu], factor);
+    output[3] = tc_softmax_likely(entries[places >> 24], factor);
+}
+
+/* In [0, 128]: what is written is 128 less. */
+TC_INLINE uint32_t tc_softmax_unlikely(int32_t entry, const tc_softmax_factor *factor)
+{
+    return (uint32_t)tc_smmlar(entry, factor->scale, factor->start) >> factor->shift;
+}
+
+TC_INLINE void tc_softmax_write_unlikely(int8_t *output, const int32_t *entries, uint32_t places,
+                                         const tc_softmax_factor *factor)
+{
+    uint32_t four = tc_softmax_unlikely(entries[places & 0xFFu], factor);
+    four |= tc_softmax_unlikely(entries[(places >> 8) & 0xFFu], factor) << 8;
+    four |= tc_softmax_unlikely(entries[(places >> 16) & 0xFFu], factor) << 16;
+    four |= tc_softmax_unlikely(entries[places >> 24], factor) << 24;
+    tc_store4(output, four ^ 0x80808080u);
+}
+
+TC_INLINE void tc_softmax_outputs(const int8_t *input, int8_t *output, int32_t depth, const int32_t *entries,
+                                  uint32_t floors, tc_softmax_write *write, const tc_softmax_factor *factor)
+{
+    int32_t i = 0;
+    for (; i + 4 <= depth; i += 4) {
+        write(output + i, entries, tc_four_places(input + i, floors), factor);
+    }
+    for (; i < depth; ++i) {
+        const int32_t entry = entries[tc_place(input[i], floors)];
+        output[i] = factor->shift == 23 ? tc_softmax_likely(entry, factor)
+                                        : (int8_t)(tc_softmax_unlikely(entry, factor) - 128u);
+    }
 }
 
 TC_INLINE void tc_softmax_s8(const int8_t *input, int8_t *output, const int32_t *exponentials,
                              const tc_softmax_shape *shape)
 {
-    tc_softmax_table table;
-    table.exponentials = exponentials;
-    table.size = shape->exponentials;
-    tc_softmax_rows(input, output, shape->rows, shape->depth, tc_softmax_look_up, &table);
+    const int32_t depth = shape->depth;
+    for (int32_t row = 0; row < shape->rows; ++row) {
+        const int32_t largest = tc_extreme_of_run(input, depth, input[0], tc_max4, tc_max);
+        const tc_places places = tc_places_below(largest, shape->exponentials);
+        const int32_t *const from = exponentials + places.first;
+        const uint32_t sum = (uint32_t)tc_softmax_sum(input, depth, from, places.floors);
+        const int32_t headroom = tc_leading_zeros(sum);
+        tc_softmax_factor factor;
+        /* INT32_MAX, the only odd one, gives what this one gives: the compiler has looked at the exponentials. */
+        factor.scale = tc_min(tc_one_over_one_plus((int32_t)((sum << headroom) - 0x80000000u)), INT32_MAX - 1);
+        factor.shift = 12 - headroom + 31 - 8;
+        if (factor.shift == 23) {
+            factor.start = (factor.scale >> 1) + (1 << 22) - (1 << 30);
+            tc_softmax_outputs(input, output, depth, from, places.floors, tc_softmax_write_likely, &factor);
+        } else if (factor.shift <= 31) {
+            factor.start = (factor.scale >> 1) + (1 << (factor.shift - 1));
+            tc_softmax_outputs(input, output, depth, from, places.floors, tc_softmax_write_unlikely, &factor);
+        } else {
+            for (int32_t i = 0; i < depth; ++i) {
+                output[i] = -128;
+            }
+        }
+        input += depth;
+        output += depth;
+    }
 }
 
 TC_INLINE int32_t tc_softmax_compute(int32_t distance, const void *form)

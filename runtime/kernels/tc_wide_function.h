@@ -79,7 +79,7 @@ TC_INLINE void tc_wide_sqrt(const int16_t *input, int16_t *output, const tc_wide
 {
     for (int32_t i = 0; i < shape->count; ++i) {
         const float value = tc_opaque(shape->input_scale * (float)tc_max(input[i], 0));
-        const float root = tc_divide(tc_opaque(sqrtf(value)), shape->output_scale);
+        const float root = tc_divide(tc_opaque(tc_square_root(value)), shape->output_scale);
         output[i] = (int16_t)(root < 32767.0f ? (int32_t)root : 32767);
     }
 }

@@ -11,7 +11,8 @@ from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.float_edges import dequantize, quantize
 from tinycompile.kernels.movement import concatenation, identity, pad, pad_axes, reshape, resize_nearest, transpose
-from tinycompile.kernels.softmax import softmax_computed, softmax_table
+from tinycompile.kernels.softmax import reciprocals_may_be_even, softmax_computed, softmax_table
+from tinycompile.numerics.fixed_point import rounding_divide_by_pot, saturating_rounding_doubling_high_mul
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.identity import Identity
@@ -105,6 +106,30 @@ def test_softmax_of_equal_values(factory, value):
     x = np.full((1, 500), value, np.int8)
     y = run_kernel(factory(site, M7), [x], site.sig.output, sanitize=True)
     np.testing.assert_array_equal(y, Softmax().evaluate(site.sig, [x])[0])
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 64, 65, 512])
+def test_softmax_of_some_largest_elements(count):
+    """Powers of two are the sums whose reciprocal is the odd one."""
+    x = np.full((6, 600), -128, np.int8)
+    for i, distance in enumerate((255, 40, 12, 7, 5, 2)):
+        x[i] = np.where(np.arange(600) < count, 127, 127 - distance)
+    site = site_of(Softmax(), [int8(x.shape, 0.3)], [None], int8((), 1 / 256, -128))
+    y = run_kernel(softmax_table(site, M7), [x], site.sig.output, sanitize=True)
+    np.testing.assert_array_equal(y, Softmax().evaluate(site.sig, [x])[0])
+
+
+def test_reciprocals_of_softmax_that_may_be_even():
+    """Tables in which 2^31 - 2 does what 2^31 - 1 does for every shift, and those of which it isn't known."""
+    half, shifts = 1 << 22, np.arange(23, 32)
+    exponentials = np.concatenate([n * half + np.arange(-3, 4) for n in (5, 128, 129, 256, 257, 385, 511)])
+    products = [saturating_rounding_doubling_high_mul(exponentials, 2**31 - k)[:, None] for k in (1, 2)]
+    first, second = (rounding_divide_by_pot(product, shifts) for product in products)
+    differs = np.any(first != second, axis=1)
+    assert differs.any()
+    for exponential, off in zip(exponentials, differs, strict=True):
+        assert not (off and reciprocals_may_be_even(np.array([exponential])))
+    assert reciprocals_may_be_even(np.array([2**31 - 1, 3 * half + 2, 0]))
 
 
 @pytest.mark.parametrize("dtype, zero_point", [(INT8, -5), (INT8, -128), (UINT8, 131)])

@@ -237,7 +237,7 @@ def test_select_of_constants():
 
 @pytest.mark.parametrize("rows, depth", [(3, 1), (2, 10), (4, 100), (1, 1000)])
 def test_log_softmax(rows, depth):
-    for scale in (0.01, 0.2, 2.0):
+    for scale in (0.01, 0.2, 2.0, 29.5, 31.5, 60.0, 500.0):
         check(log_softmax, site_of(LogSoftmax(), [int8((rows, depth), scale, 3)], [None], int8((), 1 / 16, 127)))
 
 

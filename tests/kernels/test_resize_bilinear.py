@@ -7,9 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
+from tests.support.cores import core_named
 from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.ir import Site
-from tinycompile.kernels.resize_bilinear import float_resize_bilinear, resize_bilinear, resize_bilinear_words
+from tinycompile.kernels.resize_bilinear import (
+    float_resize_bilinear,
+    resize_bilinear,
+    resize_bilinear_rows,
+    resize_bilinear_words,
+)
 from tinycompile.ops.resize_bilinear import ResizeBilinear
 
 quick = settings(max_examples=12, deadline=None, derandomize=True)
@@ -26,7 +32,17 @@ def image(size: tuple[int, int], result: tuple[int, int], channels: int, **mode:
     st.integers(1, 9), st.sampled_from(MODES),
 )  # fmt: skip
 def test_any_size(size, result, channels, mode):
-    check(resize_bilinear, image(size, result, channels, **mode))
+    for factory in (resize_bilinear, resize_bilinear_rows):
+        check(factory, image(size, result, channels, **mode))
+
+
+def test_rows_are_summed_once_where_that_pays():
+    larger, smaller = image((16, 16), (24, 24), 16), image((16, 16), (4, 4), 16)
+    for core in (M7, core_named("cortex-m3")):
+        costs = [(f(larger, core), f(smaller, core)) for f in (resize_bilinear, resize_bilinear_rows)]
+        (each_larger, each_smaller), (rows_larger, rows_smaller) = costs
+        assert rows_larger.instructions < each_larger.instructions
+        assert rows_smaller.instructions > each_smaller.instructions
 
 
 @pytest.mark.parametrize("mode", [MODES[0], *MODES[2:]])

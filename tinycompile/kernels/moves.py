@@ -124,4 +124,4 @@ def _instructions(runs: _Runs) -> int:
 
 def copy_instructions(size: int) -> int:
     """Of `tc_copy_down` with a constant size; 16 bytes a turn."""
-    return size // 16 * (8 if size < 64 else 11) + size % 16 // 4 * 2 + size % 4 * 3
+    return size // 16 * (8 if size < 64 else 11) + size % 16 // 4 * 2 + (size % 4 // 2 + size % 2) * 3

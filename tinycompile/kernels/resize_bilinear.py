@@ -34,6 +34,26 @@ def resize_bilinear(site: Site, core: Core) -> Kernel | None:
 
 
 @kernel_for(ResizeBilinear)
+def resize_bilinear_rows(site: Site, core: Core) -> Kernel | None:
+    """`tc_resize_bilinear_rows_s8`: rows, then columns, with a row of sums in scratch."""
+    op, (_, _, width, channels) = site.node.op, site.sig.input.shape
+    if not isinstance(op, ResizeBilinear):
+        return None
+    positions, (_, height, columns, _) = op.positions(site.sig), site.sig.output.shape
+    row, pixel = width * channels, 16 + channels * 33 // 4
+    sums = row * 19 // 4 if core.has("dsp") else row * 7
+    work = 30 + height * (40 + sums + columns * pixel)
+    distance = _distance_by_rows(positions[0], row, columns * channels)
+    return _kernel(site, core, positions, "resize_bilinear_rows", (10, 10), work, 4 * row, distance)
+
+
+def _distance_by_rows(rows: Positions, input_row: int, output_row: int) -> int:
+    """Of kernels that read what they need of the input in front of each row of the output."""
+    steps = ((int(rows.lower[i + 1]) * input_row, (i + 1) * output_row) for i in range(rows.lower.size - 1))
+    return safe_distance(steps)
+
+
+@kernel_for(ResizeBilinear)
 def resize_bilinear_words(site: Site, core: Core) -> Kernel | None:
     """`tc_resize_bilinear_words_s8`: rows, then columns, two channels in a word, where weights are small numbers over a
     power of 2, as they are where an image becomes 2, 4 or 8 times as large.
@@ -47,11 +67,8 @@ def resize_bilinear_words(site: Site, core: Core) -> Kernel | None:
     bits, y = (rows[1], columns[1]), site.sig.output.shape
     words = width * channels // 4
     work = 30 + y[1] * (30 + 14 * words + y[2] * (14 + channels // 4 * 19))
-    reads = rows[0].lower * width * channels
-    steps = ((int(reads[i + 1]), (i + 1) * y[2] * channels) for i in range(y[1] - 1))
-    return _kernel(
-        site, core, (rows[0], columns[0]), "resize_bilinear_words", bits, work, 8 * words, safe_distance(steps)
-    )
+    distance = _distance_by_rows(rows[0], width * channels, y[2] * channels)
+    return _kernel(site, core, (rows[0], columns[0]), "resize_bilinear_words", bits, work, 8 * words, distance)
 
 
 def _reduced(positions: Positions) -> tuple[Positions, int]:

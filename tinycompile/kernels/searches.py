@@ -100,7 +100,7 @@ def cumulative_sum(site: Site, core: Core) -> Kernel | None:
 def l2_normalization(site: Site, core: Core) -> Kernel | None:
     """`tc_l2_normalization_s8`."""
     x = site.sig.input
-    root = 150 if core.has("long_multiply") else 500
+    root = 90 if core.has("long_multiply") else 500
     rows, depth = x.elements // x.shape[-1], x.shape[-1]
     function = struct_call(
         shape_stem(site),
@@ -118,7 +118,7 @@ def l2_normalization(site: Site, core: Core) -> Kernel | None:
     return Kernel(
         "l2_normalization",
         function,
-        instructions=30 + rows * (root + depth * (12 if core.has("dsp") else 30)),
+        instructions=30 + rows * (root + depth * (9 if core.has("dsp") else 22 if core.has("long_multiply") else 46)),
         code_bytes=350,
         in_place=True,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.ir import Site
+from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.ops.softmax import Softmax
@@ -12,6 +12,9 @@ from tinycompile.targets.core import Core
 
 _SMALLEST = 1 << 11
 """A smaller exponential adds 0 to the sum, whose unit is 2^12 of them, and gives a probability of 0."""
+
+_LEAST_SHIFT = 23
+"""Of a product of an exponential and a sum's reciprocal, to a probability in 256ths."""
 
 
 @kernel_for(Softmax)
@@ -21,7 +24,10 @@ def softmax_table(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, Softmax) or op.rule != "tflite":
         return None
     exponentials = op.parameters(sig).exponentials()
-    exponentials = exponentials[: np.count_nonzero(exponentials >= _SMALLEST)]
+    count = min(np.count_nonzero(exponentials >= _SMALLEST) + 1, 256)
+    exponentials[count - 1 :] *= exponentials[count - 1] >= _SMALLEST
+    if not reciprocals_may_be_even(exponentials):
+        return None
     depth = sig.input.shape[-1]
     rows = sig.input.elements // depth
     function = struct_call(
@@ -29,18 +35,34 @@ def softmax_table(site: Site, core: Core) -> Kernel | None:
         "tc_softmax_s8",
         "tc_softmax.h",
         ("const int8_t *input", "int8_t *output", "const int32_t *exponentials"),
-        (Struct("tc_softmax_shape", {"rows": rows, "depth": depth, "exponentials": exponentials.size}),),
+        (Struct("tc_softmax_shape", {"rows": rows, "depth": depth, "exponentials": count}),),
         "Softmax over the last axis.",
     )
+    entries = (2 * exponentials[:count][::-1].astype(np.int64) - 2**31).astype(np.int32)
     return Kernel(
         "softmax_table",
         function,
-        (Constant("exponentials", "int32_t", exponentials, "exp(-d * beta * scale) * 2^31 for d = max - x"),),
-        instructions=rows * (90 + 46 * depth),
-        code_bytes=380,
+        (Constant("exponentials", "int32_t", entries, "exp(-d * beta * scale) * 2^32 - 2^31 for d = max - x"),),
+        instructions=rows * _row_instructions(depth, core),
+        code_bytes=520,
         overlap={0: 0},
         notes={"requantisation": "table of exponentials"},
     )
+
+
+def _row_instructions(depth: int, core: Core) -> int:
+    if core.has("dsp"):
+        return 66 + 11 * depth
+    return 115 + 21 * depth if core.has("long_multiply") else 350 + 80 * depth
+
+
+def reciprocals_may_be_even(exponentials: Array) -> bool:
+    """Whether a sum's reciprocal may be 2^31 - 2 where it is 2^31 - 1, the only odd one that there is.
+
+    Either makes e, e - 1 or e - 2 of an exponential e above 2^29, and e of a smaller one; a probability tells those
+    apart only at odd multiples of 2^(shift - 1).
+    """
+    return bool(np.all(exponentials[exponentials > 1 << 29] & ((1 << (_LEAST_SHIFT - 1)) - 1) > 1))
 
 
 @kernel_for(Softmax)

@@ -191,6 +191,12 @@ def _qlinear_pool(a: Attributes, opset: int) -> list[np.ndarray | None]:
     return [x, _scale(), _zero(), _scale(0.0213), _zero(-4)]
 
 
+def _qlinear_where(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    condition = np.arange(12).reshape(1, 4, 3) % 3 == 0
+    x, y = [_bytes(1, 4, 3), _scale(), _zero()], [_bytes(4, 1), _scale(0.02), _zero(-5)]
+    return [condition, *x, *y, _scale(0.05), _zero()]
+
+
 def _qgemm(a: Attributes, opset: int) -> list[np.ndarray | None]:
     x, w = _bytes(1, 12), _bytes(12, 5)
     x, w = x.T if a.get("transA") else x, w.T if a.get("transB") else w
@@ -285,6 +291,13 @@ RECIPES: dict[str, Recipe] = {
     f"{MICROSOFT}.QLinearConcat": Recipe(
         lambda a, opset: [_scale(), _zero(), *[_bytes(1, 4, 3), _scale(), _zero()] * 2],
         ({"axis": 1},), (2, 5), domain=MICROSOFT, integers=True,
+    ),
+    f"{MICROSOFT}.QLinearReduceMean": Recipe(
+        _unary_bytes(0.0213, -4), ({"axes": [2], "keepdims": 1},), domain=MICROSOFT, integers=True
+    ),
+    f"{MICROSOFT}.QLinearWhere": Recipe(_qlinear_where, domain=MICROSOFT, integers=True),
+    f"{MICROSOFT}.NhwcMaxPool": Recipe(
+        lambda a, opset: [_bytes(1, 7, 8, 4)], _POOL_BASES, domain=MICROSOFT, integers=True
     ),
     f"{MICROSOFT}.DequantizeLinear": Recipe(_dequantize, domain=MICROSOFT, integers=True),
     f"{MICROSOFT}.QuantizeLinear": Recipe(_quantize, domain=MICROSOFT, integers=True),
@@ -422,6 +435,7 @@ SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
     ("Squeeze", "axes"): [[0], [2], [0, 2]],
     ("Unsqueeze", "axes"): [[0], [1], [0, 3]],
     ("ReduceMean", "axes"): [[1], [0, 2]],
+    (f"{MICROSOFT}.QLinearReduceMean", "axes"): [[1], [0, 2]],
     ("ReduceMax", "axes"): [[1], [0, 2]],
     ("ReduceMin", "axes"): [[1], [0, 2]],
     ("ReduceProd", "axes"): [[1], [0, 2]],
@@ -443,6 +457,7 @@ REFUSED = frozenset(
         ("AveragePool", "dilations"),
         ("ScatterElements", "reduction"),
         ("ScatterND", "reduction"),
+        (f"{MICROSOFT}.NhwcMaxPool", "dilations"),
         (f"{MICROSOFT}.QLinearAveragePool", "count_include_pad"),
     }
 )
@@ -454,6 +469,10 @@ REQUIRED: Mapping[str, Callable[[int], Attributes]] = {
     "Unsqueeze": lambda opset: {"axes": [0]} if opset < 13 else {},
     "Upsample": lambda opset: {"scales": [1.0, 1.0, 2.0, 2.5]} if opset < 9 else {},
 }
+
+
+WITHOUT_KERNEL = frozenset({f"{MICROSOFT}.QLinearReduceMean"})
+"""Operators of onnxruntime's schemas that its CPU provider doesn't compute."""
 
 
 def kinds() -> set[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
 from tests.support.kernel_checks import int8, random_values
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
+from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import Binary, Framework, Unary
 from tinycompile.ops.arg_max import ArgMax
@@ -241,8 +243,14 @@ def pool2d(rng: Random) -> Sample:
     shape, op = image(rng), [MaxPool2D, AveragePool2D][size(rng, 0, 2)]
     kernel = size(rng, 1, min(4, shape[1] + 1)), size(rng, 1, min(4, shape[2] + 1))
     padding = *(size(rng, 0, kernel[0]) for _ in range(2)), *(size(rng, 0, kernel[1]) for _ in range(2))
-    x = [int8(shape, 0.05, 3), floats(shape)][size(rng, 0, 2)]
-    return sample(op(kernel, (size(rng, 1, 4), size(rng, 1, 4)), padding), [x], x)
+    x, stride = [int8(shape, 0.05, 3), floats(shape)][size(rng, 0, 2)], (size(rng, 1, 4), size(rng, 1, 4))
+    if op is AveragePool2D and x.dtype == INT8 and rng.integers(2):
+        counts = [(i + 1) * (j + 1) for i in range(kernel[0]) for j in range(kernel[1])]
+        counts = counts if any(padding) else counts[-1:]
+        product = [Fraction(1, 20 * count) for count in counts]
+        rule = exact_requant(product, [Fraction(0)] * len(counts), Fraction(0.04), -3, -128, 127)
+        return sample(AveragePool2D(kernel, stride, padding, rule=rule), [x], int8((), 0.04, -3))
+    return sample(op(kernel, stride, padding), [x], x)
 
 
 @of("fully_connected")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import UnsupportedError
+from tinycompile.frontend.onnx_file import opset_of
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of, rewritten
 from tinycompile.frontend.onnx_schema import MICROSOFT
@@ -26,11 +27,11 @@ _SAME = ("QuantizeLinear", "DequantizeLinear")
 
 
 class Expansion(Rewriting):
-    """Of a node; `typed` gives the tensor type of a value that was computed before it."""
+    """Of a node; `typed` gives the tensor type of a value that was computed before it, `opset` is the model's."""
 
-    def __init__(self, node: Any, taken: set[str], typed: Callable[[str], Any]) -> None:
+    def __init__(self, node: Any, taken: set[str], typed: Callable[[str], Any], opset: int) -> None:
         super().__init__(node, taken)
-        self.typed = typed
+        self.typed, self.opset = typed, opset
 
     def rank(self, name: str) -> int:
         found = self.typed(name)
@@ -58,6 +59,15 @@ class Expansion(Rewriting):
         node.attribute.extend(self.attributes.values())
         return [*nodes, node, self.quantized(real, result, groups[0][0])]
 
+    def expanded_bias(self, bias: str, scale: str, result: str) -> list[Any]:
+        """DequantizeLinear of a bias, of which channels may share the element as well as the scale."""
+        sizes, wide = self.name("sizes"), self.name("wide")
+        return [
+            self.make("Shape", [scale], sizes),
+            self.make("Expand", [bias, sizes], wide),
+            self.make("DequantizeLinear", [wide, scale], result, axis=-1),
+        ]
+
     def quantized(self, real: str, result: Sequence[str], like: str) -> Any:
         scale, zero_point = (*result, "")[:2]
         return self.make("QuantizeLinear", [real, scale, self.zero_point(zero_point, like)], self.node.output[0])
@@ -72,6 +82,7 @@ def expand(proto: Any, where: str = "") -> Any:
     clone = type(proto)()
     clone.CopyFrom(proto)
     nodes, problems, taken = list[Any](), list[tuple[str, str]](), names_of(proto)
+    opset = opset_of(proto)
 
     def typed(name: str) -> Any:
         before = type(proto)()
@@ -89,7 +100,7 @@ def expand(proto: Any, where: str = "") -> Any:
         if node.domain != MICROSOFT:
             nodes.append(node)
             continue
-        step = Expansion(node, taken, typed)
+        step = Expansion(node, taken, typed, opset)
         try:
             nodes += rewritten(step, partial(expanded, step))
         except Rejected as reason:
@@ -123,6 +134,12 @@ def expanded(step: Expansion) -> list[Any]:
         return _softmax(step, inputs)
     if kind == "QGemm":
         return _gemm(step, inputs)
+    if kind == "QLinearReduceMean":
+        return _reduce_mean(step, inputs)
+    if kind == "QLinearWhere":
+        return _where(step, inputs)
+    if kind == "NhwcMaxPool":
+        return _channels_last(step, lambda inner, x: inner.again([x], "MaxPool"))
     if kind == "QLinearConv":
         if not step.take("channels_last", 0):
             return step.again(inputs)
@@ -136,13 +153,37 @@ def _channels_last(step: Expansion, between: Callable[[Expansion, str], list[Any
     """Transpose, the node with channels second, Transpose."""
     x, y = step.node.input[0], step.node.output[0]
     rank, first, last = step.rank(x), step.name("channels_first"), step.name("result")
-    inner = Expansion(copied(step.node), step.taken, step.typed)
+    inner = Expansion(copied(step.node), step.taken, step.typed, step.opset)
     inner.node.output[0] = last
     inner.attributes, inner.initializers = step.attributes, step.initializers
     return [
         step.make("Transpose", [x], first, perm=[0, rank - 1, *range(1, rank - 1)]),
         *between(inner, first),
         step.make("Transpose", [last], y, perm=[0, *range(2, rank), 1]),
+    ]
+
+
+def _reduce_mean(step: Expansion, inputs: list[str]) -> list[Any]:
+    """The axes are an attribute, as ReduceMean has them below opset 18."""
+    x, real = step.name("dequantized"), step.name("float")
+    axes, keep = [int(a) for a in step.take("axes", [])], int(step.take("keepdims", 1))
+    operands = [x] if step.opset < 18 else [x, step.constant("axes", axes, np.int64)]
+    given = {"axes": axes} if step.opset < 18 else {}
+    return [
+        step.make("DequantizeLinear", inputs[:3], x),
+        step.make("ReduceMean", operands, real, keepdims=keep, **given),
+        step.quantized(real, inputs[3:5], inputs[0]),
+    ]
+
+
+def _where(step: Expansion, inputs: list[str]) -> list[Any]:
+    """QLinearWhere(condition, X, scale, zero point, Y, scale, zero point, scale and zero point of the result)."""
+    x, y, real = step.name("x"), step.name("y"), step.name("float")
+    return [
+        step.make("DequantizeLinear", inputs[1:4], x),
+        step.make("DequantizeLinear", inputs[4:7], y),
+        step.make("Where", [inputs[0], x, y], real),
+        step.quantized(real, inputs[7:9], inputs[1]),
     ]
 
 
@@ -177,7 +218,7 @@ def _gemm(step: Expansion, inputs: list[str]) -> list[Any]:
         factor = step.constant("alpha", alpha, np.float32)
         nodes.append(step.make("Mul", [inputs[1], inputs[4]], product))
         nodes.append(step.make("Mul", [product, factor], scale))
-        nodes.append(step.make("DequantizeLinear", [inputs[6], scale], c, axis=0))
+        nodes += step.expanded_bias(inputs[6], scale, c)
         operands.append(c)
     real = step.name("float") if inputs[7] else y
     gemm = step.make("Gemm", operands, real, alpha=alpha, transB=int(transposed))

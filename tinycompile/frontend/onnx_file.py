@@ -29,6 +29,11 @@ from tinycompile.frontend.onnx_upgrade import OLDEST, TARGET, upgraded
 from tinycompile.ir import Array
 
 _DOMAINS = ("", "ai.onnx", MICROSOFT)
+_FOREIGN = {
+    "com.microsoft.nchwc": "onnxruntime saved the model at optimisation level 'all', in blocks of channels as wide as "
+    "a vector of the PC that saved it; save it at level 'extended' or 'basic', or build the model that it read",
+}
+"""Why the operators of a domain aren't read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +119,7 @@ def read_proto(path: Path) -> Any:
     check_splits(model, str(path))
     foreign = sorted({o.domain for o in model.opset_import} - set(_DOMAINS))
     used = {node.domain for node in model.graph.node}
-    problems = [(f"domain {d!r}", "its operators are not supported") for d in foreign if d in used]
+    problems = [(f"domain {d!r}", _FOREIGN.get(d, "its operators are not supported")) for d in foreign if d in used]
     if problems:
         raise UnsupportedError(problems, where=str(path))
     _drop_unused_domains(model, used)

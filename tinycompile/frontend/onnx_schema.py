@@ -18,9 +18,11 @@ _WINDOW: Mapping[str, Any] = {
     "pads": None,
     "strides": None,
 }
+_SIZES = ("dilations", "kernel_shape", "pads", "strides")
 MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     "DequantizeLinear": {"axis": None},
     "Gelu": {},
+    "NhwcMaxPool": {"auto_pad": "NOTSET", "ceil_mode": 0, **dict.fromkeys(_SIZES)},
     "Pad": {"mode": "constant"},
     "QGemm": {"alpha": 1.0, "transA": 0, "transB": 0},
     "QLinearAdd": {},
@@ -38,8 +40,10 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     "QLinearGlobalAveragePool": {"channels_last": 0},
     "QLinearLeakyRelu": {"alpha": 0.01},
     "QLinearMul": {},
+    "QLinearReduceMean": {"axes": None, "keepdims": None},
     "QLinearSigmoid": {},
     "QLinearSoftmax": {"axis": -1, "opset": None},
+    "QLinearWhere": {},
     "QuantizeLinear": {"axis": None},
 }
 """The com.microsoft operators that are imported (onnxruntime, docs/ContribOperators.md), as of version 1."""

@@ -185,6 +185,11 @@ def _qlinear_conv(a: Attributes, opset: int) -> list[np.ndarray | None]:
     return [x, _scale(), _zero(), w, _scale(0.01), _zero(0), _scale(0.2), _zero(-4), np.arange(4, dtype=np.int32) * 99]
 
 
+def _conv_integer(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    w = _bytes(4, 4 // a.get("group", 1), *a.get("kernel_shape", [3, 2]))
+    return [_bytes(1, 4, 7, 8), w, _zero()]
+
+
 def _qlinear_pool(a: Attributes, opset: int) -> list[np.ndarray | None]:
     x = _bytes(1, 4, 7, 8)
     x = x.transpose(0, 2, 3, 1).copy() if a.get("channels_last") else x
@@ -291,6 +296,18 @@ RECIPES: dict[str, Recipe] = {
     f"{MICROSOFT}.QLinearConcat": Recipe(
         lambda a, opset: [_scale(), _zero(), *[_bytes(1, 4, 3), _scale(), _zero()] * 2],
         ({"axis": 1},), (2, 5), domain=MICROSOFT, integers=True,
+    ),
+    "MatMulInteger": Recipe(lambda a, opset: [_bytes(2, 6), _bytes(6, 5), _zero(), _zero(0)], integers=True),
+    "ConvInteger": Recipe(_conv_integer, ({}, {"strides": [2, 1], "pads": [1, 0, 1, 1]}), integers=True),
+    "DynamicQuantizeLinear": Recipe(
+        lambda a, opset: [floats(3, 40)], integers=True, outputs=lambda a: 3
+    ),
+    f"{MICROSOFT}.MatMulIntegerToFloat": Recipe(
+        lambda a, opset: [_bytes(2, 6), _bytes(6, 5), _scale(), _scale(0.02), _zero(), _zero(0), floats(5)],
+        domain=MICROSOFT, integers=True,
+    ),
+    f"{MICROSOFT}.DynamicQuantizeMatMul": Recipe(
+        lambda a, opset: [floats(2, 6), _bytes(6, 5), _scale(), _zero(0), floats(5)], domain=MICROSOFT, integers=True
     ),
     f"{MICROSOFT}.QLinearReduceMean": Recipe(
         _unary_bytes(0.0213, -4), ({"axes": [2], "keepdims": 1},), domain=MICROSOFT, integers=True

@@ -25,11 +25,13 @@ from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.conv3d import Conv3D
 from tinycompile.ops.conv3d_transpose import Conv3DTranspose
+from tinycompile.ops.conv_integer import ConvInteger
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.detection_postprocess import DetectionPostprocess
+from tinycompile.ops.dynamic_quantize import DynamicQuantize
 from tinycompile.ops.dynamic_slice import DynamicSlice
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.elementwise_function import ElementwiseFunction
@@ -53,6 +55,7 @@ from tinycompile.ops.logical_and import LogicalAnd
 from tinycompile.ops.logical_not import LogicalNot
 from tinycompile.ops.logical_or import LogicalOr
 from tinycompile.ops.lookup import Lookup
+from tinycompile.ops.matmul_integer import MatMulInteger
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
@@ -490,6 +493,33 @@ def top_k(rng: Random) -> Sample:
     op = TopK(size(rng, 1, x.shape[-1] + 1))
     (shape, _), (_, index) = op.infer([x])
     return Sample(op, Signature((x,), (int8(shape), TensorType(shape, index))), (None,))
+
+
+@of("dynamic_quantize")
+def dynamic_quantize(rng: Random) -> Sample:
+    x, op = floats(any_shape(rng)), DynamicQuantize()
+    return Sample(op, Signature((x,), tuple(TensorType(*each) for each in op.infer([x]))), (None,))
+
+
+@of("matmul_integer")
+def matmul_integer(rng: Random) -> Sample:
+    m, k, n = (size(rng, 1, 5) for _ in range(3))
+    zeros = [TensorType((), INT8), TensorType(((), (n,))[size(rng, 0, 2)], INT8)]
+    more = [floats((1,)), floats((n,))][: size(rng, 0, 3)]
+    return sample(MatMulInteger(), [TensorType((2, m, k), INT8), TensorType((k, n), INT8), *zeros, *more], floats(()))
+
+
+@of("conv_integer")
+def conv_integer(rng: Random) -> Sample:
+    shape = image(rng)
+    kernel, stride, dilation, padding = window(rng, shape)
+    channels = size(rng, 1, 4)
+    groups = (1, shape[3])[size(rng, 0, 2)]
+    weights = TensorType((groups * channels, *kernel, shape[3] // groups), INT8)
+    op = ConvInteger(stride, dilation, (padding[0], padding[1], padding[2], padding[3]))
+    types = [TensorType(shape, INT8), weights, TensorType((), INT8), TensorType((1,), INT8)]
+    values = rng.integers(-128, 128, weights.shape).astype(np.int8), np.array([size(rng, -3, 4)], np.int8)
+    return sample(op, types, floats(()), [None, values[0], None, values[1]])
 
 
 @of("detection_postprocess")

@@ -45,9 +45,7 @@ def _first_difference(ours: np.ndarray, allowed: list[np.ndarray]) -> str:
     if any(ours.dtype != each.dtype for each in allowed):
         return f": {ours.dtype} in place of {allowed[0].dtype}"
     got = ours.reshape(allowed[0].shape)
-    # Of sums that nothing rounds, which onnxruntime adds in another order, a few last bits may differ.
-    near = 4e-7 * max(np.abs(each).max(initial=0) for each in allowed) if got.dtype.kind == "f" else 0
-    same = np.any([np.abs(got - each) <= near if near else got == each for each in allowed], axis=0)
+    same = np.any([got == each for each in allowed], axis=0)
     if np.all(same):
         return ""
     place = np.unravel_index(np.argmin(same), same.shape)

@@ -202,6 +202,50 @@ def _gemm(q: RandomQOperators) -> Result:
     )
 
 
+def _matmul_integer(q: RandomQOperators) -> Result:
+    """Also with zero points of columns, and both operands computed."""
+    shapes = [((3, 12), (12, 5)), ((2, 1, 3, 12), (12, 5)), ((2, 3, 12), (2, 12, 5)), ((3, 12), (4, 12, 5))]
+    (a, b), other = shapes[q.rng.integers(len(shapes))], q.pick("int8", "uint8")
+    constant, columns = q.flag(), q.flag()
+    second = q.builder.constant(q.integers(b, other)) if constant else q.input(b, other)
+    zeros = [q.builder.constant(q.integers((), q.dtype)), ""][q.rng.integers(2)]
+    operands = [q.input(a), second, zeros]
+    if constant or q.flag():
+        operands.append(q.builder.constant(q.integers((b[-1],) if columns and constant else (), other)))
+    return q.node("MatMulInteger", operands, ""), "int32"
+
+
+def _conv_integer(q: RandomQOperators) -> Result:
+    rank, group = int(q.pick(2, 2, 1)), int(q.pick(1, 1, 2, 4))
+    window, other = q.window(rank), q.pick("int8", "uint8")
+    kernel = window["kernel_shape"]
+    weights = q.builder.constant(q.integers((8, 4 // group, *kernel), other))
+    operands = [q.input((1, 4, *[8, 7][:rank]), "uint8"), weights]
+    if q.flag():
+        operands += [q.builder.constant(q.integers((), "uint8"))]
+        operands += [q.builder.constant(q.integers((), other))] if q.flag() else []
+    return q.node("ConvInteger", operands, "", group=group, **window), "int32"
+
+
+def _to_float(q: RandomQOperators) -> Result:
+    columns = q.flag()
+    b_scale = q.builder.constant(q.rng.uniform(0.002, 0.02, (5,) if columns else ()), np.float32)
+    zero = q.builder.constant(q.rng.integers(0, 60, (5,) if columns else ()), "int8") if q.flag() else ""
+    bias = [q.builder.constant(q.rng.normal(0, 1, 5), np.float32)] if q.flag() else []
+    weights = q.builder.constant(q.integers((12, 5), "int8"))
+    if q.kind == "DynamicQuantizeMatMul":
+        return q.node(q.kind, [q.input((2, 3, 12), "float32"), weights, b_scale, zero, *bias]), "float32"
+    scale, a_zero = q.parameters()
+    return q.node(q.kind, [q.input((2, 3, 12)), weights, scale, b_scale, a_zero, zero, *bias]), "float32"
+
+
+def _dynamic_quantize(q: RandomQOperators) -> Result:
+    """Quantised and dequantised, by a scale that is computed."""
+    x, parts = q.input(q.pick((3, 40), (1, 3, 4, 5)), "float32"), [q.builder.name("part") for _ in range(3)]
+    q.builder.nodes.append(onnx.helper.make_node("DynamicQuantizeLinear", [x], parts))
+    return q.node("DequantizeLinear", parts, ""), "float32"
+
+
 KINDS: Mapping[str, Maker] = {
     "QLinearAdd": _binary,
     "QLinearMul": _binary,
@@ -217,4 +261,9 @@ KINDS: Mapping[str, Maker] = {
     "com.microsoft.QLinearConv": _conv,
     "QLinearMatMul": _matmul,
     "QGemm": _gemm,
+    "MatMulInteger": _matmul_integer,
+    "ConvInteger": _conv_integer,
+    "MatMulIntegerToFloat": _to_float,
+    "DynamicQuantizeMatMul": _to_float,
+    "DynamicQuantizeLinear": _dynamic_quantize,
 }

@@ -68,6 +68,13 @@ class Expansion(Rewriting):
             self.make("DequantizeLinear", [wide, scale], result, axis=-1),
         ]
 
+    def scaled(self, total: str, scale: str, bias: str) -> list[Any]:
+        """The node's result: an integer sum as a float, times the scale, plus a bias if there is one."""
+        real, result = self.name("real"), self.node.output[0]
+        product = self.name("product") if bias else result
+        nodes = [self.make("Cast", [total], real, to=1), self.make("Mul", [real, scale], product)]
+        return [*nodes, self.make("Add", [product, bias], result)] if bias else nodes
+
     def quantized(self, real: str, result: Sequence[str], like: str) -> Any:
         scale, zero_point = (*result, "")[:2]
         return self.make("QuantizeLinear", [real, scale, self.zero_point(zero_point, like)], self.node.output[0])
@@ -132,6 +139,10 @@ def expanded(step: Expansion) -> list[Any]:
         return step.chain("Concat", groups, inputs[:2])
     if kind == "QLinearSoftmax":
         return _softmax(step, inputs)
+    if kind == "MatMulIntegerToFloat":
+        return _matmul_to_float(step, inputs)
+    if kind == "DynamicQuantizeMatMul":
+        return _dynamic_matmul(step, inputs)
     if kind == "QGemm":
         return _gemm(step, inputs)
     if kind == "QLinearReduceMean":
@@ -206,22 +217,59 @@ def _gemm(step: Expansion, inputs: list[str]) -> list[Any]:
     """
     inputs = [*inputs, *[""] * (9 - len(inputs))]
     alpha = float(step.take("alpha", 1.0))
+    product, scale = step.name("a_scale"), step.name("scale")
+    factors = [
+        step.make("Mul", [step.constant("alpha", alpha, np.float32), inputs[1]], product),
+        step.make("Mul", [product, inputs[4]], scale),
+    ]
+    if not inputs[7]:
+        return [*factors, *_integer_gemm(step, inputs, scale)]
     transposed = bool(step.take("transB", 0))
-    a, b, y = step.name("a"), step.name("b"), step.node.output[0]
+    a, b, c, real = step.name("a"), step.name("b"), step.name("c"), step.name("float")
     nodes = [
         step.make("DequantizeLinear", inputs[:3], a),
         step.make("DequantizeLinear", inputs[3:6], b, axis=0 if transposed else 1),
     ]
     operands = [a, b]
     if inputs[6]:
-        product, scale, c = step.name("ab_scale"), step.name("c_scale"), step.name("c")
-        factor = step.constant("alpha", alpha, np.float32)
-        nodes.append(step.make("Mul", [inputs[1], inputs[4]], product))
-        nodes.append(step.make("Mul", [product, factor], scale))
-        nodes += step.expanded_bias(inputs[6], scale, c)
+        nodes += [*factors, *step.expanded_bias(inputs[6], scale, c)]
         operands.append(c)
-    real = step.name("float") if inputs[7] else y
     gemm = step.make("Gemm", operands, real, alpha=alpha, transB=int(transposed))
     gemm.attribute.extend(step.attributes.values())
-    nodes.append(gemm)
-    return [*nodes, step.quantized(real, inputs[7:9], inputs[0])] if inputs[7] else nodes
+    return [*nodes, gemm, step.quantized(real, inputs[7:9], inputs[0])]
+
+
+def _integer_gemm(step: Expansion, inputs: list[str], scale: str) -> list[Any]:
+    """The sum of integers, C among them, as a float, times the scale."""
+    nodes = list[Any]()
+    for operand, name in ((0, "transA"), (3, "transB")):
+        if step.take(name, 0):
+            turned = step.name(f"turned_{operand}")
+            nodes.append(step.make("Transpose", [inputs[operand]], turned, perm=[1, 0]))
+            inputs[operand] = turned
+    total = step.name("sum")
+    nodes.append(step.make("MatMulInteger", [inputs[0], inputs[3], inputs[2], inputs[5]], total))
+    if inputs[6]:
+        biased = step.name("biased")
+        nodes.append(step.make("Add", [total, inputs[6]], biased))
+        total = biased
+    return [*nodes, *step.scaled(total, scale, "")]
+
+
+def _matmul_to_float(step: Expansion, inputs: list[str]) -> list[Any]:
+    """MatMulIntegerToFloat(A, B, a_scale, b_scale, a_zero, b_zero, bias)."""
+    a, b, a_scale, b_scale, a_zero, b_zero, bias = [*inputs, *[""] * (7 - len(inputs))]
+    scale, total = step.name("scale"), step.name("sum")
+    return [
+        step.make("Mul", [a_scale, b_scale], scale),
+        step.make("MatMulInteger", [a, b, a_zero, b_zero], total),
+        *step.scaled(total, scale, bias),
+    ]
+
+
+def _dynamic_matmul(step: Expansion, inputs: list[str]) -> list[Any]:
+    """DynamicQuantizeMatMul(A, B, b_scale, b_zero, bias)."""
+    a, b, b_scale, b_zero, bias = [*inputs, *[""] * (5 - len(inputs))]
+    parts = [step.name(stem) for stem in ("quantized", "a_scale", "a_zero")]
+    quantize = onnx_module().helper.make_node("DynamicQuantizeLinear", [a], parts)
+    return [quantize, *_matmul_to_float(step, [parts[0], b, parts[1], b_scale, parts[2], b_zero, bias])]

@@ -21,7 +21,9 @@ _WINDOW: Mapping[str, Any] = {
 _SIZES = ("dilations", "kernel_shape", "pads", "strides")
 MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     "DequantizeLinear": {"axis": None},
+    "DynamicQuantizeMatMul": {},
     "Gelu": {},
+    "MatMulIntegerToFloat": {},
     "NhwcMaxPool": {"auto_pad": "NOTSET", "ceil_mode": 0, **dict.fromkeys(_SIZES)},
     "Pad": {"mode": "constant"},
     "QGemm": {"alpha": 1.0, "transA": 0, "transB": 0},

@@ -13,6 +13,7 @@ from tinycompile.dtypes import DType
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.onnx_module import copied, onnx_module
+from tinycompile.frontend.onnx_order import sort_nodes
 from tinycompile.frontend.onnx_schema import MICROSOFT
 from tinycompile.frontend.onnx_shapes import inferred, shapes_of
 from tinycompile.frontend.onnx_untrusted import (
@@ -114,6 +115,7 @@ def read_proto(path: Path) -> Any:
             model = onnx.inliner.inline_local_functions(model)
         except Exception as error:  # of arbitrary functions
             raise ModelFileError("its functions can't be inlined", where=str(path), why=_first_line(error)) from error
+    sort_nodes(model.graph)
     check_attributes(model, str(path))
     check_declared(model, str(path))
     check_splits(model, str(path))

@@ -13,7 +13,7 @@ from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops import all_ops
-from tinycompile.ops._elementwise import Binary, Framework, Unary
+from tinycompile.ops._elementwise import Binary, Unary
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -77,7 +77,7 @@ from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.repeat import Repeat
 from tinycompile.ops.reshape import Reshape
-from tinycompile.ops.resize_bilinear import ResizeBilinear
+from tinycompile.ops.resize_bilinear import ResizeBilinear, Rounding
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.reverse_sequence import ReverseSequence
 from tinycompile.ops.scatter_nd import ScatterND
@@ -648,7 +648,7 @@ def one_hot(rng: Random) -> Sample:
 
 @of("resize_bilinear")
 def resize_bilinear(rng: Random) -> Sample:
-    rule: Framework = rng.choice(("tflite", "onnx"))
+    rule: Rounding = rng.choice(("tflite", "onnx", "down", "to zero"))
     return sample(ResizeBilinear((size(rng), size(rng)), rule=rule), [int8(image(rng))], int8(()))
 
 

@@ -239,6 +239,15 @@ def _to_float(q: RandomQOperators) -> Result:
     return q.node(q.kind, [q.input((2, 3, 12)), weights, scale, b_scale, a_zero, zero, *bias]), "float32"
 
 
+def _resize(q: RandomQOperators) -> Result:
+    """Of integers, as onnxruntime's quantizer leaves it between QLinear operators."""
+    factors, last = [q.pick(1, 2, 4), q.pick(2, 4, 8)], q.flag()
+    scales = q.builder.constant([1, *factors, 1] if last else [1, 1, *factors], np.float32)
+    mode = q.pick("half_pixel", "asymmetric")
+    x = q.input((1, q.pick(3, 4, 8), 5, 6))
+    return q.node("Resize", [x, "", scales], "", mode="linear", coordinate_transformation_mode=mode), q.dtype
+
+
 def _dynamic_quantize(q: RandomQOperators) -> Result:
     """Quantised and dequantised, by a scale that is computed."""
     x, parts = q.input(q.pick((3, 40), (1, 3, 4, 5)), "float32"), [q.builder.name("part") for _ in range(3)]
@@ -261,6 +270,7 @@ KINDS: Mapping[str, Maker] = {
     "com.microsoft.QLinearConv": _conv,
     "QLinearMatMul": _matmul,
     "QGemm": _gemm,
+    "Resize": _resize,
     "MatMulInteger": _matmul_integer,
     "ConvInteger": _conv_integer,
     "MatMulIntegerToFloat": _to_float,

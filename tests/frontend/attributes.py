@@ -202,6 +202,11 @@ def _qlinear_where(a: Attributes, opset: int) -> list[np.ndarray | None]:
     return [condition, *x, *y, _scale(0.05), _zero()]
 
 
+def _qattention(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    x, w, mask = _bytes(1, 5, 8), _bytes(8, 24), np.array([[1, 1, 0, 1, 1]], np.int32)
+    return [x.view(np.uint8), w, floats(24), _scale(), _scale(0.01), mask, np.uint8(99), _zero(0)]
+
+
 def _qgemm(a: Attributes, opset: int) -> list[np.ndarray | None]:
     x, w = _bytes(1, 12), _bytes(12, 5)
     x, w = x.T if a.get("transA") else x, w.T if a.get("transB") else w
@@ -297,6 +302,7 @@ RECIPES: dict[str, Recipe] = {
         lambda a, opset: [_scale(), _zero(), *[_bytes(1, 4, 3), _scale(), _zero()] * 2],
         ({"axis": 1},), (2, 5), domain=MICROSOFT, integers=True,
     ),
+    f"{MICROSOFT}.QAttention": Recipe(_qattention, ({"num_heads": 2},), domain=MICROSOFT, integers=True),
     "MatMulInteger": Recipe(lambda a, opset: [_bytes(2, 6), _bytes(6, 5), _zero(), _zero(0)], integers=True),
     "ConvInteger": Recipe(_conv_integer, ({}, {"strides": [2, 1], "pads": [1, 0, 1, 1]}), integers=True),
     "DynamicQuantizeLinear": Recipe(
@@ -438,6 +444,12 @@ VALUES: Mapping[str, Sequence[Any]] = {
 }  # fmt: skip
 """By attribute."""
 SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
+    (f"{MICROSOFT}.QAttention", "num_heads"): [1, 4],
+    (f"{MICROSOFT}.QAttention", "unidirectional"): [0, 1],
+    (f"{MICROSOFT}.QAttention", "scale"): [0.3],
+    (f"{MICROSOFT}.QAttention", "mask_filter_value"): [-1.5],
+    (f"{MICROSOFT}.QAttention", "do_rotary"): [0, 1],
+    (f"{MICROSOFT}.QAttention", "past_present_share_buffer"): [0, 1],
     ("DepthToSpace", "mode"): ["DCR", "CRD"],
     ("SpaceToDepth", "mode"): ["DCR", "CRD"],
     ("Resize", "mode"): ["nearest", "linear", "cubic"],
@@ -475,6 +487,8 @@ REFUSED = frozenset(
         ("ScatterElements", "reduction"),
         ("ScatterND", "reduction"),
         (f"{MICROSOFT}.NhwcMaxPool", "dilations"),
+        (f"{MICROSOFT}.QAttention", "do_rotary"),
+        (f"{MICROSOFT}.QAttention", "past_present_share_buffer"),
         (f"{MICROSOFT}.QLinearAveragePool", "count_include_pad"),
     }
 )

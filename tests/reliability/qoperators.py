@@ -12,7 +12,7 @@ from collections import Counter
 
 from tests.support.onnx_agreement import Agreement
 from tests.support.onnx_builder import imported
-from tests.support.random_qoperators import KINDS, RandomQOperators
+from tests.support.random_qoperators import KINDS, TOLERANCES, RandomQOperators
 
 
 def difference(kind: str, seed: int) -> str:
@@ -26,7 +26,7 @@ def difference(kind: str, seed: int) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph, _ = imported(model, floats="islands")
-    return Agreement(model, graph).difference(network.feeds)
+    return Agreement(model, graph, TOLERANCES.get(kind, 0.0)).difference(network.feeds)
 
 
 def main() -> int:

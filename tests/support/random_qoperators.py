@@ -211,7 +211,8 @@ def _matmul_integer(q: RandomQOperators) -> Result:
     zeros = [q.builder.constant(q.integers((), q.dtype)), ""][q.rng.integers(2)]
     operands = [q.input(a), second, zeros]
     if constant or q.flag():
-        operands.append(q.builder.constant(q.integers((b[-1],) if columns and constant else (), other)))
+        many = columns and constant and len(b) == 2
+        operands.append(q.builder.constant(q.integers((b[-1],) if many else (), other)))
     return q.node("MatMulInteger", operands, ""), "int32"
 
 
@@ -239,6 +240,29 @@ def _to_float(q: RandomQOperators) -> Result:
     return q.node(q.kind, [q.input((2, 3, 12)), weights, scale, b_scale, a_zero, zero, *bias]), "float32"
 
 
+def _attention(q: RandomQOperators) -> Result:
+    batch, queries, heads, size = 1, 5, q.pick(1, 2, 3), 4
+    width, past = heads * size, q.pick(0, 0, 3)
+    x, weights = q.input((batch, queries, 8), "uint8"), q.builder.constant(q.integers((8, 3 * width), "int8"))
+    scales = [q.builder.constant(0.02, np.float32)]
+    scales += [q.builder.constant(q.rng.uniform(0.003, 0.01, q.pick((), (3 * width,))), np.float32)]
+    bias = q.builder.constant(q.rng.normal(0, 1, 3 * width), np.float32)
+    kinds = [(), (batch, queries + past), (batch, queries, queries + past)]
+    mask = kinds[q.rng.integers(len(kinds))]
+    given = "" if not mask else q.builder.constant(q.rng.integers(0, 2, mask) | (np.arange(mask[-1]) == 0), np.int32)
+    zeros = [q.builder.constant(q.integers((), "uint8")), q.builder.constant(0, np.int8)]
+    before = [q.input((2, batch, heads, past, size), "float32")] if past else []
+    more: dict[str, Any] = {"scale": 0.3} if q.flag() else {}
+    operands = [x, weights, bias, *scales, given, *zeros, *before]
+    result = q.builder.node(
+        "QAttention", *operands, domain=MICROSOFT, outputs=2 if past else 1, num_heads=heads,
+        unidirectional=int(q.flag()), **more,
+    )  # fmt: skip
+    if past:
+        q.builder.output(q.builder.nodes[-1].output[1])
+    return result, "float32"
+
+
 def _resize(q: RandomQOperators) -> Result:
     """Of integers, as onnxruntime's quantizer leaves it between QLinear operators."""
     factors, last = [q.pick(1, 2, 4), q.pick(2, 4, 8)], q.flag()
@@ -255,6 +279,8 @@ def _dynamic_quantize(q: RandomQOperators) -> Result:
     return q.node("DequantizeLinear", parts, ""), "float32"
 
 
+TOLERANCES: Mapping[str, float] = {"QAttention": 1e-6}
+"""Of results that float32 computes, relative to the largest; all others are exact."""
 KINDS: Mapping[str, Maker] = {
     "QLinearAdd": _binary,
     "QLinearMul": _binary,
@@ -270,6 +296,7 @@ KINDS: Mapping[str, Maker] = {
     "com.microsoft.QLinearConv": _conv,
     "QLinearMatMul": _matmul,
     "QGemm": _gemm,
+    "QAttention": _attention,
     "Resize": _resize,
     "MatMulInteger": _matmul_integer,
     "ConvInteger": _conv_integer,

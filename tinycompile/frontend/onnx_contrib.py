@@ -5,16 +5,18 @@ Most are DequantizeLinear, the float operator, QuantizeLinear. Channels-last one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinycompile.errors import UnsupportedError
+from tinycompile.frontend.onnx_contrib_attention import attention
+from tinycompile.frontend.onnx_expansion import Expansion
 from tinycompile.frontend.onnx_file import opset_of
 from tinycompile.frontend.onnx_module import copied, onnx_module
-from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of, rewritten
+from tinycompile.frontend.onnx_rewrite import label_of, names_of, rewritten
 from tinycompile.frontend.onnx_schema import MICROSOFT
 from tinycompile.frontend.onnx_upgrade import flattened_softmax
 from tinycompile.frontend.tflite_scope import Rejected
@@ -24,60 +26,6 @@ _POOLS = {"QLinearAveragePool": "AveragePool", "QLinearGlobalAveragePool": "Glob
 _BINARY = {"QLinearAdd": "Add", "QLinearMul": "Mul"}
 _SAME = ("QuantizeLinear", "DequantizeLinear")
 """They mean what ONNX's do; ONNX's shape inference knows only its own."""
-
-
-class Expansion(Rewriting):
-    """Of a node; `typed` gives the tensor type of a value that was computed before it, `opset` is the model's."""
-
-    def __init__(self, node: Any, taken: set[str], typed: Callable[[str], Any], opset: int) -> None:
-        super().__init__(node, taken)
-        self.typed, self.opset = typed, opset
-
-    def rank(self, name: str) -> int:
-        found = self.typed(name)
-        if found is None or not found.HasField("shape"):
-            raise Rejected(f"the number of dimensions of {name!r} is unknown")
-        return len(found.shape.dim)
-
-    def zero_point(self, name: str, like: str) -> str:
-        """The zero point, or, if it is left out, a zero of the type of `like`: QuantizeLinear would take uint8."""
-        if name:
-            return name
-        found = self.typed(like)
-        if found is None:
-            raise Rejected(f"it has no zero point, and the type of {like!r} is unknown")
-        return self.constant("zero", 0, onnx_module().helper.tensor_dtype_to_np_dtype(found.elem_type))
-
-    def chain(self, kind: str, groups: Sequence[Sequence[str]], result: Sequence[str], **more: Any) -> list[Any]:
-        """The float operator with the attributes that are left, between (tensor, scale, zero point) and the result."""
-        names, nodes = list[str](), list[Any]()
-        for group in groups:
-            names.append(self.name(f"dequantized_{len(names)}"))
-            nodes.append(self.make("DequantizeLinear", list(group), names[-1]))
-        real = self.name("float")
-        node = self.make(kind, names, real, **more)
-        node.attribute.extend(self.attributes.values())
-        return [*nodes, node, self.quantized(real, result, groups[0][0])]
-
-    def expanded_bias(self, bias: str, scale: str, result: str) -> list[Any]:
-        """DequantizeLinear of a bias, of which channels may share the element as well as the scale."""
-        sizes, wide = self.name("sizes"), self.name("wide")
-        return [
-            self.make("Shape", [scale], sizes),
-            self.make("Expand", [bias, sizes], wide),
-            self.make("DequantizeLinear", [wide, scale], result, axis=-1),
-        ]
-
-    def scaled(self, total: str, scale: str, bias: str) -> list[Any]:
-        """The node's result: an integer sum as a float, times the scale, plus a bias if there is one."""
-        real, result = self.name("real"), self.node.output[0]
-        product = self.name("product") if bias else result
-        nodes = [self.make("Cast", [total], real, to=1), self.make("Mul", [real, scale], product)]
-        return [*nodes, self.make("Add", [product, bias], result)] if bias else nodes
-
-    def quantized(self, real: str, result: Sequence[str], like: str) -> Any:
-        scale, zero_point = (*result, "")[:2]
-        return self.make("QuantizeLinear", [real, scale, self.zero_point(zero_point, like)], self.node.output[0])
 
 
 def expand(proto: Any, where: str = "") -> Any:
@@ -100,7 +48,9 @@ def expand(proto: Any, where: str = "") -> Any:
             shaped = onnx_module().shape_inference.infer_shapes(before).graph
         except Exception:  # of a broken model, which static_model reports
             return None
-        found = {v.name: v.type.tensor_type for v in (*shaped.input, *shaped.value_info)}
+        make = onnx_module().helper.make_tensor_type_proto
+        found = {i.name: make(i.data_type, i.dims).tensor_type for i in before.graph.initializer}
+        found |= {v.name: v.type.tensor_type for v in (*shaped.input, *shaped.value_info)}
         return found.get(name)
 
     for index, node in enumerate(proto.graph.node):
@@ -143,6 +93,8 @@ def expanded(step: Expansion) -> list[Any]:
         return _matmul_to_float(step, inputs)
     if kind == "DynamicQuantizeMatMul":
         return _dynamic_matmul(step, inputs)
+    if kind == "QAttention":
+        return attention(step, inputs)
     if kind == "QGemm":
         return _gemm(step, inputs)
     if kind == "QLinearReduceMean":
@@ -253,18 +205,17 @@ def _integer_gemm(step: Expansion, inputs: list[str], scale: str) -> list[Any]:
         biased = step.name("biased")
         nodes.append(step.make("Add", [total, inputs[6]], biased))
         total = biased
-    return [*nodes, *step.scaled(total, scale, "")]
+    real = step.name("real")
+    return [*nodes, step.make("Cast", [total], real, to=1), step.make("Mul", [real, scale], step.node.output[0])]
 
 
 def _matmul_to_float(step: Expansion, inputs: list[str]) -> list[Any]:
     """MatMulIntegerToFloat(A, B, a_scale, b_scale, a_zero, b_zero, bias)."""
     a, b, a_scale, b_scale, a_zero, b_zero, bias = [*inputs, *[""] * (7 - len(inputs))]
-    scale, total = step.name("scale"), step.name("sum")
-    return [
-        step.make("Mul", [a_scale, b_scale], scale),
-        step.make("MatMulInteger", [a, b, a_zero, b_zero], total),
-        *step.scaled(total, scale, bias),
-    ]
+    result = step.node.output[0]
+    product = step.name("product") if bias else result
+    nodes = step.integer_sum([a, a_scale, a_zero], [b, b_scale, b_zero], product)
+    return [*nodes, step.make("Add", [product, bias], result)] if bias else nodes
 
 
 def _dynamic_matmul(step: Expansion, inputs: list[str]) -> list[Any]:

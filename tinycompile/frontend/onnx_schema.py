@@ -26,6 +26,14 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     "MatMulIntegerToFloat": {},
     "NhwcMaxPool": {"auto_pad": "NOTSET", "ceil_mode": 0, **dict.fromkeys(_SIZES)},
     "Pad": {"mode": "constant"},
+    "QAttention": {
+        "do_rotary": None,
+        "mask_filter_value": None,
+        "num_heads": None,
+        "past_present_share_buffer": None,
+        "scale": None,
+        "unidirectional": 0,
+    },
     "QGemm": {"alpha": 1.0, "transA": 0, "transB": 0},
     "QLinearAdd": {},
     "QLinearAveragePool": {

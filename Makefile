@@ -68,6 +68,7 @@ reliability: setup
 	$(BIN)/python -m tests.reliability.ranks --seeds 0 200
 	$(BIN)/python -m tests.reliability.combinations --seeds 0 200
 	$(BIN)/python -m tests.reliability.regions --seeds 0 200
+	$(BIN)/python -m tests.reliability.qoperators --seeds 0 200
 
 strict: setup
 	$(BIN)/python -m tests.reliability.strict

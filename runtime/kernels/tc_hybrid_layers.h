@@ -12,10 +12,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernels/tc_align.h"
 #include "kernels/tc_hybrid.h"
 #include "kernels/tc_hybrid_dot.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_patch.h"
 #include "kernels/tc_transpose_taps.h"
 #include "kernels/tc_window.h"
 
@@ -54,32 +54,6 @@ typedef struct tc_hybrid_conv2d_shape {
     tc_hybrid_form form;
 } tc_hybrid_conv2d_shape;
 
-/* What a group's weights meet in a window, in their order; padding is the zero point. */
-TC_INLINE void tc_hybrid_patch(const int8_t *image, int8_t *patch, int32_t oy, int32_t ox, int32_t zero_point,
-                               const tc_hybrid_conv2d_shape *shape)
-{
-    const tc_window *window = &shape->window;
-    const int32_t depth = shape->input_channels / shape->groups;
-    const int32_t row_bytes = window->kernel_width * depth;
-    const int32_t left = ox * window->stride_x - window->padding_left;
-    const tc_taps columns = tc_window_columns(window, ox);
-    const int whole = shape->groups == 1 && window->dilation_x == 1 && columns.count == window->kernel_width;
-    for (int32_t i = 0; i < window->kernel_height; ++i, patch += row_bytes) {
-        const int32_t y = oy * window->stride_y - window->padding_top + i * window->dilation_y;
-        const int inside = y >= 0 && y < window->input_height;
-        if (inside && whole) {
-            tc_memcpy(patch, image + (y * window->input_width + left) * depth, (uint32_t)row_bytes);
-            continue;
-        }
-        memset(patch, zero_point, (uint32_t)row_bytes);
-        for (int32_t j = 0; inside && j < columns.count; ++j) {
-            const int32_t x = columns.position + j * window->dilation_x;
-            const int8_t *pixel = image + (y * window->input_width + x) * shape->input_channels;
-            tc_memcpy(patch + (columns.first + j) * depth, pixel, (uint32_t)depth);
-        }
-    }
-}
-
 /* One image that was quantised. */
 TC_INLINE void tc_hybrid_conv2d_image(const int8_t *image, float *output, const int8_t *weights,
                                       const tc_hybrid_channel *channels, int8_t *patch, tc_dot4 *dot, tc_hybrid_row row,
@@ -94,7 +68,7 @@ TC_INLINE void tc_hybrid_conv2d_image(const int8_t *image, float *output, const 
             for (int32_t group = 0; group < shape->groups; ++group) {
                 const int8_t *vector = image + (oy * window->output_width + ox) * depth;
                 if (!shape->direct) {
-                    tc_hybrid_patch(image + group * depth, patch, oy, ox, row.zero_point, shape);
+                    tc_patch(image + group * depth, patch, oy, ox, row.zero_point, window, shape->input_channels, depth);
                     vector = patch;
                 }
                 const int32_t first = group * outputs;

@@ -6,7 +6,7 @@
  * output   [output_height][output_width][channels], int8
  * rows     for each output row the input rows around it and the weight of the lower one; columns likewise
  *
- * A sum of four products is rounded halves away from zero, or, minus the zero point, halves to even. A pixel is written
+ * A sum of four products is rounded as tc_resize_rounding says. A pixel is written
  * while its four inputs are read; pixels are computed in memory order.
  */
 #ifndef TC_RESIZE_BILINEAR_H
@@ -29,6 +29,13 @@ typedef struct tc_between {
     uint16_t weight;
 } tc_between;
 
+enum tc_resize_rounding {
+    TC_RESIZE_AWAY, /* halves away from zero */
+    TC_RESIZE_EVEN, /* of the number minus the zero point, halves to even */
+    TC_RESIZE_DOWN,
+    TC_RESIZE_TO_ZERO
+};
+
 typedef struct tc_resize_bilinear_shape {
     int32_t input_width;
     int32_t output_height;
@@ -36,9 +43,22 @@ typedef struct tc_resize_bilinear_shape {
     int32_t channels;
     int32_t row_bits;    /* the weights of a row add up to 2^row_bits */
     int32_t column_bits;
-    int32_t even;        /* halves to even: whether the rounded number minus `parity` is even */
+    int32_t rounding;    /* a tc_resize_rounding */
     int32_t parity;      /* the lowest bit of the zero point */
 } tc_resize_bilinear_shape;
+
+/* A sum of 2^bits times the number. */
+TC_INLINE int32_t tc_resize_rounded(int32_t sum, int32_t bits, const tc_resize_bilinear_shape *shape)
+{
+    if (shape->rounding == TC_RESIZE_DOWN) {
+        return sum >> bits;
+    }
+    if (shape->rounding == TC_RESIZE_TO_ZERO) {
+        return (sum + ((sum >> 31) & ((1 << bits) - 1))) >> bits;
+    }
+    const int32_t down = shape->rounding == TC_RESIZE_EVEN ? (((sum >> bits) ^ shape->parity) & 1) - 1 : sum >> 31;
+    return (sum + down + (1 << (bits - 1))) >> bits;
+}
 
 /* The inputs around an output pixel and their weights, which add up to 2^bits. */
 typedef struct tc_corners {
@@ -70,8 +90,7 @@ TC_INLINE int8_t tc_interpolated(const tc_corners *corners, int32_t channel, con
     sum += corners->input[1][channel] * corners->weight[1];
     sum += corners->input[2][channel] * corners->weight[2];
     sum += corners->input[3][channel] * corners->weight[3];
-    const int32_t down = shape->even ? (((sum >> bits) ^ shape->parity) & 1) - 1 : sum >> 31;
-    return (int8_t)((sum + down + (1 << (bits - 1))) >> bits);
+    return (int8_t)tc_resize_rounded(sum, bits, shape);
 }
 
 TC_INLINE void tc_resize_bilinear_s8(const int8_t *input, int8_t *output, const tc_between *rows,
@@ -191,7 +210,15 @@ TC_INLINE uint32_t tc_interpolated_pair(uint32_t sums, const tc_resize_bilinear_
 {
     const int32_t bits = shape->row_bits + shape->column_bits;
     const uint32_t start = 0x00010001u * ((1u << (bits - 1)) - 1u);
-    return shape->even ? tc_interpolated_even(sums, shape) : tc_interpolated_halves(start + sums, bits);
+    if (shape->rounding == TC_RESIZE_DOWN) {
+        return (sums >> bits) & 0x00FF00FFu;
+    }
+    if (shape->rounding == TC_RESIZE_TO_ZERO) { /* sums of negative numbers lack the highest bit of 128 * 2^bits */
+        const uint32_t negative = ~(sums >> (bits + 7)) & 0x00010001u;
+        return ((sums + negative * ((1u << bits) - 1u)) >> bits) & 0x00FF00FFu;
+    }
+    return shape->rounding == TC_RESIZE_EVEN ? tc_interpolated_even(sums, shape)
+                                             : tc_interpolated_halves(start + sums, bits);
 }
 
 /* Per 4 bytes of both rows: the sums of bytes 0 and 2, and those of bytes 1 and 3. */

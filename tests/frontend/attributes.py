@@ -185,10 +185,26 @@ def _qlinear_conv(a: Attributes, opset: int) -> list[np.ndarray | None]:
     return [x, _scale(), _zero(), w, _scale(0.01), _zero(0), _scale(0.2), _zero(-4), np.arange(4, dtype=np.int32) * 99]
 
 
+def _conv_integer(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    w = _bytes(4, 4 // a.get("group", 1), *a.get("kernel_shape", [3, 2]))
+    return [_bytes(1, 4, 7, 8), w, _zero()]
+
+
 def _qlinear_pool(a: Attributes, opset: int) -> list[np.ndarray | None]:
     x = _bytes(1, 4, 7, 8)
     x = x.transpose(0, 2, 3, 1).copy() if a.get("channels_last") else x
     return [x, _scale(), _zero(), _scale(0.0213), _zero(-4)]
+
+
+def _qlinear_where(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    condition = np.arange(12).reshape(1, 4, 3) % 3 == 0
+    x, y = [_bytes(1, 4, 3), _scale(), _zero()], [_bytes(4, 1), _scale(0.02), _zero(-5)]
+    return [condition, *x, *y, _scale(0.05), _zero()]
+
+
+def _qattention(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    x, w, mask = _bytes(1, 5, 8), _bytes(8, 24), np.array([[1, 1, 0, 1, 1]], np.int32)
+    return [x.view(np.uint8), w, floats(24), _scale(), _scale(0.01), mask, np.uint8(99), _zero(0)]
 
 
 def _qgemm(a: Attributes, opset: int) -> list[np.ndarray | None]:
@@ -285,6 +301,26 @@ RECIPES: dict[str, Recipe] = {
     f"{MICROSOFT}.QLinearConcat": Recipe(
         lambda a, opset: [_scale(), _zero(), *[_bytes(1, 4, 3), _scale(), _zero()] * 2],
         ({"axis": 1},), (2, 5), domain=MICROSOFT, integers=True,
+    ),
+    f"{MICROSOFT}.QAttention": Recipe(_qattention, ({"num_heads": 2},), domain=MICROSOFT, integers=True),
+    "MatMulInteger": Recipe(lambda a, opset: [_bytes(2, 6), _bytes(6, 5), _zero(), _zero(0)], integers=True),
+    "ConvInteger": Recipe(_conv_integer, ({}, {"strides": [2, 1], "pads": [1, 0, 1, 1]}), integers=True),
+    "DynamicQuantizeLinear": Recipe(
+        lambda a, opset: [floats(3, 40)], integers=True, outputs=lambda a: 3
+    ),
+    f"{MICROSOFT}.MatMulIntegerToFloat": Recipe(
+        lambda a, opset: [_bytes(2, 6), _bytes(6, 5), _scale(), _scale(0.02), _zero(), _zero(0), floats(5)],
+        domain=MICROSOFT, integers=True,
+    ),
+    f"{MICROSOFT}.DynamicQuantizeMatMul": Recipe(
+        lambda a, opset: [floats(2, 6), _bytes(6, 5), _scale(), _zero(0), floats(5)], domain=MICROSOFT, integers=True
+    ),
+    f"{MICROSOFT}.QLinearReduceMean": Recipe(
+        _unary_bytes(0.0213, -4), ({"axes": [2], "keepdims": 1},), domain=MICROSOFT, integers=True
+    ),
+    f"{MICROSOFT}.QLinearWhere": Recipe(_qlinear_where, domain=MICROSOFT, integers=True),
+    f"{MICROSOFT}.NhwcMaxPool": Recipe(
+        lambda a, opset: [_bytes(1, 7, 8, 4)], _POOL_BASES, domain=MICROSOFT, integers=True
     ),
     f"{MICROSOFT}.DequantizeLinear": Recipe(_dequantize, domain=MICROSOFT, integers=True),
     f"{MICROSOFT}.QuantizeLinear": Recipe(_quantize, domain=MICROSOFT, integers=True),
@@ -408,6 +444,12 @@ VALUES: Mapping[str, Sequence[Any]] = {
 }  # fmt: skip
 """By attribute."""
 SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
+    (f"{MICROSOFT}.QAttention", "num_heads"): [1, 4],
+    (f"{MICROSOFT}.QAttention", "unidirectional"): [0, 1],
+    (f"{MICROSOFT}.QAttention", "scale"): [0.3],
+    (f"{MICROSOFT}.QAttention", "mask_filter_value"): [-1.5],
+    (f"{MICROSOFT}.QAttention", "do_rotary"): [0, 1],
+    (f"{MICROSOFT}.QAttention", "past_present_share_buffer"): [0, 1],
     ("DepthToSpace", "mode"): ["DCR", "CRD"],
     ("SpaceToDepth", "mode"): ["DCR", "CRD"],
     ("Resize", "mode"): ["nearest", "linear", "cubic"],
@@ -422,6 +464,7 @@ SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
     ("Squeeze", "axes"): [[0], [2], [0, 2]],
     ("Unsqueeze", "axes"): [[0], [1], [0, 3]],
     ("ReduceMean", "axes"): [[1], [0, 2]],
+    (f"{MICROSOFT}.QLinearReduceMean", "axes"): [[1], [0, 2]],
     ("ReduceMax", "axes"): [[1], [0, 2]],
     ("ReduceMin", "axes"): [[1], [0, 2]],
     ("ReduceProd", "axes"): [[1], [0, 2]],
@@ -443,6 +486,9 @@ REFUSED = frozenset(
         ("AveragePool", "dilations"),
         ("ScatterElements", "reduction"),
         ("ScatterND", "reduction"),
+        (f"{MICROSOFT}.NhwcMaxPool", "dilations"),
+        (f"{MICROSOFT}.QAttention", "do_rotary"),
+        (f"{MICROSOFT}.QAttention", "past_present_share_buffer"),
         (f"{MICROSOFT}.QLinearAveragePool", "count_include_pad"),
     }
 )
@@ -454,6 +500,10 @@ REQUIRED: Mapping[str, Callable[[int], Attributes]] = {
     "Unsqueeze": lambda opset: {"axes": [0]} if opset < 13 else {},
     "Upsample": lambda opset: {"scales": [1.0, 1.0, 2.0, 2.5]} if opset < 9 else {},
 }
+
+
+WITHOUT_KERNEL = frozenset({f"{MICROSOFT}.QLinearReduceMean"})
+"""Operators of onnxruntime's schemas that its CPU provider doesn't compute."""
 
 
 def kinds() -> set[str]:

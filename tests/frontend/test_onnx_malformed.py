@@ -136,11 +136,14 @@ def test_an_opset_that_is_too_old(tmp_path):
         load(saved(model, tmp_path))
 
 
-def test_foreign_domains(tmp_path):
-    b = quantised(tail=lambda b, x: b.node("Fancy", x, domain="org.example"))
+@pytest.mark.parametrize(
+    ("domain", "words"), [("org.example", r"org\.example"), ("com.microsoft.nchwc", r"(?s)nchwc.*level 'extended'")]
+)
+def test_foreign_domains(domain, words, tmp_path):
+    b = quantised(tail=lambda b, x: b.node("Fancy", x, domain=domain))
     model = b.model()
-    model.opset_import.append(helper.make_opsetid("org.example", 1))
-    with pytest.raises(UnsupportedError, match=r"org\.example"):
+    model.opset_import.append(helper.make_opsetid(domain, 1))
+    with pytest.raises(UnsupportedError, match=words):
         load(saved(model, tmp_path))
 
 

@@ -93,6 +93,15 @@ def test_average_pool(kernel, stride, y_scale):
     check(average_pool, site_of(op, [int8((1, 7, 6, 5), 0.5, -9)], [None], int8((), y_scale, 3)))
 
 
+@pytest.mark.parametrize(("kernel", "padding"), [((2, 3), (1, 0, 2, 1)), ((3, 1), (2, 2, 0, 0))])
+def test_average_pool_of_what_is_inside(kernel, padding):
+    counts = [(i + 1) * (j + 1) for i in range(kernel[0]) for j in range(kernel[1])]
+    product = [Fraction(1, 2) / count for count in counts]
+    own = exact_requant(product, [Fraction(0)] * len(counts), Fraction(0.37), 3, -128, 127)
+    op = AveragePool2D(kernel, (2, 1), padding, (-128, 127), own)
+    check(average_pool, site_of(op, [int8((1, 7, 6, 5), 0.5, -9)], [None], int8((), 0.37, 3)))
+
+
 @pytest.mark.parametrize("y_scale", [0.5, 0.25, 0.37])
 @pytest.mark.parametrize(("axes", "count"), [((1, 2), 32), ((3,), 5), ((0, 1, 2, 3), 160)])
 def test_mean(axes, count, y_scale):

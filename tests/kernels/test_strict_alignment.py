@@ -20,6 +20,7 @@ from tests.kernels import (
     test_float_fused,
     test_fused,
     test_hybrid,
+    test_integer_products,
     test_mve,
     test_wide,
     test_wide_dsp,
@@ -79,7 +80,7 @@ NO_CODE = {"reshape", "concatenation_in_place", "take", "input_rows", "view", "s
 """Factories whose kernels have no function of their own."""
 
 
-SEVERAL_RESULTS = {"detection_postprocess", "non_max_suppression", "top_k"}
+SEVERAL_RESULTS = {"dynamic_quantize", "detection_postprocess", "non_max_suppression", "top_k"}
 """Factories of kernels that write several arrays, which the program for one kernel has no room for."""
 
 
@@ -168,6 +169,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
     """Of the assembly, and of kernels that the M7 doesn't have."""
     found = [*test_assembly.CASES, *test_mve.cases(), *test_block.cases()]
     found += [*test_fused.mve_cases(), *test_fused.block_cases(), *test_hybrid.helium_cases()]
+    found += test_integer_products.helium_cases()
     return [*found, *apart_cases()]
 
 
@@ -244,6 +246,7 @@ def test_kernels_in_c() -> None:
 
 def test_helium_kernels() -> None:
     cases = [*test_mve.cases(), *test_fused.mve_cases(), *test_hybrid.helium_cases()]
+    cases += test_integer_products.helium_cases()
     check_emulated(cases, "mps3-an547", strict=True)
 
 

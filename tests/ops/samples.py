@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
 from tests.support.kernel_checks import int8, random_values
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
+from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops import all_ops
-from tinycompile.ops._elementwise import Binary, Framework, Unary
+from tinycompile.ops._elementwise import Binary, Unary
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -23,11 +25,13 @@ from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.conv3d import Conv3D
 from tinycompile.ops.conv3d_transpose import Conv3DTranspose
+from tinycompile.ops.conv_integer import ConvInteger
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.detection_postprocess import DetectionPostprocess
+from tinycompile.ops.dynamic_quantize import DynamicQuantize
 from tinycompile.ops.dynamic_slice import DynamicSlice
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.elementwise_function import ElementwiseFunction
@@ -51,6 +55,7 @@ from tinycompile.ops.logical_and import LogicalAnd
 from tinycompile.ops.logical_not import LogicalNot
 from tinycompile.ops.logical_or import LogicalOr
 from tinycompile.ops.lookup import Lookup
+from tinycompile.ops.matmul_integer import MatMulInteger
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
@@ -72,7 +77,7 @@ from tinycompile.ops.reduce_sum import ReduceSum
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.repeat import Repeat
 from tinycompile.ops.reshape import Reshape
-from tinycompile.ops.resize_bilinear import ResizeBilinear
+from tinycompile.ops.resize_bilinear import ResizeBilinear, Rounding
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.reverse_sequence import ReverseSequence
 from tinycompile.ops.scatter_nd import ScatterND
@@ -241,8 +246,14 @@ def pool2d(rng: Random) -> Sample:
     shape, op = image(rng), [MaxPool2D, AveragePool2D][size(rng, 0, 2)]
     kernel = size(rng, 1, min(4, shape[1] + 1)), size(rng, 1, min(4, shape[2] + 1))
     padding = *(size(rng, 0, kernel[0]) for _ in range(2)), *(size(rng, 0, kernel[1]) for _ in range(2))
-    x = [int8(shape, 0.05, 3), floats(shape)][size(rng, 0, 2)]
-    return sample(op(kernel, (size(rng, 1, 4), size(rng, 1, 4)), padding), [x], x)
+    x, stride = [int8(shape, 0.05, 3), floats(shape)][size(rng, 0, 2)], (size(rng, 1, 4), size(rng, 1, 4))
+    if op is AveragePool2D and x.dtype == INT8 and rng.integers(2):
+        counts = [(i + 1) * (j + 1) for i in range(kernel[0]) for j in range(kernel[1])]
+        counts = counts if any(padding) else counts[-1:]
+        product = [Fraction(1, 20 * count) for count in counts]
+        rule = exact_requant(product, [Fraction(0)] * len(counts), Fraction(0.04), -3, -128, 127)
+        return sample(AveragePool2D(kernel, stride, padding, rule=rule), [x], int8((), 0.04, -3))
+    return sample(op(kernel, stride, padding), [x], x)
 
 
 @of("fully_connected")
@@ -484,6 +495,33 @@ def top_k(rng: Random) -> Sample:
     return Sample(op, Signature((x,), (int8(shape), TensorType(shape, index))), (None,))
 
 
+@of("dynamic_quantize")
+def dynamic_quantize(rng: Random) -> Sample:
+    x, op = floats(any_shape(rng)), DynamicQuantize()
+    return Sample(op, Signature((x,), tuple(TensorType(*each) for each in op.infer([x]))), (None,))
+
+
+@of("matmul_integer")
+def matmul_integer(rng: Random) -> Sample:
+    m, k, n = (size(rng, 1, 5) for _ in range(3))
+    zeros = [TensorType((), INT8), TensorType(((), (n,))[size(rng, 0, 2)], INT8)]
+    more = [floats((1,)), floats((n,))][: size(rng, 0, 3)]
+    return sample(MatMulInteger(), [TensorType((2, m, k), INT8), TensorType((k, n), INT8), *zeros, *more], floats(()))
+
+
+@of("conv_integer")
+def conv_integer(rng: Random) -> Sample:
+    shape = image(rng)
+    kernel, stride, dilation, padding = window(rng, shape)
+    channels = size(rng, 1, 4)
+    groups = (1, shape[3])[size(rng, 0, 2)]
+    weights = TensorType((groups * channels, *kernel, shape[3] // groups), INT8)
+    op = ConvInteger(stride, dilation, (padding[0], padding[1], padding[2], padding[3]))
+    types = [TensorType(shape, INT8), weights, TensorType((), INT8), TensorType((1,), INT8)]
+    values = rng.integers(-128, 128, weights.shape).astype(np.int8), np.array([size(rng, -3, 4)], np.int8)
+    return sample(op, types, floats(()), [None, values[0], None, values[1]])
+
+
 @of("detection_postprocess")
 def detection_postprocess(rng: Random) -> Sample:
     boxes, classes = size(rng, 2, 9), size(rng, 1, 4)
@@ -610,7 +648,7 @@ def one_hot(rng: Random) -> Sample:
 
 @of("resize_bilinear")
 def resize_bilinear(rng: Random) -> Sample:
-    rule: Framework = rng.choice(("tflite", "onnx"))
+    rule: Rounding = rng.choice(("tflite", "onnx", "down", "to zero"))
     return sample(ResizeBilinear((size(rng), size(rng)), rule=rule), [int8(image(rng))], int8(()))
 
 

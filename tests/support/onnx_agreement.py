@@ -17,7 +17,9 @@ from tinycompile.verify.exact_values import CannotEvaluateError
 class Agreement:
     """Compares a graph's outputs with onnxruntime's; where floats tie, those of exact sums are right, too."""
 
-    def __init__(self, model: onnx.ModelProto, graph: Graph) -> None:
+    def __init__(self, model: onnx.ModelProto, graph: Graph, tolerance: float = 0.0) -> None:
+        """`tolerance`: of floats that are computed in float32, relative to the largest one."""
+        self.tolerance = tolerance
         self.graph, self.session, self.exact = graph, _session(model), ExactEvaluator(model)
         self.inputs = [value.name for value in model.graph.input]
         self.outputs = [value.name for value in model.graph.output]
@@ -35,17 +37,18 @@ class Agreement:
             except CannotEvaluateError:
                 if not allowed:
                     raise
-            found = _first_difference(values[ours], allowed)
+            found = _first_difference(values[ours], allowed, self.tolerance)
             if found:
                 return f"{name}{found}"
         return ""
 
 
-def _first_difference(ours: np.ndarray, allowed: list[np.ndarray]) -> str:
+def _first_difference(ours: np.ndarray, allowed: list[np.ndarray], tolerance: float) -> str:
     if any(ours.dtype != each.dtype for each in allowed):
         return f": {ours.dtype} in place of {allowed[0].dtype}"
     got = ours.reshape(allowed[0].shape)
-    same = np.any([got == each for each in allowed], axis=0)
+    near = tolerance * max((float(np.abs(each).max(initial=0)) for each in allowed), default=0.0) if tolerance else 0.0
+    same = np.any([np.abs(got - each) <= near if near else got == each for each in allowed], axis=0)
     if np.all(same):
         return ""
     place = np.unravel_index(np.argmin(same), same.shape)

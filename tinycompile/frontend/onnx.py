@@ -16,6 +16,7 @@ from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, UINT16,
 from tinycompile.errors import FloatIslandWarning, ModelFileError, QuantizationNeededError, UnsupportedError
 from tinycompile.frontend import (
     onnx_discrete,
+    onnx_dynamic,
     onnx_elementwise,
     onnx_float_elementwise,
     onnx_float_layers,
@@ -59,6 +60,7 @@ from tinycompile.ops.transpose import Transpose
 IMPORTER_MODULES = (
     onnx_reductions,
     onnx_discrete,
+    onnx_dynamic,
     onnx_elementwise,
     onnx_float_elementwise,
     onnx_float_layers,

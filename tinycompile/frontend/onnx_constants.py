@@ -73,7 +73,8 @@ def _unseen_size(kind: str, operands: Mapping[str, Any]) -> int:
         steps = (limit - start) / delta if delta else 0.0
         return int(min(max(steps, 0.0), 1e18)) if steps == steps else 0
     if kind in ("ConstantOfShape", "Expand", "Tile", "Resize", "Upsample", "Pad", "OneHot", "EyeLike", "CenterCropPad"):
-        numbers = [float(n) for v in values if v.size <= 16 for n in np.abs(v.astype(np.float64)).ravel() if n == n]
+        sizes = values if kind in ("ConstantOfShape", "EyeLike") else values[1:]
+        numbers = [float(n) for v in sizes if v.size <= 16 for n in np.abs(v.astype(np.float64)).ravel() if n == n]
         if kind == "OneHot":
             return values[0].size * int(min(max(numbers, default=0.0), 1e18))
         return max(v.size for v in values) * int(min(prod(max(1.0, n) for n in numbers), 1e18))

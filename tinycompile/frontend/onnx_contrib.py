@@ -5,15 +5,18 @@ Most are DequantizeLinear, the float operator, QuantizeLinear. Channels-last one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinycompile.errors import UnsupportedError
+from tinycompile.frontend.onnx_contrib_attention import attention
+from tinycompile.frontend.onnx_expansion import Expansion
+from tinycompile.frontend.onnx_file import opset_of
 from tinycompile.frontend.onnx_module import copied, onnx_module
-from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of, rewritten
+from tinycompile.frontend.onnx_rewrite import label_of, names_of, rewritten
 from tinycompile.frontend.onnx_schema import MICROSOFT
 from tinycompile.frontend.onnx_upgrade import flattened_softmax
 from tinycompile.frontend.tflite_scope import Rejected
@@ -25,44 +28,6 @@ _SAME = ("QuantizeLinear", "DequantizeLinear")
 """They mean what ONNX's do; ONNX's shape inference knows only its own."""
 
 
-class Expansion(Rewriting):
-    """Of a node; `typed` gives the tensor type of a value that was computed before it."""
-
-    def __init__(self, node: Any, taken: set[str], typed: Callable[[str], Any]) -> None:
-        super().__init__(node, taken)
-        self.typed = typed
-
-    def rank(self, name: str) -> int:
-        found = self.typed(name)
-        if found is None or not found.HasField("shape"):
-            raise Rejected(f"the number of dimensions of {name!r} is unknown")
-        return len(found.shape.dim)
-
-    def zero_point(self, name: str, like: str) -> str:
-        """The zero point, or, if it is left out, a zero of the type of `like`: QuantizeLinear would take uint8."""
-        if name:
-            return name
-        found = self.typed(like)
-        if found is None:
-            raise Rejected(f"it has no zero point, and the type of {like!r} is unknown")
-        return self.constant("zero", 0, onnx_module().helper.tensor_dtype_to_np_dtype(found.elem_type))
-
-    def chain(self, kind: str, groups: Sequence[Sequence[str]], result: Sequence[str], **more: Any) -> list[Any]:
-        """The float operator with the attributes that are left, between (tensor, scale, zero point) and the result."""
-        names, nodes = list[str](), list[Any]()
-        for group in groups:
-            names.append(self.name(f"dequantized_{len(names)}"))
-            nodes.append(self.make("DequantizeLinear", list(group), names[-1]))
-        real = self.name("float")
-        node = self.make(kind, names, real, **more)
-        node.attribute.extend(self.attributes.values())
-        return [*nodes, node, self.quantized(real, result, groups[0][0])]
-
-    def quantized(self, real: str, result: Sequence[str], like: str) -> Any:
-        scale, zero_point = (*result, "")[:2]
-        return self.make("QuantizeLinear", [real, scale, self.zero_point(zero_point, like)], self.node.output[0])
-
-
 def expand(proto: Any, where: str = "") -> Any:
     """A model whose com.microsoft operators are ONNX's, as far as it has the same.
 
@@ -72,6 +37,7 @@ def expand(proto: Any, where: str = "") -> Any:
     clone = type(proto)()
     clone.CopyFrom(proto)
     nodes, problems, taken = list[Any](), list[tuple[str, str]](), names_of(proto)
+    opset = opset_of(proto)
 
     def typed(name: str) -> Any:
         before = type(proto)()
@@ -82,14 +48,16 @@ def expand(proto: Any, where: str = "") -> Any:
             shaped = onnx_module().shape_inference.infer_shapes(before).graph
         except Exception:  # of a broken model, which static_model reports
             return None
-        found = {v.name: v.type.tensor_type for v in (*shaped.input, *shaped.value_info)}
+        make = onnx_module().helper.make_tensor_type_proto
+        found = {i.name: make(i.data_type, i.dims).tensor_type for i in before.graph.initializer}
+        found |= {v.name: v.type.tensor_type for v in (*shaped.input, *shaped.value_info)}
         return found.get(name)
 
     for index, node in enumerate(proto.graph.node):
         if node.domain != MICROSOFT:
             nodes.append(node)
             continue
-        step = Expansion(node, taken, typed)
+        step = Expansion(node, taken, typed, opset)
         try:
             nodes += rewritten(step, partial(expanded, step))
         except Rejected as reason:
@@ -121,8 +89,20 @@ def expanded(step: Expansion) -> list[Any]:
         return step.chain("Concat", groups, inputs[:2])
     if kind == "QLinearSoftmax":
         return _softmax(step, inputs)
+    if kind == "MatMulIntegerToFloat":
+        return _matmul_to_float(step, inputs)
+    if kind == "DynamicQuantizeMatMul":
+        return _dynamic_matmul(step, inputs)
+    if kind == "QAttention":
+        return attention(step, inputs)
     if kind == "QGemm":
         return _gemm(step, inputs)
+    if kind == "QLinearReduceMean":
+        return _reduce_mean(step, inputs)
+    if kind == "QLinearWhere":
+        return _where(step, inputs)
+    if kind == "NhwcMaxPool":
+        return _channels_last(step, lambda inner, x: inner.again([x], "MaxPool"))
     if kind == "QLinearConv":
         if not step.take("channels_last", 0):
             return step.again(inputs)
@@ -136,13 +116,37 @@ def _channels_last(step: Expansion, between: Callable[[Expansion, str], list[Any
     """Transpose, the node with channels second, Transpose."""
     x, y = step.node.input[0], step.node.output[0]
     rank, first, last = step.rank(x), step.name("channels_first"), step.name("result")
-    inner = Expansion(copied(step.node), step.taken, step.typed)
+    inner = Expansion(copied(step.node), step.taken, step.typed, step.opset)
     inner.node.output[0] = last
     inner.attributes, inner.initializers = step.attributes, step.initializers
     return [
         step.make("Transpose", [x], first, perm=[0, rank - 1, *range(1, rank - 1)]),
         *between(inner, first),
         step.make("Transpose", [last], y, perm=[0, *range(2, rank), 1]),
+    ]
+
+
+def _reduce_mean(step: Expansion, inputs: list[str]) -> list[Any]:
+    """The axes are an attribute, as ReduceMean has them below opset 18."""
+    x, real = step.name("dequantized"), step.name("float")
+    axes, keep = [int(a) for a in step.take("axes", [])], int(step.take("keepdims", 1))
+    operands = [x] if step.opset < 18 else [x, step.constant("axes", axes, np.int64)]
+    given = {"axes": axes} if step.opset < 18 else {}
+    return [
+        step.make("DequantizeLinear", inputs[:3], x),
+        step.make("ReduceMean", operands, real, keepdims=keep, **given),
+        step.quantized(real, inputs[3:5], inputs[0]),
+    ]
+
+
+def _where(step: Expansion, inputs: list[str]) -> list[Any]:
+    """QLinearWhere(condition, X, scale, zero point, Y, scale, zero point, scale and zero point of the result)."""
+    x, y, real = step.name("x"), step.name("y"), step.name("float")
+    return [
+        step.make("DequantizeLinear", inputs[1:4], x),
+        step.make("DequantizeLinear", inputs[4:7], y),
+        step.make("Where", [inputs[0], x, y], real),
+        step.quantized(real, inputs[7:9], inputs[1]),
     ]
 
 
@@ -165,22 +169,58 @@ def _gemm(step: Expansion, inputs: list[str]) -> list[Any]:
     """
     inputs = [*inputs, *[""] * (9 - len(inputs))]
     alpha = float(step.take("alpha", 1.0))
+    product, scale = step.name("a_scale"), step.name("scale")
+    factors = [
+        step.make("Mul", [step.constant("alpha", alpha, np.float32), inputs[1]], product),
+        step.make("Mul", [product, inputs[4]], scale),
+    ]
+    if not inputs[7]:
+        return [*factors, *_integer_gemm(step, inputs, scale)]
     transposed = bool(step.take("transB", 0))
-    a, b, y = step.name("a"), step.name("b"), step.node.output[0]
+    a, b, c, real = step.name("a"), step.name("b"), step.name("c"), step.name("float")
     nodes = [
         step.make("DequantizeLinear", inputs[:3], a),
         step.make("DequantizeLinear", inputs[3:6], b, axis=0 if transposed else 1),
     ]
     operands = [a, b]
     if inputs[6]:
-        product, scale, c = step.name("ab_scale"), step.name("c_scale"), step.name("c")
-        factor = step.constant("alpha", alpha, np.float32)
-        nodes.append(step.make("Mul", [inputs[1], inputs[4]], product))
-        nodes.append(step.make("Mul", [product, factor], scale))
-        nodes.append(step.make("DequantizeLinear", [inputs[6], scale], c, axis=0))
+        nodes += [*factors, *step.expanded_bias(inputs[6], scale, c)]
         operands.append(c)
-    real = step.name("float") if inputs[7] else y
     gemm = step.make("Gemm", operands, real, alpha=alpha, transB=int(transposed))
     gemm.attribute.extend(step.attributes.values())
-    nodes.append(gemm)
-    return [*nodes, step.quantized(real, inputs[7:9], inputs[0])] if inputs[7] else nodes
+    return [*nodes, gemm, step.quantized(real, inputs[7:9], inputs[0])]
+
+
+def _integer_gemm(step: Expansion, inputs: list[str], scale: str) -> list[Any]:
+    """The sum of integers, C among them, as a float, times the scale."""
+    nodes = list[Any]()
+    for operand, name in ((0, "transA"), (3, "transB")):
+        if step.take(name, 0):
+            turned = step.name(f"turned_{operand}")
+            nodes.append(step.make("Transpose", [inputs[operand]], turned, perm=[1, 0]))
+            inputs[operand] = turned
+    total = step.name("sum")
+    nodes.append(step.make("MatMulInteger", [inputs[0], inputs[3], inputs[2], inputs[5]], total))
+    if inputs[6]:
+        biased = step.name("biased")
+        nodes.append(step.make("Add", [total, inputs[6]], biased))
+        total = biased
+    real = step.name("real")
+    return [*nodes, step.make("Cast", [total], real, to=1), step.make("Mul", [real, scale], step.node.output[0])]
+
+
+def _matmul_to_float(step: Expansion, inputs: list[str]) -> list[Any]:
+    """MatMulIntegerToFloat(A, B, a_scale, b_scale, a_zero, b_zero, bias)."""
+    a, b, a_scale, b_scale, a_zero, b_zero, bias = [*inputs, *[""] * (7 - len(inputs))]
+    result = step.node.output[0]
+    product = step.name("product") if bias else result
+    nodes = step.integer_sum([a, a_scale, a_zero], [b, b_scale, b_zero], product)
+    return [*nodes, step.make("Add", [product, bias], result)] if bias else nodes
+
+
+def _dynamic_matmul(step: Expansion, inputs: list[str]) -> list[Any]:
+    """DynamicQuantizeMatMul(A, B, b_scale, b_zero, bias)."""
+    a, b, b_scale, b_zero, bias = [*inputs, *[""] * (5 - len(inputs))]
+    parts = [step.name(stem) for stem in ("quantized", "a_scale", "a_zero")]
+    quantize = onnx_module().helper.make_node("DynamicQuantizeLinear", [a], parts)
+    return [quantize, *_matmul_to_float(step, [parts[0], b, parts[1], b_scale, parts[2], b_zero, bias])]

@@ -13,6 +13,7 @@ from tinycompile.dtypes import DType
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.onnx_module import copied, onnx_module
+from tinycompile.frontend.onnx_order import sort_nodes
 from tinycompile.frontend.onnx_schema import MICROSOFT
 from tinycompile.frontend.onnx_shapes import inferred, shapes_of
 from tinycompile.frontend.onnx_untrusted import (
@@ -29,6 +30,11 @@ from tinycompile.frontend.onnx_upgrade import OLDEST, TARGET, upgraded
 from tinycompile.ir import Array
 
 _DOMAINS = ("", "ai.onnx", MICROSOFT)
+_FOREIGN = {
+    "com.microsoft.nchwc": "onnxruntime saved the model at optimisation level 'all', in blocks of channels as wide as "
+    "a vector of the PC that saved it; save it at level 'extended' or 'basic', or build the model that it read",
+}
+"""Why the operators of a domain aren't read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +115,13 @@ def read_proto(path: Path) -> Any:
             model = onnx.inliner.inline_local_functions(model)
         except Exception as error:  # of arbitrary functions
             raise ModelFileError("its functions can't be inlined", where=str(path), why=_first_line(error)) from error
+    sort_nodes(model.graph)
     check_attributes(model, str(path))
     check_declared(model, str(path))
     check_splits(model, str(path))
     foreign = sorted({o.domain for o in model.opset_import} - set(_DOMAINS))
     used = {node.domain for node in model.graph.node}
-    problems = [(f"domain {d!r}", "its operators are not supported") for d in foreign if d in used]
+    problems = [(f"domain {d!r}", _FOREIGN.get(d, "its operators are not supported")) for d in foreign if d in used]
     if problems:
         raise UnsupportedError(problems, where=str(path))
     _drop_unused_domains(model, used)

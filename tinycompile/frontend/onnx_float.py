@@ -157,14 +157,18 @@ def _quantize_wide(scope: Scope, scale: Array, zero_point: Array, dtype: DType) 
 
 @float_importer("DequantizeLinear")
 def _dequantize(scope: Scope) -> None:
-    """With a scale for each channel or block: (q - zero point) * scale in float32."""
-    value, scale = scope.state.values[scope.node.input[0]], scope.constant(1, "the scale")
+    """With a scale for each channel or block, or a computed one: (q - zero point) * scale in float32."""
+    value = scope.state.values[scope.node.input[0]]
     scope.ignore(0)
     if not isinstance(value, Quantized):
         raise Rejected("its operand is no integer tensor")
+    of_scale = scope.value(1)
+    if isinstance(of_scale, Real):
+        scope.set(Real(_dequantized_by(scope, value, of_scale)))
+        return
+    scale = scope.constant(1, "the scale")
     dequantized_type(scope, scale)
-    state, quant = scope.state, Quantization.per_tensor(1.0, -value.shift)
-    at = scope.unfolded(value.at)
+    state, at = scope.state, scope.unfolded(value.at)
     if scale.size == 1 and value.dtype in (INT16, UINT16):
         zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros(1, np.int64)
         quant = per_tensor_quantization(scale, zero_point, value.shift)
@@ -172,11 +176,38 @@ def _dequantize(scope: Scope) -> None:
         at = with_quantization(scope, at, quant)
         scope.set(Real(replace(at, name=state.emit(Dequantize(), [at.name], scope.name, None))))
         return
-    raw = state.emit(Reshape(at.physical_shape), [at.name], f"{scope.name}_quantized", quant)
-    x = replace(at, name=state.emit(Dequantize(), [raw], scope.name, None))
+    x = _as_numbers(scope, replace(value, at=at))
     if scope.has(2):
         x = same_place(scope, Sub(), x, _per_element(scope, scope.constant(2, "the zero point"), at))
     scope.set(Real(same_place(scope, Mul(), x, _per_element(scope, scale, at))))
+
+
+def _dequantized_by(scope: Scope, value: Quantized, scale: Real) -> Placed:
+    """(q - zero point) * scale with computed ones, of one element each. Raises Rejected."""
+    if scale.at.shape not in ((), (1,)):
+        raise Rejected(f"the scale is computed at run time and has the shape {list(scale.at.shape)}")
+    scope.ignore("axis", "block_size")  # of one scale
+    if scope.attribute("output_dtype", 0) not in (0, 1):
+        raise Rejected("the attribute output_dtype: its result is no float32")
+    x = _as_numbers(scope, value)
+    if scope.has(2):
+        zero_point = scope.state.values[scope.node.input[2]]
+        scope.ignore(2)
+        if isinstance(zero_point, Known):
+            x = same_place(scope, Sub(), x, _per_element(scope, zero_point.array, x))
+        elif isinstance(zero_point, Quantized) and zero_point.at.shape in ((), (1,)):
+            x = same_place(scope, Sub(), x, _as_numbers(scope, zero_point).name)
+        else:
+            raise Rejected("the zero point is no integer, or several")
+    return same_place(scope, Mul(), x, scale.at.name)
+
+
+def _as_numbers(scope: Scope, value: Quantized) -> Placed:
+    """Integers as floats."""
+    state, at = scope.state, scope.unfolded(value.at)
+    quant = Quantization.per_tensor(1.0, -value.shift)
+    raw = state.emit(Reshape(at.physical_shape), [at.name], f"{scope.name}_quantized", quant)
+    return replace(at, name=state.emit(Dequantize(), [raw], f"{scope.name}_numbers", None))
 
 
 def _per_element(scope: Scope, parameter: Array, x: Placed) -> str:

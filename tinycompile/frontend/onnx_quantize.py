@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import prod
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
         case Average():
             return _average(scope, value, quant)
         case Product():
-            return _product(scope, value, quant)
+            return product(scope, value, _rule([value.product], value, quant), quant)
         case Pair():
             return _pair(scope, value, quant)
         case SoftmaxOf():
@@ -250,14 +251,16 @@ def _widened(scope: Scope, value: Linear, parts: Sequence[Array]) -> tuple[Place
     return repeated, weights, "conv2d" if value.kind == "depthwise_conv2d" else value.kind
 
 
-def _single_rule(value: Average | Product, quant: Quantization) -> StepRequant:
+def _rule(product: Sequence[Fraction], value: Average | Product, quant: Quantization) -> StepRequant:
+    """With a channel for each product."""
     divisor, zero_point = Fraction(float(quant.scale[0])), int(quant.zero_point[0])
-    rule = exact_requant([value.product], [value.bias], divisor, zero_point, -128, 127)
+    rule = exact_requant(product, [value.bias] * len(product), divisor, zero_point, -128, 127)
     return rule.clamped(*clamp_of(value.clamp, quant))
 
 
-def _product(scope: Scope, value: Product, quant: Quantization) -> Placed:
-    op = BatchMatMul(value.turned_x, value.turned_y, _single_rule(value, quant))
+def product(scope: Scope, value: Product, rule: StepRequant, quant: Quantization) -> Placed:
+    """The IR operator of a product of matrices with this requantisation."""
+    op = BatchMatMul(value.turned_x, value.turned_y, rule)
     at = Placed(
         scope.state.emit(op, [value.x.name, value.y.name], scope.name, quant), value.shape, identity(len(value.shape))
     )
@@ -265,11 +268,14 @@ def _product(scope: Scope, value: Product, quant: Quantization) -> Placed:
 
 
 def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
-    rule = _single_rule(value, quant)
     op: AveragePool2D | Mean | ReduceSum
     if value.kernel is not None and value.stride is not None:
-        op = AveragePool2D(value.kernel, value.stride, (0, 0, 0, 0), (rule.low, rule.high), rule)
+        numbers = [(i + 1) * (j + 1) for i in range(value.kernel[0]) for j in range(value.kernel[1])]
+        counts = numbers if any(value.padding) else [prod(value.kernel)]
+        rule = _rule([value.product * Fraction(prod(value.kernel), count) for count in counts], value, quant)
+        op = AveragePool2D(value.kernel, value.stride, value.padding, (rule.low, rule.high), rule)
     else:
+        rule = _rule([value.product], value, quant)
         op = (Mean if value.is_mean else ReduceSum)(value.axes, value.keep_dims, rule)
     at = Placed(scope.state.emit(op, [value.x.name], scope.name, quant), value.shape, value.order)
     return scope.reshaped(at, at.physical_shape, value.shape, value.order)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
-from tinycompile.frontend.onnx_linear import activation, as_image, output_order
+from tinycompile.frontend.onnx_linear import activation, as_image, output_order, padding_of
 from tinycompile.frontend.onnx_moves import chosen_by_size, padded, pool_window
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import Scope
 from tinycompile.frontend.onnx_values import Average, Dequantized, Placed
-from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
 
@@ -21,12 +21,23 @@ def average_pool(scope: Scope) -> None:
     x = activation(scope)
     kernel, strides, pads = pool_window(scope, x.shape)
     at = as_image(scope, x.at)
-    if any(pads):
-        if not scope.attribute("count_include_pad", 0) or scope.attribute("ceil_mode", 0):
-            raise Rejected("padding that the mean leaves out")
-        border = [(0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])]
+    if scope.attribute("count_include_pad", 0) and any(pads):
+        counted = _counted(scope, x.shape[2:], kernel, strides, pads)
+        border = [(0, 0), (0, 0), (counted[0], counted[2]), (counted[1], counted[3])]
         at = padded(scope, at, border, int(x.quant.zero_point[0]))
-    scope.set(_windows(scope, x, at, (kernel[0], kernel[1]), (strides[0], strides[1])))
+        pads = [pad - count for pad, count in zip(pads, counted, strict=True)]
+    found = _windows(scope, x, at, (kernel[0], kernel[1]), (strides[0], strides[1]))
+    scope.set(replace(found, padding=(pads[0], pads[2], pads[1], pads[3])) if any(pads) else found)
+
+
+def _counted(
+    scope: Scope, size: Sequence[int], kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]
+) -> list[int]:
+    """What of the padding that windows reach the attributes name: that of `ceil_mode` counts for nothing."""
+    rank = len(size)
+    given = padding_of(scope, size, kernel[:rank], strides[:rank], [1] * rank)
+    given = given if rank == len(kernel) else [given[0], 0, given[1], 0]
+    return [min(pad, wanted) for pad, wanted in zip(pads, given, strict=True)]
 
 
 @importer("GlobalAveragePool")
@@ -40,7 +51,7 @@ def global_average_pool(scope: Scope) -> None:
 def _windows(scope: Scope, x: Dequantized, at: Placed, kernel: tuple[int, int], stride: tuple[int, int]) -> Average:
     shape = scope.shape()
     _, h, w, _ = at.physical_shape
-    whole = kernel == (h, w)
+    whole = kernel == (h, w) and shape[2:] in ((1,), (1, 1))
     return Average(
         x=at,
         quant=x.quant,

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, UINT8
 from tinycompile.frontend.onnx_linear import activation
 from tinycompile.frontend.onnx_moves import taken
 from tinycompile.frontend.onnx_registry import importer
-from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, Scope
-from tinycompile.frontend.onnx_values import Interpolated, Placed, Shape
+from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, Scope
+from tinycompile.frontend.onnx_values import Interpolated, Placed, Quantized, Shape, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Signature, bounded
-from tinycompile.ops.resize_bilinear import ONE, Positions, ResizeBilinear
+from tinycompile.ops.resize_bilinear import ONE, Positions, ResizeBilinear, Rounding
 
 _HALF_WAY = 1e-6
 """How near to the middle between two elements onnxruntime 1.31 takes a coordinate for the middle (measured)."""
@@ -29,7 +30,8 @@ def resize(scope: Scope) -> None:
     in float32 any linear and cubic interpolation.
     """
     if scope.attribute("mode", "nearest") != "nearest":
-        scope.set(_interpolated(scope))
+        value = scope.value()
+        scope.set(_of_integers(scope, value) if isinstance(value, Quantized) else _interpolated(scope))
         return
     if scope.attribute("antialias", 0):
         raise Rejected("antialias of mode 'nearest'")
@@ -52,18 +54,35 @@ def resize(scope: Scope) -> None:
 
 def _interpolated(scope: Scope) -> Interpolated:
     """Linear interpolation in 8 bits. Raises Rejected where its weights aren't those of the operator."""
-    x, shape = activation(scope), scope.shape()
-    mode = str(scope.attribute("mode", "nearest"))
+    x = activation(scope)
+    at, op = _weighted(scope, x.at, "onnx")
+    return Interpolated(at, x.quant, op, scope.shape())
+
+
+def _of_integers(scope: Scope, value: Quantized) -> Quantized:
+    """Linear interpolation of integers, of which onnxruntime cuts off the fraction."""
+    if value.dtype not in (INT8, UINT8):
+        raise Rejected(f"linear resizing of {value.dtype}: {FLOAT_ARITHMETIC}")
+    at, op = _weighted(scope, value.at, "down" if value.dtype == UINT8 else "to zero")
+    name = scope.state.emit(op, [at.name], scope.name, scope.state.type_of(at).quant)
+    return Quantized(Placed(name, scope.shape(), at.order), value.dtype)
+
+
+def _weighted(scope: Scope, x: Placed, rule: Rounding) -> tuple[Placed, ResizeBilinear]:
+    """The image, its channels last, and the operator with the node's weights. Raises Rejected where it has none."""
+    shape, mode = scope.shape(), str(scope.attribute("mode", "nearest"))
     found = dict(interpolation(scope, x.shape, shape, mode))
-    if len(shape) != 4 or not set(found) <= {2, 3} or mode != "linear":
+    order = NHWC if set(found) <= {2, 3} else identity(4)
+    rows, columns = order[1:3]
+    if len(shape) != 4 or not set(found) <= {rows, columns} or mode != "linear":
         raise Rejected(f"linear resizing of other than rows and columns: {FLOAT_ARITHMETIC}")
-    at = scope.image(x.at)
+    at = scope.ordered(x, order)
+    wanted = [found[axis] if axis in found else _unit(x.shape[axis]) for axis in (rows, columns)]
     for half_pixel, aligned in ((True, False), (False, False), (False, True)):
-        op = ResizeBilinear((shape[2], shape[3]), aligned, half_pixel, "onnx")
+        op = ResizeBilinear((shape[rows], shape[columns]), aligned, half_pixel, rule)
         sides = op.positions(Signature((scope.state.type_of(at),), ()))
-        wanted = [found[axis] if axis in found else _unit(x.shape[axis]) for axis in (2, 3)]
         if all(np.array_equal(_matrix_of(p, m.shape[1]), m) for p, m in zip(sides, wanted, strict=True)):
-            return Interpolated(at, x.quant, op, shape)
+            return at, op
     raise Rejected(f"linear resizing whose weights are no multiples of 1/1024: {FLOAT_ARITHMETIC}")
 
 

@@ -18,10 +18,22 @@ _WINDOW: Mapping[str, Any] = {
     "pads": None,
     "strides": None,
 }
+_SIZES = ("dilations", "kernel_shape", "pads", "strides")
 MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     "DequantizeLinear": {"axis": None},
+    "DynamicQuantizeMatMul": {},
     "Gelu": {},
+    "MatMulIntegerToFloat": {},
+    "NhwcMaxPool": {"auto_pad": "NOTSET", "ceil_mode": 0, **dict.fromkeys(_SIZES)},
     "Pad": {"mode": "constant"},
+    "QAttention": {
+        "do_rotary": None,
+        "mask_filter_value": None,
+        "num_heads": None,
+        "past_present_share_buffer": None,
+        "scale": None,
+        "unidirectional": 0,
+    },
     "QGemm": {"alpha": 1.0, "transA": 0, "transB": 0},
     "QLinearAdd": {},
     "QLinearAveragePool": {
@@ -38,8 +50,10 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     "QLinearGlobalAveragePool": {"channels_last": 0},
     "QLinearLeakyRelu": {"alpha": 0.01},
     "QLinearMul": {},
+    "QLinearReduceMean": {"axes": None, "keepdims": None},
     "QLinearSigmoid": {},
     "QLinearSoftmax": {"axis": -1, "opset": None},
+    "QLinearWhere": {},
     "QuantizeLinear": {"axis": None},
 }
 """The com.microsoft operators that are imported (onnxruntime, docs/ContribOperators.md), as of version 1."""

@@ -239,6 +239,7 @@ class Average:
         product: the real number of one step of the sum: the scale, in a mean by the number of elements.
         is_mean: else it is a sum.
         bias: real number that is added.
+        padding: of windows, (top, bottom, left, right); it doesn't count.
     """
 
     x: Placed
@@ -253,6 +254,7 @@ class Average:
     clamp: Clamp = field(default_factory=Clamp)
     bias: Fraction = Fraction(0)
     is_mean: bool = True
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def plus(self, values: Array) -> Average:
         """With a constant of one element added."""

@@ -55,10 +55,10 @@ def _average_step(site: Site, op: AveragePool2D, rule: Requant) -> Kernel | None
     sig, count = site.sig, op.count
     if not isinstance(rule, StepRequant):
         return None
-    window = op.window_of(sig)
-    finish = _step_of_sums(rule, count, sig.input.zero_point)
+    window, by_count = op.window_of(sig), op.rescales_by_count
+    finish = _step_of_sums(rule, _numbers_inside(op) if by_count else np.array([count]), sig.input.zero_point)
     fields = {"window": window_fields(window, sig.input, sig.output), "channels": sig.input.shape[3]}
-    fields |= {"range": finish.range}
+    fields |= {"by_count": int(by_count), "range": finish.range}
     function = struct_call(
         f"average_step_{window_stem(window, sig.input, sig.output)}",
         "tc_average_step_s8",
@@ -79,10 +79,16 @@ def _average_step(site: Site, op: AveragePool2D, rule: Requant) -> Kernel | None
     )
 
 
-def _step_of_sums(rule: StepRequant, count: int, zero_point: int) -> Finish:
-    """For the raw sum of `count` int8 values."""
-    ends = (np.array([count * (bound - zero_point)]) for bound in (-128, 127))
-    return step_finish(rule, np.array([-count * zero_point]), *ends)
+def _numbers_inside(op: AveragePool2D) -> Array:
+    """Of positions of a window, in the order of the rule's channels."""
+    rows, columns = (np.arange(1, size + 1) for size in op.kernel)
+    return (rows[:, None] * columns).ravel()
+
+
+def _step_of_sums(rule: StepRequant, count: Array, zero_point: int) -> Finish:
+    """For the raw sum of `count` int8 values, one number for each channel of the rule."""
+    ends = (count * (bound - zero_point) for bound in (-128, 127))
+    return step_finish(rule, -count * zero_point, *ends)
 
 
 @kernel_for(MaxPool2D)
@@ -105,7 +111,7 @@ def mean(site: Site, core: Core) -> Kernel | None:
         return None
     rule, count = op.requant(sig), op.count(sig)
     short = short_requant(rule) if isinstance(rule, TfliteRequant) else None
-    finish = _step_of_sums(rule, count, sig.input.zero_point) if isinstance(rule, StepRequant) else None
+    finish = _step_of_sums(rule, np.array([count]), sig.input.zero_point) if isinstance(rule, StepRequant) else None
     if finish is not None:
         return _mean_step(site, finish, {**loops.fields, "range": finish.range}, loops, core)
     if not isinstance(rule, TfliteRequant):

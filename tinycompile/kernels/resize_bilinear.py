@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import gcd
+from typing import get_args
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance, structured
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.generic_overlap import ordered_distance
-from tinycompile.ops.resize_bilinear import ONE, Positions, ResizeBilinear
+from tinycompile.ops.resize_bilinear import ONE, Positions, ResizeBilinear, Rounding
 from tinycompile.targets.core import Core
 
 Weights = type[np.uint16] | type[np.float32]
@@ -105,7 +106,8 @@ def _kernel(
 
 def _rounding(site: Site) -> dict[str, int]:
     op, zero_point = site.node.op, site.sig.output.zero_point
-    return {"even": int(isinstance(op, ResizeBilinear) and op.rule == "onnx"), "parity": zero_point & 1}
+    rule = op.rule if isinstance(op, ResizeBilinear) else "tflite"
+    return {"rounding": get_args(Rounding).index(rule), "parity": zero_point & 1}
 
 
 @kernel_for(ResizeBilinear, dtype=INT16)

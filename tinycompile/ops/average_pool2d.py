@@ -19,11 +19,12 @@ from tinycompile.ops._spatial import Padding
 class AveragePool2D(Pool):
     """int8 (N = 1) or float32, any window, stride and padding; only positions inside the input count. int8 values are
     averaged as they are, whatever scales input and output have; with fused RELU, RELU6 and RELU_N1_TO_1. With a rule of
-    its own it rescales, without padding. float32 with any dilation.
+    its own it rescales. float32 with any dilation.
 
     Attributes:
-        rule: from the sum over a whole window of int8 inputs minus their zero point to the output, one channel, in the
-            range of `clamp`; None for TFLite's rounded quotient.
+        rule: from the sum over a window of int8 inputs minus their zero point to the output, in the range of `clamp`;
+            None for TFLite's rounded quotient. One channel; with padding one for every number of rows and columns of
+            a window that can be inside the input: 1 x 1, 1 x 2, ... up to the kernel's.
         counted: how many of the padded rows and columns count, as zeros, in the order of `padding`; of floats only.
     """
 
@@ -38,19 +39,40 @@ class AveragePool2D(Pool):
         return self.kernel[0] * self.kernel[1]
 
     def limits(self, sig: Signature) -> str | None:
-        if self.rule is not None and any(self.padding):
-            return "a rule of its own with padding"
+        if self.rule is not None and self.rule.channels != (self.count if self.rescales_by_count else 1):
+            return f"a rule with {self.rule.channels} channels for windows {self.kernel}, padded by {self.padding}"
         return "padding that counts" if any(self.counted) else None
 
     def integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """Sum / count, halves away from zero, of the int8 values as they are (`integer_ops/pooling.h`)."""
         x = inputs[0].astype(np.int32)
         if self.rule is not None:
-            centred = self._total(x) - np.int32(self.count * sig.input.zero_point)
-            return (requantized(self.rule, centred, 0).astype(np.int8),)
+            centred = self._total(x) - self._inside(x) * np.int32(sig.input.zero_point)
+            return (self._rescaled(self.rule, centred, x.shape).astype(np.int8),)
         total, count = self._total(x), self._inside(x).astype(np.int32)
         rounded = np.sign(total) * ((np.abs(total) + count // 2) // count)
         return (np.clip(rounded, *self.clamp).astype(inputs[0].dtype),)
+
+    @property
+    def rescales_by_count(self) -> bool:
+        """Whether the rule has a channel for every number of rows and columns inside the input."""
+        return self.rule is not None and (any(self.padding) or self.rule.channels > 1)
+
+    def _rescaled(self, rule: Requant, sums: Array, shape: Sequence[int]) -> Array:
+        """The outputs for sums (1, oh, ow, C) over windows of an image of this shape."""
+        if not self.rescales_by_count:
+            return requantized(rule, sums, 0)
+        rows, columns = (self._counts(axis, shape[1 + axis], sums.shape[1 + axis]) for axis in range(2))
+        channel = (rows[:, None] - 1) * self.kernel[1] + columns[None, :] - 1
+        outputs = np.empty(sums.shape, np.int32)
+        for each in np.unique(channel):
+            outputs[:, channel == each] = requantized(rule.take(np.array([each])), sums[:, channel == each], 0)
+        return outputs
+
+    def _counts(self, axis: int, size: int, windows: int) -> Array:
+        """How many rows or columns of each window are inside the input."""
+        first = np.arange(windows) * self.stride[axis] - self.padding[2 * axis]
+        return np.minimum(first + self.kernel[axis], size) - np.maximum(first, 0)
 
     def real(self, x: Array) -> Array:
         return self._total(x) / self._inside(x)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._arithmetic import real
-from tinycompile.ops._elementwise import Framework
 from tinycompile.ops._rules import first_reason, not_quantized, rescales
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
+Rounding = Literal["tflite", "onnx", "down", "to zero"]
 ONE = 1 << 10
 """The weights of an output position along an axis add up to this."""
 
@@ -39,8 +39,10 @@ class ResizeBilinear(Typed):
 
     Attributes:
         size: (rows, columns) of the output.
-        rule: how int8 sums are rounded: the bytes halves away from zero, whatever scales input and output have, as
-            LiteRT does; or the numbers, which have one scale, halves to even, as ONNX's QuantizeLinear does.
+        rule: how int8 sums are rounded. "tflite": the bytes halves away from zero, whatever scales input and output
+            have, as LiteRT does. "onnx": the numbers, which have one scale, halves to even, as ONNX's QuantizeLinear
+            does. "down", "to zero": the bytes, as onnxruntime cuts off what it resizes of uint8 (here lower by 128)
+            and int8.
     """
 
     kind: ClassVar[str] = "resize_bilinear"
@@ -48,7 +50,7 @@ class ResizeBilinear(Typed):
     size: tuple[int, int]
     align_corners: bool = False
     half_pixel_centers: bool = False
-    rule: Framework = "tflite"
+    rule: Rounding = "tflite"
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x = inputs[0]
@@ -90,6 +92,8 @@ class ResizeBilinear(Typed):
         by_rule = {
             "tflite": dict.fromkeys((INT8, INT16), Meaning(self._integers, self._limits)),
             "onnx": {INT8: Meaning(self._even, self._even_limits)},
+            "down": {INT8: Meaning(self._cut, self._even_limits)},
+            "to zero": {INT8: Meaning(self._cut, self._even_limits)},
         }
         return {**by_rule[self.rule], FLOAT32: Meaning(self._floats, self._float_limits)}
 
@@ -107,6 +111,11 @@ class ResizeBilinear(Typed):
         sums: Array = self._blended(sig, inputs[0].astype(np.int64) - zero_point, ONE)
         odd = np.right_shift(sums, 20) & 1
         return ((np.right_shift(sums + ONE * ONE // 2 - 1 + odd, 20) + zero_point).astype(np.int8),)
+
+    def _cut(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        sums: Array = self._blended(sig, inputs[0].astype(np.int64), ONE)
+        rest = (sums < 0) * (ONE * ONE - 1) if self.rule == "to zero" else 0
+        return (np.right_shift(sums + rest, 20).astype(np.int8),)
 
     def _even_limits(self, sig: Signature) -> str | None:
         return self._limits(sig) or rescales(sig.input, sig.output)

@@ -57,6 +57,8 @@ def _bounds(graph: Graph, node: Node, known: dict[str, Interval]) -> Interval | 
     match node.op:
         case Conv2D() | DepthwiseConv2D() | FullyConnected() as op:
             return _linear_bounds(graph, node, op, x)
+        case AveragePool2D(rescales_by_count=True):
+            return None
         case AveragePool2D(rule=rule, count=count) if rule is not None:
             sums = [count * (bound - graph.types[node.inputs[0]].zero_point) for bound in (x.low, x.high)]
             low, high = (rule.apply(total[:, None])[:, 0].astype(np.int64) for total in sums)

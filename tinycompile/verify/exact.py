@@ -26,6 +26,7 @@ from tinycompile.verify.exact_values import (
     gemm,
     mean,
     quantize,
+    quantized_convolution,
     softmax,
 )
 
@@ -145,6 +146,8 @@ class ExactEvaluator:
             return gemm(attributes, operands)
         if kind == "Conv":
             return Value.summed(convolution(attributes, [None if v is None else v.exact for v in operands]))
+        if kind == "QLinearConv":
+            return quantized_convolution(attributes, operands)
         if kind == "ReduceMean" and present[0].plain.dtype.kind == "f":
             return Value.summed(mean(attributes, operands))
         if kind == "Softmax":

@@ -152,6 +152,21 @@ def convolution(attributes: Mapping[str, Any], operands: Sequence[Array | None])
     return result if bias is None else result + bias.reshape(1, -1, *[1] * rank)
 
 
+def quantized_convolution(attributes: Mapping[str, Any], operands: Sequence[Value | None]) -> Value:
+    """QLinearConv: sums of integers, times one float32 factor per channel; onnx's evaluator has but two axes for it."""
+    x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero = (v.plain for v in operands[:8] if v is not None)
+    behind = (-1, *[1] * (w.ndim - 2))
+    zeros = w_zero.astype(np.float64).reshape((*behind, 1) if w_zero.size > 1 else ())
+    sums = convolution(attributes, [x.astype(np.float64) - float(x_zero.reshape(-1)[0]), w - zeros])
+    if len(operands) > 8 and operands[8] is not None:
+        sums = sums + operands[8].plain.reshape(behind)
+    factor = x_scale.reshape(-1)[0] * w_scale / y_scale.reshape(-1)[0]
+    scaled = sums * factor.astype(np.float64).reshape(behind if factor.size > 1 else ())
+    limits = np.iinfo(y_zero.dtype)
+    steps = np.rint(scaled + float(y_zero.reshape(-1)[0]))
+    return Value(np.clip(steps, limits.min, limits.max).astype(y_zero.dtype))
+
+
 def padding(
     attributes: Mapping[str, Any],
     sizes: Sequence[int],

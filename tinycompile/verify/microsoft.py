@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.verify.exact_values import CannotEvaluateError, Value, dequantize, quantize, softmax
+from tinycompile.verify.exact_values import CannotEvaluateError, Value, dequantize, mean, padding, quantize, softmax
 
 Attributes = Mapping[str, Any]
 Operands = Sequence[Value | None]
@@ -43,6 +43,21 @@ def evaluate(by_name: ByName, kind: str, attributes: Attributes, operands: Opera
             return _rounded(softmax(_real(x[0:3]), inner, int(attributes["opset"])), x[3:5])
         case "QLinearAveragePool" | "QLinearGlobalAveragePool":
             return _pool(by_name, kind.removeprefix("QLinear"), attributes, x)
+        case "QLinearReduceMean":
+            return _rounded(Value.summed(mean(attributes, [_real(x[0:3])])), x[3:5])
+        case "QLinearWhere":
+            return _rounded(by_name("Where", {}, [x[0], _real(x[1:4]), _real(x[4:7])]), x[7:9])
+        case "NhwcMaxPool":
+            return _channels_last(x[0], lambda value: by_name("MaxPool", attributes, [value]))
+        case "QLinearConv":
+            inner = {name: given for name, given in attributes.items() if name != "channels_last"}
+
+            def convolved(value: Value) -> Value:
+                return by_name("QLinearConv", inner, [value, *x[1:]])
+
+            if not attributes.get("channels_last", 0) and x[0] is not None:
+                return convolved(x[0])
+            return _channels_last(x[0], convolved)
         case "QLinearConcat":
             parts = [_real(x[i : i + 3]) for i in range(2, len(x), 3)]
             return _rounded(by_name("Concat", attributes, parts), x[0:2])
@@ -63,14 +78,35 @@ def _rounded(value: Value, parameters: Operands) -> Value:
 
 def _pool(by_name: ByName, kind: str, attributes: Attributes, x: Operands) -> Value:
     """`channels_last` 1: the channels are the last axis of operand and result."""
-    value, last = _real(x[0:3]), bool(attributes.get("channels_last", 0))
     inner = {name: given for name, given in attributes.items() if name != "channels_last"}
-    if last:
-        value = _with(value, lambda array: np.moveaxis(array, -1, 1))
-    result = by_name(kind, inner, [value])
-    if last:
-        result = _with(result, lambda array: np.moveaxis(array, 1, -1))
+
+    def pooled(value: Value) -> Value:
+        return by_name(kind, _padded_by_numbers(inner, value.plain.shape[2:]), [value])
+
+    value = _real(x[0:3])
+    result = _channels_last(value, pooled) if attributes.get("channels_last", 0) else pooled(value)
     return _rounded(result, x[3:5])
+
+
+def _padded_by_numbers(attributes: Attributes, sizes: Sequence[int]) -> Attributes:
+    """In place of `auto_pad`: beside it onnx's evaluator takes neither `ceil_mode` nor strides beyond the kernel."""
+    auto = attributes.get("auto_pad", b"NOTSET")
+    if auto == b"NOTSET":
+        return attributes
+    kernel, ones = list(attributes["kernel_shape"]), [1] * len(sizes)
+    pads = padding(attributes, sizes, kernel, list(attributes.get("strides") or ones), ones)
+    # The number of windows of SAME doesn't depend on ceil_mode.
+    left_out = ("auto_pad",) if auto == b"VALID" else ("auto_pad", "ceil_mode")
+    kept = {name: given for name, given in attributes.items() if name not in left_out}
+    return {**kept, "pads": [begin for begin, _ in pads] + [end for _, end in pads]}
+
+
+def _channels_last(value: Value | None, between: Callable[[Value], Value]) -> Value:
+    """What a function makes of an image with channels second."""
+    if value is None:
+        raise CannotEvaluateError("an operand is missing")
+    result = between(_with(value, lambda array: np.moveaxis(array, -1, 1)))
+    return _with(result, lambda array: np.moveaxis(array, 1, -1))
 
 
 def _with(value: Value, change: Callable[[Array], Array]) -> Value:

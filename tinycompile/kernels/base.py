@@ -118,6 +118,7 @@ class Kernel:
         scratch_bytes: working memory needed during the call only, 8-byte aligned, passed as `void *scratch`.
         instructions: estimated executed instructions of one call on the target.
         code_bytes: estimated machine code of the function.
+        embedded_bytes: of that, what holds the model's weights, which would be constants otherwise.
         overlap: per operand index, the distance d in bytes such that output 0 may share memory with that operand
             as long as `operand_offset - output_offset >= d`. Operands not listed may not overlap the output.
         in_place: the output may be exactly in operand 0's memory, at no distance (which `overlap` doesn't cover: it
@@ -136,6 +137,7 @@ class Kernel:
     scratch_bytes: int = 0
     instructions: int = 0
     code_bytes: int = 0
+    embedded_bytes: int = 0
     overlap: dict[int, int] = field(default_factory=dict[int, int])
     in_place: bool = False
     alias_of: int | None = None
@@ -152,6 +154,11 @@ class Kernel:
     @cached_property
     def constant_bytes(self) -> int:
         return sum(constant.bytes for constant in self.constants)
+
+    @property
+    def weight_bytes(self) -> int:
+        """In flash, of constants and of weights in the code."""
+        return self.constant_bytes + self.embedded_bytes
 
 
 Factory = Callable[[Site, Core], Kernel | None]

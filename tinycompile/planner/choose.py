@@ -193,7 +193,7 @@ def _cost(kernels: Sequence[Kernel]) -> int:
 
 def _speed(cover: Cover) -> tuple[int, ...]:
     kernel = cover.kernel
-    return kernel.instructions, kernel.constant_bytes, kernel.scratch_bytes
+    return kernel.instructions, kernel.weight_bytes, kernel.scratch_bytes
 
 
 def _fastest(values: Values) -> list[Cover]:
@@ -207,11 +207,11 @@ def _reason(values: Values, cover: Cover) -> Reason:
 
 
 def _smallest(values: Values) -> list[Cover]:
-    return cheapest(values.covers, lambda cover: (cover.kernel.constant_bytes,), 0, len(values.options))
+    return cheapest(values.covers, lambda cover: (cover.kernel.weight_bytes,), 0, len(values.options))
 
 
 def _constant_bytes(covers: Iterable[Cover]) -> int:
-    return sum(cover.kernel.constant_bytes for cover in covers)
+    return sum(cover.kernel.weight_bytes for cover in covers)
 
 
 def _flash_limit(smallest: int, weight_bytes: int, optimize: str) -> int:
@@ -264,7 +264,7 @@ def _exchanges(values: Values, chosen: Sequence[Cover]) -> Iterator[tuple[list[C
 
 
 def _size(cover: Cover) -> tuple[int, int]:
-    return cover.kernel.constant_bytes, cover.kernel.instructions
+    return cover.kernel.weight_bytes, cover.kernel.instructions
 
 
 def _relieved(values: Values, covers: Sequence[Cover], ram_limit: int) -> Iterator[_Placed]:

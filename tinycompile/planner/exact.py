@@ -72,7 +72,7 @@ def fastest(values: Values, covers: Iterable[Cover], most: int, constant_bytes: 
     """
     program = _Program(values, covers, most)
     if constant_bytes is not None:
-        program.model.add(program.total(lambda kernel: kernel.constant_bytes) <= constant_bytes)
+        program.model.add(program.total(lambda kernel: kernel.weight_bytes) <= constant_bytes)
     program.model.minimize(program.total(lambda kernel: kernel.instructions))
     return program.solve(None, 1)
 
@@ -271,7 +271,7 @@ def _beats(other: Kernel, kernel: Kernel, earlier: bool) -> bool:
     """Whether there's no reason to take `kernel`: `other` needs no more of anything, and shares no less."""
 
     def figures(k: Kernel) -> tuple[int, int, int]:
-        return k.instructions, k.constant_bytes, whole_units(k.scratch_bytes)
+        return k.instructions, k.weight_bytes, whole_units(k.scratch_bytes)
 
     shares = other.overlap.keys() >= kernel.overlap.keys() and all(
         other.overlap[operand] <= distance for operand, distance in kernel.overlap.items()

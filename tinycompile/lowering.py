@@ -20,7 +20,7 @@ from tinycompile.codegen.project import Project, Provenance
 from tinycompile.codegen.reserved import API
 from tinycompile.compatible import adopted, with_weights
 from tinycompile.errors import UsageError
-from tinycompile.frontend import is_onnx, load
+from tinycompile.frontend import class_names_of, is_onnx, load
 from tinycompile.frontend.survey import Survey, survey
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Constant
@@ -239,7 +239,8 @@ def with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
     for lowered, labels in zip_longest(models, options.labels):
         graph = lowered.planned.graph
         shapes = [graph.types[name].shape for name in graph.outputs]
-        names = lowered.facts.labels if labels is None else read_labels(labels, shapes)
+        given = lowered.facts.labels or class_names_of(lowered.source, shapes)
+        names = given if labels is None else read_labels(labels, shapes)
         file = survey(lowered.source, dict(options.shapes), _signature(options))
         facts = replace(source_facts(lowered.source, file, options), labels=names)
         found.append(replace(lowered, facts=facts, survey=file))

@@ -80,7 +80,7 @@ NO_CODE = {"reshape", "concatenation_in_place", "take", "input_rows", "view", "s
 """Factories whose kernels have no function of their own."""
 
 
-SEVERAL_RESULTS = {"dynamic_quantize", "detection_postprocess", "non_max_suppression", "top_k"}
+SEVERAL_RESULTS = {"class_scores", "dynamic_quantize", "detection_postprocess", "non_max_suppression", "top_k"}
 """Factories of kernels that write several arrays, which the program for one kernel has no room for."""
 
 

@@ -14,6 +14,7 @@ from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import Binary, Unary
+from tinycompile.ops._forest import ForestBuilder, Question
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -21,6 +22,7 @@ from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.batch_to_space import BatchToSpace
 from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
+from tinycompile.ops.class_scores import ClassScores
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.conv3d import Conv3D
@@ -93,6 +95,7 @@ from tinycompile.ops.take import Take
 from tinycompile.ops.top_k import TopK
 from tinycompile.ops.transpose import Transpose
 from tinycompile.ops.transpose_conv import TransposeConv
+from tinycompile.ops.tree_ensemble import Aggregate, TreeEnsemble
 
 Random = np.random.Generator
 
@@ -520,6 +523,26 @@ def conv_integer(rng: Random) -> Sample:
     types = [TensorType(shape, INT8), weights, TensorType((), INT8), TensorType((1,), INT8)]
     values = rng.integers(-128, 128, weights.shape).astype(np.int8), np.array([size(rng, -3, 4)], np.int8)
     return sample(op, types, floats(()), [None, values[0], None, values[1]])
+
+
+@of("tree_ensemble")
+def tree_ensemble(rng: Random) -> Sample:
+    """Trees of a test or two with a leaf for each outcome."""
+    features, builder = size(rng, 1, 5), ForestBuilder()
+    for _ in range(size(rng, 1, 4)):
+        mode = ("LEQ", "EQ", "GT")[size(rng, 0, 3)]
+        asked = [Question(size(rng, 0, features), mode, float(size(rng, -20, 20)), bool(size(rng, 0, 2))) for _ in "ab"]
+        leaves = [(), (), *(((size(rng, 0, 2), float(size(rng, -3, 4))),) for _ in "abc")]
+        builder.add(0, [*asked, None, None, None], [1, 2, -1, -1, -1], [4, 3, -1, -1, -1], leaves)
+    aggregate: Aggregate = rng.choice(("sum", "average", "min", "max"))
+    return sample(TreeEnsemble(builder.forest(), 2, aggregate), [floats((size(rng), features))], floats(()))
+
+
+@of("class_scores")
+def class_scores(rng: Random) -> Sample:
+    x, op = floats((size(rng), 3)), ClassScores((4, 7, -1), ("NONE", "LOGISTIC", "SOFTMAX")[size(rng, 0, 3)])
+    results = [TensorType(*each) for each in op.infer([x])]
+    return Sample(op, Signature((x,), tuple(results)), (None,))
 
 
 @of("detection_postprocess")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +51,22 @@ def load(
         graph = import_tflite(content, path.stem, str(path), signature, shapes, floats, match)
         graph = channels_last(graph, str(path)) if layout == "nhwc" else graph
     return graph
+
+
+def class_names_of(path: Path, outputs: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
+    """The names of a classifier's classes that its file has: an ONNX file of ai.onnx.ml with strings for labels.
+
+    Args:
+        outputs: shapes of the model's outputs; one has a value for each name along its last axis, or there are none.
+    """
+    if not is_onnx(path):
+        return ()
+    from tinycompile.frontend.onnx_file import load_proto
+    from tinycompile.frontend.onnx_ml_model import class_names, has_ml
+
+    proto = load_proto(path)
+    names = class_names(proto) if has_ml(proto) else ()
+    return names if any(shape and shape[-1] == len(names) for shape in outputs) else ()
 
 
 def _refuse_tflite_options(signature: str | None, match: Runtime, path: Path) -> None:

@@ -21,6 +21,8 @@ from tinycompile.frontend import (
     onnx_float_elementwise,
     onnx_float_layers,
     onnx_linear,
+    onnx_ml_linear,
+    onnx_ml_trees,
     onnx_moves,
     onnx_positions,
     onnx_qoperators,
@@ -32,9 +34,11 @@ from tinycompile.frontend.onnx_contrib import expand
 from tinycompile.frontend.onnx_discrete import discrete, is_discrete
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
 from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_float
+from tinycompile.frontend.onnx_ml_model import has_ml
+from tinycompile.frontend.onnx_ml_registry import ML_IMPORTERS
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_rewrite import label_of
-from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES
+from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES, ML
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope, State
 from tinycompile.frontend.onnx_values import (
     Dequantized,
@@ -65,6 +69,8 @@ IMPORTER_MODULES = (
     onnx_float_elementwise,
     onnx_float_layers,
     onnx_linear,
+    onnx_ml_linear,
+    onnx_ml_trees,
     onnx_moves,
     onnx_positions,
     onnx_qoperators,
@@ -106,9 +112,15 @@ def import_onnx(
     """
     where = str(path)
     proto = read_proto(path)
+    floats = floats_of(proto, floats)
     if floats != "all" and not is_quantized(proto):
         raise quantization_needed(where)
     return import_model(static_model(expand(proto, where), where, shapes), name, where, layout, floats)
+
+
+def floats_of(proto: Any, floats: Floats) -> Floats:
+    """What may run in float32: trees and what else ai.onnx.ml has is for floats and gains nothing from int8."""
+    return "all" if floats == "islands" and has_ml(proto) and not is_quantized(proto) else floats
 
 
 def is_quantized(proto: Any) -> bool:
@@ -158,8 +170,9 @@ def tensor_places(
     where = str(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FloatIslandWarning)
-        model = static_model(expand(read_proto(path), where), where, shapes)
-        graph, state = _import_state(model, path.stem, where, layout, floats)
+        proto = read_proto(path)
+        model = static_model(expand(proto, where), where, shapes)
+        graph, state = _import_state(model, path.stem, where, layout, floats_of(proto, floats))
     found = {name: value.at for name, value in state.values.items() if isinstance(value, Quantized | Real)}
     return {
         name: (graph.sources[at.name].index, at, graph.types[at.name])
@@ -283,7 +296,9 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
             state.values[output] = Missing()
         return
     state.producers.update(dict.fromkeys(node.output, node))
-    if node.op_type == "Shape":
+    if node.domain == ML:
+        _import_ml(state, node)
+    elif node.op_type == "Shape":
         first, last = scope.attribute("start", 0), scope.attribute("end", None)
         scope.set(Known(np.array(scope.value().shape[first:last], np.int64)))
     elif node.op_type != "DequantizeLinear" and all(isinstance(value, Known) for value in operands.values()):
@@ -299,6 +314,16 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
             if floats == "none":
                 raise
             _import_in_float(state, node, str(rejected))
+
+
+def _import_ml(state: State, node: Any) -> None:
+    """Raises Rejected."""
+    scope = Scope(state, node, lambda name: as_float(state, name, f"{state.label(node)} reads it"))
+    importer = ML_IMPORTERS.get(node.op_type)
+    if importer is None:
+        raise Rejected("this operator is not supported")
+    importer(scope)
+    scope.check_read(state.wanted)
 
 
 def _import_in_float(state: State, node: Any, reason: str) -> None:

@@ -12,9 +12,11 @@ import numpy as np
 from tinycompile.dtypes import DType
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.formats import check_model_path
+from tinycompile.frontend.onnx_ml import in_onnx_words
+from tinycompile.frontend.onnx_ml_model import without_maps_and_strings
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_order import sort_nodes
-from tinycompile.frontend.onnx_schema import MICROSOFT
+from tinycompile.frontend.onnx_schema import MICROSOFT, ML
 from tinycompile.frontend.onnx_shapes import inferred, shapes_of
 from tinycompile.frontend.onnx_untrusted import (
     array_of,
@@ -29,7 +31,7 @@ from tinycompile.frontend.onnx_untrusted import (
 from tinycompile.frontend.onnx_upgrade import OLDEST, TARGET, upgraded
 from tinycompile.ir import Array
 
-_DOMAINS = ("", "ai.onnx", MICROSOFT)
+_DOMAINS = ("", "ai.onnx", MICROSOFT, ML)
 _FOREIGN = {
     "com.microsoft.nchwc": "onnxruntime saved the model at optimisation level 'all', in blocks of channels as wide as "
     "a vector of the PC that saved it; save it at level 'extended' or 'basic', or build the model that it read",
@@ -74,6 +76,11 @@ class OnnxModel:
     shapes: Mapping[str, tuple[int, ...]]
 
     @property
+    def ml_version(self) -> int:
+        """Of ai.onnx.ml; 1 if the model doesn't need it."""
+        return next((o.version for o in self.proto.opset_import if o.domain == ML), 1)
+
+    @property
     def nodes(self) -> list[Any]:
         return list(self.proto.graph.node)
 
@@ -99,7 +106,8 @@ def load_proto(path: Path) -> Any:
 
 
 def read_proto(path: Path) -> Any:
-    """The model with its external data, checked, functions inlined, at opset 13 or later.
+    """The model with its external data, checked, functions inlined, at opset 13 or later; of ai.onnx.ml only operators
+    that ONNX has no words for.
 
     Raises:
         ModelFileError: not a model, or broken.
@@ -116,6 +124,7 @@ def read_proto(path: Path) -> Any:
         except Exception as error:  # of arbitrary functions
             raise ModelFileError("its functions can't be inlined", where=str(path), why=_first_line(error)) from error
     sort_nodes(model.graph)
+    model = without_maps_and_strings(model, str(path))
     check_attributes(model, str(path))
     check_declared(model, str(path))
     check_splits(model, str(path))
@@ -133,7 +142,7 @@ def read_proto(path: Path) -> Any:
     if opset < TARGET:
         model = upgraded(model, opset, str(path), ranks)
         _checked(model, path)
-    return model
+    return in_onnx_words(model, str(path))
 
 
 def _checked(model: Any, path: Path) -> dict[str, int]:
@@ -255,8 +264,12 @@ def type_names_of(graph: Any) -> dict[str, str]:
 
 
 def _drop_unused_domains(model: Any, used: set[str]) -> None:
-    """Exporters import domains that no node needs; checkers and evaluators may not know them."""
+    """Exporters import domains that no node needs; checkers and evaluators may not know them. Others leave out
+    ONNX's own.
+    """
     kept = [o for o in model.opset_import if o.domain in ("", "ai.onnx") or o.domain in used]
+    if not any(o.domain in ("", "ai.onnx") for o in kept):
+        kept.append(onnx_module().helper.make_opsetid("", TARGET))
     del model.opset_import[:]
     model.opset_import.extend(kept)
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from tinycompile.frontend.onnx_module import onnx_module
 
 MICROSOFT = "com.microsoft"
+ML = "ai.onnx.ml"
 
 _WINDOW: Mapping[str, Any] = {
     "auto_pad": "NOTSET",
@@ -61,12 +62,16 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
 
 @cache
 def defaults(kind: str, domain: str, opset: int) -> Mapping[str, Any] | None:
-    """The attributes of an operator with their defaults, None where they have none; None for an unknown operator."""
+    """The attributes of an operator with their defaults, None where they have none; None for an unknown operator.
+
+    Args:
+        opset: the version of the domain.
+    """
     if domain == MICROSOFT:
         return MICROSOFT_ATTRIBUTES.get(kind)
     onnx = onnx_module()
     try:
-        schema = onnx.defs.get_schema(kind, opset, "")
+        schema = onnx.defs.get_schema(kind, opset, ML if domain == ML else "")
     except Exception:  # onnx.defs.SchemaError: no such operator in this opset
         return None
     return {name: _default(attribute) for name, attribute in schema.attributes.items()}

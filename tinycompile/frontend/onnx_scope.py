@@ -13,7 +13,7 @@ from tinycompile.frontend.builder import GraphBuilder, results_of
 from tinycompile.frontend.onnx_file import OnnxModel
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_rewrite import label_of
-from tinycompile.frontend.onnx_schema import defaults, plain
+from tinycompile.frontend.onnx_schema import ML, defaults, plain
 from tinycompile.frontend.onnx_values import (
     Arranged,
     Dequantized,
@@ -157,6 +157,11 @@ class Scope:
     def opset(self) -> int:
         return self.state.model.opset
 
+    @property
+    def version(self) -> int:
+        """Of the operator's domain."""
+        return self.state.model.ml_version if self.node.domain == ML else self.opset
+
     def attribute(self, name: str, default: Any) -> Any:
         self._read.add(name)
         value = self._attributes.get(name, default)
@@ -179,7 +184,7 @@ class Scope:
         Raises:
             Rejected: names an attribute that nobody read although it isn't at its default, an operand, or a result.
         """
-        known = defaults(self.kind, self.node.domain, self.opset)
+        known = defaults(self.kind, self.node.domain, self.version)
         for name, value in self._attributes.items():
             if known is not None and name not in known:
                 raise Rejected(f"the attribute {name} is unknown")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_evaluate import evaluate_node
+from tinycompile.frontend.onnx_ml_shapes import stand_in
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
@@ -20,16 +21,17 @@ _POOLS = ("MaxPool", "AveragePool", "LpPool")
 def inferred(model: Any) -> Any:
     """A copy of the model with the shapes of its values.
 
-    onnx's inference is helped in two ways; the copy's nodes are the model's nevertheless. Values that say how large a
-    tensor is are computed (`_fold`). And of pools onnx infers shapes that nobody computes: below opset 22 it counts a
-    last window that `ceil_mode` lets begin in the padding behind the tensor, and beside `auto_pad` it reads `pads`.
-    onnxruntime, PyTorch and onnx's evaluator do neither. Such a pool is inferred from one with the right windows.
+    onnx's inference is helped in three ways; the copy's nodes are the model's nevertheless. Values that say how large a
+    tensor is are computed (`_fold`). Nodes of ai.onnx.ml, of which it knows little, are replaced (`stand_in`). And of
+    pools onnx infers shapes that nobody computes: below opset 22 it counts a last window that `ceil_mode` lets begin in
+    the padding behind the tensor, and beside `auto_pad` it reads `pads`. onnxruntime, PyTorch and onnx's evaluator do
+    neither. Such a pool is inferred from one with the right windows.
     """
     result = _infer(model)
     shadow = type(model)()
     shadow.CopyFrom(result)
     helped, corrected = False, set[str]()
-    while _correct_pool(shadow, corrected) or _fold(shadow):
+    while stand_in(shadow.graph, shapes_of(shadow.graph)) or _correct_pool(shadow, corrected) or _fold(shadow):
         helped = True
         del shadow.graph.value_info[:]
         for value in shadow.graph.output:

@@ -26,6 +26,7 @@ from tinycompile.ir import Array
 from tinycompile.verify.cut import CutModel, RuntimeRefusesError, onnxruntime_module, runtime_version
 from tinycompile.verify.exact import ExactEvaluator
 from tinycompile.verify.exact_values import CannotEvaluateError
+from tinycompile.verify.machine_learning import in_tensors
 from tinycompile.verify.places import Place
 from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
 
@@ -213,7 +214,7 @@ class OnnxSample:
 
 def _read(path: Path) -> Any:
     model = cast(Any, onnx).load(str(path))  # its parameter is a PathLike of who knows what
-    return inliner.inline_local_functions(model) if model.functions else model
+    return in_tensors(inliner.inline_local_functions(model) if model.functions else model)
 
 
 def _types(model: Any) -> dict[str, np.dtype]:

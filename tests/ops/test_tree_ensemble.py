@@ -1,0 +1,154 @@
+"""Tree ensembles against onnxruntime, bit for bit, and their kernels against the definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+
+from tests.support.host_kernel import run_kernel
+from tests.support.kernel_checks import M7
+from tests.support.random_forest import LIMITS, by_onnxruntime, by_us, ensemble, imported, new_ensemble, rows
+from tinycompile.dtypes import FLOAT32
+from tinycompile.errors import UnsupportedError
+from tinycompile.ir import Node, Signature, Site, TensorType
+from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.trees import nested_ifs, tables
+from tinycompile.ops._forest import Forest, ForestBuilder, Question, Split
+from tinycompile.ops.tree_ensemble import TreeEnsemble
+
+ROWS = 300
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> None:
+    """NaN is NaN."""
+    assert a.shape == b.shape
+    np.testing.assert_array_equal(
+        np.where(np.isnan(a), 0, a.view(np.int32)), np.where(np.isnan(b), 0, b.view(np.int32))
+    )
+
+
+@pytest.mark.parametrize("aggregate", ["SUM", "AVERAGE", "MIN", "MAX"])
+@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize("base", [False, True])
+def test_regressors(aggregate, targets, base, tmp_path):
+    """Every mode of a node; features that are thresholds, beside them, and NaN, which goes where the node says."""
+    rng = np.random.default_rng([targets, base, len(aggregate)])
+    options = {"base_values": [float(v) for v in rng.uniform(-1, 1, targets)]} if base else {}
+    model = ensemble(rng, "Regressor", targets, aggregate_function=aggregate, **options)
+    x = rows(rng, ROWS)
+    (got,), (want,) = by_us(imported(model, tmp_path / "m.onnx", ROWS), x), by_onnxruntime(model, x)
+    same_bits(got + np.float32(0), want + np.float32(0))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_version_5(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    model = new_ensemble(rng, 1 + seed % 3, aggregate_function=seed % 4)
+    x = np.where(rng.random((ROWS, 4)) < 0.5, rng.integers(0, 10, (ROWS, 4)), rows(rng, ROWS, 4)).astype(np.float32)
+    (got,), (want,) = by_us(imported(model, tmp_path / "m.onnx", ROWS), x), by_onnxruntime(model, x)
+    same_bits(got + np.float32(0), want + np.float32(0))
+
+
+def test_integers_are_converted(tmp_path):
+    rng = np.random.default_rng(5)
+    model = ensemble(rng, "Classifier", 3, modes=["BRANCH_LEQ"])
+    model.graph.input[0].type.tensor_type.elem_type = 7
+    x = rng.integers(-4, 4, (ROWS, 5))
+    (_, got), (_, want) = by_us(imported(model, tmp_path / "m.onnx", ROWS), x), by_onnxruntime(model, x)
+    same_bits(got, want)
+
+
+def kernels(site: Site) -> list[Kernel]:
+    found = [factory(site, M7) for factory in (nested_ifs, tables)]
+    return [kernel for kernel in found if kernel is not None]
+
+
+def site_for(op: TreeEnsemble, count: int, features: int) -> Site:
+    x = TensorType((count, features), FLOAT32)
+    ((shape, dtype),) = op.infer([x])
+    return Site(Node("trees", op, ("x",), ("y",)), Signature((x,), (TensorType(shape, dtype),)), (None,))
+
+
+@pytest.mark.parametrize(
+    ("targets", "dense", "aggregate", "marked"),
+    [(1, True, "SUM", False), (4, False, "AVERAGE", True), (3, True, "MAX", False)],
+    ids=["one-target", "sparse", "largest"],
+)
+def test_kernels(targets, dense, aggregate, marked, tmp_path):
+    rng = np.random.default_rng(targets)
+    model = ensemble(rng, "Regressor", targets, dense=dense, aggregate_function=aggregate)
+    graph = imported(model, tmp_path / "m.onnx", 1)
+    op = graph.nodes[0].op
+    assert isinstance(op, TreeEnsemble)
+    site = site_for(TreeEnsemble(op.forest, op.targets, op.aggregate, op.base, marked), ROWS, 5)
+    x = rows(rng, ROWS)
+    (want,) = site.node.op.evaluate(site.sig, [x])
+    found = kernels(site)
+    assert [kernel.variant for kernel in found] == ["trees_nested_ifs", "trees_tables"]
+    for kernel in found:
+        got = run_kernel(kernel, [x], site.sig.output, sanitize=True)
+        np.testing.assert_array_equal(got.view(np.int32), want.view(np.int32), err_msg=kernel.variant)
+
+
+def shared(leaf_weights: tuple[float, ...]) -> Forest:
+    """A node with two parents, a tree that is a leaf, and the tests of a set."""
+    builder = ForestBuilder()
+    tests = [
+        Question(0, "EQ", 0.5, False),
+        Question(0, "EQ", 1.0, True),
+        Question(1, "LEQ", -1.0, True),
+        None,
+        None,
+        None,
+    ]
+    leaves = [(), (), (), *(((i % 2, w),) for i, w in enumerate(leaf_weights))]
+    builder.add(0, tests, [2, 2, 3, -1, -1, -1], [1, 5, 4, -1, -1, -1], leaves)
+    builder.add(3, tests, [2, 2, 3, -1, -1, -1], [1, 5, 4, -1, -1, -1], leaves)
+    return builder.forest()
+
+
+def test_nodes_with_several_parents_and_votes():
+    """Equal weights are counted: the sum of so many is a table."""
+    site = site_for(TreeEnsemble(shared((0.1, 0.1, 0.1)), 2), ROWS, 2)
+    x = rows(np.random.default_rng(0), ROWS, 2)
+    (want,) = site.node.op.evaluate(site.sig, [x])
+    first, second = kernels(site)
+    assert first.function is not None and "goto tree_0_1;" in first.function.body and "++votes" in first.function.body
+    for kernel in (first, second):
+        np.testing.assert_array_equal(run_kernel(kernel, [x], site.sig.output), want)
+
+
+def test_what_a_model_cannot_have(tmp_path):
+    rng = np.random.default_rng(1)
+    model = ensemble(rng, "Regressor", 1)
+    (node,) = model.graph.node
+    attributes = {a.name: a for a in node.attribute}
+
+    def refused(message: str) -> None:
+        with pytest.raises(UnsupportedError, match=message):
+            imported(model, tmp_path / "m.onnx", 1)
+
+    children = attributes["nodes_truenodeids"].ints
+    before, children[0] = children[0], 0
+    refused("a node is its own descendant")
+    children[0] = 999
+    refused("a node's child doesn't exist")
+    children[0] = before
+    attributes["nodes_modes"].strings[0] = b"BRANCH_LIKE"
+    refused("nodes of mode LIKE")
+
+
+@pytest.mark.parametrize("limit", LIMITS[1:-1], ids=str)
+def test_every_order(limit):
+    """x < t is x <= the number before t, which isn't -0.0."""
+    forest = Forest(
+        (Split(0, float(np.nextafter(limit, -np.inf)) + 0.0, False, False, -1, -2),), (((0, 1.0),), ()), (0,)
+    )
+    builder = ForestBuilder()
+    builder.add(
+        0, [Question(0, "LT", float(limit), False), None, None], [1, -1, -1], [2, -1, -1], [(), ((0, 1.0),), ()]
+    )
+    assert builder.forest() == forest
+    assert str(builder.forest().splits[0].threshold) != "-0.0"

@@ -1,0 +1,433 @@
+"""Decision trees, as nested ifs that a person can read or as tables that a loop walks; the end of a classifier."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tinycompile.dtypes import FLOAT32
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
+from tinycompile.ops._forest import Forest, Split
+from tinycompile.ops.class_scores import ClassScores
+from tinycompile.ops.tree_ensemble import TreeEnsemble
+from tinycompile.targets.core import Core
+
+MOST_TESTS = 8192
+"""In nested ifs: compilers take seconds for that many."""
+DEEPEST = 100
+"""Blocks in blocks; C99 promises 127."""
+LIKELY = 1.2
+"""Tests that are made, in proportion to those of even odds."""
+TAKES = {"sum": "tc_leaf_add", "average": "tc_leaf_add", "min": "tc_leaf_minimum", "max": "tc_leaf_maximum"}
+HEADERS = ("kernels/tc_trees.h",)
+SHORT = 1 << 15
+"""Numbers of nodes and leaves up to which tables have 16 bits."""
+
+
+def literal(value: float) -> str:
+    """A float32 in C, all of its bits."""
+    if np.isnan(value):
+        return "NAN"
+    if np.isinf(value):
+        return "-INFINITY" if value < 0 else "INFINITY"
+    text = str(np.float32(value))  # the shortest one that is this number
+    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
+
+
+def _notes(op: TreeEnsemble, reason: str) -> dict[str, str]:
+    forest = op.forest
+    return {
+        "trees": str(len(forest.roots)),
+        "nodes": str(len(forest.splits)),
+        "depth": str(forest.depth),
+        "reason": reason,
+    }
+
+
+def _leaf_cost(op: TreeEnsemble, kind: str, core: Core) -> float:
+    """Instructions for what the leaves of one row add."""
+    trees, each = len(op.forest.roots), 1 if core.has("fpu") else 60
+    if kind == "votes":
+        return 6.0 * trees
+    if kind == "weight":
+        return (4.0 + each) * trees
+    weights = sum(len(leaf) for leaf in op.forest.leaves) / max(len(op.forest.leaves), 1)
+    return trees * (8.0 + weights * (8 + each))
+
+
+def _rows(site: Site) -> int:
+    return site.sig.input.elements // site.sig.input.shape[-1]
+
+
+# Nested ifs.
+
+
+@kernel_for(TreeEnsemble, dtype=FLOAT32)
+def nested_ifs(site: Site, core: Core) -> Kernel | None:
+    """A branch for each node; None for forests of more nodes than a compiler likes."""
+    op = site.node.op
+    if not isinstance(op, TreeEnsemble) or len(op.forest.splits) > MOST_TESTS or op.forest.depth > DEEPEST:
+        return None
+    forest, rows, width = op.forest, _rows(site), site.sig.input.shape[-1]
+    ends = _ends(op)
+    text = _looped(_body(op, ends), op, rows, width)
+    scratch = -(-2 * op.targets // 8) * 8 if ends.kind == "votes" else 0
+    function = Function(
+        f"trees_{len(forest.roots)}_{len(forest.splits)}",
+        (
+            "const float *input",
+            "float *output",
+            *(f"const {c.ctype} *{c.suffix}" for c in ends.constants),
+            *(["void *scratch"] if scratch else []),
+        ),
+        text,
+        _headers(text),
+        f"{len(forest.roots)} decision trees, {len(forest.splits)} tests, at most {forest.depth} after one another.",
+    )
+    work = LIKELY * TEST_COST * forest.expected_tests + _leaf_cost(op, ends.kind, core) + 8 * op.targets
+    return Kernel(
+        "trees_nested_ifs",
+        function,
+        ends.constants,
+        scratch_bytes=scratch,
+        instructions=int(20 + rows * work),
+        code_bytes=100 + IF_BYTES * len(forest.splits),
+        notes=_notes(op, "a branch for each node"),
+    )
+
+
+IF_BYTES = 20
+"""Machine code of a test and half of a leaf, the threshold included."""
+TEST_COST, WALK_COST = 6, 18
+"""Instructions of a test in nested ifs, and in the loop over tables."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """How a tree ends.
+
+    Attributes:
+        kind: "weight", of the only target; "votes", where all weights are equal; "leaf", a number of a leaf in tables.
+        constants: that this needs.
+    """
+
+    kind: Literal["weight", "votes", "leaf"]
+    constants: tuple[Constant, ...]
+
+
+def _ends(op: TreeEnsemble) -> _Ends:
+    leaves, adds = op.forest.leaves, op.aggregate in ("sum", "average")
+    if op.targets == 1 and not op.marked and all(len(leaf) == 1 or (adds and not leaf) for leaf in leaves):
+        return _Ends("weight", ())
+    weights = {weight for leaf in leaves for _, weight in leaf}
+    if adds and len(weights) == 1 and len(op.forest.roots) < 1 << 16 and all(len(leaf) == 1 for leaf in leaves):
+        sums = [np.float32(-0.0 if op.marked else 0.0)]
+        for _ in op.forest.roots:
+            sums.append(sums[-1] + np.float32(next(iter(weights))))
+        return _Ends("votes", (Constant("sums", "float", np.array(sums, np.float32), "of so many equal weights"),))
+    return _Ends("leaf", _leaf_constants(op.forest))
+
+
+def _headers(text: str) -> tuple[str, ...]:
+    return (*HEADERS, "math.h") if "INFINITY" in text or "NAN" in text else HEADERS
+
+
+def _looped(body: list[str], op: TreeEnsemble, rows: int, width: int) -> str:
+    """The statements for one row, for all rows."""
+    if rows == 1:
+        return "".join(f"    {line}\n" if line else "\n" for line in body)
+    inner = "".join(f"        {line}\n" if line else "\n" for line in body)
+    return (
+        f"    for (int32_t row = 0; row < {rows}; ++row) {{\n{inner}"
+        f"        input += {width};\n        output += {op.targets};\n    }}\n"
+    )
+
+
+def _body(op: TreeEnsemble, ends: _Ends) -> list[str]:
+    """Statements for one row."""
+    start, take = _start(op), TAKES[op.aggregate]
+    lines = {
+        "weight": ["const float *x;", f"float sum = {start};", "float weight;"],
+        "votes": [
+            "const float *x;",
+            "uint16_t *votes = scratch;",
+            f"for (int32_t i = 0; i < {op.targets}; ++i) {{",
+            "    votes[i] = 0;",
+            "}",
+        ],
+        "leaf": ["const float *x;", "int32_t leaf;", *_filled(op.targets, start)],
+    }[ends.kind]
+    after = {
+        "weight": [f"sum = {take}(sum, weight);"],
+        "votes": [],
+        "leaf": [f"tc_leaf_sparse(output, leaf, end, targets, weights, {take});"],
+    }[ends.kind]
+    for number, root in enumerate(op.forest.roots):
+        lines += ["", f"x = tc_features(input); /* Tree {number}. */", *_tree(op, ends, number, root), *after]
+    last = {
+        "weight": ["output[0] = sum;"],
+        "votes": [f"tc_leaf_votes(output, votes, sums, {op.targets});"],
+        "leaf": [],
+    }[ends.kind]
+    return [*lines, "", *last, *_finish(op)]
+
+
+def _start(op: TreeEnsemble) -> str:
+    if op.aggregate in ("min", "max"):
+        return "NAN"
+    return "-0.0f" if op.marked else "0.0f"
+
+
+def _filled(count: int, value: str) -> list[str]:
+    return [f"for (int32_t i = 0; i < {count}; ++i) {{", f"    output[i] = {value};", "}"]
+
+
+def _finish(op: TreeEnsemble) -> Iterator[str]:
+    """From what the leaves gave to the results."""
+    if op.aggregate in ("min", "max"):
+        missing = "-0.0f" if op.marked else "0.0f"
+        yield f"for (int32_t i = 0; i < {op.targets}; ++i) {{"
+        yield f"    output[i] = tc_is_nan(output[i]) ? {missing} : output[i];"
+        yield "}"
+    if op.aggregate == "average":
+        yield f"for (int32_t i = 0; i < {op.targets}; ++i) {{"
+        yield f"    output[i] = tc_divide(output[i], {float(len(op.forest.roots))}f);"
+        yield "}"
+    for target, value in enumerate(op.base):
+        yield f"output[{target}] = tc_opaque(output[{target}] + {literal(value)});"
+
+
+def _tree(op: TreeEnsemble, ends: _Ends, number: int, root: int) -> list[str]:
+    """A tree's statements; a node with several parents has a label."""
+    forest = op.forest
+    parents = _parents(forest, root)
+    lines, done = list[str](), set[int]()
+    pending: list[tuple[int, int, str] | str] = [(root, 0, "")]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            lines.append(item)
+            continue
+        node, depth, before = item
+        indent = "    " * depth
+        if node >= 0 and node not in done and (not before or parents[node] == 1):
+            done.add(node)
+            if parents[node] > 1:
+                lines.append(f"{indent}tree_{number}_{node}:;")
+            split = forest.splits[node]
+            lines.append(f"{indent}{before}if ({_condition(split)}) {{")
+            pending += [(split.no, depth, "} else "), (split.yes, depth + 1, "")]
+            continue
+        if before:  # what isn't another test
+            lines.append(f"{indent}}} else {{")
+            pending += [f"{indent}}}", (node, depth + 1, "")]
+        elif node < 0:
+            lines.append(f"{indent}{_leaf(op, ends, -1 - node)};")
+        else:
+            lines.append(f"{indent}goto tree_{number}_{node};")
+    return lines
+
+
+def _parents(forest: Forest, root: int) -> Counter[int]:
+    """How many ways lead to each node of a tree."""
+    found, pending = Counter[int]({root: 1}), [root]
+    while pending:
+        node = pending.pop()
+        if node < 0:
+            continue
+        for child in (forest.splits[node].yes, forest.splits[node].no):
+            if child not in found:
+                pending.append(child)
+            found[child] += 1
+    return found
+
+
+def _condition(split: Split) -> str:
+    feature = f"x[{split.feature}]"
+    if np.isnan(split.threshold):
+        return f"tc_is_nan({feature})" if split.nan else "0"
+    if split.equal:
+        test = f"tc_equals({feature}, {literal(split.threshold)})"
+        return f"{test} || tc_is_nan({feature})" if split.nan else test
+    return f"tc_at_most{'_or_nan' if split.nan else ''}({feature}, {literal(split.threshold)})"
+
+
+def _leaf(op: TreeEnsemble, ends: _Ends, number: int) -> str:
+    leaf = op.forest.leaves[number]
+    match ends.kind:
+        case "weight":
+            return f"weight = {literal(leaf[0][1] if leaf else 0.0)}"
+        case "votes":
+            return f"++votes[{leaf[0][0]}]"
+        case _:
+            return f"leaf = {number}"
+
+
+# Tables.
+
+
+@kernel_for(TreeEnsemble, dtype=FLOAT32)
+def tables(site: Site, core: Core) -> Kernel | None:
+    """`tc_forest_single` or `tc_forest_sparse`: nodes in tables, and one loop that walks them."""
+    op = site.node.op
+    if not isinstance(op, TreeEnsemble) or op.targets > 1 << 16:
+        return None
+    forest = with_roots(op.forest)
+    width = site.sig.input.shape[-1]
+    short = len(forest.splits) < SHORT and len(forest.leaves) < SHORT and width < 1 << 14
+    bits = 16 if short else 32
+    single = op.targets == 1 and all(len(leaf) == 1 for leaf in forest.leaves)
+    rows, constants = _rows(site), _table_constants(forest, bits, single)
+    arguments = ", ".join(["input", "output", *(c.suffix for c in constants), TAKES[op.aggregate], "&shape"])
+    body = [
+        f"output[0] = {_start(op)};" if op.targets == 1 else "",
+        *(_filled(op.targets, _start(op)) if op.targets > 1 else []),
+        f"tc_forest_{'single' if single else 'sparse'}{bits}({arguments});",
+        *_finish(op),
+    ]
+    shape = (
+        f"    static const tc_forest_shape shape = {{\n        .trees = {len(forest.roots)}, "
+        f".has_equals = {int(any(s.equal for s in forest.splits))}, "
+        f".has_nan = {int(any(s.nan for s in forest.splits))},\n    }};\n"
+    )
+    text = shape + _looped([line for line in body if line], op, rows, width)
+    function = Function(
+        f"forest_{len(forest.roots)}_{len(forest.splits)}",
+        ("const float *input", "float *output", *(f"const {c.ctype} *{c.suffix}" for c in constants)),
+        text,
+        _headers(text),
+        f"{len(forest.roots)} decision trees of at most {forest.depth} tests one after the other, as tables.",
+    )
+    leaf = _leaf_cost(op, "weight" if single else "leaf", core)
+    work = LIKELY * WALK_COST * forest.expected_tests + 12 * len(forest.roots) + leaf
+    return Kernel(
+        "trees_tables",
+        function,
+        constants,
+        instructions=int(25 + rows * (work + 8 * op.targets)),
+        code_bytes=250,
+        notes=_notes(op, "one loop over tables"),
+    )
+
+
+def with_roots(forest: Forest) -> Forest:
+    """A tree that is a leaf alone begins with a node that leads to it in any case."""
+    splits, roots = list(forest.splits), list[int]()
+    for root in forest.roots:
+        if root < 0:
+            splits.append(Split(0, 0.0, False, False, root, root))
+            roots.append(len(splits) - 1)
+        else:
+            roots.append(root)
+    return Forest(tuple(splits), forest.leaves, tuple(roots))
+
+
+def _table_constants(forest: Forest, bits: int, single: bool) -> tuple[Constant, ...]:
+    """In the order of the C function's parameters."""
+    owner = np.searchsorted(np.sort(np.array(forest.roots)), np.arange(len(forest.splits)), "right") - 1
+    begin = np.sort(np.array(forest.roots))[owner] if forest.splits else np.zeros(0, np.int64)
+    signed, unsigned = np.dtype(f"int{bits}"), np.dtype(f"uint{bits}")
+
+    def children(name: str) -> Array:
+        child = np.array([getattr(split, name) for split in forest.splits], np.int64)
+        return np.where(child >= 0, child - begin, child).astype(signed)
+
+    tests = [split.feature << 2 | split.nan << 1 | split.equal for split in forest.splits]
+    nodes = structured(test=np.array(tests, unsigned), no=children("no"), yes=children("yes"))
+    limits = np.array([split.threshold for split in forest.splits], np.float32)
+    weights = np.array([weight for leaf in forest.leaves for _, weight in leaf], np.float32)
+    first = Constant("first", "uint32_t", np.array(forest.roots, np.uint32), "first node of each tree")
+    common = (
+        first,
+        Constant("thresholds", "float", limits, "of each node"),
+        Constant("nodes", f"tc_tree_node{bits}", nodes, "feature and test, children where it fails and passes"),
+    )
+    if single:
+        return (*common, Constant("weights", "float", weights, "of each leaf"))
+    return (*common, *_leaf_constants(forest))
+
+
+def _leaf_constants(forest: Forest) -> tuple[Constant, ...]:
+    """The weights of leaves."""
+    ends = np.cumsum([0, *(len(leaf) for leaf in forest.leaves)]).astype(np.uint32)
+    targets = np.array([target for leaf in forest.leaves for target, _ in leaf], np.uint16)
+    weights = np.array([weight for leaf in forest.leaves for _, weight in leaf], np.float32)
+    return (
+        Constant("end", "uint32_t", ends, "where each leaf's weights end and the next one's begin"),
+        Constant("targets", "uint16_t", targets, "of each weight"),
+        Constant("weights", "float", weights, "of leaves"),
+    )
+
+
+# The end of a classifier.
+
+
+@kernel_for(ClassScores, dtype=FLOAT32)
+def class_scores(site: Site, core: Core) -> Kernel | None:
+    """The best class and its label, then probabilities."""
+    op = site.node.op
+    if not isinstance(op, ClassScores):
+        return None
+    classes, rows, per_row = len(op.labels), _rows(site), site.sig.input.shape[-1]
+    body = [*_decision(op, per_row), *_probabilities(op)]
+    text = "".join(f"    {line}\n" for line in body)
+    if rows > 1:
+        inner = "".join(f"        {line}\n" for line in body)
+        step = f"        scores += {per_row};\n        label += 1;\n        probabilities += {classes};\n"
+        text = f"    for (int32_t row = 0; row < {rows}; ++row) {{\n{inner}{step}    }}\n"
+    function = Function(
+        f"class_scores_{op.transform.lower()}_{op.decision}_{op.pair}_{rows}x{classes}",
+        ("const float *scores", "int64_t *label", "float *probabilities"),
+        text,
+        ("kernels/tc_class_scores.h",),
+        "The best class, and probabilities.",
+    )
+    slow = 1 if core.has("fpu") else 25
+    power = 0 if (op.transform, op.pair) in (("NONE", "none"), ("NONE", "complement"), ("NONE", "negative")) else 60
+    return Kernel(
+        f"class_scores_{op.transform.lower()}",
+        function,
+        instructions=15 + rows * classes * (10 + 3 * slow + power * (1 + slow // 5)),
+        code_bytes=150,
+        notes={"reason": "float32 in plain C"},
+    )
+
+
+def _decision(op: ClassScores, per_row: int) -> Iterator[str]:
+    counting = op.labels == tuple(range(len(op.labels)))
+    if op.decision == "largest":
+        best = f"tc_class_largest(scores, {per_row}, {int(op.marked)})"
+    else:
+        best = f"scores[{per_row - 1}] > {'0.5f' if op.decision == 'half' else '0.0f'} ? 1 : 0"
+    if counting:
+        yield f"*label = {best};"
+        return
+    listed = ", ".join(f"INT64_C({label})" if label > -(2**63) else "INT64_MIN" for label in op.labels)
+    yield f"static const int64_t labels[{len(op.labels)}] = {{{listed}}};"
+    yield f"*label = labels[{best}];"
+
+
+def _probabilities(op: ClassScores) -> Iterator[str]:
+    classes = len(op.labels)
+    match op.pair:
+        case "complement":
+            yield "const float score = scores[0];"
+            yield "probabilities[0] = tc_opaque(1.0f - score);"
+            yield "probabilities[1] = score;"
+        case "negative":
+            yield "const float score = scores[0];"
+            yield "probabilities[0] = -score;"
+            yield "probabilities[1] = score;"
+        case "logistic":
+            yield "const float score = scores[0];"
+            yield "probabilities[0] = tc_class_logistic(-score);"
+            yield "probabilities[1] = tc_class_logistic(score);"
+        case _ if op.transform in ("SOFTMAX", "SOFTMAX_ZERO"):
+            yield f"tc_class_softmax(scores, probabilities, {classes}, {int(op.transform == 'SOFTMAX_ZERO')});"
+        case _:
+            yield f"tc_class_each(scores, probabilities, tc_class_{op.transform.lower()}, {classes});"

@@ -258,6 +258,45 @@ static inline int32_t tc_smmla(int32_t a, int32_t b, int32_t c)
 #endif
 }
 
+/* SMMLAR: offset + round(a * b / 2^32), halves upwards, modulo 2^32. */
+static inline int32_t tc_smmlar(int32_t a, int32_t b, int32_t offset)
+{
+#if TC_DSP
+    int32_t sum;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(offset));
+    return sum;
+#elif TC_THUMB1
+    TC_HIGH_PRODUCT(a, b, "adcs");
+    return (int32_t)((uint32_t)offset + (uint32_t)a);
+#else
+    return (int32_t)((uint32_t)offset + (uint32_t)(((int64_t)a * b + 0x80000000) >> 32));
+#endif
+}
+
+/* SMULBB: a.lane0 * b.lane0. */
+static inline int32_t tc_smulbb(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    int32_t product;
+    __asm__("smulbb %0, %1, %2" : "=r"(product) : "r"(a), "r"(b));
+    return product;
+#else
+    return tc_low(a) * tc_low(b);
+#endif
+}
+
+/* ROR by as many bits as the lowest byte of `bits` says. */
+static inline uint32_t tc_ror_by(uint32_t x, uint32_t bits)
+{
+#if TC_THUMB2
+    uint32_t result;
+    __asm__("ror %0, %1, %2" : "=r"(result) : "r"(x), "r"(bits));
+    return result;
+#else
+    return tc_ror(x, bits);
+#endif
+}
+
 /* SMUAD: a.lane0 * b.lane0 + a.lane1 * b.lane1. */
 static inline int32_t tc_smuad(uint32_t a, uint32_t b)
 {

@@ -112,21 +112,6 @@ TC_INLINE int32_t tc_multiply_high(int32_t start, int32_t factor, uint32_t pair)
 #endif
 }
 
-/* offset + round(a * b / 2^32), halves upwards, modulo 2^32: SMMLAR */
-TC_INLINE int32_t tc_smmlar(int32_t a, int32_t b, int32_t offset)
-{
-#if TC_DSP
-    int32_t sum;
-    __asm__("smmlar %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(offset));
-    return sum;
-#elif TC_THUMB1
-    TC_HIGH_PRODUCT(a, b, "adcs");
-    return (int32_t)((uint32_t)offset + (uint32_t)a);
-#else
-    return (int32_t)((uint32_t)offset + (uint32_t)(((int64_t)a * b + 0x80000000) >> 32));
-#endif
-}
-
 #if TC_DSP
 #define TC_SATURATE_CASE(limit, bits)                                         \
     case bits:                                                               \

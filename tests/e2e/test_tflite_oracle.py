@@ -14,6 +14,7 @@ import tinycompile
 from tests.frontend.test_tflite_blocks import model as blockwise_model
 from tests.ops.tflm_models import MODELS, built
 from tests.support.litert import Oracle
+from tests.support.lstm_models import LstmForm, lstm_model, sequence
 from tests.support.tflite_builder import NONE, SAME, TfliteBuilder
 from tinycompile import interpreter
 from tinycompile.cli import main
@@ -184,3 +185,14 @@ def test_a_version_that_the_reference_lacks(tmp_path: Path) -> None:
     found = verify_build(build, [np.arange(16, dtype=np.int8).reshape(1, 1, 2, 2, 4)])
     assert found.difference is None
     assert [witness.name for witness in found.witnesses] == ["LiteRT BUILTIN"]
+
+
+def test_variables_stay_with_their_operator() -> None:
+    """Operator by operator as in the whole file, from one inference to the next."""
+    form = LstmForm(batch=2)
+    content = lstm_model(form)
+    apart, whole = Operators(content, 0), Oracle(content)
+    assert apart.has_variables
+    (x,), (y,) = ([detail["index"] for detail in details] for details in (apart.inputs, apart.outputs))
+    for values in sequence(form, 3):
+        np.testing.assert_array_equal(apart.computed({x: values}, lambda _: None)[y], whole.run([values])[y])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from ai_edge_litert.interpreter import OpResolverType
 
+from tests.support.lstm_models import LstmForm, lstm_parts, sequence
 from tests.support.raw_tables import slots_of
 from tests.support.tflite_builder import OPTIONS, RELU, SAME, OpSpec, TfliteBuilder
 from tinycompile.frontend.tflite_ops import IMPORTERS
@@ -424,3 +425,14 @@ _values("DILATE", [_ROWS, Constant(np.array([2, 1], _I32)), Constant(_F32(9))], 
 for _name in IMPORTERS:  # what has no options to differ in needs no words here
     if _name not in MODELS and not slots_of(OPTIONS.get(_name, "")):
         _one(_name, IMAGE, IMAGE, quant=(0.125, 5))
+
+
+def _lstm(dtype: str = "int8") -> OptionModel:
+    form = LstmForm(dtype, steps=2, batch=2, cell_clip=1.0)
+    b, places, outputs = lstm_parts(form)
+    return OptionModel(b, places, outputs, sequence(form, 1))
+
+
+MODELS["UNIDIRECTIONAL_SEQUENCE_LSTM"] = _lstm
+TYPED: dict[str, Callable[[str], OptionModel]] = {"UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm}
+"""By the type of elements, of operators whose operands have types of their own each."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tflite
 
-from tests.frontend.option_models import MODELS, OptionModel
+from tests.frontend.option_models import MODELS, TYPED, OptionModel
 from tests.support.tflite_builder import TYPES, TensorSpec
 from tinycompile.errors import TinycompileError
 from tinycompile.frontend.tflite import import_tflite
@@ -56,6 +56,9 @@ def _source(graph: Any, name: str) -> int | None:
 
 def _attempts(name: str, dtype: str) -> Iterator[OptionModel]:
     """Which tensors are elements and which are indices isn't known: all are tried that have the same type."""
+    if name in TYPED:
+        yield TYPED[name](dtype)
+        return
     for own in sorted({*_element_types(MODELS[name]())}):
         for results in (slice(None), slice(0, 1), slice(0, 0)):
             for x, y in _QUANTIZATIONS[dtype]:

@@ -21,6 +21,7 @@ from tests.kernels import (
     test_fused,
     test_hybrid,
     test_integer_products,
+    test_lstm,
     test_mve,
     test_wide,
     test_wide_dsp,
@@ -80,7 +81,16 @@ NO_CODE = {"reshape", "concatenation_in_place", "take", "input_rows", "view", "s
 """Factories whose kernels have no function of their own."""
 
 
-SEVERAL_RESULTS = {"class_scores", "dynamic_quantize", "detection_postprocess", "non_max_suppression", "top_k"}
+SEVERAL_RESULTS = {
+    "class_scores",
+    "detection_postprocess",
+    "dynamic_quantize",
+    "gru",
+    "lstm",
+    "non_max_suppression",
+    "rnn",
+    "top_k",
+}
 """Factories of kernels that write several arrays, which the program for one kernel has no room for."""
 
 
@@ -175,7 +185,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
 
 def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
-    return [*wide, *test_float_fused.cases(), *test_hybrid.cases()]
+    return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases()]
 
 
 def generic_cases() -> list[tuple[Factory, Site]]:

@@ -9,12 +9,15 @@ from fractions import Fraction
 import numpy as np
 
 from tests.support.kernel_checks import int8, random_values
+from tests.support.lstm_models import LstmForm, lstm_site
+from tests.support.recurrent_models import recurrent_site
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import Binary, Unary
 from tinycompile.ops._forest import ForestBuilder, Question
+from tinycompile.ops._recurrent import Recurrent
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -45,6 +48,7 @@ from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
 from tinycompile.ops.greater import Greater
 from tinycompile.ops.greater_equal import GreaterEqual
+from tinycompile.ops.gru import Gru
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.input_rows import InputRows
 from tinycompile.ops.l2_normalization import L2Normalization
@@ -82,6 +86,7 @@ from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_bilinear import ResizeBilinear, Rounding
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.reverse_sequence import ReverseSequence
+from tinycompile.ops.rnn import Rnn
 from tinycompile.ops.scatter_nd import ScatterND
 from tinycompile.ops.select import Select
 from tinycompile.ops.sign import Sign
@@ -543,6 +548,39 @@ def class_scores(rng: Random) -> Sample:
     x, op = floats((size(rng), 3)), ClassScores((4, 7, -1), ("NONE", "LOGISTIC", "SOFTMAX")[size(rng, 0, 3)])
     results = [TensorType(*each) for each in op.infer([x])]
     return Sample(op, Signature((x,), tuple(results)), (None,))
+
+
+@of("lstm")
+def lstm(rng: Random) -> Sample:
+    form = LstmForm(
+        STATE_TYPES[size(rng, 0, 2)],
+        steps=size(rng, 1, 4),
+        batch=size(rng, 1, 3),
+        inputs=size(rng, 1, 4),
+        cells=size(rng, 1, 4),
+        coupled=bool(size(rng, 0, 2)),
+        time_major=bool(size(rng, 0, 2)),
+    )
+    site = lstm_site(form, size(rng, 0, 100))
+    return Sample(site.node.op, site.sig, site.constants)
+
+
+STATE_TYPES = ("int8", "float32")
+
+
+def recurrent(rng: Random, op: Recurrent) -> Sample:
+    site = recurrent_site(op, size(rng, 1, 4), size(rng, 1, 3), size(rng, 1, 4), size(rng, 1, 4))
+    return Sample(site.node.op, site.sig, site.constants)
+
+
+@of("gru")
+def gru(rng: Random) -> Sample:
+    return recurrent(rng, Gru(bool(size(rng, 0, 2)), reset_after=bool(size(rng, 0, 2))))
+
+
+@of("rnn")
+def rnn(rng: Random) -> Sample:
+    return recurrent(rng, Rnn(bool(size(rng, 0, 2)), bool(size(rng, 0, 2))))
 
 
 @of("detection_postprocess")

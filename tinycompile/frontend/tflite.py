@@ -73,8 +73,8 @@ def import_tflite(
         _warn(values, quantized, where)
     elif floats == "all" and quantized and not values.computed_in_float:
         raise UsageError("--dtype float32 is for models of floats", where=where, why="no operator of this one is")
-    graph = builder.graph(name, inputs, [values.of(index) for index in model.outputs])
-    return replace(graph, notes=(*model.notes, *notes))
+    graph = builder.graph(name, inputs, [values.result(index) for index in model.outputs])
+    return replace(graph, notes=(*model.notes, *notes), states=values.states)
 
 
 def _import_operator(values: Values, operator: SourceOperator, where: str) -> None:
@@ -196,7 +196,7 @@ def _check_structure(model: SourceModel, where: str) -> None:
             raise fail(f"model input {model.tensors[index].name!r} is a constant")
     for index in model.outputs:
         check_index(index, "a model output")
-    known = set(model.inputs)
+    known = {*model.inputs, *(tensor.index for tensor in model.tensors if tensor.is_variable)}
     for operator in model.operators:
         for index in operator.inputs:
             check_index(index, f"operator {operator.index} ({operator.name})", lowest=-1)
@@ -212,7 +212,8 @@ def _check_structure(model: SourceModel, where: str) -> None:
             reason = "before it is computed" if index in computed else ", which nothing computes"
             raise fail(f"{here} reads tensor {tensor.name!r} {reason}")
         for index in operator.outputs:
-            if index in known or model.tensors[index].data is not None:
+            written = index in known and not model.tensors[index].is_variable
+            if written or model.tensors[index].data is not None:
                 raise fail(f"{here} overwrites tensor {model.tensors[index].name!r}")
             known.add(index)
     for index in model.outputs:

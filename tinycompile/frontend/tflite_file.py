@@ -62,6 +62,7 @@ class SourceTensor:
         reason: why no operator may read or write it; empty if any may.
         data: the constant's value, shaped; None for a tensor that is computed or given at run time.
         signature: the shape with -1 where it is dynamic; empty where nothing is.
+        is_variable: whether it is a state, which survives an inference.
     """
 
     index: int
@@ -70,6 +71,7 @@ class SourceTensor:
     reason: str
     data: Array | None
     signature: tuple[int, ...] = ()
+    is_variable: bool = False
 
 
 CUSTOM = "CUSTOM "
@@ -82,6 +84,7 @@ class SourceOperator:
 
     Attributes:
         options: its table, of the type that `options_type` says.
+        intermediates: tensors without elements that say how its inner values are quantised.
     """
 
     index: int
@@ -92,6 +95,7 @@ class SourceOperator:
     options_type: int = 0
     version: int = 1
     custom_options: bytes = b""
+    intermediates: tuple[int, ...] = ()
 
     @property
     def importer(self) -> str:
@@ -243,6 +247,7 @@ class _Reader:
             operator.BuiltinOptionsType(),
             version,
             self.bytes_of(operator.CustomOptionsAsNumpy()),
+            self.ints(operator.IntermediatesAsNumpy()),
         )
 
     def tensor(self, tensor: Any, index: int, written: bool) -> SourceTensor:
@@ -253,6 +258,7 @@ class _Reader:
         data = self.buffer(tensor, here)
         if data is None and 0 in shape and not written:
             data = b""
+        variable = bool(tensor.IsVariable())
         reason = _strange(tensor, shape, data is not None)
         if reason:
             return SourceTensor(index, name, None, reason, None)
@@ -271,7 +277,7 @@ class _Reader:
         reason = "" if known else f"has the type {TYPE_NAMES[tensor.Type()]}"
         if value is None and size > MAX_RAM_BYTES:
             reason = f"has {size:,} bytes, supported are {MAX_RAM_BYTES:,}"
-        return SourceTensor(index, name, TensorType(shape, dtype, quant), reason, value, signature)
+        return SourceTensor(index, name, TensorType(shape, dtype, quant), reason, value, signature, variable)
 
     def in_blocks(self, tensor: SourceTensor, tensors: Sequence[SourceTensor], blocks: Blocks) -> SourceTensor:
         """The tensor with the floats that its integers stand for."""
@@ -352,8 +358,8 @@ def _strange(tensor: Any, shape: tuple[int, ...], constant: bool) -> str:
         return "has its value in another file (external_buffer)"
     if tensor.Type() not in DTYPES:
         return f"has the type {TYPE_NAMES.get(tensor.Type(), tensor.Type())}"
-    if tensor.IsVariable():
-        return "is a variable (state that survives an inference)"
+    if tensor.IsVariable() and constant:
+        return "is a variable (state that survives an inference), and has a value in the file"
     if tensor.Sparsity() is not None:
         return "is stored in sparse form"
     if len(shape) > MAX_RANK:

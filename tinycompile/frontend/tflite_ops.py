@@ -16,6 +16,7 @@ from tinycompile.frontend import (
     tflite_hybrid,
     tflite_linalg,
     tflite_moves,
+    tflite_recurrent,
     tflite_reductions,
     tflite_volumes,
 )
@@ -65,6 +66,7 @@ FAMILIES = (
     tflite_hybrid,
     tflite_linalg,
     tflite_moves,
+    tflite_recurrent,
     tflite_reductions,
     tflite_volumes,
 )

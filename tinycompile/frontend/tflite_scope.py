@@ -7,13 +7,15 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from tinycompile.choices import Runtime
 from tinycompile.dtypes import FLOAT32, INT2, INT4, INT8, INT32, INT64, DType
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder, results_of
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
 from tinycompile.frontend.tflite_options import OptionTable, schema_name
-from tinycompile.ir import Array, Op, Signature, Source, TensorType
+from tinycompile.ir import Array, Op, Signature, Source, State, TensorType
 from tinycompile.ops._typed import Typed
 
 MAX_STEP = 1024
@@ -42,6 +44,7 @@ class Values:
         self.computed_in_float: list[SourceOperator] = []
         self.folded: dict[int, Array] = {}
         self._names: dict[int, str] = {}
+        self._states: dict[int, tuple[str, str]] = {}
 
     def known(self, index: int) -> Array | None:
         """The value of tensor `index`, if it doesn't depend on the model's inputs."""
@@ -54,6 +57,36 @@ class Values:
             source = Source(index, tensor.name)
             self._names[index] = self.builder.value(tensor.name, self.type(index), source, self.known(index))
         return self._names[index]
+
+    def state(self, index: int) -> str:
+        """What variable `index` holds at this point of the graph; before anything has written it, what the step before
+        left."""
+        if index not in self._states:
+            tensor = self.model.tensors[index]
+            name = self.builder.value(f"{tensor.name}_before", self.type(index))
+            self._states[index] = (name, name)
+        return self._states[index][1]
+
+    def result(self, index: int) -> str:
+        """What tensor `index` is after the last operator."""
+        return self.state(index) if self.model.tensors[index].is_variable else self.of(index)
+
+    def store(self, index: int) -> str:
+        """A new value of variable `index`, which the caller computes; it is what the file's tensor holds afterwards."""
+        tensor, first = self.model.tensors[index], self._states[index][0]
+        name = self.builder.value(tensor.name, self.type(index), Source(index, tensor.name))
+        self._states[index] = (first, name)
+        return name
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """Of the variables; LiteRT begins with what stands for the number 0."""
+        found = list[State]()
+        for first, last in self._states.values():
+            t = self.builder.types[first]
+            zero = t.zero_point if t.quant is not None and t.dtype == INT8 else 0
+            found.append(State(first, np.full(t.shape, zero, t.dtype.carrier), last))
+        return tuple(found)
 
     def type(self, index: int) -> TensorType:
         if index in self._names:
@@ -85,6 +118,30 @@ class Scope:
         for index in (*self.operator.inputs, *self.operator.outputs):
             if index >= 0:
                 self.values.type(index)
+        for tensor in (self.values.model.tensors[index] for index in self.operator.outputs):
+            if tensor.is_variable:
+                raise Rejected(
+                    f"tensor {tensor.name!r} is a variable (state that survives an inference), and its result"
+                )
+
+    def state(self, operand: int) -> str:
+        """What a variable holds before this operator."""
+        tensor = self._tensor(operand, variable=True)
+        if not tensor.is_variable:
+            raise Rejected(f"operand {operand} is no variable, which LiteRT refuses")
+        return self.values.state(tensor.index)
+
+    def store(self, operand: int) -> str:
+        """What a variable holds after this operator: a result of a node that the caller adds."""
+        return self.values.store(self.operator.inputs[operand])
+
+    def intermediate(self, number: int) -> TensorType | None:
+        """The type of an inner value; None where the file says nothing of it."""
+        listed = self.operator.intermediates
+        tensors = self.values.model.tensors
+        if number >= len(listed) or not 0 <= listed[number] < len(tensors):
+            return None
+        return tensors[listed[number]].type
 
     def reject_unread(self) -> None:
         """Operands and options that no importer asked for would mean something that we don't know."""
@@ -188,7 +245,10 @@ class Scope:
 
     def emit_all(self, op: Op, inputs: Sequence[str]) -> None:
         """As `emit`, of an operator with several results."""
-        outputs = [self.values.of(index) for index in self.operator.outputs]
+        self.emit_into(op, inputs, [self.values.of(index) for index in self.operator.outputs])
+
+    def emit_into(self, op: Op, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """Add a node that computes these values, if its operands make sense."""
         sig = self.values.builder.signature(inputs, outputs)
         for found, t in zip(self._inferred(op, sig), sig.outputs, strict=True):
             if (found.shape, found.dtype) != (t.shape, t.dtype):
@@ -235,11 +295,14 @@ class Scope:
             and all(wanted in (-1, n) for wanted, n in zip(signature, shape, strict=True))
         )
 
-    def _tensor(self, operand: int) -> SourceTensor:
+    def _tensor(self, operand: int, *, variable: bool = False) -> SourceTensor:
         if not self.has(operand):
             raise self.fail(f"operand {operand} is missing")
         self._read.add(operand)
-        return self.values.model.tensors[self.operator.inputs[operand]]
+        tensor = self.values.model.tensors[self.operator.inputs[operand]]
+        if tensor.is_variable and not variable:
+            raise Rejected(f"tensor {tensor.name!r} is a variable, which this operator can't have")
+        return tensor
 
 
 class Options:

@@ -158,6 +158,7 @@ SUPPORT: dict[str, Support] = {
     "TOPK_V2": Support("reference", "reference", "reference"),
     "TRANSPOSE": Support("reference", "reference", "reference"),
     "TRANSPOSE_CONV": Support("reference", "reference", "reference"),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Support("reference", "tflm", "reference"),
     "UNPACK": Support("reference", "reference", "reference"),
     "UNSORTED_SEGMENT_MAX": Support(None, None, "reference"),
     "UNSORTED_SEGMENT_MIN": Support(None, None, "reference"),

@@ -70,7 +70,7 @@ class Step:
 
 
 class Operators:
-    """The operators of a subgraph, in their order; no variables.
+    """The operators of a subgraph, in their order. A variable lives in the operator that has it, from run to run.
 
     Attributes:
         inputs, outputs: details of its tensors, as LiteRT's interpreter gives them.
@@ -153,7 +153,7 @@ class Operators:
         candidates = [kernels[oracle] for oracle in order if oracle in kernels]
         results = [int(i) for i in operator.outputs]
         dynamic = any(n < 0 for i in results for n in listed(self._graph.tensors[i], "shapeSignature"))
-        fed = [i for i in _used(operator) if i not in results and not self._is_constant(i)]
+        fed = [i for i in _used(operator) if i not in results and not self._keeps_its_value(i)]
         widened = [int(i) for i in operator.inputs if i >= 0 and self._is_misread(int(i), name, dtype)]
         step = Step(
             name,
@@ -184,6 +184,14 @@ class Operators:
         data = self._model.buffers[self._graph.tensors[index].buffer].data
         return data is not None and len(data) > 0
 
+    def _keeps_its_value(self, index: int) -> bool:
+        """Whether nobody gives a tensor's value: it is in the file, or what the operator left of the step before."""
+        return self._is_constant(index) or bool(self._graph.tensors[index].isVariable)
+
+    @property
+    def has_variables(self) -> bool:
+        return any(tensor.isVariable for tensor in self._graph.tensors)
+
     def _alone(
         self, operator: Any, fed: Sequence[int], shapes: Mapping[int, Shape], widened: Sequence[int] = ()
     ) -> bytes:
@@ -191,7 +199,8 @@ class Operators:
         packed constants are int8 in it."""
         import flatbuffers  # pyright: ignore[reportMissingTypeStubs] - it has none
 
-        schema, used = self._schema, _used(operator)
+        schema, inner = self._schema, [int(i) for i in listed(operator, "intermediates")]
+        used = list(dict.fromkeys([*_used(operator), *inner]))
         place = {tensor: number for number, tensor in enumerate(used)} | {-1: -1}
         part, graph = schema.ModelT(), schema.SubGraphT()
         part.version, part.buffers, graph.tensors = 3, [schema.BufferT()], list[Any]()
@@ -214,6 +223,7 @@ class Operators:
         single.opcodeIndex = 0
         single.inputs = np.array([place[int(i)] for i in operator.inputs], np.int32)
         single.outputs = np.array([place[int(i)] for i in operator.outputs], np.int32)
+        single.intermediates = np.array([place[i] for i in inner], np.int32) if inner else None
         graph.inputs = np.array([place[i] for i in fed], np.int32)
         graph.outputs, graph.operators = single.outputs, [single]
         part.operatorCodes, part.subgraphs = [self._model.operatorCodes[operator.opcodeIndex]], [graph]

@@ -50,6 +50,7 @@ class TfliteReference:
         """Raises ToolMissingError without the runtimes that are needed, ModelFileError if the file can't be read."""
         self._build, self.content = build, build.source.read_bytes()
         self._match: Runtime = build.match or "litert"
+        self._sequence: list[Sequence[Array]] = []
         self._exact = not any(map(_sums_floats, build.report["layers"]))
         self._channels_last = build.report["options"].get("layout") == "nhwc"
         try:
@@ -75,6 +76,11 @@ class TfliteReference:
     @property
     def witnesses(self) -> tuple[Witness, ...]:
         return self._graph.witnesses
+
+    @property
+    def has_states(self) -> bool:
+        """Whether a sample's outputs depend on those before it, from the first one on."""
+        return bool(self._build.report["ram"]["state_bytes"])
 
     @property
     def subgraph(self) -> int:
@@ -111,9 +117,12 @@ class TfliteReference:
         ]
         try:
             self._graph.run(arrays, _measured(reported))
+            self._sequence += [arrays] if self.has_states else []
         except (ValueError, RuntimeError, RefusedError) as error:
             if isinstance(self._graph, _Whole):  # a reference kernel that takes the model, but not these values
                 self._graph = self._apart()
+                for earlier in self._sequence:
+                    self._graph.run(earlier, _measured(()))
                 self.run(inputs, reported)
                 return
             where, why = str(self._build.source), str(error)[:300]

@@ -1,0 +1,152 @@
+"""Long short-term memory in C against its definition, and its functions over all of int16."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.cores import core_named
+from tests.support.emulated_kernel import check_emulated
+from tests.support.host_kernel import run_kernel
+from tests.support.kernel_checks import M7, random_values
+from tests.support.lstm_models import LstmForm, lstm_site
+from tinycompile.choices import Runtime
+from tinycompile.ir import Signature, Site
+from tinycompile.kernels.base import Factory, Kernel
+from tinycompile.kernels.lstm import lstm, lstm_lanes, lstm_lanes_table, lstm_pairs_table, lstm_wide
+from tinycompile.kernels.sigmoid16 import table_constants
+from tinycompile.numerics import fixed_point_int16
+from tinycompile.resources import runtime_dir
+
+M0 = core_named("cortex-m0")
+FORMS = [
+    LstmForm(),
+    LstmForm(time_major=True, batch=2, cell_clip=0.4, power=-12),
+    LstmForm(inputs=9, cells=13, power=-9, cell_clip=16.0),
+    LstmForm(inputs=1, cells=1, steps=1, power=-15),
+    LstmForm(inputs=17, cells=12, power=-14),
+]
+SPECIAL = [
+    LstmForm(coupled=True, batch=2),
+    LstmForm(peephole=True),
+    LstmForm(outputs=5, hidden=(0.007, 9), projection_clip=0.5),
+    LstmForm(outputs=7, coupled=True, peephole=True),
+]
+SIMD = [lstm_lanes, lstm_lanes_table, lstm_pairs_table]
+
+
+def with_states_as_operands(factory: Factory) -> Factory:
+    """The same of a kernel that the harness knows, with one result: memory for the two states comes as operands."""
+
+    @wraps(factory)
+    def offered(site: Site, core: object) -> Kernel | None:
+        sig = Signature(site.sig.inputs[:-2], site.sig.outputs)
+        kernel = factory(Site(site.node, sig, site.constants[:-2]), core)  # type: ignore[arg-type]
+        if kernel is None or kernel.function is None:
+            return kernel
+        x, h, c, y, h_next, c_next, *rest = kernel.function.parameters
+        return replace(kernel, function=replace(kernel.function, parameters=(x, h, c, h_next, c_next, y, *rest)))
+
+    return offered
+
+
+def with_spare(site: Site) -> Site:
+    sig = Signature((*site.sig.inputs, *site.sig.outputs[1:]), site.sig.outputs)
+    return Site(site.node, sig, (*site.constants, None, None))
+
+
+def check(factory: Callable[..., Kernel | None], form: LstmForm, core: object, match: Runtime = "litert") -> None:
+    """All three results on this machine, under the sanitisers."""
+    site = lstm_site(form, match=match)
+    kernel, rng = factory(site, core), np.random.default_rng(0)
+    assert kernel is not None and kernel.function is not None
+    values = [random_values(t, rng) if k is None else k for t, k in zip(site.sig.inputs, site.constants, strict=True)]
+    expected = site.node.op.evaluate(site.sig, values)
+    given, spare = values[:3], [np.zeros_like(array) for array in expected]
+    x, h, c, *results = kernel.function.parameters[:6]
+    for wanted, right in enumerate(expected):
+        others = [i for i in range(3) if i != wanted]
+        order = (x, h, c, *(results[i] for i in others), results[wanted], *kernel.function.parameters[6:])
+        one = replace(kernel, function=replace(kernel.function, parameters=order))
+        found = run_kernel(one, [*given, *(spare[i] for i in others)], site.sig.outputs[wanted], sanitize=True)
+        np.testing.assert_array_equal(found, right, err_msg=f"{kernel.variant}, result {wanted}")
+
+
+@pytest.mark.parametrize("form", [*FORMS[:2], *SPECIAL])
+def test_plain_c(form: LstmForm) -> None:
+    check(lstm, form, M0)
+
+
+@pytest.mark.parametrize("factory", SIMD)
+@pytest.mark.parametrize("form", FORMS[1:4])
+def test_simd(factory: Factory, form: LstmForm) -> None:
+    """Its portable twin."""
+    check(factory, form, M7)
+
+
+@pytest.mark.parametrize("factory", [lstm, lstm_lanes])
+def test_arithmetic_of_tflm(factory: Factory) -> None:
+    check(factory, LstmForm(cell_clip=1.0, batch=2), M7, "tflm")
+
+
+def test_16_bit_sequences() -> None:
+    check(lstm_wide, LstmForm("int16", time_major=True, batch=2, power=-12), M7, "tflm")
+
+
+def test_simd_kernels_know_what_they_are_for() -> None:
+    for form in SPECIAL:
+        assert not any(factory(lstm_site(form), M7) for factory in SIMD)
+    assert lstm_lanes_table(lstm_site(LstmForm(), match="tflm"), M7) is None
+    assert lstm_pairs_table(lstm_site(LstmForm(inputs=400, cells=20)), M7) is None
+
+
+def cases() -> list[tuple[Factory, Site]]:
+    """Of the strict alignment's test, too."""
+    found = [(factory, form) for factory in SIMD for form in (FORMS[0], FORMS[2], FORMS[4])]
+    found += [(lstm, form) for form in (FORMS[1], SPECIAL[3])]
+    found.append((lstm_wide, LstmForm("int16")))
+    return [(with_states_as_operands(factory), with_spare(lstm_site(form))) for factory, form in found]
+
+
+def test_assembly() -> None:
+    check_emulated(cases())
+
+
+PROGRAM = """
+#include <stdio.h>
+#include "kernels/tc_sigmoid16.h"
+int main(void)
+{
+    static int16_t low[4097], values[65536];
+    static uint32_t rest[4097];
+    if (fread(low, 2, 4097, stdin) != 4097 || fread(rest, 4, 4097, stdin) != 4097) return 1;
+    const tc_sigmoid16_table tables[2] = {{NULL, NULL}, {low, rest}};
+    for (int32_t table = 0; table < 2; table++)
+        for (int32_t bits = -1; bits <= 6; bits++) {
+            const tc_sigmoid16_table *t = &tables[table];
+            for (int32_t x = -32768; x < 32768; x++)
+                values[x + 32768] = (int16_t)(bits < 0 ? tc_logistic16(x, t) : tc_tanh16(x, bits, t));
+            if (fwrite(values, 2, 65536, stdout) != 65536) return 2;
+        }
+    return 0;
+}
+"""
+
+
+def test_functions_over_all_of_int16(tmp_path: Path) -> None:
+    """Computed and looked up."""
+    source, binary = tmp_path / "functions.c", tmp_path / "functions"
+    source.write_text(PROGRAM)
+    subprocess.run(["gcc", "-O2", "-fsanitize=undefined", f"-I{runtime_dir()}", source, "-o", binary], check=True)
+    table = b"".join(constant.values.tobytes() for constant in table_constants())
+    done = subprocess.run([binary], input=table, stdout=subprocess.PIPE, check=True)
+    found, x = np.frombuffer(done.stdout, np.int16).reshape(2, 8, 65536), np.arange(-32768, 32768)
+    expected = [fixed_point_int16.logistic(x), *(fixed_point_int16.tanh(x, bits) for bits in range(7))]
+    for way in found:
+        np.testing.assert_array_equal(way, np.stack(expected))

@@ -26,6 +26,7 @@ def average_pool(scope: Scope) -> None:
             raise Rejected("padding that the mean leaves out")
         border = [(0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])]
         at = padded(scope, at, border, int(x.quant.zero_point[0]))
+    scope.ignore("count_include_pad")  # of no padding
     scope.set(_windows(scope, x, at, (kernel[0], kernel[1]), (strides[0], strides[1])))
 
 

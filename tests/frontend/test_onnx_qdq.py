@@ -161,7 +161,7 @@ POOLS = [
 ]
 
 
-@pytest.mark.parametrize("attributes", POOLS)
+@pytest.mark.parametrize("attributes", [*POOLS, {"kernel_shape": [2, 2], "count_include_pad": 1}])
 @pytest.mark.parametrize(("scale", "zero"), [(0.05, None), (0.025, 100)])
 def test_average_pool(attributes, scale, zero):
     """Scales of 1 : 1 and 1 : 2 with windows of 4 have ties in plenty."""

@@ -15,26 +15,14 @@
 
 #include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_align.h"
-#include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
-#include "kernels/tc_lane_sums.h"
 #include "kernels/tc_lstm.h"
 #include "kernels/tc_lstm_cell.h"
-#include "kernels/tc_pair_sums.h"
+#include "kernels/tc_simd_sums.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* From the double of a sum, which `before` bits follow, to steps of a gate: a product rounded upwards from its half, then a
- * shift, whose halves go away from zero. */
-typedef struct tc_lstm_sum_factor {
-    int32_t multiplier;
-    int32_t before;
-    int32_t left;
-    int32_t half; /* of 2^right */
-    int32_t right;
-} tc_lstm_sum_factor;
 
 typedef struct tc_lstm_lanes_shape {
     tc_lstm_sizes sizes;
@@ -42,18 +30,10 @@ typedef struct tc_lstm_lanes_shape {
     int32_t sums;         /* so many, filled up to whole blocks */
     int32_t input_words;  /* of the stream of x, */
     int32_t hidden_words; /* and of h */
-    tc_lstm_sum_factor of_input[4];
-    tc_lstm_sum_factor of_hidden[4];
+    tc_sum_factor of_input[4];
+    tc_sum_factor of_hidden[4];
     tc_lstm_cell cell;
 } tc_lstm_lanes_shape;
-
-/* Before the shift to the right. */
-TC_INLINE int32_t tc_lstm_scaled(int32_t sum, const tc_lstm_sum_factor *factor)
-{
-    const int32_t twice = tc_shift_left(sum >> factor->before, factor->left);
-    const int32_t high = tc_smmlar(twice, factor->multiplier, factor->half);
-    return factor->right > 0 ? high + (sum >> 31) : high;
-}
 
 TC_INLINE int32_t tc_lstm_load16(const uint8_t *from)
 {
@@ -73,24 +53,13 @@ TC_INLINE void tc_lstm_lane_gate(const int32_t *of_input, const int32_t *of_hidd
                                  const tc_lstm_tables *tables, const tc_lstm_lanes_shape *shape)
 {
     const int32_t first = gate * shape->sizes.cells;
-    const tc_lstm_sum_factor *const x = &shape->of_input[gate];
-    const tc_lstm_sum_factor *const h = &shape->of_hidden[gate];
+    const tc_sum_factor *const x = &shape->of_input[gate];
+    const tc_sum_factor *const h = &shape->of_hidden[gate];
     for (int32_t i = first; i < first + shape->sizes.cells; ++i) {
-        const int32_t scaled = tc_lstm_scaled(of_input[i], x);
-        const int32_t a = x->right > 0 ? tc_saturate16(scaled, x->right) : tc_ssat16(scaled);
-        const int32_t sum = tc_ssat16(a + (tc_lstm_scaled(of_hidden[i], h) >> h->right));
+        const int32_t a = tc_saturated_sum(of_input[i], x);
+        const int32_t sum = tc_ssat16(a + (tc_scaled_sum(of_hidden[i], h) >> h->right));
         const int32_t value = gate == 2 ? tc_lstm_tanh(sum, -12, tables, &shape->cell) : tc_lstm_sigmoid(sum, tables, &shape->cell);
         tc_lstm_store16(gates + 2 * i, value);
-    }
-}
-
-TC_INLINE void tc_lstm_sums(const int8_t *values, int32_t count, uint32_t *row, const int32_t *weights, int32_t words,
-                            int32_t *sums, const tc_lstm_lanes_shape *shape)
-{
-    if (shape->pairs != 0) {
-        tc_pair_sums(values, count, row, weights, words, sums);
-    } else {
-        tc_lane_sums(values, count, row, weights, words, sums);
     }
 }
 
@@ -102,8 +71,8 @@ TC_INLINE void tc_lstm_lanes_step(const int8_t *x, int8_t *h, int16_t *c, const 
     const int32_t cells = sizes->cells;
     int32_t *const of_hidden = sums + shape->sums;
     uint8_t *const gates = (uint8_t *)sums;
-    tc_lstm_sums(x, sizes->inputs, row, input_weights, shape->input_words, sums, shape);
-    tc_lstm_sums(h, sizes->outputs, row, hidden_weights, shape->hidden_words, of_hidden, shape);
+    tc_simd_sums(x, sizes->inputs, row, input_weights, shape->input_words, sums, shape->pairs);
+    tc_simd_sums(h, sizes->outputs, row, hidden_weights, shape->hidden_words, of_hidden, shape->pairs);
     tc_lstm_lane_gate(sums, of_hidden, gates, 0, tables, shape);
     tc_lstm_lane_gate(sums, of_hidden, gates, 1, tables, shape);
     tc_lstm_lane_gate(sums, of_hidden, gates, 2, tables, shape);

@@ -10,6 +10,7 @@ from ai_edge_litert.interpreter import OpResolverType
 
 from tests.support.lstm_models import LstmForm, lstm_parts, sequence
 from tests.support.raw_tables import slots_of
+from tests.support.svdf_models import SvdfForm, svdf_parts, svdf_sequence
 from tests.support.tflite_builder import OPTIONS, RELU, SAME, OpSpec, TfliteBuilder
 from tinycompile.frontend.tflite_ops import IMPORTERS
 
@@ -434,5 +435,14 @@ def _lstm(dtype: str = "int8") -> OptionModel:
 
 
 MODELS["UNIDIRECTIONAL_SEQUENCE_LSTM"] = _lstm
-TYPED: dict[str, Callable[[str], OptionModel]] = {"UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm}
+
+
+def _svdf(dtype: str = "int8") -> OptionModel:
+    form = SvdfForm(dtype)
+    b, places, outputs = svdf_parts(form)
+    return OptionModel(b, places, outputs, svdf_sequence(form, 1))
+
+
+MODELS["SVDF"] = _svdf
+TYPED: dict[str, Callable[[str], OptionModel]] = {"SVDF": _svdf, "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm}
 """By the type of elements, of operators whose operands have types of their own each."""

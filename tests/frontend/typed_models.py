@@ -57,7 +57,7 @@ def _source(graph: Any, name: str) -> int | None:
 def _attempts(name: str, dtype: str) -> Iterator[OptionModel]:
     """Which tensors are elements and which are indices isn't known: all are tried that have the same type."""
     if name in TYPED:
-        yield TYPED[name](dtype)
+        yield TYPED[name](dtype)  # which the importer may refuse
         return
     for own in sorted({*_element_types(MODELS[name]())}):
         for results in (slice(None), slice(0, 1), slice(0, 0)):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from tests.support.host_kernel import run_kernel
-from tests.support.kernel_checks import M7
 from tests.support.lstm_models import LstmForm, lstm_site
 from tests.support.recurrent_models import recurrent_site
+from tests.support.several_results import check_results
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.float_recurrent import gru, lstm, rnn
@@ -39,21 +37,4 @@ CASES: dict[str, tuple[Factory, Site]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_against_definition(name: str) -> None:
-    """The last result; the others are memory that comes in front of it."""
-    factory, site = CASES[name]
-    kernel, rng = factory(site, M7), np.random.default_rng(0)
-    assert kernel is not None and kernel.function is not None
-    values = [
-        rng.normal(0, 1, t.shape).astype(np.float32) if constant is None else constant
-        for t, constant in zip(site.sig.inputs, site.constants, strict=True)
-    ]
-    expected = site.node.op.evaluate(site.sig, values)
-    given, results = len(expected), len(expected)
-    parameters = kernel.function.parameters
-    for wanted in (0, results - 1):
-        order = [i for i in range(results) if i != wanted] + [wanted]
-        moved = (*parameters[:given], *(parameters[given + i] for i in order), *parameters[given + results :])
-        one = replace(kernel, function=replace(kernel.function, parameters=moved))
-        spare = [np.zeros_like(expected[i]) for i in order[:-1]]
-        found = run_kernel(one, [*values[:given], *spare], site.sig.outputs[wanted])
-        np.testing.assert_allclose(found, expected[wanted], rtol=1e-5, atol=1e-6)
+    check_results(*CASES[name])

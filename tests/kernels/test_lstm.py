@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
-from dataclasses import replace
-from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +10,11 @@ import pytest
 
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
-from tests.support.host_kernel import run_kernel
-from tests.support.kernel_checks import M7, random_values
+from tests.support.kernel_checks import M7
 from tests.support.lstm_models import LstmForm, lstm_site
-from tinycompile.choices import Runtime
-from tinycompile.ir import Signature, Site
-from tinycompile.kernels.base import Factory, Kernel
+from tests.support.several_results import check_results, first_result
+from tinycompile.ir import Site
+from tinycompile.kernels.base import Factory
 from tinycompile.kernels.lstm import lstm, lstm_lanes, lstm_lanes_table, lstm_pairs_table, lstm_wide
 from tinycompile.kernels.sigmoid16 import table_constants
 from tinycompile.numerics import fixed_point_int16
@@ -41,62 +37,25 @@ SPECIAL = [
 SIMD = [lstm_lanes, lstm_lanes_table, lstm_pairs_table]
 
 
-def with_states_as_operands(factory: Factory) -> Factory:
-    """The same of a kernel that the harness knows, with one result: memory for the two states comes as operands."""
-
-    @wraps(factory)
-    def offered(site: Site, core: object) -> Kernel | None:
-        sig = Signature(site.sig.inputs[:-2], site.sig.outputs)
-        kernel = factory(Site(site.node, sig, site.constants[:-2]), core)  # type: ignore[arg-type]
-        if kernel is None or kernel.function is None:
-            return kernel
-        x, h, c, y, h_next, c_next, *rest = kernel.function.parameters
-        return replace(kernel, function=replace(kernel.function, parameters=(x, h, c, h_next, c_next, y, *rest)))
-
-    return offered
-
-
-def with_spare(site: Site) -> Site:
-    sig = Signature((*site.sig.inputs, *site.sig.outputs[1:]), site.sig.outputs)
-    return Site(site.node, sig, (*site.constants, None, None))
-
-
-def check(factory: Callable[..., Kernel | None], form: LstmForm, core: object, match: Runtime = "litert") -> None:
-    """All three results on this machine, under the sanitisers."""
-    site = lstm_site(form, match=match)
-    kernel, rng = factory(site, core), np.random.default_rng(0)
-    assert kernel is not None and kernel.function is not None
-    values = [random_values(t, rng) if k is None else k for t, k in zip(site.sig.inputs, site.constants, strict=True)]
-    expected = site.node.op.evaluate(site.sig, values)
-    given, spare = values[:3], [np.zeros_like(array) for array in expected]
-    x, h, c, *results = kernel.function.parameters[:6]
-    for wanted, right in enumerate(expected):
-        others = [i for i in range(3) if i != wanted]
-        order = (x, h, c, *(results[i] for i in others), results[wanted], *kernel.function.parameters[6:])
-        one = replace(kernel, function=replace(kernel.function, parameters=order))
-        found = run_kernel(one, [*given, *(spare[i] for i in others)], site.sig.outputs[wanted], sanitize=True)
-        np.testing.assert_array_equal(found, right, err_msg=f"{kernel.variant}, result {wanted}")
-
-
 @pytest.mark.parametrize("form", [*FORMS[:2], *SPECIAL])
 def test_plain_c(form: LstmForm) -> None:
-    check(lstm, form, M0)
+    check_results(lstm, lstm_site(form), M0)
 
 
 @pytest.mark.parametrize("factory", SIMD)
 @pytest.mark.parametrize("form", FORMS[1:4])
 def test_simd(factory: Factory, form: LstmForm) -> None:
     """Its portable twin."""
-    check(factory, form, M7)
+    check_results(factory, lstm_site(form))
 
 
 @pytest.mark.parametrize("factory", [lstm, lstm_lanes])
 def test_arithmetic_of_tflm(factory: Factory) -> None:
-    check(factory, LstmForm(cell_clip=1.0, batch=2), M7, "tflm")
+    check_results(factory, lstm_site(LstmForm(cell_clip=1.0, batch=2), match="tflm"))
 
 
 def test_16_bit_sequences() -> None:
-    check(lstm_wide, LstmForm("int16", time_major=True, batch=2, power=-12), M7, "tflm")
+    check_results(lstm_wide, lstm_site(LstmForm("int16", time_major=True, batch=2, power=-12), match="tflm"))
 
 
 def test_simd_kernels_know_what_they_are_for() -> None:
@@ -111,7 +70,7 @@ def cases() -> list[tuple[Factory, Site]]:
     found = [(factory, form) for factory in SIMD for form in (FORMS[0], FORMS[2], FORMS[4])]
     found += [(lstm, form) for form in (FORMS[1], SPECIAL[3])]
     found.append((lstm_wide, LstmForm("int16")))
-    return [(with_states_as_operands(factory), with_spare(lstm_site(form))) for factory, form in found]
+    return first_result([(factory, lstm_site(form)) for factory, form in found])
 
 
 def test_assembly() -> None:

@@ -23,6 +23,7 @@ from tests.kernels import (
     test_integer_products,
     test_lstm,
     test_mve,
+    test_svdf,
     test_wide,
     test_wide_dsp,
 )
@@ -89,6 +90,7 @@ SEVERAL_RESULTS = {
     "lstm",
     "non_max_suppression",
     "rnn",
+    "svdf",
     "top_k",
 }
 """Factories of kernels that write several arrays, which the program for one kernel has no room for."""
@@ -185,7 +187,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
 
 def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
-    return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases()]
+    return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
 
 def generic_cases() -> list[tuple[Factory, Site]]:

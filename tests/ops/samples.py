@@ -11,6 +11,7 @@ import numpy as np
 from tests.support.kernel_checks import int8, random_values
 from tests.support.lstm_models import LstmForm, lstm_site
 from tests.support.recurrent_models import recurrent_site
+from tests.support.svdf_models import SvdfForm, svdf_site
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.numerics.step_requant import exact_requant
@@ -570,6 +571,13 @@ STATE_TYPES = ("int8", "float32")
 
 def recurrent(rng: Random, op: Recurrent) -> Sample:
     site = recurrent_site(op, size(rng, 1, 4), size(rng, 1, 3), size(rng, 1, 4), size(rng, 1, 4))
+    return Sample(site.node.op, site.sig, site.constants)
+
+
+@of("svdf")
+def svdf(rng: Random) -> Sample:
+    batch, memory = size(rng, 1, 3), size(rng, 1, 4)
+    site = svdf_site(SvdfForm(STATE_TYPES[size(rng, 0, 2)], batch, size(rng), size(rng, 1, 4), size(rng, 1, 3), memory))
     return Sample(site.node.op, site.sig, site.constants)
 
 

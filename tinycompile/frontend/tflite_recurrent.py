@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,14 +12,19 @@ from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.ir import Array, Quantization, TensorType
-from tinycompile.ops._recurrent import SIGMOID, TANH, Activation
+from tinycompile.ops._recurrent import IDENTITY, SIGMOID, TANH, Activation
 from tinycompile.ops.lstm import Lstm
+from tinycompile.ops.svdf import Svdf
 
 _FUNCTIONS = {
     tflite.ActivationFunctionType.RELU: Activation("relu"),
     tflite.ActivationFunctionType.RELU6: Activation("relu6"),
     tflite.ActivationFunctionType.TANH: TANH,
 }
+
+"""Of a gate. Without one LiteRT leaves it undefined: nothing copies it to where it is read."""
+
+_FLOAT_FUNCTIONS = {tflite.ActivationFunctionType.NONE: IDENTITY, **_FUNCTIONS}
 
 # Operands of both long short-term memories; each of a gate in the order input, forget, cell, output.
 _OF_X, _OF_H, _OF_CELL, _BIAS = range(1, 5), range(5, 9), range(9, 12), range(12, 16)
@@ -28,13 +33,12 @@ _HIDDEN = 4
 """The number of the intermediate tensor that says how output gate * tanh(cell) is quantised."""
 
 
-def activation(scope: Scope) -> Activation:
+def activation(scope: Scope, functions: Mapping[int, Activation] = _FUNCTIONS) -> Activation:
     """The function that the options name."""
     number = scope.options.integer("FusedActivationFunction")
-    if number not in _FUNCTIONS:
-        # Without one LiteRT leaves a gate undefined: nothing copies it to where it is read.
-        raise Rejected(f"its option fused_activation_function is {number}, supported are relu, relu6 and tanh")
-    return _FUNCTIONS[number]
+    if number not in functions:
+        raise Rejected(f"its option fused_activation_function is {number}, supported are {list(functions)}")
+    return functions[number]
 
 
 def stacked(scope: Scope, suffix: str, operands: Sequence[int]) -> str:
@@ -69,7 +73,7 @@ def zeros(scope: Scope, suffix: str, rows: int, dtype: DType) -> str:
 def unidirectional_sequence_lstm(scope: Scope) -> None:
     options = scope.options
     if options.flag("DiagonalRecurrentTensors"):
-        raise Rejected("its recurrent weights are diagonal, supported are matrices")
+        raise Rejected("its option diagonal_recurrent_tensors is true, supported are matrices")
     emit_lstm(scope, time_major=options.flag("TimeMajor"))
 
 
@@ -121,3 +125,37 @@ def _bound(scope: Scope, field: str) -> float:
     if not value >= 0:
         raise scope.fail(f"its option {schema_name(field)} is {value}")
     return value
+
+
+@importer("SVDF", options=tflite.SVDFOptions, versions=4)
+def svdf(scope: Scope) -> None:
+    """Operands: the input, weights of the input, weights of its results, a bias or none, the state."""
+    options, x = scope.options, scope.input_type()
+    rank = options.integer("Rank")
+    options.without_effect("AsymmetricQuantizeInputs")  # of float activations times integers
+    if scope.input_type(1).dtype != x.dtype:
+        raise Rejected(f"its weights are {scope.input_type(1).dtype} and its input {x.dtype}")
+    function = IDENTITY
+    if x.dtype == FLOAT32:
+        function = activation(scope, _FLOAT_FUNCTIONS)
+    else:
+        _demand_relu(scope)
+    weights, times = scope.constant(1, "the weight tensor"), scope.constant(2, "the weight tensor")
+    units = len(weights) // max(rank, 1)
+    bias = INT32 if x.dtype == INT8 else FLOAT32
+    own = scope.input(3) if scope.has(3) else zeros(scope, "bias", units, bias)
+    if scope.has(3):
+        scope.constant(3, "the bias")
+    operands = [scope.input(), scope.state(4), scope.input(1), scope.input(2), own]
+    if times.ndim != 2 or weights.ndim != 2:
+        raise scope.fail("its weights are no matrices")
+    scope.emit_into(Svdf(rank, function), operands, [scope.output(), scope.store(4)])
+
+
+def _demand_relu(scope: Scope) -> None:
+    """LiteRT's integers have no activation, and its kernel refuses every one but RELU."""
+    number = scope.options.integer("FusedActivationFunction")
+    if number != tflite.ActivationFunctionType.RELU:
+        raise Rejected(
+            f"its option fused_activation_function is {number}, of integers LiteRT takes RELU, and applies none"
+        )

@@ -152,6 +152,7 @@ SUPPORT: dict[str, Support] = {
     "STRIDED_SLICE": Support("reference", "reference", "reference"),
     "SUB": Support("reference", "reference", "reference"),
     "SUM": Support("default", "default", "reference"),
+    "SVDF": Support("reference", None, "reference"),
     "TANH": Support("reference", "reference", "reference"),
     "TFLite_Detection_PostProcess": Support("nobody", "nobody", "reference"),
     "TILE": Support("reference", "reference", "reference"),

@@ -10,8 +10,8 @@ from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Signature, Site, TensorType
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, factor_fields, range_fields, struct_call
-from tinycompile.kernels.lane import lane_offset, pack_words, padded
 from tinycompile.kernels.sigmoid16 import table_constants
+from tinycompile.kernels.simd_sums import lane_stream, pair_stream, sum_factors
 from tinycompile.ops._arithmetic.integer_lstm import Factor, clip_steps
 from tinycompile.ops._arithmetic.wide import SIGMOID_STEPS, WideRequant
 from tinycompile.ops._recurrent import Recurrent
@@ -247,8 +247,8 @@ def _simd(site: Site, *, table: bool, pairs: bool) -> Kernel | None:
         return None
     w, r, of_sums = site.constant(3), site.constant(4), op.factors(sig)
     biases = folded_bias(w, sig.input, site.constant(5)), folded_bias(r, sig.inputs[1])
-    streams = [(_pair_stream if pairs else _lane_stream)(*layer) for layer in zip((w, r), biases, strict=True)]
-    factors = [_sum_factors(*of, pairs=pairs) for of in zip(of_sums, (w, r), biases, strict=True)]
+    streams = [(pair_stream if pairs else lane_stream)(*layer) for layer in zip((w, r), biases, strict=True)]
+    factors = [sum_factors(*of, 4, pairs=pairs) for of in zip(of_sums, (w, r), biases, strict=True)]
     if any(part is None for part in (*streams, *factors)):
         return None
     cells, rows = sig.inputs[2].shape[1], 6 if pairs else 8
@@ -303,50 +303,3 @@ def _simd(site: Site, *, table: bool, pairs: bool) -> Kernel | None:
         code_bytes=1300,
         notes={"requantisation": "smmlar"},
     )
-
-
-def _lane_stream(weights: Array, bias: Array) -> Array | None:
-    """int32, per 8 rows: starts, words; None where a lane or 256 times a sum doesn't fit."""
-    matrix = _filled(weights, 8)
-    words = pack_words(matrix)
-    if words is None or _largest(weights, bias) >= 2**23:
-        return None
-    start = (256 * np.pad(bias.astype(np.int64), (0, len(matrix) - len(bias))) - lane_offset(matrix)).reshape(-1, 8)
-    body = words.reshape(-1, 8, words.shape[1]).transpose(0, 2, 1).reshape(len(start), -1)
-    return np.concatenate([start, body], axis=1).astype(np.int32).ravel()
-
-
-def _pair_stream(weights: Array, bias: Array) -> Array | None:
-    """int32, per 6 rows: starts, then per 4 inputs and row their weights 0 and 2, 1 and 3; all of it doubled."""
-    if _largest(weights, bias) >= 2**30:
-        return None
-    matrix = 2 * _filled(weights, 6)
-    start = 2 * np.pad(bias.astype(np.int64), (0, len(matrix) - len(bias))).reshape(-1, 6)
-    taps = matrix.reshape(len(matrix), -1, 4) & 0xFFFF
-    words = np.stack([taps[..., 0] | taps[..., 2] << 16, taps[..., 1] | taps[..., 3] << 16], axis=-1)
-    body = words.reshape(len(start), 6, -1, 2).transpose(0, 2, 1, 3).reshape(len(start), -1)
-    return np.concatenate([start, body], axis=1).astype(np.uint32).view(np.int32).ravel()
-
-
-def _filled(weights: Array, rows: int) -> Array:
-    """int64, with zeros to whole blocks."""
-    return padded(weights.astype(np.int64), -(-len(weights) // rows) * rows, -(-weights.shape[1] // 4) * 4)
-
-
-def _largest(weights: Array, bias: Array) -> int:
-    """What no sum exceeds, either way."""
-    return int((np.abs(bias.astype(np.int64)) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)).max())
-
-
-def _sum_factors(factor: Factor, weights: Array, bias: Array, *, pairs: bool) -> list[Fields] | None:
-    """Members of `tc_lstm_sum_factor`, per gate; None where a sum leaves its register."""
-    rows = factor.multiplier.size // 4
-    found = list[Fields]()
-    for multiplier, shift in zip(factor.multiplier[::rows].tolist(), factor.shift[::rows].tolist(), strict=True):
-        left, right = max(shift, 0), max(-shift, 0)
-        if right > 29 or _largest(weights, bias) >= 1 << 30 - min(left, 30):
-            return None
-        half = 1 << right - 1 if right else 0
-        before = 0 if pairs else 7
-        found.append({"multiplier": multiplier, "before": before, "left": left, "half": half, "right": right})
-    return found

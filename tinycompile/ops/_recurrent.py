@@ -78,7 +78,7 @@ class Activation:
                 return np.where(x > a, x, 0)
 
 
-SIGMOID, TANH = Activation("sigmoid"), Activation("tanh")
+IDENTITY, SIGMOID, TANH = Activation("identity"), Activation("sigmoid"), Activation("tanh")
 
 
 def wrong_shape(operands: Sequence[TensorType], wanted: Sequence[tuple[int, ...]]) -> str | None:

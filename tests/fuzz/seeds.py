@@ -18,6 +18,7 @@ from tests.frontend.typed_models import COLUMNS, operators, typed_model
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.onnx_nodes import cases
 from tests.support.random_model import RandomModel
+from tests.support.random_qoperators import KINDS, RandomQOperators
 from tests.support.tflite_builder import NONE, RELU, SAME, VALID, TfliteBuilder
 
 TfliteSeed = tuple[TfliteBuilder, list[int], list[int]]
@@ -171,10 +172,11 @@ def _random(seed: int) -> TfliteSeed:
 
 @cache
 def onnx_seeds() -> tuple[onnx.ModelProto, ...]:
-    """QDQ models, the operators of `onnx.backend.test`, and the example's float model."""
+    """QDQ models, the operators of `onnx.backend.test`, quantised operators, and the example's float model."""
     built = [_qdq(tail) for tail in _QDQ]
     nodes = [case.model for name, case in sorted(cases().items()) if case.model.ByteSize() < 1 << 14]
-    return (*built * 8, *nodes, onnx.load(str(DIGITS / "digits.onnx")))
+    quantized = tuple(RandomQOperators(kind, seed).build() for kind in KINDS for seed in range(3))
+    return (*built * 8, *nodes, *quantized, onnx.load(str(DIGITS / "digits.onnx")))
 
 
 Tail = Callable[[OnnxBuilder, str], str]

@@ -85,6 +85,9 @@ Floats = Literal["none", "islands", "all"]
 _INTEGER_INPUTS = (2, 3)
 """TensorProto.UINT8, INT8"""
 
+_QUANTISED = ("QuantizeLinear", "QuantizeMatMul", "MatMulInteger", "ConvInteger")
+"""What names of other quantised operators begin with, perhaps behind "Dynamic"."""
+
 _INPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
 _OUTPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
 """Of constants that are outputs."""
@@ -125,13 +128,13 @@ def floats_of(proto: Any, floats: Floats) -> Floats:
 
 def is_quantized(proto: Any) -> bool:
     """Whether some activation is quantised, or nothing is computed in floats since all inputs are integers."""
-    kinds = {node.op_type for node in proto.graph.node}
+    kinds = {str(node.op_type) for node in proto.graph.node}
     constants = {i.name for i in proto.graph.initializer}
     inputs = [v.type.tensor_type.elem_type for v in proto.graph.input if v.name not in constants]
     if inputs and all(code in _INTEGER_INPUTS for code in inputs):
         return True
     return any(
-        k in ("QuantizeLinear", "MatMulInteger", "ConvInteger") or k.startswith("QLinear") or k == "QGemm"
+        k.startswith(("QLinear", "QGemm", "QAttention")) or k.removeprefix("Dynamic").startswith(_QUANTISED)
         for k in kinds
     )
 
@@ -280,9 +283,16 @@ def _input_quantization(model: OnnxModel, value: SourceValue) -> Quantization:
             following = list(node.input[index + 1 : index + 3])
             if name == value.name and len(following) == 2 and all(n in model.constants for n in following):
                 scale, zero_point = (model.constants[n] for n in following)
-                if scale.size == zero_point.size == 1 and scale.dtype == np.float32:
+                if _describes(value, scale, zero_point):
                     return Quantization(scale.reshape(1), zero_point.reshape(1).astype(np.int64))
     return Quantization.per_tensor(1.0, 0)
+
+
+def _describes(value: SourceValue, scale: Array, zero_point: Array) -> bool:
+    """Whether these are a scale and a zero point of its type."""
+    if scale.size != 1 or zero_point.size != 1 or scale.dtype != np.float32 or zero_point.dtype.name != value.type_name:
+        return False
+    return bool(np.isfinite(scale).all() and scale.min() >= np.finfo(np.float32).tiny)
 
 
 def _import_node(state: State, node: Any, floats: Floats) -> None:

@@ -11,6 +11,7 @@
 #define TC_TREES_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "kernels/tc_float_exact.h"
 #include "kernels/tc_inline.h"
@@ -44,6 +45,43 @@ TC_INLINE int tc_at_most_or_nan(float feature, float threshold)
     return (int32_t)x <= (int32_t)t || (int32_t)x > (int32_t)TC_INFINITY_BITS;
 }
 
+/* feature <= threshold, where the feature may be NaN without a sign, which isn't, but not NaN with one. */
+TC_INLINE int tc_at_most_signless(float feature, float threshold)
+{
+    const uint32_t x = tc_float_bits(feature);
+    const uint32_t t = tc_float_bits(threshold);
+    return t >> 31 != 0u ? x >= t : (int32_t)x <= (int32_t)t;
+}
+
+/*
+ * Features first .. first + count - 1 without NaN that has a sign: where they are if there is none, which is nearly always,
+ * else in `scratch`, at the same places.
+ */
+TC_INLINE const float *tc_signless(const float *features, float *scratch, int32_t first, int32_t count)
+{
+    int32_t i = first;
+    const int32_t last = first + count;
+    for (; i + 4 <= last; i += 4) {
+        if (tc_float_bits(features[i]) > TC_MINUS_INFINITY_BITS || tc_float_bits(features[i + 1]) > TC_MINUS_INFINITY_BITS ||
+            tc_float_bits(features[i + 2]) > TC_MINUS_INFINITY_BITS ||
+            tc_float_bits(features[i + 3]) > TC_MINUS_INFINITY_BITS) {
+            break;
+        }
+    }
+    while (i < last && tc_float_bits(features[i]) <= TC_MINUS_INFINITY_BITS) {
+        ++i;
+    }
+    if (i == last) {
+        return features;
+    }
+    for (i = first; i < last; ++i) {
+        const uint32_t bits = tc_float_bits(features[i]);
+        const uint32_t kept = bits > TC_MINUS_INFINITY_BITS ? bits & 0x7FFFFFFFu : bits;
+        memcpy(&scratch[i], &kept, sizeof kept);
+    }
+    return scratch;
+}
+
 /* feature == threshold, where neither NaN is equal to anything. */
 TC_INLINE int tc_equals(float feature, float threshold)
 {
@@ -57,17 +95,12 @@ TC_INLINE int tc_is_nan(float feature)
     return (tc_float_bits(feature) << 1) > (TC_INFINITY_BITS << 1);
 }
 
-/*
- * The same pointer, of which the compiler knows nothing. Without it compilers remember what a tree's tests say of those of
- * the next trees, and copy these for each way through the first.
- */
-TC_INLINE const float *tc_features(const float *features)
-{
+/* A tree is a function of its own: inlined, compilers copy what follows it for each of the ways through it. */
 #if defined(__GNUC__)
-    __asm__("" : "+r"(features));
+#define TC_TREE static __attribute__((noinline))
+#else
+#define TC_TREE static
 #endif
-    return features;
-}
 
 /* How the weights of leaves that were reached become one. `best` is NaN before the first one. */
 TC_INLINE float tc_leaf_add(float sum, float weight)

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
+from tests.support.cores import core_named
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
 from tests.support.random_forest import LIMITS, by_onnxruntime, by_us, ensemble, imported, new_ensemble, rows
@@ -14,7 +15,7 @@ from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Node, Signature, Site, TensorType
 from tinycompile.kernels.base import Kernel
-from tinycompile.kernels.trees import nested_ifs, tables
+from tinycompile.kernels.trees import nested_ifs, nested_ifs_signless, tables
 from tinycompile.ops._forest import Forest, ForestBuilder, Question, Split
 from tinycompile.ops.tree_ensemble import TreeEnsemble
 
@@ -61,7 +62,7 @@ def test_integers_are_converted(tmp_path):
 
 
 def kernels(site: Site) -> list[Kernel]:
-    found = [factory(site, M7) for factory in (nested_ifs, tables)]
+    found = [factory(site, M7) for factory in (nested_ifs, nested_ifs_signless, tables)]
     return [kernel for kernel in found if kernel is not None]
 
 
@@ -86,7 +87,7 @@ def test_kernels(targets, dense, aggregate, marked, tmp_path):
     x = rows(rng, ROWS)
     (want,) = site.node.op.evaluate(site.sig, [x])
     found = kernels(site)
-    assert [kernel.variant for kernel in found] == ["trees_nested_ifs", "trees_tables"]
+    assert [kernel.variant for kernel in found] == ["trees_nested_ifs", "trees_nested_ifs_signless", "trees_tables"]
     for kernel in found:
         got = run_kernel(kernel, [x], site.sig.output, sanitize=True)
         np.testing.assert_array_equal(got.view(np.int32), want.view(np.int32), err_msg=kernel.variant)
@@ -114,9 +115,11 @@ def test_nodes_with_several_parents_and_votes():
     site = site_for(TreeEnsemble(shared((0.1, 0.1, 0.1)), 2), ROWS, 2)
     x = rows(np.random.default_rng(0), ROWS, 2)
     (want,) = site.node.op.evaluate(site.sig, [x])
-    first, second = kernels(site)
-    assert first.function is not None and "goto tree_0_1;" in first.function.body and "++votes" in first.function.body
-    for kernel in (first, second):
+    found = kernels(site)
+    counting = nested_ifs(site, core_named("cortex-m3"))
+    assert counting is not None and counting.function is not None
+    assert "goto node_1;" in counting.function.preambles[0] and "++votes" in counting.function.body
+    for kernel in (*found, counting):
         np.testing.assert_array_equal(run_kernel(kernel, [x], site.sig.output), want)
 
 

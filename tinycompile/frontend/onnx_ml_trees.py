@@ -20,10 +20,12 @@ from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_scope import Scope
 from tinycompile.frontend.onnx_values import Discrete, Placed, Real, identity
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Op
+from tinycompile.ir import Op, TensorType
 from tinycompile.ops._forest import Forest, ForestBuilder, Leaf, Question
+from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.class_scores import ClassScores, Decision, Pair, Transform
+from tinycompile.ops.gather import Gather
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.tree_ensemble import Aggregate, TreeEnsemble
@@ -69,6 +71,9 @@ def class_labels(scope: Scope, *names: str) -> tuple[int, ...]:
 def set_classes(scope: Scope, scores: str, op: ClassScores) -> None:
     """The node's results: labels (rows,) and probabilities (rows, classes)."""
     names = [*scope.node.output, ""]
+    if op == ClassScores(op.labels) and all(scope.node.output):
+        _set_largest(scope, scores, op.labels)
+        return
     wanted = [names[0] or f"{scope.name}_label", names[1] or f"{scope.name}_scores"]
     labels, found = scope.state.emit_several(op, [scores], wanted, (None, None))
     shapes = [scope.state.builder.types[name].shape for name in (labels, found)]
@@ -76,6 +81,18 @@ def set_classes(scope: Scope, scores: str, op: ClassScores) -> None:
         scope.set(Discrete(Placed(labels, shapes[0], identity(len(shapes[0]))), INT64), 0)
     if names[1]:
         scope.set(Real(Placed(found, shapes[1], identity(len(shapes[1])))), 1)
+
+
+def _set_largest(scope: Scope, scores: str, labels: tuple[int, ...]) -> None:
+    """The scores are the probabilities: without another copy of them."""
+    shape = scope.state.builder.types[scores].shape
+    name = _emit(scope, ArgMax(len(shape) - 1, INT64), scores, f"{scope.name}_class")
+    if labels != tuple(range(len(labels))):
+        table = np.array(labels, np.int64)
+        values = scope.state.value(f"{scope.name}_labels", TensorType(table.shape, INT64), table)
+        name = scope.state.emit(Gather(0), [values, name], scope.name, None)
+    scope.set(Discrete(Placed(name, shape[:-1], identity(len(shape) - 1)), INT64), 0)
+    scope.set(Real(Placed(scores, shape, identity(len(shape)))), 1)
 
 
 class _Columns:

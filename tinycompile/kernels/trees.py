@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +24,8 @@ DEEPEST = 100
 """Blocks in blocks; C99 promises 127."""
 LIKELY = 1.2
 """Tests that are made, in proportion to those of even odds."""
+UNROLLED = 16
+"""Targets up to which they are filled one by one."""
 TAKES = {"sum": "tc_leaf_add", "average": "tc_leaf_add", "min": "tc_leaf_minimum", "max": "tc_leaf_maximum"}
 HEADERS = ("kernels/tc_trees.h",)
 SHORT = 1 << 15
@@ -52,10 +55,10 @@ def _notes(op: TreeEnsemble, reason: str) -> dict[str, str]:
 def _leaf_cost(op: TreeEnsemble, kind: str, core: Core) -> float:
     """Instructions for what the leaves of one row add."""
     trees, each = len(op.forest.roots), 1 if core.has("fpu") else 60
-    if kind == "votes":
-        return 6.0 * trees
+    if kind in ("votes", "target"):
+        return 10.0 * trees
     if kind == "weight":
-        return (4.0 + each) * trees
+        return (5.0 + each) * trees
     weights = sum(len(leaf) for leaf in op.forest.leaves) / max(len(op.forest.leaves), 1)
     return trees * (8.0 + weights * (8 + each))
 
@@ -70,13 +73,41 @@ def _rows(site: Site) -> int:
 @kernel_for(TreeEnsemble, dtype=FLOAT32)
 def nested_ifs(site: Site, core: Core) -> Kernel | None:
     """A branch for each node; None for forests of more nodes than a compiler likes."""
+    return _nested(site, core, signless=False)
+
+
+@kernel_for(TreeEnsemble, dtype=FLOAT32)
+def nested_ifs_signless(site: Site, core: Core) -> Kernel | None:
+    """The same with shorter tests: that no feature is NaN with a sign is checked once. None
+    where no test would be."""
+    op = site.node.op
+    if not isinstance(op, TreeEnsemble) or all(split.nan or split.equal for split in op.forest.splits):
+        return None
+    return _nested(site, core, signless=True)
+
+
+TEST_COST, SHORT_TEST_COST, WALK_COST, CHECK_COST = 5.5, 4.3, 17.0, 3.6
+"""Instructions of a test in nested ifs, with NaN in mind and without, in the loop over tables; of a check for NaN."""
+TEST_BYTES, SHORT_TEST_BYTES = 24, 17
+"""Machine code of a test and of a leaf, the threshold included."""
+
+
+def _nested(site: Site, core: Core, signless: bool) -> Kernel | None:
     op = site.node.op
     if not isinstance(op, TreeEnsemble) or len(op.forest.splits) > MOST_TESTS or op.forest.depth > DEEPEST:
         return None
     forest, rows, width = op.forest, _rows(site), site.sig.input.shape[-1]
-    ends = _ends(op)
-    text = _looped(_body(op, ends), op, rows, width)
-    scratch = -(-2 * op.targets // 8) * 8 if ends.kind == "votes" else 0
+    first, last = min(forest.features, default=0), max(forest.features, default=0)
+    ends = _ends(op, core)
+    trees = [_tree(op, ends, root, signless) for root in forest.roots]
+    body = _body(op, ends, [name for name, _ in trees], "x" if signless else "input")
+    scratch = 2 * op.targets if ends.kind == "votes" else 0
+    if signless:
+        at = -(-scratch // 4) * 4
+        start = "(float *)scratch" if not at else f"(float *)(void *)((char *)scratch + {at})"
+        body = [f"const float *x = tc_signless(input, {start}, {first}, {last - first + 1});", *body]
+        scratch = at + 4 * width
+    text = _looped(body, op, rows, width)
     function = Function(
         f"trees_{len(forest.roots)}_{len(forest.splits)}",
         (
@@ -86,25 +117,22 @@ def nested_ifs(site: Site, core: Core) -> Kernel | None:
             *(["void *scratch"] if scratch else []),
         ),
         text,
-        _headers(text),
+        _headers(text + "".join(tree for _, tree in trees)),
         f"{len(forest.roots)} decision trees, {len(forest.splits)} tests, at most {forest.depth} after one another.",
+        tuple(dict.fromkeys(tree for _, tree in trees)),
     )
-    work = LIKELY * TEST_COST * forest.expected_tests + _leaf_cost(op, ends.kind, core) + 8 * op.targets
+    test, size = (SHORT_TEST_COST, SHORT_TEST_BYTES) if signless else (TEST_COST, TEST_BYTES)
+    work = LIKELY * test * forest.expected_tests + _leaf_cost(op, ends.kind, core) + 2 * op.targets
+    check = CHECK_COST * (last - first + 1) if signless else 0
     return Kernel(
-        "trees_nested_ifs",
+        "trees_nested_ifs_signless" if signless else "trees_nested_ifs",
         function,
         ends.constants,
-        scratch_bytes=scratch,
-        instructions=int(20 + rows * work),
-        code_bytes=100 + IF_BYTES * len(forest.splits),
+        scratch_bytes=-(-scratch // 8) * 8,
+        instructions=int(20 + rows * (work + check)),
+        code_bytes=100 + size * len(forest.splits),
         notes=_notes(op, "a branch for each node"),
     )
-
-
-IF_BYTES = 20
-"""Machine code of a test and half of a leaf, the threshold included."""
-TEST_COST, WALK_COST = 6, 18
-"""Instructions of a test in nested ifs, and in the loop over tables."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,20 +140,23 @@ class _Ends:
     """How a tree ends.
 
     Attributes:
-        kind: "weight", of the only target; "votes", where all weights are equal; "leaf", a number of a leaf in tables.
+        kind: "weight", of the only target; "target" for the only weight that there is, which is added at once or, as
+            "votes", counted; "leaf", a number of a leaf in tables.
         constants: that this needs.
     """
 
-    kind: Literal["weight", "votes", "leaf"]
+    kind: Literal["weight", "target", "votes", "leaf"]
     constants: tuple[Constant, ...]
 
 
-def _ends(op: TreeEnsemble) -> _Ends:
+def _ends(op: TreeEnsemble, core: Core) -> _Ends:
     leaves, adds = op.forest.leaves, op.aggregate in ("sum", "average")
     if op.targets == 1 and not op.marked and all(len(leaf) == 1 or (adds and not leaf) for leaf in leaves):
         return _Ends("weight", ())
     weights = {weight for leaf in leaves for _, weight in leaf}
     if adds and len(weights) == 1 and len(op.forest.roots) < 1 << 16 and all(len(leaf) == 1 for leaf in leaves):
+        if core.has("fpu"):
+            return _Ends("target", ())
         sums = [np.float32(-0.0 if op.marked else 0.0)]
         for _ in op.forest.roots:
             sums.append(sums[-1] + np.float32(next(iter(weights))))
@@ -148,33 +179,26 @@ def _looped(body: list[str], op: TreeEnsemble, rows: int, width: int) -> str:
     )
 
 
-def _body(op: TreeEnsemble, ends: _Ends) -> list[str]:
-    """Statements for one row."""
+def _body(op: TreeEnsemble, ends: _Ends, names: Sequence[str], x: str) -> list[str]:
+    """Statements for one row; `names` are the functions of the trees, `x` the features."""
     start, take = _start(op), TAKES[op.aggregate]
-    lines = {
-        "weight": ["const float *x;", f"float sum = {start};", "float weight;"],
-        "votes": [
-            "const float *x;",
-            "uint16_t *votes = scratch;",
-            f"for (int32_t i = 0; i < {op.targets}; ++i) {{",
-            "    votes[i] = 0;",
-            "}",
-        ],
-        "leaf": ["const float *x;", "int32_t leaf;", *_filled(op.targets, start)],
-    }[ends.kind]
-    after = {
-        "weight": [f"sum = {take}(sum, weight);"],
-        "votes": [],
-        "leaf": [f"tc_leaf_sparse(output, leaf, end, targets, weights, {take});"],
-    }[ends.kind]
-    for number, root in enumerate(op.forest.roots):
-        lines += ["", f"x = tc_features(input); /* Tree {number}. */", *_tree(op, ends, number, root), *after]
-    last = {
-        "weight": ["output[0] = sum;"],
-        "votes": [f"tc_leaf_votes(output, votes, sums, {op.targets});"],
-        "leaf": [],
-    }[ends.kind]
-    return [*lines, "", *last, *_finish(op)]
+    match ends.kind:
+        case "weight":
+            calls = [f"sum = {take}(sum, {name}({x}));" for name in names]
+            lines = [f"float sum = {start};", *calls, "output[0] = sum;"]
+        case "target":
+            added = f"output[target] = {take}(output[target], {literal(_only_weight(op))});"
+            calls = [line for name in names for line in (f"target = {name}({x});", added)]
+            lines = ["int32_t target;", *_filled(op.targets, start), *calls]
+        case "votes":
+            empty = ["uint16_t *votes = scratch;", f"for (int32_t i = 0; i < {op.targets}; ++i) {{"]
+            empty += ["    votes[i] = 0;", "}"]
+            calls = [f"++votes[{name}({x})];" for name in names]
+            lines = [*empty, *calls, f"tc_leaf_votes(output, votes, sums, {op.targets});"]
+        case "leaf":
+            calls = [f"tc_leaf_sparse(output, {name}({x}), end, targets, weights, {take});" for name in names]
+            lines = [*_filled(op.targets, start), *calls]
+    return [*lines, *_finish(op)]
 
 
 def _start(op: TreeEnsemble) -> str:
@@ -183,7 +207,13 @@ def _start(op: TreeEnsemble) -> str:
     return "-0.0f" if op.marked else "0.0f"
 
 
+def _only_weight(op: TreeEnsemble) -> float:
+    return next((weight for leaf in op.forest.leaves for _, weight in leaf), 0.0)
+
+
 def _filled(count: int, value: str) -> list[str]:
+    if count <= UNROLLED:
+        return [f"output[{i}] = {value};" for i in range(count)]
     return [f"for (int32_t i = 0; i < {count}; ++i) {{", f"    output[i] = {value};", "}"]
 
 
@@ -202,12 +232,11 @@ def _finish(op: TreeEnsemble) -> Iterator[str]:
         yield f"output[{target}] = tc_opaque(output[{target}] + {literal(value)});"
 
 
-def _tree(op: TreeEnsemble, ends: _Ends, number: int, root: int) -> list[str]:
-    """A tree's statements; a node with several parents has a label."""
-    forest = op.forest
-    parents = _parents(forest, root)
-    lines, done = list[str](), set[int]()
-    pending: list[tuple[int, int, str] | str] = [(root, 0, "")]
+def _tree(op: TreeEnsemble, ends: _Ends, root: int, signless: bool) -> tuple[str, str]:
+    """A tree's function, by the name of its text, and that name. A node with several parents has a label."""
+    forest, parents = op.forest, _parents(op.forest, root)
+    lines, done = list[str](), dict[int, int]()
+    pending: list[tuple[int, int, str] | str] = [(root, 1, "")]
     while pending:
         item = pending.pop()
         if isinstance(item, str):
@@ -216,21 +245,24 @@ def _tree(op: TreeEnsemble, ends: _Ends, number: int, root: int) -> list[str]:
         node, depth, before = item
         indent = "    " * depth
         if node >= 0 and node not in done and (not before or parents[node] == 1):
-            done.add(node)
+            done[node] = len(done)
             if parents[node] > 1:
-                lines.append(f"{indent}tree_{number}_{node}:;")
+                lines.append(f"{indent}node_{done[node]}:;")
             split = forest.splits[node]
-            lines.append(f"{indent}{before}if ({_condition(split)}) {{")
+            lines.append(f"{indent}{before}if ({_condition(split, signless)}) {{")
             pending += [(split.no, depth, "} else "), (split.yes, depth + 1, "")]
-            continue
-        if before:  # what isn't another test
+        elif before:  # what isn't another test
             lines.append(f"{indent}}} else {{")
             pending += [f"{indent}}}", (node, depth + 1, "")]
         elif node < 0:
-            lines.append(f"{indent}{_leaf(op, ends, -1 - node)};")
+            lines.append(f"{indent}return {_leaf(op, ends, -1 - node)};")
         else:
-            lines.append(f"{indent}goto tree_{number}_{node};")
-    return lines
+            lines.append(f"{indent}goto node_{done[node]};")
+    body = "".join(f"{line}\n" for line in lines)
+    result = "float" if ends.kind == "weight" else "int32_t"
+    name = f"tree_{zlib.crc32(f'{result} {body}'.encode()):08x}"
+    unused = "" if "x[" in body else "    (void)x;\n"
+    return name, f"TC_TREE {result} {name}(const float *x)\n{{\n{unused}{body}}}\n"
 
 
 def _parents(forest: Forest, root: int) -> Counter[int]:
@@ -247,25 +279,23 @@ def _parents(forest: Forest, root: int) -> Counter[int]:
     return found
 
 
-def _condition(split: Split) -> str:
+def _condition(split: Split, signless: bool) -> str:
     feature = f"x[{split.feature}]"
     if np.isnan(split.threshold):
         return f"tc_is_nan({feature})" if split.nan else "0"
     if split.equal:
         test = f"tc_equals({feature}, {literal(split.threshold)})"
         return f"{test} || tc_is_nan({feature})" if split.nan else test
-    return f"tc_at_most{'_or_nan' if split.nan else ''}({feature}, {literal(split.threshold)})"
+    name = "tc_at_most_or_nan" if split.nan else "tc_at_most_signless" if signless else "tc_at_most"
+    return f"{name}({feature}, {literal(split.threshold)})"
 
 
 def _leaf(op: TreeEnsemble, ends: _Ends, number: int) -> str:
+    """What a tree's function returns there."""
     leaf = op.forest.leaves[number]
-    match ends.kind:
-        case "weight":
-            return f"weight = {literal(leaf[0][1] if leaf else 0.0)}"
-        case "votes":
-            return f"++votes[{leaf[0][0]}]"
-        case _:
-            return f"leaf = {number}"
+    if ends.kind == "weight":
+        return literal(leaf[0][1] if leaf else 0.0)
+    return str(number if ends.kind == "leaf" else leaf[0][0])
 
 
 # Tables.

@@ -24,6 +24,7 @@
 #include "kernels/tc_mapped.h"
 #include "kernels/tc_pairs.h"
 #include "kernels/tc_requant.h"
+#include "kernels/tc_softmax.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -146,9 +146,12 @@ TC_INLINE void tc_resize_bilinear_sums(const int8_t *above, const int8_t *below,
 TC_INLINE int8_t tc_resize_bilinear_between(int32_t left, int32_t right, int32_t weight,
                                             const tc_resize_bilinear_shape *shape)
 {
-    const int32_t rest = (1 << 10) - weight;
-    const uint32_t sum = (uint32_t)((1 << 28) + (1 << 19) - 1 + left * rest + right * weight);
-    if (shape->even) {
+    const int32_t whole = left * ((1 << 10) - weight) + right * weight;
+    const uint32_t sum = (uint32_t)((1 << 28) + (1 << 19) - 1 + whole);
+    if (shape->rounding == TC_RESIZE_DOWN || shape->rounding == TC_RESIZE_TO_ZERO) {
+        return (int8_t)tc_resize_rounded(whole, 20, shape);
+    }
+    if (shape->rounding == TC_RESIZE_EVEN) {
         const uint32_t odd = (((sum - (1u << 19) + 1u) >> 20) ^ (uint32_t)shape->parity) & 1u;
         return (int8_t)((sum + odd) >> 20);
     }

@@ -23,6 +23,7 @@ from tinycompile.frontend import (
     onnx_moves,
     onnx_positions,
     onnx_qoperators,
+    onnx_recurrent,
     onnx_reductions,
     onnx_resize,
 )
@@ -62,6 +63,7 @@ IMPORTER_MODULES = (
     onnx_elementwise,
     onnx_float_elementwise,
     onnx_float_layers,
+    onnx_recurrent,
     onnx_linear,
     onnx_moves,
     onnx_positions,

@@ -376,7 +376,32 @@ RECIPES["Div"] = Recipe(lambda a, opset: [floats(1, 3, 4), np.abs(floats(1, 3, 4
 for _kind in "GlobalAveragePool GlobalMaxPool".split():
     RECIPES[_kind] = _simple(1, 3, 4, 5)
 
+
+def _recurrent(gates: int, states: int) -> Recipe:
+    def operands(a: Attributes, opset: int) -> list[np.ndarray | None]:
+        directions = 2 if a.get("direction") == "bidirectional" else 1
+        rows, turned = gates * 5, bool(a.get("layout"))
+        shapes = [(4, 2, 3), (directions, rows, 3), (directions, rows, 5), (directions, 2 * rows)]
+        found = [floats(*shape) * np.float32(0.5) for shape in shapes]
+        initial = floats(directions, 2, 5)
+        if turned:
+            found[0], initial = found[0].swapaxes(0, 1).copy(), initial.swapaxes(0, 1).copy()
+        return [*found, None, *[initial] * states]
+
+    return Recipe(operands, ({"hidden_size": 5},), outputs=lambda a: 1 + states, eight_bits=False)
+
+
+RECIPES |= {"GRU": _recurrent(3, 1), "LSTM": _recurrent(4, 2), "RNN": _recurrent(1, 1)}
+
 VALUES: Mapping[str, Sequence[Any]] = {
+    "activation_alpha": [[0.3]],
+    "activation_beta": [[0.2]],
+    "linear_before_reset": [1],
+    "layout": [1],
+    "input_forget": [1],
+    "hidden_size": [4],
+    "direction": ["reverse", "bidirectional", "forward"],
+    "clip": [0.4],
     "allowzero": [1],
     "alpha": [0.3, 1.7, -0.2],
     "antialias": [1],
@@ -450,6 +475,9 @@ SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
     (f"{MICROSOFT}.QAttention", "mask_filter_value"): [-1.5],
     (f"{MICROSOFT}.QAttention", "do_rotary"): [0, 1],
     (f"{MICROSOFT}.QAttention", "past_present_share_buffer"): [0, 1],
+    ("GRU", "activations"): [["HardSigmoid", "Softsign"], ["Sigmoid"]],
+    ("LSTM", "activations"): [["HardSigmoid", "Softsign", "Relu"]],
+    ("RNN", "activations"): [["ThresholdedRelu"], ["Affine"], ["Elu"], ["LeakyRelu"], ["ScaledTanh"], ["Softplus"]],
     ("DepthToSpace", "mode"): ["DCR", "CRD"],
     ("SpaceToDepth", "mode"): ["DCR", "CRD"],
     ("Resize", "mode"): ["nearest", "linear", "cubic"],

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
+import tflite
 from ai_edge_litert.interpreter import OpResolverType
 
 from tests.support.lstm_models import LstmForm, lstm_parts, sequence
 from tests.support.raw_tables import slots_of
 from tests.support.svdf_models import SvdfForm, svdf_parts, svdf_sequence
 from tests.support.tflite_builder import OPTIONS, RELU, SAME, OpSpec, TfliteBuilder
+from tests.support.variable_models import rows, streaming_parts
 from tinycompile.frontend.tflite_ops import IMPORTERS
 
 
@@ -25,10 +28,12 @@ class OptionModel:
     inputs: list[np.ndarray] = field(default_factory=list)
     resolver: OpResolverType | None = None
     """Whose kernels are right."""
+    looked_at: OpSpec | None = None
+    """The operator, where it isn't the last one."""
 
     @property
     def op(self) -> OpSpec:
-        return self.builder.ops[-1]
+        return self.looked_at or self.builder.ops[-1]
 
     def build(self) -> bytes:
         return self.builder.build(self.places, self.outputs)
@@ -444,5 +449,18 @@ def _svdf(dtype: str = "int8") -> OptionModel:
 
 
 MODELS["SVDF"] = _svdf
-TYPED: dict[str, Callable[[str], OptionModel]] = {"SVDF": _svdf, "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm}
+
+
+def _streaming(looked_at: str, dtype: str = "int8") -> OptionModel:
+    b, places, outputs = streaming_parts(dtype=dtype)
+    code = getattr(tflite.BuiltinOperator, looked_at)
+    (op,) = (op for op in b.ops if op.code == code)
+    return OptionModel(b, places, outputs, rows(1, dtype), looked_at=op)
+
+
+STREAMING: dict[str, Callable[..., OptionModel]] = {
+    name: partial(_streaming, name) for name in ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")
+}
+MODELS |= STREAMING
+TYPED: dict[str, Callable[[str], OptionModel]] = {"SVDF": _svdf, "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm, **STREAMING}
 """By the type of elements, of operators whose operands have types of their own each."""

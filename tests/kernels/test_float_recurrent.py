@@ -12,7 +12,7 @@ from tests.support.several_results import check_results
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.float_recurrent import gru, lstm, rnn
-from tinycompile.ops._recurrent import DEFAULTS, Activation
+from tinycompile.ops._recurrent import Activation
 from tinycompile.ops.gru import Gru
 from tinycompile.ops.rnn import Rnn
 
@@ -28,7 +28,7 @@ CASES: dict[str, tuple[Factory, Site]] = {
     "gru": (gru, recurrent_site(Gru(time_major=False, lengths=(4, 1), gate_clip=0.9))),
     "gru_reset_after": (gru, recurrent_site(Gru(backward=True, reset_after=True))),
     **{
-        f"rnn_{name}": (rnn, recurrent_site(Rnn(activation=Activation(name, *DEFAULTS.get(name, (0.0, 0.0))))))
+        f"rnn_{name}": (rnn, recurrent_site(Rnn(activation=Activation(name, 0.3, 0.2))))
         for name in ("affine", "elu", "hard_sigmoid", "identity", "leaky_relu", "relu", "relu6", "scaled_tanh")
         + ("sigmoid", "softplus", "softsign", "tanh", "thresholded_relu")
     },

@@ -29,7 +29,7 @@ def test_floats() -> None:
 def cases() -> list[tuple[Factory, Site]]:
     """Of the strict alignment's test, too."""
     found = [(factory, svdf_site(form)) for factory in (svdf, svdf_lanes, svdf_pairs) for form in FORMS]
-    return first_result(found)
+    return first_result([*found, (svdf_float, svdf_site(SvdfForm("float32")))])
 
 
 def test_assembly() -> None:

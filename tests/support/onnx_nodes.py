@@ -38,7 +38,7 @@ OPERATORS = frozenset(
     "DequantizeLinear QLinearConv QLinearMatMul "
     # Not in the list of issue 6, but compiled:
     "Abs Ceil Celu Cos Elu Exp Floor GlobalMaxPool Log LogSoftmax Mish Neg Pow Reciprocal ReduceMax ReduceMin "
-    "ReduceSum Round Selu Sign Sin Softplus Softsign SpaceToDepth Sqrt Sum ThresholdedRelu".split()
+    "ReduceSum Round Selu Sign Sin Softplus Softsign SpaceToDepth Sqrt Sum ThresholdedRelu GRU LSTM RNN".split()
 )
 _DYNAMIC = frozenset(
     "Add Sub Mul Div Min Max Pow PRelu MatMul Concat Sum Gemm Mean Less LessOrEqual Greater GreaterOrEqual Equal "

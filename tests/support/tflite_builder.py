@@ -43,6 +43,7 @@ TYPES = {
     "int4": tflite.TensorType.INT4,
     "int2": 19,
     "uint4": 20,
+    "resource": tflite.TensorType.RESOURCE,
 }
 
 _IRREGULAR = {
@@ -122,7 +123,7 @@ class OpSpec:
     inputs: Sequence[int]
     outputs: Sequence[int]
     options: str | None
-    fields: dict[str, int | float | bool | Sequence[int]]
+    fields: dict[str, int | float | bool | str | Sequence[int]]
     version: int = 1
     form: CodeForm = "both"
     intermediates: Sequence[int] | None = None
@@ -205,7 +206,7 @@ class TfliteBuilder:
         name: str,
         inputs: Sequence[int],
         outputs: Sequence[int],
-        **fields: int | float | bool | Sequence[int],
+        **fields: int | float | bool | str | Sequence[int],
     ) -> OpSpec:
         """Add an operator and return it; `fields` are named as in the generated `<Options>Add<Field>` functions."""
         code = getattr(tflite.BuiltinOperator, name)
@@ -427,7 +428,7 @@ class _Writer:
     def options(self, spec: OpSpec) -> int | None:
         if spec.options is None:
             return None
-        values = {k: self.ints(v) if isinstance(v, Sequence) else v for k, v in spec.fields.items()}
+        values = {k: self.vector(v) if isinstance(v, Sequence) else v for k, v in spec.fields.items()}
         if spec.newer:
             self.fb.StartObject(1 + max(spec.newer))
         else:
@@ -437,6 +438,9 @@ class _Writer:
         for name, value in values.items():
             getattr(tflite, f"{spec.options}Add{name}")(self.fb, value)
         return getattr(tflite, f"{spec.options}End")(self.fb)
+
+    def vector(self, values: str | Sequence[int]) -> int:
+        return self.fb.CreateString(values) if isinstance(values, str) else self.ints(values)
 
     def ints(self, values: Sequence[int]) -> int:
         return self.fb.CreateNumpyVector(np.array(values, np.int32))

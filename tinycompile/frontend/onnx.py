@@ -26,6 +26,7 @@ from tinycompile.frontend import (
     onnx_moves,
     onnx_positions,
     onnx_qoperators,
+    onnx_recurrent,
     onnx_reductions,
     onnx_resize,
 )
@@ -68,6 +69,7 @@ IMPORTER_MODULES = (
     onnx_elementwise,
     onnx_float_elementwise,
     onnx_float_layers,
+    onnx_recurrent,
     onnx_linear,
     onnx_ml_linear,
     onnx_ml_trees,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -19,6 +19,14 @@ from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, 
 from tinycompile.errors import ModelFileError, UsageError
 from tinycompile.frontend.tflite_blocks import Blocks, blocks_of, dequantized_blocks
 from tinycompile.frontend.tflite_quantization import ZERO_POINTS, ContradictionError, Parameters, understood
+from tinycompile.frontend.tflite_resources import (
+    INITIALISE,
+    Operation,
+    Resources,
+    handles_of,
+    initial_values,
+    initialiser_of,
+)
 from tinycompile.frontend.tflite_schema import SIGNED_8, SIGNED_32, FlatTable, root, tflite
 from tinycompile.ir import MAX_RAM_BYTES, MAX_TENSOR_BYTES, Array, Quantization, TensorType
 
@@ -114,6 +122,7 @@ class SourceModel:
     Attributes:
         signatures: the names of those that the file has.
         notes: what a user might want to know of the file.
+        resources: variables that operators name.
     """
 
     tensors: tuple[SourceTensor, ...]
@@ -122,6 +131,7 @@ class SourceModel:
     outputs: tuple[int, ...]
     signatures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=lambda: Resources({}, {}))
 
 
 @lru_cache(KEPT_FILES)
@@ -188,7 +198,32 @@ class _Reader:
         tensors = [self.tensor(graph.Tensors(i), i, i in written) for i in self.count(graph.TensorsLength(), "tensors")]
         for index, blocks in self.blocks.items():
             tensors[index] = self.in_blocks(tensors[index], tensors, blocks)
-        return SourceModel(tuple(tensors), operators, inputs, outputs, tuple(signatures), tuple(self.notes))
+        resources = self.resources(operators, codes)
+        return SourceModel(tuple(tensors), operators, inputs, outputs, tuple(signatures), tuple(self.notes), resources)
+
+    def resources(self, operators: Sequence[SourceOperator], codes: list[tuple[str, int]]) -> Resources:
+        """Variables that have handles, with what CALL_ONCE makes them begin with."""
+        initial, problem = dict[str, Array](), ""
+        for operator in operators:
+            if operator.name != INITIALISE:
+                continue
+            index = initialiser_of(operator.options)
+            if not 0 <= index < self.file.SubgraphsLength():
+                count = self.file.SubgraphsLength()
+                raise self.fail(f"operator {operator.index} has the init_subgraph_index {index} of {count} subgraphs")
+            graph = self.file.Subgraphs(index)
+            own = [
+                self.operator(graph.Operators(i), i, codes) for i in self.count(graph.OperatorsLength(), "operators")
+            ]
+            values, reason = initial_values(_operations(own), lambda i, graph=graph: self.constant(graph, i))
+            initial, problem = {**initial, **values}, problem or reason
+        return Resources(handles_of(_operations(operators)), initial, problem)
+
+    def constant(self, graph: Any, index: int) -> Array | None:
+        """The value of a subgraph's tensor, if it has one."""
+        if not 0 <= index < graph.TensorsLength():
+            raise self.fail(f"an initialising subgraph refers to tensor {index} of {graph.TensorsLength()}")
+        return self.tensor(graph.Tensors(index), index, written=False).data
 
     def signatures(self) -> dict[str, int]:
         """The subgraph of each."""
@@ -350,6 +385,10 @@ class _Reader:
     def text(self, raw: bytes | None) -> str:
         self.spend(len(raw or b""))
         return (raw or b"").decode("utf-8", "replace")
+
+
+def _operations(operators: Sequence[SourceOperator]) -> list[Operation]:
+    return [Operation(each.name, each.inputs, each.outputs, each.options) for each in operators]
 
 
 def _strange(tensor: Any, shape: tuple[int, ...], constant: bool) -> str:

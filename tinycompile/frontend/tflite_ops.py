@@ -18,6 +18,7 @@ from tinycompile.frontend import (
     tflite_moves,
     tflite_recurrent,
     tflite_reductions,
+    tflite_variables,
     tflite_volumes,
 )
 from tinycompile.frontend.tflite_activations import (
@@ -68,6 +69,7 @@ FAMILIES = (
     tflite_moves,
     tflite_recurrent,
     tflite_reductions,
+    tflite_variables,
     tflite_volumes,
 )
 """Modules with more importers."""

@@ -45,6 +45,7 @@ class Values:
         self.folded: dict[int, Array] = {}
         self._names: dict[int, str] = {}
         self._states: dict[int, tuple[str, str]] = {}
+        self._named: dict[str, tuple[str, str]] = {}
 
     def known(self, index: int) -> Array | None:
         """The value of tensor `index`, if it doesn't depend on the model's inputs."""
@@ -67,6 +68,23 @@ class Values:
             self._states[index] = (name, name)
         return self._states[index][1]
 
+    def named(self, name: str, t: TensorType, index: int | None = None) -> str:
+        """What the variable of this name holds at this point of the graph, which is tensor `index`."""
+        if name not in self._named:
+            source = None if index is None else Source(index, self.model.tensors[index].name)
+            first = self.builder.value(name or "variable", t, source)
+            self._named[name] = (first, first)
+        return self._named[name][1]
+
+    def assign(self, name: str, value: str) -> None:
+        """The variable of this name holds a value from here on."""
+        self.named(name, self.builder.types[value])
+        self._named[name] = (self._named[name][0], value)
+
+    def bind(self, index: int, value: str) -> None:
+        """Tensor `index` is another value."""
+        self._names[index] = value
+
     def result(self, index: int) -> str:
         """What tensor `index` is after the last operator."""
         return self.state(index) if self.model.tensors[index].is_variable else self.of(index)
@@ -86,7 +104,8 @@ class Values:
             t = self.builder.types[first]
             zero = t.zero_point if t.quant is not None and t.dtype == INT8 else 0
             found.append(State(first, np.full(t.shape, zero, t.dtype.carrier), last))
-        return tuple(found)
+        initial = self.model.resources.initial
+        return (*found, *(State(first, initial[name], last) for name, (first, last) in self._named.items()))
 
     def type(self, index: int) -> TensorType:
         if index in self._names:
@@ -116,7 +135,7 @@ class Scope:
 
     def reject_strange_tensors(self) -> None:
         for index in (*self.operator.inputs, *self.operator.outputs):
-            if index >= 0:
+            if index >= 0 and index not in self.values.model.resources.handles:
                 self.values.type(index)
         for tensor in (self.values.model.tensors[index] for index in self.operator.outputs):
             if tensor.is_variable:
@@ -130,6 +149,13 @@ class Scope:
         if not tensor.is_variable:
             raise Rejected(f"operand {operand} is no variable, which LiteRT refuses")
         return self.values.state(tensor.index)
+
+    def handle(self, operand: int) -> int:
+        """The tensor that stands for a variable's name."""
+        if not self.has(operand):
+            raise self.fail(f"operand {operand} is missing")
+        self._read.add(operand)
+        return self.operator.inputs[operand]
 
     def store(self, operand: int) -> str:
         """What a variable holds after this operator: a result of a node that the caller adds."""
@@ -195,6 +221,12 @@ class Scope:
         if found != count:
             raise self.fail(f"{found} results where there should be {'one' if count == 1 else count}")
         return [self.values.of(index) for index in self.operator.outputs]
+
+    def declared(self) -> TensorType:
+        """The type of the only result as the file says it, of one that is no value of its own."""
+        if len(self.operator.outputs) != 1:
+            raise self.fail(f"{len(self.operator.outputs)} results where there should be one")
+        return self.values.type(self.operator.outputs[0])
 
     def output_dtype(self) -> DType | None:
         """The type of the first result's elements, as the file says it; None where that has no meaning here."""

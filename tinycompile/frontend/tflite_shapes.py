@@ -89,7 +89,8 @@ def remember(values: Values, operator: SourceOperator, first: int) -> None:
     known = [values.known(index) for index in operator.inputs if index >= 0]
     if any(value is None or value.size > MAX_VALUES for value in known):
         return
-    results = [index for index in operator.outputs if index not in values.folded]
+    handles = values.model.resources.handles
+    results = [index for index in operator.outputs if index not in values.folded and index not in handles]
     if any((t := values.type(index)).dtype not in INTEGERS or t.elements > MAX_VALUES for index in results):
         return
     found = values.builder.constants_of(first)

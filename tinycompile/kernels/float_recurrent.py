@@ -11,7 +11,7 @@ from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.float_ops import floats, per_operation
-from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call
+from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.lstm import recurrent_stem, sequence_fields
 from tinycompile.ops._recurrent import Activation, Function, Recurrent
 from tinycompile.ops.gru import Gru
@@ -58,13 +58,15 @@ def _kernel(
     op, first = site.node.op, 1 + len(states)
     if not isinstance(op, Recurrent) or any(constant is None for constant in site.constants[first:]):
         return None
-    weights = [floats(name, site.constant(operand)) for name, operand in constants if operand is not None]
+    given = [name for name, value in zip(states, site.constants[1:first], strict=True) if value is None]
+    weights = [floats(name, site.constant(operand)) for operand, name in enumerate(states, 1) if name not in given]
+    weights += [floats(name, site.constant(operand)) for name, operand in constants if operand is not None]
     if op.lengths is not None:
         weights.append(Constant("lengths", "int32_t", np.array(op.lengths, np.int32), "steps of each sequence"))
     there = {constant.suffix for constant in weights}
-    parameters = ("const float *input", *(f"const float *{state}" for state in states), "float *output")
+    parameters = ("const float *input", *(f"const float *{state}" for state in given), "float *output")
     parameters += (*(f"float *{state}_next" for state in states),)
-    arguments = names_of(parameters)
+    arguments = ["input", *states, "output", *(f"{state}_next" for state in states)]
     arguments += [name if name in there else "NULL" for name in (*(name for name, _ in constants), "lengths")]
     function = struct_call(
         f"float_{recurrent_stem(op, site.sig)}",

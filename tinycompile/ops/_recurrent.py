@@ -28,12 +28,12 @@ Function = Literal[
 ]
 
 DEFAULTS: dict[Function, tuple[float, float]] = {
-    "affine": (1.0, 0.0),
+    "affine": (0.0, 0.0),
     "elu": (1.0, 0.0),
     "hard_sigmoid": (0.2, 0.5),
     "leaky_relu": (0.01, 0.0),
-    "scaled_tanh": (1.0, 1.0),
-    "thresholded_relu": (1.0, 0.0),
+    "scaled_tanh": (0.0, 0.0),
+    "thresholded_relu": (0.0, 0.0),
 }
 """(alpha, beta) as onnxruntime has them where a model doesn't say any; functions that aren't here have neither."""
 

@@ -26,7 +26,8 @@ Coupled = Literal["", "input", "forget"]
 
 @dataclass(frozen=True)
 class Lstm(Recurrent):
-    """int8 with an int16 cell, int16 with int8 weights, or float32: coupled gates, peepholes, projection.
+    """UNIDIRECTIONAL_SEQUENCE_LSTM: int8 with an int16 cell, int16 with int8 weights (TFLM's arithmetic), or float32;
+    coupled gates, peepholes, projection.
 
     Operands: x (time, batch, inputs), the states h (batch, outputs) and c (batch, cells); of the gates input, forget,
     cell and output, one after the other, the weights of x (gates * cells, inputs), those of h (gates * cells, outputs)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tinycompile.frontend.onnx import IMPORTERS as ONNX_IMPORTERS
-from tinycompile.frontend.onnx_float import runs_in_float
+from tinycompile.frontend.onnx_float import FLOAT_IMPORTERS, runs_in_float
 from tinycompile.frontend.onnx_schema import MICROSOFT_ATTRIBUTES
 from tinycompile.frontend.tflite_ops import IMPORTERS as TFLITE_IMPORTERS
 from tinycompile.frontend.tflite_shapes import FOLDERS
@@ -88,11 +88,16 @@ def onnx_operators() -> dict[str, tuple[bool, str]]:
     """Per ONNX operator: whether it also runs in float32, and what there is to know of its importer."""
     found = {
         name: (runs_in_float(name), " ".join((inspect.getdoc(read) or "").split()))
-        for name, read in ONNX_IMPORTERS.items()
+        for name, read in (FLOAT_IMPORTERS | ONNX_IMPORTERS).items()
     }
     found["Upsample"] = found["Resize"][0], "Opset 7 to 9, as Resize."
     found |= {name: (False, "com.microsoft") for name in MICROSOFT_ATTRIBUTES if name not in found}
     return dict(sorted(found.items()))
+
+
+def has_eight_bits(name: str) -> bool:
+    """Whether an ONNX operator has an 8-bit form, too."""
+    return name in ONNX_IMPORTERS or name not in FLOAT_IMPORTERS
 
 
 def operators() -> dict[str, dict[str, Any]]:
@@ -107,7 +112,7 @@ def operators() -> dict[str, dict[str, Any]]:
             for name, op in tflite_operators().items()
         },
         "onnx": {
-            name: {"int8": True, "float32": floats, "remark": remark}
+            name: {"int8": has_eight_bits(name), "float32": floats, "remark": remark}
             for name, (floats, remark) in onnx_operators().items()
         },
         "compiled": {kind: {"rule": rule(op)} for kind, op in all_ops().items()},
@@ -131,7 +136,8 @@ def _sections() -> Iterator[str]:
     yield _ONNX_HEADER
     yield "| operator | int8 | float32 | remark |\n|---|---|---|---|"
     for name, (floats, remark) in onnx_operators().items():
-        yield f"| {name} | yes | {'yes' if floats else 'no'} | {_cell(remark)} |"
+        eight_bits = "yes" if has_eight_bits(name) else "no"
+        yield f"| {name} | {eight_bits} | {'yes' if floats else 'no'} | {_cell(remark)} |"
     yield "\n## What is compiled\n\nBoth become these; their rules hold for every source.\n"
     yield "| operator | rule |\n|---|---|"
     for kind, op in all_ops().items():

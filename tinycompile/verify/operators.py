@@ -16,6 +16,7 @@ import numpy as np
 
 from tinycompile.choices import Runtime
 from tinycompile.ir import Array
+from tinycompile.verify.resource_variables import Variables
 from tinycompile.verify.runtimes import Kernels, RefusedError, Run, all_kernels, preference
 
 Shape = tuple[int, ...]
@@ -30,6 +31,7 @@ class Step:
         alone: makes a model of it for tensors of these shapes.
         dynamic: whether the shape of a result wasn't known when the file was written.
         kernels: what computes it, the first that can: known after a run; None if nothing does.
+        is_variable: whether it reads, assigns or names a variable, which no runtime does of an operator alone.
         widened: whether its weights are given as int8 that the file has packed: a run of the whole file is wrong.
     """
 
@@ -40,6 +42,7 @@ class Step:
     dynamic: bool
     candidates: list[Kernels]
     widened: bool = False
+    is_variable: bool = False
     kernels: Kernels | None = None
     reasons: list[str] = field(default_factory=list[str])
     _run: Run | None = None
@@ -86,6 +89,7 @@ class Operators:
         self._model = self._read(content)
         self._graph = self._model.subgraphs[subgraph]
         self._match: Runtime = match
+        self._variables = Variables(self._model, self._graph, self._types, self._names)
         kernels = all_kernels(match)
         self.steps = [self._step(kernels, operator) for operator in self._graph.operators]
         self.inputs = [self._detail(int(index)) for index in self._graph.inputs]
@@ -102,6 +106,9 @@ class Operators:
         """
         values = {**self._constant_outputs(), **given}
         for step in self.steps:
+            if step.is_variable:
+                values.update(self._variables.run(step.name, step.fed, step.results, values))
+                continue
             results = step.run(values)
             if results is None:
                 results = [_whole(measured(tensor), step) for tensor in step.results]
@@ -111,7 +118,7 @@ class Operators:
     @property
     def unwitnessed(self) -> set[int]:
         """Tensors that no runtime computed."""
-        return {tensor for step in self.steps if step.kernels is None for tensor in step.results}
+        return {tensor for step in self.steps if not (step.kernels or step.is_variable) for tensor in step.results}
 
     def _constant_outputs(self) -> dict[int, Array]:
         """Outputs that no operator computes and nobody gives."""
@@ -145,6 +152,11 @@ class Operators:
         code = self._model.operatorCodes[operator.opcodeIndex]
         custom: bytes | None = code.customCode
         name = custom.decode() if custom else self._names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        if self._variables.takes(name):
+            read, found = (
+                [] if part is None else [int(i) for i in part] for part in (operator.inputs, operator.outputs)
+            )
+            return Step(name, read, found, lambda _: b"", False, [], is_variable=True)
         types = [self._types[self._graph.tensors[int(i)].type] for i in (operator.outputs[0], *operator.inputs[:1])]
         dtype = "float32" if "float32" in types else types[-1] if types[0] == "bool" else types[0]
         blocks = self._has_blocks(operator)

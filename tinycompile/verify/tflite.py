@@ -64,7 +64,7 @@ class TfliteReference:
         signature = self._build.report["options"].get("signature")
         apart = self._apart()
         if self._match == "litert" and all(
-            _first_asked(step) == "reference" and not step.widened for step in apart.steps
+            step.is_variable or (_first_asked(step) == "reference" and not step.widened) for step in apart.steps
         ):
             with suppress(ValueError, RuntimeError):  # it lacks an operator, or a version of one
                 return _Whole(self.content, signature)

@@ -55,6 +55,7 @@ PRODUCTS = [
     product(ConvInteger(), (1, 4, 3, 20), (8, 1, 1, 20), (0, 0, 8, 1), "yabsc"),
     product(ConvInteger((2, 1), (1, 2), PADDED), (2, 6, 7, 3), (6, 3, 2, 1), (0, 6, 6), "yb"),
     product(ConvInteger((1, 2), (2, 1), PADDED), (1, 6, 7, 8), (8, 3, 2, 1), (0, 1, 8, 8), "ybsc", symmetric=True),
+    product(ConvInteger((1, 2), (2, 1), PADDED), (1, 6, 7, 8), (8, 3, 2, 1), (0, 8, 8, 8), "yb"),
 ]
 
 

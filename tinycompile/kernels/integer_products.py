@@ -17,6 +17,8 @@ from tinycompile.ops.matmul_integer import MatMulInteger
 from tinycompile.targets.core import Core
 
 PAIRS = Dot("pairs", "tc_integer_dot2x2", 20, 4, 23)
+_MOST_TAPS = 2**15 // 256
+"""Of values minus a zero point, whose sum has 16 bits."""
 _LOOPS = 3
 """Over matrices, in the C."""
 _NAMES = ("a", "b", "a_zero", "b_zero", "scale", "bias")
@@ -214,7 +216,7 @@ def _depthwise(site: Site, op: ConvInteger, core: Core, dot: Dot) -> Kernel | No
     form, window = _form(site), op.window_of(site.sig)
     inputs, outputs = site.sig.input.shape[3], site.sig.output.shape[3]
     four = dot != PORTABLE
-    if four and (form["zero_points"] or inputs != outputs or inputs % 4):
+    if four and (window.kernel[0] * window.kernel[1] > _MOST_TAPS or inputs != outputs or inputs % 4):
         return None
     weights = site.constant(1)
     turned = np.ascontiguousarray(weights.reshape(weights.shape[:3]).transpose(1, 2, 0))
@@ -226,7 +228,7 @@ def _depthwise(site: Site, op: ConvInteger, core: Core, dot: Dot) -> Kernel | No
     callee = "depthwise_integer_lanes" if four else "depthwise_integer"
     function = _function(stem, callee, "conv_integer", operands, arguments, fields, scratch=False)
     kh, kw = window.kernel
-    each = 6 + kh * (2 + kw * 3) if four else 40 + kh * (10 + kw * 10)
+    each = 6 + kh * (2 + kw * (4 if form["zero_points"] else 3)) if four else 40 + kh * (10 + kw * 10)
     work = site.sig.output.elements * (each + _each(site, core))
     return _finished(site, dot, function, operands, work, 0, "depthwise_integer")
 

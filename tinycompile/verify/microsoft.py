@@ -44,7 +44,7 @@ def evaluate(by_name: ByName, kind: str, attributes: Attributes, operands: Opera
         case "QLinearAveragePool" | "QLinearGlobalAveragePool":
             return _pool(by_name, kind.removeprefix("QLinear"), attributes, x)
         case "QuickGelu":
-            alpha = Value(np.float32(attributes.get("alpha", 1.702)))
+            alpha = Value(np.array(attributes.get("alpha", 1.702), np.float32))
             share = by_name("Sigmoid", {}, [by_name("Mul", {}, [x[0], alpha])])
             return by_name("Mul", {}, [x[0], share])
         case "QLinearReduceMean":

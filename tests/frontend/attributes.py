@@ -93,6 +93,11 @@ def _gemm(a: Attributes, opset: int) -> list[np.ndarray | None]:
     return [x.T if a.get("transA") else x, w.T if a.get("transB") else w, floats(5)]
 
 
+def _fused_matmul(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    x, y = floats(2, 3, 6), floats(2, 6, 5)
+    return [x.swapaxes(1, 2).copy() if a.get("transA") else x, y.swapaxes(1, 2).copy() if a.get("transB") else y]
+
+
 def _reduce(attribute_below: int) -> Callable[[Attributes, int], list[np.ndarray | None]]:
     def operands(a: Attributes, opset: int) -> list[np.ndarray | None]:
         x = floats(2, 3, 4, 5)
@@ -324,6 +329,16 @@ RECIPES: dict[str, Recipe] = {
     ),
     f"{MICROSOFT}.DequantizeLinear": Recipe(_dequantize, domain=MICROSOFT, integers=True),
     f"{MICROSOFT}.QuantizeLinear": Recipe(_quantize, domain=MICROSOFT, integers=True),
+    f"{MICROSOFT}.BiasGelu": Recipe(lambda a, opset: [floats(2, 60), floats(60)], domain=MICROSOFT),
+    f"{MICROSOFT}.QuickGelu": Recipe(lambda a, opset: [floats(1, 60)], domain=MICROSOFT),
+    f"{MICROSOFT}.FusedConv": Recipe(
+        _conv, ({"activation": "LeakyRelu", "activation_params": [0.2]},), domain=MICROSOFT, weights={1: lambda a: 0}
+    ),
+    f"{MICROSOFT}.FusedGemm": Recipe(
+        _gemm, ({"activation": "LeakyRelu", "activation_alpha": 0.2},), domain=MICROSOFT,
+        weights={1: lambda a: 0 if a.get("transB") else 1},
+    ),
+    f"{MICROSOFT}.FusedMatMul": Recipe(_fused_matmul, dynamic=(0, 1), domain=MICROSOFT),
     f"{MICROSOFT}.Gelu": Recipe(lambda a, opset: [floats(1, 60)], domain=MICROSOFT),
     f"{MICROSOFT}.Pad": Recipe(_pad, domain=MICROSOFT),
 }  # fmt: skip
@@ -469,6 +484,14 @@ VALUES: Mapping[str, Sequence[Any]] = {
 }  # fmt: skip
 """By attribute."""
 SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
+    (f"{MICROSOFT}.FusedConv", "activation"): ["Relu", "Tanh", "Sigmoid"],
+    (f"{MICROSOFT}.FusedConv", "activation_params"): [[0.3]],
+    (f"{MICROSOFT}.FusedGemm", "activation"): ["Relu", "Tanh", "Sigmoid"],
+    (f"{MICROSOFT}.FusedGemm", "activation_alpha"): [0.3],
+    (f"{MICROSOFT}.FusedGemm", "activation_beta"): [0.3],
+    (f"{MICROSOFT}.FusedGemm", "activation_gamma"): [0.3],
+    (f"{MICROSOFT}.FusedMatMul", "transBatchA"): [0, 1],
+    (f"{MICROSOFT}.FusedMatMul", "transBatchB"): [0, 1],
     (f"{MICROSOFT}.QAttention", "num_heads"): [1, 4],
     (f"{MICROSOFT}.QAttention", "unidirectional"): [0, 1],
     (f"{MICROSOFT}.QAttention", "scale"): [0.3],
@@ -515,6 +538,8 @@ REFUSED = frozenset(
         ("ScatterElements", "reduction"),
         ("ScatterND", "reduction"),
         (f"{MICROSOFT}.NhwcMaxPool", "dilations"),
+        (f"{MICROSOFT}.FusedMatMul", "transBatchA"),
+        (f"{MICROSOFT}.FusedMatMul", "transBatchB"),
         (f"{MICROSOFT}.QAttention", "do_rotary"),
         (f"{MICROSOFT}.QAttention", "past_present_share_buffer"),
         (f"{MICROSOFT}.QLinearAveragePool", "count_include_pad"),

@@ -10,7 +10,7 @@ pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 from tests.reliability.qoperators import difference
 from tests.support.onnx_builder import OnnxBuilder, imported
 from tests.support.random_qoperators import KINDS, RandomQOperators
-from tinycompile.errors import UnsupportedError
+from tinycompile.errors import FloatIslandWarning, UnsupportedError
 from tinycompile.frontend.onnx import is_quantized
 
 
@@ -22,6 +22,17 @@ def test_random_models(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["QLinearAdd", "QGemm", "QAttention", "DynamicQuantizeMatMul", "MatMulInteger"])
 def test_such_files_need_no_samples(kind: str) -> None:
     assert is_quantized(RandomQOperators(kind, 0).build())
+
+
+def test_dynamic_layers_say_what_is_faster() -> None:
+    b = OnnxBuilder()
+    operands = [b.constant(np.ones((8, 3)), np.int8), b.constant(0.1, np.float32)]
+    b.output(b.node("Relu", b.node("DynamicQuantizeMatMul", b.input((1, 8)), *operands, domain="com.microsoft")))
+    with pytest.warns(FloatIslandWarning) as caught:
+        imported(b.model(), floats="islands")
+    reasons = [str(each.message) for each in caught]
+    assert "quantised statically" in reasons[0] and "is faster" in reasons[0]
+    assert "Relu" in reasons[-1] and "no QuantizeLinear says how to round what it computes" in reasons[-1]
 
 
 @pytest.mark.parametrize("scale", [np.inf, 0.0, -1.0, np.nan])

@@ -120,14 +120,21 @@ def test_resize_10(scales, known, tmp_path):
     compared(b, {"x": np.random.default_rng(3).normal(size=(1, 2, 9, 7)).astype(np.float32)}, tmp_path / "m.onnx")
 
 
-def test_statistics_for_each_element_are_refused(tmp_path):
-    b = OnnxBuilder(8)
-    statistics = [b.constant(np.ones((2, 3, 3)), np.float32) for _ in range(4)]
-    b.output(b.node("BatchNormalization", b.input((1, 2, 3, 3)), *statistics, spatial=0))
-    path = tmp_path / "m.onnx"
-    path.write_bytes(b.model().SerializeToString())
-    with pytest.raises(UnsupportedError, match="spatial"):
-        load(path, floats="all")
+def test_statistics_for_each_element(tmp_path):
+    b, rng = OnnxBuilder(8), np.random.default_rng(5)
+    statistics = [b.constant(rng.uniform(0.5, 2, (2, 3, 3)), np.float32) for _ in range(4)]
+    b.output(b.node("BatchNormalization", b.input((1, 2, 3, 3)), *statistics, spatial=0, epsilon=0.01))
+    compared(b, {"x": rng.normal(size=(1, 2, 3, 3)).astype(np.float32)}, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("opset", [7, 10, 12, 13])
+def test_masks_of_dropout(opset, tmp_path):
+    """Zeros below opset 12, as onnxruntime has it, true elements from then on."""
+    b = OnnxBuilder(opset)
+    y = b.node("Dropout", b.input((2, 3)), outputs=2)
+    b.output(y)
+    b.output(b.nodes[-1].output[1], "float32" if opset < 10 else "bool")
+    compared(b, {"x": np.ones((2, 3), np.float32)}, tmp_path / "m.onnx")
 
 
 def test_opset_6_is_refused(tmp_path):

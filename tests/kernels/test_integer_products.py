@@ -12,12 +12,12 @@ from tests.kernels.test_mve import M55
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import run_kernel
-from tests.support.kernel_checks import M7, check, site_of
+from tests.support.kernel_checks import M7, check, check_if_taken, site_of
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Node, Op, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.dynamic_quantize import dynamic_quantize
-from tinycompile.kernels.integer_products import helium, lanes, portable
+from tinycompile.kernels.integer_products import helium, lanes, pairs, portable
 from tinycompile.ops.conv_integer import ConvInteger
 from tinycompile.ops.dynamic_quantize import DynamicQuantize
 from tinycompile.ops.matmul_integer import MatMulInteger
@@ -55,6 +55,7 @@ PRODUCTS = [
     product(ConvInteger(), (1, 4, 3, 20), (8, 1, 1, 20), (0, 0, 8, 1), "yabsc"),
     product(ConvInteger((2, 1), (1, 2), PADDED), (2, 6, 7, 3), (6, 3, 2, 1), (0, 6, 6), "yb"),
     product(ConvInteger((1, 2), (2, 1), PADDED), (1, 6, 7, 8), (8, 3, 2, 1), (0, 1, 8, 8), "ybsc", symmetric=True),
+    product(ConvInteger((1, 2), (2, 1), PADDED), (1, 6, 7, 8), (8, 3, 2, 1), (0, 8, 8, 8), "yb"),
 ]
 
 
@@ -70,11 +71,12 @@ def helium_cases() -> list[tuple[Factory, Site]]:
 @pytest.mark.parametrize("site", PRODUCTS, ids=lambda site: site.node.op.kind)
 def test_in_c(site: Site) -> None:
     check(portable, site)
+    check_if_taken(pairs, site)
 
 
 @pytest.mark.parametrize(("factory", "isa", "target"), [(lanes, M7, "mps2-an500"), (helium, M55, "mps3-an547")])
 def test_instructions_of_cores(factory: Factory, isa: Core, target: str) -> None:
-    check_emulated(cases(factory, isa), target, isa=isa)
+    check_emulated([*cases(factory, isa), *(cases(pairs, isa) if isa is M7 else [])], target, isa=isa)
 
 
 def test_cores_without_lanes_have_the_portable_one() -> None:

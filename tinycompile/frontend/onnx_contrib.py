@@ -13,6 +13,7 @@ import numpy as np
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.onnx_contrib_attention import attention
+from tinycompile.frontend.onnx_contrib_fused import FUSED
 from tinycompile.frontend.onnx_expansion import Expansion
 from tinycompile.frontend.onnx_file import opset_of
 from tinycompile.frontend.onnx_module import copied, onnx_module
@@ -73,6 +74,8 @@ def expand(proto: Any, where: str = "") -> Any:
 def expanded(step: Expansion) -> list[Any]:
     """The nodes for one; the node itself if ONNX has no other words for it."""
     kind, inputs = step.node.op_type, list(step.node.input)
+    if kind in FUSED:
+        return FUSED[kind](step, inputs)
     if kind in _UNARY:
         return step.chain(_UNARY[kind], [inputs[:3]], inputs[3:5])
     if kind in _BINARY:

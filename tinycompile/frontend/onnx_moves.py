@@ -36,12 +36,20 @@ MAX_TAKEN = 1 << 20
 """Most elements along an axis of which some are picked."""
 
 
-@importer("Identity", "Dropout")
+@importer("Identity")
 def identity_op(scope: Scope) -> None:
+    scope.set(scope.value())
+
+
+@importer("Dropout")
+def dropout(scope: Scope) -> None:
+    """Every element is kept, and the mask says so."""
     if scope.has(2) and bool(scope.constant(2, "training_mode").any()):
         raise Rejected("training mode")
     scope.ignore("seed", 1)  # of training, as the ratio is
     scope.set(scope.value())
+    if len(scope.node.output) > 1 and scope.node.output[1]:
+        scope.set(Known(np.ones(scope.value().shape, np.bool_)), 1)
 
 
 @importer("Transpose")

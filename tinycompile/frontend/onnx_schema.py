@@ -21,8 +21,21 @@ _WINDOW: Mapping[str, Any] = {
 }
 _SIZES = ("dilations", "kernel_shape", "pads", "strides")
 MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
+    "BiasGelu": {},
     "DequantizeLinear": {"axis": None},
     "DynamicQuantizeMatMul": {},
+    "FusedConv": {**_WINDOW, "activation": None, "activation_params": None},
+    "FusedGemm": {
+        "activation": None,
+        "activation_alpha": None,
+        "activation_beta": None,
+        "activation_gamma": None,
+        "alpha": 1.0,
+        "beta": 1.0,
+        "transA": 0,
+        "transB": 0,
+    },
+    "FusedMatMul": {"alpha": 1.0, "transA": 0, "transB": 0, "transBatchA": 0, "transBatchB": 0},
     "Gelu": {},
     "MatMulIntegerToFloat": {},
     "NhwcMaxPool": {"auto_pad": "NOTSET", "ceil_mode": 0, **dict.fromkeys(_SIZES)},
@@ -56,6 +69,7 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     "QLinearSoftmax": {"axis": -1, "opset": None},
     "QLinearWhere": {},
     "QuantizeLinear": {"axis": None},
+    "QuickGelu": {"alpha": 1.702},
 }
 """The com.microsoft operators that are imported (onnxruntime, docs/ContribOperators.md), as of version 1."""
 

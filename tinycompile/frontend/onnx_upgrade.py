@@ -24,11 +24,11 @@ OLDEST = 7
 
 
 class Upgrade(Rewriting):
-    """Of a node; `ranks` are the numbers of dimensions as far as they are known."""
+    """Of a node; `ranks` are the numbers of dimensions as far as they are known, `opset` is the model's."""
 
-    def __init__(self, node: Any, taken: set[str], ranks: Mapping[str, int]) -> None:
+    def __init__(self, node: Any, taken: set[str], ranks: Mapping[str, int], opset: int) -> None:
         super().__init__(node, taken)
-        self.ranks = ranks
+        self.ranks, self.opset = ranks, opset
 
 
 Rule = Callable[[Upgrade], list[Any]]
@@ -64,7 +64,7 @@ def upgraded(model: Any, opset: int, where: str, ranks: Mapping[str, int]) -> An
         if rule is None or opset >= version:
             nodes.append(node)
             continue
-        step = Upgrade(node, taken, ranks)
+        step = Upgrade(node, taken, ranks, opset)
         try:
             nodes += rewritten(step, partial(rule, step))
         except Rejected as reason:
@@ -134,16 +134,45 @@ def _split(step: Upgrade) -> list[Any]:
 
 @changed("Dropout", 12)
 def _dropout(step: Upgrade) -> list[Any]:
-    """Below opset 12 it always passes its operand on; `ratio` is for training."""
+    """Below opset 12 it always passes its operand on; `ratio` is for training. onnxruntime's mask is all zeros then,
+    while from opset 12 on it is true wherever an element is kept.
+    """
     step.take("ratio", None)
-    return step.again(list(step.node.input))
+    (x,), (y, *mask) = step.node.input, step.node.output
+    nodes = [step.make("Identity", [x], y)]
+    if mask and mask[0]:
+        helper, shape = onnx_module().helper, step.name("shape")
+        zero = onnx_module().numpy_helper.from_array(np.zeros(1, np.float32 if step.opset < 10 else np.bool_))
+        nodes.append(step.make("Shape", [x], shape))
+        nodes.append(helper.make_node("ConstantOfShape", [shape], mask[:1], value=zero))
+    return nodes
 
 
 @changed("BatchNormalization", 9)
 def _batch_normalization(step: Upgrade) -> list[Any]:
-    if not step.take("spatial", 1):
-        raise Rejected("spatial = 0, statistics for each element, is not supported")
-    return step.again(list(step.node.input))
+    if step.take("spatial", 1):
+        return step.again(list(step.node.input))
+    return _normalised_by_element(step)
+
+
+def _normalised_by_element(step: Upgrade) -> list[Any]:
+    """`spatial` = 0: statistics of the shape (C, ...) for each element of an example, as a factor and an offset."""
+    x, gamma, beta, mean, variance = step.node.input
+    if any(step.node.output[1:]):
+        raise Rejected("spatial = 0 in training")
+    step.take("momentum", None)
+    epsilon = step.constant("epsilon", step.take("epsilon", 1e-5), np.float32)
+    names = ("positive", "deviation", "factor", "moved", "offset", "scaled")
+    positive, deviation, factor, moved, offset, scaled = (step.name(name) for name in names)
+    return [
+        step.make("Add", [variance, epsilon], positive),
+        step.make("Sqrt", [positive], deviation),
+        step.make("Div", [gamma, deviation], factor),
+        step.make("Mul", [mean, factor], moved),
+        step.make("Sub", [beta, moved], offset),
+        step.make("Mul", [x, factor], scaled),
+        step.make("Add", [scaled, offset], step.node.output[0]),
+    ]
 
 
 @changed("Scatter", 11)

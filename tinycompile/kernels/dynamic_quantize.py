@@ -24,7 +24,7 @@ def dynamic_quantize(site: Site, core: Core) -> Kernel:
             (Struct("tc_dynamic_quantize_shape", {"count": count}),),
             "A tensor quantised by its own range.",
         ),
-        instructions=100 + count * (16 if core.has("fpu") else 150),
+        instructions=100 + count * (19 if core.has("fpu") else 150),
         code_bytes=250,
         overlap={0: 0},
         notes={"reason": "the scale is known when the model runs"},

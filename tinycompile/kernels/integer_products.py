@@ -16,6 +16,9 @@ from tinycompile.ops.conv_integer import ConvInteger
 from tinycompile.ops.matmul_integer import MatMulInteger
 from tinycompile.targets.core import Core
 
+PAIRS = Dot("pairs", "tc_integer_dot2x2", 20, 4, 23)
+_MOST_TAPS = 2**15 // 256
+"""Of values minus a zero point, whose sum has 16 bits."""
 _LOOPS = 3
 """Over matrices, in the C."""
 _NAMES = ("a", "b", "a_zero", "b_zero", "scale", "bias")
@@ -94,6 +97,54 @@ def helium(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, core, HELIUM)
 
 
+@kernel_for(MatMulInteger, ConvInteger, needs={"dsp"}, unless={"mve"})
+def pairs(site: Site, core: Core) -> Kernel | None:
+    """Two vectors at a time, so that weights are expanded once for both."""
+    op, sig = site.node.op, site.sig
+    if site.constants[1] is None or site.constants[3] is None:
+        return None
+    weights = site.constant(1)
+    if isinstance(op, MatMulInteger):
+        rows, columns = sig.output.elements // weights.shape[-1], weights.shape[-1]
+        if weights.size != weights.shape[-1] * weights.shape[-2] or rows < 2 or columns < 2:
+            return None
+        depth = weights.shape[-2]
+        turned = weights.reshape(depth, columns).T
+        sizes = {"rows": rows, "depth": depth, "columns": columns, "zero_point_step": 0, "form": _form(site)}
+        fields: Fields = {"batch": (1, 1, 1), "a_stride": (0, 0, 0), "b_stride": (0, 0, 0), **sizes}
+        return _in_pairs(site, core, "matmul_integer", f"{rows}x{depth}_{columns}", fields, turned, 1, 0)
+    if not isinstance(op, ConvInteger) or sig.output.shape[3] // op.groups(sig) < 2:
+        return None
+    window, groups = op.window_of(sig), op.groups(sig)
+    direct = _is_direct(op, site)
+    fields = {**_window_fields(site, op), "groups": groups, "direct": int(direct), "form": _form(site)}
+    stem, rows = window_stem(window, sig.input, sig.output), weights.reshape(weights.shape[0], -1)
+    return _in_pairs(site, core, "conv_integer", stem, fields, rows, groups, 0 if direct else 2 * rows.shape[1])
+
+
+def _in_pairs(
+    site: Site, core: Core, name: str, stem: str, fields: Fields, rows: Array, groups: int, patches: int
+) -> Kernel:
+    """`rows`: weights (C, taps) in `groups`; `patches`: bytes that are copied for two vectors."""
+    channels, taps = rows.shape
+    stride, outputs = -(-taps // 4) * 4, channels // groups
+    padded = np.pad(rows, [(0, 0), (0, stride - taps)])
+    prepared = (weight_constant(np.ascontiguousarray(padded)), _channels(rows, site.constant(3)))
+    operands = _Operands.of(site, prepared, _AS_THEY_ARE)
+    arguments = ["a", "weights", "a_zero", "channels", operands.scale, operands.bias, "output", "scratch"]
+    function = _function(f"{name}_pairs_{stem}", f"{name}_pairs", name, operands, arguments, fields, scratch=True)
+    two = -(-outputs // 2) * (20 + stride // 4 * 23 + 4 * _each(site, core)) + stride // 4 * 16 + 40
+    vectors = -(-(site.sig.output.elements // channels) // 2) * groups
+    work = vectors * (two + (patches // 2 + 100 if patches else 0))
+    return _finished(site, PAIRS, function, operands, work, 4 * stride + (2 * stride if patches else 0))
+
+
+def _is_direct(op: ConvInteger, site: Site) -> bool:
+    """Whether a window is a pixel, whole."""
+    window = op.window_of(site.sig)
+    return window.kernel == window.stride == (1, 1) and not any(window.padding) and op.groups(site.sig) == 1
+
+
 def _kernel(site: Site, core: Core, dot: Dot) -> Kernel | None:
     op = site.node.op
     if isinstance(op, MatMulInteger):
@@ -146,8 +197,7 @@ def _matmul(site: Site, core: Core, dot: Dot) -> Kernel | None:
 def _conv(site: Site, op: ConvInteger, core: Core, dot: Dot) -> Kernel:
     fields, window = _window_fields(site, op), op.window_of(site.sig)
     groups, taps = op.groups(site.sig), site.sig.inputs[1].elements // site.sig.output.shape[3]
-    direct = window.kernel == window.stride == (1, 1) and not any(window.padding) and groups == 1
-    weights = site.constant(1)
+    direct, weights = _is_direct(op, site), site.constant(1)
     prepared = (weight_constant(weights), _channels(weights.reshape(weights.shape[0], -1), site.constant(3)))
     operands, scratch = _Operands.of(site, prepared, _AS_THEY_ARE), -(-taps // 4) * 4
     fields = {**fields, "groups": groups, "direct": int(direct), "form": _form(site)}
@@ -166,7 +216,7 @@ def _depthwise(site: Site, op: ConvInteger, core: Core, dot: Dot) -> Kernel | No
     form, window = _form(site), op.window_of(site.sig)
     inputs, outputs = site.sig.input.shape[3], site.sig.output.shape[3]
     four = dot != PORTABLE
-    if four and (form["zero_points"] or inputs != outputs or inputs % 4):
+    if four and (window.kernel[0] * window.kernel[1] > _MOST_TAPS or inputs != outputs or inputs % 4):
         return None
     weights = site.constant(1)
     turned = np.ascontiguousarray(weights.reshape(weights.shape[:3]).transpose(1, 2, 0))
@@ -178,7 +228,7 @@ def _depthwise(site: Site, op: ConvInteger, core: Core, dot: Dot) -> Kernel | No
     callee = "depthwise_integer_lanes" if four else "depthwise_integer"
     function = _function(stem, callee, "conv_integer", operands, arguments, fields, scratch=False)
     kh, kw = window.kernel
-    each = 20 + kh * (4 + kw * 4) if four else 40 + kh * (10 + kw * 10)
+    each = 6 + kh * (2 + kw * (4 if form["zero_points"] else 3)) if four else 40 + kh * (10 + kw * 10)
     work = site.sig.output.elements * (each + _each(site, core))
     return _finished(site, dot, function, operands, work, 0, "depthwise_integer")
 
@@ -200,7 +250,7 @@ def _function(
     return struct_call(
         stem,
         f"tc_{callee}",
-        "tc_integer_product.h",
+        "tc_integer_pairs.h" if callee.endswith("_pairs") else "tc_integer_product.h",
         (*operands.parameters, *(["void *scratch"] if scratch else [])),
         (Struct(f"tc_{struct}_shape", fields),),
         "Products of int8 whose zero points are computed.",

@@ -43,6 +43,10 @@ def evaluate(by_name: ByName, kind: str, attributes: Attributes, operands: Opera
             return _rounded(softmax(_real(x[0:3]), inner, int(attributes["opset"])), x[3:5])
         case "QLinearAveragePool" | "QLinearGlobalAveragePool":
             return _pool(by_name, kind.removeprefix("QLinear"), attributes, x)
+        case "QuickGelu":
+            alpha = Value(np.array(attributes.get("alpha", 1.702), np.float32))
+            share = by_name("Sigmoid", {}, [by_name("Mul", {}, [x[0], alpha])])
+            return by_name("Mul", {}, [x[0], share])
         case "QLinearReduceMean":
             return _rounded(Value.summed(mean(attributes, [_real(x[0:3])])), x[3:5])
         case "QLinearWhere":

@@ -10,8 +10,9 @@ from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.float_edges import dequantize, quantize
-from tinycompile.kernels.movement import concatenation, identity, pad, pad_axes, reshape, resize_nearest, transpose
+from tinycompile.kernels.movement import concatenation, identity, pad, pad_axes, reshape, resize_nearest
 from tinycompile.kernels.softmax import reciprocals_may_be_even, softmax_computed, softmax_table
+from tinycompile.kernels.transposition import transpose, transpose_by_words
 from tinycompile.numerics.fixed_point import rounding_divide_by_pot, saturating_rounding_doubling_high_mul
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.dequantize import Dequantize
@@ -65,6 +66,34 @@ def test_unpadded_axes_are_merged():
 def test_transpose(permutation, dtype):
     x = TensorType((2, 3, 4, 5), dtype, int8(()).quant if dtype == INT8 else None)
     check(transpose, site_of(Transpose(permutation), [x], [None], x))
+
+
+@pytest.mark.parametrize(
+    "permutation, shape",
+    [
+        ((0, 2, 3, 1), (2, 3, 4, 5)),
+        ((0, 2, 3, 1), (1, 11, 3, 7)),
+        ((0, 2, 3, 1), (1, 2, 2, 2)),
+        ((0, 3, 1, 2), (1, 3, 7, 6)),
+        ((2, 1, 3, 0), (3, 2, 2, 9)),
+    ],
+)
+def test_transpose_by_words(permutation, shape):
+    """Lines of any length and number, also apart."""
+    check(transpose_by_words, site_of(Transpose(permutation), [int8(shape)], [None], int8(())))
+
+
+def test_what_is_transposed_by_words():
+    taken = [
+        transpose_by_words(site_of(Transpose(permutation), [x], [None], x), M7) is not None
+        for permutation, x in [
+            ((0, 2, 3, 1), int8((1, 3, 8, 8))),
+            ((0, 3, 1, 2), int8((1, 8, 8, 4))),
+            ((0, 3, 1, 2), int8((1, 8, 8, 3))),
+            ((0, 2, 3, 1), TensorType((1, 3, 8, 8), FLOAT32)),
+        ]
+    ]
+    assert taken == [True, True, False, False]
 
 
 def test_no_code_where_memory_stays():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.kernel_checks import M7, check, int8, site_of
+from tests.support.kernel_checks import check_if_taken, int8, site_of
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Signature, TensorType
-from tinycompile.kernels.movement import plane_rows
+from tinycompile.kernels.transposition import plane_rows, plane_rows_by_words
 from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.transpose import Transpose
 
@@ -29,5 +29,5 @@ def test_it_is_the_beginning_of_the_transpose(dtype):
 @pytest.mark.parametrize("rows", [1, 2])
 def test_kernel(shape, rows):
     site = site_of(PlaneRows(rows), [int8(shape)], [None], int8(()))
-    if plane_rows(site, M7) is not None:
-        check(plane_rows, site)
+    for factory in (plane_rows, plane_rows_by_words):
+        check_if_taken(factory, site)

@@ -149,8 +149,8 @@ def pattern_model(slope: float, negation: str, factor: float) -> onnx.ModelProto
 @pytest.mark.parametrize(
     ("negation", "factor", "kinds"),
     [
-        ("Neg", 1 / 6, ["Conv", "PRelu", "Conv", "Clip"]),
-        ("Mul", 1 / 6, ["Conv", "PRelu", "Conv", "Clip"]),
+        ("Neg", 1 / 6, ["Conv", "PRelu", "Conv", "HardSigmoid"]),
+        ("Mul", 1 / 5, ["Conv", "PRelu", "Conv", "Clip"]),
         ("Mul", -1 / 6, ["Conv", "PRelu", "Conv", "Clip", "Mul"]),
     ],
 )

@@ -1,15 +1,14 @@
-"""Operators that move data without computing: reshape, concatenation, padding, transposition, resizing."""
+"""Operators that move data without computing: reshape, concatenation, padding, resizing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Site, TensorType
+from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
@@ -17,16 +16,12 @@ from tinycompile.kernels.render import Later
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.pad import Pad
-from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
-from tinycompile.ops.transpose import Transpose
 from tinycompile.targets.core import Core
 
 PAD_AXES = 7
 """TC_PAD_AXES: around the innermost one."""
-TRANSPOSE_LOOPS = 6
-"""TC_TRANSPOSE_LOOPS."""
 
 
 @kernel_for(Reshape, dtype=None)
@@ -51,7 +46,7 @@ def identity(site: Site, core: Core) -> Kernel | None:
             "An output that has memory of its own.",
         ),
         () if constant is None else (Constant("value", "int8_t", _bytes_of(constant, dtype), str(site.sig.output)),),
-        instructions=10 + _copy_instructions(size),
+        instructions=10 + copy_instructions(size),
         code_bytes=80,
         overlap={0: 0} if constant is None else {},
     )
@@ -92,7 +87,7 @@ def concatenation(site: Site, core: Core) -> Kernel | None:
             )
             for index in constant
         ),
-        instructions=20 + outer * (4 + sum(map(_copy_instructions, sizes))),
+        instructions=20 + outer * (4 + sum(map(copy_instructions, sizes))),
         code_bytes=40 + 24 * len(parts),
         overlap={index: _concatenation_distance(outer, sizes, index) for index in dynamic},
     )
@@ -144,7 +139,7 @@ def pad(site: Site, core: Core) -> Kernel | None:
     )
     rows = sig.output.bytes // (row + row_before + row_after)
     borders = sum(_fill_instructions(n) if alike else n // item * 4 for n in (row_before, row_after))
-    per_row = 35 + _copy_instructions(row) + borders
+    per_row = 35 + copy_instructions(row) + borders
     return Kernel(
         "pad",
         function,
@@ -174,80 +169,6 @@ def _pad_distance(outer: Sequence[tuple[int, int, int]], row: int, row_before: i
     rows = np.flatnonzero(inside)
     targets = rows * output_row + row_before
     return safe_distance(zip((np.arange(rows.size) * row).tolist(), targets.tolist(), strict=True))
-
-
-@kernel_for(Transpose, dtype=None)
-def transpose(site: Site, core: Core) -> Kernel | None:
-    """`tc_transpose`; no code where only axes of size 1 move; None for more loops than it has."""
-    op, sig = site.node.op, site.sig
-    if not isinstance(op, Transpose):
-        return None
-    item = sig.input.dtype.item_bytes
-    return _transposition(sig.input, transpose_loops(sig.input.shape, op.permutation, item))
-
-
-@kernel_for(PlaneRows, dtype=None)
-def plane_rows(site: Site, core: Core) -> Kernel | None:
-    """`tc_transpose` of some rows."""
-    op, x = site.node.op, site.sig.input
-    if not isinstance(op, PlaneRows):
-        return None
-    _, channels, height, width = x.shape
-    item = x.dtype.item_bytes
-    loops = [(op.rows * width, item), (channels, height * width * item)]
-    kernel = _transposition(x, [loop for loop in loops if loop[0] > 1])
-    # A row is written in one piece, and rows are apart in the planes: the output must not share their memory.
-    return None if kernel is None or kernel.alias_of is not None else replace(kernel, variant="plane_rows", overlap={})
-
-
-def _transposition(x: TensorType, loops: list[tuple[int, int]]) -> Kernel | None:
-    """`loops`: (size, stride in bytes of the input) over the output, outermost first."""
-    item = x.dtype.item_bytes
-    run = loops.pop()[0] * item if loops and loops[-1][1] == item else item
-    if not loops:
-        return Kernel("transpose", None, alias_of=0)
-    if len(loops) > TRANSPOSE_LOOPS:
-        return None
-    sizes, strides = zip(*([(1, 0)] * (TRANSPOSE_LOOPS - len(loops)) + loops), strict=True)
-    function = struct_call(
-        f"transpose_{'x'.join(map(str, x.shape))}",
-        "tc_transpose",
-        "tc_copy.h",
-        (f"const {x.dtype.ctype} *input", f"{x.dtype.ctype} *output"),
-        (Struct("tc_transpose_shape", {"size": sizes, "stride": strides, "run": run}),),
-        "The axes in another order.",
-    )
-    runs = prod(sizes)
-    return Kernel(
-        "transpose",
-        function,
-        instructions=30 + runs * _copy_instructions(run),
-        code_bytes=150,
-        overlap={0: gathered_distance(_run_offsets(loops) // run, run)},
-    )
-
-
-def transpose_loops(shape: Sequence[int], permutation: Sequence[int], item: int) -> list[tuple[int, int]]:
-    """(size, stride in bytes of the input) of as few loops as it takes over the output, outermost first."""
-    strides = [item * prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    loops = list[tuple[int, int]]()
-    for axis in permutation:
-        size, stride = shape[axis], strides[axis]
-        if size == 1:
-            continue
-        if loops and loops[-1][1] == size * stride:
-            loops[-1] = (loops[-1][0] * size, stride)
-        else:
-            loops.append((size, stride))
-    return loops
-
-
-def _run_offsets(loops: Sequence[tuple[int, int]]) -> Array:
-    """The input byte at which each run of the output starts, in memory order of the output."""
-    offsets = np.zeros(1, np.int64)
-    for size, stride in loops:
-        offsets = (offsets[:, None] + np.arange(size) * stride).ravel()
-    return offsets
 
 
 @kernel_for(ResizeNearestNeighbor, dtype=None)
@@ -287,13 +208,13 @@ def resize_nearest(site: Site, core: Core) -> Kernel | None:
             Constant("rows", "uint16_t", rows.astype(np.uint16), "the input row of each output row"),
             Constant("columns", "uint16_t", columns.astype(np.uint16), "the input column of each output column"),
         ),
-        instructions=30 + 12 * rows.size + pixels.size * (6 + _copy_instructions(channels * item)),
+        instructions=30 + 12 * rows.size + pixels.size * (6 + copy_instructions(channels * item)),
         code_bytes=120,
         overlap={0: gathered_distance(pixels, channels * item)},
     )
 
 
-def _copy_instructions(size: int) -> int:
+def copy_instructions(size: int) -> int:
     """Of `tc_copy_down` with a constant size; 16 bytes a turn."""
     return size // 16 * (8 if size < 64 else 11) + size % 16 // 4 * 2 + size % 4 * 4
 

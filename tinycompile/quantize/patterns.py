@@ -4,6 +4,7 @@ sigmoid so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,16 @@ def _prelu(graph: FloatGraph, node: Any) -> None:
     chain = [positive, negative, relu, minus]
     if any(graph.only_consumer(each.output[0]) is None for each in chain):
         return
-    at = next(i for i, each in enumerate(graph.nodes) if each is node)
     name = graph.constant(f"{node.output[0]}_slope", slope.reshape(1) if slope.ndim == 0 else slope)
-    graph.nodes[at] = onnx_module().helper.make_node("PRelu", [x, name], list(node.output), name=node.name)
+    _replace(graph, node, "PRelu", [x, name])
     graph.nodes = [each for each in graph.nodes if not any(each is gone for gone in chain)]
+
+
+def _replace(graph: FloatGraph, node: Any, kind: str, inputs: Sequence[str], **attributes: float) -> None:
+    """Another operator computes the node's result."""
+    at = next(i for i, each in enumerate(graph.nodes) if each is node)
+    make = onnx_module().helper.make_node
+    graph.nodes[at] = make(kind, list(inputs), list(node.output), name=node.name, **attributes)
 
 
 def _is_negation(graph: FloatGraph, node: Any, x: str) -> bool:
@@ -63,7 +70,10 @@ def _with_constant(graph: FloatGraph, node: Any) -> tuple[str, Array | None]:
 
 
 def _scaled_clamp(graph: FloatGraph, node: Any) -> None:
-    """A layer, a clamp, and a positive factor, as in relu6(layer(x) + 3) / 6: the factor goes into layer and limits."""
+    """A layer, a clamp, and a positive factor: the factor goes into layer and limits. Where these are 0 and 1 then, it
+    is HardSigmoid, of a layer without the half that relu6(layer(x) + 3) / 6 adds: what PyTorch writes into ONNX files,
+    so that both are quantised alike.
+    """
     value, factor = _with_constant(graph, node) if node.op_type == "Mul" else ("", None)
     clamp = graph.producers().get(value)
     if factor is None or factor.size != 1 or not float(factor.reshape(())) > 0 or clamp is None:
@@ -79,8 +89,14 @@ def _scaled_clamp(graph: FloatGraph, node: Any) -> None:
     weights = graph.constants.get(layer.input[1])
     if weights is None:
         return
-    channels = int(weights.shape[output_axis(layer)])
-    if not scale_layer(graph, layer, np.full(channels, float(factor.reshape(()))), np.zeros(channels)):
+    channels, slope = int(weights.shape[output_axis(layer)]), float(factor.reshape(()))
+    bounds = [float(graph.constants[name].reshape(())) for name in limits]
+    if clamp.op_type == "Clip" and len(clamp.input) == 3 and [np.float32(b * slope) for b in bounds] == [0, 1]:
+        if scale_layer(graph, layer, np.ones(channels), np.full(channels, -0.5 / slope)):
+            _replace(graph, node, "HardSigmoid", clamp.input[:1], alpha=slope, beta=0.5)
+            graph.nodes = [each for each in graph.nodes if each is not clamp]
+        return
+    if not scale_layer(graph, layer, np.full(channels, slope), np.zeros(channels)):
         return
     for index, name in enumerate(clamp.input):
         if name and index > 0:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import UnsupportedError
+from tinycompile.frontend.onnx_ml_shapes import infer_shapes
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of, rewritten
 from tinycompile.frontend.onnx_schema import MICROSOFT
@@ -79,7 +80,7 @@ def expand(proto: Any, where: str = "") -> Any:
         del before.graph.node[:], before.graph.output[:], before.graph.value_info[:]
         before.graph.node.extend(nodes)
         try:
-            shaped = onnx_module().shape_inference.infer_shapes(before).graph
+            shaped = infer_shapes(before).graph
         except Exception:  # of a broken model, which static_model reports
             return None
         found = {v.name: v.type.tensor_type for v in (*shaped.input, *shaped.value_info)}

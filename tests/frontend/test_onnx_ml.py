@@ -15,9 +15,11 @@ from onnx import helper, numpy_helper
 from tests.conftest import ROOT
 from tests.support.random_forest import ML, by_onnxruntime, by_us, imported, ml_model, new_ensemble
 from tinycompile import interpreter
-from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError
+from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend import class_names_of, load
 from tinycompile.frontend.onnx import import_onnx
+from tinycompile.frontend.survey import survey
+from tinycompile.quantize.float_model import float_model
 from tinycompile.verify.machine_learning import in_tensors
 
 WINE = ROOT / "examples" / "wine"
@@ -35,8 +37,15 @@ def test_the_example():
     names = class_names_of(WINE / "wine.onnx", [(1,), (1, 3)])
     assert names == ("barbera", "barolo", "grignolino")
     assert class_names_of(WINE / "wine.onnx", [(1,), (1, 4)]) == ()
-    with pytest.raises(QuantizationNeededError):
+
+
+def test_what_is_no_model_for_int8_says_so():
+    with pytest.raises(UsageError, match="without --strict-int8"):
         load(WINE / "wine.onnx", floats="none")
+    with pytest.raises(UsageError, match="without --calib"):
+        float_model(WINE / "wine.onnx", {})
+    found = survey(WINE / "wine.onnx")
+    assert found.float_model and not found.wants_int8
 
 
 def test_verify_reads_the_same_on_its_own():

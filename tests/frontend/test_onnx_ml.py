@@ -112,6 +112,47 @@ def test_columns_side_by_side(tmp_path):
     np.testing.assert_array_equal(interpreter.run(graph, values)[graph.outputs[0]], [[-3.0, 1.5]])
 
 
+def machine(kind: str, kernel: str, sizes: list[int], **attributes: Any) -> onnx.ModelProto:
+    """A support vector machine; `sizes` are vectors by class, or all of them."""
+    rng = np.random.default_rng(len(kernel) + len(sizes))
+    count, classes = sum(sizes), len(sizes)
+    pairs = max(1, classes * (classes - 1) // 2)
+    attributes |= {
+        "support_vectors": rng.normal(100, 1, count * 4).tolist(),
+        "coefficients": rng.normal(0, 1, max(1, classes - 1) * count).tolist(),
+        "rho": rng.normal(0, 0.3, pairs).tolist(),
+        "kernel_type": kernel,
+        "kernel_params": {"RBF": [0.3, 0, 0], "POLY": [1e-4, 0.5, 2]}.get(kernel, [1e-5, 0.1, 0]),
+    }
+    results = [("y", 1)] if kind == "SVMRegressor" else [("label", 7), ("y", 1)]
+    if kind == "SVMClassifier":
+        attributes |= {"vectors_per_class": sizes, "classlabels_ints": [7 - i for i in range(classes)]}
+    else:
+        attributes["n_supports"] = count
+    node = helper.make_node(kind, ["x"], [name for name, _ in results], domain=ML, **attributes)
+    return ml_model(node, 4, results, 1)
+
+
+@pytest.mark.parametrize("kernel", ["LINEAR", "POLY", "RBF", "SIGMOID"])
+@pytest.mark.parametrize(
+    ("kind", "sizes", "options"),
+    [
+        ("SVMRegressor", [9], {}),
+        ("SVMRegressor", [9], {"one_class": 1}),
+        ("SVMClassifier", [4, 5], {}),
+        ("SVMClassifier", [4, 3, 5, 2], {}),
+    ],
+    ids=["regressor", "one-class", "two", "four"],
+)
+def test_support_vectors(kernel, kind, sizes, options, tmp_path):
+    """Of features far from 0, where the distance of two vectors is a small difference of large numbers."""
+    model = machine(kind, kernel, sizes, **options)
+    x = np.random.default_rng(1).normal(100, 1, (ROWS, 4)).astype(np.float32)
+    got, want = by_us(imported(model, tmp_path / "m.onnx", ROWS), x), by_onnxruntime(model, x)
+    for ours, theirs in zip(got, want, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-4 if kernel == "LINEAR" else 2e-5)
+
+
 def test_trees_of_what_nothing_computes(tmp_path):
     """onnx 1.23.2's shape inference would end the process."""
     model = new_ensemble(np.random.default_rng(0), 1)
@@ -131,6 +172,8 @@ def test_trees_of_what_nothing_computes(tmp_path):
             "2 keys from",
         ),
         (one("LinearRegressor", coefficients=[1.0] * 4, post_transform="LOGISTIC"), "a post_transform"),
+        (machine("SVMClassifier", "RBF", [2, 3], prob_a=[1.0], prob_b=[0.0]), "train the model without"),
+        (machine("SVMRegressor", "COSINE", [2]), "kernel_type = 'COSINE'"),
         (one("OneHotEncoder", cats_int64s=[1, 2]), "this operator is not supported"),
         (one("TreeEnsembleRegressor", nodes_modes=["LEAF"], nodes_treeids=[0, 1]), "another length"),
     ],

@@ -21,6 +21,26 @@ typedef struct tc_axis {
     int32_t inner;
 } tc_axis;
 
+#define TC_MORE(a, b) ((a) > (b))
+#define TC_LESS(a, b) ((a) < (b))
+
+/* a > b; by their bits where the core has no FPU, which takes a third of the compiler's function. */
+TC_INLINE int tc_float_more(float a, float b)
+{
+#if TC_FLOAT_UNIT
+    return a > b;
+#else
+    const uint32_t x = tc_float_bits(a);
+    const uint32_t y = tc_float_bits(b);
+    if ((x << 1) > 0xFF000000u || (y << 1) > 0xFF000000u || ((x | y) << 1) == 0u) {
+        return 0; /* NaN, or two zeros */
+    }
+    return (x >> 31) != 0u ? (y >> 31) != 0u && x < y : (y >> 31) != 0u || x > y;
+#endif
+}
+
+#define TC_FLOAT_LESS(a, b) tc_float_more(b, a)
+
 /*
  * Defines void name(const element *input, index *output, const tc_axis *axis): the first position whose value no other
  * one is `better` than. `worst` is no better than any; so NaN, which isn't better than anything, is never found.
@@ -34,7 +54,7 @@ typedef struct tc_axis {
                 element best = (element)(worst);                                                                       \
                 int32_t found = 0;                                                                                     \
                 for (int32_t at = 0; at < axis->size; ++at) {                                                          \
-                    if (*next better best) {                                                                           \
+                    if (better(*next, best)) {                                                                         \
                         best = *next;                                                                                  \
                         found = at;                                                                                    \
                     }                                                                                                  \
@@ -45,17 +65,17 @@ typedef struct tc_axis {
         }                                                                                                              \
     }
 
-#define TC_ARG_OF(type, element, lowest, highest)                                                                      \
-    TC_ARG(tc_arg_max_##type##_int32, element, int32_t, lowest, >)                                                     \
-    TC_ARG(tc_arg_max_##type##_int64, element, int64_t, lowest, >)                                                     \
-    TC_ARG(tc_arg_min_##type##_int32, element, int32_t, highest, <)                                                    \
-    TC_ARG(tc_arg_min_##type##_int64, element, int64_t, highest, <)
+#define TC_ARG_OF(type, element, lowest, highest, more, less)                                                          \
+    TC_ARG(tc_arg_max_##type##_int32, element, int32_t, lowest, more)                                                  \
+    TC_ARG(tc_arg_max_##type##_int64, element, int64_t, lowest, more)                                                  \
+    TC_ARG(tc_arg_min_##type##_int32, element, int32_t, highest, less)                                                 \
+    TC_ARG(tc_arg_min_##type##_int64, element, int64_t, highest, less)
 
-TC_ARG_OF(int8, int8_t, INT8_MIN, INT8_MAX)
-TC_ARG_OF(uint8, uint8_t, 0, UINT8_MAX)
-TC_ARG_OF(bool, uint8_t, 0, UINT8_MAX)
-TC_ARG_OF(int32, int32_t, INT32_MIN, INT32_MAX)
-TC_ARG_OF(float32, float, -INFINITY, INFINITY)
+TC_ARG_OF(int8, int8_t, INT8_MIN, INT8_MAX, TC_MORE, TC_LESS)
+TC_ARG_OF(uint8, uint8_t, 0, UINT8_MAX, TC_MORE, TC_LESS)
+TC_ARG_OF(bool, uint8_t, 0, UINT8_MAX, TC_MORE, TC_LESS)
+TC_ARG_OF(int32, int32_t, INT32_MIN, INT32_MAX, TC_MORE, TC_LESS)
+TC_ARG_OF(float32, float, -INFINITY, INFINITY, tc_float_more, TC_FLOAT_LESS)
 
 typedef struct tc_top_k_shape {
     int32_t rows;

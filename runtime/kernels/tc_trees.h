@@ -10,6 +10,7 @@
 #ifndef TC_TREES_H
 #define TC_TREES_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 

@@ -17,6 +17,7 @@ from tests.frontend.option_models import MODELS
 from tests.frontend.typed_models import COLUMNS, operators, typed_model
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.onnx_nodes import cases
+from tests.support.random_forest import ensemble, new_ensemble
 from tests.support.random_model import RandomModel
 from tests.support.random_qoperators import KINDS, RandomQOperators
 from tests.support.tflite_builder import NONE, RELU, SAME, VALID, TfliteBuilder
@@ -172,11 +173,18 @@ def _random(seed: int) -> TfliteSeed:
 
 @cache
 def onnx_seeds() -> tuple[onnx.ModelProto, ...]:
-    """QDQ models, the operators of `onnx.backend.test`, quantised operators, and the example's float model."""
+    """QDQ models, the operators of `onnx.backend.test`, quantised operators, trees, and the example's float model."""
     built = [_qdq(tail) for tail in _QDQ]
     nodes = [case.model for name, case in sorted(cases().items()) if case.model.ByteSize() < 1 << 14]
     quantized = tuple(RandomQOperators(kind, seed).build() for kind in KINDS for seed in range(3))
-    return (*built * 8, *nodes, *quantized, onnx.load(str(DIGITS / "digits.onnx")))
+    return (*built * 8, *nodes, *quantized, *_forests() * 6, onnx.load(str(DIGITS / "digits.onnx")))
+
+
+def _forests() -> list[onnx.ModelProto]:
+    """Trees as ai.onnx.ml has had them, and the example's pipeline."""
+    rng = np.random.default_rng(3)
+    trees = [ensemble(rng, "Regressor", 2, trees=2, depth=2), ensemble(rng, "Classifier", 3, trees=2, depth=2)]
+    return [*trees, new_ensemble(rng, 2), onnx.load(str(DIGITS.parent / "wine" / "wine.onnx"))]
 
 
 Tail = Callable[[OnnxBuilder, str], str]

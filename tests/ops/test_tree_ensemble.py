@@ -123,6 +123,18 @@ def test_nodes_with_several_parents_and_votes():
         np.testing.assert_array_equal(run_kernel(kernel, [x], site.sig.output), want)
 
 
+def test_leaves_of_one_weight_or_none_are_counted():
+    forest = shared((0.1, 0.1, 0.1))
+    leaves = tuple(() if leaf[0][0] else ((0, 0.1),) for leaf in forest.leaves)
+    site = site_for(TreeEnsemble(Forest(forest.splits, leaves, forest.roots), 1), ROWS, 2)
+    x = rows(np.random.default_rng(0), ROWS, 2)
+    (want,) = site.node.op.evaluate(site.sig, [x])
+    kernel = nested_ifs(site, core_named("cortex-m3"))
+    assert kernel is not None and kernel.function is not None and "sums[count]" in kernel.function.body
+    np.testing.assert_array_equal(run_kernel(kernel, [x], site.sig.output), want)
+    assert len(np.unique(want)) == 2
+
+
 def test_what_a_model_cannot_have(tmp_path):
     rng = np.random.default_rng(1)
     model = ensemble(rng, "Regressor", 1)
@@ -139,6 +151,13 @@ def test_what_a_model_cannot_have(tmp_path):
     children[0] = 999
     refused("a node's child doesn't exist")
     children[0] = before
+    for feature in (-1, 5):
+        before, attributes["nodes_featureids"].ints[0] = attributes["nodes_featureids"].ints[0], feature
+        refused(r"features \[.*\] of float32\[1x5\]")
+        attributes["nodes_featureids"].ints[0] = before
+    attributes["target_ids"].ints[0] = 1
+    refused("a weight for a target that isn't one of 1")
+    attributes["target_ids"].ints[0] = 0
     attributes["nodes_modes"].strings[0] = b"BRANCH_LIKE"
     refused("nodes of mode LIKE")
 

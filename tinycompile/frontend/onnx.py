@@ -13,7 +13,13 @@ from typing import Any, Literal
 import numpy as np
 
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, UINT16, DType
-from tinycompile.errors import FloatIslandWarning, ModelFileError, QuantizationNeededError, UnsupportedError
+from tinycompile.errors import (
+    FloatIslandWarning,
+    ModelFileError,
+    QuantizationNeededError,
+    UnsupportedError,
+    UsageError,
+)
 from tinycompile.frontend import (
     onnx_discrete,
     onnx_dynamic,
@@ -114,10 +120,14 @@ def import_onnx(
         ModelFileError: not a model, or broken.
         QuantizationNeededError: a float model.
         UnsupportedError: everything that can't be compiled, at once.
+        UsageError: a model of ai.onnx.ml that may not have floats.
     """
     where = str(path)
     proto = read_proto(path)
     floats = floats_of(proto, floats)
+    if floats == "none" and has_ml(proto):
+        why = "trees and linear models of ai.onnx.ml do"
+        raise UsageError("the model computes in float32", where=where, why=why, hint="build it without --strict-int8")
     if floats != "all" and not is_quantized(proto):
         raise quantization_needed(where)
     return import_model(static_model(expand(proto, where), where, shapes), name, where, layout, floats)

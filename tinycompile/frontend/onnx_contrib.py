@@ -16,6 +16,7 @@ from tinycompile.frontend.onnx_contrib_attention import attention
 from tinycompile.frontend.onnx_contrib_fused import FUSED
 from tinycompile.frontend.onnx_expansion import Expansion
 from tinycompile.frontend.onnx_file import opset_of
+from tinycompile.frontend.onnx_ml_shapes import infer_shapes
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_rewrite import label_of, names_of, rewritten
 from tinycompile.frontend.onnx_schema import MICROSOFT
@@ -46,7 +47,7 @@ def expand(proto: Any, where: str = "") -> Any:
         del before.graph.node[:], before.graph.output[:], before.graph.value_info[:]
         before.graph.node.extend(nodes)
         try:
-            shaped = onnx_module().shape_inference.infer_shapes(before).graph
+            shaped = infer_shapes(before).graph
         except Exception:  # of a broken model, which static_model reports
             return None
         make = onnx_module().helper.make_tensor_type_proto

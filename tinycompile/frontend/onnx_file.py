@@ -14,6 +14,7 @@ from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.onnx_ml import in_onnx_words
 from tinycompile.frontend.onnx_ml_model import without_maps_and_strings
+from tinycompile.frontend.onnx_ml_shapes import infer_shapes
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_order import sort_nodes
 from tinycompile.frontend.onnx_schema import MICROSOFT, ML
@@ -149,7 +150,7 @@ def _checked(model: Any, path: Path) -> dict[str, int]:
     """The number of dimensions of its values, as far as it can be inferred. Raises ModelFileError."""
     onnx = onnx_module()
     try:
-        shaped = onnx.shape_inference.infer_shapes(model)
+        shaped = infer_shapes(model)
         values = (*shaped.graph.input, *shaped.graph.value_info, *shaped.graph.output)
         known = {v.name: v.type.tensor_type.shape for v in values if v.type.tensor_type.HasField("shape")}
         # The checker wants types of outputs, which the format leaves optional.

@@ -1,51 +1,31 @@
 """Operators of ai.onnx.ml in ONNX's words, as far as it has the same.
 
-What is left, trees, linear classifiers and support vectors, has importers (onnx_ml_trees.py, onnx_ml_linear.py).
+What is left, trees and linear classifiers, has importers (onnx_ml_trees.py, onnx_ml_linear.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinycompile.errors import UnsupportedError
+from tinycompile.frontend import onnx_ml_vectors
+from tinycompile.frontend.onnx_ml_rewrite import RULES, MlRewriting, floats_of_operand, rule
 from tinycompile.frontend.onnx_module import copied
-from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of, rewritten
+from tinycompile.frontend.onnx_rewrite import label_of, names_of, rewritten
 from tinycompile.frontend.onnx_schema import ML
 from tinycompile.frontend.tflite_scope import Rejected
 
-_FLOAT, _INT64 = 1, 7  # TensorProto
+RULE_MODULES = (onnx_ml_vectors,)
+"""Each registers its rules when it is imported."""
+_FLOAT = 1  # TensorProto
 NEWEST_ML = 5
 """The newest version of the domain. Older ones differ in what operators have, not in what that means."""
 LARGEST_TABLE = 4096
 """Numbers between the smallest and the largest key of a LabelEncoder, which is a table of them."""
-
-
-class MlRewriting(Rewriting):
-    """Of a node; `ranks` are the numbers of dimensions of constants and inputs."""
-
-    def __init__(self, node: Any, taken: set[str], ranks: Mapping[str, int]) -> None:
-        super().__init__(node, taken)
-        self.ranks = ranks
-
-
-Rule = Callable[[MlRewriting], list[Any]]
-RULES: dict[str, Rule] = {}
-"""By operator."""
-
-
-def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Decorator: these operators are rewritten by this function."""
-
-    def register(function: Rule) -> Rule:
-        for name in names:
-            RULES[name] = function
-        return function
-
-    return register
 
 
 def in_onnx_words(proto: Any, where: str) -> Any:
@@ -91,16 +71,10 @@ def _rewrite(step: MlRewriting) -> list[Any]:
     return nodes
 
 
-def _floats(step: MlRewriting, operand: int = 0) -> tuple[Any, str]:
-    """A node that makes a float tensor of an operand, and its name."""
-    name = step.name(f"float_{operand}")
-    return step.make("Cast", [step.node.input[operand]], name, to=_FLOAT), name
-
-
 @rule("Scaler")
 def _scaler(step: MlRewriting) -> list[Any]:
     """(x - offset) * scale."""
-    cast, x = _floats(step)
+    cast, x = floats_of_operand(step)
     centred = step.name("centred")
     offset = step.constant("offset", step.take("offset", [0.0]), np.float32)
     scale = step.constant("scale", step.take("scale", [1.0]), np.float32)
@@ -110,7 +84,7 @@ def _scaler(step: MlRewriting) -> list[Any]:
 @rule("Normalizer")
 def _normalizer(step: MlRewriting) -> list[Any]:
     """Rows divided by a norm; those of which it is 0 stay."""
-    cast, x = _floats(step)
+    cast, x = floats_of_operand(step)
     norm = step.take("norm", b"MAX")
     names = {name: step.name(name) for name in ("powers", "sum", "norm", "divisor", "zero")}
     nodes, last = [cast], step.constant("axes", [-1], np.int64)
@@ -139,7 +113,7 @@ def _normalizer(step: MlRewriting) -> list[Any]:
 @rule("Binarizer")
 def _binarizer(step: MlRewriting) -> list[Any]:
     """1 where x > threshold, else 0."""
-    cast, x = _floats(step)
+    cast, x = floats_of_operand(step)
     larger, threshold = step.name("larger"), step.constant("threshold", [step.take("threshold", 0.0)], np.float32)
     return [
         cast,
@@ -182,7 +156,7 @@ def _array_feature_extractor(step: MlRewriting) -> list[Any]:
 def _feature_vectorizer(step: MlRewriting) -> list[Any]:
     """Features side by side; the sizes are those of the operands."""
     step.take("inputdimensions", None)
-    casts = [_floats(step, operand) for operand in range(len(step.node.input))]
+    casts = [floats_of_operand(step, operand) for operand in range(len(step.node.input))]
     names = [name for _, name in casts]
     return [*(node for node, _ in casts), step.make("Concat", names, step.node.output[0], axis=-1)]
 
@@ -221,7 +195,7 @@ def _linear_regressor(step: MlRewriting) -> list[Any]:
     if step.take("post_transform", b"NONE") != b"NONE":
         raise Rejected("a post_transform")
     targets = int(step.take("targets", 1))
-    cast, x = _floats(step)
+    cast, x = floats_of_operand(step)
     weights = np.array(step.take("coefficients", None), np.float32).reshape(targets, -1)
     operands = [x, step.constant("coefficients", weights, np.float32)]
     if (intercepts := step.take("intercepts", None)) is not None:

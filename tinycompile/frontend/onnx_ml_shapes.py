@@ -7,10 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_schema import ML
 
 Shape = tuple[int, ...]
+_HIDDEN = "tinycompile.hidden"
+
+
+def infer_shapes(model: Any, data_prop: bool = False) -> Any:
+    """onnx's shape inference without TreeEnsemble: onnx 1.23.2's ends the process where its operand has no type.
+
+    Raises:
+        Exception: whatever onnx says of a broken model.
+    """
+    onnx = onnx_module()
+    found = [i for i, node in enumerate(model.graph.node) if (node.domain, node.op_type) == (ML, "TreeEnsemble")]
+    if not found:
+        return onnx.shape_inference.infer_shapes(model, data_prop=data_prop)
+    clone = copied(model)
+    clone.opset_import.append(onnx.helper.make_opsetid(_HIDDEN, 1))
+    for index in found:
+        clone.graph.node[index].domain = _HIDDEN
+    result = onnx.shape_inference.infer_shapes(clone, data_prop=data_prop)
+    for index in found:
+        result.graph.node[index].domain = ML
+    del result.opset_import[-1]
+    return result
 
 
 def stand_in(graph: Any, shapes: Mapping[str, Shape | None]) -> bool:

@@ -241,7 +241,7 @@ def classifier(scope: Scope) -> None:
     if transform == "PROBIT":
         raise Rejected("post_transform = 'PROBIT' of a single score: onnxruntime writes one of two probabilities")
     pair: Pair = "logistic" if transform == "LOGISTIC" else "complement" if positive else "negative"
-    trees = TreeEnsemble(forest, 1, base=base)
+    trees = TreeEnsemble(_without_zeros(forest), 1, base=base)
     set_classes(scope, _emit(scope, trees, x.name, name), ClassScores(labels, "NONE", decision, pair))
 
 
@@ -272,7 +272,7 @@ def _set_regression(scope: Scope, forest: Forest, targets: int, aggregate: str, 
     if len(base) not in (0, targets):
         raise Rejected(f"it has {len(base)} base values for {targets} targets")
     forest = forest if aggregate in ("MIN", "MAX") else _without_zeros(forest)
-    if any(target >= targets for leaf in forest.leaves for target, _ in leaf):
+    if any(not 0 <= target < targets for leaf in forest.leaves for target, _ in leaf):
         raise Rejected(f"a leaf has a weight for a target that isn't one of {targets}")
     trees = TreeEnsemble(forest, targets, cast(Aggregate, aggregate.lower()), base)
     name, shape = _emit(scope, trees, x.name, scope.name), (x.shape[0], targets)

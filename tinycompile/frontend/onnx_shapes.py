@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_evaluate import evaluate_node
-from tinycompile.frontend.onnx_ml_shapes import stand_in
+from tinycompile.frontend.onnx_ml_shapes import infer_shapes, stand_in
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
@@ -45,7 +45,7 @@ def inferred(model: Any) -> Any:
 
 
 def _infer(model: Any) -> Any:
-    return onnx_module().shape_inference.infer_shapes(model, data_prop=True)
+    return infer_shapes(model, data_prop=True)
 
 
 def shape_of(value: Any) -> Shape | None:

@@ -60,7 +60,11 @@ class SurveyOp:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """A model as its file has it. `float_model`: it computes in float32 and has to be quantised first."""
+    """A model as its file has it.
+
+    Attributes:
+        float_model: it computes in float32. wants_int8: and has to be quantised first.
+    """
 
     format: str
     tensors: Mapping[str, SurveyTensor]
@@ -68,6 +72,7 @@ class Survey:
     outputs: tuple[SurveyTensor, ...]
     operators: tuple[SurveyOp, ...]
     float_model: bool
+    wants_int8: bool = False
 
     @property
     def weights(self) -> list[SurveyTensor]:
@@ -213,15 +218,17 @@ def _onnx(model: OnnxModel) -> Survey:
         for node in model.nodes
         if node.op_type != "Constant"
     )
-    from tinycompile.frontend.onnx import is_quantized
+    from tinycompile.frontend.onnx import floats_of, is_quantized
 
+    float_model = not is_quantized(model.proto)
     return Survey(
         "onnx",
         tensors,
         tuple(tensors.get(v.name) or SurveyTensor(v.name, v.name, v.shape, v.type_name, False) for v in model.inputs),
         tuple(tensors.get(v.name) or SurveyTensor(v.name, v.name, v.shape, v.type_name, False) for v in model.outputs),
         operators,
-        float_model=not is_quantized(model.proto),
+        float_model=float_model,
+        wants_int8=float_model and floats_of(model.proto, "islands") != "all",
     )
 
 

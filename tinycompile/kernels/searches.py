@@ -43,7 +43,7 @@ def arg_extreme(site: Site, core: Core) -> Kernel | None:
     return Kernel(
         op.kind,
         function,
-        instructions=30 + y.elements * 12 + x.elements * (30 if slow else 7),
+        instructions=30 + y.elements * 12 + x.elements * (20 if slow else 7),
         code_bytes=90,
     )
 

@@ -55,7 +55,7 @@ def _notes(op: TreeEnsemble, reason: str) -> dict[str, str]:
 def _leaf_cost(op: TreeEnsemble, kind: str, core: Core) -> float:
     """Instructions for what the leaves of one row add."""
     trees, each = len(op.forest.roots), 1 if core.has("fpu") else 60
-    if kind in ("votes", "target"):
+    if kind in ("count", "votes", "target"):
         return 10.0 * trees
     if kind == "weight":
         return (5.0 + each) * trees
@@ -117,7 +117,7 @@ def _nested(site: Site, core: Core, signless: bool) -> Kernel | None:
             *(["void *scratch"] if scratch else []),
         ),
         text,
-        _headers(text + "".join(tree for _, tree in trees)),
+        HEADERS,
         f"{len(forest.roots)} decision trees, {len(forest.splits)} tests, at most {forest.depth} after one another.",
         tuple(dict.fromkeys(tree for _, tree in trees)),
     )
@@ -140,32 +140,41 @@ class _Ends:
     """How a tree ends.
 
     Attributes:
-        kind: "weight", of the only target; "target" for the only weight that there is, which is added at once or, as
-            "votes", counted; "leaf", a number of a leaf in tables.
+        kind: what a tree's function gives: a "weight", of the only target; 0 or 1, of which there is a "count", where
+            that target has a single weight; a "target", where all have the same single one, which is added at once, or
+            counted in "votes"; a "leaf" by its number in tables.
         constants: that this needs.
     """
 
-    kind: Literal["weight", "target", "votes", "leaf"]
+    kind: Literal["count", "weight", "target", "votes", "leaf"]
     constants: tuple[Constant, ...]
 
 
 def _ends(op: TreeEnsemble, core: Core) -> _Ends:
     leaves, adds = op.forest.leaves, op.aggregate in ("sum", "average")
-    if op.targets == 1 and not op.marked and all(len(leaf) == 1 or (adds and not leaf) for leaf in leaves):
-        return _Ends("weight", ())
     weights = {weight for leaf in leaves for _, weight in leaf}
-    if adds and len(weights) == 1 and len(op.forest.roots) < 1 << 16 and all(len(leaf) == 1 for leaf in leaves):
-        if core.has("fpu"):
-            return _Ends("target", ())
-        sums = [np.float32(-0.0 if op.marked else 0.0)]
-        for _ in op.forest.roots:
-            sums.append(sums[-1] + np.float32(next(iter(weights))))
-        return _Ends("votes", (Constant("sums", "float", np.array(sums, np.float32), "of so many equal weights"),))
+    few = adds and len(weights) == 1 and len(op.forest.roots) < 1 << 16 and max(map(len, leaves)) == 1
+    if op.targets == 1 and few and not core.has("fpu"):
+        return _Ends("count", (_sums(op),))
+    if _is_single(op):
+        return _Ends("weight", ())
+    if few and all(leaves):
+        return _Ends("target", ()) if core.has("fpu") else _Ends("votes", (_sums(op),))
     return _Ends("leaf", _leaf_constants(op.forest))
 
 
-def _headers(text: str) -> tuple[str, ...]:
-    return (*HEADERS, "math.h") if "INFINITY" in text or "NAN" in text else HEADERS
+def _is_single(op: TreeEnsemble) -> bool:
+    """Whether every leaf is a number: a weight of the only target, or the 0 that none is in a sum."""
+    adds = op.aggregate in ("sum", "average")
+    return op.targets == 1 and not op.marked and all(len(leaf) == 1 or (adds and not leaf) for leaf in op.forest.leaves)
+
+
+def _sums(op: TreeEnsemble) -> Constant:
+    """Of so many equal weights, added one after the other."""
+    sums = [np.float32(-0.0 if op.marked else 0.0)]
+    for _ in op.forest.roots:
+        sums.append(sums[-1] + np.float32(_only_weight(op)))
+    return Constant("sums", "float", np.array(sums, np.float32), "of so many equal weights")
 
 
 def _looped(body: list[str], op: TreeEnsemble, rows: int, width: int) -> str:
@@ -183,6 +192,8 @@ def _body(op: TreeEnsemble, ends: _Ends, names: Sequence[str], x: str) -> list[s
     """Statements for one row; `names` are the functions of the trees, `x` the features."""
     start, take = _start(op), TAKES[op.aggregate]
     match ends.kind:
+        case "count":
+            lines = ["int32_t count = 0;", *(f"count += {name}({x});" for name in names), "output[0] = sums[count];"]
         case "weight":
             calls = [f"sum = {take}(sum, {name}({x}));" for name in names]
             lines = [f"float sum = {start};", *calls, "output[0] = sum;"]
@@ -295,6 +306,8 @@ def _leaf(op: TreeEnsemble, ends: _Ends, number: int) -> str:
     leaf = op.forest.leaves[number]
     if ends.kind == "weight":
         return literal(leaf[0][1] if leaf else 0.0)
+    if ends.kind == "count":
+        return str(len(leaf))
     return str(number if ends.kind == "leaf" else leaf[0][0])
 
 
@@ -311,7 +324,7 @@ def tables(site: Site, core: Core) -> Kernel | None:
     width = site.sig.input.shape[-1]
     short = len(forest.splits) < SHORT and len(forest.leaves) < SHORT and width < 1 << 14
     bits = 16 if short else 32
-    single = op.targets == 1 and all(len(leaf) == 1 for leaf in forest.leaves)
+    single = _is_single(op)
     rows, constants = _rows(site), _table_constants(forest, bits, single)
     arguments = ", ".join(["input", "output", *(c.suffix for c in constants), TAKES[op.aggregate], "&shape"])
     body = [
@@ -330,7 +343,7 @@ def tables(site: Site, core: Core) -> Kernel | None:
         f"forest_{len(forest.roots)}_{len(forest.splits)}",
         ("const float *input", "float *output", *(f"const {c.ctype} *{c.suffix}" for c in constants)),
         text,
-        _headers(text),
+        HEADERS,
         f"{len(forest.roots)} decision trees of at most {forest.depth} tests one after the other, as tables.",
     )
     leaf = _leaf_cost(op, "weight" if single else "leaf", core)
@@ -370,7 +383,6 @@ def _table_constants(forest: Forest, bits: int, single: bool) -> tuple[Constant,
     tests = [split.feature << 2 | split.nan << 1 | split.equal for split in forest.splits]
     nodes = structured(test=np.array(tests, unsigned), no=children("no"), yes=children("yes"))
     limits = np.array([split.threshold for split in forest.splits], np.float32)
-    weights = np.array([weight for leaf in forest.leaves for _, weight in leaf], np.float32)
     first = Constant("first", "uint32_t", np.array(forest.roots, np.uint32), "first node of each tree")
     common = (
         first,
@@ -378,6 +390,7 @@ def _table_constants(forest: Forest, bits: int, single: bool) -> tuple[Constant,
         Constant("nodes", f"tc_tree_node{bits}", nodes, "feature and test, children where it fails and passes"),
     )
     if single:
+        weights = np.array([leaf[0][1] if leaf else 0.0 for leaf in forest.leaves], np.float32)
         return (*common, Constant("weights", "float", weights, "of each leaf"))
     return (*common, *_leaf_constants(forest))
 

@@ -38,11 +38,11 @@ class TreeEnsemble(Op):
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         (x,) = inputs
-        last = max(self.forest.features, default=0)
-        if not x.shape or last >= x.shape[-1]:
-            raise ValueError(f"feature {last} of {x}")
-        if any(target >= self.targets for leaf in self.forest.leaves for target, _ in leaf):
-            raise ValueError(f"a leaf for more than {self.targets} targets")
+        ends = self.forest.features[:1] + self.forest.features[-1:]
+        if not x.shape or any(not 0 <= feature < x.shape[-1] for feature in ends):
+            raise ValueError(f"features {list(ends)} of {x}")
+        if self.targets < 1 or any(not 0 <= t < self.targets for leaf in self.forest.leaves for t, _ in leaf):
+            raise ValueError(f"a leaf for another than {self.targets} targets")
         if len(self.base) not in (0, self.targets):
             raise ValueError(f"{len(self.base)} base values for {self.targets} targets")
         return (((*x.shape[:-1], self.targets), FLOAT32),)

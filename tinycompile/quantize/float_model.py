@@ -11,6 +11,7 @@ from tinycompile.errors import FloatIslandWarning, UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.onnx import is_quantized
 from tinycompile.frontend.onnx_file import read_proto
+from tinycompile.frontend.onnx_ml_model import has_ml
 from tinycompile.quantize.as_onnx import as_onnx
 
 
@@ -25,7 +26,7 @@ def float_model(
         layout: in which the model will be compiled. "nhwc" is for files whose images have channels first, as in ONNX.
 
     Raises:
-        UsageError: the model is quantised already, or doesn't have that layout.
+        UsageError: the model is quantised already, gains nothing from it, or doesn't have that layout.
         ModelFileError, UnsupportedError.
     """
     where = str(path)
@@ -40,4 +41,7 @@ def float_model(
     proto = read_proto(path)
     if is_quantized(proto):
         raise UsageError("the model is quantised already", where=where, hint="build it without --calib")
+    if has_ml(proto):
+        why = "trees and linear models of ai.onnx.ml are for floats: int8 would change their answers for nothing"
+        raise UsageError("the model isn't one to quantise", where=where, why=why, hint="build it without --calib")
     return proto

@@ -11,7 +11,7 @@ from typing import Any
 
 from tinycompile.choices import Runtime
 from tinycompile.errors import QuantizationNeededError, UnsupportedError
-from tinycompile.frontend import Floats, is_onnx, load
+from tinycompile.frontend import Floats, load
 from tinycompile.frontend.survey import Survey, SurveyTensor, naive_peak, survey
 from tinycompile.frontend.tflite_support import SUPPORT
 from tinycompile.ir import Graph
@@ -96,7 +96,7 @@ class Inspection:
             yield f"{'':<12} {count:>5} {name:<24} {known}".rstrip()
         yield f"{'weights':<12} {found['weights']['values']:,} values, {found['weights']['bytes']:,} bytes"
         yield f"{'MACs':<12} {self.macs:,}"
-        as_int8 = " as int8" if self.survey.float_model and self.survey.format == "onnx" else ""
+        as_int8 = " as int8" if self.survey.wants_int8 else ""
         yield f"{'naive peak':<12} {self.naive_peak_bytes:,} bytes of tensors{as_int8}, if none shares memory"
         for remark in self.remarks:
             yield f"{'note':<12} {remark}"
@@ -160,7 +160,7 @@ def _imported(
 ) -> tuple[Graph | None, tuple[tuple[str, str], ...], list[str]]:
     """The graph if everything can be imported, else the problems; and remarks."""
     remarks = list[str]()
-    if found.float_model and is_onnx(path) and floats != "all":
+    if found.wants_int8 and floats != "all":
         remarks.append("a float model: `build` needs --calib to quantise it, or --dtype float32")
         floats = "all"
     with warnings.catch_warnings(record=True) as caught:
@@ -185,7 +185,7 @@ def _peak(found: Survey, graph: Graph | None, floats: Floats) -> int:
         steps = ((node.inputs, node.outputs) for node in graph.nodes)
         given, results = set(graph.inputs), set(graph.outputs)
     peak = naive_peak(steps, given, results, sizes)
-    return peak // INT8_OF_FLOAT if found.float_model and found.format == "onnx" and floats != "all" else peak
+    return peak // INT8_OF_FLOAT if found.wants_int8 and floats != "all" else peak
 
 
 def _tensor(tensor: SurveyTensor) -> dict[str, Any]:

@@ -49,7 +49,10 @@ class OnnxReference:
         constants = {i.name for i in self.model.graph.initializer}
         self.inputs = [value.name for value in self.model.graph.input if value.name not in constants]
         self.outputs = [value.name for value in self.model.graph.output]
-        self.places = _places(build, tensor_places(build.source, shapes, self.layout, options.get("floats", "none")))
+        # What the frontend puts between a node's operands and result isn't in the file.
+        own = {name for node in self.model.graph.node for name in node.output}
+        places = tensor_places(build.source, shapes, self.layout, options.get("floats", "none"))
+        self.places = _places(build, {name: place for name, place in places.items() if name in own})
         self.refusal: str | None = None
         self._cuts = dict[tuple[str, ...], CutModel]()
 

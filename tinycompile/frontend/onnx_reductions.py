@@ -6,7 +6,7 @@ from collections.abc import Collection
 from fractions import Fraction
 from math import prod
 
-from tinycompile.frontend.onnx_linear import activation, as_image, output_order
+from tinycompile.frontend.onnx_linear import as_image, output_order, summed
 from tinycompile.frontend.onnx_moves import chosen_by_size, padded, pool_window
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import Scope
@@ -18,7 +18,7 @@ from tinycompile.ops.reduce_min import ReduceMin
 
 @importer("AveragePool")
 def average_pool(scope: Scope) -> None:
-    x = activation(scope)
+    x = summed(scope, scope.value())
     kernel, strides, pads = pool_window(scope, x.shape)
     at = as_image(scope, x.at)
     if any(pads):
@@ -32,7 +32,7 @@ def average_pool(scope: Scope) -> None:
 
 @importer("GlobalAveragePool")
 def global_average_pool(scope: Scope) -> None:
-    x = activation(scope)
+    x = summed(scope, scope.value())
     at = as_image(scope, x.at)
     _, h, w, _ = at.physical_shape
     scope.set(_windows(scope, x, at, (h, w), (1, 1)))
@@ -61,7 +61,7 @@ def reduce_sum(scope: Scope) -> None:
     if not axes:
         scope.set(scope.value())
         return
-    x = activation(scope)
+    x = summed(scope, scope.value())
     at, step = scope.unfolded(x.at), Fraction(float(x.quant.scale[0]))
     is_mean = scope.kind == "ReduceMean"
     product = step / prod(x.shape[axis] for axis in axes) if is_mean else step

@@ -1,4 +1,4 @@
-"""Twelve small float networks, and samples for them: `python nets.py FOLDER` writes NAME.onnx and NAME.npz.
+"""Twelve small float networks, and samples for them: `python nets.py FOLDER` writes NAME.onnx, opset13/NAME.onnx and NAME.npz.
 
 Each has one of the structures that quantisers and their readers stumble over. Weights are drawn with a seed and made plausible
 without training: He initialisation, batch normalisation whose statistics are those of the samples, and a gain per channel that
@@ -338,7 +338,7 @@ def plausible(net: nn.Module, batch: Tensor, seed: int) -> nn.Module:
 
 def main(folder: Path, names: list[str]) -> None:
     """Write the named nets, or all."""
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "opset13").mkdir(parents=True, exist_ok=True)
     for number, (name, (constructor, shape)) in enumerate(NETS.items()):
         if names and name not in names:
             continue
@@ -350,6 +350,10 @@ def main(folder: Path, names: list[str]) -> None:
         torch.onnx.export(
             net, (batch[:1],), str(folder / f"{name}.onnx"), input_names=["x"], output_names=["y"],
             opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
+        )  # fmt: skip
+        torch.onnx.export(
+            net, (batch[:1],), str(folder / "opset13" / f"{name}.onnx"), input_names=["x"], output_names=["y"],
+            opset_version=13, dynamo=False,
         )  # fmt: skip
         np.savez_compressed(folder / f"{name}.npz", calib=calibration, held=held)
         torch.save(net.state_dict(), folder / f"{name}.pt")

@@ -1,4 +1,4 @@
-"""esp-ppq, for the ESP32 and for its other targets, exported as QDQ."""
+"""esp-ppq, for the ESP32 and for its other targets, exported as QDQ: always opset 13, whatever it was given."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = {
 def quantise(net: Net, setting: TargetPlatform, path: Path) -> None:
     samples = [torch.from_numpy(sample[None]) for sample in net.calibration[:16]]
     graph = quantize_onnx_model(
-        str(net.model), samples, len(samples), list(samples[0].shape), setting,
+        str(net.folder / "opset13" / net.model.name), samples, len(samples), list(samples[0].shape), setting,
         setting=QuantizationSettingFactory.default_setting(), device="cpu",
     )  # fmt: skip
     export_ppq_graph(graph, TargetPlatform.ONNXRUNTIME, str(path))

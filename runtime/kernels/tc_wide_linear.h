@@ -2,8 +2,8 @@
 /*
  * Convolutions and fully connected layers of int16 activations and int8 weights, summed in 64 bits.
  *
- * input    [input_height][input_width][input_channels], int16, zero point 0
- * output   [output_height][output_width][output_channels], int16, zero point 0
+ * input    [input_height][input_width][input_channels], int16
+ * output   [output_height][output_width][output_channels], int16
  * weights  as in the model: [output_channels][kernel_height][kernel_width][input_channels / groups], depthwise
  *          [kernel_height][kernel_width][output_channels], fully connected [outputs][inputs]
  *
@@ -24,7 +24,11 @@ extern "C" {
 
 #define TC_WIDE_RUN 511 /* 511 * 32768 * 128 < 2^31 */
 
-/* What an output channel needs. The factor is multiplier * 2^-right, or multiplier * 2^(-right - 31), see below. */
+/*
+ * What an output channel needs. The factor is multiplier * 2^-right, or multiplier * 2^(-right - 31), see below. Where the
+ * range has a fraction, multiplier and right are the two words of a factor of 62 bits, and the bias is added to its
+ * product with the sum.
+ */
 typedef struct tc_wide_channel {
     int64_t bias;
     int32_t multiplier;
@@ -35,7 +39,40 @@ typedef struct tc_wide_range {
     int32_t low;
     int32_t high;
     int32_t twice; /* whether a sum of 32 bits is rounded twice: by the high product, then by the right shift */
+    int32_t fraction; /* 0, or of how many bits halves are rounded to even */
+    int32_t left;     /* then: by how much the sum is shifted before it is multiplied */
+    int32_t zero_point;
 } tc_wide_range;
+
+/* What a sum begins with. */
+TC_INLINE int64_t tc_wide_start(const tc_wide_channel *channel, const tc_wide_range *range)
+{
+    return range->fraction ? 0 : channel->bias;
+}
+
+/* floor(a * b / 2^64) within +-2^62; b isn't negative. */
+TC_INLINE int64_t tc_wide_high_product(int64_t a, int64_t b)
+{
+    const int64_t a_high = a >> 32;
+    const int64_t b_high = b >> 32;
+    const int64_t a_low = (int64_t)(uint32_t)a;
+    const int64_t b_low = (int64_t)(uint32_t)b;
+    const int64_t middle = a_high * b_low + (int64_t)(((uint64_t)a_low * (uint64_t)b_low) >> 32);
+    const int64_t carried = a_low * b_high + (int64_t)(uint32_t)middle;
+    return a_high * b_high + (middle >> 32) + (carried >> 32);
+}
+
+/* The real product plus the bias, rounded once, halves to even. */
+TC_INLINE int64_t tc_wide_rounded(int64_t sum, const tc_wide_channel *channel, const tc_wide_range *range)
+{
+    const int64_t factor = (int64_t)channel->multiplier * ((int64_t)1 << 32) + (int64_t)(uint32_t)channel->right;
+    const int64_t product = tc_wide_high_product((int64_t)((uint64_t)sum << range->left), factor);
+    const int64_t half = (int64_t)1 << (range->fraction - 1);
+    const int64_t raised = product + channel->bias + half;
+    const int64_t rounded = raised >> range->fraction;
+    const int64_t tie = (raised & (2 * half - 1)) == 0;
+    return rounded - (rounded & tie) + range->zero_point;
+}
 
 TC_INLINE int16_t tc_wide_requantize(int64_t sum, const tc_wide_channel *channel, const tc_wide_range *range)
 {
@@ -44,10 +81,15 @@ TC_INLINE int16_t tc_wide_requantize(int64_t sum, const tc_wide_channel *channel
         const int32_t scaled = tc_multiply_by_quantized_multiplier(wrapped, channel->multiplier, -channel->right);
         return (int16_t)tc_clamp(scaled, range->low, range->high);
     }
-    /* As a register holds it: wraps, where a signed product would be undefined. */
-    const uint64_t half = (uint64_t)1 << (channel->right - 1);
-    const uint64_t product = (uint64_t)sum * (uint64_t)(int64_t)channel->multiplier + half;
-    const int64_t scaled = (int64_t)product >> channel->right;
+    int64_t scaled;
+    if (range->fraction) {
+        scaled = tc_wide_rounded(sum, channel, range);
+    } else {
+        /* As a register holds it: wraps, where a signed product would be undefined. */
+        const uint64_t half = (uint64_t)1 << (channel->right - 1);
+        const uint64_t product = (uint64_t)sum * (uint64_t)(int64_t)channel->multiplier + half;
+        scaled = (int64_t)product >> channel->right;
+    }
     return (int16_t)(scaled < range->low ? range->low : scaled > range->high ? range->high : (int32_t)scaled);
 }
 
@@ -144,7 +186,7 @@ TC_INLINE void tc_wide_conv2d(const int16_t *input, int16_t *output, const int8_
                 count = (group + 1) * outputs - channel >= 4 ? 4 : 1;
                 int64_t sums[4];
                 for (int32_t i = 0; i < count; ++i) {
-                    sums[i] = channels[channel + i].bias;
+                    sums[i] = tc_wide_start(&channels[channel + i], &shape->range);
                 }
                 tc_wide_conv2d_sums(sums, input + group * depth, weights + channel * taps, count, rows, columns, shape);
                 for (int32_t i = 0; i < count; ++i) {
@@ -173,7 +215,7 @@ TC_INLINE void tc_wide_depthwise(const int16_t *input, int16_t *output, const in
         for (int32_t ox = 0; ox < window->output_width; ++ox) {
             const tc_taps columns = tc_window_columns(window, ox);
             for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
-                int64_t sum = channels[channel].bias;
+                int64_t sum = tc_wide_start(&channels[channel], &shape->range);
                 for (int32_t i = 0; i < rows.count; ++i) {
                     const int32_t y = rows.position + i * window->dilation_y;
                     const int32_t tap = (rows.first + i) * window->kernel_width + columns.first;
@@ -206,7 +248,7 @@ TC_INLINE void tc_wide_fully_connected(const int16_t *input, int16_t *output, co
             count = shape->outputs - channel >= 4 ? 4 : 1;
             int64_t sums[4];
             for (int32_t i = 0; i < count; ++i) {
-                sums[i] = channels[channel + i].bias;
+                sums[i] = tc_wide_start(&channels[channel + i], &shape->range);
             }
             if (count == 4) {
                 tc_wide_run_4(sums, input, weights + channel * shape->inputs, shape->inputs, shape->inputs);

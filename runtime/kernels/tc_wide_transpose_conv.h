@@ -69,7 +69,7 @@ TC_INLINE void tc_wide_transpose_conv(const int16_t *input, int16_t *output, con
                 count = (group + 1) * outputs - channel >= 4 ? 4 : 1;
                 int64_t sums[4];
                 for (int32_t i = 0; i < count; ++i) {
-                    sums[i] = channels[channel + i].bias;
+                    sums[i] = tc_wide_start(&channels[channel + i], &shape->range);
                 }
                 tc_wide_transpose_conv_sums(sums, image, weights + channel * kernel_size, count, rows, columns, shape);
                 for (int32_t i = 0; i < count; ++i) {

@@ -92,8 +92,9 @@ def test_unsupported(case):
 
 def test_int16_and_per_channel_activations():
     b = OnnxBuilder(21)
-    b.output(b.dequantize(b.quantize(b.input((1, 4)), 0.1, 0, "int16"), 0.1, 0, "int16"))
-    with pytest.raises(UnsupportedError, match="16 bits"):
+    x = b.activation(b.input((1, 4)), 0.1, 0, "int16")
+    b.output(b.activation(b.node("Mul", x, x), 0.1, 0, "int16"))
+    with pytest.raises(UnsupportedError, match="Mul"):
         imported(b.model())
     b = OnnxBuilder()
     parameters = b.parameters(np.full(4, 0.1), np.zeros(4), "int8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tinycompile.dtypes import INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Op, Quantization, Site, TensorType
 from tinycompile.kernels import reductions, resize_bilinear, wide_functions, wide_layers, wide_ops
 from tinycompile.kernels.base import Factory
+from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops._arithmetic.wide import HIGH, LOW
 from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
@@ -53,6 +55,31 @@ def layer(op: Op, x: Sequence[int], weights: Sequence[int], outputs: int, bias: 
     return site_of(op, [wide(x), w, b], constants, wide((1,), 0.02))
 
 
+def real_layers() -> list[tuple[Factory, Site]]:
+    """With ONNX's rule: every output channel has a factor and an offset of its own, some results are ties."""
+
+    def rule(outputs: int, taps: int) -> RealRequant:
+        slope = [Fraction(1, 2**9), *(Fraction(1, 500 + 30 * i) for i in range(outputs - 1))]
+        offset = [Fraction(i, 4) for i in range(outputs)]
+        return RealRequant.of(slope, offset, [taps * 2**22] * outputs, -30, CLAMP)
+
+    def site(op: Op, x: Sequence[int], weights: Sequence[int], outputs: int) -> Site:
+        rng = np.random.default_rng(outputs)
+        w = TensorType(tuple(weights), INT8, Quantization.per_tensor(0.01, 0))
+        values = rng.integers(-128, 128, weights).astype(np.int8)
+        return site_of(op, [wide(x), w], [None, values], wide((1,), 0.02))
+
+    conv = Conv2D(padding=(1, 0, 1, 1), wide_rule=rule(6, 18))
+    depthwise = DepthwiseConv2D((1, 2), (2, 1), wide_rule=rule(6, 6))
+    transposed = TransposeConv((10, 13), (2, 2), wide_rule=rule(5, 18))
+    return [
+        (wide_layers.conv2d, site(conv, (1, 5, 6, 3), (6, 2, 3, 3), 6)),
+        (wide_layers.depthwise, site(depthwise, (1, 5, 6, 3), (1, 2, 3, 6), 6)),
+        (wide_layers.fully_connected, site(FullyConnected(wide_rule=rule(5, 600)), (2, 600), (5, 600), 5)),
+        (wide_layers.transpose_conv, site(transposed, (1, 5, 6, 3), (5, 2, 3, 3), 5)),
+    ]
+
+
 def cases() -> list[tuple[Factory, Site]]:
     conv, depthwise = Conv2D(padding=(1, 0, 1, 1), clamp=CLAMP), DepthwiseConv2D((1, 2), (2, 1), clamp=CLAMP)
     found: list[tuple[Factory, Site]] = [
@@ -67,6 +94,7 @@ def cases() -> list[tuple[Factory, Site]]:
     pools = (AveragePool2D((2, 3), (1, 2), clamp=CLAMP), MaxPool2D((2, 3), (1, 2), clamp=CLAMP))
     found.extend((wide_ops.pool2d, site_of(op, [wide((1, 5, 7, 3))], [None], wide((1,)))) for op in pools)
     found.extend(function_cases())
+    found.extend(real_layers())
     found.append((wide_ops.rescale, site_of(Relu((0, HIGH)), [wide((4, 9))], [None], wide((1,), 0.0007))))
     return found
 

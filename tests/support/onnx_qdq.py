@@ -14,20 +14,24 @@ def random_ints(shape, dtype, rng):
     return rng.integers(info.min, info.max, shape, dtype, endpoint=True)
 
 
+MIDDLE = {"uint8": 1 << 7, "uint16": 1 << 15}
+"""Where the zero points of unsigned types lie."""
+
+
 class Qdq:
     """A model from one float input through an operator between quantised tensors."""
 
-    def __init__(self, shape, dtype="int8", seed=0, opset=17):
+    def __init__(self, shape, dtype="int8", seed=0, opset=17, scale=0.05):
         self.rng = np.random.default_rng(seed)
         self.type_name, self.shape = dtype, shape
         self.b = OnnxBuilder(opset)
         self.x = self.b.input(shape)
-        self.scale = 0.05
-        self.zero = int(self.rng.integers(-40, 40)) + (128 if dtype == "uint8" else 0)
+        self.scale = scale
+        self.zero = int(self.rng.integers(-40, 40)) + MIDDLE.get(dtype, 0)
         self.a = self.b.activation(self.x, self.scale, self.zero, dtype)
 
     def finish(self, y: str, scale=0.07, zero=None, **options):
-        zero = int(self.rng.integers(-30, 30)) + (128 if self.type_name == "uint8" else 0) if zero is None else zero
+        zero = int(self.rng.integers(-30, 30)) + MIDDLE.get(self.type_name, 0) if zero is None else zero
         self.b.output(self.b.activation(y, scale, zero, self.type_name))
         x = self.rng.normal(0, 3, self.shape).astype(np.float32)
         return check_model(self.b.model(), {self.x: x}, **options)
@@ -45,7 +49,7 @@ class Qdq:
 
     def agrees(self, y: str, scale: float = 0.07, zero: int = 0) -> Graph:
         """As `finish`, but compared with onnxruntime."""
-        self.b.output(self.b.activation(y, scale, zero + (128 if self.type_name == "uint8" else 0), self.type_name))
+        self.b.output(self.b.activation(y, scale, zero + MIDDLE.get(self.type_name, 0), self.type_name))
         graph, _ = imported(self.b.model())
         x = self.rng.normal(0, 3, self.shape).astype(np.float32)
         assert not Agreement(self.b.model(), graph).difference({self.x: x})

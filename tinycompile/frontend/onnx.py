@@ -56,6 +56,7 @@ from tinycompile.frontend.onnx_values import (
     Quantized,
     Real,
     Value,
+    Wide,
     identity,
     moves_nothing,
 )
@@ -384,7 +385,7 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
         return inputs[value.name]
     name = f"{value.name}_output"
     match found:
-        case Dequantized(function=None):
+        case Dequantized(function=None) | Wide():
             at = found.at
             if state.type_of(at).dtype != FLOAT32:
                 at = Placed(state.emit(Dequantize(), [at.name], name, None), at.shape, at.order, at.folded)

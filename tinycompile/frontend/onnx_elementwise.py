@@ -40,8 +40,10 @@ from tinycompile.frontend.onnx_values import (
     Quantized,
     SoftmaxOf,
     Value,
+    Wide,
     shift_of,
 )
+from tinycompile.frontend.onnx_wide import quantized_wide
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
 from tinycompile.ops._elementwise import INT8_VALUES
@@ -58,6 +60,11 @@ def quantize_linear(scope: Scope) -> None:
     scope.ignore("axis", "block_size")  # of a single scale
     if scale.size > 1:
         scope.set(_quantized_by_channel(scope, scale, zero_point))
+        return
+    dtype = DType.find(zero_point.dtype)
+    if dtype in (INT16, UINT16):
+        quant = per_tensor_quantization(scale, zero_point, shift_of(dtype))
+        scope.set(Quantized(quantized_wide(scope, scope.value(), quant), dtype))
         return
     at, dtype = quantized_with(scope, scope.value(), scale, zero_point)
     quant = per_tensor_quantization(scale, zero_point, shift_of(dtype))
@@ -118,7 +125,10 @@ def dequantize_linear(scope: Scope) -> None:
         case Known():
             scope.set(known_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1))))
         case Quantized() if value.dtype in (INT16, UINT16):
-            raise Rejected("its operand has 16 bits, which operators of 8 bits don't read")
+            if scale.size > 1:
+                raise Rejected("its operand has 16 bits and several scales")
+            quant = per_tensor_quantization(scale, zero_point, value.shift)
+            scope.set(Wide(with_quantization(scope, value.at, quant), quant))
         case Quantized() if scale.size > 1 and not block:
             axis = checked_scales(scale, value.shape, int(scope.attribute("axis", 1)))
             scope.set(dequantized_by_channel(scope, value, scale, one_zero_point(zero_point, value.shift), axis))

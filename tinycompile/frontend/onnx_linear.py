@@ -16,7 +16,17 @@ from tinycompile.frontend.onnx_quantize import settled
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scales import scales_of
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope
-from tinycompile.frontend.onnx_values import Dequantized, Known, KnownQuantized, Linear, Placed, Shape, Value, identity
+from tinycompile.frontend.onnx_values import (
+    Dequantized,
+    Known,
+    KnownQuantized,
+    Linear,
+    Placed,
+    Shape,
+    Value,
+    Wide,
+    identity,
+)
 from tinycompile.frontend.tflite_scope import MAX_STEP, Rejected
 from tinycompile.ir import Array
 from tinycompile.numerics.step_requant import real_product
@@ -72,6 +82,11 @@ def real_bias(value: Value | None, channels: int) -> tuple[Fraction, ...]:
 
 def activation(scope: Scope, operand: int = 0) -> Dequantized:
     return settled(scope, dequantized(scope.value(operand)))
+
+
+def summed(scope: Scope, value: Value) -> Dequantized:
+    """What a sum of products is of: a tensor of 8 or of 16 bits. Raises Rejected."""
+    return Dequantized(value.at, value.quant) if isinstance(value, Wide) else settled(scope, dequantized(value))
 
 
 def dequantized(value: Value) -> Dequantized:
@@ -162,7 +177,7 @@ class Convolved:
 @importer("Conv")
 def conv(scope: Scope) -> None:
     scaled = scales_of(scope.value())
-    x = activation(scope) if scaled is None else scaled[0]
+    x = summed(scope, scope.value()) if scaled is None else scaled[0]
     source = quantized_weights(scope.value(1))
     bias = scope.value(2) if scope.has(2) else None
     found = convolution(scope, x, source, bias)
@@ -222,7 +237,7 @@ def _convolution_of(scope: Scope, found: Convolved, x: Dequantized, scales: Arra
 
 @importer("ConvTranspose")
 def conv_transpose(scope: Scope) -> None:
-    x = activation(scope)
+    x = summed(scope, scope.value())
     source = quantized_weights(scope.value(1))
     bias = scope.value(2) if scope.has(2) else None
     weights, group = integer_weights(source), int(scope.attribute("group", 1))
@@ -299,7 +314,7 @@ def gemm(scope: Scope) -> None:
     turned = bool(scope.attribute("transB", 0))
     factors = Fraction(float(np.float32(alpha))), Fraction(float(np.float32(beta)))
     if isinstance(second, Known):
-        product = matrix_product(scope, settled(scope, dequantized(first)), quantized_weights(second), turned, bias)
+        product = matrix_product(scope, summed(scope, first), quantized_weights(second), turned, bias)
         scope.set(replace(product.times(factors[0]), bias=tuple(b * factors[1] for b in product.bias)))
         return
     if bias is not None and bias.shape and prod(bias.shape) > 1:
@@ -312,7 +327,7 @@ def gemm(scope: Scope) -> None:
 def matmul(scope: Scope) -> None:
     first, second = scope.value(), scope.value(1)
     if isinstance(second, Known) and len(second.shape) == 2:
-        scope.set(matrix_product(scope, activation(scope), quantized_weights(second), False, None))
+        scope.set(matrix_product(scope, summed(scope, first), quantized_weights(second), False, None))
     else:
         scope.set(product_of(scope, first, second))
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, INT16
 from tinycompile.frontend.onnx_linear import as_image, output_order, padding_of, spatial_attributes
 from tinycompile.frontend.onnx_quantize import rounded
 from tinycompile.frontend.onnx_registry import importer
@@ -22,6 +23,7 @@ from tinycompile.frontend.onnx_values import (
     Real,
     Shape,
     Value,
+    Wide,
     identity,
 )
 from tinycompile.frontend.tflite_scope import Rejected
@@ -248,11 +250,10 @@ def depth_to_space(scope: Scope) -> None:
 @importer("MaxPool")
 def max_pool(scope: Scope) -> None:
     kernel, strides, pads = pool_window(scope, scope.value().shape)
-    op = MaxPool2D((kernel[0], kernel[1]), (strides[0], strides[1]), (pads[0], pads[2], pads[1], pads[3]))
+    padding = (pads[0], pads[2], pads[1], pads[3])
 
     def chosen(at: Placed) -> Placed:
-        at = as_image(scope, at)
-        return pooled(scope, scope.state.emit(op, [at.name], scope.name, scope.state.type_of(at).quant))
+        return _largest(scope, as_image(scope, at), (kernel[0], kernel[1]), (strides[0], strides[1]), padding)
 
     chosen_by_size(scope, chosen)
 
@@ -262,10 +263,18 @@ def global_max_pool(scope: Scope) -> None:
     def chosen(at: Placed) -> Placed:
         at = as_image(scope, at)
         _, h, w, _ = at.physical_shape
-        quant = scope.state.type_of(at).quant
-        return pooled(scope, scope.state.emit(MaxPool2D((h, w), (1, 1)), [at.name], scope.name, quant))
+        return _largest(scope, at, (h, w), (1, 1), (0, 0, 0, 0))
 
     chosen_by_size(scope, chosen)
+
+
+def _largest(
+    scope: Scope, at: Placed, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
+) -> Placed:
+    """Of each window of an NHWC image."""
+    t = scope.state.type_of(at)
+    op = MaxPool2D(kernel, stride, padding, INT16.range if t.dtype == INT16 else INT8.range)
+    return pooled(scope, scope.state.emit(op, [at.name], scope.name, t.quant))
 
 
 def chosen_by_size(scope: Scope, how: Callable[[Placed], Placed]) -> None:
@@ -275,7 +284,7 @@ def chosen_by_size(scope: Scope, how: Callable[[Placed], Placed]) -> None:
     value = scope.value()
     if isinstance(value, Real | Discrete | Known):
         raise Rejected(NOT_ROUNDED)
-    if isinstance(value, Quantized) or (
+    if isinstance(value, Quantized | Wide) or (
         isinstance(value, Dequantized) and value.is_increasing and value.channel is None
     ):
         scope.moved(how)

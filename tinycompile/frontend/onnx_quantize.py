@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT32, UINT8, DType
+from tinycompile.dtypes import INT8, INT16, INT32, UINT8, DType
 from tinycompile.frontend.onnx_channels import by_channel
 from tinycompile.frontend.onnx_evaluate import nodes_of, table_of, values_of
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged, common_order
@@ -71,6 +71,8 @@ PAIRS: Mapping[str, type[DequantizedBinary]] = {
 
 def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
     """The int8 tensor that QuantizeLinear with `quant` (as int8) makes of a float value."""
+    if isinstance(value, Linear | Average) and scope.state.type_of(value.x).dtype == INT16:
+        raise Rejected("it has 8 bits, and the sum that it rounds is of 16 bits")
     match value:
         case Dequantized():
             return _of_dequantized(scope, value, quant)
@@ -117,11 +119,11 @@ def _may_be_nan(scope: Scope, value: Value) -> bool:
             return False
 
 
-def clamp_of(clamp: Clamp, quant: Quantization) -> tuple[int, int]:
-    """The int8 range of a float value that is clamped and then quantised, as QuantizeLinear computes the bounds."""
+def clamp_of(clamp: Clamp, quant: Quantization, dtype: DType = INT8) -> tuple[int, int]:
+    """The range of a float value that is clamped and then quantised, as QuantizeLinear computes the bounds."""
     scale, zero_point = quant.scale[0], int(quant.zero_point[0])
     ends = np.array([clamp.low, clamp.high], np.float32) / scale
-    low, high = np.clip(np.rint(ends.astype(np.float64)) + zero_point, -128, 127)
+    low, high = np.clip(np.rint(ends.astype(np.float64)) + zero_point, *dtype.range)
     return int(low), int(high)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
-from tinycompile.frontend.onnx_linear import activation, as_image, output_order, padding_of
+from tinycompile.frontend.onnx_linear import as_image, output_order, padding_of, summed
 from tinycompile.frontend.onnx_moves import chosen_by_size, padded, pool_window
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import Scope
@@ -18,7 +18,7 @@ from tinycompile.ops.reduce_min import ReduceMin
 
 @importer("AveragePool")
 def average_pool(scope: Scope) -> None:
-    x = activation(scope)
+    x = summed(scope, scope.value())
     kernel, strides, pads = pool_window(scope, x.shape)
     at = as_image(scope, x.at)
     if scope.attribute("count_include_pad", 0) and any(pads):
@@ -42,7 +42,7 @@ def _counted(
 
 @importer("GlobalAveragePool")
 def global_average_pool(scope: Scope) -> None:
-    x = activation(scope)
+    x = summed(scope, scope.value())
     at = as_image(scope, x.at)
     _, h, w, _ = at.physical_shape
     scope.set(_windows(scope, x, at, (h, w), (1, 1)))
@@ -71,7 +71,7 @@ def reduce_sum(scope: Scope) -> None:
     if not axes:
         scope.set(scope.value())
         return
-    x = activation(scope)
+    x = summed(scope, scope.value())
     at, step = scope.unfolded(x.at), Fraction(float(x.quant.scale[0]))
     is_mean = scope.kind == "ReduceMean"
     product = step / prod(x.shape[axis] for axis in axes) if is_mean else step

@@ -171,6 +171,18 @@ class Dequantized:
 
 
 @dataclass(frozen=True, eq=False)
+class Wide:
+    """A float tensor: `scale * (q - zero_point)` of an int16 one."""
+
+    at: Placed
+    quant: Quantization
+
+    @property
+    def shape(self) -> Shape:
+        return self.at.shape
+
+
+@dataclass(frozen=True, eq=False)
 class Clamp:
     """Relu and Clip in front of QuantizeLinear: bounds of the float value."""
 
@@ -382,6 +394,6 @@ class Missing:
     shape: Shape = ()
 
 
-Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | Interpolated | Arranged
+Described = Dequantized | Wide | Linear | Average | Product | Pair | SoftmaxOf | Interpolated | Arranged
 """Floats that QuantizeLinear can round without float32 arithmetic."""
 Value = Known | Quantized | Described | Real | Discrete | Missing

@@ -15,7 +15,8 @@ from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fi
 from tinycompile.kernels.generic_overlap import channelwise_distance
 from tinycompile.kernels.wide_layers import distance_in_bytes
 from tinycompile.numerics.fixed_point import INT32_MAX
-from tinycompile.ops._arithmetic.wide import WideRequant
+from tinycompile.numerics.wide_requant import RealRequant
+from tinycompile.ops._arithmetic.wide import WideRule
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -48,8 +49,9 @@ class Finish:
     instructions: int
 
 
-def finish_of(rule: WideRequant, bias: Array, weights: Array) -> Finish | None:
-    """None where a sum may leave 32 bits, or a factor isn't in the range in which the short form is exact.
+def finish_of(rule: WideRule, bias: Array, weights: Array) -> Finish | None:
+    """None where a sum may leave 32 bits, the rule is ONNX's, or a factor isn't in the range in which the short form is
+    exact.
 
     Once rounded, (sum * m + 2^(r - 1)) >> r is (hi(sum * m * 2^k) + 2^(s - 1)) >> s for s = r + k - 32: the half is a
     multiple of what the high word drops. Twice rounded it is the form of tc_requant_short.h.
@@ -57,6 +59,8 @@ def finish_of(rule: WideRequant, bias: Array, weights: Array) -> Finish | None:
     Args:
         bias: int64 (C,). weights: int64 (C, taps).
     """
+    if isinstance(rule, RealRequant):
+        return None
     twice = rule.form == "double"
     largest = np.abs(bias) + _LARGEST_INPUT * np.abs(weights).sum(axis=1)
     if largest.max(initial=0) > (INT32_MAX // 2 if twice else INT32_MAX):
@@ -116,7 +120,7 @@ def _order(site: Site, op: Conv2D, window: Window) -> Array:
     return ((tops[:, None] * width + lefts) * depth).ravel()
 
 
-def _lanes(site: Site, rule: WideRequant, window: Mapping[str, int], stem: str, first: Array) -> Kernel | None:
+def _lanes(site: Site, rule: WideRule, window: Mapping[str, int], stem: str, first: Array) -> Kernel | None:
     """`first`: as `_order`."""
     sig, weights = site.sig, site.constant(1).astype(np.int64)
     channels, kernel = sig.output.shape[-1], weights.reshape(weights.shape[0], -1)

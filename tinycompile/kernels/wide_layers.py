@@ -17,7 +17,8 @@ from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_co
 from tinycompile.kernels.generic_overlap import channelwise_distance, rowwise_distance, window_distance
 from tinycompile.kernels.transpose_conv import rowwise_distance as transpose_distance
 from tinycompile.kernels.transpose_conv import transpose_axes, transpose_conv_stem, transpose_taps
-from tinycompile.ops._arithmetic.wide import WideRequant
+from tinycompile.numerics.wide_requant import RealRequant
+from tinycompile.ops._arithmetic.wide import WideRule
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -26,8 +27,10 @@ from tinycompile.ops.transpose_conv import TransposeConv
 from tinycompile.targets.core import Core
 
 _NOTES = {"reason": "16-bit activations in plain C", "requantisation": "64-bit product"}
-_PER_OUTPUT, _PER_RUN = 40, 15
-"""Instructions from a sum to its output, and around a loop over products, for each of four outputs."""
+_PER_OUTPUT, _PER_REAL_OUTPUT, _PER_RUN = 40, 70, 15
+"""Instructions from a sum to its output, by TFLite's rule and by ONNX's, and around a loop over products, for each of
+four outputs.
+"""
 
 
 @kernel_for(Conv2D, dtype=INT16)
@@ -94,7 +97,7 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
         return None
     rule = op.wide_requant(sig)
     (multiplier,), (right,) = (part.tolist() for part in rule.factors)
-    shape = batch_matmul_fields(site, op, {"low": rule.low, "high": rule.high, "twice": 0})
+    shape = batch_matmul_fields(site, op, _limits(rule))
     if shape is None:
         return None
     shape = {**shape, "channel": {"bias": 0, "multiplier": multiplier, "right": right}}
@@ -133,7 +136,7 @@ def _kernel(
     name: str,
     stem: str,
     fields: Fields,
-    rule: WideRequant,
+    rule: WideRule,
     overlap: dict[int, int],
     per_product: int,
     runs: int = 1,
@@ -147,30 +150,47 @@ def _kernel(
     """
     if any(constant is None for constant in site.constants[1:]):
         return None
-    channels, sig = rule.multiplier.size, site.sig
-    bias = site.constant(2).astype(np.int64) if len(sig.inputs) > 2 else np.zeros(channels, np.int64)
-    multiplier, right = (rule.multiplier, -rule.shift) if rule.form == "double" else rule.factors
-    table = structured(bias=bias, multiplier=multiplier.astype(np.int32), right=right.astype(np.int32))
-    limits = {"low": rule.low, "high": rule.high, "twice": int(rule.form == "double")}
+    sig = site.sig
     function = struct_call(
         stem,
         f"tc_wide_{name}",
         header,
         ("const int16_t *input", "int16_t *output", "const int8_t *weights", "const tc_wide_channel *channels"),
-        (Struct(f"tc_wide_{name}_shape", {**fields, "range": limits}),),
+        (Struct(f"tc_wide_{name}_shape", {**fields, "range": _limits(rule)}),),
         f"{site.node.op.kind} of 16-bit activations.",
     )
     slower = 1 if core.has("multiply_accumulate") else 3
-    work = site.node.op.macs(sig) * per_product + sig.output.elements * (_PER_OUTPUT + _PER_RUN * runs)
+    finish = _PER_REAL_OUTPUT if isinstance(rule, RealRequant) else _PER_OUTPUT
+    work = site.node.op.macs(sig) * per_product + sig.output.elements * (finish + _PER_RUN * runs)
     return Kernel(
         f"{name}_wide",
         function,
         (
             weight_constant(site.constant(1)),
-            Constant("channels", "tc_wide_channel", table, "bias, multiplier, right shift of each output channel"),
+            _channel_table(site, rule),
         ),
         instructions=50 + slower * work,
         code_bytes=500,
         overlap=overlap,
         notes=_NOTES,
     )
+
+
+def _limits(rule: WideRule) -> dict[str, int]:
+    """`tc_wide_range`."""
+    fields = {"low": rule.low, "high": rule.high, "twice": 0, "fraction": 0, "left": 0, "zero_point": 0}
+    if isinstance(rule, RealRequant):
+        return {**fields, "fraction": rule.fraction, "left": rule.left, "zero_point": rule.zero_point}
+    return {**fields, "twice": int(rule.form == "double")}
+
+
+def _channel_table(site: Site, rule: WideRule) -> Constant:
+    """`tc_wide_channel` for each output channel."""
+    if isinstance(rule, RealRequant):
+        words = (rule.slope >> 32).astype(np.int32), (rule.slope & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+        table = structured(bias=rule.offset, multiplier=words[0], right=words[1])
+        return Constant("channels", "tc_wide_channel", table, "offset and both words of the factor of each channel")
+    bias = site.constant(2).astype(np.int64) if len(site.sig.inputs) > 2 else np.zeros(rule.multiplier.size, np.int64)
+    multiplier, right = (rule.multiplier, -rule.shift) if rule.form == "double" else rule.factors
+    table = structured(bias=bias, multiplier=multiplier.astype(np.int32), right=right.astype(np.int32))
+    return Constant("channels", "tc_wide_channel", table, "bias, multiplier, right shift of each output channel")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,8 +14,9 @@ from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
+from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops._arithmetic import hybrid, real, wide
-from tinycompile.ops._arithmetic.wide import WideRequant
+from tinycompile.ops._arithmetic.wide import WideRequant, WideRule
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, undivided
 from tinycompile.ops._typed import Meaning, Meanings, Typed
@@ -33,6 +34,7 @@ class Convolution(SpatialOp, Typed):
         rule: from accumulators (bias included) to outputs, one entry per output channel, in the range of `clamp`;
             None for TFLite's, which follows from the scales.
         bounds: inclusive range of a float output, which a fused activation narrows.
+        wide_rule: from sums of int16 inputs, as they are, times weights to outputs: ONNX's; None for TFLite's.
     """
 
     weight_axis: ClassVar[int]
@@ -47,6 +49,7 @@ class Convolution(SpatialOp, Typed):
     clamp: Pair = (-128, 127)
     rule: Requant | None = None
     bounds: tuple[float, float] = real.UNBOUNDED
+    wide_rule: RealRequant | None = field(default=None, kw_only=True)
 
     @abstractmethod
     def accumulate(self, window: Window, padded: Array, weights: Array) -> Array:
@@ -92,8 +95,10 @@ class Convolution(SpatialOp, Typed):
             acc += inputs[2].astype(np.int64)
         return (self.requant(sig).apply(acc).astype(np.int8),)
 
-    def wide_requant(self, sig: Signature) -> WideRequant:
-        """The rule of int16 activations, which depends on the type of the bias."""
+    def wide_requant(self, sig: Signature) -> WideRule:
+        """The rule of int16 activations; TFLite's depends on the type of the bias."""
+        if self.wide_rule is not None:
+            return self.wide_rule
         form = "double" if sig.inputs[2].dtype == INT32 else "reduced"
         return WideRequant.of(self._real_scale(sig), self.clamp, form)
 
@@ -108,9 +113,12 @@ class Convolution(SpatialOp, Typed):
     def _wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         padded = self.window_of(sig).pad(inputs[0].astype(np.float64), 0)
         acc = self.accumulate(self.window_of(sig), padded, inputs[1].astype(np.float64)).astype(np.int64)
-        return (self.wide_requant(sig).apply(acc + inputs[2]),)
+        return (self.wide_requant(sig).apply(acc + inputs[2] if len(inputs) > 2 else acc).astype(np.int16),)
 
     def _wide_limits(self, sig: Signature) -> str | None:
+        if self.wide_rule is not None:
+            limits = wide.real_layer_limits(sig, self.weight_axis, self.wide_rule, pads=any(self.padding))
+            return limits or (None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1")
         if len(sig.inputs) < 3:
             return "it has no bias, which LiteRT demands of int16 activations"
         return first_reason(

@@ -15,8 +15,9 @@ from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
+from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops._arithmetic import hybrid, real, wide
-from tinycompile.ops._arithmetic.wide import WideRequant
+from tinycompile.ops._arithmetic.wide import WideRequant, WideRule
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
@@ -36,6 +37,7 @@ class FullyConnected(Typed):
             TFLite's, which follows from the scales.
         bounds: inclusive range of a float output, which a fused activation narrows.
         asymmetric: whether rows of floats get a zero point where they meet int8 weights.
+        wide_rule: from sums of int16 inputs, as they are, times weights to outputs: ONNX's; None for TFLite's.
         runtime: whose TFLite rule: LiteRT rounds the product once, TFLM as convolutions do.
     """
 
@@ -46,6 +48,7 @@ class FullyConnected(Typed):
     bounds: tuple[float, float] = real.UNBOUNDED
     asymmetric: bool = False
     runtime: Runtime = "litert"
+    wide_rule: RealRequant | None = None
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, w = inputs[0], inputs[1]
@@ -69,8 +72,10 @@ class FullyConnected(Typed):
             return TfliteRequant(*quantize_multiplier(self._real_scale(sig)), sig.output.zero_point, *self.clamp)
         return RoundedProductRequant(self._real_scale(sig), sig.output.zero_point, *self.clamp)
 
-    def wide_requant(self, sig: Signature) -> WideRequant:
+    def wide_requant(self, sig: Signature) -> WideRule:
         """The rule of int16 activations; LiteRT's doesn't depend on the bias, TFLM's does."""
+        if self.wide_rule is not None:
+            return self.wide_rule
         narrow = len(sig.inputs) > 2 and sig.inputs[2].dtype == INT32
         form = "single" if self.runtime == "litert" else "double" if narrow else "reduced"
         return WideRequant.of(self._real_scale(sig), self.clamp, form)
@@ -118,9 +123,11 @@ class FullyConnected(Typed):
 
     def _wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         acc = (inputs[0].astype(np.float64) @ inputs[1].T.astype(np.float64)).astype(np.int64)
-        return (self.wide_requant(sig).apply(acc + inputs[2] if len(inputs) > 2 else acc),)
+        return (self.wide_requant(sig).apply(acc + inputs[2] if len(inputs) > 2 else acc).astype(np.int16),)
 
     def _wide_limits(self, sig: Signature) -> str | None:
+        if self.wide_rule is not None:
+            return wide.real_layer_limits(sig, 0, self.wide_rule, pads=False)
         return wide.layer_limits(sig, 0, self.wide_requant)
 
     def _limits(self, sig: Signature) -> str | None:

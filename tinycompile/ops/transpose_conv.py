@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import gcd
 from typing import ClassVar
 
@@ -14,8 +14,9 @@ from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
+from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops._arithmetic import hybrid, real, wide
-from tinycompile.ops._arithmetic.wide import WideRequant
+from tinycompile.ops._arithmetic.wide import WideRequant, WideRule
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Pair
 from tinycompile.ops._typed import Meaning, Meanings, Typed
@@ -70,6 +71,7 @@ class TransposeConv(Typed):
         clamp: inclusive range of the int8 output, which a fused activation narrows.
         rule: from accumulators (bias included) to outputs, one entry per output channel, in the range of `clamp`;
             None for TFLite's, which follows from the scales.
+        wide_rule: from sums of int16 inputs, as they are, times weights to outputs: ONNX's; None for TFLite's.
     """
 
     kind: ClassVar[str] = "transpose_conv"
@@ -80,6 +82,7 @@ class TransposeConv(Typed):
     cut: Pair = (0, 0)
     clamp: Pair = (-128, 127)
     rule: Requant | None = None
+    wide_rule: RealRequant | None = field(default=None, kw_only=True)
 
     def groups(self, sig: Signature) -> int:
         return sig.input.shape[3] // sig.inputs[1].shape[3]
@@ -129,8 +132,10 @@ class TransposeConv(Typed):
             return self.rule
         return TfliteRequant(*quantize_multiplier(self._real_scale(sig)), sig.output.zero_point, *self.clamp)
 
-    def wide_requant(self, sig: Signature) -> WideRequant:
-        """The rule of int16 activations, which depends on the type of the bias."""
+    def wide_requant(self, sig: Signature) -> WideRule:
+        """The rule of int16 activations; TFLite's depends on the type of the bias."""
+        if self.wide_rule is not None:
+            return self.wide_rule
         form = "double" if len(sig.inputs) > 2 and sig.inputs[2].dtype == INT32 else "reduced"
         return WideRequant.of(self._real_scale(sig), self.clamp, form)
 
@@ -170,7 +175,7 @@ class TransposeConv(Typed):
 
     def _wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         acc = self._sums(sig, inputs[0].astype(np.float64), inputs[1].astype(np.float64)).astype(np.int64)
-        return (self.wide_requant(sig).apply(acc + inputs[2] if len(inputs) > 2 else acc),)
+        return (self.wide_requant(sig).apply(acc + inputs[2] if len(inputs) > 2 else acc).astype(np.int16),)
 
     def _real(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
@@ -214,7 +219,9 @@ class TransposeConv(Typed):
     def _wide_limits(self, sig: Signature) -> str | None:
         return first_reason(
             (
-                wide.layer_limits(sig, 0, self.wide_requant),
+                wide.layer_limits(sig, 0, self.wide_requant)
+                if self.wide_rule is None
+                else wide.real_layer_limits(sig, 0, self.wide_rule, pads=True),
                 None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
             )
         )

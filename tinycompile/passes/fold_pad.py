@@ -43,7 +43,8 @@ def _folded(graph: Graph, node: Node, producers: dict[str, Node]) -> Node:
             return node
     elif not _is_zero(x, pad.op.value):
         return node
-    return replace(node, op=replace(node.op, padding=padding), inputs=(pad.inputs[0], *node.inputs[1:]))
+    folded = replace(node, op=replace(node.op, padding=padding), inputs=(pad.inputs[0], *node.inputs[1:]))
+    return node if folded.op.unsupported(graph.signature(folded)) else folded
 
 
 def _is_spatial(graph: Graph, pad: Node, op: Pad) -> bool:

@@ -18,6 +18,7 @@ from tinycompile.numerics.fixed_point import (
     quantize_multiplier,
     wrap_int32,
 )
+from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 
 LOW, HIGH = INT16.range
@@ -68,6 +69,10 @@ class WideRequant:
         return np.clip(scaled, self.low, self.high).astype(np.int16)
 
 
+WideRule = WideRequant | RealRequant
+"""Of a layer: TFLite's, or ONNX's."""
+
+
 def asymmetric(t: TensorType, role: str) -> str | None:
     """Why a tensor isn't int16 with one scale and the zero point 0; None if it is."""
     reason = not_quantized(t, role, INT16)
@@ -77,7 +82,7 @@ def asymmetric(t: TensorType, role: str) -> str | None:
 
 
 def layer_limits(
-    sig: Signature, axis: int, requant: Callable[[Signature], WideRequant], biases: Sequence[DType] = (INT32, INT64)
+    sig: Signature, axis: int, requant: Callable[[Signature], object], biases: Sequence[DType] = (INT32, INT64)
 ) -> str | None:
     """Why a layer can't have int16 activations, int8 weights with output channels along `axis`, and a bias, if it has
     one, of one of `biases`; None if it can.
@@ -94,6 +99,25 @@ def layer_limits(
 
 
 # Functions of one value.
+
+
+def real_layer_limits(sig: Signature, axis: int, rule: RealRequant, *, pads: bool) -> str | None:
+    """Why a layer with a rule of its own can't have these operands; None if it can.
+
+    Args:
+        pads: whether it reads zeros beside its input, which must mean 0.
+    """
+    return first_reason(
+        (
+            not_quantized(sig.input, "the input", INT16),
+            not_quantized(sig.output, "the output", INT16),
+            bad_weights(sig.inputs[1], axis),
+            "a bias beside a rule of its own" if len(sig.inputs) > 2 else None,
+            None if rule.channels == sig.output.shape[-1] else f"a rule of {rule.channels} channels",
+            f"padding, and the zero point {sig.input.zero_point}" if pads and sig.input.zero_point else None,
+        )
+    )
+
 
 # fmt: off
 SIGMOID_STEPS = (

@@ -106,7 +106,7 @@ def bidirectional_sequence_lstm(scope: Scope) -> None:
         raise Rejected(f"its input is {scope.input_type().dtype}, supported is float32")
     if any(map(scope.has, _AUXILIARY)):
         raise Rejected("it has auxiliary inputs")
-    time_major, batch = scope.options.flag("TimeMajor"), scope.input_type().shape[0]
+    time_major, batch = scope.options.flag("TimeMajor"), _length(scope, 0, 0)
     if scope.options.flag("MergeOutputs") and not time_major and batch > 1:
         raise Rejected(
             "merge_outputs of several sequences that aren't time_major: LiteRT takes other states for theirs"
@@ -116,8 +116,16 @@ def bidirectional_sequence_lstm(scope: Scope) -> None:
         prefix, backward = ("forward ", "backward ")[direction], direction == 1
         _emit_lstm(scope, _BOTH[direction], output, time_major=time_major, backward=backward, prefix=prefix)
 
-    sizes = [scope.input_type(own.of_h[1]).shape[-1] for own in _BOTH]
+    sizes = [_length(scope, own.of_h[1], -1) for own in _BOTH]
     _both_directions(scope, sizes, emit)
+
+
+def _length(scope: Scope, operand: int, axis: int) -> int:
+    """Of an operand along its first or last axis."""
+    shape = scope.input_type(operand).shape
+    if not shape:
+        raise scope.fail(f"operand {operand} has no axes")
+    return shape[axis]
 
 
 def _both_directions(scope: Scope, sizes: Sequence[int], emit: Callable[[int, str], None]) -> None:
@@ -250,7 +258,7 @@ def bidirectional_sequence_rnn(scope: Scope) -> None:
     def emit(direction: int, output: str) -> None:
         _emit_rnn(scope, own[direction], output, time_major=time_major, backward=direction == 1)
 
-    _both_directions(scope, [scope.input_type(operands[0]).shape[0] for operands in own], emit)
+    _both_directions(scope, [_length(scope, operands[0], 0) for operands in own], emit)
 
 
 def _emit_rnn(

@@ -12,6 +12,8 @@ from ai_edge_litert.interpreter import OpResolverType
 
 from tests.support.lstm_models import LstmForm, lstm_parts, sequence
 from tests.support.raw_tables import slots_of
+from tests.support.recurrent_files import NAMES as RECURRENT_NAMES
+from tests.support.recurrent_files import recurrent_inputs, recurrent_parts
 from tests.support.svdf_models import SvdfForm, svdf_parts, svdf_sequence
 from tests.support.tflite_builder import OPTIONS, RELU, SAME, OpSpec, TfliteBuilder
 from tests.support.variable_models import rows, streaming_parts
@@ -28,6 +30,8 @@ class OptionModel:
     inputs: list[np.ndarray] = field(default_factory=list)
     resolver: OpResolverType | None = None
     """Whose kernels are right."""
+    tolerance: float = 0.0
+    """Of floats that are sums, relative and absolute."""
     looked_at: OpSpec | None = None
     """The operator, where it isn't the last one."""
 
@@ -462,5 +466,14 @@ STREAMING: dict[str, Callable[..., OptionModel]] = {
     name: partial(_streaming, name) for name in ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")
 }
 MODELS |= STREAMING
+
+
+def _recurrent(name: str) -> OptionModel:
+    b, places, outputs = recurrent_parts(name, time_major=name.endswith("LSTM"))
+    return OptionModel(b, places, outputs, recurrent_inputs(name, 1), tolerance=1e-5)
+
+
+RECURRENT: dict[str, Callable[..., OptionModel]] = {name: partial(_recurrent, name) for name in RECURRENT_NAMES}
+MODELS |= RECURRENT
 TYPED: dict[str, Callable[[str], OptionModel]] = {"SVDF": _svdf, "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm, **STREAMING}
 """By the type of elements, of operators whose operands have types of their own each."""

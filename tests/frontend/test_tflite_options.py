@@ -71,7 +71,7 @@ def test_there_is_a_model_of_each_operator() -> None:
 
 def _run(model: OptionModel) -> None:
     """LiteRT's result for every tensor whose shape the file says rightly; our import equals it."""
-    check_model(model.build(), model.inputs, model.resolver)
+    check_model(model.build(), model.inputs, model.resolver, model.tolerance)
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -105,7 +105,7 @@ def _outcome(name: str, field: str, value: object, shape: tuple[int, ...] | None
         return False
     if contradiction:  # the value makes another shape than the file says; LiteRT takes its own
         return _outcome(name, field, value, expected.shape)
-    check_model(content, model.inputs, model.resolver)
+    check_model(content, model.inputs, model.resolver, model.tolerance)
     return True
 
 

@@ -47,6 +47,12 @@ def test_a_variable_begins_with_another_type() -> None:
     assert "the variable 'rows' is int8[1x2x4], and begins with the shape 1x2x2" in message(b, inputs, outputs)
 
 
+def test_a_handle_is_no_output() -> None:
+    b, inputs, outputs = streaming_parts()
+    (handle,) = (place for place, tensor in enumerate(b.tensors) if tensor.name == "handle")
+    assert "output 'handle'" in message(b, inputs, [*outputs, handle])
+
+
 def test_an_assignment_of_another_scale() -> None:
     b, inputs, outputs = streaming_parts()
     (kept,) = (tensor for tensor in b.tensors if tensor.name == "kept")

@@ -35,8 +35,10 @@ def all_values(channels: int = 1) -> np.ndarray:
     return np.repeat(np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16, 1), channels, axis=3)
 
 
-def check_model(model: bytes, inputs: Sequence[np.ndarray], resolver: OpResolverType | None = None) -> Graph:
-    """Every tensor of the model that our graph has must be LiteRT's, bit for bit."""
+def check_model(
+    model: bytes, inputs: Sequence[np.ndarray], resolver: OpResolverType | None = None, tolerance: float = 0.0
+) -> Graph:
+    """Every tensor of the model that our graph has must be LiteRT's, bit for bit; sums of floats within a tolerance."""
     graph = import_tflite(model, "model", "model.tflite")
     verify(graph)
     values, expected = interpreter.run(graph, inputs), Oracle(model, resolver).run(inputs)
@@ -44,6 +46,8 @@ def check_model(model: bytes, inputs: Sequence[np.ndarray], resolver: OpResolver
         ours, theirs = values[name], expected[source.index]
         assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype), name
         wrong = ours.view(np.uint8) != theirs.view(np.uint8) if ours.dtype == np.float32 else ours != theirs
+        if tolerance and ours.dtype == np.float32:
+            wrong = ~np.isclose(ours, theirs, tolerance, tolerance)
         assert not np.any(wrong), f"{name}: {np.count_nonzero(wrong)} of {wrong.size} differ"
     return graph
 

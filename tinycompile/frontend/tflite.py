@@ -136,6 +136,11 @@ def _interface_problems(model: SourceModel) -> Problems:
         for index in indices
         if model.tensors[index].reason
     ]
+    problems += [
+        (f"output {model.tensors[index].name!r}", "it is a variable's handle")
+        for index in dict.fromkeys(model.outputs)
+        if index in model.resources.handles
+    ]
     twice = sorted(index for index in set(model.inputs) if model.inputs.count(index) > 1)
     return problems + [
         (f"input {model.tensors[index].name!r}", "it is listed twice, and only one of the two values can count")

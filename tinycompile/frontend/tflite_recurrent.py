@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.ops._recurrent import IDENTITY, SIGMOID, TANH, Activation
+from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.lstm import Lstm
+from tinycompile.ops.rnn import Rnn
 from tinycompile.ops.svdf import Svdf
 
 _FUNCTIONS = {
@@ -25,12 +28,6 @@ _FUNCTIONS = {
 """Of a gate. Without one LiteRT leaves it undefined: nothing copies it to where it is read."""
 
 _FLOAT_FUNCTIONS = {tflite.ActivationFunctionType.NONE: IDENTITY, **_FUNCTIONS}
-
-# Operands of both long short-term memories; each of a gate in the order input, forget, cell, output.
-_OF_X, _OF_H, _OF_CELL, _BIAS = range(1, 5), range(5, 9), range(9, 12), range(12, 16)
-_PROJECTION, _PROJECTION_BIAS, _H, _C, _NORM = 16, 17, 18, 19, range(20, 24)
-_HIDDEN = 4
-"""The number of the intermediate tensor that says how output gate * tanh(cell) is quantised."""
 
 
 def activation(scope: Scope, functions: Mapping[int, Activation] = _FUNCTIONS) -> Activation:
@@ -69,33 +66,109 @@ def zeros(scope: Scope, suffix: str, rows: int, dtype: DType) -> str:
     return scope.derived(suffix, TensorType((rows,), dtype), np.zeros(rows, dtype.carrier))
 
 
+@dataclass(frozen=True)
+class _Operands:
+    """Where the operands of a long short-term memory are; those of gates in the order input, forget, cell, output."""
+
+    of_x: range
+    of_h: range
+    of_cell: range
+    bias: range
+    projection: int
+    projection_bias: int
+    h: int
+    c: int
+    norm: range
+
+
+_FORWARD = _Operands(range(1, 5), range(5, 9), range(9, 12), range(12, 16), 16, 17, 18, 19, range(20, 24))
+_BOTH = (
+    _Operands(range(1, 5), range(5, 9), range(9, 12), range(12, 16), 16, 17, 35, 36, range(0)),
+    _Operands(range(18, 22), range(22, 26), range(26, 29), range(29, 33), 33, 34, 37, 38, range(0)),
+)
+_AUXILIARY = range(39, 48)
+_HIDDEN = 4
+"""The number of the intermediate tensor that says how output gate * tanh(cell) is quantised."""
+
+
 @importer("UNIDIRECTIONAL_SEQUENCE_LSTM", options=tflite.UnidirectionalSequenceLSTMOptions, versions=4)
 def unidirectional_sequence_lstm(scope: Scope) -> None:
     options = scope.options
     if options.flag("DiagonalRecurrentTensors"):
         raise Rejected("its option diagonal_recurrent_tensors is true, supported are matrices")
-    emit_lstm(scope, time_major=options.flag("TimeMajor"))
+    _emit_lstm(scope, _FORWARD, scope.output(), time_major=options.flag("TimeMajor"))
 
 
-def emit_lstm(scope: Scope, *, time_major: bool) -> None:
-    """The layer of 20 or 24 operands, whose states are variables."""
+@importer("BIDIRECTIONAL_SEQUENCE_LSTM", options=tflite.BidirectionalSequenceLSTMOptions, versions=3)
+def bidirectional_sequence_lstm(scope: Scope) -> None:
+    """float32, without auxiliary inputs: UNIDIRECTIONAL_SEQUENCE_LSTM in both directions."""
+    if scope.input_type().dtype != FLOAT32:
+        raise Rejected(f"its input is {scope.input_type().dtype}, supported is float32")
+    if any(map(scope.has, _AUXILIARY)):
+        raise Rejected("it has auxiliary inputs")
+    time_major, batch = scope.options.flag("TimeMajor"), _length(scope, 0, 0)
+    if scope.options.flag("MergeOutputs") and not time_major and batch > 1:
+        raise Rejected(
+            "merge_outputs of several sequences that aren't time_major: LiteRT takes other states for theirs"
+        )
+
+    def emit(direction: int, output: str) -> None:
+        prefix, backward = ("forward ", "backward ")[direction], direction == 1
+        _emit_lstm(scope, _BOTH[direction], output, time_major=time_major, backward=backward, prefix=prefix)
+
+    sizes = [_length(scope, own.of_h[1], -1) for own in _BOTH]
+    _both_directions(scope, sizes, emit)
+
+
+def _length(scope: Scope, operand: int, axis: int) -> int:
+    """Of an operand along its first or last axis."""
+    shape = scope.input_type(operand).shape
+    if not shape:
+        raise scope.fail(f"operand {operand} has no axes")
+    return shape[axis]
+
+
+def _both_directions(scope: Scope, sizes: Sequence[int], emit: Callable[[int, str], None]) -> None:
+    """The results of a layer in both directions: one behind the other along the last axis, or each for itself.
+
+    Args:
+        sizes: of the last axis of each. emit: adds the layer of a direction, with its result.
+    """
+    if not scope.options.flag("MergeOutputs"):
+        if len(scope.operator.outputs) != 2:
+            raise scope.fail(f"its option merge_outputs is false, and it has {len(scope.operator.outputs)} results")
+        for direction, output in enumerate(scope.outputs(2)):
+            emit(direction, output)
+        return
+    shape, parts = scope.output_type().shape, list[str]()
+    for direction, size in enumerate(sizes):
+        parts.append(scope.temporary(("forward", "backward")[direction], TensorType((*shape[:-1], size), FLOAT32)))
+        emit(direction, parts[-1])
+    scope.emit(Concatenation(len(shape) - 1), parts)
+
+
+def _emit_lstm(
+    scope: Scope, own: _Operands, output: str, *, time_major: bool, backward: bool = False, prefix: str = ""
+) -> None:
+    """The layer with these operands, whose states are variables."""
     options, x = scope.options, scope.input_type()
     # LiteRT's integers are always behind a hyperbolic tangent.
     function = TANH if x.dtype == INT8 and scope.runtime == "litert" else activation(scope)
     options.without_effect("FusedActivationFunction")
     options.without_effect("AsymmetricQuantizeInputs")  # of float activations times integers
-    if any(map(scope.has, _NORM)):
+    if any(map(scope.has, own.norm)):
         raise Rejected("its gates are normalised (layer normalisation)")
-    coupled = not scope.has(_OF_X[0])
-    peephole, projection = scope.has(_OF_CELL[1]), scope.has(_PROJECTION)
+    coupled = not scope.has(own.of_x[0])
+    peephole, projection = scope.has(own.of_cell[1]), scope.has(own.projection)
     gates = slice(1 if coupled else 0, None)
-    weights = scope.input_type(_OF_X[1])
+    weights = scope.input_type(own.of_x[1])
     if weights.dtype == INT8 and x.dtype == FLOAT32:
         raise Rejected("its weights are int8 and its input float32; quantise the activations, too")
     hidden = scope.intermediate(_HIDDEN)
     quantized = x.dtype == INT8 and hidden is not None and hidden.quant is not None and scope.runtime == "litert"
     op = Lstm(
         time_major=time_major,
+        backward=backward,
         coupled="input" if coupled else "",
         peephole=peephole,
         projection=projection,
@@ -105,19 +178,21 @@ def emit_lstm(scope: Scope, *, time_major: bool) -> None:
         hidden=(hidden.scale, hidden.zero_point) if quantized and hidden is not None else None,
         runtime="tflm" if x.dtype == INT16 else "litert" if x.dtype == FLOAT32 else scope.runtime,
     )
-    operands = [scope.input(), scope.state(_H), scope.state(_C)]
-    operands += [stacked(scope, "weights", _OF_X[gates]), stacked(scope, "recurrent weights", _OF_H[gates])]
-    operands.append(stacked(scope, "bias", _BIAS[gates]))
+    operands = [scope.input(), scope.state(own.h), scope.state(own.c)]
+    operands.append(stacked(scope, f"{prefix}weights", own.of_x[gates]))
+    operands.append(stacked(scope, f"{prefix}recurrent weights", own.of_h[gates]))
+    operands.append(stacked(scope, f"{prefix}bias", own.bias[gates]))
     if peephole:
-        operands.append(stacked(scope, "peephole weights", _OF_CELL[gates]))
+        operands.append(stacked(scope, f"{prefix}peephole weights", own.of_cell[gates]))
     if projection:
-        operands.append(scope.input(_PROJECTION))
+        operands.append(scope.input(own.projection))
         bias = INT32 if x.dtype == INT8 else INT64 if x.dtype == INT16 else FLOAT32
-        outputs = scope.input_type(_PROJECTION).shape[0]
-        there = scope.has(_PROJECTION_BIAS)
-        operands.append(scope.input(_PROJECTION_BIAS) if there else zeros(scope, "projection_bias", outputs, bias))
-        scope.constant(_PROJECTION, "the projection")
-    scope.emit_into(op, operands, [scope.output(), scope.store(_H), scope.store(_C)])
+        outputs = scope.input_type(own.projection).shape[0]
+        there = scope.has(own.projection_bias)
+        name = f"{prefix.strip()}_projection_bias".strip("_")
+        operands.append(scope.input(own.projection_bias) if there else zeros(scope, name, outputs, bias))
+        scope.constant(own.projection, "the projection")
+    scope.emit_into(op, operands, [output, scope.store(own.h), scope.store(own.c)])
 
 
 def _bound(scope: Scope, field: str) -> float:
@@ -159,3 +234,43 @@ def _demand_relu(scope: Scope) -> None:
         raise Rejected(
             f"its option fused_activation_function is {number}, of integers LiteRT takes RELU, and applies none"
         )
+
+
+@importer("UNIDIRECTIONAL_SEQUENCE_RNN", options=tflite.SequenceRNNOptions, versions=3)
+def unidirectional_sequence_rnn(scope: Scope) -> None:
+    """float32: a layer without gates."""
+    _emit_rnn(scope, (1, 2, 3, 4), scope.output(), time_major=scope.options.flag("TimeMajor"))
+
+
+@importer("RNN", options=tflite.RNNOptions, versions=3)
+def rnn(scope: Scope) -> None:
+    """float32: one step of a layer without gates."""
+    _emit_rnn(scope, (1, 2, 3, 4), scope.output(), time_major=True)
+
+
+@importer("BIDIRECTIONAL_SEQUENCE_RNN", options=tflite.BidirectionalSequenceRNNOptions, versions=3)
+def bidirectional_sequence_rnn(scope: Scope) -> None:
+    """float32, without auxiliary inputs: UNIDIRECTIONAL_SEQUENCE_RNN in both directions."""
+    if any(map(scope.has, range(9, 12))):
+        raise Rejected("it has auxiliary inputs")
+    time_major, own = scope.options.flag("TimeMajor"), ((1, 2, 3, 4), (5, 6, 7, 8))
+
+    def emit(direction: int, output: str) -> None:
+        _emit_rnn(scope, own[direction], output, time_major=time_major, backward=direction == 1)
+
+    _both_directions(scope, [_length(scope, operands[0], 0) for operands in own], emit)
+
+
+def _emit_rnn(
+    scope: Scope, own: tuple[int, int, int, int], output: str, *, time_major: bool, backward: bool = False
+) -> None:
+    """Weights of the input and of the state, bias and state are these operands."""
+    x, w, r, bias = scope.input_type(), own[0], own[1], own[2]
+    if scope.input_type(w).dtype != x.dtype:
+        raise Rejected(f"its weights are {scope.input_type(w).dtype} and its input {x.dtype}")
+    scope.options.without_effect("AsymmetricQuantizeInputs")  # of float activations times integers
+    op = Rnn(time_major, backward, activation=activation(scope, _FLOAT_FUNCTIONS))
+    for operand in (w, r, bias):
+        scope.constant(operand, "a weight tensor")
+    operands = [scope.input(), scope.state(own[3]), scope.input(w), scope.input(r), scope.input(bias)]
+    scope.emit_into(op, operands, [output, scope.store(own[3])])

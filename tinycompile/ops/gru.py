@@ -38,7 +38,9 @@ class Gru(Recurrent):
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, h = inputs[:2]
         _, batch, taps = self.sizes(x)
-        outputs = h.shape[-1]
+        if len(h.shape) != 2:
+            raise ValueError(f"the state is {h}, a row for each sequence is wanted")
+        outputs = h.shape[1]
         rows = 3 * outputs
         wrong = wrong_shape(inputs[1:], [(batch, outputs), (rows, taps), (rows, outputs), (rows,), (rows,)])
         if wrong is not None:

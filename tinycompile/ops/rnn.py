@@ -35,7 +35,9 @@ class Rnn(Recurrent):
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, h = inputs[:2]
         _, batch, taps = self.sizes(x)
-        outputs = h.shape[-1]
+        if len(h.shape) != 2:
+            raise ValueError(f"the state is {h}, a row for each sequence is wanted")
+        outputs = h.shape[1]
         wrong = wrong_shape(inputs[1:], [(batch, outputs), (outputs, taps), (outputs, outputs), (outputs,)])
         if wrong is not None:
             raise ValueError(wrong)

@@ -28,6 +28,7 @@ from tinycompile.profile import pattern, profile_build
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "operators.json"
+PEERS = HERE / "operators_peers.json"
 TARGETS = {"mps2-an386": "M4", "mps2-an500": "M7", "mps2-an385": "M3", "rp2040": "M0+", "mps3-an547": "M55"}
 SHAPE = (1, 16, 16, 16)
 Scale = tuple[float, int]
@@ -230,8 +231,12 @@ def _measured(target: str, dtype: str, chosen: Sequence[Use]) -> dict[str, float
     return {use.label: round(counted[_layer(index)] / use.elements, 2) for index, use in enumerate(chosen)}
 
 
-def markdown(document: dict[str, Any]) -> str:
-    """operators.md."""
+def markdown(document: dict[str, Any], peers: dict[str, Any]) -> str:
+    """operators.md.
+
+    Args:
+        peers: operators_peers.json, TFLM's figures on the M7.
+    """
     lines = [
         "# Instructions of an element",
         "",
@@ -239,12 +244,16 @@ def markdown(document: dict[str, Any]) -> str:
         f"largest operand where that has more. {document['conditions']['compiler']}, `--optimize speed`; "
         f"{document['conditions']['emulator']}.",
         "",
+        peers["conditions"],
+        "",
     ]
     for dtype, table in document["types"].items():
         cores = list(table)
-        lines += [f"## {dtype}", "", "| operator | " + " | ".join(cores) + " |", "|---|" + "--:|" * len(cores)]
+        columns = [*cores, "TFLM, M7"]
+        lines += [f"## {dtype}", "", "| operator | " + " | ".join(columns) + " |", "|---|" + "--:|" * len(columns)]
         for label in table[cores[0]]:
-            lines.append(f"| {label} | " + " | ".join(f"{table[core][label]:.1f}" for core in cores) + " |")
+            figures = [*(table[core][label] for core in cores), peers["types"].get(dtype, {}).get(label)]
+            lines.append(f"| {label} | " + " | ".join("" if f is None else f"{f:.1f}" for f in figures) + " |")
         lines.append("")
     return "\n".join(lines)
 
@@ -271,7 +280,7 @@ def main() -> None:
         for (dtype, target), job in jobs.items():
             document["types"].setdefault(dtype, {})[TARGETS[target]] = job.result()
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
-    (HERE / "operators.md").write_text(markdown(document))
+    (HERE / "operators.md").write_text(markdown(document, json.loads(PEERS.read_text())))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tinycompile
+from benchmarks import operators
 from benchmarks.cases import MODELS, SCHEDULES, TARGETS, cases
 from benchmarks.readme import README, updated
 from benchmarks.run import changes, conditions, figures
@@ -40,6 +41,15 @@ def test_every_case_has_a_row_or_is_listed_as_missing(results: dict[str, Any]) -
 def test_the_table_is_that_of_the_results(results: dict[str, Any]) -> None:
     peers = json.loads((FOLDER / "peers.json").read_text())
     assert (FOLDER / "results.md").read_text() == markdown(results, peers), "run make bench"
+
+
+def test_the_table_of_operators_is_that_of_its_figures() -> None:
+    """And no operator costs more than 12 instructions an element where TFLM's costs less."""
+    ours, peers = (json.loads((FOLDER / f"operators{part}.json").read_text()) for part in ("", "_peers"))
+    assert (FOLDER / "operators.md").read_text() == operators.markdown(ours, peers), "run make bench-operators"
+    for dtype, theirs in peers["types"].items():
+        figures = ours["types"][dtype]["M7"]
+        assert [label for label, other in theirs.items() if figures[label] > max(12, other)] == []
 
 
 def test_the_readme_has_the_results() -> None:

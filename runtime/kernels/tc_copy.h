@@ -49,6 +49,7 @@ TC_INLINE void tc_copy_down(int8_t *to, const int8_t *from, int32_t bytes)
         from += 4;
         to += 4;
     }
+#if !TC_THUMB1 /* which has no unaligned halfwords: two bytes would be a call of memcpy */
     if (bytes >= 2) {
         uint16_t half;
         memcpy(&half, from, 2);
@@ -57,8 +58,9 @@ TC_INLINE void tc_copy_down(int8_t *to, const int8_t *from, int32_t bytes)
         to += 2;
         bytes -= 2;
     }
-    if (bytes > 0) {
-        *to = *from;
+#endif
+    for (; bytes > 0; --bytes) {
+        *to++ = *from++;
     }
 #endif
 }

@@ -12,18 +12,33 @@
 #include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_reduce.h"
 #include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* Of at least one element. */
+TC_INLINE int32_t tc_largest(const int8_t *elements, int32_t count)
+{
+#if TC_DSP
+    return tc_extreme_of_run(elements, count, elements[0], tc_max4, tc_max);
+#else
+    int32_t largest = elements[0];
+    for (int32_t i = 1; i < count; ++i) {
+        largest = tc_max(largest, elements[i]);
+    }
+    return largest;
+#endif
+}
+
 typedef struct tc_places {
     int32_t first;   /* the place of the smallest element that there could be */
     uint32_t floors; /* what is subtracted from an element + 128, in each byte */
 } tc_places;
 
-/* With 256 entries nothing is subtracted, and compilers see that. */
+/* With 256 entries nothing is subtracted. */
 TC_INLINE tc_places tc_places_below(int32_t largest, int32_t count)
 {
     const int32_t floor = largest + 128 - (count - 1);
@@ -35,7 +50,7 @@ TC_INLINE tc_places tc_places_below(int32_t largest, int32_t count)
 TC_INLINE uint32_t tc_four_places(const int8_t *elements, uint32_t floors)
 {
     const uint32_t four = tc_load4(elements) ^ 0x80808080u;
-    return floors == 0u ? four : tc_uqsub8(four, floors);
+    return !TC_DSP && floors == 0u ? four : tc_uqsub8(four, floors);
 }
 
 TC_INLINE int32_t tc_place(int32_t element, uint32_t floors)

@@ -26,14 +26,13 @@ typedef struct tc_float_l2_normalization_shape {
 TC_INLINE float tc_float_squares(const float *row, int32_t depth)
 {
     float sum = 0.0f;
-    int32_t i = 0;
-    for (; i + 4 <= depth; i += 4) {
+    for (int32_t i = 0; i < depth / 4 * 4; i += 4) {
         sum = tc_opaque(sum + tc_opaque(row[i] * row[i]));
         sum = tc_opaque(sum + tc_opaque(row[i + 1] * row[i + 1]));
         sum = tc_opaque(sum + tc_opaque(row[i + 2] * row[i + 2]));
         sum = tc_opaque(sum + tc_opaque(row[i + 3] * row[i + 3]));
     }
-    for (; i < depth; ++i) {
+    for (int32_t i = depth / 4 * 4; i < depth; ++i) {
         sum = tc_opaque(sum + tc_opaque(row[i] * row[i]));
     }
     return sum;
@@ -45,14 +44,13 @@ TC_INLINE void tc_float_l2_normalization(const float *input, float *output,
     const int32_t depth = shape->depth;
     for (int32_t row = 0; row < shape->rows; ++row) {
         const float length = tc_float_maximum(tc_square_root(tc_float_squares(input, depth)), 1e-6f);
-        int32_t i = 0;
-        for (; i + 4 <= depth; i += 4) {
+        for (int32_t i = 0; i < depth / 4 * 4; i += 4) {
             output[i] = tc_divide(input[i], length);
             output[i + 1] = tc_divide(input[i + 1], length);
             output[i + 2] = tc_divide(input[i + 2], length);
             output[i + 3] = tc_divide(input[i + 3], length);
         }
-        for (; i < depth; ++i) {
+        for (int32_t i = depth / 4 * 4; i < depth; ++i) {
             output[i] = tc_divide(input[i], length);
         }
         input += depth;

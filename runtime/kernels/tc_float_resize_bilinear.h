@@ -67,14 +67,13 @@ TC_INLINE void tc_float_resize_bilinear(const float *input, float *output, const
                 const int32_t right = columns[x].upper * channels;
                 const tc_float_corners corners = {
                     {above + left, above + right, below + left, below + right}, rows[y].weight, columns[x].weight};
-                int32_t i = 0;
-                for (; i + 4 <= channels; i += 4) {
+                for (int32_t i = 0; i < channels / 4 * 4; i += 4) {
                     output[i] = tc_float_interpolated(&corners, i);
                     output[i + 1] = tc_float_interpolated(&corners, i + 1);
                     output[i + 2] = tc_float_interpolated(&corners, i + 2);
                     output[i + 3] = tc_float_interpolated(&corners, i + 3);
                 }
-                for (; i < channels; ++i) {
+                for (int32_t i = channels / 4 * 4; i < channels; ++i) {
                     output[i] = tc_float_interpolated(&corners, i);
                 }
                 output += channels;

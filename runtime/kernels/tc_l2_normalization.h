@@ -31,14 +31,13 @@ TC_INLINE int32_t tc_squared_length(const int8_t *row, const tc_l2_normalization
 {
     const uint32_t minus_zero = tc_lanes(-shape->input_zero_point, -shape->input_zero_point);
     int32_t sum = 0;
-    int32_t i = 0;
-    for (; i + 4 <= shape->depth; i += 4) {
+    for (int32_t i = 0; i < shape->depth / 4 * 4; i += 4) {
         const uint32_t word = tc_load4(row + i);
         const uint32_t even = tc_add_even(minus_zero, word);
         const uint32_t odd = tc_add_odd(minus_zero, word);
         sum = tc_smlad(odd, odd, tc_smlad(even, even, sum));
     }
-    for (; i < shape->depth; ++i) {
+    for (int32_t i = shape->depth / 4 * 4; i < shape->depth; ++i) {
         const int32_t value = row[i] - shape->input_zero_point;
         sum += value * value;
     }

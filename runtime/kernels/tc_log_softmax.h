@@ -17,7 +17,6 @@
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_distance.h"
 #include "kernels/tc_inline.h"
-#include "kernels/tc_reduce.h"
 #include "kernels/tc_requant.h"
 #include "kernels/tc_softmax.h"
 
@@ -79,13 +78,12 @@ TC_INLINE int32_t tc_log_softmax_sum(const int8_t *input, int32_t depth, const t
                                      uint32_t floors)
 {
     int32_t sum = 0;
-    int32_t i = 0;
-    for (; i + 4 <= depth; i += 4) {
+    for (int32_t i = 0; i < depth / 4 * 4; i += 4) {
         const uint32_t four = tc_four_places(input + i, floors);
         sum += entries[four & 0xFFu].exponential + entries[(four >> 8) & 0xFFu].exponential;
         sum += entries[(four >> 16) & 0xFFu].exponential + entries[four >> 24].exponential;
     }
-    for (; i < depth; ++i) {
+    for (int32_t i = depth / 4 * 4; i < depth; ++i) {
         sum += entries[tc_place(input[i], floors)].exponential;
     }
     return sum;
@@ -95,15 +93,14 @@ TC_INLINE int32_t tc_log_softmax_sum(const int8_t *input, int32_t depth, const t
 TC_INLINE void tc_log_softmax_outputs(const int8_t *input, int8_t *output, int32_t depth,
                                       const tc_log_softmax_entry *entries, uint32_t floors, int32_t more)
 {
-    int32_t i = 0;
-    for (; i + 4 <= depth; i += 4) {
+    for (int32_t i = 0; i < depth / 4 * 4; i += 4) {
         const uint32_t four = tc_four_places(input + i, floors);
         output[i] = (int8_t)tc_saturate8(entries[four & 0xFFu].exponent + more, 22);
         output[i + 1] = (int8_t)tc_saturate8(entries[(four >> 8) & 0xFFu].exponent + more, 22);
         output[i + 2] = (int8_t)tc_saturate8(entries[(four >> 16) & 0xFFu].exponent + more, 22);
         output[i + 3] = (int8_t)tc_saturate8(entries[four >> 24].exponent + more, 22);
     }
-    for (; i < depth; ++i) {
+    for (int32_t i = depth / 4 * 4; i < depth; ++i) {
         output[i] = (int8_t)tc_saturate8(entries[tc_place(input[i], floors)].exponent + more, 22);
     }
 }
@@ -118,7 +115,7 @@ TC_INLINE void tc_log_softmax_s8(const int8_t *input, int8_t *output, const tc_l
 {
     const int32_t depth = shape->depth;
     for (int32_t row = 0; row < shape->rows; ++row) {
-        const int32_t largest = tc_extreme_of_run(input, depth, input[0], tc_max4, tc_max);
+        const int32_t largest = tc_largest(input, depth);
         const tc_places places = tc_places_below(largest, shape->count);
         const tc_log_softmax_entry *const from = entries + places.first;
         const int32_t logarithm = tc_log_from_1(tc_log_softmax_sum(input, depth, from, places.floors));

@@ -171,14 +171,13 @@ TC_INLINE void tc_resize_bilinear_rows_s8(const int8_t *input, int8_t *output, c
             const int32_t weight = column->weight;
             const int32_t *const left = tall + column->lower * channels;
             const int32_t *const right = tall + column->upper * channels;
-            int32_t i = 0;
-            for (; i + 4 <= channels; i += 4) {
+            for (int32_t i = 0; i < channels / 4 * 4; i += 4) {
                 output[i] = tc_resize_bilinear_between(left[i], right[i], weight, shape);
                 output[i + 1] = tc_resize_bilinear_between(left[i + 1], right[i + 1], weight, shape);
                 output[i + 2] = tc_resize_bilinear_between(left[i + 2], right[i + 2], weight, shape);
                 output[i + 3] = tc_resize_bilinear_between(left[i + 3], right[i + 3], weight, shape);
             }
-            for (; i < channels; ++i) {
+            for (int32_t i = channels / 4 * 4; i < channels; ++i) {
                 output[i] = tc_resize_bilinear_between(left[i], right[i], weight, shape);
             }
             output += channels;

@@ -22,7 +22,6 @@
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_distance.h"
 #include "kernels/tc_inline.h"
-#include "kernels/tc_reduce.h"
 #include "kernels/tc_requant.h"
 
 #ifdef __cplusplus
@@ -91,9 +90,9 @@ TC_INLINE int32_t tc_one_over_one_plus(int32_t a)
     const int32_t half_denominator = (a >> 1) + (1 << 30);
     /* 48/17 - 32/17 * d, the usual first guess */
     int32_t x = tc_smmlar(half_denominator, -2021161080, 1515870810);
-    x = tc_closer_reciprocal(x, half_denominator);
-    x = tc_closer_reciprocal(x, half_denominator);
-    x = tc_closer_reciprocal(x, half_denominator);
+    for (int32_t step = 0; step < 3; ++step) {
+        x = tc_closer_reciprocal(x, half_denominator);
+    }
     return x > INT32_MAX / 2 ? INT32_MAX : x * 2;
 }
 
@@ -137,18 +136,24 @@ TC_INLINE int32_t tc_softmax_add(int32_t sum, int32_t entry)
 #endif
 }
 
-TC_INLINE int32_t tc_softmax_sum(const int8_t *input, int32_t depth, const int32_t *entries, uint32_t floors)
+/* How many elements of a row are computed four at a time: none where that takes more code than it is worth. */
+TC_INLINE int32_t tc_softmax_grouped(const tc_softmax_shape *shape)
+{
+    return TC_THUMB1 || shape->rows * shape->depth < 64 ? 0 : shape->depth / 4 * 4;
+}
+
+TC_INLINE int32_t tc_softmax_sum(const int8_t *input, int32_t depth, int32_t grouped, const int32_t *entries,
+                                 uint32_t floors)
 {
     int32_t sum = depth << 18;
-    int32_t i = 0;
-    for (; i + 4 <= depth; i += 4) {
+    for (int32_t i = 0; i < grouped; i += 4) {
         const uint32_t four = tc_four_places(input + i, floors);
         sum = tc_softmax_add(sum, entries[four & 0xFFu]);
         sum = tc_softmax_add(sum, entries[(four >> 8) & 0xFFu]);
         sum = tc_softmax_add(sum, entries[(four >> 16) & 0xFFu]);
         sum = tc_softmax_add(sum, entries[four >> 24]);
     }
-    for (; i < depth; ++i) {
+    for (int32_t i = grouped; i < depth; ++i) {
         sum = tc_softmax_add(sum, entries[tc_place(input[i], floors)]);
     }
     return sum;
@@ -160,7 +165,7 @@ TC_INLINE int32_t tc_softmax_sum(const int8_t *input, int32_t depth, const int32
  *     (e * scale + 2^30 + 2^(shift + 30)) >> (shift + 31)
  *         = (hi(entry * scale + 2^31) + scale / 2 + 2^(shift - 1)) >> shift
  *
- * for an even scale. With the least shift, 23, it may be 256; then 128 less is computed, and saturates.
+ * for an even scale, in 32 bits without a sign. With the least shift, 23, it may be 256.
  */
 typedef struct tc_softmax_factor {
     int32_t scale;
@@ -168,50 +173,25 @@ typedef struct tc_softmax_factor {
     int32_t shift;
 } tc_softmax_factor;
 
-/* Writes the probabilities of four entries, whose places in the table are bytes of a word. */
-typedef void tc_softmax_write(int8_t *output, const int32_t *entries, uint32_t places, const tc_softmax_factor *factor);
-
-TC_INLINE int8_t tc_softmax_likely(int32_t entry, const tc_softmax_factor *factor)
+/* What is written is 128 less. */
+TC_INLINE uint32_t tc_softmax_probability(int32_t entry, const tc_softmax_factor *factor)
 {
-    return (int8_t)tc_saturate8(tc_smmlar(entry, factor->scale, factor->start), 23);
+    return (uint32_t)tc_usat8((int32_t)((uint32_t)tc_smmlar(entry, factor->scale, factor->start) >> factor->shift));
 }
 
-TC_INLINE void tc_softmax_write_likely(int8_t *output, const int32_t *entries, uint32_t places,
-                                       const tc_softmax_factor *factor)
+TC_INLINE void tc_softmax_outputs(const int8_t *input, int8_t *output, int32_t depth, int32_t grouped,
+                                  const int32_t *entries, uint32_t floors, const tc_softmax_factor *factor)
 {
-    output[0] = tc_softmax_likely(entries[places & 0xFFu], factor);
-    output[1] = tc_softmax_likely(entries[(places >> 8) & 0xFFu], factor);
-    output[2] = tc_softmax_likely(entries[(places >> 16) & 0xFFu], factor);
-    output[3] = tc_softmax_likely(entries[places >> 24], factor);
-}
-
-/* In [0, 128]: what is written is 128 less. */
-TC_INLINE uint32_t tc_softmax_unlikely(int32_t entry, const tc_softmax_factor *factor)
-{
-    return (uint32_t)tc_smmlar(entry, factor->scale, factor->start) >> factor->shift;
-}
-
-TC_INLINE void tc_softmax_write_unlikely(int8_t *output, const int32_t *entries, uint32_t places,
-                                         const tc_softmax_factor *factor)
-{
-    uint32_t four = tc_softmax_unlikely(entries[places & 0xFFu], factor);
-    four |= tc_softmax_unlikely(entries[(places >> 8) & 0xFFu], factor) << 8;
-    four |= tc_softmax_unlikely(entries[(places >> 16) & 0xFFu], factor) << 16;
-    four |= tc_softmax_unlikely(entries[places >> 24], factor) << 24;
-    tc_store4(output, four ^ 0x80808080u);
-}
-
-TC_INLINE void tc_softmax_outputs(const int8_t *input, int8_t *output, int32_t depth, const int32_t *entries,
-                                  uint32_t floors, tc_softmax_write *write, const tc_softmax_factor *factor)
-{
-    int32_t i = 0;
-    for (; i + 4 <= depth; i += 4) {
-        write(output + i, entries, tc_four_places(input + i, floors), factor);
+    for (int32_t i = 0; i < grouped; i += 4) {
+        const uint32_t places = tc_four_places(input + i, floors);
+        uint32_t four = tc_softmax_probability(entries[places & 0xFFu], factor);
+        four |= tc_softmax_probability(entries[(places >> 8) & 0xFFu], factor) << 8;
+        four |= tc_softmax_probability(entries[(places >> 16) & 0xFFu], factor) << 16;
+        four |= tc_softmax_probability(entries[places >> 24], factor) << 24;
+        tc_store4(output + i, four ^ 0x80808080u);
     }
-    for (; i < depth; ++i) {
-        const int32_t entry = entries[tc_place(input[i], floors)];
-        output[i] = factor->shift == 23 ? tc_softmax_likely(entry, factor)
-                                        : (int8_t)(tc_softmax_unlikely(entry, factor) - 128u);
+    for (int32_t i = grouped; i < depth; ++i) {
+        output[i] = (int8_t)(tc_softmax_probability(entries[tc_place(input[i], floors)], factor) - 128u);
     }
 }
 
@@ -219,22 +199,20 @@ TC_INLINE void tc_softmax_s8(const int8_t *input, int8_t *output, const int32_t 
                              const tc_softmax_shape *shape)
 {
     const int32_t depth = shape->depth;
+    const int32_t grouped = tc_softmax_grouped(shape);
     for (int32_t row = 0; row < shape->rows; ++row) {
-        const int32_t largest = tc_extreme_of_run(input, depth, input[0], tc_max4, tc_max);
+        const int32_t largest = tc_largest(input, depth);
         const tc_places places = tc_places_below(largest, shape->exponentials);
         const int32_t *const from = exponentials + places.first;
-        const uint32_t sum = (uint32_t)tc_softmax_sum(input, depth, from, places.floors);
+        const uint32_t sum = (uint32_t)tc_softmax_sum(input, depth, grouped, from, places.floors);
         const int32_t headroom = tc_leading_zeros(sum);
         tc_softmax_factor factor;
         /* INT32_MAX, the only odd one, gives what this one gives: the compiler has looked at the exponentials. */
         factor.scale = tc_min(tc_one_over_one_plus((int32_t)((sum << headroom) - 0x80000000u)), INT32_MAX - 1);
         factor.shift = 12 - headroom + 31 - 8;
-        if (factor.shift == 23) {
-            factor.start = (factor.scale >> 1) + (1 << 22) - (1 << 30);
-            tc_softmax_outputs(input, output, depth, from, places.floors, tc_softmax_write_likely, &factor);
-        } else if (factor.shift <= 31) {
+        if (factor.shift <= 31) {
             factor.start = (factor.scale >> 1) + (1 << (factor.shift - 1));
-            tc_softmax_outputs(input, output, depth, from, places.floors, tc_softmax_write_unlikely, &factor);
+            tc_softmax_outputs(input, output, depth, grouped, from, places.floors, &factor);
         } else {
             for (int32_t i = 0; i < depth; ++i) {
                 output[i] = -128;

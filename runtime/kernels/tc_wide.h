@@ -173,42 +173,92 @@ TC_INLINE int32_t tc_wide_lookup(const int16_t *table, int32_t value)
     return base + (((table[index + 1] - base) * (value & 127) + 64) >> 7);
 }
 
-/* exp of the distance to the largest input, 2^15 being 1. */
-TC_INLINE int32_t tc_wide_power(const int16_t *exponentials, int32_t distance, const tc_wide_softmax_shape *shape)
+/* The largest of a row: two at a time, then one. */
+TC_INLINE int32_t tc_wide_largest(const int16_t *input, int32_t depth)
 {
-    const tc_wide_short right = {shape->input.multiplier, -shape->input.shift};
-    const int32_t scaled =
-        shape->input.shift <= 0 ? tc_wide_shortly(distance * 2, &right) : tc_wide_scaled(distance, &shape->input);
-    return tc_wide_lookup(exponentials, tc_max(scaled, -65535) + 32767);
+    int32_t largest = input[0];
+    int32_t i = 0;
+#if TC_DSP
+    if (depth >= 2) {
+        uint32_t two = tc_load4(input);
+        for (i = 2; i + 2 <= depth; i += 2) {
+            const uint32_t next = tc_load4(input + i);
+            (void)__ssub16((int16x2_t)two, (int16x2_t)next);
+            two = (uint32_t)__sel((uint8x4_t)two, (uint8x4_t)next);
+        }
+        largest = tc_max(tc_low(two), tc_high(two));
+    }
+#endif
+    for (; i < depth; ++i) {
+        largest = tc_max(largest, input[i]);
+    }
+    return largest;
+}
+
+/*
+ * exp of the distance to the largest input, 2^15 being 1: between two entries of a table, for numbers of which 0 ... 65535
+ * stand for -10 ... 0. With a factor to the right the number is rounded as in tc_requant_short.h; what is added is
+ * that of negative ones, since 0 keeps its place with it as well, and places are taken from the bits above the shift.
+ */
+TC_INLINE int32_t tc_wide_power(const int16_t *exponentials, int32_t input, int32_t largest,
+                                const tc_wide_softmax_shape *shape)
+{
+    const int32_t right = tc_max(-shape->input.shift, 0);
+    const int32_t twice = 2 << tc_max(shape->input.shift, 0);
+    if (shape->input.shift < -14 || shape->input.shift > 14) {
+        const int32_t scaled = tc_wide_scaled(input - largest, &shape->input);
+        return tc_wide_lookup(exponentials, tc_max(scaled, -65535) + 32767);
+    }
+    const int32_t start = right == 0 ? 65535 : (65535 << right) + (1 << (right - 1)) - 1;
+    const int32_t place = tc_max(tc_smmlar(input * twice - largest * twice, shape->input.multiplier, start), 0);
+    const int16_t *const entry = exponentials + (place >> (right + 7));
+    const int32_t offset = (place >> right) & 127;
+    return entry[0] + (((entry[1] - entry[0]) * offset + 64) >> 7);
+}
+
+/* Leaves the powers in `output`, until they are divided by their sum. */
+TC_INLINE int32_t tc_wide_powers(const int16_t *input, int16_t *output, const int16_t *exponentials, int32_t largest,
+                                 const tc_wide_softmax_shape *shape)
+{
+    int32_t sum = 0;
+    for (int32_t i = 0; i < shape->depth / 2 * 2; i += 2) {
+        const int32_t first = tc_wide_power(exponentials, input[i], largest, shape);
+        const int32_t second = tc_wide_power(exponentials, input[i + 1], largest, shape);
+        output[i] = (int16_t)first;
+        output[i + 1] = (int16_t)second;
+        sum += first + second;
+    }
+    if (shape->depth % 2 != 0) {
+        const int32_t i = shape->depth - 1;
+        const int32_t power = tc_wide_power(exponentials, input[i], largest, shape);
+        output[i] = (int16_t)power;
+        sum += power;
+    }
+    return sum;
 }
 
 TC_INLINE void tc_wide_softmax(const int16_t *input, int16_t *output, const int16_t *exponentials,
                                const int16_t *reciprocals, const tc_wide_softmax_shape *shape)
 {
+    const int32_t depth = shape->depth;
     for (int32_t row = 0; row < shape->rows; ++row) {
-        int32_t largest = input[0];
-        for (int32_t i = 1; i < shape->depth; ++i) {
-            largest = tc_max(largest, input[i]);
-        }
-        int32_t sum = 0;
-        for (int32_t i = 0; i < shape->depth; ++i) {
-            const int32_t power = tc_wide_power(exponentials, input[i] - largest, shape);
-            output[i] = (int16_t)power; /* until it is divided by the sum */
-            sum += power;
-        }
-        int32_t zeros = 0;
-        while ((uint32_t)sum << zeros < 0x80000000u) {
-            ++zeros;
-        }
-        const int32_t shifted = (int32_t)((((int64_t)sum << (zeros - 1)) + (1 << 13)) >> 14);
+        const int32_t largest = tc_wide_largest(input, depth);
+        const int32_t sum = tc_wide_powers(input, output, exponentials, largest, shape);
+        const int32_t zeros = tc_leading_zeros((uint32_t)sum);
+        const int32_t shifted = (int32_t)((((uint32_t)sum << (zeros - 1)) + (1u << 13)) >> 14);
         const int32_t reciprocal = tc_wide_lookup(reciprocals, tc_clamp(shifted - 0x18000, -32768, 32767));
         const int32_t right = 31 - zeros;
-        for (int32_t i = 0; i < shape->depth; ++i) {
-            const int32_t result = (output[i] * reciprocal + (1 << (right - 1))) >> right;
-            output[i] = (int16_t)tc_min(result, 32767);
+        const int32_t half = 1 << (right - 1);
+        for (int32_t i = 0; i < depth / 2 * 2; i += 2) {
+            output[i] = (int16_t)tc_usat15((output[i] * reciprocal + half) >> right);
+            output[i + 1] = (int16_t)tc_usat15((output[i + 1] * reciprocal + half) >> right);
         }
-        input += shape->depth;
-        output += shape->depth;
+        if (depth % 2 != 0) {
+            const int32_t i = depth - 1;
+            output[i] = (int16_t)tc_usat15((output[i] * reciprocal + half) >> right);
+        }
+        input += depth;
+        output += depth;
     }
 }
 

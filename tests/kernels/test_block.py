@@ -12,12 +12,15 @@ from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
 from tests.support.full import some
-from tests.support.kernel_checks import check, check_if_taken
-from tinycompile.ir import Site
+from tests.support.kernel_checks import check, check_if_taken, int8, site_of
+from tinycompile.dtypes import FLOAT32, UINT8
+from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.block import conv2d, depthwise, fully_connected, paired_weights
+from tinycompile.kernels.float_edges import quantize_search
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.quantize import Quantize
 
 M0 = core_named("cortex-m0plus")
 ONE, NONE = (1, 1), (0, 0, 0, 0)
@@ -122,6 +125,9 @@ def cases() -> list[tuple[Factory, Site]]:
         found.append((conv2d, layer(op, (1, 11, 9, depth), (channels, *window, depth), 0, seed)))
         spatial = DepthwiseConv2D(stride, dilation, padding, clamp)
         found.append((depthwise, layer(spatial, (1, 11, 9, channels), (1, *window, channels), 3, seed)))
+    floats = TensorType((1, 300), FLOAT32)
+    for ties, y in (("away", int8((), 0.25, -5)), ("even", TensorType((), UINT8, Quantization.per_tensor(0.4, 130)))):
+        found.append((quantize_search, site_of(Quantize(y.dtype, ties=ties), [floats], [None], y)))
     return found
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.support.cores import core_named
+from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, check, int8, site_of
-from tinycompile.dtypes import FLOAT32, INT8, UINT8
+from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8
 from tinycompile.ir import Quantization, TensorType
-from tinycompile.kernels.float_edges import dequantize, quantize
+from tinycompile.kernels.float_edges import dequantize, dequantize_table, quantize, quantize_search
+from tinycompile.kernels.float_thresholds import float_thresholds
 from tinycompile.kernels.movement import concatenation, identity, pad, pad_axes, reshape, resize_nearest
 from tinycompile.kernels.softmax import reciprocals_may_be_even, softmax_computed, softmax_table
 from tinycompile.kernels.transposition import transpose, transpose_by_words
@@ -137,12 +140,11 @@ def test_softmax_of_equal_values(factory, value):
     np.testing.assert_array_equal(y, Softmax().evaluate(site.sig, [x])[0])
 
 
-@pytest.mark.parametrize("count", [1, 2, 4, 64, 65, 512])
-def test_softmax_of_some_largest_elements(count):
+def test_softmax_of_some_largest_elements():
     """Powers of two are the sums whose reciprocal is the odd one."""
-    x = np.full((6, 600), -128, np.int8)
-    for i, distance in enumerate((255, 40, 12, 7, 5, 2)):
-        x[i] = np.where(np.arange(600) < count, 127, 127 - distance)
+    counts, distances = np.array([1, 2, 4, 64, 65, 512]), np.array([255, 40, 12, 7, 5, 2])
+    largest = np.arange(600) < np.repeat(counts, distances.size)[:, None]
+    x = np.where(largest, 127, 127 - np.tile(distances, counts.size)[:, None]).astype(np.int8)
     site = site_of(Softmax(), [int8(x.shape, 0.3)], [None], int8((), 1 / 256, -128))
     y = run_kernel(softmax_table(site, M7), [x], site.sig.output, sanitize=True)
     np.testing.assert_array_equal(y, Softmax().evaluate(site.sig, [x])[0])
@@ -161,19 +163,58 @@ def test_reciprocals_of_softmax_that_may_be_even():
     assert reciprocals_may_be_even(np.array([2**31 - 1, 3 * half + 2, 0]))
 
 
-@pytest.mark.parametrize("dtype, zero_point", [(INT8, -5), (INT8, -128), (UINT8, 131)])
-@pytest.mark.parametrize("scale", [0.1, 0.25, 1 / 255])
-def test_quantize_around_every_step(dtype, zero_point, scale):
+def around_every_step(scale):
     """The three floats nearest to every tie, beyond the range, infinities, NaN."""
     steps = (np.arange(-300, 300, 0.5) * scale).astype(np.float32)
     special = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 3e38, -3e38, 1e-45, 0.49999997], np.float32)
     near = [steps, np.nextafter(steps, np.float32(9e9)), np.nextafter(steps, np.float32(-9e9)), special]
-    x = np.concatenate(near)[None]
+    return np.concatenate(near)[None]
+
+
+@pytest.mark.parametrize("dtype, zero_point", [(INT8, -5), (INT8, -128), (UINT8, 131)])
+@pytest.mark.parametrize("scale", [0.1, 0.25, 1 / 255])
+def test_quantize_around_every_step(dtype, zero_point, scale):
+    x = around_every_step(scale)
     y = TensorType(x.shape, dtype, Quantization.per_tensor(scale, zero_point))
     site = site_of(Quantize(dtype), [float_type(x.shape)], [None], y)
-    for sanitize in (False, True):
-        actual = run_kernel(quantize(site, M7), [x], y, sanitize=sanitize)
+    for kernel, sanitize in (
+        (quantize(site, M7), False),
+        (quantize(site, M7), True),
+        (quantize_search(site, core_named("cortex-m0plus")), True),
+    ):
+        actual = run_kernel(kernel, [x], y, sanitize=sanitize)
         np.testing.assert_array_equal(actual, Quantize(dtype).evaluate(site.sig, [x])[0])
+
+
+@pytest.mark.parametrize("ties", ["away", "even"])
+def test_thresholds_of_floats(ties):
+    """All exponents with some mantissas, NaNs too: within the orders named the results are those of a search."""
+    orders = np.arange(-(1 << 31), 1 << 31, 12347, dtype=np.int64).astype(np.int32)
+    x = (orders ^ ((orders >> 31) & 0x7FFFFFFF)).view(np.float32)
+    for dtype, scale, zero_point in ((INT8, 0.1, -5), (INT8, 3e-39, 0), (UINT8, 3e38, 131), (INT8, 0.3, 127)):
+        y, op = TensorType(x.shape, dtype, Quantization.per_tensor(scale, zero_point)), Quantize(dtype, ties=ties)
+        site = site_of(op, [float_type(x.shape)], [None], y)
+        found = float_thresholds(op, site.sig)
+        inside = (orders >= found.first) & (orders <= found.last)
+        steps = np.searchsorted(found.orders, orders, side="right") + dtype.range[0]
+        np.testing.assert_array_equal(np.where(inside, steps, found.other), op.evaluate(site.sig, [x])[0])
+
+
+def test_quantize_eight_at_a_time():
+    """On a core with an FPU: ties, the last values that have 256ths, and in some groups those without an int32_t."""
+    ends = np.array([2.0**22, 2.0**23, 2.0**31, 2.0**30], np.float32) / 4
+    ends = np.concatenate([ends, np.nextafter(ends, np.float32(0))])
+    x = np.concatenate([around_every_step(0.25), [ends], [-ends], around_every_step(0.25)[:, ::-1]], axis=1)
+    cases = [
+        (
+            quantize,
+            site_of(Quantize(dtype, ties=ties), [float_type(x.shape)], [None], TensorType(x.shape, dtype, quant)),
+        )
+        for dtype, zero_points in ((INT8, (-5, 127)), (UINT8, (131, 0)), (INT16, (0,)))
+        for quant in (Quantization.per_tensor(0.25, zero_point) for zero_point in zero_points)
+        for ties in ("away", "even")
+    ]
+    check_emulated(cases, values_of=lambda t, rng: x)
 
 
 def test_quantize_in_place():
@@ -184,3 +225,6 @@ def test_quantize_in_place():
 def test_dequantize(dtype):
     x = TensorType((3, 17), dtype, Quantization.per_tensor(0.0123, 7))
     check(dequantize, site_of(Dequantize(), [x], [None], float_type(())))
+    assert dequantize_table(site_of(Dequantize(), [x], [None], float_type(())), M7) is None
+    long = TensorType((3, 171), dtype, Quantization.per_tensor(0.0123, 7))
+    check(dequantize_table, site_of(Dequantize(), [long], [None], float_type(())))

@@ -113,6 +113,7 @@ def int8_sites() -> list[Site]:
         (Quantize(INT8), float_image, y),
         (Quantize(INT8), TensorType(odd.shape, UINT8, odd.quant), y),
         (Dequantize(), odd, TensorType((), FLOAT32)),
+        (Softmax(1.0), int8((2, 23), 0.3, 4), int8((), 1 / 256, -128)),
         (Pad(((0, 0), (1, 2), (3, 0), (0, 0)), -7), odd, odd),
         (Transpose((0, 3, 1, 2)), odd, odd),
         (Transpose((0, 2, 1, 3)), odd, odd),

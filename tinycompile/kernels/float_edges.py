@@ -6,7 +6,8 @@ import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Kernel, kernel_for
+from tinycompile.kernels.float_thresholds import float_thresholds
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
@@ -34,9 +35,42 @@ def quantize(site: Site, core: Core) -> Kernel | None:
         (Struct("tc_quantize_shape", fields),),
         "float32 to 8 bits.",
     )
-    per_element = 20 if core.has("fpu") else 600
+    per_element = (8 if core.has("dsp") else 20) if core.has("fpu") else 600
     return Kernel(
         "quantize", function, instructions=20 + per_element * count, code_bytes=120, overlap={0: 0}, notes=_NOTES
+    )
+
+
+@kernel_for(Quantize, dtype=FLOAT32, unless={"fpu"})
+def quantize_search(site: Site, core: Core) -> Kernel | None:
+    """`tc_quantize_search`, to 8 bits, where its table isn't larger than the input."""
+    op, sig = site.node.op, site.sig
+    count = sig.output.elements
+    if not isinstance(op, Quantize) or op.dtype.item_bytes > 1 or count < _BYTES.size:
+        return None
+    thresholds = float_thresholds(op, sig)
+    fields = {"count": count, "first": thresholds.first, "last": thresholds.last}
+    fields |= {"low": op.range[0], "other": thresholds.other}
+    function = struct_call(
+        f"quantize_{count}",
+        "tc_quantize_search",
+        "tc_quantize.h",
+        ("const float *input", f"{op.dtype.ctype} *output", "const int32_t *thresholds"),
+        (Struct("tc_quantize_search_shape", fields),),
+        "float32 to 8 bits, by a search among thresholds.",
+    )
+    return Kernel(
+        "quantize_search",
+        function,
+        (
+            Constant(
+                "thresholds", "int32_t", thresholds.orders, "the least number of each step, as its bits are ordered"
+            ),
+        ),
+        instructions=20 + (45 if core.has("long_multiply") else 60) * count,
+        code_bytes=200,
+        overlap={0: 0},
+        notes=_NOTES,
     )
 
 
@@ -69,4 +103,34 @@ def dequantize(site: Site, core: Core) -> Kernel | None:
     )
 
 
+@kernel_for(Dequantize, dtype=None)
+def dequantize_table(site: Site, core: Core) -> Kernel | None:
+    """`tc_dequantize_table`, where the table isn't larger than what is made of it."""
+    op, sig = site.node.op, site.sig
+    count, dtype = sig.input.elements, sig.input.dtype
+    if dtype.item_bytes > 1 or count < _BYTES.size:
+        return None
+    (numbers,) = op.evaluate(sig, [_BYTES.view(np.dtype(str(dtype)))])
+    function = struct_call(
+        f"dequantize_{count}",
+        "tc_dequantize_table",
+        "tc_quantize.h",
+        (f"const {dtype.ctype} *input", "float *output", "const float *numbers"),
+        (Struct("tc_dequantize_count", {"count": count}),),
+        "8 bits to float32, by a table.",
+    )
+    # Four elements, 16 bytes, are written when the fifth is the next one to read.
+    distance = max(0, (count - 1) * 3)
+    return Kernel(
+        "dequantize_table",
+        function,
+        (Constant("numbers", "float", numbers, "of each byte"),),
+        instructions=20 + count * 15 // 4,
+        code_bytes=60,
+        overlap={0: distance},
+        notes=_NOTES,
+    )
+
+
+_BYTES = np.arange(256, dtype=np.uint8)
 _NOTES = {"requantisation": "float32, rounded once"}

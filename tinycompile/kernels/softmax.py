@@ -43,17 +43,18 @@ def softmax_table(site: Site, core: Core) -> Kernel | None:
         "softmax_table",
         function,
         (Constant("exponentials", "int32_t", entries, "exp(-d * beta * scale) * 2^32 - 2^31 for d = max - x"),),
-        instructions=rows * _row_instructions(depth, core),
-        code_bytes=520,
+        instructions=rows * _row_instructions(rows, depth, core),
+        code_bytes=450 if rows * depth >= 64 else 300,
         overlap={0: 0},
         notes={"requantisation": "table of exponentials"},
     )
 
 
-def _row_instructions(depth: int, core: Core) -> int:
+def _row_instructions(rows: int, depth: int, core: Core) -> int:
+    """Four elements at a time where there are 64."""
     if core.has("dsp"):
-        return 66 + 11 * depth
-    return 115 + 21 * depth if core.has("long_multiply") else 350 + 80 * depth
+        return 75 + (12 if rows * depth >= 64 else 21) * depth
+    return 115 + (21 if rows * depth >= 64 else 30) * depth if core.has("long_multiply") else 200 + 56 * depth
 
 
 def reciprocals_may_be_even(exponentials: Array) -> bool:

@@ -153,7 +153,13 @@ def softmax(site: Site, core: Core) -> Kernel | None:
         Constant("exponentials", "int16_t", exponential_table(), "exp over [-10, 0], 2^15 being 1"),
         Constant("reciprocals", "int16_t", reciprocal_table(op.runtime), "1 / (1 + x) over [0, 1], 2^15 being 1"),
     )
-    return _kernel(site, function, rows * 150 + sig.input.elements * 38, constants, {0: 0})
+    return _kernel(site, function, rows * 70 + sig.input.elements * _softmax_instructions(core), constants, {0: 0})
+
+
+def _softmax_instructions(core: Core) -> int:
+    if core.has("dsp"):
+        return 25
+    return 33 if core.has("long_multiply") else 65
 
 
 @kernel_for(Add, Sub, Mul, dtype=INT16)

@@ -54,13 +54,15 @@ TC_INLINE void tc_average_step_s8(const int8_t *input, int8_t *output, const voi
     const int32_t width = window->kernel_width;
     for (int32_t oy = 0; oy < window->output_height; ++oy) {
         for (int32_t ox = 0; ox < window->output_width; ++ox, output += shape->channels) {
-            const tc_taps y = tc_window_rows(window, oy);
-            const tc_taps x = tc_window_columns(window, ox);
-            const int8_t *first = input + (y.position * window->input_width + x.position) * shape->channels;
             if (shape->by_count) {
+                const tc_taps y = tc_window_rows(window, oy);
+                const tc_taps x = tc_window_columns(window, ox);
+                const int8_t *first = input + (y.position * window->input_width + x.position) * shape->channels;
                 const int32_t index = (y.count - 1) * width + x.count - 1;
                 tc_average_step_pixel(first, output, y.count, x.count, index, step, finish, shape);
             } else {
+                const int32_t place = oy * window->stride_y * window->input_width + ox * window->stride_x;
+                const int8_t *first = input + place * shape->channels;
                 tc_average_step_pixel(first, output, height, width, 0, step, finish, shape);
             }
         }

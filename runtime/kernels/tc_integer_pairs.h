@@ -32,9 +32,18 @@ TC_INLINE uint32_t tc_integer_next(const int8_t *vector, int32_t left)
     return word;
 }
 
-/* Two vectors in lanes of 16 bits: of every 4 elements bytes 0 and 2, 1 and 3 of the first, then of the second. */
-TC_INLINE void tc_integer_expand(const int8_t *first, const int8_t *second, uint32_t *pairs, int32_t depth)
+/*
+ * Two vectors in lanes of 16 bits: of every 4 elements bytes 0 and 2, 1 and 3 of the first, then of the second. totals:
+ * their sums, if zero points of the weights need them.
+ */
+TC_INLINE void tc_integer_expand(const int8_t *const vectors[2], uint32_t *pairs, int32_t depth, int32_t totals[2],
+                                 const tc_integer_form *form)
 {
+    const uint32_t ones = 0x00010001u;
+    const int8_t *const first = vectors[0];
+    const int8_t *const second = vectors[1];
+    int32_t total = 0;
+    int32_t other = 0;
     for (int32_t i = 0; i < depth; i += 4, pairs += 4) {
         const uint32_t a = tc_integer_next(first + i, depth - i);
         const uint32_t b = tc_integer_next(second + i, depth - i);
@@ -42,7 +51,13 @@ TC_INLINE void tc_integer_expand(const int8_t *first, const int8_t *second, uint
         pairs[1] = tc_sxtb16(a, 8);
         pairs[2] = tc_sxtb16(b, 0);
         pairs[3] = tc_sxtb16(b, 8);
+        if (form->zero_points) {
+            total = tc_smlad(pairs[1], ones, tc_smlad(pairs[0], ones, total));
+            other = tc_smlad(pairs[3], ones, tc_smlad(pairs[2], ones, other));
+        }
     }
+    totals[0] = total;
+    totals[1] = other;
 }
 
 /* sums: of the first vector with two rows of weights, then of the second. */
@@ -96,14 +111,14 @@ TC_INLINE void tc_integer_store2(int32_t *first, int32_t *second, int32_t index,
     ((float *)first)[index] = form->biases == 0 ? product : tc_opaque(product + bias);
 }
 
-/* Two vectors that are expanded times `outputs` rows, at least 2; `second` may be the first one's results, again. */
-TC_INLINE void tc_integer_pair_products(const int8_t *const vectors[2], const uint32_t *pairs, int32_t *first,
+/* Two vectors, of which the second may be the first again, times `outputs` rows, at least 2; pairs: room for both. */
+TC_INLINE void tc_integer_pair_products(const int8_t *const vectors[2], uint32_t *pairs, int32_t *first,
                                         int32_t *second, const int8_t *weights, int32_t depth, int32_t outputs,
                                         int32_t channel, const tc_integer_finish *finish, const tc_integer_form *form)
 {
     const int32_t stride = (depth + 3) / 4 * 4;
-    const int32_t total = form->zero_points ? tc_total_s8(vectors[0], depth) : 0;
-    const int32_t other = form->zero_points ? tc_total_s8(vectors[1], depth) : 0;
+    int32_t totals[2];
+    tc_integer_expand(vectors, pairs, depth, totals, form);
     for (int32_t next = 0; next < outputs; next += 2) {
         const int32_t row = tc_min(next, outputs - 2);
         const int8_t *const of_row = weights + row * stride;
@@ -111,8 +126,8 @@ TC_INLINE void tc_integer_pair_products(const int8_t *const vectors[2], const ui
         tc_integer_dot2x2(pairs, of_row, of_row + stride, stride, sums);
         for (int32_t i = 0; i < 2; ++i) {
             const int32_t of = channel + row + i;
-            const int32_t sum = tc_integer_centred(sums[i], of, total, finish, form);
-            const int32_t next_sum = tc_integer_centred(sums[2 + i], of, other, finish, form);
+            const int32_t sum = tc_integer_centred(sums[i], of, totals[0], finish, form);
+            const int32_t next_sum = tc_integer_centred(sums[2 + i], of, totals[1], finish, form);
             tc_integer_store2(first, second, row + i, of, sum, next_sum, finish, form);
         }
     }
@@ -128,7 +143,6 @@ TC_INLINE void tc_matmul_integer_pairs(const int8_t *a, const int8_t *b, const i
     for (int32_t row = 0; row < shape->rows; row += 2) {
         const int32_t other = tc_min(row + 1, shape->rows - 1);
         const int8_t *const vectors[2] = {a + row * shape->depth, a + other * shape->depth};
-        tc_integer_expand(vectors[0], vectors[1], pairs, shape->depth);
         tc_integer_pair_products(vectors, pairs, (int32_t *)output + row * shape->columns,
                                  (int32_t *)output + other * shape->columns, b, shape->depth, shape->columns, 0, &finish,
                                  &shape->form);
@@ -162,7 +176,6 @@ TC_INLINE void tc_conv_integer_pairs(const int8_t *input, const int8_t *weights,
                              place % window->output_width, finish.zero_point, window, shape->input_channels, depth);
                 }
                 const int32_t first = group * outputs;
-                tc_integer_expand(vectors[0], vectors[1], pairs, taps);
                 tc_integer_pair_products(vectors, pairs, result + pixel * shape->output_channels + first,
                                          result + other * shape->output_channels + first, weights + first * stride, taps,
                                          outputs, first, &finish, &shape->form);

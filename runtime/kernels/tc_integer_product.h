@@ -10,9 +10,9 @@
 
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_dot.h"
 #include "kernels/tc_float_exact.h"
-#include "kernels/tc_hybrid_depthwise.h"
 #include "kernels/tc_hybrid_dot.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_patch.h"
@@ -302,11 +302,19 @@ TC_INLINE void tc_depthwise_integer(const int8_t *input, const int8_t *weights, 
 TC_INLINE void tc_depthwise_integer_tap(const int8_t *pixel, const int8_t *weights, uint32_t minus, int32_t sums[4],
                                         uint32_t totals[2], const tc_integer_form *form)
 {
-    tc_hybrid_depthwise_tap(pixel, weights, minus, sums);
+    const uint32_t values = tc_load4(pixel);
+    const uint32_t factors = tc_load4(weights);
+    const uint32_t even = tc_sxtab16(minus, values, 0);
+    const uint32_t odd = tc_sxtab16(minus, values, 8);
+    const uint32_t even_factors = tc_sxtb16(factors, 0);
+    const uint32_t odd_factors = tc_sxtb16(factors, 8);
+    sums[0] = tc_smlabb(even, even_factors, sums[0]);
+    sums[1] = tc_smlabb(odd, odd_factors, sums[1]);
+    sums[2] = tc_smlatt(even, even_factors, sums[2]);
+    sums[3] = tc_smlatt(odd, odd_factors, sums[3]);
     if (form->zero_points) {
-        const uint32_t values = tc_load4(pixel);
-        totals[0] = tc_sadd16(totals[0], tc_sxtab16(minus, values, 0));
-        totals[1] = tc_sadd16(totals[1], tc_sxtab16(minus, values, 8));
+        totals[0] = tc_sadd16(totals[0], even);
+        totals[1] = tc_sadd16(totals[1], odd);
     }
 }
 

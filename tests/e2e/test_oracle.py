@@ -24,6 +24,7 @@ from tinycompile.cli import main
 from tinycompile.dtypes import FLOAT32, UINT8, DType
 from tinycompile.errors import MismatchError, TinycompileError, ToolMissingError
 from tinycompile.frontend import onnx_contrib, onnx_elementwise, tflite_ops
+from tinycompile.frontend.onnx_expansion import Expansion
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_scope import Scope
 from tinycompile.frontend.onnx_values import Placed
@@ -198,12 +199,12 @@ def test_an_ignored_alpha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         model.graph.output[0].type.tensor_type.shape.dim.add().dim_value = size
     assert verified(built(model, tmp_path)).difference is None
 
-    def without_alpha(step: onnx_contrib.Expansion) -> Any:
+    def without_alpha(step: Expansion) -> Any:
         clone = onnx.NodeProto()
         clone.CopyFrom(step.node)
         del clone.attribute[:]
         clone.attribute.extend(a for a in step.node.attribute if a.name != "alpha")
-        return original(onnx_contrib.Expansion(clone, set(), step.typed))
+        return original(Expansion(clone, set(), step.typed, step.opset))
 
     monkeypatch.setattr(onnx_contrib, "expanded", without_alpha)
     noticed(model, tmp_path)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tinycompile.frontend.builder import results_of
 from tinycompile.frontend.tflite_scope import Rejected, Scope
-from tinycompile.ir import Op
+from tinycompile.ir import ImpossibleSizeError, Op
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.slice import Slice
 
@@ -30,6 +30,8 @@ def emit_images(scope: Scope, op: Op, operands: Sequence[str]) -> None:
     one, y, found = replace(x, shape=(1, *x.shape[1:])), scope.output_type(), list[str]()
     try:
         (part,) = results_of(op, [one, *(scope.values.builder.types[name] for name in others)])
+    except ImpossibleSizeError:
+        raise
     except ValueError as error:
         raise scope.fail(str(error)) from error
     for number in range(images):

@@ -16,7 +16,7 @@ from tinycompile.frontend.tflite_registry import importer
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.frontend.tflite_windows import window_padding
-from tinycompile.ir import Array, Op, TensorType, bounded
+from tinycompile.ir import Array, ImpossibleSizeError, Op, TensorType, bounded
 from tinycompile.ops._reduce import Axes
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.broadcast_to import BroadcastTo
@@ -42,6 +42,8 @@ def _computed(scope: Scope, op: Op, operands: Sequence[str], suffix: str) -> str
     types = [scope.values.builder.types[name] for name in operands]
     try:
         (found,) = results_of(op, types)
+    except ImpossibleSizeError:
+        raise
     except ValueError as error:
         raise scope.fail(str(error)) from error
     result = scope.temporary(suffix, replace(found, quant=types[0].quant))

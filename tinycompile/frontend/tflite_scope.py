@@ -15,7 +15,7 @@ from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder, results_of
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
 from tinycompile.frontend.tflite_options import OptionTable, schema_name
-from tinycompile.ir import Array, Op, Signature, Source, State, TensorType
+from tinycompile.ir import Array, ImpossibleSizeError, Op, Signature, Source, State, TensorType
 from tinycompile.ops._typed import Typed
 
 MAX_STEP = 1024
@@ -291,6 +291,8 @@ class Scope:
         """The results of an operator that makes sense and can be compiled."""
         try:
             inferred = results_of(op, sig.inputs)
+        except ImpossibleSizeError as error:
+            raise Rejected(str(error)) from error
         except ValueError as error:
             raise self.fail(str(error)) from error
         if len(inferred) != len(sig.outputs):

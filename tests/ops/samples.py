@@ -43,6 +43,7 @@ from tinycompile.ops.identity import Identity
 from tinycompile.ops.input_rows import InputRows
 from tinycompile.ops.l2_normalization import L2Normalization
 from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.left_shift import LeftShift
 from tinycompile.ops.less import Less
 from tinycompile.ops.less_equal import LessEqual
 from tinycompile.ops.local_response_normalization import LocalResponseNormalization
@@ -387,6 +388,13 @@ def cube(rng: Random) -> Sample:
     """Of a negative number most powers are NaN, which is no number that could change."""
     exponent = np.array(3, np.float32)
     return sample(Pow(), [floats(any_shape(rng)), floats(())], floats(()), [None, exponent])
+
+
+@of("left_shift")
+def left_shift(rng: Random) -> Sample:
+    """By one place: by more than there are, nothing is left."""
+    x = int8(any_shape(rng), 0.05, 3)
+    return Sample(LeftShift(), Signature((x, int8((1,), 0.05, 3)), (x,)), (None, np.ones(1, np.int8)))
 
 
 @of("elementwise_function")

@@ -6,14 +6,21 @@ import shlex
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, UINT16, DType
-from tinycompile.errors import FloatIslandWarning, ModelFileError, QuantizationNeededError, UnsupportedError
+from tinycompile.dtypes import FLOAT32, FLOAT64, INT8, INT32, UINT8, UINT16, DType
+from tinycompile.errors import (
+    FloatIslandWarning,
+    ModelFileError,
+    PrecisionWarning,
+    QuantizationNeededError,
+    UnsupportedError,
+)
 from tinycompile.frontend import (
     onnx_discrete,
     onnx_elementwise,
@@ -31,6 +38,7 @@ from tinycompile.frontend.onnx_contrib import expand
 from tinycompile.frontend.onnx_discrete import discrete, is_discrete
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
 from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_float
+from tinycompile.frontend.onnx_integers import INTEGER_IMPORTERS, import_integers
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_rewrite import label_of
 from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES
@@ -76,10 +84,6 @@ Floats = Literal["none", "islands", "all"]
 
 _INTEGER_INPUTS = (2, 3)
 """TensorProto.UINT8, INT8"""
-
-_INPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
-_OUTPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
-"""Of constants that are outputs."""
 
 
 def import_onnx(
@@ -228,8 +232,8 @@ def _size(model: OnnxModel, node: Any) -> int:
 
 
 def _bad_input(value: SourceValue) -> str | None:
-    if value.dtype not in _INPUT_TYPES:
-        return f"it is {value.type_name}, supported are {', '.join(map(str, _INPUT_TYPES))}"
+    if value.dtype is None:
+        return f"its elements are {'text' if value.type_name == 'object' else value.type_name}, supported are numbers"
     return None if 0 not in value.shape else f"its shape is {list(value.shape)}"
 
 
@@ -238,6 +242,8 @@ def _import_input(state: State, value: SourceValue, layout: str) -> str:
     order = NHWC if layout == "nhwc" and len(value.shape) == 4 else identity(len(value.shape))
     shape = tuple(value.shape[axis] for axis in order)
     dtype = DType.of(value.type_name)
+    if dtype == FLOAT64:
+        warnings.warn(f"{value.name!r} is float64, which is computed as float32", PrecisionWarning, stacklevel=5)
     quant = _input_quantization(state.model, value) if dtype in (INT8, UINT8) else None
     name = state.value(value.name, TensorType(shape, dtype, quant))
     at = Placed(name, value.shape, order)
@@ -249,6 +255,7 @@ def _import_input(state: State, value: SourceValue, layout: str) -> str:
         if dtype == UINT8:
             centred = Quantization(quant.scale, quant.zero_point - 128)
             at = Placed(state.emit(Quantize(INT8), [name], f"{value.name}_int8", centred), value.shape, order)
+            state.originals[at.name] = name
         state.values[value.name] = Quantized(at, dtype)
     return name
 
@@ -281,14 +288,19 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
         scope.set(Known(np.array(scope.value().shape[first:last], np.int64)))
     elif node.op_type != "DequantizeLinear" and all(isinstance(value, Known) for value in operands.values()):
         folded(scope, {n: value for n, value in operands.items() if isinstance(value, Known)})
+    elif node.output[0] in state.model.refused:
+        raise Rejected(state.model.refused[node.output[0]])
     else:
-        importer = IMPORTERS.get(node.op_type, _float_only if floats != "none" else None)
+        known = floats != "none" or node.op_type in INTEGER_IMPORTERS
+        importer = IMPORTERS.get(node.op_type, _float_only if known else None)
         if importer is None or not _is_known(node):
             raise Rejected("this operator is not supported")
         try:
             importer(scope)
             scope.check_read(state.wanted)
         except Rejected as rejected:
+            if import_integers(state, node):
+                return
             if floats == "none":
                 raise
             _import_in_float(state, node, str(rejected))
@@ -355,16 +367,24 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
             at = real.at
         case _:
             raise Rejected(NOT_ROUNDED)
+    at = _of_type(state, at, value.dtype, name)
     order = NHWC if layout == "nhwc" and len(at.shape) == 4 else identity(len(at.shape))
     return _in_order(state, at, order, name)
+
+
+def _of_type(state: State, at: Placed, dtype: DType | None, name: str) -> Placed:
+    """A result of a type that is for storage only, from what it was computed as."""
+    found = state.type_of(at)
+    if dtype is None or dtype == found.dtype or found.quant is not None:
+        return at
+    return replace(at, name=state.emit(Cast(dtype), [at.name], name, None))
 
 
 def _constant_output(state: State, value: SourceValue, array: Array, layout: str) -> str:
     """A constant of the IR."""
     dtype = DType.find(array.dtype)
-    if dtype not in _OUTPUT_TYPES:
-        supported = ", ".join(map(str, _OUTPUT_TYPES))
-        raise Rejected(f"it is a constant of type {array.dtype.name}, supported are {supported}")
+    if dtype is None:
+        raise Rejected(f"it is a constant of {array.dtype.name}, supported are numbers")
     if array.size == 0:
         raise Rejected("it is empty")
     moved = np.ascontiguousarray(array.transpose(NHWC) if layout == "nhwc" and array.ndim == 4 else array)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tinycompile.dtypes import DType
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.formats import check_model_path
+from tinycompile.frontend.onnx_functions import PREVIEW, with_bodies
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_schema import MICROSOFT
-from tinycompile.frontend.onnx_shapes import inferred, shapes_of
+from tinycompile.frontend.onnx_shapes import inferred, shapes_of, type_names_of
 from tinycompile.frontend.onnx_untrusted import (
     array_of,
     check_all_loaded,
@@ -28,7 +27,7 @@ from tinycompile.frontend.onnx_untrusted import (
 from tinycompile.frontend.onnx_upgrade import OLDEST, TARGET, upgraded
 from tinycompile.ir import Array
 
-_DOMAINS = ("", "ai.onnx", MICROSOFT)
+_DOMAINS = ("", "ai.onnx", MICROSOFT, PREVIEW)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +57,7 @@ class OnnxModel:
         opset: of the default domain.
         constants: initialisers by name.
         shapes: the inferred shape of every value that has one.
+        refused: why nodes can't be read, by their first result, as far as that is known already.
     """
 
     proto: Any
@@ -66,6 +66,7 @@ class OnnxModel:
     outputs: tuple[SourceValue, ...]
     constants: Mapping[str, Array]
     shapes: Mapping[str, tuple[int, ...]]
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def nodes(self) -> list[Any]:
@@ -162,9 +163,11 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
         UnsupportedError: all inputs with other dynamic dimensions.
     """
     model = _copy(model)
-    constants = {i.name: array_of(i, where) for i in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
+    given = {i.name for i in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in given]
     _bind(inputs, dict(shapes or {}), where)
+    model, refused = with_bodies(model)
+    constants = {i.name: array_of(i, where) for i in model.graph.initializer}
     del model.graph.value_info[:]
     outputs = [value.name for value in model.graph.output]
     _list_once(model.graph, {value.name for value in inputs} | set(constants))
@@ -183,6 +186,7 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
         tuple(_source_value(name, known, names) for name in outputs),
         constants,
         known,
+        refused,
     )
 
 
@@ -233,18 +237,6 @@ def _list_once(graph: Any, others: set[str]) -> None:
 
 def _source_value(name: str, shapes: Mapping[str, tuple[int, ...]], types: Mapping[str, str]) -> SourceValue:
     return SourceValue(name, shapes.get(name, ()), types.get(name, "unknown"))
-
-
-def type_names_of(graph: Any) -> dict[str, str]:
-    """NumPy's names of the types of the values that the graph lists, as far as they are known."""
-    onnx, found = onnx_module(), dict[str, str]()
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        try:
-            name = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
-        except (KeyError, TypeError):
-            continue
-        found.setdefault(value.name, name)
-    return found
 
 
 def _drop_unused_domains(model: Any, used: set[str]) -> None:

@@ -17,12 +17,14 @@ from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.batch_to_space import BatchToSpace
+from tinycompile.ops.bit_cast import BitCast
 from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.conv3d import Conv3D
 from tinycompile.ops.conv3d_transpose import Conv3DTranspose
+from tinycompile.ops.cumulative_product import CumulativeProduct
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -39,6 +41,7 @@ from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
 from tinycompile.ops.greater import Greater
 from tinycompile.ops.greater_equal import GreaterEqual
+from tinycompile.ops.grid_sample import GridSample
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.input_rows import InputRows
 from tinycompile.ops.l2_normalization import L2Normalization
@@ -390,6 +393,20 @@ def cube(rng: Random) -> Sample:
     return sample(Pow(), [floats(any_shape(rng)), floats(())], floats(()), [None, exponent])
 
 
+@of("bit_cast")
+def bit_cast(rng: Random) -> Sample:
+    return sample(BitCast(INT32), [floats(any_shape(rng))], TensorType((), INT32))
+
+
+@of("grid_sample")
+def grid_sample(rng: Random) -> Sample:
+    """Places inside and around of the image."""
+    shape = 1, size(rng, 1, 3), size(rng, 2, 5), size(rng, 2, 5)
+    grid = (1, size(rng, 1, 4), size(rng, 1, 4), 2)
+    op = GridSample((1, 2, 4)[size(rng, 0, 3)], ("zeros", "border", "reflection")[size(rng, 0, 3)], rng.random() < 0.5)
+    return sample(op, [floats(shape), floats(grid)], floats(()))
+
+
 @of("left_shift")
 def left_shift(rng: Random) -> Sample:
     """By one place: by more than there are, nothing is left."""
@@ -477,10 +494,19 @@ def arg_extreme(rng: Random) -> Sample:
     return sample(op(size(rng, 0, len(shape))), [int8(shape)], TensorType((), INT32))
 
 
+@of("cumulative_product")
+def cumulative_product(rng: Random) -> Sample:
+    return cumulative(rng, CumulativeProduct)
+
+
 @of("cumulative_sum")
 def cumulative_sum(rng: Random) -> Sample:
+    return cumulative(rng, CumulativeSum)
+
+
+def cumulative(rng: Random, kind: type[CumulativeSum]) -> Sample:
     shape = any_shape(rng)
-    op = CumulativeSum(size(rng, 0, len(shape)), bool(size(rng, 0, 2)), bool(size(rng, 0, 2)))
+    op = kind(size(rng, 0, len(shape)), bool(size(rng, 0, 2)), bool(size(rng, 0, 2)))
     return sample(op, [TensorType(shape, INT32)], TensorType((), INT32))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import ml_dtypes
 import numpy as np
@@ -13,7 +14,7 @@ from tests.support.onnx_nodes import run_as_c
 from tinycompile import interpreter
 from tinycompile.dtypes import BFLOAT16, BOOL, FLOAT16, FLOAT32, FLOAT64, INT2, INT4, INT64, SMALL_FLOATS, UINT4, DType
 from tinycompile.ir import Array, Graph, Node, Signature, TensorType
-from tinycompile.ops.cast import Cast
+from tinycompile.ops.cast import Cast, Rounding
 
 EIGHT_BITS = [t for t in SMALL_FLOATS if t.bits == 8 and t.name != "float8_e8m0fnu"]
 STORED = (FLOAT16, BFLOAT16, FLOAT64, *SMALL_FLOATS, INT2, INT4, UINT4)
@@ -80,8 +81,8 @@ def test_saturation_is_onnx_s(dtype: DType) -> None:
     np.testing.assert_array_equal(found.view(np.uint8), np.asarray(expected).view(np.uint8))
 
 
-@pytest.mark.parametrize("rounding", ["up", "nearest", "down"])
-def test_powers_of_two_are_onnx_s(rounding: str) -> None:
+@pytest.mark.parametrize("rounding", get_args(Rounding))
+def test_powers_of_two_are_onnx_s(rounding: Rounding) -> None:
     x, dtype = floats(), next(t for t in SMALL_FLOATS if t.name == "float8_e8m0fnu")
     types = Signature((TensorType(x.shape, FLOAT32),), (TensorType(x.shape, dtype),))
     (found,) = Cast(dtype, rounding=rounding).evaluate(types, [x])

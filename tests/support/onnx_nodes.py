@@ -142,8 +142,14 @@ def imported(case: NodeCase, path: Path) -> tuple[Graph, list[np.ndarray]]:
     return import_model(static_model(expand(proto), case.name, shapes), case.name, case.name, floats="all"), feed
 
 
+_SIZES = ("blackmanwindow", "constantofshape", "hammingwindow", "hannwindow", "melweightmatrix", "range_")
+"""Whose operands say how large the result is, so that all are known, and the result is a constant."""
+
+
 def _dynamic(model: onnx.ModelProto, inputs: list[np.ndarray]) -> Iterator[int]:
     kinds = {node.op_type for node in model.graph.node}
+    if model.graph.name.removeprefix("test_").startswith(_SIZES):
+        return
     for index, array in enumerate(inputs):
         floats = array.dtype == np.float32
         if index == 0 or (floats and bool(kinds & _DYNAMIC) and not kinds & {"Conv", "ConvTranspose"}):

@@ -39,6 +39,7 @@ from tinycompile.frontend.onnx_discrete import discrete, is_discrete
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
 from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_float
 from tinycompile.frontend.onnx_integers import INTEGER_IMPORTERS, import_integers
+from tinycompile.frontend.onnx_module import copied
 from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_rewrite import label_of
 from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES
@@ -283,6 +284,10 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
             state.values[output] = Missing()
         return
     state.producers.update(dict.fromkeys(node.output, node))
+    if all(scope.set_empty(output) for output, name in enumerate(node.output) if name):
+        return
+    if node.op_type == "Concat":
+        scope = Scope(state, node := _without_empty(state, node))
     if node.op_type == "Shape":
         first, last = scope.attribute("start", 0), scope.attribute("end", None)
         scope.set(Known(np.array(scope.value().shape[first:last], np.int64)))
@@ -304,6 +309,13 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
             if floats == "none":
                 raise
             _import_in_float(state, node, str(rejected))
+
+
+def _without_empty(state: State, node: Any) -> Any:
+    """A Concat of those operands that have elements."""
+    result = copied(node)
+    result.input[:] = [n for n in node.input if not (isinstance(v := state.values[n], Known) and v.array.size == 0)]
+    return result
 
 
 def _import_in_float(state: State, node: Any, reason: str) -> None:

@@ -206,6 +206,16 @@ def _hardmax(step: Definition) -> list[Any]:
     return do.result()
 
 
+@definition("Shrink")
+def _shrink(step: Definition) -> list[Any]:
+    """Towards 0 by the bias, and to 0 what is within the bounds."""
+    x, do = step.node.input[0], Steps(step)
+    bound, bias = step.take("lambd", 0.5), step.like("bias", step.take("bias", 0.0))
+    above = do("Where", do("Greater", x, step.like("high", bound)), do("Sub", x, bias), step.like("zero", 0))
+    do("Where", do("Less", x, step.like("low", -bound)), do("Add", x, bias), above)
+    return do.result()
+
+
 # Tests of floats.
 
 

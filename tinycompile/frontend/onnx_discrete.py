@@ -28,6 +28,7 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
+from tinycompile.ops.bit_cast import BitCast
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.div import Div
 from tinycompile.ops.equal import Equal
@@ -237,6 +238,35 @@ def cast(scope: Scope) -> None:
     result = scope.state.emit(Cast(dtype, saturate, rounding), [source.name], scope.name, None)
     at = Placed(result, source.shape, source.order, source.folded)
     scope.set(Real(at) if dtype == FLOAT32 else Discrete(at, dtype))
+
+
+@importer("BitCast")
+def bit_cast(scope: Scope) -> None:
+    """float64, which is computed as float32, has its bits only as an input that nothing else changed."""
+    wanted = np.dtype(onnx_module().helper.tensor_dtype_to_np_dtype(int(scope.attribute("to", 0))))
+    value, dtype = scope.stored(), DType.find(wanted)
+    if dtype is None:
+        raise Rejected(f"the bits as {wanted.name}, supported are numbers")
+    source = value.at if isinstance(value, Real) else plain_integers(scope, value).at
+    result = scope.state.emit(BitCast(dtype), [source.name], scope.name, None)
+    at = Placed(result, source.shape, source.order, source.folded)
+    scope.set(Real(at) if dtype == FLOAT32 else Discrete(at, dtype))
+
+
+def plain_integers(scope: Scope, value: Value) -> Discrete:
+    """Integers, or truth values, of their own type in ONNX."""
+    if not isinstance(value, Quantized):
+        return discrete(scope, value)
+    at = scope.unfolded(value.at)
+    original = scope.state.originals.get(at.name, at.name if value.shift == 0 else None)
+    if original is not None:
+        name = scope.state.emit(Reshape(at.physical_shape), [original], f"{scope.name}_plain", None)
+        return Discrete(replace(at, name=name), value.dtype)
+    wide = scope.state.emit(Cast(INT32), [at.name], f"{scope.name}_wide", None)
+    shift = discrete(scope, Known(np.array([value.shift], np.int32)))
+    moved = scope.state.emit(Add(), [wide, shift.at.name], f"{scope.name}_shifted", None)
+    name = scope.state.emit(Cast(value.dtype), [moved], f"{scope.name}_plain", None)
+    return Discrete(replace(at, name=name), value.dtype)
 
 
 def _wanted_type(scope: Scope) -> np.dtype:

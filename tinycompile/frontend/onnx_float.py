@@ -42,7 +42,7 @@ from tinycompile.ops.sub import Sub
 FLOAT_IMPORTERS: dict[str, Importer] = {}
 _MOVES = (
     "Identity Dropout Cast Transpose Reshape Flatten Squeeze Unsqueeze Split Slice Gather DepthToSpace SpaceToDepth "
-    "Pad ArgMax ArgMin CumSum Expand GatherElements GatherND OneHot ReverseSequence ScatterElements ScatterND "
+    "Pad ArgMax ArgMin CumProd CumSum Expand GatherElements GatherND OneHot ReverseSequence ScatterElements ScatterND "
     "Tile TopK Where"
 ).split()
 """Their importers take floats as well."""

@@ -27,7 +27,7 @@ INLINED = frozenset(
             for kind in (
                 "AffineGrid Attention CausalConvWithState CenterCropPad GroupNormalization LayerNormalization "
                 "LinearAttention MeanVarianceNormalization NegativeLogLikelihoodLoss ReduceLogSum ReduceLogSumExp "
-                "RMSNormalization RotaryEmbedding Shrink SoftmaxCrossEntropyLoss SwiGLU Swish"
+                "RMSNormalization RotaryEmbedding SoftmaxCrossEntropyLoss SwiGLU Swish"
             ).split()
         ),
         (PREVIEW, "FlexAttention"),

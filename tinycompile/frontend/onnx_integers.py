@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import BOOL, INT32, DType
-from tinycompile.frontend.onnx_discrete import COMPARISONS, discrete, emitted
+from tinycompile.dtypes import BOOL, DType
+from tinycompile.frontend.onnx_discrete import COMPARISONS, discrete, emitted, plain_integers
 from tinycompile.frontend.onnx_registry import Importer
 from tinycompile.frontend.onnx_scope import Scope, State
 from tinycompile.frontend.onnx_values import Discrete, Known, Placed, Quantized, Value
@@ -34,7 +34,6 @@ from tinycompile.ops.minimum import Minimum
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.neg import Neg
 from tinycompile.ops.pow import Pow
-from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.right_shift import RightShift
 from tinycompile.ops.select import Select
 from tinycompile.ops.sign import Sign
@@ -85,21 +84,7 @@ def _is_integer(value: Value) -> bool:
 
 
 def plain(scope: Scope, operand: int = 0) -> Discrete:
-    """An operand as integers, or truth values, of its own type in ONNX."""
-    value = scope.value(operand)
-    if not isinstance(value, Quantized):
-        return discrete(scope, value)
-    at = scope.unfolded(value.at)
-    original = scope.state.originals.get(at.name, at.name if value.shift == 0 else None)
-    if original is not None:
-        name = scope.state.emit(Reshape(at.physical_shape), [original], f"{scope.name}_plain", None)
-        return Discrete(replace(at, name=name), value.dtype)
-    wide = scope.state.emit(Cast(INT32), [at.name], f"{scope.name}_wide", None)
-    shift = discrete(scope, Known(np.array([value.shift], np.int32)))
-    moved = scope.state.emit(Add(), [wide, shift.at.name], f"{scope.name}_shifted", None)
-    return Discrete(
-        replace(at, name=scope.state.emit(Cast(value.dtype), [moved], f"{scope.name}_plain", None)), value.dtype
-    )
+    return plain_integers(scope, scope.value(operand))
 
 
 def _chained(scope: Scope, op: Op, operands: Sequence[Discrete]) -> None:

@@ -24,6 +24,7 @@ from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.cumulative_product import CumulativeProduct
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
@@ -322,8 +323,8 @@ def one_hot(scope: Scope) -> None:
     scope.set(Real(Placed(name, shape, identity(len(shape)))))
 
 
-@importer("CumSum")
-def cumulative_sum(scope: Scope) -> None:
+@importer("CumSum", "CumProd")
+def cumulative(scope: Scope) -> None:
     """Of integers; quantised ones in float32."""
     value = scope.value()
     axis = scope.integers(1, "the axis")[0] % len(value.shape)
@@ -331,6 +332,6 @@ def cumulative_sum(scope: Scope) -> None:
     if not isinstance(value, Real | Discrete):
         raise Rejected(NOT_ROUNDED)
     at = scope.unfolded(value.at)
-    op = CumulativeSum(at.order.index(axis), exclusive, reverse)
+    op = (CumulativeSum if scope.kind == "CumSum" else CumulativeProduct)(at.order.index(axis), exclusive, reverse)
     result = Placed(scope.state.emit(op, [at.name], scope.name, None), at.shape, at.order)
     scope.set(Real(result) if isinstance(value, Real) else Discrete(result, value.dtype))

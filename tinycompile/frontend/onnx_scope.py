@@ -15,6 +15,7 @@ from tinycompile.frontend.onnx_file import OnnxModel
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_rewrite import label_of
 from tinycompile.frontend.onnx_schema import defaults, plain
+from tinycompile.frontend.onnx_shapes import type_names_of
 from tinycompile.frontend.onnx_values import (
     Arranged,
     Dequantized,
@@ -75,6 +76,11 @@ class State:
     @cached_property
     def _indices(self) -> dict[str, int]:
         return {name: index for index, node in enumerate(self.model.nodes) for name in node.output}
+
+    @cached_property
+    def type_names(self) -> Mapping[str, str]:
+        """Of the elements of the model's values, as far as they are known."""
+        return type_names_of(self.model.proto.graph)
 
     def wanted(self, name: str) -> bool:
         """Whether a node reads this value, or it is an output."""
@@ -254,6 +260,14 @@ class Scope:
         if 0 in shape:
             raise Rejected("its result is empty")
         return shape
+
+    def set_empty(self, output: int) -> bool:
+        """A result without elements is a constant; whether it is one."""
+        name = self.node.output[output]
+        shape = self.state.model.shapes.get(name, ())
+        if 0 in shape:
+            self.set(Known(np.zeros(shape, self.state.type_names.get(name, "float32"))), output)
+        return 0 in shape
 
     def set(self, value: Value, output: int = 0) -> None:
         self._results.add(output)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tinycompile.dtypes import BFLOAT16, BOOL, FLOAT32, FLOAT64, INT64, SMALL_FLOATS, UINT32, UINT64, DType
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Function, Kernel, kernel_for
+from tinycompile.ops.bit_cast import BitCast
 from tinycompile.ops.cast import Cast
 from tinycompile.targets.core import Core
 
@@ -32,6 +33,12 @@ _FORMATS: Mapping[str, _Format] = {
     "float4_e2m1fn": _Format(1, 1, 0x7, 0, 0),
 }
 _ROUNDINGS = {"up": 1, "nearest": 0, "down": -1}
+
+
+@kernel_for(BitCast, dtype=None)
+def bit_cast(site: Site, core: Core) -> Kernel:
+    """No code: the buffer is read as another type."""
+    return Kernel("bit_cast_view", None, alias_of=0)
 
 
 @kernel_for(Cast, dtype=None)

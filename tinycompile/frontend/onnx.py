@@ -41,7 +41,7 @@ from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_floa
 from tinycompile.frontend.onnx_integers import INTEGER_IMPORTERS, import_integers
 from tinycompile.frontend.onnx_module import copied
 from tinycompile.frontend.onnx_registry import IMPORTERS
-from tinycompile.frontend.onnx_rewrite import label_of
+from tinycompile.frontend.onnx_rewrite import label_of, names_of
 from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope, State
 from tinycompile.frontend.onnx_values import (
@@ -161,9 +161,17 @@ def tensor_places(
     where = str(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FloatIslandWarning)
-        model = static_model(expand(read_proto(path), where), where, shapes)
+        proto = read_proto(path)
+        model = static_model(expand(proto, where), where, shapes)
         graph, state = _import_state(model, path.stem, where, layout, floats)
-    found = {name: value.at for name, value in state.values.items() if isinstance(value, Quantized | Real)}
+    # Without those of the definitions that took operators' places, and what is computed in another type than there.
+    known, types = names_of(proto), state.type_names
+    found = {
+        name: value.at
+        for name, value in state.values.items()
+        if isinstance(value, Quantized) or (isinstance(value, Real) and types.get(name, "float32") == "float32")
+        if name in known
+    }
     return {
         name: (graph.sources[at.name].index, at, graph.types[at.name])
         for name, at in found.items()

@@ -73,7 +73,7 @@ TC_INLINE void tc_grid_taps_of(float number, int32_t size, tc_grid_taps *taps, c
     x = fminf(fmaxf(tc_opaque(x), -1e6f), 1e6f);
     x = shape->taps == 1 ? rintf(x) : x;
     if (x < low || x > high) {
-        if (shape->padding == 1) {
+        if (shape->padding == 1 && shape->taps < 4) { /* cubic: the neighbours alone, as PyTorch does */
             x = fminf(fmaxf(x, 0.0f), (float)(size - 1));
         } else if (shape->padding == 2) {
             x = tc_grid_reflected(x, low, high);

@@ -21,13 +21,15 @@ MODES: dict[Taps, str] = {1: "nearest", 2: "linear", 4: "cubic"}
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 2, 2, 3, 4)], ids=str)
 def test_all_ways(shape: tuple[int, ...]):
-    """Cubic interpolation of volumes isn't onnx's."""
+    """Cubic interpolation of volumes isn't onnx's; at borders its evaluator differs from PyTorch and onnxruntime, which
+    tests/frontend/attributes.py compares with.
+    """
     rng, axes = np.random.default_rng(0), len(shape) - 2
     x = rng.normal(size=shape).astype(np.float32)
     grid = rng.uniform(-2, 2, (shape[0], *(3,) * axes, axes)).astype(np.float32)
     types = [TensorType(value.shape, FLOAT32) for value in (x, grid)]
     for taps, padding, corners in product(MODES, ("zeros", "border", "reflection"), (False, True)):
-        if taps == 4 and axes == 3:
+        if taps == 4 and (axes == 3 or padding == "border"):
             continue
         op = GridSample(taps, padding, corners)
         ((result, _),) = op.infer(types)

@@ -52,7 +52,11 @@ class Definition(Rewriting):
 
     def dtype(self, operand: int = 0) -> np.dtype[Any]:
         """Of an operand's elements."""
-        found = self._types.get(self.node.input[operand], "unknown")
+        name = self.node.input[operand]
+        for initializer in self.model.graph.initializer:
+            if initializer.name == name:
+                return np.dtype(onnx_module().helper.tensor_dtype_to_np_dtype(initializer.data_type))
+        found = self._types.get(name, "unknown")
         if found in ("unknown", "object"):
             raise Rejected(f"the type of operand {operand} is {'text' if found == 'object' else found}")
         return np.dtype(found)

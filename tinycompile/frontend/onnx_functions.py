@@ -26,7 +26,7 @@ INLINED = frozenset(
             ("", kind)
             for kind in (
                 "AffineGrid Attention CausalConvWithState CenterCropPad GroupNormalization LayerNormalization "
-                "LinearAttention MeanVarianceNormalization NegativeLogLikelihoodLoss ReduceLogSum ReduceLogSumExp "
+                "LinearAttention MeanVarianceNormalization NegativeLogLikelihoodLoss "
                 "RMSNormalization RotaryEmbedding SoftmaxCrossEntropyLoss SwiGLU Swish"
             ).split()
         ),

@@ -65,7 +65,7 @@ class GridSample(Op):
         x = np.fmin(np.fmax(x, -FAR), FAR)
         x = np.rint(x) if self.taps == 1 else x
         outside = (x < low) | (x > high)
-        if self.padding == "border":
+        if self.padding == "border" and self.taps < 4:  # cubic: the neighbours alone, as PyTorch and onnxruntime do
             x = np.where(outside, np.clip(x, 0, size - 1), x)
         elif self.padding == "reflection":
             x = np.where(outside, reflected(x, low, high), x)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,7 +51,7 @@ class DType:
 
     @property
     def is_float(self) -> bool:
-        return self.carrier.kind == "f"
+        return self.carrier.kind in "fV"  # of its own types ml_dtypes says that they are void
 
     @property
     def is_integer(self) -> bool:
@@ -59,7 +60,7 @@ class DType:
 
     @property
     def is_signed(self) -> bool:
-        return self.carrier.kind in "if"
+        return self.carrier.kind in "ifV"
 
     @property
     def is_sub_byte(self) -> bool:
@@ -88,7 +89,7 @@ class DType:
         """Why an array doesn't hold elements of this type, in words: it isn't of the carrier, or out of range."""
         if values.dtype != self.carrier:
             return f"{values.dtype.name} values, {self} is held in {self.carrier.name}"
-        if not self.is_sub_byte or values.size == 0:
+        if not self.is_sub_byte or self.is_float or values.size == 0:
             return None
         (low, high), least, most = self.range, int(values.min()), int(values.max())
         return None if low <= least and most <= high else f"values from {least} to {most}, {self} has {low} to {high}"
@@ -128,7 +129,10 @@ class DType:
             stored = np.ascontiguousarray(packed).view(self.carrier.newbyteorder("<"))
             return stored.astype(self.carrier)
         fields = (packed[..., None] >> self._shifts) & np.uint8((1 << self.bits) - 1)
-        values = fields.reshape(*packed.shape[:-1], -1)[..., :elements].astype(self.carrier)
+        bits = fields.reshape(*packed.shape[:-1], -1)[..., :elements]
+        if self.is_float:
+            return np.ascontiguousarray(bits).view(self.carrier)
+        values = bits.astype(self.carrier)
         sign = self.carrier.type(1 << self.bits - 1 if self.is_signed else 0)
         return (values ^ sign) - sign
 
@@ -171,13 +175,28 @@ BOOL = DType("bool", 8, "uint8_t", np.dtype(np.bool_))
 """A byte that is 0 or 1."""
 FLOAT16 = DType("float16", 16, "uint16_t", np.dtype(np.float16))
 """For storage: C99 has no such type, so that a buffer has the bits of the numbers."""
+BFLOAT16 = DType("bfloat16", 16, "uint16_t", np.dtype(ml_dtypes.bfloat16))
+"""For storage: the upper half of a float32."""
 FLOAT32 = DType("float32", 32, "float", np.dtype(np.float32))
 FLOAT64 = DType("float64", 64, "double", np.dtype(np.float64))
+SMALL_FLOATS = tuple(
+    DType(np.dtype(carrier).name, bits, "uint8_t", np.dtype(carrier))
+    for carrier, bits in (
+        (ml_dtypes.float8_e4m3fn, 8),
+        (ml_dtypes.float8_e4m3fnuz, 8),
+        (ml_dtypes.float8_e5m2, 8),
+        (ml_dtypes.float8_e5m2fnuz, 8),
+        (ml_dtypes.float8_e8m0fnu, 8),
+        (ml_dtypes.float4_e2m1fn, 4),
+    )
+)
+"""For storage: the formats of 8 and 4 bits that ONNX has."""
 
 _BY_NAME: Mapping[str, DType] = {
     dtype.name: dtype
     for dtype in (
         *(INT2, UINT2, INT4, UINT4, INT8, UINT8, INT16, UINT16, INT32, UINT32, INT64, UINT64),
-        *(BOOL, FLOAT16, FLOAT32, FLOAT64),
+        *(BOOL, FLOAT16, BFLOAT16, FLOAT32, FLOAT64),
+        *SMALL_FLOATS,
     )
 }

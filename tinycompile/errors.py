@@ -130,6 +130,10 @@ class FloatIslandWarning(TinycompileWarning):
     """An operator runs in float32: in a quantised model, or in one that nobody said should."""
 
 
+class PrecisionWarning(TinycompileWarning):
+    """Something is computed with fewer bits than the model says."""
+
+
 class QuantizationWarning(TinycompileWarning):
     """Quantising a float model loses something that one wouldn't expect."""
 

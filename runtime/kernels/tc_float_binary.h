@@ -29,6 +29,12 @@ TC_INLINE float tc_float_atan2(float a, float b)
     return atan2f(a, b);
 }
 
+/* What division leaves, of a's sign. */
+TC_INLINE float tc_float_fmod(float a, float b)
+{
+    return fmodf(a, b);
+}
+
 /* What division leaves, of b's sign. */
 TC_INLINE float tc_float_floor_mod(float a, float b)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * Functions of integers without scales, of 32 and 64 bits: indices, shapes, counts. Results wrap as registers do;
+ * Functions of integers without scales: indices, shapes, counts. Results wrap as registers do;
  * a division by 0 gives 0, and so does what it leaves.
  */
 #ifndef TC_INTEGERS_H
@@ -19,86 +19,130 @@ typedef struct tc_count {
     int32_t count;
 } tc_count;
 
-/* Functions of one and of two elements, and the loops around them. */
-#define TC_INTEGERS(bits)                                                                                              \
-    typedef int##bits##_t tc_s##bits##_map(int##bits##_t x);                                                           \
-    typedef int##bits##_t tc_s##bits##_function(int##bits##_t a, int##bits##_t b);                                     \
-    TC_INLINE int##bits##_t tc_add_s##bits(int##bits##_t a, int##bits##_t b)                                           \
+/*
+ * Functions of one and of two elements, and the loops around them. `word` is what is computed in: unsigned, and no
+ * smaller than int, to which C would convert smaller ones.
+ */
+#define TC_INTEGERS(type, suffix, word)                                                                                \
+    typedef type tc_##suffix##_map(type x);                                                                            \
+    typedef type tc_##suffix##_function(type a, type b);                                                               \
+    TC_INLINE type tc_add_##suffix(type a, type b)                                                                     \
     {                                                                                                                  \
-        return (int##bits##_t)((uint##bits##_t)a + (uint##bits##_t)b);                                                 \
+        return (type)((word)a + (word)b);                                                                              \
     }                                                                                                                  \
-    TC_INLINE int##bits##_t tc_sub_s##bits(int##bits##_t a, int##bits##_t b)                                           \
+    TC_INLINE type tc_sub_##suffix(type a, type b)                                                                     \
     {                                                                                                                  \
-        return (int##bits##_t)((uint##bits##_t)a - (uint##bits##_t)b);                                                 \
+        return (type)((word)a - (word)b);                                                                              \
     }                                                                                                                  \
-    TC_INLINE int##bits##_t tc_mul_s##bits(int##bits##_t a, int##bits##_t b)                                           \
+    TC_INLINE type tc_mul_##suffix(type a, type b)                                                                     \
     {                                                                                                                  \
-        return (int##bits##_t)((uint##bits##_t)a * (uint##bits##_t)b);                                                 \
+        return (type)((word)a * (word)b);                                                                              \
     }                                                                                                                  \
-    TC_INLINE int##bits##_t tc_neg_s##bits(int##bits##_t x)                                                            \
+    TC_INLINE type tc_neg_##suffix(type x)                                                                             \
     {                                                                                                                  \
-        return (int##bits##_t)(0u - (uint##bits##_t)x);                                                                \
+        return (type)(0u - (word)x);                                                                                   \
     }                                                                                                                  \
-    TC_INLINE int##bits##_t tc_abs_s##bits(int##bits##_t x)                                                            \
+    TC_INLINE type tc_maximum_##suffix(type a, type b)                                                                 \
     {                                                                                                                  \
-        return x < 0 ? tc_neg_s##bits(x) : x;                                                                          \
+        return (type)(a > b ? a : b);                                                                                  \
     }                                                                                                                  \
-    TC_INLINE int##bits##_t tc_sign_s##bits(int##bits##_t x)                                                           \
+    TC_INLINE type tc_minimum_##suffix(type a, type b)                                                                 \
     {                                                                                                                  \
-        return x > 0 ? 1 : x < 0 ? -1 : 0;                                                                             \
+        return (type)(a < b ? a : b);                                                                                  \
     }                                                                                                                  \
-    TC_INLINE int##bits##_t tc_maximum_s##bits(int##bits##_t a, int##bits##_t b)                                       \
+    TC_INLINE type tc_squared_difference_##suffix(type a, type b)                                                      \
     {                                                                                                                  \
-        return a > b ? a : b;                                                                                          \
-    }                                                                                                                  \
-    TC_INLINE int##bits##_t tc_minimum_s##bits(int##bits##_t a, int##bits##_t b)                                       \
-    {                                                                                                                  \
-        return a < b ? a : b;                                                                                          \
-    }                                                                                                                  \
-    TC_INLINE int##bits##_t tc_squared_difference_s##bits(int##bits##_t a, int##bits##_t b)                            \
-    {                                                                                                                  \
-        const int##bits##_t difference = tc_sub_s##bits(a, b);                                                         \
-        return tc_mul_s##bits(difference, difference);                                                                 \
-    }                                                                                                                  \
-    /* Towards 0; the smallest number divided by -1 stays, as its negative wraps. */                                   \
-    TC_INLINE int##bits##_t tc_div_s##bits(int##bits##_t a, int##bits##_t b)                                           \
-    {                                                                                                                  \
-        return b == 0 ? 0 : b == -1 ? tc_neg_s##bits(a) : (int##bits##_t)(a / b);                                      \
-    }                                                                                                                  \
-    TC_INLINE int##bits##_t tc_floor_mod_s##bits(int##bits##_t a, int##bits##_t b)                                     \
-    {                                                                                                                  \
-        const int##bits##_t rest = tc_sub_s##bits(a, tc_mul_s##bits(tc_div_s##bits(a, b), b));                        \
-        return b == 0 ? 0 : rest != 0 && (rest < 0) != (b < 0) ? (int##bits##_t)(rest + b) : rest;                     \
-    }                                                                                                                  \
-    TC_INLINE int##bits##_t tc_floor_div_s##bits(int##bits##_t a, int##bits##_t b)                                     \
-    {                                                                                                                  \
-        const int##bits##_t towards_0 = tc_div_s##bits(a, b);                                                          \
-        const int##bits##_t rest = tc_sub_s##bits(a, tc_mul_s##bits(towards_0, b));                                    \
-        return b != 0 && rest != 0 && (rest < 0) != (b < 0) ? (int##bits##_t)(towards_0 - 1) : towards_0;              \
+        const type difference = tc_sub_##suffix(a, b);                                                                 \
+        return tc_mul_##suffix(difference, difference);                                                                \
     }                                                                                                                  \
     /* a to the b; 1 where b is negative. */                                                                           \
-    TC_INLINE int##bits##_t tc_pow_s##bits(int##bits##_t a, int##bits##_t b)                                           \
+    TC_INLINE type tc_pow_##suffix(type a, type b)                                                                     \
     {                                                                                                                  \
-        int##bits##_t result = 1;                                                                                      \
-        for (; b > 0; b >>= 1) {                                                                                       \
-            result = (b & 1) != 0 ? tc_mul_s##bits(result, a) : result;                                                \
-            a = tc_mul_s##bits(a, a);                                                                                  \
+        type result = 1;                                                                                               \
+        for (; b > 0; b = (type)(b >> 1)) {                                                                            \
+            result = (b & 1) != 0 ? tc_mul_##suffix(result, a) : result;                                               \
+            a = tc_mul_##suffix(a, a);                                                                                 \
         }                                                                                                              \
         return result;                                                                                                 \
     }                                                                                                                  \
-    TC_INLINE void tc_map_s##bits(const int##bits##_t *input, int##bits##_t *output, tc_s##bits##_map *map,            \
-                                  const tc_count *shape)                                                               \
+    TC_INLINE void tc_map_##suffix(const type *input, type *output, tc_##suffix##_map *map, const tc_count *shape)     \
     {                                                                                                                  \
         for (int32_t i = 0; i < shape->count; ++i) {                                                                   \
             output[i] = map(input[i]);                                                                                 \
         }                                                                                                              \
     }                                                                                                                  \
-    TC_PAIRS(tc_pairs_s##bits, int##bits##_t, int##bits##_t, tc_s##bits##_function)
+    TC_PAIRS(tc_pairs_##suffix, type, type, tc_##suffix##_function)
 
-TC_INTEGERS(32)
-TC_INTEGERS(64)
+#define TC_SIGNED(type, suffix, word)                                                                                  \
+    TC_INTEGERS(type, suffix, word)                                                                                    \
+    TC_INLINE type tc_abs_##suffix(type x)                                                                             \
+    {                                                                                                                  \
+        return (type)(x < 0 ? tc_neg_##suffix(x) : x);                                                                 \
+    }                                                                                                                  \
+    TC_INLINE type tc_sign_##suffix(type x)                                                                            \
+    {                                                                                                                  \
+        return (type)(x > 0 ? 1 : x < 0 ? -1 : 0);                                                                     \
+    }                                                                                                                  \
+    /* Towards 0; the smallest number divided by -1 stays, as its negative wraps. */                                   \
+    TC_INLINE type tc_div_##suffix(type a, type b)                                                                     \
+    {                                                                                                                  \
+        return (type)(b == 0 ? 0 : b == -1 ? tc_neg_##suffix(a) : (type)(a / b));                                      \
+    }                                                                                                                  \
+    TC_INLINE type tc_fmod_##suffix(type a, type b)                                                                    \
+    {                                                                                                                  \
+        return (type)(b == 0 ? 0 : tc_sub_##suffix(a, tc_mul_##suffix(tc_div_##suffix(a, b), b)));                     \
+    }                                                                                                                  \
+    TC_INLINE type tc_floor_mod_##suffix(type a, type b)                                                               \
+    {                                                                                                                  \
+        const type rest = tc_sub_##suffix(a, tc_mul_##suffix(tc_div_##suffix(a, b), b));                               \
+        return (type)(b == 0 ? 0 : rest != 0 && (rest < 0) != (b < 0) ? (type)(rest + b) : rest);                      \
+    }                                                                                                                  \
+    TC_INLINE type tc_floor_div_##suffix(type a, type b)                                                               \
+    {                                                                                                                  \
+        const type towards_0 = tc_div_##suffix(a, b);                                                                  \
+        const type rest = tc_sub_##suffix(a, tc_mul_##suffix(towards_0, b));                                           \
+        return (type)(b != 0 && rest != 0 && (rest < 0) != (b < 0) ? (type)(towards_0 - 1) : towards_0);               \
+    }
+
+#define TC_UNSIGNED(type, suffix, word)                                                                                \
+    TC_INTEGERS(type, suffix, word)                                                                                    \
+    TC_INLINE type tc_abs_##suffix(type x)                                                                             \
+    {                                                                                                                  \
+        return x;                                                                                                      \
+    }                                                                                                                  \
+    TC_INLINE type tc_sign_##suffix(type x)                                                                            \
+    {                                                                                                                  \
+        return x != 0;                                                                                                 \
+    }                                                                                                                  \
+    TC_INLINE type tc_div_##suffix(type a, type b)                                                                     \
+    {                                                                                                                  \
+        return (type)(b == 0 ? 0 : (type)(a / b));                                                                     \
+    }                                                                                                                  \
+    TC_INLINE type tc_fmod_##suffix(type a, type b)                                                                    \
+    {                                                                                                                  \
+        return (type)(b == 0 ? 0 : (type)(a % b));                                                                     \
+    }                                                                                                                  \
+    TC_INLINE type tc_floor_mod_##suffix(type a, type b)                                                               \
+    {                                                                                                                  \
+        return tc_fmod_##suffix(a, b);                                                                                 \
+    }                                                                                                                  \
+    TC_INLINE type tc_floor_div_##suffix(type a, type b)                                                               \
+    {                                                                                                                  \
+        return tc_div_##suffix(a, b);                                                                                  \
+    }
+
+TC_SIGNED(int8_t, s8, uint32_t)
+TC_SIGNED(int16_t, s16, uint32_t)
+TC_SIGNED(int32_t, s32, uint32_t)
+TC_SIGNED(int64_t, s64, uint64_t)
+TC_UNSIGNED(uint8_t, u8, uint32_t)
+TC_UNSIGNED(uint16_t, u16, uint32_t)
+TC_UNSIGNED(uint32_t, u32, uint32_t)
+TC_UNSIGNED(uint64_t, u64, uint64_t)
 
 #undef TC_INTEGERS
+#undef TC_SIGNED
+#undef TC_UNSIGNED
 
 #ifdef __cplusplus
 }

@@ -136,8 +136,11 @@ typedef struct tc_cumulative_sum_shape {
     int32_t reverse;
 } tc_cumulative_sum_shape;
 
-/* Defines a running sum along the axis; the output may be the input. `sum` is of `total` and `value`. */
-#define TC_CUMULATIVE_SUM(name, element, sum)                                                                          \
+/*
+ * Defines a running sum or product along the axis; the output may be the input. `step_of` is of `total` and `value`, and
+ * `start` what there is before them.
+ */
+#define TC_CUMULATIVE(name, element, start, step_of)                                                                   \
     TC_INLINE void name(const element *input, element *output, const tc_cumulative_sum_shape *shape)                   \
     {                                                                                                                  \
         const tc_axis *axis = &shape->axis;                                                                            \
@@ -146,10 +149,10 @@ typedef struct tc_cumulative_sum_shape {
             for (int32_t j = 0; j < axis->inner; ++j) {                                                                \
                 int32_t at = i * axis->size * axis->inner + j;                                                         \
                 at += shape->reverse ? (axis->size - 1) * axis->inner : 0;                                             \
-                element total = 0;                                                                                     \
+                element total = start;                                                                                 \
                 for (int32_t k = 0; k < axis->size; ++k) {                                                             \
                     const element value = input[at];                                                                   \
-                    const element next = sum;                                                                          \
+                    const element next = step_of;                                                                      \
                     output[at] = shape->exclusive ? total : next;                                                      \
                     total = next;                                                                                      \
                     at += step;                                                                                        \
@@ -158,9 +161,12 @@ typedef struct tc_cumulative_sum_shape {
         }                                                                                                              \
     }
 
-TC_CUMULATIVE_SUM(tc_cumulative_sum_int32, int32_t, (int32_t)((uint32_t)total + (uint32_t)value))
-TC_CUMULATIVE_SUM(tc_cumulative_sum_int64, int64_t, (int64_t)((uint64_t)total + (uint64_t)value))
-TC_CUMULATIVE_SUM(tc_cumulative_sum_float32, float, tc_opaque(total + value))
+TC_CUMULATIVE(tc_cumulative_sum_int32, int32_t, 0, (int32_t)((uint32_t)total + (uint32_t)value))
+TC_CUMULATIVE(tc_cumulative_sum_int64, int64_t, 0, (int64_t)((uint64_t)total + (uint64_t)value))
+TC_CUMULATIVE(tc_cumulative_sum_float32, float, 0.0f, tc_opaque(total + value))
+TC_CUMULATIVE(tc_cumulative_product_int32, int32_t, 1, (int32_t)((uint32_t)total * (uint32_t)value))
+TC_CUMULATIVE(tc_cumulative_product_int64, int64_t, 1, (int64_t)((uint64_t)total * (uint64_t)value))
+TC_CUMULATIVE(tc_cumulative_product_float32, float, 1.0f, tc_opaque(total * value))
 
 #ifdef __cplusplus
 }

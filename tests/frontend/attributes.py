@@ -379,6 +379,16 @@ RECIPES["OneHot"] = Recipe(
     lambda a, opset: [ints(0, -1, 2, 7), ints(3), np.array([0.5, 2.5], np.float32)], integers=True
 )
 RECIPES["CumSum"] = Recipe(lambda a, opset: [floats(2, 3, 4), ints(1)[0]], eight_bits=False)
+RECIPES["CumProd"] = Recipe(lambda a, opset: [floats(2, 3, 4), ints(1)[0]], eight_bits=False)
+RECIPES["BitCast"] = Recipe(lambda a, opset: [floats(1, 20)], ({"to": 6},), eight_bits=False)
+RECIPES["GridSample"] = Recipe(
+    lambda a, opset: [floats(1, 2, 4, 5), floats(1, 3, 3, 2)],
+    ({"mode": "nearest"},),
+    dynamic=(0, 1),
+    eight_bits=False,
+)
+RECIPES["LRN"] = Recipe(lambda a, opset: [floats(1, 6, 3, 4)], ({"size": 3},), eight_bits=False)
+RECIPES["ReverseSequence"] = Recipe(lambda a, opset: [floats(3, 3, 2), np.array([1, 3, 2], np.int64)])
 for _kind in "Asin Asinh Atan Atanh Cosh Shrink Sinh Tan".split():
     RECIPES[_kind] = Recipe(lambda a, opset: [np.clip(floats(1, 60), -0.9, 0.9)], float32=False)
 RECIPES["Acos"] = RECIPES["Asin"]
@@ -503,6 +513,14 @@ SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
     ("RNN", "activations"): [["ThresholdedRelu"], ["Affine"], ["Elu"], ["LeakyRelu"], ["ScaledTanh"], ["Softplus"]],
     ("DepthToSpace", "mode"): ["DCR", "CRD"],
     ("SpaceToDepth", "mode"): ["DCR", "CRD"],
+    ("BitCast", "to"): [6, 12],
+    ("GridSample", "align_corners"): [1],
+    ("GridSample", "mode"): ["linear", "nearest", "cubic", "bilinear", "bicubic"],
+    ("GridSample", "padding_mode"): ["zeros", "border", "reflection"],
+    ("LRN", "beta"): [0.5],
+    ("LRN", "size"): [1, 2, 5],
+    ("ReverseSequence", "batch_axis"): [0, 1],
+    ("ReverseSequence", "time_axis"): [0, 1],
     ("Resize", "mode"): ["nearest", "linear", "cubic"],
     ("Upsample", "mode"): ["nearest", "linear"],
     ("Pad", "mode"): ["constant", "edge", "reflect", "wrap"],

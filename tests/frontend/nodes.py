@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from tests.support.onnx_nodes import NodeCase, check, collected, imported, run_as_c, skips
+from tests.support.onnx_nodes import NodeCase, assert_close, check, collected, imported, run_as_c, skips
 from tests.support.onnx_quantized_nodes import Outcome, QuantizedCase, as_graph, outcome, quantized_cases
 from tinycompile import interpreter
 from tinycompile.errors import TinycompileError
@@ -35,7 +35,7 @@ def plain_outcome(case: NodeCase, folder: Path, *, as_c: bool) -> Outcome:
             return Outcome("passes")
         values = interpreter.run(graph, inputs)
         for name, expected in zip(graph.outputs, case.outputs, strict=True):
-            np.testing.assert_allclose(values[name].reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
+            assert_close(values[name], expected)
     except Exception as error:  # whatever compiling and running raise
         return Outcome("wrong", f"{type(error).__name__}: {str(error).strip()[:200]}")
     return Outcome("passes")

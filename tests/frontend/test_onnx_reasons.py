@@ -73,12 +73,12 @@ def test_nothing_to_warn_of():
 def test_both_reasons():
     """The one in 8 bits and the one in float32."""
     b = OnnxBuilder()
-    x = b.activation(b.input((1, 2, 4, 4, 4)), 0.05, 3)
-    b.output(b.activation(b.node("AveragePool", x, kernel_shape=[2, 2, 2]), 0.1, 0))
+    x = b.activation(b.input((1, 2, 4, 4, 4, 4)), 0.05, 3)
+    b.output(b.activation(b.node("AveragePool", x, kernel_shape=[2, 2, 2, 2]), 0.1, 0))
     with pytest.raises(UnsupportedError) as caught:
         imported(b.model(), floats="islands")
     (problem,) = caught.value.problems
-    assert "supported are 1-D and 2-D pooling; in float32: its operand has 5 dimensions" in problem[1]
+    assert "supported are 1-D and 2-D pooling; in float32: its operand has 6 dimensions" in problem[1]
 
 
 def test_the_only_reason():

@@ -12,7 +12,7 @@ from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, check, int8, random_values, site_of
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8
 from tinycompile.ir import Node, Signature, Site, TensorType
-from tinycompile.kernels.searches import arg_extreme, cumulative_sum, l2_normalization, top_k
+from tinycompile.kernels.searches import arg_extreme, cumulative, l2_normalization, top_k
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.cumulative_sum import CumulativeSum
@@ -37,13 +37,13 @@ def test_running_sums(dtype, exclusive, reverse):
     """In place, too."""
     for shape, axis in AXES:
         op = CumulativeSum(axis, exclusive, reverse)
-        check(cumulative_sum, site_of(op, [TensorType(shape, dtype)], [None], TensorType((), dtype)))
+        check(cumulative, site_of(op, [TensorType(shape, dtype)], [None], TensorType((), dtype)))
 
 
 def test_running_sums_of_floats():
     """Bit for bit: one after the other."""
     x = TensorType((3, 50), FLOAT32)
-    check(cumulative_sum, site_of(CumulativeSum(1), [x], [None], x))
+    check(cumulative, site_of(CumulativeSum(1), [x], [None], x))
 
 
 @pytest.mark.parametrize("core", [M7, core_named("cortex-m0")], ids=["m7", "m0"])

@@ -31,7 +31,7 @@ from tests.ops.samples import sampler_of
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
 from tests.support.kernel_checks import int8, site_of
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, UINT8
+from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT16, INT32, UINT8, UINT16, UINT64
 from tinycompile.ir import Node, Op, Quantization, Site, TensorType
 from tinycompile.kernels import base, kernels_of
 from tinycompile.kernels.base import Factory
@@ -43,14 +43,17 @@ from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.cumulative_product import CumulativeProduct
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.div import Div
 from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.greater import Greater
+from tinycompile.ops.grid_sample import GridSample
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.l2_normalization import L2Normalization
+from tinycompile.ops.left_shift import LeftShift
 from tinycompile.ops.log_softmax import LogSoftmax
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.max_pool2d import MaxPool2D
@@ -162,6 +165,12 @@ def float_sites() -> list[Site]:
     return [
         site_of(ElementwiseFunction("clip", 0.4, 1.3), [x], [None], y),
         site_of(Softmax(), [x], [None], y),
+        site_of(GridSample(4, "reflection"), [floats(1, 3, 4, 5), floats(1, 2, 3, 2)], [None, None], y),
+        site_of(CumulativeProduct(1, reverse=True), [floats(3, 4, 5)], [None], y),
+        site_of(Cast(FLOAT16), [x], [None], TensorType((), FLOAT16)),
+        site_of(Cast(FLOAT32), [TensorType(x.shape, FLOAT64)], [None], y),
+        site_of(Div(), [TensorType((3, 5), UINT64)] * 2, [None, None], TensorType((), UINT64)),
+        site_of(LeftShift(), [TensorType((3, 5), UINT16)] * 2, [None, None], TensorType((), UINT16)),
         site_of(Add(), [x, x], [None, None], y),
         site_of(Mul(), [x, floats(6)], [None, None], y),
         site_of(Concatenation(1), [x, x], [None, None], y),

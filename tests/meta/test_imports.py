@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("pandas", "networkx", "onnx", "onnxruntime", "ml_dtypes", "ortools", "scipy", "ai_edge_litert")
+HEAVY = ("pandas", "networkx", "onnx", "onnxruntime", "ortools", "scipy", "ai_edge_litert")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.batch_to_space import BatchToSpace
+from tinycompile.ops.bit_cast import BitCast
 from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.class_scores import ClassScores
@@ -32,6 +33,7 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.conv3d import Conv3D
 from tinycompile.ops.conv3d_transpose import Conv3DTranspose
 from tinycompile.ops.conv_integer import ConvInteger
+from tinycompile.ops.cumulative_product import CumulativeProduct
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -49,11 +51,13 @@ from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
 from tinycompile.ops.greater import Greater
 from tinycompile.ops.greater_equal import GreaterEqual
+from tinycompile.ops.grid_sample import GridSample
 from tinycompile.ops.gru import Gru
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.input_rows import InputRows
 from tinycompile.ops.l2_normalization import L2Normalization
 from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.left_shift import LeftShift
 from tinycompile.ops.less import Less
 from tinycompile.ops.less_equal import LessEqual
 from tinycompile.ops.local_response_normalization import LocalResponseNormalization
@@ -409,6 +413,27 @@ def cube(rng: Random) -> Sample:
     return sample(Pow(), [floats(any_shape(rng)), floats(())], floats(()), [None, exponent])
 
 
+@of("bit_cast")
+def bit_cast(rng: Random) -> Sample:
+    return sample(BitCast(INT32), [floats(any_shape(rng))], TensorType((), INT32))
+
+
+@of("grid_sample")
+def grid_sample(rng: Random) -> Sample:
+    """Places inside and around of the image."""
+    shape = 1, size(rng, 1, 3), size(rng, 2, 5), size(rng, 2, 5)
+    grid = (1, size(rng, 1, 4), size(rng, 1, 4), 2)
+    op = GridSample((1, 2, 4)[size(rng, 0, 3)], ("zeros", "border", "reflection")[size(rng, 0, 3)], rng.random() < 0.5)
+    return sample(op, [floats(shape), floats(grid)], floats(()))
+
+
+@of("left_shift")
+def left_shift(rng: Random) -> Sample:
+    """By one place: by more than there are, nothing is left."""
+    x = int8(any_shape(rng), 0.05, 3)
+    return Sample(LeftShift(), Signature((x, int8((1,), 0.05, 3)), (x,)), (None, np.ones(1, np.int8)))
+
+
 @of("elementwise_function")
 def elementwise_function(rng: Random) -> Sample:
     return sample(ElementwiseFunction("softsign"), [floats(any_shape(rng))], floats(()))
@@ -489,10 +514,19 @@ def arg_extreme(rng: Random) -> Sample:
     return sample(op(size(rng, 0, len(shape))), [int8(shape)], TensorType((), INT32))
 
 
+@of("cumulative_product")
+def cumulative_product(rng: Random) -> Sample:
+    return cumulative(rng, CumulativeProduct)
+
+
 @of("cumulative_sum")
 def cumulative_sum(rng: Random) -> Sample:
+    return cumulative(rng, CumulativeSum)
+
+
+def cumulative(rng: Random, kind: type[CumulativeSum]) -> Sample:
     shape = any_shape(rng)
-    op = CumulativeSum(size(rng, 0, len(shape)), bool(size(rng, 0, 2)), bool(size(rng, 0, 2)))
+    op = kind(size(rng, 0, len(shape)), bool(size(rng, 0, 2)), bool(size(rng, 0, 2)))
     return sample(op, [TensorType(shape, INT32)], TensorType((), INT32))
 
 

@@ -41,6 +41,7 @@ TYPES = {
     "uint32": tflite.TensorType.UINT32,
     "uint64": tflite.TensorType.UINT64,
     "int4": tflite.TensorType.INT4,
+    "bfloat16": 18,
     "int2": 19,
     "uint4": 20,
     "resource": tflite.TensorType.RESOURCE,

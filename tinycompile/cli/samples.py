@@ -167,6 +167,7 @@ def _left_open(outcome: Verification, labels: Mapping[str, str]) -> Iterator[str
         yield f"{outcome.ties:,} of these are ties of {names[0]}'s float sums, decided by {names[-1]} with exact sums"
     if outcome.bounded:
         largest = f"at most {outcome.error:.1e} off"
+        largest += ", of 16 bits within two of their steps" if outcome.error > TOLERANCE else ""
         yield f"{outcome.bounded:,} of these are floats within {TOLERANCE:g} of their tensor's largest, {largest}"
     if outcome.skipped:
         skipped = ", ".join(dict.fromkeys(labels.get(name, name) for name in outcome.skipped))

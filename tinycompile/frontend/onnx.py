@@ -6,16 +6,18 @@ import shlex
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT32, INT64, UINT8, UINT16, DType
+from tinycompile.dtypes import FLOAT32, FLOAT64, INT8, INT32, UINT8, UINT16, DType
 from tinycompile.errors import (
     FloatIslandWarning,
     ModelFileError,
+    PrecisionWarning,
     QuantizationNeededError,
     UnsupportedError,
     UsageError,
@@ -41,10 +43,12 @@ from tinycompile.frontend.onnx_contrib import expand
 from tinycompile.frontend.onnx_discrete import discrete, is_discrete
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
 from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_float
+from tinycompile.frontend.onnx_integers import INTEGER_IMPORTERS, import_integers
 from tinycompile.frontend.onnx_ml_model import has_ml
 from tinycompile.frontend.onnx_ml_registry import ML_IMPORTERS
+from tinycompile.frontend.onnx_module import copied
 from tinycompile.frontend.onnx_registry import IMPORTERS
-from tinycompile.frontend.onnx_rewrite import label_of
+from tinycompile.frontend.onnx_rewrite import label_of, names_of
 from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES, ML
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope, State
 from tinycompile.frontend.onnx_values import (
@@ -96,10 +100,6 @@ _INTEGER_INPUTS = (2, 3)
 
 _QUANTISED = ("QuantizeLinear", "QuantizeMatMul", "MatMulInteger", "ConvInteger")
 """What names of other quantised operators begin with, perhaps behind "Dynamic"."""
-
-_INPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
-_OUTPUT_TYPES = (FLOAT32, INT8, UINT8, INT32, INT64, BOOL)
-"""Of constants that are outputs."""
 
 
 def import_onnx(
@@ -189,7 +189,14 @@ def tensor_places(
         proto = read_proto(path)
         model = static_model(expand(proto, where), where, shapes)
         graph, state = _import_state(model, path.stem, where, layout, floats_of(proto, floats))
-    found = {name: value.at for name, value in state.values.items() if isinstance(value, Quantized | Real)}
+    # Without those of the definitions that took operators' places, and what is computed in another type than there.
+    known, types = names_of(proto), state.type_names
+    found = {
+        name: value.at
+        for name, value in state.values.items()
+        if isinstance(value, Quantized) or (isinstance(value, Real) and types.get(name, "float32") == "float32")
+        if name in known
+    }
     return {
         name: (graph.sources[at.name].index, at, graph.types[at.name])
         for name, at in found.items()
@@ -264,11 +271,11 @@ def _size(model: OnnxModel, node: Any) -> int:
 
 
 def _bad_input(value: SourceValue) -> str | None:
-    if value.dtype not in _INPUT_TYPES:
-        return f"it is {value.type_name}, supported are {', '.join(map(str, _INPUT_TYPES))}"
+    if value.dtype is None:
+        return f"its elements are {'text' if value.type_name == 'object' else value.type_name}, supported are numbers"
     if 0 in value.shape:
         return f"its shape is {list(value.shape)}"
-    size = DType.of(value.type_name).bytes_for(prod(value.shape))
+    size = value.dtype.bytes_for(prod(value.shape))
     return f"it has {size:,} bytes, supported are {MAX_RAM_BYTES:,}" if size > MAX_RAM_BYTES else None
 
 
@@ -277,6 +284,8 @@ def _import_input(state: State, value: SourceValue, layout: str) -> str:
     order = NHWC if layout == "nhwc" and len(value.shape) == 4 else identity(len(value.shape))
     shape = tuple(value.shape[axis] for axis in order)
     dtype = DType.of(value.type_name)
+    if dtype == FLOAT64:
+        warnings.warn(f"{value.name!r} is float64, which is computed as float32", PrecisionWarning, stacklevel=5)
     quant = _input_quantization(state.model, value) if dtype in (INT8, UINT8) else None
     name = state.value(value.name, TensorType(shape, dtype, quant))
     at = Placed(name, value.shape, order)
@@ -288,6 +297,7 @@ def _import_input(state: State, value: SourceValue, layout: str) -> str:
         if dtype == UINT8:
             centred = Quantization(quant.scale, quant.zero_point - 128)
             at = Placed(state.emit(Quantize(INT8), [name], f"{value.name}_int8", centred), value.shape, order)
+            state.originals[at.name] = name
         state.values[value.name] = Quantized(at, dtype)
     return name
 
@@ -322,6 +332,10 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
             state.values[output] = Missing()
         return
     state.producers.update(dict.fromkeys(node.output, node))
+    if all(scope.set_empty(output) for output, name in enumerate(node.output) if name):
+        return
+    if node.op_type == "Concat":
+        scope = Scope(state, node := _without_empty(state, node))
     if node.domain == ML:
         _import_ml(state, node)
     elif node.op_type == "Shape":
@@ -329,14 +343,19 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
         scope.set(Known(np.array(scope.value().shape[first:last], np.int64)))
     elif node.op_type != "DequantizeLinear" and all(isinstance(value, Known) for value in operands.values()):
         folded(scope, {n: value for n, value in operands.items() if isinstance(value, Known)})
+    elif node.output[0] in state.model.refused:
+        raise Rejected(state.model.refused[node.output[0]])
     else:
-        importer = IMPORTERS.get(node.op_type, _float_only if floats != "none" else None)
+        known = floats != "none" or node.op_type in INTEGER_IMPORTERS
+        importer = IMPORTERS.get(node.op_type, _float_only if known else None)
         if importer is None or not _is_known(node):
             raise Rejected("this operator is not supported")
         try:
             importer(scope)
             scope.check_read(state.wanted)
         except Rejected as rejected:
+            if import_integers(state, node):
+                return
             if floats == "none":
                 raise
             _import_in_float(state, node, str(rejected))
@@ -350,6 +369,13 @@ def _import_ml(state: State, node: Any) -> None:
         raise Rejected("this operator is not supported")
     importer(scope)
     scope.check_read(state.wanted)
+
+
+def _without_empty(state: State, node: Any) -> Any:
+    """A Concat of those operands that have elements."""
+    result = copied(node)
+    result.input[:] = [n for n in node.input if not (isinstance(v := state.values[n], Known) and v.array.size == 0)]
+    return result
 
 
 def _import_in_float(state: State, node: Any, reason: str) -> None:
@@ -413,16 +439,24 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
             at = real.at
         case _:
             raise Rejected(NOT_ROUNDED)
+    at = _of_type(state, at, value.dtype, name)
     order = NHWC if layout == "nhwc" and len(at.shape) == 4 else identity(len(at.shape))
     return _in_order(state, at, order, name)
+
+
+def _of_type(state: State, at: Placed, dtype: DType | None, name: str) -> Placed:
+    """A result of a type that is for storage only, from what it was computed as."""
+    found = state.type_of(at)
+    if dtype is None or dtype == found.dtype or found.quant is not None:
+        return at
+    return replace(at, name=state.emit(Cast(dtype), [at.name], name, None))
 
 
 def _constant_output(state: State, value: SourceValue, array: Array, layout: str) -> str:
     """A constant of the IR."""
     dtype = DType.find(array.dtype)
-    if dtype not in _OUTPUT_TYPES:
-        supported = ", ".join(map(str, _OUTPUT_TYPES))
-        raise Rejected(f"it is a constant of type {array.dtype.name}, supported are {supported}")
+    if dtype is None:
+        raise Rejected(f"it is a constant of {array.dtype.name}, supported are numbers")
     if array.size == 0:
         raise Rejected("it is empty")
     moved = np.ascontiguousarray(array.transpose(NHWC) if layout == "nhwc" and array.ndim == 4 else array)

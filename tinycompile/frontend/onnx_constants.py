@@ -31,8 +31,9 @@ def folded(scope: Scope, constants: Mapping[str, Known]) -> None:
     if scope.kind.startswith(("Random", "Multinomial", "Bernoulli")):
         raise Rejected("random numbers are not supported")
     operands = {name: value.array for name, value in constants.items()}
-    sizes = [prod(scope.state.model.shapes.get(name, ())) for name in scope.node.output]
-    if max((*sizes, _unseen_size(scope.kind, operands)), default=0) > _MAX_CONSTANT:
+    shapes = [scope.state.model.shapes.get(name) for name in scope.node.output if name]
+    sizes = [_unseen_size(scope.kind, operands) if shape is None else prod(shape) for shape in shapes]
+    if max(sizes, default=0) > _MAX_CONSTANT:
         raise Rejected("the constant is too large")
     results = evaluate_node(scope.node, operands, scope.opset)
     if any(result.size > _MAX_CONSTANT for result in results):

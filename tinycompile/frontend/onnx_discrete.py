@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, DType
+from tinycompile.dtypes import BOOL, FLOAT32, FLOAT64, INT32, DType
 from tinycompile.frontend.onnx_evaluate import values_of
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_regions import BOOLEAN_SEVERAL, arrangeable, joins_region
@@ -24,9 +25,10 @@ from tinycompile.frontend.onnx_values import (
     identity,
 )
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Array, Op, Quantization, TensorType
+from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
+from tinycompile.ops.bit_cast import BitCast
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.div import Div
 from tinycompile.ops.equal import Equal
@@ -70,7 +72,6 @@ _INTEGERS: Mapping[str, Op] = {
     "Sub": Sub(),
     "Sum": Add(),
 }
-_KINDS = (BOOL, INT32, INT64)
 _HALF = Quantization.per_tensor(0.5, 0)
 """With this scale int8 numbers are compared as they are."""
 
@@ -82,7 +83,7 @@ def discrete(scope: Scope, value: Value) -> Discrete:
             return value
         case Known():
             dtype = DType.find(value.array.dtype)
-            if dtype not in _KINDS:
+            if dtype is None or dtype.is_float:
                 raise Rejected(f"a constant is {value.array.dtype.name}")
             array = np.asarray(value.array, order="C")
             name = scope.state.value(f"{scope.name}_constant", TensorType(array.shape, dtype), array)
@@ -195,7 +196,8 @@ def real(scope: Scope, value: Value) -> Placed:
 
 def constant(scope: Scope, array: Array) -> str:
     """Floats as a float32 constant of the IR. Raises Rejected."""
-    if DType.find(array.dtype) not in (FLOAT16, FLOAT32, FLOAT64):
+    dtype = DType.find(array.dtype)
+    if dtype is None or not dtype.is_float:
         raise Rejected(f"an operand is {array.dtype}, supported is float32")
     values = np.asarray(array, np.float32, order="C")  # ascontiguousarray would give a scalar an axis
     return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, FLOAT32), values)
@@ -207,25 +209,70 @@ def constant(scope: Scope, array: Array) -> str:
 @importer("Cast", "CastLike")
 def cast(scope: Scope) -> None:
     """To float32, which a float value has already; between integers, truth values and floats."""
-    value, wanted = scope.value(), _wanted_type(scope)
+    value, wanted = scope.stored(), _wanted_type(scope)
     dtype = DType.find(wanted)
-    scope.ignore("saturate", "round_mode")  # of conversions to 8-bit floats
+    saturate, rounding = bool(scope.attribute("saturate", 1)), scope.attribute("round_mode", "up")
+    if isinstance(value, Known) and (dtype is None or value.array.dtype != dtype.carrier):
+        if dtype is None:
+            raise Rejected(f"a conversion to {wanted.name}, supported are numbers")
+        t = TensorType(value.shape, DType.of(value.array.dtype))
+        (converted,) = Cast(dtype, saturate, rounding).evaluate(
+            Signature((t,), (TensorType(value.shape, dtype),)), [value.array]
+        )
+        scope.set(Known(converted))
+        return
     if dtype == FLOAT32 and not isinstance(value, Quantized | Discrete):
         if isinstance(value, Real) or scope.kind == "CastLike" or not joins_region(scope):
             scope.set(value)
         return
-    if dtype not in (FLOAT32, *_KINDS):
-        raise Rejected(f"a conversion to {wanted.name}, supported are float32, int32, int64 and bool")
+    if dtype is None:
+        raise Rejected(f"a conversion to {wanted.name}, supported are numbers")
+    if dtype == FLOAT64 and isinstance(value, Real):
+        scope.set(value)  # it is computed in float32 all the same
+        return
     source = value.at if isinstance(value, Real) else discrete(scope, value).at
-    result = scope.state.emit(Cast(dtype), [source.name], scope.name, None)
+    if dtype.is_sub_byte and dtype.is_integer and scope.state.type_of(source).dtype.is_float:
+        source = replace(source, name=scope.state.emit(Cast(INT32), [source.name], f"{scope.name}_whole", None))
+    if dtype == FLOAT64:
+        dtype = FLOAT32
+    result = scope.state.emit(Cast(dtype, saturate, rounding), [source.name], scope.name, None)
     at = Placed(result, source.shape, source.order, source.folded)
     scope.set(Real(at) if dtype == FLOAT32 else Discrete(at, dtype))
+
+
+@importer("BitCast")
+def bit_cast(scope: Scope) -> None:
+    """float64, which is computed as float32, has its bits only as an input that nothing else changed."""
+    wanted = np.dtype(onnx_module().helper.tensor_dtype_to_np_dtype(int(scope.attribute("to", 0))))
+    value, dtype = scope.stored(), DType.find(wanted)
+    if dtype is None:
+        raise Rejected(f"the bits as {wanted.name}, supported are numbers")
+    source = value.at if isinstance(value, Real) else plain_integers(scope, value).at
+    result = scope.state.emit(BitCast(dtype), [source.name], scope.name, None)
+    at = Placed(result, source.shape, source.order, source.folded)
+    scope.set(Real(at) if dtype == FLOAT32 else Discrete(at, dtype))
+
+
+def plain_integers(scope: Scope, value: Value) -> Discrete:
+    """Integers, or truth values, of their own type in ONNX."""
+    if not isinstance(value, Quantized):
+        return discrete(scope, value)
+    at = scope.unfolded(value.at)
+    original = scope.state.originals.get(at.name, at.name if value.shift == 0 else None)
+    if original is not None:
+        name = scope.state.emit(Reshape(at.physical_shape), [original], f"{scope.name}_plain", None)
+        return Discrete(replace(at, name=name), value.dtype)
+    wide = scope.state.emit(Cast(INT32), [at.name], f"{scope.name}_wide", None)
+    shift = discrete(scope, Known(np.array([value.shift], np.int32)))
+    moved = scope.state.emit(Add(), [wide, shift.at.name], f"{scope.name}_shifted", None)
+    name = scope.state.emit(Cast(value.dtype), [moved], f"{scope.name}_plain", None)
+    return Discrete(replace(at, name=name), value.dtype)
 
 
 def _wanted_type(scope: Scope) -> np.dtype:
     if scope.kind == "Cast":
         return np.dtype(onnx_module().helper.tensor_dtype_to_np_dtype(int(scope.attribute("to", 0))))
-    like = scope.value(1)
+    like = scope.stored(1)
     if isinstance(like, Known):
         return like.array.dtype
     if isinstance(like, Quantized | Discrete):

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tinycompile.dtypes import DType
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.formats import check_model_path
+from tinycompile.frontend.onnx_functions import PREVIEW, with_bodies
 from tinycompile.frontend.onnx_ml import in_onnx_words
 from tinycompile.frontend.onnx_ml_model import without_maps_and_strings
 from tinycompile.frontend.onnx_ml_shapes import infer_shapes
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_order import sort_nodes
 from tinycompile.frontend.onnx_schema import MICROSOFT, ML
-from tinycompile.frontend.onnx_shapes import inferred, shapes_of
+from tinycompile.frontend.onnx_shapes import inferred, shapes_of, type_names_of
 from tinycompile.frontend.onnx_untrusted import (
     array_of,
     check_all_loaded,
@@ -32,7 +31,7 @@ from tinycompile.frontend.onnx_untrusted import (
 from tinycompile.frontend.onnx_upgrade import OLDEST, TARGET, upgraded
 from tinycompile.ir import Array
 
-_DOMAINS = ("", "ai.onnx", MICROSOFT, ML)
+_DOMAINS = ("", "ai.onnx", MICROSOFT, ML, PREVIEW)
 _FOREIGN = {
     "com.microsoft.nchwc": "onnxruntime saved the model at optimisation level 'all', in blocks of channels as wide as "
     "a vector of the PC that saved it; save it at level 'extended' or 'basic', or build the model that it read",
@@ -67,6 +66,7 @@ class OnnxModel:
         opset: of the default domain.
         constants: initialisers by name.
         shapes: the inferred shape of every value that has one.
+        refused: why nodes can't be read, by their first result, as far as that is known already.
     """
 
     proto: Any
@@ -75,6 +75,7 @@ class OnnxModel:
     outputs: tuple[SourceValue, ...]
     constants: Mapping[str, Array]
     shapes: Mapping[str, tuple[int, ...]]
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def ml_version(self) -> int:
@@ -179,9 +180,11 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
         UnsupportedError: all inputs with other dynamic dimensions.
     """
     model = _copy(model)
-    constants = {i.name: array_of(i, where) for i in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
+    given = {i.name for i in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in given]
     _bind(inputs, dict(shapes or {}), where)
+    model, refused = with_bodies(model)
+    constants = {i.name: array_of(i, where) for i in model.graph.initializer}
     del model.graph.value_info[:]
     outputs = [value.name for value in model.graph.output]
     _list_once(model.graph, {value.name for value in inputs} | set(constants))
@@ -200,6 +203,7 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
         tuple(_source_value(name, known, names) for name in outputs),
         constants,
         known,
+        refused,
     )
 
 
@@ -250,18 +254,6 @@ def _list_once(graph: Any, others: set[str]) -> None:
 
 def _source_value(name: str, shapes: Mapping[str, tuple[int, ...]], types: Mapping[str, str]) -> SourceValue:
     return SourceValue(name, shapes.get(name, ()), types.get(name, "unknown"))
-
-
-def type_names_of(graph: Any) -> dict[str, str]:
-    """NumPy's names of the types of the values that the graph lists, as far as they are known."""
-    onnx, found = onnx_module(), dict[str, str]()
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        try:
-            name = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
-        except (KeyError, TypeError):
-            continue
-        found.setdefault(value.name, name)
-    return found
 
 
 def _drop_unused_domains(model: Any, used: set[str]) -> None:

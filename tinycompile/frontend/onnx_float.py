@@ -43,7 +43,8 @@ from tinycompile.ops.sub import Sub
 FLOAT_IMPORTERS: dict[str, Importer] = {}
 _MOVES = (
     "Identity Dropout Cast Transpose Reshape Flatten Squeeze Unsqueeze Split Slice Gather DepthToSpace SpaceToDepth "
-    "Pad ArgMax ArgMin CumSum Expand GatherElements GatherND OneHot ScatterElements ScatterND Tile TopK Where"
+    "Pad ArgMax ArgMin CumProd CumSum Expand GatherElements GatherND OneHot ReverseSequence ScatterElements ScatterND "
+    "Tile TopK Where"
 ).split()
 """Their importers take floats as well."""
 
@@ -85,7 +86,7 @@ def as_float(state: State, name: str, reason: str) -> Real | Known | Discrete:
     """
     if name in state.floats:
         return state.floats[name]
-    value = state.values[name]
+    value = state.computable(name)
     match value:
         case Real() | Known() | Discrete():
             return value

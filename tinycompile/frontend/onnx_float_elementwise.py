@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32
 from tinycompile.frontend.onnx_discrete import COMPARISONS, constant, emitted, real
 from tinycompile.frontend.onnx_elementwise import normalisation
 from tinycompile.frontend.onnx_float import emit, float_importer, same_place, tensor
 from tinycompile.frontend.onnx_scope import Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
+    Discrete,
     Known,
     Placed,
     Real,
@@ -20,14 +23,18 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Op
 from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
+from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.div import Div
 from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.elu import Elu
 from tinycompile.ops.exp import Exp
+from tinycompile.ops.floor_mod import FloorMod
+from tinycompile.ops.fmod import Fmod
 from tinycompile.ops.gelu import Gelu
 from tinycompile.ops.hard_swish import HardSwish
 from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.local_response_normalization import LocalResponseNormalization
 from tinycompile.ops.log import Log
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.maximum import Maximum
@@ -60,7 +67,10 @@ _PLAIN: Mapping[str, Op] = {
     "Tanh": Tanh(),
     **{
         name: ElementwiseFunction(name.lower())
-        for name in "Ceil Cos Erf Floor Mish Reciprocal Round Sin Softplus Softsign".split()
+        for name in (
+            "Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Floor Mish Reciprocal Round Sin Sinh Softplus Softsign "
+            "Tan"
+        ).split()
     },
 }
 """Without attributes."""
@@ -133,7 +143,6 @@ _PAIRS: Mapping[str, Op] = {
     "Max": Maximum(),
     "Min": Minimum(),
     "Mul": Mul(),
-    "Pow": Pow(),
     "PRelu": Prelu(),
     "Sub": Sub(),
     "Sum": Add(),
@@ -167,6 +176,48 @@ def paired(scope: Scope, op: Op, at: Placed, other: Value) -> Placed:
 def _comparison(scope: Scope) -> None:
     places = [real(scope, scope.value(operand)) for operand in range(2)]
     scope.set(emitted(scope, COMPARISONS[scope.kind], places, len(scope.shape())))
+
+
+@float_importer("Pow")
+def _power(scope: Scope) -> None:
+    """Integers among the operands are converted; the result has the type of the base."""
+    whole = scope.value()
+    base, exponent = _as_real(scope, 0), _as_real(scope, 1)
+    result = paired(scope, Pow(), real(scope, base), exponent)
+    if isinstance(whole, Discrete):
+        name = scope.state.emit(Cast(whole.dtype), [result.name], f"{scope.name}_whole", None)
+        scope.set(Discrete(replace(result, name=name), whole.dtype))
+    else:
+        scope.set(Real(result))
+
+
+def _as_real(scope: Scope, operand: int) -> Value:
+    """An operand, integers converted to floats."""
+    value = scope.value(operand)
+    if isinstance(value, Known):
+        return Known(value.array.astype(np.float32))
+    if not isinstance(value, Discrete):
+        return value
+    name = scope.state.emit(Cast(FLOAT32), [value.at.name], f"{scope.name}_float_{operand}", None)
+    return Real(replace(value.at, name=name))
+
+
+@float_importer("Mod")
+def _modulo(scope: Scope) -> None:
+    """Of the dividend's sign, as C's fmod, or of the divisor's, which opset 27 has for floats as well."""
+    op = Fmod() if scope.attribute("fmod", 0) else FloorMod()
+    scope.set(Real(paired(scope, op, tensor(scope), scope.value(1))))
+
+
+@float_importer("LRN")
+def _local_response(scope: Scope) -> None:
+    """Divided by (bias + alpha / size * squares of channels around it) to the power beta."""
+    size = int(scope.attribute("size", 1))
+    if size % 2 == 0:
+        raise Rejected(f"size = {size}, supported are odd numbers of channels")
+    alpha, beta, bias = (float(scope.attribute(n, d)) for n, d in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
+    at = innermost(scope, tensor(scope), 1)
+    scope.set(Real(same_place(scope, LocalResponseNormalization(size // 2, bias, alpha / size, beta), at)))
 
 
 @float_importer("Mean")

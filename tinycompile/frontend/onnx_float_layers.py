@@ -32,6 +32,7 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.exp import Exp
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.grid_sample import GridSample, Taps
 from tinycompile.ops.log import Log
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
@@ -212,6 +213,16 @@ def _reduced(scope: Scope, at: Placed, axes: Collection[int], *, keep: bool) -> 
     physical, order = reduced_axes(at, axes, keep)
     op = _REDUCTIONS[scope.kind](physical, keep)
     return Placed(emit(scope, op, [at.name]), scope.shape(), order)
+
+
+@float_importer("GridSample")
+def _grid_sample(scope: Scope) -> None:
+    names: dict[str, Taps] = {"nearest": 1, "linear": 2, "bilinear": 2, "cubic": 4, "bicubic": 4}
+    taps = names[scope.attribute("mode", "linear")]
+    op = GridSample(taps, scope.attribute("padding_mode", "zeros"), bool(scope.attribute("align_corners", 0)))
+    x, grid = (scope.plain(tensor(scope, operand)) for operand in range(2))
+    shape = scope.shape()
+    scope.set(Real(Placed(emit(scope, op, [x.name, grid.name]), shape, identity(len(shape)))))
 
 
 @float_importer("Resize")

@@ -93,8 +93,8 @@ def _classifier(step: MlRewriting) -> list[Any]:
     """A score for each pair of classes, each of which votes for one; the first class with most votes wins."""
     if step.take("prob_a", None) or step.take("prob_b", None):
         raise Rejected("probabilities (prob_a, prob_b) are an iteration over pairs: train the model without them")
-    labels = [int(label) for label in step.take("classlabels_ints", None) or []]
-    sizes = [int(n) for n in step.take("vectors_per_class", None) or []]
+    labels = [int(label) for label in step.take("classlabels_ints", None) or ()]
+    sizes = [int(n) for n in step.take("vectors_per_class", None) or ()]
     transform = step.take("post_transform", b"NONE").decode(errors="replace")
     weights, vectors, rho = (_list(step, name) for name in ("coefficients", "support_vectors", "rho"))
     if len(sizes) != len(labels) or len(labels) < 2 or transform != "NONE":

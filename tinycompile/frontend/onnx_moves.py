@@ -126,6 +126,8 @@ def split(scope: Scope) -> None:
     scope.ignore("num_outputs", 1)  # the inferred shapes are what they say
     first = 0
     for output in range(len(scope.node.output)):
+        if scope.set_empty(output):
+            continue
         last = first + scope.shape(output)[axis]
         scope.moved(partial(taken, scope, axis=axis, indices=range(first, last)), output)
         first = last

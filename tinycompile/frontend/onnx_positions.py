@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT64
-from tinycompile.frontend.onnx_discrete import combined, is_discrete, wrapped
+from tinycompile.frontend.onnx_discrete import combined, discrete, is_discrete, wrapped
 from tinycompile.frontend.onnx_moves import MAX_TAKEN, reshaped_to, taken
 from tinycompile.frontend.onnx_quantize import quantized_constant, settled
 from tinycompile.frontend.onnx_registry import importer
@@ -18,11 +18,13 @@ from tinycompile.frontend.onnx_values import Dequantized, Discrete, Known, Place
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.ops._elementwise import INT8_VALUES
+from tinycompile.ops.add import Add
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.cumulative_product import CumulativeProduct
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.gather import Gather
 from tinycompile.ops.gather_nd import GatherND
@@ -30,6 +32,8 @@ from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.neg import Neg
 from tinycompile.ops.one_hot import OneHot
 from tinycompile.ops.repeat import Repeat
+from tinycompile.ops.reverse_sequence import ReverseSequence
+from tinycompile.ops.scatter_nd import ScatterND
 from tinycompile.ops.sub import Sub
 from tinycompile.ops.top_k import TopK
 
@@ -202,15 +206,55 @@ def scatter_elements(scope: Scope) -> None:
     _put(scope, _flat(indices, axis, size))
 
 
+@importer("ReverseSequence")
+def reverse_sequence(scope: Scope) -> None:
+    axes = int(scope.attribute("time_axis", 0)), int(scope.attribute("batch_axis", 1))
+    lengths, shape = discrete(scope, scope.value(1)), scope.shape()
+
+    def reversed_(at: Placed) -> Placed:
+        at = scope.plain(at)
+        quant = scope.state.type_of(at).quant
+        name = scope.state.emit(ReverseSequence(*axes), [at.name, scope.plain(lengths.at).name], scope.name, quant)
+        return Placed(name, shape, identity(len(shape)))
+
+    scope.moved(reversed_)
+
+
 @importer("ScatterND")
 def scatter_nd(scope: Scope) -> None:
-    """At constant indices, without a reduction."""
+    """At constant indices without a reduction; sums at any."""
     size = scope.value().shape
+    if scope.attribute("reduction", "none") == "add":
+        _added(scope, size)
+        return
     indices = scope.constant(1, "the list of indices")
     depth = indices.shape[-1]
     columns = [_positive(indices[..., axis], size[axis]).ravel() for axis in range(depth)]
     first = np.ravel_multi_index(tuple(columns), size[:depth]) * prod(size[depth:])
     _put(scope, (first[:, None] + np.arange(prod(size[depth:]))).ravel())
+
+
+def _added(scope: Scope, size: tuple[int, ...]) -> None:
+    """Operand 0, and what is added to it at coordinates."""
+    values = [scope.value(0), scope.value(2)]
+    indices = wrapped(scope, scope.value(1), size[: scope.value(1).shape[-1]])
+
+    def summed(places: Sequence[Placed], quant: Quantization | None) -> Placed:
+        start, updates = (scope.plain(at) for at in places)
+        if quant is not None:
+            raise Rejected("reduction 'add' of quantised values")
+        put = scope.state.emit(
+            ScatterND(size), [scope.plain(indices.at).name, updates.name], f"{scope.name}_sums", None
+        )
+        if _is_zero(values[0]):
+            return Placed(put, size, identity(len(size)))
+        return Placed(scope.state.emit(Add(), [start.name, put], scope.name, None), size, identity(len(size)))
+
+    combined(scope, values, summed)
+
+
+def _is_zero(value: Value) -> bool:
+    return isinstance(value, Known) and not value.array.any()
 
 
 def _put(scope: Scope, positions: Array) -> None:
@@ -279,8 +323,8 @@ def one_hot(scope: Scope) -> None:
     scope.set(Real(Placed(name, shape, identity(len(shape)))))
 
 
-@importer("CumSum")
-def cumulative_sum(scope: Scope) -> None:
+@importer("CumSum", "CumProd")
+def cumulative(scope: Scope) -> None:
     """Of integers; quantised ones in float32."""
     value = scope.value()
     axis = scope.integers(1, "the axis")[0] % len(value.shape)
@@ -288,6 +332,6 @@ def cumulative_sum(scope: Scope) -> None:
     if not isinstance(value, Real | Discrete):
         raise Rejected(NOT_ROUNDED)
     at = scope.unfolded(value.at)
-    op = CumulativeSum(at.order.index(axis), exclusive, reverse)
+    op = (CumulativeSum if scope.kind == "CumSum" else CumulativeProduct)(at.order.index(axis), exclusive, reverse)
     result = Placed(scope.state.emit(op, [at.name], scope.name, None), at.shape, at.order)
     scope.set(Real(result) if isinstance(value, Real) else Discrete(result, value.dtype))

@@ -9,11 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.frontend.builder import GraphBuilder, results_of
 from tinycompile.frontend.onnx_file import OnnxModel
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_rewrite import label_of
 from tinycompile.frontend.onnx_schema import ML, defaults, plain
+from tinycompile.frontend.onnx_shapes import type_names_of
 from tinycompile.frontend.onnx_values import (
     Arranged,
     Dequantized,
@@ -32,6 +34,7 @@ from tinycompile.frontend.onnx_values import (
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op, Quantization, Signature, Source, TensorType
+from tinycompile.ops.cast import Cast
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 
@@ -57,7 +60,12 @@ class State:
         default_factory=dict[tuple[str, Step], tuple[str, Quantization]]
     )
     """IR values that hold a function of another one's elements exactly, and their quantisation."""
+    originals: dict[str, str] = field(default_factory=dict[str, str])
+    """The unsigned value that an IR value is, lowered to the signed type of its size."""
     count: int = 0
+
+    widened: dict[str, Real | Discrete] = field(default_factory=dict[str, "Real | Discrete"])
+    """Values of types that are for storage only, as what is computed with."""
 
     islands: dict[str, str] = field(default_factory=dict[str, str])
     """Why a node is computed in float32, by its first result."""
@@ -70,6 +78,11 @@ class State:
     def _indices(self) -> dict[str, int]:
         return {name: index for index, node in enumerate(self.model.nodes) for name in node.output}
 
+    @cached_property
+    def type_names(self) -> Mapping[str, str]:
+        """Of the elements of the model's values, as far as they are known."""
+        return type_names_of(self.model.proto.graph)
+
     def wanted(self, name: str) -> bool:
         """Whether a node reads this value, or it is an output."""
         return name in self._readers
@@ -78,6 +91,17 @@ class State:
     def _readers(self) -> frozenset[str]:
         nodes = {name for node in self.model.nodes for name in node.input}
         return frozenset(nodes | {value.name for value in self.model.outputs})
+
+    def computable(self, name: str) -> Value:
+        """A value; floats of other types than float32 are converted to it, integers of less than 8 bits to 8."""
+        value = self.values[name]
+        if not isinstance(value, Discrete) or not (value.dtype.is_float or value.dtype.is_sub_byte):
+            return value
+        if name not in self.widened:
+            dtype = FLOAT32 if value.dtype.is_float else INT8 if value.dtype.is_signed else UINT8
+            at = replace(value.at, name=self.emit(Cast(dtype), [value.at.name], f"{name}_{dtype}", None))
+            self.widened[name] = Real(at) if dtype == FLOAT32 else Discrete(at, dtype)
+        return self.widened[name]
 
     def type_of(self, at: Placed) -> TensorType:
         return self.builder.types[at.name]
@@ -206,7 +230,14 @@ class Scope:
             raise Rejected(f"operand {operand} is missing")
         self._read.add(operand)
         name = self.node.input[operand]
-        return self.state.values[name] if self._as_floats is None else self._as_floats(name)
+        return self.state.computable(name) if self._as_floats is None else self._as_floats(name)
+
+    def stored(self, operand: int = 0) -> Value:
+        """As `value`, of types that are for storage as well."""
+        if not self.has(operand):
+            raise Rejected(f"operand {operand} is missing")
+        self._read.add(operand)
+        return self.state.values[self.node.input[operand]]
 
     def operands(self) -> list[Value]:
         return [self.value(i) for i in range(len(self.node.input)) if self.has(i)]
@@ -235,6 +266,14 @@ class Scope:
         if 0 in shape:
             raise Rejected("its result is empty")
         return shape
+
+    def set_empty(self, output: int) -> bool:
+        """A result without elements is a constant; whether it is one."""
+        name = self.node.output[output]
+        shape = self.state.model.shapes.get(name, ())
+        if 0 in shape:
+            self.set(Known(np.zeros(shape, self.state.type_names.get(name, "float32"))), output)
+        return 0 in shape
 
     def set(self, value: Value, output: int = 0) -> None:
         self._results.add(output)

@@ -75,6 +75,18 @@ def shapes_of(graph: Any) -> dict[str, Shape | None]:
     return found
 
 
+def type_names_of(graph: Any) -> dict[str, str]:
+    """NumPy's names of the types of the values that the graph lists, as far as they are known."""
+    onnx, found = onnx_module(), dict[str, str]()
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        try:
+            name = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
+        except (KeyError, TypeError):
+            continue
+        found.setdefault(value.name, name)
+    return found
+
+
 def _correct_pool(model: Any, done: set[str]) -> bool:
     """Rewrite the first pool with a wrong shape that isn't in `done`, the results of those before; False without."""
     shapes = shapes_of(model.graph)
@@ -92,7 +104,9 @@ def _correct_pool(model: Any, done: set[str]) -> bool:
 
 
 _ARITHMETIC = frozenset(
-    "Add Cast Ceil Concat Constant Div Floor Gather Max Min Mul Reshape Shape Slice Squeeze Sub Unsqueeze".split()
+    "Abs Add And Cast CastLike Ceil Concat Constant ConstantOfShape Div Equal Expand Flatten Floor Gather Greater "
+    "GreaterOrEqual Identity Less LessOrEqual Max Min Mod Mul Neg Not Or Pow Range ReduceMax ReduceProd ReduceSum "
+    "Reshape Round ScatterElements Shape Size Slice Split Sqrt Squeeze Sub Tile Transpose Unsqueeze Where".split()
 )
 """What sizes are computed with."""
 _MOST = 64

@@ -13,7 +13,8 @@ import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8, DType
 from tinycompile.frontend import is_onnx, read_file
-from tinycompile.frontend.onnx_file import OnnxModel, read_proto, static_model, type_names_of
+from tinycompile.frontend.onnx_file import OnnxModel, read_proto, static_model
+from tinycompile.frontend.onnx_shapes import type_names_of
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, read_model
 
 

@@ -298,6 +298,8 @@ class Scope:
         if len(inferred) != len(sig.outputs):
             raise self.fail(f"{len(sig.outputs)} results where there should be {len(inferred)}")
         reason = op.unsupported(sig) or self._float_reason(op, sig)
+        if reason is None and isinstance(op, Typed):
+            reason = op.unscaled(sig)  # LiteRT has fewer types than ONNX
         if reason is not None:
             raise Rejected(reason)
         return inferred

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from tinycompile.dtypes import INT8, DType
+from tinycompile.dtypes import INT8, INT16, UINT8, DType
 from tinycompile.ir import Array, Op, Site
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.latitude import RequantShape
+from tinycompile.ops._typed import Typed
 from tinycompile.targets.core import FEATURES, Core
 
 
@@ -180,7 +181,7 @@ def kernel_for(
         @wraps(factory)
         def offered(site: Site, core: Core) -> Kernel | None:
             fits = core.features.issuperset(needs) and core.features.isdisjoint(unless)
-            return factory(site, core) if fits and dtype in (None, _dtype_of(site)) else None
+            return factory(site, core) if fits and (dtype is None or dtype == _dtype_of(site)) else None
 
         for op in ops:
             _FACTORIES.setdefault(op, []).append(offered)
@@ -190,8 +191,14 @@ def kernel_for(
 
 
 def _dtype_of(site: Site) -> DType | None:
-    """Of operand 0, if there is one."""
-    return site.sig.input.dtype if site.sig.inputs else None
+    """Of operand 0, if there is one and it has what this type usually has: a scale."""
+    op, sig = site.node.op, site.sig
+    if not sig.inputs or (isinstance(op, Typed) and sig.input.dtype in _SCALED and op.is_plain(sig)):
+        return None
+    return sig.input.dtype
+
+
+_SCALED = (INT8, INT16, UINT8)
 
 
 Rewriting = Callable[[Site], Site | None]

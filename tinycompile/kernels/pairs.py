@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT64, UINT8, UINT64
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.binary import (
@@ -19,12 +19,14 @@ from tinycompile.kernels.mapped_pairs import truth
 from tinycompile.ops import all_ops
 from tinycompile.ops._bits import Bits
 from tinycompile.ops._comparison import Comparison
-from tinycompile.ops._integers import IntegerBinary, IntegerUnary
+from tinycompile.ops._integers import PLAIN, IntegerBinary, IntegerUnary
 from tinycompile.ops._logical import Logical
+from tinycompile.ops._typed import Typed
 from tinycompile.ops.logical_not import LogicalNot
+from tinycompile.ops.right_shift import RightShift
 from tinycompile.targets.core import Core
 
-_SUFFIXES = {BOOL: "u8", FLOAT32: "f32", INT8: "s8", INT16: "s16", INT32: "s32", INT64: "s64", UINT8: "u8"}
+_SUFFIXES = {BOOL: "u8", FLOAT32: "f32", **{t: f"{'s' if t.is_signed else 'u'}{t.bits}" for t in PLAIN}}
 """Of the names of C functions."""
 _ALL = np.arange(256, dtype=np.uint8)
 
@@ -35,9 +37,9 @@ def _of(base: type) -> tuple[type, ...]:
 
 @kernel_for(*_of(IntegerUnary), dtype=None)
 def integer_map(site: Site, core: Core) -> Kernel | None:
-    """`tc_map_s32` and `tc_map_s64`."""
+    """`tc_map_<type>`."""
     op, dtype, count = site.node.op, site.sig.input.dtype, site.sig.output.elements
-    if dtype not in (INT32, INT64):
+    if not _is_integer(site):
         return None
     suffix = _SUFFIXES[dtype]
     function = struct_call(
@@ -49,8 +51,14 @@ def integer_map(site: Site, core: Core) -> Kernel | None:
         f"{op.kind} of every element.",
         ("input", "output", f"tc_{op.kind}_{suffix}"),
     )
-    instructions = 15 + count * (7 if dtype == INT32 else 12)
+    instructions = 15 + count * (7 if dtype.bits <= 32 else 12)
     return Kernel(f"{op.kind}_{suffix}", function, instructions=instructions, code_bytes=60, overlap={0: 0})
+
+
+def _is_integer(site: Site) -> bool:
+    """Whether operand 0 is an integer without a scale."""
+    op = site.node.op
+    return isinstance(op, Typed) and op.is_plain(site.sig)
 
 
 @kernel_for(LogicalNot, dtype=BOOL)
@@ -61,19 +69,21 @@ def logical_not(site: Site, core: Core) -> Kernel | None:
 
 @kernel_for(*_of(IntegerBinary), dtype=None)
 def integer_pairs(site: Site, core: Core) -> Kernel | None:
-    """`tc_pairs_s32` and `tc_pairs_s64`."""
-    dtype = site.sig.input.dtype
-    if dtype not in (INT32, INT64):
+    """`tc_pairs_<type>`."""
+    if not _is_integer(site):
         return None
-    divides = site.node.op.kind in ("div", "floor_div", "floor_mod", "pow")
-    each = (25 if dtype == INT32 and core.has("long_multiply") else 90) if divides else 9 if dtype == INT32 else 16
+    short = site.sig.input.dtype.bits <= 32
+    divides = site.node.op.kind in ("div", "floor_div", "floor_mod", "fmod", "pow")
+    each = (25 if short and core.has("long_multiply") else 90) if divides else 9 if short else 16
     return pairs_kernel(site, "tc_pairs", "tc_integers.h", each)
 
 
 @kernel_for(*_of(Bits), dtype=None)
 def bits(site: Site, core: Core) -> Kernel | None:
     """`tc_bits_<type>`."""
-    return pairs_kernel(site, "tc_bits", "tc_bits.h", 14) if site.sig.input.dtype in Bits.types else None
+    op = site.node.op
+    name = "onnx_right_shift" if isinstance(op, RightShift) and op.rule == "onnx" else op.kind
+    return pairs_kernel(site, "tc_bits", "tc_bits.h", 14, name) if site.sig.input.dtype in Bits.types else None
 
 
 @kernel_for(*_of(Logical), dtype=BOOL)
@@ -89,11 +99,11 @@ def comparison(site: Site, core: Core) -> Kernel | None:
     dtype = sig.input.dtype
     if not isinstance(op, Comparison):
         return None
-    if dtype in (INT8, UINT8):
+    if dtype in (INT8, UINT8) and not op.is_plain(sig):
         first, second = _ALL.view(dtype.carrier)[:, None], _ALL.view(dtype.carrier)
         if not np.array_equal(truth(op, site), op.holds(first, second)):
             return None
-    each = 30 if dtype == FLOAT32 and not core.has("fpu") else 14 if dtype == INT64 else 10
+    each = 30 if dtype == FLOAT32 and not core.has("fpu") else 14 if dtype in (INT64, UINT64) else 10
     return pairs_kernel(site, "tc_compare", "tc_compare.h", each)
 
 
@@ -109,22 +119,25 @@ def comparison_with_scalar(site: Site, core: Core) -> Kernel | None:
     return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries.astype(np.uint8), 1 - scalar)
 
 
-def pairs_kernel(site: Site, loops: str, header: str, each: int) -> Kernel | None:
-    """The kernel that applies `tc_<kind>_<type>` in the loops `<loops>_<type>`; None for shapes with more of them."""
+def pairs_kernel(site: Site, loops: str, header: str, each: int, name: str = "") -> Kernel | None:
+    """The kernel that applies `tc_<name>_<type>`, by default the operator's, in the loops `<loops>_<type>`; None for
+    shapes with more of them.
+    """
     op, suffix, shape = site.node.op, _SUFFIXES[site.sig.input.dtype], broadcast_of(site)
+    name = name or op.kind
     if shape is None:
         return None
     function = struct_call(
-        f"{op.kind}_{suffix}_{site.sig.output.elements}",
+        f"{name}_{suffix}_{site.sig.output.elements}",
         f"{loops}_{suffix}",
         header,
         operand_parameters(site),
         (shape.struct,),
         f"{op.kind} of two tensors.",
-        ("a", "b", "output", f"tc_{op.kind}_{suffix}"),
+        ("a", "b", "output", f"tc_{name}_{suffix}"),
     )
     return Kernel(
-        f"{op.kind}_{suffix}",
+        f"{name}_{suffix}",
         function,
         operand_constants(site),
         instructions=30 + shape.runs * (25 + each * shape.run),

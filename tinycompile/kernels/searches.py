@@ -13,6 +13,7 @@ from tinycompile.kernels.generic_c import Fields, Struct, shape_stem, struct_cal
 from tinycompile.ops._arg_extreme import ArgExtreme
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
+from tinycompile.ops.cumulative_product import CumulativeProduct
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.l2_normalization import L2Normalization
 from tinycompile.ops.local_response_normalization import LocalResponseNormalization
@@ -71,24 +72,24 @@ def top_k(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(CumulativeSum, dtype=None)
-def cumulative_sum(site: Site, core: Core) -> Kernel | None:
-    """`tc_cumulative_sum_<type>`."""
+@kernel_for(CumulativeProduct, CumulativeSum, dtype=None)
+def cumulative(site: Site, core: Core) -> Kernel | None:
+    """`tc_cumulative_<sum, product>_<type>`."""
     op, x = site.node.op, site.sig.input
     if not isinstance(op, CumulativeSum):
         return None
     fields = {"axis": _axis(x.shape, op.axis), "exclusive": int(op.exclusive), "reverse": int(op.reverse)}
     function = struct_call(
         shape_stem(site),
-        f"tc_cumulative_sum_{x.dtype}",
+        f"tc_{op.kind}_{x.dtype}",
         "tc_search.h",
         (f"const {x.dtype.ctype} *input", f"{x.dtype.ctype} *output"),
         (Struct("tc_cumulative_sum_shape", fields),),
-        f"Running sums along axis {op.axis}.",
+        f"{op.kind} along axis {op.axis}.",
     )
     slow = x.dtype.is_float and not core.has("fpu")
     return Kernel(
-        "cumulative_sum",
+        op.kind,
         function,
         instructions=30 + x.elements * (60 if slow else 8),
         code_bytes=100,

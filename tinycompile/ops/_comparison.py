@@ -14,6 +14,7 @@ from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier, rounding_divide_by_pot
 from tinycompile.numerics.fixed_point import saturating_rounding_doubling_high_mul as high_mul
 from tinycompile.ops._elementwise import broadcast
+from tinycompile.ops._integers import PLAIN
 from tinycompile.ops._rules import first_reason, not_quantized, wrong_dtype
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
@@ -40,6 +41,9 @@ class Comparison(Typed):
     def meanings(self) -> Meanings:
         plain, scaled = Meaning(self._plain, _unlike), Meaning(self._scaled, _unscaled)
         return {INT8: scaled, UINT8: scaled, **dict.fromkeys(self.types, plain)}
+
+    def plain_meanings(self) -> Meanings:
+        return dict.fromkeys(PLAIN, Meaning(self._plain, _unlike))
 
     def _plain(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.asarray(self.holds(inputs[0], inputs[1])),)

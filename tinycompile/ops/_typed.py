@@ -34,10 +34,25 @@ class Typed(Op):
         """What it computes for each type that it takes; base classes add theirs to `super().meanings()`."""
         return {}
 
+    def plain_meanings(self) -> Meanings:
+        """What it computes of integers without a scale, whose types may mean something else with one."""
+        return {}
+
+    def is_plain(self, sig: Signature) -> bool:
+        """Whether its operands are integers without a scale."""
+        return bool(sig.inputs) and sig.input.quant is None and sig.input.dtype in self.plain_meanings()
+
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return self.meanings()[sig.input.dtype].evaluate(sig, inputs)
+        meanings = self.plain_meanings() if self.is_plain(sig) else self.meanings()
+        return meanings[sig.input.dtype].evaluate(sig, inputs)
 
     def unsupported(self, sig: Signature) -> str | None:
-        meanings = self.meanings()
+        return self._reason(sig, self.plain_meanings() if self.is_plain(sig) else self.meanings())
+
+    def unscaled(self, sig: Signature) -> str | None:
+        """Why integers without a scale that it could have can't be had where only `meanings` count."""
+        return self._reason(sig, self.meanings()) if self.is_plain(sig) else None
+
+    def _reason(self, sig: Signature, meanings: Meanings) -> str | None:
         found = meanings.get(sig.input.dtype)
         return wrong_dtype(sig.input, "the input", *meanings) if found is None else found.unsupported(sig)

@@ -11,7 +11,7 @@ from tinycompile.ops._bits import Bits
 
 @dataclass(frozen=True)
 class BitwiseXor(Bits):
-    """int8, uint8, int16 or int32 operands that broadcast as in NumPy, one of them may be a constant."""
+    """Integer operands of any size that broadcast as in NumPy, one of them may be a constant."""
 
     kind: ClassVar[str] = "bitwise_xor"
 

@@ -24,6 +24,8 @@ class CumulativeSum(Op):
     """
 
     kind: ClassVar[str] = "cumulative_sum"
+    start: ClassVar[int] = 0
+    """Of no elements."""
 
     axis: int
     exclusive: bool = False
@@ -37,12 +39,16 @@ class CumulativeSum(Op):
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         x = np.flip(inputs[0], self.axis) if self.reverse else inputs[0]
         if self.exclusive:
-            first = np.zeros_like(x.take([0], self.axis))
+            first = np.full_like(x.take([0], self.axis), self.start)
             rest = x.take(range(x.shape[self.axis] - 1), self.axis)
             x = np.concatenate([first, rest], self.axis)
         with np.errstate(all="ignore"):
-            sums = np.cumsum(x, self.axis, x.dtype)
-        return (np.ascontiguousarray(np.flip(sums, self.axis)) if self.reverse else sums,)
+            running = self.accumulated(x)
+        return (np.ascontiguousarray(np.flip(running, self.axis)) if self.reverse else running,)
+
+    def accumulated(self, x: Array) -> Array:
+        """Of all elements up to each one along the axis."""
+        return np.cumsum(x, self.axis, x.dtype)
 
     def unsupported(self, sig: Signature) -> str | None:
         return first_reason(

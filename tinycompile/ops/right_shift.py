@@ -13,11 +13,16 @@ from tinycompile.ops._bits import Bits
 
 @dataclass(frozen=True)
 class RightShift(Bits):
-    """int8, uint8, int16 or int32 operands that broadcast as in NumPy, one of them may be a constant; the sign is kept.
-    A shift outside of the type's bits means the nearest one inside.
+    """Integer operands of any size that broadcast as in NumPy, one of them may be a constant; the sign is kept.
+    A shift outside of the type's bits means the nearest one inside by TFLite's rule; by ONNX's it leaves nothing but
+    the sign.
     """
 
     kind: ClassVar[str] = "right_shift"
 
     def bits(self, a: Array, b: Array) -> Array:
-        return a >> np.clip(b, 0, 8 * a.itemsize - 1).astype(a.dtype)
+        width = 8 * a.itemsize
+        shifted = a >> np.clip(b, 0, width - 1).astype(a.dtype)
+        if self.rule == "tflite":
+            return shifted
+        return np.where((b < 0) | (b >= width), np.where(a < 0, -1, 0).astype(a.dtype), shifted)

@@ -27,10 +27,16 @@ def _other_types(sig: Signature) -> str | None:
 
 
 def quotient(a: Array, b: Array) -> Array:
-    """a / b of int32 towards zero; 0 where b is 0, for which C has no rule."""
-    a, b = a.astype(np.int64), b.astype(np.int64)
-    magnitude = np.abs(a) // np.where(b == 0, 1, np.abs(b))
-    return np.where(b == 0, 0, np.where((a < 0) != (b < 0), -magnitude, magnitude))
+    """a / b towards zero; 0 where b is 0, for which C has no rule."""
+    divisor = np.where(b == 0, 1, b).astype(b.dtype)
+    downwards = a // divisor
+    rest = a - downwards * divisor
+    return np.where(b == 0, 0, downwards + ((rest != 0) & ((a < 0) != (b < 0)))).astype(a.dtype)
+
+
+def remainder(a: Array, b: Array) -> Array:
+    """What that quotient leaves, of a's sign; 0 where b is 0."""
+    return np.where(b == 0, 0, a - quotient(a, b) * b).astype(a.dtype)
 
 
 def floored_quotient(a: Array, b: Array) -> Array:

@@ -1,0 +1,10 @@
+"""And of the bits, by Python's integers."""
+
+from __future__ import annotations
+
+from tests.ops.plain_integers import check_pairs
+from tinycompile.ops.bitwise_and import BitwiseAnd
+
+
+def test_integers():
+    check_pairs(BitwiseAnd(), lambda a, b, bits: a & b)

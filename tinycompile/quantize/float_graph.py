@@ -28,13 +28,13 @@ class FloatGraph:
         proto: everything but nodes and initialisers.
         nodes: in execution order.
         constants: by name.
-        ranks: number of dimensions of the values whose shape is known.
+        shapes: of the values whose shape is known, for a batch of 1.
     """
 
     proto: Any
     nodes: list[Any]
     constants: dict[str, Array]
-    ranks: Mapping[str, int]
+    shapes: Mapping[str, tuple[int, ...]]
 
     @property
     def inputs(self) -> list[str]:
@@ -89,7 +89,7 @@ class FloatGraph:
 
     def copy(self) -> FloatGraph:
         nodes = [copied(node) for node in self.nodes]
-        return FloatGraph(self.proto, nodes, dict(self.constants), self.ranks)
+        return FloatGraph(self.proto, nodes, dict(self.constants), self.shapes)
 
 
 def attributes_of(node: Any) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "")
     """
     onnx = onnx_module()
     constants = {i.name: onnx.numpy_helper.to_array(i) for i in proto.graph.initializer}
-    graph = FloatGraph(proto, list(proto.graph.node), constants, {n: len(s) for n, s in shapes.items()})
+    graph = FloatGraph(proto, list(proto.graph.node), constants, shapes)
     graph.nodes = [copied(node) for node in graph.nodes]
     _fold_constants(graph)
     _check_finite(graph, where)
@@ -201,7 +201,7 @@ def _matmul_to_gemm(graph: FloatGraph) -> None:
     helper = onnx_module().helper
     for node in list(graph.nodes):
         weights = graph.constants.get(node.input[1]) if node.op_type == "MatMul" else None
-        if weights is None or weights.ndim != 2 or graph.ranks.get(node.input[0]) != 2:
+        if weights is None or weights.ndim != 2 or len(graph.shapes.get(node.input[0], ())) != 2:
             continue
         inputs, output = [node.input[0], node.input[1]], node.output[0]
         add = graph.only_consumer(output)
@@ -237,7 +237,7 @@ def _fold_affine(graph: FloatGraph, shapes: Mapping[str, tuple[int, ...]]) -> No
                     graph.nodes.remove(node)
                     changed = True
                     break
-            elif node.op_type == "BatchNormalization" and graph.ranks.get(source) == 4:
+            elif node.op_type == "BatchNormalization" and len(graph.shapes.get(source, ())) == 4:
                 _as_depthwise(graph, node, scale, shift)
                 changed = True
                 break
@@ -295,6 +295,18 @@ def scale_layer(graph: FloatGraph, layer: Any, scale: Array, shift: Array) -> bo
     del layer.input[2:]
     layer.input.append(folded)
     return True
+
+
+def with_biases(graph: FloatGraph) -> FloatGraph:
+    """The graph with a bias, of zeros, in every linear layer that can have one: corrections need it."""
+    graph = graph.copy()
+    for node in graph.nodes:
+        weights = graph.constants.get(node.input[1]) if node.op_type in ("Conv", "Gemm") else None
+        if weights is not None and (len(node.input) < 3 or not node.input[2]):
+            zeros = np.zeros(weights.shape[output_axis(node)], np.float32)
+            del node.input[2:]
+            node.input.append(graph.constant(f"{node.output[0]}_no_bias", zeros))
+    return graph
 
 
 def _as_depthwise(graph: FloatGraph, node: Any, scale: Array, shift: Array) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
-from tinycompile.quantize.ranges import scale_of
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
 
 Parameters = Mapping[str, tuple[float, int]]
@@ -30,8 +29,8 @@ COMPUTED = frozenset(
 )
 """Operators that run in 8 bits between DequantizeLinear and QuantizeLinear."""
 
-FIXED = {"Softmax": (1 / 256, -128), "Sigmoid": (1 / 256, -128), "HardSigmoid": (1 / 256, -128), "Tanh": (1 / 128, 0)}
-"""(scale, zero point) of functions whose range is known."""
+RANGES_OF_FUNCTIONS = {"Softmax": (0.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
+"""(low, high) of functions whose range is known."""
 
 WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Concat", "Gather")
 """Operators that read tensors which are known."""
@@ -75,6 +74,16 @@ def not_floats(graph: FloatGraph) -> set[str]:
     return found
 
 
+def quantized_operand(node: Any, value: Array) -> bool:
+    """Whether a constant becomes an 8-bit tensor of its own. Single numbers are part of a function's table."""
+    return (
+        node.op_type in WITH_CONSTANTS
+        and value.size > 1
+        and value.dtype.kind == "f"
+        and bool(np.all(np.isfinite(value)))
+    )
+
+
 def linear_layers(graph: FloatGraph) -> list[Any]:
     """Layers with constant weights."""
     kinds = (*LINEAR, "MatMul")
@@ -99,13 +108,6 @@ class QdqModel:
     proto: Any
     parameters: Parameters
     raised: tuple[RaisedChannel, ...]
-
-
-def parameters_of(graph: FloatGraph, ranges: Mapping[str, tuple[float, float]]) -> Parameters:
-    """(scale, zero point) of every tensor of `quantized_values`, given its (low, high)."""
-    producers = graph.producers()
-    kinds = {name: producers[name].op_type if name in producers else "" for name in ranges}
-    return {name: FIXED.get(kinds[name]) or scale_of(*ranges[name]) for name in ranges}
 
 
 def to_qdq(graph: FloatGraph, parameters: Parameters, rounded: Mapping[str, Array] | None = None) -> QdqModel:
@@ -191,12 +193,10 @@ class _Writer:
             self._bias(node, name, scale, x.scale, nodes)
 
     def _constants(self, node: Any, nodes: list[Any]) -> None:
-        """Tensors that are added, multiplied or joined with values. Single numbers are part of a function's table."""
-        if node.op_type not in WITH_CONSTANTS:
-            return
+        """Tensors that are added, multiplied or joined with values."""
         for index, name in enumerate(node.input):
             value = self.graph.constants.get(name)
-            if value is None or value.size == 1 or value.dtype.kind != "f" or not np.all(np.isfinite(value)):
+            if value is None or not quantized_operand(node, value):
                 continue
             scale = np.float32(max(float(np.abs(value).max()) / 127, SMALLEST))
             values = quantize_weights(value, scale.reshape(1), 0)

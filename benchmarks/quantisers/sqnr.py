@@ -1,15 +1,16 @@
 """How closely quantised files follow their float nets on samples that no quantiser has seen: ours, onnxruntime's, others'.
 
-    python -m benchmarks.quantisers.sqnr NETS [--files FOLDER] [--only NAME ...] [--markdown FILE]
+    python -m benchmarks.quantisers.sqnr NETS [--files FOLDER [--like REGEX]] [--only NAME ...] [--markdown FILE]
 
 NETS holds NAME.onnx and NAME.npz with `calib` and `held`, first axis = sample. All quantisers get all of `calib` and
-nothing else. FOLDER holds what other tools made of the same nets from the same samples, NAME.TOOL.onnx or
-TOOL/NAME.onnx. A figure is the SQNR in dB of the worst output on `held`, run by onnxruntime with its optimisations off.
+nothing else. FOLDER holds what other tools made of the same nets from the same samples, TOOL/NAME.WAY.onnx as
+`benchmarks.quantisers.run` writes them; --like REGEX chooses among "TOOL WAY". A figure is the SQNR in dB of the worst output on `held`, run by onnxruntime with its optimisations off.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -122,16 +123,15 @@ QUANTISERS: dict[str, Quantiser] = {
 }
 
 
-def others(folder: Path | None, net: str) -> Iterator[tuple[str, Path]]:
-    """(tool, file) of what other tools made of a net."""
-    for path in sorted(folder.rglob("*.onnx")) if folder is not None else ():
-        if path.stem == net:
-            yield path.parent.name, path
-        elif path.stem.startswith(f"{net}."):
-            yield path.stem[len(net) + 1 :], path
+def others(folder: Path | None, net: str, like: str) -> Iterator[tuple[str, Path]]:
+    """(tool and way, file) of what other tools made of a net."""
+    for path in sorted(folder.glob(f"*/{net}.*.onnx")) if folder is not None else ():
+        name = f"{path.parent.name} {path.stem.removeprefix(f'{net}.')}"
+        if re.fullmatch(like, name):
+            yield name, path
 
 
-def measured(net: Path, quantisers: Sequence[str], files: Path | None) -> Iterator[Result]:
+def measured(net: Path, quantisers: Sequence[str], files: Path | None, like: str) -> Iterator[Result]:
     with np.load(net.with_suffix(".npz")) as file, TemporaryDirectory() as folder:
         held, calib, target = file["held"], Path(folder) / "calib.npz", Path(folder) / "int8.onnx"
         np.savez(calib, x=file["calib"])
@@ -147,7 +147,7 @@ def measured(net: Path, quantisers: Sequence[str], files: Path | None) -> Iterat
             start = time.process_time()
             QUANTISERS[name](net, calib, target)
             yield judge(name, target, time.process_time() - start)
-        for name, path in others(files, net.stem):
+        for name, path in others(files, net.stem, like):
             try:
                 yield judge(name, path, 0.0)
             except Exception as error:  # what another tool wrote may be no model at all
@@ -176,6 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("nets", type=Path)
     parser.add_argument("--files", type=Path, help="what other tools made of the nets")
+    parser.add_argument("--like", default=".*", help="regular expression of the tools and ways that count")
     parser.add_argument("--only", nargs="*", help="names of nets")
     parser.add_argument("--quantisers", nargs="*", choices=list(QUANTISERS), default=list(QUANTISERS))
     parser.add_argument("--markdown", type=Path, help="file to write the table to")
@@ -183,7 +184,7 @@ def main() -> None:
     results = list[Result]()
     for net in sorted(chosen.nets.glob("*.onnx")):
         if net.with_suffix(".npz").exists() and (chosen.only is None or net.stem in chosen.only):
-            for result in measured(net, chosen.quantisers, chosen.files):
+            for result in measured(net, chosen.quantisers, chosen.files, chosen.like):
                 results.append(result)
                 print(f"{result.net:16} {result.quantiser:24} {shown(result)}", flush=True)
     lines = table(results)

@@ -79,7 +79,7 @@ def functions() -> onnx.ModelProto:
     clipped = b.node("Clip", b.node("Gemm", hard, w(4, 4)), b.constant(0, np.float32), b.constant(6, np.float32))
     gate = b.node("Mul", b.node("Gemm", clipped, w(4, 4)), b.node("Gemm", clipped, w(4, 4)))
     raised = b.node("Add", b.node("Relu", b.node("Gemm", gate, w(4, 4))), w(1, 4))
-    computed = b.node("Relu", b.node("Gemm", raised, w(4, 4)))
+    computed = b.node("Relu", b.node("Gemm", b.node("Elu", raised), w(4, 4)))
     b.output(b.node("Gemm", b.node("Relu", b.node("Gemm", x, w(4, 4))), w(4, 4), computed))
     return b.model()
 

@@ -22,8 +22,8 @@ from tinycompile.errors import ModelFileError, QuantizationWarning, SamplesError
 from tinycompile.frontend import load
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.quantize import quantize
-from tinycompile.quantize.float_graph import prepared
 from tinycompile.quantize.measure import float_outputs, sqnr
+from tinycompile.quantize.prepare import prepared
 from tinycompile.quantize.qdq import to_qdq
 
 pytest.importorskip("onnxruntime", reason="calibration needs onnxruntime")

@@ -13,10 +13,11 @@ from tinycompile.frontend.onnx_file import static_model
 from tinycompile.quantize import shortened
 from tinycompile.quantize.equalize import equalized
 from tinycompile.quantize.fitting import fitted
-from tinycompile.quantize.float_graph import FloatGraph, prepared, with_biases
+from tinycompile.quantize.float_graph import FloatGraph
 from tinycompile.quantize.measure import accuracy, agreement, float_outputs, sqnr
 from tinycompile.quantize.network import Network, Setting
 from tinycompile.quantize.patterns import simplified
+from tinycompile.quantize.prepare import prepared, with_biases
 from tinycompile.quantize.qdq import to_qdq
 from tinycompile.quantize.ranges import METHODS, range_of, scale_of
 

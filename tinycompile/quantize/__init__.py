@@ -16,11 +16,11 @@ from tinycompile.ir import Array
 from tinycompile.progress import step
 from tinycompile.quantize.calibration import Sample, load_samples, spread
 from tinycompile.quantize.execution import outputs_of
-from tinycompile.quantize.float_graph import prepared, with_biases
 from tinycompile.quantize.float_model import float_model
 from tinycompile.quantize.measure import Accuracy, Choices, accuracy, choices, sqnr
 from tinycompile.quantize.patterns import simplified
 from tinycompile.quantize.pinned import check_pinned
+from tinycompile.quantize.prepare import prepared, with_biases
 from tinycompile.quantize.qdq import Parameters, quantized_values
 from tinycompile.quantize.ranges import METHODS
 from tinycompile.quantize.scales import RaisedChannel

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_regions import UNARY
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
@@ -18,14 +19,16 @@ Parameters = Mapping[str, tuple[float, int]]
 
 MOVES = frozenset(
     "Transpose Reshape Flatten Squeeze Unsqueeze MaxPool GlobalMaxPool Slice Split Gather DepthToSpace SpaceToDepth "
-    "Pad Identity Dropout".split()
+    "Pad Identity Dropout ReduceMax ReduceMin".split()
 )
 """Their results are quantised as their operand is, so they need no QuantizeLinear of their own."""
 
-COMPUTED = frozenset(
-    "Conv ConvTranspose Gemm MatMul Relu Clip LeakyRelu PRelu HardSwish HardSigmoid Sigmoid Tanh Softmax Gelu Erf Elu "
-    "Add Sub Mul Div Min Max AveragePool GlobalAveragePool ReduceMean Concat Resize Exp Sqrt Abs Neg Softplus "
-    "Mish Log Reciprocal Swish".split()
+FUNCTIONS = frozenset((*UNARY, "PRelu", "Pow"))
+"""Of one element: a table between DequantizeLinear and QuantizeLinear, however many follow each other."""
+
+COMPUTED = FUNCTIONS.union(
+    "Conv ConvTranspose Gemm MatMul Softmax Add Sub Mul Div Min Max BatchNormalization AveragePool GlobalAveragePool "
+    "ReduceMean ReduceSum Concat Resize".split()
 )
 """Operators that run in 8 bits between DequantizeLinear and QuantizeLinear."""
 
@@ -41,6 +44,7 @@ DECIDING = frozenset("And ArgMax ArgMin Equal Greater GreaterOrEqual Less LessOr
 FLOAT = 1
 """TensorProto.FLOAT"""
 
+_OF_PAIRS = ("Add", "Sub", "Mul", "Div", "Min", "Max")
 _CLAMPS = ("Relu", "Clip")
 _BEFORE_CLAMP = (*LINEAR, "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean")
 
@@ -50,14 +54,42 @@ def quantized_values(graph: FloatGraph) -> list[str]:
     others = not_floats(graph)
     names = [name for name in graph.inputs if any(n.op_type in COMPUTED | MOVES for n in graph.consumers(name))]
     names = [name for name in names if name not in others]
+    inner = within_functions(graph)
     for node in graph.nodes:
-        if node.op_type not in COMPUTED or node.output[0] in others:
+        if node.op_type not in COMPUTED or node.output[0] in others or node.output[0] in inner:
             continue
         clamp = graph.only_consumer(node.output[0])
         fused = node.op_type in _BEFORE_CLAMP and clamp is not None and clamp.op_type in _CLAMPS
         if not fused:
             names.append(node.output[0])
     return names
+
+
+def within_functions(graph: FloatGraph) -> set[str]:
+    """The values inside a function of one element, as in SiLU = x * sigmoid(x): they aren't rounded."""
+    source = dict[str, str]()
+    for node in graph.nodes:
+        operands: list[str] = [name for name in node.input if name]
+        known = [graph.constants[name] for name in operands if name in graph.constants]
+        computed = {source.get(name, name) for name in operands if name not in graph.constants}
+        one = len(computed) == 1 and all(value.size == 1 for value in known)
+        if one and node.op_type in FUNCTIONS.union(_OF_PAIRS):
+            source[node.output[0]] = computed.pop()
+    found, kinds = set[str](), graph.producers()
+    for name, origin in source.items():
+        readers = graph.consumers(name)
+        inside = all(source.get(reader.output[0]) == origin for reader in readers)
+        # A clamp behind a layer is part of it, so that what follows starts there.
+        starts = kinds[name].op_type in _CLAMPS and _is_clamp_of_layer(graph, kinds[name])
+        if readers and inside and not starts and name not in graph.outputs:
+            found.add(name)
+    return found
+
+
+def _is_clamp_of_layer(graph: FloatGraph, clamp: Any) -> bool:
+    producer = graph.producers().get(clamp.input[0])
+    of_layer = producer is not None and producer.op_type in _BEFORE_CLAMP
+    return of_layer and graph.only_consumer(clamp.input[0]) is clamp
 
 
 def not_floats(graph: FloatGraph) -> set[str]:

@@ -138,3 +138,23 @@ def test_inside_a_function_nothing_is_rounded() -> None:
         graph = graph_of(between_layers(body))
         assert len(quantized_values(graph)) == rounded, body.__name__
         assert islands(graph, data)[1] == []
+
+
+@pytest.mark.parametrize("kind", ["LayerNormalization", "InstanceNormalization", "GroupNormalization"])
+@pytest.mark.parametrize("opset", [17, 18, 21])
+def test_normalisations_of_values(kind: str, opset: int) -> None:
+    """In means, products and a table: int8 throughout, and what the float operator computes."""
+    if kind == "GroupNormalization" and opset == 17:
+        pytest.skip("it came with opset 18")
+    b = Net()
+    b.opset = opset
+    count = {"LayerNormalization": 6, "InstanceNormalization": 4, "GroupNormalization": 2 if opset < 21 else 4}[kind]
+    attributes = {"num_groups": 2} if kind == "GroupNormalization" else {}
+    x = b.node(kind, b.layer(b.input((1, 4, 6, 6))), b.positive(count), b.weights(count), **attributes)
+    b.output(b.layer(x))
+    model, data = b.model(), samples(12, 4, 6, 6)
+    graph = graph_of(model)
+    assert kind not in {node.op_type for node in graph.nodes}
+    close(model, graph.model(), data)
+    candidate, floats = islands(graph, data)
+    assert floats == [] and output_sqnr(candidate, float_outputs(model, data), data) > 20

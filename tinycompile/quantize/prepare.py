@@ -16,6 +16,7 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.quantize.affine import fold_affine
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
+from tinycompile.quantize.normalisations import spell_normalisations
 
 
 def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "") -> FloatGraph:
@@ -37,6 +38,7 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "")
     _check_finite(graph, where)
     _drop_identities(graph)
     _matmul_to_gemm(graph)
+    spell_normalisations(graph)
     fold_affine(graph)
     _check_finite(graph, where)
     return graph

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinycompile.ir import Array
+from tinycompile.progress import step
 from tinycompile.quantize.folds import FACTORS, Extremes, best_factor
 from tinycompile.quantize.network import Network, Setting
 from tinycompile.quantize.ranges import rounded_to
@@ -59,7 +60,8 @@ class Ranges:
         setting = self.unseen(setting)
         values = network.run(setting)
         noise, factors = network.noise(values), dict(self.factors)
-        for name in reversed(list(self.extremes)):
+        for number, name in enumerate(reversed(list(self.extremes)), 1):
+            step(f"calibrating: range {number} of {len(self.extremes)}")
             inner = network.before(name, values, setting)
             few = inner.size // network.count < _FEW
             tried = {factors[name]: (noise, values)}

@@ -172,8 +172,8 @@ def _searched(base: _Base, start: Fitted, rounds: int) -> _Base:
     """With ranges that make the outputs better."""
     setting = start.setting
     for number in range(rounds):
-        step(f"calibrating: ranges, round {number + 1} of {rounds}")
         if number:
+            step(f"calibrating: ranges, round {number + 1} of {rounds}")
             setting = fitted(base.network, base.ranges.unseen(Setting({}))).setting
         base = replace(base, ranges=base.ranges.improved(base.network, setting))
     return base

@@ -12,7 +12,7 @@ FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/in
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
         /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
 
-.PHONY: help setup tools demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators bench-quantisers clean
+.PHONY: help setup tools demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -25,8 +25,8 @@ help:
 	@echo "make reliability   every model under sanitizers, analyzers, optimisation levels and clang"
 	@echo "make strict  every kernel that a test computes, in QEMU with unaligned words as faults"
 	@echo "make cases   every model file in ../shared: exact in QEMU, too, or refused with a true reason"
-	@echo "make bench   instructions, cycles, code and RAM of every model, core and schedule (needs ../shared; takes half an hour)"
 	@echo "make bench-quantisers   NETS=folder [QUANTISED=folder]   dB on held-out samples: our quantiser's, onnxruntime's, other tools' files"
+	@echo "make bench   instructions, cycles, code and RAM of every model, core and schedule (needs ../shared; takes half an hour)"
 	@echo "make bench-quick   whether the small models got worse since the committed results"
 	@echo "make bench-planner   how long planning takes"
 
@@ -85,6 +85,7 @@ onnx-attributes: setup
 onnx-nodes: setup
 	$(BIN)/python -m tests.frontend.nodes
 
+.PHONY: bench-quantisers
 bench-quantisers: setup
 	$(BIN)/python -m benchmarks.quantisers.sqnr $(NETS) $(if $(QUANTISED),--files $(QUANTISED))
 

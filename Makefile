@@ -25,6 +25,7 @@ help:
 	@echo "make reliability   every model under sanitizers, analyzers, optimisation levels and clang"
 	@echo "make strict  every kernel that a test computes, in QEMU with unaligned words as faults"
 	@echo "make cases   every model file in ../shared: exact in QEMU, too, or refused with a true reason"
+	@echo "make bench-quantisers   NETS=folder [QUANTISED=folder]   dB on held-out samples: our quantiser's, onnxruntime's, other tools' files"
 	@echo "make bench   instructions, cycles, code and RAM of every model, core and schedule (needs ../shared; takes half an hour)"
 	@echo "make bench-quick   whether the small models got worse since the committed results"
 	@echo "make quantisers   what nine quantisation tools write of twelve nets, and what tinycompile makes of it (10 GB, an hour)"
@@ -85,6 +86,10 @@ onnx-attributes: setup
 
 onnx-nodes: setup
 	$(BIN)/python -m tests.frontend.nodes
+
+.PHONY: bench-quantisers
+bench-quantisers: setup
+	$(BIN)/python -m benchmarks.quantisers.sqnr $(NETS) $(if $(QUANTISED),--files $(QUANTISED))
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

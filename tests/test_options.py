@@ -13,7 +13,7 @@ import tinycompile
 from tinycompile.model_source import Calibration
 from tinycompile.options import CompileOptions, Options, PlanOptions
 
-OF_CALIBRATION = {"calib", "calib_method", "evaluation"}
+OF_CALIBRATION = {"calib", "calib_method", "calib_effort", "evaluation"}
 
 
 def test_every_option_can_be_given_and_every_given_one_exists() -> None:
@@ -42,12 +42,13 @@ def test_what_is_given_as_text_or_mapping() -> None:
         shapes={"x": (1, 3, 8, 8)},
         calib="samples.npz",
         calib_method="mse",
+        calib_effort="high",
     )
     assert options.target == "host"
     assert (options.board_path, options.compatible_with) == (Path("boards"), Path("old"))
     assert options.labels == (Path("classes.txt"),)
     assert options.shapes == (("x", (1, 3, 8, 8)),)
-    assert options.calibration == Calibration(Path("samples.npz"), "mse", None)
+    assert options.calibration == Calibration(Path("samples.npz"), "mse", None, effort="high")
 
 
 def test_none_is_what_isnt_given() -> None:

@@ -17,7 +17,8 @@ from tinycompile.frontend.onnx_module import onnx_module
 
 @dataclass(frozen=True)
 class Calibration:
-    """How to quantise: `.npz` files of inputs and of labelled samples, and a key of `quantize.METHOD_CHOICES`.
+    """How to quantise: `.npz` files of inputs and of samples to measure with, one of `quantize.METHOD_CHOICES` and of
+    `quantize.EFFORT_CHOICES`.
 
     `pinned` is an older QDQ model, whose scales of activations are kept; `room` leaves room in
     ranges for other weights.
@@ -28,6 +29,7 @@ class Calibration:
     evaluation: Path | None = None
     pinned: Path | None = None
     room: bool = False
+    effort: str = "default"
 
 
 @contextmanager
@@ -48,6 +50,8 @@ def compiled_source(
             raise UsageError("--eval needs --calib", why="it compares a float model with what becomes of it")
         if calibration.method != "auto":
             raise UsageError("--calib-method needs --calib", why="it says how samples give the ranges of tensors")
+        if calibration.effort != "default":
+            raise UsageError("--calib-effort needs --calib", why="it says how much is tried with samples")
         yield model, None
         return
     check_model_path(model)
@@ -58,6 +62,7 @@ def compiled_source(
         model,
         calibration.samples,
         method=calibration.method,
+        effort=calibration.effort,
         shapes=shapes,
         evaluation=calibration.evaluation,
         pinned=None if calibration.pinned is None else pinned_parameters(calibration.pinned),

@@ -53,7 +53,8 @@ class CompileOptions(PlanOptions, total=False):
     Attributes:
         calib: `.npz` with samples of a float model's inputs; the model is quantised with them.
         calib_method: "auto", "minmax", "percentile" or "mse".
-        evaluation: `.npz` with labelled samples, on which float and int8 accuracy are measured.
+        calib_effort: "default", or "high", which tries more.
+        evaluation: `.npz` with other samples to measure with, and labels if there are any, for float and int8 accuracy.
         labels: text file with the name of a class on each line, for the header.
         compatible_with: folder of an older build with separate weights: the new ones fit its code, or the error names
             what doesn't. Its options are taken over.
@@ -65,6 +66,7 @@ class CompileOptions(PlanOptions, total=False):
     compatible_with: str | Path | None
     calib: str | Path | None
     calib_method: str
+    calib_effort: str
     evaluation: str | Path | None
 
 
@@ -146,7 +148,8 @@ class Options:
         if "labels" in given:
             given["labels"] = () if given["labels"] is None else (Path(given["labels"]),)
         samples, evaluation = _path(given.pop("calib", None)), _path(given.pop("evaluation", None))
-        calibration = Calibration(samples, given.pop("calib_method", "auto"), evaluation)
+        method, effort = given.pop("calib_method", "auto"), given.pop("calib_effort", "default")
+        calibration = Calibration(samples, method, evaluation, effort=effort)
         return Options(**given, calibration=calibration)
 
     def check(self) -> None:

@@ -11,11 +11,12 @@ from onnx import numpy_helper
 
 from tests.quantize.test_quantize import close, graph_of, samples
 from tests.support.onnx_builder import OnnxBuilder
+from tests.support.quantized_candidate import Candidate, observed_in, output_sqnr, parameters_of
 from tinycompile.quantize.alignment import aligned, best_factor, free_classes
 from tinycompile.quantize.headroom import BUDGET, roomy
-from tinycompile.quantize.measure import Candidate, float_outputs, output_sqnr
-from tinycompile.quantize.qdq import Parameters, parameters_of, quantized_values, to_qdq
-from tinycompile.quantize.ranges import Observed, observe, range_of, scale_of
+from tinycompile.quantize.measure import float_outputs
+from tinycompile.quantize.qdq import Parameters, to_qdq
+from tinycompile.quantize.ranges import Observed, range_of, scale_of
 
 pytest.importorskip("onnxruntime", reason="calibration needs onnxruntime")
 
@@ -42,14 +43,14 @@ def residual(factor: float = 1.0) -> onnx.ModelProto:
 
 def parameters(model: onnx.ModelProto, data: list[dict[str, np.ndarray]]) -> tuple[Parameters, dict[str, Observed]]:
     graph = graph_of(model)
-    found = observe(graph.model(), quantized_values(graph), data)
-    return parameters_of(graph, {name: range_of(value, "minmax") for name, value in found.items()}), found
+    found = observed_in(graph, data)
+    return parameters_of(found), found
 
 
 def noise(model: onnx.ModelProto, pinned: Parameters, data: list[dict[str, np.ndarray]]) -> float:
     """SQNR in dB with given ranges."""
     graph = graph_of(model)
-    graph = aligned(graph, observe(graph.model(), quantized_values(graph), data), pinned)
+    graph = aligned(graph, observed_in(graph, data), pinned)
     close(model, graph.model(), data)
     candidate = Candidate.of(to_qdq(graph, pinned), "test", {"x": (1, 3, 8, 8)})
     return output_sqnr(candidate, float_outputs(model, data), data)
@@ -78,7 +79,7 @@ def functions() -> onnx.ModelProto:
     clipped = b.node("Clip", b.node("Gemm", hard, w(4, 4)), b.constant(0, np.float32), b.constant(6, np.float32))
     gate = b.node("Mul", b.node("Gemm", clipped, w(4, 4)), b.node("Gemm", clipped, w(4, 4)))
     raised = b.node("Add", b.node("Relu", b.node("Gemm", gate, w(4, 4))), w(1, 4))
-    computed = b.node("Relu", b.node("Gemm", raised, w(4, 4)))
+    computed = b.node("Relu", b.node("Gemm", b.node("Elu", raised), w(4, 4)))
     b.output(b.node("Gemm", b.node("Relu", b.node("Gemm", x, w(4, 4))), w(4, 4), computed))
     return b.model()
 
@@ -92,11 +93,11 @@ def test_the_factor_of_least_error() -> None:
     """Ranges of least error cut a tail off: so does the factor. Without values, or with absurd ones, it is 1."""
     values = np.random.default_rng(0).laplace(0, 1, 100_000)
     counts, _ = np.histogram(values, 2048)
-    found = Observed(float(values.min()), float(values.max()), counts, np.abs(values))
+    found = Observed(float(values.min()), float(values.max()), counts)
     grid = scale_of(*range_of(found, "mse"))
     assert best_factor([(found, grid)]) == pytest.approx(1, rel=0.1)
     assert best_factor([(found, (3 * grid[0], grid[1]))]) == pytest.approx(3, rel=0.1)
-    nothing = Observed(0.0, 0.0, np.zeros(2048, np.int64), np.zeros(1))
+    nothing = Observed(0.0, 0.0, np.zeros(2048, np.int64))
     assert best_factor([(nothing, grid)]) == best_factor([]) == best_factor([(found, (1e30, 0))]) == 1
 
 
@@ -130,7 +131,7 @@ def test_shared_weights_are_scaled_for_each_layer_alone() -> None:
     b.output(b.node("Gemm", y, weights))
     model, data = b.model(), samples(8, 4)
     graph = graph_of(model)
-    found = observe(graph.model(), quantized_values(graph), data)
+    found = observed_in(graph, data)
     pinned = {name: (scale / 5, zero) for name, (scale, zero) in parameters(model, data)[0].items()}
     scaled = aligned(graph, found, pinned)
     close(model, scaled.model(), data)

@@ -8,15 +8,18 @@ import pytest
 
 from tests.e2e.test_onnx import small_cnn
 from tests.support.onnx_builder import OnnxBuilder
+from tests.support.quantized_candidate import Candidate, observed_in, output_sqnr, parameters_of
 from tinycompile.frontend.onnx_file import static_model
-from tinycompile.quantize import _evened, shortened
-from tinycompile.quantize.bias_correction import bias_corrected
-from tinycompile.quantize.float_graph import FloatGraph, prepared
-from tinycompile.quantize.measure import Candidate, accuracy, agreement, float_outputs, output_sqnr, sqnr
+from tinycompile.quantize import shortened
+from tinycompile.quantize.equalize import equalized
+from tinycompile.quantize.fitting import fitted
+from tinycompile.quantize.float_graph import FloatGraph
+from tinycompile.quantize.measure import accuracy, agreement, float_outputs, sqnr
+from tinycompile.quantize.network import Network, Setting
 from tinycompile.quantize.patterns import simplified
-from tinycompile.quantize.qdq import parameters_of, quantized_values, to_qdq
-from tinycompile.quantize.ranges import METHODS, observe, range_of, scale_of
-from tinycompile.quantize.rounding import rounded_weights
+from tinycompile.quantize.prepare import prepared, with_biases
+from tinycompile.quantize.qdq import to_qdq
+from tinycompile.quantize.ranges import METHODS, range_of, scale_of
 
 pytest.importorskip("onnxruntime", reason="calibration needs onnxruntime")
 
@@ -72,28 +75,33 @@ def uneven_model() -> onnx.ModelProto:
 
 
 def best_of(graph: FloatGraph, data: list[dict[str, np.ndarray]], model: onnx.ModelProto, rounded=None) -> float:
-    observed = observe(graph.model(), quantized_values(graph), data)
-    ranges = {name: range_of(value, "minmax") for name, value in observed.items()}
-    candidate = Candidate.of(to_qdq(graph, parameters_of(graph, ranges), rounded), "test", {})
+    candidate = Candidate.of(to_qdq(graph, parameters_of(observed_in(graph, data)), rounded), "test", {})
     return output_sqnr(candidate, float_outputs(model, data), data)
 
 
 def test_equalisation_is_exact_and_helps():
     model, data = uneven_model(), samples(8, 3, 8, 8)
     graph = graph_of(model)
-    even = _evened(graph, data)
+    network = Network(graph, data)
+    even = equalized(graph, network.floats, 0.5)
     close(model, even.model(), data)
     assert best_of(even, data, model) > best_of(graph, data, model) + 6
 
 
-def test_bias_correction_and_rounding_together_help():
-    model, data = small_cnn(1), samples(24, 3, 12, 12)
-    graph = graph_of(model)
-    together = rounded_weights(graph, data)
-    assert set(together) == {n.output[0] for n in graph.nodes if n.op_type in ("Conv", "Gemm")}
-    assert all(w.dtype == np.int8 for w in together.values())
-    corrected = bias_corrected(graph, data, together)
-    assert best_of(corrected, data, model, together) >= best_of(graph, data, model) - 0.2
+def test_biases_and_rounding_together_help():
+    """On samples that nothing was fitted to."""
+    model, data, others = small_cnn(1), samples(24, 3, 12, 12), samples(48, 3, 12, 12)[24:]
+    graph = with_biases(graph_of(model))
+    network = Network(graph, data)
+    ways, judged = ((False, False), (False, True), (True, True)), network.on(others)
+    plain, corrected, together = (
+        judged.noise(judged.run(fitted(network, Setting({}), weights=weights, biases=biases).setting))
+        for weights, biases in ways
+    )
+    assert plain > 1.2 * corrected and corrected > together
+    result = fitted(network, Setting(parameters_of(observed_in(graph, data))))
+    assert set(result.rounded) == {n.output[0] for n in graph.nodes if n.op_type in ("Conv", "Gemm")}
+    assert all(w.dtype == np.int8 for w in result.rounded.values())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -104,7 +112,7 @@ def test_ranges(method):
     x = np.random.default_rng(3).normal(0, 1, (1, 4000)).astype(np.float32)
     x[0, 0] = 300
     data = [{"x": x}] * 3
-    low, high = range_of(observe(b.model(), ["x"], data)["x"], method)
+    low, high = range_of(observed_in(graph_of(b.model()), data)["x"], method)
     if method == "minmax":
         assert (low, high) == (float(x.min()), 300)
     assert low <= 0 <= high <= 300
@@ -169,8 +177,7 @@ def test_tensors_that_are_known_are_quantised_as_operands() -> None:
     b.output(b.node("Mul", x, b.constant(0.5, np.float32)))
     model, data = b.model(), samples(20, 5, 6)
     graph = graph_of(model)
-    ranges = {n: range_of(v, "minmax") for n, v in observe(graph.model(), quantized_values(graph), data).items()}
-    candidate = Candidate.of(to_qdq(graph, parameters_of(graph, ranges)), "test", {})
+    candidate = Candidate.of(to_qdq(graph, parameters_of(observed_in(graph, data))), "test", {})
     computed = [node for node in candidate.graph.nodes if node.op.kind not in ("quantize", "dequantize")]
     assert {candidate.graph.types[node.outputs[0]].dtype.name for node in computed} == {"int8"}
     assert output_sqnr(candidate, float_outputs(model, data), data) > 30

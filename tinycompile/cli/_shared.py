@@ -167,11 +167,16 @@ def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
     return click.option("--force", is_flag=True, help=text)
 
 
-def options_of(calib: Path | None, calib_method: str, evaluation: Path | None, **options: Any) -> Options:
+EVALUATION = "Other samples (.npz: x, and labels y if there are any) to measure with."
+
+
+def options_of(
+    calib: Path | None, calib_method: str, calib_effort: str, evaluation: Path | None, **options: Any
+) -> Options:
     from tinycompile.model_source import Calibration
     from tinycompile.options import Options
 
-    return Options(**options, calibration=Calibration(calib, calib_method, evaluation))
+    return Options(**options, calibration=Calibration(calib, calib_method, evaluation, effort=calib_effort))
 
 
 def _choice(name: str, values: tuple[str, ...], text: str, default: str = "") -> Callable[[Any], Any]:
@@ -228,7 +233,8 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
             click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float model with."),
             _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
-            click.option("--eval", "evaluation", type=PATH, help="Labelled samples (.npz: x, y) for the accuracy."),
+            _choice("--calib-effort", ("default", "high"), "default, or high: more is tried, in more time."),
+            click.option("--eval", "evaluation", type=PATH, help=EVALUATION),
         )
     ):
         command = option(command)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import PATH, Shape, explained, force_option
+from tinycompile.cli._shared import EVALUATION, PATH, Shape, explained, force_option
 from tinycompile.written import OVERWRITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
 
 
@@ -15,7 +15,8 @@ from tinycompile.written import OVERWRITE, is_archive_of_ours, is_model_of_ours,
 @click.option("--calib", type=PATH, required=True, help="Samples (.npz) of real inputs.")
 @click.option("-o", "--output", type=PATH, required=True, help="The QDQ model to write (.onnx).")
 @click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto.")
-@click.option("--eval", "evaluation", type=PATH, help="Labelled samples (.npz: x, y) for the accuracy.")
+@click.option("--calib-effort", default="default", show_default=True, help="default, or high: more is tried.")
+@click.option("--eval", "evaluation", type=PATH, help=EVALUATION)
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
 @force_option(OVERWRITE)
 @explained
@@ -24,6 +25,7 @@ def quantize(
     calib: Path,
     output: Path,
     calib_method: str,
+    calib_effort: str,
     evaluation: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     force: bool,
@@ -35,7 +37,9 @@ def quantize(
 
     read = [model, calib, *filter(None, [evaluation])]
     with may_write(output, is_model_of_ours, read=read, force=force) as path:
-        result = quantize_model(model, calib, method=calib_method, shapes=dict(shapes), evaluation=evaluation)
+        result = quantize_model(
+            model, calib, method=calib_method, effort=calib_effort, shapes=dict(shapes), evaluation=evaluation
+        )
         onnx_module().save(mark_model(result.proto), str(path))
     for line in result.lines():
         click.echo(line)

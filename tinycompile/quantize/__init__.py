@@ -4,69 +4,38 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinycompile.errors import QuantizationWarning, UsageError
-from tinycompile.frontend.onnx_file import static_model
+from tinycompile.frontend.onnx_file import OnnxModel, static_model
+from tinycompile.ir import Array
 from tinycompile.progress import step
-from tinycompile.quantize.alignment import aligned
-from tinycompile.quantize.bias_correction import bias_corrected
 from tinycompile.quantize.calibration import Sample, load_samples, spread
-from tinycompile.quantize.equalize import equalized
-from tinycompile.quantize.float_graph import FloatGraph, prepared
+from tinycompile.quantize.execution import outputs_of
 from tinycompile.quantize.float_model import float_model
-from tinycompile.quantize.headroom import roomy
-from tinycompile.quantize.measure import (
-    Accuracy,
-    Candidate,
-    accuracy,
-    agreement,
-    float_outputs,
-    layer_sqnr,
-    output_sqnr,
-)
+from tinycompile.quantize.measure import Accuracy, Choices, accuracy, choices, sqnr
 from tinycompile.quantize.patterns import simplified
-from tinycompile.quantize.pinned import PINNED, check_pinned
-from tinycompile.quantize.qdq import Parameters, parameters_of, quantized_values, to_qdq
-from tinycompile.quantize.ranges import METHODS, Observed, clipped_part, is_crowded, observe, range_of
-from tinycompile.quantize.rounding import rounded_weights
+from tinycompile.quantize.pinned import check_pinned
+from tinycompile.quantize.prepare import prepared, with_biases
+from tinycompile.quantize.qdq import Parameters, quantized_values
+from tinycompile.quantize.ranges import METHODS
 from tinycompile.quantize.scales import RaisedChannel
+from tinycompile.quantize.ways import AUTO, EXPONENTS, Attempt, Trial, attempts
 
-METHOD_CHOICES = ("auto", *METHODS)
-_MEASURED = 48
-"""Samples on which candidates are compared."""
+METHOD_CHOICES = (AUTO, *METHODS)
+EFFORT_CHOICES = tuple(EXPONENTS)
 _LIMIT = 512
 """Samples that are looked at for ranges."""
-_COSTLY = 1 / 512
-"""Part of a channel's largest output, half a step of 8 bits, from which on what raising a scale costs is a warning."""
+_MEASURED = 48
+"""Samples on which layers are compared."""
+_EACH, _LEAST = 4, 16
+"""Every fourth sample is kept apart to measure with, if there are at least sixteen."""
 _LONGEST_NAME = 40
 """In a line with others."""
-_CLIPPED = 0.001
-"""Part of a tensor's values beyond a pinned range from which on they are a warning."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One way to quantise, and the SQNR of the worst output on the calibration set in dB."""
-
-    method: str
-    equalized: bool
-    bias_corrected: bool
-    rounded: bool
-    sqnr: float
-    room: bool = False
-
-    def describe(self) -> str:
-        parts = [self.method]
-        parts += ["equalised"] if self.equalized else []
-        parts += ["bias corrected"] if self.bias_corrected else []
-        parts += ["weights rounded together"] if self.rounded else []
-        parts += ["with room in the ranges"] if self.room else []
-        return f"{', '.join(parts)}: {self.sqnr:.2f} dB"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,39 +45,47 @@ class Quantized:
     Attributes:
         proto: the model.
         trials: all that were tried, the best first.
-        layers: (tensor, SQNR in dB) of the best one, the worst first.
+        sqnr: of the worst output in dB, on the samples that `measured_on` names.
+        measured_on: which samples those are.
+        layers: (tensor, SQNR in dB) of the best one, the worst first, on the same samples.
         raised: channels whose weights have a larger scale than their own, so that the accumulator fits.
         accuracy: on labelled samples, if there were any.
-        agreement: how often both models choose the same class on the evaluation or calibration samples.
+        choices: how often both models choose the same, if they choose.
     """
 
     proto: Any
     trials: tuple[Trial, ...]
+    sqnr: float
+    measured_on: str
     layers: tuple[tuple[str, float], ...]
     raised: tuple[RaisedChannel, ...]
     accuracy: Accuracy | None
-    agreement: float
+    choices: Choices | None
 
     def as_dict(self) -> dict[str, Any]:
         """For `report.json`."""
         return {
             "summary": self.lines(),
             "trials": [{"how": trial.describe(), "sqnr_db": trial.sqnr} for trial in self.trials],
+            "sqnr_db": self.sqnr,
+            "measured_on": self.measured_on,
             "layers_sqnr_db": [{"tensor": name, "sqnr_db": ratio} for name, ratio in self.layers],
             "raised_channels": [asdict(each) | {"text": each.describe()} for each in self.raised],
-            "agreement": self.agreement,
+            "agreement": None if self.choices is None else self.choices.same,
             "accuracy": None if self.accuracy is None else asdict(self.accuracy),
         }
 
     def lines(self) -> list[str]:
         """What a person wants to know, for the terminal."""
         lines = [f"quantised: {self.trials[0].describe()} on the calibration set"]
+        lines.append(f"SQNR {self.sqnr:.2f} dB on {self.measured_on}")
         worst = ", ".join(f"{shortened(name)} {ratio:.1f} dB" for name, ratio in self.layers[:5])
         lines.append(f"worst layers: {worst}")
         if self.raised:
             many = len(self.raised)
             lines.append(f"weight scales raised for the accumulator to fit: {many} channel{'s' if many > 1 else ''}")
-        lines.append(f"same class as the float model: {self.agreement:.1%}")
+        if self.choices is not None:
+            lines.append(f"{self.choices.what} is the float model's in {self.choices.same:.1%}")
         if self.accuracy is not None:
             a = self.accuracy
             lines.append(f"{a.metric}: float {a.float_value:.2%}, int8 {a.int8_value:.2%}")
@@ -120,11 +97,41 @@ def shortened(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"...{name[3 - _LONGEST_NAME :]}"
 
 
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """Samples to calibrate with, and to measure with.
+
+    Attributes:
+        labels: of the latter, if there are any.
+        measured_on: what the latter are, in words.
+    """
+
+    calibration: list[Sample]
+    judged: list[Sample]
+    labels: Array | None
+    measured_on: str
+
+    @staticmethod
+    def of(calib: Path, evaluation: Path | None, static: OnnxModel) -> _Samples:
+        samples, _ = load_samples(calib, static)
+        if evaluation is not None:
+            judged, labels = load_samples(evaluation, static, labelled=True)
+            return _Samples(spread(samples, _LIMIT), judged, labels, f"the {len(judged)} samples of {evaluation.name}")
+        if len(samples) < _LEAST:
+            text = f"the {len(samples)} calibration samples themselves: {_LEAST} are enough to keep some apart"
+            return _Samples(samples, samples, None, text)
+        judged = spread(samples[_EACH - 1 :: _EACH], _LIMIT)
+        kept = [sample for index, sample in enumerate(samples) if index % _EACH != _EACH - 1]
+        text = f"{len(judged)} of {len(samples)} samples, which calibration doesn't see"
+        return _Samples(spread(kept, _LIMIT), judged, None, text)
+
+
 def quantize(
     model: Path,
     calib: Path,
     *,
-    method: str = "auto",
+    method: str = AUTO,
+    effort: str = "default",
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     evaluation: Path | None = None,
     pinned: Parameters | None = None,
@@ -135,9 +142,10 @@ def quantize(
     """Quantise a float model, ONNX or TFLite: int8 activations per tensor, int8 weights per output channel.
 
     Args:
-        calib: `.npz` with real inputs.
-        method: how ranges are found: one of `METHODS`, or "auto" for what measures best.
-        evaluation: `.npz` with labelled samples (`x`, `y`).
+        calib: `.npz` with real inputs. A quarter of them is kept apart to measure with, unless `evaluation` is given.
+        method: how ranges are found: one of `METHODS`, or "auto" for what does least to the outputs.
+        effort: a key of `EXPONENTS`: how much is tried.
+        evaluation: `.npz` with samples to measure with (`x`), and their labels if there are any (`y`).
         pinned: scale and zero point of every quantised tensor, of a model whose code is to be kept; then `method` means
             nothing.
         room: ranges have room for other weights, see `headroom.py`.
@@ -147,147 +155,56 @@ def quantize(
     Raises:
         UsageError, SamplesError, ModelFileError, UnsupportedError.
     """
-    if method not in METHOD_CHOICES:
-        raise UsageError(f"--calib-method {method!r} is unknown", hint=f"one of: {', '.join(METHOD_CHOICES)}")
+    for option, given, known in (("method", method, METHOD_CHOICES), ("effort", effort, EFFORT_CHOICES)):
+        if given not in known:
+            raise UsageError(f"--calib-{option} {given!r} is unknown", hint=f"one of: {', '.join(known)}")
     where = str(model)
     proto = float_model(model, shapes or {}, signature, layout)
     static = static_model(proto, where, shapes)
-    samples, _ = load_samples(calib, static)
-    samples = spread(samples, _LIMIT)
-    step(f"calibrating with {len(samples)} samples: the float model")
-    graph = simplified(prepared(proto, static.shapes, where))
+    samples = _Samples.of(calib, evaluation, static)
+    graph = with_biases(simplified(prepared(static.proto, static.shapes, where)))
     if pinned is not None:
         check_pinned(pinned, quantized_values(graph), where)
-    methods = METHODS if method == "auto" else (method,)
-    search = _Search.of(proto, samples, where, {v.name: v.shape for v in static.inputs}, methods, pinned)
-    attempts = search.attempts(graph)
-    if room and pinned is None:
-        attempts.insert(0, search.with_room(attempts[0]))
-    best = attempts[0]
+    found = attempts(graph, samples.calibration, method, effort, pinned, room)
+    best = found[0]
     for text in best.warnings():
         warnings.warn(f"{where}: {text}", QuantizationWarning, stacklevel=2)
-    judged, labels = (samples, None) if evaluation is None else load_samples(evaluation, static, labelled=True)
-    floats, ours = float_outputs(proto, judged)[0], best.candidate.outputs(judged)[0]
-    measured = None
-    if labels is not None:
-        measured = accuracy(floats, ours, np.stack([sample[static.inputs[0].name] for sample in judged]), labels)
+    step(f"measuring on {len(samples.judged)} samples")
+    return _measured(static, tuple(each.trial for each in found), best, samples)
+
+
+def _measured(static: OnnxModel, trials: tuple[Trial, ...], best: Attempt, samples: _Samples) -> Quantized:
+    names = [value.name for value in static.proto.graph.output]
+    shapes = {**static.shapes, **{f"{name}_dequantized": shape for name, shape in static.shapes.items()}}
+    pairs = [(outputs_of(p, names, samples.judged, shapes)) for p in (static.proto, best.model.proto)]
+    floats, ours = ({name: _by_sample(value, len(samples.judged)) for name, value in each.items()} for each in pairs)
+    inputs = np.stack([sample[static.inputs[0].name] for sample in samples.judged])
+    labels = samples.labels
     return Quantized(
-        best.candidate.model.proto,
-        tuple(attempt.trial for attempt in attempts),
-        tuple(layer_sqnr(best.candidate, best.base.model(), spread(samples, _MEASURED))),
-        best.candidate.model.raised,
-        measured,
-        agreement(floats, ours),
+        best.model.proto,
+        trials,
+        min(sqnr(floats[name], ours[name]) for name in names),
+        samples.measured_on,
+        tuple(_layers(best, spread(samples.judged, _MEASURED), shapes)),
+        best.model.raised,
+        None if labels is None else accuracy(floats[names[0]], ours[names[0]], inputs, labels),
+        choices(floats[names[0]], ours[names[0]], inputs),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Attempt:
-    """A trial with what it consists of."""
-
-    trial: Trial
-    base: FloatGraph
-    graph: FloatGraph
-    rounded: Mapping[str, Any]
-    candidate: Candidate
-    observed: Mapping[str, Observed]
-
-    def warnings(self) -> list[str]:
-        """What is unusual about it."""
-        found = list[str]()
-        for name, (scale, zero_point) in self.candidate.model.parameters.items():
-            observed = self.observed[name]
-            part = clipped_part(observed, scale, zero_point)
-            if observed.high == observed.low:
-                found.append(f"tensor {name!r} is zero for every sample, so that its range is a guess")
-            elif is_crowded(observed, scale, zero_point):
-                found.append(
-                    f"nearly all values of tensor {name!r} are the same 8-bit number: its range from "
-                    f"{observed.low:.3g} to {observed.high:.3g} is that of a few outliers"
-                )
-            elif self.trial.method == PINNED and part > _CLIPPED:
-                found.append(f"{part:.2%} of the values of tensor {name!r} are beyond the range of the old build")
-        found += [each.describe() for each in self.candidate.model.raised if each.relative_error > _COSTLY]
-        return found
+def _by_sample(value: Array, count: int) -> Array:
+    return value.reshape(count, -1, *value.shape[1:])
 
 
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """Tries ways to quantise and compares them with the float model on some samples."""
-
-    samples: Sequence[Sample]
-    few: Sequence[Sample]
-    reference: Sequence[Any]
-    where: str
-    shapes: Mapping[str, tuple[int, ...]]
-    methods: Sequence[str]
-    pinned: Parameters | None
-
-    @staticmethod
-    def of(
-        proto: Any,
-        samples: Sequence[Sample],
-        where: str,
-        shapes: Mapping[str, tuple[int, ...]],
-        methods: Sequence[str],
-        pinned: Parameters | None,
-    ) -> _Search:
-        few = spread(samples, _MEASURED)
-        methods = methods if pinned is None else (PINNED,)
-        return _Search(samples, few, float_outputs(proto, few), where, shapes, methods, pinned)
-
-    def attempts(self, graph: FloatGraph) -> list[_Attempt]:
-        """The best first."""
-        found, number = list[_Attempt](), 0
-        for even in (False, True):
-            base = _evened(graph, self.samples) if even else graph
-            if self.pinned is not None:
-                base = self._aligned(base, self.pinned)
-            together = rounded_weights(base, self.few)
-            for corrected, rounded in ((False, {}), (True, {}), (True, together)):
-                number += 1
-                step(f"calibrating: way {number} of 6 to quantise")
-                current = bias_corrected(base, self.few, rounded) if corrected else base
-                found += self._each(base, current, rounded, (even, corrected, bool(rounded)))
-        return sorted(found, key=lambda attempt: -attempt.trial.sqnr)
-
-    def _each(
-        self, base: FloatGraph, graph: FloatGraph, rounded: Mapping[str, Any], how: tuple[bool, bool, bool]
-    ) -> list[_Attempt]:
-        observed = observe(graph.model(), quantized_values(graph), self.samples)
-        found = list[_Attempt]()
-        for method in self.methods:
-            parameters = self.pinned
-            if parameters is None:
-                parameters = parameters_of(graph, {name: range_of(value, method) for name, value in observed.items()})
-            candidate = Candidate.of(to_qdq(graph, parameters, rounded), self.where, self.shapes)
-            trial = Trial(method, *how, output_sqnr(candidate, self.reference, self.few))
-            found.append(_Attempt(trial, base, graph, rounded, candidate, observed))
-        return found
-
-    def with_room(self, attempt: _Attempt) -> _Attempt:
-        """The same way, with ranges that have room for the values of other weights."""
-        step("calibrating: room for other weights")
-
-        def candidate(parameters: Parameters) -> Candidate:
-            return Candidate.of(to_qdq(attempt.graph, parameters, attempt.rounded), self.where, self.shapes)
-
-        def measure(parameters: Parameters) -> float:
-            return output_sqnr(candidate(parameters), self.reference, self.few)
-
-        found = roomy(attempt.graph, attempt.candidate.model.parameters, attempt.observed, measure)
-        trial = replace(attempt.trial, sqnr=measure(found), room=True)
-        return replace(attempt, trial=trial, candidate=candidate(found))
-
-    def _aligned(self, graph: FloatGraph, pinned: Parameters) -> FloatGraph:
-        """With values as large as the pinned ranges represent best, where that costs nothing."""
-        observed = observe(graph.model(), quantized_values(graph), self.samples)
-        return aligned(graph, observed, pinned)
+def _layers(best: Attempt, samples: Sequence[Sample], shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[str, float]]:
+    """(tensor, dB) of every quantised tensor against the float network's, the worst first."""
+    network, proto = best.network.on(samples), best.model.proto
+    known = {name for node in proto.graph.node for name in node.output}
+    shown = {name: f"{name}_dequantized" for name in best.parameters}
+    shown = {name: each if each in known else name for name, each in shown.items() if name not in network.inputs}
+    values = outputs_of(proto, list(shown.values()), samples, shapes)
+    ratios = [(name, sqnr(network.floats[name], values[each])) for name, each in shown.items()]
+    return sorted(ratios, key=lambda pair: pair[1])
 
 
-def _evened(graph: FloatGraph, samples: Sequence[Sample]) -> FloatGraph:
-    observed = observe(graph.model(), quantized_values(graph), samples)
-    return equalized(graph, {name: found.channel_peak for name, found in observed.items()})
-
-
-__all__ = ["METHOD_CHOICES", "Quantized", "Trial", "quantize"]
+__all__ = ["EFFORT_CHOICES", "METHOD_CHOICES", "Quantized", "Trial", "quantize"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tinycompile.quantize.alignment import free_classes
 from tinycompile.quantize.float_graph import FloatGraph
-from tinycompile.quantize.qdq import FIXED, Parameters
+from tinycompile.quantize.qdq import RANGES_OF_FUNCTIONS, Parameters
 from tinycompile.quantize.ranges import Observed, scale_of
 
 BUDGET = 0.5
@@ -39,7 +39,9 @@ def _inside(graph: FloatGraph, parameters: Parameters) -> list[str]:
     """Tensors whose range follows from the weights, and which no factor can bring back into an older range."""
     free = frozenset[str]().union(*free_classes(graph))
     producers = graph.producers()
-    return [n for n in parameters if n in producers and n not in free and producers[n].op_type not in FIXED]
+    return [
+        n for n in parameters if n in producers and n not in free and producers[n].op_type not in RANGES_OF_FUNCTIONS
+    ]
 
 
 def _most(

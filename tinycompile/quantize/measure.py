@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tinycompile import interpreter
-from tinycompile.errors import FloatIslandWarning
-from tinycompile.frontend.onnx import import_places
-from tinycompile.frontend.onnx_file import static_model
-from tinycompile.frontend.onnx_values import Placed
-from tinycompile.ir import Array, Graph
-from tinycompile.quantize.qdq import QdqModel
-from tinycompile.quantize.ranges import FloatSession
+from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.ir import Array
+from tinycompile.quantize.execution import session_of
+
+
+class FloatSession:
+    """Runs a float model sample by sample, with the values one asks for."""
+
+    def __init__(self, model: Any, wanted: Sequence[str]) -> None:
+        """Raises ToolMissingError without onnxruntime."""
+        clone = type(model)()
+        clone.CopyFrom(model)
+        del clone.graph.output[:]
+        clone.graph.output.extend(onnx_module().ValueInfoProto(name=name) for name in wanted)
+        self._session = session_of(clone)
+        self.wanted = list(wanted)
+
+    def run(self, sample: Mapping[str, Array]) -> dict[str, Array]:
+        if not self.wanted:
+            return {}
+        results = self._session.run(self.wanted, dict(sample))
+        return {name: np.asarray(value) for name, value in zip(self.wanted, results, strict=True)}
 
 
 def sqnr(reference: Array, value: Array) -> float:
@@ -28,30 +41,6 @@ def sqnr(reference: Array, value: Array) -> float:
     return 10 * float(np.log10(max(signal, 1e-300) / noise))
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A QDQ model as tinycompile computes it."""
-
-    model: QdqModel
-    graph: Graph
-    places: Mapping[str, Placed]
-
-    @staticmethod
-    def of(model: QdqModel, where: str, shapes: Mapping[str, tuple[int, ...]]) -> Candidate:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FloatIslandWarning)  # compiling the best one warns
-            graph, places = import_places(static_model(model.proto, where, shapes), "model", where, floats="islands")
-        return Candidate(model, graph, places)
-
-    def run(self, sample: Mapping[str, Array]) -> dict[str, Array]:
-        return interpreter.run(self.graph, dict(sample))
-
-    def outputs(self, samples: Sequence[Mapping[str, Array]]) -> list[Array]:
-        """One array (samples, ...) per output."""
-        rows = [[values[name] for name in self.graph.outputs] for values in map(self.run, samples)]
-        return [np.stack(column) for column in zip(*rows, strict=True)]
-
-
 def float_outputs(model: Any, samples: Sequence[Mapping[str, Array]]) -> list[Array]:
     """The same of a float model."""
     names = [output.name for output in model.graph.output]
@@ -60,41 +49,9 @@ def float_outputs(model: Any, samples: Sequence[Mapping[str, Array]]) -> list[Ar
     return [np.stack([row[name] for row in rows]) for name in names]
 
 
-def output_sqnr(candidate: Candidate, reference: Sequence[Array], samples: Sequence[Mapping[str, Array]]) -> float:
-    """The worst of the outputs, in dB."""
-    pairs = zip(reference, candidate.outputs(samples), strict=True)
-    return min(sqnr(a, b.reshape(a.shape)) for a, b in pairs)
-
-
-def layer_sqnr(candidate: Candidate, model: Any, samples: Sequence[Mapping[str, Array]]) -> list[tuple[str, float]]:
-    """(tensor, dB) of every quantised tensor against the float model's, the worst first."""
-    known = {name for node in model.graph.node for name in node.output}
-    names = [n.removesuffix("_quantized") for n in candidate.places if n.removesuffix("_quantized") in known]
-    session = FloatSession(model, names)
-    signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for sample in samples:
-        floats, values = session.run(sample), candidate.run(sample)
-        for name in names:
-            got = _real(candidate, candidate.places[f"{name}_quantized"], values)
-            if got is not None:
-                signal[name] += float(np.sum(np.square(floats[name], dtype=np.float64)))
-                noise[name] += float(np.sum(np.square(floats[name].astype(np.float64) - got)))
-    ratios = [(n, 10 * float(np.log10(max(signal[n], 1e-300) / noise[n])) if noise[n] else float("inf")) for n in names]
-    return sorted(ratios, key=lambda pair: pair[1])
-
-
-def _real(candidate: Candidate, at: Placed, values: Mapping[str, Array]) -> Array | None:
-    """A quantised tensor's real numbers in ONNX's order of axes; None for a row in another order."""
-    t = candidate.graph.types[at.name]
-    if at.folded is not None or t.quant is None:
-        return None
-    real = (values[at.name].astype(np.float64) - t.zero_point) * t.scale
-    return real.reshape(at.physical_shape).transpose([at.order.index(axis) for axis in range(len(at.order))])
-
-
 @dataclass(frozen=True)
 class Accuracy:
-    """Of the float and of the quantised model on labelled samples: `metric` is "top-1" or "AUC"."""
+    """Of the float and of the quantised model on labelled samples: `metric` is "top-1", "pixels" or "AUC"."""
 
     metric: str
     float_value: float
@@ -102,14 +59,30 @@ class Accuracy:
 
 
 def accuracy(floats: Array, quantized: Array, inputs: Array, labels: Array) -> Accuracy:
-    """Top-1 of class scores; for a model that reconstructs its input, the AUC of its squared error (labels 0, 1)."""
+    """Top-1 of class scores; the same for a label per pixel; the AUC of the squared error (labels 0, 1) of a model that
+    reconstructs its input.
+
+    Args:
+        floats, quantized, inputs: (samples, ...).
+    """
     if floats[0].size == inputs[0].size and floats[0].size > 1 and set(np.unique(labels)) <= {0, 1}:
         scores = (
             np.square(y.reshape(len(y), -1) - inputs.reshape(len(y), -1)).mean(axis=1) for y in (floats, quantized)
         )
         return Accuracy("AUC", *(_auc(score, labels) for score in scores))
     flat = labels.reshape(-1)
+    axis = pixel_axis(floats) if labels.size > len(floats) else None
+    if axis is not None and labels.size == floats.size // floats.shape[axis]:
+        return Accuracy("pixels", *(_share(y.argmax(axis=axis).reshape(-1) == flat) for y in (floats, quantized)))
     return Accuracy("top-1", *(_share(_classes(y) == flat) for y in (floats, quantized)))
+
+
+def pixel_axis(values: Array) -> int | None:
+    """The axis of the scores of (samples, ...) images: the shorter one of those that layouts have for channels."""
+    if values.ndim < 4 or min(values.shape[-2:]) == 1:
+        return None
+    first, last = values.ndim - 3, values.ndim - 1
+    return first if values.shape[first] <= values.shape[last] else last
 
 
 def _auc(scores: Array, labels: Array) -> float:
@@ -124,6 +97,32 @@ def _auc(scores: Array, labels: Array) -> float:
 def agreement(floats: Array, quantized: Array) -> float:
     """How often both models choose the same class."""
     return _share(_classes(floats) == _classes(quantized))
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How often both models choose the same; `what` says what is chosen."""
+
+    what: str
+    same: float
+
+
+def choices(floats: Array, quantized: Array, inputs: Array) -> Choices | None:
+    """None for an output that chooses nothing: a single number, a signal, or the input reconstructed.
+
+    Args:
+        floats, quantized, inputs: (samples, ...).
+    """
+    axis = pixel_axis(floats)
+    if floats.shape[0] != quantized.shape[0] or floats[0].size == inputs[0].size:
+        return None
+    if axis is not None and floats.shape[axis] > 1:
+        same = floats.argmax(axis=axis) == quantized.argmax(axis=axis)
+        return Choices(f"the largest of the {floats.shape[axis]} scores of a pixel", _share(same))
+    sizes = [size for size in floats.shape[1:] if size != 1]
+    if len(sizes) != 1:
+        return None
+    return Choices(f"the largest of the {sizes[0]} outputs", agreement(floats, quantized))
 
 
 def _classes(scores: Array) -> Array:

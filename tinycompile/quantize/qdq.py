@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_regions import UNARY
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
-from tinycompile.quantize.ranges import scale_of
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
 
 Parameters = Mapping[str, tuple[float, int]]
@@ -19,19 +19,21 @@ Parameters = Mapping[str, tuple[float, int]]
 
 MOVES = frozenset(
     "Transpose Reshape Flatten Squeeze Unsqueeze MaxPool GlobalMaxPool Slice Split Gather DepthToSpace SpaceToDepth "
-    "Pad Identity Dropout".split()
+    "Pad Identity Dropout ReduceMax ReduceMin".split()
 )
 """Their results are quantised as their operand is, so they need no QuantizeLinear of their own."""
 
-COMPUTED = frozenset(
-    "Conv ConvTranspose Gemm MatMul Relu Clip LeakyRelu PRelu HardSwish HardSigmoid Sigmoid Tanh Softmax Gelu Erf Elu "
-    "Add Sub Mul Div Min Max AveragePool GlobalAveragePool ReduceMean Concat Resize Exp Sqrt Abs Neg Softplus "
-    "Mish Log Reciprocal Swish".split()
+FUNCTIONS = frozenset((*UNARY, "PRelu", "Pow"))
+"""Of one element: a table between DequantizeLinear and QuantizeLinear, however many follow each other."""
+
+COMPUTED = FUNCTIONS.union(
+    "Conv ConvTranspose Gemm MatMul Softmax Add Sub Mul Div Min Max BatchNormalization AveragePool GlobalAveragePool "
+    "ReduceMean ReduceSum Concat Resize".split()
 )
 """Operators that run in 8 bits between DequantizeLinear and QuantizeLinear."""
 
-FIXED = {"Softmax": (1 / 256, -128), "Sigmoid": (1 / 256, -128), "HardSigmoid": (1 / 256, -128), "Tanh": (1 / 128, 0)}
-"""(scale, zero point) of functions whose range is known."""
+RANGES_OF_FUNCTIONS = {"Softmax": (0.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
+"""(low, high) of functions whose range is known."""
 
 WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Concat", "Gather")
 """Operators that read tensors which are known."""
@@ -42,6 +44,7 @@ DECIDING = frozenset("And ArgMax ArgMin Equal Greater GreaterOrEqual Less LessOr
 FLOAT = 1
 """TensorProto.FLOAT"""
 
+_OF_PAIRS = ("Add", "Sub", "Mul", "Div", "Min", "Max")
 _CLAMPS = ("Relu", "Clip")
 _BEFORE_CLAMP = (*LINEAR, "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean")
 
@@ -51,14 +54,42 @@ def quantized_values(graph: FloatGraph) -> list[str]:
     others = not_floats(graph)
     names = [name for name in graph.inputs if any(n.op_type in COMPUTED | MOVES for n in graph.consumers(name))]
     names = [name for name in names if name not in others]
+    inner = within_functions(graph)
     for node in graph.nodes:
-        if node.op_type not in COMPUTED or node.output[0] in others:
+        if node.op_type not in COMPUTED or node.output[0] in others or node.output[0] in inner:
             continue
         clamp = graph.only_consumer(node.output[0])
         fused = node.op_type in _BEFORE_CLAMP and clamp is not None and clamp.op_type in _CLAMPS
         if not fused:
             names.append(node.output[0])
     return names
+
+
+def within_functions(graph: FloatGraph) -> set[str]:
+    """The values inside a function of one element, as in SiLU = x * sigmoid(x): they aren't rounded."""
+    source = dict[str, str]()
+    for node in graph.nodes:
+        operands: list[str] = [name for name in node.input if name]
+        known = [graph.constants[name] for name in operands if name in graph.constants]
+        computed = {source.get(name, name) for name in operands if name not in graph.constants}
+        one = len(computed) == 1 and all(value.size == 1 for value in known)
+        if one and node.op_type in FUNCTIONS.union(_OF_PAIRS):
+            source[node.output[0]] = computed.pop()
+    found, kinds = set[str](), graph.producers()
+    for name, origin in source.items():
+        readers = graph.consumers(name)
+        inside = all(source.get(reader.output[0]) == origin for reader in readers)
+        # A clamp behind a layer is part of it, so that what follows starts there.
+        starts = kinds[name].op_type in _CLAMPS and _is_clamp_of_layer(graph, kinds[name])
+        if readers and inside and not starts and name not in graph.outputs:
+            found.add(name)
+    return found
+
+
+def _is_clamp_of_layer(graph: FloatGraph, clamp: Any) -> bool:
+    producer = graph.producers().get(clamp.input[0])
+    of_layer = producer is not None and producer.op_type in _BEFORE_CLAMP
+    return of_layer and graph.only_consumer(clamp.input[0]) is clamp
 
 
 def not_floats(graph: FloatGraph) -> set[str]:
@@ -73,6 +104,16 @@ def not_floats(graph: FloatGraph) -> set[str]:
         if node.op_type in DECIDING or others:
             found.update(node.output)
     return found
+
+
+def quantized_operand(node: Any, value: Array) -> bool:
+    """Whether a constant becomes an 8-bit tensor of its own. Single numbers are part of a function's table."""
+    return (
+        node.op_type in WITH_CONSTANTS
+        and value.size > 1
+        and value.dtype.kind == "f"
+        and bool(np.all(np.isfinite(value)))
+    )
 
 
 def linear_layers(graph: FloatGraph) -> list[Any]:
@@ -99,13 +140,6 @@ class QdqModel:
     proto: Any
     parameters: Parameters
     raised: tuple[RaisedChannel, ...]
-
-
-def parameters_of(graph: FloatGraph, ranges: Mapping[str, tuple[float, float]]) -> Parameters:
-    """(scale, zero point) of every tensor of `quantized_values`, given its (low, high)."""
-    producers = graph.producers()
-    kinds = {name: producers[name].op_type if name in producers else "" for name in ranges}
-    return {name: FIXED.get(kinds[name]) or scale_of(*ranges[name]) for name in ranges}
 
 
 def to_qdq(graph: FloatGraph, parameters: Parameters, rounded: Mapping[str, Array] | None = None) -> QdqModel:
@@ -191,12 +225,10 @@ class _Writer:
             self._bias(node, name, scale, x.scale, nodes)
 
     def _constants(self, node: Any, nodes: list[Any]) -> None:
-        """Tensors that are added, multiplied or joined with values. Single numbers are part of a function's table."""
-        if node.op_type not in WITH_CONSTANTS:
-            return
+        """Tensors that are added, multiplied or joined with values."""
         for index, name in enumerate(node.input):
             value = self.graph.constants.get(name)
-            if value is None or value.size == 1 or value.dtype.kind != "f" or not np.all(np.isfinite(value)):
+            if value is None or not quantized_operand(node, value):
                 continue
             scale = np.float32(max(float(np.abs(value).max()) / 127, SMALLEST))
             values = quantize_weights(value, scale.reshape(1), 0)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from tinycompile.errors import SamplesError, ToolMissingError
-from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 from tinycompile.quantize.scales import SMALLEST
 
@@ -25,98 +22,16 @@ class Observed:
     Attributes:
         low, high: the smallest and largest one.
         counts: a histogram of `BINS` equal bins from low to high.
-        channel_peak: the largest magnitude per channel (axis 1 of images, else the last one).
     """
 
     low: float
     high: float
     counts: Array
-    channel_peak: Array
 
     @property
     def centres(self) -> Array:
         edges = np.linspace(self.low, self.high, BINS + 1)
         return (edges[1:] + edges[:-1]) / 2
-
-
-class FloatSession:
-    """Runs a float model sample by sample, with the values one asks for."""
-
-    def __init__(self, model: Any, wanted: Sequence[str]) -> None:
-        """Raises ToolMissingError without onnxruntime."""
-        try:
-            import onnxruntime as package  # pyright: ignore[reportMissingTypeStubs] - what it has of types are few
-        except ImportError as error:
-            raise ToolMissingError(
-                "onnxruntime is not installed",
-                why="calibration runs the float model with it",
-                hint="pip install 'tinycompile[quantize]'",
-            ) from error
-        onnxruntime: Any = package
-        onnx = onnx_module()
-        clone = type(model)()
-        clone.CopyFrom(model)
-        del clone.graph.output[:]
-        clone.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = 1
-        content = clone.SerializeToString()
-        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self.wanted = list(wanted)
-
-    def run(self, sample: Mapping[str, Array]) -> dict[str, Array]:
-        if not self.wanted:
-            return {}
-        results = self._session.run(self.wanted, dict(sample))
-        return {name: np.asarray(value) for name, value in zip(self.wanted, results, strict=True)}
-
-
-def observe(model: Any, names: Sequence[str], samples: Sequence[Mapping[str, Array]]) -> dict[str, Observed]:
-    """The values of tensors over all samples, in two runs: ranges first, then histograms.
-
-    Raises:
-        SamplesError: a value isn't finite; names the tensor and the sample.
-    """
-    inputs = {v.name for v in model.graph.input}
-    session = FloatSession(model, [name for name in names if name not in inputs])
-
-    def each() -> Any:
-        for sample in samples:
-            yield {**{n: sample[n] for n in names if n in sample}, **session.run(sample)}
-
-    low, high, peaks = dict[str, float](), dict[str, float](), dict[str, Array]()
-    for number, values in enumerate(each()):
-        for name in names:
-            value = values[name]
-            _check_finite(name, value, number)
-            peak = _channel_peak(value)
-            low[name] = min(low.get(name, 0.0), float(value.min()))
-            high[name] = max(high.get(name, 0.0), float(value.max()))
-            peaks[name] = np.maximum(peaks.get(name, peak), peak)
-    counts = {name: np.zeros(BINS, np.int64) for name in names}
-    for values in each():
-        for name in names:
-            ends = (low[name], high[name] if high[name] > low[name] else low[name] + 1)
-            counts[name] += np.histogram(values[name].astype(np.float64), BINS, ends)[0]
-    return {name: Observed(low[name], high[name], counts[name], peaks[name]) for name in names}
-
-
-def _check_finite(name: str, value: Array, sample: int) -> None:
-    wrong = int(np.sum(~np.isfinite(value)))
-    if wrong:
-        raise SamplesError(
-            f"tensor {name!r} of the float model is not finite: {wrong} of {value.size} values in sample {sample}",
-            why="infinity and NaN have no 8-bit numbers",
-            hint="look for a division by zero or an overflow in the layers before it, or for a sample that is wrong",
-        )
-
-
-def _channel_peak(value: Array) -> Array:
-    axis = 1 if value.ndim >= 3 else value.ndim - 1
-    others = tuple(i for i in range(value.ndim) if i != axis)
-    return np.abs(value).max(axis=others)
 
 
 def scale_of(low: float, high: float) -> tuple[float, int]:
@@ -127,6 +42,22 @@ def scale_of(low: float, high: float) -> tuple[float, int]:
     scale = float(np.float32(max((high - low) / 255, SMALLEST)))
     zero_point = int(np.clip(np.rint(-128 - low / scale), -128, 127))
     return scale, zero_point
+
+
+def rounded_to(value: Array, scale: float | Array, zero_point: int | Array) -> Array:
+    """DequantizeLinear of QuantizeLinear to int8, in float32.
+
+    Args:
+        scale, zero_point: numbers, or (samples,) for samples that are one behind the other along the first axis.
+    """
+    scale, zero_point = np.asarray(scale, np.float32), np.asarray(zero_point, np.float32)
+    rows = value.reshape(scale.size, -1)
+    scale, zero_point = scale.reshape(-1, 1), zero_point.reshape(-1, 1)
+    result = rows / scale
+    np.rint(result, out=result)
+    np.clip(result, -128 - zero_point, 127 - zero_point, out=result)
+    result *= scale
+    return result.reshape(value.shape)
 
 
 def is_crowded(observed: Observed, scale: float, zero_point: int) -> bool:

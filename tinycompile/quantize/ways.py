@@ -1,0 +1,206 @@
+"""The ways to quantise a graph that are tried, and what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from tinycompile.ir import Array
+from tinycompile.progress import step
+from tinycompile.quantize.alignment import aligned
+from tinycompile.quantize.equalize import equalized
+from tinycompile.quantize.execution import Sample
+from tinycompile.quantize.fitting import Fitted, fitted
+from tinycompile.quantize.float_graph import FloatGraph
+from tinycompile.quantize.folds import Extremes
+from tinycompile.quantize.headroom import roomy
+from tinycompile.quantize.network import Network, Setting, decibels
+from tinycompile.quantize.pinned import PINNED
+from tinycompile.quantize.qdq import Parameters, QdqModel, quantized_values, to_qdq
+from tinycompile.quantize.ranges import Observed, clipped_part, is_crowded, range_of, scale_of
+from tinycompile.quantize.search import Ranges, samples_for
+from tinycompile.quantize.survey import surveyed
+
+AUTO = "auto"
+"""Ranges are chosen by what they do to the outputs."""
+EXPONENTS = {"default": (0.0, 0.5), "high": (0.0, 0.25, 0.5, 0.75)}
+"""How far channels are evened out (`equalize.py`), by effort."""
+ROUNDS = {"default": 1, "high": 3}
+"""How often all ranges are gone through."""
+_COSTLY = 1 / 512
+"""Part of a channel's largest output, half a step of 8 bits, from which on what raising a scale costs is a warning."""
+_CLIPPED = 0.001
+"""Part of a tensor's values beyond a pinned range from which on they are a warning."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to quantise, and the SQNR of the worst output in dB, each calibration sample with ranges from others."""
+
+    method: str
+    equalized: bool
+    bias_corrected: bool
+    rounded: bool
+    sqnr: float
+    room: bool = False
+
+    def describe(self) -> str:
+        parts = ["ranges by their effect on the outputs" if self.method == AUTO else self.method]
+        parts += ["equalised"] if self.equalized else []
+        parts += ["bias corrected"] if self.bias_corrected else []
+        parts += ["weights rounded together"] if self.rounded else []
+        parts += ["with room in the ranges"] if self.room else []
+        return f"{', '.join(parts)}: {self.sqnr:.2f} dB"
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A trial with what it consists of."""
+
+    trial: Trial
+    network: Network
+    parameters: Parameters
+    fitted: Fitted
+    observed: Mapping[str, Observed]
+
+    @cached_property
+    def model(self) -> QdqModel:
+        graph = self.network.graph.copy()
+        for node in graph.nodes:
+            bias = self.fitted.biases.get(node.output[0])
+            if bias is not None:
+                node.input[2] = graph.constant(f"{node.input[2]}_corrected", bias)
+        return to_qdq(graph, self.parameters, self.fitted.rounded)
+
+    def warnings(self) -> list[str]:
+        """What is unusual about it."""
+        found = list[str]()
+        for name, (scale, zero_point) in self.parameters.items():
+            observed = self.observed[name]
+            part = clipped_part(observed, scale, zero_point)
+            if observed.high == observed.low:
+                found.append(f"tensor {name!r} is zero for every sample, so that its range is a guess")
+            elif is_crowded(observed, scale, zero_point):
+                found.append(
+                    f"nearly all values of tensor {name!r} are the same 8-bit number: its range from "
+                    f"{observed.low:.3g} to {observed.high:.3g} is that of a few outliers"
+                )
+            elif self.trial.method == PINNED and part > _CLIPPED:
+                found.append(f"{part:.2%} of the values of tensor {name!r} are beyond the range of the old build")
+        return found + [each.describe() for each in self.model.raised if each.relative_error > _COSTLY]
+
+
+@dataclass(frozen=True, eq=False)
+class _Base:
+    """A graph that computes the float model, with samples."""
+
+    network: Network
+    ranges: Ranges
+    observed: Mapping[str, Observed]
+    equalized: bool
+
+    def unseen(self, setting: Setting, method: str) -> Setting:
+        return self.ranges.unseen(setting) if method == AUTO else setting
+
+
+def attempts(
+    graph: FloatGraph, samples: Sequence[Sample], method: str, effort: str, pinned: Parameters | None, room: bool
+) -> list[Attempt]:
+    """What was tried, the best first.
+
+    Args:
+        graph: prepared, with biases.
+        method: `AUTO`, or a key of `ranges.METHODS`; nothing where scales are pinned.
+        effort: a key of `EXPONENTS`.
+    """
+    method = method if pinned is None else PINNED
+    elements = sum(prod(shape) for name, shape in graph.shapes.items() if name not in graph.constants)
+    count = samples_for(elements, len(quantized_values(graph)), len(samples))
+    chosen = np.unique(np.linspace(0, len(samples) - 1, count).astype(int))
+    few = [samples[int(i)] for i in chosen]
+    step(f"calibrating: the float model on {len(samples)} samples")
+    base = _base(Network(graph, few), samples, chosen, method, equalized_too=False)
+    if pinned is not None:
+        base = _base(Network(aligned(graph, base.observed, pinned), few), samples, chosen, method, equalized_too=False)
+        return _finished(base, method, pinned, [])
+    candidates, tried = list[tuple[float, _Base, Fitted]](), list[Attempt]()
+    for number, exponent in enumerate(EXPONENTS[effort], 1):
+        step(f"calibrating: equalisation, {number} of {len(EXPONENTS[effort])}")
+        if exponent:
+            even = equalized(graph, {name: base.network.floats[name] for name in base.observed}, exponent)
+            each = _base(Network(even, few), samples, chosen, method, equalized_too=True)
+        else:
+            each = base
+        parameters = _parameters(each, method)
+        start = fitted(each.network, each.unseen(Setting(parameters), method), weights=False)
+        noise = each.network.noise(start.values)
+        candidates.append((noise, each, start))
+        trial = Trial(method, bool(exponent), True, False, decibels(noise))
+        tried.append(Attempt(trial, each.network, parameters, start, each.observed))
+    _, base, start = min(candidates, key=lambda candidate: candidate[0])
+    if method == AUTO:
+        base = _searched(base, start, ROUNDS[effort])
+    found = _finished(base, method, _parameters(base, method), tried)
+    return [_with_room(found[0]), *found] if room else found
+
+
+def _base(network: Network, samples: Sequence[Sample], chosen: Array, method: str, equalized_too: bool) -> _Base:
+    extremes, observed = surveyed(network, samples)
+    if method == AUTO:
+        return _Base(network, Ranges.expected(network, extremes, chosen), observed, equalized_too)
+    return _Base(network, Ranges(extremes, {}, chosen), observed, equalized_too)
+
+
+def _parameters(base: _Base, method: str) -> dict[str, tuple[float, int]]:
+    if method == AUTO:
+        return base.ranges.parameters()
+    if method == PINNED:
+        return {}
+    return {name: _by_method(base.ranges.extremes[name], found, method) for name, found in base.observed.items()}
+
+
+def _by_method(extremes: Extremes, observed: Observed, method: str) -> tuple[float, int]:
+    low, high = range_of(observed, method)
+    return scale_of(max(low, extremes.bounds[0]), min(high, extremes.bounds[1]))
+
+
+def _searched(base: _Base, start: Fitted, rounds: int) -> _Base:
+    """With ranges that make the outputs better."""
+    setting = start.setting
+    for number in range(rounds):
+        if number:
+            step(f"calibrating: ranges, round {number + 1} of {rounds}")
+            setting = fitted(base.network, base.ranges.unseen(Setting({}))).setting
+        base = replace(base, ranges=base.ranges.improved(base.network, setting))
+    return base
+
+
+def _finished(base: _Base, method: str, parameters: Parameters, tried: Sequence[Attempt]) -> list[Attempt]:
+    """With fitted weights, and without; and what was tried before."""
+    step("calibrating: weights")
+    found = list[Attempt]()
+    for weights in (True, False):
+        result = fitted(base.network, Setting(parameters), weights=weights)
+        noise = base.network.noise(base.network.run(base.unseen(result.setting, method)))
+        trial = Trial(method, base.equalized, True, weights, decibels(noise))
+        found.append(Attempt(trial, base.network, parameters, result, base.observed))
+    found.sort(key=lambda attempt: -attempt.trial.sqnr)
+    return [*found, *sorted(tried, key=lambda attempt: -attempt.trial.sqnr)]
+
+
+def _with_room(attempt: Attempt) -> Attempt:
+    """The same way, with ranges that have room for the values of other weights."""
+    step("calibrating: room for other weights")
+    network, setting = attempt.network, attempt.fitted.setting
+
+    def measure(parameters: Parameters) -> float:
+        return decibels(network.noise(network.run(replace(setting, activations=parameters))))
+
+    found = roomy(network.graph, attempt.parameters, attempt.observed, measure)
+    result = replace(attempt.fitted, setting=replace(setting, activations=found))
+    trial = replace(attempt.trial, sqnr=measure(found), room=True)
+    return replace(attempt, trial=trial, parameters=found, fitted=result)

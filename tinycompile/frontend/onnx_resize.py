@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tinycompile.dtypes import INT8, UINT8
 from tinycompile.frontend.onnx_linear import activation
 from tinycompile.frontend.onnx_moves import taken
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, Scope
-from tinycompile.frontend.onnx_values import Interpolated, Placed, Shape
+from tinycompile.frontend.onnx_upsampling import upsampled, upsampled_integers
+from tinycompile.frontend.onnx_values import Interpolated, Linear, Placed, Quantized, Shape
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Signature
 from tinycompile.ops.resize_bilinear import ONE, Positions, ResizeBilinear
@@ -29,7 +31,8 @@ def resize(scope: Scope) -> None:
     in float32 any linear and cubic interpolation.
     """
     if scope.attribute("mode", "nearest") != "nearest":
-        scope.set(_interpolated(scope))
+        value = scope.value()
+        scope.set(_integers(scope, value) if isinstance(value, Quantized) else _interpolated(scope))
         return
     if scope.attribute("antialias", 0):
         raise Rejected("antialias of mode 'nearest'")
@@ -50,11 +53,20 @@ def resize(scope: Scope) -> None:
     scope.moved(resized)
 
 
-def _interpolated(scope: Scope) -> Interpolated:
+def _integers(scope: Scope, value: Quantized) -> Quantized:
+    mode, shape = str(scope.attribute("mode", "nearest")), scope.shape()
+    if mode != "linear" or value.dtype not in (INT8, UINT8):
+        raise Rejected(f"mode {mode!r} of integers ({value.dtype}), supported is 'linear' of 8 bits")
+    return upsampled_integers(scope, value, dict(interpolation(scope, value.shape, shape, mode)))
+
+
+def _interpolated(scope: Scope) -> Interpolated | Linear:
     """Linear interpolation in 8 bits. Raises Rejected where its weights aren't those of the operator."""
     x, shape = activation(scope), scope.shape()
     mode = str(scope.attribute("mode", "nearest"))
     found = dict(interpolation(scope, x.shape, shape, mode))
+    if set(found) == {1, 2} and mode == "linear":
+        return upsampled(scope, x.at, x.quant, found, shape)
     if len(shape) != 4 or not set(found) <= {2, 3} or mode != "linear":
         raise Rejected(f"linear resizing of other than rows and columns: {FLOAT_ARITHMETIC}")
     at = scope.image(x.at)
@@ -63,7 +75,7 @@ def _interpolated(scope: Scope) -> Interpolated:
         sides = op.positions(Signature((scope.state.type_of(at),), ()))
         wanted = [found.get(2, np.eye(x.shape[2])), found.get(3, np.eye(x.shape[3]))]
         if all(np.array_equal(_matrix_of(p, m.shape[1]), m) for p, m in zip(sides, wanted, strict=True)):
-            return Interpolated(at, x.quant, op, shape)
+            return Interpolated(at, x.quant, op, shape, lambda: upsampled(scope, x.at, x.quant, found, shape))
     raise Rejected(f"linear resizing whose weights are no multiples of 1/1024: {FLOAT_ARITHMETIC}")
 
 

@@ -145,10 +145,6 @@ def test_a_scale_for_each_channel_before_a_depthwise_convolution(before, between
     y = q.b.node("DequantizeLinear", q.b.node("QuantizeLinear", y, *parameters, axis=1), *parameters, axis=1)
     w, _ = q.conv_weights((8, 1, 3, 3))
     y = q.b.node("Conv", y, w, group=4, pads=[1, 1, 1, 1])
-    if before == "convolution" and between == "Clip":
-        with pytest.raises(UnsupportedError, match="a scale for each channel"):
-            q.agrees(y, 0.1)
-        return
     assert kinds(q.agrees(y, 0.1)).count("dequantize") == 1
 
 
@@ -192,6 +188,38 @@ def test_linear_interpolation(scales, transformation, channels, dtype):
     factors = q.b.constant([1, 1, *scales], np.float32)
     y = q.b.node("Resize", q.a, "", factors, mode="linear", coordinate_transformation_mode=transformation)
     assert "resize_bilinear" in kinds(q.agrees(y, q.scale, q.zero - 128 if dtype == "uint8" else q.zero))
+
+
+UPSAMPLINGS = [((1, 1, 2, 2), "half_pixel"), ((1, 1, 4, 1), "asymmetric"), ((1, 2, 4, 1), "half_pixel")]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize(("scales", "transformation"), UPSAMPLINGS)
+def test_linear_interpolation_as_a_layer(scales, transformation, dtype):
+    """Rounded to another scale; of integers themselves, which onnxruntime cuts off; with channels last."""
+
+    def resized(x):
+        factors = q.b.constant(scales, np.float32)
+        return q.b.node("Resize", x, "", factors, mode="linear", coordinate_transformation_mode=transformation)
+
+    q = Qdq((1, 3, 5, 6), dtype, 6)
+    assert "transpose_conv" in kinds(q.agrees(q.b.node("Relu", resized(q.a)), 0.03, 9))
+    q = Qdq((1, 3, 5, 6), dtype, 7)
+    integers = resized(q.b.quantize(q.x, 0.05, q.zero, dtype))
+    assert "transpose_conv" in kinds(q.agrees(q.b.dequantize(integers, 0.05, q.zero, dtype), 0.06))
+
+
+def test_linear_interpolation_to_other_sizes():
+    """It takes float32, and integers are refused."""
+    q = Qdq((1, 3, 5, 6), "int8", 8)
+    y = q.b.node("Resize", q.a, "", q.b.constant([1, 1, 3, 1.5], np.float32), mode="linear")
+    with pytest.raises(UnsupportedError, match="linear resizing"):
+        q.agrees(y, 0.03)
+    q = Qdq((1, 3, 5, 6), "int8", 8)
+    y = q.b.quantize(q.x, 0.05, 0)
+    y = q.b.node("Resize", y, "", q.b.constant([1, 1, 3, 2], np.float32), mode="linear")
+    with pytest.raises(UnsupportedError, match="2, 4 or 8 times"):
+        q.agrees(q.b.dequantize(y, 0.05, 0), 0.06)
 
 
 @pytest.mark.parametrize("function", ["Relu", "Max", "factor"])

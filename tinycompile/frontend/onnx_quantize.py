@@ -77,7 +77,7 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
         case Dequantized():
             return _of_dequantized(scope, value, quant)
         case Linear():
-            return linear(scope, value, _linear_rule(value, quant), quant)
+            return linear(scope, value, linear_rule(value, quant), quant)
         case Average():
             return _average(scope, value, quant)
         case Product():
@@ -90,7 +90,7 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             return Placed(result, x.shape, x.at.order, x.at.folded)
         case Interpolated():
             if not value.quant.same_as(quant):
-                raise Rejected("what it rounds was interpolated between numbers of another scale or zero point")
+                return quantized(scope, value.as_layer(), quant)
             name = scope.state.emit(value.op, [value.image.name], scope.name, quant)
             return Placed(name, value.shape, value.image.order)
         case Arranged():
@@ -180,7 +180,8 @@ def _of_dequantized(scope: Scope, value: Dequantized, quant: Quantization) -> Pl
     return Placed(result, value.shape, value.at.order, value.at.folded)
 
 
-def _linear_rule(value: Linear, quant: Quantization) -> StepRequant:
+def linear_rule(value: Linear, quant: Quantization) -> StepRequant:
+    """From the accumulators of an int8 layer to what QuantizeLinear makes of them."""
     units = integer_bias(value)
     rest = [b - n * p for b, n, p in zip(value.bias, units, value.product, strict=True)]
     rule = exact_requant(value.product, rest, Fraction(float(quant.scale[0])), int(quant.zero_point[0]), -128, 127)

@@ -22,6 +22,7 @@ from tinycompile.frontend.onnx_values import (
     Average,
     Dequantized,
     Discrete,
+    Interpolated,
     Known,
     Linear,
     Pair,
@@ -147,6 +148,8 @@ def applied(scope: Scope, value: Value, operand: int) -> Value:
             return replace(value, parts=tuple(applied(scope, part, operand) for part in value.parts))
         case Linear() | Average() | Product() | Pair():
             return _of_sum(scope, value, operand, constants)
+        case Interpolated():
+            return applied(scope, value.as_layer(), operand)
         case _:
             raise Rejected(NOT_ROUNDED)
 

@@ -15,6 +15,7 @@ from tinycompile.frontend.onnx_linear import activation
 from tinycompile.frontend.onnx_moves import taken
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, Scope
+from tinycompile.frontend.onnx_upsampling import upsampled
 from tinycompile.frontend.onnx_values import Interpolated, Placed, Quantized, Shape, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Signature, bounded
@@ -54,30 +55,40 @@ def resize(scope: Scope) -> None:
 
 def _interpolated(scope: Scope) -> Interpolated:
     """Linear interpolation in 8 bits. Raises Rejected where its weights aren't those of the operator."""
-    x = activation(scope)
-    at, op = _weighted(scope, x.at, "onnx")
-    return Interpolated(at, x.quant, op, scope.shape())
+    x, shape = activation(scope), scope.shape()
+    weights = _weights(scope, x.shape)
+    at, op = _weighted(scope, x.at, weights, "onnx")
+    return Interpolated(at, x.quant, op, shape, lambda: upsampled(scope, x.at, x.quant, weights, shape))
 
 
 def _of_integers(scope: Scope, value: Quantized) -> Quantized:
     """Linear interpolation of integers, of which onnxruntime cuts off the fraction."""
     if value.dtype not in (INT8, UINT8):
         raise Rejected(f"linear resizing of {value.dtype}: {FLOAT_ARITHMETIC}")
-    at, op = _weighted(scope, value.at, "down" if value.dtype == UINT8 else "to zero")
+    rule = "down" if value.dtype == UINT8 else "to zero"
+    at, op = _weighted(scope, value.at, _weights(scope, value.shape), rule)
     name = scope.state.emit(op, [at.name], scope.name, scope.state.type_of(at).quant)
     return Quantized(Placed(name, scope.shape(), at.order), value.dtype)
 
 
-def _weighted(scope: Scope, x: Placed, rule: Rounding) -> tuple[Placed, ResizeBilinear]:
+def _weights(scope: Scope, source: Shape) -> dict[int, Array]:
+    """float64 (resized, size) of every axis that changes. Raises Rejected where it isn't a linear interpolation."""
+    mode = str(scope.attribute("mode", "nearest"))
+    found = dict(interpolation(scope, source, scope.shape(), mode))
+    if mode != "linear":
+        raise Rejected(f"mode {mode!r}: {FLOAT_ARITHMETIC}")
+    return found
+
+
+def _weighted(scope: Scope, x: Placed, weights: dict[int, Array], rule: Rounding) -> tuple[Placed, ResizeBilinear]:
     """The image, its channels last, and the operator with the node's weights. Raises Rejected where it has none."""
-    shape, mode = scope.shape(), str(scope.attribute("mode", "nearest"))
-    found = dict(interpolation(scope, x.shape, shape, mode))
-    order = NHWC if set(found) <= {2, 3} else identity(4)
+    shape = scope.shape()
+    order = NHWC if set(weights) <= {2, 3} else identity(4)
     rows, columns = order[1:3]
-    if len(shape) != 4 or not set(found) <= {rows, columns} or mode != "linear":
+    if len(shape) != 4 or not set(weights) <= {rows, columns}:
         raise Rejected(f"linear resizing of other than rows and columns: {FLOAT_ARITHMETIC}")
     at = scope.ordered(x, order)
-    wanted = [found[axis] if axis in found else _unit(x.shape[axis]) for axis in (rows, columns)]
+    wanted = [weights[axis] if axis in weights else _unit(x.shape[axis]) for axis in (rows, columns)]
     for half_pixel, aligned in ((True, False), (False, False), (False, True)):
         op = ResizeBilinear((shape[rows], shape[columns]), aligned, half_pixel, rule)
         sides = op.positions(Signature((scope.state.type_of(at),), ()))

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_quantize import quantized
+from tinycompile.frontend.onnx_quantize import clamp_of, linear, linear_rule, quantized
 from tinycompile.frontend.onnx_scope import Scope, with_quantization
-from tinycompile.frontend.onnx_values import Dequantized, Linear, Placed, Quantized, Step, Value
+from tinycompile.frontend.onnx_values import Clamp, Dequantized, Linear, Placed, Quantized, Step, Value
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
 
@@ -31,8 +31,14 @@ def quantized_by_channel(scope: Scope, value: Value, scale: Array, zero_point: i
     """
     quant = Quantization.per_tensor(_ONE, zero_point)
     match value:
-        case Linear() if axis == value.channel_axis and _same_for_all_scales(value):
-            return quantized(scope, value.times(*(1 / Fraction(float(s)) for s in scale)), quant)
+        case Linear() if axis == value.channel_axis:
+            scaled = value.times(*(1 / Fraction(float(s)) for s in scale))
+            if _same_for_all_scales(value):
+                return quantized(scope, scaled, quant)
+            bounds = [clamp_of(value.clamp, Quantization.per_tensor(float(s), zero_point)) for s in scale]
+            rule = linear_rule(replace(scaled, clamp=Clamp()), quant)
+            low, high = np.array(bounds).T
+            return linear(scope, scaled, rule.clamped_by_channel(low, high), quant)
         case Dequantized() if value.channel in (None, axis):
             step = _step("Div", value.function, scale, scope.node.output, increasing=value.is_increasing)
             return quantized(scope, replace(value, function=step, channel=axis), quant)

@@ -229,7 +229,7 @@ class Linear:
     @property
     def channel_axis(self) -> int:
         """Of the ONNX tensor."""
-        return len(self.shape) - 1 if self.kind == "fully_connected" else 1
+        return self.order[-1]
 
     def plus(self, values: Array) -> Linear:
         """With constants added per output channel."""
@@ -332,12 +332,17 @@ class SoftmaxOf:
 
 @dataclass(frozen=True, eq=False)
 class Interpolated:
-    """An int8 image in NHWC resized by linear interpolation, not rounded yet."""
+    """An int8 image in NHWC resized by linear interpolation, not rounded yet.
+
+    Attributes:
+        as_layer: the same as a layer, which may be rounded to another scale. Raises Rejected.
+    """
 
     image: Placed
     quant: Quantization
     op: ResizeBilinear
     shape: Shape
+    as_layer: Callable[[], Linear]
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,6 +77,13 @@ class StepRequant:
         low, high = max(self.low, min(low, self.high)), min(self.high, max(high, self.low))
         return replace(self, steps=self.steps[:, low - self.low : high - self.low], low=low, high=high)
 
+    def clamped_by_channel(self, low: IntegerArray, high: IntegerArray) -> StepRequant:
+        """With the outputs of each channel clamped to a range (C,) of its own within `low` and `high`."""
+        outputs = np.arange(self.low + 1, self.high + 1)
+        below, above = outputs <= low[:, None], outputs > high[:, None]
+        steps = np.where(below, -LARGEST_SUM, np.where(above, LARGEST_SUM, self.steps))
+        return replace(self, steps=steps).clamped(int(low.min()), int(high.max()))
+
 
 def exact_requant(
     product: Sequence[Fraction],

@@ -15,7 +15,7 @@ from tests.support.random_forest import ML, by_onnxruntime, by_us, ensemble, imp
 from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Node, Signature, Site, TensorType
-from tinycompile.kernels.trees import class_scores
+from tinycompile.kernels.class_ends import class_scores
 from tinycompile.ops.class_scores import ClassScores
 
 TRANSFORMS = ["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"]

@@ -172,7 +172,6 @@ def test_trees_of_what_nothing_computes(tmp_path):
             "2 keys from",
         ),
         (one("LinearRegressor", coefficients=[1.0] * 4, post_transform="LOGISTIC"), "a post_transform"),
-        (machine("SVMClassifier", "RBF", [2, 3], prob_a=[1.0], prob_b=[0.0]), "train the model without"),
         (machine("SVMRegressor", "COSINE", [2]), "kernel_type = 'COSINE'"),
         (one("OneHotEncoder", cats_int64s=[1, 2]), "this operator is not supported"),
         (one("TreeEnsembleRegressor", nodes_modes=["LEAF"], nodes_treeids=[0, 1]), "another length"),

@@ -33,6 +33,7 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.conv3d import Conv3D
 from tinycompile.ops.conv3d_transpose import Conv3DTranspose
 from tinycompile.ops.conv_integer import ConvInteger
+from tinycompile.ops.coupled_probabilities import CoupledProbabilities
 from tinycompile.ops.cumulative_product import CumulativeProduct
 from tinycompile.ops.cumulative_sum import CumulativeSum
 from tinycompile.ops.depth_to_space import DepthToSpace
@@ -576,6 +577,12 @@ def tree_ensemble(rng: Random) -> Sample:
         builder.add(0, [*asked, None, None, None], [1, 2, -1, -1, -1], [4, 3, -1, -1, -1], leaves)
     aggregate: Aggregate = rng.choice(("sum", "average", "min", "max"))
     return sample(TreeEnsemble(builder.forest(), 2, aggregate), [floats((size(rng), features))], floats(()))
+
+
+@of("coupled_probabilities")
+def coupled_probabilities(rng: Random) -> Sample:
+    x, op = floats((size(rng), 3)), CoupledProbabilities(3, (-0.1, -0.2, 0.15), (0.0, 0.1, -0.1))
+    return sample(op, [x], floats(()))
 
 
 @of("class_scores")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from tests.support.random_forest import ML, by_onnxruntime, by_us, ensemble, imp
 from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Node, Signature, Site, TensorType
-from tinycompile.kernels.trees import class_scores
+from tinycompile.kernels.class_ends import class_scores
 from tinycompile.ops.class_scores import ClassScores
 
 TRANSFORMS = ["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"]
@@ -92,7 +94,7 @@ def test_linear_classifiers(transform, scores, classes, tmp_path):
     ids=lambda op: f"{op.transform}-{op.decision}-{op.pair}",
 )
 def test_kernel(op):
-    """Probabilities; then the labels, which come first."""
+    """Probabilities; then, as the last parameter, the labels."""
     rng = np.random.default_rng(3)
     x = rng.uniform(0, 1, (50, len(op.labels) if op.pair == "none" else 1)).astype(np.float32)
     x[::3, 0], x[::4, -1] = -0.0, 0.5
@@ -103,4 +105,7 @@ def test_kernel(op):
     assert kernel is not None
     got = run_kernel(kernel, [x, np.zeros(labels.shape, np.int64)], sig.outputs[1])
     np.testing.assert_allclose(got, want, rtol=1e-6)
-    assert labels.dtype == np.int64 and set(labels.ravel().tolist()) <= set(op.labels)
+    assert kernel.function is not None
+    scores, label, probabilities = kernel.function.parameters
+    turned = replace(kernel, function=replace(kernel.function, parameters=(scores, probabilities, label)))
+    np.testing.assert_array_equal(run_kernel(turned, [x, np.zeros_like(want)], sig.outputs[0]), labels)

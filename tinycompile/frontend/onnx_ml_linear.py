@@ -1,4 +1,4 @@
-"""Linear classifiers of ai.onnx.ml."""
+"""Linear classifiers of ai.onnx.ml, and probabilities of support vector machines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import numpy as np
 from tinycompile.frontend.onnx_discrete import constant
 from tinycompile.frontend.onnx_ml_registry import ml_importer
 from tinycompile.frontend.onnx_ml_trees import class_labels, features, set_classes, transform_of
+from tinycompile.frontend.onnx_ml_vectors import COUPLED
 from tinycompile.frontend.onnx_scope import Scope
+from tinycompile.frontend.onnx_values import Placed, Real, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ops.class_scores import ClassScores
+from tinycompile.ops.coupled_probabilities import CoupledProbabilities
 from tinycompile.ops.fully_connected import FullyConnected
 
 
@@ -33,3 +36,12 @@ def linear_classifier(scope: Scope) -> None:
         raise Rejected(f"a single row of coefficients for {len(labels)} classes with post_transform = {transform!r}")
     pair = "logistic" if transform == "LOGISTIC" else "complement"
     set_classes(scope, scores, ClassScores(labels, "NONE", "sign", pair))
+
+
+@ml_importer(COUPLED)
+def coupled_probabilities(scope: Scope) -> None:
+    """Made by onnx_ml_vectors.py of an SVMClassifier."""
+    x, classes = features(scope), int(scope.attribute("classes", 0))
+    a, b = (tuple(float(value) for value in scope.attribute(name, [])) for name in ("prob_a", "prob_b"))
+    name = scope.state.emit(CoupledProbabilities(classes, a, b), [x.name], scope.name, None)
+    scope.set(Real(Placed(name, (x.shape[0], classes), identity(2))))

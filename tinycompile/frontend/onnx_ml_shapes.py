@@ -72,13 +72,11 @@ def _results(node: Any, operand: Shape) -> Sequence[tuple[Shape, Any]] | None:
     match node.op_type:
         case "TreeEnsembleRegressor" | "TreeEnsemble":
             return (((rows, integer("n_targets")), np.float32),)
-        case "SVMRegressor":
-            return (((rows, 1), np.float32),)
-        case "TreeEnsembleClassifier" | "LinearClassifier" | "SVMClassifier":
+        case "CoupledProbabilities":
+            return (((rows, integer("classes")), np.float32),)
+        case "TreeEnsembleClassifier" | "LinearClassifier":
             labels = [a for name in ("classlabels_int64s", "classlabels_ints") if (a := attributes.get(name))]
             classes = len(labels[0].ints) if labels else 1
-            if node.op_type == "SVMClassifier" and "vectors_per_class" in attributes and "prob_a" not in attributes:
-                classes = classes * (classes - 1) // 2 if classes > 2 else 2
             return ((rows,), np.int64), ((rows, classes), np.float32)
         case _:
             return None

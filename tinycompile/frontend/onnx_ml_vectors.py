@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_ml_rewrite import MlRewriting, floats_of_operand, rule
+from tinycompile.frontend.onnx_schema import ML
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
+
+MOST_CLASSES = 64
+"""A score for each pair of them is a row of weights for all vectors."""
+COUPLED = "CoupledProbabilities"
+"""What ONNX has no words for: of pairs' scores probabilities of classes."""
 
 
 def _list(step: MlRewriting, name: str) -> Array:
@@ -19,7 +25,8 @@ def _list(step: MlRewriting, name: str) -> Array:
 def _kernel(step: MlRewriting, x: str, vectors: Array) -> tuple[list[Any], str]:
     """Nodes that compute the kernel of each row with each support vector, (rows, vectors), and their result."""
     kind = step.take("kernel_type", b"LINEAR").decode(errors="replace")
-    gamma, offset, degree = (list(step.take("kernel_params", None) or [0.0, 0.0, 0.0]) + [0.0] * 3)[:3]
+    given: list[float] = step.take("kernel_params", None) or []
+    gamma, offset, degree = (float(value) for value in [*given, 0.0, 0.0, 0.0][:3])
     if kind == "RBF":
         return _radial(step, x, vectors, gamma)
     if kind not in ("LINEAR", "POLY", "SIGMOID"):
@@ -90,14 +97,16 @@ def _regressor(step: MlRewriting) -> list[Any]:
 
 @rule("SVMClassifier")
 def _classifier(step: MlRewriting) -> list[Any]:
-    """A score for each pair of classes, each of which votes for one; the first class with most votes wins."""
-    if step.take("prob_a", None) or step.take("prob_b", None):
-        raise Rejected("probabilities (prob_a, prob_b) are an iteration over pairs: train the model without them")
-    labels = [int(label) for label in step.take("classlabels_ints", None) or ()]
-    sizes = [int(n) for n in step.take("vectors_per_class", None) or ()]
+    """A score for each pair of classes, each of which votes for one; the first class with most votes wins, whatever the
+    probabilities are.
+    """
+    platt = [list(step.take(name, None) or []) for name in ("prob_a", "prob_b")]
+    labels: list[int] = list(step.take("classlabels_ints", None) or [])
+    counts: list[int] = step.take("vectors_per_class", None) or []
+    sizes = [int(n) for n in counts]
     transform = step.take("post_transform", b"NONE").decode(errors="replace")
     weights, vectors, rho = (_list(step, name) for name in ("coefficients", "support_vectors", "rho"))
-    if len(sizes) != len(labels) or len(labels) < 2 or transform != "NONE":
+    if len(sizes) != len(labels) or not 2 <= len(labels) <= MOST_CLASSES or transform != "NONE":
         raise Rejected(f"{len(sizes)} classes of vectors for {len(labels)} labels, post_transform = {transform!r}")
     pairs = list(combinations(range(len(labels)), 2))
     cast, x = floats_of_operand(step)
@@ -105,7 +114,7 @@ def _classifier(step: MlRewriting) -> list[Any]:
     table = _pairs(weights.reshape(len(labels) - 1, sum(sizes)), sizes)
     label, scores = step.node.output
     two = len(labels) == 2
-    each = step.name("pairs") if two else scores
+    each = step.name("pairs") if two or platt[0] else scores
     operands = [kernel, step.constant("coefficients", table, np.float32)]
     nodes.append(step.make("Gemm", [*operands, step.constant("rho", rho[: len(pairs)], np.float32)], each, transB=1))
     names = {name: step.name(name) for name in ("above", "ballots", "votes", "winner", "opposite")}
@@ -121,7 +130,12 @@ def _classifier(step: MlRewriting) -> list[Any]:
         step.make("ArgMax", [names["votes"]], names["winner"], axis=-1, keepdims=0),
         step.make("Gather", [step.constant("labels", labels, np.int64), names["winner"]], label, axis=0),
     ]
-    if two:
+    if platt[0]:
+        a, b = (values[: len(pairs)] for values in platt)
+        coupled = step.make(COUPLED, [each], scores, prob_a=a, prob_b=b, classes=len(labels))
+        coupled.domain = ML
+        nodes.append(coupled)
+    elif two:
         nodes.append(step.make("Neg", [each], names["opposite"]))
         nodes.append(step.make("Concat", [names["opposite"], each], scores, axis=-1))
     return [cast, *nodes]

@@ -14,7 +14,6 @@ from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
 from tinycompile.ops._forest import Forest, Split
-from tinycompile.ops.class_scores import ClassScores
 from tinycompile.ops.tree_ensemble import TreeEnsemble
 from tinycompile.targets.core import Core
 
@@ -405,72 +404,3 @@ def _leaf_constants(forest: Forest) -> tuple[Constant, ...]:
         Constant("targets", "uint16_t", targets, "of each weight"),
         Constant("weights", "float", weights, "of leaves"),
     )
-
-
-# The end of a classifier.
-
-
-@kernel_for(ClassScores, dtype=FLOAT32)
-def class_scores(site: Site, core: Core) -> Kernel | None:
-    """The best class and its label, then probabilities."""
-    op = site.node.op
-    if not isinstance(op, ClassScores):
-        return None
-    classes, rows, per_row = len(op.labels), _rows(site), site.sig.input.shape[-1]
-    body = [*_decision(op, per_row), *_probabilities(op)]
-    text = "".join(f"    {line}\n" for line in body)
-    if rows > 1:
-        inner = "".join(f"        {line}\n" for line in body)
-        step = f"        scores += {per_row};\n        label += 1;\n        probabilities += {classes};\n"
-        text = f"    for (int32_t row = 0; row < {rows}; ++row) {{\n{inner}{step}    }}\n"
-    function = Function(
-        f"class_scores_{op.transform.lower()}_{op.decision}_{op.pair}_{rows}x{classes}",
-        ("const float *scores", "int64_t *label", "float *probabilities"),
-        text,
-        ("kernels/tc_class_scores.h",),
-        "The best class, and probabilities.",
-    )
-    slow = 1 if core.has("fpu") else 25
-    power = 0 if (op.transform, op.pair) in (("NONE", "none"), ("NONE", "complement"), ("NONE", "negative")) else 60
-    return Kernel(
-        f"class_scores_{op.transform.lower()}",
-        function,
-        instructions=15 + rows * classes * (10 + 3 * slow + power * (1 + slow // 5)),
-        code_bytes=150,
-        notes={"reason": "float32 in plain C"},
-    )
-
-
-def _decision(op: ClassScores, per_row: int) -> Iterator[str]:
-    counting = op.labels == tuple(range(len(op.labels)))
-    if op.decision == "largest":
-        best = f"tc_class_largest(scores, {per_row}, {int(op.marked)})"
-    else:
-        best = f"scores[{per_row - 1}] > {'0.5f' if op.decision == 'half' else '0.0f'} ? 1 : 0"
-    if counting:
-        yield f"*label = {best};"
-        return
-    listed = ", ".join(f"INT64_C({label})" if label > -(2**63) else "INT64_MIN" for label in op.labels)
-    yield f"static const int64_t labels[{len(op.labels)}] = {{{listed}}};"
-    yield f"*label = labels[{best}];"
-
-
-def _probabilities(op: ClassScores) -> Iterator[str]:
-    classes = len(op.labels)
-    match op.pair:
-        case "complement":
-            yield "const float score = scores[0];"
-            yield "probabilities[0] = tc_opaque(1.0f - score);"
-            yield "probabilities[1] = score;"
-        case "negative":
-            yield "const float score = scores[0];"
-            yield "probabilities[0] = -score;"
-            yield "probabilities[1] = score;"
-        case "logistic":
-            yield "const float score = scores[0];"
-            yield "probabilities[0] = tc_class_logistic(-score);"
-            yield "probabilities[1] = tc_class_logistic(score);"
-        case _ if op.transform in ("SOFTMAX", "SOFTMAX_ZERO"):
-            yield f"tc_class_softmax(scores, probabilities, {classes}, {int(op.transform == 'SOFTMAX_ZERO')});"
-        case _:
-            yield f"tc_class_each(scores, probabilities, tc_class_{op.transform.lower()}, {classes});"

@@ -13,8 +13,7 @@ def as_published(wanted: Array, moment: Array) -> Array:
     """GPTQ's algorithm 1, row by row: what a column's rounding costs is spread by the inverse's Cholesky factor."""
     result, left = np.empty_like(wanted), wanted.copy()
     for group in range(len(wanted)):
-        inverse: Array = np.linalg.inv(moment[group])
-        factor = np.linalg.cholesky(inverse).swapaxes(0, 1)
+        factor = np.linalg.cholesky(np.linalg.inv(moment[group])).T
         for column in range(wanted.shape[2]):
             result[group, :, column] = np.clip(np.rint(left[group, :, column]), -127, 127)
             error = (left[group, :, column] - result[group, :, column]) / factor[column, column]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinycompile.access import Access, Box, Enlarged, Given, Planar, Pointwise, Reach, Summed, Whole, Windowed
+from tinycompile.access import Access, Across, Box, Enlarged, Given, Planar, Pointwise, Reach, Summed, Whole, Windowed
 from tinycompile.planner.stage import NotStreamable, Span
 
 small = st.integers(1, 3)
@@ -119,4 +119,5 @@ def test_what_is_not_told_apart_is_needed_whole() -> None:
     assert [access.needs(box) for access in (Whole(), Given(), Summed())] == [None] * 3
     assert Pointwise().needs(box) == Planar().needs(box) == box
     assert Pointwise(frozenset({0})).needs(box) == (range(1), range(2))
+    assert Across(frozenset({0}), 1, 5).needs(box) == (range(1), range(5))
     assert Enlarged((2, 1)).needs(box) == (range(2), range(2))

@@ -3,9 +3,9 @@
 A tensor is (N, positions ..., C): a signal has one axis of positions, an image two (rows, columns), a volume three.
 Axes are counted among those, from 0. A position has all channels of one place. A description is about one image, N = 1.
 
-There are `Whole`, `Given`, `Pointwise`, `Windowed`, `Enlarged`, `Spread`, `Planar`, `Summed`. For each of them `along`
-tells what is read along one axis; the receptive field of a box (`needs`) is the product of these. Execution by rows or
-patches knows nothing else of an operator.
+There are `Whole`, `Given`, `Pointwise`, `Across`, `Windowed`, `Enlarged`, `Spread`, `Planar`, `Summed`. For each of
+them `along` tells what is read along one axis; the receptive field of a box (`needs`) is the product of these.
+Execution by rows or patches knows nothing else of an operator.
 """
 
 from __future__ import annotations
@@ -108,6 +108,21 @@ class Pointwise(Access):
 
     def along(self, axis: int) -> Reach | None:
         return Reach(stride=0) if axis in self.broadcast else Reach()
+
+
+@dataclass(frozen=True)
+class Across(Pointwise):
+    """All positions along one axis, and along the others the same position: a matrix of a stack.
+
+    Attributes:
+        axis: the one of which all is read. size: the operand's positions along it.
+    """
+
+    axis: int = 0
+    size: int = 1
+
+    def along(self, axis: int) -> Reach | None:
+        return Reach(stride=0, extent=self.size) if axis == self.axis else super().along(axis)
 
 
 @dataclass(frozen=True)

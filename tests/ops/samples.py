@@ -662,7 +662,11 @@ def l2_normalization(rng: Random) -> Sample:
 
 @of("batch_matmul")
 def batch_matmul(rng: Random) -> Sample:
-    return sample(BatchMatMul(), [floats((1, 2, 3)), floats((1, 3, 4))], floats(()))
+    op, typed = BatchMatMul(rng.random() < 0.3, rng.random() < 0.5), [int8, floats][size(rng, 0, 2)]
+    m, k, n = (size(rng, 1, 4) for _ in range(3))
+    stacks = [shape[:-1] for shape in broadcasting(rng)]
+    x, y = (m, k)[:: -1 if op.adj_x else 1], (k, n)[:: -1 if op.adj_y else 1]
+    return sample(op, [typed((*stacks[0], *x)), typed((*stacks[1], *y))], typed(()))
 
 
 @of("cast")

@@ -16,7 +16,7 @@ import pytest
 
 from tests.ops.samples import SAMPLERS, Sample, sampler_of
 from tests.support.kernel_checks import int8
-from tinycompile.access import Access, Box, Enlarged, Given, Planar, Pointwise, Spread, Summed, Whole, Windowed
+from tinycompile.access import Access, Across, Box, Enlarged, Given, Planar, Pointwise, Spread, Summed, Whole, Windowed
 from tinycompile.dtypes import BOOL, FLOAT32
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops import all_ops
@@ -28,6 +28,7 @@ SAMPLES, CHANGES = 12, 10
 Place = tuple[int, ...]
 BY_POSITIONS = {
     "average_pool2d": {Windowed},
+    "batch_matmul": {Across, Pointwise},
     "concatenation": {Pointwise},
     "conv2d": {Windowed},
     "conv3d": {Windowed},
@@ -203,7 +204,7 @@ def test_a_part_computes_a_part(kind: str) -> None:
             continue
         op = sample.op.part(sample.sig, sizes)
         if op is None:
-            assert kind in ("transpose", "resize_nearest_neighbor"), "no part, and no reason known"
+            assert kind in ("transpose", "resize_nearest_neighbor", "batch_matmul"), "no part, and no reason known"
             continue
         values, parts = sample.values(rng), list[Array]()
         for access, value in zip(accesses(sample), values, strict=True):

@@ -8,12 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Across, Whole
 from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
-from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._arithmetic import real, wide
 from tinycompile.ops._arithmetic.wide import WideRequant
+from tinycompile.ops._elementwise import broadcast
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
@@ -48,6 +50,21 @@ class BatchMatMul(Typed):
         if depth != (y[-1] if self.adj_y else y[-2]):
             raise ValueError(f"{inputs[0]} and {inputs[1]} can't be multiplied")
         return (((*np.broadcast_shapes(x[:-2], y[:-2]), rows, columns), inputs[0].dtype),)
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        """By matrices; by a matrix's rows the first operand alone, unless these are its columns in memory."""
+        rows = len(sig.output.shape) - 3
+        if rows < 0:
+            return Whole()
+        shape = sig.inputs[operand].shape
+        same = broadcast(shape, sig.output.shape)
+        if operand == 0 and not self.adj_x:
+            return same
+        return Across(same.broadcast, rows, shape[-2])
+
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op | None:
+        """None for some rows of matrices whose rows lie across the first operand: an operator reads all of these."""
+        return None if self.adj_x and sizes[-1] is not None else self
 
     def requant(self, sig: Signature) -> Requant:
         """The rule from accumulators to outputs (`GetQuantizedConvolutionMultipler`: a product in float32)."""

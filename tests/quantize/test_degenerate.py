@@ -159,6 +159,17 @@ def test_constant_and_zero_tensors(tmp_path: Path) -> None:
         assert found.trials[0].sqnr > 40, bias
 
 
+@pytest.mark.parametrize(("kind", "options"), [("Transpose", {"perm": [0, 3, 1, 2]}), ("Flatten", {})])
+def test_a_network_that_only_moves_values(kind: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """It has no layer that could be worse than another."""
+    b, images = OnnxBuilder(), some_images()
+    b.output(b.node(kind, b.input((1, *images.shape[1:])), **options))
+    found = quantize(*written(b.model(), images, tmp_path))
+    assert found.sqnr > 35
+    assert not found.layers
+    assert not any("worst" in line for line in found.lines())
+
+
 def test_an_outlier_is_named(tmp_path: Path) -> None:
     images = some_images(200)
     images[8, 1, 2, 3] = 1e4

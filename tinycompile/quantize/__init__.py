@@ -80,7 +80,8 @@ class Quantized:
         lines = [f"quantised: {self.trials[0].describe()} on the calibration set"]
         lines.append(f"SQNR {self.sqnr:.2f} dB on {self.measured_on}")
         worst = ", ".join(f"{shortened(name)} {ratio:.1f} dB" for name, ratio in self.layers[:5])
-        lines.append(f"worst layers: {worst}")
+        if worst:
+            lines.append(f"worst layers: {worst}")
         if self.raised:
             many = len(self.raised)
             lines.append(f"weight scales raised for the accumulator to fit: {many} channel{'s' if many > 1 else ''}")

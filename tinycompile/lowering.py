@@ -23,6 +23,7 @@ from tinycompile.errors import UsageError
 from tinycompile.frontend import class_names_of, is_onnx, load
 from tinycompile.frontend.survey import Survey, survey
 from tinycompile.ir import Graph
+from tinycompile.islands import warn_of_cost
 from tinycompile.kernels.base import Constant
 from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
@@ -79,6 +80,9 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     """Everything up to naming: import, optimise, choose kernels, plan memory. Models share the arena's memory."""
     loaded = _loaded(sources, board, options)
     planned, layout = place([each.plans for each in loaded], board, options)
+    if options.floats == "islands":
+        for each, plan in zip(loaded, planned, strict=True):
+            warn_of_cost(each.source.name, plan)
     return [
         Lowered(each.name, each.source, each.nominal, p, _front(each.plans) if _wants_front(options, p) else None)
         for each, p in zip(loaded, planned, strict=True)

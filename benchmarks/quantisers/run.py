@@ -51,6 +51,7 @@ def main() -> int:
     parser.add_argument("--tools", nargs="*", default=list(TOOLS), choices=list(TOOLS))
     options = parser.parse_args()
     folder: Path = options.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
     nets, files = folder / "nets", folder / "files"
     for tool in options.tools:
         packages = TOOLS[tool]
@@ -58,7 +59,7 @@ def main() -> int:
         script = HERE / ("nets.py" if tool == "nets" else f"tool_{tool}.py")
         arguments = [str(nets)] if tool == "nets" else [str(nets), str(files)]
         paths = {"PYTHONPATH": str(ROOT), "TORCH_EXTENSIONS_DIR": str(folder / "extensions")}
-        subprocess.run([python, script, *arguments], env={**os.environ, **paths}, check=True)
+        subprocess.run([python, script, *arguments], cwd=folder, env={**os.environ, **paths}, check=True)
     command = [sys.executable, "-m", "benchmarks.quantisers.check", str(nets), str(files), "--floats"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 

@@ -73,7 +73,16 @@ def test_islands(tmp_path: Path) -> None:
     onnx.save(with_an_island(), str(path))
     with pytest.warns(FloatIslandWarning, match="Softmax") as caught:
         build = tinycompile.compile(path, output=tmp_path / "o")
-    assert len(caught) >= 2
+    assert len(caught) >= 3
+    estimates = [layer["instructions_estimate"] for layer in build.report["layers"]]
+    edges_and_integers = (
+        0,
+        len(estimates) - 1,
+        len(estimates) - 2,
+    )  # quantised at the beginning, then a layer at the end
+    of_floats = sum(estimates) - sum(estimates[index] for index in edges_and_integers)
+    expected_cost = f"island.onnx: float32 costs about {of_floats:,} of {sum(estimates):,} instructions"
+    assert sum(str(w.message).startswith(expected_cost) for w in caught) == 1
     x = np.random.default_rng(4).normal(0, 2, (3, 16)).astype(np.float32)
     expected = float_outputs(onnx.load(path), [{"x": v[None]} for v in x])[0]
     got = np.asarray(build.run(x, on="qemu")).reshape(expected.shape)

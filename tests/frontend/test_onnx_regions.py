@@ -164,14 +164,16 @@ def test_slopes_that_no_bytes_have(slopes, reason):
         q.agrees(y)
 
 
-@pytest.mark.parametrize("between", ["", "Relu", "Clip"])
+@pytest.mark.parametrize("between", ["", "Relu", "Clip", "PRelu"])
 @pytest.mark.parametrize("before", ["convolution", "tensor"])
 def test_a_scale_for_each_channel_before_a_depthwise_convolution(before, between):
     """nncf's activations there; a bound in front that isn't 0 differs from channel to channel."""
     q = Qdq((1, 4, 6, 8), "uint8", 7)
     y = q.a if before == "tensor" else after_convolution(q)
     if between:
-        y = q.b.node(between, y, *([real(q, 0.0), real(q, 4.0)] if between == "Clip" else []))
+        slopes = q.b.constant(np.reshape([0.5, -0.5, 0.1, 0.0], (4, 1, 1)), np.float32)
+        operands = {"Clip": [real(q, 0.0), real(q, 4.0)], "PRelu": [slopes]}
+        y = q.b.node(between, y, *operands.get(between, []))
     parameters = q.b.constant(q.rng.uniform(0.02, 0.08, 4), np.float32), q.b.constant([0] * 4, np.uint8)
     y = q.b.node("DequantizeLinear", q.b.node("QuantizeLinear", y, *parameters, axis=1), *parameters, axis=1)
     w, _ = q.conv_weights((8, 1, 3, 3))

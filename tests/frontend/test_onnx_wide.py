@@ -70,6 +70,12 @@ def test_other_layers(dtype):
 
 
 @pytest.mark.parametrize("dtype", SIXTEEN)
+def test_slopes_of_a_layer(dtype):
+    q = wide((1, 4, 7, 6), dtype, 9)
+    assert is_integer(q.agrees(q.b.node("LeakyRelu", convolved(q, 4, {}), alpha=0.2), 0.002, 5))
+
+
+@pytest.mark.parametrize("dtype", SIXTEEN)
 def test_means(dtype):
     q = wide((1, 4, 6, 5), dtype, 6)
     assert is_integer(q.agrees(q.b.node("AveragePool", q.a, kernel_shape=[2, 3], strides=[2, 1]), 0.0002))

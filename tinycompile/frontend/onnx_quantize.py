@@ -94,7 +94,7 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             name = scope.state.emit(value.op, [value.image.name], scope.name, quant)
             return Placed(name, value.shape, value.image.order)
         case Arranged():
-            if value.commutes == "increasing" and any(_may_be_nan(scope, part) for part in value.parts):
+            if value.commutes == "increasing" and any(may_be_nan(scope, part) for part in value.parts):
                 raise Rejected("elements may be NaN, which isn't rounded to what the largest or the smallest is of")
             return value.how([_part(scope, part, quant) for part in value.parts], quant)
         case Real():
@@ -104,7 +104,7 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             raise Rejected(NOT_ROUNDED)
 
 
-def _may_be_nan(scope: Scope, value: Value) -> bool:
+def may_be_nan(scope: Scope, value: Value) -> bool:
     """Whether an element of a value that isn't rounded yet may be no number."""
     match value:
         case Known():
@@ -114,7 +114,7 @@ def _may_be_nan(scope: Scope, value: Value) -> bool:
         case Pair():
             return value.function == "Div"
         case Arranged():
-            return any(_may_be_nan(scope, part) for part in value.parts)
+            return any(may_be_nan(scope, part) for part in value.parts)
         case _:
             return False
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_quantize import clamp_of, linear, linear_rule, quantized
+from tinycompile.frontend.onnx_quantize import clamp_of, linear, linear_rule, may_be_nan, quantized
 from tinycompile.frontend.onnx_scope import Scope, with_quantization
-from tinycompile.frontend.onnx_values import Clamp, Dequantized, Linear, Placed, Quantized, Step, Value
+from tinycompile.frontend.onnx_values import Arranged, Clamp, Dequantized, Linear, Placed, Quantized, Step, Value
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
 
@@ -42,8 +42,16 @@ def quantized_by_channel(scope: Scope, value: Value, scale: Array, zero_point: i
         case Dequantized() if value.channel in (None, axis):
             step = _step("Div", value.function, scale, scope.node.output, increasing=value.is_increasing)
             return quantized(scope, replace(value, function=step, channel=axis), quant)
+        case Arranged() if _chooses(value) and not may_be_nan(scope, value):
+            parts = [quantized_by_channel(scope, part, scale, zero_point, axis) for part in value.parts]
+            return value.how(parts, quant)
         case _:
             raise Rejected("it has a scale for each channel, and what it rounds is no layer's result")
+
+
+def _chooses(value: Arranged) -> bool:
+    """Whether each element is one of those at its place, by their size."""
+    return value.commutes == "increasing" and all(part.shape == value.shape for part in value.parts)
 
 
 def _same_for_all_scales(value: Linear) -> bool:

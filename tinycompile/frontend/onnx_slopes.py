@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import INT16
 from tinycompile.frontend.onnx_evaluate import values_of
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_regions import channel_axis, is_monotonic
-from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope
+from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, with_quantization
 from tinycompile.frontend.onnx_values import Arranged, Dequantized, Known, Linear, Placed, Step, Value
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op, Quantization
@@ -56,8 +57,13 @@ def sloped(scope: Scope, value: Value) -> Value | None:
         raise Rejected(f"some of its slopes are above 1 and others below: {NOT_ROUNDED}")
 
     def chosen(places: Sequence[Placed], quant: Quantization) -> Placed:
-        names, order = scope.side_by_side(places, len(value.shape))
-        return Placed(scope.state.emit(op, names, scope.name, quant), value.shape, order)
+        # Comparing needs no zero point, and int16 has but 0 there.
+        is_wide = scope.state.type_of(places[0]).dtype == INT16
+        same = Quantization.per_tensor(float(quant.scale[0]), 0) if is_wide else quant
+        alike = [with_quantization(scope, at, same) for at in places]
+        names, order = scope.side_by_side(alike, len(value.shape))
+        result = Placed(scope.state.emit(op, names, scope.name, same), value.shape, order)
+        return with_quantization(scope, result, quant)
 
     return Arranged((value, scaled), chosen, value.shape, "increasing")
 

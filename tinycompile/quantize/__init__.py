@@ -166,7 +166,7 @@ def quantize(
     graph = with_biases(simplified(prepared(static.proto, static.shapes, where)))
     if pinned is not None:
         check_pinned(pinned, quantized_values(graph), where)
-    found = attempts(graph, samples.calibration, method, effort, pinned, room)
+    found = attempts(graph, samples.calibration, samples.judged, method, effort, pinned, room)
     best = found[0]
     for text in best.warnings():
         warnings.warn(f"{where}: {text}", QuantizationWarning, stacklevel=2)

@@ -12,6 +12,7 @@ import numpy as np
 from tinycompile.ir import Array
 from tinycompile.progress import step
 from tinycompile.quantize.alignment import aligned
+from tinycompile.quantize.calibration import spread
 from tinycompile.quantize.equalize import equalized
 from tinycompile.quantize.execution import Sample
 from tinycompile.quantize.fitting import Fitted, fitted
@@ -76,6 +77,11 @@ class Attempt:
                 node.input[2] = graph.constant(f"{node.input[2]}_corrected", bias)
         return to_qdq(graph, self.parameters, self.fitted.rounded)
 
+    def judged(self, samples: Sequence[Sample]) -> float:
+        """SQNR of the worst output in dB on other samples, as many as the network has."""
+        network = self.network.on(spread(samples, self.network.count))
+        return decibels(network.noise(network.run(replace(self.fitted.setting, activations=self.parameters))))
+
     def warnings(self) -> list[str]:
         """What is unusual about it."""
         found = list[str]()
@@ -108,12 +114,19 @@ class _Base:
 
 
 def attempts(
-    graph: FloatGraph, samples: Sequence[Sample], method: str, effort: str, pinned: Parameters | None, room: bool
+    graph: FloatGraph,
+    samples: Sequence[Sample],
+    judged: Sequence[Sample],
+    method: str,
+    effort: str,
+    pinned: Parameters | None,
+    room: bool,
 ) -> list[Attempt]:
     """What was tried, the best first.
 
     Args:
         graph: prepared, with biases.
+        judged: other samples, on which a greater effort has to be better than the default's.
         method: `AUTO`, or a key of `ranges.METHODS`; nothing where scales are pinned.
         effort: a key of `EXPONENTS`.
     """
@@ -141,11 +154,15 @@ def attempts(
         candidates.append((noise, each, start))
         trial = Trial(method, bool(exponent), True, False, decibels(noise))
         tried.append(Attempt(trial, each.network, parameters, start, each.observed))
-    _, base, start = min(candidates, key=lambda candidate: candidate[0])
-    if method == AUTO:
-        base = _searched(base, start, ROUNDS[effort])
-    found = _finished(base, method, _parameters(base, method), tried)
-    return [_with_room(found[0]), *found] if room else found
+    found = list[list[Attempt]]()
+    for level in dict.fromkeys(("default", effort)):
+        within = zip(EXPONENTS[effort], candidates, strict=True)
+        _, base, start = min((c for e, c in within if e in EXPONENTS[level]), key=lambda candidate: candidate[0])
+        if method == AUTO:
+            base = _searched(base, start, ROUNDS[level])
+        found.append(_finished(base, method, _parameters(base, method), tried))
+    best = found[0] if len(found) == 1 else max(found, key=lambda each: each[0].judged(judged))
+    return [_with_room(best[0]), *best] if room else best
 
 
 def _base(network: Network, samples: Sequence[Sample], chosen: Array, method: str, equalized_too: bool) -> _Base:

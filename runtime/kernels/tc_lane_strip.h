@@ -87,9 +87,10 @@ static TC_NOINLINE void tc_lane_strip_move(tc_lane_strip *strip, const int8_t *i
 {
     const int32_t distance = first - strip->first;
     const int32_t kept = distance < shape->rows ? shape->rows - distance : 0;
-    const int8_t *const from = strip->rows + distance * shape->pitch;
-    for (int32_t i = 0; i < kept * shape->pitch; i += 4) {
-        tc_store4(strip->rows + i, tc_load4(from + i));
+    int8_t *to = strip->rows;
+    const int8_t *from = to + distance * shape->pitch;
+    for (int32_t words = kept * shape->pitch / 4; words > 0; words--, from += 4, to += 4) {
+        tc_store4(to, tc_load4(from));
     }
     strip->first = first;
     tc_lane_strip_fill(strip, input, kept, shape);

@@ -114,6 +114,9 @@ def depthwise_convolutions() -> list[tuple[Factory, Site]]:
         op = DepthwiseConv2D(stride, ONE, padding, clamp)
         site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
         cases += [(kernel, site) for kernel in kernels]
+    for seed, (depth, multiplier, stride) in enumerate([(4, 2, ONE), (6, 3, (2, 2)), (9, 2, ONE)]):
+        op = DepthwiseConv2D(stride, ONE, (1, 1, 1, 1))
+        cases.append((depthwise_rows, layer(op, (1, 7, 6, depth), (1, 3, 3, depth * multiplier), 3, seed)))
     return cases
 
 

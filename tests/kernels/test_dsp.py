@@ -247,6 +247,13 @@ def test_depthwise_bands(window, image, dilation, stride, padding, clamp, channe
         check_if_taken(depthwise_bands, site)
 
 
+@pytest.mark.parametrize(("depth", "multiplier"), [(4, 2), (7, 3), (8, 1)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_rows_make_several_channels_of_one(depth, multiplier, stride):
+    op = DepthwiseConv2D((stride, stride), (1, 1), (1, 0, 0, 1), (-60, 70))
+    check(depthwise_rows, layer(op, (1, 6, 9, depth), (1, 3, 3, depth * multiplier), 3, depth))
+
+
 @pytest.mark.parametrize("padding", [(1, 1, 1, 1), (2, 0, 0, 2), (0, 2, 2, 0)])
 @pytest.mark.parametrize("channels", [4, 7, 12])
 @pytest.mark.parametrize("kernel", [depthwise_rows, depthwise_bands])

@@ -31,10 +31,6 @@ LONGEST_ROW = 32
 """Bytes of a window's row: longer ones are better read from the image itself."""
 
 
-ROOM = 256
-"""Bytes of the strip beyond what a block needs: less means that rows are moved more often, more that they take RAM."""
-
-
 @dataclass(frozen=True)
 class Order:
     """In which order the bytes of a window are taken.
@@ -71,7 +67,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Strip:
-    """The rows of the padded image that are held at once.
+    """The rows of the padded image that are held at once: those that a block needs and one step more.
 
     Attributes:
         rows: of it. pitch: bytes from one to the next.
@@ -101,7 +97,7 @@ class Strip:
         later = -(-(pixels - 1) // out_width)
         needed = window_rows + op.stride[0] * min(later, out_height - 1)
         every = window_rows + op.stride[0] * (out_height - 1)
-        rows = min(every, needed + max(op.stride[0], ROOM // pitch))
+        rows = min(every, needed + op.stride[0])
         return Strip(rows, pitch, left * depth, inner * depth, skip * depth, rows < every)
 
     @property
@@ -181,7 +177,7 @@ def _instructions(site: Site, op: Conv2D, lanes: Lanes, blocks: Blocks, strip: S
         fresh = max(op.stride[0], (strip.rows - window_rows) // op.stride[0] * op.stride[0])
         moves = -(-height // fresh)
     copied = height * (20 + strip.inner * 3 // 4)
-    moved = moves * (40 + max(0, strip.rows - op.stride[0]) * strip.pitch)
+    moved = moves * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch * 5 // 4)
     total = 100 + strip.rows * strip.pitch + copied + moved
     for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
         own = order.rows * order.words

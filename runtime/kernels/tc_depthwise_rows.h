@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * Depthwise convolution with depth multiplier 1, stride 1 or 2 and a window of up to 3x3 (docs/kernels.md), from vertical
- * pairs, the weights in registers for a whole row.
+ * Depthwise convolution with stride 1 or 2 and a window of up to 3x3 (docs/kernels.md), from vertical pairs, the weights in
+ * registers for a whole row.
  *
  * input    [height][width][channels], int8, at least 4 channels
- * output   [output_height][output_width][channels], int8
+ * output   [output_height][output_width][channels x multiplier], int8
  * weights  per channel what the block functions read (tc_depthwise_rows_block.h), or, packed, the taps as bytes, row by row,
  *          filled up to whole words, then start and requantisation
  */
@@ -29,6 +29,7 @@ typedef struct tc_depthwise_rows_shape {
     int32_t padding_left;
     int32_t columns;      /* of a plane, or of a tile's */
     int32_t tile;         /* output columns of all tiles but the last; not for whole rows */
+    int32_t multiplier;   /* output channels of an input channel; 1 with packed weights, and not for tiles */
     int32_t record_words; /* of a channel's unpacked weights */
     int32_t packed_words; /* of a channel's packed weights, 0 where they aren't */
     int32_t kernel_height;
@@ -55,10 +56,11 @@ TC_INLINE void tc_depthwise_rows_s8(const int8_t *input, int8_t *output, const i
     const int32_t channels = (int32_t)image->channels;
     const int32_t columns = shape->columns;
     const int32_t rows = shape->stride == 1 ? 2 : 1;
-    const int32_t output_row = shape->output_width * channels;
+    const int32_t output_channels = channels * shape->multiplier;
+    const int32_t output_row = shape->output_width * output_channels;
     uint32_t *const bands = (uint32_t *)scratch; /* [2][4 channels][columns] */
     int32_t *const records = (int32_t *)(bands + 8 * columns);
-    tc_depthwise_job job = tc_depthwise_job_of(shape->output_width, shape->stride, 0, 0, image->channels);
+    tc_depthwise_job job = tc_depthwise_job_of(shape->output_width, shape->stride, 0, 0, (uint32_t)output_channels);
     tc_depthwise_clear(bands, 8u * (uint32_t)columns, image);
     for (int32_t group = 0; group < channels; group += 4) {
         const int32_t first = tc_depthwise_first(group, image);
@@ -80,10 +82,12 @@ TC_INLINE void tc_depthwise_rows_s8(const int8_t *input, int8_t *output, const i
             }
             for (int32_t channel = group; channel < past; channel++) {
                 const uint32_t *const upper = bands + (1 - slot) * 4 * columns + (channel - first) * columns;
-                const int32_t *const record = shape->packed_words > 0
-                                                  ? records + (channel - group) * shape->record_words
-                                                  : weights + channel * shape->record_words;
-                compute(upper, record, row + channel, &job);
+                for (int32_t made = channel * shape->multiplier; made < (channel + 1) * shape->multiplier; made++) {
+                    const int32_t *const record = shape->packed_words > 0
+                                                      ? records + (channel - group) * shape->record_words
+                                                      : weights + made * shape->record_words;
+                    compute(upper, record, row + made, &job);
+                }
             }
             row += rows * output_row;
         }

@@ -17,8 +17,10 @@ from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.depthwise_tiles import tiled
+from tinycompile.kernels.dual_rows import fully_connected_dual
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small
+from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip
 from tinycompile.kernels.winograd import winograd
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -65,6 +67,8 @@ def convolutions() -> list[tuple[Factory, Site]]:
         cases += [(factory, site) for factory in (conv2d, conv2d_small)]
         if window[1] * depth < 16:
             cases.append((conv2d_short_rows, site))
+        if dilation[1] == 1 and window != (1, 1) and window[1] * depth <= LONGEST_ROW:
+            cases.append((conv2d_strip, site))
     return cases
 
 
@@ -110,6 +114,9 @@ def depthwise_convolutions() -> list[tuple[Factory, Site]]:
         op = DepthwiseConv2D(stride, ONE, padding, clamp)
         site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
         cases += [(kernel, site) for kernel in kernels]
+    for seed, (depth, multiplier, stride) in enumerate([(4, 2, ONE), (6, 3, (2, 2)), (9, 2, ONE)]):
+        op = DepthwiseConv2D(stride, ONE, (1, 1, 1, 1))
+        cases.append((depthwise_rows, layer(op, (1, 7, 6, depth), (1, 3, 3, depth * multiplier), 3, seed)))
     return cases
 
 
@@ -118,6 +125,10 @@ CASES = [
     *winograd_convolutions(),
     *depthwise_convolutions(),
     (fully_connected, dense(37, 19, 2, (-128, 127), 0)),
+    (fully_connected_dual, dense(1500, 6, 2, (-128, 127), 0)),
+    (fully_connected_dual, dense(4000, 4, 1, (-60, 70), 1)),
+    (fully_connected_dual, dense(20, 3, 3, (0, 127), 2)),
+    (fully_connected_dual, dense(4, 4, 1, (-128, 127), 3)),
 ]
 
 

@@ -19,8 +19,10 @@ from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.depthwise_tiles import tile_width, tiled
+from tinycompile.kernels.dual_rows import fully_connected_dual
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct, lane_offset, pack_words
 from tinycompile.kernels.lane_conv2d import Blocks, conv2d, conv2d_short_rows, conv2d_small
+from tinycompile.kernels.lane_strip import Order, Strip, conv2d_strip
 from tinycompile.kernels.winograd import transformed, winograd
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -51,7 +53,7 @@ def layer(op: Conv2D | DepthwiseConv2D, x: tuple[int, ...], shape: tuple[int, ..
 def test_lane_convolution(kernel, stride, dilation, padding, clamp, depth, channels, seed):
     op = Conv2D(stride, dilation, padding, clamp)
     site = layer(op, (1, 7, 8, depth), (channels, *kernel, depth), 0, seed)
-    for factory in (conv2d, conv2d_small, conv2d_short_rows):
+    for factory in (conv2d, conv2d_small, conv2d_short_rows, conv2d_strip):
         check_if_taken(factory, site)
 
 
@@ -70,11 +72,50 @@ def test_variants_of_the_lane_convolution_take_less_scratch(factory):
     assert check(factory, site).scratch_bytes < check(conv2d, site).scratch_bytes
 
 
+@pytest.mark.parametrize(
+    ("image", "window", "stride", "padding", "moves"),
+    [
+        ((49, 10, 1), (10, 4), (2, 2), (4, 5, 1, 1), True),
+        ((40, 9, 3), (3, 3), (1, 2), (1, 1, 1, 0), True),
+        ((40, 3, 2), (5, 1), (3, 1), (0, 4, 0, 0), True),
+        ((6, 7, 4), (2, 3), (2, 1), (0, 1, 2, 2), False),
+    ],
+)
+def test_windows_with_short_rows_are_read_from_a_padded_strip(image, window, stride, padding, moves):
+    site = layer(Conv2D(stride, (1, 1), padding), (1, *image), (5, *window, image[2]), 0, 1)
+    assert check(conv2d_strip, site).variant == "conv2d_strip"
+    assert Strip.of(site, site.node.op, 4).moves == moves
+
+
+@pytest.mark.parametrize("segment", range(1, 13))
+@pytest.mark.parametrize("rows", [1, 2, 3, 10])
+def test_a_strip_takes_every_byte_of_a_window_once(rows, segment):
+    order = Order(rows, segment)
+    taken = order.taken()
+    assert np.array_equal(np.sort(taken[taken >= 0]), np.arange(rows * segment))
+    assert taken.size == 4 * (rows * order.words + (-(-rows * order.after // 4)))
+
+
 @pytest.mark.parametrize("inputs", [4, 8, 12, 20, 28, 64])
 def test_rows_of_a_multiple_of_four_need_no_scratch(inputs):
     op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0), (-60, 70))
     kernel = check(fully_connected_direct, layer(op, (1, 2, 3, inputs), (5, 1, 1, inputs), 0, inputs))
     assert kernel.scratch_bytes == 0
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(4, 1), (8, 4), (12, 3), (3004, 9)])
+@pytest.mark.parametrize("clamp", [(-128, 127), (-60, 70)])
+def test_dual_products_of_large_sums_and_of_few_outputs(inputs, outputs, clamp):
+    op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0), clamp)
+    site = layer(op, (1, 2, 3, inputs), (outputs, 1, 1, inputs), 0, inputs)
+    assert (fully_connected(site, M7) is None) == (inputs > 1000)
+    check(fully_connected_dual, site)
+
+
+def test_dual_products_are_not_offered_where_byte_lanes_take_half_the_flash():
+    op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0))
+    assert fully_connected_dual(layer(op, (1, 2, 3, 16), (5, 1, 1, 16), 0, 0), M7) is None
+    assert fully_connected_dual(layer(op, (1, 2, 3, 18), (4, 1, 1, 18), 0, 0), M7) is None
 
 
 @pytest.mark.parametrize("inputs", [1, 4, 8, 12, 16, 20, 24, 44])
@@ -204,6 +245,13 @@ def test_depthwise_bands(window, image, dilation, stride, padding, clamp, channe
     if min(image[0] + padding[0] + padding[1] - reach[0], image[1] + padding[2] + padding[3] - reach[1]) >= 0:
         site = layer(op, (1, *image, channels), (1, *window, channels), 3, seed)
         check_if_taken(depthwise_bands, site)
+
+
+@pytest.mark.parametrize(("depth", "multiplier"), [(4, 2), (7, 3), (8, 1)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_rows_make_several_channels_of_one(depth, multiplier, stride):
+    op = DepthwiseConv2D((stride, stride), (1, 1), (1, 0, 0, 1), (-60, 70))
+    check(depthwise_rows, layer(op, (1, 6, 9, depth), (1, 3, 3, depth * multiplier), 3, depth))
 
 
 @pytest.mark.parametrize("padding", [(1, 1, 1, 1), (2, 0, 0, 2), (0, 2, 2, 0)])

@@ -26,6 +26,7 @@ class Frame:
         columns: words per plane of pairs, padding included; an even number.
         needed: columns of the image among them.
         rows: output rows per block: 2 with stride 1, else 1.
+        multiplier: output channels of an input channel.
     """
 
     layer: LinearLayer
@@ -40,13 +41,17 @@ class Frame:
     output_shape: tuple[int, ...]
 
     @staticmethod
-    def of(site: Site) -> Frame | None:
-        """None where the layer isn't of that kind, or has no short requantisation."""
+    def of(site: Site, *, multiplied: bool = False) -> Frame | None:
+        """None where the layer isn't of that kind, or has no short requantisation.
+
+        Args:
+            multiplied: whether an input channel may have several output channels.
+        """
         op, sig = site.node.op, site.sig
         if not isinstance(op, DepthwiseConv2D) or site.constants[1] is None:
             return None
         depth, (_, _, out_width, channels) = sig.input.shape[3], sig.output.shape
-        if op.stride not in ((1, 1), (2, 2)) or depth != channels or channels < 4:
+        if op.stride not in ((1, 1), (2, 2)) or depth < 4 or (depth != channels and not multiplied):
             return None
         layer = LinearLayer.of(site)
         plan = requantized(layer)
@@ -72,6 +77,10 @@ class Frame:
     @property
     def rows(self) -> int:
         return 2 if self.stride == 1 else 1
+
+    @property
+    def multiplier(self) -> int:
+        return self.output_shape[3] // self.input_shape[3]
 
     @property
     def strips(self) -> int:
@@ -186,7 +195,7 @@ class Frame:
         sums = 2 * self.rows
         per_block += sums * (2 * self.requant.signed + self.requant.clamp_steps)
         channels, blocks = self.output_shape[3], -(-self.output_shape[2] // 2)
-        packing = -(-channels // 4) * (60 + bands * (35 + 12 * self.needed))
+        packing = -(-self.input_shape[3] // 4) * (60 + bands * (35 + 12 * self.needed))
         return 80 + packing + channels * self.strips * (per_row + per_block * blocks)
 
 

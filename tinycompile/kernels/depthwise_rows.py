@@ -29,18 +29,18 @@ def records(frame: Frame) -> Deferred:
 
 @kernel_for(DepthwiseConv2D, needs={"dsp"})
 def depthwise_rows(site: Site, core: Core) -> Kernel | None:
-    """Depth multiplier 1, stride 1 or 2 in both directions, at least 4 channels."""
+    """Stride 1 or 2 in both directions, at least 4 input channels."""
     return _kernel(site, compact=False)
 
 
 @kernel_for(DepthwiseConv2D, needs={"dsp"})
 def depthwise_rows_compact(site: Site, core: Core) -> Kernel | None:
-    """The same with weights as bytes, which are unpacked before every use."""
+    """The same for depth multiplier 1 with weights as bytes, which are unpacked before every use."""
     return _kernel(site, compact=True)
 
 
 def _kernel(site: Site, *, compact: bool) -> Kernel | None:
-    frame = Frame.of(site)
+    frame = Frame.of(site, multiplied=not compact)
     if frame is None or max(frame.window) > WINDOW:
         return None
     # The block reads three columns whatever the window's width; those beyond it count nothing but must exist.
@@ -50,10 +50,11 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
     unpacked = records(frame)
     stream = frame.compact_records if compact else unpacked
     (_, height, width, channels) = frame.input_shape
-    record = unpacked.size // channels
-    shape = {**frame.place, "columns": columns, **frame.weights(record, packed=compact)}
+    record = unpacked.size // frame.layer.channels
+    times = f"x{frame.multiplier}" if frame.multiplier > 1 else ""
+    shape = {**frame.place, "columns": columns, "multiplier": frame.multiplier, **frame.weights(record, packed=compact)}
     function = frame.function(
-        f"depthwise_rows_{frame.window[0]}x{frame.window[1]}s{stride}_{height}x{width}x{channels}",
+        f"depthwise_rows_{frame.window[0]}x{frame.window[1]}s{stride}_{height}x{width}x{channels}{times}",
         "rows",
         frame.image(columns, frame.needed),
         shape,

@@ -53,11 +53,14 @@ def lane_offset(matrix: Array, *, direct: bool = False) -> Array:
     return 256 * 128 * matrix[:, 0::2].sum(axis=1) if direct else -256 * 127 * matrix[:, 1::2].sum(axis=1)
 
 
-def channel_stream(words: Array, plan: RequantPlan, together: int, order: Array | None = None) -> Array:
+def channel_stream(
+    words: Array, plan: RequantPlan, together: int, order: Array | None = None, *, words_together: int = 1
+) -> Array:
     """int32 stream per `together` channels: their starts, their words interleaved, the parameters of each channel.
 
     Args:
         order: the channels in the order of the stream; None for all, as they are.
+        words_together: so many words of a channel before the next channel's, a divisor of each one's number.
     """
     fields = [plan.multiplier, plan.offset]
     if plan.form == "smmla_signed":
@@ -66,9 +69,8 @@ def channel_stream(words: Array, plan: RequantPlan, together: int, order: Array 
     blocks = -(-taken.size // together)
     rows = blocks * together
     start = padded(plan.start[taken, None], rows, 1).reshape(blocks, -1)
-    body = (
-        padded(words[taken], rows, words.shape[1]).reshape(blocks, together, -1).transpose(0, 2, 1).reshape(blocks, -1)
-    )
+    body = padded(words[taken], rows, words.shape[1]).reshape(blocks, together, -1, words_together)
+    body = body.transpose(0, 2, 1, 3).reshape(blocks, -1)
     parameters = padded(np.stack(fields, axis=1)[taken], rows, len(fields)).reshape(blocks, -1)
     return np.concatenate([start, body, parameters], axis=1).astype(np.int32).ravel()
 
@@ -195,19 +197,19 @@ def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
         scratch_bytes=0 if direct else 8 * groups,
         instructions=60 + rows * per_row,
         code_bytes=500,
-        overlap={0: safe_distance(_row_steps(rows, inputs, outputs, direct))},
+        overlap={0: safe_distance(row_steps(rows, inputs, outputs, 8 if direct else outputs))},
         notes={"requantisation": lanes.plan.form},
         requant=lanes.plan.shape_in_code,
     )
 
 
-def _row_steps(rows: int, inputs: int, outputs: int, direct: bool) -> Iterator[tuple[int, int]]:
-    """What later rows still read when a row is written; of an unexpanded one, what its next channels read as well.
+def row_steps(rows: int, inputs: int, outputs: int, together: int) -> Iterator[tuple[int, int]]:
+    """What later rows still read when a row is written, and what this one's next `together` outputs read.
 
     Both grow evenly from row to row, so that the first and the last ones are furthest apart.
     """
     for row in sorted({0, max(0, rows - 2), rows - 1}):
-        if direct and outputs > 8:
-            yield row * inputs, row * outputs + (outputs - 1) // 8 * 8
+        if outputs > together:
+            yield row * inputs, row * outputs + (outputs - 1) // together * together
         if row + 1 < rows:
             yield (row + 1) * inputs, (row + 1) * outputs

@@ -118,7 +118,7 @@ def _kernel(
     # The results of a block that isn't written in place lie where its window was.
     result_bytes = stride * blocks.largest if blocks.rest or channels == 1 else 0
     pixel = {"input_channels": depth, "output_channels": channels}
-    window = _window_shape(op, layer, sig, spacing, by_rows=by_rows)
+    window = window_shape(op, layer, sig, spacing, by_rows=by_rows)
     shape = {
         **(window if gathers else pixel),
         "groups": groups,
@@ -144,15 +144,16 @@ def _kernel(
         function,
         (Constant("weights", "int32_t", stream, "per pair of channels: starts, lane words, requantisation"),),
         scratch_bytes=8 * blocks.largest * groups + max(window_bytes, result_bytes),
-        instructions=_instructions(blocks, layer, groups, requant, kernel_height if gathers else 0, segment, by_rows),
+        instructions=_instructions(blocks, layer, groups, requant, kernel_height if gathers else 0, segment, by_rows)
+        + (_edge_segments(op, sig, kernel_height, kernel_width, blocks) * (45 + segment * 5 // 2) if gathers else 0),
         code_bytes=500 if gathers else 140,
-        overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape, blocks))},
+        overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
         requant=lanes.plan.shape_in_code,
     )
 
 
-def _window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, *, by_rows: bool) -> Fields:
+def window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, *, by_rows: bool) -> Fields:
     """The members of a `tc_lane_conv2d_shape`: which inputs a window has, and where it is expanded to."""
     (_, height, width, depth), (_, _, out_width, channels) = sig.input.shape, sig.output.shape
     kernel_height, kernel_width = layer.weights.shape[1:3]
@@ -225,7 +226,20 @@ def _instructions(
     return total
 
 
-def _steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...], blocks: Blocks) -> Iterator[tuple[int, int]]:
+def _edge_segments(op: Conv2D, sig: Signature, kernel_height: int, kernel_width: int, blocks: Blocks) -> int:
+    """Rows of windows that are copied on their own: of blocks at the image's edges or in two rows of the output."""
+    (_, height, width, _), out_width = sig.input.shape, sig.output.shape[2]
+    sizes = np.array(blocks.sizes)
+    y, x = np.divmod(np.cumsum(sizes) - sizes, out_width)
+    left = x * op.stride[1] - op.padding[2]
+    right = left + (sizes - 1) * op.stride[1] + (kernel_width - 1) * op.dilation[1]
+    together = (x + sizes <= out_width) & (left >= 0) & (right < width) & (op.dilation[1] == 1)
+    rows = (y * op.stride[0] - op.padding[0])[:, None] + np.arange(kernel_height) * op.dilation[0]
+    inside = (rows >= 0) & (rows < height) & together[:, None]
+    return int((sizes[:, None] * ~inside).sum())
+
+
+def safe_steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...], blocks: Blocks) -> Iterator[tuple[int, int]]:
     """After each block: the first input byte that a later pixel reads, and the output bytes written so far."""
     row_bytes, (_, _, width, channels) = x[2] * x[3], y
     done = 0

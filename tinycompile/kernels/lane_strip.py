@@ -1,0 +1,187 @@
+"""Convolution by the byte-lane product of images with few channels: windows read from a padded strip of the image.
+
+A window's row is a few bytes there. Copying windows together costs more than the products of a small layer, and most
+windows of a small image reach into the padding; in a strip that has the padding every word of a window is one load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call, window_stem
+from tinycompile.kernels.lane import Lanes
+from tinycompile.kernels.lane_conv2d import (
+    BLOCKS,
+    Blocks,
+    block_functions,
+    pair_stream,
+    pairs_cost,
+    safe_steps,
+    window_shape,
+)
+from tinycompile.kernels.linear_layer import LinearLayer
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.targets.core import Core
+
+LONGEST_ROW = 32
+"""Bytes of a window's row: longer ones are better read from the image itself."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """In which order the bytes of a window are taken.
+
+    Attributes:
+        rows: of a window. segment: bytes of a row.
+        words: that a row has of its own; the last may reach one byte beyond the row.
+        after: bytes of a row beyond these, 0 to 2, which share words with other rows.
+    """
+
+    rows: int
+    segment: int
+
+    @property
+    def words(self) -> int:
+        return (self.segment + 1) // 4
+
+    @property
+    def after(self) -> int:
+        return max(0, self.segment - 4 * self.words)
+
+    def taken(self) -> Array:
+        """Indices into a window's bytes, row by row, with -1 for what has no weight; whole words."""
+        rows = np.pad(np.arange(self.rows * self.segment).reshape(self.rows, -1), ((0, 0), (0, 4)), constant_values=-1)
+        whole, rest = rows[:, : 4 * self.words], rows[:, 4 * self.words : 4 * self.words + self.after]
+        return np.concatenate([whole.ravel(), rest.ravel(), np.full(-rest.size % 4, -1)])
+
+    def arrange(self, layer: LinearLayer) -> LinearLayer:
+        """The layer with its weights in this order; what was solved for it holds all the same."""
+        taken = self.taken()
+        weights = np.where(taken < 0, 0, layer.matrix[:, taken])[:, None, None, :]
+        return replace(layer, weights=weights)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The rows of the padded image that are held at once: those that a block needs and one step more.
+
+    Attributes:
+        rows: of it. pitch: bytes from one to the next.
+        left, inner: bytes of a row that are padding, and those after them that are the image's.
+        skip: bytes of the image's rows in front of these, where the padding is negative.
+        moves: whether there are more rows than fit.
+    """
+
+    rows: int
+    pitch: int
+    left: int
+    inner: int
+    skip: int
+    moves: bool
+
+    @staticmethod
+    def of(site: Site, op: Conv2D, pixels: int) -> Strip:
+        """For blocks of so many pixels in memory order."""
+        (_, _, width, depth), (_, out_height, out_width, _) = site.sig.input.shape, site.sig.output.shape
+        kernel_height, kernel_width = site.sig.inputs[1].shape[1:3]
+        window_rows = (kernel_height - 1) * op.dilation[0] + 1
+        columns = (out_width - 1) * op.stride[1] + kernel_width
+        left = max(0, op.padding[2])
+        skip = max(0, -op.padding[2])
+        inner = max(0, min(columns - left, width - skip))
+        pitch = -(-columns * depth // 4) * 4
+        later = -(-(pixels - 1) // out_width)
+        needed = window_rows + op.stride[0] * min(later, out_height - 1)
+        every = window_rows + op.stride[0] * (out_height - 1)
+        rows = min(every, needed + op.stride[0])
+        return Strip(rows, pitch, left * depth, inner * depth, skip * depth, rows < every)
+
+    @property
+    def bytes(self) -> int:
+        """With a word behind it."""
+        return self.rows * self.pitch + 4
+
+
+@kernel_for(Conv2D, needs={"dsp"})
+def conv2d_strip(site: Site, core: Core) -> Kernel | None:
+    """Windows with short rows and no gaps between their columns."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Conv2D) or site.constants[1] is None or op.dilation[1] != 1:
+        return None
+    _, kernel_height, kernel_width, depth = sig.inputs[1].shape
+    if sig.input.shape[3] != depth or kernel_height * kernel_width == 1 or kernel_width * depth > LONGEST_ROW:
+        return None
+    layer = LinearLayer.of(site)
+    order = Order(kernel_height, kernel_width * depth)
+    lanes = Lanes.of(order.arrange(layer))
+    if lanes is None:
+        return None
+    _, out_height, out_width, channels = sig.output.shape
+    blocks = Blocks.of(out_height * out_width)
+    strip = Strip.of(site, op, blocks.largest)
+    conv = {
+        **window_shape(op, layer, sig, 0, by_rows=False),
+        "groups": lanes.groups,
+        "pair_words": 2 * lanes.record,
+        "fours": blocks.fours,
+        "threes": blocks.threes,
+        "rest": blocks.rest,
+    }
+    shape = {
+        "conv": conv,
+        "rows": strip.rows,
+        "pitch": strip.pitch,
+        "left": strip.left,
+        "inner": strip.inner,
+        "skip": strip.skip,
+        "moves": int(strip.moves),
+        "words": order.words,
+        "after": order.after,
+    }
+    definitions = block_functions(lanes.requant, [blocks], core)
+    parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
+    function = struct_call(
+        f"conv2d_strip_{window_stem(op.window_of(sig), sig.input, sig.output)}",
+        "tc_lane_strip_s8",
+        "tc_lane_strip.h",
+        parameters,
+        (Struct("tc_lane_strip_shape", shape),),
+        "Convolution by the byte-lane product, windows read from a padded strip of the image.",
+        (*names_of(parameters), *(lanes.requant.name(kind) if kind in definitions else "NULL" for kind in BLOCKS)),
+        tuple(definitions.values()),
+    )
+    comment = "per pair of channels: starts, lane words, requantisation"
+    result_bytes = max(2, channels) * blocks.largest if blocks.rest or channels == 1 else 0
+    return Kernel(
+        "conv2d_strip",
+        function,
+        (Constant("weights", "int32_t", pair_stream(lanes), comment),),
+        scratch_bytes=8 * blocks.largest * lanes.groups + strip.bytes + result_bytes,
+        instructions=_instructions(site, op, lanes, blocks, strip, order),
+        code_bytes=900,
+        overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
+        notes={"requantisation": lanes.plan.form},
+        requant=lanes.plan.shape_in_code,
+    )
+
+
+def _instructions(site: Site, op: Conv2D, lanes: Lanes, blocks: Blocks, strip: Strip, order: Order) -> int:
+    """Counted from GCC's assembly."""
+    height, moves = site.sig.input.shape[1], 0
+    if strip.moves:
+        window_rows = (order.rows - 1) * op.dilation[0] + 1
+        fresh = max(op.stride[0], (strip.rows - window_rows) // op.stride[0] * op.stride[0])
+        moves = -(-height // fresh)
+    copied = height * (20 + strip.inner * 3 // 4)
+    moved = moves * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch * 5 // 4)
+    total = 100 + strip.rows * strip.pitch + copied + moved
+    for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
+        own = order.rows * order.words
+        shared = (lanes.groups - own) * pixels * (8 if order.after == 2 else 13)
+        expansion = 45 + 6 * pixels * own + order.rows * 3 + shared
+        total += count * (30 + expansion + pairs_cost(pixels, lanes.layer.channels, lanes.groups, lanes.requant))
+    return total

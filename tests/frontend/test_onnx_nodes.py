@@ -1,4 +1,4 @@
-"""`onnx.backend.test`'s node cases: a part of them as C on this machine. `make onnx-nodes` takes all."""
+"""`onnx.backend.test`'s node cases: some as C on this machine; `make test-full` or `make onnx-nodes` has all."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.full import FULL
 from tests.support.onnx_nodes import NodeCase, check, collected, refusals, skips
 
 GROUPS = 12
-SHARE = 5
+SHARE = 1 if FULL else 8
 """One case of so many is compiled."""
 
 

@@ -24,111 +24,112 @@ typedef struct tc_count {
  * smaller than int, to which C would convert smaller ones.
  */
 #define TC_INTEGERS(type, suffix, word)                                                                                \
-    typedef type tc_##suffix##_map(type x);                                                                            \
-    typedef type tc_##suffix##_function(type a, type b);                                                               \
-    TC_INLINE type tc_add_##suffix(type a, type b)                                                                     \
+    typedef type tc_plain_##suffix##_map(type x);                                                                      \
+    typedef type tc_plain_##suffix##_function(type a, type b);                                                         \
+    TC_INLINE type tc_plain_add_##suffix(type a, type b)                                                               \
     {                                                                                                                  \
         return (type)((word)a + (word)b);                                                                              \
     }                                                                                                                  \
-    TC_INLINE type tc_sub_##suffix(type a, type b)                                                                     \
+    TC_INLINE type tc_plain_sub_##suffix(type a, type b)                                                               \
     {                                                                                                                  \
         return (type)((word)a - (word)b);                                                                              \
     }                                                                                                                  \
-    TC_INLINE type tc_mul_##suffix(type a, type b)                                                                     \
+    TC_INLINE type tc_plain_mul_##suffix(type a, type b)                                                               \
     {                                                                                                                  \
         return (type)((word)a * (word)b);                                                                              \
     }                                                                                                                  \
-    TC_INLINE type tc_neg_##suffix(type x)                                                                             \
+    TC_INLINE type tc_plain_neg_##suffix(type x)                                                                       \
     {                                                                                                                  \
         return (type)(0u - (word)x);                                                                                   \
     }                                                                                                                  \
-    TC_INLINE type tc_maximum_##suffix(type a, type b)                                                                 \
+    TC_INLINE type tc_plain_maximum_##suffix(type a, type b)                                                           \
     {                                                                                                                  \
         return (type)(a > b ? a : b);                                                                                  \
     }                                                                                                                  \
-    TC_INLINE type tc_minimum_##suffix(type a, type b)                                                                 \
+    TC_INLINE type tc_plain_minimum_##suffix(type a, type b)                                                           \
     {                                                                                                                  \
         return (type)(a < b ? a : b);                                                                                  \
     }                                                                                                                  \
-    TC_INLINE type tc_squared_difference_##suffix(type a, type b)                                                      \
+    TC_INLINE type tc_plain_squared_difference_##suffix(type a, type b)                                                \
     {                                                                                                                  \
-        const type difference = tc_sub_##suffix(a, b);                                                                 \
-        return tc_mul_##suffix(difference, difference);                                                                \
+        const type difference = tc_plain_sub_##suffix(a, b);                                                           \
+        return tc_plain_mul_##suffix(difference, difference);                                                          \
     }                                                                                                                  \
     /* a to the b; 1 where b is negative. */                                                                           \
-    TC_INLINE type tc_pow_##suffix(type a, type b)                                                                     \
+    TC_INLINE type tc_plain_pow_##suffix(type a, type b)                                                               \
     {                                                                                                                  \
         type result = 1;                                                                                               \
         for (; b > 0; b = (type)(b >> 1)) {                                                                            \
-            result = (b & 1) != 0 ? tc_mul_##suffix(result, a) : result;                                               \
-            a = tc_mul_##suffix(a, a);                                                                                 \
+            result = (b & 1) != 0 ? tc_plain_mul_##suffix(result, a) : result;                                         \
+            a = tc_plain_mul_##suffix(a, a);                                                                           \
         }                                                                                                              \
         return result;                                                                                                 \
     }                                                                                                                  \
-    TC_INLINE void tc_map_##suffix(const type *input, type *output, tc_##suffix##_map *map, const tc_count *shape)     \
+    TC_INLINE void tc_plain_map_##suffix(const type *input, type *output, tc_plain_##suffix##_map *map,                \
+                                         const tc_count *shape)                                                        \
     {                                                                                                                  \
         for (int32_t i = 0; i < shape->count; ++i) {                                                                   \
             output[i] = map(input[i]);                                                                                 \
         }                                                                                                              \
     }                                                                                                                  \
-    TC_PAIRS(tc_pairs_##suffix, type, type, tc_##suffix##_function)
+    TC_PAIRS(tc_plain_pairs_##suffix, type, type, tc_plain_##suffix##_function)
 
 #define TC_SIGNED(type, suffix, word)                                                                                  \
     TC_INTEGERS(type, suffix, word)                                                                                    \
-    TC_INLINE type tc_abs_##suffix(type x)                                                                             \
+    TC_INLINE type tc_plain_abs_##suffix(type x)                                                                       \
     {                                                                                                                  \
-        return (type)(x < 0 ? tc_neg_##suffix(x) : x);                                                                 \
+        return (type)(x < 0 ? tc_plain_neg_##suffix(x) : x);                                                           \
     }                                                                                                                  \
-    TC_INLINE type tc_sign_##suffix(type x)                                                                            \
+    TC_INLINE type tc_plain_sign_##suffix(type x)                                                                      \
     {                                                                                                                  \
         return (type)(x > 0 ? 1 : x < 0 ? -1 : 0);                                                                     \
     }                                                                                                                  \
     /* Towards 0; the smallest number divided by -1 stays, as its negative wraps. */                                   \
-    TC_INLINE type tc_div_##suffix(type a, type b)                                                                     \
+    TC_INLINE type tc_plain_div_##suffix(type a, type b)                                                               \
     {                                                                                                                  \
-        return (type)(b == 0 ? 0 : b == -1 ? tc_neg_##suffix(a) : (type)(a / b));                                      \
+        return (type)(b == 0 ? 0 : b == -1 ? tc_plain_neg_##suffix(a) : (type)(a / b));                                \
     }                                                                                                                  \
-    TC_INLINE type tc_fmod_##suffix(type a, type b)                                                                    \
+    TC_INLINE type tc_plain_fmod_##suffix(type a, type b)                                                              \
     {                                                                                                                  \
-        return (type)(b == 0 ? 0 : tc_sub_##suffix(a, tc_mul_##suffix(tc_div_##suffix(a, b), b)));                     \
+        return (type)(b == 0 ? 0 : tc_plain_sub_##suffix(a, tc_plain_mul_##suffix(tc_plain_div_##suffix(a, b), b)));   \
     }                                                                                                                  \
-    TC_INLINE type tc_floor_mod_##suffix(type a, type b)                                                               \
+    TC_INLINE type tc_plain_floor_mod_##suffix(type a, type b)                                                         \
     {                                                                                                                  \
-        const type rest = tc_sub_##suffix(a, tc_mul_##suffix(tc_div_##suffix(a, b), b));                               \
+        const type rest = tc_plain_sub_##suffix(a, tc_plain_mul_##suffix(tc_plain_div_##suffix(a, b), b));             \
         return (type)(b == 0 ? 0 : rest != 0 && (rest < 0) != (b < 0) ? (type)(rest + b) : rest);                      \
     }                                                                                                                  \
-    TC_INLINE type tc_floor_div_##suffix(type a, type b)                                                               \
+    TC_INLINE type tc_plain_floor_div_##suffix(type a, type b)                                                         \
     {                                                                                                                  \
-        const type towards_0 = tc_div_##suffix(a, b);                                                                  \
-        const type rest = tc_sub_##suffix(a, tc_mul_##suffix(towards_0, b));                                           \
+        const type towards_0 = tc_plain_div_##suffix(a, b);                                                            \
+        const type rest = tc_plain_sub_##suffix(a, tc_plain_mul_##suffix(towards_0, b));                               \
         return (type)(b != 0 && rest != 0 && (rest < 0) != (b < 0) ? (type)(towards_0 - 1) : towards_0);               \
     }
 
 #define TC_UNSIGNED(type, suffix, word)                                                                                \
     TC_INTEGERS(type, suffix, word)                                                                                    \
-    TC_INLINE type tc_abs_##suffix(type x)                                                                             \
+    TC_INLINE type tc_plain_abs_##suffix(type x)                                                                       \
     {                                                                                                                  \
         return x;                                                                                                      \
     }                                                                                                                  \
-    TC_INLINE type tc_sign_##suffix(type x)                                                                            \
+    TC_INLINE type tc_plain_sign_##suffix(type x)                                                                      \
     {                                                                                                                  \
         return x != 0;                                                                                                 \
     }                                                                                                                  \
-    TC_INLINE type tc_div_##suffix(type a, type b)                                                                     \
+    TC_INLINE type tc_plain_div_##suffix(type a, type b)                                                               \
     {                                                                                                                  \
         return (type)(b == 0 ? 0 : (type)(a / b));                                                                     \
     }                                                                                                                  \
-    TC_INLINE type tc_fmod_##suffix(type a, type b)                                                                    \
+    TC_INLINE type tc_plain_fmod_##suffix(type a, type b)                                                              \
     {                                                                                                                  \
         return (type)(b == 0 ? 0 : (type)(a % b));                                                                     \
     }                                                                                                                  \
-    TC_INLINE type tc_floor_mod_##suffix(type a, type b)                                                               \
+    TC_INLINE type tc_plain_floor_mod_##suffix(type a, type b)                                                         \
     {                                                                                                                  \
-        return tc_fmod_##suffix(a, b);                                                                                 \
+        return tc_plain_fmod_##suffix(a, b);                                                                           \
     }                                                                                                                  \
-    TC_INLINE type tc_floor_div_##suffix(type a, type b)                                                               \
+    TC_INLINE type tc_plain_floor_div_##suffix(type a, type b)                                                         \
     {                                                                                                                  \
-        return tc_div_##suffix(a, b);                                                                                  \
+        return tc_plain_div_##suffix(a, b);                                                                            \
     }
 
 TC_SIGNED(int8_t, s8, uint32_t)

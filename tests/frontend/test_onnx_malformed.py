@@ -36,6 +36,28 @@ def test_no_model(content, tmp_path):
         load(path)
 
 
+@pytest.mark.parametrize("field", ["domain", "node", "value", "operator", "note"])
+def test_texts_are_utf8(field, tmp_path):
+    """Where they have a meaning; protobuf's own check lets them through."""
+    mark, model = "marked", quantised().model()
+    if field == "domain":
+        model.opset_import.append(helper.make_opsetid(mark, 1))
+    elif field == "note":
+        model.doc_string = mark
+    else:
+        node = model.graph.node[0]
+        {"node": lambda: setattr(node, "name", mark), "operator": lambda: setattr(node, "op_type", mark)}.get(
+            field, lambda: node.input.__setitem__(0, mark)
+        )()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString().replace(mark.encode(), b"m\xff" + mark[2:].encode()))
+    if field == "note":
+        assert load(path).nodes
+        return
+    with pytest.raises(ModelFileError, match="no UTF-8"):
+        load(path)
+
+
 def test_every_truncation_is_an_error(tmp_path):
     content, path = quantised().model().SerializeToString(), tmp_path / "model.onnx"
     for length in range(0, len(content), 7):

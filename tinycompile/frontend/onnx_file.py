@@ -27,6 +27,7 @@ from tinycompile.frontend.onnx_untrusted import (
     check_functions,
     check_sizes,
     check_splits,
+    check_texts,
 )
 from tinycompile.frontend.onnx_upgrade import OLDEST, TARGET, upgraded
 from tinycompile.ir import Array
@@ -97,6 +98,7 @@ def load_proto(path: Path) -> Any:
     check_model_path(path)
     try:
         model = onnx.load(str(path), load_external_data=False)
+        check_texts(model, str(path))
         check_external_data(model, path)
         onnx.load_external_data_for_model(model, str(path.parent))
     except ModelFileError:

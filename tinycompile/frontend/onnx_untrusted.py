@@ -23,7 +23,10 @@ MAX_EXTERNAL_BYTES = 1 << 29
 
 _EXTERNAL = 1  # TensorProto.EXTERNAL
 _INTEGERS = (6, 7)  # TensorProto.INT32, INT64
-_FIELD_MESSAGE = 11  # FieldDescriptor.TYPE_MESSAGE
+_FIELD_STRING, _FIELD_MESSAGE = 9, 11  # FieldDescriptor.TYPE_STRING, TYPE_MESSAGE
+
+_NOTES = ("doc_string", "metadata_props", "producer_name", "producer_version")
+"""Fields that nothing depends on: any bytes will do."""
 
 
 def messages(root: Any, name: str) -> Iterator[Any]:
@@ -34,6 +37,26 @@ def messages(root: Any, name: str) -> Iterator[Any]:
         if field.type == _FIELD_MESSAGE:
             for message in value if field.is_repeated else [value]:
                 yield from messages(message, name)
+
+
+def check_texts(root: Any, where: str) -> None:
+    """Names and domains are UTF-8: protobuf hands out anything else as bytes, which compare with no string.
+
+    Raises:
+        ModelFileError: one isn't.
+    """
+    for field, value in root.ListFields():
+        values = value if field.is_repeated else [value]
+        if field.name in _NOTES:
+            continue
+        if field.type == _FIELD_MESSAGE:
+            for message in values:
+                check_texts(message, where)
+        elif field.type == _FIELD_STRING:
+            damaged = next((text for text in values if isinstance(text, bytes)), None)
+            if damaged is not None:
+                why = f"{field.name} of a {root.DESCRIPTOR.name} is {damaged[:40]!r}, which is no UTF-8"
+                raise ModelFileError("not a readable ONNX model", where=where, why=why)
 
 
 def check_external_data(model: Any, path: Path) -> None:

@@ -37,19 +37,19 @@ def _of(base: type) -> tuple[type, ...]:
 
 @kernel_for(*_of(IntegerUnary), dtype=None)
 def integer_map(site: Site, core: Core) -> Kernel | None:
-    """`tc_map_<type>`."""
+    """`tc_plain_map_<type>`."""
     op, dtype, count = site.node.op, site.sig.input.dtype, site.sig.output.elements
     if not _is_integer(site):
         return None
     suffix = _SUFFIXES[dtype]
     function = struct_call(
         f"{op.kind}_{suffix}_{count}",
-        f"tc_map_{suffix}",
+        f"tc_plain_map_{suffix}",
         "tc_integers.h",
         (f"const {dtype.ctype} *input", f"{dtype.ctype} *output"),
         (Struct("tc_count", {"count": count}),),
         f"{op.kind} of every element.",
-        ("input", "output", f"tc_{op.kind}_{suffix}"),
+        ("input", "output", f"tc_plain_{op.kind}_{suffix}"),
     )
     instructions = 15 + count * (7 if dtype.bits <= 32 else 12)
     return Kernel(f"{op.kind}_{suffix}", function, instructions=instructions, code_bytes=60, overlap={0: 0})
@@ -69,13 +69,13 @@ def logical_not(site: Site, core: Core) -> Kernel | None:
 
 @kernel_for(*_of(IntegerBinary), dtype=None)
 def integer_pairs(site: Site, core: Core) -> Kernel | None:
-    """`tc_pairs_<type>`."""
+    """`tc_plain_pairs_<type>`."""
     if not _is_integer(site):
         return None
     short = site.sig.input.dtype.bits <= 32
     divides = site.node.op.kind in ("div", "floor_div", "floor_mod", "fmod", "pow")
     each = (25 if short and core.has("long_multiply") else 90) if divides else 9 if short else 16
-    return pairs_kernel(site, "tc_pairs", "tc_integers.h", each)
+    return pairs_kernel(site, "tc_plain_pairs", "tc_integers.h", each, prefix="tc_plain")
 
 
 @kernel_for(*_of(Bits), dtype=None)
@@ -119,9 +119,9 @@ def comparison_with_scalar(site: Site, core: Core) -> Kernel | None:
     return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries.astype(np.uint8), 1 - scalar)
 
 
-def pairs_kernel(site: Site, loops: str, header: str, each: int, name: str = "") -> Kernel | None:
-    """The kernel that applies `tc_<name>_<type>`, by default the operator's, in the loops `<loops>_<type>`; None for
-    shapes with more of them.
+def pairs_kernel(site: Site, loops: str, header: str, each: int, name: str = "", prefix: str = "tc") -> Kernel | None:
+    """The kernel that applies `<prefix>_<name>_<type>`, by default the operator's, in the loops `<loops>_<type>`; None
+    for shapes with more of them.
     """
     op, suffix, shape = site.node.op, _SUFFIXES[site.sig.input.dtype], broadcast_of(site)
     name = name or op.kind
@@ -134,7 +134,7 @@ def pairs_kernel(site: Site, loops: str, header: str, each: int, name: str = "")
         operand_parameters(site),
         (shape.struct,),
         f"{op.kind} of two tensors.",
-        ("a", "b", "output", f"tc_{name}_{suffix}"),
+        ("a", "b", "output", f"{prefix}_{name}_{suffix}"),
     )
     return Kernel(
         f"{name}_{suffix}",

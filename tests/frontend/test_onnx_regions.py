@@ -72,7 +72,7 @@ def test_one_element_decides(case):
     [
         ("Mul", (0.5, 1.7, -0.9, 0.0)),
         ("Add", (3.0, -1.0, 0.5, 7.0)),
-        ("PRelu", (0.25, 0.0, 1.5, 0.125)),
+        ("PRelu", (0.25, 0.0, 0.9, -0.125)),
         ("Sub", (3.0, -1.0, 0.5, 7.0)),
         ("Div", (0.5, 1.7, -0.9, 40.0)),
         ("Max", (0.5, 1.7, -0.9, 40.0)),
@@ -98,6 +98,20 @@ def test_a_channel_that_turns_round_is_no_requantisation(kind, turn):
     graph, _ = imported(q.b.model(), floats="islands")
     x = q.rng.normal(0, 3, q.shape).astype(np.float32)
     assert not Agreement(q.b.model(), graph).difference({q.x: x})
+
+
+@pytest.mark.parametrize(
+    ("slopes", "turn"), [((0.25, 0.0, -1.5, 0.125), "maximum"), ((1.0, 1.25, 7.0, 2.0), "minimum")]
+)
+@pytest.mark.parametrize("before", ["", "Tanh"])
+def test_channels_with_slopes_of_any_sign(before, slopes, turn):
+    """The larger or the smaller one of the tensor and of the tensor times the slopes, an image all the way."""
+    q = Qdq((1, 4, 6, 5), "int8", 2)
+    y = q.b.node(
+        "PRelu", q.b.node(before, q.a) if before else q.a, q.b.constant(np.reshape(slopes, (4, 1, 1)), np.float32)
+    )
+    found = kinds(q.agrees(y, 0.05))
+    assert {"depthwise_conv2d", turn} <= set(found) and "reshape" not in found
 
 
 def test_batch_normalisation_of_a_tensor():
@@ -133,6 +147,9 @@ AFTER: dict[str, Callable[[Qdq, str], str]] = {
     "scaled": lambda q, y: q.b.node(
         "Div", q.b.node("Add", q.b.node("Mul", y, real(q, 0.3)), real(q, 2.0)), real(q, 3.0)
     ),
+    "leaky relu": lambda q, y: q.b.node("LeakyRelu", y, alpha=0.1),
+    "slopes": lambda q, y: q.b.node("PRelu", y, q.b.constant([[[0.3]], [[-0.7]], [[0.0]], [[1.0]]], np.float32)),
+    "slopes above 1": lambda q, y: q.b.node("PRelu", y, q.b.constant([[[1.0]], [[2.5]], [[1.1]], [[9.0]]], np.float32)),
     "batch normalisation": lambda q, y: q.b.node(
         "BatchNormalization", y, *(q.b.constant(q.rng.uniform(0.5, 2, 4), np.float32) for _ in range(4))
     ),
@@ -146,6 +163,20 @@ def test_rounding_comes_first(case):
     graph = q.agrees(AFTER[case](q, after_convolution(q)), 0.1)
     assert not {"add", "mul", "div"} & set(kinds(graph))
     assert kinds(graph).count("quantize") == kinds(graph).count("dequantize") == 1
+
+
+@pytest.mark.parametrize(
+    ("slopes", "reason"),
+    [
+        ([[[0.5]], [[2.0]], [[0.1]], [[0.2]]], "some of its slopes are above 1"),
+        (np.full((4, 6, 1), 0.5), "float32 arithm"),
+    ],
+)
+def test_slopes_that_no_bytes_have(slopes, reason):
+    q = Qdq((1, 3, 6, 8), "uint8", 4)
+    y = q.b.node("PRelu", after_convolution(q), q.b.constant(slopes, np.float32))
+    with pytest.raises(UnsupportedError, match=reason):
+        q.agrees(y)
 
 
 @pytest.mark.parametrize("between", ["", "Relu", "Clip"])
@@ -211,7 +242,7 @@ UPSAMPLINGS = [((1, 1, 2, 2), "half_pixel"), ((1, 1, 4, 1), "asymmetric"), ((1, 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize(("scales", "transformation"), UPSAMPLINGS)
 def test_linear_interpolation_as_a_layer(scales, transformation, dtype):
-    """Rounded to another scale; of integers themselves, which onnxruntime cuts off; with channels last."""
+    """Rounded to another scale; of integers themselves, whose fractions onnxruntime cuts off; with channels last."""
 
     def resized(x):
         factors = q.b.constant(scales, np.float32)
@@ -221,7 +252,7 @@ def test_linear_interpolation_as_a_layer(scales, transformation, dtype):
     assert "transpose_conv" in kinds(q.agrees(q.b.node("Relu", resized(q.a)), 0.03, 9))
     q = Qdq((1, 3, 5, 6), dtype, 7)
     integers = resized(q.b.quantize(q.x, 0.05, q.zero, dtype))
-    assert "transpose_conv" in kinds(q.agrees(q.b.dequantize(integers, 0.05, q.zero, dtype), 0.06))
+    assert "resize_bilinear" in kinds(q.agrees(q.b.dequantize(integers, 0.05, q.zero, dtype), 0.06))
 
 
 def test_linear_interpolation_to_other_sizes():
@@ -233,7 +264,7 @@ def test_linear_interpolation_to_other_sizes():
     q = Qdq((1, 3, 5, 6), "int8", 8)
     y = q.b.quantize(q.x, 0.05, 0)
     y = q.b.node("Resize", y, "", q.b.constant([1, 1, 3, 2], np.float32), mode="linear")
-    with pytest.raises(UnsupportedError, match="2, 4 or 8 times"):
+    with pytest.raises(UnsupportedError, match="multiples of 1/1024"):
         q.agrees(q.b.dequantize(y, 0.05, 0), 0.06)
 
 

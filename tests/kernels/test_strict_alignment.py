@@ -81,7 +81,7 @@ from tinycompile.targets import load_toolchain, strict_flags
 STRICT_FLAGS = strict_flags(load_toolchain("arm-none-eabi"))
 M7 = core_named("cortex-m7", dsp=True, fpu=True, strict=True)
 CLANG_INCLUDES = ("-isystem", "/usr/lib/arm-none-eabi/include")
-NO_CODE = {"reshape", "concatenation_in_place", "take", "input_rows", "view", "same_bits"}
+NO_CODE = {"bit_cast", "reshape", "concatenation_in_place", "take", "input_rows", "view", "same_bits"}
 """Factories whose kernels have no function of their own."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.support.cores import core_named
 from tests.support.host_kernel import run_kernel
-from tinycompile.dtypes import BOOL, FLOAT32, INT8
+from tinycompile.dtypes import BOOL, FLOAT32, FLOAT64, INT8
 from tinycompile.ir import Array, Node, Op, Quantization, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.targets import Core
@@ -33,8 +33,8 @@ def site_of(op: Op, inputs: Sequence[TensorType], constants: Sequence[Array | No
 
 def random_values(t: TensorType, rng: np.random.Generator) -> Array:
     """All values of the type, the ends more often than by chance."""
-    if t.dtype == FLOAT32:
-        return rng.normal(0, 20, t.shape).astype(np.float32)
+    if t.dtype in (FLOAT32, FLOAT64):
+        return rng.normal(0, 20, t.shape).astype(t.dtype.carrier)
     if t.dtype == BOOL:
         return rng.random(t.shape) < 0.7
     low, high = t.dtype.range

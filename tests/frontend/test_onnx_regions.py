@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.reliability.regions import agreed
+from tests.support.onnx_agreement import Agreement
 from tests.support.onnx_builder import imported, kinds
 from tests.support.onnx_qdq import Qdq
 from tinycompile.errors import UnsupportedError
@@ -83,6 +84,20 @@ def test_each_channel_has_constants_of_its_own(kind, constants, shape):
     along = np.array(constants, np.float32).reshape(-1, *[1] * (len(shape) - 2))
     y = q.b.node("Relu", q.b.node(kind, q.a, q.b.constant(along)))
     assert {"depthwise_conv2d", "maximum"} & set(kinds(q.agrees(y, 0.05)))
+
+
+@pytest.mark.parametrize("kind", ["PRelu", "Mul", "Add"])
+@pytest.mark.parametrize("turn", ["Abs", "Cos"])
+def test_a_channel_that_turns_round_is_no_requantisation(kind, turn):
+    """Which only rises or only falls."""
+    q = Qdq((1, 4, 6, 5), "int8", 2)
+    along = np.array([0.25, 0.7, 1.5, 0.125], np.float32).reshape(4, 1, 1)
+    q.b.output(q.b.activation(q.b.node(turn, q.b.node(kind, q.a, q.b.constant(along))), 0.05, 0))
+    with pytest.raises(UnsupportedError, match="float32 arithmetic"):
+        imported(q.b.model())
+    graph, _ = imported(q.b.model(), floats="islands")
+    x = q.rng.normal(0, 3, q.shape).astype(np.float32)
+    assert not Agreement(q.b.model(), graph).difference({q.x: x})
 
 
 @pytest.mark.parametrize(

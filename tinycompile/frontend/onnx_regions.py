@@ -139,8 +139,10 @@ def applied(scope: Scope, value: Value, operand: int) -> Value:
     increasing = _is_increasing(scope, {**constants, operand: None})
     match value:
         case Dequantized():
-            scope.evaluated()
             step = Step(scope.node, {**constants, operand: value.function}, False)
+            if value.channel is not None and not is_monotonic(values_of(value.quant, step, scope.opset)):
+                raise Rejected(NOT_ROUNDED)
+            scope.evaluated()
             return replace(value, function=replace(step, increasing=_is_increasing(scope, step.operands)))
         case Known():
             return _evaluated(scope, value, operand, constants)

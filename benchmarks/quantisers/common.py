@@ -1,7 +1,7 @@
 """What the scripts of all tools share: which nets there are, their samples, where the results go.
 
 A tool has one function, from a float net and a setting to a file. `python tool_NAME.py NETS FILES [net …]` writes
-FILES/NAME/NET.SETTING.onnx; what a tool can't do is a line of FILES/NAME/failures.txt and no error.
+FILES/NAME/NET.SETTING.onnx, or .tflite; what a tool can't do is a line of FILES/NAME/failures.txt and no error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,9 @@ class Reader:
         return None if sample is None else {"x": sample[None]}
 
 
-def run(tool: str, settings: Mapping[str, Any], quantise: Callable[[Net, Any, Path], None]) -> None:
+def run(
+    tool: str, settings: Mapping[str, Any], quantise: Callable[[Net, Any, Path], None], suffix: str = "onnx"
+) -> None:
     """Each net with each setting."""
     nets, files = Path(sys.argv[1]), Path(sys.argv[2]) / tool
     files.mkdir(parents=True, exist_ok=True)
@@ -63,12 +64,15 @@ def run(tool: str, settings: Mapping[str, Any], quantise: Callable[[Net, Any, Pa
     failures = list[str]()
     for name in names:
         for setting, value in settings.items():
-            path = files / f"{name}.{setting}.onnx"
+            path = files / f"{name}.{setting}.{suffix}"
             if path.is_file():
                 continue
             try:
                 quantise(Net(name, nets), value, path)
-                onnx.load(path)
+                if suffix == "onnx":
+                    import onnx  # not in every tool's environment
+
+                    onnx.load(path)
             except Exception as error:  # whatever the tool raises
                 traceback.print_exc()
                 lines = str(error).strip().splitlines() or [""]

@@ -1,7 +1,8 @@
 """`make quantisers`: the files that nine tools make of twelve nets, and what tinycompile makes of them.
 
 Each tool gets a virtual environment of its own under build/quantisers, since what they need contradicts each other (10 GB in
-all). Takes an hour; what is already there isn't made again. `--tools aimet nncf` runs some of them.
+all). Takes an hour; what is already there isn't made again. `--tools aimet nncf` runs some of them. litert-quantizer's files
+are `.tflite`, and only compared by `benchmarks.quantisers.sqnr`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ TOOLS: dict[str, tuple[str, ...]] = {
     "quark": (*TORCH, *RUNTIME, "onnx", "amd-quark==0.13"),
     "torchao": (*EXPORT, "torchao==0.18.0"),
     "esp_ppq": (*TORCH, *RUNTIME, "esp-ppq==1.3.12"),
+    "litert_quantizer": ("torch==2.14.1", "litert-torch==0.10.0", "litert-quantizer==0.11.0"),
     "tinycompile": (),
 }
 """In the order in which they run; what to install for each. tinycompile runs in the environment of this script."""

@@ -3,8 +3,9 @@
     python -m benchmarks.quantisers.sqnr NETS [--files FOLDER [--like REGEX]] [--only NAME ...] [--markdown FILE]
 
 NETS holds NAME.onnx and NAME.npz with `calib` and `held`, first axis = sample. All quantisers get all of `calib` and
-nothing else. FOLDER holds what other tools made of the same nets from the same samples, TOOL/NAME.WAY.onnx as
-`benchmarks.quantisers.run` writes them; --like REGEX chooses among "TOOL WAY". A figure is the SQNR in dB of the worst output on `held`, run by onnxruntime with its optimisations off.
+nothing else. FOLDER holds what other tools made of the same nets from the same samples, TOOL/NAME.WAY.onnx or
+.tflite as `benchmarks.quantisers.run` writes them; --like REGEX chooses among "TOOL WAY". A figure is the SQNR in dB of
+the worst output on `held`, run by onnxruntime with its optimisations off, or by LiteRT's own kernels.
 """
 
 from __future__ import annotations
@@ -53,10 +54,36 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 
 def outputs(path: Path, x: Array) -> list[Array]:
     """One array (samples, ...) per output of a model with one input."""
+    if path.suffix == ".tflite":
+        return outputs_of_litert(path, x)
     running = session(path)
     (value,) = running.get_inputs()
     rows = [running.run(None, {value.name: each[None]}) for each in x]
     return [np.stack(column) for column in zip(*rows, strict=True)]
+
+
+def outputs_of_litert(path: Path, x: Array) -> list[Array]:
+    """The same of LiteRT, in real numbers; it is given and gives the integers of an int8 file."""
+    from ai_edge_litert import interpreter as litert
+
+    kernels = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    running = litert.Interpreter(str(path), experimental_op_resolver_type=kernels, num_threads=1)
+    running.allocate_tensors()
+    (source,), results = running.get_input_details(), running.get_output_details()
+    rows = list[list[Array]]()
+    for each in x:
+        scale, zero_point = source["quantization"]
+        if scale:
+            limits = np.iinfo(source["dtype"])
+            each = np.clip(np.rint(each / scale) + zero_point, limits.min, limits.max)
+        running.set_tensor(source["index"], each[None].astype(source["dtype"]))
+        running.invoke()
+        rows.append([_real(running.get_tensor(each["index"]), *each["quantization"]) for each in results])
+    return [np.stack(column) for column in zip(*rows, strict=True)]
+
+
+def _real(value: Array, scale: float, zero_point: int) -> Array:
+    return (value.astype(np.float32) - zero_point) * np.float32(scale) if scale else value
 
 
 def worst_sqnr(reference: Sequence[Array], found: Sequence[Array]) -> float:
@@ -125,7 +152,7 @@ QUANTISERS: dict[str, Quantiser] = {
 
 def others(folder: Path | None, net: str, like: str) -> Iterator[tuple[str, Path]]:
     """(tool and way, file) of what other tools made of a net."""
-    for path in sorted(folder.glob(f"*/{net}.*.onnx")) if folder is not None else ():
+    for path in sorted(folder.glob(f"*/{net}.*")) if folder is not None else ():
         name = f"{path.parent.name} {path.stem.removeprefix(f'{net}.')}"
         if re.fullmatch(like, name):
             yield name, path

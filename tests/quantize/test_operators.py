@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from tests.support.onnx_builder import OnnxBuilder
 from tests.support.quantized_candidate import Candidate, observed_in, output_sqnr, parameters_of
 from tinycompile.frontend.onnx_regions import UNARY
 from tinycompile.quantize.float_graph import FloatGraph
+from tinycompile.quantize.float_model import float_model
 from tinycompile.quantize.measure import float_outputs
 from tinycompile.quantize.patterns import simplified
 from tinycompile.quantize.qdq import quantized_values, to_qdq
@@ -172,3 +174,21 @@ def test_normalisations_of_values(kind: str, opset: int) -> None:
     close(model, graph.model(), data)
     candidate, floats = islands(graph, data)
     assert floats == [] and output_sqnr(candidate, float_outputs(model, data), data) > 20
+
+
+@pytest.mark.parametrize(("dtype", "floats"), [("uint8", []), ("int8", []), ("int32", ["cast"])])
+def test_pixels_that_are_integers(dtype: str, floats: list[str], tmp_path: Path) -> None:
+    """Of 8 bits they are what layers read, without rounding; others are rounded as floats are."""
+    b, rng = Net(), np.random.default_rng(1)
+    x = b.node("Cast", b.input((1, 4, 6, 6), dtype), to=onnx.TensorProto.FLOAT)
+    b.output(
+        b.layer(b.node("Relu", b.layer(b.node("Div", x, b.constant([[[40]], [[50]], [[60]], [[70]]], np.float32)))))
+    )
+    model = b.model()
+    data = [{"x": rng.integers(0, 120, (1, 4, 6, 6)).astype(dtype)} for _ in range(3)]
+    onnx.save(model, str(tmp_path / "m.onnx"))
+    assert float_model(tmp_path / "m.onnx", {}).graph.node[0].op_type == "Cast"
+    graph = graph_of(model)
+    assert ("cast_1" in quantized_values(graph)) == bool(floats)
+    candidate, found = islands(graph, data)
+    assert found == floats and output_sqnr(candidate, float_outputs(model, data), data) > 30

@@ -141,11 +141,16 @@ def floats_of(proto: Any, floats: Floats) -> Floats:
 
 def is_quantized(proto: Any) -> bool:
     """Whether some activation is quantised, or nothing is computed in floats since all inputs are integers."""
-    kinds = {str(node.op_type) for node in proto.graph.node}
     constants = {i.name for i in proto.graph.initializer}
     inputs = [v.type.tensor_type.elem_type for v in proto.graph.input if v.name not in constants]
     if inputs and all(code in _INTEGER_INPUTS for code in inputs):
         return True
+    return has_quantized_operators(proto)
+
+
+def has_quantized_operators(proto: Any) -> bool:
+    """Whether some node rounds activations or computes with rounded ones."""
+    kinds = {str(node.op_type) for node in proto.graph.node}
     return any(
         k.startswith(("QLinear", "QGemm", "QAttention")) or k.removeprefix("Dynamic").startswith(_QUANTISED)
         for k in kinds

@@ -9,10 +9,11 @@ from typing import Any
 
 from tinycompile.errors import FloatIslandWarning, UsageError
 from tinycompile.frontend import is_onnx, load
-from tinycompile.frontend.onnx import is_quantized
+from tinycompile.frontend.onnx import has_quantized_operators, is_quantized
 from tinycompile.frontend.onnx_file import read_proto
 from tinycompile.frontend.onnx_ml_model import has_ml
 from tinycompile.quantize.as_onnx import as_onnx
+from tinycompile.quantize.qdq import FLOAT
 
 
 def float_model(
@@ -39,9 +40,19 @@ def float_model(
     if signature is not None:
         raise UsageError("--signature is for .tflite models", where=where, why="an ONNX file has one graph")
     proto = read_proto(path)
-    if is_quantized(proto):
+    if has_quantized_operators(proto) or (is_quantized(proto) and not _casts_to_floats(proto)):
         raise UsageError("the model is quantised already", where=where, hint="build it without --calib")
     if has_ml(proto):
         why = "trees and linear models of ai.onnx.ml are for floats: int8 would change their answers for nothing"
         raise UsageError("the model isn't one to quantise", where=where, why=why, hint="build it without --calib")
     return proto
+
+
+def _casts_to_floats(proto: Any) -> bool:
+    """Whether integers become floats: a camera's pixels, for instance, that a model takes as they are."""
+    return any(
+        attribute.name == "to" and attribute.i == FLOAT
+        for node in proto.graph.node
+        if node.op_type == "Cast"
+        for attribute in node.attribute
+    )

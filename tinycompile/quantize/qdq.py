@@ -41,8 +41,8 @@ WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Concat", "Gather")
 DECIDING = frozenset("And ArgMax ArgMin Equal Greater GreaterOrEqual Less LessOrEqual Not Or Shape".split())
 """Operators whose results are no floats."""
 
-FLOAT = 1
-"""TensorProto.FLOAT"""
+FLOAT, UINT8, INT8 = 1, 2, 3
+"""Of TensorProto."""
 
 _OF_PAIRS = ("Add", "Sub", "Mul", "Div", "Min", "Max")
 _CLAMPS = ("Relu", "Clip")
@@ -56,13 +56,26 @@ def quantized_values(graph: FloatGraph) -> list[str]:
     names = [name for name in names if name not in others]
     inner = within_functions(graph)
     for node in graph.nodes:
-        if node.op_type not in COMPUTED or node.output[0] in others or node.output[0] in inner:
+        # Floats begin where integers are cast.
+        begins = node.op_type == "Cast" and node.input[0] in others and byte_of(graph, node) is None
+        if not (begins or node.op_type in COMPUTED) or node.output[0] in others or node.output[0] in inner:
             continue
         clamp = graph.only_consumer(node.output[0])
         fused = node.op_type in _BEFORE_CLAMP and clamp is not None and clamp.op_type in _CLAMPS
         if not fused:
             names.append(node.output[0])
     return names
+
+
+def byte_of(graph: FloatGraph, node: Any) -> Any | None:
+    """The NumPy dtype of 8 bits that a Cast makes floats of, as they are in a camera's pixels; None for other nodes.
+
+    What it makes has 8 bits already: it is DequantizeLinear with a scale of 1.
+    """
+    if node.op_type != "Cast" or attributes_of(node).get("to") != FLOAT:
+        return None
+    of = (v.type.tensor_type.elem_type for v in graph.proto.graph.input if v.name == node.input[0])
+    return {UINT8: np.uint8, INT8: np.int8}.get(next(of, FLOAT))
 
 
 def within_functions(graph: FloatGraph) -> set[str]:
@@ -161,6 +174,7 @@ class _Writer:
         self.helper = onnx_module().helper
         self.renamed: dict[str, str] = {}
         self.raised: list[RaisedChannel] = []
+        self.bytes: dict[str, Operand] = {}
 
     def run(self) -> Any:
         graph = self.graph
@@ -170,6 +184,10 @@ class _Writer:
             if name in self.parameters:
                 nodes += self._activation(name, name)
         for node in source:
+            byte = byte_of(graph, node)
+            if byte is not None:
+                nodes.append(self._pixels(node, byte))
+                continue
             self._layer(node, nodes)
             self._constants(node, nodes)
             for index, name in enumerate(node.input):
@@ -182,6 +200,16 @@ class _Writer:
             for name in results:
                 nodes += self._activation(inner[name], name)
         return graph.model()
+
+    def _pixels(self, node: Any, dtype: Any) -> Any:
+        """DequantizeLinear in place of a Cast."""
+        name = node.output[0]
+        operands = [
+            self.graph.constant(f"{name}_scale", np.array(1, np.float32)),
+            self.graph.constant(f"{name}_zero_point", np.array(0, dtype)),
+        ]
+        self.bytes[name] = Operand(1.0, -128 if dtype == np.uint8 else 0)
+        return self.helper.make_node("DequantizeLinear", [node.input[0], *operands], [name], f"{name}_dequantize")
 
     def _activation(self, source: str, name: str) -> list[Any]:
         """QuantizeLinear and DequantizeLinear of a value; an output keeps its name."""
@@ -251,6 +279,8 @@ class _Writer:
         """The quantised tensor that a value is, perhaps moved; None for floats."""
         producers = {output: node for node in self.graph.nodes for output in node.output}
         while name not in self.parameters:
+            if name in self.bytes:
+                return self.bytes[name]
             node = producers.get(name)
             if node is None or node.op_type not in MOVES:
                 return None

@@ -26,7 +26,7 @@ def with_last(kernel: Kernel, given: int, results: int, last: int) -> Kernel:
 
 
 def check_results(factory: Callable[[Site, Core], Kernel | None], site: Site, core: Core = M7) -> None:
-    """Every result on this machine, under the sanitisers; the first also in the memory that it may share."""
+    """Every result on this machine, under the sanitisers; the first also in memory that the kernel may share."""
     kernel, rng = factory(site, core), np.random.default_rng(0)
     assert kernel is not None
     values = [_values(site, operand, rng) for operand in range(len(site.constants))]

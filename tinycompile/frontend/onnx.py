@@ -341,6 +341,8 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
         return
     if node.op_type == "Concat":
         scope = Scope(state, node := _without_empty(state, node))
+    if node.output[0] in state.model.refused:
+        raise Rejected(state.model.refused[node.output[0]])
     if node.domain == ML:
         _import_ml(state, node)
     elif node.op_type == "Shape":
@@ -348,8 +350,6 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
         scope.set(Known(np.array(scope.value().shape[first:last], np.int64)))
     elif node.op_type != "DequantizeLinear" and all(isinstance(value, Known) for value in operands.values()):
         folded(scope, {n: value for n, value in operands.items() if isinstance(value, Known)})
-    elif node.output[0] in state.model.refused:
-        raise Rejected(state.model.refused[node.output[0]])
     else:
         known = floats != "none" or node.op_type in INTEGER_IMPORTERS
         importer = IMPORTERS.get(node.op_type, _float_only if known else None)

@@ -10,12 +10,14 @@ from typing import Any
 from tinycompile.dtypes import DType
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.formats import check_model_path
-from tinycompile.frontend.onnx_functions import PREVIEW, with_bodies
+from tinycompile.frontend.onnx_control import is_control_flow, without_control_flow
+from tinycompile.frontend.onnx_functions import PREVIEW, has_definition, with_bodies
 from tinycompile.frontend.onnx_ml import in_onnx_words
 from tinycompile.frontend.onnx_ml_model import without_maps_and_strings
 from tinycompile.frontend.onnx_ml_shapes import infer_shapes
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_order import sort_nodes
+from tinycompile.frontend.onnx_rewrite import label_of
 from tinycompile.frontend.onnx_schema import MICROSOFT, ML
 from tinycompile.frontend.onnx_shapes import inferred, shapes_of, type_names_of
 from tinycompile.frontend.onnx_untrusted import (
@@ -144,9 +146,28 @@ def read_proto(path: Path) -> Any:
         raise UnsupportedError([(f"opset {opset}", reason)], where=str(path))
     ranks = _checked(model, path)
     if opset < TARGET:
+        if any(is_control_flow(node) for node in model.graph.node):
+            model, ranks = _flat(model, path)
         model = upgraded(model, opset, str(path), ranks)
         _checked(model, path)
     return in_onnx_words(model, str(path))
+
+
+def _flat(model: Any, path: Path) -> tuple[Any, dict[str, int]]:
+    """A model of an old opset without control flow, since what its bodies mean changed, too; and its ranks.
+
+    Raises:
+        UnsupportedError: it can't be written out.
+    """
+    model, refused = without_control_flow(model)
+    problems = [
+        (label_of(node, index), refused[node.output[0]])
+        for index, node in enumerate(model.graph.node)
+        if is_control_flow(node)
+    ]
+    if problems:
+        raise UnsupportedError(problems, where=str(path))
+    return model, _checked(model, path)
 
 
 def _checked(model: Any, path: Path) -> dict[str, int]:
@@ -185,7 +206,7 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
     given = {i.name for i in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in given]
     _bind(inputs, dict(shapes or {}), where)
-    model, refused = with_bodies(model)
+    model, refused = _written_out(model)
     constants = {i.name: array_of(i, where) for i in model.graph.initializer}
     del model.graph.value_info[:]
     outputs = [value.name for value in model.graph.output]
@@ -207,6 +228,22 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
         known,
         refused,
     )
+
+
+def _written_out(model: Any) -> tuple[Any, dict[str, str]]:
+    """The model with definitions and bodies in the places of nodes, and why nodes have none, by their first result."""
+    refused, unknown = dict[str, str](), dict[str, str]()
+    for _ in range(_DEEPEST):
+        model, undefined = with_bodies(model)
+        model, unknown = without_control_flow(model)
+        refused |= undefined
+        if not any(has_definition(node) and node.output[0] not in refused for node in model.graph.node):
+            break
+    return model, refused | unknown
+
+
+_DEEPEST = 4
+"""Bodies within definitions within bodies."""
 
 
 def _bind(inputs: list[Any], shapes: dict[str, tuple[int, ...]], where: str) -> None:

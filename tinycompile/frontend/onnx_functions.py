@@ -46,13 +46,17 @@ def with_bodies(model: Any) -> tuple[Any, dict[str, str]]:
     """
     refused = dict[str, str]()
     for _ in range(_DEEPEST):
-        if not any((_domain(node), node.op_type) in INLINED or _is_defined(node) for node in model.graph.node):
+        if not any(has_definition(node) for node in model.graph.node):
             break
         changed = _once(model, refused)
         if changed is None:
             break
         model = changed
     return model, refused
+
+
+def has_definition(node: Any) -> bool:
+    return (_domain(node), node.op_type) in INLINED or _is_defined(node)
 
 
 def _is_defined(node: Any) -> bool:
@@ -153,7 +157,7 @@ def _instance(body: Any, node: Any, taken: set[str]) -> list[Any]:
             taken.add(names[name])
         return names.get(name, "")
 
-    return [_copy(inner, renamed, attributes) for inner in body.node]
+    return [with_names(inner, renamed, attributes) for inner in body.node]
 
 
 def _defaults(node: Any) -> list[Any]:
@@ -162,7 +166,7 @@ def _defaults(node: Any) -> list[Any]:
     return [a.default_value for a in schema.attributes.values() if a.default_value.name]
 
 
-def _copy(node: Any, renamed: Callable[[str], str], attributes: Mapping[str, Any]) -> Any:
+def with_names(node: Any, renamed: Callable[[str], str], attributes: Mapping[str, Any]) -> Any:
     """A node of a body, its subgraphs included, with values renamed and references to attributes resolved."""
     result = copied(node)
     for field in (result.input, result.output):
@@ -186,6 +190,6 @@ def _copy(node: Any, renamed: Callable[[str], str], attributes: Mapping[str, Any
 def _rename_graph(graph: Any, renamed: Callable[[str], str], attributes: Mapping[str, Any]) -> None:
     for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
         value.name = renamed(value.name)
-    nodes = [_copy(node, renamed, attributes) for node in graph.node]
+    nodes = [with_names(node, renamed, attributes) for node in graph.node]
     del graph.node[:]
     graph.node.extend(nodes)

@@ -41,6 +41,9 @@ def inferred(model: Any) -> Any:
         for field in ("value_info", "output"):
             del getattr(result.graph, field)[:]
             getattr(result.graph, field).extend(getattr(shadow.graph, field))
+        own, tensor = {i.name for i in result.graph.initializer}, onnx_module().helper.make_tensor_value_info
+        made = (i for i in shadow.graph.initializer if i.name not in own)
+        result.graph.value_info.extend(tensor(i.name, i.data_type, i.dims) for i in made)
     return result
 
 
@@ -109,7 +112,7 @@ _ARITHMETIC = frozenset(
     "Reshape Round ScatterElements Shape Size Slice Split Sqrt Squeeze Sub Tile Transpose Unsqueeze Where".split()
 )
 """What sizes are computed with."""
-_MOST = 64
+FEW = 64
 """Elements of a list of sizes."""
 
 
@@ -118,11 +121,11 @@ def _fold(model: Any) -> bool:
     graph, shapes = model.graph, shapes_of(model.graph)
     if all(shapes.get(name) is not None for node in graph.node for name in node.output if name):
         return False
-    numpy_helper, opset = onnx_module().numpy_helper, _opset(model)
-    known = {i.name: numpy_helper.to_array(i) for i in graph.initializer if prod(i.dims) <= _MOST}
+    numpy_helper, opset = onnx_module().numpy_helper, opset_of(model)
+    known = {i.name: numpy_helper.to_array(i) for i in graph.initializer if prod(i.dims) <= FEW}
     kept, made = list[Any](), dict[str, Array]()
     for node in graph.node:
-        values = _computed(node, known | made, shapes, opset)
+        values = computed(node, known | made, shapes, opset)
         if values is None:
             kept.append(node)
         else:
@@ -133,11 +136,11 @@ def _fold(model: Any) -> bool:
     return bool(made)
 
 
-def _opset(model: Any) -> int:
+def opset_of(model: Any) -> int:
     return next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
 
 
-def _computed(
+def computed(
     node: Any, known: Mapping[str, Array], shapes: Mapping[str, Shape | None], opset: int
 ) -> list[Array] | None:
     """The results of a node that computes sizes from what is known; None for others."""
@@ -153,7 +156,7 @@ def _computed(
         values = evaluate_node(node, operands, opset)
     except Rejected:
         return None
-    return values if all(value.size <= _MOST for value in values) else None
+    return values if all(value.size <= FEW for value in values) else None
 
 
 def _right_pads(node: Any, size: Shape, result: Shape) -> list[int] | None:

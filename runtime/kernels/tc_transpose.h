@@ -163,7 +163,7 @@ TC_INLINE int8_t *tc_transpose_image(const int8_t *input, int8_t *output, const 
         input += 4;
         output += 4 * lines;
     }
-    for (; at < shape->length; ++at) {
+    for (int32_t rest = shape->length & 3; rest > 0; --rest) { /* seen to be none where the length is known */
         for (int32_t line = 0; line < lines; ++line) {
             *output++ = input[line * shape->apart];
         }

@@ -174,6 +174,23 @@ def test_a_window_that_begins_in_the_padding_is_left_out(opset, kind, tmp_path):
     compared(b, {"x": rng.normal(size=(1, 2, 13, 12)).astype(np.float32)}, tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize("opset", [19, 22])
+def test_the_last_window_of_a_norm(opset, tmp_path):
+    """What of it lies outside counts as 0, whether padding is named, asked for or only comes from `ceil_mode`."""
+    b, x = OnnxBuilder(opset), np.random.default_rng(6).normal(size=(2, 3, 7, 8)).astype(np.float32)
+    name = b.input(x.shape)
+    for kernel, more in (
+        ([2, 3], {"strides": [2, 2]}),
+        ([2, 3], {"strides": [2, 3], "auto_pad": "VALID"}),
+        ([3, 3], {"strides": [3, 2], "pads": [2, 0, 0, 1]}),
+        ([2, 2], {"strides": [2, 3], "dilations": [2, 3]}),
+        ([3, 2], {"strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+    ):
+        for ceil in (0, 1):
+            b.output(b.node("LpPool", name, kernel_shape=kernel, p=1 + ceil, ceil_mode=ceil, **more))
+    compared(b, {name: x}, tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize(
     "mode", ["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "asymmetric", "align_corners"]
 )

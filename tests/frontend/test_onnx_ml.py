@@ -13,7 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from tests.conftest import ROOT
-from tests.support.random_forest import ML, by_onnxruntime, by_us, imported, ml_model, new_ensemble
+from tests.support.random_forest import ML, by_onnxruntime, by_us, ensemble, imported, ml_model, new_ensemble
 from tinycompile import interpreter
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend import class_names_of, load
@@ -175,6 +175,12 @@ def test_trees_of_what_nothing_computes(tmp_path):
         (machine("SVMRegressor", "COSINE", [2]), "kernel_type = 'COSINE'"),
         (one("OneHotEncoder", cats_int64s=[1, 2]), "this operator is not supported"),
         (one("TreeEnsembleRegressor", nodes_modes=["LEAF"], nodes_treeids=[0, 1]), "another length"),
+        (new_ensemble(np.random.default_rng(0), 3, post_transform=1), "SOFTMAX in ONNX and LOGISTIC in onnxruntime"),
+        (new_ensemble(np.random.default_rng(0), 3, post_transform=2), "LOGISTIC in ONNX and SOFTMAX in onnxruntime"),
+        (
+            ensemble(np.random.default_rng(0), "Regressor", 3, weighted=[0, 2], base_values=[0.0, 1.0, 0.0]),
+            "a base value and no weight",
+        ),
     ],
     ids=str,
 )

@@ -71,7 +71,7 @@ def test_one_element_decides(case):
     [
         ("Mul", (0.5, 1.7, -0.9, 0.0)),
         ("Add", (3.0, -1.0, 0.5, 7.0)),
-        ("PRelu", (0.25, 0.0, 1.5, 0.125)),
+        ("PRelu", (0.25, 0.0, 0.9, -0.125)),
         ("Sub", (3.0, -1.0, 0.5, 7.0)),
         ("Div", (0.5, 1.7, -0.9, 40.0)),
         ("Max", (0.5, 1.7, -0.9, 40.0)),
@@ -83,6 +83,20 @@ def test_each_channel_has_constants_of_its_own(kind, constants, shape):
     along = np.array(constants, np.float32).reshape(-1, *[1] * (len(shape) - 2))
     y = q.b.node("Relu", q.b.node(kind, q.a, q.b.constant(along)))
     assert {"depthwise_conv2d", "maximum"} & set(kinds(q.agrees(y, 0.05)))
+
+
+@pytest.mark.parametrize(
+    ("slopes", "turn"), [((0.25, 0.0, -1.5, 0.125), "maximum"), ((1.0, 1.25, 7.0, 2.0), "minimum")]
+)
+@pytest.mark.parametrize("before", ["", "Tanh"])
+def test_channels_with_slopes_of_any_sign(before, slopes, turn):
+    """The larger or the smaller one of the tensor and of the tensor times the slopes, an image all the way."""
+    q = Qdq((1, 4, 6, 5), "int8", 2)
+    y = q.b.node(
+        "PRelu", q.b.node(before, q.a) if before else q.a, q.b.constant(np.reshape(slopes, (4, 1, 1)), np.float32)
+    )
+    found = kinds(q.agrees(y, 0.05))
+    assert {"depthwise_conv2d", turn} <= set(found) and "reshape" not in found
 
 
 def test_batch_normalisation_of_a_tensor():
@@ -118,6 +132,9 @@ AFTER: dict[str, Callable[[Qdq, str], str]] = {
     "scaled": lambda q, y: q.b.node(
         "Div", q.b.node("Add", q.b.node("Mul", y, real(q, 0.3)), real(q, 2.0)), real(q, 3.0)
     ),
+    "leaky relu": lambda q, y: q.b.node("LeakyRelu", y, alpha=0.1),
+    "slopes": lambda q, y: q.b.node("PRelu", y, q.b.constant([[[0.3]], [[-0.7]], [[0.0]], [[1.0]]], np.float32)),
+    "slopes above 1": lambda q, y: q.b.node("PRelu", y, q.b.constant([[[1.0]], [[2.5]], [[1.1]], [[9.0]]], np.float32)),
     "batch normalisation": lambda q, y: q.b.node(
         "BatchNormalization", y, *(q.b.constant(q.rng.uniform(0.5, 2, 4), np.float32) for _ in range(4))
     ),
@@ -131,6 +148,20 @@ def test_rounding_comes_first(case):
     graph = q.agrees(AFTER[case](q, after_convolution(q)), 0.1)
     assert not {"add", "mul", "div"} & set(kinds(graph))
     assert kinds(graph).count("quantize") == kinds(graph).count("dequantize") == 1
+
+
+@pytest.mark.parametrize(
+    ("slopes", "reason"),
+    [
+        ([[[0.5]], [[2.0]], [[0.1]], [[0.2]]], "some of its slopes are above 1"),
+        (np.full((4, 6, 1), 0.5), "float32 arithm"),
+    ],
+)
+def test_slopes_that_no_bytes_have(slopes, reason):
+    q = Qdq((1, 3, 6, 8), "uint8", 4)
+    y = q.b.node("PRelu", after_convolution(q), q.b.constant(slopes, np.float32))
+    with pytest.raises(UnsupportedError, match=reason):
+        q.agrees(y)
 
 
 @pytest.mark.parametrize("between", ["", "Relu", "Clip"])

@@ -58,6 +58,23 @@ def test_16_bit_sequences() -> None:
     check_results(lstm_wide, lstm_site(LstmForm("int16", time_major=True, batch=2, power=-12), match="tflm"))
 
 
+@pytest.mark.parametrize(
+    ("form", "distance"),
+    [
+        (LstmForm(inputs=28, cells=20, steps=28), -8),  # a step's results are in front of the next step
+        (LstmForm(inputs=5, cells=9, steps=7), 6 * (9 - 5)),  # each step takes more than it leaves
+        (LstmForm(inputs=9, cells=9, steps=1), 0),
+        (
+            LstmForm(inputs=5, cells=5, steps=3, batch=2, time_major=True),
+            2 * 5 * (3 - 1),
+        ),  # the other sequence's steps lie between
+    ],
+)
+def test_results_in_the_memory_of_the_sequence(form: LstmForm, distance: int) -> None:
+    found = lstm(lstm_site(form), M7)
+    assert found is not None and found.overlap == {0: distance}
+
+
 def test_simd_kernels_know_what_they_are_for() -> None:
     for form in SPECIAL:
         assert not any(factory(lstm_site(form), M7) for factory in SIMD)

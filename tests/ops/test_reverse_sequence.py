@@ -24,7 +24,7 @@ def model(shape, axis, batch_axis, dtype, index):
     return b, x, lengths, y
 
 
-@pytest.mark.parametrize(("case", "dtype"), zip(CASES, ["int16", "float32", "int64", "uint8"], strict=True))
+@pytest.mark.parametrize(("case", "dtype"), list(zip(CASES, ["int16", "float32", "int64", "uint8"], strict=True)))
 @pytest.mark.parametrize("index", ["int32", "int64"])
 def test_sequences(case, dtype, index):
     """LiteRT has no int8."""

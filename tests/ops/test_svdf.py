@@ -33,7 +33,7 @@ def test_against_litert(form: SvdfForm) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         graph = import_tflite(content, "m", "m.tflite")
-    tolerance = 1e-5 if form.dtype == "float32" else 0
+    tolerance = 1e-5 if form.element_type == "float32" else 0
     for resolver in (OpResolverType.BUILTIN_REF, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES):
         oracle, sequence = Oracle(content, resolver), svdf_sequence(form, 8)
         for x, ours in zip(sequence, interpreter.steps(graph, [[x] for x in sequence]), strict=True):

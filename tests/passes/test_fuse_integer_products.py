@@ -47,7 +47,7 @@ def graph_of(model: onnx.ModelProto) -> Graph:
         ({"shown": "floats"}, {"cast", "mul", "add"}),
         ({"shown": "sums"}, {"cast", "mul", "add"}),
     ],
-    ids=str,
+    ids=["alone", "wide bias", "floats are shown", "sums are shown"],
 )
 def test_sums_that_nothing_else_reads(options, left):
     model = network(**options)

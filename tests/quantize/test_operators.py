@@ -70,9 +70,23 @@ def test_functions_of_one_element_are_tables(kind: str) -> None:
     assert islands(simplified(graph_of(model)), data)[1] == []
 
 
+def summed(*functions: Callable[[Net, str], str]) -> onnx.ModelProto:
+    """A layer, functions of it, and a normalisation of their sum."""
+    return between_layers(lambda b, x: b.normalised(b.node("Add", *(function(b, x) for function in functions))))
+
+
 NORMALISED: dict[str, tuple[onnx.ModelProto, list[str]]] = {
     "first": (between_layers(lambda b, x: b.normalised(x), first=False), ["Conv", "Conv"]),
     "after Relu": (between_layers(lambda b, x: b.normalised(b.node("Relu", x))), ["Conv", "Relu", "Conv", "Conv"]),
+    "after a residual stream": (
+        summed(lambda b, x: x, lambda b, x: b.node("Tanh", b.layer(x))),
+        ["Conv", "Conv", "Tanh", "Conv", "Add", "Conv"],
+    ),
+    "after the sum of two layers": (summed(Net.layer, Net.layer), ["Conv", "Conv", "Conv", "Add", "Conv"]),
+    "after the sum of two functions": (
+        summed(*(lambda b, x, kind=kind: b.node(kind, x) for kind in ("Tanh", "Sigmoid"))),
+        ["Conv", "Tanh", "Sigmoid", "Add", "Conv", "Conv"],
+    ),
     "the mean, then the deviation": (
         between_layers(
             lambda b, x: b.node("Div", b.node("Sub", x, b.weights(1, 4, 1, 1)), b.positive(4, 1, 1)), first=False

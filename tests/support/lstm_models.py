@@ -21,12 +21,12 @@ class LstmForm:
     """What a model has.
 
     Attributes:
-        dtype: of the sequence.
+        element_type: of the sequence.
         outputs: behind a projection; 0 without one.
         hidden: quantisation of what is projected; None for that of the state.
     """
 
-    dtype: str = "int8"
+    element_type: str = "int8"
     steps: int = 5
     batch: int = 1
     inputs: int = 6
@@ -48,7 +48,7 @@ class _Model:
 
     @property
     def real(self) -> bool:
-        return self.form.dtype == "float32"
+        return self.form.element_type == "float32"
 
     def quantized(self, scale: float, zero_point: int = 0) -> dict[str, Any]:
         return {} if self.real else {"scale": scale, "zero_point": zero_point}
@@ -63,7 +63,7 @@ class _Model:
         if self.real:
             return self.b.constant(self.rng.normal(0, 0.3, rows).astype(np.float32))
         values = self.rng.integers(-3000, 3000, rows)
-        return self.b.constant(values.astype(np.int64 if self.form.dtype == "int16" else np.int32), 1e-4)
+        return self.b.constant(values.astype(np.int64 if self.form.element_type == "int16" else np.int32), 1e-4)
 
     def peephole(self, rows: int) -> int:
         if self.real:
@@ -72,7 +72,7 @@ class _Model:
         return self.b.constant(self.rng.integers(-32767, 32768, rows).astype(np.int16), scale)
 
     def zero_point(self) -> int:
-        return int(self.rng.integers(-128, 128)) if self.form.dtype == "int8" else 0
+        return int(self.rng.integers(-128, 128)) if self.form.element_type == "int8" else 0
 
 
 def lstm_model(form: LstmForm, seed: int = 0) -> bytes:
@@ -86,10 +86,10 @@ def lstm_parts(form: LstmForm, seed: int = 0) -> tuple[TfliteBuilder, list[int],
     m, cells, inputs = _Model(form, seed), form.cells, form.inputs
     b, outputs = m.b, form.outputs or cells
     x_scale, state = float(m.rng.uniform(0.005, 0.05)), (float(m.rng.uniform(0.006, 0.012)), m.zero_point())
-    if form.dtype == "int16":
+    if form.element_type == "int16":
         x_scale, state = x_scale / 256, (1 / 32768, 0)
     order = (form.steps, form.batch) if form.time_major else (form.batch, form.steps)
-    x = b.tensor((*order, inputs), dtype=form.dtype, name="x", **m.quantized(x_scale, m.zero_point()))
+    x = b.tensor((*order, inputs), dtype=form.element_type, name="x", **m.quantized(x_scale, m.zero_point()))
     there = [not (form.coupled and gate == 0) for gate in range(4)]
     operands = [x]
     operands += [m.matrix(cells, inputs) if each else NO_TENSOR for each in there]
@@ -97,11 +97,11 @@ def lstm_parts(form: LstmForm, seed: int = 0) -> tuple[TfliteBuilder, list[int],
     operands += [m.peephole(cells) if form.peephole and each else NO_TENSOR for each in there[:3]]
     operands += [m.bias(cells) if each else NO_TENSOR for each in there]
     operands += [m.matrix(outputs, cells), m.bias(outputs)] if form.outputs else [NO_TENSOR, NO_TENSOR]
-    h = b.tensor((form.batch, outputs), dtype=form.dtype, name="h", **m.quantized(*state))
-    c = b.tensor((form.batch, cells), dtype=STATES[form.dtype], name="c", **m.quantized(2.0**form.power))
+    h = b.tensor((form.batch, outputs), dtype=form.element_type, name="h", **m.quantized(*state))
+    c = b.tensor((form.batch, cells), dtype=STATES[form.element_type], name="c", **m.quantized(2.0**form.power))
     for index in (h, c):
         b.tensors[index].is_variable = True
-    y = b.tensor((*order, outputs), dtype=form.dtype, name="y", **m.quantized(*state))
+    y = b.tensor((*order, outputs), dtype=form.element_type, name="y", **m.quantized(*state))
     op = b.op(
         "UNIDIRECTIONAL_SEQUENCE_LSTM",
         [*operands, h, c, *([NO_TENSOR] * 4)],
@@ -122,16 +122,15 @@ def sequence(form: LstmForm, inferences: int, seed: int = 0) -> list[np.ndarray]
     """Inputs of so many inferences."""
     order = (form.steps, form.batch) if form.time_major else (form.batch, form.steps)
     shape, rng = (inferences, *order, form.inputs), np.random.default_rng(seed)
-    if form.dtype == "float32":
+    if form.element_type == "float32":
         return list(rng.normal(0, 1, shape).astype(np.float32))
-    info = np.iinfo(form.dtype)
-    return list(rng.integers(info.min, info.max + 1, shape).astype(form.dtype))
+    info = np.iinfo(form.element_type)
+    return list(rng.integers(info.min, info.max + 1, shape).astype(form.element_type))
 
 
 def lstm_site(form: LstmForm, seed: int = 0, match: Runtime = "litert") -> Site:
     """The layer alone."""
-    graph = import_tflite(
-        lstm_model(form, seed), "m", "m.tflite", match=match, floats="all" if form.dtype == "float32" else "islands"
-    )
+    floats = "all" if form.element_type == "float32" else "islands"
+    graph = import_tflite(lstm_model(form, seed), "m", "m.tflite", match=match, floats=floats)
     (node,) = graph.nodes
     return graph.site(node)

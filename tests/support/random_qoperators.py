@@ -26,7 +26,7 @@ class RandomQOperators:
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng([self.seed, *self.kind.encode()])
-        self.dtype = self.pick("int8", "uint8")
+        self.element_type = self.pick("int8", "uint8")
 
     def build(self) -> onnx.ModelProto:
         """Its inputs are in `feeds` afterwards."""
@@ -50,7 +50,7 @@ class RandomQOperators:
 
     def input(self, shape: Shape, dtype: str = "") -> str:
         """An input of random integers, or, of float32, of random numbers."""
-        name, dtype = f"x{len(self.feeds)}", dtype or self.dtype
+        name, dtype = f"x{len(self.feeds)}", dtype or self.element_type
         floats = dtype == "float32"
         self.feeds[name] = (
             self.rng.normal(0, 2, tuple(shape)).astype(np.float32) if floats else self.integers(shape, dtype)
@@ -59,19 +59,19 @@ class RandomQOperators:
 
     def parameters(self, scale: float = 0.0, dtype: str = "", zero_point: int | None = None) -> list[str]:
         """[scale, zero point] of a tensor; the zero point may be left out where it is 0 (then "")."""
-        dtype = dtype or self.dtype
+        dtype = dtype or self.element_type
         scale = scale or float(self.rng.choice([0.05, 0.1, 0.0371, 0.25, 0.0123]))
         zero = int(self.rng.integers(-40, 40)) + (128 if dtype == "uint8" else 0) if zero_point is None else zero_point
         return [self.builder.constant(scale, np.float32), self.builder.constant(zero, dtype)]
 
     def tensor(self, shape: Shape, constant: bool = False) -> list[str]:
         """[tensor, scale, zero point]."""
-        value = self.builder.constant(self.integers(shape, self.dtype)) if constant else self.input(shape)
+        value = self.builder.constant(self.integers(shape, self.element_type)) if constant else self.input(shape)
         return [value, *self.parameters()]
 
     def weights(self, shape: Shape, axis: int, dtype: str = "") -> list[str]:
         """[constant, scale, zero point], of one scale, or of one for each channel."""
-        dtype = dtype or str(self.pick("int8", "uint8" if self.dtype == "uint8" else "int8"))
+        dtype = dtype or str(self.pick("int8", "uint8" if self.element_type == "uint8" else "int8"))
         channels = () if self.flag() else (shape[axis],)
         scale = self.rng.uniform(0.002, 0.02, channels)
         zero = self.rng.integers(-9, 9, channels) * self.flag() + (128 if dtype == "uint8" else 0)
@@ -110,20 +110,20 @@ def _binary(q: RandomQOperators) -> Result:
     operands = [*q.tensor(a), *q.tensor(b, constant)]
     if q.flag():
         operands = [*operands[3:], *operands[:3]]
-    return q.node(q.kind, [*operands, *q.parameters()]), q.dtype
+    return q.node(q.kind, [*operands, *q.parameters()]), q.element_type
 
 
 def _unary(q: RandomQOperators) -> Result:
     more = {"alpha": float(q.rng.uniform(0.01, 0.9))} if q.kind == "QLinearLeakyRelu" and q.flag() else {}
     x = q.tensor(q.pick((1, 3, 4, 5), (2, 40), (200,)))
-    return q.node(q.kind, [*x, *q.parameters(1 / 256 if q.kind == "QLinearSigmoid" else 0.0)], **more), q.dtype
+    return q.node(q.kind, [*x, *q.parameters(1 / 256 if q.kind == "QLinearSigmoid" else 0.0)], **more), q.element_type
 
 
 def _softmax(q: RandomQOperators) -> Result:
     shape = q.pick((1, 3, 4, 5), (2, 40), (1, 9))
     axis = int(q.rng.integers(-len(shape), len(shape)))
-    y = q.parameters(1 / 256, zero_point=-128 if q.dtype == "int8" else 0)
-    return q.node("QLinearSoftmax", [*q.tensor(shape), *y], axis=axis, opset=q.pick(11, 12, 13, 17)), q.dtype
+    y = q.parameters(1 / 256, zero_point=-128 if q.element_type == "int8" else 0)
+    return q.node("QLinearSoftmax", [*q.tensor(shape), *y], axis=axis, opset=q.pick(11, 12, 13, 17)), q.element_type
 
 
 def _average(q: RandomQOperators) -> Result:
@@ -131,24 +131,25 @@ def _average(q: RandomQOperators) -> Result:
     shape = (1, 7, 6, 3) if last else (1, 3, 7, 6)
     more = {} if q.flag() else {"ceil_mode": 1} if q.flag() else {"count_include_pad": 1}
     window = q.window()
-    return q.node(q.kind, [*q.tensor(shape), *q.parameters()], channels_last=int(last), **window, **more), q.dtype
+    operands = [*q.tensor(shape), *q.parameters()]
+    return q.node(q.kind, operands, channels_last=int(last), **window, **more), q.element_type
 
 
 def _global_average(q: RandomQOperators) -> Result:
-    return q.node(q.kind, [*q.tensor((1, 7, 6, 3)), *q.parameters()], channels_last=int(q.flag())), q.dtype
+    return q.node(q.kind, [*q.tensor((1, 7, 6, 3)), *q.parameters()], channels_last=int(q.flag())), q.element_type
 
 
 def _concat(q: RandomQOperators) -> Result:
     shape, axis = (1, 3, 4, 2), int(q.rng.integers(-4, 4))
     operands = [n for i in range(q.rng.integers(1, 4)) for n in q.tensor(shape, constant=i > 0 and q.flag())]
-    return q.node(q.kind, [*q.parameters(), *operands], axis=axis), q.dtype
+    return q.node(q.kind, [*q.parameters(), *operands], axis=axis), q.element_type
 
 
 def _reduce_mean(q: RandomQOperators) -> Result:
     axes = [int(a) for a in q.rng.choice(4, q.rng.integers(1, 4), replace=False)]
     axes = [a - 4 if q.flag() else a for a in axes]
     operands = [*q.tensor((1, 3, 4, 5)), *q.parameters()]
-    return q.node(q.kind, operands, axes=axes, keepdims=int(q.flag())), q.dtype
+    return q.node(q.kind, operands, axes=axes, keepdims=int(q.flag())), q.element_type
 
 
 def _where(q: RandomQOperators) -> Result:
@@ -156,7 +157,7 @@ def _where(q: RandomQOperators) -> Result:
     order = [int(i) for i in q.rng.permutation(4)[:2]]
     condition = q.input((1, 3, 4, 5), "bool")
     x, y = q.tensor(shapes[order[0]], constant=q.flag()), q.tensor(shapes[order[1]], constant=q.flag())
-    return q.node(q.kind, [condition, *x, *y, *q.parameters()]), q.dtype
+    return q.node(q.kind, [condition, *x, *y, *q.parameters()]), q.element_type
 
 
 def _conv(q: RandomQOperators) -> Result:
@@ -175,14 +176,14 @@ def _conv(q: RandomQOperators) -> Result:
         more["dilations"] = [int(d) for d in q.rng.integers(1, 3, rank)]
         window.pop("auto_pad", None)
     domain = MICROSOFT if contrib else ""
-    return q.node("QLinearConv", operands, domain, **window, group=group, **more), q.dtype
+    return q.node("QLinearConv", operands, domain, **window, group=group, **more), q.element_type
 
 
 def _matmul(q: RandomQOperators) -> Result:
     shapes = [((3, 12), (12, 5)), ((1, 2, 3, 12), (12, 5)), ((2, 3, 12), (2, 12, 5)), ((1, 2, 3, 12), (1, 2, 12, 5))]
     a, b = shapes[q.rng.integers(len(shapes))]
     second = q.tensor(b) if q.flag() else q.weights(b, -1) if len(b) == 2 else q.tensor(b, constant=True)
-    return q.node("QLinearMatMul", [*q.tensor(a), *second, *q.parameters(1.5)], ""), q.dtype
+    return q.node("QLinearMatMul", [*q.tensor(a), *second, *q.parameters(1.5)], ""), q.element_type
 
 
 def _gemm(q: RandomQOperators) -> Result:
@@ -198,7 +199,7 @@ def _gemm(q: RandomQOperators) -> Result:
     operands += [] if real else q.parameters(1.5)
     alpha = q.pick(1.0, 0.5, 0.3)
     return q.node("QGemm", operands, alpha=alpha, transA=int(turned_a), transB=int(turned_b)), (
-        "float32" if real else q.dtype
+        "float32" if real else q.element_type
     )
 
 
@@ -208,7 +209,7 @@ def _matmul_integer(q: RandomQOperators) -> Result:
     (a, b), other = shapes[q.rng.integers(len(shapes))], q.pick("int8", "uint8")
     constant, columns = q.flag(), q.flag()
     second = q.builder.constant(q.integers(b, other)) if constant else q.input(b, other)
-    zeros = [q.builder.constant(q.integers((), q.dtype)), ""][q.rng.integers(2)]
+    zeros = [q.builder.constant(q.integers((), q.element_type)), ""][q.rng.integers(2)]
     operands = [q.input(a), second, zeros]
     if constant or q.flag():
         many = columns and constant and len(b) == 2
@@ -269,7 +270,7 @@ def _resize(q: RandomQOperators) -> Result:
     scales = q.builder.constant([1, *factors, 1] if last else [1, 1, *factors], np.float32)
     mode = q.pick("half_pixel", "asymmetric")
     x = q.input((1, q.pick(3, 4, 8), 5, 6))
-    return q.node("Resize", [x, "", scales], "", mode="linear", coordinate_transformation_mode=mode), q.dtype
+    return q.node("Resize", [x, "", scales], "", mode="linear", coordinate_transformation_mode=mode), q.element_type
 
 
 def _dynamic_quantize(q: RandomQOperators) -> Result:

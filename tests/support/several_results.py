@@ -26,7 +26,7 @@ def with_last(kernel: Kernel, given: int, results: int, last: int) -> Kernel:
 
 
 def check_results(factory: Callable[[Site, Core], Kernel | None], site: Site, core: Core = M7) -> None:
-    """Every result on this machine, under the sanitisers."""
+    """Every result on this machine, under the sanitisers; the first also in memory that the kernel may share."""
     kernel, rng = factory(site, core), np.random.default_rng(0)
     assert kernel is not None
     values = [_values(site, operand, rng) for operand in range(len(site.constants))]
@@ -35,8 +35,10 @@ def check_results(factory: Callable[[Site, Core], Kernel | None], site: Site, co
     for last, right in enumerate(expected):
         others = [np.zeros_like(array) for i, array in enumerate(expected) if i != last]
         one = with_last(kernel, len(given), len(expected), last)
-        found = run_kernel(one, [*given, *others], site.sig.outputs[last], sanitize=True)
-        _compare(found, right, f"{kernel.variant}, result {last}")
+        for share in (None, *kernel.overlap) if last == 0 else (None,):
+            t = site.sig.outputs[last]
+            found = run_kernel(one, [*given, *others], t, share_operand=share, sanitize=True)
+            _compare(found, right, f"{kernel.variant}, result {last}, in the memory of operand {share}")
 
 
 def _values(site: Site, operand: int, rng: np.random.Generator) -> Array:

@@ -33,7 +33,8 @@ def by_channel(scope: Scope, value: Dequantized, channel: int, quant: Quantizati
     order = (*(axis for axis in at.order if axis != channel), channel)
     at = scope.ordered(at, order)
     count, physical = signs.size, at.physical_shape
-    image = (1, 1, prod(physical) // count, count)
+    # An image stays one, so that it can be computed by rows.
+    image = physical if len(physical) == 4 and physical[0] == 1 else (1, 1, prod(physical) // count, count)
     x = scope.reshaped(at, image, image, identity(4))
     scales = Quantization(np.ones(count, np.float32), np.zeros(count, np.int64), 3)
     weights = (signs * _WEIGHT).astype(np.int8).reshape(1, 1, 1, count)

@@ -275,16 +275,31 @@ def _instance_normalization(step: Definition) -> list[Any]:
 
 @definition("LpPool")
 def _lp_pool(step: Definition) -> list[Any]:
-    """From the mean of the powers; what is padded counts as 0."""
+    """From the mean of the powers; what is padded counts as 0, that of `ceil_mode` as well."""
     p, do = step.take("p", 2), Steps(step)
-    power = do("Pow", do("Abs", step.node.input[0]), step.like("power", p))
     kernel = step.value("kernel_shape", [])
-    mean = do("AveragePool", power, count_include_pad=1)
+    pads = _all_pads(step, kernel) if step.take("ceil_mode", 0) else None
+    power = do("Pow", do("Abs", step.node.input[0]), step.like("power", p))
+    if pads is not None:
+        step.attributes.pop("pads", None)
+    mean = do("AveragePool", power, count_include_pad=1, **({} if pads is None else {"pads": pads}))
     do.nodes[-1].attribute.extend(step.attributes.values())
     step.attributes.clear()
     total = do("Mul", mean, step.like("count", prod(kernel)))
     do("Pow", total, step.like("root", 1 / p))
     return do.result()
+
+
+def _all_pads(step: Definition, kernel: Sequence[int]) -> list[int] | None:
+    """Begins, then ends, of a pool with `ceil_mode`: up to where its windows reach; None where `auto_pad` says it."""
+    if step.value("auto_pad", b"NOTSET") in (b"SAME_UPPER", b"SAME_LOWER"):
+        return None
+    step.take("auto_pad", "")
+    size, result, rank = step.shape()[2:], step.shape_of(step.node.output[0])[2:], len(kernel)
+    strides, dilations = (step.value(name, []) or [1] * rank for name in ("strides", "dilations"))
+    begins = list(step.value("pads", []) or [0] * (2 * rank))[:rank]
+    axes = zip(size, result, kernel, strides, dilations, begins, strict=True)
+    return begins + [max((o - 1) * s + (k - 1) * d + 1 - n - b, 0) for n, o, k, s, d, b in axes]
 
 
 @definition("MaxPool", "AveragePool")

@@ -29,6 +29,7 @@ from tinycompile.frontend.onnx_scales import (
     quantized_by_channel,
 )
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, per_tensor_quantization, with_quantization
+from tinycompile.frontend.onnx_slopes import sloped
 from tinycompile.frontend.onnx_values import (
     Arranged,
     Dequantized,
@@ -189,12 +190,15 @@ def _blocks_dequantized(values: Array, scale: Array, zero_point: Array, axis: in
 def unary(scope: Scope) -> None:
     values = [scope.value()]
     if not (joins_region(scope) or arithmetic(scope, values) or _of_bytes(scope, values)):
-        scope.set(applied(scope, values[0], 0))
+        scope.set(sloped(scope, values[0]) or applied(scope, values[0], 0))
 
 
 @importer(*SEVERAL)
 def several(scope: Scope) -> None:
     values = scope.operands()
+    if scope.kind == "PRelu" and (chosen := sloped(scope, values[0])) is not None:
+        scope.set(chosen)
+        return
     if joins_region(scope) or _per_channel_sum(scope, values):
         return
     if arithmetic(scope, values) or _of_bytes(scope, values):

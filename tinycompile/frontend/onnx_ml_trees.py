@@ -271,6 +271,8 @@ def _set_regression(scope: Scope, forest: Forest, targets: int, aggregate: str, 
     base, x = _base_values(scope), features(scope)
     if len(base) not in (0, targets):
         raise Rejected(f"it has {len(base)} base values for {targets} targets")
+    if targets > 1 and any(base) and not _always_scored(forest, targets):
+        raise Rejected("a target may get a base value and no weight: 0 in onnxruntime, the base value in ONNX")
     forest = forest if aggregate in ("MIN", "MAX") else _without_zeros(forest)
     if any(not 0 <= target < targets for leaf in forest.leaves for target, _ in leaf):
         raise Rejected(f"a leaf has a weight for a target that isn't one of {targets}")
@@ -327,8 +329,11 @@ def tree_ensemble(scope: Scope) -> None:
     aggregate, transform = (int(scope.attribute(n, d)) for n, d in (("aggregate_function", 1), ("post_transform", 0)))
     if not 0 <= aggregate < len(_AGGREGATES) or not 0 <= transform < len(_TRANSFORMS):
         raise Rejected(f"aggregate_function = {aggregate} and post_transform = {transform}")
-    targets = int(scope.attribute("n_targets", 1))
-    _set_regression(scope, forest, targets, _AGGREGATES[aggregate], _TRANSFORMS_BY_NUMBER[transform])
+    targets, name = int(scope.attribute("n_targets", 1)), _TRANSFORMS_BY_NUMBER[transform]
+    if targets > 1 and name != _TRANSFORMS[transform]:
+        theirs = _TRANSFORMS[transform]
+        raise Rejected(f"post_transform = {transform}, which is {name} in ONNX and {theirs} in onnxruntime")
+    _set_regression(scope, forest, targets, _AGGREGATES[aggregate], name)
 
 
 def _members(scope: Scope, modes: Sequence[int]) -> dict[int, list[float]]:

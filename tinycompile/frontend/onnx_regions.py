@@ -71,27 +71,27 @@ def joins_region(scope: Scope) -> bool:
     first = elements[0]
     if not all(first.same_element(other) for other in elements):
         return False
-    axes = {_channel_axis(value, first.shape) for value in constants}
+    axes = {channel_axis(value, first.shape) for value in constants}
     axes |= {value.channel for value in elements}
     axes.discard(None)
     if -1 in axes or len(axes) > 1:
         return False
     boolean = scope.kind in ("Not", *BOOLEAN_SEVERAL)
     step = Step(scope.node, steps, _is_increasing(scope, steps), boolean)
-    if axes and (boolean or not _is_monotonic(values_of(first.quant, step, scope.opset))):
+    if axes and (boolean or not is_monotonic(values_of(first.quant, step, scope.opset))):
         return False
     scope.evaluated()
     scope.set(replace(first, function=step, channel=next(iter(axes), None)))
     return True
 
 
-def _is_monotonic(floats: Array) -> bool:
+def is_monotonic(floats: Array) -> bool:
     """Whether each channel's function of the numbers, (C, 256) by their bits, only rises or only falls."""
     rises = np.diff(floats[..., INT8_VALUES.astype(np.int64).argsort()])
     return bool(np.all(np.all(rises >= 0, axis=-1) | np.all(rises <= 0, axis=-1)))
 
 
-def _channel_axis(constant: Known, shape: tuple[int, ...]) -> int | None:
+def channel_axis(constant: Known, shape: tuple[int, ...]) -> int | None:
     """The only axis along which a constant varies; None for one element, -1 for what is no constant per channel."""
     if len(constant.shape) > len(shape):
         return -1
@@ -219,7 +219,7 @@ def batch_normalised(scope: Scope, value: Value, factor: Array, offset: Array) -
             shifted = Step(
                 make("Add", ["scaled", "offset"], list(scope.node.output[:1])), {0: scaled, 1: columns[1]}, up
             )
-            if not _is_monotonic(values_of(value.quant, shifted, scope.opset)):
+            if not is_monotonic(values_of(value.quant, shifted, scope.opset)):
                 raise Rejected(NOT_ROUNDED)
             return replace(value, function=shifted, channel=1)
         case Linear() if value.clamp.is_open and value.channel_axis == 1 and np.all(factor > 0):

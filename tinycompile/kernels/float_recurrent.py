@@ -12,7 +12,7 @@ from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.float_ops import floats, per_operation
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
-from tinycompile.kernels.lstm import recurrent_stem, sequence_fields
+from tinycompile.kernels.lstm import recurrent_stem, sequence_fields, sequence_overlap
 from tinycompile.ops._recurrent import Activation, Function, Recurrent
 from tinycompile.ops.gru import Gru
 from tinycompile.ops.lstm import Lstm
@@ -86,6 +86,7 @@ def _kernel(
         scratch_bytes=-(-4 * scratch // 8) * 8,
         instructions=60 + op.macs(site.sig) * (8 + per_operation(core)) + steps * sequences * each,
         code_bytes=1200,
+        overlap=sequence_overlap(op, site.sig),
         notes={"reason": "float32 in plain C"},
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Signature, Site, TensorType
-from tinycompile.kernels.base import Constant, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, factor_fields, range_fields, struct_call
 from tinycompile.kernels.sigmoid16 import table_constants
 from tinycompile.kernels.simd_sums import lane_stream, pair_stream, sum_factors
@@ -21,7 +21,7 @@ from tinycompile.targets.core import Core
 NO_FACTOR: Fields = {"multiplier": 0, "shift": 0}
 
 
-def sequence_fields(op: Recurrent, sig: Signature) -> Fields:
+def sequence_fields(op: Recurrent, sig: Signature) -> dict[str, int]:
     """Members of a `tc_lstm_sizes` that any recurrent layer has."""
     steps, sequences, inputs = op.sizes(sig.input)
     outputs = sig.output.shape[-1]
@@ -42,6 +42,26 @@ def sequence_fields(op: Recurrent, sig: Signature) -> Fields:
 def recurrent_stem(op: Recurrent, sig: Signature) -> str:
     steps, sequences, inputs = op.sizes(sig.input)
     return f"{op.kind}_{steps}x{sequences}x{inputs}_{sig.output.shape[-1]}"
+
+
+def sequence_overlap(op: Recurrent, sig: Signature) -> dict[int, int]:
+    """`Kernel.overlap` of a layer that reads a step of operand 0 before it writes that step's result.
+
+    Results of steps behind a sequence's length are zeros that are written at another time: then there is none.
+    """
+    if op.lengths is not None:
+        return {}
+    sizes = sequence_fields(op, sig)
+    sequence, at = np.divmod(np.arange(sizes["sequences"] * sizes["steps"]), sizes["steps"])
+    step = sizes["steps"] - 1 - at if op.backward else at
+    read = sequence * sizes["x_sequence"] + step * sizes["x_step"]
+    written = sequence * sizes["y_sequence"] + step * sizes["y_step"] + sizes["outputs"]
+    # Before the last step its successors' operands are pending; the last one's are read when it writes.
+    pending = np.minimum.accumulate(read[:0:-1])[::-1]
+    so_far = np.maximum.accumulate(written)[:-1]
+    element = sig.input.dtype.bits // 8
+    steps = zip((pending * element).tolist(), (so_far * element).tolist(), strict=True)
+    return {0: safe_distance(steps)}
 
 
 def per_gate(factor: Factor, gates: int, wanted: int) -> list[Fields]:
@@ -161,6 +181,7 @@ def lstm(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=-(-cells // 8) * 8,
         instructions=60 + steps * sequences * (40 + cells * each + projected),
         code_bytes=1500,
+        overlap=sequence_overlap(op, sig),
         notes={"reason": "plain C"},
     )
 
@@ -213,6 +234,7 @@ def lstm_wide(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=-(-2 * cells // 8) * 8,
         instructions=60 + steps * sequences * cells * (4 * ((inputs + cells) * tap + finish) + finish),
         code_bytes=900,
+        overlap=sequence_overlap(op, sig),
         notes={"reason": "16-bit activations in plain C"},
     )
 
@@ -301,5 +323,6 @@ def _simd(site: Site, *, table: bool, pairs: bool) -> Kernel | None:
         scratch_bytes=-(-8 * sums // 8) * 8 + 8 * -(-max(inputs, cells) // 4),
         instructions=int(60 + steps * sequences * each_step),
         code_bytes=1300,
+        overlap=sequence_overlap(op, sig),
         notes={"requantisation": "smmlar"},
     )

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
-from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis, scale_layer
+from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, depthwise, output_axis, scale_layer
+from tinycompile.quantize.streams import into_summands
 
 
 def fold_affine(graph: FloatGraph) -> None:
     """BatchNormalization, and Mul, Add, Sub and Div by a constant per channel, become part of a linear layer.
 
     Of the one before them, or of the one behind where that is exact. A BatchNormalization without one, or the first of
-    several such nodes, becomes a depthwise convolution of one tap.
+    several such nodes, goes into the summands of a sum before it, or becomes a depthwise convolution of one tap.
     """
     while any(_folded(graph, node) for node in graph.nodes):
         pass
@@ -41,7 +41,9 @@ def _folded(graph: FloatGraph, node: Any) -> bool:
     rank = len(graph.shapes.get(source, ()))
     several = reader is not None and np.ptp(scale) + np.ptp(shift) > 0 and _affine_of(graph, reader) is not None
     if rank > 2 and (node.op_type == "BatchNormalization" or several):
-        _as_depthwise(graph, node, scale, shift, rank)
+        if not into_summands(graph, node, scale, shift):
+            layer = depthwise(graph, node.input[0], node.output[0], scale, shift)
+            graph.nodes[next(i for i, n in enumerate(graph.nodes) if n is node)] = layer
         return True
     return False
 
@@ -106,13 +108,3 @@ def _affine_of(graph: FloatGraph, node: Any) -> tuple[str, Array, Array] | None:
             return (source, ones, -values) if constants[0] == 1 else (source, -ones, values)
         case _:  # a quotient of the value; what is divided by the value is no such function
             return (source, 1 / values, zeros) if constants[0] == 1 and np.all(values) else None
-
-
-def _as_depthwise(graph: FloatGraph, node: Any, scale: Array, shift: Array, rank: int) -> None:
-    shaped = scale.reshape(-1, *(1,) * (rank - 1)).astype(np.float32)
-    weights = graph.constant(f"{node.output[0]}_scale", shaped)
-    bias = graph.constant(f"{node.output[0]}_shift", shift.astype(np.float32))
-    conv = onnx_module().helper.make_node(
-        "Conv", [node.input[0], weights, bias], [node.output[0]], name=node.name, group=int(scale.size)
-    )
-    graph.nodes[next(i for i, n in enumerate(graph.nodes) if n is node)] = conv

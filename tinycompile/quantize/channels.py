@@ -217,3 +217,28 @@ def changes(graph: FloatGraph, layer: Any, before: Array, after: Array) -> Itera
         yield 1, before.reshape(shaped[0]) / after.reshape(shaped[1])
     if len(layer.input) > 2 and layer.input[2]:
         yield 2, 1 / after
+
+
+def scale_groups(graph: FloatGraph, groups: Groups, factors: Array) -> None:
+    """Change the weights of all layers for values whose channels were divided.
+
+    Args:
+        factors: (groups,), what each was divided by; 1 of those that aren't free.
+    """
+    ones = np.ones(1)
+    for layer in linear_layers(graph):
+        if can_scale(graph, layer):
+            before, after = (groups.by_channel(name) for name in (layer.input[0], layer.output[0]))
+            _scale(graph, layer, ones if before is None else factors[before], ones if after is None else factors[after])
+
+
+def _scale(graph: FloatGraph, layer: Any, before: Array, after: Array) -> None:
+    with np.errstate(over="ignore"):
+        found = [
+            (operand, (graph.constants[layer.input[operand]] * factor).astype(np.float32))
+            for operand, factor in changes(graph, layer, before, after)
+        ]
+    for operand, value in found:
+        if not np.array_equal(value, graph.constants[layer.input[operand]]):
+            stem = layer.input[operand].removesuffix("_equalised")
+            layer.input[operand] = graph.constant(f"{stem}_equalised", value)

@@ -8,12 +8,11 @@ G. Xiao et al., "SmoothQuant", ICML 2023, section 4, is the same migration with 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.quantize.channels import Groups, can_scale, changes, channel_axis, groups_of, operand_peaks
+from tinycompile.quantize.channels import Groups, can_scale, channel_axis, groups_of, operand_peaks, scale_groups
 from tinycompile.quantize.float_graph import FloatGraph
 from tinycompile.quantize.qdq import linear_layers
 
@@ -48,11 +47,7 @@ def equalized(graph: FloatGraph, values: Mapping[str, Array], exponent: float) -
         np.maximum.at(wanted, numbers[alive], found[alive])
     factors = np.where(groups.free & (wanted > 0), np.clip(wanted, 1 / _LARGEST_FACTOR, 1.0), 1.0)
     graph = graph.copy()
-    for layer in linear_layers(graph):
-        if can_scale(graph, layer):
-            before, after = (groups.by_channel(name) for name in (layer.input[0], layer.output[0]))
-            ones = np.ones(1)
-            _scale(graph, layer, ones if before is None else factors[before], ones if after is None else factors[after])
+    scale_groups(graph, groups, factors)
     return graph
 
 
@@ -65,15 +60,3 @@ def _read_with(graph: FloatGraph, groups: Groups) -> Array:
             peak = operand_peaks(graph, layer)
             np.maximum.at(found, numbers, peak / max(float(peak.max()), 1e-300))
     return found
-
-
-def _scale(graph: FloatGraph, layer: Any, before: Array, after: Array) -> None:
-    """Not where that would leave float32."""
-    with np.errstate(over="ignore"):
-        found = [
-            (operand, (graph.constants[layer.input[operand]] * factor).astype(np.float32))
-            for operand, factor in changes(graph, layer, before, after)
-        ]
-    for operand, value in found:
-        if not np.array_equal(value, graph.constants[layer.input[operand]]):
-            layer.input[operand] = graph.constant(f"{layer.input[operand]}_equalised", value)

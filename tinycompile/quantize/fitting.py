@@ -129,9 +129,9 @@ def _fit(network: Network, step: Step, values: Mapping[str, Array]) -> tuple[Arr
     # The bias makes up for the mean, so that only what differs from it counts.
     windows = windows / max(float(np.abs(windows).max()), _SMALLEST)
     windows = windows - windows.mean(axis=2, keepdims=True)
-    moment = (windows @ windows.swapaxes(1, 2)).astype(np.float64) / count
+    moment = windows @ windows.swapaxes(1, 2) / np.float32(count)
     rows = np.moveaxis(weights, axis, 0)
-    matrix = (rows.reshape(groups, -1, depth) / scale.reshape(groups, -1, 1)).astype(np.float64)
+    matrix = (rows.reshape(groups, -1, depth) / scale.reshape(groups, -1, 1)).astype(np.float32)
     done = _solve(matrix, moment, max(_DAMPING, depth / count))
     integers = np.ascontiguousarray(np.moveaxis(done.reshape(rows.shape), 0, axis)).astype(np.int8)
     return integers, integers.astype(np.float32) * along(scale, axis, weights.ndim)
@@ -167,24 +167,48 @@ def _solve(matrix: Array, moment: Array, damping: float) -> Array:
     """Integers near `matrix` (groups, outputs, depth), in units of the scale.
 
     Args:
-        moment: of the operands, (groups, depth, depth).
+        moment: of the operands, float32 (groups, depth, depth).
     """
     depth = matrix.shape[2]
     power = np.trace(moment, axis1=1, axis2=2).reshape(-1, 1, 1) / depth
-    moment = moment + (damping * power + _SMALLEST) * np.eye(depth)
+    moment = moment + (damping * power + _SMALLEST) * np.eye(depth, dtype=np.float32)
     order = np.argsort(-np.einsum("gii->gi", moment).mean(axis=0))
-    moment, wanted = moment[:, order][:, :, order], matrix[..., order]
-    inverse = np.linalg.inv(moment)
-    factor = np.linalg.cholesky((inverse + inverse.swapaxes(1, 2)) / 2).swapaxes(1, 2)
-    result, left = np.empty_like(wanted), wanted.copy()
-    for column in range(depth):
-        result[..., column] = np.clip(np.rint(left[..., column]), -127, 127)
-        error = (left[..., column] - result[..., column]) / factor[:, None, column, column]
-        left[..., column + 1 :] -= error[..., None] * factor[:, None, column, column + 1 :]
-    for _ in range(_SWEEPS):
-        for column in range(depth):
-            error = result - wanted
-            error[..., column] = 0
-            push = np.einsum("gok,gk->go", error, moment[:, column]) / moment[:, None, column, column]
-            result[..., column] = np.clip(np.rint(wanted[..., column] - push), -127, 127)
+    moment, wanted = np.ascontiguousarray(moment[:, order][:, :, order]), matrix[..., order]
+    result = descended(one_by_one(wanted, moment), wanted, moment)
     return result[..., np.argsort(order)]
+
+
+def one_by_one(wanted: Array, moment: Array) -> Array:
+    """GPTQ's integers, without its inverse.
+
+    With moment = V V^T and V upper triangular, the error of a row costs the squares of its products with V's columns.
+    Each column of weights is the last in one of these: it makes that product as small as it can.
+
+    Source: J. Chen et al., "The Geometry of LLM Quantization: GPTQ as Babai's Nearest Plane Algorithm", 2025.
+    """
+    factor = np.linalg.cholesky(moment[:, ::-1, ::-1])[:, ::-1, ::-1]
+    # Each column of the products is one row here, its diagonal element 1.
+    columns = np.ascontiguousarray((factor / np.einsum("gii->gi", factor)[:, None]).swapaxes(1, 2))[..., None]
+    result, error = np.empty_like(wanted), np.empty_like(wanted)
+    for column in range(wanted.shape[2]):
+        due = wanted[..., column] + (error[..., :column] @ columns[:, column, :column])[..., 0]
+        result[..., column] = np.minimum(np.maximum(np.rint(due), -127), 127)
+        error[..., column] = wanted[..., column] - result[..., column]
+    return result
+
+
+def descended(result: Array, wanted: Array, moment: Array) -> Array:
+    """The same, each weight in turn replaced by the best one, the others as they are."""
+    power = np.einsum("gii->gi", moment)
+    slope = (result - wanted) @ moment
+    for _ in range(_SWEEPS):
+        for column in range(wanted.shape[2]):
+            before = result[..., column]
+            best = np.rint(before - slope[..., column] / power[:, None, column])
+            change = np.minimum(np.maximum(best, -127), 127) - before
+            group, output = np.nonzero(change)
+            if len(group):
+                changed = change[group, output]
+                result[group, output, column] += changed
+                slope[group, output] += changed[:, None] * moment[group, column]
+    return result

@@ -87,6 +87,14 @@ class FloatGraph:
         return FloatGraph(self.proto, nodes, dict(self.constants), self.shapes)
 
 
+def rename(graph: FloatGraph, old: str, new: str) -> None:
+    """What reads one value reads another one."""
+    for node in graph.nodes:
+        for index, name in enumerate(node.input):
+            if name == old:
+                node.input[index] = new
+
+
 def attributes_of(node: Any) -> dict[str, Any]:
     onnx = onnx_module()
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -118,3 +126,16 @@ def scale_layer(graph: FloatGraph, layer: Any, scale: Array, shift: Array) -> bo
     del layer.input[2:]
     layer.input.append(folded)
     return True
+
+
+def depthwise(graph: FloatGraph, source: str, result: str, scale: Array, shift: Array) -> Any:
+    """A node that isn't in the graph yet: a convolution of one element that computes scale * source + shift for each
+    channel (axis 1). The result's shape is known then.
+    """
+    shape = graph.shapes[source]
+    weights = graph.constant(f"{result}_scale", scale.reshape(-1, *(1,) * (len(shape) - 1)).astype(np.float32))
+    bias = graph.constant(f"{result}_shift", shift.astype(np.float32))
+    graph.shapes = {**graph.shapes, result: shape}
+    return onnx_module().helper.make_node(
+        "Conv", [source, weights, bias], [result], name=f"{result}_node", group=int(scale.size)
+    )

@@ -15,7 +15,7 @@ from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.quantize.affine import fold_affine
-from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
+from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis, rename
 from tinycompile.quantize.normalisations import spell_normalisations
 
 
@@ -96,19 +96,12 @@ def _dequantized(node: Any, operands: Mapping[str, Array]) -> list[Array] | None
     return [known_dequantized(values[0], values[1], zero_point, attributes_of(node).get("axis", 1)).array]
 
 
-def _rename(graph: FloatGraph, old: str, new: str) -> None:
-    for node in graph.nodes:
-        for index, name in enumerate(node.input):
-            if name == old:
-                node.input[index] = new
-
-
 def _drop_identities(graph: FloatGraph) -> None:
     for node in list(graph.nodes):
         passes_on = node.op_type == "Identity" or (node.op_type == "Dropout" and not _trains(graph, node))
         if passes_on and node.output[0] not in graph.outputs:
             graph.nodes.remove(node)
-            _rename(graph, node.output[0], node.input[0])
+            rename(graph, node.output[0], node.input[0])
 
 
 def _trains(graph: FloatGraph, node: Any) -> bool:

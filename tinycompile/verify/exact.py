@@ -24,6 +24,7 @@ from tinycompile.verify.exact_values import (
     convolution,
     dequantize,
     gemm,
+    leaky,
     mean,
     quantize,
     quantized_convolution,
@@ -150,6 +151,8 @@ class ExactEvaluator:
             return quantized_convolution(attributes, operands)
         if kind == "ReduceMean" and present[0].plain.dtype.kind == "f":
             return Value.summed(mean(attributes, operands))
+        if kind in ("LeakyRelu", "PRelu") and present[0].is_sum:
+            return leaky(attributes, present)
         if kind == "Softmax":
             return softmax(present[0], attributes, self.opset)
         return None

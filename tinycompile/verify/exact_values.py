@@ -189,3 +189,10 @@ def padding(
         small, large = total // 2, total - total // 2
         found.append((small, large) if mode == "SAME_UPPER" else (large, small))
     return found
+
+
+def leaky(attributes: Mapping[str, Any], operands: Sequence[Value]) -> Value:
+    """LeakyRelu, or PRelu with its slopes, of a sum."""
+    x = operands[0].exact
+    slope = operands[1].exact if len(operands) > 1 else np.float64(np.float32(attributes.get("alpha", 0.01)))
+    return Value.summed(np.where(x < 0, x * slope, x))

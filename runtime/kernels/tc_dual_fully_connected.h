@@ -2,10 +2,11 @@
 /*
  * Rows times a matrix of int16 weights by dual products (docs/kernels.md), 4 output channels in registers.
  *
- * input    [rows][inputs], int8, inputs a multiple of 4
+ * input    [rows][inputs], int8, at least 4 inputs
  * output   [rows][outputs], int8
  * weights  per 4 channels: 4 starts; per 4 inputs and channel the words (w0, w2) and (w1, w3); then the parameters of each
- *          channel (tc_requant_block.h)
+ *          channel (tc_requant_block.h). Where the inputs aren't a multiple of 4, the second four begin so much earlier that
+ *          the last end with the row: inputs that are read twice have a weight of zero the second time.
  *
  *     TC_DUAL_ROW(name, form, saturate, bits, shift, low, high)
  *
@@ -30,7 +31,8 @@ extern "C" {
 typedef struct tc_dual_row_job {
     const int8_t *x_end;
     const int32_t *weights_end;
-    uint32_t odd; /* 1 if the number of groups of 4 inputs is odd */
+    uint32_t odd;    /* 1 if the number of groups of 4 inputs behind the first is odd */
+    uint32_t repeat; /* bytes that the second group reads again */
 } tc_dual_row_job;
 
 typedef void tc_dual_row(const int8_t *x, const int32_t *weights, int8_t *output, const tc_dual_row_job *job);
@@ -51,6 +53,9 @@ TC_INLINE void tc_dual_row_portable(const int8_t *x, const int32_t *weights, int
         memcpy(sum, weights, sizeof sum);
         weights += 4;
         for (const int8_t *group = x; group != job->x_end; group += 4) {
+            if (group == x + 4) {
+                group -= job->repeat;
+            }
             const uint32_t bytes = tc_load4(group);
             for (uint32_t channel = 0; channel < 4u; channel++, weights += 2) {
                 sum[channel] = tc_smlad((uint32_t)weights[0], tc_sxtb16(bytes, 0), sum[channel]);
@@ -104,29 +109,36 @@ TC_INLINE void tc_dual_row_portable(const int8_t *x, const int32_t *weights, int
 
 /*
  * r4-r7 accumulate 4 channels; r12 walks the weights, lr the row, which ends at r11.
- * Slots: 0 start of x, 2 output, 4 end of the weights, 5 odd.
+ * Slots: 0 start of x, 1 repeat, 2 output, 4 end of the weights, 5 odd.
  */
 #define TC_DUAL_ROW_TEXT(form, saturate, bits, shift, low, high) \
     TC_KEEP(r0, 0) \
     TC_KEEP(r2, 2) \
     "ldr r11, [r3]\n\t" \
     "ldr r5, [r3, #4]\n\t" \
-    "ldr r6, [r3, #8]\n\t" \
+    "ldrd r6, r7, [r3, #8]\n\t" \
+    TC_KEEP(r7, 1) \
     TC_KEEP(r5, 4) \
     TC_KEEP(r6, 5) \
     "mov r12, r1\n" \
     "1:\n\t" /* 4 channels */ \
     TC_FETCH(lr, 0) \
-    TC_FETCH(r0, 5) \
     "ldmia r12!, {r4-r7}\n\t" \
-    "cmp r0, #0\n\t" \
+    TC_DUAL_ROW_GROUP \
+    "cmp lr, r11\n\t" \
+    "beq 4f\n\t" \
+    TC_FETCH(r0, 1) \
+    TC_FETCH(r1, 5) \
+    "sub lr, lr, r0\n\t" \
+    "cmp r1, #0\n\t" \
     "bne 3f\n" \
     "2:\n\t" /* 8 inputs per round, entered in the middle where the number of groups is odd */ \
     TC_DUAL_ROW_GROUP \
     "3:\n\t" \
     TC_DUAL_ROW_GROUP \
     "cmp lr, r11\n\t" \
-    "bne 2b\n\t" \
+    "bne 2b\n" \
+    "4:\n\t" \
     TC_DUAL_ROW_FINISH(r4, form, saturate, bits, shift) \
     TC_DUAL_ROW_FINISH(r5, form, saturate, bits, shift) \
     TC_DUAL_ROW_FINISH(r6, form, saturate, bits, shift) \
@@ -162,15 +174,16 @@ TC_INLINE void tc_dual_fully_connected_s8(const int8_t *input, int8_t *output, c
     const int32_t whole = shape->outputs / 4;
     const int32_t rest = shape->outputs % 4;
     const int32_t *const last_weights = weights + whole * shape->block_words;
-    const uint32_t odd = (uint32_t)(shape->inputs / 4 % 2);
+    const uint32_t odd = (uint32_t)(((shape->inputs + 3) / 4 - 1) % 2);
+    const uint32_t repeat = (uint32_t)((4 - shape->inputs % 4) % 4);
     for (int32_t row = 0; row < shape->rows; row++) {
         const int8_t *const end = input + shape->inputs;
         if (whole > 0) {
-            const tc_dual_row_job job = {end, last_weights, odd};
+            const tc_dual_row_job job = {end, last_weights, odd, repeat};
             compute(input, weights, output, &job);
         }
         if (rest > 0) {
-            const tc_dual_row_job job = {end, last_weights + shape->block_words, odd};
+            const tc_dual_row_job job = {end, last_weights + shape->block_words, odd, repeat};
             int8_t results[4];
             compute(input, last_weights, results, &job);
             tc_memcpy(output + 4 * whole, results, (uint32_t)rest);

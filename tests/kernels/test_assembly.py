@@ -125,9 +125,10 @@ CASES = [
     *winograd_convolutions(),
     *depthwise_convolutions(),
     (fully_connected, dense(37, 19, 2, (-128, 127), 0)),
-    (fully_connected_dual, dense(1500, 6, 2, (-128, 127), 0)),
+    (fully_connected_dual, dense(1501, 6, 2, (-128, 127), 0)),
     (fully_connected_dual, dense(4000, 4, 1, (-60, 70), 1)),
-    (fully_connected_dual, dense(20, 3, 3, (0, 127), 2)),
+    (fully_connected_dual, dense(22, 3, 3, (0, 127), 2)),
+    (fully_connected_dual, dense(7, 2, 1, (0, 127), 2)),
     (fully_connected_dual, dense(4, 4, 1, (-128, 127), 3)),
 ]
 

@@ -103,7 +103,7 @@ def test_rows_of_a_multiple_of_four_need_no_scratch(inputs):
     assert kernel.scratch_bytes == 0
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(4, 1), (8, 4), (12, 3), (3004, 9)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(4, 1), (5, 4), (8, 4), (15, 3), (3002, 9)])
 @pytest.mark.parametrize("clamp", [(-128, 127), (-60, 70)])
 def test_dual_products_of_large_sums_and_of_few_outputs(inputs, outputs, clamp):
     op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0), clamp)
@@ -115,7 +115,7 @@ def test_dual_products_of_large_sums_and_of_few_outputs(inputs, outputs, clamp):
 def test_dual_products_are_not_offered_where_byte_lanes_take_half_the_flash():
     op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0))
     assert fully_connected_dual(layer(op, (1, 2, 3, 16), (5, 1, 1, 16), 0, 0), M7) is None
-    assert fully_connected_dual(layer(op, (1, 2, 3, 18), (4, 1, 1, 18), 0, 0), M7) is None
+    assert fully_connected_dual(layer(op, (1, 2, 3, 3), (4, 1, 1, 3), 0, 0), M7) is None
 
 
 @pytest.mark.parametrize("inputs", [1, 4, 8, 12, 16, 20, 24, 44])

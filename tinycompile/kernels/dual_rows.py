@@ -25,9 +25,9 @@ TOGETHER = 4
 
 @kernel_for(FullyConnected, Conv2D, needs={"dsp"})
 def fully_connected_dual(site: Site, core: Core) -> Kernel | None:
-    """1 row x 4 channels in registers, a multiple of 4 inputs; None where byte lanes do it in less flash."""
+    """1 row x 4 channels in registers, at least 4 inputs; None where byte lanes do it in less flash."""
     shape = None if site.constants[1] is None or has_wide_weights(site) else as_rows(site)
-    if shape is None or shape[1] % 4:
+    if shape is None or shape[1] < 4:
         return None
     rows, inputs, outputs = shape
     layer = LinearLayer.of(site)
@@ -41,7 +41,8 @@ def fully_connected_dual(site: Site, core: Core) -> Kernel | None:
     if requant is None:
         return None
     blocks = -(-outputs // TOGETHER)
-    words = TOGETHER * (1 + inputs // 2 + (3 if requant.signed else 2))
+    groups = -(-inputs // 4)
+    words = TOGETHER * (1 + 2 * groups + (3 if requant.signed else 2))
     stream = Deferred(
         blocks * words,
         np.int32,
@@ -60,7 +61,7 @@ def fully_connected_dual(site: Site, core: Core) -> Kernel | None:
         (requant.define("TC_DUAL_ROW", "dual_row"),),
     )
     group = 19 if core.strict else 13
-    per_row = 40 + blocks * (35 + inputs // 4 * (group + 1))
+    per_row = 40 + blocks * (40 + groups * (group + 1))
     return Kernel(
         "fully_connected_dual",
         function,
@@ -74,7 +75,11 @@ def fully_connected_dual(site: Site, core: Core) -> Kernel | None:
 
 
 def _pair_words(matrix: Array) -> Array:
-    """int16 weights (C, K) as words (C, K / 2): of every four the pairs (w0, w2) and (w1, w3)."""
-    w = matrix.reshape(matrix.shape[0], -1, 4)
+    """int16 weights (C, K) as words (C, 2 ceil(K / 4)): of every four the pairs (w0, w2) and (w1, w3).
+
+    The last four are those at the end, the second four begin with zeros for what the first have.
+    """
+    read_again = np.zeros((matrix.shape[0], -matrix.shape[1] % 4), matrix.dtype)
+    w = np.concatenate([matrix[:, :4], read_again, matrix[:, 4:]], axis=1).reshape(matrix.shape[0], -1, 4)
     pairs = (w[..., :2] & 0xFFFF) | ((w[..., 2:] & 0xFFFF) << 16)
     return pairs.astype(np.uint32).view(np.int32).reshape(matrix.shape[0], -1)

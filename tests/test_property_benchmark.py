@@ -1,0 +1,36 @@
+"""The property benchmark of speed: what it draws, what it builds of that, and what it calls slow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.property import OUTLIER, PEERS, PRODUCTS, Cost, Layer, by_kind, drawn, model, outliers
+from tinycompile import frontend
+from tinycompile.work import node_macs
+
+LAYER = Layer("conv 3x3", (9, 8, 5), (3, 3), (2, 2), 7, True, False)
+
+
+def test_layers_are_read_as_they_were_drawn(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    layers = [drawn(rng) for _ in range(40)]
+    assert {layer.kind for layer in layers} == {*PEERS, "depthwise of few channels"}
+    assert all(PRODUCTS[0] <= layer.products <= PRODUCTS[1] for layer in layers)
+    path = tmp_path / "layers.tflite"
+    path.write_bytes(model(layers, 1))
+    graph = frontend.load(path)
+    assert node_macs(graph) == [layer.products for layer in layers]
+
+
+def test_a_layer_is_slow_beside_its_kind_or_beside_the_peers() -> None:
+    usual = [Cost(LAYER, 1.0, "fast", "")] * 3
+    slow, explained = Cost(LAYER, OUTLIER + 0.1, "generic", ""), Cost(LAYER, OUTLIER + 0.1, "generic", "groups")
+    other = Cost(replace(LAYER, kind="conv 1x1"), 9.0, "generic", "")
+    kinds = by_kind([slow, *usual, explained, other])
+    assert [cost.each for cost in kinds["conv 3x3"]] == [1.0, 1.0, 1.0, slow.each, slow.each]
+    assert [cost for cost, _ in outliers(kinds, {})] == [slow]
+    assert [cost for cost, _ in outliers(kinds, {"conv 1x1": 6.7})] == [slow, other]
+    assert "TFLM" in outliers(kinds, {"conv 1x1": 6.7})[1][1]

@@ -13,6 +13,7 @@ from tests.support.onnx_builder import OnnxBuilder, check_model, imported
 from tinycompile.errors import ModelFileError, TinycompileError, UnsupportedError, UsageError
 from tinycompile.frontend import load
 from tinycompile.frontend.onnx_file import read_proto, static_model
+from tinycompile.frontend.onnx_shapes import inferred
 
 
 def quantised(shape=(1, 4), tail=None, opset=17) -> OnnxBuilder:
@@ -56,6 +57,19 @@ def test_texts_are_utf8(field, tmp_path):
         return
     with pytest.raises(ModelFileError, match="no UTF-8"):
         load(path)
+
+
+def test_a_constant_of_no_type_beside_sizes_that_are_computed(tmp_path):
+    def tail(b: OnnxBuilder, x: str) -> str:
+        return b.node("Reshape", x, b.node("Abs", b.constant([2, 2], np.int64)))
+
+    model = quantised(tail=tail).model()
+    assert load(saved(model, tmp_path)).nodes
+    model.graph.initializer.add(name="odd", data_type=255, dims=[1], raw_data=b"0000")
+    shapes = [v.type.tensor_type.shape.dim for v in inferred(model).graph.value_info]
+    assert [2, 2] in [[n.dim_value for n in shape] for shape in shapes]
+    with pytest.raises(ModelFileError):
+        load(saved(model, tmp_path))
 
 
 def test_every_truncation_is_an_error(tmp_path):

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.errors import ModelFileError
 from tinycompile.frontend.onnx_evaluate import evaluate_node
 from tinycompile.frontend.onnx_ml_shapes import infer_shapes, stand_in
 from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_untrusted import array_of
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 
@@ -122,7 +124,8 @@ def _fold(model: Any) -> bool:
     if all(shapes.get(name) is not None for node in graph.node for name in node.output if name):
         return False
     numpy_helper, opset = onnx_module().numpy_helper, opset_of(model)
-    known = {i.name: numpy_helper.to_array(i) for i in graph.initializer if prod(i.dims) <= FEW}
+    small = {i.name: _readable(i) for i in graph.initializer if prod(i.dims) <= FEW}
+    known = {name: value for name, value in small.items() if value is not None}
     kept, made = list[Any](), dict[str, Array]()
     for node in graph.node:
         values = computed(node, known | made, shapes, opset)
@@ -134,6 +137,14 @@ def _fold(model: Any) -> bool:
     graph.node.extend(kept)
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in made.items())
     return bool(made)
+
+
+def _readable(tensor: Any) -> Array | None:
+    """The value of a TensorProto; None of a damaged one, which is told of where all constants are read."""
+    try:
+        return array_of(tensor, "")
+    except ModelFileError:
+        return None
 
 
 def opset_of(model: Any) -> int:

@@ -118,6 +118,8 @@ class Kernel:
         constants: its constant arguments.
         scratch_bytes: working memory needed during the call only, 8-byte aligned, passed as `void *scratch`.
         instructions: estimated executed instructions of one call on the target.
+        spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
+            room for more rows.
         code_bytes: estimated machine code of the function.
         overlap: per operand index, the distance d in bytes such that output 0 may share memory with that operand
             as long as `operand_offset - output_offset >= d`. Operands not listed may not overlap the output.
@@ -136,6 +138,7 @@ class Kernel:
     constants: tuple[Constant, ...] = ()
     scratch_bytes: int = 0
     instructions: int = 0
+    spared_by_rows: int = 0
     code_bytes: int = 0
     overlap: dict[int, int] = field(default_factory=dict[int, int])
     in_place: bool = False

@@ -119,6 +119,7 @@ def _kernel(
     result_bytes = stride * blocks.largest if blocks.rest or channels == 1 else 0
     pixel = {"input_channels": depth, "output_channels": channels}
     window = window_shape(op, layer, sig, spacing, by_rows=by_rows)
+    edges = _edge_segments(op, sig, kernel_height, kernel_width, blocks) if gathers else (0, 0)
     shape = {
         **(window if gathers else pixel),
         "groups": groups,
@@ -145,7 +146,8 @@ def _kernel(
         (Constant("weights", "int32_t", stream, "per pair of channels: starts, lane words, requantisation"),),
         scratch_bytes=8 * blocks.largest * groups + max(window_bytes, result_bytes),
         instructions=_instructions(blocks, layer, groups, requant, kernel_height if gathers else 0, segment, by_rows)
-        + (_edge_segments(op, sig, kernel_height, kernel_width, blocks) * (45 + segment * 5 // 2) if gathers else 0),
+        + sum(edges) * (45 + segment * 5 // 2),
+        spared_by_rows=edges[1] * (45 + segment * 5 // 2),
         code_bytes=500 if gathers else 140,
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
@@ -226,8 +228,12 @@ def _instructions(
     return total
 
 
-def _edge_segments(op: Conv2D, sig: Signature, kernel_height: int, kernel_width: int, blocks: Blocks) -> int:
-    """Rows of windows that are copied on their own: of blocks at the image's edges or in two rows of the output."""
+def _edge_segments(
+    op: Conv2D, sig: Signature, kernel_height: int, kernel_width: int, blocks: Blocks
+) -> tuple[int, int]:
+    """Rows of windows that are copied on their own: of blocks at the image's sides or in two rows of the output; of
+    other blocks above and below the image.
+    """
     (_, height, width, _), out_width = sig.input.shape, sig.output.shape[2]
     sizes = np.array(blocks.sizes)
     y, x = np.divmod(np.cumsum(sizes) - sizes, out_width)
@@ -235,8 +241,8 @@ def _edge_segments(op: Conv2D, sig: Signature, kernel_height: int, kernel_width:
     right = left + (sizes - 1) * op.stride[1] + (kernel_width - 1) * op.dilation[1]
     together = (x + sizes <= out_width) & (left >= 0) & (right < width) & (op.dilation[1] == 1)
     rows = (y * op.stride[0] - op.padding[0])[:, None] + np.arange(kernel_height) * op.dilation[0]
-    inside = (rows >= 0) & (rows < height) & together[:, None]
-    return int((sizes[:, None] * ~inside).sum())
+    outside = ((rows < 0) | (rows >= height)) & together[:, None]
+    return int((sizes * ~together).sum()) * kernel_height, int((sizes[:, None] * outside).sum())
 
 
 def safe_steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...], blocks: Blocks) -> Iterator[tuple[int, int]]:

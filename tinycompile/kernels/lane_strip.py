@@ -162,6 +162,7 @@ def conv2d_strip(site: Site, core: Core) -> Kernel | None:
         (Constant("weights", "int32_t", pair_stream(lanes), comment),),
         scratch_bytes=8 * blocks.largest * lanes.groups + strip.bytes + result_bytes,
         instructions=_instructions(site, op, lanes, blocks, strip, order),
+        spared_by_rows=_moved(site, op, strip, order),
         code_bytes=900,
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
@@ -169,16 +170,20 @@ def conv2d_strip(site: Site, core: Core) -> Kernel | None:
     )
 
 
+def _moved(site: Site, op: Conv2D, strip: Strip, order: Order) -> int:
+    """Instructions to make room for more rows in the strip."""
+    if not strip.moves:
+        return 0
+    window_rows = (order.rows - 1) * op.dilation[0] + 1
+    fresh = max(op.stride[0], (strip.rows - window_rows) // op.stride[0] * op.stride[0])
+    turns = -(-site.sig.input.shape[1] // fresh)
+    return turns * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch * 5 // 4)
+
+
 def _instructions(site: Site, op: Conv2D, lanes: Lanes, blocks: Blocks, strip: Strip, order: Order) -> int:
     """Counted from GCC's assembly."""
-    height, moves = site.sig.input.shape[1], 0
-    if strip.moves:
-        window_rows = (order.rows - 1) * op.dilation[0] + 1
-        fresh = max(op.stride[0], (strip.rows - window_rows) // op.stride[0] * op.stride[0])
-        moves = -(-height // fresh)
-    copied = height * (20 + strip.inner * 3 // 4)
-    moved = moves * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch * 5 // 4)
-    total = 100 + strip.rows * strip.pitch + copied + moved
+    copied = site.sig.input.shape[1] * (20 + strip.inner * 3 // 4)
+    total = 100 + strip.rows * strip.pitch + copied + _moved(site, op, strip, order)
     for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
         own = order.rows * order.words
         shared = (lanes.groups - own) * pixels * (8 if order.after == 2 else 13)

@@ -41,8 +41,8 @@ class Bounds:
     def instructions(self, first: int, last: int) -> int:
         """Of the nodes [first, last).
 
-        A kernel for some rows, called again and again, isn't faster than the fastest for all of them: so kernels
-        estimate, and tests check. What a stage adds for each turn, and to move what its lines hold, comes on top.
+        A kernel for some rows, called again and again, isn't faster than the fastest for all of them, but for what it
+        is spared: so kernels estimate, and tests check. What a stage adds for each turn, and to move what its lines hold, comes on top.
         """
         if len(self._appraiser.fewest) != self._known:
             self._known = len(self._appraiser.fewest)
@@ -73,7 +73,7 @@ class Bounds:
         turns = -(-self._height(step) // self._rows)
         fewest = self._appraiser.fewest.get((step, self._rows))
         if fewest is None:
-            fewest = min((kernel.instructions for kernel in self._values.options[step]), default=0)
+            fewest = min((k.instructions - k.spared_by_rows for k in self._values.options[step]), default=0)
         return fewest + turns * (TURN_INSTRUCTIONS + TICK_INSTRUCTIONS)
 
     def _held(self, step: int) -> tuple[int, int]:

@@ -42,7 +42,8 @@ class Bounds:
         """Of the nodes [first, last).
 
         A kernel for some rows, called again and again, isn't faster than the fastest for all of them, but for what it
-        is spared: so kernels estimate, and tests check. What a stage adds for each turn, and to move what its lines hold, comes on top.
+        is spared: so kernels estimate, and tests check. What a stage adds for each turn, and to move what its lines
+        hold, comes on top.
         """
         if len(self._appraiser.fewest) != self._known:
             self._known = len(self._appraiser.fewest)

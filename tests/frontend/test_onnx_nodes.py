@@ -10,7 +10,7 @@ from tests.support.full import FULL
 from tests.support.onnx_nodes import NodeCase, check, collected, refusals, skips
 
 GROUPS = 12
-SHARE = 1 if FULL else 8
+SHARE = 1 if FULL else 10
 """One case of so many is compiled."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 from pathlib import Path
@@ -17,10 +18,11 @@ import tinycompile
 from tests.conftest import DIGITS
 from tests.frontend.models import CONV, SUM, W, X, Y, small_model
 from tests.fuzz.mutate import NAMES
+from tests.fuzz.seeds import tflite_seeds
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.tflite_builder import RELU, SAME, TfliteBuilder
 from tinycompile.cli import main
-from tinycompile.errors import ModelFileError, UnsupportedError
+from tinycompile.errors import ModelFileError, TinycompileError, UnsupportedError
 from tinycompile.frontend import load
 from tinycompile.frontend.onnx_untrusted import MAX_NODES
 from tinycompile.passes import optimize
@@ -231,3 +233,18 @@ def test_a_mean_that_jumps(tmp_path: Path) -> None:
     path.write_bytes(b.build([x], [y]))
     with pytest.raises(UnsupportedError, match=r"MEAN .* a requantisation factor of"):
         tinycompile.compile(path, target="host", output=tmp_path / "out")
+
+
+def test_operators_without_results(tmp_path: Path) -> None:
+    """Found by fuzzing: what an importer makes for itself is named after the first result. One of every operator."""
+    path, refused = tmp_path / "m.tflite", 0
+    for builder, inputs, outputs in tflite_seeds():
+        left = copy.deepcopy(builder)
+        for op in left.ops:
+            op.outputs = []
+        path.write_bytes(left.build(inputs, outputs))
+        try:
+            load(path)
+        except TinycompileError:
+            refused += 1
+    assert refused > 100

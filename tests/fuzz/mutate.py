@@ -155,7 +155,9 @@ class Mutator:
         elif op.fields:
             name = self.pick(sorted(op.fields))
             value = op.fields[name]
-            if isinstance(value, Sequence):
+            if isinstance(value, str):
+                op.fields[name] = value[1:] if self.chance(0.5) else value + "\u00e9"
+            elif isinstance(value, Sequence):
                 op.fields[name] = self.integers(value)
             else:
                 op.fields[name] = self.real(value) if isinstance(value, float) else self.integer(int(value))

@@ -252,11 +252,17 @@ class Scope:
 
     def temporary(self, suffix: str, t: TensorType) -> str:
         """A value that the file doesn't have."""
-        return self.values.builder.value(f"{self.values.of(self.operator.outputs[0])}_{suffix}", t)
+        return self.values.builder.value(f"{self._named()}_{suffix}", t)
 
     def derived(self, suffix: str, t: TensorType, data: Array) -> str:
         """A constant that the file doesn't have in this form."""
-        return self.values.builder.value(f"{self.values.of(self.operator.outputs[0])}_{suffix}", t, None, data)
+        return self.values.builder.value(f"{self._named()}_{suffix}", t, None, data)
+
+    def _named(self) -> str:
+        """The first result, which gives others their names."""
+        if not self.operator.outputs:
+            raise self.fail("it has no result")
+        return self.values.of(self.operator.outputs[0])
 
     def emit(self, op: Op, inputs: Sequence[str], output: str | None = None) -> None:
         """Add a node that computes `output` (by default the operator's), if its operands make sense."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Cover
@@ -35,6 +34,7 @@ class Flash:
     room: int | None = None
 
 
+@dataclass(frozen=True, eq=False)
 class Price:
     """What covers cost: instructions, and bytes of flash at a rate.
 
@@ -42,15 +42,11 @@ class Price:
         rate: instructions that a byte of flash has to save.
     """
 
-    def __init__(self, values: Values, rate: float = 0) -> None:
-        self.rate = rate
-        self._values = values
-        self._users = _users(values)
+    values: Values
+    rate: float = 0
 
     def at(self, rate: float) -> Price:
-        other = Price.__new__(Price)
-        other.rate, other._values, other._users = rate, self._values, self._users
-        return other
+        return replace(self, rate=rate)
 
     def __call__(self, cover: Cover) -> Cost:
         """For `cheapest`; among equals those with fewer constants, then with less scratch."""
@@ -64,7 +60,7 @@ class Price:
     def bytes_of(self, cover: Cover) -> int:
         """Estimated, in flash: constants, and its part of a function that other layers can call as well."""
         kernel = cover.kernel
-        users = self._users[kernel.function.stem] if kernel.function else 1
+        users = self.values.callers[kernel.function.stem] if kernel.function else 1
         return kernel.constant_bytes + kernel.code_bytes // max(1, users)
 
     def total_bytes(self, covers: Iterable[Cover]) -> int:
@@ -74,7 +70,7 @@ class Price:
         return sum(cover.kernel.constant_bytes for cover in chosen) + sum(code.values())
 
     def cheapest(self) -> list[Cover]:
-        return cheapest(self._values.covers, self, 0, len(self._values.options))
+        return cheapest(self.values.covers, self, 0, len(self.values.options))
 
 
 def priced(values: Values, optimize: str, flash: Flash) -> tuple[Price, list[Cover]]:
@@ -161,12 +157,6 @@ def _speed(cover: Cover) -> tuple[int, int]:
 
 def _instructions(covers: Iterable[Cover]) -> int:
     return sum(cover.kernel.instructions for cover in covers)
-
-
-def _users(values: Values) -> Counter[str]:
-    """By function name, how many nodes could call such a function."""
-    calls = {(cover.first, cover.kernel.function.stem) for cover in values.covers if cover.kernel.function is not None}
-    return Counter(stem for _, stem in calls)
 
 
 def _function(kernel: Kernel) -> str:

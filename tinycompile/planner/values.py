@@ -125,6 +125,12 @@ class Values:
         return (*(cover for each in self.trivial_covers for cover in each), *self.fused)
 
     @cached_property
+    def callers(self) -> Counter[str]:
+        """By the name of a kernel's function, how many covers of different first nodes could call it."""
+        calls = {(cover.first, function.stem) for cover in self.covers if (function := cover.kernel.function)}
+        return Counter(stem for _, stem in calls)
+
+    @cached_property
     def trivial_covers(self) -> list[list[Cover]]:
         """By step, those of one node."""
         nodes = self.graph.nodes

@@ -6,19 +6,17 @@ Most are DequantizeLinear, the float operator, QuantizeLinear. Channels-last one
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.onnx_contrib_attention import attention
 from tinycompile.frontend.onnx_contrib_fused import FUSED
 from tinycompile.frontend.onnx_expansion import Expansion
 from tinycompile.frontend.onnx_file import opset_of
 from tinycompile.frontend.onnx_ml_shapes import infer_shapes
 from tinycompile.frontend.onnx_module import copied, onnx_module
-from tinycompile.frontend.onnx_rewrite import label_of, names_of, rewritten
+from tinycompile.frontend.onnx_rewrite import names_of, rewrite_nodes
 from tinycompile.frontend.onnx_schema import MICROSOFT
 from tinycompile.frontend.onnx_upgrade import flattened_softmax
 from tinycompile.frontend.tflite_scope import Rejected
@@ -38,8 +36,7 @@ def expand(proto: Any, where: str = "") -> Any:
     """
     clone = type(proto)()
     clone.CopyFrom(proto)
-    nodes, problems, taken = list[Any](), list[tuple[str, str]](), names_of(proto)
-    opset = opset_of(proto)
+    nodes, taken, opset = list[Any](), names_of(proto), opset_of(proto)
 
     def typed(name: str) -> Any:
         before = type(proto)()
@@ -55,20 +52,10 @@ def expand(proto: Any, where: str = "") -> Any:
         found |= {v.name: v.type.tensor_type for v in (*shaped.input, *shaped.value_info)}
         return found.get(name)
 
-    for index, node in enumerate(proto.graph.node):
-        if node.domain != MICROSOFT:
-            nodes.append(node)
-            continue
-        step = Expansion(node, taken, typed, opset)
-        try:
-            nodes += rewritten(step, partial(expanded, step))
-        except Rejected as reason:
-            problems.append((label_of(node, index), str(reason)))
-        clone.graph.initializer.extend(step.initializers)
-    if problems:
-        raise UnsupportedError(problems, where=where)
-    del clone.graph.node[:]
-    clone.graph.node.extend(nodes)
+    def step_of(node: Any) -> Expansion | None:
+        return Expansion(node, taken, typed, opset) if node.domain == MICROSOFT else None
+
+    rewrite_nodes(clone, step_of, expanded, where, nodes)
     return clone
 
 

@@ -6,7 +6,6 @@ What is left, trees and linear classifiers, has importers (onnx_ml_trees.py, onn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from tinycompile.errors import UnsupportedError
 from tinycompile.frontend import onnx_ml_vectors
 from tinycompile.frontend.onnx_ml_rewrite import RULES, MlRewriting, floats_of_operand, rule
 from tinycompile.frontend.onnx_module import copied
-from tinycompile.frontend.onnx_rewrite import label_of, names_of, rewritten
+from tinycompile.frontend.onnx_rewrite import names_of, rewrite_nodes
 from tinycompile.frontend.onnx_schema import ML
 from tinycompile.frontend.tflite_scope import Rejected
 
@@ -43,23 +42,14 @@ def in_onnx_words(proto: Any, where: str) -> Any:
         reason = f"supported are versions up to {NEWEST_ML}; export it again with an older one"
         raise UnsupportedError([(f"{ML} version {versions[0]}", reason)], where=where)
     clone = copied(proto)
-    nodes, problems, taken = list[Any](), list[tuple[str, str]](), names_of(proto)
+    taken = names_of(proto)
     ranks = {i.name: len(i.dims) for i in proto.graph.initializer}
     ranks |= {v.name: len(v.type.tensor_type.shape.dim) for v in proto.graph.input if v.name not in ranks}
-    for index, node in enumerate(proto.graph.node):
-        if node.domain != ML or node.op_type not in RULES:
-            nodes.append(node)
-            continue
-        step = MlRewriting(node, taken, ranks)
-        try:
-            nodes += rewritten(step, partial(_rewrite, step))
-        except Rejected as reason:
-            problems.append((label_of(node, index), str(reason)))
-        clone.graph.initializer.extend(step.initializers)
-    if problems:
-        raise UnsupportedError(problems, where=where)
-    del clone.graph.node[:]
-    clone.graph.node.extend(nodes)
+
+    def step_of(node: Any) -> MlRewriting | None:
+        return MlRewriting(node, taken, ranks) if node.domain == ML and node.op_type in RULES else None
+
+    rewrite_nodes(clone, step_of, _rewrite, where, [])
     return clone
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
+from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.tflite_scope import Rejected
 
@@ -58,6 +60,9 @@ class Rewriting:
         return onnx_module().helper.make_node(kind, inputs, [output], name, **attributes)
 
 
+S = TypeVar("S", bound=Rewriting)
+
+
 def rewritten(step: Rewriting, rule: Callable[[], list[Any]]) -> list[Any]:
     """What a rule makes of a node.
 
@@ -69,6 +74,35 @@ def rewritten(step: Rewriting, rule: Callable[[], list[Any]]) -> list[Any]:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = f"its attributes and operands contradict each other: {type(error).__name__}: {error}"
         raise Rejected(reason[:300]) from error
+
+
+def rewrite_nodes(
+    clone: Any, step_of: Callable[[Any], S | None], rule: Callable[[S], list[Any]], where: str, done: list[Any]
+) -> None:
+    """Put those nodes of a model in other words for which there is a step, and add the constants that these need.
+
+    Args:
+        done: empty; has the nodes in front of the one that a rule looks at.
+
+    Raises:
+        UnsupportedError: every node that a rule rejects, at once.
+    """
+    problems = list[tuple[str, str]]()
+    for index, node in enumerate(clone.graph.node):
+        step = step_of(node)
+        if step is None:
+            done.append(node)
+            continue
+        try:
+            done += rewritten(step, partial(rule, step))
+        except Rejected as reason:
+            problems.append((label_of(node, index), str(reason)))
+        clone.graph.initializer.extend(step.initializers)
+    if problems:
+        raise UnsupportedError(problems, where=where)
+    count = len(clone.graph.node)
+    clone.graph.node.extend(done)  # copies, also of old ones: these go last
+    del clone.graph.node[:count]
 
 
 def names_of(model: Any) -> set[str]:

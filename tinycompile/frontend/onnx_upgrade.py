@@ -8,14 +8,12 @@ leaves a question open, onnxruntime answers it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.onnx_module import onnx_module
-from tinycompile.frontend.onnx_rewrite import Rewriting, label_of, names_of, rewritten
+from tinycompile.frontend.onnx_rewrite import Rewriting, names_of, rewrite_nodes
 from tinycompile.frontend.tflite_scope import Rejected
 
 TARGET = 13
@@ -58,23 +56,12 @@ def upgraded(model: Any, opset: int, where: str, ranks: Mapping[str, int]) -> An
     clone = type(model)()
     clone.CopyFrom(model)
     taken = names_of(model)
-    nodes, initializers, problems = list[Any](), list[Any](), list[tuple[str, str]]()
-    for index, node in enumerate(model.graph.node):
-        version, rule = CHANGED.get(node.op_type, (0, None)) if node.domain in ("", "ai.onnx") else (0, None)
-        if rule is None or opset >= version:
-            nodes.append(node)
-            continue
-        step = Upgrade(node, taken, ranks, opset)
-        try:
-            nodes += rewritten(step, partial(rule, step))
-        except Rejected as reason:
-            problems.append((label_of(node, index), str(reason)))
-        initializers += step.initializers
-    if problems:
-        raise UnsupportedError(problems, where=where)
-    del clone.graph.node[:]
-    clone.graph.node.extend(nodes)
-    clone.graph.initializer.extend(initializers)
+
+    def step_of(node: Any) -> Upgrade | None:
+        known = node.domain in ("", "ai.onnx") and node.op_type in CHANGED and opset < CHANGED[node.op_type][0]
+        return Upgrade(node, taken, ranks, opset) if known else None
+
+    rewrite_nodes(clone, step_of, lambda step: CHANGED[step.node.op_type][1](step), where, [])
     for imported in clone.opset_import:
         if imported.domain in ("", "ai.onnx"):
             imported.version = TARGET

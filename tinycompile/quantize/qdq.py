@@ -78,16 +78,22 @@ def byte_of(graph: FloatGraph, node: Any) -> Any | None:
     return {UINT8: np.uint8, INT8: np.int8}.get(next(of, FLOAT))
 
 
-def within_functions(graph: FloatGraph) -> set[str]:
-    """The values inside a function of one element, as in SiLU = x * sigmoid(x): they aren't rounded."""
-    source = dict[str, str]()
+def function_origins(graph: FloatGraph) -> dict[str, str]:
+    """By result of functions of one element: the value whose elements they are functions of."""
+    found = dict[str, str]()
     for node in graph.nodes:
         operands: list[str] = [name for name in node.input if name]
         known = [graph.constants[name] for name in operands if name in graph.constants]
-        computed = {source.get(name, name) for name in operands if name not in graph.constants}
+        computed = {found.get(name, name) for name in operands if name not in graph.constants}
         one = len(computed) == 1 and all(value.size == 1 for value in known)
         if one and node.op_type in FUNCTIONS.union(_OF_PAIRS):
-            source[node.output[0]] = computed.pop()
+            found[node.output[0]] = computed.pop()
+    return found
+
+
+def within_functions(graph: FloatGraph) -> set[str]:
+    """The values inside a function of one element, as in SiLU = x * sigmoid(x): they aren't rounded."""
+    source = function_origins(graph)
     found, kinds = set[str](), graph.producers()
     for name, origin in source.items():
         readers = graph.consumers(name)

@@ -73,7 +73,12 @@ def _histogram(value: Array, low: float, high: float) -> Array:
 def _bounds(network: Network, name: str) -> tuple[float, float]:
     """What the function that makes a value can't exceed."""
     node = network.producers.get(name)
-    return (-np.inf, np.inf) if node is None else RANGES_OF_FUNCTIONS.get(node.op_type, (-np.inf, np.inf))
+    if node is None:
+        return -np.inf, np.inf
+    if node.op_type == "Clip":
+        low, high = (network.graph.constants.get(each) for each in (*node.input[1:], "", "")[:2])
+        return -np.inf if low is None else float(low.reshape(())), np.inf if high is None else float(high.reshape(()))
+    return RANGES_OF_FUNCTIONS.get(node.op_type, (-np.inf, np.inf))
 
 
 def _within(bounds: tuple[float, float], ends: Sequence[tuple[float, float]]) -> tuple[float, float]:

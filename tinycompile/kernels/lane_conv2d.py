@@ -20,9 +20,6 @@ SHORTEST_BY_ROWS = 16
 """Bytes of a window's row from which on it pays to expand windows row by row, straight from the image."""
 
 
-DUAL_ISSUE = {"m7", "m55"}
-"""Pipelines for which blocks of 3 pixels load their words by LDRD and LDR; LDM is for one instruction at a time."""
-
 BLOCKS = ("lane_block_4", "lane_block_3")
 """Kinds of block functions, in the order in which `tc_lane_conv2d_s8` takes them."""
 
@@ -187,8 +184,7 @@ def block_functions(requant: RequantBlock, blocks: Sequence[Blocks], core: Core)
     if any(each.fours for each in blocks):
         found[four] = requant.define("TC_LANE_BLOCK_4", four)
     if any(each.threes or each.rest for each in blocks):
-        dual = core.pipeline in DUAL_ISSUE
-        found[three] = requant.define("TC_LANE_BLOCK_3_DUAL" if dual else "TC_LANE_BLOCK_3", three)
+        found[three] = requant.define("TC_LANE_BLOCK_3_DUAL" if core.issue.dual_issue else "TC_LANE_BLOCK_3", three)
     return found
 
 

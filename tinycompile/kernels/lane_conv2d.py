@@ -13,15 +13,13 @@ from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call,
 from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
+from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
 SHORTEST_BY_ROWS = 16
 """Bytes of a window's row from which on it pays to expand windows row by row, straight from the image."""
 
-
-DUAL_ISSUE = {"m7", "m55"}
-"""Pipelines for which blocks of 3 pixels load their words by LDRD and LDR; LDM is for one instruction at a time."""
 
 BLOCKS = ("lane_block_4", "lane_block_3")
 """Kinds of block functions, in the order in which `tc_lane_conv2d_s8` takes them."""
@@ -52,6 +50,11 @@ class Blocks:
     @property
     def sizes(self) -> list[int]:
         return [4] * self.fours + [3] * self.threes + ([self.rest] if self.rest else [])
+
+    @property
+    def counts(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(pixels, blocks of as many)."""
+        return (4, self.fours), (3, self.threes + (1 if self.rest else 0))
 
     @property
     def largest(self) -> int:
@@ -140,13 +143,17 @@ def _kernel(
         (*names_of(parameters), *(requant.name(kind) if kind in definitions else "NULL" for kind in BLOCKS)),
         tuple(definitions.values()),
     )
+    work = sum(edges) * (45 + segment * 5 // 2) + 60
+    for pixels, count in blocks.counts:
+        expansion = expansion_cost(pixels, groups, kernel_height if gathers else 0, segment, by_rows=by_rows)
+        work += count * (40 + expansion + pairs_cost(pixels, channels, groups, requant, core))
     return Kernel(
         variant,
         function,
         (Constant("weights", "int32_t", stream, "per pair of channels: starts, lane words, requantisation"),),
         scratch_bytes=8 * blocks.largest * groups + max(window_bytes, result_bytes),
-        instructions=_instructions(blocks, layer, groups, requant, kernel_height if gathers else 0, segment, by_rows)
-        + sum(edges) * (45 + segment * 5 // 2),
+        instructions=work.instructions,
+        cycles=work.cycles_on(core),
         spared_by_rows=edges[1] * (45 + segment * 5 // 2),
         code_bytes=500 if gathers else 140,
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
@@ -185,20 +192,21 @@ def block_functions(requant: RequantBlock, blocks: Sequence[Blocks], core: Core)
     four, three = BLOCKS
     found = dict[str, str]()
     if any(each.fours for each in blocks):
-        found[four] = requant.define("TC_LANE_BLOCK_4", four)
+        found[four] = requant.define("TC_LANE_BLOCK_4_SINGLE" if core.issue.single_loads else "TC_LANE_BLOCK_4", four)
     if any(each.threes or each.rest for each in blocks):
-        dual = core.pipeline in DUAL_ISSUE
-        found[three] = requant.define("TC_LANE_BLOCK_3_DUAL" if dual else "TC_LANE_BLOCK_3", three)
+        variant = "_SINGLE" if core.issue.single_loads else "_DUAL" if core.issue.dual_issue else ""
+        found[three] = requant.define(f"TC_LANE_BLOCK_3{variant}", three)
     return found
 
 
-def pairs_cost(pixels: int, channels: int, groups: int, requant: RequantBlock) -> int:
+def pairs_cost(pixels: int, channels: int, groups: int, requant: RequantBlock, core: Core) -> Work:
     """Of a block function, counted from the assembly: per pair of channels, and per group of 4 inputs."""
     rounds = -(-max(0, groups - 1) // 4)
     per_output = 3 + (2 if requant.signed else 0) + requant.clamp_steps
-    pair = (12 if pixels == 4 else 10) + per_output * 2 * pixels
-    pair += (23 if pixels == 4 else 19) * groups + (3 if pixels == 4 else 2) * rounds
-    return -(-channels // 2) * pair
+    pair = (12 if pixels == 4 else 10) + per_output * 2 * pixels + (3 if pixels == 4 else 2) * rounds
+    single = Work(28, 16) if pixels == 4 else Work(22, 12)
+    group = single if core.issue.single_loads else Work(23, 21) if pixels == 4 else Work(19, 16)
+    return -(-channels // 2) * (pair + group * groups)
 
 
 def expansion_cost(pixels: int, groups: int, window_rows: int, segment: int, *, by_rows: bool) -> int:
@@ -210,22 +218,6 @@ def expansion_cost(pixels: int, groups: int, window_rows: int, segment: int, *, 
         words = segment // 4 + (0, 1, 1, 2)[segment % 4]
         return expand + 40 + window_rows * (12 + 2 * pixels * words)
     return expand
-
-
-def _instructions(
-    blocks: Blocks,
-    layer: LinearLayer,
-    groups: int,
-    requant: RequantBlock,
-    window_rows: int,
-    segment: int,
-    by_rows: bool,
-) -> int:
-    total = 60
-    for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
-        expansion = expansion_cost(pixels, groups, window_rows, segment, by_rows=by_rows)
-        total += count * (40 + expansion + pairs_cost(pixels, layer.channels, groups, requant))
-    return total
 
 
 def _edge_segments(

@@ -24,6 +24,7 @@ from tinycompile.kernels.lane_conv2d import (
     window_shape,
 )
 from tinycompile.kernels.linear_layer import LinearLayer
+from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
@@ -156,12 +157,14 @@ def conv2d_strip(site: Site, core: Core) -> Kernel | None:
     )
     comment = "per pair of channels: starts, lane words, requantisation"
     result_bytes = max(2, channels) * blocks.largest if blocks.rest or channels == 1 else 0
+    work = _work(site, op, lanes, blocks, strip, order, core)
     return Kernel(
         "conv2d_strip",
         function,
         (Constant("weights", "int32_t", pair_stream(lanes), comment),),
         scratch_bytes=8 * blocks.largest * lanes.groups + strip.bytes + result_bytes,
-        instructions=_instructions(site, op, lanes, blocks, strip, order),
+        instructions=work.instructions,
+        cycles=work.cycles_on(core),
         spared_by_rows=_moved(site, op, strip, order),
         code_bytes=900,
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
@@ -180,13 +183,13 @@ def _moved(site: Site, op: Conv2D, strip: Strip, order: Order) -> int:
     return turns * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch * 5 // 4)
 
 
-def _instructions(site: Site, op: Conv2D, lanes: Lanes, blocks: Blocks, strip: Strip, order: Order) -> int:
+def _work(site: Site, op: Conv2D, lanes: Lanes, blocks: Blocks, strip: Strip, order: Order, core: Core) -> Work:
     """Counted from GCC's assembly."""
     copied = site.sig.input.shape[1] * (20 + strip.inner * 3 // 4)
-    total = 100 + strip.rows * strip.pitch + copied + _moved(site, op, strip, order)
-    for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
+    total = Work(0, 0) + 100 + strip.rows * strip.pitch + copied + _moved(site, op, strip, order)
+    for pixels, count in blocks.counts:
         own = order.rows * order.words
         shared = (lanes.groups - own) * pixels * (8 if order.after == 2 else 13)
         expansion = 45 + 6 * pixels * own + order.rows * 3 + shared
-        total += count * (30 + expansion + pairs_cost(pixels, lanes.layer.channels, lanes.groups, lanes.requant))
+        total += count * (30 + expansion + pairs_cost(pixels, lanes.layer.channels, lanes.groups, lanes.requant, core))
     return total

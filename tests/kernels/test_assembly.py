@@ -89,7 +89,7 @@ def winograd_convolutions() -> list[tuple[Factory, Site]]:
 
 def depthwise_convolutions() -> list[tuple[Factory, Site]]:
     """Odd and even sizes, one column, channels beside a multiple of 4, every kind of window and clamp."""
-    general, rows, bands = [depthwise], [depthwise_rows, depthwise_bands, tiled(0)], [depthwise_bands]
+    general, rows, bands = [depthwise], [depthwise_rows, depthwise_bands], [depthwise_bands]
     cases = list[tuple[Factory, Site]]()
     for seed, (kernels, image, window, stride, padding, clamp, channels) in enumerate(
         [

@@ -14,7 +14,6 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, pairs
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
-from tinycompile.kernels.lane_conv2d import DUAL_ISSUE
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
 
@@ -162,7 +161,7 @@ def depthwise_strips(site: Site, core: Core) -> Kernel | None:
     frame = Frame.of(site)
     if frame is None or max(frame.window) > WINDOW or min(frame.op.padding) < 0:
         return None
-    bands, dual = Bands.of(frame), core.pipeline in DUAL_ISSUE
+    bands, dual = Bands.of(frame), core.issue.single_loads
     needed = min(frame.input_shape[2], bands.columns - frame.op.padding[2])
     walk = Walk.of(frame, bands.pitch if bands.single else frame.stride * bands.pitch, dual=dual)
     packing = Packing.of(frame, bands, needed)

@@ -134,6 +134,7 @@ class Operators:
         scales, zeros = (listed(tensor.quantization, name) for name in ("scale", "zeroPoint"))
         return {
             "index": index,
+            "name": (tensor.name or b"").decode("utf-8", "replace"),
             "dtype": np.dtype(self._types[tensor.type]).type,
             "shape": np.array(listed(tensor, "shape"), np.int32),
             "quantization": (float(scales[0]), int(zeros[0]) if zeros else 0) if len(scales) == 1 else (0.0, 0),

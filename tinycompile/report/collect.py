@@ -209,11 +209,14 @@ def _weights_in(layer: Layer, project: Project, program: Program) -> dict[str, i
 
 
 def _code(program: Program, measured: Sizes) -> list[int]:
-    """Bytes of each layer's function; one that several layers share counts for the first of them."""
+    """Bytes of each layer's function and of those that it calls; one that several layers share counts for the first."""
+    names = {each.function: each.name for each in program.functions}
     seen, found = set[str](), list[int]()
     for layer in program.layers:
-        found.append(0 if layer.function in seen else measured.functions.get(layer.function, 0))
-        seen.add(layer.function)
+        called = layer.kernel.function.all_called if layer.kernel.function else ()
+        own = [name for function in called if (name := names[function]) not in seen]
+        found.append(sum(measured.functions.get(name, 0) for name in own))
+        seen.update(own)
     return found
 
 

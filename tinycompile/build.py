@@ -18,10 +18,11 @@ from tinycompile.host import HostModel
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.report.document import load_report, not_a_folder
 from tinycompile.report.saving import update_report
-from tinycompile.samples import drop_batch, load_arrays, model_inputs, real_inputs
+from tinycompile.samples import drop_batch, in_steps, load_arrays, model_inputs, real_inputs
 from tinycompile.staging import MARKER
 from tinycompile.targets import Board, behind_bootloader, load_board, strict
 from tinycompile.toolchain import make
+from tinycompile.trace import TraceRecord
 
 
 class Build:
@@ -74,6 +75,20 @@ class Build:
         """
         names = [entry["name"] for entry in self.report["inputs"]]
         return real_inputs(load_arrays(path), self.inputs, where=str(path), names=names, limit=limit)
+
+    def sequences(self, path: Path, limit: int | None = None) -> tuple[list[Array], list[Array] | None, int]:
+        """As `real_samples`, of a file with whole sequences, at most `limit` of them: (steps, the same as real numbers
+        or None, steps of each sequence).
+
+        Raises:
+            UsageError: the model has no states. SamplesError: also where steps have no axis.
+        """
+        if not self.report["ram"]["state_bytes"]:
+            raise UsageError("--sequence is for models with states", where=self.model, hint="leave it out")
+        names = [entry["name"] for entry in self.report["inputs"]]
+        arrays, steps = in_steps(load_arrays(path), self.inputs, names, where=str(path))
+        samples = limit and limit * steps
+        return *real_inputs(arrays, self.inputs, where=str(path), names=names, limit=samples), steps
 
     @cached_property
     def outputs(self) -> list[TensorType]:
@@ -135,15 +150,18 @@ class Build:
         flat = [drop_batch(array) for array in outputs]
         return flat[0] if len(flat) == 1 else flat
 
-    def execute(self, samples: Sequence[Array]) -> Execution:
+    def execute(self, samples: Sequence[Array], steps: int = 0) -> Execution:
         """Run the firmware in QEMU on checked samples and record `run` in the report.
+
+        Args:
+            steps: of each sequence, before which a model with states is reset; 0 where all samples are one.
 
         The counts of each layer come from the trace build, on the first sample. A build for the host runs here, and
         nothing is counted.
         """
         if self.board.is_host:
-            return self._on_host(samples)
-        execution = self._in_qemu("firmware_qemu.elf", samples)
+            return self._on_host(samples, steps)
+        execution = self._in_qemu("firmware_qemu.elf", samples, steps)
         reserved = self.report["ram"]["stack_bytes"]
         if execution.stack_bytes > reserved:
             raise ToolFailedError(
@@ -166,21 +184,28 @@ class Build:
         update_report(self.folder, self.report)
         return execution
 
-    def trace(self, samples: Sequence[Array]) -> Execution:
-        """Run the trace build in QEMU (a build for the host: here): the result of every layer."""
+    def trace(self, samples: Sequence[Array], steps: int = 0) -> Execution:
+        """Run the trace build in QEMU (a build for the host: here): the result of every layer, and what states become.
+
+        Args:
+            steps: as for `execute`.
+        """
         if self.board.is_host:
-            return self._on_host(samples)
+            return self._on_host(samples, steps)
         make(self.folder, "trace", toolchain=self.board.toolchain)
-        return self._in_qemu("firmware_trace.elf", samples)
+        return self._in_qemu("firmware_trace.elf", samples, steps)
 
-    def _in_qemu(self, elf: str, samples: Sequence[Array]) -> Execution:
-        prefix = self.report["io_prefix"]
-        return execute(self.elf(elf), self.emulated, samples, self.outputs, prefix=prefix, images=self.images)
+    def _in_qemu(self, elf: str, samples: Sequence[Array], steps: int) -> Execution:
+        file, prefix = self.elf(elf), self.report["io_prefix"]
+        return execute(file, self.emulated, samples, self.outputs, prefix=prefix, images=self.images, steps=steps)
 
-    def _on_host(self, samples: Sequence[Array]) -> Execution:
+    def _on_host(self, samples: Sequence[Array], steps: int = 0) -> Execution:
         """Run the generated C on this machine; no instructions are counted."""
-        self.host.reset()
-        results = [self.host.trace([array[i] for array in samples]) for i in range(len(samples[0]))]
+        results = list[tuple[list[Array], list[TraceRecord]]]()
+        for i in range(len(samples[0])):
+            if i % (steps or len(samples[0])) == 0:
+                self.host.reset()
+            results.append(self.host.trace([array[i] for array in samples]))
         outputs = [np.stack(column) for column in zip(*(outputs for outputs, _ in results), strict=True)]
         return Execution(outputs, [], 0, [records for _, records in results])
 

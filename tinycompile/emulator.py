@@ -44,6 +44,7 @@ def execute(
     prefix: str = "",
     plugin: str = "",
     images: Sequence[tuple[Path, int]] = (),
+    steps: int = 0,
     timeout: float = 1800,
 ) -> Execution:
     """Run `elf` on every sample.
@@ -54,6 +55,7 @@ def execute(
         prefix: of the files by which this model's firmware is fed.
         plugin: a TCG plugin and its options, as QEMU takes them.
         images: (file, address) of what else is in memory: separate weights.
+        steps: of each sequence, before which a model with states is reset; 0 where all samples are one.
 
     Raises:
         ToolMissingError: no QEMU. ToolFailedError: the firmware crashed or stopped early.
@@ -67,6 +69,8 @@ def execute(
             for sample in range(samples):
                 for array in inputs:
                     file.write(array[sample].tobytes())
+        if steps:
+            (folder / f"{prefix}steps.bin").write_bytes(struct.pack("<I", steps))
         command = [require(tools.emulator, tools), "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
         command += ["-serial", "none", *tools.emulator_flags]
         command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]

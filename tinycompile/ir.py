@@ -180,6 +180,13 @@ class Op(ABC):
         """What people call it: its kind, or those of the parts that it was fused from."""
         return self.kind
 
+    @property
+    def updates(self) -> Mapping[int, int]:
+        """By its number, the operand in whose memory a result may be, exactly there: every kernel reads first what it
+        needs of it.
+        """
+        return {}
+
     def macs(self, sig: Signature) -> int:
         """Multiply-accumulates of one execution, padding included (the usual nominal count)."""
         return 0

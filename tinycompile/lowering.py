@@ -21,6 +21,7 @@ from tinycompile.codegen.reserved import API
 from tinycompile.compatible import adopted, with_weights
 from tinycompile.errors import UsageError
 from tinycompile.frontend import class_names_of, is_onnx, load
+from tinycompile.frontend.declared_states import with_states, without
 from tinycompile.frontend.survey import Survey, survey
 from tinycompile.ir import Graph
 from tinycompile.islands import warn_of_cost
@@ -53,7 +54,7 @@ def quantized_sources(
     """(file to compile, what quantisation measured) of each model."""
     calibration = replace(options.calibration, room=options.weights == "separate")
     with ExitStack() as stack:
-        how = calibration, dict(options.shapes), options.signature, options.layout
+        how = calibration, dict(options.shapes), options.signature, options.layout, dict(options.states)
         yield [stack.enter_context(compiled_source(Path(m), *how)) for m in models]
 
 
@@ -151,6 +152,10 @@ def _program_of(lowered: Lowered, board: Board, layout: Layout, options: Options
 def imported(source: Path, options: Options) -> Graph:
     """A model file as a graph, with the edges that were asked for."""
     graph = load(source, dict(options.shapes), options.layout, options.floats, _signature(options), options.match)
+    if options.states:
+        file = survey(source, dict(options.shapes), _signature(options))
+        names = [tensor.name for tensor in file.inputs], [tensor.name for tensor in file.outputs]
+        graph = with_states(graph, options.states, *names, str(source))
     return int8_io(graph) if options.io == "int8" else graph
 
 
@@ -255,5 +260,8 @@ def source_facts(path: Path, found: Survey, options: Options) -> SourceFacts:
     """What a caller is told of inputs and outputs: the file's own names, the order of their axes."""
     own = is_onnx(path) or found.channels_first
     layout = "model" if own and options.layout == "model" else "NHWC"
-    inputs, outputs = (tuple(tensor.name for tensor in tensors) for tensors in (found.inputs, found.outputs))
+    inputs, outputs = (
+        without([tensor.name for tensor in tensors], [pair[side] for pair in options.states])
+        for side, tensors in enumerate((found.inputs, found.outputs))
+    )
     return SourceFacts(inputs, outputs, layout, ties_even=is_onnx(path))

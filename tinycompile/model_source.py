@@ -39,11 +39,12 @@ def compiled_source(
     shapes: Mapping[str, tuple[int, ...]],
     signature: str | None = None,
     layout: str = "model",
+    states: Mapping[str, str] | None = None,
 ) -> Generator[tuple[Path, dict[str, Any] | None]]:
     """(file to compile, what quantisation measured if there was any); a QDQ file lives as long as the context.
 
     Args:
-        shapes, signature, layout: as for `quantize`.
+        shapes, signature, layout, states: as for `quantize`.
     """
     if calibration.samples is None:
         if calibration.evaluation is not None:
@@ -69,6 +70,7 @@ def compiled_source(
         room=calibration.room,
         signature=signature,
         layout=layout,
+        states=states,
     )
     with TemporaryDirectory(prefix="tinycompile-") as folder:
         path = Path(folder) / f"{model.stem}.onnx"

@@ -36,6 +36,7 @@ class PlanOptions(TypedDict, total=False):
     board_path: str | Path | None
     layout: str
     shapes: Mapping[str, tuple[int, ...]] | None
+    states: Mapping[str, str] | None
     signature: str | None
     dtype: str
     strict_int8: bool
@@ -90,6 +91,7 @@ class Options:
         layout: of 4-D inputs and outputs: "model" keeps the model's, "nhwc" has channels last, also where a `.tflite`
             file begins with a TRANSPOSE.
         shapes: (name, shape) of ONNX inputs with dynamic dimensions other than the batch.
+        states: (input, output) whose value is the input's in the following step: states, and neither input nor output.
         signature: whose subgraph of a `.tflite` file is compiled; None for the main one.
         dtype: "float32" compiles float ONNX models as they are.
         match: the runtime whose bytes a `.tflite` model's are, where "litert" and "tflm" (TensorFlow Lite for
@@ -118,6 +120,7 @@ class Options:
     pareto: bool | None = False
     layout: str = "model"
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    states: tuple[tuple[str, str], ...] = ()
     signature: str | None = None
     dtype: str = "int8"
     match: Runtime = "litert"
@@ -140,11 +143,11 @@ class Options:
             TypeError: there is no such option.
         """
         given: dict[str, Any] = {**options, "target": target}
-        shapes = options.get("shapes") or {}
+        shapes, states = options.get("shapes") or {}, options.get("states") or {}
         for name in ("board_path", "compatible_with"):
             if name in given:
                 given[name] = _path(given[name])
-        given["shapes"] = tuple(shapes.items())
+        given["shapes"], given["states"] = tuple(shapes.items()), tuple(states.items())
         if "labels" in given:
             given["labels"] = () if given["labels"] is None else (Path(given["labels"]),)
         samples, evaluation = _path(given.pop("calib", None)), _path(given.pop("evaluation", None))

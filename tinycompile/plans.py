@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 
+from tinycompile.control_flow import WithControlFlow
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Site
 from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
@@ -35,7 +36,7 @@ class Plans:
     def __init__(
         self, graph: Graph, board: Board, options: Options, offer: Offer = kernels_of, share: float = 1.0
     ) -> None:
-        self._offer = offer
+        self._offer: Offer = WithControlFlow(offer, options.optimize)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
         self._flash = flash_for(board, options, share)
         self._latitude = Latitude() if options.weights == "separate" else None

@@ -93,6 +93,32 @@ def model_inputs(
     return selected
 
 
+def in_steps(
+    arrays: Mapping[str, Array], types: Sequence[TensorType], names: Sequence[str], *, where: str
+) -> tuple[dict[str, Array], int]:
+    """(the arrays as one step after the other, steps of each sequence): of arrays (sequences, steps, ...), or (steps,
+    ...) of a single sequence.
+
+    Raises:
+        SamplesError: an input is missing, has no axis of steps, or inputs have different numbers of them.
+    """
+    ways = namings(arrays, names)
+    if not ways:
+        raise missing_inputs(arrays, names, where)
+    found, lengths = dict(arrays), set[tuple[int, ...]]()
+    for name, t in zip(ways[0], types, strict=True):
+        array, shapes = arrays[name], (t.shape, t.shape[1:] if t.shape[:1] == (1,) else t.shape)
+        axes = next((n for n in (2, 1) if array.ndim >= n and array.shape[n:] in shapes), 0)
+        if axes == 0:
+            own = _shape_text("sequences", "steps", *shapes[1])
+            raise SamplesError(f"{name} has shape {_shape_text(*array.shape)}, sequences are {own}", where=where)
+        lengths.add((1, *array.shape[:axes])[-2:])
+        found[name] = array.reshape(-1, *array.shape[axes:])
+    if len(lengths) != 1 or 0 in (length := lengths.pop()):
+        raise SamplesError("the inputs need the same number of sequences and steps, at least one", where=where)
+    return found, length[1]
+
+
 def real_inputs(
     arrays: Mapping[str, Array],
     types: Sequence[TensorType],

@@ -3,13 +3,15 @@
  * A row times a matrix by pairs of 16-bit products, 6 sums in registers: fewer instructions than the byte-lane product
  * (tc_lane_sums.h), and weights of twice the size.
  *
- * x        a row, expanded: per 4 inputs a word of inputs 0 and 2, a word of 1 and 3
+ * x        a row, expanded: per 4 inputs a word of inputs 0 and 2, a word of 1 and 3; or as it is (the _bytes), which takes
+ *          two more instructions per 4 inputs and block of sums, and no memory: where blocks are few
  * weights  per 6 rows of the matrix: 6 starts, then per 4 inputs and row two words that match those of x
  * sums     start and products; a multiple of 6
  */
 #ifndef TC_PAIR_SUMS_H
 #define TC_PAIR_SUMS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -39,17 +41,22 @@ typedef struct tc_pair_sums_job {
     "smlad " #a ", r1, r11, " #a "\n\t" \
     "smlad " #b ", r3, r11, " #b "\n\t"
 
-#define TC_PAIR_SUMS_GROUP \
-    "ldrd r10, r11, [lr], #8\n\t" \
+#define TC_PAIR_SUMS_SIX \
     TC_PAIR_SUMS_TWO(r4, r5) \
     TC_PAIR_SUMS_TWO(r6, r7) \
     TC_PAIR_SUMS_TWO(r8, r9)
+
+#define TC_PAIR_SUMS_GROUP "ldrd r10, r11, [lr], #8\n\t" TC_PAIR_SUMS_SIX
+#define TC_PAIR_SUMS_BYTES \
+    "ldr r11, [lr], #4\n\t" \
+    "sxtb16 r10, r11\n\t" \
+    "sxtb16 r11, r11, ror #8\n\t" TC_PAIR_SUMS_SIX
 
 /*
  * r4-r9 accumulate 6 sums; r12 walks the weights, lr the row, of which 4 inputs are in r10 and r11.
  * Slots: 0 start of x, 1 entry into the loop, 2 sums, 4 end of the weights, 5 end of x.
  */
-#define TC_PAIR_SUMS_TEXT \
+#define TC_PAIR_SUMS_TEXT(group) \
     TC_KEEP(r0, 0) \
     TC_KEEP(r2, 2) \
     "ldrd r4, r5, [r3]\n\t" \
@@ -61,7 +68,8 @@ typedef struct tc_pair_sums_job {
     "1:\n\t" /* 6 sums */ \
     TC_FETCH(lr, 0) \
     "ldmia r12!, {r4-r9}\n\t" \
-    TC_LANE_LOOP(r0, TC_PAIR_SUMS_GROUP, TC_FETCH(r0, 5) "cmp lr, r0\n\t") \
+    TC_LANE_LOOP(r0, group, TC_FETCH(r0, 5) "cmp lr, r0
+\t") \
     TC_FETCH(r0, 2) \
     TC_FETCH(r1, 4) \
     "stmia r0!, {r4-r9}\n\t" \
@@ -69,21 +77,26 @@ typedef struct tc_pair_sums_job {
     TC_KEEP(r0, 2) \
     "bne 1b\n\t"
 
-TC_BLOCK_FUNCTION(tc_pair_row_sums, const uint32_t *, const int32_t *, int32_t *, const tc_pair_sums_job *, TC_PAIR_SUMS_TEXT)
+TC_BLOCK_FUNCTION(tc_pair_row_sums, const uint32_t *, const int32_t *, int32_t *, const tc_pair_sums_job *,
+                  TC_PAIR_SUMS_TEXT(TC_PAIR_SUMS_GROUP))
+TC_BLOCK_FUNCTION(tc_pair_byte_sums, const uint32_t *, const int32_t *, int32_t *, const tc_pair_sums_job *,
+                  TC_PAIR_SUMS_TEXT(TC_PAIR_SUMS_BYTES))
 
 #else
 
-static TC_NOINLINE void tc_pair_row_sums(const uint32_t *x, const int32_t *weights, int32_t *sums,
-                                         const tc_pair_sums_job *job)
+TC_INLINE void tc_pair_sums_of(const uint32_t *x, const int32_t *weights, int32_t *sums, const tc_pair_sums_job *job,
+                               bool bytes)
 {
     while (weights != job->weights_end) {
         int32_t sum[6];
         memcpy(sum, weights, sizeof sum);
         weights += 6;
-        for (const uint32_t *group = x; group != job->x_end; group += 2) {
+        for (const uint32_t *group = x; group != job->x_end; group += bytes ? 1 : 2) {
+            const uint32_t even = bytes ? tc_sxtb16(group[0], 0) : group[0];
+            const uint32_t odd = bytes ? tc_sxtb16(group[0], 8) : group[1];
             for (uint32_t row = 0; row < 6u; row++) {
-                sum[row] = tc_smlad((uint32_t)weights[0], group[0], sum[row]);
-                sum[row] = tc_smlad((uint32_t)weights[1], group[1], sum[row]);
+                sum[row] = tc_smlad((uint32_t)weights[0], even, sum[row]);
+                sum[row] = tc_smlad((uint32_t)weights[1], odd, sum[row]);
                 weights += 2;
             }
         }
@@ -92,7 +105,27 @@ static TC_NOINLINE void tc_pair_row_sums(const uint32_t *x, const int32_t *weigh
     }
 }
 
+static TC_NOINLINE void tc_pair_row_sums(const uint32_t *x, const int32_t *weights, int32_t *sums,
+                                         const tc_pair_sums_job *job)
+{
+    tc_pair_sums_of(x, weights, sums, job, false);
+}
+
+static TC_NOINLINE void tc_pair_byte_sums(const uint32_t *x, const int32_t *weights, int32_t *sums,
+                                          const tc_pair_sums_job *job)
+{
+    tc_pair_sums_of(x, weights, sums, job, true);
+}
+
 #endif
+
+/* A row at an address of a word, whose length is a multiple of 4, as it is. */
+TC_INLINE void tc_pair_sums_in_place(const int8_t *input, int32_t inputs, const int32_t *weights, int32_t words, int32_t *sums)
+{
+    const uint32_t *const x = (const uint32_t *)(const void *)input;
+    const tc_pair_sums_job job = {x + inputs / 4, weights + words, (uint32_t)((inputs / 4 - 1) % 4 + 1)};
+    tc_pair_byte_sums(x, weights, sums, &job);
+}
 
 /* Expands a row of `inputs` to `row` and multiplies it by the matrix; `words` of weights. */
 TC_INLINE void tc_pair_sums(const int8_t *input, int32_t inputs, uint32_t *row, const int32_t *weights, int32_t words,

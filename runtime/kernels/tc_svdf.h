@@ -38,6 +38,7 @@ typedef struct tc_svdf_shape {
     int32_t shift;
     int32_t simd; /* which */
     int32_t pairs;
+    int32_t in_place; /* x isn't expanded, which takes no scratch: a batch of 1, inputs a multiple of 4 */
     int32_t words;
     tc_sum_factor of_input; /* have this factor */
     int32_t output_multiplier;
@@ -86,10 +87,12 @@ TC_INLINE void tc_svdf_s8(const int8_t *x, const int16_t *state, int8_t *y, int1
 {
     const tc_svdf_sizes *const sizes = &shape->sizes;
     uint32_t *const row = (uint32_t *)scratch;
-    int32_t *const sums = (int32_t *)(row + 2 * ((sizes->inputs + 3) / 4));
+    int32_t *const sums = (int32_t *)(row + (shape->in_place ? 0 : 2 * ((sizes->inputs + 3) / 4)));
     for (int32_t batch = 0; batch < sizes->batch; ++batch) {
         const int16_t *times = time_weights;
-        if (shape->simd) {
+        if (shape->in_place) {
+            tc_pair_sums_in_place(x, sizes->inputs, stream, shape->words, sums);
+        } else if (shape->simd) {
             tc_simd_sums(x, sizes->inputs, row, stream, shape->words, sums, shape->pairs);
         }
         for (int32_t unit = 0; unit < sizes->units; ++unit) {

@@ -69,10 +69,18 @@ def test_sequences_in_qemu(target: str, optimize: str, tmp_path: Path) -> None:
 
 CONTEXTS = """
 #include "m.h"
+#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 static m_context one, other, never;
 static uint8_t inputs[STEPS][M_INPUT_0_BYTES], found[STEPS * ALL_OUTPUTS], again[STEPS * ALL_OUTPUTS];
+static jmp_buf cut_off;
+static int cut_after = -1;
+void layer_done(int layer);
+void layer_done(int layer)
+{
+    if (layer == cut_after) longjmp(cut_off, 1);
+}
 static int step(m_context *context, int n, uint8_t *to)
 {
     memcpy(m_input_0(context), inputs[n], M_INPUT_0_BYTES);
@@ -92,7 +100,25 @@ int main(void)
     }
     if (m_reset(&other) != M_OK) return 5;
     for (int n = 0; n < STEPS; n++) if (!step(&other, n, again + n * ALL_OUTPUTS)) return 6;
-    return memcmp(found, again, sizeof found) != 0 ? 7 : 0;
+    if (memcmp(found, again, sizeof found) != 0) return 7;
+    for (int n = 0; n < 2 * STEPS; n++) { /* in turn, each its own sequence */
+        if (n == 0 && (m_reset(&one) != M_OK || m_reset(&other) != M_OK)) return 8;
+        if (!step(n % 2 ? &one : &other, n / 2, again)) return 9;
+        if (memcmp(found + n / 2 * ALL_OUTPUTS, again, ALL_OUTPUTS) != 0) return 10;
+    }
+    for (cut_after = 0; cut_after < LAYERS; cut_after++) { /* a step that ends after any of its layers */
+        if (setjmp(cut_off) == 0) {
+            for (int n = 0; n < 2; n++) (void)step(&one, n, again);
+            return 11;
+        }
+        const int layer = cut_after;
+        cut_after = -1;
+        if (m_reset(&one) != M_OK) return 12;
+        for (int n = 0; n < STEPS; n++) if (!step(&one, n, again + n * ALL_OUTPUTS)) return 13;
+        if (memcmp(found, again, sizeof found) != 0) return 14;
+        cut_after = layer;
+    }
+    return 0;
 }
 """
 
@@ -100,12 +126,13 @@ int main(void)
 def contexts(program: Program) -> str:
     sizes = [t.type.bytes for t in program.outputs]
     copies = [f"memcpy(to + {sum(sizes[:i])}, m_output_{i}(context), {size});" for i, size in enumerate(sizes)]
-    return CONTEXTS.replace("STEPS", "4").replace("ALL_OUTPUTS", f"{sum(sizes)}").replace("COPY", " ".join(copies))
+    text = CONTEXTS.replace("STEPS", "4").replace("LAYERS", f"{len(program.layers)}")
+    return text.replace("ALL_OUTPUTS", f"{sum(sizes)}").replace("COPY", " ".join(copies))
 
 
 def test_contexts_have_states_of_their_own(tmp_path: Path) -> None:
     program = build_graph(moving(23), tmp_path, Options(target="host"))
-    run_c(tmp_path, "m", contexts(program), tmp_path / "work", *SANITIZED)
+    run_c(tmp_path, "m", contexts(program), tmp_path / "work", *SANITIZED, "-DTC_LAYER_HOOK=layer_done")
 
 
 def test_states_count_as_ram_beside_the_arena(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import tflite
 from ai_edge_litert.interpreter import OpResolverType
 
+from tests.support.control_models import ControlModel, choice, loop
 from tests.support.lstm_models import LstmForm, lstm_parts, sequence
 from tests.support.raw_tables import slots_of
 from tests.support.recurrent_files import NAMES as RECURRENT_NAMES
@@ -475,5 +476,19 @@ def _recurrent(name: str) -> OptionModel:
 
 RECURRENT: dict[str, Callable[..., OptionModel]] = {name: partial(_recurrent, name) for name in RECURRENT_NAMES}
 MODELS |= RECURRENT
-TYPED: dict[str, Callable[[str], OptionModel]] = {"SVDF": _svdf, "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm, **STREAMING}
+
+
+def _control(make: Callable[..., ControlModel], dtype: str = "int8") -> OptionModel:
+    model = make(dtype=dtype)
+    return OptionModel(model.builder, model.inputs, model.outputs, [each[0] for each in model.samples(1)])
+
+
+CONTROL: dict[str, Callable[..., OptionModel]] = {"IF": partial(_control, choice), "WHILE": partial(_control, loop)}
+MODELS |= CONTROL
+TYPED: dict[str, Callable[[str], OptionModel]] = {
+    "SVDF": _svdf,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
+    **STREAMING,
+    **CONTROL,
+}
 """By the type of elements, of operators whose operands have types of their own each."""

@@ -11,6 +11,7 @@ import numpy as np
 from tests.support.kernel_checks import int8, random_values
 from tests.support.lstm_models import LstmForm, lstm_site
 from tests.support.recurrent_models import recurrent_site
+from tests.support.regions import GOING, VECTOR, branches, growing
 from tests.support.svdf_models import SvdfForm, svdf_site
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
@@ -29,6 +30,7 @@ from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.class_scores import ClassScores
 from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.conditional import Conditional
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.conv3d import Conv3D
 from tinycompile.ops.conv3d_transpose import Conv3DTranspose
@@ -226,6 +228,20 @@ def weights(rng: Random, shape: tuple[int, ...], axis: int) -> tuple[TensorType,
     scale = np.full(shape[axis], 0.6 / (73 * (values.size / shape[axis]) ** 0.5), np.float32)
     quant = Quantization(scale, np.zeros(shape[axis], np.int64), axis)
     return TensorType(shape, INT8, quant), values.astype(np.int8)
+
+
+@of("conditional")
+def conditional(rng: Random) -> Sample:
+    """Of one result, as all here."""
+    op, given = branches(), (GOING, VECTOR, VECTOR)
+    then, otherwise = (replace(graph, outputs=graph.outputs[:1]) for graph in op.graphs)
+    return sample(Conditional(then, otherwise), given, VECTOR)
+
+
+@of("while_loop")
+def while_loop(rng: Random) -> Sample:
+    """Of one result: the counter is in the limit."""
+    return sample(growing(), [VECTOR, VECTOR], VECTOR)
 
 
 @of("conv2d")

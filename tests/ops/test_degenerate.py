@@ -11,6 +11,7 @@ import pytest
 
 from tests.ops.samples import Sample, sampler_of
 from tests.support.kernel_checks import M7, random_values
+from tinycompile.control_flow import WithControlFlow
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
 from tinycompile.frontend.builder import results_of
 from tinycompile.ir import ImpossibleSizeError, Node, Quantization, Signature, Site, TensorType
@@ -80,7 +81,10 @@ def test_what_is_let_through_is_computed(kind: str) -> None:
             results = sample.op.evaluate(sig, values)
             assert [r.shape for r in results] == [t.shape for t in sig.outputs], (sample.op, sig)
             names = tuple(f"x{i}" for i in range(len(values))), tuple(f"y{i}" for i in range(len(results)))
-            assert kernels_of(Site(Node("layer", sample.op, *names), sig, tuple(constants)), M7), (sample.op, sig)
+            assert WithControlFlow(kernels_of)(Site(Node("layer", sample.op, *names), sig, tuple(constants)), M7), (
+                sample.op,
+                sig,
+            )
 
 
 def test_nothing_is_computed_of_nothing() -> None:

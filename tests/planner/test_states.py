@@ -10,7 +10,9 @@ import pytest
 from tests.planner.networks import kernel, network
 from tests.support.cores import core_named
 from tests.support.random_states import sequence, with_states
+from tests.support.svdf_models import SvdfForm, svdf_parts, svdf_sequence
 from tinycompile import interpreter
+from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Array, Graph, Node, State, verify
 from tinycompile.kernels import kernels_for
 from tinycompile.ops.identity import Identity
@@ -168,3 +170,20 @@ def test_contradictions(change: dict[str, str], message: str) -> None:
     verify(graph)
     with pytest.raises(ValueError, match=message):
         verify(replace(graph, states=(replace(graph.states[0], **change),)))
+
+
+def test_a_node_that_may_writes_over_the_state_that_it_reads() -> None:
+    """SVDF moves its results in place; with another reader behind it, or as an output, the old ones are put aside."""
+    form = SvdfForm(inputs=8)
+    b, inputs, outputs = svdf_parts(form)
+    graph = import_tflite(b.build(inputs, outputs), "m", "m.tflite")
+    alone = optimize(graph)
+    assert [node.op.kind for node in alone.nodes] == ["svdf"]
+    (state,) = graph.states
+    seen = optimize(replace(graph, outputs=(*graph.outputs, state.name)))
+    assert [node.op.kind for node in seen.nodes] == ["identity", "svdf"]
+    sequence = [[x] for x in svdf_sequence(form, 4)]
+    for each, before in ((alone, graph), (seen, replace(graph, outputs=(*graph.outputs, state.name)))):
+        memory = Memory(planned(each))
+        for inputs_of_step, values in zip(sequence, interpreter.steps(before, sequence), strict=True):
+            np.testing.assert_equal(memory.step(inputs_of_step), [values[name] for name in before.outputs])

@@ -80,12 +80,19 @@ def program(kernel: Kernel, entry: str = _ENTRY) -> str:
     if kernel.function is None:
         raise ValueError(f"{kernel.variant} has no code")
     function = kernel.function
-    includes = "".join(f'#include "{header}"\n' for header in function.headers)
-    preambles = "\n".join(map(str, function.preambles))
+    called = function.all_called
+    names = {each: f"callee_{number}" for number, each in enumerate(called[:-1])} | {function: "kernel"}
+    includes = "".join(f'#include "{header}"\n' for each in called for header in each.headers)
+    preambles = "\n".join(dict.fromkeys(str(text) for each in called for text in each.preambles))
+    bodies = "\n".join(
+        f"static void {names[each]}({', '.join(each.parameters)})\n"
+        f"{{\n{each.calling([names[callee] for callee in each.callees])}}}\n"
+        for each in called
+    )
     arguments = ", ".join(f"arguments[{index}]" for index in range(len(function.parameters)))
     return (
         f"#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n{includes}\n{preambles}\n"
-        f"static void kernel({', '.join(function.parameters)})\n{{\n{function.body}}}\n\n"
+        f"{bodies}\n"
         f"void {entry}(void *const *arguments);\n"
         f"void {entry}(void *const *arguments)\n{{\n    kernel({arguments});\n}}\n"
     )

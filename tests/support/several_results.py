@@ -35,7 +35,8 @@ def check_results(factory: Callable[[Site, Core], Kernel | None], site: Site, co
     for last, right in enumerate(expected):
         others = [np.zeros_like(array) for i, array in enumerate(expected) if i != last]
         one = with_last(kernel, len(given), len(expected), last)
-        for share in (None, *kernel.overlap) if last == 0 else (None,):
+        own = [operand for result, operand in site.node.op.updates.items() if result == last]
+        for share in (None, *(kernel.overlap if last == 0 else ()), *own):
             t = site.sig.outputs[last]
             found = run_kernel(one, [*given, *others], t, share_operand=share, sanitize=True)
             _compare(found, right, f"{kernel.variant}, result {last}, in the memory of operand {share}")

@@ -162,11 +162,26 @@ class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
         return name, shape
 
 
+class StatePair(click.ParamType[tuple[str, str]]):
+    """An input and an output: h=h_out."""
+
+    name = "state"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return cast(tuple[str, str], value)
+        given, _, following = str(value).partition("=")
+        if not given or not following:
+            self.fail(f"{value!r} names no state; write input=output", param, ctx)
+        return given, following
+
+
 def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """`--force`, for commands that otherwise refuse to overwrite what the user made."""
     return click.option("--force", is_flag=True, help=text)
 
 
+STATE = "An input that is an output of the step before, kept in the model: in=out."
 EVALUATION = "Other samples (.npz: x, and labels y if there are any) to measure with."
 
 
@@ -222,6 +237,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option(
                 "--shape", "shapes", type=Shape(), multiple=True, help="Of an input with dynamic sizes: x=1,3,64,64."
             ),
+            click.option("--state", "states", type=StatePair(), multiple=True, help=STATE),
             click.option("--signature", help="Which one of a .tflite file is compiled.  [default: the main subgraph]"),
             _choice("--dtype", choices.DTYPE_CHOICES, "int8, or float32 for float models."),
             _choice("--match", choices.MATCH_CHOICES, "Whose bytes a .tflite model's are: LiteRT's or TFLM's."),

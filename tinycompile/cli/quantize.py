@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import EVALUATION, PATH, Shape, explained, force_option
+from tinycompile.cli._shared import EVALUATION, PATH, STATE, Shape, StatePair, explained, force_option
 from tinycompile.written import OVERWRITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
 
 
@@ -18,6 +18,7 @@ from tinycompile.written import OVERWRITE, is_archive_of_ours, is_model_of_ours,
 @click.option("--calib-effort", default="default", show_default=True, help="default, or high: more is tried.")
 @click.option("--eval", "evaluation", type=PATH, help=EVALUATION)
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
+@click.option("--state", "states", type=StatePair(), multiple=True, help=STATE)
 @force_option(OVERWRITE)
 @explained
 def quantize(
@@ -28,6 +29,7 @@ def quantize(
     calib_effort: str,
     evaluation: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    states: tuple[tuple[str, str], ...],
     force: bool,
 ) -> None:
     """Quantise a float MODEL (.onnx, .tflite) to int8 and write it as ONNX with QuantizeLinear and DequantizeLinear."""
@@ -38,7 +40,13 @@ def quantize(
     read = [model, calib, *filter(None, [evaluation])]
     with may_write(output, is_model_of_ours, read=read, force=force) as path:
         result = quantize_model(
-            model, calib, method=calib_method, effort=calib_effort, shapes=dict(shapes), evaluation=evaluation
+            model,
+            calib,
+            method=calib_method,
+            effort=calib_effort,
+            shapes=dict(shapes),
+            evaluation=evaluation,
+            states=dict(states),
         )
         onnx_module().save(mark_model(result.proto), str(path))
     for line in result.lines():

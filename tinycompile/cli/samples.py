@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tinycompile.verify.outcome import Verification
 
 
+SEQUENCE = "The arrays are (sequences, steps, ...), or (steps, ...) of one: states begin again before each."
+
+
 @click.command()
 @click.argument("folder", type=PATH)
 @click.option(
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
     help="Samples: .npz with input_0, ... or the inputs' names, or one .npy.",
 )
 @click.option("--output", "output_file", type=PATH, help="Where to write output_0, ... (.npz).")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")
+@click.option("--sequence", is_flag=True, help=SEQUENCE)
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @force_option(OVERWRITE)
@@ -40,6 +44,7 @@ def run(
     input_file: Path,
     output_file: Path | None,
     limit: int | None,
+    sequence: bool,
     model: str | None,
     as_json: bool,
     force: bool,
@@ -50,13 +55,16 @@ def run(
     if output_file is not None and output_file.suffix != ".npz":
         raise UsageError("--output must end in .npz", where=str(output_file))
     result = Build(folder, model=model)
-    samples = result.samples(input_file, limit)
+    if sequence:
+        samples, _, steps = result.sequences(input_file, limit)
+    else:
+        samples, steps = result.samples(input_file, limit), 0
     if output_file is None:
-        execution = result.execute(samples)
+        execution = result.execute(samples, steps)
     else:
         with may_write(output_file, is_archive_of_ours, read=[input_file], force=force) as path:
-            execution = result.execute(samples)
-            _save_outputs(path, execution.outputs)
+            execution = result.execute(samples, steps)
+            _save_outputs(path, execution.outputs, steps)
     counts = execution.instructions
     bytes_of = ", with TFLM's bytes" if result.match == "tflm" else ""
     if as_json:
@@ -85,12 +93,15 @@ def _counted(samples: int) -> str:
     return f"{samples:,} sample{'' if samples == 1 else 's'}"
 
 
-def _save_outputs(path: Path, outputs: list[Any]) -> None:
+def _save_outputs(path: Path, outputs: list[Any], steps: int) -> None:
+    """(samples, ...), or (sequences, steps, ...)."""
     import numpy as np
 
     from tinycompile.samples import drop_batch
 
     arrays: dict[str, Any] = {f"output_{i}": drop_batch(array) for i, array in enumerate(outputs)}
+    if steps:
+        arrays = {name: array.reshape(-1, steps, *array.shape[1:]) for name, array in arrays.items()}
     np.savez(path, **arrays)
     mark_archive(path)
 
@@ -98,13 +109,20 @@ def _save_outputs(path: Path, outputs: list[Any]) -> None:
 @click.command()
 @click.argument("folder", type=PATH)
 @click.option("--samples", "samples_file", type=PATH, help="Samples: .npz or .npy.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")
+@click.option("--sequence", is_flag=True, help=SEQUENCE)
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--check-certificate", "check", is_flag=True, help="Only whether certificate.json holds for the files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON, also if something differs.")
 @explained
 def verify(
-    folder: Path, samples_file: Path | None, limit: int | None, model: str | None, check: bool, as_json: bool
+    folder: Path,
+    samples_file: Path | None,
+    limit: int | None,
+    sequence: bool,
+    model: str | None,
+    check: bool,
+    as_json: bool,
 ) -> None:
     """Compare the firmware of FOLDER with the reference, tensor by tensor; writes certificate.json."""
     from tinycompile.build import Build
@@ -122,7 +140,10 @@ def verify(
         raise UsageError("verify needs samples", hint="--samples x.npz, or --check-certificate")
     from tinycompile.verify.compare import verify_build
 
-    outcome = verify_build(result, *result.real_samples(samples_file, limit))
+    if sequence:
+        outcome = verify_build(result, *result.sequences(samples_file, limit))
+    else:
+        outcome = verify_build(result, *result.real_samples(samples_file, limit))
     certificate = load_certificate(result.folder, result.model)
     if as_json:
         print_json(certificate)

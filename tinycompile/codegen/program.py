@@ -221,6 +221,11 @@ class Program:
         """What the public header includes."""
         return [EDGE_HEADER] if any(edge.quantized for edge in self.edges) else []
 
+    def text_of(self, named: NamedFunction) -> str:
+        """The statements of a function, with the names that those it calls have in this program."""
+        names = {each.function: each.name for each in self.functions}
+        return named.function.calling([names[callee] for callee in named.function.callees])
+
     @property
     def preambles(self) -> list[str]:
         return list(dict.fromkeys(str(text) for f in self.functions for text in f.function.preambles))
@@ -288,7 +293,8 @@ class _Names:
 
     def share(self, kernels: Iterable[Kernel]) -> None:
         """Name the functions of these kernels."""
-        distinct = list(dict.fromkeys(kernel.function for kernel in kernels if kernel.function))
+        called = (each for kernel in kernels if kernel.function for each in kernel.function.all_called)
+        distinct = list(dict.fromkeys(called))
         names = function_names(distinct, self.taken)
         self.functions = {f: NamedFunction(name, f) for f, name in zip(distinct, names, strict=True)}
 

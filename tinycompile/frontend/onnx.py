@@ -205,7 +205,7 @@ def tensor_places(
     return {
         name: (graph.sources[at.name].index, at, graph.types[at.name])
         for name, at in found.items()
-        if at.name in graph.sources and at.name not in graph.inputs
+        if at.name in graph.sources
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from tinycompile.choices import Runtime
@@ -15,7 +16,7 @@ from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, read_m
 from tinycompile.frontend.tflite_ops import IMPORTERS
 from tinycompile.frontend.tflite_scope import Rejected, Scope, Values
 from tinycompile.frontend.tflite_shapes import FOLDERS, folded, operands_of, remember
-from tinycompile.ir import Graph, ImpossibleSizeError
+from tinycompile.ir import Array, Graph, ImpossibleSizeError
 
 QUANTIZED = (INT8, UINT8, INT16)
 
@@ -59,6 +60,7 @@ def import_tflite(
     problems += _interface_problems(model)
     builder = GraphBuilder()
     values = Values(model, builder, floats=floats != "none", match=match)
+    values.body = partial(_import_body, values, where)
     inputs = [] if problems else [values.of(index) for index in model.inputs]
     for operator in model.operators:
         try:
@@ -98,6 +100,50 @@ def _import_operator(values: Values, operator: SourceOperator, where: str) -> No
         remember(values, operator, before)
     else:
         raise Rejected("it is supported on shapes and other values that are known when the model is compiled")
+
+
+def _import_body(
+    outer: Values, where: str, owner: SourceOperator, number: int, known: Mapping[int, Array], depth: int = 1
+) -> Graph:
+    """A subgraph of an operator.
+
+    Raises:
+        Rejected: an operator in it can't be compiled, or something in it survives an inference.
+    """
+    if depth > DEEPEST:
+        raise Rejected(f"it is more than {DEEPEST} deep")
+    model = outer.model.bodies[number]
+    fixed = {model.inputs[place]: value for place, value in known.items() if place < len(model.inputs)}
+    for index, value in fixed.items():
+        t = model.tensors[index].type
+        if t is None or t.mismatch(value):
+            raise Rejected(f"it takes {t} and is given {value.dtype.name}{list(value.shape)}")
+    tensors = tuple(replace(t, data=fixed[t.index]) if t.index in fixed else t for t in model.tensors)
+    inputs = tuple(index for index in model.inputs if index not in fixed)
+    model = replace(model, tensors=tensors, inputs=inputs, bodies=outer.model.bodies)
+    here = f"{where}, subgraph {number}"
+    _check_structure(model, here, inside=True)
+    if any(tensor.is_variable for tensor in model.tensors):
+        raise Rejected("it has a variable (state that survives an inference)")
+    values = Values(model, GraphBuilder(), floats=outer.floats, match=outer.match)
+    values.body = partial(_import_body, values, where, depth=depth + 1)
+    given = [values.of(index) for index in model.inputs]
+    for operator in model.operators:
+        label = _label(model, operator)
+        try:
+            _import_operator(values, operator, f"{here}: {label}")
+        except (Rejected, ImpossibleSizeError) as reason:
+            raise Rejected(f"in it, {label}: {reason}") from reason
+    if values.states:
+        raise Rejected("it has a variable (state that survives an inference)")
+    if values.computed_in_float and owner not in outer.computed_in_float:
+        outer.computed_in_float.append(owner)
+    graph = values.builder.graph(f"subgraph {number}", given, [values.result(index) for index in model.outputs])
+    return replace(graph, sources={})
+
+
+DEEPEST = 8
+"""Subgraphs within subgraphs."""
 
 
 def _bind(model: SourceModel, shapes: Mapping[str, tuple[int, ...]], where: str) -> tuple[list[str], Problems]:
@@ -183,8 +229,12 @@ def _warn(values: Values, quantized: bool, where: str) -> None:
             warnings.warn(text, FloatIslandWarning, stacklevel=4)
 
 
-def _check_structure(model: SourceModel, where: str) -> None:
-    """Every tensor is written once and before it is read. Raises ModelFileError."""
+def _check_structure(model: SourceModel, where: str, *, inside: bool = False) -> None:
+    """Every tensor is written once and before it is read. Raises ModelFileError.
+
+    Args:
+        inside: it is a subgraph of an operator, whose inputs may all be known.
+    """
 
     def fail(what: str) -> ModelFileError:
         return ModelFileError(what, where=where, why="the file contradicts itself")
@@ -193,7 +243,7 @@ def _check_structure(model: SourceModel, where: str) -> None:
         if not lowest <= index < len(model.tensors):
             raise fail(f"{role} refers to tensor {index} of {len(model.tensors)}")
 
-    if not model.inputs or not model.outputs:
+    if not model.outputs or (not model.inputs and not inside):
         raise fail(f"the model has no {'outputs' if model.inputs else 'inputs'}")
     for index in model.inputs:
         check_index(index, "a model input")

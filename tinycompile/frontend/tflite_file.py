@@ -6,9 +6,9 @@ Nothing after this module touches the flatbuffer, so a corrupt file can do no ha
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, INT64, UINT8, DType
 from tinycompile.errors import ModelFileError, UsageError
 from tinycompile.frontend.tflite_blocks import Blocks, blocks_of, dequantized_blocks
+from tinycompile.frontend.tflite_bodies import FIELDS, bodies_of
 from tinycompile.frontend.tflite_quantization import ZERO_POINTS, ContradictionError, Parameters, understood
 from tinycompile.frontend.tflite_resources import (
     INITIALISE,
@@ -123,6 +124,7 @@ class SourceModel:
         signatures: the names of those that the file has.
         notes: what a user might want to know of the file.
         resources: variables that operators name.
+        bodies: the subgraphs of IF and WHILE operators, by their number, and of those inside of these.
     """
 
     tensors: tuple[SourceTensor, ...]
@@ -132,6 +134,7 @@ class SourceModel:
     signatures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     resources: Resources = field(default_factory=lambda: Resources({}, {}))
+    bodies: Mapping[int, SourceModel] = field(default_factory=lambda: dict[int, SourceModel]())
 
 
 @lru_cache(KEPT_FILES)
@@ -190,16 +193,35 @@ class _Reader:
         signatures = self.signatures()
         graph = self.subgraph(signatures, signature)
         codes = [self.operator_code(i) for i in self.count(self.file.OperatorCodesLength(), "operator codes")]
+        main, bodies = self.part(graph, codes), dict[int, SourceModel]()
+        self.read_bodies(main, codes, bodies)
+        resources = self.resources(main.operators, codes)
+        return replace(main, signatures=tuple(signatures), notes=tuple(self.notes), resources=resources, bodies=bodies)
+
+    def part(self, graph: Any, codes: list[tuple[str, int]]) -> SourceModel:
+        """A subgraph by itself."""
         operators = tuple(
             self.operator(graph.Operators(i), i, codes) for i in self.count(graph.OperatorsLength(), "operators")
         )
         inputs, outputs = self.ints(graph.InputsAsNumpy()), self.ints(graph.OutputsAsNumpy())
         written = {*inputs, *(index for operator in operators for index in operator.outputs)}
+        self.blocks = {}
         tensors = [self.tensor(graph.Tensors(i), i, i in written) for i in self.count(graph.TensorsLength(), "tensors")]
         for index, blocks in self.blocks.items():
             tensors[index] = self.in_blocks(tensors[index], tensors, blocks)
-        resources = self.resources(operators, codes)
-        return SourceModel(tuple(tensors), operators, inputs, outputs, tuple(signatures), tuple(self.notes), resources)
+        return SourceModel(tuple(tensors), operators, inputs, outputs)
+
+    def read_bodies(self, model: SourceModel, codes: list[tuple[str, int]], found: dict[int, SourceModel]) -> None:
+        """Those of its operators, and of theirs."""
+        for operator in model.operators:
+            for index in bodies_of(operator.name, operator.options):
+                count = self.file.SubgraphsLength()
+                if not 0 <= index < count:
+                    fields = " or ".join(FIELDS[operator.name])
+                    raise self.fail(f"operator {operator.index} ({operator.name}) has {fields} {index} of {count}")
+                if index not in found:
+                    found[index] = self.part(self.file.Subgraphs(index), codes)
+                    self.read_bodies(found[index], codes, found)
 
     def resources(self, operators: Sequence[SourceOperator], codes: list[tuple[str, int]]) -> Resources:
         """Variables that have handles, with what CALL_ONCE makes them begin with."""

@@ -11,6 +11,7 @@ from tinycompile.dtypes import FLOAT16, FLOAT32, INT8, INT16, DType
 from tinycompile.frontend import (
     tflite_boxes,
     tflite_composed,
+    tflite_control,
     tflite_elementwise,
     tflite_gathers,
     tflite_hybrid,
@@ -61,6 +62,7 @@ __all__ = ["IMPORTERS"]
 
 FAMILIES = (
     tflite_boxes,
+    tflite_control,
     tflite_composed,
     tflite_elementwise,
     tflite_gathers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -15,7 +15,7 @@ from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder, results_of
 from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
 from tinycompile.frontend.tflite_options import OptionTable, schema_name
-from tinycompile.ir import Array, ImpossibleSizeError, Op, Signature, Source, State, TensorType
+from tinycompile.ir import Array, Graph, ImpossibleSizeError, Op, Signature, Source, State, TensorType
 from tinycompile.ops._typed import Typed
 
 MAX_STEP = 1024
@@ -26,6 +26,14 @@ class Rejected(Exception):  # noqa: N818 - not an error of ours: it is collected
     """An operator that can't be compiled, with the reason."""
 
 
+ReadBody = Callable[[SourceOperator, int, Mapping[int, Array]], Graph]
+"""A subgraph of an operator as a graph; with the values of some of its inputs, which aren't the graph's then."""
+
+
+def _no_body(operator: SourceOperator, number: int, known: Mapping[int, Array]) -> Graph:
+    raise Rejected(f"its subgraph {number} isn't read")
+
+
 class Values:
     """The graph's values that are tensors of the file.
 
@@ -34,6 +42,7 @@ class Values:
         floats: whether operators may compute in float32.
         match: the runtime whose bytes the operators' are.
         computed_in_float: those that do.
+        body: reads a subgraph.
     """
 
     def __init__(
@@ -42,6 +51,7 @@ class Values:
         self.model, self.builder, self.floats = model, builder, floats
         self.match: Runtime = match
         self.computed_in_float: list[SourceOperator] = []
+        self.body: ReadBody = _no_body
         self.folded: dict[int, Array] = {}
         self._names: dict[int, str] = {}
         self._states: dict[int, tuple[str, str]] = {}

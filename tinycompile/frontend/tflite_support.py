@@ -88,6 +88,7 @@ SUPPORT: dict[str, Support] = {
     "GREATER": Support("reference", "reference", "reference"),
     "GREATER_EQUAL": Support("reference", "reference", "reference"),
     "HARD_SWISH": Support("reference", None, "reference"),
+    "IF": Support("reference", "reference", "reference"),
     "L2_NORMALIZATION": Support("reference", None, "reference"),
     "L2_POOL_2D": Support(None, None, "reference"),
     "LEAKY_RELU": Support("reference", "reference", "reference"),
@@ -173,5 +174,6 @@ SUPPORT: dict[str, Support] = {
     "UNSORTED_SEGMENT_PROD": Support(None, None, "reference"),
     "UNSORTED_SEGMENT_SUM": Support(None, None, "reference"),
     "VAR_HANDLE": Support(None, None, None, "reference"),
+    "WHILE": Support("reference", "reference", "reference"),
     "ZEROS_LIKE": Support(None, None, None, "reference"),
 }

@@ -8,7 +8,8 @@ decisions; the C is in the headers of `runtime/`: a kernel's function calls one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from math import prod
@@ -81,6 +82,9 @@ class Constant:
         return prod(shape) * dtype.itemsize
 
 
+_CALLEE = re.compile(r"\$(\d+)")
+
+
 @dataclass(frozen=True)
 class Function:
     """A specialised C function, shared by every layer whose text is the same.
@@ -91,6 +95,7 @@ class Function:
         text: the C statements between the braces, indented by four spaces.
         headers: runtime headers that it needs, relative to `runtime/`.
         comment: what it does and which trick it uses, one or more lines.
+        callees: functions that it calls; `text` has `$0` where it names the first of them, `$1` the second.
         preambles: file-scope texts needed before it, such as the macros that define block functions (docs/kernels.md),
             each shared like a function.
     """
@@ -101,11 +106,22 @@ class Function:
     headers: tuple[str, ...] = ()
     comment: str = ""
     preambles: tuple[str, ...] = ()
+    callees: tuple[Function, ...] = ()
 
     @property
     def body(self) -> str:
         """`text`, rendered."""
         return str(self.text)
+
+    def calling(self, names: Sequence[str]) -> str:
+        """`body` with the names of the callees."""
+        return _CALLEE.sub(lambda found: names[int(found[1])], self.body) if names else self.body
+
+    @property
+    def all_called(self) -> tuple[Function, ...]:
+        """What it calls and what that calls, each before whoever calls it, and itself as the last."""
+        inner = [each for callee in self.callees for each in callee.all_called]
+        return (*dict.fromkeys(inner), self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,9 @@ from tinycompile.targets.core import Core
 _NO_FACTOR: Fields = {"multiplier": 0, "before": 0, "left": 0, "half": 0, "right": 0}
 MOST_PAIRED = 1 << 15
 """Weights of x that are made 16 bits wide."""
+MOST_BLOCKS = 8
+"""Of 6 filters, for which x is read as it is: its bytes become pairs again for each, for less than a tenth of what the
+products cost, and twice its size in RAM isn't needed."""
 
 
 def _sizes(op: Svdf, sig: Signature) -> Fields:
@@ -85,6 +88,7 @@ def _kernel(site: Site, core: Core, simd: str) -> Kernel | None:
         "shift": int(of_x.shift[0]),
         "simd": int(bool(simd)),
         "pairs": int(simd == "pairs"),
+        "in_place": 0,
         "words": words,
         "of_input": of_sums,
         "output_multiplier": int(of_state.multiplier[0]),
@@ -97,7 +101,9 @@ def _kernel(site: Site, core: Core, simd: str) -> Kernel | None:
     arguments = ["input", "state", "output", "state_next"]
     arguments += [name if name in there else "NULL" for name in ("weights", "start", "stream", "time_weights", "bias")]
     groups, blocks = -(-inputs // 4), -(-filters // rows)
-    scratch = 8 * groups + -(-4 * blocks * rows // 8) * 8 if simd else 0
+    in_place = simd == "pairs" and sig.input.shape[0] == 1 and inputs % 4 == 0 and blocks <= MOST_BLOCKS
+    fields["in_place"] = int(in_place)
+    scratch = (0 if in_place else 8 * groups) + -(-4 * blocks * rows // 8) * 8 if simd else 0
     function = struct_call(
         f"{_stem(sig)}{f'_{simd}' if simd else ''}",
         "tc_svdf_s8",
@@ -109,6 +115,8 @@ def _kernel(site: Site, core: Core, simd: str) -> Kernel | None:
     )
     tap = 7 if core.has("multiply_accumulate") else 12
     products = {"": tap * weights.size, "lanes": blocks * (24 + 30.5 * groups), "pairs": blocks * (20 + 16.8 * groups)}
+    if in_place:
+        products["pairs"] += 2 * blocks * groups - 5 * groups
     each = filters * (30 + (4 if core.has("dsp") else 8) * memory) + sig.output.shape[1] * 30 + 5 * groups
     return Kernel(
         f"svdf_{simd}" if simd else "svdf",

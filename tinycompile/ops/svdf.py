@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,6 +35,11 @@ class Svdf(Typed):
 
     rank: int = 1
     activation: Activation = IDENTITY
+
+    @property
+    def updates(self) -> Mapping[int, int]:
+        """Results move towards the older ones."""
+        return {1: 1}
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, state = inputs[:2]

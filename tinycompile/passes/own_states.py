@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 def own_states(graph: Graph) -> Graph:
     """Nodes in an order in which a state's memory is written after the last reading, and copies where there is none.
 
-    What comes after may take for granted: each state's `next` is the only result of a node of its own, is no output,
-    and every node that reads the state comes before that node. So both can be one piece of memory. A node that reads
-    the state itself can't write it: its kernels need not be in place.
+    What comes after may take for granted: each state's `next` is no output, and the result of a node that has no other
+    one, or that says that it may be there (`Op.updates`); every node that reads the state comes before that node. So
+    both can be one piece of memory. A node that reads the state itself can't write it unless it says so: its kernels
+    need not be in place.
     """
     if not graph.states:
         return graph
@@ -53,7 +54,9 @@ class _Dependencies:
         for step, node in enumerate(graph.nodes):
             edges.add_edges_from((writer[name], step) for name in node.inputs if name in writer)
         for state in graph.states[:settled]:
-            edges.add_edges_from((step, writer[state.next]) for step in _readers(graph, state.name))
+            last = writer[state.next]
+            own = _updates(graph, graph.nodes[last], state)
+            edges.add_edges_from((s, last) for s in _readers(graph, state.name) if not (own and s == last))
         return _Dependencies(graph, edges)
 
     def has_order(self) -> bool:
@@ -73,9 +76,19 @@ def _settled(graph: Graph, position: int) -> Graph | None:
     """The graph, if the node that computes the next value of the state at `position` can write the state's memory."""
     state = graph.states[position]
     node = graph.producers().get(state.next)
-    if node is None or len(node.outputs) > 1 or isinstance(node.op, Reshape) or graph.results.count(state.next) > 1:
+    if node is None or isinstance(node.op, Reshape) or graph.results.count(state.next) > 1:
+        return None
+    if len(node.outputs) > 1 and not _updates(graph, node, state):
         return None
     return graph if _Dependencies.of(graph, position + 1).has_order() else None
+
+
+def _updates(graph: Graph, node: Node, state: State) -> bool:
+    """Whether a node makes the next value of a state where the old one is, which it alone reads, once."""
+    operand = node.op.updates.get(node.outputs.index(state.next))
+    if operand is None or node.inputs[operand] != state.name:
+        return False
+    return not _shapes(graph, state.name).intersection(n for i, n in enumerate(node.inputs) if i != operand)
 
 
 def _copied(graph: Graph, position: int) -> Graph:

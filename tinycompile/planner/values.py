@@ -158,10 +158,9 @@ class Values:
     def writers(self) -> Iterator[tuple[int, set[int]]]:
         """(the step that writes a state's memory, those that read what was in it before) of each state."""
         for step, node in enumerate(self.graph.nodes):
-            state = self._next.get(node.outputs[0])
-            if state is not None:
+            for state in (self._next[name] for name in node.outputs if name in self._next):
                 old = self._old[state]
-                yield step, {s for s, other in enumerate(self.graph.nodes) if not old.isdisjoint(other.inputs)}
+                yield step, {s for s, n in enumerate(self.graph.nodes) if s != step and not old.isdisjoint(n.inputs)}
 
     def place(self, value: str) -> tuple[str, int]:
         """(buffer, displacement in it) of a value in RAM; the buffer of what is `kept` is named like the state."""
@@ -292,7 +291,8 @@ class Values:
                     old.add(node.outputs[0])
             return aliases[:1]
         for name in node.outputs:
-            self._new_buffer(name)
+            if name not in self._next:
+                self._new_buffer(name)
         joins = [kernel for kernel in kernels if kernel.parts and self._storage.may_join(node, kernel)]
         if joins:
             parts = [(self._storage.of[node.inputs[operand]][0], at) for operand, at in joins[0].parts.items()]

@@ -119,10 +119,10 @@ class _Samples:
     measured_on: str
 
     @staticmethod
-    def of(calib: Path, evaluation: Path | None, static: OnnxModel) -> _Samples:
-        samples, _ = load_samples(calib, static)
+    def of(calib: Path, evaluation: Path | None, static: OnnxModel, states: Mapping[str, str]) -> _Samples:
+        samples, _ = load_samples(calib, static, states=states)
         if evaluation is not None:
-            judged, labels = load_samples(evaluation, static, labelled=True)
+            judged, labels = load_samples(evaluation, static, labelled=True, states=states)
             return _Samples(spread(samples, _LIMIT), judged, labels, f"the {len(judged)} samples of {evaluation.name}")
         if len(samples) < _LEAST:
             text = f"the {len(samples)} calibration samples themselves: {_LEAST} are enough to keep some apart"
@@ -145,6 +145,7 @@ def quantize(
     room: bool = False,
     signature: str | None = None,
     layout: str = "model",
+    states: Mapping[str, str] | None = None,
 ) -> Quantized:
     """Quantise a float model, ONNX or TFLite: int8 activations per tensor, int8 weights per output channel; with a high
     effort int16 for the few activations whose rounding costs most.
@@ -159,6 +160,7 @@ def quantize(
         room: ranges have room for other weights, see `headroom.py`.
         signature: whose subgraph of a `.tflite` file is meant; None for the main one.
         layout: in which the model will be compiled; samples have the file's.
+        states: outputs by the input that they are in the next step; samples are steps of one sequence, without them.
 
     Raises:
         UsageError, SamplesError, ModelFileError, UnsupportedError.
@@ -169,7 +171,7 @@ def quantize(
     where = str(model)
     proto = float_model(model, shapes or {}, signature, layout)
     static = static_model(proto, where, shapes)
-    samples = _Samples.of(calib, evaluation, static)
+    samples = _Samples.of(calib, evaluation, static, states or {})
     graph = with_biases(simplified(prepared(static.proto, static.shapes, where)))
     if pinned is not None:
         check_pinned(pinned, quantized_values(graph), where)

@@ -12,6 +12,7 @@ from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import SamplesError
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue
 from tinycompile.ir import Array
+from tinycompile.quantize.carried import check_states, with_states
 from tinycompile.samples import load_arrays, missing_inputs, namings, with_batch
 
 Sample = Mapping[str, Array]
@@ -22,13 +23,16 @@ class SamplesNote(UserWarning):
     """Something in a samples file that is no mistake, and that its user may want to know."""
 
 
-def load_samples(path: Path, model: OnnxModel, *, labelled: bool = False) -> tuple[list[Sample], Array | None]:
+def load_samples(
+    path: Path, model: OnnxModel, *, labelled: bool = False, states: Mapping[str, str] | None = None
+) -> tuple[list[Sample], Array | None]:
     """(samples by input name with a batch of 1, labels if they are wanted and the file has them).
 
     The arrays are named as the model's inputs, or `input_0`, `input_1`, ...; a single input's may be called `x`. The
     first axis counts samples. Other arrays are left out, with a `SamplesNote`.
 
     Args:
+        states: inputs that the file hasn't: samples are steps of one sequence, from which they follow.
         labelled: `y` or `labels` has a label of each sample; of a single input's arrays the one of that length counts.
 
     Raises:
@@ -37,8 +41,10 @@ def load_samples(path: Path, model: OnnxModel, *, labelled: bool = False) -> tup
     arrays = load_arrays(path)
     names = [name for name in _LABELS if name in arrays]
     labels = arrays[names[0]] if labelled and names else None
-    chosen = _names_in(arrays, [value.name for value in model.inputs], labels, str(path))
-    columns = {value.name: _column(arrays[chosen[value.name]], value, str(path)) for value in model.inputs}
+    check_states(states or {}, model)
+    given = [value for value in model.inputs if value.name not in (states or {})]
+    chosen = _names_in(arrays, [value.name for value in given], labels, str(path))
+    columns = {value.name: _column(arrays[chosen[value.name]], value, str(path)) for value in given}
     counts = {len(column) for column in columns.values()}
     if len(counts) != 1 or 0 in counts:
         raise SamplesError("the inputs need the same number of samples, at least one", where=str(path))
@@ -49,7 +55,8 @@ def load_samples(path: Path, model: OnnxModel, *, labelled: bool = False) -> tup
     if others:
         text = f"{path}: {', '.join(chosen.values())} of it is taken; {', '.join(others)} isn't an input"
         warnings.warn(text, SamplesNote, stacklevel=2)
-    return [{name: column[i] for name, column in columns.items()} for i in range(count)], labels
+    samples: list[Sample] = [{name: column[i] for name, column in columns.items()} for i in range(count)]
+    return (with_states(samples, model, states) if states else samples), labels
 
 
 def _names_in(arrays: Mapping[str, Array], inputs: Sequence[str], labels: Array | None, where: str) -> dict[str, str]:

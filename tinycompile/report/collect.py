@@ -16,6 +16,7 @@ from tinycompile.elf import Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph
 from tinycompile.kernels.cover import expanded, part_nodes
 from tinycompile.lowered import Lowered
+from tinycompile.ops.identity import Identity
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts, source_graph
@@ -30,6 +31,7 @@ from tinycompile.report.sections import (
     Report,
     SourceSection,
     StageSection,
+    StateSection,
     TensorSection,
     WeightsFileSection,
 )
@@ -117,6 +119,7 @@ def _options(options: Options, board: Board) -> OptionsSection:
         layout=options.layout,
         floats=options.floats,
         shapes=dict(options.shapes),
+        states=dict(options.states),
         signature=options.signature,
         match=options.match,
     )
@@ -144,6 +147,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         outputs=[_tensor(tensor, program.graph) for tensor in program.outputs],
         ram=_ram(shared, program, planned),
         schedule="+".join(sorted({stage.mode for stage in planned.stages})) or "layer",
+        states=[_state(program, index) for index in range(len(program.states))],
         stages=[_stage(stage, program) for stage in planned.stages],
         macs=MacsSection(total(lowered.nominal).macs, planned.macs),
         eliminated=total(lowered.nominal) - total(executed),
@@ -205,11 +209,14 @@ def _weights_in(layer: Layer, project: Project, program: Program) -> dict[str, i
 
 
 def _code(program: Program, measured: Sizes) -> list[int]:
-    """Bytes of each layer's function; one that several layers share counts for the first of them."""
+    """Bytes of each layer's function and of those that it calls; one that several layers share counts for the first."""
+    names = {each.function: each.name for each in program.functions}
     seen, found = set[str](), list[int]()
     for layer in program.layers:
-        found.append(0 if layer.function in seen else measured.functions.get(layer.function, 0))
-        seen.add(layer.function)
+        called = layer.kernel.function.all_called if layer.kernel.function else ()
+        own = [name for function in called if (name := names[function]) not in seen]
+        found.append(sum(measured.functions.get(name, 0) for name in own))
+        seen.update(own)
     return found
 
 
@@ -319,6 +326,30 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[MemorySecti
         )
         for memory in (*layout.used, *([layout.weights] if layout.weights else []))
     ]
+
+
+def _state(program: Program, index: int) -> StateSection:
+    """A state by its own name, with what the file has of its next value, which may be a copy."""
+    graph, tensor = program.graph, program.states[index].tensor
+    producers, following = graph.producers(), graph.states[index].next
+    while following not in graph.sources:
+        node = producers.get(following)
+        if node is None or not isinstance(node.op, Identity):
+            break
+        (following,) = node.inputs
+    own, after = graph.sources.get(tensor.name), _tensor(replace(tensor, name=following), graph)
+    return StateSection(
+        tensor.name,
+        after.shape,
+        after.dtype,
+        after.scale,
+        after.zero_point,
+        tensor.offset,
+        after.bytes,
+        after.source_index,
+        after.source_channels,
+        None if own is None else own.index,
+    )
 
 
 def _tensor(tensor: Tensor, graph: Graph) -> TensorSection:

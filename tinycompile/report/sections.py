@@ -42,6 +42,7 @@ class OptionsSection:
     layout: str
     floats: str
     shapes: Mapping[str, Sequence[int]]
+    states: Mapping[str, str]
     signature: str | None
     match: str
 
@@ -114,6 +115,15 @@ class TensorSection:
     bytes: int
     source_index: int | None
     source_channels: Sequence[int] | None
+
+
+@dataclass(frozen=True)
+class StateSection(TensorSection):
+    """What survives a step, after it: `source_index` is the tensor of this step that it is, `begins` the one of the
+    next step, each where the file has it; `offset` in the memory of all states.
+    """
+
+    begins: int | None
 
 
 @dataclass(frozen=True)
@@ -273,6 +283,7 @@ class Report:
         quantization: what `quantize` measured, in its own form; None for a model that wasn't quantised here.
         input_stream: "rows" where the only input comes row by row through a callback, else "none".
         schedule: "layer", or the modes of the stages, joined by "+".
+        states: a trace build reports them after the layers.
         requantisation: how many layers requantise in each form.
         pareto: None where no front was asked for.
     """
@@ -294,6 +305,7 @@ class Report:
     outputs: Sequence[TensorSection]
     ram: RamSection
     schedule: str
+    states: Sequence[StateSection]
     stages: Sequence[StageSection]
     macs: MacsSection
     eliminated: Work

@@ -28,8 +28,8 @@ FORMAT = 2
 """1, which has no such key, compared ONNX models with tinycompile's own import of them."""
 
 
-def certificate_of(build: Build, samples: Sequence[Array], result: Verification) -> dict[str, Any]:
-    """The certificate of a comparison; keys are a public interface."""
+def certificate_of(build: Build, samples: Sequence[Array], result: Verification, steps: int = 0) -> dict[str, Any]:
+    """The certificate of a comparison; keys are a public interface. `steps`: of each sequence; 0: all are one."""
     digest = hashlib.sha256()
     for array in samples:
         digest.update(array.tobytes())
@@ -45,6 +45,8 @@ def certificate_of(build: Build, samples: Sequence[Array], result: Verification)
         "executed_in": "this machine" if build.board.is_host else f"QEMU's {build.emulated.name}",
         "tools": _tools(build),
         "samples": result.samples,
+        "sequence_steps": steps or (result.samples if build.report["ram"]["state_bytes"] else None),
+        "declared_states": build.report["options"].get("states", {}),
         "tensors": result.tensors,
         "values": result.values,
         "differences": result.differences,

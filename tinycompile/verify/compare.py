@@ -18,7 +18,9 @@ from tinycompile.verify.tensors import Compared, compared, reference_of, skipped
 from tinycompile.verify.tflite import TfliteReference
 
 
-def verify_build(build: Build, samples: Sequence[Array], reals: Sequence[Array] | None = None) -> Verification:
+def verify_build(
+    build: Build, samples: Sequence[Array], reals: Sequence[Array] | None = None, steps: int = 0
+) -> Verification:
     """Run every sample in QEMU and by the reference; compare outputs and all layers that exist in the source model.
 
     The plain firmware's outputs are compared too, since it is what gets flashed; the layers come from the trace
@@ -27,6 +29,7 @@ def verify_build(build: Build, samples: Sequence[Array], reals: Sequence[Array] 
     Args:
         samples: one array (samples, *shape) per input, as the firmware takes it.
         reals: the same as real numbers; with them it is asked which ranges of a TFLite model clip.
+        steps: of each sequence, before which states begin again; 0 where all samples are one.
 
     Raises:
         ToolMissingError: QEMU, LiteRT or onnxruntime isn't installed.
@@ -34,7 +37,7 @@ def verify_build(build: Build, samples: Sequence[Array], reals: Sequence[Array] 
     """
     reference = reference_of(build)
     counts, first = dict[tuple[int | None, str], LayerCount](), None
-    for found in _run(build, reference, samples):
+    for found in _run(build, reference, samples, steps):
         counts.setdefault((found.layer, found.name), LayerCount(found.name)).add(found)
         if first is None and found.differences:
             first = Difference.of(found)
@@ -43,7 +46,7 @@ def verify_build(build: Build, samples: Sequence[Array], reals: Sequence[Array] 
     if reals is not None and isinstance(reference, TfliteReference):
         clipping = clipping_of(reference, samples, reals)
     result = Verification(len(samples[0]), layers, left_out, first, reference.witnesses, clipping)
-    save_certificate(build, certificate_of(build, samples, result))
+    save_certificate(build, certificate_of(build, samples, result, steps))
     _record(build, result)
     return result
 
@@ -89,10 +92,10 @@ def _first(build: Build, samples: Sequence[Array], tensors: Iterator[Compared]) 
     return Bisection(len(samples[0]), total, None)
 
 
-def _run(build: Build, reference: Reference, samples: Sequence[Array]) -> Iterator[Compared]:
+def _run(build: Build, reference: Reference, samples: Sequence[Array], steps: int) -> Iterator[Compared]:
     make(build.folder, "all", toolchain=build.board.toolchain)
-    plain, traced = build.execute(samples), build.trace(samples)
-    return compared(build, reference, samples, plain.outputs, traced.trace)
+    plain, traced = build.execute(samples, steps), build.trace(samples, steps)
+    return compared(build, reference, samples, plain.outputs, traced.trace, steps)
 
 
 def _between(build: Build, last: int, layer: int | None) -> tuple[str, ...]:

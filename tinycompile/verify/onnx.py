@@ -23,6 +23,7 @@ from tinycompile.build import Build
 from tinycompile.errors import MismatchError, ToolFailedError
 from tinycompile.frontend.onnx import tensor_places
 from tinycompile.ir import Array
+from tinycompile.verify.carried import initial_of_onnx
 from tinycompile.verify.cut import CutModel, RuntimeRefusesError, onnxruntime_module, runtime_version
 from tinycompile.verify.exact import ExactEvaluator
 from tinycompile.verify.exact_values import CannotEvaluateError
@@ -47,12 +48,22 @@ class OnnxReference:
         self.exact = ExactEvaluator(self.model)
         self.types = _types(self.model)
         constants = {i.name for i in self.model.graph.initializer}
-        self.inputs = [value.name for value in self.model.graph.input if value.name not in constants]
-        self.outputs = [value.name for value in self.model.graph.output]
+        self.states: dict[str, str] = options.get("states", {})
+        given, found = ([value.name for value in part] for part in (self.model.graph.input, self.model.graph.output))
+        self.inputs = [name for name in given if name not in constants and name not in self.states]
+        self.outputs = [name for name in found if name not in self.states.values()]
+        self._initial = initial_of_onnx(self.model, self.states, shapes)
+        self._carried = self._initial.copy()
         # What the frontend puts between a node's operands and result isn't in the file.
         own = {name for node in self.model.graph.node for name in node.output}
         places = tensor_places(build.source, shapes, self.layout, options.get("floats", "none"))
         self.places = _places(build, {name: place for name, place in places.items() if name in own})
+        states = {entry["begins"]: entry for entry in build.report.get("states", ())}
+        self.state_places = {
+            index: Place(name, at, t.shape, states[index])
+            for name, (index, at, t) in places.items()
+            if index in states and (name in own or name in given)
+        }
         self.refusal: str | None = None
         self._cuts = dict[tuple[str, ...], CutModel]()
 
@@ -69,15 +80,26 @@ class OnnxReference:
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> OnnxSample:
         feeds = {name: self._fed(i, array) for i, (name, array) in enumerate(zip(self.inputs, inputs, strict=True))}
+        feeds |= self._carried
         self._learn_types(feeds)
         given = dict[str, Array]()
         for each in reported:
+            if "begins" in each.entry:
+                continue
             place = self.places.get(each.entry["source_index"])
             if place is not None:
                 value = self._found(place, each, {**feeds, **given})
                 if value is not None:
                     given[place.name] = value
-        return OnnxSample(self, feeds, given, self._runtime(feeds, given))
+        computed = self._runtime(feeds, given)
+        sample = OnnxSample(self, feeds, given, computed)
+        self._carried = {name: sample.value(following) for name, following in self.states.items()}
+        sample.next = self._carried
+        return sample
+
+    def reset(self) -> None:
+        """The next sample is the first one of a sequence."""
+        self._carried = self._initial.copy()
 
     def _learn_types(self, feeds: Mapping[str, Array]) -> None:
         """Of tensors that onnx's shape inference knows nothing of: onnxruntime's own operators."""
@@ -136,10 +158,10 @@ class OnnxReference:
         """By onnxruntime; nothing if it refuses the model."""
         if self.refusal is not None:
             return {}
-        wanted = [place.name for place in self.places.values()]
+        wanted = [*(place.name for place in self.places.values()), *self.outputs, *self.states.values()]
         try:
             if tuple(given) not in self._cuts:
-                self._cuts[tuple(given)] = CutModel(self.model, given, [*wanted, *self.outputs])
+                self._cuts[tuple(given)] = CutModel(self.model, given, wanted)
             return self._cuts[tuple(given)].run(feeds, given)
         except RuntimeRefusesError as error:
             self.refusal = str(error)
@@ -164,7 +186,11 @@ class OnnxReference:
 
 
 class OnnxSample:
-    """One inference: every tensor from the firmware's tensors in front of it."""
+    """One inference: every tensor from the firmware's tensors in front of it.
+
+    Attributes:
+        next: declared states after it, by input.
+    """
 
     def __init__(
         self,
@@ -175,12 +201,28 @@ class OnnxSample:
     ) -> None:
         self._reference, self._computed = reference, computed
         self._known = {**feeds, **given}
+        self.next: Mapping[str, Array] = {}
 
     def layer(self, entry: dict[str, Any]) -> Expected | None:
+        if "begins" in entry:
+            return self._state(entry)
         place = self._reference.places.get(entry["source_index"])
         if place is None:
             return None
         return self._expected(place.name, lambda array: self._reference.ours(place, array), place.at.shape)
+
+    def _state(self, entry: dict[str, Any]) -> Expected | None:
+        """What the next step begins with, which may be what it makes of an input at once."""
+        place = self._reference.state_places.get(entry["begins"])
+        if place is None:
+            return None
+        value = self.next.get(place.name)
+        found = self._reference.exact.value(place.name, self.next) if value is None else value
+        return Expected(self._reference.ours(place, found), found.dtype.kind != "f")
+
+    def value(self, name: str) -> Array:
+        """A tensor as the next step has it: the firmware's own, as far as that reports it."""
+        return self._known[name] if name in self._known else self._expected(name, lambda array: array, None).values
 
     def output(self, index: int, entry: dict[str, Any]) -> Expected:
         def moved(array: Array) -> Array:

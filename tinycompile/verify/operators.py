@@ -134,6 +134,7 @@ class Operators:
         scales, zeros = (listed(tensor.quantization, name) for name in ("scale", "zeroPoint"))
         return {
             "index": index,
+            "name": (tensor.name or b"").decode("utf-8", "replace"),
             "dtype": np.dtype(self._types[tensor.type]).type,
             "shape": np.array(listed(tensor, "shape"), np.int32),
             "quantization": (float(scales[0]), int(zeros[0]) if zeros else 0) if len(scales) == 1 else (0.0, 0),
@@ -178,6 +179,23 @@ class Operators:
         )
         step.reasons += reasons
         return step
+
+    def _has_bodies(self, operator: Any) -> bool:
+        """Whether it is one of control flow, which runs other subgraphs."""
+        options = self._schema.BuiltinOptions
+        return operator.builtinOptionsType in (options.IfOptions, options.WhileOptions)
+
+    def _add_bodies(self, part: Any, single: Any, operator: Any) -> None:
+        """All of the file's subgraphs but the first, under their numbers, with constants and operators' codes."""
+        first = len(part.buffers)
+        part.buffers += self._model.buffers
+        for graph in self._model.subgraphs[1:]:
+            own = copy(graph)
+            own.tensors = [copy(tensor) for tensor in graph.tensors]
+            for tensor in own.tensors:
+                tensor.buffer += first
+            part.subgraphs.append(own)
+        part.operatorCodes, single.opcodeIndex = self._model.operatorCodes, operator.opcodeIndex
 
     def _has_blocks(self, operator: Any) -> bool:
         """Whether weights have a scale for each block of a row, which no reference kernel computes rightly."""
@@ -239,6 +257,8 @@ class Operators:
         graph.inputs = np.array([place[i] for i in fed], np.int32)
         graph.outputs, graph.operators = single.outputs, [single]
         part.operatorCodes, part.subgraphs = [self._model.operatorCodes[operator.opcodeIndex]], [graph]
+        if self._has_bodies(operator):
+            self._add_bodies(part, single, operator)
         builder: Any = flatbuffers.Builder(1024)
         builder.Finish(part.Pack(builder), b"TFL3")
         return bytes(builder.Output())

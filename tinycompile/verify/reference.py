@@ -79,6 +79,10 @@ class Reference(Protocol):
         """Run one sample, given as the firmware takes it."""
         ...
 
+    def reset(self) -> None:
+        """The next sample is the first step of a sequence, where the model has states."""
+        ...
+
     def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
         """Names of the tensors that the source model doesn't have."""
         ...

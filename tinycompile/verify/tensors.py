@@ -122,6 +122,7 @@ def compared(
     samples: Sequence[Array],
     plain: Sequence[Array] | None,
     traced: Sequence[Sequence[TraceRecord]],
+    steps: int = 0,
 ) -> Iterator[Compared]:
     """Every tensor that the source model has, sample by sample, in the order of execution.
 
@@ -129,8 +130,11 @@ def compared(
         samples: one array (samples, *shape) per input. plain: the plain firmware's outputs of all samples; None
             to compare only what the trace build reported.
         traced: per sample, what the trace build reported.
+        steps: of each sequence; 0 where all samples are one.
     """
     for sample, records in enumerate(traced):
+        if sample and steps and sample % steps == 0:
+            reference.reset()
         reported = [Reported(*found) for found in _layer_results(build, records)]
         judged = reference.judge([np.asarray(array[sample]) for array in samples], reported)
         for each in reported:
@@ -169,6 +173,8 @@ def _layer_results(
         if layer["traced"]
         for entry in layer["outputs"]
     ]
+    count = len(build.report["layers"])
+    entries += [(count + i, f"state {s['name']}", s) for i, s in enumerate(build.report.get("states", ()))]
     if [record.layer for record in records] != [index for index, *_ in entries]:
         raise ToolFailedError(
             "the trace doesn't have the layers of the report",

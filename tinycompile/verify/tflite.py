@@ -53,12 +53,31 @@ class TfliteReference:
         self._sequence: list[Sequence[Array]] = []
         self._exact = not any(map(_sums_floats, build.report["layers"]))
         self._channels_last = build.report["options"].get("layout") == "nhwc"
+        self._states: dict[str, str] = build.report["options"].get("states", {})
         try:
             self._graph = self._loaded()
         except (ValueError, RuntimeError, RefusedError) as error:
             where, why = str(build.source), str(error)[:300]
             raise ModelFileError("LiteRT refuses the model", where=where, why=why) from error
+        self._input_places, self._output_places = (
+            [i for i, detail in enumerate(details) if detail["name"] not in declared]
+            for details, declared in (
+                (self._graph.inputs, self._states),
+                (self._graph.outputs, self._states.values()),
+            )
+        )
+        self._carried = self._initial()
         self._check_edges()
+
+    def _initial(self) -> dict[str, Array]:
+        """What declared states begin with: what stands for 0."""
+        found = {d["name"]: d for d in self._graph.inputs if d["name"] in self._states}
+        return {name: np.full(d["shape"], d["quantization"][1], d["dtype"]) for name, d in found.items()}
+
+    def reset(self) -> None:
+        """The next sample is the first step of a sequence."""
+        if self.has_states:
+            self._graph, self._sequence, self._carried = self._loaded(), [], self._initial()
 
     def _loaded(self) -> _Whole | _Apart:
         signature = self._build.report["options"].get("signature")
@@ -101,7 +120,7 @@ class TfliteReference:
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> TfliteSample:
         self.run([self._fed(i, array) for i, array in enumerate(inputs)], reported)
-        return TfliteSample(self._graph, self._exact, channels_last=self._channels_last)
+        return TfliteSample(self._graph, self._exact, self._output_places, channels_last=self._channels_last)
 
     def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
         unknown = self._graph.unwitnessed
@@ -109,15 +128,19 @@ class TfliteReference:
 
     def run(self, inputs: Sequence[Array], reported: Sequence[Reported] = ()) -> None:
         """One inference on arrays of the model's own input types."""
-        arrays = [
-            self.in_file(array, detail)
+        given = [self._graph.inputs[place] for place in self._input_places]
+        own = {
+            detail["index"]: self.in_file(array, detail)
             .astype(detail["dtype"])
             .reshape(detail["shape"] if array.size == prod(detail["shape"]) else array.shape)
-            for detail, array in zip(self._graph.inputs, inputs, strict=True)
-        ]
+            for detail, array in zip(given, inputs, strict=True)
+        }
+        arrays = [own[d["index"]] if d["index"] in own else self._carried[d["name"]] for d in self._graph.inputs]
         try:
             self._graph.run(arrays, _measured(reported))
             self._sequence += [arrays] if self.has_states else []
+            numbers = {detail["name"]: detail["index"] for detail in self._graph.outputs}
+            self._carried = {name: self._graph.tensor(numbers[after]) for name, after in self._states.items()}
         except (ValueError, RuntimeError, RefusedError) as error:
             if isinstance(self._graph, _Whole):  # a reference kernel that takes the model, but not these values
                 self._graph = self._apart()
@@ -135,14 +158,15 @@ class TfliteReference:
 
     def _fed(self, index: int, array: Array) -> Array:
         """With `--io int8` the firmware's int8 stands for a float, which the model's own QUANTIZE makes it again."""
-        detail, entry = self._graph.inputs[index], self._build.report["inputs"][index]
+        detail, entry = self._graph.inputs[self._input_places[index]], self._build.report["inputs"][index]
         if detail["dtype"] != np.float32 or array.dtype == np.float32:
             return array
         return dequantized(array, entry)
 
     def _check_edges(self) -> None:
         """Integers of the interface mean what they mean in the model. Raises MismatchError."""
-        theirs = (*self._graph.inputs, *self._graph.outputs)
+        inputs = (self._graph.inputs[place] for place in self._input_places)
+        theirs = (*inputs, *(self._graph.outputs[place] for place in self._output_places))
         ours = (*self._build.report["inputs"], *self._build.report["outputs"])
         for detail, entry in zip(theirs, ours, strict=True):
             scale, zero_point = detail["quantization"]
@@ -185,8 +209,12 @@ def _measured(reported: Sequence[Reported]) -> Callable[[int], Array | None]:
 class TfliteSample:
     """The tensors of one inference; outputs are found by their place in the model, layers by their number in it."""
 
-    def __init__(self, graph: _Whole | _Apart, exact: bool, *, channels_last: bool = False) -> None:
+    def __init__(
+        self, graph: _Whole | _Apart, exact: bool, outputs: Sequence[int], *, channels_last: bool = False
+    ) -> None:
+        """`outputs`: places of those that aren't states among those of the file."""
         self._graph, self._exact, self._channels_last = graph, exact, channels_last
+        self._places = outputs
 
     def layer(self, entry: dict[str, Any]) -> Expected | None:
         index = entry["source_index"]
@@ -203,7 +231,7 @@ class TfliteSample:
         return Expected(values, self._exact, by=self._graph.witness_of(index))
 
     def output(self, index: int, entry: dict[str, Any]) -> Expected:
-        number = self._graph.outputs[index]["index"]
+        number = self._graph.outputs[self._places[index]]["index"]
         if number in self._graph.unwitnessed:
             raise ModelFileError(
                 "no runtime computes a model output, so it can't be verified",

@@ -1,0 +1,73 @@
+"""Loops and branches as C: on this machine, whatever is known when they are compiled; in the arena of their layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.ops.samples import sampler_of
+from tests.support.graph_build import build_graph, host_model
+from tests.support.host_kernel import run_kernel
+from tests.support.kernel_checks import M7, random_values
+from tests.support.regions import GRAPHS, random_inputs
+from tinycompile import interpreter
+from tinycompile.control_flow import WithControlFlow
+from tinycompile.errors import UnsupportedError
+from tinycompile.ir import Node, Site, verify
+from tinycompile.kernels import kernels_of
+from tinycompile.kernels.base import Kernel
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.options import Options
+from tinycompile.targets import Core
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_on_this_machine(name: str, tmp_path: Path) -> None:
+    graph = GRAPHS[name]
+    verify(graph)
+    program = build_graph(graph, tmp_path, Options(target="host"))
+    model, taken = host_model(program, tmp_path), set[bytes]()
+    for seed in range(12):
+        inputs = random_inputs(graph, seed)
+        values = interpreter.run(graph, inputs)
+        expected = [values[output] for output in graph.outputs]
+        np.testing.assert_equal(model.run(inputs), expected)
+        taken.add(b"".join(array.tobytes() for array in expected))
+    assert len(taken) > 5
+
+
+@pytest.mark.parametrize("kind", ["conditional", "while_loop"])
+def test_under_sanitizers(kind: str) -> None:
+    sampler = sampler_of(kind)
+    assert sampler is not None
+    sample = sampler(np.random.default_rng(0))
+    names = tuple(f"x{i}" for i in range(len(sample.sig.inputs)))
+    site = Site(Node("n", sample.op, names, ("y",)), sample.sig, sample.constants)
+    for kernel in WithControlFlow(kernels_of)(site, M7):
+        for seed in range(2):
+            rng = np.random.default_rng(seed)
+            inputs = [random_values(t, rng) for t in sample.sig.inputs]
+            for share in (None, 0) if kernel.in_place else (None,):
+                got = run_kernel(kernel, inputs, sample.sig.output, sanitize=True, share_operand=share)
+                np.testing.assert_array_equal(got, sample.op.evaluate(sample.sig, inputs)[0])
+
+
+def test_what_is_inside_has_the_memory_of_one(tmp_path: Path) -> None:
+    """Branches share an arena, and a loop writes the next values over the old ones."""
+    graph = GRAPHS["nested"]
+    program = build_graph(graph, tmp_path, Options(target="host"))
+    (layer,) = program.layers
+    assert layer.kernel.scratch_bytes <= 40  # counter, vector, and the loop's own 8 bytes; not those of both branches
+    text = (tmp_path / "m_layers.h").read_text()
+    assert "for (;;) {" in text and "if (*condition != 0u) {" in text and "} else {" in text
+
+
+def test_layers_inside_without_a_kernel_are_named() -> None:
+    def offer(site: Site, core: Core) -> list[Kernel]:
+        return [] if isinstance(site.node.op, FullyConnected) else kernels_of(site, core)
+
+    graph = GRAPHS["branches"]
+    with pytest.raises(UnsupportedError, match="fully_connected 'n0'"):
+        WithControlFlow(offer)(graph.site(graph.nodes[0]), M7)

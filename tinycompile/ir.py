@@ -163,6 +163,9 @@ class Op(ABC):
     kind: ClassVar[str]
     """Lower-case standard name, e.g. "conv2d"; also the stem of the op's files."""
 
+    updates: ClassVar[int | None] = None
+    """The operand whose memory every kernel can write result 0 to: a state that the node makes the next one of."""
+
     @abstractmethod
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         """(shape, element type) of each output. Raises ValueError where the operands contradict each other."""
@@ -215,11 +218,14 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where a value comes from in the source model: it equals tensor `index`, or only `channels` of its last axis."""
+    """Where a value comes from in the source model: it equals tensor `index`, or only `channels` of its last axis, or
+    only rows: (the axis, the first of them, how many the tensor has).
+    """
 
     index: int
     name: str
     channels: Array | None = None
+    rows: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

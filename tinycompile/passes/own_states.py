@@ -19,7 +19,7 @@ def own_states(graph: Graph) -> Graph:
 
     What comes after may take for granted: each state's `next` is the only result of a node of its own, is no output,
     and every node that reads the state comes before that node. So both can be one piece of memory. A node that reads
-    the state itself can't write it: its kernels need not be in place.
+    the state itself can't write it, unless it says so (`Op.updates`): its kernels need not be in place.
     """
     if not graph.states:
         return graph
@@ -53,7 +53,12 @@ class _Dependencies:
         for step, node in enumerate(graph.nodes):
             edges.add_edges_from((writer[name], step) for name in node.inputs if name in writer)
         for state in graph.states[:settled]:
-            edges.add_edges_from((step, writer[state.next]) for step in _readers(graph, state.name))
+            last = writer[state.next]
+            edges.add_edges_from(
+                (step, last)
+                for step in _readers(graph, state.name)
+                if step != last or not _updates(graph.nodes[last], state)
+            )
         return _Dependencies(graph, edges)
 
     def has_order(self) -> bool:
@@ -105,6 +110,12 @@ def _shapes(graph: Graph, name: str) -> set[str]:
         if isinstance(node.op, Reshape) and node.inputs[0] in found:
             found.update(node.outputs)
     return found
+
+
+def _updates(node: Node, state: State) -> bool:
+    """Whether a node can write a state where it reads it."""
+    operand = node.op.updates
+    return operand is not None and node.inputs[operand] == state.name and node.inputs.count(state.name) == 1
 
 
 def _readers(graph: Graph, name: str) -> list[int]:

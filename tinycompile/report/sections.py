@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tinycompile.lowered import Slide
 from tinycompile.work import Work
 
 
@@ -44,6 +45,7 @@ class OptionsSection:
     shapes: Mapping[str, Sequence[int]]
     signature: str | None
     match: str
+    slide: str | None
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class TensorSection:
         scale, zero_point: None where there are none, or one per channel.
         offset: in the arena; None for an input that comes by rows.
         source_index: in the model's file; None where it isn't there. source_channels: which of its channels; None: all.
+        source_rows: (axis, first, rows of the whole tensor) where it is only rows; None: all.
     """
 
     name: str
@@ -114,6 +117,7 @@ class TensorSection:
     bytes: int
     source_index: int | None
     source_channels: Sequence[int] | None
+    source_rows: Sequence[int] | None
 
 
 @dataclass(frozen=True)
@@ -274,6 +278,7 @@ class Report:
         input_stream: "rows" where the only input comes row by row through a callback, else "none".
         schedule: "layer", or the modes of the stages, joined by "+".
         requantisation: how many layers requantise in each form.
+        slide: None for a model that gets its whole input in each inference.
         pareto: None where no front was asked for.
     """
 
@@ -294,6 +299,7 @@ class Report:
     outputs: Sequence[TensorSection]
     ram: RamSection
     schedule: str
+    slide: Slide | None
     stages: Sequence[StageSection]
     macs: MacsSection
     eliminated: Work

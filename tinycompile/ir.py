@@ -222,11 +222,14 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where a value comes from in the source model: it equals tensor `index`, or only `channels` of its last axis."""
+    """Where a value comes from in the source model: it equals tensor `index`, or only `channels` of its last axis, or
+    only rows: (the axis, the first of them, how many the tensor has).
+    """
 
     index: int
     name: str
     channels: Array | None = None
+    rows: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,24 @@ from tinycompile.planner.pareto import Point
 from tinycompile.work import Work
 
 
+@dataclass(frozen=True)
+class Slide:
+    """What `--slide` made of a model.
+
+    Attributes:
+        input: its number. axis: of its tensor. rows: of the window. step: of these that are new each time.
+        instructions_estimate, macs, arena_bytes: of the whole window; None where it doesn't fit the target.
+    """
+
+    input: int
+    axis: int
+    rows: int
+    step: int
+    instructions_estimate: int | None
+    macs: int
+    arena_bytes: int | None
+
+
 @dataclass(frozen=True, eq=False)
 class Lowered:
     """A model with its memory, before anything is printed.
@@ -22,6 +40,7 @@ class Lowered:
         front: schedules among which RAM and instructions trade, if they were asked for.
         facts: what the file says of inputs and outputs.
         survey: what the file holds.
+        slide: for a model whose input is what is new in a window.
         quantization: what was measured when the model was quantised, if it was.
     """
 
@@ -32,4 +51,5 @@ class Lowered:
     front: list[Point] | None = None
     facts: SourceFacts = NO_FACTS
     survey: Survey = NO_SURVEY
+    slide: Slide | None = None
     quantization: dict[str, Any] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -19,7 +19,7 @@ from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.codegen.reserved import API
 from tinycompile.compatible import adopted, with_weights
-from tinycompile.errors import UsageError
+from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import class_names_of, is_onnx, load
 from tinycompile.frontend.declared_states import with_states, without
 from tinycompile.frontend.survey import Survey, survey
@@ -28,12 +28,13 @@ from tinycompile.islands import warn_of_cost
 from tinycompile.kernels.base import Constant
 from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
-from tinycompile.lowered import Lowered
+from tinycompile.lowered import Lowered, Slide
 from tinycompile.model_source import compiled_source
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.eliminate_channels import eliminating_the_same
 from tinycompile.passes.io import int8_io
+from tinycompile.passes.slide import slide, window_of
 from tinycompile.passes.stream_input import stream_input
 from tinycompile.planner import Planned
 from tinycompile.planner.pareto import Point, front
@@ -64,12 +65,14 @@ class Loaded:
 
     Attributes:
         nominal: the work of the model's own layers, before the passes.
+        slide: what became of its windows.
     """
 
     name: str
     source: Path
     nominal: dict[str, Work]
     plans: Plans
+    slide: Slide | None
 
 
 def pareto_fronts(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, list[Point]]]:
@@ -85,7 +88,14 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
         for each, plan in zip(loaded, planned, strict=True):
             warn_of_cost(each.source.name, plan)
     return [
-        Lowered(each.name, each.source, each.nominal, p, _front(each.plans) if _wants_front(options, p) else None)
+        Lowered(
+            each.name,
+            each.source,
+            each.nominal,
+            p,
+            _front(each.plans) if _wants_front(options, p) else None,
+            slide=each.slide,
+        )
         for each, p in zip(loaded, planned, strict=True)
     ], layout
 
@@ -166,8 +176,28 @@ def _signature(options: Options) -> str | None:
 
 def ready(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
     """After the passes; those that depend on the weights only if wanted."""
-    graph = optimize_graph(graph) if of_weights and not options.updatable else optimize_graph(graph, ())
+    graph = _optimized(graph, options, of_weights=of_weights)
+    if options.slide is not None:
+        graph = slide(graph, window_of(graph, options.slide))
     return stream_input(graph) if options.input_stream == "rows" else graph
+
+
+def _optimized(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
+    return optimize_graph(graph) if of_weights and not options.updatable else optimize_graph(graph, ())
+
+
+def _slide(graph: Graph, board: Board, options: Options) -> Slide | None:
+    """What a model's windows are, and what the whole one would take."""
+    if options.slide is None:
+        return None
+    window, free = window_of(graph, options.slide), replace(options, ram=None)
+    instructions, arena = None, None
+    with suppress(DoesNotFitError):
+        (planned,), _ = place([Plans(_optimized(graph, options), board, free)], board, free)
+        instructions, arena = planned.instructions, planned.arena_bytes
+    rows = graph.types[window.input].shape[window.axis]
+    number = graph.inputs.index(window.input)
+    return Slide(number, window.axis, rows, window.step, instructions, graph.macs(), arena)
 
 
 def _wants_front(options: Options, planned: Planned) -> bool:
@@ -180,7 +210,7 @@ def _front(plans: Plans) -> list[Point]:
 
 
 def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loaded]:
-    taken, graphs = set[str](), list[tuple[Path, dict[str, Work], Graph]]()
+    taken, graphs = set[str](), list[tuple[Path, dict[str, Work], Graph, Slide | None]]()
     if not sources:
         raise UsageError("no model was given")
     if board.is_host and len(sources) > 1:
@@ -188,11 +218,11 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loa
     for source in sources:
         step(f"reading {source.name}")
         graph = imported(source, options)
-        graphs.append((source, work_of(graph), ready(graph, options)))
-    weights = [max(1, total(work).weight_bytes) for _, work, _ in graphs]
+        graphs.append((source, work_of(graph), ready(graph, options), _slide(graph, board, options)))
+    weights = [max(1, total(work).weight_bytes) for _, work, *_ in graphs]
     return [
-        Loaded(_named(source, taken), source, nominal, Plans(graph, board, options, share=own / sum(weights)))
-        for (source, nominal, graph), own in zip(graphs, weights, strict=True)
+        Loaded(_named(source, taken), source, nominal, Plans(graph, board, options, share=own / sum(weights)), slides)
+        for (source, nominal, graph, slides), own in zip(graphs, weights, strict=True)
     ]
 
 

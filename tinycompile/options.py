@@ -46,6 +46,7 @@ class PlanOptions(TypedDict, total=False):
     flash_offset: int
     updatable: bool
     match: Runtime
+    slide: str | None
 
 
 class CompileOptions(PlanOptions, total=False):
@@ -96,6 +97,7 @@ class Options:
         dtype: "float32" compiles float ONNX models as they are.
         match: the runtime whose bytes a `.tflite` model's are, where "litert" and "tflm" (TensorFlow Lite for
             Microcontrollers) compute different ones.
+        slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
@@ -124,6 +126,7 @@ class Options:
     signature: str | None = None
     dtype: str = "int8"
     match: Runtime = "litert"
+    slide: str | None = None
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
@@ -176,6 +179,8 @@ class Options:
         for name, wanted in (("updatable", self.updatable), ("compatible-with", self.compatible_with is not None)):
             if wanted and self.weights != "separate":
                 raise UsageError(f"--{name} is for weights in a file of their own", hint="add --weights separate")
+        if self.slide is not None and (self.input_stream == "rows" or self.compatible_with is not None):
+            raise UsageError("--slide goes neither with --input-stream rows nor with --compatible-with")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
         if self.flash is not None and self.flash <= 0:

@@ -30,6 +30,22 @@ TC_INLINE void tc_add_pixels(const int8_t *input, int32_t pixels, int32_t channe
     }
 }
 
+/* Sums over `count` positions of what are sums already. */
+#define TC_DEFINE_SUM(name, type)                                                                                      \
+    TC_INLINE void name(const type *input, int32_t count, int32_t channels, int32_t *sums)                             \
+    {                                                                                                                  \
+        for (int32_t channel = 0; channel < channels; channel++) {                                                     \
+            uint32_t total = 0;                                                                                        \
+            for (int32_t i = 0; i < count; i++) {                                                                      \
+                const int32_t value = input[i * channels + channel];                                                   \
+                total += (uint32_t)value;                                                                              \
+            }                                                                                                          \
+            sums[channel] = (int32_t)total;                                                                            \
+        }                                                                                                              \
+    }
+TC_DEFINE_SUM(tc_sum_i16, int16_t)
+TC_DEFINE_SUM(tc_sum_i32, int32_t)
+
 /* From a sum to its average: by the checked form where the compiler found one, else as the operator is defined. */
 typedef struct tc_mean_of_sum {
     tc_scaled_form form;

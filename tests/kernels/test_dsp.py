@@ -286,10 +286,22 @@ def test_depthwise_from_vertical_pairs_works_in_place(kernel, padding, channels)
     assert check(kernel, site).in_place
 
 
-@pytest.mark.parametrize("kernel", [depthwise_rows, depthwise_bands])
-def test_depthwise_of_another_size_is_not_in_place(kernel):
+def test_depthwise_bands_of_another_size_are_not_in_place():
     site = layer(DepthwiseConv2D((1, 1), (1, 1), (0, 1, 1, 1)), (1, 5, 7, 8), (1, 3, 3, 8), 3, 1)
-    assert not check(kernel, site).in_place
+    assert not check(depthwise_bands, site).in_place
+
+
+@pytest.mark.parametrize(("above", "below", "rows"), [(0, 0, 2), (0, 1, 1), (0, 2, 0), (1, 0, 0), (2, 0, 0)])
+@pytest.mark.parametrize("height", [3, 5, 8])
+def test_depthwise_rows_of_some_rows_end_where_these_end(above, below, rows, height):
+    site = layer(DepthwiseConv2D((1, 1), (1, 1), (above, below, 1, 1)), (1, height, 7, 8), (1, 3, 3, 8), 3, 1)
+    assert check(depthwise_rows, site).distances == {0: -rows * 7 * 8}
+
+
+def test_depthwise_rows_of_shorter_or_more_rows_are_not_in_place():
+    for padding in ((0, 0, 0, 1), (2, 1, 1, 1)):
+        site = layer(DepthwiseConv2D((1, 1), (1, 1), padding), (1, 5, 7, 8), (1, 3, 3, 8), 3, 1)
+        assert not check(depthwise_rows, site).in_place
 
 
 def test_words_hold_two_lanes_of_two_weights():

@@ -38,6 +38,7 @@ from tinycompile.ops.conv_integer import ConvInteger
 from tinycompile.ops.coupled_probabilities import CoupledProbabilities
 from tinycompile.ops.cumulative_product import CumulativeProduct
 from tinycompile.ops.cumulative_sum import CumulativeSum
+from tinycompile.ops.delay_line import DelayLine
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
@@ -396,6 +397,17 @@ def transpose(rng: Random) -> Sample:
 def plane_rows(rng: Random) -> Sample:
     shape = image(rng)
     return sample(PlaneRows(shape[2]), [int8(shape)], int8(()))
+
+
+@of("delay_line")
+def delay_line(rng: Random) -> Sample:
+    """Some of the rows that come follow."""
+    shape = list(any_shape(rng))
+    axis = int(rng.integers(len(shape)))
+    count = int(rng.integers(1, shape[axis] + 1))
+    begin, behind = int(rng.integers(3)), int(rng.integers(3))
+    rows = (*shape[:axis], begin + count + behind, *shape[axis + 1 :])
+    return sample(DelayLine(axis, begin, count), [int8(tuple(shape)), int8(rows)], int8(()))
 
 
 @of("spatial_sum")

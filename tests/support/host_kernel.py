@@ -106,7 +106,7 @@ def memory_of(
     for position, (operand, array) in enumerate(operands.items()):
         if operand == share_operand:
             alignment = max(array.itemsize, output_type.dtype.carrier.itemsize)
-            distance = -(-kernel.overlap.get(operand, 0) // alignment) * alignment  # 0 where it works in place
+            distance = -(-kernel.distances.get(operand, 0) // alignment) * alignment
             blocks.append(_shared_block(array, position, output_type.bytes, output_index, distance))
         else:
             blocks.append(Block(np.ascontiguousarray(array).tobytes(), ((position, 0),)))

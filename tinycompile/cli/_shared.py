@@ -241,6 +241,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--signature", help="Which one of a .tflite file is compiled.  [default: the main subgraph]"),
             _choice("--dtype", choices.DTYPE_CHOICES, "int8, or float32 for float models."),
             _choice("--match", choices.MATCH_CHOICES, "Whose bytes a .tflite model's are: LiteRT's or TFLM's."),
+            click.option("--slide", help="Overlapping windows: the axis that moves, new rows a step: time=2, x:1=2."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
             _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
             _choice("--align", choices.ALIGN_CHOICES, "strict: no unaligned word; auto: as the board says."),

@@ -128,12 +128,18 @@ class StateMemory:
     """Where a state is, and what it begins with.
 
     Attributes:
-        fill: the byte that it is full of; None where it begins with `initial`, a constant array.
+        fill: the byte that it is full of; None where it begins with `initial`, a constant array, `times` one behind the
+            other.
     """
 
     tensor: Tensor
     fill: int | None
     initial: ConstantName | None
+    times: int = 1
+
+    @property
+    def initial_bytes(self) -> int:
+        return self.tensor.type.bytes // self.times
 
 
 @dataclass(frozen=True, eq=False)
@@ -444,13 +450,22 @@ def _told_apart_by(node: Node) -> tuple[str, str]:
 
 
 def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMemory:
-    """With what it begins with as a constant of its own, unless all its bytes are the same."""
+    """With what it begins with as a constant of its own, unless all its bytes are the same; rows that are, once."""
     dtype = tensor.type.dtype
     content = set(dtype.pack(initial).tobytes())
     if len(content) <= 1 and not names.separate:
         return StateMemory(tensor, content.pop() if content else 0, None)
-    constant = Constant("initial", dtype.ctype, dtype.c_elements(initial), f"what state {name} begins with")
-    return StateMemory(tensor, None, names.constant(constant, name))
+    elements = dtype.c_elements(initial)
+    times = 1 if names.separate else _repetitions(elements)
+    whose = f"what state {name} begins with" + (f", {times} times" if times > 1 else "")
+    constant = Constant("initial", dtype.ctype, elements[: elements.size // times], whose)
+    return StateMemory(tensor, None, names.constant(constant, name), times)
+
+
+def _repetitions(elements: Array) -> int:
+    """How often an array repeats its beginning, at most."""
+    sizes = (n for n in range(1, elements.size // 2 + 1) if elements.size % n == 0)
+    return next((elements.size // n for n in sizes if np.array_equal(elements[n:], elements[:-n])), 1)
 
 
 def _edges(

@@ -124,6 +124,19 @@ class Frame:
         """Whether the output is as large as the input and no row is overwritten before it is packed."""
         return self.stride == 1 and self.input_shape == self.output_shape and self.op.padding[0] < self.window[0]
 
+    @property
+    def place_by_rows(self) -> int | None:
+        """Where the output may be in the memory of an input whose rows are as long: bytes from it to the input; None
+        where it may not. When two rows are written, the two below them are packed, but for those that are padded above.
+
+        Without padding above, it ends where the input ends: in front of what comes of new rows is room for kept ones.
+        """
+        (_, height, *row), (_, out_height, *out_row) = self.input_shape, self.output_shape
+        above = self.op.padding[0]
+        if self.stride != 1 or row != out_row or out_height > height or above > 2:
+            return None
+        return -min(2, height - out_height) * row[0] * row[1] if above == 0 else 0
+
     def image(self, plane_words: int, columns: int) -> Fields:
         """Members of a `tc_depthwise_image`.
 

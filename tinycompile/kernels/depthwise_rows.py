@@ -74,7 +74,8 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
         + (channels * 50 if compact else 0)
         + frame.instructions(frame.strips + 1, per_block, 42),
         code_bytes=540 if compact else 410,
-        in_place=frame.works_in_place,
+        in_place=frame.place_by_rows is not None,
+        in_place_at=frame.place_by_rows or 0,
         notes={"requantisation": frame.plan.form},
         requant=frame.plan.shape_in_code,
     )

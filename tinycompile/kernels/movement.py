@@ -59,27 +59,37 @@ def _bytes_of(values: Array, dtype: DType) -> Array:
 @kernel_for(Concatenation, dtype=None)
 def concatenation(site: Site, core: Core) -> Kernel | None:
     """Copies in turn what each operand has of the concatenated axis and those inside it."""
+    return _concatenation(site, "concatenation", {})
+
+
+def _concatenation(site: Site, variant: str, parts: dict[int, int]) -> Kernel | None:
+    """Args:
+    parts: places of the operands that are there already, by index.
+    """
     op, sig = site.node.op, site.sig
     if not isinstance(op, Concatenation):
         return None
     outer = prod(sig.output.shape[: op.axis])
     sizes = [t.bytes // outer for t in sig.inputs]
-    parts = [{"name": f"input_{index}", "bytes": size} for index, size in enumerate(sizes)]
+    pieces = [
+        {"name": f"input_{index}", "bytes": size, "copied": index not in parts} for index, size in enumerate(sizes)
+    ]
     constant = [index for index, value in enumerate(site.constants) if value is not None]
     dynamic = [index for index, value in enumerate(site.constants) if value is None]
+    copied = [size for index, size in enumerate(sizes) if index not in parts]
     function = Function(
-        f"concatenation_{sig.output.bytes}",
+        f"{variant}_{sig.output.bytes}",
         (
             *(f"const void *input_{index}" for index in dynamic),
             "void *output",
             *(f"const void *input_{index}" for index in constant),
         ),
-        Later("kernels/concatenation.c.j2", outer=outer, parts=[part for part in parts if part["bytes"]]),
+        Later("kernels/concatenation.c.j2", outer=outer, parts=[piece for piece in pieces if piece["bytes"]]),
         ("kernels/tc_copy.h",),
-        "The operands side by side.",
+        "The operands side by side." + (" Those that aren't copied are there already." if parts else ""),
     )
     return Kernel(
-        "concatenation",
+        variant,
         function,
         tuple(
             Constant(
@@ -87,22 +97,48 @@ def concatenation(site: Site, core: Core) -> Kernel | None:
             )
             for index in constant
         ),
-        instructions=20 + outer * (4 + sum(map(copy_instructions, sizes))),
-        code_bytes=40 + 24 * len(parts),
-        overlap={index: _concatenation_distance(outer, sizes, index) for index in dynamic},
+        instructions=20 + outer * (4 + sum(map(copy_instructions, copied))),
+        code_bytes=40 + 24 * len(copied),
+        overlap={} if parts else {index: _concatenation_distance(outer, sizes, index) for index in dynamic},
+        parts=parts,
     )
+
+
+def _places(site: Site) -> dict[int, int]:
+    """Where the operands lie in the result, in bytes; none where they don't lie there as they are."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Concatenation) or prod(sig.output.shape[: op.axis]) != 1:
+        return {}
+    ends = np.cumsum([t.bytes for t in sig.inputs]).tolist()
+    return dict(enumerate([0, *ends[:-1]]))
 
 
 @kernel_for(Concatenation, dtype=None)
 def concatenation_in_place(site: Site, core: Core) -> Kernel | None:
     """No code, along the outermost axis that isn't 1: the operands are computed where the result wants them."""
-    op, sig = site.node.op, site.sig
-    if not isinstance(op, Concatenation) or prod(sig.output.shape[: op.axis]) != 1:
+    places = _places(site)
+    if not places or any(value is not None for value in site.constants):
         return None
-    if any(value is not None for value in site.constants):
+    return Kernel("concatenation_in_place", None, parts=places)
+
+
+@kernel_for(Concatenation, dtype=None)
+def concatenation_into_first(site: Site, core: Core) -> Kernel | None:
+    """The first operand is computed where the result wants it, the others are copied."""
+    return _into(site, "concatenation_into_first", 0)
+
+
+@kernel_for(Concatenation, dtype=None)
+def concatenation_into_last(site: Site, core: Core) -> Kernel | None:
+    """The last operand is computed where the result wants it, the others are copied."""
+    return _into(site, "concatenation_into_last", len(site.sig.inputs) - 1)
+
+
+def _into(site: Site, variant: str, operand: int) -> Kernel | None:
+    places = _places(site)
+    if len(places) < 2 or site.constants[operand] is not None:
         return None
-    ends = np.cumsum([t.bytes for t in sig.inputs]).tolist()
-    return Kernel("concatenation_in_place", None, parts=dict(enumerate([0, *ends[:-1]])))
+    return _concatenation(site, variant, {operand: places[operand]})
 
 
 def _concatenation_distance(outer: int, sizes: Sequence[int], operand: int) -> int:

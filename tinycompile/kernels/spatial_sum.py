@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycompile.dtypes import INT32
+from tinycompile.dtypes import INT16, INT32
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
@@ -34,6 +34,23 @@ def spatial_sum(site: Site, core: Core) -> Kernel | None:
     return Kernel(
         "spatial_sum", function, instructions=round(30 + words * (25 + height * width * per_pixel)), code_bytes=200
     )
+
+
+@kernel_for(SpatialSum, dtype=None)
+def sum_of_sums(site: Site, core: Core) -> Kernel | None:
+    """`tc_sum_i16`, `tc_sum_i32`."""
+    op, x = site.node.op, site.sig.input
+    if not isinstance(op, SpatialSum) or op.adds or x.dtype not in (INT16, INT32):
+        return None
+    _, height, width, channels = x.shape
+    function = Function(
+        f"sum_{height}x{width}x{channels}",
+        (f"const {x.dtype.ctype} *input", "int32_t *output"),
+        f"    tc_sum_i{x.dtype.bits}(input, {height * width}, {channels}, output);\n",
+        ("kernels/tc_spatial_sum.h",),
+        "Sums of sums.",
+    )
+    return Kernel("sum_of_sums", function, instructions=30 + channels * (8 + 4 * height * width), code_bytes=60)
 
 
 @kernel_for(MeanOfSum, dtype=INT32)

@@ -18,7 +18,7 @@ from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops._arithmetic import hybrid, real, wide
 from tinycompile.ops._arithmetic.wide import WideRequant, WideRule
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
-from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, undivided
+from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, repadded, undivided
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
@@ -177,6 +177,9 @@ class Convolution(SpatialOp, Typed):
 
     def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
         return replace(self, padding=undivided(self.padding, sizes))
+
+    def padded_along(self, axis: int, padding: Pair) -> Convolution:
+        return replace(self, padding=repadded(self.padding, axis, padding))
 
     def _limits(self, sig: Signature) -> str | None:
         return first_reason(

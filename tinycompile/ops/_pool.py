@@ -12,7 +12,7 @@ from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import first_reason, not_quantized
-from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, undivided
+from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, repadded, undivided
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
@@ -57,6 +57,9 @@ class Pool(SpatialOp, Typed):
 
     def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op:
         return replace(self, padding=undivided(self.padding, sizes))
+
+    def padded_along(self, axis: int, padding: Pair) -> Pool:
+        return replace(self, padding=repadded(self.padding, axis, padding))
 
     @abstractmethod
     def integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:

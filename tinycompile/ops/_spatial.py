@@ -89,6 +89,10 @@ class SpatialOp(Op):
     def access(self, sig: Signature, operand: int) -> Access:
         return self.window_of(sig).access(self.fill(sig)) if operand == 0 else Whole()
 
+    @abstractmethod
+    def padded_along(self, axis: int, padding: Pair) -> SpatialOp:
+        """The same with other padding along an axis of positions: (before, after)."""
+
 
 def undivided(padding: Padding, sizes: Sequence[int | None]) -> Padding:
     """What of a padding is left where a part of the output is computed, as in `Op.part`."""
@@ -96,6 +100,12 @@ def undivided(padding: Padding, sizes: Sequence[int | None]) -> Padding:
     above, below = (top, bottom) if rows is None else (0, 0)
     before, after = (left, right) if columns is None else (0, 0)
     return above, below, before, after
+
+
+def repadded(padding: Padding, axis: int, along: Pair) -> Padding:
+    """With other padding along an axis: 0 for rows, 1 for columns."""
+    top, bottom, left, right = padding
+    return (*along, left, right) if axis == 0 else (top, bottom, *along)
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int) -> Pair:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._integer_product import IntegerProduct
-from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window
+from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, repadded
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class ConvInteger(IntegerProduct, SpatialOp):
         if weights is None:
             raise ValueError("a convolution needs weights")
         return Window((weights.shape[1], weights.shape[2]), self.stride, self.dilation, self.padding)
+
+    def padded_along(self, axis: int, padding: Pair) -> ConvInteger:
+        return replace(self, padding=repadded(self.padding, axis, padding))
 
     def groups(self, sig: Signature) -> int:
         return sig.input.shape[3] // sig.inputs[1].shape[3]

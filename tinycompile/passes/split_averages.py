@@ -20,7 +20,7 @@ def split_averages(graph: Graph) -> Graph:
     nodes, types = list[Node](), dict(graph.types)
     for node in graph.nodes:
         sig = graph.signature(node)
-        if not isinstance(node.op, (AveragePool2D, Mean)) or not _is_global(node.op, sig):
+        if not isinstance(node.op, (AveragePool2D, Mean)) or not is_global(node.op, sig):
             nodes.append(node)
             continue
         sums = _unused(f"{node.name}/sum", types)
@@ -30,7 +30,8 @@ def split_averages(graph: Graph) -> Graph:
     return replace(graph, nodes=tuple(nodes), types=types)
 
 
-def _is_global(op: AveragePool2D | Mean, sig: Signature) -> bool:
+def is_global(op: AveragePool2D | Mean, sig: Signature) -> bool:
+    """Whether it averages all rows and columns of an int8 image."""
     shape = sig.input.shape
     if sig.input.dtype != INT8 or len(shape) != 4 or shape[0] != 1 or shape[1] * shape[2] >= 2**23:
         return False

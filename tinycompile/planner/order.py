@@ -195,7 +195,8 @@ class _Search:
             return _Extra(scratch)
         lower = max(self._size[name] for name in written)
         if kernel.parts:
-            return _Extra(scratch - min(lower, sum(self._size.get(name, 0) for name in names if name is not None)))
+            joined = (names[operand] for operand in kernel.parts)
+            return _Extra(scratch - min(lower, sum(self._size.get(name, 0) for name in joined if name is not None)))
         shares = tuple(
             (name, share)
             for operand, distance in kernel.distances.items()

@@ -66,15 +66,13 @@ class _Storage:
                     self.group[member] = (result, own + displacement)
 
     def may_join(self, node: Node, kernel: Kernel) -> bool:
-        """Whether every operand has a buffer of its own, which isn't fixed to another one yet, at an aligned place."""
-        places = [self.of.get(name) for name in node.inputs]
-        if None in places or len(set(places)) != len(places) or set(kernel.parts) != set(range(len(places))):
-            return False
-        whole = [place for name, place in zip(node.inputs, places, strict=True) if self.is_whole(name)]
-        roots = [place[0] for place in whole if place is not None]
+        """Whether every part has a buffer of its own, which isn't fixed to another one yet, at an aligned place."""
+        names = [node.inputs[operand] for operand in kernel.parts]
+        roots = [self.of[name][0] for name in names if name in self.of and self.is_whole(name)]
+        everything = [self.of[name][0] for name in node.inputs if name in self.of]
         return (
-            len(roots) == len(places)
-            and all(self.group.get(root) == (root, 0) for root in roots)
+            len(roots) == len(names)
+            and all(everything.count(root) == 1 and self.group.get(root) == (root, 0) for root in roots)
             and all(displacement % UNIT == 0 for displacement in kernel.parts.values())
         )
 
@@ -295,9 +293,10 @@ class Values:
                 self._new_buffer(name)
         joins = [kernel for kernel in kernels if kernel.parts and self._storage.may_join(node, kernel)]
         if joins:
-            parts = [(self._storage.of[node.inputs[operand]][0], at) for operand, at in joins[0].parts.items()]
+            joined = min(joins, key=lambda kernel: kernel.instructions)
+            parts = [(self._storage.of[node.inputs[operand]][0], at) for operand, at in joined.parts.items()]
             self._storage.join(node.outputs[0], parts)
-            return joins[:1]
+            return [joined]
         return [kernel for kernel in kernels if kernel.alias_of is None and not kernel.parts]
 
     def _may_be_there(self, node: Node, kernel: Kernel, avoidable: bool) -> bool:

@@ -122,6 +122,7 @@ def _options(options: Options, board: Board) -> OptionsSection:
         states=dict(options.states),
         signature=options.signature,
         match=options.match,
+        slide=options.slide,
     )
 
 
@@ -148,9 +149,10 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         ram=_ram(shared, program, planned),
         schedule="+".join(sorted({stage.mode for stage in planned.stages})) or "layer",
         states=[_state(program, index) for index in range(len(program.states))],
+        slide=lowered.slide,
         stages=[_stage(stage, program) for stage in planned.stages],
         macs=MacsSection(total(lowered.nominal).macs, planned.macs),
-        eliminated=total(lowered.nominal) - total(executed),
+        eliminated=Work() if lowered.slide else total(lowered.nominal) - total(executed),
         notes=program.graph.notes,
         requantisation=dict(sorted(forms.items())),
         layers=layers,
@@ -161,7 +163,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
 
 
 def _layers(shared: _Shared, program: Program, lowered: Lowered) -> list[LayerSection]:
-    nominal, executed = lowered.nominal, work_of(expanded(program.graph))
+    nominal, executed = {} if lowered.slide else lowered.nominal, work_of(expanded(program.graph))
     stages = {
         step: number for number, stage in enumerate(lowered.planned.stages) for step in range(stage.first, stage.last)
     }
@@ -366,4 +368,5 @@ def _tensor(tensor: Tensor, graph: Graph) -> TensorSection:
         bytes=tensor.type.bytes,
         source_index=None if source is None else source.index,
         source_channels=None if source is None or source.channels is None else source.channels.tolist(),
+        source_rows=None if source is None or source.rows is None else list(source.rows),
     )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tinycompile.lowered import Slide
 from tinycompile.work import Work
 
 
@@ -45,6 +46,7 @@ class OptionsSection:
     states: Mapping[str, str]
     signature: str | None
     match: str
+    slide: str | None
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class TensorSection:
         scale, zero_point: None where there are none, or one per channel.
         offset: in the arena; None for an input that comes by rows.
         source_index: in the model's file; None where it isn't there. source_channels: which of its channels; None: all.
+        source_rows: (axis, first, rows of the whole tensor) where it is only rows; None: all.
     """
 
     name: str
@@ -115,6 +118,7 @@ class TensorSection:
     bytes: int
     source_index: int | None
     source_channels: Sequence[int] | None
+    source_rows: Sequence[int] | None
 
 
 @dataclass(frozen=True)
@@ -285,6 +289,7 @@ class Report:
         schedule: "layer", or the modes of the stages, joined by "+".
         states: a trace build reports them after the layers.
         requantisation: how many layers requantise in each form.
+        slide: None for a model that gets its whole input in each inference.
         pareto: None where no front was asked for.
     """
 
@@ -306,6 +311,7 @@ class Report:
     ram: RamSection
     schedule: str
     states: Sequence[StateSection]
+    slide: Slide | None
     stages: Sequence[StageSection]
     macs: MacsSection
     eliminated: Work

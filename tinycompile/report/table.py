@@ -73,7 +73,9 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "", time.waits
     yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
     saved = report["eliminated"]
-    if any(saved.values()):
+    if report.get("slide") is not None:
+        yield from _slide(report, done.instructions)
+    elif any(saved.values()):
         weights = f"{saved['weight_bytes']:,} weight bytes"
         yield "eliminated", f"{saved['channels']:,} constant channels with {saved['macs']:,} MACs and {weights}"
     else:
@@ -83,6 +85,18 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "bytes", "TFLM's, where LiteRT's are others (--match tflm)"
     if report["options"].get("align") == "strict":
         yield "alignment", "words only where they are aligned (--align strict)"
+
+
+def _slide(report: dict[str, Any], instructions: int) -> Iterator[tuple[str, str]]:
+    slide, ram = report["slide"], report["ram"]
+    yield "sliding", f"{slide['step']} of {slide['rows']} rows are new in each step (--slide)"
+    whole, arena = slide["instructions_estimate"], slide["arena_bytes"]
+    if whole is None:
+        yield "", "the whole window wouldn't fit"
+    else:
+        yield "", f"the whole window: about {whole:,} instructions, of which a step takes {instructions / whole:.2f}"
+        here = ram["arena_bytes"] + ram["state_bytes"]
+        yield "", f"its arena: {arena:,} bytes, those of a step and its states {here:,}"
 
 
 def _schedule(report: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from tinycompile.errors import MismatchError, ToolFailedError
 from tinycompile.ir import Array
 from tinycompile.trace import TraceRecord
 from tinycompile.verify.reference import TOLERANCE, Expected, Reference, Reported, dequantized
+from tinycompile.verify.sliding import SlidingReference
 from tinycompile.verify.tflite import TfliteReference
 
 
@@ -104,6 +105,11 @@ def reference_of(build: Build) -> Reference:
     Raises:
         ToolMissingError: it isn't installed.
     """
+    found = _reference(build)
+    return found if build.report.get("slide") is None else SlidingReference(found, build.report)
+
+
+def _reference(build: Build) -> Reference:
     if build.source.suffix.lower() != ".onnx":
         return TfliteReference(build)
     from tinycompile.verify.onnx import OnnxReference

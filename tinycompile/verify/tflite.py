@@ -193,7 +193,11 @@ def _sums_floats(layer: dict[str, Any]) -> bool:
 
 def _measured(reported: Sequence[Reported]) -> Callable[[int], Array | None]:
     """What the firmware computed, by the number of the tensor, where it reports all of it."""
-    by_source = {each.entry["source_index"]: each for each in reported if each.entry["source_channels"] is None}
+    by_source = {
+        each.entry["source_index"]: each
+        for each in reported
+        if each.entry["source_channels"] is None and each.entry.get("source_rows") is None
+    }
 
     def value(index: int) -> Array | None:
         if index not in by_source:
@@ -223,6 +227,11 @@ class TfliteSample:
         tensor = np.asarray(self._graph.tensor(index))
         if entry["source_channels"] is not None:
             tensor = tensor[..., entry["source_channels"]]
+        if entry.get("source_rows") is not None:
+            axis, first, size = entry["source_rows"]
+            shape = entry["shape"]
+            whole = tensor.reshape((*shape[:axis], size, *shape[axis + 1 :]))
+            tensor = np.take(whole, range(first, first + shape[axis]), axis)
         if str(tensor.dtype) != entry["dtype"]:
             raise MismatchError(
                 "the reference's tensor has another type", where=entry["name"], why=f"{tensor.dtype}, {entry['dtype']}"

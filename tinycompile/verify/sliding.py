@@ -1,0 +1,47 @@
+"""The reference of a model whose input is what is new in a window: the whole window in every step.
+
+A step is compared with an inference of the model as its file has it, on all rows that have come so far: first
+a window of zeros, of zero points where there are scales, into which the rows move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinycompile.ir import Array
+from tinycompile.verify.reference import Judged, Reference, Reported, Witness
+
+
+class SlidingReference:
+    """Asks another reference about whole windows.
+
+    Args:
+        reference: of the source model.
+        report: of the build; its samples are steps of one sequence.
+    """
+
+    def __init__(self, reference: Reference, report: dict[str, Any]) -> None:
+        self._reference, self._slide = reference, report["slide"]
+        entry, axis = report["inputs"][self._slide["input"]], self._slide["axis"]
+        shape = (*entry["shape"][:axis], self._slide["rows"], *entry["shape"][axis + 1 :])
+        self._window = np.full(shape, entry["zero_point"] or 0, np.dtype(str(entry["dtype"])))
+
+    @property
+    def witnesses(self) -> tuple[Witness, ...]:
+        return self._reference.witnesses
+
+    def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> Judged:
+        """Of a step; what the firmware reports of parts of tensors is no whole one to go on from."""
+        number, axis = self._slide["input"], self._slide["axis"]
+        shape = (*self._window.shape[:axis], self._slide["step"], *self._window.shape[axis + 1 :])
+        self._window = np.concatenate([self._window, np.reshape(inputs[number], shape)], axis)
+        rows = self._window.shape[axis]
+        self._window = np.take(self._window, range(rows - self._slide["rows"], rows), axis)
+        whole = [self._window if i == number else array for i, array in enumerate(inputs)]
+        return self._reference.judge(whole, [each for each in reported if each.entry.get("source_rows") is None])
+
+    def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
+        return self._reference.skipped(entries)

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from tinycompile.cli._shared import EVALUATION, PATH, Shape, explained, force_option
-from tinycompile.written import OVERWRITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
+from tinycompile.written import MARK, OVERWRITE, TFLITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
 
 
 @click.command()
 @click.argument("model", type=PATH)
 @click.option("--calib", type=PATH, required=True, help="Samples (.npz) of real inputs.")
-@click.option("-o", "--output", type=PATH, required=True, help="The QDQ model to write (.onnx).")
+@click.option("-o", "--output", type=PATH, required=True, help="The file to write (.onnx, .tflite).")
 @click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto.")
 @click.option("--calib-effort", default="default", show_default=True, help="default, or high: more is tried.")
 @click.option("--eval", "evaluation", type=PATH, help=EVALUATION)
@@ -30,7 +30,9 @@ def quantize(
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     force: bool,
 ) -> None:
-    """Quantise a float MODEL (.onnx, .tflite) to int8 and write it as ONNX with QuantizeLinear and DequantizeLinear."""
+    """Quantise a float MODEL (.onnx, .tflite) to int8 and write it as ONNX with QuantizeLinear and DequantizeLinear,
+    or, if OUTPUT ends in .tflite, with TFLite's int8 operators.
+    """
     from tinycompile.frontend.onnx_file import onnx_module
     from tinycompile.quantize import quantize as quantize_model
     from tinycompile.staging import may_write
@@ -38,9 +40,19 @@ def quantize(
     read = [model, calib, *filter(None, [evaluation])]
     with may_write(output, is_model_of_ours, read=read, force=force) as path:
         result = quantize_model(
-            model, calib, method=calib_method, effort=calib_effort, shapes=dict(shapes), evaluation=evaluation
+            model,
+            calib,
+            method=calib_method,
+            effort=calib_effort,
+            shapes=dict(shapes),
+            evaluation=evaluation,
+            form="tflite" if output.suffix == TFLITE else "onnx",
+            description=MARK,
         )
-        onnx_module().save(mark_model(result.proto), str(path))
+        if result.tflite is not None:
+            path.write_bytes(result.tflite)
+        else:
+            onnx_module().save(mark_model(result.proto), str(path))
     for line in result.lines():
         click.echo(line)
     click.echo(f"written to {output}")

@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 OVERWRITE = "Overwrite a file that this command didn't write."
 MARK = "written by tinycompile"
+TFLITE = ".tflite"
 
 
 def mark_archive(path: Path) -> None:
@@ -29,7 +30,11 @@ def mark_model(proto: Any) -> Any:
 
 
 def is_model_of_ours(path: Path) -> bool:
-    """Raises where it is no ONNX model."""
+    """Of ONNX, or of TFLite with the mark as its description. Raises where it is neither."""
+    if path.suffix == TFLITE:
+        from tinycompile.frontend.tflite_schema import root
+
+        return bool(root(path.read_bytes()).Description() == MARK.encode())
     from tinycompile.frontend.onnx_file import read_proto
 
     return bool(read_proto(path).producer_name == MARK)

@@ -22,6 +22,13 @@ ORIGIN = Provenance("a graph", "0" * 64)
 
 def build_graph(graph: Graph, folder: Path, options: Options, *, separate: bool = False) -> Program:
     """Writes model `m` and its firmware to `folder`, and compiles it."""
+    program = write_graph(graph, folder, options, separate=separate)
+    make(folder, "all", toolchain=load_board(options.target).toolchain)
+    return program
+
+
+def write_graph(graph: Graph, folder: Path, options: Options, *, separate: bool = False) -> Program:
+    """The same without compiling it: all that `host_model` needs."""
     board = load_board(options.target)
     plans = Plans(optimize(graph), board, options)
     (planned,), layout = choose_ram(
@@ -36,7 +43,6 @@ def build_graph(graph: Graph, folder: Path, options: Options, *, separate: bool 
         program = identified(program, ORIGIN)
     project = Project(board, layout, (program,), (ORIGIN,))
     write_files(folder, emit_project(project) | weights_files(project))
-    make(folder, "all", toolchain=board.toolchain)
     return program
 
 

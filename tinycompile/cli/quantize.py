@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from tinycompile.cli._shared import EVALUATION, PATH, STATE, Shape, StatePair, explained, force_option
-from tinycompile.written import OVERWRITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
+from tinycompile.written import MARK, OVERWRITE, TFLITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
 
 
 @click.command()
 @click.argument("model", type=PATH)
 @click.option("--calib", type=PATH, required=True, help="Samples (.npz) of real inputs.")
-@click.option("-o", "--output", type=PATH, required=True, help="The QDQ model to write (.onnx).")
+@click.option("-o", "--output", type=PATH, required=True, help="The file to write (.onnx, .tflite).")
 @click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto.")
 @click.option("--calib-effort", default="default", show_default=True, help="default, or high: more is tried.")
 @click.option("--eval", "evaluation", type=PATH, help=EVALUATION)
@@ -32,7 +32,9 @@ def quantize(
     states: tuple[tuple[str, str], ...],
     force: bool,
 ) -> None:
-    """Quantise a float MODEL (.onnx, .tflite) to int8 and write it as ONNX with QuantizeLinear and DequantizeLinear."""
+    """Quantise a float MODEL (.onnx, .tflite) to int8 and write it as ONNX with QuantizeLinear and DequantizeLinear,
+    or, if OUTPUT ends in .tflite, with TFLite's int8 operators.
+    """
     from tinycompile.frontend.onnx_file import onnx_module
     from tinycompile.quantize import quantize as quantize_model
     from tinycompile.staging import may_write
@@ -47,8 +49,13 @@ def quantize(
             shapes=dict(shapes),
             evaluation=evaluation,
             states=dict(states),
+            form="tflite" if output.suffix == TFLITE else "onnx",
+            description=MARK,
         )
-        onnx_module().save(mark_model(result.proto), str(path))
+        if result.tflite is not None:
+            path.write_bytes(result.tflite)
+        else:
+            onnx_module().save(mark_model(result.proto), str(path))
     for line in result.lines():
         click.echo(line)
     click.echo(f"written to {output}")

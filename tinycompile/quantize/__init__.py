@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from tinycompile.errors import QuantizationWarning, UsageError
 from tinycompile.frontend.onnx_file import OnnxModel, static_model
 from tinycompile.ir import Array
 from tinycompile.progress import step
+from tinycompile.quantize.as_tflite import as_tflite, constrained, outputs_of_tflite, spelled
 from tinycompile.quantize.calibration import Sample, load_samples, spread
 from tinycompile.quantize.execution import outputs_of
 from tinycompile.quantize.float_model import float_model
@@ -25,6 +26,8 @@ from tinycompile.quantize.qdq import Parameters, quantized_values
 from tinycompile.quantize.ranges import METHODS
 from tinycompile.quantize.scales import RaisedChannel
 from tinycompile.quantize.ways import AUTO, EXPONENTS, Attempt, Trial, attempts
+
+Form = Literal["onnx", "tflite"]
 
 METHOD_CHOICES = (AUTO, *METHODS)
 EFFORT_CHOICES = tuple(EXPONENTS)
@@ -44,6 +47,7 @@ class Quantized:
 
     Attributes:
         proto: the model.
+        tflite: the same network as a TFLite file, with TFLite's meaning; None unless it was asked for.
         trials: all that were tried, the best first.
         sqnr: of the worst output in dB, on the samples that `measured_on` names.
         measured_on: which samples those are.
@@ -61,6 +65,7 @@ class Quantized:
     raised: tuple[RaisedChannel, ...]
     accuracy: Accuracy | None
     choices: Choices | None
+    tflite: bytes | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For `report.json`."""
@@ -146,6 +151,8 @@ def quantize(
     signature: str | None = None,
     layout: str = "model",
     states: Mapping[str, str] | None = None,
+    form: Form = "onnx",
+    description: str = "",
 ) -> Quantized:
     """Quantise a float model, ONNX or TFLite: int8 activations per tensor, int8 weights per output channel; with a high
     effort int16 for the few activations whose rounding costs most.
@@ -161,6 +168,8 @@ def quantize(
         signature: whose subgraph of a `.tflite` file is meant; None for the main one.
         layout: in which the model will be compiled; samples have the file's.
         states: outputs by the input that they are in the next step; samples are steps of one sequence, without them.
+        form: of the file that is wanted: "onnx", or "tflite", which has only operators that TFLite has for int8.
+        description: what a TFLite file says of itself.
 
     Raises:
         UsageError, SamplesError, ModelFileError, UnsupportedError.
@@ -173,21 +182,33 @@ def quantize(
     static = static_model(proto, where, shapes)
     samples = _Samples.of(calib, evaluation, static, states or {})
     graph = with_biases(simplified(prepared(static.proto, static.shapes, where)))
+    graph = spelled(graph) if form == "tflite" else graph
     if pinned is not None:
         check_pinned(pinned, quantized_values(graph), where)
     found = attempts(graph, samples.calibration, samples.judged, method, effort, pinned, room)
     best = found[0]
+    if form == "tflite":  # whose 16 bits are others
+        found = [each for each in found if not each.wide]
+        best = found[0].refitted(constrained(found[0].network.graph, found[0].parameters))
     for text in best.warnings():
         warnings.warn(f"{where}: {text}", QuantizationWarning, stacklevel=2)
     step(f"measuring on {len(samples.judged)} samples")
-    return _measured(static, tuple(each.trial for each in found), best, samples)
+    content = as_tflite(best.model.proto, best.network.graph, where, description) if form == "tflite" else None
+    return _measured(static, tuple(each.trial for each in found), best, samples, content)
 
 
-def _measured(static: OnnxModel, trials: tuple[Trial, ...], best: Attempt, samples: _Samples) -> Quantized:
+def _measured(
+    static: OnnxModel, trials: tuple[Trial, ...], best: Attempt, samples: _Samples, content: bytes | None
+) -> Quantized:
     names = [value.name for value in static.proto.graph.output]
     shapes = {**static.shapes, **{f"{name}_dequantized": shape for name, shape in static.shapes.items()}}
-    pairs = [(outputs_of(p, names, samples.judged, shapes)) for p in (static.proto, best.model.proto)]
-    floats, ours = ({name: _by_sample(value, len(samples.judged)) for name, value in each.items()} for each in pairs)
+    found = outputs_of(static.proto, names, samples.judged, shapes)
+    floats = {name: _by_sample(value, len(samples.judged)) for name, value in found.items()}
+    if content is None:
+        found = outputs_of(best.model.proto, names, samples.judged, shapes)
+        ours = {name: _by_sample(value, len(samples.judged)) for name, value in found.items()}
+    else:
+        ours = outputs_of_tflite(content, names, samples.judged)
     inputs = np.stack([sample[static.inputs[0].name] for sample in samples.judged])
     labels = samples.labels
     return Quantized(
@@ -199,6 +220,7 @@ def _measured(static: OnnxModel, trials: tuple[Trial, ...], best: Attempt, sampl
         best.model.raised,
         None if labels is None else accuracy(floats[names[0]], ours[names[0]], inputs, labels),
         choices(floats[names[0]], ours[names[0]], inputs),
+        content,
     )
 
 

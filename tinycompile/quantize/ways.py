@@ -91,6 +91,11 @@ class Attempt:
                 node.input[2] = graph.constant(f"{node.input[2]}_corrected", bias)
         return to_qdq(graph, self.parameters, self.fitted.rounded, self.wide)
 
+    def refitted(self, parameters: Parameters) -> Attempt:
+        """The same way with other scales, weights and biases fitted to them."""
+        setting = Setting(parameters, wide=self.wide)
+        return replace(self, parameters=parameters, fitted=fitted(self.network, setting, weights=self.trial.rounded))
+
     def judged(self, samples: Sequence[Sample]) -> float:
         """SQNR of the worst output in dB on other samples, as many as the network has."""
         network = self.network.on(spread(samples, self.network.count))

@@ -269,12 +269,11 @@ def _reason(kernel: Kernel, site: Site) -> str:
 
 
 def _requant_reason(layer: LinearLayer, shape: RequantShape) -> str:
-    if not layer.fits(shape.pre):
+    if not layer.fits(shape.pre, shape.factor):
         low, high = layer.acc_range
-        return (
-            f"sums reach {int(max(-low.min(), high.max())):,}, the old code has room for {2 ** (31 - shape.pre) - 1:,}"
-        )
-    largest = largest_shift(layer.rule, *layer.acc_range, shape.pre)
+        room = (2**31 - 1) // (shape.factor << shape.pre)
+        return f"sums reach {int(max(-low.min(), high.max())):,}, the old code has room for {room:,}"
+    largest = largest_shift(layer.rule, *layer.acc_range, shape.pre, shape.factor)
     if shape.shift is not None and largest < shape.shift:
         channel = int(np.argmax(layer.rule.real_scale()))
         return f"channel {channel}'s scale leaves room for a shift of {largest} bits, the old code's is {shape.shift}"

@@ -125,10 +125,15 @@ static inline uint32_t tc_ror(uint32_t x, unsigned bits)
     return (x >> (bits & 31u)) | (x << ((32u - bits) & 31u));
 }
 
-/* PKHBT: lane 0 of a, lane 1 of (b << shift). By 16 bits it is assembly, here and below, since compilers mask first. */
+/* PKHBT: lane 0 of a, lane 1 of (b << shift). By 0 and 16 bits it is assembly, here and below, since compilers mask first. */
 static inline uint32_t tc_pkhbt(uint32_t a, uint32_t b, unsigned shift)
 {
 #if TC_DSP
+    if (shift == 0) {
+        uint32_t lanes;
+        __asm__("pkhbt %0, %1, %2" : "=r"(lanes) : "r"(a), "r"(b));
+        return lanes;
+    }
     if (shift == 16) {
         uint32_t lanes;
         __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(lanes) : "r"(a), "r"(b));
@@ -416,6 +421,19 @@ static inline int32_t tc_usat8(int32_t x)
 #else
     return tc_usat(x, 8);
 #endif
+}
+
+/* UXTB16: bytes 0 and 2 of (x rotated right by 0 or 8 bits) as lanes. By 8 bits it is assembly, since compilers shift and mask. */
+static inline uint32_t tc_uxtb16(uint32_t x, unsigned rotate)
+{
+#if TC_DSP
+    if (rotate == 8) {
+        uint32_t lanes;
+        __asm__("uxtb16 %0, %1, ror #8" : "=r"(lanes) : "r"(x));
+        return lanes;
+    }
+#endif
+    return tc_ror(x, rotate) & 0x00FF00FFu;
 }
 
 /* CLZ: leading zero bits of a value that isn't 0. */

@@ -3,6 +3,7 @@
 #include "kernels/tc_depthwise_rows_block.h"
 #include "kernels/tc_lane_block.h"
 #include "kernels/tc_lane_fully_connected.h"
+#include "kernels/tc_winograd4_block.h"
 #include "kernels/tc_winograd_block.h"
 
 /* Every form; no clamp, below, above, both in three steps and in four; a shift by 0. The test knows their arguments. */
@@ -43,6 +44,12 @@
         TWIN = TC_REQUANT_BLOCK(__VA_ARGS__); \
         tc_winograd_outputs_portable(sums, parameters, output, target, &requant); \
     }
+#define OUTPUTS4_TWIN(name, ...) \
+    static void name(int32_t *sums, const int32_t *parameters, int8_t *output, const tc_winograd4_target *target) \
+    { \
+        TWIN = TC_REQUANT_BLOCK(__VA_ARGS__); \
+        tc_winograd4_outputs_portable(sums, parameters, output, target, &requant); \
+    }
 #define DEPTHWISE_TWIN(name, call, ...) \
     static void name(const uint32_t *upper, const int32_t *weights, int8_t *output, const tc_depthwise_job *job) \
     { \
@@ -76,6 +83,9 @@
     ROW_TWIN(row_direct_##name##_twin, 1, __VA_ARGS__) \
     TC_WINOGRAD_OUTPUTS(outputs_##name, __VA_ARGS__) \
     OUTPUTS_TWIN(outputs_##name##_twin, __VA_ARGS__) \
+    TC_WINOGRAD4_OUTPUTS(outputs4_##name, __VA_ARGS__) \
+    TC_WINOGRAD4_OUTPUTS_SINGLE(outputs4_single_##name, __VA_ARGS__) \
+    OUTPUTS4_TWIN(outputs4_##name##_twin, __VA_ARGS__) \
     TC_DEPTHWISE_ROWS_BLOCK_S1(rows_s1_##name, __VA_ARGS__) \
     ROWS_TWIN(rows_s1_##name##_twin, 1, __VA_ARGS__) \
     TC_DEPTHWISE_ROWS_BLOCK_S2(rows_s2_##name, __VA_ARGS__) \
@@ -103,6 +113,8 @@ static void products_6_twin(const int32_t *u, const uint32_t *v, int32_t *sums, 
     {lane_3_single_##name, lane_3_##name##_twin},
 #define ROW_ENTRY(name, ...) {row_##name, row_##name##_twin}, {row_single_##name, row_##name##_twin}, {row_direct_##name, row_direct_##name##_twin},
 #define OUTPUTS_ENTRY(name, ...) {outputs_##name, outputs_##name##_twin},
+#define OUTPUTS4_ENTRY(name, ...) \
+    {outputs4_##name, outputs4_##name##_twin}, {outputs4_single_##name, outputs4_##name##_twin},
 #define ROWS_ENTRY(name, ...) {rows_s1_##name, rows_s1_##name##_twin}, {rows_s2_##name, rows_s2_##name##_twin},
 #define BANDS_ENTRY(width, bands, name, ...) \
     {bands_s1_w##width##_##name, bands_s1_w##width##_##name##_twin}, \
@@ -116,6 +128,7 @@ tc_winograd_products *const products[][2] = {
     {products_2, products_2_twin}, {products_6, products_6_twin}, {products_single_2, products_2_twin}, {products_single_6, products_6_twin},
 };
 tc_winograd_outputs *const outputs[][2] = {FORMS(OUTPUTS_ENTRY)};         /* [form] */
+tc_winograd4_outputs *const outputs4[][2] = {FORMS(OUTPUTS4_ENTRY)};      /* [form x (plain, single)] */
 tc_depthwise_block *const rows_blocks[][2] = {FORMS(ROWS_ENTRY)};         /* [form x stride] */
 tc_depthwise_block *const bands_blocks[][2] = {FORMS(BANDS_ENTRIES)};     /* [form x window x stride] */
 const int32_t bands_shapes[][2] = {WINDOWS(BANDS_SHAPE, 0)};              /* (width, bands) */

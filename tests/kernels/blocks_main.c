@@ -89,6 +89,16 @@ static int outputs_are_the_same(int32_t form)
     return same();
 }
 
+static int outputs4_are_the_same(int32_t form, int32_t variant)
+{
+    const tc_winograd4_target targets[2] = {{3u, 50u, 12u, 0u}, {2u, 16u, 8u, 48u}};
+    fill();
+    for (int32_t i = 0; i < 2; i++) {
+        outputs4[2 * form + variant][i]((int32_t *)aligned, (const int32_t *)weights, outputs_of[i], &targets[variant]);
+    }
+    return same();
+}
+
 static int depthwise_is_the_same(tc_depthwise_block *const pair[2], int32_t stride, int32_t width, int32_t columns)
 {
     tc_depthwise_job job = tc_depthwise_job_of(width, stride, 4 * columns, stride == 1 ? 100u : 0u, 5u);
@@ -106,7 +116,7 @@ static int depthwise_is_the_same(tc_depthwise_block *const pair[2], int32_t stri
 
 static int form_is_the_same(int32_t form)
 {
-    int good = outputs_are_the_same(form);
+    int good = outputs_are_the_same(form) && outputs4_are_the_same(form, 0) && outputs4_are_the_same(form, 1);
     for (int32_t groups = 1; groups < 12; groups++) {
         for (int32_t channels = 1; channels < 6; channels++) {
             for (int32_t variant = 0; variant < 5; variant++) {

@@ -22,6 +22,7 @@ from tinycompile.kernels.lane import fully_connected, fully_connected_direct
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
 from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip, conv2d_strip_straight
 from tinycompile.kernels.winograd import winograd
+from tinycompile.kernels.winograd4 import winograd4
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -95,7 +96,7 @@ def straight_convolutions() -> list[tuple[Factory, Site]]:
 def winograd_convolutions() -> list[tuple[Factory, Site]]:
     """Whole blocks and blocks at the edges, odd channels, padding of every kind."""
     return [
-        (winograd, layer(Conv2D(ONE, ONE, padding, clamp), (1, *image, depth), (channels, 3, 3, depth), 0, seed))
+        (factory, layer(Conv2D(ONE, ONE, padding, clamp), (1, *image, depth), (channels, 3, 3, depth), 0, seed))
         for seed, (image, padding, depth, channels, clamp) in enumerate(
             [
                 ((6, 16), (1, 1, 1, 1), 8, 4, (-128, 127)),
@@ -104,6 +105,8 @@ def winograd_convolutions() -> list[tuple[Factory, Site]]:
                 ((4, 10), NONE, 4, 2, (0, 127)),
             ]
         )
+        for factory in (winograd, winograd4)
+        if factory is winograd or depth % 4 == 0
     ]
 
 

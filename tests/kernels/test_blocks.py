@@ -101,6 +101,7 @@ def library() -> tuple[cffi.FFI, Any]:
         extern block *const lane_rows[30][2];
         extern block *const products[4][2];
         extern block *const outputs[10][2];
+        extern block *const outputs4[20][2];
         extern block *const rows_blocks[20][2];
         extern block *const bands_blocks[140][2];
         extern int32_t bands_shapes[7][2];
@@ -109,6 +110,7 @@ def library() -> tuple[cffi.FFI, Any]:
         typedef struct { const void *x_end, *weights_end; uint32_t odd; } row_job;
         typedef struct { int32_t band; uint32_t row, step, end, last_end; } depthwise_job;
         typedef struct { uint32_t step, row; } target;
+        typedef struct { uint32_t step, row, tile, wrap; } target4;
     """)
     folder = Path(_FOLDER.name)
     command = ["cc", "-std=c99", "-O0", *WARNINGS, f"-I{runtime_dir()}", "-shared", "-fPIC", str(SOURCE)]
@@ -200,6 +202,27 @@ def test_winograd_outputs(form: int) -> None:
     m = sums.astype(np.int64)
     m[1, 1] += parameters[:, :1]
     accumulators = np.einsum("yi,ijct,xj->ytxc", a, m, a).reshape(2, 8, 2)
+    np.testing.assert_array_equal(output, rule.requantized(accumulators, parameters[:, 1:]))
+
+
+@forms
+@pytest.mark.parametrize("tile_rows", [1, 2])
+def test_winograd4_outputs(form: int, tile_rows: int) -> None:
+    """The same for 6x6 positions, of tiles beside each other or two by two."""
+    (ffi, lib), rule = library(), FORMS[form]
+    rng = np.random.default_rng(form)
+    sums, parameters = random_words(rng, 37, 2, 4), random_words(rng, 2, 1 + rule.words)
+    width = 16 // tile_rows
+    output = np.zeros((4 * tile_rows, width, 2), np.int8)
+    target = ffi.new(
+        "target4 *", {"step": 2, "row": 2 * width, "tile": 8, "wrap": 8 * width - 16 if tile_rows == 2 else 0}
+    )
+    lib.outputs4[2 * form][0](pointer(ffi, sums), pointer(ffi, parameters), pointer(ffi, output), target)
+    a = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 4]])
+    m = sums[:36].astype(np.int64).reshape(6, 6, 2, 4)
+    m[1, 1] += parameters[:, :1]
+    tiles = np.einsum("yi,ijct,xj->tyxc", a, m, a).reshape(tile_rows, -1, 4, 4, 2)
+    accumulators = tiles.transpose(0, 2, 1, 3, 4).reshape(output.shape)
     np.testing.assert_array_equal(output, rule.requantized(accumulators, parameters[:, 1:]))
 
 

@@ -5,6 +5,8 @@ The assembly is compared with LiteRT in QEMU by tests/e2e.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,8 @@ from tests.support.host_kernel import compile_for_arm
 from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
 from tinycompile.dtypes import INT8, INT32
 from tinycompile.ir import Quantization, Site, TensorType
+from tinycompile.kernels import winograd as f2
+from tinycompile.kernels import winograd4 as f4
 from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
@@ -24,7 +28,6 @@ from tinycompile.kernels.lane import fully_connected, fully_connected_direct, la
 from tinycompile.kernels.lane_conv2d import Blocks, conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
 from tinycompile.kernels.lane_straight import Straight
 from tinycompile.kernels.lane_strip import Expansion, Order, Strip, conv2d_strip, conv2d_strip_straight
-from tinycompile.kernels.winograd import transformed, winograd
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
@@ -190,23 +193,76 @@ def test_depthwise_pairs(kernel, stride, dilation, padding, clamp, channels, see
 def test_winograd(image, padding, clamp, depth, channels, seed):
     if min(image[0] + padding[0] + padding[1], image[1] + padding[2] + padding[3]) >= 3:
         site = layer(Conv2D((1, 1), (1, 1), padding, clamp), (1, *image, depth), (channels, 3, 3, depth), 0, seed)
-        check_if_taken(winograd, site)
+        check_if_taken(f2.winograd, site)
+
+
+wide_paddings = st.tuples(*[st.sampled_from([0, 1, 2, 19])] * 4)
+
+
+@quick
+@given(images, wide_paddings, clamps, st.integers(1, 3), st.integers(2, 9), st.integers(0, 99))
+def test_winograd4(image, padding, clamp, words, channels, seed):
+    """Images up to several blocks, windows that see nothing but padding."""
+    height, width = image[0] * 2, image[1] * 2
+    op = Conv2D((1, 1), (1, 1), padding, clamp)
+    if min(height + padding[0] + padding[1], width + padding[2] + padding[3]) >= 3:
+        check_if_taken(f4.winograd4, layer(op, (1, height, width, 4 * words), (channels, 3, 3, 4 * words), 0, seed))
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_winograd_takes_the_usual_layer(seed):
-    site = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 6, 16, 8), (6, 3, 3, 8), 0, seed)
-    assert check(winograd, site).notes["requantisation"].startswith("smmla")
+@pytest.mark.parametrize("factory", [f2.winograd, f4.winograd4])
+@pytest.mark.parametrize("image", [(6, 16), (8, 8)])
+def test_winograd_takes_the_usual_layer(factory, image, seed):
+    site = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, *image, 8), (6, 3, 3, 8), 0, seed)
+    assert check(factory, site).notes["requantisation"].startswith("smmla")
 
 
-def test_winograd_weights_reproduce_the_convolution():
-    rng = np.random.default_rng(0)
-    weights, tile = rng.integers(-128, 128, (1, 3, 3, 1)), rng.integers(-128, 128, (4, 4))
-    b = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
-    a = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
-    product = transformed(weights).reshape(4, 4) * (b @ tile @ b.T)
-    direct = [[np.sum(tile[y : y + 3, x : x + 3] * weights[0, :, :, 0]) for x in (0, 1)] for y in (0, 1)]
-    np.testing.assert_array_equal(a @ product @ a.T, 4 * np.array(direct))
+def test_sums_need_room_for_winograds_factor():
+    """576 |acc| < 2^31: 64 channels of weights of 127 have sums up to 18.7 million, 8 channels up to 2.3 million."""
+    for depth, taken in ((8, True), (64, False)):
+        site = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 8, 8, depth), (4, 3, 3, depth), 0, 0)
+        weights = np.full(site.sig.inputs[1].shape, 127, np.int8)
+        site = replace(site, constants=(None, weights, site.constants[2]))
+        assert (f4.winograd4(site, M7) is not None) == taken
+
+
+@pytest.mark.parametrize(
+    ("transformed", "b", "a", "factor"),
+    [
+        (
+            f2.transformed,
+            [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]],
+            [[1, 1, 1, 0], [0, 1, -1, -1]],
+            4,
+        ),
+        (
+            f4.transformed,
+            [
+                [4, 0, -5, 0, 1, 0],
+                [0, -4, -4, 1, 1, 0],
+                [0, 4, -4, -1, 1, 0],
+                [0, -2, -1, 2, 1, 0],
+                [0, 2, -1, -2, 1, 0],
+                [0, 4, 0, -5, 0, 1],
+            ],
+            [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 4]],
+            576,
+        ),
+    ],
+)
+def test_winograd_weights_reproduce_the_convolution(transformed, b, a, factor):
+    rng, a, b = np.random.default_rng(0), np.array(a), np.array(b)
+    size, out = len(b), len(a)
+    weights, tile = rng.integers(-128, 128, (1, 3, 3, 1)), rng.integers(-128, 128, (size, size))
+    product = transformed(weights).reshape(size, size) * (b @ tile @ b.T)
+    direct = [[np.sum(tile[y : y + 3, x : x + 3] * weights[0, :, :, 0]) for x in range(out)] for y in range(out)]
+    np.testing.assert_array_equal(a @ product @ a.T, factor * np.array(direct))
+    extreme = transformed(np.sign(np.random.default_rng(1).normal(size=(999, 3, 3, 1))).astype(np.int64) * 128)
+    assert np.abs(extreme).max() < 2**15
+    rows = np.stack([np.maximum(b, 0).sum(axis=1), np.minimum(b, 0).sum(axis=1)])
+    products = np.einsum("ai,bj->abij", rows, rows)
+    highest = np.maximum(products[0, 0] + products[1, 1], -(products[0, 1] + products[1, 0]))
+    assert highest.max() * 255 < 2**15
 
 
 windows = st.tuples(st.integers(1, 3), st.integers(1, 3))

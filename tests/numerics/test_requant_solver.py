@@ -42,8 +42,11 @@ class Layer:
         self.acc_min = ((lowest - self.rule.zero_point) / self.scale).astype(np.int64)
         self.acc_max = ((highest - self.rule.zero_point) / self.scale).astype(np.int64)
 
-    def solve(self, pre: int, forms: tuple[Form, ...] = DSP_FORMS, start_fixed: bool = False) -> RequantPlan:
-        return solve(self.rule, self.acc_min, self.acc_max, self.base, pre, forms=forms, start_fixed=start_fixed)
+    def solve(
+        self, pre: int, forms: tuple[Form, ...] = DSP_FORMS, start_fixed: bool = False, factor: int = 1
+    ) -> RequantPlan:
+        limits = self.acc_min, self.acc_max, self.base, pre
+        return solve(self.rule, *limits, forms=forms, start_fixed=start_fixed, factor=factor)
 
     def prove(self, plan: RequantPlan) -> str | None:
         return prove(plan, self.rule, self.acc_min, self.acc_max, self.base)
@@ -64,7 +67,7 @@ def machine(plan: RequantPlan, acc_raw: int, channel: int) -> int:
         return (x + 2**31) % 2**32 - 2**31
 
     m, shift = int(plan.multiplier[channel]), int(plan.shift[channel])
-    a = int32((acc_raw << plan.pre) + int(plan.start[channel]))
+    a = int32(acc_raw * plan.factor * 2**plan.pre + int(plan.start[channel]))
     u = int32(int(plan.offset[channel]) - (int(plan.sign_step[channel]) & (a >> 31)))
     t = int32(u + ((a * m) >> 32))
     bits = plan.saturate_bits
@@ -77,10 +80,10 @@ seeds = st.integers(0, 2**32)
 
 
 @settings(max_examples=25, deadline=None)
-@given(seeds, st.sampled_from([0, 2, 4, 8]))
-def test_relu_layers_take_two_instructions(seed: int, pre: int) -> None:
+@given(seeds, st.sampled_from([(0, 1), (2, 1), (4, 1), (8, 1), (6, 9), (0, 3)]))
+def test_relu_layers_take_two_instructions(seed: int, scale: tuple[int, int]) -> None:
     layer = Layer(seed)
-    plan = layer.solve(pre)
+    plan = layer.solve(scale[0], factor=scale[1])
     assert plan.form == "smmla"
     assert np.all(plan.sign_step == 0)
     assert not plan.needs_clamp
@@ -88,10 +91,10 @@ def test_relu_layers_take_two_instructions(seed: int, pre: int) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(seeds, st.sampled_from([4, 8]), st.integers(-100, 100))
-def test_layers_without_relu_take_four(seed: int, pre: int, zero_point: int) -> None:
+@given(seeds, st.sampled_from([(4, 1), (8, 1), (6, 9)]), st.integers(-100, 100))
+def test_layers_without_relu_take_four(seed: int, scale: tuple[int, int], zero_point: int) -> None:
     layer = Layer(seed, zero_point=zero_point)
-    plan = layer.solve(pre)
+    plan = layer.solve(scale[0], factor=scale[1])
     assert plan.form == "smmla_signed"
     layer.assert_equal(plan)
 
@@ -105,10 +108,10 @@ def test_any_layer_is_exact_in_some_form(seed: int, zero_point: int, scale: floa
 
 
 @settings(max_examples=15, deadline=None)
-@given(seeds, st.booleans())
-def test_the_numpy_twin_is_the_machine(seed: int, relu: bool) -> None:
+@given(seeds, st.booleans(), st.sampled_from([(8, 1), (6, 9)]))
+def test_the_numpy_twin_is_the_machine(seed: int, relu: bool, scale: tuple[int, int]) -> None:
     layer = Layer(seed, zero_point=-128 if relu else 3)
-    plan = layer.solve(8)
+    plan = layer.solve(scale[0], factor=scale[1])
     acc_raw = np.linspace(layer.acc_min, layer.acc_max, 50).astype(np.int64) - layer.base
     outputs = plan.apply(acc_raw)
     for (row, channel), output in np.ndenumerate(outputs):

@@ -67,7 +67,7 @@ class LinearLayer:
     rule: Requant
     latitude: Latitude | None = None
     _solved: Solved = field(default_factory=lambda: Solved(), repr=False)
-    _fitting: dict[int, bool] = field(default_factory=dict[int, bool], repr=False)
+    _fitting: dict[tuple[int, int], bool] = field(default_factory=dict[tuple[int, int], bool], repr=False)
 
     @staticmethod
     @lru_cache(RECENT_SITES)
@@ -137,25 +137,26 @@ class LinearLayer:
         low, high = self.acc_raw_range
         return low + self.base, high + self.base
 
-    def fits(self, pre: int) -> bool:
-        """Whether acc << pre stays in int32 on every channel whose output isn't constant.
+    def fits(self, pre: int, factor: int = 1) -> bool:
+        """Whether acc 2^pre factor stays in int32 on every channel whose output isn't constant.
 
         Where the weights can be replaced, with room to spare, or with the `pre` of the code that there is.
         """
-        if pre not in self._fitting:
-            self._fitting[pre] = self._fits(pre)
-        return self._fitting[pre]
+        if (pre, factor) not in self._fitting:
+            self._fitting[pre, factor] = self._fits(pre, factor)
+        return self._fitting[pre, factor]
 
-    def _fits(self, pre: int) -> bool:
+    def _fits(self, pre: int, factor: int) -> bool:
         if self._different is not self:
-            return self._different.fits(pre)
+            return self._different.fits(pre, factor)
         low, high = self.acc_range
         if self.latitude is not None and self.latitude.shape is not None:
-            return pre == self.latitude.shape.pre and bool(np.all(fits(self.rule, low, high, pre)))
+            same = (pre, factor) == (self.latitude.shape.pre, self.latitude.shape.factor)
+            return same and bool(np.all(fits(self.rule, low, high, pre, factor)))
         if self.latitude is not None:
             wider = (np.rint(bound * Latitude.SPARE_RANGE).astype(np.int64) for bound in (low, high))
             low, high = (outer(a, b) for outer, a, b in zip((np.minimum, np.maximum), (low, high), wider, strict=True))
-        return bool(np.all(fits(self.rule, low, high, pre)))
+        return bool(np.all(fits(self.rule, low, high, pre, factor)))
 
     def solve(
         self,
@@ -164,27 +165,39 @@ class LinearLayer:
         forms: Sequence[Form] = DSP_FORMS,
         *,
         start_fixed: bool = False,
+        factor: int = 1,
     ) -> RequantPlan:
-        """The cheapest exact requantisation of (acc_raw << pre) + extra; call only if `fits(pre)`.
+        """The cheapest exact requantisation of acc_raw 2^pre factor + extra; call only if `fits(pre, factor)`.
 
         Args:
             pre: the left shift that the kernel's accumulator carries.
             extra: a constant that the kernel's representation of the input adds to the accumulator, per
-                channel and already shifted by `pre`; it is taken out of `start`.
-            forms, start_fixed: as in `requant_solver.solve`.
+                channel and already multiplied by all that; it is taken out of `start`.
+            forms, start_fixed, factor: as in `requant_solver.solve`.
         """
-        key = pre, *forms, start_fixed
+        key = pre, *forms, start_fixed, factor
         if key not in self._solved:
-            self._solved[key] = self._solve(pre, forms, start_fixed)
+            self._solved[key] = self._solve(pre, forms, start_fixed, factor)
         plan = self._solved[key]
         start = wrap_int32(plan.start.astype(np.int64) - extra).astype(np.int32)
         return replace(plan, start=start)
 
-    def _solve(self, pre: int, forms: Sequence[Form], start_fixed: bool) -> RequantPlan:
+    def _solve(self, pre: int, forms: Sequence[Form], start_fixed: bool, factor: int) -> RequantPlan:
         if self._different is not self:
-            return self._different.solve(pre, forms=forms, start_fixed=start_fixed).repeated(self.rule)
+            plan = self._different.solve(pre, forms=forms, start_fixed=start_fixed, factor=factor)
+            return plan.repeated(self.rule)
         low, high = self.acc_range
-        return solve(self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed, latitude=self.latitude)
+        return solve(
+            self.rule,
+            low,
+            high,
+            self.base,
+            pre,
+            forms=forms,
+            start_fixed=start_fixed,
+            latitude=self.latitude,
+            factor=factor,
+        )
 
     @cached_property
     def _different(self) -> LinearLayer:

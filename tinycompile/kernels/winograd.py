@@ -38,16 +38,18 @@ def transformed(weights: Array) -> Array:
     return np.einsum("iy,oyxc,jx->oijc", _TWICE_G, weights, _TWICE_G).reshape(weights.shape[0], 16, -1)
 
 
-def stream(weights: Array, plan: RequantPlan) -> Array:
+def stream(u: Array, plan: RequantPlan) -> Array:
     """int32 per pair of output channels: per position and pair of input channels a word for each; their parameters.
 
     Of every four input channels the first pair is 0 and 2, the second 1 and 3. The last pair of an odd number of
     output channels repeats the one before it.
+
+    Args:
+        u: transformed weights (C_out, positions, C_in).
     """
-    channels = weights.shape[0]
+    channels = u.shape[0]
     order = [*range(channels - channels % 2), *([channels - 2, channels - 1] if channels % 2 else [])]
-    u = transformed(weights) << (plan.pre - 2)
-    u = np.pad(u, ((0, 0), (0, 0), (0, -u.shape[2] % 4))).reshape(channels, 16, -1, 2, 2)
+    u = np.pad(u, ((0, 0), (0, 0), (0, -u.shape[2] % 4))).reshape(channels, u.shape[1], -1, 2, 2)
     words = pairs(u[..., 0, :], u[..., 1, :], 0).reshape(channels, -1)
     fields = [plan.start, plan.multiplier, plan.offset, *([plan.sign_step] if plan.form == "smmla_signed" else [])]
     parameters = np.stack(fields, axis=1).astype(np.int64)
@@ -56,24 +58,35 @@ def stream(weights: Array, plan: RequantPlan) -> Array:
     return int32_stream(np.concatenate([body, parameters[order].reshape(blocks, -1)], axis=1))
 
 
+def windows_of_3(site: Site) -> LinearLayer | None:
+    """A convolution's layer, if its windows are 3x3 with stride 1 over all channels and its weights are constant."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Conv2D) or site.constants[1] is None:
+        return None
+    if sig.inputs[1].shape[1:] != (3, 3, sig.input.shape[3]) or op.stride != (1, 1) or op.dilation != (1, 1):
+        return None
+    return LinearLayer.of(site)
+
+
 @kernel_for(Conv2D, needs={"dsp"})
 def winograd(site: Site, core: Core) -> Kernel | None:
     """3x3 windows with stride 1, at least two output channels."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Conv2D) or site.constants[1] is None:
+    if not isinstance(op, Conv2D):
         return None
     (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
-    if sig.inputs[1].shape[1:] != (3, 3, depth) or op.stride != (1, 1) or op.dilation != (1, 1):
+    layer = windows_of_3(site)
+    if layer is None:
         return None
-    layer = LinearLayer.of(site)
     found = _requantized(layer) if channels > 1 and depth <= LARGEST_DEPTH else None
     if found is None:
         return None
     plan, requant = found
-    words = stream(layer.weights, plan)
     channel_pairs = 2 * -(-depth // 4)
     record = 2 * (16 * channel_pairs + (4 if requant.signed else 3))
-    words = Deferred(-(-channels // 2) * record, np.int32, lambda: stream(layer.weights, plan))
+    words = Deferred(
+        -(-channels // 2) * record, np.int32, lambda: stream(transformed(layer.weights) << (plan.pre - 2), plan)
+    )
     edges = bool(out_height % 2 or out_width % 8)
     products = f"winograd_products_{2 * channel_pairs}"
     outputs = requant.name("winograd_outputs")
@@ -109,7 +122,7 @@ def winograd(site: Site, core: Core) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         code_bytes=700 + 44 * channel_pairs,
-        overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape))},
+        overlap={0: safe_distance(steps(op, sig.input.shape, sig.output.shape, 2, 8))},
         notes={"requantisation": plan.form},
         requant=plan.shape_in_code,
     )
@@ -140,15 +153,17 @@ def products_work(positions: int, channel_pairs: int, core: Core) -> Work:
     return positions * (pair * channel_pairs + (8 if core.issue.single_loads else 6))
 
 
-def _steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """After each block but the last: the first input byte still to be read, and the output bytes written so far."""
+def steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...], rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    """After each block of rows x columns outputs but the last: the first input byte still to be read, and the output
+    bytes written so far.
+    """
     (_, _, width, depth), (_, out_height, out_width, channels) = x, y
-    for row in range(0, out_height, 2):
-        for column in range(8, out_width + 8, 8):
+    for row in range(0, out_height, rows):
+        for column in range(columns, out_width + columns, columns):
             last = column >= out_width
-            lower = min(row + 2, out_height) if last else row + 2
-            written = lower * out_width if last else (min(row + 1, out_height - 1) * out_width + column)
-            first_row = max(0, (row + 2 if last else row) - op.padding[0])
+            lower = min(row + rows, out_height)
+            written = lower * out_width if last else (lower - 1) * out_width + column
+            first_row = max(0, (row + rows if last else row) - op.padding[0])
             first_column = 0 if last else max(0, column - op.padding[2])
-            if not last or row + 2 < out_height:
+            if not last or row + rows < out_height:
                 yield (first_row * width + first_column) * depth, written * channels

@@ -17,11 +17,13 @@ class RequantShape:
         pre: the left shift that the kernel's accumulator carries.
         form: the machine sequence.
         shift: S where it is part of the instruction; None where every channel has its own.
+        factor: what the kernel's accumulator is multiplied by besides 2^pre.
     """
 
     pre: int
     form: Form
     shift: int | None
+    factor: int = 1
 
 
 @dataclass(frozen=True)

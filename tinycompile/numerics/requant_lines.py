@@ -48,14 +48,14 @@ class Channels:
     Attributes:
         scale: the rule's slope.
         largest_output: the largest magnitude of the output without rounding and saturation.
-        at, needed: at a = at + f the output must be >= needed: t_k << pre and k, or, where t_k is out of
+        at, needed: at a = at + f the output must be >= needed: t_k times `factor` and k, or, where t_k is out of
             reach, the end of the range and the highest output there.
         before, excess: likewise, at a = before + f the output must be < excess.
         start_min, start_max: the f that keep a in int32.
         switch_min, switch_max: the f with which a changes its sign between the last threshold up to the zero
             point and the first one above it.
         split: how many columns belong to k <= zero_point.
-        pre: the left shift of the accumulator.
+        factor: 2^pre times the factor of the accumulator.
     """
 
     scale: Float64Array
@@ -69,39 +69,39 @@ class Channels:
     switch_min: Int64Array
     switch_max: Int64Array
     split: int
-    pre: int
+    factor: int
 
     @staticmethod
-    def of(rule: Requant, acc_min: Int64Array, acc_max: Int64Array, live: Int64Array, pre: int) -> Channels:
+    def of(rule: Requant, acc_min: Int64Array, acc_max: Int64Array, live: Int64Array, factor: int) -> Channels:
         lowest = rule.apply(acc_min)[live, None].astype(np.int64)
         highest = rule.apply(acc_max)[live, None].astype(np.int64)
         thresholds = rule.thresholds()[live]
         first, last = acc_min[live, None], acc_max[live, None]
         outputs = np.arange(rule.low + 1, rule.high + 1)
         scale, zp = rule.real_scale()[live], rule.zero_point
-        start_min, start_max = INT32_MIN - (acc_min[live] << pre), INT32_MAX - (acc_max[live] << pre)
+        start_min, start_max = INT32_MIN - acc_min[live] * factor, INT32_MAX - acc_max[live] * factor
         split = zp - rule.low
         # Column split - 1 is the zero point's.
         two_sided = 0 < split < outputs.size
-        switch_min = -(thresholds[:, split] << pre) if two_sided else np.ones_like(start_min)
-        switch_max = -((thresholds[:, split - 1] - 1) << pre) - 1 if two_sided else np.zeros_like(start_max)
+        switch_min = -thresholds[:, split] * factor if two_sided else np.ones_like(start_min)
+        switch_max = -(thresholds[:, split - 1] - 1) * factor - 1 if two_sided else np.zeros_like(start_max)
         return Channels(
             scale=scale,
             largest_output=np.maximum(np.abs(acc_min[live] * scale + zp), np.abs(acc_max[live] * scale + zp)),
-            at=np.clip(thresholds, first, last) << pre,
+            at=np.clip(thresholds, first, last) * factor,
             needed=np.minimum(outputs, highest),
-            before=np.clip(thresholds - 1, first, last) << pre,
+            before=np.clip(thresholds - 1, first, last) * factor,
             excess=np.maximum(outputs, lowest + 1),
             start_min=start_min,
             start_max=start_max,
             switch_min=np.maximum(switch_min, start_min),
             switch_max=np.minimum(switch_max, start_max),
             split=split,
-            pre=pre,
+            factor=factor,
         )
 
     def take(self, index: Int64Array) -> Channels:
-        names = (f.name for f in fields(self) if f.name not in ("split", "pre"))
+        names = (f.name for f in fields(self) if f.name not in ("split", "factor"))
         arrays: dict[str, NDArray[Any]] = {name: getattr(self, name)[index] for name in names}
         return replace(self, **arrays)
 
@@ -163,12 +163,12 @@ class Search:
     def shifts(self) -> Int64Array:
         """Each channel's largest S; negative where there is none.
 
-        m < 2^31 wants scale * 2^(32 - pre + S) < 2^31, and |t| < 2^31 wants |output| < 2^(31 - S), before
+        m < 2^31 wants scale / factor * 2^(32 + S) < 2^31, and |t| < 2^31 wants |output| < 2^(31 - S), before
         it is saturated.
         """
-        _, scale_bits = np.frexp(self.channels.scale)
+        _, scale_bits = np.frexp(self.channels.scale / self.channels.factor)
         _, output_bits = np.frexp(self.channels.largest_output + 2)
-        shifts = np.minimum(self.channels.pre - 1 - scale_bits, 31 - output_bits)
+        shifts = np.minimum(-1 - scale_bits, 31 - output_bits)
         return np.minimum(shifts, MAX_SHIFT).astype(np.int64)
 
     @cached_property
@@ -192,7 +192,7 @@ class Search:
     def _lines(self, shift: Int64Array, find: _Finder) -> Lines:
         """Try multipliers from the nominal one outwards."""
         channels = self.channels
-        nominal = np.rint(np.ldexp(channels.scale, 32 - channels.pre + shift)).astype(np.int64)
+        nominal = np.rint(np.ldexp(channels.scale / channels.factor, 32 + shift)).astype(np.int64)
         # A change of m by 1 widens an interval by the distance of the thresholds at most.
         gain = 2 * _MULTIPLIER_RADIUS * np.max(channels.at - channels.before[:, :1], axis=1, initial=0)
         lines, todo = Lines.none(shift.size), shift >= 0

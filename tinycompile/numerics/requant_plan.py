@@ -26,9 +26,10 @@ class RequantPlan:
     """The constants of one layer's requantisation; all arrays have shape (C,).
 
     Attributes:
-        form: the machine sequence, one for all channels. "exact": the rule itself, on a >> pre, or the offset
+        form: the machine sequence, one for all channels. "exact": the rule itself, on a / (2^pre factor), or the offset
             in constant channels.
         pre: the left shift that the kernel's accumulator carries.
+        factor: what it is multiplied by besides.
         shift: S; the same for all channels except in form "smmla_shift".
         multiplier, offset, sign_step: m, C and the difference of the offsets for a >= 0 and a < 0.
         start: what the accumulator starts from.
@@ -48,6 +49,12 @@ class RequantPlan:
     high: int
     constant: BoolArray
     rule: Requant
+    factor: int = 1
+
+    @property
+    def scale(self) -> int:
+        """How many times the accumulator a is: 2^pre factor."""
+        return self.factor << self.pre
 
     @property
     def immediate_shift(self) -> int:
@@ -60,7 +67,7 @@ class RequantPlan:
     def shape_in_code(self) -> RequantShape:
         """What another plan must have in common with this one for the same code."""
         return RequantShape(
-            self.pre, self.form, None if self.form == "smmla_shift" else int(self.shift.min(initial=31))
+            self.pre, self.form, None if self.form == "smmla_shift" else int(self.shift.min(initial=31)), self.factor
         )
 
     @property
@@ -101,10 +108,10 @@ class RequantPlan:
         )
 
     def apply(self, acc_raw: IntegerArray) -> Int32Array:
-        """What the machine makes of `acc_raw`, shape (..., C): the accumulator before `pre` and `start`."""
-        a = wrap_int32((acc_raw.astype(np.int64) << self.pre) + self.start)
+        """What the machine makes of `acc_raw`, shape (..., C): the accumulator before `scale` and `start`."""
+        a = wrap_int32(acc_raw.astype(np.int64) * self.scale + self.start)
         if self.form == "exact":
-            return np.where(self.constant, self.offset, self.rule.apply(a >> self.pre))
+            return np.where(self.constant, self.offset, self.rule.apply(a // self.scale))
         saturated = np.clip(wrap_int32(self._sum(a)) >> self.shift, *self.saturate_range)
         return np.clip(saturated, self.low, self.high).astype(np.int32)
 
@@ -119,7 +126,7 @@ class RequantPlan:
         `start` is taken modulo 2^32, and a with it: a wraps inside the range iff it doesn't grow by as much
         as the accumulator does. t and u are monotone in a, so their extremes are at the ends.
         """
-        scaled = np.stack([acc_raw_min, acc_raw_max]) << self.pre
+        scaled = np.stack([acc_raw_min, acc_raw_max]) * self.scale
         a = wrap_int32(scaled + self.start)
         wraps = a[1] - a[0] != scaled[1] - scaled[0]
         if self.form == "exact":

@@ -2,20 +2,20 @@
 
 The machine sequence of a `RequantPlan`, per output, on a core with SMMLA (t = offset + hi32(a * multiplier)):
 
-    a = (acc_raw << pre) + start              what the kernel accumulates anyway; wraps in between
+    a = acc_raw 2^pre F + start               what the kernel accumulates anyway; wraps in between
     u = offset - (sign_step & (a >> 31))      form "smmla_signed" only; else u = offset
     t = u + hi32(a * multiplier)              SMMLA
     y = saturate(t >> shift)                  SSAT or USAT with ASR; an ASR by register in form "smmla_shift"
     y = clamp(y, low, high)                   only if the clamp is no range of SSAT or USAT
 
-With acc = acc_raw + base and start = (base << pre) + f we have a = (acc << pre) + f; and for multiplier m,
-offset C and shift S
+F is 1 except where a transform leaves a factor. With acc = acc_raw + base and start = base 2^pre F + f we have
+a = acc 2^pre F + f; and for multiplier m, offset C and shift S
 
     y >= k   <=>   t >= k 2^S   <=>   a m + C 2^32 >= k 2^(S+32).
 
 The rule asks for y >= k from its threshold t_k on, and not before. Both together bound one number,
 
-    max_k(k 2^(S+32) - t_k 2^pre m)  <=  f m + C 2^32  <  min_k(k 2^(S+32) - (t_k - 1) 2^pre m),
+    max_k(k 2^(S+32) - t_k 2^pre F m)  <=  f m + C 2^32  <  min_k(k 2^(S+32) - (t_k - 1) 2^pre F m),
 
 so integers f and C with the middle in that interval are a solution, in exact arithmetic. They move it in
 steps of m and of 2^32; together they reach nearly any value. TFLite's double rounding sends halves away from
@@ -48,11 +48,12 @@ DSP_FORMS: tuple[Form, ...] = ("smmla", "smmla_signed", "smmla_shift")
 """Cheapest first on cores with SMMLA."""
 
 
-def fits(rule: Requant, acc_min: Int64Array, acc_max: Int64Array, pre: int) -> BoolArray:
-    """Per channel, whether there can be a plan: acc << pre stays in int32 and the rule is a step function there, or
-    the output is constant.
+def fits(rule: Requant, acc_min: Int64Array, acc_max: Int64Array, pre: int, factor: int = 1) -> BoolArray:
+    """Per channel, whether there can be a plan: acc 2^pre factor stays in int32 and the rule is a step function there,
+    or the output is constant.
     """
-    inside = (acc_min >= INT32_MIN >> pre) & (acc_max <= INT32_MAX >> pre)
+    scale = factor << pre
+    inside = (acc_min * scale >= INT32_MIN) & (acc_max * scale <= INT32_MAX)
     return (inside & is_step_function(rule, acc_min, acc_max)) | has_one_output(rule, acc_min, acc_max)
 
 
@@ -66,55 +67,51 @@ def solve(
     forms: Sequence[Form] = DSP_FORMS,
     start_fixed: bool = False,
     latitude: Latitude | None = None,
+    factor: int = 1,
 ) -> RequantPlan:
     """The first of `forms` that is exactly `rule` on every channel, proved; "exact" if there is none.
 
     Args:
         rule: the meaning, a function of the true accumulator acc.
         acc_min, acc_max: the reachable range of acc per channel, ends included.
-        base: acc = acc_raw + base, where acc_raw << pre is what the kernel accumulates if it starts from 0.
+        base: acc = acc_raw + base, where acc_raw 2^pre factor is what the kernel accumulates if it starts from 0.
         pre: see `fits` for the largest that is possible.
         forms: the target's sequences in order of preference.
-        start_fixed: the kernel can only start from base << pre.
+        start_fixed: the kernel can only start from base 2^pre factor.
         latitude: of updates, where the weights can be replaced without the code.
+        factor: what the kernel's accumulator is multiplied by besides 2^pre.
     """
-    if pre < 0:
-        raise ValueError("pre must not be negative")
+    if pre < 0 or factor < 1:
+        raise ValueError("pre must not be negative, and a factor is at least 1")
     if any(np.shape(array) != (rule.channels,) for array in (acc_min, acc_max, base)):
         raise ValueError("acc_min, acc_max and base must be vectors with one entry per channel")
     if np.any(acc_min > acc_max):
         raise ValueError("an accumulator range is empty")
-    if not np.all(fits(rule, acc_min, acc_max, pre)):
-        raise ValueError(f"acc << {pre} overflows int32, or the rule is no step function")
-    plan = _solve(rule, acc_min, acc_max, base, pre, forms, start_fixed, latitude)
+    if not np.all(fits(rule, acc_min, acc_max, pre, factor)):
+        raise ValueError(f"acc * {factor << pre} overflows int32, or the rule is no step function")
+    lowest = rule.apply(acc_min)
+    constant = has_one_output(rule, acc_min, acc_max)
+    exact = _exact_plan(rule, pre, factor, base, np.where(constant, lowest, 0), constant)
+    channels = Channels.of(rule, acc_min, acc_max, np.flatnonzero(~constant), exact.scale)
+    plan = _solve(exact, channels, forms, start_fixed, latitude)
     reason = prove(plan, rule, acc_min, acc_max, base)
     if reason is not None:
         raise ArithmeticError(f"the requantisation solver is wrong: {reason}")
     return plan
 
 
-def largest_shift(rule: Requant, acc_min: Int64Array, acc_max: Int64Array, pre: int) -> int:
+def largest_shift(rule: Requant, acc_min: Int64Array, acc_max: Int64Array, pre: int, factor: int = 1) -> int:
     """The largest S that all channels can have together, for some form with a common one; negative if there is none."""
     live = np.flatnonzero(rule.apply(acc_min) != rule.apply(acc_max))
-    return int(np.min(Search(Channels.of(rule, acc_min, acc_max, live, pre), False, WantedShift()).shifts, initial=31))
+    channels = Channels.of(rule, acc_min, acc_max, live, factor << pre)
+    return int(np.min(Search(channels, False, WantedShift()).shifts, initial=31))
 
 
 def _solve(
-    rule: Requant,
-    acc_min: Int64Array,
-    acc_max: Int64Array,
-    base: Int64Array,
-    pre: int,
-    forms: Sequence[Form],
-    start_fixed: bool,
-    latitude: Latitude | None,
+    exact: RequantPlan, channels: Channels, forms: Sequence[Form], start_fixed: bool, latitude: Latitude | None
 ) -> RequantPlan:
-    lowest = rule.apply(acc_min)
-    constant = has_one_output(rule, acc_min, acc_max)
-    channels = Channels.of(rule, acc_min, acc_max, np.flatnonzero(~constant), pre)
-    exact = _exact_plan(rule, pre, base, np.where(constant, lowest, 0), constant)
     searches = dict[WantedShift, Search]()
-    for form, wanted in _ways(rule, forms, latitude):
+    for form, wanted in _ways(exact.rule, forms, latitude):
         if form == "exact":
             break
         search = searches.setdefault(wanted, Search(channels, start_fixed, wanted))
@@ -146,10 +143,12 @@ def _may_need_two_lines(rule: Requant) -> bool:
     return away and rule.low < rule.zero_point < rule.high
 
 
-def _exact_plan(rule: Requant, pre: int, base: Int64Array, offset: Int32Array, constant: BoolArray) -> RequantPlan:
+def _exact_plan(
+    rule: Requant, pre: int, factor: int, base: Int64Array, offset: Int32Array, constant: BoolArray
+) -> RequantPlan:
     zeros = np.zeros(base.shape, np.int32)
-    start = wrap_int32(base << pre).astype(np.int32)
-    return RequantPlan("exact", pre, zeros, zeros, offset, start, zeros, rule.low, rule.high, constant, rule)
+    start = wrap_int32(base * (factor << pre)).astype(np.int32)
+    return RequantPlan("exact", pre, zeros, zeros, offset, start, zeros, rule.low, rule.high, constant, rule, factor)
 
 
 def _reduced(

@@ -1,0 +1,120 @@
+"""Exact integer Winograd convolution F(4x4, 3x3) for cores with the DSP extension (docs/kernels.md).
+
+Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.2; with 24G in
+place of G all numbers are integers, and the result is 576 times the convolution.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.linear_layer import LinearLayer
+from tinycompile.kernels.requant_block import RequantBlock
+from tinycompile.kernels.winograd import LARGEST_DEPTH, products_work, steps, stream, windows_of_3
+from tinycompile.kernels.work import Work
+from tinycompile.numerics.requant_plan import RequantPlan
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.targets.core import Core
+
+SHIFT, FACTOR = 6, 9
+"""The accumulators hold 2^6 * 9 times the sum."""
+
+_G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 6]])
+"""24G, but for the last row, whose other factor of 4 the output transform has: squared, 24 would leave int16."""
+
+
+def transformed(weights: Array) -> Array:
+    """G g G' of (C_out, 3, 3, C_in): (C_out, 36, C_in), each within 144 * 128."""
+    return np.einsum("iy,oyxc,jx->oijc", _G, weights, _G).reshape(weights.shape[0], 36, -1)
+
+
+@kernel_for(Conv2D, needs={"dsp"})
+def winograd4(site: Site, core: Core) -> Kernel | None:
+    """3x3 windows with stride 1, a multiple of 4 input channels, at least two output channels."""
+    op, sig = site.node.op, site.sig
+    (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
+    layer = windows_of_3(site) if depth % 4 == 0 and depth <= LARGEST_DEPTH and channels > 1 else None
+    found = None if layer is None else _requantized(layer)
+    if layer is None or found is None or not isinstance(op, Conv2D):
+        return None
+    plan, requant = found
+    rows = min((1, 2), key=lambda rows: _blocks(out_height, out_width, rows))
+    block_height, block_width = 4 * rows, 16 // rows
+    record = 36 * depth + 2 * (4 if requant.signed else 3)
+    words = Deferred(-(-channels // 2) * record, np.int32, lambda: stream(transformed(layer.weights), plan))
+    products, outputs = f"winograd_products_{depth}", requant.name("winograd4_outputs")
+    single = "_SINGLE" if core.issue.single_loads else ""
+    shape = {
+        "height": height,
+        "width": width,
+        "channels": depth,
+        "zero_point": layer.zp_in,
+        "output_height": out_height,
+        "output_width": out_width,
+        "output_channels": channels,
+        "padding_top": op.padding[0],
+        "padding_left": op.padding[2],
+        "tile_rows": rows,
+        "pair_words": record,
+    }
+    parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
+    function = struct_call(
+        f"conv2d_winograd4_{height}x{width}x{depth}_{channels}",
+        "tc_winograd4_s8",
+        "tc_winograd4.h",
+        parameters,
+        (Struct("tc_winograd4_shape", shape),),
+        "Winograd convolution F(4x4, 3x3), 4 tiles and 2 output channels in registers.",
+        (*names_of(parameters), products, outputs),
+        (
+            f"TC_WINOGRAD_PRODUCTS{single}({products}, {depth // 2})",
+            requant.define(f"TC_WINOGRAD4_OUTPUTS{single}", "winograd4_outputs"),
+        ),
+    )
+    work = _work(out_height, out_width, rows, depth, channels, requant, core)
+    edges = bool(out_height % block_height or out_width % block_width)
+    window = (block_height + 2) * (block_width + 2)
+    return Kernel(
+        "conv2d_winograd4",
+        function,
+        (Constant("weights", "int32_t", words, "per pair of channels: transformed weights, start, requantisation"),),
+        scratch_bytes=24 + 4 * (288 + 24 + 72 * depth + 12 * (block_width + 2)) + window * depth + 128 * edges,
+        instructions=work.instructions,
+        cycles=work.cycles_on(core),
+        code_bytes=2000 + 44 * depth // 2,
+        overlap={0: safe_distance(steps(op, sig.input.shape, sig.output.shape, block_height, block_width))},
+        notes={"requantisation": plan.form},
+        requant=plan.shape_in_code,
+    )
+
+
+def _blocks(height: int, width: int, rows: int) -> int:
+    """Of 4 tiles in so many rows."""
+    return -(-height // (4 * rows)) * -(-width // (16 // rows))
+
+
+def _requantized(layer: LinearLayer) -> tuple[RequantPlan, RequantBlock] | None:
+    """A plan with a short form and its part in the code, if sums have room for the factor.
+
+    Inputs are read plus 128, which adds 576 * 128 times the sum of the weights to what accumulates.
+    """
+    if not layer.fits(SHIFT, FACTOR):
+        return None
+    more = (FACTOR << SHIFT) * 128 * layer.matrix.sum(axis=1)
+    plan = layer.solve(SHIFT, more, factor=FACTOR)
+    requant = RequantBlock.of(plan)
+    return None if requant is None else (plan, requant)
+
+
+def _work(height: int, width: int, rows: int, depth: int, channels: int, requant: RequantBlock, core: Core) -> Work:
+    """Per block of 4 tiles: window and input transform, and per pair of output channels products and outputs."""
+    columns = 16 // rows + 2
+    window = (4 * rows + 2) * (60 + columns * depth)
+    transform = rows * depth // 4 * (columns * 64 + 12 * (4 // rows) * 40 + 60)
+    outputs = 8 * (236 + 4 * (9 * requant.signed + 4 * requant.clamp_steps)) + 50
+    edge = 0 if height % (4 * rows) == 0 and width % (16 // rows) == 0 else 260
+    pair = products_work(36, depth // 2, core) + 30 + outputs + edge
+    return 80 + _blocks(height, width, rows) * (100 + window + transform + -(-channels // 2) * pair)

@@ -350,6 +350,7 @@ def _state(program: Program, index: int) -> StateSection:
         after.bytes,
         after.source_index,
         after.source_channels,
+        after.source_rows,
         None if own is None else own.index,
     )
 

@@ -27,7 +27,8 @@ class SlidingReference:
         self._reference, self._slide = reference, report["slide"]
         entry, axis = report["inputs"][self._slide["input"]], self._slide["axis"]
         shape = (*entry["shape"][:axis], self._slide["rows"], *entry["shape"][axis + 1 :])
-        self._window = np.full(shape, entry["zero_point"] or 0, np.dtype(str(entry["dtype"])))
+        self._first: Array = np.full(shape, entry["zero_point"] or 0, np.dtype(str(entry["dtype"])))
+        self._window = self._first
 
     @property
     def witnesses(self) -> tuple[Witness, ...]:
@@ -42,6 +43,10 @@ class SlidingReference:
         self._window = np.take(self._window, range(rows - self._slide["rows"], rows), axis)
         whole = [self._window if i == number else array for i, array in enumerate(inputs)]
         return self._reference.judge(whole, [each for each in reported if each.entry.get("source_rows") is None])
+
+    def reset(self) -> None:
+        self._window = self._first
+        self._reference.reset()
 
     def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
         return self._reference.skipped(entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,11 +118,9 @@ def test_a_step_must_be_a_whole_one_of_every_layer() -> None:
 def test_models_with_memory_have_no_windows() -> None:
     graph = keyword_graph("pool", "same")
     state = State("s", np.zeros(graph.types["x"].shape, np.int8), "x")
-    stateful = Graph(
-        graph.name, ("x",), graph.outputs, graph.nodes, {**graph.types, "s": graph.types["x"]}, graph.constants
-    )
+    stateful = replace(graph, types={**graph.types, "s": graph.types["x"]}, states=(state,))
     with pytest.raises(UsageError, match="models without memory"):
-        slide(Graph(**{**vars(stateful), "states": (state,)}), Window("x", 1, 1))
+        slide(stateful, Window("x", 1, 1))
 
 
 def test_the_reference_keyword_network(shared: object) -> None:

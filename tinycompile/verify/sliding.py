@@ -36,9 +36,11 @@ class SlidingReference:
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> Judged:
         """Of a step; what the firmware reports of parts of tensors is no whole one to go on from."""
-        number, axis = self._slide["input"], self._slide["axis"]
+        number: int = self._slide["input"]
+        axis: int = self._slide["axis"]
         shape = (*self._window.shape[:axis], self._slide["step"], *self._window.shape[axis + 1 :])
-        self._window = np.concatenate([self._window, np.reshape(inputs[number], shape)], axis)
+        joined: list[Array] = [self._window, np.reshape(inputs[number], shape)]
+        self._window = np.concatenate(joined, axis)
         rows = self._window.shape[axis]
         self._window = np.take(self._window, range(rows - self._slide["rows"], rows), axis)
         whole = [self._window if i == number else array for i, array in enumerate(inputs)]

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tinycompile
 from tests.ops.samples import sampler_of
+from tests.support.control_models import gru
 from tests.support.graph_build import build_graph, host_model
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, random_values
@@ -21,6 +23,7 @@ from tinycompile.kernels.base import Kernel
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.options import Options
 from tinycompile.targets import Core
+from tinycompile.verify.compare import verify_build
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -71,3 +74,14 @@ def test_layers_inside_without_a_kernel_are_named() -> None:
     graph = GRAPHS["branches"]
     with pytest.raises(UnsupportedError, match="fully_connected 'n0'"):
         WithControlFlow(offer)(graph.site(graph.nodes[0]), M7)
+
+
+def test_a_recurrent_layer_in_a_loop(tmp_path: Path) -> None:
+    """From file to C, against LiteRT: the rows of results are written where they are, the loop's values in place."""
+    model = gru()
+    (tmp_path / "m.tflite").write_bytes(model.build())
+    build = tinycompile.compile(tmp_path / "m.tflite", "host", output=tmp_path / "o")
+    outcome = verify_build(build, model.samples(3))
+    assert outcome.difference is None and outcome.tensors == 15
+    rows, x = 7 * 6, 7 * 4
+    assert build.report["ram"]["arena_bytes"] <= rows + x + 100

@@ -232,11 +232,20 @@ def _while_loop(site: Site, nested: _Nested) -> Kernel:
 def _copy(site: Site, nested: _Nested, place: int) -> dict[str, object]:
     """What a result begins with."""
     t, value = site.sig.outputs[place], site.constants[place]
+    content = set[int]() if value is None else set(t.dtype.pack(value).tobytes())
+    if len(content) == 1:  # rows that a loop fills, mostly
+        return {"to": f"output_{place}", "origin": "", "bytes": t.bytes, "fill": content.pop()}
     if value is None:
         origin = f"input_{place}"
     else:
         origin = nested.constant(Constant("initial", "int8_t", t.dtype.pack(value).view(np.int8), str(t)))
-    return {"to": f"output_{place}", "origin": origin, "bytes": t.bytes, "shared": place == 0 and value is None}
+    return {
+        "to": f"output_{place}",
+        "origin": origin,
+        "bytes": t.bytes,
+        "shared": place == 0 and value is None,
+        "fill": None,
+    }
 
 
 def _in_memory(

@@ -85,14 +85,28 @@ USES: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+def with_weights_as_inputs(
+    proto: onnx.ModelProto, feeds: dict[str, np.ndarray]
+) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """The same with everything computed at run time: the layer is written out."""
+    changed, known = onnx.ModelProto(), {i.name: numpy_helper.to_array(i) for i in proto.graph.initializer}
+    changed.CopyFrom(proto)
+    del changed.graph.initializer[:]
+    for name, value in known.items():
+        kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+        changed.graph.input.append(helper.make_tensor_value_info(name, kind, value.shape))
+    return changed, {**feeds, **known}
+
+
 @pytest.mark.parametrize("use", USES, ids=str)
 def test_against_onnxruntime(use: dict[str, Any], tmp_path: Path) -> None:
-    proto, feeds = model(**use)
-    graph = imported(proto, feeds, tmp_path / "m.onnx")
-    expected = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, feeds)
-    values = interpreter.run(graph, list(feeds.values()))
-    for name, right in zip(graph.outputs, expected, strict=True):
-        np.testing.assert_allclose(values[name].reshape(right.shape), right, rtol=1e-5, atol=2e-6)
+    constant = model(**use)
+    for proto, feeds in (constant, with_weights_as_inputs(*constant)):
+        graph = imported(proto, feeds, tmp_path / "m.onnx")
+        expected = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, feeds)
+        values = interpreter.run(graph, list(feeds.values()))
+        for name, right in zip(graph.outputs, expected, strict=True):
+            np.testing.assert_allclose(values[name].reshape(right.shape), right, rtol=1e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.support.control_models import ControlModel, choice, loop
+from tests.support.control_models import ControlModel, choice, gru, loop
 from tests.support.litert import Oracle
 from tinycompile import interpreter
 from tinycompile.errors import ModelFileError, UnsupportedError
@@ -23,6 +23,7 @@ MODELS: dict[str, tuple[Callable[[], ControlModel], list[str]]] = {
     "long": (lambda: loop(9, known=True, layers=4), ["while_loop"]),
     "short": (lambda: loop(3, known=True), ["add", *LAYER] * 2),
     "no turn": (lambda: loop(1, known=True), []),
+    "recurrent": (gru, ["while_loop"]),
     "choice": (choice, ["conditional"]),
     "then": (lambda: choice(True), ["add"]),
     "otherwise": (lambda: choice(False), ["add"]),

@@ -36,7 +36,8 @@ class ControlModel:
             elif name == "c":
                 found.append(rng.integers(0, 2, (count, 1)).astype(bool))
             else:
-                found.append(rng.integers(-128, 128, (count, *SHAPE)).astype(self.dtype))
+                shape = self.builder.tensors[index].shape
+                found.append(rng.integers(-128, 128, (count, *shape)).astype(self.dtype))
         return found
 
 
@@ -84,6 +85,73 @@ def loop(limit: int | None = None, *, known: bool = False, layers: int = 1, dtyp
     b.others += [_condition(model), _body(model, layers)]
     model.inputs = [*([] if known else [i]), v, w, *([last] if limit is None else [])]
     model.outputs = [*results[1:3], *([] if known else results[:1])]
+    return model
+
+
+def gru(steps: int = 7, inputs: int = 4, units: int = 6) -> ControlModel:
+    """A gated recurrent unit as Keras writes it: a loop over the steps, which takes a row of the sequence and
+    puts the state into a row of the results.
+    """
+    model, rng = ControlModel(), np.random.default_rng(5)
+    b, inner, condition = model.builder, TfliteBuilder(), TfliteBuilder()
+    row, results, state = {"scale": 1 / 128, "zero_point": 0}, (steps, units), (1, units)
+    x = b.tensor((steps, inputs), 0.02, 3, name="sequence")
+    zero, start = b.constant(np.array([0], np.int32)), b.constant(np.zeros(state, np.int8), **row)
+    rows = b.constant(np.zeros(results, np.int8), **row)
+    found = [number(b, "end"), b.tensor(state, **row), b.tensor(results, **row), b.tensor((steps, inputs), 0.02, 3)]
+    b.op("WHILE", [zero, start, rows, x], found, CondSubgraphIndex=1, BodySubgraphIndex=2)
+    i, going = number(condition, "i"), number(condition, "going", "bool")
+    others = [
+        condition.tensor(state, **row),
+        condition.tensor(results, **row),
+        condition.tensor((steps, inputs), 0.02, 3),
+    ]
+    condition.op("LESS", [i, condition.constant(np.array([steps], np.int32))], [going])
+    b.others.append(SubgraphSpec(condition, [i, *others], [going]))
+
+    i, h, written, sequence = (
+        number(inner, "i"),
+        inner.tensor(state, **row),
+        inner.tensor(results, **row),
+        inner.tensor((steps, inputs), 0.02, 3),
+    )
+
+    def layer(operand: int, depth: int, scale: float) -> int:
+        weights = inner.constant(rng.integers(-127, 128, (3 * units, depth)).astype(np.int8), 0.01)
+        bias = inner.constant(rng.integers(-200, 200, 3 * units).astype(np.int32), scale * 0.01)
+        result = inner.tensor((1, 3 * units), 0.03, 0)
+        inner.op("FULLY_CONNECTED", [operand, weights, bias], [result])
+        return result
+
+    def parts(operand: int) -> list[int]:
+        pieces = [inner.tensor(state, 0.03, 0) for _ in range(3)]
+        inner.op("SPLIT", [inner.constant(np.array(1, np.int32)), operand], pieces, NumSplits=3)
+        return pieces
+
+    def binary(kind: str, one: int, other: int, scale: float, zero_point: int = 0) -> int:
+        result = inner.tensor(state, scale, zero_point)
+        inner.op(kind, [one, other], [result])
+        return result
+
+    def unary(kind: str, operand: int, scale: float, zero_point: int = 0) -> int:
+        result = inner.tensor(state, scale, zero_point)
+        inner.op(kind, [operand], [result])
+        return result
+
+    now, after, place = inner.tensor((1, inputs), 0.02, 3), number(inner, "after"), inner.tensor((2,), dtype="int32")
+    inner.op("GATHER", [sequence, i], [now], Axis=0)
+    of_x, of_h = parts(layer(now, inputs, 0.02)), parts(layer(h, units, 1 / 128))
+    update = unary("LOGISTIC", binary("ADD", of_x[0], of_h[0], 0.05), 1 / 256, -128)
+    reset = unary("LOGISTIC", binary("ADD", of_x[1], of_h[1], 0.05), 1 / 256, -128)
+    new = unary("TANH", binary("ADD", of_x[2], binary("MUL", reset, of_h[2], 0.03), 0.05), 1 / 128)
+    kept, left = binary("MUL", update, h, 1 / 128), binary("SUB", new, binary("MUL", update, new, 1 / 128), 1 / 128)
+    following = binary("ADD", kept, left, 1 / 128)
+    inner.op("CONCATENATION", [i, inner.constant(np.array([0], np.int32))], [place], Axis=0)
+    rows_after = inner.tensor(results, **row)
+    inner.op("DYNAMIC_UPDATE_SLICE", [written, following, place], [rows_after])
+    inner.op("ADD", [i, inner.constant(np.array([1], np.int32))], [after])
+    b.others.append(SubgraphSpec(inner, [i, h, written, sequence], [after, following, rows_after, sequence]))
+    model.inputs, model.outputs = [x], found[1:3]
     return model
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -38,8 +39,10 @@ from tinycompile.frontend import (
     onnx_reductions,
     onnx_resize,
 )
+from tinycompile.frontend.onnx_bodies import Reading, import_control
 from tinycompile.frontend.onnx_constants import folded
 from tinycompile.frontend.onnx_contrib import expand
+from tinycompile.frontend.onnx_control import is_control_flow
 from tinycompile.frontend.onnx_discrete import discrete, is_discrete
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
 from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_float
@@ -348,6 +351,10 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
     elif node.op_type == "Shape":
         first, last = scope.attribute("start", 0), scope.attribute("end", None)
         scope.set(Known(np.array(scope.value().shape[first:last], np.int64)))
+    elif is_control_flow(node):
+        read = partial(_import_state, name="body", where="a body", layout="model", floats=floats)
+        reading = Reading(read, lambda value: _export_output(state, value, "model", floats, {}))
+        import_control(state, node, reading)
     elif node.op_type != "DequantizeLinear" and all(isinstance(value, Known) for value in operands.values()):
         folded(scope, {n: value for n, value in operands.items() if isinstance(value, Known)})
     else:

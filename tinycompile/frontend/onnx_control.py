@@ -1,7 +1,8 @@
 """Control flow of ONNX files, written out when they are read: If, Loop and Scan.
 
 The branch whose condition is known, and a body as often as it is executed, take the node's place. Where a condition is
-computed at run time, both branches are computed, and Where takes the results of one: nodes have no side effects.
+computed at run time, both branches are computed if they are small, and Where takes the results of one: nodes have no
+side effects. Larger branches, and loops that are long or end when something is computed, stay (`onnx_bodies.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from tinycompile.ir import Array, free_name
 
 MOST_NODES = 1000
 """What a node is written out as, at most."""
+SMALL = 8
+"""Operators of both branches that are computed where only one of them is wanted."""
 _MOST_TOGETHER = 4 * MOST_NODES
 _DEEPEST = 8
 """Bodies within bodies."""
@@ -32,26 +35,65 @@ def is_control_flow(node: Any) -> bool:
     return node.domain in ("", "ai.onnx") and node.op_type in _RULES
 
 
-def without_control_flow(model: Any) -> tuple[Any, dict[str, str]]:
+class Stays(Rejected):
+    """A node isn't written out, and can be a loop or a branch at run time."""
+
+
+def subgraphs(node: Any) -> list[tuple[str, Any]]:
+    """(attribute, graph) of each body."""
+    return [(a.name, a.g) for a in node.attribute if a.HasField("g")]
+
+
+def captured_by(node: Any) -> list[str]:
+    """What the bodies of a node, and those inside of these, take of the values around it."""
+    found = dict[str, None]()
+    for _, graph in subgraphs(node):
+        own = {value.name for value in (*graph.input, *graph.initializer)}
+        own.update(name for inner in graph.node for name in inner.output)
+        taken = [name for inner in graph.node for name in (*inner.input, *captured_by(inner))]
+        taken += [value.name for value in graph.output]
+        found.update(dict.fromkeys(name for name in taken if name and name not in own))
+    return list(found)
+
+
+def with_captured(model: Any) -> Any:
+    """The model whose control flow has what its bodies take of the values around for further operands, as the order of
+    reading needs it. onnx doesn't know such nodes.
+    """
+    for node in model.graph.node:
+        if is_control_flow(node):
+            node.input.extend(name for name in captured_by(node) if name not in node.input)
+    return model
+
+
+def without_control_flow(model: Any, *, staying: bool = False) -> tuple[Any, dict[str, str]]:
     """The model with bodies in the places of such nodes, and why others stay, by their first result.
+
+    Args:
+        staying: whether some may stay, for which there is no reason then.
 
     Args:
         model: with static shapes of its inputs, where trip counts follow from shapes.
     """
-    refused = dict[str, str]()
+    refused, kept = dict[str, str](), set[str]()
     for _ in range(_DEEPEST):
         if not any(is_control_flow(node) for node in model.graph.node):
             return model, {}
-        changed, refused = _once(model)
+        changed, refused = _once(model, kept)
         if changed is None:
             break
         model = changed
     left = {node.output[0] for node in model.graph.node if is_control_flow(node)}
+    left -= kept if staying else set()
     return model, {name: refused.get(name, f"it is more than {_DEEPEST} bodies deep") for name in left}
 
 
-def _once(model: Any) -> tuple[Any, dict[str, str]]:
-    """The model without those that can be written out, or None; why the others can't, as far as is known by now."""
+def _once(model: Any, kept: set[str]) -> tuple[Any, dict[str, str]]:
+    """The model without those that can be written out, or None; why the others can't, as far as is known by now.
+
+    Args:
+        kept: to which those that stay are added, by their first result.
+    """
     clone, refused, nodes, changed = copied(model), dict[str, str](), list[Any](), False
     taken = names_of(model) | {name for node in messages(model.graph, "NodeProto") for name in node.output}
     known = _known(model)
@@ -66,6 +108,8 @@ def _once(model: Any) -> tuple[Any, dict[str, str]]:
                 raise Rejected(f"with others, written out it has more than {_MOST_TOGETHER:,} operators")
         except Rejected as reason:
             refused[node.output[0]] = str(reason)
+            kept.difference_update(node.output[:1])
+            kept.update(node.output[:1] if isinstance(reason, Stays) else ())
             nodes.append(node)
             continue
         changed = True
@@ -137,7 +181,7 @@ class _Step:
         """Raises Rejected where they become too many."""
         self.nodes += nodes
         if max(len(self.nodes), len(self.initializers)) > MOST_NODES:  # a body may be empty
-            raise Rejected(
+            raise Stays(
                 f"written out it has more than {MOST_NODES:,} operators; let the program call the model in a loop, "
                 "with what is carried from one call to the next as inputs and outputs"
             )
@@ -249,6 +293,9 @@ def _if(step: _Step) -> None:
     if condition is not None:
         step.results(_Body(step, "then_branch" if condition.any() else "else_branch")([]))
         return
+    sizes = [len(graph.node) for _, graph in subgraphs(step.node)]
+    if sum(sizes) > SMALL:
+        raise Stays(f"its branches have {sum(sizes)} operators")
     these, others = (_Body(step, name)([]) for name in ("then_branch", "else_branch"))
     step.results(step.chosen(step.node.input[0], these, others))
 
@@ -257,7 +304,7 @@ def _loop(step: _Step) -> None:
     count, condition, *carried = [*step.node.input, "", ""] if len(step.node.input) < 2 else step.node.input
     trips = step.known.arrays.get(count)
     if count and trips is None:
-        raise Rejected(f"its trip count {count!r} is computed at run time")
+        raise Stays(f"its trip count {count!r} is computed at run time")
     body, going = _Body(step, "body"), condition or step.constant("going", True, np.bool_)
     rows, position = [list[str]() for _ in step.node.output[len(carried) :]], 0
     while trips is None or position < int(trips.ravel()[0]):
@@ -269,7 +316,7 @@ def _loop(step: _Step) -> None:
                 "its body says when it ends, which the standard ignores without a condition and onnxruntime heeds"
             )
         if known is None and (trips is None or rows):
-            raise Rejected(f"{going!r}, which says when it ends, is computed at run time")
+            raise Stays(f"{going!r}, which says when it ends, is computed at run time")
         further, *found = body([step.constant("position", position, np.int64), going, *carried])
         if len(found) != len(carried) + len(rows):
             raise Rejected(f"its body has {1 + len(found)} results")

@@ -138,8 +138,10 @@ def defined(step: Definition) -> list[Any] | None:
     nodes = rewritten(step, partial(DEFINITIONS[step.node.op_type], step))
     if not nodes:
         return None
-    if any(step.node.output[1:]):
-        raise Rejected(f"result 1 ({step.node.output[1]!r}) is not supported")
+    made = {name for node in nodes for name in node.output}
+    for number, name in enumerate(step.node.output):
+        if name and name not in made:
+            raise Rejected(f"result {number} ({name!r}) is not supported")
     for name in step.attributes:
         raise Rejected(f"the attribute {name} is not supported here")
     return nodes

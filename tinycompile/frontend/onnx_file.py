@@ -10,7 +10,7 @@ from typing import Any
 from tinycompile.dtypes import DType
 from tinycompile.errors import ModelFileError, UnsupportedError, UsageError
 from tinycompile.frontend.formats import check_model_path
-from tinycompile.frontend.onnx_control import is_control_flow, without_control_flow
+from tinycompile.frontend.onnx_control import is_control_flow, with_captured, without_control_flow
 from tinycompile.frontend.onnx_functions import PREVIEW, has_definition, with_bodies
 from tinycompile.frontend.onnx_ml import in_onnx_words
 from tinycompile.frontend.onnx_ml_model import without_maps_and_strings
@@ -215,6 +215,7 @@ def static_model(model: Any, where: str, shapes: Mapping[str, tuple[int, ...]] |
         model = inferred(model)
     except Exception as error:
         raise ModelFileError("shapes can't be inferred", where=where, why=_first_line(error)) from error
+    model = with_captured(model)
     graph = model.graph
     known = {name: shape for name, shape in shapes_of(graph).items() if shape is not None}
     check_sizes(known, where)
@@ -235,7 +236,7 @@ def _written_out(model: Any) -> tuple[Any, dict[str, str]]:
     refused, unknown = dict[str, str](), dict[str, str]()
     for _ in range(_DEEPEST):
         model, undefined = with_bodies(model)
-        model, unknown = without_control_flow(model)
+        model, unknown = without_control_flow(model, staying=True)
         refused |= undefined
         if not any(has_definition(node) and node.output[0] not in refused for node in model.graph.node):
             break

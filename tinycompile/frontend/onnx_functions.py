@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tinycompile.frontend import onnx_linear_definitions
+from tinycompile.frontend import onnx_linear_definitions, onnx_recurrent_definitions
 from tinycompile.frontend.onnx_definitions import DEFINITIONS, Definition, defined
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_rewrite import names_of
@@ -16,7 +16,7 @@ from tinycompile.frontend.onnx_shapes import inferred, shapes_of, type_names_of
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import free_name
 
-DEFINITION_MODULES = (onnx_linear_definitions,)
+DEFINITION_MODULES = (onnx_linear_definitions, onnx_recurrent_definitions)
 """Each registers its definitions when it is imported."""
 
 PREVIEW = "ai.onnx.preview"

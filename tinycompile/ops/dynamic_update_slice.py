@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,6 +22,10 @@ class DynamicUpdateSlice(Op):
     """
 
     kind: ClassVar[str] = "dynamic_update_slice"
+
+    @property
+    def updates(self) -> Mapping[int, int]:
+        return {0: 0}
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, update, begin = inputs

@@ -13,6 +13,8 @@ from tinycompile.ops._region import check_operands, is_condition, known_results,
 
 MOST_TURNS = 1 << 16
 """That are followed when a model is compiled; on the device nothing limits them."""
+_MOST_WORK = 1 << 26
+"""Multiply-accumulates and elements that are worth computing to know how many turns there are."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,15 @@ class WhileLoop(Op):
         return objection(self.condition) or objection(self.body)
 
 
+def _work(graph: Graph) -> int:
+    """Of all nodes, whether what they read is known or not."""
+    return graph.macs() + sum(graph.types[name].elements for node in graph.nodes for name in node.outputs)
+
+
 def turns_of(condition: Graph, body: Graph, operands: Sequence[Array | None]) -> int | None:
     """How often the body is executed, if that follows from the operands that are known: a counter and its limit."""
     values, carried = tuple(operands), len(body.outputs)
-    for turn in range(MOST_TURNS):
+    for turn in range(min(MOST_TURNS, 1 + _MOST_WORK // max(1, _work(condition) + _work(body)))):
         (going,) = known_results(condition, values)
         if going is None:
             return None

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node
+from tinycompile.ops.while_loop import WhileLoop
 
 MAX_WORK = 1 << 28
 """Multiply-accumulates, or elements, that are worth computing here."""
@@ -13,7 +14,7 @@ MAX_WORK = 1 << 28
 
 def fold_constants(graph: Graph) -> Graph:
     """Every node without an operand from RAM becomes a constant, by the operator's own meaning; a model output, too,
-    and a state that stays what it is.
+    and a state that stays what it is. Loops of which nobody knows whether they end are left to the device.
 
     Raises:
         UnsupportedError: it would take too much work.
@@ -22,7 +23,8 @@ def fold_constants(graph: Graph) -> Graph:
     moving = tuple(state for state in graph.states if state.next != state.name)
     constants.update((state.name, state.initial) for state in graph.states if state not in moving)
     for node in graph.nodes:
-        if not node.inputs or any(name not in constants for name in node.inputs):
+        endless = isinstance(node.op, WhileLoop) and node.op.turns is None
+        if not node.inputs or endless or any(name not in constants for name in node.inputs):
             kept.append(node)
             continue
         _check(graph, node)

@@ -28,7 +28,7 @@ class SlidingReference:
         entry, axis = report["inputs"][self._slide["input"]], self._slide["axis"]
         shape = (*entry["shape"][:axis], self._slide["rows"], *entry["shape"][axis + 1 :])
         self._first: Array = np.full(shape, entry["zero_point"] or 0, np.dtype(str(entry["dtype"])))
-        self._window = self._first
+        self._window: Array = self._first
 
     @property
     def witnesses(self) -> tuple[Witness, ...]:

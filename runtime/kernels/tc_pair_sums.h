@@ -17,6 +17,7 @@
 
 #include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_align.h"
+#include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_lane_block.h"
 #include "kernels/tc_requant_block.h"
@@ -47,8 +48,23 @@ typedef struct tc_pair_sums_job {
     TC_PAIR_SUMS_TWO(r8, r9)
 
 #define TC_PAIR_SUMS_GROUP "ldrd r10, r11, [lr], #8\n\t" TC_PAIR_SUMS_SIX
+
+#if TC_STRICT_ALIGNMENT
+#define TC_PAIR_SUMS_LOAD /* the inputs may be anywhere */ \
+    "ldrb r11, [lr], #4\n\t" \
+    "ldrb r0, [lr, #-3]\n\t" \
+    "ldrb r1, [lr, #-2]\n\t" \
+    "ldrb r2, [lr, #-1]\n\t" \
+    "orr r11, r11, r0, lsl #8\n\t" \
+    "orr r11, r11, r1, lsl #16\n\t" \
+    "orr r11, r11, r2, lsl #24\n\t"
+#else
+#define TC_PAIR_SUMS_LOAD \
+    "ldr r11, [lr], #4\n\t"
+#endif
+
 #define TC_PAIR_SUMS_BYTES \
-    "ldr r11, [lr], #4\n\t" \
+    TC_PAIR_SUMS_LOAD \
     "sxtb16 r10, r11\n\t" \
     "sxtb16 r11, r11, ror #8\n\t" TC_PAIR_SUMS_SIX
 
@@ -91,8 +107,9 @@ TC_INLINE void tc_pair_sums_of(const uint32_t *x, const int32_t *weights, int32_
         memcpy(sum, weights, sizeof sum);
         weights += 6;
         for (const uint32_t *group = x; group != job->x_end; group += bytes ? 1 : 2) {
-            const uint32_t even = bytes ? tc_sxtb16(group[0], 0) : group[0];
-            const uint32_t odd = bytes ? tc_sxtb16(group[0], 8) : group[1];
+            const uint32_t four = bytes ? tc_load4((const int8_t *)(const void *)group) : 0;
+            const uint32_t even = bytes ? tc_sxtb16(four, 0) : group[0];
+            const uint32_t odd = bytes ? tc_sxtb16(four, 8) : group[1];
             for (uint32_t row = 0; row < 6u; row++) {
                 sum[row] = tc_smlad((uint32_t)weights[0], even, sum[row]);
                 sum[row] = tc_smlad((uint32_t)weights[1], odd, sum[row]);
@@ -118,7 +135,7 @@ static TC_NOINLINE void tc_pair_byte_sums(const uint32_t *x, const int32_t *weig
 
 #endif
 
-/* A row at an address of a word, whose length is a multiple of 4, as it is. */
+/* A row whose length is a multiple of 4, as it is. */
 TC_INLINE void tc_pair_sums_in_place(const int8_t *input, int32_t inputs, const int32_t *weights, int32_t words, int32_t *sums)
 {
     const uint32_t *const x = (const uint32_t *)(const void *)input;

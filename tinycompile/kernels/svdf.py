@@ -116,7 +116,7 @@ def _kernel(site: Site, core: Core, simd: str) -> Kernel | None:
     tap = 7 if core.has("multiply_accumulate") else 12
     products = {"": tap * weights.size, "lanes": blocks * (24 + 30.5 * groups), "pairs": blocks * (20 + 16.8 * groups)}
     if in_place:
-        products["pairs"] += 2 * blocks * groups - 5 * groups
+        products["pairs"] += (8 if core.strict else 2) * blocks * groups - 5 * groups
     each = filters * (30 + (4 if core.has("dsp") else 8) * memory) + sig.output.shape[1] * 30 + 5 * groups
     return Kernel(
         f"svdf_{simd}" if simd else "svdf",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.support.random_graph import RandomGraph
 from tests.support.sliding_models import keyword_graph, steps_of, temporal_network
 from tinycompile import interpreter
@@ -121,6 +122,23 @@ def test_models_with_memory_have_no_windows() -> None:
     stateful = replace(graph, types={**graph.types, "s": graph.types["x"]}, states=(state,))
     with pytest.raises(UsageError, match="models without memory"):
         slide(stateful, Window("x", 1, 1))
+
+
+def test_a_temporal_shift_is_a_state() -> None:
+    """examples/tsm: a frame a step is the offline model on the window that ends with it; shifts have no arithmetic."""
+    path = ROOT / "examples/tsm/tsm.onnx"
+    graph = optimize(load(path, floats="all"))
+    found = slide(graph, window_of(graph, "2=1"))
+    verify(found, "slide")
+    readout = 16 * 2
+    assert (found.macs() - readout) * 8 == graph.macs() - readout
+    assert [found.types[state.name].elements for state in found.states] == [4 * 16] * 3
+    frames = np.load(path.parent / "tsm_steps.npz")["input_0"]
+    whole = np.zeros(graph.types[graph.inputs[0]].shape, np.float32)
+    for frame, values in zip(frames, interpreter.steps(found, ([frame] for frame in frames)), strict=True):
+        whole = np.concatenate([whole[:, :, 1:], frame], axis=2)
+        ours, expected = values[found.outputs[0]], interpreter.run(graph, [whole])[graph.outputs[0]]
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_the_reference_keyword_network(shared: object) -> None:

@@ -30,7 +30,7 @@ from tinycompile.ops.spatial_sum import SpatialSum
 from tinycompile.passes.own_outputs import own_outputs
 from tinycompile.passes.own_states import own_states
 from tinycompile.passes.slide_averages import Average, averages_of
-from tinycompile.passes.slide_motion import Divided, Moving, moving, pads_itself, part_of
+from tinycompile.passes.slide_motion import Divided, Moving, moves_nothing, moving, pads_itself, part_of
 from tinycompile.passes.slide_rows import Step, rows_of
 
 
@@ -245,7 +245,10 @@ class _Rewriting:
         op = part_of(node.op, sig, axis, len(run), padding)
         if op is None:
             raise ValueError(f"{node.name} isn't divided into rows")
-        self.pieces[value][run] = self._emit(node.name, op, inputs, self._rows_value(value, run))
+        if len(run) < size and moves_nothing(op, self.types[inputs[0]], sig.output):
+            self.pieces[value][run] = inputs[0]
+        else:
+            self.pieces[value][run] = self._emit(node.name, op, inputs, self._rows_value(value, run))
 
     def _whole(self, node: Node) -> None:
         inputs = [self._all(name) for name in node.inputs]

@@ -51,10 +51,9 @@ def test_every_step_is_a_whole_window_of_litert(tmp_path: Path) -> None:
     assert report["ram"]["state_bytes"] > 0 and report["options"]["slide"] == "time=2"
 
 
-def test_what_goes_without_a_window() -> None:
-    for others in ({"input_stream": "rows"}, {"compatible_with": Path("old"), "weights": "separate"}):
-        with pytest.raises(UsageError, match="--slide goes neither"):
-            Options(slide="time=2", **others).check()  # type: ignore[arg-type]
+def test_new_rows_are_an_input_as_a_whole() -> None:
+    with pytest.raises(UsageError, match="--slide doesn't go with --input-stream rows"):
+        Options(slide="time=2", input_stream="rows").check()
 
 
 def test_a_wake_word_with_variables(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def test_every_step_is_a_whole_window_of_litert(tmp_path: Path) -> None:
     report = load_document(tmp_path / "out")
     assert report["slide"]["rows"] == ROWS and report["slide"]["step"] == 2
     assert report["ram"]["state_bytes"] > 0 and report["options"]["slide"] == "time=2"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "rows are new in each step" in page and f"{report['slide']['instructions_estimate']:,}" in page
 
 
 def test_new_rows_are_an_input_as_a_whole() -> None:

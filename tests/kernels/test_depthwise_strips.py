@@ -29,6 +29,7 @@ LAYERS: dict[str, Layer] = {
     "stride 2, two rows at a time": ((23, 17, 9), (3, 3), 2, SAME, (-60, 70)),
     "stride 2, all rows at once": ((8, 9, 6), (3, 3), 2, HALF, ANY),
     "stride 2, row by row": ((6, 112, 4), (3, 3), 2, HALF, (0, 127)),
+    "some rows of an image, without padding above": ((22, 5, 8), (3, 3), 1, (0, 1, 1, 1), ANY),
     "stride 2, a last column": ((5, 6, 4), (3, 3), 2, SAME, (5, 70)),
 }
 

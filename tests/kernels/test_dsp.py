@@ -22,6 +22,7 @@ from tinycompile.kernels import winograd4 as f4
 from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
+from tinycompile.kernels.depthwise_strips import depthwise_strips
 from tinycompile.kernels.depthwise_tiles import tile_width, tiled
 from tinycompile.kernels.dual_rows import fully_connected_dual
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct, lane_offset, pack_words
@@ -348,10 +349,10 @@ def test_depthwise_bands_of_another_size_are_not_in_place():
 
 
 @pytest.mark.parametrize(("above", "below", "rows"), [(0, 0, 2), (0, 1, 1), (0, 2, 0), (1, 0, 0), (2, 0, 0)])
-@pytest.mark.parametrize("height", [3, 5, 8])
-def test_depthwise_rows_of_some_rows_end_where_these_end(above, below, rows, height):
-    site = layer(DepthwiseConv2D((1, 1), (1, 1), (above, below, 1, 1)), (1, height, 7, 8), (1, 3, 3, 8), 3, 1)
-    assert check(depthwise_rows, site).distances == {0: -rows * 7 * 8}
+def test_depthwise_of_some_rows_ends_where_these_end(above, below, rows):
+    for kernel, height in ((depthwise_rows, 3), (depthwise_rows, 8), (depthwise_strips, 5), (depthwise_strips, 24)):
+        site = layer(DepthwiseConv2D((1, 1), (1, 1), (above, below, 1, 1)), (1, height, 7, 8), (1, 3, 3, 8), 3, 1)
+        assert check(kernel, site).distances == {0: -rows * 7 * 8}
 
 
 def test_depthwise_rows_of_shorter_or_more_rows_are_not_in_place():

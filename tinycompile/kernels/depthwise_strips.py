@@ -175,7 +175,8 @@ def depthwise_strips(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=bands.slots * bands.pitch,
         instructions=_instructions(frame, bands, walk, packing, dual=dual),
         code_bytes=_code_bytes(frame, bands, walk, packing, dual=dual),
-        in_place=frame.works_in_place,
+        in_place=frame.place_by_rows is not None,
+        in_place_at=frame.place_by_rows or 0,
         notes={"requantisation": frame.plan.form},
         requant=frame.plan.shape_in_code,
     )

@@ -61,22 +61,6 @@ TC_INLINE void tc_lane_strip_expand_portable(const int8_t *from, uint32_t *block
 
 #if TC_DSP_BLOCKS
 
-/* r0 is the first window, r2 walks the block; of four words in r8-r11, p goes to r4-r7 and q takes their place. */
-#define TC_STRIP_WORDS \
-    "sxtab16 r4, r3, r8, ror #8\n\t" \
-    "sxtab16 r5, r3, r9, ror #8\n\t" \
-    "sxtab16 r6, r3, r10, ror #8\n\t" \
-    "sxtab16 r7, r3, r11, ror #8\n\t" \
-    "and r8, lr, r8, lsl #8\n\t" \
-    "and r9, lr, r9, lsl #8\n\t" \
-    "and r10, lr, r10, lsl #8\n\t" \
-    "and r11, lr, r11, lsl #8\n\t" \
-    "ssub16 r8, r8, r4\n\t" \
-    "ssub16 r9, r9, r5\n\t" \
-    "ssub16 r10, r10, r6\n\t" \
-    "ssub16 r11, r11, r7\n\t" \
-    "stmia r2!, {r4, r5, r6, r7, r8, r9, r10, r11}\n\t"
-
 /* What is left of a row beyond those in x, `number` rows below them and as many bits higher as they have. */
 #define TC_STRIP_JOIN(load, bits, number, pitch) \
     ".if .Ltc_below > " #number "\n\t" \
@@ -92,7 +76,7 @@ TC_INLINE void tc_lane_strip_expand_portable(const int8_t *from, uint32_t *block
     joined \
     ".set .Ltc_at, .Ltc_at + " #step "\n\t" \
     ".endr\n\t" \
-    TC_STRIP_WORDS \
+    TC_LANE_EXPAND_WORDS \
     ".set .Ltc_below, .Ltc_below - " #together "\n\t" \
     ".endr\n\t"
 
@@ -114,7 +98,7 @@ TC_INLINE void tc_lane_strip_expand_portable(const int8_t *from, uint32_t *block
     "ldr r9, [r0, #.Ltc_at + " #step "]\n\t" \
     "ldr r10, [r0, #.Ltc_at + 2 * " #step "]\n\t" \
     "ldr r11, [r0, #.Ltc_at + 3 * " #step "]\n\t" \
-    TC_STRIP_WORDS \
+    TC_LANE_EXPAND_WORDS \
     ".set .Ltc_at, .Ltc_at + 4\n\t" \
     ".endr\n\t" \
     ".set .Ltc_first, .Ltc_first + " #pitch "\n\t" \
@@ -170,7 +154,7 @@ TC_INLINE void tc_lane_strip_made_s8(const int8_t *input, int8_t *output, const 
     for (int32_t y = 0; y < 4 * conv->fours / conv->output_width; y++) {
         const int32_t top = y * conv->stride_y;
         if (shape->moves != 0 && top + window_rows > strip.first + shape->rows) {
-            tc_lane_strip_move(&strip, input, top, shape);
+            tc_lane_strip_fill(&strip, input, tc_lane_strip_move(&strip, top, shape), shape);
         }
         const int8_t *from = strip.rows + (top - strip.first) * shape->pitch;
         for (int32_t x = 0; x < conv->output_width; x += 4) {

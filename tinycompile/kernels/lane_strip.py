@@ -6,6 +6,7 @@ windows of a small image reach into the padding; in a strip that has the padding
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from tinycompile.kernels.lane_conv2d import (
     safe_steps,
     window_shape,
 )
-from tinycompile.kernels.lane_straight import Straight
+from tinycompile.kernels.lane_straight import LARGEST_CODE, Straight
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
@@ -129,7 +130,9 @@ class Expansion:
         """None where blocks of 4 windows may lie in two rows of the output, or a window's bytes out of reach."""
         step, pitch = op.stride[1] * site.sig.input.shape[3], op.dilation[0] * strip.pitch
         last = (order.rows - 1) * pitch + 3 * step + order.segment
-        return Expansion(order, step, pitch) if site.sig.output.shape[2] % 4 == 0 and last <= LDR_REACH else None
+        found = Expansion(order, step, pitch)
+        in_reach = last <= LDR_REACH and 4 * found.instructions <= LARGEST_CODE
+        return found if site.sig.output.shape[2] % 4 == 0 and in_reach else None
 
     @property
     def definition(self) -> tuple[str, str]:
@@ -172,8 +175,8 @@ def _kernel(site: Site, core: Core, *, straight: bool) -> Kernel | None:
         return None
     _, out_height, out_width, channels = sig.output.shape
     blocks = Blocks.of(out_height * out_width)
-    made = Straight.of(lanes.groups, channels) if straight and blocks.fours else None
-    if straight and made is None:
+    made = Straight.of(blocks.counts, lanes.groups, channels) if straight else {}
+    if straight and not made:
         return None
     strip = Strip.of(site, op, blocks.largest)
     expansion = Expansion.of(site, op, order, strip) if straight else None
@@ -188,7 +191,9 @@ def _kernel(site: Site, core: Core, *, straight: bool) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         spared_by_rows=_moved(site, op, strip, order),
-        code_bytes=900 + (made.code_bytes if made else 0) + (4 * expansion.instructions if expansion else 0),
+        code_bytes=900
+        + sum(each.code_bytes for each in made.values())
+        + (4 * expansion.instructions if expansion else 0),
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
         requant=lanes.plan.shape_in_code,
@@ -202,7 +207,7 @@ def _function(
     blocks: Blocks,
     strip: Strip,
     order: Order,
-    made: Straight | None,
+    made: Mapping[int, Straight],
     expansion: Expansion | None,
     core: Core,
 ) -> Function:
@@ -251,7 +256,7 @@ def _moved(site: Site, op: Conv2D, strip: Strip, order: Order) -> int:
     window_rows = (order.rows - 1) * op.dilation[0] + 1
     fresh = max(op.stride[0], (strip.rows - window_rows) // op.stride[0] * op.stride[0])
     turns = -(-site.sig.input.shape[1] // fresh)
-    return turns * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch * 5 // 4)
+    return turns * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch // 6)
 
 
 def _work(
@@ -261,18 +266,18 @@ def _work(
     blocks: Blocks,
     strip: Strip,
     order: Order,
-    made: Straight | None,
+    made: Mapping[int, Straight],
     expansion: Expansion | None,
     core: Core,
 ) -> Work:
     """Counted from GCC's assembly."""
-    copied = site.sig.input.shape[1] * (20 + strip.inner * 3 // 4)
+    copied = site.sig.input.shape[1] * (30 + (strip.inner // 6 if strip.inner % 4 == 0 else strip.inner * 3 // 4))
     total = Work(0, 0) + 100 + strip.rows * strip.pitch + copied + _moved(site, op, strip, order)
     for pixels, count in blocks.counts:
         shared = order.shared * pixels * (8 if order.after == 2 else 13)
         expanded = 45 + 6 * pixels * order.rows * order.words + order.rows * 3 + shared + 30
         product = pairs_cost(pixels, lanes.layer.channels, lanes.groups, lanes.requant, core)
-        if made and pixels == 4:
-            product = made.cost(lanes.requant, core)
+        if pixels in made:
+            product = made[pixels].cost(lanes.requant, core)
         total += count * (product + (expansion.instructions + 25 if expansion else expanded))
     return total

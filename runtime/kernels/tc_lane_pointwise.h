@@ -63,7 +63,7 @@ TC_INLINE void tc_lane_pointwise_portable(const int8_t *input, const int32_t *we
  * Slots as in tc_lane_block.h, whose stride and entry aren't needed: 0 the block, 1 input, 2 output, 3 end of the input,
  * 4 end of the pairs at hand, 5 end of the block, 6 end with the last pair; 8 weights, 9 end of the pairs side by side.
  */
-#define TC_LANE_POINTWISE_TEXT(depth, once, each, group, before, spare, groups, unrolled, stride, ...) \
+#define TC_LANE_CALL_TEXT(expand, advance, once, each, group, before, spare, groups, unrolled, stride, ...) \
     "ldm r3, {r4, r5, r6, r8}\n\t" \
     TC_KEEP_PAIR(r4, r0, 0, 1) \
     TC_KEEP_PAIR(r2, r5, 2, 3) \
@@ -75,16 +75,8 @@ TC_INLINE void tc_lane_pointwise_portable(const int8_t *input, const int32_t *we
     "8:\n\t" /* a block */ \
     TC_FETCH_PAIR(r2, r0, 0, 1) \
     TC_LANE_EXPAND_CONSTANTS \
-    ".set .Ltc_at, 0\n\t" \
-    ".rept " #groups "\n\t" \
-    "ldr r8, [r0, #.Ltc_at]\n\t" \
-    "ldr r9, [r0, #.Ltc_at + " #depth "]\n\t" \
-    "ldr r10, [r0, #.Ltc_at + 2 * " #depth "]\n\t" \
-    "ldr r11, [r0, #.Ltc_at + 3 * " #depth "]\n\t" \
-    TC_LANE_EXPAND_WORDS \
-    ".set .Ltc_at, .Ltc_at + 4\n\t" \
-    ".endr\n\t" \
-    TC_ADD_TO(r0, "4 * " #depth, r4) \
+    expand \
+    TC_ADD_TO(r0, advance, r4) \
     TC_KEEP(r0, 1) \
     TC_FETCH(r12, 8) \
     ".if " #stride " %% 2\n\t" \
@@ -99,7 +91,25 @@ TC_INLINE void tc_lane_pointwise_portable(const int8_t *input, const int32_t *we
     "cmp r0, r1\n\t" \
     "bne 8b\n\t"
 
-#define TC_LANE_POINTWISE_FUNCTION(name, first, text) \
+/* The same with all loads in pairs or of single words. `advance`: bytes from a block's inputs to the next one's. */
+#define TC_LANE_CALL_PAIRS(expand, advance, ...) \
+    TC_LANE_CALL_TEXT(expand, advance, TC_FETCH(lr, 0), "", TC_LANE_GROUP_4_AT, "", r0, __VA_ARGS__)
+#define TC_LANE_CALL_SINGLE(expand, advance, ...) \
+    TC_LANE_CALL_TEXT(expand, advance, "", TC_FETCH(lr, 0), TC_LANE_GROUP_4_SINGLE, TC_LANE_FIRST_WEIGHTS, r3, __VA_ARGS__)
+
+/* Pixels beside each other. */
+#define TC_LANE_POINTWISE_EXPAND(depth, groups) \
+    ".set .Ltc_at, 0\n\t" \
+    ".rept " #groups "\n\t" \
+    "ldr r8, [r0, #.Ltc_at]\n\t" \
+    "ldr r9, [r0, #.Ltc_at + " #depth "]\n\t" \
+    "ldr r10, [r0, #.Ltc_at + 2 * " #depth "]\n\t" \
+    "ldr r11, [r0, #.Ltc_at + 3 * " #depth "]\n\t" \
+    TC_LANE_EXPAND_WORDS \
+    ".set .Ltc_at, .Ltc_at + 4\n\t" \
+    ".endr\n\t"
+
+#define TC_LANE_CALL(name, first, text) \
     static TC_NOINLINE void name(const int8_t *argument0, const int32_t *argument1, int8_t *argument2, \
                                  const tc_lane_pointwise_job *argument3) \
     { \
@@ -126,13 +136,13 @@ TC_INLINE void tc_lane_pointwise_portable(const int8_t *input, const int32_t *we
 #endif
 
 #define TC_LANE_POINTWISE(name, depth, groups, unrolled, stride, ...) \
-    TC_LANE_POINTWISE_FUNCTION(name, TC_POINTWISE_STRICT(depth, groups, stride, __VA_ARGS__), \
-                               TC_LANE_POINTWISE_TEXT(depth, TC_FETCH(lr, 0), "", TC_LANE_GROUP_4_AT, "", r0, groups, \
-                                                      unrolled, stride, __VA_ARGS__))
+    TC_LANE_CALL(name, TC_POINTWISE_STRICT(depth, groups, stride, __VA_ARGS__), \
+                 TC_LANE_CALL_PAIRS(TC_LANE_POINTWISE_EXPAND(depth, groups), "4 * " #depth, groups, unrolled, stride, \
+                                    __VA_ARGS__))
 #define TC_LANE_POINTWISE_SINGLE(name, depth, groups, unrolled, stride, ...) \
-    TC_LANE_POINTWISE_FUNCTION(name, TC_POINTWISE_STRICT(depth, groups, stride, __VA_ARGS__), \
-                               TC_LANE_POINTWISE_TEXT(depth, "", TC_FETCH(lr, 0), TC_LANE_GROUP_4_SINGLE, \
-                                                      TC_LANE_FIRST_WEIGHTS, r3, groups, unrolled, stride, __VA_ARGS__))
+    TC_LANE_CALL(name, TC_POINTWISE_STRICT(depth, groups, stride, __VA_ARGS__), \
+                 TC_LANE_CALL_SINGLE(TC_LANE_POINTWISE_EXPAND(depth, groups), "4 * " #depth, groups, unrolled, stride, \
+                                     __VA_ARGS__))
 
 #else
 

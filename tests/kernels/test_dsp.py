@@ -27,8 +27,9 @@ from tinycompile.kernels.depthwise_tiles import tile_width, tiled
 from tinycompile.kernels.dual_rows import fully_connected_dual
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct, lane_offset, pack_words
 from tinycompile.kernels.lane_conv2d import Blocks, conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
+from tinycompile.kernels.lane_pointwise import blocks_of, conv2d_pointwise
 from tinycompile.kernels.lane_straight import Straight
-from tinycompile.kernels.lane_strip import Expansion, Order, Strip, conv2d_strip, conv2d_strip_straight
+from tinycompile.kernels.lane_strip import Order, Row, Strip, conv2d_strip, conv2d_strip_straight
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
@@ -71,25 +72,57 @@ def test_lane_convolution_of_few_pixels(factory, pixels, channels):
     check(factory, layer(op, (1, 3, pixels + 2, 3), (channels, 3, 3, 3), 0, pixels))
 
 
-def test_functions_made_for_a_layer_are_for_blocks_of_four_pixels_of_several_channels():
-    pointwise, window = ((1, 1, 6), (1, 1, 1, 6)), ((3, 4, 6), (3, 3, 3, 6))
-    for image, (channels, *kernel) in ((pointwise[0], (4, 1, 1, 6)), (window[0], (1, 3, 3, 6))):
-        site = layer(Conv2D(padding=(0, 0, 0, 0)), (1, *image), (channels, *kernel), 0, 0)
+def test_functions_made_for_a_layer_are_for_pairs_of_channels_within_reach():
+    for image, kernel in (((1, 4, 6), (1, 1, 1, 6)), ((3, 4, 3), (1, 3, 3, 3))):
+        site = layer(Conv2D(padding=(0, 0, 0, 0)), (1, *image), kernel, 0, 0)
         assert conv2d_straight(site, M7) is None
         assert conv2d_strip_straight(site, M7) is None
-    assert [Straight.of(3, channels) for channels in (1, 1365)] == [None, None]
+    assert [Straight.of(Blocks.of(8).counts, 3, channels) for channels in (1, 1365)] == [{}, {}]
 
 
-@pytest.mark.parametrize(("width", "depth", "made"), [(8, 3, True), (9, 3, False), (8, 10, True), (680, 3, False)])
-def test_windows_in_a_row_are_expanded_by_a_function_of_their_own(width, depth, made):
-    """Unless a block may lie in two rows, or the window's rows are too far apart."""
+def test_functions_are_made_for_blocks_that_are_many():
+    made = [set(Straight.of(Blocks.of(pixels).counts, 3, 8)) for pixels in (4, 9, 25, 100, 27, 2)]
+    assert made == [{4}, {3}, {3, 4}, {4}, {4}, {3}]
+
+
+@pytest.mark.parametrize(("width", "depth", "made"), [(8, 3, True), (9, 3, False), (8, 10, False), (680, 3, False)])
+def test_a_row_of_blocks_has_a_function_of_its_own(width, depth, made):
+    """Unless a block may lie in two rows, the function becomes too long, or a window's rows are too far apart."""
     op = Conv2D(padding=(1, 1, 1, 1))
     site = layer(op, (1, 4, width, depth), (4, 3, 3, depth), 0, 0)
     order = Order(3, 3 * depth)
-    assert (Expansion.of(site, op, order, Strip.of(site, op, 4)) is not None) == made
+    row = Row.of(site, op, order, Strip.of(site, op, 4), Straight(4, -(-9 * depth // 4), 4), M7)
+    assert (row is not None) == made
+
+
+def test_the_last_word_of_a_pixel_reaches_into_the_next_one():
+    """So there is a next one for every block of 4, unless pixels are whole words."""
+    for pixels in range(4, 60):
+        blocks = blocks_of(pixels, 5)
+        if blocks is not None:
+            assert (4 * blocks.fours + 3 * blocks.threes, blocks.rest) == (pixels, 0)
+            assert blocks.threes > 0 < blocks.fours
+    assert blocks_of(8, 8) == Blocks(2, 0, 0)
+    assert [blocks_of(pixels, depth) for pixels, depth in ((8, 5), (9, 4), (2, 4))] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("op", "image", "depth", "channels"),
+    [(Conv2D((2, 1)), (8, 4), 8, 4), (Conv2D(padding=(0, 1, 0, 0)), (7, 4), 8, 4)]
+    + [(Conv2D(), (4, 4), 84, 4), (Conv2D(), (4, 4), 8, 1), (Conv2D(), (3, 3), 8, 4)],
+    ids=["stride", "padding", "inputs", "channel", "pixels"],
+)
+def test_other_layers_have_no_pointwise_kernel(op, image, depth, channels):
+    assert conv2d_pointwise(layer(op, (1, *image, depth), (channels, 1, 1, depth), 0, 0), M7) is None
+
+
+def test_unaligned_pixels_are_dear_where_words_must_be_aligned():
+    site = layer(Conv2D(), (1, 4, 5, 6), (4, 1, 1, 6), 0, 0)
+    assert conv2d_pointwise(site, replace(M7, strict=True)).instructions > 10 * conv2d_pointwise(site, M7).instructions
 
 
 def test_straight_convolution():
+    check(conv2d_pointwise, layer(Conv2D(clamp=(-60, 70)), (1, 4, 5, 6), (5, 1, 1, 6), 0, 0))
     check(conv2d_straight, layer(Conv2D(padding=(0, 1, 1, 0)), (1, 5, 4, 6), (5, 2, 2, 6), 0, 0))
     check(conv2d_strip_straight, layer(Conv2D(padding=(1, 1, 1, 1)), (1, 9, 8, 3), (5, 3, 3, 3), 0, 1))
 

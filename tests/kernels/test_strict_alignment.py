@@ -17,6 +17,7 @@ import pytest
 from tests.kernels import (
     test_assembly,
     test_block,
+    test_depthwise_dense,
     test_float_fused,
     test_fused,
     test_hybrid,
@@ -203,7 +204,8 @@ def own_cases() -> list[tuple[Factory, Site]]:
 
 def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
-    return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
+    small = test_depthwise_dense.CASES[2:3]
+    return [*wide, *small, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
 
 def generic_cases() -> list[tuple[Factory, Site]]:

@@ -82,7 +82,7 @@ def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int
         f"{kind}_table",
         function,
         (Constant("table", target, entries, f"{kind}: entry (uint8_t)q is the result for q"),),
-        instructions=15 + 4 * y.elements,
+        instructions=15 + 7 * y.elements // 2,
         code_bytes=60,
         overlap={operand: 0},
         notes={"requantisation": "table", "reason": "256 bytes hold the whole function"},

@@ -123,7 +123,7 @@ def transpose_conv_lane(site: Site, core: Core) -> Kernel | None:
     for each in classes:
         made.append(_class(site, each, lanes, words, core))
         words += len(each.phases) * _phase_words(each, site, lanes)
-    definitions = block_functions(lanes.requant, [each.blocks for each in made], core)
+    functions = block_functions(lanes.requant, [each.blocks for each in made], core)
     (_, height, width, channels), turns = sig.output.shape, max(each.rows.count for each in classes)
     shape = {
         "turns": turns,
@@ -144,8 +144,8 @@ def transpose_conv_lane(site: Site, core: Core) -> Kernel | None:
             parameters,
             (Struct("tc_lane_transpose_conv_shape", shape),),
             "Transposed convolution by the byte-lane product: a convolution for each phase of the output.",
-            (*names_of(parameters), *(lanes.requant.name(kind) if kind in definitions else "NULL" for kind in BLOCKS)),
-            tuple(definitions.values()),
+            (*names_of(parameters), *(functions[kind][0] if kind in functions else "NULL" for kind in BLOCKS)),
+            tuple(definition for _, definition in functions.values()),
         ),
         (Constant("weights", "int32_t", _stream(classes, site, lanes, words), "per phase, then as of a convolution"),),
         scratch_bytes=max(each.scratch for each in made),

@@ -78,6 +78,8 @@
     TC_LANE_BLOCK_3_SINGLE(lane_3_single_##name, __VA_ARGS__) \
     TC_LANE_ROW(row_##name, __VA_ARGS__) \
     TC_LANE_ROW_SINGLE(row_single_##name, __VA_ARGS__) \
+    TC_LANE_ROW_LONG(row_long_##name, __VA_ARGS__) \
+    TC_LANE_ROW_SINGLE_LONG(row_single_long_##name, __VA_ARGS__) \
     ROW_TWIN(row_##name##_twin, 0, __VA_ARGS__) \
     TC_LANE_ROW_DIRECT(row_direct_##name, __VA_ARGS__) \
     ROW_TWIN(row_direct_##name##_twin, 1, __VA_ARGS__) \
@@ -111,7 +113,9 @@ static void products_6_twin(const int32_t *u, const uint32_t *v, int32_t *sums, 
     {lane_4_##name, lane_4_##name##_twin}, {lane_4_single_##name, lane_4_##name##_twin}, \
     {lane_3_##name, lane_3_##name##_twin}, {lane_3_dual_##name, lane_3_##name##_twin}, \
     {lane_3_single_##name, lane_3_##name##_twin},
-#define ROW_ENTRY(name, ...) {row_##name, row_##name##_twin}, {row_single_##name, row_##name##_twin}, {row_direct_##name, row_direct_##name##_twin},
+#define ROW_ENTRY(name, ...) \
+    {row_##name, row_##name##_twin}, {row_single_##name, row_##name##_twin}, {row_long_##name, row_##name##_twin}, \
+    {row_single_long_##name, row_##name##_twin}, {row_direct_##name, row_direct_##name##_twin},
 #define OUTPUTS_ENTRY(name, ...) {outputs_##name, outputs_##name##_twin},
 #define OUTPUTS4_ENTRY(name, ...) \
     {outputs4_##name, outputs4_##name##_twin}, {outputs4_single_##name, outputs4_##name##_twin},
@@ -123,7 +127,7 @@ static void products_6_twin(const int32_t *u, const uint32_t *v, int32_t *sums, 
 #define BANDS_SHAPE(width, bands, ...) {width, bands},
 
 tc_lane_block *const lane_blocks[][2] = {FORMS(LANE_ENTRY)};              /* [form x (4, 4 single, 3, 3 dual, 3 single)] */
-tc_lane_row *const lane_rows[][2] = {FORMS(ROW_ENTRY)};                   /* [form x (expanded, single, direct)] */
+tc_lane_row *const lane_rows[][2] = {FORMS(ROW_ENTRY)};                   /* [form x (plain, single, long, single long, direct)] */
 tc_winograd_products *const products[][2] = {
     {products_2, products_2_twin}, {products_6, products_6_twin}, {products_single_2, products_2_twin}, {products_single_6, products_6_twin},
 };

@@ -57,13 +57,13 @@ static int lane_is_the_same(int32_t form, int32_t variant, int32_t groups, int32
 
 static int row_is_the_same(int32_t form, int32_t variant, int32_t groups)
 {
-    const int32_t direct = variant == 2;
+    const int32_t direct = variant == 4;
     const int32_t *const w = (const int32_t *)weights;
     const tc_lane_row_job job = {aligned + (direct ? 1 : 2) * groups, w + 2 * 8 * (1 + groups + parameters_of(form)),
-                                 (uint32_t)groups % 2u};
+                                 (uint32_t)groups % (variant == 2 || variant == 3 ? 8u : 2u)};
     fill();
     for (int32_t i = 0; i < 2; i++) {
-        lane_rows[3 * form + variant][i](aligned, w, outputs_of[i], &job);
+        lane_rows[5 * form + variant][i](aligned, w, outputs_of[i], &job);
     }
     return same();
 }
@@ -123,7 +123,9 @@ static int form_is_the_same(int32_t form)
                 good = good && lane_is_the_same(form, variant, groups, channels);
             }
         }
-        good = good && row_is_the_same(form, 0, groups) && row_is_the_same(form, 1, groups) && row_is_the_same(form, 2, groups);
+        for (int32_t variant = 0; variant < 5; variant++) {
+            good = good && row_is_the_same(form, variant, groups);
+        }
     }
     for (int32_t stride = 1; stride <= 2; stride++) {
         for (int32_t width = 1; width < 8; width++) {

@@ -18,7 +18,7 @@ from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.depthwise_tiles import tiled
 from tinycompile.kernels.dual_rows import fully_connected_dual
-from tinycompile.kernels.lane import fully_connected, fully_connected_direct
+from tinycompile.kernels.lane import fully_connected, fully_connected_direct, fully_connected_long
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
 from tinycompile.kernels.lane_pointwise import conv2d_pointwise
 from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip, conv2d_strip_straight
@@ -155,6 +155,7 @@ CASES = [
     *winograd_convolutions(),
     *depthwise_convolutions(),
     (fully_connected, dense(37, 19, 2, (-128, 127), 0)),
+    (fully_connected_long, dense(149, 19, 4, (-128, 127), 0)),
     (fully_connected_dual, dense(1501, 6, 2, (-128, 127), 0)),
     (fully_connected_dual, dense(4000, 4, 1, (-60, 70), 1)),
     (fully_connected_dual, dense(22, 3, 3, (0, 127), 2)),

@@ -34,6 +34,7 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
 quick = settings(max_examples=8, deadline=None, derandomize=True)
+fewer = settings(max_examples=5, deadline=None, derandomize=True)
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 paddings = st.tuples(*[st.integers(0, 2)] * 4)
 images = st.tuples(st.integers(1, 8), st.integers(1, 9))
@@ -222,7 +223,7 @@ def test_depthwise_pairs(kernel, stride, dilation, padding, clamp, channels, see
     check_if_taken(depthwise, site)
 
 
-@quick
+@fewer
 @given(images, paddings, clamps, st.integers(1, 9), st.integers(2, 9), st.integers(0, 99))
 def test_winograd(image, padding, clamp, depth, channels, seed):
     if min(image[0] + padding[0] + padding[1], image[1] + padding[2] + padding[3]) >= 3:
@@ -233,7 +234,7 @@ def test_winograd(image, padding, clamp, depth, channels, seed):
 wide_paddings = st.tuples(*[st.sampled_from([0, 1, 2, 19])] * 4)
 
 
-@quick
+@fewer
 @given(images, wide_paddings, clamps, st.integers(1, 3), st.integers(2, 9), st.integers(0, 99))
 def test_winograd4(image, padding, clamp, words, channels, seed):
     """Images up to several blocks, windows that see nothing but padding."""
@@ -243,9 +244,10 @@ def test_winograd4(image, padding, clamp, words, channels, seed):
         check_if_taken(f4.winograd4, layer(op, (1, height, width, 4 * words), (channels, 3, 3, 4 * words), 0, seed))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("factory", [f2.winograd, f4.winograd4])
-@pytest.mark.parametrize("image", [(6, 16), (8, 8)])
+@pytest.mark.parametrize(
+    ("factory", "image", "seed"),
+    [(f2.winograd, (6, 16), 0), (f2.winograd, (6, 16), 1), (f4.winograd4, (6, 16), 0), (f4.winograd4, (8, 8), 1)],
+)
 def test_winograd_takes_the_usual_layer(factory, image, seed):
     site = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, *image, 8), (6, 3, 3, 8), 0, seed)
     assert check(factory, site).notes["requantisation"].startswith("smmla")

@@ -14,7 +14,9 @@ import pytest
 from tests.kernels.test_block import CONVOLUTIONS, DEPTHWISE, M0
 from tests.kernels.test_dsp import layer
 from tests.support.emulated_kernel import run_program
+from tests.support.kernel_checks import M7, check
 from tinycompile.ir import Array
+from tinycompile.kernels import kernels_of, packed_pixels
 from tinycompile.kernels.packed_depthwise import groups_of, longest_groups
 from tinycompile.kernels.packed_pixels import LARGEST_SUM, group_ends, group_stream
 from tinycompile.numerics.latitude import Latitude
@@ -62,12 +64,26 @@ def test_groups_of_windows() -> None:
     assert groups_of(weights)[1] == 1
 
 
-CORES = {"M0+": ("-mcpu=cortex-m0plus", "-mthumb"), "M3": None}
+CORES = {
+    "M0+": ("mps2-an385", ("-mcpu=cortex-m0plus", "-mthumb")),
+    "M3": ("mps2-an385", None),
+    "M4": ("mps2-an386", None),
+}
 
 
-@pytest.mark.parametrize("core", CORES.values(), ids=CORES)
-def test_the_assembly_is_its_twin(core: tuple[str, ...] | None) -> None:
-    run_program((Path(__file__).parent / "packed_blocks.c").read_text(), "mps2-an385", core=core)
+@pytest.mark.parametrize(("target", "core"), CORES.values(), ids=CORES)
+def test_the_assembly_is_its_twin(target: str, core: tuple[str, ...] | None) -> None:
+    run_program((Path(__file__).parent / "packed_blocks.c").read_text(), target, core=core)
+
+
+def test_with_dsp_where_sums_are_too_large_for_byte_lanes() -> None:
+    """9 x 512 products of int8 reach 2^23."""
+    for depth, taken in ((16, False), (512, True)):
+        site = layer(Conv2D(), (1, 4, 5, depth), (3, 3, 3, depth), 0, 1)
+        assert (packed_pixels.conv2d(site, M7) is not None) == taken
+        if taken:
+            check(packed_pixels.conv2d, site, M7)
+            assert min(kernels_of(site, M7), key=lambda kernel: kernel.instructions).variant == "conv2d_packed"
 
 
 def test_not_where_weights_can_be_replaced() -> None:

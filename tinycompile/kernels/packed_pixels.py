@@ -13,6 +13,7 @@ from tinycompile.kernels.block import is_dense, pixel_steps, row_window
 from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
+from tinycompile.kernels.lane import PRE
 from tinycompile.kernels.linear_layer import KEPT_LAYERS, LinearLayer, has_wide_weights, padding_value
 from tinycompile.kernels.scalar_requant import ScalarRequant
 from tinycompile.ops._convolution import Convolution
@@ -68,9 +69,9 @@ def group_stream(matrix: Array, ends: Array) -> Array:
     return np.concatenate(parts).astype(np.uint8).view(np.int8)
 
 
-@kernel_for(Conv2D, unless={"dsp"})
+@kernel_for(Conv2D, unless={"mve"})
 def conv2d(site: Site, core: Core) -> Kernel | None:
-    """Any window, without groups."""
+    """Any window, without groups. With the DSP extension where sums are too large for the byte-lane product."""
     return _conv2d(site, core)
 
 
@@ -117,6 +118,8 @@ def _kernel(
     if site.latitude is not None or any(constant is None for constant in site.constants[1:]):
         return None  # where weights can be replaced, their groups can't be known
     layer = LinearLayer.of(site)
+    if core.has("dsp") and layer.fits(PRE):
+        return None
     requant = ScalarRequant.of(layer, core, 0)
     if requant is None:
         return None

@@ -69,9 +69,17 @@ def group_stream(matrix: Array, ends: Array) -> Array:
     return np.concatenate(parts).astype(np.uint8).view(np.int8)
 
 
-@kernel_for(Conv2D, unless={"mve"})
+@kernel_for(Conv2D, unless={"dsp"})
 def conv2d(site: Site, core: Core) -> Kernel | None:
-    """Any window, without groups. With the DSP extension where sums are too large for the byte-lane product."""
+    """Any window, without groups."""
+    return _conv2d(site, core)
+
+
+@kernel_for(Conv2D, needs={"dsp"}, unless={"mve"})
+def conv2d_of_large_sums(site: Site, core: Core) -> Kernel | None:
+    """The same where sums are too large for the byte-lane product."""
+    if any(constant is None for constant in site.constants[1:]) or LinearLayer.of(site).fits(PRE):
+        return None
     return _conv2d(site, core)
 
 
@@ -118,8 +126,6 @@ def _kernel(
     if site.latitude is not None or any(constant is None for constant in site.constants[1:]):
         return None  # where weights can be replaced, their groups can't be known
     layer = LinearLayer.of(site)
-    if core.has("dsp") and layer.fits(PRE):
-        return None
     requant = ScalarRequant.of(layer, core, 0)
     if requant is None:
         return None

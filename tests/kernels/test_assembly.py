@@ -22,6 +22,7 @@ from tinycompile.kernels.lane import fully_connected, fully_connected_direct, fu
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
 from tinycompile.kernels.lane_pointwise import conv2d_pointwise
 from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip, conv2d_strip_straight
+from tinycompile.kernels.packed_pixels import conv2d_of_large_sums
 from tinycompile.kernels.winograd import winograd
 from tinycompile.kernels.winograd4 import winograd4
 from tinycompile.ops.conv2d import Conv2D
@@ -154,6 +155,7 @@ CASES = [
     *straight_convolutions(),
     *winograd_convolutions(),
     *depthwise_convolutions(),
+    (conv2d_of_large_sums, layer(Conv2D(), (1, 2, 3, 3000), (2, 1, 1, 3000), 0, 0)),
     (fully_connected, dense(37, 19, 2, (-128, 127), 0)),
     (fully_connected_long, dense(149, 19, 4, (-128, 127), 0)),
     (fully_connected_dual, dense(1501, 6, 2, (-128, 127), 0)),

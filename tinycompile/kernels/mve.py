@@ -129,7 +129,7 @@ def _kernel(
         return kernel
     function = after.function(callee, stem, header, parameters, shape, comment)
     added = pixels * -(-layer.channels // 4) * (3 if after.table else 15)
-    return after.kernel(kernel, function, added, layer.channels)
+    return after.kernel(kernel, function, added, 2 * layer.channels)
 
 
 def _instructions(layer: LinearLayer, window: Fields, depth: int, direct: bool, pointwise: bool) -> int:

@@ -43,7 +43,15 @@ class After:
     notes: Mapping[str, str] | None = None
 
     def function(
-        self, plain: str, stem: str, header: str, parameters: Sequence[str], shape: Struct, comment: str
+        self,
+        plain: str,
+        stem: str,
+        header: str,
+        parameters: Sequence[str],
+        shape: Struct,
+        comment: str,
+        blocks: Sequence[str] = (),
+        preambles: Sequence[str] = (),
     ) -> Function:
         """As `struct_call` of the layer's own function `plain`.
 
@@ -51,6 +59,8 @@ class After:
 
         Args:
             parameters: `input`, `output`, constants and, where the layer has any, `scratch`.
+            blocks: names of block functions, which follow these.
+            preambles: as in `Function`.
         """
         names = [parameter.replace("*", " ").split()[-1] for parameter in parameters]
         mine = ["const int8_t *other"] if self.operand else []
@@ -58,9 +68,11 @@ class After:
         end = len(parameters) - ("scratch" in names)
         declared = (parameters[0], *mine, *parameters[1:end], *constants, *parameters[end:])
         other = "table" if self.table else "other" if self.operand else "input"
-        arguments = [names[0], other, *names[1:], *([] if "scratch" in names else ["NULL"])]
+        arguments = [names[0], other, *names[1:], *([] if "scratch" in names else ["NULL"]), *blocks]
         structs = (shape, Struct("tc_after", self.fields, "after"))
-        return struct_call(f"{stem}_{self.name}", f"{plain}_and", header, declared, structs, comment, arguments)
+        return struct_call(
+            f"{stem}_{self.name}", f"{plain}_and", header, declared, structs, comment, arguments, preambles
+        )
 
     def kernel(self, layer: Kernel, function: Function, added: int, pixel_bytes: int) -> Kernel:
         """The layer's kernel with this behind it.

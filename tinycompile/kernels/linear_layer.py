@@ -17,7 +17,7 @@ import numpy as np
 from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
 from tinycompile.numerics.fixed_point import wrap_int32
-from tinycompile.numerics.latitude import Form, Latitude
+from tinycompile.numerics.latitude import Form, Latitude, RequantShape
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.numerics.requant_solver import DSP_FORMS, fits, solve
@@ -164,6 +164,7 @@ class LinearLayer:
         forms: Sequence[Form] = DSP_FORMS,
         *,
         start_fixed: bool = False,
+        shift: int | None = None,
     ) -> RequantPlan:
         """The cheapest exact requantisation of (acc_raw << pre) + extra; call only if `fits(pre)`.
 
@@ -172,19 +173,22 @@ class LinearLayer:
             extra: a constant that the kernel's representation of the input adds to the accumulator, per
                 channel and already shifted by `pre`; it is taken out of `start`.
             forms, start_fixed: as in `requant_solver.solve`.
+            shift: the only S wanted, of the only form; the largest possible one if None.
         """
-        key = pre, *forms, start_fixed
+        key = pre, *forms, start_fixed, shift
         if key not in self._solved:
-            self._solved[key] = self._solve(pre, forms, start_fixed)
+            self._solved[key] = self._solve(pre, forms, start_fixed, shift)
         plan = self._solved[key]
         start = wrap_int32(plan.start.astype(np.int64) - extra).astype(np.int32)
         return replace(plan, start=start)
 
-    def _solve(self, pre: int, forms: Sequence[Form], start_fixed: bool) -> RequantPlan:
+    def _solve(self, pre: int, forms: Sequence[Form], start_fixed: bool, shift: int | None) -> RequantPlan:
         if self._different is not self:
-            return self._different.solve(pre, forms=forms, start_fixed=start_fixed).repeated(self.rule)
+            found = self._different.solve(pre, forms=forms, start_fixed=start_fixed, shift=shift)
+            return found.repeated(self.rule)
         low, high = self.acc_range
-        return solve(self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed, latitude=self.latitude)
+        latitude = self.latitude if shift is None else Latitude(RequantShape(pre, forms[0], shift))
+        return solve(self.rule, low, high, self.base, pre, forms=forms, start_fixed=start_fixed, latitude=latitude)
 
     @cached_property
     def _different(self) -> LinearLayer:

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: 0BSD */
+/*
+ * What comes after a layer (tc_after.h), on a run of its results by Helium: 8 or 16 at a time.
+ */
+#ifndef TC_MVE_AFTER_H
+#define TC_MVE_AFTER_H
+
+#include <stdint.h>
+
+#include "kernels/tc_after.h"
+#include "kernels/tc_inline.h"
+#include "kernels/tc_mve.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if TC_MVE
+/* Entries (uint8_t)values[i] of a table of 256; output may be the values. */
+TC_INLINE void tc_mve_look_up(const int8_t *values, const int8_t *table, int8_t *output, int32_t count)
+{
+    /* In a loop with a predicated tail, which compilers don't make of intrinsics with other types than bytes. */
+    __asm__ volatile(
+        "wlstp.8 lr, %3, 2f\n"
+        "1:\n\t"
+        "vldrb.u8 q0, [%0], #16\n\t"
+        "vldrb.u8 q1, [%2, q0]\n\t"
+        "vstrb.8 q1, [%1], #16\n\t"
+        "letp lr, 1b\n"
+        "2:\n\t"
+        : "+r"(values), "+r"(output)
+        : "r"(table), "r"(count)
+        : "lr", "q0", "q1", "cc", "memory");
+}
+
+/* Sums of 8 elements, the last `count` of which alone are loaded and stored; `load` and `store` are predicated where it matters. */
+#define TC_MVE_SUM8(before, load, store) \
+    before \
+    load " q0, [%0], #8\n\t" \
+    load " q1, [%1], #8\n\t" \
+    "vmovlb.s16 q2, q0\n\t" \
+    "vmovlt.s16 q0, q0\n\t" \
+    "vmlas.s32 q2, q4, %4\n\t" \
+    "vmovlb.s16 q3, q1\n\t" \
+    "vmlas.s32 q0, q4, %4\n\t" \
+    "vmovlt.s16 q1, q1\n\t" \
+    "vmla.s32 q2, q3, %5\n\t" \
+    "vmla.s32 q0, q1, %5\n\t" \
+    "vshl.s32 q2, %6\n\t" \
+    "vshl.s32 q0, %6\n\t" \
+    "vqmovnb.s32 q2, q2\n\t" \
+    "vqmovnt.s32 q2, q0\n\t" \
+    "vqmovnb.s16 q2, q2\n\t" \
+    "vmax.s8 q2, q2, q5\n\t" \
+    "vmin.s8 q2, q2, q6\n\t" \
+    store " q2, [%2], #8\n\t"
+
+/* clamp((value * first + other * second + start) >> shift) of `count` elements. */
+TC_INLINE void tc_mve_sum(const int8_t *values, const int8_t *others, int8_t *output, int32_t count, const tc_after *after)
+{
+    __asm__ volatile(
+        "vdup.32 q4, %7\n\t"
+        "vdup.8 q5, %8\n\t"
+        "vdup.8 q6, %9\n\t"
+        "lsrs lr, %3, #3\n\t"
+        "beq 2f\n"
+        "1:\n\t"
+        TC_MVE_SUM8("", "vldrb.s16", "vstrb.16")
+        "le lr, 1b\n"
+        "2:\n\t"
+        "ands %3, %3, #7\n\t"
+        "beq 3f\n\t"
+        TC_MVE_SUM8("vctp.16 %3\n\tvpstt\n\t", "vldrbt.s16", "vpst\n\tvstrbt.16")
+        "3:\n\t"
+        : "+l"(values), "+l"(others), "+l"(output), "+r"(count)
+        : "r"(after->start), "r"(after->second), "r"(-after->shift), "r"(after->first), "r"(after->low), "r"(after->high)
+        : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "p0", "cc", "memory");
+}
+#endif
+
+/*
+ * output[i] of `count` values of a layer.
+ *
+ * other   the elements at the same places, where the output may be; or the table
+ */
+TC_INLINE void tc_mve_after(const int8_t *values, const int8_t *other, int8_t *output, int32_t count, const tc_after *after)
+{
+#if TC_MVE
+    if (after->kind == TC_AFTER_TABLE) {
+        tc_mve_look_up(values, other, output, count);
+        return;
+    }
+    tc_mve_sum(values, other, output, count, after);
+#else
+    for (int32_t i = 0; i < count; i++) {
+        output[i] = (int8_t)tc_after_value(values[i], tc_after_at(other, i, after), after);
+    }
+#endif
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

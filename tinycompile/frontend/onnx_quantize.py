@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT16, INT32, UINT8, DType
+from tinycompile.dtypes import INT8, INT32, UINT8, DType
 from tinycompile.frontend.onnx_channels import by_channel
 from tinycompile.frontend.onnx_evaluate import nodes_of, table_of, values_of
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged, common_order
@@ -71,8 +71,6 @@ PAIRS: Mapping[str, type[DequantizedBinary]] = {
 
 def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
     """The int8 tensor that QuantizeLinear with `quant` (as int8) makes of a float value."""
-    if isinstance(value, Linear | Average) and scope.state.type_of(value.x).dtype == INT16:
-        raise Rejected("it has 8 bits, and the sum that it rounds is of 16 bits")
     match value:
         case Dequantized():
             return _of_dequantized(scope, value, quant)

@@ -1,7 +1,9 @@
-"""QuantizeLinear to 16 bits: layers of int16 activations and int8 weights, with the real factor of ONNX's formula.
+"""QuantizeLinear to 16 bits, or of sums of 16 bits: layers of int16 activations and int8 weights, with the real factor
+of ONNX's formula.
 
 uint16 tensors are int16 with a zero point lower by 2^15. A layer's sums are of the numbers as they are: what the zero
-point adds to them is in its rule's offset, and where it would read padding, that is written out.
+point adds to them is in its rule's offset, and where it would read padding, that is written out. Where a layer has 8
+bits on one side, the numbers are cast: its operand's before, its results', which are clamped to 8 bits, behind.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT16
+from tinycompile.dtypes import INT8, INT16, DType
 from tinycompile.frontend.onnx_quantize import clamp_of
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope
-from tinycompile.frontend.onnx_values import Arranged, Average, Clamp, Linear, Placed, Real, Shape, Value, Wide
+from tinycompile.frontend.onnx_values import Arranged, Average, Linear, Placed, Real, Shape, Value, Wide
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op, Quantization, TensorType
 from tinycompile.numerics.wide_requant import RealRequant
+from tinycompile.ops.cast import Cast
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
@@ -29,45 +32,58 @@ from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose_conv import TransposeConv
 
-_LARGEST_INPUT = 2**15
+
+def has_wide_sums(scope: Scope, value: Value) -> bool:
+    """Whether a value that isn't rounded yet, or a part of it, is a sum of 16-bit activations."""
+    match value:
+        case Linear() | Average():
+            return scope.state.type_of(value.x).dtype == INT16
+        case Arranged():
+            return any(has_wide_sums(scope, part) for part in value.parts)
+        case _:
+            return False
 
 
-def quantized_wide(scope: Scope, value: Value, quant: Quantization) -> Placed:
-    """The int16 tensor that QuantizeLinear with `quant` (as int16) makes of a float value.
+def quantized_wide(scope: Scope, value: Value, quant: Quantization, dtype: DType = INT16) -> Placed:
+    """The tensor that QuantizeLinear makes of a float value.
+
+    Args:
+        quant: as that of int16, or of int8.
+        dtype: INT16; or INT8, of what `has_wide_sums`.
 
     Raises:
         Rejected: that takes float32 arithmetic.
     """
     match value:
-        case Wide() if value.quant.same_as(quant):
+        case Wide() if dtype == INT16 and value.quant.same_as(quant):
             return value.at
-        case Wide():
+        case Wide() if dtype == INT16:
             real = scope.state.emit(Dequantize(), [value.at.name], f"{scope.name}_float", None)
             return _rounded(scope, replace(value.at, name=real), quant)
-        case Real():
+        case Real() if dtype == INT16:
             return _rounded(scope, value.at, quant)
         case Linear():
-            return _linear(scope, value, quant)
+            return _linear(scope, value, quant, dtype)
         case Average():
-            return _average(scope, value, quant)
+            return _average(scope, value, quant, dtype)
         case Arranged() if not any(isinstance(part, Real) for part in value.parts):
-            return value.how([quantized_wide(scope, part, quant) for part in value.parts], quant)
+            return value.how([quantized_wide(scope, part, quant, dtype) for part in value.parts], quant)
         case _:
-            raise Rejected(f"it quantises to 16 bits: {NOT_ROUNDED}")
+            raise Rejected(f"it quantises to or from 16 bits: {NOT_ROUNDED}")
 
 
 def _rounded(scope: Scope, at: Placed, quant: Quantization) -> Placed:
     return replace(at, name=scope.state.emit(Quantize(INT16, "even"), [at.name], scope.name, quant))
 
 
-def _linear(scope: Scope, value: Linear, quant: Quantization) -> Placed:
+def _linear(scope: Scope, value: Linear, quant: Quantization, dtype: DType) -> Placed:
     weights = value.weights
     if weights.min() < -128 or weights.max() > 127:
         raise Rejected("its weights minus their zero point take more than 8 bits, supported beside 16 bits are 8")
     axis = 3 if value.kind == "depthwise_conv2d" else 0
     channels = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     x, window = _padded(scope, value, value.window)
-    rule = _rule(scope, x, value.product, value.bias, channels, value.clamp, quant)
+    rule = _rule(scope, x, value.product, value.bias, channels, clamp_of(value.clamp, quant, dtype), quant)
     op: Op
     match value.kind:
         case "conv2d":
@@ -79,7 +95,7 @@ def _linear(scope: Scope, value: Linear, quant: Quantization) -> Placed:
         case _:
             op = FullyConnected(wide_rule=rule)
     scales = Quantization(value.weight_scale, np.zeros(value.weight_scale.shape, np.int64), axis)
-    name = _layer(scope, op, x.name, weights.astype(np.int8), scales, quant)
+    name = _layer(scope, op, x, weights.astype(np.int8), scales, quant, dtype)
     result = Placed(name, value.shape, value.order)
     return scope.reshaped(result, result.physical_shape, value.shape, value.order)
 
@@ -96,7 +112,7 @@ def _padded(scope: Scope, value: Linear, window: dict[str, Any]) -> tuple[Placed
     return Placed(name, shape, (0, 1, 2, 3)), {**window, "padding": (0, 0, 0, 0)}
 
 
-def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
+def _average(scope: Scope, value: Average, quant: Quantization, dtype: DType) -> Placed:
     """A depthwise convolution with weights of 1."""
     x = value.x
     if value.kernel is None and (len(x.shape) != 4 or {x.order[axis] for axis in value.axes} != {2, 3}):
@@ -106,9 +122,10 @@ def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
     kernel = value.kernel or shape[1:3]
     weights, count = np.ones((1, *kernel, shape[3]), np.int8), shape[3]
     channels = weights.reshape(-1, count).T
-    rule = _rule(scope, x, (value.product,) * count, (value.bias,) * count, channels, value.clamp, quant)
+    clamp = clamp_of(value.clamp, quant, dtype)
+    rule = _rule(scope, x, (value.product,) * count, (value.bias,) * count, channels, clamp, quant)
     op = DepthwiseConv2D(stride=value.stride or (1, 1), wide_rule=rule)
-    name = _layer(scope, op, x.name, weights, Quantization.per_tensor(1.0, 0), quant)
+    name = _layer(scope, op, x, weights, Quantization.per_tensor(1.0, 0), quant, dtype)
     result = Placed(name, value.shape, value.order)
     physical = result.physical_shape
     if scope.state.builder.types[name].shape == physical:
@@ -116,9 +133,17 @@ def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
     return replace(result, name=scope.state.emit(Reshape(physical), [name], f"{scope.name}_mean", quant))
 
 
-def _layer(scope: Scope, op: Op, x: str, weights: Array, scales: Quantization, quant: Quantization) -> str:
-    constant = scope.state.value(f"{scope.name}_weights", TensorType(weights.shape, INT8, scales), weights)
-    return scope.state.emit(op, [x, constant], scope.name, quant)
+def _layer(
+    scope: Scope, op: Op, x: Placed, weights: Array, scales: Quantization, quant: Quantization, dtype: DType
+) -> str:
+    """The layer's results, as `dtype`."""
+    state, t = scope.state, scope.state.type_of(x)
+    source = x.name if t.dtype == INT16 else state.emit(Cast(INT16), [x.name], f"{scope.name}_wide", t.quant)
+    constant = state.value(f"{scope.name}_weights", TensorType(weights.shape, INT8, scales), weights)
+    if dtype == INT16:
+        return state.emit(op, [source, constant], scope.name, quant)
+    wide = state.emit(op, [source, constant], f"{scope.name}_wide_result", quant)
+    return state.emit(Cast(INT8), [wide], scope.name, quant)
 
 
 def _rule(
@@ -127,22 +152,20 @@ def _rule(
     product: Sequence[Fraction],
     bias: Sequence[Fraction],
     weights: Array,
-    clamp: Clamp,
+    clamp: tuple[int, int],
     quant: Quantization,
 ) -> RealRequant:
     """`weights` (C, taps)."""
     t, divisor = scope.state.type_of(x), Fraction(float(quant.scale[0]))
-    if t.dtype != INT16:
-        raise Rejected("it has 16 bits, and the sum that it rounds is of 8 bits")
     totals = weights.astype(np.int64).sum(axis=1).tolist()
     reach = np.abs(weights.astype(np.int64)).sum(axis=1).tolist()
     try:
         return RealRequant.of(
             [p / divisor for p in product],
             [(b - t.zero_point * n * p) / divisor for b, n, p in zip(bias, totals, product, strict=True)],
-            [_LARGEST_INPUT * n for n in reach],
+            [-t.dtype.range[0] * n for n in reach],
             int(quant.zero_point[0]),
-            clamp_of(clamp, quant, INT16),
+            clamp,
         )
     except ValueError as error:
         raise Rejected(str(error)) from error

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_inline.h"
+#include "kernels/tc_mve.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,6 +27,19 @@ TC_INLINE void tc_lookup(const void *input, void *output, const void *table, con
     const uint8_t *entries = (const uint8_t *)table;
     uint8_t *to = (uint8_t *)output;
     int32_t left = shape->count;
+#if TC_MVE
+    __asm__ volatile(
+        "wlstp.8 lr, %3, 2f\n"
+        "1:\n\t"
+        "vldrb.u8 q0, [%0], #16\n\t"
+        "vldrb.u8 q1, [%2, q0]\n\t"
+        "vstrb.8 q1, [%1], #16\n\t"
+        "letp lr, 1b\n"
+        "2:\n\t"
+        : "+r"(from), "+r"(to)
+        : "r"(entries), "r"(left)
+        : "lr", "q0", "q1", "cc", "memory");
+#else
     for (; left >= 4; left -= 4) {
         to[0] = entries[from[0]];
         to[1] = entries[from[1]];
@@ -37,6 +51,7 @@ TC_INLINE void tc_lookup(const void *input, void *output, const void *table, con
     for (; left > 0; --left) {
         *to++ = entries[*from++];
     }
+#endif
 }
 
 #ifdef __cplusplus

@@ -9,6 +9,7 @@
 
 #include "kernels/tc_after.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_lookup.h"
 #include "kernels/tc_mve.h"
 
 #ifdef __cplusplus
@@ -16,23 +17,6 @@ extern "C" {
 #endif
 
 #if TC_MVE
-/* Entries (uint8_t)values[i] of a table of 256; output may be the values. */
-TC_INLINE void tc_mve_look_up(const int8_t *values, const int8_t *table, int8_t *output, int32_t count)
-{
-    /* In a loop with a predicated tail, which compilers don't make of intrinsics with other types than bytes. */
-    __asm__ volatile(
-        "wlstp.8 lr, %3, 2f\n"
-        "1:\n\t"
-        "vldrb.u8 q0, [%0], #16\n\t"
-        "vldrb.u8 q1, [%2, q0]\n\t"
-        "vstrb.8 q1, [%1], #16\n\t"
-        "letp lr, 1b\n"
-        "2:\n\t"
-        : "+r"(values), "+r"(output)
-        : "r"(table), "r"(count)
-        : "lr", "q0", "q1", "cc", "memory");
-}
-
 /* Sums of 8 elements, the last `count` of which alone are loaded and stored; `load` and `store` are predicated where it matters. */
 #define TC_MVE_SUM8(before, load, store) \
     before \
@@ -85,11 +69,12 @@ TC_INLINE void tc_mve_sum(const int8_t *values, const int8_t *others, int8_t *ou
  */
 TC_INLINE void tc_mve_after(const int8_t *values, const int8_t *other, int8_t *output, int32_t count, const tc_after *after)
 {
-#if TC_MVE
     if (after->kind == TC_AFTER_TABLE) {
-        tc_mve_look_up(values, other, output, count);
+        const tc_lookup_shape shape = {count};
+        tc_lookup(values, output, other, &shape);
         return;
     }
+#if TC_MVE
     tc_mve_sum(values, other, output, count, after);
 #else
     for (int32_t i = 0; i < count; i++) {

@@ -6,9 +6,9 @@
  * output   [output_height][output_width][channels], int8
  * taps     per channel [ceil(kernel_height / 4)][kernel_width], words of 4 rows, int8
  * requant  as in tc_mve_depthwise_block.h
- * places   as there, of a strip's outputs, then of the last strip's
+ * places   where windows of several tiles have their words, then as there, of a strip's outputs and of the last strip's
  * scratch  16 bytes of padding, the words of a strip [bands][row tiles][columns][16 channels][4 rows], the taps of a
- *          channel where its window has several tiles, and, in place, input rows that are overwritten
+ *          channel where its window has several tiles, twice, and, in place, input rows that are overwritten
  *
  * Output rows come in strips, those in bands of one or two rows. Per strip and 16 channels, the input rows under each band
  * are interleaved by VST4, so that 4 rows of a column are a word; the block function gathers 4 of these for 16 taps. The
@@ -36,7 +36,7 @@ typedef struct tc_mve_depthwise_shape {
     int32_t input_zero_point;
     bool in_place;
     int32_t row_tiles;
-    int32_t column_tiles;
+    int32_t tiles;       /* of 4 words in a window */
     int32_t columns;     /* of a row tile in the scratch */
     int32_t beside;      /* columns of few channels that are interleaved together: 16 / channels, or 1 */
     int32_t band_rows;   /* output rows of a band: 1 or 2 */
@@ -45,7 +45,8 @@ typedef struct tc_mve_depthwise_shape {
     int32_t strips;
     int32_t blocks;      /* of 8 outputs in a strip */
     int32_t last_blocks; /* in the last one */
-    int32_t last_places; /* words before the last strip's places */
+    int32_t first_places; /* words before the places of a strip's outputs */
+    int32_t last_places; /* before those of the last one */
     int32_t words;       /* of requantisation per channel */
 } tc_mve_depthwise_shape;
 
@@ -112,6 +113,12 @@ TC_INLINE int32_t tc_mve_strip_bytes(const tc_mve_depthwise_shape *shape)
     return bands * shape->row_tiles * shape->columns * tc_mve_column_bytes(shape);
 }
 
+/* Bytes for the words of a channel's taps with zeros around. */
+TC_INLINE int32_t tc_mve_around_bytes(const tc_mve_depthwise_shape *shape)
+{
+    return shape->tiles > 1 ? 4 * shape->window.kernel_width + 16 * shape->tiles : 0;
+}
+
 /* The input rows under the windows of the band at output row `oy`, of a strip from row `first` on. */
 TC_INLINE void tc_mve_pack_band(const int8_t *input, int32_t oy, int32_t first, uint32_t channels, const int8_t *padding,
                                 const int8_t *kept, int8_t *tiles, const tc_mve_depthwise_shape *shape)
@@ -126,7 +133,10 @@ TC_INLINE void tc_mve_pack_band(const int8_t *input, int32_t oy, int32_t first, 
     for (int32_t tile = 0; tile < shape->row_tiles; tile++) {
         for (int32_t i = 0; i < 4; i++) {
             const int32_t ky = 4 * tile + i;
-            const int32_t y = oy * window->stride_y - window->padding_top + ky * window->dilation_y;
+            int32_t y = oy * window->stride_y - window->padding_top + ky * window->dilation_y;
+#if TC_MVE
+            __asm__("" : "+r"(y)); /* or compilers have the addresses of all rows ready, on the stack */
+#endif
             rows.first[i] = padding;
             rows.step[i] = 0;
             if (ky < needed && y >= 0 && y < window->input_height) {
@@ -164,35 +174,63 @@ TC_INLINE void tc_mve_keep_rows(const int8_t *input, int32_t first, int32_t next
     }
 }
 
-/* The taps of a channel by tiles: [row tiles][column tiles][band_rows][4], those of a second output row moved down by the stride. */
-TC_INLINE void tc_mve_expand_taps(const uint32_t *taps, uint32_t *output, const tc_mve_depthwise_shape *shape)
+/*
+ * What the block function reads of a channel of several tiles: the words' places, `base` being added, then taps, those of a
+ * second output row moved down by the stride.
+ *
+ * around  the words' copy, with zeros before and behind, which stay: [kernel_width + 4 * tiles]
+ */
+TC_INLINE void tc_mve_expand_taps(const uint32_t *taps, const uint32_t *places, uint32_t base, uint32_t *output,
+                                  uint32_t *around, const tc_mve_depthwise_shape *shape)
 {
     const int32_t width = shape->window.kernel_width;
+    const int32_t count = (shape->window.kernel_height + 3) / 4 * width;
     const int32_t down = 8 * shape->window.stride_y;
-    for (int32_t row = 0; row < shape->row_tiles; row++) {
-        const bool has_taps = 4 * row < shape->window.kernel_height;
-        for (int32_t column = 0; column < width; column += 4) {
+    tc_mve_copy((const int8_t *)taps, (uint32_t)(4 * count), (int8_t *)(around + width));
 #if TC_MVE
-            const mve_pred16_t inside = vctp32q((uint32_t)(width - column));
-            const uint32x4_t here = has_taps ? vldrwq_z_u32(taps + column, inside) : vdupq_n_u32(0);
-            vstrwq_u32(output, here);
-            if (shape->band_rows == 2) {
-                const uint32x4_t above = row > 0 ? vldrwq_z_u32(taps + column - width, inside) : vdupq_n_u32(0);
-                vstrwq_u32(output + 4, vorrq_u32(vshlq_r_u32(here, down), vshlq_r_u32(above, down - 32)));
-            }
-#else
-            for (int32_t i = 0; i < 4; i++) {
-                const bool inside = column + i < width;
-                output[i] = inside && has_taps ? taps[column + i] : 0u;
-                if (shape->band_rows == 2) {
-                    output[4 + i] = output[i] << down | (inside && row > 0 ? taps[column + i - width] >> (32 - down) : 0u);
-                }
-            }
-#endif
-            output += 4 * shape->band_rows;
-        }
-        taps += width;
+    const uint32_t *here = around + width;
+    if (shape->band_rows == 2) {
+        __asm__ volatile(
+            "mov lr, %[tiles]\n"
+            "1:\n\t"
+            "vldrw.u32 q0, [%[places]], #16\n\t"
+            "vldrw.u32 q1, [%[here]], #16\n\t"
+            "vadd.i32 q0, q0, %[base]\n\t"
+            "vldrw.u32 q2, [%[above]], #16\n\t"
+            "vstrw.32 q0, [%[output]], #16\n\t"
+            "vshl.u32 q2, %[up]\n\t"
+            "vstrw.32 q1, [%[output]], #16\n\t"
+            "vshl.u32 q1, %[down]\n\t"
+            "vorr q1, q1, q2\n\t"
+            "vstrw.32 q1, [%[output]], #16\n\t"
+            "le lr, 1b\n\t"
+            : [places] "+r"(places), [here] "+r"(here), [above] "+r"(around), [output] "+r"(output)
+            : [tiles] "r"(shape->tiles), [base] "r"(base), [down] "r"(down), [up] "r"(down - 32)
+            : "lr", "q0", "q1", "q2", "cc", "memory");
+    } else {
+        __asm__ volatile(
+            "mov lr, %[tiles]\n"
+            "1:\n\t"
+            "vldrw.u32 q0, [%[places]], #16\n\t"
+            "vldrw.u32 q1, [%[here]], #16\n\t"
+            "vadd.i32 q0, q0, %[base]\n\t"
+            "vstrw.32 q0, [%[output]], #16\n\t"
+            "vstrw.32 q1, [%[output]], #16\n\t"
+            "le lr, 1b\n\t"
+            : [places] "+r"(places), [here] "+r"(here), [output] "+r"(output)
+            : [tiles] "r"(shape->tiles), [base] "r"(base)
+            : "lr", "q0", "q1", "cc", "memory");
     }
+#else
+    for (int32_t i = 0; i < 4 * shape->tiles; i++) {
+        uint32_t *word = output + i / 4 * 4 * (1 + shape->band_rows) + i % 4;
+        word[0] = base + places[i];
+        word[4] = around[width + i];
+        if (shape->band_rows == 2) {
+            word[8] = around[width + i] << down | around[i] >> (32 - down);
+        }
+    }
+#endif
 }
 
 /* The outputs of a strip of up to 16 channels. */
@@ -205,12 +243,12 @@ TC_INLINE void tc_mve_depthwise_strip(int32_t strip, int32_t channel, const int8
     const int32_t first = strip * shape->strip_rows;
     const int32_t rows = last ? shape->last_rows : shape->strip_rows;
     const int32_t channels = tc_min(16, shape->channels - channel);
-    const int32_t tiles = shape->row_tiles * shape->column_tiles;
-    const bool several = tiles > 1;
+    const bool several = shape->tiles > 1;
     const int32_t record = (window->kernel_height + 3) / 4 * window->kernel_width;
     int8_t *words = scratch + 16;
     uint32_t *expanded = (uint32_t *)(void *)(words + tc_mve_strip_bytes(shape));
-    int8_t *kept = (int8_t *)expanded + (several ? 16 * tiles * shape->band_rows : 0);
+    uint32_t *around = expanded + (several ? 4 * shape->tiles * (1 + shape->band_rows) : 0);
+    int8_t *kept = (int8_t *)around + tc_mve_around_bytes(shape);
     int8_t *band = words;
     for (int32_t row = 0; row < rows; row += shape->band_rows) {
         const int32_t oy = first + tc_min(row, rows - shape->band_rows);
@@ -226,14 +264,15 @@ TC_INLINE void tc_mve_depthwise_strip(int32_t strip, int32_t channel, const int8
         const uint32_t *mine = taps + (channel + i) * record;
         const uint32_t step = (uint32_t)(window->dilation_x * tc_mve_column_bytes(shape));
         if (several) {
-            tc_mve_expand_taps(mine, expanded, shape);
+            const uint32_t base = TC_MVE_BLOCKS ? (uint32_t)(uintptr_t)(words + 4 * i) : 0u;
+            tc_mve_expand_taps(mine, places, base, expanded, around, shape);
             mine = expanded;
         }
         tc_mve_depthwise_job job = {{0, step, 2u * step, 3u * step},
                                     (const int8_t *)mine,
                                     requant + (channel + i) * shape->words,
                                     (uint32_t)together,
-                                    places + (last ? shape->last_places : 0),
+                                    places + (last ? shape->last_places : shape->first_places),
                                     (uint32_t)(last ? shape->last_blocks : shape->blocks),
                                     0};
         block(words + 4 * i, output + i, &job);
@@ -246,6 +285,10 @@ TC_INLINE void tc_mve_depthwise_s8(const int8_t *input, int8_t *output, const ui
 {
     /* Padding beside the image stays; what is interleaved covers the rest. */
     tc_mve_fill((int8_t)shape->input_zero_point, (uint32_t)(16 + tc_mve_strip_bytes(shape)), scratch);
+    if (shape->tiles > 1) {
+        const int32_t expanded = 16 * shape->tiles * (1 + shape->band_rows);
+        memset(scratch + 16 + tc_mve_strip_bytes(shape) + expanded, 0, (size_t)tc_mve_around_bytes(shape));
+    }
     const int32_t groups = (shape->channels + 15) / 16;
     for (int32_t i = 0; i < groups * shape->strips; i++) {
         const int32_t strip = shape->in_place ? i % shape->strips : i / groups;

@@ -4,16 +4,18 @@
  *
  *     TC_MVE_DEPTHWISE(name, tiles, rows, width, stride, form, ...)
  *
- * defines the block function `name`: windows of `tiles` tiles of 4 x 4 taps, `rows` (1 or 2) output rows at a time. With a
- * single tile, `width` columns of it are the window's, and the function goes over `channels` channels; with several it
- * computes one channel. The last arguments are the requantisation (tc_mve_requant_block.h), with one more form:
+ * defines the block function `name`: windows of `tiles` x 4 words, each 4 rows of a column, `rows` (1 or 2) output rows at a
+ * time. With a single tile, `width` of its words are the window's, columns beside each other, and the function goes over
+ * `channels` channels; with several it computes one channel. The last arguments are the requantisation
+ * (tc_mve_requant_block.h), with one more form:
  *
  *     smmla_fused  the offset is doubled, and the shift by 1 more, for VQDMLASH, which doubles the product
  *
- *     input   the words of the first channel: 4 rows of a column each
- *     places  per block: per tile the offsets of 4 words from `input` (8 with one row), then the 8 results' offsets from
+ *     input   the words of the first channel
+ *     places  per block: the offsets of 4 windows from `input` (8 with one row), then the 8 results' offsets from
  *             `output` (uint16_t): row by row beside each other, or places 0, 4, 1, 5, 2, 6, 3, 7
- *     taps    a single tile: per channel [width][4 rows]. Several: [tiles][rows][4 columns][4 rows] of the channel, the
+ *     taps    a single tile: per channel [width][4 rows]. Several, of the channel, per tile: 4 words' places in a window
+ *             (addresses in the assembly, which doesn't look at `input`, else offsets), then [rows][4 words][4 rows], the
  *             second output row's moved down by the stride
  *     requant per channel: start, multiplier, offset and, where the form needs it, extra
  */
@@ -44,20 +46,26 @@ typedef struct tc_mve_depthwise_job {
 
 typedef void tc_mve_depthwise_block(const int8_t *input, int8_t *output, tc_mve_depthwise_job *job);
 
-/* In the portable twin: the 16 taps of a tile, for the first or the second output row. */
-TC_INLINE void tc_mve_tile_taps(const int8_t *taps, int32_t tile, int32_t row, int32_t tiles, int32_t rows, int32_t width,
-                                int32_t stride, int8_t found[16])
+/* In the portable twin, a word of the input at a place of the window, and the 4 taps for it of an output row. */
+typedef struct tc_mve_tile_word {
+    uint32_t offset;
+    int8_t taps[4];
+} tc_mve_tile_word;
+
+TC_INLINE tc_mve_tile_word tc_mve_tile_word_of(const tc_mve_depthwise_job *job, int32_t word, int32_t row, int32_t tiles,
+                                               int32_t rows, int32_t width, int32_t stride)
 {
+    tc_mve_tile_word found = {job->steps[word % 4], {0, 0, 0, 0}};
     if (tiles > 1) {
-        memcpy(found, taps + (tile * rows + row) * 16, 16);
-        return;
+        const int8_t *tile = job->taps + word / 4 * (1 + rows) * 16;
+        memcpy(&found.offset, tile + 4 * (word % 4), 4);
+        memcpy(found.taps, tile + 16 * (1 + row) + 4 * (word % 4), 4);
+        return found;
     }
-    memset(found, 0, 16);
-    for (int32_t column = 0; column < width; column++) {
-        for (int32_t i = row * stride; i < 4; i++) {
-            found[4 * column + i] = taps[4 * column + i - row * stride];
-        }
+    for (int32_t i = row * stride; word < width && i < 4; i++) {
+        found.taps[i] = job->taps[4 * word + i - row * stride];
     }
+    return found;
 }
 
 TC_INLINE void tc_mve_depthwise_portable(const int8_t *input, int8_t *output, tc_mve_depthwise_job *job, int32_t tiles,
@@ -66,23 +74,20 @@ TC_INLINE void tc_mve_depthwise_portable(const int8_t *input, int8_t *output, tc
     for (; job->channels > 0u; job->channels--) {
         const uint32_t *places = job->places;
         for (uint32_t block = 0; block < job->blocks; block++) {
-            int32_t sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-            for (int32_t tile = 0; tile < tiles; tile++) {
-                for (int32_t lane = 0; lane < 8; lane++) {
-                    const int32_t place = rows == 2 ? lane / 2 : lane % 2 * 4 + lane / 2;
-                    int8_t taps[16];
-                    tc_mve_tile_taps(job->taps, tile, rows == 2 ? lane % 2 : 0, tiles, rows, width, stride, taps);
-                    for (int32_t i = 0; i < 16; i++) {
-                        sums[lane] += input[places[place] + job->steps[i / 4] + (uint32_t)i % 4u] * taps[i];
+            const uint16_t *offsets = (const uint16_t *)(const void *)(places + 8 / rows);
+            for (int32_t lane = 0; lane < 8; lane++) {
+                const int8_t *window = input + places[rows == 2 ? lane / 2 : lane % 2 * 4 + lane / 2];
+                int32_t sum = 0;
+                for (int32_t i = 0; i < 4 * tiles; i++) {
+                    const tc_mve_tile_word word =
+                        tc_mve_tile_word_of(job, i, rows == 2 ? lane % 2 : 0, tiles, rows, width, stride);
+                    for (int32_t tap = 0; tap < 4; tap++) {
+                        sum += window[word.offset + (uint32_t)tap] * word.taps[tap];
                     }
                 }
-                places += rows == 2 ? 4 : 8;
+                output[offsets[lane]] = tc_mve_requantize(sum, job->requant[0], job->requant + 1, 1, requant);
             }
-            const uint16_t *offsets = (const uint16_t *)(const void *)places;
-            for (int32_t lane = 0; lane < 8; lane++) {
-                output[offsets[lane]] = tc_mve_requantize(sums[lane], job->requant[0], job->requant + 1, 1, requant);
-            }
-            places += 4;
+            places += 8 / rows + 4;
         }
         job->taps += 4 * width;
         job->requant += tc_mve_requant_words(requant);
@@ -231,7 +236,7 @@ TC_INLINE void tc_mve_depthwise_portable(const int8_t *input, int8_t *output, tc
 
 /* A tile of several; `op` of the first one doesn't add. */
 #define TC_MVE_TILES_2(op) \
-    "ldm r11!, {r1, r3, r5, r7}\n\t" \
+    "vldrw.u32 q5, [r9], #16\n\t" \
     "vldrw.u32 q6, [r9], #16\n\t" \
     "vldrw.u32 q0, [r1, q5]\n\t" \
     "vldrw.u32 q7, [r9], #16\n\t" \
@@ -246,12 +251,23 @@ TC_INLINE void tc_mve_depthwise_portable(const int8_t *input, int8_t *output, tc
     op " r12, q0, q7\n\t" \
     op " r6, q1, q6\n\t" \
     op " lr, q1, q7\n\t"
-#define TC_MVE_TILES_1(op) \
+
+/* With 8 places, which registers can't hold: read upwards and, of the next tile, downwards. */
+#define TC_MVE_TILES_1_UP(op) \
+    "vldrw.u32 q5, [r9], #16\n\t" \
     "vldrw.u32 q6, [r9], #16\n\t" \
+    "ldmia r11!, {r1, r3, r5, r7}\n\t" \
     TC_MVE_TILES_1_OF(op, "r0", "r2", "r4", "r6") \
+    "ldmia r11!, {r1, r3, r5, r7}\n\t" \
     TC_MVE_TILES_1_OF(op, "r8", "r10", "r12", "lr")
+#define TC_MVE_TILES_1_DOWN(op) \
+    "vldrw.u32 q5, [r9], #16\n\t" \
+    "vldrw.u32 q6, [r9], #16\n\t" \
+    "ldmdb r11!, {r1, r3, r5, r7}\n\t" \
+    TC_MVE_TILES_1_OF(op, "r8", "r10", "r12", "lr") \
+    "ldmdb r11!, {r1, r3, r5, r7}\n\t" \
+    TC_MVE_TILES_1_OF(op, "r0", "r2", "r4", "r6")
 #define TC_MVE_TILES_1_OF(op, a, b, c, d) \
-    "ldm r11!, {r1, r3, r5, r7}\n\t" \
     "vldrw.u32 q0, [r1, q5]\n\t" \
     "vldrw.u32 q1, [r3, q5]\n\t" \
     op " " a ", q0, q6\n\t" \
@@ -261,11 +277,9 @@ TC_INLINE void tc_mve_depthwise_portable(const int8_t *input, int8_t *output, tc
     op " " c ", q0, q6\n\t" \
     op " " d ", q1, q6\n\t"
 
-/* One channel. r9 the taps, r11 the places; s8 the output, s9 the blocks that are left, s10 the taps' start, s11 r7 of the
- * caller, s16 to s19 start, offset, extra, multiplier; q5 addresses. */
+/* One channel. r9 the taps, q5 their words' addresses, r11 the places; s8 the output, s9 the blocks that are left, s10 the taps' start, s11 r7 of the
+ * caller, s16 to s19 start, offset, extra. multiplier. */
 #define TC_MVE_SEVERAL_TEXT(tiles, rows, form, pre, shift, low, high) \
-    "vldrw.u32 q5, [r2]\n\t" \
-    "vadd.i32 q5, q5, r0\n\t" \
     "ldrd r11, r0, [r2, #28]\n\t" \
     "vmov s8, s9, r1, r0\n\t" \
     "ldrd r0, r2, [r2, #16]\n\t" \
@@ -276,11 +290,16 @@ TC_INLINE void tc_mve_depthwise_portable(const int8_t *input, int8_t *output, tc
     "1:\n\t" /* 8 places */ \
     "vmov r9, s10\n\t" \
     ".if " #rows " == 2\n\t" \
+    "ldm r11!, {r1, r3, r5, r7}\n\t" \
     TC_MVE_TILES_2("vmladav.s8") \
     ".rept " #tiles " - 1\n\t" TC_MVE_TILES_2("vmladava.s8") ".endr\n\t" \
     ".else\n\t" \
-    TC_MVE_TILES_1("vmladav.s8") \
-    ".rept " #tiles " - 1\n\t" TC_MVE_TILES_1("vmladava.s8") ".endr\n\t" \
+    TC_MVE_TILES_1_UP("vmladav.s8") \
+    ".rept (" #tiles " - 1) / 2\n\t" TC_MVE_TILES_1_DOWN("vmladava.s8") TC_MVE_TILES_1_UP("vmladava.s8") ".endr\n\t" \
+    ".if (" #tiles ") %% 2 == 0\n\t" \
+    TC_MVE_TILES_1_DOWN("vmladava.s8") \
+    "add r11, r11, #32\n\t" \
+    ".endif\n\t" \
     ".endif\n\t" \
     TC_MVE_TO_LANES \
     "vmov r1, r3, s16, s17\n\t" \

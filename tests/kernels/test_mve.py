@@ -16,16 +16,21 @@ from tests.support.kernel_checks import check, check_if_taken, int8, random_valu
 from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.ir import Array, Quantization, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
+from tinycompile.kernels.elementwise import table
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.mve import Rows, channel_stream, conv2d, fully_connected
-from tinycompile.kernels.mve_depthwise import Strips, depthwise, tiled_taps
+from tinycompile.kernels.mve_depthwise import TILE, Strips, depthwise, tiled_taps
+from tinycompile.kernels.mve_elementwise import add
 from tinycompile.kernels.mve_float_edges import dequantize, quantize
 from tinycompile.kernels.vector_requant import VectorRequant
 from tinycompile.ops._spatial import Window
+from tinycompile.ops.add import Add
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.sub import Sub
 
 M55 = core_named("cortex-m55", dsp=True, mve=True, fpu=True)
 ONE, NONE = (1, 1), (0, 0, 0, 0)
@@ -104,13 +109,13 @@ def test_strips_have_places_for_every_output(height, kernel, stride, band, bands
     x, y = int8((1, (height - 1) * stride[0] + kernel[0], 4 * stride[1] + kernel[1], 3)), int8((1, height, 5, 3))
     strips = Strips(window, Signature((x,), (y,)), band, band * bands, False)
     assert strips.last_rows >= band and (strips.count - 1) * strips.rows + strips.last_rows == height
-    record, places = strips.tiles * 8 // band + 4, strips.places.reshape(-1)
+    record, places = 8 // band + 4, strips.places()[TILE * strips.tiles if strips.tiles > 1 else 0 :]
     for rows in dict.fromkeys([*[strips.rows] * (strips.count > 1), strips.last_rows]):
         count = strips.blocks(rows)
         taken, places = places[: count * record].reshape(count, record), places[count * record :]
         offsets = np.ascontiguousarray(taken[:, -4:]).view(np.uint16).astype(int)
         assert set(offsets.ravel().tolist()) == set(range(0, rows * 5 * 3, 3))
-        words = taken[:, : 8 // band].astype(int) // strips.column_bytes  # of the first tile
+        words = taken[:, : 8 // band].astype(int) // strips.column_bytes
         first = np.arange(rows)[::band] if rows % band == 0 else np.minimum(np.arange(0, rows, band), rows - band)
         position = offsets[:, ::2] if band == 2 else offsets.reshape(count, 4, 2).transpose(0, 2, 1).reshape(count, 8)
         row, column = np.divmod(position // 3, 5)
@@ -152,6 +157,10 @@ def cases() -> list[tuple[Factory, Site]]:
         floats, eight = TensorType((1, 1501), FLOAT32), TensorType((1, 301), dtype, kind)
         found.append((quantize, site_of(Quantize(dtype, ties), [floats], [None], eight)))
         found.append((dequantize, site_of(Dequantize(), [eight], [None], floats)))
+    for op, clamp in [(Add, (-128, 127)), (Sub, (-60, 70)), (Add, (0, 127))]:
+        shapes = [int8((3, 7 + clamp[0] % 5), scale, zero_point) for scale, zero_point in [(0.0685, 3), (0.0784, -7)]]
+        found.append((add, site_of(op(clamp), shapes, [None, None], int8((), 0.0825, -5))))
+    found.append((table, site_of(Logistic(), [int8((1, 45))], [None], int8((), 1 / 256, -128))))
     return found
 
 
@@ -173,8 +182,8 @@ def test_on_the_m55():
     check_emulated(cases(), "mps3-an547", values_of=values)
 
 
-@pytest.mark.parametrize("factory", [quantize, dequantize])
-def test_floats_on_the_host(factory):
+@pytest.mark.parametrize("factory", [quantize, dequantize, add])
+def test_elements_on_the_host(factory):
     check(factory, next(site for kind, site in cases() if kind is factory), M55)
 
 

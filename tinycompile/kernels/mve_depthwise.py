@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import takewhile
 
 import numpy as np
 
@@ -72,17 +72,15 @@ class Strips:
         return -(-(self.window.kernel[0] + (self.band - 1) * self.window.stride[0]) // TILE)
 
     @property
-    def column_tiles(self) -> int:
-        return -(-self.window.kernel[1] // TILE)
-
-    @property
     def tiles(self) -> int:
-        return self.row_tiles * self.column_tiles
+        """Of 4 words, in a window; two at least where it has several rows of words: a single tile is columns alone."""
+        return max(min(self.row_tiles, 2), -(-self.row_tiles * self.window.kernel[1] // TILE))
 
     @property
     def columns(self) -> int:
-        """Of a band's words: as far as tiles reach, whether their taps are in the window or not."""
-        reach = (TILE * self.column_tiles - 1) * self.window.dilation[1] + 1
+        """Of a band's words: as far as a window or a single tile reaches, whose last words have no taps."""
+        wide = TILE if self.tiles == 1 else self.window.kernel[1]
+        reach = (wide - 1) * self.window.dilation[1] + 1
         return max((self.width - 1) * self.window.stride[1] + reach, self.window.padding[2] + 1)
 
     @property
@@ -106,10 +104,6 @@ class Strips:
     def last_rows(self) -> int:
         return self.height - (self.count - 1) * self.rows
 
-    @property
-    def _last_differs(self) -> bool:
-        return self.last_rows != self.rows
-
     def _bands(self, rows: int) -> Array:
         """The first output rows, from the strip's."""
         return np.minimum(np.arange(0, rows, self.band), rows - self.band)
@@ -129,7 +123,7 @@ class Strips:
 
     @property
     def scratch_bytes(self) -> int:
-        taps = TILE * TILE * self.tiles * self.band if self.tiles > 1 else 0
+        taps = TILE * TILE * self.tiles * (2 + self.band) + TILE * self.window.kernel[1] if self.tiles > 1 else 0
         wide = min(VECTOR, self.channels)
         kept = wide * self.window.padding[0] * self.sig.input.shape[2] if self.in_place and self.count > 1 else 0
         return 16 + self.word_bytes + taps + kept
@@ -145,35 +139,48 @@ class Strips:
         band, column = (each.ravel() for each in np.mgrid[: bands.size, : self.width])
         several = 8 // self.band
         taken = (np.arange(blocks * several) % band.size).reshape(blocks, several)
-        tile_row, tile_column = (each.ravel() for each in np.mgrid[: self.row_tiles, : self.column_tiles])
-        row = band[taken][:, None, :] * self.row_tiles + tile_row[:, None]
-        along = column[taken] * self.window.stride[1]
-        reached = along[:, None, :] + tile_column[:, None] * TILE * self.window.dilation[1]
-        words = ((row * self.columns + reached) * self.column_bytes).astype(np.uint32).reshape(blocks, -1)
+        first = band[taken] * self.row_tiles * self.columns + column[taken] * self.window.stride[1]
         outputs = (bands[band[taken]] * self.width + column[taken]) * self.channels
         if self.band == 2:
             lanes = outputs[..., None] + np.array([0, self.width * self.channels])
         else:
             lanes = outputs.reshape(blocks, 2, 4).transpose(0, 2, 1)
         offsets = np.ascontiguousarray(lanes.reshape(blocks, 8).astype(np.uint16)).view(np.uint32)
-        return np.concatenate([words, offsets], axis=1).ravel()
+        return np.concatenate([(first * self.column_bytes).astype(np.uint32), offsets], axis=1).ravel()
 
-    @cached_property
+    def _words(self) -> Array:
+        """Where several tiles have their words, row tile by row tile; those that fill up the last tile have no taps."""
+        row, column = np.divmod(np.arange(TILE * self.tiles), self.window.kernel[1])
+        words = (row * self.columns + column * self.window.dilation[1]) * self.column_bytes
+        return np.where(row < self.row_tiles, words, 0).astype(np.uint32)
+
     def places(self) -> Array:
-        """Of a strip, then of the last one if it has other rows."""
-        every = [self._places(self.rows)] if self.count > 1 else []
-        last = [self._places(self.last_rows)] if self._last_differs or not every else []
-        return np.concatenate([*every, *last])
+        """Of the words of several tiles, of a strip's outputs, then of the last one's if it has other rows."""
+        words = [self._words()] if self.tiles > 1 else []
+        return np.concatenate([*words, *(self._places(rows) for rows in self._different)])
+
+    @property
+    def _different(self) -> Sequence[int]:
+        """Rows of the strips that have places of their own."""
+        return tuple(dict.fromkeys([self.rows, self.last_rows] if self.count > 1 else [self.last_rows]))
+
+    def _words_before(self, rows: int) -> int:
+        """Of `places`, before those of a strip with so many rows; all of them, if there's none."""
+        before = sum(self.blocks(each) for each in takewhile(lambda each: each != rows, self._different))
+        return (TILE * self.tiles if self.tiles > 1 else 0) + before * (8 // self.band + 4)
+
+    @property
+    def place_words(self) -> int:
+        return self._words_before(0)
 
     @property
     def fields(self) -> Fields:
         """Members of a `tc_mve_depthwise_shape`."""
         several = self.count > 1
-        block = self.tiles * (4 if self.band == 2 else 8) + 4
         return {
             "in_place": int(self.in_place),
             "row_tiles": self.row_tiles,
-            "column_tiles": self.column_tiles,
+            "tiles": self.tiles,
             "columns": self.columns,
             "beside": self.beside,
             "band_rows": self.band,
@@ -182,7 +189,8 @@ class Strips:
             "strips": self.count,
             "blocks": self.blocks(self.rows) if several else 0,
             "last_blocks": self.blocks(self.last_rows),
-            "last_places": self.blocks(self.rows) * block if several and self._last_differs else 0,
+            "first_places": self._words_before(self.rows if several else self.last_rows),
+            "last_places": self._words_before(self.last_rows),
         }
 
     def instructions(self, added: int) -> int:
@@ -196,8 +204,8 @@ class Strips:
             if self.tiles == 1:
                 channel = 19 + blocks * ((28 if self.band == 2 else 34) + added)
             else:
-                tile = 15 if self.band == 2 else 19
-                channel = 75 + 10 * self.tiles * self.band + blocks * (tile * self.tiles + 23 + added)
+                tile = 15 if self.band == 2 else 20
+                channel = 75 + (4 + 4 * self.band) * self.tiles + blocks * (tile * self.tiles + 24 + added)
             total += count * (groups * (60 + pack + keep) + channels * channel)
         return total
 
@@ -268,6 +276,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         np.uint32,
         lambda: tiled_taps(layer.weights[..., 0]),
     )
+    places = Deferred(strips.place_words, np.uint32, strips.places)
     words = Deferred((1 + len(requant.constants)) * layer.channels, np.int32, lambda: requant.per_channel)
     return Kernel(
         "depthwise_mve",
@@ -275,7 +284,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         (
             Constant("taps", "uint32_t", taps, "per channel: 4 rows of each column"),
             Constant("requant", "int32_t", words, "per channel: start, multiplier, offset, extra where it needs one"),
-            Constant("places", "uint32_t", strips.places, "per 8 outputs: where their inputs and they are"),
+            Constant("places", "uint32_t", places, "per 8 outputs: where their inputs and they are"),
         ),
         scratch_bytes=strips.scratch_bytes,
         instructions=strips.instructions(added),

@@ -5,8 +5,8 @@
  * input    [input_height][input_width][input_channels], int8
  * output   [output_height][output_width][output_channels], int8
  * stream   as in tc_mve_block.h
- * scratch  two windows and 16 bytes, unless all are read in the image, and the results of two pixels where something comes
- *          after the layer; the results of `together` pixels read in the image are in the same place
+ * scratch  two windows and 16 bytes, unless all are read in the image, and the results of two pixels where a sum comes after
+ *          the layer; the results of `together` pixels read in the image are in the same place
  *
  * Windows that lie inside the image are read where they are, together with bytes behind each of their rows, whose weights
  * are 0. Others, and those where that would be beyond the image's end, are copied to scratch first, padding written out.
@@ -35,7 +35,7 @@ typedef struct tc_mve_conv2d_shape {
     int32_t row_bytes;    /* that are read of each of a window's rows */
     int32_t spacing;      /* of a copied window's rows */
     int32_t window_bytes; /* of a copied window */
-    int32_t results;      /* where they are in the scratch, behind copied windows, if something comes after the layer */
+    int32_t results;      /* where they are in the scratch, behind copied windows, if a sum comes after the layer */
     int32_t together;     /* pixels at a time then, an even number */
     int32_t passes;       /* over 8 channels of a last, single pixel */
     int32_t rest;         /* words of the stream before its other channels */
@@ -131,14 +131,14 @@ TC_INLINE void tc_mve_conv2d_s8_and(const int8_t *input, const int8_t *other, in
                                     const tc_mve_conv2d_shape *shape, const tc_after *after)
 {
     const tc_window *window = &shape->window;
-    const bool alone = after->kind == TC_AFTER_NOTHING;
+    const bool waits = after->kind == TC_AFTER_SUM; /* with a tensor that may be where the output is */
     int32_t oy = 0;
     int32_t ox = 0;
     for (int32_t left = window->output_height * window->output_width; left > 0;) {
         const int32_t inside = tc_mve_inside(oy, ox, shape);
         const bool last_rows = left == 1 && shape->image.step != 0; /* which `single` doesn't step along */
         const bool copies = last_rows || inside < tc_min(left, 2);
-        const int32_t most = alone ? left : tc_min(left, shape->together);
+        const int32_t most = waits ? tc_min(left, shape->together) : left;
         const int32_t count = copies || inside < 2 ? tc_min(left, 2) : tc_min(inside, most) & ~1;
         const int8_t *x = scratch;
         if (!copies) {
@@ -156,13 +156,13 @@ TC_INLINE void tc_mve_conv2d_s8_and(const int8_t *input, const int8_t *other, in
                 oy++;
             }
         }
-        int8_t *to = alone ? output : copies ? scratch + shape->results : scratch;
+        int8_t *to = !waits ? output : copies ? scratch + shape->results : scratch;
         if (count == 1) {
             tc_mve_last_pixel(x, stream, to, pairs, row, shape);
         } else {
             pairs(x, stream, to, copies ? &shape->copy : &shape->image, count / 2);
         }
-        if (!alone) {
+        if (after->kind != TC_AFTER_NOTHING) {
             tc_mve_after(to, other, output, count * shape->output_channels, after);
         }
         output += count * shape->output_channels;

@@ -42,6 +42,11 @@ class After:
     table: Constant | None = None
     notes: Mapping[str, str] | None = None
 
+    @property
+    def clamps(self) -> bool:
+        """Whether a sum is clamped to less than int8."""
+        return (self.fields.get("low", -128), self.fields.get("high", 127)) != (-128, 127)
+
     def function(
         self,
         plain: str,

@@ -24,8 +24,8 @@ from tinycompile.targets.core import Core
 VECTOR = 16
 """Bytes of a vector register."""
 
-AFTER_BYTES = 256
-"""Of results that wait for what comes after a layer, if that is more than two pixels."""
+AFTER_BYTES = 448
+"""Of results that wait for a sum after the layer, if that is more than two pixels."""
 
 MOST_SINGLE_PIXELS = 31
 """Up to so many pixels, if odd, the last one is worth a block function for single pixels."""
@@ -131,11 +131,11 @@ class _Plan:
 
     @property
     def together(self) -> int:
-        """Pixels, an even number, whose results wait for what comes after the layer."""
+        """Pixels, an even number, whose results wait for a sum after the layer."""
         return max(2, AFTER_BYTES // self.layer.channels // 2 * 2)
 
-    def fields(self, padding: int, followed: bool) -> Fields:
-        """Members of a `tc_mve_conv2d_shape`; `followed` by an operator in the same function."""
+    def fields(self, padding: int, waits: bool) -> Fields:
+        """Members of a `tc_mve_conv2d_shape`; results that are for a sum wait in scratch."""
         channels, passes = self.layer.channels, self.passes
         next_pixel, several = self.window["stride_x"] * self.depth, self.rows.rows > 1
         row = self.window["dilation_y"] * self.window["input_width"] * self.depth
@@ -154,8 +154,8 @@ class _Plan:
             "row_bytes": self.rows.filled,
             "spacing": self.rows.filled if several else self.window["kernel_width"] * self.depth,
             "window_bytes": self.window_bytes,
-            "results": self.scratch_bytes if followed else 0,
-            "together": self.together if followed else 0,
+            "results": self.scratch_bytes if waits else 0,
+            "together": self.together if waits else 0,
             "passes": passes,
             "rest": 2 * passes * self.block_words,
             "image": {**lanes, **image, **end},
@@ -288,11 +288,11 @@ def _kernel(site: Site, stem: str, window: Mapping[str, int], depth: int, after:
         return None
     plan = _Plan.of(layer, requant, window, depth)
     names, definitions = plan.block_functions()
-    shape = Struct("tc_mve_conv2d_shape", plan.fields(padding_value(site, layer), after is not None))
+    waits = after is not None and after.table is None
+    shape = Struct("tc_mve_conv2d_shape", plan.fields(padding_value(site, layer), waits))
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *stream")
-    scratch = (
-        max(plan.scratch_bytes + 2 * layer.channels, plan.together * layer.channels) if after else plan.scratch_bytes
-    )
+    waiting = [plan.scratch_bytes + 2 * layer.channels, plan.together * layer.channels] if waits else []
+    scratch = max([plan.scratch_bytes, *waiting])
     parameters = (*parameters, "void *scratch") if scratch else parameters
     arguments = ["input", "output", "stream", "scratch" if scratch else "NULL"]
     callee, header = "tc_mve_conv2d_s8", "tc_mve_conv2d.h"
@@ -322,6 +322,9 @@ def _kernel(site: Site, stem: str, window: Mapping[str, int], depth: int, after:
     )
     if after is None:
         return kernel
-    runs = -(-plan.pixels // plan.together)
-    added = runs * 90 + plan.pixels * layer.channels * (4 if after.table else 19) // (16 if after.table else 8)
+    # A run of pixels in the image ends with its row, whatever comes after.
+    rows, elements = plan.window["output_height"], plan.pixels * layer.channels
+    runs = max(rows, -(-plan.pixels // plan.together)) if waits else rows
+    start, each = (25, 19 / 8 if after.clamps else 17 / 8) if waits else (12, 4 / VECTOR)
+    added = 60 * (runs - rows) + start * runs + int(each * elements)
     return after.kernel(kernel, function, added, layer.channels)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
 from tinycompile.kernels.binary import operand_constants, operand_parameters
 from tinycompile.kernels.elementwise import SUM_IN_WORDS
-from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.kernels.integer_forms import narrow_sum_form
 from tinycompile.ops._sum import Sum
 from tinycompile.ops.add import Add
@@ -23,29 +24,21 @@ def add(site: Site, core: Core) -> Kernel | None:
     form, count = narrow_sum_form(op, sig), sig.output.elements
     if form is None:
         return None
-    fields = {
-        "kind": "TC_AFTER_SUM",
-        "first": form.first,
-        "second": form.second,
-        "start": form.start,
-        "shift": form.shift,
-        "low": op.clamp[0],
-        "high": op.clamp[1],
-    }
-    function = struct_call(
-        f"{op.kind}_mve_{count}",
-        "tc_mve_after",
-        "tc_mve_after.h",
-        operand_parameters(site),
-        (Struct("tc_after", fields, "form"),),
+    fields = {"count": count, "first": form.first, "second": form.second, "start": form.start, "shift": form.shift}
+    fields |= {"low": op.clamp[0], "high": op.clamp[1]}
+    numbers = structured(**{name: np.array([value], np.int32) for name, value in fields.items()})
+    function = Function(
+        f"{op.kind}_mve",
+        (*operand_parameters(site), "const tc_mve_sum_form *form"),
+        "    tc_mve_sum_s8(a, b, output, form);\n",
+        ("kernels/tc_mve_after.h",),
         f"{op.kind} of two tensors of the same shape, 8 elements at a time.",
-        ("a", "b", "output", str(count)),
     )
     return Kernel(
         f"{op.kind}_mve",
         function,
-        operand_constants(site),
-        instructions=30 + 19 * (count // 8) + 22 * (count % 8 > 0),
+        (*operand_constants(site), Constant("form", "tc_mve_sum_form", numbers, "see tc_mve_after.h")),
+        instructions=40 + 19 * (count // 8) + 22 * (count % 8 > 0),
         code_bytes=220,
         overlap={index: 0 for index, _ in site.dynamic_inputs()},
         notes={"requantisation": SUM_IN_WORDS},

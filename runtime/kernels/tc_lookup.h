@@ -13,6 +13,7 @@
 #include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_mve.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,6 +52,19 @@ TC_INLINE void tc_lookup(const void *input, void *output, const void *table, con
     const uint8_t *entries = (const uint8_t *)table;
     uint8_t *to = (uint8_t *)output;
     int32_t left = shape->count;
+#if TC_MVE
+    __asm__ volatile(
+        "wlstp.8 lr, %3, 2f\n"
+        "1:\n\t"
+        "vldrb.u8 q0, [%0], #16\n\t"
+        "vldrb.u8 q1, [%2, q0]\n\t"
+        "vstrb.8 q1, [%1], #16\n\t"
+        "letp lr, 1b\n"
+        "2:\n\t"
+        : "+r"(from), "+r"(to)
+        : "r"(entries), "r"(left)
+        : "lr", "q0", "q1", "cc", "memory");
+#else
     for (; left >= 16; left -= 16) {
         tc_lookup_4(from, to, entries);
         tc_lookup_4(from + 4, to + 4, entries);
@@ -67,6 +81,7 @@ TC_INLINE void tc_lookup(const void *input, void *output, const void *table, con
     for (; left > 0; --left) {
         *to++ = entries[*from++];
     }
+#endif
 }
 
 #ifdef __cplusplus

@@ -42,6 +42,11 @@ class After:
     table: Constant | None = None
     notes: Mapping[str, str] | None = None
 
+    @property
+    def clamps(self) -> bool:
+        """Whether a sum is clamped to less than int8."""
+        return (self.fields.get("low", -128), self.fields.get("high", 127)) != (-128, 127)
+
     def function(
         self,
         plain: str,
@@ -50,7 +55,8 @@ class After:
         parameters: Sequence[str],
         shape: Struct,
         comment: str,
-        block: tuple[str, str] | None = None,
+        blocks: Sequence[str] = (),
+        preambles: Sequence[str] = (),
     ) -> Function:
         """As `struct_call` of the layer's own function `plain`.
 
@@ -58,7 +64,8 @@ class After:
 
         Args:
             parameters: `input`, `output`, constants and, where the layer has any, `scratch`.
-            block: the name of a block function that comes before the shape, and its definition.
+            blocks: names of block functions, which follow these.
+            preambles: as in `Function`.
         """
         names = [parameter.replace("*", " ").split()[-1] for parameter in parameters]
         mine = ["const int8_t *other"] if self.operand else []
@@ -66,12 +73,11 @@ class After:
         end = len(parameters) - ("scratch" in names)
         declared = (parameters[0], *mine, *parameters[1:end], *constants, *parameters[end:])
         other = "table" if self.table else "other" if self.operand else "input"
-        arguments = [names[0], other, *names[1:], *([] if "scratch" in names else ["NULL"])]
+        arguments = [names[0], other, *names[1:], *([] if "scratch" in names else ["NULL"]), *blocks]
         structs = (shape, Struct("tc_after", self.fields, "after"))
-        name, definition = ([block[0]], (block[1],)) if block else ([], ())
-        stem = f"{stem}_{self.name}"
-        arguments += name
-        return struct_call(stem, f"{plain}_and", header, declared, structs, comment, arguments, definition)
+        return struct_call(
+            f"{stem}_{self.name}", f"{plain}_and", header, declared, structs, comment, arguments, preambles
+        )
 
     def kernel(self, layer: Kernel, function: Function, added: int, block_bytes: int) -> Kernel:
         """The layer's kernel with this behind it.

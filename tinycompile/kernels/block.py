@@ -92,7 +92,7 @@ def _fully_connected(site: Site, core: Core, after: After | None = None) -> Kern
     return _kernel(site, core, stem, row_window(rows), inputs, rows, distance, after)
 
 
-def row_window(rows: int) -> Fields:
+def row_window(rows: int) -> dict[str, int]:
     """Members of a `tc_window` that makes every row of a matrix a pixel."""
     size = {"input_height": 1, "input_width": rows, "output_height": 1, "output_width": rows}
     one = {"kernel_height": 1, "kernel_width": 1, "stride_y": 1, "stride_x": 1, "dilation_y": 1, "dilation_x": 1}

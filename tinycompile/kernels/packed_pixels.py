@@ -174,7 +174,7 @@ def _kernel(
     if after is None:
         return kernel
     each = 12 if after.table else 28
-    function = after.function(callee, stem, header, parameters, shape, comment, requant.packed_finish)
+    function = after.function(callee, stem, header, parameters, shape, comment, [finish], [definition])
     return after.kernel(kernel, function, each * pixels * layer.channels, PIXELS * layer.channels)
 
 

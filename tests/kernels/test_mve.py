@@ -69,6 +69,13 @@ def test_depthwise_of_one_input_channel_is_a_convolution():
     check(conv2d, layer(DepthwiseConv2D((2, 2), ONE, (4, 5, 3, 3)), (1, 12, 9, 1), (1, 10, 8, 8), 3, 1), M55)
 
 
+@pytest.mark.parametrize(("depth", "reason"), [(8, "windows fill 50% of vectors of 16 bytes"), (13, None)])
+def test_the_report_says_where_vectors_are_half_empty(depth, reason):
+    site = layer(Conv2D(ONE, ONE, NONE), (1, 1, 6, depth), (4, 1, 1, depth), 0, 0)
+    kernel = conv2d(site, M55)
+    assert kernel is not None and kernel.notes.get("reason") == reason
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3])
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (16, 8), (37, 19), (640, 6)])
 def test_fully_connected(rows, inputs, outputs):

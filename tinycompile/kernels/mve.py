@@ -27,6 +27,9 @@ VECTOR = 16
 AFTER_BYTES = 448
 """Of results that wait for a sum after the layer, if that is more than two pixels."""
 
+WELL_FILLED = 0.75
+"""The share of its vectors' bytes that a window fills, below which the report says so."""
+
 MOST_SINGLE_PIXELS = 31
 """Up to so many pixels, if odd, the last one is worth a block function for single pixels."""
 
@@ -226,6 +229,12 @@ class _Plan:
         return total
 
     @property
+    def reason(self) -> dict[str, str]:
+        """For the report, why products are dearer than elsewhere."""
+        share = self.layer.taps / self.window_bytes
+        return {"reason": f"windows fill {share:.0%} of vectors of 16 bytes"} if share < WELL_FILLED else {}
+
+    @property
     def code_bytes(self) -> int:
         """Of the layer and its block functions."""
         rows, groups = self.rows.rows, self.rows.groups
@@ -317,7 +326,7 @@ def _kernel(site: Site, stem: str, window: Mapping[str, int], depth: int, after:
         instructions=plan.instructions,
         code_bytes=plan.code_bytes,
         overlap={0: plan.distance},
-        notes={"requantisation": requant.plan.form},
+        notes={"requantisation": requant.plan.form} | plan.reason,
         requant=requant.shape_in_code,
     )
     if after is None:

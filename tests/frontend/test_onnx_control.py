@@ -167,6 +167,12 @@ def test_as_firmware(tmp_path: Path) -> None:
         assert verify_build(build, samples).difference is None
 
 
+def test_what_stays_is_not_quantised(tmp_path: Path) -> None:
+    np.savez(tmp_path / "c.npz", x=np.ones((4, 2), np.float32))
+    with pytest.raises(UnsupportedError, match="a loop or a branch at run time isn't quantised"):
+        tinycompile.compile(saved(COUNTED, tmp_path), "host", calib=tmp_path / "c.npz")
+
+
 @pytest.mark.parametrize(
     ("text", "opset"),
     [

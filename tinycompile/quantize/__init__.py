@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.errors import QuantizationWarning, UsageError
+from tinycompile.errors import QuantizationWarning, UnsupportedError, UsageError
+from tinycompile.frontend.onnx_control import is_control_flow
 from tinycompile.frontend.onnx_file import OnnxModel, static_model
+from tinycompile.frontend.onnx_rewrite import label_of
 from tinycompile.ir import Array
 from tinycompile.progress import step
 from tinycompile.quantize.calibration import Sample, load_samples, spread
@@ -171,6 +173,7 @@ def quantize(
     where = str(model)
     proto = float_model(model, shapes or {}, signature, layout)
     static = static_model(proto, where, shapes)
+    _refuse_control_flow(static, where)
     samples = _Samples.of(calib, evaluation, static, states or {})
     graph = with_biases(simplified(prepared(static.proto, static.shapes, where)))
     if pinned is not None:
@@ -181,6 +184,17 @@ def quantize(
         warnings.warn(f"{where}: {text}", QuantizationWarning, stacklevel=2)
     step(f"measuring on {len(samples.judged)} samples")
     return _measured(static, tuple(each.trial for each in found), best, samples)
+
+
+def _refuse_control_flow(model: OnnxModel, where: str) -> None:
+    """Of loops and branches that stay. Raises UnsupportedError."""
+    problems = [
+        (label_of(node, index), "a loop or a branch at run time isn't quantised")
+        for index, node in enumerate(model.nodes)
+        if is_control_flow(node)
+    ]
+    if problems:
+        raise UnsupportedError(problems, where=where, hint="build it with --dtype float32")
 
 
 def _measured(static: OnnxModel, trials: tuple[Trial, ...], best: Attempt, samples: _Samples) -> Quantized:

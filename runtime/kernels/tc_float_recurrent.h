@@ -256,8 +256,8 @@ TC_INLINE void tc_float_lstm(const float *x, const float *h, const float *c, flo
 {
     const tc_float_lstm_weights weights = {input_weights, hidden_weights, bias, peephole, projection, projection_bias, factors};
     const tc_sequences *const sizes = &shape->sizes;
-    tc_memcpy(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
-    tc_memcpy(c_next, c, (uint32_t)(sizes->sequences * shape->cells) * sizeof(float));
+    tc_keep_state(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
+    tc_keep_state(c_next, c, (uint32_t)(sizes->sequences * shape->cells) * sizeof(float));
     for (int32_t sequence = 0; sequence < sizes->sequences; ++sequence) {
         const int32_t length = lengths != NULL ? lengths[sequence] : sizes->steps;
         float *const state = h_next + sequence * sizes->outputs;
@@ -320,7 +320,7 @@ TC_INLINE void tc_float_gru(const float *x, const float *h, float *y, float *h_n
                             const int32_t *lengths, void *scratch, const tc_float_gru_shape *shape)
 {
     const tc_sequences *const sizes = &shape->sizes;
-    tc_memcpy(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
+    tc_keep_state(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
     for (int32_t sequence = 0; sequence < sizes->sequences; ++sequence) {
         const int32_t length = lengths != NULL ? lengths[sequence] : sizes->steps;
         float *const state = h_next + sequence * sizes->outputs;
@@ -347,7 +347,7 @@ TC_INLINE void tc_float_rnn(const float *x, const float *h, float *y, float *h_n
 {
     const tc_sequences *const sizes = &shape->sizes;
     float *const next = (float *)scratch;
-    tc_memcpy(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
+    tc_keep_state(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
     for (int32_t sequence = 0; sequence < sizes->sequences; ++sequence) {
         const int32_t length = lengths != NULL ? lengths[sequence] : sizes->steps;
         float *const state = h_next + sequence * sizes->outputs;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -61,6 +61,10 @@ class Lstm(Recurrent):
     gate_clip: float = 0.0
     hidden: tuple[float, int] | None = None
     runtime: Runtime = "litert"
+
+    @property
+    def updates(self) -> Mapping[int, int]:
+        return {1: 1, 2: 2}
 
     @property
     def gates(self) -> tuple[str, ...]:

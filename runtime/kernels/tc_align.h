@@ -138,4 +138,12 @@ static inline __attribute__((always_inline)) void tc_copy_few(void *to, const vo
 #define tc_move_down memmove
 #endif
 
+/* What a step begins with, where it will be left: it may be there already. */
+static inline __attribute__((always_inline)) void tc_keep_state(void *to, const void *from, uint32_t bytes)
+{
+    if (to != from) {
+        tc_memcpy(to, from, bytes);
+    }
+}
+
 #endif

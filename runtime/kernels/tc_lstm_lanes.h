@@ -99,8 +99,8 @@ TC_INLINE void tc_lstm_lanes_s8(const int8_t *x, const int8_t *h, const int16_t 
     const tc_lstm_sizes *const sizes = &shape->sizes;
     int32_t *const sums = (int32_t *)scratch;
     uint32_t *const row = (uint32_t *)(sums + 2 * shape->sums);
-    tc_memcpy(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs));
-    tc_memcpy(c_next, c, (uint32_t)(sizes->sequences * sizes->cells) * 2u);
+    tc_keep_state(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs));
+    tc_keep_state(c_next, c, (uint32_t)(sizes->sequences * sizes->cells) * 2u);
     for (int32_t sequence = 0; sequence < sizes->sequences; ++sequence) {
         int8_t *const state = h_next + sequence * sizes->outputs;
         for (int32_t step = 0; step < sizes->steps; ++step) {

@@ -66,6 +66,8 @@ def test_integers(name: str) -> None:
         LstmForm("float32", time_major=True, batch=2, activation=RELU),
         LstmForm("float32", outputs=3, batch=2, coupled=True, peephole=True, cell_clip=0.3, projection_clip=0.2),
         LstmForm("float32", activation=RELU6, cell_clip=2.0),
+        LstmForm("float32", normalised=True, batch=2),
+        LstmForm("float32", normalised=True, outputs=3, coupled=True, peephole=True, cell_clip=0.3),
     ],
 )
 def test_floats(form: LstmForm) -> None:
@@ -137,6 +139,7 @@ def test_every_value_of_a_gate(swept: int) -> None:
         (LstmForm(coupled=True), "tflm", "which TFLM refuses"),
         (LstmForm("int16", outputs=5), "litert", "no runtime has them"),
         (LstmForm(power=-8), "litert", "supported are 2^-15 to 2^-9"),
+        (LstmForm(normalised=True), "litert", "layer normalisation"),
         (LstmForm("float32", activation=NONE), "litert", "fused_activation_function is 0"),
     ],
 )

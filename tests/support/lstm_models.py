@@ -34,6 +34,7 @@ class LstmForm:
     outputs: int = 0
     coupled: bool = False
     peephole: bool = False
+    normalised: bool = False
     time_major: bool = False
     power: int = -11
     cell_clip: float = 0.0
@@ -71,6 +72,11 @@ class _Model:
         scale = float(self.rng.uniform(1e-5, 1e-4))
         return self.b.constant(self.rng.integers(-32767, 32768, rows).astype(np.int16), scale)
 
+    def factors(self, rows: int) -> int:
+        if self.real:
+            return self.b.constant(self.rng.normal(1, 0.3, rows).astype(np.float32))
+        return self.b.constant(self.rng.integers(-32767, 32768, rows).astype(np.int16), 3e-5)
+
     def zero_point(self) -> int:
         return int(self.rng.integers(-128, 128)) if self.form.element_type == "int8" else 0
 
@@ -104,7 +110,7 @@ def lstm_parts(form: LstmForm, seed: int = 0) -> tuple[TfliteBuilder, list[int],
     y = b.tensor((*order, outputs), dtype=form.element_type, name="y", **m.quantized(*state))
     op = b.op(
         "UNIDIRECTIONAL_SEQUENCE_LSTM",
-        [*operands, h, c, *([NO_TENSOR] * 4)],
+        [*operands, h, c, *(m.factors(cells) if form.normalised and each else NO_TENSOR for each in there)],
         [y],
         FusedActivationFunction=form.activation,
         CellClip=form.cell_clip,

@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.errors import QuantizationWarning, UsageError
+from tinycompile.errors import QuantizationWarning, UnsupportedError, UsageError
+from tinycompile.frontend.onnx_control import is_control_flow
 from tinycompile.frontend.onnx_file import OnnxModel, static_model
+from tinycompile.frontend.onnx_rewrite import label_of
 from tinycompile.ir import Array
 from tinycompile.progress import step
 from tinycompile.quantize.as_tflite import as_tflite, constrained, outputs_of_tflite, spelled
@@ -180,6 +182,7 @@ def quantize(
     where = str(model)
     proto = float_model(model, shapes or {}, signature, layout)
     static = static_model(proto, where, shapes)
+    _refuse_control_flow(static, where)
     samples = _Samples.of(calib, evaluation, static, states or {})
     graph = with_biases(simplified(prepared(static.proto, static.shapes, where)))
     graph = spelled(graph) if form == "tflite" else graph
@@ -195,6 +198,17 @@ def quantize(
     step(f"measuring on {len(samples.judged)} samples")
     content = as_tflite(best.model.proto, best.network.graph, where, description) if form == "tflite" else None
     return _measured(static, tuple(each.trial for each in found), best, samples, content)
+
+
+def _refuse_control_flow(model: OnnxModel, where: str) -> None:
+    """Of loops and branches that stay. Raises UnsupportedError."""
+    problems = [
+        (label_of(node, index), "a loop or a branch at run time isn't quantised")
+        for index, node in enumerate(model.nodes)
+        if is_control_flow(node)
+    ]
+    if problems:
+        raise UnsupportedError(problems, where=where, hint="build it with --dtype float32")
 
 
 def _measured(

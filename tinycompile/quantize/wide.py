@@ -27,7 +27,7 @@ _ROOM = 4.0
 """A range of 16 bits goes so many times as far as the samples: steps remain 1/64 of those of 8 bits."""
 _LEAST = 0.25
 """dB that a tensor has to bring."""
-_PRICE = 0.1
+_PRICE = 0.2
 """Part of all products that may become ones of 16 bits for each dB; they take 2 to 4 times as many instructions."""
 
 ToModel = Callable[[Setting], QdqModel]

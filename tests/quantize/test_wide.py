@@ -13,7 +13,9 @@ from tests.quantize.test_operators import Net
 from tests.quantize.test_quantize import graph_of, samples
 from tests.support.onnx_agreement import Agreement
 from tests.support.onnx_builder import imported
-from tinycompile.quantize.network import Network
+from tinycompile.errors import UnsupportedError
+from tinycompile.quantize import wide
+from tinycompile.quantize.network import Network, Setting
 from tinycompile.quantize.patterns import simplified
 from tinycompile.quantize.prepare import with_biases
 from tinycompile.quantize.ranges import rounded_to
@@ -60,6 +62,18 @@ def test_what_would_need_floats_stays_narrow():
     assert not {kinds[name] for name in best.wide} & {"Gemm", "Softmax"}
 
 
+def test_a_model_that_is_refused_gets_none(monkeypatch):
+    """Whoever compiles it is told why; quantising it is no error."""
+    network, (best, *_) = found(17, "")
+
+    def refuse(*_arguments, **_options):
+        raise UnsupportedError([("Conv 'c'", "a reason")])
+
+    monkeypatch.setattr(wide, "import_model", refuse)
+    setting = Setting(best.parameters)
+    assert wide.widened(network, setting, best.ranges.extremes, lambda _: best.model) is setting
+
+
 def test_the_part_of_the_products():
     network, (best, *_) = found(17, "")
     (gemm,) = [node.output[0] for node in network.graph.nodes if node.op_type == "Gemm"]
@@ -70,10 +84,10 @@ def test_the_part_of_the_products():
 
 def test_sums_of_16_bits_have_room():
     """Only the bias is bounded, and numbers of 16 bits go as far as they do."""
-    wide, weights = Operand(0.001, 0, 16), np.full((1, 5000), 0.5, np.float32)
+    operand, weights = Operand(0.001, 0, 16), np.full((1, 5000), 0.5, np.float32)
     scale = np.full(1, 0.5 / 127, np.float32)
-    assert wide.reach == 32768 and replace(wide, bits=8).reach == 128
-    assert fitting_scales(weights, 0, scale, np.zeros(1), wide) == scale
-    assert fitting_scales(weights, 0, scale, np.full(1, 1e5), wide) > scale
+    assert operand.reach == 32768 and replace(operand, bits=8).reach == 128
+    assert fitting_scales(weights, 0, scale, np.zeros(1), operand) == scale
+    assert fitting_scales(weights, 0, scale, np.full(1, 1e5), operand) > scale
     value = np.array([-40, -32.768, 0.0016, 40], np.float32)
     np.testing.assert_allclose(rounded_to(value, 0.001, 0, 16), [-32.768, -32.768, 0.002, 32.767], rtol=1e-6)

@@ -1,7 +1,8 @@
 """QuantizeLinear to 16 bits: layers of int16 activations and int8 weights, with the real factor of ONNX's formula.
 
 uint16 tensors are int16 with a zero point lower by 2^15. A layer's sums are of the numbers as they are: what the zero
-point adds to them is in its rule's offset, and where it would read padding, that is written out.
+point adds to them is in its rule's offset, and where it would read padding, that is written out. Transposed
+convolutions take it off.
 """
 
 from __future__ import annotations
@@ -13,20 +14,35 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT16
-from tinycompile.frontend.onnx_quantize import clamp_of
-from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope
-from tinycompile.frontend.onnx_values import Arranged, Average, Clamp, Linear, Placed, Real, Shape, Value, Wide
+from tinycompile.dtypes import FLOAT32, INT8, INT16
+from tinycompile.frontend.onnx_quantize import clamp_of, function_of_wide, may_be_nan, paired, rounded_constant
+from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged
+from tinycompile.frontend.onnx_values import (
+    Arranged,
+    Average,
+    Clamp,
+    Dequantized,
+    Interpolated,
+    Known,
+    Linear,
+    Pair,
+    Placed,
+    Real,
+    Shape,
+    SoftmaxOf,
+    Value,
+)
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op, Quantization, TensorType
 from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
-from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.pad import Pad
+from tinycompile.ops.prelu import Prelu
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.transpose_conv import TransposeConv
 
 _LARGEST_INPUT = 2**15
@@ -39,21 +55,51 @@ def quantized_wide(scope: Scope, value: Value, quant: Quantization) -> Placed:
         Rejected: that takes float32 arithmetic.
     """
     match value:
-        case Wide() if value.quant.same_as(quant):
-            return value.at
-        case Wide():
-            real = scope.state.emit(Dequantize(), [value.at.name], f"{scope.name}_float", None)
-            return _rounded(scope, replace(value.at, name=real), quant)
+        case Dequantized():
+            return function_of_wide(scope, value, quant, INT16)
         case Real():
             return _rounded(scope, value.at, quant)
         case Linear():
             return _linear(scope, value, quant)
         case Average():
             return _average(scope, value, quant)
+        case Pair() if value.function == "PRelu":
+            return _sloped(scope, value, quant)
+        case Pair():
+            return paired(scope, value, quant, INT16)
+        case SoftmaxOf():
+            at = value.x.at
+            return replace(at, name=scope.state.emit(Softmax(rule="onnx"), [at.name], scope.name, quant))
+        case Interpolated():
+            if not value.quant.same_as(quant):
+                return quantized_wide(scope, value.as_layer(), quant)
+            name = scope.state.emit(value.op, [value.image.name], scope.name, quant)
+            return Placed(name, value.shape, value.image.order)
         case Arranged() if not any(isinstance(part, Real) for part in value.parts):
-            return value.how([quantized_wide(scope, part, quant) for part in value.parts], quant)
+            if value.commutes == "increasing" and any(may_be_nan(scope, part) for part in value.parts):
+                raise Rejected("elements may be NaN, which isn't rounded to what the largest or the smallest is of")
+            return value.how([_part(scope, part, quant) for part in value.parts], quant)
         case _:
             raise Rejected(f"it quantises to 16 bits: {NOT_ROUNDED}")
+
+
+def _part(scope: Scope, value: Value, quant: Quantization) -> Placed:
+    """A value rounded, or a constant."""
+    if isinstance(value, Known):
+        return rounded_constant(scope, value, quant, INT16)
+    return quantized_wide(scope, value, quant)
+
+
+def _sloped(scope: Scope, value: Pair, quant: Quantization) -> Placed:
+    """Elements and their constant slopes."""
+    x, slopes = value.operands
+    if not isinstance(x, Dequantized) or not isinstance(slopes, Known):
+        raise Rejected(NOT_ROUNDED)
+    at = scope.unfolded(x.at)
+    numbers = arranged(slopes.array.astype(np.float32), len(x.shape), at.order)
+    constant = scope.state.value(f"{scope.name}_slopes", TensorType(numbers.shape, FLOAT32), numbers)
+    op = Prelu(clamp_of(value.clamp, quant, INT16), "onnx")
+    return replace(at, name=scope.state.emit(op, [at.name, constant], scope.name, quant))
 
 
 def _rounded(scope: Scope, at: Placed, quant: Quantization) -> Placed:
@@ -67,7 +113,8 @@ def _linear(scope: Scope, value: Linear, quant: Quantization) -> Placed:
     axis = 3 if value.kind == "depthwise_conv2d" else 0
     channels = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     x, window = _padded(scope, value, value.window)
-    rule = _rule(scope, x, value.product, value.bias, channels, value.clamp, quant)
+    centred = value.kind == "transpose_conv"  # how many products a sum has there depends on the place
+    rule = _rule(scope, x, value.product, value.bias, channels, value.clamp, quant, centred=centred)
     op: Op
     match value.kind:
         case "conv2d":
@@ -129,18 +176,20 @@ def _rule(
     weights: Array,
     clamp: Clamp,
     quant: Quantization,
+    *,
+    centred: bool = False,
 ) -> RealRequant:
-    """`weights` (C, taps)."""
+    """`weights` (C, taps); `centred`: the operator takes the zero point off."""
     t, divisor = scope.state.type_of(x), Fraction(float(quant.scale[0]))
     if t.dtype != INT16:
         raise Rejected("it has 16 bits, and the sum that it rounds is of 8 bits")
-    totals = weights.astype(np.int64).sum(axis=1).tolist()
+    totals = (weights.astype(np.int64).sum(axis=1) * (not centred)).tolist()
     reach = np.abs(weights.astype(np.int64)).sum(axis=1).tolist()
     try:
         return RealRequant.of(
             [p / divisor for p in product],
             [(b - t.zero_point * n * p) / divisor for b, n, p in zip(bias, totals, product, strict=True)],
-            [_LARGEST_INPUT * n for n in reach],
+            [_LARGEST_INPUT * (2 if centred else 1) * n for n in reach],
             int(quant.zero_point[0]),
             clamp_of(clamp, quant, INT16),
         )

@@ -84,7 +84,7 @@ def transpose_conv(site: Site, core: Core) -> Kernel | None:
         return None
     overlap = {0: INT16.item_bytes * transpose_distance(op, sig)}
     stem = f"wide_transpose_conv_{transpose_conv_stem(op, sig)}"
-    rule, fields = op.wide_requant(sig), transpose_axes(op, sig)
+    rule, fields = op.wide_requant(sig), {**transpose_axes(op, sig), "zero_point": sig.input.zero_point}
     runs = -(-transpose_taps(op, sig) // (op.size[0] * op.size[1]))
     return _kernel(site, core, "transpose_conv", stem, fields, rule, overlap, 3, runs, "tc_wide_transpose_conv.h")
 

@@ -132,7 +132,7 @@ def interpolated(site: Site, core: Core) -> Kernel | None:
 def softmax(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_softmax`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Softmax):
+    if not isinstance(op, Softmax) or op.rule != "tflite":
         return None
     depth = sig.input.shape[-1]
     rows = sig.input.elements // depth
@@ -167,7 +167,7 @@ def binary(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_binary`; None for shapes with more loops than it has."""
     op, sig = site.node.op, site.sig
     loops = broadcast_loops(sig.inputs[0].shape, sig.inputs[1].shape)
-    if not isinstance(op, Sum | Mul) or len(loops) > LOOPS:
+    if not isinstance(op, Sum | Mul) or op.rule != "tflite" or len(loops) > LOOPS:
         return None
     sizes, a_strides, b_strides = zip(*([(1, 0, 0)] * (LOOPS - len(loops)) + loops), strict=True)
     count = sig.output.elements

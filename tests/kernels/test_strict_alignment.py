@@ -26,6 +26,7 @@ from tests.kernels import (
     test_svdf,
     test_wide,
     test_wide_dsp,
+    test_wide_onnx,
 )
 from tests.ops.samples import sampler_of
 from tests.support.cores import core_named
@@ -197,6 +198,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
 
 def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
+    wide += test_wide_onnx.dual_products()
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import prod
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +13,15 @@ import pytest
 from tests.support.kernel_checks import int8, site_of
 from tinycompile.dtypes import FLOAT32, INT8, INT16
 from tinycompile.ir import Quantization, Site, TensorType
-from tinycompile.kernels import onnx_ops, resize_bilinear, wide_layers, wide_lookup, wide_onnx
+from tinycompile.kernels import onnx_ops, resize_bilinear, wide_lanes, wide_layers, wide_lookup, wide_onnx
 from tinycompile.kernels.base import Factory
 from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops._elementwise import DequantizedBinary
 from tinycompile.ops.add import Add
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.div import Div
+from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.prelu import Prelu
@@ -61,6 +66,36 @@ def cases() -> list[tuple[Factory, Site]]:
         for size in ((6, 8), (5, 7))
     ]
     return [*found, transposed()]
+
+
+def dual_products() -> list[tuple[Factory, Site]]:
+    """Layers by dual products: the first channel has ties, the last ones large factors and large sums."""
+
+    def site(
+        op: type[Conv2D | DepthwiseConv2D | FullyConnected],
+        x: Sequence[int],
+        weights: Sequence[int],
+        outputs: int,
+        **window: Any,
+    ) -> Site:
+        slope = [Fraction(1, 2**9), *(Fraction(7**i, 500 + 30 * i) for i in range(outputs - 1))]
+        offset = [Fraction(i, 4) for i in range(outputs)]
+        taps = prod(weights) // outputs
+        rule = RealRequant.of(slope, offset, [taps * 2**22] * outputs, -30, (-30000, 32767))
+        values = np.random.default_rng(outputs).integers(-128, 128, weights).astype(np.int8)
+        types = [
+            wide(x, 0.001, window.pop("zero_point", 0)),
+            TensorType(tuple(weights), INT8, Quantization.per_tensor(0.01, 0)),
+        ]
+        return site_of(op(**window, wide_rule=rule), types, [None, values], wide((), 0.02, -30))
+
+    conv = site(Conv2D, (1, 5, 6, 3), (5, 2, 3, 3), 5, padding=(1, 0, 1, 1))
+    return [
+        (wide_lanes.conv2d_wide_lanes, conv),
+        (wide_lanes.conv2d_wide_lanes, site(Conv2D, (1, 4, 5, 8), (6, 1, 1, 8), 6, zero_point=-32768)),
+        (wide_lanes.fully_connected_wide_lanes, site(FullyConnected, (3, 600), (5, 600), 5)),
+        (wide_lanes.depthwise_wide_planes, site(DepthwiseConv2D, (1, 6, 7, 6), (1, 3, 3, 6), 6, stride=(1, 2))),
+    ]
 
 
 def transposed() -> tuple[Factory, Site]:

@@ -197,7 +197,7 @@ def _lanes(site: Site, rule: WideRule, window: Mapping[str, int], stem: str, fir
             ("input", "output", "weights", "channels", "scratch" if gathers else "NULL"),
         ),
         (
-            Constant("weights", "uint32_t", _lane_words(kernel), "per 2 channels and 4 taps"),
+            Constant("weights", "uint32_t", lane_words(kernel), "per 2 channels and 4 taps"),
             Constant("channels", "tc_wide_finish", padded, "start, multiplier, offset, right shift"),
         ),
         scratch_bytes=block * 8 * groups if gathers else 0,
@@ -223,7 +223,7 @@ def _bias(site: Site) -> Array:
     return site.constant(2).astype(np.int64) if len(site.sig.inputs) > 2 else np.zeros(channels, np.int64)
 
 
-def _lane_words(weights: Array) -> Array:
+def lane_words(weights: Array) -> Array:
     """uint32: the weights int64 (C, taps) as `tc_wide_lanes` reads them."""
     channels, taps = weights.shape
     padded = np.pad(weights, ((0, channels % 2), (0, -taps % 4))).astype(np.int8)

@@ -98,13 +98,16 @@ class HostModel:
             getattr(self._library, f"{model}_input_0_rows")(self._context, rows, self._ffi.NULL)
 
     def _compiled(self, folder: Path, work: Path, cflags: Sequence[str], *, separate: bool) -> Path:
-        """The model's sources and the shim as a shared library."""
-        shim, library = work / "shim.c", work / "model.so"
-        shim.write_text(_SHIM.replace("MODEL", self._model))
+        """The model's sources and the shim as a shared library.
+
+        One translation unit: that takes the compiler two thirds of the time of three.
+        """
+        program, library = work / "program.c", work / "model.so"
         own = [f"{self._model}.c"] if separate else [f"{self._model}.c", f"{self._model}_weights.c"]
-        sources = [*(str(folder / name) for name in own), str(shim)]
+        included = "".join(f'#include "{name}"\n' for name in own)
+        program.write_text(included + _SHIM.replace("MODEL", self._model))
         flags = ["-std=c99", *cflags, "-ffp-contract=off", "-fPIC", "-shared", "-DTC_TRACE", "-iquote", str(folder)]
-        run([require("cc"), *flags, *sources, "-lm", "-o", str(library)], cwd=work)
+        run([require("cc"), *flags, program.name, "-lm", "-o", str(library)], cwd=work)
         return library
 
     def _initialise(self, content: bytes | None) -> None:

@@ -25,6 +25,7 @@
 #include "kernels/tc_inline.h"
 #include "kernels/tc_lane.h"
 #include "kernels/tc_lane_block.h"
+#include "kernels/tc_lane_straight.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -61,7 +61,7 @@ typedef struct tc_pair_sums_job {
     "1:\n\t" /* 6 sums */ \
     TC_FETCH(lr, 0) \
     "ldmia r12!, {r4-r9}\n\t" \
-    TC_LANE_LOOP(TC_PAIR_SUMS_GROUP, TC_FETCH(r0, 5) "cmp lr, r0\n\t") \
+    TC_LANE_LOOP(r0, TC_PAIR_SUMS_GROUP, TC_FETCH(r0, 5) "cmp lr, r0\n\t") \
     TC_FETCH(r0, 2) \
     TC_FETCH(r1, 4) \
     "stmia r0!, {r4-r9}\n\t" \

@@ -3,8 +3,9 @@
  * The block functions of the Winograd convolution F(2x2, 3x3), for 4 tiles and 2 output channels (docs/kernels.md).
  *
  *     TC_WINOGRAD_PRODUCTS(name, pairs)
+ *     TC_WINOGRAD_PRODUCTS_SINGLE(name, pairs) for cores on which only loads of one word stand beside others
  *
- * defines the 16 matrix products, one for each position of a transformed tile, over `pairs` pairs of input channels:
+ * define the 16 matrix products, one for each position of a transformed tile, over `pairs` pairs of input channels:
  *
  *     u     per position and pair of input channels a pair of transformed weights for both output channels
  *     v     per position and pair of input channels the transformed inputs of 4 tiles
@@ -105,6 +106,32 @@ TC_INLINE void tc_winograd_outputs_portable(const int32_t *sums, const int32_t *
     TC_WINOGRAD_TILES_##instruction(r4, r8, r5, r9) \
     TC_WINOGRAD_TILES_##instruction(r6, r10, r7, r11)
 
+/*
+ * The same for cores on which a load of one word issues beside a product, and one of two beside nothing: 8 cycles on the
+ * Cortex-M7, one for each product (above 11), in the order that `benchmarks/schedule.py --llvm` found. r0, the first
+ * channel's weights, is loaded by the pair before, the last time from behind the weights, where the parameters are. The
+ * pointers stay where they are for a position.
+ */
+#define TC_WINOGRAD_SUM_smuad(a, w, x) \
+    "smuad " #a ", " #w ", " #x "\n\t"
+#define TC_WINOGRAD_SUM_smlad(a, w, x) \
+    "smlad " #a ", " #w ", " #x ", " #a "\n\t"
+#define TC_WINOGRAD_PAIR_SINGLE(instruction) \
+    "ldr r2, [lr, #2 * .Ltc_pair]\n\t" /* tile 0 */ \
+    "ldr r1, [r12, #.Ltc_pair + 4]\n\t" /* weights of the second channel */ \
+    TC_WINOGRAD_SUM_##instruction(r4, r0, r2) \
+    "ldr r3, [lr, #2 * .Ltc_pair + 4]\n\t" \
+    TC_WINOGRAD_SUM_##instruction(r8, r1, r2) \
+    TC_WINOGRAD_SUM_##instruction(r5, r0, r3) \
+    "ldr r2, [lr, #2 * .Ltc_pair + 8]\n\t" \
+    TC_WINOGRAD_SUM_##instruction(r9, r1, r3) \
+    "ldr r3, [lr, #2 * .Ltc_pair + 12]\n\t" \
+    TC_WINOGRAD_SUM_##instruction(r6, r0, r2) \
+    TC_WINOGRAD_SUM_##instruction(r10, r1, r2) \
+    TC_WINOGRAD_SUM_##instruction(r7, r0, r3) \
+    "ldr r0, [r12, #.Ltc_pair + 8]\n\t" /* weights of the next pair */ \
+    TC_WINOGRAD_SUM_##instruction(r11, r1, r3)
+
 /* r4-r7 accumulate the first channel of tiles 0-3, r8-r11 the second. Slots: 0 sums, 1 end of v. */
 #define TC_WINOGRAD_PRODUCTS_TEXT(pairs) \
     TC_KEEP(r2, 0) \
@@ -116,11 +143,32 @@ TC_INLINE void tc_winograd_outputs_portable(const int32_t *sums, const int32_t *
     ".rept " #pairs " - 1\n\t" /* the other pairs of input channels */ \
     TC_WINOGRAD_PAIR(smlad) \
     ".endr\n\t" \
-    TC_FETCH(r0, 0) \
-    "stmia r0!, {r4-r11}\n\t" \
-    TC_KEEP(r0, 0) \
-    TC_FETCH(r0, 1) \
-    "cmp lr, r0\n\t" \
+    TC_WINOGRAD_NEXT(r0)
+
+#define TC_WINOGRAD_PRODUCTS_SINGLE_TEXT(pairs) \
+    TC_KEEP(r2, 0) \
+    TC_KEEP(r3, 1) \
+    "mov r12, r0\n\t" \
+    "mov lr, r1\n\t" \
+    "ldr r0, [r12]\n" \
+    "1:\n\t" /* a position */ \
+    ".set .Ltc_pair, 0\n\t" \
+    TC_WINOGRAD_PAIR_SINGLE(smuad) \
+    ".rept " #pairs " - 1\n\t" /* the other pairs of input channels */ \
+    ".set .Ltc_pair, .Ltc_pair + 8\n\t" \
+    TC_WINOGRAD_PAIR_SINGLE(smlad) \
+    ".endr\n\t" \
+    "add r12, r12, #8 * " #pairs "\n\t" \
+    "add lr, lr, #16 * " #pairs "\n\t" \
+    TC_WINOGRAD_NEXT(r3)
+
+/* Stores a position's sums; on to the next one. */
+#define TC_WINOGRAD_NEXT(spare) \
+    TC_FETCH(spare, 0) \
+    "stmia " #spare "!, {r4-r11}\n\t" \
+    TC_KEEP(spare, 0) \
+    TC_FETCH(spare, 1) \
+    "cmp lr, " #spare "\n\t" \
     "bne 1b\n\t"
 
 /* Column j of a tile's sums M to A'M, whose upper row is in `upper` and whose lower row is in `lower`. */
@@ -199,6 +247,9 @@ TC_INLINE void tc_winograd_outputs_portable(const int32_t *sums, const int32_t *
 #define TC_WINOGRAD_PRODUCTS(name, pairs) \
     TC_BLOCK_FUNCTION(name, const int32_t *, const uint32_t *, int32_t *, const uint32_t *, \
                       TC_WINOGRAD_PRODUCTS_TEXT(pairs))
+#define TC_WINOGRAD_PRODUCTS_SINGLE(name, pairs) \
+    TC_BLOCK_FUNCTION(name, const int32_t *, const uint32_t *, int32_t *, const uint32_t *, \
+                      TC_WINOGRAD_PRODUCTS_SINGLE_TEXT(pairs))
 #define TC_WINOGRAD_OUTPUTS(name, ...) \
     TC_BLOCK_FUNCTION(name, const int32_t *, const int32_t *, int8_t *, const tc_winograd_target *, \
                       TC_WINOGRAD_OUTPUTS_TEXT(__VA_ARGS__))
@@ -210,6 +261,7 @@ TC_INLINE void tc_winograd_outputs_portable(const int32_t *sums, const int32_t *
     { \
         tc_winograd_products_portable(u, v, sums, v_end, pairs); \
     }
+#define TC_WINOGRAD_PRODUCTS_SINGLE TC_WINOGRAD_PRODUCTS
 #define TC_WINOGRAD_OUTPUTS(name, ...) \
     static TC_NOINLINE void name(const int32_t *sums, const int32_t *parameters, int8_t *output, \
                                  const tc_winograd_target *target) \

@@ -154,14 +154,34 @@ def test_sixteen_bits_beside_eight():
     assert is_integer(q.agrees(q.a, 1 / 127))
 
 
+MIXED = {
+    "to 16 bits": ("int8", "int16"),
+    "to uint16": ("uint8", "uint16"),
+    "from 16 bits": ("int16", "uint8"),
+    "from uint16": ("uint16", "int8"),
+}
+"""Types of what a layer reads and of what it makes."""
+
+
+@pytest.mark.parametrize("types", MIXED.values(), ids=MIXED)
+def test_layers_with_8_bits_on_one_side(types):
+    """A convolution that pads, a mean and a joined layer, whose results are clamped."""
+    source, result = types
+    scales = {"int8": 0.05, "uint8": 0.05}
+    step = 0.07 if result in scales else 0.0007
+    q = Qdq((1, 4, 7, 6), source, 12, OPSET, scale=scales.get(source, 0.0003))
+    q.type_name = result
+    y = convolved(q, 4, CONVOLUTIONS["depthwise"])
+    graph = q.agrees(q.b.node("Relu", q.b.node("Reshape", y, q.b.constant([1, 8, 30], np.int64))), step, 5)
+    assert is_integer(graph)
+    q = Qdq((1, 4, 6, 5), source, 7, OPSET, scale=scales.get(source, 0.0003))
+    q.type_name = result
+    assert is_integer(q.agrees(q.b.node("GlobalAveragePool", q.a), step / 20))
+
+
 def test_what_takes_float32():
-    """Steps too many for pieces, and sums of 8 bits that are rounded to 16."""
+    """Steps too many for pieces."""
     q = wide((1, 9), "int16", 10)
     q.b.output(q.b.activation(q.b.node("Sin", q.b.node("Mul", q.a, q.b.constant(9999, np.float32))), 3e-5, 0, "int16"))
     with pytest.warns(FloatIslandWarning, match="change too often for 1,024 parabolas"):
-        assert not is_integer(imported(q.b.model(), floats="islands")[0])
-    q = Qdq((1, 12), "int8", 11, OPSET)
-    weights, _ = q.conv_weights((12, 6), axis=1)
-    q.b.output(q.b.activation(q.b.node("MatMul", q.a, weights), 0.001, 0, "int16"))
-    with pytest.warns(FloatIslandWarning, match="the sum that it rounds is of 8 bits"):
         assert not is_integer(imported(q.b.model(), floats="islands")[0])

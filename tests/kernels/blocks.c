@@ -67,7 +67,10 @@
     TC_LANE_BLOCK_3(lane_3_##name, __VA_ARGS__) \
     LANE_TWIN(lane_3_##name##_twin, 3, __VA_ARGS__) \
     TC_LANE_BLOCK_3_DUAL(lane_3_dual_##name, __VA_ARGS__) \
+    TC_LANE_BLOCK_4_SINGLE(lane_4_single_##name, __VA_ARGS__) \
+    TC_LANE_BLOCK_3_SINGLE(lane_3_single_##name, __VA_ARGS__) \
     TC_LANE_ROW(row_##name, __VA_ARGS__) \
+    TC_LANE_ROW_SINGLE(row_single_##name, __VA_ARGS__) \
     ROW_TWIN(row_##name##_twin, 0, __VA_ARGS__) \
     TC_LANE_ROW_DIRECT(row_direct_##name, __VA_ARGS__) \
     ROW_TWIN(row_direct_##name##_twin, 1, __VA_ARGS__) \
@@ -82,6 +85,8 @@ FORMS(DEFINE_FORM)
 
 TC_WINOGRAD_PRODUCTS(products_2, 2)
 TC_WINOGRAD_PRODUCTS(products_6, 6)
+TC_WINOGRAD_PRODUCTS_SINGLE(products_single_2, 2)
+TC_WINOGRAD_PRODUCTS_SINGLE(products_single_6, 6)
 static void products_2_twin(const int32_t *u, const uint32_t *v, int32_t *sums, const uint32_t *v_end)
 {
     tc_winograd_products_portable(u, v, sums, v_end, 2);
@@ -93,8 +98,10 @@ static void products_6_twin(const int32_t *u, const uint32_t *v, int32_t *sums, 
 
 /* By form, then: the function, its twin. */
 #define LANE_ENTRY(name, ...) \
-    {lane_4_##name, lane_4_##name##_twin}, {lane_3_##name, lane_3_##name##_twin}, {lane_3_dual_##name, lane_3_##name##_twin},
-#define ROW_ENTRY(name, ...) {row_##name, row_##name##_twin}, {row_direct_##name, row_direct_##name##_twin},
+    {lane_4_##name, lane_4_##name##_twin}, {lane_4_single_##name, lane_4_##name##_twin}, \
+    {lane_3_##name, lane_3_##name##_twin}, {lane_3_dual_##name, lane_3_##name##_twin}, \
+    {lane_3_single_##name, lane_3_##name##_twin},
+#define ROW_ENTRY(name, ...) {row_##name, row_##name##_twin}, {row_single_##name, row_##name##_twin}, {row_direct_##name, row_direct_##name##_twin},
 #define OUTPUTS_ENTRY(name, ...) {outputs_##name, outputs_##name##_twin},
 #define ROWS_ENTRY(name, ...) {rows_s1_##name, rows_s1_##name##_twin}, {rows_s2_##name, rows_s2_##name##_twin},
 #define BANDS_ENTRY(width, bands, name, ...) \
@@ -103,9 +110,11 @@ static void products_6_twin(const int32_t *u, const uint32_t *v, int32_t *sums, 
 #define BANDS_ENTRIES(name, ...) WINDOWS(BANDS_ENTRY, name, 0)
 #define BANDS_SHAPE(width, bands, ...) {width, bands},
 
-tc_lane_block *const lane_blocks[][2] = {FORMS(LANE_ENTRY)};              /* [form x (4, 3, 3 dual)] */
-tc_lane_row *const lane_rows[][2] = {FORMS(ROW_ENTRY)};                   /* [form x (expanded, direct)] */
-tc_winograd_products *const products[][2] = {{products_2, products_2_twin}, {products_6, products_6_twin}};
+tc_lane_block *const lane_blocks[][2] = {FORMS(LANE_ENTRY)};              /* [form x (4, 4 single, 3, 3 dual, 3 single)] */
+tc_lane_row *const lane_rows[][2] = {FORMS(ROW_ENTRY)};                   /* [form x (expanded, single, direct)] */
+tc_winograd_products *const products[][2] = {
+    {products_2, products_2_twin}, {products_6, products_6_twin}, {products_single_2, products_2_twin}, {products_single_6, products_6_twin},
+};
 tc_winograd_outputs *const outputs[][2] = {FORMS(OUTPUTS_ENTRY)};         /* [form] */
 tc_depthwise_block *const rows_blocks[][2] = {FORMS(ROWS_ENTRY)};         /* [form x stride] */
 tc_depthwise_block *const bands_blocks[][2] = {FORMS(BANDS_ENTRIES)};     /* [form x window x stride] */

@@ -42,7 +42,7 @@ static int32_t parameters_of(int32_t form)
 static int lane_is_the_same(int32_t form, int32_t variant, int32_t groups, int32_t channels)
 {
     const int32_t pair = 2 + 2 * groups + 2 * parameters_of(form);
-    const int32_t pixels = variant == 0 ? 4 : 3;
+    const int32_t pixels = variant < 2 ? 4 : 3;
     const int32_t *const w = (const int32_t *)weights;
     const tc_lane_job job = {
         groups == 1 ? 0u : (uint32_t)((groups - 2) % 4 + 1), 20u,
@@ -50,26 +50,27 @@ static int lane_is_the_same(int32_t form, int32_t variant, int32_t groups, int32
     };
     fill();
     for (int32_t i = 0; i < 2; i++) {
-        lane_blocks[3 * form + variant][i](aligned, w, outputs_of[i], &job);
+        lane_blocks[5 * form + variant][i](aligned, w, outputs_of[i], &job);
     }
     return same();
 }
 
-static int row_is_the_same(int32_t form, int32_t direct, int32_t groups)
+static int row_is_the_same(int32_t form, int32_t variant, int32_t groups)
 {
+    const int32_t direct = variant == 2;
     const int32_t *const w = (const int32_t *)weights;
     const tc_lane_row_job job = {aligned + (direct ? 1 : 2) * groups, w + 2 * 8 * (1 + groups + parameters_of(form)),
                                  (uint32_t)groups % 2u};
     fill();
     for (int32_t i = 0; i < 2; i++) {
-        lane_rows[2 * form + direct][i](aligned, w, outputs_of[i], &job);
+        lane_rows[3 * form + variant][i](aligned, w, outputs_of[i], &job);
     }
     return same();
 }
 
 static int products_are_the_same(int32_t kind)
 {
-    const int32_t pairs = kind == 0 ? 2 : 6;
+    const int32_t pairs = kind % 2 == 0 ? 2 : 6;
     static int32_t sums[2][128];
     fill();
     for (int32_t i = 0; i < 2; i++) {
@@ -108,11 +109,11 @@ static int form_is_the_same(int32_t form)
     int good = outputs_are_the_same(form);
     for (int32_t groups = 1; groups < 12; groups++) {
         for (int32_t channels = 1; channels < 6; channels++) {
-            for (int32_t variant = 0; variant < 3; variant++) {
+            for (int32_t variant = 0; variant < 5; variant++) {
                 good = good && lane_is_the_same(form, variant, groups, channels);
             }
         }
-        good = good && row_is_the_same(form, 0, groups) && row_is_the_same(form, 1, groups);
+        good = good && row_is_the_same(form, 0, groups) && row_is_the_same(form, 1, groups) && row_is_the_same(form, 2, groups);
     }
     for (int32_t stride = 1; stride <= 2; stride++) {
         for (int32_t width = 1; width < 8; width++) {
@@ -129,7 +130,10 @@ static int form_is_the_same(int32_t form)
 int main(void)
 {
     board_init();
-    int good = products_are_the_same(0) && products_are_the_same(1);
+    int good = 1;
+    for (int32_t kind = 0; kind < 4; kind++) {
+        good = good && products_are_the_same(kind);
+    }
     for (int32_t form = 0; form < form_count; form++) {
         good = good && form_is_the_same(form);
     }

@@ -19,8 +19,8 @@ from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.depthwise_tiles import tiled
 from tinycompile.kernels.dual_rows import fully_connected_dual
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct
-from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small
-from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip
+from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
+from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip, conv2d_strip_straight
 from tinycompile.kernels.winograd import winograd
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -72,6 +72,26 @@ def convolutions() -> list[tuple[Factory, Site]]:
     return cases
 
 
+def straight_convolutions() -> list[tuple[Factory, Site]]:
+    """With and without a loop over inputs, an odd channel, other blocks behind; windows that share words."""
+    cases = list[tuple[Factory, Site]]()
+    for seed, (depth, channels, pixels, clamp) in enumerate(
+        [(4, 2, 4, (0, 127)), (33, 5, 7, (-60, 70)), (132, 6, 4, (-128, 127)), (196, 3, 4, (-60, 70))]
+    ):
+        site = layer(Conv2D(ONE, ONE, NONE, clamp), (1, 1, pixels, depth), (channels, 1, 1, depth), 0, seed)
+        cases.append((conv2d_straight, site))
+    for seed, (image, window, depth, stride, dilation, padding) in enumerate(
+        [
+            ((17, 16), (3, 3), 3, (2, 2), ONE, (0, 1, 0, 1)),
+            ((9, 12), (5, 3), 2, ONE, (2, 1), (2, 1, 1, 1)),
+            ((6, 9), (3, 3), 3, ONE, ONE, (1, 1, 1, 1)),
+        ]
+    ):
+        site = layer(Conv2D(stride, dilation, padding), (1, *image, depth), (4 + seed, *window, depth), 0, seed)
+        cases.append((conv2d_strip_straight, site))
+    return cases
+
+
 def winograd_convolutions() -> list[tuple[Factory, Site]]:
     """Whole blocks and blocks at the edges, odd channels, padding of every kind."""
     return [
@@ -89,7 +109,7 @@ def winograd_convolutions() -> list[tuple[Factory, Site]]:
 
 def depthwise_convolutions() -> list[tuple[Factory, Site]]:
     """Odd and even sizes, one column, channels beside a multiple of 4, every kind of window and clamp."""
-    general, rows, bands = [depthwise], [depthwise_rows, depthwise_bands, tiled(0)], [depthwise_bands]
+    general, rows, bands = [depthwise], [depthwise_rows, depthwise_bands], [depthwise_bands]
     cases = list[tuple[Factory, Site]]()
     for seed, (kernels, image, window, stride, padding, clamp, channels) in enumerate(
         [
@@ -122,6 +142,7 @@ def depthwise_convolutions() -> list[tuple[Factory, Site]]:
 
 CASES = [
     *convolutions(),
+    *straight_convolutions(),
     *winograd_convolutions(),
     *depthwise_convolutions(),
     (fully_connected, dense(37, 19, 2, (-128, 127), 0)),

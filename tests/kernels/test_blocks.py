@@ -97,9 +97,9 @@ def library() -> tuple[cffi.FFI, Any]:
     ffi = cffi.FFI()
     ffi.cdef("""
         typedef void block(const void *, const void *, void *, const void *);
-        extern block *const lane_blocks[30][2];
-        extern block *const lane_rows[20][2];
-        extern block *const products[2][2];
+        extern block *const lane_blocks[50][2];
+        extern block *const lane_rows[30][2];
+        extern block *const products[4][2];
         extern block *const outputs[10][2];
         extern block *const rows_blocks[20][2];
         extern block *const bands_blocks[140][2];
@@ -126,7 +126,7 @@ def test_the_forms_are_those_of_the_source() -> None:
 
 
 @forms
-@pytest.mark.parametrize(("variant", "pixels"), [(0, 4), (1, 3), (2, 3)])
+@pytest.mark.parametrize(("variant", "pixels"), [(0, 4), (1, 4), (2, 3), (3, 3), (4, 3)])
 def test_lane_blocks(form: int, variant: int, pixels: int) -> None:
     """Per 4 inputs p of each pixel, then q, times a word of weights and its even bytes."""
     (ffi, lib), rule = library(), FORMS[form]
@@ -143,7 +143,7 @@ def test_lane_blocks(form: int, variant: int, pixels: int) -> None:
         job = ffi.new("lane_job *", {"stride": output.shape[1]})
         job.weights_end = pointer(ffi, flat, words * max(1, channels // 2))
         job.last_end, job.x_end = pointer(ffi, flat, flat.size), pointer(ffi, x, x.size)
-        lib.lane_blocks[3 * form + variant][0](pointer(ffi, x), pointer(ffi, flat), pointer(ffi, output), job)
+        lib.lane_blocks[5 * form + variant][0](pointer(ffi, x), pointer(ffi, flat), pointer(ffi, output), job)
         expected = np.zeros_like(output)
         for pair, (start, body, parameters) in enumerate(stream):
             products = np.einsum("gpl,gcl->pc", halves(x[:, 0]), halves(body))
@@ -154,8 +154,8 @@ def test_lane_blocks(form: int, variant: int, pixels: int) -> None:
 
 
 @forms
-@pytest.mark.parametrize("direct", [False, True])
-def test_lane_rows(form: int, direct: bool) -> None:
+@pytest.mark.parametrize(("variant", "direct"), [(0, False), (1, False), (2, True)])
+def test_lane_rows(form: int, variant: int, direct: bool) -> None:
     """8 channels: p and q are in the row, or made of its bytes."""
     (ffi, lib), rule = library(), FORMS[form]
     for groups, blocks in [(1, 1), (4, 2), (7, 1)]:
@@ -167,7 +167,7 @@ def test_lane_rows(form: int, direct: bool) -> None:
         output = np.zeros((blocks, 8), np.int8)
         job = ffi.new("row_job *", {"odd": groups % 2})
         job.x_end, job.weights_end = pointer(ffi, x, x.size), pointer(ffi, flat, flat.size)
-        lib.lane_rows[2 * form + direct][0](pointer(ffi, x), pointer(ffi, flat), pointer(ffi, output), job)
+        lib.lane_rows[3 * form + variant][0](pointer(ffi, x), pointer(ffi, flat), pointer(ffi, output), job)
         if direct:
             values = x.view(np.int8).reshape(groups, 4).astype(np.int64)
             p, q = -values[:, ::2] - 128, 256 * values[:, 1::2] + values[:, ::2] + 128
@@ -177,7 +177,7 @@ def test_lane_rows(form: int, direct: bool) -> None:
         np.testing.assert_array_equal(output, rule.requantized(products + start, parameters))
 
 
-@pytest.mark.parametrize(("kind", "pairs"), [(0, 2), (1, 6)])
+@pytest.mark.parametrize(("kind", "pairs"), [(0, 2), (1, 6), (2, 2), (3, 6)])
 def test_winograd_products(kind: int, pairs: int) -> None:
     ffi, lib = library()
     rng = np.random.default_rng(0)

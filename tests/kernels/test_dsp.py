@@ -21,8 +21,9 @@ from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.depthwise_tiles import tile_width, tiled
 from tinycompile.kernels.dual_rows import fully_connected_dual
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct, lane_offset, pack_words
-from tinycompile.kernels.lane_conv2d import Blocks, conv2d, conv2d_short_rows, conv2d_small
-from tinycompile.kernels.lane_strip import Order, Strip, conv2d_strip
+from tinycompile.kernels.lane_conv2d import Blocks, conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
+from tinycompile.kernels.lane_straight import Straight
+from tinycompile.kernels.lane_strip import Expansion, Order, Strip, conv2d_strip, conv2d_strip_straight
 from tinycompile.kernels.winograd import transformed, winograd
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -64,6 +65,29 @@ def test_lane_convolution_of_few_pixels(factory, pixels, channels):
     op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0))
     check(factory, layer(op, (1, 1, pixels, 6), (channels, 1, 1, 6), 0, pixels))
     check(factory, layer(op, (1, 3, pixels + 2, 3), (channels, 3, 3, 3), 0, pixels))
+
+
+def test_functions_made_for_a_layer_are_for_blocks_of_four_pixels_of_several_channels():
+    pointwise, window = ((1, 1, 6), (1, 1, 1, 6)), ((3, 4, 6), (3, 3, 3, 6))
+    for image, (channels, *kernel) in ((pointwise[0], (4, 1, 1, 6)), (window[0], (1, 3, 3, 6))):
+        site = layer(Conv2D(padding=(0, 0, 0, 0)), (1, *image), (channels, *kernel), 0, 0)
+        assert conv2d_straight(site, M7) is None
+        assert conv2d_strip_straight(site, M7) is None
+    assert [Straight.of(3, channels) for channels in (1, 1365)] == [None, None]
+
+
+@pytest.mark.parametrize(("width", "depth", "made"), [(8, 3, True), (9, 3, False), (8, 10, True), (680, 3, False)])
+def test_windows_in_a_row_are_expanded_by_a_function_of_their_own(width, depth, made):
+    """Unless a block may lie in two rows, or the window's rows are too far apart."""
+    op = Conv2D(padding=(1, 1, 1, 1))
+    site = layer(op, (1, 4, width, depth), (4, 3, 3, depth), 0, 0)
+    order = Order(3, 3 * depth)
+    assert (Expansion.of(site, op, order, Strip.of(site, op, 4)) is not None) == made
+
+
+def test_straight_convolution():
+    check(conv2d_straight, layer(Conv2D(padding=(0, 1, 1, 0)), (1, 5, 4, 6), (5, 2, 2, 6), 0, 0))
+    check(conv2d_strip_straight, layer(Conv2D(padding=(1, 1, 1, 1)), (1, 9, 8, 3), (5, 3, 3, 3), 0, 1))
 
 
 @pytest.mark.parametrize("factory", [conv2d_small, conv2d_short_rows])

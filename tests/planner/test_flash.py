@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -47,6 +48,17 @@ def test_small_firmware_is_measured_by_its_own_bytes(more: int, variant: str) ->
     for flash in (CHIP, Flash(1 << 30)):
         options = [[kernel("table", 1020, 510), kernel("slow", 1020 + more, 500)]]
         assert variants(options, "size", flash) == variant
+
+
+@pytest.mark.parametrize("optimize", ["speed", "balanced", "size"])
+def test_cycles_count_where_they_are_known(optimize: str) -> None:
+    """More instructions in fewer cycles; a kernel without cycles is compared by its instructions."""
+    cycles = replace(kernel("pairs", 1000), cycles=700)
+    found = planned([[kernel("fewer", 800), cycles, kernel("fewest", 701)]], optimize)
+    assert [each.variant for each in found.kernels] == ["pairs"]
+    assert found.instructions == 1000
+    assert (cycles.repeated(3).instructions, cycles.repeated(3).price) == (3000, 2100)
+    assert kernel("k", 5).repeated(3).price == 15
 
 
 def test_nothing_is_much_slower_for_little_flash() -> None:

@@ -149,15 +149,18 @@ def pattern_model(slope: float, negation: str, factor: float) -> onnx.ModelProto
     x = b.node("Conv", b.input((1, 3, 6, 6)), c(4, 3, 3, 3), c(4))
     minus = b.node("Neg", x) if negation == "Neg" else b.node("Mul", x, number(-1.0))
     x = b.node("Sub", b.node("Relu", x), b.node("Mul", b.node("Relu", minus), number(slope)))
-    gate = b.node("Clip", b.node("Conv", x, c(4, 4, 1, 1), c(4)), number(0.0), number(6.0))
-    b.output(b.node("Mul", gate, number(factor)))
+    gate = b.node("Conv", x, c(4, 4, 1, 1), c(4))
+    if factor:
+        b.output(b.node("Mul", b.node("Clip", gate, number(0.0), number(6.0)), number(factor)))
+    else:
+        b.output(b.node("HardSigmoid", gate, alpha=0.3, beta=0.4))
     return b.model()
 
 
 @pytest.mark.parametrize(
     ("negation", "factor", "kinds"),
     [
-        ("Neg", 1 / 6, ["Conv", "PRelu", "Conv", "HardSigmoid"]),
+        ("Neg", 0, ["Conv", "PRelu", "Conv", "Clip"]),
         ("Mul", 1 / 5, ["Conv", "PRelu", "Conv", "Clip"]),
         ("Mul", -1 / 6, ["Conv", "PRelu", "Conv", "Clip", "Mul"]),
     ],

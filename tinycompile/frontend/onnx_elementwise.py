@@ -44,7 +44,7 @@ from tinycompile.frontend.onnx_values import (
     Value,
     shift_of,
 )
-from tinycompile.frontend.onnx_wide import quantized_wide
+from tinycompile.frontend.onnx_wide import has_wide_sums, quantized_wide
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
 from tinycompile.ops._elementwise import INT8_VALUES
@@ -109,6 +109,8 @@ def quantized_with(scope: Scope, value: Value, scale: Array, zero_point: Array) 
     if dtype not in (INT8, UINT8):
         raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8, uint8, int16 and uint16")
     quant = per_tensor_quantization(scale, zero_point, 128 if dtype == UINT8 else 0)
+    if has_wide_sums(scope, value):
+        return quantized_wide(scope, value, quant, INT8), dtype
     return quantized(scope, value, quant), dtype
 
 

@@ -1,8 +1,10 @@
-"""QuantizeLinear to 16 bits: layers of int16 activations and int8 weights, with the real factor of ONNX's formula.
+"""QuantizeLinear to 16 bits, or of sums of 16 bits: layers of int16 activations and int8 weights, with the real factor
+of ONNX's formula.
 
 uint16 tensors are int16 with a zero point lower by 2^15. A layer's sums are of the numbers as they are: what the zero
 point adds to them is in its rule's offset, and where it would read padding, that is written out. Transposed
-convolutions take it off.
+convolutions take it off. Where a layer has 8 bits on one side, the numbers are cast: its operand's before, its
+results', which are clamped to 8 bits, behind.
 """
 
 from __future__ import annotations
@@ -14,13 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8, INT16
-from tinycompile.frontend.onnx_quantize import clamp_of, function_of_wide, may_be_nan, paired, rounded_constant
+from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
+from tinycompile.frontend.onnx_quantize import (
+    clamp_of,
+    function_of_wide,
+    may_be_nan,
+    paired,
+    quantized,
+    rounded_constant,
+)
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged
 from tinycompile.frontend.onnx_values import (
     Arranged,
     Average,
-    Clamp,
     Dequantized,
     Interpolated,
     Known,
@@ -35,6 +43,7 @@ from tinycompile.frontend.onnx_values import (
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op, Quantization, TensorType
 from tinycompile.numerics.wide_requant import RealRequant
+from tinycompile.ops.cast import Cast
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -45,24 +54,41 @@ from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.transpose_conv import TransposeConv
 
-_LARGEST_INPUT = 2**15
+
+def has_wide_sums(scope: Scope, value: Value) -> bool:
+    """Whether a value that isn't rounded yet, or a part of it, is a sum of 16-bit activations."""
+    match value:
+        case Linear() | Average():
+            return scope.state.type_of(value.x).dtype == INT16
+        case Interpolated():
+            return scope.state.type_of(value.image).dtype == INT16
+        case Arranged():
+            return any(has_wide_sums(scope, part) for part in value.parts)
+        case _:
+            return False
 
 
-def quantized_wide(scope: Scope, value: Value, quant: Quantization) -> Placed:
-    """The int16 tensor that QuantizeLinear with `quant` (as int16) makes of a float value.
+def quantized_wide(scope: Scope, value: Value, quant: Quantization, dtype: DType = INT16) -> Placed:
+    """The tensor that QuantizeLinear makes of a float value.
+
+    Args:
+        quant: as that of int16, or of int8.
+        dtype: INT16; or INT8, of what `has_wide_sums`.
 
     Raises:
         Rejected: that takes float32 arithmetic.
     """
+    if dtype == INT8 and not has_wide_sums(scope, value):  # beside one that has
+        return quantized(scope, value, quant)
     match value:
         case Dequantized():
-            return function_of_wide(scope, value, quant, INT16)
+            return function_of_wide(scope, value, quant, dtype)
         case Real():
             return _rounded(scope, value.at, quant)
         case Linear():
-            return _linear(scope, value, quant)
+            return _linear(scope, value, quant, dtype)
         case Average():
-            return _average(scope, value, quant)
+            return _average(scope, value, quant, dtype)
         case Pair() if value.function == "PRelu":
             return _sloped(scope, value, quant)
         case Pair():
@@ -70,24 +96,24 @@ def quantized_wide(scope: Scope, value: Value, quant: Quantization) -> Placed:
         case SoftmaxOf():
             at = value.x.at
             return replace(at, name=scope.state.emit(Softmax(rule="onnx"), [at.name], scope.name, quant))
-        case Interpolated():
-            if not value.quant.same_as(quant):
-                return quantized_wide(scope, value.as_layer(), quant)
+        case Interpolated() if dtype == INT16 and value.quant.same_as(quant):
             name = scope.state.emit(value.op, [value.image.name], scope.name, quant)
             return Placed(name, value.shape, value.image.order)
+        case Interpolated():
+            return _linear(scope, value.as_layer(), quant, dtype)
         case Arranged() if not any(isinstance(part, Real) for part in value.parts):
             if value.commutes == "increasing" and any(may_be_nan(scope, part) for part in value.parts):
                 raise Rejected("elements may be NaN, which isn't rounded to what the largest or the smallest is of")
-            return value.how([_part(scope, part, quant) for part in value.parts], quant)
+            return value.how([_part(scope, part, quant, dtype) for part in value.parts], quant)
         case _:
-            raise Rejected(f"it quantises to 16 bits: {NOT_ROUNDED}")
+            raise Rejected(f"it quantises to or from 16 bits: {NOT_ROUNDED}")
 
 
-def _part(scope: Scope, value: Value, quant: Quantization) -> Placed:
+def _part(scope: Scope, value: Value, quant: Quantization, dtype: DType) -> Placed:
     """A value rounded, or a constant."""
     if isinstance(value, Known):
-        return rounded_constant(scope, value, quant, INT16)
-    return quantized_wide(scope, value, quant)
+        return rounded_constant(scope, value, quant, dtype)
+    return quantized_wide(scope, value, quant, dtype)
 
 
 def _sloped(scope: Scope, value: Pair, quant: Quantization) -> Placed:
@@ -106,7 +132,7 @@ def _rounded(scope: Scope, at: Placed, quant: Quantization) -> Placed:
     return replace(at, name=scope.state.emit(Quantize(INT16, "even"), [at.name], scope.name, quant))
 
 
-def _linear(scope: Scope, value: Linear, quant: Quantization) -> Placed:
+def _linear(scope: Scope, value: Linear, quant: Quantization, dtype: DType) -> Placed:
     weights = value.weights
     if weights.min() < -128 or weights.max() > 127:
         raise Rejected("its weights minus their zero point take more than 8 bits, supported beside 16 bits are 8")
@@ -114,7 +140,8 @@ def _linear(scope: Scope, value: Linear, quant: Quantization) -> Placed:
     channels = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     x, window = _padded(scope, value, value.window)
     centred = value.kind == "transpose_conv"  # how many products a sum has there depends on the place
-    rule = _rule(scope, x, value.product, value.bias, channels, value.clamp, quant, centred=centred)
+    clamp = clamp_of(value.clamp, quant, dtype)
+    rule = _rule(scope, x, value.product, value.bias, channels, clamp, quant, centred=centred)
     op: Op
     match value.kind:
         case "conv2d":
@@ -126,7 +153,7 @@ def _linear(scope: Scope, value: Linear, quant: Quantization) -> Placed:
         case _:
             op = FullyConnected(wide_rule=rule)
     scales = Quantization(value.weight_scale, np.zeros(value.weight_scale.shape, np.int64), axis)
-    name = _layer(scope, op, x.name, weights.astype(np.int8), scales, quant)
+    name = _layer(scope, op, x, weights.astype(np.int8), scales, quant, dtype)
     result = Placed(name, value.shape, value.order)
     return scope.reshaped(result, result.physical_shape, value.shape, value.order)
 
@@ -143,7 +170,7 @@ def _padded(scope: Scope, value: Linear, window: dict[str, Any]) -> tuple[Placed
     return Placed(name, shape, (0, 1, 2, 3)), {**window, "padding": (0, 0, 0, 0)}
 
 
-def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
+def _average(scope: Scope, value: Average, quant: Quantization, dtype: DType) -> Placed:
     """A depthwise convolution with weights of 1."""
     x = value.x
     if value.kernel is None and (len(x.shape) != 4 or {x.order[axis] for axis in value.axes} != {2, 3}):
@@ -153,9 +180,10 @@ def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
     kernel = value.kernel or shape[1:3]
     weights, count = np.ones((1, *kernel, shape[3]), np.int8), shape[3]
     channels = weights.reshape(-1, count).T
-    rule = _rule(scope, x, (value.product,) * count, (value.bias,) * count, channels, value.clamp, quant)
+    clamp = clamp_of(value.clamp, quant, dtype)
+    rule = _rule(scope, x, (value.product,) * count, (value.bias,) * count, channels, clamp, quant)
     op = DepthwiseConv2D(stride=value.stride or (1, 1), wide_rule=rule)
-    name = _layer(scope, op, x.name, weights, Quantization.per_tensor(1.0, 0), quant)
+    name = _layer(scope, op, x, weights, Quantization.per_tensor(1.0, 0), quant, dtype)
     result = Placed(name, value.shape, value.order)
     physical = result.physical_shape
     if scope.state.builder.types[name].shape == physical:
@@ -163,9 +191,17 @@ def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
     return replace(result, name=scope.state.emit(Reshape(physical), [name], f"{scope.name}_mean", quant))
 
 
-def _layer(scope: Scope, op: Op, x: str, weights: Array, scales: Quantization, quant: Quantization) -> str:
-    constant = scope.state.value(f"{scope.name}_weights", TensorType(weights.shape, INT8, scales), weights)
-    return scope.state.emit(op, [x, constant], scope.name, quant)
+def _layer(
+    scope: Scope, op: Op, x: Placed, weights: Array, scales: Quantization, quant: Quantization, dtype: DType
+) -> str:
+    """The layer's results, as `dtype`."""
+    state, t = scope.state, scope.state.type_of(x)
+    source = x.name if t.dtype == INT16 else state.emit(Cast(INT16), [x.name], f"{scope.name}_wide", t.quant)
+    constant = state.value(f"{scope.name}_weights", TensorType(weights.shape, INT8, scales), weights)
+    if dtype == INT16:
+        return state.emit(op, [source, constant], scope.name, quant)
+    wide = state.emit(op, [source, constant], f"{scope.name}_wide_result", quant)
+    return state.emit(Cast(INT8), [wide], scope.name, quant)
 
 
 def _rule(
@@ -174,24 +210,22 @@ def _rule(
     product: Sequence[Fraction],
     bias: Sequence[Fraction],
     weights: Array,
-    clamp: Clamp,
+    clamp: tuple[int, int],
     quant: Quantization,
     *,
     centred: bool = False,
 ) -> RealRequant:
     """`weights` (C, taps); `centred`: the operator takes the zero point off."""
     t, divisor = scope.state.type_of(x), Fraction(float(quant.scale[0]))
-    if t.dtype != INT16:
-        raise Rejected("it has 16 bits, and the sum that it rounds is of 8 bits")
     totals = (weights.astype(np.int64).sum(axis=1) * (not centred)).tolist()
     reach = np.abs(weights.astype(np.int64)).sum(axis=1).tolist()
     try:
         return RealRequant.of(
             [p / divisor for p in product],
             [(b - t.zero_point * n * p) / divisor for b, n, p in zip(bias, totals, product, strict=True)],
-            [_LARGEST_INPUT * (2 if centred else 1) * n for n in reach],
+            [-t.dtype.range[0] * (2 if centred else 1) * n for n in reach],
             int(quant.zero_point[0]),
-            clamp_of(clamp, quant, INT16),
+            clamp,
         )
     except ValueError as error:
         raise Rejected(str(error)) from error

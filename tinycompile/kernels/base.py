@@ -9,7 +9,7 @@ decisions; the C is in the headers of `runtime/`: a kernel's function calls one 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from math import prod
 from typing import Any
@@ -118,6 +118,7 @@ class Kernel:
         constants: its constant arguments.
         scratch_bytes: working memory needed during the call only, 8-byte aligned, passed as `void *scratch`.
         instructions: estimated executed instructions of one call on the target.
+        cycles: estimated cycles of one call, where they and not instructions decide (`Pipeline.single_loads`).
         spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
             room for more rows.
         code_bytes: estimated machine code of the function.
@@ -138,6 +139,7 @@ class Kernel:
     constants: tuple[Constant, ...] = ()
     scratch_bytes: int = 0
     instructions: int = 0
+    cycles: int | None = None
     spared_by_rows: int = 0
     code_bytes: int = 0
     overlap: dict[int, int] = field(default_factory=dict[int, int])
@@ -152,6 +154,18 @@ class Kernel:
     def distances(self) -> dict[int, int]:
         """Per operand that the output may share memory with, its distance: exact for `in_place`, else at least."""
         return {0: 0} if self.in_place else self.overlap
+
+    @property
+    def price(self) -> int:
+        """What kernels of one core are compared by: cycles where they are known, which on the cores that state them
+        are about as many as other kernels' instructions.
+        """
+        return self.instructions if self.cycles is None else self.cycles
+
+    def repeated(self, times: int) -> Kernel:
+        """Called so many times."""
+        cycles = None if self.cycles is None else self.cycles * times
+        return replace(self, instructions=self.instructions * times, cycles=cycles)
 
     @cached_property
     def constant_bytes(self) -> int:

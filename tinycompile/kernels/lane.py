@@ -12,6 +12,7 @@ from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, saf
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights
 from tinycompile.kernels.requant_block import RequantBlock
+from tinycompile.kernels.work import Work
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -173,7 +174,7 @@ def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
         return None
     groups, requant, stream = lanes.groups, lanes.requant, lanes.stream(8)
     blocks = -(-outputs // 8)
-    suffix = "_direct" if direct else ""
+    suffix, single = "_direct" if direct else "", core.issue.single_loads and not direct
     block = requant.name(f"lane_row{suffix}")
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
     used = parameters[:3] if direct else parameters
@@ -186,16 +187,17 @@ def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
         (Struct("tc_lane_fully_connected_shape", shape),),
         "Fully connected layer by the byte-lane product, 8 channels in registers.",
         (*names_of(used), block),
-        (requant.define(f"TC_LANE_ROW{suffix.upper()}", f"lane_row{suffix}"),),
+        (requant.define(f"TC_LANE_ROW{'_SINGLE' if single else suffix.upper()}", f"lane_row{suffix}"),),
     )
-    expand, group = (0, 38 if core.strict else 32) if direct else (8 * groups, 29)
-    per_row = 40 + expand + blocks * (48 + group * groups + groups // 2 * 3)
+    expand, group = (0, Work(38, 30) if core.strict else Work(32, 24)) if direct else (8 * groups, Work(29, 21))
+    work = 60 + rows * (40 + expand + blocks * (48 + (Work(34, 18) if single else group) * groups + groups // 2 * 3))
     return Kernel(
         f"fully_connected_{'direct' if direct else 'lane'}",
         function,
         (Constant("weights", "int32_t", stream, "per 8 channels: starts, lane words, requantisation"),),
         scratch_bytes=0 if direct else 8 * groups,
-        instructions=60 + rows * per_row,
+        instructions=work.instructions,
+        cycles=work.cycles_on(core),
         code_bytes=500,
         overlap={0: safe_distance(row_steps(rows, inputs, outputs, 8 if direct else outputs))},
         notes={"requantisation": lanes.plan.form},

@@ -11,17 +11,16 @@ from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.lane import Lanes
+from tinycompile.kernels.lane_straight import Straight
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
+from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
 SHORTEST_BY_ROWS = 16
 """Bytes of a window's row from which on it pays to expand windows row by row, straight from the image."""
 
-
-DUAL_ISSUE = {"m7", "m55"}
-"""Pipelines for which blocks of 3 pixels load their words by LDRD and LDR; LDM is for one instruction at a time."""
 
 BLOCKS = ("lane_block_4", "lane_block_3")
 """Kinds of block functions, in the order in which `tc_lane_conv2d_s8` takes them."""
@@ -54,6 +53,11 @@ class Blocks:
         return [4] * self.fours + [3] * self.threes + ([self.rest] if self.rest else [])
 
     @property
+    def counts(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(pixels, blocks of as many)."""
+        return (4, self.fours), (3, self.threes + (1 if self.rest else 0))
+
+    @property
     def largest(self) -> int:
         return 4 if self.fours else 3
 
@@ -80,6 +84,12 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
 
 
 @kernel_for(Conv2D, needs={"dsp"})
+def conv2d_straight(site: Site, core: Core) -> Kernel | None:
+    """The same with a block function of 4 pixels that is made for the layer, which takes its place in flash."""
+    return _kernel(site, core, "conv2d_lane_straight", straight=True)
+
+
+@kernel_for(Conv2D, needs={"dsp"})
 def conv2d_small(site: Site, core: Core) -> Kernel | None:
     """The same with blocks of 3 pixels only, which take three quarters of the scratch."""
     return _kernel(site, core, "conv2d_lane_small", small=True, shortest_by_rows=4)
@@ -94,7 +104,13 @@ def conv2d_short_rows(site: Site, core: Core) -> Kernel | None:
 
 
 def _kernel(
-    site: Site, core: Core, variant: str, *, small: bool = False, shortest_by_rows: int = SHORTEST_BY_ROWS
+    site: Site,
+    core: Core,
+    variant: str,
+    *,
+    small: bool = False,
+    straight: bool = False,
+    shortest_by_rows: int = SHORTEST_BY_ROWS,
 ) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Conv2D) or site.constants[1] is None:
@@ -110,6 +126,9 @@ def _kernel(
     kernel_height, kernel_width = layer.weights.shape[1:3]
     gathers = (kernel_height, kernel_width, *op.stride) != (1, 1, 1, 1) or any(op.padding)
     blocks = Blocks.of(out_height * out_width, small=small)
+    made = Straight.of(groups, channels) if straight and blocks.fours else None
+    if straight and made is None:
+        return None
     segment = kernel_width * depth
     by_rows = segment % 4 == 0 and segment >= shortest_by_rows
     spacing = segment if by_rows else 4 * groups
@@ -128,7 +147,7 @@ def _kernel(
         "threes": blocks.threes,
         "rest": blocks.rest,
     }
-    definitions = block_functions(requant, [blocks], core)
+    functions = block_functions(requant, [blocks], core, made)
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
     function = struct_call(
         f"conv2d_lane_{window_stem(op.window_of(sig), sig.input, sig.output)}",
@@ -137,18 +156,25 @@ def _kernel(
         parameters,
         (Struct("tc_lane_conv2d_shape", shape),),
         "Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
-        (*names_of(parameters), *(requant.name(kind) if kind in definitions else "NULL" for kind in BLOCKS)),
-        tuple(definitions.values()),
+        (*names_of(parameters), *(functions[kind][0] if kind in functions else "NULL" for kind in BLOCKS)),
+        tuple(definition for _, definition in functions.values()),
     )
+    work = sum(edges) * (45 + segment * 5 // 2) + 60
+    for pixels, count in blocks.counts:
+        expansion = expansion_cost(pixels, groups, kernel_height if gathers else 0, segment, by_rows=by_rows)
+        product = pairs_cost(pixels, channels, groups, requant, core)
+        if made and pixels == 4:
+            product = made.cost(requant, core)
+        work += count * (40 + expansion + product)
     return Kernel(
         variant,
         function,
         (Constant("weights", "int32_t", stream, "per pair of channels: starts, lane words, requantisation"),),
         scratch_bytes=8 * blocks.largest * groups + max(window_bytes, result_bytes),
-        instructions=_instructions(blocks, layer, groups, requant, kernel_height if gathers else 0, segment, by_rows)
-        + sum(edges) * (45 + segment * 5 // 2),
+        instructions=work.instructions,
+        cycles=work.cycles_on(core),
         spared_by_rows=edges[1] * (45 + segment * 5 // 2),
-        code_bytes=500 if gathers else 140,
+        code_bytes=(500 if gathers else 140) + (made.code_bytes if made else 0),
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
         requant=lanes.plan.shape_in_code,
@@ -180,25 +206,34 @@ def window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, *
     }
 
 
-def block_functions(requant: RequantBlock, blocks: Sequence[Blocks], core: Core) -> dict[str, str]:
-    """Definitions of those that compute the blocks, by kind."""
+def block_functions(
+    requant: RequantBlock, blocks: Sequence[Blocks], core: Core, straight: Straight | None = None
+) -> dict[str, tuple[str, str]]:
+    """Names and definitions of those that compute the blocks, by kind; `straight` for blocks of 4."""
     four, three = BLOCKS
-    found = dict[str, str]()
+    single = core.issue.single_loads
+    found = dict[str, tuple[str, str]]()
     if any(each.fours for each in blocks):
-        found[four] = requant.define("TC_LANE_BLOCK_4", four)
+        found[four] = (
+            requant.name(four),
+            requant.define("TC_LANE_BLOCK_4_SINGLE" if single else "TC_LANE_BLOCK_4", four),
+        )
+        if straight is not None:
+            found[four] = straight.name(requant), straight.define(requant, core)
     if any(each.threes or each.rest for each in blocks):
-        dual = core.pipeline in DUAL_ISSUE
-        found[three] = requant.define("TC_LANE_BLOCK_3_DUAL" if dual else "TC_LANE_BLOCK_3", three)
+        variant = "_SINGLE" if single else "_DUAL" if core.issue.dual_issue else ""
+        found[three] = requant.name(three), requant.define(f"TC_LANE_BLOCK_3{variant}", three)
     return found
 
 
-def pairs_cost(pixels: int, channels: int, groups: int, requant: RequantBlock) -> int:
+def pairs_cost(pixels: int, channels: int, groups: int, requant: RequantBlock, core: Core) -> Work:
     """Of a block function, counted from the assembly: per pair of channels, and per group of 4 inputs."""
     rounds = -(-max(0, groups - 1) // 4)
     per_output = 3 + (2 if requant.signed else 0) + requant.clamp_steps
-    pair = (12 if pixels == 4 else 10) + per_output * 2 * pixels
-    pair += (23 if pixels == 4 else 19) * groups + (3 if pixels == 4 else 2) * rounds
-    return -(-channels // 2) * pair
+    pair = (12 if pixels == 4 else 10) + per_output * 2 * pixels + (3 if pixels == 4 else 2) * rounds
+    single = Work(28, 16) if pixels == 4 else Work(22, 12)
+    group = single if core.issue.single_loads else Work(23, 21) if pixels == 4 else Work(19, 16)
+    return -(-channels // 2) * (pair + group * groups)
 
 
 def expansion_cost(pixels: int, groups: int, window_rows: int, segment: int, *, by_rows: bool) -> int:
@@ -210,22 +245,6 @@ def expansion_cost(pixels: int, groups: int, window_rows: int, segment: int, *, 
         words = segment // 4 + (0, 1, 1, 2)[segment % 4]
         return expand + 40 + window_rows * (12 + 2 * pixels * words)
     return expand
-
-
-def _instructions(
-    blocks: Blocks,
-    layer: LinearLayer,
-    groups: int,
-    requant: RequantBlock,
-    window_rows: int,
-    segment: int,
-    by_rows: bool,
-) -> int:
-    total = 60
-    for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
-        expansion = expansion_cost(pixels, groups, window_rows, segment, by_rows=by_rows)
-        total += count * (40 + expansion + pairs_cost(pixels, layer.channels, groups, requant))
-    return total
 
 
 def _edge_segments(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.lane_conv2d import (
@@ -23,12 +23,17 @@ from tinycompile.kernels.lane_conv2d import (
     safe_steps,
     window_shape,
 )
+from tinycompile.kernels.lane_straight import Straight
 from tinycompile.kernels.linear_layer import LinearLayer
+from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
 LONGEST_ROW = 32
 """Bytes of a window's row: longer ones are better read from the image itself."""
+
+LDR_REACH = 4095
+"""Largest offset of a load."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ class Order:
     @property
     def words(self) -> int:
         return (self.segment + 1) // 4
+
+    @property
+    def shared(self) -> int:
+        """Words that the rows share."""
+        return -(-self.rows * self.after // 4)
 
     @property
     def after(self) -> int:
@@ -106,9 +116,49 @@ class Strip:
         return self.rows * self.pitch + 4
 
 
+@dataclass(frozen=True)
+class Expansion:
+    """A function made for the shape that expands 4 windows beside each other: arguments of TC_LANE_STRIP_EXPAND."""
+
+    order: Order
+    step: int
+    pitch: int
+
+    @staticmethod
+    def of(site: Site, op: Conv2D, order: Order, strip: Strip) -> Expansion | None:
+        """None where blocks of 4 windows may lie in two rows of the output, or a window's bytes out of reach."""
+        step, pitch = op.stride[1] * site.sig.input.shape[3], op.dilation[0] * strip.pitch
+        last = (order.rows - 1) * pitch + 3 * step + order.segment
+        return Expansion(order, step, pitch) if site.sig.output.shape[2] % 4 == 0 and last <= LDR_REACH else None
+
+    @property
+    def definition(self) -> tuple[str, str]:
+        """Name and macro call."""
+        sizes = (self.order.rows, self.order.words, self.order.after, self.step, self.pitch)
+        name = "lane_strip_expand_{}x{}a{}_{}_{}".format(*sizes)
+        return name, f"TC_LANE_STRIP_EXPAND({', '.join(map(str, (name, *sizes)))})"
+
+    @property
+    def instructions(self) -> int:
+        """Of a block."""
+        order = self.order
+        shared = 4 * (2 * order.rows - order.shared) + 13 * order.shared if order.after else 0
+        return 12 + 17 * order.rows * order.words + shared
+
+
 @kernel_for(Conv2D, needs={"dsp"})
 def conv2d_strip(site: Site, core: Core) -> Kernel | None:
     """Windows with short rows and no gaps between their columns."""
+    return _kernel(site, core, straight=False)
+
+
+@kernel_for(Conv2D, needs={"dsp"})
+def conv2d_strip_straight(site: Site, core: Core) -> Kernel | None:
+    """The same with functions that are made for the layer, which take their place in flash."""
+    return _kernel(site, core, straight=True)
+
+
+def _kernel(site: Site, core: Core, *, straight: bool) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Conv2D) or site.constants[1] is None or op.dilation[1] != 1:
         return None
@@ -122,9 +172,45 @@ def conv2d_strip(site: Site, core: Core) -> Kernel | None:
         return None
     _, out_height, out_width, channels = sig.output.shape
     blocks = Blocks.of(out_height * out_width)
+    made = Straight.of(lanes.groups, channels) if straight and blocks.fours else None
+    if straight and made is None:
+        return None
     strip = Strip.of(site, op, blocks.largest)
+    expansion = Expansion.of(site, op, order, strip) if straight else None
+    comment = "per pair of channels: starts, lane words, requantisation"
+    result_bytes = max(2, channels) * blocks.largest if blocks.rest or channels == 1 else 0
+    work = _work(site, op, lanes, blocks, strip, order, made, expansion, core)
+    return Kernel(
+        "conv2d_strip_straight" if straight else "conv2d_strip",
+        _function(site, op, lanes, blocks, strip, order, made, expansion, core),
+        (Constant("weights", "int32_t", pair_stream(lanes), comment),),
+        scratch_bytes=8 * blocks.largest * lanes.groups + strip.bytes + result_bytes,
+        instructions=work.instructions,
+        cycles=work.cycles_on(core),
+        spared_by_rows=_moved(site, op, strip, order),
+        code_bytes=900 + (made.code_bytes if made else 0) + (4 * expansion.instructions if expansion else 0),
+        overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
+        notes={"requantisation": lanes.plan.form},
+        requant=lanes.plan.shape_in_code,
+    )
+
+
+def _function(
+    site: Site,
+    op: Conv2D,
+    lanes: Lanes,
+    blocks: Blocks,
+    strip: Strip,
+    order: Order,
+    made: Straight | None,
+    expansion: Expansion | None,
+    core: Core,
+) -> Function:
+    sig = site.sig
     conv = {
-        **window_shape(op, layer, sig, 0, by_rows=False),
+        **window_shape(op, lanes.layer, sig, 0, by_rows=False),
+        "kernel_height": order.rows,
+        "kernel_width": sig.inputs[1].shape[2],
         "groups": lanes.groups,
         "pair_words": 2 * lanes.record,
         "fours": blocks.fours,
@@ -142,31 +228,19 @@ def conv2d_strip(site: Site, core: Core) -> Kernel | None:
         "words": order.words,
         "after": order.after,
     }
-    definitions = block_functions(lanes.requant, [blocks], core)
+    functions = block_functions(lanes.requant, [blocks], core, made)
+    if expansion:
+        functions[BLOCKS[1]] = expansion.definition
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
-    function = struct_call(
+    return struct_call(
         f"conv2d_strip_{window_stem(op.window_of(sig), sig.input, sig.output)}",
-        "tc_lane_strip_s8",
-        "tc_lane_strip.h",
+        "tc_lane_strip_made_s8" if expansion else "tc_lane_strip_s8",
+        "tc_lane_strip_made.h" if expansion else "tc_lane_strip.h",
         parameters,
         (Struct("tc_lane_strip_shape", shape),),
         "Convolution by the byte-lane product, windows read from a padded strip of the image.",
-        (*names_of(parameters), *(lanes.requant.name(kind) if kind in definitions else "NULL" for kind in BLOCKS)),
-        tuple(definitions.values()),
-    )
-    comment = "per pair of channels: starts, lane words, requantisation"
-    result_bytes = max(2, channels) * blocks.largest if blocks.rest or channels == 1 else 0
-    return Kernel(
-        "conv2d_strip",
-        function,
-        (Constant("weights", "int32_t", pair_stream(lanes), comment),),
-        scratch_bytes=8 * blocks.largest * lanes.groups + strip.bytes + result_bytes,
-        instructions=_instructions(site, op, lanes, blocks, strip, order),
-        spared_by_rows=_moved(site, op, strip, order),
-        code_bytes=900,
-        overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
-        notes={"requantisation": lanes.plan.form},
-        requant=lanes.plan.shape_in_code,
+        (*names_of(parameters), *(functions[kind][0] if kind in functions else "NULL" for kind in BLOCKS)),
+        tuple(definition for _, definition in functions.values()),
     )
 
 
@@ -180,13 +254,25 @@ def _moved(site: Site, op: Conv2D, strip: Strip, order: Order) -> int:
     return turns * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch * 5 // 4)
 
 
-def _instructions(site: Site, op: Conv2D, lanes: Lanes, blocks: Blocks, strip: Strip, order: Order) -> int:
+def _work(
+    site: Site,
+    op: Conv2D,
+    lanes: Lanes,
+    blocks: Blocks,
+    strip: Strip,
+    order: Order,
+    made: Straight | None,
+    expansion: Expansion | None,
+    core: Core,
+) -> Work:
     """Counted from GCC's assembly."""
     copied = site.sig.input.shape[1] * (20 + strip.inner * 3 // 4)
-    total = 100 + strip.rows * strip.pitch + copied + _moved(site, op, strip, order)
-    for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
-        own = order.rows * order.words
-        shared = (lanes.groups - own) * pixels * (8 if order.after == 2 else 13)
-        expansion = 45 + 6 * pixels * own + order.rows * 3 + shared
-        total += count * (30 + expansion + pairs_cost(pixels, lanes.layer.channels, lanes.groups, lanes.requant))
+    total = Work(0, 0) + 100 + strip.rows * strip.pitch + copied + _moved(site, op, strip, order)
+    for pixels, count in blocks.counts:
+        shared = order.shared * pixels * (8 if order.after == 2 else 13)
+        expanded = 45 + 6 * pixels * order.rows * order.words + order.rows * 3 + shared + 30
+        product = pairs_cost(pixels, lanes.layer.channels, lanes.groups, lanes.requant, core)
+        if made and pixels == 4:
+            product = made.cost(lanes.requant, core)
+        total += count * (product + (expansion.instructions + 25 if expansion else expanded))
     return total

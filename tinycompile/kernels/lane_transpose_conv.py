@@ -23,6 +23,7 @@ from tinycompile.kernels.lane_conv2d import (
 )
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.transpose_conv import transpose_conv_stem
+from tinycompile.kernels.work import Work
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops.transpose_conv import Phase, TransposeConv
@@ -96,13 +97,13 @@ class _Class:
 
     Attributes:
         fields: members of a `tc_lane_phases`.
-        scratch: bytes. turn: instructions of a row of every phase.
+        scratch: bytes. turn: of a row of every phase.
     """
 
     fields: Fields
     blocks: Blocks
     scratch: int
-    turn: int
+    turn: Work
 
 
 @kernel_for(TransposeConv, needs={"dsp"})
@@ -120,9 +121,9 @@ def transpose_conv_lane(site: Site, core: Core) -> Kernel | None:
         return None
     made, words = list[_Class](), 0
     for each in classes:
-        made.append(_class(site, each, lanes, words))
+        made.append(_class(site, each, lanes, words, core))
         words += len(each.phases) * _phase_words(each, site, lanes)
-    definitions = block_functions(lanes.requant, [each.blocks for each in made], core)
+    functions = block_functions(lanes.requant, [each.blocks for each in made], core)
     (_, height, width, channels), turns = sig.output.shape, max(each.rows.count for each in classes)
     shape = {
         "turns": turns,
@@ -133,6 +134,7 @@ def transpose_conv_lane(site: Site, core: Core) -> Kernel | None:
     }
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
     rows = [row for each in classes for row, _ in each.phases]
+    work = sum((one.turn * each.rows.count for one, each in zip(made, classes, strict=True)), Work(60, 60))
     return Kernel(
         "transpose_conv_lane",
         struct_call(
@@ -142,12 +144,13 @@ def transpose_conv_lane(site: Site, core: Core) -> Kernel | None:
             parameters,
             (Struct("tc_lane_transpose_conv_shape", shape),),
             "Transposed convolution by the byte-lane product: a convolution for each phase of the output.",
-            (*names_of(parameters), *(lanes.requant.name(kind) if kind in definitions else "NULL" for kind in BLOCKS)),
-            tuple(definitions.values()),
+            (*names_of(parameters), *(functions[kind][0] if kind in functions else "NULL" for kind in BLOCKS)),
+            tuple(definition for _, definition in functions.values()),
         ),
         (Constant("weights", "int32_t", _stream(classes, site, lanes, words), "per phase, then as of a convolution"),),
         scratch_bytes=max(each.scratch for each in made),
-        instructions=60 + sum(one.turn * each.rows.count for one, each in zip(made, classes, strict=True)),
+        instructions=work.instructions,
+        cycles=work.cycles_on(core),
         code_bytes=600 + 400 * len(classes),
         overlap={0: ordered_distance(*_turns(rows, turns, site, min(op.stride[0], height)))},
         notes={"requantisation": lanes.plan.form},
@@ -166,7 +169,7 @@ def _phase_words(each: PhaseClass, site: Site, lanes: Lanes) -> int:
     return -(-site.sig.output.shape[3] // 2) * 2 * record
 
 
-def _class(site: Site, each: PhaseClass, lanes: Lanes, words: int) -> _Class:
+def _class(site: Site, each: PhaseClass, lanes: Lanes, words: int, core: Core) -> _Class:
     """`words`: before the weights of the class."""
     (_, in_height, in_width, depth), (_, _, width, channels) = site.sig.input.shape, site.sig.output.shape
     (kernel_height, kernel_width), groups = each.kernel, _groups(each, site)
@@ -209,10 +212,11 @@ def _class(site: Site, each: PhaseClass, lanes: Lanes, words: int) -> _Class:
     }
     window_bytes = max(blocks.largest * spacing, 4 * groups if blocks.rest else 0) if gathers else 0
     result_bytes = max(2, channels) * blocks.largest if blocks.rest or channels == 1 else 0
-    turn = 40
-    for pixels, count in ((4, blocks.fours), (3, blocks.threes + (1 if blocks.rest else 0))):
+    turn = Work(40, 40)
+    for pixels, count in blocks.counts:
         expansion = expansion_cost(pixels, groups, kernel_height if gathers else 0, segment, by_rows=by_rows)
-        turn += count * (20 + expansion + len(each.phases) * (50 + pairs_cost(pixels, channels, groups, lanes.requant)))
+        phase = 50 + pairs_cost(pixels, channels, groups, lanes.requant, core)
+        turn += count * (20 + expansion + len(each.phases) * phase)
     return _Class(fields, blocks, 8 * blocks.largest * groups + max(window_bytes, result_bytes), turn)
 
 

@@ -41,7 +41,7 @@ class RequantBlock:
             parts.append(f"clamp_{self.low}_{self.high}".replace("-", "m"))
         return "_".join((kind, *filter(None, parts)))
 
-    def define(self, macro: str, kind: str, *sizes: int) -> str:
+    def define(self, macro: str, kind: str, *sizes: int | str) -> str:
         """The macro's call that defines the block function `name(kind)`; `sizes` are its arguments before these."""
         form, saturate = "smmla_signed" if self.signed else "smmla", "usat" if self.unsigned else "ssat"
         arguments = (self.name(kind), *sizes, form, saturate, self.bits, self.shift, self.low, self.high)

@@ -16,6 +16,7 @@ from tinycompile.kernels.depthwise_frame import int32_stream, pairs
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
+from tinycompile.kernels.work import Work
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
@@ -95,16 +96,18 @@ def winograd(site: Site, core: Core) -> Kernel | None:
         "Winograd convolution F(2x2, 3x3), 4 tiles and 2 output channels in registers.",
         (*names_of(parameters), products, outputs),
         (
-            f"TC_WINOGRAD_PRODUCTS({products}, {channel_pairs})",
+            f"TC_WINOGRAD_PRODUCTS{'_SINGLE' if core.issue.single_loads else ''}({products}, {channel_pairs})",
             requant.define("TC_WINOGRAD_OUTPUTS", "winograd_outputs"),
         ),
     )
+    work = _work(out_height, out_width, channel_pairs, channels, requant, core)
     return Kernel(
         "conv2d_winograd",
         function,
         (Constant("weights", "int32_t", words, "per pair of channels: transformed weights, start, requantisation"),),
         scratch_bytes=24 + 512 + 256 * channel_pairs + 320 + (16 * channels if edges else 0),
-        instructions=_instructions(out_height, out_width, channel_pairs, channels, requant),
+        instructions=work.instructions,
+        cycles=work.cycles_on(core),
         code_bytes=700 + 44 * channel_pairs,
         overlap={0: safe_distance(_steps(op, sig.input.shape, sig.output.shape))},
         notes={"requantisation": plan.form},
@@ -123,12 +126,18 @@ def _requantized(layer: LinearLayer) -> tuple[RequantPlan, RequantBlock] | None:
     return None
 
 
-def _instructions(height: int, width: int, channel_pairs: int, channels: int, requant: RequantBlock) -> int:
+def _work(height: int, width: int, channel_pairs: int, channels: int, requant: RequantBlock, core: Core) -> Work:
     """Per block of 4 tiles: the input transform, and per pair of output channels products and outputs."""
     blocks = -(-height // 2) * -(-width // 8)
-    products = 16 * (11 * channel_pairs + 6) + 20
     outputs = 8 * (62 + 8 * requant.signed + 4 * requant.clamp_steps) + 50
-    return 80 + blocks * (60 + 330 * channel_pairs + -(-channels // 2) * (products + outputs))
+    pair = products_work(16, channel_pairs, core) + 20 + outputs
+    return 80 + blocks * (60 + 330 * channel_pairs + -(-channels // 2) * pair)
+
+
+def products_work(positions: int, channel_pairs: int, core: Core) -> Work:
+    """Of the block function that `TC_WINOGRAD_PRODUCTS` defines."""
+    pair = Work(14, 8) if core.issue.single_loads else Work(11, 11)
+    return positions * (pair * channel_pairs + (8 if core.issue.single_loads else 6))
 
 
 def _steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:

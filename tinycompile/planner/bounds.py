@@ -74,7 +74,7 @@ class Bounds:
         turns = -(-self._height(step) // self._rows)
         fewest = self._appraiser.fewest.get((step, self._rows))
         if fewest is None:
-            fewest = min((k.instructions - k.spared_by_rows for k in self._values.options[step]), default=0)
+            fewest = min((k.price - k.spared_by_rows for k in self._values.options[step]), default=0)
         return fewest + turns * (TURN_INSTRUCTIONS + TICK_INSTRUCTIONS)
 
     def _held(self, step: int) -> tuple[int, int]:

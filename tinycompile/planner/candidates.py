@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel
@@ -111,7 +111,7 @@ class Appraiser:
     def kernels_of(self, firing: Firing, tiles: int) -> list[Kernel]:
         """With the instructions of all firings."""
         times = firing.firings * tiles
-        return [replace(k, instructions=k.instructions * times) for k in self._usable(firing)]
+        return [k.repeated(times) for k in self._usable(firing)]
 
     def candidate(self, stage: Stage) -> Candidate | None:
         """None where a node has no kernel for its part."""
@@ -155,7 +155,7 @@ class Appraiser:
         """Kernels with the instructions of all firings; for a patch, as if they computed whole rows."""
         times = firing.firings * stage.tiles
         if stage.tiles == 1 and stage.mode == "stream":
-            found = [(kernel, kernel.instructions * times) for kernel in self._usable(firing)]
+            found = [(kernel, kernel.price * times) for kernel in self._usable(firing)]
             self.fewest[firing.step, firing.rows.size] = min((count for _, count in found), default=0)
             return found
         if firing.step not in self._rows:
@@ -169,7 +169,7 @@ class Appraiser:
         if firing.sums:
             computed, whole = firing.site.sig.input, self._graph.types[node.inputs[0]]
         pixels, width = times * computed.shape[1] * computed.shape[2], whole.shape[2]
-        return [(kernel, kernel.instructions * pixels // width) for kernel in self._rows[firing.step]]
+        return [(kernel, kernel.price * pixels // width) for kernel in self._rows[firing.step]]
 
     def _fixed(self, stage: Stage) -> int:
         """Instructions around the kernels: turns, moves of lines, copies."""

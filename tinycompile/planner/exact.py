@@ -280,7 +280,7 @@ def _beats(rival: Cover, cover: Cover, earlier: bool, flash: Callable[[Cover], i
     """Whether there's no reason to take `cover`: `rival` needs no more of anything, and shares no less."""
 
     def figures(c: Cover) -> tuple[int, int, int]:
-        return c.kernel.instructions, flash(c), whole_units(c.kernel.scratch_bytes)
+        return c.kernel.price, flash(c), whole_units(c.kernel.scratch_bytes)
 
     other, kernel = rival.kernel, cover.kernel
     shares = other.overlap.keys() >= kernel.overlap.keys() and all(

@@ -53,9 +53,9 @@ class Price:
         return self.of(cover), cover.kernel.constant_bytes, cover.kernel.scratch_bytes
 
     def of(self, cover: Cover) -> int:
-        """In instructions."""
-        instructions = cover.kernel.instructions
-        return instructions + round(self.rate * self.bytes_of(cover)) if self.rate else instructions
+        """What the kernel costs, and its flash at the rate."""
+        price = cover.kernel.price
+        return price + round(self.rate * self.bytes_of(cover)) if self.rate else price
 
     def bytes_of(self, cover: Cover) -> int:
         """Estimated, in flash: constants, and its part of a function that other layers can call as well."""
@@ -82,7 +82,7 @@ def priced(values: Values, optimize: str, flash: Flash) -> tuple[Price, list[Cov
     """
     price = Price(values)
     fastest = price.cheapest()
-    instructions = sum(cover.kernel.instructions for cover in fastest)
+    instructions = sum(cover.kernel.price for cover in fastest)
     if optimize == "balanced":
         price = price.at(BALANCED * instructions / flash.bytes)
     elif optimize == "size":
@@ -152,11 +152,11 @@ def exchanges(values: Values, chosen: Sequence[Cover]) -> Iterator[tuple[list[Co
 
 
 def _speed(cover: Cover) -> tuple[int, int]:
-    return cover.kernel.instructions, cover.kernel.constant_bytes
+    return cover.kernel.price, cover.kernel.constant_bytes
 
 
 def _instructions(covers: Iterable[Cover]) -> int:
-    return sum(cover.kernel.instructions for cover in covers)
+    return sum(cover.kernel.price for cover in covers)
 
 
 def _function(kernel: Kernel) -> str:

@@ -81,7 +81,7 @@ class StageSearch:
         self._fused: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
         """By the step after it: (first node, bytes, instructions) of every cover of several nodes."""
         for cover in self._values.fused:
-            costs = cover.first, self._values.bytes_of(cover), cover.kernel.instructions
+            costs = cover.first, self._values.bytes_of(cover), cover.kernel.price
             self._fused[cover.last].append(costs)
 
     def best(self, limit: int, more: bool = False) -> list[Stage] | None:
@@ -184,7 +184,7 @@ class StageSearch:
         """Of a node that is executed alone, with whole tensors; what comes from the caller can't be."""
         if self._geometry.is_given(step):
             return []
-        return [(self._values.need(step, k), k.instructions) for k in self._values.options[step]]
+        return [(self._values.need(step, k), k.price) for k in self._values.options[step]]
 
     def _candidates(
         self, ways: Iterable[Way], steps: Container[int] | None = None, bound: float = float("inf")

@@ -67,6 +67,8 @@ class Quantized:
         return {
             "summary": self.lines(),
             "trials": [{"how": trial.describe(), "sqnr_db": trial.sqnr} for trial in self.trials],
+            "wide_tensors": list(self.trials[0].wide),
+            "wide_part": self.trials[0].wide_part,
             "sqnr_db": self.sqnr,
             "measured_on": self.measured_on,
             "layers_sqnr_db": [{"tensor": name, "sqnr_db": ratio} for name, ratio in self.layers],
@@ -82,6 +84,10 @@ class Quantized:
         worst = ", ".join(f"{shortened(name)} {ratio:.1f} dB" for name, ratio in self.layers[:5])
         if worst:
             lines.append(f"worst layers: {worst}")
+        best = self.trials[0]
+        if best.wide:
+            names = ", ".join(map(shortened, best.wide))
+            lines.append(f"16 bits: {names}; {best.wide_part:.1%} of the products, which take 2 to 4 times as long")
         if self.raised:
             many = len(self.raised)
             lines.append(f"weight scales raised for the accumulator to fit: {many} channel{'s' if many > 1 else ''}")
@@ -140,7 +146,8 @@ def quantize(
     signature: str | None = None,
     layout: str = "model",
 ) -> Quantized:
-    """Quantise a float model, ONNX or TFLite: int8 activations per tensor, int8 weights per output channel.
+    """Quantise a float model, ONNX or TFLite: int8 activations per tensor, int8 weights per output channel; with a high
+    effort int16 for the few activations whose rounding costs most.
 
     Args:
         calib: `.npz` with real inputs. A quarter of them is kept apart to measure with, unless `evaluation` is given.

@@ -33,7 +33,8 @@ class Extremes:
     Attributes:
         low, high: float64 (samples,); one of each where the first axis doesn't count samples.
         fold: int64 (samples,), which part each belongs to; None where they aren't told apart.
-        bounds: what no value of the tensor can exceed, as the function that makes it says.
+        bounds: what no value of the tensor can exceed, as the function that makes it says, or needn't, as those that
+            read it say.
     """
 
     low: Array
@@ -89,7 +90,7 @@ def best_factor(extremes: Extremes, value: Array, chosen: Array) -> int:
     """
     apart = extremes.fold is not None and value.shape[0] % len(chosen) == 0
     rows = value.reshape(len(chosen) if apart else 1, -1)
-    rows = rows[:, :: max(1, rows.shape[1] // _LOOKED_AT)]
+    rows = rows[:, :: max(1, rows.shape[1] // _LOOKED_AT)].clip(*extremes.bounds)
     return int(np.argmin([_cost(extremes, rows, chosen, factor) for factor in FACTORS]))
 
 

@@ -56,10 +56,12 @@ class Setting:
         activations: (scale, zero point) of the values that are rounded.
         constants: float32 by (node's result, index of the operand): rounded weights, corrected biases; others are as in
             the graph.
+        wide: those of the values that have 16 bits.
     """
 
     activations: Mapping[str, Grid]
     constants: Mapping[tuple[str, int], Array] = field(default_factory=dict[tuple[str, int], Array])
+    wide: frozenset[str] = frozenset()
 
     def with_grid(self, name: str, grid: Grid) -> Setting:
         return replace(self, activations={**self.activations, name: grid})
@@ -211,7 +213,7 @@ class Network:
     @staticmethod
     def rounding(name: str, value: Array, setting: Setting) -> Array:
         grid = setting.activations.get(name)
-        return value if grid is None else rounded_to(value, *grid)
+        return value if grid is None else rounded_to(value, *grid, 16 if name in setting.wide else 8)
 
     def noise(self, values: Mapping[str, Array]) -> float:
         """Of all outputs, the largest part that the error's power is of the signal's."""

@@ -1,5 +1,5 @@
 """Several nodes that are one function: quantised as one, they are rounded once. litert-torch writes PReLU and the hard
-sigmoid so.
+sigmoid so. What a layer and a clamp can do is these.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
-from tinycompile.quantize.float_graph import LINEAR, FloatGraph, output_axis, scale_layer
+from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis, scale_layer
 
 
 def simplified(graph: FloatGraph) -> FloatGraph:
@@ -20,6 +20,7 @@ def simplified(graph: FloatGraph) -> FloatGraph:
     for node in list(graph.nodes):
         _prelu(graph, node)
         _scaled_clamp(graph, node)
+        _hard_sigmoid(graph, node)
     return graph
 
 
@@ -70,10 +71,7 @@ def _with_constant(graph: FloatGraph, node: Any) -> tuple[str, Array | None]:
 
 
 def _scaled_clamp(graph: FloatGraph, node: Any) -> None:
-    """A layer, a clamp, and a positive factor: the factor goes into layer and limits. Where these are 0 and 1 then, it
-    is HardSigmoid, of a layer without the half that relu6(layer(x) + 3) / 6 adds: what PyTorch writes into ONNX files,
-    so that both are quantised alike.
-    """
+    """A layer, a clamp, and a positive factor: the factor goes into layer and limits."""
     value, factor = _with_constant(graph, node) if node.op_type == "Mul" else ("", None)
     clamp = graph.producers().get(value)
     if factor is None or factor.size != 1 or not float(factor.reshape(())) > 0 or clamp is None:
@@ -90,12 +88,6 @@ def _scaled_clamp(graph: FloatGraph, node: Any) -> None:
     if weights is None:
         return
     channels, slope = int(weights.shape[output_axis(layer)]), float(factor.reshape(()))
-    bounds = [float(graph.constants[name].reshape(())) for name in limits]
-    if clamp.op_type == "Clip" and len(clamp.input) == 3 and [np.float32(b * slope) for b in bounds] == [0, 1]:
-        if scale_layer(graph, layer, np.ones(channels), np.full(channels, -0.5 / slope)):
-            _replace(graph, node, "HardSigmoid", clamp.input[:1], alpha=slope, beta=0.5)
-            graph.nodes = [each for each in graph.nodes if each is not clamp]
-        return
     if not scale_layer(graph, layer, np.full(channels, slope), np.zeros(channels)):
         return
     for index, name in enumerate(clamp.input):
@@ -104,3 +96,20 @@ def _scaled_clamp(graph: FloatGraph, node: Any) -> None:
             clamp.input[index] = graph.constant(f"{name}_scaled", scaled)
     clamp.output[0] = node.output[0]
     graph.nodes = [each for each in graph.nodes if each is not node]
+
+
+def _hard_sigmoid(graph: FloatGraph, node: Any) -> None:
+    """A layer and HardSigmoid: slope and offset go into the layer, so that it is rounded once, to what is clamped."""
+    if node.op_type != "HardSigmoid":
+        return
+    layer = graph.producers().get(node.input[0])
+    if layer is None or layer.op_type not in LINEAR or graph.only_consumer(node.input[0]) is not node:
+        return
+    weights, attributes = graph.constants.get(layer.input[1]), attributes_of(node)
+    if weights is None:
+        return
+    channels = int(weights.shape[output_axis(layer)])
+    scale, shift = (np.full(channels, attributes.get(*each)) for each in (("alpha", 0.2), ("beta", 0.5)))
+    if scale_layer(graph, layer, scale, shift):
+        ends = [graph.constant(f"{node.output[0]}_end", np.array(end, np.float32)) for end in (0, 1)]
+        _replace(graph, node, "Clip", [node.input[0], *ends])

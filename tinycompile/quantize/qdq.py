@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,10 @@ DECIDING = frozenset("And ArgMax ArgMin Equal Greater GreaterOrEqual Less LessOr
 FLOAT, UINT8, INT8 = 1, 2, 3
 """Of TensorProto."""
 
+_FIRST_WIDE = 21
+"""The first opset whose QuantizeLinear has 16 bits; before it is an operator of com.microsoft."""
+_MICROSOFT = "com.microsoft"
+
 _OF_PAIRS = ("Add", "Sub", "Mul", "Div", "Min", "Max")
 _CLAMPS = ("Relu", "Clip")
 _BEFORE_CLAMP = (*LINEAR, "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean")
@@ -78,16 +82,22 @@ def byte_of(graph: FloatGraph, node: Any) -> Any | None:
     return {UINT8: np.uint8, INT8: np.int8}.get(next(of, FLOAT))
 
 
-def within_functions(graph: FloatGraph) -> set[str]:
-    """The values inside a function of one element, as in SiLU = x * sigmoid(x): they aren't rounded."""
-    source = dict[str, str]()
+def function_origins(graph: FloatGraph) -> dict[str, str]:
+    """By result of functions of one element: the value whose elements they are functions of."""
+    found = dict[str, str]()
     for node in graph.nodes:
         operands: list[str] = [name for name in node.input if name]
         known = [graph.constants[name] for name in operands if name in graph.constants]
-        computed = {source.get(name, name) for name in operands if name not in graph.constants}
+        computed = {found.get(name, name) for name in operands if name not in graph.constants}
         one = len(computed) == 1 and all(value.size == 1 for value in known)
         if one and node.op_type in FUNCTIONS.union(_OF_PAIRS):
-            source[node.output[0]] = computed.pop()
+            found[node.output[0]] = computed.pop()
+    return found
+
+
+def within_functions(graph: FloatGraph) -> set[str]:
+    """The values inside a function of one element, as in SiLU = x * sigmoid(x): they aren't rounded."""
+    source = function_origins(graph)
     found, kinds = set[str](), graph.producers()
     for name, origin in source.items():
         readers = graph.consumers(name)
@@ -155,22 +165,30 @@ class QdqModel:
     raised: tuple[RaisedChannel, ...]
 
 
-def to_qdq(graph: FloatGraph, parameters: Parameters, rounded: Mapping[str, Array] | None = None) -> QdqModel:
+def to_qdq(
+    graph: FloatGraph,
+    parameters: Parameters,
+    rounded: Mapping[str, Array] | None = None,
+    wide: Collection[str] = (),
+) -> QdqModel:
     """The QDQ model.
 
     Args:
         parameters: of every tensor of `quantized_values`.
         rounded: int8 weights of layers by the name of their result, where they aren't simply the nearest ones.
+        wide: the tensors that have 16 bits.
     """
-    writer = _Writer(graph, parameters, rounded or {})
+    writer = _Writer(graph, parameters, rounded or {}, wide)
     proto = writer.run()
     return QdqModel(proto, dict(parameters), tuple(writer.raised))
 
 
 class _Writer:
-    def __init__(self, graph: FloatGraph, parameters: Parameters, rounded: Mapping[str, Array]) -> None:
+    def __init__(
+        self, graph: FloatGraph, parameters: Parameters, rounded: Mapping[str, Array], wide: Collection[str]
+    ) -> None:
         self.graph = graph.copy()
-        self.parameters, self.rounded = parameters, rounded
+        self.parameters, self.rounded, self.wide = parameters, rounded, wide
         self.helper = onnx_module().helper
         self.renamed: dict[str, str] = {}
         self.raised: list[RaisedChannel] = []
@@ -199,7 +217,10 @@ class _Writer:
             nodes.append(node)
             for name in results:
                 nodes += self._activation(inner[name], name)
-        return graph.model()
+        model = graph.model()
+        if any(node.domain == _MICROSOFT for node in nodes) and all(o.domain != _MICROSOFT for o in model.opset_import):
+            model.opset_import.append(self.helper.make_opsetid(_MICROSOFT, 1))
+        return model
 
     def _pixels(self, node: Any, dtype: Any) -> Any:
         """DequantizeLinear in place of a Cast."""
@@ -214,18 +235,21 @@ class _Writer:
     def _activation(self, source: str, name: str) -> list[Any]:
         """QuantizeLinear and DequantizeLinear of a value; an output keeps its name."""
         scale, zero_point = self.parameters[name]
+        wide = name in self.wide
+        domain = _MICROSOFT if wide and self.graph.opset < _FIRST_WIDE else ""
         parameters = [
             self.graph.constant(f"{name}_scale", np.array(scale, np.float32)),
-            self.graph.constant(f"{name}_zero_point", np.array(zero_point, np.int8)),
+            self.graph.constant(f"{name}_zero_point", np.array(zero_point, np.int16 if wide else np.int8)),
         ]
         is_output = name in self.graph.outputs and source != name
         result = name if is_output else f"{name}_dequantized"
         self.renamed[name] = result
         return [
-            self.helper.make_node("QuantizeLinear", [source, *parameters], [f"{name}_quantized"], f"{name}_quantize"),
-            self.helper.make_node(
-                "DequantizeLinear", [f"{name}_quantized", *parameters], [result], f"{name}_dequantize"
-            ),
+            self.helper.make_node(kind, [read, *parameters], [made], f"{name}_{suffix}", domain=domain)
+            for kind, read, made, suffix in (
+                ("QuantizeLinear", source, f"{name}_quantized", "quantize"),
+                ("DequantizeLinear", f"{name}_quantized", result, "dequantize"),
+            )
         ]
 
     def _layer(self, node: Any, nodes: list[Any]) -> None:
@@ -285,7 +309,7 @@ class _Writer:
             if node is None or node.op_type not in MOVES:
                 return None
             name = _original(self.renamed, node.input[0])
-        return Operand(*self.parameters[name])
+        return Operand(*self.parameters[name], 16 if name in self.wide else 8)
 
     def _constant(self, name: str, values: Array, scale: Array, axis: int | None, nodes: list[Any]) -> str:
         """A dequantised constant."""

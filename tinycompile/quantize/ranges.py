@@ -44,18 +44,19 @@ def scale_of(low: float, high: float) -> tuple[float, int]:
     return scale, zero_point
 
 
-def rounded_to(value: Array, scale: float | Array, zero_point: int | Array) -> Array:
-    """DequantizeLinear of QuantizeLinear to int8, in float32.
+def rounded_to(value: Array, scale: float | Array, zero_point: int | Array, bits: int = 8) -> Array:
+    """DequantizeLinear of QuantizeLinear to int8 or int16, in float32.
 
     Args:
         scale, zero_point: numbers, or (samples,) for samples that are one behind the other along the first axis.
     """
+    end = 1 << bits - 1
     scale, zero_point = np.asarray(scale, np.float32), np.asarray(zero_point, np.float32)
     rows = value.reshape(scale.size, -1)
     scale, zero_point = scale.reshape(-1, 1), zero_point.reshape(-1, 1)
     result = rows / scale
     np.rint(result, out=result)
-    np.clip(result, -128 - zero_point, 127 - zero_point, out=result)
+    np.clip(result, -end - zero_point, end - 1 - zero_point, out=result)
     result *= scale
     return result.reshape(value.shape)
 

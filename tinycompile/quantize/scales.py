@@ -27,11 +27,18 @@ class Operand:
 
     scale: float
     zero_point: int
+    bits: int = 8
 
     @property
     def reach(self) -> int:
         """The largest magnitude of an input without its zero point."""
-        return max(127 - self.zero_point, self.zero_point + 128)
+        end = 1 << self.bits - 1
+        return max(end - 1 - self.zero_point, self.zero_point + end)
+
+    @property
+    def reach_in_sums(self) -> int:
+        """The same, where sums have 32 bits; 0 for 16-bit inputs, whose sums have 64: only biases are bounded then."""
+        return self.reach if self.bits == 8 else 0
 
 
 @dataclass(frozen=True)
@@ -83,8 +90,8 @@ def fitting_scales(weights: Array, axis: int, scale: Array, bias: Array, x: Oper
     if scale.size == 1:
         weight_sum, bias_peak = weight_sum.max(), bias_peak.max()
     # sum of round(|w| / s) * reach + |bias| / (x s) <= limit, where rounding adds half a step per weight at most
-    room = max(ACCUMULATOR_LIMIT - rows.shape[1] * x.reach / 2 - 1, ACCUMULATOR_LIMIT / 2)
-    needed = (weight_sum * x.reach + bias_peak / x.scale) / room
+    room = max(ACCUMULATOR_LIMIT - rows.shape[1] * x.reach_in_sums / 2 - 1, ACCUMULATOR_LIMIT / 2)
+    needed = (weight_sum * x.reach_in_sums + bias_peak / x.scale) / room
     least = np.maximum(needed * (1 + 2.0**-20), 2 * SMALLEST / min(x.scale, 1.0))
     return np.maximum(scale, np.reshape(least, scale.shape)).astype(np.float32)
 

@@ -13,6 +13,7 @@ from tinycompile.quantize.folds import Extremes
 from tinycompile.quantize.network import Network
 from tinycompile.quantize.qdq import RANGES_OF_FUNCTIONS
 from tinycompile.quantize.ranges import BINS, Observed
+from tinycompile.quantize.saturation import functions_behind, saturation
 
 _IN_HISTOGRAMS = 2**18
 """Elements of a tensor at most, of each part of the samples."""
@@ -29,12 +30,19 @@ def surveyed(network: Network, samples: Sequence[Sample]) -> tuple[dict[str, Ext
     """
     names = [name for name in (*network.graph.inputs, *network.step_of) if name in network.rounded]
     parts: dict[str, list[Extremes]] = {name: [] for name in names}
+    behind, ends = functions_behind(network.graph), dict[str, list[tuple[float, float]]]()
     for first, part in _parts(network, samples):
         for name in names:
             value = part.floats[name]
             _check_finite(name, value, first, part.count)
             parts[name].append(Extremes.of(value, part.count))
-    extremes = {name: Extremes.joined(found, _bounds(network, name)) for name, found in parts.items()}
+            results = [part.floats[each] for each in behind.get(name, ()) if each in part.floats]
+            if results and len(results) == len(behind[name]):
+                ends.setdefault(name, []).append(saturation(value, results))
+    extremes = {
+        name: Extremes.joined(found, _within(_bounds(network, name), ends.get(name, ())))
+        for name, found in parts.items()
+    }
     observed = {
         name: Observed(min(0.0, float(found.low.min())), max(0.0, float(found.high.max())), np.zeros(BINS, np.int64))
         for name, found in extremes.items()
@@ -65,7 +73,19 @@ def _histogram(value: Array, low: float, high: float) -> Array:
 def _bounds(network: Network, name: str) -> tuple[float, float]:
     """What the function that makes a value can't exceed."""
     node = network.producers.get(name)
-    return (-np.inf, np.inf) if node is None else RANGES_OF_FUNCTIONS.get(node.op_type, (-np.inf, np.inf))
+    if node is None:
+        return -np.inf, np.inf
+    if node.op_type == "Clip":
+        low, high = (network.graph.constants.get(each) for each in (*node.input[1:], "", "")[:2])
+        return -np.inf if low is None else float(low.reshape(())), np.inf if high is None else float(high.reshape(()))
+    return RANGES_OF_FUNCTIONS.get(node.op_type, (-np.inf, np.inf))
+
+
+def _within(bounds: tuple[float, float], ends: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Narrowed to where functions change what it says, in any part of the samples."""
+    if not ends:
+        return bounds
+    return max(bounds[0], min(low for low, _ in ends)), min(bounds[1], max(high for _, high in ends))
 
 
 def _check_finite(name: str, value: Array, first: int, count: int) -> None:

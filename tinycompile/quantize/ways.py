@@ -25,6 +25,7 @@ from tinycompile.quantize.qdq import Parameters, QdqModel, quantized_values, to_
 from tinycompile.quantize.ranges import Observed, clipped_part, is_crowded, range_of, scale_of
 from tinycompile.quantize.search import Ranges, samples_for
 from tinycompile.quantize.survey import surveyed
+from tinycompile.quantize.wide import Costs, wide_grid, widened
 
 AUTO = "auto"
 """Ranges are chosen by what they do to the outputs."""
@@ -40,7 +41,11 @@ _CLIPPED = 0.001
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to quantise, and the SQNR of the worst output in dB, each calibration sample with ranges from others."""
+    """One way to quantise, and the SQNR of the worst output in dB, each calibration sample with ranges from others.
+
+    Attributes:
+        wide: tensors that have 16 bits. wide_part: of all products, those that such tensors are read or made by.
+    """
 
     method: str
     equalized: bool
@@ -48,6 +53,8 @@ class Trial:
     rounded: bool
     sqnr: float
     room: bool = False
+    wide: tuple[str, ...] = ()
+    wide_part: float = 0.0
 
     def describe(self) -> str:
         parts = ["ranges by their effect on the outputs" if self.method == AUTO else self.method]
@@ -55,6 +62,7 @@ class Trial:
         parts += ["bias corrected"] if self.bias_corrected else []
         parts += ["weights rounded together"] if self.rounded else []
         parts += ["with room in the ranges"] if self.room else []
+        parts += [f"{len(self.wide)} tensor{'s' if len(self.wide) > 1 else ''} of 16 bits"] if self.wide else []
         return f"{', '.join(parts)}: {self.sqnr:.2f} dB"
 
 
@@ -67,6 +75,12 @@ class Attempt:
     parameters: Parameters
     fitted: Fitted
     observed: Mapping[str, Observed]
+    ranges: Ranges
+
+    @property
+    def wide(self) -> frozenset[str]:
+        """The tensors that have 16 bits."""
+        return self.fitted.setting.wide
 
     @cached_property
     def model(self) -> QdqModel:
@@ -75,7 +89,7 @@ class Attempt:
             bias = self.fitted.biases.get(node.output[0])
             if bias is not None:
                 node.input[2] = graph.constant(f"{node.input[2]}_corrected", bias)
-        return to_qdq(graph, self.parameters, self.fitted.rounded)
+        return to_qdq(graph, self.parameters, self.fitted.rounded, self.wide)
 
     def judged(self, samples: Sequence[Sample]) -> float:
         """SQNR of the worst output in dB on other samples, as many as the network has."""
@@ -90,7 +104,7 @@ class Attempt:
             part = clipped_part(observed, scale, zero_point)
             if observed.high == observed.low:
                 found.append(f"tensor {name!r} is zero for every sample, so that its range is a guess")
-            elif is_crowded(observed, scale, zero_point):
+            elif name not in self.wide and is_crowded(observed, scale, zero_point):
                 found.append(
                     f"nearly all values of tensor {name!r} are the same 8-bit number: its range from "
                     f"{observed.low:.3g} to {observed.high:.3g} is that of a few outliers"
@@ -153,7 +167,7 @@ def attempts(
         noise = each.network.noise(start.values)
         candidates.append((noise, each, start))
         trial = Trial(method, bool(exponent), True, False, decibels(noise))
-        tried.append(Attempt(trial, each.network, parameters, start, each.observed))
+        tried.append(Attempt(trial, each.network, parameters, start, each.observed, each.ranges))
     found = list[list[Attempt]]()
     for level in dict.fromkeys(("default", effort)):
         within = zip(EXPONENTS[effort], candidates, strict=True)
@@ -162,7 +176,12 @@ def attempts(
             base = _searched(base, start, ROUNDS[level])
         found.append(_finished(base, method, _parameters(base, method), tried))
     best = found[0] if len(found) == 1 else max(found, key=lambda each: each[0].judged(judged))
-    return [_with_room(best[0]), *best] if room else best
+    if room:
+        return [_with_room(best[0]), *best]
+    if effort == "high" and method == AUTO:
+        wider = _with_wide(best[0], judged)
+        return best if wider is best[0] else [wider, *best]
+    return best
 
 
 def _base(network: Network, samples: Sequence[Sample], chosen: Array, method: str, equalized_too: bool) -> _Base:
@@ -204,7 +223,7 @@ def _finished(base: _Base, method: str, parameters: Parameters, tried: Sequence[
         result = fitted(base.network, Setting(parameters), weights=weights)
         noise = base.network.noise(base.network.run(base.unseen(result.setting, method)))
         trial = Trial(method, base.equalized, True, weights, decibels(noise))
-        found.append(Attempt(trial, base.network, parameters, result, base.observed))
+        found.append(Attempt(trial, base.network, parameters, result, base.observed, base.ranges))
     found.sort(key=lambda attempt: -attempt.trial.sqnr)
     return [*found, *sorted(tried, key=lambda attempt: -attempt.trial.sqnr)]
 
@@ -221,3 +240,29 @@ def _with_room(attempt: Attempt) -> Attempt:
     result = replace(attempt.fitted, setting=replace(setting, activations=found))
     trial = replace(attempt.trial, sqnr=measure(found), room=True)
     return replace(attempt, trial=trial, parameters=found, fitted=result)
+
+
+def _with_wide(attempt: Attempt, judged: Sequence[Sample]) -> Attempt:
+    """The same way with 16 bits for some tensors, where that is better on other samples; else the way itself."""
+    network, extremes = attempt.network, attempt.ranges.extremes
+
+    def model(setting: Setting) -> QdqModel:
+        parameters = {name: (float(scale), int(zero)) for name, (scale, zero) in setting.activations.items()}
+        return replace(attempt, parameters=parameters, fitted=replace(attempt.fitted, setting=setting)).model
+
+    others = network.on(spread(judged, network.count))
+    narrow = replace(attempt.fitted.setting, activations=attempt.parameters)
+    wide = widened(others, narrow, extremes, model).wide
+    parameters = {**attempt.parameters, **{name: wide_grid(extremes[name]) for name in wide}}
+    result = fitted(network, Setting(parameters, wide=wide), weights=attempt.trial.rounded)
+    setting = attempt.ranges.unseen(result.setting)
+    setting = replace(setting, activations={**setting.activations, **{name: parameters[name] for name in wide}})
+    noise = network.noise(network.run(setting))
+    trial = replace(
+        attempt.trial,
+        sqnr=decibels(noise),
+        wide=tuple(name for name in extremes if name in wide),
+        wide_part=Costs(network).part(wide),
+    )
+    found = replace(attempt, trial=trial, parameters=parameters, fitted=result)
+    return max(attempt, found, key=lambda each: each.judged(judged))

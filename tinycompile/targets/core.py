@@ -29,6 +29,27 @@ OLD_FEATURES = ("dsp", "mve", "fpu")
 
 
 @dataclass(frozen=True)
+class Pipeline:
+    """What the order of instructions is chosen by, and among variants of a block function the variant.
+
+    Attributes:
+        dual_issue: two instructions begin in a cycle, but none beside LDM.
+        single_loads: LDR begins beside a product, and LDRD beside nothing: words that are loaded one by one take more
+            instructions and fewer cycles. Kernels for such a core state their cycles (`Kernel.cycles`).
+    """
+
+    dual_issue: bool = False
+    single_loads: bool = False
+
+
+PIPELINES: Mapping[str, Pipeline] = {
+    "m7": Pipeline(dual_issue=True, single_loads=True),
+    "m55": Pipeline(dual_issue=True),
+}
+"""By the names that boards give; others issue one instruction at a time."""
+
+
+@dataclass(frozen=True)
 class Core:
     """A core.
 
@@ -45,6 +66,11 @@ class Core:
     features: frozenset[str] = frozenset()
     pipeline: str = "m4"
     strict: bool = False
+
+    @property
+    def issue(self) -> Pipeline:
+        """What its pipeline is like."""
+        return PIPELINES.get(self.pipeline, Pipeline())
 
     def has(self, feature: str) -> bool:
         """Whether it has a feature.

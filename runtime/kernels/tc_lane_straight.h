@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: 0BSD */
+/*
+ * The byte-lane product in blocks of 4 pixels (tc_lane_block.h) for a number of inputs and output channels that the block
+ * function is made for, so that nothing is left of loops over inputs but long ones, and of what stores compute:
+ *
+ *     TC_LANE_STRAIGHT_4(name, groups, unrolled, stride, form, saturate, bits, shift, low, high)
+ *     TC_LANE_ROUNDS_4(name, groups, ...)        where there are too many inputs for offsets
+ *     TC_LANE_STRAIGHT_4_SINGLE(name, groups, ...) for cores on which only loads of one word stand beside others
+ *
+ * define the block function `name` of the type and with the arguments of those in tc_lane_block.h:
+ *
+ *     groups    of 4 inputs
+ *     unrolled  of them, beyond the first, per round of a loop; all others come before the first round
+ *     stride    bytes from an output pixel to the next
+ */
+#ifndef TC_LANE_STRAIGHT_H
+#define TC_LANE_STRAIGHT_H
+
+#include <stdint.h>
+
+#include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_lane_block.h"
+#include "kernels/tc_requant_block.h"
+
+#if TC_DSP_BLOCKS
+
+/* TC_LANE_GROUP_4 with the pixels at an offset, so that lr stays. */
+#define TC_LANE_GROUP_4_AT(a0, a1, a2, b0, b1, b2) \
+    "ldrd r0, r1, [r12], #8\n\t" \
+    "ldrd r2, r3, [lr, #.Ltc_at]\n\t" \
+    "smlad r4, r0, r2, " #a0 "\n\t" \
+    "smlad r8, r1, r2, " #b0 "\n\t" \
+    "smlad r5, r0, r3, " #a1 "\n\t" \
+    "smlad r9, r1, r3, " #b1 "\n\t" \
+    "ldrd r2, r3, [lr, #.Ltc_at + 8]\n\t" \
+    "smlad r6, r0, r2, " #a2 "\n\t" \
+    "smlad r10, r1, r2, " #b2 "\n\t" \
+    "smlad r7, r0, r3, r7\n\t" \
+    "sxtb16 r0, r0\n\t" \
+    "smlad r11, r1, r3, r11\n\t" \
+    "ldrd r2, r3, [lr, #.Ltc_at + 16]\n\t" \
+    "sxtb16 r1, r1\n\t" \
+    "smlad r4, r0, r2, r4\n\t" \
+    "smlad r5, r0, r3, r5\n\t" \
+    "smlad r8, r1, r2, r8\n\t" \
+    "smlad r9, r1, r3, r9\n\t" \
+    "ldrd r2, r3, [lr, #.Ltc_at + 24]\n\t" \
+    "smlad r6, r0, r2, r6\n\t" \
+    "smlad r10, r1, r2, r10\n\t" \
+    "smlad r7, r0, r3, r7\n\t" \
+    "smlad r11, r1, r3, r11\n\t" \
+    ".set .Ltc_at, .Ltc_at + 32\n\t"
+
+/* `once` and `each` set lr, for all pairs of channels or for every one. */
+#define TC_LANE_STRAIGHT_TEXT(once, each, group, before, spare, groups, unrolled, stride, form, saturate, bits, shift, low, high) \
+    TC_LANE_OPEN \
+    TC_KEEP(r11, 5) \
+    "mov r12, r1\n\t" \
+    once \
+    "1:\n\t" /* a pair of channels */ \
+    each \
+    ".set .Ltc_at, 0\n\t" \
+    ".set .Ltc_rounds, (" #groups " - 1) / " #unrolled "\n\t" \
+    "ldrd r7, r11, [r12], #8\n\t" \
+    before \
+    group(r7, r7, r7, r11, r11, r11) \
+    ".rept (" #groups " - 1) %% " #unrolled "\n\t" \
+    group(r4, r5, r6, r8, r9, r10) \
+    ".endr\n\t" \
+    ".if .Ltc_rounds\n\t" \
+    "3:\n\t" \
+    ".rept " #unrolled "\n\t" \
+    group(r4, r5, r6, r8, r9, r10) \
+    ".endr\n\t" \
+    ".if .Ltc_rounds > 1\n\t" \
+    TC_FETCH(spare, 5) \
+    "cmp lr, " #spare "\n\t" \
+    "bne 3b\n\t" \
+    ".endif\n\t" \
+    ".endif\n\t" \
+    TC_LANE_FINISH_PAIR_4_##form(saturate, bits, shift) \
+    TC_CLAMP_##saturate("r4, r5, r6, r7, r8, r9, r10, r11", bits, low, high, r0, r1, r2) \
+    TC_FETCH(r0, 2) \
+    "strb r5, [r0, #" #stride "]\n\t" \
+    "strb r6, [r0, #2 * " #stride "]\n\t" \
+    "strb r7, [r0, #3 * " #stride "]\n\t" \
+    "strb r8, [r0, #1]\n\t" \
+    "strb r9, [r0, #1 + " #stride "]\n\t" \
+    "strb r10, [r0, #1 + 2 * " #stride "]\n\t" \
+    "strb r11, [r0, #1 + 3 * " #stride "]\n\t" \
+    "strb r4, [r0], #2\n\t" /* on to the next pair */ \
+    TC_LANE_NEXT_PAIR
+
+#define TC_LANE_STRAIGHT_4(name, ...) \
+    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_TEXT(TC_FETCH(lr, 0), "", TC_LANE_GROUP_4_AT, "", r0, __VA_ARGS__))
+#define TC_LANE_ROUNDS_4(name, ...) \
+    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_TEXT("", TC_FETCH(lr, 0), TC_LANE_GROUP_4, "", r0, __VA_ARGS__))
+#define TC_LANE_STRAIGHT_4_SINGLE(name, ...) \
+    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_TEXT("", TC_FETCH(lr, 0), TC_LANE_GROUP_4_SINGLE, TC_LANE_FIRST_WEIGHTS, r3, \
+                                              __VA_ARGS__))
+
+#else
+
+#define TC_LANE_STRAIGHT_4(name, groups, unrolled, stride, ...) TC_LANE_BLOCK(name, 4, __VA_ARGS__)
+#define TC_LANE_ROUNDS_4 TC_LANE_STRAIGHT_4
+#define TC_LANE_STRAIGHT_4_SINGLE TC_LANE_STRAIGHT_4
+
+#endif
+
+#endif

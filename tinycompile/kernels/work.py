@@ -1,0 +1,35 @@
+"""What a kernel executes: instructions, and cycles where these decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinycompile.targets.core import Core
+
+
+@dataclass(frozen=True)
+class Work:
+    """Estimated. What has only a number of instructions takes a cycle for each.
+
+    Attributes:
+        cycles: on a core with `Pipeline.single_loads`.
+    """
+
+    instructions: int
+    cycles: int
+
+    def __add__(self, other: Work | int) -> Work:
+        if isinstance(other, int):
+            return Work(self.instructions + other, self.cycles + other)
+        return Work(self.instructions + other.instructions, self.cycles + other.cycles)
+
+    __radd__ = __add__
+
+    def __mul__(self, times: int) -> Work:
+        return Work(self.instructions * times, self.cycles * times)
+
+    __rmul__ = __mul__
+
+    def cycles_on(self, core: Core) -> int | None:
+        """For `Kernel.cycles`."""
+        return self.cycles if core.issue.single_loads else None

@@ -40,6 +40,7 @@ from tinycompile.frontend.onnx_values import (
     Pair,
     Placed,
     Quantized,
+    Real,
     SoftmaxOf,
     Value,
     shift_of,
@@ -143,7 +144,10 @@ def dequantize_linear(scope: Scope) -> None:
 
 
 def dequantized_type(scope: Scope, scale: Array) -> None:
-    """The result is float32. Raises Rejected."""
+    """The result is float32, and the zero point an integer. Raises Rejected."""
+    zero_point = scope.value(2) if scope.has(2) else None
+    if isinstance(zero_point, Real) or (isinstance(zero_point, Known) and zero_point.array.dtype.kind == "f"):
+        raise Rejected("the zero point is a float; ONNX wants one of its tensor's type")
     if scale.dtype != np.float32:
         raise Rejected(f"the scale is {scale.dtype.name}, supported is float32")
     code = scope.attribute("output_dtype", 0)

@@ -72,8 +72,11 @@ def transpose(scope: Scope) -> None:
 
 @importer("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 def reshape(scope: Scope) -> None:
+    rank, axis = len(scope.value().shape), scope.attribute("axis", 1)
+    if scope.kind == "Flatten" and not -rank <= axis <= rank:
+        raise Rejected(f"axis {axis} of {rank} dimensions")
     shape = scope.shape()
-    scope.ignore("axis", "allowzero", 1)  # the inferred shape is what they say
+    scope.ignore("allowzero", 1)  # the inferred shape is what they say
     scope.moved(lambda at: reshaped_to(scope, at, shape))
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.kernel_checks import int8, site_of
 from tinycompile.dtypes import FLOAT32, INT8, INT16
 from tinycompile.ir import Quantization, Site, TensorType
-from tinycompile.kernels import onnx_ops, resize_bilinear, wide_lanes, wide_layers, wide_lookup, wide_onnx
+from tinycompile.kernels import onnx_ops, resize_bilinear, wide_lanes, wide_layers, wide_lookup, wide_onnx, wide_ops
 from tinycompile.kernels.base import Factory
 from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops._elementwise import DequantizedBinary
@@ -25,6 +25,7 @@ from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.prelu import Prelu
+from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.sub import Sub
@@ -51,6 +52,8 @@ def cases() -> list[tuple[Factory, Site]]:
         (wide_lookup.pieces, site_of(WideLookup(curve.tobytes()), [many], [None], wide((), 2**-15, 5))),
         (wide_lookup.pieces, site_of(WideLookup(curve.tobytes(), INT8), [many], [None], int8((), 0.01, 5))),
         (wide_lookup.table, site_of(WideLookup(curve[::256].tobytes()), [int8((40, 3))], [None], wide((), 2**-15))),
+        (wide_lookup.table, site_of(Quantize(INT16), [int8((40, 3), 0.3, 5)], [None], wide((), 0.001))),
+        (wide_ops.narrow, site_of(Quantize(INT8), [wide((40, 3), 0.001)], [None], int8((), 0.2, 5))),
         (onnx_ops.onnx_wide_softmax, site_of(Softmax(rule="onnx"), [a], [None], wide((), 1 / 65535, -32768))),
     ]
     for op, y in ((Add, 4e-4), (Mul, 1e-3), (Div, 0.1), (Maximum, 4e-4)):

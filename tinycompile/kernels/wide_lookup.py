@@ -11,6 +11,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.numerics.pieces import INPUTS, Pieces
+from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.wide_lookup import WideLookup
 from tinycompile.targets.core import Core
 
@@ -80,12 +81,13 @@ def _exceptions(form: Pieces) -> Array:
     return form.exceptions if form.exceptions.size else np.zeros(1, np.uint16)
 
 
-@kernel_for(WideLookup, dtype=INT8)
+@kernel_for(WideLookup, Quantize, dtype=INT8)
 def table(site: Site, core: Core) -> Kernel | None:
-    """`tc_wide_table`."""
+    """`tc_wide_table`; None for results of 8 bits."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, WideLookup):
+    if not isinstance(op, WideLookup | Quantize) or sig.output.dtype != INT16:
         return None
+    by_bits = np.roll(op.table(sig), -INT8.range[0]) if isinstance(op, WideLookup) else op.table(sig)
     count = sig.output.elements
     function = struct_call(
         f"wide_table_{count}",
@@ -95,14 +97,13 @@ def table(site: Site, core: Core) -> Kernel | None:
         (Struct("tc_wide_table_count", {"count": count}),),
         "A function of 8-bit values with results of 16.",
     )
-    by_bits = np.roll(op.table(sig), -INT8.range[0])
     return Kernel(
-        "lookup_wide",
+        f"{op.kind}_table",
         function,
         (Constant("results", "int16_t", by_bits, "of each byte"),),
         instructions=20 + count * 6,
         code_bytes=40,
         # Element i, two bytes, is written when i + 1 is the next input element to read.
         overlap={0: max(0, count - 1)},
-        notes={"reason": op.function},
+        notes={"requantisation": "a table"},
     )

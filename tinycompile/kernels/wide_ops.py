@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinycompile.dtypes import INT16
+from tinycompile.dtypes import INT8, INT16
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
@@ -107,6 +107,25 @@ def rescale(site: Site, core: Core) -> Kernel | None:
         f"{op.kind} of 16-bit values.",
     )
     return _kernel(site, function, sig.output.elements * 30, overlap={0: 0})
+
+
+@kernel_for(Quantize, dtype=INT16)
+def narrow(site: Site, core: Core) -> Kernel | None:
+    """`tc_wide_narrow`, to int8."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Quantize) or sig.output.dtype != INT8:
+        return None
+    fields = {"count": sig.output.elements, "factor": factor_fields(only_factor(op.requant(sig)))}
+    fields |= {"input_zero_point": sig.input.zero_point, "zero_point": sig.output.zero_point}
+    function = struct_call(
+        f"narrow_{sig.output.elements}",
+        "tc_wide_narrow",
+        "tc_wide.h",
+        ("const int16_t *input", "int8_t *output"),
+        (Struct("tc_wide_narrow_shape", fields),),
+        "16-bit values to 8 bits.",
+    )
+    return _kernel(site, function, sig.output.elements * (20 if core.has("long_multiply") else 60), overlap={0: 0})
 
 
 @kernel_for(Tanh, Logistic, dtype=INT16)

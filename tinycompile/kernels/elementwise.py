@@ -33,7 +33,9 @@ SUM_IN_WORDS = "linear, checked for all pairs of operands"
 def table(site: Site, core: Core) -> Kernel | None:
     """A function of one 8-bit value: 256 bytes, one load per element."""
     op = site.node.op
-    return _looked_up(site, op, core) if isinstance(op, Unary | Quantize) else None
+    if not isinstance(op, Unary | Quantize) or site.sig.output.dtype.item_bytes > 1:
+        return None
+    return _looked_up(site, op, core)
 
 
 @kernel_for(Quantize, dtype=UINT8)

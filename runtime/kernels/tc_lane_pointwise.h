@@ -60,14 +60,16 @@ TC_INLINE void tc_lane_pointwise_portable(const int8_t *input, const int32_t *we
 #if TC_DSP_BLOCKS
 
 /*
- * Slots as in tc_lane_block.h, whose stride and entry aren't needed: 0 the block, 1 input, 2 output, 3 end of the input,
- * 4 end of the pairs at hand, 5 end of the block, 6 end with the last pair; 8 weights, 9 end of the pairs side by side.
+ * Slots as in tc_lane_straight.h: 0 the block, 1 input, 2 output, 3 end of the pairs at hand, 4 end of the input, 5 end of
+ * the block, 6 end with the last pair; 8 weights, 9 end of the pairs side by side.
  */
 #define TC_LANE_CALL_TEXT(expand, advance, once, each, group, before, spare, groups, unrolled, stride, ...) \
+    TC_LANE_PAIRS_OF_ROUND(groups, stride) \
+    TC_LANE_ON_LAST_PAIR \
     "ldm r3, {r4, r5, r6, r8}\n\t" \
     TC_KEEP_PAIR(r4, r0, 0, 1) \
-    TC_KEEP_PAIR(r2, r5, 2, 3) \
-    TC_KEEP(r6, 4) \
+    TC_KEEP_PAIR(r2, r6, 2, 3) \
+    TC_KEEP(r5, 4) \
     TC_KEEP(r8, 6) \
     TC_KEEP_PAIR(r1, r6, 8, 9) \
     "add r4, r4, #32 * " #groups "\n\t" \
@@ -81,13 +83,13 @@ TC_INLINE void tc_lane_pointwise_portable(const int8_t *input, const int32_t *we
     TC_FETCH(r12, 8) \
     ".if " #stride " %% 2\n\t" \
     TC_FETCH(r4, 9) \
-    TC_KEEP(r4, 4) \
+    TC_KEEP(r4, 3) \
     ".endif\n\t" \
     TC_LANE_STRAIGHT_PAIRS(once, each, group, before, spare, groups, unrolled, stride, __VA_ARGS__) \
     "add r0, r0, #3 * " #stride "\n\t" \
     TC_KEEP(r0, 2) \
     TC_FETCH(r0, 1) \
-    TC_FETCH(r1, 3) \
+    TC_FETCH(r1, 4) \
     "cmp r0, r1\n\t" \
     "bne 8b\n\t"
 

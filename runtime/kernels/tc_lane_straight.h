@@ -74,31 +74,79 @@
     ".endif\n\t"
 
 /*
+ * Pairs of channels per round of the loop over them, 1 or 2: where there are few inputs the loop is a part of the work.
+ * .Ltc_pair: from r0, which is on the last pair of a round, to the pair at hand.
+ */
+#define TC_LANE_PAIRS_OF_ROUND(groups, stride) \
+    ".set .Ltc_pairs, 1\n\t" \
+    ".if " #groups " <= 8 && " #stride " %% 4 == 0\n\t" \
+    ".set .Ltc_pairs, 2\n\t" \
+    ".endif\n\t"
+#define TC_LANE_ON_LAST_PAIR \
+    ".if .Ltc_pairs > 1\n\t" \
+    "add r2, r2, #2\n\t" \
+    ".endif\n\t"
+
+/*
  * A pixel's two results are clamped and stored together, unless a store of both may be at an odd address and must not.
  */
 #if TC_STRICT_ALIGNMENT
 #define TC_LANE_JOIN(first, second)
 #define TC_LANE_JOINED(firsts, seconds) firsts ", " seconds
 #define TC_LANE_STORE_PAIR(first, second, stride, pixel) \
-    "strb " #first ", [r0, #" #pixel " * " #stride "]\n\t" \
-    "strb " #second ", [r0, #" #pixel " * " #stride " + 1]\n\t"
+    "strb " #first ", [r0, #.Ltc_pair + " #pixel " * " #stride "]\n\t" \
+    "strb " #second ", [r0, #.Ltc_pair + " #pixel " * " #stride " + 1]\n\t"
 #define TC_LANE_STORE_PAIR_AND_ON(first, second) \
-    "strb " #second ", [r0, #1]\n\t" \
-    "strb " #first ", [r0], #2\n\t"
+    "strb " #second ", [r0, #.Ltc_pair + 1]\n\t" \
+    TC_LANE_STORE_AND_ON("strb", first)
 #else
 #define TC_LANE_JOIN(first, second) \
     "bfi " #first ", " #second ", #8, #8\n\t"
 #define TC_LANE_JOINED(firsts, seconds) firsts
 #define TC_LANE_STORE_PAIR(first, second, stride, pixel) \
-    "strh " #first ", [r0, #" #pixel " * " #stride "]\n\t"
+    "strh " #first ", [r0, #.Ltc_pair + " #pixel " * " #stride "]\n\t"
 #define TC_LANE_STORE_PAIR_AND_ON(first, second) \
-    "strh " #first ", [r0], #2\n\t"
+    TC_LANE_STORE_AND_ON("strh", first)
 #endif
+#define TC_LANE_STORE_AND_ON(store, first) \
+    ".if .Ltc_pair\n\t" \
+    store " " #first ", [r0, #.Ltc_pair]\n\t" \
+    ".else\n\t" \
+    store " " #first ", [r0], #2 * .Ltc_pairs\n\t" \
+    ".endif\n\t"
+
+/*
+ * TC_LANE_OPEN and TC_LANE_NEXT_PAIR, which come out of fewer instructions where output and end of the weights are slots
+ * beside each other: 2 output, 3 end of the weights. r1 is this end.
+ */
+#define TC_LANE_STRAIGHT_OPEN(stride) \
+    "ldm r3, {r4, r5, r6, r8, r11}\n\t" \
+    TC_KEEP(r0, 0) \
+    TC_KEEP_PAIR(r2, r6, 2, 3) \
+    ".if " #stride " %% 2\n\t" \
+    TC_KEEP(r8, 6) \
+    ".endif\n\t" \
+    "mov r12, r1\n\t"
+#define TC_LANE_STRAIGHT_NEXT(stride) \
+    TC_KEEP(r0, 2) \
+    "cmp r12, r1\n\t" \
+    "bne 1b\n\t" \
+    ".if " #stride " %% 2\n\t" \
+    TC_FETCH(r1, 6) \
+    "cmp r12, r1\n\t" \
+    "beq 2f\n\t" \
+    "sub r0, r0, #1\n\t" /* the last pair repeats one channel */ \
+    TC_KEEP_PAIR(r0, r1, 2, 3) \
+    "b 1b\n" \
+    "2:\n\t" \
+    ".endif\n\t"
 
 /* All pairs of channels of 4 pixels, from r12 on; `once` and `each` set lr, for all of them or for every one. */
 #define TC_LANE_STRAIGHT_PAIRS(once, each, group, before, spare, groups, unrolled, stride, form, saturate, bits, shift, low, high) \
     once \
-    "1:\n\t" /* a pair of channels */ \
+    "1:\n\t" \
+    ".set .Ltc_pair, 2 - 2 * .Ltc_pairs\n\t" \
+    ".rept .Ltc_pairs\n\t" \
     each \
     "ldrd r7, r11, [r12], #8\n\t" \
     before \
@@ -110,22 +158,26 @@
     TC_LANE_JOIN(r6, r10) \
     TC_LANE_JOIN(r7, r11) \
     TC_CLAMP_##saturate(TC_LANE_JOINED("r4, r5, r6, r7", "r8, r9, r10, r11"), bits, low, high, r0, r1, r2) \
-    TC_FETCH(r0, 2) \
+    TC_FETCH_PAIR(r0, r1, 2, 3) \
     TC_LANE_STORE_PAIR(r5, r9, stride, 1) \
     TC_LANE_STORE_PAIR(r6, r10, stride, 2) \
     TC_LANE_STORE_PAIR(r7, r11, stride, 3) \
     TC_LANE_STORE_PAIR_AND_ON(r4, r8) \
-    TC_LANE_NEXT_PAIR
+    ".set .Ltc_pair, .Ltc_pair + 2\n\t" \
+    ".endr\n\t" \
+    TC_LANE_STRAIGHT_NEXT(stride)
 
-#define TC_LANE_STRAIGHT_4_TEXT(...) \
-    TC_LANE_OPEN \
+#define TC_LANE_STRAIGHT_4_TEXT(once, each, group, before, spare, groups, unrolled, stride, ...) \
+    TC_LANE_PAIRS_OF_ROUND(groups, stride) \
+    TC_LANE_ON_LAST_PAIR \
+    TC_LANE_STRAIGHT_OPEN(stride) \
     TC_KEEP(r11, 5) \
-    "mov r12, r1\n\t" \
-    TC_LANE_STRAIGHT_PAIRS(__VA_ARGS__)
+    TC_LANE_STRAIGHT_PAIRS(once, each, group, before, spare, groups, unrolled, stride, __VA_ARGS__)
 
 #define TC_LANE_STRAIGHT_3_TEXT(group, before, groups, unrolled, stride, form, saturate, bits, shift, low, high) \
-    TC_LANE_OPEN /* r11 stays the end of x */ \
-    "mov r12, r1\n\t" \
+    TC_LANE_STRAIGHT_OPEN(stride) /* r11 stays the end of x */ \
+    ".set .Ltc_pairs, 1\n\t" \
+    ".set .Ltc_pair, 0\n\t" \
     "1:\n\t" /* a pair of channels */ \
     TC_FETCH(lr, 0) \
     "ldrd r6, r10, [r12], #8\n\t" \
@@ -136,11 +188,11 @@
     TC_LANE_JOIN(r5, r9) \
     TC_LANE_JOIN(r6, r10) \
     TC_CLAMP_##saturate(TC_LANE_JOINED("r4, r5, r6", "r8, r9, r10"), bits, low, high, r0, r1, r2) \
-    TC_FETCH(r0, 2) \
+    TC_FETCH_PAIR(r0, r1, 2, 3) \
     TC_LANE_STORE_PAIR(r5, r9, stride, 1) \
     TC_LANE_STORE_PAIR(r6, r10, stride, 2) \
     TC_LANE_STORE_PAIR_AND_ON(r4, r8) \
-    TC_LANE_NEXT_PAIR
+    TC_LANE_STRAIGHT_NEXT(stride)
 
 #define TC_LANE_STRAIGHT_4(name, ...) \
     TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_4_TEXT(TC_FETCH(lr, 0), "", TC_LANE_GROUP_4_AT, "", r0, __VA_ARGS__))

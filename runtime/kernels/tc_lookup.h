@@ -23,28 +23,49 @@ typedef struct tc_lookup_shape {
     int32_t count;
 } tc_lookup_shape;
 
-#if TC_THUMB2
-/* word |= entry << shift, which compilers would do in two steps, for another order of the bytes. */
-#define TC_LOOKUP_JOIN(word, entry, shift) \
-    __asm__("orr %0, %0, %1, lsl #" #shift : "+r"(word) : "r"((uint32_t)(entry)))
-#endif
-
-/* Four results, stored as a word where a shift is part of an OR. */
+/* Four results. */
 TC_INLINE void tc_lookup_4(const uint8_t *from, uint8_t *to, const uint8_t *entries)
 {
-#if TC_THUMB2
-    uint32_t word = entries[from[0]];
-    TC_LOOKUP_JOIN(word, entries[from[1]], 8);
-    TC_LOOKUP_JOIN(word, entries[from[2]], 16);
-    TC_LOOKUP_JOIN(word, entries[from[3]], 24);
-    tc_store4((int8_t *)to, word);
-#else
     to[0] = entries[from[0]];
     to[1] = entries[from[1]];
     to[2] = entries[from[2]];
     to[3] = entries[from[3]];
-#endif
 }
+
+#if TC_THUMB2 && !TC_STRICT_ALIGNMENT && !TC_MVE
+/* Four results, stored as a word, since a shift is part of an OR; pointers move on without instructions of their own. */
+#define TC_LOOKUP_4 \
+    "ldrb %3, [%0], #4\n\t" \
+    "ldrb %4, [%0, #-3]\n\t" \
+    "ldrb %5, [%0, #-2]\n\t" \
+    "ldrb %6, [%0, #-1]\n\t" \
+    "ldrb %3, [%7, %3]\n\t" \
+    "ldrb %4, [%7, %4]\n\t" \
+    "ldrb %5, [%7, %5]\n\t" \
+    "ldrb %6, [%7, %6]\n\t" \
+    "orr %3, %3, %4, lsl #8\n\t" \
+    "orr %3, %3, %5, lsl #16\n\t" \
+    "orr %3, %3, %6, lsl #24\n\t" \
+    "str %3, [%1], #4\n\t"
+
+/* 32 elements a round, at least one round. All layers share the function. */
+static TC_NOINLINE void tc_lookup_rounds(const uint8_t *from, uint8_t *to, const uint8_t *entries, int32_t rounds)
+{
+    uint32_t a;
+    uint32_t b;
+    uint32_t c;
+    uint32_t d;
+    __asm__ volatile("1:\n\t" TC_LOOKUP_4 TC_LOOKUP_4 TC_LOOKUP_4 TC_LOOKUP_4 TC_LOOKUP_4 TC_LOOKUP_4 TC_LOOKUP_4
+                         TC_LOOKUP_4 "subs %2, %2, #1\n\t"
+                                     "bne 1b\n\t"
+                     : "+r"(from), "+r"(to), "+r"(rounds), "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d)
+                     : "r"(entries)
+                     : "cc", "memory");
+}
+#define TC_LOOKUP_ROUNDS 1
+#else
+#define TC_LOOKUP_ROUNDS 0
+#endif
 
 TC_INLINE void tc_lookup(const void *input, void *output, const void *table, const tc_lookup_shape *shape)
 {
@@ -65,6 +86,15 @@ TC_INLINE void tc_lookup(const void *input, void *output, const void *table, con
         : "r"(entries), "r"(left)
         : "lr", "q0", "q1", "cc", "memory");
 #else
+#if TC_LOOKUP_ROUNDS
+    if (left >= 32) {
+        const int32_t rounds = left / 32;
+        tc_lookup_rounds(from, to, entries, rounds);
+        from += 32 * rounds;
+        to += 32 * rounds;
+        left -= 32 * rounds;
+    }
+#endif
     for (; left >= 16; left -= 16) {
         tc_lookup_4(from, to, entries);
         tc_lookup_4(from + 4, to + 4, entries);

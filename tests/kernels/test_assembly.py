@@ -18,6 +18,7 @@ from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.depthwise_tiles import tiled
 from tinycompile.kernels.dual_rows import fully_connected_dual
+from tinycompile.kernels.elementwise import table
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct, fully_connected_long
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
 from tinycompile.kernels.lane_pointwise import conv2d_pointwise
@@ -28,6 +29,7 @@ from tinycompile.kernels.winograd4 import winograd4
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.logistic import Logistic
 
 ONE, NONE = (1, 1), (0, 0, 0, 0)
 
@@ -76,10 +78,16 @@ def convolutions() -> list[tuple[Factory, Site]]:
 
 
 def straight_convolutions() -> list[tuple[Factory, Site]]:
-    """With and without a loop over inputs, an odd channel, other blocks behind; windows that share words."""
+    """With and without a loop over inputs, two pairs a round, odd channels, other blocks; windows that share words."""
     cases = list[tuple[Factory, Site]]()
     for seed, (depth, channels, pixels, clamp) in enumerate(
-        [(4, 2, 4, (0, 127)), (33, 5, 7, (-60, 70)), (132, 6, 7, (-128, 127)), (196, 3, 9, (-60, 70))]
+        [
+            (4, 2, 4, (0, 127)),
+            (20, 8, 4, (-60, 70)),
+            (33, 5, 7, (-60, 70)),
+            (132, 6, 7, (-128, 127)),
+            (196, 3, 9, (-60, 70)),
+        ]
     ):
         site = layer(Conv2D(ONE, ONE, NONE, clamp), (1, 1, pixels, depth), (channels, 1, 1, depth), 0, seed)
         cases.append((conv2d_straight, site))
@@ -168,6 +176,13 @@ CASES = [
 
 def test_all() -> None:
     check_emulated(CASES, "mps2-an500")
+
+
+def test_tables() -> None:
+    """Of whole rounds, of what is left of them, of neither."""
+    y = int8((), 1 / 256, -128)
+    sites = [site_of(Logistic(), [int8((size,), 0.05, 3)], [None], y) for size in (64, 119, 31)]
+    check_emulated([(table, site) for site in sites], "mps2-an386")
 
 
 @pytest.mark.parametrize("target", ["mps2-an386", "mps2-an505"])

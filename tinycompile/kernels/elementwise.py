@@ -81,11 +81,13 @@ def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int
         (Struct("tc_lookup_shape", {"count": y.elements}),),
         "A function of one value as a table of its 256 results.",
     )
+    elements = y.elements
+    vectors, words = 4 * -(-elements // 16), elements // 32 * 98 + elements % 32 * 4
     return Kernel(
         f"{kind}_table",
         function,
         (Constant("table", target, entries, f"{kind}: entry (uint8_t)q is the result for q"),),
-        instructions=15 + (4 * -(-y.elements // 16) if core.has("mve") else 7 * y.elements // 2),
+        instructions=15 + (vectors if core.has("mve") else words if core.has("thumb2") else 7 * elements // 2),
         code_bytes=60,
         overlap={operand: 0},
         notes={"requantisation": "table", "reason": "256 bytes hold the whole function"},

@@ -104,4 +104,4 @@ def conv2d_pointwise(site: Site, core: Core) -> Kernel | None:
 
 def _code_bytes(made: Straight, core: Core) -> int:
     """A group's products, and its expansion."""
-    return 360 + (180 if core.issue.single_loads else 160) * made.groups
+    return 240 + 68 * made.groups + made.pairs * (120 + (112 if core.issue.single_loads else 92) * made.groups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ ROUND = 14
 """Groups per round of a loop over more, beside at most as many before the first round."""
 
 STRB_REACH = 4095
+
+FEW = 8
+"""Groups with which a round of the loop over pairs of channels has two of them, where that divides them."""
 
 SHARE = 5
 """A size of blocks of which there is one in so many at least has a function made for it."""
@@ -55,6 +59,11 @@ class Straight:
     def unrolled(self) -> int:
         return max(1, self.groups - 1) if self.groups <= LONGEST else ROUND
 
+    @property
+    def pairs(self) -> int:
+        """Of channels, per round of the loop over them."""
+        return 2 if self.pixels == 4 and self.groups <= FEW and self.channels % 4 == 0 else 1
+
     def define(self, requant: RequantBlock, core: Core) -> tuple[str, str]:
         """Its name, and the macro's call."""
         macro = "STRAIGHT_4" if self.pixels == 4 and self.groups <= LONGEST else f"ROUNDS_{self.pixels}"
@@ -76,10 +85,11 @@ class Straight:
         loop = (self.pixels - 1) * ((self.groups - 1) // self.unrolled) if self.groups > LONGEST else 0
         single, others = (Work(28, 16), Work(23, 21)) if self.pixels == 4 else (Work(22, 12), Work(19, 16))
         group = single if core.issue.single_loads else others
-        return Work(0, 0) + 8 + requant.signed + finish + loop + group * self.groups
+        around = 3 + requant.signed + 2 * core.issue.single_loads + 3 / self.pairs
+        return Work(0, 0) + math.ceil(around) + finish + loop + group * self.groups
 
     @property
     def code_bytes(self) -> int:
         """Beyond what a block function for any number of inputs has, which other layers share."""
         groups = 1 + (self.groups - 1) % self.unrolled + (self.unrolled if self.groups > 1 else 0)
-        return 200 + (92 if self.pixels == 4 else 76) * groups
+        return 100 + self.pairs * (100 + (92 if self.pixels == 4 else 76) * groups)

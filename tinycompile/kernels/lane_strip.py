@@ -155,7 +155,8 @@ class Row:
         return 17 * order.rows * order.words + shared
 
     def code_bytes(self, core: Core) -> int:
-        return 360 + 4 * self.expansion + (112 if core.issue.single_loads else 92) * self.product.groups
+        groups = (112 if core.issue.single_loads else 92) * self.product.groups
+        return 240 + 4 * self.expansion + self.product.pairs * (120 + groups)
 
 
 @kernel_for(Conv2D, needs={"dsp"})

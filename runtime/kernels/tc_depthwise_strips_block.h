@@ -12,7 +12,8 @@
  *     pixel     bytes from an output pixel to the next
  *     pitch     bytes from a band to the next
  *     unrolled  blocks of two columns per round of the loop over a row
- *     bias      added to the address of the bands, so that the last one is in LDRD's reach
+ *     bias      added to the address of the bands, so that the last one is in LDRD's reach, or with stride 2 the second one,
+ *               and the third one in LDR's
  *     far       bytes from the upper to the lower output row that an addition takes, where they aren't in STRB's reach, or 0
  *     rows      even: only strips of two output rows; any: a single one may follow; one: there are only single ones
  *

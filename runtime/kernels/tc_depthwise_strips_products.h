@@ -13,8 +13,13 @@
  * Loads of columns `at` and `at` + 1 of a band into x and y, and of one column. Pairs come in front of the first one's
  * products; singles after the first product of the column before them.
  */
-#define TC_STRIPS_NOW_pairs(x, y, at) \
-    "ldrd " #x ", " #y ", [r12, #(" at ")]\n\t"
+#define TC_STRIPS_NOW_pairs(x, y, at) /* LDR reaches further ahead than LDRD */ \
+    ".if (" at ") > 1020\n\t" \
+    "ldr " #x ", [r12, #(" at ")]\n\t" \
+    "ldr " #y ", [r12, #(" at " + 4)]\n\t" \
+    ".else\n\t" \
+    "ldrd " #x ", " #y ", [r12, #(" at ")]\n\t" \
+    ".endif\n\t"
 #define TC_STRIPS_AHEAD_pairs(x, at)
 #define TC_STRIPS_LAST_pairs(x, y, at) /* LDR reaches back less far than LDRD */ \
     ".if (" at ") < 0\n\t" \

@@ -29,6 +29,7 @@ LAYERS: dict[str, Layer] = {
     "stride 2, two rows at a time": ((23, 17, 9), (3, 3), 2, SAME, (-60, 70)),
     "stride 2, all rows at once": ((8, 9, 6), (3, 3), 2, HALF, ANY),
     "stride 2, row by row": ((6, 112, 4), (3, 3), 2, HALF, (0, 127)),
+    "stride 2, a third band out of LDRD's reach": ((24, 66, 112), (3, 3), 2, HALF, ANY),
     "some rows of an image, without padding above": ((22, 5, 8), (3, 3), 1, (0, 1, 1, 1), ANY),
     "stride 2, a last column": ((5, 6, 4), (3, 3), 2, SAME, (5, 70)),
 }
@@ -98,14 +99,15 @@ def test_scratch_is_a_small_part_of_the_layer(shape: tuple[int, int, int], strid
     assert bands.total == reads + 1
 
 
-def test_wide_layers_with_stride_2_take_single_rows() -> None:
-    """LDRD doesn't reach the third band, however much room there is."""
+def test_wide_layers_with_stride_2_have_three_bands() -> None:
+    """LDRD doesn't reach the third one, however much room there is; where not even the second, rows are single."""
     _, frame = bands_of((40, 112, 96), 2)
     assert (Bands.of(frame).rows, Bands.of(frame, single=True).rows) == (2, 1)
     op = DepthwiseConv2D((2, 2), (1, 1), HALF)
-    kernel = depthwise_strips(layer(op, (1, 40, 112, 96), (1, 3, 3, 96), 3, 0), M4)
-    assert kernel is not None
-    assert kernel.scratch_bytes == 2 * 16 * 114
+    for core, width, bands in ((M4, 112, 3), (M7, 200, 2)):
+        kernel = depthwise_strips(layer(op, (1, 40, width, 96), (1, 3, 3, 96), 3, 0), core)
+        assert kernel is not None
+        assert kernel.scratch_bytes == bands * 16 * (width + 2)
 
 
 def test_offsets_are_in_reach() -> None:

@@ -20,7 +20,7 @@ from tinycompile.targets.core import Core
 
 WINDOW = 3
 
-LDRD_REACH, STRB_REACH = 1020, 4095
+LDRD_REACH, LDR_REACH, STRB_REACH = 1020, 4095, 4095
 """Largest offsets of these instructions."""
 
 LONGEST_ROW = 8
@@ -48,29 +48,34 @@ class Walk:
         unrolled: blocks of two columns per round, or of the whole row.
         bias: bytes from the first band to the address that offsets count from.
         far: bytes to the lower output row that an addition takes; 0 where STRB reaches it.
+        third_by_words: whether the third band, of stride 2, is out of LDRD's reach.
     """
 
     unrolled: int
     bias: int
     far: int
+    third_by_words: bool = False
 
     @staticmethod
-    def of(frame: Frame, bands: Bands, *, dual: bool) -> Walk | None:
+    def of(frame: Frame, bands: Bands, *, dual: bool, third_by_words: bool = False) -> Walk | None:
         """The longest rounds that are possible. None where a row is too long.
 
         Args:
             dual: whether columns are loaded one by one, by LDR, which reaches further.
+            third_by_words: whether the third band's are.
         """
+        reach = bands.pitch if third_by_words else bands.reach
         _, _, width, pixel = frame.output_shape
         for unrolled in _rounds(width // 2):
             rounds, rest = divmod(width // 2, unrolled)
             straight = width // 2 + width % 2 if rounds <= 1 else max(unrolled, rest + width % 2)
-            bias = _bias(bands.reach, 32 * frame.stride * straight, dual=dual)
+            last = 32 * frame.stride * straight
+            bias = _bias(reach, last, dual=dual)
             furthest = (2 * straight - 1) * pixel
             far = 0 if width * pixel + furthest <= STRB_REACH else _leading(width * pixel)
-            if bias is None or furthest + width * pixel - far > STRB_REACH:
+            if bias is None or furthest + width * pixel - far > STRB_REACH or bands.reach + last + 4 - bias > LDR_REACH:
                 continue
-            walk = Walk(unrolled, bias, far)
+            walk = Walk(unrolled, bias, far, third_by_words)
             if _block_function_bytes(frame, bands, walk, dual=dual) <= LARGEST_CODE:
                 return walk
         return None
@@ -117,8 +122,12 @@ class Bands:
     stride: int
 
     @staticmethod
-    def of(frame: Frame, *, single: bool = False) -> Bands:
-        """With stride 2 there may be room for single rows only; `single` asks for that."""
+    def of(frame: Frame, *, single: bool = False, most: int = MOST_STRIPS) -> Bands:
+        """With stride 2 there may be room for single rows only; `single` asks for that.
+
+        Args:
+            most: strips of two output rows.
+        """
         _, out_height, out_width, _ = frame.output_shape
         # The blocks read three columns whatever the window's width; those beyond it count nothing but must exist.
         columns = (out_width - 1) * frame.stride + WINDOW
@@ -127,7 +136,7 @@ class Bands:
         total = (out_height if each == 2 else -(-out_height // 2)) + 1
         read, written = int(np.prod(frame.input_shape)), int(np.prod(frame.output_shape))
         room = read // SHARE if each == 1 else max(SMALL, (read + written) // SMALLER_SHARE)
-        strips = min(MOST_STRIPS, (room // (16 * columns) - 1) // each)
+        strips = min(most, (room // (16 * columns) - 1) // each)
         strips = max(3, strips) if each == 1 else 0 if single else strips
         slots = each * strips + 1 if strips > 0 else 2
         if slots >= total and not single:
@@ -173,6 +182,9 @@ def depthwise_strips(site: Site, core: Core) -> Kernel | None:
         return None
     bands, dual = Bands.of(frame), core.issue.single_loads
     walk = Walk.of(frame, bands, dual=dual)
+    if walk is None and frame.stride == 2 and not bands.single:  # such large bands are as few as possible
+        bands = Bands.of(frame, most=1)
+        walk = Walk.of(frame, bands, dual=dual, third_by_words=True)
     if walk is None and frame.stride == 2:
         bands = Bands.of(frame, single=True)
         walk = Walk.of(frame, bands, dual=dual)
@@ -297,16 +309,17 @@ def _function(frame: Frame, bands: Bands, walk: Walk, packing: Packing, record: 
     )
 
 
-def _block(frame: Frame, rows: int, columns: int, far: int, *, dual: bool) -> int:
+def _block(frame: Frame, rows: int, columns: int, walk: Walk, *, dual: bool) -> int:
     """Instructions of a block, counted from the assembly."""
     requant, stride = frame.requant, frame.stride
     outputs, bands = rows * columns, 2 if stride == 1 else rows + 1
     taps = WINDOW + stride * (columns - 1)  # columns of a band
-    loads = bands * (taps if dual else -(-taps // 2))
+    by_words = bands if dual else 1 if walk.third_by_words and rows == 2 else 0
+    loads = by_words * taps + (bands - by_words) * -(-taps // 2)
     products = 6 * outputs  # of two taps or one
     start = (1 if stride == 1 else 0) + requant.signed
     finish = outputs * (3 + 2 * requant.signed + requant.clamp_steps) + 1 + 2 * requant.signed + requant.clamp_steps
-    return start + loads + products + finish + (1 if far and rows == 2 else 0)
+    return start + loads + products + finish + (1 if walk.far and rows == 2 else 0)
 
 
 def _instructions(frame: Frame, bands: Bands, walk: Walk, packing: Packing, *, dual: bool) -> int:
@@ -316,7 +329,7 @@ def _instructions(frame: Frame, bands: Bands, walk: Walk, packing: Packing, *, d
     row = (6 + 6 * rounds if rounds > 1 else 4) + 2
 
     def outputs(rows: int) -> int:
-        twos, one = (_block(frame, rows, columns, walk.far, dual=dual) for columns in (2, 1))
+        twos, one = (_block(frame, rows, columns, walk, dual=dual) for columns in (2, 1))
         return row + width // 2 * twos + width % 2 * one
 
     turns = -(-height // bands.rows)
@@ -337,7 +350,7 @@ def _block_function_bytes(frame: Frame, bands: Bands, walk: Walk, *, dual: bool)
     straight = width // 2 if rounds <= 1 else walk.unrolled + rest
     blocks = 0
     for rows in (1,) if bands.single else (2, 1)[: 1 + height % 2]:
-        twos, one = (_block(frame, rows, columns, walk.far, dual=dual) for columns in (2, 1))
+        twos, one = (_block(frame, rows, columns, walk, dual=dual) for columns in (2, 1))
         blocks += straight * twos + width % 2 * one
     return 260 + 4 * blocks
 

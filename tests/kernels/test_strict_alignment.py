@@ -18,6 +18,7 @@ from tests.kernels import (
     test_assembly,
     test_block,
     test_depthwise_dense,
+    test_depthwise_toeplitz,
     test_float_fused,
     test_fused,
     test_hybrid,
@@ -205,7 +206,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
 
 def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
-    wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3]]
+    wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
 

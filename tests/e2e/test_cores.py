@@ -14,6 +14,13 @@ SAMPLES = 2
 PER_MAC = {"rp2040": 2.7, "microbit": 3.5, "mps2-an385": 2.8, "mps2-an386": 1.35, "mps2-an505": 1.0}
 """Instructions per nominal MAC; rp2040 counts what an M0+ executes (QEMU's M3 runs ARMv6-M code)."""
 
+CODE = 24 * 1024
+MUCH_CODE = {("mps2-an505", "vww_96_int8"): 44 * 1024}
+"""Bytes, and where `balanced` takes functions made for single layers: with 4 MiB of flash the last 14 KiB, 0.35 %,
+save 3.6 % of the instructions. With 1 MiB it takes 35 KiB of code for 1.03 times the instructions of `speed`, which has
+53 KiB.
+"""
+
 HELIUM = {"ad01_int8": 45_000, "kws_ref_model": 650_000, "ic_resnet8_int8": 2_150_000, "vww_96_int8": 1_320_000}
 
 
@@ -34,4 +41,4 @@ def test_golden_samples_on_every_core(target: str, model: str, shared: Callable[
     assert same_values(build.run(*[x[:SAMPLES] for x in inputs], on="qemu"), [y[:SAMPLES] for y in expected])
     limit = HELIUM[model] if target == "mps3-an547" else PER_MAC[target] * build.report["macs"]["nominal"]
     assert build.report["run"]["instructions"] <= limit
-    assert build.report["flash"]["code_bytes"] <= 24 * 1024
+    assert build.report["flash"]["code_bytes"] <= MUCH_CODE.get((target, model), CODE)

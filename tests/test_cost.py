@@ -89,15 +89,24 @@ def test_states_count(seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["stm32f746", "mps2-an385", "mps3-an547"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_typical_weights_price_random_ones(name: str, target: str) -> None:
-    """Where no channel is constant: RAM and weights exactly, instructions within what two roundings cost."""
+    """Where no channel is constant: RAM and weights exactly, instructions within what two roundings cost.
+
+    At a rate for flash, kernels that cost nearly the same may take each other's place. Without SIMD, groups of packed
+    pixels depend on how large weights are, by a few percent of either.
+    """
     options = replace(Options(target, schedule="layer"), updatable=True)
     board, rng = options.board(), np.random.default_rng(5)
     for _ in range(3):
         graph = ARCHITECTURES[name](rng)
         exact, typical = cost_of(graph, board, options), cost_of(graph, board, options, exact=False)
         assert typical.arena_bytes == exact.arena_bytes
-        assert typical.weights_bytes == pytest.approx(exact.weights_bytes, rel=0.005)
-        assert typical.instructions == pytest.approx(exact.instructions, rel=0.002)
+        weights, instructions = (0.005, 0.002) if board.core.has("dsp") else (0.03, 0.05)
+        assert typical.weights_bytes == pytest.approx(exact.weights_bytes, rel=weights)
+        same = [pair for pair in zip(typical.layers, exact.layers, strict=True) if pair[0].kernel == pair[1].kernel]
+        assert len(same) >= 0.9 * len(exact.layers)
+        found, expected = (sum(layer.instructions for layer in layers) for layers in zip(*same, strict=True))
+        assert found == pytest.approx(expected, rel=instructions)
+        assert typical.instructions == pytest.approx(exact.instructions, rel=max(0.005, instructions))
 
 
 @pytest.mark.parametrize("model", GOLDEN)

@@ -215,12 +215,14 @@ def _updated(planned: Graph, graph: Graph) -> Graph:
 
     nodes = tuple(map(updated, planned.nodes))
     constants = {name for node in nodes for name in node.inputs if name in graph.constants}
+    initial = {state.name: state.initial for state in graph.states}
     return replace(
         planned,
         nodes=nodes,
         types=dict(planned.types) | {name: graph.types[name] for name in constants},
         constants={name: graph.constants[name] for name in constants},
         sources={name: source for name, source in graph.sources.items() if name in planned.types},
+        states=tuple(replace(state, initial=initial.get(state.name, state.initial)) for state in planned.states),
     )
 
 

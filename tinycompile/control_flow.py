@@ -79,7 +79,7 @@ class _Nested:
     """What the graphs of a layer have in common: functions, constants, an arena.
 
     Attributes:
-        arena_bytes: of the graph that needs most.
+        arena_bytes: of the graph that needs most. code_bytes: of all functions.
     """
 
     offer: WithControlFlow
@@ -87,6 +87,7 @@ class _Nested:
     core: Core
     way: str
     arena_bytes: int = 0
+    code_bytes: int = 0
     functions: list[Function] = field(default_factory=list[Function])
     constants: list[Constant] = field(default_factory=list[Constant])
 
@@ -141,7 +142,7 @@ class _Nested:
             ),
             tuple(self.constants),
             scratch_bytes=scratch,
-            code_bytes=60 + 24 * sum(len(region.calls) for region in regions),
+            code_bytes=self.code_bytes + 60 + 24 * sum(len(region.calls) for region in regions),
             notes={"arena": f"{scratch:,} bytes"},
         )
 
@@ -153,6 +154,7 @@ class _Nested:
         arguments += [f"arena + {scratch}"] if kernel.scratch_bytes and scratch is not None else []
         if kernel.function not in self.functions and kernel.function is not None:
             self.functions.append(kernel.function)
+            self.code_bytes += kernel.code_bytes
         number = next(i for i, function in enumerate(self.functions) if function == kernel.function)
         comment = " + ".join(part.name for part in part_nodes(node))
         return _Call(_plain(f"{node.op.title}: {comment}"), f"${number}", tuple(arguments))

@@ -144,10 +144,9 @@ def lower_like(
     graph = adopted(old, imported(sources[0], options))
     nominal = work_of(graph)
     graph = optimize_graph(graph, () if options.updatable else (eliminating_the_same(optimize_graph(old, ())),))
-    if options.input_stream == "rows":
-        graph = stream_input(graph)
+    graph = _entered(graph, options)
     planned = with_weights(before.planned, graph, board.core)
-    lowered = Lowered(predecessor.model, sources[0], nominal, planned, facts=known)
+    lowered = Lowered(predecessor.model, sources[0], nominal, planned, facts=known, slide=before.slide)
     program = _program_of(lowered, board, layout, options)
     changed = changes(first.edges, program.edges, (first.facts.labels, program.facts.labels))
     predecessor.check_code(program.graph_id.hex(), replanned=False, changes=changed)
@@ -176,14 +175,18 @@ def _signature(options: Options) -> str | None:
 
 def ready(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
     """After the passes; those that depend on the weights only if wanted."""
-    graph = _optimized(graph, options, of_weights=of_weights)
-    if options.slide is not None:
-        graph = slide(graph, window_of(graph, options.slide))
-    return stream_input(graph) if options.input_stream == "rows" else graph
+    return _entered(_optimized(graph, options, of_weights=of_weights), options)
 
 
 def _optimized(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
     return optimize_graph(graph) if of_weights and not options.updatable else optimize_graph(graph, ())
+
+
+def _entered(graph: Graph, options: Options) -> Graph:
+    """With an input of new rows only, or one that comes row by row, if that was asked for."""
+    if options.slide is not None:
+        graph = slide(graph, window_of(graph, options.slide))
+    return stream_input(graph) if options.input_stream == "rows" else graph
 
 
 def _slide(graph: Graph, board: Board, options: Options) -> Slide | None:

@@ -179,8 +179,8 @@ class Options:
         for name, wanted in (("updatable", self.updatable), ("compatible-with", self.compatible_with is not None)):
             if wanted and self.weights != "separate":
                 raise UsageError(f"--{name} is for weights in a file of their own", hint="add --weights separate")
-        if self.slide is not None and (self.input_stream == "rows" or self.compatible_with is not None):
-            raise UsageError("--slide goes neither with --input-stream rows nor with --compatible-with")
+        if self.slide is not None and self.input_stream == "rows":
+            raise UsageError("--slide doesn't go with --input-stream rows", why="the new rows are an input as a whole")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
         if self.flash is not None and self.flash <= 0:

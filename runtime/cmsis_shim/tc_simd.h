@@ -111,7 +111,7 @@ static inline uint32_t tc_lanes(int32_t low, int32_t high)
 /* Four bytes from memory, at any alignment, byte 0 in bits 0-7. */
 static inline uint32_t tc_load4(const void *bytes)
 {
-#if TC_STRICT_ALIGNMENT
+#if TC_CHECKED_WORDS
     return ((uintptr_t)bytes & 3u) == 0u ? tc_load_aligned(bytes) : tc_load_parts(bytes);
 #else
     uint32_t word;

@@ -4,7 +4,7 @@
  *
  * With TC_STRICT_ALIGNMENT the kernels load and store bytes where an address may be odd, which costs a test of the address
  * where it isn't. Code generated with --align strict defines it. The compiler mustn't make any unaligned access either:
- * -mno-unaligned-access. (On ARMv6-M, which has none, compilers and libraries see to all this by themselves.)
+ * -mno-unaligned-access. (On ARMv6-M, which has none, libraries see to this by themselves; words are looked at there as well.)
  *
  * tc_memcpy, tc_copy_few and tc_move_down stand for memcpy and memmove, since that of newlib, for one, loads unaligned
  * words on cores that have them.
@@ -19,18 +19,24 @@
 #define TC_STRICT_ALIGNMENT 0
 #endif
 
-#if TC_STRICT_ALIGNMENT
-
-#if defined(__ARM_FEATURE_UNALIGNED)
-#error "this code is for memory in which words must be aligned (--align strict): it needs -mno-unaligned-access"
+/* Whether a word's address is looked at: cores without unaligned words take the four bytes by a call of memcpy otherwise. */
+#if TC_STRICT_ALIGNMENT || defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+#define TC_CHECKED_WORDS 1
+#else
+#define TC_CHECKED_WORDS 0
 #endif
+
+#if TC_STRICT_ALIGNMENT
+#define TC_PARTS inline
+#else
+#define TC_PARTS __attribute__((noinline, unused))
+#endif
+
+#if TC_CHECKED_WORDS
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* An empty statement that compilers can't see through, so that a loop around it doesn't become a call of memcpy. */
-#define TC_OPAQUE() __asm__ volatile("" ::: "memory")
 
 /* A word at an address that is a multiple of 4. */
 static inline uint32_t tc_load_aligned(const void *from)
@@ -46,7 +52,7 @@ static inline void tc_store_aligned(void *to, uint32_t word)
 }
 
 /* Four bytes at any other address. Written out, since for 4 bytes of unknown alignment GCC calls memcpy. */
-static inline uint32_t tc_load_parts(const void *from)
+static TC_PARTS uint32_t tc_load_parts(const void *from)
 {
     const uint8_t *const byte = (const uint8_t *)from;
     if (((uintptr_t)from & 1u) == 0u) {
@@ -59,7 +65,7 @@ static inline uint32_t tc_load_parts(const void *from)
     return byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 | (uint32_t)byte[3] << 24;
 }
 
-static inline void tc_store_parts(void *to, uint32_t word)
+static TC_PARTS void tc_store_parts(void *to, uint32_t word)
 {
     uint8_t *const byte = (uint8_t *)to;
     byte[0] = (uint8_t)word;
@@ -67,6 +73,25 @@ static inline void tc_store_parts(void *to, uint32_t word)
     byte[2] = (uint8_t)(word >> 16);
     byte[3] = (uint8_t)(word >> 24);
 }
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+
+#if TC_STRICT_ALIGNMENT
+
+#if defined(__ARM_FEATURE_UNALIGNED)
+#error "this code is for memory in which words must be aligned (--align strict): it needs -mno-unaligned-access"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* An empty statement that compilers can't see through, so that a loop around it doesn't become a call of memcpy. */
+#define TC_OPAQUE() __asm__ volatile("" ::: "memory")
 
 /* memcpy upwards; `to` may also lie below `from` where both overlap. */
 static __attribute__((noinline, unused)) void tc_move_down(void *to, const void *from, uint32_t bytes)
@@ -112,5 +137,13 @@ static inline __attribute__((always_inline)) void tc_copy_few(void *to, const vo
 #define tc_copy_few memcpy
 #define tc_move_down memmove
 #endif
+
+/* What a step begins with, where it will be left: it may be there already. */
+static inline __attribute__((always_inline)) void tc_keep_state(void *to, const void *from, uint32_t bytes)
+{
+    if (to != from) {
+        tc_memcpy(to, from, bytes);
+    }
+}
 
 #endif

@@ -40,22 +40,44 @@ TC_INLINE int32_t tc_divide_rounded(int32_t sum, int32_t count)
     return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
 }
 
-/* Sums of four adjacent channels: 16-bit sums of the even and the odd ones, two to a word. */
+/*
+ * Sums of four adjacent channels: 16-bit sums of the even and the odd ones, two to a word. Without the DSP extension they are
+ * of x + 128, which no lane borrows for.
+ */
 typedef struct tc_sum4 {
     uint32_t even;
     uint32_t odd;
+    int32_t count;
 } tc_sum4;
 
 TC_INLINE void tc_sum4_add(tc_sum4 *sum, const int8_t *channels)
 {
+#if TC_DSP
     const uint32_t word = tc_load4(channels);
     sum->even = tc_add_even(sum->even, word);
     sum->odd = tc_add_odd(sum->odd, word);
+#else
+    const uint32_t word = tc_load4(channels) ^ 0x80808080u;
+    sum->even += word & 0x00FF00FFu;
+    sum->odd += (word >> 8) & 0x00FF00FFu;
+#endif
+}
+
+/* A lane's sum. */
+TC_INLINE int32_t tc_sum4_low(const tc_sum4 *sum, uint32_t lanes)
+{
+    return TC_DSP ? tc_low(lanes) : (int32_t)(lanes & 0xFFFFu) - 128 * sum->count;
+}
+
+TC_INLINE int32_t tc_sum4_high(const tc_sum4 *sum, uint32_t lanes)
+{
+    return TC_DSP ? tc_high(lanes) : (int32_t)(lanes >> 16) - 128 * sum->count;
 }
 
 /* Adds `count` values of each channel, `stride` bytes apart; at most TC_AVERAGE_BATCH in total. */
 TC_INLINE void tc_sum4_run(tc_sum4 *sum, const int8_t *channels, int32_t count, int32_t stride)
 {
+    sum->count += count;
     for (; count >= 4; count -= 4) {
         tc_sum4_add(sum, channels);
         tc_sum4_add(sum, channels + stride);
@@ -72,19 +94,20 @@ TC_INLINE void tc_sum4_run(tc_sum4 *sum, const int8_t *channels, int32_t count, 
 /* Moves the sums to 32 bits and starts again from 0. */
 TC_INLINE void tc_sum4_flush(tc_sum4 *sum, int32_t totals[4])
 {
-    totals[0] += tc_low(sum->even);
-    totals[1] += tc_low(sum->odd);
-    totals[2] += tc_high(sum->even);
-    totals[3] += tc_high(sum->odd);
+    totals[0] += tc_sum4_low(sum, sum->even);
+    totals[1] += tc_sum4_low(sum, sum->odd);
+    totals[2] += tc_sum4_high(sum, sum->even);
+    totals[3] += tc_sum4_high(sum, sum->odd);
     sum->even = 0;
     sum->odd = 0;
+    sum->count = 0;
 }
 
 /* Totals of four adjacent channels over rows x columns; `fits`: the sums stay within 16 bits. */
 TC_INLINE void tc_sum4_block(const int8_t *channels, int32_t rows, int32_t row_stride, int32_t columns,
                              int32_t column_stride, bool fits, int32_t totals[4])
 {
-    tc_sum4 sum = {0, 0};
+    tc_sum4 sum = {0, 0, 0};
     totals[0] = totals[1] = totals[2] = totals[3] = 0;
     for (int32_t row = 0; row < rows; ++row) {
         const int8_t *next = channels + row * row_stride;

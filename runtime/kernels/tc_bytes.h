@@ -23,7 +23,7 @@ extern "C" {
 /* STR; the address may be unaligned where the core allows it, the compiler knows. */
 TC_INLINE void tc_store4(int8_t *bytes, uint32_t word)
 {
-#if TC_STRICT_ALIGNMENT
+#if TC_CHECKED_WORDS
     if (((uintptr_t)bytes & 3u) == 0u) {
         tc_store_aligned(bytes, word);
     } else {

@@ -21,6 +21,7 @@
 #include "kernels/tc_depthwise_strips_block.h"
 #include "kernels/tc_depthwise_strips_pack.h"
 #include "kernels/tc_inline.h"
+#include "kernels/tc_words.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,26 +57,6 @@ TC_INLINE void tc_depthwise_strips_fill(uint32_t *planes, int32_t words, uint32_
         planes[i + 2] = pair;
         planes[i + 3] = pair;
     }
-}
-
-/* Copies a band of a multiple of 8 words. */
-static TC_NOINLINE void tc_depthwise_strips_keep(uint32_t *to, const uint32_t *from, int32_t words)
-{
-    const uint32_t *const end = to + words;
-#if TC_DSP_BLOCKS
-    __asm__ volatile("1:\n\t"
-                     "ldmia %1!, {r3, r4, r5, r6, r8, r10, r12, lr}\n\t"
-                     "stmia %0!, {r3, r4, r5, r6, r8, r10, r12, lr}\n\t"
-                     "cmp %0, %2\n\t"
-                     "bne 1b\n\t"
-                     : "+r"(to), "+r"(from)
-                     : "r"(end)
-                     : "r3", "r4", "r5", "r6", "r8", "r10", "r12", "lr", "cc", "memory");
-#else
-    while (to != end) {
-        *to++ = *from++;
-    }
-#endif
 }
 
 /* The slots [from, past) of four channels, of which slot 0 is for band `top`; by packing functions for all kinds of bands that
@@ -132,7 +113,7 @@ TC_INLINE void tc_depthwise_strips_s8(const int8_t *input, int8_t *output, const
             compute(planes + 2 * (4 - fresh), weights, output + y * shape->output_row,
                     (uint32_t)rows | (uint32_t)fresh << 16);
             if (left > shape->rows) { /* the last band becomes the first */
-                tc_depthwise_strips_keep(planes, planes + (shape->slots - 1) * band_words, band_words);
+                tc_copy_eights(planes, planes + (shape->slots - 1) * band_words, (uint32_t)band_words);
                 kept = 1;
             }
         }

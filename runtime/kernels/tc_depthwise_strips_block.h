@@ -171,16 +171,11 @@ TC_INLINE void tc_depthwise_strips_portable(const uint32_t *planes, const int32_
 #define TC_STRIPS_HIGH_smmla(a) TC_HIGH_smmla(a, r7, r11, r0, r1)
 #define TC_STRIPS_HIGH_smmla_signed(a) TC_HIGH_smmla_signed(a, r7, r11, r0, r1)
 
-/* The weights again, whose registers the step or a clamp has used; the channel's words end at slot 8. */
-#define TC_STRIPS_AGAIN(words) \
-    TC_FETCH(r7, 8) \
-    "ldrd r0, r1, [r7, #-4 * (" words ")]\n\t"
-#define TC_STRIPS_RESTORE_smmla(words) \
-    ".if .Ltc_above + .Ltc_below\n\t" \
-    TC_STRIPS_AGAIN(words " + 2") \
-    ".endif\n\t"
+/* The weights again, whose registers the step has used; the channel's words end at slot 8. */
+#define TC_STRIPS_RESTORE_smmla(words)
 #define TC_STRIPS_RESTORE_smmla_signed(words) \
-    TC_STRIPS_AGAIN(words " + 3")
+    TC_FETCH(r7, 8) \
+    "ldrd r0, r1, [r7, #-4 * (" words " + 3)]\n\t"
 
 /* Results of a row of one or two outputs; the lower row may lie beyond the reach of lr. */
 #define TC_STRIPS_STORE_UPPER_1 \
@@ -211,7 +206,7 @@ TC_INLINE void tc_depthwise_strips_portable(const uint32_t *planes, const int32_
     TC_STRIPS_HIGH_##form(r10) \
     TC_SATURATE(r9, saturate, bits, shift) \
     TC_SATURATE(r10, saturate, bits, shift) \
-    TC_CLAMP_##saturate("r6, r8, r9, r10", bits, low, high, r7, r11, r0) \
+    TC_CLAMP_##saturate("r6, r8, r9, r10", bits, low, high, r7, r11, r7) \
     TC_STRIPS_STORE_UPPER_2 \
     TC_STRIPS_STORE_LOWER(TC_STRIPS_STORE_LOWER_2) \
     TC_STRIPS_RESTORE_##form(words)
@@ -221,7 +216,7 @@ TC_INLINE void tc_depthwise_strips_portable(const uint32_t *planes, const int32_
     TC_STRIPS_HIGH_##form(r9) \
     TC_SATURATE(r6, saturate, bits, shift) \
     TC_SATURATE(r9, saturate, bits, shift) \
-    TC_CLAMP_##saturate("r6, r9", bits, low, high, r7, r11, r0) \
+    TC_CLAMP_##saturate("r6, r9", bits, low, high, r7, r11, r7) \
     TC_STRIPS_STORE_UPPER_1 \
     TC_STRIPS_STORE_LOWER(TC_STRIPS_STORE_LOWER_1) \
     TC_STRIPS_RESTORE_##form(words)
@@ -231,14 +226,14 @@ TC_INLINE void tc_depthwise_strips_portable(const uint32_t *planes, const int32_
     TC_STRIPS_HIGH_##form(r8) \
     TC_SATURATE(r6, saturate, bits, shift) \
     TC_SATURATE(r8, saturate, bits, shift) \
-    TC_CLAMP_##saturate("r6, r8", bits, low, high, r7, r11, r0) \
+    TC_CLAMP_##saturate("r6, r8", bits, low, high, r7, r11, r7) \
     TC_STRIPS_STORE_UPPER_2 \
     TC_STRIPS_RESTORE_##form(words)
 #define TC_STRIPS_FINISH_11(words, form, saturate, bits, shift, low, high) \
     TC_STRIPS_PARAMETERS_##form \
     TC_STRIPS_HIGH_##form(r6) \
     TC_SATURATE(r6, saturate, bits, shift) \
-    TC_CLAMP_##saturate("r6", bits, low, high, r7, r11, r0) \
+    TC_CLAMP_##saturate("r6", bits, low, high, r7, r11, r7) \
     TC_STRIPS_STORE_UPPER_1 \
     TC_STRIPS_RESTORE_##form(words)
 

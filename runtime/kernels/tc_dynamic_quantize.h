@@ -38,7 +38,18 @@ TC_INLINE void tc_dynamic_quantize(const float *input, int8_t *output, float *sc
     if (span.finite && step > 1e-30f) { /* quotients are at most 256 */
         const float shifter = 12582912.0f; /* 1.5 * 2^23: floats are 1 apart there, so that the sum is rounded */
         const int32_t minus = zero - (int32_t)tc_float_bits(shifter);
-        for (int32_t i = 0; i < shape->count; ++i) {
+        int32_t i = 0;
+        for (; i < shape->count / 4 * 4; i += 4) {
+            const float a = tc_opaque(tc_divide(input[i], step) + shifter);
+            const float b = tc_opaque(tc_divide(input[i + 1], step) + shifter);
+            const float c = tc_opaque(tc_divide(input[i + 2], step) + shifter);
+            const float d = tc_opaque(tc_divide(input[i + 3], step) + shifter);
+            output[i] = (int8_t)tc_ssat8((int32_t)tc_float_bits(a) + minus);
+            output[i + 1] = (int8_t)tc_ssat8((int32_t)tc_float_bits(b) + minus);
+            output[i + 2] = (int8_t)tc_ssat8((int32_t)tc_float_bits(c) + minus);
+            output[i + 3] = (int8_t)tc_ssat8((int32_t)tc_float_bits(d) + minus);
+        }
+        for (; i < shape->count; ++i) {
             const float rounded = tc_opaque(tc_divide(input[i], step) + shifter);
             output[i] = (int8_t)tc_ssat8((int32_t)tc_float_bits(rounded) + minus);
         }

@@ -78,6 +78,49 @@ TC_INLINE void tc_float_run_8(const float *start, float *result, const float *x,
           "s21", "s22", "s23", "s24", "s25", "s26", "s27", "s28", "s29", "s30", "s31");
 }
 
+/* tc_float_run_8 of two pixels, whose weights are loaded once. */
+TC_INLINE void tc_float_run_8_of_two(const float *start, float *result, float *other_result, const float *x,
+                                     const float *other, const float *weights, int32_t count)
+{
+    __asm__ volatile(
+        "vldmia %[start], {s0-s7}\n\t"
+        "vldmia %[start], {s8-s15}\n\t"
+        "subs %[count], %[count], #2\n\t"
+        "blt 2f\n"
+        "1:\n\t"
+        "vldmia %[x]!, {s24-s25}\n\t"
+        "vldmia %[other]!, {s26-s27}\n\t"
+        "vldmia %[weights]!, {s16-s23}\n\t"
+        TC_FMA_4(s0, s1, s2, s3, s16, s17, s18, s19, s24)
+        TC_FMA_4(s4, s5, s6, s7, s20, s21, s22, s23, s24)
+        TC_FMA_4(s8, s9, s10, s11, s16, s17, s18, s19, s26)
+        TC_FMA_4(s12, s13, s14, s15, s20, s21, s22, s23, s26)
+        "vldmia %[weights]!, {s16-s23}\n\t"
+        TC_FMA_4(s0, s1, s2, s3, s16, s17, s18, s19, s25)
+        TC_FMA_4(s4, s5, s6, s7, s20, s21, s22, s23, s25)
+        TC_FMA_4(s8, s9, s10, s11, s16, s17, s18, s19, s27)
+        TC_FMA_4(s12, s13, s14, s15, s20, s21, s22, s23, s27)
+        "subs %[count], %[count], #2\n\t"
+        "bge 1b\n"
+        "2:\n\t"
+        "adds %[count], %[count], #1\n\t"
+        "blt 3f\n\t"
+        "vldmia %[x]!, {s24}\n\t"
+        "vldmia %[other]!, {s26}\n\t"
+        "vldmia %[weights]!, {s16-s23}\n\t"
+        TC_FMA_4(s0, s1, s2, s3, s16, s17, s18, s19, s24)
+        TC_FMA_4(s4, s5, s6, s7, s20, s21, s22, s23, s24)
+        TC_FMA_4(s8, s9, s10, s11, s16, s17, s18, s19, s26)
+        TC_FMA_4(s12, s13, s14, s15, s20, s21, s22, s23, s26)
+        "3:\n\t"
+        "vstmia %[result], {s0-s7}\n\t"
+        "vstmia %[other_result], {s8-s15}"
+        : [x] "+r"(x), [other] "+r"(other), [weights] "+r"(weights), [count] "+r"(count)
+        : [start] "r"(start), [result] "r"(result), [other_result] "r"(other_result)
+        : "cc", "memory", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12", "s13", "s14",
+          "s15", "s16", "s17", "s18", "s19", "s20", "s21", "s22", "s23", "s24", "s25", "s26", "s27");
+}
+
 /* The same for 4 lanes. */
 TC_INLINE void tc_float_run_4(const float *start, float *result, const float *x, const float *weights, int32_t count)
 {
@@ -192,6 +235,17 @@ TC_INLINE void tc_float_run_4(const float *start, float *result, const float *x,
     tc_float_run(start, result, x, weights, count, 4);
 }
 
+TC_INLINE void tc_float_run_8_of_two(const float *start, float *result, float *other_result, const float *x,
+                                     const float *other, const float *weights, int32_t count)
+{
+    float sums[8];
+    tc_float_run(start, sums, x, weights, count, 8); /* both pixels are read before either is written */
+    tc_float_run(start, other_result, other, weights, count, 8);
+    for (int32_t lane = 0; lane < 8; ++lane) {
+        result[lane] = sums[lane];
+    }
+}
+
 TC_INLINE void tc_float_taps(const float *start, float *result, const float *x, int32_t step, const float *weights,
                              int32_t count, int32_t lanes)
 {
@@ -258,6 +312,40 @@ TC_INLINE void tc_float_conv2d_block(const float *image, const float *weights, c
     }
 }
 
+/* Whether windows are single pixels beside each other, of which two share the loads of weights. */
+TC_INLINE bool tc_float_is_pointwise(const tc_window *window)
+{
+    return window->kernel_height == 1 && window->kernel_width == 1 && window->stride_y == 1 && window->stride_x == 1 &&
+           tc_window_is_unpadded(window) && window->input_width == window->output_width;
+}
+
+/* Two pixels of a pointwise convolution. */
+TC_INLINE void tc_float_two_pixels(const float *input, float *output, const float *weights, const float *bias,
+                                   const tc_float_fused_shape *shape)
+{
+    const int32_t depth = shape->input_channels;
+    const int32_t outputs = shape->output_channels;
+    const bool bounded = shape->bounds.below != 0 || shape->bounds.above != 0;
+    for (int32_t channel = 0; channel < outputs; channel += 8) {
+        const int32_t left = outputs - channel;
+        float sums[16];
+        if (left <= 4) {
+            tc_float_run_4(bias + channel, sums, input, weights + channel * depth, depth);
+            tc_float_run_4(bias + channel, sums + 8, input + depth, weights + channel * depth, depth);
+        } else {
+            const bool direct = left >= 8 && !bounded;
+            tc_float_run_8_of_two(bias + channel, direct ? output + channel : sums,
+                                  direct ? output + outputs + channel : sums + 8, input, input + depth,
+                                  weights + channel * depth, depth);
+            if (direct) {
+                continue;
+            }
+        }
+        tc_float_store(sums, output + channel, tc_min(left, 8), &shape->bounds);
+        tc_float_store(sums + 8, output + outputs + channel, tc_min(left, 8), &shape->bounds);
+    }
+}
+
 /*
  * 2-D convolution: any batch, kernel, stride, dilation and padding, one group.
  *
@@ -271,11 +359,18 @@ TC_INLINE void tc_float_conv2d_fused(const float *input, float *output, const fl
 {
     const tc_window *window = &shape->window;
     const int32_t taps = window->kernel_height * window->kernel_width * shape->input_channels;
+    const bool pointwise = tc_float_is_pointwise(window);
     float sums[8];
     for (int32_t n = 0; n < shape->batch; ++n) {
         for (int32_t oy = 0; oy < window->output_height; ++oy) {
             const tc_taps rows = tc_window_rows(window, oy);
-            for (int32_t ox = 0; ox < window->output_width; ++ox) {
+            int32_t ox = 0;
+            for (; pointwise && ox + 2 <= window->output_width; ox += 2) {
+                tc_float_two_pixels(input + (oy * window->input_width + ox) * shape->input_channels, output, weights, bias,
+                                    shape);
+                output += 2 * shape->output_channels;
+            }
+            for (; ox < window->output_width; ++ox) {
                 const tc_taps columns = tc_window_columns(window, ox);
                 int32_t lanes;
                 for (int32_t channel = 0; channel < shape->output_channels; channel += lanes) {

@@ -132,6 +132,7 @@ typedef struct tc_float_lstm_weights {
     const float *peephole;
     const float *projection;
     const float *projection_bias;
+    const float *factors; /* of normalised gates */
 } tc_float_lstm_weights;
 
 /* A gate behind its function. `look`: the number of its weights for what it looks at, -1 for none. */
@@ -149,14 +150,80 @@ TC_INLINE float tc_float_lstm_gate(const float *x, const float *h, int32_t gate,
     return tc_activated(tc_clipped(sum, shape->gate_clip), function);
 }
 
-/* One step of one sequence; `hidden` is working memory for a value per cell. */
+/* All cells of a gate behind its function: sums, and what it looks at, brought to mean 0 and variance 1, times factors, plus
+ * biases. */
+TC_INLINE void tc_float_lstm_normal_gate(const float *x, const float *h, int32_t gate, int32_t look, const float *c, float *to,
+                                         const tc_activation *function, const tc_float_lstm_weights *weights,
+                                         const tc_float_lstm_shape *shape)
+{
+    const tc_sequences *const sizes = &shape->sizes;
+    const int32_t cells = shape->cells;
+    const float *const input = weights->input + gate * cells * sizes->inputs;
+    const float *const hidden = weights->hidden + gate * cells * sizes->outputs;
+    float mean = 0.0f;
+    float variance = 0.0f;
+    for (int32_t i = 0; i < cells; ++i) {
+        float sum = tc_float_dot(x, input + i * sizes->inputs, sizes->inputs, 0.0f);
+        sum = tc_float_dot(h, hidden + i * sizes->outputs, sizes->outputs, sum);
+        if (shape->looks && look >= 0) {
+            sum = tc_opaque(sum + tc_opaque(weights->peephole[look * cells + i] * c[i]));
+        }
+        to[i] = sum;
+        mean += sum;
+    }
+    mean /= (float)cells;
+    for (int32_t i = 0; i < cells; ++i) {
+        to[i] -= mean;
+        variance += tc_opaque(to[i] * to[i]);
+    }
+    const float scale = 1.0f / sqrtf(variance / (float)cells + 1e-8f);
+    for (int32_t i = 0; i < cells; ++i) {
+        const int32_t row = gate * cells + i;
+        const float value = tc_opaque(tc_opaque(to[i] * scale) * weights->factors[row]) + weights->bias[row];
+        to[i] = tc_activated(tc_clipped(value, shape->gate_clip), function);
+    }
+}
+
+/* The cells and `hidden` after a step with normalised gates, for which there is room behind `hidden`. */
+TC_INLINE void tc_float_lstm_normal_cells(const float *x, const float *h, float *c, float *hidden,
+                                          const tc_float_lstm_weights *weights, const tc_float_lstm_shape *shape)
+{
+    const int32_t cells = shape->cells;
+    const int32_t forget_gate = shape->input_coupled ? 0 : 1;
+    const int32_t cell_gate = forget_gate + (shape->forget_coupled ? 0 : 1);
+    float *const input = hidden + cells;
+    float *const forget = input + forget_gate * cells;
+    float *const added = input + cell_gate * cells;
+    float *const output = added + cells;
+    if (!shape->input_coupled) {
+        tc_float_lstm_normal_gate(x, h, 0, 0, c, input, &shape->gates, weights, shape);
+    }
+    if (!shape->forget_coupled) {
+        tc_float_lstm_normal_gate(x, h, forget_gate, forget_gate, c, forget, &shape->gates, weights, shape);
+    }
+    tc_float_lstm_normal_gate(x, h, cell_gate, -1, c, added, &shape->before, weights, shape);
+    for (int32_t i = 0; i < cells; ++i) {
+        const float kept = shape->forget_coupled ? 1.0f - input[i] : forget[i];
+        const float entering = shape->input_coupled ? 1.0f - forget[i] : input[i];
+        c[i] = tc_clipped(tc_opaque(tc_opaque(kept * c[i]) + tc_opaque(entering * added[i])), shape->cell_clip);
+    }
+    tc_float_lstm_normal_gate(x, h, cell_gate + 1, cell_gate, c, output, &shape->gates, weights, shape);
+    for (int32_t i = 0; i < cells; ++i) {
+        hidden[i] = output[i] * tc_activated(c[i], &shape->behind);
+    }
+}
+
+/* One step of one sequence; `hidden` is working memory for a value per cell, and with normalised gates for each of them. */
 TC_INLINE void tc_float_lstm_step(const float *x, float *h, float *c, float *hidden, const tc_float_lstm_weights *weights,
                                   const tc_float_lstm_shape *shape)
 {
     const int32_t outputs = shape->sizes.outputs;
     const int32_t forget_gate = shape->input_coupled ? 0 : 1;
     const int32_t cell_gate = forget_gate + (shape->forget_coupled ? 0 : 1);
-    for (int32_t i = 0; i < shape->cells; ++i) {
+    if (weights->factors != NULL) {
+        tc_float_lstm_normal_cells(x, h, c, hidden, weights, shape);
+    }
+    for (int32_t i = 0; i < (weights->factors != NULL ? 0 : shape->cells); ++i) {
         float input = 0.0f;
         float forget = 0.0f;
         if (!shape->input_coupled) {
@@ -185,12 +252,12 @@ TC_INLINE void tc_float_lstm_step(const float *x, float *h, float *c, float *hid
 TC_INLINE void tc_float_lstm(const float *x, const float *h, const float *c, float *y, float *h_next, float *c_next,
                              const float *input_weights, const float *hidden_weights, const float *bias,
                              const float *peephole, const float *projection, const float *projection_bias,
-                             const int32_t *lengths, void *scratch, const tc_float_lstm_shape *shape)
+                             const float *factors, const int32_t *lengths, void *scratch, const tc_float_lstm_shape *shape)
 {
-    const tc_float_lstm_weights weights = {input_weights, hidden_weights, bias, peephole, projection, projection_bias};
+    const tc_float_lstm_weights weights = {input_weights, hidden_weights, bias, peephole, projection, projection_bias, factors};
     const tc_sequences *const sizes = &shape->sizes;
-    tc_memcpy(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
-    tc_memcpy(c_next, c, (uint32_t)(sizes->sequences * shape->cells) * sizeof(float));
+    tc_keep_state(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
+    tc_keep_state(c_next, c, (uint32_t)(sizes->sequences * shape->cells) * sizeof(float));
     for (int32_t sequence = 0; sequence < sizes->sequences; ++sequence) {
         const int32_t length = lengths != NULL ? lengths[sequence] : sizes->steps;
         float *const state = h_next + sequence * sizes->outputs;
@@ -253,7 +320,7 @@ TC_INLINE void tc_float_gru(const float *x, const float *h, float *y, float *h_n
                             const int32_t *lengths, void *scratch, const tc_float_gru_shape *shape)
 {
     const tc_sequences *const sizes = &shape->sizes;
-    tc_memcpy(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
+    tc_keep_state(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
     for (int32_t sequence = 0; sequence < sizes->sequences; ++sequence) {
         const int32_t length = lengths != NULL ? lengths[sequence] : sizes->steps;
         float *const state = h_next + sequence * sizes->outputs;
@@ -280,7 +347,7 @@ TC_INLINE void tc_float_rnn(const float *x, const float *h, float *y, float *h_n
 {
     const tc_sequences *const sizes = &shape->sizes;
     float *const next = (float *)scratch;
-    tc_memcpy(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
+    tc_keep_state(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * sizeof(float));
     for (int32_t sequence = 0; sequence < sizes->sequences; ++sequence) {
         const int32_t length = lengths != NULL ? lengths[sequence] : sizes->steps;
         float *const state = h_next + sequence * sizes->outputs;

@@ -44,6 +44,17 @@ typedef float tc_float_map(float x, float a, float b);
         return expression;                                                                                             \
     }
 
+/* Comparisons, which are instructions; fminf and fmaxf are calls of the C library for the sake of NaNs. */
+TC_INLINE float tc_map_at_least(float x, float low)
+{
+    return x < low ? low : x;
+}
+
+TC_INLINE float tc_map_at_most(float x, float high)
+{
+    return x > high ? high : x;
+}
+
 TC_FLOAT_MAP(abs, fabsf(x))
 TC_FLOAT_MAP(acos, acosf(x))
 TC_FLOAT_MAP(acosh, acoshf(x))
@@ -53,7 +64,7 @@ TC_FLOAT_MAP(atan, atanf(x))
 TC_FLOAT_MAP(atanh, atanhf(x))
 TC_FLOAT_MAP(ceil, ceilf(x))
 TC_FLOAT_MAP(celu, x > 0.0f ? x : a * (expf(x / a) - 1.0f))
-TC_FLOAT_MAP(clip, fminf(fmaxf(x, a), b))
+TC_FLOAT_MAP(clip, tc_map_at_most(tc_map_at_least(x, a), b))
 TC_FLOAT_MAP(cos, cosf(x))
 TC_FLOAT_MAP(cosh, coshf(x))
 TC_FLOAT_MAP(elu, x < 0.0f ? a * expm1f(x) : x)
@@ -62,8 +73,9 @@ TC_FLOAT_MAP(exp, expf(x))
 TC_FLOAT_MAP(floor, floorf(x))
 TC_FLOAT_MAP(gelu, 0.5f * x * erfcf(x * -0.70710678f))
 TC_FLOAT_MAP(gelu_tanh, 0.5f * x * (1.0f + tanhf(0.79788456f * (x + tc_opaque(0.044715f * x * x * x)))))
-TC_FLOAT_MAP(hard_sigmoid, fmaxf(0.0f, fminf(1.0f, tc_opaque(a * x) + b)))
-TC_FLOAT_MAP(hard_swish, tc_divide(tc_opaque(x * fminf(fmaxf(tc_opaque(x + 3.0f), 0.0f), 6.0f)), 6.0f))
+TC_FLOAT_MAP(hard_sigmoid, tc_map_at_least(tc_map_at_most(tc_opaque(a * x) + b, 1.0f), 0.0f))
+TC_FLOAT_MAP(hard_swish,
+             tc_divide(tc_opaque(x * tc_map_at_most(tc_map_at_least(tc_opaque(x + 3.0f), 0.0f), 6.0f)), 6.0f))
 TC_FLOAT_MAP(leaky_relu, x < 0.0f ? a * x : x)
 TC_FLOAT_MAP(log, logf(x))
 TC_FLOAT_MAP(mish, x * tanhf(log1pf(expf(x))))

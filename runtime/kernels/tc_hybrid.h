@@ -88,6 +88,9 @@ TC_INLINE tc_hybrid_span tc_hybrid_span_of(const float *input, int32_t count)
 {
     int32_t high = 0;
     uint32_t low = 0x80000000u; /* minus 0 */
+#if defined(__GNUC__)
+#pragma GCC unroll 4
+#endif
     for (int32_t i = 0; i < count; ++i) {
         const uint32_t bits = tc_float_bits(input[i]);
         high = (int32_t)bits > high ? (int32_t)bits : high;

@@ -107,8 +107,10 @@ TC_INLINE void tc_integer_store2(int32_t *first, int32_t *second, int32_t index,
     const float bias = form->biases == 0 ? 0.0f : finish->bias[form->biases == 1 ? 0 : channel];
     const float product = tc_opaque((float)sum * scale);
     const float next_product = tc_opaque((float)next_sum * scale);
-    ((float *)second)[index] = form->biases == 0 ? next_product : tc_opaque(next_product + bias);
-    ((float *)first)[index] = form->biases == 0 ? product : tc_opaque(product + bias);
+    const float next_biased = form->biases == 0 ? next_product : tc_opaque(next_product + bias);
+    const float biased = form->biases == 0 ? product : tc_opaque(product + bias);
+    ((float *)second)[index] = tc_float_bounded(next_biased, &form->bounds);
+    ((float *)first)[index] = tc_float_bounded(biased, &form->bounds);
 }
 
 /* Two vectors, of which the second may be the first again, times `outputs` rows, at least 2; pairs: room for both. */

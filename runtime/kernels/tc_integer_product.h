@@ -3,7 +3,7 @@
  * Products of int8 matrices, and convolutions of int8 images, whose zero points are values of the model.
  *
  * A result is the sum of (x - x_zero) * (w - w_zero): an int32, or, with scales, a float: the sum as a float, times the
- * scale, plus the bias, each rounded once. Sums are modulo 2^32.
+ * scale, plus the bias, each rounded once, within bounds. Sums are modulo 2^32.
  */
 #ifndef TC_INTEGER_PRODUCT_H
 #define TC_INTEGER_PRODUCT_H
@@ -12,6 +12,7 @@
 
 #include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_dot.h"
+#include "kernels/tc_float_bounds.h"
 #include "kernels/tc_float_exact.h"
 #include "kernels/tc_hybrid_dot.h"
 #include "kernels/tc_inline.h"
@@ -30,9 +31,10 @@ typedef struct tc_integer_channel {
 } tc_integer_channel;
 
 typedef struct tc_integer_form {
-    int32_t zero_points; /* whether some zero point of the weights may be other than 0 */
-    int32_t scales;      /* 0: results are int32; 1: one scale; else one for each channel */
-    int32_t biases;      /* 0; 1: one for all; else one for each channel */
+    int32_t zero_points;    /* whether some zero point of the weights may be other than 0 */
+    int32_t scales;         /* 0: results are int32; 1: one scale; else one for each channel */
+    int32_t biases;         /* 0; 1: one for all; else one for each channel */
+    tc_float_bounds bounds; /* of float results */
 } tc_integer_form;
 
 /* What products become. */
@@ -64,7 +66,8 @@ TC_INLINE void tc_integer_store(void *output, int32_t index, int32_t channel, in
     const float scale = form->scales == 1 ? finish->one_scale : finish->scale[channel];
     const float product = tc_opaque((float)sum * scale);
     float *const real = (float *)output + index;
-    *real = form->biases == 0 ? product : tc_opaque(product + finish->bias[form->biases == 1 ? 0 : channel]);
+    const float biased = form->biases == 0 ? product : tc_opaque(product + finish->bias[form->biases == 1 ? 0 : channel]);
+    *real = tc_float_bounded(biased, &form->bounds);
 }
 
 /* The sum of raw products without what zero points add to it; `total` is the sum of the vector. */

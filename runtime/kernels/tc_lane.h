@@ -60,6 +60,21 @@ TC_INLINE void tc_lane_expand_pixel(const int8_t *input, uint32_t count, uint32_
 #define TC_LANE_EXPAND_CONSTANTS \
     "mvn r3, #0x007e007e\n\t" /* 0xff81ff81: -127 in both lanes */ \
     "mvn lr, #0x00ff00ff\n\t" /* 0xff00ff00: the even bytes, shifted up */
+/* Four words in r8-r11 to where r2 walks: p by way of r4-r7, q in their place. */
+#define TC_LANE_EXPAND_WORDS \
+    "sxtab16 r4, r3, r8, ror #8\n\t" \
+    "sxtab16 r5, r3, r9, ror #8\n\t" \
+    "sxtab16 r6, r3, r10, ror #8\n\t" \
+    "sxtab16 r7, r3, r11, ror #8\n\t" \
+    "and r8, lr, r8, lsl #8\n\t" \
+    "and r9, lr, r9, lsl #8\n\t" \
+    "and r10, lr, r10, lsl #8\n\t" \
+    "and r11, lr, r11, lsl #8\n\t" \
+    "ssub16 r8, r8, r4\n\t" \
+    "ssub16 r9, r9, r5\n\t" \
+    "ssub16 r10, r10, r6\n\t" \
+    "ssub16 r11, r11, r7\n\t" \
+    "stmia r2!, {r4, r5, r6, r7, r8, r9, r10, r11}\n\t"
 #endif
 
 #if !TC_DSP_BLOCKS || TC_STRICT_ALIGNMENT

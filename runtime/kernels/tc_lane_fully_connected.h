@@ -8,6 +8,8 @@
  *
  *     TC_LANE_ROW(name, form, saturate, bits, shift, low, high)
  *     TC_LANE_ROW_SINGLE(name, form, ...) for cores on which only loads of one word stand beside others
+ *     TC_LANE_ROW_LONG(name, form, ...)   with rounds of 8 groups of 4 inputs, not 2
+ *     TC_LANE_ROW_SINGLE_LONG(name, form, ...)
  *     TC_LANE_ROW_DIRECT(name, form, ...)
  *
  * define the block function `name` for a row that was expanded to scratch, per 4 inputs p and q (tc_lane.h), or, the last
@@ -33,7 +35,7 @@ extern "C" {
 typedef struct tc_lane_row_job {
     const void *x_end;
     const int32_t *weights_end;
-    uint32_t odd; /* 1 if the number of groups of 4 inputs is odd */
+    uint32_t entry; /* groups of 4 inputs in the first round, 0 if it is a whole one */
 } tc_lane_row_job;
 
 typedef void tc_lane_row(const void *x, const int32_t *weights, int8_t *output, const tc_lane_row_job *job);
@@ -43,6 +45,7 @@ typedef struct tc_lane_fully_connected_shape {
     int32_t inputs;
     int32_t outputs;
     int32_t block_words; /* of `weights` per 8 channels */
+    int32_t round;       /* groups of 4 inputs in a round of the block function: 2, or 8 in a LONG one */
 } tc_lane_fully_connected_shape;
 
 /* The same arithmetic in portable C. */
@@ -113,15 +116,15 @@ TC_INLINE void tc_lane_row_portable(const void *x, const int32_t *weights, int8_
     TC_LANE_ROW_PRODUCTS(r10, r11)
 
 /*
- * The same for cores on which a load of one word issues beside a product, and one of two beside nothing: 18 cycles on the
- * Cortex-M7 (above 21), in the order that `benchmarks/schedule.py --llvm` found. r0, the first channel's weights, is loaded
+ * The same for cores on which a load of one word issues beside a product, and one of two beside nothing: 17 cycles on the
+ * Cortex-M7 (above 21), in an order from `benchmarks/schedule.py --llvm`. r0, the first channel's weights, is loaded
  * by the group before, the last time from behind the weights, where the parameters are.
  */
 #define TC_LANE_ROW_GROUP_SINGLE \
-    "ldr r2, [lr], #8\n\t" /* p */ \
+    "ldr r3, [lr, #4]\n\t" /* q */ \
+    "ldr r2, [lr], #8\n\t" /* p, from the other bank of the memory */ \
     "ldr r1, [r12, #4]\n\t" \
     "smlad r4, r0, r2, r4\n\t" \
-    "ldr r3, [lr, #-4]\n\t" /* q */ \
     "sxtb16 r0, r0\n\t" /* the even weights alone, for q */ \
     "smlad r5, r1, r2, r5\n\t" \
     "sxtb16 r1, r1\n\t" \
@@ -142,17 +145,53 @@ TC_INLINE void tc_lane_row_portable(const void *x, const int32_t *weights, int8_
     "smlad " #b ", r1, r3, " #b "\n\t" \
     next1
 
-#define TC_LANE_ROW_FINISH(a, form, saturate, bits, shift) \
-    "ldrd r0, r1, [r12], #8\n\t" /* multiplier, offset */ \
-    TC_IF_SIGNED_##form("ldr r2, [r12], #4\n\t") \
-    TC_HIGH_##form(a, r0, r1, r2, r3) \
+/* Results of two channels; `load`: both multipliers and offsets. */
+#define TC_LANE_ROW_FINISH_smmla(load, a, b, saturate, bits, shift) \
+    load \
+    TC_HIGH_smmla(a, r0, r1, r2, r3) \
+    TC_HIGH_smmla(b, r2, r3, r0, r1) \
+    TC_SATURATE(a, saturate, bits, shift) \
+    TC_SATURATE(b, saturate, bits, shift)
+#define TC_LANE_ROW_FINISH_smmla_signed(load, a, b, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH_ONE(a, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH_ONE(b, saturate, bits, shift)
+#define TC_LANE_ROW_FINISH_ONE(a, saturate, bits, shift) \
+    "ldrd r0, r1, [r12], #8\n\t" \
+    "ldr r2, [r12], #4\n\t" \
+    TC_HIGH_smmla_signed(a, r0, r1, r2, r3) \
     TC_SATURATE(a, saturate, bits, shift)
+#define TC_LANE_ROW_PARAMETERS \
+    "ldmia r12!, {r0, r1, r2, r3}\n\t"
+#define TC_LANE_ROW_PARAMETERS_DUAL /* LDM keeps the second pipeline of cores that have one from working */ \
+    "ldrd r0, r1, [r12], #16\n\t" \
+    "ldrd r2, r3, [r12, #-8]\n\t"
+
+/* Rounds of 2 groups, entered in the middle where their number is odd. */
+#define TC_LANE_ROW_SHORT_ROUNDS(spare, group) \
+    "cmp " #spare ", #0\n\t" \
+    "bne 3f\n" \
+    "2:\n\t" \
+    group \
+    "3:\n\t" \
+    group
+
+/* Rounds of 8 groups, entered so that the last one is a full one. */
+#define TC_LANE_ROW_LONG_ROUNDS(spare, group) \
+    "tbh [pc, " #spare ", lsl #1]\n" \
+    "8: .short (2f - 8b) / 2, (21f - 8b) / 2, (22f - 8b) / 2, (23f - 8b) / 2, (24f - 8b) / 2, (25f - 8b) / 2\n\t" \
+    ".short (26f - 8b) / 2, (27f - 8b) / 2\n" \
+    "2:\n\t" \
+    group \
+    ".irp k, 7, 6, 5, 4, 3, 2, 1\n" \
+    "2\\k:\n\t" \
+    group \
+    ".endr\n\t"
 
 /*
  * r4-r11 accumulate 8 channels; r12 walks the weights, lr the row.
- * Slots: 0 start of x, 1 its end, 2 output, 4 end of the weights, 5 odd.
+ * Slots: 0 start of x, 1 its end, 2 output, 4 end of the weights, 5 entry.
  */
-#define TC_LANE_ROW_TEXT(group, before, spare, form, saturate, bits, shift, low, high) \
+#define TC_LANE_ROW_TEXT(loop, group, before, spare, load, form, saturate, bits, shift, low, high) \
     TC_KEEP(r0, 0) \
     TC_KEEP(r2, 2) \
     "ldrd r4, r5, [r3]\n\t" \
@@ -166,23 +205,14 @@ TC_INLINE void tc_lane_row_portable(const void *x, const int32_t *weights, int8_
     TC_FETCH(spare, 5) \
     "ldmia r12!, {r4-r11}\n\t" \
     before \
-    "cmp " #spare ", #0\n\t" \
-    "bne 3f\n" \
-    "2:\n\t" /* 8 inputs per round, entered in the middle where the number of groups is odd */ \
-    group \
-    "3:\n\t" \
-    group \
+    loop(spare, group) \
     TC_FETCH(spare, 1) \
     "cmp lr, " #spare "\n\t" \
     "bne 2b\n\t" \
-    TC_LANE_ROW_FINISH(r4, form, saturate, bits, shift) \
-    TC_LANE_ROW_FINISH(r5, form, saturate, bits, shift) \
-    TC_LANE_ROW_FINISH(r6, form, saturate, bits, shift) \
-    TC_LANE_ROW_FINISH(r7, form, saturate, bits, shift) \
-    TC_LANE_ROW_FINISH(r8, form, saturate, bits, shift) \
-    TC_LANE_ROW_FINISH(r9, form, saturate, bits, shift) \
-    TC_LANE_ROW_FINISH(r10, form, saturate, bits, shift) \
-    TC_LANE_ROW_FINISH(r11, form, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH_##form(load, r4, r5, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH_##form(load, r6, r7, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH_##form(load, r8, r9, saturate, bits, shift) \
+    TC_LANE_ROW_FINISH_##form(load, r10, r11, saturate, bits, shift) \
     TC_CLAMP_##saturate("r4, r5, r6, r7, r8, r9, r10, r11", bits, low, high, r0, r1, r2) \
     TC_FETCH(r0, 2) \
     ".irp a, r4, r5, r6, r7, r8, r9, r10, r11\n\t" \
@@ -195,12 +225,17 @@ TC_INLINE void tc_lane_row_portable(const void *x, const int32_t *weights, int8_
 
 #define TC_LANE_ROW_BLOCK(name, text) \
     TC_BLOCK_FUNCTION(name, const void *, const int32_t *, int8_t *, const tc_lane_row_job *, text)
-#define TC_LANE_ROW(name, ...) \
-    TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(TC_LANE_ROW_GROUP(TC_LANE_ROW_LOAD), "", r0, __VA_ARGS__))
-#define TC_LANE_ROW_SINGLE(name, ...) \
-    TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(TC_LANE_ROW_GROUP_SINGLE, "ldr r0, [r12]\n\t", r3, __VA_ARGS__))
+#define TC_LANE_ROW_PLAIN(name, loop, load, ...) \
+    TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(loop, TC_LANE_ROW_GROUP(load), "", r0, TC_LANE_ROW_PARAMETERS, __VA_ARGS__))
+#define TC_LANE_ROW_BY_ONE(name, loop, ...) \
+    TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(loop, TC_LANE_ROW_GROUP_SINGLE, "ldr r0, [r12]\n\t", r3, \
+                                             TC_LANE_ROW_PARAMETERS_DUAL, __VA_ARGS__))
+#define TC_LANE_ROW(name, ...) TC_LANE_ROW_PLAIN(name, TC_LANE_ROW_SHORT_ROUNDS, TC_LANE_ROW_LOAD, __VA_ARGS__)
+#define TC_LANE_ROW_LONG(name, ...) TC_LANE_ROW_PLAIN(name, TC_LANE_ROW_LONG_ROUNDS, TC_LANE_ROW_LOAD, __VA_ARGS__)
+#define TC_LANE_ROW_SINGLE(name, ...) TC_LANE_ROW_BY_ONE(name, TC_LANE_ROW_SHORT_ROUNDS, __VA_ARGS__)
+#define TC_LANE_ROW_SINGLE_LONG(name, ...) TC_LANE_ROW_BY_ONE(name, TC_LANE_ROW_LONG_ROUNDS, __VA_ARGS__)
 #define TC_LANE_ROW_DIRECT(name, ...) \
-    TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(TC_LANE_ROW_GROUP(TC_LANE_ROW_LOAD_DIRECT), "", r0, __VA_ARGS__))
+    TC_LANE_ROW_PLAIN(name, TC_LANE_ROW_SHORT_ROUNDS, TC_LANE_ROW_LOAD_DIRECT, __VA_ARGS__)
 
 #else
 
@@ -212,6 +247,8 @@ TC_INLINE void tc_lane_row_portable(const void *x, const int32_t *weights, int8_
     }
 #define TC_LANE_ROW(name, ...) TC_LANE_ROW_BLOCK(name, 0, __VA_ARGS__)
 #define TC_LANE_ROW_SINGLE TC_LANE_ROW
+#define TC_LANE_ROW_LONG TC_LANE_ROW
+#define TC_LANE_ROW_SINGLE_LONG TC_LANE_ROW
 #define TC_LANE_ROW_DIRECT(name, ...) TC_LANE_ROW_BLOCK(name, 1, __VA_ARGS__)
 
 #endif
@@ -223,13 +260,13 @@ TC_INLINE void tc_lane_fully_connected_row(const void *x, const void *x_end, int
     const int32_t whole = shape->outputs / 8;
     const int32_t rest = shape->outputs % 8;
     const int32_t *const last_weights = weights + whole * shape->block_words;
-    const uint32_t odd = (uint32_t)((shape->inputs + 3) / 4 % 2);
+    const uint32_t entry = (uint32_t)((shape->inputs + 3) / 4 % shape->round);
     if (whole > 0) {
-        const tc_lane_row_job job = {x_end, last_weights, odd};
+        const tc_lane_row_job job = {x_end, last_weights, entry};
         compute(x, weights, output, &job);
     }
     if (rest > 0) {
-        const tc_lane_row_job job = {x_end, last_weights + shape->block_words, odd};
+        const tc_lane_row_job job = {x_end, last_weights + shape->block_words, entry};
         int8_t results[8];
         compute(x, last_weights, results, &job);
         tc_memcpy(output + 8 * whole, results, (uint32_t)rest);

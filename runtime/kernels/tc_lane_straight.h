@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * The byte-lane product in blocks of 4 pixels (tc_lane_block.h) for a number of inputs and output channels that the block
+ * The byte-lane product in blocks of 4 or 3 pixels (tc_lane_block.h) for a number of inputs and output channels that the block
  * function is made for, so that nothing is left of loops over inputs but long ones, and of what stores compute:
  *
  *     TC_LANE_STRAIGHT_4(name, groups, unrolled, stride, form, saturate, bits, shift, low, high)
  *     TC_LANE_ROUNDS_4(name, groups, ...)        where there are too many inputs for offsets
  *     TC_LANE_STRAIGHT_4_SINGLE(name, groups, ...) for cores on which only loads of one word stand beside others
+ *     TC_LANE_ROUNDS_3(name, groups, ...)
+ *     TC_LANE_ROUNDS_3_DUAL(name, groups, ...)
+ *     TC_LANE_ROUNDS_3_SINGLE(name, groups, ...)
  *
  * define the block function `name` of the type and with the arguments of those in tc_lane_block.h:
  *
@@ -51,59 +54,115 @@
     "smlad r11, r1, r3, r11\n\t" \
     ".set .Ltc_at, .Ltc_at + 32\n\t"
 
-/* `once` and `each` set lr, for all pairs of channels or for every one. */
-#define TC_LANE_STRAIGHT_TEXT(once, each, group, before, spare, groups, unrolled, stride, form, saturate, bits, shift, low, high) \
-    TC_LANE_OPEN \
-    TC_KEEP(r11, 5) \
-    "mov r12, r1\n\t" \
-    once \
-    "1:\n\t" /* a pair of channels */ \
-    each \
+/* All groups of a pair of channels: the first one, those beyond whole rounds, the rounds. */
+#define TC_LANE_STRAIGHT_GROUPS(first, group, at_end, groups, unrolled) \
     ".set .Ltc_at, 0\n\t" \
     ".set .Ltc_rounds, (" #groups " - 1) / " #unrolled "\n\t" \
-    "ldrd r7, r11, [r12], #8\n\t" \
-    before \
-    group(r7, r7, r7, r11, r11, r11) \
+    first \
     ".rept (" #groups " - 1) %% " #unrolled "\n\t" \
-    group(r4, r5, r6, r8, r9, r10) \
+    group \
     ".endr\n\t" \
     ".if .Ltc_rounds\n\t" \
     "3:\n\t" \
     ".rept " #unrolled "\n\t" \
-    group(r4, r5, r6, r8, r9, r10) \
+    group \
     ".endr\n\t" \
     ".if .Ltc_rounds > 1\n\t" \
-    TC_FETCH(spare, 5) \
-    "cmp lr, " #spare "\n\t" \
+    at_end \
     "bne 3b\n\t" \
     ".endif\n\t" \
-    ".endif\n\t" \
+    ".endif\n\t"
+
+/*
+ * A pixel's two results are clamped and stored together, unless a store of both may be at an odd address and must not.
+ */
+#if TC_STRICT_ALIGNMENT
+#define TC_LANE_JOIN(first, second)
+#define TC_LANE_JOINED(firsts, seconds) firsts ", " seconds
+#define TC_LANE_STORE_PAIR(first, second, stride, pixel) \
+    "strb " #first ", [r0, #" #pixel " * " #stride "]\n\t" \
+    "strb " #second ", [r0, #" #pixel " * " #stride " + 1]\n\t"
+#define TC_LANE_STORE_PAIR_AND_ON(first, second) \
+    "strb " #second ", [r0, #1]\n\t" \
+    "strb " #first ", [r0], #2\n\t"
+#else
+#define TC_LANE_JOIN(first, second) \
+    "bfi " #first ", " #second ", #8, #8\n\t"
+#define TC_LANE_JOINED(firsts, seconds) firsts
+#define TC_LANE_STORE_PAIR(first, second, stride, pixel) \
+    "strh " #first ", [r0, #" #pixel " * " #stride "]\n\t"
+#define TC_LANE_STORE_PAIR_AND_ON(first, second) \
+    "strh " #first ", [r0], #2\n\t"
+#endif
+
+/* All pairs of channels of 4 pixels, from r12 on; `once` and `each` set lr, for all of them or for every one. */
+#define TC_LANE_STRAIGHT_PAIRS(once, each, group, before, spare, groups, unrolled, stride, form, saturate, bits, shift, low, high) \
+    once \
+    "1:\n\t" /* a pair of channels */ \
+    each \
+    "ldrd r7, r11, [r12], #8\n\t" \
+    before \
+    TC_LANE_STRAIGHT_GROUPS(group(r7, r7, r7, r11, r11, r11), group(r4, r5, r6, r8, r9, r10), \
+                            TC_FETCH(spare, 5) "cmp lr, " #spare "\n\t", groups, unrolled) \
     TC_LANE_FINISH_PAIR_4_##form(saturate, bits, shift) \
-    TC_CLAMP_##saturate("r4, r5, r6, r7, r8, r9, r10, r11", bits, low, high, r0, r1, r2) \
+    TC_LANE_JOIN(r4, r8) \
+    TC_LANE_JOIN(r5, r9) \
+    TC_LANE_JOIN(r6, r10) \
+    TC_LANE_JOIN(r7, r11) \
+    TC_CLAMP_##saturate(TC_LANE_JOINED("r4, r5, r6, r7", "r8, r9, r10, r11"), bits, low, high, r0, r1, r2) \
     TC_FETCH(r0, 2) \
-    "strb r5, [r0, #" #stride "]\n\t" \
-    "strb r6, [r0, #2 * " #stride "]\n\t" \
-    "strb r7, [r0, #3 * " #stride "]\n\t" \
-    "strb r8, [r0, #1]\n\t" \
-    "strb r9, [r0, #1 + " #stride "]\n\t" \
-    "strb r10, [r0, #1 + 2 * " #stride "]\n\t" \
-    "strb r11, [r0, #1 + 3 * " #stride "]\n\t" \
-    "strb r4, [r0], #2\n\t" /* on to the next pair */ \
+    TC_LANE_STORE_PAIR(r5, r9, stride, 1) \
+    TC_LANE_STORE_PAIR(r6, r10, stride, 2) \
+    TC_LANE_STORE_PAIR(r7, r11, stride, 3) \
+    TC_LANE_STORE_PAIR_AND_ON(r4, r8) \
+    TC_LANE_NEXT_PAIR
+
+#define TC_LANE_STRAIGHT_4_TEXT(...) \
+    TC_LANE_OPEN \
+    TC_KEEP(r11, 5) \
+    "mov r12, r1\n\t" \
+    TC_LANE_STRAIGHT_PAIRS(__VA_ARGS__)
+
+#define TC_LANE_STRAIGHT_3_TEXT(group, before, groups, unrolled, stride, form, saturate, bits, shift, low, high) \
+    TC_LANE_OPEN /* r11 stays the end of x */ \
+    "mov r12, r1\n\t" \
+    "1:\n\t" /* a pair of channels */ \
+    TC_FETCH(lr, 0) \
+    "ldrd r6, r10, [r12], #8\n\t" \
+    before \
+    TC_LANE_STRAIGHT_GROUPS(group(r6, r6, r10, r10), group(r4, r5, r8, r9), "cmp lr, r11\n\t", groups, unrolled) \
+    TC_LANE_FINISH_PAIR_3_##form(saturate, bits, shift) \
+    TC_LANE_JOIN(r4, r8) \
+    TC_LANE_JOIN(r5, r9) \
+    TC_LANE_JOIN(r6, r10) \
+    TC_CLAMP_##saturate(TC_LANE_JOINED("r4, r5, r6", "r8, r9, r10"), bits, low, high, r0, r1, r2) \
+    TC_FETCH(r0, 2) \
+    TC_LANE_STORE_PAIR(r5, r9, stride, 1) \
+    TC_LANE_STORE_PAIR(r6, r10, stride, 2) \
+    TC_LANE_STORE_PAIR_AND_ON(r4, r8) \
     TC_LANE_NEXT_PAIR
 
 #define TC_LANE_STRAIGHT_4(name, ...) \
-    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_TEXT(TC_FETCH(lr, 0), "", TC_LANE_GROUP_4_AT, "", r0, __VA_ARGS__))
+    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_4_TEXT(TC_FETCH(lr, 0), "", TC_LANE_GROUP_4_AT, "", r0, __VA_ARGS__))
 #define TC_LANE_ROUNDS_4(name, ...) \
-    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_TEXT("", TC_FETCH(lr, 0), TC_LANE_GROUP_4, "", r0, __VA_ARGS__))
+    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_4_TEXT("", TC_FETCH(lr, 0), TC_LANE_GROUP_4, "", r0, __VA_ARGS__))
 #define TC_LANE_STRAIGHT_4_SINGLE(name, ...) \
-    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_TEXT("", TC_FETCH(lr, 0), TC_LANE_GROUP_4_SINGLE, TC_LANE_FIRST_WEIGHTS, r3, \
-                                              __VA_ARGS__))
+    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_4_TEXT("", TC_FETCH(lr, 0), TC_LANE_GROUP_4_SINGLE, TC_LANE_FIRST_WEIGHTS, r3, \
+                                                __VA_ARGS__))
+#define TC_LANE_ROUNDS_3(name, ...) TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_3_TEXT(TC_LANE_GROUP_3, "", __VA_ARGS__))
+#define TC_LANE_ROUNDS_3_DUAL(name, ...) \
+    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_3_TEXT(TC_LANE_GROUP_3_DUAL, "", __VA_ARGS__))
+#define TC_LANE_ROUNDS_3_SINGLE(name, ...) \
+    TC_LANE_BLOCK(name, TC_LANE_STRAIGHT_3_TEXT(TC_LANE_GROUP_3_SINGLE, TC_LANE_FIRST_WEIGHTS, __VA_ARGS__))
 
 #else
 
 #define TC_LANE_STRAIGHT_4(name, groups, unrolled, stride, ...) TC_LANE_BLOCK(name, 4, __VA_ARGS__)
 #define TC_LANE_ROUNDS_4 TC_LANE_STRAIGHT_4
 #define TC_LANE_STRAIGHT_4_SINGLE TC_LANE_STRAIGHT_4
+#define TC_LANE_ROUNDS_3(name, groups, unrolled, stride, ...) TC_LANE_BLOCK(name, 3, __VA_ARGS__)
+#define TC_LANE_ROUNDS_3_DUAL TC_LANE_ROUNDS_3
+#define TC_LANE_ROUNDS_3_SINGLE TC_LANE_ROUNDS_3
 
 #endif
 

@@ -24,6 +24,7 @@
 #include "kernels/tc_inline.h"
 #include "kernels/tc_lane.h"
 #include "kernels/tc_lane_conv2d.h"
+#include "kernels/tc_words.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -58,6 +59,16 @@ TC_INLINE void tc_lane_strip_splat(int8_t *to, int32_t bytes, int32_t zero_point
     }
 }
 
+/* Of a row of the image: by words where it is one. */
+TC_INLINE void tc_lane_strip_copy(int8_t *to, const int8_t *from, int32_t bytes)
+{
+    if (bytes % 4 == 0 && bytes >= 32 && (((uintptr_t)to | (uintptr_t)from) & 3u) == 0u) {
+        tc_copy_words((uint32_t *)(void *)to, (const uint32_t *)(const void *)from, (uint32_t)bytes / 4u);
+    } else {
+        tc_lane_copy(to, from, bytes);
+    }
+}
+
 /* From row `from` of the strip to its end; the padding at both sides is there and stays. */
 static TC_NOINLINE void tc_lane_strip_fill(const tc_lane_strip *strip, const int8_t *input, int32_t from,
                                            const tc_lane_strip_shape *shape)
@@ -67,7 +78,7 @@ static TC_NOINLINE void tc_lane_strip_fill(const tc_lane_strip *strip, const int
     for (int32_t row = from; row < shape->rows; row++, to += shape->pitch) {
         const int32_t y = strip->first + row - shape->conv.padding_top;
         if (y >= 0 && y < shape->conv.input_height) {
-            tc_lane_copy(to, input + y * row_bytes + shape->skip, shape->inner);
+            tc_lane_strip_copy(to, input + y * row_bytes + shape->skip, shape->inner);
         } else {
             tc_lane_strip_splat(to, shape->inner, shape->conv.zero_point);
         }
@@ -81,19 +92,15 @@ TC_INLINE void tc_lane_strip_open(tc_lane_strip *strip, const int8_t *input, con
     tc_lane_strip_fill(strip, input, 0, shape);
 }
 
-/* Makes the strip begin with row `first` of the padded image. */
-static TC_NOINLINE void tc_lane_strip_move(tc_lane_strip *strip, const int8_t *input, int32_t first,
-                                           const tc_lane_strip_shape *shape)
+/* Makes the strip begin with row `first` of the padded image: the number of rows that it has of it already. */
+static TC_NOINLINE int32_t tc_lane_strip_move(tc_lane_strip *strip, int32_t first, const tc_lane_strip_shape *shape)
 {
     const int32_t distance = first - strip->first;
     const int32_t kept = distance < shape->rows ? shape->rows - distance : 0;
-    int8_t *to = strip->rows;
-    const int8_t *from = to + distance * shape->pitch;
-    for (int32_t words = kept * shape->pitch / 4; words > 0; words--, from += 4, to += 4) {
-        tc_store4(to, tc_load4(from));
-    }
+    uint32_t *const to = (uint32_t *)(void *)strip->rows; /* behind a block of words */
     strip->first = first;
-    tc_lane_strip_fill(strip, input, kept, shape);
+    tc_copy_words(to, to + distance * shape->pitch / 4, (uint32_t)(kept * shape->pitch / 4));
+    return kept;
 }
 
 /* The bytes that are left of 4 / `left` rows of a window, in a word. */
@@ -192,7 +199,7 @@ TC_INLINE void tc_lane_strip_block(tc_lane_strip *strip, const tc_lane_position 
         const int32_t last = at->y + tc_lane_wrap(at->x, count - 1, &shape->conv);
         const int32_t end = last * stride + (shape->conv.kernel_height - 1) * shape->conv.dilation_y + 1;
         if (end > strip->first + shape->rows) {
-            tc_lane_strip_move(strip, at->input, at->y * stride, shape);
+            tc_lane_strip_fill(strip, at->input, tc_lane_strip_move(strip, at->y * stride, shape), shape);
         }
     }
     const int8_t *from = strip->rows + (at->y * stride - strip->first) * shape->pitch + at->x * step;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
  * `tc_lane_strip_s8` (tc_lane_strip.h) for outputs of a multiple of 4 columns: the windows of a block lie beside each other in
- * the strip, so that all their words are at offsets that a function made for the shape knows:
+ * the strip, so that all their words are at offsets that a function made for the shape knows. It computes a row of the output:
  *
- *     TC_LANE_STRIP_EXPAND(name, rows, words, after, step, pitch)
- *
- * defines `name`, which expands 4 windows from the first one's address on:
+ *     TC_LANE_STRIP_ROW(name, rows, words, after, step, pitch, groups, unrolled, stride, form, saturate, bits, shift, low, high)
+ *     TC_LANE_STRIP_ROW_SINGLE(name, rows, ...) for cores on which only loads of one word stand beside others
  *
  *     rows   of a window
  *     words  of a window's row
  *     after  bytes of a row that are left: 0, 1 or 2; 4 / after rows share a word
  *     step   bytes from a window to the next
  *     pitch  bytes from a row to the next
+ *
+ * The others are the arguments of TC_LANE_STRAIGHT_4 (tc_lane_straight.h).
  */
 #ifndef TC_LANE_STRIP_MADE_H
 #define TC_LANE_STRIP_MADE_H
@@ -21,13 +22,12 @@
 #include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_lane.h"
+#include "kernels/tc_lane_pointwise.h"
 #include "kernels/tc_lane_strip.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef void tc_lane_strip_expander(const int8_t *from, uint32_t *block);
 
 /* For the portable twin, the arguments of the macro. */
 typedef struct tc_lane_strip_windows {
@@ -59,25 +59,21 @@ TC_INLINE void tc_lane_strip_expand_portable(const int8_t *from, uint32_t *block
     }
 }
 
+/* The same arithmetic in portable C. */
+TC_INLINE void tc_lane_strip_row_portable(const int8_t *from, const int32_t *weights, int8_t *output,
+                                          const tc_lane_pointwise_job *job, uint32_t groups, uint32_t stride,
+                                          const tc_lane_strip_windows *shape, const tc_requant_block *requant)
+{
+    const tc_lane_job each = {0, stride, job->weights_end, job->last_end, job->block + 8u * groups};
+    for (; from != job->input_end; from += 4 * shape->step, output += 4u * stride) {
+        tc_lane_strip_expand_portable(from, job->block, shape);
+        tc_lane_block_portable(job->block, weights, output, &each, 4, requant);
+    }
+}
+
 #if TC_DSP_BLOCKS
 
-/* r0 is the first window, r2 walks the block; of four words in r8-r11, p goes to r4-r7 and q takes their place. */
-#define TC_STRIP_WORDS \
-    "sxtab16 r4, r3, r8, ror #8\n\t" \
-    "sxtab16 r5, r3, r9, ror #8\n\t" \
-    "sxtab16 r6, r3, r10, ror #8\n\t" \
-    "sxtab16 r7, r3, r11, ror #8\n\t" \
-    "and r8, lr, r8, lsl #8\n\t" \
-    "and r9, lr, r9, lsl #8\n\t" \
-    "and r10, lr, r10, lsl #8\n\t" \
-    "and r11, lr, r11, lsl #8\n\t" \
-    "ssub16 r8, r8, r4\n\t" \
-    "ssub16 r9, r9, r5\n\t" \
-    "ssub16 r10, r10, r6\n\t" \
-    "ssub16 r11, r11, r7\n\t" \
-    "stmia r2!, {r4, r5, r6, r7, r8, r9, r10, r11}\n\t"
-
-/* What is left of a row beyond those in x, `number` rows below them and as many bits higher as they have. */
+/* r0 is the first window, r2 walks the block. What is left of a row beyond those in x, `number` rows below them and as many bits higher as they have. */
 #define TC_STRIP_JOIN(load, bits, number, pitch) \
     ".if .Ltc_below > " #number "\n\t" \
     load " r4, [r0, #.Ltc_at + " #number " * " #pitch "]\n\t" \
@@ -92,7 +88,7 @@ TC_INLINE void tc_lane_strip_expand_portable(const int8_t *from, uint32_t *block
     joined \
     ".set .Ltc_at, .Ltc_at + " #step "\n\t" \
     ".endr\n\t" \
-    TC_STRIP_WORDS \
+    TC_LANE_EXPAND_WORDS \
     ".set .Ltc_below, .Ltc_below - " #together "\n\t" \
     ".endr\n\t"
 
@@ -103,9 +99,7 @@ TC_INLINE void tc_lane_strip_expand_portable(const int8_t *from, uint32_t *block
 #define TC_STRIP_AFTER_2(rows, words, step, pitch) \
     TC_STRIP_SHARED("ldrh", 2, TC_STRIP_JOIN("ldrh", 16, 1, pitch), rows, words, step, pitch)
 
-#define TC_STRIP_EXPAND_TEXT(rows, words, after, step, pitch) \
-    TC_LANE_EXPAND_CONSTANTS \
-    "mov r2, r1\n\t" \
+#define TC_STRIP_EXPAND(rows, words, after, step, pitch) \
     ".set .Ltc_first, 0\n\t" \
     ".rept " #rows "\n\t" \
     ".set .Ltc_at, .Ltc_first\n\t" \
@@ -114,71 +108,71 @@ TC_INLINE void tc_lane_strip_expand_portable(const int8_t *from, uint32_t *block
     "ldr r9, [r0, #.Ltc_at + " #step "]\n\t" \
     "ldr r10, [r0, #.Ltc_at + 2 * " #step "]\n\t" \
     "ldr r11, [r0, #.Ltc_at + 3 * " #step "]\n\t" \
-    TC_STRIP_WORDS \
+    TC_LANE_EXPAND_WORDS \
     ".set .Ltc_at, .Ltc_at + 4\n\t" \
     ".endr\n\t" \
     ".set .Ltc_first, .Ltc_first + " #pitch "\n\t" \
     ".endr\n\t" \
     TC_STRIP_AFTER_##after(rows, words, step, pitch)
 
-#define TC_LANE_STRIP_EXPAND(name, rows_, words_, after_, step_, pitch_) \
-    static TC_NOINLINE void name(const int8_t *from, uint32_t *block) \
-    { \
-        TC_STRIP_STRICT(rows_, words_, after_, step_, pitch_) \
-        register const int8_t *r0 __asm__("r0") = from; \
-        register uint32_t *r1 __asm__("r1") = block; \
-        TC_ASM_WITH_R9( \
-            TC_SLOTS_OPEN TC_STRIP_EXPAND_TEXT(rows_, words_, after_, step_, pitch_) TC_SLOTS_CLOSE \
-            : "+r"(r0), "+r"(r1) \
-            : \
-            : "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "lr", "cc", "memory", TC_SLOT_CLOBBERS); \
-    }
 #if TC_STRICT_ALIGNMENT
-#define TC_STRIP_STRICT(...) \
-    static const tc_lane_strip_windows shape = {__VA_ARGS__}; \
-    if ((((uintptr_t)from | (uint32_t)shape.step | (uint32_t)shape.pitch) & 3u) != 0u) { \
-        tc_lane_strip_expand_portable(from, block, &shape); \
+#define TC_STRIP_STRICT(rows_, words_, after_, step_, pitch_, groups, unrolled, stride, ...) \
+    if ((((uintptr_t)argument0 | (step_) | (pitch_)) & 3u) != 0u) { \
+        static const tc_lane_strip_windows shape = {rows_, words_, after_, step_, pitch_}; \
+        static const tc_requant_block requant = TC_REQUANT_BLOCK(__VA_ARGS__); \
+        tc_lane_strip_row_portable(argument0, argument1, argument2, argument3, groups, stride, &shape, &requant); \
         return; \
     }
 #else
 #define TC_STRIP_STRICT(...)
 #endif
+#define TC_LANE_STRIP_ROW(name, rows, words, after, step, pitch, ...) \
+    TC_LANE_CALL(name, TC_STRIP_STRICT(rows, words, after, step, pitch, __VA_ARGS__), \
+                 TC_LANE_CALL_PAIRS(TC_STRIP_EXPAND(rows, words, after, step, pitch), "4 * " #step, __VA_ARGS__))
+#define TC_LANE_STRIP_ROW_SINGLE(name, rows, words, after, step, pitch, ...) \
+    TC_LANE_CALL(name, TC_STRIP_STRICT(rows, words, after, step, pitch, __VA_ARGS__), \
+                 TC_LANE_CALL_SINGLE(TC_STRIP_EXPAND(rows, words, after, step, pitch), "4 * " #step, __VA_ARGS__))
 
 #else
 
-#define TC_LANE_STRIP_EXPAND(name, ...) \
-    static TC_NOINLINE void name(const int8_t *from, uint32_t *block) \
+#define TC_LANE_STRIP_ROW(name, rows_, words_, after_, step_, pitch_, groups, unrolled, stride, ...) \
+    static TC_NOINLINE void name(const int8_t *from, const int32_t *weights, int8_t *output, \
+                                 const tc_lane_pointwise_job *job) \
     { \
-        static const tc_lane_strip_windows shape = {__VA_ARGS__}; \
-        tc_lane_strip_expand_portable(from, block, &shape); \
+        static const tc_lane_strip_windows shape = {rows_, words_, after_, step_, pitch_}; \
+        static const tc_requant_block requant = TC_REQUANT_BLOCK(__VA_ARGS__); \
+        tc_lane_strip_row_portable(from, weights, output, job, groups, stride, &shape, &requant); \
     }
+#define TC_LANE_STRIP_ROW_SINGLE TC_LANE_STRIP_ROW
 
 #endif
 
 /* As `tc_lane_strip_s8`, all of whose blocks have 4 pixels of one row. */
 TC_INLINE void tc_lane_strip_made_s8(const int8_t *input, int8_t *output, const int32_t *weights, void *scratch,
-                                     tc_lane_block *four, tc_lane_strip_expander *expand, const tc_lane_strip_shape *shape)
+                                     tc_lane_pointwise *compute, const tc_lane_strip_shape *shape)
 {
     const tc_lane_conv2d_shape *const conv = &shape->conv;
-    const int32_t step = conv->stride_x * conv->input_channels;
+    const int32_t channels = conv->output_channels;
     const int32_t window_rows = (conv->kernel_height - 1) * conv->dilation_y + 1;
     uint32_t *const block = (uint32_t *)scratch;
-    const tc_lane_job job = tc_lane_conv2d_job(weights, block, 4, conv);
+    tc_lane_pointwise_job job = {
+        block,
+        NULL,
+        weights + conv->pair_words * (channels / 2),
+        weights + conv->pair_words * ((channels + 1) / 2),
+    };
     tc_lane_strip strip;
     strip.rows = (int8_t *)(block + 8 * conv->groups);
     tc_lane_strip_open(&strip, input, shape);
     for (int32_t y = 0; y < 4 * conv->fours / conv->output_width; y++) {
         const int32_t top = y * conv->stride_y;
         if (shape->moves != 0 && top + window_rows > strip.first + shape->rows) {
-            tc_lane_strip_move(&strip, input, top, shape);
+            tc_lane_strip_fill(&strip, input, tc_lane_strip_move(&strip, top, shape), shape);
         }
-        const int8_t *from = strip.rows + (top - strip.first) * shape->pitch;
-        for (int32_t x = 0; x < conv->output_width; x += 4) {
-            expand(from, block);
-            four(block, weights, output, &job);
-            from += 4 * step;
-            output += 4 * conv->output_channels;
-        }
+        const int8_t *const from = strip.rows + (top - strip.first) * shape->pitch;
+        job.input_end = from + conv->output_width * conv->stride_x * conv->input_channels;
+        compute(from, weights, output, &job);
+        output += conv->output_width * channels;
     }
 }
 

@@ -27,7 +27,7 @@ extern "C" {
 
 /*
  * r4-r11 accumulate 8 sums; r12 walks the weights, lr the row.
- * Slots: 0 start of x, 1 its end, 2 sums, 4 end of the weights, 5 odd.
+ * Slots: 0 start of x, 1 its end, 2 sums, 4 end of the weights, 5 entry.
  */
 #define TC_LANE_SUMS_TEXT \
     TC_KEEP(r0, 0) \

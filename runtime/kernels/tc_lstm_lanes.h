@@ -57,7 +57,9 @@ TC_INLINE void tc_lstm_lane_gate(const int32_t *of_input, const int32_t *of_hidd
     const tc_sum_factor *const h = &shape->of_hidden[gate];
     for (int32_t i = first; i < first + shape->sizes.cells; ++i) {
         const int32_t a = tc_saturated_sum(of_input[i], x);
-        const int32_t sum = tc_ssat16(a + (tc_scaled_sum(of_hidden[i], h) >> h->right));
+        /* In TensorFlow Lite Micro the second sum is the result of a layer of its own. */
+        const int32_t b = shape->cell.micro ? tc_saturated_sum(of_hidden[i], h) : tc_scaled_sum(of_hidden[i], h) >> h->right;
+        const int32_t sum = tc_ssat16(a + b);
         const int32_t value = gate == 2 ? tc_lstm_tanh(sum, -12, tables, &shape->cell) : tc_lstm_sigmoid(sum, tables, &shape->cell);
         tc_lstm_store16(gates + 2 * i, value);
     }
@@ -99,8 +101,8 @@ TC_INLINE void tc_lstm_lanes_s8(const int8_t *x, const int8_t *h, const int16_t 
     const tc_lstm_sizes *const sizes = &shape->sizes;
     int32_t *const sums = (int32_t *)scratch;
     uint32_t *const row = (uint32_t *)(sums + 2 * shape->sums);
-    tc_memcpy(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs));
-    tc_memcpy(c_next, c, (uint32_t)(sizes->sequences * sizes->cells) * 2u);
+    tc_keep_state(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs));
+    tc_keep_state(c_next, c, (uint32_t)(sizes->sequences * sizes->cells) * 2u);
     for (int32_t sequence = 0; sequence < sizes->sequences; ++sequence) {
         int8_t *const state = h_next + sequence * sizes->outputs;
         for (int32_t step = 0; step < sizes->steps; ++step) {

@@ -74,8 +74,8 @@ TC_INLINE void tc_lstm_s16(const int16_t *x, const int16_t *h, const int16_t *c,
 {
     const tc_lstm_tables tables = {{NULL, NULL}, steps};
     const tc_lstm_sizes *const sizes = &shape->sizes;
-    tc_memcpy(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * 2u);
-    tc_memcpy(c_next, c, (uint32_t)(sizes->sequences * sizes->cells) * 2u);
+    tc_keep_state(h_next, h, (uint32_t)(sizes->sequences * sizes->outputs) * 2u);
+    tc_keep_state(c_next, c, (uint32_t)(sizes->sequences * sizes->cells) * 2u);
     for (int32_t sequence = 0; sequence < sizes->sequences; ++sequence) {
         int16_t *const state = h_next + sequence * sizes->outputs;
         for (int32_t step = 0; step < sizes->steps; ++step) {

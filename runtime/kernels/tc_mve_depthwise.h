@@ -4,33 +4,50 @@
  *
  * input    [input_height][input_width][channels], int8
  * output   [output_height][output_width][channels], int8
- * weights  [channels, filled up to a multiple of 4][row tiles][kernel_width][4 rows], int8
- * requant  as in tc_mve_product_requant.h
- * scratch  16 bytes of padding, then [row tiles][columns][16 channels][4 rows] of the input
+ * taps     per channel [ceil(kernel_height / 4)][kernel_width], words of 4 rows, int8
+ * requant  as in tc_mve_depthwise_block.h
+ * places   where windows of several tiles have their words, then as there, of a strip's outputs and of the last strip's
+ * scratch  16 bytes of padding, the words of a strip [bands][row tiles][columns][16 channels][4 rows], the taps of a
+ *          channel where its window has several tiles, twice, and, in place, input rows that are overwritten
  *
- * Per output row and 16 channels, the input rows under the window are interleaved by VST4, so that the 4 rows of a
- * column are a word: a tile of the window is a vector of 4 such words, 16 taps of one channel, one VMLADAV.
+ * Output rows come in strips, those in bands of one or two rows. Per strip and 16 channels, the input rows under each band
+ * are interleaved by VST4, so that 4 rows of a column are a word; the block function gathers 4 of these for 16 taps. The
+ * last band of a strip with an odd number of rows shares a row with the one before it.
+ *
+ * In place, all strips of 16 channels come before the next channels. A strip's input rows above its first output row have
+ * been overwritten by then, so they are kept.
  */
 #ifndef TC_MVE_DEPTHWISE_H
 #define TC_MVE_DEPTHWISE_H
 
+#include <stdbool.h>
+
 #include "kernels/tc_mve.h"
-#include "kernels/tc_mve_product_requant.h"
+#include "kernels/tc_mve_depthwise_block.h"
 #include "kernels/tc_window.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum { TC_MVE_COLUMN_BYTES = 64 }; /* of 16 channels x 4 rows */
-
 typedef struct tc_mve_depthwise_shape {
     tc_window window;
     int32_t channels;
-    int32_t row_tiles;
-    int32_t columns; /* of a row tile in the scratch */
     int32_t input_zero_point;
-    tc_product_requant requant;
+    bool in_place;
+    int32_t row_tiles;
+    int32_t tiles;       /* of 4 words in a window */
+    int32_t columns;     /* of a row tile in the scratch */
+    int32_t beside;      /* columns of few channels that are interleaved together: 16 / channels, or 1 */
+    int32_t band_rows;   /* output rows of a band: 1 or 2 */
+    int32_t strip_rows;  /* output rows of a strip */
+    int32_t last_rows;   /* of the last strip */
+    int32_t strips;
+    int32_t blocks;      /* of 8 outputs in a strip */
+    int32_t last_blocks; /* in the last one */
+    int32_t first_places; /* words before the places of a strip's outputs */
+    int32_t last_places; /* before those of the last one */
+    int32_t words;       /* of requantisation per channel */
 } tc_mve_depthwise_shape;
 
 /* 4 rows of the image; the assembly knows the order of the fields. */
@@ -41,8 +58,8 @@ typedef struct tc_mve_rows {
     uint32_t channels; /* of each column, at most 16 */
 } tc_mve_rows;
 
-/* Interleaves 4 rows; returns the end of what it has written. */
-TC_INLINE int8_t *tc_mve_interleave(const tc_mve_rows *rows, int8_t *output)
+/* Interleaves 4 rows. */
+TC_INLINE void tc_mve_interleave(const tc_mve_rows *rows, int8_t *output)
 {
 #if TC_MVE
     register const tc_mve_rows *r10_rows __asm__("r10") = rows;
@@ -71,7 +88,6 @@ TC_INLINE int8_t *tc_mve_interleave(const tc_mve_rows *rows, int8_t *output)
         :
         : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r12", "q0", "q1", "q2", "q3", "lr", "p0", "cc",
           "memory");
-    return r11_output;
 #else
     for (uint32_t column = 0; column < rows->columns; column++) {
         for (uint32_t channel = 0; channel < rows->channels; channel++) {
@@ -80,152 +96,204 @@ TC_INLINE int8_t *tc_mve_interleave(const tc_mve_rows *rows, int8_t *output)
             }
         }
     }
-    return output + rows->columns * TC_MVE_COLUMN_BYTES;
 #endif
 }
 
-/* The rows under the windows of output row `oy`, for `channels` channels from `input` on. */
-TC_INLINE void tc_mve_depthwise_pack(const int8_t *input, int32_t oy, uint32_t channels, const int8_t *padding,
-                                     int8_t *tiles, const tc_mve_depthwise_shape *shape)
+/* Bytes of a column's words: 4 rows of each channel. */
+TC_INLINE int32_t tc_mve_column_bytes(const tc_mve_depthwise_shape *shape)
+{
+    return 64 / shape->beside;
+}
+
+/* Bytes of the words of a strip. */
+TC_INLINE int32_t tc_mve_strip_bytes(const tc_mve_depthwise_shape *shape)
+{
+    const int32_t rows = tc_max(shape->strip_rows, shape->last_rows);
+    const int32_t bands = (rows + shape->band_rows - 1) / shape->band_rows;
+    return bands * shape->row_tiles * shape->columns * tc_mve_column_bytes(shape);
+}
+
+/* Bytes for the words of a channel's taps with zeros around. */
+TC_INLINE int32_t tc_mve_around_bytes(const tc_mve_depthwise_shape *shape)
+{
+    return shape->tiles > 1 ? 4 * shape->window.kernel_width + 16 * shape->tiles : 0;
+}
+
+/* The input rows under the windows of the band at output row `oy`, of a strip from row `first` on. */
+TC_INLINE void tc_mve_pack_band(const int8_t *input, int32_t oy, int32_t first, uint32_t channels, const int8_t *padding,
+                                const int8_t *kept, int8_t *tiles, const tc_mve_depthwise_shape *shape)
 {
     const tc_window *window = &shape->window;
-    const int32_t left = tc_min(window->padding_left, shape->columns);
-    const int32_t inside = tc_min(window->input_width, shape->columns - left);
-    const int32_t right = shape->columns - left - inside;
-    tc_mve_rows outside = {{padding, padding, padding, padding}, {0, 0, 0, 0}, 0, channels};
+    const int32_t needed = window->kernel_height + (shape->band_rows - 1) * window->stride_y;
     tc_mve_rows rows;
-    rows.columns = (uint32_t)inside;
-    rows.channels = channels;
+    const int32_t inside = tc_min(window->input_width, shape->columns - window->padding_left);
+    rows.columns = (uint32_t)(inside / shape->beside);
+    rows.channels = (uint32_t)shape->beside * channels;
+    tiles += window->padding_left * tc_mve_column_bytes(shape);
     for (int32_t tile = 0; tile < shape->row_tiles; tile++) {
         for (int32_t i = 0; i < 4; i++) {
             const int32_t ky = 4 * tile + i;
-            const int32_t y = oy * window->stride_y - window->padding_top + ky * window->dilation_y;
-            const bool holds = ky < window->kernel_height && y >= 0 && y < window->input_height;
-            rows.first[i] = holds ? input + y * window->input_width * shape->channels : padding;
-            rows.step[i] = holds ? (uint32_t)shape->channels : 0u;
+            int32_t y = oy * window->stride_y - window->padding_top + ky * window->dilation_y;
+#if TC_MVE
+            __asm__("" : "+r"(y)); /* or compilers have the addresses of all rows ready, on the stack */
+#endif
+            rows.first[i] = padding;
+            rows.step[i] = 0;
+            if (ky < needed && y >= 0 && y < window->input_height) {
+                const bool is_kept = shape->in_place && y < first;
+                rows.first[i] = is_kept ? kept + (y - first + window->padding_top) * window->input_width * tc_min(16, shape->channels)
+                                        : input + y * window->input_width * shape->channels;
+                rows.step[i] = (uint32_t)(shape->beside * (is_kept ? tc_min(16, shape->channels) : shape->channels));
+            }
         }
-        outside.columns = (uint32_t)left;
-        tiles = tc_mve_interleave(&outside, tiles);
-        tiles = tc_mve_interleave(&rows, tiles);
-        outside.columns = (uint32_t)right;
-        tiles = tc_mve_interleave(&outside, tiles);
+        tc_mve_interleave(&rows, tiles);
+        tiles += shape->columns * tc_mve_column_bytes(shape);
     }
 }
 
-#if TC_MVE
-/* The sums of a single tile per channel: words at the 4 addresses of `columns`, for the next channel 4 bytes on. */
-TC_INLINE int32x4_t tc_mve_tile_sums(uint32x4_t columns, int8x16_t taps0, int8x16_t taps1, int8x16_t taps2,
-                                     int8x16_t taps3)
-{
-    int32x4_t sums;
-    int32_t sum0;
-    int32_t sum1;
-    int32_t sum2;
-    int32_t sum3;
-    __asm__ volatile(
-        "vldrw.u32 %q0, [%q5]\n\t"
-        "vmladav.s8 %1, %q0, %q6\n\t"
-        "vldrw.u32 %q0, [%q5, #4]\n\t"
-        "vmladav.s8 %2, %q0, %q7\n\t"
-        "vldrw.u32 %q0, [%q5, #8]\n\t"
-        "vmladav.s8 %3, %q0, %q8\n\t"
-        "vldrw.u32 %q0, [%q5, #12]\n\t"
-        "vmladav.s8 %4, %q0, %q9\n\t"
-        "vmov %q0[2], %q0[0], %1, %3\n\t"
-        "vmov %q0[3], %q0[1], %2, %4"
-        : "=&w"(sums), "=&Te"(sum0), "=&Te"(sum1), "=&Te"(sum2), "=&Te"(sum3)
-        : "w"(columns), "w"(taps0), "w"(taps1), "w"(taps2), "w"(taps3)
-        : "memory");
-    return sums;
-}
-#endif
-
-/* One output row of 4 channels. */
-TC_INLINE void tc_mve_depthwise_row(const int8_t *tiles, int8_t *output, const int8_t *weights, const int32_t *requant,
-                                    uint32_t wanted, const tc_mve_depthwise_shape *shape)
+/* Copies input rows that the strip from `next` on needs and that the one from `first` on overwrites. */
+TC_INLINE void tc_mve_keep_rows(const int8_t *input, int32_t first, int32_t next, uint32_t channels, int8_t *kept,
+                                const tc_mve_depthwise_shape *shape)
 {
     const tc_window *window = &shape->window;
-    const int32_t column_bytes = TC_MVE_COLUMN_BYTES;
-    const int32_t record = shape->row_tiles * 4 * window->kernel_width;
-#if TC_MVE
-    const uint32x4_t steps = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)(window->dilation_x * column_bytes));
-    uint32x4_t pixel = vaddq_n_u32(steps, (uint32_t)(uintptr_t)tiles);
-    if (shape->row_tiles == 1 && window->kernel_width <= 4) {
-        const int8x16_t taps0 = tc_mve_load(weights, (uint32_t)record);
-        const int8x16_t taps1 = tc_mve_load(weights + record, (uint32_t)record);
-        const int8x16_t taps2 = tc_mve_load(weights + 2 * record, (uint32_t)record);
-        const int8x16_t taps3 = tc_mve_load(weights + 3 * record, (uint32_t)record);
-        for (int32_t ox = 0; ox < window->output_width; ox++) {
-            tc_mve_finish(tc_mve_tile_sums(pixel, taps0, taps1, taps2, taps3), requant, output, wanted, &shape->requant);
-            pixel = vaddq_n_u32(pixel, (uint32_t)(window->stride_x * column_bytes));
-            output += shape->channels;
+    const int32_t wide = tc_min(16, shape->channels);
+    const int32_t pitch = wide * window->input_width;
+    for (int32_t i = 0; i < window->padding_top; i++) {
+        const int32_t y = next - window->padding_top + i;
+        if (y < 0) {
+            continue;
         }
-        return;
+        if (y < first) {
+            memmove(kept + i * pitch, kept + (i + next - first) * pitch, (size_t)pitch);
+            continue;
+        }
+        const int8_t *row = input + y * window->input_width * shape->channels;
+        for (int32_t x = 0; x < window->input_width; x++) {
+            tc_mve_copy(row + x * shape->channels, channels, kept + i * pitch + wide * x);
+        }
     }
-    for (int32_t ox = 0; ox < window->output_width; ox++) {
-        const int8_t *taps = weights;
-        int32_t sum0 = 0;
-        int32_t sum1 = 0;
-        int32_t sum2 = 0;
-        int32_t sum3 = 0;
-        for (int32_t row = 0; row < shape->row_tiles; row++) {
-            uint32x4_t at = vaddq_n_u32(pixel, (uint32_t)(row * shape->columns * column_bytes));
-            for (int32_t left = window->kernel_width; left > 0; left -= 4) {
-                const uint32_t count = 4u * (uint32_t)tc_min(left, 4);
-                sum0 = vmladavaq_s8(sum0, vreinterpretq_s8_s32(vldrwq_gather_base_s32(at, 0)),
-                                    tc_mve_load(taps, count));
-                sum1 = vmladavaq_s8(sum1, vreinterpretq_s8_s32(vldrwq_gather_base_s32(at, 4)),
-                                    tc_mve_load(taps + record, count));
-                sum2 = vmladavaq_s8(sum2, vreinterpretq_s8_s32(vldrwq_gather_base_s32(at, 8)),
-                                    tc_mve_load(taps + 2 * record, count));
-                sum3 = vmladavaq_s8(sum3, vreinterpretq_s8_s32(vldrwq_gather_base_s32(at, 12)),
-                                    tc_mve_load(taps + 3 * record, count));
-                at = vaddq_n_u32(at, (uint32_t)(4 * window->dilation_x * column_bytes));
-                taps += count;
-            }
-        }
-        const int32x4_t sums = {sum0, sum1, sum2, sum3};
-        tc_mve_finish(sums, requant, output, wanted, &shape->requant);
-        pixel = vaddq_n_u32(pixel, (uint32_t)(window->stride_x * column_bytes));
-        output += shape->channels;
+}
+
+/*
+ * What the block function reads of a channel of several tiles: the words' places, `base` being added, then taps, those of a
+ * second output row moved down by the stride.
+ *
+ * around  the words' copy, with zeros before and behind, which stay: [kernel_width + 4 * tiles]
+ */
+TC_INLINE void tc_mve_expand_taps(const uint32_t *taps, const uint32_t *places, uint32_t base, uint32_t *output,
+                                  uint32_t *around, const tc_mve_depthwise_shape *shape)
+{
+    const int32_t width = shape->window.kernel_width;
+    const int32_t count = (shape->window.kernel_height + 3) / 4 * width;
+    const int32_t down = 8 * shape->window.stride_y;
+    tc_mve_copy((const int8_t *)taps, (uint32_t)(4 * count), (int8_t *)(around + width));
+#if TC_MVE
+    const uint32_t *here = around + width;
+    if (shape->band_rows == 2) {
+        __asm__ volatile(
+            "mov lr, %[tiles]\n"
+            "1:\n\t"
+            "vldrw.u32 q0, [%[places]], #16\n\t"
+            "vldrw.u32 q1, [%[here]], #16\n\t"
+            "vadd.i32 q0, q0, %[base]\n\t"
+            "vldrw.u32 q2, [%[above]], #16\n\t"
+            "vstrw.32 q0, [%[output]], #16\n\t"
+            "vshl.u32 q2, %[up]\n\t"
+            "vstrw.32 q1, [%[output]], #16\n\t"
+            "vshl.u32 q1, %[down]\n\t"
+            "vorr q1, q1, q2\n\t"
+            "vstrw.32 q1, [%[output]], #16\n\t"
+            "le lr, 1b\n\t"
+            : [places] "+r"(places), [here] "+r"(here), [above] "+r"(around), [output] "+r"(output)
+            : [tiles] "r"(shape->tiles), [base] "r"(base), [down] "r"(down), [up] "r"(down - 32)
+            : "lr", "q0", "q1", "q2", "cc", "memory");
+    } else {
+        __asm__ volatile(
+            "mov lr, %[tiles]\n"
+            "1:\n\t"
+            "vldrw.u32 q0, [%[places]], #16\n\t"
+            "vldrw.u32 q1, [%[here]], #16\n\t"
+            "vadd.i32 q0, q0, %[base]\n\t"
+            "vstrw.32 q0, [%[output]], #16\n\t"
+            "vstrw.32 q1, [%[output]], #16\n\t"
+            "le lr, 1b\n\t"
+            : [places] "+r"(places), [here] "+r"(here), [output] "+r"(output)
+            : [tiles] "r"(shape->tiles), [base] "r"(base)
+            : "lr", "q0", "q1", "cc", "memory");
     }
 #else
-    for (int32_t ox = 0; ox < window->output_width; ox++) {
-        int32_t sums[4] = {0, 0, 0, 0};
-        for (int32_t channel = 0; channel < 4; channel++) {
-            const int8_t *taps = weights + channel * record;
-            for (int32_t row = 0; row < shape->row_tiles; row++) {
-                const int8_t *word = tiles + row * shape->columns * column_bytes + 4 * channel;
-                for (int32_t i = 0; i < 4 * window->kernel_width; i++) {
-                    sums[channel] += word[i / 4 * window->dilation_x * column_bytes + i % 4] * *taps++;
-                }
-            }
+    for (int32_t i = 0; i < 4 * shape->tiles; i++) {
+        uint32_t *word = output + i / 4 * 4 * (1 + shape->band_rows) + i % 4;
+        word[0] = base + places[i];
+        word[4] = around[width + i];
+        if (shape->band_rows == 2) {
+            word[8] = around[width + i] << down | around[i] >> (32 - down);
         }
-        tc_mve_finish4(sums, requant, output, wanted, &shape->requant);
-        tiles += window->stride_x * column_bytes;
-        output += shape->channels;
     }
 #endif
 }
 
-TC_INLINE void tc_mve_depthwise_s8(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *requant,
-                                   int8_t *scratch, const tc_mve_depthwise_shape *shape)
+/* The outputs of a strip of up to 16 channels. */
+TC_INLINE void tc_mve_depthwise_strip(int32_t strip, int32_t channel, const int8_t *input, int8_t *output,
+                                      const uint32_t *taps, const int32_t *requant, const uint32_t *places,
+                                      int8_t *scratch, tc_mve_depthwise_block *block, const tc_mve_depthwise_shape *shape)
 {
-    memset(scratch, shape->input_zero_point, 16);
-    for (int32_t oy = 0; oy < shape->window.output_height; oy++) {
-        const int8_t *taps = weights;
-        const int32_t *constants = requant;
-        for (int32_t first = 0; first < shape->channels; first += 16) {
-            const int32_t group = tc_min(16, shape->channels - first);
-            tc_mve_depthwise_pack(input + first, oy, (uint32_t)group, scratch, scratch + 16, shape);
-            for (int32_t channel = 0; channel < group; channel += 4) {
-                tc_mve_depthwise_row(scratch + 16 + 4 * channel, output + first + channel, taps, constants,
-                                     (uint32_t)(shape->channels % 4 == 0 ? 4 : group - channel), shape);
-                taps += 16 * shape->row_tiles * shape->window.kernel_width;
-                constants += 4u * tc_product_requant_words(&shape->requant);
-            }
+    const tc_window *window = &shape->window;
+    const bool last = strip == shape->strips - 1;
+    const int32_t first = strip * shape->strip_rows;
+    const int32_t rows = last ? shape->last_rows : shape->strip_rows;
+    const int32_t channels = tc_min(16, shape->channels - channel);
+    const bool several = shape->tiles > 1;
+    const int32_t record = (window->kernel_height + 3) / 4 * window->kernel_width;
+    int8_t *words = scratch + 16;
+    uint32_t *expanded = (uint32_t *)(void *)(words + tc_mve_strip_bytes(shape));
+    uint32_t *around = expanded + (several ? 4 * shape->tiles * (1 + shape->band_rows) : 0);
+    int8_t *kept = (int8_t *)around + tc_mve_around_bytes(shape);
+    int8_t *band = words;
+    for (int32_t row = 0; row < rows; row += shape->band_rows) {
+        const int32_t oy = first + tc_min(row, rows - shape->band_rows);
+        tc_mve_pack_band(input + channel, oy, first, (uint32_t)channels, scratch, kept, band, shape);
+        band += shape->row_tiles * shape->columns * tc_mve_column_bytes(shape);
+    }
+    if (shape->in_place && !last) {
+        tc_mve_keep_rows(input + channel, first, first + rows, (uint32_t)channels, kept, shape);
+    }
+    output += first * window->output_width * shape->channels + channel;
+    const int32_t together = several ? 1 : channels;
+    for (int32_t i = 0; i < channels; i += together) {
+        const uint32_t *mine = taps + (channel + i) * record;
+        const uint32_t step = (uint32_t)(window->dilation_x * tc_mve_column_bytes(shape));
+        if (several) {
+            const uint32_t base = TC_MVE_BLOCKS ? (uint32_t)(uintptr_t)(words + 4 * i) : 0u;
+            tc_mve_expand_taps(mine, places, base, expanded, around, shape);
+            mine = expanded;
         }
-        output += shape->window.output_width * shape->channels;
+        tc_mve_depthwise_job job = {{0, step, 2u * step, 3u * step},
+                                    (const int8_t *)mine,
+                                    requant + (channel + i) * shape->words,
+                                    (uint32_t)together,
+                                    places + (last ? shape->last_places : shape->first_places),
+                                    (uint32_t)(last ? shape->last_blocks : shape->blocks),
+                                    0};
+        block(words + 4 * i, output + i, &job);
+    }
+}
+
+TC_INLINE void tc_mve_depthwise_s8(const int8_t *input, int8_t *output, const uint32_t *taps, const int32_t *requant,
+                                   const uint32_t *places, int8_t *scratch, tc_mve_depthwise_block *block,
+                                   const tc_mve_depthwise_shape *shape)
+{
+    /* Padding beside the image stays; what is interleaved covers the rest. */
+    tc_mve_fill((int8_t)shape->input_zero_point, (uint32_t)(16 + tc_mve_strip_bytes(shape)), scratch);
+    if (shape->tiles > 1) {
+        const int32_t expanded = 16 * shape->tiles * (1 + shape->band_rows);
+        memset(scratch + 16 + tc_mve_strip_bytes(shape) + expanded, 0, (size_t)tc_mve_around_bytes(shape));
+    }
+    const int32_t groups = (shape->channels + 15) / 16;
+    for (int32_t i = 0; i < groups * shape->strips; i++) {
+        const int32_t strip = shape->in_place ? i % shape->strips : i / groups;
+        const int32_t group = shape->in_place ? i / shape->strips : i % groups;
+        tc_mve_depthwise_strip(strip, 16 * group, input, output, taps, requant, places, scratch, block, shape);
     }
 }
 

@@ -106,7 +106,7 @@ TC_INLINE int8_t tc_requantize_block(int32_t a, const int32_t *parameters, const
 
 #define TC_PUSH(sums, instruction, distance, c) \
     ".if " distance "\n\t" \
-    "mov " #c ", #" distance "\n\t" \
+    "mov " #c ", #(" distance ") * 0x01010101\n\t" /* of all bytes, of which several may be results */ \
     ".irp a, " sums "\n\t" \
     instruction " \\a, \\a, " #c "\n\t" \
     ".endr\n\t" \

@@ -107,6 +107,22 @@ TC_INLINE void tc_wide_rescale(const int16_t *input, int16_t *output, const tc_w
     }
 }
 
+typedef struct tc_wide_narrow_shape {
+    int32_t count;
+    tc_wide_factor factor;
+    int32_t input_zero_point;
+    int32_t zero_point;
+} tc_wide_narrow_shape;
+
+/* int16 to int8. */
+TC_INLINE void tc_wide_narrow(const int16_t *input, int8_t *output, const tc_wide_narrow_shape *shape)
+{
+    for (int32_t i = 0; i < shape->count; ++i) {
+        const int32_t scaled = tc_wide_scaled(input[i] - shape->input_zero_point, &shape->factor);
+        output[i] = (int8_t)tc_ssat8(scaled + shape->zero_point);
+    }
+}
+
 /* An input becomes a place in the table of the sigmoid: (value * multiplier + half) >> shift. */
 typedef struct tc_wide_table_shape {
     int32_t count;

@@ -3,8 +3,8 @@
  * Convolutions and fully connected layers of int16 activations and int8 weights by dual products, on cores with the DSP
  * extension; a fully connected layer is a convolution with windows of a pixel.
  *
- * input    [input_height][input_width][input_channels], int16, zero point 0
- * output   [output_height][output_width][output_channels], int16, zero point 0
+ * input    [input_height][input_width][input_channels], int16
+ * output   [output_height][output_width][output_channels], int16
  * weights  per pair of output channels and pair of taps a word: both channels' first tap, then their second, so that SXTB16
  *          gives the taps of one that lie beside each other in the input; what is missing to 4 taps or 2 channels is 0
  * channels per output channel, their number even: what sums begin with, and how they become outputs
@@ -22,6 +22,7 @@
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
+#include "kernels/tc_wide_linear.h"
 #include "kernels/tc_window.h"
 
 #ifdef __cplusplus
@@ -33,6 +34,10 @@ extern "C" {
 /*
  * A sum's output is (offset + sum * multiplier / 2^32) >> right, and what is rounded twice adds 2 * sum * multiplier / 2^32,
  * rounded, and one less of a negative sum.
+ *
+ * By ONNX's rule offset and right are the words of an offset of 64 bits, and (offset + sum * multiplier >> drop) / 2^fraction
+ * is off the real number by less than `near` / 2^fraction. So near to a tie the output is that of tc_wide_linear.h, whose
+ * offset (start, offset) and factor (multiplier, right) are in an entry `exact` places behind.
  */
 typedef struct tc_wide_finish {
     int32_t start;
@@ -41,6 +46,17 @@ typedef struct tc_wide_finish {
     int32_t right;
 } tc_wide_finish;
 
+typedef struct tc_wide_rounding {
+    int32_t twice; /* whether sums are rounded twice */
+    int32_t low;
+    int32_t high;
+    int32_t fraction; /* 0 by TFLite's rule */
+    int32_t drop;
+    uint32_t near;
+    int32_t exact;
+    tc_wide_range range;
+} tc_wide_rounding;
+
 typedef struct tc_wide_lanes_shape {
     tc_window window;
     int32_t input_channels;
@@ -48,15 +64,39 @@ typedef struct tc_wide_lanes_shape {
     int32_t groups;  /* of 4 taps */
     int32_t block;   /* pixels at a time, up to TC_WIDE_BLOCK */
     int32_t gathers; /* whether windows are copied to the scratch memory */
-    int32_t twice;   /* whether sums are rounded twice */
-    int32_t low;
-    int32_t high;
+    tc_wide_rounding rounding;
 } tc_wide_lanes_shape;
 
-TC_INLINE int16_t tc_wide_finished(int32_t sum, const tc_wide_finish *finish, int32_t twice, int32_t low, int32_t high)
+TC_INLINE int64_t tc_wide_words(int32_t high, int32_t low)
 {
-    const int32_t scaled = twice ? tc_smmlar(sum * 2, finish->multiplier, finish->offset) + (sum >> 31)
-                                 : tc_smmla(sum, finish->multiplier, finish->offset);
+    return (int64_t)(((uint64_t)(uint32_t)high << 32) | (uint32_t)low);
+}
+
+/* By ONNX's rule. */
+TC_INLINE int16_t tc_wide_finished_real(int32_t sum, const tc_wide_finish *finish, const tc_wide_rounding *rounding)
+{
+    const int64_t offset = tc_wide_words(finish->right, finish->offset);
+    const int64_t value = (offset + (int64_t)sum * finish->multiplier) >> rounding->drop;
+    const uint32_t above = ((uint32_t)value + rounding->near) & ((1u << rounding->fraction) - 1u);
+    if (above < 2u * rounding->near) {
+        const tc_wide_finish *const exact = finish + rounding->exact;
+        const tc_wide_channel channel = {tc_wide_words(exact->offset, exact->start), exact->multiplier, exact->right};
+        return tc_wide_requantize(sum, &channel, &rounding->range);
+    }
+    const int32_t result = (int32_t)(value >> rounding->fraction);
+    const int32_t narrow = rounding->low > -32768 || rounding->high < 32767;
+    return (int16_t)(narrow ? tc_clamp(result, rounding->low, rounding->high) : tc_ssat16(result));
+}
+
+TC_INLINE int16_t tc_wide_finished(int32_t sum, const tc_wide_finish *finish, const tc_wide_rounding *rounding)
+{
+    const int32_t low = rounding->low;
+    const int32_t high = rounding->high;
+    if (rounding->fraction) {
+        return tc_wide_finished_real(sum, finish, rounding);
+    }
+    const int32_t scaled = rounding->twice ? tc_smmlar(sum * 2, finish->multiplier, finish->offset) + (sum >> 31)
+                                           : tc_smmla(sum, finish->multiplier, finish->offset);
     const int32_t result = scaled >> finish->right;
     if (low == 0 && high == 32767) { /* RELU */
         return (int16_t)tc_usat15(result);
@@ -170,9 +210,9 @@ TC_INLINE void tc_wide_lanes_pixels(const int16_t *x, int32_t apart, int32_t pix
         weights += 2 * shape->groups;
         for (int32_t i = 0; i < pixels; ++i) {
             int16_t *to = output + i * count + channel;
-            to[0] = tc_wide_finished(sums[2 * i], first, shape->twice, shape->low, shape->high);
+            to[0] = tc_wide_finished(sums[2 * i], first, &shape->rounding);
             if (channel + 1 < count) {
-                to[1] = tc_wide_finished(sums[2 * i + 1], second, shape->twice, shape->low, shape->high);
+                to[1] = tc_wide_finished(sums[2 * i + 1], second, &shape->rounding);
             }
         }
     }
@@ -283,9 +323,7 @@ typedef struct tc_wide_planes_shape {
     tc_window window;
     int32_t channels;
     int32_t pairs; /* of taps */
-    int32_t twice;
-    int32_t low;
-    int32_t high;
+    tc_wide_rounding rounding;
 } tc_wide_planes_shape;
 
 /* Where the taps of a window are read: at `zeros` for those outside the image. */
@@ -347,8 +385,8 @@ TC_INLINE void tc_wide_planes_pixel(const int16_t *first, const int16_t *const *
     for (int32_t channel = 0; channel < shape->channels; channel += 2) {
         int32_t sums[2] = {finish[0].start, finish[1].start};
         tc_wide_planes_sums(first + channel, taps, channel, word, sums, shape);
-        output[channel] = tc_wide_finished(sums[0], &finish[0], shape->twice, shape->low, shape->high);
-        output[channel + 1] = tc_wide_finished(sums[1], &finish[1], shape->twice, shape->low, shape->high);
+        output[channel] = tc_wide_finished(sums[0], &finish[0], &shape->rounding);
+        output[channel + 1] = tc_wide_finished(sums[1], &finish[1], &shape->rounding);
         finish += 2;
         word += 2 * shape->pairs;
     }

@@ -93,17 +93,18 @@ TC_INLINE int16_t tc_wide_requantize(int64_t sum, const tc_wide_channel *channel
     return (int16_t)(scaled < range->low ? range->low : scaled > range->high ? range->high : (int32_t)scaled);
 }
 
-/* Adds the products of `count` inputs with the weights of four outputs, `stride` apart. */
-TC_INLINE void tc_wide_run_4(int64_t *sums, const int16_t *x, const int8_t *weights, int32_t stride, int32_t count)
+/* Adds the products of `count` inputs, minus `zero`, with the weights of four outputs, `stride` apart. */
+TC_INLINE void tc_wide_run_4(int64_t *sums, const int16_t *x, int32_t zero, const int8_t *weights, int32_t stride,
+                             int32_t count)
 {
     while (count > 0) {
-        const int32_t run = tc_min(count, TC_WIDE_RUN);
+        const int32_t run = tc_min(count, zero == 0 ? TC_WIDE_RUN : TC_WIDE_RUN / 2);
         int32_t a = 0;
         int32_t b = 0;
         int32_t c = 0;
         int32_t d = 0;
         for (int32_t i = 0; i < run; ++i) {
-            const int32_t value = x[i];
+            const int32_t value = x[i] - zero;
             a += value * weights[i];
             b += value * weights[i + stride];
             c += value * weights[i + 2 * stride];
@@ -120,13 +121,13 @@ TC_INLINE void tc_wide_run_4(int64_t *sums, const int16_t *x, const int8_t *weig
 }
 
 /* The same for one output. */
-TC_INLINE void tc_wide_run_1(int64_t *sums, const int16_t *x, const int8_t *weights, int32_t count)
+TC_INLINE void tc_wide_run_1(int64_t *sums, const int16_t *x, int32_t zero, const int8_t *weights, int32_t count)
 {
     while (count > 0) {
-        const int32_t run = tc_min(count, TC_WIDE_RUN);
+        const int32_t run = tc_min(count, zero == 0 ? TC_WIDE_RUN : TC_WIDE_RUN / 2);
         int32_t a = 0;
         for (int32_t i = 0; i < run; ++i) {
-            a += x[i] * weights[i];
+            a += (x[i] - zero) * weights[i];
         }
         sums[0] += a;
         x += run;
@@ -161,9 +162,9 @@ TC_INLINE void tc_wide_conv2d_sums(int64_t *sums, const int16_t *input, const in
             const int16_t *from = input + (y * window->input_width + x) * shape->input_channels;
             const int8_t *factors = weights + (tap + run) * depth;
             if (outputs == 4) {
-                tc_wide_run_4(sums, from, factors, taps, length);
+                tc_wide_run_4(sums, from, 0, factors, taps, length);
             } else {
-                tc_wide_run_1(sums, from, factors, length);
+                tc_wide_run_1(sums, from, 0, factors, length);
             }
         }
     }
@@ -251,9 +252,9 @@ TC_INLINE void tc_wide_fully_connected(const int16_t *input, int16_t *output, co
                 sums[i] = tc_wide_start(&channels[channel + i], &shape->range);
             }
             if (count == 4) {
-                tc_wide_run_4(sums, input, weights + channel * shape->inputs, shape->inputs, shape->inputs);
+                tc_wide_run_4(sums, input, 0, weights + channel * shape->inputs, shape->inputs, shape->inputs);
             } else {
-                tc_wide_run_1(sums, input, weights + channel * shape->inputs, shape->inputs);
+                tc_wide_run_1(sums, input, 0, weights + channel * shape->inputs, shape->inputs);
             }
             for (int32_t i = 0; i < count; ++i) {
                 *output++ = tc_wide_requantize(sums[i], &channels[channel + i], &shape->range);

@@ -2,8 +2,8 @@
 /*
  * Transposed 2-D convolution of int16 images and int8 weights, summed in 64 bits.
  *
- * input    [input_height][input_width][input_channels], int16, zero point 0
- * output   [output_height][output_width][output_channels], int16, zero point 0
+ * input    [input_height][input_width][input_channels], int16
+ * output   [output_height][output_width][output_channels], int16
  * weights  [output_channels][kernel_height][kernel_width][input_channels / groups], int8
  *
  * Outputs are computed row by row; up to four channels of a pixel are written when its inputs were read for them.
@@ -27,6 +27,7 @@ typedef struct tc_wide_transpose_conv_shape {
     int32_t input_channels;
     int32_t output_channels;
     int32_t groups;
+    int32_t zero_point; /* of the input */
     tc_wide_range range;
 } tc_wide_transpose_conv_shape;
 
@@ -44,9 +45,9 @@ TC_INLINE void tc_wide_transpose_conv_sums(int64_t *sums, const int16_t *input, 
             const int16_t *pixel = input + (row + columns.position - j * columns.apart) * shape->input_channels;
             const int8_t *factors = weights + (tap + columns.first + j * columns.step) * depth;
             if (outputs == 4) {
-                tc_wide_run_4(sums, pixel, factors, kernel_size, depth);
+                tc_wide_run_4(sums, pixel, shape->zero_point, factors, kernel_size, depth);
             } else {
-                tc_wide_run_1(sums, pixel, factors, depth);
+                tc_wide_run_1(sums, pixel, shape->zero_point, factors, depth);
             }
         }
     }

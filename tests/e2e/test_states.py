@@ -14,9 +14,12 @@ from tests.support.graph_build import build_graph, host_model
 from tests.support.random_states import sequence, with_states
 from tinycompile import interpreter
 from tinycompile.codegen.program import Program
+from tinycompile.compatible import with_weights
 from tinycompile.emulator import execute
 from tinycompile.ir import Array, Graph
 from tinycompile.options import Options
+from tinycompile.passes import optimize
+from tinycompile.plans import Plans
 from tinycompile.targets import load_board
 
 
@@ -65,6 +68,16 @@ def test_sequences_in_qemu(target: str, optimize: str, tmp_path: Path) -> None:
     found = execute(elf, board, columns, [graph.types[name] for name in graph.outputs])
     for index, rows in enumerate(zip(*expected(graph, steps), strict=True)):
         np.testing.assert_array_equal(found.outputs[index], np.stack(rows))
+
+
+def test_new_weights_bring_what_states_begin_with() -> None:
+    graph, options = optimize(moving(3)), Options()
+    planned = Plans(graph, options.board(), options).layers(1 << 20, None)
+    other = replace(graph, states=tuple(replace(state, initial=~state.initial) for state in graph.states))
+    updated = with_weights(planned, other, options.board().core)
+    for before, after in zip(planned.graph.states, updated.graph.states, strict=True):
+        np.testing.assert_array_equal(after.initial, ~before.initial)
+        assert (after.name, after.next) == (before.name, before.next)
 
 
 CONTEXTS = """

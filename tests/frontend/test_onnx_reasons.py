@@ -90,3 +90,29 @@ def test_the_only_reason():
     with pytest.raises(UnsupportedError, match="its result is int16, supported are int8 and uint8") as caught:
         imported(b.model(), floats="islands")
     assert "not supported" not in caught.value.problems[0][1]
+
+
+def test_zero_points_that_are_floats():
+    """onnx's checker lets them through, onnxruntime doesn't; as integers they would be cut off."""
+    for weights in (True, False):
+        b = OnnxBuilder()
+        x = b.activation(b.input((1, 4)), 0.05, 3)
+        q = b.constant(np.arange(12).reshape(4, 3), np.int8) if weights else b.nodes[-1].input[0]
+        zero_point = b.constant([0.5, 1.5, 2] if weights else 0.5, np.float32)
+        scale = b.constant([0.1, 0.2, 0.3] if weights else 0.1, np.float32)
+        y = b.node("DequantizeLinear", q, scale, zero_point, **({"axis": 1} if weights else {}))
+        b.output(b.node("MatMul", x, y) if weights else y)
+        with pytest.raises(UnsupportedError, match="the zero point is a float"):
+            imported(b.model(), floats="islands")
+
+
+def test_an_axis_that_a_tensor_of_computed_shape_lacks():
+    """onnx infers no shape then; below opset 13 Softmax becomes such a Flatten."""
+    b = OnnxBuilder()
+    x = b.input((1, 3, 4, 4))
+    axes = b.constant([0], np.int64)
+    batch = b.node("Unsqueeze", b.node("Gather", b.node("Shape", x), b.constant(0, np.int64)), axes)
+    flat = b.node("Reshape", x, b.node("Concat", batch, b.constant([-1], np.int64), axis=0))
+    b.output(b.node("Flatten", flat, axis=3))
+    with pytest.raises(UnsupportedError, match="axis 3 of 2 dimensions"):
+        imported(b.model(), floats="all")

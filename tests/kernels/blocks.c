@@ -19,6 +19,12 @@
     DEFINE(unsigned_clamp, smmla_signed, usat, 7, 12, 5, 90) \
     DEFINE(no_shift, smmla, ssat, 8, 0, -128, 127)
 
+/* Some of them, in the same order: for variants that only differ in their loops, and for what is long. */
+#define FEW_FORMS(DEFINE) \
+    DEFINE(plain, smmla, ssat, 8, 13, -128, 127) \
+    DEFINE(by_sign, smmla_signed, ssat, 8, 12, -128, 127) \
+    DEFINE(four_steps, smmla, ssat, 7, 8, -30, 40)
+
 /* (width, bands) of depthwise windows */
 #define WINDOWS(DEFINE, ...) \
     DEFINE(1, 1, __VA_ARGS__) DEFINE(2, 1, __VA_ARGS__) DEFINE(3, 2, __VA_ARGS__) \
@@ -74,24 +80,28 @@
     TC_LANE_BLOCK_3(lane_3_##name, __VA_ARGS__) \
     LANE_TWIN(lane_3_##name##_twin, 3, __VA_ARGS__) \
     TC_LANE_BLOCK_3_DUAL(lane_3_dual_##name, __VA_ARGS__) \
-    TC_LANE_BLOCK_4_SINGLE(lane_4_single_##name, __VA_ARGS__) \
-    TC_LANE_BLOCK_3_SINGLE(lane_3_single_##name, __VA_ARGS__) \
     TC_LANE_ROW(row_##name, __VA_ARGS__) \
-    TC_LANE_ROW_SINGLE(row_single_##name, __VA_ARGS__) \
     ROW_TWIN(row_##name##_twin, 0, __VA_ARGS__) \
     TC_LANE_ROW_DIRECT(row_direct_##name, __VA_ARGS__) \
     ROW_TWIN(row_direct_##name##_twin, 1, __VA_ARGS__) \
     TC_WINOGRAD_OUTPUTS(outputs_##name, __VA_ARGS__) \
     OUTPUTS_TWIN(outputs_##name##_twin, __VA_ARGS__) \
-    TC_WINOGRAD4_OUTPUTS(outputs4_##name, __VA_ARGS__) \
-    TC_WINOGRAD4_OUTPUTS_SINGLE(outputs4_single_##name, __VA_ARGS__) \
-    OUTPUTS4_TWIN(outputs4_##name##_twin, __VA_ARGS__) \
     TC_DEPTHWISE_ROWS_BLOCK_S1(rows_s1_##name, __VA_ARGS__) \
     ROWS_TWIN(rows_s1_##name##_twin, 1, __VA_ARGS__) \
     TC_DEPTHWISE_ROWS_BLOCK_S2(rows_s2_##name, __VA_ARGS__) \
     ROWS_TWIN(rows_s2_##name##_twin, 2, __VA_ARGS__) \
     WINDOWS(DEFINE_BANDS, name, __VA_ARGS__)
 FORMS(DEFINE_FORM)
+#define DEFINE_FEW(name, ...) \
+    TC_LANE_BLOCK_4_SINGLE(lane_4_single_##name, __VA_ARGS__) \
+    TC_LANE_BLOCK_3_SINGLE(lane_3_single_##name, __VA_ARGS__) \
+    TC_LANE_ROW_SINGLE(row_single_##name, __VA_ARGS__) \
+    TC_LANE_ROW_LONG(row_long_##name, __VA_ARGS__) \
+    TC_LANE_ROW_SINGLE_LONG(row_single_long_##name, __VA_ARGS__) \
+    TC_WINOGRAD4_OUTPUTS(outputs4_##name, __VA_ARGS__) \
+    TC_WINOGRAD4_OUTPUTS_SINGLE(outputs4_single_##name, __VA_ARGS__) \
+    OUTPUTS4_TWIN(outputs4_##name##_twin, __VA_ARGS__)
+FEW_FORMS(DEFINE_FEW)
 
 TC_WINOGRAD_PRODUCTS(products_2, 2)
 TC_WINOGRAD_PRODUCTS(products_6, 6)
@@ -108,10 +118,13 @@ static void products_6_twin(const int32_t *u, const uint32_t *v, int32_t *sums, 
 
 /* By form, then: the function, its twin. */
 #define LANE_ENTRY(name, ...) \
-    {lane_4_##name, lane_4_##name##_twin}, {lane_4_single_##name, lane_4_##name##_twin}, \
-    {lane_3_##name, lane_3_##name##_twin}, {lane_3_dual_##name, lane_3_##name##_twin}, \
-    {lane_3_single_##name, lane_3_##name##_twin},
-#define ROW_ENTRY(name, ...) {row_##name, row_##name##_twin}, {row_single_##name, row_##name##_twin}, {row_direct_##name, row_direct_##name##_twin},
+    {lane_4_##name, lane_4_##name##_twin}, {lane_3_##name, lane_3_##name##_twin}, {lane_3_dual_##name, lane_3_##name##_twin},
+#define SINGLE_ENTRY(name, ...) \
+    {lane_4_single_##name, lane_4_##name##_twin}, {lane_3_single_##name, lane_3_##name##_twin},
+#define ROW_ENTRY(name, ...) {row_##name, row_##name##_twin}, {row_direct_##name, row_direct_##name##_twin},
+#define ROUNDS_ENTRY(name, ...) \
+    {row_single_##name, row_##name##_twin}, {row_long_##name, row_##name##_twin}, \
+    {row_single_long_##name, row_##name##_twin},
 #define OUTPUTS_ENTRY(name, ...) {outputs_##name, outputs_##name##_twin},
 #define OUTPUTS4_ENTRY(name, ...) \
     {outputs4_##name, outputs4_##name##_twin}, {outputs4_single_##name, outputs4_##name##_twin},
@@ -122,13 +135,15 @@ static void products_6_twin(const int32_t *u, const uint32_t *v, int32_t *sums, 
 #define BANDS_ENTRIES(name, ...) WINDOWS(BANDS_ENTRY, name, 0)
 #define BANDS_SHAPE(width, bands, ...) {width, bands},
 
-tc_lane_block *const lane_blocks[][2] = {FORMS(LANE_ENTRY)};              /* [form x (4, 4 single, 3, 3 dual, 3 single)] */
-tc_lane_row *const lane_rows[][2] = {FORMS(ROW_ENTRY)};                   /* [form x (expanded, single, direct)] */
+tc_lane_block *const lane_blocks[][2] = {FORMS(LANE_ENTRY)};              /* [form x (4, 3, 3 dual)] */
+tc_lane_block *const single_blocks[][2] = {FEW_FORMS(SINGLE_ENTRY)};      /* [few x (4, 3)] */
+tc_lane_row *const lane_rows[][2] = {FORMS(ROW_ENTRY)};                   /* [form x (expanded, direct)] */
+tc_lane_row *const rounds_rows[][2] = {FEW_FORMS(ROUNDS_ENTRY)};          /* [few x (single, long, single long)] */
 tc_winograd_products *const products[][2] = {
     {products_2, products_2_twin}, {products_6, products_6_twin}, {products_single_2, products_2_twin}, {products_single_6, products_6_twin},
 };
 tc_winograd_outputs *const outputs[][2] = {FORMS(OUTPUTS_ENTRY)};         /* [form] */
-tc_winograd4_outputs *const outputs4[][2] = {FORMS(OUTPUTS4_ENTRY)};      /* [form x (plain, single)] */
+tc_winograd4_outputs *const outputs4[][2] = {FEW_FORMS(OUTPUTS4_ENTRY)};  /* [few x (plain, single)] */
 tc_depthwise_block *const rows_blocks[][2] = {FORMS(ROWS_ENTRY)};         /* [form x stride] */
 tc_depthwise_block *const bands_blocks[][2] = {FORMS(BANDS_ENTRIES)};     /* [form x window x stride] */
 const int32_t bands_shapes[][2] = {WINDOWS(BANDS_SHAPE, 0)};              /* (width, bands) */

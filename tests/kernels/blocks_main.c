@@ -39,10 +39,9 @@ static int32_t parameters_of(int32_t form)
     return 2 + signed_forms[form];
 }
 
-static int lane_is_the_same(int32_t form, int32_t variant, int32_t groups, int32_t channels)
+static int lane_is_the_same(tc_lane_block *const pair_of[2], int32_t form, int32_t pixels, int32_t groups, int32_t channels)
 {
     const int32_t pair = 2 + 2 * groups + 2 * parameters_of(form);
-    const int32_t pixels = variant < 2 ? 4 : 3;
     const int32_t *const w = (const int32_t *)weights;
     const tc_lane_job job = {
         groups == 1 ? 0u : (uint32_t)((groups - 2) % 4 + 1), 20u,
@@ -50,20 +49,19 @@ static int lane_is_the_same(int32_t form, int32_t variant, int32_t groups, int32
     };
     fill();
     for (int32_t i = 0; i < 2; i++) {
-        lane_blocks[5 * form + variant][i](aligned, w, outputs_of[i], &job);
+        pair_of[i](aligned, w, outputs_of[i], &job);
     }
     return same();
 }
 
-static int row_is_the_same(int32_t form, int32_t variant, int32_t groups)
+static int row_is_the_same(tc_lane_row *const pair[2], int32_t form, int32_t direct, uint32_t round, int32_t groups)
 {
-    const int32_t direct = variant == 2;
     const int32_t *const w = (const int32_t *)weights;
     const tc_lane_row_job job = {aligned + (direct ? 1 : 2) * groups, w + 2 * 8 * (1 + groups + parameters_of(form)),
-                                 (uint32_t)groups % 2u};
+                                 (uint32_t)groups % round};
     fill();
     for (int32_t i = 0; i < 2; i++) {
-        lane_rows[3 * form + variant][i](aligned, w, outputs_of[i], &job);
+        pair[i](aligned, w, outputs_of[i], &job);
     }
     return same();
 }
@@ -89,12 +87,12 @@ static int outputs_are_the_same(int32_t form)
     return same();
 }
 
-static int outputs4_are_the_same(int32_t form, int32_t variant)
+static int outputs4_are_the_same(int32_t few, int32_t variant)
 {
     const tc_winograd4_target targets[2] = {{3u, 50u, 12u, 0u}, {2u, 16u, 8u, 48u}};
     fill();
     for (int32_t i = 0; i < 2; i++) {
-        outputs4[2 * form + variant][i]((int32_t *)aligned, (const int32_t *)weights, outputs_of[i], &targets[variant]);
+        outputs4[2 * few + variant][i]((int32_t *)aligned, (const int32_t *)weights, outputs_of[i], &targets[variant]);
     }
     return same();
 }
@@ -116,14 +114,15 @@ static int depthwise_is_the_same(tc_depthwise_block *const pair[2], int32_t stri
 
 static int form_is_the_same(int32_t form)
 {
-    int good = outputs_are_the_same(form) && outputs4_are_the_same(form, 0) && outputs4_are_the_same(form, 1);
+    int good = outputs_are_the_same(form);
     for (int32_t groups = 1; groups < 12; groups++) {
         for (int32_t channels = 1; channels < 6; channels++) {
-            for (int32_t variant = 0; variant < 5; variant++) {
-                good = good && lane_is_the_same(form, variant, groups, channels);
+            for (int32_t variant = 0; variant < 3; variant++) {
+                good = good && lane_is_the_same(lane_blocks[3 * form + variant], form, variant == 0 ? 4 : 3, groups, channels);
             }
         }
-        good = good && row_is_the_same(form, 0, groups) && row_is_the_same(form, 1, groups) && row_is_the_same(form, 2, groups);
+        good = good && row_is_the_same(lane_rows[2 * form], form, 0, 2, groups);
+        good = good && row_is_the_same(lane_rows[2 * form + 1], form, 1, 2, groups);
     }
     for (int32_t stride = 1; stride <= 2; stride++) {
         for (int32_t width = 1; width < 8; width++) {
@@ -132,6 +131,22 @@ static int form_is_the_same(int32_t form)
                 tc_depthwise_block *const *const pair = bands_blocks[2 * (WINDOW_COUNT * form + window) + stride - 1];
                 good = good && depthwise_is_the_same(pair, stride, width, 32);
             }
+        }
+    }
+    return good;
+}
+
+/* `form` is the few'th of FEW_FORMS. */
+static int few_are_the_same(int32_t few, int32_t form)
+{
+    int good = outputs4_are_the_same(few, 0) && outputs4_are_the_same(few, 1);
+    for (int32_t groups = 1; groups < 12; groups++) {
+        for (int32_t channels = 1; channels < 6; channels++) {
+            good = good && lane_is_the_same(single_blocks[2 * few], form, 4, groups, channels);
+            good = good && lane_is_the_same(single_blocks[2 * few + 1], form, 3, groups, channels);
+        }
+        for (int32_t variant = 0; variant < 3; variant++) {
+            good = good && row_is_the_same(rounds_rows[3 * few + variant], form, 0, variant == 0 ? 2 : 8, groups);
         }
     }
     return good;
@@ -147,5 +162,6 @@ int main(void)
     for (int32_t form = 0; form < form_count; form++) {
         good = good && form_is_the_same(form);
     }
+    good = good && few_are_the_same(0, 0) && few_are_the_same(1, 1) && few_are_the_same(2, 7);
     return good ? 0 : 1;
 }

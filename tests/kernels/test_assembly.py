@@ -18,9 +18,11 @@ from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.depthwise_tiles import tiled
 from tinycompile.kernels.dual_rows import fully_connected_dual
-from tinycompile.kernels.lane import fully_connected, fully_connected_direct
+from tinycompile.kernels.lane import fully_connected, fully_connected_direct, fully_connected_long
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
+from tinycompile.kernels.lane_pointwise import conv2d_pointwise
 from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip, conv2d_strip_straight
+from tinycompile.kernels.packed_pixels import conv2d_of_large_sums
 from tinycompile.kernels.winograd import winograd
 from tinycompile.kernels.winograd4 import winograd4
 from tinycompile.ops.conv2d import Conv2D
@@ -77,10 +79,15 @@ def straight_convolutions() -> list[tuple[Factory, Site]]:
     """With and without a loop over inputs, an odd channel, other blocks behind; windows that share words."""
     cases = list[tuple[Factory, Site]]()
     for seed, (depth, channels, pixels, clamp) in enumerate(
-        [(4, 2, 4, (0, 127)), (33, 5, 7, (-60, 70)), (132, 6, 4, (-128, 127)), (196, 3, 4, (-60, 70))]
+        [(4, 2, 4, (0, 127)), (33, 5, 7, (-60, 70)), (132, 6, 7, (-128, 127)), (196, 3, 9, (-60, 70))]
     ):
         site = layer(Conv2D(ONE, ONE, NONE, clamp), (1, 1, pixels, depth), (channels, 1, 1, depth), 0, seed)
         cases.append((conv2d_straight, site))
+    for seed, (depth, channels, pixels, clamp) in enumerate(
+        [(8, 5, 8, (-60, 70)), (14, 8, 16, (-128, 127)), (33, 3, 11, (-60, 70)), (72, 4, 12, (0, 127))]
+    ):
+        site = layer(Conv2D(ONE, ONE, NONE, clamp), (1, 1, pixels, depth), (channels, 1, 1, depth), 0, seed)
+        cases.append((conv2d_pointwise, site))
     for seed, (image, window, depth, stride, dilation, padding) in enumerate(
         [
             ((17, 16), (3, 3), 3, (2, 2), ONE, (0, 1, 0, 1)),
@@ -148,7 +155,9 @@ CASES = [
     *straight_convolutions(),
     *winograd_convolutions(),
     *depthwise_convolutions(),
+    (conv2d_of_large_sums, layer(Conv2D(), (1, 2, 3, 3000), (2, 1, 1, 3000), 0, 0)),
     (fully_connected, dense(37, 19, 2, (-128, 127), 0)),
+    (fully_connected_long, dense(149, 19, 4, (-128, 127), 0)),
     (fully_connected_dual, dense(1501, 6, 2, (-128, 127), 0)),
     (fully_connected_dual, dense(4000, 4, 1, (-60, 70), 1)),
     (fully_connected_dual, dense(22, 3, 3, (0, 127), 2)),

@@ -15,6 +15,7 @@ from tests.support.full import some
 from tests.support.kernel_checks import check, check_if_taken, int8, site_of
 from tinycompile.dtypes import FLOAT32, UINT8
 from tinycompile.ir import Quantization, Site, TensorType
+from tinycompile.kernels import block_row, packed_depthwise, packed_pixels
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.block import conv2d, depthwise, fully_connected, paired_weights
 from tinycompile.kernels.float_edges import quantize_search
@@ -25,13 +26,16 @@ from tinycompile.ops.quantize import Quantize
 M0 = core_named("cortex-m0plus")
 ONE, NONE = (1, 1), (0, 0, 0, 0)
 
+CONVOLUTIONS = (conv2d, packed_pixels.conv2d)
+DEPTHWISE = (depthwise, packed_depthwise.depthwise, packed_depthwise.depthwise_turned)
+
 
 @quick
 @given(pairs, pairs, pairs, paddings, clamps, st.integers(1, 9), st.integers(1, 5), st.integers(0, 99))
 def test_convolution(kernel, stride, dilation, padding, clamp, depth, channels, seed):
     op = Conv2D(stride, dilation, padding, clamp)
     site = layer(op, (1, 7, 8, depth), (channels, *kernel, depth), 0, seed)
-    check_if_taken(conv2d, site, M0)
+    check_if_taken(CONVOLUTIONS[seed % 2], site, M0)
 
 
 @quick
@@ -40,7 +44,7 @@ def test_depthwise(kernel, stride, dilation, padding, clamp, channels, seed):
     site = layer(
         DepthwiseConv2D(stride, dilation, padding, clamp), (1, 7, 8, channels), (1, *kernel, channels), 3, seed
     )
-    check_if_taken(depthwise, site, M0)
+    check_if_taken(DEPTHWISE[seed % 3], site, M0)
 
 
 @pytest.mark.parametrize("multiplier", [2, 3])
@@ -49,16 +53,25 @@ def test_depthwise_with_a_channel_multiplier(channels, multiplier):
     outputs = channels * multiplier
     op = DepthwiseConv2D((1, 2), ONE, (1, 1, 2, 0))
     site = layer(op, (1, 6, 7, channels), (1, 3, 4, outputs), 3, multiplier)
-    check(depthwise, site, M0)
+    check(DEPTHWISE[(channels + multiplier) % 3], site, M0)
     assert (conv2d(site, M0) is not None) == (channels == 1)
     if channels == 1:
-        check(conv2d, site, M0)
+        check(CONVOLUTIONS[multiplier % 2], site, M0)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (7, 3), (640, 8)])
 def test_fully_connected(rows, inputs, outputs):
-    check(fully_connected, dense(inputs, outputs, rows, (-128, 127), 0), M0)
+    factories = (block_row.fully_connected,) if rows == 1 else (fully_connected, packed_pixels.fully_connected)
+    check(factories[inputs % len(factories)], dense(inputs, outputs, rows, (-128, 127), 0), M0)
+
+
+def test_which_fully_connected_layers_are_taken():
+    """A row by four channels, several as pixels."""
+    for rows in (1, 3):
+        site = dense(7, 3, rows, (-128, 127), 0)
+        assert (block_row.fully_connected(site, M0) is None) == (rows > 1)
+        assert (packed_pixels.fully_connected(site, M0) is None) == (rows == 1)
 
 
 def test_weights_stand_in_pairs_of_channels():
@@ -108,7 +121,12 @@ def test_high_products_from_halves_are_exact():
 
 def cases() -> list[tuple[Factory, Site]]:
     """Taps beside a multiple of 4 and 8, odd channels and pixels, every kind of window, clamp and line."""
-    found: list[tuple[Factory, Site]] = [(fully_connected, dense(37, 19, 2, (-128, 127), 0))]
+    found: list[tuple[Factory, Site]] = [
+        (fully_connected, dense(37, 19, 2, (-128, 127), 0)),
+        (packed_pixels.fully_connected, dense(37, 19, 13, (-128, 127), 0)),
+        (block_row.fully_connected, dense(37, 19, 1, (-60, 70), 0)),
+        (block_row.fully_connected, dense(4, 3, 1, (-128, 127), 0)),
+    ]
     for seed, (window, depth, channels, stride, dilation, padding) in enumerate(
         [
             ((1, 1), 64, 6, ONE, ONE, NONE),
@@ -122,9 +140,11 @@ def cases() -> list[tuple[Factory, Site]]:
     ):
         clamp = [(-128, 127), (-60, 70), (0, 127)][seed % 3]
         op = Conv2D(stride, dilation, padding, clamp)
-        found.append((conv2d, layer(op, (1, 11, 9, depth), (channels, *window, depth), 0, seed)))
+        site = layer(op, (1, 11, 9, depth), (channels, *window, depth), 0, seed)
+        found.append((CONVOLUTIONS[1 - seed % 2], site))
         spatial = DepthwiseConv2D(stride, dilation, padding, clamp)
-        found.append((depthwise, layer(spatial, (1, 11, 9, channels), (1, *window, channels), 3, seed)))
+        site = layer(spatial, (1, 11, 9, channels), (1, *window, channels), 3, seed)
+        found.append((DEPTHWISE[(2, 0, 2, 1, 1, 0, 0)[seed]], site))
     floats = TensorType((1, 300), FLOAT32)
     for ties, y in (("away", int8((), 0.25, -5)), ("even", TensorType((), UINT8, Quantization.per_tensor(0.4, 130)))):
         found.append((quantize_search, site_of(Quantize(y.dtype, ties=ties), [floats], [None], y)))

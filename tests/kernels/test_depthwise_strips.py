@@ -29,6 +29,7 @@ LAYERS: dict[str, Layer] = {
     "stride 2, two rows at a time": ((23, 17, 9), (3, 3), 2, SAME, (-60, 70)),
     "stride 2, all rows at once": ((8, 9, 6), (3, 3), 2, HALF, ANY),
     "stride 2, row by row": ((6, 112, 4), (3, 3), 2, HALF, (0, 127)),
+    "some rows of an image, without padding above": ((22, 5, 8), (3, 3), 1, (0, 1, 1, 1), ANY),
     "stride 2, a last column": ((5, 6, 4), (3, 3), 2, SAME, (5, 70)),
 }
 
@@ -97,12 +98,22 @@ def test_scratch_is_a_small_part_of_the_layer(shape: tuple[int, int, int], strid
     assert bands.total == reads + 1
 
 
+def test_wide_layers_with_stride_2_take_single_rows() -> None:
+    """LDRD doesn't reach the third band, however much room there is."""
+    _, frame = bands_of((40, 112, 96), 2)
+    assert (Bands.of(frame).rows, Bands.of(frame, single=True).rows) == (2, 1)
+    op = DepthwiseConv2D((2, 2), (1, 1), HALF)
+    kernel = depthwise_strips(layer(op, (1, 40, 112, 96), (1, 3, 3, 96), 3, 0), M4)
+    assert kernel is not None
+    assert kernel.scratch_bytes == 2 * 16 * 114
+
+
 def test_offsets_are_in_reach() -> None:
     """Of every block of every row, and a longer round isn't possible where a shorter one is taken."""
     for stride, width, channels in product((1, 2), (*range(2, 30), 56, 96, 112), (4, 96, 384, 960)):
         bands, frame = bands_of((6, width, channels), stride)
-        reach = bands.pitch if bands.single else stride * bands.pitch
-        walk = Walk.of(frame, reach, dual=False)
+        reach = bands.reach
+        walk = Walk.of(frame, bands, dual=False)
         if walk is None:
             continue
         out_width = frame.output_shape[2]

@@ -22,16 +22,19 @@ from tinycompile.kernels import winograd4 as f4
 from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
+from tinycompile.kernels.depthwise_strips import depthwise_strips
 from tinycompile.kernels.depthwise_tiles import tile_width, tiled
 from tinycompile.kernels.dual_rows import fully_connected_dual
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct, lane_offset, pack_words
 from tinycompile.kernels.lane_conv2d import Blocks, conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
+from tinycompile.kernels.lane_pointwise import blocks_of, conv2d_pointwise
 from tinycompile.kernels.lane_straight import Straight
-from tinycompile.kernels.lane_strip import Expansion, Order, Strip, conv2d_strip, conv2d_strip_straight
+from tinycompile.kernels.lane_strip import Order, Row, Strip, conv2d_strip, conv2d_strip_straight
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
 quick = settings(max_examples=8, deadline=None, derandomize=True)
+fewer = settings(max_examples=5, deadline=None, derandomize=True)
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 paddings = st.tuples(*[st.integers(0, 2)] * 4)
 images = st.tuples(st.integers(1, 8), st.integers(1, 9))
@@ -70,25 +73,57 @@ def test_lane_convolution_of_few_pixels(factory, pixels, channels):
     check(factory, layer(op, (1, 3, pixels + 2, 3), (channels, 3, 3, 3), 0, pixels))
 
 
-def test_functions_made_for_a_layer_are_for_blocks_of_four_pixels_of_several_channels():
-    pointwise, window = ((1, 1, 6), (1, 1, 1, 6)), ((3, 4, 6), (3, 3, 3, 6))
-    for image, (channels, *kernel) in ((pointwise[0], (4, 1, 1, 6)), (window[0], (1, 3, 3, 6))):
-        site = layer(Conv2D(padding=(0, 0, 0, 0)), (1, *image), (channels, *kernel), 0, 0)
+def test_functions_made_for_a_layer_are_for_pairs_of_channels_within_reach():
+    for image, kernel in (((1, 4, 6), (1, 1, 1, 6)), ((3, 4, 3), (1, 3, 3, 3))):
+        site = layer(Conv2D(padding=(0, 0, 0, 0)), (1, *image), kernel, 0, 0)
         assert conv2d_straight(site, M7) is None
         assert conv2d_strip_straight(site, M7) is None
-    assert [Straight.of(3, channels) for channels in (1, 1365)] == [None, None]
+    assert [Straight.of(Blocks.of(8).counts, 3, channels) for channels in (1, 1365)] == [{}, {}]
 
 
-@pytest.mark.parametrize(("width", "depth", "made"), [(8, 3, True), (9, 3, False), (8, 10, True), (680, 3, False)])
-def test_windows_in_a_row_are_expanded_by_a_function_of_their_own(width, depth, made):
-    """Unless a block may lie in two rows, or the window's rows are too far apart."""
+def test_functions_are_made_for_blocks_that_are_many():
+    made = [set(Straight.of(Blocks.of(pixels).counts, 3, 8)) for pixels in (4, 9, 25, 100, 27, 2)]
+    assert made == [{4}, {3}, {3, 4}, {4}, {4}, {3}]
+
+
+@pytest.mark.parametrize(("width", "depth", "made"), [(8, 3, True), (9, 3, False), (8, 10, False), (680, 3, False)])
+def test_a_row_of_blocks_has_a_function_of_its_own(width, depth, made):
+    """Unless a block may lie in two rows, the function becomes too long, or a window's rows are too far apart."""
     op = Conv2D(padding=(1, 1, 1, 1))
     site = layer(op, (1, 4, width, depth), (4, 3, 3, depth), 0, 0)
     order = Order(3, 3 * depth)
-    assert (Expansion.of(site, op, order, Strip.of(site, op, 4)) is not None) == made
+    row = Row.of(site, op, order, Strip.of(site, op, 4), Straight(4, -(-9 * depth // 4), 4), M7)
+    assert (row is not None) == made
+
+
+def test_the_last_word_of_a_pixel_reaches_into_the_next_one():
+    """So there is a next one for every block of 4, unless pixels are whole words."""
+    for pixels in range(4, 60):
+        blocks = blocks_of(pixels, 5)
+        if blocks is not None:
+            assert (4 * blocks.fours + 3 * blocks.threes, blocks.rest) == (pixels, 0)
+            assert blocks.threes > 0 < blocks.fours
+    assert blocks_of(8, 8) == Blocks(2, 0, 0)
+    assert [blocks_of(pixels, depth) for pixels, depth in ((8, 5), (9, 4), (2, 4))] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("op", "image", "depth", "channels"),
+    [(Conv2D((2, 1)), (8, 4), 8, 4), (Conv2D(padding=(0, 1, 0, 0)), (7, 4), 8, 4)]
+    + [(Conv2D(), (4, 4), 84, 4), (Conv2D(), (4, 4), 8, 1), (Conv2D(), (3, 3), 8, 4)],
+    ids=["stride", "padding", "inputs", "channel", "pixels"],
+)
+def test_other_layers_have_no_pointwise_kernel(op, image, depth, channels):
+    assert conv2d_pointwise(layer(op, (1, *image, depth), (channels, 1, 1, depth), 0, 0), M7) is None
+
+
+def test_unaligned_pixels_are_dear_where_words_must_be_aligned():
+    site = layer(Conv2D(), (1, 4, 5, 6), (4, 1, 1, 6), 0, 0)
+    assert conv2d_pointwise(site, replace(M7, strict=True)).instructions > 10 * conv2d_pointwise(site, M7).instructions
 
 
 def test_straight_convolution():
+    check(conv2d_pointwise, layer(Conv2D(clamp=(-60, 70)), (1, 4, 5, 6), (5, 1, 1, 6), 0, 0))
     check(conv2d_straight, layer(Conv2D(padding=(0, 1, 1, 0)), (1, 5, 4, 6), (5, 2, 2, 6), 0, 0))
     check(conv2d_strip_straight, layer(Conv2D(padding=(1, 1, 1, 1)), (1, 9, 8, 3), (5, 3, 3, 3), 0, 1))
 
@@ -188,7 +223,7 @@ def test_depthwise_pairs(kernel, stride, dilation, padding, clamp, channels, see
     check_if_taken(depthwise, site)
 
 
-@quick
+@fewer
 @given(images, paddings, clamps, st.integers(1, 9), st.integers(2, 9), st.integers(0, 99))
 def test_winograd(image, padding, clamp, depth, channels, seed):
     if min(image[0] + padding[0] + padding[1], image[1] + padding[2] + padding[3]) >= 3:
@@ -199,7 +234,7 @@ def test_winograd(image, padding, clamp, depth, channels, seed):
 wide_paddings = st.tuples(*[st.sampled_from([0, 1, 2, 19])] * 4)
 
 
-@quick
+@fewer
 @given(images, wide_paddings, clamps, st.integers(1, 3), st.integers(2, 9), st.integers(0, 99))
 def test_winograd4(image, padding, clamp, words, channels, seed):
     """Images up to several blocks, windows that see nothing but padding."""
@@ -209,9 +244,10 @@ def test_winograd4(image, padding, clamp, words, channels, seed):
         check_if_taken(f4.winograd4, layer(op, (1, height, width, 4 * words), (channels, 3, 3, 4 * words), 0, seed))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("factory", [f2.winograd, f4.winograd4])
-@pytest.mark.parametrize("image", [(6, 16), (8, 8)])
+@pytest.mark.parametrize(
+    ("factory", "image", "seed"),
+    [(f2.winograd, (6, 16), 0), (f2.winograd, (6, 16), 1), (f4.winograd4, (6, 16), 0), (f4.winograd4, (8, 8), 1)],
+)
 def test_winograd_takes_the_usual_layer(factory, image, seed):
     site = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, *image, 8), (6, 3, 3, 8), 0, seed)
     assert check(factory, site).notes["requantisation"].startswith("smmla")
@@ -348,10 +384,10 @@ def test_depthwise_bands_of_another_size_are_not_in_place():
 
 
 @pytest.mark.parametrize(("above", "below", "rows"), [(0, 0, 2), (0, 1, 1), (0, 2, 0), (1, 0, 0), (2, 0, 0)])
-@pytest.mark.parametrize("height", [3, 5, 8])
-def test_depthwise_rows_of_some_rows_end_where_these_end(above, below, rows, height):
-    site = layer(DepthwiseConv2D((1, 1), (1, 1), (above, below, 1, 1)), (1, height, 7, 8), (1, 3, 3, 8), 3, 1)
-    assert check(depthwise_rows, site).distances == {0: -rows * 7 * 8}
+def test_depthwise_of_some_rows_ends_where_these_end(above, below, rows):
+    for kernel, height in ((depthwise_rows, 3), (depthwise_rows, 8), (depthwise_strips, 5), (depthwise_strips, 24)):
+        site = layer(DepthwiseConv2D((1, 1), (1, 1), (above, below, 1, 1)), (1, height, 7, 8), (1, 3, 3, 8), 3, 1)
+        assert check(kernel, site).distances == {0: -rows * 7 * 8}
 
 
 def test_depthwise_rows_of_shorter_or_more_rows_are_not_in_place():

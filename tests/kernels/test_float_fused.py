@@ -35,6 +35,8 @@ def cases() -> list[tuple[Factory, Site]]:
         for op in (padded, gaps)
         for depth, outputs in ((1, 3), (2, 8), (3, 13))
     ]
+    pixels = ((3, 8, Conv2D()), (4, 13, Conv2D(bounds=(0, np.inf))))  # in pairs, and one alone
+    found += [(float_fused.conv2d, site(op, (1, 2, 5, k), (c, 1, 1, k), c)) for k, c, op in pixels]
     found.append((float_fused.fully_connected, site(FullyConnected(), (2, 17), (9, 17), 9)))
     edges = DepthwiseConv2D(padding=(1, 1, 1, 1), bounds=(-1, np.inf))
     apart = DepthwiseConv2D((2, 1), (1, 2), (1, 0, 2, 1))

@@ -25,6 +25,11 @@ def lstm_of(form: LstmForm, **fields: object) -> Site:
 CASES: dict[str, tuple[Factory, Site]] = {
     "lstm": (lstm, lstm_of(LstmForm("float32", batch=3, time_major=True), lengths=(2, 5, 0), backward=True)),
     "lstm_everything": (lstm, lstm_of(LstmForm("float32", outputs=3, coupled=True, peephole=True, cell_clip=0.3))),
+    "lstm_normalised": (lstm, lstm_of(LstmForm("float32", normalised=True, batch=2))),
+    "lstm_normalised_everything": (
+        lstm,
+        lstm_of(LstmForm("float32", normalised=True, outputs=3, coupled=True, peephole=True, cell_clip=0.3)),
+    ),
     "gru": (gru, recurrent_site(Gru(time_major=False, lengths=(4, 1), gate_clip=0.9))),
     "gru_reset_after": (gru, recurrent_site(Gru(backward=True, reset_after=True))),
     **{

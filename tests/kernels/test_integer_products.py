@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tinycompile.ir import Node, Op, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.dynamic_quantize import dynamic_quantize
 from tinycompile.kernels.integer_products import helium, lanes, pairs, portable
+from tinycompile.kernels.integer_triples import triples
 from tinycompile.ops.conv_integer import ConvInteger
 from tinycompile.ops.dynamic_quantize import DynamicQuantize
 from tinycompile.ops.matmul_integer import MatMulInteger
@@ -53,6 +55,8 @@ PRODUCTS = [
     product(ConvInteger((1, 2), (2, 1), PADDED), (1, 9, 8, 3), (5, 3, 2, 3), (0, 1, 0, 5), "ybc", symmetric=True),
     product(ConvInteger((2, 1), (1, 1), PADDED), (2, 7, 6, 4), (6, 2, 3, 2), (0, 6), "yb"),
     product(ConvInteger(), (1, 4, 3, 20), (8, 1, 1, 20), (0, 0, 8, 1), "yabsc"),
+    product(ConvInteger((1, 2), bounds=(0.0, 9.0)), (1, 4, 3, 9), (5, 1, 1, 9), (0, 0, 1, 5), "yb", symmetric=True),
+    product(MatMulInteger(bounds=(-2.0, inf)), (7, 18), (18, 5), (1, 1, 5), "yb", symmetric=True),
     product(ConvInteger((2, 1), (1, 2), PADDED), (2, 6, 7, 3), (6, 3, 2, 1), (0, 6, 6), "yb"),
     product(ConvInteger((1, 2), (2, 1), PADDED), (1, 6, 7, 8), (8, 3, 2, 1), (0, 1, 8, 8), "ybsc", symmetric=True),
     product(ConvInteger((1, 2), (2, 1), PADDED), (1, 6, 7, 8), (8, 3, 2, 1), (0, 8, 8, 8), "yb"),
@@ -72,11 +76,16 @@ def helium_cases() -> list[tuple[Factory, Site]]:
 def test_in_c(site: Site) -> None:
     check(portable, site)
     check_if_taken(pairs, site)
+    check_if_taken(triples, site)
 
 
 @pytest.mark.parametrize(("factory", "isa", "target"), [(lanes, M7, "mps2-an500"), (helium, M55, "mps3-an547")])
 def test_instructions_of_cores(factory: Factory, isa: Core, target: str) -> None:
-    check_emulated([*cases(factory, isa), *(cases(pairs, isa) if isa is M7 else [])], target, isa=isa)
+    check_emulated(
+        [*cases(factory, isa), *(site for f in (pairs, triples) if isa is M7 for site in cases(f, isa))],
+        target,
+        isa=isa,
+    )
 
 
 def test_cores_without_lanes_have_the_portable_one() -> None:

@@ -12,16 +12,29 @@ from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.full import some
-from tests.support.kernel_checks import check, check_if_taken
-from tinycompile.ir import Site
+from tests.support.kernel_checks import check, check_if_taken, int8, random_values, site_of
+from tinycompile.dtypes import FLOAT32, INT8, UINT8
+from tinycompile.ir import Array, Quantization, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
-from tinycompile.kernels.mve import conv2d, fully_connected, grouped_weights
-from tinycompile.kernels.mve_depthwise import depthwise, tiled_weights
+from tinycompile.kernels.elementwise import table
+from tinycompile.kernels.linear_layer import LinearLayer
+from tinycompile.kernels.mve import Rows, channel_stream, conv2d, fully_connected
+from tinycompile.kernels.mve_depthwise import TILE, Strips, depthwise, tiled_taps
+from tinycompile.kernels.mve_elementwise import add
+from tinycompile.kernels.mve_float_edges import dequantize, quantize
+from tinycompile.kernels.vector_requant import VectorRequant
+from tinycompile.ops._spatial import Window
+from tinycompile.ops.add import Add
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.logistic import Logistic
+from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.sub import Sub
 
 M55 = core_named("cortex-m55", dsp=True, mve=True, fpu=True)
 ONE, NONE = (1, 1), (0, 0, 0, 0)
+SCALE = np.float32(0.0371)
 
 
 @quick
@@ -56,23 +69,65 @@ def test_depthwise_of_one_input_channel_is_a_convolution():
     check(conv2d, layer(DepthwiseConv2D((2, 2), ONE, (4, 5, 3, 3)), (1, 12, 9, 1), (1, 10, 8, 8), 3, 1), M55)
 
 
+@pytest.mark.parametrize(("depth", "reason"), [(8, "windows fill 50% of vectors of 16 bytes"), (13, None)])
+def test_the_report_says_where_vectors_are_half_empty(depth, reason):
+    site = layer(Conv2D(ONE, ONE, NONE), (1, 1, 6, depth), (4, 1, 1, depth), 0, 0)
+    kernel = conv2d(site, M55)
+    assert kernel is not None and kernel.notes.get("reason") == reason
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3])
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (16, 8), (37, 19), (640, 6)])
 def test_fully_connected(rows, inputs, outputs):
     check(fully_connected, dense(inputs, outputs, rows, (-128, 127), 0), M55)
 
 
-def test_weights_stand_in_groups_of_16_taps():
-    packed = grouped_weights(np.arange(5 * 20).reshape(5, 20) - 50).reshape(2, 2, 4, 16)
-    assert packed[0, 0, 1].tolist() == list(range(-30, -14))
-    assert packed[0, 1, 1].tolist() == [-14, -13, -12, -11, *[0] * 12]
-    assert packed[1, 0, 0, 0] == 30 and not packed[1, :, 1:].any()
+@pytest.mark.parametrize(("inputs", "outputs", "pre"), [(20, 5, False), (16, 4, True)])
+def test_the_stream_holds_groups_of_16_taps_of_4_channels(inputs, outputs, pre):
+    site = layer(Conv2D(ONE, ONE, NONE), (1, 1, 2, inputs), (outputs, 1, 1, inputs), 0, 0)
+    linear = LinearLayer.of(site if pre else dense(inputs, outputs, 2, (-128, 127), 0))
+    requant = VectorRequant.of(linear)
+    assert requant is not None and (requant.pre > 0) == pre
+    rows = Rows(2, inputs // 2)
+    blocks = channel_stream(linear.matrix, rows, requant).reshape(-(-outputs // 4), -1)
+    words = 16 * rows.rows * rows.groups
+    weights = (blocks[:, :words] if pre else blocks[:, 4 : 4 + words]).copy().view(np.int8)
+    weights = weights.reshape(-1, 2, rows.groups, 4, 16).transpose(0, 3, 1, 2, 4).reshape(-1, 2, 16 * rows.groups)
+    assert np.array_equal(weights[:outputs, :, : rows.bytes].reshape(outputs, inputs), linear.matrix)
+    assert not weights[outputs:].any() and not weights[:, :, rows.bytes :].any()
+    start = blocks[:, words : words + 4] if pre else blocks[:, :4]
+    assert np.array_equal(start.ravel()[:outputs], requant.plan.start)
 
 
-def test_depthwise_weights_stand_column_by_column():
-    packed = tiled_weights(np.arange(1, 11).reshape(1, 5, 2)).reshape(4, 2, 2, 4)
-    assert packed[0].tolist() == [[[1, 3, 5, 7], [2, 4, 6, 8]], [[9, 0, 0, 0], [10, 0, 0, 0]]]
-    assert not packed[1:].any()
+def test_depthwise_taps_stand_column_by_column():
+    packed = tiled_taps(np.arange(1, 11).reshape(1, 5, 2)).view(np.int8).reshape(2, 2, 4)
+    assert packed.tolist() == [[[1, 3, 5, 7], [2, 4, 6, 8]], [[9, 0, 0, 0], [10, 0, 0, 0]]]
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 5, 8, 25])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "band", "bands"), [((3, 3), (1, 1), 2, 1), ((5, 6), (2, 3), 1, 3), ((7, 2), (1, 1), 2, 3)]
+)
+def test_strips_have_places_for_every_output(height, kernel, stride, band, bands):
+    """Each output once or more, from the words of its own window."""
+    if band > height:
+        return
+    window = Window(kernel, stride, (1, 1), (0, 0, 0, 0))
+    x, y = int8((1, (height - 1) * stride[0] + kernel[0], 4 * stride[1] + kernel[1], 3)), int8((1, height, 5, 3))
+    strips = Strips(window, Signature((x,), (y,)), band, band * bands, False)
+    assert strips.last_rows >= band and (strips.count - 1) * strips.rows + strips.last_rows == height
+    record, places = 8 // band + 4, strips.places()[TILE * strips.tiles if strips.tiles > 1 else 0 :]
+    for rows in dict.fromkeys([*[strips.rows] * (strips.count > 1), strips.last_rows]):
+        count = strips.blocks(rows)
+        taken, places = places[: count * record].reshape(count, record), places[count * record :]
+        offsets = np.ascontiguousarray(taken[:, -4:]).view(np.uint16).astype(int)
+        assert set(offsets.ravel().tolist()) == set(range(0, rows * 5 * 3, 3))
+        words = taken[:, : 8 // band].astype(int) // strips.column_bytes
+        first = np.arange(rows)[::band] if rows % band == 0 else np.minimum(np.arange(0, rows, band), rows - band)
+        position = offsets[:, ::2] if band == 2 else offsets.reshape(count, 4, 2).transpose(0, 2, 1).reshape(count, 8)
+        row, column = np.divmod(position // 3, 5)
+        at, along = np.divmod(words, strips.columns)
+        assert np.array_equal(first[at // strips.row_tiles], row) and np.array_equal(along, column * stride[1])
 
 
 def cases() -> list[tuple[Factory, Site]]:
@@ -98,13 +153,55 @@ def cases() -> list[tuple[Factory, Site]]:
         found.append((conv2d, layer(op, (1, 11, 9, depth), (channels, *window, depth), 0, seed)))
         spatial = DepthwiseConv2D(stride, dilation, padding, clamp)
         found.append((depthwise, layer(spatial, (1, 11, 9, channels), (1, *window, channels), 3, seed)))
+    for zero_point, dtype, ties in [
+        (-3, INT8, "away"),
+        (4, UINT8, "away"),
+        (0, INT8, "away"),
+        (9, INT8, "even"),
+        (200, UINT8, "even"),
+    ]:
+        kind = Quantization.per_tensor(float(SCALE), zero_point)
+        floats, eight = TensorType((1, 1501), FLOAT32), TensorType((1, 301), dtype, kind)
+        found.append((quantize, site_of(Quantize(dtype, ties), [floats], [None], eight)))
+        found.append((dequantize, site_of(Dequantize(), [eight], [None], floats)))
+    for op, clamp in [(Add, (-128, 127)), (Sub, (-60, 70)), (Add, (0, 127))]:
+        shapes = [int8((3, 7 + clamp[0] % 5), scale, zero_point) for scale, zero_point in [(0.0685, 3), (0.0784, -7)]]
+        found.append((add, site_of(op(clamp), shapes, [None, None], int8((), 0.0825, -5))))
+    found.append((table, site_of(Logistic(), [int8((1, 45))], [None], int8((), 1 / 256, -128))))
+    return found
+
+
+def values(t: TensorType, rng: np.random.Generator) -> Array:
+    """Of floats those around halves of a step, any others, and the ends of what has an int32."""
+    if t.dtype != FLOAT32:
+        return random_values(t, rng)
+    ties = ((rng.integers(-300, 300, t.shape) + 0.5) * np.float64(SCALE)).astype(np.float32)
+    ties = (ties.view(np.int32) + rng.integers(-3, 4, t.shape).astype(np.int32)).view(np.float32)
+    any_bits = rng.integers(0, 2**32, t.shape, np.uint32).view(np.float32)
+    found = np.where(rng.random(t.shape) < 0.8, ties, any_bits)
+    large = SCALE * np.float32(2.0) ** 31
+    ends = [large, np.nextafter(large, np.float32(0)), np.float32(2**31 - 128) * SCALE, np.inf, 3e38, 1e-45, 0]
+    found[0, :16] = [*ends, *np.negative(ends), np.nan, np.uint32(0x7FA00000).view(np.float32)]
     return found
 
 
 def test_on_the_m55():
-    check_emulated(cases(), "mps3-an547")
+    check_emulated(cases(), "mps3-an547", values_of=values)
+
+
+@pytest.mark.parametrize("factory", [quantize, dequantize, add])
+def test_elements_on_the_host(factory):
+    check(factory, next(site for kind, site in cases() if kind is factory), M55)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_vectors_take_no_scale_with_which_quotients_are_subnormal_or_infinite(scale):
+    eight = int8((1, 100), scale)
+    floats = TensorType((1, 100), FLOAT32)
+    assert quantize(site_of(Quantize(INT8), [floats], [None], eight), M55) is None
+    assert dequantize(site_of(Dequantize(), [eight], [None], floats), M55) is None
 
 
 @pytest.mark.parametrize("flags", [("-O1",), ("-Os",), ("-O3",), ("-O2", "-DTC_PORTABLE")])
 def test_other_ways_to_compile(flags):
-    check_emulated(some(cases()), "mps3-an547", *flags)
+    check_emulated(some(cases()), "mps3-an547", *flags, values_of=values)

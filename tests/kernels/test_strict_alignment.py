@@ -17,6 +17,7 @@ import pytest
 from tests.kernels import (
     test_assembly,
     test_block,
+    test_depthwise_dense,
     test_float_fused,
     test_fused,
     test_hybrid,
@@ -26,6 +27,7 @@ from tests.kernels import (
     test_svdf,
     test_wide,
     test_wide_dsp,
+    test_wide_onnx,
 )
 from tests.ops.samples import sampler_of
 from tests.support.cores import core_named
@@ -203,6 +205,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
 
 def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
+    wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3]]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.kernels import test_wide_onnx
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import site_of
 from tinycompile.dtypes import INT8, INT16, INT32, INT64, DType
@@ -95,6 +96,7 @@ def cases() -> list[tuple[Factory, Site]]:
     found.extend((wide_ops.pool2d, site_of(op, [wide((1, 5, 7, 3))], [None], wide((1,)))) for op in pools)
     found.extend(function_cases())
     found.extend(real_layers())
+    found.extend(test_wide_onnx.cases())
     found.append((wide_ops.rescale, site_of(Relu((0, HIGH)), [wide((4, 9))], [None], wide((1,), 0.0007))))
     return found
 

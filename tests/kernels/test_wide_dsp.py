@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.kernels import test_wide_onnx
 from tests.kernels.test_wide import CLAMP, layer, wide
 from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import run_kernel
@@ -65,7 +66,7 @@ def short_forms() -> list[tuple[Factory, Site]]:
 
 def test_on_emulated_cores() -> None:
     """Code for a smaller core runs on a larger one."""
-    check_emulated([*short_forms(), *dual_products()])
+    check_emulated([*short_forms(), *dual_products(), *test_wide_onnx.dual_products()])
     check_emulated(short_forms(), "mps2-an385", core=["-mcpu=cortex-m0", "-mthumb"])
 
 

@@ -110,6 +110,7 @@ from tinycompile.ops.top_k import TopK
 from tinycompile.ops.transpose import Transpose
 from tinycompile.ops.transpose_conv import TransposeConv
 from tinycompile.ops.tree_ensemble import Aggregate, TreeEnsemble
+from tinycompile.ops.wide_lookup import WideLookup
 
 Random = np.random.Generator
 
@@ -307,6 +308,17 @@ def leaky_relu(rng: Random) -> Sample:
 @of("lookup")
 def lookup(rng: Random) -> Sample:
     return sample(Lookup(rng.permutation(256).astype(np.uint8).tobytes()), [int8(any_shape(rng))], int8(()))
+
+
+_RAMP = np.arange(-(1 << 15), 1 << 15).astype(np.float32).clip(-999, 20000)
+"""A function of int16 values."""
+
+
+@of("wide_lookup")
+def wide_lookup(rng: Random) -> Sample:
+    op = WideLookup(_RAMP.tobytes(), [INT8, INT16][size(rng, 0, 2)])
+    x = TensorType(any_shape(rng), INT16, Quantization.per_tensor(1.0, 0))
+    return sample(op, [x], TensorType((), op.dtype, Quantization.per_tensor(99.0, -3)))
 
 
 @of("quantize")

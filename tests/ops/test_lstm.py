@@ -30,6 +30,8 @@ FORMS = {
     "everything": LstmForm(outputs=7, coupled=True, peephole=True, batch=2, hidden=(0.005, -20)),
     "clipped": LstmForm(cell_clip=1.0),
     "another_hidden_scale": LstmForm(hidden=(0.02, 7)),
+    "beyond_16_bits": LstmForm(steps=9, inputs=12, cells=20, gain=8.0),
+    "beyond_16_bits_peephole": LstmForm(inputs=12, cells=20, peephole=True, gain=8.0),
     **{f"cell_{power}": LstmForm(power=power, cell_clip=10.0) for power in range(-15, -8)},
 }
 
@@ -66,6 +68,8 @@ def test_integers(name: str) -> None:
         LstmForm("float32", time_major=True, batch=2, activation=RELU),
         LstmForm("float32", outputs=3, batch=2, coupled=True, peephole=True, cell_clip=0.3, projection_clip=0.2),
         LstmForm("float32", activation=RELU6, cell_clip=2.0),
+        LstmForm("float32", normalised=True, batch=2),
+        LstmForm("float32", normalised=True, outputs=3, coupled=True, peephole=True, cell_clip=0.3),
     ],
 )
 def test_floats(form: LstmForm) -> None:
@@ -81,6 +85,7 @@ WHEEL = {
     "clipped": (LstmForm(cell_clip=1.0, power=-9), "f18aeb595d8baa35"),
     "fine_cell": (LstmForm(power=-15), "8e2d23c672878e89"),
     "int16": (LstmForm("int16", time_major=True, batch=2, power=-12), "3a00a3e14caeba86"),
+    "beyond_16_bits": (LstmForm(steps=9, inputs=12, cells=20, gain=8.0), "957ce4bfaff77959"),
 }
 """A form, and the beginning of the SHA-256 of its results by tflite-micro 0.dev20261023182759."""
 
@@ -137,6 +142,7 @@ def test_every_value_of_a_gate(swept: int) -> None:
         (LstmForm(coupled=True), "tflm", "which TFLM refuses"),
         (LstmForm("int16", outputs=5), "litert", "no runtime has them"),
         (LstmForm(power=-8), "litert", "supported are 2^-15 to 2^-9"),
+        (LstmForm(normalised=True), "litert", "layer normalisation"),
         (LstmForm("float32", activation=NONE), "litert", "fused_activation_function is 0"),
     ],
 )

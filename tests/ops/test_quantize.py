@@ -47,6 +47,17 @@ def test_between_8_bit_types(source, target, x_scale, x_zero, y_scale, y_zero, s
 
 
 @quick
+@given(st.sampled_from(["int8", "int16"]), scales, zero_points, scales, seeds)
+def test_between_8_and_16_bits(source, scale, zero_point, wide_scale, seed):
+    wide, narrow = (wide_scale / 256, 0), (scale, zero_point)
+    values = full_range(np.random.default_rng(seed), (500,), source)
+    if source == "int8":
+        check_quantize(values, "int16", *wide, narrow)
+    else:
+        check_quantize(values, "int8", *narrow, wide)
+
+
+@quick
 @given(dtypes)
 def test_signedness_only(source):
     target = {"int8": "uint8", "uint8": "int8"}[source]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.support.random_graph import RandomGraph
 from tests.support.sliding_models import keyword_graph, steps_of, temporal_network
 from tinycompile import interpreter
@@ -36,7 +37,7 @@ def kept(graph: Graph) -> list[int]:
     return sorted((graph.types[state.name].shape[1] for state in graph.states), reverse=True)
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(20))
 def test_random_networks(seed: int) -> None:
     """Any kernel, stride, dilation, padding; pools, residuals, concatenations, several inputs and outputs."""
     rng = np.random.default_rng(seed)
@@ -47,13 +48,13 @@ def test_random_networks(seed: int) -> None:
         check(graph, Window(name, axis, int(rng.choice(steps[:3]))))
 
 
-@pytest.mark.parametrize("step", [1, 2, 5])
+@pytest.mark.parametrize("step", [1, 4])
 @pytest.mark.parametrize("end", ["pool", "mean", "softmax", "dense", "last"])
 @pytest.mark.parametrize("padding", ["same", "valid", "causal"])
 def test_keyword_networks(end: str, padding: str, step: int) -> None:
     """What is behind the last convolution decides what is saved: an average by sums, a layer of all rows nothing."""
     graph = keyword_graph(end, padding)
-    found = check(graph, Window("x", 1, step), steps=9)
+    found = check(graph, Window("x", 1, step), steps=6)
     assert found.macs() < graph.macs()
 
 
@@ -121,6 +122,23 @@ def test_models_with_memory_have_no_windows() -> None:
     stateful = replace(graph, types={**graph.types, "s": graph.types["x"]}, states=(state,))
     with pytest.raises(UsageError, match="models without memory"):
         slide(stateful, Window("x", 1, 1))
+
+
+def test_a_temporal_shift_is_a_state() -> None:
+    """examples/tsm: a frame a step is the offline model on the window that ends with it; shifts have no arithmetic."""
+    path = ROOT / "examples/tsm/tsm.onnx"
+    graph = optimize(load(path, floats="all"))
+    found = slide(graph, window_of(graph, "2=1"))
+    verify(found, "slide")
+    readout = 16 * 2
+    assert (found.macs() - readout) * 8 == graph.macs() - readout
+    assert [found.types[state.name].elements for state in found.states] == [4 * 16] * 3
+    frames = np.load(path.parent / "tsm_steps.npz")["input_0"][:20]
+    whole = np.zeros(graph.types[graph.inputs[0]].shape, np.float32)
+    for frame, values in zip(frames, interpreter.steps(found, ([frame] for frame in frames)), strict=True):
+        whole = np.concatenate([whole[:, :, 1:], frame], axis=2)
+        ours, expected = values[found.outputs[0]], interpreter.run(graph, [whole])[graph.outputs[0]]
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_the_reference_keyword_network(shared: object) -> None:

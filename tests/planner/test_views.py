@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -11,7 +12,7 @@ from tests.planner.networks import kernel, network
 from tests.planner.test_states import Memory, planned
 from tinycompile import interpreter
 from tinycompile.dtypes import FLOAT32, INT8, INT64, DType
-from tinycompile.ir import Graph, Node, Op, TensorType, verify
+from tinycompile.ir import Graph, Node, Op, State, TensorType, verify
 from tinycompile.kernels.base import Kernel
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.identity import Identity
@@ -38,6 +39,28 @@ def test_pieces_lie_in_the_whole():
     found = values({"a": 0, "b": 16}, {"x": 32, "a": 16, "b": 16, "y": 8}, {"a": ("x",), "b": ("x",), "y": ("a", "b")})
     assert (found.place("a"), found.place("b")) == (("x", 0), ("x", 16))
     assert [buffer.name for buffer in found.buffers] == ["x", "y"]
+
+
+def test_a_piece_of_a_state_is_copied():
+    """The next value may be written there before the piece is read; only what can't be copied is the state's memory."""
+    graph = network({"x": 32, "n": 32, "a": 16, "y": 8}, {"n": ("x",), "a": ("s",), "y": ("a", "n")}, ["y"])
+    types = {**graph.types, "s": graph.types["n"]}
+    graph = replace(graph, types=types, states=(State("s", np.zeros(types["s"].shape, np.int8), "n"),))
+    for kernels, place in ((piece(16), ("a", 0)), (piece(16)[:1], ("s", 16))):
+        assert Values(graph, [[COPY], kernels, [COPY]]).place("a") == place
+
+
+def test_an_operand_may_be_computed_where_others_are_copied_to():
+    """One operand of a concatenation lies in its result, the state isn't moved there."""
+    graph = network({"x": 16, "a": 16, "y": 32}, {"a": ("x",), "y": ("s", "a")}, ["y"])
+    types = {**graph.types, "s": graph.types["a"]}
+    graph = replace(graph, types=types, states=(State("s", np.zeros(types["s"].shape, np.int8), "a"),))
+    graph = replace(graph, states=(replace(graph.states[0], next="x"),), inputs=("x",))
+    whole, into = kernel(parts={0: 0, 1: 16}), kernel(instructions=4, parts={1: 16})
+    found = Values(graph, [[COPY], [whole, into, COPY]])
+    assert found.options[-1] == [into] and found.place("a") == ("a", 0)
+    (of_a,) = (buffer for buffer in found.buffers if buffer.name == "a")
+    assert (of_a.group, of_a.displacement) == ("y", 16)
 
 
 def test_a_piece_of_a_piece():

@@ -47,6 +47,7 @@ CHAINS: dict[str, Body] = {
     "slopes": lambda b, x: b.node("PRelu", b.layer(x), b.constant(np.full((4, 1, 1), 0.25), np.float32)),
     "arithmetic": lambda b, x: b.node("Sub", b.node("Max", x, b.layer(x)), b.node("Min", b.layer(x), x)),
     "constants": lambda b, x: b.node("Add", b.node("Mul", x, b.weights(1, 4, 1, 1)), b.weights(4, 6, 6)),
+    "numbers": lambda b, x: b.node("Mul", b.layer(b.node("Add", b.layer(x), b.number(1.5))), b.number(-0.3)),
     "pools": lambda b, x: b.node(
         "AveragePool",
         b.node("MaxPool", x, kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2]),

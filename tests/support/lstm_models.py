@@ -24,6 +24,7 @@ class LstmForm:
         element_type: of the sequence.
         outputs: behind a projection; 0 without one.
         hidden: quantisation of what is projected; None for that of the state.
+        gain: of all weights; from 8 on gates go beyond 16 bits, and so do the parts that they are sums of.
     """
 
     element_type: str = "int8"
@@ -34,12 +35,14 @@ class LstmForm:
     outputs: int = 0
     coupled: bool = False
     peephole: bool = False
+    normalised: bool = False
     time_major: bool = False
     power: int = -11
     cell_clip: float = 0.0
     projection_clip: float = 0.0
     activation: int = TANH
     hidden: tuple[float, int] | None = None
+    gain: float = 1.0
 
 
 class _Model:
@@ -56,7 +59,7 @@ class _Model:
     def matrix(self, rows: int, columns: int) -> int:
         if self.real:
             return self.b.constant(self.rng.normal(0, 0.4, (rows, columns)).astype(np.float32))
-        scale = float(self.rng.uniform(0.003, 0.02))
+        scale = float(self.rng.uniform(0.003, 0.02)) * self.form.gain
         return self.b.constant(self.rng.integers(-127, 128, (rows, columns)).astype(np.int8), scale)
 
     def bias(self, rows: int) -> int:
@@ -70,6 +73,11 @@ class _Model:
             return self.b.constant(self.rng.normal(0, 0.3, rows).astype(np.float32))
         scale = float(self.rng.uniform(1e-5, 1e-4))
         return self.b.constant(self.rng.integers(-32767, 32768, rows).astype(np.int16), scale)
+
+    def factors(self, rows: int) -> int:
+        if self.real:
+            return self.b.constant(self.rng.normal(1, 0.3, rows).astype(np.float32))
+        return self.b.constant(self.rng.integers(-32767, 32768, rows).astype(np.int16), 3e-5)
 
     def zero_point(self) -> int:
         return int(self.rng.integers(-128, 128)) if self.form.element_type == "int8" else 0
@@ -104,7 +112,7 @@ def lstm_parts(form: LstmForm, seed: int = 0) -> tuple[TfliteBuilder, list[int],
     y = b.tensor((*order, outputs), dtype=form.element_type, name="y", **m.quantized(*state))
     op = b.op(
         "UNIDIRECTIONAL_SEQUENCE_LSTM",
-        [*operands, h, c, *([NO_TENSOR] * 4)],
+        [*operands, h, c, *(m.factors(cells) if form.normalised and each else NO_TENSOR for each in there)],
         [y],
         FusedActivationFunction=form.activation,
         CellClip=form.cell_clip,

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from tinycompile.cli._shared import EVALUATION, PATH, STATE, Shape, StatePair, explained, force_option
+from tinycompile.errors import UsageError
 from tinycompile.written import MARK, OVERWRITE, TFLITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
 
 
 @click.command()
 @click.argument("model", type=PATH)
-@click.option("--calib", type=PATH, required=True, help="Samples (.npz) of real inputs.")
+@click.option("--calib", type=PATH, help="Samples (.npz) of real inputs; without them ranges are guessed.")
 @click.option("-o", "--output", type=PATH, required=True, help="The file to write (.onnx, .tflite).")
 @click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto.")
 @click.option("--calib-effort", default="default", show_default=True, help="default, or high: more is tried.")
@@ -23,7 +24,7 @@ from tinycompile.written import MARK, OVERWRITE, TFLITE, is_archive_of_ours, is_
 @explained
 def quantize(
     model: Path,
-    calib: Path,
+    calib: Path | None,
     output: Path,
     calib_method: str,
     calib_effort: str,
@@ -39,7 +40,9 @@ def quantize(
     from tinycompile.quantize import quantize as quantize_model
     from tinycompile.staging import may_write
 
-    read = [model, calib, *filter(None, [evaluation])]
+    if calib is None and evaluation is not None:
+        raise UsageError("--eval needs --calib", why="without real inputs it is a guess that is measured")
+    read = [model, *filter(None, [calib, evaluation])]
     with may_write(output, is_model_of_ours, read=read, force=force) as path:
         result = quantize_model(
             model,

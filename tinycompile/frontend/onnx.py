@@ -63,7 +63,6 @@ from tinycompile.frontend.onnx_values import (
     Quantized,
     Real,
     Value,
-    Wide,
     identity,
     moves_nothing,
 )
@@ -423,7 +422,7 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
         return inputs[value.name]
     name = f"{value.name}_output"
     match found:
-        case Dequantized(function=None) | Wide():
+        case Dequantized(function=None):
             at = found.at
             if state.type_of(at).dtype != FLOAT32:
                 at = Placed(state.emit(Dequantize(), [at.name], name, None), at.shape, at.order, at.folded)

@@ -13,8 +13,9 @@ import numpy as np
 
 from tinycompile.dtypes import INT8
 from tinycompile.frontend.onnx_evaluate import table_of, values_of
-from tinycompile.frontend.onnx_scope import Scope
+from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, Scope
 from tinycompile.frontend.onnx_values import Dequantized, Placed, identity
+from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.numerics.step_requant import LARGEST_SUM, StepRequant
 from tinycompile.ops._elementwise import INT8_VALUES
@@ -26,6 +27,8 @@ _WEIGHT = 64
 
 def by_channel(scope: Scope, value: Dequantized, channel: int, quant: Quantization) -> Placed:
     """A function that differs from channel to channel, and only rises or only falls in each."""
+    if value.dtype != INT8:
+        raise Rejected(f"it is of 16 bits and differs from channel to channel: {FLOAT_ARITHMETIC}")
     floats = values_of(value.quant, value.function, scope.opset)
     table = table_of(value.quant, value.function, quant, scope.opset)
     signs, rule = _monotonic_rule(floats, table, int(value.quant.zero_point[0]), quant)

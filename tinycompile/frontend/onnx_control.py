@@ -18,7 +18,7 @@ from tinycompile.frontend.onnx_functions import with_names
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_rewrite import names_of
 from tinycompile.frontend.onnx_shapes import FEW, computed, inferred, opset_of, shapes_of
-from tinycompile.frontend.onnx_untrusted import messages
+from tinycompile.frontend.onnx_untrusted import array_of, messages
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, free_name
 
@@ -142,8 +142,7 @@ def _known(model: Any) -> _Known:
     except Exception:  # of a model that is broken, which is said by those who need all shapes
         graph = model.graph
     shapes = {name: shape for name, shape in shapes_of(graph).items() if shape is not None}
-    numpy_helper = onnx_module().numpy_helper
-    arrays = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer if prod(i.dims) <= FEW}
+    arrays = {i.name: array_of(i, "") for i in model.graph.initializer if prod(i.dims) <= FEW}
     found = _Known(opset_of(model), shapes, arrays)
     found.learn(model.graph.node)
     return found
@@ -266,7 +265,7 @@ class _Body:
             own.name = self._shared[each.name] = step.name(each.name)
             step.initializers.append(own)
             if prod(own.dims) <= FEW:
-                step.known.arrays[own.name] = onnx_module().numpy_helper.to_array(own)
+                step.known.arrays[own.name] = array_of(own, "")
 
     def __call__(self, operands: Sequence[str]) -> list[str]:
         """Adds a copy for these operands; the names of its results.

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinycompile.dtypes import INT8, INT16, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_discrete import arithmetic
+from tinycompile.frontend.onnx_linear import scaled_channels
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, settled
 from tinycompile.frontend.onnx_regions import (
@@ -39,9 +40,9 @@ from tinycompile.frontend.onnx_values import (
     Pair,
     Placed,
     Quantized,
+    Real,
     SoftmaxOf,
     Value,
-    Wide,
     shift_of,
 )
 from tinycompile.frontend.onnx_wide import has_wide_sums, quantized_wide
@@ -131,7 +132,7 @@ def dequantize_linear(scope: Scope) -> None:
             if scale.size > 1:
                 raise Rejected("its operand has 16 bits and several scales")
             quant = per_tensor_quantization(scale, zero_point, value.shift)
-            scope.set(Wide(with_quantization(scope, value.at, quant), quant))
+            scope.set(Dequantized(with_quantization(scope, value.at, quant), quant, dtype=INT16))
         case Quantized() if scale.size > 1 and not block:
             axis = checked_scales(scale, value.shape, int(scope.attribute("axis", 1)))
             scope.set(dequantized_by_channel(scope, value, scale, one_zero_point(zero_point, value.shift), axis))
@@ -143,7 +144,10 @@ def dequantize_linear(scope: Scope) -> None:
 
 
 def dequantized_type(scope: Scope, scale: Array) -> None:
-    """The result is float32. Raises Rejected."""
+    """The result is float32, and the zero point an integer. Raises Rejected."""
+    zero_point = scope.value(2) if scope.has(2) else None
+    if isinstance(zero_point, Real) or (isinstance(zero_point, Known) and zero_point.array.dtype.kind == "f"):
+        raise Rejected("the zero point is a float; ONNX wants one of its tensor's type")
     if scale.dtype != np.float32:
         raise Rejected(f"the scale is {scale.dtype.name}, supported is float32")
     code = scope.attribute("output_dtype", 0)
@@ -303,7 +307,11 @@ def _per_channel_sum(scope: Scope, values: Sequence[Value]) -> bool:
 @importer("BatchNormalization")
 def batch_normalization(scope: Scope) -> None:
     factor, offset = normalisation(scope)
-    scope.set(batch_normalised(scope, scope.value(), factor.astype(np.float32), offset.astype(np.float32)))
+    value = scope.value()
+    if isinstance(value, Dequantized) and value.dtype == INT16:
+        scope.set(scaled_channels(scope, settled(scope, value), factor, offset))
+    else:
+        scope.set(batch_normalised(scope, value, factor.astype(np.float32), offset.astype(np.float32)))
 
 
 def normalisation(scope: Scope) -> tuple[Array, Array]:
@@ -346,7 +354,7 @@ def concat(scope: Scope) -> None:
     first = next(part for part in parts if not isinstance(part, Known))
     places = [part.at for part in parts if isinstance(part, Dequantized) and _is_plainly(part, first)]
     if isinstance(first, Dequantized) and len(places) == len(parts):
-        scope.set(Dequantized(joined(places, first.quant), first.quant))
+        scope.set(replace(first, at=joined(places, first.quant)))
     else:
         scope.set(Arranged(tuple(parts), joined, shape))
 

@@ -36,15 +36,15 @@ def table_of(x: Quantization, function: Step | None, y: Quantization, opset: int
     return np.clip(np.where(np.isnan(steps), -128, steps), -128, 127).astype(np.int8)
 
 
-def values_of(x: Quantization, function: Step | None, opset: int) -> Array:
-    """float32 or bool (256,), or (C, 256) for a function that differs from channel to channel: DequantizeLinear and the
-    function, for every int8 value by its bits.
+def values_of(x: Quantization, function: Step | None, opset: int, inputs: Array = INT8_VALUES) -> Array:
+    """float32 or bool (n,), or (C, n) for a function that differs from channel to channel: DequantizeLinear and the
+    function, for integers (n,), by default every int8 value by its bits.
     """
-    floats = (INT8_VALUES.astype(np.float32) - np.float32(x.zero_point[0])) * x.scale[0]
+    floats = (inputs.astype(np.float32) - np.float32(x.zero_point[0])) * x.scale[0]
     if function is None:
         return floats
     result = _through(function, floats, opset)
-    if result.shape[-1:] != (256,) or result.ndim > 2:
+    if result.shape[-1:] != inputs.shape or result.ndim > 2:
         raise Rejected("it is no function of single elements")
     return result if function.boolean else result.astype(np.float32)
 
@@ -89,7 +89,7 @@ def _through(function: Step, floats: Array, opset: int) -> Array:
         del node.output[:]
         node.output.append(names[id(step)])
         nodes.append(node)
-    values = helper.make_tensor_value_info("element", onnx.TensorProto.FLOAT, [256])
+    values = helper.make_tensor_value_info("element", onnx.TensorProto.FLOAT, list(floats.shape))
     initializers = [onnx.numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()]
     outputs = [onnx.ValueInfoProto(name=names[id(function)])]
     graph = helper.make_graph(nodes, "table", [values], outputs, initializers)

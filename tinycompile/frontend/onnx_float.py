@@ -26,7 +26,6 @@ from tinycompile.frontend.onnx_values import (
     Placed,
     Quantized,
     Real,
-    Wide,
     shift_of,
 )
 from tinycompile.frontend.tflite_scope import Rejected
@@ -92,7 +91,7 @@ def as_float(state: State, name: str, reason: str) -> Real | Known | Discrete:
             return value
         case Dequantized() if is_discrete(value):
             return discrete(Scope(state, state.producers[name]), value)
-        case Dequantized(function=None) | Wide():
+        case Dequantized(function=None):
             at = value.at
             result = state.emit(Dequantize(), [at.name], f"{name}_float", None)
             real = Real(replace(at, name=result))

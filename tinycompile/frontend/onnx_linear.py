@@ -24,7 +24,6 @@ from tinycompile.frontend.onnx_values import (
     Placed,
     Shape,
     Value,
-    Wide,
     identity,
 )
 from tinycompile.frontend.tflite_scope import MAX_STEP, Rejected
@@ -85,8 +84,8 @@ def activation(scope: Scope, operand: int = 0) -> Dequantized:
 
 
 def summed(scope: Scope, value: Value) -> Dequantized:
-    """What a sum of products is of: a tensor of 8 or of 16 bits. Raises Rejected."""
-    return Dequantized(value.at, value.quant) if isinstance(value, Wide) else settled(scope, dequantized(value))
+    """What a sum of products is of. Raises Rejected."""
+    return settled(scope, dequantized(value))
 
 
 def dequantized(value: Value) -> Dequantized:
@@ -297,6 +296,26 @@ def transposed_begins(
         total = s * (n - 1) + e + (k - 1) * d + 1 - o
         begins.append(total // 2 if auto == "SAME_UPPER" else total - total // 2)
     return begins
+
+
+def scaled_channels(scope: Scope, x: Dequantized, factor: Array, offset: Array) -> Linear:
+    """x * factor + offset, float64 (C,), along axis 1: a depthwise convolution of one element."""
+    window = {"stride": (1, 1), "dilation": (1, 1), "padding": (0, 0, 0, 0)}
+    signs, sizes = np.sign(factor).astype(np.int64), np.where(factor == 0, 1, np.abs(factor))
+    found = Convolved("depthwise_conv2d", as_image(scope, x.at), signs.reshape(1, 1, 1, -1), window)
+    shape = scope.shape()
+    return Linear(
+        x=found.image,
+        quant=x.quant,
+        kind=found.kind,
+        window=found.window,
+        weights=found.weights,
+        weight_scale=sizes.astype(np.float32),
+        product=tuple(Fraction(float(x.quant.scale[0])) * Fraction(float(size)) for size in sizes),
+        bias=tuple(Fraction(float(number)) for number in offset),
+        shape=shape,
+        order=output_order(shape),
+    )
 
 
 # Matrix products.

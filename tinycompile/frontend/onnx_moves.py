@@ -23,7 +23,6 @@ from tinycompile.frontend.onnx_values import (
     Real,
     Shape,
     Value,
-    Wide,
     identity,
 )
 from tinycompile.frontend.tflite_scope import Rejected
@@ -73,8 +72,11 @@ def transpose(scope: Scope) -> None:
 
 @importer("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 def reshape(scope: Scope) -> None:
+    rank, axis = len(scope.value().shape), scope.attribute("axis", 1)
+    if scope.kind == "Flatten" and not -rank <= axis <= rank:
+        raise Rejected(f"axis {axis} of {rank} dimensions")
     shape = scope.shape()
-    scope.ignore("axis", "allowzero", 1)  # the inferred shape is what they say
+    scope.ignore("allowzero", 1)  # the inferred shape is what they say
     scope.moved(lambda at: reshaped_to(scope, at, shape))
 
 
@@ -171,10 +173,10 @@ def _padded_description(scope: Scope, value: Value, amounts: Sequence[tuple[int,
     """A border of what `fill` is rounded to."""
 
     def bordered(places: Sequence[Placed], quant: Quantization) -> Placed:
-        return padded(scope, places[0], amounts, rounded(fill, quant))
+        return padded(scope, places[0], amounts, rounded(fill, quant, scope.state.type_of(places[0]).dtype))
 
     if isinstance(value, Dequantized) and value.function is None:
-        steps = rounded(fill, value.quant) - int(value.quant.zero_point[0])
+        steps = rounded(fill, value.quant, value.dtype) - int(value.quant.zero_point[0])
         if np.float32(steps) * value.quant.scale[0] == fill:
             return replace(value, at=bordered([value.at], value.quant))
     return Arranged((value,), bordered, scope.shape(), "none")
@@ -286,7 +288,7 @@ def chosen_by_size(scope: Scope, how: Callable[[Placed], Placed]) -> None:
     value = scope.value()
     if isinstance(value, Real | Discrete | Known):
         raise Rejected(NOT_ROUNDED)
-    if isinstance(value, Quantized | Wide) or (
+    if isinstance(value, Quantized) or (
         isinstance(value, Dequantized) and value.is_increasing and value.channel is None
     ):
         scope.moved(how)

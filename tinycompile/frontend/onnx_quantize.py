@@ -9,10 +9,10 @@ from math import prod
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT32, UINT8, DType
+from tinycompile.dtypes import INT8, INT16, INT32, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_channels import by_channel
 from tinycompile.frontend.onnx_evaluate import nodes_of, table_of, values_of
-from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged, common_order
+from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NOT_ROUNDED, Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
     Arranged,
     Average,
@@ -30,11 +30,12 @@ from tinycompile.frontend.onnx_values import (
     Step,
     Value,
     identity,
+    shift_of,
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
-from tinycompile.ops._elementwise import INT8_VALUES, DequantizedBinary
+from tinycompile.ops._elementwise import DequantizedBinary
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
@@ -54,6 +55,7 @@ from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.sub import Sub
 from tinycompile.ops.transpose_conv import TransposeConv
+from tinycompile.ops.wide_lookup import WideLookup
 
 _LARGEST_BIAS = 2**30
 
@@ -71,7 +73,11 @@ PAIRS: Mapping[str, type[DequantizedBinary]] = {
 
 def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
     """The int8 tensor that QuantizeLinear with `quant` (as int8) makes of a float value."""
+    if isinstance(value, Linear | Average | Product) and scope.state.type_of(value.x).dtype == INT16:
+        raise Rejected("it has 8 bits, and the sum that it rounds is of 16 bits")
     match value:
+        case Dequantized() if value.dtype == INT16:
+            return function_of_wide(scope, value, quant, INT8)
         case Dequantized():
             return _of_dequantized(scope, value, quant)
         case Linear():
@@ -81,7 +87,7 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
         case Product():
             return product(scope, value, _rule([value.product], value, quant), quant)
         case Pair():
-            return _pair(scope, value, quant)
+            return paired(scope, value, quant)
         case SoftmaxOf():
             x = value.x
             result = scope.state.emit(Softmax(rule="onnx"), [x.at.name], scope.name, quant)
@@ -108,7 +114,7 @@ def may_be_nan(scope: Scope, value: Value) -> bool:
         case Known():
             return value.array.dtype.kind == "f" and bool(np.isnan(value.array).any())
         case Dequantized():
-            return bool(np.isnan(values_of(value.quant, value.function, scope.opset)).any())
+            return bool(np.isnan(values_of(value.quant, value.function, scope.opset, value.numbers)).any())
         case Pair():
             return value.function == "Div"
         case Arranged():
@@ -139,30 +145,46 @@ def settled(scope: Scope, value: Dequantized) -> Dequantized:
     if found is None:
         found = scope.state.settled[key] = _settled(scope, value, value.function)
     name, quant = found
-    return Dequantized(replace(value.at, name=name), quant)
+    return replace(value, at=replace(value.at, name=name), quant=quant, function=None)
 
 
 def _settled(scope: Scope, value: Dequantized, function: Step) -> tuple[str, Quantization]:
     """(IR value, its quantisation)."""
     if value.channel is not None or function.boolean:
         raise Rejected(NOT_ROUNDED)
-    floats = values_of(value.quant, function, scope.opset)
+    numbers = value.numbers
+    floats = values_of(value.quant, function, scope.opset, numbers)
     state, name = scope.state, function.node.output[0]
     zero_point = int(value.quant.zero_point[0])
-    centred = INT8_VALUES.astype(np.float32) - np.float32(zero_point)
-    step = floats[np.uint8(zero_point + 1 & 255)] if zero_point < 127 else np.float32(0)
+    centred = numbers.astype(np.float32) - np.float32(zero_point)
+    step = next(iter(floats[centred == 1]), np.float32(0))
     if step >= np.finfo(np.float32).tiny and np.array_equal(floats, centred * step):
         quant = Quantization.per_tensor(float(step), zero_point)
         result = state.emit(Reshape(state.type_of(value.at).shape), [value.at.name], f"{name}_scaled", quant)
         return result, quant
-    table = table_of(value.quant, function, value.quant, scope.opset)
-    if not np.array_equal((table.astype(np.float32) - np.float32(zero_point)) * value.quant.scale[0], floats):
+    rounded = _rounded_array(floats, value.quant, value.dtype)
+    if not np.array_equal((rounded.astype(np.float32) - np.float32(zero_point)) * value.quant.scale[0], floats):
         raise Rejected(NOT_ROUNDED)
-    op = Lookup(table.tobytes(), _called(function))
+    names = called(function)
+    op = Lookup(rounded.tobytes(), names) if value.dtype == INT8 else WideLookup(floats.tobytes(), INT16, names)
     return state.emit(op, [value.at.name], f"{name}_values", value.quant), value.quant
 
 
-def _called(function: Step | None) -> str:
+def function_of_wide(scope: Scope, value: Dequantized, quant: Quantization, dtype: DType) -> Placed:
+    """A function of single elements, where they or the result have 16 bits."""
+    if value.function is None and value.dtype == dtype and value.quant.same_as(quant):
+        return value.at
+    if value.function is not None and value.function.boolean:
+        raise Rejected("its operand is bool")
+    if value.channel is not None:
+        raise Rejected(f"it is of 16 bits and differs from channel to channel: {FLOAT_ARITHMETIC}")
+    floats = values_of(value.quant, value.function, scope.opset, value.numbers)
+    ascending = floats[value.numbers.argsort(kind="stable")].astype(np.float32)
+    op = WideLookup(ascending.tobytes(), dtype, called(value.function))
+    return replace(value.at, name=scope.state.emit(op, [value.at.name], scope.name, quant))
+
+
+def called(function: Step | None) -> str:
     return ", ".join(step.node.op_type for step in nodes_of(function)) or "requantisation"
 
 
@@ -174,7 +196,7 @@ def _of_dequantized(scope: Scope, value: Dequantized, quant: Quantization) -> Pl
     if value.channel is not None:
         return by_channel(scope, value, value.channel, quant)
     table = table_of(value.quant, value.function, quant, scope.opset)
-    result = scope.state.emit(Lookup(table.tobytes(), _called(value.function)), [value.at.name], scope.name, quant)
+    result = scope.state.emit(Lookup(table.tobytes(), called(value.function)), [value.at.name], scope.name, quant)
     return Placed(result, value.shape, value.at.order, value.at.folded)
 
 
@@ -282,11 +304,12 @@ def _average(scope: Scope, value: Average, quant: Quantization) -> Placed:
     return scope.reshaped(at, at.physical_shape, value.shape, value.order)
 
 
-def _pair(scope: Scope, value: Pair, quant: Quantization) -> Placed:
+def paired(scope: Scope, value: Pair, quant: Quantization, dtype: DType = INT8) -> Placed:
+    """Two tensors of a type."""
     rank = len(value.shape)
     order = common_order([operand.at for operand in value.operands if isinstance(operand, Dequantized)], rank)
     names = [_pair_operand(scope, operand, rank, order) for operand in value.operands]
-    op = PAIRS[value.function](clamp_of(value.clamp, quant), "onnx")
+    op = PAIRS[value.function](clamp_of(value.clamp, quant, dtype), "onnx")
     return Placed(scope.state.emit(op, names, scope.name, quant), value.shape, order)
 
 
@@ -300,38 +323,44 @@ def _pair_operand(scope: Scope, operand: Dequantized | Known, rank: int, order: 
 def quantized_constant(scope: Scope, value: Known, rank: int, order: tuple[int, ...]) -> str:
     """A dequantised constant as an int8 constant of the IR."""
     source = value.quantized
-    if source is None or source.axis is not None or DType.find(source.values.dtype) not in (INT8, UINT8):
+    dtype = None if source is None else DType.find(source.values.dtype)
+    if source is None or source.axis is not None or dtype not in (INT8, UINT8, INT16, UINT16):
         raise Rejected("one operand is a float constant, supported is one that is quantised with a single scale")
-    shift = 128 if source.values.dtype == np.uint8 else 0
-    values = (source.values.astype(np.int64) - shift).astype(np.int8)
+    shift = shift_of(dtype)
+    values = (source.values.astype(np.int64) - shift).astype(np.int8 if dtype in (INT8, UINT8) else np.int16)
     quant = Quantization(
         source.scale.reshape(1).astype(np.float32), source.zero_point.reshape(1).astype(np.int64) - shift
     )
     return _constant(scope, arranged(values, rank, order), quant)
 
 
-def rounded(value: np.float32, quant: Quantization) -> int:
-    """What QuantizeLinear makes of a float, as int8."""
-    return int(_rounded_array(np.array([value], np.float32), quant)[0])
+def rounded(value: np.float32, quant: Quantization, dtype: DType = INT8) -> int:
+    """What QuantizeLinear makes of a float, as int8 or int16."""
+    return int(_rounded_array(np.array([value], np.float32), quant, dtype)[0])
 
 
-def _rounded_array(values: Array, quant: Quantization) -> Array:
+def _rounded_array(values: Array, quant: Quantization, dtype: DType) -> Array:
+    low, high = dtype.range
     with np.errstate(all="ignore"):
         steps = np.rint(values.astype(np.float32) / quant.scale[0]).astype(np.float64) + quant.zero_point[0]
-    return np.nan_to_num(np.clip(steps, -128, 127), nan=-128).astype(np.int8)
+    return np.nan_to_num(np.clip(steps, low, high), nan=low).astype(dtype.carrier)
 
 
 def _constant(scope: Scope, values: Array, quant: Quantization) -> str:
-    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, INT8, quant), values)
+    dtype = INT8 if values.dtype == np.int8 else INT16
+    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, dtype, quant), values)
 
 
 def _part(scope: Scope, value: Value, quant: Quantization) -> Placed:
     """A value rounded, or a constant."""
-    if not isinstance(value, Known):
-        return quantized(scope, value, quant)
+    return rounded_constant(scope, value, quant) if isinstance(value, Known) else quantized(scope, value, quant)
+
+
+def rounded_constant(scope: Scope, value: Known, quant: Quantization, dtype: DType = INT8) -> Placed:
+    """A constant as QuantizeLinear makes it. Raises Rejected."""
     if value.array.dtype.kind != "f":
         raise Rejected(f"a constant is {value.array.dtype.name}")
-    name = _constant(scope, _rounded_array(value.array, quant), quant)
+    name = _constant(scope, _rounded_array(value.array, quant, dtype), quant)
     return Placed(name, value.shape, identity(len(value.shape)))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.dtypes import INT16
 from tinycompile.frontend.onnx_evaluate import evaluate_node, values_of
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NOT_ROUNDED, Scope, scalar
@@ -74,7 +75,7 @@ def joins_region(scope: Scope) -> bool:
     axes = {channel_axis(value, first.shape) for value in constants}
     axes |= {value.channel for value in elements}
     axes.discard(None)
-    if -1 in axes or len(axes) > 1:
+    if -1 in axes or len(axes) > 1 or (axes and first.dtype == INT16):
         return False
     boolean = scope.kind in ("Not", *BOOLEAN_SEVERAL)
     step = Step(scope.node, steps, _is_increasing(scope, steps), boolean)

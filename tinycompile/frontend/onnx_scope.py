@@ -28,7 +28,6 @@ from tinycompile.frontend.onnx_values import (
     Shape,
     Step,
     Value,
-    Wide,
     identity,
     moves_nothing,
 )
@@ -344,7 +343,7 @@ class Scope:
         value = self.value()
         if isinstance(value, Quantized):
             self.set(Quantized(how(value.at), value.dtype), output)
-        elif isinstance(value, Real | Discrete | Wide) or (isinstance(value, Dequantized) and value.channel is None):
+        elif isinstance(value, Real | Discrete) or (isinstance(value, Dequantized) and value.channel is None):
             self.set(replace(value, at=how(value.at)), output)
         elif isinstance(value, Known | Missing):
             raise Rejected("its operand is a constant of which not everything is known")

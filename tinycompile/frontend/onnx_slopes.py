@@ -19,7 +19,7 @@ from tinycompile.frontend.onnx_evaluate import values_of
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_regions import channel_axis, is_monotonic
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, with_quantization
-from tinycompile.frontend.onnx_values import Arranged, Dequantized, Known, Linear, Placed, Step, Value
+from tinycompile.frontend.onnx_values import Arranged, Dequantized, Known, Linear, Pair, Placed, Step, Value
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op, Quantization
 from tinycompile.ops.maximum import Maximum
@@ -42,9 +42,11 @@ def sloped(scope: Scope, value: Value) -> Value | None:
         return None
     slopes, axis = found
     match value:
+        case Dequantized() if value.dtype == INT16 and axis is not None and value.function is None:
+            return Pair(scope.kind, (value, Known(scope.constant(1, "the slope"))), value.shape)
         case Linear() if value.clamp.is_open and axis in (None, value.channel_axis):
             scaled = _times(value, slopes)
-        case Dequantized() if axis is not None and value.channel in (None, axis):
+        case Dequantized() if value.dtype != INT16 and axis is not None and value.channel in (None, axis):
             scaled = _scaled_by_channel(scope, value, slopes, axis)
         case _:
             return None

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.dtypes import UINT8, UINT16, DType
+from tinycompile.dtypes import INT8, UINT8, UINT16, DType
 from tinycompile.ir import Array, Quantization
+from tinycompile.ops._elementwise import INT8_VALUES
 from tinycompile.ops.resize_bilinear import ResizeBilinear
 
 Shape = tuple[int, ...]
@@ -144,20 +145,27 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Dequantized:
-    """A float tensor: `scale * (q - zero_point)` of an int8 one, or a function of each element of that.
+    """A float tensor: `scale * (q - zero_point)` of an int8 or int16 one, or a function of each element of that.
 
     Attributes:
         channel: the axis of the ONNX tensor along which the function's constants differ, if they do.
+        dtype: of the tensor in the IR.
     """
 
     at: Placed
     quant: Quantization
     function: Step | None = None
     channel: int | None = None
+    dtype: DType = INT8
 
     @property
     def shape(self) -> Shape:
         return self.at.shape
+
+    @property
+    def numbers(self) -> Array:
+        """All that an element may be in the IR: int8 by their bits, int16 ascending."""
+        return INT8_VALUES if self.dtype == INT8 else np.arange(-(1 << 15), 1 << 15).astype(np.int16)
 
     @property
     def is_increasing(self) -> bool:
@@ -168,18 +176,6 @@ class Dequantized:
         a, b = self.at, other.at
         same = (a.name, a.shape, a.order, a.folded) == (b.name, b.shape, b.order, b.folded)
         return same and self.quant.same_as(other.quant)
-
-
-@dataclass(frozen=True, eq=False)
-class Wide:
-    """A float tensor: `scale * (q - zero_point)` of an int16 one."""
-
-    at: Placed
-    quant: Quantization
-
-    @property
-    def shape(self) -> Shape:
-        return self.at.shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -399,6 +395,6 @@ class Missing:
     shape: Shape = ()
 
 
-Described = Dequantized | Wide | Linear | Average | Product | Pair | SoftmaxOf | Interpolated | Arranged
+Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | Interpolated | Arranged
 """Floats that QuantizeLinear can round without float32 arithmetic."""
 Value = Known | Quantized | Described | Real | Discrete | Missing

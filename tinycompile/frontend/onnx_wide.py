@@ -2,8 +2,9 @@
 of ONNX's formula.
 
 uint16 tensors are int16 with a zero point lower by 2^15. A layer's sums are of the numbers as they are: what the zero
-point adds to them is in its rule's offset, and where it would read padding, that is written out. Where a layer has 8
-bits on one side, the numbers are cast: its operand's before, its results', which are clamped to 8 bits, behind.
+point adds to them is in its rule's offset, and where it would read padding, that is written out. Transposed
+convolutions take it off. Where a layer has 8 bits on one side, the numbers are cast: its operand's before, its
+results', which are clamped to 8 bits, behind.
 """
 
 from __future__ import annotations
@@ -15,21 +16,42 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT16, DType
-from tinycompile.frontend.onnx_quantize import clamp_of
-from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope
-from tinycompile.frontend.onnx_values import Arranged, Average, Linear, Placed, Real, Shape, Value, Wide
+from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
+from tinycompile.frontend.onnx_quantize import (
+    clamp_of,
+    function_of_wide,
+    may_be_nan,
+    paired,
+    quantized,
+    rounded_constant,
+)
+from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope, arranged
+from tinycompile.frontend.onnx_values import (
+    Arranged,
+    Average,
+    Dequantized,
+    Interpolated,
+    Known,
+    Linear,
+    Pair,
+    Placed,
+    Real,
+    Shape,
+    SoftmaxOf,
+    Value,
+)
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op, Quantization, TensorType
 from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
-from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.pad import Pad
+from tinycompile.ops.prelu import Prelu
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.transpose_conv import TransposeConv
 
 
@@ -38,6 +60,8 @@ def has_wide_sums(scope: Scope, value: Value) -> bool:
     match value:
         case Linear() | Average():
             return scope.state.type_of(value.x).dtype == INT16
+        case Interpolated():
+            return scope.state.type_of(value.image).dtype == INT16
         case Arranged():
             return any(has_wide_sums(scope, part) for part in value.parts)
         case _:
@@ -54,22 +78,54 @@ def quantized_wide(scope: Scope, value: Value, quant: Quantization, dtype: DType
     Raises:
         Rejected: that takes float32 arithmetic.
     """
+    if dtype == INT8 and not has_wide_sums(scope, value):  # beside one that has
+        return quantized(scope, value, quant)
     match value:
-        case Wide() if dtype == INT16 and value.quant.same_as(quant):
-            return value.at
-        case Wide() if dtype == INT16:
-            real = scope.state.emit(Dequantize(), [value.at.name], f"{scope.name}_float", None)
-            return _rounded(scope, replace(value.at, name=real), quant)
-        case Real() if dtype == INT16:
+        case Dequantized():
+            return function_of_wide(scope, value, quant, dtype)
+        case Real():
             return _rounded(scope, value.at, quant)
         case Linear():
             return _linear(scope, value, quant, dtype)
         case Average():
             return _average(scope, value, quant, dtype)
+        case Pair() if value.function == "PRelu":
+            return _sloped(scope, value, quant)
+        case Pair():
+            return paired(scope, value, quant, INT16)
+        case SoftmaxOf():
+            at = value.x.at
+            return replace(at, name=scope.state.emit(Softmax(rule="onnx"), [at.name], scope.name, quant))
+        case Interpolated() if dtype == INT16 and value.quant.same_as(quant):
+            name = scope.state.emit(value.op, [value.image.name], scope.name, quant)
+            return Placed(name, value.shape, value.image.order)
+        case Interpolated():
+            return _linear(scope, value.as_layer(), quant, dtype)
         case Arranged() if not any(isinstance(part, Real) for part in value.parts):
-            return value.how([quantized_wide(scope, part, quant, dtype) for part in value.parts], quant)
+            if value.commutes == "increasing" and any(may_be_nan(scope, part) for part in value.parts):
+                raise Rejected("elements may be NaN, which isn't rounded to what the largest or the smallest is of")
+            return value.how([_part(scope, part, quant, dtype) for part in value.parts], quant)
         case _:
             raise Rejected(f"it quantises to or from 16 bits: {NOT_ROUNDED}")
+
+
+def _part(scope: Scope, value: Value, quant: Quantization, dtype: DType) -> Placed:
+    """A value rounded, or a constant."""
+    if isinstance(value, Known):
+        return rounded_constant(scope, value, quant, dtype)
+    return quantized_wide(scope, value, quant, dtype)
+
+
+def _sloped(scope: Scope, value: Pair, quant: Quantization) -> Placed:
+    """Elements and their constant slopes."""
+    x, slopes = value.operands
+    if not isinstance(x, Dequantized) or not isinstance(slopes, Known):
+        raise Rejected(NOT_ROUNDED)
+    at = scope.unfolded(x.at)
+    numbers = arranged(slopes.array.astype(np.float32), len(x.shape), at.order)
+    constant = scope.state.value(f"{scope.name}_slopes", TensorType(numbers.shape, FLOAT32), numbers)
+    op = Prelu(clamp_of(value.clamp, quant, INT16), "onnx")
+    return replace(at, name=scope.state.emit(op, [at.name, constant], scope.name, quant))
 
 
 def _rounded(scope: Scope, at: Placed, quant: Quantization) -> Placed:
@@ -83,7 +139,9 @@ def _linear(scope: Scope, value: Linear, quant: Quantization, dtype: DType) -> P
     axis = 3 if value.kind == "depthwise_conv2d" else 0
     channels = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     x, window = _padded(scope, value, value.window)
-    rule = _rule(scope, x, value.product, value.bias, channels, clamp_of(value.clamp, quant, dtype), quant)
+    centred = value.kind == "transpose_conv"  # how many products a sum has there depends on the place
+    clamp = clamp_of(value.clamp, quant, dtype)
+    rule = _rule(scope, x, value.product, value.bias, channels, clamp, quant, centred=centred)
     op: Op
     match value.kind:
         case "conv2d":
@@ -154,16 +212,18 @@ def _rule(
     weights: Array,
     clamp: tuple[int, int],
     quant: Quantization,
+    *,
+    centred: bool = False,
 ) -> RealRequant:
-    """`weights` (C, taps)."""
+    """`weights` (C, taps); `centred`: the operator takes the zero point off."""
     t, divisor = scope.state.type_of(x), Fraction(float(quant.scale[0]))
-    totals = weights.astype(np.int64).sum(axis=1).tolist()
+    totals = (weights.astype(np.int64).sum(axis=1) * (not centred)).tolist()
     reach = np.abs(weights.astype(np.int64)).sum(axis=1).tolist()
     try:
         return RealRequant.of(
             [p / divisor for p in product],
             [(b - t.zero_point * n * p) / divisor for b, n, p in zip(bias, totals, product, strict=True)],
-            [-t.dtype.range[0] * n for n in reach],
+            [-t.dtype.range[0] * (2 if centred else 1) * n for n in reach],
             int(quant.zero_point[0]),
             clamp,
         )

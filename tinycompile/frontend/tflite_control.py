@@ -43,6 +43,8 @@ def while_loop(scope: Scope) -> None:
     if len(file.outputs) != len(operands) or len(file.inputs) != len(operands):
         counts = f"{len(file.inputs)} inputs and {len(file.outputs)} outputs"
         raise scope.fail(f"body_subgraph_index is {body}: it has {counts} for {len(operands)} operands")
+    if len(scope.operator.outputs) != len(operands):
+        raise scope.fail(f"it has {len(operands)} operands and {len(scope.operator.outputs)} results")
     if len(going.outputs) != 1 or len(going.inputs) != len(operands):
         counts = f"{len(going.inputs)} inputs and {len(going.outputs)} outputs"
         raise scope.fail(f"cond_subgraph_index is {condition}: it has {counts}, it has to have one output")

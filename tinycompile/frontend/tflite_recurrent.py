@@ -15,7 +15,7 @@ from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.ops._recurrent import IDENTITY, SIGMOID, TANH, Activation
 from tinycompile.ops.concatenation import Concatenation
-from tinycompile.ops.lstm import Lstm
+from tinycompile.ops.lstm import NOT_OF_INTEGERS, Lstm
 from tinycompile.ops.rnn import Rnn
 from tinycompile.ops.svdf import Svdf
 
@@ -156,9 +156,7 @@ def _emit_lstm(
     function = TANH if x.dtype == INT8 and scope.runtime == "litert" else activation(scope)
     options.without_effect("FusedActivationFunction")
     options.without_effect("AsymmetricQuantizeInputs")  # of float activations times integers
-    if any(map(scope.has, own.norm)):
-        raise Rejected("its gates are normalised (layer normalisation)")
-    coupled = not scope.has(own.of_x[0])
+    coupled, normal = not scope.has(own.of_x[0]), any(map(scope.has, own.norm))
     peephole, projection = scope.has(own.of_cell[1]), scope.has(own.projection)
     gates = slice(1 if coupled else 0, None)
     weights = scope.input_type(own.of_x[1])
@@ -172,6 +170,7 @@ def _emit_lstm(
         coupled="input" if coupled else "",
         peephole=peephole,
         projection=projection,
+        normalised=normal,
         activations=(SIGMOID, function, function),
         cell_clip=_bound(scope, "CellClip"),
         projection_clip=_bound(scope, "ProjClip"),
@@ -192,6 +191,10 @@ def _emit_lstm(
         name = f"{prefix.strip()}_projection_bias".strip("_")
         operands.append(scope.input(own.projection_bias) if there else zeros(scope, name, outputs, bias))
         scope.constant(own.projection, "the projection")
+    if normal:
+        if x.dtype != FLOAT32:
+            raise Rejected(NOT_OF_INTEGERS)
+        operands.append(stacked(scope, f"{prefix}factors", own.norm[gates]))
     scope.emit_into(op, operands, [output, scope.store(own.h), scope.store(own.c)])
 
 

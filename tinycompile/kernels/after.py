@@ -42,15 +42,30 @@ class After:
     table: Constant | None = None
     notes: Mapping[str, str] | None = None
 
+    @property
+    def clamps(self) -> bool:
+        """Whether a sum is clamped to less than int8."""
+        return (self.fields.get("low", -128), self.fields.get("high", 127)) != (-128, 127)
+
     def function(
-        self, plain: str, stem: str, header: str, parameters: Sequence[str], shape: Struct, comment: str
+        self,
+        plain: str,
+        stem: str,
+        header: str,
+        parameters: Sequence[str],
+        shape: Struct,
+        comment: str,
+        blocks: Sequence[str] = (),
+        preambles: Sequence[str] = (),
     ) -> Function:
         """As `struct_call` of the layer's own function `plain`.
 
-        Its variant `<plain>_and` takes the other operand after the input, and the `tc_after` after the shape.
+        Its variant `<plain>_and` takes the other operand after the input, and the `tc_after` last, after the shape.
 
         Args:
             parameters: `input`, `output`, constants and, where the layer has any, `scratch`.
+            blocks: names of block functions, which follow these.
+            preambles: as in `Function`.
         """
         names = [parameter.replace("*", " ").split()[-1] for parameter in parameters]
         mine = ["const int8_t *other"] if self.operand else []
@@ -58,23 +73,25 @@ class After:
         end = len(parameters) - ("scratch" in names)
         declared = (parameters[0], *mine, *parameters[1:end], *constants, *parameters[end:])
         other = "table" if self.table else "other" if self.operand else "input"
-        arguments = [names[0], other, *names[1:], *([] if "scratch" in names else ["NULL"])]
+        arguments = [names[0], other, *names[1:], *([] if "scratch" in names else ["NULL"]), *blocks]
         structs = (shape, Struct("tc_after", self.fields, "after"))
-        return struct_call(f"{stem}_{self.name}", f"{plain}_and", header, declared, structs, comment, arguments)
+        return struct_call(
+            f"{stem}_{self.name}", f"{plain}_and", header, declared, structs, comment, arguments, preambles
+        )
 
-    def kernel(self, layer: Kernel, function: Function, added: int, pixel_bytes: int) -> Kernel:
+    def kernel(self, layer: Kernel, function: Function, added: int, block_bytes: int) -> Kernel:
         """The layer's kernel with this behind it.
 
         Args:
             added: instructions.
-            pixel_bytes: of the output. Pixels are computed by twos, channel by channel, so the other operand may lie
-                above the output by two of them.
+            block_bytes: of the output, which are written before the other operand's are read: so far above the output
+                that one may lie.
         """
         overlap = dict(layer.overlap)
         if self.operand == 0:
             overlap.clear()  # the input is read twice
         elif self.operand is not None:
-            overlap[self.operand] = 2 * pixel_bytes
+            overlap[self.operand] = block_bytes
         return replace(
             layer,
             variant=f"{layer.variant}_{self.name}",

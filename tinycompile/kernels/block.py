@@ -92,7 +92,7 @@ def _fully_connected(site: Site, core: Core, after: After | None = None) -> Kern
     return _kernel(site, core, stem, row_window(rows), inputs, rows, distance, after)
 
 
-def row_window(rows: int) -> Fields:
+def row_window(rows: int) -> dict[str, int]:
     """Members of a `tc_window` that makes every row of a matrix a pixel."""
     size = {"input_height": 1, "input_width": rows, "output_height": 1, "output_width": rows}
     one = {"kernel_height": 1, "kernel_width": 1, "stride_y": 1, "stride_x": 1, "dilation_y": 1, "dilation_x": 1}
@@ -150,13 +150,13 @@ def _kernel(
     after_table, after_sum = (2, 9) if core.has("long_multiply") else (4, 20)
     each = after_table if after.table else after_sum
     function = after.function(callee, stem, header, parameters, shape, comment)
-    return after.kernel(kernel, function, each * pixels * layer.channels, layer.channels)
+    return after.kernel(kernel, function, each * pixels * layer.channels, 2 * layer.channels)
 
 
-def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """After each block of 2 pixels: the first input byte that a later pixel reads, and the output bytes written."""
+def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...], together: int = 2) -> Iterator[tuple[int, int]]:
+    """After each block of pixels: the first input byte that a later pixel reads, and the output bytes written."""
     row_bytes, (_, _, width, channels) = x[2] * x[3], y
-    for done in range(2, y[1] * width, 2):
+    for done in range(together, y[1] * width, together):
         later_y, later_x = divmod(done, width)
         first_row = max(0, later_y * window.stride[0] - window.padding[0])
         next_row = max(0, (later_y + 1) * window.stride[0] - window.padding[0])

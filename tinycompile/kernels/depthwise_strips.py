@@ -14,6 +14,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, pairs
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.lane_straight import LARGEST_CODE
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
 
@@ -54,22 +55,24 @@ class Walk:
     far: int
 
     @staticmethod
-    def of(frame: Frame, reach: int, *, dual: bool) -> Walk | None:
+    def of(frame: Frame, bands: Bands, *, dual: bool) -> Walk | None:
         """The longest rounds that are possible. None where a row is too long.
 
         Args:
-            reach: bytes from the first band that a block reads to the last one.
             dual: whether columns are loaded one by one, by LDR, which reaches further.
         """
         _, _, width, pixel = frame.output_shape
         for unrolled in _rounds(width // 2):
             rounds, rest = divmod(width // 2, unrolled)
             straight = width // 2 + width % 2 if rounds <= 1 else max(unrolled, rest + width % 2)
-            bias = _bias(reach, 32 * frame.stride * straight, dual=dual)
+            bias = _bias(bands.reach, 32 * frame.stride * straight, dual=dual)
             furthest = (2 * straight - 1) * pixel
             far = 0 if width * pixel + furthest <= STRB_REACH else _leading(width * pixel)
-            if bias is not None and furthest + width * pixel - far <= STRB_REACH:
-                return Walk(unrolled, bias, far)
+            if bias is None or furthest + width * pixel - far > STRB_REACH:
+                continue
+            walk = Walk(unrolled, bias, far)
+            if _block_function_bytes(frame, bands, walk, dual=dual) <= LARGEST_CODE:
+                return walk
         return None
 
 
@@ -104,15 +107,18 @@ class Bands:
         slots: bands that are held at once.
         total: of the image.
         rows: of the output that these suffice for.
+        stride: of the layer.
     """
 
     columns: int
     slots: int
     total: int
     rows: int
+    stride: int
 
     @staticmethod
-    def of(frame: Frame) -> Bands:
+    def of(frame: Frame, *, single: bool = False) -> Bands:
+        """With stride 2 there may be room for single rows only; `single` asks for that."""
         _, out_height, out_width, _ = frame.output_shape
         # The blocks read three columns whatever the window's width; those beyond it count nothing but must exist.
         columns = (out_width - 1) * frame.stride + WINDOW
@@ -122,17 +128,21 @@ class Bands:
         read, written = int(np.prod(frame.input_shape)), int(np.prod(frame.output_shape))
         room = read // SHARE if each == 1 else max(SMALL, (read + written) // SMALLER_SHARE)
         strips = min(MOST_STRIPS, (room // (16 * columns) - 1) // each)
-        if each == 1:
-            strips = max(3, strips)
+        strips = max(3, strips) if each == 1 else 0 if single else strips
         slots = each * strips + 1 if strips > 0 else 2
-        if slots >= total:
-            return Bands(columns, total, total, out_height)
-        return Bands(columns, slots, total, 2 * strips if strips > 0 else 1)
+        if slots >= total and not single:
+            return Bands(columns, total, total, out_height, each)
+        return Bands(columns, slots, total, 2 * strips if strips > 0 else 1, each)
 
     @property
     def single(self) -> bool:
         """Whether there is room for single rows of the output only."""
         return self.rows == 1
+
+    @property
+    def reach(self) -> int:
+        """Bytes from the first band that a block reads to the last one."""
+        return self.pitch * (2 if self.rows > 1 and self.stride == 2 else 1)
 
     @property
     def pitch(self) -> int:
@@ -162,8 +172,11 @@ def depthwise_strips(site: Site, core: Core) -> Kernel | None:
     if frame is None or max(frame.window) > WINDOW or min(frame.op.padding) < 0:
         return None
     bands, dual = Bands.of(frame), core.issue.single_loads
+    walk = Walk.of(frame, bands, dual=dual)
+    if walk is None and frame.stride == 2:
+        bands = Bands.of(frame, single=True)
+        walk = Walk.of(frame, bands, dual=dual)
     needed = min(frame.input_shape[2], bands.columns - frame.op.padding[2])
-    walk = Walk.of(frame, bands.pitch if bands.single else frame.stride * bands.pitch, dual=dual)
     packing = Packing.of(frame, bands, needed)
     if walk is None or packing is None:
         return None
@@ -175,7 +188,8 @@ def depthwise_strips(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=bands.slots * bands.pitch,
         instructions=_instructions(frame, bands, walk, packing, dual=dual),
         code_bytes=_code_bytes(frame, bands, walk, packing, dual=dual),
-        in_place=frame.works_in_place,
+        in_place=frame.place_by_rows is not None,
+        in_place_at=frame.place_by_rows or 0,
         notes={"requantisation": frame.plan.form},
         requant=frame.plan.shape_in_code,
     )
@@ -290,9 +304,8 @@ def _block(frame: Frame, rows: int, columns: int, far: int, *, dual: bool) -> in
     taps = WINDOW + stride * (columns - 1)  # columns of a band
     loads = bands * (taps if dual else -(-taps // 2))
     products = 6 * outputs  # of two taps or one
-    used = requant.signed or requant.clamp_steps > 0
     start = (1 if stride == 1 else 0) + requant.signed
-    finish = outputs * (3 + 2 * requant.signed + requant.clamp_steps) + 1 + (2 + requant.clamp_steps if used else 0)
+    finish = outputs * (3 + 2 * requant.signed + requant.clamp_steps) + 1 + 2 * requant.signed + requant.clamp_steps
     return start + loads + products + finish + (1 if far and rows == 2 else 0)
 
 
@@ -317,7 +330,7 @@ def _instructions(frame: Frame, bands: Bands, walk: Walk, packing: Packing, *, d
     return 60 + bands.slots * bands.columns * 2 + -(-channels // 4) * calls + channels * channel
 
 
-def _code_bytes(frame: Frame, bands: Bands, walk: Walk, packing: Packing, *, dual: bool) -> int:
+def _block_function_bytes(frame: Frame, bands: Bands, walk: Walk, *, dual: bool) -> int:
     """Nearly all instructions have 4 bytes."""
     _, height, width, _ = frame.output_shape
     rounds, rest = divmod(width // 2, walk.unrolled)
@@ -326,10 +339,14 @@ def _code_bytes(frame: Frame, bands: Bands, walk: Walk, packing: Packing, *, dua
     for rows in (1,) if bands.single else (2, 1)[: 1 + height % 2]:
         twos, one = (_block(frame, rows, columns, walk.far, dual=dual) for columns in (2, 1))
         blocks += straight * twos + width % 2 * one
+    return 260 + 4 * blocks
+
+
+def _code_bytes(frame: Frame, bands: Bands, walk: Walk, packing: Packing, *, dual: bool) -> int:
     twos, rest = divmod(packing.needed - packing.second, 2)
     packed = 0
     for kind in packing.kinds:
         unrolled = packing.unrolled[kind != "both"]
         straight = twos if twos // unrolled <= 1 else unrolled + twos % unrolled
         packed += 22 + (13 if kind == "both" else 12) * (packing.second + rest) + 17 * straight
-    return 500 + 4 * (blocks + packed)
+    return 240 + _block_function_bytes(frame, bands, walk, dual=dual) + 4 * packed

@@ -33,18 +33,20 @@ SUM_IN_WORDS = "linear, checked for all pairs of operands"
 def table(site: Site, core: Core) -> Kernel | None:
     """A function of one 8-bit value: 256 bytes, one load per element."""
     op = site.node.op
-    return _looked_up(site, op) if isinstance(op, Unary | Quantize) else None
+    if not isinstance(op, Unary | Quantize) or site.sig.output.dtype.item_bytes > 1:
+        return None
+    return _looked_up(site, op, core)
 
 
 @kernel_for(Quantize, dtype=UINT8)
 def unsigned_table(site: Site, core: Core) -> Kernel | None:
     """The same of the only operator that takes uint8."""
     op = site.node.op
-    return _looked_up(site, op) if isinstance(op, Quantize) else None
+    return _looked_up(site, op, core) if isinstance(op, Quantize) else None
 
 
-def _looked_up(site: Site, op: Unary | Quantize) -> Kernel:
-    return lookup(op.kind, site.sig.input, site.sig.output, op.table(site.sig), 0)
+def _looked_up(site: Site, op: Unary | Quantize, core: Core) -> Kernel:
+    return lookup(op.kind, site.sig.input, site.sig.output, op.table(site.sig), 0, core)
 
 
 @kernel_for(*_BINARY)
@@ -57,7 +59,7 @@ def with_scalar(site: Site, core: Core) -> Kernel | None:
     constant = site.constant(scalar).reshape(1)
     operands = (constant, INT8_VALUES) if scalar == 0 else (INT8_VALUES, constant)
     (entries,) = op.evaluate(sig, operands)
-    return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries, 1 - scalar)
+    return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries, 1 - scalar, core)
 
 
 def scalar_operand(site: Site) -> int | None:
@@ -68,7 +70,8 @@ def scalar_operand(site: Site) -> int | None:
     return scalars[0]
 
 
-def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int) -> Kernel:
+def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int, core: Core) -> Kernel:
+    """`tc_lookup` of the operand's elements."""
     source, target = x.dtype.ctype, y.dtype.ctype
     function = struct_call(
         f"lookup_{y.elements}",
@@ -82,7 +85,7 @@ def lookup(kind: str, x: TensorType, y: TensorType, entries: Array, operand: int
         f"{kind}_table",
         function,
         (Constant("table", target, entries, f"{kind}: entry (uint8_t)q is the result for q"),),
-        instructions=15 + 4 * y.elements,
+        instructions=15 + (4 * -(-y.elements // 16) if core.has("mve") else 7 * y.elements // 2),
         code_bytes=60,
         overlap={operand: 0},
         notes={"requantisation": "table", "reason": "256 bytes hold the whole function"},

@@ -12,7 +12,7 @@ from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.float_layers import bounds_fields, distance_in_bytes
 from tinycompile.kernels.float_ops import IN_OUT, has_float_constants
 from tinycompile.kernels.generic_c import Struct, struct_call, window_fields, window_stem
-from tinycompile.kernels.generic_overlap import window_distance
+from tinycompile.kernels.generic_overlap import ordered_distance, window_distance
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -38,13 +38,13 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
 
 @kernel_for(FullyConnected, dtype=FLOAT32, needs={"fpu"})
 def fully_connected(site: Site, core: Core) -> Kernel | None:
-    """The same: rows are pixels of an image that is one column."""
+    """The same: rows are pixels of an image that is one row."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, FullyConnected) or not has_float_constants(site):
         return None
     outputs, inputs = sig.inputs[1].shape
     rows = sig.input.elements // inputs
-    x, y = (replace(t, shape=(1, rows, 1, depth)) for t, depth in ((sig.input, inputs), (sig.output, outputs)))
+    x, y = (replace(t, shape=(1, 1, rows, depth)) for t, depth in ((sig.input, inputs), (sig.output, outputs)))
     return _convolution(site, _ONE_PIXEL, x, y, op.bounds, f"float_fully_connected_{rows}x{inputs}_{outputs}")
 
 
@@ -53,10 +53,23 @@ def _convolution(
 ) -> Kernel:
     weights, outputs = site.constant(1), y.shape[3]
     taps = weights.size // outputs
-    blocks = -(-outputs // 4)  # of four
-    per_pixel = blocks * (40 + taps * 3) + outputs * 6
     matrix = weights.reshape(outputs, taps).T
-    return _kernel(site, "conv2d", stem, window, x, y, bounds, matrix, y.shape[1] * y.shape[2] * per_pixel)
+    pixels = y.shape[1] * y.shape[2]
+    bounded = 7 * outputs if np.any(np.isfinite(bounds)) else 0
+    if not _is_pointwise(window):
+        per_pixel = -(-outputs // LANES) * (30 + 16 * window.kernel[0] + taps * 10) + outputs * 2 + bounded
+        return _kernel(site, "conv2d", stem, window, x, y, bounds, matrix, pixels * per_pixel)
+    per_pixel = 10 + -(-outputs // LANES) * (15 + taps * 19 // 2) + bounded
+    kernel = _kernel(site, "conv2d", stem, window, x, y, bounds, matrix, pixels * per_pixel)
+    # Of two pixels beside each other the first one's input is read while both are written.
+    pixel = np.arange(x.shape[0] * pixels)
+    reads, written = 4 * taps * (pixel - 1).clip(min=0), 4 * outputs * (pixel + 1)
+    return replace(kernel, overlap={0: ordered_distance(reads, written)})
+
+
+def _is_pointwise(window: Window) -> bool:
+    """`tc_float_is_pointwise`."""
+    return window.kernel == (1, 1) and window.stride == (1, 1) and not any(window.padding)
 
 
 @kernel_for(DepthwiseConv2D, dtype=FLOAT32, needs={"fpu"})

@@ -102,6 +102,7 @@ def lstm(site: Site, core: Core) -> Kernel | None:
     projection = (7 if op.peephole else 6) if op.projection else None
     constants = [("input_weights", 3), ("hidden_weights", 4), ("bias", 5), ("peephole", 6 if op.peephole else None)]
     constants += [("projection", projection), ("projection_bias", None if projection is None else projection + 1)]
+    constants.append(("factors", len(sig.inputs) - 1 if op.normalised else None))
     fields: Fields = {
         "sizes": sequence_fields(op, sig),
         "cells": cells,
@@ -116,7 +117,8 @@ def lstm(site: Site, core: Core) -> Kernel | None:
         "before": activation_fields(before),
         "behind": activation_fields(behind),
     }
-    return _kernel(site, core, fields, ("h", "c"), constants, cells, 5 * cells)
+    values = (1 + len(op.gates)) * cells if op.normalised else cells
+    return _kernel(site, core, fields, ("h", "c"), constants, values, 5 * cells)
 
 
 @kernel_for(Gru, dtype=FLOAT32)

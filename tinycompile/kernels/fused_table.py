@@ -26,7 +26,10 @@ FUNCTION = OfOneValue(Unary, RealUnary, IntegerUnary, Binary, Comparison, Logica
 def table(site: Site, core: Core) -> Kernel | None:
     """Such as x * sigmoid(x), a chain of requantisations, or floats between DEQUANTIZE and QUANTIZE."""
     found = function_of(site)
-    return None if found is None else lookup("fused", site.sig.inputs[found[0]], site.sig.output, found[1], found[0])
+    if found is None:
+        return None
+    operand, entries = found
+    return lookup("fused", site.sig.inputs[operand], site.sig.output, entries, operand, core)
 
 
 def function_of(site: Site) -> tuple[int, Array] | None:

@@ -18,6 +18,9 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.targets.core import Core
 
+SHORT_ROUND, LONG_ROUND = 2, 8
+"""Groups of 4 inputs in a round of the fully connected block functions' loop."""
+
 PRE = 8
 """The accumulators hold 256 times the sum."""
 
@@ -154,12 +157,23 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
 
 
 @kernel_for(FullyConnected, Conv2D, needs={"dsp"})
+def fully_connected_long(site: Site, core: Core) -> Kernel | None:
+    """The same with a longer loop, where that saves an instruction for every two bytes that it has more."""
+    short, long = (_rows_kernel(site, core, direct=False, together=together) for together in (SHORT_ROUND, LONG_ROUND))
+    if short is None or long is None:
+        return None
+    saved, more = short.instructions - long.instructions, long.code_bytes - short.code_bytes
+    return long if 2 * saved >= more else None
+
+
+@kernel_for(FullyConnected, Conv2D, needs={"dsp"})
 def fully_connected_direct(site: Site, core: Core) -> Kernel | None:
     """The same without scratch: inputs are expanded as they are read, for every 8 channels again."""
     return _rows_kernel(site, core, direct=True)
 
 
-def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
+def _rows_kernel(site: Site, core: Core, *, direct: bool, together: int = SHORT_ROUND) -> Kernel | None:
+    """`together`: groups of 4 inputs in a round of the loop."""
     if site.constants[1] is None or has_wide_weights(site):
         return None
     shape = as_rows(site)
@@ -175,30 +189,36 @@ def _rows_kernel(site: Site, core: Core, *, direct: bool) -> Kernel | None:
     groups, requant, stream = lanes.groups, lanes.requant, lanes.stream(8)
     blocks = -(-outputs // 8)
     suffix, single = "_direct" if direct else "", core.issue.single_loads and not direct
-    block = requant.name(f"lane_row{suffix}")
+    name = "direct" if direct else "lane" if together == SHORT_ROUND else "long"
+    macro = suffix.upper() + ("_SINGLE" if single else "") + ("_LONG" if name == "long" else "")
+    block_kind = f"lane_row{suffix}" + ("_long" if name == "long" else "")
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
     used = parameters[:3] if direct else parameters
-    shape = {"rows": rows, "inputs": inputs, "outputs": outputs, "block_words": stream.size // blocks}
+    words = stream.size // blocks
+    shape = {"rows": rows, "inputs": inputs, "outputs": outputs, "block_words": words, "round": together}
     function = struct_call(
-        f"fully_connected_{'direct' if direct else 'lane'}_{rows}x{inputs}_{outputs}",
+        f"fully_connected_{name}_{rows}x{inputs}_{outputs}",
         f"tc_lane_fully_connected{suffix}_s8",
         "tc_lane_fully_connected.h",
         used,
         (Struct("tc_lane_fully_connected_shape", shape),),
         "Fully connected layer by the byte-lane product, 8 channels in registers.",
-        (*names_of(used), block),
-        (requant.define(f"TC_LANE_ROW{'_SINGLE' if single else suffix.upper()}", f"lane_row{suffix}"),),
+        (*names_of(used), requant.name(block_kind)),
+        (requant.define(f"TC_LANE_ROW{macro}", block_kind),),
     )
-    expand, group = (0, Work(38, 30) if core.strict else Work(32, 24)) if direct else (8 * groups, Work(29, 21))
-    work = 60 + rows * (40 + expand + blocks * (48 + (Work(34, 18) if single else group) * groups + groups // 2 * 3))
+    expand = 0 if direct else 8 * groups
+    group = Work(34, 17) if single else Work(29, 21)
+    if direct:
+        group = Work(38, 30) if core.strict else Work(32, 22)
+    work = 60 + rows * (40 + expand + blocks * (44 + group * groups + -(-groups // together) * 3))
     return Kernel(
-        f"fully_connected_{'direct' if direct else 'lane'}",
+        f"fully_connected_{name}",
         function,
         (Constant("weights", "int32_t", stream, "per 8 channels: starts, lane words, requantisation"),),
         scratch_bytes=0 if direct else 8 * groups,
         instructions=work.instructions,
         cycles=work.cycles_on(core),
-        code_bytes=500,
+        code_bytes=270 + 4 * group.instructions * together,
         overlap={0: safe_distance(row_steps(rows, inputs, outputs, 8 if direct else outputs))},
         notes={"requantisation": lanes.plan.form},
         requant=lanes.plan.shape_in_code,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +85,7 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
 
 @kernel_for(Conv2D, needs={"dsp"})
 def conv2d_straight(site: Site, core: Core) -> Kernel | None:
-    """The same with a block function of 4 pixels that is made for the layer, which takes its place in flash."""
+    """The same with block functions that are made for the layer, which take their place in flash."""
     return _kernel(site, core, "conv2d_lane_straight", straight=True)
 
 
@@ -126,8 +126,8 @@ def _kernel(
     kernel_height, kernel_width = layer.weights.shape[1:3]
     gathers = (kernel_height, kernel_width, *op.stride) != (1, 1, 1, 1) or any(op.padding)
     blocks = Blocks.of(out_height * out_width, small=small)
-    made = Straight.of(groups, channels) if straight and blocks.fours else None
-    if straight and made is None:
+    made = Straight.of(blocks.counts, groups, channels) if straight else {}
+    if straight and not made:
         return None
     segment = kernel_width * depth
     by_rows = segment % 4 == 0 and segment >= shortest_by_rows
@@ -163,8 +163,8 @@ def _kernel(
     for pixels, count in blocks.counts:
         expansion = expansion_cost(pixels, groups, kernel_height if gathers else 0, segment, by_rows=by_rows)
         product = pairs_cost(pixels, channels, groups, requant, core)
-        if made and pixels == 4:
-            product = made.cost(requant, core)
+        if pixels in made:
+            product = made[pixels].cost(requant, core)
         work += count * (40 + expansion + product)
     return Kernel(
         variant,
@@ -174,7 +174,7 @@ def _kernel(
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         spared_by_rows=edges[1] * (45 + segment * 5 // 2),
-        code_bytes=(500 if gathers else 140) + (made.code_bytes if made else 0),
+        code_bytes=(500 if gathers else 140) + sum(each.code_bytes for each in made.values()),
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
         requant=lanes.plan.shape_in_code,
@@ -207,23 +207,22 @@ def window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, *
 
 
 def block_functions(
-    requant: RequantBlock, blocks: Sequence[Blocks], core: Core, straight: Straight | None = None
+    requant: RequantBlock, blocks: Sequence[Blocks], core: Core, straight: Mapping[int, Straight] | None = None
 ) -> dict[str, tuple[str, str]]:
-    """Names and definitions of those that compute the blocks, by kind; `straight` for blocks of 4."""
+    """Names and definitions of those that compute the blocks, by kind; `straight`, by pixels, take others' places."""
     four, three = BLOCKS
-    single = core.issue.single_loads
+    single, dual = core.issue.single_loads, core.issue.dual_issue
     found = dict[str, tuple[str, str]]()
     if any(each.fours for each in blocks):
         found[four] = (
             requant.name(four),
             requant.define("TC_LANE_BLOCK_4_SINGLE" if single else "TC_LANE_BLOCK_4", four),
         )
-        if straight is not None:
-            found[four] = straight.name(requant), straight.define(requant, core)
     if any(each.threes or each.rest for each in blocks):
-        variant = "_SINGLE" if single else "_DUAL" if core.issue.dual_issue else ""
+        variant = "_SINGLE" if single else "_DUAL" if dual else ""
         found[three] = requant.name(three), requant.define(f"TC_LANE_BLOCK_3{variant}", three)
-    return found
+    made = {four if pixels == 4 else three: each.define(requant, core) for pixels, each in (straight or {}).items()}
+    return {kind: made.get(kind, function) for kind, function in found.items()}
 
 
 def pairs_cost(pixels: int, channels: int, groups: int, requant: RequantBlock, core: Core) -> Work:

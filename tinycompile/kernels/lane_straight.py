@@ -2,63 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
 from tinycompile.targets.core import Core
 
-LONGEST = 32
-"""Groups of 4 inputs without a loop: LDRD reaches their pixels."""
+LARGEST_CODE = 3600
+"""Bytes of a block function whose text the assembler repeats. GCC counts it once when it places the constants that the
+function is called with, behind it, where loads reach 4,095 bytes.
+"""
 
-ROUND = 16
-"""Groups per round of a loop over more."""
+LONGEST = 28
+"""Groups of 4 inputs without a loop, of up to 28 instructions each."""
+
+ROUND = 14
+"""Groups per round of a loop over more, beside at most as many before the first round."""
 
 STRB_REACH = 4095
+
+SHARE = 5
+"""A size of blocks of which there is one in so many at least has a function made for it."""
 
 
 @dataclass(frozen=True)
 class Straight:
-    """A block function of 4 pixels.
+    """A block function.
 
     Attributes:
+        pixels: 4 or 3.
         groups: of 4 inputs.
         channels: of the output.
     """
 
+    pixels: int
     groups: int
     channels: int
 
     @staticmethod
-    def of(groups: int, channels: int) -> Straight | None:
-        """None where channels are no pairs, or four pixels lie further apart than STRB reaches."""
-        return Straight(groups, channels) if channels >= 2 and 3 * channels < STRB_REACH else None
+    def of(blocks: Sequence[tuple[int, int]], groups: int, channels: int) -> dict[int, Straight]:
+        """By pixels, for the sizes of `blocks`, (pixels, how many), that make up much of the layer.
+
+        None where channels are no pairs, or the pixels of a block lie further apart than STRB reaches.
+        """
+        if channels < 2 or 3 * channels >= STRB_REACH:
+            return {}
+        total = sum(count for _, count in blocks)
+        return {pixels: Straight(pixels, groups, channels) for pixels, count in blocks if SHARE * count >= total}
 
     @property
     def unrolled(self) -> int:
         return max(1, self.groups - 1) if self.groups <= LONGEST else ROUND
 
-    def name(self, requant: RequantBlock) -> str:
-        return requant.name(f"lane_straight_4_{self.groups}x4_{self.channels}")
-
-    def define(self, requant: RequantBlock, core: Core) -> str:
-        """The macro's call."""
-        macro = "TC_LANE_STRAIGHT_4" if self.groups <= LONGEST else "TC_LANE_ROUNDS_4"
+    def define(self, requant: RequantBlock, core: Core) -> tuple[str, str]:
+        """Its name, and the macro's call."""
+        macro = "STRAIGHT_4" if self.pixels == 4 and self.groups <= LONGEST else f"ROUNDS_{self.pixels}"
         if core.issue.single_loads:
-            macro = "TC_LANE_STRAIGHT_4_SINGLE"
-        kind = f"lane_straight_4_{self.groups}x4_{self.channels}"
-        return requant.define(macro, kind, self.groups, self.unrolled, self.channels)
+            macro = "STRAIGHT_4_SINGLE" if self.pixels == 4 else "ROUNDS_3_SINGLE"
+        elif core.issue.dual_issue and self.pixels == 3:
+            macro = "ROUNDS_3_DUAL"
+        kind = f"lane_straight_{self.pixels}_{self.groups}x4_{self.channels}"
+        return requant.name(kind), requant.define(f"TC_LANE_{macro}", kind, self.groups, self.unrolled, self.channels)
 
     def cost(self, requant: RequantBlock, core: Core) -> Work:
         """Of a block, counted from the assembly."""
-        per_output = 3 + 2 * requant.signed + requant.clamp_steps
-        loop = 3 * ((self.groups - 1) // self.unrolled) if self.groups > LONGEST else 0
-        group = Work(28, 16) if core.issue.single_loads else Work(23, 21)
-        pair = 7 + requant.signed + 8 * per_output + loop + (2 if core.issue.single_loads else 0)
-        return 12 + -(-self.channels // 2) * (pair + group * self.groups)
+        return 12 + -(-self.channels // 2) * self.pair(requant, core)
+
+    def pair(self, requant: RequantBlock, core: Core) -> Work:
+        """Of a pair of channels, counted from the assembly."""
+        outputs = 2 * self.pixels
+        finish = (3 + 2 * requant.signed) * outputs + requant.clamp_steps * (1 + outputs // 2)
+        loop = (self.pixels - 1) * ((self.groups - 1) // self.unrolled) if self.groups > LONGEST else 0
+        single, others = (Work(28, 16), Work(23, 21)) if self.pixels == 4 else (Work(22, 12), Work(19, 16))
+        group = single if core.issue.single_loads else others
+        return Work(0, 0) + 8 + requant.signed + finish + loop + group * self.groups
 
     @property
     def code_bytes(self) -> int:
         """Beyond what a block function for any number of inputs has, which other layers share."""
-        rest = (self.groups - 1) % self.unrolled
-        return 200 + 92 * (1 + rest + (self.unrolled if self.groups > 1 else 0))
+        groups = 1 + (self.groups - 1) % self.unrolled + (self.unrolled if self.groups > 1 else 0)
+        return 200 + (92 if self.pixels == 4 else 76) * groups

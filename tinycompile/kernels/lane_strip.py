@@ -6,6 +6,7 @@ windows of a small image reach into the padding; in a strip that has the padding
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,8 +24,9 @@ from tinycompile.kernels.lane_conv2d import (
     safe_steps,
     window_shape,
 )
-from tinycompile.kernels.lane_straight import Straight
+from tinycompile.kernels.lane_straight import LARGEST_CODE, Straight
 from tinycompile.kernels.linear_layer import LinearLayer
+from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
@@ -117,33 +119,43 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Expansion:
-    """A function made for the shape that expands 4 windows beside each other: arguments of TC_LANE_STRIP_EXPAND."""
+class Row:
+    """A function made for the shape that computes a row of the output: TC_LANE_STRIP_ROW.
+
+    Attributes:
+        step, pitch: bytes from a window to the next, from a row of a window to the next.
+    """
 
     order: Order
     step: int
     pitch: int
+    product: Straight
 
     @staticmethod
-    def of(site: Site, op: Conv2D, order: Order, strip: Strip) -> Expansion | None:
+    def of(site: Site, op: Conv2D, order: Order, strip: Strip, product: Straight, core: Core) -> Row | None:
         """None where blocks of 4 windows may lie in two rows of the output, or a window's bytes out of reach."""
-        step, pitch = op.stride[1] * site.sig.input.shape[3], op.dilation[0] * strip.pitch
-        last = (order.rows - 1) * pitch + 3 * step + order.segment
-        return Expansion(order, step, pitch) if site.sig.output.shape[2] % 4 == 0 and last <= LDR_REACH else None
+        found = Row(order, op.stride[1] * site.sig.input.shape[3], op.dilation[0] * strip.pitch, product)
+        last = (order.rows - 1) * found.pitch + 3 * found.step + order.segment
+        in_reach = last <= LDR_REACH and found.code_bytes(core) <= LARGEST_CODE
+        return found if site.sig.output.shape[2] % 4 == 0 and in_reach else None
 
-    @property
-    def definition(self) -> tuple[str, str]:
+    def define(self, requant: RequantBlock, core: Core) -> tuple[str, str]:
         """Name and macro call."""
         sizes = (self.order.rows, self.order.words, self.order.after, self.step, self.pitch)
-        name = "lane_strip_expand_{}x{}a{}_{}_{}".format(*sizes)
-        return name, f"TC_LANE_STRIP_EXPAND({', '.join(map(str, (name, *sizes)))})"
+        kind = "lane_strip_row_{}x{}a{}_{}_{}_{}".format(*sizes, self.product.channels)
+        macro = "TC_LANE_STRIP_ROW_SINGLE" if core.issue.single_loads else "TC_LANE_STRIP_ROW"
+        product = (self.product.groups, self.product.unrolled, self.product.channels)
+        return requant.name(kind), requant.define(macro, kind, *sizes, *product)
 
     @property
-    def instructions(self) -> int:
-        """Of a block."""
+    def expansion(self) -> int:
+        """Instructions for a block."""
         order = self.order
         shared = 4 * (2 * order.rows - order.shared) + 13 * order.shared if order.after else 0
-        return 12 + 17 * order.rows * order.words + shared
+        return 17 * order.rows * order.words + shared
+
+    def code_bytes(self, core: Core) -> int:
+        return 360 + 4 * self.expansion + (112 if core.issue.single_loads else 92) * self.product.groups
 
 
 @kernel_for(Conv2D, needs={"dsp"})
@@ -172,23 +184,23 @@ def _kernel(site: Site, core: Core, *, straight: bool) -> Kernel | None:
         return None
     _, out_height, out_width, channels = sig.output.shape
     blocks = Blocks.of(out_height * out_width)
-    made = Straight.of(lanes.groups, channels) if straight and blocks.fours else None
-    if straight and made is None:
+    made = Straight.of(blocks.counts, lanes.groups, channels) if straight else {}
+    if straight and not made:
         return None
     strip = Strip.of(site, op, blocks.largest)
-    expansion = Expansion.of(site, op, order, strip) if straight else None
+    row = Row.of(site, op, order, strip, made[4], core) if 4 in made else None
     comment = "per pair of channels: starts, lane words, requantisation"
     result_bytes = max(2, channels) * blocks.largest if blocks.rest or channels == 1 else 0
-    work = _work(site, op, lanes, blocks, strip, order, made, expansion, core)
+    work = _work(site, op, lanes, blocks, strip, order, made, row, core)
     return Kernel(
         "conv2d_strip_straight" if straight else "conv2d_strip",
-        _function(site, op, lanes, blocks, strip, order, made, expansion, core),
+        _function(site, op, lanes, blocks, strip, order, made, row, core),
         (Constant("weights", "int32_t", pair_stream(lanes), comment),),
         scratch_bytes=8 * blocks.largest * lanes.groups + strip.bytes + result_bytes,
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         spared_by_rows=_moved(site, op, strip, order),
-        code_bytes=900 + (made.code_bytes if made else 0) + (4 * expansion.instructions if expansion else 0),
+        code_bytes=900 + (row.code_bytes(core) if row else sum(each.code_bytes for each in made.values())),
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
         requant=lanes.plan.shape_in_code,
@@ -202,8 +214,8 @@ def _function(
     blocks: Blocks,
     strip: Strip,
     order: Order,
-    made: Straight | None,
-    expansion: Expansion | None,
+    made: Mapping[int, Straight],
+    row: Row | None,
     core: Core,
 ) -> Function:
     sig = site.sig
@@ -228,19 +240,20 @@ def _function(
         "words": order.words,
         "after": order.after,
     }
-    functions = block_functions(lanes.requant, [blocks], core, made)
-    if expansion:
-        functions[BLOCKS[1]] = expansion.definition
+    blocks_by_kind = block_functions(lanes.requant, [blocks], core, made)
+    functions = (
+        [row.define(lanes.requant, core)] if row else [blocks_by_kind.get(kind, ("NULL", "")) for kind in BLOCKS]
+    )
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
     return struct_call(
         f"conv2d_strip_{window_stem(op.window_of(sig), sig.input, sig.output)}",
-        "tc_lane_strip_made_s8" if expansion else "tc_lane_strip_s8",
-        "tc_lane_strip_made.h" if expansion else "tc_lane_strip.h",
+        "tc_lane_strip_made_s8" if row else "tc_lane_strip_s8",
+        "tc_lane_strip_made.h" if row else "tc_lane_strip.h",
         parameters,
         (Struct("tc_lane_strip_shape", shape),),
         "Convolution by the byte-lane product, windows read from a padded strip of the image.",
-        (*names_of(parameters), *(functions[kind][0] if kind in functions else "NULL" for kind in BLOCKS)),
-        tuple(definition for _, definition in functions.values()),
+        (*names_of(parameters), *(name for name, _ in functions)),
+        tuple(definition for _, definition in functions if definition),
     )
 
 
@@ -251,7 +264,7 @@ def _moved(site: Site, op: Conv2D, strip: Strip, order: Order) -> int:
     window_rows = (order.rows - 1) * op.dilation[0] + 1
     fresh = max(op.stride[0], (strip.rows - window_rows) // op.stride[0] * op.stride[0])
     turns = -(-site.sig.input.shape[1] // fresh)
-    return turns * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch * 5 // 4)
+    return turns * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch // 6)
 
 
 def _work(
@@ -261,18 +274,18 @@ def _work(
     blocks: Blocks,
     strip: Strip,
     order: Order,
-    made: Straight | None,
-    expansion: Expansion | None,
+    made: Mapping[int, Straight],
+    row: Row | None,
     core: Core,
 ) -> Work:
     """Counted from GCC's assembly."""
-    copied = site.sig.input.shape[1] * (20 + strip.inner * 3 // 4)
+    copied = site.sig.input.shape[1] * (30 + (strip.inner // 6 if strip.inner % 4 == 0 else strip.inner * 3 // 4))
     total = Work(0, 0) + 100 + strip.rows * strip.pitch + copied + _moved(site, op, strip, order)
     for pixels, count in blocks.counts:
         shared = order.shared * pixels * (8 if order.after == 2 else 13)
         expanded = 45 + 6 * pixels * order.rows * order.words + order.rows * 3 + shared + 30
         product = pairs_cost(pixels, lanes.layer.channels, lanes.groups, lanes.requant, core)
-        if made and pixels == 4:
-            product = made.cost(lanes.requant, core)
-        total += count * (product + (expansion.instructions + 25 if expansion else expanded))
+        if pixels in made:
+            product = made[pixels].cost(lanes.requant, core)
+        total += count * (product + (row.expansion + 4 if row else expanded))
     return total

@@ -17,7 +17,7 @@ import numpy as np
 from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
 from tinycompile.numerics.fixed_point import wrap_int32
-from tinycompile.numerics.latitude import Form, Latitude
+from tinycompile.numerics.latitude import Form, Latitude, RequantShape
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.numerics.requant_solver import DSP_FORMS, fits, solve
@@ -166,6 +166,7 @@ class LinearLayer:
         *,
         start_fixed: bool = False,
         factor: int = 1,
+        shift: int | None = None,
     ) -> RequantPlan:
         """The cheapest exact requantisation of acc_raw 2^pre factor + extra; call only if `fits(pre, factor)`.
 
@@ -174,17 +175,18 @@ class LinearLayer:
             extra: a constant that the kernel's representation of the input adds to the accumulator, per
                 channel and already multiplied by all that; it is taken out of `start`.
             forms, start_fixed, factor: as in `requant_solver.solve`.
+            shift: the only S wanted, of the only form; the largest possible one if None.
         """
-        key = pre, *forms, start_fixed, factor
+        key = pre, *forms, start_fixed, factor, shift
         if key not in self._solved:
-            self._solved[key] = self._solve(pre, forms, start_fixed, factor)
+            self._solved[key] = self._solve(pre, forms, start_fixed, factor, shift)
         plan = self._solved[key]
         start = wrap_int32(plan.start.astype(np.int64) - extra).astype(np.int32)
         return replace(plan, start=start)
 
-    def _solve(self, pre: int, forms: Sequence[Form], start_fixed: bool, factor: int) -> RequantPlan:
+    def _solve(self, pre: int, forms: Sequence[Form], start_fixed: bool, factor: int, shift: int | None) -> RequantPlan:
         if self._different is not self:
-            plan = self._different.solve(pre, forms=forms, start_fixed=start_fixed, factor=factor)
+            plan = self._different.solve(pre, forms=forms, start_fixed=start_fixed, factor=factor, shift=shift)
             return plan.repeated(self.rule)
         low, high = self.acc_range
         return solve(
@@ -195,7 +197,7 @@ class LinearLayer:
             pre,
             forms=forms,
             start_fixed=start_fixed,
-            latitude=self.latitude,
+            latitude=self.latitude if shift is None else Latitude(RequantShape(pre, forms[0], shift)),
             factor=factor,
         )
 

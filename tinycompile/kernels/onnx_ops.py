@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 
+from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel
@@ -69,6 +70,37 @@ def onnx_softmax(site: Site, core: Core) -> Kernel | None:
         (Constant("exponentials", "int32_t", exponentials, "2^30 exp(-d * beta * scale) for d = max - x"),),
         instructions=20 + fields["rows"] * (30 + 120 * depth),
         code_bytes=300,
+        overlap={0: 0},
+        notes={"requantisation": "64-bit quotient"},
+    )
+
+
+@kernel_for(Softmax, dtype=INT16)
+def onnx_wide_softmax(site: Site, core: Core) -> Kernel | None:
+    """`tc_onnx_softmax_s16`."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Softmax) or op.rule != "onnx":
+        return None
+    form, depth = op.wide_form(sig), sig.input.shape[-1]
+    rows = sig.input.elements // depth
+    fields = {"rows": rows, "depth": depth, "factor": form.factor, "shift": form.shift}
+    function = struct_call(
+        f"wide_softmax_{rows}x{depth}",
+        "tc_onnx_softmax_s16",
+        "tc_wide_onnx_softmax.h",
+        ("const int16_t *input", "int16_t *output", "const int64_t *coarse", "const int64_t *fine"),
+        (Struct("tc_wide_onnx_softmax_shape", {**fields, "zero_point": sig.output.zero_point}),),
+        "Softmax over the last axis.",
+    )
+    return Kernel(
+        "onnx_wide_softmax",
+        function,
+        (
+            Constant("coarse", "int64_t", form.coarse, "2^62 exp(-256 i * beta * scale)"),
+            Constant("fine", "int64_t", form.fine, "2^62 exp(-i * beta * scale)"),
+        ),
+        instructions=20 + rows * (30 + (230 if core.has("long_multiply") else 900) * depth),
+        code_bytes=500,
         overlap={0: 0},
         notes={"requantisation": "64-bit quotient"},
     )

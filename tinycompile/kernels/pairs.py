@@ -64,7 +64,7 @@ def _is_integer(site: Site) -> bool:
 @kernel_for(LogicalNot, dtype=BOOL)
 def logical_not(site: Site, core: Core) -> Kernel | None:
     """A table of two entries, whose index is a byte all the same."""
-    return lookup("logical_not", site.sig.input, site.sig.output, (_ALL == 0).astype(np.uint8), 0)
+    return lookup("logical_not", site.sig.input, site.sig.output, (_ALL == 0).astype(np.uint8), 0, core)
 
 
 @kernel_for(*_of(IntegerBinary), dtype=None)
@@ -116,7 +116,7 @@ def comparison_with_scalar(site: Site, core: Core) -> Kernel | None:
     values = _ALL.view(sig.input.dtype.carrier)
     constant = site.constant(scalar).reshape(1)
     (entries,) = op.evaluate(sig, (constant, values) if scalar == 0 else (values, constant))
-    return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries.astype(np.uint8), 1 - scalar)
+    return lookup(f"{op.kind}_constant", sig.inputs[1 - scalar], sig.output, entries.astype(np.uint8), 1 - scalar, core)
 
 
 def pairs_kernel(site: Site, loops: str, header: str, each: int, name: str = "", prefix: str = "tc") -> Kernel | None:

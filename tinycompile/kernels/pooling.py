@@ -147,8 +147,10 @@ def _mean_step(site: Site, finish: Finish, fields: Fields, loops: ReduceLoops, c
     sig, inner = site.sig, loops.inner
     outputs, count = sig.output.elements, sig.input.elements // sig.output.elements
     words, rest = outputs // inner * (inner // 4), outputs // inner * (inner % 4)
-    per_pixel = 4 if core.has("dsp") else 16
-    work = words * (count * per_pixel + 4 * finish.instructions + 24) + rest * (count * 6 + finish.instructions + 12)
+    per_pixel = _sum_instructions(core)
+    work = round(
+        words * (count * per_pixel + 4 * finish.instructions + 24) + rest * (count * 6 + finish.instructions + 12)
+    )
     kind = site.node.op.kind
     function = struct_call(
         f"{kind}_step_{'x'.join(map(str, sig.input.shape))}",
@@ -226,10 +228,15 @@ def _notes(form: ScaledForm | None) -> dict[str, str]:
     return {"requantisation": "exact" if form is None else "linear, checked for all sums"}
 
 
+def _sum_instructions(core: Core) -> float:
+    """To add four channels of a pixel (`tc_sum4_add`)."""
+    return 3.75 if core.has("dsp") else 8 if core.has("multiply_accumulate") else 11
+
+
 def _average_instructions(outputs: int, count: int, channels: int, core: Core, short: bool) -> int:
     """Words of four channels, and what is left of the channels one by one."""
     words, rest = outputs // channels * (channels // 4), outputs // channels * (channels % 4)
-    per_pixel, finish = (3.75 if core.has("dsp") else 16), (22 if short else 140)
+    per_pixel, finish = _sum_instructions(core), (22 if short else 140)
     return round(40 + words * (count * per_pixel + finish) + rest * (count * 6 + finish / 4 + 15))
 
 

@@ -12,6 +12,7 @@ from tinycompile.kernels.generic_c import Fields, Struct, factor_fields, range_f
 from tinycompile.kernels.pairs import pairs_kernel
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops import all_ops
+from tinycompile.ops._extremum import Extremum
 from tinycompile.ops._real_table import WideRealTable
 from tinycompile.ops.abs import Abs
 from tinycompile.ops.div import Div
@@ -98,7 +99,7 @@ def sqrt(site: Site, core: Core) -> Kernel | None:
 def div(site: Site, core: Core) -> Kernel | None:
     """`tc_div_s16`."""
     op, shape = site.node.op, broadcast_of(site)
-    if not isinstance(op, Div) or shape is None:
+    if not isinstance(op, Div) or op.rule != "tflite" or shape is None:
         return None
     multiplier, shift = op.scaling(site.sig)
     fields = {"a_zero_point": 0, "b_zero_point": 0, "multiplier": multiplier, "shift": shift}
@@ -124,4 +125,7 @@ def div(site: Site, core: Core) -> Kernel | None:
 @kernel_for(Maximum, Minimum, dtype=INT16)
 def extremum(site: Site, core: Core) -> Kernel | None:
     """`tc_pairs_s16`."""
+    op = site.node.op
+    if not isinstance(op, Extremum) or op.rule != "tflite":
+        return None
     return pairs_kernel(site, "tc_pairs", "tc_wide_function.h", 9)

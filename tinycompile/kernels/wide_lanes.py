@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
+from fractions import Fraction
+from math import ceil, floor, log2, prod
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance, structured
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import channelwise_distance
-from tinycompile.kernels.wide_layers import distance_in_bytes
+from tinycompile.kernels.wide_layers import distance_in_bytes, range_of
 from tinycompile.numerics.fixed_point import INT32_MAX
 from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops._arithmetic.wide import WideRule
@@ -26,6 +27,8 @@ from tinycompile.targets.core import Core
 BLOCK = 3
 """TC_WIDE_BLOCK."""
 _LARGEST_INPUT = 2**15
+_FRACTION, _MOST_FRACTION = 28, 44
+"""By ONNX's rule so many bits behind the point are looked at, and so many computed at most."""
 _PARAMETERS = (
     "const int16_t *input",
     "int16_t *output",
@@ -40,7 +43,8 @@ class Finish:
     """How sums become outputs.
 
     Attributes:
-        channels: `tc_wide_finish`, one per output channel. fields: members of a shape that say the rest.
+        channels: `tc_wide_finish`, one per output channel; by ONNX's rule an even number, and as many follow.
+        fields: members of a `tc_wide_rounding`.
         instructions: per output.
     """
 
@@ -50,8 +54,7 @@ class Finish:
 
 
 def finish_of(rule: WideRule, bias: Array, weights: Array) -> Finish | None:
-    """None where a sum may leave 32 bits, the rule is ONNX's, or a factor isn't in the range in which the short form is
-    exact.
+    """None where a sum may leave 32 bits, or a factor isn't in the range in which the short form is exact.
 
     Once rounded, (sum * m + 2^(r - 1)) >> r is (hi(sum * m * 2^k) + 2^(s - 1)) >> s for s = r + k - 32: the half is a
     multiple of what the high word drops. Twice rounded it is the form of tc_requant_short.h.
@@ -60,7 +63,7 @@ def finish_of(rule: WideRule, bias: Array, weights: Array) -> Finish | None:
         bias: int64 (C,). weights: int64 (C, taps).
     """
     if isinstance(rule, RealRequant):
-        return None
+        return _real_finish(rule, weights)
     twice = rule.form == "double"
     largest = np.abs(bias) + _LARGEST_INPUT * np.abs(weights).sum(axis=1)
     if largest.max(initial=0) > (INT32_MAX // 2 if twice else INT32_MAX):
@@ -80,8 +83,50 @@ def finish_of(rule: WideRule, bias: Array, weights: Array) -> Finish | None:
         right=right.astype(np.int32),
     )
     return Finish(
-        table, {"twice": int(twice), "low": rule.low, "high": rule.high}, 10 + 2 * twice + 4 * (rule.low > -(2**15))
+        table,
+        _rounding(rule, {"fraction": 0, "drop": 0, "near": 0, "exact": 0}),
+        10 + 2 * twice + 4 * (rule.low > -(2**15)),
     )
+
+
+def _real_finish(rule: RealRequant, weights: Array) -> Finish | None:
+    """By ONNX's rule: 64 bits that decide wherever the real number isn't within their error of a tie."""
+    largest = _LARGEST_INPUT * np.abs(weights).sum(axis=1)
+    slopes = [Fraction(int(s)) * Fraction(2) ** (rule.left - 64 - rule.fraction) for s in rule.slope]
+    offsets = [Fraction(int(o), 1 << rule.fraction) + rule.zero_point + Fraction(1, 2) for o in rule.offset]
+    reach = max(int(n) * s + abs(o) for n, s, o in zip(largest, slopes, offsets, strict=True))
+    computed = min(_MOST_FRACTION, 30 - floor(log2(max(slopes))))
+    if largest.max(initial=0) > INT32_MAX or reach >= 2**30 or computed < 1:
+        return None
+    one, drop = 1 << computed, max(0, computed - _FRACTION)
+    # Half a unit of each factor and offset, one that is cut off, and the error of the rule itself.
+    near = ceil((int(largest.max(initial=0)) // 2 + 1) / (1 << drop)) + 2
+    starts = np.array([round(o * one) for o in offsets], np.int64)
+    fast = structured(
+        start=np.zeros(starts.size, np.int32),
+        multiplier=np.array([min(round(s * one), INT32_MAX) for s in slopes], np.int32),
+        offset=_low_word(starts),
+        right=(starts >> 32).astype(np.int32),
+    )
+    exact = structured(
+        start=_low_word(rule.offset),
+        multiplier=(rule.slope >> 32).astype(np.int32),
+        offset=(rule.offset >> 32).astype(np.int32),
+        right=_low_word(rule.slope),
+    )
+    even = [np.append(table, table[-1:]) if table.size % 2 else table for table in (fast, exact)]
+    fields = {"fraction": computed - drop, "drop": drop, "near": near, "exact": even[0].size}
+    return Finish(np.concatenate(even), _rounding(rule, fields), 17)
+
+
+def _rounding(rule: WideRule, real: Fields) -> Fields:
+    """Members of a `tc_wide_rounding`; `real`: those that ONNX's rule needs."""
+    twice = not isinstance(rule, RealRequant) and rule.form == "double"
+    return {"twice": int(twice), "low": rule.low, "high": rule.high, **real, "range": range_of(rule)}
+
+
+def _low_word(values: Array) -> Array:
+    return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
 
 
 @kernel_for(Conv2D, dtype=INT16, needs={"dsp"})
@@ -135,9 +180,9 @@ def _lanes(site: Site, rule: WideRule, window: Mapping[str, int], stem: str, fir
     gathers = taps != depth or not steps or bool(depth % 4) or any(window[n] for n in ("padding_top", "padding_left"))
     gathers |= (window["output_height"], window["output_width"]) != (window["input_height"], window["input_width"])
     fields = {"window": window, "input_channels": depth, "output_channels": channels, "groups": groups, "block": block}
-    shape = Struct("tc_wide_lanes_shape", {**fields, "gathers": int(gathers), **finish.fields})
+    shape = Struct("tc_wide_lanes_shape", {**fields, "gathers": int(gathers), "rounding": finish.fields})
     name = "conv2d" if len(sig.inputs[1].shape) > 2 else "fully_connected"
-    padded = finish.channels if channels % 2 == 0 else np.append(finish.channels, finish.channels[-1:])
+    padded = finish.channels if finish.channels.size % 2 == 0 else np.append(finish.channels, finish.channels[-1:])
     pairs = -(-channels // 2)
     work = pixels * (30 + pairs * (24 + groups * 11 + 2 * finish.instructions) + gathers * (40 + 2 * taps))
     return Kernel(
@@ -152,7 +197,7 @@ def _lanes(site: Site, rule: WideRule, window: Mapping[str, int], stem: str, fir
             ("input", "output", "weights", "channels", "scratch" if gathers else "NULL"),
         ),
         (
-            Constant("weights", "uint32_t", _lane_words(kernel), "per 2 channels and 4 taps"),
+            Constant("weights", "uint32_t", lane_words(kernel), "per 2 channels and 4 taps"),
             Constant("channels", "tc_wide_finish", padded, "start, multiplier, offset, right shift"),
         ),
         scratch_bytes=block * 8 * groups if gathers else 0,
@@ -178,7 +223,7 @@ def _bias(site: Site) -> Array:
     return site.constant(2).astype(np.int64) if len(site.sig.inputs) > 2 else np.zeros(channels, np.int64)
 
 
-def _lane_words(weights: Array) -> Array:
+def lane_words(weights: Array) -> Array:
     """uint32: the weights int64 (C, taps) as `tc_wide_lanes` reads them."""
     channels, taps = weights.shape
     padded = np.pad(weights, ((0, channels % 2), (0, -taps % 4))).astype(np.int8)
@@ -212,7 +257,7 @@ def depthwise_wide_planes(site: Site, core: Core) -> Kernel | None:
             "tc_wide_planes",
             "tc_wide_lanes.h",
             (*_PARAMETERS, "void *scratch"),
-            (Struct("tc_wide_planes_shape", {**fields, **finish.fields}),),
+            (Struct("tc_wide_planes_shape", {**fields, "rounding": finish.fields}),),
             "Depthwise convolution of 16-bit activations, two channels and two taps at a time.",
         ),
         (

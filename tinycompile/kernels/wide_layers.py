@@ -84,7 +84,7 @@ def transpose_conv(site: Site, core: Core) -> Kernel | None:
         return None
     overlap = {0: INT16.item_bytes * transpose_distance(op, sig)}
     stem = f"wide_transpose_conv_{transpose_conv_stem(op, sig)}"
-    rule, fields = op.wide_requant(sig), transpose_axes(op, sig)
+    rule, fields = op.wide_requant(sig), {**transpose_axes(op, sig), "zero_point": sig.input.zero_point}
     runs = -(-transpose_taps(op, sig) // (op.size[0] * op.size[1]))
     return _kernel(site, core, "transpose_conv", stem, fields, rule, overlap, 3, runs, "tc_wide_transpose_conv.h")
 
@@ -97,7 +97,7 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
         return None
     rule = op.wide_requant(sig)
     (multiplier,), (right,) = (part.tolist() for part in rule.factors)
-    shape = batch_matmul_fields(site, op, _limits(rule))
+    shape = batch_matmul_fields(site, op, range_of(rule))
     if shape is None:
         return None
     shape = {**shape, "channel": {"bias": 0, "multiplier": multiplier, "right": right}}
@@ -156,7 +156,7 @@ def _kernel(
         f"tc_wide_{name}",
         header,
         ("const int16_t *input", "int16_t *output", "const int8_t *weights", "const tc_wide_channel *channels"),
-        (Struct(f"tc_wide_{name}_shape", {**fields, "range": _limits(rule)}),),
+        (Struct(f"tc_wide_{name}_shape", {**fields, "range": range_of(rule)}),),
         f"{site.node.op.kind} of 16-bit activations.",
     )
     slower = 1 if core.has("multiply_accumulate") else 3
@@ -176,7 +176,7 @@ def _kernel(
     )
 
 
-def _limits(rule: WideRule) -> dict[str, int]:
+def range_of(rule: WideRule) -> dict[str, int]:
     """`tc_wide_range`."""
     fields = {"low": rule.low, "high": rule.high, "twice": 0, "fraction": 0, "left": 0, "zero_point": 0}
     if isinstance(rule, RealRequant):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinycompile.dtypes import INT16
+from tinycompile.dtypes import INT8, INT16
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
@@ -109,6 +109,25 @@ def rescale(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, function, sig.output.elements * 30, overlap={0: 0})
 
 
+@kernel_for(Quantize, dtype=INT16)
+def narrow(site: Site, core: Core) -> Kernel | None:
+    """`tc_wide_narrow`, to int8."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Quantize) or sig.output.dtype != INT8:
+        return None
+    fields = {"count": sig.output.elements, "factor": factor_fields(only_factor(op.requant(sig)))}
+    fields |= {"input_zero_point": sig.input.zero_point, "zero_point": sig.output.zero_point}
+    function = struct_call(
+        f"narrow_{sig.output.elements}",
+        "tc_wide_narrow",
+        "tc_wide.h",
+        ("const int16_t *input", "int8_t *output"),
+        (Struct("tc_wide_narrow_shape", fields),),
+        "16-bit values to 8 bits.",
+    )
+    return _kernel(site, function, sig.output.elements * (20 if core.has("long_multiply") else 60), overlap={0: 0})
+
+
 @kernel_for(Tanh, Logistic, dtype=INT16)
 def interpolated(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_tanh` or `tc_wide_logistic`."""
@@ -132,7 +151,7 @@ def interpolated(site: Site, core: Core) -> Kernel | None:
 def softmax(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_softmax`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Softmax):
+    if not isinstance(op, Softmax) or op.rule != "tflite":
         return None
     depth = sig.input.shape[-1]
     rows = sig.input.elements // depth
@@ -167,7 +186,7 @@ def binary(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_binary`; None for shapes with more loops than it has."""
     op, sig = site.node.op, site.sig
     loops = broadcast_loops(sig.inputs[0].shape, sig.inputs[1].shape)
-    if not isinstance(op, Sum | Mul) or len(loops) > LOOPS:
+    if not isinstance(op, Sum | Mul) or op.rule != "tflite" or len(loops) > LOOPS:
         return None
     sizes, a_strides, b_strides = zip(*([(1, 0, 0)] * (LOOPS - len(loops)) + loops), strict=True)
     count = sig.output.elements

@@ -32,7 +32,7 @@ _NOTES = {"requantisation": "smmlar"}
 def pairs(site: Site, core: Core) -> Kernel | None:
     """`tc_wide_pairs`; None where a factor is none of its, and for shapes with more loops than it has."""
     op, sig, shape = site.node.op, site.sig, broadcast_of(site)
-    if not isinstance(op, Sum | Mul) or shape is None:
+    if not isinstance(op, Sum | Mul) or op.rule != "tflite" or shape is None:
         return None
     if isinstance(op, Sum):
         p = op.parameters(sig)

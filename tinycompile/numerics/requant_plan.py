@@ -5,6 +5,7 @@ The symbols are those of `requant_solver`, which finds the constants; the proof 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -155,11 +156,22 @@ def prove(plan: RequantPlan, rule: Requant, acc_min: Int64Array, acc_max: Int64A
         return "a shift is not encodable"
     if plan.form in ("smmla", "smmla_signed") and np.any(plan.shift != plan.shift[0]):
         return f"form {plan.form} has one shift for all channels"
-    if not np.all((acc_min == acc_max) | is_step_function(rule, acc_min, acc_max)):
-        return "the rule is no step function for these accumulators"
     overflow = plan.overflows(acc_min - base, acc_max - base)
     if np.any(overflow):
         return f"channel {np.argmax(overflow)}: int32 overflow"
+    return first_difference(lambda acc: plan.apply(acc - base), rule, acc_min, acc_max)
+
+
+def first_difference(
+    apply: Callable[[Int64Array], IntegerArray], rule: Requant, acc_min: Int64Array, acc_max: Int64Array
+) -> str | None:
+    """Where a monotone machine differs from the rule: points (2) and (3) of `prove`; None if nowhere.
+
+    Args:
+        apply: the machine's outputs of accumulators of shape (..., C).
+    """
+    if not np.all((acc_min == acc_max) | is_step_function(rule, acc_min, acc_max)):
+        return "the rule is no step function for these accumulators"
     steps = np.arange(rule.low + 1, rule.high + 1)[:, None]
     thresholds = rule.thresholds().T
     at, before = np.clip(thresholds, acc_min, acc_max), np.clip(thresholds - 1, acc_min, acc_max)
@@ -171,7 +183,7 @@ def prove(plan: RequantPlan, rule: Requant, acc_min: Int64Array, acc_max: Int64A
         return "the rule's thresholds contradict the rule"
     ends = np.stack([acc_min, acc_max])
     for points, expected in ((at, expected_at), (before, expected_before), (ends, rule.apply(ends))):
-        wrong = plan.apply(points - base) != expected
+        wrong = apply(points) != expected
         if np.any(wrong):
             row, channel = np.argwhere(wrong)[0]
             return f"channel {channel}: the plan differs from the rule at accumulator {points[row, channel]}"

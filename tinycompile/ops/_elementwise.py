@@ -106,8 +106,8 @@ class Binary(Typed):
     """Two operands of one type, either of them a constant, that broadcast to the output as in NumPy.
 
     Attributes:
-        clamp: inclusive range of the int8 output, which a fused activation narrows.
-        rule: whose arithmetic int8 operands have.
+        clamp: inclusive range of the int8 or int16 output, which a fused activation narrows.
+        rule: whose arithmetic int8 and int16 operands have.
     """
 
     clamp: tuple[int, int] = (-128, 127)
@@ -180,10 +180,11 @@ class RealBinary(Binary):
 
 
 class DequantizedBinary(RealBinary):
-    """float32, and int8 by ONNX's rule, which follows from it."""
+    """float32, and int8 and int16 by ONNX's rule, which follows from it."""
 
     def meanings(self) -> Meanings:
-        own = {INT8: Meaning(self._quantized, self._quantized_refused)} if self.rule == "onnx" else {}
+        eight, sixteen = (Meaning(self._quantized, refused) for refused in (self._eight_refused, self._sixteen_refused))
+        own = {INT8: eight, INT16: sixteen} if self.rule == "onnx" else {}
         return {**super().meanings(), **own}
 
     def _quantized(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
@@ -192,8 +193,11 @@ class DequantizedBinary(RealBinary):
         (numbers,) = self.clamped(sig, found)
         return (np.where(found < onnx.NO_NUMBER // 2, sig.output.dtype.range[0], numbers).astype(numbers.dtype),)
 
-    def _quantized_refused(self, sig: Signature) -> str | None:
+    def _eight_refused(self, sig: Signature) -> str | None:
         return pair_of_integers(sig) or onnx.has_no_number(sig)
+
+    def _sixteen_refused(self, sig: Signature) -> str | None:
+        return pair_of_integers(sig, INT16) or onnx.has_no_number(sig)
 
 
 def broadcast(shape: tuple[int, ...], result: tuple[int, ...]) -> Pointwise:
@@ -202,16 +206,11 @@ def broadcast(shape: tuple[int, ...], result: tuple[int, ...]) -> Pointwise:
     return Pointwise(frozenset(axis - 1 for axis in range(1, len(result) - 1) if sizes[axis] < result[axis]))
 
 
-def pair_of_integers(sig: Signature) -> str | None:
-    """Why these aren't two int8 operands and an int8 result; None if they are."""
-    a, b = sig.inputs
-    return first_reason(
-        (
-            not_quantized(a, "the first operand"),
-            not_quantized(b, "the second operand"),
-            not_quantized(sig.output, "the output"),
-        )
-    )
+def pair_of_integers(sig: Signature, dtype: DType = INT8) -> str | None:
+    """Why these aren't two operands and a result of a type, each with one scale; None if they are."""
+    names = ("the first operand", "the second operand", "the output")
+    types = zip((*sig.inputs, *sig.outputs), names, strict=True)
+    return first_reason(not_quantized(t, name, dtype) for t, name in types)
 
 
 def requantized(rule: Requant, x: Array, zero_point: int) -> Array:

@@ -2,14 +2,15 @@
 
 Where a tensor is quantised while the model runs, its zero point and its scale are values like others. Operands are two
 int8 tensors and their zero points. The result is int32; with a scale as fifth operand it is float32: the sum as a
-float, times the scale, plus the sixth operand, if there is one, each rounded once.
+float, times the scale, plus the sixth operand, if there is one, each rounded once, within bounds.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
@@ -24,7 +25,13 @@ _ROLES = ("the first operand", "the second operand", "its zero point", "the seco
 
 @dataclass(frozen=True)
 class IntegerProduct(Op):
-    """Base of MatMulInteger and ConvInteger."""
+    """Base of MatMulInteger and ConvInteger.
+
+    Attributes:
+        bounds: of float results, which Relu and Clip become.
+    """
+
+    bounds: tuple[float, float] = field(default=(-inf, inf), kw_only=True)
 
     @abstractmethod
     def result_shape(self, x: TensorType, y: TensorType) -> tuple[int, ...]:
@@ -54,7 +61,8 @@ class IntegerProduct(Op):
             return (whole,)
         with np.errstate(all="ignore"):
             product = whole.astype(np.float32) * inputs[4].reshape(-1)
-            return (product if len(inputs) < 6 else product + inputs[5].reshape(-1),)
+            real = product if len(inputs) < 6 else product + inputs[5].reshape(-1)
+            return (np.minimum(np.maximum(real, np.float32(self.bounds[0])), np.float32(self.bounds[1])),)
 
     def access(self, sig: Signature, operand: int) -> Access:
         """The zero point of a window's padding is known when the model runs."""
@@ -62,4 +70,6 @@ class IntegerProduct(Op):
 
     def unsupported(self, sig: Signature) -> str | None:
         types = [*[INT8] * 4, FLOAT32, FLOAT32]
+        if self.bounds != (-inf, inf) and len(sig.inputs) < 5:
+            return "bounds of integers"
         return first_reason(wrong_dtype(t, _ROLES[i], types[i]) for i, t in enumerate(sig.inputs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -105,6 +105,11 @@ class Recurrent(Typed):
     time_major: bool = True
     backward: bool = False
     lengths: tuple[int, ...] | None = None
+
+    @property
+    def updates(self) -> Mapping[int, int]:
+        """A kernel copies the states first, and works on the copies."""
+        return {1: 1}
 
     def sizes(self, x: TensorType) -> tuple[int, int, int]:
         """(steps, sequences, inputs). Raises ValueError where it is no sequence."""

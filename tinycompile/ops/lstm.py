@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -20,6 +20,8 @@ from tinycompile.ops._typed import Meaning, Meanings
 
 GATES = ("input", "forget", "cell", "output")
 
+NOT_OF_INTEGERS = "its gates are normalised (layer normalisation), supported of float32 only"
+
 Coupled = Literal["", "input", "forget"]
 """The gate that is 1 minus the other of these two, and has no weights."""
 
@@ -27,17 +29,19 @@ Coupled = Literal["", "input", "forget"]
 @dataclass(frozen=True)
 class Lstm(Recurrent):
     """UNIDIRECTIONAL_SEQUENCE_LSTM: int8 with an int16 cell, int16 with int8 weights (TFLM's arithmetic), or float32;
-    coupled gates, peepholes, projection.
+    coupled gates, peepholes, projection; of floats layer normalisation of the gates.
 
     Operands: x (time, batch, inputs), the states h (batch, outputs) and c (batch, cells); of the gates input, forget,
     cell and output, one after the other, the weights of x (gates * cells, inputs), those of h (gates * cells, outputs)
     and the biases (gates * cells,); with `peephole` the weights of c for the input, forget and output gate
-    (3 * cells,); with `projection` weights (outputs, cells) and a bias (outputs,). A coupled gate has none of these.
+    (3 * cells,); with `projection` weights (outputs, cells) and a bias (outputs,); with `normalised` factors
+    (gates * cells,). A coupled gate has none of these.
     Results: y, and h and c after the last step. Integer weights have one scale within a gate.
 
     Attributes:
         coupled: a gate that follows from another.
         peephole, projection: whether these operands are there.
+        normalised: whether each gate, before its bias, is brought to mean 0 and variance 1 over its cells.
         activations: of the gates, in front of the cell, behind the cell.
         cell_clip, projection_clip: bounds of the cell and of a projection's result, both ways; 0 for none.
         gate_clip: bound of what gates' functions are given; 0 for none.
@@ -50,12 +54,17 @@ class Lstm(Recurrent):
     coupled: Coupled = ""
     peephole: bool = False
     projection: bool = False
+    normalised: bool = False
     activations: tuple[Activation, Activation, Activation] = (SIGMOID, TANH, TANH)
     cell_clip: float = 0.0
     projection_clip: float = 0.0
     gate_clip: float = 0.0
     hidden: tuple[float, int] | None = None
     runtime: Runtime = "litert"
+
+    @property
+    def updates(self) -> Mapping[int, int]:
+        return {1: 1, 2: 2}
 
     @property
     def gates(self) -> tuple[str, ...]:
@@ -77,6 +86,7 @@ class Lstm(Recurrent):
         wanted = [(batch, outputs), (batch, cells), (rows, taps), (rows, outputs), (rows,)]
         wanted += [(len(self.peepholes) * cells,)] if self.peephole else []
         wanted += [(outputs, cells), (outputs,)] if self.projection else []
+        wanted += [(rows,)] if self.normalised else []
         wrong = wrong_shape(inputs[1:], wanted)
         if wrong is not None:
             raise ValueError(wrong)
@@ -114,12 +124,15 @@ class Lstm(Recurrent):
     def _real(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         x, h, c, w, r, bias = (value.astype(np.float64) for value in inputs[:6])
         peephole, projection, projection_bias = self.further(inputs)
-        sums = self.in_time(x) @ w.T + bias
+        sums = self.in_time(x) @ w.T + (0 if self.normalised else bias)
+        factors = self._split(inputs[-1].astype(np.float64), self.gates) if self.normalised else {}
+        biases = self._split(bias, self.gates)
         sigmoid, before, behind = self.activations
         looks = {} if peephole is None else self._split(peephole.astype(np.float64), self.peepholes)
 
         def gate(name: str, parts: dict[str, Array], cell: Array, function: Activation) -> Array:
             value = parts[name] + (looks[name] * cell if name in looks else 0)
+            value = normalised(value) * factors[name] + biases[name] if self.normalised else value
             value = np.clip(value, -self.gate_clip, self.gate_clip) if self.gate_clip > 0 else value
             return function.of(value)
 
@@ -190,7 +203,7 @@ class Lstm(Recurrent):
         peephole, projection, projection_bias = self.further(inputs)
         x_type, h_type = sig.inputs[:2]
         of_x, of_h = self.factors(sig)
-        mixing = self.mixing(sig)
+        mixing, in_words = self.mixing(sig), self.runtime == "litert" and h_type.dtype == INT8
         sums = integer_lstm.rescaled(integer_lstm.products(self.in_time(x), x_type, w, bias), of_x, x_type)
         project = None
         if projection is not None:
@@ -203,7 +216,9 @@ class Lstm(Recurrent):
         def step(at: Array, states: Sequence[Array]) -> Sequence[Array]:
             hidden, cell = states[0], states[1].astype(np.int64)
             recurrent = integer_lstm.products(hidden, h_type, r, None)
-            sums = integer_lstm.saturated(at + integer_lstm.rescaled(recurrent, of_h, h_type))
+            # LiteRT adds to the gate in 32 bits; TFLM adds the results of two fully connected layers.
+            added = of_h.apply(recurrent) if in_words else integer_lstm.rescaled(recurrent, of_h, h_type)
+            sums = integer_lstm.saturated(at + added)
             parts = self._split(sums, self.gates)
 
             def gate(name: str, cell: Array) -> Array:
@@ -239,6 +254,7 @@ class Lstm(Recurrent):
         matrices = [sig.inputs[3], sig.inputs[4]] + ([sig.inputs[-2]] if self.projection else [])
         return first_reason(
             (
+                NOT_OF_INTEGERS if self.normalised else None,
                 not_quantized(sig.input, "the input"),
                 not_quantized(h, "the state"),
                 wide.asymmetric(c, "the cell"),
@@ -253,6 +269,7 @@ class Lstm(Recurrent):
         special = "peepholes, coupled gates and a projection of 16-bit activations: no runtime has them"
         return first_reason(
             (
+                NOT_OF_INTEGERS if self.normalised else None,
                 wide.asymmetric(sig.input, "the input"),
                 wide.asymmetric(sig.inputs[1], "the state"),
                 wide.asymmetric(sig.inputs[2], "the cell"),
@@ -292,6 +309,16 @@ class Lstm(Recurrent):
             self.peephole_factor(sig)
         if self.projection:
             self.projection_factor(sig)
+
+
+NORMAL = 1e-8
+"""What a variance is above 0 by."""
+
+
+def normalised(values: Array) -> Array:
+    """Mean 0 and variance 1 along the last axis."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + NORMAL)
 
 
 def _there(value: Array | None) -> Array:

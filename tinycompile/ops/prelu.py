@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32, INT16
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
+from tinycompile.ops._arithmetic import onnx
 from tinycompile.ops._elementwise import RealBinary, TfliteBinary
-from tinycompile.ops._rules import invalid
+from tinycompile.ops._rules import first_reason, invalid, not_quantized, wrong_dtype
+from tinycompile.ops._typed import Meaning, Meanings
 
 
 @dataclass(frozen=True)
 class Prelu(TfliteBinary, RealBinary):
     """int8 operands of any scales and zero points, or float32, that broadcast as in NumPy, one of them may be a
-    constant: the elements, and their slopes.
+    constant: the elements, and their slopes. By ONNX's rule int16 elements and constant float32 slopes.
     """
 
     kind: ClassVar[str] = "prelu"
@@ -37,6 +41,24 @@ class Prelu(TfliteBinary, RealBinary):
 
     def real(self, a: Array, b: Array) -> Array:
         return np.where(a < 0, a * b, a)
+
+    def meanings(self) -> Meanings:
+        own = {INT16: Meaning(self._of_wide, self._wide_limits)} if self.rule == "onnx" else {}
+        return {**super().meanings(), **own}
+
+    def _of_wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        x = sig.input
+        element = (inputs[0].astype(np.int64) - x.zero_point).astype(np.float32) * np.float32(x.scale)
+        return self.clamped(sig, onnx.steps(self.real(element, inputs[1]), sig.output))
+
+    def _wide_limits(self, sig: Signature) -> str | None:
+        x, slope = sig.inputs
+        reasons = (
+            not_quantized(x, "the first operand", INT16),
+            wrong_dtype(slope, "the second operand", FLOAT32),
+            not_quantized(sig.output, "the output", INT16),
+        )
+        return first_reason(reasons) or onnx.has_no_number(replace(sig, inputs=(x,)))
 
     def limits(self, sig: Signature) -> str | None:
         return invalid(lambda: self.factors(sig))

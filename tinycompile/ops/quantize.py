@@ -18,7 +18,7 @@ from tinycompile.ops._rules import first_reason, invalid, not_quantized
 
 @dataclass(frozen=True)
 class Quantize(Elementwise):
-    """float32 to int8, uint8 or int16; int8 or uint8 to int8 or uint8; int16 to int16.
+    """float32 to int8, uint8 or int16; int8 or uint8 to int8 or uint8; int16 or int8 to int16 or int8.
 
     A float beyond the range saturates. What a quotient outside of int32 or a NaN becomes is up to `ties`' framework:
     for TFLite INT32_MIN, to which the zero point is added modulo 2^32 (C++ leaves it undefined; LiteRT does so on
@@ -42,7 +42,7 @@ class Quantize(Elementwise):
         return self.dtype.range
 
     def requant(self, sig: Signature) -> TfliteRequant:
-        """From an 8-bit input minus its zero point to the output; one channel (not for a float input)."""
+        """From an integer input minus its zero point to the output; one channel."""
         real = np.array([sig.input.scale / sig.output.scale])
         return TfliteRequant(*quantize_multiplier(real), sig.output.zero_point, *self.range)
 
@@ -74,6 +74,6 @@ class Quantize(Elementwise):
         if to is not None or sig.input.dtype == FLOAT32:
             return to
         source = not_quantized(sig.input, "the input", FLOAT32, INT8, UINT8, INT16)
-        if (sig.input.dtype == INT16) != (sig.output.dtype == INT16):
-            return f"it makes {sig.output.dtype} of {sig.input.dtype}, supported are 8 bits of 8 and 16 of 16"
+        if {sig.input.dtype, sig.output.dtype} == {INT16, UINT8}:
+            return f"it makes {sig.output.dtype} of {sig.input.dtype}, supported beside int16 is int8"
         return first_reason((source, invalid(lambda: self.requant(sig))))

@@ -39,10 +39,10 @@ class ResizeBilinear(Typed):
 
     Attributes:
         size: (rows, columns) of the output.
-        rule: how int8 sums are rounded. "tflite": the bytes halves away from zero, whatever scales input and output
-            have, as LiteRT does. "onnx": the numbers, which have one scale, halves to even, as ONNX's QuantizeLinear
-            does. "down", "to zero": the bytes, as onnxruntime cuts off what it resizes of uint8 (here lower by 128)
-            and int8.
+        rule: how sums of integers are rounded. "tflite": the bytes halves away from zero, whatever scales input and
+            output have, as LiteRT does. "onnx": the numbers, which have one scale, halves to even, as ONNX's
+            QuantizeLinear does. "down", "to zero": of int8 the bytes, as onnxruntime cuts off what it resizes of uint8
+            (here lower by 128) and int8.
     """
 
     kind: ClassVar[str] = "resize_bilinear"
@@ -91,7 +91,7 @@ class ResizeBilinear(Typed):
     def meanings(self) -> Meanings:
         by_rule = {
             "tflite": dict.fromkeys((INT8, INT16), Meaning(self._integers, self._limits)),
-            "onnx": {INT8: Meaning(self._even, self._even_limits)},
+            "onnx": dict.fromkeys((INT8, INT16), Meaning(self._even, self._even_limits)),
             "down": {INT8: Meaning(self._cut, self._even_limits)},
             "to zero": {INT8: Meaning(self._cut, self._even_limits)},
         }
@@ -110,7 +110,7 @@ class ResizeBilinear(Typed):
         zero_point = sig.output.zero_point
         sums: Array = self._blended(sig, inputs[0].astype(np.int64) - zero_point, ONE)
         odd = np.right_shift(sums, 20) & 1
-        return ((np.right_shift(sums + ONE * ONE // 2 - 1 + odd, 20) + zero_point).astype(np.int8),)
+        return ((np.right_shift(sums + ONE * ONE // 2 - 1 + odd, 20) + zero_point).astype(inputs[0].dtype),)
 
     def _cut(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         sums: Array = self._blended(sig, inputs[0].astype(np.int64), ONE)

@@ -13,7 +13,7 @@ from tinycompile.dtypes import FLOAT32, INT8, INT16
 from tinycompile.ir import Array, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.ops._arithmetic import onnx, real, tflite, wide
-from tinycompile.ops._arithmetic.onnx import SoftmaxForm
+from tinycompile.ops._arithmetic.onnx import SoftmaxForm, WideSoftmaxForm
 from tinycompile.ops._arithmetic.tflite import SoftmaxParameters
 from tinycompile.ops._elementwise import AlongChannels, Framework
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
@@ -23,12 +23,12 @@ from tinycompile.ops._typed import Meaning, Meanings, Typed
 @dataclass(frozen=True)
 class Softmax(AlongChannels, Typed):
     """int8 or float32, over the last axis. int8 by TFLite's rule: at most 4095 elements; the output has scale 1/256
-    (within a thousandth) and zero point -128. By ONNX's: at most 4096 elements, any output.
+    (within a thousandth) and zero point -128. By ONNX's, int16 too: at most 4096 elements, any output.
 
     Attributes:
         beta: factor of the input.
-        rule: whose arithmetic int8 operands have.
-        runtime: whose table of reciprocals int16 operands have: LiteRT's or TFLM's.
+        rule: whose arithmetic int8 and int16 operands have.
+        runtime: whose table of reciprocals int16 operands of TFLite's rule have: LiteRT's or TFLM's.
     """
 
     kind: ClassVar[str] = "softmax"
@@ -47,8 +47,11 @@ class Softmax(AlongChannels, Typed):
 
     def meanings(self) -> Meanings:
         by_rule = {"tflite": Meaning(self._tflite, self._tflite_limits), "onnx": Meaning(self._onnx, self._onnx_limits)}
-        sixteen = {INT16: Meaning(self._wide, self._wide_limits)} if self.rule == "tflite" else {}
-        return {INT8: by_rule[self.rule], FLOAT32: real.meaning(self._real), **sixteen}
+        wide = {
+            "tflite": Meaning(self._wide, self._wide_limits),
+            "onnx": Meaning(self._wide_onnx, self._wide_onnx_limits),
+        }
+        return {INT8: by_rule[self.rule], INT16: wide[self.rule], FLOAT32: real.meaning(self._real)}
 
     def _real(self, x: Array) -> Array:
         wide = self.beta * x.astype(np.float64)
@@ -77,6 +80,20 @@ class Softmax(AlongChannels, Typed):
 
     def _onnx(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (onnx.softmax(self.form(sig), sig.output.zero_point, inputs[0]),)
+
+    def wide_form(self, sig: Signature) -> WideSoftmaxForm:
+        """Of ONNX's rule and int16."""
+        return WideSoftmaxForm.of(self.beta, sig)
+
+    def _wide_onnx(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (onnx.wide_softmax(self.wide_form(sig), sig.output.zero_point, inputs[0]),)
+
+    def _wide_onnx_limits(self, sig: Signature) -> str | None:
+        names = (not_quantized(sig.input, "the input", INT16), not_quantized(sig.output, "the output", INT16))
+        reason = first_reason(names) or _too_deep(sig, onnx.MAX_DEPTH)
+        if reason is None and not onnx.LEAST_SCALE <= sig.output.scale <= 1:
+            return f"the output has scale {sig.output.scale}, supported are 2^-24 to 1"
+        return reason
 
     def _tflite_limits(self, sig: Signature) -> str | None:
         reason = _types(sig) or _too_deep(sig, tflite.MAX_DEPTH)

@@ -71,7 +71,8 @@ class TransposeConv(Typed):
         clamp: inclusive range of the int8 output, which a fused activation narrows.
         rule: from accumulators (bias included) to outputs, one entry per output channel, in the range of `clamp`;
             None for TFLite's, which follows from the scales.
-        wide_rule: from sums of int16 inputs, as they are, times weights to outputs: ONNX's; None for TFLite's.
+        wide_rule: from sums of int16 inputs minus their zero point, times weights, to outputs: ONNX's; None for
+            TFLite's.
     """
 
     kind: ClassVar[str] = "transpose_conv"
@@ -174,7 +175,8 @@ class TransposeConv(Typed):
         return (self.requant(sig).apply(acc).astype(np.int8),)
 
     def _wide(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        acc = self._sums(sig, inputs[0].astype(np.float64), inputs[1].astype(np.float64)).astype(np.int64)
+        centred = inputs[0].astype(np.float64) - sig.input.zero_point
+        acc = self._sums(sig, centred, inputs[1].astype(np.float64)).astype(np.int64)
         return (self.wide_requant(sig).apply(acc + inputs[2] if len(inputs) > 2 else acc).astype(np.int16),)
 
     def _real(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
@@ -221,7 +223,7 @@ class TransposeConv(Typed):
             (
                 wide.layer_limits(sig, 0, self.wide_requant)
                 if self.wide_rule is None
-                else wide.real_layer_limits(sig, 0, self.wide_rule, pads=True),
+                else wide.real_layer_limits(sig, 0, self.wide_rule, pads=False),
                 None if sig.input.shape[0] == 1 else f"the batch is {sig.input.shape[0]}, supported is 1",
             )
         )

@@ -1,7 +1,7 @@
 """Products of integers whose sums become floats: the conversion, the scale and the bias are part of the product.
 
-What onnxruntime's dynamic quantisation writes, MatMulInteger or ConvInteger, Cast, Mul and perhaps Add, is then a
-single kernel, and there are no sums in RAM. Each float operation is rounded as before.
+What onnxruntime's dynamic quantisation writes, MatMulInteger or ConvInteger, Cast, Mul, perhaps Add, and Relu or Clip
+behind it, is then a single kernel, and there are no sums in RAM. Each float operation is rounded as before.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
+from math import inf
 
 from tinycompile.dtypes import FLOAT32
-from tinycompile.ir import Graph, Node
+from tinycompile.ir import Graph, Node, Op
 from tinycompile.ops._integer_product import IntegerProduct
 from tinycompile.ops.add import Add
 from tinycompile.ops.cast import Cast
+from tinycompile.ops.elementwise_function import ElementwiseFunction
 from tinycompile.ops.mul import Mul
+from tinycompile.ops.relu import Relu
 
 
 def fuse_integer_products(graph: Graph) -> Graph:
@@ -29,8 +32,12 @@ def fuse_integer_products(graph: Graph) -> Graph:
             chain = _chain(graph, node, readers)
             if len(chain) > 2:
                 operands = [_other(step, before.outputs[0]) for before, step in pairwise(chain[1:])]
-                last = chain[-1]
-                fused[last.name] = Node(last.name, node.op, (*node.inputs, *operands), last.outputs)
+                last, op = chain[-1], node.op
+                activation = readers.get(last.outputs[0])
+                bounds = None if activation is None else _bounds(activation.op)
+                if activation is not None and bounds is not None:
+                    chain, last, op = [*chain, activation], activation, replace(op, bounds=bounds)
+                fused[last.name] = Node(last.name, op, (*node.inputs, *operands), last.outputs)
                 gone |= {step.name for step in chain[:-1]}
     if not fused:
         return graph
@@ -53,6 +60,15 @@ def _chain(graph: Graph, product: Node, readers: dict[str, Node]) -> list[Node]:
             break
         found.append(step)
     return found
+
+
+def _bounds(op: Op) -> tuple[float, float] | None:
+    """Of Relu and Clip of floats; None for other operators."""
+    if op == Relu():
+        return 0.0, inf
+    if isinstance(op, ElementwiseFunction) and op.function == "clip" and op.a <= op.b:
+        return op.a, op.b
+    return None
 
 
 def _by_channel(graph: Graph, step: Node, before: Node) -> bool:

@@ -30,7 +30,7 @@ from tinycompile.ops.spatial_sum import SpatialSum
 from tinycompile.passes.own_outputs import own_outputs
 from tinycompile.passes.own_states import own_states
 from tinycompile.passes.slide_averages import Average, averages_of
-from tinycompile.passes.slide_motion import Divided, Moving, moving, pads_itself, part_of
+from tinycompile.passes.slide_motion import Divided, Moving, moves_nothing, moving, pads_itself, part_of
 from tinycompile.passes.slide_rows import Step, rows_of
 
 
@@ -193,7 +193,7 @@ class _Rewriting:
             if name in self.step.averages:
                 average = self.step.averages[name]
                 if average.first and self._has(node.inputs[0], average.first):
-                    self._sum(average, average.first)
+                    self._narrow_sum(average, average.first)
             elif name in self.moving.divided:
                 for run in self.step.rows[name].computed[:-1]:
                     if self._is_there(self.moving.divided[name], run):
@@ -245,7 +245,10 @@ class _Rewriting:
         op = part_of(node.op, sig, axis, len(run), padding)
         if op is None:
             raise ValueError(f"{node.name} isn't divided into rows")
-        self.pieces[value][run] = self._emit(node.name, op, inputs, self._rows_value(value, run))
+        if len(run) < size and moves_nothing(op, self.types[inputs[0]], sig.output):
+            self.pieces[value][run] = inputs[0]
+        else:
+            self.pieces[value][run] = self._emit(node.name, op, inputs, self._rows_value(value, run))
 
     def _whole(self, node: Node) -> None:
         inputs = [self._all(name) for name in node.inputs]
@@ -336,13 +339,28 @@ class _Rewriting:
             f"{name}_pad", Pad(amounts, fill), [name], self._value(f"{name}_padded", replace(t, shape=shape))
         )
 
+    def _narrow_sum(self, average: Average, rows: range) -> str:
+        """The same, in what holds it for long."""
+        wide, node, t = self._sum(average, rows), average.node, average.sum_of(len(rows))
+        if t.dtype == INT32:
+            return wide
+        if (wide, rows) not in self.read:
+            output = self._value(f"{wide}_narrow", t)
+            self.read[wide, rows] = self._emit(f"{node.name}_narrow", Cast(t.dtype), [wide], output)
+        return self.read[wide, rows]
+
     def _average(self, average: Average) -> None:
         """Sums of the first rows, the chunks and the last rows, and their average."""
         node, value = average.node, average.node.inputs[0]
         line = self._value(f"{value}_sums", average.sums)
         sums = TensorType((1, 1, 1, average.source.shape[3]), INT32)
         parts = [self._emit(f"{node.name}_kept", SpatialSum(), [line], self._value(f"{value}_sum_kept", sums))]
-        parts += [self._sum(average, rows) for rows in (average.first, average.last) if rows]
+        if average.first:
+            first = self._narrow_sum(average, average.first)
+            if self.types[first].dtype != INT32:
+                first = self._emit(f"{node.name}_first", SpatialSum(), [first], self._value(f"{value}_sum_first", sums))
+            parts.append(first)
+        parts.append(self._sum(average, average.last))
         total = parts[0]
         for each in parts[1:]:
             total = self._emit(f"{node.name}_total", Add(), [total, each], self._value(f"{value}_total", sums))
@@ -357,11 +375,7 @@ class _Rewriting:
             self._emit(node.name, Reshape(self.types[output].shape), [mean], output)
         if output in self.moving.motions:
             self.pieces[output][self.moving.motions[output].everything] = output
-        entering = self._sum(average, average.entering)
-        if average.sum_dtype != INT32:
-            narrow = self._value(f"{value}_entering_narrow", TensorType(sums.shape, average.sum_dtype))
-            entering = self._emit(f"{node.name}_narrow", Cast(average.sum_dtype), [entering], narrow)
-        following = entering
+        following = entering = self._narrow_sum(average, average.entering)
         if average.chunks > 1:
             following = self._value(f"{value}_sums_next", average.sums)
             self._emit(f"{node.name}_line", DelayLine(1, 0, 1), [line, entering], following)
@@ -384,7 +398,7 @@ class _Rewriting:
         rows = values.reshape(values.shape[0], -1, values.shape[-1]).astype(np.int64).sum(axis=1)
         begin = len(average.first) + motion.shift
         chunks = rows[begin : begin + average.chunks * motion.shift].reshape(average.chunks, motion.shift, -1)
-        return chunks.sum(axis=1).reshape(average.sums.shape).astype(average.sum_dtype.carrier)
+        return chunks.sum(axis=1).reshape(average.sums.shape).astype(average.sums.dtype.carrier)
 
 
 def _common(a: range, b: range) -> range:

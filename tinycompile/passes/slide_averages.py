@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tinycompile.dtypes import INT16, INT32, DType
+from tinycompile.dtypes import INT16, INT32
 from tinycompile.ir import Graph, Node, TensorType
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -54,17 +54,17 @@ class Average:
         """The rows that are summed in a step."""
         return {*self.first, *self.last}
 
-    @property
-    def sum_dtype(self) -> DType:
-        """Of the sum of a chunk, which is at least -128 times its values."""
-        _, height, width, _ = self.source.shape
-        values = self.motion.shift * height * width // self.motion.size
-        return INT16 if values <= 1 << 8 else INT32
+    def sum_of(self, rows: int) -> TensorType:
+        """What holds sums of so many rows for long: they are at least -128 times their values."""
+        _, height, width, channels = self.source.shape
+        values = rows * height * width // self.motion.size
+        return TensorType((1, 1, 1, channels), INT16 if values <= 1 << 8 else INT32)
 
     @property
     def sums(self) -> TensorType:
         """Of all chunks."""
-        return TensorType((1, self.chunks, 1, self.source.shape[3]), self.sum_dtype)
+        one = self.sum_of(self.motion.shift)
+        return replace(one, shape=(1, self.chunks, 1, one.shape[3]))
 
     @property
     def bytes(self) -> int:

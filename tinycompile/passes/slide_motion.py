@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 import numpy as np
 
 from tinycompile.access import Reach
-from tinycompile.ir import Array, Graph, Node, Op, Signature
+from tinycompile.ir import Array, Graph, Node, Op, Signature, TensorType
 from tinycompile.ops._spatial import SpatialOp
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.slice import Slice
+from tinycompile.ops.take import Take
 from tinycompile.ops.transpose import Transpose
 
 
@@ -126,12 +128,34 @@ def part_of(op: Op, sig: Signature, axis: int, rows: int, padding: tuple[int, in
         case Slice():
             begin = (*op.begin[:axis], 0, *op.begin[axis + 1 :])
             return Slice(begin, (*op.size[:axis], rows, *op.size[axis + 1 :]), op.step)
-        case Transpose():
+        case Take() if op.axis == axis:
+            step = _step_of(op) or 1
+            return Take(axis, tuple(range(0, rows * step, step)))
+        case Transpose() | Take():
             return op
         case _:
             sizes = [rows if dimension == axis else None for dimension in range(1, len(sig.output.shape) - 1)]
             part = op.part(sig, sizes)
             return part.padded_along(axis - 1, padding) if isinstance(part, SpatialOp) else part
+
+
+def moves_nothing(op: Op, x: TensorType, y: TensorType) -> bool:
+    """Whether a part's result is its operand: nothing padded, everything sliced.
+
+    Args:
+        y: the type of the whole result; its shape doesn't matter.
+    """
+    if x.quant is not y.quant and not (x.quant is not None and x.quant.same_as(y.quant)):
+        return False
+    match op:
+        case Pad():
+            return not any(map(any, op.amounts))
+        case Slice():
+            return op.size == x.shape and set(op.step) == {1}
+        case Take():
+            return op.indices == tuple(range(x.shape[op.axis]))
+        case _:
+            return False
 
 
 def pads_itself(op: Op) -> bool:
@@ -187,6 +211,8 @@ def _output_axis(op: Op, sig: Signature, moved: Mapping[int, Motion]) -> int | N
             return op.permutation.index(motion.axis)
         case Slice():
             return motion.axis if op.step[motion.axis] > 0 else None
+        case Take():
+            return motion.axis if op.axis != motion.axis or _step_of(op) else None
         case _:
             axis = motion.axis - op.access(sig, first).first_axis + 1
             shape = sig.output.shape
@@ -210,11 +236,19 @@ def _read(op: Op, sig: Signature, operand: int, axis: int) -> tuple[Reach | None
             return Reach(), op.permutation[axis]
         case Slice():
             return Reach(stride=op.step[axis], before=-op.begin[axis]), axis
+        case Take():
+            return Reach(stride=_step_of(op) or 1, before=-op.indices[0]) if op.axis == axis else Reach(), axis
         case _:
             access = op.access(sig, operand)
             # A constant of fewer dimensions broadcasts to the last ones.
             missing = len(sig.output.shape) - len(sig.inputs[operand].shape)
             return access.along(axis - 1), axis - 1 + access.first_axis - missing
+
+
+def _step_of(op: Take) -> int | None:
+    """Rows from one index to the next, if that is always as many; 1 of a single one."""
+    steps = {after - before for before, after in pairwise(op.indices)} or {1}
+    return next(iter(steps)) if len(steps) == 1 and min(steps) > 0 else None
 
 
 def _alike(values: Array, axis: int) -> bool:

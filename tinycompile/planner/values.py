@@ -301,7 +301,7 @@ class Values:
 
     def _may_be_there(self, node: Node, kernel: Kernel, avoidable: bool) -> bool:
         """Whether the result can be its operand's memory, and should: a small piece would keep the whole in use, unless
-        all pieces together are most of it.
+        all pieces together are most of it. A state's memory is written while the step goes on: no pieces of it.
 
         Args:
             avoidable: there is a kernel that copies.
@@ -311,6 +311,8 @@ class Values:
             return False
         if not avoidable:
             return True
+        if self._storage.of[operand][0] in self._old:
+            return False
         dtype, begin = self.graph.types[operand].dtype, self._storage.of[operand][1] + kernel.alias_offset
         aligned = begin % max(WORD, dtype.bits // 8) == 0
         return aligned and 2 * self._pieces[operand] >= self._storage.bytes[operand]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.errors import QuantizationWarning, UsageError
+from tinycompile.errors import QuantizationWarning, UnsupportedError, UsageError
+from tinycompile.frontend.onnx_control import is_control_flow
 from tinycompile.frontend.onnx_file import OnnxModel, static_model
+from tinycompile.frontend.onnx_rewrite import label_of
 from tinycompile.ir import Array
 from tinycompile.progress import step
 from tinycompile.quantize.as_tflite import as_tflite, constrained, outputs_of_tflite, spelled
 from tinycompile.quantize.calibration import Sample, load_samples, spread
+from tinycompile.quantize.data_free import imagined, transferred
 from tinycompile.quantize.execution import outputs_of
+from tinycompile.quantize.float_graph import FloatGraph
 from tinycompile.quantize.float_model import float_model
 from tinycompile.quantize.measure import Accuracy, Choices, accuracy, choices, sqnr
 from tinycompile.quantize.patterns import simplified
@@ -140,7 +144,7 @@ class _Samples:
 
 def quantize(
     model: Path,
-    calib: Path,
+    calib: Path | None,
     *,
     method: str = AUTO,
     effort: str = "default",
@@ -159,6 +163,7 @@ def quantize(
 
     Args:
         calib: `.npz` with real inputs. A quarter of them is kept apart to measure with, unless `evaluation` is given.
+            None for what batch normalisations say of values (`data_free.py`), with a warning.
         method: how ranges are found: one of `METHODS`, or "auto" for what does least to the outputs.
         effort: a key of `EXPONENTS`: how much is tried.
         evaluation: `.npz` with samples to measure with (`x`), and their labels if there are any (`y`).
@@ -179,22 +184,65 @@ def quantize(
             raise UsageError(f"--calib-{option} {given!r} is unknown", hint=f"one of: {', '.join(known)}")
     where = str(model)
     proto = float_model(model, shapes or {}, signature, layout)
-    static = static_model(proto, where, shapes)
-    samples = _Samples.of(calib, evaluation, static, states or {})
-    graph = with_biases(simplified(prepared(static.proto, static.shapes, where)))
-    graph = spelled(graph) if form == "tflite" else graph
+    given = static_model(proto, where, shapes)
+    _refuse_control_flow(given, where)
+    static, samples = (
+        (given, _Samples.of(calib, evaluation, given, states or {})) if calib is not None else _imagined(given, where)
+    )
+    graph = _prepared(static, where, form)
     if pinned is not None:
         check_pinned(pinned, quantized_values(graph), where)
-    found = attempts(graph, samples.calibration, samples.judged, method, effort, pinned, room)
+    found = attempts(
+        graph, samples.calibration, samples.judged, method, effort, pinned, room, equalising=calib is not None
+    )
     best = found[0]
     if form == "tflite":  # whose 16 bits are others
         found = [each for each in found if not each.wide]
         best = found[0].refitted(constrained(found[0].network.graph, found[0].parameters))
     for text in best.warnings():
         warnings.warn(f"{where}: {text}", QuantizationWarning, stacklevel=2)
+    final = best if calib is not None else transferred(best, _prepared(given, where, form), samples.judged[:2])
     step(f"measuring on {len(samples.judged)} samples")
-    content = as_tflite(best.model.proto, best.network.graph, where, description) if form == "tflite" else None
-    return _measured(static, tuple(each.trial for each in found), best, samples, content)
+
+    def file_of(attempt: Attempt) -> bytes | None:
+        return as_tflite(attempt.model.proto, attempt.network.graph, where, description) if form == "tflite" else None
+
+    result = _measured(static, tuple(each.trial for each in found), best, samples, file_of(best))
+    return result if final is best else replace(result, proto=final.model.proto, tflite=file_of(final))
+
+
+def _prepared(static: OnnxModel, where: str, form: Form) -> FloatGraph:
+    """The model in the forms that quantisation knows."""
+    graph = with_biases(simplified(prepared(static.proto, static.shapes, where)))
+    return spelled(graph) if form == "tflite" else graph
+
+
+def _imagined(given: OnnxModel, where: str) -> tuple[OnnxModel, _Samples]:
+    """The network and the samples that take the place of those that nobody gave."""
+    found = imagined(given, where)
+    if found.normalisations:
+        guess = f"the statistics of {found.normalisations} batch normalisations say them, which costs some 2 dB"
+        text = f"{len(found.samples)} random inputs with the statistics of {found.normalisations} batch normalisations"
+    else:
+        guess = "there is no batch normalisation that says them, and random inputs may cost all there is"
+        text = f"{len(found.samples)} random inputs"
+    warnings.warn(
+        f"{where}: without samples ranges are guessed: {guess}; --calib with some real inputs is better",
+        QuantizationWarning,
+        stacklevel=3,
+    )
+    return static_model(found.proto, where), _Samples(found.samples, found.samples, None, text)
+
+
+def _refuse_control_flow(model: OnnxModel, where: str) -> None:
+    """Of loops and branches that stay. Raises UnsupportedError."""
+    problems = [
+        (label_of(node, index), "a loop or a branch at run time isn't quantised")
+        for index, node in enumerate(model.nodes)
+        if is_control_flow(node)
+    ]
+    if problems:
+        raise UnsupportedError(problems, where=where, hint="build it with --dtype float32")
 
 
 def _measured(

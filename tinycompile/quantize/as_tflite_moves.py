@@ -12,6 +12,7 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Node, Quantization, Signature, TensorType
 from tinycompile.ops._elementwise import INT8_VALUES
 from tinycompile.ops.abs import Abs
+from tinycompile.ops.add import Add
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.elu import Elu
 from tinycompile.ops.gelu import Gelu
@@ -31,6 +32,7 @@ from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 from tinycompile.quantize.as_tflite_layers import PROBABILITIES
 from tinycompile.quantize.as_tflite_writer import Writer, exports
+from tinycompile.quantize.scales import SMALLEST
 
 _STEPS_OFF = 2
 """By how many steps TFLite's fixed-point function may differ from the rounded one and still be the same function."""
@@ -233,7 +235,7 @@ def _functions(writer: Writer, node: Node, sig: Signature, table: Array) -> list
     if slope is not None:
         results = LeakyRelu(slope).of(s, values)
         found.append(simple("LEAKY_RELU", 2, results, "LeakyReluOptions", Alpha=slope))
-    return [*found, _silu(writer, node, sig, s, values)]
+    return [*found, *_with_constants(writer, node, s, values, table), _silu(writer, node, sig, s, values)]
 
 
 def _is(quant: Quantization, wanted: tuple[float, int]) -> bool:
@@ -249,6 +251,35 @@ def _slope(x: Quantization, y: Quantization, table: Array) -> float | None:
         return None
     slope = float(np.float32(np.vdot(inputs[below], outputs[below]) / np.vdot(inputs[below], inputs[below])))
     return slope if 0 < slope < 1 else None
+
+
+def _with_constants(writer: Writer, node: Node, s: Signature, values: Array, table: Array) -> list[_Function]:
+    """The product with a number and the sum with one that come nearest to the table where it doesn't saturate."""
+    (x, y), inside = (s.input, s.output), (table > -128) & (table < 127)
+    inputs = ((values.astype(np.int64) - x.zero_point) * float(x.scale))[inside]
+    outputs = ((table - y.zero_point) * float(y.scale))[inside]
+    if not np.any(inputs):
+        return []
+    factor, offset = float(np.vdot(inputs, outputs) / np.vdot(inputs, inputs)), float((outputs - inputs).mean())
+    return [
+        _with_constant(writer, node, s, values, op, number)
+        for op, number in ((Mul(), factor), (Add(), offset))
+        if abs(number) > SMALLEST * 127
+    ]
+
+
+def _with_constant(writer: Writer, node: Node, s: Signature, values: Array, op: Mul | Add, number: float) -> _Function:
+    quant = Quantization.per_tensor(abs(number) / 127, 0)
+    constant = np.array([127 if number > 0 else -127], np.int8)
+    operands = s.input, TensorType(constant.shape, INT8, quant)
+
+    def write() -> None:
+        kind = "MUL" if isinstance(op, Mul) else "ADD"
+        inputs = [writer.value(node.inputs[0]), writer.constant(f"{node.name}_number", constant, quant)]
+        made, table = [writer.value(node.outputs[0])], f"{kind.capitalize()}Options"
+        writer.op(kind, 2, inputs, made, table, FusedActivationFunction=0)
+
+    return _Function(op.evaluate(Signature(operands, s.outputs), (values, constant))[0], write)
 
 
 def _silu(writer: Writer, node: Node, sig: Signature, s: Signature, values: Array) -> _Function:

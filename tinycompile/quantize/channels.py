@@ -17,7 +17,7 @@ from tinycompile.frontend.onnx_evaluate import evaluate_node
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
-from tinycompile.quantize.qdq import linear_layers
+from tinycompile.quantize.qdq import linear_layers, not_floats
 
 _SAME = frozenset("Relu LeakyRelu Abs Neg Identity Dropout".split())
 """f(s x) = s f(x) for s > 0, element by element."""
@@ -69,6 +69,7 @@ class _Grouping:
         self.parents = list[int]()
         self.fixed = set[int]()
         self.of = dict[str, Array]()
+        self.others = not_floats(graph)
         self.layers = {node.output[0] for node in linear_layers(graph) if can_scale(graph, node)}
 
     def run(self) -> Groups:
@@ -106,7 +107,7 @@ class _Grouping:
             return self._sum(node)
         known = {name: graph.constants.get(name, self.of.get(name)) for name in node.input if name}
         moved = node.op_type in _MOVES and all(
-            name in self.of or graph.constants[name].dtype.kind != "f" for name in known
+            name not in self.others if name in self.of else graph.constants[name].dtype.kind != "f" for name in known
         )
         if first is None or not (moved or node.op_type in _WITHIN):
             return False

@@ -121,6 +121,14 @@ def outputs_of(
     )
 
 
+def outputs_together(
+    proto: Any, wanted: Sequence[str], samples: Sequence[Sample], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Array]:
+    """As `outputs_of`, of a model in which samples depend on each other: what has no axis for them is there once."""
+    session = session_of(_for_any_batch(proto, wanted, shapes))
+    return dict(zip(wanted, run_all(session, wanted, stacked(samples), len(samples), batched=True), strict=True))
+
+
 def _alike(alone: Sequence[Array], together: Sequence[Array]) -> bool:
     """Whether the last sample gives what it gives on its own."""
     return all(

@@ -30,17 +30,25 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "")
     Raises:
         ModelFileError: weights that aren't finite.
     """
-    onnx = onnx_module()
-    constants = {i.name: onnx.numpy_helper.to_array(i) for i in proto.graph.initializer}
-    graph = FloatGraph(proto, list(proto.graph.node), constants, shapes)
-    graph.nodes = [copied(node) for node in graph.nodes]
-    _fold_constants(graph)
+    graph = with_known_values(proto, shapes)
     _check_finite(graph, where)
     _drop_identities(graph)
     _matmul_to_gemm(graph)
     spell_normalisations(graph)
     fold_affine(graph)
     _check_finite(graph, where)
+    return graph
+
+
+def with_known_values(proto: Any, shapes: Mapping[str, tuple[int, ...]]) -> FloatGraph:
+    """The model with all constants that it computes: of others, and of shapes.
+
+    Args:
+        shapes: of its values as far as they are known, for a batch of 1.
+    """
+    constants = {i.name: onnx_module().numpy_helper.to_array(i) for i in proto.graph.initializer}
+    graph = FloatGraph(proto, [copied(node) for node in proto.graph.node], constants, shapes)
+    _fold_constants(graph)
     return graph
 
 
@@ -72,6 +80,9 @@ def _fold_constants(graph: FloatGraph) -> None:
     for node in graph.nodes:
         operands = {name: graph.constants.get(name) for name in node.input if name}
         known = {name: value for name, value in operands.items() if value is not None}
+        if node.op_type == "Shape" and node.input[0] in graph.shapes:
+            graph.constants[node.output[0]] = _shape(node, graph.shapes[node.input[0]])
+            continue
         if len(known) < len(operands) or any(a.type in (5, 10) for a in node.attribute):
             kept.append(node)
             continue
@@ -84,6 +95,11 @@ def _fold_constants(graph: FloatGraph) -> None:
                 continue
         graph.constants.update(zip((o for o in node.output if o), results, strict=True))
     graph.nodes = kept
+
+
+def _shape(node: Any, shape: tuple[int, ...]) -> Array:
+    attributes = attributes_of(node)
+    return np.array(shape[attributes.get("start", 0) : attributes.get("end", len(shape))], np.int64)
 
 
 def _dequantized(node: Any, operands: Mapping[str, Array]) -> list[Array] | None:

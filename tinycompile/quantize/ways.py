@@ -140,6 +140,8 @@ def attempts(
     effort: str,
     pinned: Parameters | None,
     room: bool,
+    *,
+    equalising: bool = True,
 ) -> list[Attempt]:
     """What was tried, the best first.
 
@@ -148,7 +150,9 @@ def attempts(
         judged: other samples, on which a greater effort has to be better than the default's.
         method: `AUTO`, or a key of `ranges.METHODS`; nothing where scales are pinned.
         effort: a key of `EXPONENTS`.
+        equalising: whether channels may be evened out.
     """
+    exponents = EXPONENTS if equalising else dict.fromkeys(EXPONENTS, (0.0,))
     method = method if pinned is None else PINNED
     elements = sum(prod(shape) for name, shape in graph.shapes.items() if name not in graph.constants)
     count = samples_for(elements, len(quantized_values(graph)), len(samples))
@@ -160,8 +164,8 @@ def attempts(
         base = _base(Network(aligned(graph, base.observed, pinned), few), samples, chosen, method, equalized_too=False)
         return _finished(base, method, pinned, [])
     candidates, tried = list[tuple[float, _Base, Fitted]](), list[Attempt]()
-    for number, exponent in enumerate(EXPONENTS[effort], 1):
-        step(f"calibrating: equalisation, {number} of {len(EXPONENTS[effort])}")
+    for number, exponent in enumerate(exponents[effort], 1):
+        step(f"calibrating: equalisation, {number} of {len(exponents[effort])}")
         if exponent:
             even = equalized(graph, {name: base.network.floats[name] for name in base.observed}, exponent)
             each = _base(Network(even, few), samples, chosen, method, equalized_too=True)
@@ -175,8 +179,8 @@ def attempts(
         tried.append(Attempt(trial, each.network, parameters, start, each.observed, each.ranges))
     found = list[list[Attempt]]()
     for level in dict.fromkeys(("default", effort)):
-        within = zip(EXPONENTS[effort], candidates, strict=True)
-        _, base, start = min((c for e, c in within if e in EXPONENTS[level]), key=lambda candidate: candidate[0])
+        within = zip(exponents[effort], candidates, strict=True)
+        _, base, start = min((c for e, c in within if e in exponents[level]), key=lambda candidate: candidate[0])
         if method == AUTO:
             base = _searched(base, start, ROUNDS[level])
         found.append(_finished(base, method, _parameters(base, method), tried))

@@ -8,11 +8,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32
-from tinycompile.errors import FloatIslandWarning
+from tinycompile.errors import FloatIslandWarning, TinycompileError
 from tinycompile.frontend.onnx import expand, import_model
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.progress import step
@@ -26,7 +27,7 @@ _ROOM = 4.0
 """A range of 16 bits goes so many times as far as the samples: steps remain 1/64 of those of 8 bits."""
 _LEAST = 0.25
 """dB that a tensor has to bring."""
-_PRICE = 0.1
+_PRICE = 0.2
 """Part of all products that may become ones of 16 bits for each dB; they take 2 to 4 times as many instructions."""
 
 ToModel = Callable[[Setting], QdqModel]
@@ -49,6 +50,8 @@ def widened(network: Network, setting: Setting, extremes: Mapping[str, Extremes]
     """
     costs, refused = Costs(network), set[str](network.inputs)
     floats = _floats(to_model(setting))
+    if floats == inf:  # whoever compiles it is told what is wrong
+        return setting
     values = network.run(setting)
     noise = network.noise(values)
     while noise > 0:
@@ -64,7 +67,7 @@ def widened(network: Network, setting: Setting, extremes: Mapping[str, Extremes]
             if not gain >= _LEAST:
                 return setting
             more = costs.part(wider.wide) - costs.part(setting.wide)
-            if more > _PRICE * gain or _floats(to_model(wider)) > floats:
+            if more > _PRICE * gain or not _floats(to_model(wider)) <= floats:
                 refused.add(name)
                 continue
             setting, values = wider, network.run(wider)
@@ -103,11 +106,14 @@ def _products(network: Network, each: Step) -> float:
     return network.floats[each.result].size * weights.size / weights.shape[axis]
 
 
-def _floats(model: QdqModel) -> int:
-    """Elements that the importer computes in float32."""
+def _floats(model: QdqModel) -> float:
+    """Elements that the importer computes in float32; infinite where it refuses the model."""
     proto = model.proto
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FloatIslandWarning)
-        graph = import_model(static_model(expand(proto), "model"), "model", "model", floats="islands")
+        try:
+            graph = import_model(static_model(expand(proto), "model"), "model", "model", floats="islands")
+        except TinycompileError:
+            return inf
     outputs = (graph.types[name] for node in graph.nodes for name in node.outputs)
     return sum(each.elements for each in outputs if each.dtype == FLOAT32)

@@ -26,6 +26,7 @@ from tinycompile.verify.exact_values import (
     gemm,
     leaky,
     mean,
+    normalised,
     quantize,
     quantized_convolution,
     softmax,
@@ -43,6 +44,8 @@ MOVES = frozenset(
 _IN_FLOAT64 = frozenset("ConvTranspose AveragePool GlobalAveragePool ReduceSum".split())
 """Sums that onnx's evaluator adds in the type of its operands."""
 
+_NORMALISATION = 5
+"""Operands of BatchNormalization."""
 _ARITHMETIC = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
 
 
@@ -153,6 +156,8 @@ class ExactEvaluator:
             return Value.summed(mean(attributes, operands))
         if kind in ("LeakyRelu", "PRelu") and present[0].is_sum:
             return leaky(attributes, present)
+        if kind == "BatchNormalization" and len(present) == _NORMALISATION:
+            return Value.summed(normalised(attributes, present))
         if kind == "Softmax":
             return softmax(present[0], attributes, self.opset)
         return None

@@ -115,6 +115,16 @@ def mean(attributes: Mapping[str, Any], operands: Sequence[Value | None]) -> Arr
     return np.mean(x.exact, axis=axis, keepdims=bool(attributes.get("keepdims", 1)))
 
 
+def normalised(attributes: Mapping[str, Any], operands: Sequence[Value]) -> Array:
+    """BatchNormalization in inference, along axis 1: ONNX leaves open in which order it is computed."""
+    if attributes.get("training_mode"):
+        raise CannotEvaluateError("training mode")
+    x, *channels = (v.exact for v in operands)
+    gamma, beta, average, variance = (c.reshape(-1, *[1] * (x.ndim - 2)) for c in channels)
+    deviation = np.sqrt(variance + np.float64(np.float32(attributes.get("epsilon", 1e-5))))
+    return (x - average) / deviation * gamma + beta
+
+
 def softmax(x: Value, attributes: Mapping[str, Any], opset: int) -> Value:
     """Below opset 13 over all axes from `axis` on."""
     axis = int(attributes.get("axis", -1 if opset >= 13 else 1))

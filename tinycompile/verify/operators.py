@@ -117,8 +117,10 @@ class Operators:
 
     @property
     def unwitnessed(self) -> set[int]:
-        """Tensors that no runtime computed."""
-        return {tensor for step in self.steps if not (step.kernels or step.is_variable) for tensor in step.results}
+        """Tensors that no runtime computed, and variables, which stay inside of the operator that has them."""
+        computed = (step for step in self.steps if not (step.kernels or step.is_variable))
+        variables = {index for index, tensor in enumerate(self._graph.tensors) if tensor.isVariable}
+        return variables.union(*(step.results for step in computed))
 
     def _constant_outputs(self) -> dict[int, Array]:
         """Outputs that no operator computes and nobody gives."""

@@ -7,12 +7,26 @@ a window of zeros, of zero points where there are scales, into which the rows mo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
 
+from tinycompile.build import Build
 from tinycompile.ir import Array
 from tinycompile.verify.reference import Judged, Reference, Reported, Witness
+
+
+def with_whole_windows(build: Build) -> Build:
+    """A build as references read it, with the shape of the input that the source model has."""
+    whole, slide = copy(build), build.report["slide"]
+    inputs: list[dict[str, Any]] = [dict(entry) for entry in build.report["inputs"]]
+    number: int = slide["input"]
+    moved = inputs[number]
+    axis: int = slide["axis"]
+    moved["shape"] = [*moved["shape"][:axis], slide["rows"], *moved["shape"][axis + 1 :]]
+    whole.report = {**build.report, "inputs": inputs}
+    return whole
 
 
 class SlidingReference:

@@ -13,7 +13,7 @@ from tinycompile.errors import MismatchError, ToolFailedError
 from tinycompile.ir import Array
 from tinycompile.trace import TraceRecord
 from tinycompile.verify.reference import TOLERANCE, Expected, Reference, Reported, dequantized
-from tinycompile.verify.sliding import SlidingReference
+from tinycompile.verify.sliding import SlidingReference, with_whole_windows
 from tinycompile.verify.tflite import TfliteReference
 
 
@@ -105,8 +105,9 @@ def reference_of(build: Build) -> Reference:
     Raises:
         ToolMissingError: it isn't installed.
     """
-    found = _reference(build)
-    return found if build.report.get("slide") is None else SlidingReference(found, build.report)
+    if build.report.get("slide") is None:
+        return _reference(build)
+    return SlidingReference(_reference(with_whole_windows(build)), build.report)
 
 
 def _reference(build: Build) -> Reference:

@@ -1,13 +1,15 @@
 """`make bench-property`: instructions of a product in random layers, by kind, core and level: whether any is on a slow road.
 
 Networks that nobody chose have odd channels, multipliers and zero points. Ten layers are a model, each with an input of its
-own. Prints the distribution of each kind; exits with 1 where a layer costs more than 2.5 times the
+own. Writes the distribution of each kind to `property.json` and docs/benchmarks.md, and leaves those of cores and levels that
+weren't asked for, so that they can be measured one by one; exits with 1 where a layer costs more than 2.5 times the
 median of its kind without a reason in its report, or more than TFLM with CMSIS-NN needs for the kind at most.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import warnings
@@ -34,6 +36,14 @@ PRODUCTS = (20_000, 400_000)
 TOGETHER = 10
 """Layers of a model: with `balanced` the price of a byte of flash follows the instructions of all, which are to be as many
 as a small network's."""
+
+Document = dict[str, dict[str, dict[str, float]]]
+"""Figures by core and level, kind, and what they are."""
+
+RESULTS = Path(__file__).parent / "property.json"
+PAGE = RESULTS.parents[1] / "docs" / "benchmarks.md"
+MARKS = ("<!-- what `make bench-property` wrote -->\n", "<!-- until here -->\n")
+"""Around the table in the page."""
 
 OUTLIER = 2.5
 """Times the median of a kind."""
@@ -236,7 +246,7 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     layers = [drawn(rng) for _ in range(options.layers)]
-    slow = 0
+    slow = list[str]()
     with ProcessPoolExecutor(options.jobs) as pool:
         jobs = {
             (target, level): [
@@ -246,16 +256,38 @@ def main() -> None:
             for target, level in product(options.targets, options.levels)
         }
         for (target, level), models in jobs.items():
-            kinds = by_kind(cost for job in models for cost in job.result())
-            print(f"\n{TARGETS.get(target, target)} {level:28} layers  least  median  9 of 10    most")
-            for kind, costs in sorted(kinds.items()):
-                each = np.array([cost.each for cost in costs])
-                figures = f"{each[0]:6.2f} {np.median(each):7.2f} {np.quantile(each, 0.9):8.2f} {each[-1]:7.2f}"
-                print(f"  {kind:30} {len(each):6} {figures}")
-            for cost, why in outliers(kinds, PEERS if TARGETS.get(target) == "M7" else {}):
-                print(f"  slow: {cost.layer}, {cost.kernel}: {cost.each:.2f}, {why}")
-                slow += 1
+            core, kinds = TARGETS.get(target, target), by_kind(cost for job in models for cost in job.result())
+            found = outliers(kinds, PEERS if core == "M7" else {})
+            slow += [f"{core} {level}: {cost.layer}, {cost.kernel}: {cost.each:.2f}, {why}" for cost, why in found]
+            save(f"{core} {level}", kinds)
+    print(*slow, sep="\n")
     sys.exit(1 if slow else 0)
+
+
+def save(column: str, kinds: Mapping[str, Sequence[Cost]]) -> None:
+    """Replace the figures of a core and level."""
+    document: Document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    document[column] = {kind: distribution([cost.each for cost in costs]) for kind, costs in kinds.items()}
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    before, after = PAGE.read_text().split(MARKS[0])[0], PAGE.read_text().split(MARKS[1])[1]
+    PAGE.write_text(before + MARKS[0] + markdown(document) + MARKS[1] + after)
+
+
+def distribution(each: Sequence[float]) -> dict[str, float]:
+    """How instructions of a product are distributed."""
+    of = np.array(each)
+    figures = {"least": of.min(), "median": np.median(of), "9 of 10": np.quantile(of, 0.9), "most": of.max()}
+    return {"layers": len(each), **{name: round(float(figure), 2) for name, figure in figures.items()}}
+
+
+def markdown(document: Document) -> str:
+    """A row for each kind on each core and level, in the order of `TARGETS` and `LEVELS`."""
+    lines = ["| core, level | kind | layers | least | median | 9 of 10 | most |", "|---|---|--:|--:|--:|--:|--:|"]
+    for column in (f"{core} {level}" for core, level in product(TARGETS.values(), LEVELS)):
+        for kind, figures in sorted(document.get(column, {}).items()):
+            numbers = (f"{figures[name]:.2f}" for name in ("least", "median", "9 of 10", "most"))
+            lines.append(f"| {column} | {kind} | {figures['layers']:.0f} | {' | '.join(numbers)} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

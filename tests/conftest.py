@@ -13,6 +13,8 @@ from tests.support.compiler_cache import compiler_cache
 
 # Before NumPy is loaded: the threads of its matrix products wait in loops, and two processes share two cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# What a test finds is never what an earlier run found.
+os.environ["TINYCOMPILE_CACHE"] = "off"
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

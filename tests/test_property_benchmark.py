@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.property import OUTLIER, PEERS, PRODUCTS, Cost, Layer, by_kind, drawn, model, outliers
+from benchmarks.property import (
+    MARKS,
+    OUTLIER,
+    PAGE,
+    PEERS,
+    PRODUCTS,
+    RESULTS,
+    Cost,
+    Layer,
+    by_kind,
+    distribution,
+    drawn,
+    markdown,
+    model,
+    outliers,
+)
 from tinycompile import frontend
 from tinycompile.work import node_macs
 
@@ -34,3 +50,17 @@ def test_a_layer_is_slow_beside_its_kind_or_beside_the_peers() -> None:
     assert [cost for cost, _ in outliers(kinds, {})] == [slow]
     assert [cost for cost, _ in outliers(kinds, {"conv 1x1": 6.7})] == [slow, other]
     assert "TFLM" in outliers(kinds, {"conv 1x1": 6.7})[1][1]
+
+
+def test_the_page_has_a_row_of_each_kind_on_each_core_and_level() -> None:
+    figures = distribution([3.0, 1.0, 2.0])
+    assert figures == {"layers": 3, "least": 1.0, "median": 2.0, "9 of 10": 2.8, "most": 3.0}
+    page = markdown({"M7 speed": {"conv 3x3": figures}, "M4 balanced": {"conv 3x3": figures, "conv 1x1": figures}})
+    rows = [f"| {what} | 3 | 1.00 | 2.00 | 2.80 | 3.00 |" for what in ("conv 1x1", "conv 3x3", "conv 3x3")]
+    cores = ("| M4 balanced ", "| M4 balanced ", "| M7 speed ")
+    assert page.splitlines()[2:] == [core + row for core, row in zip(cores, rows, strict=True)]
+
+
+def test_the_page_shows_what_was_measured() -> None:
+    document = json.loads(RESULTS.read_text())
+    assert MARKS[0] + markdown(document) + MARKS[1] in PAGE.read_text()

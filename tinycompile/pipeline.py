@@ -16,6 +16,7 @@ from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.lowering import lower, lower_like, project_of, quantized_sources, with_sources
 from tinycompile.model_source import save_source
+from tinycompile.objects import make_objects
 from tinycompile.options import CompileOptions, Options
 from tinycompile.predecessor import FOLDER as PREDECESSOR
 from tinycompile.predecessor import Predecessor
@@ -145,7 +146,7 @@ def _build(
         step("compiling")
         stack = 0
         if not board.is_host:
-            make(staging, "objects", toolchain=board.toolchain)
+            make_objects(staging, board.toolchain)
             stack = firmware_stack(staging, board)
             (staging / "Makefile").write_text(emit_makefile(project, stack))
         make(staging, "all", toolchain=board.toolchain)

@@ -19,9 +19,10 @@ from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
 from tinycompile.numerics.fixed_point import wrap_int32
 from tinycompile.numerics.latitude import Form, Latitude, RequantShape
+from tinycompile.numerics.proved_requant import solve
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.requant_plan import RequantPlan
-from tinycompile.numerics.requant_solver import DSP_FORMS, fits, solve
+from tinycompile.numerics.requant_solver import DSP_FORMS, fits
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D

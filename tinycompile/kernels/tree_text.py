@@ -17,6 +17,15 @@ from tinycompile.ops.tree_ensemble import TreeEnsemble
 from tinycompile.targets.core import Core
 
 
+def _said(split: Split) -> str:
+    """A test for a reader of the C."""
+    if split.never:
+        return "never"
+    nan = "NaN" if np.isnan(split.threshold) else " or NaN" if split.nan else ""
+    said = "" if np.isnan(split.threshold) else f"{'==' if split.equal else '<='} {np.float32(split.threshold)!s}"
+    return f"x[{split.feature}] {said}{nan}"
+
+
 def literal(value: float) -> str:
     """A float32 in C, all of its bits."""
     if np.isnan(value):
@@ -158,7 +167,9 @@ class TreeText:
                 if parents[node] > 1:
                     lines.append(f"{indent}node_{done[node]}:;")
                 split = forest.splits[node]
-                lines.append(f"{indent}{before}if ({self._condition(tree, node, parent, parents)}) {{")
+                lines.append(
+                    f"{indent}{before}if ({self._condition(tree, node, parent, parents)}) {{ /* {_said(split)} */"
+                )
                 pending += [(split.no, depth, "} else ", node), (split.yes, depth + 1, "", node)]
             elif before:  # what isn't another test
                 lines.append(f"{indent}}} else {{")

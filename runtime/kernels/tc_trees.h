@@ -82,42 +82,64 @@ TC_INLINE uint32_t tc_feature(const float *features, int32_t index)
 #endif
 }
 
-TC_INLINE uint32_t tc_limit(const uint32_t *limits, int32_t index)
+/* The first half of limits[index], and the second one, by one instruction with registers that have nothing in common. */
+TC_INLINE uint32_t tc_two_limits(const uint64_t *limits, int32_t index, uint32_t *second)
 {
-    return *(const volatile uint32_t *)&limits[index];
+#if defined(__GNUC__) && defined(__thumb2__) && !defined(__ARM_BIG_ENDIAN)
+    uint32_t first;
+    uint32_t next;
+    __asm__ volatile("ldrd %[first], %[next], %[both]" : [first] "=r"(first), [next] "=r"(next) : [both] "m"(limits[index]));
+    *second = next;
+    return first;
+#else
+    *second = (uint32_t)(limits[index] >> 32);
+    return (uint32_t)limits[index];
+#endif
+}
+
+/* One of the 32-bit halves of `limits`. */
+TC_INLINE uint32_t tc_limit(const uint64_t *limits, int32_t index)
+{
+#if defined(__GNUC__) && defined(__thumb2__) && !defined(__ARM_BIG_ENDIAN)
+    typedef uint32_t __attribute__((may_alias)) word;
+    return ((const volatile word *)limits)[index];
+#else
+    return (uint32_t)(limits[index / 2] >> (index % 2 * 32));
+#endif
 }
 
 #if defined(__GNUC__) && defined(__arm__) && TC_FLOAT_UNIT
-/* `sum` and eight features in one number, which is NaN if any of them is. */
-TC_INLINE float tc_tree_joined(const float *features, float sum)
+/* `sum` and the next eight features in one number, which is NaN if any of them is. */
+TC_INLINE float tc_tree_joined(const float **features, float sum)
 {
-    const struct tc_eight_features {
-        float value[8];
-    } *all = (const struct tc_eight_features *)(const void *)features;
-    __asm__("vldmia %[all], {s0-s7}\n\t"
+    const float *next = *features;
+    __asm__("vldmia %[next]!, {s0-s7}\n\t"
             "vmla.f32 %[sum], s0, s1\n\t"
             "vmla.f32 %[sum], s2, s3\n\t"
             "vmla.f32 %[sum], s4, s5\n\t"
             "vmla.f32 %[sum], s6, s7"
-            : [sum] "+t"(sum)
-            : [all] "r"(all), "m"(*all)
-            : "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7");
+            : [sum] "+t"(sum), [next] "+r"(next)
+            :
+            : "memory", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7");
+    *features = next;
     return sum;
 }
 
 /*
  * Whether none of `count` features, at least 8, is NaN, by a sum of products, which NaN in any place makes NaN. So do
- * infinities; for these the answer may be no. The last ones may be joined twice.
+ * infinities; for these the answer may be no.
  */
 TC_INLINE int tc_tree_numbers(const float *features, int32_t count)
 {
+    const float *next = features;
     float sum = 0.0f;
 #pragma GCC unroll 32
     for (int32_t i = 0; i + 8 <= count; i += 8) {
-        sum = tc_tree_joined(&features[i], sum);
+        sum = tc_tree_joined(&next, sum);
     }
     if ((count & 7) != 0) {
-        sum = tc_tree_joined(&features[count - 8], sum);
+        next = &features[count - 8];
+        sum = tc_tree_joined(&next, sum);
     }
     return (tc_float_bits(sum) << 1) <= (TC_INFINITY_BITS << 1);
 }
@@ -190,7 +212,9 @@ TC_INLINE int tc_is_nan(float feature)
 }
 
 /* A tree is a function of its own: inlined, compilers copy what follows it for each of the ways through it. */
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(__clang__)
+#define TC_TREE static __attribute__((noinline, noclone))
+#elif defined(__GNUC__)
 #define TC_TREE static __attribute__((noinline))
 #else
 #define TC_TREE static
@@ -213,7 +237,7 @@ TC_INLINE float tc_leaf_maximum(float best, float weight)
 }
 
 /* The same pointer, of which the compiler knows nothing. */
-TC_INLINE const uint32_t *tc_tree_limits(const uint32_t *limits)
+TC_INLINE const uint64_t *tc_tree_limits(const uint64_t *limits)
 {
 #if defined(__GNUC__)
     __asm__("" : "+r"(limits));
@@ -242,6 +266,7 @@ typedef struct tc_forest_shape {
     int32_t trees;
     int32_t has_equals; /* whether any node has this test */
     int32_t has_nan;
+    int32_t has_negative; /* whether any threshold is */
 } tc_forest_shape;
 
 /*
@@ -255,7 +280,9 @@ typedef struct tc_forest_shape {
         int32_t at = 0;                                                                                                \
         do {                                                                                                           \
             const float feature = features[nodes[at].test >> 2];                                                       \
-            int passed = tc_at_most(feature, thresholds[at]);                                                          \
+            int passed = shape->has_negative                                                                           \
+                             ? tc_at_most(feature, thresholds[at])                                                     \
+                             : tc_bits_at_most(tc_float_bits(feature), tc_float_bits(thresholds[at]));                 \
             if (shape->has_equals && (nodes[at].test & TC_TREE_EQUALS) != 0u) {                                        \
                 passed = tc_equals(feature, thresholds[at]);                                                           \
             }                                                                                                          \

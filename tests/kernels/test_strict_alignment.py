@@ -35,13 +35,14 @@ from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
 from tests.support.full import some
 from tests.support.kernel_checks import int8, site_of
-from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT16, INT32, UINT8, UINT16, UINT64
+from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT64
 from tinycompile.ir import Node, Op, Quantization, Site, TensorType
 from tinycompile.kernels import base, kernels_of
 from tinycompile.kernels.base import Factory
 from tinycompile.ops import all_ops
 from tinycompile.ops.abs import Abs
 from tinycompile.ops.add import Add
+from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.cast import Cast
@@ -242,6 +243,7 @@ def typed_sites() -> list[Site]:
         *(site_of(op, [integers], [None], integers) for op in (Abs(), Neg())),
         *(site_of(ReduceProd((1,), False), [x], [None], x) for x in (odd, integers)),
         site_of(ReduceSum((1,), False), [integers], [None], integers),
+        site_of(ArgMax(0, INT64), [TensorType((10,), FLOAT32)], [None], TensorType((), INT64)),
     ]
 
 

@@ -115,10 +115,14 @@ def with_special_features(x: TensorType, rng: np.random.Generator) -> np.ndarray
     return np.where((np.arange(len(values)) % 3 == 0)[:, None] & (rng.random(x.shape) < 0.3), special, values)
 
 
-@pytest.mark.parametrize("near", [3, 1024], ids=["several-tables", "one-table"])
-def test_thresholds_in_tables(near, monkeypatch):
+@pytest.mark.parametrize(
+    ("words", "pairs", "shared"), [(20, 3, 9), (1024, 128, 9), (1024, 128, 0)], ids=["near", "pairs", "no-pairs"]
+)
+def test_thresholds_in_tables(words, pairs, shared, monkeypatch):
     """Of which a function reaches so many."""
-    monkeypatch.setattr("tinycompile.kernels.tree_text.NEAR_LIMITS", near)
+    for name, value in (("WORDS", words), ("PAIRS", pairs)):
+        monkeypatch.setattr(f"tinycompile.kernels.tree_limits.NEAR_{name}", value)
+    monkeypatch.setattr("tinycompile.kernels.tree_limits.MOST_SHARED", shared)
     for targets, same, features in [(1, True, 7), (1, False, 8), (4, True, 9)]:
         rng = np.random.default_rng(features)
         site = site_for(grown(rng, targets, features, same), ROWS, features)

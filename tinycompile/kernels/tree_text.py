@@ -11,9 +11,19 @@ from typing import Literal
 import numpy as np
 
 from tinycompile.kernels.base import Constant
+from tinycompile.kernels.tree_limits import Limits, parents_of
 from tinycompile.ops._forest import Forest, Split
 from tinycompile.ops.tree_ensemble import TreeEnsemble
 from tinycompile.targets.core import Core
+
+
+def _said(split: Split) -> str:
+    """A test for a reader of the C."""
+    if split.never:
+        return "never"
+    nan = "NaN" if np.isnan(split.threshold) else " or NaN" if split.nan else ""
+    said = "" if np.isnan(split.threshold) else f"{'==' if split.equal else '<='} {np.float32(split.threshold)!s}"
+    return f"x[{split.feature}] {said}{nan}"
 
 
 def literal(value: float) -> str:
@@ -102,62 +112,8 @@ def leaf_constants(forest: Forest) -> tuple[Constant, ...]:
     )
 
 
-class Limits:
-    """Where trees' thresholds are: in comparisons that have room for them, else in one table, which costs a load, as a
-    constant in the code would, but none of the instructions by which compilers make one constant of another.
-
-    Attributes:
-        constants: the table, if any.
-    """
-
-    def __init__(self, forest: Forest, used: bool) -> None:
-        """Args: used: whether there is a table, if any threshold wants it."""
-        self._places: list[tuple[int, dict[int, int]]] = []
-        table = list[int]()
-        for wanted in [_far_thresholds(forest, root) if used else Counter[int]() for root in forest.roots]:
-            start, places = self._places[-1] if self._places else (0, dict[int, int]())
-            if len(places) + len(wanted.keys() - places) > NEAR_LIMITS:
-                start, places = len(table), dict[int, int]()
-            for bits in [bits for bits, _ in wanted.most_common() if bits not in places]:
-                places[bits] = len(places)
-                table.append(bits)
-            self._places.append((start, places))
-        values = np.array(table, np.uint32)
-        self.constants = (Constant("limits", "uint32_t", values, "bits of thresholds"),) if table else ()
-
-    def base(self, tree: int) -> str:
-        """Of the thresholds of a tree, in C."""
-        start, _ = self._places[tree]
-        return f"limits + {start}" if start else "limits"
-
-    def threshold(self, tree: int, split: Split) -> str:
-        """The bits of a threshold, in C."""
-        bits = _bits(split)
-        place = self._places[tree][1].get(bits)
-        return f"0x{bits:08x}u" if place is None or split.equal else f"tc_limit(limits, {place})"
-
-
 TAKES = {"sum": "tc_leaf_add", "average": "tc_leaf_add", "min": "tc_leaf_minimum", "max": "tc_leaf_maximum"}
 """How the weights of leaves become one, in C."""
-NEAR_LIMITS = 1024
-"""Words that a load reaches from a base, in 12 bits of bytes."""
-
-
-def _bits(split: Split) -> int:
-    return int(np.float32(split.threshold).view(np.uint32))
-
-
-def _far_thresholds(forest: Forest, root: int) -> Counter[int]:
-    """How often a tree has each threshold that comparisons have no room for."""
-    splits = [forest.splits[node] for node in _parents(forest, root) if node >= 0]
-    return Counter(_bits(split) for split in splits if not split.equal and not _fits_comparison(_bits(split)))
-
-
-def _fits_comparison(bits: int) -> bool:
-    """Whether a comparison with this constant, or one beside it, is one instruction of Thumb-2: CMP or CMN with eight
-    bits at any place."""
-    near = {value & 0xFFFFFFFF for constant in (bits - 1, bits, bits + 1) for value in (constant, -constant)}
-    return any(not value or value >> ((value & -value).bit_length() - 1) < 1 << 8 for value in near)
 
 
 @dataclass(frozen=True)
@@ -184,10 +140,11 @@ class TreeText:
         body = "".join(f"{line}\n" for line in self._lines(tree, root))
         result = self.ends.result
         name = f"tree_{zlib.crc32(f'{result} {body}'.encode()):08x}"
-        limits = ["const uint32_t *limits"] if self.limits.constants else []
+        limits = ["const uint64_t *limits"] if self.limits.constants else []
         before = self.ends.before
         parameters = [*(f"{result} {name}" for name in before), "const float *x", *limits]
         start = "    uint32_t value;\n" if "value = " in body else ""
+        start += "    uint32_t second;\n" if "&second" in body else ""
         start += f"    (void){before[0]};\n" if self.ends.kind == "target" else ""
         start += "    (void)weight;\n" if "weight" in before and "weight;" not in body else ""
         start += "" if "tc_feature(x" in body else "    (void)x;\n"
@@ -195,7 +152,7 @@ class TreeText:
         return name, f"TC_TREE {result} {name}({', '.join(parameters)})\n{{\n{start}{body}}}\n"
 
     def _lines(self, tree: int, root: int) -> list[str]:
-        forest, parents = self.op.forest, _parents(self.op.forest, root)
+        forest, parents = self.op.forest, parents_of(self.op.forest, root)
         lines, done = list[str](), dict[int, int]()
         pending: list[tuple[int, int, str, int] | str] = [(root, 1, "", -1)]
         while pending:
@@ -210,7 +167,9 @@ class TreeText:
                 if parents[node] > 1:
                     lines.append(f"{indent}node_{done[node]}:;")
                 split = forest.splits[node]
-                lines.append(f"{indent}{before}if ({self._condition(tree, node, parent, parents)}) {{")
+                lines.append(
+                    f"{indent}{before}if ({self._condition(tree, node, parent, parents)}) {{ /* {_said(split)} */"
+                )
                 pending += [(split.no, depth, "} else ", node), (split.yes, depth + 1, "", node)]
             elif before:  # what isn't another test
                 lines.append(f"{indent}}} else {{")
@@ -235,7 +194,7 @@ class TreeText:
             x = f"value = {x}"
         if kept(parent, node):
             x = "value"
-        return self._test(split, x, self.limits.threshold(tree, split))
+        return self._test(split, x, self.limits.threshold(tree, node, parent))
 
     def _test(self, split: Split, x: str, threshold: str) -> str:
         if np.isnan(split.threshold):
@@ -265,17 +224,3 @@ class TreeText:
         """A sum is the function's result, which no compiler flag keeps from being rounded."""
         take = TAKES[self.op.aggregate]
         return f"sum + {weight}" if take == "tc_leaf_add" else f"{take}(sum, {weight})"
-
-
-def _parents(forest: Forest, root: int) -> Counter[int]:
-    """How many ways lead to each node of a tree."""
-    found, pending = Counter[int]({root: 1}), [root]
-    while pending:
-        node = pending.pop()
-        if node < 0:
-            continue
-        for child in (forest.splits[node].yes, forest.splits[node].no):
-            if child not in found:
-                pending.append(child)
-            found[child] += 1
-    return found

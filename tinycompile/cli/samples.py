@@ -190,11 +190,15 @@ def _left_open(outcome: Verification, labels: Mapping[str, str]) -> Iterator[str
         largest += ", of 16 bits within two of their steps" if outcome.error > TOLERANCE else ""
         yield f"{outcome.bounded:,} of these are floats within {TOLERANCE:g} of their tensor's largest, {largest}"
     if outcome.skipped:
-        skipped = ", ".join(dict.fromkeys(labels.get(name, name) for name in outcome.skipped))
-        yield f"not compared, as the source model lacks them or no runtime computes them: {skipped}"
+        names = list(dict.fromkeys(labels.get(name, name) for name in outcome.skipped))
+        rest = len(names) - _MOST_SKIPPED
+        more = f" and {rest} more; certificate.json has all" if rest > 1 else ""
+        skipped = ", ".join(names[:_MOST_SKIPPED] if more else names)
+        yield f"not compared, as the source model lacks them or no runtime computes them: {skipped}{more}"
 
 
 _MOST_RANGES = 5
+_MOST_SKIPPED = 6
 
 
 def _clipping(outcome: Verification) -> Iterator[str]:

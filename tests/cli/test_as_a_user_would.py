@@ -214,6 +214,15 @@ def test_a_build_for_the_host_promises_no_counting(tmp_path: Path) -> None:
     assert "run" not in json.loads((tmp_path / "out" / "report.json").read_text())
 
 
-def test_a_misspelt_target_is_guessed() -> None:
-    assert "did you mean stm32f746?" in invoke("plan", MODEL, "--target", "stm32f764").output
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("stm32f764", "did you mean stm32f746?"),
+        ("STM32F746ZG", "did you mean stm32f746?"),
+        ("stm32h7", "did you mean stm32h743 or stm32h747?"),
+        ("Cortex-M33", "boards with this core: mps2-an505, nrf5340, nucleo-u575zi, rp2350;"),
+    ],
+)
+def test_a_target_is_guessed(name: str, meant: str) -> None:
+    assert meant in invoke("plan", MODEL, "--target", name).output
     assert "did you mean" not in invoke("plan", MODEL, "--target", "xyz").output

@@ -16,7 +16,7 @@ from tinycompile.errors import SamplesError
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.quantize.calibration import load_samples
-from tinycompile.samples import model_inputs
+from tinycompile.samples import load_arrays, model_inputs
 
 A, B = np.full((3, 2), 1, np.float32), np.full((3, 2), 2, np.float32)
 TYPES = [TensorType((1, 2), FLOAT32)] * 2
@@ -109,3 +109,18 @@ def test_no_advice_that_would_mix_axes_up(shape: tuple[int, ...]) -> None:
     with pytest.raises(SamplesError, match=r"the model takes \(samples, 3, 4, 5\)") as refused:
         model_inputs({"input_0": np.zeros(shape, np.int8)}, [INTEGERS], where="here")
     assert refused.value.hint == ""
+
+
+def test_what_a_file_lacks_is_said(tmp_path: Path) -> None:
+    """A single sample that is flat, no samples, a file that is none, and files beside one that isn't there."""
+    t, where = TensorType((1, 4, 2), INT8), "x.npz"
+    for array, message in (
+        (np.zeros(8, np.int8), r"`array.reshape\(1, 4, 2\)`, if it is a single sample"),
+        (np.zeros((0, 4, 2), np.int8), r"at least one\n  why: input_0 0"),
+    ):
+        with pytest.raises(SamplesError, match=message):
+            model_inputs({"input_0": array}, [t], where=where)
+    (tmp_path / "text.npz").write_text("text")
+    for name, message in (("text.npz", "neither .npz nor .npy"), ("tset.npz", "in that folder are: text.npz")):
+        with pytest.raises(SamplesError, match=message):
+            load_arrays(tmp_path / name)

@@ -46,6 +46,11 @@ class TinycompileError(Exception):
         """Exceptions are pickled by their positional arguments, which these don't take; they cross processes."""
         return _restored, (type(self), self.args), self.__dict__
 
+    def found_in(self, where: str) -> None:
+        """Says another place: that of a temporary file tells its user nothing."""
+        self.where = where
+        self.args = (self.render(),)
+
     def render(self) -> str:
         """The message as printed, one fact per line: printable and of a bounded length, whatever a file's names are."""
         lines = [f"{_printable(self.where)}: {_printable(self.what)}" if self.where else _printable(self.what)]

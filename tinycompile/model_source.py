@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tinycompile.errors import UsageError
+from tinycompile.errors import TinycompileError, UsageError
 from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.onnx_file import load_proto
 from tinycompile.frontend.onnx_module import onnx_module
@@ -75,7 +75,11 @@ def compiled_source(
     with TemporaryDirectory(prefix="tinycompile-") as folder:
         path = Path(folder) / f"{model.stem}.onnx"
         onnx_module().save(result.proto, str(path))
-        yield path, result.as_dict()
+        try:
+            yield path, result.as_dict()
+        except TinycompileError as error:
+            error.found_in(error.where.replace(str(path), str(model)))
+            raise
 
 
 def save_source(source: Path, target: Path) -> None:

@@ -104,11 +104,12 @@ class _TooLargeError(DoesNotFitError):
         excess: by so many bytes.
     """
 
-    def __init__(self, size: int, limit: int) -> None:
+    def __init__(self, size: int, limit: int, optimize: str) -> None:
+        others = "" if optimize == "size" else "--optimize size, "
         super().__init__(
             f"the firmware takes {size:,} bytes of flash, --flash allows {limit:,}",
             why="kernels that need less than those chosen would not make up for it",
-            hint="--optimize size, a larger --flash, or a smaller model",
+            hint=f"{others}a larger --flash, or a smaller model",
         )
         self.excess = size - limit
 
@@ -116,7 +117,7 @@ class _TooLargeError(DoesNotFitError):
 def _check_flash(report: dict[str, Any], options: Options) -> None:
     size = report.get("models", [report])[0]["flash"]["total_bytes"]
     if options.flash is not None and size > options.flash:
-        raise _TooLargeError(size, options.flash)
+        raise _TooLargeError(size, options.flash, options.optimize)
 
 
 def _build(

@@ -29,12 +29,14 @@ def load_arrays(path: Path) -> dict[str, Array]:
         with content:
             return {name: content[name] for name in content.files}
     except FileNotFoundError as error:
-        raise SamplesError("there is no such file", where=str(path)) from error
+        beside = sorted(each.name for kind in ("*.npz", "*.npy") for each in path.parent.glob(kind))[:8]
+        hint = f"in that folder are: {', '.join(beside)}" if beside else "an .npz or .npy file"
+        raise SamplesError("there is no such file", where=str(path), hint=hint) from error
     except Exception as error:  # zipfile, zlib, pickle, header parser: all mean "not a NumPy file"
         raise SamplesError(
             "not a readable NumPy file",
             where=str(path),
-            why=str(error)[:200],
+            why="neither .npz nor .npy" if "pickle" in str(error) else str(error)[:200],
             hint="write it with numpy.savez(path, input_0=array) where array.shape[0] is the number of samples",
         ) from error
 
@@ -87,10 +89,16 @@ def model_inputs(
     if not ways:
         raise missing_inputs(arrays, known, where)
     selected = [_checked(arrays[name], name, t, where)[:limit] for name, t in zip(ways[0], types, strict=True)]
-    counts = {len(array) for array in selected}
-    if len(counts) != 1 or 0 in counts:
-        raise SamplesError("the inputs need the same number of samples, at least one", where=where)
+    check_counts(selected, ways[0], where)
     return selected
+
+
+def check_counts(arrays: Sequence[Array], names: Sequence[str], where: str) -> None:
+    """Raises SamplesError unless all arrays have the same number of samples, at least one."""
+    counts = [len(array) for array in arrays]
+    if len(set(counts)) != 1 or 0 in counts:
+        found = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
+        raise SamplesError("the inputs need the same number of samples, at least one", where=where, why=found)
 
 
 def in_steps(
@@ -211,17 +219,23 @@ def _conversion(array: Array, t: TensorType) -> str:
 def _rearrangement(actual: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """How samples of another shape become the model's, if that is clear: their axes or their grouping differ."""
     axes = len(wanted)
+    if prod(actual) == prod(wanted) and _without_ones(actual) in ((prod(wanted),), _without_ones(wanted)):
+        return f"`array.reshape{_shape_text(1, *wanted)}`, if it is a single sample"
     sample = actual[1:]
     if axes > 1 and len(sample) == axes:
         if (sample[-1], *sample[:-1]) == wanted:
             return "its channels are last, the model has them first: `numpy.moveaxis(array, -1, 1)`"
         if (*sample[1:], sample[0]) == wanted:
             return "its channels are first, the model has them last: `numpy.moveaxis(array, 1, -1)`"
-    real = tuple(size for size in sample if size != 1)
-    same_order = real == tuple(size for size in wanted if size != 1)
+    real = _without_ones(sample)
+    same_order = real == _without_ones(wanted)
     if same_order or (len(real) == 1 and real[0] == prod(wanted)):
         return f"`array.reshape{_shape_text(-1, *wanted)}`, if its values are in that order"
     return ""
+
+
+def _without_ones(shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size != 1)
 
 
 def drop_batch(array: Array) -> Array:

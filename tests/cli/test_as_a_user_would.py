@@ -10,13 +10,16 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import DIGITS, ROOT
+from tests.support.onnx_builder import OnnxBuilder
 from tinycompile.cli import main
-from tinycompile.errors import SamplesError
+from tinycompile.errors import SamplesError, UsageError
 from tinycompile.frontend.onnx_file import read_proto, static_model
+from tinycompile.model_source import Calibration, compiled_source
 from tinycompile.quantize.calibration import SamplesNote, load_samples
 from tinycompile.report.difference import remarks
 from tinycompile.report.summary import duration, waiting
@@ -35,15 +38,28 @@ def test_the_shipped_calibration_file(tmp_path: Path) -> None:
     options = ("--calib-method", "minmax", "--target", "host")
     result = invoke("build", FLOAT, "--calib", CALIB, "--eval", CALIB, *options, "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert "note: " in result.output and "input_0 of it is taken; x, y isn't an input" in result.output
+    assert "note: " in result.output and "input_0 of it is taken; x, y are no inputs" in result.output
     assert re.search(r"top-1: float 9\d", result.output)
+
+
+def test_messages_name_the_model_and_not_what_was_made_of_it(tmp_path: Path) -> None:
+    """Which is in a temporary folder, and gone when the message is read."""
+    b = OnnxBuilder()
+    b.output(b.node("Relu", b.input((1, 4), name="x")))
+    model = tmp_path / "net.onnx"
+    onnx.save(b.model(), str(model))
+    np.savez(tmp_path / "x.npz", x=np.ones((4, 4), np.float32))
+    source = compiled_source(model, Calibration(samples=tmp_path / "x.npz", method="minmax"), {})
+    with pytest.raises(UsageError) as error, source as (made, _):
+        raise UsageError("wrong", where=f"{made}: Relu")
+    assert str(error.value) == f"{model}: Relu: wrong"
 
 
 def test_other_arrays_are_left_out_and_named(tmp_path: Path) -> None:
     model = static_model(read_proto(FLOAT), "digits")
     x = np.zeros((5, 8, 8, 1), np.float32)
     np.savez(tmp_path / "c.npz", x=x, y=np.zeros(3), names=np.array(["a", "b"]))
-    with pytest.warns(SamplesNote, match="y, names isn't an input"):
+    with pytest.warns(SamplesNote, match="y, names are no inputs"):
         samples, labels = load_samples(tmp_path / "c.npz", model)
     assert len(samples) == 5 and labels is None
     with pytest.raises(SamplesError, match="3 labels for 5 samples"):
@@ -198,6 +214,15 @@ def test_a_build_for_the_host_promises_no_counting(tmp_path: Path) -> None:
     assert "run" not in json.loads((tmp_path / "out" / "report.json").read_text())
 
 
-def test_a_misspelt_target_is_guessed() -> None:
-    assert "did you mean stm32f746?" in invoke("plan", MODEL, "--target", "stm32f764").output
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("stm32f764", "did you mean stm32f746?"),
+        ("STM32F746ZG", "did you mean stm32f746?"),
+        ("stm32h7", "did you mean stm32h743 or stm32h747?"),
+        ("Cortex-M33", "boards with this core: mps2-an505, nrf5340, nucleo-u575zi, rp2350;"),
+    ],
+)
+def test_a_target_is_guessed(name: str, meant: str) -> None:
+    assert meant in invoke("plan", MODEL, "--target", name).output
     assert "did you mean" not in invoke("plan", MODEL, "--target", "xyz").output

@@ -98,6 +98,8 @@ def test_commands(tmp_path: Path) -> None:
     assert built.exit_code == 0, built.output
     verified = run(main, ["verify", folder, "--samples", samples, "--sequence"])
     assert verified.exit_code == 0 and "bit-exact" in verified.output, verified.output
+    bisected = run(main, ["bisect", folder, "--samples", samples, "--sequence"])
+    assert bisected.exit_code == 0 and "no deviation: 6 samples" in bisected.output, bisected.output
     executed = run(main, ["run", folder, "--input", samples, "--sequence", "--output", found])
     assert executed.exit_code == 0 and np.load(found)["output_0"].shape == (2, 3, 24)
     wrong = run(main, ["build", str(source), "--state", "h", "-o", folder])
@@ -113,8 +115,17 @@ def test_a_float_model_is_quantised_on_a_sequence(tmp_path: Path) -> None:
     assert build.report["quantization"]["sqnr_db"] > 15
     outcome = verify_build(build, *build.sequences(tmp_path / "calib.npz", 1))
     assert outcome.difference is None and outcome.samples == 24
-    with pytest.raises(UsageError, match="no input 'z'"):
-        tinycompile.compile(source, "host", states={"z": "h_next"}, **options)
+    b = OnnxBuilder()
+    x, h = b.input((1, 4), name="x"), b.input((1, 6), name="h")
+    b.output(y := b.node("Add", x, b.node("ReduceSum", h)))
+    onnx.save(b.model(), str(tmp_path / "other.onnx"))
+    for model, wrong, message in (
+        (source, {"z": "h_next"}, "no input 'z'"),
+        (source, {"x": "y", "h": "h_next"}, "no input would be left"),
+        (tmp_path / "other.onnx", {"h": y}, r"h is float32\[1x6\], .* is float32\[1x4\]"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            tinycompile.compile(model, "host", states=wrong, **options)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import tinycompile
 from tests.support.litert import Oracle
+from tests.support.onnx_builder import OnnxBuilder
 from tests.support.sliding_files import CLASSES, COLUMNS, ROWS, keyword_model
 from tests.support.wake_word import FEATURES, FRAMES, wake_word_model
 from tinycompile import interpreter
@@ -51,6 +53,23 @@ def test_every_step_is_a_whole_window_of_litert(tmp_path: Path) -> None:
     assert report["ram"]["state_bytes"] > 0 and report["options"]["slide"] == "time=2"
     page = (tmp_path / "out" / "report.html").read_text()
     assert "rows are new in each step" in page and f"{report['slide']['instructions_estimate']:,}" in page
+
+
+def test_a_temporal_network_of_an_onnx_file(tmp_path: Path) -> None:
+    """Conv1d has time last, in front of QuantizeLinear; a step computes two rows of each layer, which are compared."""
+    pytest.importorskip("onnxruntime", reason="the reference for ONNX models")
+    b, rng = OnnxBuilder(), np.random.default_rng(0)
+    x = b.activation(b.input((1, 5, 24), name="mel"), 0.05, 3)
+    for channels in (5, 8):
+        weights = b.weights(rng.integers(-127, 128, (8, channels, 3)).astype(np.int8), 0.01, 0)
+        x = b.activation(b.node("Relu", b.node("Conv", x, weights)), 0.05, -128)
+    b.output(b.activation(b.node("ReduceMean", x, axes=[2], keepdims=0), 0.05, -128))
+    onnx.save(b.model(), str(tmp_path / "tcn.onnx"))
+    build = tinycompile.compile(tmp_path / "tcn.onnx", "host", output=tmp_path / "out", slide="mel:2=2")
+    convolutions = [layer for layer in build.report["layers"] if layer["op"] == "conv2d"]
+    assert [layer["outputs"][0]["shape"][1] for layer in convolutions] == [2, 2]
+    found = verify_build(build, [rng.normal(0, 3, (16, 1, 5, 2)).astype(np.float32)])
+    assert found.differences == 0 and found.tensors >= 16 * 4
 
 
 def test_new_rows_are_an_input_as_a_whole() -> None:

@@ -21,6 +21,7 @@ from tinycompile.options import Options
 from tinycompile.pipeline import compile_together
 from tinycompile.report.html import page as page_of
 from tinycompile.report.html import write_html
+from tinycompile.report.layer_labels import layer_labels
 from tinycompile.verify.compare import verify_build
 
 MIX = {"mac": 5, "load": 4, "store": 1, "simd": 3, "alu": 2, "branch": 1, "other": 0}
@@ -212,6 +213,18 @@ def test_a_profile_without_a_model_of_the_core(folder: Path) -> None:
     html = page_of(report)
     assert "there is no model" in html
     assert "Cycles by layer" not in html
+
+
+def test_every_part_of_the_ram_and_names_that_tell_layers_apart(folder: Path) -> None:
+    """PyTorch's layers are called after their module: the last part of a name is that of several."""
+    report = json.loads((folder / "report.json").read_text())
+    report["ram"]["state_bytes"] = 176
+    for layer in report["layers"]:
+        layer["name"] = f"/{layer['name']}/lstm"
+    html = page_of(report)
+    assert re.search(r", state <[^>]*\bram\.state_bytes\b[^>]*>176<", html)
+    first = [f"<b>{number}</b> {label}<" for number, label in enumerate(layer_labels(report["layers"]))]
+    assert len(set(layer_labels(report["layers"]))) == len(first) and all(label in html for label in first)
 
 
 def test_a_page_for_several_models(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinycompile.cli._shared import PATH, explained, force_option, print_json
+from tinycompile.cli._shared import PATH, P, explained, force_option, print_json
 from tinycompile.errors import MismatchError, UsageError
 from tinycompile.staging import may_write
 from tinycompile.written import OVERWRITE, is_archive_of_ours, mark_archive
@@ -20,19 +20,18 @@ if TYPE_CHECKING:
     from tinycompile.verify.outcome import Verification
 
 
+def _samples_option(text: str, required: bool = False) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """The same file serves all of these commands, so under either name."""
+    return click.option("--samples", "--input", "samples_file", type=PATH, required=required, help=text)
+
+
 SEQUENCE = "The arrays are (sequences, steps, ...), or (steps, ...) of one: states begin again before each."
 
 
 @click.command()
 @click.argument("folder", type=PATH)
-@click.option(
-    "--input",
-    "input_file",
-    type=PATH,
-    required=True,
-    help="Samples: .npz with input_0, ... or the inputs' names, or one .npy.",
-)
-@click.option("--output", "output_file", type=PATH, help="Where to write output_0, ... (.npz).")
+@_samples_option("Samples: .npz with input_0, ... or the inputs' names, or one .npy.", required=True)
+@click.option("-o", "--output", "output_file", type=PATH, help="Where to write output_0, ... (.npz).")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")
 @click.option("--sequence", is_flag=True, help=SEQUENCE)
 @click.option("--model", help="Which one, where FOLDER has several.")
@@ -41,7 +40,7 @@ SEQUENCE = "The arrays are (sequences, steps, ...), or (steps, ...) of one: stat
 @explained
 def run(
     folder: Path,
-    input_file: Path,
+    samples_file: Path,
     output_file: Path | None,
     limit: int | None,
     sequence: bool,
@@ -56,13 +55,13 @@ def run(
         raise UsageError("--output must end in .npz", where=str(output_file))
     result = Build(folder, model=model)
     if sequence:
-        samples, _, steps = result.sequences(input_file, limit)
+        samples, _, steps = result.sequences(samples_file, limit)
     else:
-        samples, steps = result.samples(input_file, limit), 0
+        samples, steps = result.samples(samples_file, limit), 0
     if output_file is None:
         execution = result.execute(samples, steps)
     else:
-        with may_write(output_file, is_archive_of_ours, read=[input_file], force=force) as path:
+        with may_write(output_file, is_archive_of_ours, read=[samples_file], force=force) as path:
             execution = result.execute(samples, steps)
             _save_outputs(path, execution.outputs, steps)
     counts = execution.instructions
@@ -108,7 +107,7 @@ def _save_outputs(path: Path, outputs: list[Any], steps: int) -> None:
 
 @click.command()
 @click.argument("folder", type=PATH)
-@click.option("--samples", "samples_file", type=PATH, help="Samples: .npz or .npy.")
+@_samples_option("Samples: .npz or .npy.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")
 @click.option("--sequence", is_flag=True, help=SEQUENCE)
 @click.option("--model", help="Which one, where FOLDER has several.")
@@ -191,11 +190,15 @@ def _left_open(outcome: Verification, labels: Mapping[str, str]) -> Iterator[str
         largest += ", of 16 bits within two of their steps" if outcome.error > TOLERANCE else ""
         yield f"{outcome.bounded:,} of these are floats within {TOLERANCE:g} of their tensor's largest, {largest}"
     if outcome.skipped:
-        skipped = ", ".join(dict.fromkeys(labels.get(name, name) for name in outcome.skipped))
-        yield f"not compared, as the source model lacks them or no runtime computes them: {skipped}"
+        names = list(dict.fromkeys(labels.get(name, name) for name in outcome.skipped))
+        rest = len(names) - _MOST_SKIPPED
+        more = f" and {rest} more; certificate.json has all" if rest > 1 else ""
+        skipped = ", ".join(names[:_MOST_SKIPPED] if more else names)
+        yield f"not compared, as the source model lacks them or no runtime computes them: {skipped}{more}"
 
 
 _MOST_RANGES = 5
+_MOST_SKIPPED = 6
 
 
 def _clipping(outcome: Verification) -> Iterator[str]:
@@ -224,12 +227,15 @@ def _compared(found: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("folder", type=PATH)
-@click.option("--input", "input_file", type=PATH, required=True, help="Samples: .npz or .npy.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
+@_samples_option("Samples: .npz or .npy.", required=True)
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")
+@click.option("--sequence", is_flag=True, help=SEQUENCE)
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
-def bisect(folder: Path, input_file: Path, limit: int | None, model: str | None, as_json: bool) -> None:
+def bisect(
+    folder: Path, samples_file: Path, limit: int | None, sequence: bool, model: str | None, as_json: bool
+) -> None:
     """Find the first tensor, in the order of execution, in which FOLDER's firmware deviates from the reference.
 
     Exit code 1 if there is one, 0 if not.
@@ -238,8 +244,11 @@ def bisect(folder: Path, input_file: Path, limit: int | None, model: str | None,
     from tinycompile.verify.compare import bisect_build
 
     build = Build(folder, model=model)
-    samples, _ = build.real_samples(input_file, limit)
-    found = bisect_build(build, samples)
+    if sequence:
+        samples, _, steps = build.sequences(samples_file, limit)
+    else:
+        samples, steps = build.real_samples(samples_file, limit)[0], 0
+    found = bisect_build(build, samples, steps)
     first = found.difference
     if as_json:
         difference = None if first is None else asdict(first)

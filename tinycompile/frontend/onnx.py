@@ -261,14 +261,19 @@ def _sound(where: str) -> Generator[None]:
 
 
 def _warn(state: State, where: str) -> None:
-    """Names every node that runs in float32, in the model's order."""
+    """Names every node that runs in float32, in the model's order.
+
+    Args:
+        where: the file, of which only the name is said: what was quantised here is in a temporary folder.
+    """
+    file = Path(where).name
     quantises = any(node.op_type == "QuantizeLinear" for node in state.model.nodes)
     for node in state.model.nodes:
         reason = state.islands.get(node.output[0]) if node.output else None
         if reason == NOT_ROUNDED and not quantises:
             reason = "no QuantizeLinear says how to round what it computes"
         if reason is not None:
-            text = f"{where}: {state.label(node)} runs in float32: {reason} ({_size(state.model, node)} elements)"
+            text = f"{file}: {state.label(node)} runs in float32: {reason} ({_size(state.model, node)} elements)"
             warnings.warn(text, FloatIslandWarning, stacklevel=4)
 
 

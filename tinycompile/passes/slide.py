@@ -60,7 +60,8 @@ def window_of(graph: Graph, text: str) -> Window:
     if not step.isdecimal() or not (axis == "time" or axis.isdecimal()):
         raise UsageError(f"--slide {text!r} says no axis and step", hint=form)
     if name and name not in graph.inputs:
-        raise UsageError(f"--slide: there is no input {name!r}", where=graph.name, why=f"{', '.join(graph.inputs)}")
+        hint = f"its inputs: {', '.join(graph.inputs)}"
+        raise UsageError(f"--slide: the model has no input {name!r}", where=graph.name, hint=hint)
     if not name and len(graph.inputs) != 1:
         why = f"the model has {len(graph.inputs)}: {', '.join(graph.inputs)}"
         raise UsageError("--slide doesn't say which input moves", where=graph.name, why=why, hint=form)
@@ -94,12 +95,14 @@ def blank(t: TensorType) -> Array:
 
 def _check(graph: Graph, window: Window) -> None:
     shape = graph.types[window.input].shape
+    why = f"the input {window.input!r} is {graph.types[window.input]}"
+    axes = f"an axis with several rows, of {', '.join(str(n) for n, size in enumerate(shape) if size > 1)}"
     if not 0 <= window.axis < len(shape):
-        why = f"the input {window.input!r} is {graph.types[window.input]}"
-        raise UsageError(f"--slide: there is no axis {window.axis}", where=graph.name, why=why)
+        raise UsageError(f"--slide: there is no axis {window.axis}", where=graph.name, why=why, hint=axes)
     if not 0 < window.step < shape[window.axis]:
         what = f"--slide: a window of {shape[window.axis]} rows can't move by {window.step}"
-        raise UsageError(what, where=graph.name, hint=f"a step from 1 to {shape[window.axis] - 1}")
+        most = shape[window.axis] - 1
+        raise UsageError(what, where=graph.name, why=why, hint=f"a step from 1 to {most}" if most else axes)
 
 
 def _misfit(graph: Graph, window: Window, found: Moving) -> UsageError:

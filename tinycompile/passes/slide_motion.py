@@ -18,6 +18,7 @@ import numpy as np
 
 from tinycompile.access import Reach
 from tinycompile.ir import Array, Graph, Node, Op, Signature, TensorType
+from tinycompile.ops._elementwise import AlongChannels, Elementwise
 from tinycompile.ops._spatial import SpatialOp
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.reshape import Reshape
@@ -133,6 +134,8 @@ def part_of(op: Op, sig: Signature, axis: int, rows: int, padding: tuple[int, in
             return Take(axis, tuple(range(0, rows * step, step)))
         case Transpose() | Take():
             return op
+        case Elementwise() if _by_element(op, sig):
+            return op
         case _:
             sizes = [rows if dimension == axis else None for dimension in range(1, len(sig.output.shape) - 1)]
             part = op.part(sig, sizes)
@@ -213,6 +216,8 @@ def _output_axis(op: Op, sig: Signature, moved: Mapping[int, Motion]) -> int | N
             return motion.axis if op.step[motion.axis] > 0 else None
         case Take():
             return motion.axis if op.axis != motion.axis or _step_of(op) else None
+        case Elementwise() if _by_element(op, sig):  # whatever the axis: an ONNX file's QuantizeLinear has time last
+            return motion.axis
         case _:
             axis = motion.axis - op.access(sig, first).first_axis + 1
             shape = sig.output.shape
@@ -238,11 +243,18 @@ def _read(op: Op, sig: Signature, operand: int, axis: int) -> tuple[Reach | None
             return Reach(stride=op.step[axis], before=-op.begin[axis]), axis
         case Take():
             return Reach(stride=_step_of(op) or 1, before=-op.indices[0]) if op.axis == axis else Reach(), axis
+        case Elementwise() if _by_element(op, sig):
+            return Reach(), axis
         case _:
             access = op.access(sig, operand)
             # A constant of fewer dimensions broadcasts to the last ones.
             missing = len(sig.output.shape) - len(sig.inputs[operand].shape)
             return access.along(axis - 1), axis - 1 + access.first_axis - missing
+
+
+def _by_element(op: Elementwise, sig: Signature) -> bool:
+    """Whether an element of the output depends on the same one of the only operand, so that rows lie along any axis."""
+    return len(sig.inputs) == 1 and not isinstance(op, AlongChannels)
 
 
 def _step_of(op: Take) -> int | None:

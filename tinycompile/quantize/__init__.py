@@ -18,6 +18,7 @@ from tinycompile.ir import Array
 from tinycompile.progress import step
 from tinycompile.quantize.as_tflite import as_tflite, constrained, outputs_of_tflite, spelled
 from tinycompile.quantize.calibration import Sample, load_samples, spread
+from tinycompile.quantize.carried import check_states
 from tinycompile.quantize.data_free import imagined, transferred
 from tinycompile.quantize.execution import outputs_of
 from tinycompile.quantize.float_graph import FloatGraph
@@ -186,6 +187,7 @@ def quantize(
     proto = float_model(model, shapes or {}, signature, layout)
     given = static_model(proto, where, shapes)
     _refuse_control_flow(given, where)
+    check_states(states or {}, given, where)
     static, samples = (
         (given, _Samples.of(calib, evaluation, given, states or {})) if calib is not None else _imagined(given, where)
     )

@@ -12,8 +12,8 @@ from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import SamplesError
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue
 from tinycompile.ir import Array
-from tinycompile.quantize.carried import check_states, with_states
-from tinycompile.samples import load_arrays, missing_inputs, namings, with_batch
+from tinycompile.quantize.carried import with_states
+from tinycompile.samples import check_counts, load_arrays, missing_inputs, namings, with_batch
 
 Sample = Mapping[str, Array]
 _LABELS = ("y", "labels")
@@ -41,19 +41,17 @@ def load_samples(
     arrays = load_arrays(path)
     names = [name for name in _LABELS if name in arrays]
     labels = arrays[names[0]] if labelled and names else None
-    check_states(states or {}, model)
     given = [value for value in model.inputs if value.name not in (states or {})]
     chosen = _names_in(arrays, [value.name for value in given], labels, str(path))
     columns = {value.name: _column(arrays[chosen[value.name]], value, str(path)) for value in given}
-    counts = {len(column) for column in columns.values()}
-    if len(counts) != 1 or 0 in counts:
-        raise SamplesError("the inputs need the same number of samples, at least one", where=str(path))
-    (count,) = counts
+    check_counts(list(columns.values()), [chosen[name] for name in columns], str(path))
+    count = len(next(iter(columns.values())))
     if labels is not None and len(labels) != count:
         raise SamplesError(f"{len(labels)} labels for {count} samples", where=str(path))
     others = [n for n in arrays if n not in chosen.values() and not (labels is not None and n == names[0])]
     if others:
-        text = f"{path}: {', '.join(chosen.values())} of it is taken; {', '.join(others)} isn't an input"
+        taken = f"{', '.join(chosen.values())} of it {'is' if len(chosen) == 1 else 'are'} taken"
+        text = f"{path}: {taken}; {', '.join(others)} {'is no input' if len(others) == 1 else 'are no inputs'}"
         warnings.warn(text, SamplesNote, stacklevel=2)
     samples: list[Sample] = [{name: column[i] for name, column in columns.items()} for i in range(count)]
     return (with_states(samples, model, states) if states else samples), labels

@@ -7,17 +7,36 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tinycompile.errors import UsageError
-from tinycompile.frontend.onnx_file import OnnxModel
+from tinycompile.frontend.onnx_file import OnnxModel, SourceValue
 from tinycompile.quantize.execution import Sample, session_of
 
 
-def check_states(states: Mapping[str, str], model: OnnxModel) -> None:
-    """Raises UsageError unless the model has such inputs and outputs."""
-    for role, names, values in (("input", states, model.inputs), ("output", states.values(), model.outputs)):
-        known = [value.name for value in values]
+def check_states(states: Mapping[str, str], model: OnnxModel, where: str) -> None:
+    """Raises UsageError unless the model has such inputs and outputs, the two of a state of one shape and type, and has
+    other inputs as well.
+    """
+    inputs, outputs = ({value.name: value for value in edges} for edges in (model.inputs, model.outputs))
+    for role, names, known in (("input", states, inputs), ("output", states.values(), outputs)):
         for name in names:
             if name not in known:
-                raise UsageError(f"--state: the model has no {role} {name!r}", hint=f"its {role}s: {', '.join(known)}")
+                raise UsageError(
+                    f"--state: the model has no {role} {name!r}", where=where, hint=f"its {role}s: {', '.join(known)}"
+                )
+    for name, following in states.items():
+        now, then = inputs[name], outputs[following]
+        if following in model.shapes and (now.shape, now.type_name) != (then.shape, then.type_name):
+            raise UsageError(
+                f"--state {name}={following}: the output can't be the input of the next step",
+                where=where,
+                why=f"{name} is {_described(now)}, {following} is {_described(then)}",
+                hint="export the model with one shape and type for both",
+            )
+    if states and len(states) == len(inputs):
+        raise UsageError("no input would be left of the model", where=where, why="all are declared as states")
+
+
+def _described(value: SourceValue) -> str:
+    return f"{value.type_name}[{'x'.join(map(str, value.shape))}]"
 
 
 def with_states(samples: Sequence[Sample], model: OnnxModel, states: Mapping[str, str]) -> list[Sample]:

@@ -59,7 +59,7 @@ class _Model:
         self.report, self.certificate = report, certificate
         self.work, self.duration = work(report), duration(report)
         self.drawable = bool(report.get("arena")) and bool(report["layers"])
-        self.rows = [_bar(report, row) for row in rows(report)]
+        self.labels, self.rows = layer_labels(report["layers"]), [_bar(report, row) for row in rows(report)]
         self.profile = report.get("profile")
         self.ram_share, self.flash_share = memory_share(report["ram"]), memory_share(report["flash"])
 

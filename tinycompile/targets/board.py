@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -147,6 +147,16 @@ def all_boards(path: Path | None = None) -> dict[str, Board]:
     return {name: load_board(name, path) for name in sorted(_folders(path))}
 
 
+def _meant(name: str, boards: Iterable[str]) -> str:
+    """Which boards a name could be for: the core of another chip, a family, a part number, a misspelling."""
+    wanted, names = name.lower(), sorted(boards)
+    if with_core := [each for each, board in all_boards().items() if board.core.name == wanted]:
+        return f"boards with this core: {', '.join(with_core)}; "
+    near = [each for each in names if each.startswith(wanted) or wanted.startswith(each)]
+    near = near or difflib.get_close_matches(wanted, names, 1)
+    return f"did you mean {' or '.join(near)}? " if near else ""
+
+
 def load_board(name: str, path: Path | None = None) -> Board:
     """Read one board.
 
@@ -158,9 +168,9 @@ def load_board(name: str, path: Path | None = None) -> Board:
     """
     folders = _folders(path)
     if name not in folders:
-        near = difflib.get_close_matches(name, folders, 1)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise TargetError(f"unknown target {name!r}", hint=f"{meant}one of: {', '.join(sorted(folders))}")
+        raise TargetError(
+            f"unknown target {name!r}", hint=f"{_meant(name, folders)}one of: {', '.join(sorted(folders))}"
+        )
     description = folders[name] / "board.toml"
     try:
         with description.open("rb") as file:

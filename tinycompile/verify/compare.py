@@ -66,18 +66,22 @@ class Bisection:
     unknown: tuple[str, ...] = ()
 
 
-def bisect_build(build: Build, samples: Sequence[Array]) -> Bisection:
+def bisect_build(build: Build, samples: Sequence[Array], steps: int = 0) -> Bisection:
     """The first tensor, in the order of execution, in which the firmware deviates from the reference.
 
     Of the first sample for which there is one. The plain firmware, which refuses damaged weights, runs only where every
     tensor of the trace build agrees.
+
+    Args:
+        steps: of each sequence, before which states begin again; 0 where all samples are one.
     """
     make(build.folder, "all", toolchain=build.board.toolchain)
-    traced, reference = build.trace(samples).trace, reference_of(build)
-    result = _first(build, samples, compared(build, reference, samples, None, traced))
+    traced, reference = build.trace(samples, steps).trace, reference_of(build)
+    result = _first(build, samples, compared(build, reference, samples, None, traced, steps))
     if result.difference is not None:
         return result
-    return _first(build, samples, compared(build, reference, samples, build.execute(samples).outputs, traced))
+    plain = build.execute(samples, steps).outputs
+    return _first(build, samples, compared(build, reference, samples, plain, traced, steps))
 
 
 def _first(build: Build, samples: Sequence[Array], tensors: Iterator[Compared]) -> Bisection:

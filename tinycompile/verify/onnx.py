@@ -209,7 +209,9 @@ class OnnxSample:
         place = self._reference.places.get(entry["source_index"])
         if place is None:
             return None
-        return self._expected(place.name, lambda array: self._reference.ours(place, array), place.at.shape)
+        return self._expected(
+            place.name, lambda array: _rows(self._reference.ours(place, array), entry), place.at.shape
+        )
 
     def _state(self, entry: dict[str, Any]) -> Expected | None:
         """What the next step begins with, which may be what it makes of an input at once."""
@@ -255,6 +257,14 @@ class OnnxSample:
             return moved(self._reference.exact.value(name, before))
         except CannotEvaluateError:
             return None
+
+
+def _rows(whole: Array, entry: dict[str, Any]) -> Array:
+    """Those rows of a tensor that the firmware computes anew where the window slides; a later layer has all of them."""
+    if entry.get("source_rows") is None:
+        return whole
+    axis, first, _ = entry["source_rows"]
+    return np.take(whole, range(first, first + entry["shape"][axis]), axis)
 
 
 def _read(path: Path) -> Any:

@@ -10,6 +10,7 @@ import pytest
 
 import tinycompile
 from tests.support.litert import Oracle
+from tests.support.onnx_builder import OnnxBuilder
 from tests.support.sliding_files import CLASSES, COLUMNS, ROWS, keyword_model
 from tests.support.wake_word import FEATURES, FRAMES, wake_word_model
 from tinycompile import interpreter
@@ -51,6 +52,20 @@ def test_every_step_is_a_whole_window_of_litert(tmp_path: Path) -> None:
     assert report["ram"]["state_bytes"] > 0 and report["options"]["slide"] == "time=2"
     page = (tmp_path / "out" / "report.html").read_text()
     assert "rows are new in each step" in page and f"{report['slide']['instructions_estimate']:,}" in page
+
+
+def test_rows_that_onnx_has_as_a_whole(tmp_path: Path) -> None:
+    """New rows of a layer, and all of them put together: the whole tensor is compared, in the firmware's own place."""
+    b = OnnxBuilder()
+    values = b.node("MatMul", b.input((1, 6, 4)), b.constant(np.eye(4) + 0.1, np.float32))
+    scores = b.node("MatMul", values, b.node("Transpose", values, perm=[0, 2, 1]))
+    b.output(b.node("MatMul", b.node("Softmax", scores), values))
+    (tmp_path / "attention.onnx").write_bytes(b.model().SerializeToString())
+    build = tinycompile.compile(
+        tmp_path / "attention.onnx", "host", output=tmp_path / "o", slide="time=1", dtype="float32"
+    )
+    found = verify_build(build, [np.random.default_rng(0).normal(size=(8, 1, 1, 4)).astype(np.float32)])
+    assert found.difference is None and {layer.name for layer in found.layers} >= {"matmul_2_window", "softmax_5"}
 
 
 def test_new_rows_are_an_input_as_a_whole() -> None:

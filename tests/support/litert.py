@@ -29,6 +29,8 @@ class Oracle:
         self.interpreter.invoke()
         tensors: dict[int, np.ndarray] = {}
         for detail in self.interpreter.get_tensor_details():
+            if detail["dtype"] is np.object_:
+                continue  # a variable's handle, whose bytes are LiteRT's own and may crash it
             try:
                 tensors[detail["index"]] = self.interpreter.get_tensor(detail["index"])
             except ValueError:  # a temporary tensor of the interpreter that holds no data

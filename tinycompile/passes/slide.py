@@ -99,7 +99,8 @@ def _check(graph: Graph, window: Window) -> None:
         raise UsageError(f"--slide: there is no axis {window.axis}", where=graph.name, why=why)
     if not 0 < window.step < shape[window.axis]:
         what = f"--slide: a window of {shape[window.axis]} rows can't move by {window.step}"
-        raise UsageError(what, where=graph.name, hint=f"a step from 1 to {shape[window.axis] - 1}")
+        most = shape[window.axis] - 1
+        raise UsageError(what, where=graph.name, hint=f"a step from 1 to {most}" if most else "an axis with more rows")
 
 
 def _misfit(graph: Graph, window: Window, found: Moving) -> UsageError:

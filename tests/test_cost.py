@@ -91,8 +91,9 @@ def test_states_count(seed: int, tmp_path: Path) -> None:
 def test_typical_weights_price_random_ones(name: str, target: str) -> None:
     """Where no channel is constant: RAM and weights exactly, instructions within what two roundings cost.
 
-    At a rate for flash, kernels that cost nearly the same may take each other's place. Without SIMD, groups of packed
-    pixels depend on how large weights are, by a few percent of either.
+    At a rate for flash, kernels that cost nearly the same may take each other's place, and layers that are computed
+    together may be apart. Without SIMD, groups of packed pixels depend on how large weights are: of others with the
+    same distribution by 1 %.
     """
     options = replace(Options(target, schedule="layer"), updatable=True)
     board, rng = options.board(), np.random.default_rng(5)
@@ -100,9 +101,10 @@ def test_typical_weights_price_random_ones(name: str, target: str) -> None:
         graph = ARCHITECTURES[name](rng)
         exact, typical = cost_of(graph, board, options), cost_of(graph, board, options, exact=False)
         assert typical.arena_bytes == exact.arena_bytes
-        weights, instructions = (0.005, 0.002) if board.core.has("dsp") else (0.03, 0.05)
+        weights, instructions = (0.005, 0.002) if board.core.has("dsp") else (0.01, 0.015)
         assert typical.weights_bytes == pytest.approx(exact.weights_bytes, rel=weights)
-        same = [pair for pair in zip(typical.layers, exact.layers, strict=True) if pair[0].kernel == pair[1].kernel]
+        known = {layer.name: layer for layer in exact.layers}
+        same = [(a, b) for a in typical.layers if (b := known.get(a.name)) and a.kernel == b.kernel]
         assert len(same) >= 0.9 * len(exact.layers)
         found, expected = (sum(layer.instructions for layer in layers) for layers in zip(*same, strict=True))
         assert found == pytest.approx(expected, rel=instructions)

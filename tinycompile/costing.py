@@ -212,13 +212,13 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True)
 
 
 def _weights_bytes(planned: Planned, cold: set[Constant], exact: bool) -> int:
-    """Of all constants; those with the same content count once, as codegen shares them."""
+    """Of all constants; those with the same content count once, as codegen shares them: of typical ones those that no
+    weights can tell apart."""
     states = sum(state.initial.nbytes for state in planned.graph.states if _differs(state.initial.tobytes()))
     constants = [constant for kernel in planned.kernels for constant in kernel.constants]
-    if not exact:
-        return states + sum(constant.bytes for constant in constants)
-    once = {(c.ctype, c.layout[1], c.values.tobytes(), c in cold): c.bytes for c in constants}
-    return states + sum(once.values())
+    shared = [constant for constant in constants if exact or constant.of_shapes]
+    once = {(c.ctype, c.layout[1], c.values.tobytes(), c in cold): c.bytes for c in shared}
+    return states + sum(once.values()) + sum(c.bytes for c in constants if not (exact or c.of_shapes))
 
 
 def _differs(content: bytes) -> bool:

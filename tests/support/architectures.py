@@ -22,7 +22,10 @@ RELU = -128
 
 
 class Net:
-    """Grows a graph; the last value is `at`. Scales are such that outputs fill their range."""
+    """Grows a graph; the last value is `at`.
+
+    Weights are normally distributed, the largest of each scale 127; scales are such that outputs fill their range.
+    """
 
     def __init__(self, shape: tuple[int, ...], rng: np.random.Generator) -> None:
         self.rng, self.nodes = rng, list[Node]()
@@ -40,9 +43,12 @@ class Net:
 
     def _weights(self, shape: tuple[int, ...], axis: int | None) -> tuple[str, str]:
         channels = shape[3 if axis == 3 else 0]
-        values = np.clip(np.rint(self.rng.normal(0, 36, shape)), -127, 127).astype(np.int8)
+        real = self.rng.normal(0, 1, shape)
+        peaks = np.abs(real).max(axis=None if axis is None else tuple(i for i in range(len(shape)) if i != axis))
+        peaks = peaks.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+        values = np.rint(127 * real / peaks).astype(np.int8)
         taps, count = values.size // channels, 1 if axis is None else channels
-        scale = (self.rng.uniform(0.6, 1.6, count) / (36 * taps**0.5)).astype(np.float32)
+        scale = (self.rng.uniform(0.6, 1.6, count) * peaks.ravel() / (127 * taps**0.5)).astype(np.float32)
         weights, bias = f"weights_{len(self.nodes)}", f"bias_{len(self.nodes)}"
         self.types[weights] = TensorType(shape, INT8, Quantization(scale, np.zeros(count, np.int64), axis))
         self.types[bias] = TensorType((channels,), INT32)

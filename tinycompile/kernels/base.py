@@ -48,12 +48,14 @@ class Constant:
         ctype: the C element type; a structured `values` dtype needs a struct type of the same field order.
         content: the one-dimensional array, or how to compute it.
         comment: one line on layout and meaning.
+        of_shapes: its values follow from shapes alone: layers of the same shapes share it, whatever their weights.
     """
 
     suffix: str
     ctype: str
     content: Array | Deferred
     comment: str = ""
+    of_shapes: bool = False
 
     @cached_property
     def values(self) -> Array:

@@ -284,7 +284,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         (
             Constant("taps", "uint32_t", taps, "per channel: 4 rows of each column"),
             Constant("requant", "int32_t", words, "per channel: start, multiplier, offset, extra where it needs one"),
-            Constant("places", "uint32_t", places, "per 8 outputs: where their inputs and they are"),
+            Constant("places", "uint32_t", places, "per 8 outputs: where their inputs and they are", of_shapes=True),
         ),
         scratch_bytes=strips.scratch_bytes,
         instructions=strips.instructions(added),

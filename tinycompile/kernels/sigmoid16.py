@@ -32,6 +32,6 @@ def table_constants() -> tuple[Constant, Constant]:
     """In the order in which `tc_sigmoid16_table` has them."""
     low, rest = _table()
     return (
-        Constant("low", "int16_t", low, "2 / (1 + exp(-u)): the smallest of 8 neighbours"),
-        Constant("rest", "uint32_t", rest, "and what each of them lies above it, in 4 bits"),
+        Constant("low", "int16_t", low, "2 / (1 + exp(-u)): the smallest of 8 neighbours", of_shapes=True),
+        Constant("rest", "uint32_t", rest, "and what each of them lies above it, in 4 bits", of_shapes=True),
     )

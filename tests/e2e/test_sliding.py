@@ -72,6 +72,20 @@ def test_a_temporal_network_of_an_onnx_file(tmp_path: Path) -> None:
     assert found.differences == 0 and found.tensors >= 16 * 4
 
 
+def test_rows_that_onnx_has_as_a_whole(tmp_path: Path) -> None:
+    """New rows of a layer, and all of them put together: the whole tensor is compared, in the firmware's own place."""
+    b = OnnxBuilder()
+    values = b.node("MatMul", b.input((1, 6, 4)), b.constant(np.eye(4) + 0.1, np.float32))
+    scores = b.node("MatMul", values, b.node("Transpose", values, perm=[0, 2, 1]))
+    b.output(b.node("MatMul", b.node("Softmax", scores), values))
+    (tmp_path / "attention.onnx").write_bytes(b.model().SerializeToString())
+    build = tinycompile.compile(
+        tmp_path / "attention.onnx", "host", output=tmp_path / "o", slide="time=1", dtype="float32"
+    )
+    found = verify_build(build, [np.random.default_rng(0).normal(size=(8, 1, 1, 4)).astype(np.float32)])
+    assert found.difference is None and {layer.name for layer in found.layers} >= {"matmul_2_window", "softmax_5"}
+
+
 def test_new_rows_are_an_input_as_a_whole() -> None:
     with pytest.raises(UsageError, match="--slide doesn't go with --input-stream rows"):
         Options(slide="time=2", input_stream="rows").check()

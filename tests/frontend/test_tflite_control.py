@@ -79,6 +79,10 @@ def test_what_is_refused() -> None:
     model = choice()
     model.builder.others[1].outputs = [2, 2]
     assert "else_subgraph_index is 2: it has one output twice" in message(model)
+    model = loop()
+    body = model.builder.others[1]
+    body.outputs = [body.outputs[0], body.inputs[2], body.inputs[1], body.inputs[3]]
+    assert "its output 2 is its input 1, which LiteRT overwrites" in message(model)
     model = choice()
     model.builder.others[0].content.tensors[0].is_variable = True
     assert "a variable" in message(model)

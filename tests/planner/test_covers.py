@@ -15,7 +15,7 @@ from tests.planner.networks import chain, kernel, network
 from tinycompile.errors import DoesNotFitError
 from tinycompile.ir import Graph, State, verify
 from tinycompile.kernels.base import Constant, Kernel
-from tinycompile.kernels.cover import Cover, Fused, fused
+from tinycompile.kernels.cover import LONGEST, Cover, Fused, OfOneValue, Uses, fused
 from tinycompile.planner import Planned, plan
 from tinycompile.planner.choose import place
 from tinycompile.planner.values import Values
@@ -62,6 +62,13 @@ def test_what_is_inside_has_no_memory() -> None:
     assert "v1" not in together.graph.types
     assert isinstance(together.graph.nodes[0].op, Fused)
     assert together.graph.nodes[0].op.title == "box + box"
+
+
+def test_long_runs_have_parts_of_bounded_length() -> None:
+    """A loop that a file writes out has a thousand operators, of which each pair would be the ends of a part."""
+    graph = chain([8] * (3 * LONGEST))
+    found = list(OfOneValue(type(graph.nodes[0].op)).matches(Uses(graph), len(graph.nodes) - 1))
+    assert [len(steps) for steps in found] == list(range(2, LONGEST + 1))
 
 
 def test_operands_of_the_first_node_live_until_the_last() -> None:

@@ -49,6 +49,11 @@ def while_loop(scope: Scope) -> None:
         counts = f"{len(going.inputs)} inputs and {len(going.outputs)} outputs"
         raise scope.fail(f"cond_subgraph_index is {condition}: it has {counts}, it has to have one output")
     fixed = [i for i in operands if file.outputs[i] == file.inputs[i]]
+    for i in operands:
+        before = list(file.inputs[:i])
+        if file.outputs[i] in before and before.index(file.outputs[i]) not in fixed:
+            what = f"its output {i} is its input {before.index(file.outputs[i])}"
+            raise Rejected(f"body_subgraph_index is {body}: {what}, which LiteRT overwrites before it is handed on")
     known = {i: value for i, value in _known(scope, operands).items() if i in fixed}
     carried = sorted((i for i in operands if i not in fixed), key=lambda i: -scope.input_type(i).bytes)
     order = [*carried, *(i for i in fixed if i not in known)]

@@ -218,8 +218,14 @@ class Chain(Pattern):
         )
 
 
+LONGEST = 16
+"""Operators that are looked at together as a function of one value. Functions that files write out have fewer, and a
+run of n operators has n * n / 2 parts.
+"""
+
+
 class OfOneValue(Pattern):
-    """Operators of some kinds, in any arrangement, that compute one result of one value and constants."""
+    """Up to `LONGEST` operators of some kinds that compute one result of one value and constants, however arranged."""
 
     def __init__(self, *ops: type[Op]) -> None:
         self._ops = ops
@@ -235,6 +241,8 @@ class OfOneValue(Pattern):
         if len(uses.read(inside)) == 1:
             yield set(inside)
         while before := [step for step in uses.before(inside) if isinstance(nodes[step].op, self._ops)]:
+            if len(inside) == LONGEST:
+                return
             inside.add(before[-1])
             if len(uses.read(inside)) == 1:
                 yield set(inside)

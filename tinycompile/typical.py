@@ -5,8 +5,8 @@ there are; and, without SIMD, by a few percent on how large they are, since pack
 over architectures asks before there are any weights. So a layer is priced with typical ones: normally distributed, in
 int8 with 127 as the largest of what shares a scale, as quantisers leave them, and scales such that the outputs fill
 their range. (Trained channels have a few larger weights among smaller ones: without SIMD, benchmark models take 0 to
-7 % fewer instructions with their own, vww_96, half of whose channels are unused, 10 to 14 %.) They follow from the layer's
-signature alone: the answer is the same whoever asks, in whatever order.
+7 % fewer instructions with their own, vww_96, half of whose channels are unused, 10 to 14 %.) They follow from the
+layer's signature alone: the answer is the same whoever asks, in whatever order.
 """
 
 from __future__ import annotations

@@ -87,7 +87,11 @@ TC_INLINE int32_t tc_lstm_gate(const int8_t *x, const int8_t *h, int32_t gate, i
     const int32_t second =
         tc_wrapping_add(weights->hidden_bias[row], tc_dot_s8(h, weights->hidden + row * sizes->outputs, sizes->outputs));
     int32_t sum = tc_ssat16(tc_multiply_by_quantized_multiplier(first, of_input->multiplier, of_input->shift));
-    sum = tc_ssat16(tc_wrapping_add(sum, tc_multiply_by_quantized_multiplier(second, of_hidden->multiplier, of_hidden->shift)));
+    int32_t added = tc_multiply_by_quantized_multiplier(second, of_hidden->multiplier, of_hidden->shift);
+    if (shape->cell.micro != 0) {
+        added = tc_ssat16(added); /* the result of a layer of its own */
+    }
+    sum = tc_ssat16(tc_wrapping_add(sum, added));
     const int32_t look = tc_lstm_look(gate, shape);
     if (look >= 0) {
         const tc_lstm_factor *const factor = &shape->look[look];

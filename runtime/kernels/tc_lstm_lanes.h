@@ -57,7 +57,9 @@ TC_INLINE void tc_lstm_lane_gate(const int32_t *of_input, const int32_t *of_hidd
     const tc_sum_factor *const h = &shape->of_hidden[gate];
     for (int32_t i = first; i < first + shape->sizes.cells; ++i) {
         const int32_t a = tc_saturated_sum(of_input[i], x);
-        const int32_t sum = tc_ssat16(a + (tc_scaled_sum(of_hidden[i], h) >> h->right));
+        /* In TensorFlow Lite Micro the second sum is the result of a layer of its own. */
+        const int32_t b = shape->cell.micro ? tc_saturated_sum(of_hidden[i], h) : tc_scaled_sum(of_hidden[i], h) >> h->right;
+        const int32_t sum = tc_ssat16(a + b);
         const int32_t value = gate == 2 ? tc_lstm_tanh(sum, -12, tables, &shape->cell) : tc_lstm_sigmoid(sum, tables, &shape->cell);
         tc_lstm_store16(gates + 2 * i, value);
     }

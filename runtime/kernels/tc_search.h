@@ -77,6 +77,37 @@ TC_ARG_OF(bool, uint8_t, 0, UINT8_MAX, TC_MORE, TC_LESS)
 TC_ARG_OF(int32, int32_t, INT32_MIN, INT32_MAX, TC_MORE, TC_LESS)
 TC_ARG_OF(float32, float, -INFINITY, INFINITY, tc_float_more, TC_FLOAT_LESS)
 
+/*
+ * Defines int32_t name(const float *input, int32_t size): of one row, without a loop and without conditional moves, which
+ * take more than branches that are hardly ever taken: a value is the best one up to its place log(size) times.
+ */
+#define TC_ARG_UNROLLED(name, worst, better)                                                                           \
+    TC_INLINE int32_t name(const float *input, int32_t size)                                                           \
+    {                                                                                                                  \
+        float best = (worst);                                                                                          \
+        int32_t found = 0;                                                                                             \
+        TC_UNROLL_32                                                                                                   \
+        for (int32_t at = 0; at < size; ++at) {                                                                        \
+            if (better(input[at], best)) {                                                                             \
+                best = tc_opaque(input[at]);                                                                           \
+                found = at;                                                                                            \
+            }                                                                                                          \
+        }                                                                                                              \
+        return found;                                                                                                  \
+    }
+
+#if defined(__GNUC__)
+#define TC_UNROLL_32 _Pragma("GCC unroll 32")
+#else
+#define TC_UNROLL_32
+#endif
+
+TC_ARG_UNROLLED(tc_arg_max_unrolled, -INFINITY, tc_float_more)
+TC_ARG_UNROLLED(tc_arg_min_unrolled, INFINITY, TC_FLOAT_LESS)
+
+#undef TC_ARG_UNROLLED
+#undef TC_UNROLL_32
+
 typedef struct tc_top_k_shape {
     int32_t rows;
     int32_t depth;

@@ -24,35 +24,112 @@ extern "C" {
 #define TC_MINUS_INFINITY_BITS 0xFF800000u
 #define TC_INFINITY_BITS 0x7F800000u
 
-/* feature <= threshold, which is neither NaN nor -0.0; a feature that is NaN isn't. */
+/*
+ * Tests of a feature's bits by those of a threshold, which is neither NaN nor -0.0: feature <= threshold. A feature that is
+ * NaN isn't. The threshold is negative, or it isn't, as the function's name says.
+ */
+TC_INLINE int tc_bits_at_most(uint32_t x, uint32_t t)
+{
+    return (int32_t)x <= (int32_t)t && x <= TC_MINUS_INFINITY_BITS;
+}
+
+TC_INLINE int tc_bits_at_most_negative(uint32_t x, uint32_t t)
+{
+    return x - t <= TC_MINUS_INFINITY_BITS - t;
+}
+
+/* The same, and NaN is. */
+TC_INLINE int tc_bits_at_most_or_nan(uint32_t x, uint32_t t)
+{
+    return (int32_t)x <= (int32_t)t || (int32_t)x > (int32_t)TC_INFINITY_BITS;
+}
+
+TC_INLINE int tc_bits_at_most_or_nan_negative(uint32_t x, uint32_t t)
+{
+    return x >= t || x - (TC_INFINITY_BITS + 1u) < 0x007FFFFFu;
+}
+
+/* The first ones, where the feature may be NaN without a sign, which isn't, but not NaN with one. */
+TC_INLINE int tc_bits_at_most_signless(uint32_t x, uint32_t t)
+{
+    return (int32_t)x <= (int32_t)t;
+}
+
+TC_INLINE int tc_bits_at_most_signless_negative(uint32_t x, uint32_t t)
+{
+    return x >= t;
+}
+
+/* feature <= threshold, which has any sign; a feature that is NaN isn't. */
 TC_INLINE int tc_at_most(float feature, float threshold)
 {
     const uint32_t x = tc_float_bits(feature);
     const uint32_t t = tc_float_bits(threshold);
-    if (t >> 31 != 0u) {
-        return x - t <= TC_MINUS_INFINITY_BITS - t;
-    }
-    return (int32_t)x <= (int32_t)t && x <= TC_MINUS_INFINITY_BITS;
+    return t >> 31 != 0u ? tc_bits_at_most_negative(x, t) : tc_bits_at_most(x, t);
 }
 
-/* The same, and NaN is. */
-TC_INLINE int tc_at_most_or_nan(float feature, float threshold)
+/*
+ * Bits of a feature and of a threshold, read again wherever they are asked for: kept, they would need more registers than a
+ * function has without saving some, which costs more than is saved.
+ */
+TC_INLINE uint32_t tc_feature(const float *features, int32_t index)
 {
-    const uint32_t x = tc_float_bits(feature);
-    const uint32_t t = tc_float_bits(threshold);
-    if (t >> 31 != 0u) {
-        return x >= t || x - (TC_INFINITY_BITS + 1u) < 0x007FFFFFu;
-    }
-    return (int32_t)x <= (int32_t)t || (int32_t)x > (int32_t)TC_INFINITY_BITS;
+#if defined(__GNUC__)
+    typedef uint32_t __attribute__((may_alias)) word;
+    return *(const volatile word *)&features[index];
+#else
+    return tc_float_bits(features[index]);
+#endif
 }
 
-/* feature <= threshold, where the feature may be NaN without a sign, which isn't, but not NaN with one. */
-TC_INLINE int tc_at_most_signless(float feature, float threshold)
+TC_INLINE uint32_t tc_limit(const uint32_t *limits, int32_t index)
 {
-    const uint32_t x = tc_float_bits(feature);
-    const uint32_t t = tc_float_bits(threshold);
-    return t >> 31 != 0u ? x >= t : (int32_t)x <= (int32_t)t;
+    return *(const volatile uint32_t *)&limits[index];
 }
+
+#if defined(__GNUC__) && defined(__arm__) && TC_FLOAT_UNIT
+/* `sum` and eight features in one number, which is NaN if any of them is. */
+TC_INLINE float tc_tree_joined(const float *features, float sum)
+{
+    const struct tc_eight_features {
+        float value[8];
+    } *all = (const struct tc_eight_features *)(const void *)features;
+    __asm__("vldmia %[all], {s0-s7}\n\t"
+            "vmla.f32 %[sum], s0, s1\n\t"
+            "vmla.f32 %[sum], s2, s3\n\t"
+            "vmla.f32 %[sum], s4, s5\n\t"
+            "vmla.f32 %[sum], s6, s7"
+            : [sum] "+t"(sum)
+            : [all] "r"(all), "m"(*all)
+            : "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7");
+    return sum;
+}
+
+/*
+ * Whether none of `count` features, at least 8, is NaN, by a sum of products, which NaN in any place makes NaN. So do
+ * infinities; for these the answer may be no. The last ones may be joined twice.
+ */
+TC_INLINE int tc_tree_numbers(const float *features, int32_t count)
+{
+    float sum = 0.0f;
+#pragma GCC unroll 32
+    for (int32_t i = 0; i + 8 <= count; i += 8) {
+        sum = tc_tree_joined(&features[i], sum);
+    }
+    if ((count & 7) != 0) {
+        sum = tc_tree_joined(&features[count - 8], sum);
+    }
+    return (tc_float_bits(sum) << 1) <= (TC_INFINITY_BITS << 1);
+}
+#else
+/* Without an FPU nothing is cheaper than to look at each of them. */
+TC_INLINE int tc_tree_numbers(const float *features, int32_t count)
+{
+    (void)features;
+    (void)count;
+    return 0;
+}
+#endif
 
 /*
  * Features first .. first + count - 1 without NaN that has a sign: where they are if there is none, which is nearly always,
@@ -60,6 +137,9 @@ TC_INLINE int tc_at_most_signless(float feature, float threshold)
  */
 TC_INLINE const float *tc_signless(const float *features, float *scratch, int32_t first, int32_t count)
 {
+    if (count >= 8 && tc_tree_numbers(&features[first], count)) {
+        return features;
+    }
     int32_t i = first;
     const int32_t last = first + count;
     for (; i + 4 <= last; i += 4) {
@@ -84,16 +164,29 @@ TC_INLINE const float *tc_signless(const float *features, float *scratch, int32_
 }
 
 /* feature == threshold, where neither NaN is equal to anything. */
+TC_INLINE int tc_bits_equal(uint32_t x, uint32_t t)
+{
+    return (x == t || ((x | t) << 1) == 0u) && (t << 1) <= (TC_INFINITY_BITS << 1);
+}
+
+TC_INLINE int tc_bits_equal_or_nan(uint32_t x, uint32_t t)
+{
+    return tc_bits_equal(x, t) || (x << 1) > (TC_INFINITY_BITS << 1);
+}
+
 TC_INLINE int tc_equals(float feature, float threshold)
 {
-    const uint32_t x = tc_float_bits(feature);
-    const uint32_t t = tc_float_bits(threshold);
-    return (x == t || ((x | t) << 1) == 0u) && (t << 1) <= (TC_INFINITY_BITS << 1);
+    return tc_bits_equal(tc_float_bits(feature), tc_float_bits(threshold));
+}
+
+TC_INLINE int tc_bits_are_nan(uint32_t x)
+{
+    return (x << 1) > (TC_INFINITY_BITS << 1);
 }
 
 TC_INLINE int tc_is_nan(float feature)
 {
-    return (tc_float_bits(feature) << 1) > (TC_INFINITY_BITS << 1);
+    return tc_bits_are_nan(tc_float_bits(feature));
 }
 
 /* A tree is a function of its own: inlined, compilers copy what follows it for each of the ways through it. */
@@ -117,6 +210,15 @@ TC_INLINE float tc_leaf_minimum(float best, float weight)
 TC_INLINE float tc_leaf_maximum(float best, float weight)
 {
     return !(weight <= best) ? weight : best;
+}
+
+/* The same pointer, of which the compiler knows nothing. */
+TC_INLINE const uint32_t *tc_tree_limits(const uint32_t *limits)
+{
+#if defined(__GNUC__)
+    __asm__("" : "+r"(limits));
+#endif
+    return limits;
 }
 
 /* What a node's test is, besides its feature. */

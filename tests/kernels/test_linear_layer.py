@@ -42,7 +42,13 @@ def with_input(zero_point: int) -> Site:
 def test_equal_layers_are_one() -> None:
     found = LinearLayer.of(site())
     assert LinearLayer.of(site()) is found
-    assert not found.weights.flags.writeable
+    assert not found.stored.flags.writeable
+
+
+def test_weights_stay_in_the_memory_of_the_model() -> None:
+    """As int64 they would be eight times as large."""
+    fresh = with_constant(1)
+    assert np.shares_memory(LinearLayer.of(fresh).stored, fresh.constant(1))
 
 
 @pytest.mark.parametrize(

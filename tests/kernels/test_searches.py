@@ -12,7 +12,7 @@ from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, check, int8, random_values, site_of
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8
 from tinycompile.ir import Node, Signature, Site, TensorType
-from tinycompile.kernels.searches import arg_extreme, cumulative, l2_normalization, top_k
+from tinycompile.kernels.searches import arg_extreme, arg_extreme_unrolled, cumulative, l2_normalization, top_k
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.arg_min import ArgMin
 from tinycompile.ops.cumulative_sum import CumulativeSum
@@ -28,6 +28,19 @@ AXES = [((7,), 0), ((3, 9), 1), ((4, 6, 5), 1), ((2, 3, 2, 4, 1, 3), 0)]
 def test_arg_extremes(op, dtype, index):
     for shape, axis in AXES:
         check(arg_extreme, site_of(op(axis, index), [TensorType(shape, dtype)], [None], TensorType((), index)))
+
+
+@pytest.mark.parametrize("op", [ArgMax, ArgMin])
+def test_the_class_of_a_classifier(op):
+    """Without a loop: the first of equals; NaN is never found."""
+    site = site_of(op(0, INT64), [TensorType((9,), FLOAT32)], [None], TensorType((), INT64))
+    kernel = arg_extreme_unrolled(site, M7)
+    assert kernel is not None
+    few = np.random.default_rng(0).choice(np.array([np.nan, -np.inf, np.inf, 0, 1], np.float32), (20, 9))
+    for x in few:
+        np.testing.assert_array_equal(run_kernel(kernel, [x], site.sig.output), op(0, INT64).evaluate(site.sig, [x])[0])
+    rows = site_of(op(1, INT64), [TensorType((2, 9), FLOAT32)], [None], TensorType((2,), INT64))
+    assert arg_extreme_unrolled(rows, M7) is None
 
 
 @pytest.mark.parametrize("dtype", [INT32, INT64], ids=str)

@@ -58,7 +58,8 @@ def machine(line: SplitLine, acc: int, channel: int) -> int:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("zero_point", "low", "high"), [(-128, -128, 127), (5, -128, 127), (-3, -60, 70), (10, 10, 127)]
+    ("zero_point", "low", "high"),
+    [(-128, -128, 127), (5, -128, 127), (-3, -60, 70), (10, 10, 127), (127, 127, 127)],
 )
 def test_every_accumulator(kind: str, zero_point: int, low: int, high: int) -> None:
     rule, acc_min, acc_max = layer(kind, KINDS.index(kind), zero_point, low, high)

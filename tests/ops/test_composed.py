@@ -91,6 +91,18 @@ def test_unsorted_segments(kind, dtype):
     compare(f"UNSORTED_SEGMENT_{kind}", [data, i32([1, 0]), i32([2])], (1, 2), (2, 3, 4))
 
 
+@pytest.mark.parametrize(
+    "kind", ["UNSORTED_SEGMENT_MAX", "UNSORTED_SEGMENT_MIN", "UNSORTED_SEGMENT_SUM", "SEGMENT_SUM"]
+)
+def test_segments_of_other_types_are_refused(kind):
+    """Which LiteRT doesn't prepare; some have no lowest value for a segment without elements."""
+    for dtype in ("bool", "int64", "int8"):
+        operands = [np.zeros((3, 2), dtype), i32([0, 1, 1]), i32([2])][: 2 if kind == "SEGMENT_SUM" else 3]
+        b, inputs, y, _ = one(kind, operands, range(1, len(operands)), (2, 2))
+        with pytest.raises(UnsupportedError, match=f"the operand is {dtype}, supported are float32 and int32"):
+            import_tflite(b.build(inputs, [y]), "m", "m.tflite")
+
+
 def test_sorted_segments():
     compare("SEGMENT_SUM", [normal(5, 3), i32([0, 0, 1, 2, 2])], (1,), (3, 3))
 

@@ -30,6 +30,8 @@ FORMS = {
     "everything": LstmForm(outputs=7, coupled=True, peephole=True, batch=2, hidden=(0.005, -20)),
     "clipped": LstmForm(cell_clip=1.0),
     "another_hidden_scale": LstmForm(hidden=(0.02, 7)),
+    "beyond_16_bits": LstmForm(steps=9, inputs=12, cells=20, gain=8.0),
+    "beyond_16_bits_peephole": LstmForm(inputs=12, cells=20, peephole=True, gain=8.0),
     **{f"cell_{power}": LstmForm(power=power, cell_clip=10.0) for power in range(-15, -8)},
 }
 
@@ -83,6 +85,7 @@ WHEEL = {
     "clipped": (LstmForm(cell_clip=1.0, power=-9), "f18aeb595d8baa35"),
     "fine_cell": (LstmForm(power=-15), "8e2d23c672878e89"),
     "int16": (LstmForm("int16", time_major=True, batch=2, power=-12), "3a00a3e14caeba86"),
+    "beyond_16_bits": (LstmForm(steps=9, inputs=12, cells=20, gain=8.0), "957ce4bfaff77959"),
 }
 """A form, and the beginning of the SHA-256 of its results by tflite-micro 0.dev20261023182759."""
 

@@ -8,13 +8,14 @@ import pytest
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
 from tests.support.cores import core_named
+from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
 from tests.support.random_forest import LIMITS, by_onnxruntime, by_us, ensemble, imported, new_ensemble, rows
 from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Node, Signature, Site, TensorType
-from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.kernels.trees import nested_ifs, nested_ifs_signless, tables
 from tinycompile.ops._forest import Forest, ForestBuilder, Question, Split
 from tinycompile.ops.tree_ensemble import TreeEnsemble
@@ -91,6 +92,48 @@ def test_kernels(targets, dense, aggregate, marked, tmp_path):
     for kernel in found:
         got = run_kernel(kernel, [x], site.sig.output, sanitize=True)
         np.testing.assert_array_equal(got.view(np.int32), want.view(np.int32), err_msg=kernel.variant)
+
+
+def grown(rng: np.random.Generator, targets: int, features: int, same: bool) -> TreeEnsemble:
+    """Trees of <=, whose leaves have one weight; a feature is often asked again at once, and some tests can't pass."""
+    builder = ForestBuilder()
+    for _ in range(3):
+        asked = [Question(int(rng.integers(features)), "LEQ", float(rng.choice(LIMITS[1:])), False) for _ in range(15)]
+        for node in rng.choice(np.arange(1, 15), 6, replace=False):
+            above = asked[(node - 1) // 2].feature
+            asked[node] = Question(above, "LT" if node == 3 else "LEQ", -np.inf if node == 3 else 0.7 * node, False)
+        leaves = [((int(rng.integers(targets)), 0.1 if same else float(rng.normal())),) for _ in range(31)]
+        below = [2 * node + 1 for node in range(31)]
+        builder.add(0, [*asked, *[None] * 16], below, [node + 1 for node in below], leaves)
+    return TreeEnsemble(builder.forest(), targets)
+
+
+def with_special_features(x: TensorType, rng: np.random.Generator) -> np.ndarray:
+    """In a third of the rows NaN with and without a sign, and infinities."""
+    values = rows(rng, *x.shape)
+    special = rng.choice(np.array([np.nan, -np.nan, np.inf, -np.inf, 1], np.float32), x.shape)
+    return np.where((np.arange(len(values)) % 3 == 0)[:, None] & (rng.random(x.shape) < 0.3), special, values)
+
+
+@pytest.mark.parametrize("near", [3, 1024], ids=["several-tables", "one-table"])
+def test_thresholds_in_tables(near, monkeypatch):
+    """Of which a function reaches so many."""
+    monkeypatch.setattr("tinycompile.kernels.tree_text.NEAR_LIMITS", near)
+    for targets, same, features in [(1, True, 7), (1, False, 8), (4, True, 9)]:
+        rng = np.random.default_rng(features)
+        site = site_for(grown(rng, targets, features, same), ROWS, features)
+        x = with_special_features(site.sig.input, rng)
+        for kernel in kernels(site)[:2]:
+            got, (want,) = run_kernel(kernel, [x], site.sig.output), site.node.op.evaluate(site.sig, [x])
+            np.testing.assert_array_equal(got, want, err_msg=kernel.variant)
+
+
+def test_nan_is_found_by_assembly():
+    """A sum of products by an FPU's instructions, of eight features at a time."""
+    rng, cases = np.random.default_rng(3), list[tuple[Factory, Site]]()
+    for targets, same, features in [(1, False, 8), (1, True, 19), (3, True, 30)]:
+        cases.append((nested_ifs_signless, site_for(grown(rng, targets, features, same), 40, features)))
+    check_emulated(cases, "mps2-an386", values_of=with_special_features)
 
 
 def shared(leaf_weights: tuple[float, ...]) -> Forest:

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tests.support.random_graph import RandomGraph
+from tests.support.random_graph import QUANT, RandomGraph
 from tests.support.sliding_models import keyword_graph, steps_of, temporal_network
 from tinycompile import interpreter
+from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.errors import UsageError
 from tinycompile.frontend import load
-from tinycompile.ir import Graph, State, verify
+from tinycompile.ir import Graph, Node, State, TensorType, verify
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.mean import Mean
+from tinycompile.ops.sub import Sub
 from tinycompile.passes import optimize
 from tinycompile.passes.slide import Window, slide, window_of
 from tinycompile.passes.slide_motion import moving
@@ -78,6 +82,33 @@ def test_a_receptive_field_beyond_the_window_needs_rows_again() -> None:
     graph = temporal_network(rows=20, dilations=(1, 2, 4, 8))
     found = check(graph, Window("x", 1, 1), steps=12)
     assert max(kept(found)) <= 19
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_an_average_of_what_moves_along_any_axis(axis: int) -> None:
+    """Sums of rows are for rows and columns; channels have averages of their own."""
+    t = TensorType((1, 8, 6, 5), INT8, QUANT)
+    mean = Node("mean", Mean((1, 2), keep_dims=True), ("x",), ("mean",))
+    centred = Node("centred", Sub(), ("x", "mean"), ("centred",))
+    types = {"x": t, "mean": replace(t, shape=(1, 1, 1, 5)), "centred": t}
+    check(Graph("g", ("x",), ("centred",), (mean, centred), types, {}), Window("x", axis, 2))
+
+
+def test_padding_that_an_average_counts_stays_at_the_edge() -> None:
+    t = TensorType((1, 12, 4, 2), FLOAT32)
+    pool = AveragePool2D((4, 3), (1, 1), (2, 1, 1, 1), counted=(1, 1, 0, 1))
+    nodes = (Node("a", pool, ("x",), ("a",)), Node("b", pool, ("a",), ("b",)))
+    graph = Graph("g", ("x",), ("b",), nodes, {"x": t, "a": t, "b": t}, {})
+    for axis in (1, 2):
+        check(graph, Window("x", axis, 1))
+
+
+def test_names_of_parts_are_free() -> None:
+    """A layer's first part has its name, the others the next one with a number, which layers have as well."""
+    graph = keyword_graph("dense", "same")
+    names = ["n", *(f"n_{number}" for number in range(2, len(graph.nodes) + 1))]
+    nodes = tuple(replace(node, name=name) for node, name in zip(graph.nodes, names, strict=True))
+    check(replace(graph, nodes=nodes), Window("x", 1, 1))
 
 
 def test_what_is_kept_begins_like_a_window_of_zero_points() -> None:

@@ -24,6 +24,7 @@ class LstmForm:
         element_type: of the sequence.
         outputs: behind a projection; 0 without one.
         hidden: quantisation of what is projected; None for that of the state.
+        gain: of all weights; from 8 on gates go beyond 16 bits, and so do the parts that they are sums of.
     """
 
     element_type: str = "int8"
@@ -41,6 +42,7 @@ class LstmForm:
     projection_clip: float = 0.0
     activation: int = TANH
     hidden: tuple[float, int] | None = None
+    gain: float = 1.0
 
 
 class _Model:
@@ -57,7 +59,7 @@ class _Model:
     def matrix(self, rows: int, columns: int) -> int:
         if self.real:
             return self.b.constant(self.rng.normal(0, 0.4, (rows, columns)).astype(np.float32))
-        scale = float(self.rng.uniform(0.003, 0.02))
+        scale = float(self.rng.uniform(0.003, 0.02)) * self.form.gain
         return self.b.constant(self.rng.integers(-127, 128, (rows, columns)).astype(np.int8), scale)
 
     def bias(self, rows: int) -> int:

@@ -105,7 +105,8 @@ def steps_of(graph: Graph, window: Window, steps: int, seed: int = 0) -> tuple[l
     whole = [blank(graph.types[name]) for name in graph.inputs]
     moved = graph.inputs.index(window.input)
     for _ in range(steps):
-        inputs = [rng.integers(-128, 128, graph.types[name].shape).astype(np.int8) for name in graph.inputs]
+        types = [graph.types[name] for name in graph.inputs]
+        inputs = [rng.integers(-128, 128, t.shape).astype(t.dtype.carrier) for t in types]
         size = inputs[moved].shape[window.axis]
         inputs[moved] = np.take(inputs[moved], range(window.step), window.axis)
         both = np.concatenate([whole[moved], inputs[moved]], window.axis)

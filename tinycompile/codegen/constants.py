@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -55,32 +55,40 @@ def c_integer(value: int) -> str:
 def c_values(values: Array) -> str:
     """The initialiser's lines, indented, for a one-dimensional array of numbers or of structs."""
     if not values.dtype.names:
-        return "".join(_lines(_c_numbers(values)))
+        return "".join(_lines(_c_numbers(values), " "))
     rows = (", ".join(_field(row[name]) for name in values.dtype.names) for row in values)
     items = [f"{{{row}}}" for row in rows]
     if len(values.dtype.names) > 2:
         return "".join(f"    {item},\n" for item in items)
-    return "".join(_lines(items))
+    return "".join(_lines(",\n".join(items), "\n"))
 
 
-def _c_numbers(values: Array) -> list[str]:
-    """`c_scalar` of each; most bytes of a file are weights, and plain `int` needs no suffix."""
+def _c_numbers(values: Array) -> str:
+    """`c_scalar` of each, with commas and spaces in between; most bytes of a file are weights, and plain `int` needs no
+    suffix.
+    """
     if values.dtype.kind == "i" and values.dtype.itemsize < 8 and not np.any(values == -(2**31)):
-        return [str(number) for number in values.tolist()]
-    return [c_scalar(value) for value in values]
+        return str(values.tolist())[1:-1]
+    return ", ".join(c_scalar(value) for value in values)
 
 
-def _lines(items: Sequence[str]) -> Iterator[str]:
-    """Items with commas in between, as many to a line as there is room for."""
-    first, length, last = 0, 0, len(items) - 1
-    for position, item in enumerate(items):
-        size = len(item) + (position < last)
-        if position > first and length + size > LINE_LENGTH:
-            yield f"    {', '.join(items[first:position])},\n"
-            first, length = position, 0
-        length += size + 1
+def _lines(items: str, gap: str) -> Iterator[str]:
+    """Items with commas in between, as many to a line as there is room for.
+
+    Args:
+        items: with a comma and `gap`, a character of no item, in between.
+    """
+    start = 0
+    while len(items) - start > LINE_LENGTH:
+        comma = items.rfind(f",{gap}", start, start + LINE_LENGTH + 1)
+        if comma < 0:
+            comma = items.find(f",{gap}", start)
+        if comma < 0:
+            break
+        yield f"    {items[start:comma].replace(gap, ' ')},\n"
+        start = comma + 2
     if items:
-        yield f"    {', '.join(items[first:])}\n"
+        yield f"    {items[start:].replace(gap, ' ')}\n"
 
 
 def _field(value: np.generic | Array) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tinycompile.dtypes import BOOL, FLOAT32
+from tinycompile.dtypes import BOOL, FLOAT32, INT32
 from tinycompile.frontend.builder import results_of
 from tinycompile.frontend.tflite_activations import emit_activated, fused_range
 from tinycompile.frontend.tflite_moves import EMPTY, reshaped
@@ -150,13 +150,13 @@ def unsorted_segment_sum(scope: Scope) -> None:
 @importer("UNSORTED_SEGMENT_MAX", options=tflite.UnsortedSegmentMaxOptions, versions=1)
 def unsorted_segment_max(scope: Scope) -> None:
     """As UNSORTED_SEGMENT_SUM, at most 256 segments; the lowest number where one has no elements."""
-    _reduce_segments(scope, ReduceMax((0,), True), _lowest(scope.input_type()))
+    _reduce_segments(scope, ReduceMax((0,), True), _lowest(_elements(scope)))
 
 
 @importer("UNSORTED_SEGMENT_MIN", options=tflite.UnsortedSegmentMinOptions, versions=1)
 def unsorted_segment_min(scope: Scope) -> None:
     """As UNSORTED_SEGMENT_SUM, at most 256 segments; the highest number where one has no elements."""
-    t = scope.input_type()
+    t = _elements(scope)
     _reduce_segments(scope, ReduceMin((0,), True), -_lowest(t) if t.dtype == FLOAT32 else t.dtype.range[1])
 
 
@@ -181,11 +181,18 @@ def _segments(scope: Scope) -> tuple[Array, int]:
     return ids, count[0]
 
 
+def _elements(scope: Scope) -> TensorType:
+    """Of the segments: a type that LiteRT's kernel takes, too."""
+    x = scope.input_type()
+    if x.quant is not None or x.dtype not in (FLOAT32, INT32):
+        scaled = " with a scale" if x.quant is not None else ""
+        raise Rejected(f"the operand is {x.dtype}{scaled}, supported are float32 and int32")
+    return x
+
+
 def _rows(scope: Scope, ids: Array) -> str:
     """The data, with the axes of the segments as one."""
-    x = scope.input_type()
-    if x.quant is not None:
-        raise Rejected(f"the operand is {x.dtype} with a scale, supported are float32 and int32")
+    x = _elements(scope)
     if not ids.ndim or x.shape[: ids.ndim] != ids.shape or 0 in x.shape:
         raise scope.fail(f"segments of the shape {list(ids.shape)} for {x}")
     return reshaped(scope, scope.input(), (ids.size, *x.shape[ids.ndim :]), "rows")

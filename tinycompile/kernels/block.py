@@ -112,7 +112,7 @@ def _kernel(
     if any(constant is None for constant in site.constants[1:]):
         return None
     layer = LinearLayer.of(site)
-    requant = ProductRequant.of(layer, 128 * layer.matrix.sum(axis=1))
+    requant = ProductRequant.of(layer, 128 * layer.weight_sums)
     if requant is None:
         return None
     fields = {
@@ -172,7 +172,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         return None
     (_, height, width, channels), (_, out_height, out_width, outputs) = sig.input.shape, sig.output.shape
     layer = LinearLayer.of(site)
-    requant = ProductRequant.of(layer, 128 * layer.matrix.sum(axis=1))
+    requant = ProductRequant.of(layer, 128 * layer.weight_sums)
     if requant is None:
         return None
     window = op.window_of(sig)

@@ -46,7 +46,7 @@ def _kernel(site: Site, core: Core, after: After | None = None) -> Kernel | None
     if site.sig.input.elements != inputs or has_wide_weights(site) or not constant:
         return None
     layer = LinearLayer.of(site)
-    extra = 128 * layer.matrix.sum(axis=1)
+    extra = 128 * layer.weight_sums
     requant = ScalarRequant.of(layer, core, extra)
     if requant is None:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
-from tinycompile.kernels.trees import literal
+from tinycompile.kernels.tree_text import literal
 from tinycompile.ops.class_scores import ClassScores
 from tinycompile.ops.coupled_probabilities import MOST_STEPS, CoupledProbabilities
 from tinycompile.targets.core import Core

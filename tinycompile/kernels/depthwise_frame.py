@@ -58,7 +58,7 @@ class Frame:
         requant = None if plan is None else RequantBlock.of(plan)
         if plan is None or requant is None:
             return None
-        height, width = layer.weights.shape[1:3]
+        height, width = layer.window
         reach = (height - 1) * op.dilation[0] + 1, (width - 1) * op.dilation[1] + 1
         columns = (max(2, out_width) - 1) * op.stride[0] + reach[1]
         columns += columns % 2

@@ -59,7 +59,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
     plan = requantized(layer) if depth == channels else None
     if plan is None:
         return None
-    kernel_height, kernel_width = layer.weights.shape[1:3]
+    kernel_height, kernel_width = layer.window
     rows = (kernel_height - 1) * op.dilation[0] + 1
     columns = (out_width - 1) * op.stride[1] + (kernel_width - 1) * op.dilation[1] + 1
     signed = plan.form == "smmla_signed"

@@ -123,7 +123,7 @@ def _kernel(
         return None
     groups, requant, stream = lanes.groups, lanes.requant, pair_stream(lanes)
     depth, (_, out_height, out_width, channels) = sig.input.shape[3], sig.output.shape
-    kernel_height, kernel_width = layer.weights.shape[1:3]
+    kernel_height, kernel_width = layer.window
     gathers = (kernel_height, kernel_width, *op.stride) != (1, 1, 1, 1) or any(op.padding)
     blocks = Blocks.of(out_height * out_width, small=small)
     made = Straight.of(blocks.counts, groups, channels) if straight else {}
@@ -159,7 +159,7 @@ def _kernel(
         (*names_of(parameters), *(functions[kind][0] if kind in functions else "NULL" for kind in BLOCKS)),
         tuple(definition for _, definition in functions.values()),
     )
-    work = sum(edges) * (45 + segment * 5 // 2) + 60
+    work = Work(0, 0) + (sum(edges) * (45 + segment * 5 // 2) + 60)
     for pixels, count in blocks.counts:
         expansion = expansion_cost(pixels, groups, kernel_height if gathers else 0, segment, by_rows=by_rows)
         product = pairs_cost(pixels, channels, groups, requant, core)
@@ -184,7 +184,7 @@ def _kernel(
 def window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, *, by_rows: bool) -> Fields:
     """The members of a `tc_lane_conv2d_shape`: which inputs a window has, and where it is expanded to."""
     (_, height, width, depth), (_, _, out_width, channels) = sig.input.shape, sig.output.shape
-    kernel_height, kernel_width = layer.weights.shape[1:3]
+    kernel_height, kernel_width = layer.window
     return {
         "input_height": height,
         "input_width": width,

@@ -74,7 +74,7 @@ class Order:
         """The layer with its weights in this order; what was solved for it holds all the same."""
         taken = self.taken()
         weights = np.where(taken < 0, 0, layer.matrix[:, taken])[:, None, None, :]
-        return replace(layer, weights=weights)
+        return replace(layer, stored=weights)
 
 
 @dataclass(frozen=True)

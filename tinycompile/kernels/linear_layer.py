@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -54,14 +55,14 @@ class LinearLayer:
     """One output channel per row. Its arrays are shared by all who ask for the same layer: they are read-only.
 
     Attributes:
-        weights: int64 (C_out, kh, kw, taps) with taps = C_in / groups; kh = kw = 1 for a fully connected layer.
+        stored: the weights as the model has them, in its own memory and type, as `weights`.
         bias: int64 (C_out,), zeros where the layer has none.
         zp_in: the input's zero point.
         rule: the requantisation, a function of acc.
         latitude: as in `Site`.
     """
 
-    weights: Array
+    stored: Array
     bias: Array
     zp_in: int
     rule: Requant
@@ -97,29 +98,48 @@ class LinearLayer:
         return _kept(_Content(weights, bias, zp_in, rule, latitude))
 
     @property
+    def weights(self) -> Array:
+        """int64 (C_out, kh, kw, taps) with taps = C_in / groups; kh = kw = 1 for a fully connected layer.
+
+        Made anew each time: eight bytes for each byte of a large model are not to stay.
+        """
+        return self.stored.astype(np.int64)
+
+    @property
     def channels(self) -> int:
-        return self.weights.shape[0]
+        return self.stored.shape[0]
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """kh, kw."""
+        _, height, width, _ = self.stored.shape
+        return height, width
 
     @property
     def taps(self) -> int:
         """Products per output."""
-        return self.weights[0].size
+        return prod(self.stored.shape[1:])
 
-    @cached_property
+    @property
     def matrix(self) -> Array:
-        """The weights as (C_out, kh * kw * taps)."""
+        """The weights as int64 (C_out, kh * kw * taps), made anew each time."""
         return self.weights.reshape(self.channels, -1)
 
     @cached_property
+    def weight_sums(self) -> Array:
+        """The sum of each channel's weights, int64 (C_out,)."""
+        return self.matrix.sum(axis=1)
+
+    @cached_property
     def lowest_weight(self) -> int:
-        return int(self._different.weights.min(initial=0))
+        return int(self._different.stored.min(initial=0))
 
     @cached_property
     def base(self) -> Array:
         """acc - acc_raw, shape (C_out,)."""
         if self._different is not self:
             return np.resize(self._different.base, self.channels)
-        return self.bias - self.zp_in * self.matrix.sum(axis=1)
+        return self.bias - self.zp_in * self.weight_sums
 
     @cached_property
     def acc_raw_range(self) -> tuple[Array, Array]:
@@ -128,7 +148,7 @@ class LinearLayer:
             low, high = self._different.acc_raw_range
             return np.resize(low, self.channels), np.resize(high, self.channels)
         positive = np.maximum(self.matrix, 0).sum(axis=1)
-        negative = np.minimum(self.matrix, 0).sum(axis=1)
+        negative = self.weight_sums - positive
         return -128 * positive + 127 * negative, 127 * positive - 128 * negative
 
     @property
@@ -207,16 +227,17 @@ class LinearLayer:
 
         Trained layers are as good as never so; those whose price is asked for before they have weights are.
         """
-        like_first = np.flatnonzero((self.bias[1:] == self.bias[0]) & (self.matrix[1:, 0] == self.matrix[0, 0])) + 1
+        first = self.stored[:, 0, 0, 0]
+        like_first = np.flatnonzero((self.bias[1:] == self.bias[0]) & (first[1:] == first[0])) + 1
         period = next((distance for distance in like_first.tolist() if self._repeats(distance)), self.channels)
         if period == self.channels:
             return self
         rule = self.rule.take(np.arange(period))
-        return LinearLayer.kept(self.weights[:period], self.bias[:period], self.zp_in, rule, self.latitude)
+        return LinearLayer.kept(self.stored[:period], self.bias[:period], self.zp_in, rule, self.latitude)
 
     def _repeats(self, distance: int) -> bool:
         """Whether every channel is the one so many before it."""
-        if any(not np.array_equal(facts[distance:], facts[:-distance]) for facts in (self.bias, self.matrix)):
+        if any(not np.array_equal(facts[distance:], facts[:-distance]) for facts in (self.bias, self.stored)):
             return False
         channels = np.arange(self.channels)
         earlier, later = self.rule.take(channels[:-distance]), self.rule.take(channels[distance:])
@@ -259,7 +280,7 @@ class _Content:
 
 @lru_cache(KEPT_LAYERS)
 def _kept(content: _Content) -> LinearLayer:
-    weights, bias = content.weights.astype(np.int64), content.bias.astype(np.int64)
-    for array in (weights, bias):
+    stored, bias = content.weights.view(), content.bias.astype(np.int64)
+    for array in (stored, bias):
         array.setflags(write=False)
-    return LinearLayer(weights, bias, content.zp_in, content.rule, content.latitude)
+    return LinearLayer(stored, bias, content.zp_in, content.rule, content.latitude)

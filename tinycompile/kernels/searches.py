@@ -8,7 +8,7 @@ import numpy as np
 
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Kernel, kernel_for
+from tinycompile.kernels.base import Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, shape_stem, struct_call
 from tinycompile.ops._arg_extreme import ArgExtreme
 from tinycompile.ops.arg_max import ArgMax
@@ -47,6 +47,25 @@ def arg_extreme(site: Site, core: Core) -> Kernel | None:
         instructions=30 + y.elements * 12 + x.elements * (20 if slow else 7),
         code_bytes=90,
     )
+
+
+MOST_UNROLLED = 32
+
+
+@kernel_for(ArgMax, ArgMin, dtype=FLOAT32, needs={"fpu"})
+def arg_extreme_unrolled(site: Site, core: Core) -> Kernel | None:
+    """`tc_arg_<max, min>_unrolled`: the class of a classifier; None for more than one row, or a long one."""
+    op, x, y = site.node.op, site.sig.input, site.sig.output
+    if not isinstance(op, ArgExtreme) or y.elements > 1 or x.elements > MOST_UNROLLED:
+        return None
+    function = Function(
+        f"{shape_stem(site)}_unrolled",
+        ("const float *input", f"{y.dtype.ctype} *output"),
+        f"    *output = tc_{op.kind}_unrolled(input, {x.elements});\n",
+        ("kernels/tc_search.h",),
+        f"{op.kind} of one row.",
+    )
+    return Kernel(f"{op.kind}_unrolled", function, instructions=12 + x.elements * 5, code_bytes=20 + x.elements * 18)
 
 
 @kernel_for(TopK, dtype=None)

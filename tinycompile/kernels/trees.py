@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
+from tinycompile.kernels.tree_text import (
+    TAKES,
+    Ends,
+    Limits,
+    TreeText,
+    ends_of,
+    is_single,
+    leaf_constants,
+    literal,
+    only_weight,
+)
 from tinycompile.ops._forest import Forest, Split
 from tinycompile.ops.tree_ensemble import TreeEnsemble
 from tinycompile.targets.core import Core
@@ -25,20 +32,9 @@ LIKELY = 1.2
 """Tests that are made, in proportion to those of even odds."""
 UNROLLED = 16
 """Targets up to which they are filled one by one."""
-TAKES = {"sum": "tc_leaf_add", "average": "tc_leaf_add", "min": "tc_leaf_minimum", "max": "tc_leaf_maximum"}
 HEADERS = ("kernels/tc_trees.h",)
 SHORT = 1 << 15
 """Numbers of nodes and leaves up to which tables have 16 bits."""
-
-
-def literal(value: float) -> str:
-    """A float32 in C, all of its bits."""
-    if np.isnan(value):
-        return "NAN"
-    if np.isinf(value):
-        return "-INFINITY" if value < 0 else "INFINITY"
-    text = str(np.float32(value))  # the shortest one that is this number
-    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
 def _notes(op: TreeEnsemble, reason: str) -> dict[str, str]:
@@ -54,8 +50,10 @@ def _notes(op: TreeEnsemble, reason: str) -> dict[str, str]:
 def _leaf_cost(op: TreeEnsemble, kind: str, core: Core) -> float:
     """Instructions for what the leaves of one row add."""
     trees, each = len(op.forest.roots), 1 if core.has("fpu") else 60
-    if kind in ("count", "votes", "target"):
-        return 10.0 * trees
+    if kind in ("sum", "count"):
+        return 4.0 * trees
+    if kind in ("target", "votes"):
+        return (7.0 if kind == "target" else 10.0) * trees
     if kind == "weight":
         return (5.0 + each) * trees
     weights = sum(len(leaf) for leaf in op.forest.leaves) / max(len(op.forest.leaves), 1)
@@ -85,8 +83,8 @@ def nested_ifs_signless(site: Site, core: Core) -> Kernel | None:
     return _nested(site, core, signless=True)
 
 
-TEST_COST, SHORT_TEST_COST, WALK_COST, CHECK_COST = 5.5, 4.3, 17.0, 3.6
-"""Instructions of a test in nested ifs, with NaN in mind and without, in the loop over tables; of a check for NaN."""
+TEST_COST, SHORT_TEST_COST, WALK_COST = 5.5, 4.3, 17.0
+"""Instructions of a test in nested ifs, with NaN in mind and without, and in the loop over tables."""
 TEST_BYTES, SHORT_TEST_BYTES = 24, 17
 """Machine code of a test and of a leaf, the threshold included."""
 
@@ -97,9 +95,15 @@ def _nested(site: Site, core: Core, signless: bool) -> Kernel | None:
         return None
     forest, rows, width = op.forest, _rows(site), site.sig.input.shape[-1]
     first, last = min(forest.features, default=0), max(forest.features, default=0)
-    ends = _ends(op, core)
-    trees = [_tree(op, ends, root, signless) for root in forest.roots]
-    body = _body(op, ends, [name for name, _ in trees], "x" if signless else "input")
+    ends = ends_of(op, core)
+    limits = Limits(forest, core.has("thumb2"))
+    writer = TreeText(op, ends, limits, signless)
+    trees = [writer.function(tree) for tree in range(len(forest.roots))]
+    x = "x" if signless else "input"
+    body = _body(op, ends, [writer.call(tree, name, x) for tree, (name, _) in enumerate(trees)])
+    constants = (*ends.constants, *limits.constants)
+    if limits.constants:  # or compilers pass nothing, and load the address in each of them
+        body = ["limits = tc_tree_limits(limits);", *body]
     scratch = 2 * op.targets if ends.kind == "votes" else 0
     if signless:
         at = -(-scratch // 4) * 4
@@ -112,7 +116,7 @@ def _nested(site: Site, core: Core, signless: bool) -> Kernel | None:
         (
             "const float *input",
             "float *output",
-            *(f"const {c.ctype} *{c.suffix}" for c in ends.constants),
+            *(f"const {c.ctype} *{c.suffix}" for c in constants),
             *(["void *scratch"] if scratch else []),
         ),
         text,
@@ -122,58 +126,16 @@ def _nested(site: Site, core: Core, signless: bool) -> Kernel | None:
     )
     test, size = (SHORT_TEST_COST, SHORT_TEST_BYTES) if signless else (TEST_COST, TEST_BYTES)
     work = LIKELY * test * forest.expected_tests + _leaf_cost(op, ends.kind, core) + 2 * op.targets
-    check = CHECK_COST * (last - first + 1) if signless else 0
+    check = _check_cost(last - first + 1, core) if signless else 0
     return Kernel(
         "trees_nested_ifs_signless" if signless else "trees_nested_ifs",
         function,
-        ends.constants,
+        constants,
         scratch_bytes=-(-scratch // 8) * 8,
         instructions=int(20 + rows * (work + check)),
         code_bytes=100 + size * len(forest.splits),
         notes=_notes(op, "a branch for each node"),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Ends:
-    """How a tree ends.
-
-    Attributes:
-        kind: what a tree's function gives: a "weight", of the only target; 0 or 1, of which there is a "count", where
-            that target has a single weight; a "target", where all have the same single one, which is added at once, or
-            counted in "votes"; a "leaf" by its number in tables.
-        constants: that this needs.
-    """
-
-    kind: Literal["count", "weight", "target", "votes", "leaf"]
-    constants: tuple[Constant, ...]
-
-
-def _ends(op: TreeEnsemble, core: Core) -> _Ends:
-    leaves, adds = op.forest.leaves, op.aggregate in ("sum", "average")
-    weights = {weight for leaf in leaves for _, weight in leaf}
-    few = adds and len(weights) == 1 and len(op.forest.roots) < 1 << 16 and max(map(len, leaves)) == 1
-    if op.targets == 1 and few and not core.has("fpu"):
-        return _Ends("count", (_sums(op),))
-    if _is_single(op):
-        return _Ends("weight", ())
-    if few and all(leaves):
-        return _Ends("target", ()) if core.has("fpu") else _Ends("votes", (_sums(op),))
-    return _Ends("leaf", _leaf_constants(op.forest))
-
-
-def _is_single(op: TreeEnsemble) -> bool:
-    """Whether every leaf is a number: a weight of the only target, or the 0 that none is in a sum."""
-    adds = op.aggregate in ("sum", "average")
-    return op.targets == 1 and not op.marked and all(len(leaf) == 1 or (adds and not leaf) for leaf in op.forest.leaves)
-
-
-def _sums(op: TreeEnsemble) -> Constant:
-    """Of so many equal weights, added one after the other."""
-    sums = [np.float32(-0.0 if op.marked else 0.0)]
-    for _ in op.forest.roots:
-        sums.append(sums[-1] + np.float32(_only_weight(op)))
-    return Constant("sums", "float", np.array(sums, np.float32), "of so many equal weights")
 
 
 def _looped(body: list[str], op: TreeEnsemble, rows: int, width: int) -> str:
@@ -187,26 +149,30 @@ def _looped(body: list[str], op: TreeEnsemble, rows: int, width: int) -> str:
     )
 
 
-def _body(op: TreeEnsemble, ends: _Ends, names: Sequence[str], x: str) -> list[str]:
-    """Statements for one row; `names` are the functions of the trees, `x` the features."""
+def _body(op: TreeEnsemble, ends: Ends, trees: Sequence[str]) -> list[str]:
+    """Statements for one row; `trees` are calls of the trees' functions."""
     start, take = _start(op), TAKES[op.aggregate]
     match ends.kind:
-        case "count":
-            lines = ["int32_t count = 0;", *(f"count += {name}({x});" for name in names), "output[0] = sums[count];"]
-        case "weight":
-            calls = [f"sum = {take}(sum, {name}({x}));" for name in names]
-            lines = [f"float sum = {start};", *calls, "output[0] = sum;"]
+        case "sum":
+            weight = [f"const float weight = tc_opaque({literal(only_weight(op))});"] if ends.same else []
+            calls = [f"sum = tc_opaque({tree});" for tree in trees]
+            lines = [*weight, f"float sum = {start};", *calls, "output[0] = sum;"]
         case "target":
-            added = f"output[target] = {take}(output[target], {literal(_only_weight(op))});"
-            calls = [line for name in names for line in (f"target = {name}({x});", added)]
-            lines = ["int32_t target;", *_filled(op.targets, start), *calls]
+            added = f"output[target] = {take}(output[target], {literal(only_weight(op))});"
+            calls = [line for tree in trees for line in (f"target = {tree};", added)]
+            lines = ["int32_t target = 0;", *_filled(op.targets, start), *calls]
+        case "count":
+            lines = ["int32_t count = 0;", *(f"count = {tree};" for tree in trees), "output[0] = sums[count];"]
+        case "weight":
+            calls = [f"sum = {take}(sum, {tree});" for tree in trees]
+            lines = [f"float sum = {start};", *calls, "output[0] = sum;"]
         case "votes":
             empty = ["uint16_t *votes = scratch;", f"for (int32_t i = 0; i < {op.targets}; ++i) {{"]
             empty += ["    votes[i] = 0;", "}"]
-            calls = [f"++votes[{name}({x})];" for name in names]
+            calls = [f"++votes[{tree}];" for tree in trees]
             lines = [*empty, *calls, f"tc_leaf_votes(output, votes, sums, {op.targets});"]
         case "leaf":
-            calls = [f"tc_leaf_sparse(output, {name}({x}), end, targets, weights, {take});" for name in names]
+            calls = [f"tc_leaf_sparse(output, {tree}, end, targets, weights, {take});" for tree in trees]
             lines = [*_filled(op.targets, start), *calls]
     return [*lines, *_finish(op)]
 
@@ -215,10 +181,6 @@ def _start(op: TreeEnsemble) -> str:
     if op.aggregate in ("min", "max"):
         return "NAN"
     return "-0.0f" if op.marked else "0.0f"
-
-
-def _only_weight(op: TreeEnsemble) -> float:
-    return next((weight for leaf in op.forest.leaves for _, weight in leaf), 0.0)
 
 
 def _filled(count: int, value: str) -> list[str]:
@@ -242,75 +204,14 @@ def _finish(op: TreeEnsemble) -> Iterator[str]:
         yield f"output[{target}] = tc_opaque(output[{target}] + {literal(value)});"
 
 
-def _tree(op: TreeEnsemble, ends: _Ends, root: int, signless: bool) -> tuple[str, str]:
-    """A tree's function, by the name of its text, and that name. A node with several parents has a label."""
-    forest, parents = op.forest, _parents(op.forest, root)
-    lines, done = list[str](), dict[int, int]()
-    pending: list[tuple[int, int, str] | str] = [(root, 1, "")]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            lines.append(item)
-            continue
-        node, depth, before = item
-        indent = "    " * depth
-        if node >= 0 and node not in done and (not before or parents[node] == 1):
-            done[node] = len(done)
-            if parents[node] > 1:
-                lines.append(f"{indent}node_{done[node]}:;")
-            split = forest.splits[node]
-            lines.append(f"{indent}{before}if ({_condition(split, signless)}) {{")
-            pending += [(split.no, depth, "} else "), (split.yes, depth + 1, "")]
-        elif before:  # what isn't another test
-            lines.append(f"{indent}}} else {{")
-            pending += [f"{indent}}}", (node, depth + 1, "")]
-        elif node < 0:
-            lines.append(f"{indent}return {_leaf(op, ends, -1 - node)};")
-        else:
-            lines.append(f"{indent}goto node_{done[node]};")
-    body = "".join(f"{line}\n" for line in lines)
-    result = "float" if ends.kind == "weight" else "int32_t"
-    name = f"tree_{zlib.crc32(f'{result} {body}'.encode()):08x}"
-    unused = "" if "x[" in body else "    (void)x;\n"
-    return name, f"TC_TREE {result} {name}(const float *x)\n{{\n{unused}{body}}}\n"
-
-
-def _parents(forest: Forest, root: int) -> Counter[int]:
-    """How many ways lead to each node of a tree."""
-    found, pending = Counter[int]({root: 1}), [root]
-    while pending:
-        node = pending.pop()
-        if node < 0:
-            continue
-        for child in (forest.splits[node].yes, forest.splits[node].no):
-            if child not in found:
-                pending.append(child)
-            found[child] += 1
-    return found
-
-
-def _condition(split: Split, signless: bool) -> str:
-    feature = f"x[{split.feature}]"
-    if np.isnan(split.threshold):
-        return f"tc_is_nan({feature})" if split.nan else "0"
-    if split.equal:
-        test = f"tc_equals({feature}, {literal(split.threshold)})"
-        return f"{test} || tc_is_nan({feature})" if split.nan else test
-    name = "tc_at_most_or_nan" if split.nan else "tc_at_most_signless" if signless else "tc_at_most"
-    return f"{name}({feature}, {literal(split.threshold)})"
-
-
-def _leaf(op: TreeEnsemble, ends: _Ends, number: int) -> str:
-    """What a tree's function returns there."""
-    leaf = op.forest.leaves[number]
-    if ends.kind == "weight":
-        return literal(leaf[0][1] if leaf else 0.0)
-    if ends.kind == "count":
-        return str(len(leaf))
-    return str(number if ends.kind == "leaf" else leaf[0][0])
-
-
 # Tables.
+
+
+def _check_cost(features: int, core: Core) -> float:
+    """Instructions of looking for NaN."""
+    if core.has("fpu") and features >= 8:
+        return 10 + 6.0 * -(-features // 8)
+    return 5 + 3.6 * features
 
 
 @kernel_for(TreeEnsemble, dtype=FLOAT32)
@@ -323,7 +224,7 @@ def tables(site: Site, core: Core) -> Kernel | None:
     width = site.sig.input.shape[-1]
     short = len(forest.splits) < SHORT and len(forest.leaves) < SHORT and width < 1 << 14
     bits = 16 if short else 32
-    single = _is_single(op)
+    single = is_single(op)
     rows, constants = _rows(site), _table_constants(forest, bits, single)
     arguments = ", ".join(["input", "output", *(c.suffix for c in constants), TAKES[op.aggregate], "&shape"])
     body = [
@@ -391,16 +292,4 @@ def _table_constants(forest: Forest, bits: int, single: bool) -> tuple[Constant,
     if single:
         weights = np.array([leaf[0][1] if leaf else 0.0 for leaf in forest.leaves], np.float32)
         return (*common, Constant("weights", "float", weights, "of each leaf"))
-    return (*common, *_leaf_constants(forest))
-
-
-def _leaf_constants(forest: Forest) -> tuple[Constant, ...]:
-    """The weights of leaves."""
-    ends = np.cumsum([0, *(len(leaf) for leaf in forest.leaves)]).astype(np.uint32)
-    targets = np.array([target for leaf in forest.leaves for target, _ in leaf], np.uint16)
-    weights = np.array([weight for leaf in forest.leaves for _, weight in leaf], np.float32)
-    return (
-        Constant("end", "uint32_t", ends, "where each leaf's weights end and the next one's begin"),
-        Constant("targets", "uint16_t", targets, "of each weight"),
-        Constant("weights", "float", weights, "of leaves"),
-    )
+    return (*common, *leaf_constants(forest))

@@ -103,7 +103,7 @@ def _requantized(layer: LinearLayer) -> tuple[RequantPlan, RequantBlock] | None:
     """
     if not layer.fits(SHIFT, FACTOR):
         return None
-    more = (FACTOR << SHIFT) * 128 * layer.matrix.sum(axis=1)
+    more = (FACTOR << SHIFT) * 128 * layer.weight_sums
     plan = layer.solve(SHIFT, more, factor=FACTOR)
     requant = RequantBlock.of(plan)
     return None if requant is None else (plan, requant)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -33,6 +33,10 @@ BoolArray = NDArray[np.bool_]
 
 UNREACHABLE = 2**31
 """The threshold of an output that no int32 accumulator attains."""
+
+RECENT_RULES = 8
+"""Rules whose thresholds are kept: a layer's kernels ask for them one after the other, and 255 numbers for each channel
+of a model would stay."""
 
 _ZERO_POINT_ROOM = 512
 """A result that stays so far inside int32 doesn't wrap when a zero point is added."""
@@ -151,9 +155,9 @@ class TfliteRequant:
         return _symmetric(np.where(shift < 0, INT32_MAX, (INT32_MAX - _ZERO_POINT_ROOM) >> np.maximum(shift, 0)))
 
     def thresholds(self) -> Int64Array:
-        return self._thresholds
+        return self._thresholds()
 
-    @cached_property
+    @lru_cache(RECENT_RULES)  # noqa: B019 - a few rules live a little longer
     def _thresholds(self) -> Int64Array:
         """In closed form.
 
@@ -249,9 +253,9 @@ class OnnxRequant:
         return relative.astype(np.int32) + np.int32(self.zero_point)
 
     def thresholds(self) -> Int64Array:
-        return self._thresholds
+        return self._thresholds()
 
-    @cached_property
+    @lru_cache(RECENT_RULES)  # noqa: B019 - a few rules live a little longer
     def _thresholds(self) -> Int64Array:
         """By bisection on the product, near where it would be without float rounding.
 

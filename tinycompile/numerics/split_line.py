@@ -132,8 +132,8 @@ class _Points:
         thresholds = rule.thresholds()
         inside = (thresholds > acc_min[:, None]) & (thresholds <= acc_max[:, None]) & ~constant[:, None]
         lowest, highest = (rule.apply(acc).astype(np.int64)[:, None] for acc in (acc_min, acc_max))
-        first = np.where(constant, 0, np.where(inside, thresholds, _ABOVE).min(axis=1) - 1)
-        last = np.where(constant, 0, np.where(inside, thresholds, _BELOW).max(axis=1))
+        first = np.where(constant, 0, np.where(inside, thresholds, _ABOVE).min(axis=1, initial=_ABOVE) - 1)
+        last = np.where(constant, 0, np.where(inside, thresholds, _BELOW).max(axis=1, initial=_BELOW))
         if signed:
             centre, low, high = np.zeros_like(first), first, last
         else:

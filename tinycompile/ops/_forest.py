@@ -32,6 +32,11 @@ class Split:
     yes: int
     no: int
 
+    @property
+    def never(self) -> bool:
+        """Whether nothing passes."""
+        return bool(np.isnan(self.threshold)) and not self.nan
+
 
 @dataclass(frozen=True)
 class Forest:

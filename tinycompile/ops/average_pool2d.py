@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from tinycompile.ir import Array, Signature
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops._elementwise import requantized
 from tinycompile.ops._pool import Pool
-from tinycompile.ops._spatial import Padding
+from tinycompile.ops._spatial import Padding, Pair, repadded
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,12 @@ class AveragePool2D(Pool):
         total, count = self._total(x), self._inside(x).astype(np.int32)
         rounded = np.sign(total) * ((np.abs(total) + count // 2) // count)
         return (np.clip(rounded, *self.clamp).astype(inputs[0].dtype),)
+
+    def padded_along(self, axis: int, padding: Pair) -> AveragePool2D:
+        """Of the rows or columns that are left of the padding, those next to the input still count."""
+        before, after = (min(pair) for pair in zip(self.counted[2 * axis : 2 * axis + 2], padding, strict=True))
+        counted = repadded(self.counted, axis, (before, after))
+        return replace(self, padding=repadded(self.padding, axis, padding), counted=counted)
 
     @property
     def rescales_by_count(self) -> bool:

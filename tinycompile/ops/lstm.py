@@ -203,7 +203,7 @@ class Lstm(Recurrent):
         peephole, projection, projection_bias = self.further(inputs)
         x_type, h_type = sig.inputs[:2]
         of_x, of_h = self.factors(sig)
-        mixing = self.mixing(sig)
+        mixing, in_words = self.mixing(sig), self.runtime == "litert" and h_type.dtype == INT8
         sums = integer_lstm.rescaled(integer_lstm.products(self.in_time(x), x_type, w, bias), of_x, x_type)
         project = None
         if projection is not None:
@@ -216,7 +216,9 @@ class Lstm(Recurrent):
         def step(at: Array, states: Sequence[Array]) -> Sequence[Array]:
             hidden, cell = states[0], states[1].astype(np.int64)
             recurrent = integer_lstm.products(hidden, h_type, r, None)
-            sums = integer_lstm.saturated(at + integer_lstm.rescaled(recurrent, of_h, h_type))
+            # LiteRT adds to the gate in 32 bits; TFLM adds the results of two fully connected layers.
+            added = of_h.apply(recurrent) if in_words else integer_lstm.rescaled(recurrent, of_h, h_type)
+            sums = integer_lstm.saturated(at + added)
             parts = self._split(sums, self.gates)
 
             def gate(name: str, cell: Array) -> Array:

@@ -123,6 +123,8 @@ class _Rewriting:
         initial: every value of the window before the first step.
         sources: where pieces are in the source model.
         read, sums: what has been put together of a value's rows, and summed for an average.
+        node_names: of the whole model's nodes and of all that are there.
+        rewritten: the whole model's nodes whose names nodes of this graph have.
     """
 
     graph: Graph
@@ -138,11 +140,14 @@ class _Rewriting:
     sources: dict[str, Source] = field(default_factory=dict[str, Source])
     sums: dict[tuple[str, range], str] = field(default_factory=dict[tuple[str, range], str])
     node_names: set[str] = field(default_factory=set[str])
+    rewritten: set[str] = field(default_factory=set[str])
 
     @staticmethod
     def of(graph: Graph, window: Window, found: Moving, step: Step) -> _Rewriting:
         before = {name: blank(graph.types[name]) for name in graph.inputs}
-        return _Rewriting(graph, window, found, step, interpreter.run(graph, before), dict(graph.types))
+        names = {node.name for node in graph.nodes}
+        values = interpreter.run(graph, before)
+        return _Rewriting(graph, window, found, step, values, dict(graph.types), node_names=names)
 
     def result(self) -> Graph:
         """The graph. What is at the window's top depends on what is kept alone: computed first, it is out of the way of
@@ -216,6 +221,14 @@ class _Rewriting:
         self.nodes.append(Node(unique, op, tuple(inputs), (output,)))
         return output
 
+    def _replace(self, node: Node, op: Op, inputs: Sequence[str], output: str) -> str:
+        """A node in another one's place, or one of several: the first has its name."""
+        if node.name in self.rewritten:
+            return self._emit(node.name, op, inputs, output)
+        self.rewritten.add(node.name)
+        self.nodes.append(Node(node.name, op, tuple(inputs), (output,)))
+        return output
+
     def _is_there(self, divided: Divided, run: range) -> bool:
         """Whether all that a part of a node reads has been computed, or is given."""
         for operand, name in enumerate(divided.node.inputs):
@@ -248,11 +261,10 @@ class _Rewriting:
         if len(run) < size and moves_nothing(op, self.types[inputs[0]], sig.output):
             self.pieces[value][run] = inputs[0]
         else:
-            self.pieces[value][run] = self._emit(node.name, op, inputs, self._rows_value(value, run))
+            self.pieces[value][run] = self._replace(node, op, inputs, self._rows_value(value, run))
 
     def _whole(self, node: Node) -> None:
         inputs = [self._all(name) for name in node.inputs]
-        self.node_names.add(node.name)
         self.nodes.append(replace(node, inputs=tuple(inputs)))
 
     def _all(self, name: str) -> str:
@@ -368,11 +380,11 @@ class _Rewriting:
         ((shape, _),) = result.infer([sums])
         output = node.outputs[0]
         if shape == self.types[output].shape:
-            self._emit(node.name, result, [total], output)
+            self._replace(node, result, [total], output)
         else:
             mean = self._value(f"{output}_flat", replace(self.types[output], shape=shape))
             self._emit(f"{node.name}_mean", result, [total], mean)
-            self._emit(node.name, Reshape(self.types[output].shape), [mean], output)
+            self._replace(node, Reshape(self.types[output].shape), [mean], output)
         if output in self.moving.motions:
             self.pieces[output][self.moving.motions[output].everything] = output
         following = entering = self._narrow_sum(average, average.entering)

@@ -89,6 +89,8 @@ def _average(graph: Graph, node: Node, moving: Moving) -> Average | None:
         source = TensorType((*source.shape[:2], 1, source.shape[2]), source.dtype, source.quant)
     if not isinstance(op, AveragePool2D | Mean) or not isinstance(op.rule, TfliteRequant | None):
         return None
+    if not 1 <= motion.axis < len(sig.input.shape) - 1:
+        return None  # channels move, of which each has an average of its own
     chunks = len(motion.valid) // motion.shift
     as_image = type(sig)((source,), sig.outputs)
     return Average(node, op, source, motion, chunks) if chunks and is_global(op, as_image) else None

@@ -114,6 +114,10 @@ def _of_kind(kind: str, rng: np.random.Generator) -> Layer:
     height, width, step = between(3, 24), between(3, 24), between(1, 2)
     stride, channels, flags = (step, step), between(2, 72), (between(0, 1) == 1, between(0, 1) == 1)
     few_windows = [(3, 3), (5, 5), (7, 7), (10, 4), (10, 8), (3, 1)]
+
+    def of_few(kind: str, window: tuple[int, int]) -> str:
+        return f"{kind}, 3 taps" if window == (3, 1) else kind  # requantisation is most of what these cost
+
     match kind:
         case "conv 1x1":
             return Layer(kind, (height, width, between(5, 96)), (1, 1), (1, 1), channels, *flags)
@@ -121,10 +125,12 @@ def _of_kind(kind: str, rng: np.random.Generator) -> Layer:
             return Layer(kind, (height, width, between(5, 48)), (3, 3), stride, channels, *flags)
         case "conv of few channels":
             window = few_windows[between(0, 5)]
-            return Layer(kind, (2 * height, 2 * width, between(1, 4)), window, stride, between(2, 24), *flags)
+            image = (2 * height, 2 * width, between(1, 4))
+            return Layer(of_few(kind, window), image, window, stride, between(2, 24), *flags)
         case "depthwise of few channels":
             depth, window = between(1, 3), few_windows[between(0, 5)]
-            return Layer(kind, (2 * height, 2 * width, depth), window, stride, depth * between(depth, 12), *flags)
+            image, channels = (2 * height, 2 * width, depth), depth * between(depth, 12)
+            return Layer(of_few(kind, window), image, window, stride, channels, *flags)
         case "fully connected":
             return Layer(kind, (1, 1, between(32, 4200)), (1, 1), (1, 1), between(2, 128), True, flags[1])
         case _:

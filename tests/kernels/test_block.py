@@ -23,7 +23,7 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.quantize import Quantize
 
-M0 = core_named("cortex-m0plus")
+M0, M7 = core_named("cortex-m0plus"), core_named("cortex-m7", dsp=True)
 ONE, NONE = (1, 1), (0, 0, 0, 0)
 
 CONVOLUTIONS = (conv2d, packed_pixels.conv2d)
@@ -57,6 +57,19 @@ def test_depthwise_with_a_channel_multiplier(channels, multiplier):
     assert (conv2d(site, M0) is not None) == (channels == 1)
     if channels == 1:
         check(CONVOLUTIONS[multiplier % 2], site, M0)
+
+
+@pytest.mark.parametrize(
+    "factory", [packed_depthwise.depthwise_multiplied, packed_depthwise.depthwise_multiplied_turned]
+)
+def test_windows_of_several_outputs_of_a_channel_with_lanes(factory: Factory):
+    """Wherever the DSP extension is, for a multiplier only; the report says what it costs."""
+    window, op = (5, 4), DepthwiseConv2D((2, 1), ONE, (1, 2, 2, 0))
+    site = layer(op, (1, 9, 7, 3), (1, *window, 6), 3, 5)
+    check(factory, site, M7)
+    kernel = factory(site, M7)
+    assert kernel is not None and "multiplier" in kernel.notes["reason"]
+    assert factory(layer(op, (1, 9, 7, 3), (1, *window, 3), 3, 5), M7) is None
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])

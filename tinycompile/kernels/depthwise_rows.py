@@ -5,6 +5,8 @@ For cores with the DSP extension; the technique is in docs/kernels.md.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinycompile.ir import Array, Site
@@ -30,7 +32,10 @@ def records(frame: Frame) -> Deferred:
 @kernel_for(DepthwiseConv2D, needs={"dsp"})
 def depthwise_rows(site: Site, core: Core) -> Kernel | None:
     """Stride 1 or 2 in both directions, at least 4 input channels."""
-    return _kernel(site, compact=False)
+    kernel = _kernel(site, compact=False)
+    if kernel is None or not core.has("mve") or site.sig.input.shape[3] == site.sig.output.shape[3]:
+        return kernel
+    return replace(kernel, notes=kernel.notes | {"reason": "the kernel of vectors takes a depth multiplier of 1"})
 
 
 @kernel_for(DepthwiseConv2D, needs={"dsp"})

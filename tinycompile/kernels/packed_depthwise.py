@@ -25,6 +25,9 @@ FARTHEST_WORD = 31
 SCRATCH_BYTES = 1024
 """For rows of words and of sums, or as many as the image has: what saves calls may cost."""
 
+MULTIPLIED = {"reason": "two outputs to a word: lanes take a depth multiplier in windows of up to 3x3 only"}
+"""For the report, where the core has lanes."""
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -179,6 +182,26 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
 def depthwise_turned(site: Site, core: Core) -> Kernel | None:
     """Likewise its columns: where these are the longer ones, or even."""
     return _kernel(site, core, turned=True)
+
+
+@kernel_for(DepthwiseConv2D, needs={"dsp"})
+def depthwise_multiplied(site: Site, core: Core) -> Kernel | None:
+    """Beside kernels with lanes of 16 bits, which take several outputs of a channel in windows of up to 3 x 3 only."""
+    return _multiplied(site, core, turned=False)
+
+
+@kernel_for(DepthwiseConv2D, needs={"dsp"})
+def depthwise_multiplied_turned(site: Site, core: Core) -> Kernel | None:
+    """Likewise its columns."""
+    return _multiplied(site, core, turned=True)
+
+
+def _multiplied(site: Site, core: Core, *, turned: bool) -> Kernel | None:
+    op = site.node.op
+    if not isinstance(op, DepthwiseConv2D) or op.multiplier(site.sig) == 1:
+        return None
+    kernel = _kernel(site, core, turned=turned)
+    return kernel and replace(kernel, notes=kernel.notes | MULTIPLIED)
 
 
 def _kernel(site: Site, core: Core, *, turned: bool) -> Kernel | None:

@@ -26,7 +26,7 @@ help:
 	@echo "make strict  every kernel that a test computes, in QEMU with unaligned words as faults"
 	@echo "make cases   every model file in ../shared: exact in QEMU, too, or refused with a true reason"
 	@echo "make bench-quantisers   NETS=folder [QUANTISED=folder]   dB on held-out samples: our quantiser's, onnxruntime's, other tools' files"
-	@echo "make bench   instructions, cycles, code and RAM of every model, core and schedule (needs ../shared; takes half an hour)"
+	@echo "make bench   instructions, cycles, code and RAM of every model, core and schedule, and of builds without options (needs ../shared; takes five minutes)"
 	@echo "make bench-quick   whether the small models got worse since the committed results"
 	@echo "make quantisers   what nine quantisation tools write of twelve nets, and what tinycompile makes of it (10 GB, an hour)"
 	@echo "make bench-property   instructions of a product in 300 random layers x 4 cores x 2 levels; layers that fell off the fast road"

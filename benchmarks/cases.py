@@ -21,8 +21,14 @@ SCHEDULES = ("layer", "stream", "patch")
 """`--schedule`, each without a limit for the arena: by layers at full speed; by rows and by patches within 1.1 times the
 least RAM that this schedule allows."""
 
-BOARDS = {"nrf52840": "Cortex-M4", "stm32f746": "Cortex-M7"}
-"""Boards with a megabyte of flash, for builds without any option."""
+BOARDS = {
+    "rp2040": "Cortex-M0+",
+    "nrf52840": "Cortex-M4",
+    "stm32f746": "Cortex-M7",
+    "nrf5340": "Cortex-M33",
+    "mps3-an547": "Cortex-M55",
+}
+"""Boards with a megabyte of flash or more, for builds without any option. (The Cortex-M3's chip, the STM32F103, has 64 kB.)"""
 
 SIZE_TARGETS = ("mps2-an386", "mps2-an500")
 """Where `--optimize size` is measured too, layer by layer."""

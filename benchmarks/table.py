@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from benchmarks.cases import MODELS, SCHEDULES, TARGETS, cases
+from benchmarks.cases import BOARDS, MODELS, SCHEDULES, TARGETS, cases
 
 Row = dict[str, Any]
 
@@ -28,8 +28,7 @@ def markdown(document: dict[str, Any], peers: dict[str, Any]) -> str:
         "",
         "Written by `make bench`; how it is measured: [docs/benchmarks.md](../docs/benchmarks.md). One inference;",
         "instructions are exact, cycles are estimates without wait states. Schedule auto, balanced: what a build without options is",
-        f"for the nRF52840 and the STM32F746, with a megabyte of flash. {conditions['compiler']}, "
-        f"{conditions['optimization']}; {conditions['emulator']}.",
+        f"for {', '.join(BOARDS)}. {conditions['compiler']}, {conditions['optimization']}; {conditions['emulator']}.",
         "",
         *_table(_main_header(), (_main_cells(row) for row in document["rows"])),
         "",

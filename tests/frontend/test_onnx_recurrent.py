@@ -98,15 +98,47 @@ def with_weights_as_inputs(
     return changed, {**feeds, **known}
 
 
+def with_quantized_weights(proto: onnx.ModelProto, *, per_row: bool) -> onnx.ModelProto:
+    """The same with W and R of int8 behind DequantizeLinear, with a scale for each row or one."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(proto)
+    del changed.graph.initializer[:]
+    for initializer in proto.graph.initializer:
+        name, value = initializer.name, numpy_helper.to_array(initializer)
+        if name not in ("w", "r"):
+            changed.graph.initializer.append(initializer)
+            continue
+        # Directions share the scales of an axis.
+        scale = np.abs(value).max((0, 2) if per_row else None).astype(np.float32) / np.float32(127)
+        integers = np.rint(value / (scale[:, None] if per_row else scale)).astype(np.int8)
+        parts = {f"{name}_q": integers, f"{name}_scale": scale, f"{name}_zero": np.zeros(scale.shape, np.int8)}
+        changed.graph.initializer.extend(numpy_helper.from_array(part, key) for key, part in parts.items())
+        options = {"axis": 1} if per_row else {}
+        changed.graph.node.insert(0, helper.make_node("DequantizeLinear", list(parts), [name], **options))
+    return changed
+
+
+@pytest.mark.parametrize("per_row", [False, True], ids=["one_scale", "scale_per_row"])
+@pytest.mark.parametrize("use", [USES[i] for i in (1, 2, 6, 10, 13, 15)], ids=str)
+def test_weights_of_int8(use: dict[str, Any], per_row: bool, tmp_path: Path) -> None:
+    proto, feeds = model(**use)
+    check(with_quantized_weights(proto, per_row=per_row), feeds, tmp_path)
+
+
+def check(proto: onnx.ModelProto, feeds: dict[str, np.ndarray], folder: Path) -> None:
+    """Against onnxruntime."""
+    graph = imported(proto, feeds, folder / "m.onnx")
+    expected = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, feeds)
+    values = interpreter.run(graph, list(feeds.values()))
+    for name, right in zip(graph.outputs, expected, strict=True):
+        np.testing.assert_allclose(values[name].reshape(right.shape), right, rtol=1e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("use", USES, ids=str)
 def test_against_onnxruntime(use: dict[str, Any], tmp_path: Path) -> None:
     constant = model(**use)
     for proto, feeds in (constant, with_weights_as_inputs(*constant)):
-        graph = imported(proto, feeds, tmp_path / "m.onnx")
-        expected = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, feeds)
-        values = interpreter.run(graph, list(feeds.values()))
-        for name, right in zip(graph.outputs, expected, strict=True):
-            np.testing.assert_allclose(values[name].reshape(right.shape), right, rtol=1e-5, atol=2e-6)
+        check(proto, feeds, tmp_path)
 
 
 @pytest.mark.parametrize(

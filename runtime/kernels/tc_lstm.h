@@ -101,6 +101,23 @@ TC_INLINE int32_t tc_lstm_gate(const int8_t *x, const int8_t *h, int32_t gate, i
     return sum;
 }
 
+/* From output gate * tanh(cell) to the next state of a sequence. */
+TC_INLINE void tc_lstm_project(const int8_t *hidden, int8_t *h, const tc_lstm_weights *weights, const tc_lstm_shape *shape)
+{
+    const tc_lstm_sizes *const sizes = &shape->sizes;
+    if (shape->projects == 0) {
+        tc_memcpy(h, hidden, (uint32_t)sizes->cells);
+        return;
+    }
+    for (int32_t i = 0; i < sizes->outputs; ++i) {
+        const int32_t sum =
+            tc_wrapping_add(weights->projection_bias[i], tc_dot_s8(hidden, weights->projection + i * sizes->cells, sizes->cells));
+        const int32_t found = tc_requantize(sum, shape->projection.multiplier, shape->projection.shift, &shape->projected);
+        const int32_t clip = shape->projection_clip;
+        h[i] = (int8_t)(clip > 0 ? tc_clamp(found, -clip, clip) : found);
+    }
+}
+
 /* One step of one sequence; `hidden` is working memory for a byte per cell. */
 TC_INLINE void tc_lstm_step(const int8_t *x, int8_t *h, int16_t *c, int8_t *hidden, const tc_lstm_weights *weights,
                             const tc_lstm_tables *tables, const tc_lstm_shape *shape)
@@ -121,17 +138,7 @@ TC_INLINE void tc_lstm_step(const int8_t *x, int8_t *h, int16_t *c, int8_t *hidd
         const int32_t output = tc_lstm_sigmoid(tc_lstm_gate(x, h, first + 3, i, now, weights, shape), tables, cell);
         hidden[i] = (int8_t)tc_lstm_hidden(output, now, tables, cell);
     }
-    if (shape->projects == 0) {
-        tc_memcpy(h, hidden, (uint32_t)sizes->cells);
-        return;
-    }
-    for (int32_t i = 0; i < sizes->outputs; ++i) {
-        const int32_t sum =
-            tc_wrapping_add(weights->projection_bias[i], tc_dot_s8(hidden, weights->projection + i * sizes->cells, sizes->cells));
-        const int32_t found = tc_requantize(sum, shape->projection.multiplier, shape->projection.shift, &shape->projected);
-        const int32_t clip = shape->projection_clip;
-        h[i] = (int8_t)(clip > 0 ? tc_clamp(found, -clip, clip) : found);
-    }
+    tc_lstm_project(hidden, h, weights, shape);
 }
 
 /* Constants that a layer doesn't have, and the tables that its arithmetic doesn't need, are null. */

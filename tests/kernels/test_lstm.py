@@ -35,10 +35,17 @@ SPECIAL = [
     LstmForm(outputs=5, hidden=(0.007, 9), projection_clip=0.5),
     LstmForm(outputs=7, coupled=True, peephole=True),
 ]
+NORMALISED = [
+    LstmForm(normalised=True, outputs=20, cells=20, coupled=True, peephole=True, batch=2),
+    LstmForm(normalised=True, outputs=5, hidden=(0.007, 9), gain=8.0, gate_scale=2.0**-13),
+    LstmForm(normalised=True, cells=50, inputs=40, gate_scale=2.0**-9, weights=(119, 121)),
+]
 SIMD = [lstm_lanes, lstm_lanes_table, lstm_pairs_table]
 
 
-@pytest.mark.parametrize("form", [FORMS[1], *SPECIAL[2:], *also(FORMS[0], *SPECIAL[:2])])
+@pytest.mark.parametrize(
+    "form", [FORMS[1], *SPECIAL[2:], NORMALISED[0], *also(FORMS[0], *SPECIAL[:2], *NORMALISED[1:])]
+)
 def test_plain_c(form: LstmForm) -> None:
     check_results(lstm, lstm_site(form), M0)
 
@@ -78,7 +85,7 @@ def test_results_in_the_memory_of_the_sequence(form: LstmForm, distance: int) ->
 
 
 def test_simd_kernels_know_what_they_are_for() -> None:
-    for form in SPECIAL:
+    for form in (*SPECIAL, *NORMALISED):
         assert not any(factory(lstm_site(form), M7) for factory in SIMD)
     assert lstm_lanes_table(lstm_site(LstmForm(), match="tflm"), M7) is None
     assert lstm_pairs_table(lstm_site(LstmForm(inputs=400, cells=20)), M7) is None
@@ -87,7 +94,7 @@ def test_simd_kernels_know_what_they_are_for() -> None:
 def cases() -> list[tuple[Factory, Site]]:
     """Of the strict alignment's test, too."""
     found = [(factory, form) for factory in SIMD for form in (FORMS[0], FORMS[2], FORMS[4])]
-    found += [(lstm, form) for form in (FORMS[1], SPECIAL[3])]
+    found += [(lstm, form) for form in (FORMS[1], SPECIAL[3], *NORMALISED[::2])]
     found.append((lstm_wide, LstmForm("int16")))
     return first_result([(factory, lstm_site(form)) for factory, form in found])
 

@@ -642,6 +642,7 @@ def lstm(rng: Random) -> Sample:
         cells=size(rng, 1, 4),
         coupled=bool(size(rng, 0, 2)),
         time_major=bool(size(rng, 0, 2)),
+        normalised=bool(size(rng, 0, 2)),
     )
     site = lstm_site(form, size(rng, 0, 100))
     return Sample(site.node.op, site.sig, site.constants)

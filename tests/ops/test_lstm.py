@@ -32,6 +32,15 @@ FORMS = {
     "another_hidden_scale": LstmForm(hidden=(0.02, 7)),
     "beyond_16_bits": LstmForm(steps=9, inputs=12, cells=20, gain=8.0),
     "beyond_16_bits_peephole": LstmForm(inputs=12, cells=20, peephole=True, gain=8.0),
+    "normalised": LstmForm(normalised=True, batch=2),
+    "normalised_projection": LstmForm(normalised=True, outputs=5, hidden=(0.007, 9)),
+    "normalised_everything": LstmForm(normalised=True, outputs=20, cells=20, coupled=True, peephole=True),
+    "normalised_beyond_16_bits": LstmForm(normalised=True, cells=16, peephole=True, gain=8.0, gate_scale=2.0**-13),
+    "normalised_without_variance": LstmForm(normalised=True, gate_scale=2.0**-4),
+    # The reference's variance is smaller than what it forgets of the mean, and products go beyond 32 bits.
+    "normalised_large_mean": LstmForm(
+        normalised=True, cells=50, batch=8, inputs=40, gate_scale=2.0**-9, weights=(119, 121)
+    ),
     **{f"cell_{power}": LstmForm(power=power, cell_clip=10.0) for power in range(-15, -8)},
 }
 
@@ -142,7 +151,9 @@ def test_every_value_of_a_gate(swept: int) -> None:
         (LstmForm(coupled=True), "tflm", "which TFLM refuses"),
         (LstmForm("int16", outputs=5), "litert", "no runtime has them"),
         (LstmForm(power=-8), "litert", "supported are 2^-15 to 2^-9"),
-        (LstmForm(normalised=True), "litert", "layer normalisation"),
+        (LstmForm(normalised=True), "tflm", "layer normalisation, which TFLM refuses"),
+        (LstmForm("int16", normalised=True), "tflm", "supported of float32 and int8 only"),
+        (LstmForm(normalised=True, gate_scale=0.0), "litert", "its intermediates don't say a scale for each"),
         (LstmForm("float32", activation=NONE), "litert", "fused_activation_function is 0"),
     ],
 )

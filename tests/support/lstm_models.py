@@ -24,6 +24,8 @@ class LstmForm:
         element_type: of the sequence.
         outputs: behind a projection; 0 without one.
         hidden: quantisation of what is projected; None for that of the state.
+        gate_scale: of gates in front of their normalisation, about; 0 where the file has none.
+        weights: the smallest and the largest of the matrices.
         gain: of all weights; from 8 on gates go beyond 16 bits, and so do the parts that they are sums of.
     """
 
@@ -42,6 +44,8 @@ class LstmForm:
     projection_clip: float = 0.0
     activation: int = TANH
     hidden: tuple[float, int] | None = None
+    gate_scale: float = 2.0**-11
+    weights: tuple[int, int] = (-127, 127)
     gain: float = 1.0
 
 
@@ -59,8 +63,8 @@ class _Model:
     def matrix(self, rows: int, columns: int) -> int:
         if self.real:
             return self.b.constant(self.rng.normal(0, 0.4, (rows, columns)).astype(np.float32))
-        scale = float(self.rng.uniform(0.003, 0.02)) * self.form.gain
-        return self.b.constant(self.rng.integers(-127, 128, (rows, columns)).astype(np.int8), scale)
+        scale, (low, high) = float(self.rng.uniform(0.003, 0.02)) * self.form.gain, self.form.weights
+        return self.b.constant(self.rng.integers(low, high + 1, (rows, columns)).astype(np.int8), scale)
 
     def bias(self, rows: int) -> int:
         if self.real:
@@ -120,7 +124,13 @@ def lstm_parts(form: LstmForm, seed: int = 0) -> tuple[TfliteBuilder, list[int],
         TimeMajor=form.time_major,
     )
     if not m.real:
-        inner = [b.tensor((0,), dtype="float32") for _ in range(4)]
+        # What says how wide a gate is in front of its normalisation.
+        inner = [
+            b.tensor((0,), form.gate_scale * (1 + gate / 7), dtype="int16")
+            if form.normalised and form.gate_scale
+            else b.tensor((0,), dtype="float32")
+            for gate in range(4)
+        ]
         scale, zero_point = form.hidden or state
         op.intermediates = [*inner, b.tensor((0,), scale, zero_point)]
     return b, [x], [y]

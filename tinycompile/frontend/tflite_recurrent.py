@@ -15,7 +15,7 @@ from tinycompile.frontend.tflite_scope import Rejected, Scope
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.ops._recurrent import IDENTITY, SIGMOID, TANH, Activation
 from tinycompile.ops.concatenation import Concatenation
-from tinycompile.ops.lstm import NOT_OF_INTEGERS, Lstm
+from tinycompile.ops.lstm import NOT_OF_16_BITS, Lstm
 from tinycompile.ops.rnn import Rnn
 from tinycompile.ops.svdf import Svdf
 
@@ -174,6 +174,7 @@ def _emit_lstm(
         activations=(SIGMOID, function, function),
         cell_clip=_bound(scope, "CellClip"),
         projection_clip=_bound(scope, "ProjClip"),
+        gate_scales=_gate_scales(scope, gates) if normal and x.dtype == INT8 else (),
         hidden=(hidden.scale, hidden.zero_point) if quantized and hidden is not None else None,
         runtime="tflm" if x.dtype == INT16 else "litert" if x.dtype == FLOAT32 else scope.runtime,
     )
@@ -192,10 +193,18 @@ def _emit_lstm(
         operands.append(scope.input(own.projection_bias) if there else zeros(scope, name, outputs, bias))
         scope.constant(own.projection, "the projection")
     if normal:
-        if x.dtype != FLOAT32:
-            raise Rejected(NOT_OF_INTEGERS)
+        if x.dtype == INT16:
+            raise Rejected(NOT_OF_16_BITS)
         operands.append(stacked(scope, f"{prefix}factors", own.norm[gates]))
     scope.emit_into(op, operands, [output, scope.store(own.h), scope.store(own.c)])
+
+
+def _gate_scales(scope: Scope, gates: slice) -> tuple[float, ...]:
+    """Of gates in front of their normalisation, which the first inner values say."""
+    found = [scope.intermediate(number) for number in range(_HIDDEN)[gates]]
+    if any(t is None or t.quant is None or not t.quant.is_per_tensor for t in found):
+        raise Rejected("its gates are normalised, and its intermediates don't say a scale for each")
+    return tuple(t.scale for t in found if t is not None)
 
 
 def _bound(scope: Scope, field: str) -> float:

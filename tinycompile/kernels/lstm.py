@@ -100,7 +100,10 @@ def _constants(op: Lstm, site: Site) -> Iterator[Constant]:
     w, r, bias = (site.constant(operand) for operand in (3, 4, 5))
     yield Constant("input_weights", "int8_t", w.ravel(), "gate by gate, cell by cell")
     yield Constant("hidden_weights", "int8_t", r.ravel(), "the same of the state")
-    yield Constant("bias", "int32_t", folded_bias(w, sig.input, bias), "with what the input's zero point adds")
+    if op.normalised:
+        yield Constant("bias", "int32_t", folded_bias(w, sig.input), "what the input's zero point adds")
+    else:
+        yield Constant("bias", "int32_t", folded_bias(w, sig.input, bias), "with what the input's zero point adds")
     yield Constant("hidden_bias", "int32_t", folded_bias(r, sig.inputs[1]), "what the state's zero point adds")
     if op.peephole:
         yield Constant("peephole", "int16_t", site.constant(6), "gate by gate")
@@ -110,6 +113,9 @@ def _constants(op: Lstm, site: Site) -> Iterator[Constant]:
         added = own + op.hidden_quantization(sig)[1] * projection.astype(np.int64).sum(axis=1)
         yield Constant("projection", "int8_t", projection.ravel(), "output by output")
         yield Constant("projection_bias", "int32_t", added.astype(np.int32), "with what the zero point adds")
+    if op.normalised:
+        yield Constant("factors", "int16_t", site.constant(op.factors_at), "of normalised gates")
+        yield Constant("norm_bias", "int32_t", bias, "of normalised gates")
     if op.runtime == "tflm":
         yield steps_constant()
 
@@ -123,13 +129,23 @@ _NAMES = (
     "peephole",
     "projection",
     "projection_bias",
-    "steps",
 )
+
+
+def _norm_fields(op: Lstm, sig: Signature) -> Fields:
+    """Members of a `tc_lstm_norm_shape`."""
+    norms = op.normalisations(sig)
+    factors = [factor_fields((int(norm.factor.multiplier[0]), int(norm.factor.shift[0]))) for norm in norms]
+    unused = 4 - len(norms)
+    return {
+        "scale": factors + [NO_FACTOR] * unused,
+        "least_variance": [norm.least_variance for norm in norms] + [0] * unused,
+    }
 
 
 @kernel_for(Lstm)
 def lstm(site: Site, core: Core) -> Kernel | None:
-    """`tc_lstm_s8`: every form, every core."""
+    """`tc_lstm_s8`, or `tc_lstm_normalised_s8`: every form, every core."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Lstm) or any(constant is None for constant in site.constants[3:]):
         return None
@@ -160,27 +176,33 @@ def lstm(site: Site, core: Core) -> Kernel | None:
         "void *scratch",
     )
     arguments = ("input", "h", "c", "output", "h_next", "c_next")
-    arguments += (*(name if name in there else "NULL" for name in _NAMES), "scratch")
+    further = ("factors", "norm_bias") if op.normalised else ("steps",)
+    arguments += (*(name if name in there else "NULL" for name in (*_NAMES, *further)), "scratch")
+    structs = (Struct("tc_lstm_shape", fields),)
+    structs += (Struct("tc_lstm_norm_shape", _norm_fields(op, sig), "norm"),) if op.normalised else ()
     function = struct_call(
-        recurrent_stem(op, sig),
-        "tc_lstm_s8",
-        "tc_lstm.h",
+        f"{recurrent_stem(op, sig)}_normalised" if op.normalised else recurrent_stem(op, sig),
+        "tc_lstm_normalised_s8" if op.normalised else "tc_lstm_s8",
+        "tc_lstm_normalised.h" if op.normalised else "tc_lstm.h",
         parameters,
-        (Struct("tc_lstm_shape", fields),),
-        "Long short-term memory, cell by cell.",
+        structs,
+        "Long short-term memory, gate by gate." if op.normalised else "Long short-term memory, cell by cell.",
         arguments,
     )
     steps, sequences, inputs = op.sizes(sig.input)
-    tap, finish, function_cost = (7, 16, 95) if core.has("long_multiply") else (9, 60, 180)
+    tap, finish, function_cost, normal = (5, 24, 130, 40) if core.has("long_multiply") else (9, 60, 180, 200)
     each = gates * ((inputs + outputs) * tap + 2 * finish + function_cost) + function_cost + 60
+    if op.normalised:
+        each += gates * normal
     projected = outputs * (cells * tap + finish) if op.projection else 0
+    each_step = 40 + projected + (gates * (150 + 10 * finish) if op.normalised else 0)
     return Kernel(
         "lstm",
         function,
         constants,
-        scratch_bytes=-(-cells // 8) * 8,
-        instructions=60 + steps * sequences * (40 + cells * each + projected),
-        code_bytes=1500,
+        scratch_bytes=-(-cells * (7 if op.normalised else 1) // 8) * 8,
+        instructions=60 + steps * sequences * (cells * each + each_step),
+        code_bytes=2100 if op.normalised else 1500,
         overlap=sequence_overlap(op, sig),
         notes={"reason": "plain C"},
     )
@@ -263,7 +285,7 @@ MOST_PAIRED = 1 << 14
 
 def _simd(site: Site, *, table: bool, pairs: bool) -> Kernel | None:
     op, sig = site.node.op, site.sig
-    if not isinstance(op, Lstm) or op.coupled or op.peephole or op.projection:
+    if not isinstance(op, Lstm) or op.coupled or op.peephole or op.projection or op.normalised:
         return None
     if any(constant is None for constant in site.constants[3:]) or (table and op.runtime != "litert"):
         return None

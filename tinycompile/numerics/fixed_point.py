@@ -184,16 +184,18 @@ def count_leading_sign_bits(x: IntegerArray) -> Int64Array:
 
 def inverse_square_root(x: IntegerArray) -> tuple[Int64Array, Int64Array]:
     """`GetInvSqrtQuantizedMultiplierExp` (common.h) for `kReverseShift`: (multiplier, shift) with
-    1 / sqrt(x) ~ multiplier * 2^(shift - 31), of integers 1 <= x < 2^29, by five Newton-Raphson steps in Q3.
+    1 / sqrt(x) ~ multiplier * 2^(shift - 31), of integers 1 <= x < 2^31, by five Newton-Raphson steps in Q3.
     """
     mul = saturating_rounding_doubling_high_mul
     three_halves, one, half_sqrt_2 = 3 << 27, np.int64(1 << 28), 1518500250
-    pairs = (count_leading_zeros(x) - 1) // 2 - 1
-    value = (x.astype(np.int64) << (2 * pairs)) >> 1
+    quarters = np.where(x >= 1 << 29, 1, 0)
+    fitting = x.astype(np.int64) >> (2 * quarters)
+    pairs = (count_leading_zeros(fitting) - 1) // 2 - 1
+    value = (fitting << (2 * pairs)) >> 1
     half, root = rounding_divide_by_pot(value, 1), np.full(x.shape, one)
     for _ in range(5):
         cube = saturating_left_shift(mul(mul(root, root), root), 6)
         root = saturating_left_shift(mul(root, three_halves) - mul(half, cube), 3)
-    root, shift = mul(root, half_sqrt_2), 11 - pairs
+    root, shift = mul(root, half_sqrt_2), 11 + quarters - pairs
     root = root << np.maximum(-shift, 0)
     return np.where(x <= 1, INT32_MAX, root), np.where(x <= 1, 0, -np.maximum(shift, 0))

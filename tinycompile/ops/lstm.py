@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -13,14 +13,14 @@ from tinycompile.choices import Runtime
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.ops._arithmetic import integer_lstm, real, wide
-from tinycompile.ops._arithmetic.integer_lstm import Factor, Mixing
+from tinycompile.ops._arithmetic.integer_lstm import Factor, Mixing, Normalisation
 from tinycompile.ops._recurrent import SIGMOID, TANH, Activation, Recurrent, wrong_shape
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._typed import Meaning, Meanings
 
 GATES = ("input", "forget", "cell", "output")
 
-NOT_OF_INTEGERS = "its gates are normalised (layer normalisation), supported of float32 only"
+NOT_OF_16_BITS = "its gates are normalised (layer normalisation), supported of float32 and int8 only"
 
 Coupled = Literal["", "input", "forget"]
 """The gate that is 1 minus the other of these two, and has no weights."""
@@ -29,7 +29,7 @@ Coupled = Literal["", "input", "forget"]
 @dataclass(frozen=True)
 class Lstm(Recurrent):
     """UNIDIRECTIONAL_SEQUENCE_LSTM: int8 with an int16 cell, int16 with int8 weights (TFLM's arithmetic), or float32;
-    coupled gates, peepholes, projection; of floats layer normalisation of the gates.
+    coupled gates, peepholes, projection; of int8 and floats layer normalisation of the gates.
 
     Operands: x (time, batch, inputs), the states h (batch, outputs) and c (batch, cells); of the gates input, forget,
     cell and output, one after the other, the weights of x (gates * cells, inputs), those of h (gates * cells, outputs)
@@ -45,6 +45,7 @@ class Lstm(Recurrent):
         activations: of the gates, in front of the cell, behind the cell.
         cell_clip, projection_clip: bounds of the cell and of a projection's result, both ways; 0 for none.
         gate_clip: bound of what gates' functions are given; 0 for none.
+        gate_scales: of normalised gates of int8 in front of their normalisation, of each gate that has weights.
         hidden: scale and zero point of output gate * tanh(cell), of integers; None for those of h.
         runtime: whose integers.
     """
@@ -59,6 +60,7 @@ class Lstm(Recurrent):
     cell_clip: float = 0.0
     projection_clip: float = 0.0
     gate_clip: float = 0.0
+    gate_scales: tuple[float, ...] = ()
     hidden: tuple[float, int] | None = None
     runtime: Runtime = "litert"
 
@@ -75,6 +77,11 @@ class Lstm(Recurrent):
     def peepholes(self) -> tuple[str, ...]:
         """Those that look at the cell, in order."""
         return tuple(gate for gate in self.gates if gate != "cell") if self.peephole else ()
+
+    @property
+    def factors_at(self) -> int:
+        """The operand that has the factors of normalised gates."""
+        return 6 + int(self.peephole) + 2 * int(self.projection)
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         x, h, c = inputs[:3]
@@ -125,7 +132,7 @@ class Lstm(Recurrent):
         x, h, c, w, r, bias = (value.astype(np.float64) for value in inputs[:6])
         peephole, projection, projection_bias = self.further(inputs)
         sums = self.in_time(x) @ w.T + (0 if self.normalised else bias)
-        factors = self._split(inputs[-1].astype(np.float64), self.gates) if self.normalised else {}
+        factors = self._split(inputs[self.factors_at].astype(np.float64), self.gates) if self.normalised else {}
         biases = self._split(bias, self.gates)
         sigmoid, before, behind = self.activations
         looks = {} if peephole is None else self._split(peephole.astype(np.float64), self.peepholes)
@@ -156,18 +163,34 @@ class Lstm(Recurrent):
             return tuple(part.astype(np.float32) for part in (self.as_operand(y, sig.input), h, c))
 
     def _real_limits(self, sig: Signature) -> str | None:
-        return real.other_types(sig) or (None if self.hidden is None else "a quantisation of floats")
+        return real.other_types(sig) or ("a quantisation of floats" if self.hidden or self.gate_scales else None)
 
     # integers
 
     def factors(self, sig: Signature) -> tuple[Factor, Factor]:
         """From the sums over x and over h to steps of a gate, per row. Raises ValueError where there is none."""
-        scale = integer_lstm.GATE_SCALE
+        scale = self.gate_steps(sig, self.gates)
         x, h, w, r = sig.input, sig.inputs[1], sig.inputs[3], sig.inputs[4]
         return (
             integer_lstm.product_factor(x, w, scale, self.runtime),
             integer_lstm.product_factor(h, r, scale, self.runtime),
         )
+
+    def gate_steps(self, sig: Signature, gates: Sequence[str]) -> Array:
+        """The scales of some gates as sums, float64, per row."""
+        known = dict(zip(self.gates, self.gate_scales, strict=True)) if self.normalised else {}
+        scales = [known.get(gate, integer_lstm.GATE_SCALE) for gate in gates]
+        return np.repeat(np.array(scales, np.float64), sig.inputs[2].shape[1])
+
+    def normalisations(self, sig: Signature) -> tuple[Normalisation, ...]:
+        """Of each gate that has weights. Raises ValueError where its factors have no scale, or several."""
+        quant = sig.inputs[self.factors_at].quant
+        if quant is None:
+            raise ValueError("the factors of layer normalisation have no quantisation parameters")
+        scales = np.broadcast_to(quant.scale, sig.inputs[self.factors_at].shape).reshape(len(self.gates), -1)
+        if np.any(scales != scales[:, :1]):
+            raise ValueError("the factors of a gate have several scales, supported is one")
+        return tuple(Normalisation.of(float(scale)) for scale in scales[:, 0])
 
     def peephole_factor(self, sig: Signature) -> Factor:
         """From weight * cell to steps of a gate, per row. Raises ValueError where there is no such factor."""
@@ -175,7 +198,8 @@ class Lstm(Recurrent):
         if quant is None:
             raise ValueError("the peephole weights have no quantisation parameters")
         scales = np.broadcast_to(quant.scale.astype(np.float64), sig.inputs[6].shape)
-        return Factor.of((2.0 ** integer_lstm.cell_power(sig.inputs[2]) * scales * 2.0**12).astype(np.float32))
+        products = 2.0 ** integer_lstm.cell_power(sig.inputs[2]) * scales
+        return Factor.of((products / self.gate_steps(sig, self.peepholes)).astype(np.float32))
 
     def projection_factor(self, sig: Signature) -> Factor:
         """From sums over output gate * tanh(cell) to steps of h. Raises ValueError where there is no such factor."""
@@ -203,8 +227,10 @@ class Lstm(Recurrent):
         peephole, projection, projection_bias = self.further(inputs)
         x_type, h_type = sig.inputs[:2]
         of_x, of_h = self.factors(sig)
+        norms = self._norms(sig, inputs[self.factors_at], bias) if self.normalised else {}
+        added = None if self.normalised else bias
         mixing, in_words = self.mixing(sig), self.runtime == "litert" and h_type.dtype == INT8
-        sums = integer_lstm.rescaled(integer_lstm.products(self.in_time(x), x_type, w, bias), of_x, x_type)
+        sums = integer_lstm.rescaled(integer_lstm.products(self.in_time(x), x_type, w, added), of_x, x_type)
         project = None
         if projection is not None:
             bias = _there(projection_bias).astype(np.int64)
@@ -223,6 +249,7 @@ class Lstm(Recurrent):
 
             def gate(name: str, cell: Array) -> Array:
                 value = parts[name] if looks is None else self._looking(parts[name], name, cell, *looks)
+                value = norms[name](value) if self.normalised else value
                 return integer_lstm.gate_function(value, name == "cell", self.runtime)
 
             kept = gate("forget", cell)
@@ -234,6 +261,14 @@ class Lstm(Recurrent):
 
         y, h, c = self.run(sums, [h, c], step)
         return self.as_operand(y, sig.input), h, c
+
+    def _norms(self, sig: Signature, factors: Array, bias: Array) -> dict[str, Callable[[Array], Array]]:
+        """By gate what brings it to its mean and variance, and to 12 fractional bits."""
+        of_gates, biases = self._split(factors, self.gates), self._split(bias, self.gates)
+        return {
+            gate: partial(norm.apply, factors=of_gates[gate], bias=biases[gate])
+            for gate, norm in zip(self.gates, self.normalisations(sig), strict=True)
+        }
 
     def _looking(self, sums: Array, gate: str, cell: Array, weights: Array, factor: Factor) -> Array:
         """With what a gate sees of the cell."""
@@ -250,17 +285,20 @@ class Lstm(Recurrent):
 
     def _limits(self, sig: Signature) -> str | None:
         h, c = sig.inputs[1:3]
-        biases = [sig.inputs[5]] + ([sig.inputs[-1]] if self.projection else [])
-        matrices = [sig.inputs[3], sig.inputs[4]] + ([sig.inputs[-2]] if self.projection else [])
+        at = 7 if self.peephole else 6
+        biases = [sig.inputs[5]] + ([sig.inputs[at + 1]] if self.projection else [])
+        matrices = [sig.inputs[3], sig.inputs[4]] + ([sig.inputs[at]] if self.projection else [])
         return first_reason(
             (
-                NOT_OF_INTEGERS if self.normalised else None,
                 not_quantized(sig.input, "the input"),
                 not_quantized(h, "the state"),
                 wide.asymmetric(c, "the cell"),
                 *(bad_weights(matrix, 0) for matrix in matrices),
                 *(wrong_dtype(bias, "the bias", INT32) for bias in biases),
                 wrong_dtype(sig.inputs[6], "a peephole", INT16) if self.peephole else None,
+                wrong_dtype(sig.inputs[self.factors_at], "a factor of layer normalisation", INT16)
+                if self.normalised
+                else None,
                 self._integer_form(sig),
             )
         )
@@ -269,7 +307,7 @@ class Lstm(Recurrent):
         special = "peepholes, coupled gates and a projection of 16-bit activations: no runtime has them"
         return first_reason(
             (
-                NOT_OF_INTEGERS if self.normalised else None,
+                NOT_OF_16_BITS if self.normalised else None,
                 wide.asymmetric(sig.input, "the input"),
                 wide.asymmetric(sig.inputs[1], "the state"),
                 wide.asymmetric(sig.inputs[2], "the cell"),
@@ -292,8 +330,10 @@ class Lstm(Recurrent):
             return "the rows of a gate have several scales, supported is one"
         if self.activations != (SIGMOID, TANH, TANH) or self.gate_clip or self.coupled == "forget":
             return "of integers the gates are sigmoids, and the cell is in front of and behind a hyperbolic tangent"
-        if self.runtime == "tflm" and (self.peephole or self.projection or self.coupled):
-            return "peepholes, coupled gates and a projection, which TFLM refuses"
+        if self.runtime == "tflm" and (self.peephole or self.projection or self.coupled or self.normalised):
+            return "peepholes, coupled gates, a projection and layer normalisation, which TFLM refuses"
+        if len(self.gate_scales) != (len(self.gates) if self.normalised else 0):
+            return "the scales of normalised gates aren't known, or gates that aren't normalised have some"
         return invalid(lambda: self._derive(sig))
 
     def _has_one_scale_for_each_gate(self, weights: TensorType) -> bool:
@@ -305,6 +345,8 @@ class Lstm(Recurrent):
     def _derive(self, sig: Signature) -> None:
         self.factors(sig)
         self.mixing(sig)
+        if self.normalised:
+            self.normalisations(sig)
         if self.peephole:
             self.peephole_factor(sig)
         if self.projection:

@@ -16,6 +16,8 @@ from tinycompile.dtypes import INT8, INT16
 from tinycompile.ir import Array, TensorType
 from tinycompile.numerics import fixed_point_int16
 from tinycompile.numerics.fixed_point import (
+    MAX_SHIFT,
+    inverse_square_root,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     rounding_divide_by_pot,
@@ -26,6 +28,12 @@ from tinycompile.ops._arithmetic.wide import TableInput, WideRequant
 
 GATE_SCALE = 2.0**-12
 """Of a gate in front of its function."""
+
+_GATE_BITS = 12
+"""Fractional bits of `GATE_SCALE`."""
+
+NORMAL_BITS = 10
+"""Fractional bits of a gate with mean 0 and variance 1."""
 
 LOW, HIGH = INT16.range
 
@@ -119,6 +127,47 @@ def tflm_tanh_input(power: int) -> TableInput:
     """`lstm_internal::Tanh`."""
     left = power + 12
     return TableInput(3 << left, 0) if left >= 0 else TableInput(3, -left)
+
+
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """Layer normalisation of a gate over its cells (`PortableApplyLayerNorm`).
+
+    Attributes:
+        factor: from steps of weight * 2^-10 to steps of a gate in front of its function.
+        least_variance: what stands for a variance that is below 1 in squared steps.
+    """
+
+    factor: Factor
+    least_variance: int
+
+    @staticmethod
+    def of(scale: float) -> Normalisation:
+        """Args:
+        scale: of the int16 factors.
+
+        Raises:
+            ValueError: it has no fixed-point form.
+        """
+        multiplier, shift = quantize_multiplier(np.atleast_1d(np.float64(scale)))
+        if shift[0] + _GATE_BITS > MAX_SHIFT:
+            raise ValueError(f"factors of layer normalisation with the scale {scale:.6g}")
+        # The reference multiplies in float32.
+        least = max(1, int(np.float32(10_000) * np.float32(scale)))
+        return Normalisation(Factor(multiplier, shift + np.int32(_GATE_BITS)), least)
+
+    def apply(self, gate: Array, factors: Array, bias: Array) -> Array:
+        """Of int16 values (..., cells), int64; factors and bias (cells,)."""
+        gate, cells = gate.astype(np.int64), gate.shape[-1]
+        total = gate.sum(axis=-1, keepdims=True) << NORMAL_BITS
+        mean = np.sign(total) * (np.abs(total) // cells)
+        # The mean of squares by a truncated reciprocal, whose error may leave less than the square of the mean.
+        squares = (gate**2).sum(axis=-1, keepdims=True) * ((1 << 2 * NORMAL_BITS) // cells)
+        variance = (squares - mean**2) >> (2 * NORMAL_BITS)
+        root = Factor(*inverse_square_root(np.where(variance < 1, self.least_variance, variance)))
+        normal = root.apply((gate << NORMAL_BITS) - mean)
+        scaled = normal * factors.astype(np.int64) + bias.astype(np.int64)
+        return saturated(self.factor.apply(rounding_divide_by_pot(scaled, NORMAL_BITS)))
 
 
 @dataclass(frozen=True, eq=False)

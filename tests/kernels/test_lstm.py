@@ -38,7 +38,7 @@ SPECIAL = [
 NORMALISED = [
     LstmForm(normalised=True, outputs=20, cells=20, coupled=True, peephole=True, batch=2),
     LstmForm(normalised=True, outputs=5, hidden=(0.007, 9), gain=8.0, gate_scale=2.0**-13),
-    LstmForm(normalised=True, cells=50, inputs=40, gate_scale=2.0**-9, weights=(119, 121)),
+    LstmForm(normalised=True, cells=50, gate_scale=2.0**-9, weights=(119, 121)),
 ]
 SIMD = [lstm_lanes, lstm_lanes_table, lstm_pairs_table]
 

@@ -36,11 +36,19 @@ FORMS = {
     "normalised_projection": LstmForm(normalised=True, outputs=5, hidden=(0.007, 9)),
     "normalised_everything": LstmForm(normalised=True, outputs=20, cells=20, coupled=True, peephole=True),
     "normalised_beyond_16_bits": LstmForm(normalised=True, cells=16, peephole=True, gain=8.0, gate_scale=2.0**-13),
-    "normalised_without_variance": LstmForm(normalised=True, gate_scale=2.0**-4),
-    # The reference's variance is smaller than what it forgets of the mean, and products go beyond 32 bits.
-    "normalised_large_mean": LstmForm(
-        normalised=True, cells=50, batch=8, inputs=40, gate_scale=2.0**-9, weights=(119, 121)
-    ),
+    "normalised_without_variance": LstmForm(normalised=True, gate_scale=2.0**-2),
+    # The reference's variance forgets more of the mean than there is variance, and products go beyond 32 bits.
+    **{
+        f"normalised_large_mean_{scale}": LstmForm(
+            normalised=True,
+            cells=50,
+            batch=8,
+            gate_scale=2.0**-9,
+            factor_scale=scale,
+            weights=(119, 121),
+        )
+        for scale in (3e-5, 3e-4)
+    },
     **{f"cell_{power}": LstmForm(power=power, cell_clip=10.0) for power in range(-15, -8)},
 }
 

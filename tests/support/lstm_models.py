@@ -25,6 +25,7 @@ class LstmForm:
         outputs: behind a projection; 0 without one.
         hidden: quantisation of what is projected; None for that of the state.
         gate_scale: of gates in front of their normalisation, about; 0 where the file has none.
+        factor_scale: of what normalised gates are multiplied by.
         weights: the smallest and the largest of the matrices.
         gain: of all weights; from 8 on gates go beyond 16 bits, and so do the parts that they are sums of.
     """
@@ -45,6 +46,7 @@ class LstmForm:
     activation: int = TANH
     hidden: tuple[float, int] | None = None
     gate_scale: float = 2.0**-11
+    factor_scale: float = 3e-5
     weights: tuple[int, int] = (-127, 127)
     gain: float = 1.0
 
@@ -81,7 +83,7 @@ class _Model:
     def factors(self, rows: int) -> int:
         if self.real:
             return self.b.constant(self.rng.normal(1, 0.3, rows).astype(np.float32))
-        return self.b.constant(self.rng.integers(-32767, 32768, rows).astype(np.int16), 3e-5)
+        return self.b.constant(self.rng.integers(-32767, 32768, rows).astype(np.int16), self.form.factor_scale)
 
     def zero_point(self) -> int:
         return int(self.rng.integers(-128, 128)) if self.form.element_type == "int8" else 0

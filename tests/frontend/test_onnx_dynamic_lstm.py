@@ -28,6 +28,7 @@ def model(
     steps: int = 5,
     *,
     batch: int | str = 1,
+    sequences: int = 1,
     opset: int = 17,
     dtype: type[np.generic] = np.int8,
     by_channel: bool = False,
@@ -41,7 +42,7 @@ def model(
     """(model, its inputs). `given`: the states are inputs. `looks`: with peepholes. `by_channel`: scales of weights."""
     rng, columns = np.random.default_rng(0), 4 * HIDDEN
     directions = 2 if attributes.get("direction") == "bidirectional" else 1
-    signed, sequences = dtype is np.int8, batch if isinstance(batch, int) else 1
+    signed = dtype is np.int8
     low, high, zero = (-127, 128, 0) if signed else (0, 256, 120)
     shape = (directions, columns) if by_channel else (directions,)
     values: dict[str, np.ndarray] = {
@@ -111,7 +112,8 @@ def test_against_onnxruntime(use: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("use", "reason"),
     [
-        ({"batch": 2}, "a batch of 2, supported is a batch of 1: how many sequences have a common range"),
+        ({"batch": 2, "sequences": 2}, "a batch of 2, supported is a batch of 1: how many sequences"),
+        ({"batch": "n", "sequences": 2}, "Squeeze 'y/only_a_batch_of_1' (node 0): axis 1 has 2 elements"),
         ({"lengths": True}, "sequences of different lengths (the operand sequence_lens)"),
         ({"direction": "bidirectional", "by_channel": True, "zero_rank": 1}, "behind the tensor's end"),
         ({"direction": "sideways"}, "the attribute direction = 'sideways'"),

@@ -102,7 +102,8 @@ class _Layer:
 
     def written(self) -> list[Any]:
         """The nodes."""
-        rows = self("Squeeze", self.inputs[_X], self.index([1]))
+        rows = self.step.name("only_a_batch_of_1")  # which the file needn't say; then Squeeze does
+        self.nodes.append(self.step.make("Squeeze", [self.inputs[_X], self.index([1])], rows))
         integers = self.quantized(rows)
         found = [self._direction(integers, number, back) for number, back in enumerate(self.directions)]
         for output, name in enumerate(self.step.node.output):

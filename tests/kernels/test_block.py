@@ -59,13 +59,19 @@ def test_depthwise_with_a_channel_multiplier(channels, multiplier):
         check(CONVOLUTIONS[multiplier % 2], site, M0)
 
 
-@pytest.mark.parametrize(
-    "factory", [packed_depthwise.depthwise_multiplied, packed_depthwise.depthwise_multiplied_turned]
-)
+MULTIPLIED = (packed_depthwise.depthwise_multiplied, packed_depthwise.depthwise_multiplied_turned)
+
+
+def several_outputs() -> Site:
+    """Of each channel, by windows larger than 3x3."""
+    return layer(DepthwiseConv2D((2, 1), ONE, (1, 2, 2, 0)), (1, 9, 7, 3), (1, 5, 4, 6), 3, 5)
+
+
+@pytest.mark.parametrize("factory", MULTIPLIED)
 def test_windows_of_several_outputs_of_a_channel_with_lanes(factory: Factory):
     """Wherever the DSP extension is, for a multiplier only; the report says what it costs."""
     window, op = (5, 4), DepthwiseConv2D((2, 1), ONE, (1, 2, 2, 0))
-    site = layer(op, (1, 9, 7, 3), (1, *window, 6), 3, 5)
+    site = several_outputs()
     check(factory, site, M7)
     kernel = factory(site, M7)
     assert kernel is not None and "multiplier" in kernel.notes["reason"]

@@ -208,6 +208,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
 def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
     wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
+    wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
 

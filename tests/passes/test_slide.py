@@ -132,7 +132,7 @@ def test_what_is_kept_begins_like_a_window_of_zero_points() -> None:
         ("7=1", "no axis 7"),
         ("time=0", "can't move by 0"),
         ("time=20", "can't move by 20"),
-        ("0=1", "(?s)can't move by 1.*an axis with more rows"),
+        ("0=1", "(?s)can't move by 1.*an axis with several rows, of 1, 2, 3"),
     ],
 )
 def test_windows_that_there_are_not(text: str, message: str) -> None:

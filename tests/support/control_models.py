@@ -15,7 +15,7 @@ SHAPE, QUANT = (1, 6), {"int8": {"scale": 0.05, "zero_point": -3}, "int16": {"sc
 class ControlModel:
     """The main subgraph, with its inputs and outputs; the others are in the builder."""
 
-    dtype: str = "int8"
+    element_type: str = "int8"
     builder: TfliteBuilder = field(default_factory=TfliteBuilder)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
@@ -24,7 +24,7 @@ class ControlModel:
         return self.builder.build(self.inputs, self.outputs)
 
     def vector(self, b: TfliteBuilder, name: str) -> int:
-        return b.tensor(SHAPE, dtype=self.dtype, name=name, **QUANT[self.dtype])  # type: ignore[arg-type]
+        return b.tensor(SHAPE, dtype=self.element_type, name=name, **QUANT[self.element_type])  # type: ignore[arg-type]
 
     def samples(self, count: int, seed: int = 0) -> list[np.ndarray]:
         """(count, *shape) for each input: small counters, any vectors and flags."""
@@ -37,7 +37,7 @@ class ControlModel:
                 found.append(rng.integers(0, 2, (count, 1)).astype(bool))
             else:
                 shape = self.builder.tensors[index].shape
-                found.append(rng.integers(-128, 128, (count, *shape)).astype(self.dtype))
+                found.append(rng.integers(-128, 128, (count, *shape)).astype(self.element_type))
         return found
 
 
@@ -60,7 +60,7 @@ def _body(model: ControlModel, layers: int) -> SubgraphSpec:
     i, v, w, limit = inputs = [number(b, "i"), model.vector(b, "v"), model.vector(b, "w"), number(b, "limit")]
     after, k = number(b, "after"), None
     b.op("ADD", [i, b.constant(np.array([1], np.int32))], [after])
-    if model.dtype == "int8":
+    if model.element_type == "int8":
         k = b.constant(np.random.default_rng(0).integers(-60, 61, (6, 6)).astype(np.int8), 0.01)
     for n in range(layers):
         if k is not None:

@@ -150,7 +150,8 @@ def all_boards(path: Path | None = None) -> dict[str, Board]:
 def _meant(name: str, boards: Iterable[str]) -> str:
     """Which boards a name could be for: the core of another chip, a family, a part number, a misspelling."""
     wanted, names = name.lower(), sorted(boards)
-    if with_core := [each for each, board in all_boards().items() if board.core.name == wanted]:
+    cores = {each: board.core.name for each, board in all_boards().items()}
+    if with_core := [each for each, core in cores.items() if core == wanted]:
         return f"boards with this core: {', '.join(with_core)}; "
     near = [each for each in names if each.startswith(wanted) or wanted.startswith(each)]
     near = near or difflib.get_close_matches(wanted, names, 1)

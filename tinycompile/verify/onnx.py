@@ -117,7 +117,7 @@ class OnnxReference:
         self.types |= {name: array.dtype for name, array in found.items()}
 
     def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
-        return [entry["name"] for entry in entries if entry["source_index"] not in self.places or _is_part(entry)]
+        return [entry["name"] for entry in entries if entry["source_index"] not in self.places]
 
     def _fed(self, index: int, array: Array) -> Array:
         """A sample in the model's own layout; with `--io int8` the firmware's int8 stands for a float."""
@@ -207,7 +207,7 @@ class OnnxSample:
         if "begins" in entry:
             return self._state(entry)
         place = self._reference.places.get(entry["source_index"])
-        if place is None or _is_part(entry):
+        if place is None:
             return None
         return self._expected(
             place.name, lambda array: _rows(self._reference.ours(place, array), entry), place.at.shape
@@ -302,7 +302,7 @@ def _places(build: Build, found: Mapping[str, tuple[int, Any, Any]]) -> dict[int
 
 
 def _is_part(entry: dict[str, Any]) -> bool:
-    """Whether it is some rows of a tensor, which are compared where all of them are put together."""
+    """Whether it is some rows of a tensor, of which another layer puts all together."""
     return entry.get("source_rows") is not None
 
 

@@ -416,6 +416,16 @@ def _recurrent(gates: int, states: int) -> Recipe:
     return Recipe(operands, ({"hidden_size": 5},), outputs=lambda a: 1 + states, eight_bits=False)
 
 
+def _dynamic_lstm(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    sides = 2 if a.get("direction") == "bidirectional" else 1
+    scales, zeros = np.full(sides, 0.01, np.float32), np.zeros(sides, np.int8)
+    known = [_bytes(sides, 3, 20), _bytes(sides, 5, 20), floats(sides, 40)]
+    return [floats(4, 1, 3), *known, None, None, None, None, scales, zeros, scales, zeros]
+
+
+RECIPES[f"{MICROSOFT}.DynamicQuantizeLSTM"] = Recipe(
+    _dynamic_lstm, ({"hidden_size": 5},), domain=MICROSOFT, outputs=lambda a: 3, integers=True
+)
 RECIPES |= {"GRU": _recurrent(3, 1), "LSTM": _recurrent(4, 2), "RNN": _recurrent(1, 1)}
 
 VALUES: Mapping[str, Sequence[Any]] = {
@@ -510,6 +520,7 @@ SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
     (f"{MICROSOFT}.QAttention", "past_present_share_buffer"): [0, 1],
     ("GRU", "activations"): [["HardSigmoid", "Softsign"], ["Sigmoid"]],
     ("LSTM", "activations"): [["HardSigmoid", "Softsign", "Relu"]],
+    (f"{MICROSOFT}.DynamicQuantizeLSTM", "activations"): [["HardSigmoid", "Softsign", "Relu"]],
     ("RNN", "activations"): [["ThresholdedRelu"], ["Affine"], ["Elu"], ["LeakyRelu"], ["ScaledTanh"], ["Softplus"]],
     ("DepthToSpace", "mode"): ["DCR", "CRD"],
     ("SpaceToDepth", "mode"): ["DCR", "CRD"],

@@ -19,12 +19,13 @@ from tinycompile import interpreter
 from tinycompile.codegen.emit import emit_model
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Provenance
+from tinycompile.control_flow import WithControlFlow
 from tinycompile.dtypes import DType
 from tinycompile.frontend.onnx import expand, import_model
 from tinycompile.frontend.onnx_file import read_proto, static_model
 from tinycompile.host import HostModel
 from tinycompile.ir import Graph
-from tinycompile.kernels import kernels_for
+from tinycompile.kernels import kernels_for, kernels_of
 from tinycompile.passes import optimize
 from tinycompile.planner import plan
 from tinycompile.staging import write_files
@@ -163,7 +164,8 @@ def dynamic_inputs(model: onnx.ModelProto, indices: set[int]) -> list[onnx.Value
 
 def run_as_c(graph: Graph, inputs: Sequence[np.ndarray], folder: Path) -> list[np.ndarray]:
     graph = optimize(graph)
-    planned = plan(graph, kernels_for(graph, load_board("host").core), ram_limit=None, optimize="balanced")
+    kernels = kernels_for(graph, load_board("host").core, offer=WithControlFlow(kernels_of))
+    planned = plan(graph, kernels, ram_limit=None, optimize="balanced")
     program = build_program("node", planned)
     write_files(folder, emit_model(program, Provenance("node.onnx", "0" * 64)))
     types = [[planned.graph.types[n] for n in names] for names in (planned.graph.inputs, planned.graph.outputs)]

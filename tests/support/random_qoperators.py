@@ -241,6 +241,35 @@ def _to_float(q: RandomQOperators) -> Result:
     return q.node(q.kind, [q.input((2, 3, 12)), weights, scale, b_scale, a_zero, zero, *bias]), "float32"
 
 
+def _lstm(q: RandomQOperators) -> Result:
+    size, hidden, steps, kind = q.pick(3, 6), q.pick(4, 9), q.pick(1, 5, 40), q.pick("int8", "uint8")
+    direction = q.pick("forward", "reverse", "bidirectional")
+    sides, zero = 2 if direction == "bidirectional" else 1, 0 if kind == "int8" else int(q.rng.integers(100, 150))
+    each = (sides, 4 * hidden) if q.flag() else (sides,)
+
+    def floats(*shape: int) -> np.ndarray:
+        return q.rng.normal(0, 0.5, shape).astype(np.float32)
+
+    def parameters() -> list[str]:
+        scales = q.builder.constant(q.rng.uniform(0.002, 0.02, each), np.float32)
+        return [scales, q.builder.constant(np.full(each, zero), kind)]
+
+    x = q.input((steps, 1, size), "float32")
+    weights = [q.builder.constant(q.integers((sides, n, 4 * hidden), kind)) for n in (size, hidden)]
+    bias = q.builder.constant(floats(sides, 8 * hidden)) if q.flag() else ""
+    states = [q.input((sides, 1, hidden), "float32") for _ in "hc"] if q.flag() else ["", ""]
+    peepholes = q.builder.constant(floats(sides, 3 * hidden)) if q.flag() else ""
+    operands = [x, *weights, bias, "", *states, peepholes, *parameters(), *parameters()]
+    more: dict[str, Any] = {"clip": float(q.rng.uniform(0.5, 2))} if q.flag() else {}
+    result = q.builder.node(
+        "DynamicQuantizeLSTM", *operands, domain=MICROSOFT, outputs=3, hidden_size=hidden, direction=direction,
+        input_forget=int(q.flag()), **more,
+    )  # fmt: skip
+    for state in q.builder.nodes[-1].output[1:]:
+        q.builder.output(state)
+    return result, "float32"
+
+
 def _attention(q: RandomQOperators) -> Result:
     batch, queries, heads, size = 1, 5, q.pick(1, 2, 3), 4
     width, past = heads * size, q.pick(0, 0, 3)
@@ -280,7 +309,7 @@ def _dynamic_quantize(q: RandomQOperators) -> Result:
     return q.node("DequantizeLinear", parts, ""), "float32"
 
 
-TOLERANCES: Mapping[str, float] = {"QAttention": 1e-6}
+TOLERANCES: Mapping[str, float] = {"DynamicQuantizeLSTM": 2e-6, "QAttention": 1e-6}
 """Of results that float32 computes, relative to the largest; all others are exact."""
 KINDS: Mapping[str, Maker] = {
     "QLinearAdd": _binary,
@@ -304,4 +333,5 @@ KINDS: Mapping[str, Maker] = {
     "MatMulIntegerToFloat": _to_float,
     "DynamicQuantizeMatMul": _to_float,
     "DynamicQuantizeLinear": _dynamic_quantize,
+    "DynamicQuantizeLSTM": _lstm,
 }

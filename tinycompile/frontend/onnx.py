@@ -100,7 +100,7 @@ Floats = Literal["none", "islands", "all"]
 _INTEGER_INPUTS = (2, 3)
 """TensorProto.UINT8, INT8"""
 
-_QUANTISED = ("QuantizeLinear", "QuantizeMatMul", "MatMulInteger", "ConvInteger")
+_QUANTISED = ("QuantizeLinear", "QuantizeLSTM", "QuantizeMatMul", "MatMulInteger", "ConvInteger")
 """What names of other quantised operators begin with, perhaps behind "Dynamic"."""
 
 

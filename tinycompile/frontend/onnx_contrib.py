@@ -12,6 +12,7 @@ import numpy as np
 
 from tinycompile.frontend.onnx_contrib_attention import attention
 from tinycompile.frontend.onnx_contrib_fused import FUSED
+from tinycompile.frontend.onnx_contrib_recurrent import dynamic_lstm
 from tinycompile.frontend.onnx_expansion import Expansion
 from tinycompile.frontend.onnx_file import opset_of
 from tinycompile.frontend.onnx_ml_shapes import infer_shapes
@@ -84,6 +85,8 @@ def expanded(step: Expansion) -> list[Any]:
         return _matmul_to_float(step, inputs)
     if kind == "DynamicQuantizeMatMul":
         return _dynamic_matmul(step, inputs)
+    if kind == "DynamicQuantizeLSTM":
+        return dynamic_lstm(step, inputs)
     if kind == "QAttention":
         return attention(step, inputs)
     if kind == "QGemm":

@@ -75,9 +75,18 @@ def reshape(scope: Scope) -> None:
     rank, axis = len(scope.value().shape), scope.attribute("axis", 1)
     if scope.kind == "Flatten" and not -rank <= axis <= rank:
         raise Rejected(f"axis {axis} of {rank} dimensions")
+    if scope.kind == "Squeeze" and scope.has(1):
+        _check_single(scope.value().shape, scope.constant(1, "the axes").reshape(-1).tolist())
     shape = scope.shape()
     scope.ignore("allowzero", 1)  # the inferred shape is what they say
     scope.moved(lambda at: reshaped_to(scope, at, shape))
+
+
+def _check_single(shape: Shape, axes: Sequence[int]) -> None:
+    """Raises Rejected: there is one with several elements, for which onnx infers no shape."""
+    for axis in axes:
+        if -len(shape) <= axis < len(shape) and shape[axis] != 1:
+            raise Rejected(f"axis {axis} has {shape[axis]} elements, and only one with a single element can be removed")
 
 
 def reshaped_to(scope: Scope, at: Placed, shape: Shape) -> Placed:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_definitions import Definition, Steps, definition
+from tinycompile.frontend.onnx_rewrite import Rewriting
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ops._recurrent import DEFAULTS, Function
 
@@ -140,22 +141,37 @@ def _is_computed(step: Definition, operands: Sequence[int]) -> bool:
     return any(step.has(operand) and step.node.input[operand] in computed for operand in operands)
 
 
-def _activations(layer: _Layer, defaults: Sequence[str]) -> list[list[Apply]]:
-    """Of each direction."""
-    step, count = layer.step, len(defaults) * len(layer.directions)
+def activations(
+    step: Rewriting,
+    do: Callable[..., str],
+    constant: Callable[[str, float], str],
+    directions: int,
+    defaults: Sequence[str],
+) -> list[list[Apply]]:
+    """Of each direction, by the node's attributes, which are taken.
+
+    Args:
+        do: adds a node to those of a layer, the name of its result. constant: one of a stem and a number.
+        defaults: of one direction.
+
+    Raises:
+        Rejected: there are too many or too few, or one is unknown.
+    """
+    count = len(defaults) * directions
     given: list[bytes] = step.take("activations", None) or []
-    names = [name.decode() for name in given] or [*defaults] * len(layer.directions)
+    names = [name.decode() for name in given] or [*defaults] * directions
     alphas: list[float] = list(step.take("activation_alpha", None) or [])
     betas: list[float] = list(step.take("activation_beta", None) or [])
     if len(names) != count:
         raise Rejected(f"it has {len(names)} activations, {count} are wanted")
-    found = [_activation(layer, name, alphas, betas) for name in names]
+    found = [_activation(do, constant, name, alphas, betas) for name in names]
     return [found[i : i + len(defaults)] for i in range(0, count, len(defaults))]
 
 
-def _activation(layer: _Layer, name: str, alphas: list[float], betas: list[float]) -> Apply:
-    do, step, kind = layer.do, layer.step, name.lower()
-    values = dict[str, float]()
+def _activation(
+    do: Callable[..., str], constant: Callable[[str, float], str], name: str, alphas: list[float], betas: list[float]
+) -> Apply:
+    kind, values = name.lower(), dict[str, float]()
     if kind in _PARAMETERS:
         function, has_beta = _PARAMETERS[kind]
         alpha, beta = DEFAULTS[function]
@@ -166,7 +182,7 @@ def _activation(layer: _Layer, name: str, alphas: list[float], betas: list[float
         return lambda x: do(_PLAIN[kind], x, **values)
 
     def scaled(x: str) -> str:
-        alpha, beta = (step.like(name, value) for name, value in values.items())
+        alpha, beta = (constant(name, value) for name, value in values.items())
         if kind == "affine":
             return do("Add", do("Mul", x, alpha), beta)
         return do("Mul", do("Tanh", do("Mul", x, beta)), alpha)
@@ -183,7 +199,8 @@ def _written_out(step: Definition, gates: int, states: int, defaults: Sequence[s
     layer = _Layer(step, Steps(step), gates)
     do, (steps, _, _) = layer.do, layer.sizes
     step.take("hidden_size", 0)
-    functions, clip = _activations(layer, defaults), float(step.take("clip", None) or 0.0)
+    functions = activations(step, do, step.like, len(layer.directions), defaults)
+    clip = float(step.take("clip", None) or 0.0)
     x = do.transpose(layer.operand(0), (1, 0, 2) if layer.batch_first else (0, 1, 2))
     if steps * len(layer.directions) * 8 * gates > MOST_NODES:
         raise Rejected(f"its weights are computed at run time, and it has {steps} steps; make the weights constant")

@@ -23,6 +23,15 @@ _SIZES = ("dilations", "kernel_shape", "pads", "strides")
 MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     "BiasGelu": {},
     "DequantizeLinear": {"axis": None},
+    "DynamicQuantizeLSTM": {
+        "activation_alpha": None,
+        "activation_beta": None,
+        "activations": None,
+        "clip": None,
+        "direction": "forward",
+        "hidden_size": None,
+        "input_forget": 0,
+    },
     "DynamicQuantizeMatMul": {},
     "FusedConv": {**_WINDOW, "activation": None, "activation_params": None},
     "FusedGemm": {

@@ -31,6 +31,11 @@ def digest(*parts: bytes) -> str:
     return found.hexdigest()
 
 
+def cache_folder() -> Path:
+    """Ours among the user's caches, which need not exist. Raises RuntimeError where there is no home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinycompile"
+
+
 @dataclass(frozen=True)
 class DiskCache:
     """Results of one kind.
@@ -48,12 +53,10 @@ class DiskCache:
         """Where it is; None where there is to be none."""
         if os.environ.get(SWITCH) == "off":
             return None
-        base = os.environ.get("XDG_CACHE_HOME")
         try:
-            root = Path(base) if base else Path.home() / ".cache"
+            return cache_folder() / f"{self.kind}-{__version__}"
         except RuntimeError:  # nobody's process: there is no home
             return None
-        return root / "tinycompile" / f"{self.kind}-{__version__}"
 
     def get(self, key: str) -> bytes | None:
         """What was put there under a `digest`; None if nothing was, or not all of it is there."""

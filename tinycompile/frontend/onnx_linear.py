@@ -219,7 +219,16 @@ def _check_rank(weights: Array) -> None:
 
 
 def _convolution_of(scope: Scope, found: Convolved, x: Dequantized, scales: Array, bias: Value | None) -> Linear:
-    shape, channels = scope.shape(), found.weights.shape[3 if found.kind == "depthwise_conv2d" else 0]
+    channels = found.weights.shape[3 if found.kind == "depthwise_conv2d" else 0]
+    product = tuple(real_product(float(x.quant.scale[0]), scales.astype(np.float64)))
+    return _layer(scope, found, x, scales, product, real_bias(bias, channels))
+
+
+def _layer(
+    scope: Scope, found: Convolved, x: Dequantized, scales: Array, product: Sequence[Fraction], bias: Sequence[Fraction]
+) -> Linear:
+    """`product`, `bias`: as of `Linear`."""
+    shape = scope.shape()
     return Linear(
         x=found.image,
         quant=x.quant,
@@ -227,8 +236,8 @@ def _convolution_of(scope: Scope, found: Convolved, x: Dequantized, scales: Arra
         window=found.window,
         weights=found.weights,
         weight_scale=scales,
-        product=tuple(real_product(float(x.quant.scale[0]), scales.astype(np.float64))),
-        bias=real_bias(bias, channels),
+        product=tuple(product),
+        bias=tuple(bias),
         shape=shape,
         order=output_order(shape),
     )
@@ -303,19 +312,9 @@ def scaled_channels(scope: Scope, x: Dequantized, factor: Array, offset: Array) 
     window = {"stride": (1, 1), "dilation": (1, 1), "padding": (0, 0, 0, 0)}
     signs, sizes = np.sign(factor).astype(np.int64), np.where(factor == 0, 1, np.abs(factor))
     found = Convolved("depthwise_conv2d", as_image(scope, x.at), signs.reshape(1, 1, 1, -1), window)
-    shape = scope.shape()
-    return Linear(
-        x=found.image,
-        quant=x.quant,
-        kind=found.kind,
-        window=found.window,
-        weights=found.weights,
-        weight_scale=sizes.astype(np.float32),
-        product=tuple(Fraction(float(x.quant.scale[0])) * Fraction(float(size)) for size in sizes),
-        bias=tuple(Fraction(float(number)) for number in offset),
-        shape=shape,
-        order=output_order(shape),
-    )
+    product = [Fraction(float(x.quant.scale[0])) * Fraction(float(size)) for size in sizes]
+    bias = [Fraction(float(number)) for number in offset]
+    return _layer(scope, found, x, sizes.astype(np.float32), product, bias)
 
 
 # Matrix products.

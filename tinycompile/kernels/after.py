@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tinycompile.dtypes import INT8
@@ -101,6 +101,17 @@ class After:
             overlap=overlap,
             notes={**layer.notes, **(self.notes or {})},
         )
+
+
+def kernel_and_after(
+    site: Site, convolution: Callable[[Site, After], Kernel | None], rows: Callable[[Site, After], Kernel | None]
+) -> Kernel | None:
+    """The kernel of a node fused by one of `PATTERNS`: by `rows` where its layer is fully connected."""
+    found = linear_and_after(site)
+    if found is None:
+        return None
+    layer, after = found
+    return (rows if isinstance(layer.node.op, FullyConnected) else convolution)(layer, after)
 
 
 def linear_and_after(site: Site) -> tuple[Site, After] | None:

@@ -53,8 +53,7 @@ def records(op: DepthwiseConv2D, site: Site, layer: LinearLayer, plan: RequantPl
     starts = plan.start.astype(np.int64)[:, None] + ((layer.zp_in * outside) << plan.pre)
     dense = np.pad(dense, ((0, 0), (0, 0), (0, dense.shape[2] % 2)))
     sums = np.concatenate([starts[:, :, None], pairs(dense[..., 0::2], dense[..., 1::2], plan.pre)], axis=2)
-    fields = [plan.multiplier, plan.offset, *([plan.sign_step] if plan.form == "smmla_signed" else [])]
-    parameters = np.stack([np.broadcast_to(field, channels) for field in fields], axis=1).astype(np.int64)
+    parameters = np.stack([np.broadcast_to(field, channels) for field in plan.parameters], axis=1).astype(np.int64)
     return int32_stream(np.concatenate([parameters, sums.reshape(channels, -1)], axis=1))
 
 

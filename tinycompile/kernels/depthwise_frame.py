@@ -95,8 +95,7 @@ class Frame:
     @property
     def requantisation(self) -> Array:
         """Per channel: start, multiplier, offset and, in the signed form, the sign step; int64 (C, 3 or 4)."""
-        fields = [self.plan.start, self.plan.multiplier, self.plan.offset]
-        return np.stack([*fields, *([self.plan.sign_step] if self.requant.signed else [])], axis=1).astype(np.int64)
+        return np.stack([self.plan.start, *self.plan.parameters], axis=1).astype(np.int64)
 
     def records(self, words: int, compute: Callable[[], Array]) -> Deferred:
         """int32 per channel: `words` of weights, which `compute` packs as int64 (C, words), then the requantisation."""

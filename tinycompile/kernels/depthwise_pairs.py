@@ -38,7 +38,7 @@ def group_stream(matrix: Array, plan: RequantPlan) -> Array:
     filled = np.zeros((4 * groups, 2 * pairs), np.int64)
     filled[:channels, :taps] = matrix << plan.pre
     words = (filled[:, 0::2] & 0xFFFF) | ((filled[:, 1::2] & 0xFFFF) << 16)
-    fields = [plan.multiplier, plan.offset, *([plan.sign_step] if plan.form == "smmla_signed" else [])]
+    fields = plan.parameters
     parameters = np.zeros((4 * groups, len(fields)), np.int64)
     parameters[:channels] = np.stack(fields, axis=1)
     start = np.zeros(4 * groups, np.int64)

@@ -66,9 +66,7 @@ def channel_stream(
         order: the channels in the order of the stream; None for all, as they are.
         words_together: so many words of a channel before the next channel's, a divisor of each one's number.
     """
-    fields = [plan.multiplier, plan.offset]
-    if plan.form == "smmla_signed":
-        fields.append(plan.sign_step)
+    fields = plan.parameters
     taken: Array = np.arange(len(words)) if order is None else order
     blocks = -(-taken.size // together)
     rows = blocks * together

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -192,15 +193,15 @@ def _kernel(site: Site, core: Core, *, straight: bool) -> Kernel | None:
     row = Row.of(site, op, order, strip, made[4], core) if 4 in made else None
     comment = "per pair of channels: starts, lane words, requantisation"
     result_bytes = max(2, channels) * blocks.largest if blocks.rest or channels == 1 else 0
-    work = _work(site, op, lanes, blocks, strip, order, made, row, core)
+    layout = _Layout(site, op, lanes, blocks, strip, order, made, row, core)
     return Kernel(
         "conv2d_strip_straight" if straight else "conv2d_strip",
-        _function(site, op, lanes, blocks, strip, order, made, row, core),
+        layout.function(),
         (Constant("weights", "int32_t", pair_stream(lanes), comment),),
         scratch_bytes=8 * blocks.largest * lanes.groups + strip.bytes + result_bytes,
-        instructions=work.instructions,
-        cycles=work.cycles_on(core),
-        spared_by_rows=_moved(site, op, strip, order),
+        instructions=layout.work.instructions,
+        cycles=layout.work.cycles_on(core),
+        spared_by_rows=layout.moved,
         code_bytes=900 + (row.code_bytes(core) if row else sum(each.code_bytes for each in made.values())),
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
@@ -208,85 +209,87 @@ def _kernel(site: Site, core: Core, *, straight: bool) -> Kernel | None:
     )
 
 
-def _function(
-    site: Site,
-    op: Conv2D,
-    lanes: Lanes,
-    blocks: Blocks,
-    strip: Strip,
-    order: Order,
-    made: Mapping[int, Straight],
-    row: Row | None,
-    core: Core,
-) -> Function:
-    sig = site.sig
-    conv = {
-        **window_shape(op, lanes.layer, sig, 0, by_rows=False),
-        "kernel_height": order.rows,
-        "kernel_width": sig.inputs[1].shape[2],
-        "groups": lanes.groups,
-        "pair_words": 2 * lanes.record,
-        "fours": blocks.fours,
-        "threes": blocks.threes,
-        "rest": blocks.rest,
-    }
-    shape = {
-        "conv": conv,
-        "rows": strip.rows,
-        "pitch": strip.pitch,
-        "left": strip.left,
-        "inner": strip.inner,
-        "skip": strip.skip,
-        "moves": int(strip.moves),
-        "words": order.words,
-        "after": order.after,
-    }
-    blocks_by_kind = block_functions(lanes.requant, [blocks], core, made)
-    functions = (
-        [row.define(lanes.requant, core)] if row else [blocks_by_kind.get(kind, ("NULL", "")) for kind in BLOCKS]
-    )
-    parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
-    return struct_call(
-        f"conv2d_strip_{window_stem(op.window_of(sig), sig.input, sig.output)}",
-        "tc_lane_strip_made_s8" if row else "tc_lane_strip_s8",
-        "tc_lane_strip_made.h" if row else "tc_lane_strip.h",
-        parameters,
-        (Struct("tc_lane_strip_shape", shape),),
-        "Convolution by the byte-lane product, windows read from a padded strip of the image.",
-        (*names_of(parameters), *(name for name, _ in functions)),
-        tuple(definition for _, definition in functions if definition),
-    )
+@dataclass(frozen=True)
+class _Layout:
+    """What a layer's function and its price follow from.
 
+    Attributes:
+        made, row: functions that are made for the layer, if any.
+    """
 
-def _moved(site: Site, op: Conv2D, strip: Strip, order: Order) -> int:
-    """Instructions to make room for more rows in the strip."""
-    if not strip.moves:
-        return 0
-    window_rows = (order.rows - 1) * op.dilation[0] + 1
-    fresh = max(op.stride[0], (strip.rows - window_rows) // op.stride[0] * op.stride[0])
-    turns = -(-site.sig.input.shape[1] // fresh)
-    return turns * (60 + max(0, strip.rows - op.stride[0]) * strip.pitch // 6)
+    site: Site
+    op: Conv2D
+    lanes: Lanes
+    blocks: Blocks
+    strip: Strip
+    order: Order
+    made: Mapping[int, Straight]
+    row: Row | None
+    core: Core
 
+    def function(self) -> Function:
+        sig, strip, order = self.site.sig, self.strip, self.order
+        conv = {
+            **window_shape(self.op, self.lanes.layer, sig, 0, by_rows=False),
+            "kernel_height": order.rows,
+            "kernel_width": sig.inputs[1].shape[2],
+            "groups": self.lanes.groups,
+            "pair_words": 2 * self.lanes.record,
+            "fours": self.blocks.fours,
+            "threes": self.blocks.threes,
+            "rest": self.blocks.rest,
+        }
+        shape = {
+            "conv": conv,
+            "rows": strip.rows,
+            "pitch": strip.pitch,
+            "left": strip.left,
+            "inner": strip.inner,
+            "skip": strip.skip,
+            "moves": int(strip.moves),
+            "words": order.words,
+            "after": order.after,
+        }
+        blocks_by_kind = block_functions(self.lanes.requant, [self.blocks], self.core, self.made)
+        functions = [blocks_by_kind.get(kind, ("NULL", "")) for kind in BLOCKS]
+        if self.row:
+            functions = [self.row.define(self.lanes.requant, self.core)]
+        parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
+        return struct_call(
+            f"conv2d_strip_{window_stem(self.op.window_of(sig), sig.input, sig.output)}",
+            "tc_lane_strip_made_s8" if self.row else "tc_lane_strip_s8",
+            "tc_lane_strip_made.h" if self.row else "tc_lane_strip.h",
+            parameters,
+            (Struct("tc_lane_strip_shape", shape),),
+            "Convolution by the byte-lane product, windows read from a padded strip of the image.",
+            (*names_of(parameters), *(name for name, _ in functions)),
+            tuple(definition for _, definition in functions if definition),
+        )
 
-def _work(
-    site: Site,
-    op: Conv2D,
-    lanes: Lanes,
-    blocks: Blocks,
-    strip: Strip,
-    order: Order,
-    made: Mapping[int, Straight],
-    row: Row | None,
-    core: Core,
-) -> Work:
-    """Counted from GCC's assembly."""
-    copied = site.sig.input.shape[1] * (30 + (strip.inner // 6 if strip.inner % 4 == 0 else strip.inner * 3 // 4))
-    total = Work(0, 0) + 100 + strip.rows * strip.pitch + copied + _moved(site, op, strip, order)
-    for pixels, count in blocks.counts:
-        shared = order.shared * pixels * (8 if order.after == 2 else 13)
-        expanded = 45 + 6 * pixels * order.rows * order.words + order.rows * 3 + shared + 30
-        product = pairs_cost(pixels, lanes.layer.channels, lanes.groups, lanes.requant, core)
-        if pixels in made:
-            product = made[pixels].cost(lanes.requant, core)
-        total += count * (product + (row.expansion + 4 if row else expanded))
-    return total
+    @cached_property
+    def moved(self) -> int:
+        """Instructions to make room for more rows in the strip."""
+        strip, order, stride = self.strip, self.order, self.op.stride[0]
+        if not strip.moves:
+            return 0
+        window_rows = (order.rows - 1) * self.op.dilation[0] + 1
+        fresh = max(stride, (strip.rows - window_rows) // stride * stride)
+        turns = -(-self.site.sig.input.shape[1] // fresh)
+        return turns * (60 + max(0, strip.rows - stride) * strip.pitch // 6)
+
+    @cached_property
+    def work(self) -> Work:
+        """Counted from GCC's assembly."""
+        strip, order = self.strip, self.order
+        copied = self.site.sig.input.shape[1] * (
+            30 + (strip.inner // 6 if strip.inner % 4 == 0 else strip.inner * 3 // 4)
+        )
+        total = Work(0, 0) + 100 + strip.rows * strip.pitch + copied + self.moved
+        for pixels, count in self.blocks.counts:
+            shared = order.shared * pixels * (8 if order.after == 2 else 13)
+            expanded = 45 + 6 * pixels * order.rows * order.words + order.rows * 3 + shared + 30
+            product = pairs_cost(pixels, self.lanes.layer.channels, self.lanes.groups, self.lanes.requant, self.core)
+            if pixels in self.made:
+                product = self.made[pixels].cost(self.lanes.requant, self.core)
+            total += count * (product + (self.row.expansion + 4 if self.row else expanded))
+        return total

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.after import PATTERNS, After, linear_and_after
+from tinycompile.kernels.after import PATTERNS, After, kernel_and_after
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
 from tinycompile.kernels.block import is_dense, row_window
 from tinycompile.kernels.cover import cover_for
@@ -254,11 +254,7 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
 @cover_for(*PATTERNS, needs={"mve"})
 def linear_and(site: Site, core: Core) -> Kernel | None:
     """A layer and the sum or function behind it."""
-    found = linear_and_after(site)
-    if found is None:
-        return None
-    layer, after = found
-    return (_fully_connected if isinstance(layer.node.op, FullyConnected) else _conv2d)(layer, after)
+    return kernel_and_after(site, _conv2d, _fully_connected)
 
 
 def _conv2d(site: Site, after: After | None = None) -> Kernel | None:

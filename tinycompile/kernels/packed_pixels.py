@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.after import PATTERNS, After, linear_and_after
+from tinycompile.kernels.after import PATTERNS, After, kernel_and_after
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.block import is_dense, pixel_steps, row_window
 from tinycompile.kernels.cover import cover_for
@@ -92,11 +92,11 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
 @cover_for(*PATTERNS, unless={"dsp"})
 def linear_and(site: Site, core: Core) -> Kernel | None:
     """A layer and the sum or function behind it."""
-    found = linear_and_after(site)
-    if found is None:
-        return None
-    layer, after = found
-    return (_fully_connected if isinstance(layer.node.op, FullyConnected) else _conv2d)(layer, core, after)
+    return kernel_and_after(
+        site,
+        lambda layer, after: _conv2d(layer, core, after),
+        lambda layer, after: _fully_connected(layer, core, after),
+    )
 
 
 def _conv2d(site: Site, core: Core, after: After | None = None) -> Kernel | None:

@@ -51,8 +51,7 @@ def stream(u: Array, plan: RequantPlan) -> Array:
     order = [*range(channels - channels % 2), *([channels - 2, channels - 1] if channels % 2 else [])]
     u = np.pad(u, ((0, 0), (0, 0), (0, -u.shape[2] % 4))).reshape(channels, u.shape[1], -1, 2, 2)
     words = pairs(u[..., 0, :], u[..., 1, :], 0).reshape(channels, -1)
-    fields = [plan.start, plan.multiplier, plan.offset, *([plan.sign_step] if plan.form == "smmla_signed" else [])]
-    parameters = np.stack(fields, axis=1).astype(np.int64)
+    parameters = np.stack([plan.start, *plan.parameters], axis=1).astype(np.int64)
     blocks = len(order) // 2
     body = words[order].reshape(blocks, 2, -1).transpose(0, 2, 1).reshape(blocks, -1)
     return int32_stream(np.concatenate([body, parameters[order].reshape(blocks, -1)], axis=1))

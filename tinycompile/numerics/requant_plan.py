@@ -65,6 +65,11 @@ class RequantPlan:
         return int(self.shift[0])
 
     @property
+    def parameters(self) -> list[Int32Array]:
+        """What the forms with a common shift read of each channel behind its start, in this order."""
+        return [self.multiplier, self.offset, *([self.sign_step] if self.form == "smmla_signed" else [])]
+
+    @property
     def shape_in_code(self) -> RequantShape:
         """What another plan must have in common with this one for the same code."""
         return RequantShape(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinycompile.build import Build
+from tinycompile.disk_cache import cache_folder
 from tinycompile.elf import function_ranges, machine_code
 from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError
@@ -116,8 +117,7 @@ def plugin(qemu: str, source: Path = _SOURCE) -> Path:
 
 def _cache() -> Path:
     """A folder to keep the plugin in; a fresh one where the user has none that can be written."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "tinycompile"
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

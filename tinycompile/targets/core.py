@@ -45,6 +45,7 @@ class Pipeline:
 PIPELINES: Mapping[str, Pipeline] = {
     "m7": Pipeline(dual_issue=True, single_loads=True),
     "m55": Pipeline(dual_issue=True),
+    "m85": Pipeline(dual_issue=True),
 }
 """By the names that boards give; others issue one instruction at a time."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinycompile.targets.toolchain import Toolchain
@@ -60,6 +60,7 @@ class Core:
         features: keys of `FEATURES`: what the architecture implies, and what the core has beyond.
         pipeline: which order of instructions suits it, and which model estimates its cycles: e.g. "m4", "m7".
         strict: words are loaded and stored at multiples of 4 only, halfwords at multiples of 2 (`--align strict`).
+        compact: code counts (`--optimize size`): no variant that takes more instructions for fewer cycles.
     """
 
     name: str
@@ -67,11 +68,13 @@ class Core:
     features: frozenset[str] = frozenset()
     pipeline: str = "m4"
     strict: bool = False
+    compact: bool = False
 
     @property
     def issue(self) -> Pipeline:
-        """What its pipeline is like."""
-        return PIPELINES.get(self.pipeline, Pipeline())
+        """What its pipeline is like, as far as code is meant to care."""
+        found = PIPELINES.get(self.pipeline, Pipeline())
+        return replace(found, single_loads=False) if self.compact else found
 
     def has(self, feature: str) -> bool:
         """Whether it has a feature.

@@ -77,7 +77,7 @@ TC_INLINE void tc_lane_tiles_blocks(tc_lane_position *at, const tc_lane_tile *ti
     }
 }
 
-/* All blocks; those of 4 pixels by `all`, if there is such a function, else by `four`. */
+/* All blocks; those of 4 pixels by `all`, which expands them itself, if there is such a function, else by `four`. */
 TC_INLINE void tc_lane_tiles_pixels(const int8_t *input, int8_t *output, const tc_lane_tile *tile, uint32_t *block,
                                     tc_lane_pointwise *all, tc_lane_block *four, tc_lane_block *three,
                                     const tc_lane_conv2d_shape *shape)
@@ -85,14 +85,13 @@ TC_INLINE void tc_lane_tiles_pixels(const int8_t *input, int8_t *output, const t
     tc_lane_position at = {input, output, 0, 0};
     int8_t *const after = (int8_t *)(block + (shape->fours > 0 ? 8 : 6) * shape->groups);
     if (all != NULL) {
-        const tc_lane_pointwise_job job = {
-            block,
-            input + 4 * shape->fours * shape->input_channels,
-            tile->weights_end,
-            tile->last_end,
-        };
-        all(input, tile->weights, output + tile->first, &job);
-        tc_lane_advance(&at, 4 * shape->fours, shape);
+        /* Called for block after block: it takes the outputs of the next one to follow all channels of this one. */
+        tc_lane_pointwise_job job = {block, input, tile->weights_end, tile->last_end};
+        for (int32_t i = 0; i < shape->fours; i++) {
+            job.input_end += 4 * shape->input_channels;
+            all(at.input, tile->weights, at.output + tile->first, &job);
+            tc_lane_advance(&at, 4, shape);
+        }
     } else if (shape->fours > 0) {
         tc_lane_tiles_blocks(&at, tile, block, after, 4, 4, shape->fours, four, shape);
     }

@@ -153,6 +153,7 @@ class Kernel:
         instructions: estimated executed instructions of one call on the target.
         cycles: estimated cycles of one call, where they and not instructions decide (`Pipeline.single_loads`).
         sweeps: how a call reads its constants; None where nobody has counted.
+        copies: how it reads the copy of its constants that it makes in scratch, if it does.
         stalls: cycles that a call waits for its constants, by what the board says of its memories; 0 where they cost
             nothing.
         spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
@@ -179,6 +180,7 @@ class Kernel:
     instructions: int = 0
     cycles: int | None = None
     sweeps: Sweeps | None = None
+    copies: Sweeps | None = None
     stalls: int = 0
     spared_by_rows: int = 0
     code_bytes: int = 0

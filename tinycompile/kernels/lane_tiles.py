@@ -73,6 +73,8 @@ def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int) -> Ker
         tuple(layer.definitions),
     )
     work = layer.work + (tiles - 1) * (60 + layer.expansions) + tiles * Work(40, 40)
+    if isinstance(layer, Pointwise):
+        work += tiles * layer.blocks.fours * 40  # a call for each block
     for pair in range(0, total, pairs):
         work += copy_work(4 * record * min(pairs, total - pair))
     return Kernel(
@@ -84,6 +86,7 @@ def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int) -> Ker
         cycles=work.cycles_on(layer.core),
         code_bytes=layer.code_bytes + 160,
         sweeps=Sweeps(1),
+        copies=Sweeps(len(layer.blocks.sizes), 4 * pairs * record, layer.scratch_bytes),
         notes={
             "requantisation": layer.lanes.plan.form,
             "loops": f"{tiles} tiles of output channels outside, {len(layer.blocks.sizes)} blocks of pixels inside",

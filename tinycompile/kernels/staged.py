@@ -43,6 +43,7 @@ def staged(kernel: Kernel) -> Kernel | None:
         cycles=cycles,
         code_bytes=kernel.code_bytes + 24 + 16 * len(copied),
         sweeps=Sweeps(1),
+        copies=kernel.sweeps or Sweeps(1),
         notes={**kernel.notes, "weights": f"copied to {size:,} bytes of RAM, then read from there"},
     )
 

@@ -17,7 +17,7 @@ def print_profile(report: dict[str, Any], console: Console) -> None:
     profile = report["profile"]
     cores = list(profile["cycles"])
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("layer", overflow="ellipsis", max_width=24)
+    table.add_column("layer", overflow="fold", max_width=24)  # two long names may differ at their ends alone
     table.add_column("instructions", justify="right", no_wrap=True)
     for name in profile["mix"]:
         table.add_column(name, justify="right", no_wrap=True)

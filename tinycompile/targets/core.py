@@ -48,6 +48,7 @@ PIPELINES: Mapping[str, Pipeline] = {
     "m4": Pipeline(cycles_per_instruction=(1.2, 1.5)),
     "m7": Pipeline(dual_issue=True, single_loads=True, cycles_per_instruction=(0.5, 0.8)),
     "m55": Pipeline(dual_issue=True),
+    "m85": Pipeline(dual_issue=True),
 }
 """By the names that boards give; others issue one instruction at a time.
 

@@ -16,7 +16,6 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.quantize.affine import fold_affine
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis, rename
-from tinycompile.quantize.normalisations import spell_normalisations
 
 
 def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "") -> FloatGraph:
@@ -34,7 +33,6 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "")
     _check_finite(graph, where)
     _drop_identities(graph)
     _matmul_to_gemm(graph)
-    spell_normalisations(graph)
     fold_affine(graph)
     _check_finite(graph, where)
     return graph

@@ -42,7 +42,7 @@ def _attention(step: Definition) -> list[Any]:
     keys, shared = past + k_shape[2], (batch, k_shape[1], heads // k_shape[1] * queries)
     scale = step.take("scale", None) or 1 / sqrt(width)
     product = do("MatMul", _reshaped(step, do, q, (*shared, width)), do.transpose(k, [0, 1, 3, 2]))
-    scores = do("Mul", _reshaped(step, do, product, (batch, heads, queries, keys)), step.like("scale", scale))
+    scores = _reshaped(step, do, do("Mul", product, step.like("scale", scale)), (batch, heads, queries, keys))
     shown = [scores]
     cap = step.take("softcap", 0.0)
     if cap:

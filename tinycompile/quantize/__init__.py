@@ -30,6 +30,7 @@ from tinycompile.quantize.prepare import prepared, with_biases
 from tinycompile.quantize.qdq import Parameters, quantized_values
 from tinycompile.quantize.ranges import METHODS
 from tinycompile.quantize.scales import RaisedChannel
+from tinycompile.quantize.scores import bound_masks
 from tinycompile.quantize.ways import AUTO, EXPONENTS, Attempt, Trial, attempts
 
 Form = Literal["onnx", "tflite"]
@@ -191,7 +192,7 @@ def quantize(
     static, samples = (
         (given, _Samples.of(calib, evaluation, given, states or {})) if calib is not None else _imagined(given, where)
     )
-    graph = _prepared(static, where, form)
+    graph = bound_masks(_prepared(static, where, form), spread(samples.calibration, _MEASURED))
     if pinned is not None:
         check_pinned(pinned, quantized_values(graph), where)
     found = attempts(
@@ -203,7 +204,11 @@ def quantize(
         best = found[0].refitted(constrained(found[0].network.graph, found[0].parameters))
     for text in best.warnings():
         warnings.warn(f"{where}: {text}", QuantizationWarning, stacklevel=2)
-    final = best if calib is not None else transferred(best, _prepared(given, where, form), samples.judged[:2])
+    final = (
+        best
+        if calib is not None
+        else transferred(best, bound_masks(_prepared(given, where, form), samples.judged[:2]), samples.judged[:2])
+    )
     step(f"measuring on {len(samples.judged)} samples")
 
     def file_of(attempt: Attempt) -> bytes | None:

@@ -1,8 +1,8 @@
 """Write `tiny_llm.onnx`, a token's step of the trained model, and samples for tinycompile.
 
-  tiny_llm.onnx       token, position and caches in; logits and caches out; weights stored in float16
-  tiny_llm_calib.npz  token, position (int64 [samples, 1]): pieces of the text that the model was trained on
-  tiny_llm_text.npz   the same of held-out text, and the characters in the order of their tokens
+tiny_llm.onnx       token, position and caches in; logits and caches out; weights stored in float16
+tiny_llm_calib.npz  token, position (int64 [samples, 1]): pieces of the text that the model was trained on
+tiny_llm_text.npz   the same of held-out text, and the characters in the order of their tokens
 """
 
 from __future__ import annotations

@@ -14,10 +14,8 @@ from tinycompile.frontend.declared_states import with_states
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.passes.shorten_states import shorten_states
 from tinycompile.quantize.carried import with_states as with_carried
-from tinycompile.quantize.masks import masks
 from tinycompile.quantize.measure import float_outputs
-from tinycompile.quantize.network import Network
-from tinycompile.quantize.survey import surveyed
+from tinycompile.quantize.scores import bound_masks
 
 pytest.importorskip("onnxruntime", reason="calibration needs onnxruntime")
 
@@ -67,23 +65,10 @@ def test_caches_have_one_scale():
     model = attention()
     static = static_model(model, "test")
     data = with_carried(steps(48), static, STATES)
-    candidate, floats = islands(graph_of(model), data)
+    candidate, floats = islands(bound_masks(graph_of(model), data), data)
     assert floats == []
     assert output_sqnr(candidate, float_outputs(model, data), data) > 25
     names = [[value.name for value in edge] for edge in (model.graph.input, model.graph.output)]
     graph = shorten_states(with_states(candidate.graph, list(STATES.items()), *names, "test"))
     assert [graph.types[state.name].dtype for state in graph.states] == [INT8, INT8]
     assert {graph.producers()[state.next].op.kind for state in graph.states} == {"dynamic_update_slice"}
-
-
-@pytest.mark.parametrize(("hidden", "narrow"), [(-1e4, True), (-np.inf, True), (-2.0, False)])
-def test_masked_elements_need_no_range(hidden: float, narrow: bool):
-    """Unless they are no lower than others."""
-    model = attention(hidden)
-    data = with_carried(steps(24), static_model(model, "test"), STATES)
-    network = Network(graph_of(model), data)
-    ((name, mask),) = masks(network.graph).items()
-    found, kept = surveyed(network, data)[0][name], network.floats[name]
-    least = kept[mask.keeps(kept)].min()
-    assert found.bounds[0] == (pytest.approx(least - 8) if narrow else -np.inf)
-    assert mask.kept not in network.rounded

@@ -88,10 +88,10 @@ def fit(model: Llama, tokens: np.ndarray, steps: int, rate: float, rng: np.rando
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the character model.")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "tiny_llm.npz")
-    parser.add_argument("--steps", type=int, default=3500)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--rate", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)

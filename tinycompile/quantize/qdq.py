@@ -305,9 +305,9 @@ class _Writer:
                 continue
             scale = np.float32(max(float(np.abs(value).max()) / 127, SMALLEST))
             values = quantize_weights(value, scale.reshape(1), 0)
-            node.input[index] = self._constant(
-                f"{node.output[0]}_operand_{index}", values, scale.reshape(1), None, nodes
-            )
+            known = self._constant(f"{node.output[0]}_operand_{index}", values, scale.reshape(1), None, nodes)
+            self.bytes[known] = Operand(float(scale), 0)
+            node.input[index] = known
 
     def _bias(self, node: Any, name: str, scale: Array, x_scale: float, nodes: list[Any]) -> None:
         graph = self.graph

@@ -19,6 +19,9 @@ from tinycompile.targets import Board, Core, Memory
 from tinycompile.targets.memory import ram_choices
 from tinycompile.work import node_macs
 
+LAYER_CODE_BYTES = 4096
+"""Of a layer with weights, about: block functions that are made for its shape."""
+
 BOUND = 4
 """A layer that waits for a quarter of its time is told what smaller weights would give."""
 
@@ -60,7 +63,7 @@ class WithMemories:
         found = with_stalls(kernel, macs, self._system, memory, scratch)
         if not found.stalls:
             return found
-        found = _with_note(found, "waiting", f"about {found.stalls:,} cycles, constants in {memory.name}")
+        found = _with_note(found, "waiting", f"about {found.stalls:,} cycles with constants in {memory.name}")
         if BOUND * found.stalls < found.price:
             return found
         fewer = with_stalls(kernel, macs, self._system, memory, scratch, bits=4).stalls
@@ -98,14 +101,18 @@ def worthwhile(kernels: Iterable[Kernel], others: Sequence[Kernel]) -> list[Kern
 def external_nodes(graph: Graph, board: Board) -> frozenset[str]:
     """Names of the nodes whose constants go to external flash, those with the fewest products per byte first.
 
-    Kernels pack constants in forms of their own, so that the sizes aren't known before one is chosen: about.
+    Kernels pack constants in forms of their own and have code of their own, so that sizes aren't known before one is
+    chosen: about.
     """
     if board.external_flash is None:
         return frozenset()
     sizes = [sum(graph.types[name].bytes for name in node.inputs if name in graph.constants) for node in graph.nodes]
-    excess = sum(sizes) + 2 * CODE_BYTES - board.flash.bytes
+    packed = [size + size // 16 for size in sizes]
+    excess = (
+        sum(packed) + CODE_BYTES + LAYER_CODE_BYTES * sum(size > LAYER_CODE_BYTES for size in sizes) - board.flash.bytes
+    )
     found = set[str]()
-    order = sorted(zip(node_macs(graph), sizes, graph.nodes, strict=True), key=lambda e: (e[0] / max(1, e[1]), -e[1]))
+    order = sorted(zip(node_macs(graph), packed, graph.nodes, strict=True), key=lambda e: (e[0] / max(1, e[1]), -e[1]))
     for _, size, node in order:
         if excess <= 0:
             break

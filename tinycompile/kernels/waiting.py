@@ -20,16 +20,15 @@ def sweeps_of(kernel: Kernel, macs: int) -> Sweeps:
 
 
 def swept(system: MemorySystem, memory: Memory, size: int, sweeps: Sweeps) -> float:
-    """Cycles of waiting for `size` bytes in a memory that are read in this order."""
+    """Cycles of waiting for `size` bytes in a memory that are read in this order.
+
+    Once from beginning to end, and of each piece what is missing when it is read again.
+    """
     piece = min(size, sweeps.piece or size)
     if not piece:
         return 0.0
-    return system.sweep(memory, piece, times=sweeps.times, between=sweeps.between).middle * size / piece
-
-
-def constants_wait(kernel: Kernel, macs: int, system: MemorySystem, memory: Memory) -> float:
-    """Cycles of waiting for its constants in this memory."""
-    return swept(system, memory, kernel.constant_bytes, sweeps_of(kernel, macs))
+    often, once = (system.sweep(memory, piece, times=n, between=sweeps.between).middle for n in (sweeps.times, 1))
+    return system.sweep(memory, size).middle + (often - once) * size / piece
 
 
 def ahead_wait(kernel: Kernel, size: int, system: MemorySystem, memory: Memory) -> float:

@@ -42,6 +42,16 @@ def check_sums(build: Build) -> None:
     for core, cycles in found["cycles"].items():
         assert cycles == pytest.approx(sum(part["cycles"][core] for part in parts), abs=len(parts))
     assert all(sum(part["mix"].values()) == part["instructions"] for part in [found, *parts])
+    assert (found["waiting"] is None) == build.board.memory_system.is_free
+    if found["waiting"] is not None:
+        for bound in ("low", "high"):
+            total = found["waiting"]["total"][bound]
+            assert total == pytest.approx(sum(p["waiting"]["total"][bound] for p in parts), abs=len(parts))
+        assert found["waiting"]["fills"]["flash"]["code"] > 0
+        weights = build.report["flash"]["weights_bytes"]
+        cached = build.board.memory_system.cache(build.board.flash, "data")
+        read = found["waiting"]["fills"]["flash"]["data" if cached else "reads"] * (cached.line if cached else 4)
+        assert weights / 2 < read
     execution = build.execute([pattern(t) for t in build.inputs])
     assert abs(execution.instructions[0] - found["instructions"]) <= TICKS
 
@@ -156,8 +166,8 @@ def test_a_qemu_without_plugins_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(ToolFailedError, match="takes no plugins"):
         profile_build(build)
-    (library,) = (tmp_path / "cache" / "tinycompile").iterdir()
-    assert library.name.endswith("-2.so")  # the interface of QEMU 9
+    libraries = [*(tmp_path / "cache" / "tinycompile").iterdir()]  # of counts and of caches
+    assert [library.name[-5:] for library in libraries] == ["-2.so", "-2.so"]  # the interface of QEMU 9
 
 
 def test_without_capstone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

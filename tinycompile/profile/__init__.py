@@ -1,9 +1,9 @@
 """`profile`: executed instructions of each layer, exactly; what they are; and an estimate of cycles.
 
-QEMU counts (`counter.py`), the line numbers in the ELF say which layer a call belongs to (`layers.py`), Capstone says
-what each instruction is (`instructions.py`) and objdump what those of Helium are (`helium.py`), and a model of the
-core estimates cycles: `single_issue.py` for M0 to M4, `cortex_m*.py` by the pipeline of `in_order.py` for the others.
-How far such estimates were from silicon is in `calibration.py`.
+QEMU counts (`counter.py`) and simulates the board's caches (`waiting.py`), the line numbers in the ELF say which layer
+a call belongs to (`layers.py`), Capstone says what each instruction is (`instructions.py`) and objdump what those of
+Helium are (`helium.py`), and a model of the core estimates cycles: `single_issue.py` for M0 to M4, `cortex_m*.py` by
+the pipeline of `in_order.py` for the others. How far such estimates were from silicon is in `calibration.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from tinycompile.profile.helium import instructions_of
 from tinycompile.profile.instructions import KINDS, Decoder, Instruction
 from tinycompile.profile.layers import layers_of
 from tinycompile.profile.single_issue import CORTEX_M0, CORTEX_M0PLUS, CORTEX_M3, CORTEX_M4
+from tinycompile.profile.waiting import Waiting, assumptions, bounds, waiting_of
 from tinycompile.report.saving import update_report
+from tinycompile.targets import Cycles
 from tinycompile.toolchain import make
 
 OUTSIDE = -1
@@ -113,7 +115,8 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
     mixed = decoder is not None
     told = TOLD.get(core.pipeline, (core.pipeline,)) if mixed else ()
     models = [MODELS[pipeline] for pipeline in told if pipeline in MODELS]
-    works = _works(counts, _layer_of(counts, elf, build), models, decoder)
+    layer_of = _layer_of(counts, elf, build)
+    works, waiting = _works(counts, layer_of, models, decoder), _waiting(counts, layer_of, build)
     total = Work()
     for work in works.values():
         total.instructions += work.instructions
@@ -126,13 +129,15 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
         "input": "pattern" if samples is None else "sample",
         **total.as_dict(models, mixed),
         "error_percent": {model.name: error_percent(model.name) for model in models},
-        "estimate": _estimate(build, total),
+        "estimate": _estimate(build, total, waiting),
         "note": "" if models else _why_none(build, mixed),
         "layers": [
-            {"name": layer["name"], **works[index].as_dict(models, mixed)}
+            {"name": layer["name"], **works[index].as_dict(models, mixed), "waiting": _of(waiting, index)}
             for index, layer in enumerate(build.report["layers"])
         ],
-        "outside_layers": works[OUTSIDE].as_dict(models, mixed),
+        "outside_layers": {**works[OUTSIDE].as_dict(models, mixed), "waiting": _of(waiting, OUTSIDE)},
+        "waiting": None if waiting is None else _sum(waiting).as_dict(),
+        "waiting_assumes": _assumes(build),
     }
     build.report["profile"] = profile
     update_report(build.folder, build.report)
@@ -162,13 +167,19 @@ def _why_none(build: Build, mixed: bool) -> str:
     return f"there is no model of the {core.name}"
 
 
-def _estimate(build: Build, total: Work) -> dict[str, Any] | None:
-    """Cycles and time of the target's own core at the target's clock; None where there is no model."""
+def _estimate(build: Build, total: Work, waiting: dict[int, Waiting] | None) -> dict[str, Any] | None:
+    """Cycles and time of the target's own core at the target's clock; None where there is no model.
+
+    `cycles` and `milliseconds` are those of the core, the bounds in `total_cycles` and `total_milliseconds` with what
+    it waits for its memories.
+    """
     model = MODELS.get(build.board.core.pipeline)
     if model is None or model.name not in total.cycles:
         return None
     core = model.name
     cycles, clock = total.cycles[core], build.board.clock_hz
+    with_waiting = Cycles(cycles, cycles) + (Cycles() if waiting is None else _sum(waiting).total)
+    milliseconds = with_waiting * (1000 / clock)
     return {
         "core": core,
         "cycles": round(cycles),
@@ -176,28 +187,51 @@ def _estimate(build: Build, total: Work) -> dict[str, Any] | None:
         "milliseconds": round(1000 * cycles / clock, 3),
         "error_percent": error_percent(core),
         "assumes": "code and data without wait states",
+        "total_cycles": bounds(with_waiting),
+        "total_milliseconds": {"low": round(milliseconds.low, 3), "high": round(milliseconds.high, 3)},
     }
 
 
-def _layer_of(counts: Counts, elf: Path, build: Build) -> dict[Pair, int]:
-    """Inside `invoke`, a block belongs to the layer of its last instruction; elsewhere, to that of the call."""
-    places = {pair: _place(pair) for pair in counts.pairs}
-    layers = layers_of(elf, build.folder, build.model, set(places.values()), build.board.toolchain)
-    return {pair: layers.get(place, OUTSIDE) for pair, place in places.items()}
+def _layer_of(counts: Counts, elf: Path, build: Build) -> dict[int, int]:
+    """The layer of an address in `invoke`: of a block's last instruction, elsewhere of the call."""
+    places = {_place(pair) for pair in counts.pairs}
+    if counts.caches is not None:
+        places |= {place for place, _ in counts.caches.counts}
+    layers = layers_of(elf, build.folder, build.model, places, build.board.toolchain)
+    return {place: layers.get(place, OUTSIDE) for place in places}
 
 
 def _place(pair: Pair) -> int:
     return (pair.site or pair.block.end) - 2
 
 
+def _waiting(counts: Counts, layer_of: dict[int, int], build: Build) -> dict[int, Waiting] | None:
+    """None where nothing makes the core wait, as far as is known."""
+    return None if counts.caches is None else waiting_of(counts.caches, build.board.memory_system, layer_of)
+
+
+def _of(waiting: dict[int, Waiting] | None, layer: int) -> dict[str, Any] | None:
+    return None if waiting is None else waiting.get(layer, Waiting()).as_dict()
+
+
+def _sum(waiting: dict[int, Waiting]) -> Waiting:
+    return sum(waiting.values(), Waiting())
+
+
+def _assumes(build: Build) -> list[str]:
+    used = {section["name"] for section in build.report["memories"]}
+    parts = [m for m in build.board.memories if any(f"_{m.name}_" in f"_{name}_" for name in used)]
+    return assumptions(build.board.memory_system, parts)
+
+
 def _works(
-    counts: Counts, layer_of: dict[Pair, int], models: Sequence[CycleModel], decoder: Decoder | None
+    counts: Counts, layer_of: dict[int, int], models: Sequence[CycleModel], decoder: Decoder | None
 ) -> dict[int, Work]:
     works = defaultdict[int, Work](Work)
     decoded = None if decoder is None else _Decoded(decoder)
     branches = defaultdict[tuple[int, Block], list[int]](lambda: [0, 0])
     for pair in counts.pairs:
-        layer, taken = layer_of[pair], pair.before is not None and pair.before.end != pair.block.address
+        layer, taken = layer_of[_place(pair)], pair.before is not None and pair.before.end != pair.block.address
         work = works[layer]
         work.instructions += pair.block.instructions * pair.count
         if decoded is None:

@@ -36,18 +36,25 @@ class Pipeline:
         dual_issue: two instructions begin in a cycle, but none beside LDM.
         single_loads: LDR begins beside a product, and LDRD beside nothing: words that are loaded one by one take more
             instructions and fewer cycles. Kernels for such a core state their cycles (`Kernel.cycles`).
+        cycles_per_instruction: of a whole inference, from and to; until `profile` knows more.
     """
 
     dual_issue: bool = False
     single_loads: bool = False
+    cycles_per_instruction: tuple[float, float] = (1.0, 2.0)
 
 
 PIPELINES: Mapping[str, Pipeline] = {
-    "m7": Pipeline(dual_issue=True, single_loads=True),
+    "m4": Pipeline(cycles_per_instruction=(1.2, 1.5)),
+    "m7": Pipeline(dual_issue=True, single_loads=True, cycles_per_instruction=(0.5, 0.8)),
     "m55": Pipeline(dual_issue=True),
     "m85": Pipeline(dual_issue=True),
 }
-"""By the names that boards give; others issue one instruction at a time."""
+"""By the names that boards give; others issue one instruction at a time.
+
+Their cycles per instruction are what `profile` found for the models of `../shared`, rounded outwards (M4: 1.26 to 1.46,
+M7: 0.53 to 0.74). Of a core without such figures nobody knows more than that one is little and two are many.
+"""
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ class Plans:
 
     @cached_property
     def _layers(self) -> LayerPlanner:
-        return LayerPlanner(self._graph, self._kernels, self._covers, self._flash)
+        covers = self._covers
+        return LayerPlanner(self._graph, self._kernels, covers, self._flash, covers.groups)
 
     @cached_property
     def _stages(self) -> StagePlanner:
@@ -106,7 +107,8 @@ class Plans:
         except UnsupportedError:  # a split average without a kernel: they stay whole
             graph, kernels = self._graph, self._kernels
         schedule = self._schedule if self._schedule in WAYS else "auto"
-        return StagePlanner(graph, kernels, self._kernels_of, schedule, self._covers, self._flash)
+        covers = self._covers
+        return StagePlanner(graph, kernels, self._kernels_of, schedule, covers, self._flash, covers.groups)
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
         return self._offer(replace(site, latitude=self._latitude), self._core)

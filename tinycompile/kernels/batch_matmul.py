@@ -11,7 +11,7 @@ from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops, operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Fields, Struct, range_fields, struct_call
-from tinycompile.kernels.generic_finish import finish_of
+from tinycompile.kernels.generic_finish import Finish, finish_of
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.numerics.requant_solver import fits, solve
@@ -62,7 +62,7 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, BatchMatMul):
         return None
     rule = op.requant(sig)
-    finish = finish_of(site, rule, np.zeros(1, np.int64), (rule.low, rule.high), _reachable(site))
+    finish = finish_of(site, rule, np.zeros(1, np.int64), (rule.low, rule.high), reachable_sums(site))
     shape = batch_matmul_fields(site, op, finish.range)
     if shape is None:
         return None
@@ -79,10 +79,16 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
             ("a", "b", "output", "channels", finish.function),
         ),
         (*operand_constants(site), finish.constant),
-        instructions=_on(core, 30 + sig.output.elements * (12 + finish.instructions) + op.macs(sig) * 7),
+        instructions=batch_matmul_instructions(site, finish, core),
         code_bytes=400,
         notes={"requantisation": finish.form, "reason": "portable C that handles every shape"},
     )
+
+
+def batch_matmul_instructions(site: Site, finish: Finish, core: Core) -> int:
+    """Of `tc_batch_matmul_s8`."""
+    outputs, macs = site.sig.output.elements, site.node.op.macs(site.sig)
+    return _on(core, 30 + outputs * (12 + finish.instructions) + macs * 7)
 
 
 @kernel_for(BatchMatMul, needs={"dsp"})
@@ -92,7 +98,7 @@ def batch_matmul_lanes(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, BatchMatMul):
         return None
     rule = op.requant(sig)
-    plan = _plan(rule, *_reachable(site))
+    plan = _plan(rule, *reachable_sums(site))
     if plan is None and not isinstance(rule, TfliteRequant):
         return None
     shape = batch_matmul_fields(site, op, range_fields(rule.zero_point, (rule.low, rule.high)))
@@ -123,8 +129,8 @@ def batch_matmul_lanes(site: Site, core: Core) -> Kernel | None:
     )
 
 
-def _reachable(site: Site) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest sum."""
+def reachable_sums(site: Site) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest sum, as arrays of one channel."""
     op = site.node.op
     depth = op.sizes(site.sig)[1] if isinstance(op, BatchMatMul) else 1
     a, b = (_ends(t.zero_point) for t in site.sig.inputs)

@@ -9,9 +9,11 @@ import pytest
 
 from tests.kernels.attention_sites import graph_of, plain_graph, site_of, torch_graph
 from tests.support.cores import core_named
+from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import M7, check
 from tinycompile.ir import Graph, Node, TensorType
 from tinycompile.kernels.attention import attention_rows
+from tinycompile.kernels.attention_lanes import attention_lanes
 from tinycompile.kernels.attention_pattern import attention_of
 from tinycompile.ops.transpose import Transpose
 
@@ -31,6 +33,17 @@ def test_one_query_after_the_other(name: str) -> None:
     kernel = check(attention_rows, site_of(GRAPHS[name]), M0 if name == "cross" else M7)
     assert kernel.in_place == (name in ("keras", "another scale", "torch"))
     assert kernel.scratch_bytes <= 16
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_two_queries_at_a_time(name: str) -> None:
+    kernel = check(attention_lanes, site_of(GRAPHS[name]))
+    assert kernel.in_place == (name in ("keras", "another scale", "torch"))
+
+
+def test_in_assembly() -> None:
+    cases = [(factory, site_of(graph)) for graph in GRAPHS.values() for factory in (attention_rows, attention_lanes)]
+    check_emulated(cases)
 
 
 def test_what_is_known_of_where_vectors_are() -> None:

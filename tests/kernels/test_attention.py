@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.kernels.attention_sites import graph_of, plain_graph, site_of, torch_graph
+from tests.kernels.attention_sites import graph_of, plain_graph, torch_graph
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
+from tests.support.fused_nodes import site_of
 from tests.support.kernel_checks import M7, check
 from tinycompile.ir import Graph, Node, TensorType
 from tinycompile.kernels.attention import attention_rows

@@ -23,6 +23,7 @@ from tinycompile.quantize.data_free import imagined, transferred
 from tinycompile.quantize.execution import outputs_of
 from tinycompile.quantize.float_graph import FloatGraph
 from tinycompile.quantize.float_model import float_model
+from tinycompile.quantize.masks import masks
 from tinycompile.quantize.measure import Accuracy, Choices, accuracy, choices, sqnr
 from tinycompile.quantize.patterns import simplified
 from tinycompile.quantize.pinned import check_pinned
@@ -285,7 +286,13 @@ def _layers(best: Attempt, samples: Sequence[Sample], shapes: Mapping[str, tuple
     shown = {name: f"{name}_dequantized" for name in best.parameters}
     shown = {name: each if each in known else name for name, each in shown.items() if name not in network.inputs}
     values = outputs_of(proto, list(shown.values()), samples, shapes)
-    ratios = [(name, sqnr(network.floats[name], values[each])) for name, each in shown.items()]
+    ratios, masked = list[tuple[str, float]](), masks(network.graph)
+    for name, each in shown.items():
+        value, rounded = network.floats[name], values[each]
+        if name in masked:
+            kept = masked[name].keeps(value)
+            value, rounded = value[kept], rounded[kept]
+        ratios.append((name, sqnr(value, rounded)))
     return sorted(ratios, key=lambda pair: pair[1])
 
 

@@ -34,6 +34,7 @@ class Layout:
         flash: code and weights.
         cold: the weights that don't fit there; None if all do.
         weights: where separate weights are, apart from the code; None where they are part of it.
+        fast: memories that hold copies of code or weights, which start-up makes; they may hold other things as well.
     """
 
     system: Memory
@@ -42,6 +43,7 @@ class Layout:
     flash: Memory
     cold: Memory | None = None
     weights: Memory | None = None
+    fast: tuple[Memory, ...] = ()
 
     @staticmethod
     def simple(board: Board) -> Layout:
@@ -51,7 +53,7 @@ class Layout:
     @property
     def used(self) -> list[Memory]:
         """Each memory once."""
-        parts = (self.flash, self.cold, self.system, self.scratch, self.arena)
+        parts = (self.flash, self.cold, self.system, self.scratch, self.arena, *self.fast)
         return list(dict.fromkeys(memory for memory in parts if memory is not None))
 
 

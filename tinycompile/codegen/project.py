@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinycompile.codegen.blob import HEADER_BYTES
+from tinycompile.codegen.copies import Copies
 from tinycompile.codegen.names import comment_text
 from tinycompile.codegen.program import Program
 from tinycompile.errors import TargetError
@@ -38,12 +39,14 @@ class Project:
 
     Attributes:
         programs, origins: one per model.
+        copies: what start-up copies to faster memory.
     """
 
     board: Board
     layout: Layout
     programs: tuple[Program, ...]
     origins: tuple[Provenance, ...]
+    copies: Copies = ()
 
     @property
     def memory_sources(self) -> list[Path]:

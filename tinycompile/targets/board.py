@@ -218,6 +218,11 @@ def strict(board: Board) -> Board:
     return replace(found, cflags=(*board.cflags, *found.alignment_flags))
 
 
+def compact(board: Board) -> Board:
+    """The board with code that is short before it is fast."""
+    return board if board.is_host else replace(board, core=replace(board.core, compact=True))
+
+
 def behind_bootloader(board: Board, offset: int) -> Board:
     """The board with its firmware `offset` bytes behind the start of the flash, and so its stand-in.
 

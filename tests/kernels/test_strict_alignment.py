@@ -23,6 +23,7 @@ from tests.kernels import (
     test_fused,
     test_hybrid,
     test_integer_products,
+    test_lane_tiles,
     test_lstm,
     test_mve,
     test_svdf,
@@ -276,7 +277,7 @@ def test_no_kernel_is_left_out() -> None:
 def test_assembly_kernels() -> None:
     """Each at least once; all cases with `make strict`."""
     first = {factory: (factory, site) for factory, site in reversed(test_assembly.CASES)}
-    check_emulated([*first.values(), *test_assembly.CASES[::4]], strict=True)
+    check_emulated([*first.values(), *test_assembly.CASES[::4], *test_lane_tiles.cases()[4:]], strict=True)
 
 
 def test_kernels_in_c() -> None:

@@ -14,11 +14,13 @@ from tests.support.cores import core_named
 from tests.support.kernel_checks import check, check_if_taken, int8, site_of
 from tinycompile.kernels.batch_matmul import batch_matmul, float_batch_matmul
 from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
+from tinycompile.kernels.matrix_tiles import matrix_tiles
 from tinycompile.kernels.mve_matrix import mve_matrix
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops.batch_matmul import BatchMatMul
 
 M55 = core_named("cortex-m55", dsp=True, mve=True, fpu=True)
+M3 = core_named("cortex-m3")
 quick = settings(max_examples=12, deadline=None, derandomize=True)
 BATCHES = [((), ()), ((2,), (2,)), ((1,), (3,)), ((3,), ()), ((2, 1), (3,)), ((2, 1, 2), (1, 3, 2))]
 
@@ -48,6 +50,11 @@ def product(batches, sizes, adjoint, zero, constant=None, *, rule=None, scale=No
 )  # fmt: skip
 def test_any_shape(factory, batches, sizes, adjoint, zero, constant):
     check(factory, product(batches, sizes, adjoint, zero, constant), M55)
+
+
+@pytest.mark.parametrize("sizes", [(1, 5, 2), (3, 9, 5)])
+def test_tiles(sizes):
+    check(matrix_tiles, product(((2,), (2,)), sizes, (sizes[0] == 1, True), (3, -128, 5)), M3)
 
 
 @pytest.mark.parametrize(("adjoint", "columns"), [((False, False), 70), ((True, True), 41)])

@@ -81,7 +81,7 @@ GRAPHS = {
 }
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", ["keras", "torch"])
 def test_a_row_at_a_time(name: str) -> None:
     kernel = check(layer_norm, site_of(GRAPHS[name]), M0 if name == "torch" else M7)
     assert kernel.overlap == {0: 0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tinycompile.codegen.copies import Copies
 from tinycompile.errors import TargetError
 from tinycompile.kernels.render import render
 from tinycompile.layout import Layout
@@ -25,7 +26,11 @@ class Region:
 
 
 def linker_script(
-    board: Board, variant: Board, layout: Layout | None = None, weights: Mapping[str, int] | None = None
+    board: Board,
+    variant: Board,
+    layout: Layout | None = None,
+    weights: Mapping[str, int] | None = None,
+    copies: Copies = (),
 ) -> str:
     """The memory map of `variant`, with no more memory than `board` has.
 
@@ -33,6 +38,7 @@ def linker_script(
 
     Args:
         weights: address of each model's separate weights.
+        copies: what start-up copies to faster memory.
 
     Raises:
         TargetError: the variant has no memory for one that `board` uses.
@@ -54,6 +60,7 @@ def linker_script(
         regions=list(regions.values()),
         guard=STACK_GUARD_BYTES,
         weights=weights or {},
+        copies=[(copy, names[copy.memory]) for copy in copies],
         **sections,
     )
 
@@ -69,7 +76,8 @@ def regions_of(board: Board, variant: Board, layout: Layout) -> dict[Memory, Reg
     used = dict.fromkeys(free, 0)
     found = dict[Memory, Region]()
     for memory in layout.used:
-        name = board.external_stand_ins.get(memory.name, "") if memory.external else memory.kind
+        kind = "flash" if memory.kind == "flash" else "ram"
+        name = board.external_stand_ins.get(memory.name, "") if memory.external else kind
         if name not in free:
             raise TargetError(
                 f"{variant.name}, which stands in for {board.name}, has no memory for {memory.name!r}",

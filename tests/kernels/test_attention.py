@@ -12,10 +12,11 @@ from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.fused_nodes import site_of
 from tests.support.kernel_checks import M7, check
-from tinycompile.ir import Graph, Node, TensorType
+from tinycompile.ir import Graph, Node, Site, TensorType
 from tinycompile.kernels.attention import attention_rows
 from tinycompile.kernels.attention_lanes import attention_lanes
 from tinycompile.kernels.attention_pattern import attention_of
+from tinycompile.kernels.base import Factory
 from tinycompile.ops.transpose import Transpose
 
 M0 = core_named("cortex-m0plus")
@@ -43,9 +44,14 @@ def test_two_queries_at_a_time(name: str) -> None:
     assert kernel.in_place == (name in ("another scale", "torch"))
 
 
-def test_in_assembly() -> None:
+def cases() -> list[tuple[Factory, Site]]:
     """Pairs of lanes that are full and those that aren't; queries and columns that are left over."""
-    check_emulated([(attention_lanes, site_of(GRAPHS[name])) for name in ("keras", "cross", "one tensor")])
+    found = [(attention_lanes, site_of(GRAPHS[name])) for name in ("keras", "cross", "one tensor")]
+    return [*found, (attention_rows, site_of(GRAPHS["another scale"]))]
+
+
+def test_in_assembly() -> None:
+    check_emulated(cases()[:3])
 
 
 def test_what_is_known_of_where_vectors_are() -> None:

@@ -36,7 +36,17 @@ FindGroups = Callable[[Graph], Sequence[Group]]
 LARGE = Flash(1 << 20)
 """A megabyte, and as much more as it takes."""
 
-__all__ = ["LARGE", "Flash", "LayerPlanner", "Planned", "StagePlanner", "plan", "planned_of", "states_of"]
+__all__ = [
+    "LARGE",
+    "Flash",
+    "LayerPlanner",
+    "Planned",
+    "StagePlanner",
+    "plan",
+    "planned_of",
+    "replaced",
+    "states_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +69,8 @@ class Planned:
             bytes of flash at the rate of `planner.flash`.
         stages: nodes that are executed together, by rows or patches.
         parts: offsets of the copies of parts of tensors that stages need, by `copy_name` and `put_name`.
-        problem, placement: what was placed, and where: for pictures.
+        problem, placement: what was placed, and where.
+        roots: of every value in RAM the buffer it is in, and how many bytes behind that one's beginning.
     """
 
     graph: Graph
@@ -78,6 +89,7 @@ class Planned:
     parts: dict[str, int]
     problem: Problem
     placement: Plan
+    roots: dict[str, tuple[str, int]]
 
     @property
     def instructions(self) -> int:
@@ -331,6 +343,32 @@ def planned_of(choice: Choice, order_optimal: bool, originals: Mapping[Kernel, K
         stages=values.stages,
         parts={name: placement.offsets[name] for name in parts if name in placement.offsets},
         problem=problem,
+        placement=placement,
+        roots=places,
+    )
+
+
+def replaced(planned: Planned, placement: Plan) -> Planned:
+    """The same plan with everything at other places of the arena.
+
+    Raises:
+        ValueError: the placement breaks a promise.
+    """
+    validate(planned.problem, placement)
+    known, offsets = planned.placement.offsets, dict(planned.offsets)
+    for name, (root, shift) in planned.roots.items():
+        if name not in planned.kept:
+            offsets[name] = placement.offsets.get(root, 0) + shift
+    scratch = [
+        at if scratch_name(step) not in known else placement.offsets[scratch_name(step)]
+        for step, at in enumerate(planned.scratch_offsets)
+    ]
+    return replace(
+        planned,
+        offsets=offsets,
+        scratch_offsets=tuple(scratch),
+        arena_bytes=placement.arena_bytes,
+        parts={name: placement.offsets[name] for name in planned.parts},
         placement=placement,
     )
 

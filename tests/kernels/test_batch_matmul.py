@@ -85,3 +85,14 @@ def test_a_rule_given_by_its_steps(ties):
 def test_floats(constant):
     operands = [normal(2, 1, 4, 3), normal(5, 6, 4, seed=1)]
     check_float(float_batch_matmul, BatchMatMul(adj_x=True, adj_y=True), operands, constant)
+
+
+@pytest.mark.parametrize(
+    ("adjoint", "sizes"), [((False, True), (6, 5, 9)), ((False, False), (3, 6, 6)), ((True, True), (2, 9, 5))]
+)
+def test_results_where_operands_were(adjoint, sizes):
+    """Rows in order, unless the last is read twice; columns are all packed before the first result."""
+    kernel = check(matrix_product, product(((), ()), sizes, adjoint, (5, -9, 3)))
+    rows, depth, columns = sizes
+    in_order = {} if adjoint[0] or rows % 2 else {0: max((columns - depth) * end for end in range(2, rows + 1, 2))}
+    assert kernel.overlap == {**in_order, 1: -rows * columns}

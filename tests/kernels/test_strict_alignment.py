@@ -16,6 +16,7 @@ import pytest
 
 from tests.kernels import (
     test_assembly,
+    test_attention,
     test_block,
     test_depthwise_dense,
     test_depthwise_toeplitz,
@@ -24,6 +25,7 @@ from tests.kernels import (
     test_hybrid,
     test_integer_products,
     test_lane_tiles,
+    test_layer_norm,
     test_lstm,
     test_mve,
     test_svdf,
@@ -211,6 +213,7 @@ def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
     wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
     wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
+    wide += [*test_attention.cases(), *test_layer_norm.cases()]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
 

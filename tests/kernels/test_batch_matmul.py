@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
 from tests.support.cores import core_named
-from tests.support.kernel_checks import check, check_if_taken, int8, site_of
+from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
 from tinycompile.kernels.batch_matmul import batch_matmul, float_batch_matmul
 from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
 from tinycompile.kernels.matrix_tiles import matrix_tiles
 from tinycompile.kernels.mve_matrix import mve_matrix
+from tinycompile.kernels.row_product import row_product
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops.batch_matmul import BatchMatMul
 
@@ -55,6 +56,20 @@ def test_any_shape(factory, batches, sizes, adjoint, zero, constant):
 @pytest.mark.parametrize("sizes", [(1, 5, 2), (3, 9, 5)])
 def test_tiles(sizes):
     check(matrix_tiles, product(((2,), (2,)), sizes, (sizes[0] == 1, True), (3, -128, 5)), M3)
+
+
+@quick
+@given(
+    st.sampled_from(BATCHES), st.tuples(st.just(1), st.integers(1, 19), st.integers(1, 10)),
+    st.booleans(), st.tuples(*[st.integers(-128, 127)] * 3), st.sampled_from([None, 0, 1]),
+)  # fmt: skip
+def test_a_row_and_columns_along_memory(batches, sizes, turned, zero, constant):
+    check(row_product, product(batches, sizes, (turned, True), zero, constant))
+
+
+@pytest.mark.parametrize(("rows", "adjoint"), [(2, (False, True)), (1, (False, False))])
+def test_what_isnt_a_row_and_columns_along_memory(rows, adjoint):
+    assert row_product(product(((), ()), (rows, 8, 4), adjoint, (0, 0, 0)), M7) is None
 
 
 @pytest.mark.parametrize(("adjoint", "columns"), [((False, False), 70), ((True, True), 41)])

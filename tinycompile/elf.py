@@ -106,6 +106,13 @@ def sizes(elf: Path, weight_symbols: Collection[str], stored: tuple[str, ...] = 
     return Sizes(flash, weights, ram, functions, copied)
 
 
+def sections(elf: Path) -> dict[str, tuple[int, int]]:
+    """(address, bytes) of each section that is in memory when the firmware runs, by name."""
+    with elf.open("rb") as file:
+        found = [section for section in ELFFile(file).iter_sections() if section["sh_flags"] & _SHF_ALLOC]
+        return {section.name: (int(section["sh_addr"]), int(section["sh_size"])) for section in found}
+
+
 def symbol_values(elf: Path, *names: str) -> list[int]:
     """Values of symbols.
 

@@ -23,7 +23,7 @@ from tinycompile.choices import (
 from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
 from tinycompile.model_source import Calibration
-from tinycompile.targets import Board, behind_bootloader, load_board, strict
+from tinycompile.targets import Board, behind_bootloader, compact, load_board, strict
 
 
 class PlanOptions(TypedDict, total=False):
@@ -206,6 +206,8 @@ class Options:
         board = behind_bootloader(load_board(self.target, self.board_path), self.flash_offset)
         if self.align == "strict" and board.is_host:
             raise UsageError("--align strict is for microcontrollers", hint="--target with a board, or no --align")
+        if self.optimize == "size":
+            board = compact(board)
         return strict(board) if self.align == "strict" else board
 
     @property

@@ -157,8 +157,11 @@ typedef struct tc_top_k_shape {
 TC_TOP_K_OF(int8, int8_t, TC_LARGER)
 TC_TOP_K_OF(uint8, uint8_t, TC_LARGER)
 TC_TOP_K_OF(int16, int16_t, TC_LARGER)
+TC_TOP_K_OF(uint16, uint16_t, TC_LARGER)
 TC_TOP_K_OF(int32, int32_t, TC_LARGER)
+TC_TOP_K_OF(uint32, uint32_t, TC_LARGER)
 TC_TOP_K_OF(int64, int64_t, TC_LARGER)
+TC_TOP_K_OF(uint64, uint64_t, TC_LARGER)
 TC_TOP_K_OF(float32, float, TC_LARGER_FLOAT)
 
 typedef struct tc_cumulative_sum_shape {

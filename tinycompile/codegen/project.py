@@ -50,9 +50,11 @@ class Project:
 
     @property
     def memory_sources(self) -> list[Path]:
-        """The board's C files that set up the external memories in use."""
+        """The board's C files that set up the external memories in use, or bring constants from them to RAM."""
         used = [memory.source for memory in self._set_up if memory.source]
-        return [self.board.folder / source for source in dict.fromkeys(used)]
+        fetches = any(layer.kernel.copies for program in self.programs for layer in program.layers)
+        fetch = [self.board.fetch.source] if self.board.fetch and fetches else []
+        return [*(self.board.folder / source for source in dict.fromkeys(used)), *fetch]
 
     @property
     def memory_setups(self) -> list[str]:

@@ -24,6 +24,7 @@ from tinycompile.errors import (
     UsageError,
 )
 from tinycompile.frontend import (
+    onnx_caches,
     onnx_discrete,
     onnx_dynamic,
     onnx_elementwise,
@@ -77,6 +78,7 @@ from tinycompile.ops.transpose import Transpose
 
 IMPORTER_MODULES = (
     onnx_reductions,
+    onnx_caches,
     onnx_discrete,
     onnx_dynamic,
     onnx_elementwise,
@@ -95,7 +97,6 @@ IMPORTER_MODULES = (
 
 LAYOUTS = ("model", "nhwc")
 Floats = Literal["none", "islands", "all"]
-
 
 _INTEGER_INPUTS = (2, 3)
 """TensorProto.UINT8, INT8"""

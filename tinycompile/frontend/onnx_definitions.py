@@ -116,6 +116,12 @@ class Steps:
         self.nodes[-1].name = self._step.node.name
         return self.nodes
 
+    def give(self, *results: str) -> None:
+        """These values are the node's results, as far as it has them."""
+        for result, name in zip(results, self._step.node.output, strict=False):
+            if name:
+                self.nodes.append(onnx_module().helper.make_node("Identity", [result], [name]))
+
 
 Rule = Callable[[Definition], list[Any]]
 """No nodes: it stays as it is."""
@@ -259,19 +265,6 @@ def _lp_normalization(step: Definition) -> list[Any]:
         raise Rejected(f"p = {p}")
     norm = do.reduce(f"ReduceL{p}", x, [axis])
     do("Div", x, do("Where", do("Equal", norm, step.like("zero", 0)), step.like("one", 1), norm))
-    return do.result()
-
-
-@definition("InstanceNormalization")
-def _instance_normalization(step: Definition) -> list[Any]:
-    (x, scale, bias), do = step.node.input, Steps(step)
-    rank, epsilon = len(step.shape()), step.take("epsilon", 1e-5)
-    axes, wide = range(2, rank), step.indices("wide", [-1, *(1,) * (rank - 2)])
-    distance = do("Sub", x, do.reduce("ReduceMean", x, axes))
-    variance = do.reduce("ReduceMean", do("Mul", distance, distance), axes)
-    deviation = do("Sqrt", do("Add", variance, step.like("epsilon", epsilon)))
-    scaled = do("Mul", do("Div", distance, deviation), do("Reshape", scale, wide))
-    do("Add", scaled, do("Reshape", bias, wide))
     return do.result()
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tinycompile.dtypes import INT8, INT16, UINT8, UINT16, DType
-from tinycompile.frontend.onnx_discrete import arithmetic
+from tinycompile.frontend.onnx_discrete import arithmetic, combined, is_discrete
 from tinycompile.frontend.onnx_linear import scaled_channels
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, settled
@@ -343,12 +343,15 @@ def concat(scope: Scope) -> None:
     parts, shape = scope.operands(), scope.shape()
     axis = int(scope.attribute("axis", 0)) % len(shape)
 
-    def joined(places: Sequence[Placed], quant: Quantization) -> Placed:
+    def joined(places: Sequence[Placed], quant: Quantization | None) -> Placed:
         names, order = scope.side_by_side(places, len(shape))
         return Placed(scope.state.emit(Concatenation(order.index(axis)), names, scope.name, quant), shape, order)
 
     if all(isinstance(part, Quantized) for part in parts):
         scope.set(_joined_integers(scope, [part for part in parts if isinstance(part, Quantized)], joined))
+        return
+    if all(map(is_discrete, parts)):
+        combined(scope, parts, joined)
         return
     arrangeable(parts)
     first = next(part for part in parts if not isinstance(part, Known))
@@ -360,7 +363,7 @@ def concat(scope: Scope) -> None:
 
 
 def _joined_integers(
-    scope: Scope, parts: Sequence[Quantized], joined: Callable[[Sequence[Placed], Quantization], Placed]
+    scope: Scope, parts: Sequence[Quantized], joined: Callable[[Sequence[Placed], Quantization | None], Placed]
 ) -> Quantized:
     """The numbers side by side; what a DequantizeLinear behind them says counts, not the scales in front."""
     if len({part.dtype for part in parts}) > 1:

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tinycompile.frontend import onnx_linear_definitions, onnx_recurrent_definitions
+from tinycompile.frontend import (
+    onnx_attention_definitions,
+    onnx_linear_definitions,
+    onnx_norm_definitions,
+    onnx_recurrent_definitions,
+)
 from tinycompile.frontend.onnx_definitions import DEFINITIONS, Definition, defined
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_rewrite import names_of
@@ -16,7 +21,12 @@ from tinycompile.frontend.onnx_shapes import inferred, shapes_of, type_names_of
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import free_name
 
-DEFINITION_MODULES = (onnx_linear_definitions, onnx_recurrent_definitions)
+DEFINITION_MODULES = (
+    onnx_attention_definitions,
+    onnx_linear_definitions,
+    onnx_norm_definitions,
+    onnx_recurrent_definitions,
+)
 """Each registers its definitions when it is imported."""
 
 PREVIEW = "ai.onnx.preview"
@@ -25,9 +35,8 @@ INLINED = frozenset(
         *(
             ("", kind)
             for kind in (
-                "AffineGrid Attention CausalConvWithState CenterCropPad GroupNormalization LayerNormalization "
-                "LinearAttention MeanVarianceNormalization NegativeLogLikelihoodLoss "
-                "RMSNormalization RotaryEmbedding SoftmaxCrossEntropyLoss SwiGLU Swish"
+                "AffineGrid CausalConvWithState CenterCropPad LinearAttention MeanVarianceNormalization "
+                "NegativeLogLikelihoodLoss RotaryEmbedding SoftmaxCrossEntropyLoss SwiGLU Swish"
             ).split()
         ),
         (PREVIEW, "FlexAttention"),

@@ -18,6 +18,19 @@ WORD_TYPES = ("int32_t", "uint32_t")
 """C types of arrays that are whole words at a multiple of 4, which is what is copied."""
 
 
+LINE_WORDS = 8
+"""Of a line of a data cache: places for tiles are whole lines: DMA may write them while the core writes beside them."""
+
+LINE_SPARE = 24
+"""Bytes from a multiple of 8 to the next line, at most."""
+
+
+def read_once(size: int, places: int) -> str:
+    """A note on constants that are read tile by tile."""
+    meanwhile = ", the next tile is fetched while the core works on one" if places == 2 else ""
+    return f"read once, by way of {size:,} bytes of RAM{meanwhile}"
+
+
 def copy_work(size: int) -> Work:
     """Of `tc_fetch_begin` as it comes: LDM and STM of 8 words, which take a cycle for each word and 2 more."""
     return Work(25 + size // 8, 25 + size * 22 // 32)

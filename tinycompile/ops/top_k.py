@@ -8,14 +8,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, UINT8, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, DType
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._rules import first_reason, rescales, wrong_dtype
+
+_NUMBERS = (INT8, UINT8, INT16, UINT16, INT32, UINT32, INT64, UINT64, FLOAT32)
 
 
 @dataclass(frozen=True)
 class TopK(Op):
-    """TOPK_V2 of int8, uint8, int16, int32, int64 or float32 along the last axis; (elements, positions), the largest
+    """TOPK_V2 of integers of 8 to 64 bits or float32 along the last axis; (elements, positions), the largest
     first, the first of equals first, NaN last; positions are int32 or int16. Quantised input and output have the same
     scale and zero point.
 
@@ -47,7 +49,7 @@ class TopK(Op):
         quantized = x.quant is not None and y.quant is not None
         return first_reason(
             (
-                wrong_dtype(x, "the input", INT8, UINT8, INT16, INT32, INT64, FLOAT32),
+                wrong_dtype(x, "the input", *_NUMBERS),
                 wrong_dtype(y, "the output", x.dtype),
                 wrong_dtype(positions, "the tensor of positions", INT32, INT16),
                 "rows are longer than int16 can say" if self.index == INT16 and x.shape[-1] > 2**15 else None,

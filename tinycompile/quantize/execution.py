@@ -110,14 +110,14 @@ def outputs_of(
             together = session_of(_for_any_batch(proto, wanted, shapes))
             found = run_all(together, wanted, inputs, count, batched=True)
             if count == 1 or _alike(
-                run_all(session_of(_with_outputs(proto, wanted)), wanted, samples[-1], 1, True), found
+                run_all(session_of(with_outputs(proto, wanted)), wanted, samples[-1], 1, True), found
             ):
                 return dict(zip(wanted, found, strict=True))
         except Exception as error:  # onnxruntime's own have no common class
             if "onnxruntime" not in type(error).__module__:
                 raise
     return dict(
-        zip(wanted, run_all(session_of(_with_outputs(proto, wanted)), wanted, inputs, count, False), strict=True)
+        zip(wanted, run_all(session_of(with_outputs(proto, wanted)), wanted, inputs, count, False), strict=True)
     )
 
 
@@ -138,7 +138,8 @@ def _alike(alone: Sequence[Array], together: Sequence[Array]) -> bool:
     )
 
 
-def _with_outputs(proto: Any, wanted: Sequence[str]) -> Any:
+def with_outputs(proto: Any, wanted: Sequence[str]) -> Any:
+    """A model whose outputs are these values of it."""
     clone = type(proto)()
     clone.CopyFrom(proto)
     del clone.graph.output[:]
@@ -148,7 +149,7 @@ def _with_outputs(proto: Any, wanted: Sequence[str]) -> Any:
 
 def _for_any_batch(proto: Any, wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> Any:
     to_array, from_array = onnx_module().numpy_helper.to_array, onnx_module().numpy_helper.from_array
-    clone = _with_outputs(proto, wanted)
+    clone = with_outputs(proto, wanted)
     graph = clone.graph
     small = {i.name: to_array(i) for i in graph.initializer if i.data_type == _INT64}
     nodes, added = for_batches(graph.node, small, shapes)

@@ -5,6 +5,7 @@ left to compute, no batch normalisation.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.quantize.affine import fold_affine
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis, rename
-from tinycompile.quantize.masks import make_masks_finite
-from tinycompile.quantize.normalisations import spell_normalisations
 from tinycompile.quantize.qdq import FLOAT, not_floats
+from tinycompile.quantize.scores import spell_scores
+
+_MATRIX = 2
 
 
 def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "") -> FloatGraph:
@@ -36,8 +38,7 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "")
     _check_finite(graph, where)
     _drop_identities(graph)
     _matmul_to_gemm(graph)
-    spell_normalisations(graph)
-    make_masks_finite(graph)
+    spell_scores(graph)
     fold_affine(graph)
     _check_finite(graph, where)
     return graph
@@ -138,24 +139,53 @@ def _trains(graph: FloatGraph, node: Any) -> bool:
 
 
 def _matmul_to_gemm(graph: FloatGraph) -> None:
-    """MatMul of rows and a constant matrix, with the constant that is added to it."""
-    helper = onnx_module().helper
+    """MatMul of rows and a constant matrix, with the constant that is added to it; between two Reshapes if need be."""
     for node in list(graph.nodes):
         weights = graph.constants.get(node.input[1]) if node.op_type == "MatMul" else None
-        if weights is None or weights.ndim != 2 or len(graph.shapes.get(node.input[0], ())) != 2:
+        shape = graph.shapes.get(node.input[0], ())
+        if weights is None or weights.ndim != 2 or len(shape) < 2:
             continue
         inputs, output = [node.input[0], node.input[1]], node.output[0]
         add = graph.only_consumer(output)
         if add is not None and add.op_type == "Add":
             other = next((n for n in add.input if n != output), "")
             bias = graph.constants.get(other)
-            if bias is not None and bias.size in (1, weights.shape[1]) and bias.ndim <= 2:
+            if (
+                bias is not None
+                and bias.size in (1, weights.shape[1])
+                and bias.shape in ((), (*(1,) * (bias.ndim - 1), bias.size))
+            ):
                 values = np.broadcast_to(bias.reshape(-1), (weights.shape[1],))
                 inputs.append(graph.constant(f"{other}_bias", values.astype(np.float32)))
                 output = add.output[0]
                 graph.nodes.remove(add)
         at = next(i for i, n in enumerate(graph.nodes) if n is node)
-        graph.nodes[at] = helper.make_node("Gemm", inputs, [output], name=node.name or f"{output}_gemm")
+        graph.nodes[at : at + 1] = _gemm_of(graph, inputs, output, shape, node.name)
+
+
+def _gemm_of(graph: FloatGraph, inputs: list[str], output: str, shape: tuple[int, ...], name: str) -> list[Any]:
+    """A Gemm of the rows along the last axis.
+
+    Args:
+        shape: of the first operand.
+    """
+    make = onnx_module().helper.make_node
+    if len(shape) == _MATRIX:
+        return [make("Gemm", inputs, [output], name=name or f"{output}_gemm")]
+    columns = graph.constants[inputs[1]].shape[1]
+    rows, product = f"{output}_rows", f"{output}_product"
+    count = prod(shape[:-1])
+    graph.shapes = {**graph.shapes, rows: (count, shape[-1]), product: (count, columns)}
+    # The first axis is what is left, so that it may be that of several samples.
+    sizes = [
+        graph.constant(f"{n}_shape", np.array(s, np.int64))
+        for n, s in ((rows, (-1, shape[-1])), (output, (-1, *shape[1:-1], columns)))
+    ]
+    return [
+        make("Reshape", [inputs[0], sizes[0]], [rows], name=f"{rows}_node"),
+        make("Gemm", [rows, *inputs[1:]], [product], name=name or f"{output}_gemm"),
+        make("Reshape", [product, sizes[1]], [output], name=f"{output}_node"),
+    ]
 
 
 def with_biases(graph: FloatGraph) -> FloatGraph:

@@ -12,7 +12,6 @@ from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_regions import UNARY
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
-from tinycompile.quantize.masks import rounded_behind_masks
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
 from tinycompile.quantize.updates import UPDATES, cached_inputs, written
 
@@ -61,7 +60,7 @@ def quantized_values(graph: FloatGraph) -> list[str]:
     others = not_floats(graph)
     names = [name for name in graph.inputs if any(n.op_type in COMPUTED | MOVES for n in graph.consumers(name))]
     names = [name for name in names if name not in others]
-    inner = within_functions(graph) | written(graph) | rounded_behind_masks(graph)
+    inner = within_functions(graph) | written(graph)
     cached = cached_inputs(graph, others)
     names = [name for name in names if name not in cached]
     for node in graph.nodes:
@@ -69,11 +68,23 @@ def quantized_values(graph: FloatGraph) -> list[str]:
         begins = node.op_type == "Cast" and node.input[0] in others and byte_of(graph, node) is None
         if not (begins or node.op_type in COMPUTED) or node.output[0] in others or node.output[0] in inner:
             continue
-        clamp = graph.only_consumer(node.output[0])
-        fused = node.op_type in _BEFORE_CLAMP and clamp is not None and clamp.op_type in _CLAMPS
-        if not fused:
+        if not _is_part_of_reader(graph, node, inner):
             names.append(node.output[0])
     return names
+
+
+def _is_part_of_reader(graph: FloatGraph, node: Any, inner: Collection[str]) -> bool:
+    """Whether what a node computes is rounded behind the only one that reads it: a clamp, a choice between it and a
+    number, of a product also a factor.
+    """
+    reader = graph.only_consumer(node.output[0])
+    if reader is None or node.op_type not in _BEFORE_CLAMP:
+        return False
+    numbers = [name for name in reader.input if name in graph.constants and graph.constants[name].size == 1]
+    if reader.op_type == "Where":
+        return node.output[0] in reader.input[1:] and bool(numbers)
+    factor = node.op_type == "MatMul" and reader.op_type in ("Mul", "Div") and reader.input[0] == node.output[0]
+    return reader.op_type in _CLAMPS or (factor and bool(numbers) and reader.output[0] not in inner)
 
 
 def byte_of(graph: FloatGraph, node: Any) -> Any | None:
@@ -294,9 +305,9 @@ class _Writer:
                 continue
             scale = np.float32(max(float(np.abs(value).max()) / 127, SMALLEST))
             values = quantize_weights(value, scale.reshape(1), 0)
-            node.input[index] = self._constant(
-                f"{node.output[0]}_operand_{index}", values, scale.reshape(1), None, nodes
-            )
+            known = self._constant(f"{node.output[0]}_operand_{index}", values, scale.reshape(1), None, nodes)
+            self.bytes[known] = Operand(float(scale), 0)
+            node.input[index] = known
 
     def _bias(self, node: Any, name: str, scale: Array, x_scale: float, nodes: list[Any]) -> None:
         graph = self.graph

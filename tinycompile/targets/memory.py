@@ -47,6 +47,11 @@ class Memory:
     def end(self) -> int:
         return self.origin + self.bytes
 
+    @property
+    def waits(self) -> Access:
+        """`access`, as free where that is unknown."""
+        return self.access or Access()
+
 
 def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
     """The `[memory.*]` tables of a board.toml: `flash` and `ram` must be there, others say their `kind`.

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
-from tinycompile.kernels.cover import Cover
+from tinycompile.kernels.cover import Cover, Group
 from tinycompile.planner.candidates import BandKernels
 from tinycompile.planner.choose import Choice, choose
 from tinycompile.planner.covering import least_peak
@@ -30,12 +30,14 @@ from tinycompile.work import node_macs
 FindCovers = Callable[[Graph], Sequence[Cover]]
 """The covers of several nodes in a graph's order."""
 
+FindGroups = Callable[[Graph], Sequence[Group]]
+"""The nodes that are to follow each other in it."""
+
 LARGE = Flash(1 << 20)
 """A megabyte, and as much more as it takes."""
 
 __all__ = [
     "LARGE",
-    "FindCovers",
     "Flash",
     "LayerPlanner",
     "Planned",
@@ -61,7 +63,8 @@ class Planned:
         scratch_offsets: arena offset of each node's scratch, or 0 if scratch is apart; None where it has none.
         scratch_bytes: of scratch apart from the arena; 0 where it is inside.
         lower_bound_bytes: no placement for these kernels in this order needs less.
-        order_optimal: no other order needs less at its peak, before placement and with a kernel for each node.
+        order_optimal: no other order needs less at its peak, before placement and with a kernel for each node, or for
+            nodes that are to follow each other.
         proved_best: no other choice of kernels within the limits costs less, by their estimates: instructions, and
             bytes of flash at the rate of `planner.flash`.
         stages: nodes that are executed together, by rows or patches.
@@ -121,6 +124,11 @@ def none_fused(_graph: Graph) -> Sequence[Cover]:
     return ()
 
 
+def none_grouped(_graph: Graph) -> Sequence[Group]:
+    """Nodes may be in any order."""
+    return ()
+
+
 def plan(
     graph: Graph,
     candidates: Sequence[Sequence[Kernel]],
@@ -146,10 +154,15 @@ class LayerPlanner:
     """
 
     def __init__(
-        self, graph: Graph, candidates: Options, covers: FindCovers = none_fused, flash: Flash = LARGE
+        self,
+        graph: Graph,
+        candidates: Options,
+        covers: FindCovers = none_fused,
+        flash: Flash = LARGE,
+        groups: FindGroups = none_grouped,
     ) -> None:
         self._flash = flash
-        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates)
+        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates, groups(graph))
         self._fused = covers(self._graph)
         self._known: dict[int | None, tuple[Values, Mapping[Kernel, Kernel]]] = {}
 
@@ -211,9 +224,10 @@ class StagePlanner:
         schedule: str = "stream",
         covers: FindCovers = none_fused,
         flash: Flash = LARGE,
+        groups: FindGroups = none_grouped,
     ) -> None:
         self._flash = flash
-        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates)
+        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates, groups(graph))
         self._fused = covers(self._graph)
         self._search = StageSearch(self._graph, self._candidates, band_kernels, WAYS[schedule], self._fused)
 

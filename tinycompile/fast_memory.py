@@ -22,12 +22,9 @@ from tinycompile.kernels.waiting import sweeps_of, swept
 from tinycompile.layout import SYSTEM_BYTES
 from tinycompile.options import Options
 from tinycompile.planner.cp_sat import cp_model
+from tinycompile.residents import CYCLES_PER_BYTE
 from tinycompile.targets import Board, Memory
 from tinycompile.work import node_macs
-
-CYCLES_PER_BYTE = 4.0
-"""A byte of RAM that isn't asked for has to save so many cycles of an inference: less than what a byte read once costs
-behind a serial flash, more than what lines of on-chip flash cost that the core goes through a few times."""
 
 LEAST_SAVED = 1e-3
 """Of an inference, for which start-up copies anything."""
@@ -83,7 +80,10 @@ def with_copies(project: Project, folder: Path, options: Options, stack: int) ->
     for program in project.programs:
         found += _functions(program, project, folder, list(room.memories), "code" in asked)
         found += _constants(program, project, list(room.memories), "weights" in asked)
-    chosen = choose(_merged(found), room, {kind: 0.0 if kind in asked else CYCLES_PER_BYTE for kind in limits})
+    prices: dict[Kind, float] = {kind: 0.0 if kind in asked else CYCLES_PER_BYTE for kind in limits}
+    if project.layout.resident:
+        prices["weights"] = 0.0
+    chosen = choose(_merged(found), room, prices)
     work = sum(layer.kernel.instructions for program in project.programs for layer in program.layers)
     if not asked and sum(item.saved[memory] for item, memory in chosen) < LEAST_SAVED * work:
         return project

@@ -14,26 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from tinycompile.codegen.copies import Copies, Copy, Kind
-from tinycompile.codegen.linker import STACK_GUARD_BYTES
-from tinycompile.codegen.program import Layer, Program
+from tinycompile.codegen.linker import FAR_CALLS_BYTES, STACK_GUARD_BYTES
+from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
 from tinycompile.elf import calls_of, sizes
+from tinycompile.kernels.waiting import sweeps_of, swept
+from tinycompile.layout import SYSTEM_BYTES
 from tinycompile.options import Options
 from tinycompile.planner.cp_sat import cp_model
 from tinycompile.targets import Board, Memory
+from tinycompile.work import node_macs
 
-CYCLES_PER_BYTE = 1.0
-"""A byte of RAM that isn't asked for has to save so many cycles of an inference."""
+CYCLES_PER_BYTE = 4.0
+"""A byte of RAM that isn't asked for has to save so many cycles of an inference: less than what a byte read once costs
+behind a serial flash, more than what lines of on-chip flash cost that the core goes through a few times."""
 
-INSTRUCTIONS_PER_WORD = 12
-"""Executed for a word of weights each time that a kernel goes through them, with which the kernels' own estimates tell
-how often they do: lane products serve four positions with two weights (resnet8: 12 to 13, mobilenet_v2: 10 to 15)."""
+LEAST_SAVED = 1e-3
+"""Of an inference, for which start-up copies anything."""
 
 BYTES_PER_INSTRUCTION = 3
 """Thumb-2 has 2 and 4."""
-
-OTHER_BYTES = 512
-"""Kept free beside stack, data and the arena: the context, alignment, and what the linker adds for distant calls."""
 
 EFFORT = 2.0
 """Deterministic seconds for the choice."""
@@ -84,6 +84,9 @@ def with_copies(project: Project, folder: Path, options: Options, stack: int) ->
         found += _functions(program, project, folder, list(room.memories), "code" in asked)
         found += _constants(program, project, list(room.memories), "weights" in asked)
     chosen = choose(_merged(found), room, {kind: 0.0 if kind in asked else CYCLES_PER_BYTE for kind in limits})
+    work = sum(layer.kernel.instructions for program in project.programs for layer in program.layers)
+    if not asked and sum(item.saved[memory] for item, memory in chosen) < LEAST_SAVED * work:
+        return project
     copies = _copies(chosen)
     memories = tuple(dict.fromkeys(copy.memory for copy in copies))
     return replace(project, copies=copies, layout=replace(project.layout, fast=memories))
@@ -92,19 +95,20 @@ def with_copies(project: Project, folder: Path, options: Options, stack: int) ->
 def _room(project: Project, options: Options, stack: int) -> Room:
     """What is left of the board's internal memories.
 
-    Without `--ram` half of it: the other half is left to the application.
+    Without `--ram` half of it: the other half is left to the application, unless speed is all that counts.
     """
     board, layout = project.board, project.layout
     used = Counter[Memory]()
-    used[layout.system] += stack + STACK_GUARD_BYTES + OTHER_BYTES
+    used[layout.system] += stack + STACK_GUARD_BYTES + SYSTEM_BYTES
     used[layout.arena] += project.arena_bytes + project.state_bytes
     used[layout.scratch or layout.arena] += project.scratch_bytes
+    used.update({memory: FAR_CALLS_BYTES for memory in board.memories if memory.kind == "code"})
     left = {m: max(0, m.bytes - used[m]) // 8 * 8 for m in _memories(board, layout.used)}
-    if options.ram is None:
+    if options.ram is None and options.optimize != "speed":
         left = {m: size if m.kind == "code" else size // 16 * 8 for m, size in left.items()}
-        total = sum(left.values())
-    else:
-        total = max(0, options.ram - project.arena_bytes - project.scratch_bytes) // 8 * 8
+    total = sum(left.values())
+    if options.ram is not None:
+        total = max(0, options.ram - project.arena_bytes - project.scratch_bytes - FAR_CALLS_BYTES) // 8 * 8
     limits: dict[Kind, int | str] = {"code": options.fast_code, "weights": options.fast_weights}
     return Room(left, total, {kind: limit for kind, limit in limits.items() if isinstance(limit, int)})
 
@@ -163,27 +167,19 @@ def _constants(program: Program, project: Project, memories: Sequence[Memory], a
     if program.separate:
         return
     memories = [memory for memory in memories if memory.kind == "ram"]
-    layout, system = project.layout, project.board.memory_system
-    shared_cache = system.cache(layout.flash, "data") == system.cache(layout.scratch or layout.arena, "data")
-    by_name = {named.name: named for named in program.constants}
+    by_name, macs = {named.name: named for named in program.constants}, node_macs(program.graph)
+    flash, system = project.layout.flash, project.board.memory_system
     for layer in program.layers:
-        sweeps = sweeps_of(layer)
-        between = layer.kernel.scratch_bytes if shared_cache else 0
+        sweeps = sweeps_of(layer.kernel, macs[layer.index])
         for argument in layer.arguments:
             named = by_name.get(getattr(argument, "name", ""))
             if named is None or named.cold:
                 continue
             size = named.constant.bytes
-            waits = {m: system.sweep(m, size, times=sweeps, between=between).middle for m in (layout.flash, *memories)}
-            least = _LEAST * size * sweeps if asked else 0.0
-            saved = {m: waits[layout.flash] - waits[m] + least for m in memories}
+            waits = {memory: swept(system, memory, size, sweeps) for memory in (flash, *memories)}
+            least = _LEAST * size * sweeps.times if asked else 0.0
+            saved = {memory: waits[flash] - waits[memory] + least for memory in memories}
             yield Item("weights", named.name, _whole(size), saved)
-
-
-def sweeps_of(layer: Layer) -> float:
-    """About how often an inference goes through a layer's constants."""
-    words = layer.kernel.constant_bytes / 4
-    return max(1.0, layer.kernel.instructions / (INSTRUCTIONS_PER_WORD * words)) if words else 0.0
 
 
 _LEAST = 1e-3

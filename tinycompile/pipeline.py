@@ -175,4 +175,10 @@ def _with_copies(project: Project, folder: Path, options: Options, stack: int) -
             (folder / "build" / "firmware" / f"{source.stem}.o").unlink(missing_ok=True)
         make_objects(folder, project.board.toolchain)
         stack = firmware_stack(folder, project.board)
+        if not project.board.core.has("thumb2"):
+            stack += FAR_CALL_STACK_BYTES
     return project, stack
+
+
+FAR_CALL_STACK_BYTES = 8
+"""What the linker's veneers push on cores that can't load a program counter without a register: one, kept aligned."""

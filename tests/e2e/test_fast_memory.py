@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from elftools.elf.elffile import ELFFile
 
 import tinycompile
 from tests.conftest import DIGITS
+from tinycompile.codegen.copies import Copy
+from tinycompile.codegen.linker import linker_script
 from tinycompile.fast_memory import Item, Room, choose
+from tinycompile.layout import Layout
 from tinycompile.targets import Memory, load_board
 
 TIGHT = Memory("tight", 0, 256)
@@ -69,33 +73,45 @@ def test_what_saves_nothing_stays() -> None:
     assert len(choose([Item("code", "f", 8, {WIDE: 9.0})], room, {"code": 1.0})) == 1
 
 
-def _ranges(elf: Path) -> dict[str, tuple[int, int]]:
+def _addresses(elf: Path) -> dict[str, int]:
     with elf.open("rb") as file:
         table = ELFFile(file).get_section_by_name(".symtab")
-        return {s.name.partition(".")[0]: (s["st_value"] & ~1, s["st_size"]) for s in table.iter_symbols()}
+        return {s.name.partition(".")[0]: s["st_value"] & ~1 for s in table.iter_symbols() if s["st_value"]}
 
 
-def test_code_and_weights_run_from_ram_and_the_results_are_the_same(tmp_path: Path) -> None:
-    """Code in the instruction TCM, weights in the data TCM, whose places are RAM in QEMU; far calls both ways."""
+@pytest.mark.parametrize(("target", "code", "data"), [("stm32f746", "itcm", "dtcm"), ("microbit", "ram", "ram")])
+def test_code_and_weights_are_used_in_ram_and_the_results_are_the_same(
+    target: str, code: str, data: str, tmp_path: Path
+) -> None:
+    """In tightly coupled memories, whose places are RAM in QEMU, and on a core whose far calls need the stack."""
     model, samples = DIGITS / "digits_int8.tflite", np.load(DIGITS / "digits_samples.npz")
-    x, expected = samples["input_0"][:3], samples["output_0"][:3]
-    build = tinycompile.compile(model, target="stm32f746", output=tmp_path / "out", fast_code=6000, ram=40_000)
-    report, board = build.report, load_board("stm32f746")
-    held = {memory["name"]: memory["holds"] for memory in report["memories"]}
-    ram = report["ram"]
-    assert 1000 < held["itcm"]["code"] == ram["fast_code_bytes"]
-    assert 100 < held["dtcm"]["weights"] == ram["fast_weights_bytes"]
-    assert ram["arena_bytes"] + ram["fast_code_bytes"] + ram["fast_weights_bytes"] <= 40_000
-    symbols = _ranges(build.elf("firmware.elf"))
-    places = {name: next(m for m in board.memories if m.name == name) for name in ("itcm", "dtcm")}
-    layers = {layer["function"] for layer in report["layers"] if layer["function"] in symbols}
-    inside = {name for name in layers if symbols[name][0] < places["itcm"].end}
-    weights = {
-        n for n, (at, _) in symbols.items() if n.endswith("_weights") and at >> 16 == places["dtcm"].origin >> 16
-    }
-    assert inside and weights
+    limits = {"fast_code": 2000, "fast_weights": 3000, "ram": 12_000}
+    build = tinycompile.compile(model, target=target, output=tmp_path / "out", **limits)
+    ram, held = build.report["ram"], {memory["name"]: memory["holds"] for memory in build.report["memories"]}
+    assert 500 < held[code]["code"] == ram["fast_code_bytes"]
+    assert 100 < held[data]["weights"] == ram["fast_weights_bytes"] <= 3000
+    assert ram["arena_bytes"] + ram["fast_code_bytes"] + ram["fast_weights_bytes"] <= 12_000
     assert ram["total_bytes"] == sum(ram[f"{part}_bytes"] for part in _PARTS)
-    np.testing.assert_array_equal(build.run(x, on="qemu"), expected)
+    symbols = _addresses(build.elf("firmware.elf"))
+    memories = {memory.name: memory for memory in load_board(target).memories}
+    inside = {name: [s for s, at in symbols.items() if m.origin <= at < m.end] for name, m in memories.items()}
+    assert {layer["function"] for layer in build.report["layers"]}.intersection(inside[code])
+    assert any(name.endswith("_weights") for name in inside[data])
+    np.testing.assert_array_equal(build.run(samples["input_0"][:3], on="qemu"), samples["output_0"][:3])
+
+
+def test_code_is_fetched_over_the_code_bus_and_written_over_the_other_one() -> None:
+    """An nRF52840 has its RAM at two addresses; the stand-in has no such bus."""
+    board = load_board("nrf52840")
+    copies = (Copy("code", board.ram, ("f",), 1000), Copy("weights", board.ram, ("w",), 400))
+    layout = replace(Layout.simple(board), fast=(board.ram,))
+    text = linker_script(board, board, layout, copies=copies)
+    size = 1536  # with a quarter and 256 bytes for far calls, in units of 32
+    assert f"ORIGIN = {0x0080_0000 + board.ram.bytes - size:#010x}, LENGTH = {size}" in text
+    assert f"ORIGIN = 0x20000000, LENGTH = {board.ram.bytes - size}" in text
+    assert "LONG(ADDR(.fast_code_ram) + 0x1f800000)" in text and "LONG(ADDR(.fast_weights_ram))" in text
+    assert "*(.text.f.*)" in text and "*(.rodata.w)" in text
+    assert "RAM_CODE" not in linker_script(board, load_board("mps2-an386"), layout, copies=copies)
 
 
 _PARTS = ("arena", "scratch", "state", "fast_code", "fast_weights", "stack", "other")

@@ -268,7 +268,7 @@ def _ram(shared: _Shared, program: Program, planned: Planned) -> RamSection:
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
     invoke = _worst_case([graph], f"{program.model}_invoke", board) if known else 0
     stack = invoke if board.is_host else shared.stack
-    copied = Counter(dict.fromkeys(("code", "weights"), 0))
+    copied = Counter[str](dict.fromkeys(("code", "weights"), 0))
     for (kind, _), size in _copied(shared.measured).items():
         copied[kind] += size
     planned_bytes = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack + copied.total()

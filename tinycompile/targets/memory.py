@@ -28,6 +28,7 @@ class Memory:
         source: the board's C file that does it, compiled only if the memory is used. setup: the function.
         mpu: the cache policy of the MPU region by which the set-up makes it Normal memory; empty for none.
         access: what the core waits for it; None where that is unknown.
+        code_origin: of the same memory on the core's code bus, over which instructions are fetched without waiting.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Memory:
     setup: str = ""
     mpu: str = ""
     access: Access | None = None
+    code_origin: int | None = None
 
     @property
     def end(self) -> int:
@@ -91,6 +93,7 @@ def _memory(name: str, table: Mapping[str, Any]) -> Memory:
         str(table.get("setup", "")),
         str(table.get("mpu", "")),
         access,
+        int(table["code_origin"]) if "code_origin" in table else None,
     )
 
 

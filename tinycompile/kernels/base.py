@@ -154,9 +154,9 @@ class Kernel:
         cycles: estimated cycles of one call, where they and not instructions decide (`Pipeline.single_loads`).
         sweeps: how a call reads its constants; None where nobody has counted.
         copies: how it reads the copy of its constants that it makes in scratch, if it does.
+        ahead: it has the next piece of that copy made while it reads one.
         stalls: cycles that a call waits for its constants, by what the board says of its memories; 0 where they cost
             nothing.
-        ahead: it has the next piece of the copy made while it reads one.
         spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
             room for more rows.
         code_bytes: estimated machine code of the function.
@@ -183,8 +183,8 @@ class Kernel:
     cycles: int | None = None
     sweeps: Sweeps | None = None
     copies: Sweeps | None = None
-    stalls: int = 0
     ahead: bool = False
+    stalls: int = 0
     spared_by_rows: int = 0
     code_bytes: int = 0
     overlap: dict[int, int] = field(default_factory=dict[int, int])

@@ -14,6 +14,7 @@ from tests.support.cores import core_named
 from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
 from tinycompile.kernels.batch_matmul import batch_matmul, float_batch_matmul
 from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
+from tinycompile.kernels.matrix_row import matrix_row
 from tinycompile.kernels.matrix_tiles import matrix_tiles
 from tinycompile.kernels.mve_matrix import mve_matrix
 from tinycompile.kernels.row_product import row_product
@@ -51,6 +52,17 @@ def product(batches, sizes, adjoint, zero, constant=None, *, rule=None, scale=No
 )  # fmt: skip
 def test_any_shape(factory, batches, sizes, adjoint, zero, constant):
     check(factory, product(batches, sizes, adjoint, zero, constant), M55)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "adjoint"), [((1, 7, 2), (True, True)), ((2, 14, 9), (False, True)), ((1, 9, 6), (False, False))]
+)
+def test_rows_by_columns_where_they_are(sizes, adjoint):
+    check(matrix_row, product(((2,), (2,)), sizes, adjoint, (3, -128, 5)))
+
+
+def test_rows_have_no_few_columns_that_lie_across():
+    assert matrix_row(product(((), ()), (1, 8, 3), (False, False), (0, 0, 0)), M7) is None
 
 
 @pytest.mark.parametrize("sizes", [(1, 5, 2), (3, 9, 5)])

@@ -70,6 +70,14 @@ class MatrixRequant:
         """Members of a `tc_matrix_requant`."""
         return {"start": self.start, "parameters": [*self.parameters, *[0] * (3 - len(self.parameters))]}
 
+    @property
+    def block_fields(self) -> Fields:
+        """Members of a `tc_requant_block`."""
+        block = self.block
+        kind = {"is_signed": block.signed, "is_rounded": block.rounded, "is_unsigned": block.unsigned}
+        range_ = {"bits": block.bits, "shift": block.shift, "low": block.low, "high": block.high}
+        return {**{name: int(value) for name, value in kind.items()}, **range_}
+
     def block_function(self, pairs: int, core: Core) -> tuple[str, str]:
         """Name and definition of the block function for so many pairs of lanes."""
         single = "_SINGLE" if core.issue.single_loads else ""

@@ -8,7 +8,7 @@ from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.batch_matmul import batch_matmul_fields, batch_matmul_stem, reachable_sums
 from tinycompile.kernels.binary import operand_constants, operand_parameters
-from tinycompile.kernels.generic_c import Fields, Struct, range_fields, struct_call
+from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
 from tinycompile.kernels.matrix_product import MatrixRequant
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.targets.core import Core
@@ -28,6 +28,7 @@ def matrix_tiles(site: Site, core: Core) -> Kernel | None:
     tiles = -(-rows // 2) * -(-columns // 2)
     product, packed, output = (9, 8, 22) if core.has("multiply_accumulate") else (17, 11, 56)
     matrix = tiles * (45 + product * depth + 4 * output) + packed * depth * (rows + columns) // 2
+    fields = {"pre": requant.pre, **requant.fields, "block": requant.block_fields}
     return Kernel(
         "matrix_tiles",
         struct_call(
@@ -35,7 +36,7 @@ def matrix_tiles(site: Site, core: Core) -> Kernel | None:
             "tc_matrix_tiles_s8",
             "tc_matrix_tiles.h",
             (*operand_parameters(site), "void *scratch"),
-            (Struct("tc_batch_matmul_shape", shape), Struct("tc_matrix_tiles_requant", _fields(requant), "requant")),
+            (Struct("tc_batch_matmul_shape", shape), Struct("tc_matrix_tiles_requant", fields, "requant")),
             "Product of matrices, 2 rows x 2 columns at a time.",
             ("a", "b", "output", "scratch"),
         ),
@@ -45,18 +46,3 @@ def matrix_tiles(site: Site, core: Core) -> Kernel | None:
         code_bytes=500,
         notes={"requantisation": requant.block.form},
     )
-
-
-def _fields(requant: MatrixRequant) -> Fields:
-    """Members of a `tc_matrix_tiles_requant`."""
-    block = requant.block
-    common = {
-        "is_signed": int(block.signed),
-        "is_rounded": int(block.rounded),
-        "is_unsigned": int(block.unsigned),
-        "bits": block.bits,
-        "shift": block.shift,
-        "low": block.low,
-        "high": block.high,
-    }
-    return {"pre": requant.pre, **requant.fields, "block": common}

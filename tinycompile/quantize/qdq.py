@@ -28,7 +28,7 @@ FUNCTIONS = frozenset((*UNARY, "PRelu", "Pow"))
 
 COMPUTED = FUNCTIONS.union(
     "Conv ConvTranspose Gemm MatMul Softmax Add Sub Mul Div Min Max BatchNormalization AveragePool GlobalAveragePool "
-    "ReduceMean ReduceSum Concat Resize Where".split()
+    "LayerNormalization ReduceMean ReduceSum RMSNormalization Concat Resize Where".split()
 )
 """Operators that run in 8 bits between DequantizeLinear and QuantizeLinear."""
 

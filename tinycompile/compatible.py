@@ -15,7 +15,7 @@ import numpy as np
 
 from tinycompile.errors import IncompatibleError
 from tinycompile.ir import Array, Graph, Node, Op, Site, TensorType
-from tinycompile.kernels import kernels_of
+from tinycompile.kernels import copying_kernels_of, kernels_of
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Fused, fused, parts_of
 from tinycompile.kernels.linear_layer import LinearLayer
@@ -247,7 +247,11 @@ def _with_rule(op: Op, other: Op) -> Op:
 def _like(kernel: Kernel, site: Site, core: Core) -> Kernel | None:
     """The kernel with the same code for other weights."""
     latitude = None if kernel.requant is None else Latitude(kernel.requant)
-    for found in kernels_of(replace(site, latitude=latitude), core):
+    site = replace(site, latitude=latitude)
+    offered = kernels_of(site, core)
+    if kernel.copies:
+        offered = [copying for places in (1, 2) for copying in copying_kernels_of(site, core, offered, places)]
+    for found in offered:
         same = found.variant == kernel.variant and found.function == kernel.function
         if same and _layout(found) == _layout(kernel):
             return replace(kernel, constants=found.constants, notes=found.notes)

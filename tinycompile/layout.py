@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tinycompile.errors import DoesNotFitError, TargetError
 from tinycompile.kernels.base import Constant, Kernel
+from tinycompile.kernels.waiting import constants_wait
 from tinycompile.planner import Planned
 from tinycompile.targets import Board, Memory
 from tinycompile.targets.memory import ram_choices
@@ -155,7 +156,7 @@ class _Search:
                 self._failures[schedule] = error
                 continue
             scratch = system if any(p.scratch_bytes for p in planned) else None
-            time = memory.cost * sum(p.instructions for p in planned)
+            time = memory.cost * sum(p.price for p in planned)
             cost = float(max(p.arena_bytes for p in planned)) if self._least else time
             if self._best is None or cost < self._best[0]:
                 self._best = cost, planned, Layout(system, memory, scratch, self._board.flash)
@@ -254,10 +255,11 @@ def _code_bytes(functions: Iterable[int]) -> int:
 def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int]) -> set[Constant]:
     """The constant arrays that go to external flash: none if everything fits the internal one.
 
-    The coldest go first: those that an inference reads least often per byte; of equally cold ones the largest.
+    The coldest go first: those that an inference waits for least, per byte, more than in internal flash; where memories
+    cost nothing, those that it reads least often per byte. Of equally cold ones the largest.
 
     Args:
-        macs: of each kernel's node; a weight is read about (macs / bytes) times.
+        macs: of each kernel's node.
     """
     constants, cold = sum(kernel.constant_bytes for kernel in kernels), set[Constant]()
     if board.external_flash is None or constants + _code_bytes(k.code_bytes for k in kernels) <= board.flash.bytes:
@@ -267,7 +269,7 @@ def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int])
     if excess <= 0:
         return cold
     arrays = [
-        (work / max(1, constant.bytes), -constant.bytes, index, constant)
+        (coldness(kernel, work, board), -constant.bytes, index, constant)
         for index, (kernel, work) in enumerate(zip(kernels, macs, strict=True))
         for constant in kernel.constants
     ]
@@ -277,3 +279,14 @@ def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int])
         cold.add(constant)
         excess += negative_bytes
     return cold
+
+
+def coldness(kernel: Kernel, macs: int, board: Board) -> float:
+    """Of a kernel's constants, per byte: the cycles that it takes longer to wait for them in external flash, or the
+    products that they are part of.
+    """
+    system, size = board.memory_system, max(1, kernel.constant_bytes)
+    if system.is_free or board.external_flash is None:
+        return macs / size
+    outside, inside = (constants_wait(kernel, macs, system, m) for m in (board.external_flash, board.flash))
+    return round((outside - inside) / size, 3)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 
 from tinycompile.control_flow import WithControlFlow
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Site
 from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.cover import Cover
 from tinycompile.layout import AGAIN, CODE_BYTES, LAYER, OWN_CODE_BYTES
 from tinycompile.numerics.latitude import Latitude
 from tinycompile.options import Options
@@ -17,6 +20,7 @@ from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, states_of
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
+from tinycompile.with_memories import WithMemories
 
 SPARE = (1.1, 1.4, 2.0, 2.8, 4.0, 5.6)
 """Times the least RAM that may be taken where no limit is given: the first at which time doesn't suffer."""
@@ -36,9 +40,11 @@ class Plans:
     def __init__(
         self, graph: Graph, board: Board, options: Options, offer: Offer = kernels_of, share: float = 1.0
     ) -> None:
-        self._offer: Offer = WithControlFlow(offer, options.optimize)
+        self._offer: Offer = WithControlFlow(WithMemories.of(offer, graph, board), options.optimize)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
         self._flash = flash_for(board, options, share)
+        self._spends_ram = options.optimize == "speed" or options.ram is not None
+        """Time is worth all RAM that there is, or that was granted."""
         self._latitude = Latitude() if options.weights == "separate" else None
         self._lean = options.schedule in ("stream", "patch") and options.ram is None
         """Stages were asked for without a limit, so that they are meant to save RAM."""
@@ -58,7 +64,16 @@ class Plans:
     def layers(self, ram_limit: int | None, scratch_limit: int | None) -> Planned:
         """Layer by layer; without a limit with the least RAM."""
         optimize = "ram" if ram_limit is None else self._optimize
-        return self._layers.plan(ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit)
+        if self._spends_ram or optimize == "ram" or not self._copies:
+            return self._layers.plan(ram_limit=ram_limit, optimize=optimize, scratch_limit=scratch_limit)
+        return self._without_more_ram(ram_limit, scratch_limit)
+
+    def _without_more_ram(self, ram_limit: int | None, scratch_limit: int | None) -> Planned:
+        """Copies of constants only where there is room for them anyway."""
+        lean = self._without_copies.plan(ram_limit=ram_limit, optimize=self._optimize, scratch_limit=scratch_limit)
+        room = None if scratch_limit is None else lean.scratch_bytes
+        found = self._layers.plan(ram_limit=lean.arena_bytes, optimize=self._optimize, scratch_limit=room)
+        return _no_more_than(lean, found)
 
     def stages(self, ram_limit: int | None, again: bool = True) -> Planned:
         """By rows or patches where that helps; without a limit with the least RAM.
@@ -68,6 +83,11 @@ class Plans:
         """
         if self._lean and self._optimize != "ram" and ram_limit is not None:
             return self._lean_plan(ram_limit, again)
+        if not self._spends_ram and ram_limit is not None and self._copies:
+            lean = self._stages_without_copies.plan(ram_limit=ram_limit, optimize=self._optimize, again=again)
+            return _no_more_than(
+                lean, self._stages.plan(ram_limit=lean.arena_bytes, optimize=self._optimize, again=again)
+            )
         return self._stages.plan(ram_limit=ram_limit, optimize=self._optimize, again=again)
 
     def _lean_plan(self, ram_limit: int, again: bool) -> Planned:
@@ -97,19 +117,64 @@ class Plans:
     def _layers(self) -> LayerPlanner:
         return LayerPlanner(self._graph, self._kernels, self._covers, self._flash)
 
+    @property
+    def _copies(self) -> bool:
+        """Whether there are kernels that copy their constants to RAM."""
+        return any(map(is_copying, chain(*self._kernels)))
+
+    def _leaner(self, kernels: Sequence[list[Kernel]]) -> list[list[Kernel]]:
+        return [[kernel for kernel in each if not is_copying(kernel)] for each in kernels]
+
+    def _leaner_covers(self, graph: Graph) -> list[Cover]:
+        return [cover for cover in self._covers(graph) if not is_copying(cover.kernel)]
+
     @cached_property
-    def _stages(self) -> StagePlanner:
+    def _without_copies(self) -> LayerPlanner:
+        return LayerPlanner(self._graph, self._leaner(self._kernels), self._leaner_covers, self._flash)
+
+    @cached_property
+    def _split(self) -> tuple[Graph, list[list[Kernel]]]:
+        """The graph for stages, with its kernels."""
         graph = split_averages(self._graph)
         known = dict(zip(self._graph.nodes, self._kernels, strict=True))
         try:
-            kernels = kernels_for(graph, self._core, self._latitude, self._offer, known)
+            return graph, kernels_for(graph, self._core, self._latitude, self._offer, known)
         except UnsupportedError:  # a split average without a kernel: they stay whole
-            graph, kernels = self._graph, self._kernels
-        schedule = self._schedule if self._schedule in WAYS else "auto"
-        return StagePlanner(graph, kernels, self._kernels_of, schedule, self._covers, self._flash)
+            return self._graph, self._kernels
+
+    @cached_property
+    def _stages(self) -> StagePlanner:
+        graph, kernels = self._split
+        return StagePlanner(graph, kernels, self._kernels_of, self._ways, self._covers, self._flash)
+
+    @cached_property
+    def _stages_without_copies(self) -> StagePlanner:
+        graph, kernels = self._split
+        return StagePlanner(
+            graph,
+            self._leaner(kernels),
+            lambda site: self._leaner([self._kernels_of(site)])[0],
+            self._ways,
+            self._leaner_covers,
+            self._flash,
+        )
+
+    @property
+    def _ways(self) -> str:
+        return self._schedule if self._schedule in WAYS else "auto"
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
         return self._offer(replace(site, latitude=self._latitude), self._core)
+
+
+def is_copying(kernel: Kernel) -> bool:
+    """Whether it makes a copy of its constants in RAM."""
+    return kernel.copies is not None
+
+
+def _no_more_than(lean: Planned, found: Planned) -> Planned:
+    """What was found within the RAM of a lean plan, which is a limit of ours."""
+    return found if lean.squeezed else found.unsqueezed("a copy of its constants in RAM would take more of it")
 
 
 def flash_for(board: Board, options: Options, share: float = 1.0) -> Flash:

@@ -4,11 +4,12 @@
  *
  *     y = clamp(saturate((offset + high word of (a * multiplier)) >> shift), low, high)
  *
- * Where TFLite's double rounding sends halves away from zero, `step` is subtracted from the offset of negative a. So a
+ * Where TFLite's double rounding sends halves away from zero, `step` is subtracted from the offset of negative a. Or both
+ * roundings are as they are written, for a that is twice the sum: the high word is rounded, and 1 less for negative a. So a
  * channel's parameters are multiplier, offset and, in the signed form, step; the rest is the same for a whole layer and
  * written into the code: the macros that define block functions end with the arguments
  *
- *     form       smmla or smmla_signed
+ *     form       smmla, smmla_signed or smmlar, the last of them
  *     saturate   ssat or usat
  *     bits       to which it saturates
  *     shift      to the right, at most 31
@@ -28,12 +29,17 @@ extern "C" {
 
 #define TC_IS_SIGNED_smmla 0
 #define TC_IS_SIGNED_smmla_signed 1
+#define TC_IS_SIGNED_smmlar 0
+#define TC_IS_ROUNDED_smmla 0
+#define TC_IS_ROUNDED_smmla_signed 0
+#define TC_IS_ROUNDED_smmlar 1
 #define TC_IS_UNSIGNED_ssat 0
 #define TC_IS_UNSIGNED_usat 1
 
 /* For the portable twins, what a layer's channels have in common. */
 typedef struct tc_requant_block {
     int32_t is_signed;
+    int32_t is_rounded;
     int32_t is_unsigned;
     uint32_t bits;
     int32_t shift;
@@ -42,7 +48,7 @@ typedef struct tc_requant_block {
 } tc_requant_block;
 
 #define TC_REQUANT_BLOCK(form, saturate, bits, shift, low, high) \
-    {TC_IS_SIGNED_##form, TC_IS_UNSIGNED_##saturate, bits, shift, low, high}
+    {TC_IS_SIGNED_##form, TC_IS_ROUNDED_##form, TC_IS_UNSIGNED_##saturate, bits, shift, low, high}
 
 /* int32 parameters of a channel. */
 TC_INLINE uint32_t tc_requant_block_words(const tc_requant_block *requant)
@@ -53,7 +59,9 @@ TC_INLINE uint32_t tc_requant_block_words(const tc_requant_block *requant)
 TC_INLINE int8_t tc_requantize_block(int32_t a, const int32_t *parameters, const tc_requant_block *requant)
 {
     const int32_t step = requant->is_signed != 0 ? parameters[2] & (a >> 31) : 0;
-    const int32_t shifted = tc_smmla(a, parameters[0], parameters[1] - step) >> requant->shift;
+    const int32_t high = requant->is_rounded != 0 ? tc_smmlar(a, parameters[0], parameters[1] + (a >> 31))
+                                                  : tc_smmla(a, parameters[0], parameters[1] - step);
+    const int32_t shifted = high >> requant->shift;
     const int32_t y = requant->is_unsigned != 0 ? tc_usat(shifted, requant->bits) : tc_ssat(shifted, requant->bits);
     return (int8_t)(y < requant->low ? requant->low : y > requant->high ? requant->high : y);
 }
@@ -68,6 +76,10 @@ TC_INLINE int8_t tc_requantize_block(int32_t a, const int32_t *parameters, const
     "sub " #spare ", " #offset ", " #spare "\n\t" \
     "smmla " #a ", " #a ", " #multiplier ", " #spare "\n\t"
 
+#define TC_HIGH_smmlar(a, multiplier, offset, step, spare) \
+    "smmlar " #spare ", " #a ", " #multiplier ", " #offset "\n\t" \
+    "add " #a ", " #spare ", " #a ", asr #31\n\t"
+
 /* a = a >> shift, saturated. A shift by 0 can't be written: of its two candidates TC_SECOND takes the empty one. */
 #define TC_SATURATE(a, saturate, bits, shift) \
     #saturate " " #a ", #" #bits ", " #a TC_SECOND_OF(TC_NO_SHIFT_##shift, ", asr #" #shift, ) "\n\t"
@@ -78,6 +90,7 @@ TC_INLINE int8_t tc_requantize_block(int32_t a, const int32_t *parameters, const
 /* Only in one of the forms. */
 #define TC_IF_SIGNED_smmla(text)
 #define TC_IF_SIGNED_smmla_signed(text) text
+#define TC_IF_SIGNED_smmlar(text)
 
 /*
  * The clamp to [low, high] of `sums`, a string of registers, beyond what the saturation has done: bytes are pushed against

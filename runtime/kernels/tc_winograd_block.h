@@ -28,6 +28,7 @@
 #include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant_block.h"
+#include "kernels/tc_tile_products.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -87,61 +88,16 @@ TC_INLINE void tc_winograd_outputs_portable(const int32_t *sums, const int32_t *
 
 #if TC_DSP_BLOCKS
 
-/* Both output channels' products of 2 tiles. */
-#define TC_WINOGRAD_TILES_smuad(a0, b0, a1, b1) \
-    "ldrd r2, r3, [lr], #8\n\t" \
-    "smuad " #a0 ", r0, r2\n\t" \
-    "smuad " #b0 ", r1, r2\n\t" \
-    "smuad " #a1 ", r0, r3\n\t" \
-    "smuad " #b1 ", r1, r3\n\t"
-#define TC_WINOGRAD_TILES_smlad(a0, b0, a1, b1) \
-    "ldrd r2, r3, [lr], #8\n\t" \
-    "smlad " #a0 ", r0, r2, " #a0 "\n\t" \
-    "smlad " #b0 ", r1, r2, " #b0 "\n\t" \
-    "smlad " #a1 ", r0, r3, " #a1 "\n\t" \
-    "smlad " #b1 ", r1, r3, " #b1 "\n\t"
-
-#define TC_WINOGRAD_PAIR(instruction) \
-    "ldrd r0, r1, [r12], #8\n\t" /* weights of both output channels */ \
-    TC_WINOGRAD_TILES_##instruction(r4, r8, r5, r9) \
-    TC_WINOGRAD_TILES_##instruction(r6, r10, r7, r11)
-
-/*
- * The same for cores on which a load of one word issues beside a product, and one of two beside nothing: 8 cycles on the
- * Cortex-M7, one for each product (above 11), in the order that `benchmarks/schedule.py --llvm` found. r0, the first
- * channel's weights, is loaded by the pair before, the last time from behind the weights, where the parameters are. The
- * pointers stay where they are for a position.
- */
-#define TC_WINOGRAD_SUM_smuad(a, w, x) \
-    "smuad " #a ", " #w ", " #x "\n\t"
-#define TC_WINOGRAD_SUM_smlad(a, w, x) \
-    "smlad " #a ", " #w ", " #x ", " #a "\n\t"
-#define TC_WINOGRAD_PAIR_SINGLE(instruction) \
-    "ldr r2, [lr, #2 * .Ltc_pair]\n\t" /* tile 0 */ \
-    "ldr r1, [r12, #.Ltc_pair + 4]\n\t" /* weights of the second channel */ \
-    TC_WINOGRAD_SUM_##instruction(r4, r0, r2) \
-    "ldr r3, [lr, #2 * .Ltc_pair + 4]\n\t" \
-    TC_WINOGRAD_SUM_##instruction(r8, r1, r2) \
-    TC_WINOGRAD_SUM_##instruction(r5, r0, r3) \
-    "ldr r2, [lr, #2 * .Ltc_pair + 8]\n\t" \
-    TC_WINOGRAD_SUM_##instruction(r9, r1, r3) \
-    "ldr r3, [lr, #2 * .Ltc_pair + 12]\n\t" \
-    TC_WINOGRAD_SUM_##instruction(r6, r0, r2) \
-    TC_WINOGRAD_SUM_##instruction(r10, r1, r2) \
-    TC_WINOGRAD_SUM_##instruction(r7, r0, r3) \
-    "ldr r0, [r12, #.Ltc_pair + 8]\n\t" /* weights of the next pair */ \
-    TC_WINOGRAD_SUM_##instruction(r11, r1, r3)
-
-/* r4-r7 accumulate the first channel of tiles 0-3, r8-r11 the second. Slots: 0 sums, 1 end of v. */
+/* Two output channels and four tiles are rows and columns of tc_tile_products.h. Slots: 0 sums, 1 end of v. */
 #define TC_WINOGRAD_PRODUCTS_TEXT(pairs) \
     TC_KEEP(r2, 0) \
     TC_KEEP(r3, 1) \
     "mov r12, r0\n\t" \
     "mov lr, r1\n" \
     "1:\n\t" /* a position */ \
-    TC_WINOGRAD_PAIR(smuad) \
+    TC_TILE_PAIR(smuad) \
     ".rept " #pairs " - 1\n\t" /* the other pairs of input channels */ \
-    TC_WINOGRAD_PAIR(smlad) \
+    TC_TILE_PAIR(smlad) \
     ".endr\n\t" \
     TC_WINOGRAD_NEXT(r0)
 
@@ -153,10 +109,10 @@ TC_INLINE void tc_winograd_outputs_portable(const int32_t *sums, const int32_t *
     "ldr r0, [r12]\n" \
     "1:\n\t" /* a position */ \
     ".set .Ltc_pair, 0\n\t" \
-    TC_WINOGRAD_PAIR_SINGLE(smuad) \
+    TC_TILE_PAIR_SINGLE(smuad) \
     ".rept " #pairs " - 1\n\t" /* the other pairs of input channels */ \
     ".set .Ltc_pair, .Ltc_pair + 8\n\t" \
-    TC_WINOGRAD_PAIR_SINGLE(smlad) \
+    TC_TILE_PAIR_SINGLE(smlad) \
     ".endr\n\t" \
     "add r12, r12, #8 * " #pairs "\n\t" \
     "add lr, lr, #16 * " #pairs "\n\t" \

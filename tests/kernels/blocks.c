@@ -3,6 +3,7 @@
 #include "kernels/tc_depthwise_rows_block.h"
 #include "kernels/tc_lane_block.h"
 #include "kernels/tc_lane_fully_connected.h"
+#include "kernels/tc_matrix_block.h"
 #include "kernels/tc_winograd4_block.h"
 #include "kernels/tc_winograd_block.h"
 
@@ -103,6 +104,24 @@ FORMS(DEFINE_FORM)
     OUTPUTS4_TWIN(outputs4_##name##_twin, __VA_ARGS__)
 FEW_FORMS(DEFINE_FEW)
 
+/* TFLite's two roundings are a form of matrices only. Pairs of lanes without a loop, with one, with a rest before it. */
+#define MATRIX_FORMS(DEFINE) \
+    FEW_FORMS(DEFINE) \
+    DEFINE(rounded, smmlar, ssat, 8, 12, -128, 127)
+#define MATRIX_TWIN(name, ...) \
+    static void name(const uint32_t *rows, const uint32_t *columns, int8_t *output, const tc_matrix_job *job) \
+    { \
+        TWIN = TC_REQUANT_BLOCK(__VA_ARGS__); \
+        tc_matrix_block_portable(rows, columns, output, job, &requant); \
+    }
+#define DEFINE_MATRIX(name, ...) \
+    TC_MATRIX_BLOCK(matrix_1_##name, 1, __VA_ARGS__) \
+    TC_MATRIX_BLOCK(matrix_21_##name, 21, __VA_ARGS__) \
+    TC_MATRIX_BLOCK_SINGLE(matrix_single_5_##name, 5, __VA_ARGS__) \
+    TC_MATRIX_BLOCK_SINGLE(matrix_single_24_##name, 24, __VA_ARGS__) \
+    MATRIX_TWIN(matrix_##name##_twin, __VA_ARGS__)
+MATRIX_FORMS(DEFINE_MATRIX)
+
 TC_WINOGRAD_PRODUCTS(products_2, 2)
 TC_WINOGRAD_PRODUCTS(products_6, 6)
 TC_WINOGRAD_PRODUCTS_SINGLE(products_single_2, 2)
@@ -133,6 +152,9 @@ static void products_6_twin(const int32_t *u, const uint32_t *v, int32_t *sums, 
     {bands_s1_w##width##_##name, bands_s1_w##width##_##name##_twin}, \
     {bands_s2_w##width##_##name, bands_s2_w##width##_##name##_twin},
 #define BANDS_ENTRIES(name, ...) WINDOWS(BANDS_ENTRY, name, 0)
+#define MATRIX_ENTRY(name, ...) \
+    {matrix_1_##name, matrix_##name##_twin}, {matrix_21_##name, matrix_##name##_twin}, \
+    {matrix_single_5_##name, matrix_##name##_twin}, {matrix_single_24_##name, matrix_##name##_twin},
 #define BANDS_SHAPE(width, bands, ...) {width, bands},
 
 tc_lane_block *const lane_blocks[][2] = {FORMS(LANE_ENTRY)};              /* [form x (4, 3, 3 dual)] */
@@ -147,4 +169,6 @@ tc_winograd4_outputs *const outputs4[][2] = {FEW_FORMS(OUTPUTS4_ENTRY)};  /* [fe
 tc_depthwise_block *const rows_blocks[][2] = {FORMS(ROWS_ENTRY)};         /* [form x stride] */
 tc_depthwise_block *const bands_blocks[][2] = {FORMS(BANDS_ENTRIES)};     /* [form x window x stride] */
 const int32_t bands_shapes[][2] = {WINDOWS(BANDS_SHAPE, 0)};              /* (width, bands) */
+tc_matrix_block *const matrix_blocks[][2] = {MATRIX_FORMS(MATRIX_ENTRY)}; /* [form x pairs] */
+const int32_t matrix_pairs[] = {1, 21, 5, 24};
 const int32_t form_count = sizeof outputs / sizeof outputs[0];

@@ -97,6 +97,24 @@ static int outputs4_are_the_same(int32_t few, int32_t variant)
     return same();
 }
 
+static int matrix_is_the_same(int32_t index)
+{
+    const int32_t pairs = matrix_pairs[index % 4];
+    const int32_t columns = pairs > 8 ? 8 : 12;
+    tc_matrix_job job = {weights + 2 * pairs, aligned + pairs * columns, 100u, {(int32_t)random_word(), {0}}};
+    for (int32_t i = 0; i < 3; i++) {
+        job.requant.parameters[i] = (int32_t)random_word();
+    }
+    if (index / 4 == 3) {
+        job.requant.start = 0; /* TFLite's rounding */
+    }
+    fill();
+    for (int32_t i = 0; i < 2; i++) {
+        matrix_blocks[index][i](weights, aligned, outputs_of[i], &job);
+    }
+    return same();
+}
+
 static int depthwise_is_the_same(tc_depthwise_block *const pair[2], int32_t stride, int32_t width, int32_t columns)
 {
     tc_depthwise_job job = tc_depthwise_job_of(width, stride, 4 * columns, stride == 1 ? 100u : 0u, 5u);
@@ -158,6 +176,9 @@ int main(void)
     int good = 1;
     for (int32_t kind = 0; kind < 4; kind++) {
         good = good && products_are_the_same(kind);
+    }
+    for (int32_t index = 0; index < 4 * 4; index++) {
+        good = good && matrix_is_the_same(index);
     }
     for (int32_t form = 0; form < form_count; form++) {
         good = good && form_is_the_same(form);

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
-from tests.support.kernel_checks import M7, check, int8, site_of
-from tinycompile.kernels.batch_matmul import batch_matmul, batch_matmul_lanes, float_batch_matmul
+from tests.support.kernel_checks import check, check_if_taken, int8, site_of
+from tinycompile.kernels.batch_matmul import batch_matmul, float_batch_matmul
+from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops.batch_matmul import BatchMatMul
 
@@ -36,7 +37,7 @@ def product(batches, sizes, adjoint, zero, constant=None, *, rule=None, scale=No
     return site_of(BatchMatMul(*adjoint, rule), operands, constants, y)
 
 
-@pytest.mark.parametrize("factory", [batch_matmul, batch_matmul_lanes])
+@pytest.mark.parametrize("factory", [batch_matmul, matrix_product])
 @quick
 @given(
     st.sampled_from(BATCHES), st.tuples(st.integers(1, 5), st.integers(1, 11), st.integers(1, 10)),
@@ -46,12 +47,17 @@ def test_any_shape(factory, batches, sizes, adjoint, zero, constant):
     check(factory, product(batches, sizes, adjoint, zero, constant))
 
 
+@pytest.mark.parametrize(("adjoint", "columns"), [((False, False), 70), ((True, True), 41)])
+def test_some_columns_at_a_time(adjoint, columns):
+    check(matrix_product_by_columns, product(((2,), ()), (3, 18, columns), adjoint, (5, -9, 3)))
+
+
 @pytest.mark.parametrize("scale", [1e-3, 2.0**-4, 3e4])
 def test_factors_above_one_and_far_below(scale):
-    """Where no high product is the rule, or only one with two offsets."""
+    """The solver's forms, and TFLite's roundings as they are written."""
     site = product(((2,), (2,)), (3, 9, 6), (False, True), (3, -7, 5), scale=scale)
     check(batch_matmul, site)
-    check(batch_matmul_lanes, site)
+    check(matrix_product, site)
 
 
 @pytest.mark.parametrize("ties", [True, False])
@@ -60,8 +66,7 @@ def test_a_rule_given_by_its_steps(ties):
     rule = exact_requant(factor, [Fraction(0)], Fraction(1, 4), -5, -128, 127)
     site = product(((2,), (2,)), (3, 9, 6), (False, True), (3, -7, -5), rule=rule)
     check(batch_matmul, site)
-    if batch_matmul_lanes(site, M7) is not None:
-        check(batch_matmul_lanes, site)
+    check_if_taken(matrix_product, site)
 
 
 @pytest.mark.parametrize("constant", [(), (0,), (1,)])

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Form:
     shift: int
     low: int
     high: int
+    rounded: bool = False
 
     @property
     def words(self) -> int:
@@ -50,7 +52,9 @@ class Form:
         multiplier, offset = parameters[..., 0].astype(np.int64), parameters[..., 1].astype(np.int64)
         if self.signed:
             offset = wrapped(offset - np.where(a < 0, parameters[..., 2], 0))
-        t = wrapped(offset + (a * multiplier >> 32)) >> self.shift
+        if self.rounded:
+            offset = wrapped(offset + (a >> 31))
+        t = wrapped(offset + (a * multiplier + (2**31 if self.rounded else 0) >> 32)) >> self.shift
         smallest, largest = (
             (0, 2**self.bits - 1) if self.unsigned else (-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1)
         )
@@ -71,6 +75,7 @@ FORMS = (
 )
 FEW_FORMS = (0, 1, 7)
 """Those of FEW_FORMS in `blocks.c`."""
+MATRIX_FORMS = (*(FORMS[index] for index in FEW_FORMS), Form(False, False, 8, 12, -128, 127, rounded=True))
 
 forms = pytest.mark.parametrize("form", range(len(FORMS)))
 
@@ -108,10 +113,13 @@ def library() -> tuple[cffi.FFI, Any]:
         extern block *const rows_blocks[20][2];
         extern block *const bands_blocks[140][2];
         extern int32_t bands_shapes[7][2];
+        extern block *const matrix_blocks[16][2];
+        extern int32_t matrix_pairs[4];
         extern int32_t form_count;
         typedef struct { uint32_t entry; uint32_t stride; const void *weights_end, *last_end, *x_end; } lane_job;
         typedef struct { const void *x_end, *weights_end; uint32_t entry; } row_job;
         typedef struct { int32_t band; uint32_t row, step, end, last_end; } depthwise_job;
+        typedef struct { const void *rows_end, *columns_end; uint32_t step; int32_t start, parameters[3]; } matrix_job;
         typedef struct { uint32_t step, row; } target;
         typedef struct { uint32_t step, row, tile, wrap; } target4;
     """)
@@ -180,6 +188,22 @@ def test_lane_rows(form: int, direct: bool) -> None:
             p, q = halves(x[:, 0]), halves(x[:, 1])
         products = np.einsum("gl,bgcl->bc", p, halves(body)) + np.einsum("gl,bgcl->bc", q, even_bytes(body))
         np.testing.assert_array_equal(output, rule.requantized(products + start, parameters))
+
+
+def test_matrix_blocks() -> None:
+    """2 rows times 4 and 8 columns, of as many pairs of lanes as the block function is for."""
+    ffi, lib = library()
+    rng = np.random.default_rng(0)
+    for (form, rule), variant, fours in product(enumerate(MATRIX_FORMS), range(4), (1, 2)):
+        pairs = lib.matrix_pairs[variant]
+        rows, columns = random_words(rng, pairs, 2), random_words(rng, fours, pairs, 4)
+        start, parameters = 0 if rule.rounded else int(random_words(rng)), random_words(rng, 3)
+        output = np.zeros((2, fours, 4), np.int8)
+        job = ffi.new("matrix_job *", {"step": 4 * fours, "start": start, "parameters": parameters.tolist()})
+        job.rows_end, job.columns_end = pointer(ffi, rows, rows.size), pointer(ffi, columns, columns.size)
+        lib.matrix_blocks[4 * form + variant][0](pointer(ffi, rows), pointer(ffi, columns), pointer(ffi, output), job)
+        sums = np.einsum("prl,fpcl->rfc", halves(rows), halves(columns)) + start
+        np.testing.assert_array_equal(output, rule.requantized(sums, parameters))
 
 
 @pytest.mark.parametrize(("kind", "pairs"), [(0, 2), (1, 6), (2, 2), (3, 6)])

@@ -162,6 +162,7 @@ def int8_sites() -> list[Site]:
         weighted(FullyConnected(), int8((2, 20), 0.1, 3), (5, 20), 0),
         weighted(TransposeConv((10, 14), (2, 2)), odd, (5, 3, 3, 9), 0),
         site_of(BatchMatMul(adj_y=True), [int8((2, 3, 9)), int8((2, 5, 9))], [None, None], y),
+        site_of(BatchMatMul(adj_x=True), [int8((9, 3)), int8((9, 41))], [None, None], y),
     ]
 
 

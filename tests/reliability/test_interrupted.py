@@ -78,13 +78,18 @@ def compiler(folder: Path, script: str) -> dict[str, str]:
     return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
 
+def interruptible() -> None:
+    """A suite that a script runs in the background inherits a SIGINT that is ignored, and so would the compiler."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("signals", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_while_the_compiler_runs(signals: signal.Signals, previous: Path, tmp_path: Path) -> None:
     """A compiler that begins to write its object file and doesn't come to an end."""
     before, tools = content(previous), tmp_path / "bin"
     # No child before the last: a shell that waits for one goes on after SIGINT where the child ended by itself.
     script = f'echo unfinished > unfinished.o; : > "{tools}/runs"; exec sleep 60'
-    process = started(previous, env=compiler(tools, script))
+    process = started(previous, env=compiler(tools, script), preexec_fn=interruptible)
     while not (tools / "runs").exists() and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signals)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -14,6 +14,7 @@ from tinycompile.frontend.onnx_moves import MAX_TAKEN, reshaped_to, taken
 from tinycompile.frontend.onnx_quantize import quantized_constant, settled
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope
+from tinycompile.frontend.onnx_updates import scatter_one
 from tinycompile.frontend.onnx_values import Dequantized, Discrete, Known, Placed, Real, Value, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType
@@ -141,6 +142,11 @@ def _by_computed(scope: Scope, value: Value, indices: Discrete, axis: int) -> No
             scope.state.emit(Gather(axis), [at.name, places.name], scope.name, quant), shape, identity(len(shape))
         )
 
+    _picked(scope, value, gathered)
+
+
+def _picked(scope: Scope, value: Value, gathered: Callable[[Placed], Placed]) -> None:
+    """The result is elements of a tensor, or of a constant table, by positions that are computed."""
     if isinstance(value, Known) and value.quantized is not None:
         order = identity(len(value.shape))
         name = quantized_constant(scope, value, len(order), order)
@@ -168,7 +174,7 @@ def gather_nd(scope: Scope) -> None:
         name = scope.state.emit(GatherND(), [at.name, indices.at.name], scope.name, quant)
         return Placed(name, shape, identity(len(shape)))
 
-    scope.moved(gathered)
+    _picked(scope, value, gathered)
 
 
 @importer("GatherElements")
@@ -222,10 +228,13 @@ def reverse_sequence(scope: Scope) -> None:
 
 @importer("ScatterND")
 def scatter_nd(scope: Scope) -> None:
-    """At constant indices without a reduction; sums at any."""
+    """At constant indices, or at one that is computed, without a reduction; sums at any."""
     size = scope.value().shape
     if scope.attribute("reduction", "none") == "add":
         _added(scope, size)
+        return
+    if not isinstance(scope.value(1), Known) and prod(scope.value(1).shape[:-1]) == 1:
+        scatter_one(scope, scope.value(1))
         return
     indices = scope.constant(1, "the list of indices")
     depth = indices.shape[-1]

@@ -62,6 +62,8 @@ class State:
     originals: dict[str, str] = field(default_factory=dict[str, str])
     """The unsigned value that an IR value is, lowered to the signed type of its size."""
     count: int = 0
+    begins: dict[tuple[str | int, ...], str] = field(default_factory=dict[tuple[str | int, ...], str])
+    """Where pieces of tensors begin, by what that is computed from."""
 
     widened: dict[str, Real | Discrete] = field(default_factory=dict[str, "Real | Discrete"])
     """Values of types that are for storage only, as what is computed with."""

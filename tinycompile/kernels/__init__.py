@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
-from tinycompile.kernels.base import Kernel, candidates
+from tinycompile.kernels.base import Kernel, candidates, tilings
 from tinycompile.kernels.cover import Cover, matches, parts_of
+from tinycompile.kernels.staged import staged
 from tinycompile.numerics.latitude import Latitude
 from tinycompile.targets.core import Core
 
@@ -35,6 +36,17 @@ def kernels_of(site: Site, core: Core) -> list[Kernel]:
     except (ArithmeticError, ValueError) as error:
         reason = f"its kernels could not be made ({error}): a defect of tinycompile, please report it with the model"
         raise UnsupportedError([(_label(site.node), reason)], hint="another target, or this layer without") from error
+
+
+def copying_kernels_of(site: Site, core: Core, kernels: Sequence[Kernel], places: int = 1) -> list[Kernel]:
+    """Kernels that bring their constants to RAM first: all of them, or tile by tile.
+
+    Args:
+        kernels: others for the node, such as `kernels_of` finds.
+        places: for tiles in scratch: 2 where one is filled while the other is read.
+    """
+    whole = [copying for kernel in kernels if (copying := staged(kernel)) is not None]
+    return [*whole, *tilings(site, core, places)]
 
 
 def _label(node: Node) -> str:

@@ -9,7 +9,7 @@ decisions; the C is in the headers of `runtime/`: a kernel's function calls one 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from math import prod
@@ -126,6 +126,21 @@ class Function:
         return (*dict.fromkeys(inner), self)
 
 
+@dataclass(frozen=True)
+class Sweeps:
+    """In which order a kernel reads its constants, which is what a memory behind a cache costs by.
+
+    Attributes:
+        times: how often it reads each byte.
+        piece: bytes that it reads from the first to the last before it reads the same ones again; None for all.
+        between: bytes of other data that it reads or writes in each of these sweeps, about.
+    """
+
+    times: int
+    piece: int | None = None
+    between: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """A node's implementation.
@@ -137,6 +152,10 @@ class Kernel:
         scratch_bytes: working memory needed during the call only, 8-byte aligned, passed as `void *scratch`.
         instructions: estimated executed instructions of one call on the target.
         cycles: estimated cycles of one call, where they and not instructions decide (`Pipeline.single_loads`).
+        sweeps: how a call reads its constants; None where nobody has counted.
+        copies: how it reads the copy of its constants that it makes in scratch, if it does.
+        stalls: cycles that a call waits for its constants, by what the board says of its memories; 0 where they cost
+            nothing.
         spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
             room for more rows.
         code_bytes: estimated machine code of the function.
@@ -160,6 +179,9 @@ class Kernel:
     scratch_bytes: int = 0
     instructions: int = 0
     cycles: int | None = None
+    sweeps: Sweeps | None = None
+    copies: Sweeps | None = None
+    stalls: int = 0
     spared_by_rows: int = 0
     code_bytes: int = 0
     overlap: dict[int, int] = field(default_factory=dict[int, int])
@@ -178,15 +200,15 @@ class Kernel:
 
     @property
     def price(self) -> int:
-        """What kernels of one core are compared by: cycles where they are known, which on the cores that state them
-        are about as many as other kernels' instructions.
+        """What kernels of one board are compared by: cycles where they are known, which on the cores that state them
+        are about as many as other kernels' instructions, and what they wait for the board's memories.
         """
-        return self.instructions if self.cycles is None else self.cycles
+        return (self.instructions if self.cycles is None else self.cycles) + self.stalls
 
     def repeated(self, times: int) -> Kernel:
         """Called so many times."""
         cycles = None if self.cycles is None else self.cycles * times
-        return replace(self, instructions=self.instructions * times, cycles=cycles)
+        return replace(self, instructions=self.instructions * times, cycles=cycles, stalls=self.stalls * times)
 
     @cached_property
     def constant_bytes(self) -> int:
@@ -237,6 +259,40 @@ def _dtype_of(site: Site) -> DType | None:
 
 
 _SCALED = (INT8, INT16, UINT8)
+
+
+Tiling = Callable[[Site, Core, int], Iterable[Kernel]]
+_TILINGS: dict[type[Op], list[tuple[frozenset[str], Tiling]]] = {}
+
+
+def tiling_for(op: type[Op], needs: Collection[str] = ()) -> Callable[[Tiling], Tiling]:
+    """Decorator: kernels of an operator in int8 that bring their constants to RAM tile by tile, each byte once.
+
+    They cost more instructions than those that leave them where they are, so only boards whose memories cost something
+    are offered them. They are asked how many places for tiles scratch should have: with 2, one is filled while the
+    other is read.
+
+    Args:
+        needs: features of the core, as in `kernel_for`.
+    """
+
+    def register(tiling: Tiling) -> Tiling:
+        _TILINGS.setdefault(op, []).append((frozenset(needs), tiling))
+        return tiling
+
+    return register
+
+
+def tilings(site: Site, core: Core, places: int) -> Iterator[Kernel]:
+    """All kernels of `tiling_for`, those for operators that a node can be seen as included."""
+    if _dtype_of(site) == INT8:
+        for needs, tiling in _TILINGS.get(type(site.node.op), ()):
+            if core.features.issuperset(needs):
+                yield from tiling(site, core, places)
+    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
+        other = rewrite(site)
+        if other is not None:
+            yield from tilings(other, core, places)
 
 
 Rewriting = Callable[[Site], Site | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from math import prod
 
 import numpy as np
@@ -12,9 +13,6 @@ from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops, operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Fields, Struct, range_fields, struct_call
 from tinycompile.kernels.generic_finish import finish_of
-from tinycompile.numerics.requant import Requant, TfliteRequant
-from tinycompile.numerics.requant_plan import RequantPlan
-from tinycompile.numerics.requant_solver import fits, solve
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.targets.core import Core
 
@@ -32,23 +30,48 @@ def _batch(site: Site) -> tuple[tuple[int, int, int], ...] | None:
     return sizes, x, y
 
 
-def batch_matmul_fields(site: Site, op: BatchMatMul, range_: Fields) -> Fields | None:
-    """Members of a `tc_batch_matmul_shape`."""
+@dataclass(frozen=True)
+class Operand:
+    """How the vectors of an operand lie in memory: rows of the first, columns of the second one; in elements.
+
+    Attributes:
+        batch_stride: of the loops over matrices.
+        vectors: of a matrix.
+        vector_stride: from a vector to the next.
+        depth_stride: along a vector.
+    """
+
+    batch_stride: tuple[int, ...]
+    vectors: int
+    vector_stride: int
+    depth_stride: int
+    zero_point: int
+
+
+def operands_of(site: Site, op: BatchMatMul) -> tuple[tuple[int, ...], Operand, Operand] | None:
+    """The batch's sizes and both operands; None for a batch of more loops than the C has."""
     batch = _batch(site)
     if batch is None:
         return None
-    fields: dict[str, object] = {"batch": batch[0], "depth": op.sizes(site.sig)[1]}
-    for index, (name, turned) in enumerate((("a", op.adj_x), ("b", not op.adj_y))):
-        first, second = site.sig.inputs[index].shape[-2:]
-        # Vectors are rows of a and columns of b. In memory either they or their elements lie side by side.
-        fields[name] = {
-            "batch_stride": tuple(stride * first * second for stride in batch[1 + index]),
-            "vectors": second if turned else first,
-            "vector_stride": 1 if turned else second,
-            "depth_stride": second if turned else 1,
-            "zero_point": 0 if site.sig.input.dtype == FLOAT32 else site.sig.inputs[index].zero_point,
-        }
-    return {**fields, "range": range_}
+    a, b = (_operand(site, index, turned, batch[1 + index]) for index, turned in enumerate((op.adj_x, not op.adj_y)))
+    return batch[0], a, b
+
+
+def _operand(site: Site, index: int, turned: bool, matrices: tuple[int, ...]) -> Operand:
+    """In memory either vectors or, `turned`, their elements lie apart."""
+    first, second = site.sig.inputs[index].shape[-2:]
+    zero_point = 0 if site.sig.input.dtype == FLOAT32 else site.sig.inputs[index].zero_point
+    batch_stride = tuple(stride * first * second for stride in matrices)
+    return Operand(batch_stride, second if turned else first, *((1, second) if turned else (second, 1)), zero_point)
+
+
+def batch_matmul_fields(site: Site, op: BatchMatMul, range_: Fields) -> Fields | None:
+    """Members of a `tc_batch_matmul_shape`."""
+    found = operands_of(site, op)
+    if found is None:
+        return None
+    batch, a, b = found
+    return {"batch": batch, "depth": op.sizes(site.sig)[1], "a": asdict(a), "b": asdict(b), "range": range_}
 
 
 def batch_matmul_stem(site: Site, op: BatchMatMul) -> str:
@@ -62,7 +85,7 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, BatchMatMul):
         return None
     rule = op.requant(sig)
-    finish = finish_of(site, rule, np.zeros(1, np.int64), (rule.low, rule.high), _reachable(site))
+    finish = finish_of(site, rule, np.zeros(1, np.int64), (rule.low, rule.high), reachable_sums(site))
     shape = batch_matmul_fields(site, op, finish.range)
     if shape is None:
         return None
@@ -85,46 +108,8 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
     )
 
 
-@kernel_for(BatchMatMul, needs={"dsp"})
-def batch_matmul_lanes(site: Site, core: Core) -> Kernel | None:
-    """`tc_batch_matmul_lanes_s8`."""
-    op, sig = site.node.op, site.sig
-    if not isinstance(op, BatchMatMul):
-        return None
-    rule = op.requant(sig)
-    plan = _plan(rule, *_reachable(site))
-    if plan is None and not isinstance(rule, TfliteRequant):
-        return None
-    shape = batch_matmul_fields(site, op, range_fields(rule.zero_point, (rule.low, rule.high)))
-    if shape is None:
-        return None
-    rows, depth, columns = op.sizes(sig)
-    words = -(-depth // 4) * 2
-    structs = Struct("tc_batch_matmul_shape", shape), Struct("tc_high_product", _high_product(rule, plan), "requant")
-    matrices = prod(sig.output.shape[:-2])
-    packing = (columns * (12 if op.adj_y else 20) + rows * (20 if op.adj_x else 12)) * words // 2
-    row = columns // 4 * (20 + 11 * words) + columns % 4 * (14 + 5 * words) + columns * (9 if plan else 20)
-    return Kernel(
-        "batch_matmul_lanes",
-        struct_call(
-            f"{batch_matmul_stem(site, op)}_lanes",
-            "tc_batch_matmul_lanes_s8",
-            "tc_batch_matmul_lanes.h",
-            (*operand_parameters(site), "void *scratch"),
-            structs,
-            "Product of matrices in int16 lanes, four columns at a time.",
-            ("a", "b", "output", "scratch"),
-        ),
-        operand_constants(site),
-        scratch_bytes=4 * words * (1 + columns),
-        instructions=60 + matrices * (packing + rows * (20 + row)),
-        code_bytes=700,
-        notes={"requantisation": plan.form if plan else "exact"},
-    )
-
-
-def _reachable(site: Site) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest sum."""
+def reachable_sums(site: Site) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest sum, as arrays of one channel."""
     op = site.node.op
     depth = op.sizes(site.sig)[1] if isinstance(op, BatchMatMul) else 1
     a, b = (_ends(t.zero_point) for t in site.sig.inputs)
@@ -134,25 +119,6 @@ def _reachable(site: Site) -> tuple[np.ndarray, np.ndarray]:
 
 def _ends(zero_point: int) -> tuple[int, int]:
     return -128 - zero_point, 127 - zero_point
-
-
-def _plan(rule: Requant, low: np.ndarray, high: np.ndarray) -> RequantPlan | None:
-    """The high product that is the rule, if there is one."""
-    if not np.all(fits(rule, low, high, 0)):
-        return None
-    plan = solve(rule, low, high, np.zeros(1, np.int64), 0, forms=("smmla", "smmla_signed"))
-    return None if plan.form == "exact" or not plan.multiplier[0] else plan
-
-
-def _high_product(rule: Requant, plan: RequantPlan | None) -> Fields:
-    """Members of a `tc_high_product`."""
-    long = (int(rule.multiplier[0]), int(rule.shift[0])) if isinstance(rule, TfliteRequant) else (0, 0)
-    short = (0, 0, 0, 0, 0)
-    if plan is not None:
-        fields = (plan.start, plan.multiplier, plan.offset, plan.sign_step, plan.shift)
-        short = tuple(int(field[0]) for field in fields)
-    names = ("start", "multiplier", "offset", "sign_step", "shift", "long_multiplier", "long_shift")
-    return dict(zip(names, (*short, *long), strict=True))
 
 
 def _on(core: Core, instructions: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, pairs
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.lane_straight import LARGEST_CODE
@@ -200,6 +200,9 @@ def depthwise_strips(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=bands.slots * bands.pitch,
         instructions=_instructions(frame, bands, walk, packing, dual=dual),
         code_bytes=_code_bytes(frame, bands, walk, packing, dual=dual),
+        sweeps=Sweeps(
+            -(-frame.output_shape[1] // bands.rows), 16 * (stream.size // frame.layer.channels), 8 * bands.pitch
+        ),
         in_place=frame.place_by_rows is not None,
         in_place_at=frame.place_by_rows or 0,
         notes={"requantisation": frame.plan.form},

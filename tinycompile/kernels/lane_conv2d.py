@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from tinycompile.ir import Array, Signature, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.lane_straight import Straight
@@ -103,82 +105,200 @@ def conv2d_short_rows(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, core, "conv2d_lane_short_rows", shortest_by_rows=4)
 
 
-def _kernel(
-    site: Site,
-    core: Core,
-    variant: str,
-    *,
-    small: bool = False,
-    straight: bool = False,
-    shortest_by_rows: int = SHORTEST_BY_ROWS,
-) -> Kernel | None:
-    op, sig = site.node.op, site.sig
-    if not isinstance(op, Conv2D) or site.constants[1] is None:
-        return None
-    if sig.input.shape[3] != sig.inputs[1].shape[3]:
-        return None
-    layer = LinearLayer.of(site)
-    lanes = Lanes.of(layer)
-    if lanes is None:
-        return None
-    groups, requant, stream = lanes.groups, lanes.requant, pair_stream(lanes)
-    depth, (_, out_height, out_width, channels) = sig.input.shape[3], sig.output.shape
-    kernel_height, kernel_width = layer.window
-    gathers = (kernel_height, kernel_width, *op.stride) != (1, 1, 1, 1) or any(op.padding)
-    blocks = Blocks.of(out_height * out_width, small=small)
-    made = Straight.of(blocks.counts, groups, channels) if straight else {}
-    if straight and not made:
-        return None
-    segment = kernel_width * depth
-    by_rows = segment % 4 == 0 and segment >= shortest_by_rows
-    spacing = segment if by_rows else 4 * groups
-    window_bytes = max(blocks.largest * spacing, 4 * groups if blocks.rest else 0) if gathers else 0
-    stride = max(2, channels)
-    # The results of a block that isn't written in place lie where its window was.
-    result_bytes = stride * blocks.largest if blocks.rest or channels == 1 else 0
-    pixel = {"input_channels": depth, "output_channels": channels}
-    window = window_shape(op, layer, sig, spacing, by_rows=by_rows)
-    edges = _edge_segments(op, sig, kernel_height, kernel_width, blocks) if gathers else (0, 0)
-    shape = {
-        **(window if gathers else pixel),
-        "groups": groups,
-        "pair_words": 2 * lanes.record,
-        "fours": blocks.fours,
-        "threes": blocks.threes,
-        "rest": blocks.rest,
-    }
-    functions = block_functions(requant, [blocks], core, made)
-    parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
-    function = struct_call(
-        f"conv2d_lane_{window_stem(op.window_of(sig), sig.input, sig.output)}",
-        "tc_lane_conv2d_s8",
-        "tc_lane_conv2d.h",
-        parameters,
-        (Struct("tc_lane_conv2d_shape", shape),),
-        "Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
-        (*names_of(parameters), *(functions[kind][0] if kind in functions else "NULL" for kind in BLOCKS)),
-        tuple(definition for _, definition in functions.values()),
-    )
-    work = Work(0, 0) + (sum(edges) * (45 + segment * 5 // 2) + 60)
-    for pixels, count in blocks.counts:
-        expansion = expansion_cost(pixels, groups, kernel_height if gathers else 0, segment, by_rows=by_rows)
-        product = pairs_cost(pixels, channels, groups, requant, core)
-        if pixels in made:
-            product = made[pixels].cost(requant, core)
-        work += count * (40 + expansion + product)
-    return Kernel(
-        variant,
-        function,
-        (Constant("weights", "int32_t", stream, "per pair of channels: starts, lane words, requantisation"),),
-        scratch_bytes=8 * blocks.largest * groups + max(window_bytes, result_bytes),
-        instructions=work.instructions,
-        cycles=work.cycles_on(core),
-        spared_by_rows=edges[1] * (45 + segment * 5 // 2),
-        code_bytes=(500 if gathers else 140) + sum(each.code_bytes for each in made.values()),
-        overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
-        notes={"requantisation": lanes.plan.form},
-        requant=lanes.plan.shape_in_code,
-    )
+def _kernel(site: Site, core: Core, variant: str, **how: Any) -> Kernel | None:
+    """`how`: as `Convolution.of` takes it."""
+    conv = Convolution.of(site, core, **how)
+    return None if conv is None else conv.kernel(variant)
+
+
+PARAMETERS = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
+WEIGHTS = "per pair of channels: starts, lane words, requantisation"
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """A convolution by the byte-lane product in blocks: what its function and its price follow from.
+
+    Attributes:
+        made: block functions that are made for the layer, by pixels.
+        by_rows: windows are expanded row by row.
+        gathers: a window isn't simply a pixel.
+    """
+
+    site: Site
+    op: Conv2D
+    lanes: Lanes
+    blocks: Blocks
+    made: Mapping[int, Straight]
+    by_rows: bool
+    gathers: bool
+    core: Core
+
+    @staticmethod
+    def of(
+        site: Site,
+        core: Core,
+        *,
+        small: bool = False,
+        straight: bool = False,
+        shortest_by_rows: int = SHORTEST_BY_ROWS,
+    ) -> Convolution | None:
+        """None where the layer can't be computed like that.
+
+        Args:
+            small: blocks of 3 pixels only.
+            straight: with block functions that are made for the layer.
+            shortest_by_rows: bytes of a window's row from which on windows are expanded row by row.
+        """
+        op, sig = site.node.op, site.sig
+        if not isinstance(op, Conv2D) or site.constants[1] is None:
+            return None
+        if sig.input.shape[3] != sig.inputs[1].shape[3]:
+            return None
+        layer = LinearLayer.of(site)
+        lanes = Lanes.of(layer)
+        if lanes is None:
+            return None
+        _, out_height, out_width, channels = sig.output.shape
+        blocks = Blocks.of(out_height * out_width, small=small)
+        made = Straight.of(blocks.counts, lanes.groups, channels) if straight else {}
+        if straight and not made:
+            return None
+        gathers = (*layer.window, *op.stride) != (1, 1, 1, 1) or any(op.padding)
+        segment = layer.window[1] * sig.input.shape[3]
+        by_rows = segment % 4 == 0 and segment >= shortest_by_rows
+        return Convolution(site, op, lanes, blocks, made, by_rows, gathers, core)
+
+    @property
+    def channels(self) -> int:
+        """Of the output."""
+        return self.site.sig.output.shape[3]
+
+    @property
+    def segment(self) -> int:
+        """Bytes of a window's row."""
+        return self.lanes.layer.window[1] * self.site.sig.input.shape[3]
+
+    @property
+    def spacing(self) -> int:
+        """Bytes from a window to the next, in scratch."""
+        return self.segment if self.by_rows else 4 * self.lanes.groups
+
+    @property
+    def scratch_bytes(self) -> int:
+        """A block, then its windows or its results, which lie there where a block isn't written in place."""
+        blocks, groups = self.blocks, self.lanes.groups
+        window = max(blocks.largest * self.spacing, 4 * groups if blocks.rest else 0) if self.gathers else 0
+        results = max(2, self.channels) * blocks.largest if blocks.rest or self.channels == 1 else 0
+        return 8 * blocks.largest * groups + max(window, results)
+
+    @property
+    def shape(self) -> Fields:
+        """The members of a `tc_lane_conv2d_shape`."""
+        sig, blocks = self.site.sig, self.blocks
+        pixel = {"input_channels": sig.input.shape[3], "output_channels": self.channels}
+        window = window_shape(self.op, self.lanes.layer, sig, self.spacing, by_rows=self.by_rows)
+        return {
+            **(window if self.gathers else pixel),
+            "groups": self.lanes.groups,
+            "pair_words": 2 * self.lanes.record,
+            "fours": blocks.fours,
+            "threes": blocks.threes,
+            "rest": blocks.rest,
+        }
+
+    @cached_property
+    def _functions(self) -> dict[str, tuple[str, str]]:
+        """As `block_functions`."""
+        return block_functions(self.lanes.requant, [self.blocks], self.core, self.made)
+
+    @property
+    def names(self) -> list[str]:
+        """C names of what computes all blocks of 4 pixels, a block of 4, a block of 3; NULL for what isn't needed."""
+        return ["NULL", *(self._functions[kind][0] if kind in self._functions else "NULL" for kind in BLOCKS)]
+
+    @property
+    def definitions(self) -> list[str]:
+        """Of these functions."""
+        return [definition for _, definition in self._functions.values()]
+
+    @property
+    def together(self) -> int:
+        """Pairs of channels that are computed in a round."""
+        return max((each.pairs for each in self.made.values()), default=1)
+
+    @property
+    def stem(self) -> str:
+        return window_stem(self.op.window_of(self.site.sig), self.site.sig.input, self.site.sig.output)
+
+    @cached_property
+    def edges(self) -> tuple[int, int]:
+        """As `_edge_segments`."""
+        window = self.lanes.layer.window
+        return _edge_segments(self.op, self.site.sig, *window, self.blocks) if self.gathers else (0, 0)
+
+    @property
+    def edge_cost(self) -> int:
+        """Instructions for a row of a window that is copied on its own."""
+        return 45 + self.segment * 5 // 2
+
+    @property
+    def expansions(self) -> int:
+        """Instructions that expand all blocks once, and call what computes them."""
+        rows = self.lanes.layer.window[0] if self.gathers else 0
+        each = (
+            count * (40 + expansion_cost(pixels, self.lanes.groups, rows, self.segment, by_rows=self.by_rows))
+            for pixels, count in self.blocks.counts
+        )
+        return sum(self.edges) * self.edge_cost + sum(each)
+
+    @property
+    def work(self) -> Work:
+        """Of the layer."""
+        total = Work(0, 0) + (self.expansions + 60)
+        for pixels, count in self.blocks.counts:
+            product = pairs_cost(pixels, self.channels, self.lanes.groups, self.lanes.requant, self.core)
+            if pixels in self.made:
+                product = self.made[pixels].cost(self.lanes.requant, self.core)
+            total += count * product
+        return total
+
+    @property
+    def code_bytes(self) -> int:
+        return (500 if self.gathers else 140) + sum(each.code_bytes for each in self.made.values())
+
+    @property
+    def weights(self) -> Constant:
+        """The constant array."""
+        return Constant("weights", "int32_t", pair_stream(self.lanes), WEIGHTS)
+
+    def kernel(self, variant: str) -> Kernel:
+        """All channels of a block, then the next block."""
+        function = struct_call(
+            f"conv2d_lane_{self.stem}",
+            "tc_lane_conv2d_s8",
+            "tc_lane_conv2d.h",
+            PARAMETERS,
+            (Struct("tc_lane_conv2d_shape", self.shape),),
+            "Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
+            (*names_of(PARAMETERS), *self.names[1:]),
+            tuple(self.definitions),
+        )
+        sig, work = self.site.sig, self.work
+        return Kernel(
+            variant,
+            function,
+            (self.weights,),
+            scratch_bytes=self.scratch_bytes,
+            instructions=work.instructions,
+            cycles=work.cycles_on(self.core),
+            spared_by_rows=self.edges[1] * self.edge_cost,
+            code_bytes=self.code_bytes,
+            sweeps=Sweeps(len(self.blocks.sizes), between=self.scratch_bytes),
+            overlap={0: safe_distance(safe_steps(self.op, sig.input.shape, sig.output.shape, self.blocks))},
+            notes={"requantisation": self.lanes.plan.form},
+            requant=self.lanes.plan.shape_in_code,
+        )
 
 
 def window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, *, by_rows: bool) -> Fields:

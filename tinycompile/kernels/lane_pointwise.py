@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Constant, Kernel, kernel_for, safe_distance
-from tinycompile.kernels.generic_c import Struct, names_of, struct_call, window_stem
+from tinycompile.kernels.base import Constant, Kernel, Sweeps, kernel_for, safe_distance
+from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.lane_conv2d import (
+    PARAMETERS,
+    WEIGHTS,
     Blocks,
     block_functions,
     expansion_cost,
@@ -39,66 +44,153 @@ def blocks_of(pixels: int, depth: int) -> Blocks | None:
     return None if not blocks.fours or blocks.rest or (depth % 4 and not blocks.threes) else blocks
 
 
+@dataclass(frozen=True, eq=False)
+class Pointwise:
+    """A layer that is computed like this: what its function and its price follow from.
+
+    Attributes:
+        made: the products of a block of 4 pixels.
+    """
+
+    site: Site
+    op: Conv2D
+    lanes: Lanes
+    blocks: Blocks
+    made: Straight
+    core: Core
+
+    @staticmethod
+    def of(site: Site, core: Core) -> Pointwise | None:
+        """None where the layer isn't of that kind."""
+        op, sig = site.node.op, site.sig
+        if not isinstance(op, Conv2D) or site.constants[1] is None or sig.inputs[1].shape[1:3] != (1, 1):
+            return None
+        depth, (_, out_height, out_width, channels) = sig.input.shape[3], sig.output.shape
+        if sig.inputs[1].shape[3] != depth or op.stride != (1, 1) or any(op.padding):
+            return None
+        blocks, lanes = blocks_of(out_height * out_width, depth), Lanes.of(LinearLayer.of(site))
+        if blocks is None or lanes is None or 3 * depth + 4 * lanes.groups > LDR_REACH:
+            return None
+        made = Straight.of([(4, 1)], lanes.groups, channels).get(4)
+        if made is None or _code_bytes(made, core) > LARGEST_CODE:
+            return None
+        return Pointwise(site, op, lanes, blocks, made, core)
+
+    @property
+    def depth(self) -> int:
+        """Input channels."""
+        return self.site.sig.input.shape[3]
+
+    @property
+    def channels(self) -> int:
+        """Of the output."""
+        return self.site.sig.output.shape[3]
+
+    @property
+    def together(self) -> int:
+        """Pairs of channels that are computed in a round."""
+        return self.made.pairs
+
+    @property
+    def shape(self) -> Fields:
+        """The members of a `tc_lane_conv2d_shape`."""
+        return {
+            "input_channels": self.depth,
+            "output_channels": self.channels,
+            "groups": self.lanes.groups,
+            "pair_words": 2 * self.lanes.record,
+            "fours": self.blocks.fours,
+            "threes": self.blocks.threes,
+        }
+
+    @cached_property
+    def _three(self) -> list[tuple[str, str]]:
+        return list(block_functions(self.lanes.requant, [Blocks(0, self.blocks.threes, 0)], self.core).values())
+
+    @property
+    def _kind(self) -> str:
+        return f"lane_pointwise_{self.depth}_{self.channels}"
+
+    @property
+    def names(self) -> list[str]:
+        """C names of what computes all blocks of 4 pixels, a block of 4, a block of 3; NULL for what isn't needed."""
+        return [self.lanes.requant.name(self._kind), "NULL", *([name for name, _ in self._three] or ["NULL"])]
+
+    @property
+    def definitions(self) -> list[str]:
+        """Of these functions."""
+        macro = "TC_LANE_POINTWISE_SINGLE" if self.core.issue.single_loads else "TC_LANE_POINTWISE"
+        sizes = (self.depth, self.lanes.groups, self.made.unrolled, self.channels)
+        return [self.lanes.requant.define(macro, self._kind, *sizes), *(text for _, text in self._three)]
+
+    @property
+    def stem(self) -> str:
+        return window_stem(self.op.window_of(self.site.sig), self.site.sig.input, self.site.sig.output)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """A block."""
+        return 32 * self.lanes.groups
+
+    @property
+    def expansions(self) -> int:
+        """Instructions that expand all blocks once, and call what computes those of 3."""
+        threes = 40 + expansion_cost(3, self.lanes.groups, 0, self.depth, by_rows=False)
+        found = self.blocks.fours * (17 + 17 * self.lanes.groups) + self.blocks.threes * threes
+        return found * self._slowness
+
+    @property
+    def work(self) -> Work:
+        """Of the layer."""
+        requant, channels = self.lanes.requant, self.channels
+        fours = self.blocks.fours * (-(-channels // 2) * self.made.pair(requant, self.core))
+        threes = self.blocks.threes * pairs_cost(3, channels, self.lanes.groups, requant, self.core)
+        return (60 + fours + threes) * self._slowness + self.expansions
+
+    @property
+    def _slowness(self) -> int:
+        return UNALIGNED if self.core.strict and self.depth % 4 else 1
+
+    @property
+    def code_bytes(self) -> int:
+        return _code_bytes(self.made, self.core)
+
+    @property
+    def weights(self) -> Constant:
+        """The constant array."""
+        return Constant("weights", "int32_t", pair_stream(self.lanes), WEIGHTS)
+
+
 @kernel_for(Conv2D, needs={"dsp"})
 def conv2d_pointwise(site: Site, core: Core) -> Kernel | None:
     """Windows of a pixel with stride 1 and at most some 80 inputs."""
-    op, sig = site.node.op, site.sig
-    if not isinstance(op, Conv2D) or site.constants[1] is None or sig.inputs[1].shape[1:3] != (1, 1):
+    layer = Pointwise.of(site, core)
+    if layer is None:
         return None
-    depth, (_, out_height, out_width, channels) = sig.input.shape[3], sig.output.shape
-    if sig.inputs[1].shape[3] != depth or op.stride != (1, 1) or any(op.padding):
-        return None
-    blocks, lanes = blocks_of(out_height * out_width, depth), Lanes.of(LinearLayer.of(site))
-    if blocks is None or lanes is None or 3 * depth + 4 * lanes.groups > LDR_REACH:
-        return None
-    made = Straight.of([(4, 1)], lanes.groups, channels).get(4)
-    if made is None or _code_bytes(made, core) > LARGEST_CODE:
-        return None
-    requant, single = lanes.requant, core.issue.single_loads
-    shape = {
-        "input_channels": depth,
-        "output_channels": channels,
-        "groups": lanes.groups,
-        "pair_words": 2 * lanes.record,
-        "fours": blocks.fours,
-        "threes": blocks.threes,
-    }
-    kind = f"lane_pointwise_{depth}_{channels}"
-    sizes = (depth, lanes.groups, made.unrolled, channels)
-    definition = requant.define("TC_LANE_POINTWISE_SINGLE" if single else "TC_LANE_POINTWISE", kind, *sizes)
-    three = block_functions(requant, [Blocks(0, blocks.threes, 0)], core).values()
-    parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
+    every, _, three = layer.names
     function = struct_call(
-        f"conv2d_pointwise_{window_stem(op.window_of(sig), sig.input, sig.output)}",
+        f"conv2d_pointwise_{layer.stem}",
         "tc_lane_pointwise_s8",
         "tc_lane_pointwise.h",
-        parameters,
-        (Struct("tc_lane_conv2d_shape", shape),),
+        PARAMETERS,
+        (Struct("tc_lane_conv2d_shape", layer.shape),),
         "Pointwise convolution by the byte-lane product, all blocks of 4 pixels in one call.",
-        (*names_of(parameters), requant.name(kind), *([name for name, _ in three] or ["NULL"])),
-        (definition, *(text for _, text in three)),
+        (*names_of(PARAMETERS), every, three),
+        tuple(layer.definitions),
     )
-    pairs = -(-channels // 2) * made.pair(requant, core)
-    threes = 40 + expansion_cost(3, lanes.groups, 0, depth, by_rows=False)
-    work = Work(60, 60) + blocks.fours * (17 + 17 * lanes.groups + pairs)
-    work += blocks.threes * (threes + pairs_cost(3, channels, lanes.groups, requant, core))
-    if core.strict and depth % 4:
-        work = work * UNALIGNED
+    blocks, work = layer.blocks, layer.work
     return Kernel(
         "conv2d_pointwise",
         function,
-        (
-            Constant(
-                "weights", "int32_t", pair_stream(lanes), "per pair of channels: starts, lane words, requantisation"
-            ),
-        ),
-        scratch_bytes=32 * lanes.groups,
+        (layer.weights,),
+        scratch_bytes=layer.scratch_bytes,
         instructions=work.instructions,
         cycles=work.cycles_on(core),
-        code_bytes=_code_bytes(made, core),
-        overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
-        notes={"requantisation": lanes.plan.form},
-        requant=lanes.plan.shape_in_code,
+        code_bytes=layer.code_bytes,
+        sweeps=Sweeps(len(blocks.sizes), between=layer.scratch_bytes),
+        overlap={0: safe_distance(safe_steps(layer.op, site.sig.input.shape, site.sig.output.shape, blocks))},
+        notes={"requantisation": layer.lanes.plan.form},
+        requant=layer.lanes.plan.shape_in_code,
     )
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.lane_conv2d import (
@@ -202,6 +202,7 @@ def _kernel(site: Site, core: Core, *, straight: bool) -> Kernel | None:
         instructions=layout.work.instructions,
         cycles=layout.work.cycles_on(core),
         spared_by_rows=layout.moved,
+        sweeps=Sweeps(len(blocks.sizes), between=8 * blocks.largest * lanes.groups),
         code_bytes=900 + (row.code_bytes(core) if row else sum(each.code_bytes for each in made.values())),
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},

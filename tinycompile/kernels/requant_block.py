@@ -13,6 +13,7 @@ class RequantBlock:
 
     Attributes:
         clamp_steps: instructions per result that narrow the saturated byte to [low, high].
+        rounded: TFLite's two roundings as they are written, of twice the sum; then it isn't `signed`.
     """
 
     signed: bool
@@ -22,6 +23,17 @@ class RequantBlock:
     low: int
     high: int
     clamp_steps: int
+    rounded: bool = False
+
+    @property
+    def form(self) -> str:
+        """As the macros call it."""
+        return "smmlar" if self.rounded else "smmla_signed" if self.signed else "smmla"
+
+    @property
+    def high_steps(self) -> int:
+        """Instructions per result for the high word and what is added to it."""
+        return 2 if self.rounded else 3 if self.signed else 1
 
     @staticmethod
     def of(plan: RequantPlan) -> RequantBlock | None:
@@ -36,15 +48,19 @@ class RequantBlock:
 
     def name(self, kind: str) -> str:
         """Of the block function that `kind` names."""
-        parts = [f"{'u' if self.unsigned else 's'}{self.bits}", f"asr{self.shift}", "signed" if self.signed else ""]
+        parts = [
+            f"{'u' if self.unsigned else 's'}{self.bits}",
+            f"asr{self.shift}",
+            "signed" if self.signed else "rounded" if self.rounded else "",
+        ]
         if self.clamp_steps:
             parts.append(f"clamp_{self.low}_{self.high}".replace("-", "m"))
         return "_".join((kind, *filter(None, parts)))
 
     def define(self, macro: str, kind: str, *sizes: int | str) -> str:
         """The macro's call that defines the block function `name(kind)`; `sizes` are its arguments before these."""
-        form, saturate = "smmla_signed" if self.signed else "smmla", "usat" if self.unsigned else "ssat"
-        arguments = (self.name(kind), *sizes, form, saturate, self.bits, self.shift, self.low, self.high)
+        saturate = "usat" if self.unsigned else "ssat"
+        arguments = (self.name(kind), *sizes, self.form, saturate, self.bits, self.shift, self.low, self.high)
         return f"{macro}({', '.join(map(str, arguments))})"
 
 

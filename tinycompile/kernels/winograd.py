@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.depthwise_frame import int32_stream, pairs
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.linear_layer import LinearLayer
@@ -121,6 +121,7 @@ def winograd(site: Site, core: Core) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         code_bytes=700 + 44 * channel_pairs,
+        sweeps=Sweeps(-(-out_height // 2) * -(-out_width // 8), between=256 * channel_pairs),
         overlap={0: safe_distance(steps(op, sig.input.shape, sig.output.shape, 2, 8))},
         notes={"requantisation": plan.form},
         requant=plan.shape_in_code,

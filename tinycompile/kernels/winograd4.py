@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
@@ -85,6 +85,7 @@ def winograd4(site: Site, core: Core) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         code_bytes=2000 + 44 * depth // 2,
+        sweeps=Sweeps(_blocks(out_height, out_width, rows), between=288 * depth),
         overlap={0: safe_distance(steps(op, sig.input.shape, sig.output.shape, block_height, block_width))},
         notes={"requantisation": plan.form},
         requant=plan.shape_in_code,

@@ -81,9 +81,19 @@ class Planned:
         return sum(kernel.instructions for kernel in self.kernels)
 
     @property
+    def price(self) -> int:
+        """What its kernels are chosen by: instructions or cycles, and what they wait for memories."""
+        return sum(kernel.price for kernel in self.kernels)
+
+    @property
     def squeezed(self) -> int:
         """Layers with a kernel that needs less RAM than the fastest."""
         return sum(reason.squeezed for reason in self.reasons)
+
+    def unsqueezed(self, why: str) -> Planned:
+        """Where the limit was a choice of ours: more RAM would change nothing. `why`, for people."""
+        reasons = tuple(Reason(why) if reason.squeezed else reason for reason in self.reasons)
+        return replace(self, reasons=reasons)
 
     @property
     def macs(self) -> int:

@@ -17,6 +17,8 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.quantize.affine import fold_affine
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis, rename
+from tinycompile.quantize.masks import make_masks_finite
+from tinycompile.quantize.qdq import FLOAT, not_floats
 from tinycompile.quantize.scores import spell_scores
 
 _MATRIX = 2
@@ -38,6 +40,7 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "")
     _drop_identities(graph)
     _matmul_to_gemm(graph)
     spell_scores(graph)
+    make_masks_finite(graph)
     fold_affine(graph)
     _check_finite(graph, where)
     return graph
@@ -118,9 +121,15 @@ def _dequantized(node: Any, operands: Mapping[str, Array]) -> list[Array] | None
 def _drop_identities(graph: FloatGraph) -> None:
     for node in list(graph.nodes):
         passes_on = node.op_type == "Identity" or (node.op_type == "Dropout" and not _trains(graph, node))
+        passes_on = passes_on or (node.op_type == "Cast" and _keeps_type(graph, node))
         if passes_on and node.output[0] not in graph.outputs:
             graph.nodes.remove(node)
             rename(graph, node.output[0], node.input[0])
+
+
+def _keeps_type(graph: FloatGraph, node: Any) -> bool:
+    """Whether a Cast makes float32 of what is float32 already, as in the definitions of onnx's normalisations."""
+    return node.input[0] not in not_floats(graph) and attributes_of(node).get("to") == FLOAT
 
 
 def _trains(graph: FloatGraph, node: Any) -> bool:

@@ -12,14 +12,16 @@ from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_regions import UNARY
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
+from tinycompile.quantize.masks import rounded_behind_masks
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
+from tinycompile.quantize.updates import UPDATES, cached_inputs, written
 
 Parameters = Mapping[str, tuple[float, int]]
 """(scale, zero point) of tensors by name."""
 
 MOVES = frozenset(
-    "Transpose Reshape Flatten Squeeze Unsqueeze MaxPool GlobalMaxPool Slice Split Gather DepthToSpace SpaceToDepth "
-    "Pad Identity Dropout ReduceMax ReduceMin".split()
+    "Transpose Reshape Flatten Squeeze Unsqueeze MaxPool GlobalMaxPool Slice Split Gather GatherND DepthToSpace "
+    "SpaceToDepth Pad Identity Dropout ReduceMax ReduceMin".split()
 )
 """Their results are quantised as their operand is, so they need no QuantizeLinear of their own."""
 
@@ -28,14 +30,15 @@ FUNCTIONS = frozenset((*UNARY, "PRelu", "Pow"))
 
 COMPUTED = FUNCTIONS.union(
     "Conv ConvTranspose Gemm MatMul Softmax Add Sub Mul Div Min Max BatchNormalization AveragePool GlobalAveragePool "
-    "LayerNormalization ReduceMean ReduceSum RMSNormalization Concat Resize Where".split()
+    "LayerNormalization ReduceMean ReduceSum RMSNormalization Concat Resize Where".split(),
+    UPDATES,
 )
 """Operators that run in 8 bits between DequantizeLinear and QuantizeLinear."""
 
 RANGES_OF_FUNCTIONS = {"Softmax": (0.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 """(low, high) of functions whose range is known."""
 
-WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Concat", "Gather")
+WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Concat", "Gather", "GatherND")
 """Operators that read tensors which are known."""
 
 DECIDING = frozenset("And ArgMax ArgMin Equal Greater GreaterOrEqual Less LessOrEqual Not Or Shape".split())
@@ -58,7 +61,9 @@ def quantized_values(graph: FloatGraph) -> list[str]:
     others = not_floats(graph)
     names = [name for name in graph.inputs if any(n.op_type in COMPUTED | MOVES for n in graph.consumers(name))]
     names = [name for name in names if name not in others]
-    inner = within_functions(graph)
+    inner = within_functions(graph) | written(graph) | rounded_behind_masks(graph)
+    cached = cached_inputs(graph, others)
+    names = [name for name in names if name not in cached]
     for node in graph.nodes:
         # Floats begin where integers are cast.
         begins = node.op_type == "Cast" and node.input[0] in others and byte_of(graph, node) is None
@@ -70,15 +75,11 @@ def quantized_values(graph: FloatGraph) -> list[str]:
 
 
 def _is_part_of_reader(graph: FloatGraph, node: Any, inner: Collection[str]) -> bool:
-    """Whether what a node computes is rounded behind the only one that reads it: a clamp, a choice between it and a
-    number, of a product also a factor.
-    """
+    """Whether what a node computes is rounded behind the only one that reads it: a clamp, or a product's factor."""
     reader = graph.only_consumer(node.output[0])
     if reader is None or node.op_type not in _BEFORE_CLAMP:
         return False
     numbers = [name for name in reader.input if name in graph.constants and graph.constants[name].size == 1]
-    if reader.op_type == "Where":
-        return node.output[0] in reader.input[1:] and bool(numbers)
     factor = node.op_type == "MatMul" and reader.op_type in ("Mul", "Div") and reader.input[0] == node.output[0]
     return reader.op_type in _CLAMPS or (factor and bool(numbers) and reader.output[0] not in inner)
 
@@ -210,9 +211,10 @@ class _Writer:
         graph = self.graph
         nodes, source = list[Any](), graph.nodes
         graph.nodes = nodes
+        cached = cached_inputs(graph, not_floats(graph))
         for name in graph.inputs:
-            if name in self.parameters:
-                nodes += self._activation(name, name)
+            if cached.get(name, name) in self.parameters:
+                nodes += self._activation(name, name, cached.get(name, name))
         for node in source:
             byte = byte_of(graph, node)
             if byte is not None:
@@ -244,10 +246,14 @@ class _Writer:
         self.bytes[name] = Operand(1.0, -128 if dtype == np.uint8 else 0)
         return self.helper.make_node("DequantizeLinear", [node.input[0], *operands], [name], f"{name}_dequantize")
 
-    def _activation(self, source: str, name: str) -> list[Any]:
-        """QuantizeLinear and DequantizeLinear of a value; an output keeps its name."""
-        scale, zero_point = self.parameters[name]
-        wide = name in self.wide
+    def _activation(self, source: str, name: str, same: str | None = None) -> list[Any]:
+        """QuantizeLinear and DequantizeLinear of a value; an output keeps its name.
+
+        Args:
+            same: the value whose scale it has, if that isn't its own.
+        """
+        scale, zero_point = self.parameters[same or name]
+        wide = (same or name) in self.wide
         domain = _MICROSOFT if wide and self.graph.opset < _FIRST_WIDE else ""
         parameters = [
             self.graph.constant(f"{name}_scale", np.array(scale, np.float32)),

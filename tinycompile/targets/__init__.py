@@ -1,5 +1,6 @@
 """Targets: what `board_support/<board>/board.toml` and `board_support/toolchains/<toolchain>.toml` say."""
 
+from tinycompile.targets.access_time import Access, Cycles
 from tinycompile.targets.board import (
     BOARDS_FOLDER,
     Alignment,
@@ -15,16 +16,21 @@ from tinycompile.targets.board import (
 )
 from tinycompile.targets.core import FEATURES, Core
 from tinycompile.targets.memory import Memory
+from tinycompile.targets.memory_system import Cache, MemorySystem
 from tinycompile.targets.toolchain import Toolchain, load_toolchain
 
 __all__ = [
     "BOARDS_FOLDER",
     "FEATURES",
+    "Access",
     "Alignment",
     "Board",
+    "Cache",
     "Core",
+    "Cycles",
     "Flasher",
     "Memory",
+    "MemorySystem",
     "Qemu",
     "Toolchain",
     "all_boards",

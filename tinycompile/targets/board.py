@@ -17,6 +17,7 @@ from tinycompile.errors import TargetError
 from tinycompile.resources import boards_dir
 from tinycompile.targets.core import Core, core_of
 from tinycompile.targets.memory import Memory, memories_of, ram_choices, weights_place
+from tinycompile.targets.memory_system import Cache, MemorySystem, caches_of, check_accesses, with_costs
 from tinycompile.targets.toolchain import DEFAULT_TOOLCHAIN, Toolchain, load_toolchain
 
 Alignment = Literal["any", "strict", "core"]
@@ -70,6 +71,7 @@ class Board:
         weights: where separate weights are: a part of one of its flash memories that nothing else is placed in.
         external_stand_ins: which memory of the stand-in serves for each external one.
         flash_offset: bytes at the start of the flash that belong to a bootloader.
+        caches: those in front of its memories.
     """
 
     name: str
@@ -91,6 +93,12 @@ class Board:
     weights: Memory | None
     external_stand_ins: Mapping[str, str]
     flash_offset: int = 0
+    caches: tuple[Cache, ...] = ()
+
+    @property
+    def memory_system(self) -> MemorySystem:
+        """What waiting for its memories costs."""
+        return MemorySystem(self.memories, self.caches)
 
     @property
     def flash(self) -> Memory:
@@ -288,6 +296,9 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
     if align not in ALIGNMENTS:
         raise ValueError(f"align is {' or '.join(ALIGNMENTS)}")
     memories = memories_of({name: table for name, table in memory.items() if name not in SPECIAL})
+    caches = caches_of(data.get("cache", {}), memories)
+    check_accesses(memories, caches)
+    memories = with_costs(memories, caches)
     board = Board(
         name=name,
         description=data["description"],
@@ -307,5 +318,6 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         stand_in=load_board(qemu["stand_in"], path) if "stand_in" in qemu else None,
         weights=weights_place(data["weights"], memories) if "weights" in data else None,
         external_stand_ins=dict(qemu.get("external", {})),
+        caches=caches,
     )
     return strict(board) if align == "strict" else board

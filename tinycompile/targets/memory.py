@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from tinycompile.targets.access_time import UNKNOWN, Access, access_of
+
 KINDS = ("flash", "ram")
 MPU_POLICIES = ("write-back", "write-through", "non-cacheable")
 """How the caches treat a memory that the MPU makes Normal."""
@@ -18,11 +20,12 @@ class Memory:
 
     Attributes:
         kind: "flash" (read only) or "ram".
-        cost: how long a kernel takes with its operands there, relative to the board's fastest memory: an estimate from
-            wait states and caches, used to decide what goes where.
+        cost: how long a kernel takes with its operands there, relative to a memory that the core never waits for: from
+            `access` and the cache in front of it (`memory_system.py`), else what board.toml guesses.
         external: outside of the chip: needs set-up by the board's code before it can be used.
         source: the board's C file that does it, compiled only if the memory is used. setup: the function.
         mpu: the cache policy of the MPU region by which the set-up makes it Normal memory; empty for none.
+        access: what the core waits for it; None where that is unknown.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Memory:
     source: str = ""
     setup: str = ""
     mpu: str = ""
+    access: Access | None = None
 
     @property
     def end(self) -> int:
@@ -46,20 +50,7 @@ def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
     Raises:
         ValueError: overlapping regions, an unknown kind, sizes that make no sense. KeyError: a key is missing.
     """
-    found = [
-        Memory(
-            name,
-            int(table["origin"]),
-            int(table["bytes"]),
-            table["kind"] if name not in KINDS else name,
-            float(table.get("cost", 1.0)),
-            bool(table.get("external", False)),
-            str(table.get("source", "")),
-            str(table.get("setup", "")),
-            str(table.get("mpu", "")),
-        )
-        for name, table in tables.items()
-    ]
+    found = [_memory(name, table) for name, table in tables.items()]
     missing = [kind for kind in KINDS if kind not in tables]
     if missing:
         raise ValueError(f"[memory.{missing[0]}] is missing")
@@ -75,6 +66,25 @@ def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
         if below.end > above.origin:
             raise ValueError(f"[memory.{below.name}] and [memory.{above.name}] overlap")
     return tuple(found)
+
+
+def _memory(name: str, table: Mapping[str, Any]) -> Memory:
+    try:
+        access = access_of(table.get("access", UNKNOWN))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"[memory.{name}]: {error}") from error
+    return Memory(
+        name,
+        int(table["origin"]),
+        int(table["bytes"]),
+        table["kind"] if name not in KINDS else name,
+        float(table.get("cost", 1.0)),
+        bool(table.get("external", False)),
+        str(table.get("source", "")),
+        str(table.get("setup", "")),
+        str(table.get("mpu", "")),
+        access,
+    )
 
 
 def weights_place(table: Mapping[str, Any], memories: Sequence[Memory]) -> Memory:
@@ -96,7 +106,7 @@ def weights_place(table: Mapping[str, Any], memories: Sequence[Memory]) -> Memor
 def ram_choices(memories: Sequence[Memory]) -> list[Memory]:
     """Where an arena can be: every RAM region and every run of adjacent ones, cheap and small ones first.
 
-    A run costs what its most expensive part costs.
+    A run costs what its most expensive part costs, in `access` as well.
     """
     ordered = sorted((m for m in memories if m.kind == "ram"), key=lambda m: m.origin)
     return sorted(_runs(ordered), key=lambda m: (m.cost, m.bytes))
@@ -109,10 +119,12 @@ def _runs(ordered: Sequence[Memory]) -> Iterator[Memory]:
         for following in ordered[start + 1 :]:
             if following.origin != run.end or following.external != run.external:
                 break
+            dearest = max(run, following, key=lambda m: m.cost)
             run = replace(
                 run,
                 name=f"{run.name}_{following.name}",
                 bytes=run.bytes + following.bytes,
-                cost=max(run.cost, following.cost),
+                cost=dearest.cost,
+                access=dearest.access,
             )
             yield run

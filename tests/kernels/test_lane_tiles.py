@@ -1,0 +1,83 @@
+"""Kernels that bring their constants to RAM first: whole, or tile by tile with output channels outside."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kernels.test_dsp import layer
+from tests.support.emulated_kernel import check_emulated
+from tests.support.kernel_checks import M7, check
+from tinycompile.ir import Site
+from tinycompile.kernels.base import Factory, Sweeps
+from tinycompile.kernels.lane_conv2d import Convolution, conv2d_straight
+from tinycompile.kernels.lane_pointwise import Pointwise
+from tinycompile.kernels.lane_tiles import pairs_of_tile, tiles_kernel
+from tinycompile.kernels.staged import staged
+from tinycompile.ops.conv2d import Conv2D
+
+
+def tiled(kind, pairs, places):
+    """A factory for tiles of so many pairs of channels."""
+
+    def factory(site, core):
+        made = (
+            Pointwise.of(site, core) if kind == "pointwise" else Convolution.of(site, core, straight=kind == "straight")
+        )
+        return None if made is None else tiles_kernel(made, pairs, places)
+
+    return factory
+
+
+CASES = [
+    ("plain", (1, 3, 7, 5), (9, 2, 2, 5), 3, 1),  # an odd number of channels, windows at edges
+    ("plain", (1, 1, 5, 6), (4, 1, 1, 6), 1, 2),  # pixels that fill no block
+    ("straight", (1, 5, 4, 6), (7, 2, 2, 6), 2, 2),
+    ("pointwise", (1, 4, 5, 6), (8, 1, 1, 6), 2, 1),  # two pairs of channels in a round
+    ("pointwise", (1, 4, 5, 6), (9, 1, 1, 6), 3, 2),
+]
+
+
+@pytest.mark.parametrize(("kind", "x", "weights", "pairs", "places"), [CASES[0], CASES[4]])
+def test_tiles_of_channels(kind, x, weights, pairs, places):
+    padding = (0, 1, 1, 0) if weights[1] > 1 else (0, 0, 0, 0)
+    kernel = check(tiled(kind, pairs, places), layer(Conv2D(padding=padding, clamp=(-60, 70)), x, weights, 0, 1))
+    assert kernel.sweeps == Sweeps(1)
+    assert not kernel.overlap  # the input is read again for every tile
+
+
+def test_tiles_and_copies_on_the_core():
+    """The assembly takes tiles as the portable twins do."""
+    cases = list[tuple[Factory, Site]]()
+    for kind, x, weights, pairs, places in CASES:
+        padding = (0, 1, 1, 0) if weights[1] > 1 else (0, 0, 0, 0)
+        cases.append((tiled(kind, pairs, places), layer(Conv2D(padding=padding), x, weights, 0, 1)))
+    check_emulated([*cases, (copied, cases[2][1])])
+
+
+def copied(site, core):
+    """A kernel with its constants in scratch."""
+    return staged(conv2d_straight(site, core))
+
+
+@pytest.mark.parametrize("channels", range(2, 30))
+def test_tiles_are_about_as_large_and_none_has_only_the_channel_that_is_repeated(channels):
+    total = (channels + 1) // 2
+    for room in range(1, 16):
+        for together in (1, 2) if channels % 4 == 0 else (1,):
+            pairs = pairs_of_tile(channels, 1, room, together)
+            if pairs is None:
+                continue
+            assert pairs <= room
+            assert pairs < total
+            assert pairs % together == 0
+            assert channels % 2 == 0 or total % pairs != 1
+            assert -(-total // pairs) <= -(-total // (room // together * together)) + 1
+
+
+def test_a_kernel_with_its_constants_in_scratch():
+    site = layer(Conv2D(padding=(0, 1, 1, 0)), (1, 5, 4, 6), (5, 2, 2, 6), 0, 0)
+    plain = conv2d_straight(site, M7)
+    kernel = check(copied, site)
+    assert kernel.scratch_bytes == -(-plain.scratch_bytes // 8) * 8 + -(-plain.constant_bytes // 8) * 8
+    assert plain.instructions < kernel.instructions < plain.instructions + plain.constant_bytes
+    assert (kernel.sweeps, kernel.overlap) == (Sweeps(1), plain.overlap)

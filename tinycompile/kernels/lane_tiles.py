@@ -1,0 +1,96 @@
+"""The byte-lane product with output channels outside and pixels inside, for weights in a slow memory.
+
+What a block of pixels saves by staying in scratch for all output channels, expanding it once, costs reading all
+weights for every block. A cache that holds them makes that cheap. Where none does, this kernel copies the weights to
+RAM tile by tile, and expands every block once per tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tinycompile.ir import Site
+from tinycompile.kernels.base import Kernel, Sweeps, tiling_for
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.lane_conv2d import PARAMETERS, Convolution
+from tinycompile.kernels.lane_pointwise import Pointwise
+from tinycompile.kernels.staged import copy_work
+from tinycompile.kernels.work import Work
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.targets.core import Core
+
+TILES = (4096, 8192, 16384, 32768, 49152)
+"""Bytes of weights that are in RAM at once, at most."""
+
+
+def pairs_of_tile(channels: int, pair_bytes: int, room: int, together: int = 1) -> int | None:
+    """Pairs of channels in a tile of at most `room` bytes, about as many in each tile; None where all fit, or not one.
+
+    Args:
+        together: pairs that a block function computes in a round.
+    """
+    total = (channels + 1) // 2
+    most = room // pair_bytes // together * together
+    if not 0 < most < total:
+        return None
+    tiles = -(-total // most)
+    pairs = -(-total // (tiles * together)) * together
+    alone = channels % 2 and total % pairs == 1  # nothing but the pair that repeats a channel
+    return pairs + 1 if alone and pairs < most else None if alone else pairs
+
+
+@tiling_for(Conv2D, needs={"dsp"})
+def conv2d_tiles(site: Site, core: Core, places: int) -> Iterator[Kernel]:
+    """Any window, without groups, two output channels at least; with the block functions of the fastest kernel."""
+    layer = Pointwise.of(site, core) or Convolution.of(site, core, straight=True) or Convolution.of(site, core)
+    if layer is None or layer.channels < 2:
+        return
+    known = set[int]()
+    for room in TILES:
+        pairs = pairs_of_tile(layer.channels, 8 * layer.lanes.record, room // places, layer.together)
+        if pairs is not None and pairs not in known:
+            known.add(pairs)
+            yield tiles_kernel(layer, pairs, places)
+
+
+def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int) -> Kernel:
+    """Args:
+    pairs: of channels in a tile, as `pairs_of_tile` finds them.
+    places: for tiles in scratch: 1, or 2 where one is filled while the other is read.
+    """
+    record, total = 2 * layer.lanes.record, (layer.channels + 1) // 2
+    tiles, copy = -(-total // pairs), -(-layer.scratch_bytes // 8) * 2
+    room = -(-pairs * record // 2) * 2
+    shape = {"conv": layer.shape, "pairs": pairs, "copy": copy, "spacing": room if places == 2 else 0}
+    function = struct_call(
+        f"conv2d_tiles_{layer.stem}",
+        "tc_lane_tiles_s8",
+        "tc_lane_tiles.h",
+        PARAMETERS,
+        (Struct("tc_lane_tiles_shape", shape),),
+        f"Convolution by the byte-lane product, output channels in {tiles} tiles whose weights are copied to RAM.",
+        (*names_of(PARAMETERS), *layer.names),
+        tuple(layer.definitions),
+    )
+    work = layer.work + (tiles - 1) * (60 + layer.expansions) + tiles * Work(40, 40)
+    if isinstance(layer, Pointwise):
+        work += tiles * layer.blocks.fours * 40  # a call for each block
+    for pair in range(0, total, pairs):
+        work += copy_work(4 * record * min(pairs, total - pair))
+    return Kernel(
+        "conv2d_lane_tiles" if isinstance(layer, Convolution) else "conv2d_pointwise_tiles",
+        function,
+        (layer.weights,),
+        scratch_bytes=4 * (copy + places * room),
+        instructions=work.instructions,
+        cycles=work.cycles_on(layer.core),
+        code_bytes=layer.code_bytes + 160,
+        sweeps=Sweeps(1),
+        copies=Sweeps(len(layer.blocks.sizes), 4 * pairs * record, layer.scratch_bytes),
+        notes={
+            "requantisation": layer.lanes.plan.form,
+            "loops": f"{tiles} tiles of output channels outside, {len(layer.blocks.sizes)} blocks of pixels inside",
+            "weights": f"read once, by way of {4 * places * room:,} bytes of RAM",
+        },
+        requant=layer.lanes.plan.shape_in_code,
+    )

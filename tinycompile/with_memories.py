@@ -1,0 +1,90 @@
+"""An offer of kernels for a board whose memories make the core wait.
+
+They are priced with what they wait for their constants, and kernels join them that bring these to RAM first. Where
+memories cost nothing, or nobody has said what, the kernels are those of every board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tinycompile.ir import Graph, Node, Site
+from tinycompile.kernels import Offer, copying_kernels_of
+from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.cover import part_nodes
+from tinycompile.kernels.waiting import with_stalls
+from tinycompile.layout import CODE_BYTES, SYSTEM_BYTES
+from tinycompile.targets import Board, Core, Memory
+from tinycompile.targets.memory import ram_choices
+from tinycompile.work import node_macs
+
+
+class WithMemories:
+    """See the module.
+
+    Args:
+        offer: the kernels of each node.
+        external: names of nodes whose constants will be in external flash, as far as can be told before planning.
+    """
+
+    def __init__(self, offer: Offer, board: Board, external: frozenset[str]) -> None:
+        self._offer, self._board, self._external = offer, board, external
+        self._system = board.memory_system
+
+    @staticmethod
+    def of(offer: Offer, graph: Graph, board: Board) -> Offer:
+        """The same offer for a board whose memories cost nothing."""
+        return offer if board.memory_system.is_free else WithMemories(offer, board, external_nodes(graph, board))
+
+    def __call__(self, site: Site, core: Core) -> list[Kernel]:
+        """Raises UnsupportedError."""
+        kernels = self._offer(site, core)
+        macs = site.node.op.macs(site.sig)
+        memory = self._memory_of(site.node)
+        plain = [self._priced(kernel, macs, memory) for kernel in kernels]
+        if not any(kernel.stalls for kernel in plain):
+            return plain
+        copying = [self._priced(kernel, macs, memory) for kernel in copying_kernels_of(site, core, kernels)]
+        return [*plain, *worthwhile(copying, plain)]
+
+    def _priced(self, kernel: Kernel, macs: int, memory: Memory) -> Kernel:
+        return with_stalls(kernel, macs, self._system, memory, self._scratch_memory(kernel.scratch_bytes))
+
+    def _memory_of(self, node: Node) -> Memory:
+        external = self._board.external_flash
+        cold = external is not None and any(part.name in self._external for part in part_nodes(node))
+        return external if cold and external is not None else self._board.flash
+
+    def _scratch_memory(self, size: int) -> Memory:
+        """The cheapest that has room for it, beside the rest of the firmware."""
+        choices = ram_choices(self._board.memories)
+        return next((memory for memory in choices if memory.bytes - SYSTEM_BYTES >= size), choices[-1])
+
+
+def worthwhile(kernels: Iterable[Kernel], others: Sequence[Kernel]) -> list[Kernel]:
+    """Those that cost less than all that take no more RAM, `others` included."""
+    found = list[Kernel]()
+    for kernel in sorted(kernels, key=lambda k: (k.scratch_bytes, k.price)):
+        rivals = (*others, *found)
+        if all(kernel.price < k.price for k in rivals if k.scratch_bytes <= kernel.scratch_bytes):
+            found.append(kernel)
+    return found
+
+
+def external_nodes(graph: Graph, board: Board) -> frozenset[str]:
+    """Names of the nodes whose constants go to external flash, those with the fewest products per byte first.
+
+    Kernels pack constants in forms of their own, so that the sizes aren't known before one is chosen: about.
+    """
+    if board.external_flash is None:
+        return frozenset()
+    sizes = [sum(graph.types[name].bytes for name in node.inputs if name in graph.constants) for node in graph.nodes]
+    excess = sum(sizes) + 2 * CODE_BYTES - board.flash.bytes
+    found = set[str]()
+    order = sorted(zip(node_macs(graph), sizes, graph.nodes, strict=True), key=lambda e: (e[0] / max(1, e[1]), -e[1]))
+    for _, size, node in order:
+        if excess <= 0:
+            break
+        found.add(node.name)
+        excess -= size
+    return frozenset(found)

@@ -14,6 +14,7 @@ from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
 from tinycompile.quantize.masks import rounded_behind_masks
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
+from tinycompile.quantize.scores import unrounded_divisors
 from tinycompile.quantize.updates import UPDATES, cached_inputs, written
 
 Parameters = Mapping[str, tuple[float, int]]
@@ -61,7 +62,7 @@ def quantized_values(graph: FloatGraph) -> list[str]:
     others = not_floats(graph)
     names = [name for name in graph.inputs if any(n.op_type in COMPUTED | MOVES for n in graph.consumers(name))]
     names = [name for name in names if name not in others]
-    inner = within_functions(graph) | written(graph) | rounded_behind_masks(graph)
+    inner = within_functions(graph) | written(graph) | rounded_behind_masks(graph) | unrounded_divisors(graph)
     cached = cached_inputs(graph, others)
     names = [name for name in names if name not in cached]
     for node in graph.nodes:

@@ -37,7 +37,7 @@ def model_of(name: str, opset: int) -> tuple[onnx.ModelProto, dict[str, np.ndarr
             constants.append(numpy_helper.from_array(value, names[-1]))
         else:
             inputs[names[-1]] = value
-    attributes = {} if kind == "FastGelu" else {"epsilon": 1e-3}
+    attributes = {"epsilon": 1e-3} if opset < 23 and kind != "FastGelu" else {}
     node = helper.make_node(kind, names, results, domain=domain, **attributes)
     values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, SHAPE) for n in (*inputs, *filter(None, results))]
     graph = helper.make_graph([node], "g", values[: len(inputs)], values[len(inputs) :], constants)

@@ -56,7 +56,10 @@ def _rows(step: Expansion, x: str, gamma: str, beta: str, *, centred: bool) -> l
     """The node's first result. Raises Rejected for the mean and the reciprocal deviation."""
     if any(step.node.output[1:_SUM]):
         raise Rejected("the results mean and inv_std_var are not supported")
-    y, epsilon = step.node.output[0], float(step.take("epsilon", 1e-12 if centred else 1e-5))
+    y, epsilon = (
+        step.node.output[0],
+        float(step.take("epsilon", 1e-5 if step.node.op_type == "SimplifiedLayerNormalization" else 1e-12)),
+    )
     if step.opset >= (_LAYER if centred else _ROOT_MEAN_SQUARE):
         kind = "LayerNormalization" if centred else "RMSNormalization"
         return [step.make(kind, [x, gamma, *([beta] if beta else [])], y, axis=-1, epsilon=epsilon)]

@@ -81,7 +81,7 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     "QuantizeLinear": {"axis": None},
     "QuickGelu": {"alpha": 1.702},
     "SkipLayerNormalization": {"epsilon": 1e-12},
-    "SkipSimplifiedLayerNormalization": {"epsilon": None},
+    "SkipSimplifiedLayerNormalization": {"epsilon": 1e-12},
 }
 """The com.microsoft operators that are imported (onnxruntime, docs/ContribOperators.md), as of version 1."""
 

@@ -2,7 +2,7 @@
 
 A block is what a macro of a runtime header makes, without branches: `kernels/tc_lane_block.h
 'TC_LANE_GROUP_4_SINGLE(r4, r5, r6, r8, r9, r10)'`. It is repeated, as in a loop, on the cycle model of `tinycompile profile`
-(`dual_issue.py`), and its instructions are moved about between those that they depend on: simulated annealing, from the
+(`cortex_m7.py`), and its instructions are moved about between those that they depend on: simulated annealing, from the
 order in the header. Registers stay what they are. With `--llvm` the mean of that model's cycles and llvm-mca's is what counts,
 so that an order is no artefact of either: they differ in when a base register that was written back can be read again.
 """
@@ -23,7 +23,7 @@ from statistics import fmean
 
 import numpy as np
 
-from tinycompile.profile.dual_issue import CORTEX_M7
+from tinycompile.profile.cortex_m7 import CORTEX_M7
 from tinycompile.profile.instructions import Decoder, Instruction
 from tinycompile.resources import runtime_dir
 

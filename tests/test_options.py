@@ -10,8 +10,12 @@ from typing import Any, get_type_hints
 import pytest
 
 import tinycompile
+from tests.conftest import DIGITS
+from tinycompile.frontend import load
+from tinycompile.kernels import kernels_for
 from tinycompile.model_source import Calibration
 from tinycompile.options import CompileOptions, Options, PlanOptions
+from tinycompile.passes import optimize
 
 OF_CALIBRATION = {"calib", "calib_method", "calib_effort", "evaluation"}
 OF_THE_PIPELINE = {"target", "calibration", "flash_spare"}
@@ -62,3 +66,16 @@ def test_an_unknown_option_is_named() -> None:
     wrong: Any = {"optimise": "speed"}
     with pytest.raises(TypeError, match="optimise"):
         tinycompile.compile("model.tflite", **wrong)
+
+
+def test_for_the_smallest_code_no_kernel_takes_instructions_for_cycles() -> None:
+    """The M7's single loads: more instructions, fewer cycles, more code."""
+    graph = optimize(load(DIGITS / "digits_int8.tflite"))
+    single = {}
+    for level in ("speed", "size"):
+        core = Options("stm32f746", optimize=level).board().core
+        kernels = [kernel for found in kernels_for(graph, core) for kernel in found]
+        functions = [each for kernel in kernels if kernel.function for each in kernel.function.all_called]
+        single[level] = any("_SINGLE" in text for each in functions for text in each.preambles)
+        assert any(kernel.cycles is not None for kernel in kernels) == (level == "speed")
+    assert single == {"speed": True, "size": False}

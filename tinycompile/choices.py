@@ -11,6 +11,9 @@ INPUT_STREAM_CHOICES = ("none", "rows")
 ALIGN_CHOICES = ("auto", "strict")
 WEIGHTS_CHOICES = ("embedded", "separate")
 
+AUTO = "auto"
+"""Instead of bytes that start-up copies to faster memory: as many as pay."""
+
 Runtime = Literal["litert", "tflm"]
 """Whose bytes a TFLite model's are, where LiteRT and TensorFlow Lite for Microcontrollers compute different ones."""
 

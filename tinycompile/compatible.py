@@ -254,7 +254,7 @@ def _like(kernel: Kernel, site: Site, core: Core) -> Kernel | None:
     for found in offered:
         same = found.variant == kernel.variant and found.function == kernel.function
         if same and _layout(found) == _layout(kernel):
-            return replace(kernel, constants=found.constants, notes=found.notes)
+            return replace(kernel, constants=found.constants, notes={**kernel.notes, **found.notes})
     return None
 
 

@@ -103,7 +103,8 @@ class _Nested:
         """
         latitude = self.site.latitude
         kernels = kernels_for(graph, self.core, latitude, self.offer)
-        planner = LayerPlanner(graph, kernels, Covers(self.core, latitude, self.offer))
+        covers = Covers(self.core, latitude, self.offer)
+        planner = LayerPlanner(graph, kernels, covers, groups=covers.groups)
         planned = planner.plan(ram_limit=None, optimize=self.way)
         self.arena_bytes = max(self.arena_bytes, planned.arena_bytes)
         place = _Places(planned, names)

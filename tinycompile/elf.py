@@ -16,6 +16,9 @@ from tinycompile.targets import Toolchain
 
 _SHF_WRITE, _SHF_ALLOC = 1, 2
 
+COPIED_SECTIONS = ".fast_"
+"""Beginning of the names of sections that take flash and RAM: start-up copies code or weights to the latter."""
+
 LIBRARY_STACK_BYTES = 32
 """Deepest stack of newlib's memcpy, memmove and memset and of most of libgcc, which come without a call graph."""
 
@@ -47,6 +50,7 @@ class Sizes:
 
     Attributes:
         flash: what is stored: code, constants and initial values of data.
+        copied: of sections that start-up copies to RAM, by name; in `flash` and in `ram`.
         functions: code of each function by its name in C; what the compiler made of it in several parts is one.
     """
 
@@ -54,6 +58,7 @@ class Sizes:
     weights: int
     ram: int
     functions: Mapping[str, int] = field(default_factory=dict[str, int])
+    copied: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def check_machine(elf: Path, toolchain: Toolchain) -> None:
@@ -80,14 +85,16 @@ def sizes(elf: Path, weight_symbols: Collection[str], stored: tuple[str, ...] = 
         stored: beginnings of the names of sections that take flash though they hold no program bits.
     """
     wanted, flash, ram, weights = set(weight_symbols), 0, 0, 0
-    functions = Counter[str]()
+    functions, copied = Counter[str](), dict[str, int]()
     with elf.open("rb") as file:
         image = ELFFile(file)
         for section in image.iter_sections():
             if not section["sh_flags"] & _SHF_ALLOC:
                 continue
-            if section["sh_flags"] & _SHF_WRITE:
+            if section["sh_flags"] & _SHF_WRITE or section.name.startswith(COPIED_SECTIONS):
                 ram += section["sh_size"]
+            if section.name.startswith(COPIED_SECTIONS):
+                copied[section.name] = section["sh_size"]
             if section["sh_type"] == "SHT_PROGBITS" or section.name.startswith(stored):
                 flash += section["sh_size"]
         table = image.get_section_by_name(".symtab")
@@ -96,7 +103,14 @@ def sizes(elf: Path, weight_symbols: Collection[str], stored: tuple[str, ...] = 
                 weights += symbol["st_size"] if symbol.name in wanted else 0
                 if symbol["st_info"]["type"] == "STT_FUNC":
                     functions[symbol.name.partition(".")[0]] += symbol["st_size"]
-    return Sizes(flash, weights, ram, functions)
+    return Sizes(flash, weights, ram, functions, copied)
+
+
+def sections(elf: Path) -> dict[str, tuple[int, int]]:
+    """(address, bytes) of each section that is in memory when the firmware runs, by name."""
+    with elf.open("rb") as file:
+        found = [section for section in ELFFile(file).iter_sections() if section["sh_flags"] & _SHF_ALLOC]
+        return {section.name: (int(section["sh_addr"]), int(section["sh_size"])) for section in found}
 
 
 def symbol_values(elf: Path, *names: str) -> list[int]:
@@ -181,6 +195,25 @@ def machine_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
     return found
 
 
+def calls_of(call_graph: Path) -> dict[str, set[str]]:
+    """By the name of each function of a source file in C, the functions that it calls, from GCC's call graph.
+
+    What the compiler made of one in several parts is one; what is called through a pointer isn't known.
+    """
+    calls = dict[str, set[str]]()
+    for source, target in _EDGE.findall(call_graph.read_text()):
+        calls.setdefault(_in_c(source), set()).add(_in_c(target))
+    return calls
+
+
+_EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
+
+
+def _in_c(title: str) -> str:
+    """`layers.c:add.constprop.0` is what a static function's title can look like."""
+    return title.rpartition(":")[2].partition(".")[0]
+
+
 def worst_case_stack(
     call_graphs: Collection[Path],
     root: str,
@@ -208,7 +241,7 @@ def worst_case_stack(
                 frame[title] = int(size[1])
             elif size is not None:
                 raise ValueError(f"{title} has a stack frame of unknown size")
-        for source, target in re.findall(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', text):
+        for source, target in _EDGE.findall(text):
             calls.setdefault(source, set()).add(target)
     if root not in frame:
         raise ValueError(f"no stack usage of {root} was recorded")

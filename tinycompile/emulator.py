@@ -42,7 +42,7 @@ def execute(
     outputs: Sequence[TensorType],
     *,
     prefix: str = "",
-    plugin: str = "",
+    plugins: Sequence[str] = (),
     images: Sequence[tuple[Path, int]] = (),
     steps: int = 0,
     timeout: float = 1800,
@@ -53,7 +53,7 @@ def execute(
         board: the emulated board, with a QEMU machine.
         inputs: one array (samples, *shape) per model input.
         prefix: of the files by which this model's firmware is fed.
-        plugin: a TCG plugin and its options, as QEMU takes them.
+        plugins: TCG plugins with their options, as QEMU takes them.
         images: (file, address) of what else is in memory: separate weights.
         steps: of each sequence, before which a model with states is reset; 0 where all samples are one.
 
@@ -74,7 +74,7 @@ def execute(
         command = [require(tools.emulator, tools), "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
         command += ["-serial", "none", *tools.emulator_flags]
         command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]
-        command += ["-plugin", plugin] if plugin else []
+        command += [word for plugin in plugins for word in ("-plugin", plugin)]
         for image, address in (*images, *_bootloader(folder, elf, board)):
             file = str(image.resolve()).replace(",", ",,")  # QEMU's separator
             command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tinycompile.errors import DoesNotFitError, TargetError
 from tinycompile.kernels.base import Constant, Kernel
-from tinycompile.kernels.waiting import constants_wait
+from tinycompile.kernels.waiting import with_stalls
 from tinycompile.planner import Planned
 from tinycompile.targets import Board, Memory
 from tinycompile.targets.memory import ram_choices
@@ -34,6 +34,7 @@ class Layout:
         flash: code and weights.
         cold: the weights that don't fit there; None if all do.
         weights: where separate weights are, apart from the code; None where they are part of it.
+        fast: memories that hold copies of code or weights, which start-up makes; they may hold other things as well.
     """
 
     system: Memory
@@ -42,6 +43,7 @@ class Layout:
     flash: Memory
     cold: Memory | None = None
     weights: Memory | None = None
+    fast: tuple[Memory, ...] = ()
 
     @staticmethod
     def simple(board: Board) -> Layout:
@@ -51,7 +53,7 @@ class Layout:
     @property
     def used(self) -> list[Memory]:
         """Each memory once."""
-        parts = (self.flash, self.cold, self.system, self.scratch, self.arena)
+        parts = (self.flash, self.cold, self.system, self.scratch, self.arena, *self.fast)
         return list(dict.fromkeys(memory for memory in parts if memory is not None))
 
 
@@ -285,8 +287,8 @@ def coldness(kernel: Kernel, macs: int, board: Board) -> float:
     """Of a kernel's constants, per byte: the cycles that it takes longer to wait for them in external flash, or the
     products that they are part of.
     """
-    system, size = board.memory_system, max(1, kernel.constant_bytes)
-    if system.is_free or board.external_flash is None:
+    system, size, outside = board.memory_system, max(1, kernel.constant_bytes), board.external_flash
+    if system.is_free or outside is None:
         return macs / size
-    outside, inside = (constants_wait(kernel, macs, system, m) for m in (board.external_flash, board.flash))
-    return round((outside - inside) / size, 3)
+    waits = [with_stalls(kernel, macs, system, memory, board.ram).stalls for memory in (outside, board.flash)]
+    return round((waits[0] - waits[1]) / size, 3)

@@ -43,6 +43,7 @@ from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, total, work_of
+from tinycompile.zones import with_zone
 
 QUICK_NODES = 20
 """Up to so many nodes schedules with less RAM are found in about a second."""
@@ -121,6 +122,7 @@ def place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list
     planned, layout = choose_ram(
         board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states, bound=bound
     )
+    planned, layout = with_zone(planned, layout, board)
     check_attributes(board, layout)
     return planned, layout
 

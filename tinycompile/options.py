@@ -9,6 +9,7 @@ from typing import Any, TypedDict, Unpack
 
 from tinycompile.choices import (
     ALIGN_CHOICES,
+    AUTO,
     DTYPE_CHOICES,
     INPUT_STREAM_CHOICES,
     IO_CHOICES,
@@ -22,7 +23,7 @@ from tinycompile.choices import (
 from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
 from tinycompile.model_source import Calibration
-from tinycompile.targets import Board, behind_bootloader, load_board, strict
+from tinycompile.targets import Board, behind_bootloader, compact, load_board, strict
 
 
 class PlanOptions(TypedDict, total=False):
@@ -47,6 +48,8 @@ class PlanOptions(TypedDict, total=False):
     updatable: bool
     match: Runtime
     slide: str | None
+    fast_code: int | str
+    fast_weights: int | str
 
 
 class CompileOptions(PlanOptions, total=False):
@@ -105,6 +108,9 @@ class Options:
         flash: bytes for the whole firmware, weights included; None for what the target has.
         flash_spare: bytes of that which a firmware was too large by, so that its layers get less.
         flash_offset: bytes at the start of the flash that a bootloader has.
+        fast_code: bytes of functions that start-up may copy to faster RAM; "auto" for what pays by the board's costs
+            and fits what RAM is left.
+        fast_weights: the same of constant arrays.
         labels: files with the names of each model's classes, in the order of the models; may be fewer.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
         compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
@@ -133,6 +139,8 @@ class Options:
     flash: int | None = None
     flash_spare: int = 0
     flash_offset: int = 0
+    fast_code: int | str = AUTO
+    fast_weights: int | str = AUTO
     labels: tuple[Path, ...] = ()
     updatable: bool = False
     compatible_with: Path | None = None
@@ -181,6 +189,9 @@ class Options:
                 raise UsageError(f"--{name} is for weights in a file of their own", hint="add --weights separate")
         if self.slide is not None and self.input_stream == "rows":
             raise UsageError("--slide doesn't go with --input-stream rows", why="the new rows are an input as a whole")
+        for name, limit in (("fast-code", self.fast_code), ("fast-weights", self.fast_weights)):
+            if limit != AUTO and not (isinstance(limit, int) and limit >= 0):
+                raise UsageError(f"--{name} {limit!r} is no size", hint=f"{AUTO}, 0 for none, or bytes")
         if self.ram is not None and self.ram <= 0:
             raise UsageError("--ram must be positive")
         if self.flash is not None and self.flash <= 0:
@@ -195,6 +206,8 @@ class Options:
         board = behind_bootloader(load_board(self.target, self.board_path), self.flash_offset)
         if self.align == "strict" and board.is_host:
             raise UsageError("--align strict is for microcontrollers", hint="--target with a board, or no --align")
+        if self.optimize == "size":
+            board = compact(board)
         return strict(board) if self.align == "strict" else board
 
     @property

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from tinycompile.build import Build
-from tinycompile.codegen.emit import emit_makefile, emit_project, weights_files
+from tinycompile.codegen.emit import emit_linker_scripts, emit_makefile, emit_project, weights_files
+from tinycompile.codegen.project import Project
 from tinycompile.elf import check_machine
 from tinycompile.errors import DoesNotFitError
+from tinycompile.fast_memory import with_copies
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.lowering import lower, lower_like, project_of, quantized_sources, with_sources
@@ -149,6 +151,7 @@ def _build(
         if not board.is_host:
             make_objects(staging, board.toolchain)
             stack = firmware_stack(staging, board)
+            project, stack = _with_copies(project, staging, options, stack)
             (staging / "Makefile").write_text(emit_makefile(project, stack))
         make(staging, "all", toolchain=board.toolchain)
         if not board.is_host:
@@ -161,3 +164,21 @@ def _build(
             (staging / f"{each['model']}_memory.svg").write_text(memory_svg(each))
         save_report(staging, report)
     return [Build(folder, temporary, each.name) for each in lowered]
+
+
+def _with_copies(project: Project, folder: Path, options: Options, stack: int) -> tuple[Project, int]:
+    """With what start-up copies to faster memory, and the stack: linker scripts and start-up are made anew for it."""
+    project = with_copies(project, folder, options, stack)
+    if project.copies:
+        write_files(folder, emit_linker_scripts(project) | {"Makefile": emit_makefile(project, stack)})
+        for source in project.board.toolchain.startup:
+            (folder / "build" / "firmware" / f"{source.stem}.o").unlink(missing_ok=True)
+        make_objects(folder, project.board.toolchain)
+        stack = firmware_stack(folder, project.board)
+        if not project.board.core.has("thumb2"):
+            stack += FAR_CALL_STACK_BYTES
+    return project, stack
+
+
+FAR_CALL_STACK_BYTES = 8
+"""What the linker's veneers push on cores that can't load a program counter without a register: one, kept aligned."""

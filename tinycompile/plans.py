@@ -109,13 +109,14 @@ class Plans:
     def _kernels(self) -> list[list[Kernel]]:
         return kernels_for(self._graph, self._core, self._latitude, self._offer)
 
-    @property
+    @cached_property
     def _covers(self) -> Covers:
         return Covers(self._core, self._latitude, self._offer)
 
     @cached_property
     def _layers(self) -> LayerPlanner:
-        return LayerPlanner(self._graph, self._kernels, self._covers, self._flash)
+        covers = self._covers
+        return LayerPlanner(self._graph, self._kernels, covers, self._flash, covers.groups)
 
     @property
     def _copies(self) -> bool:
@@ -130,7 +131,8 @@ class Plans:
 
     @cached_property
     def _without_copies(self) -> LayerPlanner:
-        return LayerPlanner(self._graph, self._leaner(self._kernels), self._leaner_covers, self._flash)
+        kernels = self._leaner(self._kernels)
+        return LayerPlanner(self._graph, kernels, self._leaner_covers, self._flash, self._covers.groups)
 
     @cached_property
     def _split(self) -> tuple[Graph, list[list[Kernel]]]:
@@ -145,7 +147,8 @@ class Plans:
     @cached_property
     def _stages(self) -> StagePlanner:
         graph, kernels = self._split
-        return StagePlanner(graph, kernels, self._kernels_of, self._ways, self._covers, self._flash)
+        covers = self._covers
+        return StagePlanner(graph, kernels, self._kernels_of, self._ways, covers, self._flash, covers.groups)
 
     @cached_property
     def _stages_without_copies(self) -> StagePlanner:
@@ -157,6 +160,7 @@ class Plans:
             self._ways,
             self._leaner_covers,
             self._flash,
+            self._covers.groups,
         )
 
     @property

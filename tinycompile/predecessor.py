@@ -34,6 +34,8 @@ OPTIONS_OF_THE_CODE = (
     "flash",
     "flash_spare",
     "flash_offset",
+    "fast_code",
+    "fast_weights",
 )
 """What an update takes over from the older build."""
 
@@ -134,6 +136,8 @@ class Predecessor:
             flash=facts.get("flash"),
             flash_spare=facts.get("flash_spare", 0),
             flash_offset=facts.get("flash_offset", 0),
+            fast_code=facts.get("fast_code", 0),
+            fast_weights=facts.get("fast_weights", 0),
             calibration=replace(options.calibration, pinned=self.source if quantized else None),
         )
 

@@ -7,6 +7,7 @@ memories cost nothing, or nobody has said what, the kernels are those of every b
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from tinycompile.ir import Graph, Node, Site
 from tinycompile.kernels import Offer, copying_kernels_of
@@ -17,6 +18,12 @@ from tinycompile.layout import CODE_BYTES, SYSTEM_BYTES
 from tinycompile.targets import Board, Core, Memory
 from tinycompile.targets.memory import ram_choices
 from tinycompile.work import node_macs
+
+LAYER_CODE_BYTES = 4096
+"""Of a layer with weights, about: block functions that are made for its shape."""
+
+BOUND = 4
+"""A layer that waits for a quarter of its time is told what smaller weights would give."""
 
 
 class WithMemories:
@@ -44,11 +51,23 @@ class WithMemories:
         plain = [self._priced(kernel, macs, memory) for kernel in kernels]
         if not any(kernel.stalls for kernel in plain):
             return plain
-        copying = [self._priced(kernel, macs, memory) for kernel in copying_kernels_of(site, core, kernels)]
-        return [*plain, *worthwhile(copying, plain)]
+        fastest = min(plain, key=lambda kernel: kernel.price)
+        fetch = self._board.fetch
+        places = 2 if fetch is not None and memory.name in fetch.memories else 1
+        copying = [self._priced(kernel, macs, memory) for kernel in copying_kernels_of(site, core, kernels, places)]
+        better = [_with_note(kernel, "instead of", _price(fastest)) for kernel in worthwhile(copying, plain)]
+        return [*plain, *better]
 
     def _priced(self, kernel: Kernel, macs: int, memory: Memory) -> Kernel:
-        return with_stalls(kernel, macs, self._system, memory, self._scratch_memory(kernel.scratch_bytes))
+        scratch = self._scratch_memory(kernel.scratch_bytes)
+        found = with_stalls(kernel, macs, self._system, memory, scratch)
+        if not found.stalls:
+            return found
+        found = _with_note(found, "waiting", f"about {found.stalls:,} cycles with constants in {memory.name}")
+        if BOUND * found.stalls < found.price:
+            return found
+        fewer = with_stalls(kernel, macs, self._system, memory, scratch, bits=4).stalls
+        return _with_note(found, "with 4-bit weights", f"about {fewer:,} cycles of waiting")
 
     def _memory_of(self, node: Node) -> Memory:
         external = self._board.external_flash
@@ -59,6 +78,14 @@ class WithMemories:
         """The cheapest that has room for it, beside the rest of the firmware."""
         choices = ram_choices(self._board.memories)
         return next((memory for memory in choices if memory.bytes - SYSTEM_BYTES >= size), choices[-1])
+
+
+def _price(kernel: Kernel) -> str:
+    return f"{kernel.variant}, about {kernel.price:,} cycles with {kernel.stalls:,} of waiting"
+
+
+def _with_note(kernel: Kernel, key: str, text: str) -> Kernel:
+    return replace(kernel, notes={**kernel.notes, key: text})
 
 
 def worthwhile(kernels: Iterable[Kernel], others: Sequence[Kernel]) -> list[Kernel]:
@@ -74,14 +101,18 @@ def worthwhile(kernels: Iterable[Kernel], others: Sequence[Kernel]) -> list[Kern
 def external_nodes(graph: Graph, board: Board) -> frozenset[str]:
     """Names of the nodes whose constants go to external flash, those with the fewest products per byte first.
 
-    Kernels pack constants in forms of their own, so that the sizes aren't known before one is chosen: about.
+    Kernels pack constants in forms of their own and have code of their own, so that sizes aren't known before one is
+    chosen: about.
     """
     if board.external_flash is None:
         return frozenset()
     sizes = [sum(graph.types[name].bytes for name in node.inputs if name in graph.constants) for node in graph.nodes]
-    excess = sum(sizes) + 2 * CODE_BYTES - board.flash.bytes
+    packed = [size + size // 16 for size in sizes]
+    excess = (
+        sum(packed) + CODE_BYTES + LAYER_CODE_BYTES * sum(size > LAYER_CODE_BYTES for size in sizes) - board.flash.bytes
+    )
     found = set[str]()
-    order = sorted(zip(node_macs(graph), sizes, graph.nodes, strict=True), key=lambda e: (e[0] / max(1, e[1]), -e[1]))
+    order = sorted(zip(node_macs(graph), packed, graph.nodes, strict=True), key=lambda e: (e[0] / max(1, e[1]), -e[1]))
     for _, size, node in order:
         if excess <= 0:
             break

@@ -59,6 +59,34 @@ static void fault_handler(void)
 /* A board that counts with SysTick has its own. */
 void SysTick_Handler(void) __attribute__((weak, alias("fault_handler")));
 
+#if defined(FAST_COPIES)
+/* Hot functions and weights: where they are in flash and where they are used. Multiples of 8 bytes at multiples of 8. */
+typedef struct fast_copy {
+    const uint32_t *load;
+    uint32_t *start;
+    uint32_t bytes;
+} fast_copy;
+
+extern const fast_copy linker_copies[], linker_copies_end[];
+
+/* Each copy is read back and compared, so that RAM that doesn't keep it is a fault at start. */
+static void __attribute__((noinline)) make_fast_copies(void)
+{
+    for (const fast_copy *copy = linker_copies; copy != linker_copies_end; copy++) {
+        volatile uint32_t *const start = copy->start;
+        for (uint32_t i = 0; i < copy->bytes / 4u; i++) {
+            start[i] = copy->load[i];
+        }
+        for (uint32_t i = 0; i < copy->bytes / 4u; i++) {
+            if (start[i] != copy->load[i]) {
+                fault_handler();
+            }
+        }
+    }
+    __asm__ volatile("dsb\n\tisb" ::: "memory"); /* before any of it is fetched */
+}
+#endif
+
 void Reset_Handler(void)
 {
 #if defined(BEHIND_BOOTLOADER)
@@ -73,6 +101,9 @@ void Reset_Handler(void)
 #endif
     memcpy(linker_data_start, linker_data_load, (size_t)(linker_data_end - linker_data_start));
     memset(linker_bss_start, 0, (size_t)(linker_bss_end - linker_bss_start));
+#if defined(FAST_COPIES)
+    make_fast_copies();
+#endif
     set_stack_limit();
     /* Paint what of the stack isn't in use yet: stack_bytes_used() later finds the deepest use. */
     for (uint32_t *word = &linker_stack_limit; word < (uint32_t *)__builtin_frame_address(0) - 16; word++) {

@@ -23,7 +23,7 @@ extern "C" {
 TC_INLINE int32_t tc_largest(const int8_t *elements, int32_t count)
 {
 #if TC_DSP
-    return tc_extreme_of_run(elements, count, elements[0], tc_max4, tc_max);
+    return tc_extreme_of_run(elements, count, -128, tc_max4, tc_max);
 #else
     int32_t largest = elements[0];
     for (int32_t i = 1; i < count; ++i) {

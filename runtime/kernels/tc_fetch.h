@@ -5,7 +5,8 @@
  * Both functions are weak: what is here copies at once. A board, or whoever has a DMA controller to spare, defines others
  * with the same names (docs/silicon.md); then the next constants come while the core works on those that are there.
  *
- *     dst    at a multiple of 8, in scratch: nobody reads or writes the `bytes` there before `tc_fetch_wait` returns
+ *     dst    in scratch: nobody reads or writes the `bytes` there before `tc_fetch_wait` returns; at a multiple of 32, or at
+ *            one of 8 where `tc_fetch_wait` follows at once
  *     src    at a multiple of 4, in flash; constant
  *     bytes  a multiple of 4, more than 0
  *
@@ -16,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "kernels/tc_inline.h"
 #include "kernels/tc_words.h"
 
 #ifdef __cplusplus
@@ -27,6 +29,15 @@ extern "C" {
 #else
 #define TC_WEAK static
 #endif
+
+/* Where what is fetched may be written while the core writes beside it: at a border of lines of a data cache. */
+#define TC_FETCH_ALIGNMENT 32u
+
+TC_INLINE int32_t *tc_fetch_place(void *scratch, int32_t words)
+{
+    const uintptr_t at = (uintptr_t)scratch + 4u * (uint32_t)words;
+    return (int32_t *)((at + TC_FETCH_ALIGNMENT - 1u) & ~(uintptr_t)(TC_FETCH_ALIGNMENT - 1u));
+}
 
 TC_WEAK void tc_fetch_begin(void *dst, const void *src, uint32_t bytes);
 TC_WEAK void tc_fetch_wait(void);

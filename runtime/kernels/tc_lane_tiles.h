@@ -4,7 +4,8 @@
  * read once from a slow memory, although no cache holds them all.
  *
  * weights  per pair of channels, as the block functions read them (tc_lane_block.h)
- * scratch  as for `tc_lane_conv2d_s8`; from word `copy` on a tile of weights, or two of them, `spacing` words apart
+ * scratch  as for `tc_lane_conv2d_s8`; from the first border of 32 bytes behind word `copy` on a tile of weights, or two of
+ *          them, `spacing` words apart, a multiple of 8
  *
  * A tile of weights, some pairs of channels, is copied to scratch; then all blocks of pixels are expanded and multiplied by
  * it. With two places for tiles the next one is fetched meanwhile (tc_fetch.h). The input is read once per tile, so the
@@ -123,7 +124,7 @@ TC_INLINE void tc_lane_tiles_s8(const int8_t *input, int8_t *output, const int32
     const int32_t channels = shape->conv.output_channels;
     const int32_t total = (channels + 1) / 2;
     uint32_t *const block = (uint32_t *)scratch;
-    int32_t *here = (int32_t *)scratch + shape->copy;
+    int32_t *here = tc_fetch_place(scratch, shape->copy);
     int32_t *other = here + shape->spacing;
     tc_lane_tiles_fetch(here, weights, 0, shape);
     for (int32_t pair = 0; pair < total; pair += shape->pairs) {

@@ -90,9 +90,9 @@ TC_INLINE int32_t tc_one_over_one_plus(int32_t a)
     const int32_t half_denominator = (a >> 1) + (1 << 30);
     /* 48/17 - 32/17 * d, the usual first guess */
     int32_t x = tc_smmlar(half_denominator, -2021161080, 1515870810);
-    for (int32_t step = 0; step < 3; ++step) {
-        x = tc_closer_reciprocal(x, half_denominator);
-    }
+    x = tc_closer_reciprocal(x, half_denominator);
+    x = tc_closer_reciprocal(x, half_denominator);
+    x = tc_closer_reciprocal(x, half_denominator);
     return x > INT32_MAX / 2 ? INT32_MAX : x * 2;
 }
 
@@ -142,18 +142,29 @@ TC_INLINE int32_t tc_softmax_grouped(const tc_softmax_shape *shape)
     return TC_THUMB1 || shape->rows * shape->depth < 64 ? 0 : shape->depth / 4 * 4;
 }
 
+/* Four elements at `places`. */
+TC_INLINE int32_t tc_softmax_add_four(int32_t sum, uint32_t places, const int32_t *entries)
+{
+    sum = tc_softmax_add(sum, entries[places & 0xFFu]);
+    sum = tc_softmax_add(sum, entries[(places >> 8) & 0xFFu]);
+    sum = tc_softmax_add(sum, entries[(places >> 16) & 0xFFu]);
+    return tc_softmax_add(sum, entries[places >> 24]);
+}
+
 TC_INLINE int32_t tc_softmax_sum(const int8_t *input, int32_t depth, int32_t grouped, const int32_t *entries,
                                  uint32_t floors)
 {
     int32_t sum = depth << 18;
-    for (int32_t i = 0; i < grouped; i += 4) {
-        const uint32_t four = tc_four_places(input + i, floors);
-        sum = tc_softmax_add(sum, entries[four & 0xFFu]);
-        sum = tc_softmax_add(sum, entries[(four >> 8) & 0xFFu]);
-        sum = tc_softmax_add(sum, entries[(four >> 16) & 0xFFu]);
-        sum = tc_softmax_add(sum, entries[four >> 24]);
+    int32_t i = 0;
+    for (; i + 8 <= grouped; i += 8) {
+        sum = tc_softmax_add_four(sum, tc_four_places(input + i, floors), entries);
+        sum = tc_softmax_add_four(sum, tc_four_places(input + i + 4, floors), entries);
     }
-    for (int32_t i = grouped; i < depth; ++i) {
+    if (i < grouped) {
+        sum = tc_softmax_add_four(sum, tc_four_places(input + i, floors), entries);
+        i += 4;
+    }
+    for (; i < depth; ++i) {
         sum = tc_softmax_add(sum, entries[tc_place(input[i], floors)]);
     }
     return sum;
@@ -165,33 +176,52 @@ TC_INLINE int32_t tc_softmax_sum(const int8_t *input, int32_t depth, int32_t gro
  *     (e * scale + 2^30 + 2^(shift + 30)) >> (shift + 31)
  *         = (hi(entry * scale + 2^31) + scale / 2 + 2^(shift - 1)) >> shift
  *
- * for an even scale, in 32 bits without a sign. With the least shift, 23, it may be 256.
+ * for an even scale, in 32 bits without a sign. With the least shift it may be 256.
  */
+#define TC_SOFTMAX_LEAST_SHIFT 23
+
 typedef struct tc_softmax_factor {
     int32_t scale;
     int32_t start;
     int32_t shift;
 } tc_softmax_factor;
 
-/* What is written is 128 less. */
+/* What is written is 128 less. Up to 256. */
 TC_INLINE uint32_t tc_softmax_probability(int32_t entry, const tc_softmax_factor *factor)
 {
-    return (uint32_t)tc_usat8((int32_t)((uint32_t)tc_smmlar(entry, factor->scale, factor->start) >> factor->shift));
+    return (uint32_t)tc_smmlar(entry, factor->scale, factor->start) >> factor->shift;
+}
+
+/* Of four inputs. Limited to 255 where one may be larger. */
+TC_INLINE void tc_softmax_four(const int8_t *input, int8_t *output, const int32_t *entries, uint32_t floors,
+                               int32_t limited, const tc_softmax_factor *factor)
+{
+    const uint32_t places = tc_four_places(input, floors);
+    uint32_t four = 0;
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < 4u; ++i) {
+        const uint32_t one = tc_softmax_probability(entries[places >> (8u * i) & 0xFFu], factor);
+        four |= (limited ? (uint32_t)tc_usat8((int32_t)one) : one) << (8u * i);
+    }
+    tc_store4(output, four ^ 0x80808080u);
 }
 
 TC_INLINE void tc_softmax_outputs(const int8_t *input, int8_t *output, int32_t depth, int32_t grouped,
                                   const int32_t *entries, uint32_t floors, const tc_softmax_factor *factor)
 {
-    for (int32_t i = 0; i < grouped; i += 4) {
-        const uint32_t places = tc_four_places(input + i, floors);
-        uint32_t four = tc_softmax_probability(entries[places & 0xFFu], factor);
-        four |= tc_softmax_probability(entries[(places >> 8) & 0xFFu], factor) << 8;
-        four |= tc_softmax_probability(entries[(places >> 16) & 0xFFu], factor) << 16;
-        four |= tc_softmax_probability(entries[places >> 24], factor) << 24;
-        tc_store4(output + i, four ^ 0x80808080u);
+    int32_t i = 0;
+    if (factor->shift > TC_SOFTMAX_LEAST_SHIFT) { /* with which no probability is above 255 */
+        for (; i + 8 <= grouped; i += 8) {
+            tc_softmax_four(input + i, output + i, entries, floors, 0, factor);
+            tc_softmax_four(input + i + 4, output + i + 4, entries, floors, 0, factor);
+        }
     }
-    for (int32_t i = grouped; i < depth; ++i) {
-        output[i] = (int8_t)(tc_softmax_probability(entries[tc_place(input[i], floors)], factor) - 128u);
+    for (; i < grouped; i += 4) {
+        tc_softmax_four(input + i, output + i, entries, floors, 1, factor);
+    }
+    for (; i < depth; ++i) {
+        const uint32_t one = tc_softmax_probability(entries[tc_place(input[i], floors)], factor);
+        output[i] = (int8_t)(tc_usat8((int32_t)one) - 128);
     }
 }
 

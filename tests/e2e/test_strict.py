@@ -54,7 +54,7 @@ def run_aligned(build: Build, x: Array, folder: Path) -> list[Array]:
     """The outputs, on a core that traps unaligned words and with a plugin that sees all other accesses."""
     report = folder / "alignment.txt"
     elf = build.elf("firmware_qemu.elf")
-    done = execute(elf, build.emulated, [x], build.outputs, plugin=alignment_plugin(report), images=build.images)
+    done = execute(elf, build.emulated, [x], build.outputs, plugins=[alignment_plugin(report)], images=build.images)
     assert check_aligned(report) > x.nbytes
     return done.outputs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.kernels.test_batch_matmul import product
 from tests.kernels.test_dsp import layer
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
@@ -17,12 +18,13 @@ from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.depthwise_tiles import tiled
-from tinycompile.kernels.dual_rows import fully_connected_dual
+from tinycompile.kernels.dual_rows import fully_connected_dual, fully_connected_dual_bytes
 from tinycompile.kernels.elementwise import table
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct, fully_connected_long
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
 from tinycompile.kernels.lane_pointwise import conv2d_pointwise
 from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip, conv2d_strip_straight
+from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
 from tinycompile.kernels.packed_pixels import conv2d_of_large_sums
 from tinycompile.kernels.winograd import winograd
 from tinycompile.kernels.winograd4 import winograd4
@@ -171,6 +173,11 @@ CASES = [
     (fully_connected_dual, dense(22, 3, 3, (0, 127), 2)),
     (fully_connected_dual, dense(7, 2, 1, (0, 127), 2)),
     (fully_connected_dual, dense(4, 4, 1, (-128, 127), 3)),
+    (fully_connected_dual_bytes, dense(1501, 6, 2, (-128, 127), 0)),
+    (fully_connected_dual_bytes, dense(7, 2, 1, (0, 127), 2)),
+    (matrix_product, product(((2,), (2,)), (5, 37, 9), (False, False), (3, -7, 5))),
+    (matrix_product, product(((2,), ()), (3, 18, 3), (True, True), (-128, 127, 0))),
+    (matrix_product_by_columns, product(((), ()), (4, 7, 41), (False, True), (5, -9, 3))),
 ]
 
 

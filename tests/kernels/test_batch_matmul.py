@@ -10,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
+from tests.support.cores import core_named
 from tests.support.kernel_checks import check, check_if_taken, int8, site_of
 from tinycompile.kernels.batch_matmul import batch_matmul, float_batch_matmul
 from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
+from tinycompile.kernels.mve_matrix import mve_matrix
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops.batch_matmul import BatchMatMul
 
+M55 = core_named("cortex-m55", dsp=True, mve=True, fpu=True)
 quick = settings(max_examples=12, deadline=None, derandomize=True)
 BATCHES = [((), ()), ((2,), (2,)), ((1,), (3,)), ((3,), ()), ((2, 1), (3,)), ((2, 1, 2), (1, 3, 2))]
 
@@ -37,14 +40,14 @@ def product(batches, sizes, adjoint, zero, constant=None, *, rule=None, scale=No
     return site_of(BatchMatMul(*adjoint, rule), operands, constants, y)
 
 
-@pytest.mark.parametrize("factory", [batch_matmul, matrix_product])
+@pytest.mark.parametrize("factory", [batch_matmul, matrix_product, mve_matrix])
 @quick
 @given(
     st.sampled_from(BATCHES), st.tuples(st.integers(1, 5), st.integers(1, 11), st.integers(1, 10)),
     st.tuples(st.booleans(), st.booleans()), st.tuples(*[st.integers(-128, 127)] * 3), st.sampled_from([None, 0, 1]),
 )  # fmt: skip
 def test_any_shape(factory, batches, sizes, adjoint, zero, constant):
-    check(factory, product(batches, sizes, adjoint, zero, constant))
+    check(factory, product(batches, sizes, adjoint, zero, constant), M55)
 
 
 @pytest.mark.parametrize(("adjoint", "columns"), [((False, False), 70), ((True, True), 41)])
@@ -58,6 +61,7 @@ def test_factors_above_one_and_far_below(scale):
     site = product(((2,), (2,)), (3, 9, 6), (False, True), (3, -7, 5), scale=scale)
     check(batch_matmul, site)
     check(matrix_product, site)
+    check(mve_matrix, site, M55)
 
 
 @pytest.mark.parametrize("ties", [True, False])
@@ -67,6 +71,7 @@ def test_a_rule_given_by_its_steps(ties):
     site = product(((2,), (2,)), (3, 9, 6), (False, True), (3, -7, -5), rule=rule)
     check(batch_matmul, site)
     check_if_taken(matrix_product, site)
+    check_if_taken(mve_matrix, site, M55)
 
 
 @pytest.mark.parametrize("constant", [(), (0,), (1,)])

@@ -8,9 +8,11 @@ from tests.kernels.test_dsp import layer
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import M7, check
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Factory, Sweeps
+from tinycompile.kernels.base import Factory, Sweeps, tilings
+from tinycompile.kernels.lane import Rows
 from tinycompile.kernels.lane_conv2d import Convolution, conv2d_straight
 from tinycompile.kernels.lane_pointwise import Pointwise
+from tinycompile.kernels.lane_row_tiles import row_tiles_kernel
 from tinycompile.kernels.lane_tiles import pairs_of_tile, tiles_kernel
 from tinycompile.kernels.staged import staged
 from tinycompile.ops.conv2d import Conv2D
@@ -51,7 +53,36 @@ def test_tiles_and_copies_on_the_core():
     for kind, x, weights, pairs, places in CASES:
         padding = (0, 1, 1, 0) if weights[1] > 1 else (0, 0, 0, 0)
         cases.append((tiled(kind, pairs, places), layer(Conv2D(padding=padding), x, weights, 0, 1)))
+    for x, outputs, blocks, places in ROWS:
+        cases.append((row_tiled(blocks, places), layer(Conv2D(), x, (outputs, 1, 1, x[3]), 0, 1)))
     check_emulated([*cases, (copied, cases[2][1])])
+
+
+ROWS = [((1, 1, 1, 37), 21, 1, 2), ((1, 1, 3, 12), 35, 2, 1)]
+"""Input, outputs, blocks of 8 outputs in a tile, places for tiles: a row, and several, expanded for each tile."""
+
+
+def row_tiled(blocks, places):
+    """A factory for tiles of so many blocks of channels."""
+
+    def factory(site, core):
+        return row_tiles_kernel(Rows.of(site, core), blocks, places)
+
+    return factory
+
+
+def test_tiles_of_rows():
+    x, outputs, blocks, places = ROWS[1]
+    kernel = check(row_tiled(blocks, places), layer(Conv2D(), x, (outputs, 1, 1, x[3]), 0, 1))
+    assert (kernel.sweeps, kernel.ahead, kernel.overlap) == (Sweeps(1), False, {})
+
+
+def test_a_single_row_is_offered_tiles_only_where_they_come_ahead():
+    site = layer(Conv2D(), (1, 1, 1, 64), (64, 1, 1, 64), 0, 1)
+    for places in (1, 2):
+        found = [k for k in tilings(site, M7, places) if k.variant.startswith("fully_connected")]
+        assert {kernel.ahead for kernel in found} == ({True} if places == 2 else set())
+        assert all(kernel.overlap for kernel in found)  # the row is expanded before anything is written
 
 
 def copied(site, core):

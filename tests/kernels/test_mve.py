@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernels.test_assembly import dense
+from tests.kernels.test_batch_matmul import product
 from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
@@ -22,6 +23,7 @@ from tinycompile.kernels.mve import Rows, channel_stream, conv2d, fully_connecte
 from tinycompile.kernels.mve_depthwise import TILE, Strips, depthwise, tiled_taps
 from tinycompile.kernels.mve_elementwise import add
 from tinycompile.kernels.mve_float_edges import dequantize, quantize
+from tinycompile.kernels.mve_matrix import mve_matrix
 from tinycompile.kernels.vector_requant import VectorRequant
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.add import Add
@@ -167,6 +169,10 @@ def cases() -> list[tuple[Factory, Site]]:
     for op, clamp in [(Add, (-128, 127)), (Sub, (-60, 70)), (Add, (0, 127))]:
         shapes = [int8((3, 7 + clamp[0] % 5), scale, zero_point) for scale, zero_point in [(0.0685, 3), (0.0784, -7)]]
         found.append((add, site_of(op(clamp), shapes, [None, None], int8((), 0.0825, -5))))
+    found += [
+        (mve_matrix, product(((2,), (2,)), (5, 37, 9), (False, False), (3, -7, 5))),
+        (mve_matrix, product(((2,), ()), (1, 230, 3), (True, True), (-128, 127, 0))),
+    ]
     found.append((table, site_of(Logistic(), [int8((1, 45))], [None], int8((), 1 / 256, -128))))
     return found
 

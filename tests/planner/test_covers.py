@@ -194,3 +194,15 @@ def test_the_choice_is_the_best_of_all(problem: tuple[Graph, list[list[Kernel]],
     assert limited.instructions == min(cost for cost, arena in every if arena <= smallest + 8 * spare)
     with pytest.raises(DoesNotFitError):
         planned_with(graph, options, several, ram_limit=smallest - 8)
+
+
+def test_inner_values_may_share_their_memory() -> None:
+    """A reshape inside: its result is what it reads; outside, nobody knows either. A reshape of what others read isn't
+    inside.
+    """
+    graph, alias = chain([64, 800, 800, 64]), Kernel("reshape", None, alias_of=0)
+    options = [[kernel(5)], [alias], [kernel(5)]]
+    together = planned_with(graph, options, covers(graph, 0, 3, kernel(1)))
+    assert names(together) == ["v1 + v2 + v3"]
+    assert together.arena_bytes == 128
+    assert not Values(graph, options, fused=covers(graph, 1, 3, kernel(1))).fused

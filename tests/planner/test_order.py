@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.planner.networks import kernel, network
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.cover import Group, fused
 from tinycompile.planner import order as order_module
 from tinycompile.planner.order import best_order, reordered
 from tinycompile.planner.values import Values
@@ -81,3 +82,16 @@ def test_graph_and_kernels_move_together() -> None:
     moved, kernels_moved, optimal = reordered(graph, kernels)
     assert optimal
     assert [graph.nodes[k[0].instructions].name for k in kernels_moved] == [n.name for n in moved.nodes]
+
+
+def test_groups_follow_each_other() -> None:
+    """Another node would be between them, because less is in use then."""
+    edges = {"a": ("x",), "b": ("x",), "c": ("b",), "d": ("a", "c"), "e": ("d",)}
+    graph = network({"x": 8, "a": 64, "b": 64, "c": 8, "d": 8, "e": 8}, edges, ("e",))
+    kernels = [[kernel(step)] for step in range(5)]
+    assert [node.name for node in reordered(graph, kernels)[0].nodes] == ["b", "c", "a", "d", "e"]
+    group = Group((2, 3), fused(graph.nodes[2:4], graph.types), [kernel(7)])
+    ordered, options, optimal = reordered(graph, kernels, [group])
+    assert [node.name for node in ordered.nodes] == ["a", "b", "c", "d", "e"]
+    assert [each[0].instructions for each in options] == [0, 1, 2, 3, 4]
+    assert optimal

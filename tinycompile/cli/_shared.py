@@ -109,6 +109,17 @@ class Bytes(click.ParamType[int]):
         return size
 
 
+class BytesOrAuto(click.ParamType[int | str]):
+    """A size in bytes, 0 for nothing, or "auto"."""
+
+    name = "auto|bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value == choices.AUTO or value in (0, "0"):
+            return choices.AUTO if value == choices.AUTO else 0
+        return Bytes().convert(value, param, ctx)
+
+
 class Address(click.ParamType[int]):
     """An offset in bytes: 32768, 0x8000, 32K."""
 
@@ -203,6 +214,11 @@ def _choice(name: str, values: tuple[str, ...], text: str, default: str = "") ->
     return click.option(name, default=default or values[0], show_default=True, help=text, shell_complete=complete)
 
 
+def _fast(name: str, text: str) -> Callable[[Any], Any]:
+    """An option for bytes in faster memory."""
+    return click.option(name, type=BytesOrAuto(), default=choices.AUTO, show_default=True, help=text)
+
+
 def complete_boards(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
     """The names of boards, without reading them."""
     from tinycompile.resources import boards_dir
@@ -246,6 +262,8 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
             _choice("--align", choices.ALIGN_CHOICES, "strict: no unaligned word; auto: as the board says."),
             click.option("--flash-offset", type=Address(), default=0, help="Where a bootloader ends, such as 32K."),
+            _fast("--fast-code", "Code that start-up copies to RAM without wait states."),
+            _fast("--fast-weights", "The same for weights and tables."),
             click.option("--labels", type=PATH, multiple=True, help="Text file with a class on each line; per model."),
             click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
             click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float model with."),

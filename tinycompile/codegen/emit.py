@@ -72,6 +72,7 @@ def _values(project: Project) -> dict[str, object]:
         "arena_bytes": project.arena_bytes,
         "scratch_bytes": project.scratch_bytes,
         "cold": project.layout.cold,
+        "copies": project.copies,
         "weights_addresses": project.weights_addresses(project.board),
         "memory_sources": project.memory_sources,
         "memory_setups": project.memory_setups,
@@ -155,14 +156,28 @@ def _firmware(project: Project) -> dict[str, str]:
     headers = [*common.glob("*.h"), *board.toolchain.file.parent.glob("*.h")]
     for source in project.memory_sources:
         files[f"firmware/{_board_source(board, source)}"] = source.read_text()
-    for variant in {board.name: board, **({e.name: e} if (e := board.emulated()) else {})}.values():
+    for variant in _variants(board):
         headers += variant.folder.glob("*.h")
         for source in variant.sources:
             files[f"firmware/{_board_source(variant, source)}"] = source.read_text()
-        files[f"firmware/{variant.name}.ld"] = linker_script(
-            board, variant, project.layout, project.weights_addresses(variant)
-        )
+    files |= emit_linker_scripts(project)
     return files | {f"firmware/{header.name}": header.read_text() for header in sorted(headers)}
+
+
+def emit_linker_scripts(project: Project) -> dict[str, str]:
+    """For the board and for what QEMU has instead, by relative path."""
+    return {
+        f"firmware/{variant.name}.ld": linker_script(
+            project.board, variant, project.layout, project.weights_addresses(variant), project.copies
+        )
+        for variant in _variants(project.board)
+    }
+
+
+def _variants(board: Board) -> list[Board]:
+    """The board, and what stands in for it."""
+    emulated = board.emulated()
+    return [board, *([emulated] if emulated is not None and emulated.name != board.name else [])]
 
 
 def _board_source(board: Board, source: Path) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tinycompile.codegen.copies import Copies, Copy
 from tinycompile.errors import TargetError
 from tinycompile.kernels.render import render
 from tinycompile.layout import Layout
@@ -25,7 +26,11 @@ class Region:
 
 
 def linker_script(
-    board: Board, variant: Board, layout: Layout | None = None, weights: Mapping[str, int] | None = None
+    board: Board,
+    variant: Board,
+    layout: Layout | None = None,
+    weights: Mapping[str, int] | None = None,
+    copies: Copies = (),
 ) -> str:
     """The memory map of `variant`, with no more memory than `board` has.
 
@@ -33,6 +38,7 @@ def linker_script(
 
     Args:
         weights: address of each model's separate weights.
+        copies: what start-up copies to faster memory.
 
     Raises:
         TargetError: the variant has no memory for one that `board` uses.
@@ -40,6 +46,7 @@ def linker_script(
     layout = layout or Layout.simple(board)
     regions = regions_of(board, variant, layout)
     names = {memory: region.name for memory, region in regions.items()}
+    regions, placed = _with_copies(regions, copies, code_bus=variant is board)
     sections = {
         "system": names[layout.system],
         "arena": names[layout.arena],
@@ -54,8 +61,45 @@ def linker_script(
         regions=list(regions.values()),
         guard=STACK_GUARD_BYTES,
         weights=weights or {},
+        copies=placed,
         **sections,
     )
+
+
+@dataclass(frozen=True)
+class PlacedCopy:
+    """A copy that start-up makes.
+
+    Attributes:
+        region: where it is used. shift: from there to where it is written, modulo 2**32: over another bus.
+    """
+
+    copy: Copy
+    region: str
+    shift: int = 0
+
+
+def _with_copies(
+    regions: Mapping[Memory, Region], copies: Copies, *, code_bus: bool
+) -> tuple[dict[Memory, Region], list[PlacedCopy]]:
+    """The regions with those of the copies, where `code_bus` says that code is fetched over it: the end of the memory,
+    at its other address."""
+    found, placed = dict(regions), list[PlacedCopy]()
+    for copy in copies:
+        region, other = found[copy.memory], copy.memory.code_origin
+        if copy.kind == "code" and other is not None and code_bus:
+            size = -(-(copy.bytes + copy.bytes // 4 + FAR_CALLS_BYTES) // 32) * 32
+            own = replace(region, name=f"{region.name}_CODE", origin=other + region.bytes - size, bytes=size)
+            found[copy.memory] = replace(region, bytes=region.bytes - size)
+            found[replace(copy.memory, name=own.name)] = own
+            placed.append(PlacedCopy(copy, own.name, (copy.memory.origin - other) % (1 << 32)))
+        else:
+            placed.append(PlacedCopy(copy, region.name))
+    return found, placed
+
+
+FAR_CALLS_BYTES = 256
+"""What the linker may add to copied code for calls over a distance, beside a quarter of it."""
 
 
 def regions_of(board: Board, variant: Board, layout: Layout) -> dict[Memory, Region]:
@@ -69,7 +113,8 @@ def regions_of(board: Board, variant: Board, layout: Layout) -> dict[Memory, Reg
     used = dict.fromkeys(free, 0)
     found = dict[Memory, Region]()
     for memory in layout.used:
-        name = board.external_stand_ins.get(memory.name, "") if memory.external else memory.kind
+        kind = "flash" if memory.kind == "flash" else "ram"
+        name = board.external_stand_ins.get(memory.name, "") if memory.external else kind
         if name not in free:
             raise TargetError(
                 f"{variant.name}, which stands in for {board.name}, has no memory for {memory.name!r}",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinycompile.codegen.blob import HEADER_BYTES
+from tinycompile.codegen.copies import Copies
 from tinycompile.codegen.names import comment_text
 from tinycompile.codegen.program import Program
 from tinycompile.errors import TargetError
@@ -38,18 +39,22 @@ class Project:
 
     Attributes:
         programs, origins: one per model.
+        copies: what start-up copies to faster memory.
     """
 
     board: Board
     layout: Layout
     programs: tuple[Program, ...]
     origins: tuple[Provenance, ...]
+    copies: Copies = ()
 
     @property
     def memory_sources(self) -> list[Path]:
-        """The board's C files that set up the external memories in use."""
+        """The board's C files that set up the external memories in use, or bring constants from them to RAM."""
         used = [memory.source for memory in self._set_up if memory.source]
-        return [self.board.folder / source for source in dict.fromkeys(used)]
+        fetches = any(layer.kernel.copies for program in self.programs for layer in program.layers)
+        fetch = [self.board.fetch.source] if self.board.fetch and fetches else []
+        return [*(self.board.folder / source for source in dict.fromkeys(used)), *fetch]
 
     @property
     def memory_setups(self) -> list[str]:

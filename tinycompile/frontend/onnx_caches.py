@@ -6,18 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinycompile.dtypes import DType
-from tinycompile.frontend.onnx_discrete import combined, discrete
-from tinycompile.frontend.onnx_moves import taken
+from tinycompile.dtypes import INT64, DType
+from tinycompile.frontend.onnx_discrete import combined, discrete, wrapped
+from tinycompile.frontend.onnx_moves import reshaped_to, taken
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import Scope
-from tinycompile.frontend.onnx_values import Known, Placed, identity
+from tinycompile.frontend.onnx_values import Known, Placed, Value, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.ops.add import Add
+from tinycompile.ops.cast import Cast
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.dynamic_update_slice import DynamicUpdateSlice
 from tinycompile.ops.floor_mod import FloorMod
+from tinycompile.ops.take import Take
 
 _MOST_PIECES = 256
 """That are written one by one."""
@@ -51,6 +53,50 @@ def tensor_scatter(scope: Scope) -> None:
         return result
 
     combined(scope, [cache, update], written)
+
+
+def scatter_one(scope: Scope, coordinates: Value) -> None:
+    """ScatterND by a single coordinate: operand 0 with operand 2 in its place, which is a slice of it.
+
+    Args:
+        coordinates: (1, ..., 1, depth), along the first `depth` axes.
+    """
+    shape = scope.value().shape
+    depth = coordinates.shape[-1]
+    piece = (*(1,) * depth, *shape[depth:])
+
+    def put(places: Sequence[Placed], quant: Quantization | None) -> Placed:
+        base, update = places
+        base = scope.unfolded(base)
+        update = scope.ordered(reshaped_to(scope, update, piece), base.order)
+        begin = _begin(scope, coordinates, shape[:depth], base.order)
+        name = scope.state.emit(DynamicUpdateSlice(), [base.name, update.name, begin], scope.name, quant)
+        return Placed(name, shape, base.order)
+
+    combined(scope, [scope.value(0), scope.value(2)], put)
+
+
+def _begin(scope: Scope, coordinates: Value, sizes: Sequence[int], order: tuple[int, ...]) -> str:
+    """Where a piece begins along each axis of a tensor in memory: an int64 vector, one for all equal places.
+
+    Args:
+        coordinates: one element for each of the first axes. sizes: of these. order: of the tensor's axes in memory.
+    """
+    made_of = discrete(scope, coordinates).at.name
+    key = made_of, *sizes, *order
+    if key not in scope.state.begins:
+        indices = wrapped(scope, coordinates, sizes)
+        row = reshaped_to(scope, scope.plain(indices.at), (len(sizes),)).name
+        if indices.dtype != INT64:
+            row = scope.state.emit(Cast(INT64), [row], f"{scope.name}_wide", None)
+        if len(order) > len(sizes):
+            zeros = np.zeros(len(order) - len(sizes), np.int64)
+            rest = scope.state.value(f"{scope.name}_zeros", TensorType(zeros.shape, INT64), zeros)
+            row = scope.state.emit(Concatenation(0), [row, rest], f"{scope.name}_place", None)
+        if order != identity(len(order)):
+            row = scope.state.emit(Take(0, order), [row], f"{scope.name}_begin", None)
+        scope.state.begins[key] = row
+    return scope.state.begins[key]
 
 
 def _moved(scope: Scope, begin: Placed, row: int, size: int, dtype: DType) -> Placed:

@@ -9,12 +9,12 @@ from math import prod
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT64
+from tinycompile.frontend.onnx_caches import scatter_one
 from tinycompile.frontend.onnx_discrete import combined, discrete, is_discrete, wrapped
 from tinycompile.frontend.onnx_moves import MAX_TAKEN, reshaped_to, taken
 from tinycompile.frontend.onnx_quantize import quantized_constant, settled
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope
-from tinycompile.frontend.onnx_updates import scatter_one
 from tinycompile.frontend.onnx_values import Dequantized, Discrete, Known, Placed, Real, Value, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType

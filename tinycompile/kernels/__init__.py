@@ -12,7 +12,7 @@ from types import MappingProxyType
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
 from tinycompile.kernels.base import Kernel, candidates, tilings
-from tinycompile.kernels.cover import Cover, matches, parts_of
+from tinycompile.kernels.cover import Cover, Group, fused, gatherable, matches, parts_of
 from tinycompile.kernels.staged import staged
 from tinycompile.numerics.latitude import Latitude
 from tinycompile.targets.core import Core
@@ -92,16 +92,33 @@ class Covers:
 
     def __init__(self, core: Core, latitude: Latitude | None = None, offer: Offer = kernels_of) -> None:
         self._core, self._latitude, self._offer = core, latitude, offer
-        self._known: dict[str, list[Kernel]] = {}
+        self._known: dict[tuple[str, ...], list[Kernel]] = {}
 
     def __call__(self, graph: Graph) -> list[Cover]:
         """Of one model's graph, in its order."""
         _load_all()
         found = list[Cover]()
         for first, node in matches(graph):
-            if node.name not in self._known:
-                site = replace(graph.site(node), latitude=self._latitude)
-                self._known[node.name] = self._offer(site, self._core)
             last = first + len(parts_of(graph.site(node)))
-            found += [Cover(first, last, node, kernel) for kernel in self._known[node.name]]
+            found += [Cover(first, last, node, kernel) for kernel in self._kernels_of(graph, node)]
         return found
+
+    def groups(self, graph: Graph) -> list[Group]:
+        """The nodes that should follow each other, because kernels compute them together; each node once."""
+        _load_all()
+        found, taken = list[Group](), set[int]()
+        for steps in gatherable(graph):
+            if taken.isdisjoint(steps):
+                node = fused([graph.nodes[step] for step in steps], graph.types)
+                if kernels := self._kernels_of(graph, node):
+                    found.append(Group(steps, node, kernels))
+                    taken.update(steps)
+        return found
+
+    def _kernels_of(self, graph: Graph, node: Node) -> list[Kernel]:
+        """Of a fused node; the same nodes have the same name, operators and types."""
+        site = replace(graph.site(node), latitude=self._latitude)
+        key = (node.name, node.op.title, *map(str, site.sig.inputs))
+        if key not in self._known:
+            self._known[key] = self._offer(site, self._core)
+        return self._known[key]

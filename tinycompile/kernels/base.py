@@ -154,6 +154,7 @@ class Kernel:
         cycles: estimated cycles of one call, where they and not instructions decide (`Pipeline.single_loads`).
         sweeps: how a call reads its constants; None where nobody has counted.
         copies: how it reads the copy of its constants that it makes in scratch, if it does.
+        ahead: it has the next piece of that copy made while it reads one.
         stalls: cycles that a call waits for its constants, by what the board says of its memories; 0 where they cost
             nothing.
         spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
@@ -161,9 +162,10 @@ class Kernel:
         code_bytes: estimated machine code of the function.
         overlap: per operand index, the distance d in bytes such that output 0 may share memory with that operand
             as long as `operand_offset - output_offset >= d`. Operands not listed may not overlap the output.
-        in_place: the output may be exactly in operand 0's memory, at `in_place_at` (which `overlap` doesn't cover: it
+        in_place: the output may be exactly in an operand's memory, at `in_place_at` (which `overlap` doesn't cover: it
             allows all larger ones as well).
-        in_place_at: bytes from the output to operand 0; below 0 where the output lies further on, for kernels that
+        in_place_operand: which one.
+        in_place_at: bytes from the output to that operand; below 0 where the output lies further on, for kernels that
             begin with rows of an earlier step.
         alias_of: the output *is* this operand's memory, or a piece of it: nothing is executed.
         alias_offset: where in that memory it begins, in bytes.
@@ -181,11 +183,13 @@ class Kernel:
     cycles: int | None = None
     sweeps: Sweeps | None = None
     copies: Sweeps | None = None
+    ahead: bool = False
     stalls: int = 0
     spared_by_rows: int = 0
     code_bytes: int = 0
     overlap: dict[int, int] = field(default_factory=dict[int, int])
     in_place: bool = False
+    in_place_operand: int = 0
     in_place_at: int = 0
     alias_of: int | None = None
     alias_offset: int = 0
@@ -196,7 +200,7 @@ class Kernel:
     @property
     def distances(self) -> dict[int, int]:
         """Per operand that the output may share memory with, its distance: exact for `in_place`, else at least."""
-        return {0: self.in_place_at} if self.in_place else self.overlap
+        return {self.in_place_operand: self.in_place_at} if self.in_place else self.overlap
 
     @property
     def price(self) -> int:

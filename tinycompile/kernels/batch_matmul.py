@@ -12,7 +12,7 @@ from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops, operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Fields, Struct, range_fields, struct_call
-from tinycompile.kernels.generic_finish import finish_of
+from tinycompile.kernels.generic_finish import Finish, finish_of
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.targets.core import Core
 
@@ -102,10 +102,16 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
             ("a", "b", "output", "channels", finish.function),
         ),
         (*operand_constants(site), finish.constant),
-        instructions=_on(core, 30 + sig.output.elements * (12 + finish.instructions) + op.macs(sig) * 7),
+        instructions=batch_matmul_instructions(site, finish, core),
         code_bytes=400,
         notes={"requantisation": finish.form, "reason": "portable C that handles every shape"},
     )
+
+
+def batch_matmul_instructions(site: Site, finish: Finish, core: Core) -> int:
+    """Of `tc_batch_matmul_s8`."""
+    outputs, macs = site.sig.output.elements, site.node.op.macs(site.sig)
+    return _on(core, 30 + outputs * (12 + finish.instructions) + macs * 7)
 
 
 def reachable_sums(site: Site) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.after import PATTERNS, After, kernel_and_after
-from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
@@ -140,6 +140,7 @@ def _kernel(
         scratch_bytes=-(-2 * taps // 8) * 8,
         instructions=blocks * (2 * taps * copied + pairs * (40 + taps * tap + 4 * _finish(core))),
         code_bytes=900,
+        sweeps=Sweeps(blocks, between=2 * taps),
         overlap={0: distance},
         notes={"requantisation": requant.plan.form},
         requant=requant.plan.shape_in_code,
@@ -207,6 +208,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=-(-(4 * taps + plane_height * plane_width) // 8) * 8,
         instructions=channels * height * width * 9 + outputs * out_height * out_width * per_output,
         code_bytes=600,
+        sweeps=Sweeps(1),
         in_place=sig.input.shape == sig.output.shape,
         notes={"requantisation": requant.plan.form},
         requant=requant.plan.shape_in_code,

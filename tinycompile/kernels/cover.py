@@ -149,8 +149,29 @@ class Cover:
         return self.last - self.first == 1
 
 
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Nodes that are worth to follow each other in the order of execution: a kernel computes all of them.
+
+    Attributes:
+        steps: ascending; others may be between them.
+        node: what became of them by `fused`.
+        kernels: for that, at least one.
+    """
+
+    steps: tuple[int, ...]
+    node: Node
+    kernels: Sequence[Kernel]
+
+
 class Pattern(ABC):
-    """Nodes that may be computed together."""
+    """Nodes that may be computed together.
+
+    Attributes:
+        gathers: whether the order of execution is chosen so that these nodes follow each other.
+    """
+
+    gathers: ClassVar[bool] = False
 
     @abstractmethod
     def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
@@ -176,6 +197,11 @@ class Uses:
         """Nodes that make what some nodes read, and nothing that anybody else does or that is left in the end."""
         found = {self._producer.get(name, -1) for step in inside for name in self.graph.nodes[step].inputs}
         return sorted(step for step in found.difference(inside, [-1]) if self._is_for(step, inside))
+
+    def made_for(self, name: str, reader: int) -> int | None:
+        """The node that makes a value which node `reader` alone reads, and which isn't left in the end."""
+        step = self._producer.get(name)
+        return step if step is not None and self._is_for(step, (reader,)) else None
 
     def read(self, inside: Collection[int]) -> set[str]:
         """The values that some nodes read of others, or of the caller; constants aren't."""
@@ -294,6 +320,18 @@ def cover_for(
         return kernel_for(Fused, needs=needs, unless=unless)(fitting)
 
     return register
+
+
+def gatherable(graph: Graph) -> Iterator[tuple[int, ...]]:
+    """Steps of every match of a pattern that `gathers`, whatever is between them; larger ones first.
+
+    What is inside of a match is read inside alone, so that its nodes can be brought together where the last one is.
+    """
+    uses, found = Uses(graph), set[tuple[int, ...]]()
+    for pattern in _PATTERNS:
+        if pattern.gathers:
+            found.update(steps for last in range(len(graph.nodes)) for steps in pattern.matches(uses, last))
+    yield from sorted(found, key=lambda steps: (-len(steps), steps))
 
 
 def matches(graph: Graph) -> Iterator[tuple[int, Node]]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from tinycompile.ir import Array, Site
+from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel
-from tinycompile.kernels.generic_c import Struct, range_fields, short_requant
+from tinycompile.kernels.generic_c import Fields, Struct, factor_fields, range_fields, short_requant
 from tinycompile.numerics.fixed_point import get_reciprocal
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._elementwise import INT8_VALUES
@@ -44,25 +42,37 @@ def squared_difference(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, SquaredDifference):
         return None
     rule, factors = op.requant(sig), [op.factor(sig, t) for t in sig.inputs]
-    right, scales = -int(rule.shift[0]), list[Mapping[str, int]]()
-    for t, (multiplier, shift) in zip(sig.inputs, factors, strict=True):
-        scales.append({"zero_point": t.zero_point, "multiplier": multiplier, "right": -shift})
-    fields: dict[str, object] = {"a": scales[0], "b": scales[1], "multiplier": int(rule.multiplier[0])}
-    if 1 <= right <= MOST_RIGHT and all(-shift <= MOST_RIGHT for _, shift in factors):
-        fields |= {"right": right, "offset": (rule.zero_point << right) + (1 << (right - 1))}
+    short = square_fields(op, sig)
+    if short is not None:
         equal = sig.inputs[0].scale == sig.inputs[1].scale
         repeated = any(t.elements < sig.output.elements for t in sig.inputs)
         each = (11 if equal or repeated else 16) * (1 if core.has("dsp") else 3)
         cost = RunCost.one_by_one(30, each)
         routine = Routine("squared_difference", "tc_squared_difference.h", cost, "short", "smmlar", 180)
-        return binary_kernel(site, op, routine, Struct("tc_squared_difference_form", fields, "form"))
-    fields["a"], fields["b"] = (
+        return binary_kernel(site, op, routine, Struct("tc_squared_difference_form", short, "form"))
+    a, b = (
         {"zero_point": t.zero_point, "multiplier": multiplier, "shift": shift}
         for t, (multiplier, shift) in zip(sig.inputs, factors, strict=True)
     )
-    fields |= {"shift": int(rule.shift[0]), "range": range_fields(rule.zero_point, op.clamp)}
+    factor = factor_fields((int(rule.multiplier[0]), int(rule.shift[0])))
+    fields = {"a": a, "b": b, **factor, "range": range_fields(rule.zero_point, op.clamp)}
     routine = Routine("squared_difference_long", "tc_squared_difference.h", RunCost.one_by_one(20, 50))
     return binary_kernel(site, op, routine, Struct("tc_squared_difference_long_form", fields, "form"))
+
+
+def square_fields(op: SquaredDifference, sig: Signature) -> Fields | None:
+    """Members of a `tc_squared_difference_form`; None where the shifts leave no room for it."""
+    rule, scales = op.requant(sig), list[Fields]()
+    for t in sig.inputs:
+        multiplier, shift = op.factor(sig, t)
+        if -shift > MOST_RIGHT:
+            return None
+        scales.append({"zero_point": t.zero_point, "multiplier": multiplier, "right": -shift})
+    right, (a, b) = -int(rule.shift[0]), scales
+    if not 1 <= right <= MOST_RIGHT:
+        return None
+    offset = (rule.zero_point << right) + (1 << (right - 1))
+    return {"a": a, "b": b, "multiplier": int(rule.multiplier[0]), "right": right, "offset": offset}
 
 
 @kernel_for(Div)

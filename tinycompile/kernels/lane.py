@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
-from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
+from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
@@ -170,57 +170,146 @@ def fully_connected_direct(site: Site, core: Core) -> Kernel | None:
     return _rows_kernel(site, core, direct=True)
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows times a matrix: what a layer's function and its price follow from.
+
+    Attributes:
+        rows, inputs, outputs: as in `as_rows`.
+        direct: rows are expanded as they are read.
+        together: groups of 4 inputs in a round of the block function's loop.
+    """
+
+    lanes: Lanes
+    rows: int
+    inputs: int
+    outputs: int
+    direct: bool
+    together: int
+    core: Core
+
+    @staticmethod
+    def of(site: Site, core: Core, *, direct: bool = False, together: int = SHORT_ROUND) -> Rows | None:
+        """None where the layer isn't of that kind."""
+        if site.constants[1] is None or has_wide_weights(site):
+            return None
+        shape = as_rows(site)
+        if shape is None:
+            return None
+        rows, inputs, outputs = shape
+        if direct and inputs % 4:
+            return None  # the last word would reach beyond the row
+        lanes = Lanes.of(LinearLayer.of(site), direct=direct)
+        return None if lanes is None else Rows(lanes, rows, inputs, outputs, direct, together, core)
+
+    @property
+    def name(self) -> str:
+        return "direct" if self.direct else "lane" if self.together == SHORT_ROUND else "long"
+
+    @property
+    def blocks(self) -> int:
+        """Of 8 channels."""
+        return -(-self.outputs // 8)
+
+    @property
+    def block_words(self) -> int:
+        """Of the weights of a block."""
+        return 8 * self.lanes.record
+
+    @property
+    def shape(self) -> Fields:
+        """The members of a `tc_lane_fully_connected_shape`."""
+        return {
+            "rows": self.rows,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "block_words": self.block_words,
+            "round": self.together,
+        }
+
+    @property
+    def _kind(self) -> str:
+        return "lane_row" + ("_direct" if self.direct else "") + ("_long" if self.name == "long" else "")
+
+    @property
+    def block_name(self) -> str:
+        """C name of the block function."""
+        return self.lanes.requant.name(self._kind)
+
+    @property
+    def definition(self) -> str:
+        """Of this function."""
+        single = self.core.issue.single_loads and not self.direct
+        macro = (
+            ("_DIRECT" if self.direct else "")
+            + ("_SINGLE" if single else "")
+            + ("_LONG" if self.name == "long" else "")
+        )
+        return self.lanes.requant.define(f"TC_LANE_ROW{macro}", self._kind)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """An expanded row."""
+        return 0 if self.direct else 8 * self.lanes.groups
+
+    @property
+    def _group(self) -> Work:
+        """Of 4 inputs and 8 channels."""
+        if self.direct:
+            return Work(38, 30) if self.core.strict else Work(32, 22)
+        return Work(34, 17) if self.core.issue.single_loads else Work(29, 21)
+
+    @property
+    def work(self) -> Work:
+        """Of the layer."""
+        groups = self.lanes.groups
+        block = 44 + self._group * groups + -(-groups // self.together) * 3
+        return 60 + self.rows * (40 + self.scratch_bytes + self.blocks * block)
+
+    @property
+    def code_bytes(self) -> int:
+        return 270 + 4 * self._group.instructions * self.together
+
+    @property
+    def weights(self) -> Constant:
+        """The constant array."""
+        return Constant(
+            "weights", "int32_t", self.lanes.stream(8), "per 8 channels: starts, lane words, requantisation"
+        )
+
+    def kernel(self) -> Kernel:
+        """All channels of a row, then the next row."""
+        parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
+        used = parameters[:3] if self.direct else parameters
+        function = struct_call(
+            f"fully_connected_{self.name}_{self.rows}x{self.inputs}_{self.outputs}",
+            f"tc_lane_fully_connected{'_direct' if self.direct else ''}_s8",
+            "tc_lane_fully_connected.h",
+            used,
+            (Struct("tc_lane_fully_connected_shape", self.shape),),
+            "Fully connected layer by the byte-lane product, 8 channels in registers.",
+            (*names_of(used), self.block_name),
+            (self.definition,),
+        )
+        work, outputs = self.work, self.outputs
+        return Kernel(
+            f"fully_connected_{self.name}",
+            function,
+            (self.weights,),
+            scratch_bytes=self.scratch_bytes,
+            instructions=work.instructions,
+            cycles=work.cycles_on(self.core),
+            code_bytes=self.code_bytes,
+            sweeps=Sweeps(self.rows, between=self.scratch_bytes or self.inputs),
+            overlap={0: safe_distance(row_steps(self.rows, self.inputs, outputs, 8 if self.direct else outputs))},
+            notes={"requantisation": self.lanes.plan.form},
+            requant=self.lanes.plan.shape_in_code,
+        )
+
+
 def _rows_kernel(site: Site, core: Core, *, direct: bool, together: int = SHORT_ROUND) -> Kernel | None:
-    """`together`: groups of 4 inputs in a round of the loop."""
-    if site.constants[1] is None or has_wide_weights(site):
-        return None
-    shape = as_rows(site)
-    if shape is None:
-        return None
-    rows, inputs, outputs = shape
-    if direct and inputs % 4:
-        return None  # the last word would reach beyond the row
-    layer = LinearLayer.of(site)
-    lanes = Lanes.of(layer, direct=direct)
-    if lanes is None:
-        return None
-    groups, requant, stream = lanes.groups, lanes.requant, lanes.stream(8)
-    blocks = -(-outputs // 8)
-    suffix, single = "_direct" if direct else "", core.issue.single_loads and not direct
-    name = "direct" if direct else "lane" if together == SHORT_ROUND else "long"
-    macro = suffix.upper() + ("_SINGLE" if single else "") + ("_LONG" if name == "long" else "")
-    block_kind = f"lane_row{suffix}" + ("_long" if name == "long" else "")
-    parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
-    used = parameters[:3] if direct else parameters
-    words = stream.size // blocks
-    shape = {"rows": rows, "inputs": inputs, "outputs": outputs, "block_words": words, "round": together}
-    function = struct_call(
-        f"fully_connected_{name}_{rows}x{inputs}_{outputs}",
-        f"tc_lane_fully_connected{suffix}_s8",
-        "tc_lane_fully_connected.h",
-        used,
-        (Struct("tc_lane_fully_connected_shape", shape),),
-        "Fully connected layer by the byte-lane product, 8 channels in registers.",
-        (*names_of(used), requant.name(block_kind)),
-        (requant.define(f"TC_LANE_ROW{macro}", block_kind),),
-    )
-    expand = 0 if direct else 8 * groups
-    group = Work(34, 17) if single else Work(29, 21)
-    if direct:
-        group = Work(38, 30) if core.strict else Work(32, 22)
-    work = 60 + rows * (40 + expand + blocks * (44 + group * groups + -(-groups // together) * 3))
-    return Kernel(
-        f"fully_connected_{name}",
-        function,
-        (Constant("weights", "int32_t", stream, "per 8 channels: starts, lane words, requantisation"),),
-        scratch_bytes=0 if direct else 8 * groups,
-        instructions=work.instructions,
-        cycles=work.cycles_on(core),
-        code_bytes=270 + 4 * group.instructions * together,
-        overlap={0: safe_distance(row_steps(rows, inputs, outputs, 8 if direct else outputs))},
-        notes={"requantisation": lanes.plan.form},
-        requant=lanes.plan.shape_in_code,
-    )
+    layer = Rows.of(site, core, direct=direct, together=together)
+    return None if layer is None else layer.kernel()
 
 
 def row_steps(rows: int, inputs: int, outputs: int, together: int) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from tinycompile.kernels.base import Kernel, Sweeps, tiling_for
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.lane_conv2d import PARAMETERS, Convolution
 from tinycompile.kernels.lane_pointwise import Pointwise
-from tinycompile.kernels.staged import copy_work
+from tinycompile.kernels.staged import LINE_SPARE, LINE_WORDS, copy_work, read_once
 from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
@@ -60,7 +60,7 @@ def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int) -> Ker
     """
     record, total = 2 * layer.lanes.record, (layer.channels + 1) // 2
     tiles, copy = -(-total // pairs), -(-layer.scratch_bytes // 8) * 2
-    room = -(-pairs * record // 2) * 2
+    room = -(-pairs * record // LINE_WORDS) * LINE_WORDS
     shape = {"conv": layer.shape, "pairs": pairs, "copy": copy, "spacing": room if places == 2 else 0}
     function = struct_call(
         f"conv2d_tiles_{layer.stem}",
@@ -81,16 +81,17 @@ def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int) -> Ker
         "conv2d_lane_tiles" if isinstance(layer, Convolution) else "conv2d_pointwise_tiles",
         function,
         (layer.weights,),
-        scratch_bytes=4 * (copy + places * room),
+        scratch_bytes=4 * (copy + places * room) + LINE_SPARE,
         instructions=work.instructions,
         cycles=work.cycles_on(layer.core),
         code_bytes=layer.code_bytes + 160,
         sweeps=Sweeps(1),
         copies=Sweeps(len(layer.blocks.sizes), 4 * pairs * record, layer.scratch_bytes),
+        ahead=places == 2,
         notes={
             "requantisation": layer.lanes.plan.form,
             "loops": f"{tiles} tiles of output channels outside, {len(layer.blocks.sizes)} blocks of pixels inside",
-            "weights": f"read once, by way of {4 * places * room:,} bytes of RAM",
+            "weights": read_once(4 * places * room, places),
         },
         requant=layer.lanes.plan.shape_in_code,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Kernel, kernel_for
+from tinycompile.kernels.base import Constant, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_fields, window_stem
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.packed_pixels import LARGEST_SUM
@@ -243,6 +243,7 @@ def _kernel(site: Site, core: Core, *, turned: bool) -> Kernel | None:
         scratch_bytes=-(-(4 * layer.taps + axes.work_bytes(axes.rows)) // 8) * 8,
         instructions=_instructions(axes, layer.channels, longer, shorter, int(short.sum()), requant, core),
         code_bytes=1200,
+        sweeps=Sweeps(1),
         in_place=sig.input.shape == sig.output.shape and axes.in_place,
         notes={"requantisation": requant.form},
     )

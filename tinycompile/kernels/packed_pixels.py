@@ -8,7 +8,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.after import PATTERNS, After, kernel_and_after
-from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.block import is_dense, pixel_steps, row_window
 from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_fields, window_stem
@@ -168,6 +168,7 @@ def _kernel(
         scratch_bytes=-(-(4 * words * layer.taps + copied) // 8) * 8,
         instructions=_instructions(layer, pixels, groups, requant, core),
         code_bytes=1100,
+        sweeps=Sweeps(-(-pixels // PIXELS), between=4 * words * layer.taps),
         overlap={0: distance},
         notes={"requantisation": requant.form},
     )

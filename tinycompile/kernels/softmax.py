@@ -53,8 +53,8 @@ def softmax_table(site: Site, core: Core) -> Kernel | None:
 def _row_instructions(rows: int, depth: int, core: Core) -> int:
     """Four elements at a time where there are 64."""
     if core.has("dsp"):
-        return 75 + (12 if rows * depth >= 64 else 21) * depth
-    return 115 + (21 if rows * depth >= 64 else 30) * depth if core.has("long_multiply") else 200 + 56 * depth
+        return 48 + 12 * depth if rows * depth >= 64 else 70 + 21 * depth
+    return 80 + (21 if rows * depth >= 64 else 30) * depth if core.has("long_multiply") else 200 + 56 * depth
 
 
 def reciprocals_may_be_even(exponentials: Array) -> bool:

@@ -9,13 +9,27 @@ from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps
 from tinycompile.kernels.generic_c import names_of
 from tinycompile.kernels.work import Work
 
-HEADER = "kernels/tc_fetch.h"
+HEADERS = ("kernels/tc_align.h", "kernels/tc_fetch.h")
 
 SMALLEST = 64
 """Bytes of an array that is worth a call."""
 
-WORD_TYPES = ("int32_t", "uint32_t")
-"""C types of arrays that are whole words at a multiple of 4, which is what is copied."""
+BYTE_COST = 5
+"""Instructions for a byte of an array that isn't words, at most: what a C library's memcpy takes that copies bytes."""
+
+WORD = 4
+
+LINE_WORDS = 8
+"""Of a line of a data cache: places for tiles are whole lines: DMA may write them while the core writes beside them."""
+
+LINE_SPARE = 24
+"""Bytes from a multiple of 8 to the next line, at most."""
+
+
+def read_once(size: int, places: int) -> str:
+    """A note on constants that are read tile by tile."""
+    meanwhile = ", the next tile is fetched while the core works on one" if places == 2 else ""
+    return f"read once, by way of {size:,} bytes of RAM{meanwhile}"
 
 
 def copy_work(size: int) -> Work:
@@ -32,7 +46,7 @@ def staged(kernel: Kernel) -> Kernel | None:
     size = sum(_room(constant) for constant in copied)
     work = Work(10, 10)
     for constant in copied:
-        work += copy_work(constant.bytes)
+        work += copy_work(constant.bytes) if _is_words(constant) else Work(25, 25) + BYTE_COST * constant.bytes
     cycles = None if kernel.cycles is None else kernel.cycles + work.cycles
     return replace(
         kernel,
@@ -49,7 +63,14 @@ def staged(kernel: Kernel) -> Kernel | None:
 
 
 def _is_copied(constant: Constant) -> bool:
-    return constant.ctype in WORD_TYPES and constant.bytes >= SMALLEST
+    return constant.bytes >= SMALLEST
+
+
+def _is_words(constant: Constant) -> bool:
+    """Whether it lies at a multiple of 4 and has no part of a word: elements, or a member of a struct, are words."""
+    dtype = constant.layout[1]
+    largest = max((part.itemsize for part, *_ in dtype.fields.values()), default=0) if dtype.fields else dtype.itemsize
+    return largest >= WORD and dtype.itemsize % WORD == 0
 
 
 def _room(constant: Constant) -> int:
@@ -69,17 +90,18 @@ def _function(kernel: Kernel, function: Function, arrays: Sequence[bool]) -> Fun
     for position, (constant, is_copied) in enumerate(zip(kernel.constants, arrays, strict=True), first):
         if is_copied:
             name = arguments[position]
-            arguments[position] = f"(const {constant.ctype} *)(const void *)((const uint8_t *)scratch + {at})"
-            copies += [
-                f"    tc_fetch_begin((uint8_t *)scratch + {at}, {name}, {constant.bytes}u);",
-                "    tc_fetch_wait();",
-            ]
+            place = f"(uint8_t *)scratch + {at}"
+            arguments[position] = f"(const {constant.ctype} *)(const void *)({place})"
+            if _is_words(constant):
+                copies += [f"    tc_fetch_begin({place}, {name}, {constant.bytes}u);", "    tc_fetch_wait();"]
+            else:
+                copies.append(f"    tc_memcpy({place}, {name}, {constant.bytes}u);")
             at += _room(constant)
     return Function(
         f"staged_{function.stem}",
         own,
         "\n".join([*copies, f"    $0({', '.join(arguments)});"]) + "\n",
-        (HEADER,),
+        HEADERS,
         "Copies the constants to RAM, from where they are read more than once.",
         callees=(function,),
     )

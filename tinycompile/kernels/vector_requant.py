@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -12,10 +13,16 @@ from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.product_requant import ProductRequant
 from tinycompile.numerics.fixed_point import INT32_MIN
 from tinycompile.numerics.latitude import Form, RequantShape
+from tinycompile.numerics.proved_requant import solve
+from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.requant_plan import RequantPlan
+from tinycompile.numerics.requant_solver import fits
 
 COMMON_SHIFT: Mapping[Form, int] = {"smmla": 4, "smmla_signed": 12}
 """Tried first, since layers whose shifts are the same share block functions; nearly all have solutions with it."""
+
+MOST_PRE = 6
+"""Of sums of computed operands."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +41,17 @@ class VectorRequant:
     def of(layer: LinearLayer) -> VectorRequant | None:
         """None where no form of it is exact, or half a step below the offsets isn't in int32."""
         plan = _plan(layer)
-        return VectorRequant(plan) if plan is not None and _has_room(layer, plan) else None
+        return VectorRequant(plan) if plan is not None and _has_room(layer.acc_raw_range[0], plan) else None
+
+    @staticmethod
+    def of_sums(rule: Requant, low: Array, high: Array) -> VectorRequant | None:
+        """Of sums that nothing is known of but their lowest and highest, one channel; None as above."""
+        for form, pre in product(("smmla", "smmla_signed"), range(MOST_PRE + 1)):
+            if np.all(fits(rule, low, high, pre)):
+                plan = solve(rule, low, high, np.zeros(1, np.int64), pre, forms=(form,))
+                if plan.form == form and _has_room(low, plan):
+                    return VectorRequant(plan)
+        return None
 
     @property
     def shift(self) -> int:
@@ -116,9 +133,9 @@ def _plan(layer: LinearLayer) -> RequantPlan | None:
     return plan if plan.form == found.plan.form else found.plan
 
 
-def _has_room(layer: LinearLayer, plan: RequantPlan) -> bool:
+def _has_room(lowest_sum: Array, plan: RequantPlan) -> bool:
     """Whether the sum that is shifted stays in int32 when half a step is taken from it."""
-    a = (layer.acc_raw_range[0] << plan.pre) + plan.start.astype(np.int64)
+    a = (lowest_sum << plan.pre) + plan.start.astype(np.int64)
     lowest = plan.offset.astype(np.int64) - plan.sign_step + (a * plan.multiplier >> 32)
     half = (np.int64(1) << plan.shift) >> 1
     return bool(np.all((lowest - half >= INT32_MIN) | (plan.multiplier == 0)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tinycompile.kernels.base import Kernel, Sweeps
 from tinycompile.kernels.staged import copy_work
 from tinycompile.targets.memory import Memory
-from tinycompile.targets.memory_system import MemorySystem
+from tinycompile.targets.memory_system import WORD, MemorySystem
 
 
 def sweeps_of(kernel: Kernel, macs: int) -> Sweeps:
@@ -20,30 +20,59 @@ def sweeps_of(kernel: Kernel, macs: int) -> Sweeps:
 
 
 def swept(system: MemorySystem, memory: Memory, size: int, sweeps: Sweeps) -> float:
-    """Cycles of waiting for `size` bytes in a memory that are read in this order."""
+    """Cycles of waiting for `size` bytes in a memory that are read in this order.
+
+    Once from beginning to end, and of each piece what is missing when it is read again.
+    """
     piece = min(size, sweeps.piece or size)
     if not piece:
         return 0.0
-    return system.sweep(memory, piece, times=sweeps.times, between=sweeps.between).middle * size / piece
+    often, once = (system.sweep(memory, piece, times=n, between=sweeps.between).middle for n in (sweeps.times, 1))
+    return system.sweep(memory, size).middle + (often - once) * size / piece
 
 
-def constants_wait(kernel: Kernel, macs: int, system: MemorySystem, memory: Memory) -> float:
-    """Cycles of waiting for its constants in this memory."""
-    return swept(system, memory, kernel.constant_bytes, sweeps_of(kernel, macs))
+def ahead_wait(kernel: Kernel, size: int, system: MemorySystem, memory: Memory) -> float:
+    """Cycles of waiting for `size` bytes of constants of which the next piece comes by DMA while the core works on one:
+    for the first piece, and for what each later one takes longer than that work; without the core's own copies.
+    """
+    if kernel.copies is None or not size:
+        return 0.0
+    pieces = -(-kernel.constant_bytes // (kernel.copies.piece or kernel.constant_bytes))
+    copied = copy_work(kernel.constant_bytes).cycles
+    each = streamed(system, memory, size) / pieces
+    work = max(0.0, (kernel.instructions if kernel.cycles is None else kernel.cycles) - copied) / pieces
+    return max(0.0, each + (pieces - 1) * max(0.0, each - work) - copied)
 
 
-def with_stalls(kernel: Kernel, macs: int, system: MemorySystem, constants: Memory, scratch: Memory) -> Kernel:
+def streamed(system: MemorySystem, memory: Memory, size: int) -> float:
+    """Cycles in which a memory gives so many bytes that follow each other, without a cache."""
+    access, cache = memory.access, system.cache(memory, "data")
+    if access is None:
+        return 0.0
+    if access.bytes_per_cycle is not None:
+        return access.fill.middle + size / access.bytes_per_cycle
+    return size / (cache.line if cache else WORD) * (access.fill if cache else access.read).middle
+
+
+def with_stalls(
+    kernel: Kernel, macs: int, system: MemorySystem, constants: Memory, scratch: Memory, *, bits: int = 8
+) -> Kernel:
     """The kernel with its `stalls`.
 
     Args:
         macs: of its node.
         constants: the memory in which they are.
         scratch: the memory of its working memory.
+        bits: of a weight; with 4 they would take half the bytes.
     """
-    found = constants_wait(kernel, macs, system, constants)
+    size = kernel.constant_bytes * bits // 8
+    if kernel.ahead:
+        found = ahead_wait(kernel, size, system, constants)
+    else:
+        found = swept(system, constants, size, sweeps_of(kernel, macs))
     if kernel.copies is not None:
         found += swept(system, scratch, kernel.constant_bytes, kernel.copies)
-        if kernel.cycles is None:  # LDM and STM are an instruction each, and a cycle for each word
+        if kernel.cycles is None and not kernel.ahead:  # LDM and STM: an instruction each, a cycle for each word
             work = copy_work(kernel.constant_bytes)
             found += work.cycles - work.instructions
     return replace(kernel, stalls=round(found))

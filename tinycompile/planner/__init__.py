@@ -12,7 +12,7 @@ from functools import cached_property
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
-from tinycompile.kernels.cover import Cover
+from tinycompile.kernels.cover import Cover, Group
 from tinycompile.planner.candidates import BandKernels
 from tinycompile.planner.choose import Choice, choose
 from tinycompile.planner.covering import least_peak
@@ -30,10 +30,23 @@ from tinycompile.work import node_macs
 FindCovers = Callable[[Graph], Sequence[Cover]]
 """The covers of several nodes in a graph's order."""
 
+FindGroups = Callable[[Graph], Sequence[Group]]
+"""The nodes that are to follow each other in it."""
+
 LARGE = Flash(1 << 20)
 """A megabyte, and as much more as it takes."""
 
-__all__ = ["LARGE", "FindCovers", "Flash", "LayerPlanner", "Planned", "StagePlanner", "plan", "planned_of", "states_of"]
+__all__ = [
+    "LARGE",
+    "Flash",
+    "LayerPlanner",
+    "Planned",
+    "StagePlanner",
+    "plan",
+    "planned_of",
+    "replaced",
+    "states_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +63,14 @@ class Planned:
         scratch_offsets: arena offset of each node's scratch, or 0 if scratch is apart; None where it has none.
         scratch_bytes: of scratch apart from the arena; 0 where it is inside.
         lower_bound_bytes: no placement for these kernels in this order needs less.
-        order_optimal: no other order needs less at its peak, before placement and with a kernel for each node.
+        order_optimal: no other order needs less at its peak, before placement and with a kernel for each node, or for
+            nodes that are to follow each other.
         proved_best: no other choice of kernels within the limits costs less, by their estimates: instructions, and
             bytes of flash at the rate of `planner.flash`.
         stages: nodes that are executed together, by rows or patches.
         parts: offsets of the copies of parts of tensors that stages need, by `copy_name` and `put_name`.
-        problem, placement: what was placed, and where: for pictures.
+        problem, placement: what was placed, and where.
+        roots: of every value in RAM the buffer it is in, and how many bytes behind that one's beginning.
     """
 
     graph: Graph
@@ -74,6 +89,7 @@ class Planned:
     parts: dict[str, int]
     problem: Problem
     placement: Plan
+    roots: dict[str, tuple[str, int]]
 
     @property
     def instructions(self) -> int:
@@ -108,6 +124,11 @@ def none_fused(_graph: Graph) -> Sequence[Cover]:
     return ()
 
 
+def none_grouped(_graph: Graph) -> Sequence[Group]:
+    """Nodes may be in any order."""
+    return ()
+
+
 def plan(
     graph: Graph,
     candidates: Sequence[Sequence[Kernel]],
@@ -133,10 +154,15 @@ class LayerPlanner:
     """
 
     def __init__(
-        self, graph: Graph, candidates: Options, covers: FindCovers = none_fused, flash: Flash = LARGE
+        self,
+        graph: Graph,
+        candidates: Options,
+        covers: FindCovers = none_fused,
+        flash: Flash = LARGE,
+        groups: FindGroups = none_grouped,
     ) -> None:
         self._flash = flash
-        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates)
+        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates, groups(graph))
         self._fused = covers(self._graph)
         self._known: dict[int | None, tuple[Values, Mapping[Kernel, Kernel]]] = {}
 
@@ -198,9 +224,10 @@ class StagePlanner:
         schedule: str = "stream",
         covers: FindCovers = none_fused,
         flash: Flash = LARGE,
+        groups: FindGroups = none_grouped,
     ) -> None:
         self._flash = flash
-        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates)
+        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates, groups(graph))
         self._fused = covers(self._graph)
         self._search = StageSearch(self._graph, self._candidates, band_kernels, WAYS[schedule], self._fused)
 
@@ -316,6 +343,32 @@ def planned_of(choice: Choice, order_optimal: bool, originals: Mapping[Kernel, K
         stages=values.stages,
         parts={name: placement.offsets[name] for name in parts if name in placement.offsets},
         problem=problem,
+        placement=placement,
+        roots=places,
+    )
+
+
+def replaced(planned: Planned, placement: Plan) -> Planned:
+    """The same plan with everything at other places of the arena.
+
+    Raises:
+        ValueError: the placement breaks a promise.
+    """
+    validate(planned.problem, placement)
+    known, offsets = planned.placement.offsets, dict(planned.offsets)
+    for name, (root, shift) in planned.roots.items():
+        if name not in planned.kept:
+            offsets[name] = placement.offsets.get(root, 0) + shift
+    scratch = [
+        at if scratch_name(step) not in known else placement.offsets[scratch_name(step)]
+        for step, at in enumerate(planned.scratch_offsets)
+    ]
+    return replace(
+        planned,
+        offsets=offsets,
+        scratch_offsets=tuple(scratch),
+        arena_bytes=placement.arena_bytes,
+        parts={name: placement.offsets[name] for name in planned.parts},
         placement=placement,
     )
 

@@ -180,7 +180,9 @@ def _cost(placed: _Placed, price: Price) -> int:
 def _reason(values: Values, cover: Cover) -> Reason:
     others = any(other.first <= cover.first < other.last for other in values.fused)
     only = cover.is_trivial and not others and len(values.options[cover.first]) == 1
-    return Reason("the only kernel for it" if only else "fewest instructions")
+    rivals = [cover.kernel, *(other.kernel for other in values.trivial_covers[cover.first])]
+    cheapest_by = "fewest cycles, with those of waiting" if any(k.stalls for k in rivals) else "fewest instructions"
+    return Reason("the only kernel for it" if only else cheapest_by)
 
 
 def _relieved(values: Values, covers: Sequence[Cover], ram_limit: int, price: Price) -> Iterator[_Placed]:

@@ -286,7 +286,7 @@ def _beats(rival: Cover, cover: Cover, earlier: bool, flash: Callable[[Cover], i
     shares = other.overlap.keys() >= kernel.overlap.keys() and all(
         other.overlap[operand] <= distance for operand, distance in kernel.overlap.items()
     )
-    places = [(k.in_place, k.in_place_at) for k in (other, kernel)]
+    places = [(k.in_place, k.in_place_operand, k.in_place_at) for k in (other, kernel)]
     if other is kernel or places[0] != places[1] or (not other.in_place and not shares):
         return False
     no_worse = all(o <= k for o, k in zip(figures(rival), figures(cover), strict=True))

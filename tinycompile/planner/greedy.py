@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import overload
 
@@ -50,6 +50,14 @@ def place(problem: Problem, bound: int, rounds: int = ROUNDS) -> Plan:
     return Plan(best, best_size, min(bound, best_size))
 
 
+def in_order(problem: Problem, key: Callable[[Buffer], float]) -> dict[str, int]:
+    """Offsets where every group is at its lowest free address, those with a buffer of the lowest key first; of equals
+    the largest."""
+    groups = _groups(problem)
+    order = sorted(groups, key=lambda g: (min(map(key, g)), -max(b.size for b in g), g[0].first, g[0].name))
+    return _greedy(order, 0, {}, _blocked(problem))
+
+
 def height(problem: Problem, offsets: Mapping[str, int]) -> int:
     """One past the highest address in use."""
     return max((offsets[buffer.name] + buffer.size for buffer in problem.buffers), default=0)
@@ -57,12 +65,16 @@ def height(problem: Problem, offsets: Mapping[str, int]) -> int:
 
 def _first_orders(problem: Problem) -> list[list[Group]]:
     """By size, by time, and backwards in time: in a chain of overlaps every output lies below its input."""
+    by_size = sorted(_groups(problem), key=lambda g: (-max(b.size for b in g), g[0].first, g[0].name))
+    by_time = sorted(by_size, key=lambda g: min(b.first for b in g))
+    return [list(by_size), list(by_time), sorted(by_size, key=lambda g: -min(b.first for b in g))]
+
+
+def _groups(problem: Problem) -> list[list[Buffer]]:
     groups: dict[str, list[Buffer]] = defaultdict(list)
     for buffer in problem.buffers:
         groups[buffer.base].append(buffer)
-    by_size = sorted(groups.values(), key=lambda g: (-max(b.size for b in g), g[0].first, g[0].name))
-    by_time = sorted(by_size, key=lambda g: min(b.first for b in g))
-    return [list(by_size), list(by_time), sorted(by_size, key=lambda g: -min(b.first for b in g))]
+    return list(groups.values())
 
 
 def _blocked(problem: Problem) -> dict[str, list[Blocked]]:

@@ -7,11 +7,12 @@ once. The result is proved best unless a layer had to be cut. A node's need is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.cover import Group, contracted
 from tinycompile.planner.problem import whole_units
 from tinycompile.planner.values import Options, Values, saving
 
@@ -47,11 +48,24 @@ class _State:
         return tuple(reversed(found))
 
 
-def reordered(graph: Graph, candidates: Options) -> tuple[Graph, Options, bool]:
-    """Graph and kernels in the order that needs least, and whether that is proved."""
-    found = best_order(Values(graph, candidates))
-    nodes = tuple(graph.nodes[step] for step in found.order)
-    return replace(graph, nodes=nodes), [candidates[step] for step in found.order], found.optimal
+def reordered(graph: Graph, candidates: Options, groups: Sequence[Group] = ()) -> tuple[Graph, Options, bool]:
+    """Graph and kernels in the order that needs least, and whether that is proved.
+
+    Args:
+        groups: nodes that follow each other in it, each node in one of them at most.
+    """
+    ends = {group.steps[-1]: group for group in groups}
+    grouped = {step for group in groups for step in group.steps}
+    units = [ends[step].steps if step in ends else (step,) for step in _left(graph, grouped - ends.keys())]
+    nodes = [ends[unit[-1]].node if unit[-1] in ends else graph.nodes[unit[0]] for unit in units]
+    kernels = [ends[unit[-1]].kernels if unit[-1] in ends else candidates[unit[0]] for unit in units]
+    found = best_order(Values(contracted(graph, nodes), kernels))
+    order = [step for unit in found.order for step in units[unit]]
+    return replace(graph, nodes=tuple(graph.nodes[s] for s in order)), [candidates[s] for s in order], found.optimal
+
+
+def _left(graph: Graph, without: Collection[int]) -> list[int]:
+    return [step for step in range(len(graph.nodes)) if step not in without]
 
 
 def best_order(values: Values) -> Ordered:

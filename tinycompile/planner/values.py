@@ -8,7 +8,7 @@ until the last of them. `with_covers` says what becomes of a graph with them.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -248,11 +248,13 @@ class Values:
         return (
             result_is_own
             and old.isdisjoint(places[name][0] for name in op.results)
-            and all(places.get(name) == (name, 0) and self._is_alone(name) for name in op.inner)
+            and all(name in places and self._is_inside(places[name][0], op.inner) for name in op.inner)
         )
 
-    def _is_alone(self, value: str) -> bool:
-        """Whether a buffer isn't fixed to another one."""
+    def _is_inside(self, value: str, inner: Container[str]) -> bool:
+        """Whether a buffer is one of these values', and isn't fixed to another one."""
+        if value not in inner:
+            return False
         group = self._storage.group
         return group[value] == (value, 0) and sum(base == value for base, _ in group.values()) == 1
 

@@ -17,9 +17,11 @@ from tinycompile.elf import function_ranges, machine_code
 from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array
+from tinycompile.profile.waiting import Simulation, options_of, parse, regions_of
 from tinycompile.toolchain import require, run, version
 
-_SOURCE = Path(__file__).with_name("plugin.c")
+_SOURCE, CACHES = Path(__file__).with_name("plugin.c"), Path(__file__).with_name("caches.c")
+_SHARED = Path(__file__).with_name("inside.h")
 _VERSION_2_SINCE = 9
 """QEMU's first release that refuses plugins for version 1 of its interface; the declarations in use are the same."""
 
@@ -58,10 +60,13 @@ class Counts:
 
     pairs: tuple[Pair, ...]
     execution: Execution
+    caches: Simulation | None
 
 
 def count(build: Build, elf: Path, function: str, samples: Sequence[Array], inner: str = "") -> Counts:
     """Run the firmware on the samples and count every block of `function` and of what it calls.
+
+    Where the board's memories make the core wait, its caches are simulated in the same run.
 
     Args:
         inner: a function that counts as a part of `function`, which alone calls it.
@@ -70,24 +75,33 @@ def count(build: Build, elf: Path, function: str, samples: Sequence[Array], inne
         ToolMissingError: no C compiler or no QEMU. ToolFailedError: a QEMU without plugins, or the firmware failed.
     """
     ranges = function_ranges(elf, function, inner)
-    library = plugin(require(build.emulated.toolchain.emulator, build.emulated.toolchain))
+    qemu = require(build.emulated.toolchain.emulator, build.emulated.toolchain)
+    places = [f"range={begin:#x}-{end:#x}" for begin, end in ranges]
+    regions = () if build.board.memory_system.is_free else regions_of(build)
     with tempfile.TemporaryDirectory(prefix="tinycompile-profile-") as name:
-        out = Path(name) / "counts.txt"
-        options = [f"range={begin:#x}-{end:#x}" for begin, end in ranges]
-        argument = ",".join([_escaped(str(library)), *options, f"out={_escaped(str(out))}"])
+        out, caches = Path(name) / "counts.txt", Path(name) / "caches.txt"
+        plugins = [_argument(plugin(qemu), places, out)]
+        if regions:
+            plugins.append(_argument(plugin(qemu, CACHES), [*places, *options_of(build.board, regions)], caches))
         try:
             prefix = build.report["io_prefix"]
             execution = execute(
-                elf, build.emulated, samples, build.outputs, prefix=prefix, plugin=argument, images=build.images
+                elf, build.emulated, samples, build.outputs, prefix=prefix, plugins=plugins, images=build.images
             )
         except ToolFailedError as error:
             if "-plugin" in error.why and "invalid option" in error.why:
                 hint = "install a QEMU that was configured with --enable-plugins, such as Debian's"
                 raise ToolFailedError("this QEMU takes no plugins", why=error.why, hint=hint) from error
             raise
-        if not out.exists():
-            raise ToolFailedError("the profile plugin wrote nothing", where=str(library))
-        return Counts(_pairs(out.read_text(), elf), execution)
+        for file in (out, *([caches] if regions else [])):
+            if not file.exists():
+                raise ToolFailedError("a plugin of the profile wrote nothing", where=qemu)
+        return Counts(_pairs(out.read_text(), elf), execution, parse(caches.read_text(), regions) if regions else None)
+
+
+def _argument(library: Path, options: Sequence[str], out: Path) -> str:
+    """A plugin as QEMU takes it."""
+    return ",".join([_escaped(str(library)), *options, f"out={_escaped(str(out))}"])
 
 
 def plugin(qemu: str, source: Path = _SOURCE) -> Path:
@@ -98,7 +112,7 @@ def plugin(qemu: str, source: Path = _SOURCE) -> Path:
     """
     found = re.search(r"version (\d+)", version(qemu))
     interface = 2 if found is not None and int(found[1]) >= _VERSION_2_SINCE else 1
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256(source.read_bytes() + _SHARED.read_bytes()).hexdigest()[:16]
     folder = _cache()
     library = folder / f"plugin-{digest}-{os.uname().machine}-{interface}.so"
     if library.exists():

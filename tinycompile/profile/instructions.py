@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,11 @@ FLAGS = "cpsr"
 
 _MAC = re.compile(r"[su]?m(ul|la|ls)|sm|[su]mull|umaal|vn?ml[as]|vfn?m[as]|vn?mul|vmul")
 _SIMD = re.compile(r"([su]|[su]h|u?q)(add|sub)(8|16)$|([su]|[su]h|u?q)(asx|sax)$|[su]xta?b16|pkh|[su]sat16|sel$|usad")
+EXTENDS = re.compile(r"[su]xta?[bh]")
+REVERSES = re.compile(r"rev|rbit")
+BITS = re.compile(r"[su]bfx|bfi|bfc|[su]sat|clz|q(add|sub|dadd|dsub)$")
+SHIFTS = frozenset({"lsl", "lsr", "asr", "ror", "rrx"})
+
 _BRANCHES = {"b", "bl", "bx", "blx", "cbz", "cbnz", "tbb", "tbh"}
 _OTHER = frozenset(
     "it nop hint yield wfi wfe sev dmb dsb isb mrs msr bkpt svc cps udf cpsid cpsie vmsr pld pli".split()
@@ -35,10 +40,12 @@ class Instruction:
         reads, writes: register names, with "cpsr" for the flags.
         address: of `reads`, those that make a load's or store's address.
         shifted: of `reads`, the operand that goes through the barrel shifter first.
-        accumulator: of `reads`, what a multiply-accumulate adds to.
+        accumulator: of `reads`, what a multiply-accumulate adds to, or an extension that adds.
+        updates: a load or store that writes the address back to its register.
         base, offset: of an address [base, #offset]; "" where it has an index register.
         jumps: the next instruction may be elsewhere.
         conditional: executed or not, by the flags.
+        vector: of Helium.
     """
 
     name: str
@@ -51,11 +58,13 @@ class Instruction:
     address: frozenset[str] = frozenset()
     shifted: frozenset[str] = frozenset()
     accumulator: frozenset[str] = frozenset()
+    updates: bool = False
     base: str = ""
     offset: int = 0
     jumps: bool = False
     conditional: bool = False
     decoded: bool = True
+    vector: bool = False
 
     @property
     def is_float(self) -> bool:
@@ -66,6 +75,20 @@ class Instruction:
         return self.is_float and any(r[0] == "d" and r[1:].isdigit() for r in self.reads | self.writes)
 
     @property
+    def results(self) -> frozenset[str]:
+        """What it writes, but for an address."""
+        return self.writes - self.address if self.updates else self.writes
+
+    @property
+    def sets_flags(self) -> bool:
+        return FLAGS in self.writes
+
+    @property
+    def has_constant(self) -> bool:
+        """Of two operands, the second is a number."""
+        return "#" in self.text
+
+    @property
     def is_memory(self) -> bool:
         return self.kind in ("load", "store")
 
@@ -73,11 +96,15 @@ class Instruction:
 class Decoder:
     """Thumb code of the M profile.
 
+    Args:
+        known: by address, instructions of four bytes that Capstone doesn't know (`helium.py`).
+
     Raises:
         ToolMissingError: Capstone isn't installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[int, Instruction] | None = None) -> None:
+        self._known = known or {}
         try:
             import capstone  # pyright: ignore[reportMissingTypeStubs] - it has none
         except ImportError as error:
@@ -97,18 +124,25 @@ class Decoder:
 
     def block(self, code: bytes, address: int) -> tuple[Instruction, ...]:
         """Every instruction of a block; what Capstone doesn't know becomes one of kind "other"."""
-        found, offset = list[Instruction](), 0
+        found, begin = list[Instruction](), 0
+        for offset in range(0, len(code), 2):
+            if (instruction := self._known.get(address + offset)) is not None:
+                found += (*self._decoded(code[begin:offset], address + begin), instruction)
+                begin = offset + instruction.bytes
+        return (*found, *self._decoded(code[begin:], address + begin))
+
+    def _decoded(self, code: bytes, address: int) -> Iterator[Instruction]:
+        offset = 0
         while offset < len(code):
             known = list(self._engines[0].disasm(code[offset:], address + offset))
             known = known or list(self._engines[1].disasm(code[offset : offset + 4], address + offset, 1))
             for raw in known:
-                found.append(self._instruction(raw))
+                yield self._instruction(raw)
                 offset += raw.size
             if not known:
                 size = 4 if code[offset + 1] >> 3 >= 0b11101 else 2
-                found.append(Instruction("unknown", code[offset : offset + size].hex(), "other", size, decoded=False))
+                yield Instruction("unknown", code[offset : offset + size].hex(), "other", size, decoded=False)
                 offset += size
-        return tuple(found)
 
     def _instruction(self, raw: Any) -> Instruction:
         arm, name = self._constants, str(raw.insn_name())
@@ -134,7 +168,7 @@ class Decoder:
         elif kind in ("load", "store"):
             address, writes, reads = _multiple(name, kind, registers, writes, reads)
         shifted = {r for r, o in zip(registers, operands, strict=True) if r and o.shift.type != arm.ARM_SFT_INVALID}
-        accumulator = _accumulator(name, registers) if kind == "mac" else set[str]()
+        accumulator = _accumulator(name, registers) if kind == "mac" or "xta" in name else set[str]()
         return Instruction(
             name=name,
             text=f"{raw.mnemonic} {raw.op_str}".strip(),
@@ -146,6 +180,7 @@ class Decoder:
             address=frozenset(address) - {"pc"},
             shifted=frozenset(shifted),
             accumulator=frozenset(accumulator),
+            updates=bool(raw.writeback) or name.endswith(("push", "pop")),
             base=base,
             offset=offset,
             jumps=jumps,
@@ -168,7 +203,9 @@ def _kind(name: str) -> str:
 
 
 def _accumulator(name: str, registers: Sequence[str]) -> set[str]:
-    """What a multiplication adds its product to."""
+    """What a multiplication adds its product to, or an extension what it extends."""
+    if "xta" in name:
+        return {registers[1]} - {registers[2]}
     if _LONG.match(name):
         return set() if "mul" in name else set(registers[:2])
     if re.match(r"v(n?ml|fn?m)", name):

@@ -13,45 +13,15 @@
  *
  * The call site is the return address of the call by which the function was left, 0 in the function itself. Numbers are
  * decimal, addresses hexadecimal. Code isn't written: the ELF has it.
- *
- * The declarations are those of QEMU's stable plugin interface (versions 1 and 2) that are used, so that no header of QEMU is needed:
- * https://www.qemu.org/docs/master/devel/tcg-plugins.html
  */
-#include <inttypes.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#ifndef PLUGIN_VERSION
-#define PLUGIN_VERSION 1
-#endif
-#define EXPORT __attribute__((visibility("default")))
-
-typedef uint64_t plugin_id;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-enum register_use { NO_REGISTERS };
-
-void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, void (*callback)(plugin_id, struct qemu_plugin_tb *));
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, void (*callback)(unsigned, void *),
-                                          enum register_use use, void *user);
-void qemu_plugin_register_atexit_cb(plugin_id id, void (*callback)(plugin_id, void *), void *user);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-
-EXPORT int qemu_plugin_version = PLUGIN_VERSION;
+#include "inside.h"
 
 struct pair;
 
 struct block {
     uint64_t address;
     uint64_t instructions;
-    uint64_t end; /* right where it ends in a branch; QEMU 7 adds what it peeked at beyond the end of a page */
+    uint64_t end;
     bool in_function;
     int number;
     struct pair *recent; /* of the pairs that begin with this block */
@@ -71,38 +41,7 @@ static struct block *blocks[BUCKETS];
 static struct pair *pairs[BUCKETS];
 static int block_count;
 
-enum { RANGES = 64 };
-static struct {
-    uint64_t begin, end;
-} ranges[RANGES];
-static int range_count;
-static char out_path[4096];
-
-static struct block *last;      /* that ran */
-static bool inside;             /* the function or what it calls */
-static uint64_t site;           /* of the call by which the function was left; 0: it wasn't */
-static uint64_t return_address; /* of the function */
-
-static void *allocate(size_t bytes)
-{
-    void *memory = calloc(1, bytes);
-    if (memory == NULL) {
-        fputs("profile plugin: out of memory\n", stderr);
-        exit(3);
-    }
-    return memory;
-}
-
-static bool in_function(uint64_t address)
-{
-    for (int i = 0; i < range_count; i++) {
-        if (address >= ranges[i].begin && address < ranges[i].end) {
-            return true;
-        }
-    }
-    return false;
-}
-
+static struct block *last; /* that ran */
 static struct block *find_block(uint64_t address, uint64_t instructions, uint64_t end)
 {
     struct block **bucket = &blocks[(address >> 1) % BUCKETS];
@@ -156,38 +95,20 @@ static void count(struct block *before, const struct block *block)
 static void on_run(unsigned cpu, void *user)
 {
     struct block *const block = user;
-    struct block *before = last;
+    struct block *const before = last;
     (void)cpu;
     last = block;
-    if (!inside) {
-        if (block->address != ranges[0].begin) {
-            return;
-        }
-        inside = true;
-        return_address = before == NULL ? 0 : before->end;
-        site = 0;
-        before = NULL;
-    } else if (block->address == return_address) {
-        inside = false;
-        return;
-    } else if (block->in_function) {
-        site = 0;
-    } else if (site == 0) {
-        site = before->end;
+    const bool first = enters(block->address, block->in_function, before == NULL ? 0 : before->end);
+    if (inside) {
+        count(first ? NULL : before, block);
     }
-    count(before, block);
 }
 
 static void on_translation(plugin_id id, struct qemu_plugin_tb *tb)
 {
-    const size_t instructions = qemu_plugin_tb_n_insns(tb);
-    const uint64_t address = qemu_plugin_tb_vaddr(tb);
-    uint64_t end = address;
+    struct block *block = find_block(qemu_plugin_tb_vaddr(tb), qemu_plugin_tb_n_insns(tb), end_of(tb));
     (void)id;
-    for (size_t i = 0; i < instructions; i++) {
-        end += qemu_plugin_insn_size(qemu_plugin_tb_get_insn(tb, i));
-    }
-    qemu_plugin_register_vcpu_tb_exec_cb(tb, on_run, NO_REGISTERS, find_block(address, instructions, end));
+    qemu_plugin_register_vcpu_tb_exec_cb(tb, on_run, NO_REGISTERS, block);
 }
 
 static void on_exit_of_qemu(plugin_id id, void *user)
@@ -218,13 +139,7 @@ EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **
 {
     (void)info;
     for (int i = 0; i < argc; i++) {
-        char *dash;
-        if (strncmp(argv[i], "range=", 6) == 0 && range_count < RANGES) {
-            ranges[range_count].begin = strtoull(argv[i] + 6, &dash, 0);
-            ranges[range_count++].end = strtoull(dash + (*dash == '-'), NULL, 0);
-        } else if (strncmp(argv[i], "out=", 4) == 0 && strlen(argv[i] + 4) < sizeof out_path) {
-            strcpy(out_path, argv[i] + 4);
-        } else {
+        if (!common_argument(argv[i])) {
             fprintf(stderr, "profile plugin: unknown argument %s\n", argv[i]);
             return -1;
         }

@@ -80,12 +80,7 @@ class SingleIssue:
             return 1 + i.words + stall
         if i.kind == "store" and i.base and self.pipelined:
             return 1 + stall
-        follows = (
-            last is not None
-            and last.kind == "load"
-            and last.words == 1
-            and not (last.writes - last.address) & i.address
-        )
+        follows = last is not None and last.kind == "load" and last.words == 1 and not last.results & i.address
         return 2 + stall - (1 if self.pipelined and follows else 0)
 
     def _multiply(self, i: Instruction) -> int:

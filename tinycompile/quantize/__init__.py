@@ -23,7 +23,6 @@ from tinycompile.quantize.data_free import imagined, transferred
 from tinycompile.quantize.execution import outputs_of
 from tinycompile.quantize.float_graph import FloatGraph
 from tinycompile.quantize.float_model import float_model
-from tinycompile.quantize.masks import masks
 from tinycompile.quantize.measure import Accuracy, Choices, accuracy, choices, sqnr
 from tinycompile.quantize.patterns import simplified
 from tinycompile.quantize.pinned import check_pinned
@@ -31,6 +30,7 @@ from tinycompile.quantize.prepare import prepared, with_biases
 from tinycompile.quantize.qdq import Parameters, quantized_values
 from tinycompile.quantize.ranges import METHODS
 from tinycompile.quantize.scales import RaisedChannel
+from tinycompile.quantize.scores import bound_masks
 from tinycompile.quantize.ways import AUTO, EXPONENTS, Attempt, Trial, attempts
 
 Form = Literal["onnx", "tflite"]
@@ -192,7 +192,7 @@ def quantize(
     static, samples = (
         (given, _Samples.of(calib, evaluation, given, states or {})) if calib is not None else _imagined(given, where)
     )
-    graph = _prepared(static, where, form)
+    graph = bound_masks(_prepared(static, where, form), spread(samples.calibration, _MEASURED))
     if pinned is not None:
         check_pinned(pinned, quantized_values(graph), where)
     found = attempts(
@@ -204,7 +204,11 @@ def quantize(
         best = found[0].refitted(constrained(found[0].network.graph, found[0].parameters))
     for text in best.warnings():
         warnings.warn(f"{where}: {text}", QuantizationWarning, stacklevel=2)
-    final = best if calib is not None else transferred(best, _prepared(given, where, form), samples.judged[:2])
+    final = (
+        best
+        if calib is not None
+        else transferred(best, bound_masks(_prepared(given, where, form), samples.judged[:2]), samples.judged[:2])
+    )
     step(f"measuring on {len(samples.judged)} samples")
 
     def file_of(attempt: Attempt) -> bytes | None:
@@ -286,13 +290,7 @@ def _layers(best: Attempt, samples: Sequence[Sample], shapes: Mapping[str, tuple
     shown = {name: f"{name}_dequantized" for name in best.parameters}
     shown = {name: each if each in known else name for name, each in shown.items() if name not in network.inputs}
     values = outputs_of(proto, list(shown.values()), samples, shapes)
-    ratios, masked = list[tuple[str, float]](), masks(network.graph)
-    for name, each in shown.items():
-        value, rounded = network.floats[name], values[each]
-        if name in masked:
-            kept = masked[name].keeps(value)
-            value, rounded = value[kept], rounded[kept]
-        ratios.append((name, sqnr(value, rounded)))
+    ratios = [(name, sqnr(network.floats[name], values[each])) for name, each in shown.items()]
     return sorted(ratios, key=lambda pair: pair[1])
 
 

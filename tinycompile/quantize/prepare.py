@@ -17,7 +17,6 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.quantize.affine import fold_affine
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis, rename
-from tinycompile.quantize.masks import make_masks_finite
 from tinycompile.quantize.qdq import FLOAT, not_floats
 from tinycompile.quantize.scores import spell_scores
 
@@ -40,7 +39,6 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "")
     _drop_identities(graph)
     _matmul_to_gemm(graph)
     spell_scores(graph)
-    make_masks_finite(graph)
     fold_affine(graph)
     _check_finite(graph, where)
     return graph

@@ -12,7 +12,6 @@ from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_regions import UNARY
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
-from tinycompile.quantize.masks import rounded_behind_masks
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
 from tinycompile.quantize.scores import unrounded_divisors
 from tinycompile.quantize.updates import UPDATES, cached_inputs, written
@@ -62,7 +61,7 @@ def quantized_values(graph: FloatGraph) -> list[str]:
     others = not_floats(graph)
     names = [name for name in graph.inputs if any(n.op_type in COMPUTED | MOVES for n in graph.consumers(name))]
     names = [name for name in names if name not in others]
-    inner = within_functions(graph) | written(graph) | rounded_behind_masks(graph) | unrounded_divisors(graph)
+    inner = within_functions(graph) | written(graph) | unrounded_divisors(graph)
     cached = cached_inputs(graph, others)
     names = [name for name in names if name not in cached]
     for node in graph.nodes:
@@ -76,11 +75,15 @@ def quantized_values(graph: FloatGraph) -> list[str]:
 
 
 def _is_part_of_reader(graph: FloatGraph, node: Any, inner: Collection[str]) -> bool:
-    """Whether what a node computes is rounded behind the only one that reads it: a clamp, or a product's factor."""
+    """Whether what a node computes is rounded behind the only one that reads it: a clamp, a choice between it and a
+    number, of a product also a factor.
+    """
     reader = graph.only_consumer(node.output[0])
     if reader is None or node.op_type not in _BEFORE_CLAMP:
         return False
     numbers = [name for name in reader.input if name in graph.constants and graph.constants[name].size == 1]
+    if reader.op_type == "Where":
+        return node.output[0] in reader.input[1:] and bool(numbers)
     factor = node.op_type == "MatMul" and reader.op_type in ("Mul", "Div") and reader.input[0] == node.output[0]
     return reader.op_type in _CLAMPS or (factor and bool(numbers) and reader.output[0] not in inner)
 
@@ -303,9 +306,9 @@ class _Writer:
                 continue
             scale = np.float32(max(float(np.abs(value).max()) / 127, SMALLEST))
             values = quantize_weights(value, scale.reshape(1), 0)
-            node.input[index] = self._constant(
-                f"{node.output[0]}_operand_{index}", values, scale.reshape(1), None, nodes
-            )
+            known = self._constant(f"{node.output[0]}_operand_{index}", values, scale.reshape(1), None, nodes)
+            self.bytes[known] = Operand(float(scale), 0)
+            node.input[index] = known
 
     def _bias(self, node: Any, name: str, scale: Array, x_scale: float, nodes: list[Any]) -> None:
         graph = self.graph

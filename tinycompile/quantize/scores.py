@@ -1,23 +1,27 @@
 """What stands between the two products of an attention, in the forms that 8 bits can have.
 
 Exporters write a mask as numbers that are added, -inf or the lowest float where nothing may be looked at; a range that
-goes there has no steps left for scores. Such a mask becomes a choice between a score and -inf, for which `masks.py`
-has a number. Factors of queries and keys become one factor of their product, which is part of its
+goes there has no steps left for scores. Such a mask becomes a choice: the score, or a number so low that Softmax makes
+next to nothing of it (`lowest`). Factors of queries and keys become one factor of their product, which is part of its
 requantisation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinycompile.frontend.onnx_module import copied, onnx_module
+from tinycompile.ir import Array
+from tinycompile.quantize.execution import Sample, run_all, session_of, stacked, with_outputs
 from tinycompile.quantize.float_graph import FloatGraph
 
 _NEVER = -1e4
 """What is added where nothing may be looked at; as it is or lower."""
+_SHARE = 2.0**-12
+"""What all masked elements of a row may have together, as a part of its largest one."""
 _TINY = 1e-4
 """What is added to a divisor so that it isn't 0."""
 _PARTS = frozenset("Identity Reshape Transpose Squeeze Unsqueeze Slice Split Gather".split())
@@ -211,3 +215,49 @@ def _drop_unread(graph: FloatGraph) -> None:
         if len(kept) == len(graph.nodes):
             return
         graph.nodes = kept
+
+
+# How low is low enough.
+
+
+def masked_softmaxes(graph: FloatGraph) -> Iterator[Any]:
+    """The Where nodes that choose between scores and -inf."""
+    producers = graph.producers()
+    for node in graph.nodes:
+        where = producers.get(node.input[0]) if node.op_type == "Softmax" else None
+        if where is not None and where.op_type == "Where":
+            for index in (1, 2):
+                value = graph.constants.get(where.input[index])
+                if value is not None and np.all(value <= _NEVER):
+                    yield where
+
+
+def bound_masks(graph: FloatGraph, samples: Sequence[Sample]) -> FloatGraph:
+    """The graph with a finite number in the place of -inf: where it makes next to nothing of what is masked.
+
+    Args:
+        samples: of the inputs; what they make of the scores says where that is.
+    """
+    found = list(masked_softmaxes(graph))
+    if not found:
+        return graph
+    graph = graph.copy()
+    names = [where.output[0] for where in found]
+    session = session_of(with_outputs(graph.model(), names))
+    values = run_all(session, names, stacked(samples), len(samples), batched=False)
+    for where, value in zip(list(masked_softmaxes(graph)), values, strict=True):
+        lowest = np.array(lowest_of(value), np.float32)
+        for index in (1, 2):
+            if where.input[index] in graph.constants:
+                where.input[index] = graph.constant(f"{where.output[0]}_lowest", lowest)
+    return graph
+
+
+def lowest_of(scores: Array) -> float:
+    """What is low enough for the rows of scores, of which those that are masked are below `_NEVER`."""
+    rows = scores.reshape(-1, scores.shape[-1])
+    seen = np.where(rows > _NEVER, rows, -np.inf).max(axis=-1)
+    seen = seen[np.isfinite(seen)]
+    if not seen.size:
+        return 0.0
+    return float(seen.min()) + float(np.log(_SHARE / scores.shape[-1]))

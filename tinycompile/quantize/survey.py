@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +10,6 @@ from tinycompile.errors import SamplesError
 from tinycompile.ir import Array
 from tinycompile.quantize.execution import Sample
 from tinycompile.quantize.folds import Extremes
-from tinycompile.quantize.masks import masks
 from tinycompile.quantize.network import Network
 from tinycompile.quantize.qdq import RANGES_OF_FUNCTIONS
 from tinycompile.quantize.ranges import BINS, Observed
@@ -33,7 +31,6 @@ def surveyed(network: Network, samples: Sequence[Sample]) -> tuple[dict[str, Ext
     names = [name for name in (*network.graph.inputs, *network.step_of) if name in network.rounded]
     parts: dict[str, list[Extremes]] = {name: [] for name in names}
     behind, ends = functions_behind(network.graph), dict[str, list[tuple[float, float]]]()
-    masked = masks(network.graph)
     for first, part in _parts(network, samples):
         for name in names:
             value = part.floats[name]
@@ -42,15 +39,10 @@ def surveyed(network: Network, samples: Sequence[Sample]) -> tuple[dict[str, Ext
             results = [part.floats[each] for each in behind.get(name, ()) if each in part.floats]
             if results and len(results) == len(behind[name]):
                 ends.setdefault(name, []).append(saturation(value, results))
-            if name in masked:
-                ends.setdefault(name, []).append((masked[name].end(value), np.inf))
     extremes = {
         name: Extremes.joined(found, _within(_bounds(network, name), ends.get(name, ())))
         for name, found in parts.items()
     }
-    for name in masked.keys() & extremes.keys():
-        found = extremes[name]
-        extremes[name] = replace(found, low=np.maximum(found.low, found.bounds[0]))
     observed = {
         name: Observed(min(0.0, float(found.low.min())), max(0.0, float(found.high.max())), np.zeros(BINS, np.int64))
         for name, found in extremes.items()

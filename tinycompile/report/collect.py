@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tinycompile.codegen.blob import HEADER_BYTES, VERSION
 from tinycompile.codegen.program import Layer, Program, Tensor
 from tinycompile.codegen.project import Project, Provenance
-from tinycompile.elf import Sizes, sizes, worst_case_stack
+from tinycompile.elf import COPIED_SECTIONS, Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph
 from tinycompile.kernels.cover import expanded, part_nodes
 from tinycompile.lowered import Lowered
@@ -114,6 +114,8 @@ def _options(options: Options, board: Board) -> OptionsSection:
         flash=options.flash,
         flash_spare=options.flash_spare,
         flash_offset=options.flash_offset,
+        fast_code=options.fast_code,
+        fast_weights=options.fast_weights,
         updatable=options.updatable,
         board_path=None if options.board_path is None else BOARDS_FOLDER,
         layout=options.layout,
@@ -266,7 +268,10 @@ def _ram(shared: _Shared, program: Program, planned: Planned) -> RamSection:
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
     invoke = _worst_case([graph], f"{program.model}_invoke", board) if known else 0
     stack = invoke if board.is_host else shared.stack
-    planned_bytes = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack
+    copied = Counter[str](dict.fromkeys(("code", "weights"), 0))
+    for (kind, _), size in _copied(shared.measured).items():
+        copied[kind] += size
+    planned_bytes = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack + copied.total()
     whole = planned_bytes if board.is_host else shared.measured.ram
     internal = sum(m.bytes for m in board.memories if m.kind == "ram" and not m.external)
     external = {m.name: m.bytes for m in (layout.arena, layout.system) if m.external}
@@ -279,6 +284,8 @@ def _ram(shared: _Shared, program: Program, planned: Planned) -> RamSection:
         state_bytes=program.state_bytes,
         stack_bytes=stack,
         invoke_stack_bytes=invoke,
+        fast_code_bytes=copied["code"],
+        fast_weights_bytes=copied["weights"],
         other_bytes=whole - planned_bytes,
         total_bytes=whole,
         limit_bytes=internal + sum(external.values()),
@@ -301,7 +308,9 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[MemorySecti
     layout = project.layout
     cold = sum(c.constant.bytes for p in project.programs for c in p.constants if c.cold)
     scratch = layout.scratch or layout.arena
+    copied = _copied(measured)
     other = measured.ram - project.arena_bytes - project.scratch_bytes - project.state_bytes - stack
+    other -= sum(copied.values())
     states = layout.arena if len(project.programs) == 1 else layout.system  # where the contexts are
     parts = [
         (layout.flash, "code", measured.flash - measured.weights),
@@ -312,6 +321,7 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[MemorySecti
         (scratch, "scratch", project.scratch_bytes),
         (layout.arena, "arena", project.arena_bytes),
         (states, "states", project.state_bytes),
+        *((memory, kind, copied.get((kind, memory.name), 0)) for kind in ("code", "weights") for memory in layout.fast),
     ]
     if project.board.is_host:
         return []
@@ -328,6 +338,12 @@ def _memories(project: Project, measured: Sizes, stack: int) -> list[MemorySecti
         )
         for memory in (*layout.used, *([layout.weights] if layout.weights else []))
     ]
+
+
+def _copied(measured: Sizes) -> dict[tuple[str, str], int]:
+    """Bytes that start-up copies by (kind, memory), with what the linker added."""
+    parts = {section.removeprefix(COPIED_SECTIONS).partition("_"): size for section, size in measured.copied.items()}
+    return {(kind, memory): size for (kind, _, memory), size in parts.items()}
 
 
 def _state(program: Program, index: int) -> StateSection:

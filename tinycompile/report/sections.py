@@ -38,6 +38,8 @@ class OptionsSection:
     flash: int | None
     flash_spare: int
     flash_offset: int
+    fast_code: int | str
+    fast_weights: int | str
     updatable: bool
     board_path: str | None
     layout: str
@@ -65,7 +67,8 @@ class MemorySection:
 
     Attributes:
         cost: of an access, where 1 is the fastest memory. mpu: what a region of the MPU makes it; None without one.
-        holds: bytes by what they are: arena, scratch, stack, states, code, weights, other.
+        holds: bytes by what they are: arena, scratch, stack, states, code, weights, other; in RAM code and weights are
+            copies of what is in flash.
     """
 
     name: str
@@ -142,6 +145,8 @@ class RamSection:
     state_bytes: int
     stack_bytes: int
     invoke_stack_bytes: int
+    fast_code_bytes: int
+    fast_weights_bytes: int
     other_bytes: int
     total_bytes: int
     limit_bytes: int

@@ -110,6 +110,12 @@ def places(report: Report, part: str) -> list[tuple[str, int]]:
     return [(m["name"], m["holds"][part]) for m in report.get("memories", ()) if part in m["holds"]]
 
 
+def range_text(bounds: dict[str, int]) -> str:
+    """Cycles between two bounds, or their number."""
+    low, high = bounds["low"], bounds["high"]
+    return f"{high:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:,.{_decimals(seconds * 1e3)}f}"
 

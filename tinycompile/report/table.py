@@ -44,13 +44,15 @@ def _memory(report: dict[str, Any], console: Console) -> Iterator[tuple[str, str
     yield "RAM", _share(ram, console)
     gap = ram["arena_gap_bytes"]
     proof = "no placement needs less" if gap == 0 else f"at most {gap:,} above the minimum"
-    parts = [f"{part} {ram[f'{part}_bytes']:,}" for part in ("scratch", "state", "stack", "other")]
+    kinds = ("scratch", "state", "fast_code", "fast_weights", "stack", "other")
+    parts = [f"{part.replace('_', ' ')} {ram.get(f'{part}_bytes', 0):,}" for part in kinds]
     listed = [part for part in parts if not part.endswith(" 0")]
     yield "", ", ".join([f"arena {ram['arena_bytes']:,} ({proof})", *listed])
     yield "flash", _share(flash, console)
     yield "", f"weights {flash['weights_bytes']:,}, code {flash['code_bytes']:,}"
     external = [memory for memory in report["memories"] if memory.get("external")]
-    for memory in report["memories"] if external else ():
+    apart = external or any(ram.get(f"fast_{kind}_bytes") for kind in ("code", "weights"))
+    for memory in report["memories"] if apart else ():
         held = ", ".join(f"{part} {size:,}" for part, size in memory["holds"].items())
         yield "", f"{memory['name']}{' (external)' if memory in external else ''}: {held or 'nothing'}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +56,19 @@ class Flasher:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """What brings constants to RAM while the core computes: the board's own `tc_fetch_begin` and `tc_fetch_wait`.
+
+    Attributes:
+        source: the C file, compiled only if kernels call them.
+        memories: names of those that it reads from.
+    """
+
+    source: Path
+    memories: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Board:
     """A target.
 
@@ -72,6 +85,7 @@ class Board:
         external_stand_ins: which memory of the stand-in serves for each external one.
         flash_offset: bytes at the start of the flash that belong to a bootloader.
         caches: those in front of its memories.
+        fetch: None where the core copies constants itself.
     """
 
     name: str
@@ -94,6 +108,7 @@ class Board:
     external_stand_ins: Mapping[str, str]
     flash_offset: int = 0
     caches: tuple[Cache, ...] = ()
+    fetch: Fetch | None = None
 
     @property
     def memory_system(self) -> MemorySystem:
@@ -203,6 +218,11 @@ def strict(board: Board) -> Board:
     return replace(found, cflags=(*board.cflags, *found.alignment_flags))
 
 
+def compact(board: Board) -> Board:
+    """The board with code that is short before it is fast."""
+    return board if board.is_host else replace(board, core=replace(board.core, compact=True))
+
+
 def behind_bootloader(board: Board, offset: int) -> Board:
     """The board with its firmware `offset` bytes behind the start of the flash, and so its stand-in.
 
@@ -282,6 +302,18 @@ def _source(folder: Path, source: str) -> Path:
     raise ValueError(f"there is no source {source!r}")
 
 
+def _fetch(folder: Path, table: Mapping[str, Any], memories: Sequence[Memory]) -> Fetch:
+    """The `[fetch]` table.
+
+    Raises:
+        ValueError: there is no such source or memory. KeyError: a key is missing.
+    """
+    wanted = tuple(map(str, table["memories"]))
+    if strange := set(wanted).difference(memory.name for memory in memories):
+        raise ValueError(f"[fetch]: there is no [memory.{min(strange)}]")
+    return Fetch(_source(folder, table["source"]), wanted)
+
+
 ALIGNMENTS = ("any", "strict")
 """Where words may be: `align` in board.toml."""
 
@@ -319,5 +351,6 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         weights=weights_place(data["weights"], memories) if "weights" in data else None,
         external_stand_ins=dict(qemu.get("external", {})),
         caches=caches,
+        fetch=_fetch(folder, data["fetch"], memories) if "fetch" in data else None,
     )
     return strict(board) if align == "strict" else board

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinycompile.targets.toolchain import Toolchain
@@ -36,17 +36,25 @@ class Pipeline:
         dual_issue: two instructions begin in a cycle, but none beside LDM.
         single_loads: LDR begins beside a product, and LDRD beside nothing: words that are loaded one by one take more
             instructions and fewer cycles. Kernels for such a core state their cycles (`Kernel.cycles`).
+        cycles_per_instruction: of a whole inference, from and to; until `profile` knows more.
     """
 
     dual_issue: bool = False
     single_loads: bool = False
+    cycles_per_instruction: tuple[float, float] = (1.0, 2.0)
 
 
 PIPELINES: Mapping[str, Pipeline] = {
-    "m7": Pipeline(dual_issue=True, single_loads=True),
+    "m4": Pipeline(cycles_per_instruction=(1.2, 1.5)),
+    "m7": Pipeline(dual_issue=True, single_loads=True, cycles_per_instruction=(0.5, 0.8)),
     "m55": Pipeline(dual_issue=True),
+    "m85": Pipeline(dual_issue=True),
 }
-"""By the names that boards give; others issue one instruction at a time."""
+"""By the names that boards give; others issue one instruction at a time.
+
+Their cycles per instruction are what `profile` found for the models of `../shared`, rounded outwards (M4: 1.26 to 1.46,
+M7: 0.53 to 0.74). Of a core without such figures nobody knows more than that one is little and two are many.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Core:
         features: keys of `FEATURES`: what the architecture implies, and what the core has beyond.
         pipeline: which order of instructions suits it, and which model estimates its cycles: e.g. "m4", "m7".
         strict: words are loaded and stored at multiples of 4 only, halfwords at multiples of 2 (`--align strict`).
+        compact: code counts (`--optimize size`): no variant that takes more instructions for fewer cycles.
     """
 
     name: str
@@ -66,11 +75,13 @@ class Core:
     features: frozenset[str] = frozenset()
     pipeline: str = "m4"
     strict: bool = False
+    compact: bool = False
 
     @property
     def issue(self) -> Pipeline:
-        """What its pipeline is like."""
-        return PIPELINES.get(self.pipeline, Pipeline())
+        """What its pipeline is like, as far as code is meant to care."""
+        found = PIPELINES.get(self.pipeline, Pipeline())
+        return replace(found, single_loads=False) if self.compact else found
 
     def has(self, feature: str) -> bool:
         """Whether it has a feature.

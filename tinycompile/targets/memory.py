@@ -9,7 +9,9 @@ from typing import Any
 
 from tinycompile.targets.access_time import UNKNOWN, Access, access_of
 
-KINDS = ("flash", "ram")
+KINDS = ("flash", "ram", "code")
+NAMED = ("flash", "ram")
+"""Memories that every board has, of the kind that they are called."""
 MPU_POLICIES = ("write-back", "write-through", "non-cacheable")
 """How the caches treat a memory that the MPU makes Normal."""
 
@@ -19,13 +21,14 @@ class Memory:
     """One memory region; addresses and sizes in bytes.
 
     Attributes:
-        kind: "flash" (read only) or "ram".
+        kind: "flash" (read only), "ram", or "code" for RAM that instructions are fetched from and no data is put in.
         cost: how long a kernel takes with its operands there, relative to a memory that the core never waits for: from
             `access` and the cache in front of it (`memory_system.py`), else what board.toml guesses.
         external: outside of the chip: needs set-up by the board's code before it can be used.
         source: the board's C file that does it, compiled only if the memory is used. setup: the function.
         mpu: the cache policy of the MPU region by which the set-up makes it Normal memory; empty for none.
         access: what the core waits for it; None where that is unknown.
+        code_origin: of the same memory on the core's code bus, over which instructions are fetched without waiting.
     """
 
     name: str
@@ -38,10 +41,16 @@ class Memory:
     setup: str = ""
     mpu: str = ""
     access: Access | None = None
+    code_origin: int | None = None
 
     @property
     def end(self) -> int:
         return self.origin + self.bytes
+
+    @property
+    def waits(self) -> Access:
+        """`access`, as free where that is unknown."""
+        return self.access or Access()
 
 
 def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
@@ -51,12 +60,12 @@ def memories_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Memory, ...]:
         ValueError: overlapping regions, an unknown kind, sizes that make no sense. KeyError: a key is missing.
     """
     found = [_memory(name, table) for name, table in tables.items()]
-    missing = [kind for kind in KINDS if kind not in tables]
+    missing = [name for name in NAMED if name not in tables]
     if missing:
         raise ValueError(f"[memory.{missing[0]}] is missing")
     for memory in found:
         if memory.kind not in KINDS or memory.bytes <= 0 or memory.origin < 0 or memory.cost < 1.0:
-            raise ValueError(f"[memory.{memory.name}]: kind is flash or ram, bytes positive, cost at least 1")
+            raise ValueError(f"[memory.{memory.name}]: kind is flash, ram or code, bytes positive, cost at least 1")
         if memory.mpu and memory.mpu not in MPU_POLICIES:
             raise ValueError(f"[memory.{memory.name}]: mpu is {', '.join(MPU_POLICIES[:-1])} or {MPU_POLICIES[-1]}")
         if memory.mpu and not memory.setup:
@@ -77,13 +86,14 @@ def _memory(name: str, table: Mapping[str, Any]) -> Memory:
         name,
         int(table["origin"]),
         int(table["bytes"]),
-        table["kind"] if name not in KINDS else name,
+        table["kind"] if name not in NAMED else name,
         float(table.get("cost", 1.0)),
         bool(table.get("external", False)),
         str(table.get("source", "")),
         str(table.get("setup", "")),
         str(table.get("mpu", "")),
         access,
+        int(table["code_origin"]) if "code_origin" in table else None,
     )
 
 

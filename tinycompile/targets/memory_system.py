@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tinycompile.targets.access_time import NONE, Access, Cycles
+from tinycompile.targets.access_time import NONE, Cycles
 from tinycompile.targets.memory import Memory
 
 Serves = Literal["instructions", "data", "both"]
@@ -72,7 +72,7 @@ class MemorySystem:
 
     def read(self, memory: Memory, in_sequence: bool = False, size: int = WORD) -> Cycles:
         """Average stall of a load of `size` bytes that isn't cached yet, in a stream (`in_sequence`) or anywhere."""
-        access, cache = _access(memory), self.cache(memory, "data")
+        access, cache = memory.waits, self.cache(memory, "data")
         if cache is None:
             return access.read * max(1, size // WORD)
         if not in_sequence:
@@ -92,7 +92,7 @@ class MemorySystem:
             swept: bytes of the data. times: sweeps. between: bytes of other data in each.
             loads: load instructions of a sweep; None for one per word. Only they count where there is no cache.
         """
-        access, cache = _access(memory), self.cache(memory, "data")
+        access, cache = memory.waits, self.cache(memory, "data")
         if cache is None:
             return access.read * ((swept / WORD if loads is None else loads) * times)
         lines = -(-swept // cache.line)
@@ -117,7 +117,7 @@ class MemorySystem:
 
         Where the controller reads code ahead, waiting may overlap with execution: then it costs nothing at best.
         """
-        access, cache = _access(memory), self.cache(memory, "instructions")
+        access, cache = memory.waits, self.cache(memory, "instructions")
         if cache is None:
             return access.read * (code / WORD * times)
         lines = -(-code // cache.line) * (1 + max(0.0, times - 1) * self.missing(cache, code, between))
@@ -126,12 +126,8 @@ class MemorySystem:
 
     def write_back(self, memory: Memory) -> Cycles:
         """Of a line that is written back to make room: hidden by the cache's buffer at best."""
-        access, cache = _access(memory), self.cache(memory, "data")
+        access, cache = memory.waits, self.cache(memory, "data")
         return NONE if cache is None else Cycles(0, access.line(cache.line, True).high)
-
-
-def _access(memory: Memory) -> Access:
-    return memory.access or Access()
 
 
 def caches_of(tables: Mapping[str, Mapping[str, Any]], memories: Sequence[Memory]) -> tuple[Cache, ...]:

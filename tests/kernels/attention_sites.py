@@ -1,0 +1,61 @@
+"""Attention as frameworks write it."""
+
+from __future__ import annotations
+
+from tests.support.fused_nodes import Nodes
+from tests.support.kernel_checks import int8
+from tinycompile.ir import Graph
+from tinycompile.ops.batch_matmul import BatchMatMul
+from tinycompile.ops.mul import Mul
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.transpose import Transpose
+
+PROBABILITIES = int8((), 1 / 256, -128)
+
+
+def graph_of(
+    heads: int, queries: int, keys: int, depth: int, results: int | None = None, *, scale: float = 0.25
+) -> Graph:
+    """As Keras writes it: the heads of a token beside each other, a scale behind the product.
+
+    Args:
+        results: elements of a head's values; None for `depth`.
+        scale: to the next step of the scores' type, so that 0.25 is the function that leaves scores as they are.
+    """
+    n = Nodes()
+    q, k = n.given("q", (1, queries, heads, depth), 0.03, 4), n.given("k", (1, keys, heads, depth), 0.02, -7)
+    v = n.given("v", (1, keys, heads, results or depth), 0.05, 11)
+    q, k = n.add("qt", Transpose((0, 2, 1, 3)), [q]), n.add("kt", Transpose((0, 2, 3, 1)), [k])
+    step = 0.03 * 0.02 * 90 * depth**0.5
+    s = n.add("s", BatchMatMul(), [q, k], int8((), step, 5))
+    s = n.add("m", Mul(), [s, n.scalar("c", 127, scale / 255)], int8((), step / 4, 5))
+    p = n.add("p", Softmax(), [n.add("r", Reshape(n.types[s].shape), [s])], PROBABILITIES)
+    v = n.add("vt", Transpose((0, 2, 1, 3)), [v])
+    y = n.add("y", BatchMatMul(), [p, v], int8((), 0.02, -3))
+    n.add("z", Transpose((0, 2, 1, 3)), [n.add("w", Reshape(n.types[y].shape), [y])])
+    return n.graph
+
+
+def torch_graph(heads: int, tokens: int, depth: int) -> Graph:
+    """As litert-torch writes it: heads first, without a batch, keys transposed twice."""
+    n = Nodes()
+    q, k, v = (n.given(name, (tokens, heads, depth), 0.03, zero) for name, zero in (("q", 3), ("k", 0), ("v", -9)))
+    q, k, v = (n.add(f"{name}t", Transpose((1, 0, 2)), [name]) for name in (q, k, v))
+    k = n.add("kr", Reshape((1, heads, tokens, depth)), [k])
+    k = n.add("krt", Transpose((0, 1, 3, 2)), [k])
+    s = n.add("s", BatchMatMul(), [q, n.add("kk", Reshape((heads, depth, tokens)), [k])], int8((), 0.2, 0))
+    s = n.add("sr", Reshape((1, heads, tokens, tokens)), [s])
+    p = n.add("pr", Reshape((heads, tokens, tokens)), [n.add("p", Softmax(), [s], PROBABILITIES)])
+    y = n.add("yr", Reshape((1, heads, tokens, depth)), [n.add("y", BatchMatMul(), [p, v], int8((), 0.02, 1))])
+    n.add("z", Transpose((2, 0, 1, 3)), [y])
+    return n.graph
+
+
+def plain_graph(tokens: int, depth: int) -> Graph:
+    """One tensor is query, key and value; keys are its rows, and so is the result."""
+    n = Nodes()
+    x = n.given("x", (1, tokens, depth), 0.04, -2)
+    s = n.add("s", BatchMatMul(adj_y=True), [x, x], int8((), 0.3, 0))
+    n.add("y", BatchMatMul(), [n.add("p", Softmax(), [s], PROBABILITIES), x], int8((), 0.03, 0))
+    return n.graph

@@ -1,0 +1,81 @@
+"""Attention in one function against its operators one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.kernels.attention_sites import graph_of, plain_graph, torch_graph
+from tests.support.cores import core_named
+from tests.support.emulated_kernel import check_emulated
+from tests.support.fused_nodes import site_of
+from tests.support.kernel_checks import M7, check
+from tinycompile.ir import Graph, Node, TensorType
+from tinycompile.kernels.attention import attention_rows
+from tinycompile.kernels.attention_lanes import attention_lanes
+from tinycompile.kernels.attention_pattern import attention_of
+from tinycompile.ops.transpose import Transpose
+
+M0 = core_named("cortex-m0plus")
+
+GRAPHS = {
+    "keras": graph_of(2, 6, 6, 8),
+    "another scale": graph_of(2, 5, 5, 4, scale=0.17),
+    "cross": graph_of(1, 3, 7, 5, 6),
+    "torch": torch_graph(3, 7, 4),
+    "one tensor": plain_graph(9, 6),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_one_query_after_the_other(name: str) -> None:
+    kernel = check(attention_rows, site_of(GRAPHS[name]), M0 if name == "cross" else M7)
+    assert kernel.in_place == (name in ("keras", "another scale", "torch"))
+    assert kernel.scratch_bytes <= 16
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_two_queries_at_a_time(name: str) -> None:
+    kernel = check(attention_lanes, site_of(GRAPHS[name]))
+    assert kernel.in_place == (name in ("keras", "another scale", "torch"))
+
+
+def test_in_assembly() -> None:
+    cases = [(factory, site_of(graph)) for graph in GRAPHS.values() for factory in (attention_rows, attention_lanes)]
+    check_emulated(cases)
+
+
+def test_what_is_known_of_where_vectors_are() -> None:
+    found = attention_of(site_of(graph_of(4, 64, 32, 16)))
+    assert found is not None
+    assert found.batch == (1, 1, 4)
+    assert (found.query.batch, found.query.count, found.query.stride, found.query.along) == ((0, 0, 16), 64, 64, 1)
+    assert (found.key.count, found.key.stride, found.key.depth) == (32, 64, 16)
+    assert (found.value.count, found.value.stride, found.value.along, found.value.depth) == (16, 1, 64, 32)
+    assert (found.output.batch, found.output.stride, found.output.along) == ((0, 0, 16), 64, 1)
+    assert found.function is None
+    assert found.in_place
+
+
+def test_a_scale_of_its_own_is_a_table() -> None:
+    found = attention_of(site_of(GRAPHS["another scale"]))
+    assert found is not None
+    assert found.function is not None
+    assert np.all(np.diff(found.function[np.r_[128:256, 0:128]]) >= 0)
+
+
+def test_no_kernel_where_rows_are_scattered() -> None:
+    """A result whose heads' elements are interleaved."""
+    graph = graph_of(2, 4, 4, 8)
+    site = site_of(_with_last_transposed(graph))
+    assert attention_rows(site, M7) is None
+
+
+def _with_last_transposed(graph: Graph) -> Graph:
+    last = graph.nodes[-1]
+    node = Node(last.name, Transpose((0, 2, 3, 1)), last.inputs, last.outputs)
+    shape = (1, 4, 8, 2)
+    types = dict(graph.types) | {last.outputs[0]: TensorType(shape, graph.types["z"].dtype, graph.types["z"].quant)}
+    return replace(graph, nodes=(*graph.nodes[:-1], node), types=types)

@@ -1,0 +1,101 @@
+"""Layer normalisation in one function against its operators one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.support.cores import core_named
+from tests.support.emulated_kernel import check_emulated
+from tests.support.fused_nodes import Nodes, site_of
+from tests.support.kernel_checks import M7, check, int8
+from tinycompile.dtypes import FLOAT32, INT8
+from tinycompile.ir import Graph, TensorType
+from tinycompile.kernels.cover import fused
+from tinycompile.kernels.layer_norm import layer_norm
+from tinycompile.kernels.layer_norm_pattern import layer_norm_of
+from tinycompile.ops.add import Add
+from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.mean import Mean
+from tinycompile.ops.mul import Mul
+from tinycompile.ops.neg import Neg
+from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.rsqrt import Rsqrt
+from tinycompile.ops.squared_difference import SquaredDifference
+from tinycompile.ops.sub import Sub
+
+M0 = core_named("cortex-m0plus")
+
+
+def keras(rows: int, depth: int, scale: float = 0.034, *, turned: bool = False) -> Graph:
+    """As Keras writes it, with a NEG of floats. `turned`: operands the other way round."""
+
+    def pair(a: str, b: str) -> list[str]:
+        return [b, a] if turned else [a, b]
+
+    rng, n = np.random.default_rng(depth), Nodes()
+    x = n.given("x", (1, rows, depth), scale, 2)
+    gamma = n.vector("gamma", rng.integers(-20, 128, depth).tolist(), 0.0049, -128)
+    beta = n.vector("beta", rng.integers(-128, 128, depth).tolist(), 0.002673, 29)
+    mean = n.add("mean", Mean(axes=(2,), keep_dims=True), [x], int8((), 0.01, 12))
+    floats = n.add(
+        "negated", Neg(), [n.add("floats", Dequantize(), [mean], TensorType((), FLOAT32))], TensorType((), FLOAT32)
+    )
+    minus = n.add("minus", Quantize(INT8), [floats], int8((), 0.01, -13))
+    square = n.add("square", SquaredDifference(), pair(x, mean), int8((), 0.09, -128))
+    variance = n.add("variance", Mean(axes=(2,), keep_dims=True), [square], int8((), 0.03, -128))
+    padded = n.add("padded", Add(), [variance, n.scalar("epsilon", 127, 4e-6)], int8((), 0.03, -128))
+    root = n.add("root", Rsqrt(), [padded], int8((), 0.0066, -128))
+    gain = n.add("gain", Mul(), pair(root, gamma), int8((), 0.0098, -128))
+    shift = n.add("shift", Mul(), pair(minus, gain), int8((), 0.01325, 40))
+    offset = n.add("offset", Add(), pair(shift, beta), int8((), 0.01377, 40))
+    scaled = n.add("scaled", Mul(), pair(x, gain), int8((), 0.03281, -12))
+    n.add("y", Add(), pair(scaled, offset), int8((), 0.02997, -2))
+    return n.graph
+
+
+def torch(rows: int, depth: int) -> Graph:
+    """As litert-torch writes it: means without the axes that they are over, nothing behind the root."""
+    n = Nodes()
+    x = n.given("x", (1, rows, depth), 0.0145, -2)
+    mean = n.add("mean", Mean(axes=(0, 2), keep_dims=False), [x], int8((), 0.004, 13))
+    column = n.add("column", Reshape((1, rows, 1)), [mean])
+    square = n.add("square", SquaredDifference(), [x, column], int8((), 0.014, -128))
+    variance = n.add("variance", Mean(axes=(0, 2), keep_dims=False), [square], int8((), 0.005, -128))
+    padded = n.add("padded", Add(), [variance, n.scalar("epsilon", 127, 4e-8)], int8((), 0.005, -128))
+    root = n.add("root", Rsqrt(), [padded], int8((), 0.0092, -128))
+    product = n.add("product", Mul(), [root, mean], int8((), 0.0025, 14))
+    minus = n.add("minus", Sub(), [n.scalar("zero", -128, 4e-12), product], int8((), 0.0025, -15))
+    scaled = n.add("scaled", Mul(), [x, n.add("roots", Reshape((1, rows, 1)), [root])], int8((), 0.023, 0))
+    n.add("y", Add(), [scaled, n.add("offset", Reshape((1, rows, 1)), [minus])], int8((), 0.0225, -2))
+    return n.graph
+
+
+GRAPHS = {
+    "keras": keras(3, 12),
+    "the other way round": keras(2, 9, 0.0071, turned=True),
+    "torch": torch(4, 7),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_row_at_a_time(name: str) -> None:
+    kernel = check(layer_norm, site_of(GRAPHS[name]), M0 if name == "torch" else M7)
+    assert kernel.overlap == {0: 0}
+    assert not kernel.scratch_bytes
+
+
+def test_in_assembly() -> None:
+    check_emulated([(layer_norm, site_of(graph)) for graph in GRAPHS.values()])
+
+
+def test_no_norm_where_an_operator_reads_something_else() -> None:
+    """Such as a gain that is added to, where the scaled mean should be."""
+    graph = keras(2, 4)
+    nodes = [replace(node, inputs=("gain", "beta")) if node.name == "offset" else node for node in graph.nodes]
+    changed = fused([node for node in nodes if node.name not in ("negated", "floats", "minus", "shift")], graph.types)
+    assert layer_norm_of(graph.site(fused(graph.nodes, graph.types))) is not None
+    assert layer_norm_of(graph.site(changed)) is None

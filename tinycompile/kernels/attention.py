@@ -1,0 +1,201 @@
+"""Attention without the matrix of scores: a row of it at a time (`runtime/kernels/tc_attention.h`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+
+from tinycompile.dtypes import INT8
+from tinycompile.ir import Node, Signature, Site, TensorType
+from tinycompile.kernels.attention_pattern import Attention, AttentionPattern, Vectors, attention_of
+from tinycompile.kernels.base import Constant, Function, Kernel
+from tinycompile.kernels.batch_matmul import batch_matmul_instructions, reachable_sums
+from tinycompile.kernels.cover import cover_for
+from tinycompile.kernels.generic_c import Fields, Struct, struct_call
+from tinycompile.kernels.generic_finish import Finish, finish_of
+from tinycompile.kernels.onnx_ops import onnx_softmax
+from tinycompile.kernels.softmax import softmax_table
+from tinycompile.ops.batch_matmul import BatchMatMul
+from tinycompile.targets.core import Core
+
+ATTENTION = AttentionPattern()
+
+
+@dataclass(frozen=True, eq=False)
+class RowSoftmax:
+    """The softmax of rows that follow each other, as a function that attention calls.
+
+    Attributes:
+        kernel: whose function has an input, an output, which may be the same memory, and one constant.
+    """
+
+    kernel: Kernel
+    function: Function
+
+    @staticmethod
+    def of(site: Site, rows: int, core: Core) -> RowSoftmax | None:
+        """By a table of exponentials, whosever rule it is; None where there is no such kernel.
+
+        Args:
+            site: of the softmax of all rows.
+        """
+        depth = site.sig.input.shape[-1]
+        types = [TensorType((rows, depth), INT8, t.quant) for t in (site.sig.input, site.sig.output)]
+        node = Node("softmax", site.node.op, ("scores",), ("probabilities",))
+        row = Site(node, Signature((types[0],), (types[1],)), (None,))
+        found = (factory(row, core) for factory in (softmax_table, onnx_softmax))
+        usable = [kernel for kernel in found if kernel is not None and kernel.overlap == {0: 0}]
+        if not usable or usable[0].function is None:
+            return None
+        return RowSoftmax(usable[0], usable[0].function)
+
+
+def parameters_of(attention: Attention, site: Site) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """C declarations of operands and result, and by role the name of what has it: a tensor may have several."""
+    roles = {"query": attention.query, "key": attention.key, "value": attention.value}
+    names = dict[int, str]()
+    for role, vectors in roles.items():
+        if vectors.operand is not None:
+            names.setdefault(vectors.operand, role)
+    declared = tuple(f"const int8_t *{names[index]}" for index, _ in site.dynamic_inputs())
+    return (*declared, "int8_t *output"), {role: names[v.operand or 0] for role, v in roles.items()}
+
+
+def is_usable(attention: Attention, site: Site) -> bool:
+    """Whether all values are int8 in RAM, and rows of results contiguous."""
+    parts = (attention.scores, attention.softmax, attention.shares)
+    types = [t for part in parts for t in (*part.sig.inputs, *part.sig.outputs)]
+    return (
+        all(t.dtype == INT8 for t in types)
+        and all(constant is None for constant in (*attention.scores.constants, *attention.shares.constants))
+        and attention.output.along in (0, 1)
+        and len(list(site.dynamic_inputs())) == len(set(_operands(attention)))
+    )
+
+
+def _operands(attention: Attention) -> list[int | None]:
+    return [vectors.operand for vectors in (attention.query, attention.key, attention.value)]
+
+
+def _operand_fields(vectors: Vectors, t: TensorType, count: int) -> Fields:
+    """Members of a `tc_batch_matmul_operand`."""
+    return {
+        "batch_stride": vectors.batch,
+        "vectors": count,
+        "vector_stride": vectors.stride,
+        "depth_stride": vectors.along,
+        "zero_point": t.zero_point,
+    }
+
+
+def _shape(attention: Attention, scores: Finish, shares: Finish) -> Fields:
+    """Members of a `tc_attention_shape`."""
+    query, key, value, output = attention.query, attention.key, attention.value, attention.output
+    (q, k), (p, v) = attention.scores.sig.inputs, attention.shares.sig.inputs
+    row = Vectors(None, (0, 0, 0), 1, 0, 1, key.count)
+    return {
+        "batch": attention.batch,
+        "queries": query.count,
+        "scores": {
+            "batch": (1, 1, 1),
+            "depth": query.depth,
+            "a": _operand_fields(query, q, 1),
+            "b": _operand_fields(key, k, key.count),
+            "range": scores.range,
+        },
+        "shares": {
+            "batch": (1, 1, 1),
+            "depth": key.count,
+            "a": _operand_fields(row, p, 1),
+            "b": _operand_fields(value, v, value.count),
+            "range": shares.range,
+        },
+        "output_batch_stride": output.batch,
+        "output_stride": output.stride,
+    }
+
+
+def stem_of(attention: Attention) -> str:
+    """Queries x depth x keys x results of a head, and heads."""
+    sizes = attention.query.count, attention.query.depth, attention.key.count, attention.value.count
+    return f"attention_{'x'.join(map(str, sizes))}_{prod(attention.batch)}"
+
+
+def function_table(attention: Attention) -> tuple[Constant, ...]:
+    """The function in front of the softmax, if there is one."""
+    if attention.function is None:
+        return ()
+    return (Constant("table", "int8_t", attention.function, "entry (uint8_t)q is what becomes of the score q"),)
+
+
+def functions_of(softmax: RowSoftmax, tables: Sequence[Constant]) -> tuple[Constant, ...]:
+    """Constants of what is between the products, in the order of the parameters."""
+    return (*tables, *softmax.kernel.constants)
+
+
+@cover_for(ATTENTION)
+def attention_rows(site: Site, core: Core) -> Kernel | None:
+    """`tc_attention_s8`."""
+    attention = attention_of(site)
+    if attention is None or not is_usable(attention, site):
+        return None
+    softmax = RowSoftmax.of(attention.softmax, 1, core)
+    finishes = [_finish(part) for part in (attention.scores, attention.shares)]
+    if softmax is None:
+        return None
+    scores, shares = finishes
+    constants = [
+        replace(finish.constant, suffix=f"{name}_channels")
+        for name, finish in zip(("score", "share"), finishes, strict=True)
+    ]
+    tables = function_table(attention)
+    parameters, names = parameters_of(attention, site)
+    between = functions_of(softmax, tables)
+    declared = [f"const {c.ctype} *{c.suffix}" for c in (*constants, *between)]
+    function = struct_call(
+        f"{stem_of(attention)}_rows",
+        "tc_attention_s8",
+        "tc_attention.h",
+        (*parameters, *declared, "void *scratch"),
+        (Struct("tc_attention_shape", _shape(attention, scores, shares)),),
+        "Attention, one query at a time.",
+        (names["query"], names["key"], names["value"], "output", "scratch", "&scores", "&functions", "&shares"),
+        variables=(
+            f"const tc_attention_finish scores = {{score_channels, {scores.function}}}",
+            f"const tc_attention_finish shares = {{share_channels, {shares.function}}}",
+            f"const tc_attention_functions functions = {{{'table' if tables else 'NULL'}, $0, exponentials}}",
+        ),
+    )
+    rows = prod(attention.batch) * attention.query.count
+    products = [
+        batch_matmul_instructions(part, finish, core)
+        for part, finish in zip((attention.scores, attention.shares), finishes, strict=True)
+    ]
+    lookups = rows * attention.key.count * 4 if tables else 0
+    return Kernel(
+        "attention_rows",
+        replace(function, callees=(softmax.function,)),
+        (*constants, *between),
+        scratch_bytes=-(-attention.key.count // 8) * 8,
+        instructions=sum(products) + lookups + rows * (40 + softmax.kernel.instructions),
+        code_bytes=700 + softmax.kernel.code_bytes,
+        notes={"requantisation": scores.form, "reason": "the scores of one query at a time"},
+        in_place=is_in_place(attention),
+        in_place_operand=attention.query.operand or 0,
+    )
+
+
+def is_in_place(attention: Attention) -> bool:
+    """Whether each row of the result may be where its query was, and nothing else is."""
+    return attention.in_place and _operands(attention).count(attention.query.operand) == 1
+
+
+def _finish(part: Site) -> Finish:
+    op = part.node.op
+    if not isinstance(op, BatchMatMul):
+        raise ValueError(f"{op.kind} is no product of matrices")
+    rule = op.requant(part.sig)
+    return finish_of(part, rule, np.zeros(1, np.int64), (rule.low, rule.high), reachable_sums(part))

@@ -1,0 +1,144 @@
+"""Attention by products of int16 lanes, two queries at a time (`runtime/kernels/tc_attention_lanes.h`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+from tinycompile.ir import Site
+from tinycompile.kernels.attention import (
+    ATTENTION,
+    RowSoftmax,
+    function_table,
+    is_in_place,
+    is_usable,
+    parameters_of,
+    stem_of,
+)
+from tinycompile.kernels.attention_pattern import Attention, Vectors, attention_of
+from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.batch_matmul import Operand, reachable_sums
+from tinycompile.kernels.cover import cover_for
+from tinycompile.kernels.generic_c import Fields, Struct, struct_call
+from tinycompile.kernels.matrix_product import UNROLLED, MatrixRequant, operand_fields
+from tinycompile.kernels.work import Work
+from tinycompile.ops.batch_matmul import BatchMatMul
+from tinycompile.targets.core import Core
+
+
+@cover_for(ATTENTION, needs={"dsp"})
+def attention_lanes(site: Site, core: Core) -> Kernel | None:
+    """`tc_attention_lanes_s8`."""
+    attention = attention_of(site)
+    if attention is None or not is_usable(attention, site) or not _are_packable(attention):
+        return None
+    scores, shares = _requant(attention.scores), _requant(attention.shares)
+    softmax = RowSoftmax.of(attention.softmax, 2, core)
+    if scores is None or shares is None or softmax is None:
+        return None
+    blocks = [
+        scores.block_function(_pairs(attention.query.depth), core),
+        shares.block_function(_pairs(attention.key.count), core),
+    ]
+    constants = (*function_table(attention), *softmax.kernel.constants)
+    parameters, names = parameters_of(attention, site)
+    table = "NULL" if attention.function is None else "table"
+    function = struct_call(
+        f"{stem_of(attention)}_lanes",
+        "tc_attention_lanes_s8",
+        "tc_attention_lanes.h",
+        (*parameters, *(f"const {c.ctype} *{c.suffix}" for c in constants), "void *scratch"),
+        (
+            _product("scores", blocks[0][0], scores),
+            _product("shares", blocks[1][0], shares),
+            Struct("tc_attention_lanes_shape", _shape(attention, scores, shares)),
+        ),
+        "Attention, two queries at a time: 2 rows x 4 columns in registers.",
+        (names["query"], names["key"], names["value"], "output", "scratch", "&functions"),
+        tuple(dict.fromkeys(definition for _, definition in blocks)),
+        (f"const tc_attention_functions functions = {{{table}, $0, exponentials}}",),
+    )
+    work = _work(attention, scores, shares, softmax, core)
+    return Kernel(
+        "attention_lanes",
+        replace(function, callees=(softmax.function,)),
+        constants,
+        scratch_bytes=_scratch_bytes(attention),
+        instructions=work.instructions,
+        cycles=work.cycles_on(core),
+        code_bytes=1500 + 44 * sum(min(pairs, UNROLLED) for pairs in _depths(attention)) + softmax.kernel.code_bytes,
+        notes={"requantisation": f"{scores.block.form}, {shares.block.form}"},
+        in_place=is_in_place(attention),
+        in_place_operand=attention.query.operand or 0,
+    )
+
+
+def _pairs(depth: int) -> int:
+    """Words of lanes."""
+    return -(-depth // 2)
+
+
+def _fours(columns: int) -> int:
+    return -(-columns // 4)
+
+
+def _depths(attention: Attention) -> tuple[int, int]:
+    """Words of lanes of a query, and of a row of probabilities."""
+    return _pairs(attention.query.depth), _pairs(attention.key.count)
+
+
+def _are_packable(attention: Attention) -> bool:
+    """Whether vectors or their elements lie side by side."""
+    vectors = (attention.query, attention.key, attention.value)
+    return all(each.along == 1 or each.stride == 1 or 1 in (each.count, each.depth) for each in vectors)
+
+
+def _requant(part: Site) -> MatrixRequant | None:
+    op = part.node.op
+    return MatrixRequant.of(op.requant(part.sig), *reachable_sums(part)) if isinstance(op, BatchMatMul) else None
+
+
+def _product(name: str, block: str, requant: MatrixRequant) -> Struct:
+    return Struct("tc_attention_product", {"compute": block, "requant": requant.fields}, name)
+
+
+def _operand(vectors: Vectors, zero_point: int, shift: int) -> Fields:
+    """Members of a `tc_matrix_operand`."""
+    operand = Operand(vectors.batch, vectors.count, vectors.stride, vectors.along, zero_point)
+    return operand_fields(operand, vectors.depth, shift)
+
+
+def _shape(attention: Attention, scores: MatrixRequant, shares: MatrixRequant) -> Fields:
+    """Members of a `tc_attention_lanes_shape`."""
+    (q, k), (p, v) = attention.scores.sig.inputs, attention.shares.sig.inputs
+    keys = attention.key.count
+    row = _operand(Vectors(None, (0, 0, 0), 2, keys, 1, keys), p.zero_point, 0)
+    return {
+        "batch": attention.batch,
+        "query": _operand(attention.query, q.zero_point, 0),
+        "key": _operand(attention.key, k.zero_point, scores.pre),
+        "value": _operand(attention.value, v.zero_point, shares.pre),
+        "row": row["vectors"],
+        "output_batch_stride": attention.output.batch,
+        "output_stride": attention.output.stride,
+    }
+
+
+def _scratch_bytes(attention: Attention) -> int:
+    """`tc_attention_divided`."""
+    of_query, of_row = _depths(attention)
+    keys, values = of_query * 4 * _fours(attention.key.count), of_row * 4 * _fours(attention.value.count)
+    used = 4 * (2 * max(of_query, of_row) + keys + values) + 2 * attention.key.count
+    return -(-used // 8) * 8
+
+
+def _work(attention: Attention, scores: MatrixRequant, shares: MatrixRequant, softmax: RowSoftmax, core: Core) -> Work:
+    """Of all matrices."""
+    of_query, of_row = _depths(attention)
+    keys, results = attention.key.count, attention.value.count
+    rows = -(-attention.query.count // 2)
+    packing = keys * (10 + of_query * (3 + 2 * bool(scores.pre))) + results * (10 + of_row * (3 + 2 * bool(shares.pre)))
+    products = scores.tile_work(of_query, core) * _fours(keys) + shares.tile_work(of_row, core) * _fours(results)
+    lookups = 20 + 6 * keys if attention.function is not None else 0
+    pair = products + 150 + 6 * (of_query + of_row) + softmax.kernel.instructions + lookups
+    return (pair * rows + packing + 60) * prod(attention.batch) + 60

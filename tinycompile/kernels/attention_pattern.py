@@ -1,0 +1,290 @@
+"""Which nodes are scaled dot-product attention, and how queries, keys, values and results lie in memory.
+
+    softmax(f(query . key)) . value
+
+for every matrix of a batch, such as the heads, with a function f of one value: the scale, which the framework may have
+as an operator of its own. Files transpose what is multiplied, and the result; here that's where vectors are read and
+written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.ir import Array, Node, Signature, Site
+from tinycompile.kernels.cover import Pattern, Uses, parts_of
+from tinycompile.kernels.fused_table import FUNCTION, function_of
+from tinycompile.ops._elementwise import INT8_VALUES
+from tinycompile.ops.batch_matmul import BatchMatMul
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.transpose import Transpose
+
+LOOPS = 3
+"""Of the batch, in the C."""
+
+Made = Callable[[str, Node], Node | None]
+"""The node of a pattern that makes a value, which a node alone reads."""
+
+
+@dataclass(frozen=True, eq=False)
+class Roles:
+    """The nodes by what they do; moves and functions in the order of execution.
+
+    Attributes:
+        scores: the product of queries and keys. shares: the product of probabilities and values.
+        query, key, value: moves in front of the products.
+        function: what becomes of scores before the softmax. between: moves behind it.
+        output: moves of the result.
+    """
+
+    query: tuple[Node, ...]
+    key: tuple[Node, ...]
+    scores: Node
+    function: tuple[Node, ...]
+    softmax: Node
+    between: tuple[Node, ...]
+    value: tuple[Node, ...]
+    shares: Node
+    output: tuple[Node, ...]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        products = (*self.query, *self.key, self.scores, *self.function, self.softmax)
+        return (*products, *self.between, *self.value, self.shares, *self.output)
+
+
+def roles(last: Node, made: Made) -> Roles | None:
+    """Of the nodes of which this is the last one."""
+    output, shares = _back(last, made) if isinstance(last.op, Transpose) else ((), last)
+    if shares is None or not isinstance(shares.op, BatchMatMul):
+        return None
+    between, softmax = _before(shares.inputs[0], shares, made)
+    if softmax is None or not isinstance(softmax.op, Softmax):
+        return None
+    function, scores = list[Node](), made(softmax.inputs[0], softmax)
+    while scores is not None and not isinstance(scores.op, BatchMatMul):
+        if not isinstance(scores.op, Reshape) and not FUNCTION.fits([scores]):
+            return None
+        function.insert(0, scores)
+        before = [node for name in scores.inputs if (node := made(name, scores)) is not None]
+        scores = before[0] if len(before) == 1 else None
+    if scores is None:
+        return None
+    query, key = (_moves(scores.inputs[operand], scores, made) for operand in (0, 1))
+    value = _moves(shares.inputs[1], shares, made)
+    return Roles(query, key, scores, tuple(function), softmax, between, value, shares, output)
+
+
+def _back(last: Node, made: Made) -> tuple[tuple[Node, ...], Node | None]:
+    """Moves that end in a node, and the node before them."""
+    moves, node = _before(last.inputs[0], last, made)
+    return (*moves, last), node
+
+
+def _before(name: str, reader: Node, made: Made) -> tuple[tuple[Node, ...], Node | None]:
+    """Moves that make a value for a node, and the node before them."""
+    moves = list[Node]()
+    node = made(name, reader)
+    while node is not None and isinstance(node.op, Reshape | Transpose):
+        moves.insert(0, node)
+        node = made(node.inputs[0], node)
+    return tuple(moves), node
+
+
+def _moves(name: str, reader: Node, made: Made) -> tuple[Node, ...]:
+    """From the first transposition on: what is reshaped before is the operand's memory already."""
+    moves, _ = _before(name, reader, made)
+    first = next((i for i, node in enumerate(moves) if isinstance(node.op, Transpose)), len(moves))
+    return moves[first:]
+
+
+class AttentionPattern(Pattern):
+    """The nodes follow each other, so that the matrix of scores needn't exist."""
+
+    gathers: ClassVar[bool] = True
+
+    def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
+        nodes = uses.graph.nodes
+        steps = {id(nodes[last]): last}
+
+        def made(name: str, reader: Node) -> Node | None:
+            step = uses.made_for(name, steps[id(reader)])
+            if step is None:
+                return None
+            steps[id(nodes[step])] = step
+            return nodes[step]
+
+        found = roles(nodes[last], made)
+        if found is not None:
+            yield tuple(sorted(steps[id(node)] for node in found.nodes))
+
+    def fits(self, nodes: Sequence[Node]) -> bool:
+        return _roles_among(nodes) is not None
+
+
+def _roles_among(nodes: Sequence[Node]) -> Roles | None:
+    """If these are all of the nodes, in any order that they can be executed in."""
+    makers = {name: node for node in nodes for name in node.outputs}
+    found = roles(nodes[-1], lambda name, _: makers.get(name))
+    return found if found is not None and set(found.nodes) == set(nodes) else None
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Where the elements of an operand's vectors are.
+
+    Attributes:
+        operand: of the fused node; None for the result.
+        batch: strides of the loops over matrices, outermost first.
+        count: vectors of a matrix.
+        stride: from a vector to the next. along: from an element to the next.
+        depth: elements.
+    """
+
+    operand: int | None
+    batch: tuple[int, ...]
+    count: int
+    stride: int
+    along: int
+    depth: int
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """What a kernel needs to know.
+
+    Attributes:
+        batch: sizes of the loops over matrices, of which there are `LOOPS`.
+        query, key: whose products are scores. value: what a column of the last product reads. output: rows.
+        scores, softmax, shares: the parts.
+        function: 256 entries by a score's byte; None where scores are what the softmax reads.
+    """
+
+    batch: tuple[int, ...]
+    query: Vectors
+    key: Vectors
+    value: Vectors
+    output: Vectors
+    scores: Site
+    softmax: Site
+    shares: Site
+    function: Array | None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether every row of the result is where its query was."""
+        a, b = self.query, self.output
+        return (a.batch, a.count, a.stride, a.along, a.depth) == (b.batch, b.count, b.stride, b.along, b.depth)
+
+
+def attention_of(site: Site) -> Attention | None:
+    """Of a fused node; None where its vectors lie in no order that the C knows, or the function isn't of one."""
+    parts = {part.node: part for part in parts_of(site)}
+    found = _roles_among(list(parts))
+    if found is None:
+        return None
+    scores, softmax, shares = parts[found.scores], parts[found.softmax], parts[found.shares]
+    keys = softmax.sig.input.shape[-1]
+    moves = [parts[node].sig.output.shape[-1] for node in (*found.function, *found.between)]
+    if any(depth != keys for depth in moves) or not all(isinstance(node.op, Reshape) for node in found.between):
+        return None
+    function = _function(found.function, parts, scores.sig.output.elements)
+    vectors = _vectors(site, found, parts)
+    if function is None or vectors is None:
+        return None
+    batch, query, key, value, output = vectors
+    identity = np.array_equal(function, INT8_VALUES)
+    return Attention(batch, query, key, value, output, scores, softmax, shares, None if identity else function)
+
+
+def _function(nodes: Sequence[Node], parts: Mapping[Node, Site], elements: int) -> Array | None:
+    """The entries by a score's byte."""
+    entries: Array = INT8_VALUES
+    for part in (parts[node] for node in nodes if not isinstance(node.op, Reshape)):
+        found = function_of(part)
+        if found is None or part.sig.output.elements != elements or part.sig.output.dtype.ctype != "int8_t":
+            return None
+        entries = found[1][entries.view(np.uint8)]
+    return entries
+
+
+_Layout = tuple[tuple[int, ...], Vectors, Vectors, Vectors, Vectors]
+
+
+def _vectors(site: Site, found: Roles, parts: Mapping[Node, Site]) -> _Layout | None:
+    """(batch, query, key, value, output)."""
+    first, second = found.scores.op, found.shares.op
+    if not isinstance(first, BatchMatMul) or not isinstance(second, BatchMatMul) or second.adj_x:
+        return None
+    q = _places(found.query, parts, parts[found.scores].sig, 0)
+    k = _places(found.key, parts, parts[found.scores].sig, 1)
+    v = _places(found.value, parts, parts[found.shares].sig, 1)
+    y = _result_places(found.output, parts, parts[found.shares].sig)
+    places = [
+        q.swapaxes(-1, -2) if first.adj_x else q,
+        k if first.adj_y else k.swapaxes(-1, -2),
+        v if second.adj_y else v.swapaxes(-1, -2),
+        y,
+    ]
+    batch = np.broadcast_shapes(*(each.shape[:-2] for each in places))
+    axes = [axis for axis, size in enumerate(batch) if size > 1]
+    if len(axes) > LOOPS:
+        return None
+    names = [
+        _source(nodes, parts[product], operand)
+        for nodes, product, operand in (
+            (found.query, found.scores, 0),
+            (found.key, found.scores, 1),
+            (found.value, found.shares, 1),
+        )
+    ]
+    layout = list[Vectors]()
+    for each, name in zip(places, (*names, None), strict=True):
+        strides = _strides(np.broadcast_to(each, (*batch, *each.shape[-2:])))
+        if strides is None:
+            return None
+        matrices = (*(0 for _ in range(LOOPS - len(axes))), *(strides[axis] for axis in axes))
+        operand = None if name is None else site.node.inputs.index(name)
+        layout.append(Vectors(operand, matrices, each.shape[-2], strides[-2], strides[-1], each.shape[-1]))
+    sizes = (*(1 for _ in range(LOOPS - len(axes))), *(batch[axis] for axis in axes))
+    query, key, value, output = layout
+    return sizes, query, key, value, output
+
+
+def _source(moves: Sequence[Node], reader: Site, operand: int) -> str:
+    """The value that a product's operand is made of."""
+    return moves[0].inputs[0] if moves else reader.node.inputs[operand]
+
+
+def _places(moves: Sequence[Node], parts: Mapping[Node, Site], product: Signature, operand: int) -> Array:
+    """Per element of a product's operand, where it is in the memory of what the moves read."""
+    source = parts[moves[0]].sig.input if moves else product.inputs[operand]
+    return _moved(np.arange(source.elements).reshape(source.shape), moves, parts)
+
+
+def _result_places(moves: Sequence[Node], parts: Mapping[Node, Site], product: Signature) -> Array:
+    """Per element of the last product, where it is in the result."""
+    made = product.output
+    origin = _moved(np.arange(made.elements).reshape(made.shape), moves, parts)
+    places = np.empty(made.elements, np.int64)
+    places[origin.ravel()] = np.arange(made.elements)
+    return places.reshape(made.shape)
+
+
+def _moved(places: Array, moves: Sequence[Node], parts: Mapping[Node, Site]) -> Array:
+    for node in moves:
+        (places,) = node.op.evaluate(parts[node].sig, [places])
+    return places
+
+
+def _strides(places: Array) -> tuple[int, ...] | None:
+    """From one position to the next along each axis, if that is the same everywhere; 0 where an axis has only one."""
+    corner = (0,) * places.ndim
+    steps = [(*corner[:axis], min(size - 1, 1), *corner[axis + 1 :]) for axis, size in enumerate(places.shape)]
+    strides = tuple(int(places[step]) for step in steps)
+    return strides if np.array_equal(places, np.tensordot(strides, np.indices(places.shape), 1)) else None

@@ -1,0 +1,94 @@
+"""Rows times a matrix with output channels outside: weights come from a slow memory tile by tile, each byte once.
+
+A single row reads each weight once anyway. There is something to gain then where the next tile is fetched by DMA while
+the core works on one, which streams at the memory's full rate and hides the work behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tinycompile.ir import Site
+from tinycompile.kernels.base import Kernel, Sweeps, safe_distance, tiling_for
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.lane import LONG_ROUND, SHORT_ROUND, Rows, row_steps
+from tinycompile.kernels.lane_conv2d import PARAMETERS
+from tinycompile.kernels.staged import LINE_SPARE, LINE_WORDS, copy_work, read_once
+from tinycompile.kernels.work import Work
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.targets.core import Core
+
+TILES = (1024, 2048, 4096, 8192, 16384, 32768)
+"""Bytes of weights that are in RAM at once, at most."""
+
+
+def _tiles(site: Site, core: Core, places: int) -> Iterator[Kernel]:
+    """Several rows, or one whose next weights are fetched meanwhile."""
+    known = set[int]()
+    for together in (SHORT_ROUND, LONG_ROUND):
+        layer = Rows.of(site, core, together=together)
+        if layer is None or (layer.rows == 1 and places == 1):
+            return
+        known.clear()
+        for room in TILES:
+            blocks = room // places // (4 * layer.block_words)
+            if 0 < blocks < layer.blocks and blocks not in known:
+                known.add(blocks)
+                yield row_tiles_kernel(layer, blocks, places)
+
+
+@tiling_for(FullyConnected, needs={"dsp"})
+def fully_connected_tiles(site: Site, core: Core, places: int) -> Iterator[Kernel]:
+    """A fully connected layer."""
+    yield from _tiles(site, core, places)
+
+
+@tiling_for(Conv2D, needs={"dsp"})
+def conv2d_row_tiles(site: Site, core: Core, places: int) -> Iterator[Kernel]:
+    """A convolution that is one."""
+    yield from _tiles(site, core, places)
+
+
+def row_tiles_kernel(layer: Rows, blocks: int, places: int) -> Kernel:
+    """Args:
+    blocks: of 8 channels in a tile.
+    places: for tiles in scratch: 1, or 2 where one is filled while the other is read.
+    """
+    words, tiles = layer.block_words, -(-layer.blocks // blocks)
+    copy, room = -(-layer.scratch_bytes // 8) * 2, -(-blocks * words // LINE_WORDS) * LINE_WORDS
+    shape = {"layer": layer.shape, "blocks": blocks, "copy": copy, "spacing": room if places == 2 else 0}
+    function = struct_call(
+        f"fully_connected_tiles_{layer.rows}x{layer.inputs}_{layer.outputs}",
+        "tc_lane_row_tiles_s8",
+        "tc_lane_row_tiles.h",
+        PARAMETERS,
+        (Struct("tc_lane_row_tiles_shape", shape),),
+        f"Fully connected layer by the byte-lane product, output channels in {tiles} tiles of weights in RAM.",
+        (*names_of(PARAMETERS), layer.block_name),
+        (layer.definition,),
+    )
+    again = layer.rows * (40 + layer.scratch_bytes) if layer.rows > 1 else 30
+    work = layer.work + (tiles - 1) * again + tiles * Work(60, 60)
+    for block in range(0, layer.blocks, blocks):
+        work += copy_work(4 * words * min(blocks, layer.blocks - block))
+    alone = layer.rows == 1  # it is expanded before anything is written
+    return Kernel(
+        f"fully_connected_{layer.name}_tiles",
+        function,
+        (layer.weights,),
+        scratch_bytes=4 * (copy + places * room) + LINE_SPARE,
+        instructions=work.instructions,
+        cycles=work.cycles_on(layer.core),
+        code_bytes=layer.code_bytes + 200,
+        sweeps=Sweeps(1),
+        copies=Sweeps(layer.rows, 4 * blocks * words, layer.scratch_bytes),
+        ahead=places == 2,
+        overlap={0: safe_distance(row_steps(1, layer.inputs, layer.outputs, layer.outputs))} if alone else {},
+        notes={
+            "requantisation": layer.lanes.plan.form,
+            "loops": f"{tiles} tiles of output channels outside, {layer.rows} rows inside",
+            "weights": read_once(4 * places * room, places),
+        },
+        requant=layer.lanes.plan.shape_in_code,
+    )

@@ -23,7 +23,8 @@ def kernel(**fields: Any) -> Kernel:
 def waiting(board: str, found: Kernel, size: int, tensors: Tensors = SMALL, where: str = "flash") -> dict[str, Cycles]:
     loaded = load_board(board)
     places = {m.name: m for m in loaded.memories}
-    parts = Places({loaded.flash: 1.0}, {places[where]: size}, places["ram"], places["ram"])
+    parts = Places({loaded.flash: 1.0}, {places[where]: size}, places["ram"])
+    tensors = replace(tensors, parts={places["ram"]: 1.0})
     return layer_waiting(found, 1_000, tensors, parts, loaded.memory_system, loaded.core)
 
 

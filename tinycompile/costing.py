@@ -268,7 +268,9 @@ def _waiting(planned: Planned, cold: set[Constant], layout: Layout, board: Board
             held[outside if constant in cold else layout.weights or layout.flash] += constant.bytes
         constants.append(held)
     layers = list(zip(planned.graph.nodes, planned.kernels, strict=True))
-    found = total(layers_waiting(planned.graph, layers, constants, [{layout.flash: 1.0}] * len(layers), layout, board))
+    code = [{layout.flash: 1.0}] * len(layers)
+    places = planned.offsets, planned.scratch_offsets
+    found = total(layers_waiting(planned.graph, layers, constants, code, layout, board, *places))
     both = sum(found.values(), Cycles())
     return round(both.low), round(both.high)
 

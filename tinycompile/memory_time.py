@@ -13,14 +13,15 @@ Between calls for some rows of a stage, other layers run: each call begins with 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import exp, factorial, prod
 
 from tinycompile.ir import Graph, Node
 from tinycompile.kernels.base import Kernel, Sweeps
 from tinycompile.kernels.waiting import sweeps_of
-from tinycompile.layout import Layout
+from tinycompile.layout import SYSTEM_BYTES, Layout
 from tinycompile.targets import Board, Cache, Core, Cycles, Memory, MemorySystem
 
 KINDS: tuple[str, ...] = ("fetch", "constants", "activations", "external")
@@ -45,7 +46,6 @@ class Places:
     code: Mapping[Memory, float]
     constants: Mapping[Memory, int]
     scratch: Memory
-    arena: Memory
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Tensors:
         read, written: bytes of its computed operands and of its results.
         channels: elements along the last axis of the largest operand. made: the same of the largest result.
         rows: of the largest operand, if it is an image; else 1.
+        parts: which part of the bytes is in which memory.
     """
 
     read: int
@@ -63,6 +64,7 @@ class Tensors:
     channels: int = 1
     made: int = 1
     rows: int = 1
+    parts: Mapping[Memory, float] = field(default_factory=dict[Memory, float])
 
 
 def kind_of(memory: Memory, *, code: bool = False) -> str:
@@ -89,7 +91,8 @@ def layer_waiting(
     sweeps = sweeps_of(kernel, macs)
     for memory, size in places.constants.items():
         found[kind_of(memory)] += _constants(memory, size, sweeps, kernel, places, system, core)
-    found[kind_of(places.arena)] += _tensors(kernel, tensors, places.arena, system)
+    for memory, part in tensors.parts.items():
+        found[kind_of(memory)] += _tensors(kernel, tensors, memory, system) * part
     found[kind_of(places.scratch)] += _scratch(kernel, sweeps, tensors.made, places.scratch, system)
     return found
 
@@ -198,23 +201,54 @@ def layers_waiting(
     code: Sequence[Mapping[Memory, float]],
     layout: Layout,
     board: Board,
+    offsets: Mapping[str, int],
+    scratches: Sequence[int | None],
 ) -> list[dict[str, Cycles]]:
     """Of each layer of a graph.
 
     Args:
         constants: bytes of each layer's constants by memory. code: which part of its code is in which memory.
         layout: of the rest.
+        offsets: of values in the arena. scratches: of each layer's working memory; None where it has none there.
     """
     found = list[dict[str, Cycles]]()
-    for (node, kernel), held, fetched in zip(layers, constants, code, strict=True):
-        places = Places(fetched, held, layout.scratch or layout.arena, layout.arena)
+    zones = Zones(layout, board, offsets)
+    for step, ((node, kernel), held, fetched) in enumerate(zip(layers, constants, code, strict=True)):
+        places = Places(fetched, held, layout.scratch or zones.memory(scratches[step], kernel.scratch_bytes))
         macs = node.op.macs(graph.signature(node))
-        found.append(layer_waiting(kernel, macs, _tensors_of(node, graph), places, board.memory_system, board.core))
+        tensors = _tensors_of(node, graph, zones)
+        found.append(layer_waiting(kernel, macs, tensors, places, board.memory_system, board.core))
     return found
 
 
-def _tensors_of(node: Node, graph: Graph) -> Tensors:
-    read = [graph.types[name] for name in dict.fromkeys(node.inputs) if name and name not in graph.constants]
+class Zones:
+    """Which memory a part of the arena is in, where that spans several: stack and data come first in the run."""
+
+    def __init__(self, layout: Layout, board: Board, offsets: Mapping[str, int]) -> None:
+        arena = layout.arena
+        self._parts = [m for m in board.memories if m.origin < arena.end and arena.origin < m.end]
+        self._arena, self._offsets = arena, offsets
+        self._first = arena.origin + (SYSTEM_BYTES if layout.system == arena else 0)
+
+    def memory(self, offset: int | None, size: int) -> Memory:
+        """Of `size` bytes at an offset: that of the last one. The whole run's where the place isn't known."""
+        last = self._first + (offset or 0) + max(size, 1) - 1
+        if offset is None or len(self._parts) < 2:
+            return self._arena
+        return next((m for m in self._parts if m.origin <= last < m.end), self._arena)
+
+    def of(self, name: str, size: int) -> Memory:
+        """Of a value."""
+        return self.memory(self._offsets.get(name), size)
+
+
+def _tensors_of(node: Node, graph: Graph, zones: Zones) -> Tensors:
+    names = [name for name in dict.fromkeys(node.inputs) if name and name not in graph.constants]
+    read = [graph.types[name] for name in names]
+    parts, whole = defaultdict[Memory, float](float), max(1, sum(graph.types[n].bytes for n in (*names, *node.outputs)))
+    for name in (*names, *node.outputs):
+        size = graph.types[name].bytes
+        parts[zones.of(name, size)] += size / whole
     written = [graph.types[name] for name in node.outputs]
     largest = max((t.shape for t in read), key=prod, default=())
     return Tensors(
@@ -223,6 +257,7 @@ def _tensors_of(node: Node, graph: Graph) -> Tensors:
         largest[-1] if largest else 1,
         max((t.shape[-1] for t in written if t.shape), default=1),
         largest[1] if len(largest) == IMAGE_AXES else 1,
+        dict(parts),
     )
 
 

@@ -95,12 +95,12 @@ def regions_of(build: Build) -> tuple[Region, ...]:
     weights = build.report.get("weights_file")
     if weights:
         pairs.append(((weights["qemu_address"], weights["bytes"]), weights["address"]))
-    found = [
-        Region(begin, begin + size, address, memory)
-        for (begin, size), address in pairs
-        for memory in build.board.memories
-        if size and memory.origin <= address < memory.end
-    ]
+    found = list[Region]()
+    for (begin, size), address in pairs:
+        for memory in build.board.memories:  # a section may go on in the memory behind
+            first, end = max(address, memory.origin), min(address + size, memory.end)
+            if first < end:
+                found.append(Region(begin + first - address, begin + end - address, first, memory))
     return tuple(sorted(found, key=lambda region: region.begin))
 
 

@@ -132,7 +132,7 @@ def _options(options: Options, board: Board) -> OptionsSection:
 def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenance) -> Report:
     project, planned = shared.project, lowered.planned
     held = [_weights_in(layer, project, program) for layer in program.layers]
-    waiting = program_waiting(shared.folder / "build", program, project, held, shared.measured)
+    waiting = program_waiting(shared.folder / "build", program, project, planned, held, shared.measured)
     executed, layers = work_of(expanded(program.graph)), _layers(shared, program, lowered, held, waiting)
     forms = Counter(layer.notes["requantisation"] for layer in layers if "requantisation" in layer.notes)
     return Report(

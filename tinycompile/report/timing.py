@@ -10,6 +10,7 @@ from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
 from tinycompile.elf import Sizes, calls_of, reached
 from tinycompile.memory_time import layers_waiting, total
+from tinycompile.planner import Planned
 from tinycompile.report.sections import TimeSection
 from tinycompile.targets import Cycles, Memory, MemorySystem
 
@@ -18,7 +19,12 @@ Waiting = Mapping[str, Cycles]
 
 
 def program_waiting(
-    build: Path, program: Program, project: Project, held: Sequence[Mapping[str, int]], measured: Sizes
+    build: Path,
+    program: Program,
+    project: Project,
+    planned: Planned,
+    held: Sequence[Mapping[str, int]],
+    measured: Sizes,
 ) -> list[dict[str, Cycles]]:
     """Of each layer.
 
@@ -31,7 +37,9 @@ def program_waiting(
     constants = [{known[name]: size for name, size in each.items()} for each in held]
     code = _code_places(build, program, project, measured)
     layers = [(layer.node, layer.kernel) for layer in program.layers]
-    return layers_waiting(program.graph, layers, constants, code, layout, board)
+    return layers_waiting(
+        program.graph, layers, constants, code, layout, board, planned.offsets, planned.scratch_offsets
+    )
 
 
 def _code_places(build: Path, program: Program, project: Project, measured: Sizes) -> list[dict[Memory, float]]:

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
 from tests.support.cores import core_named
-from tests.support.kernel_checks import check, check_if_taken, int8, site_of
+from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
 from tinycompile.kernels.batch_matmul import batch_matmul, float_batch_matmul
-from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
+from tinycompile.kernels.matrix_product import (
+    matrix_product,
+    matrix_product_by_columns,
+    matrix_product_by_few_columns,
+)
 from tinycompile.kernels.mve_matrix import mve_matrix
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops.batch_matmul import BatchMatMul
@@ -53,6 +57,44 @@ def test_any_shape(factory, batches, sizes, adjoint, zero, constant):
 @pytest.mark.parametrize(("adjoint", "columns"), [((False, False), 70), ((True, True), 41)])
 def test_some_columns_at_a_time(adjoint, columns):
     check(matrix_product_by_columns, product(((2,), ()), (3, 18, columns), adjoint, (5, -9, 3)))
+
+
+@pytest.mark.parametrize(
+    ("batches", "sizes", "adjoint", "distances"),
+    [
+        (((), ()), (18, 18, 22), (True, False), {1: 0}),
+        (((2,), (2,)), (5, 9, 17), (True, False), {}),
+        (((), ()), (5, 9, 17), (True, False), {1: 0}),
+        (((), ()), (9, 5, 17), (True, False), {}),
+        (((), ()), (5, 9, 17), (True, True), {}),
+        (((2,), ()), (9, 9, 17), (True, False), {}),
+    ],
+)
+def test_outputs_in_the_place_of_columns(batches, sizes, adjoint, distances):
+    """Of the same columns of the second operand, which are packed when outputs are written."""
+    site = product(batches, sizes, adjoint, (5, -9, 3))
+    kernel = check(matrix_product_by_few_columns, site) if distances else matrix_product_by_few_columns(site, M7)
+    assert kernel.distances == distances
+
+
+@pytest.mark.parametrize(
+    ("batches", "sizes", "adjoint", "distances"),
+    [
+        (((2,), (2,)), (4, 6, 6), (False, True), {0: 0, 1: 0}),
+        (((2,), (2,)), (5, 6, 6), (False, True), {0: 6, 1: 0}),
+        (((2,), (2,)), (4, 3, 5), (False, False), {0: 12, 1: 5}),
+    ],
+)
+def test_outputs_in_the_place_of_an_operand(batches, sizes, adjoint, distances):
+    assert check(matrix_product, product(batches, sizes, adjoint, (5, -9, 3))).distances == distances
+
+
+@pytest.mark.parametrize(
+    ("batches", "adjoint", "operands"), [(((2,), ()), False, [0]), (((), (2,)), False, [1]), (((2,), (2,)), True, [1])]
+)
+def test_no_output_in_the_place_of_an_operand_that_is_read_again(batches, adjoint, operands):
+    kernel = matrix_product(product(batches, (4, 6, 3), (adjoint, False), (5, -9, 3)), M7)
+    assert list(kernel.distances) == operands
 
 
 @pytest.mark.parametrize("scale", [1e-3, 2.0**-4, 3e4])

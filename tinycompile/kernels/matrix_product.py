@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import prod
 
@@ -31,7 +31,7 @@ MOST_RIGHT = 22
 LARGEST_SUM = 2**29
 """The same for a sum's high product."""
 
-FEW = 32
+FEW, FEWEST = 32, 16
 """Columns that are packed at a time where scratch is short."""
 
 UNROLLED = 16
@@ -122,13 +122,58 @@ def operand_fields(operand: Operand, depth: int, shift: int) -> Fields:
 @kernel_for(BatchMatMul, needs={"dsp"})
 def matrix_product(site: Site, core: Core) -> Kernel | None:
     """`tc_matrix_product_s8` with all columns packed."""
-    return _product(site, core, site.sig.output.shape[-1])
+    product = _product(site, core, site.sig.output.shape[-1])
+    return None if product is None else replace(product, overlap=_distances(site))
 
 
 @kernel_for(BatchMatMul, needs={"dsp"})
 def matrix_product_by_columns(site: Site, core: Core) -> Kernel | None:
     """`tc_matrix_product_s8` with some columns packed at a time."""
-    return _product(site, core, FEW) if site.sig.output.shape[-1] > FEW else None
+    return _by_columns(site, core, FEW)
+
+
+@kernel_for(BatchMatMul, needs={"dsp"})
+def matrix_product_by_few_columns(site: Site, core: Core) -> Kernel | None:
+    """`tc_matrix_product_s8` with as few columns packed at a time as are worth it."""
+    return _by_columns(site, core, FEWEST)
+
+
+def _by_columns(site: Site, core: Core, together: int) -> Kernel | None:
+    product = _product(site, core, together) if site.sig.output.shape[-1] > together else None
+    if product is None:
+        return None
+    return replace(product, variant="matrix_product_by_columns", in_place=_replaces_columns(site), in_place_operand=1)
+
+
+def _distances(site: Site) -> dict[int, int]:
+    """Per operand that isn't constant how far it must lie above the output, where all columns are packed.
+
+    Of both operands each matrix is read for one matrix of the output. Of the first one pairs of rows are packed before
+    their outputs are written; the last pair of an odd number repeats a row. The second one is packed as a whole.
+    """
+    op, (x, y), output = site.node.op, site.sig.inputs, site.sig.output
+    if not isinstance(op, BatchMatMul):
+        return {}
+    (rows, depth, columns), last = op.sizes(site.sig), prod(output.shape[:-2]) - 1
+    found = dict[int, int]()
+    if site.constants[0] is None and x.shape[:-2] == output.shape[:-2] and not op.adj_x:
+        firsts = [(first, max(0, min(first, rows - 2))) for first in range(0, rows, 2)]
+        found[0] = max(
+            (n * rows + written) * columns - (n * rows + read) * depth for n in {0, last} for written, read in firsts
+        )
+    if site.constants[1] is None and y.shape[:-2] == output.shape[:-2]:
+        found[1] = max(0, last * (rows - depth) * columns)
+    return found
+
+
+def _replaces_columns(site: Site) -> bool:
+    """Whether outputs lie where the same columns of the second operand are, which have been packed."""
+    op, y, output = site.node.op, site.sig.inputs[1], site.sig.output
+    if not isinstance(op, BatchMatMul) or op.adj_y or site.constants[1] is not None:
+        return False
+    rows, depth, _ = op.sizes(site.sig)
+    matrices = prod(output.shape[:-2])
+    return y.shape[:-2] == output.shape[:-2] and (rows == depth or (matrices == 1 and rows < depth))
 
 
 def _product(site: Site, core: Core, together: int) -> Kernel | None:
@@ -152,7 +197,7 @@ def _product(site: Site, core: Core, together: int) -> Kernel | None:
     matrices = prod(sig.output.shape[:-2])
     work = _work(op, (rows, pairs, columns), together, requant, core) * matrices + 60
     return Kernel(
-        "matrix_product" if together >= columns else "matrix_product_by_columns",
+        "matrix_product",
         struct_call(
             f"{batch_matmul_stem(site, op)}_product",
             "tc_matrix_product_s8",

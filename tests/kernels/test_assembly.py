@@ -24,7 +24,11 @@ from tinycompile.kernels.lane import fully_connected, fully_connected_direct, fu
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
 from tinycompile.kernels.lane_pointwise import conv2d_pointwise
 from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip, conv2d_strip_straight
-from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
+from tinycompile.kernels.matrix_product import (
+    matrix_product,
+    matrix_product_by_columns,
+    matrix_product_by_few_columns,
+)
 from tinycompile.kernels.packed_pixels import conv2d_of_large_sums
 from tinycompile.kernels.winograd import winograd
 from tinycompile.kernels.winograd4 import winograd4
@@ -178,6 +182,7 @@ CASES = [
     (matrix_product, product(((2,), (2,)), (5, 37, 9), (False, False), (3, -7, 5))),
     (matrix_product, product(((2,), ()), (3, 18, 3), (True, True), (-128, 127, 0))),
     (matrix_product_by_columns, product(((), ()), (4, 7, 41), (False, True), (5, -9, 3))),
+    (matrix_product_by_few_columns, product(((), ()), (4, 7, 22), (True, False), (5, -9, 3))),
 ]
 
 

@@ -29,6 +29,7 @@ from tinycompile.kernels.matrix_product import (
     matrix_product_by_columns,
     matrix_product_by_few_columns,
 )
+from tinycompile.kernels.matrix_row import matrix_row
 from tinycompile.kernels.packed_pixels import conv2d_of_large_sums
 from tinycompile.kernels.winograd import winograd
 from tinycompile.kernels.winograd4 import winograd4
@@ -181,6 +182,8 @@ CASES = [
     (fully_connected_dual_bytes, dense(7, 2, 1, (0, 127), 2)),
     (matrix_product, product(((2,), (2,)), (5, 37, 9), (False, False), (3, -7, 5))),
     (matrix_product, product(((2,), ()), (3, 18, 3), (True, True), (-128, 127, 0))),
+    (matrix_row, product(((2,), (2,)), (1, 19, 6), (False, True), (3, -128, 5))),
+    (matrix_row, product(((2,), (2,)), (1, 18, 5), (False, False), (3, -7, 5))),
     (matrix_product_by_columns, product(((), ()), (4, 7, 41), (False, True), (5, -9, 3))),
     (matrix_product_by_few_columns, product(((), ()), (4, 7, 22), (True, False), (5, -9, 3))),
 ]

@@ -18,11 +18,15 @@ from tinycompile.kernels.matrix_product import (
     matrix_product_by_columns,
     matrix_product_by_few_columns,
 )
+from tinycompile.kernels.matrix_row import matrix_row
+from tinycompile.kernels.matrix_tiles import matrix_tiles
 from tinycompile.kernels.mve_matrix import mve_matrix
+from tinycompile.kernels.row_product import row_product
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops.batch_matmul import BatchMatMul
 
 M55 = core_named("cortex-m55", dsp=True, mve=True, fpu=True)
+M3 = core_named("cortex-m3")
 quick = settings(max_examples=12, deadline=None, derandomize=True)
 BATCHES = [((), ()), ((2,), (2,)), ((1,), (3,)), ((3,), ()), ((2, 1), (3,)), ((2, 1, 2), (1, 3, 2))]
 
@@ -54,47 +58,39 @@ def test_any_shape(factory, batches, sizes, adjoint, zero, constant):
     check(factory, product(batches, sizes, adjoint, zero, constant), M55)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "adjoint"), [((1, 7, 2), (True, True)), ((2, 14, 9), (False, True)), ((1, 9, 6), (False, False))]
+)
+def test_rows_by_columns_where_they_are(sizes, adjoint):
+    check(matrix_row, product(((2,), (2,)), sizes, adjoint, (3, -128, 5)))
+
+
+def test_rows_have_no_few_columns_that_lie_across():
+    assert matrix_row(product(((), ()), (1, 8, 3), (False, False), (0, 0, 0)), M7) is None
+
+
+@pytest.mark.parametrize("sizes", [(1, 5, 2), (3, 9, 5)])
+def test_tiles(sizes):
+    check(matrix_tiles, product(((2,), (2,)), sizes, (sizes[0] == 1, True), (3, -128, 5)), M3)
+
+
+@quick
+@given(
+    st.sampled_from(BATCHES), st.tuples(st.just(1), st.integers(1, 19), st.integers(1, 10)),
+    st.booleans(), st.tuples(*[st.integers(-128, 127)] * 3), st.sampled_from([None, 0, 1]),
+)  # fmt: skip
+def test_a_row_and_columns_along_memory(batches, sizes, turned, zero, constant):
+    check(row_product, product(batches, sizes, (turned, True), zero, constant))
+
+
+@pytest.mark.parametrize(("rows", "adjoint"), [(2, (False, True)), (1, (False, False))])
+def test_what_isnt_a_row_and_columns_along_memory(rows, adjoint):
+    assert row_product(product(((), ()), (rows, 8, 4), adjoint, (0, 0, 0)), M7) is None
+
+
 @pytest.mark.parametrize(("adjoint", "columns"), [((False, False), 70), ((True, True), 41)])
 def test_some_columns_at_a_time(adjoint, columns):
     check(matrix_product_by_columns, product(((2,), ()), (3, 18, columns), adjoint, (5, -9, 3)))
-
-
-@pytest.mark.parametrize(
-    ("batches", "sizes", "adjoint", "distances"),
-    [
-        (((), ()), (18, 18, 22), (True, False), {1: 0}),
-        (((2,), (2,)), (5, 9, 17), (True, False), {}),
-        (((), ()), (5, 9, 17), (True, False), {1: 0}),
-        (((), ()), (9, 5, 17), (True, False), {}),
-        (((), ()), (5, 9, 17), (True, True), {}),
-        (((2,), ()), (9, 9, 17), (True, False), {}),
-    ],
-)
-def test_outputs_in_the_place_of_columns(batches, sizes, adjoint, distances):
-    """Of the same columns of the second operand, which are packed when outputs are written."""
-    site = product(batches, sizes, adjoint, (5, -9, 3))
-    kernel = check(matrix_product_by_few_columns, site) if distances else matrix_product_by_few_columns(site, M7)
-    assert kernel.distances == distances
-
-
-@pytest.mark.parametrize(
-    ("batches", "sizes", "adjoint", "distances"),
-    [
-        (((2,), (2,)), (4, 6, 6), (False, True), {0: 0, 1: 0}),
-        (((2,), (2,)), (5, 6, 6), (False, True), {0: 6, 1: 0}),
-        (((2,), (2,)), (4, 3, 5), (False, False), {0: 12, 1: 5}),
-    ],
-)
-def test_outputs_in_the_place_of_an_operand(batches, sizes, adjoint, distances):
-    assert check(matrix_product, product(batches, sizes, adjoint, (5, -9, 3))).distances == distances
-
-
-@pytest.mark.parametrize(
-    ("batches", "adjoint", "operands"), [(((2,), ()), False, [0]), (((), (2,)), False, [1]), (((2,), (2,)), True, [1])]
-)
-def test_no_output_in_the_place_of_an_operand_that_is_read_again(batches, adjoint, operands):
-    kernel = matrix_product(product(batches, (4, 6, 3), (adjoint, False), (5, -9, 3)), M7)
-    assert list(kernel.distances) == operands
 
 
 @pytest.mark.parametrize("scale", [1e-3, 2.0**-4, 3e4])
@@ -120,3 +116,32 @@ def test_a_rule_given_by_its_steps(ties):
 def test_floats(constant):
     operands = [normal(2, 1, 4, 3), normal(5, 6, 4, seed=1)]
     check_float(float_batch_matmul, BatchMatMul(adj_x=True, adj_y=True), operands, constant)
+
+
+@pytest.mark.parametrize(
+    ("adjoint", "sizes"), [((False, True), (6, 5, 9)), ((False, False), (3, 6, 6)), ((True, True), (2, 9, 5))]
+)
+def test_results_where_operands_were(adjoint, sizes):
+    """Rows in order, unless the last is read twice; columns are all packed before the first result."""
+    kernel = check(matrix_product, product(((), ()), sizes, adjoint, (5, -9, 3)))
+    rows, depth, columns = sizes
+    in_order = {} if adjoint[0] or rows % 2 else {0: max((columns - depth) * end for end in range(2, rows + 1, 2))}
+    assert kernel.overlap == {**in_order, 1: -rows * columns}
+
+
+@pytest.mark.parametrize(
+    ("batches", "sizes", "adjoint", "in_place"),
+    [
+        (((2,), (2,)), (9, 9, 22), (True, False), True),
+        (((), ()), (5, 9, 17), (True, False), True),
+        (((), ()), (9, 5, 17), (True, False), False),
+        (((2,), (2,)), (5, 9, 17), (True, False), False),
+        (((), ()), (5, 9, 17), (True, True), False),
+        (((2,), ()), (9, 9, 17), (True, False), False),
+    ],
+)
+def test_results_where_the_same_columns_were(batches, sizes, adjoint, in_place):
+    """With some columns packed at a time."""
+    site = product(batches, sizes, adjoint, (5, -9, 3))
+    kernel = check(matrix_product_by_few_columns, site) if in_place else matrix_product_by_few_columns(site, M7)
+    assert kernel.distances == ({1: 0} if in_place else {})

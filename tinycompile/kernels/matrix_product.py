@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from math import prod
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Kernel, kernel_for
+from tinycompile.kernels.base import Kernel, kernel_for, safe_distance
 from tinycompile.kernels.batch_matmul import Operand, batch_matmul_stem, operands_of, reachable_sums
 from tinycompile.kernels.binary import operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
@@ -70,6 +70,14 @@ class MatrixRequant:
         """Members of a `tc_matrix_requant`."""
         return {"start": self.start, "parameters": [*self.parameters, *[0] * (3 - len(self.parameters))]}
 
+    @property
+    def block_fields(self) -> Fields:
+        """Members of a `tc_requant_block`."""
+        block = self.block
+        kind = {"is_signed": block.signed, "is_rounded": block.rounded, "is_unsigned": block.unsigned}
+        range_ = {"bits": block.bits, "shift": block.shift, "low": block.low, "high": block.high}
+        return {**{name: int(value) for name, value in kind.items()}, **range_}
+
     def block_function(self, pairs: int, core: Core) -> tuple[str, str]:
         """Name and definition of the block function for so many pairs of lanes."""
         single = "_SINGLE" if core.issue.single_loads else ""
@@ -122,58 +130,19 @@ def operand_fields(operand: Operand, depth: int, shift: int) -> Fields:
 @kernel_for(BatchMatMul, needs={"dsp"})
 def matrix_product(site: Site, core: Core) -> Kernel | None:
     """`tc_matrix_product_s8` with all columns packed."""
-    product = _product(site, core, site.sig.output.shape[-1])
-    return None if product is None else replace(product, overlap=_distances(site))
+    return _product(site, core, site.sig.output.shape[-1])
 
 
 @kernel_for(BatchMatMul, needs={"dsp"})
 def matrix_product_by_columns(site: Site, core: Core) -> Kernel | None:
     """`tc_matrix_product_s8` with some columns packed at a time."""
-    return _by_columns(site, core, FEW)
+    return _product(site, core, FEW) if site.sig.output.shape[-1] > FEW else None
 
 
 @kernel_for(BatchMatMul, needs={"dsp"})
 def matrix_product_by_few_columns(site: Site, core: Core) -> Kernel | None:
     """`tc_matrix_product_s8` with as few columns packed at a time as are worth it."""
-    return _by_columns(site, core, FEWEST)
-
-
-def _by_columns(site: Site, core: Core, together: int) -> Kernel | None:
-    product = _product(site, core, together) if site.sig.output.shape[-1] > together else None
-    if product is None:
-        return None
-    return replace(product, variant="matrix_product_by_columns", in_place=_replaces_columns(site), in_place_operand=1)
-
-
-def _distances(site: Site) -> dict[int, int]:
-    """Per operand that isn't constant how far it must lie above the output, where all columns are packed.
-
-    Of both operands each matrix is read for one matrix of the output. Of the first one pairs of rows are packed before
-    their outputs are written; the last pair of an odd number repeats a row. The second one is packed as a whole.
-    """
-    op, (x, y), output = site.node.op, site.sig.inputs, site.sig.output
-    if not isinstance(op, BatchMatMul):
-        return {}
-    (rows, depth, columns), last = op.sizes(site.sig), prod(output.shape[:-2]) - 1
-    found = dict[int, int]()
-    if site.constants[0] is None and x.shape[:-2] == output.shape[:-2] and not op.adj_x:
-        firsts = [(first, max(0, min(first, rows - 2))) for first in range(0, rows, 2)]
-        found[0] = max(
-            (n * rows + written) * columns - (n * rows + read) * depth for n in {0, last} for written, read in firsts
-        )
-    if site.constants[1] is None and y.shape[:-2] == output.shape[:-2]:
-        found[1] = max(0, last * (rows - depth) * columns)
-    return found
-
-
-def _replaces_columns(site: Site) -> bool:
-    """Whether outputs lie where the same columns of the second operand are, which have been packed."""
-    op, y, output = site.node.op, site.sig.inputs[1], site.sig.output
-    if not isinstance(op, BatchMatMul) or op.adj_y or site.constants[1] is not None:
-        return False
-    rows, depth, _ = op.sizes(site.sig)
-    matrices = prod(output.shape[:-2])
-    return y.shape[:-2] == output.shape[:-2] and (rows == depth or (matrices == 1 and rows < depth))
+    return _product(site, core, FEWEST) if site.sig.output.shape[-1] > FEWEST else None
 
 
 def _product(site: Site, core: Core, together: int) -> Kernel | None:
@@ -197,7 +166,7 @@ def _product(site: Site, core: Core, together: int) -> Kernel | None:
     matrices = prod(sig.output.shape[:-2])
     work = _work(op, (rows, pairs, columns), together, requant, core) * matrices + 60
     return Kernel(
-        "matrix_product",
+        "matrix_product" if together >= columns else "matrix_product_by_columns",
         struct_call(
             f"{batch_matmul_stem(site, op)}_product",
             "tc_matrix_product_s8",
@@ -213,8 +182,35 @@ def _product(site: Site, core: Core, together: int) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         code_bytes=500 + 44 * min(pairs, UNROLLED),
+        overlap=_overlap(site, op, together >= columns),
+        in_place=together < columns and _replaces_columns(site, op),
+        in_place_operand=1,
         notes={"requantisation": requant.block.form},
     )
+
+
+def _overlap(site: Site, op: BatchMatMul, at_once: bool) -> dict[int, int]:
+    """Where results may be, if all columns are packed at once: two rows are read before they are written, and a single
+    matrix of columns before everything. An odd number of rows has one that is read twice.
+    """
+    (x, y), output = site.sig.inputs, site.sig.output
+    rows, depth, columns = op.sizes(site.sig)
+    found = dict[int, int]()
+    if at_once and site.constants[0] is None and not op.adj_x and rows % 2 == 0 and x.shape[:-2] == output.shape[:-2]:
+        ends = range(2, output.elements // columns + 1, 2)
+        found[0] = safe_distance((end * depth, end * columns) for end in ends)
+    if at_once and site.constants[1] is None and y.elements == depth * columns and output.elements == rows * columns:
+        found[1] = -output.bytes
+    return found
+
+
+def _replaces_columns(site: Site, op: BatchMatMul) -> bool:
+    """Whether results lie where the same columns of the second operand were, all of whose rows have been packed."""
+    y, output = site.sig.inputs[1], site.sig.output
+    if op.adj_y or site.constants[1] is not None or y.shape[:-2] != output.shape[:-2]:
+        return False
+    rows, depth, columns = op.sizes(site.sig)
+    return rows == depth or (rows < depth and output.elements == rows * columns)
 
 
 def _work(op: BatchMatMul, sizes: tuple[int, int, int], together: int, requant: MatrixRequant, core: Core) -> Work:

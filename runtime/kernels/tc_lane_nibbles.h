@@ -89,7 +89,7 @@ TC_INLINE void tc_lane_nibbles_s8(const int8_t *input, int8_t *output, const int
             channels - 2 * pair < 2 * pairs ? channels - 2 * pair : 2 * pairs,
         };
         weights = tc_lane_nibbles_unpack(here, weights, pairs, tiles->conv.groups, shape->parameters);
-        tc_lane_tiles_pixels(input, output, &tile, block, all, four, three, &tiles->conv);
+        tc_lane_tiles_pixels(input, output, &tile, block, tiles->keeps, all, four, three, &tiles->conv);
     }
 }
 

@@ -19,6 +19,7 @@ from tinycompile.kernels.lane_conv2d import PARAMETERS, Convolution, pair_order
 from tinycompile.kernels.lane_pointwise import Pointwise
 from tinycompile.kernels.lane_tiles import pairs_of_tile, tiles_kernel
 from tinycompile.kernels.linear_layer import LinearLayer
+from tinycompile.kernels.staged import copy_work
 from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
@@ -107,7 +108,7 @@ def nibbles_kernel(layer: Convolution | Pointwise, pairs: int) -> Kernel:
     tiled = tiles_kernel(layer, pairs, 1)
     copy, size = -(-layer.scratch_bytes // 8) * 2, 8 * lanes.record * pairs
     shape = {
-        "tiles": {"conv": layer.shape, "pairs": pairs, "copy": copy, "spacing": 0},
+        "tiles": {"conv": layer.shape, "pairs": pairs, "copy": copy, "spacing": 0, "keeps": 0},
         "parameters": 2 * (lanes.record - lanes.groups - 1),
     }
     function = struct_call(
@@ -120,7 +121,9 @@ def nibbles_kernel(layer: Convolution | Pointwise, pairs: int) -> Kernel:
         (*names_of(PARAMETERS), *layer.names),
         tuple(layer.definitions),
     )
-    work = unpacking(lanes, total)
+    more = unpacking(lanes, total)
+    for pair in range(0, total, pairs):
+        more += -1 * copy_work(8 * lanes.record * min(pairs, total - pair))  # instead of what `tiled` does
     notes = {**tiled.notes, "weights": f"4 bits each, unpacked by way of {size:,} bytes of RAM"}
     return replace(
         tiled,
@@ -128,8 +131,8 @@ def nibbles_kernel(layer: Convolution | Pointwise, pairs: int) -> Kernel:
         function=function,
         constants=(nibble_pairs(lanes),),
         scratch_bytes=4 * copy + size,
-        instructions=tiled.instructions + work.instructions,
-        cycles=None if tiled.cycles is None else tiled.cycles + work.cycles,
+        instructions=tiled.instructions + more.instructions,
+        cycles=None if tiled.cycles is None else tiled.cycles + more.cycles,
         code_bytes=tiled.code_bytes + 120,
         copies=Sweeps(len(layer.blocks.sizes), size, layer.scratch_bytes),
         notes=notes,

@@ -37,6 +37,38 @@ TC_INLINE uint32_t tc_lane_nibbles_word(uint32_t halves)
     return tc_ssub16(halves & 0x0F0F0F0Fu, 0x08080808u);
 }
 
+/* Words up to `end`, an even number of them and not none. */
+TC_INLINE void tc_lane_nibbles_twos(int32_t **to, const int32_t **from, const int32_t *end)
+{
+    int32_t *out = *to;
+    const int32_t *in = *from;
+#if TC_DSP
+    __asm__ volatile("1:\n\t"
+                     "ldmia %1!, {r3, r5}\n\t"
+                     "and r4, %3, r3, lsr #4\n\t"
+                     "and r6, %3, r5, lsr #4\n\t"
+                     "and r3, r3, %3\n\t"
+                     "and r5, r5, %3\n\t"
+                     "ssub16 r3, r3, %4\n\t"
+                     "ssub16 r4, r4, %4\n\t"
+                     "ssub16 r5, r5, %4\n\t"
+                     "ssub16 r6, r6, %4\n\t"
+                     "stmia %0!, {r3, r4, r5, r6}\n\t"
+                     "cmp %1, %2\n\t"
+                     "bne 1b\n\t"
+                     : "+r"(out), "+r"(in)
+                     : "r"(end), "r"(0x0F0F0F0Fu), "r"(0x08080808u)
+                     : "r3", "r4", "r5", "r6", "cc", "memory");
+#else
+    for (; in != end; in++, out += 2) {
+        out[0] = (int32_t)tc_lane_nibbles_word((uint32_t)in[0]);
+        out[1] = (int32_t)tc_lane_nibbles_word((uint32_t)in[0] >> 4);
+    }
+#endif
+    *to = out;
+    *from = in;
+}
+
 /* `pairs` of channels, of `groups` words each; returns where the next pair is packed. */
 static TC_NOINLINE const int32_t *tc_lane_nibbles_unpack(int32_t *to, const int32_t *from, int32_t pairs, int32_t groups,
                                                          int32_t parameters)
@@ -53,13 +85,8 @@ static TC_NOINLINE const int32_t *tc_lane_nibbles_unpack(int32_t *to, const int3
             to[1] = (int32_t)tc_lane_nibbles_word(word >> 4);
             to += 2;
         }
-        for (; from != words_end; from += 2, to += 4) {
-            const uint32_t first = (uint32_t)from[0];
-            const uint32_t second = (uint32_t)from[1];
-            to[0] = (int32_t)tc_lane_nibbles_word(first);
-            to[1] = (int32_t)tc_lane_nibbles_word(first >> 4);
-            to[2] = (int32_t)tc_lane_nibbles_word(second);
-            to[3] = (int32_t)tc_lane_nibbles_word(second >> 4);
+        if (from != words_end) {
+            tc_lane_nibbles_twos(&to, &from, words_end);
         }
         for (int32_t i = 0; i < parameters; i++) {
             *to++ = *from++;

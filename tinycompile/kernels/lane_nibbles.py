@@ -1,7 +1,7 @@
 """Convolution by the byte-lane product with weights of 4 bits: half their bytes in flash.
 
 A tile of output channels is unpacked to scratch, once, and all pixels are multiplied by it there, with the block
-functions of the fastest kernel for weights of 8 bits. So a weight costs about two instructions more, however many
+functions of the fastest kernel for weights of 8 bits. So two weights cost about 1.5 instructions more, however many
 pixels it is multiplied by. Every layer whose weights lie within -8 and 7 qualifies, whatever type the model gives them.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.lane import Lanes, channel_stream
 from tinycompile.kernels.lane_conv2d import PARAMETERS, Convolution, pair_order
@@ -68,8 +68,8 @@ def nibble_pairs(lanes: Lanes) -> Constant:
 
 
 def unpacking(lanes: Lanes, pairs: int) -> Work:
-    """Of so many pairs of channels, counted from GCC's assembly."""
-    each = 30 + 19 * lanes.groups // 2 + 5 * 2 * (lanes.record - lanes.groups - 1)
+    """Of so many pairs of channels, counted from the assembly."""
+    each = 36 + 6 * lanes.groups + 5 * 2 * (lanes.record - lanes.groups - 1)
     return pairs * Work(each, each)
 
 
@@ -134,6 +134,6 @@ def nibbles_kernel(layer: Convolution | Pointwise, pairs: int) -> Kernel:
         instructions=tiled.instructions + more.instructions,
         cycles=None if tiled.cycles is None else tiled.cycles + more.cycles,
         code_bytes=tiled.code_bytes + 120,
-        copies=Sweeps(len(layer.blocks.sizes), size, layer.scratch_bytes),
+        copies=None,  # what is unpacked saves flash; `tc_fetch.h` has no part in it
         notes=notes,
     )

@@ -73,7 +73,7 @@ class NibbleRows:
     def work(self) -> Work:
         """Of the layer."""
         rows, groups = self.rows, self.rows.lanes.groups
-        block = 66 + self._group * groups + -(-groups // rows.together) * 3
+        block = 66 + 24 * rows.lanes.requant.signed + self._group * groups + -(-groups // rows.together) * 3
         return 70 + rows.rows * (50 + 13 * groups + rows.blocks * block)
 
     @property

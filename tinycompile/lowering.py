@@ -42,8 +42,8 @@ from tinycompile.planner.pareto import Point, front
 from tinycompile.plans import Plans
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
-from tinycompile.residents import may_reside, resides
 from tinycompile.pruning import Pruning, loss_of
+from tinycompile.residents import may_reside, resides
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, total, work_of
 from tinycompile.zones import with_zone

@@ -72,6 +72,10 @@ COMPARISONS = (
         *("cortex-m7", "stm32h743", 480, "MCUNet vww1", "TinyEngine", 24_712_540, (2_448_658, 4_878_880)),
         *(51.0, "mit-han-lab/tinyengine, README (2022-12)"),
     ),
+    Comparison(
+        *("cortex-m7", "stm32h743", 480, "MCUNet vww1", "TFLM + CMSIS-NN", 38_253_981, (2_495_792, 7_458_546)),
+        *(97.0, "mit-han-lab/tinyengine, README (2022-12)"),
+    ),
 )
 """Throughputs of MLPerf are the medians of `results.txt`, as milliseconds."""
 

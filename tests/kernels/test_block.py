@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,7 +20,15 @@ from tinycompile.dtypes import FLOAT32, UINT8
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels import block_row, packed_depthwise, packed_pixels
 from tinycompile.kernels.base import Factory
-from tinycompile.kernels.block import conv2d, depthwise, fully_connected, paired_weights
+from tinycompile.kernels.block import (
+    conv2d,
+    conv2d_nibbles,
+    depthwise,
+    fully_connected,
+    fully_connected_nibbles,
+    halved_weights,
+    paired_weights,
+)
 from tinycompile.kernels.float_edges import quantize_search
 from tinycompile.kernels.matrix_tiles import matrix_tiles
 from tinycompile.ops.conv2d import Conv2D
@@ -140,6 +150,21 @@ def test_high_products_from_halves_are_exact():
     run_program(HIGH_PRODUCTS, "mps2-an385", core=("-mcpu=cortex-m0plus", "-mthumb"))
 
 
+def with_four_bits(site: Site) -> Site:
+    """The layer with smaller weights, from -8 to 7."""
+    weights = np.clip(site.constant(1) // 8, -8, 7).astype(np.int8)
+    return replace(site, constants=(None, weights, *site.constants[2:]))
+
+
+def test_weights_of_four_bits():
+    site = layer(Conv2D(padding=(1, 1, 1, 1)), (1, 6, 5, 5), (5, 3, 3, 5), 0, 3)
+    assert conv2d_nibbles(site, M0) is None
+    plain, packed = conv2d(with_four_bits(site), M0), check(conv2d_nibbles, with_four_bits(site), M0)
+    assert packed.constants[0].bytes == plain.constants[0].bytes // 2
+    assert packed.instructions == plain.instructions
+    assert halved_weights(np.array([[-8, 7, 0, 1], [7, -8, 0, -1]])).tolist() == [0xF0, 0x0F, 0x88, 0x79]
+
+
 def cases() -> list[tuple[Factory, Site]]:
     """Taps beside a multiple of 4 and 8, odd channels and pixels, every kind of window, clamp and line."""
     found: list[tuple[Factory, Site]] = [
@@ -168,6 +193,9 @@ def cases() -> list[tuple[Factory, Site]]:
         spatial = DepthwiseConv2D(stride, dilation, padding, clamp)
         site = layer(spatial, (1, 11, 9, channels), (1, *window, channels), 3, seed)
         found.append((DEPTHWISE[(2, 0, 2, 1, 1, 0, 0)[seed]], site))
+    padded = layer(Conv2D((2, 2), ONE, (0, 1, 0, 1)), (1, 11, 9, 8), (7, 3, 3, 8), 0, 3)
+    found.append((conv2d_nibbles, with_four_bits(padded)))
+    found.append((fully_connected_nibbles, with_four_bits(dense(37, 19, 3, (-60, 70), 0))))
     floats = TensorType((1, 300), FLOAT32)
     for ties, y in (("away", int8((), 0.25, -5)), ("even", TensorType((), UINT8, Quantization.per_tensor(0.4, 130)))):
         found.append((quantize_search, site_of(Quantize(y.dtype, ties=ties), [floats], [None], y)))

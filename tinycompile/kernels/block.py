@@ -21,6 +21,9 @@ from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.targets.core import Core
 
+NIBBLE = 4
+"""Bits of a weight that shares a byte."""
+
 
 def _finish(core: Core) -> int:
     """Instructions per output of what follows the products."""
@@ -32,6 +35,14 @@ def paired_weights(matrix: Array) -> Array:
     channels, taps = matrix.shape
     filled = np.pad(matrix, ((0, channels % 2), (0, -taps % 4))) + 128
     return filled.reshape(-1, 2, filled.shape[1]).transpose(0, 2, 1).astype(np.uint8).ravel()
+
+
+def halved_weights(matrix: Array) -> Array:
+    """(C, K) within -8 and 7 as uint8 w + 8, both of a pair in a byte: [pairs of channels][K, as `paired_weights`]."""
+    channels, taps = matrix.shape
+    filled = np.pad(matrix, ((0, channels % 2), (0, -taps % 4))) + 8
+    pairs = filled.reshape(-1, 2, filled.shape[1]).astype(np.uint8)
+    return (pairs[:, 0] | pairs[:, 1] << NIBBLE).ravel()
 
 
 def is_dense(site: Site) -> bool:
@@ -56,7 +67,19 @@ def linear_and(site: Site, core: Core) -> Kernel | None:
     )
 
 
-def _conv2d(site: Site, core: Core, after: After | None = None) -> Kernel | None:
+@kernel_for(Conv2D, unless={"dsp"})
+def conv2d_nibbles(site: Site, core: Core) -> Kernel | None:
+    """The same with weights of 4 bits, half as large."""
+    return _conv2d(site, core, nibbles=True)
+
+
+@kernel_for(FullyConnected, unless={"dsp"})
+def fully_connected_nibbles(site: Site, core: Core) -> Kernel | None:
+    """The same with weights of 4 bits."""
+    return _fully_connected(site, core, nibbles=True)
+
+
+def _conv2d(site: Site, core: Core, after: After | None = None, *, nibbles: bool = False) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Convolution) or not is_dense(site):
         return None
@@ -71,6 +94,7 @@ def _conv2d(site: Site, core: Core, after: After | None = None) -> Kernel | None
         int(np.prod(sig.output.shape[1:3])),
         safe_distance(steps),
         after,
+        nibbles=nibbles,
     )
 
 
@@ -80,7 +104,7 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
     return _fully_connected(site, core)
 
 
-def _fully_connected(site: Site, core: Core, after: After | None = None) -> Kernel | None:
+def _fully_connected(site: Site, core: Core, after: After | None = None, *, nibbles: bool = False) -> Kernel | None:
     if has_wide_weights(site):
         return None
     outputs, inputs = site.sig.inputs[1].shape
@@ -88,7 +112,7 @@ def _fully_connected(site: Site, core: Core, after: After | None = None) -> Kern
     first = np.arange(-(-rows // 2))
     distance = ordered_distance((2 * first + 2).clip(max=rows) * inputs, (2 * first + 2).clip(max=rows) * outputs)
     stem = f"fully_connected_block_{rows}x{inputs}_{outputs}"
-    return _kernel(site, core, stem, row_window(rows), inputs, rows, distance, after)
+    return _kernel(site, core, stem, row_window(rows), inputs, rows, distance, after, nibbles=nibbles)
 
 
 def row_window(rows: int) -> dict[str, int]:
@@ -107,10 +131,14 @@ def _kernel(
     pixels: int,
     distance: int,
     after: After | None,
+    *,
+    nibbles: bool,
 ) -> Kernel | None:
     if any(constant is None for constant in site.constants[1:]):
         return None
     layer = LinearLayer.of(site)
+    if nibbles and not layer.fits_bits(NIBBLE):
+        return None
     requant = ProductRequant.of(layer, 128 * layer.weight_sums)
     if requant is None:
         return None
@@ -120,29 +148,33 @@ def _kernel(
         "output_channels": layer.channels,
         "input_zero_point": padding_value(site, layer),
         "requant": requant.fields,
+        **({"nibbles": 1} if nibbles else {}),
     }
+    stem += "_nibbles" * nibbles
     taps = -(-layer.taps // 4) * 4
-    size = -(-layer.channels // 2) * 2 * taps
-    weights = Deferred(size, np.uint8, lambda: paired_weights(layer.matrix))
+    pack = halved_weights if nibbles else paired_weights
+    size = -(-layer.channels // 2) * (1 if nibbles else 2) * taps
+    weights = Constant("weights", "uint8_t", Deferred(size, np.uint8, lambda: pack(layer.matrix)), _layout(nibbles))
     parameters = ("const int8_t *input", "int8_t *output", "const uint8_t *weights", "const int32_t *channels")
     parameters += ("void *scratch",)
     shape = Struct("tc_block_conv2d_shape", fields)
     callee, header = "tc_block_conv2d_s8", "tc_block_conv2d.h"
     comment = "2 pixels and 2 channels at a time, their sums in registers."
     function = struct_call(stem, callee, header, parameters, (shape,), comment)
+    variant = "fully_connected_block" if isinstance(site.node.op, FullyConnected) else "conv2d_block"
     blocks, pairs = -(-pixels // 2), -(-layer.channels // 2)
     tap = 9 if core.has("multiply_accumulate") else 14
     copied = 8 if depth % 4 else 3
     kernel = Kernel(
-        "fully_connected_block" if isinstance(site.node.op, FullyConnected) else "conv2d_block",
+        variant + "_nibbles" * nibbles,
         function,
-        (Constant("weights", "uint8_t", weights, "w + 128, pairs of channels side by side"), requant.vectors(1)),
+        (weights, requant.vectors(1)),
         scratch_bytes=-(-2 * taps // 8) * 8,
         instructions=blocks * (2 * taps * copied + pairs * (40 + taps * tap + 4 * _finish(core))),
         code_bytes=900,
         sweeps=Sweeps(blocks, between=2 * taps),
         overlap={0: distance},
-        notes={"requantisation": requant.plan.form},
+        notes={"requantisation": requant.plan.form} | ({"weights": "4 bits each"} if nibbles else {}),
         requant=requant.plan.shape_in_code,
     )
     if after is None:
@@ -151,6 +183,11 @@ def _kernel(
     each = after_table if after.table else after_sum
     function = after.function(callee, stem, header, parameters, shape, comment)
     return after.kernel(kernel, function, each * pixels * layer.channels, 2 * layer.channels)
+
+
+def _layout(nibbles: bool) -> str:
+    """Of the weights, for the generated code."""
+    return "w + 8, pairs of channels in a byte" if nibbles else "w + 128, pairs of channels side by side"
 
 
 def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...], together: int = 2) -> Iterator[tuple[int, int]]:

@@ -174,8 +174,12 @@ def test_a_typical_price_has_no_values_and_no_smaller_choice() -> None:
 def test_time_is_the_cores_alone_and_names_what_may_wait() -> None:
     graph = ARCHITECTURES["keyword_spotting"](np.random.default_rng(0))
     found = tinycompile.cost(graph, "stm32f746", exact=False)
-    assert found.core_milliseconds == pytest.approx(1e3 * found.instructions / 216e6)
-    assert found.slowest_milliseconds == found.core_milliseconds
+    low, high = found.cycles_per_instruction
+    assert found.core_milliseconds == pytest.approx(1e3 * low * found.instructions / 216e6)
+    waiting = [1e3 * cycles / 216e6 for cycles in found.waiting_cycles]
+    assert found.fastest_milliseconds == pytest.approx(found.core_milliseconds + waiting[0])
+    assert found.slowest_milliseconds == pytest.approx(1e3 * high * found.instructions / 216e6 + waiting[1])
+    assert 0 < waiting[0] <= waiting[1]
     assert found.fits
     assert tinycompile.cost(graph, "host", exact=False).core_milliseconds is None
 

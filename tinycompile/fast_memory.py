@@ -17,7 +17,7 @@ from tinycompile.codegen.copies import Copies, Copy, Kind
 from tinycompile.codegen.linker import FAR_CALLS_BYTES, STACK_GUARD_BYTES
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
-from tinycompile.elf import calls_of, sizes
+from tinycompile.elf import calls_of, reached, sizes
 from tinycompile.kernels.waiting import sweeps_of, swept
 from tinycompile.layout import SYSTEM_BYTES
 from tinycompile.options import Options
@@ -139,9 +139,9 @@ def _functions(
     calls = calls_of(build / f"{program.model}.ci")
     executed = Counter[str]()
     for layer in program.layers:
-        reached = _reached(layer.function, calls, size)
-        whole = sum(size[name] for name in reached)
-        for name in reached:
+        names = reached(layer.function, calls, size)
+        whole = sum(size[name] for name in names)
+        for name in names:
             executed[name] += round(layer.kernel.instructions * size[name] / whole)
     for name, instructions in executed.items():
         times = max(1.0, BYTES_PER_INSTRUCTION * instructions / size[name])
@@ -149,17 +149,6 @@ def _functions(
         least = _LEAST * instructions if asked else 0.0
         saved = {m: waits[flash] - waits[m] + least for m in memories}
         yield Item("code", name, _whole(size[name]), saved)
-
-
-def _reached(function: str, calls: Mapping[str, set[str]], known: Mapping[str, int]) -> list[str]:
-    """A function and all that it calls, as far as they are known."""
-    found, pending = dict[str, None](), [function]
-    while pending:
-        name = pending.pop()
-        if name in known and name not in found:
-            found[name] = None
-            pending += sorted(calls.get(name, ()))
-    return list(found)
 
 
 def _constants(program: Program, project: Project, memories: Sequence[Memory], asked: bool) -> Iterator[Item]:

@@ -186,6 +186,7 @@ class LayerSection:
         weights_in: bytes of constants by memory, of one that several layers share in each of them.
         live_bytes: of the arena while it is executed.
         code_bytes: of its function; one that several layers share counts for the first of them.
+        waiting_estimate: cycles from "low" to "high" that it waits for memories, without a simulation.
     """
 
     name: str
@@ -205,6 +206,24 @@ class LayerSection:
     weights_in: Mapping[str, int]
     live_bytes: int
     code_bytes: int
+    waiting_estimate: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class TimeSection:
+    """What an inference's time is estimated from, where `profile` hasn't told better.
+
+    Attributes:
+        cycles_per_instruction: of the core, from and to.
+        waiting: cycles from "low" to "high" that it waits for memories, by what for: `memory_time.KINDS`.
+        assumes: what the bounds stand for.
+    """
+
+    clock_hz: int
+    cycles_per_instruction: Sequence[float]
+    waiting: Mapping[str, Mapping[str, int]]
+    waiting_total: Mapping[str, int]
+    assumes: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -295,6 +314,7 @@ class Report:
         states: a trace build reports them after the layers.
         requantisation: how many layers requantise in each form.
         slide: None for a model that gets its whole input in each inference.
+        time: None for the host.
         pareto: None where no front was asked for.
     """
 
@@ -323,6 +343,7 @@ class Report:
     notes: Sequence[str]
     requantisation: Mapping[str, int]
     layers: Sequence[LayerSection]
+    time: TimeSection | None
     arena: ArenaSection
     graphs: GraphsSection
     pareto: Sequence[PointSection] | None

@@ -77,8 +77,9 @@ def with_copies(project: Project, folder: Path, options: Options, stack: int) ->
     limits: dict[Kind, int | str] = {"code": options.fast_code, "weights": options.fast_weights}
     asked = {kind for kind, limit in limits.items() if isinstance(limit, int)}
     found = list[Item]()
+    functions = {p.model: sizes(folder / "build" / f"{p.model}.o", ()).functions for p in project.programs}
     for program in project.programs:
-        found += _functions(program, project, folder, list(room.memories), "code" in asked)
+        found += _functions(program, project, folder, functions, list(room.memories), asked="code" in asked)
         found += _constants(program, project, list(room.memories), "weights" in asked)
     prices: dict[Kind, float] = {kind: 0.0 if kind in asked else CYCLES_PER_BYTE for kind in limits}
     if project.layout.resident:
@@ -125,18 +126,25 @@ def _memories(board: Board, used: Sequence[Memory]) -> list[Memory]:
 
 
 def _functions(
-    program: Program, project: Project, folder: Path, memories: Sequence[Memory], asked: bool
+    program: Program,
+    project: Project,
+    folder: Path,
+    functions: Mapping[str, Mapping[str, int]],
+    memories: Sequence[Memory],
+    *,
+    asked: bool,
 ) -> Iterator[Item]:
     """The functions of a model's layers, and what these call in the same file.
 
-    A layer's instructions are shared among its functions by their size; each is a loop of its own.
+    A layer's instructions are shared among its functions by their size; each is a loop of its own. Where several models
+    have functions of one name, the linker script takes all of them, and their bytes count.
 
     Args:
+        functions: sizes by name, by model.
         asked: they are wanted, so that those that are executed most count where the memories cost nothing.
     """
-    build, system, flash = folder / "build", project.board.memory_system, project.layout.flash
-    size = sizes(build / f"{program.model}.o", ()).functions
-    calls = calls_of(build / f"{program.model}.ci")
+    system, flash, size = project.board.memory_system, project.layout.flash, functions[program.model]
+    calls = calls_of(folder / "build" / f"{program.model}.ci")
     executed = Counter[str]()
     for layer in program.layers:
         names = reached(layer.function, calls, size)
@@ -148,7 +156,7 @@ def _functions(
         waits = {m: system.fetch(m, size[name], times).middle for m in (flash, *memories)}
         least = _LEAST * instructions if asked else 0.0
         saved = {m: waits[flash] - waits[m] + least for m in memories}
-        yield Item("code", name, _whole(size[name]), saved)
+        yield Item("code", name, sum(_whole(each.get(name, 0)) for each in functions.values()), saved)
 
 
 def _constants(program: Program, project: Project, memories: Sequence[Memory], asked: bool) -> Iterator[Item]:

@@ -14,9 +14,11 @@ from elftools.elf.elffile import ELFFile
 import tinycompile
 from tests.conftest import DIGITS
 from tinycompile.codegen.copies import Copy
-from tinycompile.codegen.linker import linker_script
+from tinycompile.codegen.linker import FAR_CALLS_BYTES, linker_script
 from tinycompile.fast_memory import Item, Room, choose
 from tinycompile.layout import Layout
+from tinycompile.options import Options
+from tinycompile.pipeline import compile_together
 from tinycompile.targets import Memory, load_board
 
 TIGHT = Memory("tight", 0, 256)
@@ -98,6 +100,15 @@ def test_code_and_weights_are_used_in_ram_and_the_results_are_the_same(
     assert {layer["function"] for layer in build.report["layers"]}.intersection(inside[code])
     assert any(name.endswith("_weights") for name in inside[data])
     np.testing.assert_array_equal(build.run(samples["input_0"][:3], on="qemu"), samples["output_0"][:3])
+
+
+def test_functions_of_one_name_in_several_models_all_count(tmp_path: Path) -> None:
+    """A model twice: every function is in both object files, and the linker script takes both."""
+    models = [tmp_path / f"{name}.tflite" for name in ("first", "second")]
+    for model in models:
+        model.write_bytes((DIGITS / "digits_int8.tflite").read_bytes())
+    found = compile_together(models, Options.of("microbit", fast_code=1500), output=tmp_path / "out")
+    assert [400 < build.report["ram"]["fast_code_bytes"] <= 1500 + FAR_CALLS_BYTES for build in found] == [True, True]
 
 
 def test_code_is_fetched_over_the_code_bus_and_written_over_the_other_one() -> None:

@@ -74,3 +74,21 @@ def plain_graph(tokens: int, depth: int, rule: Framework = "tflite") -> Graph:
     p = n.add("p", Softmax(rule=rule), [s], PROBABILITIES)
     n.add("y", BatchMatMul(rule=once[1]), [p, x], int8((), 0.03, 3))
     return n.graph
+
+
+def reshaped_graph(
+    scores: tuple[int, ...], probabilities: tuple[int, ...], value: tuple[int, ...], softmax: tuple[int, ...] = ()
+) -> Graph:
+    """Reshapes around the softmax, which may split and merge axes.
+
+    Args:
+        scores, probabilities: shapes of the products' results and operands. value: of the values.
+        softmax: what the softmax reads; () for the shape of the scores.
+    """
+    n = Nodes()
+    q, k = n.given("q", (*scores[:-1], 5), 0.03, 4), n.given("k", (*scores[:-2], scores[-1], 5), 0.02, -7)
+    s = n.add("s", BatchMatMul(adj_y=True), [q, k], int8((), 0.1, 3))
+    p = n.add("p", Softmax(), [n.add("sr", Reshape(softmax or scores), [s])], PROBABILITIES)
+    p = n.add("r", Reshape(probabilities), [p])
+    n.add("y", BatchMatMul(), [p, n.given("v", value, 0.05, 11)], int8((), 0.02, -3))
+    return n.graph

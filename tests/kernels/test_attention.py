@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.kernels.attention_sites import graph_of, plain_graph, torch_graph
+from tests.kernels.attention_sites import graph_of, plain_graph, reshaped_graph, torch_graph
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.fused_nodes import site_of
@@ -78,6 +78,30 @@ def test_no_kernel_where_rows_are_scattered() -> None:
     graph = graph_of(2, 4, 4, 8)
     site = site_of(_with_last_transposed(graph))
     assert attention_rows(site, M7) is None
+
+
+def test_batches_by_the_probabilities_that_scores_become() -> None:
+    """Two matrices of scores for three of values each, not for one each."""
+    check(attention_lanes, site_of(reshaped_graph((2, 3, 6), (2, 1, 3, 6), (3, 6, 4))))
+    found = attention_of(site_of(reshaped_graph((2, 3, 6), (2, 1, 3, 6), (2, 6, 4))))
+    assert found is not None
+    assert (found.batch, found.query.batch, found.value.batch) == ((1, 2, 2), (0, 15, 0), (0, 0, 24))
+
+
+@pytest.mark.parametrize(
+    ("scores", "probabilities", "value", "softmax"),
+    [
+        ((1, 6, 6), (2, 3, 6), (2, 6, 4), ()),
+        ((2, 6, 6), (1, 12, 6), (1, 6, 4), ()),
+        ((2, 3, 3), (3, 2, 3), (3, 3, 4), ()),
+        ((1, 3, 12), (1, 6, 6), (1, 6, 4), (1, 6, 6)),
+        ((1, 6, 6), (1, 6, 6), (1, 6, 4), (1, 3, 12)),
+    ],
+)
+def test_no_kernel_where_rows_change_their_matrix(
+    scores: tuple[int, ...], probabilities: tuple[int, ...], value: tuple[int, ...], softmax: tuple[int, ...]
+) -> None:
+    assert attention_of(site_of(reshaped_graph(scores, probabilities, value, softmax))) is None
 
 
 def _with_last_transposed(graph: Graph) -> Graph:

@@ -104,3 +104,29 @@ def test_no_norm_where_an_operator_reads_something_else() -> None:
     changed = fused([node for node in nodes if node.name not in ("negated", "floats", "minus", "shift")], graph.types)
     assert layer_norm_of(graph.site(fused(graph.nodes, graph.types))) is not None
     assert layer_norm_of(graph.site(changed)) is None
+
+
+@pytest.mark.parametrize("name", ["column", "roots", "offset"])
+def test_no_norm_where_rows_statistics_belong_to_columns(name: str) -> None:
+    """As many rows as columns: shapes alone say which of them an element is for."""
+    graph = torch(4, 4)
+    assert layer_norm_of(site_of(graph)) is not None
+    assert layer_norm_of(site_of(with_shape(graph, name, (1, 1, 4)))) is None
+
+
+@pytest.mark.parametrize("name", ["gamma", "beta"])
+def test_no_norm_with_a_constant_for_each_row(name: str) -> None:
+    graph = keras(4, 4)
+    assert layer_norm_of(site_of(graph)) is not None
+    turned = {name: graph.constants[name].reshape(1, 4, 1)}
+    changed = with_shape(replace(graph, constants=dict(graph.constants) | turned), name, (1, 4, 1))
+    if name == "gamma":  # roots for each column
+        changed = with_shape(changed, "root", (1, 1, 4))
+    assert layer_norm_of(changed.site(fused(changed.nodes, changed.types))) is None
+
+
+def with_shape(graph: Graph, name: str, shape: tuple[int, ...]) -> Graph:
+    """A value of another shape, and the reshape that makes it, if one does."""
+    types = dict(graph.types) | {name: replace(graph.types[name], shape=shape)}
+    nodes = [replace(n, op=Reshape(shape)) if n.name == name and isinstance(n.op, Reshape) else n for n in graph.nodes]
+    return replace(graph, nodes=tuple(nodes), types=types)

@@ -35,6 +35,12 @@ class RowSoftmax:
     kernel: Kernel
     function: Function
 
+    @property
+    def table(self) -> str:
+        """The name of the constant."""
+        (constant,) = self.kernel.constants
+        return constant.suffix
+
     @staticmethod
     def of(site: Site, rows: int, core: Core) -> RowSoftmax | None:
         """By a table of exponentials, whosever rule it is; None where there is no such kernel.
@@ -166,7 +172,7 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
         variables=(
             f"const tc_attention_finish scores = {{score_channels, {scores.function}}}",
             f"const tc_attention_finish shares = {{share_channels, {shares.function}}}",
-            f"const tc_attention_functions functions = {{{'table' if tables else 'NULL'}, $0, exponentials}}",
+            f"const tc_attention_functions functions = {{{'table' if tables else 'NULL'}, $0, {softmax.table}}}",
         ),
     )
     rows = prod(attention.batch) * attention.query.count

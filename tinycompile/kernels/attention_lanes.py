@@ -56,7 +56,7 @@ def attention_lanes(site: Site, core: Core) -> Kernel | None:
         "Attention, two queries at a time: 2 rows x 4 columns in registers.",
         (names["query"], names["key"], names["value"], "output", "scratch", "&functions"),
         tuple(dict.fromkeys(definition for _, definition in blocks)),
-        (f"const tc_attention_functions functions = {{{table}, $0, exponentials}}",),
+        (f"const tc_attention_functions functions = {{{table}, $0, {softmax.table}}}",),
     )
     work = _work(attention, scores, shares, softmax, core)
     return Kernel(

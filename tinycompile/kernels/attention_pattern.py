@@ -190,7 +190,7 @@ def attention_of(site: Site) -> Attention | None:
         return None
     scores, softmax, shares = parts[found.scores], parts[found.softmax], parts[found.shares]
     keys = softmax.sig.input.shape[-1]
-    moves = [parts[node].sig.output.shape[-1] for node in (*found.function, *found.between)]
+    moves = [parts[node].sig.output.shape[-1] for node in (found.scores, *found.function, *found.between)]
     if any(depth != keys for depth in moves) or not all(isinstance(node.op, Reshape) for node in found.between):
         return None
     function = _function(found.function, parts, scores.sig.output.elements)
@@ -226,13 +226,16 @@ def _vectors(site: Site, found: Roles, parts: Mapping[Node, Site]) -> _Layout | 
     k = _places(found.key, parts, parts[found.scores].sig, 1)
     v = _places(found.value, parts, parts[found.shares].sig, 1)
     y = _result_places(found.output, parts, parts[found.shares].sig)
+    rows = parts[found.scores].sig.output.shape[:-1], parts[found.shares].sig.inputs[0].shape[:-1]
+    if rows[0][-1] != rows[1][-1]:
+        return None
     places = [
-        q.swapaxes(-1, -2) if first.adj_x else q,
-        k if first.adj_y else k.swapaxes(-1, -2),
+        _renumbered(q.swapaxes(-1, -2) if first.adj_x else q, rows[0][:-1], rows[1][:-1]),
+        _renumbered(k if first.adj_y else k.swapaxes(-1, -2), rows[0][:-1], rows[1][:-1]),
         v if second.adj_y else v.swapaxes(-1, -2),
         y,
     ]
-    batch = np.broadcast_shapes(*(each.shape[:-2] for each in places))
+    batch = y.shape[:-2]
     axes = [axis for axis, size in enumerate(batch) if size > 1]
     if len(axes) > LOOPS:
         return None
@@ -255,6 +258,15 @@ def _vectors(site: Site, found: Roles, parts: Mapping[Node, Site]) -> _Layout | 
     sizes = (*(1 for _ in range(LOOPS - len(axes))), *(batch[axis] for axis in axes))
     query, key, value, output = layout
     return sizes, query, key, value, output
+
+
+def _renumbered(places: Array, batch: tuple[int, ...], new: tuple[int, ...]) -> Array:
+    """An operand's vectors for every matrix of scores, by the matrix of probabilities that it becomes.
+
+    Args:
+        batch: of the scores. new: of the probabilities; as many matrices, but reshapes may have split or merged axes.
+    """
+    return np.broadcast_to(places, (*batch, *places.shape[-2:])).reshape(*new, *places.shape[-2:])
 
 
 def _source(moves: Sequence[Node], reader: Site, operand: int) -> str:

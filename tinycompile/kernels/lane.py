@@ -180,7 +180,7 @@ def _whole_words(layer: LinearLayer) -> Array:
 
 def _fits_lanes(layer: LinearLayer, direct: bool) -> bool:
     """Whether there are `pack_words`: without a weight of -128 always."""
-    return layer.lowest_weight > -128 or pack_words(_whole_words(layer), direct=direct) is not None
+    return layer.weight_range[0] > -128 or pack_words(_whole_words(layer), direct=direct) is not None
 
 
 def as_rows(site: Site) -> tuple[int, int, int] | None:

@@ -111,13 +111,27 @@ def _is_by_rows(found: LayerNorm) -> bool:
     elements = found.rows * found.depth
     whole = (found.mean.sig.input, found.square.sig.output, found.scaled_x.sig.output, found.total.sig.output)
     vectors = [part for part in (found.gain, found.offset) if part is not None]
+    aligned = (found.square, found.scaled_x, found.total, *vectors, *([found.scaled_mean] if vectors else []))
     rows_of_means = [_is_of_rows(part.sig, part.node.op) for part in (found.mean, found.variance)]
     return (
         all(rows_of_means)
         and all(t.elements == elements and t.dtype == INT8 and t.shape[-1] == found.depth for t in whole)
         and all(part.sig.output.elements == elements for part in vectors)
-        and all(value.size == found.depth for part in vectors for value in part.constants if value is not None)
+        and all(_is_aligned(part, found.rows, found.depth) for part in aligned)
         and (found.gain is not None or found.scaled_mean.sig.output.elements == found.rows)
+    )
+
+
+def _is_aligned(part: Site, rows: int, depth: int) -> bool:
+    """Whether constants have an element for each column, and other operands all elements or one for each row.
+
+    As many elements aren't enough: where there are as many rows as columns, means of rows without the last axis belong
+    to columns.
+    """
+    columns, others = (depth, depth), [(rows * depth, depth), (rows, 1)]
+    return all(
+        (t.elements, t.shape[-1] if t.shape else 1) in ([columns] if constant is not None else others)
+        for t, constant in zip(part.sig.inputs, part.constants, strict=True)
     )
 
 

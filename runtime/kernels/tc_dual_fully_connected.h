@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * Rows times a matrix of int16 or int8 weights by dual products (docs/kernels.md), 4 output channels in registers.
+ * Rows times a matrix of int16 weights by dual products (docs/kernels.md), 4 output channels in registers.
  *
  * input    [rows][inputs], int8, at least 4 inputs
  * output   [rows][outputs], int8
- * weights  per 4 channels: 4 starts; per 4 inputs and channel the words (w0, w2) and (w1, w3), or 4 bytes; then the parameters of
- *          each channel (tc_requant_block.h). Where the inputs aren't a multiple of 4, the second four begin so much earlier that
+ * weights  per 4 channels: 4 starts; per 4 inputs and channel the words (w0, w2) and (w1, w3); then the parameters of each
+ *          channel (tc_requant_block.h). Where the inputs aren't a multiple of 4, the second four begin so much earlier that
  *          the last end with the row: inputs that are read twice have a weight of zero the second time.
  *
  *     TC_DUAL_ROW(name, form, saturate, bits, shift, low, high)
- *     TC_DUAL_ROW_BYTES(name, form, saturate, bits, shift, low, high)
  *
- * define the block function `name` for weights of 16 and of 8 bits.
+ * defines the block function `name`.
  */
 #ifndef TC_DUAL_FULLY_CONNECTED_H
 #define TC_DUAL_FULLY_CONNECTED_H
@@ -34,7 +33,6 @@ typedef struct tc_dual_row_job {
     const int32_t *weights_end;
     uint32_t odd;    /* 1 if the number of groups of 4 inputs behind the first is odd */
     uint32_t repeat; /* bytes that the second group reads again */
-    uint32_t shift;  /* to the left, of the sums of weights of 8 bits; those of 16 carry it */
 } tc_dual_row_job;
 
 typedef void tc_dual_row(const int8_t *x, const int32_t *weights, int8_t *output, const tc_dual_row_job *job);
@@ -44,12 +42,11 @@ typedef struct tc_dual_fully_connected_shape {
     int32_t inputs;
     int32_t outputs;
     int32_t block_words; /* of `weights` per 4 channels */
-    uint32_t shift;
 } tc_dual_fully_connected_shape;
 
-/* The same arithmetic in portable C; `bytes` says whether a weight has one. */
+/* The same arithmetic in portable C. */
 TC_INLINE void tc_dual_row_portable(const int8_t *x, const int32_t *weights, int8_t *output, const tc_dual_row_job *job,
-                                    const tc_requant_block *requant, int bytes)
+                                    const tc_requant_block *requant)
 {
     while (weights != job->weights_end) {
         int32_t sum[4];
@@ -59,18 +56,14 @@ TC_INLINE void tc_dual_row_portable(const int8_t *x, const int32_t *weights, int
             if (group == x + 4) {
                 group -= job->repeat;
             }
-            const uint32_t inputs = tc_load4(group);
-            for (uint32_t channel = 0; channel < 4u; channel++) {
-                const uint32_t word = (uint32_t)*weights++;
-                const uint32_t even = bytes ? tc_sxtb16(word, 0) : word;
-                const uint32_t odd = bytes ? tc_sxtb16(word, 8) : (uint32_t)*weights++;
-                sum[channel] = tc_smlad(even, tc_sxtb16(inputs, 0), sum[channel]);
-                sum[channel] = tc_smlad(odd, tc_sxtb16(inputs, 8), sum[channel]);
+            const uint32_t bytes = tc_load4(group);
+            for (uint32_t channel = 0; channel < 4u; channel++, weights += 2) {
+                sum[channel] = tc_smlad((uint32_t)weights[0], tc_sxtb16(bytes, 0), sum[channel]);
+                sum[channel] = tc_smlad((uint32_t)weights[1], tc_sxtb16(bytes, 8), sum[channel]);
             }
         }
         for (uint32_t channel = 0; channel < 4u; channel++) {
-            const uint32_t scaled = bytes ? (uint32_t)sum[channel] << job->shift : (uint32_t)sum[channel];
-            *output++ = tc_requantize_block((int32_t)scaled, weights, requant);
+            *output++ = tc_requantize_block(sum[channel], weights, requant);
             weights += tc_requant_block_words(requant);
         }
     }
@@ -108,29 +101,6 @@ TC_INLINE void tc_dual_row_portable(const int8_t *x, const int32_t *weights, int
     "smlad r6, r1, r10, r6\n\t" \
     "smlad r7, r3, r10, r7\n\t"
 
-/* The same with a word of 4 bytes for each channel. */
-#define TC_DUAL_ROW_BYTES_CHANNEL(sum, word) \
-    "sxtb16 r8, " #word "\n\t" \
-    "sxtb16 " #word ", " #word ", ror #8\n\t" \
-    "smlad " #sum ", r8, r9, " #sum "\n\t" \
-    "smlad " #sum ", " #word ", r10, " #sum "\n\t"
-
-#define TC_DUAL_ROW_BYTES_GROUP \
-    TC_DUAL_ROW_LOAD \
-    "ldmia r12!, {r0-r3}\n\t" \
-    "sxtb16 r9, r8\n\t" \
-    "sxtb16 r10, r8, ror #8\n\t" \
-    TC_DUAL_ROW_BYTES_CHANNEL(r4, r0) \
-    TC_DUAL_ROW_BYTES_CHANNEL(r5, r1) \
-    TC_DUAL_ROW_BYTES_CHANNEL(r6, r2) \
-    TC_DUAL_ROW_BYTES_CHANNEL(r7, r3)
-
-#define TC_DUAL_ROW_BYTES_SCALE \
-    TC_FETCH(r0, 3) \
-    ".irp a, r4, r5, r6, r7\n\t" \
-    "lsl \\a, \\a, r0\n\t" \
-    ".endr\n\t"
-
 #define TC_DUAL_ROW_FINISH(a, form, saturate, bits, shift) \
     "ldrd r0, r1, [r12], #8\n\t" /* multiplier, offset */ \
     TC_IF_SIGNED_##form("ldr r2, [r12], #4\n\t") \
@@ -139,24 +109,22 @@ TC_INLINE void tc_dual_row_portable(const int8_t *x, const int32_t *weights, int
 
 /*
  * r4-r7 accumulate 4 channels; r12 walks the weights, lr the row, which ends at r11.
- * Slots: 0 start of x, 1 repeat, 2 output, 3 shift, 4 end of the weights, 5 odd.
+ * Slots: 0 start of x, 1 repeat, 2 output, 4 end of the weights, 5 odd.
  */
-#define TC_DUAL_ROW_TEXT(group, scale, form, saturate, bits, shift, low, high) \
+#define TC_DUAL_ROW_TEXT(form, saturate, bits, shift, low, high) \
     TC_KEEP(r0, 0) \
     TC_KEEP(r2, 2) \
     "ldr r11, [r3]\n\t" \
     "ldr r5, [r3, #4]\n\t" \
     "ldrd r6, r7, [r3, #8]\n\t" \
-    "ldr r4, [r3, #16]\n\t" \
     TC_KEEP(r7, 1) \
-    TC_KEEP(r4, 3) \
     TC_KEEP(r5, 4) \
     TC_KEEP(r6, 5) \
     "mov r12, r1\n" \
     "1:\n\t" /* 4 channels */ \
     TC_FETCH(lr, 0) \
     "ldmia r12!, {r4-r7}\n\t" \
-    group \
+    TC_DUAL_ROW_GROUP \
     "cmp lr, r11\n\t" \
     "beq 4f\n\t" \
     TC_FETCH(r0, 1) \
@@ -165,13 +133,12 @@ TC_INLINE void tc_dual_row_portable(const int8_t *x, const int32_t *weights, int
     "cmp r1, #0\n\t" \
     "bne 3f\n" \
     "2:\n\t" /* 8 inputs per round, entered in the middle where the number of groups is odd */ \
-    group \
+    TC_DUAL_ROW_GROUP \
     "3:\n\t" \
-    group \
+    TC_DUAL_ROW_GROUP \
     "cmp lr, r11\n\t" \
     "bne 2b\n" \
     "4:\n\t" \
-    scale \
     TC_DUAL_ROW_FINISH(r4, form, saturate, bits, shift) \
     TC_DUAL_ROW_FINISH(r5, form, saturate, bits, shift) \
     TC_DUAL_ROW_FINISH(r6, form, saturate, bits, shift) \
@@ -186,22 +153,17 @@ TC_INLINE void tc_dual_row_portable(const int8_t *x, const int32_t *weights, int
     "cmp r12, r1\n\t" \
     "bne 1b\n\t"
 
-#define TC_DUAL_ROW_FUNCTION(name, ...) \
+#define TC_DUAL_ROW(name, ...) \
     TC_BLOCK_FUNCTION(name, const int8_t *, const int32_t *, int8_t *, const tc_dual_row_job *, TC_DUAL_ROW_TEXT(__VA_ARGS__))
-#define TC_DUAL_ROW(name, ...) TC_DUAL_ROW_FUNCTION(name, TC_DUAL_ROW_GROUP, "", __VA_ARGS__)
-#define TC_DUAL_ROW_BYTES(name, ...) \
-    TC_DUAL_ROW_FUNCTION(name, TC_DUAL_ROW_BYTES_GROUP, TC_DUAL_ROW_BYTES_SCALE, __VA_ARGS__)
 
 #else
 
-#define TC_DUAL_ROW_FUNCTION(name, bytes, ...) \
+#define TC_DUAL_ROW(name, ...) \
     static TC_NOINLINE void name(const int8_t *x, const int32_t *weights, int8_t *output, const tc_dual_row_job *job) \
     { \
         static const tc_requant_block requant = TC_REQUANT_BLOCK(__VA_ARGS__); \
-        tc_dual_row_portable(x, weights, output, job, &requant, bytes); \
+        tc_dual_row_portable(x, weights, output, job, &requant); \
     }
-#define TC_DUAL_ROW(name, ...) TC_DUAL_ROW_FUNCTION(name, 0, __VA_ARGS__)
-#define TC_DUAL_ROW_BYTES(name, ...) TC_DUAL_ROW_FUNCTION(name, 1, __VA_ARGS__)
 
 #endif
 
@@ -217,11 +179,11 @@ TC_INLINE void tc_dual_fully_connected_s8(const int8_t *input, int8_t *output, c
     for (int32_t row = 0; row < shape->rows; row++) {
         const int8_t *const end = input + shape->inputs;
         if (whole > 0) {
-            const tc_dual_row_job job = {end, last_weights, odd, repeat, shape->shift};
+            const tc_dual_row_job job = {end, last_weights, odd, repeat};
             compute(input, weights, output, &job);
         }
         if (rest > 0) {
-            const tc_dual_row_job job = {end, last_weights + shape->block_words, odd, repeat, shape->shift};
+            const tc_dual_row_job job = {end, last_weights + shape->block_words, odd, repeat};
             int8_t results[4];
             compute(input, last_weights, results, &job);
             tc_memcpy(output + 4 * whole, results, (uint32_t)rest);

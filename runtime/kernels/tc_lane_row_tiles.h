@@ -60,7 +60,7 @@ TC_INLINE void tc_lane_row_tiles_s8(const int8_t *input, int8_t *output, const i
                 tc_lane_expand_row(input + i * inputs, (uint32_t)inputs, row);
             }
             tc_lane_fully_connected_row(row, row + 2 * ((inputs + 3) / 4), output + i * outputs + 8 * block, here, compute,
-                                        &tile);
+                                        compute, &tile);
         }
         if (shape->spacing == 0 && next < total) {
             tc_lane_row_tiles_fetch(here, weights, next, shape);

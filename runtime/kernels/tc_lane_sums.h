@@ -45,9 +45,9 @@ extern "C" {
     "cmp r0, #0\n\t" \
     "bne 3f\n" \
     "2:\n\t" /* 8 inputs per round, entered in the middle where the number of groups is odd */ \
-    TC_LANE_ROW_GROUP(TC_LANE_ROW_LOAD) \
+    TC_LANE_ROW_GROUP(8, TC_LANE_ROW_LOAD) \
     "3:\n\t" \
-    TC_LANE_ROW_GROUP(TC_LANE_ROW_LOAD) \
+    TC_LANE_ROW_GROUP(8, TC_LANE_ROW_LOAD) \
     TC_FETCH(r0, 1) \
     "cmp lr, r0\n\t" \
     "bne 2b\n\t" \

@@ -18,7 +18,7 @@ from tinycompile.kernels.depthwise_bands import depthwise_bands
 from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.depthwise_tiles import tiled
-from tinycompile.kernels.dual_rows import fully_connected_dual, fully_connected_dual_bytes
+from tinycompile.kernels.dual_rows import fully_connected_dual
 from tinycompile.kernels.elementwise import table
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct, fully_connected_long
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
@@ -172,17 +172,17 @@ CASES = [
     *depthwise_convolutions(),
     (conv2d_of_large_sums, layer(Conv2D(), (1, 2, 3, 3000), (2, 1, 1, 3000), 0, 0)),
     (fully_connected, dense(37, 19, 2, (-128, 127), 0)),
-    (fully_connected_long, dense(149, 19, 4, (-128, 127), 0)),
+    (fully_connected_long, dense(149, 23, 4, (-128, 127), 0)),
     (fully_connected, dense(1501, 6, 2, (-128, 127), 0)),
     (fully_connected_long, dense(2398, 9, 1, (-60, 70), 1)),
     (fully_connected_direct, dense(1924, 9, 2, (0, 127), 2)),
+    (fully_connected_direct, dense(192, 3, 2, (-60, 70), 3)),
+    (fully_connected_long, dense(1000, 4, 1, (-128, 127), 4)),
     (fully_connected_dual, dense(1501, 6, 2, (-128, 127), 0)),
     (fully_connected_dual, dense(4000, 4, 1, (-60, 70), 1)),
     (fully_connected_dual, dense(22, 3, 3, (0, 127), 2)),
     (fully_connected_dual, dense(7, 2, 1, (0, 127), 2)),
     (fully_connected_dual, dense(4, 4, 1, (-128, 127), 3)),
-    (fully_connected_dual_bytes, dense(1501, 6, 2, (-128, 127), 0)),
-    (fully_connected_dual_bytes, dense(7, 2, 1, (0, 127), 2)),
     (matrix_product, product(((2,), (2,)), (5, 37, 9), (False, False), (3, -7, 5))),
     (matrix_product, product(((2,), ()), (3, 18, 3), (True, True), (-128, 127, 0))),
     (matrix_row, product(((2,), (2,)), (1, 19, 6), (False, True), (3, -128, 5))),

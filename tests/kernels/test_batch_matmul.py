@@ -21,7 +21,6 @@ from tinycompile.kernels.matrix_product import (
 from tinycompile.kernels.matrix_row import matrix_row
 from tinycompile.kernels.matrix_tiles import matrix_tiles
 from tinycompile.kernels.mve_matrix import mve_matrix
-from tinycompile.kernels.row_product import row_product
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops.batch_matmul import BatchMatMul
 
@@ -80,12 +79,7 @@ def test_tiles(sizes):
     st.booleans(), st.tuples(*[st.integers(-128, 127)] * 3), st.sampled_from([None, 0, 1]),
 )  # fmt: skip
 def test_a_row_and_columns_along_memory(batches, sizes, turned, zero, constant):
-    check(row_product, product(batches, sizes, (turned, True), zero, constant))
-
-
-@pytest.mark.parametrize(("rows", "adjoint"), [(2, (False, True)), (1, (False, False))])
-def test_what_isnt_a_row_and_columns_along_memory(rows, adjoint):
-    assert row_product(product(((), ()), (rows, 8, 4), adjoint, (0, 0, 0)), M7) is None
+    check(matrix_row, product(batches, sizes, (turned, True), zero, constant))
 
 
 @pytest.mark.parametrize(("adjoint", "columns"), [((False, False), 70), ((True, True), 41)])

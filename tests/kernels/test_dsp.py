@@ -24,7 +24,7 @@ from tinycompile.kernels.depthwise_pairs import depthwise
 from tinycompile.kernels.depthwise_rows import depthwise_rows
 from tinycompile.kernels.depthwise_strips import depthwise_strips
 from tinycompile.kernels.depthwise_tiles import tile_width, tiled
-from tinycompile.kernels.dual_rows import fully_connected_dual, fully_connected_dual_bytes
+from tinycompile.kernels.dual_rows import fully_connected_dual
 from tinycompile.kernels.lane import fully_connected, fully_connected_direct, lane_offset, pack_words
 from tinycompile.kernels.lane_conv2d import Blocks, conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
 from tinycompile.kernels.lane_pointwise import blocks_of, conv2d_pointwise
@@ -171,7 +171,6 @@ def test_dual_products_of_large_sums_and_of_few_outputs(inputs, outputs, clamp):
     op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0), clamp)
     site = layer(op, (1, 2, 3, inputs), (outputs, 1, 1, inputs), 0, inputs)
     check(fully_connected_dual, site)
-    check(fully_connected_dual_bytes, site)
 
 
 def test_dual_products_are_not_offered_where_byte_lanes_take_half_the_flash():

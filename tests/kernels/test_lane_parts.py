@@ -1,4 +1,4 @@
-"""Rows times a matrix by byte lanes whose sums are too large for one accumulation."""
+"""Rows times a matrix by byte lanes: sums that are too large for one accumulation, and blocks of 4 channels."""
 
 from __future__ import annotations
 
@@ -47,3 +47,23 @@ def test_large_sums_in_parts(inputs: int, parts: int):
 def test_parts_of_rows_are_whole_rounds_within_the_sums_of_24_bits():
     assert 4 * PART * 128 * 128 < 2**23
     assert PART % SHORT_ROUND == PART % LONG_ROUND == 0
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "rest"), [(64, 4, 4), (64, 5, 8), (64, 12, 8), (400, 12, 4), (400, 13, 8), (400, 16, 8)]
+)
+def test_four_channels_or_fewer_at_the_end_are_a_block_where_that_saves_flash(inputs: int, outputs: int, rest: int):
+    weights = np.full((outputs, inputs), 3, np.int8)
+    weights[:, 0] = np.arange(outputs)
+    types = [int8((2, inputs)), int8(weights.shape, 0.01)]
+    site = site_of(FullyConnected(), types, [None, weights], int8((), 0.05 * inputs**0.5, -3))
+    rows, whole = Rows.of(site, M7), Rows.of(site, M7, whole=True)
+    assert rows is not None
+    assert whole is not None
+    assert (rows.rest, whole.rest) == (rest, 8)
+    blocks = outputs // 8 * 8 + (rest if outputs % 8 else 0)
+    assert rows.weights.values.size == blocks * rows.lanes.record
+    if rest == 4:
+        few, many = (kernel.constant_bytes + kernel.code_bytes for kernel in (rows.kernel(), whole.kernel()))
+        assert few < many
+        check(fully_connected, site)

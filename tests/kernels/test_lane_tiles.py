@@ -74,7 +74,7 @@ def row_tiled(blocks, places):
     """A factory for tiles of so many blocks of channels."""
 
     def factory(site, core):
-        return row_tiles_kernel(Rows.of(site, core), blocks, places)
+        return row_tiles_kernel(Rows.of(site, core, whole=True), blocks, places)
 
     return factory
 

@@ -1,13 +1,11 @@
-"""Matrix-like layers by dual products of pairs of int16: for large sums, and for few outputs.
+"""Matrix-like layers by dual products of int16 weights: for large sums, and for few outputs.
 
 The byte-lane product can't hold sums of 2^23 and more. These weights take twice the flash, except beside a block of 8
 channels that is at most half full. Inputs need no preparation but SXTB16; the weights carry whatever left shift the
-sums have room for. Weights of 8 bits take two SXTB16 for every four products more, and no flash.
+sums have room for.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 
@@ -28,16 +26,6 @@ TOGETHER = 4
 @kernel_for(FullyConnected, Conv2D, needs={"dsp"})
 def fully_connected_dual(site: Site, core: Core) -> Kernel | None:
     """1 row x 4 channels in registers, at least 4 inputs; None where byte lanes do it in less flash."""
-    return _rows_kernel(site, core)
-
-
-@kernel_for(FullyConnected, Conv2D, needs={"dsp"})
-def fully_connected_dual_bytes(site: Site, core: Core) -> Kernel | None:
-    """The same with weights of 8 bits: the sums are shifted when they are complete."""
-    return _rows_kernel(site, core, narrow=True)
-
-
-def _rows_kernel(site: Site, core: Core, *, narrow: bool = False) -> Kernel | None:
     shape = None if site.constants[1] is None or has_wide_weights(site) else as_rows(site)
     if shape is None or shape[1] < 4:
         return None
@@ -48,42 +36,38 @@ def _rows_kernel(site: Site, core: Core, *, narrow: bool = False) -> Kernel | No
     pre = next((shift for shift in range(PRE, -1, -1) if layer.fits(shift)), None)
     if pre is None:
         return None
-    plan = layer.solve(pre, start_fixed=narrow)
+    plan = layer.solve(pre)
     requant = RequantBlock.of(plan)
     if requant is None:
         return None
-    if narrow:  # starts are multiples of the shift, which comes later
-        plan = replace(plan, start=plan.start >> pre)
-    blocks, groups, each = -(-outputs // TOGETHER), -(-inputs // 4), 1 if narrow else 2
-    words = TOGETHER * (1 + each * groups + (3 if requant.signed else 2))
-    packed, shifted = (_byte_words, 0) if narrow else (_pair_words, pre)
+    blocks = -(-outputs // TOGETHER)
+    groups = -(-inputs // 4)
+    words = TOGETHER * (1 + 2 * groups + (3 if requant.signed else 2))
     stream = Deferred(
         blocks * words,
         np.int32,
-        lambda: channel_stream(packed(layer.matrix << shifted), plan, TOGETHER, words_together=each),
+        lambda: channel_stream(_pair_words(layer.matrix << pre), plan, TOGETHER, words_together=2),
     )
-    name, macro, bits = ("dual_bytes", "TC_DUAL_ROW_BYTES", 8) if narrow else ("dual", "TC_DUAL_ROW", 16)
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights")
-    fields = {"rows": rows, "inputs": inputs, "outputs": outputs, "block_words": words, "shift": pre - shifted}
+    fields = {"rows": rows, "inputs": inputs, "outputs": outputs, "block_words": words}
     function = struct_call(
-        f"fully_connected_{name}_{rows}x{inputs}_{outputs}",
+        f"fully_connected_dual_{rows}x{inputs}_{outputs}",
         "tc_dual_fully_connected_s8",
         "tc_dual_fully_connected.h",
         parameters,
         (Struct("tc_dual_fully_connected_shape", fields),),
-        f"Fully connected layer by dual products of int{bits} weights, 4 channels in registers.",
-        (*names_of(parameters), requant.name(f"{name}_row")),
-        (requant.define(macro, f"{name}_row"),),
+        "Fully connected layer by dual products of int16 weights, 4 channels in registers.",
+        (*names_of(parameters), requant.name("dual_row")),
+        (requant.define("TC_DUAL_ROW", "dual_row"),),
     )
-    group = (20 if narrow else 13) + (6 if core.strict else 0)
-    per_row = 42 + blocks * (45 + groups * (group + 1))
-    kept = "4 bytes" if narrow else "int16 pairs"
+    group = 19 if core.strict else 13
+    per_row = 40 + blocks * (40 + groups * (group + 1))
     return Kernel(
-        f"fully_connected_{name}",
+        "fully_connected_dual",
         function,
-        (Constant("weights", "int32_t", stream, f"per 4 channels: starts, {kept}, requantisation"),),
+        (Constant("weights", "int32_t", stream, "per 4 channels: starts, int16 pairs, requantisation"),),
         instructions=60 + rows * per_row,
-        code_bytes=480 if narrow else 400,
+        code_bytes=400,
         overlap={0: safe_distance(row_steps(rows, inputs, outputs, TOGETHER))},
         notes={"requantisation": plan.form},
         requant=plan.shape_in_code,
@@ -91,19 +75,11 @@ def _rows_kernel(site: Site, core: Core, *, narrow: bool = False) -> Kernel | No
 
 
 def _pair_words(matrix: Array) -> Array:
-    """int16 weights (C, K) as words (C, 2 ceil(K / 4)): of every four the pairs (w0, w2) and (w1, w3)."""
-    w = _in_fours(matrix)
+    """int16 weights (C, K) as words (C, 2 ceil(K / 4)): of every four the pairs (w0, w2) and (w1, w3).
+
+    The last four are those at the end, the second four begin with zeros for what the first have.
+    """
+    read_again = np.zeros((matrix.shape[0], -matrix.shape[1] % 4), matrix.dtype)
+    w = np.concatenate([matrix[:, :4], read_again, matrix[:, 4:]], axis=1).reshape(matrix.shape[0], -1, 4)
     pairs = (w[..., :2] & 0xFFFF) | ((w[..., 2:] & 0xFFFF) << 16)
     return pairs.astype(np.uint32).view(np.int32).reshape(matrix.shape[0], -1)
-
-
-def _byte_words(matrix: Array) -> Array:
-    """int8 weights (C, K) as words (C, ceil(K / 4))."""
-    return np.ascontiguousarray(_in_fours(matrix)).astype(np.int8).view("<i4").reshape(matrix.shape[0], -1)
-
-
-def _in_fours(matrix: Array) -> Array:
-    """(C, K) as (C, ceil(K / 4), 4): the last four are those at the end, the second four begin with zeros for what the
-    first have."""
-    read_again = np.zeros((matrix.shape[0], -matrix.shape[1] % 4), matrix.dtype)
-    return np.concatenate([matrix[:, :4], read_again, matrix[:, 4:]], axis=1).reshape(matrix.shape[0], -1, 4)

@@ -228,6 +228,7 @@ class Rows:
         rows, inputs, outputs: as in `as_rows`.
         direct: rows are expanded as they are read.
         together: groups of 4 inputs in a round of the block function's loop.
+        whole: the last channels are a block of 8 like the others, even if there are 4 or fewer.
     """
 
     lanes: Lanes
@@ -237,9 +238,12 @@ class Rows:
     direct: bool
     together: int
     core: Core
+    whole: bool = False
 
     @staticmethod
-    def of(site: Site, core: Core, *, direct: bool = False, together: int = SHORT_ROUND) -> Rows | None:
+    def of(
+        site: Site, core: Core, *, direct: bool = False, together: int = SHORT_ROUND, whole: bool = False
+    ) -> Rows | None:
         """None where the layer isn't of that kind."""
         if site.constants[1] is None or has_wide_weights(site):
             return None
@@ -251,7 +255,7 @@ class Rows:
             return None  # the last word would reach beyond the row
         layer = LinearLayer.of(site)
         lanes = Lanes.of(layer, direct=direct) or PartLanes.of(layer, direct=direct)
-        return None if lanes is None else Rows(lanes, rows, inputs, outputs, direct, together, core)
+        return None if lanes is None else Rows(lanes, rows, inputs, outputs, direct, together, core, whole)
 
     @property
     def name(self) -> str:
@@ -268,6 +272,13 @@ class Rows:
         return 8 * self.lanes.record
 
     @property
+    def rest(self) -> int:
+        """Channels of the last block, where it has fewer than 8 outputs: 4 if these do, and save their code's flash."""
+        if self.whole or self.outputs % 8 not in (1, 2, 3, 4):
+            return 8
+        return 4 if self.outputs < 8 or 4 * 4 * self.lanes.record >= self._function_bytes(4) else 8
+
+    @property
     def shape(self) -> Fields:
         """The members of a `tc_lane_fully_connected_shape`."""
         return {
@@ -275,6 +286,7 @@ class Rows:
             "inputs": self.inputs,
             "outputs": self.outputs,
             "block_words": self.block_words,
+            "rest_words": self.rest * self.lanes.record,
             "round": self.together,
             "first_bytes": self._group_bytes * self._parts.first_part if self._parts else 0,
         }
@@ -288,53 +300,75 @@ class Rows:
         """Of 4 inputs, as the block function reads them."""
         return 4 if self.direct else 8
 
-    @property
-    def _kind(self) -> str:
-        parts = f"_parts{self._parts.right}" if self._parts else ""
-        return "lane_row" + ("_direct" if self.direct else "") + ("_long" if self.name == "long" else "") + parts
+    def _kind(self, channels: int) -> str:
+        return "_".join(
+            (
+                "lane_row",
+                *(["direct"] if self.direct else []),
+                *(["long"] if self.name == "long" else []),
+                *([f"parts{self._parts.right}"] if self._parts else []),
+                *([str(channels)] if channels < 8 else []),
+            )
+        )
 
     @property
-    def block_name(self) -> str:
-        """C name of the block function."""
-        return self.lanes.requant.name(self._kind)
+    def block_names(self) -> tuple[str, str]:
+        """C names of the block functions for 8 channels and for the last ones."""
+        first, rest = (self.lanes.requant.name(self._kind(channels)) for channels in self._channels)
+        return first, rest
 
     @property
-    def definition(self) -> str:
-        """Of this function."""
+    def _channels(self) -> tuple[int, int]:
+        return (8 if self.outputs >= 8 else self.rest), self.rest
+
+    @property
+    def definitions(self) -> tuple[str, ...]:
+        """Of these functions."""
         single = self.core.issue.single_loads and not self.direct
         macro = (
             ("_DIRECT" if self.direct else "")
             + ("_SINGLE" if single else "")
             + ("_LONG" if self.name == "long" else "")
-            + ("_PARTS" if self._parts else "")
         )
-        sizes = (self._parts.right,) if self._parts else ()
-        return self.lanes.requant.define(f"TC_LANE_ROW{macro}", self._kind, *sizes)
+        sizes = ("IN_PARTS", self._parts.right) if self._parts else ("AS_A_WHOLE", 0)
+        return tuple(
+            self.lanes.requant.define(f"TC_LANE_ROW{macro}", self._kind(channels), channels, *sizes)
+            for channels in dict.fromkeys(self._channels)
+        )
 
     @property
     def scratch_bytes(self) -> int:
         """An expanded row."""
         return 0 if self.direct else 8 * self.lanes.groups
 
-    @property
-    def _group(self) -> Work:
-        """Of 4 inputs and 8 channels."""
+    def _group(self, channels: int) -> Work:
+        """Of 4 inputs and 8 or 4 channels."""
         if self.direct:
-            return Work(38, 30) if self.core.strict else Work(32, 22)
-        return Work(34, 17) if self.core.issue.single_loads else Work(29, 21)
+            load, two = (Work(10, 10) if self.core.strict else Work(4, 2)), Work(7, 5)
+        else:
+            load, two = (Work(2, 1), Work(8, 4)) if self.core.issue.single_loads else (Work(1, 1), Work(7, 5))
+        return load + channels // 2 * two
+
+    def _block(self, channels: int) -> Work:
+        groups = self.lanes.groups
+        work = 12 + 4 * channels + self._group(channels) * groups + -(-groups // self.together) * 3
+        return work + channels + self._parts.parts * (12 + 2 * channels) if self._parts else work
 
     @property
     def work(self) -> Work:
         """Of the layer."""
-        groups = self.lanes.groups
-        block = 44 + self._group * groups + -(-groups // self.together) * 3
-        if self._parts:
-            block += 8 + self._parts.parts * Work(28, 34)
-        return 60 + self.rows * (40 + self.scratch_bytes + self.blocks * block)
+        whole, rest = divmod(self.outputs, 8)
+        row = 40 + self.scratch_bytes + whole * self._block(8)
+        return 60 + self.rows * (row + self._block(self.rest) * min(rest, 1))
+
+    def _function_bytes(self, channels: int) -> int:
+        """Of the block function."""
+        added = (14 + 10 * channels) if self._parts else 0
+        return 100 + 16 * channels + 4 * self._group(channels).instructions * self.together + added
 
     @property
     def code_bytes(self) -> int:
-        return 270 + 4 * self._group.instructions * self.together + (110 if self._parts else 0)
+        return 40 + sum(self._function_bytes(channels) for channels in dict.fromkeys(self._channels))
 
     @property
     def weights(self) -> Constant:
@@ -342,9 +376,18 @@ class Rows:
         return Constant(
             "weights",
             "int32_t",
-            self.lanes.stream(8),
+            self._stream,
             f"per 8 channels: starts, {'per part starts and ' if self._parts else ''}lane words, requantisation",
         )
+
+    @property
+    def _stream(self) -> Deferred:
+        if len(set(self._channels)) == 1:
+            return self.lanes.stream(self.rest)
+        first, last = np.split(np.arange(self.outputs), [self.outputs // 8 * 8])
+        streams = self.lanes.stream(8, first), self.lanes.stream(self.rest, last)
+        size = sum(stream.size for stream in streams)
+        return Deferred(size, np.int32, lambda: np.concatenate([stream.compute() for stream in streams]))
 
     def kernel(self) -> Kernel:
         """All channels of a row, then the next row."""
@@ -357,8 +400,8 @@ class Rows:
             used,
             (Struct("tc_lane_fully_connected_shape", self.shape),),
             "Fully connected layer by the byte-lane product, 8 channels in registers.",
-            (*names_of(used), self.block_name),
-            (self.definition,),
+            (*names_of(used), *self.block_names),
+            self.definitions,
         )
         work, outputs = self.work, self.outputs
         return Kernel(

@@ -27,7 +27,7 @@ def _tiles(site: Site, core: Core, places: int) -> Iterator[Kernel]:
     """Several rows, or one whose next weights are fetched meanwhile."""
     known = set[int]()
     for together in (SHORT_ROUND, LONG_ROUND):
-        layer = Rows.of(site, core, together=together)
+        layer = Rows.of(site, core, together=together, whole=True)
         if layer is None or (layer.rows == 1 and places == 1):
             return
         known.clear()
@@ -65,8 +65,8 @@ def row_tiles_kernel(layer: Rows, blocks: int, places: int) -> Kernel:
         PARAMETERS,
         (Struct("tc_lane_row_tiles_shape", shape),),
         f"Fully connected layer by the byte-lane product, output channels in {tiles} tiles of weights in RAM.",
-        (*names_of(PARAMETERS), layer.block_name),
-        (layer.definition,),
+        (*names_of(PARAMETERS), layer.block_names[0]),
+        layer.definitions,
     )
     again = layer.rows * (40 + layer.scratch_bytes) if layer.rows > 1 else 30
     work = layer.work + (tiles - 1) * again + tiles * Work(60, 60)

@@ -10,6 +10,7 @@ from tinycompile.codegen.interface import NO_FACTS, SourceFacts
 from tinycompile.frontend.survey import NO_SURVEY, Survey
 from tinycompile.planner import Planned
 from tinycompile.planner.pareto import Point
+from tinycompile.pruning import Pruning
 from tinycompile.work import Work
 
 
@@ -41,6 +42,7 @@ class Lowered:
         facts: what the file says of inputs and outputs.
         survey: what the file holds.
         slide: for a model whose input is what is new in a window.
+        pruning: for a model that has fewer tokens behind some attentions.
         quantization: what was measured when the model was quantised, if it was.
     """
 
@@ -52,4 +54,5 @@ class Lowered:
     facts: SourceFacts = NO_FACTS
     survey: Survey = NO_SURVEY
     slide: Slide | None = None
+    pruning: Pruning | None = None
     quantization: dict[str, Any] | None = None

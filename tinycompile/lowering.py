@@ -34,6 +34,7 @@ from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.eliminate_channels import eliminating_the_same
 from tinycompile.passes.io import int8_io
+from tinycompile.passes.keep_tokens import Keep, Pruned, keep_tokens
 from tinycompile.passes.slide import slide, window_of
 from tinycompile.passes.stream_input import stream_input
 from tinycompile.planner import Planned
@@ -41,6 +42,7 @@ from tinycompile.planner.pareto import Point, front
 from tinycompile.plans import Plans
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
+from tinycompile.pruning import Pruning, loss_of
 from tinycompile.residents import may_reside, resides
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, total, work_of
@@ -56,6 +58,8 @@ def quantized_sources(
 ) -> Generator[list[tuple[Path, dict[str, Any] | None]]]:
     """(file to compile, what quantisation measured) of each model."""
     calibration = replace(options.calibration, room=options.weights == "separate")
+    if options.keep_tokens and calibration.samples is None:
+        calibration = replace(calibration, evaluation=None)  # it is for what fewer tokens cost
     with ExitStack() as stack:
         how = calibration, dict(options.shapes), options.signature, options.layout, dict(options.states)
         yield [stack.enter_context(compiled_source(Path(m), *how)) for m in models]
@@ -67,7 +71,7 @@ class Loaded:
 
     Attributes:
         nominal: the work of the model's own layers, before the passes.
-        slide: what became of its windows.
+        slide: what became of its windows. pruning: of its tokens.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Loaded:
     nominal: dict[str, Work]
     plans: Plans
     slide: Slide | None
+    pruning: Pruning | None
 
 
 def pareto_fronts(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, list[Point]]]:
@@ -97,6 +102,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
             p,
             _front(each.plans) if _wants_front(options, p) else None,
             slide=each.slide,
+            pruning=each.pruning,
         )
         for each, p in zip(loaded, planned, strict=True)
     ], layout
@@ -160,7 +166,7 @@ def lower_like(
     graph = optimize_graph(graph, () if options.updatable else (eliminating_the_same(optimize_graph(old, ())),))
     graph = _entered(graph, options)
     planned = with_weights(before.planned, graph, board.core)
-    lowered = Lowered(predecessor.model, sources[0], nominal, planned, facts=known, slide=before.slide)
+    lowered = replace(before, source=sources[0], nominal=nominal, planned=planned, front=None)
     program = _program_of(lowered, board, layout, options)
     changed = changes(first.edges, program.edges, (first.facts.labels, program.facts.labels))
     predecessor.check_code(program.graph_id.hex(), replanned=False, changes=changed)
@@ -179,7 +185,37 @@ def imported(source: Path, options: Options) -> Graph:
         file = survey(source, dict(options.shapes), _signature(options))
         names = [tensor.name for tensor in file.inputs], [tensor.name for tensor in file.outputs]
         graph = with_states(graph, options.states, *names, str(source))
-    return int8_io(graph) if options.io == "int8" else graph
+    return _pruned(int8_io(graph) if options.io == "int8" else graph, options, str(source))[0]
+
+
+def _pruned(graph: Graph, options: Options, where: str) -> tuple[Graph, tuple[Pruned, ...]]:
+    """With as many tokens as were asked for."""
+    if not options.keep_tokens:
+        return graph, ()
+    return keep_tokens(graph, [Keep.of(text) for text in options.keep_tokens], where)
+
+
+def _pruning(source: Path, board: Board, options: Options) -> Pruning | None:
+    """What fewer tokens save and cost."""
+    if not options.keep_tokens:
+        return None
+    whole = imported(source, replace(options, keep_tokens=()))
+    pruned, attentions = _pruned(whole, options, str(source))
+    instructions, arena = _without_limit(whole, board, options)
+    samples, loss = options.calibration.evaluation, None
+    if samples is not None:
+        names = source_facts(source, survey(source, dict(options.shapes), _signature(options)), options).inputs
+        loss = loss_of(whole, pruned, names, samples)
+    return Pruning(attentions, instructions, whole.macs(), arena, loss)
+
+
+def _without_limit(graph: Graph, board: Board, options: Options) -> tuple[int | None, int | None]:
+    """(instructions, bytes of the arena) of a graph that isn't what is compiled; None where it doesn't fit."""
+    free = replace(options, ram=None, slide=None)
+    with suppress(DoesNotFitError):
+        (planned,), _ = place([Plans(_optimized(graph, options), board, free)], board, free)
+        return planned.instructions, planned.arena_bytes
+    return None, None
 
 
 def _signature(options: Options) -> str | None:
@@ -207,11 +243,8 @@ def _slide(graph: Graph, board: Board, options: Options) -> Slide | None:
     """What a model's windows are, and what the whole one would take."""
     if options.slide is None:
         return None
-    window, free = window_of(graph, options.slide), replace(options, ram=None)
-    instructions, arena = None, None
-    with suppress(DoesNotFitError):
-        (planned,), _ = place([Plans(_optimized(graph, options), board, free)], board, free)
-        instructions, arena = planned.instructions, planned.arena_bytes
+    window = window_of(graph, options.slide)
+    instructions, arena = _without_limit(graph, board, options)
     rows = graph.types[window.input].shape[window.axis]
     number = graph.inputs.index(window.input)
     return Slide(number, window.axis, rows, window.step, instructions, graph.macs(), arena)
@@ -227,7 +260,7 @@ def _front(plans: Plans) -> list[Point]:
 
 
 def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loaded]:
-    taken, graphs = set[str](), list[tuple[Path, dict[str, Work], Graph, Slide | None]]()
+    taken, graphs = set[str](), list[tuple[Path, dict[str, Work], Graph, Slide | None, Pruning | None]]()
     if not sources:
         raise UsageError("no model was given")
     if board.is_host and len(sources) > 1:
@@ -235,11 +268,19 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loa
     for source in sources:
         step(f"reading {source.name}")
         graph = imported(source, options)
-        graphs.append((source, work_of(graph), ready(graph, options), _slide(graph, board, options)))
+        slides, prunes = _slide(graph, board, options), _pruning(source, board, options)
+        graphs.append((source, work_of(graph), ready(graph, options), slides, prunes))
     weights = [max(1, total(work).weight_bytes) for _, work, *_ in graphs]
     return [
-        Loaded(_named(source, taken), source, nominal, Plans(graph, board, options, share=own / sum(weights)), slides)
-        for (source, nominal, graph, slides), own in zip(graphs, weights, strict=True)
+        Loaded(
+            _named(source, taken),
+            source,
+            nominal,
+            Plans(graph, board, options, share=own / sum(weights)),
+            slides,
+            prunes,
+        )
+        for (source, nominal, graph, slides, prunes), own in zip(graphs, weights, strict=True)
     ]
 
 

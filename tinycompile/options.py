@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -23,6 +23,7 @@ from tinycompile.choices import (
 from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
 from tinycompile.model_source import Calibration
+from tinycompile.passes.keep_tokens import Keep
 from tinycompile.targets import Board, behind_bootloader, compact, load_board, strict
 
 
@@ -48,6 +49,7 @@ class PlanOptions(TypedDict, total=False):
     updatable: bool
     match: Runtime
     slide: str | None
+    keep_tokens: Sequence[str]
     fast_code: int | str
     fast_weights: int | str
 
@@ -101,6 +103,7 @@ class Options:
         match: the runtime whose bytes a `.tflite` model's are, where "litert" and "tflm" (TensorFlow Lite for
             Microcontrollers) compute different ones.
         slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
+        keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
@@ -133,6 +136,7 @@ class Options:
     dtype: str = "int8"
     match: Runtime = "litert"
     slide: str | None = None
+    keep_tokens: tuple[str, ...] = ()
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
@@ -159,6 +163,7 @@ class Options:
             if name in given:
                 given[name] = _path(given[name])
         given["shapes"], given["states"] = tuple(shapes.items()), tuple(states.items())
+        given["keep_tokens"] = tuple(options.get("keep_tokens") or ())
         if "labels" in given:
             given["labels"] = () if given["labels"] is None else (Path(given["labels"]),)
         samples, evaluation = _path(given.pop("calib", None)), _path(given.pop("evaluation", None))
@@ -189,6 +194,10 @@ class Options:
                 raise UsageError(f"--{name} is for weights in a file of their own", hint="add --weights separate")
         if self.slide is not None and self.input_stream == "rows":
             raise UsageError("--slide doesn't go with --input-stream rows", why="the new rows are an input as a whole")
+        for text in self.keep_tokens:
+            Keep.of(text)
+        if self.slide is not None and self.keep_tokens:
+            raise UsageError("--slide doesn't go with --keep-tokens", why="which tokens are kept changes in every step")
         for name, limit in (("fast-code", self.fast_code), ("fast-weights", self.fast_weights)):
             if limit != AUTO and not (isinstance(limit, int) and limit >= 0):
                 raise UsageError(f"--{name} {limit!r} is no size", hint=f"{AUTO}, 0 for none, or bytes")

@@ -50,13 +50,16 @@ class TraceRecord:
         Raises:
             ToolFailedError: a part has another size.
         """
+        shape = expected.shape
+        if len(shape) == 3:  # a sequence, whose parts have a column
+            expected = expected[:, :, None]
         got, known = np.zeros_like(expected), np.zeros(expected.shape, bool)
         for part in self.parts:
             mine, theirs, values = self._placed(part, expected)
             other = ~known[mine] | (values[theirs].view(_bits(got)) != expected[mine].view(_bits(got)))
             got[mine] = np.where(other, values[theirs], got[mine])
             known[mine] = True
-        return got, known
+        return got.reshape(shape), known.reshape(shape)
 
     def _placed(self, part: TracePart, expected: Array) -> tuple[Any, Any, Array]:
         """(where in the tensor, where in the part, the part's values)."""

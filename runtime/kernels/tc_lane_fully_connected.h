@@ -14,6 +14,12 @@
  *
  * define the block function `name` for a row that was expanded to scratch, per 4 inputs p and q (tc_lane.h), or, the last
  * of them, for one that is read as it is, a multiple of 4 inputs.
+ *
+ *     TC_LANE_ROW_PARTS(name, right, form, ...), TC_LANE_ROW_SINGLE_PARTS(name, right, form, ...), ...
+ *
+ * define the same for sums that 256 times as much of doesn't fit in a word. Rows are multiplied in parts: all but the first
+ * of 480 inputs, of which any weights make sums within 2^23. A part's sum, less `right` of its 8 spare bits, is added to a
+ * total. Per 8 channels `weights` begins with the starts of the totals; 8 starts stand in front of each part's words.
  */
 #ifndef TC_LANE_FULLY_CONNECTED_H
 #define TC_LANE_FULLY_CONNECTED_H
@@ -25,6 +31,7 @@
 #include "kernels/tc_align.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_lane.h"
+#include "kernels/tc_requant.h"
 #include "kernels/tc_requant_block.h"
 
 #ifdef __cplusplus
@@ -38,6 +45,15 @@ typedef struct tc_lane_row_job {
     uint32_t entry; /* groups of 4 inputs in the first round, 0 if it is a whole one */
 } tc_lane_row_job;
 
+/* For rows in parts. */
+typedef struct tc_lane_row_parts_job {
+    tc_lane_row_job row;
+    const void *first_end; /* of the first part */
+    int32_t *totals;       /* room for 8 */
+} tc_lane_row_parts_job;
+
+#define TC_LANE_ROW_PART 120 /* groups of 4 inputs in a part that isn't the first: whole rounds of every length */
+
 typedef void tc_lane_row(const void *x, const int32_t *weights, int8_t *output, const tc_lane_row_job *job);
 
 typedef struct tc_lane_fully_connected_shape {
@@ -46,25 +62,60 @@ typedef struct tc_lane_fully_connected_shape {
     int32_t outputs;
     int32_t block_words; /* of `weights` per 8 channels */
     int32_t round;       /* groups of 4 inputs in a round of the block function: 2, or 8 in a LONG one */
+    int32_t first_bytes; /* of the first part of a row, as the block function reads it; 0 if rows aren't divided */
 } tc_lane_fully_connected_shape;
 
-/* The same arithmetic in portable C. */
+/* The sums of 8 channels over the row from `group` to `end` in portable C; returns the weights behind. */
+TC_INLINE const int32_t *tc_lane_row_products(const int8_t *group, const int8_t *end, const int32_t *weights, int direct,
+                                              int32_t sum[8])
+{
+    memcpy(sum, weights, 8 * sizeof *sum);
+    weights += 8;
+    for (; group != end; group += direct ? 4 : 8) {
+        const uint32_t first = tc_load4(group);
+        const uint32_t q = direct ? first ^ 0x00800080u : tc_load4(group + 4);
+        const uint32_t p = direct ? tc_ssub16(first & 0xFF00FF00u, q) : first;
+        for (uint32_t channel = 0; channel < 8u; channel++) {
+            const uint32_t weight = (uint32_t)*weights++;
+            sum[channel] = tc_smlad(weight, p, sum[channel]);
+            sum[channel] = tc_smlad(tc_sxtb16(weight, 0), q, sum[channel]);
+        }
+    }
+    return weights;
+}
+
+/* The same of a row in parts. */
+TC_INLINE const int32_t *tc_lane_row_parts(const int8_t *x, const tc_lane_row_parts_job *job, const int32_t *weights,
+                                           int direct, int right, int32_t total[8])
+{
+    const int8_t *end = (const int8_t *)job->first_end;
+    memcpy(total, weights, 8 * sizeof *total);
+    weights += 8;
+    for (;;) {
+        int32_t sum[8];
+        weights = tc_lane_row_products(x, end, weights, direct, sum);
+        for (uint32_t channel = 0; channel < 8u; channel++) {
+            total[channel] = tc_wrapping_add(total[channel], sum[channel] >> right);
+        }
+        if (end == (const int8_t *)job->row.x_end) {
+            return weights;
+        }
+        x = end;
+        end += TC_LANE_ROW_PART * (direct ? 4 : 8);
+    }
+}
+
+/* The block functions' arithmetic in portable C; `right` is 0 for rows that aren't divided. */
 TC_INLINE void tc_lane_row_portable(const void *x, const int32_t *weights, int8_t *output, const tc_lane_row_job *job,
-                                    int direct, const tc_requant_block *requant)
+                                    int direct, int right, const tc_requant_block *requant)
 {
     while (weights != job->weights_end) {
         int32_t sum[8];
-        memcpy(sum, weights, sizeof sum);
-        weights += 8;
-        for (const int8_t *group = (const int8_t *)x; group != (const int8_t *)job->x_end; group += direct ? 4 : 8) {
-            const uint32_t first = tc_load4(group);
-            const uint32_t q = direct ? first ^ 0x00800080u : tc_load4(group + 4);
-            const uint32_t p = direct ? tc_ssub16(first & 0xFF00FF00u, q) : first;
-            for (uint32_t channel = 0; channel < 8u; channel++) {
-                const uint32_t weight = (uint32_t)*weights++;
-                sum[channel] = tc_smlad(weight, p, sum[channel]);
-                sum[channel] = tc_smlad(tc_sxtb16(weight, 0), q, sum[channel]);
-            }
+        const int8_t *const row = (const int8_t *)x;
+        if (right > 0) {
+            weights = tc_lane_row_parts(row, (const tc_lane_row_parts_job *)job, weights, direct, right, sum);
+        } else {
+            weights = tc_lane_row_products(row, (const int8_t *)job->x_end, weights, direct, sum);
         }
         for (uint32_t channel = 0; channel < 8u; channel++) {
             *output++ = tc_requantize_block(sum[channel], weights, requant);
@@ -187,11 +238,48 @@ TC_INLINE void tc_lane_row_portable(const void *x, const int32_t *weights, int8_
     group \
     ".endr\n\t"
 
+/* What rows in parts have more than others, and others nothing of. */
+#define TC_LANE_ROW_AS_A_WHOLE_JOB
+#define TC_LANE_ROW_AS_A_WHOLE_BEGIN
+#define TC_LANE_ROW_AS_A_WHOLE_END(spare, bytes, right)
+
+#define TC_LANE_ROW_IN_PARTS_JOB \
+    "ldrd r5, r6, [r3, #12]\n\t" /* first_end, totals */ \
+    TC_KEEP(r5, 3) \
+    TC_KEEP(r6, 6) \
+    TC_KEEP(r4, 8)
+#define TC_LANE_ROW_IN_PARTS_BEGIN \
+    "ldmia r12!, {r4-r11}\n\t" \
+    TC_FETCH(r0, 6) \
+    TC_FETCH(r1, 3) \
+    "stmia r0, {r4-r11}\n\t" \
+    TC_KEEP(r1, 1)
+#define TC_LANE_ROW_IN_PARTS_END(spare, bytes, right) \
+    TC_FETCH(r0, 6) \
+    TC_LANE_ROW_TOTALS(r4, r5, right) \
+    TC_LANE_ROW_TOTALS(r6, r7, right) \
+    TC_LANE_ROW_TOTALS(r8, r9, right) \
+    TC_LANE_ROW_TOTALS(r10, r11, right) \
+    TC_FETCH(r0, 8) \
+    "cmp lr, r0\n\t" \
+    "beq 5f\n\t" \
+    "add r0, lr, #" #bytes "\n\t" \
+    TC_KEEP(r0, 1) \
+    "mov " #spare ", #0\n\t" \
+    "b 4b\n" \
+    "5:\n\t"
+#define TC_LANE_ROW_TOTALS(a, b, right) \
+    "ldrd r2, r3, [r0]\n\t" \
+    "add " #a ", r2, " #a ", asr #" #right "\n\t" \
+    "add " #b ", r3, " #b ", asr #" #right "\n\t" \
+    "strd " #a ", " #b ", [r0], #8\n\t"
+
 /*
  * r4-r11 accumulate 8 channels; r12 walks the weights, lr the row.
- * Slots: 0 start of x, 1 its end, 2 output, 4 end of the weights, 5 entry.
+ * Slots: 0 start of x, 1 end of it or of its part, 2 output, 4 end of the weights, 5 entry; of rows in parts 3 end of the
+ * first part, 6 totals, 8 end of x.
  */
-#define TC_LANE_ROW_TEXT(loop, group, before, spare, load, form, saturate, bits, shift, low, high) \
+#define TC_LANE_ROW_TEXT(parts, bytes, loop, group, before, spare, load, right, form, saturate, bits, shift, low, high) \
     TC_KEEP(r0, 0) \
     TC_KEEP(r2, 2) \
     "ldrd r4, r5, [r3]\n\t" \
@@ -199,16 +287,20 @@ TC_INLINE void tc_lane_row_portable(const void *x, const int32_t *weights, int8_
     TC_KEEP(r4, 1) \
     TC_KEEP(r5, 4) \
     TC_KEEP(r6, 5) \
+    parts##_JOB \
     "mov r12, r1\n" \
     "1:\n\t" /* 8 channels */ \
+    parts##_BEGIN \
     TC_FETCH(lr, 0) \
     TC_FETCH(spare, 5) \
+    "\n4:\n\t" /* a part of the row */ \
     "ldmia r12!, {r4-r11}\n\t" \
     before \
     loop(spare, group) \
     TC_FETCH(spare, 1) \
     "cmp lr, " #spare "\n\t" \
     "bne 2b\n\t" \
+    parts##_END(spare, bytes, right) \
     TC_LANE_ROW_FINISH_##form(load, r4, r5, saturate, bits, shift) \
     TC_LANE_ROW_FINISH_##form(load, r6, r7, saturate, bits, shift) \
     TC_LANE_ROW_FINISH_##form(load, r8, r9, saturate, bits, shift) \
@@ -225,33 +317,65 @@ TC_INLINE void tc_lane_row_portable(const void *x, const int32_t *weights, int8_
 
 #define TC_LANE_ROW_BLOCK(name, text) \
     TC_BLOCK_FUNCTION(name, const void *, const int32_t *, int8_t *, const tc_lane_row_job *, text)
-#define TC_LANE_ROW_PLAIN(name, loop, load, ...) \
-    TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(loop, TC_LANE_ROW_GROUP(load), "", r0, TC_LANE_ROW_PARAMETERS, __VA_ARGS__))
-#define TC_LANE_ROW_BY_ONE(name, loop, ...) \
-    TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(loop, TC_LANE_ROW_GROUP_SINGLE, "ldr r0, [r12]\n\t", r3, \
+#define TC_LANE_ROW_PLAIN(name, parts, loop, ...) \
+    TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(parts, 960, loop, TC_LANE_ROW_GROUP(TC_LANE_ROW_LOAD), "", r0, \
+                                             TC_LANE_ROW_PARAMETERS, __VA_ARGS__))
+#define TC_LANE_ROW_BY_ONE(name, parts, loop, ...) \
+    TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(parts, 960, loop, TC_LANE_ROW_GROUP_SINGLE, "ldr r0, [r12]\n\t", r3, \
                                              TC_LANE_ROW_PARAMETERS_DUAL, __VA_ARGS__))
-#define TC_LANE_ROW(name, ...) TC_LANE_ROW_PLAIN(name, TC_LANE_ROW_SHORT_ROUNDS, TC_LANE_ROW_LOAD, __VA_ARGS__)
-#define TC_LANE_ROW_LONG(name, ...) TC_LANE_ROW_PLAIN(name, TC_LANE_ROW_LONG_ROUNDS, TC_LANE_ROW_LOAD, __VA_ARGS__)
-#define TC_LANE_ROW_SINGLE(name, ...) TC_LANE_ROW_BY_ONE(name, TC_LANE_ROW_SHORT_ROUNDS, __VA_ARGS__)
-#define TC_LANE_ROW_SINGLE_LONG(name, ...) TC_LANE_ROW_BY_ONE(name, TC_LANE_ROW_LONG_ROUNDS, __VA_ARGS__)
-#define TC_LANE_ROW_DIRECT(name, ...) \
-    TC_LANE_ROW_PLAIN(name, TC_LANE_ROW_SHORT_ROUNDS, TC_LANE_ROW_LOAD_DIRECT, __VA_ARGS__)
+#define TC_LANE_ROW_AS_IS(name, parts, ...) \
+    TC_LANE_ROW_BLOCK(name, TC_LANE_ROW_TEXT(parts, 480, TC_LANE_ROW_SHORT_ROUNDS, \
+                                             TC_LANE_ROW_GROUP(TC_LANE_ROW_LOAD_DIRECT), "", r0, TC_LANE_ROW_PARAMETERS, \
+                                             __VA_ARGS__))
+#define TC_LANE_ROW(name, ...) TC_LANE_ROW_PLAIN(name, TC_LANE_ROW_AS_A_WHOLE, TC_LANE_ROW_SHORT_ROUNDS, 0, __VA_ARGS__)
+#define TC_LANE_ROW_LONG(name, ...) TC_LANE_ROW_PLAIN(name, TC_LANE_ROW_AS_A_WHOLE, TC_LANE_ROW_LONG_ROUNDS, 0, __VA_ARGS__)
+#define TC_LANE_ROW_SINGLE(name, ...) TC_LANE_ROW_BY_ONE(name, TC_LANE_ROW_AS_A_WHOLE, TC_LANE_ROW_SHORT_ROUNDS, 0, __VA_ARGS__)
+#define TC_LANE_ROW_SINGLE_LONG(name, ...) \
+    TC_LANE_ROW_BY_ONE(name, TC_LANE_ROW_AS_A_WHOLE, TC_LANE_ROW_LONG_ROUNDS, 0, __VA_ARGS__)
+#define TC_LANE_ROW_DIRECT(name, ...) TC_LANE_ROW_AS_IS(name, TC_LANE_ROW_AS_A_WHOLE, 0, __VA_ARGS__)
+#define TC_LANE_ROW_PARTS(name, ...) TC_LANE_ROW_PLAIN(name, TC_LANE_ROW_IN_PARTS, TC_LANE_ROW_SHORT_ROUNDS, __VA_ARGS__)
+#define TC_LANE_ROW_LONG_PARTS(name, ...) TC_LANE_ROW_PLAIN(name, TC_LANE_ROW_IN_PARTS, TC_LANE_ROW_LONG_ROUNDS, __VA_ARGS__)
+#define TC_LANE_ROW_SINGLE_PARTS(name, ...) \
+    TC_LANE_ROW_BY_ONE(name, TC_LANE_ROW_IN_PARTS, TC_LANE_ROW_SHORT_ROUNDS, __VA_ARGS__)
+#define TC_LANE_ROW_SINGLE_LONG_PARTS(name, ...) \
+    TC_LANE_ROW_BY_ONE(name, TC_LANE_ROW_IN_PARTS, TC_LANE_ROW_LONG_ROUNDS, __VA_ARGS__)
+#define TC_LANE_ROW_DIRECT_PARTS(name, ...) TC_LANE_ROW_AS_IS(name, TC_LANE_ROW_IN_PARTS, __VA_ARGS__)
 
 #else
 
-#define TC_LANE_ROW_BLOCK(name, direct, ...) \
+#define TC_LANE_ROW_BLOCK(name, direct, right, ...) \
     static TC_NOINLINE void name(const void *x, const int32_t *weights, int8_t *output, const tc_lane_row_job *job) \
     { \
         static const tc_requant_block requant = TC_REQUANT_BLOCK(__VA_ARGS__); \
-        tc_lane_row_portable(x, weights, output, job, direct, &requant); \
+        tc_lane_row_portable(x, weights, output, job, direct, right, &requant); \
     }
-#define TC_LANE_ROW(name, ...) TC_LANE_ROW_BLOCK(name, 0, __VA_ARGS__)
+#define TC_LANE_ROW(name, ...) TC_LANE_ROW_BLOCK(name, 0, 0, __VA_ARGS__)
 #define TC_LANE_ROW_SINGLE TC_LANE_ROW
 #define TC_LANE_ROW_LONG TC_LANE_ROW
 #define TC_LANE_ROW_SINGLE_LONG TC_LANE_ROW
-#define TC_LANE_ROW_DIRECT(name, ...) TC_LANE_ROW_BLOCK(name, 1, __VA_ARGS__)
+#define TC_LANE_ROW_DIRECT(name, ...) TC_LANE_ROW_BLOCK(name, 1, 0, __VA_ARGS__)
+#define TC_LANE_ROW_PARTS(name, right, ...) TC_LANE_ROW_BLOCK(name, 0, right, __VA_ARGS__)
+#define TC_LANE_ROW_SINGLE_PARTS TC_LANE_ROW_PARTS
+#define TC_LANE_ROW_LONG_PARTS TC_LANE_ROW_PARTS
+#define TC_LANE_ROW_SINGLE_LONG_PARTS TC_LANE_ROW_PARTS
+#define TC_LANE_ROW_DIRECT_PARTS(name, right, ...) TC_LANE_ROW_BLOCK(name, 1, right, __VA_ARGS__)
 
 #endif
+
+/* 8 channels or more of one row, as many as there are weights. */
+TC_INLINE void tc_lane_fully_connected_blocks(const void *x, const void *x_end, const int32_t *weights,
+                                              const int32_t *weights_end, int8_t *output, tc_lane_row *compute,
+                                              const tc_lane_fully_connected_shape *shape)
+{
+    const tc_lane_row_job row = {x_end, weights_end, (uint32_t)((shape->inputs + 3) / 4 % shape->round)};
+    if (shape->first_bytes > 0) {
+        int32_t totals[8];
+        const tc_lane_row_parts_job job = {row, (const int8_t *)x + shape->first_bytes, totals};
+        compute(x, weights, output, &job.row);
+    } else {
+        compute(x, weights, output, &row);
+    }
+}
 
 /* One row, from whose place `x` the block function reads. The last channels may fill only a part of their group of 8. */
 TC_INLINE void tc_lane_fully_connected_row(const void *x, const void *x_end, int8_t *output, const int32_t *weights,
@@ -260,15 +384,13 @@ TC_INLINE void tc_lane_fully_connected_row(const void *x, const void *x_end, int
     const int32_t whole = shape->outputs / 8;
     const int32_t rest = shape->outputs % 8;
     const int32_t *const last_weights = weights + whole * shape->block_words;
-    const uint32_t entry = (uint32_t)((shape->inputs + 3) / 4 % shape->round);
     if (whole > 0) {
-        const tc_lane_row_job job = {x_end, last_weights, entry};
-        compute(x, weights, output, &job);
+        tc_lane_fully_connected_blocks(x, x_end, weights, last_weights, output, compute, shape);
     }
     if (rest > 0) {
-        const tc_lane_row_job job = {x_end, last_weights + shape->block_words, entry};
+        const int32_t *const end = last_weights + shape->block_words;
         int8_t results[8];
-        compute(x, last_weights, results, &job);
+        tc_lane_fully_connected_blocks(x, x_end, last_weights, end, results, compute, shape);
         tc_memcpy(output + 8 * whole, results, (uint32_t)rest);
     }
 }

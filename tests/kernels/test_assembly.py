@@ -24,7 +24,11 @@ from tinycompile.kernels.lane import fully_connected, fully_connected_direct, fu
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight
 from tinycompile.kernels.lane_pointwise import conv2d_pointwise
 from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip, conv2d_strip_straight
-from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
+from tinycompile.kernels.matrix_product import (
+    matrix_product,
+    matrix_product_by_columns,
+    matrix_product_by_few_columns,
+)
 from tinycompile.kernels.matrix_row import matrix_row
 from tinycompile.kernels.packed_pixels import conv2d_of_large_sums
 from tinycompile.kernels.winograd import winograd
@@ -169,6 +173,9 @@ CASES = [
     (conv2d_of_large_sums, layer(Conv2D(), (1, 2, 3, 3000), (2, 1, 1, 3000), 0, 0)),
     (fully_connected, dense(37, 19, 2, (-128, 127), 0)),
     (fully_connected_long, dense(149, 19, 4, (-128, 127), 0)),
+    (fully_connected, dense(1501, 6, 2, (-128, 127), 0)),
+    (fully_connected_long, dense(2398, 9, 1, (-60, 70), 1)),
+    (fully_connected_direct, dense(1924, 9, 2, (0, 127), 2)),
     (fully_connected_dual, dense(1501, 6, 2, (-128, 127), 0)),
     (fully_connected_dual, dense(4000, 4, 1, (-60, 70), 1)),
     (fully_connected_dual, dense(22, 3, 3, (0, 127), 2)),
@@ -181,6 +188,7 @@ CASES = [
     (matrix_row, product(((2,), (2,)), (1, 19, 6), (False, True), (3, -128, 5))),
     (matrix_row, product(((2,), (2,)), (1, 18, 5), (False, False), (3, -7, 5))),
     (matrix_product_by_columns, product(((), ()), (4, 7, 41), (False, True), (5, -9, 3))),
+    (matrix_product_by_few_columns, product(((), ()), (4, 7, 22), (True, False), (5, -9, 3))),
 ]
 
 

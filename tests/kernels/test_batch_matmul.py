@@ -13,7 +13,11 @@ from tests.ops.floats import check_float, normal
 from tests.support.cores import core_named
 from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
 from tinycompile.kernels.batch_matmul import batch_matmul, float_batch_matmul
-from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
+from tinycompile.kernels.matrix_product import (
+    matrix_product,
+    matrix_product_by_columns,
+    matrix_product_by_few_columns,
+)
 from tinycompile.kernels.matrix_row import matrix_row
 from tinycompile.kernels.matrix_tiles import matrix_tiles
 from tinycompile.kernels.mve_matrix import mve_matrix
@@ -123,3 +127,21 @@ def test_results_where_operands_were(adjoint, sizes):
     rows, depth, columns = sizes
     in_order = {} if adjoint[0] or rows % 2 else {0: max((columns - depth) * end for end in range(2, rows + 1, 2))}
     assert kernel.overlap == {**in_order, 1: -rows * columns}
+
+
+@pytest.mark.parametrize(
+    ("batches", "sizes", "adjoint", "in_place"),
+    [
+        (((2,), (2,)), (9, 9, 22), (True, False), True),
+        (((), ()), (5, 9, 17), (True, False), True),
+        (((), ()), (9, 5, 17), (True, False), False),
+        (((2,), (2,)), (5, 9, 17), (True, False), False),
+        (((), ()), (5, 9, 17), (True, True), False),
+        (((2,), ()), (9, 9, 17), (True, False), False),
+    ],
+)
+def test_results_where_the_same_columns_were(batches, sizes, adjoint, in_place):
+    """With some columns packed at a time."""
+    site = product(batches, sizes, adjoint, (5, -9, 3))
+    kernel = check(matrix_product_by_few_columns, site) if in_place else matrix_product_by_few_columns(site, M7)
+    assert kernel.distances == ({1: 0} if in_place else {})

@@ -170,7 +170,6 @@ def test_rows_of_a_multiple_of_four_need_no_scratch(inputs):
 def test_dual_products_of_large_sums_and_of_few_outputs(inputs, outputs, clamp):
     op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0), clamp)
     site = layer(op, (1, 2, 3, inputs), (outputs, 1, 1, inputs), 0, inputs)
-    assert (fully_connected(site, M7) is None) == (inputs > 1000)
     check(fully_connected_dual, site)
     check(fully_connected_dual_bytes, site)
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from tinycompile.codegen.arguments import Argument, Crop, Patch, Place, Position, Rows
 from tinycompile.ir import Graph
-from tinycompile.planner.stage import Firing, Lines, Source, Stage, copy_bytes
+from tinycompile.planner.stage import Firing, Lines, Source, Stage, copy_bytes, grid
 from tinycompile.planner.values import copy_name, put_name
 
 HEADER = "kernels/tc_stream.h"
@@ -217,7 +217,7 @@ class StageWriter:
         if firing.sums:
             return Place(name)
         t = self._graph.types[name]
-        return Place(name, step=firing.rows.step * t.bytes // t.shape[1] // self._item_bytes(name))
+        return Place(name, step=firing.rows.step * t.bytes // grid(t.shape)[0] // self._item_bytes(name))
 
     def _values(self, firing: Firing) -> Iterator[str]:
         for source in firing.sources:
@@ -253,13 +253,13 @@ class StageWriter:
 
     def _from_whole(self, firing: Firing, source: Source) -> Argument:
         t = self._graph.types[source.tensor]
-        copy, y = copy_name(firing.step, source.operand), Position.of("n", source.rows)
+        (height, width), copy, y = grid(t.shape), copy_name(firing.step, source.operand), Position.of("n", source.rows)
         if source.columns is None:
-            return Rows(source.tensor, copy, t.shape[1], source.row_bytes, y, source.rows.size, source.fill)
+            return Rows(source.tensor, copy, height, source.row_bytes, y, source.rows.size, source.fill)
         return Patch(
             value=source.tensor,
-            height=t.shape[1],
-            width=t.shape[2],
+            height=height,
+            width=width,
             pixel_bytes=source.pixel_bytes,
             y=y,
             rows=source.rows.size,
@@ -303,22 +303,23 @@ class StageWriter:
     def _after(self, firing: Firing, lines: Lines | None) -> Iterator[Statement]:
         """Trace what was made; fill what lies outside the tensor; copy the patch to its place."""
         name = self._output(firing)
-        t, shape = self._graph.types[name], firing.site.sig.output.shape
+        t, made = self._graph.types[name], firing.site.sig.output
         if lines is None:  # the stage's output is traced whole, after it; here the time counts
             yield TurnDone(firing.step)
         if firing.sums:
             return
-        pixel = t.bytes // (t.shape[1] * t.shape[2])
+        (whole, width), (rows, columns) = grid(t.shape), grid(made.shape)
+        pixel = t.bytes // (whole * width)
         y, x = Position.of("n", firing.rows), Position.of("tile", firing.columns)
         if lines is not None:
-            made = firing.rows.size * lines.row_bytes
-            yield PartDone(firing.step, self._new(lines, firing), made, y, x, shape[2])
+            bytes_ = firing.rows.size * lines.row_bytes
+            yield PartDone(firing.step, self._new(lines, firing), bytes_, y, x, columns)
             if lines.outside:
                 # a stream fills the rows above and below by turns of their own
                 stream = self._stage.mode == "stream"
-                top, height = (Position("n", 0), shape[1]) if stream else (y, t.shape[1])
+                top, height = (Position("n", 0), rows) if stream else (y, whole)
                 place = self._new(lines, firing)
-                yield FillOutside(place, shape[1], shape[2], pixel, top, height, x, t.shape[2], lines.fill)
+                yield FillOutside(place, rows, columns, pixel, top, height, x, width, lines.fill)
         if firing.put:
             patch = put_name(firing.step)
-            yield Put(name, t.shape[1], t.shape[2], pixel, y, shape[1], x, shape[2], patch)
+            yield Put(name, whole, width, pixel, y, rows, x, columns, patch)

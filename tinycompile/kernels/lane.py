@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,6 +24,9 @@ SHORT_ROUND, LONG_ROUND = 2, 8
 
 PRE = 8
 """The accumulators hold 256 times the sum."""
+
+PART = 120
+"""Groups of 4 inputs of which any weights make sums within 2^23: a whole number of rounds, as the C knows."""
 
 
 def pack_words(matrix: Array, *, direct: bool = False) -> Array | None:
@@ -124,13 +128,59 @@ class Lanes:
         return words
 
 
+@dataclass(frozen=True, eq=False)
+class PartLanes(Lanes):
+    """A layer with sums of 2^23 and more: the byte-lane product computes them in parts of `PART` groups.
+
+    A part's sum is exact, 256 times what it is. It is shifted to the right until the layer's sums have room as well,
+    and added to a total, from which the requantisation starts.
+    """
+
+    @staticmethod
+    def of(layer: LinearLayer, *, direct: bool = False) -> PartLanes | None:
+        """None where sums are small, or the byte-lane product can't compute the layer in parts either."""
+        pre = next((shift for shift in range(PRE - 1, -1, -1) if layer.fits(shift)), None)
+        if layer.fits(PRE) or pre is None or not _fits_lanes(layer, direct):
+            return None
+        plan = layer.solve(pre)
+        requant = RequantBlock.of(plan)
+        return None if requant is None else PartLanes(layer, direct, plan, requant)
+
+    @property
+    def right(self) -> int:
+        """Bits that a part's sum is shifted by."""
+        return PRE - self.plan.pre
+
+    @property
+    def parts(self) -> int:
+        return -(-self.groups // PART)
+
+    @property
+    def first_part(self) -> int:
+        """Groups of the first part; the others have `PART`."""
+        return self.groups - (self.parts - 1) * PART
+
+    @property
+    def record(self) -> int:
+        return super().record + self.parts
+
+    @property
+    def words(self) -> Array:
+        """(C, parts + groups): each part's start, which takes out what inputs' representation adds, and its weights."""
+        words = super().words
+        borders = [0, *range(self.first_part, self.groups + 1, PART)]
+        matrix = _whole_words(self.layer)
+        starts = [-lane_offset(matrix[:, 4 * a : 4 * b], direct=self.direct) for a, b in pairwise(borders)]
+        return np.insert(words, borders[:-1], np.stack(starts, axis=1), axis=1)
+
+
 def _whole_words(layer: LinearLayer) -> Array:
     return padded(layer.matrix, layer.channels, -(-layer.taps // 4) * 4)
 
 
 def _fits_lanes(layer: LinearLayer, direct: bool) -> bool:
     """Whether there are `pack_words`: without a weight of -128 always."""
-    return layer.lowest_weight > -128 or pack_words(_whole_words(layer), direct=direct) is not None
+    return layer.weight_range[0] > -128 or pack_words(_whole_words(layer), direct=direct) is not None
 
 
 def as_rows(site: Site) -> tuple[int, int, int] | None:
@@ -199,7 +249,8 @@ class Rows:
         rows, inputs, outputs = shape
         if direct and inputs % 4:
             return None  # the last word would reach beyond the row
-        lanes = Lanes.of(LinearLayer.of(site), direct=direct)
+        layer = LinearLayer.of(site)
+        lanes = Lanes.of(layer, direct=direct) or PartLanes.of(layer, direct=direct)
         return None if lanes is None else Rows(lanes, rows, inputs, outputs, direct, together, core)
 
     @property
@@ -225,11 +276,22 @@ class Rows:
             "outputs": self.outputs,
             "block_words": self.block_words,
             "round": self.together,
+            "first_bytes": self._group_bytes * self._parts.first_part if self._parts else 0,
         }
 
     @property
+    def _parts(self) -> PartLanes | None:
+        return self.lanes if isinstance(self.lanes, PartLanes) else None
+
+    @property
+    def _group_bytes(self) -> int:
+        """Of 4 inputs, as the block function reads them."""
+        return 4 if self.direct else 8
+
+    @property
     def _kind(self) -> str:
-        return "lane_row" + ("_direct" if self.direct else "") + ("_long" if self.name == "long" else "")
+        parts = f"_parts{self._parts.right}" if self._parts else ""
+        return "lane_row" + ("_direct" if self.direct else "") + ("_long" if self.name == "long" else "") + parts
 
     @property
     def block_name(self) -> str:
@@ -244,8 +306,10 @@ class Rows:
             ("_DIRECT" if self.direct else "")
             + ("_SINGLE" if single else "")
             + ("_LONG" if self.name == "long" else "")
+            + ("_PARTS" if self._parts else "")
         )
-        return self.lanes.requant.define(f"TC_LANE_ROW{macro}", self._kind)
+        sizes = (self._parts.right,) if self._parts else ()
+        return self.lanes.requant.define(f"TC_LANE_ROW{macro}", self._kind, *sizes)
 
     @property
     def scratch_bytes(self) -> int:
@@ -264,17 +328,22 @@ class Rows:
         """Of the layer."""
         groups = self.lanes.groups
         block = 44 + self._group * groups + -(-groups // self.together) * 3
+        if self._parts:
+            block += 8 + self._parts.parts * Work(28, 34)
         return 60 + self.rows * (40 + self.scratch_bytes + self.blocks * block)
 
     @property
     def code_bytes(self) -> int:
-        return 270 + 4 * self._group.instructions * self.together
+        return 270 + 4 * self._group.instructions * self.together + (110 if self._parts else 0)
 
     @property
     def weights(self) -> Constant:
         """The constant array."""
         return Constant(
-            "weights", "int32_t", self.lanes.stream(8), "per 8 channels: starts, lane words, requantisation"
+            "weights",
+            "int32_t",
+            self.lanes.stream(8),
+            f"per 8 channels: starts, {'per part starts and ' if self._parts else ''}lane words, requantisation",
         )
 
     def kernel(self) -> Kernel:

@@ -132,8 +132,15 @@ class LinearLayer:
         return self.matrix.sum(axis=1)
 
     @cached_property
-    def lowest_weight(self) -> int:
-        return int(self._different.stored.min(initial=0))
+    def weight_range(self) -> tuple[int, int]:
+        """The lowest and the highest weight, and 0."""
+        stored = self._different.stored
+        return int(stored.min(initial=0)), int(stored.max(initial=0))
+
+    def fits_bits(self, bits: int) -> bool:
+        """Whether all weights are signed integers of so many bits, and stay it: these can't be replaced by others."""
+        low, high = self.weight_range
+        return self.latitude is None and -(1 << bits - 1) <= low and high < 1 << bits - 1
 
     @cached_property
     def base(self) -> Array:

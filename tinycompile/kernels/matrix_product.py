@@ -31,7 +31,7 @@ MOST_RIGHT = 22
 LARGEST_SUM = 2**29
 """The same for a sum's high product."""
 
-FEW = 32
+FEW, FEWEST = 32, 16
 """Columns that are packed at a time where scratch is short."""
 
 UNROLLED = 16
@@ -139,6 +139,12 @@ def matrix_product_by_columns(site: Site, core: Core) -> Kernel | None:
     return _product(site, core, FEW) if site.sig.output.shape[-1] > FEW else None
 
 
+@kernel_for(BatchMatMul, needs={"dsp"})
+def matrix_product_by_few_columns(site: Site, core: Core) -> Kernel | None:
+    """`tc_matrix_product_s8` with as few columns packed at a time as are worth it."""
+    return _product(site, core, FEWEST) if site.sig.output.shape[-1] > FEWEST else None
+
+
 def _product(site: Site, core: Core, together: int) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, BatchMatMul):
@@ -177,6 +183,8 @@ def _product(site: Site, core: Core, together: int) -> Kernel | None:
         cycles=work.cycles_on(core),
         code_bytes=500 + 44 * min(pairs, UNROLLED),
         overlap=_overlap(site, op, together >= columns),
+        in_place=together < columns and _replaces_columns(site, op),
+        in_place_operand=1,
         notes={"requantisation": requant.block.form},
     )
 
@@ -194,6 +202,15 @@ def _overlap(site: Site, op: BatchMatMul, at_once: bool) -> dict[int, int]:
     if at_once and site.constants[1] is None and y.elements == depth * columns and output.elements == rows * columns:
         found[1] = -output.bytes
     return found
+
+
+def _replaces_columns(site: Site, op: BatchMatMul) -> bool:
+    """Whether results lie where the same columns of the second operand were, all of whose rows have been packed."""
+    y, output = site.sig.inputs[1], site.sig.output
+    if op.adj_y or site.constants[1] is not None or y.shape[:-2] != output.shape[:-2]:
+        return False
+    rows, depth, columns = op.sizes(site.sig)
+    return rows == depth or (rows < depth and output.elements == rows * columns)
 
 
 def _work(op: BatchMatMul, sizes: tuple[int, int, int], together: int, requant: MatrixRequant, core: Core) -> Work:

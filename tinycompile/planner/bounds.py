@@ -11,9 +11,9 @@ from itertools import accumulate
 
 from tinycompile.access import Reach
 from tinycompile.planner.candidates import TICK_INSTRUCTIONS, TURN_INSTRUCTIONS, Appraiser, moves
-from tinycompile.planner.members import Geometry, Reaches, is_image, up_of
+from tinycompile.planner.members import Geometry, Reaches, up_of
 from tinycompile.planner.problem import whole_units
-from tinycompile.planner.stage import NotStreamable
+from tinycompile.planner.stage import NotStreamable, grid, has_rows
 from tinycompile.planner.values import Values
 
 
@@ -83,7 +83,7 @@ class Bounds:
         """
         name = self._geometry.graph.nodes[step].outputs[0]
         t = self._geometry.graph.types[name]
-        if self._enlarges or not is_image(t.shape):
+        if self._enlarges or not has_rows(t.shape):
             return 0, 0
         read = [
             (self._rows - 1) * reach.stride + reach.extent
@@ -91,17 +91,17 @@ class Bounds:
             for operand, reach in reaches.items()
             if node.inputs[operand] == name
         ]
-        rows, row_bytes = max(read, default=0), t.bytes // t.shape[1]
+        rows, row_bytes = max(read, default=0), t.bytes // grid(t.shape)[0]
         if rows <= self._rows:
             return 0, 0
-        turns = -(-t.shape[1] // self._rows)
+        turns = -(-grid(t.shape)[0] // self._rows)
         return rows * row_bytes, moves(turns, (rows - self._rows) * row_bytes)
 
     def _height(self, step: int) -> int:
         """Rows that a node computes, or sums up."""
         sig = self._geometry.sigs[step]
         shape = (sig.input if self._geometry.sums(step) else sig.output).shape
-        return shape[1] if is_image(shape) else 1
+        return grid(shape)[0] if has_rows(shape) else 1
 
 
 def _reaches(geometry: Geometry, step: int) -> Reaches:

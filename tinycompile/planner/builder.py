@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import safe_distance
 from tinycompile.planner.members import Members
-from tinycompile.planner.stage import Axis, Firing, Lines, Mode, Source, Span, Stage
+from tinycompile.planner.stage import Axis, Firing, Lines, Mode, Source, Span, Stage, grid
 
 Writes = Callable[[Stage, str, Graph], Iterator[tuple[int, int]]]
 """For a tensor from outside: `safe_distance`'s steps of the stage's output."""
@@ -49,7 +50,7 @@ class Builder:
     def lines(self, i: int, rows: int, padding_readers: set[tuple[int, int]], *, passes: bool, outside: bool) -> Lines:
         """Memory for so many rows of a node's output. Raises NotStreamable where readers pad differently."""
         name, t, columns = self.members.nodes[i].outputs[0], self.members.sigs[i].output, self.columns[i]
-        height, width = t.shape[1:3]
+        height, width = grid(t.shape)
         return Lines(
             tensor=name,
             rows=rows,
@@ -76,8 +77,8 @@ class Builder:
             tensor=self.members.nodes[i].inputs[operand],
             rows=rows.read_by(self.down[i][operand]),
             first=first,
-            row_bytes=t.bytes // t.shape[1] if held is None else held.row_bytes,
-            pixel_bytes=t.bytes // (t.shape[1] * t.shape[2]),
+            row_bytes=t.bytes // grid(t.shape)[0] if held is None else held.row_bytes,
+            pixel_bytes=t.bytes // prod(grid(t.shape)),
             columns=needed,
             first_column=0 if divided is None or needed is None else divided.before - needed.before,
             cropped=divided is not None and needed != divided,
@@ -87,7 +88,7 @@ class Builder:
 
     def shape(self, i: int, source: Source) -> tuple[int, int]:
         """(rows, columns) of an operand that a turn reads."""
-        whole = self.members.sigs[i].inputs[source.operand].shape[2]
+        whole = grid(self.members.sigs[i].inputs[source.operand].shape)[1]
         return source.rows.size, whole if source.columns is None else source.columns.size
 
     def finished(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Kernel
 from tinycompile.planner.members import Geometry
 from tinycompile.planner.patch import make_patches
 from tinycompile.planner.problem import whole_units
-from tinycompile.planner.stage import Firing, NotStreamable, Stage, copy_bytes, put_bytes
+from tinycompile.planner.stage import Firing, NotStreamable, Stage, copy_bytes, grid, put_bytes
 from tinycompile.planner.stream import make_stage
 from tinycompile.planner.values import Values, saving
 
@@ -168,7 +169,7 @@ class Appraiser:
         computed, whole = firing.site.sig.output, self._graph.types[node.outputs[0]]
         if firing.sums:
             computed, whole = firing.site.sig.input, self._graph.types[node.inputs[0]]
-        pixels, width = times * computed.shape[1] * computed.shape[2], whole.shape[2]
+        pixels, width = times * prod(grid(computed.shape)), grid(whole.shape)[1]
         return [(kernel, kernel.price * pixels // width) for kernel in self._rows[firing.step]]
 
     def _fixed(self, stage: Stage) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tinycompile.access import Given, Planar, Reach, Summed
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Node, Op, Signature, Site
-from tinycompile.planner.stage import AXES, Axis, NotStreamable, Span
+from tinycompile.planner.stage import AXES, Axis, NotStreamable, Span, grid, has_rows, with_grid
 
 Reaches = dict[int, Reach]
 """Per operand that is computed at run time."""
@@ -17,11 +17,6 @@ Reaches = dict[int, Reach]
 def up_of(reaches: Reaches) -> int:
     """How many positions of a node's output read the same."""
     return next((reach.up for reach in reaches.values()), 1)
-
-
-def is_image(shape: Sequence[int]) -> bool:
-    """Whether a tensor has rows and columns to be executed by: one image, its channels last."""
-    return len(shape) == 4 and shape[0] == 1
 
 
 class Geometry:
@@ -85,8 +80,10 @@ class Geometry:
         if self.sums(step):
             return {0: Reach()}
         dynamic = (t for name, t in zip(node.inputs, sig.inputs, strict=True) if name not in self.graph.constants)
-        if not all(is_image(t.shape) for t in (*dynamic, *sig.outputs)):
+        if not all(has_rows(t.shape) for t in (*dynamic, *sig.outputs)):
             raise NotStreamable(f"{node.name} isn't spatial")
+        if len(sig.output.shape) < AXES[axis] + 3:
+            raise NotStreamable(f"{node.name} has no {axis}")
         found, outputs = Reaches(), sig.output.shape[1 + AXES[axis]]
         for operand, (name, access) in enumerate(zip(node.inputs, self._accesses[step], strict=True)):
             reach = access.along(AXES[axis])
@@ -135,9 +132,9 @@ class Members:
     def computed(self, i: int) -> tuple[int, int]:
         """(rows, columns) to compute: for sums those that are summed."""
         t = self.sigs[i].input if self.sums(i) else self.sigs[i].output
-        if not is_image(t.shape):
+        if not has_rows(t.shape):
             raise NotStreamable(f"{self.nodes[i].name} isn't spatial")
-        return t.shape[1], t.shape[2]
+        return grid(t.shape)
 
     def reaches(self, axis: Axis) -> list[Reaches]:
         """Per node and operand what a position of the output reads."""
@@ -196,7 +193,7 @@ class Members:
 
     def part(self, i: int, rows: int, columns: int | None) -> Op:
         """The operator for some rows of its output, and for some columns unless that is None."""
-        op = self.nodes[i].op.part(self.sigs[i], (rows, columns))
+        op = self.nodes[i].op.part(self.sigs[i], (rows, columns)[: len(self.sigs[i].output.shape) - 2])
         if op is None:
             raise NotStreamable(f"{self.nodes[i].name} isn't computed by {'rows' if columns is None else 'patches'}")
         return op
@@ -216,11 +213,11 @@ class Members:
         node, sig, op = self.nodes[i], self.sigs[i], self.part(i, rows, columns)
         types = list(sig.inputs)
         for operand, (height, width) in inputs.items():
-            types[operand] = replace(types[operand], shape=(1, height, width, *types[operand].shape[3:]))
+            types[operand] = replace(types[operand], shape=with_grid(types[operand].shape, height, width))
         output = sig.output
         if not self.sums(i):
-            width = output.shape[2] if columns is None else columns
-            output = replace(output, shape=(1, rows, width, *output.shape[3:]))
+            width = grid(output.shape)[1] if columns is None else columns
+            output = replace(output, shape=with_grid(output.shape, rows, width))
             try:
                 fits = op.infer(types) == ((output.shape, output.dtype),)
             except ValueError:  # a constant of the whole height, for one

@@ -12,11 +12,12 @@ patches keeps whole rows: what lies whole in memory is then read and written in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 
 from tinycompile.ir import Graph
 from tinycompile.planner.builder import Builder
 from tinycompile.planner.members import Geometry, Members
-from tinycompile.planner.stage import Firing, Lines, NotStreamable, Source, Span, Stage
+from tinycompile.planner.stage import Firing, Lines, NotStreamable, Source, Span, Stage, grid
 
 
 def make_patches(geometry: Geometry, first: int, last: int, grid: tuple[int, int]) -> Stage:
@@ -56,7 +57,7 @@ class _Patches(Builder):
     def _patch(self, i: int) -> Lines:
         rows, columns = self._rows[i], self.columns[i]
         readers = self.padding_readers(i, "rows") | self.padding_readers(i, "columns")
-        height, width = self.members.sigs[i].output.shape[1:3]
+        height, width = grid(self.members.sigs[i].output.shape)
         beyond = rows.leaves(self._count, height) or (columns is not None and columns.leaves(self.tiles, width))
         return self.lines(i, rows.size, readers, passes=True, outside=bool(readers) and beyond)
 
@@ -119,7 +120,7 @@ def _lowest(source: Source, n: int, m: int) -> int:
 
 def _end(last: Firing, shape: tuple[int, ...], n: int, m: int) -> int:
     """One past the last byte that is written for patch (n, m)."""
-    bytes_ = last.site.sig.output.bytes // (last.site.sig.output.shape[1] * last.site.sig.output.shape[2])
-    row = min(shape[1], n * last.rows.step + last.rows.size)
-    column = shape[2] if last.columns is None else min(shape[2], m * last.columns.step + last.columns.size)
-    return ((row - 1) * shape[2] + column) * bytes_
+    (height, width), made = grid(shape), last.site.sig.output
+    row = min(height, n * last.rows.step + last.rows.size)
+    column = width if last.columns is None else min(width, m * last.columns.step + last.columns.size)
+    return ((row - 1) * width + column) * made.bytes // prod(grid(made.shape))

@@ -8,7 +8,7 @@ patch is begun; what neighbouring patches both need is computed twice (`patch`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,6 +19,21 @@ Mode = Literal["stream", "patch"]
 Axis = Literal["rows", "columns"]
 AXES: Mapping[Axis, int] = {"rows": 0, "columns": 1}
 """Their numbers in an access."""
+
+
+def has_rows(shape: Sequence[int]) -> bool:
+    """Whether a tensor has rows to be executed by: one image, its channels last, or a sequence of steps."""
+    return len(shape) in (3, 4) and shape[0] == 1
+
+
+def grid(shape: Sequence[int]) -> tuple[int, int]:
+    """(rows, columns) of a tensor that `has_rows`; a sequence has one column and a row for each step."""
+    return shape[1], shape[2] if len(shape) == 4 else 1
+
+
+def with_grid(shape: Sequence[int], rows: int, columns: int) -> tuple[int, ...]:
+    """The shape of a part of such a tensor."""
+    return (1, rows, columns, shape[3]) if len(shape) == 4 else (1, rows, shape[2])
 
 
 class NotStreamable(Exception):  # noqa: N818 - a result, not a failure
@@ -192,7 +207,7 @@ def copy_bytes(firing: Firing, source: Source, graph: Graph) -> int:
         copied = source.first is None or source.cropped
         return source.rows.size * source.columns.size * source.pixel_bytes if copied else 0
     t = graph.types[source.tensor]
-    beyond = source.first is None and source.rows.leaves(firing.firings, t.shape[1])
+    beyond = source.first is None and source.rows.leaves(firing.firings, grid(t.shape)[0])
     return source.rows.size * source.row_bytes if beyond else 0
 
 

@@ -22,7 +22,7 @@ from math import gcd, lcm
 from tinycompile.ir import Graph
 from tinycompile.planner.builder import Builder
 from tinycompile.planner.members import Geometry, Members, up_of
-from tinycompile.planner.stage import Firing, Lines, NotStreamable, Source, Span, Stage
+from tinycompile.planner.stage import Firing, Lines, NotStreamable, Source, Span, Stage, grid
 
 Rational = int | Fraction
 
@@ -142,7 +142,7 @@ class _Stream(Builder):
             passes = passes and (self._phases[consumer] - self._phases[i]) % self._periods[i] == 0
         if held == 0:
             raise NotStreamable(f"nobody reads {name}", final=False)
-        beside, width = self.padding_readers(i, "columns"), members.sigs[i].output.shape[2]
+        beside, width = self.padding_readers(i, "columns"), grid(members.sigs[i].output.shape)[1]
         return self.lines(
             i,
             held,
@@ -200,7 +200,7 @@ def _writes(stage: Stage, whole: str, graph: Graph) -> Iterator[tuple[int, int]]
         yield 0, output.bytes  # written before anything is read; or each tile reads all rows
         return
     readers = [(f, s) for f in stage.firings for s in f.sources if s.tensor == whole]
-    written = last.rows.size * output.bytes // output.shape[1]
+    written = last.rows.size * output.bytes // grid(output.shape)[0]
     for n in range(last.firings):
         tick = last.phase + last.period * n
         pending = t.bytes

@@ -126,6 +126,7 @@ def _options(options: Options, board: Board) -> OptionsSection:
         signature=options.signature,
         match=options.match,
         slide=options.slide,
+        keep_tokens=options.keep_tokens,
     )
 
 
@@ -155,6 +156,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         schedule="+".join(sorted({stage.mode for stage in planned.stages})) or "layer",
         states=[_state(program, index) for index in range(len(program.states))],
         slide=lowered.slide,
+        pruning=lowered.pruning,
         stages=[_stage(stage, program) for stage in planned.stages],
         macs=MacsSection(total(lowered.nominal).macs, planned.macs),
         eliminated=Work() if lowered.slide else total(lowered.nominal) - total(executed),

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinycompile.lowered import Slide
+from tinycompile.pruning import Pruning
 from tinycompile.work import Work
 
 
@@ -49,6 +50,7 @@ class OptionsSection:
     signature: str | None
     match: str
     slide: str | None
+    keep_tokens: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -315,6 +317,7 @@ class Report:
         requantisation: how many layers requantise in each form.
         slide: None for a model that gets its whole input in each inference.
         time: None for the host.
+        pruning: None for a model with all of its tokens.
         pareto: None where no front was asked for.
     """
 
@@ -337,6 +340,7 @@ class Report:
     schedule: str
     states: Sequence[StateSection]
     slide: Slide | None
+    pruning: Pruning | None
     stages: Sequence[StageSection]
     macs: MacsSection
     eliminated: Work

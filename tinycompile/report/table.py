@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tinycompile.pruning import Loss
 from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.summary import Row, duration, heaviest, memory_share, rows, work
 
@@ -81,6 +82,8 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "eliminated", f"{saved['channels']:,} constant channels with {saved['macs']:,} MACs and {weights}"
     else:
         yield "eliminated", "nothing: no channel is constant"
+    if report.get("pruning") is not None:
+        yield from _pruning(report["pruning"], done.instructions)
     yield "schedule", _schedule(report)
     if report["options"].get("match") == "tflm":
         yield "bytes", "TFLM's, where LiteRT's are others (--match tflm)"
@@ -98,6 +101,18 @@ def _slide(report: dict[str, Any], instructions: int) -> Iterator[tuple[str, str
         yield "", f"the whole window: about {whole:,} instructions, of which a step takes {instructions / whole:.2f}"
         here = ram["arena_bytes"] + ram["state_bytes"]
         yield "", f"its arena: {arena:,} bytes, those of a step and its states {here:,}"
+
+
+def _pruning(pruning: dict[str, Any], instructions: int) -> Iterator[tuple[str, str]]:
+    kept = ", ".join(f"{each['kept']} of {each['tokens']}" for each in pruning["attentions"])
+    yield "tokens", f"{kept} go on behind attention (--keep-tokens)"
+    whole = pruning["instructions_estimate"]
+    if whole is None:
+        yield "", "all of them wouldn't fit"
+    else:
+        yield "", f"all of them: about {whole:,} instructions, of which these take {instructions / whole:.2f}"
+    if pruning["loss"] is not None:
+        yield "", Loss(**pruning["loss"]).describe()
 
 
 def _schedule(report: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ GRAPHS = {
     "another scale": graph_of(2, 5, 5, 4, scale=0.17),
     "cross": graph_of(1, 3, 7, 5, 6),
     "torch": torch_graph(3, 7, 4),
+    "one element": graph_of(2, 5, 3, 1),
     "one tensor": plain_graph(9, 6),
     "onnx": plain_graph(4, 8, "onnx"),
 }
@@ -38,10 +39,10 @@ def test_one_query_after_the_other(name: str) -> None:
     assert kernel.scratch_bytes <= 16
 
 
-@pytest.mark.parametrize("name", ["another scale", "torch", "one tensor", "onnx"])
+@pytest.mark.parametrize("name", ["another scale", "one element", "torch", "one tensor", "onnx"])
 def test_two_queries_at_a_time(name: str) -> None:
     kernel = check(attention_lanes, site_of(GRAPHS[name]))
-    assert kernel.in_place == (name in ("another scale", "torch"))
+    assert kernel.in_place == (name in ("another scale", "one element", "torch"))
 
 
 def cases() -> list[tuple[Factory, Site]]:

@@ -103,8 +103,9 @@ def _product(name: str, block: str, requant: MatrixRequant) -> Struct:
 
 
 def _operand(vectors: Vectors, zero_point: int, shift: int) -> Fields:
-    """Members of a `tc_matrix_operand`."""
-    operand = Operand(vectors.batch, vectors.count, vectors.stride, vectors.along, zero_point)
+    """Members of a `tc_matrix_operand`. Vectors of one element lie along memory, wherever the next one is."""
+    along = 1 if vectors.depth == 1 else vectors.along
+    operand = Operand(vectors.batch, vectors.count, vectors.stride, along, zero_point)
     return operand_fields(operand, vectors.depth, shift)
 
 

@@ -18,6 +18,7 @@ from tinycompile.frontend import load
 from tinycompile.frontend.survey import naive_peak, survey
 from tinycompile.options import Options
 from tinycompile.pipeline import compile_together
+from tinycompile.report.difference import Change, labels_of, remarks, table
 
 MODEL = DIGITS / "digits_int8.tflite"
 FLOAT = DIGITS / "digits.onnx"
@@ -182,6 +183,25 @@ def test_diff_of_a_build_with_itself_and_with_another(folder: Path, tmp_path: Pa
     assert "--optimize: balanced -> ram" in found["remarks"]
     text = invoke("diff", folder, tmp_path / "lean").output
     assert f"{totals['arena']['delta']:+,}" in text
+
+
+def test_diff_calls_layers_what_the_code_calls_them() -> None:
+    """Names in files may be paths, and those of fused layers the names of all parts."""
+    name = " + ".join(f"net/attention/part_{number}" for number in range(7))
+    layer = {"name": name, "op": "batch_matmul + softmax", "kernel": "a", "instructions_estimate": 5}
+    report = {"layers": [layer], "options": {}, "source": {"sha256": ""}}
+    other = report | {"layers": [layer | {"kernel": "b"}]}
+    assert list(remarks(report, other)) == ["batch_matmul_softmax_1: a -> b"]
+    changed = table([Change(name, "weights", 1, 2)], labels_of(report, other))
+    assert list(changed.columns[0].cells) == ["batch_matmul_softmax_1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [("1Q", "65536, 64K or 1M; or auto, or 0 for none"), ("-5", "or 0 for none")]
+)
+def test_what_a_copy_in_faster_memory_may_be(value: str, says: str) -> None:
+    result = invoke("build", MODEL, f"--fast-code={value}")
+    assert result.exit_code == 2 and says in " ".join(result.output.split())
 
 
 def test_diff_explains_a_file_that_is_no_report(folder: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_attention_around_other_nodes() -> None:
     graph = between(graph_of(2, 24, 24, 8))
     found = planned(graph, "ram")
     (attention,) = [node for node in found.graph.nodes if " + " in node.op.title]
-    assert attention.op.title.count("batch_matmul") == 2
+    assert attention.op.title == "batch_matmul + mul + softmax + batch_matmul"  # without moves, of which there are four
     assert found.offsets["z"] == found.offsets["q"]
     size = graph.types["x"].elements
     assert found.arena_bytes <= 3 * size + 32

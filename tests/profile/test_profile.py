@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,18 +117,40 @@ def test_command_line(tmp_path: Path) -> None:
     assert json.loads(result.output)["layers"] == json.loads((folder / "report.json").read_text())["profile"]["layers"]
 
 
+def shown_profile(names: list[str], row: dict[str, Any], width: int) -> list[str]:
+    """The lines of a profile whose layers have the same figures."""
+    profile = {**row, "machine": "m", "estimate": None, "note": "", "outside_layers": row, "error_percent": ERRORS}
+    layers = [{"name": name, "op": "conv2d"} for name in names]
+    console = Console(width=width, file=io.StringIO())
+    print_profile({"layers": layers, "profile": {**profile, "layers": [row] * len(names)}}, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+ERRORS = {"cortex-m4": None, "cortex-m7": None}
+
+
 def test_labels_are_told_apart_where_they_are_long() -> None:
     """Names of 27 characters, which differ in the last, in a column of 24."""
     names = [f"encoder_block_attention_qkv{end}" for end in "ab"]
-    counted = {"instructions": 1, "mix": {}, "cycles": {}}
-    profile = {**counted, "machine": "m", "estimate": None, "note": "", "outside_layers": counted}
-    layers = [{"name": name, "op": "conv2d"} for name in names]
-    console = Console(width=80, file=io.StringIO())
-    print_profile({"layers": layers, "profile": {**profile, "layers": [counted] * 2}}, console)
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
+    shown = "\n".join(shown_profile(names, {"instructions": 1, "mix": {}, "cycles": {}}, 80))
     assert shown.count(names[0][:24]) == 2
     assert all(f"\n{name[24:]} " in shown for name in names)
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_every_figure_is_whole_in_narrow_consoles(width: int) -> None:
+    """Two tables where all columns side by side would leave no room for names or cut figures."""
+    kinds = ("mac", "load", "store", "simd", "alu", "branch", "other")
+    waiting = {"low": 123_456, "high": 7_890_123}
+    row: dict[str, Any] = {"instructions": 12_345_678, "mix": dict.fromkeys(kinds, 12_345_678)}
+    row |= {"cycles": dict.fromkeys(ERRORS, 23_456_789), "waiting_assumes": []}
+    row["waiting"] = {"total": waiting, "cycles": {}, "fills": {}}
+    shown = shown_profile(["a_long_layer_name"], row, width)
+    found = [line for line in shown if line.startswith("a_long_layer_name ")]
+    whole = "123,456 to 7,890,123"
+    assert len(found) == (1 if width == 200 else 2)
+    assert found[0].count("23,456,789") == 2 and whole in found[0] and found[-1].count("100 %") == len(kinds)
 
 
 def test_without_an_objdump_helium_has_no_estimate(tmp_path: Path) -> None:

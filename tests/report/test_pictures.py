@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tinycompile.report.pictures.arena import arena_picture
 from tinycompile.report.pictures.layers import Sizes, layered
+from tinycompile.report.pictures.network import source_picture
 
 
 @st.composite
@@ -55,3 +56,17 @@ def test_the_arena_shows_its_stages() -> None:
     picture = str(arena_picture(report))
     assert "stage 0, on a grid of 2x2 patches: patch, steps 1 to 2" in picture
     assert picture.count('class="stage"') == 1
+
+
+def test_a_wide_graph_is_shown_from_its_first_node_on_and_titles_stay_in_their_boxes() -> None:
+    """The input is in the middle above seven branches; a browser that scrolls begins there."""
+    node = {"op": "relu", "name": "n", "shape": [1, 24, 32], "kept": True}
+    long = " + ".join(["batch_matmul"] * 4)
+    nodes = [node, *(node | {"op": long} for _ in range(7))]
+    picture = str(source_picture({"graphs": {"source": {"nodes": nodes, "edges": [(0, n) for n in range(1, 8)]}}}))
+    place = float(picture.split("left: ")[1].split("px")[0])
+    first = float(picture.split("translate(")[1].split(" ")[0])
+    assert 0 < place < first < place + Sizes().width
+    shown = picture.split('class="op" x="8" y="14">')[2].split("<")[0]
+    assert shown == "batch_matmul + batch_mat…"
+    assert picture.count(f"<title>{long}") == 7

@@ -117,7 +117,10 @@ class BytesOrAuto(click.ParamType[int | str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
         if value == choices.AUTO or value in (0, "0"):
             return choices.AUTO if value == choices.AUTO else 0
-        return Bytes().convert(value, param, ctx)
+        try:
+            return Bytes().convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message}; or auto, or 0 for none", param, ctx)
 
 
 class Address(click.ParamType[int]):

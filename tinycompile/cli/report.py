@@ -98,7 +98,7 @@ def check(
 @explained
 def diff(old: Path, new: Path, model: str | None, as_json: bool) -> None:
     """Show what changed from OLD to NEW: report.json files, or output folders."""
-    from tinycompile.report.difference import changes, remarks, table
+    from tinycompile.report.difference import changes, labels_of, remarks, table
     from tinycompile.report.document import load_report
 
     before, after = load_report(old, model), load_report(new, model)
@@ -108,4 +108,4 @@ def diff(old: Path, new: Path, model: str | None, as_json: bool) -> None:
         return
     for note in notes:
         click.echo(note)
-    console().print(table(found))
+    console().print(table(found, labels_of(before, after)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tinycompile.codegen.names import identifier, path_of
+from tinycompile.codegen.names import identifier, path_of, short_name
 
 _LONGEST = 28
 """Characters of a name that can be read in a line with three others."""
@@ -36,6 +36,16 @@ def layer_names(layers: Sequence[tuple[str, str]], taken: set[str]) -> list[str]
         short = (each for each in own + with_kind if len(each) <= _LONGEST)
         names.append(identifier(next(short, f"{kind}_{numbers[kind]}"), taken))
     return names
+
+
+def told_apart_by(name: str, title: str) -> tuple[str, str]:
+    """Name and kind of a layer for `layer_names`; of several nodes in one, all of theirs, and no path.
+
+    Args:
+        title: of the operator.
+    """
+    several = " + " in title
+    return short_name(name) if several else name, title.replace(" + ", "_")
 
 
 def _ends(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

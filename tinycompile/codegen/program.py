@@ -15,7 +15,7 @@ from tinycompile.codegen.arguments import Argument, CallerRows, ConstantName, Pl
 from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
 from tinycompile.codegen.function_names import function_names
 from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
-from tinycompile.codegen.layer_names import layer_names
+from tinycompile.codegen.layer_names import layer_names, told_apart_by
 from tinycompile.codegen.names import comment_text, identifier, layer_comment, short_name, unique, words
 from tinycompile.codegen.reserved import API, LOCALS
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
@@ -320,7 +320,7 @@ class _Binder:
     def __init__(self, planned: Planned, names: _Names) -> None:
         self._planned, self._names, graph = planned, names, planned.graph
         self._taken = set[str]()
-        self._layer_names = layer_names([_told_apart_by(node) for node in graph.nodes], self._taken)
+        self._layer_names = layer_names([told_apart_by(node.name, node.op.title) for node in graph.nodes], self._taken)
         self.writers = [StageWriter(stage, graph, planned.parts) for stage in planned.stages]
         self._lines = {name: kept for stage in planned.stages for name, kept in stage.lines.items()}
         self._streamed = {
@@ -440,13 +440,6 @@ def build_program(
 def _words(functions: Iterable[NamedFunction]) -> set[str]:
     """All identifiers at file scope that these bring."""
     return {word for named in functions for text in named.function.preambles for word in words(str(text))}
-
-
-def _told_apart_by(node: Node) -> tuple[str, str]:
-    """Name and kind for `layer_names`; of several nodes in one, all of theirs, and no path."""
-    parts = part_nodes(node)
-    name = node.name if len(parts) == 1 else short_name(node.name)
-    return name, "_".join(part.op.kind for part in parts)
 
 
 def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMemory:

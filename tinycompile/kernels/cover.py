@@ -21,7 +21,12 @@ from typing import ClassVar
 from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Graph, Node, Op, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory, Kernel, kernel_for
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.transpose import Transpose
 from tinycompile.targets.core import Core
+
+MANY_PARTS = 3
+"""With more, a title has those alone that compute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +47,10 @@ class Fused(Op):
 
     @property
     def title(self) -> str:
-        return " + ".join(node.op.title for node in self.nodes)
+        """The kinds of the parts; of many without those that only say where elements are: attention has up to five."""
+        titles = [node.op.title for node in self.nodes]
+        computing = [node.op.title for node in self.nodes if not isinstance(node.op, Reshape | Transpose)]
+        return " + ".join(computing if computing and len(titles) > MANY_PARTS else titles)
 
     @property
     def results(self) -> tuple[str, ...]:

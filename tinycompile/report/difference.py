@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
-from tinycompile.codegen.names import short_name
+from tinycompile.report.layer_labels import layer_labels
 
 Report = Mapping[str, Any]
 
@@ -51,6 +52,15 @@ def changes(old: Report, new: Report) -> list[Change]:
     return found + [change for change in _layers(old, new, what, counted) if change.delta]
 
 
+def labels_of(old: Report, new: Report) -> dict[str, str]:
+    """By a layer's name in the file what it's called; in the newer report, if it is there."""
+    return {
+        layer["name"]: label
+        for report in (old, new)
+        for layer, label in zip(report["layers"], layer_labels(report["layers"]), strict=True)
+    }
+
+
 def _given(value: object) -> str:
     """An option's value; what is none says so."""
     if value is None or value in ([], {}, ""):
@@ -70,14 +80,14 @@ def remarks(old: Report, new: Report) -> Iterator[str]:
     for option in sorted(old["options"].keys() | new["options"].keys()):
         if old["options"].get(option) != new["options"].get(option):
             yield f"--{option}: {_given(old['options'].get(option))} -> {_given(new['options'].get(option))}"
-    before, after = _kernels(old), _kernels(new)
+    before, after, labels = _kernels(old), _kernels(new), labels_of(old, new)
     for layer in before.keys() & after.keys():
         if before[layer] != after[layer]:
-            yield f"{short_name(layer)}: {before[layer]} -> {after[layer]}"
+            yield f"{labels[layer]}: {before[layer]} -> {after[layer]}"
 
 
-def table(found: list[Change]) -> Table:
-    """For the terminal: all totals, then the layers that changed."""
+def table(found: list[Change], labels: Mapping[str, str]) -> Table:
+    """For the terminal: all totals, then the layers that changed, by their labels."""
     result = Table(box=None, header_style="bold", pad_edge=False)
     result.add_column("", overflow="ellipsis", max_width=30)
     result.add_column("what", no_wrap=True)
@@ -87,7 +97,7 @@ def table(found: list[Change]) -> Table:
         colour = "red" if change.delta > 0 else "green" if change.delta < 0 else "dim"
         old, new = ("-" if value is None else f"{value:,}" for value in (change.old, change.new))
         delta = f"[{colour}]{change.delta:+,}[/{colour}]" if change.delta else "[dim]=[/dim]"
-        result.add_row(short_name(change.layer), change.what, old, new, delta, change.percent())
+        result.add_row(escape(labels.get(change.layer, "")), change.what, old, new, delta, change.percent())
     return result
 
 

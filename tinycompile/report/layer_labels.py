@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from tinycompile.codegen.layer_names import layer_names
+from tinycompile.codegen.layer_names import layer_names, told_apart_by
 
 KEPT = 8
 """Reports whose labels are kept: tables and pages ask for them row by row."""
@@ -19,4 +19,4 @@ def layer_labels(layers: Sequence[Mapping[str, Any]]) -> list[str]:
 
 @lru_cache(KEPT)
 def _labels(layers: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    return tuple(layer_names(layers, set()))
+    return tuple(layer_names([told_apart_by(*layer) for layer in layers], set()))

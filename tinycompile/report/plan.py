@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tinycompile.codegen.layer_names import layer_names
+from tinycompile.codegen.layer_names import layer_names, told_apart_by
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.planner.draw import ascii_map
@@ -71,7 +71,7 @@ def _schedule(model: Lowered) -> str:
     stages, nodes = model.planned.stages, model.planned.graph.nodes
     if not stages:
         return "layer by layer"
-    names = layer_names([(node.name, node.op.kind) for node in nodes], set())
+    names = layer_names([told_apart_by(node.name, node.op.title) for node in nodes], set())
     found = [
         f"layers {stage.first} to {stage.last - 1} ({names[stage.first]} to {names[stage.last - 1]}), {stage.how}"
         for stage in stages

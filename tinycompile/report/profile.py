@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -11,21 +13,37 @@ from rich.table import Table
 from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.summary import duration, range_text
 
+_UNBOUNDED = 10_000
+
+
+Cells = Mapping[str, Callable[[dict[str, Any]], str]]
+"""By the heading of a column what a layer has there."""
+
 
 def print_profile(report: dict[str, Any], console: Console) -> None:
-    """Layers with their exact instructions, what those are, and estimated cycles."""
+    """Layers with their exact instructions, what those are, and estimated cycles: in two tables where one would be
+    wider than the console.
+    """
     profile = report["profile"]
-    cores = list(profile["cycles"])
+    mix: Cells = {kind: partial(_share, kind) for kind in profile["mix"]}
+    times = dict[str, Callable[[dict[str, Any]], str]]({"instructions": lambda row: f"{row['instructions']:,}"})
+    times |= {f"~cycles {core.removeprefix('cortex-').upper()}": partial(_cycles, core) for core in profile["cycles"]}
+    if profile.get("waiting") is not None:
+        times["~waiting"] = lambda row: range_text(row["waiting"]["total"])
+    whole = _table(report, {**times, **mix})
+    wanted = console.measure(whole, options=console.options.update(max_width=_UNBOUNDED)).maximum
+    for table in [whole] if wanted <= console.width or not mix else [_table(report, times), _table(report, mix)]:
+        console.print(table)
+    for line in profile_lines(report):
+        console.print(line, soft_wrap=True)
+
+
+def _table(report: dict[str, Any], cells: Cells) -> Table:
+    profile = report["profile"]
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("layer", overflow="fold", max_width=24)  # two long names may differ at their ends alone
-    table.add_column("instructions", justify="right", no_wrap=True)
-    for name in profile["mix"]:
-        table.add_column(name, justify="right", no_wrap=True)
-    for core in cores:
-        table.add_column(f"~cycles {core.removeprefix('cortex-').upper()}", justify="right", no_wrap=True)
-    waits = profile.get("waiting") is not None
-    if waits:
-        table.add_column("~waiting", justify="right", no_wrap=True)
+    for heading in cells:
+        table.add_column(heading, justify="right", no_wrap=True)
     rows = [
         *zip(layer_labels(report["layers"]), profile["layers"], strict=True),
         ("(outside layers)", profile["outside_layers"]),
@@ -33,13 +51,16 @@ def print_profile(report: dict[str, Any], console: Console) -> None:
     ]
     for name, row in rows:
         if row["instructions"]:
-            mix = [f"{100 * row['mix'][kind] / row['instructions']:.0f} %" for kind in row["mix"]]
-            cycles = [f"{row['cycles'][core]:,}" for core in cores]
-            cycles += [range_text(row["waiting"]["total"])] if waits else []
-            table.add_row(escape(name), f"{row['instructions']:,}", *mix, *cycles)
-    console.print(table)
-    for line in profile_lines(report):
-        console.print(line)
+            table.add_row(escape(name), *(cell(row) for cell in cells.values()))
+    return table
+
+
+def _share(kind: str, row: dict[str, Any]) -> str:
+    return f"{100 * row['mix'][kind] / row['instructions']:.0f} %"
+
+
+def _cycles(core: str, row: dict[str, Any]) -> str:
+    return f"{row['cycles'][core]:,}"
 
 
 def profile_lines(report: dict[str, Any]) -> list[str]:

@@ -70,9 +70,8 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if time is not None:
         clock = f"{report['board']['clock_hz'] / 1e6:g} MHz"
         yield "time", f"about {time.text()} at {clock} (estimate)"
-        yield "", time.how()
-        for line in time.assumes:
-            yield "", f"assumed: {line}"
+        for line in (*time.how().split("; "), *(f"assumed: {line}" for line in time.assumes)):
+            yield "", line
     yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
     saved = report["eliminated"]
     if report.get("slide") is not None:

@@ -43,3 +43,8 @@ def shape_text(shape: list[int] | tuple[int, ...] | None) -> str:
 def shortened(text: str, length: int) -> str:
     """The end of a text that is longer than `length`."""
     return text if len(text) <= length else f"…{text[1 - length :]}"
+
+
+def beginning(text: str, length: int) -> str:
+    """Of a text that is longer than `length`."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -8,13 +8,15 @@ from typing import Any
 from markupsafe import Markup
 
 from tinycompile.codegen.names import short_name
-from tinycompile.report.pictures import draw, shape_text, shortened
+from tinycompile.report.pictures import beginning, draw, shape_text, shortened
 from tinycompile.report.pictures.layers import Sizes, layered
 from tinycompile.report.summary import layer_counts, rows
 
 SIZES = Sizes()
 MARGIN = 8
 NAME_LENGTH = 36
+TITLE_LENGTH = 32
+"""Characters of a box's first line: the kind, and at its right end the shape."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _picture(graph: dict[str, Any], looks: list[Look]) -> Markup:
             y=round(y - SIZES.height / 2 + MARGIN, 1),
             kind=look.kind,
             heat=look.heat,
-            op=node["op"],
+            op=beginning(node["op"], TITLE_LENGTH - len(shape_text(node["shape"]))),
             input=node["op"] == "input",
             shape=shape_text(node["shape"]),
             name=shortened(short_name(node["name"]), NAME_LENGTH),
@@ -98,6 +100,7 @@ def _picture(graph: dict[str, Any], looks: list[Look]) -> Markup:
         nodes=nodes,
         paths=[_curve(path) for path in drawing.paths],
         node=SIZES,
+        begins=max(0, min((box.y, box.x) for box in nodes)[1] - SIZES.width / 2) if nodes else 0,
         width=round(drawing.width + 2 * MARGIN),
         height=round(drawing.height + 2 * MARGIN),
     )

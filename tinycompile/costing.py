@@ -17,10 +17,11 @@ from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.layout import Layout, cold_constants
 from tinycompile.lowering import imported, place, quantized_sources, ready
+from tinycompile.memory_time import layers_waiting, total
 from tinycompile.options import Options, PlanOptions
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
-from tinycompile.targets import Board
+from tinycompile.targets import Board, Cycles, Memory
 from tinycompile.typical import typical_kernels_of
 from tinycompile.work import node_macs
 
@@ -64,7 +65,8 @@ class Cost:
         instructions: of one inference, by the kernels' estimates.
         macs: executed, with what stages compute twice.
         clock_hz: of the core; 0 for the host, which has no time.
-        slowdown: how many times as long it takes if layers wait for external memory as the board's file says.
+        cycles_per_instruction: of the core, from and to.
+        waiting_cycles: for memories, from and to, as far as the board's file says what they cost.
         schedule: "layer", or how stages are executed.
     """
 
@@ -82,7 +84,8 @@ class Cost:
     instructions: int
     macs: int
     clock_hz: int
-    slowdown: float
+    cycles_per_instruction: tuple[float, float]
+    waiting_cycles: tuple[int, int]
     schedule: str
     layers: tuple[LayerCost, ...]
 
@@ -111,17 +114,30 @@ class Cost:
 
     @property
     def core_milliseconds(self) -> float | None:
-        """Instructions over clock: the core's time at an instruction per cycle, without any wait for memory."""
-        return 1e3 * self.instructions / self.clock_hz if self.clock_hz else None
+        """Of the core alone, at the fewest cycles per instruction: the time without any waiting for memories."""
+        return 1e3 * self.instructions * self.cycles_per_instruction[0] / self.clock_hz if self.clock_hz else None
+
+    @property
+    def fastest_milliseconds(self) -> float | None:
+        """The same with the least waiting."""
+        core = self.core_milliseconds
+        return None if core is None else core + 1e3 * self.waiting_cycles[0] / self.clock_hz
 
     @property
     def slowest_milliseconds(self) -> float | None:
-        """The same if every layer with weights or tensors in external memory waits for it."""
-        return None if self.core_milliseconds is None else self.core_milliseconds * self.slowdown
+        """At the most cycles per instruction, with the most waiting."""
+        if not self.clock_hz:
+            return None
+        return 1e3 * (self.instructions * self.cycles_per_instruction[1] + self.waiting_cycles[1]) / self.clock_hz
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        derived = ("ram_bytes", "flash_bytes", "fits", "core_milliseconds", "slowest_milliseconds")
+        derived = (
+            "ram_bytes",
+            "flash_bytes",
+            "fits",
+            *(f"{which}_milliseconds" for which in ("core", "fastest", "slowest")),
+        )
         facts = asdict(self)
         layers = facts.pop("layers")
         return {**facts, **{name: getattr(self, name) for name in derived}, "layers": layers}
@@ -172,11 +188,12 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
         f"code about {found.code_estimate_bytes:,}"
     )
     yield f"  work   about {found.instructions:,} instructions for {found.macs:,} MACs, executed by {found.schedule}"
-    if found.core_milliseconds is not None and found.slowest_milliseconds is not None:
-        span = f"{found.core_milliseconds:,.3f}"
-        if found.slowdown > 1:
-            span += f" to {found.slowest_milliseconds:,.3f}"
-        yield f"  time   {span} ms of the core at {found.clock_hz / 1e6:g} MHz, an instruction per cycle, no waiting"
+    if found.fastest_milliseconds is not None and found.slowest_milliseconds is not None:
+        low, high = found.waiting_cycles
+        waiting = f"{low:,} to {high:,} cycles of waiting for memories" if high else "no waiting for memories"
+        span = f"{found.fastest_milliseconds:,.3f} to {found.slowest_milliseconds:,.3f} ms"
+        rate = "{:g} to {:g} cycles per instruction".format(*found.cycles_per_instruction)
+        yield f"  time   {span} at {found.clock_hz / 1e6:g} MHz: {rate}, {waiting}"
 
 
 def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True) -> Cost:
@@ -205,7 +222,8 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True)
         instructions=planned.instructions,
         macs=planned.macs,
         clock_hz=0 if board.is_host else board.clock_hz,
-        slowdown=_slowdown(planned.kernels, cold, layout, board),
+        cycles_per_instruction=board.core.issue.cycles_per_instruction,
+        waiting_cycles=_waiting(planned, cold, layout, board),
         schedule="+".join(sorted({stage.mode for stage in planned.stages})) or "layer",
         layers=_layers(planned, macs),
     )
@@ -240,16 +258,21 @@ def _code_bytes(kernels: Sequence[Kernel]) -> int:
     return FIRMWARE_CODE_BYTES + round(CODE_FACTOR * sum(functions.values()))
 
 
-def _slowdown(kernels: Sequence[Kernel], cold: set[Constant], layout: Layout, board: Board) -> float:
-    """Instructions weighted by the costs of the external memories that a layer's weights or tensors are in."""
-    tensors = max((m.cost for m in (layout.arena, layout.system, layout.scratch) if m and m.external), default=1.0)
-    weights = board.external_flash.cost if cold and board.external_flash else 1.0
-    total = sum(kernel.instructions for kernel in kernels)
-    waits = sum(
-        kernel.instructions * max(tensors, weights if cold.intersection(kernel.constants) else 1.0)
-        for kernel in kernels
-    )
-    return waits / total if total else 1.0
+def _waiting(planned: Planned, cold: set[Constant], layout: Layout, board: Board) -> tuple[int, int]:
+    """From and to, of all layers."""
+    outside = board.external_flash or layout.flash
+    constants = list[dict[Memory, int]]()
+    for kernel in planned.kernels:
+        held = dict.fromkeys((layout.weights or layout.flash, outside), 0)
+        for constant in kernel.constants:
+            held[outside if constant in cold else layout.weights or layout.flash] += constant.bytes
+        constants.append(held)
+    layers = list(zip(planned.graph.nodes, planned.kernels, strict=True))
+    code = [{layout.flash: 1.0}] * len(layers)
+    places = planned.offsets, planned.scratch_offsets
+    found = total(layers_waiting(planned.graph, layers, constants, code, layout, board, *places))
+    both = sum(found.values(), Cycles())
+    return round(both.low), round(both.high)
 
 
 def _layers(planned: Planned, macs: Sequence[int]) -> tuple[LayerCost, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -204,6 +204,17 @@ def calls_of(call_graph: Path) -> dict[str, set[str]]:
     for source, target in _EDGE.findall(call_graph.read_text()):
         calls.setdefault(_in_c(source), set()).add(_in_c(target))
     return calls
+
+
+def reached(function: str, calls: Mapping[str, set[str]], known: Container[str]) -> list[str]:
+    """A function and all that it calls, as far as they are known."""
+    found, pending = dict[str, None](), [function]
+    while pending:
+        name = pending.pop()
+        if name in known and name not in found:
+            found[name] = None
+            pending += sorted(calls.get(name, ()))
+    return list(found)
 
 
 _EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')

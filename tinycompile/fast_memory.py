@@ -17,17 +17,14 @@ from tinycompile.codegen.copies import Copies, Copy, Kind
 from tinycompile.codegen.linker import FAR_CALLS_BYTES, STACK_GUARD_BYTES
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
-from tinycompile.elf import calls_of, sizes
+from tinycompile.elf import calls_of, reached, sizes
 from tinycompile.kernels.waiting import sweeps_of, swept
 from tinycompile.layout import SYSTEM_BYTES
 from tinycompile.options import Options
 from tinycompile.planner.cp_sat import cp_model
+from tinycompile.residents import CYCLES_PER_BYTE
 from tinycompile.targets import Board, Memory
 from tinycompile.work import node_macs
-
-CYCLES_PER_BYTE = 4.0
-"""A byte of RAM that isn't asked for has to save so many cycles of an inference: less than what a byte read once costs
-behind a serial flash, more than what lines of on-chip flash cost that the core goes through a few times."""
 
 LEAST_SAVED = 1e-3
 """Of an inference, for which start-up copies anything."""
@@ -83,7 +80,10 @@ def with_copies(project: Project, folder: Path, options: Options, stack: int) ->
     for program in project.programs:
         found += _functions(program, project, folder, list(room.memories), "code" in asked)
         found += _constants(program, project, list(room.memories), "weights" in asked)
-    chosen = choose(_merged(found), room, {kind: 0.0 if kind in asked else CYCLES_PER_BYTE for kind in limits})
+    prices: dict[Kind, float] = {kind: 0.0 if kind in asked else CYCLES_PER_BYTE for kind in limits}
+    if project.layout.resident:
+        prices["weights"] = 0.0
+    chosen = choose(_merged(found), room, prices)
     work = sum(layer.kernel.instructions for program in project.programs for layer in program.layers)
     if not asked and sum(item.saved[memory] for item, memory in chosen) < LEAST_SAVED * work:
         return project
@@ -139,9 +139,9 @@ def _functions(
     calls = calls_of(build / f"{program.model}.ci")
     executed = Counter[str]()
     for layer in program.layers:
-        reached = _reached(layer.function, calls, size)
-        whole = sum(size[name] for name in reached)
-        for name in reached:
+        names = reached(layer.function, calls, size)
+        whole = sum(size[name] for name in names)
+        for name in names:
             executed[name] += round(layer.kernel.instructions * size[name] / whole)
     for name, instructions in executed.items():
         times = max(1.0, BYTES_PER_INSTRUCTION * instructions / size[name])
@@ -149,17 +149,6 @@ def _functions(
         least = _LEAST * instructions if asked else 0.0
         saved = {m: waits[flash] - waits[m] + least for m in memories}
         yield Item("code", name, _whole(size[name]), saved)
-
-
-def _reached(function: str, calls: Mapping[str, set[str]], known: Mapping[str, int]) -> list[str]:
-    """A function and all that it calls, as far as they are known."""
-    found, pending = dict[str, None](), [function]
-    while pending:
-        name = pending.pop()
-        if name in known and name not in found:
-            found[name] = None
-            pending += sorted(calls.get(name, ()))
-    return list(found)
 
 
 def _constants(program: Program, project: Project, memories: Sequence[Memory], asked: bool) -> Iterator[Item]:

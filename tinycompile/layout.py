@@ -34,6 +34,7 @@ class Layout:
         flash: code and weights.
         cold: the weights that don't fit there; None if all do.
         weights: where separate weights are, apart from the code; None where they are part of it.
+        resident: kernels were chosen for constants in RAM: all of them are copied, if there is room as planned.
         fast: memories that hold copies of code or weights, which start-up makes; they may hold other things as well.
     """
 
@@ -43,6 +44,7 @@ class Layout:
     flash: Memory
     cold: Memory | None = None
     weights: Memory | None = None
+    resident: bool = False
     fast: tuple[Memory, ...] = ()
 
     @staticmethod

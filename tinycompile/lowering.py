@@ -43,6 +43,7 @@ from tinycompile.plans import Plans
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.pruning import Pruning, loss_of
+from tinycompile.residents import may_reside, resides
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, total, work_of
 from tinycompile.zones import with_zone
@@ -114,6 +115,21 @@ def place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list
         DoesNotFitError: they don't fit. TargetError: the memory they would be in can't hold them.
     """
 
+    step("placing tensors, choosing kernels and schedule")
+    planned, layout = _chosen(models, board, options)
+    if may_reside(planned, layout, options):
+        with suppress(DoesNotFitError):
+            other, place = _chosen([plans.in_ram for plans in models], board, options)
+            if resides(planned, other, place, options):
+                planned, layout = other, replace(place, resident=True)
+    planned, layout = with_zone(planned, layout, board)
+    check_attributes(board, layout)
+    return planned, layout
+
+
+def _chosen(models: Sequence[Plans], board: Board, options: Options) -> tuple[list[Planned], Layout]:
+    """Before what depends on where exactly everything is."""
+
     def planner(schedule: str, ram_limit: int, scratch_limit: int | None, /) -> list[Planned]:
         return [plans.within(schedule, ram_limit, scratch_limit) for plans in models]
 
@@ -123,14 +139,10 @@ def place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list
     least = options.optimize == "ram" or (options.schedule in ("stream", "patch") and options.ram is None)
     schedule = "stream" if options.input_stream == "rows" else options.schedule
     again = options.optimize == "ram"
-    step("placing tensors, choosing kernels and schedule")
     states = sum(plans.state_bytes for plans in models)
-    planned, layout = choose_ram(
+    return choose_ram(
         board, planner, options.ram, schedule=schedule, least=least, again=again, state_bytes=states, bound=bound
     )
-    planned, layout = with_zone(planned, layout, board)
-    check_attributes(board, layout)
-    return planned, layout
 
 
 def lower_like(

@@ -35,12 +35,22 @@ class Plans:
     Args:
         offer: the kernels of each node.
         share: of the room in flash, where several models are in it.
+        in_ram: constants will be in RAM that the core needn't wait for.
     """
 
     def __init__(
-        self, graph: Graph, board: Board, options: Options, offer: Offer = kernels_of, share: float = 1.0
+        self,
+        graph: Graph,
+        board: Board,
+        options: Options,
+        offer: Offer = kernels_of,
+        share: float = 1.0,
+        *,
+        in_ram: bool = False,
     ) -> None:
-        self._offer: Offer = WithControlFlow(WithMemories.of(offer, graph, board), options.optimize)
+        waiting = offer if in_ram else WithMemories.of(offer, graph, board)
+        self._offer: Offer = WithControlFlow(waiting, options.optimize)
+        self._in_ram = (graph, board, options, offer, share)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
         self._flash = flash_for(board, options, share)
         self._spends_ram = options.optimize == "speed" or options.ram is not None
@@ -53,6 +63,11 @@ class Plans:
     def state_bytes(self) -> int:
         """Of the model's states, beside the arena."""
         return states_of(self._graph)[1]
+
+    @cached_property
+    def in_ram(self) -> Plans:
+        """Those of the same model with its constants in RAM that the core needn't wait for."""
+        return Plans(*self._in_ram, in_ram=True)
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)

@@ -73,14 +73,11 @@ def quoted(text: str) -> str:
     return '"' + "".join(c if c.isalnum() or c in " .,:;!?()'-" else f"\\{ord(c):03o}" for c in text) + '"'
 
 
-def generate(build: Build, characters: Sequence[str], context: int, request: Request) -> Text:
-    """Builds the firmware with the request in it, and runs it in QEMU.
+def write_sources(build: Build, characters: Sequence[str], context: int, request: Request) -> None:
+    """The firmware's C and a request, in the place of the build's own.
 
     Args:
         characters: in the order of their tokens. context: the positions of the model's caches.
-
-    Raises:
-        MismatchError: the firmware failed.
     """
     firmware = build.folder / "firmware"
     for name in SOURCES:
@@ -94,13 +91,31 @@ def generate(build: Build, characters: Sequence[str], context: int, request: Req
         f"#define PROMPT {quoted(request.prompt)}\n#define LENGTH {request.length}u\n"
         f"#define TEMPERATURE {request.temperature:f}f\n#define SEED {request.seed}u\n\n#endif\n"
     )
-    elf = build.folder / "firmware_qemu.elf"
-    elf.unlink(missing_ok=True)
-    objects = " ".join(f"build/firmware/{name}.o" for name in OBJECTS)
-    run(
-        ["make", "--no-print-directory", "firmware_qemu.elf", f"FIRMWARE={objects}", "STACK_BYTES=2048"],
-        cwd=build.folder,
-    )
+
+
+def made(build: Build, elf: str, *variables: str) -> Path:
+    """A firmware of the sources that are there."""
+    for stale in (elf, "build/firmware/main.o", "build/firmware/generate.o"):
+        (build.folder / stale).unlink(missing_ok=True)
+    run(["make", "--no-print-directory", elf, *variables, "STACK_BYTES=2048"], cwd=build.folder)
+    return build.folder / elf
+
+
+def console_firmware(build: Build) -> Path:
+    """The firmware that prints on the board's UART, of the sources that are there."""
+    objects = [f"build/firmware/{name}.o" for name in ("main", "generate", "startup", "console")]
+    model = ["build/tiny_llm.o", "build/tiny_llm_weights.o"]
+    return made(build, "firmware_console.elf", f"CONSOLE={' '.join(model + objects)}", "CFLAGS=-O2 -DCONSOLE")
+
+
+def generate(build: Build, characters: Sequence[str], context: int, request: Request) -> Text:
+    """Builds the firmware with the request in it, and runs it in QEMU. Arguments: see `write_sources`.
+
+    Raises:
+        MismatchError: the firmware failed.
+    """
+    write_sources(build, characters, context, request)
+    elf = made(build, "firmware_qemu.elf", f"FIRMWARE={' '.join(f'build/firmware/{name}.o' for name in OBJECTS)}")
     board = build.emulated.qemu
     assert board is not None
     command = [require("qemu-system-arm"), "-machine", board.machine, "-nographic", "-monitor", "none"]
@@ -185,6 +200,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--perplexity", action="store_true", help="compare int8 and float on held-out text")
+    parser.add_argument("--console", action="store_true", help="also build what prints on the board's UART")
     parser.add_argument("--out", type=Path, default=Path("build/tiny_llm"))
     args = parser.parse_args()
     model, text = HERE / "tiny_llm.onnx", HERE / "tiny_llm_text.npz"
@@ -201,6 +217,8 @@ def main() -> None:
     print(f"{hertz / 1e6:.0f} MHz, if an instruction takes a cycle")
     if request.temperature == 0 and not is_greedy(build, characters, context, request, found.written):
         sys.exit("a character isn't the likeliest one")
+    if args.console:
+        print(f"for the board's UART: {console_firmware(build)}")
     if args.perplexity:
         print_perplexities(build, model, text)
 

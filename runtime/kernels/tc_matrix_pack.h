@@ -171,6 +171,23 @@ TC_INLINE void tc_matrix_pack(const int8_t *from, int32_t count, int32_t present
     }
 }
 
+/* One vector alone. */
+TC_INLINE void tc_matrix_pack_one(const int8_t *from, uint32_t *lanes, const tc_matrix_vectors *vectors)
+{
+    if (vectors->depth_stride > 1) {
+        tc_matrix_pack_one_across(from, 1, lanes, vectors);
+        return;
+    }
+    for (int32_t groups = vectors->depth / 4; groups > 0; --groups, from += 4, lanes += 2) {
+        const uint32_t four = tc_load4(from);
+        lanes[0] = tc_matrix_lanes(four, 0, vectors);
+        lanes[1] = tc_matrix_lanes(four, 8, vectors);
+    }
+    if (vectors->depth % 4 > 0) {
+        tc_matrix_pack_rest(from, 1, lanes, vectors);
+    }
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,7 +3,7 @@
  * Products of int8 matrices that may both be computed, by a block function for 2 rows x 4 columns (tc_matrix_block.h).
  *
  * a        matrices of rows x depth, b matrices of depth x columns, in any order of their axes
- * output   [batch][rows][columns], int8; it shares no memory with the operands
+ * output   [batch][rows][columns], int8; where all columns are packed together it may be where a or b was (Kernel.overlap)
  * scratch  two packed rows, then packed columns (tc_matrix_pack.h): all of b's or as many as `together` says
  *
  * Some columns are packed once and all rows two by two before them, so what packing costs is shared by the rows of a,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * Depthwise convolution by Helium, channel multiplier 1, any window.
+ * Depthwise convolution by Helium, any window and channel multiplier.
  *
  * input    [input_height][input_width][channels], int8
- * output   [output_height][output_width][channels], int8
- * taps     per channel [ceil(kernel_height / 4)][kernel_width], words of 4 rows, int8
+ * output   [output_height][output_width][channels * multiplier], int8
+ * taps     per output channel [ceil(kernel_height / 4)][kernel_width], words of 4 rows, int8
  * requant  as in tc_mve_depthwise_block.h
  * places   where windows of several tiles have their words, then as there, of a strip's outputs and of the last strip's
  * scratch  16 bytes of padding, the words of a strip [bands][row tiles][columns][16 channels][4 rows], the taps of a
@@ -32,7 +32,8 @@ extern "C" {
 
 typedef struct tc_mve_depthwise_shape {
     tc_window window;
-    int32_t channels;
+    int32_t channels;    /* of the input */
+    int32_t multiplier;  /* outputs of each */
     int32_t input_zero_point;
     bool in_place;
     int32_t row_tiles;
@@ -258,24 +259,26 @@ TC_INLINE void tc_mve_depthwise_strip(int32_t strip, int32_t channel, const int8
     if (shape->in_place && !last) {
         tc_mve_keep_rows(input + channel, first, first + rows, (uint32_t)channels, kept, shape);
     }
-    output += first * window->output_width * shape->channels + channel;
-    const int32_t together = several ? 1 : channels;
-    for (int32_t i = 0; i < channels; i += together) {
-        const uint32_t *mine = taps + (channel + i) * record;
+    const int32_t before = channel * shape->multiplier;
+    output += first * window->output_width * shape->channels * shape->multiplier + before;
+    const int32_t together = several || shape->multiplier > 1 ? 1 : channels;
+    for (int32_t i = 0; i < channels * shape->multiplier; i += together) {
+        const int8_t *from = words + 4 * (i / shape->multiplier);
+        const uint32_t *mine = taps + (before + i) * record;
         const uint32_t step = (uint32_t)(window->dilation_x * tc_mve_column_bytes(shape));
         if (several) {
-            const uint32_t base = TC_MVE_BLOCKS ? (uint32_t)(uintptr_t)(words + 4 * i) : 0u;
+            const uint32_t base = TC_MVE_BLOCKS ? (uint32_t)(uintptr_t)from : 0u;
             tc_mve_expand_taps(mine, places, base, expanded, around, shape);
             mine = expanded;
         }
         tc_mve_depthwise_job job = {{0, step, 2u * step, 3u * step},
                                     (const int8_t *)mine,
-                                    requant + (channel + i) * shape->words,
+                                    requant + (before + i) * shape->words,
                                     (uint32_t)together,
                                     places + (last ? shape->last_places : shape->first_places),
                                     (uint32_t)(last ? shape->last_blocks : shape->blocks),
                                     0};
-        block(words + 4 * i, output + i, &job);
+        block(from, output + i, &job);
     }
 }
 

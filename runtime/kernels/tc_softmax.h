@@ -90,9 +90,15 @@ TC_INLINE int32_t tc_one_over_one_plus(int32_t a)
     const int32_t half_denominator = (a >> 1) + (1 << 30);
     /* 48/17 - 32/17 * d, the usual first guess */
     int32_t x = tc_smmlar(half_denominator, -2021161080, 1515870810);
+#if TC_DSP
     x = tc_closer_reciprocal(x, half_denominator);
     x = tc_closer_reciprocal(x, half_denominator);
     x = tc_closer_reciprocal(x, half_denominator);
+#else
+    for (int32_t step = 0; step < 3; ++step) { /* many instructions without SMMLAR */
+        x = tc_closer_reciprocal(x, half_denominator);
+    }
+#endif
     return x > INT32_MAX / 2 ? INT32_MAX : x * 2;
 }
 

@@ -252,6 +252,11 @@ RECIPES: dict[str, Recipe] = {
     "ConvTranspose": Recipe(
         _conv_transpose, ({}, {"strides": [2, 3], "pads": [1, 0, 1, 1]}), weights={1: lambda a: 1}
     ),
+    "LayerNormalization": Recipe(lambda a, opset: [floats(2, 3, 8), floats(8), floats(8)]),
+    "RMSNormalization": Recipe(lambda a, opset: [floats(2, 3, 8), floats(8)]),
+    "TensorScatter": Recipe(
+        lambda a, opset: [floats(2, 3, 5, 4), floats(2, 3, 2, 4), np.array([1, 2])], dynamic=(0, 1), eight_bits=False
+    ),
     "DepthToSpace": Recipe(lambda a, opset: [floats(1, 8, 2, 3)], ({"blocksize": 2},)),
     "SpaceToDepth": Recipe(lambda a, opset: [floats(1, 2, 4, 6)], ({"blocksize": 2},)),
     "DequantizeLinear": Recipe(_dequantize, integers=True),
@@ -330,6 +335,13 @@ RECIPES: dict[str, Recipe] = {
     f"{MICROSOFT}.DequantizeLinear": Recipe(_dequantize, domain=MICROSOFT, integers=True),
     f"{MICROSOFT}.QuantizeLinear": Recipe(_quantize, domain=MICROSOFT, integers=True),
     f"{MICROSOFT}.BiasGelu": Recipe(lambda a, opset: [floats(2, 60), floats(60)], domain=MICROSOFT),
+    f"{MICROSOFT}.FastGelu": Recipe(lambda a, opset: [floats(2, 60), floats(60)], domain=MICROSOFT),
+    f"{MICROSOFT}.SkipLayerNormalization": Recipe(
+        lambda a, opset: [floats(1, 3, 8), floats(1, 3, 8), floats(8), floats(8)], domain=MICROSOFT
+    ),
+    f"{MICROSOFT}.SkipSimplifiedLayerNormalization": Recipe(
+        lambda a, opset: [floats(1, 3, 8), floats(1, 3, 8), floats(8)], domain=MICROSOFT
+    ),
     f"{MICROSOFT}.QuickGelu": Recipe(lambda a, opset: [floats(1, 60)], domain=MICROSOFT),
     f"{MICROSOFT}.FusedConv": Recipe(
         _conv, ({"activation": "LeakyRelu", "activation_params": [0.2]},), domain=MICROSOFT, weights={1: lambda a: 0}
@@ -486,6 +498,7 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "ratio": [0.2],
     "reduction": ["none", "add", "mul"],
     "reverse": [1],
+    "stash_type": [1],
     "round_mode": ["down", "up"],
     "saturate": [0],
     "scales": [[1.0, 1.0, 2.0, 3.0]],
@@ -536,6 +549,7 @@ SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
     ("Upsample", "mode"): ["nearest", "linear"],
     ("Pad", "mode"): ["constant", "edge", "reflect", "wrap"],
     (f"{MICROSOFT}.Pad", "mode"): ["constant", "edge", "reflect"],
+    ("TensorScatter", "mode"): ["linear", "circular"],
     ("Pad", "pads"): [[0, 0, 1, 2, 0, 0, 2, 1], [0, 0, -1, 0, 0, 0, 1, -2]],
     ("Resize", "axes"): [[2, 3], [3, 2], [2]],
     ("Slice", "axes"): [[1, 2], [2, 0]],

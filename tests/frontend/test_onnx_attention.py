@@ -10,9 +10,10 @@ import numpy as np
 import onnx
 import pytest
 from numpy.random import Generator
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from tests.support.onnx_builder import OnnxBuilder
 from tests.support.onnx_nodes import run_as_c
 from tinycompile import interpreter
 from tinycompile.frontend.onnx import import_onnx
@@ -163,6 +164,34 @@ def test_normalisations(
     values = interpreter.run(graph, [v.reshape(graph.types[n].shape) for v, n in zip(given, graph.inputs, strict=True)])
     wide = [v.astype(np.float64) for v in given]
     np.testing.assert_allclose(values[graph.outputs[0]], expected_of(kind, attributes, *wide), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["LayerNormalization", "RMSNormalization"])
+def test_rows_with_constant_columns_are_one_operator(kind: str, tmp_path: Path) -> None:
+    """Between DequantizeLinear and QuantizeLinear, where channels are last or second, and in floats."""
+    rng, b = np.random.default_rng(5), OnnxBuilder()
+    b.opset = 23
+    columns = [b.constant(rng.normal(1, 0.2, 6), np.float32) for _ in range(2 if kind == "LayerNormalization" else 1)]
+    x = b.node("Transpose", b.dequantize(b.input((1, 6, 3, 4), "int8"), 0.1, 3), perm=[0, 2, 3, 1])
+    b.output(b.quantize(b.node(kind, x, *columns), 0.03, -5), "int8")
+    onnx.save(b.model(), str(tmp_path / "q.onnx"))
+    graph = import_onnx(tmp_path / "q.onnx", "q")
+    assert "layer_normalization" in {node.op.kind for node in graph.nodes}
+    assert not [node for node in graph.nodes if graph.types[node.outputs[0]].dtype.is_float]
+    values = rng.integers(-128, 128, (1, 6, 3, 4)).astype(np.int8)
+    (expected,) = ReferenceEvaluator(b.model()).run(None, {graph.inputs[0]: values})
+    got = interpreter.run(graph, [values.reshape(graph.types[graph.inputs[0]].shape)])[graph.outputs[0]]
+    np.testing.assert_array_equal(got, expected)
+    rows = np.asarray(rng.normal(0, 1, (2, 6)), np.float32)
+    floats = graph_of(model_with_columns(kind, rows), tmp_path)
+    assert [node.op.kind for node in floats.nodes] == ["layer_normalization"]
+
+
+def model_with_columns(kind: str, x: np.ndarray) -> onnx.ModelProto:
+    model = model_of(kind, {"x": x, "scale": np.ones(x.shape[-1:], np.float32)}, ["y"], 23)
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(x.shape[-1:], np.float32), "scale"))
+    del model.graph.input[1]
+    return model
 
 
 def expected_of(kind: str, attributes: Mapping[str, Any], x: np.ndarray, *parameters: np.ndarray) -> np.ndarray:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import numpy as np
+
 from tests.support.fused_nodes import Nodes
 from tests.support.kernel_checks import int8
 from tinycompile.ir import Graph
+from tinycompile.numerics.step_requant import exact_requant, real_product
+from tinycompile.ops._elementwise import Framework
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.reshape import Reshape
@@ -52,10 +58,19 @@ def torch_graph(heads: int, tokens: int, depth: int) -> Graph:
     return n.graph
 
 
-def plain_graph(tokens: int, depth: int) -> Graph:
-    """One tensor is query, key and value; keys are its rows, and so is the result."""
+def plain_graph(tokens: int, depth: int, rule: Framework = "tflite") -> Graph:
+    """One tensor is query, key and value; keys are its rows, and so is the result.
+
+    Args:
+        rule: of the softmax; products of ONNX's have one rounding, of the real number.
+    """
     n = Nodes()
     x = n.given("x", (1, tokens, depth), 0.04, -2)
-    s = n.add("s", BatchMatMul(adj_y=True), [x, x], int8((), 0.3, 0))
-    n.add("y", BatchMatMul(), [n.add("p", Softmax(), [s], PROBABILITIES), x], int8((), 0.03, 0))
+    once = [
+        None if rule == "tflite" else exact_requant(real_product(0.04, np.array([f])), [Fraction(0)], to, 3, -128, 127)
+        for f, to in ((0.04, Fraction(3, 10)), (2.0**-8, Fraction(3, 100)))
+    ]
+    s = n.add("s", BatchMatMul(adj_y=True, rule=once[0]), [x, x], int8((), 0.3, 3))
+    p = n.add("p", Softmax(rule=rule), [s], PROBABILITIES)
+    n.add("y", BatchMatMul(rule=once[1]), [p, x], int8((), 0.03, 3))
     return n.graph

@@ -25,6 +25,7 @@ from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_sm
 from tinycompile.kernels.lane_pointwise import conv2d_pointwise
 from tinycompile.kernels.lane_strip import LONGEST_ROW, conv2d_strip, conv2d_strip_straight
 from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
+from tinycompile.kernels.matrix_row import matrix_row
 from tinycompile.kernels.packed_pixels import conv2d_of_large_sums
 from tinycompile.kernels.winograd import winograd
 from tinycompile.kernels.winograd4 import winograd4
@@ -177,6 +178,8 @@ CASES = [
     (fully_connected_dual_bytes, dense(7, 2, 1, (0, 127), 2)),
     (matrix_product, product(((2,), (2,)), (5, 37, 9), (False, False), (3, -7, 5))),
     (matrix_product, product(((2,), ()), (3, 18, 3), (True, True), (-128, 127, 0))),
+    (matrix_row, product(((2,), (2,)), (1, 19, 6), (False, True), (3, -128, 5))),
+    (matrix_row, product(((2,), (2,)), (1, 18, 5), (False, False), (3, -7, 5))),
     (matrix_product_by_columns, product(((), ()), (4, 7, 41), (False, True), (5, -9, 3))),
 ]
 

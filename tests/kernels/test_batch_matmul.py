@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
 from tests.support.cores import core_named
-from tests.support.kernel_checks import check, check_if_taken, int8, site_of
+from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
 from tinycompile.kernels.batch_matmul import batch_matmul, float_batch_matmul
 from tinycompile.kernels.matrix_product import matrix_product, matrix_product_by_columns
+from tinycompile.kernels.matrix_row import matrix_row
+from tinycompile.kernels.matrix_tiles import matrix_tiles
 from tinycompile.kernels.mve_matrix import mve_matrix
+from tinycompile.kernels.row_product import row_product
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops.batch_matmul import BatchMatMul
 
 M55 = core_named("cortex-m55", dsp=True, mve=True, fpu=True)
+M3 = core_named("cortex-m3")
 quick = settings(max_examples=12, deadline=None, derandomize=True)
 BATCHES = [((), ()), ((2,), (2,)), ((1,), (3,)), ((3,), ()), ((2, 1), (3,)), ((2, 1, 2), (1, 3, 2))]
 
@@ -50,6 +54,36 @@ def test_any_shape(factory, batches, sizes, adjoint, zero, constant):
     check(factory, product(batches, sizes, adjoint, zero, constant), M55)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "adjoint"), [((1, 7, 2), (True, True)), ((2, 14, 9), (False, True)), ((1, 9, 6), (False, False))]
+)
+def test_rows_by_columns_where_they_are(sizes, adjoint):
+    check(matrix_row, product(((2,), (2,)), sizes, adjoint, (3, -128, 5)))
+
+
+def test_rows_have_no_few_columns_that_lie_across():
+    assert matrix_row(product(((), ()), (1, 8, 3), (False, False), (0, 0, 0)), M7) is None
+
+
+@pytest.mark.parametrize("sizes", [(1, 5, 2), (3, 9, 5)])
+def test_tiles(sizes):
+    check(matrix_tiles, product(((2,), (2,)), sizes, (sizes[0] == 1, True), (3, -128, 5)), M3)
+
+
+@quick
+@given(
+    st.sampled_from(BATCHES), st.tuples(st.just(1), st.integers(1, 19), st.integers(1, 10)),
+    st.booleans(), st.tuples(*[st.integers(-128, 127)] * 3), st.sampled_from([None, 0, 1]),
+)  # fmt: skip
+def test_a_row_and_columns_along_memory(batches, sizes, turned, zero, constant):
+    check(row_product, product(batches, sizes, (turned, True), zero, constant))
+
+
+@pytest.mark.parametrize(("rows", "adjoint"), [(2, (False, True)), (1, (False, False))])
+def test_what_isnt_a_row_and_columns_along_memory(rows, adjoint):
+    assert row_product(product(((), ()), (rows, 8, 4), adjoint, (0, 0, 0)), M7) is None
+
+
 @pytest.mark.parametrize(("adjoint", "columns"), [((False, False), 70), ((True, True), 41)])
 def test_some_columns_at_a_time(adjoint, columns):
     check(matrix_product_by_columns, product(((2,), ()), (3, 18, columns), adjoint, (5, -9, 3)))
@@ -78,3 +112,14 @@ def test_a_rule_given_by_its_steps(ties):
 def test_floats(constant):
     operands = [normal(2, 1, 4, 3), normal(5, 6, 4, seed=1)]
     check_float(float_batch_matmul, BatchMatMul(adj_x=True, adj_y=True), operands, constant)
+
+
+@pytest.mark.parametrize(
+    ("adjoint", "sizes"), [((False, True), (6, 5, 9)), ((False, False), (3, 6, 6)), ((True, True), (2, 9, 5))]
+)
+def test_results_where_operands_were(adjoint, sizes):
+    """Rows in order, unless the last is read twice; columns are all packed before the first result."""
+    kernel = check(matrix_product, product(((), ()), sizes, adjoint, (5, -9, 3)))
+    rows, depth, columns = sizes
+    in_order = {} if adjoint[0] or rows % 2 else {0: max((columns - depth) * end for end in range(2, rows + 1, 2))}
+    assert kernel.overlap == {**in_order, 1: -rows * columns}

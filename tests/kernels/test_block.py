@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernels.test_assembly import dense
+from tests.kernels.test_batch_matmul import product
 from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated, run_program
@@ -19,6 +20,7 @@ from tinycompile.kernels import block_row, packed_depthwise, packed_pixels
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.block import conv2d, depthwise, fully_connected, paired_weights
 from tinycompile.kernels.float_edges import quantize_search
+from tinycompile.kernels.matrix_tiles import matrix_tiles
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.quantize import Quantize
@@ -145,6 +147,8 @@ def cases() -> list[tuple[Factory, Site]]:
         (packed_pixels.fully_connected, dense(37, 19, 13, (-128, 127), 0)),
         (block_row.fully_connected, dense(37, 19, 1, (-60, 70), 0)),
         (block_row.fully_connected, dense(4, 3, 1, (-128, 127), 0)),
+        (matrix_tiles, product(((2,), (2,)), (5, 37, 9), (False, False), (3, -7, 5))),
+        (matrix_tiles, product(((2,), ()), (1, 18, 3), (True, True), (-128, 127, 0))),
     ]
     for seed, (window, depth, channels, stride, dilation, padding) in enumerate(
         [

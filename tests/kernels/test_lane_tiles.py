@@ -19,13 +19,13 @@ from tinycompile.ops.conv2d import Conv2D
 
 
 def tiled(kind, pairs, places):
-    """A factory for tiles of so many pairs of channels."""
+    """A factory for tiles of so many pairs of channels; "kept": all blocks stay expanded."""
 
     def factory(site, core):
         made = (
             Pointwise.of(site, core) if kind == "pointwise" else Convolution.of(site, core, straight=kind == "straight")
         )
-        return None if made is None else tiles_kernel(made, pairs, places)
+        return None if made is None else tiles_kernel(made, pairs, places, keeps=kind == "kept")
 
     return factory
 
@@ -34,28 +34,36 @@ CASES = [
     ("plain", (1, 3, 7, 5), (9, 2, 2, 5), 3, 1),  # an odd number of channels, windows at edges
     ("plain", (1, 1, 5, 6), (4, 1, 1, 6), 1, 2),  # pixels that fill no block
     ("straight", (1, 5, 4, 6), (7, 2, 2, 6), 2, 2),
+    ("kept", (1, 3, 7, 5), (9, 2, 2, 5), 3, 2),
+    ("kept", (1, 1, 5, 6), (6, 1, 1, 6), 1, 1),
+    ("kept", (1, 4, 4, 3), (6, 3, 3, 3), 2, 1),  # no pixels are left behind blocks of 4
     ("pointwise", (1, 4, 5, 6), (8, 1, 1, 6), 2, 1),  # two pairs of channels in a round
     ("pointwise", (1, 4, 5, 6), (9, 1, 1, 6), 3, 2),
 ]
 
 
-@pytest.mark.parametrize(("kind", "x", "weights", "pairs", "places"), [CASES[0], CASES[4]])
+@pytest.mark.parametrize(("kind", "x", "weights", "pairs", "places"), [CASES[5], CASES[7]])
 def test_tiles_of_channels(kind, x, weights, pairs, places):
-    padding = (0, 1, 1, 0) if weights[1] > 1 else (0, 0, 0, 0)
+    padding = (0, weights[1] - 1, 1, weights[1] - 2) if weights[1] > 1 else (0, 0, 0, 0)
     kernel = check(tiled(kind, pairs, places), layer(Conv2D(padding=padding, clamp=(-60, 70)), x, weights, 0, 1))
     assert kernel.sweeps == Sweeps(1)
     assert not kernel.overlap  # the input is read again for every tile
 
 
+def cases() -> list[tuple[Factory, Site]]:
+    """Of every kind."""
+    found = list[tuple[Factory, Site]]()
+    for kind, x, weights, pairs, places in CASES:
+        padding = (0, weights[1] - 1, 1, weights[1] - 2) if weights[1] > 1 else (0, 0, 0, 0)
+        found.append((tiled(kind, pairs, places), layer(Conv2D(padding=padding), x, weights, 0, 1)))
+    for x, outputs, blocks, places in ROWS:
+        found.append((row_tiled(blocks, places), layer(Conv2D(), x, (outputs, 1, 1, x[3]), 0, 1)))
+    return [*found, (copied, found[2][1])]
+
+
 def test_tiles_and_copies_on_the_core():
     """The assembly takes tiles as the portable twins do."""
-    cases = list[tuple[Factory, Site]]()
-    for kind, x, weights, pairs, places in CASES:
-        padding = (0, 1, 1, 0) if weights[1] > 1 else (0, 0, 0, 0)
-        cases.append((tiled(kind, pairs, places), layer(Conv2D(padding=padding), x, weights, 0, 1)))
-    for x, outputs, blocks, places in ROWS:
-        cases.append((row_tiled(blocks, places), layer(Conv2D(), x, (outputs, 1, 1, x[3]), 0, 1)))
-    check_emulated([*cases, (copied, cases[2][1])])
+    check_emulated(cases())
 
 
 ROWS = [((1, 1, 1, 37), 21, 1, 2), ((1, 1, 3, 12), 35, 2, 1)]
@@ -83,6 +91,13 @@ def test_a_single_row_is_offered_tiles_only_where_they_come_ahead():
         found = [k for k in tilings(site, M7, places) if k.variant.startswith("fully_connected")]
         assert {kernel.ahead for kernel in found} == ({True} if places == 2 else set())
         assert all(kernel.overlap for kernel in found)  # the row is expanded before anything is written
+
+
+def test_blocks_that_stay_expanded_take_scratch_and_save_work():
+    site = layer(Conv2D(padding=(1, 1, 1, 1)), (1, 6, 6, 12), (8, 3, 3, 12), 0, 1)
+    kept, again = (tiled(kind, 2, 1)(site, M7) for kind in ("kept", "straight"))
+    assert kept.instructions < again.instructions
+    assert kept.scratch_bytes > again.scratch_bytes + 6 * 6 * 9 * 12
 
 
 def copied(site, core):

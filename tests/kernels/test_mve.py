@@ -54,17 +54,17 @@ def test_pointwise_reads_the_image_itself(depth, channels, pixels):
 
 
 @quick
-@given(pairs, pairs, pairs, paddings, clamps, st.integers(1, 35), st.integers(0, 99))
-def test_depthwise(kernel, stride, dilation, padding, clamp, channels, seed):
+@given(pairs, pairs, pairs, paddings, clamps, st.integers(1, 35), st.integers(1, 3), st.integers(0, 99))
+def test_depthwise(kernel, stride, dilation, padding, clamp, channels, multiplier, seed):
     op = DepthwiseConv2D(stride, dilation, padding, clamp)
-    site = layer(op, (1, 7, 8, channels), (1, *kernel, channels), 3, seed)
+    site = layer(op, (1, 7, 8, channels), (1, *kernel, channels * multiplier), 3, seed)
     check_if_taken(depthwise, site, M55)
 
 
-@pytest.mark.parametrize("window", [(5, 5), (7, 7), (4, 9), (9, 4), (1, 5)])
-def test_depthwise_windows_of_several_tiles(window):
+@pytest.mark.parametrize(("window", "multiplier"), [((5, 5), 1), ((7, 7), 3), ((4, 9), 1), ((9, 4), 2), ((1, 5), 1)])
+def test_depthwise_windows_of_several_tiles(window, multiplier):
     op = DepthwiseConv2D((1, 2), ONE, (2, 3, 4, 1))
-    check(depthwise, layer(op, (1, 11, 12, 18), (1, *window, 18), 3, 5), M55)
+    check(depthwise, layer(op, (1, 11, 12, 18), (1, *window, 18 * multiplier), 3, 5), M55)
 
 
 def test_depthwise_of_one_input_channel_is_a_convolution():
@@ -154,7 +154,8 @@ def cases() -> list[tuple[Factory, Site]]:
         op = Conv2D(stride, dilation, padding, clamp)
         found.append((conv2d, layer(op, (1, 11, 9, depth), (channels, *window, depth), 0, seed)))
         spatial = DepthwiseConv2D(stride, dilation, padding, clamp)
-        found.append((depthwise, layer(spatial, (1, 11, 9, channels), (1, *window, channels), 3, seed)))
+        outputs = channels * (1 + seed % 2)
+        found.append((depthwise, layer(spatial, (1, 11, 9, channels), (1, *window, outputs), 3, seed)))
     for zero_point, dtype, ties in [
         (-3, INT8, "away"),
         (4, UINT8, "away"),

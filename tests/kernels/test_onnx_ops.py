@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.frontend.onnx_quantize import PAIRS
@@ -67,9 +68,18 @@ def test_constant_of_one_element():
 
 
 @pytest.mark.parametrize(("shape", "scale"), [((3, 10), 0.1), ((1, 2), 0.7), ((2, 300), 0.002)])
-@pytest.mark.parametrize("output", [(1 / 256, -128), (0.0039, -128), (0.01, 0), (2.0, 3)])
+@pytest.mark.parametrize("output", [(1 / 256, -128), (0.0039, -128), (0.01, 0), (2.0, 3), (2.0**-23, 0)])
 def test_softmax(shape, scale, output):
     check(onnx_softmax, site_of(Softmax(rule="onnx"), [int8(shape, scale, 5)], [None], int8((), *output)))
+
+
+def test_softmax_at_ties():
+    """1 to 12 equal elements, whose probability is n + 1/2 steps."""
+    for step in (1 / 51, 1 / 255, 1 / 63, 3 / 254):
+        x = np.where(np.arange(13) <= np.arange(12)[:, None], 90, -128).astype(np.int8)
+        site = site_of(Softmax(rule="onnx"), [int8(x.shape, 0.2)], [None], int8((), step, -128))
+        y = run_kernel(onnx_softmax(site, M7), [x], site.sig.output, sanitize=True)
+        np.testing.assert_array_equal(y, site.node.op.evaluate(site.sig, [x])[0])
 
 
 @pytest.mark.parametrize("dtype", [INT8, UINT8, FLOAT32], ids=str)

@@ -16,6 +16,7 @@ import pytest
 
 from tests.kernels import (
     test_assembly,
+    test_attention,
     test_block,
     test_depthwise_dense,
     test_depthwise_toeplitz,
@@ -23,6 +24,8 @@ from tests.kernels import (
     test_fused,
     test_hybrid,
     test_integer_products,
+    test_lane_tiles,
+    test_layer_norm,
     test_lstm,
     test_mve,
     test_svdf,
@@ -163,6 +166,7 @@ def int8_sites() -> list[Site]:
         weighted(TransposeConv((10, 14), (2, 2)), odd, (5, 3, 3, 9), 0),
         site_of(BatchMatMul(adj_y=True), [int8((2, 3, 9)), int8((2, 5, 9))], [None, None], y),
         site_of(BatchMatMul(adj_x=True), [int8((9, 3)), int8((9, 41))], [None, None], y),
+        site_of(BatchMatMul(adj_y=True), [int8((2, 1, 9)), int8((2, 5, 9))], [None, None], y),
     ]
 
 
@@ -210,6 +214,7 @@ def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
     wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
     wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
+    wide += [*test_attention.cases(), *test_layer_norm.cases()]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
 
@@ -276,7 +281,7 @@ def test_no_kernel_is_left_out() -> None:
 def test_assembly_kernels() -> None:
     """Each at least once; all cases with `make strict`."""
     first = {factory: (factory, site) for factory, site in reversed(test_assembly.CASES)}
-    check_emulated([*first.values(), *test_assembly.CASES[::4]], strict=True)
+    check_emulated([*first.values(), *test_assembly.CASES[::4], *test_lane_tiles.cases()[4:]], strict=True)
 
 
 def test_kernels_in_c() -> None:

@@ -60,6 +60,7 @@ from tinycompile.ops.gru import Gru
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.input_rows import InputRows
 from tinycompile.ops.l2_normalization import L2Normalization
+from tinycompile.ops.layer_normalization import LayerNormalization
 from tinycompile.ops.leaky_relu import LeakyRelu
 from tinycompile.ops.left_shift import LeftShift
 from tinycompile.ops.less import Less
@@ -699,6 +700,15 @@ def local_response_normalization(rng: Random) -> Sample:
 @of("l2_normalization")
 def l2_normalization(rng: Random) -> Sample:
     return sample(L2Normalization(), [int8(any_shape(rng), 0.05, 3)], int8((), 1 / 128, 0))
+
+
+@of("layer_normalization")
+def layer_normalization(rng: Random) -> Sample:
+    shape, typed = any_shape(rng), [int8, floats][size(rng, 0, 2)]
+    op, x = LayerNormalization(1e-3, rng.random() < 0.5), typed(shape)
+    columns = [rng.normal(1, 0.3, shape[-1:]).astype(np.float32) for _ in range(2)]
+    parameters = TensorType(shape[-1:], FLOAT32)
+    return Sample(op, Signature((x, parameters, parameters), (typed(shape),)), (None, *columns))
 
 
 @of("batch_matmul")

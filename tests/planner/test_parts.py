@@ -30,7 +30,7 @@ WAYS = {
     "stream": (Way(1, 2), Way(2), Way(1)),
     "patch": (Way(2, 2, patches=True), Way(3, 1, patches=True), Way(2, 1, patches=True)),
 }
-FLOATS = {"atan2", "dequantize", "local_response_normalization", "quantize"}
+FLOATS = {"atan2", "dequantize", "layer_normalization", "local_response_normalization", "quantize"}
 QUANT = Quantization.per_tensor(0.05, 3)
 ROWS_COME_FROM_THE_CALLER = "input_rows"
 

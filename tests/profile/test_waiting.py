@@ -6,12 +6,17 @@ import subprocess
 from collections import Counter, OrderedDict
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tinycompile.profile.waiting import FIELDS, Region, assumptions, options_of, parse, waiting_of
+from tinycompile.build import Build
+from tinycompile.profile import waiting
+from tinycompile.profile.waiting import FIELDS, Region, options_of, parse, regions_of, waiting_of
+from tinycompile.report.timing import assumptions
 from tinycompile.targets import Cycles, load_board
 
 DRIVER = r"""
@@ -143,13 +148,27 @@ count a 2 {counts(0, 0, 0, 0, 50, 0, 10, 9, 500, 0, 0, 0, 0)}
         parse("count 8 0 1 2", regions)
 
 
+def test_a_section_that_spans_two_memories_is_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = load_board("stm32f746")
+    dtcm, ram = (next(m for m in board.memories if m.name == name) for name in ("dtcm", "ram"))
+    elves = {"firmware_qemu.elf": {".arena": (0x20000100, 0x20000), ".host": (0, 8)}, "firmware.elf": {}}
+    elves["firmware.elf"][".arena"] = (dtcm.origin + 0x200, 0x20000)
+    monkeypatch.setattr(waiting, "sections", elves.__getitem__)
+    build = SimpleNamespace(elf=str, report={}, board=board)
+    in_dtcm = dtcm.bytes - 0x200
+    assert regions_of(cast(Build, build)) == (
+        Region(0x20000100, 0x20000100 + in_dtcm, dtcm.origin + 0x200, dtcm),
+        Region(0x20000100 + in_dtcm, 0x20020100, ram.origin, ram),
+    )
+
+
 def test_what_is_assumed_is_said() -> None:
     board = load_board("nrf52840")
-    assert assumptions(board.memory_system, board.memories) == ["nothing else uses the caches"]
+    assert list(assumptions(board.memory_system, board.memories)) == ["nothing else uses the caches"]
     board = load_board("stm32n6")
-    assert "flash, ram is left out" in assumptions(board.memory_system, board.memories)[0]
+    assert "flash, ram is left out" in next(assumptions(board.memory_system, board.memories))
     board = load_board("stm32f746")
-    assert len(assumptions(board.memory_system, board.memories)) == 3
+    assert len([*assumptions(board.memory_system, board.memories)]) == 3
 
 
 def test_reads_without_a_cache_and_options() -> None:

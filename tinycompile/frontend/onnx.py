@@ -23,23 +23,6 @@ from tinycompile.errors import (
     UnsupportedError,
     UsageError,
 )
-from tinycompile.frontend import (
-    onnx_caches,
-    onnx_discrete,
-    onnx_dynamic,
-    onnx_elementwise,
-    onnx_float_elementwise,
-    onnx_float_layers,
-    onnx_linear,
-    onnx_ml_linear,
-    onnx_ml_trees,
-    onnx_moves,
-    onnx_positions,
-    onnx_qoperators,
-    onnx_recurrent,
-    onnx_reductions,
-    onnx_resize,
-)
 from tinycompile.frontend.onnx_bodies import Reading, import_control
 from tinycompile.frontend.onnx_constants import folded
 from tinycompile.frontend.onnx_contrib import expand
@@ -47,11 +30,11 @@ from tinycompile.frontend.onnx_control import is_control_flow
 from tinycompile.frontend.onnx_discrete import discrete, is_discrete
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue, read_proto, static_model
 from tinycompile.frontend.onnx_float import as_float, import_float, runs_in_float
+from tinycompile.frontend.onnx_importers import IMPORTERS
 from tinycompile.frontend.onnx_integers import INTEGER_IMPORTERS, import_integers
 from tinycompile.frontend.onnx_ml_model import has_ml
 from tinycompile.frontend.onnx_ml_registry import ML_IMPORTERS
 from tinycompile.frontend.onnx_module import copied
-from tinycompile.frontend.onnx_registry import IMPORTERS
 from tinycompile.frontend.onnx_rewrite import label_of, names_of
 from tinycompile.frontend.onnx_schema import MICROSOFT, MICROSOFT_ATTRIBUTES, ML
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED, Scope, State
@@ -75,25 +58,6 @@ from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
-
-IMPORTER_MODULES = (
-    onnx_reductions,
-    onnx_caches,
-    onnx_discrete,
-    onnx_dynamic,
-    onnx_elementwise,
-    onnx_float_elementwise,
-    onnx_float_layers,
-    onnx_recurrent,
-    onnx_linear,
-    onnx_ml_linear,
-    onnx_ml_trees,
-    onnx_moves,
-    onnx_positions,
-    onnx_qoperators,
-    onnx_resize,
-)
-"""Each registers its importers when it is imported."""
 
 LAYOUTS = ("model", "nhwc")
 Floats = Literal["none", "islands", "all"]

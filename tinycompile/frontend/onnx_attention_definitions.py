@@ -41,8 +41,12 @@ def _attention(step: Definition) -> list[Any]:
     batch, heads, queries, width = q_shape
     keys, shared = past + k_shape[2], (batch, k_shape[1], heads // k_shape[1] * queries)
     scale = step.take("scale", None) or 1 / sqrt(width)
-    product = do("MatMul", _reshaped(step, do, q, (*shared, width)), do.transpose(k, [0, 1, 3, 2]))
-    scores = _reshaped(step, do, do("Mul", product, step.like("scale", scale)), (batch, heads, queries, keys))
+
+    def reshaped(name: str, shape: Sequence[int]) -> str:
+        return name if heads == k_shape[1] else do("Reshape", name, step.indices("shape", list(shape)))
+
+    product = do("MatMul", reshaped(q, (*shared, width)), do.transpose(k, [0, 1, 3, 2]))
+    scores = reshaped(do("Mul", product, step.like("scale", scale)), (batch, heads, queries, keys))
     shown = [scores]
     cap = step.take("softcap", 0.0)
     if cap:
@@ -59,8 +63,8 @@ def _attention(step: Definition) -> list[Any]:
         raise Rejected(f"qk_matmul_output_mode = {mode}")
     asked = len(step.node.output) > 3 and step.node.output[3] != "" and mode == 3
     chosen = guarded if asked else shares
-    mixed = do("MatMul", _reshaped(step, do, chosen, (*shared, keys)), v)
-    y = _reshaped(step, do, mixed, (batch, heads, queries, v_shape[3]))
+    mixed = do("MatMul", reshaped(chosen, (*shared, keys)), v)
+    y = reshaped(mixed, (batch, heads, queries, v_shape[3]))
     y = y if asked else mask.guarded(y)
     if rows:
         y = do("Reshape", do.transpose(y, [0, 2, 1, 3]), step.indices("rows", [batch, queries, heads * v_shape[3]]))
@@ -78,10 +82,6 @@ def _by_head(step: Definition, do: Steps, operand: int, heads: int) -> tuple[str
     apart = (shape[0], shape[1], heads, shape[2] // heads)
     turned = do.transpose(do("Reshape", name, step.indices("apart", apart)), [0, 2, 1, 3])
     return turned, (apart[0], heads, apart[1], apart[3])
-
-
-def _reshaped(step: Definition, do: Steps, name: str, shape: Sequence[int]) -> str:
-    return do("Reshape", name, step.indices("shape", list(shape)))
 
 
 class _Mask:

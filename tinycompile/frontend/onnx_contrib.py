@@ -12,6 +12,7 @@ import numpy as np
 
 from tinycompile.frontend.onnx_contrib_attention import attention
 from tinycompile.frontend.onnx_contrib_fused import FUSED
+from tinycompile.frontend.onnx_contrib_norms import NORMS
 from tinycompile.frontend.onnx_contrib_recurrent import dynamic_lstm
 from tinycompile.frontend.onnx_expansion import Expansion
 from tinycompile.frontend.onnx_file import opset_of
@@ -65,6 +66,8 @@ def expanded(step: Expansion) -> list[Any]:
     kind, inputs = step.node.op_type, list(step.node.input)
     if kind in FUSED:
         return FUSED[kind](step, inputs)
+    if kind in NORMS:
+        return NORMS[kind](step, inputs)
     if kind in _UNARY:
         return step.chain(_UNARY[kind], [inputs[:3]], inputs[3:5])
     if kind in _BINARY:

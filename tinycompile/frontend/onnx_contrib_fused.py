@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import sqrt
+from math import pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,32 @@ def _gelu(step: Expansion, inputs: list[str]) -> list[Any]:
     ]
 
 
+def _fast_gelu(step: Expansion, inputs: list[str]) -> list[Any]:
+    """FastGelu(X, bias): x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2 of the sum."""
+    x, nodes = inputs[0], list[Any]()
+    if len(inputs) > 1 and inputs[1]:
+        x = step.name("biased")
+        nodes.append(step.make("Add", inputs, x))
+    stems = ("square", "part", "inner", "odd", "argument", "tanh", "shifted", "product")
+    square, part, inner, odd, argument, tanh, shifted, product = (step.name(stem) for stem in stems)
+    cubic, one, root, half = (
+        step.constant(stem, n, np.float32)
+        for stem, n in (("cubic", 0.044715), ("one", 1), ("root", sqrt(2 / pi)), ("half", 0.5))
+    )
+    return [
+        *nodes,
+        step.make("Mul", [x, x], square),
+        step.make("Mul", [square, cubic], part),
+        step.make("Add", [part, one], inner),
+        step.make("Mul", [x, inner], odd),
+        step.make("Mul", [odd, root], argument),
+        step.make("Tanh", [argument], tanh),
+        step.make("Add", [tanh, one], shifted),
+        step.make("Mul", [x, shifted], product),
+        step.make("Mul", [product, half], step.node.output[0]),
+    ]
+
+
 def _pad(step: Expansion, inputs: list[str]) -> list[Any]:
     """com.microsoft's Pad is what ONNX's became with opset 11."""
     node = onnx_module().helper.make_node("Pad", inputs, list(step.node.output), step.node.name)
@@ -121,6 +147,7 @@ def _pad(step: Expansion, inputs: list[str]) -> list[Any]:
 
 FUSED: Mapping[str, Callable[[Expansion, list[str]], list[Any]]] = {
     "BiasGelu": _gelu,
+    "FastGelu": _fast_gelu,
     "FusedConv": _conv,
     "FusedGemm": _gemm,
     "FusedMatMul": _matmul,

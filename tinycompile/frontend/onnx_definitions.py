@@ -63,7 +63,7 @@ class Definition(Rewriting):
 
     def known(self, operand: int, what: str) -> Array:
         """A constant operand."""
-        name = self.node.input[operand]
+        name = self._copied_from(self.node.input[operand])
         for initializer in self.model.graph.initializer:
             if initializer.name == name:
                 return array_of(initializer, "")
@@ -73,6 +73,13 @@ class Definition(Rewriting):
                     if attribute.name == "value":
                         return array_of(attribute.t, "")
         raise Rejected(f"{what} is computed at run time, supported is a constant")
+
+    def _copied_from(self, name: str) -> str:
+        """The value of which Identity makes one: PyTorch stores equal weights once, and copies them."""
+        copies = {node.output[0]: node.input[0] for node in self.model.graph.node if node.op_type == "Identity"}
+        while name in copies:
+            name = copies[name]
+        return name
 
     def axis(self, value: int, operand: int = 0) -> int:
         """A number of an axis, counted from the front."""

@@ -18,7 +18,7 @@ from tinycompile.frontend.onnx_ml_shapes import infer_shapes
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_order import sort_nodes
 from tinycompile.frontend.onnx_rewrite import label_of
-from tinycompile.frontend.onnx_schema import MICROSOFT, ML
+from tinycompile.frontend.onnx_schema import FOUNDLING_ATTRIBUTES, MICROSOFT, ML
 from tinycompile.frontend.onnx_shapes import inferred, shapes_of, type_names_of
 from tinycompile.frontend.onnx_untrusted import (
     array_of,
@@ -130,6 +130,7 @@ def read_proto(path: Path) -> Any:
         except Exception as error:  # of arbitrary functions
             raise ModelFileError("its functions can't be inlined", where=str(path), why=_first_line(error)) from error
     sort_nodes(model.graph)
+    _move_to_microsoft(model)
     model = without_maps_and_strings(model, str(path))
     check_attributes(model, str(path))
     check_declared(model, str(path))
@@ -294,6 +295,17 @@ def _list_once(graph: Any, others: set[str]) -> None:
 
 def _source_value(name: str, shapes: Mapping[str, tuple[int, ...]], types: Mapping[str, str]) -> SourceValue:
     return SourceValue(name, shapes.get(name, ()), types.get(name, "unknown"))
+
+
+def _move_to_microsoft(model: Any) -> None:
+    """onnxruntime has an operator in ONNX's domain that ONNX hasn't: it is read as one of com.microsoft's."""
+    found = [
+        node for node in model.graph.node if node.op_type in FOUNDLING_ATTRIBUTES and node.domain in ("", "ai.onnx")
+    ]
+    for node in found:
+        node.domain = MICROSOFT
+    if found and all(o.domain != MICROSOFT for o in model.opset_import):
+        model.opset_import.append(onnx_module().helper.make_opsetid(MICROSOFT, 1))
 
 
 def _drop_unused_domains(model: Any, used: set[str]) -> None:

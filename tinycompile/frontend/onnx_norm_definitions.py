@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from tinycompile.frontend.onnx_definitions import Definition, Steps, definition
 from tinycompile.frontend.tflite_scope import Rejected
+from tinycompile.ops._arithmetic.normalisation import MAX_DEPTH
 
 
 def _normalised(step: Definition, do: Steps, x: str, axes: Sequence[int]) -> tuple[str, str, str]:
@@ -28,8 +31,22 @@ def _inverse_root(step: Definition, do: Steps, power: str) -> str:
     return do("Reciprocal", do("Sqrt", do("Add", power, epsilon)))
 
 
+def _is_operator(step: Definition) -> bool:
+    """Whether `onnx_norms.py` reads it as it is: rows along the last axis, one result, constants for each column."""
+    shape, rows = step.shape(), step.axis(step.value("axis", -1)) == len(step.shape()) - 1
+    operands = [operand for operand in (1, 2) if step.has(operand)]
+    if not rows or any(step.node.output[1:]) or step.dtype() != np.float32 or shape[-1] > MAX_DEPTH:
+        return False
+    try:
+        return all(step.known(operand, "a column").shape == shape[-1:] for operand in operands)
+    except Rejected:
+        return False
+
+
 @definition("LayerNormalization")
 def _layer(step: Definition) -> list[Any]:
+    if _is_operator(step):
+        return []
     step.take("stash_type", 1)  # the type of the sums: float32, or float64
     do, first = Steps(step), step.axis(step.take("axis", -1))
     x, mean, inverse = _normalised(step, do, step.node.input[0], range(first, len(step.shape())))
@@ -42,6 +59,8 @@ def _layer(step: Definition) -> list[Any]:
 
 @definition("RMSNormalization")
 def _root_mean_square(step: Definition) -> list[Any]:
+    if _is_operator(step):
+        return []
     step.take("stash_type", 1)
     x, do, first = step.node.input[0], Steps(step), step.axis(step.take("axis", -1))
     power = do.reduce("ReduceMean", do("Mul", x, x), range(first, len(step.shape())))

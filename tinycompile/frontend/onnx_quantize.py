@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT16, INT32, UINT8, UINT16, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_channels import by_channel
 from tinycompile.frontend.onnx_evaluate import nodes_of, table_of, values_of
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NOT_ROUNDED, Scope, arranged, common_order
@@ -21,6 +21,7 @@ from tinycompile.frontend.onnx_values import (
     Interpolated,
     Known,
     Linear,
+    NormalisedRows,
     Pair,
     Placed,
     Product,
@@ -33,7 +34,7 @@ from tinycompile.frontend.onnx_values import (
     shift_of,
 )
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Array, Quantization, TensorType
+from tinycompile.ir import Array, Quantization, Signature, TensorType
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
 from tinycompile.ops._elementwise import DequantizedBinary
 from tinycompile.ops.add import Add
@@ -92,6 +93,8 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             x = value.x
             result = scope.state.emit(Softmax(rule="onnx"), [x.at.name], scope.name, quant)
             return Placed(result, x.shape, x.at.order, x.at.folded)
+        case NormalisedRows():
+            return _normalised(scope, value, quant)
         case Interpolated():
             if not value.quant.same_as(quant):
                 return quantized(scope, value.as_layer(), quant)
@@ -106,6 +109,19 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             return Placed(result, value.shape, value.at.order, value.at.folded)
         case _:
             raise Rejected(NOT_ROUNDED)
+
+
+def _normalised(scope: Scope, value: NormalisedRows, quant: Quantization) -> Placed:
+    x, columns = value.x, TensorType(value.scale.shape, FLOAT32)
+    t = scope.state.type_of(x.at)
+    sig = Signature((t, columns, columns), (TensorType(t.shape, INT8, quant),))
+    try:
+        value.op.form(sig, value.scale, value.bias)
+    except ValueError as error:
+        raise Rejected(str(error)) from error
+    names = [scope.state.value(f"{scope.name}_constant", columns, array) for array in (value.scale, value.bias)]
+    result = scope.state.emit(value.op, [x.at.name, *names], scope.name, quant)
+    return Placed(result, x.shape, x.at.order, x.at.folded)
 
 
 def may_be_nan(scope: Scope, value: Value) -> bool:

@@ -44,6 +44,7 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
         "transA": 0,
         "transB": 0,
     },
+    "FastGelu": {},
     "FusedMatMul": {"alpha": 1.0, "transA": 0, "transB": 0, "transBatchA": 0, "transBatchB": 0},
     "Gelu": {},
     "MatMulIntegerToFloat": {},
@@ -79,8 +80,15 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     "QLinearWhere": {},
     "QuantizeLinear": {"axis": None},
     "QuickGelu": {"alpha": 1.702},
+    "SkipLayerNormalization": {"epsilon": 1e-12},
+    "SkipSimplifiedLayerNormalization": {"epsilon": 1e-12},
 }
 """The com.microsoft operators that are imported (onnxruntime, docs/ContribOperators.md), as of version 1."""
+
+FOUNDLING_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
+    "SimplifiedLayerNormalization": {"axis": -1, "epsilon": 1e-5, "stash_type": 1}
+}
+"""Operators that onnxruntime has in ONNX's own domain and ONNX hasn't; they are read as com.microsoft's."""
 
 
 @cache
@@ -91,7 +99,7 @@ def defaults(kind: str, domain: str, opset: int) -> Mapping[str, Any] | None:
         opset: the version of the domain.
     """
     if domain == MICROSOFT:
-        return MICROSOFT_ATTRIBUTES.get(kind)
+        return MICROSOFT_ATTRIBUTES.get(kind, FOUNDLING_ATTRIBUTES.get(kind))
     onnx = onnx_module()
     try:
         schema = onnx.defs.get_schema(kind, opset, ML if domain == ML else "")

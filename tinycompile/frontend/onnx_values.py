@@ -17,6 +17,7 @@ import numpy as np
 from tinycompile.dtypes import INT8, UINT8, UINT16, DType
 from tinycompile.ir import Array, Quantization
 from tinycompile.ops._elementwise import INT8_VALUES
+from tinycompile.ops.layer_normalization import LayerNormalization
 from tinycompile.ops.resize_bilinear import ResizeBilinear
 
 Shape = tuple[int, ...]
@@ -327,6 +328,24 @@ class SoftmaxOf:
 
 
 @dataclass(frozen=True, eq=False)
+class NormalisedRows:
+    """LayerNormalization over the last axis of the IR value, not rounded yet.
+
+    Attributes:
+        scale, bias: float32, of the columns.
+    """
+
+    x: Dequantized
+    op: LayerNormalization
+    scale: Array
+    bias: Array
+
+    @property
+    def shape(self) -> Shape:
+        return self.x.shape
+
+
+@dataclass(frozen=True, eq=False)
 class Interpolated:
     """An int8 image in NHWC resized by linear interpolation, not rounded yet.
 
@@ -395,6 +414,6 @@ class Missing:
     shape: Shape = ()
 
 
-Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | Interpolated | Arranged
+Described = Dequantized | Linear | Average | Product | Pair | SoftmaxOf | NormalisedRows | Interpolated | Arranged
 """Floats that QuantizeLinear can round without float32 arithmetic."""
 Value = Known | Quantized | Described | Real | Discrete | Missing

@@ -198,7 +198,8 @@ def attention_of(site: Site) -> Attention | None:
     if function is None or vectors is None:
         return None
     batch, query, key, value, output = vectors
-    identity = np.array_equal(function, INT8_VALUES)
+    # Where constants can be replaced without the code, another scale may change scores.
+    identity = site.latitude is None and np.array_equal(function, INT8_VALUES)
     return Attention(batch, query, key, value, output, scores, softmax, shares, None if identity else function)
 
 

@@ -154,6 +154,9 @@ class Kernel:
         cycles: estimated cycles of one call, where they and not instructions decide (`Pipeline.single_loads`).
         sweeps: how a call reads its constants; None where nobody has counted.
         copies: how it reads the copy of its constants that it makes in scratch, if it does.
+        operand_sweeps, result_sweeps: how often a call goes through its image and its result, for some channels or for
+            one in each.
+        calls: in one inference; `instructions`, `cycles` and `stalls` are those of all of them.
         ahead: it has the next piece of that copy made while it reads one.
         stalls: cycles that a call waits for its constants, by what the board says of its memories; 0 where they cost
             nothing.
@@ -183,6 +186,9 @@ class Kernel:
     cycles: int | None = None
     sweeps: Sweeps | None = None
     copies: Sweeps | None = None
+    operand_sweeps: int = 1
+    result_sweeps: int = 1
+    calls: int = 1
     ahead: bool = False
     stalls: int = 0
     spared_by_rows: int = 0
@@ -212,7 +218,8 @@ class Kernel:
     def repeated(self, times: int) -> Kernel:
         """Called so many times."""
         cycles = None if self.cycles is None else self.cycles * times
-        return replace(self, instructions=self.instructions * times, cycles=cycles, stalls=self.stalls * times)
+        work = self.instructions * times
+        return replace(self, instructions=work, cycles=cycles, stalls=self.stalls * times, calls=self.calls * times)
 
     @cached_property
     def constant_bytes(self) -> int:

@@ -203,6 +203,8 @@ def depthwise_strips(site: Site, core: Core) -> Kernel | None:
         sweeps=Sweeps(
             -(-frame.output_shape[1] // bands.rows), 16 * (stream.size // frame.layer.channels), 8 * bands.pitch
         ),
+        operand_sweeps=-(-frame.layer.channels // 4),
+        result_sweeps=frame.layer.channels,
         in_place=frame.place_by_rows is not None,
         in_place_at=frame.place_by_rows or 0,
         notes={"requantisation": frame.plan.form},

@@ -42,7 +42,8 @@ def pairs_of_tile(channels: int, pair_bytes: int, room: int, together: int = 1) 
 @tiling_for(Conv2D, needs={"dsp"})
 def conv2d_tiles(site: Site, core: Core, places: int) -> Iterator[Kernel]:
     """Any window, without groups, two output channels at least; with the block functions of the fastest kernel."""
-    layer = Pointwise.of(site, core) or Convolution.of(site, core, straight=True) or Convolution.of(site, core)
+    blockwise = Convolution.of(site, core, straight=True) or Convolution.of(site, core)
+    layer = Pointwise.of(site, core) or blockwise
     if layer is None or layer.channels < 2:
         return
     known = set[int]()
@@ -51,17 +52,22 @@ def conv2d_tiles(site: Site, core: Core, places: int) -> Iterator[Kernel]:
         if pairs is not None and pairs not in known:
             known.add(pairs)
             yield tiles_kernel(layer, pairs, places)
+            if blockwise is not None and pairs % blockwise.together == 0:
+                yield tiles_kernel(blockwise, pairs, places, keeps=True)
 
 
-def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int) -> Kernel:
+def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int, *, keeps: bool = False) -> Kernel:
     """Args:
     pairs: of channels in a tile, as `pairs_of_tile` finds them.
     places: for tiles in scratch: 1, or 2 where one is filled while the other is read.
+    keeps: all blocks stay expanded, which `Pointwise` can't do.
     """
-    record, total = 2 * layer.lanes.record, (layer.channels + 1) // 2
-    tiles, copy = -(-total // pairs), -(-layer.scratch_bytes // 8) * 2
+    record, total, blocks = 2 * layer.lanes.record, (layer.channels + 1) // 2, layer.blocks
+    kept = 8 * layer.lanes.groups * (sum(pixels * count for pixels, count in blocks.counts) - blocks.largest)
+    tiles, copy = -(-total // pairs), -(-(layer.scratch_bytes + keeps * max(0, kept)) // 8) * 2
     room = -(-pairs * record // LINE_WORDS) * LINE_WORDS
-    shape = {"conv": layer.shape, "pairs": pairs, "copy": copy, "spacing": room if places == 2 else 0}
+    spacing = room if places == 2 else 0
+    shape = {"conv": layer.shape, "pairs": pairs, "copy": copy, "spacing": spacing, "keeps": int(keeps)}
     function = struct_call(
         f"conv2d_tiles_{layer.stem}",
         "tc_lane_tiles_s8",
@@ -72,13 +78,15 @@ def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int) -> Ker
         (*names_of(PARAMETERS), *layer.names),
         tuple(layer.definitions),
     )
-    work = layer.work + (tiles - 1) * (60 + layer.expansions) + tiles * Work(40, 40)
+    again = 10 * len(blocks.sizes) if keeps else layer.expansions
+    work = layer.work + (tiles - 1) * (60 + again) + tiles * Work(40, 40)
     if isinstance(layer, Pointwise):
-        work += tiles * layer.blocks.fours * 40  # a call for each block
+        work += tiles * blocks.fours * 40  # a call for each block
     for pair in range(0, total, pairs):
         work += copy_work(4 * record * min(pairs, total - pair))
+    expanded = f"{len(blocks.sizes)} blocks of pixels inside, expanded {'once' if keeps else 'for each tile'}"
     return Kernel(
-        "conv2d_lane_tiles" if isinstance(layer, Convolution) else "conv2d_pointwise_tiles",
+        ("conv2d_lane_tiles" if isinstance(layer, Convolution) else "conv2d_pointwise_tiles") + "_kept" * keeps,
         function,
         (layer.weights,),
         scratch_bytes=4 * (copy + places * room) + LINE_SPARE,
@@ -86,11 +94,11 @@ def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int) -> Ker
         cycles=work.cycles_on(layer.core),
         code_bytes=layer.code_bytes + 160,
         sweeps=Sweeps(1),
-        copies=Sweeps(len(layer.blocks.sizes), 4 * pairs * record, layer.scratch_bytes),
+        copies=Sweeps(len(blocks.sizes), 4 * pairs * record, layer.scratch_bytes),
         ahead=places == 2,
         notes={
             "requantisation": layer.lanes.plan.form,
-            "loops": f"{tiles} tiles of output channels outside, {len(layer.blocks.sizes)} blocks of pixels inside",
+            "loops": f"{tiles} tiles of output channels outside, {expanded}",
             "weights": read_once(4 * places * room, places),
         },
         requant=layer.lanes.plan.shape_in_code,

@@ -47,17 +47,18 @@ def layer_norm(site: Site, core: Core) -> Kernel | None:
         f"layer_norm_{way}",
         function,
         constants,
-        instructions=norm.rows * (110 + norm.depth * _each(norm, core)) + 40,
+        instructions=_instructions(norm, core),
         code_bytes=700 if norm.gain is None else 1000,
         overlap={next(site.dynamic_inputs())[0]: 0},
         notes={"requantisation": "smmlar", "reason": "nothing between its operators is in memory"},
     )
 
 
-def _each(norm: LayerNorm, core: Core) -> int:
-    """Instructions of an element."""
-    dsp = 17 if norm.gain is None else 39
-    return dsp if core.has("dsp") else dsp * 3 if core.has("long_multiply") else dsp * 10
+def _instructions(norm: LayerNorm, core: Core) -> int:
+    """Of rows, and of their elements."""
+    row, each = (110, 1.0) if core.has("dsp") else (200, 2.5) if core.has("long_multiply") else (500, 5.0)
+    element = 17 if norm.gain is None else 39
+    return round(40 + norm.rows * (row + norm.depth * element * each))
 
 
 def _shape(norm: LayerNorm) -> Fields | None:

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Kernel, kernel_for
+from tinycompile.kernels.base import Kernel, kernel_for, safe_distance
 from tinycompile.kernels.batch_matmul import Operand, batch_matmul_stem, operands_of, reachable_sums
 from tinycompile.kernels.binary import operand_constants, operand_parameters
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
@@ -69,6 +69,14 @@ class MatrixRequant:
     def fields(self) -> Fields:
         """Members of a `tc_matrix_requant`."""
         return {"start": self.start, "parameters": [*self.parameters, *[0] * (3 - len(self.parameters))]}
+
+    @property
+    def block_fields(self) -> Fields:
+        """Members of a `tc_requant_block`."""
+        block = self.block
+        kind = {"is_signed": block.signed, "is_rounded": block.rounded, "is_unsigned": block.unsigned}
+        range_ = {"bits": block.bits, "shift": block.shift, "low": block.low, "high": block.high}
+        return {**{name: int(value) for name, value in kind.items()}, **range_}
 
     def block_function(self, pairs: int, core: Core) -> tuple[str, str]:
         """Name and definition of the block function for so many pairs of lanes."""
@@ -168,8 +176,24 @@ def _product(site: Site, core: Core, together: int) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         code_bytes=500 + 44 * min(pairs, UNROLLED),
+        overlap=_overlap(site, op, together >= columns),
         notes={"requantisation": requant.block.form},
     )
+
+
+def _overlap(site: Site, op: BatchMatMul, at_once: bool) -> dict[int, int]:
+    """Where results may be, if all columns are packed at once: two rows are read before they are written, and a single
+    matrix of columns before everything. An odd number of rows has one that is read twice.
+    """
+    (x, y), output = site.sig.inputs, site.sig.output
+    rows, depth, columns = op.sizes(site.sig)
+    found = dict[int, int]()
+    if at_once and site.constants[0] is None and not op.adj_x and rows % 2 == 0 and x.shape[:-2] == output.shape[:-2]:
+        ends = range(2, output.elements // columns + 1, 2)
+        found[0] = safe_distance((end * depth, end * columns) for end in ends)
+    if at_once and site.constants[1] is None and y.elements == depth * columns and output.elements == rows * columns:
+        found[1] = -output.bytes
+    return found
 
 
 def _work(op: BatchMatMul, sizes: tuple[int, int, int], together: int, requant: MatrixRequant, core: Core) -> Work:

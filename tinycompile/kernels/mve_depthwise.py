@@ -64,7 +64,13 @@ class Strips:
         return self.sig.output.shape[2]
 
     @property
+    def inputs(self) -> int:
+        """Channels of the input."""
+        return self.sig.input.shape[3]
+
+    @property
     def channels(self) -> int:
+        """Of the output."""
         return self.sig.output.shape[3]
 
     @property
@@ -86,7 +92,7 @@ class Strips:
     @property
     def beside(self) -> int:
         """Columns that are interleaved together, where a vector holds those of all channels."""
-        together = VECTOR // self.channels if VECTOR % self.channels == 0 else 1
+        together = VECTOR // self.inputs if VECTOR % self.inputs == 0 else 1
         (_, _, width, _), inside = self.sig.input.shape, self.columns - self.window.padding[2]
         return together if width % together == 0 and inside >= width else 1
 
@@ -124,7 +130,7 @@ class Strips:
     @property
     def scratch_bytes(self) -> int:
         taps = TILE * TILE * self.tiles * (2 + self.band) + TILE * self.window.kernel[1] if self.tiles > 1 else 0
-        wide = min(VECTOR, self.channels)
+        wide = min(VECTOR, self.inputs)
         kept = wide * self.window.padding[0] * self.sig.input.shape[2] if self.in_place and self.count > 1 else 0
         return 16 + self.word_bytes + taps + kept
 
@@ -195,14 +201,15 @@ class Strips:
 
     def instructions(self, added: int) -> int:
         """Counted from the assembly; `added` per 8 outputs for the form of requantisation."""
-        groups, channels = -(-self.channels // VECTOR), self.channels
+        groups, channels = -(-self.inputs // VECTOR), self.channels
+        alone = 30 if self.tiles == 1 and channels > self.inputs else 0
         total = 30 + (16 + self.word_bytes) // 8
         for rows, count in ((self.rows, self.count - 1), (self.last_rows, 1)):
             bands, blocks = self._bands(rows).size, self.blocks(rows)
             pack = bands * self.row_tiles * (75 + 14 * self.sig.input.shape[2] // self.beside)
             keep = self.window.padding[0] * self.sig.input.shape[2] * 12 if self.in_place and self.count > 1 else 0
             if self.tiles == 1:
-                channel = 19 + blocks * ((28 if self.band == 2 else 34) + added)
+                channel = 19 + alone + blocks * ((28 if self.band == 2 else 34) + added)
             else:
                 tile = 15 if self.band == 2 else 20
                 channel = 75 + (4 + 4 * self.band) * self.tiles + blocks * (tile * self.tiles + 24 + added)
@@ -211,10 +218,10 @@ class Strips:
 
     def distance(self) -> int:
         """Input rows are read until the last channels of a strip are written."""
-        (_, _, in_width, channels), first = self.sig.input.shape, np.arange(self.count) * self.rows
+        (_, _, in_width, inputs), first = self.sig.input.shape, np.arange(self.count) * self.rows
         lowest = np.maximum(first * self.window.stride[0] - self.window.padding[0], 0)
         end = np.append(first[1:], self.height)
-        return ordered_distance(lowest * in_width * channels, end * self.width * channels)
+        return ordered_distance(lowest * in_width * inputs, end * self.width * self.channels)
 
 
 def _choices(window: Window, sig: Signature) -> Iterator[Strips]:
@@ -232,11 +239,9 @@ def _choices(window: Window, sig: Signature) -> Iterator[Strips]:
 
 @kernel_for(DepthwiseConv2D, needs={"mve"})
 def depthwise(site: Site, core: Core) -> Kernel | None:
-    """Depth multiplier 1."""
+    """Any depth multiplier."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, DepthwiseConv2D) or any(constant is None for constant in site.constants[1:]):
-        return None
-    if sig.input.shape[3] != sig.output.shape[3]:
         return None
     layer = LinearLayer.of(site)
     requant = VectorRequant.of(layer)
@@ -251,7 +256,8 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         return None
     fields = {
         "window": window_fields(window, sig.input, sig.output),
-        "channels": strips.channels,
+        "channels": strips.inputs,
+        "multiplier": strips.channels // strips.inputs,
         "input_zero_point": layer.zp_in,
         **strips.fields,
         "words": 1 + len(requant.constants),

@@ -51,27 +51,29 @@ def onnx_softmax(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, Softmax) or op.rule != "onnx":
         return None
     form = op.form(sig)
-    exponentials = form.exponentials
-    exponentials = exponentials[: np.count_nonzero(exponentials)]
+    entries = form.exponentials[: np.count_nonzero(form.exponentials)]
+    entries = np.pad(entries, (0, int(entries.size < 256)))[::-1]
     depth = sig.input.shape[-1]
-    fields = {"rows": sig.input.elements // depth, "depth": depth, "count": exponentials.size}
-    fields |= {"factor": form.factor, "drop": form.drop, "kept": form.kept, "zero_point": sig.output.zero_point}
+    rows = sig.input.elements // depth
+    fields = {"rows": rows, "depth": depth, "entries": entries.size, "factor": form.factor}
+    fields |= {"drop": form.drop, "kept": form.kept, "zero_point": sig.output.zero_point}
     function = struct_call(
-        f"softmax_{fields['rows']}x{depth}",
+        f"softmax_{rows}x{depth}",
         "tc_onnx_softmax_s8",
         "tc_onnx_softmax.h",
-        ("const int8_t *input", "int8_t *output", "const int32_t *exponentials"),
+        ("const int8_t *input", "int8_t *output", "const int32_t *entries"),
         (Struct("tc_onnx_softmax_shape", fields),),
         "Softmax over the last axis.",
     )
+    row = 100 + 19 * depth if core.has("dsp") else 130 + 29 * depth if core.has("long_multiply") else 400 + 64 * depth
     return Kernel(
         "onnx_softmax",
         function,
-        (Constant("exponentials", "int32_t", exponentials, "2^30 exp(-d * beta * scale) for d = max - x"),),
-        instructions=20 + fields["rows"] * (30 + 120 * depth),
-        code_bytes=300,
+        (Constant("entries", "int32_t", entries, "2^30 exp(-d * beta * scale) for d = max - x"),),
+        instructions=20 + rows * row,
+        code_bytes=600,
         overlap={0: 0},
-        notes={"requantisation": "64-bit quotient"},
+        notes={"requantisation": "reciprocal of the sum, or a 64-bit quotient"},
     )
 
 

@@ -30,9 +30,10 @@ from tinycompile.profile.helium import instructions_of
 from tinycompile.profile.instructions import KINDS, Decoder, Instruction
 from tinycompile.profile.layers import layers_of
 from tinycompile.profile.single_issue import CORTEX_M0, CORTEX_M0PLUS, CORTEX_M3, CORTEX_M4
-from tinycompile.profile.waiting import Waiting, assumptions, bounds, waiting_of
+from tinycompile.profile.waiting import Waiting, waiting_of
 from tinycompile.report.saving import update_report
-from tinycompile.targets import Cycles
+from tinycompile.report.timing import as_bounds, assumptions, parts_in_use
+from tinycompile.targets import Cycles, Memory
 from tinycompile.toolchain import make
 
 OUTSIDE = -1
@@ -187,7 +188,7 @@ def _estimate(build: Build, total: Work, waiting: dict[int, Waiting] | None) -> 
         "milliseconds": round(1000 * cycles / clock, 3),
         "error_percent": error_percent(core),
         "assumes": "code and data without wait states",
-        "total_cycles": bounds(with_waiting),
+        "total_cycles": as_bounds(with_waiting),
         "total_milliseconds": {"low": round(milliseconds.low, 3), "high": round(milliseconds.high, 3)},
     }
 
@@ -219,9 +220,8 @@ def _sum(waiting: dict[int, Waiting]) -> Waiting:
 
 
 def _assumes(build: Build) -> list[str]:
-    used = {section["name"] for section in build.report["memories"]}
-    parts = [m for m in build.board.memories if any(f"_{m.name}_" in f"_{name}_" for name in used)]
-    return assumptions(build.board.memory_system, parts)
+    used = [Memory(m["name"], m["origin"], m["bytes"]) for m in build.report["memories"]]
+    return list(assumptions(build.board.memory_system, parts_in_use(used, build.board.memories)))
 
 
 def _works(

@@ -139,7 +139,8 @@ def _arithmetic(name: str, text: str, operands: str, extra: frozenset[str]) -> I
     results = 2 if re.match(r"v[di]w?dup$|vshlc$", name) else max(vectors[0], 1)
     lane = name == "vmov" and re.match(r"q\d\[", operands) is not None
     by_scalar = name.endswith("shl") and len(registers) == 2 and "#" not in operands
-    kept = registers[:results] if extra or lane or by_scalar or _KEEPS.match(name) else []
+    merges = (extra and name != "vpsel") or lane or by_scalar or _KEEPS.match(name)
+    kept = registers[:results] if merges else []
     accumulator = registers[:results] if _ACCUMULATES.match(name) else []
     return Instruction(
         name, text, kind, 4,

@@ -13,10 +13,9 @@ from typing import Any
 
 from tinycompile.build import Build
 from tinycompile.elf import sections
+from tinycompile.memory_time import KINDS, kind_of
+from tinycompile.report.timing import as_bounds
 from tinycompile.targets import Board, Cache, Cycles, Memory, MemorySystem
-
-KINDS = ("fetch", "constants", "activations", "external")
-"""What is waited for: code; weights, tables and literals on the chip; RAM on the chip; any of these outside of it."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +84,8 @@ class Waiting:
         return sum(self.cycles.values(), Cycles())
 
     def as_dict(self) -> dict[str, Any]:
-        cycles = {kind: bounds(c) for kind, c in self.cycles.items()}
-        return {"cycles": cycles, "total": bounds(self.total), "fills": {m: dict(c) for m, c in self.fills.items()}}
-
-
-def bounds(cycles: Cycles) -> dict[str, int]:
-    """For a report."""
-    return {"low": round(cycles.low), "high": round(cycles.high)}
+        cycles = {kind: as_bounds(c) for kind, c in self.cycles.items()}
+        return {"cycles": cycles, "total": as_bounds(self.total), "fills": {m: dict(c) for m, c in self.fills.items()}}
 
 
 def regions_of(build: Build) -> tuple[Region, ...]:
@@ -101,12 +95,12 @@ def regions_of(build: Build) -> tuple[Region, ...]:
     weights = build.report.get("weights_file")
     if weights:
         pairs.append(((weights["qemu_address"], weights["bytes"]), weights["address"]))
-    found = [
-        Region(begin, begin + size, address, memory)
-        for (begin, size), address in pairs
-        for memory in build.board.memories
-        if size and memory.origin <= address < memory.end
-    ]
+    found = list[Region]()
+    for (begin, size), address in pairs:
+        for memory in build.board.memories:  # a section may go on in the memory behind
+            first, end = max(address, memory.origin), min(address + size, memory.end)
+            if first < end:
+                found.append(Region(begin + first - address, begin + end - address, first, memory))
     return tuple(sorted(found, key=lambda region: region.begin))
 
 
@@ -164,10 +158,8 @@ def waiting_of(simulation: Simulation, system: MemorySystem, layer_of: Mapping[i
                 waiting.fills[memory.name][what] += count
         if memory.access is None:
             continue
-        own = "constants" if memory.kind == "flash" else "activations"
-        fetch, data = ("external", "external") if memory.external else ("fetch", own)
-        waiting.cycles[fetch] += _fetching(counts, system, memory)
-        waiting.cycles[data] += _using(counts, system, memory)
+        waiting.cycles[kind_of(memory, code=True)] += _fetching(counts, system, memory)
+        waiting.cycles[kind_of(memory)] += _using(counts, system, memory)
     return dict(found)
 
 
@@ -202,16 +194,3 @@ def _using(counts: Counts, system: MemorySystem, memory: Memory) -> Cycles:
     loads = _filling(counts.loaded, memory, cache.line, memory.waits.read_ahead == "all")
     stores = _filling(counts.stored, memory, cache.line, False)
     return loads + Cycles(0, stores.high) + system.write_back(memory) * counts.write_backs
-
-
-def assumptions(system: MemorySystem, memories: Sequence[Memory]) -> list[str]:
-    """What the bounds of the waiting stand for, of the memories in use."""
-    known = [m for m in memories if m.access is not None]
-    lines = ["nothing else uses the caches"] if any(not m.waits.is_free for m in known) else []
-    if any(m.waits.read_ahead != "none" for m in known):
-        lines.append("at best what is read ahead arrives while instructions run, at worst it is waited for")
-    if any(system.cache(m, "data") for m in known if m.kind == "ram" and not m.waits.is_free):
-        lines.append("at best buffers hide stores and lines written back, at worst nothing does")
-    if unknown := [m.name for m in memories if m.access is None]:
-        lines.append(f"waiting for {', '.join(unknown)} is left out: board.toml says nothing of its cost")
-    return lines

@@ -7,7 +7,7 @@ free where layers with constant weights make it and read it, and nothing else do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +46,21 @@ class Groups:
     def by_channel(self, name: str) -> Array | None:
         """int64 (channels,) of a value whose other axes have the same numbers; None for others."""
         found = self.of.get(name)
-        if found is None or found.ndim < 2:
-            return None
-        axis = channel_axis(found)
-        rows = np.moveaxis(found, axis, 0).reshape(found.shape[axis], -1)
-        return rows[:, 0] if rows.size and bool(np.all(rows == rows[:, :1])) else None
+        return None if found is None or found.ndim < _LEAST_AXES else _along(found, channel_axis(found))
+
+    def by_column(self, name: str) -> Array | None:
+        """The same along the last axis."""
+        found = self.of.get(name)
+        return None if found is None or found.ndim < _LEAST_AXES else _along(found, found.ndim - 1)
+
+
+_LEAST_AXES = 2
+
+
+def _along(numbers: Array, axis: int) -> Array | None:
+    """Those along an axis, if they don't depend on the others."""
+    rows = np.moveaxis(numbers, axis, 0).reshape(numbers.shape[axis], -1)
+    return rows[:, 0] if rows.size and bool(np.all(rows == rows[:, :1])) else None
 
 
 def channel_axis(value: Array) -> int:
@@ -71,6 +81,7 @@ class _Grouping:
         self.of = dict[str, Array]()
         self.others = not_floats(graph)
         self.layers = {node.output[0] for node in linear_layers(graph) if can_scale(graph, node)}
+        self.norms = {node.output[0] for node in norms_of(graph)}
 
     def run(self) -> Groups:
         for name in self.graph.inputs:
@@ -88,6 +99,8 @@ class _Grouping:
         operands = [self.of.get(name) for name in node.input if name and name not in self.graph.constants]
         if node.output[0] in self.layers:
             self._layer(node)
+        elif node.output[0] in self.norms:
+            self._norm(node)
         elif any(operand is None for operand in operands) or not operands or not self._passed_on(node):
             for operand in operands:
                 self._fix(operand)
@@ -154,6 +167,12 @@ class _Grouping:
         numbers = self._numbers(shape[axis])
         self.of[result] = np.broadcast_to(numbers.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape)
 
+    def _norm(self, norm: Any) -> None:
+        """Its columns are new groups, whose factors its own ones take."""
+        self._fix(self.of.get(norm.input[0]))
+        shape = self.graph.shapes[norm.output[0]]
+        self.of[norm.output[0]] = np.broadcast_to(self._numbers(shape[-1]), shape)
+
     def _numbers(self, count: int) -> Array:
         first = len(self.parents)
         self.parents += range(first, first + count)
@@ -175,6 +194,17 @@ class _Grouping:
         while self.parents[number] != number:
             self.parents[number] = number = self.parents[self.parents[number]]
         return number
+
+
+def norms_of(graph: FloatGraph) -> list[Any]:
+    """LayerNormalization and RMSNormalization of rows whose factors and summands are constants."""
+    return [
+        node
+        for node in graph.nodes
+        if node.op_type in ("LayerNormalization", "RMSNormalization")
+        and len(graph.shapes.get(node.output[0], ())) >= _LEAST_AXES
+        and all(graph.constants.get(name, np.zeros((0, 0))).ndim == 1 for name in node.input[1:] if name)
+    ]
 
 
 def can_scale(graph: FloatGraph, layer: Any) -> bool:
@@ -227,6 +257,14 @@ def scale_groups(graph: FloatGraph, groups: Groups, factors: Array) -> None:
         factors: (groups,), what each was divided by; 1 of those that aren't free.
     """
     ones = np.ones(1)
+    for norm in norms_of(graph):
+        columns = groups.by_column(norm.output[0])
+        if columns is not None:
+            _replace(
+                graph,
+                norm,
+                [(operand, 1 / factors[columns]) for operand, name in enumerate(norm.input) if operand and name],
+            )
     for layer in linear_layers(graph):
         if can_scale(graph, layer):
             before, after = (groups.by_channel(name) for name in (layer.input[0], layer.output[0]))
@@ -234,12 +272,16 @@ def scale_groups(graph: FloatGraph, groups: Groups, factors: Array) -> None:
 
 
 def _scale(graph: FloatGraph, layer: Any, before: Array, after: Array) -> None:
+    _replace(graph, layer, changes(graph, layer, before, after))
+
+
+def _replace(graph: FloatGraph, node: Any, factors: Iterable[tuple[int, Array]]) -> None:
+    """Constant operands times factors."""
     with np.errstate(over="ignore"):
         found = [
-            (operand, (graph.constants[layer.input[operand]] * factor).astype(np.float32))
-            for operand, factor in changes(graph, layer, before, after)
+            (operand, (graph.constants[node.input[operand]] * factor).astype(np.float32)) for operand, factor in factors
         ]
     for operand, value in found:
-        if not np.array_equal(value, graph.constants[layer.input[operand]]):
-            stem = layer.input[operand].removesuffix("_equalised")
-            layer.input[operand] = graph.constant(f"{stem}_equalised", value)
+        if not np.array_equal(value, graph.constants[node.input[operand]]):
+            stem = node.input[operand].removesuffix("_equalised")
+            node.input[operand] = graph.constant(f"{stem}_equalised", value)

@@ -2,7 +2,8 @@
 
 Source: M. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019, section
 4.1, with the activations' ranges in place of the first layer's weights, whose channels have scales of their own here;
-G. Xiao et al., "SmoothQuant", ICML 2023, section 4, is the same migration with an exponent.
+G. Xiao et al., "SmoothQuant", ICML 2023, section 4, is the same migration with an exponent, into the factors and
+summands of a normalisation.
 """
 
 from __future__ import annotations
@@ -21,27 +22,33 @@ _UNSURE = 0.25
 """Part of a tensor's largest value that a channel with one value in a sample is taken to have."""
 
 
-def equalized(graph: FloatGraph, values: Mapping[str, Array], exponent: float) -> FloatGraph:
+def equalized(
+    graph: FloatGraph, values: Mapping[str, Array], exponent: float, strengths: Mapping[str, float] | None = None
+) -> FloatGraph:
     """The same function with more even channels.
 
     Args:
         values: samples of the values that are quantised, one behind the other along the first axis.
         exponent: how much of the values' unevenness goes into the weights behind them, from 0 to 1; the rest is how
             much of those weights' unevenness goes into the values.
+        strengths: other exponents of single values; 0 leaves one as it is.
     """
     groups = groups_of(graph)
     read, wanted = _read_with(graph, groups), np.zeros(groups.count)
     for name, value in values.items():
         numbers, axis = groups.by_channel(name), channel_axis(value)
+        if numbers is None:  # of rows with a norm in front of them
+            numbers, axis = groups.by_column(name), value.ndim - 1
         if numbers is None or value.shape[axis] != len(numbers):
             continue
         peak = np.abs(value).max(axis=tuple(i for i in range(value.ndim) if i != axis)).astype(np.float64)
         alive = (peak > 0) & (read[numbers] > 0)
-        if not np.any(alive):
+        strength = exponent if strengths is None else strengths.get(name, exponent)
+        if not np.any(alive) or not strength:
             continue
         # Of few values the largest is chance: channels that hardly ever have one aren't scaled up until none fits.
         peak = peak + peak.max() * _UNSURE / np.sqrt(max(1.0, value[0].size / len(numbers)))
-        raw = peak**exponent / np.maximum(read[numbers], 1 / _LARGEST_FACTOR) ** (1 - exponent)
+        raw = peak**strength / np.maximum(read[numbers], 1 / _LARGEST_FACTOR) ** (1 - strength)
         # The largest value stays what it is: more for one channel would be less for the others.
         found = np.clip(raw / raw[alive].max(), peak / peak.max(), 1.0)
         np.maximum.at(wanted, numbers[alive], found[alive])

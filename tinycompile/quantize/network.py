@@ -233,7 +233,8 @@ def noise_of(reference: Array, value: Array) -> float:
     """Power of the error as a part of the signal's."""
     unit = np.float32(max(float(np.abs(reference).max(initial=0)), 1e-37))
     signal, error = reference / unit, (reference - value) / unit
-    return float(np.vdot(error, error)) / max(float(np.vdot(signal, signal)), 1e-300)
+    noise = float(np.vdot(error, error)) / max(float(np.vdot(signal, signal)), 1e-300)
+    return noise if noise == noise else float("inf")  # NaN would be neither more nor less than others
 
 
 def decibels(noise: float) -> float:

@@ -13,6 +13,7 @@ from tinycompile.frontend.onnx_regions import UNARY
 from tinycompile.ir import Array
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
+from tinycompile.quantize.scores import unrounded_divisors
 from tinycompile.quantize.updates import UPDATES, cached_inputs, written
 
 Parameters = Mapping[str, tuple[float, int]]
@@ -29,7 +30,7 @@ FUNCTIONS = frozenset((*UNARY, "PRelu", "Pow"))
 
 COMPUTED = FUNCTIONS.union(
     "Conv ConvTranspose Gemm MatMul Softmax Add Sub Mul Div Min Max BatchNormalization AveragePool GlobalAveragePool "
-    "ReduceMean ReduceSum Concat Resize Where".split(),
+    "LayerNormalization ReduceMean ReduceSum RMSNormalization Concat Resize Where".split(),
     UPDATES,
 )
 """Operators that run in 8 bits between DequantizeLinear and QuantizeLinear."""
@@ -60,7 +61,7 @@ def quantized_values(graph: FloatGraph) -> list[str]:
     others = not_floats(graph)
     names = [name for name in graph.inputs if any(n.op_type in COMPUTED | MOVES for n in graph.consumers(name))]
     names = [name for name in names if name not in others]
-    inner = within_functions(graph) | written(graph)
+    inner = within_functions(graph) | written(graph) | unrounded_divisors(graph)
     cached = cached_inputs(graph, others)
     names = [name for name in names if name not in cached]
     for node in graph.nodes:

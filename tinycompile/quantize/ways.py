@@ -13,6 +13,7 @@ from tinycompile.ir import Array
 from tinycompile.progress import step
 from tinycompile.quantize.alignment import aligned
 from tinycompile.quantize.calibration import spread
+from tinycompile.quantize.channels import norms_of
 from tinycompile.quantize.equalize import equalized
 from tinycompile.quantize.execution import Sample
 from tinycompile.quantize.fitting import Fitted, fitted
@@ -33,6 +34,8 @@ EXPONENTS = {"default": (0.0, 0.5), "high": (0.0, 0.25, 0.5, 0.75)}
 """How far channels are evened out (`equalize.py`), by effort."""
 ROUNDS = {"default": 1, "high": 3}
 """How often all ranges are gone through."""
+_MOST_NORMS = 32
+"""Whose exponents are looked at one by one."""
 _COSTLY = 1 / 512
 """Part of a channel's largest output, half a step of 8 bits, from which on what raising a scale costs is a warning."""
 _CLIPPED = 0.001
@@ -132,6 +135,16 @@ class _Base:
         return self.ranges.unseen(setting) if method == AUTO else setting
 
 
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A graph with evened channels, and the noise of its outputs when it is quantised simply."""
+
+    noise: float
+    base: _Base
+    start: Fitted
+    exponent: float
+
+
 def attempts(
     graph: FloatGraph,
     samples: Sequence[Sample],
@@ -163,7 +176,7 @@ def attempts(
     if pinned is not None:
         base = _base(Network(aligned(graph, base.observed, pinned), few), samples, chosen, method, equalized_too=False)
         return _finished(base, method, pinned, [])
-    candidates, tried = list[tuple[float, _Base, Fitted]](), list[Attempt]()
+    candidates, tried = list[_Candidate](), list[Attempt]()
     for number, exponent in enumerate(exponents[effort], 1):
         step(f"calibrating: equalisation, {number} of {len(exponents[effort])}")
         if exponent:
@@ -174,15 +187,17 @@ def attempts(
         parameters = _parameters(each, method)
         start = fitted(each.network, each.unseen(Setting(parameters), method), weights=False)
         noise = each.network.noise(start.values)
-        candidates.append((noise, each, start))
+        candidates.append(_Candidate(noise, each, start, exponent))
         trial = Trial(method, bool(exponent), True, False, decibels(noise))
         tried.append(Attempt(trial, each.network, parameters, start, each.observed, each.ranges))
     found = list[list[Attempt]]()
     for level in dict.fromkeys(("default", effort)):
-        within = zip(exponents[effort], candidates, strict=True)
-        _, base, start = min((c for e, c in within if e in exponents[level]), key=lambda candidate: candidate[0])
+        chosen_one = min((c for c in candidates if c.exponent in exponents[level]), key=lambda each: each.noise)
         if method == AUTO:
-            base = _searched(base, start, ROUNDS[level])
+            chosen_one = _by_norm(graph, chosen_one, candidates[0], exponents[level], samples, chosen)
+        base = chosen_one.base
+        if method == AUTO:
+            base = _searched(base, chosen_one.start, ROUNDS[level])
         found.append(_finished(base, method, _parameters(base, method), tried))
     best = found[0] if len(found) == 1 else max(found, key=lambda each: each[0].judged(judged))
     if room:
@@ -190,6 +205,40 @@ def attempts(
     if effort == "high" and method == AUTO:
         wider = _with_wide(best[0], judged)
         return best if wider is best[0] else [wider, *best]
+    return best
+
+
+def _by_norm(
+    graph: FloatGraph,
+    best: _Candidate,
+    plain: _Candidate,
+    exponents: Sequence[float],
+    samples: Sequence[Sample],
+    chosen: Array,
+) -> _Candidate:
+    """With an exponent of its own for what each normalisation makes, as long as the outputs become better.
+
+    Args:
+        plain: without equalisation. exponents: that are tried.
+    """
+    names = [norm.output[0] for norm in norms_of(graph)]
+    if len(exponents) < 2 or len(names) > _MOST_NORMS:
+        return best
+    strengths = dict[str, float]()
+    values = {name: plain.base.network.floats[name] for name in plain.base.observed}
+    for number, name in enumerate(names, 1):
+        step(f"calibrating: equalisation behind normalisations, {number} of {len(names)}")
+        for exponent in exponents:
+            if exponent == strengths.get(name, best.exponent):
+                continue
+            tried = {**strengths, name: exponent}
+            even = equalized(graph, values, best.exponent, tried)
+            few = [samples[int(i)] for i in chosen]
+            each = _base(Network(even, few), samples, chosen, AUTO, equalized_too=True)
+            start = fitted(each.network, each.unseen(Setting(_parameters(each, AUTO)), AUTO), weights=False)
+            noise = each.network.noise(start.values)
+            if noise < best.noise:
+                best, strengths = _Candidate(noise, each, start, best.exponent), tried
     return best
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +35,9 @@ from tinycompile.report.sections import (
     TensorSection,
     WeightsFileSection,
 )
+from tinycompile.report.timing import as_bounds, program_waiting, time_section
 from tinycompile.resources import runtime_dir
-from tinycompile.targets import BOARDS_FOLDER, Board
+from tinycompile.targets import BOARDS_FOLDER, Board, Cycles
 from tinycompile.version import __version__
 from tinycompile.work import Work, node_macs, total, work_of
 
@@ -131,7 +132,9 @@ def _options(options: Options, board: Board) -> OptionsSection:
 
 def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenance) -> Report:
     project, planned = shared.project, lowered.planned
-    executed, layers = work_of(expanded(program.graph)), _layers(shared, program, lowered)
+    held = [_weights_in(layer, project, program) for layer in program.layers]
+    waiting = program_waiting(shared.folder / "build", program, project, planned, held, shared.measured)
+    executed, layers = work_of(expanded(program.graph)), _layers(shared, program, lowered, held, waiting)
     forms = Counter(layer.notes["requantisation"] for layer in layers if "requantisation" in layer.notes)
     return Report(
         tinycompile=__version__,
@@ -160,13 +163,20 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         notes=program.graph.notes,
         requantisation=dict(sorted(forms.items())),
         layers=layers,
+        time=time_section(project, waiting),
         arena=arena_facts(planned),
         graphs=GraphsSection(source_graph(lowered.survey, planned.graph), compiled_graph(program.graph)),
         pareto=None if lowered.front is None else pareto_facts(lowered.front),
     )
 
 
-def _layers(shared: _Shared, program: Program, lowered: Lowered) -> list[LayerSection]:
+def _layers(
+    shared: _Shared,
+    program: Program,
+    lowered: Lowered,
+    held: Sequence[Mapping[str, int]],
+    waiting: Sequence[Mapping[str, Cycles]],
+) -> list[LayerSection]:
     nominal, executed = {} if lowered.slide else lowered.nominal, work_of(expanded(program.graph))
     stages = {
         step: number for number, stage in enumerate(lowered.planned.stages) for step in range(stage.first, stage.last)
@@ -188,9 +198,10 @@ def _layers(shared: _Shared, program: Program, lowered: Lowered) -> list[LayerSe
             stage=stages.get(step),
             traced=True,
             outputs=[_tensor(tensor, program.graph) for tensor in layer.outputs],
-            weights_in=_weights_in(layer, shared.project, program),
+            weights_in=held[step],
             live_bytes=live,
             code_bytes=code,
+            waiting_estimate=as_bounds(sum(waiting[step].values(), Cycles())),
         )
         for step, (layer, live, code) in enumerate(figures)
     ]
@@ -205,11 +216,14 @@ def _saved(layer: Layer, nominal: dict[str, Work], executed: dict[str, Work]) ->
 def _weights_in(layer: Layer, project: Project, program: Program) -> dict[str, int]:
     """Bytes of a layer's constants in each memory; of a constant that several layers share, in each of them."""
     layout = project.layout
-    places = {(c.constant.ctype, c.constant.values.tobytes()): c.cold for c in program.constants}
+    named = {(c.constant.ctype, c.constant.values.tobytes()): c for c in program.constants}
+    copied = {symbol: copy.memory for copy in project.copies if copy.kind == "weights" for symbol in copy.symbols}
     found = dict[str, int]()
     for constant in layer.kernel.constants:
-        cold = places.get((constant.ctype, constant.values.tobytes()), False)
-        memory = layout.cold if cold and layout.cold is not None else layout.weights or layout.flash
+        known = named.get((constant.ctype, constant.values.tobytes()))
+        memory = layout.weights or layout.flash
+        if known is not None:
+            memory = copied.get(known.name, layout.cold if known.cold and layout.cold is not None else memory)
         found[memory.name] = found.get(memory.name, 0) + constant.bytes
     return found
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tinycompile.report.layer_labels import layer_labels
-from tinycompile.report.summary import range_text
+from tinycompile.report.summary import duration, range_text
 
 
 def print_profile(report: dict[str, Any], console: Console) -> None:
@@ -51,10 +51,10 @@ def profile_lines(report: dict[str, Any]) -> list[str]:
     lines += _waiting_lines(profile)
     if (estimate := profile["estimate"]) is not None:
         clock, error = estimate["clock_hz"] / 1e6, _error(profile, estimate["core"])
-        span, total = estimate.get("total_milliseconds"), f"{estimate['milliseconds']:,.3f} ms"
-        if span is not None and span["high"] > estimate["milliseconds"]:
-            total = f"{span['low']:,.3f} to {span['high']:,.3f} ms with waiting"
-        lines.append(f"estimate: {total} on {report['target']} at {clock:g} MHz ({error})")
+        time = duration(report)
+        total = f"{estimate['milliseconds']:,.3f} ms" if time is None else time.text()
+        waits = " with waiting" if profile.get("waiting") is not None else ""
+        lines.append(f"estimate: {total}{waits} on {report['target']} at {clock:g} MHz ({error})")
     if profile["note"]:
         lines.append(f"no estimate of cycles: {profile['note']}")
     return lines

@@ -188,6 +188,7 @@ class LayerSection:
         weights_in: bytes of constants by memory, of one that several layers share in each of them.
         live_bytes: of the arena while it is executed.
         code_bytes: of its function; one that several layers share counts for the first of them.
+        waiting_estimate: cycles from "low" to "high" that it waits for memories, without a simulation.
     """
 
     name: str
@@ -207,6 +208,24 @@ class LayerSection:
     weights_in: Mapping[str, int]
     live_bytes: int
     code_bytes: int
+    waiting_estimate: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class TimeSection:
+    """What an inference's time is estimated from, where `profile` hasn't told better.
+
+    Attributes:
+        cycles_per_instruction: of the core, from and to.
+        waiting: cycles from "low" to "high" that it waits for memories, by what for: `memory_time.KINDS`.
+        assumes: what the bounds stand for.
+    """
+
+    clock_hz: int
+    cycles_per_instruction: Sequence[float]
+    waiting: Mapping[str, Mapping[str, int]]
+    waiting_total: Mapping[str, int]
+    assumes: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -298,6 +317,7 @@ class Report:
         requantisation: how many layers requantise in each form.
         slide: None for a model that gets its whole input in each inference.
         pruning: None for a model with all of its tokens.
+        time: None for the host.
         pareto: None where no front was asked for.
     """
 
@@ -327,6 +347,7 @@ class Report:
     notes: Sequence[str]
     requantisation: Mapping[str, int]
     layers: Sequence[LayerSection]
+    time: TimeSection | None
     arena: ArenaSection
     graphs: GraphsSection
     pareto: Sequence[PointSection] | None

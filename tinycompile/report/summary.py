@@ -21,28 +21,45 @@ class Work:
 
 @dataclass(frozen=True)
 class Duration:
-    """Estimated time of one inference.
+    """Estimated time of one inference: the core's cycles, and what it waits for its memories.
 
     Attributes:
-        cycles: of the board's core by the profile's model; None where there is no profile, and an instruction is taken
-            for a cycle.
+        low, high: seconds.
+        core: cycles of the board's core, {"low", "high"}: equal where `profile` has a model of it.
+        waiting: cycles of waiting, the same.
+        modelled, simulated: whether the one is by the profile's model and the other by its simulation, and not by the
+            figures that a build has without a run.
         error_percent: of the model of the core against published figures; None where there are none.
-        slowest: seconds if all that lies in external memory waits for it as the board's file says; None where nothing
-            does. `seconds` is then the time without any waiting.
-        waits: what that assumes.
+        assumes: what the bounds of the waiting stand for.
     """
 
-    seconds: float
-    cycles: int | None
+    low: float
+    high: float
+    core: dict[str, int]
+    waiting: dict[str, int]
+    modelled: bool
+    simulated: bool
     error_percent: float | None
-    slowest: float | None = None
-    waits: str = ""
+    assumes: tuple[str, ...]
 
     def text(self) -> str:
         """A time, or the range in which it is."""
-        if self.slowest is None:
-            return f"{_milliseconds(self.seconds)} ms"
-        return f"{_milliseconds(self.seconds)} to {_milliseconds(self.slowest)} ms"
+        low, high = _milliseconds(self.low), _milliseconds(self.high)
+        return f"{low} ms" if low == high else f"{low} to {high} ms"
+
+    def how(self) -> str:
+        """What it is made of."""
+        if not self.modelled:
+            known = "of a core without a model" if self.simulated else "by the usual cycles per instruction"
+            core = f"{range_text(self.core)} core cycles, {known}"
+        elif self.error_percent is None:
+            core = f"{range_text(self.core)} core cycles"
+        else:
+            core = f"{range_text(self.core)} core cycles, error up to {self.error_percent:.0f} %"
+        if not self.waiting["high"]:
+            return f"{core}; no waiting for memories"
+        found = "simulated" if self.simulated else "estimated: `profile` simulates it"
+        return f"{core}; {range_text(self.waiting)} cycles of waiting for memories, {found}"
 
 
 @dataclass(frozen=True)
@@ -70,39 +87,30 @@ def work(report: Report) -> Work:
 
 
 def duration(report: Report) -> Duration | None:
-    """None where the target has no clock of its own: the host."""
-    board = report.get("board", {})
-    if report["target"] == "host" or not board.get("clock_hz"):
+    """None where the target has no clock of its own, the host, and for a report that says nothing of time."""
+    time, profile = report.get("time"), report.get("profile", {})
+    clock = report.get("board", {}).get("clock_hz")
+    if report["target"] == "host" or not clock or not (time or profile.get("estimate")):
         return None
-    profile = report.get("profile", {})
-    cycles = profile.get("cycles", {}).get(board["core"])
-    error = profile.get("error_percent", {}).get(board["core"])
-    ticks = work(report).instructions if cycles is None else cycles
-    seconds = ticks / board["clock_hz"]
-    factor, waits = waiting(report)
-    return Duration(seconds, cycles, error, seconds * factor if waits else None, waits)
-
-
-def waiting(report: Report) -> tuple[float, str]:
-    """(how much longer an inference takes if its layers wait for external memory, what that assumes in words).
-
-    A layer whose weights, or whose tensors, lie in an external memory takes as many times as long as the board's file
-    says of that memory (`cost`): an estimate of what is behind caches, not a bound. Nothing in external memory: 1, "".
-    """
-    slow = {m["name"]: m for m in report.get("memories", ()) if m.get("external") and m["cost"] > 1}
-    everywhere = [m for m in slow.values() if m["holds"].keys() & {"arena", "scratch", "stack"}]
-    counts, _ = layer_counts(report)
-    costs = [
-        max((m["cost"] for m in (*everywhere, *(slow[n] for n in layer.get("weights_in", ()) if n in slow))), default=1)
-        for layer in report["layers"]
-    ]
-    total = sum(counts)
-    if not slow or not total or max(costs) <= 1:
-        return 1.0, ""
-    kinds = {name: "tensors" if slow[name] in everywhere else "weights" for name in slow}
-    words = [f"{slow[n]['cost']:g} times as long for layers with {kinds[n]} in {n}" for n in slow]
-    factor = sum(count * cost for count, cost in zip(counts, costs, strict=True)) / total
-    return factor, f"from no waiting at all to {' and '.join(words)}, which the board's file estimates"
+    cycles = profile.get("cycles", {}).get(report["board"]["core"])
+    low, high = time["cycles_per_instruction"] if time else (1.0, 1.0)
+    count = work(report).instructions
+    core = (
+        {"low": round(count * low), "high": round(count * high)} if cycles is None else {"low": cycles, "high": cycles}
+    )
+    simulated = profile.get("waiting") is not None
+    waiting = profile["waiting"]["total"] if simulated else time["waiting_total"] if time else {"low": 0, "high": 0}
+    assumes = profile["waiting_assumes"] if simulated else time["assumes"] if time else ()
+    return Duration(
+        (core["low"] + waiting["low"]) / clock,
+        (core["high"] + waiting["high"]) / clock,
+        core,
+        waiting,
+        cycles is not None,
+        simulated,
+        profile.get("error_percent", {}).get(report["board"]["core"]),
+        tuple(assumes),
+    )
 
 
 def places(report: Report, part: str) -> list[tuple[str, int]]:

@@ -69,11 +69,10 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     time = duration(report)
     if time is not None:
         clock = f"{report['board']['clock_hz'] / 1e6:g} MHz"
-        how = "an instruction per cycle; see `profile`" if time.cycles is None else f"{time.cycles:,} cycles"
-        error = "" if time.error_percent is None else f", error up to {time.error_percent:.0f} %"
-        yield "time", f"about {time.text()} at {clock} (estimate: {how}{error})"
-        if time.waits:
-            yield "", time.waits
+        yield "time", f"about {time.text()} at {clock} (estimate)"
+        yield "", time.how()
+        for line in time.assumes:
+            yield "", f"assumed: {line}"
     yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
     saved = report["eliminated"]
     if report.get("slide") is not None:

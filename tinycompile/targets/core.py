@@ -45,15 +45,18 @@ class Pipeline:
 
 
 PIPELINES: Mapping[str, Pipeline] = {
+    "m0plus": Pipeline(cycles_per_instruction=(1.3, 1.7)),
+    "m3": Pipeline(cycles_per_instruction=(1.6, 2.0)),
     "m4": Pipeline(cycles_per_instruction=(1.2, 1.5)),
     "m7": Pipeline(dual_issue=True, single_loads=True, cycles_per_instruction=(0.5, 0.8)),
-    "m55": Pipeline(dual_issue=True),
-    "m85": Pipeline(dual_issue=True),
+    "m33": Pipeline(cycles_per_instruction=(1.2, 1.5)),
+    "m55": Pipeline(dual_issue=True, cycles_per_instruction=(1.2, 1.8)),
+    "m85": Pipeline(dual_issue=True, cycles_per_instruction=(1.1, 1.7)),
 }
 """By the names that boards give; others issue one instruction at a time.
 
-Their cycles per instruction are what `profile` found for the models of `../shared`, rounded outwards (M4: 1.26 to 1.46,
-M7: 0.53 to 0.74). Of a core without such figures nobody knows more than that one is little and two are many.
+Their cycles per instruction are what `profile` found for models of `../shared`, rounded outwards (M4: 1.26 to 1.46, M7:
+0.53 to 0.74, M33: 1.32 to 1.45). Of other cores nobody knows more than that one is few and two are many.
 """
 
 

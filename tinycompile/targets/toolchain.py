@@ -30,7 +30,8 @@ class Toolchain:
         file: its description.
         kind: "firmware", or "host" for the machine that compiles: no firmware, no emulator.
         prefix: of the tools' names; the generated Makefile lets users change it.
-        tools: by what they do: "compiler", "objcopy", "addr2line", and "size" and "gdb" for people.
+        tools: by what they do: "compiler", "objcopy", "addr2line", "objdump" where cores have Helium; for people "size"
+            and "gdb".
         warnings, compile_flags: of the compiler, for every C file of the firmware.
         aligned_flags: what tells it that words are loaded and stored only where they are aligned.
         link_flags, libraries: for every ELF.

@@ -27,6 +27,7 @@ from tinycompile.verify.exact_values import (
     leaky,
     mean,
     normalised,
+    normalised_rows,
     quantize,
     quantized_convolution,
     softmax,
@@ -160,6 +161,8 @@ class ExactEvaluator:
             return Value.summed(normalised(attributes, present))
         if kind == "Softmax":
             return softmax(present[0], attributes, self.opset)
+        if kind in ("LayerNormalization", "RMSNormalization"):
+            return Value.summed(normalised_rows(attributes, present, centred=kind == "LayerNormalization"))
         return None
 
     def by_name(self, kind: str, attributes: Mapping[str, Any], operands: Sequence[Value | None]) -> Value:

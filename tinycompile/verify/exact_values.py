@@ -125,6 +125,18 @@ def normalised(attributes: Mapping[str, Any], operands: Sequence[Value]) -> Arra
     return (x - average) / deviation * gamma + beta
 
 
+def normalised_rows(attributes: Mapping[str, Any], operands: Sequence[Value], *, centred: bool) -> Array:
+    """LayerNormalization and RMSNormalization, over all axes from `axis` on."""
+    x, *columns = (v.exact for v in operands)
+    axes = tuple(range(int(attributes.get("axis", -1)) % x.ndim, x.ndim))
+    distance = x - x.mean(axis=axes, keepdims=True) if centred else x
+    power = np.square(distance).mean(axis=axes, keepdims=True)
+    y = distance / np.sqrt(power + np.float64(np.float32(attributes.get("epsilon", 1e-5))))
+    for column, apply in zip(columns, (np.multiply, np.add), strict=False):
+        y = apply(y, column)
+    return y
+
+
 def softmax(x: Value, attributes: Mapping[str, Any], opset: int) -> Value:
     """Below opset 13 over all axes from `axis` on."""
     axis = int(attributes.get("axis", -1 if opset >= 13 else 1))

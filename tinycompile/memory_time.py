@@ -1,0 +1,270 @@
+"""What a planned layer waits for its board's memories, without running it: a closed form of what `profile` simulates.
+
+A kernel says how it walks through its constants (`Kernel.sweeps`) and how much code its loops have; the layout says
+which memories hold what, and the board's memory system what a line costs. From these follow the lines that miss:
+
+* constants: those of a sweep that the cache doesn't keep until the next one;
+* code: all of it once in a call, and a part of each round of loops that are larger than the cache in front;
+* tensors and working memory in RAM behind a cache: inputs and outputs once, or as often as the kernel goes through
+  them if they don't fit, and what each sweep over the constants reads and writes besides.
+
+Between calls for some rows of a stage, other layers run: each call begins with a cold cache.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import exp, factorial, prod
+
+from tinycompile.ir import Graph, Node
+from tinycompile.kernels.base import Kernel, Sweeps
+from tinycompile.kernels.waiting import sweeps_of
+from tinycompile.layout import SYSTEM_BYTES, Layout
+from tinycompile.targets import Board, Cache, Core, Cycles, Memory, MemorySystem
+
+KINDS: tuple[str, ...] = ("fetch", "constants", "activations", "external")
+"""What is waited for: code; weights, tables and literals on the chip; RAM on the chip; any of these outside of it."""
+
+WIDE, NARROW = 3.7, 2.1
+"""Bytes of an instruction in the loops of kernels: Thumb-2 with the DSP extension's 32 bits, and 16 bits only."""
+
+LOOPS_FROM, LOOPS_TO = 1.4, 2.2
+"""A kernel's loops are a part of its code: none is larger than the cache up to so many times its size, and all that
+matter are from so many times on (measured: 64 layers on an STM32F407)."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The memories of a layer's parts.
+
+    Attributes:
+        code: which part of it is in each. constants: bytes in each.
+    """
+
+    code: Mapping[Memory, float]
+    constants: Mapping[Memory, int]
+    scratch: Memory
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """What a layer reads and writes.
+
+    Attributes:
+        read, written: bytes of its computed operands and of its results.
+        channels: elements along the last axis of the largest operand. made: the same of the largest result.
+        rows: of the largest operand, if it is an image; else 1.
+        parts: which part of the bytes is in which memory.
+    """
+
+    read: int
+    written: int
+    channels: int = 1
+    made: int = 1
+    rows: int = 1
+    parts: Mapping[Memory, float] = field(default_factory=dict[Memory, float])
+
+
+def kind_of(memory: Memory, *, code: bool = False) -> str:
+    """Which of `KINDS` waiting for a memory is."""
+    if memory.external:
+        return "external"
+    return "fetch" if code else "constants" if memory.kind == "flash" else "activations"
+
+
+def layer_waiting(
+    kernel: Kernel, macs: int, tensors: Tensors, places: Places, system: MemorySystem, core: Core
+) -> dict[str, Cycles]:
+    """Cycles of waiting in one inference, by kind.
+
+    Args:
+        kernel: with the instructions of all its calls.
+        macs: of its node.
+    """
+    found = dict.fromkeys(KINDS, Cycles())
+    if kernel.function is None or system.is_free:
+        return found
+    for memory, part in places.code.items():
+        found[kind_of(memory, code=True)] += _fetching(kernel, memory, part, system, core)
+    sweeps = sweeps_of(kernel, macs)
+    for memory, size in places.constants.items():
+        found[kind_of(memory)] += _constants(memory, size, sweeps, kernel, places, system, core)
+    for memory, part in tensors.parts.items():
+        found[kind_of(memory)] += _tensors(kernel, tensors, memory, system) * part
+    found[kind_of(places.scratch)] += _scratch(kernel, sweeps, tensors.made, places.scratch, system)
+    return found
+
+
+def _fetching(kernel: Kernel, memory: Memory, part: float, system: MemorySystem, core: Core) -> Cycles:
+    """Of a part of the kernel's code, which executes such a part of its instructions."""
+    cache, access = system.cache(memory, "instructions"), memory.waits
+    fetched, code = part * kernel.instructions * (WIDE if core.has("thumb2") else NARROW), part * kernel.code_bytes
+    ahead = access.read_ahead != "none"
+    if cache is None:
+        each = access.read * (fetched / 4)
+    else:
+        size = cache.bytes
+        larger = (code / size - LOOPS_FROM) / (LOOPS_TO - LOOPS_FROM)
+        lines = kernel.calls * code / cache.line + min(1.0, max(0.0, larger)) * fetched / cache.line
+        each = access.line(cache.line, True) * lines
+    return Cycles(0, each.high) if ahead else each
+
+
+def _constants(
+    memory: Memory, size: int, sweeps: Sweeps, kernel: Kernel, places: Places, system: MemorySystem, core: Core
+) -> Cycles:
+    cache = system.cache(memory, "data")
+    piece = min(size, sweeps.piece or size)
+    if not piece:
+        return Cycles()
+    between = sweeps.between if _behind(cache, places.scratch, system) else 0
+    if cache is not None and cache.serves == "both":
+        between += min(kernel.code_bytes, cache.bytes // 4)  # its loops
+    found = system.sweep(memory, piece, times=sweeps.times, between=between) * (kernel.calls * size / piece)
+    if memory.waits.read_ahead == "all":
+        low, high = core.issue.cycles_per_instruction
+        found = Cycles(max(0.0, found.low - kernel.instructions * (low + high) / 2), found.high)
+    return found
+
+
+def _behind(cache: Cache | None, memory: Memory, system: MemorySystem) -> bool:
+    """Whether what lies there goes through the same cache."""
+    return cache is not None and system.cache(memory, "data") == cache
+
+
+def _tensors(kernel: Kernel, tensors: Tensors, arena: Memory, system: MemorySystem) -> Cycles:
+    """Of a layer's operands and results: each line is filled once, and written back if it is a result's.
+
+    A kernel that goes through the image several times, for some channels in each, fills it each time if what a call
+    goes through is larger than the cache; of many channels it touches one line in each pixel.
+    """
+    cache = system.cache(arena, "data")
+    if cache is None:
+        reads, writes = tensors.read / 4, tensors.written / 4
+        return arena.waits.read * reads + arena.waits.write * writes
+    each = arena.waits.line(cache.line, True)
+    shared = min(tensors.read, tensors.written) if kernel.distances else 0  # the result takes the operand's memory
+    both = (tensors.read + tensors.written - shared) / kernel.calls
+    if kernel.calls == 1 and both + kernel.scratch_bytes <= cache.bytes:
+        return Cycles()  # they were written just before
+    reads, writes = float(tensors.read), float(tensors.written)
+    if kernel.operand_sweeps > 1:
+        again = conflicts(cache, both + kernel.scratch_bytes)
+        reads *= 1 + max(0.0, kernel.operand_sweeps * min(1.0, cache.line / tensors.channels) - 1) * again
+        again = conflicts(cache, tensors.written / kernel.calls + kernel.scratch_bytes)
+        writes *= 1 + max(0.0, kernel.result_sweeps * min(1.0, cache.line / tensors.made) - 1) * again
+        reads *= 1 + (kernel.calls > 1) * (WINDOW - 1) * kernel.calls / tensors.rows
+    stores = (each + system.write_back(arena)) * (writes / cache.line)
+    return each * (reads / cache.line) + Cycles(0, stores.high)
+
+
+WINDOW = 3
+"""Rows of the windows of kernels with several sweeps, of which a call reads again all but one."""
+
+
+def _scratch(kernel: Kernel, sweeps: Sweeps, made: int, scratch: Memory, system: MemorySystem) -> Cycles:
+    """Of working memory that each sweep over the constants goes through, and of copies of constants in it."""
+    cache, size, found = system.cache(scratch, "data"), kernel.constant_bytes, Cycles()
+    walk = sweeps
+    if kernel.copies is not None:
+        walk = kernel.copies
+        piece = min(size, walk.piece or size)
+        if piece:
+            each = system.sweep(scratch, piece, times=walk.times, between=walk.between)
+            found += each * (kernel.calls * size / piece)
+    if cache is None or not walk.between or not size:
+        return found
+    piece = min(size, walk.piece or size)
+    pairs = max(1, made * piece // size // 2)  # of results: for each the operands are read again, with its constants
+    first = conflicts(cache, walk.between + piece)
+    later = conflicts(cache, walk.between + piece / pairs)
+    lines = kernel.calls * walk.times * size / piece * walk.between / cache.line * (first + (pairs - 1) * later)
+    return found + scratch.waits.line(cache.line, True) * lines + system.write_back(scratch) * (lines / 8)
+
+
+def conflicts(cache: Cache, size: float) -> float:
+    """Which part of several arrays of so many bytes together is missing when they are read again and again.
+
+    Where they lie to each other is by chance, so that a set has about Poisson many lines of them; one is missing if
+    there are as many others as ways.
+    """
+    mean = size * cache.ways / cache.bytes
+    return 1.0 - exp(-mean) * sum(mean**n / factorial(n) for n in range(cache.ways))
+
+
+def layers_waiting(
+    graph: Graph,
+    layers: Sequence[tuple[Node, Kernel]],
+    constants: Sequence[Mapping[Memory, int]],
+    code: Sequence[Mapping[Memory, float]],
+    layout: Layout,
+    board: Board,
+    offsets: Mapping[str, int],
+    scratches: Sequence[int | None],
+) -> list[dict[str, Cycles]]:
+    """Of each layer of a graph.
+
+    Args:
+        constants: bytes of each layer's constants by memory. code: which part of its code is in which memory.
+        layout: of the rest.
+        offsets: of values in the arena. scratches: of each layer's working memory; None where it has none there.
+    """
+    found = list[dict[str, Cycles]]()
+    zones = Zones(layout, board, offsets)
+    for step, ((node, kernel), held, fetched) in enumerate(zip(layers, constants, code, strict=True)):
+        places = Places(fetched, held, layout.scratch or zones.memory(scratches[step], kernel.scratch_bytes))
+        macs = node.op.macs(graph.signature(node))
+        tensors = _tensors_of(node, graph, zones)
+        found.append(layer_waiting(kernel, macs, tensors, places, board.memory_system, board.core))
+    return found
+
+
+class Zones:
+    """Which memory a part of the arena is in, where that spans several: stack and data come first in the run."""
+
+    def __init__(self, layout: Layout, board: Board, offsets: Mapping[str, int]) -> None:
+        arena = layout.arena
+        self._parts = [m for m in board.memories if m.origin < arena.end and arena.origin < m.end]
+        self._arena, self._offsets = arena, offsets
+        self._first = arena.origin + (SYSTEM_BYTES if layout.system == arena else 0)
+
+    def memory(self, offset: int | None, size: int) -> Memory:
+        """Of `size` bytes at an offset: that of the last one. The whole run's where the place isn't known."""
+        last = self._first + (offset or 0) + max(size, 1) - 1
+        if offset is None or len(self._parts) < 2:
+            return self._arena
+        return next((m for m in self._parts if m.origin <= last < m.end), self._arena)
+
+    def of(self, name: str, size: int) -> Memory:
+        """Of a value."""
+        return self.memory(self._offsets.get(name), size)
+
+
+def _tensors_of(node: Node, graph: Graph, zones: Zones) -> Tensors:
+    names = [name for name in dict.fromkeys(node.inputs) if name and name not in graph.constants]
+    read = [graph.types[name] for name in names]
+    parts, whole = defaultdict[Memory, float](float), max(1, sum(graph.types[n].bytes for n in (*names, *node.outputs)))
+    for name in (*names, *node.outputs):
+        size = graph.types[name].bytes
+        parts[zones.of(name, size)] += size / whole
+    written = [graph.types[name] for name in node.outputs]
+    largest = max((t.shape for t in read), key=prod, default=())
+    return Tensors(
+        sum(t.bytes for t in read),
+        sum(t.bytes for t in written),
+        largest[-1] if largest else 1,
+        max((t.shape[-1] for t in written if t.shape), default=1),
+        largest[1] if len(largest) == IMAGE_AXES else 1,
+        dict(parts),
+    )
+
+
+IMAGE_AXES = 4
+"""Of an image with its batch."""
+
+
+def total(waiting: Sequence[Mapping[str, Cycles]]) -> dict[str, Cycles]:
+    """Of several layers, by kind."""
+    return {kind: sum((each[kind] for each in waiting), Cycles()) for kind in KINDS}

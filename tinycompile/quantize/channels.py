@@ -169,7 +169,8 @@ class _Grouping:
 
     def _norm(self, norm: Any) -> None:
         """Its columns are new groups, whose factors its own ones take."""
-        self._fix(self.of.get(norm.input[0]))
+        for name in norm.input:
+            self._fix(self.of.get(name))
         shape = self.graph.shapes[norm.output[0]]
         self.of[norm.output[0]] = np.broadcast_to(self._numbers(shape[-1]), shape)
 
@@ -197,14 +198,28 @@ class _Grouping:
 
 
 def norms_of(graph: FloatGraph) -> list[Any]:
-    """LayerNormalization and RMSNormalization of rows whose factors and summands are constants."""
+    """LayerNormalization and RMSNormalization of rows whose factors and summands are constants, and products with a
+    row of constants, by which normalisations end that are written out, as PyTorch writes RMSNorm before opset 23.
+    """
     return [
         node
         for node in graph.nodes
-        if node.op_type in ("LayerNormalization", "RMSNormalization")
-        and len(graph.shapes.get(node.output[0], ())) >= _LEAST_AXES
-        and all(graph.constants.get(name, np.zeros((0, 0))).ndim == 1 for name in node.input[1:] if name)
+        if len(graph.shapes.get(node.output[0], ())) >= _LEAST_AXES
+        and (_is_norm(graph, node) or _is_product_with_a_row(graph, node))
     ]
+
+
+def _is_norm(graph: FloatGraph, node: Any) -> bool:
+    rows = (graph.constants.get(name, np.zeros((0, 0))) for name in node.input[1:] if name)
+    return node.op_type in ("LayerNormalization", "RMSNormalization") and all(row.ndim == 1 for row in rows)
+
+
+def _is_product_with_a_row(graph: FloatGraph, node: Any) -> bool:
+    rows = [graph.constants[name] for name in node.input if name in graph.constants]
+    if node.op_type != "Mul" or len(rows) != 1 or rows[0].dtype != np.float32:
+        return False
+    shape = graph.shapes[node.output[0]]
+    return rows[0].shape[-1:] == shape[-1:] and rows[0].size == shape[-1] > 1 and rows[0].ndim <= len(shape)
 
 
 def can_scale(graph: FloatGraph, layer: Any) -> bool:
@@ -263,7 +278,7 @@ def scale_groups(graph: FloatGraph, groups: Groups, factors: Array) -> None:
             _replace(
                 graph,
                 norm,
-                [(operand, 1 / factors[columns]) for operand, name in enumerate(norm.input) if operand and name],
+                [(operand, 1 / factors[columns]) for operand, name in enumerate(norm.input) if name in graph.constants],
             )
     for layer in linear_layers(graph):
         if can_scale(graph, layer):

@@ -316,8 +316,8 @@ class Report:
         states: a trace build reports them after the layers.
         requantisation: how many layers requantise in each form.
         slide: None for a model that gets its whole input in each inference.
-        time: None for the host.
         pruning: None for a model with all of its tokens.
+        time: None for the host.
         pareto: None where no front was asked for.
     """
 

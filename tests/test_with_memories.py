@@ -83,6 +83,9 @@ def test_only_what_costs_less_than_all_with_as_little_ram_is_worth_a_thought():
         for n, (s, i) in enumerate([(8, 100), (8, 90), (16, 95), (16, 80)])
     ]
     assert [k.variant for k in worthwhile(others, plain)] == ["1", "3"]
+    large = [replace(kernel, code_bytes=1000) for kernel in others[1:2]]
+    assert [k.variant for k in worthwhile([*large, others[0]], [])] == ["1", "0"], "slower, in less flash"
+    assert [k.variant for k in worthwhile([*large, *others], plain)] == ["1", "3"], "and faster in less flash"
 
 
 @pytest.mark.parametrize("board", [load_board("mps2-an500"), load_board("host")], ids=lambda board: board.name)

@@ -22,6 +22,9 @@ from tinycompile.work import node_macs
 LAYER_CODE_BYTES = 4096
 """Of a layer with weights, about: block functions that are made for its shape."""
 
+LITTLE_FLASH = 256
+"""Bytes of flash that are no reason to look at a slower kernel: fewer than a block function has."""
+
 BOUND = 4
 """A layer that waits for a quarter of its time is told what smaller weights would give."""
 
@@ -89,13 +92,18 @@ def _with_note(kernel: Kernel, key: str, text: str) -> Kernel:
 
 
 def worthwhile(kernels: Iterable[Kernel], others: Sequence[Kernel]) -> list[Kernel]:
-    """Those that cost less than all that take no more RAM, `others` included."""
+    """Those that cost less than all that take no more RAM and little more flash at the most, `others` included."""
     found = list[Kernel]()
-    for kernel in sorted(kernels, key=lambda k: (k.scratch_bytes, k.price)):
-        rivals = (*others, *found)
-        if all(kernel.price < k.price for k in rivals if k.scratch_bytes <= kernel.scratch_bytes):
+    for kernel in sorted(kernels, key=lambda k: (k.scratch_bytes, k.price, _flash_bytes(k))):
+        most = _flash_bytes(kernel) + LITTLE_FLASH
+        rivals = (k for k in (*others, *found) if k.scratch_bytes <= kernel.scratch_bytes and _flash_bytes(k) < most)
+        if all(kernel.price < k.price for k in rivals):
             found.append(kernel)
     return found
+
+
+def _flash_bytes(kernel: Kernel) -> int:
+    return kernel.constant_bytes + kernel.code_bytes
 
 
 def external_nodes(graph: Graph, board: Board) -> frozenset[str]:

@@ -43,7 +43,7 @@
     static void name(const void *x, const int32_t *weights, int8_t *output, const tc_lane_row_job *job) \
     { \
         TWIN = TC_REQUANT_BLOCK(__VA_ARGS__); \
-        tc_lane_row_portable(x, weights, output, job, direct, &requant); \
+        tc_lane_row_portable(x, weights, output, job, direct, 8, 0, &requant); \
     }
 #define OUTPUTS_TWIN(name, ...) \
     static void name(const int32_t *sums, const int32_t *parameters, int8_t *output, const tc_winograd_target *target) \
@@ -81,9 +81,9 @@
     TC_LANE_BLOCK_3(lane_3_##name, __VA_ARGS__) \
     LANE_TWIN(lane_3_##name##_twin, 3, __VA_ARGS__) \
     TC_LANE_BLOCK_3_DUAL(lane_3_dual_##name, __VA_ARGS__) \
-    TC_LANE_ROW(row_##name, __VA_ARGS__) \
+    TC_LANE_ROW(row_##name, 8, AS_A_WHOLE, 0, __VA_ARGS__) \
     ROW_TWIN(row_##name##_twin, 0, __VA_ARGS__) \
-    TC_LANE_ROW_DIRECT(row_direct_##name, __VA_ARGS__) \
+    TC_LANE_ROW_DIRECT(row_direct_##name, 8, AS_A_WHOLE, 0, __VA_ARGS__) \
     ROW_TWIN(row_direct_##name##_twin, 1, __VA_ARGS__) \
     TC_WINOGRAD_OUTPUTS(outputs_##name, __VA_ARGS__) \
     OUTPUTS_TWIN(outputs_##name##_twin, __VA_ARGS__) \
@@ -96,9 +96,9 @@ FORMS(DEFINE_FORM)
 #define DEFINE_FEW(name, ...) \
     TC_LANE_BLOCK_4_SINGLE(lane_4_single_##name, __VA_ARGS__) \
     TC_LANE_BLOCK_3_SINGLE(lane_3_single_##name, __VA_ARGS__) \
-    TC_LANE_ROW_SINGLE(row_single_##name, __VA_ARGS__) \
-    TC_LANE_ROW_LONG(row_long_##name, __VA_ARGS__) \
-    TC_LANE_ROW_SINGLE_LONG(row_single_long_##name, __VA_ARGS__) \
+    TC_LANE_ROW_SINGLE(row_single_##name, 8, AS_A_WHOLE, 0, __VA_ARGS__) \
+    TC_LANE_ROW_LONG(row_long_##name, 8, AS_A_WHOLE, 0, __VA_ARGS__) \
+    TC_LANE_ROW_SINGLE_LONG(row_single_long_##name, 8, AS_A_WHOLE, 0, __VA_ARGS__) \
     TC_WINOGRAD4_OUTPUTS(outputs4_##name, __VA_ARGS__) \
     TC_WINOGRAD4_OUTPUTS_SINGLE(outputs4_single_##name, __VA_ARGS__) \
     OUTPUTS4_TWIN(outputs4_##name##_twin, __VA_ARGS__)

@@ -55,6 +55,11 @@ def _nrf5340(model: str, core_cycles: int, waiting: tuple[int, int], published: 
     return Comparison("cortex-m33", "nrf5340", 128, model, _TVM, core_cycles, waiting, published, _OCTOML)
 
 
+def _h743(engine: str, core_cycles: int, waiting: tuple[int, int], published: float) -> Comparison:
+    source = "mit-han-lab/tinyengine, README (2022-12)"
+    return Comparison("cortex-m7", "stm32h743", 480, "MCUNet vww1", engine, core_cycles, waiting, published, source)
+
+
 COMPARISONS = (
     _l4r5("ad", 808_450, (170_394, 171_430), 8.605),
     _l4r5("ic", 39_625_824, (4_710_594, 5_688_630), 389.6),
@@ -65,17 +70,18 @@ COMPARISONS = (
     _nrf5340("kws", 8_966_032, (14_188, 28_376), 76.09),
     _nrf5340("vww", 26_797_904, (83_968, 167_936), 232.0),
     Comparison(
-        *("cortex-m0plus", "rp2040", 125, "person detection", "TFLM + CMSIS-NN", 114_995_034, (2_534_480, 2_534_480)),
-        *(823.7, "raspberrypi/pico-tflmicro, benchmark_results.txt (2024), one core"),
+        "cortex-m0plus",
+        "rp2040",
+        125,
+        "person detection",
+        "TFLM + CMSIS-NN",
+        114_995_034,
+        (2_534_480, 2_534_480),
+        823.7,
+        "raspberrypi/pico-tflmicro, benchmark_results.txt (2024), one core",
     ),
-    Comparison(
-        *("cortex-m7", "stm32h743", 480, "MCUNet vww1", "TinyEngine", 24_712_540, (2_448_658, 4_878_880)),
-        *(51.0, "mit-han-lab/tinyengine, README (2022-12)"),
-    ),
-    Comparison(
-        *("cortex-m7", "stm32h743", 480, "MCUNet vww1", "TFLM + CMSIS-NN", 38_253_981, (2_495_792, 7_458_546)),
-        *(97.0, "mit-han-lab/tinyengine, README (2022-12)"),
-    ),
+    _h743("TinyEngine", 24_712_540, (2_448_658, 4_878_880), 51.0),
+    _h743("TFLM + CMSIS-NN", 38_253_981, (2_495_792, 7_458_546), 97.0),
 )
 """Throughputs of MLPerf are the medians of `results.txt`, as milliseconds."""
 

@@ -275,7 +275,8 @@ def save(column: str, kinds: Mapping[str, Sequence[Cost]]) -> None:
     document: Document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     document[column] = {kind: distribution([cost.each for cost in costs]) for kind, costs in kinds.items()}
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
-    before, after = PAGE.read_text().split(MARKS[0])[0], PAGE.read_text().split(MARKS[1])[1]
+    before, written = PAGE.read_text().split(MARKS[0])
+    after = written.split(MARKS[1], 1)[1]  # the page has other tables that end so
     PAGE.write_text(before + MARKS[0] + markdown(document) + MARKS[1] + after)
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import tinycompile
 from tinycompile.build import Build
 from tinycompile.errors import MismatchError
+from tinycompile.report.summary import duration
 from tinycompile.toolchain import require, run
 
 HERE = Path(__file__).parent
@@ -210,11 +211,13 @@ def main() -> None:
     request = Request(args.prompt, args.length, args.temperature, args.seed)
     found = generate(build, characters, context, request)
     print(found.written)
-    hertz, each = build.board.clock_hz, found.instructions / found.steps
-    print(
-        f"\n{args.target}: {each:,.0f} instructions for a token; about {hertz / each:,.0f} tokens a second at ", end=""
-    )
-    print(f"{hertz / 1e6:.0f} MHz, if an instruction takes a cycle")
+    each = found.instructions / found.steps
+    print(f"\n{args.target}: {each:,.0f} instructions for a token", end="")
+    time = duration(build.report)
+    if time is not None:
+        print(f"; about {1 / time.high:,.0f} to {1 / time.low:,.0f} tokens a second at ", end="")
+        print(f"{build.board.clock_hz / 1e6:.0f} MHz, estimated with what the board's memories cost", end="")
+    print()
     if request.temperature == 0 and not is_greedy(build, characters, context, request, found.written):
         sys.exit("a character isn't the likeliest one")
     if args.console:

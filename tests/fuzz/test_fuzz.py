@@ -17,12 +17,12 @@ from tinycompile.frontend.tflite_support import SUPPORT
 
 
 def test_files_end_in_success_or_in_our_errors(tmp_path: Path) -> None:
-    counts = supervise(seed=1, first=0, files=900, output=tmp_path)
+    counts = supervise(seed=1, first=0, files=600, output=tmp_path)
     crashes = [path.read_text()[-500:] for path in sorted(tmp_path.glob("crash_*.txt"))]
     assert not crashes and not counts["died"], crashes
-    assert sum(counts.values()) == 900
-    assert counts[".tflite compiled"] > 45 and counts[".onnx compiled"] > 12  # mutations aren't only rubbish
-    assert counts[".tflite UnsupportedError"] > 45 and counts[".onnx ModelFileError"] > 45
+    assert sum(counts.values()) == 600
+    assert counts[".tflite compiled"] > 30 and counts[".onnx compiled"] > 8  # mutations aren't only rubbish
+    assert counts[".tflite UnsupportedError"] > 30 and counts[".onnx ModelFileError"] > 30
     assert json.loads((tmp_path / "summary.json").read_text())["slowest_seconds"] < 10
 
 

@@ -25,15 +25,19 @@ BARS = {"ic_resnet8": 0.97, "kws_dscnn": 0.93, "vww_mobilenet": 0.97, "ad_autoen
 """Top-1 agreement with the float model; the autoencoder has no classes. Most samples of the keyword spotter are noise:
 rounding the input alone changes the class of 1 to 7 in a hundred, by where its steps lie."""
 
+SAMPLES = {"kws_dscnn": (80, 100)}
+"""For calibration and held out, where the agreement isn't that of nearly all: elsewhere (40, 50)."""
+
 
 @pytest.mark.parametrize("model", BARS)
 def test_float_models(model: str, shared: Callable[[str], Path], tmp_path: Path) -> None:
     source, golden = shared(f"models/{model}.onnx"), shared("golden")
-    np.savez(tmp_path / "calib.npz", x=model_inputs(model, golden, 80, 0))
+    calibration, count = SAMPLES.get(model, (40, 50))
+    np.savez(tmp_path / "calib.npz", x=model_inputs(model, golden, calibration, 0))
     method = "auto" if model == "kws_dscnn" else "mse"
     build = tinycompile.compile(source, output=tmp_path / "o", calib=tmp_path / "calib.npz", calib_method=method)
 
-    held_out = model_inputs(model, golden, 100, 99)
+    held_out = model_inputs(model, golden, count, 99)
     floats = float_outputs(onnx.load(source), [{"input_1": x[None]} for x in held_out])[0]
     graph = load(build.source)
     ours = np.stack([interpreter.run(graph, [x[None]])[graph.outputs[0]] for x in held_out])

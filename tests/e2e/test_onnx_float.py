@@ -11,6 +11,7 @@ import pytest
 
 import tinycompile
 from tests.e2e.test_onnx import invoke, small_cnn
+from tests.support.full import also
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.plausible import model_inputs
 from tinycompile.errors import UnsupportedError
@@ -21,7 +22,7 @@ from tinycompile.verify.compare import verify_build
 pytest.importorskip("onnxruntime", reason="the reference for float models")
 
 
-@pytest.mark.parametrize("model", ["ic_resnet8", "kws_dscnn", "vww_mobilenet", "ad_autoencoder"])
+@pytest.mark.parametrize("model", ["ic_resnet8", "kws_dscnn", "ad_autoencoder", *also("vww_mobilenet")])
 def test_float_models_follow_onnxruntime(model: str, shared: Callable[[str], Path], tmp_path: Path) -> None:
     source = shared(f"models/{model}.onnx")
     build = tinycompile.compile(source, target="host", output=tmp_path / "o", dtype="float32")

@@ -205,14 +205,14 @@ def test_tables() -> None:
 
 @pytest.mark.parametrize("target", ["mps2-an386", "mps2-an505"])
 def test_other_dsp_cores(target: str) -> None:
-    check_emulated(some(CASES), target)
+    check_emulated(some(CASES, 12), target)
 
 
 def test_a_dsp_core_without_fpu_keeps_its_slots_on_the_stack() -> None:
     isa = core_named("cortex-m4", dsp=True)
-    check_emulated(some(CASES), "mps2-an386", isa=isa, core=("-mcpu=cortex-m4+nofp", "-mthumb", "-mfloat-abi=soft"))
+    check_emulated(some(CASES, 12), "mps2-an386", isa=isa, core=("-mcpu=cortex-m4+nofp", "-mthumb", "-mfloat-abi=soft"))
 
 
 @pytest.mark.parametrize("flags", [("-O0",), ("-Os",), ("-O2", "-DTC_PORTABLE")])
 def test_other_ways_to_compile(flags: tuple[str, ...]) -> None:
-    check_emulated(some(CASES), "mps2-an500", *flags)
+    check_emulated(some(CASES, 12), "mps2-an500", *flags)

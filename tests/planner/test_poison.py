@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.cores import core_named
+from tests.support.full import FULL
 from tests.support.random_graph import RandomGraph
 from tinycompile.codegen.emit import emit_model
 from tinycompile.codegen.program import Program, build_program
@@ -74,7 +75,7 @@ def random_inputs(graph: Graph, seed: int) -> dict[str, np.ndarray]:
     return {n: rng.integers(-128, 128, graph.types[n].shape).astype(graph.types[n].dtype.carrier) for n in graph.inputs}
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40 if FULL else 20, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000), st.integers(2, 9), st.floats(0, 1))
 def test_random_graphs(seed: int, steps: int, squeeze: float) -> None:
     """With a limit anywhere from the smallest arena to that of the fastest kernels."""

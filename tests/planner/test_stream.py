@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.planner.test_poison import M7, POISON, random_inputs
 from tests.support.cores import core_named
+from tests.support.full import FULL
 from tests.support.random_graph import RandomGraph
 from tests.support.sanitizers import UNDEFINED
 from tinycompile.codegen.emit import emit_model
@@ -102,19 +103,19 @@ def check_a_stage(seed: int, steps: int, ways: Sequence[Way], data: st.DataObjec
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 if FULL else 14, deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 5), st.data())
 def test_any_stage_row_by_row(seed: int, steps: int, data: st.DataObject) -> None:
     check_a_stage(seed, steps, ROWS, data)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20 if FULL else 12, deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 5), st.integers(1, 2), st.integers(2, 5), st.data())
 def test_any_stage_in_tiles_of_columns(seed: int, steps: int, rows: int, tiles: int, data: st.DataObject) -> None:
     check_a_stage(seed, steps, [Way(rows, tiles)], data)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 if FULL else 14, deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.data())
 def test_any_stage_patch_by_patch(seed: int, steps: int, rows: int, columns: int, data: st.DataObject) -> None:
     check_a_stage(seed, steps, [Way(rows, columns, patches=True)], data)

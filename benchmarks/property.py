@@ -24,6 +24,7 @@ from statistics import median
 import numpy as np
 
 import tinycompile
+from benchmarks.pages import with_block
 from tests.support.tflite_builder import SAME, VALID, TfliteBuilder
 from tinycompile.errors import DoesNotFitError
 from tinycompile.profile import pattern, profile_build
@@ -275,9 +276,7 @@ def save(column: str, kinds: Mapping[str, Sequence[Cost]]) -> None:
     document: Document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     document[column] = {kind: distribution([cost.each for cost in costs]) for kind, costs in kinds.items()}
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
-    before, written = PAGE.read_text().split(MARKS[0])
-    after = written.split(MARKS[1], 1)[1]  # the page has other tables that end so
-    PAGE.write_text(before + MARKS[0] + markdown(document) + MARKS[1] + after)
+    PAGE.write_text(with_block(PAGE.read_text(), *MARKS, markdown(document)))
 
 
 def distribution(each: Sequence[float]) -> dict[str, float]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
+
+from benchmarks.pages import with_block
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -52,8 +53,7 @@ def updated(text: str) -> str:
     """README.md with the table of the committed results."""
     rows = json.loads((HERE / "results.json").read_text())["rows"]
     peers = json.loads((HERE / "peers.json").read_text())
-    block = f"{BEGIN}\n{table(rows, peers)}\n{END}"
-    return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: block, text, flags=re.DOTALL)
+    return with_block(text, BEGIN, END, f"\n{table(rows, peers)}\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import tinycompile
+from benchmarks.pages import with_block
 from tinycompile.profile import profile_build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,8 +109,7 @@ def main() -> int:
                 print(table(rows[-1:]).splitlines()[-1], flush=True)
     if chosen.write:
         page = ROOT / "docs" / "benchmarks.md"
-        before, _, rest = page.read_text().partition(BEGIN)
-        page.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{rest.partition(END)[2]}")
+        page.write_text(with_block(page.read_text(), BEGIN, END, f"\n{table(rows)}\n"))
     return int(any(abs(row.error) > 15 for row in rows))
 
 

@@ -22,6 +22,7 @@ from tinycompile.kernels.waiting import sweeps_of, swept
 from tinycompile.layout import SYSTEM_BYTES
 from tinycompile.options import Options
 from tinycompile.planner.cp_sat import cp_model
+from tinycompile.planner.problem import whole_units
 from tinycompile.residents import CYCLES_PER_BYTE
 from tinycompile.targets import Board, Memory
 from tinycompile.work import node_macs
@@ -56,7 +57,7 @@ class Room:
     """Where copies may be.
 
     Attributes:
-        memories: bytes in each. total: bytes in all of them. kinds: bytes of a kind, where that is limited.
+        memories: bytes in each. total: bytes in all of them. kinds: bytes of a kind that the user asked for.
     """
 
     memories: Mapping[Memory, int]
@@ -74,16 +75,16 @@ def with_copies(project: Project, folder: Path, options: Options, stack: int) ->
     room = _room(project, options, stack)
     if options.optimize == "ram" or not room.total or not any(room.memories.values()):
         return project
-    limits: dict[Kind, int | str] = {"code": options.fast_code, "weights": options.fast_weights}
-    asked = {kind for kind, limit in limits.items() if isinstance(limit, int)}
+    asked = room.kinds.keys()
     found = list[Item]()
     functions = {p.model: sizes(folder / "build" / f"{p.model}.o", ()).functions for p in project.programs}
     for program in project.programs:
         found += _functions(program, project, folder, functions, list(room.memories), asked="code" in asked)
         found += _constants(program, project, list(room.memories), "weights" in asked)
-    prices: dict[Kind, float] = {kind: 0.0 if kind in asked else CYCLES_PER_BYTE for kind in limits}
-    if project.layout.resident:
-        prices["weights"] = 0.0
+    prices: dict[Kind, float] = {
+        "code": 0.0 if "code" in asked else CYCLES_PER_BYTE,
+        "weights": 0.0 if "weights" in asked or project.layout.resident else CYCLES_PER_BYTE,
+    }
     chosen = choose(_merged(found), room, prices)
     work = sum(layer.kernel.instructions for program in project.programs for layer in program.layers)
     if not asked and sum(item.saved[memory] for item, memory in chosen) < LEAST_SAVED * work:
@@ -156,7 +157,7 @@ def _functions(
         waits = {m: system.fetch(m, size[name], times).middle for m in (flash, *memories)}
         least = _LEAST * instructions if asked else 0.0
         saved = {m: waits[flash] - waits[m] + least for m in memories}
-        yield Item("code", name, sum(_whole(each.get(name, 0)) for each in functions.values()), saved)
+        yield Item("code", name, sum(whole_units(each.get(name, 0)) for each in functions.values()), saved)
 
 
 def _constants(program: Program, project: Project, memories: Sequence[Memory], asked: bool) -> Iterator[Item]:
@@ -176,15 +177,11 @@ def _constants(program: Program, project: Project, memories: Sequence[Memory], a
             waits = {memory: swept(system, memory, size, sweeps) for memory in (flash, *memories)}
             least = _LEAST * size * sweeps.times if asked else 0.0
             saved = {memory: waits[flash] - waits[memory] + least for memory in memories}
-            yield Item("weights", named.name, _whole(size), saved)
+            yield Item("weights", named.name, whole_units(size), saved)
 
 
 _LEAST = 1e-3
 """Cycles that an instruction, or a byte of weights, saves at least where copies were asked for: order among equals."""
-
-
-def _whole(size: int) -> int:
-    return -(-size // 8) * 8
 
 
 def _merged(items: Iterable[Item]) -> list[Item]:

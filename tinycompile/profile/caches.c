@@ -230,11 +230,10 @@ static void on_translation(plugin_id id, struct qemu_plugin_tb *tb)
 
 static void on_exit_of_qemu(plugin_id id, void *user)
 {
-    FILE *file = fopen(out_path, "w");
+    FILE *file = open_out();
     (void)id;
     (void)user;
     if (file == NULL) {
-        perror(out_path);
         return;
     }
     for (int i = 0; i < BUCKETS; i++) {

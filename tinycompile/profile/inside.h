@@ -72,6 +72,16 @@ static bool common_argument(const char *argument)
     return false;
 }
 
+/* The file of out=; NULL after a message. */
+static FILE *open_out(void)
+{
+    FILE *file = fopen(out_path, "w");
+    if (file == NULL) {
+        perror(out_path);
+    }
+    return file;
+}
+
 static bool in_function(uint64_t address)
 {
     for (int i = 0; i < range_count; i++) {

@@ -35,6 +35,7 @@ from tinycompile.frontend.onnx_values import (
     Arranged,
     Dequantized,
     Known,
+    KnownBlocks,
     KnownQuantized,
     Linear,
     Pair,
@@ -185,8 +186,9 @@ def _blocks_dequantized(values: Array, scale: Array, zero_point: Array, axis: in
     axis %= values.ndim
     repeated = [np.repeat(p, block, axis) if p.ndim == values.ndim else p for p in (scale, _as_bytes(zero_point))]
     scales, zeros = (p.take(range(values.shape[axis]), axis) if p.ndim == values.ndim else p for p in repeated)
-    floats = (_as_bytes(values).astype(np.float32) - zeros.astype(np.float32)) * scales
-    return Known(floats.astype(np.float32), float_reason="they have a scale for each block, and a sum has but one")
+    integers = _as_bytes(values).astype(np.int64) - zeros.astype(np.int64)
+    scales = np.broadcast_to(scales, values.shape).astype(np.float32)
+    return Known(integers.astype(np.float32) * scales, blocks=KnownBlocks(integers, scales))
 
 
 # Functions of single elements.

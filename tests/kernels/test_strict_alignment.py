@@ -29,6 +29,7 @@ from tests.kernels import (
     test_layer_norm,
     test_lstm,
     test_mve,
+    test_mve_packed,
     test_svdf,
     test_wide,
     test_wide_dsp,
@@ -206,7 +207,7 @@ def float_sites() -> list[Site]:
 def own_cases() -> list[tuple[Factory, Site]]:
     """Of the assembly, and of kernels that the M7 doesn't have."""
     found = [*test_assembly.CASES, *test_mve.cases(), *test_block.cases()]
-    found += [*test_fused.mve_cases(), *test_fused.block_cases(), *test_hybrid.helium_cases()]
+    found += [*test_mve_packed.cases(), *test_fused.mve_cases(), *test_fused.block_cases(), *test_hybrid.helium_cases()]
     found += test_integer_products.helium_cases()
     return [*found, *apart_cases()]
 
@@ -292,7 +293,7 @@ def test_kernels_in_c() -> None:
 
 
 def test_helium_kernels() -> None:
-    cases = [*test_mve.cases(), *test_fused.mve_cases(), *test_hybrid.helium_cases()]
+    cases = [*test_mve.cases(), *test_mve_packed.cases(), *test_fused.mve_cases(), *test_hybrid.helium_cases()]
     cases += test_integer_products.helium_cases()
     check_emulated(some(cases, 6), "mps3-an547", strict=True)
 

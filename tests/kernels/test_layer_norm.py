@@ -7,18 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.support import kernel_checks
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.fused_nodes import Nodes, site_of
-from tests.support.kernel_checks import M7, check, int8
+from tests.support.kernel_checks import M7, check, int8, random_values
 from tinycompile.dtypes import FLOAT32, INT8
-from tinycompile.ir import Graph, Site, TensorType
+from tinycompile.ir import Array, Graph, Site, TensorType
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.cover import fused
 from tinycompile.kernels.layer_norm import layer_norm
 from tinycompile.kernels.layer_norm_pattern import layer_norm_of
+from tinycompile.kernels.layer_normalization import layer_normalization
 from tinycompile.ops.add import Add
 from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.layer_normalization import LayerNormalization
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.neg import Neg
@@ -89,12 +92,34 @@ def test_a_row_at_a_time(name: str) -> None:
     assert not kernel.scratch_bytes
 
 
+def real_numbers(rows: int, depth: int, *, centred: bool) -> Site:
+    """The operator that rounds once."""
+    columns, rng = TensorType((depth,), FLOAT32), np.random.default_rng(depth)
+    scale, bias = (rng.normal(0, 1, depth).astype(np.float32) for _ in range(2))
+    x, y = int8((rows, depth), 0.05, 7), int8((), 0.03, -4)
+    return kernel_checks.site_of(LayerNormalization(1e-5, centred), [x, columns, columns], [None, scale, bias], y)
+
+
 def cases() -> list[tuple[Factory, Site]]:
-    return [(layer_norm, site_of(graph)) for graph in GRAPHS.values()]
+    return [
+        *((layer_norm, site_of(graph)) for graph in GRAPHS.values()),
+        (layer_normalization, real_numbers(4, 27, centred=True)),
+        (layer_normalization, real_numbers(5, 16, centred=False)),
+    ]
+
+
+def kinds_of_rows(t: TensorType, rng: np.random.Generator) -> Array:
+    """A constant one, one of both ends, one that is hardly different, and any."""
+    values = random_values(t, rng).reshape(-1, t.shape[-1])
+    near = rng.integers(100, 103, values.shape)
+    ends = rng.choice(t.dtype.range, values.shape)
+    kinds = np.arange(len(values))[:, None] % 4
+    chosen = np.select([kinds == 1, kinds == 2, kinds == 3], [near[:, :1], ends, near], values)
+    return chosen.astype(np.int8).reshape(t.shape)
 
 
 def test_in_assembly() -> None:
-    check_emulated(cases())
+    check_emulated(cases(), values_of=kinds_of_rows)
 
 
 def test_no_norm_where_an_operator_reads_something_else() -> None:

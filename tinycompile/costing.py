@@ -15,6 +15,7 @@ from tinycompile.codegen.blob import HEADER_BYTES, content_bytes
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Kernel
+from tinycompile.kernels.fetching import CodePlaces
 from tinycompile.layout import Layout, cold_constants
 from tinycompile.lowering import imported, place, quantized_sources, ready
 from tinycompile.memory_time import layers_waiting, total
@@ -268,7 +269,7 @@ def _waiting(planned: Planned, cold: set[Constant], layout: Layout, board: Board
             held[outside if constant in cold else layout.weights or layout.flash] += constant.bytes
         constants.append(held)
     layers = list(zip(planned.graph.nodes, planned.kernels, strict=True))
-    code = [{layout.flash: 1.0}] * len(layers)
+    code = [CodePlaces(layout.flash)] * len(layers)
     places = planned.offsets, planned.scratch_offsets
     found = total(layers_waiting(planned.graph, layers, constants, code, layout, board, *places))
     both = sum(found.values(), Cycles())

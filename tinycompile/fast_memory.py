@@ -18,6 +18,7 @@ from tinycompile.codegen.linker import FAR_CALLS_BYTES, STACK_GUARD_BYTES
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
 from tinycompile.elf import calls_of, reached, sizes
+from tinycompile.kernels.fetching import Code
 from tinycompile.kernels.waiting import sweeps_of, swept
 from tinycompile.layout import SYSTEM_BYTES
 from tinycompile.options import Options
@@ -137,27 +138,31 @@ def _functions(
 ) -> Iterator[Item]:
     """The functions of a model's layers, and what these call in the same file.
 
-    A layer's instructions are shared among its functions by their size; each is a loop of its own. Where several models
-    have functions of one name, the linker script takes all of them, and their bytes count.
+    Where nobody has counted a kernel's loops, its instructions are shared among its functions by their size; each is a
+    loop of its own. Where several models have functions of one name, the linker script takes all of them, and their
+    bytes count.
 
     Args:
         functions: sizes by name, by model.
         asked: they are wanted, so that those that are executed most count where the memories cost nothing.
     """
-    system, flash, size = project.board.memory_system, project.layout.flash, functions[program.model]
-    calls = calls_of(folder / "build" / f"{program.model}.ci")
-    executed = Counter[str]()
+    size, calls = functions[program.model], calls_of(folder / "build" / f"{program.model}.ci")
+    core, system, flash = project.board.core, project.board.memory_system, project.layout.flash
     for layer in program.layers:
+        kernel, hot = layer.kernel, {function.name: function for function in layer.kernel.hot or ()}
         names = reached(layer.function, calls, size)
         whole = sum(size[name] for name in names)
         for name in names:
-            executed[name] += round(layer.kernel.instructions * size[name] / whole)
-    for name, instructions in executed.items():
-        times = max(1.0, BYTES_PER_INSTRUCTION * instructions / size[name])
-        waits = {m: system.fetch(m, size[name], times).middle for m in (flash, *memories)}
-        least = _LEAST * instructions if asked else 0.0
-        saved = {m: waits[flash] - waits[m] + least for m in memories}
-        yield Item("code", name, sum(whole_units(each.get(name, 0)) for each in functions.values()), saved)
+            executed = kernel.instructions * size[name] / whole
+            if kernel.hot is None:
+                times = max(1.0, BYTES_PER_INSTRUCTION * executed / size[name])
+                waits = {m: system.fetch(m, size[name], times).middle for m in (flash, *memories)}
+            else:
+                code = Code(kernel, name, size[name], hot.get(name), size[name] / whole)
+                waits = {m: code.wait(m, system, core).middle for m in (flash, *memories)}
+            least = _LEAST * executed if asked else 0.0
+            saved = {m: waits[flash] - waits[m] + least for m in memories}
+            yield Item("code", name, sum(whole_units(each.get(name, 0)) for each in functions.values()), saved)
 
 
 def _constants(program: Program, project: Project, memories: Sequence[Memory], asked: bool) -> Iterator[Item]:

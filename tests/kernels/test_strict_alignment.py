@@ -24,7 +24,7 @@ from tests.kernels import (
     test_fused,
     test_hybrid,
     test_integer_products,
-    test_lane_nibbles,
+    test_lane_packed,
     test_lane_tiles,
     test_layer_norm,
     test_lstm,
@@ -215,7 +215,7 @@ def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
     wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
     wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
-    wide += test_lane_nibbles.CASES
+    wide += test_lane_packed.CASES
     wide += [*test_attention.cases(), *test_layer_norm.cases()]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 

@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike
 
 from tinycompile.dtypes import INT8, INT16, UINT8, DType
 from tinycompile.ir import Array, Op, Site
+from tinycompile.kernels.hot_code import HotFunction
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.latitude import RequantShape
 from tinycompile.ops._typed import Typed
@@ -163,6 +164,8 @@ class Kernel:
         spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
             room for more rows.
         code_bytes: estimated machine code of the function.
+        hot: the functions whose loops are long; all others have loops of a few hundred bytes. None where nobody has
+            counted.
         overlap: per operand index, the distance d in bytes such that output 0 may share memory with that operand
             as long as `operand_offset - output_offset >= d`. Operands not listed may not overlap the output.
         in_place: the output may be exactly in an operand's memory, at `in_place_at` (which `overlap` doesn't cover: it
@@ -193,6 +196,7 @@ class Kernel:
     stalls: int = 0
     spared_by_rows: int = 0
     code_bytes: int = 0
+    hot: tuple[HotFunction, ...] | None = None
     overlap: dict[int, int] = field(default_factory=dict[int, int])
     in_place: bool = False
     in_place_operand: int = 0

@@ -30,7 +30,7 @@ def evaluate(by_name: ByName, kind: str, attributes: Attributes, operands: Opera
         case "QuantizeLinear":
             return quantize(x, attributes)
         case "DequantizeLinear":
-            return dequantize(x, int(attributes.get("axis", 1)))
+            return dequantize(x, int(attributes.get("axis", 1)), int(attributes.get("block_size", 0)))
         case "QLinearAdd" | "QLinearMul":
             a, b = _real(x[0:3]), _real(x[3:6])
             return _rounded(by_name(kind.removeprefix("QLinear"), {}, [a, b]), x[6:8])

@@ -45,6 +45,7 @@ LAYERS = (
     conv((1, 9, 7, 24), (8, 1, 1, 24), 2),  # blocks of 3
     conv((1, 8, 8, 40), (8, 1, 1, 40)),
     conv((1, 16, 16, 3), (16, 3, 3, 3)),
+    conv((1, 1, 1, 80), (20, 1, 1, 80)),  # rows of a matrix, in two lengths of loops
     conv((1, 16, 16, 16), (16, 3, 3, 16), seed=2),
     depthwise((1, 20, 20, 16), 3),
     depthwise((1, 5, 5, 16), 5),
@@ -70,7 +71,7 @@ def test_functions_are_as_large_as_kernels_say(tmp_path: Path) -> None:
     kernels = [kernel for site in LAYERS for kernel in kernels_of(site, F407.core) if kernel.hot]
     assert {kernel.variant for kernel in kernels} >= {
         *("conv2d_lane_straight", "conv2d_pointwise", "conv2d_strip_straight", "conv2d_winograd", "conv2d_winograd4"),
-        *("depthwise_strips", "depthwise_toeplitz", "depthwise_dense"),
+        *("fully_connected_lane", "fully_connected_long", "depthwise_strips", "depthwise_toeplitz", "depthwise_dense"),
     }
     found = function_sizes(kernels, tmp_path)
     hot = {function.name: function.bytes for kernel in kernels for function in kernel.hot or ()}

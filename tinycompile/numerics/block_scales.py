@@ -83,3 +83,9 @@ def reach(weights: IntegerArray, factor: Int64Array, size: int, largest: int) ->
     return [
         largest * sum(map(int.__mul__, row, factors)) for row, factors in zip(of_blocks, factor.tolist(), strict=True)
     ]
+
+
+def weighted_totals(weights: IntegerArray, factor: Int64Array, size: int) -> list[int]:
+    """What each row's sum is of inputs that are all 1; `weights` (rows, elements), `factor` (rows, blocks)."""
+    of_blocks = blocks(weights, size).sum(axis=-1).tolist()
+    return [sum(map(int.__mul__, row, factors)) for row, factors in zip(of_blocks, factor.tolist(), strict=True)]

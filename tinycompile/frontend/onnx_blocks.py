@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT16, INT32, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, Scope
 from tinycompile.frontend.onnx_values import Dequantized, KnownBlocks, Linear, Placed, WeightBlocks
 from tinycompile.frontend.tflite_scope import Rejected
@@ -132,3 +132,15 @@ def _rule(
         return found.factor, RealRequant.of(slopes, offsets, sums, zero_point, clamp)
     except ValueError as error:
         raise Rejected(str(error)) from error
+
+
+def constant_of_blocks(scope: Scope, weights: Array, rows: KnownBlocks) -> str:
+    """float32 weights (C_out, C_in) as a constant of the IR which says of what they are multiples, if they are."""
+    quant: Quantization | None = None
+    try:
+        size, scale = blocks_of(rows)
+        quant = Quantization(np.ascontiguousarray(scale), np.zeros(scale.shape, np.int64), 0, size)
+    except Rejected:  # they remain floats
+        pass
+    values = np.ascontiguousarray(weights, np.float32)
+    return scope.state.value(f"{scope.name}_constant", TensorType(values.shape, FLOAT32, quant), values)

@@ -108,6 +108,29 @@ def test_tables_of_few_bits(rows, axis):
     assert not Agreement(model, graph).difference({indices: rng.integers(-5, 5, (2, 3))})
 
 
+@pytest.mark.parametrize("form", ["per tensor", "per channel", "blocks"])
+@pytest.mark.parametrize("kind", ["Gemm", "MatMul"])
+def test_weights_alone_are_quantised(form, kind):
+    """Where activations are floats, a kernel may keep the integers."""
+    b, rng, name = OnnxBuilder(21), np.random.default_rng(3), "packed"
+    b.initializers.append(helper.make_tensor(name, TensorProto.INT4, (24, 6), rng.integers(-8, 8, 144).tolist()))
+    sizes, more = {
+        "per tensor": ((), {}),
+        "per channel": ((6,), {"axis": 1}),
+        "blocks": ((3, 6), {"axis": 0, "block_size": 8}),
+    }[form]
+    w = b.node("DequantizeLinear", name, b.constant(rng.uniform(0.02, 0.1, sizes), np.float32), **more)
+    x = b.input((2, 24))
+    b.output(b.node(kind, x, w))
+    model = b.model()
+    model.ir_version = 10
+    graph, _ = imported(model, floats="all")
+    assert not Agreement(model, graph, 1e-5).difference({x: rng.normal(0, 1, (2, 24)).astype(np.float32)})
+    (node,) = graph.nodes
+    assert layer_weights(graph, node).bits == 4
+    assert "fully_connected_float_blocks_4" in {kernel.variant for kernel in kernels_of(graph.site(node), M7)}
+
+
 class BlockMatrix:
     """Constants of MatMulNBits with weights (N, K)."""
 

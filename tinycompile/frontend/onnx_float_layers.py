@@ -53,14 +53,14 @@ from tinycompile.ops.transpose_conv import TransposeConv
 def _matmul(scope: Scope) -> None:
     b = scope.value(1)
     if isinstance(b, Known) and b.array.ndim <= 2 and isinstance(scope.value(), Real):
-        blocks = None if b.blocks is None or b.array.ndim != 2 else b.blocks.moved(np.transpose)
-        _set_rows(scope, b.array.T.reshape(-1, b.shape[0]), None, blocks)
+        blocks = KnownBlocks.of(b) if b.array.ndim > 1 else None
+        _set_rows(scope, b.array.T.reshape(-1, b.shape[0]), None, blocks and blocks.moved(np.transpose))
     else:
         scope.set(Real(_product(scope, scope.plain(tensor(scope, 0)), scope.plain(tensor(scope, 1)))))
 
 
 def _set_rows(scope: Scope, weights: Array, bias: Array | None, blocks: KnownBlocks | None) -> None:
-    """The result is rows of operand 0 times constant weights (C_out, C_in), which may come from blocks of integers."""
+    """The result is rows of operand 0 times constant weights (C_out, C_in), which may come from integers."""
     value, shape = scope.value(), scope.shape()
     at = value.at if isinstance(value, Real) else tensor(scope)
     order = at.row_order()
@@ -97,7 +97,7 @@ def _gemm(scope: Scope) -> None:
     bias = np.zeros(0) if addend is None else _as_bias(addend, scope.shape()[1])
     if isinstance(matrix, Known) and isinstance(value, Real) and not transposed[0] and bias is not None:
         weights = matrix.array if transposed[1] else matrix.array.T
-        blocks = matrix.blocks if alpha == 1 else None
+        blocks = KnownBlocks.of(matrix) if alpha == 1 else None
         rows = blocks if blocks is None or transposed[1] else blocks.moved(np.transpose)
         _set_rows(scope, weights * np.float32(alpha), bias * np.float32(beta) if bias.size else None, rows)
         return

@@ -1,173 +1,186 @@
-"""What weights of few bits cost float models, by bits and method: the table of docs/low_bit.md.
+"""`python -m benchmarks.low_bits [BOARD ...]`: what weights of fewer than 8 bits cost, kernel by kernel.
 
-    python -m benchmarks.low_bits [NET ...] [--bits 4 3 2] [--methods nearest awq learned auto] [--write]
-
-Nets: the digit recognisers of examples/, a convolutional one and a transformer, judged on writers that nobody trained
-or calibrated with; and ResNet-8 of MLPerf Tiny (../shared/models), judged on 500 generated images (`generated_images`,
-seed 1) and calibrated with 342 others (seed 2). A generated image shows nothing in particular: the float network gives two
-classes nearly the same score far more often than for photographs. So the agreement is shown of all images, and of those
-for whose class the float network has a probability of 0.6 or more.
+Executed instructions in QEMU of single layers with random weights, by the fastest kernel for each number of bits, what the
+kernel says of itself, and its bytes. All layers of a board are one firmware. Prints a table for docs/low_bit.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnx
-from numpy.typing import NDArray
 
-from benchmarks.generated_images import generated_images
-from benchmarks.pages import with_block
-from tinycompile.quantize import quantize
-from tinycompile.quantize.execution import outputs_of
-from tinycompile.quantize.measure import sqnr
+from tests.ops.samples import blockwise
+from tests.support.host_kernel import memory_of, program
+from tests.support.kernel_checks import int8, random_values, site_of
+from tinycompile.codegen.linker import linker_script
+from tinycompile.dtypes import INT8, INT32
+from tinycompile.ir import Node, Op, Quantization, Site, TensorType
+from tinycompile.kernels import kernels_of
+from tinycompile.kernels.base import Kernel
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.resources import boards_dir, runtime_dir
+from tinycompile.targets import Board, load_board
 
-ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "low_bit.md"
-BEGIN, END = "<!-- methods: python -m benchmarks.low_bits --write -->\n", "<!-- end of methods -->"
-SURE = 0.6
+BOARDS = ("mps2-an386", "mps2-an500", "mps2-an385", "mps3-an547")
+BITS = (8, 4, 3, 2)
 
-Array = NDArray[Any]
+MAIN = """
+#include <stdint.h>
+#include "board.h"
+#include "semihosting.h"
+{arrays}
+int main(void)
+{{
+    board_init();
+    const int file = semihosting_open_write("output.bin");
+    uint32_t before, between, ticks;
+{calls}
+    semihosting_close(file);
+    return 0;
+}}
+"""
+
+CALL = """
+    before = board_ticks();
+    between = board_ticks();
+    run_{index}(arguments_{index});
+    ticks = board_ticks() - between - (between - before);
+    if (!semihosting_write(file, &ticks, 4u)) return 1;
+"""
 
 
 @dataclass(frozen=True)
-class Net:
-    """A float model with inputs to calibrate and to judge with, float32 (samples, ...), and labels if there are any."""
+class Layer:
+    """Shapes of a layer as its operator has them."""
 
-    title: str
-    model: Path
-    calibration: Array
-    judged: Array
-    labels: Array | None = None
+    name: str
+    op: Op
+    image: tuple[int, ...]
+    weights: tuple[int, ...]
+
+    def site(self, bits: int) -> Site:
+        """With weights of so many bits."""
+        rng, axis = np.random.default_rng(1), 3 if isinstance(self.op, DepthwiseConv2D) else 0
+        channels = self.weights[axis]
+        scales = rng.uniform(0.001, 0.01, channels).astype(np.float32) * (128 >> bits - 1)
+        kind = TensorType(self.weights, INT8, Quantization(scales, np.zeros(channels, np.int64), axis))
+        low, high = max(-127, -(1 << bits - 1)), 1 << bits - 1
+        constants = [None, rng.integers(low, high, self.weights).astype(np.int8), rng.integers(-300, 300, channels)]
+        constants[2] = constants[2].astype(np.int32)
+        taps = int(np.prod(self.weights)) // channels
+        types = [int8(self.image, 0.1, 3), kind, TensorType((channels,), INT32)]
+        return site_of(self.op, types, constants, int8((), 0.05 * taps**0.5, 5))
 
 
 @dataclass(frozen=True)
-class Row:
-    """What was measured. part: of int8's weight bytes, scales included; ratio: of the logits, in dB."""
+class BlockwiseLayer(Layer):
+    """With a factor for each block of 32 inputs; `op` is of no matter.
 
-    net: str
-    bits: str
-    method: str
-    part: float
-    ratio: float
-    same: float
-    same_sure: float
-    accuracy: float | None
+    Attributes:
+        wide: factors have 31 bits, and sums 63.
+    """
 
-    def line(self) -> str:
-        right = "" if self.accuracy is None else f"{self.accuracy:.2%}"
-        cells = [self.net, self.bits, self.method, f"{self.part:.1%}", f"{self.ratio:.1f}"]
-        return f"| {' | '.join([*cells, f'{self.same:.1%}', f'{self.same_sure:.1%}', right])} |\n"
+    wide: bool = False
 
-
-def digits() -> Net:
-    folder = ROOT / "examples" / "digits"
-    data = np.load(folder / "digits_calib.npz")
-    return Net("digits, convolutions", folder / "digits.onnx", data["input_0"], data["x"], data["y"])
+    def site(self, bits: int) -> Site:
+        """With weights of so many bits."""
+        outputs, inputs = self.weights
+        found = blockwise(np.random.default_rng(1), (1, inputs), outputs, 32, wide=self.wide)
+        low, high = -(1 << bits - 1), (1 << bits - 1) - 1
+        constants = (None, np.clip(found.constants[1], low, high), found.constants[2])
+        return Site(Node("layer", found.op, ("x", "w", "f"), ("y",)), found.sig, constants)
 
 
-def transformer() -> Net:
-    folder = ROOT / "examples" / "digits_vit"
-    calibration, test = (np.load(folder / f"digits_vit_{name}.npz") for name in ("calib", "test"))
-    return Net("digits, transformer", folder / "digits_vit.onnx", calibration["input_0"], test["x"], test["y"])
+LAYERS = (
+    Layer("3x3, 8x8x64 to 64", Conv2D(padding=(1, 1, 1, 1)), (1, 8, 8, 64), (64, 3, 3, 64)),
+    Layer("1x1, 12x12x64 to 128", Conv2D(), (1, 12, 12, 64), (128, 1, 1, 64)),
+    Layer("1x1, 3x3x256 to 256", Conv2D(), (1, 3, 3, 256), (256, 1, 1, 256)),
+    Layer("640 to 128", FullyConnected(), (1, 640), (128, 640)),
+    Layer("256 to 64", FullyConnected(), (1, 256), (64, 256)),
+    Layer("64 to 10", FullyConnected(), (1, 64), (10, 64)),
+    Layer("2048 to 64", FullyConnected(), (1, 2048), (64, 2048)),
+    BlockwiseLayer("640 to 128 by blocks of 32, small factors", FullyConnected(), (1, 640), (128, 640)),
+    BlockwiseLayer("640 to 128 by blocks of 32, factors of 31 bits", FullyConnected(), (1, 640), (128, 640), wide=True),
+    Layer("depthwise 3x3, 12x12x64", DepthwiseConv2D(padding=(1, 1, 1, 1)), (1, 12, 12, 64), (1, 3, 3, 64)),
+)
 
 
-def resnet() -> Net:
-    model = ROOT.parent / "shared" / "models" / "ic_resnet8.onnx"
-    model = model if model.exists() else Path("/work/shared/models/ic_resnet8.onnx")
-    return Net("ResNet-8", model, generated_images(342, 32, 2) * 255, generated_images(500, 32, 1) * 255)
+def fastest(layer: Layer, bits: int, board: Board) -> Kernel | None:
+    """Of those that store weights with so many bits; None where there is none."""
+    found = kernels_of(layer.site(bits), board.core)
+    packed = [k for k in found if k.notes.get("weights", "").startswith(f"{bits} bits") or bits == 8]
+    return min(packed, key=lambda kernel: kernel.price, default=None)
 
 
-NETS: dict[str, Callable[[], Net]] = {"digits": digits, "digits_vit": transformer, "ic_resnet8": resnet}
+def measured(board: Board, runs: Sequence[tuple[Site, Kernel]]) -> list[int]:
+    """Instructions of each."""
+    if board.qemu is None:
+        raise ValueError(f"{board.name} isn't emulated")
+    with tempfile.TemporaryDirectory() as name:
+        folder, rng = Path(name), np.random.default_rng(1)
+        arrays, calls = list[str](), list[str]()
+        for index, (site, kernel) in enumerate(runs):
+            (folder / f"case{index}.c").write_text(program(kernel, f"run_{index}"))
+            blocks = memory_of(kernel, {0: random_values(site.sig.input, rng)}, site.sig.output, None)
+            arrays.append(f"void run_{index}(void *const *arguments);")
+            places = dict[int, str]()
+            for i, block in enumerate(blocks):
+                words = np.frombuffer(block.content.ljust(-(-len(block.content) // 8) * 8, b"\0"), np.uint64)
+                arrays.append(f"static uint64_t block_{index}_{i}[] = {{{', '.join(map(hex, map(int, words)))}}};")
+                places |= {arg: f"(uint8_t *)block_{index}_{i} + {at}" for arg, at in block.arguments}
+            listed = ", ".join(places[i] for i in sorted(places))
+            arrays.append(f"static void *const arguments_{index}[] = {{{listed}}};")
+            calls.append(CALL.format(index=index))
+        (folder / "main.c").write_text(MAIN.format(arrays="\n".join(arrays), calls="".join(calls)))
+        (folder / "board.ld").write_text(linker_script(board, board))
+        common = boards_dir() / "common"
+        sources = [*folder.glob("*.c"), common / "startup.c", common / "semihosting.c", *board.sources]
+        command = ["arm-none-eabi-gcc", "-std=c99", "-O2", *board.cflags, *(f"-D{d}" for d in board.defines)]
+        command += [f"-I{runtime_dir()}", f"-I{common}", "-nostartfiles", "-Wl,--defsym=linker_stack_bytes=4096"]
+        command += ["--specs=nosys.specs", "--specs=nano.specs", "-T", "board.ld", *map(str, sources), "-lm"]
+        subprocess.run([*command, "-o", "layers.elf"], cwd=folder, check=True)
+        command = ["qemu-system-arm", "-machine", board.qemu.machine, "-nographic", "-monitor", "none", "-serial"]
+        command += ["none", "-semihosting-config", "enable=on,target=native", "-kernel", "layers.elf"]
+        subprocess.run([*command, "-icount", f"shift={board.qemu.icount_shift}"], cwd=folder, check=True)
+        return [board.qemu.instructions(int(ticks)) for ticks in np.fromfile(folder / "output.bin", np.uint32)]
+
+
+def rows(name: str, only: str) -> Iterator[str]:
+    """Of the table for a board."""
+    board = load_board(name)
+    chosen = [
+        (layer, bits, kernel)
+        for layer in LAYERS
+        if only in layer.name
+        for bits in BITS
+        if (kernel := fastest(layer, bits, board)) is not None
+    ]
+    counts = measured(board, [(layer.site(bits), kernel) for layer, bits, kernel in chosen])
+    plain = 0
+    for (layer, bits, kernel), count in zip(chosen, counts, strict=True):
+        plain = count if bits == 8 else plain
+        size = f"{kernel.constant_bytes:,} | {kernel.scratch_bytes:,}"
+        kind = f"{count / plain:.2f} | {kernel.instructions / count:.3f}"
+        yield f"| {name} | {layer.name} | {bits} | {kernel.variant} | {count:,} | {kind} | {size} |"
 
 
 def main() -> None:
-    arguments = _arguments()
-    rows = list[Row]()
-    for net in (NETS[name]() for name in arguments.nets or NETS):
-        for row in measured(net, arguments.bits, arguments.methods, arguments.group):
-            print(row.line(), end="", flush=True)
-            rows.append(row)
-    if arguments.write:
-        head = "| net | bits | method | weight bytes | logits, dB | same class | where sure | right |\n"
-        table = head + "|---|---|---|---|---|---|---|---|\n" + "".join(row.line() for row in rows)
-        PAGE.write_text(with_block(PAGE.read_text(), BEGIN, END, table))
-
-
-def _arguments() -> Any:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("nets", nargs="*", help=f"of {', '.join(NETS)}")
-    parser.add_argument("--bits", nargs="+", type=int, default=[4, 3, 2])
-    parser.add_argument("--methods", nargs="+", default=["nearest", "awq", "learned", "auto"])
-    parser.add_argument("--group", type=int)
-    parser.add_argument("--write", action="store_true", help=f"into {PAGE.relative_to(ROOT)}")
-    return parser.parse_args()
-
-
-def measured(net: Net, bits: Sequence[int], methods: Sequence[str], group: int | None) -> Iterator[Row]:
-    """int8, and then all methods for all bits."""
-    proto = onnx.load(net.model)
-    (name,) = (value.name for value in proto.graph.input)
-    samples = [{name: each[None]} for each in net.judged]
-    floats = _logits(proto, samples)
-    whole: int | None = None
-    for number, method in [(8, "int8"), *((number, method) for number in bits for method in methods)]:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            np.savez(Path(folder) / "calib.npz", **{name: net.calibration})
-            few = {} if number == 8 else {"weight_bits": number, "weight_method": method, "group": group}
-            found = quantize(net.model, Path(folder) / "calib.npz", **few)
-        ours, size = _logits(found.proto, samples), weight_bytes(found.proto, number)
-        whole = size if whole is None else whole
-        same, sure = ours.argmax(1) == floats.argmax(1), _probability(floats) >= SURE
-        accuracy = None if net.labels is None else float(np.mean(ours.argmax(1) == net.labels))
-        ratio = sqnr(floats, ours)
-        yield Row(net.title, str(number), method, size / whole, ratio, same.mean(), same[sure].mean(), accuracy)
-
-
-def _logits(proto: Any, samples: Sequence[dict[str, Array]]) -> Array:
-    """(samples, classes): what the last Softmax reads; without one the output."""
-    read = [node.input[0] for node in proto.graph.node if node.op_type == "Softmax"]
-    last = proto.graph.node[-1].op_type in ("Softmax", "DequantizeLinear")
-    name = read[-1] if read and last and _is_last(proto, read[-1]) else proto.graph.output[0].name
-    return outputs_of(proto, [name], samples, {})[name].reshape(len(samples), -1)
-
-
-def _is_last(proto: Any, logits: str) -> bool:
-    """Whether nothing with weights follows a Softmax."""
-    at = next(i for i, node in enumerate(proto.graph.node) if node.op_type == "Softmax" and node.input[0] == logits)
-    return all(node.op_type not in ("Conv", "Gemm", "MatMul") for node in proto.graph.node[at:])
-
-
-def weight_bytes(proto: Any, few: int) -> int:
-    """Of all weights of layers, and their scales where these are more than one for a channel.
-
-    Args:
-        few: bits of the weights that ONNX stores as INT4 or INT2.
-    """
-    initializers = {value.name: value for value in proto.graph.initializer}
-    made = {node.output[0]: node for node in proto.graph.node}
-    total = 0
-    for node in proto.graph.node:
-        source = made.get(node.input[1]) if node.op_type in ("Conv", "Gemm", "MatMul") else None
-        if source is not None and source.op_type == "DequantizeLinear" and source.input[0] in initializers:
-            codes, scales = (initializers[name] for name in source.input[:2])
-            bits = 8 if codes.data_type == onnx.TensorProto.INT8 else few
-            total += -(-int(np.prod(codes.dims)) * bits // 8)
-            total += -(-int(np.prod(scales.dims)) // 2) if len(scales.dims) > 1 else 0  # factors of 4 bits
-    return total
-
-
-def _probability(logits: Array) -> Array:
-    """Of the class that a network chooses."""
-    return 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("boards", nargs="*", default=BOARDS)
+    parser.add_argument("--only", default="", help="part of a layer's name")
+    given = parser.parse_args()
+    print("| board | layer | bits | kernel | instructions | over 8 bits | estimate / measured | bytes | scratch |")
+    print("|---|---|--:|---|--:|--:|--:|--:|--:|")
+    for name in given.boards:
+        print("\n".join(rows(name, given.only)), flush=True)
 
 
 if __name__ == "__main__":

@@ -256,6 +256,20 @@ _POOL_BASES = (
 )
 """In the last one, a window would begin in the padding."""
 
+
+def _matmul_of_bits(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    rows, blocks = a["N"], -(-a["K"] // a["block_size"])
+    packed = rng().integers(0, 256, (rows, blocks, a["block_size"] * a.get("bits", 4) // 8)).astype(np.uint8)
+    return [floats(2, a["K"]), packed, np.abs(floats(rows, blocks))]
+
+
+def _gather_of_blocks(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    """A table of 4 rows with as many columns as fill two blocks."""
+    columns = 2 * a["block_size"]
+    packed = rng().integers(0, 256, (4, columns * a.get("bits", 4) // 8)).astype(np.uint8)
+    return [packed, ints(1, 3), np.abs(floats(4, 2))]
+
+
 RECIPES: dict[str, Recipe] = {
     "AveragePool": Recipe(lambda a, opset: [floats(1, 3, 7, 8)], _POOL_BASES),
     "MaxPool": Recipe(lambda a, opset: [floats(1, 3, 7, 8)], _POOL_BASES),
@@ -372,6 +386,12 @@ RECIPES: dict[str, Recipe] = {
     f"{MICROSOFT}.Gelu": Recipe(lambda a, opset: [floats(1, 60)], domain=MICROSOFT),
     f"{MICROSOFT}.Pad": Recipe(_pad, domain=MICROSOFT),
 }  # fmt: skip
+RECIPES[f"{MICROSOFT}.MatMulNBits"] = Recipe(
+    _matmul_of_bits, ({"K": 32, "N": 5, "block_size": 16},), domain=MICROSOFT, integers=True
+)
+RECIPES[f"{MICROSOFT}.GatherBlockQuantized"] = Recipe(
+    _gather_of_blocks, ({"block_size": 16},), (1,), domain=MICROSOFT, integers=True
+)
 for _kind in "Abs Ceil Celu Cos Elu Erf Exp Floor HardSigmoid HardSwish Identity LeakyRelu Log Mish Neg Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Swish Tanh ThresholdedRelu".split():  # noqa: E501
     RECIPES[_kind] = _simple(1, 60)
 for _kind in "Log Sqrt".split():
@@ -556,6 +576,20 @@ SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
     (f"{MICROSOFT}.FusedGemm", "activation_gamma"): [0.3],
     (f"{MICROSOFT}.FusedMatMul", "transBatchA"): [0, 1],
     (f"{MICROSOFT}.FusedMatMul", "transBatchB"): [0, 1],
+    **{
+        (f"{MICROSOFT}.{kind}", name): found
+        for kind in ("MatMulNBits", "GatherBlockQuantized")
+        for name, found in {
+            "bits": [2, 8, 3],
+            "block_size": [32],
+            "quantize_axis": [1, 0],
+            "gather_axis": [0, 1],
+        }.items()
+    },
+    (f"{MICROSOFT}.MatMulNBits", "K"): [24],
+    (f"{MICROSOFT}.MatMulNBits", "N"): [1, 8],
+    (f"{MICROSOFT}.MatMulNBits", "accuracy_level"): [1],
+    (f"{MICROSOFT}.MatMulNBits", "weight_prepacked"): [1],
     (f"{MICROSOFT}.QAttention", "num_heads"): [1, 4],
     (f"{MICROSOFT}.QAttention", "unidirectional"): [0, 1],
     (f"{MICROSOFT}.QAttention", "scale"): [0.3],
@@ -611,6 +645,7 @@ REFUSED = frozenset(
         ("AveragePool", "dilations"),
         ("ScatterElements", "reduction"),
         ("ScatterND", "reduction"),
+        (f"{MICROSOFT}.MatMulNBits", "weight_prepacked"),
         (f"{MICROSOFT}.NhwcMaxPool", "dilations"),
         (f"{MICROSOFT}.FusedMatMul", "transBatchA"),
         (f"{MICROSOFT}.FusedMatMul", "transBatchB"),

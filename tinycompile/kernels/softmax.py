@@ -44,7 +44,7 @@ def softmax_table(site: Site, core: Core) -> Kernel | None:
         function,
         (Constant("exponentials", "int32_t", entries, "exp(-d * beta * scale) * 2^32 - 2^31 for d = max - x"),),
         instructions=rows * _row_instructions(rows, depth, core),
-        code_bytes=450 if rows * depth >= 64 else 300,
+        code_bytes=750 if rows * depth >= 64 else 300,
         overlap={0: 0},
         notes={"requantisation": "table of exponentials"},
     )
@@ -53,7 +53,7 @@ def softmax_table(site: Site, core: Core) -> Kernel | None:
 def _row_instructions(rows: int, depth: int, core: Core) -> int:
     """Four elements at a time where there are 64."""
     if core.has("dsp"):
-        return 48 + 12 * depth if rows * depth >= 64 else 70 + 21 * depth
+        return 42 + round(11.4 * depth) if rows * depth >= 64 else 70 + 21 * depth
     return 80 + (21 if rows * depth >= 64 else 30) * depth if core.has("long_multiply") else 200 + 56 * depth
 
 

@@ -32,6 +32,7 @@ typedef struct tc_softmax_shape {
     int32_t rows;
     int32_t depth;
     int32_t exponentials; /* entries of the table */
+    int32_t fours;        /* whether to compute four elements at a time, which takes more code */
 } tc_softmax_shape;
 
 typedef struct tc_softmax_computed_shape {
@@ -144,10 +145,10 @@ TC_INLINE int32_t tc_softmax_add(int32_t sum, int32_t entry)
 #endif
 }
 
-/* How many elements of a row are computed four at a time: none where that takes more code than it is worth. */
+/* How many elements of a row are computed four at a time. */
 TC_INLINE int32_t tc_softmax_grouped(const tc_softmax_shape *shape)
 {
-    return TC_THUMB1 || shape->rows * shape->depth < 64 ? 0 : shape->depth / 4 * 4;
+    return TC_THUMB1 || !shape->fours ? 0 : shape->depth / 4 * 4;
 }
 
 /* Four elements at `places`. */

@@ -10,7 +10,6 @@ from tinycompile.quantize.low_bits import (
     WEIGHT_BITS,
     WEIGHT_METHODS,
     LowBitWeights,
-    best_weights,
     column_blocks,
     fit_weights,
     levels_of,
@@ -70,13 +69,14 @@ def test_a_scale_for_each_group_costs_less_than_one_for_all(group: int) -> None:
         assert found.scales.shape == (1, 8, 3)
         assert found.noise < fit_weights(weights, moment, 3, method=method).noise
         np.testing.assert_array_equal(found.weights, found.codes * np.repeat(found.scales, np.bincount(blocks), axis=2))
+        # Each row's scales are one number times 1 to 15, exactly: what int32 sums of all blocks can be made of.
+        factors = found.scales / (found.scales.max(axis=2, keepdims=True).astype(np.float64) / 15)
+        assert set(factors.ravel()) <= set(range(1, 16))
 
 
-def test_groups_lie_along_the_channels_at_each_place_of_a_kernel() -> None:
+def test_the_last_group_may_be_smaller() -> None:
     assert column_blocks(6, None).tolist() == [0] * 6
     assert column_blocks(5, 2).tolist() == [0, 0, 1, 1, 2]
-    # Channels outside, two places inside: channels 0 and 1 at place 0 are one block.
-    assert column_blocks(6, 2, places=2).tolist() == [0, 1, 0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1.0, 1e15])
@@ -90,12 +90,3 @@ def test_of_any_size(factor: float) -> None:
         found = fit_weights(weights * np.float32(factor), moment, 4, method=method)
         assert np.all(np.isfinite(found.scales)) and not found.codes[0, 3].any()
         assert found.noise == pytest.approx(plain.noise, rel=0.05)
-
-
-def test_samples_that_were_kept_back_decide() -> None:
-    """From three samples of 24 operands learning learns what is chance; from many it wins."""
-    rng = np.random.default_rng(3)
-    weights = rng.normal(size=(1, 8, 24)).astype(np.float32)
-    few, many, held = (x @ x.T / x.shape[1] for x in (rng.normal(size=(24, count)) for count in (3, 2000, 2000)))
-    assert best_weights(weights, few[None], held[None], 4, damping=1e-6).method != "learned"
-    assert best_weights(weights, many[None], held[None], 4).method == "learned"

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycompile.access import Access, Whole
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, INT64, DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Node, Op, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.wide_requant import RealRequant
@@ -19,11 +19,15 @@ from tinycompile.ops._arithmetic import hybrid, real, wide
 from tinycompile.ops._arithmetic.wide import WideRequant, WideRule
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, repadded, undivided
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.linear_geometry import LinearGeometry
+from tinycompile.ops._training.linear_rule import linear_vjp
+from tinycompile.ops._training.rule import Differentiable, Tape
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class Convolution(SpatialOp, Typed):
+class Convolution(SpatialOp, Typed, Differentiable):
     """Base of Conv2D and DepthwiseConv2D; operands: x in NHWC, weights, optionally bias: int8, int8, int32, or float32,
     or float32, int8, float32, of which every image is quantised by itself.
 
@@ -180,6 +184,13 @@ class Convolution(SpatialOp, Typed):
 
     def padded_along(self, axis: int, padding: Pair) -> Convolution:
         return replace(self, padding=repadded(self.padding, axis, padding))
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        sig = tape.signature(node)
+        _, rows, columns, channels = sig.input.shape
+        image, depthwise = (rows, columns, channels), self.weight_axis == 3
+        geometry = LinearGeometry(self.window_of(sig), image, sig.inputs[1].shape, depthwise)
+        linear_vjp(tape, node, gradient, geometry, self.clamp, self.weight_axis)
 
     def _limits(self, sig: Signature) -> str | None:
         return first_reason(

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Node, Op, Signature, TensorType
 from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import first_reason, not_quantized
 from tinycompile.ops._spatial import Padding, Pair, SpatialOp, Window, repadded, undivided
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.rule import Differentiable, Tape, add_as_values, passed_through
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class Pool(SpatialOp, Typed):
+class Pool(SpatialOp, Typed, Differentiable):
     """Base of AveragePool2D and MaxPool2D.
 
     They work on int8 values as they are: LiteRT ignores it if the output has another scale or zero point.
@@ -64,6 +66,15 @@ class Pool(SpatialOp, Typed):
     @abstractmethod
     def integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """The meaning for int8 and int16."""
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        if self.clamp != tape.signature(node).output.dtype.range:
+            gradient = passed_through(tape, node, gradient, self.clamp)
+        add_as_values(tape, node, self.handed_down(tape, node, gradient))
+
+    @abstractmethod
+    def handed_down(self, tape: Tape, node: Node, gradient: Gradient) -> Gradient:
+        """The gradient of the input, if the values were real numbers."""
 
     @abstractmethod
     def real(self, x: Array) -> Array:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from tinycompile.dtypes import INT16
-from tinycompile.ir import Array, Signature
+from tinycompile.ir import Array, Node, Signature
 from tinycompile.numerics.fixed_point import wrap_int32
 from tinycompile.ops._arithmetic.tflite import LEFT_SHIFT, WIDE_LEFT_SHIFT, SumParameters, multiply
 from tinycompile.ops._elementwise import DequantizedBinary, TfliteBinary
 from tinycompile.ops._rules import invalid
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.rule import Differentiable, Tape, add_broadcast, passed_through
+from tinycompile.ops._training.scaled_gradient import SpreadGradient
+
+MINUS_ONE = -(1 << 14), -14
+"""As a factor of a gradient."""
 
 
-class Sum(TfliteBinary, DequantizedBinary):
-    """Base of Add and Sub."""
+class Sum(TfliteBinary, DequantizedBinary, Differentiable):
+    """Base of Add and Sub.
+
+    Attributes:
+        subtracts: the second operand.
+    """
+
+    subtracts: ClassVar[bool] = False
 
     def parameters(self, sig: Signature) -> SumParameters:
         a, b = sig.inputs
@@ -28,3 +42,13 @@ class Sum(TfliteBinary, DequantizedBinary):
 
     def limits(self, sig: Signature) -> str | None:
         return invalid(lambda: self.parameters(sig))
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        gradient, (a, b) = passed_through(tape, node, gradient, self.clamp), node.inputs
+        if tape.wants(a):
+            add_broadcast(tape, a, gradient)
+        if tape.wants(b):
+            if self.subtracts:
+                shape = tape.type_of(gradient.values).shape
+                gradient = Gradient(*tape.emit(SpreadGradient(shape, shape, MINUS_ONE), *gradient, meaning="negated"))
+            add_broadcast(tape, b, gradient)

@@ -8,11 +8,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array, Signature
+from tinycompile.ir import Array, Node, Signature
+from tinycompile.numerics.block_floating import factor
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops._elementwise import requantized
 from tinycompile.ops._pool import Pool
 from tinycompile.ops._spatial import Padding, Pair, repadded
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.pool_gradient import AveragePoolGradient
+from tinycompile.ops._training.rule import Tape, is_rescaled, passed_through
+from tinycompile.ops._training.scaled_gradient import SpreadGradient
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,23 @@ class AveragePool2D(Pool):
         total, count = self._total(x), self._inside(x).astype(np.int32)
         rounded = np.sign(total) * ((np.abs(total) + count // 2) // count)
         return (np.clip(rounded, *self.clamp).astype(inputs[0].dtype),)
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        """With a rule of its own it rescales real numbers, else it hands values on."""
+        if self.rule is None:
+            super().vjp(tape, node, gradient)
+            return
+        if is_rescaled(tape.signature(node)) or self.clamp != (-128, 127):
+            gradient = passed_through(tape, node, gradient, self.clamp)
+        tape.add(node.inputs[0], self.handed_down(tape, node, gradient))
+
+    def handed_down(self, tape: Tape, node: Node, gradient: Gradient) -> Gradient:
+        shape = tape.type_of(node.inputs[0]).shape
+        if self.kernel == shape[1:3] and not any(self.padding):
+            spread = SpreadGradient(shape, (1, 1, 1, shape[3]), factor(1 / self.count))
+            return Gradient(*tape.emit(spread, *gradient, meaning="input_gradient"))
+        op = AveragePoolGradient(self.slid, shape)
+        return Gradient(*tape.emit(op, *gradient, meaning="input_gradient"))
 
     def padded_along(self, axis: int, padding: Pair) -> AveragePool2D:
         """Of the rows or columns that are left of the padding, those next to the input still count."""

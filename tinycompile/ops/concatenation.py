@@ -10,13 +10,16 @@ import numpy as np
 
 from tinycompile.access import Access, Pointwise, Whole
 from tinycompile.dtypes import INT8, DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Node, Signature, TensorType
 from tinycompile.ops._movement import not_movable
 from tinycompile.ops._rules import all_quantized, first_reason, not_quantized, rescales
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.rule import Differentiable, Tape
+from tinycompile.ops.slice import Slice
 
 
 @dataclass(frozen=True)
-class Concatenation(Op):
+class Concatenation(Differentiable):
     """Any type, any number of operands along any axis, constants included; quantised ones have the scale and zero point
     of the output. CONCATENATION and PACK.
 
@@ -58,6 +61,16 @@ class Concatenation(Op):
             or not_quantized(sig.output, "the output", t.dtype)
             or rescales(t, sig.output)
         )
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        whole, begin = tape.type_of(node.outputs[0]).shape, 0
+        for operand in node.inputs:
+            size = tape.type_of(operand).shape[self.axis]
+            if tape.wants(operand):
+                op = Slice.of_axis(whole, self.axis, begin, size)
+                (values,) = tape.emit(op, gradient.values, meaning="input_gradient")
+                tape.add(operand, Gradient(values, gradient.exponent))
+            begin += size
 
     def access(self, sig: Signature, operand: int) -> Access:
         return Pointwise() if self.axis == len(sig.output.shape) - 1 > 0 else Whole()

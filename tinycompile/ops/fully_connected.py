@@ -11,7 +11,7 @@ import numpy as np
 from tinycompile.access import Access, Pointwise, Whole
 from tinycompile.choices import Runtime
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
-from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.ir import Array, Node, Signature, TensorType
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.numerics.rounded_product import RoundedProductRequant
@@ -19,11 +19,16 @@ from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops._arithmetic import hybrid, real, wide
 from tinycompile.ops._arithmetic.wide import WideRequant, WideRule
 from tinycompile.ops._rules import bad_weights, first_reason, invalid, not_quantized, wrong_dtype
+from tinycompile.ops._spatial import Window
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.linear_geometry import LinearGeometry
+from tinycompile.ops._training.linear_rule import linear_vjp
+from tinycompile.ops._training.rule import Differentiable, Tape
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 
 @dataclass(frozen=True)
-class FullyConnected(Typed):
+class FullyConnected(Typed, Differentiable):
     """int8 input and weights, int32 bias or none; one scale for all weights, then with any zero point, or one per
     output; fused RELU, RELU6 and RELU_N1_TO_1. Or float32. Or a float32 input and int8 weights: each row of the input
     is quantised while the model runs.
@@ -143,3 +148,10 @@ class FullyConnected(Typed):
 
     def macs(self, sig: Signature) -> int:
         return sig.output.elements * sig.inputs[1].shape[1]
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        sig = tape.signature(node)
+        window = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0))
+        depth = sig.input.shape[-1]
+        geometry = LinearGeometry(window, (sig.input.elements // depth, 1, depth), sig.inputs[1].shape)
+        linear_vjp(tape, node, gradient, geometry, self.clamp, 0)

@@ -9,8 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array, Signature
+from tinycompile.ir import Array, Node, Signature
 from tinycompile.ops._pool import Pool
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.pool_gradient import MaxPoolGradient
+from tinycompile.ops._training.rule import Tape
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class MaxPool2D(Pool):
     def integers(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         x = inputs[0]
         return (np.clip(self._largest(x, sig.input.dtype.range[0]), *self.clamp).astype(x.dtype),)
+
+    def handed_down(self, tape: Tape, node: Node, gradient: Gradient) -> Gradient:
+        x = node.inputs[0]
+        op = MaxPoolGradient(self.slid, tape.type_of(x).shape)
+        return Gradient(*tape.emit(op, *gradient, x, meaning="input_gradient"))
 
     def real(self, x: Array) -> Array:
         return self._largest(x, -np.inf)

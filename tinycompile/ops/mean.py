@@ -10,17 +10,21 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.dtypes import INT8, INT16, INT32, INT64, DType
-from tinycompile.ir import Array, Signature
+from tinycompile.ir import Array, Node, Signature
+from tinycompile.numerics.block_floating import factor
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._elementwise import requantized
 from tinycompile.ops._reduce import Reduction
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.rule import Differentiable, Tape, is_rescaled, passed_through
+from tinycompile.ops._training.scaled_gradient import SpreadGradient
 from tinycompile.ops._typed import Meaning, Meanings
 
 
 @dataclass(frozen=True)
-class Mean(Reduction):
+class Mean(Reduction, Differentiable):
     """int8, int32, int64 or float32, over any constant set of axes, with or without keeping them; int8 input and output
     may differ in scale and zero point; means of int32 and int64 are rounded towards zero.
 
@@ -70,6 +74,15 @@ class Mean(Reduction):
         total = inputs[0].astype(np.int64).sum(axis=self.axes, keepdims=self.keep_dims)
         zero_point = sig.input.zero_point * self.count(sig)
         return (requantized(self.requant(sig), total, zero_point).astype(inputs[0].dtype),)
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        sig = tape.signature(node)
+        if is_rescaled(sig):
+            gradient = passed_through(tape, node, gradient, sig.output.dtype.range)
+        shape = sig.input.shape
+        kept = tuple(1 if axis in self.axes else n for axis, n in enumerate(shape))
+        op = SpreadGradient(shape, kept, factor(1 / self.count(sig)))
+        tape.add(node.inputs[0], Gradient(*tape.emit(op, *gradient, meaning="input_gradient")))
 
     def _limits(self, sig: Signature) -> str | None:
         most = 1 << 31 - sig.input.dtype.bits

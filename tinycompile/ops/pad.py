@@ -10,13 +10,16 @@ import numpy as np
 
 from tinycompile.access import Access, Whole, Windowed
 from tinycompile.dtypes import INT8, DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Node, Op, Signature, TensorType
 from tinycompile.ops._movement import not_movable
 from tinycompile.ops._rules import first_reason, not_quantized
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.rule import Differentiable, Tape, add_as_values
+from tinycompile.ops.slice import Slice
 
 
 @dataclass(frozen=True)
-class Pad(Op):
+class Pad(Differentiable):
     """Any type, any axes, at most 8 dimensions; the fill is the output's zero point (PAD) or a constant (PADV2); copies
     quantised values as they are, whatever scales input and output have.
 
@@ -50,6 +53,12 @@ class Pad(Op):
             fits = low <= self.value <= high and self.value == int(self.value)
             reasons.append(None if fits else f"the fill is {self.value}, supported are integers from {low} to {high}")
         return first_reason(reasons)
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        shape = tape.type_of(node.inputs[0]).shape
+        op = Slice(tuple(before for before, _ in self.amounts), shape, (1,) * len(shape))
+        (values,) = tape.emit(op, gradient.values, meaning="input_gradient")
+        add_as_values(tape, node, Gradient(values, gradient.exponent))
 
     def access(self, sig: Signature, operand: int) -> Access:
         """A window of one position that slides over the padding as well."""

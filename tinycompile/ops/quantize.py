@@ -9,15 +9,17 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8, DType
-from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.ir import Array, Node, Signature, TensorType
 from tinycompile.numerics.fixed_point import INT32_MIN, quantize_multiplier, wrap_int32
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._elementwise import Elementwise, requantized
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.rule import Differentiable, NoGradientError, Tape, passed_through
 
 
 @dataclass(frozen=True)
-class Quantize(Elementwise):
+class Quantize(Elementwise, Differentiable):
     """float32 to int8, uint8 or int16; int8 or uint8 to int8 or uint8; int16 or int8 to int16 or int8.
 
     A float beyond the range saturates. What a quotient outside of int32 or a NaN becomes is up to `ties`' framework:
@@ -68,6 +70,12 @@ class Quantize(Elementwise):
         away = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient)
         converted = np.where(np.abs(away) < 2.0**31, away, INT32_MIN).astype(np.int64)
         return np.clip(wrap_int32(converted + sig.output.zero_point), low, high).astype(self.dtype.carrier)
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        sig = tape.signature(node)
+        if not sig.input.dtype == sig.output.dtype == INT8:
+            raise NoGradientError(f"it makes {sig.output.dtype} of {sig.input.dtype}")
+        tape.add(node.inputs[0], passed_through(tape, node, gradient, self.range))
 
     def unsupported(self, sig: Signature) -> str | None:
         to = not_quantized(sig.output, "the output", INT8, UINT8, INT16)

@@ -7,15 +7,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.ir import Array, Signature
+from tinycompile.ir import Array, Node, Signature
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._elementwise import RealUnary, Unary, WideUnary, requantized
 from tinycompile.ops._rules import invalid
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.rule import Differentiable, Tape, passed_through
 
 
 @dataclass(frozen=True)
-class Relu(Unary, WideUnary, RealUnary):
+class Relu(Unary, WideUnary, RealUnary, Differentiable):
     """int8: RELU, RELU6, RELU_N1_TO_1 and RELU_0_TO_1; input and output may differ in scale and zero point. float32.
 
     Attributes:
@@ -45,3 +47,6 @@ class Relu(Unary, WideUnary, RealUnary):
 
     def limits(self, sig: Signature) -> str | None:
         return invalid(lambda: self.requant(sig))
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        tape.add(node.inputs[0], passed_through(tape, node, gradient, self.clamp))

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinycompile.ir import Array
+from tinycompile.ir import Array, Node
 from tinycompile.ops._movement import Movement, checked_axes
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.placed_gradient import PlacedGradient
+from tinycompile.ops._training.rule import Differentiable, NoGradientError, Tape, add_as_values
 
 
 @dataclass(frozen=True)
-class Slice(Movement):
+class Slice(Movement, Differentiable):
     """Any type, any axes, steps of either sign; bounds that are known when the model is compiled. SLICE, STRIDED_SLICE
     with every mask, SPLIT, SPLIT_V, UNPACK and REVERSE_V2 become these: where the elements lie side by side, it is the
     operand's memory and no code.
@@ -34,6 +37,13 @@ class Slice(Movement):
         begins, sizes, steps = [0] * len(shape), list(shape), [1] * len(shape)
         begins[axis], sizes[axis], steps[axis] = begin, size, step
         return Slice(tuple(begins), tuple(sizes), tuple(steps))
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        if any(step != 1 for step in self.step):
+            raise NoGradientError(f"it takes elements at distances of {self.step}")
+        op = PlacedGradient(tape.type_of(node.inputs[0]).shape, self.begin)
+        (values,) = tape.emit(op, gradient.values, meaning="input_gradient")
+        add_as_values(tape, node, Gradient(values, gradient.exponent))
 
     def move(self, x: Array) -> Array:
         for given in (self.begin, self.size, self.step):

@@ -17,6 +17,7 @@ class Sub(Sum, IntegerBinary):
     """
 
     kind: ClassVar[str] = "sub"
+    subtracts: ClassVar[bool] = True
 
     def combine(self, sig: Signature, a: Array, b: Array) -> Array:
         first, second = self.scaled(sig, a, b)

@@ -10,15 +10,17 @@ import numpy as np
 
 from tinycompile.access import Access, Planar, Whole
 from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Node, Op, Signature, TensorType
 from tinycompile.ops._movement import not_movable
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.rule import Differentiable, Tape, add_as_values
 from tinycompile.ops.plane_rows import PlaneRows
 
 TO_CHANNELS_LAST = (0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
-class Transpose(Op):
+class Transpose(Differentiable):
     """Any type, any number of axes, constant permutation; copies the values as they are, whatever scales
     input and output have.
 
@@ -51,6 +53,11 @@ class Transpose(Op):
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.asarray(inputs[0].transpose(self.permutation), order="C"),)
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        back = tuple(int(axis) for axis in np.argsort(self.permutation))
+        (values,) = tape.emit(Transpose(back), gradient.values, meaning="input_gradient")
+        add_as_values(tape, node, Gradient(values, gradient.exponent))
 
     def unsupported(self, sig: Signature) -> str | None:
         return not_movable(sig.input)

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import Array
+from tinycompile.quantize.coded import CodedWeights
 from tinycompile.quantize.float_graph import LINEAR, attributes_of, output_axis
+from tinycompile.quantize.low_bit_layers import LowBitPlan, coded_weights
 from tinycompile.quantize.network import Network, Setting, Step
 from tinycompile.quantize.qdq import quantize_weights
 from tinycompile.quantize.rounding import descended, one_by_one
@@ -42,12 +44,14 @@ class Fitted:
         values: of the network under it.
         rounded: int8 weights by the name of their layer's result, in ONNX's layout.
         biases: float32 by the same name.
+        coded: weights of few bits by the same name.
     """
 
     setting: Setting
     values: dict[str, Array]
     rounded: dict[str, Array] = field(default_factory=dict[str, Array])
     biases: dict[str, Array] = field(default_factory=dict[str, Array])
+    coded: dict[str, CodedWeights] = field(default_factory=dict[str, CodedWeights])
 
 
 def layer_scales(layer: Any, weights: Array) -> tuple[Array, int]:
@@ -74,18 +78,27 @@ def nearest(network: Network, setting: Setting) -> Setting:
     return replace(setting, constants=constants)
 
 
-def fitted(network: Network, setting: Setting, *, weights: bool = True, biases: bool = True) -> Fitted:
+def fitted(
+    network: Network, setting: Setting, *, weights: bool = True, biases: bool = True, plan: LowBitPlan | None = None
+) -> Fitted:
     """Fit all layers in order.
 
     Args:
         setting: scales of activations, without rounded weights.
+        plan: layers whose weights have few bits.
     """
     setting = nearest(network, setting)
     constants = dict(setting.constants)
     setting = replace(setting, constants=constants)
     found = Fitted(setting, {name: network.rounding(name, v, setting) for name, v in network.inputs.items()})
     for step in network.steps:
-        if step.layer is not None and weights:
+        if step.layer is not None and plan is not None and step.result in plan.bits:
+            x = step.layer.input[0]
+            coded = coded_weights(
+                step.layer, network.constant((step.result, 1)), found.values[x], network.floats[x], network.count, plan
+            )
+            found.coded[step.result], constants[step.result, 1] = coded, coded.weights
+        elif step.layer is not None and weights:
             values = _fit(network, step, found.values)
             if values is not None:
                 found.rounded[step.result], constants[step.result, 1] = values

@@ -9,8 +9,11 @@
 * "learned": codes that are chosen together (`rounding.py`), scales that fit these by least squares, in turns, from
   several first scales; each output keeps the best of them.
 
-"learned" starts from what the others find, so that it is never worse than they are on the moment that it is given. With
-few samples it can be so on others: `best_weights` lets samples decide that were kept back.
+"learned" starts from what the others find, so that it is never worse than they are on the moment that it is given. On
+others it can be, with few samples: `low_bit_layers.py` lets samples decide that were kept back.
+
+Scales of blocks are a step of the row times 1 to 15, which costs little and keeps a layer's sums in 32 bits
+(docs/low_bit.md, "narrow").
 
 Sources: J. Lin et al., "AWQ", MLSys 2024, section 3.2; E. Frantar et al., "GPTQ", ICLR 2023.
 """
@@ -38,6 +41,8 @@ _STARTS = (1.0, 0.85, 1.2)
 """Scales that learning starts from, as a part of those that are best for weights rounded on their own."""
 _ENOUGH = 1e-3
 """Part of an error from which on it is worth another turn of codes for scales and scales for codes."""
+_FACTORS, _STEP_BITS = 15, 20
+"""Of blocks' scales, and the bits that a float32 number has left for what is multiplied with them."""
 _LEAST_POWER, _LEAST_MEAN = 1e-300, 1e-6
 """Where weights or operands are zero."""
 DAMPING = 0.01
@@ -76,29 +81,15 @@ class LowBitWeights:
         """Power of the error as a part of the results'."""
         return float(self.errors.sum()) / max(float(self.power.sum()), _LEAST_POWER)
 
-    def noise_on(self, weights: Array, moment: Array) -> float:
-        """The same for other operands; what `fit_weights` takes."""
-        lost, power = (_forms(rows, moment).sum() for rows in (weights - self.weights.astype(np.float64), weights))
-        return float(lost) / max(float(power), _LEAST_POWER)
-
 
 def levels_of(bits: int) -> tuple[int, int]:
     """The smallest and the largest code. -128 isn't used, so that 8 bits are those of all other layers."""
     return (-127, 127) if bits == 8 else (-(1 << bits - 1), (1 << bits - 1) - 1)
 
 
-def column_blocks(depth: int, group: int | None, places: int = 1) -> Array:
-    """int (depth,): the block of each column that has one scale, as ONNX's `block_size` along the channels has it.
-
-    Args:
-        depth: channels times `places`, which follow each other.
-        group: so many channels, at one place, have one scale; the last ones may be fewer. None: all columns have one.
-        places: of a kernel's window; 1 for matrices and pointwise convolutions.
-    """
-    if group is None:
-        return np.zeros(depth, np.int64)
-    channel, place = np.divmod(np.arange(depth), places)
-    return channel // group * places + place
+def column_blocks(depth: int, group: int | None) -> Array:
+    """int (depth,): the block of each column: `group` of them have one scale, the last ones may be fewer; None: all."""
+    return np.arange(depth) // (group or max(1, depth))
 
 
 def fit_weights(
@@ -126,15 +117,17 @@ def fit_weights(
     blocks = column_blocks(depth, None) if blocks is None else blocks
     alike = np.eye(depth, dtype=np.float32)
     moment = np.broadcast_to(alike, (len(weights), depth, depth)) if moment is None else moment
-    # Units in which weights and operands are near 1: of tiny ones float32 has no squares.
-    unit = max(float(np.abs(weights).max(initial=0)), SMALLEST)
+    # Units in which weights and operands are near 1, as of tiny ones float32 has no squares; a power of two is exact.
+    unit = np.float32(2.0 ** np.frexp(max(float(np.abs(weights).max(initial=0)), SMALLEST))[1])
     power = np.einsum("gii->gi", moment).mean(axis=1, dtype=np.float64)
-    power_unit = max(float(power.max(initial=0)), SMALLEST)
-    pure = (moment / power_unit).astype(np.float32)
+    pure = (moment / max(float(power.max(initial=0)), SMALLEST)).astype(np.float32)
     mean = max(float(pure.trace(axis1=1, axis2=2).max()) / depth, _LEAST_MEAN)
-    problem = _Problem(weights / np.float32(unit), pure + np.float32(damping * mean) * alike, levels_of(bits), blocks)
+    problem = _Problem(weights / unit, pure + np.float32(damping * mean) * alike, levels_of(bits), blocks)
     codes, scales = problem.solved(method)
-    scales = np.maximum(scales * np.float32(unit), np.float32(SMALLEST))
+    if scales.shape[2] > 1:
+        scales = two_levels(scales)
+        codes = problem.for_scales(codes, scales, together=method == "learned")
+    scales = np.maximum(scales * unit, np.float32(SMALLEST))
     wanted, result = weights.astype(np.float64), codes * scales[..., blocks].astype(np.float64)
     return LowBitWeights(
         codes.astype(np.int8),
@@ -147,18 +140,12 @@ def fit_weights(
     )
 
 
-def best_weights(
-    weights: Array, moment: Array, held: Array, bits: int, *, blocks: Array | None = None, damping: float = DAMPING
-) -> LowBitWeights:
-    """Those of all methods that lose least for operands which none of them has seen.
-
-    Args:
-        held: their moment; everything else as `fit_weights` takes it.
-    """
-    found = [
-        fit_weights(weights, moment, bits, blocks=blocks, method=method, damping=damping) for method in WEIGHT_METHODS
-    ]
-    return min(found, key=lambda each: each.noise_on(weights, held))
+def two_levels(scales: Array) -> Array:
+    """float32 (parts, outputs, blocks): the nearest products of a number of the row with 1 to 15, which are exact."""
+    step = scales.max(axis=2, keepdims=True) / _FACTORS
+    mantissa, exponent = np.frexp(step)
+    step = np.ldexp(np.rint(mantissa * 2**_STEP_BITS) / 2**_STEP_BITS, exponent).astype(np.float32)
+    return (np.clip(np.rint(scales / step), 1, _FACTORS) * step).astype(np.float32)
 
 
 def _forms(rows: Array, moment: Array) -> Array:
@@ -211,6 +198,14 @@ class _Problem:
                 best, least = np.where(cost < least, scale, best), np.minimum(cost, least)
             found.append(best)
         return np.stack(found, axis=-1)
+
+    def for_scales(self, codes: Array, scales: Array, *, together: bool) -> Array:
+        """Codes for other scales."""
+        steps = scales[..., self.blocks]
+        if not together:
+            return self.rounded(self.wanted, steps)
+        near = self.rounded(codes * steps, steps) * steps
+        return np.rint(descended(near, self.wanted, self.moment, self.levels, steps) / steps)
 
     def learned(self, starts: list[Array]) -> tuple[Array, Array]:
         """The best of each row from all starts, as they are and learned."""

@@ -1,0 +1,191 @@
+"""Random int8 networks that end in class scores, for training: every operator with a gradient rule."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tinycompile.dtypes import INT8, INT32
+from tinycompile.interpreter import run
+from tinycompile.ir import Array, Graph, Node, Op, Quantization, TensorType, verify
+from tinycompile.ops.add import Add
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.concatenation import Concatenation
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.mean import Mean
+from tinycompile.ops.mul import Mul
+from tinycompile.ops.pad import Pad
+from tinycompile.ops.relu import Relu
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.slice import Slice
+from tinycompile.ops.sub import Sub
+from tinycompile.ops.transpose import Transpose
+
+CLASSES = 5
+KINDS = (
+    *("convolution", "convolution", "depthwise", "grouped", "dense", "add", "broadcast", "subtract", "multiply"),
+    *("average", "maximum", "pad", "slice", "transpose", "concatenate", "relu"),
+)
+
+
+class RandomNetwork:
+    """Grows a network whose values have about the scale that they fill; everything follows from the seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.types: dict[str, TensorType] = {}
+        self.constants: dict[str, Array] = {}
+        self.nodes: list[Node] = []
+        self.types["input"] = TensorType((1, self.pick(5, 6, 8), self.pick(5, 7), self.pick(2, 4)), INT8, _quant(0.02))
+        self.sample = self.rng.integers(-128, 128, self.types["input"].shape).astype(np.int8)
+        self.values: dict[str, Array] = {"input": self.sample}
+
+    def pick(self, *choices: int) -> int:
+        return int(self.rng.choice(choices))
+
+    def grow(self, steps: int, kinds: tuple[str, ...] = KINDS) -> Graph:
+        x = self.convolution("input")
+        for _ in range(steps):
+            x = getattr(self, str(self.rng.choice(kinds)))(x)
+        if self.pick(0, 1):
+            x = self.node(Mean((1, 2), keep_dims=False), x)
+        else:
+            x = self.node(Reshape((1, self.types[x].elements)), x)
+        self.linear(x, FullyConnected(), (CLASSES, self.types[x].shape[-1]), 0)
+        graph = Graph("random", ("input",), (self.nodes[-1].outputs[0],), tuple(self.nodes), self.types, self.constants)
+        verify(graph)
+        return graph
+
+    def convolution(self, x: str) -> str:
+        kernel, op = self._window(x, Conv2D)
+        return self.linear(x, op, (self.pick(3, 6), *kernel, self.types[x].shape[3]), 0)
+
+    def grouped(self, x: str) -> str:
+        channels = self.types[x].shape[3]
+        kernel, op = self._window(x, Conv2D)
+        groups = 2 if channels % 2 == 0 else 1
+        return self.linear(x, op, (2 * groups, *kernel, channels // groups), 0)
+
+    def depthwise(self, x: str) -> str:
+        kernel, op = self._window(x, DepthwiseConv2D)
+        return self.linear(x, op, (1, *kernel, self.types[x].shape[3] * self.pick(1, 2)), 3)
+
+    def dense(self, x: str) -> str:
+        """Of every position."""
+        return self.linear(x, FullyConnected(), (4, self.types[x].shape[3]), 0)
+
+    def add(self, x: str) -> str:
+        y = self.linear(x, Conv2D(), (self.types[x].shape[3], 1, 1, self.types[x].shape[3]), 0)
+        return self.node(Add(), y, x)
+
+    def broadcast(self, x: str) -> str:
+        y = self.node(Mean((1, 2), keep_dims=True), x)
+        return self.node((Add(), Mul())[self.pick(0, 1)], *(x, y)[:: self.pick(1, -1)])
+
+    def subtract(self, x: str) -> str:
+        y = self.linear(x, Conv2D(), (1, 1, 1, self.types[x].shape[3]), 0)
+        return self.node(Sub(), *(x, y)[:: self.pick(1, -1)])
+
+    def multiply(self, x: str) -> str:
+        y = self.linear(x, Conv2D(), (self.types[x].shape[3], 1, 1, self.types[x].shape[3]), 0)
+        return self.node(Mul(), x, y)
+
+    def average(self, x: str) -> str:
+        return self._pooled(x, AveragePool2D)
+
+    def maximum(self, x: str) -> str:
+        return self._pooled(x, MaxPool2D)
+
+    def pad(self, x: str) -> str:
+        return self.node(Pad(((0, 0), (1, 0), (0, 2), (0, 0)), self.types[x].zero_point), x, like=x)
+
+    def slice(self, x: str) -> str:
+        _, height, width, channels = self.types[x].shape
+        return (
+            self.node(Slice((0, 0, 1, 0), (1, height, width - 1, channels), (1, 1, 1, 1)), x, like=x)
+            if width > 3
+            else x
+        )
+
+    def transpose(self, x: str) -> str:
+        return self.node(Transpose((0, 2, 1, 3)), x, like=x)
+
+    def concatenate(self, x: str) -> str:
+        y = self.node(Transpose((0, 1, 2, 3)), x, like=x)
+        return self.node(Concatenation(3), x, y, like=x)
+
+    def relu(self, x: str) -> str:
+        y = self.node(Relu(), x)
+        self.nodes[-1] = replace(self.nodes[-1], op=Relu((self.types[y].zero_point, 127)))
+        self._evaluate(self.nodes[-1])
+        return y
+
+    def linear(self, x: str, op: Op, shape: tuple[int, ...], axis: int) -> str:
+        name = f"v{len(self.nodes)}"
+        channels, taps = shape[axis], int(np.prod(shape)) // shape[axis]
+        scale = (self.rng.uniform(0.8, 2.5, channels) / 127 / np.sqrt(taps)).astype(np.float32)
+        quant = Quantization(scale, np.zeros(channels, np.int64), axis)
+        self.types[f"{name}_w"] = TensorType(shape, INT8, quant)
+        self.constants[f"{name}_w"] = self.rng.integers(-127, 128, shape).astype(np.int8)
+        self.types[f"{name}_b"] = TensorType((channels,), INT32)
+        self.constants[f"{name}_b"] = self.rng.integers(-2000, 2000, channels).astype(np.int32)
+        return self.node(op, x, f"{name}_w", f"{name}_b")
+
+    def node(self, op: Op, *inputs: str, like: str | None = None) -> str:
+        """With a scale that the values of the sample fill, or that of another value."""
+        name = f"v{len(self.nodes)}"
+        ((shape, dtype),) = op.infer([self.types[n] for n in inputs])
+        node = Node(name, op, inputs, (name,))
+        self.types[name] = TensorType(shape, dtype, _quant(1.0) if like is None else self.types[like].quant)
+        if like is None and isinstance(op, AveragePool2D | MaxPool2D | Reshape):  # values go on as they are
+            self.types[name] = replace(self.types[name], quant=_quant(0.8 * self.types[inputs[0]].scale))
+        elif like is None:
+            self.types[name] = replace(self.types[name], quant=self._range(node))
+        self.nodes.append(node)
+        self._evaluate(node)
+        return name
+
+    def _range(self, node: Node) -> Quantization:
+        """So that a tenth of the outputs are clamped."""
+        types = [self.types[n] for n in node.inputs]
+        graph = Graph(
+            "one", node.inputs, node.outputs, (node,), {n: self.types[n] for n in (*node.inputs, *node.outputs)}, {}
+        )
+        scale, inputs = 1e-4 * types[0].scale, {n: self._value(n) for n in node.inputs}
+        while True:
+            scale *= 1.5
+            graph.types[node.outputs[0]] = replace(self.types[node.outputs[0]], quant=_quant(scale))  # type: ignore[index]
+            values = run(graph, inputs)[node.outputs[0]]
+            if np.mean((values == -128) | (values == 127)) < 0.1:
+                return _quant(scale)
+
+    def _value(self, name: str) -> Array:
+        return self.constants[name] if name in self.constants else self.values[name]
+
+    def _evaluate(self, node: Node) -> None:
+        graph = Graph(
+            "one", node.inputs, node.outputs, (node,), {n: self.types[n] for n in (*node.inputs, *node.outputs)}, {}
+        )
+        self.values[node.outputs[0]] = run(graph, {n: self._value(n) for n in node.inputs})[node.outputs[0]]
+
+    def _pooled(self, x: str, op: type[AveragePool2D | MaxPool2D]) -> str:
+        _, height, width, _ = self.types[x].shape
+        if min(height, width) < 3:
+            return x
+        return self.node(op((2, 3), (self.pick(1, 2), 2), (1, 0, 1, 1)), x)
+
+    def _window(self, x: str, op: type[Conv2D | DepthwiseConv2D]) -> tuple[tuple[int, int], Conv2D | DepthwiseConv2D]:
+        _, height, width, _ = self.types[x].shape
+        size = 3 if min(height, width) > 2 else 1
+        stride = self.pick(1, 2) if min(height, width) > 4 else 1
+        padding = (size // 2, self.pick(0, 1), size // 2, 0)
+        dilation = self.pick(1, 2) if min(height, width) > 5 else 1
+        return (size, size), op((stride, 1), (dilation, 1), padding)
+
+
+def _quant(scale: float) -> Quantization:
+    return Quantization.per_tensor(scale, 3)

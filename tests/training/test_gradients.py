@@ -1,0 +1,174 @@
+"""Gradients of training steps against derivatives of the real functions, on random networks.
+
+The forward derivative along a direction of a parameter, of real numbers and by finite differences, which are exact for
+operators that are linear in each operand, must be the product of the integer gradient with that direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from tests.training.networks import RandomNetwork
+from tinycompile.dtypes import FLOAT32
+from tinycompile.interpreter import initial, run
+from tinycompile.ir import Array, Graph, Node, Signature, TensorType
+from tinycompile.ops import all_ops
+from tinycompile.ops._convolution import Convolution
+from tinycompile.ops._elementwise import Binary
+from tinycompile.ops._training.parameters import GradientDescent
+from tinycompile.ops._training.rule import Differentiable
+from tinycompile.ops.average_pool2d import AveragePool2D
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.mean import Mean
+from tinycompile.ops.pad import Pad
+from tinycompile.ops.relu import Relu
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.transpose import Transpose
+from tinycompile.training.scheme import layers_of, read_scheme
+from tinycompile.training.step import training_step
+
+WITHIN = 2.0**-10
+"""Of the product of the norms: gradients have 15 bits, and are rounded a few times."""
+
+HANDS_ON = (AveragePool2D, MaxPool2D, Pad, Reshape, Transpose)
+"""Hand int8 values on as they are, whatever scales say."""
+
+Values = dict[str, Array]
+
+
+def real(values: Array, t: TensorType) -> Array:
+    quant = t.quant
+    assert quant is not None
+    shape = [1] * values.ndim
+    if quant.axis is not None:
+        shape[quant.axis] = -1
+    return (values.astype(np.float64) - quant.zero_point.reshape(shape)) * quant.scale.astype(np.float64).reshape(shape)
+
+
+class Tangents:
+    """Forward derivatives of a network of real numbers, at what its int8 form computes of an input."""
+
+    def __init__(self, graph: Graph, values: Values) -> None:
+        self.graph, self.values = graph, values
+        self.points: Values = {}
+        for node in graph.nodes:
+            self.points[node.outputs[0]] = real(values[node.outputs[0]], graph.types[node.outputs[0]])
+            for index, name in enumerate(node.inputs):
+                self.points[name] = self._point(node, index, name)
+
+    def _point(self, node: Node, index: int, name: str) -> Array:
+        t, values = self.graph.types[name], self.values[name]
+        if index < 2:
+            return real(values, t)
+        scales = self.graph.types[node.inputs[1]].quant
+        assert scales is not None
+        return values * self.graph.types[node.inputs[0]].scale * scales.scale.astype(np.float64)
+
+    def along(self, parameter: str, direction: Array) -> Array:
+        """The derivative of the output."""
+        found: Values = {parameter: direction}
+        for node in self.graph.nodes:
+            if any(name in found for name in node.inputs):
+                found[node.outputs[0]] = self._passed(node, self._derivative(node, found))
+        return found[self.graph.outputs[0]]
+
+    def _derivative(self, node: Node, tangents: Values) -> Array:
+        moved = [tangents.get(name, np.zeros(self.points[name].shape)) for name in node.inputs]
+        if isinstance(node.op, Relu):
+            return moved[0]
+        if isinstance(node.op, HANDS_ON):
+            moved = [moved[0] * self.graph.types[node.outputs[0]].scale / self.graph.types[node.inputs[0]].scale]
+        if isinstance(node.op, MaxPool2D):
+            return self._of_largest(node, node.op, moved[0])
+        points = [self.points[name] for name in node.inputs]
+        ahead, behind = (
+            self._floats(node, [p + sign * m for p, m in zip(points, moved, strict=True)]) for sign in (1, -1)
+        )
+        return (ahead - behind) / 2
+
+    def _floats(self, node: Node, inputs: list[Array]) -> Array:
+        op = node.op
+        known = {f.name for f in fields(op)}  # type: ignore[arg-type]
+        plain = {"clamp": (-128, 127), "value": 0.0}
+        op = replace(op, **{name: value for name, value in plain.items() if name in known})  # type: ignore[type-var]
+        sig = Signature(
+            tuple(TensorType(x.shape, FLOAT32) for x in inputs),
+            (TensorType(self.graph.types[node.outputs[0]].shape, FLOAT32),),
+        )
+        return op.evaluate(sig, [x.astype(np.float32) for x in inputs])[0].astype(np.float64)
+
+    def _of_largest(self, node: Node, op: MaxPool2D, moved: Array) -> Array:
+        x, shape = self.values[node.inputs[0]], self.graph.types[node.outputs[0]].shape
+        found = np.zeros(shape)
+        for _, i, j, c in np.ndindex(shape):
+            top, left = i * op.stride[0] - op.padding[0], j * op.stride[1] - op.padding[2]
+            places = [
+                (y, z)
+                for y in range(max(top, 0), min(top + op.kernel[0], x.shape[1]))
+                for z in range(max(left, 0), min(left + op.kernel[1], x.shape[2]))
+            ]
+            y, z = max(places, key=lambda place: x[0, *place, c])  # the first of equals
+            found[0, i, j, c] = moved[0, y, z, c]
+        return found
+
+    def _passed(self, node: Node, tangent: Array) -> Array:
+        """Nothing where an operator that computes clamped its result."""
+        if not isinstance(node.op, Convolution | FullyConnected | Binary | Relu | Mean):
+            return tangent
+        low, high = (-128, 127) if isinstance(node.op, Mean) else node.op.clamp
+        y = self.values[node.outputs[0]]
+        return np.where((y > low) & (y < high), tangent, 0)
+
+
+def _grown(seed: int) -> tuple[Graph, Array]:
+    network = RandomNetwork(seed)
+    return network.grow(6), network.sample
+
+
+NETWORKS = [_grown(seed) for seed in range(12)]
+
+
+def gradients(graph: Graph, sample: Array) -> tuple[Array, dict[str, Array]]:
+    """Of all parameters, real numbers by the network's own names, and of the scores."""
+    step = training_step(graph, read_scheme("all", graph))
+    states = initial(step.graph) | {step.label: np.array([2], np.int32)}
+    values = run(step.graph, [sample], states)
+    loss = next(node for node in step.graph.nodes if node.op.kind == "cross_entropy_gradient")
+    first = np.ldexp(values[loss.outputs[0]].astype(np.float64), values[loss.outputs[1]][0])
+    found = dict[str, Array]()
+    for node in step.graph.nodes:
+        if isinstance(node.op, GradientDescent):
+            layer = next(n for n in graph.nodes if node.inputs[0].rpartition("/")[0] == n.name)
+            is_bias = values[node.inputs[0]].ndim == 1
+            sums = np.ldexp(values[node.inputs[1]].astype(np.float64), values[node.inputs[2]][0])
+            found[layer.inputs[1 + is_bias]] = sums if is_bias else sums * graph.types[layer.inputs[0]].scale
+    return first, found
+
+
+@pytest.mark.parametrize("seed", range(len(NETWORKS)))
+def test_products_with_directions(seed):
+    (graph, sample), rng = NETWORKS[seed], np.random.default_rng(seed)
+    first, found = gradients(graph, sample)
+    tangents = Tangents(graph, run(graph, [sample]))
+    assert {node.inputs[1] for node in layers_of(graph)} <= found.keys()
+    for parameter, gradient in found.items():
+        direction = rng.normal(size=gradient.shape)
+        forward = float((first * tangents.along(parameter, direction)).sum())
+        norms = np.linalg.norm(gradient) * np.linalg.norm(direction)
+        assert abs(forward - float((gradient * direction).sum())) <= WITHIN * norms, parameter
+
+
+def test_networks_have_every_rule():
+    """Else the test above says less than it seems to."""
+    kinds = {type(node.op) for graph, _ in NETWORKS for node in graph.nodes}
+    all_ops()  # loads them
+    rules = {op for op in _subclasses(Differentiable) if "kind" in vars(op)}
+    assert {op.kind for op in rules - kinds} == {"quantize"}, "networks here have none of these"
+
+
+def _subclasses(base: type) -> set[type[Differentiable]]:
+    return {base, *(found for own in base.__subclasses__() for found in _subclasses(own))}

@@ -1,0 +1,116 @@
+"""What is trained: `--train "last:2, biases"`, read against the layers of a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tinycompile.errors import UsageError
+from tinycompile.ir import Graph, Node
+from tinycompile.ops._convolution import Convolution
+from tinycompile.ops.fully_connected import FullyConnected
+
+FORMS = "all, last:K, biases, biases:K, head, a layer's name, or a layer's name and a fraction of its input channels"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is trained of a layer.
+
+    Attributes:
+        weights: of how many of the first input channels (of a depthwise convolution: of its channels); None for all, 0
+            for no weights.
+    """
+
+    weights: int | None = 0
+    bias: bool = False
+
+    def joined(self, other: Trained) -> Trained:
+        """What either of them says."""
+        weights = None if None in (self.weights, other.weights) else max(self.weights or 0, other.weights or 0)
+        return Trained(weights, self.bias or other.bias)
+
+
+Scheme = Mapping[str, Trained]
+"""By the layers' names, in the order of execution."""
+
+
+def layers_of(graph: Graph) -> list[Node]:
+    """The nodes with weights that are constants, in the order of execution."""
+    return [node for node in graph.nodes if has_weights(node) and node.inputs[1] in graph.constants]
+
+
+def has_weights(node: Node) -> bool:
+    """Whether a node is a layer that may be trained."""
+    return isinstance(node.op, Convolution | FullyConnected)
+
+
+def read_scheme(text: str, graph: Graph) -> Scheme:
+    """What a scheme means for a model: the union of what its parts say, which are separated by commas.
+
+    Raises:
+        UsageError: a part that isn't one of `FORMS`, a name that no layer or several have, or nothing to train.
+    """
+    layers = layers_of(graph)
+    if not layers:
+        raise UsageError("there is nothing to train", where=graph.name, why="no layer has constant weights")
+    found = dict[str, Trained]()
+    for part in (part.strip() for part in text.split(",")):
+        if not part:
+            raise UsageError(f"--train {text!r} has an empty part", hint=FORMS)
+        for name, trained in _part(part, layers, graph).items():
+            found[name] = found.get(name, Trained()).joined(trained)
+    kept = {node.name: found[node.name] for node in layers if node.name in found}
+    return {name: own for name, own in kept.items() if own != Trained()}
+
+
+def _part(part: str, layers: Sequence[Node], graph: Graph) -> Scheme:
+    whole, biases = Trained(None, bias=True), Trained(bias=True)
+    word, _, rest = part.partition(":")
+    named = [node for node in layers if node.name == part]
+    if named:
+        return {part: whole}
+    match word, rest:
+        case "all", "":
+            return {node.name: whole for node in layers}
+        case "head", "":
+            return {layers[-1].name: whole}
+        case "biases", "":
+            return {node.name: biases for node in layers}
+        case "last" | "biases", _ if rest:
+            number = _count(part, rest)
+            return {node.name: whole if word == "last" else biases for node in layers[-number:]}
+        case _:
+            name, _, fraction = part.rpartition(":") if ":" in part else (part, "", "1")
+            node = _layer(name, part, layers)
+            channels = graph.types[node.inputs[1]].shape[-1]
+            wanted = math.ceil(_fraction(part, fraction) * channels)
+            return {node.name: replace(whole, weights=None if wanted == channels else wanted)}
+
+
+def _count(part: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UsageError(f"--train {part!r} doesn't say how many layers", hint=FORMS)
+    return int(text)
+
+
+def _fraction(part: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise UsageError(f"--train {part!r} needs a fraction above 0, up to 1", hint=FORMS)
+    return value
+
+
+def _layer(name: str, part: str, layers: Sequence[Node]) -> Node:
+    """The layer with this name, or the only one whose name has it in it."""
+    exact = [node for node in layers if node.name == name]
+    found = exact or [node for node in layers if name in node.name]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(repr(node.name) for node in (found or layers))
+    what = "no layer" if not found else "more than one layer"
+    raise UsageError(f"--train {part!r}: {what} is called that", why=f"there are {names}", hint=FORMS)

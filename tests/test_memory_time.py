@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps
+from tinycompile.kernels.fetching import CodePlaces
 from tinycompile.memory_time import KINDS, Places, Tensors, conflicts, layer_waiting, total
 from tinycompile.targets import Cycles, load_board
 
@@ -23,7 +24,7 @@ def kernel(**fields: Any) -> Kernel:
 def waiting(board: str, found: Kernel, size: int, tensors: Tensors = SMALL, where: str = "flash") -> dict[str, Cycles]:
     loaded = load_board(board)
     places = {m.name: m for m in loaded.memories}
-    parts = Places({loaded.flash: 1.0}, {places[where]: size}, places["ram"])
+    parts = Places(CodePlaces(loaded.flash), {places[where]: size}, places["ram"])
     tensors = replace(tensors, parts={places["ram"]: 1.0})
     return layer_waiting(found, 1_000, tensors, parts, loaded.memory_system, loaded.core)
 

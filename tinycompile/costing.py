@@ -15,12 +15,14 @@ from tinycompile.codegen.blob import HEADER_BYTES, content_bytes
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Kernel
+from tinycompile.kernels.fetching import CodePlaces
 from tinycompile.layout import Layout, cold_constants
 from tinycompile.lowering import imported, place, quantized_sources, ready
 from tinycompile.memory_time import layers_waiting, total
 from tinycompile.options import Options, PlanOptions
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
+from tinycompile.report.weights import by_bits, layer_weights
 from tinycompile.targets import Board, Cycles, Memory
 from tinycompile.typical import typical_kernels_of
 from tinycompile.work import node_macs
@@ -40,7 +42,9 @@ CODE_FACTOR = 1.0
 
 @dataclass(frozen=True)
 class LayerCost:
-    """A layer's part. `weights_bytes` are its constants as the kernel wants them."""
+    """A layer's part. `weights_bytes` are its constants as the kernel wants them, `weight_bits` those of each weight as
+    the model has it, None where there are none.
+    """
 
     name: str
     op: str
@@ -49,6 +53,7 @@ class LayerCost:
     instructions: int
     weights_bytes: int
     scratch_bytes: int
+    weight_bits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,9 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
     yield f"  flash  {found.flash_bytes:,} of {found.flash_limit_bytes:,} bytes: weights {found.weights_bytes:,}, " + (
         f"code about {found.code_estimate_bytes:,}"
     )
+    bits = ", ".join(by_bits((layer.weight_bits, layer.weights_bytes) for layer in found.layers))
+    if bits:
+        yield f"         {bits}"
     yield f"  work   about {found.instructions:,} instructions for {found.macs:,} MACs, executed by {found.schedule}"
     if found.fastest_milliseconds is not None and found.slowest_milliseconds is not None:
         low, high = found.waiting_cycles
@@ -268,7 +276,7 @@ def _waiting(planned: Planned, cold: set[Constant], layout: Layout, board: Board
             held[outside if constant in cold else layout.weights or layout.flash] += constant.bytes
         constants.append(held)
     layers = list(zip(planned.graph.nodes, planned.kernels, strict=True))
-    code = [{layout.flash: 1.0}] * len(layers)
+    code = [CodePlaces(layout.flash)] * len(layers)
     places = planned.offsets, planned.scratch_offsets
     found = total(layers_waiting(planned.graph, layers, constants, code, layout, board, *places))
     both = sum(found.values(), Cycles())
@@ -285,6 +293,7 @@ def _layers(planned: Planned, macs: Sequence[int]) -> tuple[LayerCost, ...]:
             kernel.instructions,
             kernel.constant_bytes,
             kernel.scratch_bytes,
+            layer_weights(planned.graph, node).bits,
         )
         for node, kernel, work in zip(planned.graph.nodes, planned.kernels, macs, strict=True)
     )

@@ -64,14 +64,16 @@ class Quantization:
     """Affine quantisation, real = scale * (q - zero_point).
 
     Attributes:
-        scale: float32, shape (1,) per tensor or (C,) per channel.
+        scale: float32, shape (1,) per tensor or (C,) per channel; (C, blocks) where each block of a row has its own.
         zero_point: int64, same shape as `scale`.
         axis: the channel axis; None per tensor.
+        block: elements of the last axis that share a scale, the last ones perhaps fewer; None if all of a channel do.
     """
 
     scale: Array
     zero_point: Array
     axis: int | None = None
+    block: int | None = None
 
     @staticmethod
     def per_tensor(scale: float, zero_point: int) -> Quantization:
@@ -85,6 +87,7 @@ class Quantization:
         """Equal scale and zero point, bit for bit."""
         return (
             other is not None
+            and self.block == other.block
             and np.array_equal(self.scale, other.scale)
             and np.array_equal(self.zero_point, other.zero_point)
         )

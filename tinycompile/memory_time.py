@@ -20,6 +20,7 @@ from math import exp, factorial, prod
 
 from tinycompile.ir import Graph, Node
 from tinycompile.kernels.base import Kernel, Sweeps
+from tinycompile.kernels.fetching import CodePlaces, fetch_waits
 from tinycompile.kernels.waiting import sweeps_of
 from tinycompile.layout import SYSTEM_BYTES, Layout
 from tinycompile.targets import Board, Cache, Core, Cycles, Memory, MemorySystem
@@ -27,23 +28,16 @@ from tinycompile.targets import Board, Cache, Core, Cycles, Memory, MemorySystem
 KINDS: tuple[str, ...] = ("fetch", "constants", "activations", "external")
 """What is waited for: code; weights, tables and literals on the chip; RAM on the chip; any of these outside of it."""
 
-WIDE, NARROW = 3.7, 2.1
-"""Bytes of an instruction in the loops of kernels: Thumb-2 with the DSP extension's 32 bits, and 16 bits only."""
-
-LOOPS_FROM, LOOPS_TO = 1.4, 2.2
-"""A kernel's loops are a part of its code: none is larger than the cache up to so many times its size, and all that
-matter are from so many times on (measured: 64 layers on an STM32F407)."""
-
 
 @dataclass(frozen=True)
 class Places:
     """The memories of a layer's parts.
 
     Attributes:
-        code: which part of it is in each. constants: bytes in each.
+        constants: bytes in each.
     """
 
-    code: Mapping[Memory, float]
+    code: CodePlaces
     constants: Mapping[Memory, int]
     scratch: Memory
 
@@ -86,8 +80,8 @@ def layer_waiting(
     found = dict.fromkeys(KINDS, Cycles())
     if kernel.function is None or system.is_free:
         return found
-    for memory, part in places.code.items():
-        found[kind_of(memory, code=True)] += _fetching(kernel, memory, part, system, core)
+    for memory, cycles in fetch_waits(kernel, places.code, system, core).items():
+        found[kind_of(memory, code=True)] += cycles
     sweeps = sweeps_of(kernel, macs)
     for memory, size in places.constants.items():
         found[kind_of(memory)] += _constants(memory, size, sweeps, kernel, places, system, core)
@@ -95,21 +89,6 @@ def layer_waiting(
         found[kind_of(memory)] += _tensors(kernel, tensors, memory, system) * part
     found[kind_of(places.scratch)] += _scratch(kernel, sweeps, tensors.made, places.scratch, system)
     return found
-
-
-def _fetching(kernel: Kernel, memory: Memory, part: float, system: MemorySystem, core: Core) -> Cycles:
-    """Of a part of the kernel's code, which executes such a part of its instructions."""
-    cache, access = system.cache(memory, "instructions"), memory.waits
-    fetched, code = part * kernel.instructions * (WIDE if core.has("thumb2") else NARROW), part * kernel.code_bytes
-    ahead = access.read_ahead != "none"
-    if cache is None:
-        each = access.read * (fetched / 4)
-    else:
-        size = cache.bytes
-        larger = (code / size - LOOPS_FROM) / (LOOPS_TO - LOOPS_FROM)
-        lines = kernel.calls * code / cache.line + min(1.0, max(0.0, larger)) * fetched / cache.line
-        each = access.line(cache.line, True) * lines
-    return Cycles(0, each.high) if ahead else each
 
 
 def _constants(
@@ -198,7 +177,7 @@ def layers_waiting(
     graph: Graph,
     layers: Sequence[tuple[Node, Kernel]],
     constants: Sequence[Mapping[Memory, int]],
-    code: Sequence[Mapping[Memory, float]],
+    code: Sequence[CodePlaces],
     layout: Layout,
     board: Board,
     offsets: Mapping[str, int],
@@ -207,7 +186,7 @@ def layers_waiting(
     """Of each layer of a graph.
 
     Args:
-        constants: bytes of each layer's constants by memory. code: which part of its code is in which memory.
+        constants: bytes of each layer's constants by memory. code: where each layer's code is.
         layout: of the rest.
         offsets: of values in the arena. scratches: of each layer's working memory; None where it has none there.
     """

@@ -115,8 +115,10 @@ def in_steps(
         raise missing_inputs(arrays, names, where)
     found, lengths = dict(arrays), set[tuple[int, ...]]()
     for name, t in zip(ways[0], types, strict=True):
+        # An element's own shape comes first: (steps, 1, ...) of elements (1, ...) is no set of sequences of one step.
         array, shapes = arrays[name], (t.shape, t.shape[1:] if t.shape[:1] == (1,) else t.shape)
-        axes = next((n for n in (2, 1) if array.ndim >= n and array.shape[n:] in shapes), 0)
+        fitting = (n for shape in shapes for n in (2, 1) if array.ndim >= n and array.shape[n:] == shape)
+        axes = next(fitting, 0)
         if axes == 0:
             own = _shape_text("sequences", "steps", *shapes[1])
             raise SamplesError(f"{name} has shape {_shape_text(*array.shape)}, sequences are {own}", where=where)

@@ -290,6 +290,18 @@ static inline int32_t tc_smulbb(uint32_t a, uint32_t b)
 #endif
 }
 
+/* SMULTB: a.lane1 * b.lane0. */
+static inline int32_t tc_smultb(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    int32_t product;
+    __asm__("smultb %0, %1, %2" : "=r"(product) : "r"(a), "r"(b));
+    return product;
+#else
+    return tc_high(a) * tc_low(b);
+#endif
+}
+
 /* ROR by as many bits as the lowest byte of `bits` says. */
 static inline uint32_t tc_ror_by(uint32_t x, uint32_t bits)
 {

@@ -113,35 +113,35 @@ TC_INLINE int32_t tc_multiply_high(int32_t start, int32_t factor, uint32_t pair)
 }
 
 #if TC_DSP
-#define TC_SATURATE_CASE(limit, bits)                                         \
-    case bits:                                                               \
-        __asm__("ssat %0, #" #limit ", %0, asr #" #bits : "+r"(value));      \
+#define TC_SATURATE_CASE(instruction, limit, bits)                                  \
+    case bits:                                                                      \
+        __asm__(instruction " %0, #" #limit ", %0, asr #" #bits : "+r"(value));     \
         return value;
-#define TC_SATURATE_CASES(limit) \
-    TC_SATURATE_CASE(limit, 1)   \
-    TC_SATURATE_CASE(limit, 2)   \
-    TC_SATURATE_CASE(limit, 3)   \
-    TC_SATURATE_CASE(limit, 4)   \
-    TC_SATURATE_CASE(limit, 5)   \
-    TC_SATURATE_CASE(limit, 6)   \
-    TC_SATURATE_CASE(limit, 7)   \
-    TC_SATURATE_CASE(limit, 8)   \
-    TC_SATURATE_CASE(limit, 9)   \
-    TC_SATURATE_CASE(limit, 10)  \
-    TC_SATURATE_CASE(limit, 11)  \
-    TC_SATURATE_CASE(limit, 12)  \
-    TC_SATURATE_CASE(limit, 13)  \
-    TC_SATURATE_CASE(limit, 14)  \
-    TC_SATURATE_CASE(limit, 15)  \
-    TC_SATURATE_CASE(limit, 16)  \
-    TC_SATURATE_CASE(limit, 17)  \
-    TC_SATURATE_CASE(limit, 18)  \
-    TC_SATURATE_CASE(limit, 19)  \
-    TC_SATURATE_CASE(limit, 20)  \
-    TC_SATURATE_CASE(limit, 21)  \
-    TC_SATURATE_CASE(limit, 22)  \
-    TC_SATURATE_CASE(limit, 23)  \
-    TC_SATURATE_CASE(limit, 24)
+#define TC_SATURATE_CASES(instruction, limit) \
+    TC_SATURATE_CASE(instruction, limit, 1) \
+    TC_SATURATE_CASE(instruction, limit, 2) \
+    TC_SATURATE_CASE(instruction, limit, 3) \
+    TC_SATURATE_CASE(instruction, limit, 4) \
+    TC_SATURATE_CASE(instruction, limit, 5) \
+    TC_SATURATE_CASE(instruction, limit, 6) \
+    TC_SATURATE_CASE(instruction, limit, 7) \
+    TC_SATURATE_CASE(instruction, limit, 8) \
+    TC_SATURATE_CASE(instruction, limit, 9) \
+    TC_SATURATE_CASE(instruction, limit, 10) \
+    TC_SATURATE_CASE(instruction, limit, 11) \
+    TC_SATURATE_CASE(instruction, limit, 12) \
+    TC_SATURATE_CASE(instruction, limit, 13) \
+    TC_SATURATE_CASE(instruction, limit, 14) \
+    TC_SATURATE_CASE(instruction, limit, 15) \
+    TC_SATURATE_CASE(instruction, limit, 16) \
+    TC_SATURATE_CASE(instruction, limit, 17) \
+    TC_SATURATE_CASE(instruction, limit, 18) \
+    TC_SATURATE_CASE(instruction, limit, 19) \
+    TC_SATURATE_CASE(instruction, limit, 20) \
+    TC_SATURATE_CASE(instruction, limit, 21) \
+    TC_SATURATE_CASE(instruction, limit, 22) \
+    TC_SATURATE_CASE(instruction, limit, 23) \
+    TC_SATURATE_CASE(instruction, limit, 24)
 #endif
 
 /*
@@ -152,7 +152,7 @@ TC_INLINE int32_t tc_saturate8(int32_t value, int32_t shift)
 {
 #if TC_DSP
     switch (shift) {
-        TC_SATURATE_CASES(8)
+        TC_SATURATE_CASES("ssat", 8)
     default:
         break;
     }
@@ -161,12 +161,26 @@ TC_INLINE int32_t tc_saturate8(int32_t value, int32_t shift)
     return value < -128 ? -128 : value > 127 ? 127 : value;
 }
 
-/* The same to int16. */
+/* The same to uint8: USAT with ASR. */
+TC_INLINE int32_t tc_saturate_u8(int32_t value, int32_t shift)
+{
+#if TC_DSP
+    switch (shift) {
+        TC_SATURATE_CASES("usat", 8)
+    default:
+        break;
+    }
+#endif
+    value >>= shift;
+    return value < 0 ? 0 : value > 255 ? 255 : value;
+}
+
+/* To int16. */
 TC_INLINE int32_t tc_saturate16(int32_t value, int32_t shift)
 {
 #if TC_DSP
     switch (shift) {
-        TC_SATURATE_CASES(16)
+        TC_SATURATE_CASES("ssat", 16)
     default:
         break;
     }

@@ -22,9 +22,8 @@
 
 #include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
-#include "kernels/tc_mean.h"
+#include "kernels/tc_layer_norm_statistics.h"
 #include "kernels/tc_requant_short.h"
-#include "kernels/tc_squared_difference.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,12 +37,19 @@ typedef struct tc_norm_sum {
     int32_t shift;
 } tc_norm_sum;
 
-/* What both ways begin with. */
-typedef struct tc_norm_statistics {
-    tc_mean_shape mean;                /* of a row */
-    tc_squared_difference_form square; /* a: an element, b: the mean */
-    tc_mean_shape variance;
-} tc_norm_statistics;
+/*
+ * A product of an element, which isn't negative, and a number of the row, in one multiplication:
+ *     saturate((((element * slope) >> 16) + start) >> right), slope = round(number * 2^TC_NORM_PLACES * factor / 2^32)
+ * with another start for a number below 0, since halves are rounded away from zero. right: 0 where there is no such form.
+ */
+typedef struct tc_norm_line {
+    int32_t factor;
+    int32_t start;
+    int32_t less; /* where the number is negative */
+    int32_t right;
+} tc_norm_line;
+
+#define TC_NORM_PLACES 22
 
 typedef struct tc_layer_norm_shape {
     int32_t rows;
@@ -54,59 +60,14 @@ typedef struct tc_layer_norm_shape {
     int32_t mean_zero_point;  /* scaled: of h(mean) */
     int32_t gamma_zero_point; /* scaled */
     int32_t gain_zero_point;  /* scaled */
+    tc_norm_line gain_line;   /* scaled, where no gain is negative: of a gain + 128 */
+    tc_norm_line mean_line;   /* as well: of the scaled mean */
     tc_short_requant gain;    /* scaled */
     tc_short_requant scaled_x;
     tc_short_requant scaled_mean;
     tc_norm_sum beta; /* scaled: a is the scaled mean; beta's own term and the start are an array */
     tc_norm_sum sum;  /* a is the scaled x */
 } tc_layer_norm_shape;
-
-typedef struct tc_norm_row {
-    int32_t mean;
-    int32_t root;
-} tc_norm_row;
-
-/* The sum of a row's elements, four at a time: SMLAD with ones. */
-TC_INLINE int32_t tc_norm_total(const int8_t *row, int32_t depth)
-{
-    const uint32_t ones = tc_lanes(1, 1);
-    int32_t total = 0;
-    int32_t i = 0;
-    for (; i <= depth - 4; i += 4) {
-        const uint32_t four = tc_load4(row + i);
-        total = tc_smlad(tc_sxtb16(four, 0), ones, total);
-        total = tc_smlad(tc_sxtb16(four, 8), ones, total);
-    }
-    for (; i < depth; ++i) {
-        total += row[i];
-    }
-    return total;
-}
-
-/* The sum of SQUARED_DIFFERENCE(x, mean) over a row. */
-TC_INLINE int32_t tc_norm_squares(const int8_t *row, int32_t depth, int32_t mean, const tc_squared_difference_form *form)
-{
-    int32_t aligned = tc_to_common_scale(mean, &form->b);
-    int32_t squares = 0;
-    aligned += form->a.right == 0 ? form->a.zero_point * 64 : 0;
-#if defined(__GNUC__)
-#pragma GCC unroll 4
-#endif
-    for (int32_t i = 0; i < depth; ++i) {
-        const int32_t x = form->a.right == 0 ? row[i] * 64 : tc_to_common_scale(row[i], &form->a);
-        squares += tc_scaled_square(x - aligned, form);
-    }
-    return squares;
-}
-
-TC_INLINE tc_norm_row tc_norm_statistics_of(const int8_t *row, int32_t depth, const int8_t *roots,
-                                            const tc_norm_statistics *statistics)
-{
-    const int32_t mean = tc_mean_of(tc_norm_total(row, depth), &statistics->mean);
-    const int32_t squares = tc_norm_squares(row, depth, mean, &statistics->square);
-    const tc_norm_row found = {mean, roots[(uint8_t)tc_mean_of(squares, &statistics->variance)]};
-    return found;
-}
 
 /* What is the same for a row: without zero points, twice as large, as the short form wants products. */
 typedef struct tc_norm_factors {
@@ -138,8 +99,8 @@ TC_INLINE tc_norm_four tc_norm_done(tc_norm_four values)
 TC_INLINE tc_norm_four tc_norm_products(uint32_t even, uint32_t odd, tc_norm_four by)
 {
     const tc_norm_four products = {
-        tc_smulbb(even, (uint32_t)by.even), tc_smlatb(even, (uint32_t)by.even_next, 0),
-        tc_smulbb(odd, (uint32_t)by.odd), tc_smlatb(odd, (uint32_t)by.odd_next, 0)};
+        tc_smulbb(even, (uint32_t)by.even), tc_smultb(even, (uint32_t)by.even_next),
+        tc_smulbb(odd, (uint32_t)by.odd), tc_smultb(odd, (uint32_t)by.odd_next)};
     return products;
 }
 
@@ -231,6 +192,96 @@ TC_INLINE void tc_layer_norm_scaled_s8(const int8_t *input, int8_t *output, cons
         const tc_norm_factors factors = {2 * (found.root - shape->root_zero_point),
                                          2 * (means[(uint8_t)found.mean] - shape->mean_zero_point)};
         tc_norm_scaled_row(input, output, gamma, beta, &factors, shape);
+    }
+}
+
+/* A number of the row as a line has it. */
+typedef struct tc_norm_slope {
+    int32_t slope;
+    int32_t start;
+} tc_norm_slope;
+
+TC_INLINE tc_norm_slope tc_norm_slope_of(int32_t number, const tc_norm_line *line)
+{
+    const tc_norm_slope slope = {tc_smmlar(number * (1 << TC_NORM_PLACES), line->factor, 0),
+                                 line->start - (number < 0 ? line->less : 0)};
+    return slope;
+}
+
+typedef struct tc_norm_slopes {
+    tc_norm_slope gain;
+    tc_norm_slope mean;
+} tc_norm_slopes;
+
+/* A column's constants: gamma without its zero point; beta's term of the sum and the start of that. */
+typedef struct tc_norm_column {
+    int32_t gamma;
+    int32_t beta;
+} tc_norm_column;
+
+/* The gain of a column, and what is added to an element times that. */
+typedef struct tc_norm_factor {
+    uint32_t gain;
+    int32_t offset;
+} tc_norm_factor;
+
+TC_INLINE tc_norm_factor tc_norm_factor_of(const tc_norm_column *column, const tc_norm_slopes *slopes,
+                                           const tc_layer_norm_shape *shape)
+{
+    const int32_t gain = tc_multiply_low(slopes->gain.start, slopes->gain.slope, (uint32_t)column->gamma);
+    tc_norm_factor factor = {(uint32_t)tc_saturate_u8(gain, shape->gain_line.right), 0};
+    const int32_t mean = tc_multiply_low(slopes->mean.start, slopes->mean.slope, factor.gain);
+    const int32_t scaled_mean = tc_saturate8(mean, shape->mean_line.right);
+    const int32_t offset = tc_saturate8(shape->beta.first * scaled_mean + column->beta, shape->beta.shift);
+    factor.offset = shape->sum.second * offset + shape->sum.start;
+    return factor;
+}
+
+/* A result, of twice the product of an element and its gain. */
+TC_INLINE int8_t tc_norm_result(int32_t doubled, int32_t offset, const tc_layer_norm_shape *shape)
+{
+    const int32_t scaled_x = tc_requantize_short(doubled, &shape->scaled_x);
+    return (int8_t)tc_saturate8(shape->sum.first * scaled_x + offset, shape->sum.shift);
+}
+
+/* Of elements 0 and 2 of a word, and their columns. */
+TC_INLINE void tc_norm_two(uint32_t x, int8_t *output, const tc_norm_column *columns, const tc_norm_slopes *slopes,
+                           const tc_layer_norm_shape *shape)
+{
+    const uint32_t doubled = tc_sadd16(x, x);
+    const tc_norm_factor first = tc_norm_factor_of(columns, slopes, shape);
+    output[0] = tc_norm_result(tc_smulbb(doubled, first.gain), first.offset, shape);
+    const tc_norm_factor second = tc_norm_factor_of(columns + 2, slopes, shape);
+    output[2] = tc_norm_result(tc_smultb(doubled, second.gain), second.offset, shape);
+}
+
+TC_INLINE void tc_norm_positive_row(const int8_t *input, int8_t *output, const tc_norm_column *columns,
+                                  const tc_norm_slopes *slopes, const tc_layer_norm_shape *shape)
+{
+    const uint32_t minus_x_zero = tc_lanes(-shape->x_zero_point, -shape->x_zero_point);
+    int32_t i = 0;
+    for (; i <= shape->depth - 4; i += 4) {
+        const uint32_t x = tc_load4(input + i);
+        tc_norm_two(tc_add_even(minus_x_zero, x), output + i, columns + i, slopes, shape);
+        tc_norm_two(tc_add_odd(minus_x_zero, x), output + i + 1, columns + i + 1, slopes, shape);
+    }
+    for (; i < shape->depth; ++i) {
+        const tc_norm_factor factor = tc_norm_factor_of(columns + i, slopes, shape);
+        const int32_t x = input[i] - shape->x_zero_point;
+        output[i] = tc_norm_result(2 * x * (int32_t)factor.gain, factor.offset, shape);
+    }
+}
+
+/* The scaled way where no gain is negative: their zero point is -128. */
+TC_INLINE void tc_layer_norm_positive_s8(const int8_t *input, int8_t *output, const int8_t *roots, const int8_t *means,
+                                       const tc_norm_column *columns, const tc_layer_norm_shape *shape)
+{
+    for (int32_t row = 0; row < shape->rows; ++row, input += shape->depth, output += shape->depth) {
+        const tc_norm_row found = tc_norm_statistics_of(input, shape->depth, roots, &shape->statistics);
+        const tc_norm_slopes slopes = {
+            tc_norm_slope_of(found.root - shape->root_zero_point, &shape->gain_line),
+            tc_norm_slope_of(means[(uint8_t)found.mean] - shape->mean_zero_point, &shape->mean_line)};
+        tc_norm_positive_row(input, output, columns, &slopes, shape);
     }
 }
 

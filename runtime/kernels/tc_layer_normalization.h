@@ -79,6 +79,9 @@ TC_INLINE tc_reciprocal_root tc_reciprocal_root_of(uint64_t x)
     const int32_t shift = bits >= 31 ? (bits - 31) / 2 * 2 : -((32 - bits) / 2 * 2);
     const uint32_t mantissa = (uint32_t)(shift >= 0 ? x >> shift : x << -shift);
     uint32_t y = 2362232013u - tc_high_word(1288490189u, mantissa);
+#if TC_DSP
+#pragma GCC unroll 4
+#endif
     for (int32_t step = 0; step < 4; ++step) {
         const uint32_t square = (uint32_t)(((uint64_t)y * y) >> 30);
         y = (uint32_t)(((uint64_t)y * ((UINT32_C(3) << 30) - tc_high_word(square, mantissa))) >> 31);
@@ -87,28 +90,110 @@ TC_INLINE tc_reciprocal_root tc_reciprocal_root_of(uint64_t x)
     return result;
 }
 
+/* What is the same for a row: an element's distance to the mean is factor * element + start. */
+typedef struct tc_normalized_row {
+    int32_t factor;
+    int32_t start;
+    int32_t root;
+} tc_normalized_row;
+
+/* Where elements, factors and summands are read next. */
+typedef struct tc_normalized_columns {
+    const int8_t *input;
+    const int32_t *scale;
+    const int64_t *bias;
+} tc_normalized_columns;
+
+/* The high word of the next element's sum. */
+TC_INLINE int32_t tc_next_normalized(tc_normalized_columns *at, const tc_normalized_row *row)
+{
+    const int32_t distance = (int32_t)((uint32_t)row->factor * (uint32_t)*at->input++ + (uint32_t)row->start);
+    const int32_t element = (int32_t)(((int64_t)distance * row->root) >> 32);
+    return (int32_t)(((int64_t)element * *at->scale++ + *at->bias++) >> 32);
+}
+
+#if TC_DSP
+typedef struct tc_normalized_two {
+    int32_t first;
+    int32_t second;
+} tc_normalized_two;
+
+/* The same of two elements: of such sums compilers copy the halves, for which they want more registers than there are. */
+TC_INLINE tc_normalized_two tc_next_two_normalized(tc_normalized_columns *at, const tc_normalized_row *row)
+{
+    tc_normalized_two high;
+    int32_t element;
+    int32_t scale;
+    int32_t next_scale;
+    __asm__ volatile("ldrd %[scale], %[next_scale], [%[scales]], #8\n\t"
+                     "ldrsb %[element], [%[input]], #1\n\t"
+                     "ldrd %[second], %[first], [%[biases]], #8\n\t"
+                     "mla %[element], %[element], %[factor], %[start]\n\t"
+                     "smmul %[element], %[element], %[root]\n\t"
+                     "smlal %[second], %[first], %[element], %[scale]\n\t"
+                     "ldrsb %[element], [%[input]], #1\n\t"
+                     "ldrd %[scale], %[second], [%[biases]], #8\n\t"
+                     "mla %[element], %[element], %[factor], %[start]\n\t"
+                     "smmul %[element], %[element], %[root]\n\t"
+                     "smlal %[scale], %[second], %[element], %[next_scale]"
+                     : [element] "=&r"(element), [scale] "=&r"(scale), [next_scale] "=&r"(next_scale),
+                       [first] "=&r"(high.first), [second] "=&r"(high.second), [input] "+r"(at->input),
+                       [scales] "+r"(at->scale), [biases] "+r"(at->bias)
+                     : [factor] "r"(row->factor), [start] "r"(row->start), [root] "r"(row->root)
+                     : "memory");
+    return high;
+}
+
+TC_INLINE void tc_store_normalized_two(int8_t *output, tc_normalized_two two, int32_t right)
+{
+    output[0] = (int8_t)tc_saturate8(two.first, right);
+    output[1] = (int8_t)tc_saturate8(two.second, right);
+}
+#endif
+
+TC_INLINE void tc_normalize_row(tc_normalized_columns at, int8_t *output, const tc_normalized_row *row, int32_t depth,
+                                int32_t right)
+{
+    const int8_t *const end = output + depth;
+#if TC_DSP
+    const int8_t *const eights = output + depth / 8 * 8;
+    for (; output != eights; output += 8) {
+        tc_store_normalized_two(output, tc_next_two_normalized(&at, row), right);
+        tc_store_normalized_two(output + 2, tc_next_two_normalized(&at, row), right);
+        tc_store_normalized_two(output + 4, tc_next_two_normalized(&at, row), right);
+        tc_store_normalized_two(output + 6, tc_next_two_normalized(&at, row), right);
+    }
+#endif
+    for (; output != end; ++output) {
+        *output = (int8_t)tc_saturate8(tc_next_normalized(&at, row), right);
+    }
+}
+
+/* depth times the sum of the squares of the distances. */
+TC_INLINE uint64_t tc_power_of_row(const tc_row_sums *sums, const tc_layer_normalization_shape *shape)
+{
+    const int64_t power = (int64_t)shape->depth * sums->squares;
+    const int32_t zero = shape->zero_sum;
+    const int64_t less = shape->centred ? (int64_t)sums->sum * sums->sum : zero * (2 * (int64_t)sums->sum - zero);
+    return (uint64_t)(power - less);
+}
+
 TC_INLINE void tc_layer_normalization_s8(const int8_t *input, int8_t *output, const int32_t *scale, const int64_t *bias,
                                          const tc_layer_normalization_shape *shape)
 {
     const int32_t depth = shape->depth;
     for (int32_t row = 0; row < shape->rows; ++row) {
         const tc_row_sums sums = tc_sums_of_row(input, depth);
-        const int64_t total = shape->centred ? sums.sum : shape->zero_sum;
-        const uint64_t power = (uint64_t)((int64_t)depth * sums.squares + total * (total - 2 * (int64_t)sums.sum));
+        const int32_t total = shape->centred ? sums.sum : shape->zero_sum;
+        const uint64_t power = tc_power_of_row(&sums, shape);
         const uint64_t raised = (power << shape->fraction) + (uint64_t)bias[depth];
         const tc_reciprocal_root inverse = tc_reciprocal_root_of(raised > 0 ? raised : 1);
-        const int32_t root = (int32_t)inverse.root;
         int32_t left = -14 - inverse.shift / 2 + shape->fraction / 2 + shape->element_bits;
         left = left < 0 ? 0 : left > 31 ? 31 : left;
-        const uint32_t factor = (uint32_t)depth << left;
-        const uint32_t subtracted = (uint32_t)total << left;
-        for (int32_t i = 0; i < depth; ++i) {
-            const int32_t value = input[i];
-            const int32_t distance = (int32_t)(factor * (uint32_t)value - subtracted);
-            const int32_t element = (int32_t)(((int64_t)distance * root) >> 32);
-            const int64_t sum = (int64_t)element * scale[i] + bias[i];
-            output[i] = (int8_t)tc_ssat8((int32_t)(sum >> 32) >> (shape->shift - 32));
-        }
+        const tc_normalized_row factors = {(int32_t)((uint32_t)depth << left), (int32_t)(0u - ((uint32_t)total << left)),
+                                           (int32_t)inverse.root};
+        const tc_normalized_columns columns = {input, scale, bias};
+        tc_normalize_row(columns, output, &factors, depth, shape->shift - 32);
         input += depth;
         output += depth;
     }

@@ -4,12 +4,14 @@
  *
  *     TC_MVE_PAIRS(name, rows, groups, partial, form, ...)  2 pixels x 4 channels, pair by pair, all channels
  *     TC_MVE_ROW(name, groups, form, ...)                   1 pixel x 8 channels
+ *     TC_MVE_PAIRS_PACKED(name, way, rows, groups, partial, form, ...)  with weights of fewer bits (tc_mve_packed.h)
+ *     TC_MVE_ROW_PACKED(name, way, groups, form, ...)
  *
  * define the block function `name`; the last arguments are the requantisation (tc_mve_requant_block.h):
  *
  *     x        first pixel's window: `rows` rows of `groups` x 16 bytes, at any address
- *     stream   per 4 channels: [starts] [rows][groups][4 channels][16], int8, with zeros for bytes that aren't the window's;
- *              [starts if pre] multipliers, offsets, extras; 4 words each
+ *     stream   per 4 channels: [starts] [rows][groups][4 channels][16], int8, with zeros for bytes that aren't the window's,
+ *              or packed, with 4 starts in front; [starts if pre] multipliers, offsets, extras; 4 words each
  *     output   first channel of the first pixel
  *     count    pairs of pixels, or channels / 8
  *     partial  whether the last block may have fewer than 4 channels
@@ -21,6 +23,7 @@
 
 #include "kernels/tc_inline.h"
 #include "kernels/tc_mve.h"
+#include "kernels/tc_mve_packed.h"
 #include "kernels/tc_mve_requant_block.h"
 
 #ifdef __cplusplus
@@ -57,9 +60,19 @@ TC_INLINE int32_t tc_mve_dot(const int8_t *x, const int8_t *weights, int32_t gro
 }
 
 /* The results of 4 channels of a pixel; returns the end of their stream. */
-TC_INLINE const int32_t *tc_mve_quad_portable(const int8_t *x, const int32_t *stream, int32_t rows, int32_t groups,
-                                              int32_t row_bytes, const tc_mve_requant *requant, int8_t results[4])
+TC_INLINE const int32_t *tc_mve_quad_portable(const int8_t *x, const int32_t *stream, tc_mve_way way, int32_t rows,
+                                              int32_t groups, int32_t row_bytes, const tc_mve_requant *requant,
+                                              int8_t results[4])
 {
+    if (way != TC_MVE_WAY_BYTES) {
+        int32_t sums[4];
+        const int32_t *after = stream + 4 + tc_mve_packed_words(way) * rows * groups;
+        tc_mve_packed_sums(x, (const uint8_t *)(stream + 4), way, rows, groups, row_bytes, stream, sums);
+        for (int32_t channel = 0; channel < 4; channel++) {
+            results[channel] = tc_mve_requantize(sums[channel], 0, after + channel, 4, requant);
+        }
+        return after + 4 * (tc_mve_requant_words(requant) - 1);
+    }
     const int32_t *weights = requant->pre > 0 ? stream : stream + 4;
     const int32_t *constants = weights + 16 * rows * groups;
     const int32_t *starts = requant->pre > 0 ? constants : stream;
@@ -75,14 +88,16 @@ TC_INLINE const int32_t *tc_mve_quad_portable(const int8_t *x, const int32_t *st
 }
 
 TC_INLINE void tc_mve_pairs_portable(const int8_t *x, const int32_t *stream, int8_t *output, const tc_mve_job *job,
-                                     int32_t pairs, int32_t rows, int32_t groups, const tc_mve_requant *requant)
+                                     int32_t pairs, tc_mve_way way, int32_t rows, int32_t groups,
+                                     const tc_mve_requant *requant)
 {
     for (; pairs > 0; pairs--) {
         const int32_t *block = stream;
         for (int32_t lanes = job->lanes; lanes > 0; lanes -= 8) {
             int8_t results[2][4];
-            tc_mve_quad_portable(x, block, rows, groups, job->step + 16 * groups, requant, results[0]);
-            block = tc_mve_quad_portable(x + job->next, block, rows, groups, job->step + 16 * groups, requant, results[1]);
+            const int32_t row_bytes = job->step + 16 * groups;
+            tc_mve_quad_portable(x, block, way, rows, groups, row_bytes, requant, results[0]);
+            block = tc_mve_quad_portable(x + job->next, block, way, rows, groups, row_bytes, requant, results[1]);
             for (int32_t lane = 0; lane < (lanes < 8 ? lanes : 8); lane++) {
                 output[job->offsets[lane]] = results[lane % 2][lane / 2];
             }
@@ -94,12 +109,12 @@ TC_INLINE void tc_mve_pairs_portable(const int8_t *x, const int32_t *stream, int
 }
 
 TC_INLINE void tc_mve_row_portable(const int8_t *x, const int32_t *stream, int8_t *output, const tc_mve_job *job,
-                                   int32_t count, int32_t groups, const tc_mve_requant *requant)
+                                   int32_t count, tc_mve_way way, int32_t groups, const tc_mve_requant *requant)
 {
     for (; count > 0; count--) {
         int8_t results[2][4];
-        stream = tc_mve_quad_portable(x, stream, 1, groups, 0, requant, results[0]);
-        stream = tc_mve_quad_portable(x, stream, 1, groups, 0, requant, results[1]);
+        stream = tc_mve_quad_portable(x, stream, way, 1, groups, 0, requant, results[0]);
+        stream = tc_mve_quad_portable(x, stream, way, 1, groups, 0, requant, results[1]);
         for (int32_t lane = 0; lane < 8; lane++) {
             output[job->offsets[lane]] = results[lane % 2][lane / 2];
         }
@@ -110,7 +125,7 @@ TC_INLINE void tc_mve_row_portable(const int8_t *x, const int32_t *stream, int8_
 #if TC_MVE_BLOCKS
 
 /* 16 taps of 2 pixels at r1 and r3: a weight vector is loaded one product ahead. `op` of the first ones may not add. */
-#define TC_MVE_PAIR_GROUP(op) \
+#define TC_MVE_PAIR_GROUP_BYTES(op) \
     "vldrb.8 q0, [r1], #16\n\t" \
     "vldrb.8 q2, [r5], #64\n\t" \
     "vldrb.8 q1, [r3], #16\n\t" \
@@ -127,7 +142,7 @@ TC_INLINE void tc_mve_row_portable(const int8_t *x, const int32_t *stream, int8_
     op " lr, q1, q3\n\t"
 
 /* The same of one pixel and 8 channels, whose weights are at r5 and r3. */
-#define TC_MVE_ROW_GROUP(op) \
+#define TC_MVE_ROW_GROUP_BYTES(op) \
     "vldrb.8 q0, [r1], #16\n\t" \
     "vldrb.8 q2, [r5], #64\n\t" \
     "vldrb.8 q3, [r3], #64\n\t" \
@@ -145,6 +160,9 @@ TC_INLINE void tc_mve_row_portable(const int8_t *x, const int32_t *stream, int8_
     "vldrb.8 q3, [r3, #-16]\n\t" \
     op " r6, q0, q2\n\t" \
     op " lr, q0, q3\n\t"
+
+#define TC_MVE_MASK_BYTES
+#define TC_MVE_SUMS_BYTES
 
 /* `first`, then `groups` - 1 of `next`, from 13 on in a loop over 8, which r7 counts. */
 #define TC_MVE_GROUPS(first, next, groups) \
@@ -165,21 +183,21 @@ TC_INLINE void tc_mve_row_portable(const int8_t *x, const int32_t *stream, int8_
     "add r3, r3, r7\n\t"
 
 /* The rows of windows, r7 bytes apart; many groups in a loop that counts rows in the upper half of r11. */
-#define TC_MVE_ROWS(op, rows, groups) \
+#define TC_MVE_ROWS(group, op, rows, groups) \
     ".if (" #rows ") == 1\n\t" \
-    TC_MVE_GROUPS(TC_MVE_PAIR_GROUP(op), TC_MVE_PAIR_GROUP("vmladava.s8"), groups) \
+    TC_MVE_GROUPS(group(op), group("vmladava.s8"), groups) \
     ".elseif (" #rows ") * (" #groups ") <= 16\n\t" \
-    TC_MVE_PAIR_GROUP(op) \
-    ".rept (" #groups ") - 1\n\t" TC_MVE_PAIR_GROUP("vmladava.s8") ".endr\n\t" \
+    group(op) \
+    ".rept (" #groups ") - 1\n\t" group("vmladava.s8") ".endr\n\t" \
     ".rept (" #rows ") - 1\n\t" \
     TC_MVE_NEXT_ROW \
-    ".rept " #groups "\n\t" TC_MVE_PAIR_GROUP("vmladava.s8") ".endr\n\t" \
+    ".rept " #groups "\n\t" group("vmladava.s8") ".endr\n\t" \
     ".endr\n\t" \
     ".else\n\t" \
     TC_MVE_ZERO(op) \
     "add r11, r11, #((" #rows ") - 1) << 16\n" \
     "3:\n\t" \
-    ".rept " #groups "\n\t" TC_MVE_PAIR_GROUP("vmladava.s8") ".endr\n\t" \
+    ".rept " #groups "\n\t" group("vmladava.s8") ".endr\n\t" \
     TC_MVE_NEXT_ROW \
     "subs r11, r11, #1 << 16\n\t" \
     "bpl 3b\n\t" \
@@ -215,7 +233,7 @@ TC_INLINE void tc_mve_row_portable(const int8_t *x, const int32_t *stream, int8_
  * r1, r3 the pixels, r5 the stream, r7 the step between rows, r9 the output, r11 the lanes that are left.
  * s20 r7 of the caller, s21 the pairs that are left, s22 and s23 stream and lanes, s24 and s25 the advances, s26 and s27 the pixels.
  */
-#define TC_MVE_PAIRS_TEXT(rows, groups, partial, form, pre, shift, low, high) \
+#define TC_MVE_PAIRS_TEXT(way, rows, groups, partial, form, pre, shift, low, high) \
     "vldrh.u16 q4, [r3], #16\n\t" \
     "vmov s20, s21, r7, r4\n\t" \
     "mov r9, r2\n\t" \
@@ -228,8 +246,11 @@ TC_INLINE void tc_mve_row_portable(const int8_t *x, const int32_t *stream, int8_
     "vmov s26, s27, r1, r3\n\t" \
     "vmov r5, r11, s22, s23\n" \
     "2:\n\t" /* 4 channels */ \
+    TC_MVE_MASK_##way \
     TC_MVE_BEGIN(pre, "ldm r5, {r0, r2, r4, r6}\n\t", "ldm r5!, {r8, r10, r12, lr}\n\t", \
-                 TC_MVE_ROWS("vmladava.s8", rows, groups), TC_MVE_ROWS("vmladav.s8", rows, groups)) \
+                 TC_MVE_ROWS(TC_MVE_PAIR_GROUP_##way, "vmladava.s8", rows, groups), \
+                 TC_MVE_ROWS(TC_MVE_PAIR_GROUP_##way, "vmladav.s8", rows, groups)) \
+    TC_MVE_SUMS_##way \
     TC_MVE_TO_LANES \
     TC_MVE_START(pre, r5, r5) \
     TC_MVE_HIGH_##form(r5, r5) \
@@ -250,7 +271,7 @@ TC_INLINE void tc_mve_row_portable(const int8_t *x, const int32_t *stream, int8_
     "vmov r7, s20\n\t"
 
 /* r1 the pixel, r5 and r3 the streams, r9 the output, r11 the passes that are left; s20 r7 of the caller, s22 and s23 pixel, distance. */
-#define TC_MVE_ROW_TEXT(groups, form, pre, shift, low, high) \
+#define TC_MVE_ROW_TEXT(way, groups, form, pre, shift, low, high) \
     "vldrh.u16 q4, [r3], #16\n\t" \
     "vmov s20, r7\n\t" \
     "mov r9, r2\n\t" \
@@ -261,9 +282,11 @@ TC_INLINE void tc_mve_row_portable(const int8_t *x, const int32_t *stream, int8_
     "add r3, r1, r4\n\t" \
     "mov r1, r0\n" \
     "1:\n\t" /* 8 channels */ \
+    TC_MVE_MASK_##way \
     TC_MVE_BEGIN(pre, "ldm r5!, {r0, r2, r4, r6}\n\t", "ldm r3!, {r8, r10, r12, lr}\n\t", \
-                 TC_MVE_GROUPS(TC_MVE_ROW_GROUP("vmladava.s8"), TC_MVE_ROW_GROUP("vmladava.s8"), groups), \
-                 TC_MVE_GROUPS(TC_MVE_ROW_GROUP("vmladav.s8"), TC_MVE_ROW_GROUP("vmladava.s8"), groups)) \
+                 TC_MVE_GROUPS(TC_MVE_ROW_GROUP_##way("vmladava.s8"), TC_MVE_ROW_GROUP_##way("vmladava.s8"), groups), \
+                 TC_MVE_GROUPS(TC_MVE_ROW_GROUP_##way("vmladav.s8"), TC_MVE_ROW_GROUP_##way("vmladava.s8"), groups)) \
+    TC_MVE_SUMS_##way \
     TC_MVE_TO_LANES \
     TC_MVE_START(pre, r5, r3) \
     TC_MVE_HIGH_##form(r5, r3) \
@@ -293,27 +316,30 @@ TC_INLINE void tc_mve_row_portable(const int8_t *x, const int32_t *stream, int8_
             : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "p0", \
               "cc", "memory"); \
     }
-#define TC_MVE_PAIRS(name, ...) TC_MVE_BLOCK(name, TC_MVE_PAIRS_TEXT(__VA_ARGS__))
-#define TC_MVE_ROW(name, ...) TC_MVE_BLOCK(name, TC_MVE_ROW_TEXT(__VA_ARGS__))
+#define TC_MVE_PAIRS_PACKED(name, ...) TC_MVE_BLOCK(name, TC_MVE_PAIRS_TEXT(__VA_ARGS__))
+#define TC_MVE_ROW_PACKED(name, ...) TC_MVE_BLOCK(name, TC_MVE_ROW_TEXT(__VA_ARGS__))
 
 #else
 
-#define TC_MVE_PAIRS(name, rows, groups, partial, ...) \
+#define TC_MVE_PAIRS_PACKED(name, way, rows, groups, partial, ...) \
     static TC_NOINLINE void name(const int8_t *x, const int32_t *stream, int8_t *output, const tc_mve_job *job, \
                                  int32_t count) \
     { \
         static const tc_mve_requant requant = TC_MVE_REQUANT(__VA_ARGS__); \
-        tc_mve_pairs_portable(x, stream, output, job, count, rows, groups, &requant); \
+        tc_mve_pairs_portable(x, stream, output, job, count, TC_MVE_WAY_##way, rows, groups, &requant); \
     }
-#define TC_MVE_ROW(name, groups, ...) \
+#define TC_MVE_ROW_PACKED(name, way, groups, ...) \
     static TC_NOINLINE void name(const int8_t *x, const int32_t *stream, int8_t *output, const tc_mve_job *job, \
                                  int32_t count) \
     { \
         static const tc_mve_requant requant = TC_MVE_REQUANT(__VA_ARGS__); \
-        tc_mve_row_portable(x, stream, output, job, count, groups, &requant); \
+        tc_mve_row_portable(x, stream, output, job, count, TC_MVE_WAY_##way, groups, &requant); \
     }
 
 #endif
+
+#define TC_MVE_PAIRS(name, ...) TC_MVE_PAIRS_PACKED(name, BYTES, __VA_ARGS__)
+#define TC_MVE_ROW(name, ...) TC_MVE_ROW_PACKED(name, BYTES, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

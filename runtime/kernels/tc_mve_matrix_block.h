@@ -77,7 +77,7 @@ TC_INLINE void tc_mve_matrix_portable(const int8_t *rows, const int8_t *columns,
     "mov r1, r0\n\t" \
     "vmov s26, s27, r1, r3\n" \
     "2:\n\t" /* 4 columns */ \
-    TC_MVE_GROUPS(TC_MVE_PAIR_GROUP("vmladav.s8"), TC_MVE_PAIR_GROUP("vmladava.s8"), groups) \
+    TC_MVE_GROUPS(TC_MVE_PAIR_GROUP_BYTES("vmladav.s8"), TC_MVE_PAIR_GROUP_BYTES("vmladava.s8"), groups) \
     TC_MVE_TO_LANES \
     TC_MVE_MATRIX_SHIFT(pre) \
     "vldrw.u32 q2, [r5], #16\n\t" \

@@ -130,6 +130,9 @@ TC_INLINE int8_t tc_requantize_block(int32_t a, const int32_t *parameters, const
  * sp and pc are free, and so are the slots (tc_simd.h).
  */
 #define TC_BLOCK_FUNCTION(name, type0, type1, type2, type3, text) \
+    TC_BLOCK_FUNCTION_WITH(name, type0, type1, type2, type3, text, TC_SLOT_CLOBBERS)
+/* The same with all that `text` changes beside r0-r12 and lr. */
+#define TC_BLOCK_FUNCTION_WITH(name, type0, type1, type2, type3, text, ...) \
     static TC_NOINLINE void name(type0 argument0, type1 argument1, type2 argument2, type3 argument3) \
     { \
         register type0 r0 __asm__("r0") = argument0; \
@@ -140,7 +143,7 @@ TC_INLINE int8_t tc_requantize_block(int32_t a, const int32_t *parameters, const
             TC_SLOTS_OPEN text TC_SLOTS_CLOSE \
             : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3) \
             : \
-            : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", TC_SLOT_CLOBBERS); \
+            : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", __VA_ARGS__); \
     }
 
 #endif

@@ -212,6 +212,21 @@ def _qattention(a: Attributes, opset: int) -> list[np.ndarray | None]:
     return [x.view(np.uint8), w, floats(24), _scale(), _scale(0.01), mask, np.uint8(99), _zero(0)]
 
 
+def _attention_rows(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    mask = np.array([[1, 1, 0, 1, 1]], np.int32)
+    return [floats(1, 5, 8), floats(8, 24), floats(24), mask]
+
+
+def _multi_head_attention(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    mask = np.array([[1, 1, 0, 1, 1]], np.int32)
+    return [floats(1, 5, 8), floats(1, 5, 8), floats(1, 5, 8), floats(24), mask]
+
+
+def _embeddings(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    ids = np.array([[1, 3, 0, 2]], np.int32)
+    return [ids, None, floats(5, 8), floats(4, 8), None, floats(8), floats(8)]
+
+
 def _qgemm(a: Attributes, opset: int) -> list[np.ndarray | None]:
     x, w = _bytes(1, 12), _bytes(12, 5)
     x, w = x.T if a.get("transA") else x, w.T if a.get("transB") else w
@@ -240,6 +255,20 @@ _POOL_BASES = (
     {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [0, 0, 1, 1], "ceil_mode": 1},
 )
 """In the last one, a window would begin in the padding."""
+
+
+def _matmul_of_bits(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    rows, blocks = a["N"], -(-a["K"] // a["block_size"])
+    packed = rng().integers(0, 256, (rows, blocks, a["block_size"] * a.get("bits", 4) // 8)).astype(np.uint8)
+    return [floats(2, a["K"]), packed, np.abs(floats(rows, blocks))]
+
+
+def _gather_of_blocks(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    """A table of 4 rows with as many columns as fill two blocks."""
+    columns = 2 * a["block_size"]
+    packed = rng().integers(0, 256, (4, columns * a.get("bits", 4) // 8)).astype(np.uint8)
+    return [packed, ints(1, 3), np.abs(floats(4, 2))]
+
 
 RECIPES: dict[str, Recipe] = {
     "AveragePool": Recipe(lambda a, opset: [floats(1, 3, 7, 8)], _POOL_BASES),
@@ -334,6 +363,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     f"{MICROSOFT}.DequantizeLinear": Recipe(_dequantize, domain=MICROSOFT, integers=True),
     f"{MICROSOFT}.QuantizeLinear": Recipe(_quantize, domain=MICROSOFT, integers=True),
+    f"{MICROSOFT}.Attention": Recipe(_attention_rows, ({"num_heads": 2},), domain=MICROSOFT),
+    f"{MICROSOFT}.MultiHeadAttention": Recipe(_multi_head_attention, ({"num_heads": 2},), domain=MICROSOFT),
+    f"{MICROSOFT}.EmbedLayerNormalization": Recipe(_embeddings, domain=MICROSOFT, outputs=lambda a: 2),
     f"{MICROSOFT}.BiasGelu": Recipe(lambda a, opset: [floats(2, 60), floats(60)], domain=MICROSOFT),
     f"{MICROSOFT}.FastGelu": Recipe(lambda a, opset: [floats(2, 60), floats(60)], domain=MICROSOFT),
     f"{MICROSOFT}.SkipLayerNormalization": Recipe(
@@ -354,6 +386,12 @@ RECIPES: dict[str, Recipe] = {
     f"{MICROSOFT}.Gelu": Recipe(lambda a, opset: [floats(1, 60)], domain=MICROSOFT),
     f"{MICROSOFT}.Pad": Recipe(_pad, domain=MICROSOFT),
 }  # fmt: skip
+RECIPES[f"{MICROSOFT}.MatMulNBits"] = Recipe(
+    _matmul_of_bits, ({"K": 32, "N": 5, "block_size": 16},), domain=MICROSOFT, integers=True
+)
+RECIPES[f"{MICROSOFT}.GatherBlockQuantized"] = Recipe(
+    _gather_of_blocks, ({"block_size": 16},), (1,), domain=MICROSOFT, integers=True
+)
 for _kind in "Abs Ceil Celu Cos Elu Erf Exp Floor HardSigmoid HardSwish Identity LeakyRelu Log Mish Neg Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Swish Tanh ThresholdedRelu".split():  # noqa: E501
     RECIPES[_kind] = _simple(1, 60)
 for _kind in "Log Sqrt".split():
@@ -517,6 +555,19 @@ VALUES: Mapping[str, Sequence[Any]] = {
 }  # fmt: skip
 """By attribute."""
 SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
+    (f"{MICROSOFT}.Attention", "num_heads"): [1, 4],
+    (f"{MICROSOFT}.Attention", "unidirectional"): [0, 1],
+    (f"{MICROSOFT}.Attention", "scale"): [0.3],
+    (f"{MICROSOFT}.Attention", "mask_filter_value"): [-1.5],
+    (f"{MICROSOFT}.Attention", "do_rotary"): [0, 1],
+    (f"{MICROSOFT}.Attention", "past_present_share_buffer"): [0, 1],
+    (f"{MICROSOFT}.Attention", "qkv_hidden_sizes"): [[8, 8, 8], [4, 4, 16]],
+    (f"{MICROSOFT}.Attention", "rotary_embedding_dim"): [0, 32],
+    (f"{MICROSOFT}.EmbedLayerNormalization", "mask_index_type"): [0, 1],
+    (f"{MICROSOFT}.MultiHeadAttention", "num_heads"): [1, 4],
+    (f"{MICROSOFT}.MultiHeadAttention", "unidirectional"): [0, 1],
+    (f"{MICROSOFT}.MultiHeadAttention", "scale"): [0.3],
+    (f"{MICROSOFT}.MultiHeadAttention", "mask_filter_value"): [-1.5],
     (f"{MICROSOFT}.FusedConv", "activation"): ["Relu", "Tanh", "Sigmoid"],
     (f"{MICROSOFT}.FusedConv", "activation_params"): [[0.3]],
     (f"{MICROSOFT}.FusedGemm", "activation"): ["Relu", "Tanh", "Sigmoid"],
@@ -525,6 +576,20 @@ SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
     (f"{MICROSOFT}.FusedGemm", "activation_gamma"): [0.3],
     (f"{MICROSOFT}.FusedMatMul", "transBatchA"): [0, 1],
     (f"{MICROSOFT}.FusedMatMul", "transBatchB"): [0, 1],
+    **{
+        (f"{MICROSOFT}.{kind}", name): found
+        for kind in ("MatMulNBits", "GatherBlockQuantized")
+        for name, found in {
+            "bits": [2, 8, 3],
+            "block_size": [32],
+            "quantize_axis": [1, 0],
+            "gather_axis": [0, 1],
+        }.items()
+    },
+    (f"{MICROSOFT}.MatMulNBits", "K"): [24],
+    (f"{MICROSOFT}.MatMulNBits", "N"): [1, 8],
+    (f"{MICROSOFT}.MatMulNBits", "accuracy_level"): [1],
+    (f"{MICROSOFT}.MatMulNBits", "weight_prepacked"): [1],
     (f"{MICROSOFT}.QAttention", "num_heads"): [1, 4],
     (f"{MICROSOFT}.QAttention", "unidirectional"): [0, 1],
     (f"{MICROSOFT}.QAttention", "scale"): [0.3],
@@ -580,9 +645,12 @@ REFUSED = frozenset(
         ("AveragePool", "dilations"),
         ("ScatterElements", "reduction"),
         ("ScatterND", "reduction"),
+        (f"{MICROSOFT}.MatMulNBits", "weight_prepacked"),
         (f"{MICROSOFT}.NhwcMaxPool", "dilations"),
         (f"{MICROSOFT}.FusedMatMul", "transBatchA"),
         (f"{MICROSOFT}.FusedMatMul", "transBatchB"),
+        (f"{MICROSOFT}.Attention", "do_rotary"),
+        (f"{MICROSOFT}.Attention", "past_present_share_buffer"),
         (f"{MICROSOFT}.QAttention", "do_rotary"),
         (f"{MICROSOFT}.QAttention", "past_present_share_buffer"),
         (f"{MICROSOFT}.QLinearAveragePool", "count_include_pad"),

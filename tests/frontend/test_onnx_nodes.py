@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from onnx import ModelProto
 
 from tests.support.full import FULL
-from tests.support.onnx_nodes import NodeCase, check, collected, refusals, skips
+from tests.support.onnx_nodes import NodeCase, assert_close, check, collected, imported, refusals, skips
+from tinycompile import interpreter
 
 GROUPS = 12
 SHARE = 1 if FULL else 10
@@ -30,6 +33,28 @@ def test_cases(group: int, tmp_path: Path) -> None:
         except Exception as error:  # all failures of a group at once
             failed[case.name] = f"{type(error).__name__}: {str(error).strip()[:300]}"
     assert not failed
+
+
+SINCE = {"int4": 21, "uint4": 21, "int2": 25, "uint2": 25, "blocked": 21}
+"""The opset in which DequantizeLinear and QuantizeLinear got them."""
+
+
+def test_integers_of_few_bits_in_every_opset(tmp_path: Path) -> None:
+    """onnx's cases are of its newest opset."""
+    seen = 0
+    for case in passing():
+        kind = next((kind for kind in SINCE if f"_{kind}" in case.name), None)
+        if kind is None or "quantizelinear" not in case.name:
+            continue
+        for opset in range(SINCE[kind], 26):
+            model = ModelProto.FromString(case.model.SerializeToString())
+            model.opset_import[0].version = opset
+            graph, inputs = imported(replace(case, model=model), tmp_path / "node.onnx")
+            values = interpreter.run(graph, inputs)
+            for name, expected in zip(graph.outputs, case.outputs, strict=True):
+                assert_close(values[name], expected)
+            seen += 1
+    assert seen >= 7 * 5 + 4
 
 
 def test_there_are_enough() -> None:

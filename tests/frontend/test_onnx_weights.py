@@ -12,6 +12,8 @@ from onnx import TensorProto, helper
 from tests.support.onnx_agreement import Agreement
 from tests.support.onnx_builder import OnnxBuilder, imported, kinds
 from tinycompile.errors import FloatIslandWarning
+from tinycompile.numerics.step_requant import StepRequant
+from tinycompile.ops.blockwise_fully_connected import BlockwiseFullyConnected
 
 MICROSOFT = "com.microsoft"
 BITS = {"INT2": (-2, 1), "UINT2": (0, 3), "INT4": (-8, 7), "UINT4": (0, 15)}
@@ -70,12 +72,72 @@ def test_few_bits(kind, domain, per_channel):
     assert operators == ["quantize", "fully_connected", "dequantize"] and not raised
 
 
-def test_blocks_are_named_as_the_reason():
-    layer = Layer(21, 2)
-    weights = layer.packed(layer.rng.integers(-8, 8, (8, 4)), "INT4")
-    zeros = layer.packed(layer.rng.integers(-8, 8, (3, 4)), "INT4")
-    _, raised = layer.finish(layer.b.node("DequantizeLinear", weights, layer.scales(3, 4), zeros, axis=0, block_size=3))
-    assert len(raised) == 1 and "MatMul" in raised[0] and "a scale for each block" in raised[0]
+@pytest.mark.parametrize("kind", BITS)
+@pytest.mark.parametrize("block", [2, 3, 4, 8])
+def test_blocks_are_integers(kind, block):
+    """Whatever the zero points are, and however many elements the last block has."""
+    layer, (low, high) = Layer(25, 2), BITS[kind]
+    shape = -(-8 // block), 4
+    weights, zeros = (layer.packed(layer.rng.integers(low, high + 1, size), kind) for size in ((8, 4), shape))
+    w = layer.b.node("DequantizeLinear", weights, layer.scales(*shape), zeros, axis=0, block_size=block)
+    operators, raised = layer.finish(w)
+    wanted = "fully_connected" if block == 8 else "blockwise_fully_connected"
+    assert operators == ["quantize", wanted, "dequantize"] and not raised
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_blocks_of_gemm_and_of_convolutions_of_single_pixels(small):
+    """With scales that are small multiples of one number, sums have 32 bits and are exact in all cases."""
+    b, rng = OnnxBuilder(21), np.random.default_rng(6)
+    layer = Layer(21)
+    layer.b = b
+
+    def blocks(shape: tuple[int, ...], axis: int) -> str:
+        weights = layer.packed(rng.integers(-8, 8, shape), "INT4")
+        sizes = tuple(-(-n // 4) if i == axis else n for i, n in enumerate(shape))
+        scales = rng.integers(1, 16, sizes) * 0.00390625 if small else rng.uniform(0.01, 0.1, sizes)
+        return b.node("DequantizeLinear", weights, b.constant(scales, np.float32), axis=axis, block_size=4)
+
+    x = b.input((1, 10, 3, 2))
+    bias = b.constant(rng.normal(0, 1, 6), np.float32)
+    y = b.node("Relu", b.node("Conv", b.activation(x, 0.05, 3), blocks((6, 10, 1, 1), 1), bias))
+    flat = b.node("Flatten", b.activation(y, 0.1, -20))
+    b.output(b.activation(b.node("Gemm", flat, blocks((5, 36), 1), transB=1, alpha=0.5), 0.2, 1))
+    model = b.model()
+    model.ir_version = 10
+    graph, _ = imported(model, floats="islands")
+    feed = rng.normal(0, 3, (1, 10, 3, 2)).astype(np.float32)
+    assert not Agreement(model, graph).difference({x: feed})
+    layers = [node for node in graph.nodes if isinstance(node.op, BlockwiseFullyConnected)]
+    assert len(layers) == 2 and all(isinstance(node.op.rule, StepRequant) == small for node in layers)
+
+
+@pytest.mark.parametrize("form", ["a scale for each input", "a window", "16 bits", "far apart", "wide"])
+def test_blocks_that_take_floats_say_why(form):
+    layer = Layer(21, 7)
+    b, rng, wide = layer.b, layer.rng, form == "wide"
+    scales = rng.uniform(0.01, 0.1, (8 if form == "a scale for each input" else 4, 4))
+    scales[0] = 1e-6 if form == "far apart" else scales[0]
+    block = {"block_size": 8 // len(scales), "axis": 0}
+    weights = (
+        b.constant(rng.integers(0, 256, (8, 4)), np.uint8) if wide else b.constant(rng.integers(-8, 8, (8, 4)), np.int8)
+    )
+    zeros = b.constant(np.zeros(scales.shape), np.uint8 if wide else np.int8)
+    w = b.node("DequantizeLinear", weights, b.constant(scales, np.float32), zeros, **block)
+    reasons = {"far apart": "too far apart", "wide": "more than 8 bits", "16 bits": "its operand has 16 bits"}
+    if form == "a window":
+        x = b.node("Reshape", layer.a, ints(b, 1, 8, 3, 1))
+        kernel = b.node("Reshape", b.node("Transpose", w, perm=[1, 0]), ints(b, 2, 8, 2, 1))
+        y = b.node("Conv", x, kernel)
+    elif form == "16 bits":
+        y = b.node("MatMul", b.activation(layer.x, 0.001, 3, "int16"), w)
+    else:
+        y = b.node("MatMul", layer.a, w)
+    b.output(b.activation(y, 0.2, 1))
+    model = b.model()
+    model.ir_version = 10
+    with pytest.warns(FloatIslandWarning, match=reasons.get(form, form)):
+        imported(model, floats="islands")
 
 
 WAYS: dict[str, Callable[[OnnxBuilder, str], str]] = {

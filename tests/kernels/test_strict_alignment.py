@@ -18,17 +18,19 @@ from tests.kernels import (
     test_assembly,
     test_attention,
     test_block,
+    test_blockwise_packed,
     test_depthwise_dense,
     test_depthwise_toeplitz,
     test_float_fused,
     test_fused,
     test_hybrid,
     test_integer_products,
-    test_lane_nibbles,
+    test_lane_packed,
     test_lane_tiles,
     test_layer_norm,
     test_lstm,
     test_mve,
+    test_mve_packed,
     test_svdf,
     test_wide,
     test_wide_dsp,
@@ -206,7 +208,7 @@ def float_sites() -> list[Site]:
 def own_cases() -> list[tuple[Factory, Site]]:
     """Of the assembly, and of kernels that the M7 doesn't have."""
     found = [*test_assembly.CASES, *test_mve.cases(), *test_block.cases()]
-    found += [*test_fused.mve_cases(), *test_fused.block_cases(), *test_hybrid.helium_cases()]
+    found += [*test_mve_packed.cases(), *test_fused.mve_cases(), *test_fused.block_cases(), *test_hybrid.helium_cases()]
     found += test_integer_products.helium_cases()
     return [*found, *apart_cases()]
 
@@ -215,7 +217,7 @@ def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
     wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
     wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
-    wide += test_lane_nibbles.CASES
+    wide += [*test_lane_packed.CASES, *test_blockwise_packed.cases()]
     wide += [*test_attention.cases(), *test_layer_norm.cases()]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
@@ -292,7 +294,7 @@ def test_kernels_in_c() -> None:
 
 
 def test_helium_kernels() -> None:
-    cases = [*test_mve.cases(), *test_fused.mve_cases(), *test_hybrid.helium_cases()]
+    cases = [*test_mve.cases(), *test_mve_packed.cases(), *test_fused.mve_cases(), *test_hybrid.helium_cases()]
     cases += test_integer_products.helium_cases()
     check_emulated(some(cases, 6), "mps3-an547", strict=True)
 

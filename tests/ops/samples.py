@@ -15,7 +15,9 @@ from tests.support.regions import GOING, VECTOR, branches, growing
 from tests.support.svdf_models import SvdfForm, svdf_site
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
-from tinycompile.numerics.step_requant import exact_requant
+from tinycompile.numerics.block_scales import reach
+from tinycompile.numerics.step_requant import StepRequant, exact_requant
+from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops import all_ops
 from tinycompile.ops._elementwise import Binary, Unary
 from tinycompile.ops._forest import ForestBuilder, Question
@@ -26,6 +28,7 @@ from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.batch_to_space import BatchToSpace
 from tinycompile.ops.bit_cast import BitCast
+from tinycompile.ops.blockwise_fully_connected import BlockwiseFullyConnected
 from tinycompile.ops.broadcast_to import BroadcastTo
 from tinycompile.ops.cast import Cast
 from tinycompile.ops.class_scores import ClassScores
@@ -294,6 +297,34 @@ def fully_connected(rng: Random) -> Sample:
     shape = any_shape(rng)
     w, values = weights(rng, (3, shape[-1]), 0)
     return weighted(rng, FullyConnected(asymmetric=bool(rng.integers(2))), shape, w, values)
+
+
+@of("blockwise_fully_connected")
+def blockwise_fully_connected(rng: Random) -> Sample:
+    return blockwise(
+        rng, (*any_shape(rng)[:-1], size(rng, 1, 9)), size(rng, 1, 6), size(rng, 1, 5), wide=size(rng, 0, 2) > 0
+    )
+
+
+def blockwise(rng: Random, shape: tuple[int, ...], outputs: int, block: int, *, wide: bool) -> Sample:
+    """Factors of 5 bits, or of 31, for which sums have more than 32; results saturate little."""
+    blocks = -(-shape[-1] // block)
+    values = rng.integers(1, 9, (outputs, shape[-1])) * rng.choice([-1, 1], (outputs, shape[-1]))
+    factors = rng.integers(2**30, 2**31, (outputs, blocks)) if wide else rng.integers(1, 32, (outputs, blocks))
+    factors[0, 0] = 0 if blocks > 1 else factors[0, 0]
+    scales = Quantization(factors.astype(np.float32), np.zeros(factors.shape, np.int64), 0, block)
+    types = TensorType(values.shape, INT8, scales), TensorType(factors.shape, INT32)
+    step = Fraction(1, int(40 * shape[-1] ** 0.5 * float(factors.max()) * 5))
+    slopes, offsets = [step * n for n in range(1, outputs + 1)], [Fraction(n, 3) for n in range(outputs)]
+    rule: StepRequant | RealRequant
+    if wide:
+        sums = reach(values, factors, block, 131)
+        rule = RealRequant.of(slopes, offsets, sums, -5, (-128, 127))
+    else:
+        rule = exact_requant(slopes, offsets, Fraction(1), -5, -128, 127)
+    op = BlockwiseFullyConnected(block, rule)
+    constants = [None, values.astype(np.int8), factors.astype(np.int32)]
+    return sample(op, [int8(shape, 0.05, 3), *types], int8((), 0.05, -5), constants)
 
 
 @of("relu")

@@ -29,6 +29,7 @@ Place = tuple[int, ...]
 BY_POSITIONS = {
     "average_pool2d": {Windowed},
     "batch_matmul": {Across, Pointwise},
+    "blockwise_fully_connected": {Pointwise},
     "concatenation": {Pointwise},
     "conv2d": {Windowed},
     "conv3d": {Windowed},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinycompile.ir import Array
-from tinycompile.quantize.fitting import descended, one_by_one
+from tinycompile.quantize.rounding import descended, one_by_one
 
 
 def as_published(wanted: Array, moment: Array) -> Array:

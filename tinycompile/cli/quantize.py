@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tinycompile.cli._shared import EVALUATION, PATH, STATE, Shape, StatePair, explained, force_option
 from tinycompile.errors import UsageError
 from tinycompile.written import MARK, OVERWRITE, TFLITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
+
+
+class WeightBitsType(click.ParamType[tuple[str, int]]):
+    """4, or the name of a layer with its bits: conv1=4. Names may have "=" themselves."""
+
+    name = "BITS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        layer, _, bits = str(value).rpartition("=")
+        if not bits.isdigit():
+            self.fail(f"{value!r} is neither a number of bits nor LAYER=BITS", param, ctx)
+        return layer, int(bits)
+
+
+def _bits_of(given: Sequence[tuple[str, int]]) -> int | dict[str, int] | None:
+    """For all layers, or by name. Raises UsageError for both together."""
+    named = {layer: bits for layer, bits in given if layer}
+    if named and len(named) < len(given):
+        raise UsageError("--weight-bits says both bits for all layers and bits of single ones", hint="give only one")
+    return named or (given[-1][1] if given else None)
 
 
 @click.command()
@@ -18,6 +40,20 @@ from tinycompile.written import MARK, OVERWRITE, TFLITE, is_archive_of_ours, is_
 @click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto.")
 @click.option("--calib-effort", default="default", show_default=True, help="default, or high: more is tried.")
 @click.option("--eval", "evaluation", type=PATH, help=EVALUATION)
+@click.option(
+    "--weight-bits",
+    type=WeightBitsType(),
+    multiple=True,
+    help="Of weights: 8, 4, 3 or 2 for all layers but depthwise ones, or LAYER=BITS, which can be given several times.",
+)
+@click.option("--group", type=int, help="So many input channels have one weight scale; without it all have.")
+@click.option(
+    "--method",
+    "weight_method",
+    default="auto",
+    show_default=True,
+    help="Of weights with fewer bits: nearest, awq, learned or auto.",
+)
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
 @click.option("--state", "states", type=StatePair(), multiple=True, help=STATE)
 @force_option(OVERWRITE)
@@ -29,6 +65,9 @@ def quantize(
     calib_method: str,
     calib_effort: str,
     evaluation: Path | None,
+    weight_bits: tuple[tuple[str, int], ...],
+    group: int | None,
+    weight_method: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     states: tuple[tuple[str, str], ...],
     force: bool,
@@ -54,6 +93,9 @@ def quantize(
             states=dict(states),
             form="tflite" if output.suffix == TFLITE else "onnx",
             description=MARK,
+            weight_bits=_bits_of(weight_bits),
+            group=group,
+            weight_method=weight_method,
         )
         if result.tflite is not None:
             path.write_bytes(result.tflite)

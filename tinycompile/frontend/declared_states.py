@@ -8,22 +8,27 @@ from dataclasses import replace
 import numpy as np
 
 from tinycompile.errors import UsageError
-from tinycompile.ir import Array, Graph, State, TensorType
+from tinycompile.ir import Array, Graph, Node, State, TensorType, free_name
+from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.slice import Slice
+from tinycompile.ops.transpose import Transpose
 
 Pairs = Sequence[tuple[str, str]]
 """(input, output), by their names in the file."""
 
 
 def with_states(graph: Graph, pairs: Pairs, inputs: Sequence[str], outputs: Sequence[str], where: str) -> Graph:
-    """The graph with such inputs as states, whose next values are such outputs; neither are the model's any more.
+    """The graph with such inputs as states, whose next values are such outputs; neither are the model's any more. Of an
+    output that is longer along one axis, as that of attention with past keys is, the last elements are the next value.
 
     Args:
         inputs, outputs: what the file calls the graph's, in their order.
         where: the file, for messages.
 
     Raises:
-        UsageError: there is no such input or output, one is named twice, both are of different types, or no input or
-            output is left.
+        UsageError: there is no such input or output, one is named twice, the output is no next value of the input
+            (`longer_axis`), or no input or output is left.
     """
     if not pairs:
         return graph
@@ -41,9 +46,57 @@ def with_states(graph: Graph, pairs: Pairs, inputs: Sequence[str], outputs: Sequ
     for names, role in zip(left, ("input", "output"), strict=True):
         if not names:
             raise UsageError(f"no {role} would be left of the model", where=where, why="all are declared as states")
-    names = ((graph.inputs[i], graph.outputs[o]) for i, o in zip(given, wanted, strict=True))
-    found = [State(name, _zero(graph.types[name]), following) for name, following in names]
+    found = list[State]()
+    names = [(graph.inputs[i], graph.outputs[o]) for i, o in zip(given, wanted, strict=True)]
+    for (named, _), (name, following) in zip(pairs, names, strict=True):
+        axis = longer_axis(graph.types[name].shape, graph.types[following].shape)
+        if axis is not None:
+            count, length = graph.types[name].shape[axis], graph.types[following].shape[axis]
+            graph, following = _newest(graph, following, axis, count)
+            note = f"state {named} is the last {count} of {length} elements along axis {axis}: the oldest leave it"
+            graph = replace(graph, notes=(*graph.notes, note))
+        found.append(State(name, _zero(graph.types[name]), following))
     return replace(graph, inputs=tuple(left[0]), outputs=tuple(left[1]), states=(*graph.states, *found))
+
+
+def longer_axis(now: Sequence[int], then: Sequence[int]) -> int | None:
+    """The only axis along which an output has more elements than the input whose next value it is; None of equal
+    shapes, and of those that differ in another way.
+    """
+    differing = [axis for axis, sizes in enumerate(zip(now, then, strict=False)) if sizes[0] != sizes[1]]
+    one = len(now) == len(then) and len(differing) == 1
+    return differing[0] if one and 0 < now[differing[0]] < then[differing[0]] else None
+
+
+def newest(value: Array, shape: Sequence[int]) -> Array:
+    """An output as the next step's input of a shape: the last elements along the axis that is longer."""
+    axis = longer_axis(shape, value.shape)
+    return value if axis is None else np.take(value, range(value.shape[axis] - shape[axis], value.shape[axis]), axis)
+
+
+def _newest(graph: Graph, name: str, axis: int, count: int) -> tuple[Graph, str]:
+    """The graph with the last elements of a value, and their name.
+
+    They are taken before the value is moved or becomes floats, so that passes see what a step does with its state.
+    """
+    moves, producers = list[Node](), graph.producers()
+    while (node := producers.get(name)) is not None and isinstance(node.op, Transpose | Dequantize | Quantize):
+        moves.insert(0, node)
+        name = node.inputs[0]
+        axis = node.op.permutation[axis] if isinstance(node.op, Transpose) else axis
+    types, nodes = dict(graph.types), list(graph.nodes)
+    before, result = graph.types[name], free_name(f"{name}_newest", graph.types)
+    size = (*before.shape[:axis], count, *before.shape[axis + 1 :])
+    last = Slice.of_axis(before.shape, axis, before.shape[axis] - count, count)
+    types[result] = replace(before, shape=size)
+    nodes.append(Node(free_name(result, {node.name for node in nodes}), last, (name,), (result,)))
+    for move in moves:
+        made, source = free_name(f"{move.outputs[0]}_newest", types), types[result]
+        ((shape, _),) = move.op.infer([source])
+        types[made] = replace(types[move.outputs[0]], shape=shape)
+        nodes.append(Node(free_name(made, {node.name for node in nodes}), move.op, (result,), (made,)))
+        result = made
+    return replace(graph, nodes=tuple(nodes), types=types), result
 
 
 def without(names: Sequence[str], declared: Sequence[str]) -> tuple[str, ...]:
@@ -66,12 +119,13 @@ def _place(name: str, names: Sequence[str], role: str, where: str) -> int:
 
 def _check(name: str, following: str, now: TensorType, then: TensorType, where: str) -> None:
     same_scale = now.quant is None if then.quant is None else then.quant.same_as(now.quant)
-    if (now.shape, now.dtype) != (then.shape, then.dtype) or not same_scale:
+    same_shape = now.shape == then.shape or longer_axis(now.shape, then.shape) is not None
+    if not same_shape or now.dtype != then.dtype or not same_scale:
         raise UsageError(
             f"--state {name}={following}: the output can't be the input of the next step",
             where=where,
             why=f"{name} is {_described(now)}, {following} is {_described(then)}",
-            hint="export the model with one shape, type and scale for both",
+            hint="export the model with one shape, type and scale for both; along one axis the output may be longer",
         )
 
 

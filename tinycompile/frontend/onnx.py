@@ -401,6 +401,9 @@ def _export_output(state: State, value: SourceValue, layout: str, floats: Floats
             shifted = None if quant is None else Quantization(quant.scale, quant.zero_point + 128)
             converted = state.emit(Quantize(UINT8), [found.at.name], name, shifted)
             at = Placed(converted, found.at.shape, found.at.order, found.at.folded)
+        case Quantized() if found.dtype.is_sub_byte:
+            packed = state.emit(Cast(found.dtype), [found.at.name], name, None)
+            at = Placed(packed, found.at.shape, found.at.order, found.at.folded)
         case Quantized() if found.dtype == UINT16:
             wide = state.emit(Cast(INT32), [found.at.name], f"{name}_wide", None)
             half = state.value(f"{name}_half", TensorType((1,), INT32), np.array([found.shift], np.int32))

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_definitions import Definition, Steps, definition
-from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 
@@ -114,8 +113,7 @@ class _Mask:
         """A value with a row for each query: zeros for those that look at nothing."""
         step, do = self.step, self.do
         if self.conditions or self.live:
-            numbers = do("Cast", self._all([*self.conditions, *self.live]), to=onnx_module().TensorProto.FLOAT)
-            some = do("Cast", do.reduce("ReduceMax", numbers, [-1]), to=onnx_module().TensorProto.BOOL)
+            some = do.reduce("ReduceMax", self._all([*self.conditions, *self.live]), [-1])
         elif not self.allowed.any(axis=-1).all():
             some = step.constant("some", self.allowed.any(axis=-1, keepdims=True), np.bool_)
         else:

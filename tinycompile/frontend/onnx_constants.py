@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -38,21 +38,26 @@ def folded(scope: Scope, constants: Mapping[str, Known]) -> None:
     results = evaluate_node(scope.node, operands, scope.opset)
     if any(result.size > _MAX_CONSTANT for result in results):
         raise Rejected("the constant is too large")
-    source = constants[scope.node.input[0]].quantized if scope.kind in _MOVES and scope.has(0) else None
+    source = constants[scope.node.input[0]] if scope.kind in _MOVES and scope.has(0) else Known(results[0])
     for number, result in enumerate(results):
-        quantized = None if source is None else _moved(scope, source, operands, number)
         name = [output for output in scope.node.output if output][number]
-        scope.state.values[name] = Known(result, quantized)
+        scope.state.values[name] = _with_scales(scope, result, source, operands, number)
 
 
-def _moved(scope: Scope, source: KnownQuantized, operands: Mapping[str, Array], number: int) -> KnownQuantized | None:
-    """Where the elements of a dequantised constant are, with their scales; None where a scale is no axis' any more."""
-    name = scope.node.input[0]
+def _with_scales(scope: Scope, result: Array, source: Known, operands: Mapping[str, Array], number: int) -> Known:
+    """A result that has the elements of a constant elsewhere, and their scales, if that is a dequantised one."""
+    name = scope.node.input[0] if scope.has(0) else ""
 
     def moved(array: Array) -> Array:
-        whole = np.broadcast_to(array, source.values.shape)
+        whole = np.broadcast_to(array, source.array.shape)
         return evaluate_node(scope.node, {**operands, name: np.ascontiguousarray(whole)}, scope.opset)[number]
 
+    quantized = None if source.quantized is None else _moved(source.quantized, moved)
+    return Known(result, quantized, None if source.blocks is None else source.blocks.moved(moved))
+
+
+def _moved(source: KnownQuantized, moved: Callable[[Array], Array]) -> KnownQuantized | None:
+    """None where a scale is no axis' any more."""
     values = moved(source.values)
     if source.axis is None:
         one = (1,) * values.ndim

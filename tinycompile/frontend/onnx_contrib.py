@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_contrib_attention import attention
+from tinycompile.frontend.onnx_contrib_blocks import BLOCKS
 from tinycompile.frontend.onnx_contrib_fused import FUSED
 from tinycompile.frontend.onnx_contrib_norms import NORMS
 from tinycompile.frontend.onnx_contrib_recurrent import dynamic_lstm
+from tinycompile.frontend.onnx_contrib_transformers import TRANSFORMERS
 from tinycompile.frontend.onnx_expansion import Expansion
 from tinycompile.frontend.onnx_file import opset_of
 from tinycompile.frontend.onnx_ml_shapes import infer_shapes
@@ -39,6 +41,7 @@ def expand(proto: Any, where: str = "") -> Any:
     clone = type(proto)()
     clone.CopyFrom(proto)
     nodes, taken, opset = list[Any](), names_of(proto), opset_of(proto)
+    constants = {i.name: i for i in proto.graph.initializer}
 
     def typed(name: str) -> Any:
         before = type(proto)()
@@ -55,7 +58,7 @@ def expand(proto: Any, where: str = "") -> Any:
         return found.get(name)
 
     def step_of(node: Any) -> Expansion | None:
-        return Expansion(node, taken, typed, opset) if node.domain == MICROSOFT else None
+        return Expansion(node, taken, typed, opset, constants) if node.domain == MICROSOFT else None
 
     rewrite_nodes(clone, step_of, expanded, where, nodes)
     return clone
@@ -64,10 +67,9 @@ def expand(proto: Any, where: str = "") -> Any:
 def expanded(step: Expansion) -> list[Any]:
     """The nodes for one; the node itself if ONNX has no other words for it."""
     kind, inputs = step.node.op_type, list(step.node.input)
-    if kind in FUSED:
-        return FUSED[kind](step, inputs)
-    if kind in NORMS:
-        return NORMS[kind](step, inputs)
+    for rules in (FUSED, BLOCKS, NORMS, TRANSFORMERS):
+        if kind in rules:
+            return rules[kind](step, inputs)
     if kind in _UNARY:
         return step.chain(_UNARY[kind], [inputs[:3]], inputs[3:5])
     if kind in _BINARY:
@@ -113,7 +115,7 @@ def _channels_last(step: Expansion, between: Callable[[Expansion, str], list[Any
     """Transpose, the node with channels second, Transpose."""
     x, y = step.node.input[0], step.node.output[0]
     rank, first, last = step.rank(x), step.name("channels_first"), step.name("result")
-    inner = Expansion(copied(step.node), step.taken, step.typed, step.opset)
+    inner = Expansion(copied(step.node), step.taken, step.typed, step.opset, step.constants)
     inner.node.output[0] = last
     inner.attributes, inner.initializers = step.attributes, step.initializers
     return [

@@ -258,6 +258,9 @@ def plain_integers(scope: Scope, value: Value) -> Discrete:
     if not isinstance(value, Quantized):
         return discrete(scope, value)
     at = scope.unfolded(value.at)
+    if value.dtype.is_sub_byte:
+        name = scope.state.emit(Cast(value.dtype), [at.name], f"{scope.name}_plain", None)
+        return Discrete(replace(at, name=name), value.dtype)
     original = scope.state.originals.get(at.name, at.name if value.shift == 0 else None)
     if original is not None:
         name = scope.state.emit(Reshape(at.physical_shape), [original], f"{scope.name}_plain", None)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinycompile.dtypes import INT8, INT16, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_discrete import arithmetic, combined, is_discrete
+from tinycompile.frontend.onnx_few_bits import integer_operand, is_of_few_bits, quantized_to_few_bits
 from tinycompile.frontend.onnx_linear import scaled_channels
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, settled
@@ -35,6 +36,7 @@ from tinycompile.frontend.onnx_values import (
     Arranged,
     Dequantized,
     Known,
+    KnownBlocks,
     KnownQuantized,
     Linear,
     Pair,
@@ -52,6 +54,7 @@ from tinycompile.ops._elementwise import INT8_VALUES
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.lookup import Lookup
 
+_INTEGERS = "integers of 2, 4, 8 and 16 bits"
 _FLOAT = 1
 """TensorProto.FLOAT"""
 
@@ -70,7 +73,8 @@ def quantize_linear(scope: Scope) -> None:
         return
     at, dtype = quantized_with(scope, scope.value(), scale, zero_point)
     quant = per_tensor_quantization(scale, zero_point, shift_of(dtype))
-    scope.set(as_quantized(at, dtype, (scope.value(), quant)))
+    # What bounds integers of few bits isn't in the value.
+    scope.set(as_quantized(at, dtype, None if is_of_few_bits(dtype) else (scope.value(), quant)))
 
 
 def _quantized_by_channel(scope: Scope, scale: Array, zero_point: Array) -> Quantized:
@@ -95,20 +99,23 @@ def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
     code = int(scope.attribute("output_dtype", 0))
     dtype = onnx_module().helper.tensor_dtype_to_np_dtype(code) if code else np.dtype(np.uint8)
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), dtype)
-    if DType.find(dtype) not in (INT8, UINT8, INT16, UINT16) and not scope.has(2):
-        raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are 8 and 16 bits")
+    known = DType.find(dtype)
+    if known not in (INT8, UINT8, INT16, UINT16) and not is_of_few_bits(known) and not scope.has(2):
+        raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are {_INTEGERS}")
     if code and zero_point.dtype != dtype:
         raise Rejected(f"the attribute output_dtype = {dtype.name}, and a zero point of {zero_point.dtype.name}")
     return scale, zero_point
 
 
 def quantized_with(scope: Scope, value: Value, scale: Array, zero_point: Array) -> tuple[Placed, DType]:
-    """What QuantizeLinear makes of a value, and its type; uint8 is kept as int8."""
+    """What QuantizeLinear makes of a value, and its type; uint8 and integers of fewer bits are kept as int8."""
     dtype = DType.find(zero_point.dtype)
+    if dtype is not None and is_of_few_bits(dtype):
+        return quantized_to_few_bits(scope, value, per_tensor_quantization(scale, zero_point, 0), dtype), dtype
     if dtype in (INT16, UINT16):
         raise Rejected("it quantises to 16 bits, which operators of 8 bits don't read")
     if dtype not in (INT8, UINT8):
-        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8, uint8, int16 and uint16")
+        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are {_INTEGERS}")
     quant = per_tensor_quantization(scale, zero_point, 128 if dtype == UINT8 else 0)
     if has_wide_sums(scope, value):
         return quantized_wide(scope, value, quant, INT8), dtype
@@ -118,7 +125,7 @@ def quantized_with(scope: Scope, value: Value, scale: Array, zero_point: Array) 
 @importer("DequantizeLinear")
 def dequantize_linear(scope: Scope) -> None:
     scale = scope.constant(1, "the scale")
-    value = scope.value()
+    value = integer_operand(scope)
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), np.int64)
     dequantized_type(scope, scale)
     scope.ignore("axis")  # of a single scale
@@ -185,8 +192,9 @@ def _blocks_dequantized(values: Array, scale: Array, zero_point: Array, axis: in
     axis %= values.ndim
     repeated = [np.repeat(p, block, axis) if p.ndim == values.ndim else p for p in (scale, _as_bytes(zero_point))]
     scales, zeros = (p.take(range(values.shape[axis]), axis) if p.ndim == values.ndim else p for p in repeated)
-    floats = (_as_bytes(values).astype(np.float32) - zeros.astype(np.float32)) * scales
-    return Known(floats.astype(np.float32), float_reason="they have a scale for each block, and a sum has but one")
+    integers = _as_bytes(values).astype(np.int64) - zeros.astype(np.int64)
+    scales = np.broadcast_to(scales, values.shape).astype(np.float32)
+    return Known(integers.astype(np.float32) * scales, blocks=KnownBlocks(integers, scales))
 
 
 # Functions of single elements.

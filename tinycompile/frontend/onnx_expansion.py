@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_rewrite import Rewriting
 from tinycompile.frontend.tflite_scope import Rejected
+from tinycompile.ir import Array
 
 
 class Expansion(Rewriting):
-    """Of a node; `typed` gives the tensor type of a value that was computed before it, `opset` is the model's."""
+    """Of a node; `typed` gives the tensor type of a value that was computed before it, `opset` is the model's,
+    `constants` are its initialisers.
+    """
 
-    def __init__(self, node: Any, taken: set[str], typed: Callable[[str], Any], opset: int) -> None:
+    def __init__(
+        self, node: Any, taken: set[str], typed: Callable[[str], Any], opset: int, constants: Mapping[str, Any]
+    ) -> None:
         super().__init__(node, taken)
-        self.typed, self.opset = typed, opset
+        self.typed, self.opset, self.constants = typed, opset, constants
+
+    def known(self, name: str, what: str) -> Array:
+        """The array of an initialiser. Raises Rejected."""
+        found = self.constants.get(name)
+        if found is None:
+            raise Rejected(f"the operand {what} is computed at run time, supported is a constant")
+        return onnx_module().numpy_helper.to_array(found)
 
     def rank(self, name: str) -> int:
         found = self.typed(name)

@@ -15,6 +15,7 @@ from tinycompile.frontend.onnx_elementwise import (
     quantize_parameters,
     quantized_with,
 )
+from tinycompile.frontend.onnx_few_bits import integer_operand, is_of_few_bits, within_range
 from tinycompile.frontend.onnx_quantize import as_quantized
 from tinycompile.frontend.onnx_registry import IMPORTERS, Importer
 from tinycompile.frontend.onnx_scope import Scope, State, arranged, per_tensor_quantization, with_quantization
@@ -127,7 +128,7 @@ def same_place(scope: Scope, op: Op, at: Placed, *others: str) -> Placed:
 
 @float_importer("QuantizeLinear")
 def _quantize(scope: Scope) -> None:
-    """With a scale for each channel or block: division, rounding and zero point in float32, then to 8 bits."""
+    """With a scale for each channel or block: division, rounding and zero point in float32, then to an integer."""
     scale, zero_point = quantize_parameters(scope)
     dtype = DType.find(zero_point.dtype)
     if scale.size == 1:
@@ -137,16 +138,17 @@ def _quantize(scope: Scope) -> None:
         else:
             scope.set(as_quantized(*quantized_with(scope, scope.value(), scale, zero_point)))
         return
-    if dtype not in (INT8, UINT8):
-        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are int8 and uint8")
+    wide = dtype in (INT16, UINT16)
+    if dtype is None or not (wide or dtype in (INT8, UINT8) or is_of_few_bits(dtype)):
+        raise Rejected(f"it quantises to {zero_point.dtype.name}, supported are integers of 2, 4, 8 and 16 bits")
     x = tensor(scope)
     quotient = same_place(scope, Div(), x, _per_element(scope, scale, x))
     rounded = same_place(scope, ElementwiseFunction("round"), quotient)
     shifted = same_place(scope, Add(), rounded, _per_element(scope, zero_point, x))
-    shift = 128 if dtype == UINT8 else 0
-    quant = Quantization.per_tensor(1.0, -shift)
-    integers = scope.state.emit(Quantize(INT8, "even"), [shifted.name], scope.name, quant)
-    scope.set(Quantized(replace(x, name=integers), dtype))
+    quant = Quantization.per_tensor(1.0, -shift_of(dtype))
+    op = Quantize(INT16 if wide else INT8, "even")
+    at = replace(x, name=scope.state.emit(op, [shifted.name], scope.name, quant))
+    scope.set(Quantized(within_range(scope, at, dtype) if is_of_few_bits(dtype) else at, dtype))
 
 
 def _quantize_wide(scope: Scope, scale: Array, zero_point: Array, dtype: DType) -> Quantized:
@@ -159,8 +161,7 @@ def _quantize_wide(scope: Scope, scale: Array, zero_point: Array, dtype: DType) 
 @float_importer("DequantizeLinear")
 def _dequantize(scope: Scope) -> None:
     """With a scale for each channel or block, or a computed one: (q - zero point) * scale in float32."""
-    value = scope.state.values[scope.node.input[0]]
-    scope.ignore(0)
+    value = integer_operand(scope)
     if not isinstance(value, Quantized):
         raise Rejected("its operand is no integer tensor")
     of_scale = scope.value(1)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.dtypes import INT8, UINT8, DType
+from tinycompile.frontend.onnx_blocks import block_product
 from tinycompile.frontend.onnx_matrices import product_of, transposed
 from tinycompile.frontend.onnx_quantize import settled
 from tinycompile.frontend.onnx_registry import importer
@@ -19,6 +20,7 @@ from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NHWC, NOT_ROUNDED,
 from tinycompile.frontend.onnx_values import (
     Dequantized,
     Known,
+    KnownBlocks,
     KnownQuantized,
     Linear,
     Placed,
@@ -37,9 +39,8 @@ def quantized_weights(value: Value) -> KnownQuantized:
         raise Rejected("the weights are computed at run time, supported are constants")
     source = value.quantized
     if source is None:
-        raise Rejected(
-            f"the weights are floats{value.float_reason and ', for '}{value.float_reason}: {FLOAT_ARITHMETIC}"
-        )
+        reason = "the weights are floats" if value.blocks is None else "the weights have a scale for each block"
+        raise Rejected(f"{reason}: {FLOAT_ARITHMETIC}")
     if DType.find(source.values.dtype) not in (INT8, UINT8):
         raise Rejected(f"the weights are {source.values.dtype.name}, supported are 8 bits and fewer")
     return source
@@ -175,6 +176,10 @@ class Convolved:
 
 @importer("Conv")
 def conv(scope: Scope) -> None:
+    weights = scope.value(1)
+    if isinstance(weights, Known) and weights.blocks is not None:
+        scope.set(_pointwise(scope, summed(scope, scope.value()), weights.blocks))
+        return
     scaled = scales_of(scope.value())
     x = summed(scope, scope.value()) if scaled is None else scaled[0]
     source = quantized_weights(scope.value(1))
@@ -187,6 +192,18 @@ def conv(scope: Scope) -> None:
         product = tuple(p * Fraction(float(s)) for p, s in zip(found.product, each, strict=True))
         found = replace(found, product=product)
     scope.set(found)
+
+
+def _pointwise(scope: Scope, x: Dequantized, weights: KnownBlocks) -> Linear:
+    """A convolution of single pixels, whose weights have a scale for each block of input channels. Raises Rejected."""
+    found = convolved(scope, x.at, weights.values)
+    window = {"stride": (1, 1), "dilation": found.window["dilation"], "padding": (0, 0, 0, 0)}
+    outputs, *kernel, inputs = found.weights.shape
+    if found.kind != "conv2d" or kernel != [1, 1] or found.window != window or inputs != x.shape[1]:
+        raise Rejected(f"the weights have a scale for each block, and a window of several pixels: {FLOAT_ARITHMETIC}")
+    bias = real_bias(scope.value(2) if scope.has(2) else None, outputs)
+    rows = weights.moved(lambda array: array.reshape(outputs, inputs))
+    return block_product(scope, x, found.image, rows, bias, output_order(scope.shape()))
 
 
 def convolution(scope: Scope, x: Dequantized, source: KnownQuantized, bias: Value | None) -> Linear:
@@ -332,7 +349,7 @@ def gemm(scope: Scope) -> None:
     turned = bool(scope.attribute("transB", 0))
     factors = Fraction(float(np.float32(alpha))), Fraction(float(np.float32(beta)))
     if isinstance(second, Known):
-        product = matrix_product(scope, summed(scope, first), quantized_weights(second), turned, bias)
+        product = constant_product(scope, summed(scope, first), second, turned, bias)
         scope.set(replace(product.times(factors[0]), bias=tuple(b * factors[1] for b in product.bias)))
         return
     if bias is not None and bias.shape and prod(bias.shape) > 1:
@@ -345,9 +362,21 @@ def gemm(scope: Scope) -> None:
 def matmul(scope: Scope) -> None:
     first, second = scope.value(), scope.value(1)
     if isinstance(second, Known) and len(second.shape) == 2:
-        scope.set(matrix_product(scope, summed(scope, first), quantized_weights(second), False, None))
+        scope.set(constant_product(scope, summed(scope, first), second, False, None))
     else:
         scope.set(product_of(scope, first, second))
+
+
+def constant_product(scope: Scope, x: Dequantized, weights: Known, transposed: bool, bias: Value | None) -> Linear:
+    """As `matrix_product`; weights may have a scale for each block of a row."""
+    if weights.blocks is None or len(weights.shape) != 2:
+        return matrix_product(scope, x, quantized_weights(weights), transposed, bias)
+    rows = weights.blocks if transposed else weights.blocks.moved(np.transpose)
+    if x.shape[-1:] != rows.values.shape[1:]:
+        raise Rejected(f"the weights don't fit its operand {list(x.shape)}")
+    return block_product(
+        scope, x, scope.plain(x.at), rows, real_bias(bias, len(rows.values)), identity(len(scope.shape()))
+    )
 
 
 def matrix_product(

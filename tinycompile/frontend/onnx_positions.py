@@ -15,7 +15,7 @@ from tinycompile.frontend.onnx_moves import MAX_TAKEN, reshaped_to, taken
 from tinycompile.frontend.onnx_quantize import quantized_constant, settled
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope
-from tinycompile.frontend.onnx_values import Dequantized, Discrete, Known, Placed, Real, Value, identity
+from tinycompile.frontend.onnx_values import Arranged, Dequantized, Discrete, Known, Placed, Real, Value, identity
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization, TensorType
 from tinycompile.ops._elementwise import INT8_VALUES
@@ -147,17 +147,26 @@ def _by_computed(scope: Scope, value: Value, indices: Discrete, axis: int) -> No
 
 def _picked(scope: Scope, value: Value, gathered: Callable[[Placed], Placed]) -> None:
     """The result is elements of a tensor, or of a constant table, by positions that are computed."""
-    if isinstance(value, Known) and value.quantized is not None:
+    if isinstance(value, Known) and value.quantized is not None and value.quantized.axis is None:
         order = identity(len(value.shape))
         name = quantized_constant(scope, value, len(order), order)
         quant = scope.state.builder.types[name].quant
         if quant is None:
             raise Rejected("its table has no scale")
         scope.set(Dequantized(gathered(Placed(name, value.shape, order)), quant))
+    elif isinstance(value, Known) and value.array.dtype == np.float32 and not scope.in_float and _is_rounded(scope):
+        scope.set(Arranged((value,), lambda places, _: gathered(places[0]), scope.shape()))
     elif isinstance(value, Known):
         combined(scope, [value], lambda places, _: gathered(places[0]))
     else:
         scope.moved(gathered)
+
+
+def _is_rounded(scope: Scope) -> bool:
+    """Whether all that reads the node's result is QuantizeLinear, so that a table may be rounded in its place."""
+    readers = [node.op_type for node in scope.state.model.nodes if scope.name in node.input]
+    outputs = [value.name for value in scope.state.model.outputs]
+    return scope.name not in outputs and set(readers) == {"QuantizeLinear"}
 
 
 @importer("GatherND")

@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, UINT8, UINT16, DType
+from tinycompile.frontend.onnx_blocks import blockwise
 from tinycompile.frontend.onnx_channels import by_channel
 from tinycompile.frontend.onnx_evaluate import nodes_of, table_of, values_of
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NOT_ROUNDED, Scope, arranged, common_order
@@ -81,6 +82,8 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
             return function_of_wide(scope, value, quant, INT8)
         case Dequantized():
             return _of_dequantized(scope, value, quant)
+        case Linear() if value.blocks is not None:
+            return blockwise(scope, value, value.blocks, clamp_of(value.clamp, quant), quant)
         case Linear():
             return linear(scope, value, linear_rule(value, quant), quant)
         case Average():

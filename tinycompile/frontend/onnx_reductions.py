@@ -7,11 +7,15 @@ from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
+from tinycompile.dtypes import BOOL
+from tinycompile.frontend.onnx_discrete import discrete, is_discrete
 from tinycompile.frontend.onnx_linear import as_image, output_order, padding_of, summed
 from tinycompile.frontend.onnx_moves import chosen_by_size, padded, pool_window
 from tinycompile.frontend.onnx_registry import importer
 from tinycompile.frontend.onnx_scope import Scope
 from tinycompile.frontend.onnx_values import Average, Dequantized, Placed
+from tinycompile.ops.reduce_all import ReduceAll
+from tinycompile.ops.reduce_any import ReduceAny
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
 
@@ -85,15 +89,21 @@ def reduce_extreme(scope: Scope) -> None:
     if not axes:
         scope.set(scope.value())
         return
+    is_max, value = scope.kind == "ReduceMax", scope.value()
+    extreme, of_truth = (ReduceMax, ReduceAny) if is_max else (ReduceMin, ReduceAll)
 
     def chosen(at: Placed) -> Placed:
         at = scope.unfolded(at)
         physical, order = reduced_axes(at, axes, keep)
-        op = (ReduceMax if scope.kind == "ReduceMax" else ReduceMin)(physical, keep)
-        result = scope.state.emit(op, [at.name], scope.name, scope.state.type_of(at).quant)
-        return Placed(result, scope.shape(), order)
+        t = scope.state.type_of(at)
+        op = (of_truth if t.dtype == BOOL else extreme)(physical, keep)
+        return Placed(scope.state.emit(op, [at.name], scope.name, t.quant), scope.shape(), order)
 
-    chosen_by_size(scope, chosen)
+    if is_discrete(value):
+        found = discrete(scope, value)
+        scope.set(replace(found, at=chosen(found.at)))
+    else:
+        chosen_by_size(scope, chosen)
 
 
 def axes_and_keeping(scope: Scope) -> tuple[set[int], bool]:

@@ -35,6 +35,8 @@ def quantized_by_channel(scope: Scope, value: Value, scale: Array, zero_point: i
             scaled = value.times(*(1 / Fraction(float(s)) for s in scale))
             if _same_for_all_scales(value):
                 return quantized(scope, scaled, quant)
+            if value.blocks is not None:
+                raise Rejected("it has bounds, a scale for each channel, and weights with one for each block")
             bounds = [clamp_of(value.clamp, Quantization.per_tensor(float(s), zero_point)) for s in scale]
             rule = linear_rule(replace(scaled, clamp=Clamp()), quant)
             low, high = np.array(bounds).T

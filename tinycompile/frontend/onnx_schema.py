@@ -21,6 +21,16 @@ _WINDOW: Mapping[str, Any] = {
 }
 _SIZES = ("dilations", "kernel_shape", "pads", "strides")
 MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
+    "Attention": {
+        "do_rotary": None,
+        "mask_filter_value": None,
+        "num_heads": None,
+        "past_present_share_buffer": None,
+        "qkv_hidden_sizes": None,
+        "rotary_embedding_dim": None,
+        "scale": None,
+        "unidirectional": 0,
+    },
     "BiasGelu": {},
     "DequantizeLinear": {"axis": None},
     "DynamicQuantizeLSTM": {
@@ -33,6 +43,7 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
         "input_forget": 0,
     },
     "DynamicQuantizeMatMul": {},
+    "EmbedLayerNormalization": {"epsilon": 1e-12, "mask_index_type": None},
     "FusedConv": {**_WINDOW, "activation": None, "activation_params": None},
     "FusedGemm": {
         "activation": None,
@@ -46,8 +57,18 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
     },
     "FastGelu": {},
     "FusedMatMul": {"alpha": 1.0, "transA": 0, "transB": 0, "transBatchA": 0, "transBatchB": 0},
+    "GatherBlockQuantized": {"bits": 4, "block_size": 128, "gather_axis": 0, "quantize_axis": 1},
     "Gelu": {},
     "MatMulIntegerToFloat": {},
+    "MatMulNBits": {
+        "K": None,
+        "N": None,
+        "accuracy_level": 0,
+        "bits": 4,
+        "block_size": None,
+        "weight_prepacked": 0,
+    },
+    "MultiHeadAttention": {"mask_filter_value": None, "num_heads": None, "scale": None, "unidirectional": 0},
     "NhwcMaxPool": {"auto_pad": "NOTSET", "ceil_mode": 0, **dict.fromkeys(_SIZES)},
     "Pad": {"mode": "constant"},
     "QAttention": {
@@ -91,6 +112,10 @@ FOUNDLING_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
 """Operators that onnxruntime has in ONNX's own domain and ONNX hasn't; they are read as com.microsoft's."""
 
 
+_WITH_BLOCKS, _BLOCKS = ("DequantizeLinear", "QuantizeLinear"), 21
+"""Since which opset these have blocks. As MatMulNBits is read as them in any, so are they; onnx checks files first."""
+
+
 @cache
 def defaults(kind: str, domain: str, opset: int) -> Mapping[str, Any] | None:
     """The attributes of an operator with their defaults, None where they have none; None for an unknown operator.
@@ -102,7 +127,8 @@ def defaults(kind: str, domain: str, opset: int) -> Mapping[str, Any] | None:
         return MICROSOFT_ATTRIBUTES.get(kind, FOUNDLING_ATTRIBUTES.get(kind))
     onnx = onnx_module()
     try:
-        schema = onnx.defs.get_schema(kind, opset, ML if domain == ML else "")
+        newest = max(opset, _BLOCKS) if kind in _WITH_BLOCKS else opset
+        schema = onnx.defs.get_schema(kind, newest, ML if domain == ML else "")
     except Exception:  # onnx.defs.SchemaError: no such operator in this opset
         return None
     return {name: _default(attribute) for name, attribute in schema.attributes.items()}

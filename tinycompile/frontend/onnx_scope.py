@@ -180,6 +180,11 @@ class Scope:
         return str(self.node.output[0])
 
     @property
+    def in_float(self) -> bool:
+        """Whether the node is read in float32."""
+        return self._as_floats is not None
+
+    @property
     def opset(self) -> int:
         return self.state.model.opset
 

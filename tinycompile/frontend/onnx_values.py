@@ -73,12 +73,12 @@ class Known:
 
     Attributes:
         quantized: where a dequantised one comes from.
-        float_reason: why one that comes from integers is floats nevertheless.
+        blocks: the same where scales are neither one nor one per channel.
     """
 
     array: Array
     quantized: KnownQuantized | None = None
-    float_reason: str = ""
+    blocks: KnownBlocks | None = None
 
     @property
     def shape(self) -> Shape:
@@ -99,6 +99,23 @@ class KnownQuantized:
         if self.axis is not None and self.axis != axis:
             return None
         return np.broadcast_to(self.scale.reshape(-1), (size,)).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class KnownBlocks:
+    """An integer constant whose scales vary along several axes.
+
+    Attributes:
+        values: int64, without their zero points.
+        scale: float32, of the same shape: of each element.
+    """
+
+    values: Array
+    scale: Array
+
+    def moved(self, how: Callable[[Array], Array]) -> KnownBlocks:
+        """With all elements elsewhere."""
+        return KnownBlocks(how(self.values), how(self.scale))
 
 
 def shift_of(dtype: DType) -> int:
@@ -197,6 +214,21 @@ class Clamp:
 
 
 @dataclass(frozen=True, eq=False)
+class WeightBlocks:
+    """Blocks of rows of weights.
+
+    Attributes:
+        size: elements of a block.
+        scale: float32 (C_out, blocks), as the file has them.
+        factor: int64 (C_out, blocks), scale over the row's step.
+    """
+
+    size: int
+    scale: Array
+    factor: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Linear:
     """A convolution or matrix product of an int8 tensor with constant int8 weights, not rounded yet.
 
@@ -204,6 +236,8 @@ class Linear:
         x: its operand; in NHWC for a convolution, rows of C_in for a matrix product.
         kind: "conv2d", "depthwise_conv2d", "transpose_conv" or "fully_connected", whose attributes are `window`.
         weights: integers in the IR's layout, zero point taken off.
+        blocks: of "fully_connected", factors of the weights' blocks (docs/low_bit.md), if they have their own scales;
+            `product` is then of a sum of blocks times their factors.
         product: x scale * weight scale per output channel, exact.
         bias: real number per output channel.
         shape: of the result.
@@ -222,6 +256,7 @@ class Linear:
     shape: Shape
     order: tuple[int, ...]
     clamp: Clamp = field(default_factory=Clamp)
+    blocks: WeightBlocks | None = None
 
     @property
     def channel_axis(self) -> int:

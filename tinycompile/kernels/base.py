@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike
 
 from tinycompile.dtypes import INT8, INT16, UINT8, DType
 from tinycompile.ir import Array, Op, Site
+from tinycompile.kernels.hot_code import HotFunction
 from tinycompile.kernels.render import Later
 from tinycompile.numerics.latitude import RequantShape
 from tinycompile.ops._typed import Typed
@@ -160,9 +161,12 @@ class Kernel:
         ahead: it has the next piece of that copy made while it reads one.
         stalls: cycles that a call waits for its constants, by what the board says of its memories; 0 where they cost
             nothing.
+        fetches: the same for its code.
         spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
             room for more rows.
         code_bytes: estimated machine code of the function.
+        hot: the functions whose loops are long; all others have loops of a few hundred bytes. None where nobody has
+            counted.
         overlap: per operand index, the distance d in bytes such that output 0 may share memory with that operand
             as long as `operand_offset - output_offset >= d`. Operands not listed may not overlap the output.
         in_place: the output may be exactly in an operand's memory, at `in_place_at` (which `overlap` doesn't cover: it
@@ -191,8 +195,10 @@ class Kernel:
     calls: int = 1
     ahead: bool = False
     stalls: int = 0
+    fetches: int = 0
     spared_by_rows: int = 0
     code_bytes: int = 0
+    hot: tuple[HotFunction, ...] | None = None
     overlap: dict[int, int] = field(default_factory=dict[int, int])
     in_place: bool = False
     in_place_operand: int = 0
@@ -213,13 +219,14 @@ class Kernel:
         """What kernels of one board are compared by: cycles where they are known, which on the cores that state them
         are about as many as other kernels' instructions, and what they wait for the board's memories.
         """
-        return (self.instructions if self.cycles is None else self.cycles) + self.stalls
+        return (self.instructions if self.cycles is None else self.cycles) + self.stalls + self.fetches
 
     def repeated(self, times: int) -> Kernel:
         """Called so many times."""
         cycles = None if self.cycles is None else self.cycles * times
         work = self.instructions * times
-        return replace(self, instructions=work, cycles=cycles, stalls=self.stalls * times, calls=self.calls * times)
+        waits = {"stalls": self.stalls * times, "fetches": self.fetches * times}
+        return replace(self, instructions=work, cycles=cycles, calls=self.calls * times, **waits)
 
     @cached_property
     def constant_bytes(self) -> int:

@@ -12,6 +12,7 @@ from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
 from tinycompile.kernels.depthwise_frame import int32_stream, pairs
 from tinycompile.kernels.depthwise_pairs import requantized
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.hot_code import HotFunction, Loop
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.numerics.requant_plan import RequantPlan
@@ -94,6 +95,7 @@ def depthwise_dense(site: Site, core: Core) -> Kernel | None:
         (requant.define("TC_DEPTHWISE_DENSE_BLOCK", block, words, outputs, channels),),
     )
     per_output = 4 + words + (words > 3) + 2 * requant.signed + requant.clamp_steps
+    size = outputs * 4 * per_output
     stream = Deferred(channels * record, np.int32, lambda: records(op, site, layer, plan))
     return Kernel(
         "depthwise_dense",
@@ -105,7 +107,8 @@ def depthwise_dense(site: Site, core: Core) -> Kernel | None:
         ),
         scratch_bytes=-(-16 * words // 8) * 8,
         instructions=30 + channels * (12 + outputs * per_output) + -(-channels // 4) * (50 + 16 * words),
-        code_bytes=150 + outputs * 4 * per_output,
+        code_bytes=150 + size,
+        hot=(HotFunction(requant.name(block), 50 + size, (Loop(size, channels),)),),
         in_place=sig.input.shape == sig.output.shape,
         notes={"requantisation": plan.form},
         requant=plan.shape_in_code,

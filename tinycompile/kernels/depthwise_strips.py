@@ -14,6 +14,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, pairs
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.hot_code import HotFunction, Loop
 from tinycompile.kernels.lane_straight import LARGEST_CODE
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
@@ -174,6 +175,10 @@ def records(frame: Frame) -> Deferred:
     return frame.records(6 if frame.stride == 1 else 5, words)
 
 
+AROUND_BYTES = 120
+"""Of the block function, in front of its loop and behind it."""
+
+
 @kernel_for(DepthwiseConv2D, needs={"dsp"})
 def depthwise_strips(site: Site, core: Core) -> Kernel | None:
     """Depth multiplier 1, stride 1 or 2 in both directions, at least 4 channels."""
@@ -200,6 +205,7 @@ def depthwise_strips(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=bands.slots * bands.pitch,
         instructions=_instructions(frame, bands, walk, packing, dual=dual),
         code_bytes=_code_bytes(frame, bands, walk, packing, dual=dual),
+        hot=(_hot(frame, bands, walk, dual=dual),),
         sweeps=Sweeps(
             -(-frame.output_shape[1] // bands.rows), 16 * (stream.size // frame.layer.channels), 8 * bands.pitch
         ),
@@ -273,7 +279,6 @@ class Packing:
 
 def _function(frame: Frame, bands: Bands, walk: Walk, packing: Packing, record: int, *, dual: bool) -> Function:
     (_, height, width, channels), (_, out_height, out_width, _) = frame.input_shape, frame.output_shape
-    rows = "one" if bands.single else "any" if out_height % 2 else "even"
     shape = {
         "height": height,
         "row_bytes": width * channels,
@@ -289,8 +294,8 @@ def _function(frame: Frame, bands: Bands, walk: Walk, packing: Packing, record: 
         "rows": bands.rows,
         "record_words": record,
     }
-    sizes = (out_width, channels, bands.pitch, walk.unrolled, walk.bias, walk.far, rows)
-    block = f"depthwise_strips_{out_width}x{channels}s{frame.stride}_{bands.pitch}_{rows}"
+    sizes = (out_width, channels, bands.pitch, walk.unrolled, walk.bias, walk.far, _rows(frame, bands))
+    block = _block_name(frame, bands)
     packs = {kind: packing.preamble(kind, frame, bands.pitch, dual=dual) for kind in packing.kinds}
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
     return struct_call(
@@ -312,6 +317,17 @@ def _function(frame: Frame, bands: Bands, walk: Walk, packing: Packing, record: 
             *(definition for _, definition in packs.values()),
         ),
     )
+
+
+def _rows(frame: Frame, bands: Bands) -> str:
+    """How many rows of the output a block function may be asked for."""
+    return "one" if bands.single else "any" if frame.output_shape[1] % 2 else "even"
+
+
+def _block_name(frame: Frame, bands: Bands) -> str:
+    """Of the block function, without its requantisation."""
+    (_, _, width, channels) = frame.output_shape
+    return f"depthwise_strips_{width}x{channels}s{frame.stride}_{bands.pitch}_{_rows(frame, bands)}"
 
 
 def _block(frame: Frame, rows: int, columns: int, walk: Walk, *, dual: bool) -> int:
@@ -358,6 +374,14 @@ def _block_function_bytes(frame: Frame, bands: Bands, walk: Walk, *, dual: bool)
         twos, one = (_block(frame, rows, columns, walk, dual=dual) for columns in (2, 1))
         blocks += straight * twos + width % 2 * one
     return 260 + 4 * blocks
+
+
+def _hot(frame: Frame, bands: Bands, walk: Walk, *, dual: bool) -> HotFunction:
+    """The block function: nearly all of it is a loop over the rows of each channel, one or two at once."""
+    size = _block_function_bytes(frame, bands, walk, dual=dual)
+    _, height, _, channels = frame.output_shape
+    rounds = channels * -(-height // (1 if bands.single else 2))
+    return HotFunction(frame.requant.name(_block_name(frame, bands)), size, (Loop(size - AROUND_BYTES, rounds),))
 
 
 def _code_bytes(frame: Frame, bands: Bands, walk: Walk, packing: Packing, *, dual: bool) -> int:

@@ -16,6 +16,7 @@ from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, int32_stream, pairs
 from tinycompile.kernels.depthwise_strips import STRB_REACH
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.hot_code import HotFunction, Loop
 from tinycompile.kernels.lane_straight import LARGEST_CODE
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
@@ -155,6 +156,7 @@ def depthwise_toeplitz(site: Site, core: Core) -> Kernel | None:
     (_, height, width, channels), (_, out_height, out_width, _) = frame.input_shape, frame.output_shape
     stream = toeplitz.records
     numbers = [number for each in toeplitz.classes for number in (each.sums, each.edge, each.first, each.words)]
+    size = 4 * toeplitz.channel
     numbers += [0] * (8 - len(numbers))
     sizes = (height, width, out_height, out_width, frame.window[0], frame.stride, frame.op.padding[0], channels)
     kind = f"{frame.window[0]}x{frame.window[1]}s{frame.stride}_{height}x{width}x{channels}"
@@ -184,6 +186,7 @@ def depthwise_toeplitz(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=16 * height * toeplitz.pixels,
         instructions=60 + -(-channels // 4) * (30 + 22 * height * toeplitz.pixels) + channels * toeplitz.channel,
         code_bytes=400 + 4 * toeplitz.channel,
+        hot=(HotFunction(frame.requant.name(block), size, (Loop(size, channels),)),),
         in_place=frame.input_shape == frame.output_shape,
         notes={"requantisation": frame.plan.form},
         requant=frame.plan.shape_in_code,

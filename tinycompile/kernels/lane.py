@@ -412,6 +412,7 @@ class Rows:
             instructions=work.instructions,
             cycles=work.cycles_on(self.core),
             code_bytes=self.code_bytes,
+            hot=(),
             sweeps=Sweeps(self.rows, between=self.scratch_bytes or self.inputs),
             overlap={0: safe_distance(row_steps(self.rows, self.inputs, outputs, 8 if self.direct else outputs))},
             notes={"requantisation": self.lanes.plan.form},

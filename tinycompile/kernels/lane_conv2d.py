@@ -12,6 +12,7 @@ import numpy as np
 from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
+from tinycompile.kernels.hot_code import HotFunction
 from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.lane_straight import Straight
 from tinycompile.kernels.linear_layer import LinearLayer
@@ -267,6 +268,11 @@ class Convolution:
     def code_bytes(self) -> int:
         return (500 if self.gathers else 140) + sum(each.code_bytes for each in self.made.values())
 
+    def hot(self) -> tuple[HotFunction, ...]:
+        """Block functions that are made for the layer."""
+        made = ((self.made[pixels], count) for pixels, count in self.blocks.counts if pixels in self.made)
+        return tuple(each.hot(self.lanes.requant, self.core, count) for each, count in made)
+
     @property
     def weights(self) -> Constant:
         """The constant array."""
@@ -294,6 +300,7 @@ class Convolution:
             cycles=work.cycles_on(self.core),
             spared_by_rows=self.edges[1] * self.edge_cost,
             code_bytes=self.code_bytes,
+            hot=self.hot(),
             sweeps=Sweeps(len(self.blocks.sizes), between=self.scratch_bytes),
             overlap={0: safe_distance(safe_steps(self.op, sig.input.shape, sig.output.shape, self.blocks))},
             notes={"requantisation": self.lanes.plan.form},

@@ -8,6 +8,7 @@ from functools import cached_property
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
+from tinycompile.kernels.hot_code import HotFunction, nested
 from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.lane_conv2d import (
     PARAMETERS,
@@ -19,7 +20,7 @@ from tinycompile.kernels.lane_conv2d import (
     pairs_cost,
     safe_steps,
 )
-from tinycompile.kernels.lane_straight import LARGEST_CODE, Straight
+from tinycompile.kernels.lane_straight import AROUND_EXPANDED, GROUP_BYTES, LARGEST_CODE, Straight, product_bytes
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
@@ -155,6 +156,13 @@ class Pointwise:
     def code_bytes(self) -> int:
         return _code_bytes(self.made, self.core)
 
+    def hot(self) -> tuple[HotFunction, ...]:
+        """All blocks of 4 in one function: each is expanded, then its products follow in a loop."""
+        product, expansion = product_bytes(self.made, self.lanes.requant, self.core), 68 * self.made.groups
+        rounds = -(-self.channels // (2 * self.made.pairs))
+        loops = nested(product, rounds, product + expansion, self.blocks.fours)
+        return (HotFunction(self.names[0], AROUND_EXPANDED + expansion + product, loops),)
+
     @property
     def weights(self) -> Constant:
         """The constant array."""
@@ -187,6 +195,7 @@ def conv2d_pointwise(site: Site, core: Core) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         code_bytes=layer.code_bytes,
+        hot=layer.hot(),
         sweeps=Sweeps(len(blocks.sizes), between=layer.scratch_bytes),
         overlap={0: safe_distance(safe_steps(layer.op, site.sig.input.shape, site.sig.output.shape, blocks))},
         notes={"requantisation": layer.lanes.plan.form},
@@ -196,4 +205,4 @@ def conv2d_pointwise(site: Site, core: Core) -> Kernel | None:
 
 def _code_bytes(made: Straight, core: Core) -> int:
     """A group's products, and its expansion."""
-    return 240 + 68 * made.groups + made.pairs * (120 + (112 if core.issue.single_loads else 92) * made.groups)
+    return 240 + 68 * made.groups + made.pairs * (120 + GROUP_BYTES[4, core.issue.single_loads] * made.groups)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinycompile.kernels.hot_code import HotFunction, Loop, nested
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
 from tinycompile.targets.core import Core
@@ -22,6 +23,15 @@ ROUND = 14
 """Groups per round of a loop over more, beside at most as many before the first round."""
 
 STRB_REACH = 4095
+
+GROUP_BYTES = {(4, False): 92, (3, False): 68, (4, True): 112, (3, True): 88}
+"""Machine code of the products of a group, by the block's pixels and `Issue.single_loads`."""
+
+AROUND_BYTES = 52
+"""Of a function, in front of its loop and behind it."""
+
+AROUND_EXPANDED = 84
+"""The same where it expands blocks as well."""
 
 FEW = 8
 """Groups with which a round of the loop over pairs of channels has two of them, where that divides them."""
@@ -93,3 +103,27 @@ class Straight:
         """Beyond what a block function for any number of inputs has, which other layers share."""
         groups = 1 + (self.groups - 1) % self.unrolled + (self.unrolled if self.groups > 1 else 0)
         return 100 + self.pairs * (100 + (92 if self.pixels == 4 else 76) * groups)
+
+    def hot(self, requant: RequantBlock, core: Core, blocks: int) -> HotFunction:
+        """Its loops where a layer has so many blocks: over pairs of channels, and over groups where there are many."""
+        rounds, around = blocks * -(-self.channels // (2 * self.pairs)), self.pairs * self.finish_bytes(requant)
+        group = GROUP_BYTES[self.pixels, core.issue.single_loads]
+        if self.groups <= LONGEST:
+            whole = around + self.pairs * group * self.groups
+            loops = (Loop(whole, rounds),)
+        else:
+            inner, before = group * self.unrolled, group * (1 + (self.groups - 1) % self.unrolled)
+            turns = (self.groups - 1) // self.unrolled
+            whole = around + before + inner
+            loops = nested(inner, turns, whole, rounds)
+        return HotFunction(self.define(requant, core)[0], AROUND_BYTES + whole, loops)
+
+    def finish_bytes(self, requant: RequantBlock) -> int:
+        """Machine code of a pair's start and requantisation: as GCC's object files have it."""
+        start = 120 if self.pixels == 4 else 76
+        return start + 4 * (4 * self.pixels * requant.signed + (1 + self.pixels) * requant.clamp_steps)
+
+
+def product_bytes(made: Straight, requant: RequantBlock, core: Core) -> int:
+    """Machine code of a round over pairs of channels in a function that expands its blocks as well."""
+    return made.pairs * (made.finish_bytes(requant) + GROUP_BYTES[4, core.issue.single_loads] * made.groups)

@@ -15,6 +15,7 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call, window_stem
+from tinycompile.kernels.hot_code import HotFunction, nested
 from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.lane_conv2d import (
     BLOCKS,
@@ -25,7 +26,7 @@ from tinycompile.kernels.lane_conv2d import (
     safe_steps,
     window_shape,
 )
-from tinycompile.kernels.lane_straight import LARGEST_CODE, Straight
+from tinycompile.kernels.lane_straight import AROUND_EXPANDED, GROUP_BYTES, LARGEST_CODE, Straight, product_bytes
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
@@ -156,8 +157,15 @@ class Row:
         return 17 * order.rows * order.words + shared
 
     def code_bytes(self, core: Core) -> int:
-        groups = (112 if core.issue.single_loads else 92) * self.product.groups
+        groups = GROUP_BYTES[4, core.issue.single_loads] * self.product.groups
         return 240 + 4 * self.expansion + self.product.pairs * (120 + groups)
+
+    def hot(self, requant: RequantBlock, core: Core, blocks: int) -> HotFunction:
+        """For so many blocks: each is expanded, then its products follow in a loop."""
+        product, expansion = product_bytes(self.product, requant, core), 4 * self.expansion
+        rounds = -(-self.product.channels // (2 * self.product.pairs))
+        loops = nested(product, rounds, product + expansion, blocks)
+        return HotFunction(self.define(requant, core)[0], AROUND_EXPANDED + expansion + product, loops)
 
 
 @kernel_for(Conv2D, needs={"dsp"})
@@ -204,6 +212,7 @@ def _kernel(site: Site, core: Core, *, straight: bool) -> Kernel | None:
         spared_by_rows=layout.moved,
         sweeps=Sweeps(len(blocks.sizes), between=8 * blocks.largest * lanes.groups),
         code_bytes=900 + (row.code_bytes(core) if row else sum(each.code_bytes for each in made.values())),
+        hot=layout.hot,
         overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
         notes={"requantisation": lanes.plan.form},
         requant=lanes.plan.shape_in_code,
@@ -266,6 +275,14 @@ class _Layout:
             (*names_of(parameters), *(name for name, _ in functions)),
             tuple(definition for _, definition in functions if definition),
         )
+
+    @property
+    def hot(self) -> tuple[HotFunction, ...]:
+        requant = self.lanes.requant
+        if self.row:
+            return (self.row.hot(requant, self.core, self.blocks.fours),)
+        counts = [(pixels, count) for pixels, count in self.blocks.counts if pixels in self.made]
+        return tuple(self.made[pixels].hot(requant, self.core, count) for pixels, count in counts)
 
     @cached_property
     def moved(self) -> int:

@@ -93,6 +93,7 @@ def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int, *, kee
         instructions=work.instructions,
         cycles=work.cycles_on(layer.core),
         code_bytes=layer.code_bytes + 160,
+        hot=layer.hot(),
         sweeps=Sweeps(1),
         copies=Sweeps(len(blocks.sizes), 4 * pairs * record, layer.scratch_bytes),
         ahead=places == 2,

@@ -12,6 +12,7 @@ from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import NO_SHORT_REQUANT, Fields, Struct, range_fields, short_requant, struct_call
 from tinycompile.kernels.int8_pairs import square_fields
 from tinycompile.kernels.integer_forms import narrow_sum_form
+from tinycompile.kernels.layer_norm_forms import NO_LINE, NO_SQUARE, RowLine, square_by_unit
 from tinycompile.kernels.layer_norm_pattern import LayerNorm, LayerNormPattern, layer_norm_of
 from tinycompile.kernels.reduce_loops import ReduceLoops
 from tinycompile.numerics.requant import TfliteRequant
@@ -26,15 +27,16 @@ INT8_CLAMP = (-128, 127)
 
 @cover_for(LayerNormPattern())
 def layer_norm(site: Site, core: Core) -> Kernel | None:
-    """`tc_layer_norm_scaled_s8` or `tc_layer_norm_plain_s8`; None where an operator has no short form."""
+    """`tc_layer_norm_scaled_s8`, `_positive_s8` or `_plain_s8`; None where an operator has no short form."""
     norm = layer_norm_of(site)
     if norm is None:
         return None
-    fields = _shape(norm)
+    lines = _lines(norm)
+    fields = _shape(norm, lines)
     if fields is None:
         return None
-    way = "plain" if norm.gain is None else "scaled"
-    constants = _constants(norm)
+    way = "plain" if norm.gain is None else "scaled" if lines is None else "positive"
+    constants = _constants(norm, columns=lines is not None)
     function = struct_call(
         f"layer_norm_{way}_{norm.rows}x{norm.depth}",
         f"tc_layer_norm_{way}_s8",
@@ -47,21 +49,36 @@ def layer_norm(site: Site, core: Core) -> Kernel | None:
         f"layer_norm_{way}",
         function,
         constants,
-        instructions=_instructions(norm, core),
-        code_bytes=700 if norm.gain is None else 1000,
+        instructions=_instructions(norm, core, way),
+        code_bytes={"plain": 560, "scaled": 900, "positive": 750}[way],
         overlap={next(site.dynamic_inputs())[0]: 0},
         notes={"requantisation": "smmlar", "reason": "nothing between its operators is in memory"},
     )
 
 
-def _instructions(norm: LayerNorm, core: Core) -> int:
+def _instructions(norm: LayerNorm, core: Core, way: str) -> int:
     """Of rows, and of their elements."""
     row, each = (110, 1.0) if core.has("dsp") else (200, 2.5) if core.has("long_multiply") else (500, 5.0)
-    element = 17 if norm.gain is None else 39
+    element = {"plain": 15.5, "positive": 28, "scaled": 36}[way]
     return round(40 + norm.rows * (row + norm.depth * element * each))
 
 
-def _shape(norm: LayerNorm) -> Fields | None:
+def _lines(norm: LayerNorm) -> tuple[RowLine, RowLine] | None:
+    """Of the gain, and of the scaled mean; None where a gain may be negative, or where there are none."""
+    if norm.gain is None or norm.gain.sig.output.zero_point != INT8_CLAMP[0]:
+        return None
+    gain_op, mean_op, known = norm.gain.node.op, norm.scaled_mean.node.op, _known_operand(norm.gain)
+    if not isinstance(gain_op, Mul) or not isinstance(mean_op, Mul):
+        return None
+    gamma = np.unique(norm.gain.constant(known)).astype(np.int64) - norm.gain.sig.inputs[known].zero_point
+    roots = np.unique(norm.roots).astype(np.int64) - norm.root.zero_point
+    means = np.unique(norm.function).astype(np.int64) - norm.centre.zero_point
+    gain = RowLine.of(gamma, roots, gain_op.requant(norm.gain.sig))
+    mean = RowLine.of(np.arange(256), means, mean_op.requant(norm.scaled_mean.sig))
+    return (gain, mean) if gain and mean else None
+
+
+def _shape(norm: LayerNorm, lines: tuple[RowLine, RowLine] | None) -> Fields | None:
     """Members of a `tc_layer_norm_shape`; None where an operator has no short form."""
     gain, scaled_x, scaled_mean = (_product(part) for part in (norm.gain, norm.scaled_x, norm.scaled_mean))
     mean, variance = _mean_fields(norm.mean), _mean_fields(norm.variance)
@@ -71,12 +88,14 @@ def _shape(norm: LayerNorm) -> Fields | None:
     return {
         "rows": norm.rows,
         "depth": norm.depth,
-        "statistics": {"mean": mean, "square": square, "variance": variance},
+        "statistics": {"mean": mean, "square": _square_by_unit(norm), "aligned": square, "variance": variance},
         "x_zero_point": norm.mean.sig.input.zero_point,
         "root_zero_point": norm.root.zero_point,
         "mean_zero_point": norm.centre.zero_point,
         "gamma_zero_point": 0 if norm.gain is None else norm.gain.sig.inputs[_known_operand(norm.gain)].zero_point,
         "gain_zero_point": 0 if norm.gain is None else norm.gain.sig.output.zero_point,
+        "gain_line": NO_LINE if lines is None else lines[0].raised,
+        "mean_line": NO_LINE if lines is None else lines[1].fields,
         "gain": gain,
         "scaled_x": scaled_x,
         "scaled_mean": scaled_mean,
@@ -110,6 +129,13 @@ def _mean_fields(part: Site) -> Fields | None:
         "requant": short_requant(rule) or NO_SHORT_REQUANT,
         "range": range_fields(part.sig.output.zero_point, INT8_CLAMP),
     }
+
+
+def _square_by_unit(norm: LayerNorm) -> Fields:
+    """Members of a `tc_norm_square`."""
+    op = norm.square.node.op
+    found = square_by_unit(op, norm.square.sig, norm.x_of_square) if isinstance(op, SquaredDifference) else None
+    return found or NO_SQUARE
 
 
 def _square(norm: LayerNorm) -> Fields | None:
@@ -161,17 +187,24 @@ def _known_operand(part: Site) -> int:
     return next(index for index, value in enumerate(part.constants) if value is not None)
 
 
-def _constants(norm: LayerNorm) -> tuple[Constant, ...]:
-    """In the order of the parameters."""
+def _constants(norm: LayerNorm, *, columns: bool) -> tuple[Constant, ...]:
+    """In the order of the parameters. `columns`: gamma and beta beside each other."""
     roots = Constant("roots", "int8_t", norm.roots, "entry (uint8_t)q is the reciprocal root of the variance q")
     beta = _beta(norm)
     if norm.gain is None or norm.offset is None or beta is None:
         return (roots, Constant("offsets", "int8_t", norm.function, "entry (uint8_t)q is the offset of the product q"))
-    gamma = norm.gain.constant(_known_operand(norm.gain)).ravel()
+    known = _known_operand(norm.gain)
+    gamma = norm.gain.constant(known).ravel()
     terms = beta.second_term(norm.offset.constant(_known_operand(norm.offset)).ravel())
+    means = Constant("means", "int8_t", norm.function, "entry (uint8_t)q is what the mean q is in the products")
+    if columns:
+        pairs = np.zeros(gamma.size, np.dtype([("gamma", np.int32), ("beta", np.int32)]))
+        pairs["gamma"], pairs["beta"] = gamma.astype(np.int32) - norm.gain.sig.inputs[known].zero_point, terms
+        text = "of each column: gamma, without its zero point, and beta with the start of its sum"
+        return (roots, means, Constant("columns", "tc_norm_column", pairs, text))
     return (
         roots,
-        Constant("means", "int8_t", norm.function, "entry (uint8_t)q is what the mean q is in the products"),
+        means,
         Constant("gamma", "int8_t", gamma),
-        Constant("beta", "int32_t", terms, "beta and the start of its sum"),
+        Constant("beta", "int32_t", terms, "and the start of its sum"),
     )

@@ -40,8 +40,9 @@ def layer_normalization(site: Site, core: Core) -> Kernel | None:
         (Struct("tc_layer_normalization_shape", fields),),
         _COMMENT,
     )
-    each = 15 if core.has("dsp") else 19 if core.has("long_multiply") else 110
-    root = 150 if core.has("long_multiply") else 900
+    each = 19 if core.has("long_multiply") else 110
+    root = 110 if core.has("dsp") else 150 if core.has("long_multiply") else 900
+    row = root + (10 * depth + 9 * (depth % 8) if core.has("dsp") else each * depth)
     return Kernel(
         "layer_normalization",
         function,
@@ -49,8 +50,8 @@ def layer_normalization(site: Site, core: Core) -> Kernel | None:
             Constant("scale", "int32_t", form.scale, "factors, in steps of the output"),
             Constant("bias", "int64_t", bias, "summands, with zero point and the half that rounding takes; epsilon"),
         ),
-        instructions=30 + rows * (root + depth * each),
-        code_bytes=450,
+        instructions=30 + rows * row,
+        code_bytes=720 if core.has("dsp") else 450,
         in_place=True,
         notes={"requantisation": "of each row, by its reciprocal root"},
     )

@@ -15,6 +15,7 @@ from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padding_value
+from tinycompile.kernels.mve_packed import BYTE, Packing
 from tinycompile.kernels.vector_requant import VectorRequant
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
@@ -57,14 +58,16 @@ class Rows:
         return VECTOR * self.groups
 
 
-def channel_stream(matrix: Array, rows: Rows, requant: VectorRequant) -> Array:
+def channel_stream(matrix: Array, rows: Rows, requant: VectorRequant, packing: Packing | None = None) -> Array:
     """(C, K) as int32, what `tc_mve_block.h` calls the stream."""
     channels, _ = matrix.shape
     above = ((0, -channels % 4),)
     taps = np.pad(matrix.reshape(channels, rows.rows, rows.bytes), (*above, (0, 0), (0, rows.filled - rows.bytes)))
-    grouped = taps.reshape(-1, 4, rows.rows, rows.groups, VECTOR).transpose(0, 2, 3, 1, 4).astype(np.int8)
-    words = np.ascontiguousarray(grouped).reshape(len(grouped), -1).view(np.int32)
+    grouped = taps.reshape(-1, 4, rows.rows, rows.groups, VECTOR).transpose(0, 2, 3, 1, 4)
     start, *constants = (np.pad(each, above).reshape(-1, 4) for each in (requant.plan.start, *requant.constants))
+    if packing is not None:
+        return np.concatenate([packing.starts(start), packing.words(grouped), *constants], axis=1).ravel()
+    words = np.ascontiguousarray(grouped.astype(np.int8)).reshape(len(grouped), -1).view(np.int32)
     order = [words, start, *constants] if requant.pre else [start, words, *constants]
     return np.concatenate(order, axis=1).ravel()
 
@@ -77,6 +80,7 @@ class _Plan:
         window: members of a `tc_window`.
         depth: input channels.
         in_image: windows inside the image are read there.
+        packing: of weights; None for bytes.
     """
 
     layer: LinearLayer
@@ -85,16 +89,19 @@ class _Plan:
     depth: int
     rows: Rows
     in_image: bool
+    packing: Packing | None
 
     @staticmethod
-    def of(layer: LinearLayer, requant: VectorRequant, window: Mapping[str, int], depth: int) -> _Plan:
+    def of(
+        layer: LinearLayer, requant: VectorRequant, window: Mapping[str, int], depth: int, packing: Packing | None
+    ) -> _Plan:
         """The cheaper: windows read in the image row by row, or copied, so that their rows share vectors."""
         height, segment = window["kernel_height"], window["kernel_width"] * depth
         straight = window["kernel_width"] == 1 or window["dilation_x"] == 1
-        copied = _Plan(layer, requant, window, depth, Rows(1, height * segment), straight and height == 1)
+        copied = _Plan(layer, requant, window, depth, Rows(1, height * segment), straight and height == 1, packing)
         if height == 1 or not straight:
             return copied
-        read = _Plan(layer, requant, window, depth, Rows(height, segment), True)
+        read = _Plan(layer, requant, window, depth, Rows(height, segment), True, packing)
         return min(read, copied, key=lambda plan: plan.instructions)
 
     @property
@@ -109,7 +116,8 @@ class _Plan:
     @property
     def block_words(self) -> int:
         """Of the stream."""
-        return 16 * self.rows.rows * self.rows.groups + 4 * (1 + len(self.requant.constants))
+        group = 4 * 4 if self.packing is None else self.packing.group_words
+        return group * self.rows.rows * self.rows.groups + 4 * (1 + len(self.requant.constants))
 
     @property
     def stream_words(self) -> int:
@@ -171,11 +179,14 @@ class _Plan:
         """(arguments for pairs and for single pixels, their definitions)."""
         arguments, suffix = ", ".join(map(str, self.requant.arguments)), self.requant.suffix
         rows, groups, partial = self.rows.rows, self.rows.groups, int(self.layer.channels % 4 > 0)
-        pairs = f"mve_pairs_{rows}x{groups}{'_partial' if partial else ''}_{suffix}"
-        single = f"mve_row_{groups}_{suffix}"
+        kind, macro, way = "", "", ""
+        if self.packing is not None:
+            kind, macro, way = f"_{self.packing.way.lower()}", "_PACKED", f"{self.packing.way}, "
+        pairs = f"mve_pairs{kind}_{rows}x{groups}{'_partial' if partial else ''}_{suffix}"
+        single = f"mve_row{kind}_{groups}_{suffix}"
         found = {
-            pairs: f"TC_MVE_PAIRS({pairs}, {rows}, {groups}, {partial}, {arguments})",
-            single: f"TC_MVE_ROW({single}, {groups}, {arguments})",
+            pairs: f"TC_MVE_PAIRS{macro}({pairs}, {way}{rows}, {groups}, {partial}, {arguments})",
+            single: f"TC_MVE_ROW{macro}({single}, {way}{groups}, {arguments})",
         }
         if not self.passes:
             del found[single]
@@ -213,11 +224,13 @@ class _Plan:
     @property
     def instructions(self) -> int:
         """Counted from the assembly; per pair of pixels 10, per block of 4 channels 19 and per 16 taps 14."""
-        rows, groups = self.rows.rows, self.rows.groups
+        rows, groups, packing = self.rows.rows, self.rows.groups, self.packing
         extra = self.requant.extra_instructions + 2 * (self.layer.channels % 4 > 0)
+        extra += packing.block_instructions if packing else 0
+        pair, row = (14 + packing.pair_instructions, 17 + packing.row_instructions) if packing else (14, 17)
         loop = 1 + groups // 8 * 2 if groups > 12 and rows == 1 else 0
         between = 2 * (rows - 1) + (4 + 2 * rows if rows > 1 and rows * groups > 16 else 0)
-        block = 14 * rows * groups + loop + between + 20 + extra
+        block = pair * rows * groups + loop + between + 20 + extra
         inside = self._inside()
         read = int(np.sum(inside.sum(axis=1) // 2)) if inside.shape[0] > 1 else int(inside.sum()) // 2
         pairs, single = divmod(self.pixels, 2)
@@ -225,7 +238,7 @@ class _Plan:
         total = 60 * len(inside) + pairs * (10 + self.blocks * block) + (pairs - read) * (90 + 2 * copy)
         if single:
             others = -(-(self.layer.channels - 8 * self.passes) // 4)
-            total += 60 + copy + self.passes * (17 * groups + 26 + extra + loop) + others * block
+            total += 60 + copy + self.passes * (row * groups + 26 + extra + loop) + others * block
         return total
 
     @property
@@ -233,6 +246,21 @@ class _Plan:
         """For the report, why products are dearer than elsewhere."""
         share = self.layer.taps / self.window_bytes
         return {"reason": f"windows fill {share:.0%} of vectors of 16 bytes"} if share < WELL_FILLED else {}
+
+    @property
+    def kind(self) -> str:
+        """Of weights with fewer bits, for the kernel's name."""
+        return "" if self.packing is None else f"_{self.packing.bits}_bits"
+
+    @property
+    def of_bits(self) -> str:
+        """The same in words."""
+        return "" if self.packing is None else f" of {self.packing.bits} bits"
+
+    @property
+    def packed(self) -> dict[str, str]:
+        """The same for the report."""
+        return {} if self.packing is None else {"weights": f"{self.packing.bits} bits each, unpacked in registers"}
 
     @property
     def code_bytes(self) -> int:
@@ -251,13 +279,25 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
     return _conv2d(site)
 
 
+@kernel_for(Conv2D, needs={"mve"})
+def conv2d_4_bits(site: Site, core: Core) -> Kernel | None:
+    """The same with weights of 4 bits."""
+    return _conv2d(site, bits=4)
+
+
+@kernel_for(Conv2D, needs={"mve"})
+def conv2d_2_bits(site: Site, core: Core) -> Kernel | None:
+    """The same with weights of 2 bits."""
+    return _conv2d(site, bits=2)
+
+
 @cover_for(*PATTERNS, needs={"mve"})
 def linear_and(site: Site, core: Core) -> Kernel | None:
     """A layer and the sum or function behind it."""
     return kernel_and_after(site, _conv2d, _fully_connected)
 
 
-def _conv2d(site: Site, after: After | None = None) -> Kernel | None:
+def _conv2d(site: Site, after: After | None = None, *, bits: int = BYTE) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Convolution) or not is_dense(site):
         return None
@@ -267,7 +307,7 @@ def _conv2d(site: Site, after: After | None = None) -> Kernel | None:
     fields = window_fields(window, sig.input, sig.output)
     if window.kernel == window.stride == (1, 1) and not any(window.padding):
         fields = row_window(height * width)
-    return _kernel(site, stem, fields, depth, after)
+    return _kernel(site, stem, fields, depth, after, bits)
 
 
 @kernel_for(FullyConnected, needs={"mve"})
@@ -276,22 +316,40 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
     return _fully_connected(site)
 
 
-def _fully_connected(site: Site, after: After | None = None) -> Kernel | None:
+@kernel_for(FullyConnected, needs={"mve"})
+def fully_connected_4_bits(site: Site, core: Core) -> Kernel | None:
+    """The same with weights of 4 bits."""
+    return _fully_connected(site, bits=4)
+
+
+@kernel_for(FullyConnected, needs={"mve"})
+def fully_connected_2_bits(site: Site, core: Core) -> Kernel | None:
+    """The same with weights of 2 bits."""
+    return _fully_connected(site, bits=2)
+
+
+def _fully_connected(site: Site, after: After | None = None, *, bits: int = BYTE) -> Kernel | None:
     if has_wide_weights(site):
         return None
     outputs, inputs = site.sig.inputs[1].shape
     rows = site.sig.input.elements // inputs
-    return _kernel(site, f"fully_connected_mve_{rows}x{inputs}_{outputs}", row_window(rows), inputs, after)
+    return _kernel(site, f"fully_connected_mve_{rows}x{inputs}_{outputs}", row_window(rows), inputs, after, bits)
 
 
-def _kernel(site: Site, stem: str, window: Mapping[str, int], depth: int, after: After | None) -> Kernel | None:
+def _kernel(
+    site: Site, stem: str, window: Mapping[str, int], depth: int, after: After | None, bits: int
+) -> Kernel | None:
     if any(constant is None for constant in site.constants[1:]):
         return None
     layer = LinearLayer.of(site)
-    requant = VectorRequant.of(layer)
+    packing = None if bits == BYTE else Packing.of(layer, bits)
+    if bits != BYTE and packing is None:
+        return None
+    requant = VectorRequant.of(layer) if packing is None else packing.requant(layer)
     if requant is None:
         return None
-    plan = _Plan.of(layer, requant, window, depth)
+    plan = _Plan.of(layer, requant, window, depth, packing)
+    stem += f"_{bits}_bits" * (bits != BYTE)
     names, definitions = plan.block_functions()
     waits = after is not None and after.table is None
     shape = Struct("tc_mve_conv2d_shape", plan.fields(padding_value(site, layer), waits))
@@ -306,23 +364,23 @@ def _kernel(site: Site, stem: str, window: Mapping[str, int], depth: int, after:
         function = struct_call(stem, callee, header, parameters, (shape,), comment, [*arguments, *names], definitions)
     else:
         function = after.function(callee, stem, header, parameters, shape, comment, names, definitions)
-    stream = Deferred(plan.stream_words, np.int32, lambda: channel_stream(layer.matrix, plan.rows, requant))
+    stream = Deferred(plan.stream_words, np.int32, lambda: channel_stream(layer.matrix, plan.rows, requant, packing))
     kernel = Kernel(
-        "fully_connected_mve" if isinstance(site.node.op, FullyConnected) else "conv2d_mve",
+        ("fully_connected_mve" if isinstance(site.node.op, FullyConnected) else "conv2d_mve") + plan.kind,
         function,
         (
             Constant(
                 "stream",
                 "int32_t",
                 stream,
-                "per 4 channels: starts, weights, 16 taps of each at a time, requantisation",
+                f"per 4 channels: starts, weights{plan.of_bits}, 16 taps of each at a time, requantisation",
             ),
         ),
         scratch_bytes=scratch,
         instructions=plan.instructions,
         code_bytes=plan.code_bytes,
         overlap={0: plan.distance},
-        notes={"requantisation": requant.plan.form} | plan.reason,
+        notes={"requantisation": requant.plan.form} | plan.reason | plan.packed,
         requant=requant.shape_in_code,
     )
     if after is None:

@@ -32,16 +32,18 @@ class VectorRequant:
     Attributes:
         fused: for VQDMLASH, which doubles the product, so that offset and step are twice as large, and adds the offset
             of a single channel.
+        taken: bits by which sums are shifted to the left as they come, of `plan.pre`.
     """
 
     plan: RequantPlan
     fused: bool = False
+    taken: int = 0
 
     @staticmethod
     def of(layer: LinearLayer) -> VectorRequant | None:
         """None where no form of it is exact, or half a step below the offsets isn't in int32."""
         plan = _plan(layer)
-        return VectorRequant(plan) if plan is not None and _has_room(layer.acc_raw_range[0], plan) else None
+        return VectorRequant(plan) if plan is not None and has_room(layer.acc_raw_range[0], plan) else None
 
     @staticmethod
     def of_sums(rule: Requant, low: Array, high: Array) -> VectorRequant | None:
@@ -49,7 +51,7 @@ class VectorRequant:
         for form, pre in product(("smmla", "smmla_signed"), range(MOST_PRE + 1)):
             if np.all(fits(rule, low, high, pre)):
                 plan = solve(rule, low, high, np.zeros(1, np.int64), pre, forms=(form,))
-                if plan.form == form and _has_room(low, plan):
+                if plan.form == form and has_room(low, plan):
                     return VectorRequant(plan)
         return None
 
@@ -60,12 +62,12 @@ class VectorRequant:
 
     @property
     def pre(self) -> int:
-        return self.plan.pre
+        return self.plan.pre - self.taken
 
     @property
     def arguments(self) -> tuple[str | int, ...]:
         """The last ones of a macro that defines a block function."""
-        return (self._form, self.plan.pre, self.shift, self.plan.low, self.plan.high)
+        return (self._form, self.pre, self.shift, self.plan.low, self.plan.high)
 
     @property
     def _form(self) -> str:
@@ -133,7 +135,7 @@ def _plan(layer: LinearLayer) -> RequantPlan | None:
     return plan if plan.form == found.plan.form else found.plan
 
 
-def _has_room(lowest_sum: Array, plan: RequantPlan) -> bool:
+def has_room(lowest_sum: Array, plan: RequantPlan) -> bool:
     """Whether the sum that is shifted stays in int32 when half a step is taken from it."""
     a = (lowest_sum << plan.pre) + plan.start.astype(np.int64)
     lowest = plan.offset.astype(np.int64) - plan.sign_step + (a * plan.multiplier >> 32)

@@ -14,6 +14,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.depthwise_frame import int32_stream, pairs
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.hot_code import HotFunction, Loop
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
@@ -113,6 +114,7 @@ def winograd(site: Site, core: Core) -> Kernel | None:
         ),
     )
     work = _work(out_height, out_width, channel_pairs, channels, requant, core)
+    blocks, size = -(-out_height // 2) * -(-out_width // 8), products_bytes(channel_pairs, core)
     return Kernel(
         "conv2d_winograd",
         function,
@@ -121,7 +123,8 @@ def winograd(site: Site, core: Core) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         code_bytes=700 + 44 * channel_pairs,
-        sweeps=Sweeps(-(-out_height // 2) * -(-out_width // 8), between=256 * channel_pairs),
+        hot=(HotFunction(products, size, (Loop(size, 16 * -(-channels // 2) * blocks),)),),
+        sweeps=Sweeps(blocks, between=256 * channel_pairs),
         overlap={0: safe_distance(steps(op, sig.input.shape, sig.output.shape, 2, 8))},
         notes={"requantisation": plan.form},
         requant=plan.shape_in_code,
@@ -151,6 +154,11 @@ def products_work(positions: int, channel_pairs: int, core: Core) -> Work:
     """Of the block function that `TC_WINOGRAD_PRODUCTS` defines."""
     pair = Work(14, 8) if core.issue.single_loads else Work(11, 11)
     return positions * (pair * channel_pairs + (8 if core.issue.single_loads else 6))
+
+
+def products_bytes(channel_pairs: int, core: Core) -> int:
+    """Machine code of that function: nearly all of it is the loop over positions."""
+    return (56 if core.issue.single_loads else 44) * channel_pairs + 50
 
 
 def steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...], rows: int, columns: int) -> Iterator[tuple[int, int]]:

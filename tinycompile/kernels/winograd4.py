@@ -11,9 +11,10 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.hot_code import HotFunction, Loop
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
-from tinycompile.kernels.winograd import LARGEST_DEPTH, products_work, steps, stream, windows_of_3
+from tinycompile.kernels.winograd import LARGEST_DEPTH, products_bytes, products_work, steps, stream, windows_of_3
 from tinycompile.kernels.work import Work
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
@@ -21,6 +22,9 @@ from tinycompile.targets.core import Core
 
 SHIFT, FACTOR = 6, 9
 """The accumulators hold 2^6 * 9 times the sum."""
+
+AROUND_TILES = 76
+"""Bytes of the outputs' function in front of its loop and behind it."""
 
 _G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 6]])
 """24G, but for the last row, whose other factor of 4 the output transform has: squared, 24 would leave int16."""
@@ -75,6 +79,7 @@ def winograd4(site: Site, core: Core) -> Kernel | None:
         ),
     )
     work = _work(out_height, out_width, rows, depth, channels, requant, core)
+    calls = _blocks(out_height, out_width, rows) * -(-channels // 2)
     edges = bool(out_height % block_height or out_width % block_width)
     window = (block_height + 2) * (block_width + 2)
     return Kernel(
@@ -85,6 +90,7 @@ def winograd4(site: Site, core: Core) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         code_bytes=2000 + 44 * depth // 2,
+        hot=_hot(products, outputs, products_bytes(depth // 2, core), requant, calls),
         sweeps=Sweeps(_blocks(out_height, out_width, rows), between=288 * depth),
         overlap={0: safe_distance(steps(op, sig.input.shape, sig.output.shape, block_height, block_width))},
         notes={"requantisation": plan.form},
@@ -119,3 +125,19 @@ def _work(height: int, width: int, rows: int, depth: int, channels: int, requant
     edge = 0 if height % (4 * rows) == 0 and width % (16 // rows) == 0 else 260
     pair = products_work(36, depth // 2, core) + 30 + outputs + edge
     return 80 + _blocks(height, width, rows) * (100 + window + transform + -(-channels // 2) * pair)
+
+
+def _hot(
+    products: str, outputs: str, products_size: int, requant: RequantBlock, calls: int
+) -> tuple[HotFunction, HotFunction]:
+    """Both functions are called in turn: a loop over 36 positions, and one over 8 results' tiles."""
+    outputs_size = 4 * (236 + 4 * (9 * requant.signed + 4 * requant.clamp_steps))
+    tile = outputs_size - AROUND_TILES
+    return (
+        HotFunction(
+            products,
+            products_size,
+            (Loop(products_size, 35 * calls), Loop(products_size, calls, between=outputs_size)),
+        ),
+        HotFunction(outputs, outputs_size, (Loop(tile, 7 * calls), Loop(outputs_size, calls, between=products_size))),
+    )

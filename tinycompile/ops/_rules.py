@@ -52,6 +52,8 @@ def bad_weights(w: TensorType, axis: int, *dtypes: DType) -> str | None:
         return "the weights have no quantisation parameters"
     if w.quant.zero_point.any():
         return "the weights have zero points other than 0, which LiteRT refuses or ignores here"
+    if w.quant.block is not None:
+        return "the weights have a scale for each block"
     if not w.quant.is_per_tensor and (w.quant.axis, w.quant.scale.size) != (axis, w.shape[axis]):
         return f"the weights are quantised along axis {w.quant.axis}, supported is the output channel ({axis})"
     return None

@@ -11,11 +11,13 @@ from tinycompile.passes.fold_pad import fold_pad
 from tinycompile.passes.fuse_integer_products import fuse_integer_products
 from tinycompile.passes.own_outputs import own_outputs
 from tinycompile.passes.own_states import own_states
+from tinycompile.passes.roll_states import roll_states
 from tinycompile.passes.shorten_states import shorten_states
 
 PIPELINE: tuple[tuple[Pass, str], ...] = (
     (Graph.without_dead, "nodes that nobody reads cost RAM and time"),
     (shorten_states, "what a step undoes of the one before needn't be done, and integers take less RAM than floats"),
+    (roll_states, "rows that are kept needn't be copied to join new ones, and back"),
     (fold_constants, "what depends on no input needn't be computed on the device, and kernels read it from RAM"),
     (
         own_outputs,

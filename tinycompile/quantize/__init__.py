@@ -23,6 +23,7 @@ from tinycompile.quantize.data_free import imagined, transferred
 from tinycompile.quantize.execution import outputs_of
 from tinycompile.quantize.float_graph import FloatGraph
 from tinycompile.quantize.float_model import float_model
+from tinycompile.quantize.low_bit_storage import with_types_for
 from tinycompile.quantize.measure import Accuracy, Choices, accuracy, choices, sqnr
 from tinycompile.quantize.patterns import simplified
 from tinycompile.quantize.pinned import check_pinned
@@ -32,6 +33,7 @@ from tinycompile.quantize.ranges import METHODS
 from tinycompile.quantize.scales import RaisedChannel
 from tinycompile.quantize.scores import bound_masks
 from tinycompile.quantize.ways import AUTO, EXPONENTS, Attempt, Trial, attempts
+from tinycompile.quantize.weight_bits import WeightBits, with_low_bits
 
 Form = Literal["onnx", "tflite"]
 
@@ -159,6 +161,9 @@ def quantize(
     states: Mapping[str, str] | None = None,
     form: Form = "onnx",
     description: str = "",
+    weight_bits: int | Mapping[str, int] | None = None,
+    group: int | None = None,
+    weight_method: str = "auto",
 ) -> Quantized:
     """Quantise a float model, ONNX or TFLite: int8 activations per tensor, int8 weights per output channel; with a high
     effort int16 for the few activations whose rounding costs most.
@@ -177,15 +182,17 @@ def quantize(
         states: outputs by the input that they are in the next step; samples are steps of one sequence, without them.
         form: of the file that is wanted: "onnx", or "tflite", which has only operators that TFLite has for int8.
         description: what a TFLite file says of itself.
+        weight_bits, group, weight_method: of weights, see `WeightBits`; None for 8 bits.
 
     Raises:
         UsageError, SamplesError, ModelFileError, UnsupportedError.
     """
-    for option, given, known in (("method", method, METHOD_CHOICES), ("effort", effort, EFFORT_CHOICES)):
-        if given not in known:
-            raise UsageError(f"--calib-{option} {given!r} is unknown", hint=f"one of: {', '.join(known)}")
+    few = None if weight_bits is None else WeightBits(weight_bits, group, weight_method)
+    _check_options(method, effort, few, calib)
     where = str(model)
     proto = float_model(model, shapes or {}, signature, layout)
+    if few is not None and form == "onnx":
+        proto = with_types_for(proto, few.used())
     given = static_model(proto, where, shapes)
     _refuse_control_flow(given, where)
     check_states(states or {}, given, where)
@@ -198,6 +205,9 @@ def quantize(
     found = attempts(
         graph, samples.calibration, samples.judged, method, effort, pinned, room, equalising=calib is not None
     )
+    if few is not None:
+        plan = few.plan(found[0].network.graph, where)
+        found = [with_low_bits(found[0], samples.calibration, samples.judged, plan), *found]
     best = found[0]
     if form == "tflite":  # whose 16 bits are others
         found = [each for each in found if not each.wide]
@@ -216,6 +226,17 @@ def quantize(
 
     result = _measured(static, tuple(each.trial for each in found), best, samples, file_of(best))
     return result if final is best else replace(result, proto=final.model.proto, tflite=file_of(final))
+
+
+def _check_options(method: str, effort: str, few: WeightBits | None, calib: Path | None) -> None:
+    """Raises UsageError."""
+    for option, given, known in (("method", method, METHOD_CHOICES), ("effort", effort, EFFORT_CHOICES)):
+        if given not in known:
+            raise UsageError(f"--calib-{option} {given!r} is unknown", hint=f"one of: {', '.join(known)}")
+    if few is not None:
+        few.check()
+        if calib is None:
+            raise UsageError("--weight-bits needs --calib", why="weights of few bits are fitted to real inputs")
 
 
 def _prepared(static: OnnxModel, where: str, form: Form) -> FloatGraph:

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tinycompile.errors import UsageError
+from tinycompile.frontend.declared_states import longer_axis, newest
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue
 from tinycompile.quantize.execution import Sample, session_of
 
 
 def check_states(states: Mapping[str, str], model: OnnxModel, where: str) -> None:
-    """Raises UsageError unless the model has such inputs and outputs, the two of a state of one shape and type, and has
-    other inputs as well.
+    """Raises UsageError unless the model has such inputs and outputs, the two of a state of one type and shape, or the
+    output longer along one axis, and has other inputs as well.
     """
     inputs, outputs = ({value.name: value for value in edges} for edges in (model.inputs, model.outputs))
     for role, names, known in (("input", states, inputs), ("output", states.values(), outputs)):
@@ -24,12 +25,13 @@ def check_states(states: Mapping[str, str], model: OnnxModel, where: str) -> Non
                 )
     for name, following in states.items():
         now, then = inputs[name], outputs[following]
-        if following in model.shapes and (now.shape, now.type_name) != (then.shape, then.type_name):
+        fits = now.shape == then.shape or longer_axis(now.shape, then.shape) is not None
+        if following in model.shapes and not (fits and now.type_name == then.type_name):
             raise UsageError(
                 f"--state {name}={following}: the output can't be the input of the next step",
                 where=where,
                 why=f"{name} is {_described(now)}, {following} is {_described(then)}",
-                hint="export the model with one shape and type for both",
+                hint="export the model with one shape and type for both; along one axis the output may be longer",
             )
     if states and len(states) == len(inputs):
         raise UsageError("no input would be left of the model", where=where, why="all are declared as states")
@@ -43,7 +45,7 @@ def with_states(samples: Sequence[Sample], model: OnnxModel, states: Mapping[str
     """The samples as steps of one sequence, each with the states that those before it lead to; they begin with zeros.
 
     Args:
-        states: outputs by input, of one shape.
+        states: outputs by input.
     """
     inputs = {value.name: value for value in model.inputs}
     session, found = session_of(model.proto), list[Sample]()
@@ -51,6 +53,6 @@ def with_states(samples: Sequence[Sample], model: OnnxModel, states: Mapping[str
     for sample in samples:
         step = {**sample, **carried}
         results = session.run(list(states.values()), step)
-        carried = {name: np.asarray(value) for name, value in zip(states, results, strict=True)}
+        carried = {n: newest(np.asarray(value), inputs[n].shape) for n, value in zip(states, results, strict=True)}
         found.append(step)
     return found

@@ -248,13 +248,14 @@ def changes(graph: FloatGraph, layer: Any, before: Array, after: Array) -> Itera
     """(index of the operand, what it is multiplied with) for an operand and a result whose channels were divided.
 
     Args:
-        before: (channels of the operand,), what those were divided by.
+        before: (channels of the operand,), what those were divided by; or (1,) for all.
         after: the same of the result.
     """
     weights = graph.constants[layer.input[1]]
     axis = output_axis(layer)
     if layer.op_type == "Conv":
         groups = attributes_of(layer).get("group", 1)
+        before = np.broadcast_to(before, (groups * weights.shape[1],))
         columns = np.repeat(before.reshape(groups, -1), weights.shape[0] // groups, axis=0)
         factors = columns.reshape(weights.shape[0], weights.shape[1], *(1,) * (weights.ndim - 2))
         yield 1, factors / after.reshape(-1, *(1,) * (weights.ndim - 1))

@@ -19,17 +19,18 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import Array
+from tinycompile.quantize.coded import CodedWeights
 from tinycompile.quantize.float_graph import LINEAR, attributes_of, output_axis
+from tinycompile.quantize.low_bit_layers import LowBitPlan, coded_weights
 from tinycompile.quantize.network import Network, Setting, Step
 from tinycompile.quantize.qdq import quantize_weights
+from tinycompile.quantize.rounding import descended, one_by_one
 from tinycompile.quantize.scales import weight_scales
+from tinycompile.quantize.windows import windows_of
 
 _DAMPING = 0.01
 """Part of the operands' mean power that is added to each one's: what samples can't tell apart is rounded on its own."""
-_COLUMNS = 6144
-"""Windows at most from which a layer's statistics are taken."""
 _LARGEST_DEPTH = 2048
-_SWEEPS = 2
 _SMALLEST = 1e-30
 """Below which values are zero."""
 
@@ -43,12 +44,14 @@ class Fitted:
         values: of the network under it.
         rounded: int8 weights by the name of their layer's result, in ONNX's layout.
         biases: float32 by the same name.
+        coded: weights of few bits by the same name.
     """
 
     setting: Setting
     values: dict[str, Array]
     rounded: dict[str, Array] = field(default_factory=dict[str, Array])
     biases: dict[str, Array] = field(default_factory=dict[str, Array])
+    coded: dict[str, CodedWeights] = field(default_factory=dict[str, CodedWeights])
 
 
 def layer_scales(layer: Any, weights: Array) -> tuple[Array, int]:
@@ -75,18 +78,27 @@ def nearest(network: Network, setting: Setting) -> Setting:
     return replace(setting, constants=constants)
 
 
-def fitted(network: Network, setting: Setting, *, weights: bool = True, biases: bool = True) -> Fitted:
+def fitted(
+    network: Network, setting: Setting, *, weights: bool = True, biases: bool = True, plan: LowBitPlan | None = None
+) -> Fitted:
     """Fit all layers in order.
 
     Args:
         setting: scales of activations, without rounded weights.
+        plan: layers whose weights have few bits.
     """
     setting = nearest(network, setting)
     constants = dict(setting.constants)
     setting = replace(setting, constants=constants)
     found = Fitted(setting, {name: network.rounding(name, v, setting) for name, v in network.inputs.items()})
     for step in network.steps:
-        if step.layer is not None and weights:
+        if step.layer is not None and plan is not None and step.result in plan.bits:
+            x = step.layer.input[0]
+            coded = coded_weights(
+                step.layer, network.constant((step.result, 1)), found.values[x], network.floats[x], network.count, plan
+            )
+            found.coded[step.result], constants[step.result, 1] = coded, coded.weights
+        elif step.layer is not None and weights:
             values = _fit(network, step, found.values)
             if values is not None:
                 found.rounded[step.result], constants[step.result, 1] = values
@@ -122,7 +134,7 @@ def _fit(network: Network, step: Step, values: Mapping[str, Array]) -> tuple[Arr
     scale, axis = layer_scales(layer, weights)
     if weights.size // weights.shape[axis] > _LARGEST_DEPTH or layer.op_type == "ConvTranspose":
         return None
-    windows = _windows(layer, weights, values[layer.input[0]])
+    windows = windows_of(layer, weights, values[layer.input[0]])
     if windows is None:
         return None
     groups, depth, count = windows.shape
@@ -135,32 +147,6 @@ def _fit(network: Network, step: Step, values: Mapping[str, Array]) -> tuple[Arr
     done = _solve(matrix, moment, max(_DAMPING, depth / count))
     integers = np.ascontiguousarray(np.moveaxis(done.reshape(rows.shape), 0, axis)).astype(np.int8)
     return integers, integers.astype(np.float32) * along(scale, axis, weights.ndim)
-
-
-def _windows(layer: Any, weights: Array, x: Array) -> Array | None:
-    """float32 (groups, depth, columns): what the products of each output are taken with."""
-    attributes = attributes_of(layer)
-    if layer.op_type != "Conv":
-        if weights.ndim != 2 or attributes.get("transA", 0):
-            return None
-        rows = x.reshape(-1, x.shape[-1])
-        return rows[:: max(1, -(-len(rows) // _COLUMNS))].T[None]
-    if attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-        return None
-    kernel = weights.shape[2:]
-    spatial, group = len(kernel), attributes.get("group", 1)
-    strides, dilations = attributes.get("strides", [1] * spatial), attributes.get("dilations", [1] * spatial)
-    pads = attributes.get("pads", [0] * 2 * spatial)
-    padded = np.pad(x, ((0, 0), (0, 0), *((pads[i], pads[spatial + i]) for i in range(spatial))))
-    extent = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
-    view = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=tuple(range(2, 2 + spatial)))
-    view = view[(slice(None), slice(None), *(slice(None, None, s) for s in strides))]
-    view = view[(..., *(slice(None, None, d) for d in dilations))]
-    places = np.prod([len(x), *view.shape[2 : 2 + spatial]])
-    chosen = np.arange(0, places, max(1, places // _COLUMNS))
-    sample, *at = np.unravel_index(chosen, (len(x), *view.shape[2 : 2 + spatial]))
-    flat = view[(sample, slice(None), *at)]  # (columns, channels, *kernel)
-    return np.ascontiguousarray(flat.reshape(len(chosen), group, -1).transpose(1, 2, 0))
 
 
 def _solve(matrix: Array, moment: Array, damping: float) -> Array:
@@ -176,39 +162,3 @@ def _solve(matrix: Array, moment: Array, damping: float) -> Array:
     moment, wanted = np.ascontiguousarray(moment[:, order][:, :, order]), matrix[..., order]
     result = descended(one_by_one(wanted, moment), wanted, moment)
     return result[..., np.argsort(order)]
-
-
-def one_by_one(wanted: Array, moment: Array) -> Array:
-    """GPTQ's integers, without its inverse.
-
-    With moment = V V^T and V upper triangular, the error of a row costs the squares of its products with V's columns.
-    Each column of weights is the last in one of these: it makes that product as small as it can.
-
-    Source: J. Chen et al., "The Geometry of LLM Quantization: GPTQ as Babai's Nearest Plane Algorithm", 2025.
-    """
-    factor = np.linalg.cholesky(moment[:, ::-1, ::-1])[:, ::-1, ::-1]
-    # Each column of the products is one row here, its diagonal element 1.
-    columns = np.ascontiguousarray((factor / np.einsum("gii->gi", factor)[:, None]).swapaxes(1, 2))[..., None]
-    result, error = np.empty_like(wanted), np.empty_like(wanted)
-    for column in range(wanted.shape[2]):
-        due = wanted[..., column] + (error[..., :column] @ columns[:, column, :column])[..., 0]
-        result[..., column] = np.minimum(np.maximum(np.rint(due), -127), 127)
-        error[..., column] = wanted[..., column] - result[..., column]
-    return result
-
-
-def descended(result: Array, wanted: Array, moment: Array) -> Array:
-    """The same, each weight in turn replaced by the best one, the others as they are."""
-    power = np.einsum("gii->gi", moment)
-    slope = (result - wanted) @ moment
-    for _ in range(_SWEEPS):
-        for column in range(wanted.shape[2]):
-            before = result[..., column]
-            best = np.rint(before - slope[..., column] / power[:, None, column])
-            change = np.minimum(np.maximum(best, -127), 127) - before
-            group, output = np.nonzero(change)
-            if len(group):
-                changed = change[group, output]
-                result[group, output, column] += changed
-                slope[group, output] += changed[:, None] * moment[group, column]
-    return result

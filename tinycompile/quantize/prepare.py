@@ -17,6 +17,7 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.quantize.affine import fold_affine
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis, rename
+from tinycompile.quantize.norms import spell_norms
 from tinycompile.quantize.qdq import FLOAT, not_floats
 from tinycompile.quantize.scores import spell_scores
 
@@ -37,6 +38,7 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "")
     graph = with_known_values(proto, shapes)
     _check_finite(graph, where)
     _drop_identities(graph)
+    spell_norms(graph)
     _matmul_to_gemm(graph)
     spell_scores(graph)
     fold_affine(graph)

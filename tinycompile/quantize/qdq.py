@@ -11,7 +11,9 @@ import numpy as np
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_regions import UNARY
 from tinycompile.ir import Array
+from tinycompile.quantize.coded import CodedWeights
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
+from tinycompile.quantize.low_bit_storage import stored_type
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
 from tinycompile.quantize.scores import unrounded_divisors
 from tinycompile.quantize.updates import UPDATES, cached_inputs, written
@@ -187,6 +189,7 @@ def to_qdq(
     parameters: Parameters,
     rounded: Mapping[str, Array] | None = None,
     wide: Collection[str] = (),
+    coded: Mapping[str, CodedWeights] | None = None,
 ) -> QdqModel:
     """The QDQ model.
 
@@ -194,18 +197,24 @@ def to_qdq(
         parameters: of every tensor of `quantized_values`.
         rounded: int8 weights of layers by the name of their result, where they aren't simply the nearest ones.
         wide: the tensors that have 16 bits.
+        coded: weights of few bits by the name of their layer's result; see `low_bit_storage.py` for their types.
     """
-    writer = _Writer(graph, parameters, rounded or {}, wide)
+    writer = _Writer(graph, parameters, rounded or {}, wide, coded or {})
     proto = writer.run()
     return QdqModel(proto, dict(parameters), tuple(writer.raised))
 
 
 class _Writer:
     def __init__(
-        self, graph: FloatGraph, parameters: Parameters, rounded: Mapping[str, Array], wide: Collection[str]
+        self,
+        graph: FloatGraph,
+        parameters: Parameters,
+        rounded: Mapping[str, Array],
+        wide: Collection[str],
+        coded: Mapping[str, CodedWeights],
     ) -> None:
         self.graph = graph.copy()
-        self.parameters, self.rounded, self.wide = parameters, rounded, wide
+        self.parameters, self.rounded, self.wide, self.coded = parameters, rounded, wide, coded
         self.helper = onnx_module().helper
         self.renamed: dict[str, str] = {}
         self.raised: list[RaisedChannel] = []
@@ -285,16 +294,25 @@ class _Writer:
         if x is None or weights.ndim < 2:
             return
         name = node.output[0]
-        own = weight_scales(weights, axis, per_channel=not grouped)
+        coded = self.coded.get(name)
+        own = weight_scales(weights, axis, per_channel=not grouped) if coded is None else coded.largest_scales
         bias = graph.constants[node.input[2]].reshape(-1) if len(node.input) > 2 and node.input[2] else np.zeros(1)
         wide = np.broadcast_to(bias * _bias_factor(node), (max(bias.size, weights.shape[axis]),))
         scale = fitting_scales(weights, axis, own, wide, x)
         self.raised += raised_channels(name, weights, axis, own, scale, wide, x)
-        values = quantize_weights(weights, scale, axis)
-        if name in self.rounded:
+        values, group = quantize_weights(weights, scale, axis), None
+        if coded is not None:
+            group = coded.group
+            coded = coded if group is not None else coded.rescaled(scale, weights)
+            values, scale = coded.codes.astype(stored_type(coded.bits, graph.opset)), coded.scales
+        elif name in self.rounded:
             same = (scale == own).reshape([-1 if i == axis and scale.size > 1 else 1 for i in range(weights.ndim)])
             values = np.where(same, self.rounded[name], values)
-        node.input[1] = self._constant(f"{name}_weights", values, scale, axis if scale.size > 1 else None, nodes)
+        if coded is not None and group is not None:
+            node.input[1] = self._constant(f"{name}_weights", values, scale, coded.block_axis, nodes, group)
+            scale = scale.min(axis=coded.block_axis)
+        else:
+            node.input[1] = self._constant(f"{name}_weights", values, scale, axis if scale.size > 1 else None, nodes)
         if len(node.input) > 2 and node.input[2]:
             self._bias(node, name, scale, x.scale, nodes)
 
@@ -333,15 +351,18 @@ class _Writer:
             name = _original(self.renamed, node.input[0])
         return Operand(*self.parameters[name], 16 if name in self.wide else 8)
 
-    def _constant(self, name: str, values: Array, scale: Array, axis: int | None, nodes: list[Any]) -> str:
-        """A dequantised constant."""
-        shaped = scale.reshape(-1) if axis is not None else scale.reshape(())
+    def _constant(
+        self, name: str, values: Array, scale: Array, axis: int | None, nodes: list[Any], group: int | None = None
+    ) -> str:
+        """A dequantised constant; with a group, so many elements along the axis have one scale."""
+        shaped = scale if group is not None else scale.reshape(-1) if axis is not None else scale.reshape(())
         operands = [
             self.graph.constant(f"{name}_quantized", values),
             self.graph.constant(f"{name}_scale", shaped.astype(np.float32)),
             self.graph.constant(f"{name}_zero_point", np.zeros(shaped.shape, values.dtype)),
         ]
         attributes = {} if axis is None else {"axis": axis}
+        attributes |= {} if group is None else {"block_size": group}
         nodes.append(self.helper.make_node("DequantizeLinear", operands, [name], f"{name}_dequantize", **attributes))
         return name
 

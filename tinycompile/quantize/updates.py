@@ -1,5 +1,5 @@
-"""Caches: tensors of which a model replaces a piece in each step. Old elements and new ones have one scale, that of the
-result, so that what a step keeps is what the next one reads.
+"""Caches: tensors of which a model replaces a piece in each step, or behind which it puts one. Old and new elements
+have one scale, that of the result, so that what a step keeps is what the next one reads.
 """
 
 from __future__ import annotations
@@ -42,10 +42,27 @@ def _only_update(graph: FloatGraph, name: str, operand: int | None) -> Any | Non
         node = graph.only_consumer(name)
         if node is None:
             return None
-        if node.op_type in UPDATES:
-            place = operand if operand is not None else (1 if node.op_type == "TensorScatter" else 2)
+        if node.op_type in UPDATES or _appends(graph, node):
+            new = 2 if node.op_type.startswith("Scatter") else 1
+            place = operand if operand is not None else new
             return node if node.input[place] == name and list(node.input).count(name) == 1 else None
         if node.op_type not in _MOVES or node.input[0] != name:
             return None
         name = node.output[0]
     return None
+
+
+def _appends(graph: FloatGraph, node: Any) -> bool:
+    """Whether it joins an input of the model with one other tensor, and the result is an output: past and present."""
+    if node.op_type != "Concat" or len(node.input) != 2:
+        return False
+    producers, old = graph.producers(), node.input[0]
+    while old in producers and producers[old].op_type in _MOVES:
+        old = producers[old].input[0]
+    return old in graph.inputs and _is_output(graph, node.output[0])
+
+
+def _is_output(graph: FloatGraph, name: str) -> bool:
+    """Whether a value, perhaps moved, is an output of the model."""
+    moved = [node.output[0] for node in graph.consumers(name) if node.op_type in _MOVES]
+    return name in graph.outputs or any(_is_output(graph, each) for each in moved)

@@ -20,6 +20,7 @@ from tinycompile.quantize.fitting import Fitted, fitted
 from tinycompile.quantize.float_graph import FloatGraph
 from tinycompile.quantize.folds import Extremes
 from tinycompile.quantize.headroom import roomy
+from tinycompile.quantize.low_bit_layers import LowBitPlan
 from tinycompile.quantize.network import Network, Setting, decibels
 from tinycompile.quantize.pinned import PINNED
 from tinycompile.quantize.qdq import Parameters, QdqModel, quantized_values, to_qdq
@@ -47,6 +48,8 @@ class Trial:
     """One way to quantise, and the SQNR of the worst output in dB, each calibration sample with ranges from others.
 
     Attributes:
+        weights: how weights of fewer bits were found, in words.
+        activation_aware: behind channels that are scaled for these.
         wide: tensors that have 16 bits. wide_part: of all products, those that such tensors are read or made by.
     """
 
@@ -58,6 +61,8 @@ class Trial:
     room: bool = False
     wide: tuple[str, ...] = ()
     wide_part: float = 0.0
+    weights: str = ""
+    activation_aware: bool = False
 
     def describe(self) -> str:
         parts = ["ranges by their effect on the outputs" if self.method == AUTO else self.method]
@@ -66,6 +71,8 @@ class Trial:
         parts += ["weights rounded together"] if self.rounded else []
         parts += ["with room in the ranges"] if self.room else []
         parts += [f"{len(self.wide)} tensor{'s' if len(self.wide) > 1 else ''} of 16 bits"] if self.wide else []
+        parts += ["channels scaled by activations"] if self.activation_aware else []
+        parts += [self.weights] if self.weights else []
         return f"{', '.join(parts)}: {self.sqnr:.2f} dB"
 
 
@@ -79,6 +86,7 @@ class Attempt:
     fitted: Fitted
     observed: Mapping[str, Observed]
     ranges: Ranges
+    plan: LowBitPlan | None = None
 
     @property
     def wide(self) -> frozenset[str]:
@@ -92,12 +100,24 @@ class Attempt:
             bias = self.fitted.biases.get(node.output[0])
             if bias is not None:
                 node.input[2] = graph.constant(f"{node.input[2]}_corrected", bias)
-        return to_qdq(graph, self.parameters, self.fitted.rounded, self.wide)
+        return to_qdq(graph, self.parameters, self.fitted.rounded, self.wide, self.fitted.coded)
 
     def refitted(self, parameters: Parameters) -> Attempt:
         """The same way with other scales, weights and biases fitted to them."""
         setting = Setting(parameters, wide=self.wide)
-        return replace(self, parameters=parameters, fitted=fitted(self.network, setting, weights=self.trial.rounded))
+        found = fitted(self.network, setting, weights=self.trial.rounded, plan=self.plan)
+        return replace(self, parameters=parameters, fitted=found)
+
+    def on_graph(self, graph: FloatGraph, samples: Sequence[Sample]) -> Attempt:
+        """The same way for a graph of the same function, with ranges of its own; weights and biases aren't fitted."""
+        network, method = Network(graph, samples), self.trial.method
+        base = _base(network, samples, np.arange(len(samples)), method, equalized_too=self.trial.equalized)
+        parameters = {**_parameters(base, method), **{name: self.parameters[name] for name in self.wide}}
+        setting = Setting(parameters, wide=self.wide)
+        start = Fitted(setting, {})
+        return replace(
+            self, network=network, parameters=parameters, fitted=start, observed=base.observed, ranges=base.ranges
+        )
 
     def judged(self, samples: Sequence[Sample]) -> float:
         """SQNR of the worst output in dB on other samples, as many as the network has."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
 from tinycompile.elf import Sizes, calls_of, reached
+from tinycompile.kernels.fetching import CodePlaces
 from tinycompile.memory_time import layers_waiting, total
 from tinycompile.planner import Planned
 from tinycompile.report.sections import TimeSection
@@ -42,19 +43,20 @@ def program_waiting(
     )
 
 
-def _code_places(build: Path, program: Program, project: Project, measured: Sizes) -> list[dict[Memory, float]]:
-    """Which part of each layer's code is in which memory."""
+def _code_places(build: Path, program: Program, project: Project, measured: Sizes) -> list[CodePlaces]:
+    """Where each layer's code is."""
     flash = project.layout.flash
     copied = {symbol: copy.memory for copy in project.copies if copy.kind == "code" for symbol in copy.symbols}
     if not copied:
-        return [{flash: 1.0}] * len(program.layers)
-    calls, size, found = calls_of(build / f"{program.model}.ci"), measured.functions, list[dict[Memory, float]]()
+        return [CodePlaces(flash)] * len(program.layers)
+    calls, size, found = calls_of(build / f"{program.model}.ci"), measured.functions, list[CodePlaces]()
     for layer in program.layers:
-        names = reached(layer.function, calls, size)
+        hot = {function.name for function in layer.kernel.hot or ()}
+        names = [name for name in reached(layer.function, calls, size) if name not in hot]
         whole, parts = sum(size[name] for name in names), defaultdict[Memory, float](float)
         for name in names:
             parts[copied.get(name, flash)] += size[name] / whole
-        found.append(dict(parts) or {flash: 1.0})
+        found.append(CodePlaces(flash, copied, dict(parts) or None))
     return found
 
 

@@ -119,10 +119,17 @@ class MemorySystem:
         """
         access, cache = memory.waits, self.cache(memory, "instructions")
         if cache is None:
-            return access.read * (code / WORD * times)
-        lines = -(-code // cache.line) * (1 + max(0.0, times - 1) * self.missing(cache, code, between))
-        each = access.line(cache.line, True)
-        return (Cycles(0, each.high) if access.read_ahead != "none" else each) * lines
+            each, lines = access.read, code / WORD
+        else:
+            each, lines = access.line(cache.line, True), float(-(-code // cache.line))
+        first = (Cycles(0, each.high) if access.read_ahead != "none" else each) * lines
+        return first + self.fetch_again(memory, code, times, between)
+
+    def fetch_again(self, memory: Memory, code: int, times: float, between: int = 0) -> Cycles:
+        """The part of `fetch` for all rounds but the first."""
+        cache, once = self.cache(memory, "instructions"), max(0.0, times - 1)
+        again = once * (1.0 if cache is None else self.missing(cache, code, between))
+        return self.fetch(memory, code) * again if again else NONE
 
     def write_back(self, memory: Memory) -> Cycles:
         """Of a line that is written back to make room: hidden by the cache's buffer at best."""

@@ -139,8 +139,8 @@ class ExactEvaluator:
     def apply(self, kind: str, attributes: Mapping[str, Any], operands: Sequence[Value | None]) -> Value | None:
         """What is defined here, because it rounds or sums; None for the rest, which is onnx's."""
         present = [v for v in operands if v is not None]
-        if kind == "DequantizeLinear" and not attributes.get("block_size"):
-            return dequantize(operands, int(attributes.get("axis", 1)))
+        if kind == "DequantizeLinear":
+            return dequantize(operands, int(attributes.get("axis", 1)), int(attributes.get("block_size", 0)))
         if kind == "QuantizeLinear" and not attributes.get("block_size"):
             return quantize(operands, attributes)
         if kind in _ARITHMETIC and any(v.is_sum for v in present):

@@ -45,9 +45,14 @@ class Value:
         return self.plain.astype(np.float64) if self.real is None else self.real
 
 
-def dequantize(operands: Sequence[Value | None], axis: int) -> Value:
-    """DequantizeLinear: the float32 tensor that ONNX defines, with the real numbers behind it."""
-    x, scale, zero_point = _parameters(operands, axis)
+def dequantize(operands: Sequence[Value | None], axis: int, block: int = 0) -> Value:
+    """DequantizeLinear: the float32 tensor that ONNX defines, with the real numbers behind it.
+
+    Args:
+        block: elements along the axis with the same scale, if scales have the tensor's rank.
+    """
+    x, scale, zero_point = _parameters(operands, axis, block)
+    x = _as_bytes(x)
     real = (x.astype(np.float64) - zero_point) * scale.astype(np.float64)
     return Value((x.astype(np.float32) - zero_point.astype(np.float32)) * scale, real)
 
@@ -78,17 +83,24 @@ def _quantized_type(operands: Sequence[Value | None], attributes: Mapping[str, A
     return dtype
 
 
-def _parameters(operands: Sequence[Value | None], axis: int) -> tuple[Array, Array, Array]:
+def _as_bytes(x: Array) -> Array:
+    """Integers of fewer than 8 bits, whose type isn't one of NumPy's own, as int8."""
+    return x if x.dtype.isbuiltin == 1 else x.astype(np.int8)
+
+
+def _parameters(operands: Sequence[Value | None], axis: int, block: int = 0) -> tuple[Array, Array, Array]:
     """(tensor, scale, zero point in float64), the last two so that they broadcast."""
     if operands[0] is None or operands[1] is None:
         raise CannotEvaluateError("an operand is missing")
     x, scale = operands[0].plain, operands[1].plain
     given = operands[2] if len(operands) > 2 else None
-    zero_point = np.zeros(1) if given is None else given.plain.astype(np.float64)
+    zero_point = np.zeros(1) if given is None else _as_bytes(given.plain).astype(np.float64)
 
     def fit(array: Array) -> Array:
         if array.size == 1:
             return array.reshape(())
+        if block and array.ndim == x.ndim:
+            return np.take(np.repeat(array, block, axis), range(x.shape[axis]), axis)
         return array.reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)])
 
     return x, fit(scale.astype(np.float32)), fit(zero_point)

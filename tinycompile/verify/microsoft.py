@@ -65,10 +65,36 @@ def evaluate(by_name: ByName, kind: str, attributes: Attributes, operands: Opera
         case "QLinearConcat":
             parts = [_real(x[i : i + 3]) for i in range(2, len(x), 3)]
             return _rounded(by_name("Concat", attributes, parts), x[0:2])
+        case "MatMulNBits":
+            return _matmul_of_bits(attributes, x)
         case "QGemm":
             return _gemm(attributes, x)
         case _:
             raise CannotEvaluateError(f"com.microsoft {kind}")
+
+
+def _matmul_of_bits(attributes: Attributes, x: Operands) -> Value:
+    """Weights (N, blocks, bytes), packed from the lowest bits on, with a scale and a zero point for each block."""
+    a, b, scales, zeros, order, bias = [*x, *[None] * (6 - len(x))]
+    if a is None or b is None or scales is None or order is not None:
+        raise CannotEvaluateError("MatMulNBits without operands, or with g_idx")
+    rows, inner, bits = (int(attributes.get(name, 4)) for name in ("N", "K", "bits"))
+    blocks = scales.plain.size // rows
+
+    def numbers(packed: Array) -> Array:
+        octets = np.unpackbits(packed.reshape(rows, -1), axis=1, bitorder="little")
+        return octets.reshape(rows, -1, bits).astype(np.int64) @ (1 << np.arange(bits))
+
+    weights = numbers(b.plain)
+    zero: Array = np.full((rows, blocks), 1 << (bits - 1))
+    if zeros is not None:
+        packed = zeros.plain.dtype == np.uint8
+        zero = numbers(zeros.plain)[:, :blocks] if packed else zeros.plain.reshape(rows, blocks).astype(np.float64)
+    size = weights.shape[1] // blocks
+    steps = scales.plain.reshape(rows, blocks).astype(np.float64)
+    real = ((weights - np.repeat(zero, size, axis=1)) * np.repeat(steps, size, axis=1))[:, :inner]
+    product = a.exact @ real.T
+    return Value.summed(product if bias is None else product + bias.exact)
 
 
 def _real(operands: Operands, axis: int = 1) -> Value:

@@ -21,6 +21,7 @@ from onnx import helper, inliner, shape_inference
 
 from tinycompile.build import Build
 from tinycompile.errors import MismatchError, ToolFailedError
+from tinycompile.frontend.declared_states import newest
 from tinycompile.frontend.onnx import tensor_places
 from tinycompile.ir import Array
 from tinycompile.verify.carried import initial_of_onnx
@@ -93,7 +94,7 @@ class OnnxReference:
                     given[place.name] = value
         computed = self._runtime(feeds, given)
         sample = OnnxSample(self, feeds, given, computed)
-        self._carried = {name: sample.value(following) for name, following in self.states.items()}
+        self._carried = {n: newest(sample.value(after), self._initial[n].shape) for n, after in self.states.items()}
         sample.next = self._carried
         return sample
 

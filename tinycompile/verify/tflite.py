@@ -14,6 +14,7 @@ import numpy as np
 from tinycompile.build import Build
 from tinycompile.choices import Runtime
 from tinycompile.errors import MismatchError, ModelFileError
+from tinycompile.frontend.declared_states import newest
 from tinycompile.ir import Array
 from tinycompile.report.layer_labels import layer_labels
 from tinycompile.verify.operators import Operators, Step
@@ -140,7 +141,10 @@ class TfliteReference:
             self._graph.run(arrays, _measured(reported))
             self._sequence += [arrays] if self.has_states else []
             numbers = {detail["name"]: detail["index"] for detail in self._graph.outputs}
-            self._carried = {name: self._graph.tensor(numbers[after]) for name, after in self._states.items()}
+            self._carried = {
+                name: newest(self._graph.tensor(numbers[after]), self._carried[name].shape)
+                for name, after in self._states.items()
+            }
         except (ValueError, RuntimeError, RefusedError) as error:
             if isinstance(self._graph, _Whole):  # a reference kernel that takes the model, but not these values
                 self._graph = self._apart()

@@ -1,0 +1,82 @@
+"""The integer programme against all choices there are, and what it says where there is none."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from tests.mixed_precision import nets
+from tinycompile.errors import DoesNotFitError
+from tinycompile.mixed_precision.choice import Alternative, choose
+from tinycompile.mixed_precision.measure import Measured, Samples
+from tinycompile.mixed_precision.network import Network
+from tinycompile.mixed_precision.search import Search
+from tinycompile.targets import load_board
+
+
+def _random(seed: int) -> dict[str, list[Alternative]]:
+    random = np.random.default_rng(seed)
+    return {
+        str(layer): [
+            Alternative(bits, 0.0 if bits == 8 else float(random.exponential(2.0 ** (8 - bits))), int(size), int(work))
+            for bits, (size, work) in zip((8, 4, 3, 2), random.integers(1, 1000, (4, 2)), strict=True)
+        ]
+        for layer in range(4)
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_other_choice_within_the_limits_loses_less(seed: int) -> None:
+    found = _random(seed)
+    bytes_limit, instruction_limit = 1400, 2200
+    best = choose(found, bytes_limit, instruction_limit)
+    assert best.bytes <= bytes_limit and best.instructions <= instruction_limit
+    losses = [
+        sum(a.loss for a in each)
+        for each in product(*found.values())
+        if sum(a.bytes for a in each) <= bytes_limit and sum(a.instructions for a in each) <= instruction_limit
+    ]
+    assert best.loss == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_limits_that_nothing_meets_are_refused_with_what_is_needed() -> None:
+    found = _random(0)
+    least = sum(min(a.bytes for a in each) for each in found.values())
+    assert choose(found, least).bytes == least
+    with pytest.raises(DoesNotFitError, match=f"take {least:,} bytes with the fewest bits, {least - 1:,} are granted"):
+        choose(found, least - 1)
+    with pytest.raises(DoesNotFitError, match="instructions with the fastest kernels, 1 are granted"):
+        choose(found, 1 << 30, 1)
+
+
+def test_a_network_gets_the_bits_that_its_bytes_allow() -> None:
+    network = Network(nets.graph())
+    values = network.inputs({"x": nets.samples(40)})
+    parts = [{"x": values["x"][part]} for part in (slice(24), slice(24, 40))]
+    samples = Samples(*parts, labels=None, measured_on="16 samples")
+    layers = [name for name, layer in network.layers.items() if not layer.is_depthwise]
+    search = Search(network, samples, load_board("stm32f746").core, layers, (4,))
+    assert {a.bits for each in search.alternatives.values() for a in each} == {4, 8}
+    front = search.front(4)
+    assert [choice.bytes for choice in front] == sorted((choice.bytes for choice in front), reverse=True)
+    assert [choice.loss for choice in front] == sorted(choice.loss for choice in front)
+    fit = search.fit(front[-1])
+    assert fit.choice.bits == dict.fromkeys(search.alternatives, 4) and fit.measured.sqnr > 10
+    assert search.fit(front[0]).measured.sqnr == np.inf
+    limit = (front[0].bytes + front[-1].bytes) // 2
+    middle = search.fit(search.choice(limit))
+    assert search.repaired(middle, limit).measured.order >= middle.measured.order > fit.measured.order
+
+
+@pytest.mark.parametrize(
+    ("measured", "loss", "text"),
+    [
+        (Measured(20.0, 0.75, None), 0.25, "75.0% the same choice"),
+        (Measured(20.0, None, None), None, "SQNR 20.0 dB"),
+        (Measured(20.0, 0.5, (0.75, 0.5)), 0.25, "accuracy 50.00% of 75.00%"),
+    ],
+)
+def test_what_is_lost_is_accuracy_where_there_are_labels(measured: Measured, loss: float | None, text: str) -> None:
+    assert measured.loss == loss and text in measured.describe()

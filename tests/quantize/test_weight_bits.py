@@ -1,0 +1,135 @@
+"""Float models with weights of few bits: which layers get them, what the files say, and what the network loses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import helper, numpy_helper
+
+from tinycompile.cli import main
+from tinycompile.errors import UsageError
+from tinycompile.quantize import Quantized, quantize
+from tinycompile.quantize.execution import session_of
+
+INT8, INT4, INT2 = onnx.TensorProto.INT8, onnx.TensorProto.INT4, onnx.TensorProto.INT2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float network, two convolutions (one depthwise), a pointwise one and a matrix, of opset 17; and samples."""
+    path, rng = tmp_path_factory.mktemp("weight_bits"), np.random.default_rng(5)
+    shapes = {"full": (12, 3, 3, 3), "depthwise": (12, 1, 3, 3), "pointwise": (16, 12, 1, 1), "dense": (16, 8)}
+    constants = {name: rng.normal(0, 1 / np.sqrt(np.prod(s[1:]) or 1), s) for name, s in shapes.items()}
+    constants["dense"] /= 4
+    nodes = [
+        helper.make_node("Conv", ["x", "full"], ["a"], "first", pads=[1] * 4, strides=[2, 2]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "depthwise"], ["c"], "second", pads=[1] * 4, group=12),
+        helper.make_node("Conv", ["c", "pointwise"], ["d"], "third"),
+        helper.make_node("Relu", ["d"], ["e"]),
+        helper.make_node("GlobalAveragePool", ["e"], ["f"]),
+        helper.make_node("Flatten", ["f"], ["g"]),
+        helper.make_node("MatMul", ["g", "dense"], ["y"], "last"),
+    ]
+    inputs, outputs = ([helper.make_tensor_value_info(n, 1, s)] for n, s in (("x", [1, 3, 8, 8]), ("y", [1, 8])))
+    initializers = [numpy_helper.from_array(v.astype(np.float32), n) for n, v in constants.items()]
+    graph = helper.make_graph(nodes, "net", inputs, outputs, initializers)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path / "net.onnx")
+    x = rng.normal(size=(48, 1, 3, 8, 8)) + rng.normal(size=(48, 1, 3, 1, 1))
+    np.savez(path / "calib.npz", x=x.astype(np.float32))
+    return path
+
+
+def quantized(folder: Path, **options: Any) -> Quantized:
+    return quantize(folder / "net.onnx", folder / "calib.npz", method="minmax", **options)
+
+
+def types_of(found: Quantized) -> list[int]:
+    """Of the weights of each layer."""
+    known = {i.name: i for i in found.proto.graph.initializer}
+    readers = [node for node in found.proto.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    made = {node.output[0]: node for node in found.proto.graph.node}
+    return [known[made[node.input[1]].input[0]].data_type for node in readers]
+
+
+@pytest.mark.parametrize(
+    ("bits", "types", "opset"),
+    [
+        (8, [INT8] * 4, 17),
+        (4, [INT4, INT8, INT4, INT4], 21),
+        (3, [INT4, INT8, INT4, INT4], 21),
+        (2, [INT2, INT8, INT2, INT2], 25),
+        ({"second": 4, "d": 2}, [INT8, INT4, INT2, INT8], 25),
+    ],
+)
+def test_layers_have_the_bits_that_were_asked_for(folder: Path, bits: Any, types: list[int], opset: int) -> None:
+    found = quantized(folder, weight_bits=bits, weight_method="nearest")
+    assert types_of(found) == types and found.proto.opset_import[0].version == opset
+    onnx.checker.check_model(found.proto)
+    x = np.load(folder / "calib.npz")["x"][0]
+    # Unoptimised: onnxruntime 1.31 makes a QLinearConv of INT2 weights, and then refuses it.
+    (y,) = session_of(found.proto).run(None, {"x": x})
+    assert np.any(y)
+
+
+def test_three_bits_are_small_numbers_of_four(folder: Path) -> None:
+    found = quantized(folder, weight_bits=3, weight_method="learned")
+    codes = [numpy_helper.to_array(i).astype(int) for i in found.proto.graph.initializer if i.data_type == INT4]
+    assert {int(each.min()) for each in codes} == {-4, 0} and max(int(each.max()) for each in codes) == 3
+
+
+def test_better_methods_lose_less_and_auto_takes_them(folder: Path) -> None:
+    found = {name: quantized(folder, weight_bits=3, weight_method=name) for name in ("nearest", "learned", "auto")}
+    assert found["learned"].sqnr > found["nearest"].sqnr + 2
+    assert found["auto"].sqnr > found["learned"].sqnr - 0.5
+    assert "3 with 3 bits" in found["auto"].lines()[0]
+
+
+def test_groups_have_scales_of_their_own_where_windows_are_pixels(folder: Path) -> None:
+    found = quantized(folder, weight_bits=4, group=8, weight_method="learned")
+    blocks = {
+        node.output[0]: [attribute.i for attribute in node.attribute if attribute.name == "block_size"]
+        for node in found.proto.graph.node
+        if node.op_type == "DequantizeLinear" and node.output[0].endswith("_weights")
+    }
+    assert blocks == {"a_weights": [], "c_weights": [], "d_weights": [8], "y_weights": [8]}
+    assert found.sqnr > quantized(folder, weight_bits=4, weight_method="learned").sqnr - 1
+    onnx.checker.check_model(found.proto)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"weight_bits": 5}, "--weight-bits 5 is unknown.*8, 4, 3, 2"),
+        ({"weight_bits": {"nowhere": 4}}, "'nowhere', which isn't a layer.*layers: a, c, d, y"),
+        ({"weight_bits": 4, "group": 1}, "--group 1 is too small"),
+        ({"weight_bits": 4, "weight_method": "magic"}, "--method 'magic' is unknown.*auto, nearest, awq, learned"),
+    ],
+)
+def test_what_is_refused(folder: Path, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(UsageError) as error:
+        quantized(folder, **options)
+    assert re.search(text, str(error.value), re.DOTALL)
+
+
+def test_samples_are_needed(folder: Path) -> None:
+    with pytest.raises(UsageError, match="--weight-bits needs --calib"):
+        quantize(folder / "net.onnx", None, weight_bits=4)
+
+
+def test_the_command_takes_bits_by_layer(folder: Path) -> None:
+    command = ["quantize", str(folder / "net.onnx"), "--calib", str(folder / "calib.npz"), "--method", "nearest"]
+    command += ["--calib-method", "minmax", "-o", str(folder / "out.onnx")]
+    done = CliRunner().invoke(main, [*command, "--weight-bits", "third=4", "--weight-bits", "last=3"])
+    assert done.exit_code == 0, done.output
+    assert "1 with 3 bits nearest, 1 with 4 bits nearest" in done.output
+    known = {i.name: i.data_type for i in onnx.load(folder / "out.onnx").graph.initializer}
+    assert known["d_weights_quantized"] == known["y_weights_quantized"] == INT4
+    both = CliRunner().invoke(main, [*command, "--weight-bits", "third=4", "--weight-bits", "2"])
+    assert both.exit_code and "both bits for all layers and bits of single ones" in both.output

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.ops.samples import blockwise
 from tests.support.host_kernel import memory_of, program
 from tests.support.kernel_checks import int8, random_values, site_of
 from tinycompile.codegen.linker import linker_script
 from tinycompile.dtypes import INT8, INT32
-from tinycompile.ir import Op, Quantization, Site, TensorType
+from tinycompile.ir import Node, Op, Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Kernel
 from tinycompile.ops.conv2d import Conv2D
@@ -79,6 +80,25 @@ class Layer:
         return site_of(self.op, types, constants, int8((), 0.05 * taps**0.5, 5))
 
 
+@dataclass(frozen=True)
+class BlockwiseLayer(Layer):
+    """With a factor for each block of 32 inputs; `op` is of no matter.
+
+    Attributes:
+        wide: factors have 31 bits, and sums 63.
+    """
+
+    wide: bool = False
+
+    def site(self, bits: int) -> Site:
+        """With weights of so many bits."""
+        outputs, inputs = self.weights
+        found = blockwise(np.random.default_rng(1), (1, inputs), outputs, 32, wide=self.wide)
+        low, high = -(1 << bits - 1), (1 << bits - 1) - 1
+        constants = (None, np.clip(found.constants[1], low, high), found.constants[2])
+        return Site(Node("layer", found.op, ("x", "w", "f"), ("y",)), found.sig, constants)
+
+
 LAYERS = (
     Layer("3x3, 8x8x64 to 64", Conv2D(padding=(1, 1, 1, 1)), (1, 8, 8, 64), (64, 3, 3, 64)),
     Layer("1x1, 12x12x64 to 128", Conv2D(), (1, 12, 12, 64), (128, 1, 1, 64)),
@@ -87,6 +107,8 @@ LAYERS = (
     Layer("256 to 64", FullyConnected(), (1, 256), (64, 256)),
     Layer("64 to 10", FullyConnected(), (1, 64), (10, 64)),
     Layer("2048 to 64", FullyConnected(), (1, 2048), (64, 2048)),
+    BlockwiseLayer("640 to 128 by blocks of 32, small factors", FullyConnected(), (1, 640), (128, 640)),
+    BlockwiseLayer("640 to 128 by blocks of 32, factors of 31 bits", FullyConnected(), (1, 640), (128, 640), wide=True),
     Layer("depthwise 3x3, 12x12x64", DepthwiseConv2D(padding=(1, 1, 1, 1)), (1, 12, 12, 64), (1, 3, 3, 64)),
 )
 

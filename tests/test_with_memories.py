@@ -19,7 +19,7 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.options import Options
 from tinycompile.plans import Plans
 from tinycompile.targets import Board, load_board
-from tinycompile.with_memories import WithMemories, external_nodes, worthwhile
+from tinycompile.with_memories import CodePrice, WithMemories, external_nodes, worthwhile
 
 F746 = load_board("stm32f746")
 NRF = load_board("nrf52840")
@@ -90,7 +90,7 @@ def test_only_what_costs_less_than_all_with_as_little_ram_is_worth_a_thought():
 
 @pytest.mark.parametrize("board", [load_board("mps2-an500"), load_board("host")], ids=lambda board: board.name)
 def test_boards_whose_memories_cost_nothing_have_the_kernels_of_every_board(board: Board):
-    assert WithMemories.of(kernels_of, pointwise(), board) is kernels_of
+    assert WithMemories.of(kernels_of, pointwise(), board, CodePrice()) is kernels_of
 
 
 def planned(board: Board, **options):

@@ -22,6 +22,7 @@ from tinycompile.memory_time import layers_waiting, total
 from tinycompile.options import Options, PlanOptions
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
+from tinycompile.report.weights import by_bits, layer_weights
 from tinycompile.targets import Board, Cycles, Memory
 from tinycompile.typical import typical_kernels_of
 from tinycompile.work import node_macs
@@ -41,7 +42,9 @@ CODE_FACTOR = 1.0
 
 @dataclass(frozen=True)
 class LayerCost:
-    """A layer's part. `weights_bytes` are its constants as the kernel wants them."""
+    """A layer's part. `weights_bytes` are its constants as the kernel wants them, `weight_bits` those of each weight as
+    the model has it, None where there are none.
+    """
 
     name: str
     op: str
@@ -50,6 +53,7 @@ class LayerCost:
     instructions: int
     weights_bytes: int
     scratch_bytes: int
+    weight_bits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,9 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
     yield f"  flash  {found.flash_bytes:,} of {found.flash_limit_bytes:,} bytes: weights {found.weights_bytes:,}, " + (
         f"code about {found.code_estimate_bytes:,}"
     )
+    bits = ", ".join(by_bits((layer.weight_bits, layer.weights_bytes) for layer in found.layers))
+    if bits:
+        yield f"         {bits}"
     yield f"  work   about {found.instructions:,} instructions for {found.macs:,} MACs, executed by {found.schedule}"
     if found.fastest_milliseconds is not None and found.slowest_milliseconds is not None:
         low, high = found.waiting_cycles
@@ -286,6 +293,7 @@ def _layers(planned: Planned, macs: Sequence[int]) -> tuple[LayerCost, ...]:
             kernel.instructions,
             kernel.constant_bytes,
             kernel.scratch_bytes,
+            layer_weights(planned.graph, node).bits,
         )
         for node, kernel, work in zip(planned.graph.nodes, planned.kernels, macs, strict=True)
     )

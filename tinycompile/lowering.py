@@ -19,6 +19,7 @@ from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.codegen.reserved import API
 from tinycompile.compatible import adopted, with_weights
+from tinycompile.copy_choice import Estimate
 from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import class_names_of, is_onnx, load
 from tinycompile.frontend.declared_states import with_states, without
@@ -47,6 +48,13 @@ from tinycompile.residents import may_reside, resides
 from tinycompile.targets import Board
 from tinycompile.work import Work, node_macs, total, work_of
 from tinycompile.zones import with_zone
+
+WORTH_ANOTHER_PLAN = 0.005
+"""Of an inference's price: what copies of code would save for which there is no room, from which on it is seen whether
+other kernels have less code to copy."""
+
+BYTE_PRICES = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+"""Cycles of an inference that a byte of RAM for code has to save, in the order in which they are tried."""
 
 QUICK_NODES = 20
 """Up to so many nodes schedules with less RAM are found in about a second."""
@@ -116,6 +124,24 @@ def place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list
     """
 
     step("placing tensors, choosing kernels and schedule")
+    best = _placed(models, board, options)
+    if models[0].code.memory is None or any(each.stages for each in best[0]):
+        return best
+    found = Estimate.of(*best, board, options)
+    for byte in BYTE_PRICES:
+        if found.left < WORTH_ANOTHER_PLAN * found.price:
+            break
+        with suppress(DoesNotFitError):
+            other = _placed([plans.priced(byte) for plans in models], board, options)
+            there = Estimate.of(*other, board, options)
+            if there.price > found.price:
+                break
+            best, found = other, there
+    return best
+
+
+def _placed(models: Sequence[Plans], board: Board, options: Options) -> tuple[list[Planned], Layout]:
+    """At the price of a byte for code that the plans have."""
     planned, layout = _chosen(models, board, options)
     if may_reside(planned, layout, options):
         with suppress(DoesNotFitError):

@@ -20,7 +20,7 @@ from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, states_of
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
-from tinycompile.with_memories import WithMemories
+from tinycompile.with_memories import CodePrice, WithMemories
 
 SPARE = (1.1, 1.4, 2.0, 2.8, 4.0, 5.6)
 """Times the least RAM that may be taken where no limit is given: the first at which time doesn't suffer."""
@@ -36,6 +36,7 @@ class Plans:
         offer: the kernels of each node.
         share: of the room in flash, where several models are in it.
         in_ram: constants will be in RAM that the core needn't wait for.
+        code: what copies of functions cost; None for what they cost where there is room.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class Plans:
         share: float = 1.0,
         *,
         in_ram: bool = False,
+        code: CodePrice | None = None,
     ) -> None:
-        waiting = offer if in_ram else WithMemories.of(offer, graph, board)
+        self.code = CodePrice.of(board, options) if code is None else code
+        waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
         self._offer: Offer = WithControlFlow(waiting, options.optimize)
-        self._in_ram = (graph, board, options, offer, share)
+        self._arguments = (graph, board, options, offer, share)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
         self._flash = flash_for(board, options, share)
         self._spends_ram = options.optimize == "speed" or options.ram is not None
@@ -67,7 +70,11 @@ class Plans:
     @cached_property
     def in_ram(self) -> Plans:
         """Those of the same model with its constants in RAM that the core needn't wait for."""
-        return Plans(*self._in_ram, in_ram=True)
+        return Plans(*self._arguments, in_ram=True, code=self.code)
+
+    def priced(self, byte: float) -> Plans:
+        """Those of the same model where a byte of RAM for code costs so many cycles."""
+        return Plans(*self._arguments, code=replace(self.code, byte=byte))
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)

@@ -9,10 +9,7 @@ from tinycompile.layout import SYSTEM_BYTES, Layout
 from tinycompile.options import Options
 from tinycompile.planner import Planned
 from tinycompile.targets import Memory
-
-CYCLES_PER_BYTE = 4.0
-"""A byte of RAM that isn't asked for has to save so many cycles of an inference: less than what a byte read once costs
-behind a serial flash, more than what lines of on-chip flash cost that the core goes through a few times."""
+from tinycompile.with_memories import CYCLES_PER_BYTE
 
 
 def may_reside(waiting: Sequence[Planned], layout: Layout, options: Options) -> bool:

@@ -1,20 +1,23 @@
 """An offer of kernels for a board whose memories make the core wait.
 
-They are priced with what they wait for their constants, and kernels join them that bring these to RAM first. Where
-memories cost nothing, or nobody has said what, the kernels are those of every board.
+They are priced with what they wait for their constants and their code, and kernels join them that bring the constants
+to RAM first. Where memories cost nothing, or nobody has said what, the kernels are those of every board.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from tinycompile.choices import AUTO
 from tinycompile.ir import Graph, Node, Site
 from tinycompile.kernels import Offer, copying_kernels_of
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import part_nodes
+from tinycompile.kernels.fetching import priced_code
 from tinycompile.kernels.waiting import with_stalls
 from tinycompile.layout import CODE_BYTES, SYSTEM_BYTES
+from tinycompile.options import Options
 from tinycompile.targets import Board, Core, Memory
 from tinycompile.targets.memory import ram_choices
 from tinycompile.work import node_macs
@@ -29,26 +32,65 @@ BOUND = 4
 """A layer that waits for a quarter of its time is told what smaller weights would give."""
 
 
+CYCLES_PER_BYTE = 4.0
+"""A byte of RAM that isn't asked for has to save so many cycles of an inference: less than what a byte read once costs
+behind a serial flash, more than what lines of on-chip flash cost that the core goes through a few times."""
+
+LEAST_PER_BYTE = 0.5
+"""The same while there is more room than can be used: code that is fetched once stays there but for slow flash."""
+
+
+@dataclass(frozen=True)
+class CodePrice:
+    """What a byte of a function costs that start-up copies.
+
+    Attributes:
+        memory: where to; None where it copies none.
+        byte: in cycles of an inference.
+    """
+
+    memory: Memory | None = None
+    byte: float = 0.0
+
+    @staticmethod
+    def of(board: Board, options: Options) -> CodePrice:
+        """Where there is room for all that pays."""
+        if options.optimize == "ram" or options.fast_code == 0:
+            return CodePrice()
+        fast = [memory for memory in board.memories if memory.kind != "flash" and not memory.external]
+        best = min(fast, key=lambda m: (board.memory_system.fetch(m, 1024).middle, m.kind != "code"), default=None)
+        return CodePrice(best, LEAST_PER_BYTE if options.fast_code == AUTO else 0.0)
+
+
 class WithMemories:
     """See the module.
 
     Args:
         offer: the kernels of each node.
-        external: names of nodes whose constants will be in external flash, as far as can be told before planning.
+        external: names of nodes whose constants will be in external flash, as far as can be told before planning; None
+            where all constants are in RAM that the core needn't wait for.
     """
 
-    def __init__(self, offer: Offer, board: Board, external: frozenset[str]) -> None:
-        self._offer, self._board, self._external = offer, board, external
+    def __init__(self, offer: Offer, board: Board, external: frozenset[str] | None, code: CodePrice) -> None:
+        self._offer, self._board, self._external, self._code = offer, board, external, code
         self._system = board.memory_system
 
     @staticmethod
-    def of(offer: Offer, graph: Graph, board: Board) -> Offer:
-        """The same offer for a board whose memories cost nothing."""
-        return offer if board.memory_system.is_free else WithMemories(offer, board, external_nodes(graph, board))
+    def of(offer: Offer, graph: Graph, board: Board, code: CodePrice, *, in_ram: bool = False) -> Offer:
+        """The same offer for a board whose memories cost nothing.
+
+        Args:
+            in_ram: all constants will be in RAM that the core needn't wait for.
+        """
+        if board.memory_system.is_free:
+            return offer
+        return WithMemories(offer, board, None if in_ram else external_nodes(graph, board), code)
 
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Raises UnsupportedError."""
-        kernels = self._offer(site, core)
+        kernels = [self._with_fetches(kernel, core) for kernel in self._offer(site, core)]
+        if self._external is None:
+            return kernels
         macs = site.node.op.macs(site.sig)
         memory = self._memory_of(site.node)
         plain = [self._priced(kernel, macs, memory) for kernel in kernels]
@@ -57,9 +99,16 @@ class WithMemories:
         fastest = min(plain, key=lambda kernel: kernel.price)
         fetch = self._board.fetch
         places = 2 if fetch is not None and memory.name in fetch.memories else 1
-        copying = [self._priced(kernel, macs, memory) for kernel in copying_kernels_of(site, core, kernels, places)]
+        copies = copying_kernels_of(site, core, kernels, places)
+        copying = [self._priced(self._with_fetches(kernel, core), macs, memory) for kernel in copies]
         better = [_with_note(kernel, "instead of", _price(fastest)) for kernel in worthwhile(copying, plain)]
         return [*plain, *better]
+
+    def _with_fetches(self, kernel: Kernel, core: Core) -> Kernel:
+        if kernel.function is None:
+            return kernel
+        code, flash = self._code, self._board.flash
+        return replace(kernel, fetches=round(priced_code(kernel, flash, code.memory, code.byte, self._system, core)))
 
     def _priced(self, kernel: Kernel, macs: int, memory: Memory) -> Kernel:
         scratch = self._scratch_memory(kernel.scratch_bytes)
@@ -74,7 +123,8 @@ class WithMemories:
 
     def _memory_of(self, node: Node) -> Memory:
         external = self._board.external_flash
-        cold = external is not None and any(part.name in self._external for part in part_nodes(node))
+        names = self._external or ()
+        cold = external is not None and any(part.name in names for part in part_nodes(node))
         return external if cold and external is not None else self._board.flash
 
     def _scratch_memory(self, size: int) -> Memory:

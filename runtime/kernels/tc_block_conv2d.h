@@ -4,7 +4,8 @@
  *
  * input    [input_height][input_width][input_channels], int8
  * output   [output_height][output_width][output_channels], int8
- * weights  [pairs of output channels][taps, filled up to a multiple of 4][2], w + 128; with `nibbles` w + 8, two in a byte
+ * weights  [pairs of output channels][taps, filled up to a multiple of 4][2], w + 128; of fewer
+ *          bits as in tc_block_low_bits.h
  * channels per output channel: requantisation (tc_product_requant.h)
  * scratch  two windows of `taps` bytes
  *
@@ -15,7 +16,7 @@
 
 #include "kernels/tc_after.h"
 #include "kernels/tc_block.h"
-#include "kernels/tc_block_nibbles.h"
+#include "kernels/tc_block_low_bits.h"
 #include "kernels/tc_product_requant.h"
 
 #ifdef __cplusplus
@@ -28,7 +29,7 @@ typedef struct tc_block_conv2d_shape {
     int32_t output_channels;
     int32_t input_zero_point;
     tc_product_requant requant;
-    int32_t nibbles; /* weights have 4 bits */
+    int32_t bits; /* of a weight: 4 or 2, or 0 for bytes */
 } tc_block_conv2d_shape;
 
 /* With the operator behind the layer; `other` is what it reads beside the layer's results. */
@@ -41,7 +42,8 @@ TC_INLINE void tc_block_conv2d_s8_and(const int8_t *input, const int8_t *other, 
     const int32_t taps = (kernel_size + 3) / 4 * 4;
     const int32_t pixels = window->output_height * window->output_width;
     const int32_t words = (int32_t)tc_product_requant_words(&shape->requant);
-    const int32_t pair_bytes = shape->nibbles != 0 ? taps : 2 * taps;
+    const int32_t pair_bytes = shape->bits == 0 ? 2 * taps : taps * shape->bits / 4;
+    const int32_t added = shape->bits == 0 ? 128 : 1 << (shape->bits - 1); /* to a weight */
     int32_t oy = 0;
     int32_t ox = 0;
     memset(scratch, 0, (uint32_t)(2 * taps)); /* taps beyond the window multiply zeros */
@@ -52,7 +54,7 @@ TC_INLINE void tc_block_conv2d_s8_and(const int8_t *input, const int8_t *other, 
             const uint32_t sum = tc_block_window(input, oy * window->stride_y - window->padding_top,
                                                  ox * window->stride_x - window->padding_left, window,
                                                  shape->input_channels, shape->input_zero_point, scratch + p * taps);
-            starts[p] = (shape->nibbles != 0 ? -8 : -128) * (int32_t)sum;
+            starts[p] = -added * (int32_t)sum;
             if (++ox == window->output_width) {
                 ox = 0;
                 oy++;
@@ -61,11 +63,9 @@ TC_INLINE void tc_block_conv2d_s8_and(const int8_t *input, const int8_t *other, 
         const uint8_t *pair = weights;
         for (int32_t channel = 0; channel < shape->output_channels; channel += 2, pair += pair_bytes) {
             int32_t sums[4] = {starts[0], starts[0], starts[1], starts[1]};
-            if (shape->nibbles != 0) {
-                tc_block_2x2_nibbles(scratch, scratch + taps, pair, (uint32_t)taps, sums);
-            } else {
-                tc_block_2x2(scratch, scratch + taps, pair, (uint32_t)taps, sums);
-            }
+            (shape->bits == 4   ? tc_block_2x2_4_bits
+             : shape->bits == 2 ? tc_block_2x2_2_bits
+                                : tc_block_2x2)(scratch, scratch + taps, pair, (uint32_t)taps, sums);
             const int32_t *requant = channels + channel * words;
             int8_t *result = output + channel;
             const int8_t *beside = tc_after_at(other, channel, after);

@@ -50,7 +50,12 @@ TC_INLINE tc_places tc_places_below(int32_t largest, int32_t count)
 TC_INLINE uint32_t tc_four_places(const int8_t *elements, uint32_t floors)
 {
     const uint32_t four = tc_load4(elements) ^ 0x80808080u;
-    return !TC_DSP && floors == 0u ? four : tc_uqsub8(four, floors);
+#if defined(__GNUC__)
+    const int32_t known = !TC_DSP || __builtin_constant_p(floors); /* as 0, for tables of 256 entries */
+#else
+    const int32_t known = 1;
+#endif
+    return known && floors == 0u ? four : tc_uqsub8(four, floors);
 }
 
 TC_INLINE int32_t tc_place(int32_t element, uint32_t floors)

@@ -36,54 +36,71 @@ typedef struct tc_onnx_softmax_shape {
 } tc_onnx_softmax_shape;
 
 /*
- * Units of the product, which is below 2^28. The reciprocal is within 2^-27.6 of the real one, the sum's 32 bits and the
- * rounded factor add less than half of that, and the last product cuts off less than one: 4, and more, since a power of two
- * is found by one test.
+ * A product has 16 bits below the binary point. Those that aren't saturated are below 2^24, and the reciprocal is within 2^-27 of
+ * the real one: 1/8 of a unit. The factor is rounded to an integer, of which an exponential is at most a quarter: 1/8 more.
+ * The product is cut off to whole units, 1, and what the definition cuts off is far less. 2 units are a power of two, so
+ * that one test finds what is near a tie.
  */
-#define TC_ONNX_ERROR 16
+#define TC_ONNX_ERROR 2
+#define TC_ONNX_PLACES 16
 
-/* With a smaller shift too many products would be near a tie. */
-#define TC_ONNX_LEAST_SHIFT 12
+/* Bits that are 0 next to a tie only, of products to which half a step and the error are added. */
+#define TC_ONNX_BETWEEN ((1u << TC_ONNX_PLACES) - 2u * TC_ONNX_ERROR)
+#define TC_ONNX_HALF ((1 << (TC_ONNX_PLACES - 1)) + TC_ONNX_ERROR)
 
-/* A row: a quotient is factor * exponential / 2^32 / 2^shift. */
+/* A row: a quotient is factor * exponential / 2^32 / 2^TC_ONNX_PLACES. */
 typedef struct tc_onnx_softmax_row {
     const int32_t *entries;
     uint32_t floors;
     uint64_t total;
-    int32_t factor;
-    int32_t shift;
-    int32_t half;     /* of a step of the output, and the error */
-    uint32_t between; /* bits that are 0 next to a tie only */
+    int32_t factor; /* -1: too large for 32 bits */
 } tc_onnx_softmax_row;
 
-/* An exponential more; twice as fast as what compilers make of it. */
-TC_INLINE uint64_t tc_onnx_softmax_add(uint64_t total, int32_t exponential)
+/* A sum of 64 bits in two words: of one in a variable, compilers copy the halves around an instruction. */
+typedef struct tc_onnx_softmax_total {
+    uint32_t low;
+    uint32_t high;
+} tc_onnx_softmax_total;
+
+TC_INLINE void tc_onnx_softmax_add(tc_onnx_softmax_total *total, uint32_t exponential)
 {
+    total->low += exponential;
+    total->high += total->low < exponential ? 1u : 0u;
+}
+
+TC_INLINE void tc_onnx_softmax_add_four(tc_onnx_softmax_total *total, uint32_t places, const int32_t *entries)
+{
+    const uint32_t first = (uint32_t)entries[places & 0xFFu];
+    const uint32_t second = (uint32_t)entries[(places >> 8) & 0xFFu];
+    const uint32_t third = (uint32_t)entries[(places >> 16) & 0xFFu];
+    const uint32_t fourth = (uint32_t)entries[places >> 24];
 #if TC_DSP
-    uint32_t low = (uint32_t)total;
-    uint32_t high = (uint32_t)(total >> 32);
-    __asm__("umlal %0, %1, %2, %3" : "+r"(low), "+r"(high) : "r"(exponential), "r"(1));
-    return low | (uint64_t)high << 32;
+    __asm__("umlal %0, %1, %2, %6\n\t"
+            "umlal %0, %1, %3, %6\n\t"
+            "umlal %0, %1, %4, %6\n\t"
+            "umlal %0, %1, %5, %6"
+            : "+&r"(total->low), "+&r"(total->high)
+            : "r"(first), "r"(second), "r"(third), "r"(fourth), "r"(1));
 #else
-    return total + (uint32_t)exponential;
+    tc_onnx_softmax_add(total, first);
+    tc_onnx_softmax_add(total, second);
+    tc_onnx_softmax_add(total, third);
+    tc_onnx_softmax_add(total, fourth);
 #endif
 }
 
 TC_INLINE uint64_t tc_onnx_softmax_sum(const int8_t *input, const tc_onnx_softmax_row *row, int32_t depth)
 {
-    uint64_t total = 0;
+    tc_onnx_softmax_total total = {0, 0};
     int32_t i = 0;
-    for (; i + 4 <= depth; i += 4) {
-        const uint32_t places = tc_four_places(input + i, row->floors);
-        total = tc_onnx_softmax_add(total, row->entries[places & 0xFFu]);
-        total = tc_onnx_softmax_add(total, row->entries[(places >> 8) & 0xFFu]);
-        total = tc_onnx_softmax_add(total, row->entries[(places >> 16) & 0xFFu]);
-        total = tc_onnx_softmax_add(total, row->entries[places >> 24]);
+    for (; i < depth / 8 * 8; i += 8) {
+        tc_onnx_softmax_add_four(&total, tc_four_places(input + i, row->floors), row->entries);
+        tc_onnx_softmax_add_four(&total, tc_four_places(input + i + 4, row->floors), row->entries);
     }
     for (; i < depth; ++i) {
-        total = tc_onnx_softmax_add(total, row->entries[tc_place(input[i], row->floors)]);
+        tc_onnx_softmax_add(&total, (uint32_t)row->entries[tc_place(input[i], row->floors)]);
     }
-    return total;
+    return total.low | (uint64_t)total.high << 32;
 }
 
 /* The reciprocal of a sum of at least 2^30, times the layer's factor. */
@@ -93,10 +110,10 @@ TC_INLINE void tc_onnx_softmax_factor(uint64_t sum, tc_onnx_softmax_row *row, co
     const int32_t headroom = high > 0 ? tc_leading_zeros(high) : 32 + tc_leading_zeros((uint32_t)sum);
     const uint32_t mantissa = (uint32_t)(sum << headroom >> 32);
     const int32_t spare = tc_leading_zeros(shape->factor) - 1;
-    row->factor = tc_smmlar(tc_one_over_one_plus((int32_t)(mantissa - 0x80000000u)), (int32_t)(shape->factor << spare), 0);
-    row->shift = 30 + spare + shape->drop + shape->kept - headroom;
-    row->half = row->shift > 31 ? 0 : (1 << (row->shift - 1)) + TC_ONNX_ERROR;
-    row->between = row->shift > 31 ? 0u : (1u << row->shift) - 2u * TC_ONNX_ERROR;
+    const int32_t factor =
+        tc_smmlar(tc_one_over_one_plus((int32_t)(mantissa - 0x80000000u)), (int32_t)(shape->factor << spare), 0);
+    const int32_t right = 30 + spare + shape->drop + shape->kept - headroom - TC_ONNX_PLACES;
+    row->factor = right < 0 ? -1 : right > 30 ? 0 : right == 0 ? factor : ((factor >> (right - 1)) + 1) >> 1;
 }
 
 /* Some outputs by the definition. */
@@ -114,16 +131,61 @@ static TC_NOINLINE void tc_onnx_softmax_exactly(const int8_t *input, int8_t *out
 
 TC_INLINE uint32_t tc_onnx_softmax_product(uint32_t place, const tc_onnx_softmax_row *row)
 {
-    return (uint32_t)tc_smmla(row->entries[place], row->factor, row->half);
+    return (uint32_t)tc_smmla(row->entries[place], row->factor, TC_ONNX_HALF);
 }
 
-TC_INLINE int8_t tc_onnx_softmax_value(uint32_t product, const tc_onnx_softmax_row *row, int32_t zero_point)
+TC_INLINE int8_t tc_onnx_softmax_value(uint32_t product, int32_t zero_point)
 {
-    return (int8_t)tc_min((int32_t)(product >> row->shift) + zero_point, 127);
+    return (int8_t)tc_min((int32_t)(product >> TC_ONNX_PLACES) + zero_point, 127);
 }
 
-/* Of four inputs. */
-TC_INLINE void tc_onnx_softmax_four(const int8_t *input, int8_t *output, const tc_onnx_softmax_row *row,
+/* Whether one of four products is near a tie. */
+TC_INLINE int32_t tc_onnx_softmax_near(uint32_t first, uint32_t second, uint32_t third, uint32_t fourth, uint32_t between)
+{
+#if TC_DSP && defined(__GCC_ASM_FLAG_OUTPUTS__)
+    int32_t near;
+    __asm__("tst %1, %5\n\t"
+            "ittt ne\n\t"
+            "tstne %2, %5\n\t"
+            "tstne %3, %5\n\t"
+            "tstne %4, %5"
+            : "=@cceq"(near)
+            : "r"(first), "r"(second), "r"(third), "r"(fourth), "r"(between));
+    return near;
+#else
+    return (first & between) == 0u || (second & between) == 0u || (third & between) == 0u || (fourth & between) == 0u;
+#endif
+}
+
+/*
+ * Upper halves of two products as bytes 0 and 2: results + 128 where the zero point is -128, saturated only if that is
+ * asked for; else results.
+ */
+TC_INLINE uint32_t tc_onnx_softmax_halves(uint32_t first, uint32_t second, int32_t limited, int32_t zero_point)
+{
+    uint32_t both = tc_pkhtb(second, first, 16);
+#if TC_DSP
+    if (zero_point != -128) {
+        both = tc_sadd16(both, tc_lanes(zero_point, zero_point));
+        __asm__("ssat16 %0, #8, %0" : "+r"(both));
+        return both & 0xFF00FFu;
+    }
+    if (limited) {
+        __asm__("usat16 %0, #8, %0" : "+r"(both));
+    }
+    return both;
+#else
+    const int32_t most = zero_point == -128 ? 255 : 127 - zero_point;
+    const int32_t added = zero_point == -128 ? 0 : zero_point;
+    const int32_t even = tc_min((int32_t)(both & 0xFFFFu), most) + added;
+    const int32_t odd = tc_min((int32_t)(both >> 16), most) + added;
+    (void)limited;
+    return ((uint32_t)even & 0xFFu) | ((uint32_t)odd & 0xFFu) << 16;
+#endif
+}
+
+/* Of four inputs. limited: whether one may be above 255. */
+TC_INLINE void tc_onnx_softmax_four(const int8_t *input, int8_t *output, const tc_onnx_softmax_row *row, int32_t limited,
                                     const tc_onnx_softmax_shape *shape)
 {
     const uint32_t places = tc_four_places(input, row->floors);
@@ -131,21 +193,13 @@ TC_INLINE void tc_onnx_softmax_four(const int8_t *input, int8_t *output, const t
     const uint32_t second = tc_onnx_softmax_product((places >> 8) & 0xFFu, row);
     const uint32_t third = tc_onnx_softmax_product((places >> 16) & 0xFFu, row);
     const uint32_t fourth = tc_onnx_softmax_product(places >> 24, row);
-    const uint32_t between = row->between;
-    if ((first & between) == 0u || (second & between) == 0u || (third & between) == 0u || (fourth & between) == 0u) {
+    if (tc_onnx_softmax_near(first, second, third, fourth, TC_ONNX_BETWEEN)) {
         const tc_onnx_softmax_row copy = *row; /* what has an address isn't in registers */
         tc_onnx_softmax_exactly(input, output, 4, &copy, shape);
-    } else if (shape->zero_point == -128) {
-        uint32_t four = (uint32_t)tc_usat8((int32_t)(first >> row->shift));
-        four |= (uint32_t)tc_usat8((int32_t)(second >> row->shift)) << 8;
-        four |= (uint32_t)tc_usat8((int32_t)(third >> row->shift)) << 16;
-        four |= (uint32_t)tc_usat8((int32_t)(fourth >> row->shift)) << 24;
-        tc_store4(output, four ^ 0x80808080u);
     } else {
-        output[0] = tc_onnx_softmax_value(first, row, shape->zero_point);
-        output[1] = tc_onnx_softmax_value(second, row, shape->zero_point);
-        output[2] = tc_onnx_softmax_value(third, row, shape->zero_point);
-        output[3] = tc_onnx_softmax_value(fourth, row, shape->zero_point);
+        const uint32_t even = tc_onnx_softmax_halves(first, third, limited, shape->zero_point);
+        const uint32_t odd = tc_onnx_softmax_halves(second, fourth, limited, shape->zero_point);
+        tc_store4(output, (even | odd << 8) ^ (shape->zero_point == -128 ? 0x80808080u : 0u));
     }
 }
 
@@ -153,11 +207,29 @@ TC_INLINE void tc_onnx_softmax_one(const int8_t *input, int8_t *output, const tc
                                    const tc_onnx_softmax_shape *shape)
 {
     const uint32_t product = tc_onnx_softmax_product((uint32_t)tc_place(*input, row->floors), row);
-    if ((product & row->between) == 0u) {
+    if ((product & TC_ONNX_BETWEEN) == 0u) {
         const tc_onnx_softmax_row copy = *row;
         tc_onnx_softmax_exactly(input, output, 1, &copy, shape);
     } else {
-        *output = tc_onnx_softmax_value(product, row, shape->zero_point);
+        *output = tc_onnx_softmax_value(product, shape->zero_point);
+    }
+}
+
+TC_INLINE void tc_onnx_softmax_outputs(const int8_t *input, int8_t *output, const tc_onnx_softmax_row *row,
+                                       uint32_t largest, const tc_onnx_softmax_shape *shape)
+{
+    const int32_t fours = shape->depth / 4 * 4;
+    int32_t i = 0;
+    if (shape->zero_point != -128 || largest >> TC_ONNX_PLACES < 256u) {
+        for (; i < fours; i += 4) {
+            tc_onnx_softmax_four(input + i, output + i, row, 0, shape);
+        }
+    }
+    for (; i < fours; i += 4) {
+        tc_onnx_softmax_four(input + i, output + i, row, 1, shape);
+    }
+    for (; i < shape->depth; ++i) {
+        tc_onnx_softmax_one(input + i, output + i, row, shape);
     }
 }
 
@@ -166,27 +238,18 @@ TC_INLINE void tc_onnx_softmax_s8(const int8_t *input, int8_t *output, const int
 {
     const int32_t depth = shape->depth;
     for (int32_t i = 0; i < shape->rows; ++i, input += depth, output += depth) {
-        const tc_places places = tc_places_below(tc_largest(input, depth), shape->entries);
-        tc_onnx_softmax_row row = {entries + places.first, places.floors, 0, 0, 0, 0, 0};
+        const int32_t largest = tc_largest(input, depth);
+        const tc_places places = tc_places_below(largest, shape->entries);
+        tc_onnx_softmax_row row = {entries + places.first, places.floors, 0, 0};
         const uint64_t sum = tc_onnx_softmax_sum(input, &row, depth);
         row.total = sum << shape->kept;
         tc_onnx_softmax_factor(sum, &row, shape);
-        if (row.shift > 31) { /* all are below 1/16 */
-            for (int32_t j = 0; j < depth; ++j) {
-                output[j] = (int8_t)shape->zero_point;
-            }
+        if (row.factor >= 0) {
+            const uint32_t place = (uint32_t)tc_place(largest, places.floors);
+            tc_onnx_softmax_outputs(input, output, &row, tc_onnx_softmax_product(place, &row), shape);
         } else {
-            int32_t j = 0;
-            for (; j + 4 <= depth && row.shift >= TC_ONNX_LEAST_SHIFT; j += 4) {
-                tc_onnx_softmax_four(input + j, output + j, &row, shape);
-            }
-            for (; j < depth && row.shift >= TC_ONNX_LEAST_SHIFT; ++j) {
-                tc_onnx_softmax_one(input + j, output + j, &row, shape);
-            }
-            if (j < depth) {
-                const tc_onnx_softmax_row copy = row;
-                tc_onnx_softmax_exactly(input + j, output + j, depth - j, &copy, shape);
-            }
+            const tc_onnx_softmax_row copy = row;
+            tc_onnx_softmax_exactly(input, output, depth, &copy, shape);
         }
     }
 }

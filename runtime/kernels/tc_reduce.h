@@ -41,8 +41,13 @@ TC_INLINE int32_t tc_extreme_of_run(const int8_t *run, int32_t count, int32_t st
     int32_t i = 0;
     if (count >= 4) {
         uint32_t four = tc_load4(run);
-        for (i = 4; i + 4 <= count; i += 4) {
+        for (i = 4; i + 8 <= count; i += 8) {
             four = pick4(four, tc_load4(run + i));
+            four = pick4(four, tc_load4(run + i + 4));
+        }
+        if (i + 4 <= count) {
+            four = pick4(four, tc_load4(run + i));
+            i += 4;
         }
         four = pick4(four, four >> 16);
         four = pick4(four, four >> 8);

@@ -15,7 +15,7 @@ import tinycompile
 from tests.conftest import DIGITS
 from tinycompile.codegen.copies import Copy
 from tinycompile.codegen.linker import FAR_CALLS_BYTES, linker_script
-from tinycompile.fast_memory import Item, Room, choose
+from tinycompile.copy_choice import Item, Room, choose
 from tinycompile.layout import Layout
 from tinycompile.options import Options
 from tinycompile.pipeline import compile_together

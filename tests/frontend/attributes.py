@@ -212,6 +212,21 @@ def _qattention(a: Attributes, opset: int) -> list[np.ndarray | None]:
     return [x.view(np.uint8), w, floats(24), _scale(), _scale(0.01), mask, np.uint8(99), _zero(0)]
 
 
+def _attention_rows(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    mask = np.array([[1, 1, 0, 1, 1]], np.int32)
+    return [floats(1, 5, 8), floats(8, 24), floats(24), mask]
+
+
+def _multi_head_attention(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    mask = np.array([[1, 1, 0, 1, 1]], np.int32)
+    return [floats(1, 5, 8), floats(1, 5, 8), floats(1, 5, 8), floats(24), mask]
+
+
+def _embeddings(a: Attributes, opset: int) -> list[np.ndarray | None]:
+    ids = np.array([[1, 3, 0, 2]], np.int32)
+    return [ids, None, floats(5, 8), floats(4, 8), None, floats(8), floats(8)]
+
+
 def _qgemm(a: Attributes, opset: int) -> list[np.ndarray | None]:
     x, w = _bytes(1, 12), _bytes(12, 5)
     x, w = x.T if a.get("transA") else x, w.T if a.get("transB") else w
@@ -348,6 +363,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     f"{MICROSOFT}.DequantizeLinear": Recipe(_dequantize, domain=MICROSOFT, integers=True),
     f"{MICROSOFT}.QuantizeLinear": Recipe(_quantize, domain=MICROSOFT, integers=True),
+    f"{MICROSOFT}.Attention": Recipe(_attention_rows, ({"num_heads": 2},), domain=MICROSOFT),
+    f"{MICROSOFT}.MultiHeadAttention": Recipe(_multi_head_attention, ({"num_heads": 2},), domain=MICROSOFT),
+    f"{MICROSOFT}.EmbedLayerNormalization": Recipe(_embeddings, domain=MICROSOFT, outputs=lambda a: 2),
     f"{MICROSOFT}.BiasGelu": Recipe(lambda a, opset: [floats(2, 60), floats(60)], domain=MICROSOFT),
     f"{MICROSOFT}.FastGelu": Recipe(lambda a, opset: [floats(2, 60), floats(60)], domain=MICROSOFT),
     f"{MICROSOFT}.SkipLayerNormalization": Recipe(
@@ -537,6 +555,19 @@ VALUES: Mapping[str, Sequence[Any]] = {
 }  # fmt: skip
 """By attribute."""
 SPECIAL: Mapping[tuple[str, str], Sequence[Any]] = {
+    (f"{MICROSOFT}.Attention", "num_heads"): [1, 4],
+    (f"{MICROSOFT}.Attention", "unidirectional"): [0, 1],
+    (f"{MICROSOFT}.Attention", "scale"): [0.3],
+    (f"{MICROSOFT}.Attention", "mask_filter_value"): [-1.5],
+    (f"{MICROSOFT}.Attention", "do_rotary"): [0, 1],
+    (f"{MICROSOFT}.Attention", "past_present_share_buffer"): [0, 1],
+    (f"{MICROSOFT}.Attention", "qkv_hidden_sizes"): [[8, 8, 8], [4, 4, 16]],
+    (f"{MICROSOFT}.Attention", "rotary_embedding_dim"): [0, 32],
+    (f"{MICROSOFT}.EmbedLayerNormalization", "mask_index_type"): [0, 1],
+    (f"{MICROSOFT}.MultiHeadAttention", "num_heads"): [1, 4],
+    (f"{MICROSOFT}.MultiHeadAttention", "unidirectional"): [0, 1],
+    (f"{MICROSOFT}.MultiHeadAttention", "scale"): [0.3],
+    (f"{MICROSOFT}.MultiHeadAttention", "mask_filter_value"): [-1.5],
     (f"{MICROSOFT}.FusedConv", "activation"): ["Relu", "Tanh", "Sigmoid"],
     (f"{MICROSOFT}.FusedConv", "activation_params"): [[0.3]],
     (f"{MICROSOFT}.FusedGemm", "activation"): ["Relu", "Tanh", "Sigmoid"],
@@ -618,6 +649,8 @@ REFUSED = frozenset(
         (f"{MICROSOFT}.NhwcMaxPool", "dilations"),
         (f"{MICROSOFT}.FusedMatMul", "transBatchA"),
         (f"{MICROSOFT}.FusedMatMul", "transBatchB"),
+        (f"{MICROSOFT}.Attention", "do_rotary"),
+        (f"{MICROSOFT}.Attention", "past_present_share_buffer"),
         (f"{MICROSOFT}.QAttention", "do_rotary"),
         (f"{MICROSOFT}.QAttention", "past_present_share_buffer"),
         (f"{MICROSOFT}.QLinearAveragePool", "count_include_pad"),

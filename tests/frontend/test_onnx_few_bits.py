@@ -52,6 +52,59 @@ def test_other_types_are_named(dtype):
         imported(model, floats="all")
 
 
+LAYERS = {
+    "Conv": ((1, 6, 5, 4), (4, 6, 3, 2), 0, {"pads": [1, 0, 1, 1], "strides": [2, 1]}),
+    "Conv of groups": ((1, 6, 5, 4), (4, 3, 3, 2), 0, {"group": 2}),
+    "ConvTranspose": ((1, 6, 3, 4), (6, 4, 3, 2), 1, {"strides": [2, 1]}),
+    "Gemm": ((3, 6), (5, 6), 0, {"transB": 1}),
+    "MatMul": ((2, 3, 6), (6, 5), 1, {}),
+}
+"""Shapes of operand and weights, the weights' output axis, attributes."""
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("kind", ["INT4", "UINT4", "INT2", "UINT2"])
+@pytest.mark.parametrize("form", ["per tensor", "per channel", "without zero point"])
+def test_weights_of_every_layer(layer, kind, form):
+    """Whatever their zero points are: what is left without them has up to 5 bits."""
+    shape, sizes, axis, attributes = LAYERS[layer]
+    (low, high), rng, b = DType.of(kind.lower()).range, np.random.default_rng(1), OnnxBuilder(25)
+    count = (sizes[axis],) if form == "per channel" else ()
+
+    def stored(values: np.ndarray) -> str:
+        b.initializers.append(
+            helper.make_tensor(b.name("packed"), getattr(TensorProto, kind), values.shape, values.ravel().tolist())
+        )
+        return b.initializers[-1].name
+
+    zero = "" if form == "without zero point" else stored(rng.integers(low, high + 1, count))
+    operands = stored(rng.integers(low, high + 1, sizes)), b.constant(rng.uniform(0.02, 0.1, count), np.float32), zero
+    w = b.node("DequantizeLinear", *operands, **({"axis": axis} if count else {}))
+    x = b.input(shape)
+    b.output(b.activation(b.node(layer.split()[0], b.activation(x, 0.05, 3), w, **attributes), 0.1, -5))
+    model = b.model()
+    model.ir_version = 13
+    graph, _ = imported(model)
+    assert not Agreement(model, graph).difference({x: rng.normal(0, 3, shape).astype(np.float32)})
+
+
+@pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_tables_of_few_bits(rows, axis):
+    """With one scale they stay integers; with one for each row they are rounded as QuantizeLinear wants."""
+    b, rng = OnnxBuilder(21), np.random.default_rng(2)
+    name = b.name("table")
+    b.initializers.append(helper.make_tensor(name, TensorProto.INT4, (5, 6), rng.integers(-8, 8, 30).tolist()))
+    scale = b.constant(rng.uniform(0.02, 0.1, 5) if rows else 0.05, np.float32)
+    indices = b.input((2, 3), "int64")
+    found = b.node("Gather", b.node("DequantizeLinear", name, scale, axis=0), indices, axis=axis)
+    b.output(b.activation(found, 0.02, 7))
+    model = b.model()
+    model.ir_version = 10
+    graph, _ = imported(model)
+    assert not Agreement(model, graph).difference({indices: rng.integers(-5, 5, (2, 3))})
+
+
 class BlockMatrix:
     """Constants of MatMulNBits with weights (N, K)."""
 

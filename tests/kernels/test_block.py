@@ -22,11 +22,13 @@ from tinycompile.kernels import block_row, packed_depthwise, packed_pixels
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.block import (
     conv2d,
-    conv2d_nibbles,
+    conv2d_2_bits,
+    conv2d_4_bits,
     depthwise,
     fully_connected,
-    fully_connected_nibbles,
-    halved_weights,
+    fully_connected_2_bits,
+    fully_connected_4_bits,
+    low_bit_weights,
     paired_weights,
 )
 from tinycompile.kernels.float_edges import quantize_search
@@ -150,19 +152,24 @@ def test_high_products_from_halves_are_exact():
     run_program(HIGH_PRODUCTS, "mps2-an385", core=("-mcpu=cortex-m0plus", "-mthumb"))
 
 
-def with_four_bits(site: Site) -> Site:
-    """The layer with smaller weights, from -8 to 7."""
-    weights = np.clip(site.constant(1) // 8, -8, 7).astype(np.int8)
+def with_bits(bits: int, site: Site) -> Site:
+    """The layer with smaller weights."""
+    weights = np.clip(site.constant(1) // (1 << 7 - bits), -(1 << bits - 1), (1 << bits - 1) - 1).astype(np.int8)
     return replace(site, constants=(None, weights, *site.constants[2:]))
 
 
-def test_weights_of_four_bits():
+@pytest.mark.parametrize(("bits", "factory"), [(4, conv2d_4_bits), (2, conv2d_2_bits)])
+def test_weights_of_few_bits(bits: int, factory: Factory):
     site = layer(Conv2D(padding=(1, 1, 1, 1)), (1, 6, 5, 5), (5, 3, 3, 5), 0, 3)
-    assert conv2d_nibbles(site, M0) is None
-    plain, packed = conv2d(with_four_bits(site), M0), check(conv2d_nibbles, with_four_bits(site), M0)
-    assert packed.constants[0].bytes == plain.constants[0].bytes // 2
-    assert packed.instructions == plain.instructions
-    assert halved_weights(np.array([[-8, 7, 0, 1], [7, -8, 0, -1]])).tolist() == [0xF0, 0x0F, 0x88, 0x79]
+    assert factory(site, M0) is None
+    plain, packed = conv2d(with_bits(bits, site), M0), check(factory, with_bits(bits, site), M0)
+    assert packed.constants[0].bytes == plain.constants[0].bytes * bits // 8
+    assert plain.instructions <= packed.instructions <= 1.12 * plain.instructions
+
+
+def test_how_weights_share_bytes():
+    assert low_bit_weights(np.array([[-8, 7, 0, 1], [7, -8, 0, -1]]), 4).tolist() == [0xF0, 0x0F, 0x88, 0x79]
+    assert low_bit_weights(np.array([[-2, 1, 0, 1], [1, -2, 0, -1]]), 2).tolist() == [0x3C, 0x7A]
 
 
 def cases() -> list[tuple[Factory, Site]]:
@@ -194,8 +201,9 @@ def cases() -> list[tuple[Factory, Site]]:
         site = layer(spatial, (1, 11, 9, channels), (1, *window, channels), 3, seed)
         found.append((DEPTHWISE[(2, 0, 2, 1, 1, 0, 0)[seed]], site))
     padded = layer(Conv2D((2, 2), ONE, (0, 1, 0, 1)), (1, 11, 9, 8), (7, 3, 3, 8), 0, 3)
-    found.append((conv2d_nibbles, with_four_bits(padded)))
-    found.append((fully_connected_nibbles, with_four_bits(dense(37, 19, 3, (-60, 70), 0))))
+    found += [(conv2d_4_bits, with_bits(4, padded)), (conv2d_2_bits, with_bits(2, padded))]
+    rows = dense(37, 19, 3, (-60, 70), 0)
+    found += [(fully_connected_4_bits, with_bits(4, rows)), (fully_connected_2_bits, with_bits(2, rows))]
     floats = TensorType((1, 300), FLOAT32)
     for ties, y in (("away", int8((), 0.25, -5)), ("even", TensorType((), UINT8, Quantization.per_tensor(0.4, 130)))):
         found.append((quantize_search, site_of(Quantize(y.dtype, ties=ties), [floats], [None], y)))

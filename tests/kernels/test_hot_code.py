@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,18 +24,18 @@ from tinycompile.resources import runtime_dir
 from tinycompile.targets import Cycles, load_board
 
 F407 = load_board("stm32f407")
-SAME = (1, 1, 1, 1)
 FLAGS = ("-mcpu=cortex-m4", "-mthumb")
 FUNCTION = Function("f", ("const int8_t *input",), "")
 
 
 def conv(x: tuple[int, ...], w: tuple[int, ...], stride: int = 1, seed: int = 1) -> Site:
-    padding = SAME if w[1] == 3 else (0, 0, 0, 0)
-    return layer(Conv2D((stride, stride), (1, 1), padding, (-128, 127)), x, w, 0, seed)
+    edge = w[1] // 2
+    return layer(Conv2D((stride, stride), (1, 1), (edge, edge, edge, edge), (-128, 127)), x, w, 0, seed)
 
 
 def depthwise(x: tuple[int, ...], window: int) -> Site:
-    op = DepthwiseConv2D((1, 1), (1, 1), (window // 2,) * 4, (-128, 127))
+    edge = window // 2
+    op = DepthwiseConv2D((1, 1), (1, 1), (edge, edge, edge, edge), (-128, 127))
     return layer(op, x, (1, window, window, x[3]), 3, 1)
 
 
@@ -77,7 +78,7 @@ def test_functions_are_as_large_as_kernels_say(tmp_path: Path) -> None:
     assert not wrong
 
 
-def made(*loops: Loop, size: int = 4000, **more) -> Kernel:
+def made(*loops: Loop, size: int = 4000, **more: Any) -> Kernel:
     hot = (HotFunction("block", size - 800, loops),)
     return replace(Kernel("k", FUNCTION, instructions=90_000, code_bytes=size, hot=hot), **more)
 

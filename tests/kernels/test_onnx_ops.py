@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, check, int8, site_of
 from tinycompile.dtypes import FLOAT32, INT8, UINT8
@@ -80,6 +81,22 @@ def test_softmax_at_ties():
         site = site_of(Softmax(rule="onnx"), [int8(x.shape, 0.2)], [None], int8((), step, -128))
         y = run_kernel(onnx_softmax(site, M7), [x], site.sig.output, sanitize=True)
         np.testing.assert_array_equal(y, site.node.op.evaluate(site.sig, [x])[0])
+
+
+def test_softmax_in_assembly():
+    """Rows with ties and any; tables of all distances and of few; outputs that are saturated, and of both forms."""
+
+    def values(t, rng):
+        near = rng.integers(-128, 128, (t.shape[0], 1)) + rng.integers(-12, 13, t.shape)
+        equal = np.where(np.arange(t.shape[1]) <= np.arange(t.shape[0])[:, None], 90, -128)
+        return np.where(np.arange(t.shape[0])[:, None] % 2, equal, near).clip(-128, 127).astype(np.int8)
+
+    outputs = [(1 / 256, -128), (1 / 51, -128), (3 / 254, 5), (2.0**-9, -128), (2.0**-16, 0), (0.5, -128)]
+    sites = [
+        site_of(Softmax(rule="onnx"), [int8((40, depth), scale, 5)], [None], int8((), *output))
+        for output, depth, scale in zip(outputs, (13, 13, 31, 18, 8, 13), (0.2, 0.2, 0.03, 0.01, 0.1, 0.3), strict=True)
+    ]
+    check_emulated([(onnx_softmax, site) for site in sites], values_of=values)
 
 
 @pytest.mark.parametrize("dtype", [INT8, UINT8, FLOAT32], ids=str)

@@ -18,6 +18,7 @@ from tests.kernels import (
     test_assembly,
     test_attention,
     test_block,
+    test_blockwise_packed,
     test_depthwise_dense,
     test_depthwise_toeplitz,
     test_float_fused,
@@ -216,7 +217,7 @@ def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
     wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
     wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
-    wide += test_lane_packed.CASES
+    wide += [*test_lane_packed.CASES, *test_blockwise_packed.cases()]
     wide += [*test_attention.cases(), *test_layer_norm.cases()]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 

@@ -15,6 +15,7 @@ from tinycompile.frontend.onnx_contrib_blocks import BLOCKS
 from tinycompile.frontend.onnx_contrib_fused import FUSED
 from tinycompile.frontend.onnx_contrib_norms import NORMS
 from tinycompile.frontend.onnx_contrib_recurrent import dynamic_lstm
+from tinycompile.frontend.onnx_contrib_transformers import TRANSFORMERS
 from tinycompile.frontend.onnx_expansion import Expansion
 from tinycompile.frontend.onnx_file import opset_of
 from tinycompile.frontend.onnx_ml_shapes import infer_shapes
@@ -66,12 +67,9 @@ def expand(proto: Any, where: str = "") -> Any:
 def expanded(step: Expansion) -> list[Any]:
     """The nodes for one; the node itself if ONNX has no other words for it."""
     kind, inputs = step.node.op_type, list(step.node.input)
-    if kind in FUSED:
-        return FUSED[kind](step, inputs)
-    if kind in BLOCKS:
-        return BLOCKS[kind](step, inputs)
-    if kind in NORMS:
-        return NORMS[kind](step, inputs)
+    for rules in (FUSED, BLOCKS, NORMS, TRANSFORMERS):
+        if kind in rules:
+            return rules[kind](step, inputs)
     if kind in _UNARY:
         return step.chain(_UNARY[kind], [inputs[:3]], inputs[3:5])
     if kind in _BINARY:

@@ -12,7 +12,7 @@ from tinycompile.frontend.onnx_expansion import Expansion
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.tflite_scope import Rejected
 
-_MASKED = -10000.0
+MASKED = -10000.0
 """What onnxruntime adds where nothing may be looked at, if the node doesn't say."""
 
 
@@ -27,7 +27,7 @@ def attention(step: Expansion, inputs: Sequence[str]) -> list[Any]:
     heads, width = int(step.take("num_heads", 1)), _columns(step, weight)
     size = width // heads
     factor = float(step.take("scale", 0.0)) or 1 / sqrt(size)
-    filler = float(step.take("mask_filter_value", _MASKED))
+    filler = float(step.take("mask_filter_value", MASKED))
     causal = bool(step.take("unidirectional", 0))
     product, all_three = step.name("product"), step.name("qkv")
     nodes = step.integer_sum([x, x_scale, x_zero], [weight, w_scale, w_zero], product)
@@ -36,26 +36,37 @@ def attention(step: Expansion, inputs: Sequence[str]) -> list[Any]:
     sizes = step.constant("sizes", [width] * 3, np.int64)
     nodes.append(onnx_module().helper.make_node("Split", [all_three, sizes], parts, axis=-1))
     split = step.constant("heads", [0, 0, heads, size], np.int64)
-    q, k, v = (_by_head(step, part, split, nodes) for part in parts)
-    if past or _kept(step):
-        k, v = _with_past(step, past, k, v, nodes)
+    q, k, v = (by_head(step, part, split, nodes) for part in parts)
+    if past or is_kept(step):
+        k, v = with_past(step, past, k, v, nodes)
+    scaled = scaled_scores(step, q, k, factor, nodes)
+    if mask:
+        scaled = masked(step, scaled, mask, step.rank(mask), filler, nodes)
+    if causal:
+        scaled = causally(step, scaled, filler, nodes)
+    mixed(step, scaled, v, width, nodes)
+    return nodes
+
+
+def scaled_scores(step: Expansion, q: str, k: str, factor: float, nodes: list[Any]) -> str:
+    """(batch, heads, queries, keys): products of queries and keys (batch, heads, positions, size), times a factor."""
     turned, scores, scaled = step.name("turned"), step.name("scores"), step.name("scaled")
     nodes += [
         step.make("Transpose", [k], turned, perm=[0, 1, 3, 2]),
         step.make("MatMul", [q, turned], scores),
         step.make("Mul", [scores, step.constant("factor", factor, np.float32)], scaled),
     ]
-    if mask:
-        scaled = _masked(step, scaled, mask, filler, nodes)
-    if causal:
-        scaled = _causal(step, scaled, filler, nodes)
-    shares, mixed, rows = step.name("shares"), step.name("mixed"), step.name("rows")
+    return scaled
+
+
+def mixed(step: Expansion, scores: str, v: str, width: int, nodes: list[Any]) -> None:
+    """The node's first result (batch, queries, width): values, weighted by the softmax of scores."""
+    shares, product, rows = step.name("shares"), step.name("mixed"), step.name("rows")
     joined = step.constant("joined", [0, 0, width], np.int64)
-    return [
-        *nodes,
-        step.make("Softmax", [scaled], shares, axis=-1),
-        step.make("MatMul", [shares, v], mixed),
-        step.make("Transpose", [mixed], rows, perm=[0, 2, 1, 3]),
+    nodes += [
+        step.make("Softmax", [scores], shares, axis=-1),
+        step.make("MatMul", [shares, v], product),
+        step.make("Transpose", [product], rows, perm=[0, 2, 1, 3]),
         step.make("Reshape", [rows, joined], step.node.output[0]),
     ]
 
@@ -69,18 +80,19 @@ def _columns(step: Expansion, weight: str) -> int:
     return columns // 3
 
 
-def _kept(step: Expansion) -> bool:
+def is_kept(step: Expansion) -> bool:
+    """Whether the second result is read: keys and values."""
     return len(step.node.output) > 1 and step.node.output[1] != ""
 
 
-def _by_head(step: Expansion, part: str, split: str, nodes: list[Any]) -> str:
+def by_head(step: Expansion, part: str, split: str, nodes: list[Any]) -> str:
     """(batch, heads, sequence, size) of (batch, sequence, heads * size)."""
     wide, result = step.name("wide"), step.name("by_head")
     nodes += [step.make("Reshape", [part, split], wide), step.make("Transpose", [wide], result, perm=[0, 2, 1, 3])]
     return result
 
 
-def _with_past(step: Expansion, past: str, k: str, v: str, nodes: list[Any]) -> tuple[str, str]:
+def with_past(step: Expansion, past: str, k: str, v: str, nodes: list[Any]) -> tuple[str, str]:
     """Keys and values behind those of `past` (2, batch, heads, sequence, size), and both as the second result."""
     results = list[str]()
     for index, now in enumerate((k, v)):
@@ -92,16 +104,15 @@ def _with_past(step: Expansion, past: str, k: str, v: str, nodes: list[Any]) -> 
             ]
             now = longer
         results.append(now)
-    if _kept(step):
+    if is_kept(step):
         first, singles = step.constant("first", [0], np.int64), [step.name("single") for _ in results]
         nodes += [step.make("Unsqueeze", [r, first], s) for r, s in zip(results, singles, strict=True)]
         nodes.append(step.make("Concat", singles, step.node.output[1], axis=0))
     return results[0], results[1]
 
 
-def _masked(step: Expansion, scores: str, mask: str, filler: float, nodes: list[Any]) -> str:
+def masked(step: Expansion, scores: str, mask: str, rank: int, filler: float, nodes: list[Any]) -> str:
     """Where the mask (batch, keys) or (batch, queries, keys) is 0, the filler is added."""
-    rank = step.rank(mask)
     if rank not in (2, 3):
         raise Rejected(f"a mask of {rank} dimensions, supported are those with an element for each key")
     axes = step.constant("axes", [1, 2] if rank == 2 else [1], np.int64)
@@ -116,7 +127,7 @@ def _masked(step: Expansion, scores: str, mask: str, filler: float, nodes: list[
     return result
 
 
-def _causal(step: Expansion, scores: str, filler: float, nodes: list[Any]) -> str:
+def causally(step: Expansion, scores: str, filler: float, nodes: list[Any]) -> str:
     """Query i sees no key behind number i + (keys - queries): the filler is added there. All of this is constant."""
     helper = onnx_module().helper
     names = ("shape", "matrix", "ones", "rows", "columns", "queries", "keys", "more", "limits", "hidden", "added")

@@ -22,14 +22,14 @@ def _skip(step: Expansion, inputs: list[str]) -> list[Any]:
     """SkipLayerNormalization(input, skip, gamma, beta, bias): of input + skip + bias."""
     x, skip, gamma, beta, bias = [*inputs, *[""] * (5 - len(inputs))]
     total, nodes = _sum(step, [x, skip, *([bias] if bias else [])])
-    return [*nodes, *_rows(step, total, gamma, beta, centred=True)]
+    return [*nodes, *rows_normalised(step, total, gamma, beta, centred=True)]
 
 
 def _skip_simplified(step: Expansion, inputs: list[str]) -> list[Any]:
     """SkipSimplifiedLayerNormalization(input, skip, gamma, bias)."""
     x, skip, gamma, bias = [*inputs, *[""] * (4 - len(inputs))]
     total, nodes = _sum(step, [x, skip, *([bias] if bias else [])])
-    return [*nodes, *_rows(step, total, gamma, "", centred=False)]
+    return [*nodes, *rows_normalised(step, total, gamma, "", centred=False)]
 
 
 def _simplified(step: Expansion, inputs: list[str]) -> list[Any]:
@@ -37,11 +37,18 @@ def _simplified(step: Expansion, inputs: list[str]) -> list[Any]:
     if step.take("axis", -1) not in (-1, step.rank(inputs[0]) - 1):
         raise Rejected("the attribute axis, supported is the last one")
     step.take("stash_type", 1)
-    return _rows(step, inputs[0], inputs[1], "", centred=False)
+    if any(step.node.output[1:]):
+        raise Rejected("the result inv_std_var is not supported")
+    return rows_normalised(step, inputs[0], inputs[1], "", centred=False)
 
 
 def _sum(step: Expansion, parts: list[str]) -> tuple[str, list[Any]]:
-    """(their sum, which may be a result of the node, its nodes)."""
+    """(their sum, which may be a result of the node, its nodes).
+
+    Raises Rejected for the other results, the mean and the reciprocal deviation.
+    """
+    if any(step.node.output[1:_SUM]):
+        raise Rejected("the results mean and inv_std_var are not supported")
     outputs = list(step.node.output)
     given = outputs[_SUM] if len(outputs) > _SUM and outputs[_SUM] else ""
     total, nodes = parts[0], list[Any]()
@@ -52,10 +59,8 @@ def _sum(step: Expansion, parts: list[str]) -> tuple[str, list[Any]]:
     return total, nodes
 
 
-def _rows(step: Expansion, x: str, gamma: str, beta: str, *, centred: bool) -> list[Any]:
-    """The node's first result. Raises Rejected for the mean and the reciprocal deviation."""
-    if any(step.node.output[1:_SUM]):
-        raise Rejected("the results mean and inv_std_var are not supported")
+def rows_normalised(step: Expansion, x: str, gamma: str, beta: str, *, centred: bool) -> list[Any]:
+    """The node's first result."""
     y, epsilon = (
         step.node.output[0],
         float(step.take("epsilon", 1e-5 if step.node.op_type == "SimplifiedLayerNormalization" else 1e-12)),

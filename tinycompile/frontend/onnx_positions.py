@@ -147,7 +147,7 @@ def _by_computed(scope: Scope, value: Value, indices: Discrete, axis: int) -> No
 
 def _picked(scope: Scope, value: Value, gathered: Callable[[Placed], Placed]) -> None:
     """The result is elements of a tensor, or of a constant table, by positions that are computed."""
-    if isinstance(value, Known) and value.quantized is not None:
+    if isinstance(value, Known) and value.quantized is not None and value.quantized.axis is None:
         order = identity(len(value.shape))
         name = quantized_constant(scope, value, len(order), order)
         quant = scope.state.builder.types[name].quant

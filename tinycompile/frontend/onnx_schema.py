@@ -21,6 +21,16 @@ _WINDOW: Mapping[str, Any] = {
 }
 _SIZES = ("dilations", "kernel_shape", "pads", "strides")
 MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
+    "Attention": {
+        "do_rotary": None,
+        "mask_filter_value": None,
+        "num_heads": None,
+        "past_present_share_buffer": None,
+        "qkv_hidden_sizes": None,
+        "rotary_embedding_dim": None,
+        "scale": None,
+        "unidirectional": 0,
+    },
     "BiasGelu": {},
     "DequantizeLinear": {"axis": None},
     "DynamicQuantizeLSTM": {
@@ -33,6 +43,7 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
         "input_forget": 0,
     },
     "DynamicQuantizeMatMul": {},
+    "EmbedLayerNormalization": {"epsilon": 1e-12, "mask_index_type": None},
     "FusedConv": {**_WINDOW, "activation": None, "activation_params": None},
     "FusedGemm": {
         "activation": None,
@@ -57,6 +68,7 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
         "block_size": None,
         "weight_prepacked": 0,
     },
+    "MultiHeadAttention": {"mask_filter_value": None, "num_heads": None, "scale": None, "unidirectional": 0},
     "NhwcMaxPool": {"auto_pad": "NOTSET", "ceil_mode": 0, **dict.fromkeys(_SIZES)},
     "Pad": {"mode": "constant"},
     "QAttention": {

@@ -161,6 +161,7 @@ class Kernel:
         ahead: it has the next piece of that copy made while it reads one.
         stalls: cycles that a call waits for its constants, by what the board says of its memories; 0 where they cost
             nothing.
+        fetches: the same for its code.
         spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
             room for more rows.
         code_bytes: estimated machine code of the function.
@@ -194,6 +195,7 @@ class Kernel:
     calls: int = 1
     ahead: bool = False
     stalls: int = 0
+    fetches: int = 0
     spared_by_rows: int = 0
     code_bytes: int = 0
     hot: tuple[HotFunction, ...] | None = None
@@ -217,13 +219,14 @@ class Kernel:
         """What kernels of one board are compared by: cycles where they are known, which on the cores that state them
         are about as many as other kernels' instructions, and what they wait for the board's memories.
         """
-        return (self.instructions if self.cycles is None else self.cycles) + self.stalls
+        return (self.instructions if self.cycles is None else self.cycles) + self.stalls + self.fetches
 
     def repeated(self, times: int) -> Kernel:
         """Called so many times."""
         cycles = None if self.cycles is None else self.cycles * times
         work = self.instructions * times
-        return replace(self, instructions=work, cycles=cycles, stalls=self.stalls * times, calls=self.calls * times)
+        waits = {"stalls": self.stalls * times, "fetches": self.fetches * times}
+        return replace(self, instructions=work, cycles=cycles, calls=self.calls * times, **waits)
 
     @cached_property
     def constant_bytes(self) -> int:

@@ -13,6 +13,7 @@ from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padding_value
+from tinycompile.kernels.low_bits import offset
 from tinycompile.kernels.product_requant import ProductRequant
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
@@ -21,8 +22,8 @@ from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.targets.core import Core
 
-NIBBLE = 4
-"""Bits of a weight that shares a byte."""
+BYTE = 8
+"""Bits of a weight that has a byte for itself."""
 
 
 def _finish(core: Core) -> int:
@@ -37,12 +38,13 @@ def paired_weights(matrix: Array) -> Array:
     return filled.reshape(-1, 2, filled.shape[1]).transpose(0, 2, 1).astype(np.uint8).ravel()
 
 
-def halved_weights(matrix: Array) -> Array:
-    """(C, K) within -8 and 7 as uint8 w + 8, both of a pair in a byte: [pairs of channels][K, as `paired_weights`]."""
+def low_bit_weights(matrix: Array, bits: int) -> Array:
+    """(C, K) of weights with 4 or 2 bits as uint8: [pairs of channels][K, as `paired_weights`, 4 bits; else K / 2]."""
     channels, taps = matrix.shape
-    filled = np.pad(matrix, ((0, channels % 2), (0, -taps % 4))) + 8
+    filled = np.pad(matrix, ((0, channels % 2), (0, -taps % 4))) + offset(bits)
     pairs = filled.reshape(-1, 2, filled.shape[1]).astype(np.uint8)
-    return (pairs[:, 0] | pairs[:, 1] << NIBBLE).ravel()
+    both = pairs[:, 0] | pairs[:, 1] << bits
+    return both.ravel() if bits == 4 else (both[:, 0::2] | both[:, 1::2] << 4).ravel()
 
 
 def is_dense(site: Site) -> bool:
@@ -68,18 +70,30 @@ def linear_and(site: Site, core: Core) -> Kernel | None:
 
 
 @kernel_for(Conv2D, unless={"dsp"})
-def conv2d_nibbles(site: Site, core: Core) -> Kernel | None:
+def conv2d_4_bits(site: Site, core: Core) -> Kernel | None:
     """The same with weights of 4 bits, half as large."""
-    return _conv2d(site, core, nibbles=True)
+    return _conv2d(site, core, bits=4)
+
+
+@kernel_for(Conv2D, unless={"dsp"})
+def conv2d_2_bits(site: Site, core: Core) -> Kernel | None:
+    """The same with weights of 2 bits."""
+    return _conv2d(site, core, bits=2)
 
 
 @kernel_for(FullyConnected, unless={"dsp"})
-def fully_connected_nibbles(site: Site, core: Core) -> Kernel | None:
+def fully_connected_4_bits(site: Site, core: Core) -> Kernel | None:
     """The same with weights of 4 bits."""
-    return _fully_connected(site, core, nibbles=True)
+    return _fully_connected(site, core, bits=4)
 
 
-def _conv2d(site: Site, core: Core, after: After | None = None, *, nibbles: bool = False) -> Kernel | None:
+@kernel_for(FullyConnected, unless={"dsp"})
+def fully_connected_2_bits(site: Site, core: Core) -> Kernel | None:
+    """The same with weights of 2 bits."""
+    return _fully_connected(site, core, bits=2)
+
+
+def _conv2d(site: Site, core: Core, after: After | None = None, *, bits: int = BYTE) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Convolution) or not is_dense(site):
         return None
@@ -94,7 +108,7 @@ def _conv2d(site: Site, core: Core, after: After | None = None, *, nibbles: bool
         int(np.prod(sig.output.shape[1:3])),
         safe_distance(steps),
         after,
-        nibbles=nibbles,
+        bits=bits,
     )
 
 
@@ -104,7 +118,7 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
     return _fully_connected(site, core)
 
 
-def _fully_connected(site: Site, core: Core, after: After | None = None, *, nibbles: bool = False) -> Kernel | None:
+def _fully_connected(site: Site, core: Core, after: After | None = None, *, bits: int = BYTE) -> Kernel | None:
     if has_wide_weights(site):
         return None
     outputs, inputs = site.sig.inputs[1].shape
@@ -112,7 +126,7 @@ def _fully_connected(site: Site, core: Core, after: After | None = None, *, nibb
     first = np.arange(-(-rows // 2))
     distance = ordered_distance((2 * first + 2).clip(max=rows) * inputs, (2 * first + 2).clip(max=rows) * outputs)
     stem = f"fully_connected_block_{rows}x{inputs}_{outputs}"
-    return _kernel(site, core, stem, row_window(rows), inputs, rows, distance, after, nibbles=nibbles)
+    return _kernel(site, core, stem, row_window(rows), inputs, rows, distance, after, bits=bits)
 
 
 def row_window(rows: int) -> dict[str, int]:
@@ -132,12 +146,12 @@ def _kernel(
     distance: int,
     after: After | None,
     *,
-    nibbles: bool,
+    bits: int,
 ) -> Kernel | None:
     if any(constant is None for constant in site.constants[1:]):
         return None
     layer = LinearLayer.of(site)
-    if nibbles and not layer.fits_bits(NIBBLE):
+    if bits != BYTE and not layer.fits_bits(bits):
         return None
     requant = ProductRequant.of(layer, 128 * layer.weight_sums)
     if requant is None:
@@ -148,13 +162,17 @@ def _kernel(
         "output_channels": layer.channels,
         "input_zero_point": padding_value(site, layer),
         "requant": requant.fields,
-        **({"nibbles": 1} if nibbles else {}),
+        **({} if bits == BYTE else {"bits": bits}),
     }
-    stem += "_nibbles" * nibbles
+    kind = "" if bits == BYTE else f"_{bits}_bits"
+    stem += kind
     taps = -(-layer.taps // 4) * 4
-    pack = halved_weights if nibbles else paired_weights
-    size = -(-layer.channels // 2) * (1 if nibbles else 2) * taps
-    weights = Constant("weights", "uint8_t", Deferred(size, np.uint8, lambda: pack(layer.matrix)), _layout(nibbles))
+    size = -(-layer.channels // 2) * taps * bits // 4
+
+    def packed() -> Array:
+        return paired_weights(layer.matrix) if bits == BYTE else low_bit_weights(layer.matrix, bits)
+
+    weights = Constant("weights", "uint8_t", Deferred(size, np.uint8, packed), _layout(bits))
     parameters = ("const int8_t *input", "int8_t *output", "const uint8_t *weights", "const int32_t *channels")
     parameters += ("void *scratch",)
     shape = Struct("tc_block_conv2d_shape", fields)
@@ -163,18 +181,18 @@ def _kernel(
     function = struct_call(stem, callee, header, parameters, (shape,), comment)
     variant = "fully_connected_block" if isinstance(site.node.op, FullyConnected) else "conv2d_block"
     blocks, pairs = -(-pixels // 2), -(-layer.channels // 2)
-    tap = 9 if core.has("multiply_accumulate") else 14
+    tap = (9 if core.has("multiply_accumulate") else 14) + 1.5 * (bits == 2)
     copied = 8 if depth % 4 else 3
     kernel = Kernel(
-        variant + "_nibbles" * nibbles,
+        variant + kind,
         function,
         (weights, requant.vectors(1)),
         scratch_bytes=-(-2 * taps // 8) * 8,
-        instructions=blocks * (2 * taps * copied + pairs * (40 + taps * tap + 4 * _finish(core))),
+        instructions=blocks * (2 * taps * copied + pairs * (40 + int(taps * tap) + 4 * _finish(core))),
         code_bytes=900,
         sweeps=Sweeps(blocks, between=2 * taps),
         overlap={0: distance},
-        notes={"requantisation": requant.plan.form} | ({"weights": "4 bits each"} if nibbles else {}),
+        notes={"requantisation": requant.plan.form} | ({} if bits == BYTE else {"weights": f"{bits} bits each"}),
         requant=requant.plan.shape_in_code,
     )
     if after is None:
@@ -185,9 +203,11 @@ def _kernel(
     return after.kernel(kernel, function, each * pixels * layer.channels, 2 * layer.channels)
 
 
-def _layout(nibbles: bool) -> str:
+def _layout(bits: int) -> str:
     """Of the weights, for the generated code."""
-    return "w + 8, pairs of channels in a byte" if nibbles else "w + 128, pairs of channels side by side"
+    if bits == BYTE:
+        return "w + 128, pairs of channels side by side"
+    return "w + 8, pairs of channels in a byte" if bits == 4 else "w + 2, two taps of pairs of channels in a byte"
 
 
 def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...], together: int = 2) -> Iterator[tuple[int, int]]:

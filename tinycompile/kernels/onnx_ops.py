@@ -65,13 +65,14 @@ def onnx_softmax(site: Site, core: Core) -> Kernel | None:
         (Struct("tc_onnx_softmax_shape", fields),),
         "Softmax over the last axis.",
     )
-    row = 100 + 19 * depth if core.has("dsp") else 130 + 29 * depth if core.has("long_multiply") else 400 + 64 * depth
+    each = 12.6 if sig.output.zero_point == -128 else 14.1
+    row = 95 + each * depth if core.has("dsp") else 130 + 29 * depth if core.has("long_multiply") else 400 + 64 * depth
     return Kernel(
         "onnx_softmax",
         function,
         (Constant("entries", "int32_t", entries, "2^30 exp(-d * beta * scale) for d = max - x"),),
-        instructions=20 + rows * row,
-        code_bytes=600,
+        instructions=round(20 + rows * row),
+        code_bytes=900,
         overlap={0: 0},
         notes={"requantisation": "reciprocal of the sum, or a 64-bit quotient"},
     )

@@ -181,7 +181,8 @@ def _reason(values: Values, cover: Cover) -> Reason:
     others = any(other.first <= cover.first < other.last for other in values.fused)
     only = cover.is_trivial and not others and len(values.options[cover.first]) == 1
     rivals = [cover.kernel, *(other.kernel for other in values.trivial_covers[cover.first])]
-    cheapest_by = "fewest cycles, with those of waiting" if any(k.stalls for k in rivals) else "fewest instructions"
+    waits = any(k.stalls or k.fetches for k in rivals)
+    cheapest_by = "fewest cycles, with those of waiting" if waits else "fewest instructions"
     return Reason("the only kernel for it" if only else cheapest_by)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from tinycompile.errors import FloatIslandWarning, UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.onnx import has_quantized_operators, is_quantized
+from tinycompile.frontend.onnx_contrib import expand
 from tinycompile.frontend.onnx_file import read_proto
 from tinycompile.frontend.onnx_ml_model import has_ml
 from tinycompile.quantize.as_onnx import as_onnx
@@ -19,7 +20,7 @@ from tinycompile.quantize.qdq import FLOAT
 def float_model(
     path: Path, shapes: Mapping[str, tuple[int, ...]], signature: str | None = None, layout: str = "model"
 ) -> Any:
-    """The ModelProto, with the inputs and outputs that the file has.
+    """The ModelProto, with the inputs and outputs that the file has, in ONNX's own operators if these can say it.
 
     Args:
         shapes: of inputs with dynamic dimensions.
@@ -45,7 +46,7 @@ def float_model(
     if has_ml(proto):
         why = "trees and linear models of ai.onnx.ml are for floats: int8 would change their answers for nothing"
         raise UsageError("the model isn't one to quantise", where=where, why=why, hint="build it without --calib")
-    return proto
+    return expand(proto, where)
 
 
 def _casts_to_floats(proto: Any) -> bool:

@@ -49,6 +49,7 @@ class Trial:
 
     Attributes:
         weights: how weights of fewer bits were found, in words.
+        activation_aware: behind channels that are scaled for these.
         wide: tensors that have 16 bits. wide_part: of all products, those that such tensors are read or made by.
     """
 
@@ -61,6 +62,7 @@ class Trial:
     wide: tuple[str, ...] = ()
     wide_part: float = 0.0
     weights: str = ""
+    activation_aware: bool = False
 
     def describe(self) -> str:
         parts = ["ranges by their effect on the outputs" if self.method == AUTO else self.method]
@@ -69,6 +71,7 @@ class Trial:
         parts += ["weights rounded together"] if self.rounded else []
         parts += ["with room in the ranges"] if self.room else []
         parts += [f"{len(self.wide)} tensor{'s' if len(self.wide) > 1 else ''} of 16 bits"] if self.wide else []
+        parts += ["channels scaled by activations"] if self.activation_aware else []
         parts += [self.weights] if self.weights else []
         return f"{', '.join(parts)}: {self.sqnr:.2f} dB"
 
@@ -104,6 +107,17 @@ class Attempt:
         setting = Setting(parameters, wide=self.wide)
         found = fitted(self.network, setting, weights=self.trial.rounded, plan=self.plan)
         return replace(self, parameters=parameters, fitted=found)
+
+    def on_graph(self, graph: FloatGraph, samples: Sequence[Sample]) -> Attempt:
+        """The same way for a graph of the same function, with ranges of its own; weights and biases aren't fitted."""
+        network, method = Network(graph, samples), self.trial.method
+        base = _base(network, samples, np.arange(len(samples)), method, equalized_too=self.trial.equalized)
+        parameters = {**_parameters(base, method), **{name: self.parameters[name] for name in self.wide}}
+        setting = Setting(parameters, wide=self.wide)
+        start = Fitted(setting, {})
+        return replace(
+            self, network=network, parameters=parameters, fitted=start, observed=base.observed, ranges=base.ranges
+        )
 
     def judged(self, samples: Sequence[Sample]) -> float:
         """SQNR of the worst output in dB on other samples, as many as the network has."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from tinycompile.errors import UsageError
 from tinycompile.progress import step
+from tinycompile.quantize.awq import activation_aware
 from tinycompile.quantize.calibration import spread
 from tinycompile.quantize.execution import Sample
 from tinycompile.quantize.fitting import fitted
@@ -94,18 +95,34 @@ def with_low_bits(attempt: Attempt, samples: Sequence[Sample], judged: Sequence[
     """
     elements = sum(value.size for value in attempt.network.floats.values()) // max(1, attempt.network.count)
     most = max(attempt.network.count, min(_MOST_SAMPLES, _MOST_ELEMENTS // max(1, elements)))
-    network = attempt.network.on(spread(samples, most))
-    found = list[Attempt]()
-    for method in ("auto", "learned") if plan.method == "auto" else (plan.method,):
-        step(f"calibrating: weights of few bits, {method}")
-        tried = replace(plan, method=method)
-        setting = Setting(attempt.parameters, wide=attempt.wide)
-        result = fitted(network, setting, weights=attempt.trial.rounded, plan=tried)
-        trial = replace(attempt.trial, weights=described(result.coded))
-        found.append(replace(attempt, network=network, fitted=result, trial=trial, plan=tried))
-    best = max(found, key=lambda each: each.judged(judged))
-    noise = network.noise(network.run(best.fitted.setting))
-    return replace(best, trial=replace(best.trial, sqnr=decibels(noise)))
+    few = spread(samples, most)
+    plain = replace(attempt, network=attempt.network.on(few))
+    found = [_fitted(plain, replace(plan, method=method)) for method in _PLAIN[plan.method]]
+    if plan.method in ("auto", "awq"):
+        step("calibrating: weights of few bits, scaled by activations")
+        graph = activation_aware(plain.network.graph, plain.network.floats, plan)
+        aware = replace(plain.on_graph(graph, few), trial=replace(plain.trial, activation_aware=True))
+        found.append(_fitted(aware, replace(plan, method="awq" if plan.method == "awq" else "learned")))
+    return max(found, key=lambda each: each.judged(judged))
+
+
+_PLAIN: Mapping[str, tuple[WeightChoice, ...]] = {
+    "nearest": ("nearest",),
+    "learned": ("learned",),
+    "auto": ("auto", "learned"),
+    "awq": (),
+}
+"""What is tried on a network whose channels stay as they are."""
+
+
+def _fitted(attempt: Attempt, plan: LowBitPlan) -> Attempt:
+    """With weights and biases of a plan."""
+    step(f"calibrating: weights of few bits, {plan.method}")
+    network = attempt.network
+    result = fitted(network, Setting(attempt.parameters, wide=attempt.wide), weights=attempt.trial.rounded, plan=plan)
+    noise = network.noise(network.run(result.setting))
+    trial = replace(attempt.trial, weights=described(result.coded), sqnr=decibels(noise))
+    return replace(attempt, fitted=result, trial=trial, plan=plan)
 
 
 def described(coded: Mapping[str, Any]) -> str:

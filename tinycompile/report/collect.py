@@ -36,6 +36,7 @@ from tinycompile.report.sections import (
     WeightsFileSection,
 )
 from tinycompile.report.timing import as_bounds, program_waiting, time_section
+from tinycompile.report.weights import layer_weights
 from tinycompile.resources import runtime_dir
 from tinycompile.targets import BOARDS_FOLDER, Board, Cycles
 from tinycompile.version import __version__
@@ -181,6 +182,7 @@ def _layers(
     stages = {
         step: number for number, stage in enumerate(lowered.planned.stages) for step in range(stage.first, stage.last)
     }
+    weights = [layer_weights(program.graph, layer.node) for layer in program.layers]
     figures = zip(program.layers, live_bytes(lowered.planned), _code(program, shared.measured), strict=False)
     return [
         LayerSection(
@@ -193,6 +195,8 @@ def _layers(
             instructions=None,
             instructions_estimate=layer.kernel.instructions,
             weights_bytes=layer.kernel.constant_bytes,
+            weights=weights[step].count,
+            weight_bits=weights[step].bits,
             scratch_bytes=layer.kernel.scratch_bytes,
             function=layer.function,
             stage=stages.get(step),

@@ -131,6 +131,9 @@ def _layers(old: Report, new: Report, what: str, counted: bool) -> Iterator[Chan
         for figure, label in ((key, what), ("weights_bytes", "weights")):
             values = [layers[name][figure] if name in layers else None for layers in (before, after)]
             yield Change(name, label, *values)
+        bits = [layers[name].get("weight_bits") if name in layers else None for layers in (before, after)]
+        if None not in bits:
+            yield Change(name, "bits of a weight", *bits)
 
 
 def _kernels(report: Report) -> dict[str, str]:

@@ -11,6 +11,7 @@ from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.planner.draw import ascii_map
 from tinycompile.report.facts import arena_facts
+from tinycompile.report.weights import by_bits, layer_weights
 
 
 def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:
@@ -24,6 +25,10 @@ def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:
         order = "no other order needs less" if planned.order_optimal else "the best order found in the time there is"
         yield f"  executed {_schedule(model)}; {order}"
         yield f"  about {planned.instructions:,} instructions per inference (an estimate)"
+        layers = zip(planned.graph.nodes, planned.kernels, strict=True)
+        weights = [(layer_weights(planned.graph, node).bits, kernel.constant_bytes) for node, kernel in layers]
+        total = f"{_bytes(sum(size for _, size in weights))} of weights"
+        yield f"  {': '.join(filter(None, (total, ', '.join(by_bits(weights)))))}"
         if planned.squeezed:
             yield f"  {planned.squeezed} of {len(planned.kernels)} layers use a slower kernel that needs less RAM"
         yield ""
@@ -58,7 +63,13 @@ def _facts(model: Lowered) -> dict[str, Any]:
         "instructions_estimate": planned.instructions,
         "macs": planned.macs,
         "layers": [
-            {"name": node.name, "op": node.op.title, "kernel": kernel.variant}
+            {
+                "name": node.name,
+                "op": node.op.title,
+                "kernel": kernel.variant,
+                "weights_bytes": kernel.constant_bytes,
+                "weight_bits": layer_weights(planned.graph, node).bits,
+            }
             for node, kernel in zip(planned.graph.nodes, planned.kernels, strict=True)
         ],
         "stages": [{"first": stage.first, "last": stage.last, "how": stage.how} for stage in planned.stages],

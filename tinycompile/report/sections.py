@@ -185,6 +185,8 @@ class LayerSection:
         notes: what the kernel says of how it computes. eliminated: constant channels and what they would have cost.
         instructions: counted by `run`; None before. instructions_estimate: the kernel's own figure.
         stage: index in `stages`; None for a layer by itself. traced: whether its result is seen apart from the next.
+        weights: how many there are. weight_bits: of each of them, in the model; None without weights. weights_bytes: of
+            all constants, as the kernel stores them.
         weights_in: bytes of constants by memory, of one that several layers share in each of them.
         live_bytes: of the arena while it is executed.
         code_bytes: of its function; one that several layers share counts for the first of them.
@@ -200,6 +202,8 @@ class LayerSection:
     instructions: int | None
     instructions_estimate: int
     weights_bytes: int
+    weights: int
+    weight_bits: int | None
     scratch_bytes: int
     function: str
     stage: int | None

@@ -13,6 +13,7 @@ from rich.table import Table
 from tinycompile.pruning import Loss
 from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.summary import Row, duration, heaviest, memory_share, rows, work
+from tinycompile.report.weights import by_bits
 
 BAR = 32
 HEAVIEST = 3
@@ -51,6 +52,9 @@ def _memory(report: dict[str, Any], console: Console) -> Iterator[tuple[str, str
     yield "", ", ".join([f"arena {ram['arena_bytes']:,} ({proof})", *listed])
     yield "flash", _share(flash, console)
     yield "", f"weights {flash['weights_bytes']:,}, code {flash['code_bytes']:,}"
+    bits = ", ".join(by_bits((layer.get("weight_bits"), layer["weights_bytes"]) for layer in report["layers"]))
+    if bits:
+        yield "", bits
     external = [memory for memory in report["memories"] if memory.get("external")]
     apart = external or any(ram.get(f"fast_{kind}_bytes") for kind in ("code", "weights"))
     for memory in report["memories"] if apart else ():
@@ -171,7 +175,7 @@ def _names(report: dict[str, Any], row: Row) -> tuple[str, str, str]:
 def _all_layers(report: dict[str, Any]) -> Table:
     table = _table("layer", "op", "kernel")
     instructions = "instructions" if work(report).measured else "about instr."
-    for name in ("output", "MACs", instructions, "per MAC"):
+    for name in ("output", "MACs", instructions, "per MAC", "weights", "bits"):
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for label, layer in zip(layer_labels(report["layers"]), report["layers"], strict=True):
         counted, macs = layer["instructions"], layer["macs"]
@@ -185,6 +189,8 @@ def _all_layers(report: dict[str, Any]) -> Table:
             f"{macs:,}" if macs else "",
             f"{count:,}",
             f"{count / macs:.2f}" if count and macs else "",
+            f"{layer['weights_bytes']:,}" if layer["weights_bytes"] else "",
+            str(layer.get("weight_bits") or ""),
         )
     return table
 

@@ -58,9 +58,12 @@ def layer_norm(site: Site, core: Core) -> Kernel | None:
 
 def _instructions(norm: LayerNorm, core: Core, way: str) -> int:
     """Of rows, and of their elements."""
-    row, each = (110, 1.0) if core.has("dsp") else (200, 2.5) if core.has("long_multiply") else (500, 5.0)
-    element = {"plain": 15.5, "positive": 28, "scaled": 36}[way]
-    return round(40 + norm.rows * (row + norm.depth * element * each))
+    ways = ("plain", "positive", "scaled")
+    if core.has("dsp"):
+        row, elements = 110, (15.5, 28, 36)
+    else:
+        row, elements = (200, (39, 87, 92)) if core.has("long_multiply") else (500, (78, 158, 180))
+    return round(40 + norm.rows * (row + norm.depth * elements[ways.index(way)]))
 
 
 def _lines(norm: LayerNorm) -> tuple[RowLine, RowLine] | None:

@@ -13,6 +13,7 @@ from tests.support.emulated_kernel import check_emulated
 from tests.support.fused_nodes import site_of
 from tests.support.kernel_checks import M7, check
 from tinycompile.ir import Graph, Node, Site, TensorType
+from tinycompile.kernels import kernels_of
 from tinycompile.kernels.attention import attention_rows
 from tinycompile.kernels.attention_lanes import attention_lanes
 from tinycompile.kernels.attention_pattern import attention_of
@@ -45,6 +46,15 @@ def test_one_query_after_the_other(name: str) -> None:
 def test_two_queries_at_a_time(name: str) -> None:
     kernel = check(attention_lanes, site_of(GRAPHS[name]))
     assert kernel.in_place == (name in ("another scale", "one element", "torch", "causal choice"))
+
+
+def test_short_rows_are_not_computed_one_element_at_a_time() -> None:
+    """A call has 40 scores, but there are 20 calls: less work than that of the operators apart."""
+    graph = graph_of(2, 20, 20, 8, scale=0.17)
+    apart = sum(min(kernel.instructions for kernel in kernels_of(graph.site(node), M7)) for node in graph.nodes)
+    together = attention_lanes(site_of(graph), M7)
+    assert together is not None
+    assert together.instructions < apart
 
 
 def cases() -> list[tuple[Factory, Site]]:

@@ -17,7 +17,7 @@ from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.generic_finish import Finish, finish_of
 from tinycompile.kernels.onnx_ops import onnx_softmax
-from tinycompile.kernels.softmax import softmax_table
+from tinycompile.kernels.softmax import table_kernel
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.targets.core import Core
 
@@ -52,7 +52,7 @@ class RowSoftmax:
         types = [TensorType((rows, depth), INT8, t.quant) for t in (site.sig.input, site.sig.output)]
         node = Node("softmax", site.node.op, ("scores",), ("probabilities",))
         row = Site(node, Signature((types[0],), (types[1],)), (None,))
-        found = (factory(row, core) for factory in (softmax_table, onnx_softmax))
+        found = (table_kernel(row, core, site.sig.input.elements), onnx_softmax(row, core))
         usable = [kernel for kernel in found if kernel is not None and kernel.overlap == {0: 0}]
         if not usable or usable[0].function is None:
             return None

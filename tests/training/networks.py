@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -48,9 +49,13 @@ class RandomNetwork:
         return int(self.rng.choice(choices))
 
     def grow(self, steps: int, kinds: tuple[str, ...] = KINDS) -> Graph:
+        return self.chain([str(self.rng.choice(kinds)) for _ in range(steps)])
+
+    def chain(self, kinds: Sequence[str]) -> Graph:
+        """Of these, in their order, between a convolution and the scores."""
         x = self.convolution("input")
-        for _ in range(steps):
-            x = getattr(self, str(self.rng.choice(kinds)))(x)
+        for kind in kinds:
+            x = getattr(self, kind)(x)
         if self.pick(0, 1):
             x = self.node(Mean((1, 2), keep_dims=False), x)
         else:

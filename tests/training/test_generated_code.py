@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.full import also
 from tests.support.graph_build import ORIGIN
-from tests.training.networks import CLASSES, KINDS, RandomNetwork
+from tests.training.networks import CLASSES, KINDS, RandomNetwork, with_onnx_rules
 from tinycompile.codegen.emit import emit_project
 from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project
@@ -100,8 +100,8 @@ def check_mistakes(program: Program, host: HostModel, sample: Array) -> None:
         np.testing.assert_array_equal(host.state(state.tensor.offset, state.tensor.type), old)
 
 
-def test_an_autoencoder_of_which_parts_are_trained(tmp_path):
-    graph = RandomNetwork(3).chain(["convolution", "depthwise", "average", "convolution"])
+def test_an_autoencoder_of_onnx_of_which_parts_are_trained(tmp_path):
+    graph = with_onnx_rules(RandomNetwork(3).chain(["convolution", "depthwise", "average", "add", "convolution"]))
     names = [node.name for node in layers_of(graph)]
     scheme = read_scheme(f"{names[1]}:0.4, {names[-2]}:0.3, {names[-1]}:0.7, biases", graph)
     program, _ = compare(training_step(graph, scheme, "squared_error"), tmp_path, scratch=256)

@@ -7,8 +7,10 @@ from math import prod
 
 import numpy as np
 
+from tinycompile.dtypes import INT16
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for, structured
+from tinycompile.kernels.cover import Sequel, cover_for, parts_of
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.generic_finish import finish_of
 from tinycompile.numerics.block_floating import BIAS_LIMIT, MANTISSA_BITS
@@ -276,5 +278,43 @@ def gradient_descent(site: Site, core: Core) -> Kernel | None:
         (Constant("units", "tc_descent_unit", rows, "what a unit of the gradient is: mantissa, exponent"),),
         instructions=on(core, sig.input.elements * 22 + outer * channels * 10),
         code_bytes=160,
+        notes=PORTABLE,
+    )
+
+
+@cover_for(Sequel(WeightGradient, GradientDescent), dtype=INT16)
+def weight_update(site: Site, core: Core) -> Kernel | None:
+    """`tc_weight_update`: the gradient of an output channel's weights is applied as soon as it exists."""
+    first, second = parts_of(site)
+    gradient, descent = first.node.op, second.node.op
+    if not (isinstance(gradient, WeightGradient) and isinstance(descent, GradientDescent)):
+        return None
+    geometry, change, units = gradient.geometry, gradient.exponent_change, second.constant(4)
+    layer = geometry_fields(geometry, first.sig.inputs[2].zero_point, shift=change, change=change)
+    rows = structured(mantissa=units[:, 0], exponent=units[:, 1])
+    size = prod(geometry.weights) // geometry.outputs
+    return Kernel(
+        "weight_update_portable",
+        struct_call(
+            f"weight_update_{geometry_stem(geometry)}",
+            "tc_weight_update",
+            HEADER,
+            (
+                "const int16_t *gradient",
+                "const int32_t *exponent",
+                "const int8_t *input",
+                "const int16_t *parameter",
+                "const int32_t *rate",
+                "int16_t *output",
+                "const tc_descent_unit *units",
+                "void *scratch",
+            ),
+            (Struct("tc_weight_update_shape", {"layer": layer, "one_unit": int(len(units) == 1)}),),
+            "The gradient of a layer's weights, and their step of descent, channel by channel.",
+        ),
+        (Constant("units", "tc_descent_unit", rows, "what a unit of the gradient is: mantissa, exponent"),),
+        scratch_bytes=-(-4 * size // 8) * 8,
+        instructions=on(core, geometry.macs * 7 + prod(geometry.weights) * 22),
+        code_bytes=600,
         notes=PORTABLE,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +20,13 @@ from tinycompile.cli._shared import (
     progress,
 )
 from tinycompile.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinycompile.copy_choice import Estimate
+    from tinycompile.layout import Layout
+    from tinycompile.lowered import Lowered
+    from tinycompile.options import Options
+    from tinycompile.targets import Board
 
 
 @click.command()
@@ -83,7 +91,7 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
 @explained
 def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) -> None:
     """Print where everything of MODELS would be in memory, without building."""
-    from tinycompile.lowering import lower, pareto_fronts, quantized_sources
+    from tinycompile.lowering import pareto_fronts, quantized_sources
     from tinycompile.report.facts import pareto_facts
     from tinycompile.report.pareto import front_lines
     from tinycompile.report.plan import plan_facts, plan_lines
@@ -98,16 +106,25 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
                 fronts = pareto_fronts(sources, board, chosen)
                 print_json([{"model": name, "pareto": [asdict(p) for p in pareto_facts(ps)]} for name, ps in fronts])
             else:
-                print_json(plan_facts(*lower(sources, board, chosen)))
+                print_json(plan_facts(*_planned(sources, board, chosen)))
             return
         if pareto:
             lines = (
                 line for name, points in pareto_fronts(sources, board, chosen) for line in front_lines(name, points)
             )
         else:
-            lines = plan_lines(*lower(sources, board, chosen))
+            lines = plan_lines(*_planned(sources, board, chosen))
         for line in lines:
             click.echo(line)
+
+
+def _planned(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout, Estimate]:
+    """Models with their plans, and what start-up would copy."""
+    from tinycompile.copy_choice import Estimate
+    from tinycompile.lowering import lower
+
+    lowered, layout = lower(sources, board, options)
+    return lowered, layout, Estimate.of([each.planned for each in lowered], layout, board, options)
 
 
 @click.command()

@@ -119,3 +119,14 @@ def test_code_costs_its_place_in_ram_or_its_fetches_whichever_is_less() -> None:
     assert price(0, fast=False) == price(9) == flash
     assert price(0) == 0
     assert price(0.5) == 3200 * 0.5 + 800 / 16 * 2.5
+
+
+def test_windows_at_odd_addresses_are_not_read_as_words_where_only_aligned_ones_may_be() -> None:
+    """The function for whole rows is several times as long then; with 4 channels all windows begin at words."""
+    for depth, expected in ((3, [True, False]), (4, [True, True])):
+        site = conv((1, 16, 16, depth), (16, 3, 3, depth))
+        offers = [kernels_of(site, replace(F407.core, strict=strict)) for strict in (False, True)]
+        rows = [
+            any(h.name.startswith("lane_strip_row") for kernel in each for h in kernel.hot or ()) for each in offers
+        ]
+        assert rows == expected

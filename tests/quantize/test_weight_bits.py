@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 
 from tinycompile.cli import main
 from tinycompile.errors import UsageError
+from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.quantize import Quantized, quantize
 from tinycompile.quantize.execution import session_of
 
@@ -121,6 +122,18 @@ def test_what_is_refused(folder: Path, options: dict[str, Any], text: str) -> No
 def test_samples_are_needed(folder: Path) -> None:
     with pytest.raises(UsageError, match="--weight-bits needs --calib"):
         quantize(folder / "net.onnx", None, weight_bits=4)
+
+
+def test_tflite_files_have_int4_where_its_kernels_take_it(folder: Path) -> None:
+    """LiteRT runs the file, and its outputs are what the SQNR is measured with."""
+    found = quantized(folder, weight_bits={"first": 4, "second": 4, "third": 2, "last": 3}, form="tflite")
+    assert found.tflite is not None and found.sqnr > 15
+    subgraph = tflite.Model.GetRootAsModel(found.tflite, 0).Subgraphs(0)
+    tensors = [subgraph.Tensors(at) for at in range(subgraph.TensorsLength())]
+    packed = [each.ShapeAsNumpy().tolist() for each in tensors if each.Type() == tflite.TensorType.INT4]
+    assert sorted(packed) == sorted([[12, 3, 3, 3], [1, 3, 3, 12], [16, 1, 1, 12], [8, 16]])
+    with pytest.raises(UsageError, match=r"--group is for \.onnx"):
+        quantized(folder, weight_bits=4, group=16, form="tflite")
 
 
 def test_the_command_takes_bits_by_layer(folder: Path) -> None:

@@ -33,7 +33,7 @@ from tinycompile.quantize.ranges import METHODS
 from tinycompile.quantize.scales import RaisedChannel
 from tinycompile.quantize.scores import bound_masks
 from tinycompile.quantize.ways import AUTO, EXPONENTS, Attempt, Trial, attempts
-from tinycompile.quantize.weight_bits import WeightBits, with_low_bits
+from tinycompile.quantize.weight_bits import WeightBits
 
 Form = Literal["onnx", "tflite"]
 
@@ -188,7 +188,7 @@ def quantize(
         UsageError, SamplesError, ModelFileError, UnsupportedError.
     """
     few = None if weight_bits is None else WeightBits(weight_bits, group, weight_method)
-    _check_options(method, effort, few, calib)
+    _check_options(method, effort, few, calib, form)
     where = str(model)
     proto = float_model(model, shapes or {}, signature, layout)
     if few is not None and form == "onnx":
@@ -206,8 +206,7 @@ def quantize(
         graph, samples.calibration, samples.judged, method, effort, pinned, room, equalising=calib is not None
     )
     if few is not None:
-        plan = few.plan(found[0].network.graph, where)
-        found = [with_low_bits(found[0], samples.calibration, samples.judged, plan), *found]
+        found = [few.applied(found[0], samples.calibration, samples.judged, where), *found]
     best = found[0]
     if form == "tflite":  # whose 16 bits are others
         found = [each for each in found if not each.wide]
@@ -222,19 +221,22 @@ def quantize(
     step(f"measuring on {len(samples.judged)} samples")
 
     def file_of(attempt: Attempt) -> bytes | None:
-        return as_tflite(attempt.model.proto, attempt.network.graph, where, description) if form == "tflite" else None
+        proto, ours = attempt.model.proto, attempt.network.graph
+        return as_tflite(proto, ours, where, description, few_bits=few is not None) if form == "tflite" else None
 
     result = _measured(static, tuple(each.trial for each in found), best, samples, file_of(best))
     return result if final is best else replace(result, proto=final.model.proto, tflite=file_of(final))
 
 
-def _check_options(method: str, effort: str, few: WeightBits | None, calib: Path | None) -> None:
+def _check_options(method: str, effort: str, few: WeightBits | None, calib: Path | None, form: Form) -> None:
     """Raises UsageError."""
     for option, given, known in (("method", method, METHOD_CHOICES), ("effort", effort, EFFORT_CHOICES)):
         if given not in known:
             raise UsageError(f"--calib-{option} {given!r} is unknown", hint=f"one of: {', '.join(known)}")
     if few is not None:
         few.check()
+        if few.group is not None and form == "tflite":
+            raise UsageError("--group is for .onnx", why="TFLite's integer kernels take one scale for each channel")
         if calib is None:
             raise UsageError("--weight-bits needs --calib", why="weights of few bits are fitted to real inputs")
 

@@ -96,12 +96,13 @@ def _within_limits(graph: FloatGraph, clip: Any, scale: float, zero_point: int) 
     return scale_of(low, high)
 
 
-def as_tflite(proto: Any, graph: FloatGraph, where: str, description: str) -> bytes:
+def as_tflite(proto: Any, graph: FloatGraph, where: str, description: str, *, few_bits: bool = False) -> bytes:
     """The file of a quantised ONNX model of 8 bits; inputs and outputs are int8.
 
     Args:
         proto: as `to_qdq` writes it. graph: what it was made of.
         where: the float model's file, for messages.
+        few_bits: weights of convolutions and matrices that fit in INT4 are stored so.
 
     Raises:
         UnsupportedError: every operator that TFLite hasn't for int8, at once.
@@ -109,7 +110,7 @@ def as_tflite(proto: Any, graph: FloatGraph, where: str, description: str) -> by
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FloatIslandWarning)
         integers = import_model(static_model(expand(proto, where), where), "model", where, floats="islands")
-    writer, problems = Writer(integers, _activations(graph)), list[tuple[str, str]]()
+    writer, problems = Writer(integers, _activations(graph), few_bits), list[tuple[str, str]]()
     for node in integers.nodes:
         try:
             export = EXPORTS.get(type(node.op))

@@ -9,12 +9,12 @@ from typing import Any, cast
 import flatbuffers  # pyright: ignore[reportMissingTypeStubs] - it has none
 import numpy as np
 
-from tinycompile.dtypes import INT8, INT32, INT64, DType
+from tinycompile.dtypes import INT4, INT8, INT32, INT64, DType
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.ir import Array, Quantization
 
 _SCHEMA: Any = cast(Any, tflite)
-_TYPES = {INT8: "INT8", INT32: "INT32", INT64: "INT64"}
+_TYPES = {INT4: "INT4", INT8: "INT8", INT32: "INT32", INT64: "INT64"}
 _ALIGNMENT = 16
 """Bytes: kernels read constants where they stand."""
 _IDENTIFIER = b"TFL3"
@@ -119,7 +119,7 @@ class _Writer:
         return self.builder.CreateNumpyVector(np.array(values, np.int32))
 
     def _data(self, tensor: Tensor) -> int:
-        data = np.ascontiguousarray(tensor.values).tobytes()
+        data = tensor.dtype.pack(np.ascontiguousarray(tensor.values)).tobytes()
         self.builder.StartVector(1, len(data), _ALIGNMENT)
         self.builder.head -= len(data)
         self.builder.Bytes[self.builder.Head() : self.builder.Head() + len(data)] = data

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinycompile.dtypes import INT8
+from tinycompile.dtypes import INT4, INT8
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Node, Quantization, Signature
@@ -35,6 +35,8 @@ from tinycompile.ops.transpose_conv import TransposeConv
 from tinycompile.quantize.as_tflite_writer import Writer, exports
 
 SAME, VALID = int(tflite.Padding.SAME), int(tflite.Padding.VALID)
+_INT4_WINDOWS, _INT4_MATRICES = 7, 10
+"""Versions of convolutions and of FULLY_CONNECTED with INT4 weights."""
 _NEAR = 1e-6
 """Part by which scales differ that only float32 keeps apart."""
 
@@ -99,8 +101,14 @@ def _filled(writer: Writer, node: Node, sig: Signature, padding: Padding, fill: 
     return padded
 
 
-def _weights(writer: Writer, node: Node, sig: Signature, axis: int, rule: Requant) -> list[int]:
-    """Weights and bias. Their scales are those that the layer's rule has: factors behind it are part of them."""
+def _weights(
+    writer: Writer, node: Node, sig: Signature, axis: int, rule: Requant, *, packable: bool = True
+) -> list[int]:
+    """Weights and bias. Their scales are those that the layer's rule has: factors behind it are part of them.
+
+    Args:
+        packable: whether LiteRT's kernel takes INT4.
+    """
     name = node.inputs[1]
     weights = writer.graph.constants.get(name)
     quant, x, y = sig.inputs[1].quant, writer.quant(node.inputs[0]), writer.quant(node.outputs[0])
@@ -113,7 +121,8 @@ def _weights(writer: Writer, node: Node, sig: Signature, axis: int, rule: Requan
     scale = np.where(np.abs(wanted - given) <= _NEAR * given, given, wanted).astype(np.float32)
     one = bool(np.all(scale == scale[0]))
     scale, along = (scale[:1], None) if one else (scale, axis)
-    found = [writer.constant(name, weights, Quantization(scale, np.zeros(scale.size, np.int64), along))]
+    dtype = INT4 if packable and writer.few_bits and INT4.mismatch(weights) is None else INT8
+    found = [writer.constant(name, weights, Quantization(scale, np.zeros(scale.size, np.int64), along), dtype)]
     bias = writer.graph.constants[node.inputs[2]] if len(node.inputs) > 2 else np.zeros(count, np.int32)
     units = Quantization(scale * x.scale, np.zeros(scale.size, np.int64), None if one else 0)
     return [*found, writer.constant(f"{name}_bias", bias.astype(np.int32), units)]
@@ -136,6 +145,7 @@ def convolution(writer: Writer, node: Node, sig: Signature) -> None:
     window, rule = op.window_of(sig), op.requant(sig)
     x, padding = _padded(writer, node, sig, window)
     inputs = [x, *_weights(writer, node, sig, op.weight_axis, rule)]
+    packed = writer.tensors[inputs[1]].dtype == INT4
     options = {
         "Padding": padding,
         "StrideH": window.stride[0],
@@ -146,10 +156,11 @@ def convolution(writer: Writer, node: Node, sig: Signature) -> None:
     }
     result = [writer.value(node.outputs[0])]
     if isinstance(op, Conv2D):
-        writer.op("CONV_2D", 3 if op.groups(sig) == 1 else 6, inputs, result, "Conv2DOptions", **options)
+        version = _INT4_WINDOWS if packed else 3 if op.groups(sig) == 1 else 6
+        writer.op("CONV_2D", version, inputs, result, "Conv2DOptions", **options)
         return
     options["DepthMultiplier"] = sig.output.shape[3] // sig.input.shape[3]
-    writer.op("DEPTHWISE_CONV_2D", 3, inputs, result, "DepthwiseConv2DOptions", **options)
+    writer.op("DEPTHWISE_CONV_2D", _INT4_WINDOWS if packed else 3, inputs, result, "DepthwiseConv2DOptions", **options)
 
 
 @exports(FullyConnected)
@@ -160,7 +171,7 @@ def fully_connected(writer: Writer, node: Node, sig: Signature) -> None:
     rule = op.requant(sig)
     inputs = [writer.value(node.inputs[0]), *_weights(writer, node, sig, 0, rule)]
     keep = len(sig.output.shape) > 2
-    version = 5 if keep else 4
+    version = _INT4_MATRICES if writer.tensors[inputs[1]].dtype == INT4 else 5 if keep else 4
     fused = activation(writer, node, _clamp(writer, node, rule))
     writer.op(
         "FULLY_CONNECTED",
@@ -184,7 +195,7 @@ def transpose_conv(writer: Writer, node: Node, sig: Signature) -> None:
     ends = [n - c - size for n, c, size in zip(full, op.cut, op.size, strict=True)]
     if min(ends) < 0:
         raise Rejected(f"its output of {op.size} is larger than its input and stride make it")
-    x, weights, bias = writer.value(node.inputs[0]), *_weights(writer, node, sig, 0, op.rule)
+    x, weights, bias = writer.value(node.inputs[0]), *_weights(writer, node, sig, 0, op.rule, packable=False)
     shape = (1, *full, sig.output.shape[3])
     quant, result = writer.quant(node.outputs[0]), writer.value(node.outputs[0])
     whole = result if full == list(op.size) else writer.tensor(f"{node.outputs[0]}_uncut", shape, quant)

@@ -33,12 +33,13 @@ def exports(*ops: type[Op]) -> Callable[[Export], Export]:
 class Writer:
     """The model so far."""
 
-    def __init__(self, graph: Graph, activations: Mapping[str, str]) -> None:
+    def __init__(self, graph: Graph, activations: Mapping[str, str], few_bits: bool) -> None:
         """
         Args:
             activations: names in TFLite's schema of those that layers had in the float network, by the layers' names.
+            few_bits: weights are stored as INT4 where they fit.
         """
-        self.graph, self.activations = graph, activations
+        self.graph, self.activations, self.few_bits = graph, activations, few_bits
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
         self._numbers: dict[str, int] = {}
@@ -80,9 +81,9 @@ class Writer:
         """A new int8 tensor that an operator makes; its number."""
         return self._add(stem, tuple(shape), INT8, quant, None)
 
-    def constant(self, stem: str, values: Array, quant: Quantization | None = None) -> int:
-        """A new constant; its number."""
-        return self._add(stem, values.shape, DType.of(values.dtype), quant, values)
+    def constant(self, stem: str, values: Array, quant: Quantization | None = None, dtype: DType | None = None) -> int:
+        """A new constant; its number. Its type is that of the values, if none is given."""
+        return self._add(stem, values.shape, dtype or DType.of(values.dtype), quant, values)
 
     def integers(self, stem: str, values: object) -> int:
         """A new constant of int32; its number."""

@@ -78,6 +78,10 @@ class WeightBits:
             found = {names[name]: bits for name, bits in self.bits.items()}
         return LowBitPlan({name: bits for name, bits in found.items() if bits < 8}, self.group, method)
 
+    def applied(self, attempt: Attempt, samples: Sequence[Sample], judged: Sequence[Sample], where: str) -> Attempt:
+        """A way to quantise with these weights. Raises UsageError for a name that no layer has."""
+        return with_low_bits(attempt, samples, judged, self.plan(attempt.network.graph, where))
+
 
 _LEAST_GROUP = 8
 

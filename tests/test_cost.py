@@ -37,6 +37,8 @@ def agrees(found: Cost, build: tinycompile.Build) -> None:
     assert (found.arena_bytes, found.scratch_bytes, found.state_bytes) == tuple(
         ram[f"{what}_bytes"] for what in ("arena", "scratch", "state")
     )
+    assert found.fast_weights_estimate_bytes == pytest.approx(ram["fast_weights_bytes"], rel=0.05)
+    assert found.fast_code_estimate_bytes == pytest.approx(ram["fast_code_bytes"], rel=0.35, abs=512)
     assert found.weights_bytes == flash["weights_bytes"]
     assert (found.ram_limit_bytes, found.flash_limit_bytes) == (ram["limit_bytes"], flash["limit_bytes"])
     assert [(layer.name, layer.kernel, layer.instructions, layer.weights_bytes) for layer in found.layers] == [

@@ -18,3 +18,8 @@ Runtime = Literal["litert", "tflm"]
 """Whose bytes a TFLite model's are, where LiteRT and TensorFlow Lite for Microcontrollers compute different ones."""
 
 MATCH_CHOICES: tuple[Runtime, ...] = get_args(Runtime)
+
+Loss = Literal["cross_entropy", "squared_error"]
+"""What a training step learns by."""
+
+LOSS_CHOICES: tuple[Loss, ...] = get_args(Loss)

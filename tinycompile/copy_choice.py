@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from tinycompile.choices import AUTO
 from tinycompile.codegen.copies import Kind
 from tinycompile.codegen.linker import FAR_CALLS_BYTES, STACK_GUARD_BYTES
 from tinycompile.kernels.base import Constant, Kernel
-from tinycompile.kernels.fetching import Code, code_of
+from tinycompile.kernels.fetching import Code, CodePlaces, code_of
 from tinycompile.kernels.waiting import sweeps_of, swept
 from tinycompile.layout import SYSTEM_BYTES, Layout, cold_constants
 from tinycompile.options import Options
@@ -149,26 +150,32 @@ LEAST = 1e-3
 """Cycles that an instruction, or a byte of weights, saves at least where copies were asked for: order among equals."""
 
 
+def symbol_of(model: int, layer: int, array: int) -> str:
+    """Of an array that has no name yet: the model's number, the layer's and its own."""
+    return f"{model}.{layer}.{array}"
+
+
 def planned_items(
-    planned: Planned, layout: Layout, board: Board, room: Room, cold: frozenset[Constant] = frozenset()
+    planned: Planned, layout: Layout, board: Board, room: Room, apart: frozenset[Constant] = frozenset(), model: int = 0
 ) -> list[Item]:
     """Of a model that isn't compiled yet: hot functions, the rest of each function, and constants.
 
     Args:
-        cold: constants in external flash.
+        apart: constants that aren't in internal flash.
+        model: its number.
     """
     found, memories = list[Item](), list(room.memories)
-    for kernel, macs in zip(planned.kernels, node_macs(planned.graph), strict=True):
+    for layer, (kernel, macs) in enumerate(zip(planned.kernels, node_macs(planned.graph), strict=True)):
         if kernel.function is None:
             continue
         for code in code_of(kernel):
             saved = code_saving(code, layout, board, memories, "code" in room.kinds)
             found.append(Item("code", code.name or kernel.function.stem, whole_units(code.bytes), saved))
         ram = [memory for memory in memories if memory.kind == "ram"]
-        for constant in kernel.constants:
-            if constant not in cold:
+        for array, constant in enumerate(kernel.constants):
+            if constant not in apart:
                 saved = constant_saving(kernel, macs, constant, layout, board, ram, "weights" in room.kinds)
-                found.append(Item("weights", f"constant {id(constant)}", whole_units(constant.bytes), saved))
+                found.append(Item("weights", symbol_of(model, layer, array), whole_units(constant.bytes), saved))
     return merged(found)
 
 
@@ -190,11 +197,13 @@ class Estimate:
     @staticmethod
     def of(planned: Sequence[Planned], layout: Layout, board: Board, options: Options) -> Estimate:
         """Nothing where `--optimize ram` asks for that, or where too little would be saved."""
-        room = Room.of(board, layout, options, Used.by(planned))
-        macs = [works for each in planned for works in node_macs(each.graph)]
-        cold = cold_constants(board, [kernel for each in planned for kernel in each.kernels], macs)
-        items = merged([item for each in planned for item in planned_items(each, layout, board, room, frozenset(cold))])
-        prices = byte_prices(options, layout)
+        room, prices = Room.of(board, layout, options, Used.by(planned)), byte_prices(options, layout)
+        apart = _apart(planned, board, options)
+        items = merged(
+            item
+            for model, each in enumerate(planned)
+            for item in planned_items(each, layout, board, room, apart, model)
+        )
         chosen = [] if options.optimize == "ram" else choose(items, room, prices)
         work = sum(each.instructions for each in planned)
         if not room.kinds and sum(item.saved[memory] for item, memory in chosen) < LEAST_SAVED * work:
@@ -202,18 +211,48 @@ class Estimate:
         found = Counter[Kind]({"code": 0, "weights": 0})
         for item, _ in chosen:
             found[item.kind] += item.bytes
-        core, system = board.core, board.memory_system
         kernels = [kernel for each in planned for kernel in each.kernels]
-        fetched = sum(
-            code.wait(layout.flash, system, core).middle for k in kernels if k.function for code in code_of(k)
-        )
         code = [(item, memory) for item, memory in chosen if item.kind == "code"]
         paid = sum(prices["code"] * item.bytes - item.saved[memory] for item, memory in code)
         taken = {item.symbol for item, _ in code}
         best = [(max(i.saved.values(), default=0.0), i) for i in items if i.kind == "code" and i.symbol not in taken]
         left = sum(max(0.0, saved - prices["code"] * item.bytes) for saved, item in best)
-        price = sum(kernel.price - kernel.fetches for kernel in kernels) + fetched + paid
+        price = sum(kernel.price - kernel.fetches for kernel in kernels) + _fetched(kernels, layout, board) + paid
         return Estimate(tuple(chosen), found, price, left)
+
+    def code_places(self, kernel: Kernel, layout: Layout) -> CodePlaces:
+        """Where a kernel's code would be."""
+        copied = {item.symbol: memory for item, memory in self.chosen if item.kind == "code"}
+        stem = kernel.function.stem if kernel.function else ""
+        return CodePlaces(layout.flash, copied, {copied.get(stem, layout.flash): 1.0})
+
+    @property
+    def sections(self) -> dict[tuple[Kind, Memory], int]:
+        """Bytes by kind and memory."""
+        found = Counter[tuple[Kind, Memory]]()
+        for item, memory in self.chosen:
+            found[item.kind, memory] += item.bytes
+        return dict(found)
+
+    @cached_property
+    def arrays(self) -> dict[str, Memory]:
+        """Where constants would be copied to, by `symbol_of`."""
+        return {item.symbol: memory for item, memory in self.chosen if item.kind == "weights"}
+
+
+def _apart(planned: Sequence[Planned], board: Board, options: Options) -> frozenset[Constant]:
+    """Constants in external flash, or all of them where they aren't part of the code."""
+    kernels = [kernel for each in planned for kernel in each.kernels]
+    if options.weights == "separate":
+        return frozenset(constant for kernel in kernels for constant in kernel.constants)
+    return frozenset(cold_constants(board, kernels, [macs for each in planned for macs in node_macs(each.graph)]))
+
+
+def _fetched(kernels: Iterable[Kernel], layout: Layout, board: Board) -> float:
+    """Cycles of waiting for code where none is copied."""
+    system, core = board.memory_system, board.core
+    codes = [code for kernel in kernels if kernel.function for code in code_of(kernel)]
+    return sum(code.wait(layout.flash, system, core).middle for code in codes)
 
 
 def merged(items: Iterable[Item]) -> list[Item]:

@@ -6,16 +6,17 @@ estimates from what builds of the benchmarks take; only a build and a run know t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
 from tinycompile.codegen.blob import HEADER_BYTES, content_bytes
+from tinycompile.copy_choice import STACK_BYTES, Estimate, symbol_of
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Kernel
-from tinycompile.kernels.fetching import CodePlaces
 from tinycompile.layout import Layout, cold_constants
 from tinycompile.lowering import imported, place, quantized_sources, ready
 from tinycompile.memory_time import layers_waiting, total
@@ -26,9 +27,6 @@ from tinycompile.report.weights import by_bits, layer_weights
 from tinycompile.targets import Board, Cycles, Memory
 from tinycompile.typical import typical_kernels_of
 from tinycompile.work import node_macs
-
-STACK_BYTES = 512
-"""No build of the benchmarks needs more than 440."""
 
 OTHER_RAM_BYTES = 84
 """What the firmware keeps beside arena, states and stack."""
@@ -63,6 +61,7 @@ class Cost:
     Attributes:
         exact: these are the figures of the model's own weights; else of typical ones.
         arena_bytes, scratch_bytes, state_bytes: RAM as a build has it; scratch is 0 where it is inside the arena.
+        fast_code_estimate_bytes, fast_weights_estimate_bytes: what start-up would copy to faster RAM.
         stack_estimate_bytes: an upper estimate; other_estimate_bytes: what else the firmware keeps in RAM.
         ram_limit_bytes, flash_limit_bytes: what the board has.
         weights_bytes: constants as a build has them.
@@ -80,6 +79,8 @@ class Cost:
     arena_bytes: int
     scratch_bytes: int
     state_bytes: int
+    fast_code_estimate_bytes: int
+    fast_weights_estimate_bytes: int
     stack_estimate_bytes: int
     other_estimate_bytes: int
     ram_limit_bytes: int
@@ -102,6 +103,8 @@ class Cost:
                 self.arena_bytes,
                 self.scratch_bytes,
                 self.state_bytes,
+                self.fast_code_estimate_bytes,
+                self.fast_weights_estimate_bytes,
                 self.stack_estimate_bytes,
                 self.other_estimate_bytes,
             )
@@ -189,6 +192,9 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
     yield f"  RAM    {found.ram_bytes:,} of {found.ram_limit_bytes:,} bytes: arena {found.arena_bytes:,}, scratch " + (
         f"{found.scratch_bytes:,}, states {found.state_bytes:,}, stack at most about {found.stack_estimate_bytes:,}"
     )
+    code, weights = found.fast_code_estimate_bytes, found.fast_weights_estimate_bytes
+    if code or weights:
+        yield f"         of it copies in faster memory: code about {code:,}, weights about {weights:,}"
     yield f"  flash  {found.flash_bytes:,} of {found.flash_limit_bytes:,} bytes: weights {found.weights_bytes:,}, " + (
         f"code about {found.code_estimate_bytes:,}"
     )
@@ -209,7 +215,7 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True)
     graph = ready(graph, options, of_weights=exact)
     plans = Plans(graph, board, options, kernels_of if exact else typical_kernels_of)
     (planned,), layout = place([plans], board, options)
-    macs = node_macs(planned.graph)
+    macs, copies = node_macs(planned.graph), Estimate.of([planned], layout, board, options)
     separate = options.weights == "separate"
     cold = set[Constant]() if separate else cold_constants(board, planned.kernels, macs)
     internal = sum(memory.bytes for memory in board.memories if memory.kind == "ram" and not memory.external)
@@ -221,6 +227,8 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True)
         arena_bytes=planned.arena_bytes,
         scratch_bytes=planned.scratch_bytes,
         state_bytes=planned.state_bytes,
+        fast_code_estimate_bytes=copies.bytes["code"],
+        fast_weights_estimate_bytes=copies.bytes["weights"],
         stack_estimate_bytes=STACK_BYTES,
         other_estimate_bytes=OTHER_RAM_BYTES,
         ram_limit_bytes=internal + external,
@@ -231,7 +239,7 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True)
         macs=planned.macs,
         clock_hz=0 if board.is_host else board.clock_hz,
         cycles_per_instruction=board.core.issue.cycles_per_instruction,
-        waiting_cycles=_waiting(planned, cold, layout, board),
+        waiting_cycles=_waiting(planned, cold, copies, layout, board),
         schedule="+".join(sorted({stage.mode for stage in planned.stages})) or "layer",
         layers=_layers(planned, macs),
     )
@@ -266,17 +274,18 @@ def _code_bytes(kernels: Sequence[Kernel]) -> int:
     return FIRMWARE_CODE_BYTES + round(CODE_FACTOR * sum(functions.values()))
 
 
-def _waiting(planned: Planned, cold: set[Constant], layout: Layout, board: Board) -> tuple[int, int]:
+def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: Layout, board: Board) -> tuple[int, int]:
     """From and to, of all layers."""
     outside = board.external_flash or layout.flash
-    constants = list[dict[Memory, int]]()
-    for kernel in planned.kernels:
-        held = dict.fromkeys((layout.weights or layout.flash, outside), 0)
-        for constant in kernel.constants:
-            held[outside if constant in cold else layout.weights or layout.flash] += constant.bytes
+    constants = list[Counter[Memory]]()
+    for layer, kernel in enumerate(planned.kernels):
+        held = Counter[Memory]()
+        for array, constant in enumerate(kernel.constants):
+            usual = outside if constant in cold else layout.weights or layout.flash
+            held[copies.arrays.get(symbol_of(0, layer, array), usual)] += constant.bytes
         constants.append(held)
     layers = list(zip(planned.graph.nodes, planned.kernels, strict=True))
-    code = [CodePlaces(layout.flash)] * len(layers)
+    code = [copies.code_places(kernel, layout) for kernel in planned.kernels]
     places = planned.offsets, planned.scratch_offsets
     found = total(layers_waiting(planned.graph, layers, constants, code, layout, board, *places))
     both = sum(found.values(), Cycles())

@@ -10,6 +10,7 @@ from typing import Any
 import cffi
 import numpy as np
 
+from tinycompile.dtypes import INT32
 from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array, TensorType
 from tinycompile.toolchain import require, run
@@ -51,6 +52,15 @@ void tc_layer_done(int layer, const void *data, uint32_t bytes, int32_t row, int
 }
 """
 
+_TRAINING_SHIM = """\
+
+void *tc_state(void *context);
+void *tc_state(void *context)
+{
+    return ((MODEL_context *)context)->state;
+}
+"""
+
 
 class HostModel:
     """A model compiled for this machine. Not thread-safe: it has one context."""
@@ -65,17 +75,19 @@ class HostModel:
         cflags: Sequence[str] = ("-O2",),
         streamed: bool = False,
         weights: Path | None = None,
+        label: TensorType | None = None,
     ) -> None:
         """Compile `folder`/`model`.c.
 
         Args:
             streamed: the only input comes row by row through a callback.
             weights: the file of separate weights.
+            label: of a model with a training step: an int32 number of a class, or what the output should be.
 
         Raises:
             ToolMissingError, ToolFailedError: no C compiler, or it refused the code.
         """
-        self._inputs, self._outputs, self._model = list(inputs), list(outputs), model
+        self._inputs, self._outputs, self._model, self._label = list(inputs), list(outputs), model, label
         self._temporary = tempfile.TemporaryDirectory(prefix="tinycompile-host-")
         library = self._compiled(folder.resolve(), Path(self._temporary.name), cflags, separate=weights is not None)
         self._ffi = cffi.FFI()
@@ -85,6 +97,10 @@ class HostModel:
             "int tc_reset(void *);"
             "extern void (*tc_trace)(int, const void *, uint32_t, int32_t, int32_t, int32_t);"
         )
+        if label is not None:
+            given = "int32_t" if label.dtype == INT32 else "const void *"
+            self._ffi.cdef(f"int {model}_train_step(void *, {given}, int32_t *); void *tc_state(void *);")
+            self._ffi.cdef(f"int {model}_set_learning_rate(void *, int32_t, int32_t);")
         for kind, types in (("input", () if streamed else tuple(inputs)), ("output", tuple(outputs))):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
@@ -105,7 +121,8 @@ class HostModel:
         program, library = work / "program.c", work / "model.so"
         own = [f"{self._model}.c"] if separate else [f"{self._model}.c", f"{self._model}_weights.c"]
         included = "".join(f'#include "{name}"\n' for name in own)
-        program.write_text(included + _SHIM.replace("MODEL", self._model))
+        shim = _SHIM if self._label is None else _SHIM + _TRAINING_SHIM
+        program.write_text(included + shim.replace("MODEL", self._model))
         flags = ["-std=c99", *cflags, "-ffp-contract=off", "-fPIC", "-shared", "-DTC_TRACE", "-iquote", str(folder)]
         run([require("cc"), *flags, program.name, "-lm", "-o", str(library)], cwd=work)
         return library
@@ -128,16 +145,40 @@ class HostModel:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference, or step; arrays of the model's own shapes and types."""
+        self._give(inputs)
+        self._call("invoke")
+        return [self._read(self._pointer("output", i), t) for i, t in enumerate(self._outputs)]
+
+    def train(self, label: int | Array, inputs: Sequence[Array]) -> int:
+        """One step of training, of a model that has one; the loss before it, with 16 fractional bits."""
+        if self._label is None:
+            raise ToolFailedError(f"{self._model} has no training step")
+        self._give(inputs)
+        loss: Any = self._ffi.new("int32_t *")
+        packed = None if isinstance(label, int) else self._label.dtype.pack(label).tobytes()
+        self._call("train_step", label if packed is None else self._ffi.from_buffer(packed), loss)
+        return int(loss[0])
+
+    def set_learning_rate(self, mantissa: int, exponent: int) -> None:
+        """Of all steps to come, mantissa * 2^exponent."""
+        self._call("set_learning_rate", mantissa, exponent)
+
+    def state(self, offset: int, t: TensorType) -> Array:
+        """A state of a model with a training step, at its place in the memory of states."""
+        return self._read(self._ffi.cast("char *", self._library.tc_state(self._context)) + offset, t)
+
+    def _call(self, function: str, *arguments: object) -> None:
+        status = getattr(self._library, f"{self._model}_{function}")(self._context, *arguments)
+        if status != 0:
+            raise ToolFailedError(f"{self._model}_{function} returned {status} on the host")
+
+    def _give(self, inputs: Sequence[Array]) -> None:
         for index, (array, t) in enumerate(zip(inputs, self._inputs, strict=True)):
             data = t.dtype.pack(np.asarray(array, t.dtype.carrier)).tobytes()
             if self._streamed:
                 self._image = data
                 continue
             self._ffi.memmove(self._pointer("input", index), data, t.bytes)
-        status = getattr(self._library, f"{self._model}_invoke")(self._context)
-        if status != 0:
-            raise ToolFailedError(f"{self._model}_invoke returned {status} on the host")
-        return [self._read(self._pointer("output", i), t) for i, t in enumerate(self._outputs)]
 
     @property
     def arena(self) -> memoryview:

@@ -36,6 +36,7 @@ from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.eliminate_channels import eliminating_the_same
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.keep_tokens import Keep, Pruned, keep_tokens
+from tinycompile.passes.own_states import own_states
 from tinycompile.passes.slide import slide, window_of
 from tinycompile.passes.stream_input import stream_input
 from tinycompile.planner import Planned
@@ -46,6 +47,8 @@ from tinycompile.progress import step
 from tinycompile.pruning import Pruning, loss_of
 from tinycompile.residents import may_reside, resides
 from tinycompile.targets import Board
+from tinycompile.training.scheme import read_scheme
+from tinycompile.training.step import training_step
 from tinycompile.work import Work, node_macs, total, work_of
 from tinycompile.zones import with_zone
 
@@ -255,6 +258,11 @@ def ready(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
 
 
 def _optimized(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
+    if options.train is not None:
+        graph = optimize_graph(graph, ())  # weights change
+        return own_states(
+            training_step(graph, read_scheme(options.train, graph), options.loss, options.learning_rate).graph
+        )
     return optimize_graph(graph) if of_weights and not options.updatable else optimize_graph(graph, ())
 
 

@@ -14,15 +14,18 @@ from tinycompile.choices import (
     INPUT_STREAM_CHOICES,
     IO_CHOICES,
     LAYOUT_CHOICES,
+    LOSS_CHOICES,
     MATCH_CHOICES,
     OPTIMIZE_CHOICES,
     SCHEDULE_CHOICES,
     WEIGHTS_CHOICES,
+    Loss,
     Runtime,
 )
 from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
 from tinycompile.model_source import Calibration
+from tinycompile.numerics.block_floating import DEFAULT_RATE
 from tinycompile.passes.keep_tokens import Keep
 from tinycompile.targets import Board, behind_bootloader, compact, load_board, strict
 
@@ -50,6 +53,9 @@ class PlanOptions(TypedDict, total=False):
     match: Runtime
     slide: str | None
     keep_tokens: Sequence[str]
+    train: str | None
+    loss: Loss
+    learning_rate: float
     fast_code: int | str
     fast_weights: int | str
 
@@ -104,6 +110,8 @@ class Options:
             Microcontrollers) compute different ones.
         slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
+        train: a scheme, for a model that goes on learning on the device; None for one that doesn't.
+        loss: what it learns by. learning_rate: with which it begins.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
@@ -137,6 +145,9 @@ class Options:
     match: Runtime = "litert"
     slide: str | None = None
     keep_tokens: tuple[str, ...] = ()
+    train: str | None = None
+    loss: Loss = "cross_entropy"
+    learning_rate: float = DEFAULT_RATE
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
@@ -182,6 +193,7 @@ class Options:
             ("match", self.match, MATCH_CHOICES),
             ("weights", self.weights, WEIGHTS_CHOICES),
             ("align", self.align, ALIGN_CHOICES),
+            ("loss", self.loss, LOSS_CHOICES),
         ):
             if value not in choices:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
@@ -198,6 +210,7 @@ class Options:
             Keep.of(text)
         if self.slide is not None and self.keep_tokens:
             raise UsageError("--slide doesn't go with --keep-tokens", why="which tokens are kept changes in every step")
+        self._check_training()
         for name, limit in (("fast-code", self.fast_code), ("fast-weights", self.fast_weights)):
             if limit != AUTO and not (isinstance(limit, int) and limit >= 0):
                 raise UsageError(f"--{name} {limit!r} is no size", hint=f"{AUTO}, 0 for none, or bytes")
@@ -205,6 +218,21 @@ class Options:
             raise UsageError("--ram must be positive")
         if self.flash is not None and self.flash <= 0:
             raise UsageError("--flash must be positive")
+
+    def _check_training(self) -> None:
+        if self.train is None:
+            return
+        if not 2.0**-40 <= self.learning_rate <= 2.0**16:
+            raise UsageError(f"--learning-rate {self.learning_rate} is no rate to learn with", hint="such as 0.003")
+        for name, given in (
+            ("--slide", self.slide is not None),
+            ("--keep-tokens", bool(self.keep_tokens)),
+            ("--input-stream rows", self.input_stream == "rows"),
+            ("--weights separate", self.weights == "separate"),
+            ("--dtype float32", self.dtype == "float32"),
+        ):
+            if given:
+                raise UsageError(f"--train doesn't go with {name}")
 
     def board(self) -> Board:
         """The target as it is to be compiled for.

@@ -43,18 +43,31 @@ typedef void tc_attention_softmax(const int8_t *scores, int8_t *probabilities, c
 
 /* The functions between scores and softmax. */
 typedef struct tc_attention_functions {
-    const int8_t *table; /* by the score's byte; NULL where the softmax reads scores */
+    const int8_t *table;  /* by the score's byte; NULL where the softmax reads scores */
+    const uint8_t *masks; /* which of several tables, for each query and key; NULL if there is one */
     tc_attention_softmax *softmax;
     const int32_t *exponentials;
 } tc_attention_functions;
 
-TC_INLINE void tc_attention_probabilities(int8_t *scores, int32_t count, const tc_attention_functions *functions)
+/* count: of scores, of all rows. masks: theirs. */
+TC_INLINE void tc_attention_probabilities(int8_t *scores, int32_t count, const uint8_t *masks,
+                                          const tc_attention_functions *functions)
 {
-    if (functions->table != NULL) {
+    if (masks != NULL) {
+        for (int32_t i = 0; i < count; ++i) {
+            scores[i] = functions->table[masks[i] * 256 + (uint8_t)scores[i]];
+        }
+    } else if (functions->table != NULL) {
         const tc_lookup_shape shape = {count};
         tc_lookup(scores, scores, functions->table, &shape);
     }
     functions->softmax(scores, scores, functions->exponentials);
+}
+
+/* Of the rows from a query on. */
+TC_INLINE const uint8_t *tc_attention_masks(const tc_attention_functions *functions, int32_t query, int32_t keys)
+{
+    return functions->masks == NULL ? NULL : functions->masks + query * keys;
 }
 
 TC_INLINE void tc_attention_one(const int8_t *query, const int8_t *key, const int8_t *value, int8_t *output, int8_t *row,
@@ -64,7 +77,8 @@ TC_INLINE void tc_attention_one(const int8_t *query, const int8_t *key, const in
     for (int32_t i = 0; i < shape->queries; ++i) {
         tc_batch_matmul_one(query + i * shape->scores.a.vector_stride, key, row, scores->channels, scores->finish,
                             &shape->scores);
-        tc_attention_probabilities(row, shape->scores.b.vectors, functions);
+        tc_attention_probabilities(row, shape->scores.b.vectors,
+                                   tc_attention_masks(functions, i, shape->scores.b.vectors), functions);
         tc_batch_matmul_one(row, value, output + i * shape->output_stride, shares->channels, shares->finish,
                             &shape->shares);
     }

@@ -56,7 +56,8 @@ TC_INLINE tc_attention_scratch tc_attention_divided(uint32_t *scratch, const tc_
 }
 
 TC_INLINE void tc_attention_two_queries(const int8_t *query, int8_t *output, int32_t present,
-                                        const tc_attention_scratch *places, const tc_attention_product *scores,
+                                        const uint8_t *masks, const tc_attention_scratch *places,
+                                        const tc_attention_product *scores,
                                         const tc_attention_functions *functions, const tc_attention_product *shares,
                                         const tc_attention_lanes_shape *shape)
 {
@@ -65,7 +66,7 @@ TC_INLINE void tc_attention_two_queries(const int8_t *query, int8_t *output, int
     tc_matrix_job job = {places->rows + 2 * tc_matrix_pairs(depth), places->keys, (uint32_t)keys, scores->requant};
     tc_matrix_pack(query, 2, present, places->rows, &shape->query.vectors);
     tc_matrix_two_rows(places->rows, places->keys, keys, places->scores, scores->compute, &job, depth);
-    tc_attention_probabilities(places->scores, 2 * keys, functions);
+    tc_attention_probabilities(places->scores, 2 * keys, masks, functions);
     job.rows_end = places->rows + 2 * tc_matrix_pairs(keys);
     job.step = present > 1 ? (uint32_t)shape->output_stride : 0u;
     job.requant = shares->requant;
@@ -87,7 +88,8 @@ TC_INLINE void tc_attention_lanes_one(const int8_t *query, const int8_t *key, co
     tc_matrix_pack_columns(value, shape->value.count, places->values, &shape->value.vectors);
     for (int32_t i = 0; i < shape->query.count; i += 2) {
         tc_attention_two_queries(query + i * shape->query.vectors.vector_stride, output + i * shape->output_stride,
-                                 shape->query.count - i, places, scores, functions, shares, shape);
+                                 shape->query.count - i, tc_attention_masks(functions, i, shape->row.depth), places,
+                                 scores, functions, shares, shape);
     }
 }
 

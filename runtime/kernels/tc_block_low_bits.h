@@ -120,6 +120,99 @@ extern "C" {
 TC_BLOCK_2X2_LOW_BITS(4)
 TC_BLOCK_2X2_LOW_BITS(2)
 
+/*
+ * A row times 4 channels (tc_block_row.h): with 4 bits two bytes have the weights of a tap, with 2 bits one. Shifted down by
+ * one channel's bits after the other, a byte makes sums from each of which the next one's multiple is taken in the end.
+ */
+#if TC_THUMB1
+#define TC_BLOCK_ROW_LOW_BITS_PRODUCT(sum) \
+    "movs r5, r4\n\t" \
+    "muls r5, r3, r5\n\t" \
+    "add " #sum ", r5\n\t"
+#elif TC_THUMB2
+#define TC_BLOCK_ROW_LOW_BITS_PRODUCT(sum) "mla " #sum ", r3, r4, " #sum "\n\t"
+#endif
+#define TC_BLOCK_ROW_LOW_BITS_TAP_4 \
+    "ldrb r4, [r2, #2 * \\i]\n\t" \
+    TC_BLOCK_ROW_LOW_BITS_PRODUCT(r8) \
+    "lsrs r4, r4, #4\n\t" \
+    TC_BLOCK_ROW_LOW_BITS_PRODUCT(r10) \
+    "ldrb r4, [r2, #2 * \\i + 1]\n\t" \
+    TC_BLOCK_ROW_LOW_BITS_PRODUCT(r11) \
+    "lsrs r4, r4, #4\n\t" \
+    TC_BLOCK_ROW_LOW_BITS_PRODUCT(lr)
+#define TC_BLOCK_ROW_LOW_BITS_TAP_2 \
+    "ldrb r4, [r2, #\\i]\n\t" \
+    TC_BLOCK_ROW_LOW_BITS_PRODUCT(r8) \
+    "lsrs r4, r4, #2\n\t" \
+    TC_BLOCK_ROW_LOW_BITS_PRODUCT(r10) \
+    "lsrs r4, r4, #2\n\t" \
+    TC_BLOCK_ROW_LOW_BITS_PRODUCT(r11) \
+    "lsrs r4, r4, #2\n\t" \
+    TC_BLOCK_ROW_LOW_BITS_PRODUCT(lr)
+
+/* Taps at the offsets 0, 1, ... of x: 17 instructions each for Thumb-1, 9 for Thumb-2. */
+#define TC_BLOCK_ROW_LOW_BITS_TAPS(bits, offsets) \
+    ".irp i, " offsets "\n\t" \
+    "ldrb r3, [r0, #\\i]\n\t" \
+    TC_BLOCK_ROW_LOW_BITS_TAP_##bits \
+    ".endr\n\t"
+
+#if TC_THUMB1 || TC_THUMB2
+#define TC_BLOCK_ROW_LOW_BITS_SUMS(bits) \
+    register const uint8_t *r0_x __asm__("r0") = x; \
+    register const uint8_t *r2_weights __asm__("r2") = weights; \
+    register const uint8_t *r6_end __asm__("r6") = x + (count & ~7u); \
+    register uint32_t r8_sum __asm__("r8") = 0; \
+    register uint32_t r10_sum __asm__("r10") = 0; \
+    register uint32_t r11_sum __asm__("r11") = 0; \
+    register uint32_t lr_sum __asm__("lr") = 0; \
+    register const uint8_t *r12_end __asm__("r12") = x + count; \
+    __asm__ volatile( \
+        ".syntax unified\n\t" \
+        "b 2f\n" \
+        "1:\n\t" \
+        TC_BLOCK_ROW_LOW_BITS_TAPS(bits, "0,1,2,3,4,5,6,7") \
+        "adds r0, #8\n\t" \
+        "adds r2, #4 * " #bits "\n" \
+        "2:\n\t" \
+        "cmp r0, r6\n\t" \
+        "beq 4f\n\t" /* Thumb-1's conditional branches don't reach back */ \
+        "b 1b\n" \
+        "4:\n\t" \
+        "cmp r0, r12\n\t" \
+        "beq 3f\n\t" \
+        TC_BLOCK_ROW_LOW_BITS_TAPS(bits, "0,1,2,3") \
+        "3:\n\t" \
+        : "+r"(r0_x), "+r"(r2_weights), "+r"(r8_sum), "+r"(r10_sum), "+r"(r11_sum), "+r"(lr_sum) \
+        : "r"(r6_end), "r"(r12_end) \
+        : "r3", "r4", "r5", "cc", "memory"); \
+    const uint32_t sum[4] = {r8_sum, r10_sum, r11_sum, lr_sum};
+#else
+#define TC_BLOCK_ROW_LOW_BITS_SUMS(bits) \
+    uint32_t sum[4] = {0, 0, 0, 0}; \
+    for (uint32_t i = 0; i < count; i++) { \
+        for (uint32_t c = 0; c < 4u; c++) { \
+            const uint32_t byte = (bits) == 4 ? weights[2u * i + c / 2u] : weights[i]; \
+            sum[c] += x[i] * (byte >> ((bits) == 4 ? 4u * (c % 2u) : 2u * c)); \
+        } \
+    }
+#endif
+
+/* sums[c] += sum of x'[i] * w'[i][c] over `count` taps, a multiple of 4. */
+#define TC_BLOCK_1X4_LOW_BITS(bits) \
+    static TC_NOINLINE void tc_block_1x4_##bits##_bits(const uint8_t *x, const uint8_t *weights, uint32_t count, \
+                                                       int32_t sums[4]) \
+    { \
+        TC_BLOCK_ROW_LOW_BITS_SUMS(bits) \
+        for (uint32_t c = 0; c < 4u; c++) { \
+            const int last = c == 3u || ((bits) == 4 && c == 1u); /* of those that share a byte */ \
+            sums[c] = (int32_t)((uint32_t)sums[c] + sum[c] - (last ? 0u : sum[c + 1u] << (bits))); \
+        } \
+    }
+TC_BLOCK_1X4_LOW_BITS(4)
+TC_BLOCK_1X4_LOW_BITS(2)
+
 #ifdef __cplusplus
 }
 #endif

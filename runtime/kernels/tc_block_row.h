@@ -4,7 +4,8 @@
  *
  * input    [inputs], int8
  * output   [outputs], int8
- * weights  [outputs / 4, rounded up][inputs, filled up to a multiple of 4][4], w + 128
+ * weights  [outputs / 4, rounded up][inputs, filled up to a multiple of 4][4], w + 128; of 4 bits w + 8, of 2 w + 2, so many
+ *          channels in a byte, the first one in its lowest bits
  * channels per output channel: requantisation (tc_scalar_requant.h)
  * scratch  the row, x + 128, filled up to a multiple of 4 with zeros
  *
@@ -15,6 +16,7 @@
 
 #include "kernels/tc_after.h"
 #include "kernels/tc_block.h"
+#include "kernels/tc_block_low_bits.h"
 #include "kernels/tc_scalar_requant.h"
 
 #ifdef __cplusplus
@@ -25,6 +27,7 @@ typedef struct tc_block_row_shape {
     int32_t inputs;
     int32_t outputs;
     tc_scalar_requant requant;
+    int32_t bits; /* of a weight: 4 or 2, or 0 for bytes */
 } tc_block_row_shape;
 
 #if TC_THUMB1
@@ -100,10 +103,14 @@ TC_INLINE void tc_block_row_s8_and(const int8_t *input, const int8_t *other, int
     const int32_t taps = (shape->inputs + 3) / 4 * 4;
     const int32_t words = (int32_t)tc_scalar_requant_words(&shape->requant);
     memset(scratch + taps - 4, 0, 4);
-    const int32_t start = -128 * (int32_t)tc_block_copy(input, (uint32_t)shape->inputs, scratch);
-    for (int32_t channel = 0; channel < shape->outputs; channel += 4, weights += 4 * taps) {
+    const int32_t added = shape->bits == 0 ? 128 : 1 << (shape->bits - 1); /* to a weight */
+    const int32_t start = -added * (int32_t)tc_block_copy(input, (uint32_t)shape->inputs, scratch);
+    const int32_t four_bytes = shape->bits == 0 ? 4 * taps : taps * shape->bits / 2;
+    for (int32_t channel = 0; channel < shape->outputs; channel += 4, weights += four_bytes) {
         int32_t sums[4] = {start, start, start, start};
-        tc_block_1x4(scratch, weights, (uint32_t)taps, sums);
+        (shape->bits == 4   ? tc_block_1x4_4_bits
+         : shape->bits == 2 ? tc_block_1x4_2_bits
+                            : tc_block_1x4)(scratch, weights, (uint32_t)taps, sums);
         const int32_t count = tc_min(4, shape->outputs - channel);
         for (int32_t c = 0; c < count; c++, channels += words) {
             const int32_t sum = tc_wrapping_add(sums[c], tc_scalar_start(channels, &shape->requant));

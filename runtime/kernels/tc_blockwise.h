@@ -90,6 +90,27 @@ TC_INLINE void tc_blockwise_wide_s8(const int8_t *input, int8_t *output, const i
     }
 }
 
+/* The same of int16 inputs, as they are, to int16 outputs. */
+TC_INLINE void tc_blockwise_s16(const int16_t *input, int16_t *output, const int8_t *weights, const int32_t *factors,
+                                const tc_wide_channel *channels, const tc_blockwise_wide_shape *shape)
+{
+    for (int32_t row = 0; row < shape->rows; ++row) {
+        const int8_t *w = weights;
+        const int32_t *factor = factors;
+        for (int32_t channel = 0; channel < shape->outputs; ++channel) {
+            int64_t sum = 0;
+            for (int32_t begin = 0; begin < shape->inputs; begin += shape->block) {
+                int64_t of_block = 0;
+                tc_wide_run_1(&of_block, input + begin, 0, w + begin, tc_min(shape->block, shape->inputs - begin));
+                sum += of_block * *factor++;
+            }
+            *output++ = tc_wide_requantize(sum, &channels[channel], &shape->range);
+            w += shape->inputs;
+        }
+        input += shape->inputs;
+    }
+}
+
 #ifdef __cplusplus
 }
 #endif

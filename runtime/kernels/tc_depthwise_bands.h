@@ -35,7 +35,8 @@ typedef struct tc_depthwise_bands_shape {
     int32_t packed_words; /* of a channel's packed weights, 0 where they aren't */
     int32_t kernel_height;
     int32_t kernel_width;
-    int32_t pre; /* of packed taps, unpacked they are multiplied by 2^pre */
+    int32_t bits; /* of packed taps */
+    int32_t pre;  /* of packed taps, unpacked they are multiplied by 2^pre */
 } tc_depthwise_bands_shape;
 
 /* Four channels' packed weights as the block functions read them. */
@@ -45,7 +46,7 @@ TC_INLINE void tc_depthwise_bands_unpack(const int32_t *weights, int32_t *record
     const int32_t rows = shape->stride == 1 ? 2 : 1;
     const int32_t constants = shape->record_words - rows * shape->kernel_width * shape->bands;
     for (int32_t channel = group; channel < past; channel++) {
-        tc_depthwise_unpack_bands(weights + channel * shape->packed_words, shape->kernel_height, shape->kernel_width,
+        tc_depthwise_unpack_bands(weights + channel * shape->packed_words, shape->kernel_height, shape->kernel_width, shape->bits,
                                   shape->pre, constants, shape->bands, rows,
                                   records + (channel - group) * shape->record_words);
     }

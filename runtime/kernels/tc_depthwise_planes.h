@@ -199,42 +199,66 @@ TC_INLINE tc_depthwise_job tc_depthwise_job_of(int32_t width, int32_t stride, in
     return job;
 }
 
-/* The taps of one channel as bytes, row by row: a pair of weights below each other, times 2^pre; outside of the window 0. */
-TC_INLINE int32_t tc_depthwise_pair_of(const int8_t *taps, int32_t y, int32_t x, int32_t height, int32_t width, int32_t pre)
+/* A channel's packed taps: `height` x `width` row by row, `bits` (8, 4 or 2) each, the first in a byte in its lowest ones. */
+typedef struct tc_depthwise_taps {
+    const uint8_t *bytes;
+    int32_t height;
+    int32_t width;
+    int32_t bits;
+    int32_t pre; /* unpacked they are multiplied by 2^pre */
+} tc_depthwise_taps;
+
+TC_INLINE int32_t tc_depthwise_tap(const tc_depthwise_taps *taps, int32_t i)
 {
-    const int32_t upper = y >= 0 && y < height ? taps[y * width + x] : 0;
-    const int32_t lower = y + 1 < height ? taps[(y + 1) * width + x] : 0;
-    return (int32_t)tc_lanes(upper * (1 << pre), lower * (1 << pre));
+    const int32_t place = taps->bits * i;
+    const uint32_t byte = taps->bytes[place / 8];
+    return (int32_t)(byte << (32 - taps->bits - place % 8)) >> (32 - taps->bits);
+}
+
+/* A pair of weights below each other; outside of the window 0. */
+TC_INLINE int32_t tc_depthwise_pair_of(const tc_depthwise_taps *taps, int32_t y, int32_t x)
+{
+    const int32_t upper = y >= 0 && y < taps->height ? tc_depthwise_tap(taps, y * taps->width + x) : 0;
+    const int32_t lower = y + 1 < taps->height ? tc_depthwise_tap(taps, (y + 1) * taps->width + x) : 0;
+    return (int32_t)tc_lanes(upper * (1 << taps->pre), lower * (1 << taps->pre));
+}
+
+/* Words of a channel's packed taps. */
+TC_INLINE int32_t tc_depthwise_taps_words(const tc_depthwise_taps *taps)
+{
+    return (taps->height * taps->width * taps->bits + 31) / 32;
 }
 
 /* What the block functions for 3x3 windows want of a channel, from its taps and `constants` words of requantisation. */
-TC_INLINE void tc_depthwise_unpack_rows(const int32_t *packed, int32_t height, int32_t width, int32_t pre,
+TC_INLINE void tc_depthwise_unpack_rows(const int32_t *packed, int32_t height, int32_t width, int32_t bits, int32_t pre,
                                         int32_t constants, int32_t *record)
 {
+    const tc_depthwise_taps taps = {(const uint8_t *)packed, height, width, bits, pre};
     for (int32_t y = 0; y < 2; y++) {
         for (int32_t x = 0; x < 3; x++) {
-            *record++ = x < width ? tc_depthwise_pair_of((const int8_t *)packed, y, x, height, width, pre) : 0;
+            *record++ = x < width ? tc_depthwise_pair_of(&taps, y, x) : 0;
         }
     }
     for (int32_t i = 0; i < constants; i++) {
-        record[i] = packed[(height * width + 3) / 4 + i];
+        record[i] = packed[tc_depthwise_taps_words(&taps) + i];
     }
 }
 
 /* What the block functions for any window want: per band and column a pair for each of one or two output rows. */
-TC_INLINE void tc_depthwise_unpack_bands(const int32_t *packed, int32_t height, int32_t width, int32_t pre,
+TC_INLINE void tc_depthwise_unpack_bands(const int32_t *packed, int32_t height, int32_t width, int32_t bits, int32_t pre,
                                          int32_t constants, int32_t bands, int32_t rows, int32_t *record)
 {
+    const tc_depthwise_taps taps = {(const uint8_t *)packed, height, width, bits, pre};
     for (int32_t y = 0; y < 2 * bands; y += 2) {
         for (int32_t x = 0; x < width; x++) {
-            *record++ = tc_depthwise_pair_of((const int8_t *)packed, y, x, height, width, pre);
+            *record++ = tc_depthwise_pair_of(&taps, y, x);
             if (rows == 2) {
-                *record++ = tc_depthwise_pair_of((const int8_t *)packed, y - 1, x, height, width, pre);
+                *record++ = tc_depthwise_pair_of(&taps, y - 1, x);
             }
         }
     }
     for (int32_t i = 0; i < constants; i++) {
-        record[i] = packed[(height * width + 3) / 4 + i];
+        record[i] = packed[tc_depthwise_taps_words(&taps) + i];
     }
 }
 

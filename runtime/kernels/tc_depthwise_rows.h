@@ -34,7 +34,8 @@ typedef struct tc_depthwise_rows_shape {
     int32_t packed_words; /* of a channel's packed weights, 0 where they aren't */
     int32_t kernel_height;
     int32_t kernel_width;
-    int32_t pre; /* of packed taps, unpacked they are multiplied by 2^pre */
+    int32_t bits; /* of packed taps */
+    int32_t pre;  /* of packed taps, unpacked they are multiplied by 2^pre */
 } tc_depthwise_rows_shape;
 
 /* Four channels' packed weights as the block functions read them. */
@@ -42,7 +43,7 @@ TC_INLINE void tc_depthwise_rows_unpack(const int32_t *weights, int32_t *records
                                         const tc_depthwise_rows_shape *shape)
 {
     for (int32_t channel = group; channel < past; channel++) {
-        tc_depthwise_unpack_rows(weights + channel * shape->packed_words, shape->kernel_height, shape->kernel_width,
+        tc_depthwise_unpack_rows(weights + channel * shape->packed_words, shape->kernel_height, shape->kernel_width, shape->bits,
                                  shape->pre, shape->record_words - 6,
                                  records + (channel - group) * shape->record_words);
     }

@@ -32,6 +32,7 @@ typedef struct tc_softmax_shape {
     int32_t rows;
     int32_t depth;
     int32_t exponentials; /* entries of the table */
+    int32_t fours;        /* whether to compute four elements at a time, which takes more code */
 } tc_softmax_shape;
 
 typedef struct tc_softmax_computed_shape {
@@ -73,33 +74,35 @@ static TC_NOINLINE int32_t tc_exp_of_negative(int32_t a)
     return a == 0 ? INT32_MAX : result;
 }
 
-/* A step of Newton's method to half the reciprocal of `half`. */
-TC_INLINE int32_t tc_closer_reciprocal(int32_t x, int32_t half)
+/* A step of Newton's method to the reciprocal of `half`: both are twice what has two integer bits. */
+TC_INLINE int32_t tc_closer_reciprocal(int32_t twice, int32_t half)
 {
-    const int32_t error = (1 << 29) - tc_smmlar(half, x * 2, 0);
-    return x + tc_smmlar(x * 2, error, 0) * 4;
+    const int32_t error = (1 << 29) - tc_smmlar(half, twice, 0);
+    return twice + tc_smmlar(twice, error, 0) * 8;
 }
 
 /*
  * 1 / (1 + a) for a in [0, 1), both without integer bits: gemmlowp one_over_one_plus_x_for_x_in_0_1. Products are rounded
  * to 31 bits, that is, products of twice a factor to 32. The estimates have two integer bits and come closer from
- * below: all in front of the last one are smaller than 2 by more than 2^-17, so that twice of them fits, too.
+ * below: all in front of the last one are smaller than 2 by more than 2^-17, so that twice of them fits. The last one may be
+ * 2, which is what the largest number stands for.
  */
 TC_INLINE int32_t tc_one_over_one_plus(int32_t a)
 {
-    const int32_t half_denominator = (a >> 1) + (1 << 30);
+    const int32_t half_denominator = (int32_t)(((uint32_t)a + 0x80000000u) >> 1);
     /* 48/17 - 32/17 * d, the usual first guess */
-    int32_t x = tc_smmlar(half_denominator, -2021161080, 1515870810);
+    int32_t twice = tc_smmlar(half_denominator, -2021161080, 1515870810) * 2;
 #if TC_DSP
-    x = tc_closer_reciprocal(x, half_denominator);
-    x = tc_closer_reciprocal(x, half_denominator);
-    x = tc_closer_reciprocal(x, half_denominator);
+    twice = tc_closer_reciprocal(twice, half_denominator);
+    twice = tc_closer_reciprocal(twice, half_denominator);
 #else
-    for (int32_t step = 0; step < 3; ++step) { /* many instructions without SMMLAR */
-        x = tc_closer_reciprocal(x, half_denominator);
+    for (int32_t step = 0; step < 2; ++step) { /* many instructions without SMMLAR */
+        twice = tc_closer_reciprocal(twice, half_denominator);
     }
 #endif
-    return x > INT32_MAX / 2 ? INT32_MAX : x * 2;
+    const int32_t error = (1 << 29) - tc_smmlar(half_denominator, twice, 0);
+    const int32_t last = (twice >> 1) + tc_smmlar(twice, error, 0) * 4;
+    return last > INT32_MAX / 2 ? INT32_MAX : last * 2;
 }
 
 /* The exponential of -distance; `form` is what the function needs to know. */
@@ -142,10 +145,10 @@ TC_INLINE int32_t tc_softmax_add(int32_t sum, int32_t entry)
 #endif
 }
 
-/* How many elements of a row are computed four at a time: none where that takes more code than it is worth. */
+/* How many elements of a row are computed four at a time. */
 TC_INLINE int32_t tc_softmax_grouped(const tc_softmax_shape *shape)
 {
-    return TC_THUMB1 || shape->rows * shape->depth < 64 ? 0 : shape->depth / 4 * 4;
+    return TC_THUMB1 || !shape->fours ? 0 : shape->depth / 4 * 4;
 }
 
 /* Four elements at `places`. */
@@ -157,14 +160,24 @@ TC_INLINE int32_t tc_softmax_add_four(int32_t sum, uint32_t places, const int32_
     return tc_softmax_add(sum, entries[places >> 24]);
 }
 
+TC_INLINE int32_t tc_softmax_add_eight(int32_t sum, const int8_t *input, const int32_t *entries, uint32_t floors)
+{
+    sum = tc_softmax_add_four(sum, tc_four_places(input, floors), entries);
+    return tc_softmax_add_four(sum, tc_four_places(input + 4, floors), entries);
+}
+
+/* Without loops for rows of 16, of which they are an eighth of the instructions. */
 TC_INLINE int32_t tc_softmax_sum(const int8_t *input, int32_t depth, int32_t grouped, const int32_t *entries,
                                  uint32_t floors)
 {
     int32_t sum = depth << 18;
     int32_t i = 0;
+    if (grouped == 16) {
+        sum = tc_softmax_add_eight(sum, input, entries, floors);
+        i = 8;
+    }
     for (; i + 8 <= grouped; i += 8) {
-        sum = tc_softmax_add_four(sum, tc_four_places(input + i, floors), entries);
-        sum = tc_softmax_add_four(sum, tc_four_places(input + i + 4, floors), entries);
+        sum = tc_softmax_add_eight(sum, input + i, entries, floors);
     }
     if (i < grouped) {
         sum = tc_softmax_add_four(sum, tc_four_places(input + i, floors), entries);
@@ -198,18 +211,36 @@ TC_INLINE uint32_t tc_softmax_probability(int32_t entry, const tc_softmax_factor
     return (uint32_t)tc_smmlar(entry, factor->scale, factor->start) >> factor->shift;
 }
 
-/* Of four inputs. Limited to 255 where one may be larger. */
+/* Two probabilities as bytes 0 and 2, limited to 255 where one may be larger. */
+TC_INLINE uint32_t tc_softmax_two(int32_t first, int32_t second, int32_t limited, const tc_softmax_factor *factor)
+{
+    uint32_t both = tc_pkhbt(tc_softmax_probability(first, factor), tc_softmax_probability(second, factor), 16);
+#if TC_DSP
+    if (limited) {
+        __asm__("usat16 %0, #8, %0" : "+r"(both));
+    }
+    return both;
+#else
+    both -= limited ? (both >> 8) & 0x10001u : 0u; /* 256 */
+    return both;
+#endif
+}
+
+/* Of four inputs. */
 TC_INLINE void tc_softmax_four(const int8_t *input, int8_t *output, const int32_t *entries, uint32_t floors,
                                int32_t limited, const tc_softmax_factor *factor)
 {
     const uint32_t places = tc_four_places(input, floors);
-    uint32_t four = 0;
-#pragma GCC unroll 4
-    for (uint32_t i = 0; i < 4u; ++i) {
-        const uint32_t one = tc_softmax_probability(entries[places >> (8u * i) & 0xFFu], factor);
-        four |= (limited ? (uint32_t)tc_usat8((int32_t)one) : one) << (8u * i);
-    }
-    tc_store4(output, four ^ 0x80808080u);
+    const uint32_t even = tc_softmax_two(entries[places & 0xFFu], entries[(places >> 16) & 0xFFu], limited, factor);
+    const uint32_t odd = tc_softmax_two(entries[(places >> 8) & 0xFFu], entries[places >> 24], limited, factor);
+    tc_store4(output, (even | odd << 8) ^ 0x80808080u);
+}
+
+TC_INLINE void tc_softmax_eight(const int8_t *input, int8_t *output, const int32_t *entries, uint32_t floors,
+                                const tc_softmax_factor *factor)
+{
+    tc_softmax_four(input, output, entries, floors, 0, factor);
+    tc_softmax_four(input + 4, output + 4, entries, floors, 0, factor);
 }
 
 TC_INLINE void tc_softmax_outputs(const int8_t *input, int8_t *output, int32_t depth, int32_t grouped,
@@ -217,9 +248,12 @@ TC_INLINE void tc_softmax_outputs(const int8_t *input, int8_t *output, int32_t d
 {
     int32_t i = 0;
     if (factor->shift > TC_SOFTMAX_LEAST_SHIFT) { /* with which no probability is above 255 */
+        if (grouped == 16) {
+            tc_softmax_eight(input, output, entries, floors, factor);
+            i = 8;
+        }
         for (; i + 8 <= grouped; i += 8) {
-            tc_softmax_four(input + i, output + i, entries, floors, 0, factor);
-            tc_softmax_four(input + i + 4, output + i + 4, entries, floors, 0, factor);
+            tc_softmax_eight(input + i, output + i, entries, floors, factor);
         }
     }
     for (; i < grouped; i += 4) {

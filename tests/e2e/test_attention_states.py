@@ -32,7 +32,7 @@ def test_a_decoder_with_a_cache(tmp_path: Path) -> None:
     assert build.report["quantization"]["sqnr_db"] > 20
 
 
-@pytest.mark.parametrize(("way", "shared"), [("past", 1), ("past", HEADS), ("scatter", 1)])
+@pytest.mark.parametrize(("way", "shared"), [("past", 1), ("past", HEADS), ("window", 1), ("scatter", 1)])
 def test_the_oldest_rows_leave(way: str, shared: int, tmp_path: Path) -> None:
     """A step's states are the last rows of what the file's outputs were, before and after the passes."""
     onnx.save(decoder(way, shared), str(tmp_path / "decoder.onnx"))

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from tests.support.kernel_checks import M7
 from tests.support.onnx_agreement import Agreement
 from tests.support.onnx_builder import OnnxBuilder, imported, kinds
 from tinycompile.dtypes import DType
 from tinycompile.errors import UnsupportedError
+from tinycompile.kernels import kernels_of
+from tinycompile.report.weights import layer_weights
 
 
 @pytest.mark.parametrize("kind", ["INT4", "UINT4", "INT2", "UINT2"])
@@ -105,6 +108,29 @@ def test_tables_of_few_bits(rows, axis):
     assert not Agreement(model, graph).difference({indices: rng.integers(-5, 5, (2, 3))})
 
 
+@pytest.mark.parametrize("form", ["per tensor", "per channel", "blocks"])
+@pytest.mark.parametrize("kind", ["Gemm", "MatMul"])
+def test_weights_alone_are_quantised(form, kind):
+    """Where activations are floats, a kernel may keep the integers."""
+    b, rng, name = OnnxBuilder(21), np.random.default_rng(3), "packed"
+    b.initializers.append(helper.make_tensor(name, TensorProto.INT4, (24, 6), rng.integers(-8, 8, 144).tolist()))
+    sizes, more = {
+        "per tensor": ((), {}),
+        "per channel": ((6,), {"axis": 1}),
+        "blocks": ((3, 6), {"axis": 0, "block_size": 8}),
+    }[form]
+    w = b.node("DequantizeLinear", name, b.constant(rng.uniform(0.02, 0.1, sizes), np.float32), **more)
+    x = b.input((2, 24))
+    b.output(b.node(kind, x, w))
+    model = b.model()
+    model.ir_version = 10
+    graph, _ = imported(model, floats="all")
+    assert not Agreement(model, graph, 1e-5).difference({x: rng.normal(0, 1, (2, 24)).astype(np.float32)})
+    (node,) = graph.nodes
+    assert layer_weights(graph, node).bits == 4
+    assert "fully_connected_float_blocks_4" in {kernel.variant for kernel in kernels_of(graph.site(node), M7)}
+
+
 class BlockMatrix:
     """Constants of MatMulNBits with weights (N, K)."""
 
@@ -142,6 +168,24 @@ def test_matmul_of_bits(bits, zeros):
     )
 
 
+@pytest.mark.parametrize("zeros", ["none", "packed", "half"])
+def test_matmul_of_bits_in_float(zeros):
+    """Weights are kept as integers where they are multiples of scales; zero points may be no integers."""
+    b, rng = OnnxBuilder(21), np.random.default_rng(0)
+    x, matrix = b.input((2, 40)), BlockMatrix(b, 4, 40, 5, "none" if zeros == "half" else zeros)
+    if zeros == "half":
+        matrix.operands[2] = b.constant(np.full((5, 3), 7.5), np.float32)
+    b.output(b.node("MatMulNBits", x, *matrix.operands, domain="com.microsoft", **matrix.attributes))
+    model = b.model()
+    model.ir_version = 10
+    graph, _ = imported(model, floats="all")
+    assert not Agreement(model, graph, 1e-5).difference({x: rng.normal(0, 1, (2, 40)).astype(np.float32)})
+    (node,) = (node for node in graph.nodes if node.op.kind == "fully_connected")
+    assert layer_weights(graph, node).bits == (32 if zeros == "half" else 4)
+    smallest = min(kernel.constant_bytes for kernel in kernels_of(graph.site(node), M7))
+    assert (smallest < 4 * 200 / 4) == (zeros != "half")
+
+
 @pytest.mark.parametrize("data", ["uint8", "int4", "uint4"])
 @pytest.mark.parametrize("rounded", [False, True])
 def test_gather_of_blocks(data, rounded):
@@ -174,13 +218,11 @@ def test_gather_of_blocks(data, rounded):
         ({"g_idx": True}, "g_idx"),
         ({"weight_prepacked": 1}, "GPU"),
         ({"bits": 3}, "bits = 3"),
-        ({"zeros": 0.5}, "no integers"),
     ],
 )
 def test_what_matmul_of_bits_has_not(change, reason):
     b = OnnxBuilder(17)
     x, matrix = b.input((1, 32)), BlockMatrix(b, 4, 32, 3, "none")
-    matrix.operands[2] = b.constant(np.full((3, 2), 0.5), np.float32) if "zeros" in change else ""
     order = b.constant(np.zeros(32), np.int32) if "g_idx" in change else ""
     attributes = {**matrix.attributes, **{k: v for k, v in change.items() if k in ("bits", "weight_prepacked")}}
     b.output(b.node("MatMulNBits", x, *matrix.operands, order, domain="com.microsoft", **attributes))

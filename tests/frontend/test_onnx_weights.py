@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from tests.support.onnx_agreement import Agreement
 from tests.support.onnx_builder import OnnxBuilder, imported, kinds
-from tinycompile.errors import FloatIslandWarning
+from tinycompile.errors import FloatIslandWarning, UnsupportedError
 from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops.blockwise_fully_connected import BlockwiseFullyConnected
 
@@ -98,21 +98,33 @@ def test_blocks_of_gemm_and_of_convolutions_of_single_pixels(small):
         scales = rng.integers(1, 16, sizes) * 0.00390625 if small else rng.uniform(0.01, 0.1, sizes)
         return b.node("DequantizeLinear", weights, b.constant(scales, np.float32), axis=axis, block_size=4)
 
-    x = b.input((1, 10, 3, 2))
+    x = b.input((1, 10, 5, 2))
     bias = b.constant(rng.normal(0, 1, 6), np.float32)
-    y = b.node("Relu", b.node("Conv", b.activation(x, 0.05, 3), blocks((6, 10, 1, 1), 1), bias))
+    y = b.node("Relu", b.node("Conv", b.activation(x, 0.05, 3), blocks((6, 10, 1, 1), 1), bias, strides=[2, 1]))
     flat = b.node("Flatten", b.activation(y, 0.1, -20))
     b.output(b.activation(b.node("Gemm", flat, blocks((5, 36), 1), transB=1, alpha=0.5), 0.2, 1))
     model = b.model()
     model.ir_version = 10
     graph, _ = imported(model, floats="islands")
-    feed = rng.normal(0, 3, (1, 10, 3, 2)).astype(np.float32)
+    feed = rng.normal(0, 3, (1, 10, 5, 2)).astype(np.float32)
     assert not Agreement(model, graph).difference({x: feed})
     layers = [node for node in graph.nodes if isinstance(node.op, BlockwiseFullyConnected)]
     assert len(layers) == 2 and all(isinstance(node.op.rule, StepRequant) == small for node in layers)
 
 
-@pytest.mark.parametrize("form", ["a scale for each input", "a window", "16 bits", "far apart", "wide"])
+@pytest.mark.parametrize(("before", "behind"), [("int16", "int16"), ("int16", "int8"), ("int8", "uint16")])
+def test_blocks_beside_16_bits(before, behind):
+    layer = Layer(21, 8)
+    b, scales = layer.b, {"int8": 0.05, "int16": 0.0002, "uint16": 0.0003}
+    weights = layer.packed(layer.rng.integers(-8, 8, (8, 4)), "INT4")
+    w = b.node("DequantizeLinear", weights, layer.scales(2, 4), axis=0, block_size=4)
+    y = b.node("MatMul", b.activation(layer.x, scales[before], 3, before), w)
+    b.output(b.activation(y, scales[behind], 30000 if behind == "uint16" else 3, behind))
+    operators, raised = layer.checked()
+    assert "blockwise_fully_connected" in operators and not raised
+
+
+@pytest.mark.parametrize("form", ["a scale for each input", "a window", "far apart", "wide"])
 def test_blocks_that_take_floats_say_why(form):
     layer = Layer(21, 7)
     b, rng, wide = layer.b, layer.rng, form == "wide"
@@ -124,13 +136,11 @@ def test_blocks_that_take_floats_say_why(form):
     )
     zeros = b.constant(np.zeros(scales.shape), np.uint8 if wide else np.int8)
     w = b.node("DequantizeLinear", weights, b.constant(scales, np.float32), zeros, **block)
-    reasons = {"far apart": "too far apart", "wide": "more than 8 bits", "16 bits": "its operand has 16 bits"}
+    reasons = {"far apart": "too far apart", "wide": "more than 8 bits"}
     if form == "a window":
         x = b.node("Reshape", layer.a, ints(b, 1, 8, 3, 1))
         kernel = b.node("Reshape", b.node("Transpose", w, perm=[1, 0]), ints(b, 2, 8, 2, 1))
         y = b.node("Conv", x, kernel)
-    elif form == "16 bits":
-        y = b.node("MatMul", b.activation(layer.x, 0.001, 3, "int16"), w)
     else:
         y = b.node("MatMul", layer.a, w)
     b.output(b.activation(y, 0.2, 1))
@@ -151,6 +161,19 @@ WAYS: dict[str, Callable[[OnnxBuilder, str], str]] = {
         "Squeeze", b.node("Transpose", b.node("Unsqueeze", w, ints(b, 0)), perm=[0, 2, 1]), ints(b, 0)
     ),
 }
+
+
+@pytest.mark.parametrize(("block", "scales"), [(10**12, 2), (-4, 2), (4, 3)])
+def test_blocks_that_do_not_fit_are_refused(block, scales):
+    """Nothing is allocated by what a file says of them."""
+    layer = Layer(21, 9)
+    weights = layer.packed(layer.rng.integers(-8, 8, (8, 4)), "INT4")
+    w = layer.b.node("DequantizeLinear", weights, layer.scales(scales, 4), axis=0, block_size=block)
+    layer.b.output(layer.b.activation(layer.b.node("MatMul", layer.a, w), 0.2, 1))
+    model = layer.b.model()
+    model.ir_version = 10
+    with pytest.raises(UnsupportedError, match=f"{scales} scales for blocks of {block} in axis 0 of .8, 4."):
+        imported(model, floats="islands")
 
 
 def ints(b: OnnxBuilder, *values: int) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.support.kernel_checks import M7
 from tests.support.tflite_builder import NO_TENSOR, RELU, TfliteBuilder
 from tinycompile import interpreter
 from tinycompile.dtypes import DType
 from tinycompile.errors import UnsupportedError
 from tinycompile.frontend.tflite import import_tflite
+from tinycompile.kernels import kernels_of
+from tinycompile.report.weights import layer_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::tinycompile.errors.FloatIslandWarning")
 
@@ -34,6 +37,10 @@ def test_a_weight_is_the_number_that_it_stands_for(dtype: str) -> None:
     x = np.random.default_rng(1).normal(0, 1, (2, 8)).astype(np.float32)
     np.testing.assert_allclose(interpreter.run(graph, [x])[graph.outputs[0]], np.maximum(x @ weights.T, 0), rtol=1e-5)
     assert any("'weights' has a scale for every 4 elements" in note for note in graph.notes)
+    (layer,) = graph.nodes
+    assert layer_weights(graph, layer).bits == DType.of(dtype).bits
+    kept = {kernel.variant for kernel in kernels_of(graph.site(layer), M7)}
+    assert f"fully_connected_float_blocks_{max(4, DType.of(dtype).bits)}" in kept
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from tests.support.kernel_checks import int8
 from tinycompile.ir import Graph
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops._elementwise import Framework
+from tinycompile.ops.add import Add
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.select import Select
 from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.transpose import Transpose
 
@@ -40,6 +42,34 @@ def graph_of(
     v = n.add("vt", Transpose((0, 2, 1, 3)), [v])
     y = n.add("y", BatchMatMul(), [p, v], int8((), 0.02, -3))
     n.add("z", Transpose((0, 2, 1, 3)), [n.add("w", Reshape(n.types[y].shape), [y])])
+    return n.graph
+
+
+def masked_graph(heads: int, queries: int, keys: int, depth: int, way: str) -> Graph:
+    """Where no key behind the query is looked at.
+
+    Args:
+        way: "choice": a low score takes the place of others. "sum": of a large number and the score little is left.
+    """
+    n = Nodes()
+    q, *others = (
+        n.given(name, (heads, count, depth), 0.03, 4) for name, count in (("q", queries), ("k", keys), ("v", keys))
+    )
+    k, v = others
+    s = n.add("s", BatchMatMul(adj_y=True), [q, k], int8((), 0.1, 5))
+    seen = np.tril(np.ones((1, queries, keys), bool), keys - queries)
+    if way == "choice":
+        s = n.add(
+            "m",
+            Select(),
+            [n.constant("seen", seen), s, n.constant("low", np.array(-128, np.int8), 0.1, 5)],
+            int8((), 0.1, 5),
+        )
+    else:
+        hidden = n.constant("hidden", np.where(seen, 0, -100).astype(np.int8), 0.1)
+        s = n.add("m", Add(), [s, hidden], int8((), 0.15, 40))
+    p = n.add("p", Softmax(), [s], PROBABILITIES)
+    n.add("y", BatchMatMul(), [p, v], int8((), 0.02, -3))
     return n.graph
 
 

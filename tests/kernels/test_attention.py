@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.kernels.attention_sites import graph_of, plain_graph, reshaped_graph, torch_graph
+from tests.kernels.attention_sites import graph_of, masked_graph, plain_graph, reshaped_graph, torch_graph
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.fused_nodes import site_of
 from tests.support.kernel_checks import M7, check
 from tinycompile.ir import Graph, Node, Site, TensorType
+from tinycompile.kernels import kernels_of
 from tinycompile.kernels.attention import attention_rows
 from tinycompile.kernels.attention_lanes import attention_lanes
 from tinycompile.kernels.attention_pattern import attention_of
@@ -29,20 +30,31 @@ GRAPHS = {
     "one element": graph_of(2, 5, 3, 1),
     "one tensor": plain_graph(9, 6),
     "onnx": plain_graph(4, 8, "onnx"),
+    "causal choice": masked_graph(2, 5, 5, 4, "choice"),
+    "causal sum": masked_graph(1, 4, 6, 4, "sum"),
 }
 
 
-@pytest.mark.parametrize("name", ["another scale", "cross", "onnx"])
+@pytest.mark.parametrize("name", ["another scale", "cross", "onnx", "causal sum"])
 def test_one_query_after_the_other(name: str) -> None:
     kernel = check(attention_rows, site_of(GRAPHS[name]), M0 if name == "cross" else M7)
-    assert kernel.in_place == (name in ("another scale", "torch"))
+    assert kernel.in_place == (name in ("another scale", "torch", "causal sum"))
     assert kernel.scratch_bytes <= 16
 
 
-@pytest.mark.parametrize("name", ["another scale", "one element", "torch", "one tensor", "onnx"])
+@pytest.mark.parametrize("name", ["another scale", "one element", "torch", "one tensor", "onnx", "causal choice"])
 def test_two_queries_at_a_time(name: str) -> None:
     kernel = check(attention_lanes, site_of(GRAPHS[name]))
-    assert kernel.in_place == (name in ("another scale", "one element", "torch"))
+    assert kernel.in_place == (name in ("another scale", "one element", "torch", "causal choice"))
+
+
+def test_short_rows_are_not_computed_one_element_at_a_time() -> None:
+    """A call has 40 scores, but there are 20 calls: less work than that of the operators apart."""
+    graph = graph_of(2, 20, 20, 8, scale=0.17)
+    apart = sum(min(kernel.instructions for kernel in kernels_of(graph.site(node), M7)) for node in graph.nodes)
+    together = attention_lanes(site_of(graph), M7)
+    assert together is not None
+    assert together.instructions < apart
 
 
 def cases() -> list[tuple[Factory, Site]]:
@@ -63,15 +75,30 @@ def test_what_is_known_of_where_vectors_are() -> None:
     assert (found.key.count, found.key.stride, found.key.depth) == (32, 64, 16)
     assert (found.value.count, found.value.stride, found.value.along, found.value.depth) == (16, 1, 64, 32)
     assert (found.output.batch, found.output.stride, found.output.along) == ((0, 0, 16), 64, 1)
-    assert found.function is None
+    assert found.functions is None
     assert found.in_place
 
 
 def test_a_scale_of_its_own_is_a_table() -> None:
     found = attention_of(site_of(GRAPHS["another scale"]))
     assert found is not None
-    assert found.function is not None
-    assert np.all(np.diff(found.function[np.r_[128:256, 0:128]]) >= 0)
+    assert found.functions is not None and found.mask is None
+    assert np.all(np.diff(found.functions[0, np.r_[128:256, 0:128]]) >= 0)
+
+
+def test_a_mask_chooses_among_functions() -> None:
+    """One of the two is the score itself, the other one a number."""
+    found = attention_of(site_of(GRAPHS["causal choice"]))
+    assert found is not None and found.functions is not None and found.mask is not None
+    assert np.array_equal(found.mask, np.tril(np.ones((5, 5))))
+    assert np.all(found.functions[0] == -128) and np.array_equal(found.functions[1].view(np.uint8), np.arange(256))
+
+
+def test_no_kernel_for_masks_of_one_head() -> None:
+    graph = masked_graph(2, 3, 3, 4, "choice")
+    seen = np.concatenate([graph.constants["seen"], np.ones((1, 3, 3), bool)])
+    types = {**graph.types, "seen": replace(graph.types["seen"], shape=seen.shape)}
+    assert attention_of(site_of(replace(graph, types=types, constants={**graph.constants, "seen": seen}))) is None
 
 
 def test_no_kernel_where_rows_are_scattered() -> None:

@@ -169,6 +169,9 @@ def test_weights_of_few_bits(bits: int, factory: Factory):
 
 def test_how_weights_share_bytes():
     assert low_bit_weights(np.array([[-8, 7, 0, 1], [7, -8, 0, -1]]), 4).tolist() == [0xF0, 0x0F, 0x88, 0x79]
+    four = np.array([[-8, 7, 0, 0], [7, -8, 0, 0], [0, 0, 1, 0], [-1, 0, 0, 0]])
+    assert block_row.weights_of_fours(four, 4).tolist() == [0xF0, 0x78, 0x0F, 0x88, 0x88, 0x89, 0x88, 0x88]
+    assert block_row.weights_of_fours(four.clip(-2, 1), 2).tolist() == [0x6C, 0xA3, 0xBA, 0xAA]
     assert low_bit_weights(np.array([[-2, 1, 0, 1], [1, -2, 0, -1]]), 2).tolist() == [0x3C, 0x7A]
 
 
@@ -204,6 +207,9 @@ def cases() -> list[tuple[Factory, Site]]:
     found += [(conv2d_4_bits, with_bits(4, padded)), (conv2d_2_bits, with_bits(2, padded))]
     rows = dense(37, 19, 3, (-60, 70), 0)
     found += [(fully_connected_4_bits, with_bits(4, rows)), (fully_connected_2_bits, with_bits(2, rows))]
+    row = dense(37, 19, 1, (-60, 70), 0)
+    found.append((block_row.fully_connected_4_bits, with_bits(4, row)))
+    found.append((block_row.fully_connected_2_bits, with_bits(2, row)))
     floats = TensorType((1, 300), FLOAT32)
     for ties, y in (("away", int8((), 0.25, -5)), ("even", TensorType((), UINT8, Quantization.per_tensor(0.4, 130)))):
         found.append((quantize_search, site_of(Quantize(y.dtype, ties=ties), [floats], [None], y)))

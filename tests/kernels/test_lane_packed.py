@@ -11,6 +11,8 @@ from tests.kernels.test_dsp import layer
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import M7, check
+from tinycompile.kernels.depthwise_bands import depthwise_bands_compact
+from tinycompile.kernels.depthwise_rows import depthwise_rows_compact
 from tinycompile.kernels.lane import fully_connected_long
 from tinycompile.kernels.lane_conv2d import Convolution
 from tinycompile.kernels.lane_packed import (
@@ -33,13 +35,14 @@ from tinycompile.kernels.lane_row_packed import (
 from tinycompile.kernels.low_bits import packed_groups, shared_words
 from tinycompile.numerics.latitude import Latitude
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 
 M4 = core_named("cortex-m4", dsp=True, fpu=True)
 
 
 def low_bits(bits, op, x, weights, seed, low=None):
     """A layer with weights of so many bits, both ends among them."""
-    site = layer(op, x, weights, 0, seed)
+    site = layer(op, x, weights, 3 if isinstance(op, DepthwiseConv2D) else 0, seed)
     low, high = -(1 << bits - 1) if low is None else low, 1 << bits - 1
     values = np.random.default_rng(seed).integers(low, high, weights).astype(np.int8)
     values.flat[:2] = low, high - 1
@@ -83,19 +86,33 @@ CASES = [
     (fully_connected_2_bits_long, low_bits(2, Conv2D(), (1, 1, 1, 308), (70, 1, 1, 308), 1)),
     *((fully_connected_4_bits_long, extreme(4, inputs, 0)) for inputs in (514, 1537)),
     *((fully_connected_2_bits_long, extreme(2, inputs, 0)) for inputs in (514, 1537)),
+    *(
+        (factory, low_bits(bits, DepthwiseConv2D(padding=(1, 1, 1, 1)), (1, 5, 6, 9), (1, *window, 9), bits))
+        for bits in (4, 2)
+        for factory, window in ((depthwise_rows_compact, (3, 3)), (depthwise_bands_compact, (5, 3)))
+    ),
     (fully_connected_4_bits, extreme(4, 518, 1)),
     (fully_connected_2_bits, extreme(2, 518, 1)),
 ]
 """Windows at edges and odd channels, pixels of no whole words, all weights in one tile, pixels that fill no block, two
-tiles; rows as a whole, and in parts."""
+tiles; rows as a whole, and in parts; taps of no whole words."""
 
 
-@pytest.mark.parametrize("case", [8, 14, 16, 18])
+@pytest.mark.parametrize("case", [8, 14, 16, 18, 20, 23])
 def test_portable_twin(case):
     """The other cases, and what cores with two pipelines have, are among those with strict alignment."""
     factory, site = CASES[case]
     kernel = check(factory, site)
     assert " bits each, unpacked" in kernel.notes["weights"]
+
+
+def test_depthwise_taps_take_fewer_bytes():
+    x, shape = (1, 5, 6, 9), (1, 3, 3, 9)
+    sizes = {
+        bits: depthwise_rows_compact(low_bits(bits, DepthwiseConv2D(), x, shape, 1), M7).constant_bytes
+        for bits in (8, 4, 2)
+    }
+    assert sizes[8] - sizes[4] == sizes[4] - sizes[2] == 9 * 4  # three words, two and one
 
 
 def test_on_the_core():

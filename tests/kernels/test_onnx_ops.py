@@ -17,6 +17,7 @@ from tinycompile.kernels.elementwise import add, with_scalar
 from tinycompile.kernels.float_edges import quantize
 from tinycompile.kernels.onnx_ops import onnx_binary, onnx_softmax, take_copied
 from tinycompile.kernels.pooling import average_pool, mean
+from tinycompile.kernels.softmax import softmax_table
 from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
@@ -84,7 +85,7 @@ def test_softmax_at_ties():
 
 
 def test_softmax_in_assembly():
-    """Rows with ties and any; tables of all distances and of few; outputs that are saturated, and of both forms."""
+    """Of both rules: rows with ties and any, tables of all distances and of few, outputs that are saturated."""
 
     def values(t, rng):
         near = rng.integers(-128, 128, (t.shape[0], 1)) + rng.integers(-12, 13, t.shape)
@@ -96,7 +97,11 @@ def test_softmax_in_assembly():
         site_of(Softmax(rule="onnx"), [int8((40, depth), scale, 5)], [None], int8((), *output))
         for output, depth, scale in zip(outputs, (13, 13, 31, 18, 8, 13), (0.2, 0.2, 0.03, 0.01, 0.1, 0.3), strict=True)
     ]
-    check_emulated([(onnx_softmax, site) for site in sites], values_of=values)
+    cases = [(onnx_softmax, site) for site in sites]
+    for depth, scale in ((13, 0.2), (16, 0.05), (19, 0.3), (40, 0.01)):
+        site = site_of(Softmax(), [int8((40, depth), scale, 5)], [None], int8((), 1 / 256, -128))
+        cases.append((softmax_table, site))
+    check_emulated(cases, values_of=values)
 
 
 @pytest.mark.parametrize("dtype", [INT8, UINT8, FLOAT32], ids=str)

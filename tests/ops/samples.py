@@ -13,7 +13,7 @@ from tests.support.lstm_models import LstmForm, lstm_site
 from tests.support.recurrent_models import recurrent_site
 from tests.support.regions import GOING, VECTOR, branches, growing
 from tests.support.svdf_models import SvdfForm, svdf_site
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, DType
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.numerics.block_scales import reach
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
@@ -301,13 +301,15 @@ def fully_connected(rng: Random) -> Sample:
 
 @of("blockwise_fully_connected")
 def blockwise_fully_connected(rng: Random) -> Sample:
-    return blockwise(
-        rng, (*any_shape(rng)[:-1], size(rng, 1, 9)), size(rng, 1, 6), size(rng, 1, 5), wide=size(rng, 0, 2) > 0
-    )
+    form, shape = size(rng, 0, 3), (*any_shape(rng)[:-1], size(rng, 1, 9))
+    dtype = INT16 if form == 2 else INT8
+    return blockwise(rng, shape, size(rng, 1, 6), size(rng, 1, 5), wide=form > 0, dtype=dtype)
 
 
-def blockwise(rng: Random, shape: tuple[int, ...], outputs: int, block: int, *, wide: bool) -> Sample:
-    """Factors of 5 bits, or of 31, for which sums have more than 32; results saturate little."""
+def blockwise(
+    rng: Random, shape: tuple[int, ...], outputs: int, block: int, *, wide: bool, dtype: DType = INT8
+) -> Sample:
+    """Factors of 5 bits, or of 31, for which sums have more than 32; results saturate little. int16 is wide."""
     blocks = -(-shape[-1] // block)
     values = rng.integers(1, 9, (outputs, shape[-1])) * rng.choice([-1, 1], (outputs, shape[-1]))
     factors = rng.integers(2**30, 2**31, (outputs, blocks)) if wide else rng.integers(1, 32, (outputs, blocks))
@@ -318,13 +320,14 @@ def blockwise(rng: Random, shape: tuple[int, ...], outputs: int, block: int, *, 
     slopes, offsets = [step * n for n in range(1, outputs + 1)], [Fraction(n, 3) for n in range(outputs)]
     rule: StepRequant | RealRequant
     if wide:
-        sums = reach(values, factors, block, 131)
-        rule = RealRequant.of(slopes, offsets, sums, -5, (-128, 127))
+        sums = reach(values, factors, block, 131 if dtype == INT8 else 32768)
+        rule = RealRequant.of(slopes, offsets, sums, -5, dtype.range)
     else:
         rule = exact_requant(slopes, offsets, Fraction(1), -5, -128, 127)
     op = BlockwiseFullyConnected(block, rule)
     constants = [None, values.astype(np.int8), factors.astype(np.int32)]
-    return sample(op, [int8(shape, 0.05, 3), *types], int8((), 0.05, -5), constants)
+    x, y = (TensorType(sizes, dtype, Quantization.per_tensor(0.05, zero)) for sizes, zero in ((shape, 3), ((), -5)))
+    return sample(op, [x, *types], y, constants)
 
 
 @of("relu")

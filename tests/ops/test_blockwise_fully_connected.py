@@ -9,7 +9,7 @@ import pytest
 
 from tests.ops.samples import Sample, blockwise
 from tests.support.kernel_checks import M7, check
-from tinycompile.dtypes import INT8
+from tinycompile.dtypes import INT8, INT16
 from tinycompile.ir import Node, Site, TensorType
 from tinycompile.kernels import blockwise_layers
 from tinycompile.numerics.block_scales import BlockScales, reach
@@ -72,13 +72,15 @@ def test_scales_are_integers_times_a_step():
         BlockScales.of([[float(np.float32(0.1)), float(np.float32(0.1e-6))]])
 
 
-@pytest.mark.parametrize("wide", [False, True])
-def test_c(wide):
+@pytest.mark.parametrize("variant", ["blockwise", "blockwise_wide", "blockwise_s16"])
+def test_c(variant):
     """Rows that don't divide into blocks, more outputs than inputs, in the input's memory."""
-    rng = np.random.default_rng(wide)
-    for shape, outputs, block in (((3, 37), 41, 8), ((2, 2, 16), 5, 16)):
-        kernel = check(blockwise_layers.portable, site(blockwise(rng, shape, outputs, block, wide=wide)), M7)
-        assert kernel.variant == ("blockwise_wide" if wide else "blockwise")
+    rng, words = np.random.default_rng(0), variant == "blockwise_s16"
+    factory = blockwise_layers.portable_words if words else blockwise_layers.portable
+    for shape, outputs, block in (((3, 37), 41, 8), ((2, 2, 16), 5, 16), ((1, 600), 3, 555)):
+        dtype, wide = INT16 if words else INT8, variant != "blockwise"
+        kernel = check(factory, site(blockwise(rng, shape, outputs, block, wide=wide, dtype=dtype)), M7)
+        assert kernel.variant == variant
 
 
 def test_says_what_does_not_fit():

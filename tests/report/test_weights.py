@@ -53,8 +53,8 @@ def test_each_block_may_have_its_zero_point(block):
 
 def test_they_are_summed_up_where_some_are_fewer_than_8():
     assert list(by_bits([(8, 1000), (4, 2000), (None, 7), (4, 100)])) == [
-        "2,100 bytes of 4 bits in 2 layers",
-        "1,000 bytes of 8 bits in 1 layer",
+        "those of 4 bits in 2 layers take 2,100 bytes",
+        "those of 8 bits in 1 layer take 1,000 bytes",
     ]
     assert not list(by_bits([(8, 1000), (16, 2000)]))
 
@@ -62,7 +62,7 @@ def test_they_are_summed_up_where_some_are_fewer_than_8():
 def test_cost_and_diff_say_them():
     found = cost(layers((0, 15), (0, 15), block=4), "host")
     assert [layer.weight_bits for layer in found.layers if layer.weights_bytes] == [4, 4]
-    assert any("bytes of 4 bits in 2 layers" in line for line in cost_lines("x", found))
+    assert any("those of 4 bits in 2 layers take" in line for line in cost_lines("x", found))
     figures = {key: dict.fromkeys(names, 1) for key, names in FIGURES.items()}
 
     def report(bits: int) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tests.support.kernel_checks import int8
-from tinycompile.ir import Array, Graph, Node, Op, Site, TensorType
+from tinycompile.dtypes import BOOL, INT8
+from tinycompile.ir import Array, Graph, Node, Op, Quantization, Site, TensorType
 from tinycompile.kernels.cover import fused, matches
 
 
@@ -22,6 +23,13 @@ class Nodes:
 
     def given(self, name: str, shape: Sequence[int], scale: float, zero_point: int) -> str:
         self.types[name] = int8(shape, scale, zero_point)
+        return name
+
+    def constant(self, name: str, values: Array, scale: float | None = None, zero_point: int = 0) -> str:
+        """Truth values, or int8 with a scale."""
+        self.constants[name] = values
+        quant = None if scale is None else Quantization.per_tensor(scale, zero_point)
+        self.types[name] = TensorType(values.shape, BOOL if quant is None else INT8, quant)
         return name
 
     def scalar(self, name: str, value: int, scale: float) -> str:

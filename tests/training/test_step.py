@@ -110,9 +110,9 @@ def test_a_part_of_the_channels_learns_as_in_the_whole(name):
 
 
 def test_an_autoencoder_learns_its_target():
-    network = RandomNetwork(4)
-    graph = network.grow(2)
-    step = training_step(graph, read_scheme("all", graph), "squared_error", rate=0.05)
+    network = RandomNetwork(6)
+    graph = network.chain(["convolution"])
+    step = training_step(graph, read_scheme("all", graph), "squared_error", rate=0.02)
     target = np.clip(run(graph, [network.sample])[graph.outputs[0]].astype(int) // 2 + 9, -120, 120).astype(np.int8)
     trainer = Trainer(step)
     losses = [trainer.train(target, network.sample) for _ in range(15)]

@@ -196,6 +196,7 @@ def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
 
 
 STATE = "An input that is an output of the step before, kept in the model: in=out."
+TRAIN = "Learn on the device: all, last:K, head, biases, layers by name, LAYER:0.25; several with commas."
 KEEP_TOKENS = "Fewer tokens behind an attention: LAYER=K, or LAYER=K,first with the first one."
 EVALUATION = "Other samples (.npz: x, and labels y if there are any) to measure with."
 
@@ -263,6 +264,11 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--match", choices.MATCH_CHOICES, "Whose bytes a .tflite model's are: LiteRT's or TFLM's."),
             click.option("--slide", help="Overlapping windows: the axis that moves, new rows a step: time=2, x:1=2."),
             click.option("--keep-tokens", multiple=True, help=KEEP_TOKENS),
+            click.option("--train", help=TRAIN),
+            _choice("--loss", choices.LOSS_CHOICES, "What --train learns by."),
+            click.option(
+                "--learning-rate", type=float, default=0.01, show_default=True, help="The first one of --train."
+            ),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
             _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
             _choice("--align", choices.ALIGN_CHOICES, "strict: no unaligned word; auto: as the board says."),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycompile.cli._bits import Percent, build_with_few_bits
 from tinycompile.cli._shared import (
     PATH,
     compile_options,
@@ -20,6 +22,13 @@ from tinycompile.cli._shared import (
 )
 from tinycompile.errors import UsageError
 
+if TYPE_CHECKING:
+    from tinycompile.copy_choice import Estimate
+    from tinycompile.layout import Layout
+    from tinycompile.lowered import Lowered
+    from tinycompile.options import Options
+    from tinycompile.targets import Board
+
 
 @click.command()
 @click.argument("models", type=PATH, nargs=-1, required=True)
@@ -31,6 +40,11 @@ from tinycompile.errors import UsageError
 @click.option(
     "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"
 )
+@click.option(
+    "--accuracy-loss",
+    type=Percent(),
+    help="Where --flash is too small, give layers few bits; how much may be lost by that: 1%.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every layer and memory.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
@@ -39,6 +53,7 @@ def build(
     models: tuple[Path, ...],
     output: Path | None,
     force: bool,
+    accuracy_loss: float | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -51,7 +66,12 @@ def build(
 
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
     with progress(not (quiet or as_json)):
-        results = compile_together(models, options_of(**options), output=folder, force=force)
+        if accuracy_loss is None:
+            results = compile_together(models, options_of(**options), output=folder, force=force)
+        else:
+            results = build_with_few_bits(
+                models, options_of(**options), accuracy_loss, folder, force=force, quiet=quiet or as_json
+            )
     if as_json:
         from tinycompile.report.document import load_document
 
@@ -83,7 +103,7 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
 @explained
 def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) -> None:
     """Print where everything of MODELS would be in memory, without building."""
-    from tinycompile.lowering import lower, pareto_fronts, quantized_sources
+    from tinycompile.lowering import pareto_fronts, quantized_sources
     from tinycompile.report.facts import pareto_facts
     from tinycompile.report.pareto import front_lines
     from tinycompile.report.plan import plan_facts, plan_lines
@@ -98,16 +118,25 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
                 fronts = pareto_fronts(sources, board, chosen)
                 print_json([{"model": name, "pareto": [asdict(p) for p in pareto_facts(ps)]} for name, ps in fronts])
             else:
-                print_json(plan_facts(*lower(sources, board, chosen)))
+                print_json(plan_facts(*_planned(sources, board, chosen)))
             return
         if pareto:
             lines = (
                 line for name, points in pareto_fronts(sources, board, chosen) for line in front_lines(name, points)
             )
         else:
-            lines = plan_lines(*lower(sources, board, chosen))
+            lines = plan_lines(*_planned(sources, board, chosen))
         for line in lines:
             click.echo(line)
+
+
+def _planned(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout, Estimate]:
+    """Models with their plans, and what start-up would copy."""
+    from tinycompile.copy_choice import Estimate
+    from tinycompile.lowering import lower
+
+    lowered, layout = lower(sources, board, options)
+    return lowered, layout, Estimate.of([each.planned for each in lowered], layout, board, options)
 
 
 @click.command()

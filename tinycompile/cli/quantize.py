@@ -8,7 +8,18 @@ from typing import Any
 
 import click
 
-from tinycompile.cli._shared import EVALUATION, PATH, STATE, Shape, StatePair, explained, force_option
+from tinycompile.cli._bits import BytesOrPart, Percent, automatic_bits
+from tinycompile.cli._shared import (
+    EVALUATION,
+    PATH,
+    STATE,
+    Bytes,
+    Shape,
+    StatePair,
+    explained,
+    force_option,
+    target_option,
+)
 from tinycompile.errors import UsageError
 from tinycompile.written import MARK, OVERWRITE, TFLITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
 
@@ -54,6 +65,14 @@ def _bits_of(given: Sequence[tuple[str, int]]) -> int | dict[str, int] | None:
     show_default=True,
     help="Of weights with fewer bits: nearest, awq, learned or auto.",
 )
+@click.option("--bits", type=click.Choice(["auto"]), help="Choose each layer's bits within the limits that follow.")
+@click.option("--weight-bytes", type=BytesOrPart(), help="Limit for weights: 200K, or 50% of those with 8 bits.")
+@click.option("--flash", type=Bytes(), help="Limit for the firmware, weights included.")
+@click.option(
+    "--accuracy-loss", type=Percent(), help="Limit for accuracy lost, or for other choices without labels: 1%."
+)
+@click.option("--slower", type=Percent(), help="Limit for more instructions than with 8 bits: 12%.")
+@target_option
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
 @click.option("--state", "states", type=StatePair(), multiple=True, help=STATE)
 @force_option(OVERWRITE)
@@ -68,12 +87,18 @@ def quantize(
     weight_bits: tuple[tuple[str, int], ...],
     group: int | None,
     weight_method: str,
+    bits: str | None,
+    weight_bytes: int | float | None,
+    flash: int | None,
+    accuracy_loss: float | None,
+    slower: float | None,
+    target: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     states: tuple[tuple[str, str], ...],
     force: bool,
 ) -> None:
     """Quantise a float MODEL (.onnx, .tflite) to int8 and write it as ONNX with QuantizeLinear and DequantizeLinear,
-    or, if OUTPUT ends in .tflite, with TFLite's int8 operators.
+    or, if OUTPUT ends in .tflite, with TFLite's int8 operators. With --bits auto MODEL may be an int8 .tflite as well.
     """
     from tinycompile.frontend.onnx_file import onnx_module
     from tinycompile.quantize import quantize as quantize_model
@@ -82,6 +107,18 @@ def quantize(
     if calib is None and evaluation is not None:
         raise UsageError("--eval needs --calib", why="without real inputs it is a guess that is measured")
     read = [model, *filter(None, [calib, evaluation])]
+    limits = {"accuracy_loss": accuracy_loss, "slower": slower, "flash": flash, "weight_bytes": weight_bytes}
+    if bits is not None:
+        own = {"method": calib_method, "effort": calib_effort, "shapes": dict(shapes), "states": dict(states)}
+        if weight_bits:
+            raise UsageError("--bits auto chooses what --weight-bits says", hint="give one of them")
+        with may_write(output, is_model_of_ours, read=read, force=force) as path:
+            automatic_bits(model, calib, path, limits, target, evaluation, **own)
+        click.echo(f"written to {output}")
+        return
+    given = next((name for name, value in limits.items() if value is not None), None)
+    if given is not None:
+        raise UsageError(f"--{given.replace('_', '-')} needs --bits auto", why="it is a limit for the bits of layers")
     with may_write(output, is_model_of_ours, read=read, force=force) as path:
         result = quantize_model(
             model,

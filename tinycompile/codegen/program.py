@@ -20,6 +20,7 @@ from tinycompile.codegen.names import comment_text, identifier, layer_comment, s
 from tinycompile.codegen.reserved import API, LOCALS
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
+from tinycompile.codegen.training import TrainingMemory, training_memory
 from tinycompile.ir import Array, Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.kernels.cover import part_nodes
@@ -154,6 +155,7 @@ class Program:
         alignment: "any" for words at any address, "strict" for code that avoids those, "core" for a core that has none.
         edges: inputs and outputs as a caller sees them, an input that comes row by row included.
         variables: what values and copies of parts of them are called in `<model>_infer`, by key.
+        training: of a training step.
     """
 
     model: str
@@ -174,6 +176,7 @@ class Program:
     states: tuple[StateMemory, ...] = ()
     state_bytes: int = 0
     variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
+    training: TrainingMemory | None = None
 
     @property
     def labelled(self) -> Edge | None:
@@ -434,6 +437,7 @@ def build_program(
         states=tuple(states),
         state_bytes=planned.state_bytes,
         variables=binder.variables(layers, known),
+        training=training_memory(graph, planned.offsets),
     )
 
 

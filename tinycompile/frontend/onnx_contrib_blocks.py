@@ -67,13 +67,12 @@ def _zero_points(step: Expansion, name: str, shape: tuple[int, int], bits: int) 
 def _dequantized(
     step: Expansion, numbers: Array, scales: Array, zero_points: Array, axis: int, block: int, result: str
 ) -> list[Any]:
-    """DequantizeLinear by blocks; zero points that are no integers make floats of it. Raises Rejected."""
+    """DequantizeLinear by blocks; zero points that are no integers of the numbers' type make floats of it."""
     scales = scales.astype(np.float32)
-    if zero_points.dtype.kind == "f":
-        whole = zero_points.astype(np.float32)
-        if not np.array_equal(whole, np.rint(whole)) or whole.min(initial=0) < 0 or whole.max(initial=0) > 255:
-            raise Rejected("zero points that are no integers from 0 to 255")
-        zero_points = whole
+    if not np.array_equal(zero_points.astype(np.float32), zero_points.astype(numbers.dtype).astype(np.float32)):
+        spread = [np.repeat(each, block, axis).take(range(numbers.shape[axis]), axis) for each in (scales, zero_points)]
+        floats = (numbers.astype(np.float32) - spread[1].astype(np.float32)) * spread[0]
+        return [step.make("Identity", [step.constant("floats", floats, np.float32)], result)]
     names = [
         step.constant("numbers", numbers, numbers.dtype),
         step.constant("scales", scales, np.float32),

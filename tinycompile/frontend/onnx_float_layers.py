@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from tinycompile.frontend.onnx_blocks import constant_of_blocks
 from tinycompile.frontend.onnx_discrete import constant
 from tinycompile.frontend.onnx_float import emit, float_importer, same_place, tensor
 from tinycompile.frontend.onnx_float_elementwise import innermost, paired
+from tinycompile.frontend.onnx_float_products import integer_product
 from tinycompile.frontend.onnx_linear import as_image, convolved, padding_of, transposed_convolved
 from tinycompile.frontend.onnx_moves import pool_attributes, pooled
 from tinycompile.frontend.onnx_reductions import axes_and_keeping, reduced_axes
@@ -17,6 +19,7 @@ from tinycompile.frontend.onnx_resize import interpolation
 from tinycompile.frontend.onnx_scope import Scope
 from tinycompile.frontend.onnx_values import (
     Known,
+    KnownBlocks,
     Placed,
     Real,
     Value,
@@ -49,23 +52,29 @@ from tinycompile.ops.transpose_conv import TransposeConv
 
 @float_importer("MatMul")
 def _matmul(scope: Scope) -> None:
+    product = integer_product(scope)
+    if product is not None:
+        scope.set(Real(product))
+        return
     b = scope.value(1)
     if isinstance(b, Known) and b.array.ndim <= 2 and isinstance(scope.value(), Real):
-        _set_rows(scope, b.array.T.reshape(-1, b.shape[0]), None)
+        blocks = KnownBlocks.of(b) if b.array.ndim > 1 else None
+        _set_rows(scope, b.array.T.reshape(-1, b.shape[0]), None, blocks and blocks.moved(np.transpose))
     else:
         scope.set(Real(_product(scope, scope.plain(tensor(scope, 0)), scope.plain(tensor(scope, 1)))))
 
 
-def _set_rows(scope: Scope, weights: Array, bias: Array | None) -> None:
-    """The result is rows of operand 0 times constant weights (C_out, C_in)."""
+def _set_rows(scope: Scope, weights: Array, bias: Array | None, blocks: KnownBlocks | None) -> None:
+    """The result is rows of operand 0 times constant weights (C_out, C_in), which may come from integers."""
     value, shape = scope.value(), scope.shape()
     at = value.at if isinstance(value, Real) else tensor(scope)
     order = at.row_order()
     if order is not None:
-        weights = weights[:, order]
+        weights, blocks = weights[:, order], None
     elif at.order[-1] != len(at.shape) - 1:
         at = scope.plain(at)
-    operands = [at.name, constant(scope, weights), *([] if bias is None else [constant(scope, bias)])]
+    known = constant(scope, weights) if blocks is None else constant_of_blocks(scope, weights, blocks)
+    operands = [at.name, known, *([] if bias is None else [constant(scope, bias)])]
     result = Placed(emit(scope, FullyConnected(), operands), (*at.shape[:-1], weights.shape[0]), at.order)
     if result.shape != shape:  # a vector in place of the matrix leaves no axis behind
         result = scope.reshaped(scope.plain(result), shape, shape, identity(len(shape)))
@@ -93,7 +102,9 @@ def _gemm(scope: Scope) -> None:
     bias = np.zeros(0) if addend is None else _as_bias(addend, scope.shape()[1])
     if isinstance(matrix, Known) and isinstance(value, Real) and not transposed[0] and bias is not None:
         weights = matrix.array if transposed[1] else matrix.array.T
-        _set_rows(scope, weights * np.float32(alpha), bias * np.float32(beta) if bias.size else None)
+        blocks = KnownBlocks.of(matrix) if alpha == 1 else None
+        rows = blocks if blocks is None or transposed[1] else blocks.moved(np.transpose)
+        _set_rows(scope, weights * np.float32(alpha), bias * np.float32(beta) if bias.size else None, rows)
         return
     a, b = (_turned(scope, operand) if turned else tensor(scope, operand) for operand, turned in enumerate(transposed))
     result = _product(scope, scope.plain(a), scope.plain(b))

@@ -31,6 +31,7 @@ from tinycompile.frontend.onnx_values import (
 from tinycompile.frontend.tflite_scope import MAX_STEP, Rejected
 from tinycompile.ir import Array
 from tinycompile.numerics.step_requant import real_product
+from tinycompile.ops.take import Take
 
 
 def quantized_weights(value: Value) -> KnownQuantized:
@@ -197,13 +198,24 @@ def conv(scope: Scope) -> None:
 def _pointwise(scope: Scope, x: Dequantized, weights: KnownBlocks) -> Linear:
     """A convolution of single pixels, whose weights have a scale for each block of input channels. Raises Rejected."""
     found = convolved(scope, x.at, weights.values)
-    window = {"stride": (1, 1), "dilation": found.window["dilation"], "padding": (0, 0, 0, 0)}
     outputs, *kernel, inputs = found.weights.shape
-    if found.kind != "conv2d" or kernel != [1, 1] or found.window != window or inputs != x.shape[1]:
+    if found.kind != "conv2d" or kernel != [1, 1] or any(found.window["padding"]) or inputs != x.shape[1]:
         raise Rejected(f"the weights have a scale for each block, and a window of several pixels: {FLOAT_ARITHMETIC}")
     bias = real_bias(scope.value(2) if scope.has(2) else None, outputs)
     rows = weights.moved(lambda array: array.reshape(outputs, inputs))
-    return block_product(scope, x, found.image, rows, bias, output_order(scope.shape()))
+    return block_product(scope, x, _strided(scope, found), rows, bias, output_order(scope.shape()))
+
+
+def _strided(scope: Scope, found: Convolved) -> Placed:
+    """The pixels of an image that windows of one pixel read."""
+    image = found.image
+    for axis, step in enumerate(found.window["stride"], 1):
+        if step > 1:
+            sizes = list(scope.state.type_of(image).shape)
+            op = Take(axis, tuple(range(0, sizes[axis], step)))
+            sizes[axis] = len(op.indices)
+            image = scope.move(image, op, (sizes[0], sizes[3], sizes[1], sizes[2]), NHWC)
+    return image
 
 
 def convolution(scope: Scope, x: Dequantized, source: KnownQuantized, bias: Value | None) -> Linear:

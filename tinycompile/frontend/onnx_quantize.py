@@ -83,7 +83,7 @@ def quantized(scope: Scope, value: Value, quant: Quantization) -> Placed:
         case Dequantized():
             return _of_dequantized(scope, value, quant)
         case Linear() if value.blocks is not None:
-            return blockwise(scope, value, value.blocks, clamp_of(value.clamp, quant), quant)
+            return blockwise(scope, value, value.blocks, clamp_of(value.clamp, quant), quant, INT8)
         case Linear():
             return linear(scope, value, linear_rule(value, quant), quant)
         case Average():

@@ -113,6 +113,15 @@ class KnownBlocks:
     values: Array
     scale: Array
 
+    @staticmethod
+    def of(value: Known) -> KnownBlocks | None:
+        """Of any dequantised constant, those with one scale or one per channel as well."""
+        source = value.quantized
+        if source is None:
+            return value.blocks
+        numbers = source.values.astype(np.int64) - source.zero_point.astype(np.int64)
+        return KnownBlocks(numbers, np.broadcast_to(source.scale, numbers.shape).astype(np.float32))
+
     def moved(self, how: Callable[[Array], Array]) -> KnownBlocks:
         """With all elements elsewhere."""
         return KnownBlocks(how(self.values), how(self.scale))

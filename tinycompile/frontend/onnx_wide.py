@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
+from tinycompile.frontend.onnx_blocks import blockwise
 from tinycompile.frontend.onnx_quantize import (
     clamp_of,
     function_of_wide,
@@ -134,6 +135,8 @@ def _rounded(scope: Scope, at: Placed, quant: Quantization) -> Placed:
 
 def _linear(scope: Scope, value: Linear, quant: Quantization, dtype: DType) -> Placed:
     weights = value.weights
+    if value.blocks is not None:
+        return blockwise(scope, value, value.blocks, clamp_of(value.clamp, quant, dtype), quant, dtype)
     if weights.min() < -128 or weights.max() > 127:
         raise Rejected("its weights minus their zero point take more than 8 bits, supported beside 16 bits are 8")
     axis = 3 if value.kind == "depthwise_conv2d" else 0

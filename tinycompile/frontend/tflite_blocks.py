@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.tflite_schema import SIGNED_32, FlatTable, tflite
-from tinycompile.ir import Array
+from tinycompile.ir import Array, Quantization
 
 _SCALES, _ZERO_POINTS, _BLOCK_SIZE, _BLOCK_SHAPE = 4, 6, 8, 10
 """Places in the table's list of fields."""
@@ -50,13 +50,14 @@ def _number(table: FlatTable, field: int) -> int:
     return table.Get(SIGNED_32, table.Pos + at) if at else 0
 
 
-def dequantized_blocks(values: Array, scales: Array | None, blocks: Blocks) -> Array | str:
-    """float32, or in words why the scales don't fit the values (rows, elements)."""
+def dequantized_blocks(values: Array, scales: Array | None, blocks: Blocks) -> tuple[Array, Quantization] | str:
+    """(float32, of what they are multiples), or in words why the scales don't fit the values (rows, elements)."""
     if scales is None or scales.dtype.kind != "f" or values.ndim != 2 or blocks.size < 1:
         return "has blocks without scales"
     rows, elements = values.shape
     if elements % blocks.size or scales.size != rows * (elements // blocks.size):
         return f"has {scales.size} scales for blocks of {blocks.size} in the shape {list(values.shape)}"
-    repeated = np.repeat(scales.astype(np.float32).reshape(rows, -1), blocks.size, axis=1)
+    steps = scales.astype(np.float32).reshape(rows, -1)
     with np.errstate(invalid="ignore", over="ignore"):
-        return values.astype(np.float32) * repeated
+        floats = values.astype(np.float32) * np.repeat(steps, blocks.size, axis=1)
+    return floats, Quantization(steps, np.zeros(steps.shape, np.int64), 0, blocks.size)

@@ -348,8 +348,9 @@ class _Reader:
             return SourceTensor(tensor.index, tensor.name, None, values, None)
         if len(self.notes) < MAX_NOTES:
             where = f"tensor {tensor.index} {tensor.name!r}"
-            self.notes.append(f"{where} has a scale for every {blocks.size} elements; the code has its floats")
-        return SourceTensor(tensor.index, tensor.name, TensorType(values.shape, FLOAT32), "", values)
+            self.notes.append(f"{where} has a scale for every {blocks.size} elements; layers compute with its floats")
+        floats, quant = values
+        return SourceTensor(tensor.index, tensor.name, TensorType(floats.shape, FLOAT32, quant), "", floats)
 
     def buffer(self, tensor: Any, here: str) -> bytes | None:
         """The tensor's constant data; buffer 0 and empty buffers mean none."""

@@ -17,7 +17,7 @@ from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.generic_finish import Finish, finish_of
 from tinycompile.kernels.onnx_ops import onnx_softmax
-from tinycompile.kernels.softmax import softmax_table
+from tinycompile.kernels.softmax import table_kernel
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.targets.core import Core
 
@@ -52,7 +52,7 @@ class RowSoftmax:
         types = [TensorType((rows, depth), INT8, t.quant) for t in (site.sig.input, site.sig.output)]
         node = Node("softmax", site.node.op, ("scores",), ("probabilities",))
         row = Site(node, Signature((types[0],), (types[1],)), (None,))
-        found = (factory(row, core) for factory in (softmax_table, onnx_softmax))
+        found = (table_kernel(row, core, site.sig.input.elements), onnx_softmax(row, core))
         usable = [kernel for kernel in found if kernel is not None and kernel.overlap == {0: 0}]
         if not usable or usable[0].function is None:
             return None
@@ -131,15 +131,28 @@ def stem_of(attention: Attention) -> str:
 
 
 def function_table(attention: Attention) -> tuple[Constant, ...]:
-    """The function in front of the softmax, if there is one."""
-    if attention.function is None:
+    """The functions in front of the softmax, and which score has which."""
+    if attention.functions is None:
         return ()
-    return (Constant("table", "int8_t", attention.function, "entry (uint8_t)q is what becomes of the score q"),)
+    entries = "entry (uint8_t)q is what becomes of the score q"
+    tables = Constant("table", "int8_t", attention.functions.reshape(-1), entries)
+    if attention.mask is None:
+        return (tables,)
+    # Two rows at a time: behind a last query that is alone there is a row that nobody needs.
+    rows = np.concatenate([attention.mask, attention.mask[-1:]]) if attention.query.count % 2 else attention.mask
+    return (tables, Constant("mask", "uint8_t", rows.reshape(-1), "which of the tables a score has, by query and key"))
 
 
-def functions_of(softmax: RowSoftmax, tables: Sequence[Constant]) -> tuple[Constant, ...]:
-    """Constants of what is between the products, in the order of the parameters."""
-    return (*tables, *softmax.kernel.constants)
+def functions_struct(softmax: RowSoftmax, tables: Sequence[Constant]) -> str:
+    """The C variable `functions`, by the names of the parameters."""
+    names = [constant.suffix for constant in tables]
+    table, mask = (name if name in names else "NULL" for name in ("table", "mask"))
+    return f"const tc_attention_functions functions = {{{table}, {mask}, $0, {softmax.table}}}"
+
+
+def lookup_instructions(attention: Attention) -> int:
+    """Of a score, where there are several in a row."""
+    return 0 if attention.functions is None else 3 if attention.mask is None else 7
 
 
 @cover_for(ATTENTION)
@@ -159,7 +172,7 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
     ]
     tables = function_table(attention)
     parameters, names = parameters_of(attention, site)
-    between = functions_of(softmax, tables)
+    between = (*tables, *softmax.kernel.constants)
     declared = [f"const {c.ctype} *{c.suffix}" for c in (*constants, *between)]
     function = struct_call(
         f"{stem_of(attention)}_rows",
@@ -172,7 +185,7 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
         variables=(
             f"const tc_attention_finish scores = {{score_channels, {scores.function}}}",
             f"const tc_attention_finish shares = {{share_channels, {shares.function}}}",
-            f"const tc_attention_functions functions = {{{'table' if tables else 'NULL'}, $0, {softmax.table}}}",
+            functions_struct(softmax, tables),
         ),
     )
     rows = prod(attention.batch) * attention.query.count
@@ -180,7 +193,7 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
         batch_matmul_instructions(part, finish, core)
         for part, finish in zip((attention.scores, attention.shares), finishes, strict=True)
     ]
-    lookups = rows * attention.key.count * 4 if tables else 0
+    lookups = rows * attention.key.count * (lookup_instructions(attention) + 1) if tables else 0
     return Kernel(
         "attention_rows",
         replace(function, callees=(softmax.function,)),

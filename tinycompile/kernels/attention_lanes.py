@@ -10,8 +10,10 @@ from tinycompile.kernels.attention import (
     ATTENTION,
     RowSoftmax,
     function_table,
+    functions_struct,
     is_in_place,
     is_usable,
+    lookup_instructions,
     parameters_of,
     stem_of,
 )
@@ -40,9 +42,9 @@ def attention_lanes(site: Site, core: Core) -> Kernel | None:
         scores.block_function(_pairs(attention.query.depth), core),
         shares.block_function(_pairs(attention.key.count), core),
     ]
-    constants = (*function_table(attention), *softmax.kernel.constants)
+    tables = function_table(attention)
+    constants = (*tables, *softmax.kernel.constants)
     parameters, names = parameters_of(attention, site)
-    table = "NULL" if attention.function is None else "table"
     function = struct_call(
         f"{stem_of(attention)}_lanes",
         "tc_attention_lanes_s8",
@@ -56,7 +58,7 @@ def attention_lanes(site: Site, core: Core) -> Kernel | None:
         "Attention, two queries at a time: 2 rows x 4 columns in registers.",
         (names["query"], names["key"], names["value"], "output", "scratch", "&functions"),
         tuple(dict.fromkeys(definition for _, definition in blocks)),
-        (f"const tc_attention_functions functions = {{{table}, $0, {softmax.table}}}",),
+        (functions_struct(softmax, tables),),
     )
     work = _work(attention, scores, shares, softmax, core)
     return Kernel(
@@ -140,6 +142,6 @@ def _work(attention: Attention, scores: MatrixRequant, shares: MatrixRequant, so
     rows = -(-attention.query.count // 2)
     packing = keys * (10 + of_query * (3 + 2 * bool(scores.pre))) + results * (10 + of_row * (3 + 2 * bool(shares.pre)))
     products = scores.tile_work(of_query, core) * _fours(keys) + shares.tile_work(of_row, core) * _fours(results)
-    lookups = 20 + 6 * keys if attention.function is not None else 0
+    lookups = 20 + 2 * keys * lookup_instructions(attention) if attention.functions is not None else 0
     pair = products + 150 + 6 * (of_query + of_row) + softmax.kernel.instructions + lookups
     return (pair * rows + packing + 60) * prod(attention.batch) + 60

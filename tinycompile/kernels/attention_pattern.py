@@ -3,14 +3,16 @@
     softmax(f(query . key)) . value
 
 for every matrix of a batch, such as the heads, with a function f of one value: the scale, which the framework may have
-as an operator of its own. Files transpose what is multiplied, and the result; here that's where vectors are read and
-written.
+as an operator of its own. Where a constant mask of queries and keys is added, or chooses, there are several functions,
+and the mask says which one is whose. Files transpose what is multiplied, and the result; here that's where vectors are
+read and written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -26,6 +28,8 @@ from tinycompile.ops.transpose import Transpose
 
 LOOPS = 3
 """Of the batch, in the C."""
+MOST_FUNCTIONS = 4
+"""That a mask chooses among; most masks have two values."""
 
 Made = Callable[[str, Node], Node | None]
 """The node of a pattern that makes a value, which a node alone reads."""
@@ -162,7 +166,8 @@ class Attention:
         batch: sizes of the loops over matrices, of which there are `LOOPS`.
         query, key: whose products are scores. value: what a column of the last product reads. output: rows.
         scores, softmax, shares: the parts.
-        function: 256 entries by a score's byte; None where scores are what the softmax reads.
+        functions: int8 (n, 256), entries by a score's byte; None where scores are what the softmax reads.
+        mask: uint8 (queries, keys), which function a score has; None if there is one.
     """
 
     batch: tuple[int, ...]
@@ -173,7 +178,8 @@ class Attention:
     scores: Site
     softmax: Site
     shares: Site
-    function: Array | None
+    functions: Array | None
+    mask: Array | None
 
     @property
     def in_place(self) -> bool:
@@ -193,22 +199,74 @@ def attention_of(site: Site) -> Attention | None:
     moves = [parts[node].sig.output.shape[-1] for node in (found.scores, *found.function, *found.between)]
     if any(depth != keys for depth in moves) or not all(isinstance(node.op, Reshape) for node in found.between):
         return None
-    function = _function(found.function, parts, scores.sig.output.elements)
+    steps = [parts[node] for node in found.function if not isinstance(node.op, Reshape)]
+    masks = _masks(steps, scores.sig.output.shape[-2:])
     vectors = _vectors(site, found, parts)
-    if function is None or vectors is None:
+    if masks is None or vectors is None or (site.latitude is not None and masks.values.shape[1]):
+        return None
+    functions = [_function(steps, picked, scores.sig.output.elements) for picked in masks.values]
+    known = [each for each in functions if each is not None]
+    if len(known) < len(functions):
         return None
     batch, query, key, value, output = vectors
     # Where constants can be replaced without the code, another scale may change scores.
-    identity = site.latitude is None and np.array_equal(function, INT8_VALUES)
-    return Attention(batch, query, key, value, output, scores, softmax, shares, None if identity else function)
+    identity = site.latitude is None and len(known) == 1 and np.array_equal(known[0], INT8_VALUES)
+    mask = masks.of_score if len(known) > 1 else None
+    tables = None if identity else np.stack(known)
+    return Attention(batch, query, key, value, output, scores, softmax, shares, tables, mask)
 
 
-def _function(nodes: Sequence[Node], parts: Mapping[Node, Site], elements: int) -> Array | None:
-    """The entries by a score's byte."""
-    entries: Array = INT8_VALUES
-    for part in (parts[node] for node in nodes if not isinstance(node.op, Reshape)):
-        found = function_of(part)
-        if found is None or part.sig.output.elements != elements or part.sig.output.dtype.ctype != "int8_t":
+@dataclass(frozen=True, eq=False)
+class _Masks:
+    """The constants with an element for each score, of all steps.
+
+    Attributes:
+        values: (combinations, constants). of_score: uint8 (queries, keys), which combination a score has.
+    """
+
+    values: Array
+    of_score: Array
+
+
+def _masks(steps: Sequence[Site], shape: tuple[int, ...]) -> _Masks | None:
+    """None where they differ from matrix to matrix, or have many values.
+
+    Args:
+        shape: queries and keys.
+    """
+    columns = list[Array]()
+    for step in steps:
+        for constant in step.constants:
+            if constant is None or constant.size == 1:
+                continue
+            if step.sig.output.shape[-2:] != shape:
+                return None
+            matrices = np.broadcast_to(constant, step.sig.output.shape).reshape(-1, prod(shape))
+            if not np.all(matrices == matrices[:1]):
+                return None
+            columns.append(matrices[0])
+    if not columns:
+        return _Masks(np.zeros((1, 0)), np.zeros(shape, np.uint8))
+    values, numbers = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    if len(values) > MOST_FUNCTIONS:
+        return None
+    return _Masks(values, numbers.reshape(shape).astype(np.uint8))
+
+
+def _function(steps: Sequence[Site], masks: Array, elements: int) -> Array | None:
+    """The entries by a score's byte.
+
+    Args:
+        masks: the value of each constant that has an element for each score.
+    """
+    entries, left = INT8_VALUES, iter(masks)
+    for step in steps:
+        constants = tuple(
+            constant if constant is None or constant.size == 1 else np.array(next(left), constant.dtype)
+            for constant in step.constants
+        )
+        found = function_of(replace(step, constants=constants))
+        if found is None or step.sig.output.elements != elements or step.sig.output.dtype.ctype != "int8_t":
             return None
         entries = found[1][entries.view(np.uint8)]
     return entries

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for, structured
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, weight_constant
 from tinycompile.kernels.generic_finish import ARGUMENTS, step_finish
 from tinycompile.kernels.generic_overlap import rowwise_distance
-from tinycompile.kernels.wide_layers import range_of
+from tinycompile.kernels.wide_layers import channel_table, range_of
 from tinycompile.numerics.block_scales import blocks
 from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.numerics.wide_requant import RealRequant
 from tinycompile.ops.blockwise_fully_connected import BlockwiseFullyConnected
 from tinycompile.targets.core import Core
 
-_PER_PRODUCT, _PER_BLOCK, _PER_WIDE_BLOCK, _PER_WIDE_OUTPUT = 5, 16, 22, 80
+_PER_PRODUCT, _PER_BLOCK, _PER_WIDE_BLOCK, _PER_WORD_BLOCK, _PER_WIDE_OUTPUT = 5, 16, 22, 35, 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,35 @@ def _wide(layer: BlockwiseLayer, rule: RealRequant, core: Core) -> Kernel:
     constants = (weight_constant(layer.weights), _factors(layer), channels)
     work = _PER_WIDE_BLOCK, _PER_WIDE_OUTPUT
     return _kernel(layer, core, "blockwise_wide", function, constants, work, "64-bit product")
+
+
+@kernel_for(BlockwiseFullyConnected, dtype=INT16)
+def portable_words(site: Site, core: Core) -> Kernel | None:
+    """`tc_blockwise_s16`."""
+    layer = BlockwiseLayer.of(site)
+    if layer is None or not isinstance(layer.op.rule, RealRequant):
+        return None
+    parameters = (
+        "const int16_t *input",
+        "int16_t *output",
+        "const int8_t *weights",
+        "const int32_t *factors",
+        "const tc_wide_channel *channels",
+    )
+    function = struct_call(
+        f"blockwise_s16_{layer.stem}",
+        "tc_blockwise_s16",
+        "tc_blockwise.h",
+        parameters,
+        (Struct("tc_blockwise_wide_shape", {**layer.sizes, "range": range_of(layer.op.rule)}),),
+        "Fully connected layer of 16-bit activations with a factor for each block of inputs.",
+        names_of(parameters),
+    )
+    constants = (weight_constant(layer.weights), _factors(layer), channel_table(site, layer.op.rule))
+    kernel = _kernel(
+        layer, core, "blockwise_s16", function, constants, (_PER_WORD_BLOCK, _PER_WIDE_OUTPUT), "64-bit product"
+    )
+    return replace(kernel, overlap={0: INT16.item_bytes * kernel.overlap[0]})
 
 
 def _kernel(

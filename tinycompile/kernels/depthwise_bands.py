@@ -77,7 +77,7 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
     products = 2 * frame.rows * width
     loads = -(-width * frame.rows // 4) + -(-(width + stride) // 2)
     per_block = bands * (products + loads + 2) + (25 if stride == 1 else 16)
-    unpacking = channels * (30 + 9 * record) if compact else 0
+    unpacking = channels * (30 + (15 if frame.tap_bits < 8 else 9) * record) if compact else 0
     kept = 4 * (total // (slots - bands + 1)) * (bands - 1) * frame.columns * 5 if slots < total else 0
     return Kernel(
         "depthwise_bands_compact" if compact else "depthwise_bands",
@@ -94,6 +94,6 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
         + frame.instructions(total, per_block, 45),
         code_bytes=400 + 4 * per_block,
         in_place=frame.works_in_place,
-        notes={"requantisation": frame.plan.form},
+        notes={"requantisation": frame.plan.form} | (frame.packed_note if compact else {}),
         requant=frame.plan.shape_in_code,
     )

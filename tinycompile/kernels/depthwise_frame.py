@@ -105,18 +105,34 @@ class Frame:
     @property
     def compact_words(self) -> int:
         """Of a channel's `compact_records`, without the requantisation."""
-        return -(-self.window[0] * self.window[1] // 4)
+        return -(-self.window[0] * self.window[1] * self.tap_bits // 32)
+
+    @property
+    def tap_bits(self) -> int:
+        """Of a weight in `compact_records`: 8, or as few as it has."""
+        return next((bits for bits in (2, 4) if self.layer.fits_bits(bits)), 8)
 
     @property
     def compact_records(self) -> Deferred:
-        """int32 per channel: the taps as bytes, row by row, filled up to whole words, then the requantisation."""
+        """int32 per channel: the taps row by row, `tap_bits` each, filled up to words, then the requantisation."""
 
         def words() -> Array:
-            taps = self.taps.reshape(self.layer.channels, -1)
-            filled = np.pad(taps, ((0, 0), (0, -taps.shape[1] % 4))).astype(np.int8)
-            return filled.view(np.int32).astype(np.int64)
+            bits, taps = self.tap_bits, self.taps.reshape(self.layer.channels, -1)
+            filled = np.pad(taps, ((0, 0), (0, 32 // bits * self.compact_words - taps.shape[1])))
+            shared = (filled & (1 << bits) - 1).reshape(self.layer.channels, -1, 8 // bits)
+            both = (shared << bits * np.arange(8 // bits)).sum(axis=2).astype(np.uint8)
+            return both.view(np.int32).astype(np.int64)
 
         return self.records(self.compact_words, words)
+
+    @property
+    def packed_note(self) -> dict[str, str]:
+        """For the report, of `compact_records`."""
+        return (
+            {}
+            if self.tap_bits == 8
+            else {"weights": f"{self.tap_bits} bits each, unpacked for four channels at a time"}
+        )
 
     @property
     def works_in_place(self) -> bool:
@@ -169,7 +185,7 @@ class Frame:
     def weights(self, words: int, *, packed: bool) -> Fields:
         """What they end with: the record of a channel takes `words` words where it isn't packed."""
         window = {"packed_words": self.compact_words + self.parameters, "kernel_height": self.window[0]}
-        window |= {"kernel_width": self.window[1], "pre": self.plan.pre}
+        window |= {"kernel_width": self.window[1], "bits": self.tap_bits, "pre": self.plan.pre}
         return {"record_words": words, **(window if packed else {})}
 
     def function(

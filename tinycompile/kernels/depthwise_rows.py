@@ -76,11 +76,11 @@ def _kernel(site: Site, *, compact: bool) -> Kernel | None:
         ),
         scratch_bytes=32 * columns + (16 * record if compact else 0),
         instructions=16 * columns
-        + (channels * 50 if compact else 0)
+        + (channels * (50 + 12 * record * (frame.tap_bits < 8)) if compact else 0)
         + frame.instructions(frame.strips + 1, per_block, 42),
         code_bytes=540 if compact else 410,
         in_place=frame.place_by_rows is not None,
         in_place_at=frame.place_by_rows or 0,
-        notes={"requantisation": frame.plan.form},
+        notes={"requantisation": frame.plan.form} | (frame.packed_note if compact else {}),
         requant=frame.plan.shape_in_code,
     )

@@ -13,6 +13,9 @@ from tinycompile.targets.core import Core
 _SMALLEST = 1 << 11
 """A smaller exponential adds 0 to the sum, whose unit is 2^12 of them, and gives a probability of 0."""
 
+_WORTH_FOURS = 64
+"""Elements in an inference for which code that computes four at a time is worth its bytes."""
+
 _LEAST_SHIFT = 23
 """Of a product of an exponential and a sum's reciprocal, to a probability in 256ths."""
 
@@ -20,6 +23,15 @@ _LEAST_SHIFT = 23
 @kernel_for(Softmax)
 def softmax_table(site: Site, core: Core) -> Kernel | None:
     """`tc_softmax_s8`."""
+    return table_kernel(site, core, site.sig.input.elements)
+
+
+def table_kernel(site: Site, core: Core, computed: int) -> Kernel | None:
+    """The same.
+
+    Args:
+        computed: elements, by all calls of the function in an inference.
+    """
     op, sig = site.node.op, site.sig
     if not isinstance(op, Softmax) or op.rule != "tflite":
         return None
@@ -29,13 +41,13 @@ def softmax_table(site: Site, core: Core) -> Kernel | None:
     if not reciprocals_may_be_even(exponentials):
         return None
     depth = sig.input.shape[-1]
-    rows = sig.input.elements // depth
+    rows, fours = sig.input.elements // depth, computed >= _WORTH_FOURS
     function = struct_call(
         f"softmax_{rows}x{depth}",
         "tc_softmax_s8",
         "tc_softmax.h",
         ("const int8_t *input", "int8_t *output", "const int32_t *exponentials"),
-        (Struct("tc_softmax_shape", {"rows": rows, "depth": depth, "exponentials": count}),),
+        (Struct("tc_softmax_shape", {"rows": rows, "depth": depth, "exponentials": count, "fours": int(fours)}),),
         "Softmax over the last axis.",
     )
     entries = (2 * exponentials[:count][::-1].astype(np.int64) - 2**31).astype(np.int32)
@@ -43,18 +55,17 @@ def softmax_table(site: Site, core: Core) -> Kernel | None:
         "softmax_table",
         function,
         (Constant("exponentials", "int32_t", entries, "exp(-d * beta * scale) * 2^32 - 2^31 for d = max - x"),),
-        instructions=rows * _row_instructions(rows, depth, core),
-        code_bytes=450 if rows * depth >= 64 else 300,
+        instructions=rows * _row_instructions(depth, core, fours=fours),
+        code_bytes=750 if fours else 300,
         overlap={0: 0},
         notes={"requantisation": "table of exponentials"},
     )
 
 
-def _row_instructions(rows: int, depth: int, core: Core) -> int:
-    """Four elements at a time where there are 64."""
+def _row_instructions(depth: int, core: Core, *, fours: bool) -> int:
     if core.has("dsp"):
-        return 48 + 12 * depth if rows * depth >= 64 else 70 + 21 * depth
-    return 80 + (21 if rows * depth >= 64 else 30) * depth if core.has("long_multiply") else 200 + 56 * depth
+        return 42 + round(11.4 * depth) if fours else 70 + 21 * depth
+    return 80 + (21 if fours else 30) * depth if core.has("long_multiply") else 200 + 56 * depth
 
 
 def reciprocals_may_be_even(exponentials: Array) -> bool:

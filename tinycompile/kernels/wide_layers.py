@@ -167,7 +167,7 @@ def _kernel(
         function,
         (
             weight_constant(site.constant(1)),
-            _channel_table(site, rule),
+            channel_table(site, rule),
         ),
         instructions=50 + slower * work,
         code_bytes=500,
@@ -184,7 +184,7 @@ def range_of(rule: WideRule) -> dict[str, int]:
     return {**fields, "twice": int(rule.form == "double")}
 
 
-def _channel_table(site: Site, rule: WideRule) -> Constant:
+def channel_table(site: Site, rule: WideRule) -> Constant:
     """`tc_wide_channel` for each output channel."""
     if isinstance(rule, RealRequant):
         words = (rule.slope >> 32).astype(np.int32), (rule.slope & 0xFFFFFFFF).astype(np.uint32).view(np.int32)

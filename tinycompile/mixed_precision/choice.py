@@ -62,6 +62,22 @@ class Choice:
         return {name: each.bits for name, each in self.chosen.items() if each.bits < 8}
 
 
+_MORE_BYTES, _TIMES = 1.1, 1.5
+"""A kernel is left out if one with at most so many times its bytes takes fewer instructions by such a factor."""
+
+
+def sensible(alternatives: Sequence[Alternative]) -> list[Alternative]:
+    """Without kernels that save next to nothing and take much longer: portable ones beside those of the core."""
+    return [
+        each
+        for each in alternatives
+        if not any(
+            a.bits == each.bits and a.bytes <= _MORE_BYTES * each.bytes and _TIMES * a.instructions < each.instructions
+            for a in alternatives
+        )
+    ]
+
+
 def useful(alternatives: Sequence[Alternative]) -> list[Alternative]:
     """Without those that another one is no worse than in everything."""
     kept = list[Alternative]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, cast
@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Graph, Op, Quantization, Site
 from tinycompile.kernels import kernels_of
-from tinycompile.mixed_precision.choice import Alternative, useful
+from tinycompile.mixed_precision.choice import Alternative, sensible, useful
 from tinycompile.mixed_precision.fitting import LowBits
 from tinycompile.mixed_precision.network import Layer, Network, weight_axis
 from tinycompile.mixed_precision.sensitivity import Trial
@@ -28,7 +28,7 @@ def alternatives(network: Network, trials: Sequence[Trial], core: Core) -> dict[
             found[trial.layer] = [*_priced(network.graph.site(layer.node), core, 8, 0.0)]
         site = site_with(network.graph, layer, trial.tried)
         found[trial.layer].extend(_priced(site, core, trial.bits, trial.noise))
-    return {name: useful(each) for name, each in found.items()}
+    return {name: useful(sensible(each)) for name, each in found.items()}
 
 
 def _priced(site: Site, core: Core, bits: int, loss: float) -> list[Alternative]:
@@ -66,11 +66,3 @@ def _with_rule(op: Op, layer: Layer, given: LowBits) -> Op:
     product, nothing = list(map(Fraction, slopes.tolist())), [Fraction(0)] * slopes.size
     made = exact_requant(product, nothing, Fraction(1), rule.zero_point, rule.low, rule.high, rule.even_zero_point)
     return cast(Op, replace(cast(Any, op), rule=made))
-
-
-def bytes_of_all(found: Mapping[str, Sequence[Alternative]], bits: int) -> int:
-    """Constants of all layers with the fewest bytes for so many bits; with 8 where they have none."""
-    total = 0
-    for each in found.values():
-        total += min((a.bytes for a in each if a.bits == bits), default=min(a.bytes for a in each if a.bits == 8))
-    return total

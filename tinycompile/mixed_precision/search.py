@@ -86,6 +86,11 @@ class Search:
         return Choice({name: min(each, key=lambda a: (a.instructions, a.bytes)) for name, each in own.items()})
 
     @property
+    def smallest_8_bits(self) -> int:
+        """Bytes of all of these layers with the kernels that need the fewest for 8 bits."""
+        return sum(min(a.bytes for a in each if a.bits == 8) for each in self.alternatives.values())
+
+    @property
     def least_bytes(self) -> int:
         """Of all layers that may get few bits."""
         return sum(min(a.bytes for a in each) for each in self.alternatives.values())
@@ -94,8 +99,8 @@ class Search:
         return choose(self.alternatives, bytes_limit, instruction_limit)
 
     def front(self, points: int) -> list[Choice]:
-        """From all bytes to the fewest, in steps of equal ratio: the choices of least predicted loss."""
-        most, least = self.at_8_bits.bytes, self.least_bytes
+        """From 8 bits in the fewest bytes to the fewest bits, in equal ratios: the choices of least predicted loss."""
+        most, least = self.smallest_8_bits, self.least_bytes
         limits = np.geomspace(most, least, points).astype(np.int64) if most > least else [most]
         return [self.choice(max(int(limit), least)) for limit in limits]
 

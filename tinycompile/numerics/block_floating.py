@@ -41,6 +41,9 @@ MASTER_LIMIT = 32640
 BIAS_LIMIT = 1 << 30
 """Trained biases are within [-2^30, 2^30]."""
 
+DEFAULT_RATE = 0.01
+"""The learning rate that a training step begins with unless another one was asked for."""
+
 _MOST_LEFT = 31
 _MOST_RIGHT = 62
 

@@ -15,8 +15,11 @@ from fractions import Fraction
 from math import gcd
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinycompile.numerics.fixed_point import Int64Array, IntegerArray
+
+Float32Array = NDArray[np.float32]
 
 FACTOR_BITS = 31
 """Of a factor: a positive int32."""
@@ -83,3 +86,25 @@ def reach(weights: IntegerArray, factor: Int64Array, size: int, largest: int) ->
     return [
         largest * sum(map(int.__mul__, row, factors)) for row, factors in zip(of_blocks, factor.tolist(), strict=True)
     ]
+
+
+def weighted_totals(weights: IntegerArray, factor: Int64Array, size: int) -> list[int]:
+    """What each row's sum is of inputs that are all 1; `weights` (rows, elements), `factor` (rows, blocks)."""
+    of_blocks = blocks(weights, size).sum(axis=-1).tolist()
+    return [sum(map(int.__mul__, row, factors)) for row, factors in zip(of_blocks, factor.tolist(), strict=True)]
+
+
+def block_starts(elements: int, size: int) -> list[int]:
+    """Where each block of a row begins."""
+    return list(range(0, elements, size))
+
+
+def whole_numbers(values: Float32Array, scale: Float32Array, size: int) -> Int64Array | None:
+    """Of float32 (rows, elements) the integers that they are multiples of their blocks' scales (rows, blocks) by, as
+    DequantizeLinear rounds the products; None if they aren't.
+    """
+    spread = np.repeat(scale, size, axis=1)[:, : values.shape[1]]
+    with np.errstate(all="ignore"):
+        numbers = np.rint(np.where(spread == 0, 0, values / spread))
+        same = np.array_equal(numbers.astype(np.float32) * spread, values)
+    return numbers.astype(np.int64) if same else None

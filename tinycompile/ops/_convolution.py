@@ -185,11 +185,13 @@ class Convolution(SpatialOp, Typed, Differentiable):
     def padded_along(self, axis: int, padding: Pair) -> Convolution:
         return replace(self, padding=repadded(self.padding, axis, padding))
 
+    def geometry(self, x: TensorType, weights: TensorType) -> LinearGeometry:
+        """What it adds up."""
+        _, rows, columns, channels = x.shape
+        return LinearGeometry(self.window(x, weights), (rows, columns, channels), weights.shape, self.weight_axis == 3)
+
     def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
-        sig = tape.signature(node)
-        _, rows, columns, channels = sig.input.shape
-        image, depthwise = (rows, columns, channels), self.weight_axis == 3
-        geometry = LinearGeometry(self.window_of(sig), image, sig.inputs[1].shape, depthwise)
+        geometry = self.geometry(*tape.signature(node).inputs[:2])
         linear_vjp(tape, node, gradient, geometry, self.clamp, self.weight_axis)
 
     def _limits(self, sig: Signature) -> str | None:

@@ -149,9 +149,11 @@ class FullyConnected(Typed, Differentiable):
     def macs(self, sig: Signature) -> int:
         return sig.output.elements * sig.inputs[1].shape[1]
 
+    def geometry(self, x: TensorType, weights: TensorType) -> LinearGeometry:
+        """What it adds up, as a convolution of one position."""
+        window, depth = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0)), x.shape[-1]
+        return LinearGeometry(window, (x.elements // depth, 1, depth), weights.shape)
+
     def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
-        sig = tape.signature(node)
-        window = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0))
-        depth = sig.input.shape[-1]
-        geometry = LinearGeometry(window, (sig.input.elements // depth, 1, depth), sig.inputs[1].shape)
+        geometry = self.geometry(*tape.signature(node).inputs[:2])
         linear_vjp(tape, node, gradient, geometry, self.clamp, 0)

@@ -20,17 +20,19 @@ def own_states(graph: Graph) -> Graph:
     What comes after may take for granted: each state's `next` is no output, and the result of a node that has no other
     one, or that says that it may be there (`Op.updates`); every node that reads the state comes before that node. So
     both can be one piece of memory. A node that reads the state itself can't write it unless it says so: its kernels
-    need not be in place.
+    need not be in place. A state that stays as it is has no such node; its memory is for the caller to write.
     """
     if not graph.states:
         return graph
     graph = _own_outputs(graph, [state.name for state in graph.states])
-    for position in range(len(graph.states)):
+    for position, state in enumerate(graph.states):
+        if state.next == state.name:
+            continue
         direct, copied = _settled(graph, position), _settled(_copied(graph, position), position)
         # Two states that swap wait for each other's reader, unless one's value is put aside first.
         found = direct or copied or _settled(_copied(_copied(graph, position), position), position)
         if found is None:
-            raise ValueError(f"state {graph.states[position].name!r} can't be written")
+            raise ValueError(f"state {state.name!r} can't be written")
         graph = found
     graph = _own_outputs(graph, [state.next for state in graph.states])
     return _Dependencies.of(graph, len(graph.states)).ordered()
@@ -54,6 +56,8 @@ class _Dependencies:
         for step, node in enumerate(graph.nodes):
             edges.add_edges_from((writer[name], step) for name in node.inputs if name in writer)
         for state in graph.states[:settled]:
+            if state.next == state.name:
+                continue
             last = writer[state.next]
             own = _updates(graph, graph.nodes[last], state)
             edges.add_edges_from((s, last) for s in _readers(graph, state.name) if not (own and s == last))

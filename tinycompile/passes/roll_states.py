@@ -7,6 +7,7 @@ are kept. With one more row than is kept, the state is what attention reads, and
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from tinycompile.ir import Graph, Node, State, free_name
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.delay_line import DelayLine
 from tinycompile.ops.slice import Slice
+from tinycompile.ops.take import Take
 
 
 def roll_states(graph: Graph) -> Graph:
@@ -29,14 +31,14 @@ def _rolled(graph: Graph, position: int) -> Graph | None:
     state, producers, consumers = graph.states[position], graph.producers(), graph.consumers()
     last = producers.get(state.next)
     joined = None if last is None else producers.get(last.inputs[0])
-    if last is None or joined is None or not isinstance(last.op, Slice) or not isinstance(joined.op, Concatenation):
+    if last is None or joined is None or not isinstance(joined.op, Concatenation):
         return None
     alone = consumers.get(state.name) == [joined] and state.name not in graph.results
     if not alone or len(joined.inputs) != 2 or joined.inputs[0] != state.name or joined.inputs[1] == state.name:
         return None
     axis, before, rows = joined.op.axis, graph.types[joined.outputs[0]], graph.types[joined.inputs[1]]
-    kept, new = state.initial.shape[axis], rows.shape[axis]
-    if last.op != Slice.of_axis(before.shape, axis, new, kept):
+    new = rows.shape[axis]
+    if not _takes_the_last(graph, last, axis, new):
         return None
     types = dict(graph.types)
     line = free_name(f"{state.name}_line", types)
@@ -48,3 +50,13 @@ def _rolled(graph: Graph, position: int) -> Graph | None:
     states[position] = State(line, np.concatenate([leaving, state.initial], axis), joined.outputs[0])
     nodes = tuple(moved if node is joined else node for node in graph.nodes)
     return replace(graph, nodes=nodes, types=types, states=tuple(states))
+
+
+def _takes_the_last(graph: Graph, node: Node, axis: int, first: int) -> bool:
+    """Whether its result is its operand from an index along an axis on."""
+    if not isinstance(node.op, Slice | Take):
+        return False
+    shape = graph.types[node.inputs[0]].shape
+    numbers = np.arange(prod(shape)).reshape(shape)
+    (taken,) = node.op.evaluate(graph.signature(node), [numbers])
+    return np.array_equal(taken, np.take(numbers, range(first, shape[axis]), axis))

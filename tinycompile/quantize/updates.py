@@ -63,6 +63,6 @@ def _appends(graph: FloatGraph, node: Any) -> bool:
 
 
 def _is_output(graph: FloatGraph, name: str) -> bool:
-    """Whether a value, perhaps moved, is an output of the model."""
-    moved = [node.output[0] for node in graph.consumers(name) if node.op_type in _MOVES]
+    """Whether a value, perhaps moved, or a part of it is an output of the model."""
+    moved = [node.output[0] for node in graph.consumers(name) if node.op_type in _MOVES or node.op_type == "Slice"]
     return name in graph.outputs or any(_is_output(graph, each) for each in moved)

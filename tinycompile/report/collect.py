@@ -128,6 +128,9 @@ def _options(options: Options, board: Board) -> OptionsSection:
         match=options.match,
         slide=options.slide,
         keep_tokens=options.keep_tokens,
+        train=options.train,
+        loss=options.loss,
+        learning_rate=options.learning_rate,
     )
 
 
@@ -136,6 +139,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
     held = [_weights_in(layer, project, program) for layer in program.layers]
     waiting = program_waiting(shared.folder / "build", program, project, planned, held, shared.measured)
     executed, layers = work_of(expanded(program.graph)), _layers(shared, program, lowered, held, waiting)
+    does_else = lowered.slide is not None or program.training is not None  # than the model's own layers
     forms = Counter(layer.notes["requantisation"] for layer in layers if "requantisation" in layer.notes)
     return Report(
         tinycompile=__version__,
@@ -160,7 +164,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         pruning=lowered.pruning,
         stages=[_stage(stage, program) for stage in planned.stages],
         macs=MacsSection(total(lowered.nominal).macs, planned.macs),
-        eliminated=Work() if lowered.slide else total(lowered.nominal) - total(executed),
+        eliminated=Work() if does_else else total(lowered.nominal) - total(executed),
         notes=program.graph.notes,
         requantisation=dict(sorted(forms.items())),
         layers=layers,
@@ -200,7 +204,7 @@ def _layers(
             scratch_bytes=layer.kernel.scratch_bytes,
             function=layer.function,
             stage=stages.get(step),
-            traced=True,
+            traced=program.training is None or step <= program.training.begin,
             outputs=[_tensor(tensor, program.graph) for tensor in layer.outputs],
             weights_in=held[step],
             live_bytes=live,

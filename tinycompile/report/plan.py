@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tinycompile.codegen.layer_names import layer_names, told_apart_by
+from tinycompile.copy_choice import Estimate
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.planner.draw import ascii_map
@@ -14,7 +15,7 @@ from tinycompile.report.facts import arena_facts
 from tinycompile.report.weights import by_bits, layer_weights
 
 
-def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:
+def plan_lines(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> Iterator[str]:
     """What `plan` prints: per model its figures and its map, then where everything goes."""
     for model in models:
         planned = model.planned
@@ -37,9 +38,11 @@ def plan_lines(models: Sequence[Lowered], layout: Layout) -> Iterator[str]:
     place = f"{layout.arena.name} ({_bytes(layout.arena.bytes)} at {layout.arena.origin:#010x})"
     shared = "the models share one arena" if len(models) > 1 else "the arena is"
     yield f"{shared} in {place}; stack and data in {layout.system.name}"
+    for (kind, memory), size in copies.sections.items():
+        yield f"start-up copies about {_bytes(size)} of {kind} to {memory.name} (an estimate)"
 
 
-def plan_facts(models: Sequence[Lowered], layout: Layout) -> dict[str, Any]:
+def plan_facts(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> dict[str, Any]:
     """For `plan --json`: bytes, estimated instructions, and every block of each arena with its place and lifetime."""
     memories = {"arena": layout.arena, "stack": layout.system, "scratch": layout.scratch}
     return {
@@ -49,6 +52,9 @@ def plan_facts(models: Sequence[Lowered], layout: Layout) -> dict[str, Any]:
             for what, memory in memories.items()
             if memory is not None
         },
+        "copies_estimate": [
+            {"kind": kind, "memory": memory.name, "bytes": size} for (kind, memory), size in copies.sections.items()
+        ],
     }
 
 

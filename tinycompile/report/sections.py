@@ -51,6 +51,9 @@ class OptionsSection:
     match: str
     slide: str | None
     keep_tokens: Sequence[str]
+    train: str | None
+    loss: str
+    learning_rate: float
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,8 @@ class LayerSection:
     Attributes:
         notes: what the kernel says of how it computes. eliminated: constant channels and what they would have cost.
         instructions: counted by `run`; None before. instructions_estimate: the kernel's own figure.
-        stage: index in `stages`; None for a layer by itself. traced: whether its result is seen apart from the next.
+        stage: index in `stages`; None for a layer by itself.
+        traced: whether its result is seen apart from the next, in an inference.
         weights: how many there are. weight_bits: of each of them, in the model; None without weights. weights_bytes: of
             all constants, as the kernel stores them.
         weights_in: bytes of constants by memory, of one that several layers share in each of them.

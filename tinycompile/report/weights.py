@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinycompile.dtypes import INT8, INT16
 from tinycompile.ir import Array, Graph, Node, TensorType
-from tinycompile.numerics.block_scales import blocks
+from tinycompile.numerics.block_scales import blocks, whole_numbers
 
 WIDTHS = (2, 3, 4, 8, 16)
 """Bits that integers are said to have."""
@@ -38,7 +38,10 @@ def layer_weights(graph: Graph, node: Node) -> LayerWeights:
 
 
 def _bits(t: TensorType, values: Array) -> int:
-    if t.dtype.is_float or values.size == 0:
+    if t.dtype.is_float and t.quant is not None and t.quant.block is not None:
+        numbers = whole_numbers(values, t.quant.scale, t.quant.block)
+        values = values if numbers is None else numbers
+    if values.dtype.kind == "f" or values.size == 0:
         return t.dtype.bits
     if t.quant is not None and t.quant.block is not None:
         # The zeros that fill the last block are within its range: minus a zero point, 0 always is.
@@ -59,4 +62,4 @@ def by_bits(layers: Iterable[tuple[int | None, int]]) -> Iterator[str]:
             found.setdefault(bits, []).append(size)
     for bits in sorted(found) if min(found, default=8) < INT8.bits else ():
         count = len(found[bits])
-        yield f"{sum(found[bits]):,} bytes of {bits} bits in {count} layer{'' if count == 1 else 's'}"
+        yield f"those of {bits} bits in {count} layer{'' if count == 1 else 's'} take {sum(found[bits]):,} bytes"

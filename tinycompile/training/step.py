@@ -7,30 +7,32 @@ those that keep something.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Literal
+from itertools import repeat
 
 import numpy as np
 
+from tinycompile.choices import Loss
 from tinycompile.dtypes import INT8, INT16, INT32, DType
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.ir import Array, Graph, Node, State, TensorType, free_name, verify
-from tinycompile.numerics.block_floating import BIAS_LIMIT, MASTER_FRACTION_BITS, factor
+from tinycompile.numerics.block_floating import BIAS_LIMIT, DEFAULT_RATE, MASTER_FRACTION_BITS, factor
+from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._training.gradient import LEARNING_RATE, Gradient
 from tinycompile.ops._training.losses import BeginBackward, CrossEntropyGradient, SquaredErrorGradient
 from tinycompile.ops._training.masks import ClampMask, MaskedGradient
-from tinycompile.ops._training.parameters import RoundedWeights
+from tinycompile.ops._training.parameters import GradientDescent, RoundedWeights
 from tinycompile.ops._training.rule import NoGradientError, Parameter
+from tinycompile.ops._training.trained_layer import TrainedLayer
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.identity import Identity
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.softmax import Softmax
 from tinycompile.training.backward import Backward, Place, dependent, states_of
 from tinycompile.training.scheme import Scheme, Trained, has_weights
-
-Loss = Literal["cross_entropy", "squared_error"]
-
-DEFAULT_RATE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +50,35 @@ class TrainingStep:
     label: str
     loss: str
 
+    @property
+    def begin(self) -> int:
+        """Which node is `BeginBackward`."""
+        return next(i for i, node in enumerate(self.graph.nodes) if isinstance(node.op, BeginBackward))
+
+    @property
+    def classes(self) -> int | None:
+        """Of how many the label is the number of one; None where it is what the output should be."""
+        head = self.graph.consumers()[self.label][0]
+        return self.graph.types[head.inputs[0]].elements if isinstance(head.op, CrossEntropyGradient) else None
+
     def prediction(self) -> Graph:
         """What a prediction executes; its states stay."""
-        graph = self.graph
-        (begin,) = (i for i, node in enumerate(graph.nodes) if isinstance(node.op, BeginBackward))
+        graph, begin = self.graph, self.begin
         states = tuple(replace(state, next=state.name) for state in graph.states)
         return _pruned(replace(graph, nodes=graph.nodes[:begin], states=states))
+
+
+def training_of(graph: Graph) -> TrainingStep | None:
+    """A training step by its graph, also after passes and planning; None where it is no such graph."""
+    heads = [node for node in graph.nodes if isinstance(node.op, CrossEntropyGradient | SquaredErrorGradient)]
+    if not heads:
+        return None
+    (head,) = heads
+    descent = next(node for node in graph.nodes if isinstance(node.op, GradientDescent))
+    copies = {node.inputs[0]: node.outputs[0] for node in graph.nodes if isinstance(node.op, Identity)}
+    losses = {head.outputs[2], copies.get(head.outputs[2])}
+    (loss,) = (state.name for state in graph.states if state.next in losses)
+    return TrainingStep(graph, descent.inputs[3], head.inputs[1], loss)
 
 
 def training_step(
@@ -95,7 +120,7 @@ def training_step(
         State(label, np.zeros(label_type.shape, label_type.dtype.carrier), label),
         State(found, np.zeros(1, np.int32), computed),
     )
-    nodes = (*_with_kept(forward, backward), *backward.nodes)
+    nodes = (*map(_as_trained, _with_kept(forward, backward), repeat(places)), *backward.nodes)
     step = replace(forward, nodes=nodes, types=backward.types, constants=backward.constants, states=states)
     step = _pruned(_masks_of_kept(step))
     verify(step, "training_step")
@@ -244,6 +269,13 @@ def _with_kept(forward: Graph, backward: Backward) -> list[Node]:
         nodes.append(node)
         nodes += [kept for value in node.outputs for kept in backward.after.get(value, ())]
     return nodes
+
+
+def _as_trained(node: Node, places: Collection[str]) -> Node:
+    """A layer with trained operands as such: kernels for constant weights aren't for it."""
+    if isinstance(node.op, Convolution | FullyConnected) and not set(places).isdisjoint(node.inputs):
+        return replace(node, op=TrainedLayer(node.op))
+    return node
 
 
 def _masks_of_kept(step: Graph) -> Graph:

@@ -183,8 +183,9 @@ def _layer_results(
         if layer["traced"]
         for entry in layer["outputs"]
     ]
-    count = len(build.report["layers"])
-    entries += [(count + i, f"state {s['name']}", s) for i, s in enumerate(build.report.get("states", ()))]
+    count, states = len(build.report["layers"]), build.report.get("states", ())
+    if build.report["options"].get("train") is None:  # a prediction ends before states change
+        entries += [(count + i, f"state {s['name']}", s) for i, s in enumerate(states)]
     if [record.layer for record in records] != [index for index, *_ in entries]:
         raise ToolFailedError(
             "the trace doesn't have the layers of the report",

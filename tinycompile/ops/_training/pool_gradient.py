@@ -27,6 +27,11 @@ class PoolGradient(Op):
     shape: tuple[int, ...]
 
     @property
+    def image(self) -> tuple[int, int]:
+        """Rows and columns of the input."""
+        return self.shape[1], self.shape[2]
+
+    @property
     def overlaps(self) -> int:
         """Windows over a position, at most."""
         pairs = zip(self.window.kernel, self.window.stride, strict=True)
@@ -38,7 +43,7 @@ class PoolGradient(Op):
         return width(self.overlaps, 1)
 
     def infer(self, inputs: Sequence[TensorType]) -> Inferred:
-        if inputs[0].shape != (1, *self.window.output_size(*self.shape[1:3]), self.shape[3]):
+        if inputs[0].shape != (1, *self.window.output_size(*self.image), self.shape[3]):
             raise ValueError(f"{inputs[0]} is no gradient of windows over {self.shape}")
         return gradient_of(self.shape)
 

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: 0BSD */
+/*
+ * Block-floating gradients of a training step: int16 values within [-32767, 32767] and one exponent for all of them; the
+ * real number is value * 2^exponent. Everything rounds halves upwards.
+ */
+#ifndef TC_BLOCK_FLOAT_H
+#define TC_BLOCK_FLOAT_H
+
+#include <stdint.h>
+
+#include "kernels/tc_inline.h"
+#include "kernels/tc_requant.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TC_GRADIENT_BITS 15
+#define TC_GRADIENT_LARGEST 32767
+/* Of a gradient that is 0 everywhere: it changes nothing where it joins another one. */
+#define TC_EXPONENT_OF_ZERO (-4096)
+
+TC_INLINE uint32_t tc_magnitude(int32_t value)
+{
+    return value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
+}
+
+/* The number of bits up to the highest one that is set; of 0 it is 0. */
+TC_INLINE int32_t tc_bit_length(uint32_t value)
+{
+#if defined(__GNUC__)
+    return value == 0u ? 0 : 32 - __builtin_clz(value);
+#else
+    int32_t bits = 0;
+    for (; value != 0u; value >>= 1) {
+        ++bits;
+    }
+    return bits;
+#endif
+}
+
+/* value / 2^shift for a shift in [0, 31]. */
+TC_INLINE int32_t tc_shift_right_rounded(int32_t value, int32_t shift)
+{
+    return shift == 0 ? value : (value >> shift) + ((value >> (shift - 1)) & 1);
+}
+
+/* value / 2^shift for |value| < 2^62; a negative shift multiplies, at most by 2^31, what is first limited to 32 bits. */
+TC_INLINE int64_t tc_shift_wide(int64_t value, int32_t shift)
+{
+    if (shift < 0) {
+        const int64_t limited = value > INT32_MAX ? INT32_MAX : value < -INT32_MAX ? -INT32_MAX : value;
+        return limited * ((int64_t)1 << tc_min(-shift, 31));
+    }
+    const int32_t places = tc_min(shift, 62);
+    return places == 0 ? value : (value + ((int64_t)1 << (places - 1))) >> places;
+}
+
+/* A gradient's value of a sum, by the shift that `tc_renormalizing_shift` finds. */
+TC_INLINE int16_t tc_gradient_value(int32_t sum, int32_t shift)
+{
+    const int32_t value = shift < 0 ? sum * (1 << -shift) : tc_shift_right_rounded(sum, shift);
+    return (int16_t)tc_clamp(value, -TC_GRADIENT_LARGEST, TC_GRADIENT_LARGEST);
+}
+
+/* Which shift gives the largest of some sums 15 bits, and the exponent of what it makes of sums in units of 2^exponent. */
+TC_INLINE int32_t tc_renormalizing_shift(uint32_t largest, int32_t exponent, int32_t *found)
+{
+    const int32_t shift = largest == 0u ? 0 : tc_bit_length(largest) - TC_GRADIENT_BITS;
+    *found = largest == 0u ? TC_EXPONENT_OF_ZERO : exponent + shift;
+    return shift;
+}
+
+TC_INLINE void tc_renormalize(const int32_t *sums, int16_t *values, int32_t count, int32_t exponent, int32_t *found)
+{
+    uint32_t largest = 0u;
+    for (int32_t i = 0; i < count; ++i) {
+        const uint32_t own = tc_magnitude(sums[i]);
+        largest = own > largest ? own : largest;
+    }
+    const int32_t shift = tc_renormalizing_shift(largest, exponent, found);
+    for (int32_t i = 0; i < count; ++i) {
+        values[i] = tc_gradient_value(sums[i], shift);
+    }
+}
+
+/* A value times a mantissa of up to 15 bits, in units that are 2^shift times as large. */
+TC_INLINE int32_t tc_scaled_gradient(int32_t value, int32_t mantissa, int32_t shift)
+{
+    return tc_shift_right_rounded(value * mantissa, shift);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

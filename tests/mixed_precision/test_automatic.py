@@ -1,0 +1,120 @@
+"""`quantize --bits auto` as a user calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.mixed_precision import nets
+from tinycompile.cli import main
+from tinycompile.errors import UsageError
+from tinycompile.frontend import load
+from tinycompile.frontend.tflite_schema import root
+from tinycompile.mixed_precision.build_within import build_within
+from tinycompile.options import Options
+from tinycompile.pipeline import FirmwareTooLargeError
+
+
+def _run(*arguments: object) -> str:
+    result = CliRunner().invoke(main, ["quantize", *map(str, arguments)])
+    assert result.exit_code in (0, 2), result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An int8 TFLite file, a float ONNX file, samples."""
+    path, random = tmp_path_factory.mktemp("automatic"), np.random.default_rng(6)
+    (path / "small.tflite").write_bytes(nets.content())
+    np.savez(path / "calib.npz", x=nets.samples(24), y=np.zeros(24))
+    np.savez(path / "eval.npz", x=nets.samples(24, 2), y=random.integers(0, nets.CLASSES, 24))
+    shapes = {"first": (16, 3, 3, 3), "second": (16, 16, 1, 1)}
+    weights = [
+        numpy_helper.from_array(random.normal(0, 0.3, shape).astype(np.float32), name) for name, shape in shapes.items()
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", "first"], ["a"], name="conv1"),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "second"], ["y"], name="conv2"),
+    ]
+    x, y = (
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", (1, 3, 6, 6)), ("y", (1, 16, 4, 4)))
+    )
+    proto = helper.make_model(
+        helper.make_graph(nodes, "float", [x], [y], weights), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    proto.ir_version = 8
+    onnx.save(proto, path / "float.onnx")
+    np.savez(path / "floats.npz", x=random.normal(0, 1, (24, 3, 6, 6)).astype(np.float32))
+    return path
+
+
+def test_an_int8_file_gets_few_bits_within_its_budget(folder: Path) -> None:
+    samples = ("--calib", folder / "calib.npz", "--eval", folder / "eval.npz")
+    text = _run(
+        folder / "small.tflite", *samples, "--bits", "auto", "--weight-bytes", "70%", "-o", folder / "out.tflite"
+    )
+    assert "layers with few bits, and what was measured" in text and "accuracy" in text
+    assert "measured on the 24 samples of eval.npz" in text
+    tensors = root((folder / "out.tflite").read_bytes()).Subgraphs(0)
+    types = {tensors.Tensors(i).Type() for i in range(tensors.TensorsLength())}
+    assert 17 in types  # INT4
+    before, after = load(folder / "small.tflite"), load(folder / "out.tflite")
+    assert [node.op.kind for node in before.nodes] == [node.op.kind for node in after.nodes]
+    for name in before.outputs:
+        assert before.types[name].quant.same_as(after.types[name].quant)
+
+
+def test_a_float_model_is_quantised_once_with_the_bits_that_were_chosen(folder: Path) -> None:
+    options = ("--bits", "auto", "--weight-bytes", "70%", "--calib-method", "minmax")
+    text = _run(folder / "float.onnx", "--calib", folder / "floats.npz", *options, "-o", folder / "few.onnx")
+    assert "b_quantized: 4 bits" in text or "y_quantized: 4 bits" in text, text
+    stored = [i.data_type for i in onnx.load(folder / "few.onnx").graph.initializer]
+    assert TensorProto.INT4 in stored
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("small.tflite", "--bits", "auto"), "--bits auto needs a limit"),
+        (("small.tflite", "--bits", "auto", "--weight-bytes", "50%", "--flash", "64K"), "two sizes are given"),
+        (("small.tflite", "--bits", "auto", "--weight-bytes", "half"), "'half' is not a size"),
+        (("small.tflite", "--bits", "auto", "--accuracy-loss", "1"), "'1' is no part; write 1% or 0.5%"),
+        (("small.tflite", "--weight-bytes", "50%"), "--weight-bytes needs --bits auto"),
+        (("small.tflite", "--bits", "auto", "--weight-bits", "4", "--flash", "64K"), "--bits auto chooses what"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    model, *others = arguments
+    assert message in _run(folder / model, *others, "--calib", folder / "calib.npz", "-o", folder / "no.tflite")
+
+
+def test_an_int8_file_becomes_a_file_of_its_own_kind(folder: Path) -> None:
+    options = ("--calib", folder / "calib.npz", "--bits", "auto", "--flash", "64K")
+    assert "-o out.tflite" in _run(folder / "small.tflite", *options, "-o", folder / "no.onnx")
+
+
+def test_a_build_that_is_too_large_gets_fewer_bits_until_it_fits(folder: Path) -> None:
+    """With a stand-in for the build, since what is asked for is which file it is given, and when again."""
+    limit, seen = 4000, list[Path]()
+
+    def build(models: list[Path], options: Options, **_: object) -> list[set[int]]:
+        assert options.calibration.samples is None and options.flash == limit
+        seen.append(models[0])
+        if len(seen) < 2:
+            raise FirmwareTooLargeError(limit + 40, limit, "balanced")
+        return [set()]
+
+    options = Options.of("stm32f746", calib=folder / "calib.npz", flash=limit)
+    found = build_within(folder / "small.tflite", options, 1.0, output=folder / "out", build=build)  # pyright: ignore
+    assert seen[0] == folder / "small.tflite" and len(seen) == 2
+    assert found.bits is not None
+    eight = min(row.choice.bytes for row in found.bits.front if not row.choice.bits)
+    assert found.bits.fit.choice.bits and found.bits.fit.choice.bytes <= eight - 40
+    with pytest.raises(UsageError, match="--accuracy-loss needs --flash and --calib"):
+        build_within(folder / "small.tflite", Options.of("stm32f746"), 1.0, output=folder / "out")

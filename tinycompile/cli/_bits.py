@@ -1,0 +1,102 @@
+"""What `--bits auto` is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinycompile.cli._shared import Bytes
+from tinycompile.errors import UsageError
+from tinycompile.written import MARK, TFLITE
+
+if TYPE_CHECKING:
+    from tinycompile.build import Build
+    from tinycompile.options import Options
+
+
+class Percent(click.ParamType[float]):
+    """A part of 1: 1%, 0.5%."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            part = float(str(value).strip().removesuffix("%")) / 100
+        except ValueError:
+            part = -1.0
+        if not str(value).strip().endswith("%") or not 0 <= part < float("inf"):
+            self.fail(f"{value!r} is no part; write 1% or 0.5%", param, ctx)
+        return part
+
+
+class BytesOrPart(click.ParamType[int | float]):
+    """A size in bytes as int, or a part of 1 as float: 200K, 50%."""
+
+    name = "bytes|percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        if isinstance(value, int | float):
+            return value
+        kind: click.ParamType[Any] = Percent() if str(value).strip().endswith("%") else Bytes()
+        return kind.convert(value, param, ctx)
+
+
+def automatic_bits(
+    model: Path,
+    calib: Path | None,
+    output: Path,
+    limits: Mapping[str, float | None],
+    target: str,
+    evaluation: Path | None,
+    **options: Any,
+) -> None:
+    """Write the file, and say what was chosen.
+
+    Args:
+        limits: as they were given, by the options' names; None for those that weren't.
+    """
+    from tinycompile.mixed_precision.automatic import Budget, automatic
+
+    if calib is None:
+        raise UsageError("--bits auto needs --calib", why="what few bits cost is measured on real inputs")
+    size, slower, flash = limits["weight_bytes"], limits["slower"], limits["flash"]
+    budget = Budget(
+        weight_bytes=size if isinstance(size, int) else None,
+        weight_part=size if isinstance(size, float) else None,
+        flash=None if flash is None else int(flash),
+        accuracy_loss=limits["accuracy_loss"],
+        instruction_factor=None if slower is None else 1 + slower,
+    )
+    found = automatic(
+        model,
+        calib,
+        budget,
+        target=target,
+        evaluation=evaluation,
+        form="tflite" if output.suffix == TFLITE else "onnx",
+        description=MARK,
+        **options,
+    )
+    output.write_bytes(found.content)
+    for line in found.lines():
+        click.echo(line)
+
+
+def build_with_few_bits(
+    models: Sequence[Path], options: Options, accuracy_loss: float, folder: Path, *, force: bool, quiet: bool
+) -> list[Build]:
+    """Build one model, with few bits in some layers where 8 bits don't fit; says which."""
+    from tinycompile.mixed_precision.build_within import build_within
+
+    if len(models) != 1:
+        raise UsageError("--accuracy-loss takes one model", hint="give several their bits by `tinycompile quantize`")
+    found = build_within(models[0], options, accuracy_loss, output=folder, force=force)
+    if found.bits is not None and not quiet:
+        for line in found.bits.lines():
+            click.echo(line)
+    return [found.build]

@@ -1,0 +1,268 @@
+"""`quantize --bits auto`: a model file in, the file with the bits that a budget allows out.
+
+A float model is quantised to int8 first, and once more with the bits that were chosen, so that its weights are rounded
+once, from floats. An int8 TFLite file keeps all that it has but for the weights, scales and biases of some layers: its
+int8 weights are what the few bits are fitted to, itself is what they are measured by.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tinycompile.costing import Cost, cost_of
+from tinycompile.errors import QuantizationWarning, UnsupportedError, UsageError
+from tinycompile.frontend import is_onnx, load
+from tinycompile.frontend.onnx import is_quantized
+from tinycompile.frontend.onnx_file import read_proto
+from tinycompile.frontend.tflite import import_tflite
+from tinycompile.ir import Graph
+from tinycompile.mixed_precision.choice import Choice
+from tinycompile.mixed_precision.measure import Samples
+from tinycompile.mixed_precision.network import Network
+from tinycompile.mixed_precision.qdq_names import names_in_file
+from tinycompile.mixed_precision.search import Fit, Search
+from tinycompile.mixed_precision.tflite_file import places, rewritten
+from tinycompile.options import Options
+from tinycompile.progress import step
+from tinycompile.quantize import Form, Quantized, quantize
+
+POINTS = 7
+"""Of the front that is shown."""
+_ROUNDS = 4
+"""Fits at most where accuracy decides."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the weights may take; one of the first four is given, or the loss.
+
+    Attributes:
+        weight_bytes: of all constants, as the compiler stores them. weight_part: of the 8-bit layers' own.
+        flash: of the whole firmware, by estimates.
+        saving: that the layers have to save over 8 bits in their smallest kernels.
+        accuracy_loss: accuracy that may be lost, as a part of 1; without labels: how often the largest output may be
+            another one. Alone: the fewest bytes with which it isn't more.
+        instruction_factor: instructions at most, as a multiple of those with 8 bits; None for any number.
+    """
+
+    weight_bytes: int | None = None
+    weight_part: float | None = None
+    flash: int | None = None
+    saving: int | None = None
+    accuracy_loss: float | None = None
+    instruction_factor: float | None = None
+
+    def check(self) -> None:
+        """Raises UsageError."""
+        given = (self.weight_bytes, self.weight_part, self.flash, self.saving)
+        sizes = [each for each in given if each is not None]
+        if len(sizes) > 1:
+            raise UsageError("two sizes are given", hint="one of --weight-bytes, in bytes or in percent, and --flash")
+        if not sizes and self.accuracy_loss is None:
+            raise UsageError(
+                "--bits auto needs a limit",
+                hint="--weight-bytes 50%, --weight-bytes 200K, --flash 256K, --accuracy-loss 1%",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A point of the front: bytes and instructions of the layers that may have few bits, and what they lose."""
+
+    choice: Choice
+    predicted: float
+    fit: Fit | None
+
+    def describe(self) -> str:
+        bits = self.choice.bits.values()
+        counts = ", ".join(f"{sum(b == n for b in bits)} of {n} bits" for n in (4, 3, 2) if n in bits) or "all 8 bits"
+        measured = self.fit.measured.describe() if self.fit is not None else ""
+        return (
+            f"{self.choice.bytes:>11,} {self.choice.instructions:>14,}  {self.predicted:>6.1f} dB  {counts}"
+            f"{'  ' + measured if measured else ''}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Automatic:
+    """What was chosen.
+
+    Attributes:
+        content: of the file to write.
+        fit: what was chosen, and how it measured.
+        front: choices from 8 bits to the fewest bytes.
+        before, after: of the compiler, of the int8 model and of the result.
+    """
+
+    content: bytes
+    fit: Fit
+    front: tuple[Row, ...]
+    before: Cost
+    after: Cost
+    measured_on: str
+    quantized: Quantized | None
+
+    def lines(self) -> list[str]:
+        """For the terminal."""
+        lines = ["      bytes   instructions  predicted  layers with few bits, and what was measured"]
+        lines += [row.describe() for row in self.front]
+        lines += [f"{name}: {bits} bits" for name, bits in self.fit.choice.bits.items()]
+        measured = self.quantized.lines()[1:] if self.quantized is not None else [self.fit.measured.describe()]
+        lines += [*measured, f"measured on {self.measured_on}"]
+        size = f"weights {self.before.weights_bytes:,} -> {self.after.weights_bytes:,} bytes"
+        work = f"about {self.before.instructions:,} -> {self.after.instructions:,} instructions"
+        return [*lines, f"{size}, {work} on {self.after.target}"]
+
+
+def automatic(
+    model: Path,
+    calib: Path,
+    budget: Budget,
+    *,
+    target: str = "stm32f746",
+    evaluation: Path | None = None,
+    form: Form = "onnx",
+    description: str = "",
+    **options: Any,
+) -> Automatic:
+    """Choose the bits of each layer's weights, and make the file.
+
+    Args:
+        calib, evaluation: as for `quantize`.
+        target: the board whose kernels say what bytes and instructions are.
+        options: for `quantize`, of a float model.
+
+    Raises:
+        UsageError, SamplesError, ModelFileError, UnsupportedError; DoesNotFitError for a budget that nothing meets.
+    """
+    budget.check()
+    with _of_8_bits(model, calib, form, evaluation, description, options) as (source, again):
+        graph = load(source)
+        search = _search(graph, source, calib, evaluation, target)
+        before = cost_of(graph, *_board(target))
+        limit = _bytes_limit(search, before, budget)
+        most = _instruction_limit(search, budget)
+        fit = _within(search, budget, limit, most)
+        rows = _rows(search, fit)
+        quantized = None
+        if again:
+            names = names_in_file(read_proto(source), search.layers)
+            bits = {names[name]: each for name, each in fit.choice.bits.items()}
+            step("quantising with the bits that were chosen")
+            quantized = quantize(model, calib, evaluation=evaluation, weight_bits=bits, **options)
+            quantized.proto.producer_name = description
+            content = bytes(quantized.proto.SerializeToString())
+        else:
+            at = places(source.read_bytes(), search.network.graph, search.network.layers)
+            changes = {name: change for name, change in fit.changes.items() if name in at}
+            content = rewritten(source.read_bytes(), at, search.network.layers, changes, description)
+        after = cost_of(_graph_of(content, form), *_board(target))
+    if budget.accuracy_loss is not None and (fit.measured.loss or 0.0) > budget.accuracy_loss:
+        text = f"{model}: {fit.measured.loss:.1%} is lost on {search.samples.measured_on}, --accuracy-loss allows less"
+        warnings.warn(text, QuantizationWarning, stacklevel=2)
+    return Automatic(content, fit, rows, before, after, search.samples.measured_on, quantized)
+
+
+@contextmanager
+def _of_8_bits(
+    model: Path, calib: Path, form: Form, evaluation: Path | None, description: str, options: Mapping[str, Any]
+) -> Generator[tuple[Path, bool]]:
+    """(an int8 file, whether it is quantised again from floats); one that had to be made lives as long as the context.
+
+    A TFLite file that was made of floats gets its few bits as any int8 one does.
+    """
+    if not is_onnx(model) and Network(load(model)).layers:
+        if form != "tflite":
+            raise UsageError(f"{model} is an int8 TFLite file: few bits make another one of it", hint="-o out.tflite")
+        yield model, False
+        return
+    if is_onnx(model) and is_quantized(read_proto(model)):
+        why = "of quantised ONNX models only the float model that they were made of can be given few bits"
+        raise UsageError(f"{model} is quantised already", why=why, hint="give the float model, or an int8 TFLite file")
+    step("quantising to 8 bits first")
+    found = quantize(model, calib, evaluation=evaluation, form=form, description=description, **options)
+    with TemporaryDirectory(prefix="tinycompile-") as folder:
+        path = Path(folder) / f"{model.stem}.{form}"
+        path.write_bytes(found.tflite or bytes(found.proto.SerializeToString()))
+        yield path, form == "onnx"
+
+
+def _search(graph: Graph, source: Path, calib: Path, evaluation: Path | None, target: str) -> Search:
+    network = Network(graph)
+    if is_onnx(source):
+        names = set(names_in_file(read_proto(source), list(network.layers)))
+    else:
+        names = set(places(source.read_bytes(), network.graph, network.layers))
+    layers = [name for name, layer in network.layers.items() if name in names and not layer.is_depthwise]
+    if not layers:
+        problems = [("the model", "it has no convolution or fully connected layer of int8 with constant weights")]
+        raise UnsupportedError(problems, where=str(source))
+    board, _ = _board(target)
+    return Search(network, Samples.of(network, calib, evaluation), board.core, layers)
+
+
+def _rows(search: Search, fit: Fit) -> tuple[Row, ...]:
+    """The front, with the choice that was fitted."""
+    others = [choice for choice in search.front(POINTS) if choice.bits != fit.choice.bits]
+    found = [*(Row(choice, search.predicted(choice), None) for choice in others)]
+    found.append(Row(fit.choice, search.predicted(fit.choice), fit))
+    return tuple(sorted(found, key=lambda row: -row.choice.bytes))
+
+
+def _board(target: str) -> tuple[Any, Options]:
+    options = Options.of(target)
+    return options.board(), options
+
+
+def _graph_of(content: bytes, form: Form) -> Graph:
+    if form == "tflite":
+        return import_tflite(content, "model", "model")
+    with TemporaryDirectory(prefix="tinycompile-") as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(content)
+        return load(path)
+
+
+def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
+    """For the layers that may have few bits; None where accuracy decides."""
+    own = search.at_8_bits.bytes
+    if budget.weight_part is not None:
+        return int(budget.weight_part * search.smallest_8_bits)
+    if budget.saving is not None:
+        return search.smallest_8_bits - budget.saving
+    if budget.weight_bytes is not None:
+        return budget.weight_bytes - (before.weights_bytes - own)
+    if budget.flash is not None:
+        return budget.flash - (before.flash_bytes - own)
+    return None
+
+
+def _instruction_limit(search: Search, budget: Budget) -> int | None:
+    factor = budget.instruction_factor
+    return None if factor is None else int(factor * search.at_8_bits.instructions)
+
+
+def _within(search: Search, budget: Budget, limit: int | None, most: int | None) -> Fit:
+    """The best fit within a limit of bytes; without one, that with the fewest bytes that loses no more than allowed."""
+    if limit is not None:
+        return search.repaired(search.fit(search.choice(limit, most)), limit, most)
+    allowed = budget.accuracy_loss or 0.0
+    front = search.front(1 << _ROUNDS)
+    low, high, best = 0, len(front) - 1, search.fit(front[0])
+    while low < high:
+        middle = (low + high + 1) // 2
+        fit = search.fit(front[middle])
+        if (fit.measured.loss or 0.0) <= allowed:
+            low, best = middle, fit
+        else:
+            high = middle - 1
+    return best
+
+
+__all__ = ["Automatic", "Budget", "automatic"]

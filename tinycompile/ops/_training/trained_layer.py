@@ -1,0 +1,50 @@
+"""The forward pass of a layer whose weights or biases are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ops._convolution import Convolution
+from tinycompile.ops._training.gradient import Inferred
+from tinycompile.ops.fully_connected import FullyConnected
+
+MOST_TERMS = 1 << 15
+"""With which sums and biases of up to 2^30 stay within 32 bits."""
+
+
+@dataclass(frozen=True)
+class TrainedLayer(Op):
+    """A convolution or fully connected layer of int8 whose weights or bias are values in RAM: it means the same, but
+    kernels can't be made for what the weights are.
+
+    Attributes:
+        layer: the operator.
+    """
+
+    kind: ClassVar[str] = "trained_layer"
+
+    layer: Convolution | FullyConnected
+
+    @property
+    def title(self) -> str:
+        return f"trained {self.layer.title}"
+
+    def infer(self, inputs: Sequence[TensorType]) -> Inferred:
+        return self.layer.infer(inputs)
+
+    def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return self.layer.evaluate(sig, inputs)
+
+    def terms(self, sig: Signature) -> int:
+        """Products of which an output is the sum."""
+        return sig.inputs[1].elements // sig.output.shape[-1]
+
+    def unsupported(self, sig: Signature) -> str | None:
+        many = f"an output is a sum of {self.terms(sig):,} products, a trained layer's has up to {MOST_TERMS:,}"
+        return self.layer.unsupported(sig) or (many if self.terms(sig) > MOST_TERMS else None)
+
+    def macs(self, sig: Signature) -> int:
+        return self.layer.macs(sig)

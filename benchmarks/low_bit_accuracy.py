@@ -81,7 +81,6 @@ def transformer() -> Net:
 
 def resnet() -> Net:
     model = ROOT.parent / "shared" / "models" / "ic_resnet8.onnx"
-    model = model if model.exists() else Path("/work/shared/models/ic_resnet8.onnx")
     return Net("ResNet-8", model, generated_images(342, 32, 2) * 255, generated_images(500, 32, 1) * 255)
 
 

@@ -88,7 +88,7 @@ def compile_together(
             ]
             try:
                 return _build(board, layout, lowered, options, output, force, predecessor)
-            except _TooLargeError as error:
+            except FirmwareTooLargeError as error:
                 if attempt == ATTEMPTS - 1 or predecessor is not None:
                     raise
                 options = replace(options, flash_spare=options.flash_spare + error.excess)
@@ -99,7 +99,7 @@ ATTEMPTS = 4
 """How often layers are planned: with less flash where the firmware, whose code is an estimate before, was too large."""
 
 
-class _TooLargeError(DoesNotFitError):
+class FirmwareTooLargeError(DoesNotFitError):
     """A firmware exceeds `--flash`.
 
     Attributes:
@@ -119,7 +119,7 @@ class _TooLargeError(DoesNotFitError):
 def _check_flash(report: dict[str, Any], options: Options) -> None:
     size = report.get("models", [report])[0]["flash"]["total_bytes"]
     if options.flash is not None and size > options.flash:
-        raise _TooLargeError(size, options.flash, options.optimize)
+        raise FirmwareTooLargeError(size, options.flash, options.optimize)
 
 
 def _build(

@@ -5,7 +5,7 @@
 #ifndef TC_GRADIENTS_H
 #define TC_GRADIENTS_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "kernels/tc_block_float.h"
@@ -179,71 +179,109 @@ typedef struct tc_pool_gradient_shape {
     int32_t exponent_change;
 } tc_pool_gradient_shape;
 
-/* mantissas: of each window, 1 / its positions inside the image; scratch: int32_t [input]. */
-TC_INLINE void tc_average_pool_gradient(const int16_t *gradient, const int32_t *exponent, int16_t *output,
-                                        int32_t *output_exponent, const int16_t *mantissas, void *scratch,
-                                        const tc_pool_gradient_shape *shape)
+/* The windows along an axis over one position: [first, end). */
+typedef struct tc_windows {
+    int32_t first;
+    int32_t end;
+} tc_windows;
+
+TC_INLINE tc_windows tc_windows_over(int32_t position, int32_t padding, int32_t kernel, int32_t stride, int32_t windows)
 {
-    const tc_window *window = &shape->window;
-    const int32_t inputs = window->input_height * window->input_width * shape->channels;
-    int32_t *sums = (int32_t *)scratch;
-    for (int32_t i = 0; i < inputs; ++i) {
-        sums[i] = 0;
-    }
-    for (int32_t oy = 0; oy < window->output_height; ++oy) {
-        const tc_taps rows = tc_window_rows(window, oy);
-        for (int32_t ox = 0; ox < window->output_width; ++ox) {
-            const tc_taps columns = tc_window_columns(window, ox);
-            const int32_t mantissa = *mantissas++;
-            for (int32_t channel = 0; channel < shape->channels; ++channel) {
-                const int32_t part = tc_scaled_gradient(*gradient++, mantissa, shape->shift);
-                for (int32_t j = 0; j < rows.count; ++j) {
-                    for (int32_t i = 0; i < columns.count; ++i) {
-                        const int32_t y = rows.position + j;
-                        const int32_t x = columns.position + i;
-                        sums[(y * window->input_width + x) * shape->channels + channel] += part;
-                    }
-                }
-            }
-        }
-    }
-    tc_renormalize(sums, output, inputs, *exponent + shape->exponent_change, output_exponent);
+    const int32_t before = position + padding - kernel + 1; /* where the first one begins at least */
+    tc_windows found;
+    found.first = before > 0 ? (before + stride - 1) / stride : 0;
+    found.end = tc_min((position + padding) / stride + 1, windows);
+    return found;
 }
 
-/* A window's gradient goes to the first of its largest inputs; scratch: int32_t [input]. */
-TC_INLINE void tc_max_pool_gradient(const int16_t *gradient, const int32_t *exponent, const int8_t *input,
-                                    int16_t *output, int32_t *output_exponent, void *scratch,
-                                    const tc_pool_gradient_shape *shape)
+/* 1 / its positions inside the image, of each window, times its gradient. */
+TC_INLINE int32_t tc_average_share(const int16_t *gradient, const int16_t *mantissas, int32_t window_at,
+                                   int32_t channel, const tc_pool_gradient_shape *shape)
+{
+    return tc_scaled_gradient(gradient[window_at * shape->channels + channel], mantissas[window_at], shape->shift);
+}
+
+/* The gradient of a window whose first largest value is at (y, x), else 0. */
+TC_INLINE int32_t tc_max_share(const int16_t *gradient, const int8_t *input, int32_t oy, int32_t ox, int32_t y,
+                               int32_t x, int32_t channel, const tc_pool_gradient_shape *shape)
 {
     const tc_window *window = &shape->window;
-    const int32_t inputs = window->input_height * window->input_width * shape->channels;
-    int32_t *sums = (int32_t *)scratch;
-    for (int32_t i = 0; i < inputs; ++i) {
-        sums[i] = 0;
-    }
-    for (int32_t oy = 0; oy < window->output_height; ++oy) {
-        const tc_taps rows = tc_window_rows(window, oy);
-        for (int32_t ox = 0; ox < window->output_width; ++ox) {
-            const tc_taps columns = tc_window_columns(window, ox);
-            for (int32_t channel = 0; channel < shape->channels; ++channel) {
-                int32_t place = 0;
-                int32_t largest = INT16_MIN;
-                for (int32_t j = 0; j < rows.count; ++j) {
-                    for (int32_t i = 0; i < columns.count; ++i) {
-                        const int32_t y = rows.position + j;
-                        const int32_t x = columns.position + i;
-                        const int32_t at = (y * window->input_width + x) * shape->channels + channel;
-                        if (input[at] > largest) {
-                            largest = input[at];
-                            place = at;
-                        }
-                    }
-                }
-                sums[place] += tc_shift_right_rounded(*gradient++, shape->shift);
+    const tc_taps rows = tc_window_rows(window, oy);
+    const tc_taps columns = tc_window_columns(window, ox);
+    const int32_t value = input[(y * window->input_width + x) * shape->channels + channel];
+    for (int32_t j = 0; j < rows.count; ++j) {
+        for (int32_t i = 0; i < columns.count; ++i) {
+            const int32_t row = rows.position + j;
+            const int32_t column = columns.position + i;
+            const int32_t other = input[(row * window->input_width + column) * shape->channels + channel];
+            const int32_t is_before = row < y || (row == y && column < x);
+            if (other > value || (other == value && is_before)) {
+                return 0;
             }
         }
     }
-    tc_renormalize(sums, output, inputs, *exponent + shape->exponent_change, output_exponent);
+    return tc_shift_right_rounded(gradient[(oy * window->output_width + ox) * shape->channels + channel], shape->shift);
+}
+
+/* What all windows hand to one input: of an average, or, with an `input`, of a maximum. */
+TC_INLINE int32_t tc_pool_sum(const int16_t *gradient, const int8_t *input, const int16_t *mantissas, int32_t y,
+                              int32_t x, int32_t channel, const tc_pool_gradient_shape *shape)
+{
+    const tc_window *window = &shape->window;
+    const tc_windows rows =
+        tc_windows_over(y, window->padding_top, window->kernel_height, window->stride_y, window->output_height);
+    const tc_windows columns =
+        tc_windows_over(x, window->padding_left, window->kernel_width, window->stride_x, window->output_width);
+    int32_t sum = 0;
+    for (int32_t oy = rows.first; oy < rows.end; ++oy) {
+        for (int32_t ox = columns.first; ox < columns.end; ++ox) {
+            sum += input == NULL
+                       ? tc_average_share(gradient, mantissas, oy * window->output_width + ox, channel, shape)
+                       : tc_max_share(gradient, input, oy, ox, y, x, channel, shape);
+        }
+    }
+    return sum;
+}
+
+/* Every sum is computed twice, first for the exponent: no memory is needed for all of them. */
+TC_INLINE void tc_pool_gradient(const int16_t *gradient, const int32_t *exponent, const int8_t *input, int16_t *output,
+                                int32_t *output_exponent, const int16_t *mantissas, const tc_pool_gradient_shape *shape)
+{
+    const tc_window *window = &shape->window;
+    uint32_t largest = 0u;
+    int32_t shift = 0;
+    for (int32_t pass = 0; pass < 2; ++pass) {
+        for (int32_t y = 0; y < window->input_height; ++y) {
+            for (int32_t x = 0; x < window->input_width; ++x) {
+                for (int32_t channel = 0; channel < shape->channels; ++channel) {
+                    const int32_t sum = tc_pool_sum(gradient, input, mantissas, y, x, channel, shape);
+                    if (pass == 0) {
+                        const uint32_t own = tc_magnitude(sum);
+                        largest = own > largest ? own : largest;
+                    } else {
+                        *output++ = tc_gradient_value(sum, shift);
+                    }
+                }
+            }
+        }
+        if (pass == 0) {
+            shift = tc_renormalizing_shift(largest, *exponent + shape->exponent_change, output_exponent);
+        }
+    }
+}
+
+TC_INLINE void tc_average_pool_gradient(const int16_t *gradient, const int32_t *exponent, int16_t *output,
+                                        int32_t *output_exponent, const int16_t *mantissas,
+                                        const tc_pool_gradient_shape *shape)
+{
+    tc_pool_gradient(gradient, exponent, NULL, output, output_exponent, mantissas, shape);
+}
+
+/* A window's gradient goes to the first of its largest inputs, row by row. */
+TC_INLINE void tc_max_pool_gradient(const int16_t *gradient, const int32_t *exponent, const int8_t *input,
+                                    int16_t *output, int32_t *output_exponent, const tc_pool_gradient_shape *shape)
+{
+    tc_pool_gradient(gradient, exponent, input, output, output_exponent, NULL, shape);
 }
 
 #ifdef __cplusplus

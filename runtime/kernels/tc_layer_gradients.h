@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_block_float.h"
+#include "kernels/tc_descent.h"
 #include "kernels/tc_finish.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_window.h"
@@ -125,6 +126,63 @@ TC_INLINE void tc_input_gradient(const int16_t *gradient, const int32_t *exponen
     tc_renormalize(sums, output, inputs, *exponent + shape->exponent_change, output_exponent);
 }
 
+/* The sums of a row of the input; `scaled` has room for the output channels. */
+TC_INLINE void tc_input_gradient_row(const int16_t *gradient, const int8_t *weights, const int16_t *mantissas,
+                                     int32_t row, int32_t *sums, int16_t *scaled, const tc_layer_geometry *shape)
+{
+    const tc_window *window = &shape->window;
+    for (int32_t i = 0; i < window->input_width * shape->input_channels; ++i) {
+        sums[i] = 0;
+    }
+    for (int32_t ky = 0; ky < window->kernel_height; ++ky) {
+        const int32_t distance = row + window->padding_top - ky * window->dilation_y;
+        const int32_t oy = distance / window->stride_y;
+        if (distance < 0 || distance % window->stride_y != 0 || oy >= window->output_height) {
+            continue;
+        }
+        const int16_t *from = gradient + oy * window->output_width * shape->output_channels;
+        for (int32_t ox = 0; ox < window->output_width; ++ox) {
+            const tc_taps columns = tc_window_columns(window, ox);
+            for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
+                const int32_t mantissa = mantissas[shape->one_scale ? 0 : channel];
+                scaled[channel] = (int16_t)tc_scaled_gradient(*from++, mantissa, shape->shift);
+            }
+            for (int32_t i = 0; i < columns.count; ++i) {
+                const int32_t x = columns.position + i * window->dilation_x;
+                tc_add_transposed(scaled, weights, ky * window->kernel_width + columns.first + i,
+                                  sums + x * shape->input_channels, shape);
+            }
+        }
+    }
+}
+
+/* The same result row by row, all of it computed twice: first for the exponent. scratch: int32_t [a row of the input],
+ * int16_t [output_channels]. */
+TC_INLINE void tc_input_gradient_by_rows(const int16_t *gradient, const int32_t *exponent, const int8_t *weights,
+                                         int16_t *output, int32_t *output_exponent, const int16_t *mantissas,
+                                         void *scratch, const tc_layer_geometry *shape)
+{
+    const tc_window *window = &shape->window;
+    const int32_t count = window->input_width * shape->input_channels;
+    int32_t *sums = (int32_t *)scratch;
+    int16_t *scaled = (int16_t *)(sums + count);
+    uint32_t largest = 0u;
+    for (int32_t row = 0; row < window->input_height; ++row) {
+        tc_input_gradient_row(gradient, weights, mantissas, row, sums, scaled, shape);
+        for (int32_t i = 0; i < count; ++i) {
+            const uint32_t own = tc_magnitude(sums[i]);
+            largest = own > largest ? own : largest;
+        }
+    }
+    const int32_t shift = tc_renormalizing_shift(largest, *exponent + shape->exponent_change, output_exponent);
+    for (int32_t row = 0; row < window->input_height; ++row) {
+        tc_input_gradient_row(gradient, weights, mantissas, row, sums, scaled, shape);
+        for (int32_t i = 0; i < count; ++i) {
+            *output++ = tc_gradient_value(sums[i], shift);
+        }
+    }
+}
+
 /* Adds to the sums of one tap's weights what a position does. */
 TC_INLINE void tc_add_correlated(const int16_t *gradient, const int8_t *pixel, int32_t tap, int32_t *sums,
                                  const tc_layer_geometry *shape)
@@ -169,6 +227,74 @@ TC_INLINE void tc_weight_gradient(const int16_t *gradient, const int32_t *expone
         }
     }
     *sums_exponent = *exponent + shape->exponent_change;
+}
+
+/* Where a layer's weights are, and what is trained of them. */
+typedef struct tc_weight_update_shape {
+    tc_layer_geometry layer;
+    int32_t one_unit; /* whether all output channels have the same */
+} tc_weight_update_shape;
+
+/* The sums of one output channel's weights, over all positions. */
+TC_INLINE void tc_filter_gradient(const int16_t *gradient, const int8_t *input, int32_t channel, int32_t *sums,
+                                  const tc_layer_geometry *shape)
+{
+    const tc_window *window = &shape->window;
+    const int32_t depth = shape->input_channels / shape->groups;
+    const int8_t *first = input + channel / (shape->output_channels / shape->groups) * depth;
+    for (int32_t i = 0; i < window->kernel_height * window->kernel_width * depth; ++i) {
+        sums[i] = 0;
+    }
+    for (int32_t oy = 0; oy < window->output_height; ++oy) {
+        const tc_taps rows = tc_window_rows(window, oy);
+        for (int32_t ox = 0; ox < window->output_width; ++ox) {
+            const tc_taps columns = tc_window_columns(window, ox);
+            const int32_t at = (oy * window->output_width + ox) * shape->output_channels + channel;
+            const int32_t value = tc_shift_right_rounded(gradient[at], shape->shift);
+            if (value == 0) {
+                continue; /* clamped outputs are many */
+            }
+            for (int32_t j = 0; j < rows.count; ++j) {
+                const int32_t y = rows.position + j * window->dilation_y;
+                for (int32_t i = 0; i < columns.count; ++i) {
+                    const int32_t x = columns.position + i * window->dilation_x;
+                    const int8_t *pixel = first + (y * window->input_width + x) * shape->input_channels;
+                    int32_t *to = sums + ((rows.first + j) * window->kernel_width + columns.first + i) * depth;
+                    for (int32_t k = 0; k < depth; ++k) {
+                        to[k] += value * (pixel[k] - shape->input_zero_point);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/*
+ * The gradient of a layer's weights and their step of descent, one output channel after the other: no memory for all sums.
+ * scratch: int32_t [the weights of an output channel]. The output is the parameter's memory, or apart.
+ */
+TC_INLINE void tc_weight_update(const int16_t *gradient, const int32_t *exponent, const int8_t *input,
+                                const int16_t *parameter, const int32_t *rate, int16_t *output,
+                                const tc_descent_unit *units, void *scratch, const tc_weight_update_shape *update)
+{
+    const tc_layer_geometry *shape = &update->layer;
+    const tc_window *window = &shape->window;
+    const int32_t size = window->kernel_height * window->kernel_width * (shape->input_channels / shape->groups);
+    /* Of a depthwise convolution, weights of an output channel are as far apart as there are channels. */
+    const int32_t apart = shape->depthwise ? shape->output_channels : 1;
+    int32_t *sums = (int32_t *)scratch;
+    for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
+        const tc_descent_unit *unit = &units[update->one_unit ? 0 : channel];
+        const int32_t factor = unit->mantissa * rate[0];
+        const int32_t shift = -(unit->exponent + rate[1] + *exponent + shape->exponent_change);
+        const int32_t first = shape->depthwise ? channel : channel * size;
+        tc_filter_gradient(gradient, input, channel, sums, shape);
+        for (int32_t i = 0; i < size; ++i) {
+            const int32_t at = first + i * apart;
+            output[at] = (int16_t)tc_descended(parameter[at], sums[i], factor, shift, -TC_MASTER_LIMIT,
+                                               TC_MASTER_LIMIT - 1);
+        }
+    }
 }
 
 typedef struct tc_bias_gradient_shape {

@@ -219,20 +219,33 @@ typedef struct tc_norm_column {
     int32_t beta;
 } tc_norm_column;
 
+/* With one instruction, where compilers use two: the columns are constants, so no store can be before it. */
+TC_INLINE tc_norm_column tc_norm_next_column(const tc_norm_column **columns)
+{
+#if TC_DSP
+    tc_norm_column column;
+    __asm__("ldrd %0, %1, [%2], #8" : "=&r"(column.gamma), "=&r"(column.beta), "+r"(*columns));
+    return column;
+#else
+    return *(*columns)++;
+#endif
+}
+
 /* The gain of a column, and what is added to an element times that. */
 typedef struct tc_norm_factor {
     uint32_t gain;
     int32_t offset;
 } tc_norm_factor;
 
-TC_INLINE tc_norm_factor tc_norm_factor_of(const tc_norm_column *column, const tc_norm_slopes *slopes,
-                                           const tc_layer_norm_shape *shape)
+TC_INLINE tc_norm_factor tc_norm_next_factor(const tc_norm_column **columns, const tc_norm_slopes *slopes,
+                                             const tc_layer_norm_shape *shape)
 {
-    const int32_t gain = tc_multiply_low(slopes->gain.start, slopes->gain.slope, (uint32_t)column->gamma);
+    const tc_norm_column column = tc_norm_next_column(columns);
+    const int32_t gain = tc_multiply_low(slopes->gain.start, slopes->gain.slope, (uint32_t)column.gamma);
     tc_norm_factor factor = {(uint32_t)tc_saturate_u8(gain, shape->gain_line.right), 0};
     const int32_t mean = tc_multiply_low(slopes->mean.start, slopes->mean.slope, factor.gain);
     const int32_t scaled_mean = tc_saturate8(mean, shape->mean_line.right);
-    const int32_t offset = tc_saturate8(shape->beta.first * scaled_mean + column->beta, shape->beta.shift);
+    const int32_t offset = tc_saturate8(shape->beta.first * scaled_mean + column.beta, shape->beta.shift);
     factor.offset = shape->sum.second * offset + shape->sum.start;
     return factor;
 }
@@ -244,29 +257,30 @@ TC_INLINE int8_t tc_norm_result(int32_t doubled, int32_t offset, const tc_layer_
     return (int8_t)tc_saturate8(shape->sum.first * scaled_x + offset, shape->sum.shift);
 }
 
-/* Of elements 0 and 2 of a word, and their columns. */
-TC_INLINE void tc_norm_two(uint32_t x, int8_t *output, const tc_norm_column *columns, const tc_norm_slopes *slopes,
+/* Of elements 0 and 2 of a word. */
+TC_INLINE void tc_norm_two(uint32_t x, int8_t *output, const tc_norm_column **columns, const tc_norm_slopes *slopes,
                            const tc_layer_norm_shape *shape)
 {
     const uint32_t doubled = tc_sadd16(x, x);
-    const tc_norm_factor first = tc_norm_factor_of(columns, slopes, shape);
+    const tc_norm_factor first = tc_norm_next_factor(columns, slopes, shape);
     output[0] = tc_norm_result(tc_smulbb(doubled, first.gain), first.offset, shape);
-    const tc_norm_factor second = tc_norm_factor_of(columns + 2, slopes, shape);
+    const tc_norm_factor second = tc_norm_next_factor(columns, slopes, shape);
     output[2] = tc_norm_result(tc_smultb(doubled, second.gain), second.offset, shape);
 }
 
+/* Columns are in the order 0, 2, 1, 3 of each four. */
 TC_INLINE void tc_norm_positive_row(const int8_t *input, int8_t *output, const tc_norm_column *columns,
-                                  const tc_norm_slopes *slopes, const tc_layer_norm_shape *shape)
+                                    const tc_norm_slopes *slopes, const tc_layer_norm_shape *shape)
 {
     const uint32_t minus_x_zero = tc_lanes(-shape->x_zero_point, -shape->x_zero_point);
     int32_t i = 0;
     for (; i <= shape->depth - 4; i += 4) {
         const uint32_t x = tc_load4(input + i);
-        tc_norm_two(tc_add_even(minus_x_zero, x), output + i, columns + i, slopes, shape);
-        tc_norm_two(tc_add_odd(minus_x_zero, x), output + i + 1, columns + i + 1, slopes, shape);
+        tc_norm_two(tc_add_even(minus_x_zero, x), output + i, &columns, slopes, shape);
+        tc_norm_two(tc_add_odd(minus_x_zero, x), output + i + 1, &columns, slopes, shape);
     }
     for (; i < shape->depth; ++i) {
-        const tc_norm_factor factor = tc_norm_factor_of(columns + i, slopes, shape);
+        const tc_norm_factor factor = tc_norm_next_factor(&columns, slopes, shape);
         const int32_t x = input[i] - shape->x_zero_point;
         output[i] = tc_norm_result(2 * x * (int32_t)factor.gain, factor.offset, shape);
     }

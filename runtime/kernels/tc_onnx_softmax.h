@@ -112,8 +112,17 @@ TC_INLINE void tc_onnx_softmax_factor(uint64_t sum, tc_onnx_softmax_row *row, co
     const int32_t spare = tc_leading_zeros(shape->factor) - 1;
     const int32_t factor =
         tc_smmlar(tc_one_over_one_plus((int32_t)(mantissa - 0x80000000u)), (int32_t)(shape->factor << spare), 0);
-    const int32_t right = 30 + spare + shape->drop + shape->kept - headroom - TC_ONNX_PLACES;
-    row->factor = right < 0 ? -1 : right > 30 ? 0 : right == 0 ? factor : ((factor >> (right - 1)) + 1) >> 1;
+    /* Of a sum of 2^30 there are 33 bits of headroom, of one of up to 2^15 times that 18: what can't be isn't asked. */
+    const int32_t most = 30 + spare + shape->drop + shape->kept - TC_ONNX_PLACES;
+    const int32_t right = most - headroom;
+    const int32_t is_short = shape->depth <= 1 << 15 && most <= 48;
+    if (most < 33 && right < 0) {
+        row->factor = -1;
+    } else if (most < 34 && right == 0) {
+        row->factor = factor;
+    } else {
+        row->factor = !is_short && right > 30 ? 0 : ((factor >> (right - 1)) + 1) >> 1;
+    }
 }
 
 /* Some outputs by the definition. */

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from tests.support.onnx_agreement import Agreement
 from tests.support.onnx_builder import OnnxBuilder, imported, kinds
-from tinycompile.errors import FloatIslandWarning
+from tinycompile.errors import FloatIslandWarning, UnsupportedError
 from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops.blockwise_fully_connected import BlockwiseFullyConnected
 
@@ -161,6 +161,19 @@ WAYS: dict[str, Callable[[OnnxBuilder, str], str]] = {
         "Squeeze", b.node("Transpose", b.node("Unsqueeze", w, ints(b, 0)), perm=[0, 2, 1]), ints(b, 0)
     ),
 }
+
+
+@pytest.mark.parametrize(("block", "scales"), [(10**12, 2), (-4, 2), (4, 3)])
+def test_blocks_that_do_not_fit_are_refused(block, scales):
+    """Nothing is allocated by what a file says of them."""
+    layer = Layer(21, 9)
+    weights = layer.packed(layer.rng.integers(-8, 8, (8, 4)), "INT4")
+    w = layer.b.node("DequantizeLinear", weights, layer.scales(scales, 4), axis=0, block_size=block)
+    layer.b.output(layer.b.activation(layer.b.node("MatMul", layer.a, w), 0.2, 1))
+    model = layer.b.model()
+    model.ir_version = 10
+    with pytest.raises(UnsupportedError, match=f"{scales} scales for blocks of {block} in axis 0 of .8, 4."):
+        imported(model, floats="islands")
 
 
 def ints(b: OnnxBuilder, *values: int) -> str:

@@ -202,6 +202,17 @@ def _gemm(b: OnnxBuilder, x: str) -> str:
     return b.node("Softmax", b.node("MatMul", b.node("Flatten", x), w))
 
 
+def _matmul_of_bits(b: OnnxBuilder, x: str) -> str:
+    rng = np.random.default_rng(4)
+    packed = b.constant(rng.integers(0, 256, (3, 3, 8)), np.uint8)
+    scales, zeros = (
+        b.constant(rng.uniform(0.01, 0.1, (3, 3)), np.float32),
+        b.constant([[3, 7], [8, 9], [1, 2]], np.uint8),
+    )
+    form = {"K": 40, "N": 3, "bits": 4, "block_size": 16}
+    return b.node("MatMulNBits", b.node("Flatten", x), packed, scales, zeros, domain="com.microsoft", **form)
+
+
 def _residual(b: OnnxBuilder, x: str) -> str:
     y = b.activation(b.node("HardSwish", x), 0.05, -3)
     pooled = b.node("MaxPool", b.node("Concat", y, x, axis=1), kernel_shape=[2, 2], strides=[2, 1])
@@ -214,7 +225,7 @@ def _moved(b: OnnxBuilder, x: str) -> str:
     return b.node("ReduceMean", b.node("Reshape", y, b.constant([1, -1, 3], np.int64)), axes=[1], keepdims=0)
 
 
-_QDQ: tuple[Tail, ...] = (_conv, _gemm, _residual, _moved)
+_QDQ: tuple[Tail, ...] = (_conv, _gemm, _matmul_of_bits, _residual, _moved)
 
 
 def _qdq(tail: Tail) -> onnx.ModelProto:

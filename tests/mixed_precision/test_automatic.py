@@ -12,8 +12,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.mixed_precision import nets
 from tinycompile.cli import main
+from tinycompile.errors import UsageError
 from tinycompile.frontend import load
 from tinycompile.frontend.tflite_schema import root
+from tinycompile.mixed_precision.build_within import build_within
+from tinycompile.options import Options
+from tinycompile.pipeline import FirmwareTooLargeError
 
 
 def _run(*arguments: object) -> str:
@@ -93,3 +97,24 @@ def test_limits_that_make_no_sense_are_refused(folder: Path, arguments: tuple[st
 def test_an_int8_file_becomes_a_file_of_its_own_kind(folder: Path) -> None:
     options = ("--calib", folder / "calib.npz", "--bits", "auto", "--flash", "64K")
     assert "-o out.tflite" in _run(folder / "small.tflite", *options, "-o", folder / "no.onnx")
+
+
+def test_a_build_that_is_too_large_gets_fewer_bits_until_it_fits(folder: Path) -> None:
+    """With a stand-in for the build, since what is asked for is which file it is given, and when again."""
+    limit, seen = 4000, list[Path]()
+
+    def build(models: list[Path], options: Options, **_: object) -> list[set[int]]:
+        assert options.calibration.samples is None and options.flash == limit
+        seen.append(models[0])
+        if len(seen) < 2:
+            raise FirmwareTooLargeError(limit + 40, limit, "balanced")
+        return [set()]
+
+    options = Options.of("stm32f746", calib=folder / "calib.npz", flash=limit)
+    found = build_within(folder / "small.tflite", options, 1.0, output=folder / "out", build=build)  # pyright: ignore
+    assert seen[0] == folder / "small.tflite" and len(seen) == 2
+    assert found.bits is not None
+    eight = min(row.choice.bytes for row in found.bits.front if not row.choice.bits)
+    assert found.bits.fit.choice.bits and found.bits.fit.choice.bytes <= eight - 40
+    with pytest.raises(UsageError, match="--accuracy-loss needs --flash and --calib"):
+        build_within(folder / "small.tflite", Options.of("stm32f746"), 1.0, output=folder / "out")

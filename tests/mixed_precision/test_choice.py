@@ -59,12 +59,11 @@ def test_a_network_gets_the_bits_that_its_bytes_allow() -> None:
     layers = [name for name, layer in network.layers.items() if not layer.is_depthwise]
     search = Search(network, samples, load_board("stm32f746").core, layers, (4,))
     assert {a.bits for each in search.alternatives.values() for a in each} == {4, 8}
-    front = search.front(4)
+    front = search.front(3)
     assert [choice.bytes for choice in front] == sorted((choice.bytes for choice in front), reverse=True)
     assert [choice.loss for choice in front] == sorted(choice.loss for choice in front)
     fit = search.fit(front[-1])
     assert fit.choice.bits == dict.fromkeys(search.alternatives, 4) and fit.measured.sqnr > 10
-    assert search.fit(front[0]).measured.sqnr == np.inf
     limit = (front[0].bytes + front[-1].bytes) // 2
     middle = search.fit(search.choice(limit))
     assert search.repaired(middle, limit).measured.order >= middle.measured.order > fit.measured.order

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
 from tinycompile.dtypes import INT8, INT32
 from tinycompile.interpreter import run
 from tinycompile.ir import Array, Graph, Node, Op, Quantization, TensorType, verify
+from tinycompile.numerics.step_requant import exact_requant
+from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.concatenation import Concatenation
@@ -190,6 +193,24 @@ class RandomNetwork:
         padding = (size // 2, self.pick(0, 1), size // 2, 0)
         dilation = self.pick(1, 2) if min(height, width) > 5 else 1
         return (size, size), op((stride, 1), (dilation, 1), padding)
+
+
+def with_onnx_rules(graph: Graph) -> Graph:
+    """The same layers and operands as ONNX computes them."""
+    return replace(graph, nodes=tuple(replace(node, op=_onnx_rule(graph, node)) for node in graph.nodes))
+
+
+def _onnx_rule(graph: Graph, node: Node) -> Op:
+    op, y = node.op, graph.types[node.outputs[0]]
+    if isinstance(op, Add | Mul | Sub):
+        return replace(op, rule="onnx")
+    if isinstance(op, Convolution | FullyConnected):
+        scales = graph.types[node.inputs[1]].quant
+        assert scales is not None
+        product = [Fraction(graph.types[node.inputs[0]].scale) * Fraction(float(scale)) for scale in scales.scale]
+        offsets = [Fraction(0)] * len(product)
+        return replace(op, rule=exact_requant(product, offsets, Fraction(y.scale), y.zero_point, *op.clamp))
+    return op
 
 
 def _quant(scale: float) -> Quantization:

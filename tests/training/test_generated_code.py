@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.full import also
 from tests.support.graph_build import ORIGIN
-from tests.training.networks import CLASSES, KINDS, RandomNetwork
+from tests.training.networks import CLASSES, KINDS, RandomNetwork, with_onnx_rules
 from tinycompile.codegen.emit import emit_project
 from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project
@@ -32,12 +32,13 @@ from tinycompile.training.trainer import Trainer
 SANITIZED = ("-O0", "-fsanitize=undefined", "-fno-sanitize-recover")
 
 
-def built(step: TrainingStep, folder: Path, flags: Sequence[str]) -> tuple[Program, HostModel]:
+def built(step: TrainingStep, folder: Path, flags: Sequence[str], scratch: int | None) -> tuple[Program, HostModel]:
+    """`scratch`: a limit for each layer."""
     board, options = load_board("stm32f746"), Options()
     plans = Plans(own_states(step.graph), board, options)
     (planned,), layout = choose_ram(
         board,
-        lambda schedule, ram, scratch: [plans.within(schedule, ram, scratch)],
+        lambda schedule, ram, _: [plans.within(schedule, ram, scratch)],
         options.ram,
         state_bytes=plans.state_bytes,
     )
@@ -56,10 +57,10 @@ def built(step: TrainingStep, folder: Path, flags: Sequence[str]) -> tuple[Progr
 
 
 def compare(
-    step: TrainingStep, folder: Path, flags: Sequence[str] = ("-O0",), steps: int = 3
+    step: TrainingStep, folder: Path, flags: Sequence[str] = ("-O0",), scratch: int | None = None, steps: int = 3
 ) -> tuple[Program, HostModel]:
     """Leaves the host's model as it began."""
-    program, host = built(step, folder, flags)
+    program, host = built(step, folder, flags, scratch)
     trainer, rng = Trainer(step), np.random.default_rng(0)
     (t,), target = (step.graph.types[name] for name in step.graph.inputs), step.graph.types[step.label]
     for number in range(steps):
@@ -99,11 +100,12 @@ def check_mistakes(program: Program, host: HostModel, sample: Array) -> None:
         np.testing.assert_array_equal(host.state(state.tensor.offset, state.tensor.type), old)
 
 
-def test_an_autoencoder_of_which_parts_are_trained(tmp_path):
-    graph = RandomNetwork(3).chain(["convolution", "depthwise", "average", "convolution"])
+def test_an_autoencoder_of_onnx_of_which_parts_are_trained(tmp_path):
+    graph = with_onnx_rules(RandomNetwork(3).chain(["convolution", "depthwise", "average", "add", "convolution"]))
     names = [node.name for node in layers_of(graph)]
     scheme = read_scheme(f"{names[1]}:0.4, {names[-2]}:0.3, {names[-1]}:0.7, biases", graph)
-    compare(training_step(graph, scheme, "squared_error"), tmp_path)
+    program, _ = compare(training_step(graph, scheme, "squared_error"), tmp_path, scratch=256)
+    assert "input_gradient_by_rows" in {layer.kernel.variant for layer in program.layers}
 
 
 @pytest.mark.parametrize("seed", also(*range(12)))

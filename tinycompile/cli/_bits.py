@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinycompile.cli._shared import Bytes
 from tinycompile.errors import UsageError
 from tinycompile.written import MARK, TFLITE
+
+if TYPE_CHECKING:
+    from tinycompile.build import Build
+    from tinycompile.options import Options
 
 
 class Percent(click.ParamType[float]):
@@ -81,3 +85,18 @@ def automatic_bits(
     output.write_bytes(found.content)
     for line in found.lines():
         click.echo(line)
+
+
+def build_with_few_bits(
+    models: Sequence[Path], options: Options, accuracy_loss: float, folder: Path, *, force: bool, quiet: bool
+) -> list[Build]:
+    """Build one model, with few bits in some layers where 8 bits don't fit; says which."""
+    from tinycompile.mixed_precision.build_within import build_within
+
+    if len(models) != 1:
+        raise UsageError("--accuracy-loss takes one model", hint="give several their bits by `tinycompile quantize`")
+    found = build_within(models[0], options, accuracy_loss, output=folder, force=force)
+    if found.bits is not None and not quiet:
+        for line in found.bits.lines():
+            click.echo(line)
+    return [found.build]

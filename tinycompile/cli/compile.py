@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycompile.cli._bits import Percent, build_with_few_bits
 from tinycompile.cli._shared import (
     PATH,
     compile_options,
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 @click.option(
     "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"
 )
+@click.option(
+    "--accuracy-loss",
+    type=Percent(),
+    help="Where --flash is too small, give layers few bits; how much may be lost by that: 1%.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every layer and memory.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
@@ -47,6 +53,7 @@ def build(
     models: tuple[Path, ...],
     output: Path | None,
     force: bool,
+    accuracy_loss: float | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -59,7 +66,12 @@ def build(
 
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
     with progress(not (quiet or as_json)):
-        results = compile_together(models, options_of(**options), output=folder, force=force)
+        if accuracy_loss is None:
+            results = compile_together(models, options_of(**options), output=folder, force=force)
+        else:
+            results = build_with_few_bits(
+                models, options_of(**options), accuracy_loss, folder, force=force, quiet=quiet or as_json
+            )
     if as_json:
         from tinycompile.report.document import load_document
 

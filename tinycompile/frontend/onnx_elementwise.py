@@ -188,13 +188,25 @@ def _as_bytes(values: Array) -> Array:
 
 
 def _blocks_dequantized(values: Array, scale: Array, zero_point: Array, axis: int, block: int) -> Known:
-    """DequantizeLinear of a constant with a scale for each block of elements along an axis."""
+    """DequantizeLinear of a constant with a scale for each block of elements along an axis. Raises Rejected."""
     axis %= values.ndim
-    repeated = [np.repeat(p, block, axis) if p.ndim == values.ndim else p for p in (scale, _as_bytes(zero_point))]
-    scales, zeros = (p.take(range(values.shape[axis]), axis) if p.ndim == values.ndim else p for p in repeated)
+    scales, zeros = (of_elements(p, axis, block, values.shape) for p in (scale, _as_bytes(zero_point)))
     integers = _as_bytes(values).astype(np.int64) - zeros.astype(np.int64)
     scales = np.broadcast_to(scales, values.shape).astype(np.float32)
     return Known(integers.astype(np.float32) * scales, blocks=KnownBlocks(integers, scales))
+
+
+def of_elements(parameter: Array, axis: int, block: int, shape: Sequence[int]) -> Array:
+    """A scale or zero point of blocks along an axis as one for each element; another rank as it is.
+
+    Raises:
+        Rejected: there is none for some blocks.
+    """
+    if parameter.ndim != len(shape):
+        return parameter
+    if block < 1 or parameter.shape[axis] != -(-shape[axis] // block):
+        raise Rejected(f"{parameter.shape[axis]} scales for blocks of {block} in axis {axis} of {list(shape)}")
+    return parameter.take(np.arange(shape[axis]) // block, axis)
 
 
 # Functions of single elements.

@@ -12,6 +12,7 @@ from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_discrete import constant, discrete, is_discrete, real
 from tinycompile.frontend.onnx_elementwise import (
     dequantized_type,
+    of_elements,
     quantize_parameters,
     quantized_with,
 )
@@ -220,5 +221,5 @@ def _per_element(scope: Scope, parameter: Array, x: Placed) -> str:
     if parameter.ndim <= 1:
         wide = parameter.reshape([-1 if i == axis else 1 for i in range(rank)])
     else:
-        wide = np.take(np.repeat(parameter, max(block, 1), axis), range(x.shape[axis]), axis)
+        wide = of_elements(parameter, axis, block, x.shape)
     return constant(scope, arranged(wide.astype(np.float32), rank, x.order))

@@ -10,6 +10,7 @@ from tinycompile.frontend.onnx_blocks import constant_of_blocks
 from tinycompile.frontend.onnx_discrete import constant
 from tinycompile.frontend.onnx_float import emit, float_importer, same_place, tensor
 from tinycompile.frontend.onnx_float_elementwise import innermost, paired
+from tinycompile.frontend.onnx_float_products import integer_product
 from tinycompile.frontend.onnx_linear import as_image, convolved, padding_of, transposed_convolved
 from tinycompile.frontend.onnx_moves import pool_attributes, pooled
 from tinycompile.frontend.onnx_reductions import axes_and_keeping, reduced_axes
@@ -51,6 +52,10 @@ from tinycompile.ops.transpose_conv import TransposeConv
 
 @float_importer("MatMul")
 def _matmul(scope: Scope) -> None:
+    product = integer_product(scope)
+    if product is not None:
+        scope.set(Real(product))
+        return
     b = scope.value(1)
     if isinstance(b, Known) and b.array.ndim <= 2 and isinstance(scope.value(), Real):
         blocks = KnownBlocks.of(b) if b.array.ndim > 1 else None

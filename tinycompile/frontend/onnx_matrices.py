@@ -10,7 +10,7 @@ from tinycompile.frontend.onnx_scope import NOT_ROUNDED, Scope
 from tinycompile.frontend.onnx_values import Dequantized, Known, Placed, Product, Value, identity
 from tinycompile.frontend.tflite_scope import Rejected
 
-_MOST_PRODUCTS = 2**31 // 255**2
+MOST_PRODUCTS = 2**31 // 255**2
 """Of two int8 that fit into an int32 together, whatever the zero points."""
 
 
@@ -22,7 +22,7 @@ def product_of(scope: Scope, first: Value, second: Value) -> Product:
     """
     a, b = _matrix(scope, first), _matrix(scope, second)
     shape = scope.shape()
-    if a.shape[-1] > _MOST_PRODUCTS:
+    if a.shape[-1] > MOST_PRODUCTS:
         raise Rejected("its accumulator doesn't fit in 32 bits")
     if len(a.shape) == 1:
         a = scope.reshaped(a, (1, *a.shape), (1, *a.shape), identity(2))

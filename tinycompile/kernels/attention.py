@@ -151,8 +151,8 @@ def functions_struct(softmax: RowSoftmax, tables: Sequence[Constant]) -> str:
 
 
 def lookup_instructions(attention: Attention) -> int:
-    """Of a score."""
-    return 0 if attention.functions is None else 4 if attention.mask is None else 7
+    """Of a score, where there are several in a row."""
+    return 0 if attention.functions is None else 3 if attention.mask is None else 7
 
 
 @cover_for(ATTENTION)
@@ -193,7 +193,7 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
         batch_matmul_instructions(part, finish, core)
         for part, finish in zip((attention.scores, attention.shares), finishes, strict=True)
     ]
-    lookups = rows * attention.key.count * lookup_instructions(attention)
+    lookups = rows * attention.key.count * (lookup_instructions(attention) + 1) if tables else 0
     return Kernel(
         "attention_rows",
         replace(function, callees=(softmax.function,)),

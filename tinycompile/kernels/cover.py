@@ -18,7 +18,7 @@ from functools import wraps
 from itertools import pairwise
 from typing import ClassVar
 
-from tinycompile.dtypes import DType
+from tinycompile.dtypes import INT8, DType
 from tinycompile.ir import Array, Graph, Node, Op, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory, Kernel, kernel_for
 from tinycompile.ops.reshape import Reshape
@@ -55,6 +55,13 @@ class Fused(Op):
     @property
     def results(self) -> tuple[str, ...]:
         return self.nodes[-1].outputs
+
+    @property
+    def updates(self) -> Mapping[int, int]:
+        """What the last part may have in the memory of an operand that no other part reads."""
+        last, others = self.nodes[-1], {name for node in self.nodes[:-1] for name in node.inputs}
+        own = {result: last.inputs[operand] for result, operand in last.op.updates.items()}
+        return {r: self.operands.index(name) for r, name in own.items() if name in self.operands and name not in others}
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         types = dict(self.inner) | dict(zip(self.operands, inputs, strict=True))
@@ -252,6 +259,14 @@ class Chain(Pattern):
         )
 
 
+class Sequel(Chain):
+    """The same for operators whose results between them are worth never to be in memory: they are made to follow each
+    other.
+    """
+
+    gathers = True
+
+
 LONGEST = 16
 """Operators that are looked at together as a function of one value. Functions that files write out have fewer, and a
 run of n operators has n * n / 2 parts.
@@ -306,7 +321,7 @@ _PATTERNS: list[Pattern] = []
 
 
 def cover_for(
-    *patterns: Pattern, needs: Collection[str] = (), unless: Collection[str] = ()
+    *patterns: Pattern, dtype: DType = INT8, needs: Collection[str] = (), unless: Collection[str] = ()
 ) -> Callable[[Factory], Factory]:
     """Decorator: offer a factory for nodes that match one of these patterns.
 
@@ -314,7 +329,7 @@ def cover_for(
     that aren't constant, in their order, then the results, constants and scratch.
 
     Args:
-        needs, unless: features of the core, as in `kernel_for`.
+        dtype, needs, unless: as in `kernel_for`.
     """
 
     def register(factory: Factory) -> Factory:
@@ -325,7 +340,7 @@ def cover_for(
             return factory(site, core) if fits else None
 
         _PATTERNS.extend(patterns)
-        return kernel_for(Fused, needs=needs, unless=unless)(fitting)
+        return kernel_for(Fused, dtype=dtype, needs=needs, unless=unless)(fitting)
 
     return register
 

@@ -20,8 +20,8 @@ from tinycompile.targets.core import Core
 
 _MIDDLE = -8
 """What 4 bits that are 0 stand for where nothing else is said."""
-_PER_PRODUCT = {8: 10, 4: 11}
-"""Instructions beside the sum and the product."""
+_PER_PRODUCT = {8: 4, 4: 5}
+"""Instructions beside the sum and the product, counted in QEMU."""
 
 
 @kernel_for(FullyConnected, dtype=FLOAT32)

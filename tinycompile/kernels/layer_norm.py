@@ -58,9 +58,12 @@ def layer_norm(site: Site, core: Core) -> Kernel | None:
 
 def _instructions(norm: LayerNorm, core: Core, way: str) -> int:
     """Of rows, and of their elements."""
-    row, each = (110, 1.0) if core.has("dsp") else (200, 2.5) if core.has("long_multiply") else (500, 5.0)
-    element = {"plain": 15.5, "positive": 28, "scaled": 36}[way]
-    return round(40 + norm.rows * (row + norm.depth * element * each))
+    ways = ("plain", "positive", "scaled")
+    if core.has("dsp"):
+        row, elements = 110, (15.5, 26.5, 36)
+    else:
+        row, elements = (200, (39, 87, 92)) if core.has("long_multiply") else (500, (78, 158, 180))
+    return round(40 + norm.rows * (row + norm.depth * elements[ways.index(way)]))
 
 
 def _lines(norm: LayerNorm) -> tuple[RowLine, RowLine] | None:
@@ -200,7 +203,9 @@ def _constants(norm: LayerNorm, *, columns: bool) -> tuple[Constant, ...]:
     if columns:
         pairs = np.zeros(gamma.size, np.dtype([("gamma", np.int32), ("beta", np.int32)]))
         pairs["gamma"], pairs["beta"] = gamma.astype(np.int32) - norm.gain.sig.inputs[known].zero_point, terms
-        text = "of each column: gamma, without its zero point, and beta with the start of its sum"
+        fours = pairs[: pairs.size // 4 * 4].reshape(-1, 4)
+        fours[:] = fours[:, [0, 2, 1, 3]]
+        text = "gamma, without its zero point, and beta with the start of its sum, of columns 0, 2, 1, 3 of each four"
         return (roots, means, Constant("columns", "tc_norm_column", pairs, text))
     return (
         roots,

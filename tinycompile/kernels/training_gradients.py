@@ -207,7 +207,7 @@ def _pool_kernel(
     constants: tuple[Constant, ...] = (),
 ) -> Kernel:
     _, rows, columns, channels = op.shape
-    taps = op.window.kernel[0] * op.window.kernel[1]
+    looked_at = op.window.kernel[0] * op.window.kernel[1] if read else 0
     size = "x".join(map(str, op.window.kernel))
     given = tuple(f"const {each.ctype} *{each.suffix}" for each in constants)
     return Kernel(
@@ -216,13 +216,12 @@ def _pool_kernel(
             f"{op.kind}_{size}_{rows}x{columns}x{channels}",
             f"tc_{op.kind}",
             HEADER,
-            (*GRADIENT, *read, *RESULT, *given, "void *scratch"),
+            (*GRADIENT, *read, *RESULT, *given),
             (Struct("tc_pool_gradient_shape", fields),),
             "What a window hands to what is under it.",
         ),
         constants,
-        scratch_bytes=-(-4 * rows * columns * channels // 8) * 8,
-        instructions=on(core, site.sig.input.elements * (12 + 8 * taps) + rows * columns * channels * 16),
+        instructions=on(core, 2 * rows * columns * channels * (40 + op.overlaps * (20 + 12 * looked_at))),
         code_bytes=400,
         notes=PORTABLE,
     )

@@ -7,8 +7,10 @@ from math import prod
 
 import numpy as np
 
+from tinycompile.dtypes import INT16
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for, structured
+from tinycompile.kernels.cover import Sequel, cover_for, parts_of
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.generic_finish import finish_of
 from tinycompile.numerics.block_floating import BIAS_LIMIT, MANTISSA_BITS
@@ -117,27 +119,40 @@ def trained_layer(site: Site, core: Core) -> Kernel | None:
 
 @kernel_for(InputGradient, dtype=None)
 def input_gradient(site: Site, core: Core) -> Kernel | None:
-    """`tc_input_gradient`."""
+    """`tc_input_gradient`: sums of the whole input are in scratch."""
     op = site.node.op
     if not isinstance(op, InputGradient):
         return None
-    geometry, mantissas = op.geometry, site.constant(3)
-    weights = site.constants[2]
+    scaling = op.geometry.outputs * op.geometry.terms_of_weight * 8
+    cost = on(core, op.geometry.macs * 6 + prod(op.geometry.image) * 16 + scaling)
+    return _input_gradient(site, op, "input_gradient", prod(op.geometry.image), cost)
+
+
+@kernel_for(InputGradient, dtype=None)
+def input_gradient_by_rows(site: Site, core: Core) -> Kernel | None:
+    """`tc_input_gradient_by_rows`: sums of a row are, and all is computed twice."""
+    op = site.node.op
+    if not isinstance(op, InputGradient) or op.geometry.image[0] == 1:
+        return None
+    geometry = op.geometry
+    scaling = geometry.outputs * geometry.terms_of_weight * 8 * geometry.window.kernel[0]
+    cost = on(core, 2 * (geometry.macs * 6 + prod(geometry.image) * 8 + scaling))
+    return _input_gradient(site, op, "input_gradient_by_rows", prod(geometry.image[1:]), cost)
+
+
+def _input_gradient(site: Site, op: InputGradient, name: str, sums: int, cost: int) -> Kernel:
+    """`sums`: how many are in scratch."""
+    geometry, mantissas, weights = op.geometry, site.constant(3), site.constants[2]
     parameters = ["const int16_t *gradient", "const int32_t *exponent", "int16_t *output", "int32_t *output_exponent"]
     parameters.insert(2 if weights is None else 4, "const int8_t *weights")
-    fields = geometry_fields(
-        geometry,
-        shift=2 * MANTISSA_BITS - op.bits,
-        change=op.exponent_change,
-        one_scale=mantissas.size == 1,
-    )
-    inputs = prod(geometry.image)
+    shift, one = 2 * MANTISSA_BITS - op.bits, mantissas.size == 1
+    fields = geometry_fields(geometry, shift=shift, change=op.exponent_change, one_scale=one)
     constant = () if weights is None else (Constant("weights", "int8_t", weights.ravel(), "int8, not trained"),)
     return Kernel(
-        "input_gradient_portable",
+        name,
         struct_call(
-            f"input_gradient_{geometry_stem(geometry)}{'' if weights is None else '_fixed'}",
-            "tc_input_gradient",
+            f"{name}_{geometry_stem(geometry)}{'' if weights is None else '_fixed'}",
+            f"tc_{name}",
             HEADER,
             (*parameters, "const int16_t *mantissas", "void *scratch"),
             (Struct("tc_layer_geometry", fields),),
@@ -145,8 +160,8 @@ def input_gradient(site: Site, core: Core) -> Kernel | None:
             ("gradient", "exponent", "weights", "output", "output_exponent", "mantissas", "scratch"),
         ),
         (*constant, Constant("mantissas", "int16_t", mantissas.ravel(), "of the weights' scales")),
-        scratch_bytes=-(-(4 * inputs + 2 * geometry.outputs) // 8) * 8,
-        instructions=on(core, geometry.macs * 6 + inputs * 16 + geometry.outputs * geometry.terms_of_weight * 8),
+        scratch_bytes=-(-(4 * sums + 2 * geometry.outputs) // 8) * 8,
+        instructions=cost,
         code_bytes=500,
         notes=PORTABLE,
     )
@@ -263,5 +278,43 @@ def gradient_descent(site: Site, core: Core) -> Kernel | None:
         (Constant("units", "tc_descent_unit", rows, "what a unit of the gradient is: mantissa, exponent"),),
         instructions=on(core, sig.input.elements * 22 + outer * channels * 10),
         code_bytes=160,
+        notes=PORTABLE,
+    )
+
+
+@cover_for(Sequel(WeightGradient, GradientDescent), dtype=INT16)
+def weight_update(site: Site, core: Core) -> Kernel | None:
+    """`tc_weight_update`: the gradient of an output channel's weights is applied as soon as it exists."""
+    first, second = parts_of(site)
+    gradient, descent = first.node.op, second.node.op
+    if not (isinstance(gradient, WeightGradient) and isinstance(descent, GradientDescent)):
+        return None
+    geometry, change, units = gradient.geometry, gradient.exponent_change, second.constant(4)
+    layer = geometry_fields(geometry, first.sig.inputs[2].zero_point, shift=change, change=change)
+    rows = structured(mantissa=units[:, 0], exponent=units[:, 1])
+    size = prod(geometry.weights) // geometry.outputs
+    return Kernel(
+        "weight_update_portable",
+        struct_call(
+            f"weight_update_{geometry_stem(geometry)}",
+            "tc_weight_update",
+            HEADER,
+            (
+                "const int16_t *gradient",
+                "const int32_t *exponent",
+                "const int8_t *input",
+                "const int16_t *parameter",
+                "const int32_t *rate",
+                "int16_t *output",
+                "const tc_descent_unit *units",
+                "void *scratch",
+            ),
+            (Struct("tc_weight_update_shape", {"layer": layer, "one_unit": int(len(units) == 1)}),),
+            "The gradient of a layer's weights, and their step of descent, channel by channel.",
+        ),
+        (Constant("units", "tc_descent_unit", rows, "what a unit of the gradient is: mantissa, exponent"),),
+        scratch_bytes=-(-4 * size // 8) * 8,
+        instructions=on(core, geometry.macs * 7 + prod(geometry.weights) * 22),
+        code_bytes=600,
         notes=PORTABLE,
     )

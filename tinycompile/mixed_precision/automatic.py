@@ -40,11 +40,12 @@ _ROUNDS = 4
 
 @dataclass(frozen=True)
 class Budget:
-    """What the weights may take; at least one of the first three is given.
+    """What the weights may take; one of the first four is given, or the loss.
 
     Attributes:
         weight_bytes: of all constants, as the compiler stores them. weight_part: of the 8-bit layers' own.
-        flash: of the whole firmware.
+        flash: of the whole firmware, by estimates.
+        saving: that the layers have to save over 8 bits in their smallest kernels.
         accuracy_loss: accuracy that may be lost, as a part of 1; without labels: how often the largest output may be
             another one. Alone: the fewest bytes with which it isn't more.
         instruction_factor: instructions at most, as a multiple of those with 8 bits; None for any number.
@@ -53,12 +54,14 @@ class Budget:
     weight_bytes: int | None = None
     weight_part: float | None = None
     flash: int | None = None
+    saving: int | None = None
     accuracy_loss: float | None = None
     instruction_factor: float | None = None
 
     def check(self) -> None:
         """Raises UsageError."""
-        sizes = [each for each in (self.weight_bytes, self.weight_part, self.flash) if each is not None]
+        given = (self.weight_bytes, self.weight_part, self.flash, self.saving)
+        sizes = [each for each in given if each is not None]
         if len(sizes) > 1:
             raise UsageError("two sizes are given", hint="one of --weight-bytes, in bytes or in percent, and --flash")
         if not sizes and self.accuracy_loss is None:
@@ -231,6 +234,8 @@ def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
     own = search.at_8_bits.bytes
     if budget.weight_part is not None:
         return int(budget.weight_part * search.smallest_8_bits)
+    if budget.saving is not None:
+        return search.smallest_8_bits - budget.saving
     if budget.weight_bytes is not None:
         return budget.weight_bytes - (before.weights_bytes - own)
     if budget.flash is not None:

@@ -19,7 +19,7 @@ _LABELS = ("y", "labels")
 _CALIBRATING = 256
 _EACH = 4
 """Every fourth sample is kept apart to measure with, unless there are others for that."""
-_TOGETHER = 1 << 27
+_TOGETHER = 1 << 25
 """Elements of all samples that run at once, at most, counted by the largest value."""
 
 

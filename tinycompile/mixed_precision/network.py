@@ -308,6 +308,8 @@ def session_of(proto: Any) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = THREADS
+    options.enable_cpu_mem_arena = False  # each of a hundred sessions would keep the most that it ever had
+    options.enable_mem_pattern = False
     options.add_session_config_entry("session.disable_quant_qdq", "1")  # 1.31 moves them over Transpose and then fails
     return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
 

@@ -20,7 +20,7 @@ from tinycompile.quantize.low_bits import WeightMethod
 COLUMNS = 2048
 """Windows at most for the statistics of a layer here: what is compared are tenfold differences."""
 
-_ELEMENTS = 1 << 28
+_ELEMENTS = 1 << 26
 """Of all values of all samples together, at most: they are kept."""
 
 _WORK, _LEAST, _MOST = 5e10, 4, 64

@@ -7,7 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.access import Access, Across, Whole
 from tinycompile.ir import Array, Signature, TensorType
+from tinycompile.ops._elementwise import broadcast
 from tinycompile.ops._integer_product import IntegerProduct
 
 
@@ -29,6 +31,15 @@ class MatMulInteger(IntegerProduct):
 
     def channels_of(self, zero_point: Array) -> Array:
         return zero_point.reshape(-1)
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        """By matrices; by a matrix's rows the first operand alone."""
+        rows = len(sig.output.shape) - 3
+        if rows < 0 or operand > 1:
+            return Whole()
+        shape = sig.inputs[operand].shape
+        same = broadcast(shape, sig.output.shape)
+        return same if operand == 0 else Across(same.broadcast, rows, shape[-2])
 
     def macs(self, sig: Signature) -> int:
         return sig.output.elements * sig.input.shape[-1]

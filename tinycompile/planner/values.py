@@ -235,7 +235,7 @@ class Values:
     def _is_usable(self, cover: Cover) -> bool:
         """Whether nothing but the nodes themselves knows what is inside, and the result has a place of its own.
 
-        As a node that reads a state can't write it, several that are computed together can't.
+        As a node that reads a state can't write it unless it says so, several that are computed together can't.
         """
         op, kernel = cover.node.op, cover.kernel
         if kernel.alias_of is not None or kernel.parts or not isinstance(op, Fused):
@@ -243,7 +243,8 @@ class Values:
         if any(step in self._stage_of for step in range(cover.first, cover.last)):
             return False
         places = self._storage.of
-        old = {places[name][0] for name in op.operands if name in self.kept}
+        updated = {op.operands[operand] for operand in op.updates.values()}
+        old = {places[name][0] for name in op.operands if name in self.kept and name not in updated}
         result_is_own = all(places[name] == (name, 0) or name in self._next for name in op.results)
         return (
             result_is_own

@@ -100,7 +100,7 @@ def _parameters(operands: Sequence[Value | None], axis: int, block: int = 0) -> 
         if array.size == 1:
             return array.reshape(())
         if block and array.ndim == x.ndim:
-            return np.take(np.repeat(array, block, axis), range(x.shape[axis]), axis)
+            return array.take(np.arange(int(x.shape[axis])) // block, axis)
         return array.reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)])
 
     return x, fit(scale.astype(np.float32)), fit(zero_point)

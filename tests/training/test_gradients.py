@@ -31,7 +31,7 @@ from tinycompile.ops.transpose import Transpose
 from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import training_step
 
-WITHIN = 2.0**-8
+WITHIN = 2.0**-9
 """Of the product of the norms: gradients have 15 bits, and are rounded a few times."""
 
 HANDS_ON = (AveragePool2D, MaxPool2D, Pad, Reshape, Transpose)

@@ -292,7 +292,10 @@ def padded(site: Site) -> Site | None:
 @kernel_for(CrossEntropyGradient)
 def cross_entropy_gradient(site: Site, core: Core) -> Kernel | None:
     """`tc_cross_entropy_gradient`."""
-    classes, (mantissa, exponent) = site.sig.input.elements, logit_factor(site.sig.input.scale)
+    op = site.node.op
+    if not isinstance(op, CrossEntropyGradient):
+        return None
+    classes, (mantissa, exponent) = site.sig.input.elements, logit_factor(op.scale(site.sig))
     return Kernel(
         "cross_entropy_portable",
         struct_call(

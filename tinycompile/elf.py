@@ -234,6 +234,7 @@ def worst_case_stack(
     *,
     thumb1: bool = False,
     fpu: bool = False,
+    deeper: Mapping[str, int] = {},
 ) -> int:
     """Bytes of stack that `root` and everything it calls can use, from GCC's `-fcallgraph-info=su` files.
 
@@ -244,6 +245,7 @@ def worst_case_stack(
         library_bytes: of functions that have no call graph, unless they are known to take more.
         thumb1: for a core with 16-bit instructions only, on which libgcc needs more.
         fpu: for a core with float32 in hardware, on which libm needs less.
+        deeper: by a regular expression of their names, functions of this toolchain's libraries that take more.
 
     Raises:
         ValueError: recursion, a dynamic frame, or a missing root; the generated code has none of these.
@@ -268,7 +270,8 @@ def worst_case_stack(
     if root not in frame:
         raise ValueError(f"no stack usage of {root} was recorded")
     for callee in {callee for callees in calls.values() for callee in callees} - set(frame):
-        frame[callee] = library_stack(callee, thumb1, library_bytes, fpu=fpu)
+        known = [size for names, size in deeper.items() if re.fullmatch(names, callee)]
+        frame[callee] = max([library_stack(callee, thumb1, library_bytes, fpu=fpu), *known])
     return _deepest(root, frame, calls, ())
 
 

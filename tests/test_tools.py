@@ -81,6 +81,16 @@ def test_a_call_through_a_pointer_is_to_a_function_whose_address_is_used(
     assert found == {"m.c:call": frame["call"] + frame["deep"], "m.c:deeper": frame["deeper"]}
 
 
+@pytest.mark.parametrize("more", ["", "int other(void); int more(void) { return other(); }\n"], ids=["odd", "even"])
+def test_object_files_of_this_machine_say_nothing_of_pointers(more: str, tmp_path: Path) -> None:
+    """Whatever number of symbols they have, of which each takes other bytes than on a board."""
+    (tmp_path / "m.c").write_text(POINTERS + more)
+    flags = ["-O2", "-fno-ipa-cp", "-ffunction-sections", "-fcallgraph-info=su", "-c", "m.c", "-o", "m.o"]
+    subprocess.run(["gcc", *flags], cwd=tmp_path, check=True)
+    with_library = worst_case_stack([tmp_path / "m.ci"], "m.c:call", 64)
+    assert with_library == worst_case_stack([tmp_path / "m.ci"], "m.c:call", 0) + 64
+
+
 @pytest.mark.parametrize(
     ("callee", "usual", "thumb1", "expected"),
     [

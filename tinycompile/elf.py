@@ -288,12 +288,16 @@ _JUMPS = {"EM_ARM": {10, 28, 29, 30, 51, 102, 103}, "EM_RISCV": {16, 17, 18, 19,
 
 
 def _pointed_to(object_file: Path) -> set[str]:
-    """Functions whose address is used for more than a call or a jump, of what is loaded."""
+    """Functions whose address is used for more than a call or a jump, of what is loaded.
+
+    None in object files of other machines than `_JUMPS` has: those of this one have other layouts and name sections in
+    the place of static functions, and no stack of ours is sized for them.
+    """
     found = set[str]()
     with object_file.open("rb") as file:
         image = ELFFile(file)
-        jumps, table = _JUMPS.get(image["e_machine"], set[int]()), image.get_section_by_name(".symtab")
-        if not isinstance(table, SymbolTableSection):
+        jumps, table = _JUMPS.get(image["e_machine"]), image.get_section_by_name(".symtab")
+        if jumps is None or not isinstance(table, SymbolTableSection):
             return found
         # Elf32_Sym has 16 bytes, of which the 13th says what it is: 2 is STT_FUNC.
         kinds = np.frombuffer(table.data(), np.uint8).reshape(-1, 16)[:, 12] & 15

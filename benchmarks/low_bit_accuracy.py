@@ -81,7 +81,6 @@ def transformer() -> Net:
 
 def resnet() -> Net:
     model = ROOT.parent / "shared" / "models" / "ic_resnet8.onnx"
-    model = model if model.exists() else Path("/work/shared/models/ic_resnet8.onnx")
     return Net("ResNet-8", model, generated_images(342, 32, 2) * 255, generated_images(500, 32, 1) * 255)
 
 
@@ -118,18 +117,31 @@ def measured(net: Net, bits: Sequence[int], methods: Sequence[str], group: int |
     samples = [{name: each[None]} for each in net.judged]
     floats = _logits(proto, samples)
     whole: int | None = None
-    for number, method in [(8, "int8"), *((number, method) for number in bits for method in methods)]:
+    large = list[str]()
+    tried = [(8, "int8", False), *((number, method, False) for number in bits for method in methods)]
+    tried += [(number, method, True) for number in bits for method in methods[-1:]]
+    for number, method, mixed in tried:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             np.savez(Path(folder) / "calib.npz", **{name: net.calibration})
-            few = {} if number == 8 else {"weight_bits": number, "weight_method": method, "group": group}
+            given = dict.fromkeys(large, number) if mixed else number
+            few = {} if number == 8 else {"weight_bits": given, "weight_method": method, "group": group}
             found = quantize(net.model, Path(folder) / "calib.npz", **few)
         ours, size = _logits(found.proto, samples), weight_bytes(found.proto, number)
-        whole = size if whole is None else whole
+        whole, large = (size, _large_layers(found.proto)) if whole is None else (whole, large)
         same, sure = ours.argmax(1) == floats.argmax(1), _probability(floats) >= SURE
         accuracy = None if net.labels is None else float(np.mean(ours.argmax(1) == net.labels))
         ratio = sqnr(floats, ours)
-        yield Row(net.title, str(number), method, size / whole, ratio, same.mean(), same[sure].mean(), accuracy)
+        yield Row(
+            net.title,
+            f"{number}, small layers 8" if mixed else str(number),
+            method,
+            size / whole,
+            ratio,
+            same.mean(),
+            same[sure].mean(),
+            accuracy,
+        )
 
 
 def _logits(proto: Any, samples: Sequence[dict[str, Array]]) -> Array:
@@ -144,6 +156,17 @@ def _is_last(proto: Any, logits: str) -> bool:
     """Whether nothing with weights follows a Softmax."""
     at = next(i for i, node in enumerate(proto.graph.node) if node.op_type == "Softmax" and node.input[0] == logits)
     return all(node.op_type not in ("Conv", "Gemm", "MatMul") for node in proto.graph.node[at:])
+
+
+def _large_layers(proto: Any) -> list[str]:
+    """The results of layers, not depthwise, that have a tenth of all weights or more."""
+    sizes = {value.name: int(np.prod(value.dims)) for value in proto.graph.initializer}
+    found = {name.removesuffix(_WEIGHTS): size for name, size in sizes.items() if name.endswith(_WEIGHTS)}
+    return [name for name, size in found.items() if size >= _LARGE * sum(found.values())]
+
+
+_WEIGHTS = "_weights_quantized"
+_LARGE = 0.1
 
 
 def weight_bytes(proto: Any, few: int) -> int:

@@ -79,6 +79,13 @@ def test_double_rounding_takes_a_step() -> None:
         assert np.all(line.low == -line.high) or signed
 
 
+def test_ends_of_unequal_magnitude_are_both_in_the_code() -> None:
+    """Only the signed form has a low end of its own; it is taken though no channel has a step."""
+    line = split_line(rule_of("tflite", np.array([0.7]), -128, -128, 127), np.array([-236]), np.array([291]))
+    assert line is not None and line.signed
+    assert not np.any(line.step) and np.all(line.low != -line.high)
+
+
 @pytest.mark.parametrize(("name", "change"), [("multiplier", 2**22), ("offset", 2**18), ("centre", 2), ("low", 300)])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_the_proof_notices_a_changed_constant(name: str, change: int, sign: int) -> None:

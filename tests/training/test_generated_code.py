@@ -83,7 +83,7 @@ def compare(
 
 
 def test_every_operator(tmp_path):
-    graph = RandomNetwork(1).chain(KINDS + MORE_KINDS)
+    graph = RandomNetwork(6).chain(KINDS + MORE_KINDS)
     program, host = compare(training_step(graph, read_scheme("all", graph)), tmp_path, SANITIZED)
     check_mistakes(program, host, np.zeros(graph.types["input"].shape, np.int8))
     check_firmware_that_trains((tmp_path / "firmware" / "main.c").read_text("utf-8"))

@@ -43,7 +43,7 @@ class SplitLine:
 
     Attributes:
         low_bits: B, of the whole layer.
-        signed: whether some channel has a step.
+        signed: whether some channel has a step, or a lowest sum that isn't minus its highest one.
     """
 
     low_bits: int
@@ -176,7 +176,7 @@ class _Points:
                 left = left[~found]
         if left.size:
             return None
-        signed = bool(np.any(step))
+        signed = bool(np.any(step) or np.any(self.low != -self.high))  # else the code takes -high for low
         return SplitLine(low_bits, signed, self.centre, self.low, self.high, multiplier, offset, step)
 
     def _offsets(self, rows: Int64Array, m: Int64Array, low_bits: int) -> tuple[BoolArray, Int64Array, Int64Array]:

@@ -128,6 +128,35 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Coding:
+    """What became of constants: shown in the report.
+
+    Attributes:
+        plain_bytes: without codes, of what is coded.
+        coded_bytes: in flash.
+        entropy_bytes: that no code of single bytes needs fewer than, and none at all where bytes come independently.
+    """
+
+    plain_bytes: int
+    coded_bytes: int
+    entropy_bytes: int
+
+    def __add__(self, other: Coding) -> Coding:
+        return Coding(
+            self.plain_bytes + other.plain_bytes,
+            self.coded_bytes + other.coded_bytes,
+            self.entropy_bytes + other.entropy_bytes,
+        )
+
+    def __str__(self) -> str:
+        part = self.coded_bytes / self.plain_bytes
+        return (
+            f"{self.plain_bytes:,} bytes coded as {self.coded_bytes:,} ({part:.1%}; their entropy is "
+            f"{self.entropy_bytes:,})"
+        )
+
+
+@dataclass(frozen=True)
 class Sweeps:
     """In which order a kernel reads its constants, which is what a memory behind a cache costs by.
 
@@ -180,6 +209,8 @@ class Kernel:
             nothing is left to do but what `function` says for the others (concatenation along the outermost axis).
         notes: facts for the report ("requantisation": "smmla", "reason": ...).
         requant: of a requantisation that was solved, what is in the code.
+        coding: of constants that are decoded in a call.
+        codable: bytes of flash that a code would save, where these count before instructions.
     """
 
     variant: str
@@ -208,6 +239,8 @@ class Kernel:
     parts: dict[int, int] = field(default_factory=dict[int, int])
     notes: dict[str, str] = field(default_factory=dict[str, str])
     requant: RequantShape | None = None
+    coding: Coding | None = None
+    codable: int = 0
 
     @property
     def distances(self) -> dict[int, int]:

@@ -33,35 +33,36 @@ typedef struct tc_coded {
     const uint16_t *table;
 } tc_coded;
 
-TC_INLINE uint32_t tc_coded_length(const uint32_t *code, uint32_t byte)
-{
-    const uint32_t length = (code[byte / 8u] >> (4u * (byte % 8u))) & 15u;
-    return length <= TC_CODED_LONGEST ? length : 0u;
-}
-
 /* `words`: of the whole code. */
 static TC_NOINLINE tc_coded tc_coded_begin(const uint32_t *code, uint32_t words, uint16_t *table)
 {
     const tc_coded coded = {code + TC_CODED_LENGTH_WORDS, words - TC_CODED_LENGTH_WORDS - 1u, 0u, table};
-    uint32_t number[TC_CODED_LONGEST + 1] = {0u}; /* of codes of each length */
-    uint32_t place[TC_CODED_LONGEST + 1];         /* in the table, of the next one */
+    uint32_t number[16] = {0u}; /* of codes of each length */
+    uint32_t place[16];         /* in the table, of the next one; where nothing fits for lengths that none has */
     uint32_t filled = 0u;
-    for (uint32_t byte = 0u; byte < 256u; byte++) {
-        number[tc_coded_length(code, byte)]++;
+    for (uint32_t word = 0u; word < TC_CODED_LENGTH_WORDS; word++) {
+        for (uint32_t lengths = code[word]; lengths != 0u; lengths >>= 4) {
+            number[lengths & 15u]++;
+        }
     }
-    for (uint32_t length = 1u; length <= TC_CODED_LONGEST; length++) {
-        place[length] = filled;
-        filled += number[length] * (TC_CODED_ENTRIES >> length);
+    for (uint32_t length = 0u; length < 16u; length++) {
+        const int exists = length > 0u && length <= TC_CODED_LONGEST;
+        place[length] = exists ? filled : TC_CODED_ENTRIES;
+        filled += exists ? number[length] * (TC_CODED_ENTRIES >> length) : 0u;
     }
-    for (uint32_t byte = 0u; byte < 256u; byte++) {
-        const uint32_t length = tc_coded_length(code, byte);
-        const uint32_t size = TC_CODED_ENTRIES >> length;
-        if (length > 0u && place[length] + size <= TC_CODED_ENTRIES) {
-            uint16_t *const entries = table + place[length];
-            for (uint32_t i = 0u; i < size; i++) {
-                entries[i] = (uint16_t)(byte << 8 | length);
+    for (uint32_t word = 0u; word < TC_CODED_LENGTH_WORDS; word++) {
+        uint32_t byte = 8u * word;
+        for (uint32_t lengths = code[word]; lengths != 0u; lengths >>= 4, byte++) {
+            const uint32_t length = lengths & 15u;
+            const uint32_t size = TC_CODED_ENTRIES >> length;
+            if (place[length] + size <= TC_CODED_ENTRIES) {
+                uint16_t *entry = table + place[length];
+                uint16_t *const end = entry + size;
+                place[length] += size;
+                while (entry < end) {
+                    *entry++ = (uint16_t)(byte << 8 | length);
+                }
             }
-            place[length] += size;
         }
     }
     for (; filled < TC_CODED_ENTRIES; filled++) {

@@ -14,7 +14,7 @@ from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7, check, int8
 from tinycompile.ir import TensorType
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps
+from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps, decodings
 from tinycompile.kernels.coded import HEADERS, TABLE_BYTES, Code, coded_kernel
 from tinycompile.kernels.staged import staged
 from tinycompile.numerics.prefix_code import coded, decoded
@@ -58,6 +58,33 @@ def test_coded_constants_give_the_same_bits(site, core):
 
 def test_coded_constants_on_the_core():
     check_emulated([(coding(number), site) for site in SITES for number in (0, 1)][:3], strict=True)
+    check_emulated([(tile(number), site) for site in TILED for number in (0, -1)])
+
+
+TILED = [
+    narrow((1, 4, 5, 24), (70, 1, 1, 24)),  # several tiles of pixels' weights
+    narrow((1, 5, 4, 9), (33, 2, 3, 9), 1),  # windows, an odd number of channels
+    narrow((1, 1, 1, 61), (90, 1, 1, 61), 2),  # one row
+    narrow((1, 1, 3, 24), (100, 1, 1, 24), 3),  # rows
+]
+
+
+def tile(number):
+    """A factory: one of the kernels that decode tile by tile; from the end where `number` is below 0."""
+
+    def factory(site, core):
+        return list(decodings(site, core))[number]
+
+    return factory
+
+
+@pytest.mark.parametrize("site", TILED[1:3], ids=["convolution", "row"])
+def test_tiles_are_decoded_one_after_another(site):
+    kernel = check(tile(0 if site is TILED[1] else -1), site)
+    whole = next(made for made in map(coded_kernel, kernels_of(site, M7)) if made is not None)
+    assert kernel.scratch_bytes < whole.scratch_bytes
+    assert kernel.constant_bytes == kernel.coding.coded_bytes
+    assert kernel.copies is None
 
 
 @pytest.mark.parametrize(

@@ -316,6 +316,39 @@ Tiling = Callable[[Site, Core, int], Iterable[Kernel]]
 _TILINGS: dict[type[Op], list[tuple[frozenset[str], Tiling]]] = {}
 
 
+Decoding = Callable[[Site, Core], Iterable[Kernel]]
+_DECODINGS: dict[type[Op], list[tuple[frozenset[str], Decoding]]] = {}
+
+
+def decoding_for(op: type[Op], needs: Collection[str] = ()) -> Callable[[Decoding], Decoding]:
+    """Decorator: kernels of an operator in int8 that decode their constants tile by tile.
+
+    They cost flash less and everything else more, and making them takes the values of constants, so only who wants
+    coded constants asks for them.
+
+    Args:
+        needs: features of the core, as in `kernel_for`.
+    """
+
+    def register(decoding: Decoding) -> Decoding:
+        _DECODINGS.setdefault(op, []).append((frozenset(needs), decoding))
+        return decoding
+
+    return register
+
+
+def decodings(site: Site, core: Core) -> Iterator[Kernel]:
+    """All kernels of `decoding_for`, those for operators that a node can be seen as included."""
+    if _dtype_of(site) == INT8:
+        for needs, decoding in _DECODINGS.get(type(site.node.op), ()):
+            if core.features.issuperset(needs):
+                yield from decoding(site, core)
+    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
+        other = rewrite(site)
+        if other is not None:
+            yield from decodings(other, core)
+
+
 def tiling_for(op: type[Op], needs: Collection[str] = ()) -> Callable[[Tiling], Tiling]:
     """Decorator: kernels of an operator in int8 that bring their constants to RAM tile by tile, each byte once.
 

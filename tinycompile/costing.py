@@ -14,6 +14,7 @@ from typing import Any, Unpack
 
 from tinycompile.codegen.blob import HEADER_BYTES, content_bytes
 from tinycompile.copy_choice import STACK_BYTES, Estimate, symbol_of
+from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Kernel
@@ -212,6 +213,8 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
 
 def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True) -> Cost:
     """The same for a graph; see `cost`."""
+    if options.compress_weights and not exact:
+        raise UsageError("compress_weights needs the weights that there are", hint="exact=True")
     graph = ready(graph, options, of_weights=exact)
     plans = Plans(graph, board, options, kernels_of if exact else typical_kernels_of)
     (planned,), layout = place([plans], board, options)

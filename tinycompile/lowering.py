@@ -102,6 +102,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     """Everything up to naming: import, optimise, choose kernels, plan memory. Models share the arena's memory."""
     loaded = _loaded(sources, board, options)
     planned, layout = place([each.plans for each in loaded], board, options)
+    _check_codes(planned, options)
     if options.floats == "islands":
         for each, plan in zip(loaded, planned, strict=True):
             warn_of_cost(each.source.name, plan)
@@ -117,6 +118,21 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
         )
         for each, p in zip(loaded, planned, strict=True)
     ], layout
+
+
+def _check_codes(planned: Sequence[Planned], options: Options) -> None:
+    """Whether `--compress-weights` does anything."""
+    if not options.compress_weights or any(k.coding is not None for each in planned for k in each.kernels):
+        return
+    if options.flash is not None:
+        warnings.warn("--compress-weights: the layers fit --flash as they are, none is coded", stacklevel=2)
+        return
+    raise UsageError(
+        "--compress-weights makes no layer smaller",
+        where=", ".join(each.graph.name for each in planned),
+        why="weights are evenly spread or few, or there is no RAM to decode them in",
+        hint="a larger --ram, or few bits (`quantize --bits auto`)",
+    )
 
 
 def place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list[Planned], Layout]:

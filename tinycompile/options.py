@@ -58,6 +58,7 @@ class PlanOptions(TypedDict, total=False):
     learning_rate: float
     fast_code: int | str
     fast_weights: int | str
+    compress_weights: bool
 
 
 class CompileOptions(PlanOptions, total=False):
@@ -122,6 +123,8 @@ class Options:
         fast_code: bytes of functions that start-up may copy to faster RAM; "auto" for what pays by the board's costs
             and fits what RAM is left.
         fast_weights: the same of constant arrays.
+        compress_weights: constants may be coded in flash and decoded to RAM in each inference: with `flash` as many as
+            it takes, without it all that get smaller, as far as there is RAM.
         labels: files with the names of each model's classes, in the order of the models; may be fewer.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
         compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
@@ -156,6 +159,7 @@ class Options:
     flash_offset: int = 0
     fast_code: int | str = AUTO
     fast_weights: int | str = AUTO
+    compress_weights: bool = False
     labels: tuple[Path, ...] = ()
     updatable: bool = False
     compatible_with: Path | None = None
@@ -204,6 +208,12 @@ class Options:
         for name, wanted in (("updatable", self.updatable), ("compatible-with", self.compatible_with is not None)):
             if wanted and self.weights != "separate":
                 raise UsageError(f"--{name} is for weights in a file of their own", hint="add --weights separate")
+        if self.compress_weights and self.weights == "separate":
+            raise UsageError(
+                "--compress-weights doesn't go with --weights separate",
+                why="how long a code is depends on the weights, so that others wouldn't fit the places of these",
+                hint="--weights embedded, or few bits (`quantize --bits auto`), whose length is always the same",
+            )
         if self.slide is not None and self.input_stream == "rows":
             raise UsageError("--slide doesn't go with --input-stream rows", why="the new rows are an input as a whole")
         for text in self.keep_tokens:

@@ -106,8 +106,10 @@ class FirmwareTooLargeError(DoesNotFitError):
         excess: by so many bytes.
     """
 
-    def __init__(self, size: int, limit: int, optimize: str) -> None:
-        others = "" if optimize == "size" else "--optimize size, "
+    def __init__(self, size: int, limit: int, options: Options) -> None:
+        others = "" if options.optimize == "size" else "--optimize size, "
+        if not options.compress_weights and options.weights == "embedded":
+            others += "--compress-weights, "
         super().__init__(
             f"the firmware takes {size:,} bytes of flash, --flash allows {limit:,}",
             why="kernels that need less than those chosen would not make up for it",
@@ -119,7 +121,7 @@ class FirmwareTooLargeError(DoesNotFitError):
 def _check_flash(report: dict[str, Any], options: Options) -> None:
     size = report.get("models", [report])[0]["flash"]["total_bytes"]
     if options.flash is not None and size > options.flash:
-        raise FirmwareTooLargeError(size, options.flash, options.optimize)
+        raise FirmwareTooLargeError(size, options.flash, options)
 
 
 def _build(

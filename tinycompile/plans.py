@@ -20,6 +20,7 @@ from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, states_of
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
+from tinycompile.with_codes import WithCodes
 from tinycompile.with_memories import CodePrice, WithMemories
 
 SPARE = (1.1, 1.4, 2.0, 2.8, 4.0, 5.6)
@@ -51,9 +52,11 @@ class Plans:
         code: CodePrice | None = None,
     ) -> None:
         self.code = CodePrice.of(board, options) if code is None else code
+        self._arguments = (graph, board, options, offer, share)
+        if options.compress_weights:
+            offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
         self._offer: Offer = WithControlFlow(waiting, options.optimize)
-        self._arguments = (graph, board, options, offer, share)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
         self._flash = flash_for(board, options, share)
         self._spends_ram = options.optimize == "speed" or options.ram is not None

@@ -99,7 +99,8 @@ class WithMemories:
         fastest = min(plain, key=lambda kernel: kernel.price)
         fetch = self._board.fetch
         places = 2 if fetch is not None and memory.name in fetch.memories else 1
-        copies = copying_kernels_of(site, core, kernels, places)
+        codable = max(kernel.codable for kernel in kernels)
+        copies = [replace(kernel, codable=codable) for kernel in copying_kernels_of(site, core, kernels, places)]
         copying = [self._priced(self._with_fetches(kernel, core), macs, memory) for kernel in copies]
         better = [_with_note(kernel, "instead of", _price(fastest)) for kernel in worthwhile(copying, plain)]
         return [*plain, *better]

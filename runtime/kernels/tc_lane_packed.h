@@ -178,14 +178,7 @@ TC_INLINE void tc_lane_packed_s8(const int8_t *input, int8_t *output, const int3
     int32_t *const here = (int32_t *)scratch + tiles->copy;
     for (int32_t pair = 0; pair < (channels + 1) / 2; pair += tiles->pairs) {
         const int32_t pairs = tc_lane_tiles_pairs(pair, tiles);
-        const int32_t beside = channels / 2 - pair < pairs ? channels / 2 - pair : pairs;
-        const tc_lane_tile tile = {
-            here,
-            here + beside * words,
-            here + pairs * words,
-            2 * pair,
-            channels - 2 * pair < 2 * pairs ? channels - 2 * pair : 2 * pairs,
-        };
+        const tc_lane_tile tile = tc_lane_tiles_at(here, pair, tiles);
         weights = (shape->bits == 4   ? tc_lane_packed_unpack_4
                    : shape->bits == 3 ? tc_lane_packed_unpack_3
                                       : tc_lane_packed_unpack_2)(here, weights, pairs, tiles->conv.groups, words,

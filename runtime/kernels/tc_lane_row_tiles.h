@@ -28,40 +28,52 @@ typedef struct tc_lane_row_tiles_shape {
     int32_t spacing; /* words from one place for a tile to the other; 0 where there is one */
 } tc_lane_row_tiles_shape;
 
+/* How many a tile has that begins with a block. */
+TC_INLINE int32_t tc_lane_row_tiles_blocks(int32_t block, const tc_lane_row_tiles_shape *shape)
+{
+    const int32_t left = (shape->layer.outputs + 7) / 8 - block;
+    return left < shape->blocks ? left : shape->blocks;
+}
+
+/* All rows times the tile `here`, which begins with a block. */
+TC_INLINE void tc_lane_row_tiles_rows(const int8_t *input, int8_t *output, const int32_t *here, uint32_t *row,
+                                      int32_t block, tc_lane_row *compute, const tc_lane_row_tiles_shape *shape)
+{
+    const int32_t outputs = shape->layer.outputs;
+    const int32_t inputs = shape->layer.inputs;
+    tc_lane_fully_connected_shape tile = shape->layer;
+    tile.outputs = outputs - 8 * block < 8 * shape->blocks ? outputs - 8 * block : 8 * shape->blocks;
+    for (int32_t i = 0; i < shape->layer.rows; i++) {
+        if (shape->layer.rows > 1 || block == 0) {
+            tc_lane_expand_row(input + i * inputs, (uint32_t)inputs, row);
+        }
+        tc_lane_fully_connected_row(row, row + 2 * ((inputs + 3) / 4), output + i * outputs + 8 * block, here, compute,
+                                    compute, &tile);
+    }
+}
+
 TC_INLINE void tc_lane_row_tiles_fetch(int32_t *to, const int32_t *weights, int32_t block,
                                        const tc_lane_row_tiles_shape *shape)
 {
-    const int32_t left = (shape->layer.outputs + 7) / 8 - block;
-    const int32_t blocks = left < shape->blocks ? left : shape->blocks;
     const int32_t words = shape->layer.block_words;
-    tc_fetch_begin(to, weights + block * words, (uint32_t)(4 * blocks * words));
+    tc_fetch_begin(to, weights + block * words, (uint32_t)(4 * tc_lane_row_tiles_blocks(block, shape) * words));
 }
 
 TC_INLINE void tc_lane_row_tiles_s8(const int8_t *input, int8_t *output, const int32_t *weights, void *scratch,
                                     tc_lane_row *compute, const tc_lane_row_tiles_shape *shape)
 {
-    const int32_t outputs = shape->layer.outputs;
-    const int32_t inputs = shape->layer.inputs;
-    const int32_t total = (outputs + 7) / 8;
+    const int32_t total = (shape->layer.outputs + 7) / 8;
     uint32_t *const row = (uint32_t *)scratch;
     int32_t *here = tc_fetch_place(scratch, shape->copy);
     int32_t *other = here + shape->spacing;
     tc_lane_row_tiles_fetch(here, weights, 0, shape);
     for (int32_t block = 0; block < total; block += shape->blocks) {
         const int32_t next = block + shape->blocks;
-        tc_lane_fully_connected_shape tile = shape->layer;
-        tile.outputs = outputs - 8 * block < 8 * shape->blocks ? outputs - 8 * block : 8 * shape->blocks;
         tc_fetch_wait();
         if (shape->spacing > 0 && next < total) {
             tc_lane_row_tiles_fetch(other, weights, next, shape);
         }
-        for (int32_t i = 0; i < shape->layer.rows; i++) {
-            if (shape->layer.rows > 1 || block == 0) {
-                tc_lane_expand_row(input + i * inputs, (uint32_t)inputs, row);
-            }
-            tc_lane_fully_connected_row(row, row + 2 * ((inputs + 3) / 4), output + i * outputs + 8 * block, here, compute,
-                                        compute, &tile);
-        }
+        tc_lane_row_tiles_rows(input, output, here, row, block, compute, shape);
         if (shape->spacing == 0 && next < total) {
             tc_lane_row_tiles_fetch(here, weights, next, shape);
         }

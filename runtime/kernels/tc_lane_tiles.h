@@ -119,6 +119,22 @@ TC_INLINE int32_t tc_lane_tiles_pairs(int32_t pair, const tc_lane_tiles_shape *s
     return left < shape->pairs ? left : shape->pairs;
 }
 
+/* The tile that begins with a pair of channels, at `here`. */
+TC_INLINE tc_lane_tile tc_lane_tiles_at(const int32_t *here, int32_t pair, const tc_lane_tiles_shape *shape)
+{
+    const int32_t channels = shape->conv.output_channels;
+    const int32_t pairs = tc_lane_tiles_pairs(pair, shape);
+    const int32_t beside = channels / 2 - pair < pairs ? channels / 2 - pair : pairs;
+    const tc_lane_tile tile = {
+        here,
+        here + beside * shape->conv.pair_words,
+        here + pairs * shape->conv.pair_words,
+        2 * pair,
+        channels - 2 * pair < 2 * pairs ? channels - 2 * pair : 2 * pairs,
+    };
+    return tile;
+}
+
 TC_INLINE void tc_lane_tiles_fetch(int32_t *to, const int32_t *weights, int32_t pair, const tc_lane_tiles_shape *shape)
 {
     const int32_t words = shape->conv.pair_words;
@@ -130,23 +146,14 @@ TC_INLINE void tc_lane_tiles_s8(const int8_t *input, int8_t *output, const int32
                                 tc_lane_pointwise *all, tc_lane_block *four, tc_lane_block *three,
                                 const tc_lane_tiles_shape *shape)
 {
-    const int32_t channels = shape->conv.output_channels;
-    const int32_t total = (channels + 1) / 2;
+    const int32_t total = (shape->conv.output_channels + 1) / 2;
     uint32_t *const block = (uint32_t *)scratch;
     int32_t *here = tc_fetch_place(scratch, shape->copy);
     int32_t *other = here + shape->spacing;
     tc_lane_tiles_fetch(here, weights, 0, shape);
     for (int32_t pair = 0; pair < total; pair += shape->pairs) {
-        const int32_t pairs = tc_lane_tiles_pairs(pair, shape);
         const int32_t next = pair + shape->pairs;
-        const int32_t beside = channels / 2 - pair < pairs ? channels / 2 - pair : pairs;
-        const tc_lane_tile tile = {
-            here,
-            here + beside * shape->conv.pair_words,
-            here + pairs * shape->conv.pair_words,
-            2 * pair,
-            channels - 2 * pair < 2 * pairs ? channels - 2 * pair : 2 * pairs,
-        };
+        const tc_lane_tile tile = tc_lane_tiles_at(here, pair, shape);
         tc_fetch_wait();
         if (shape->spacing > 0 && next < total) {
             tc_lane_tiles_fetch(other, weights, next, shape);

@@ -140,7 +140,7 @@ def test_a_build_that_is_too_large_gets_fewer_bits_until_it_fits(folder: Path) -
         assert options.calibration.samples is None and options.flash == limit
         seen.append(models[0])
         if len(seen) < 2:
-            raise FirmwareTooLargeError(limit + 40, limit, "balanced")
+            raise FirmwareTooLargeError(limit + 40, limit, Options())
         return [set()]
 
     options = Options.of("stm32f746", calib=folder / "calib.npz", flash=limit)

@@ -41,6 +41,13 @@ def test_a_tenth_of_the_chip_has_to_save_its_share_of_the_instructions(size: int
     assert variants([[kernel("table", 1000, size), slow]], "speed") == "table"
 
 
+@pytest.mark.parametrize(("saved", "ram", "variant"), [(9, 8000, "coded"), (7, 8000, "plain"), (9, 1000, "plain")])
+def test_what_codes_would_save_counts_before_instructions(saved: int, ram: int, variant: str) -> None:
+    """If that was asked for, and RAM allows it."""
+    plain, coded = replace(kernel("plain", 1000, 600), codable=saved), kernel("coded", 9000, 592, 2000)
+    assert variants([[plain, coded]], ram=ram) == variant
+
+
 @pytest.mark.parametrize(("more", "variant"), [(4001, "table"), (3999, "slow")])
 def test_small_firmware_is_measured_by_its_own_bytes(more: int, variant: str) -> None:
     """10 of 510 bytes have to save SMALL times that share of 1,020 instructions, on whatever chip."""

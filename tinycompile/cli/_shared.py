@@ -198,6 +198,7 @@ def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
 STATE = "An input that is an output of the step before, kept in the model: in=out."
 TRAIN = "Learn on the device: all, last:K, head, biases, layers by name, LAYER:0.25; several with commas."
 KEEP_TOKENS = "Fewer tokens behind an attention: LAYER=K, or LAYER=K,first with the first one."
+COMPRESS = "Code constants, decode them to RAM when layers run: all, or with --flash as many as it takes."
 EVALUATION = "Other samples (.npz: x, and labels y if there are any) to measure with."
 
 
@@ -275,6 +276,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--flash-offset", type=Address(), default=0, help="Where a bootloader ends, such as 32K."),
             _fast("--fast-code", "Code that start-up copies to RAM without wait states."),
             _fast("--fast-weights", "The same for weights and tables."),
+            click.option("--compress-weights", is_flag=True, help=COMPRESS),
             click.option("--labels", type=PATH, multiple=True, help="Text file with a class on each line; per model."),
             click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
             click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float model with."),

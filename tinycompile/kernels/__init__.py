@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
-from tinycompile.kernels.base import Kernel, candidates, tilings
+from tinycompile.kernels.base import Kernel, candidates, decodings, tilings
+from tinycompile.kernels.coded import coded_kernel
 from tinycompile.kernels.cover import Cover, Group, fused, gatherable, matches, parts_of
 from tinycompile.kernels.staged import staged
 from tinycompile.numerics.latitude import Latitude
@@ -47,6 +48,21 @@ def copying_kernels_of(site: Site, core: Core, kernels: Sequence[Kernel], places
     """
     whole = [copying for kernel in kernels if (copying := staged(kernel)) is not None]
     return [*whole, *tilings(site, core, places)]
+
+
+def coded_kernels_of(site: Site, core: Core, kernels: Sequence[Kernel]) -> list[Kernel]:
+    """With constants coded: of all that are the fastest with so many bytes of constants, and those with tiles.
+
+    Args:
+        kernels: others for the node, such as `kernels_of` finds.
+    """
+    found, least = list[Kernel](), None
+    for kernel in sorted(kernels, key=lambda kernel: (kernel.price, kernel.constant_bytes)):
+        if least is None or kernel.constant_bytes < least:
+            least = kernel.constant_bytes
+            made = coded_kernel(kernel)
+            found += [] if made is None else [made]
+    return [*found, *decodings(site, core)]
 
 
 def _label(node: Node) -> str:

@@ -128,6 +128,35 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Coding:
+    """What became of constants: shown in the report.
+
+    Attributes:
+        plain_bytes: without codes, of what is coded.
+        coded_bytes: in flash.
+        entropy_bytes: that no code of single bytes needs fewer than, and none at all where bytes come independently.
+    """
+
+    plain_bytes: int
+    coded_bytes: int
+    entropy_bytes: int
+
+    def __add__(self, other: Coding) -> Coding:
+        return Coding(
+            self.plain_bytes + other.plain_bytes,
+            self.coded_bytes + other.coded_bytes,
+            self.entropy_bytes + other.entropy_bytes,
+        )
+
+    def __str__(self) -> str:
+        part = self.coded_bytes / self.plain_bytes
+        return (
+            f"{self.plain_bytes:,} bytes coded as {self.coded_bytes:,} ({part:.1%}; their entropy is "
+            f"{self.entropy_bytes:,})"
+        )
+
+
+@dataclass(frozen=True)
 class Sweeps:
     """In which order a kernel reads its constants, which is what a memory behind a cache costs by.
 
@@ -180,6 +209,8 @@ class Kernel:
             nothing is left to do but what `function` says for the others (concatenation along the outermost axis).
         notes: facts for the report ("requantisation": "smmla", "reason": ...).
         requant: of a requantisation that was solved, what is in the code.
+        coding: of constants that are decoded in a call.
+        codable: bytes of flash that a code would save, where these count before instructions.
     """
 
     variant: str
@@ -208,6 +239,8 @@ class Kernel:
     parts: dict[int, int] = field(default_factory=dict[int, int])
     notes: dict[str, str] = field(default_factory=dict[str, str])
     requant: RequantShape | None = None
+    coding: Coding | None = None
+    codable: int = 0
 
     @property
     def distances(self) -> dict[int, int]:
@@ -281,6 +314,39 @@ _SCALED = (INT8, INT16, UINT8)
 
 Tiling = Callable[[Site, Core, int], Iterable[Kernel]]
 _TILINGS: dict[type[Op], list[tuple[frozenset[str], Tiling]]] = {}
+
+
+Decoding = Callable[[Site, Core], Iterable[Kernel]]
+_DECODINGS: dict[type[Op], list[tuple[frozenset[str], Decoding]]] = {}
+
+
+def decoding_for(op: type[Op], needs: Collection[str] = ()) -> Callable[[Decoding], Decoding]:
+    """Decorator: kernels of an operator in int8 that decode their constants tile by tile.
+
+    They cost flash less and everything else more, and making them takes the values of constants, so only who wants
+    coded constants asks for them.
+
+    Args:
+        needs: features of the core, as in `kernel_for`.
+    """
+
+    def register(decoding: Decoding) -> Decoding:
+        _DECODINGS.setdefault(op, []).append((frozenset(needs), decoding))
+        return decoding
+
+    return register
+
+
+def decodings(site: Site, core: Core) -> Iterator[Kernel]:
+    """All kernels of `decoding_for`, those for operators that a node can be seen as included."""
+    if _dtype_of(site) == INT8:
+        for needs, decoding in _DECODINGS.get(type(site.node.op), ()):
+            if core.features.issuperset(needs):
+                yield from decoding(site, core)
+    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
+        other = rewrite(site)
+        if other is not None:
+            yield from decodings(other, core)
 
 
 def tiling_for(op: type[Op], needs: Collection[str] = ()) -> Callable[[Tiling], Tiling]:

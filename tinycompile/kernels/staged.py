@@ -40,7 +40,7 @@ def copy_work(size: int) -> Work:
 def staged(kernel: Kernel) -> Kernel | None:
     """The kernel with its constants in scratch, copied there when it is called; None where it has none that can be."""
     arrays = [_is_copied(constant) for constant in kernel.constants]
-    if kernel.function is None or kernel.alias_of is not None or not any(arrays):
+    if kernel.function is None or kernel.alias_of is not None or not any(arrays) or kernel.coding is not None:
         return None
     copied = [constant for constant, is_copied in zip(kernel.constants, arrays, strict=True) if is_copied]
     size = sum(_room(constant) for constant in copied)

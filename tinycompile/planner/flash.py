@@ -20,6 +20,11 @@ SMALL = 200
 except that it isn't made twice as slow for less than half a percent of its bytes."""
 
 
+CODABLE = 1000
+"""Instructions for a byte that a code would save, where the user wants codes wherever they make something smaller: with
+some 12 for a byte that is decoded, this is a code that saves little more than a hundredth."""
+
+
 @dataclass(frozen=True)
 class Flash:
     """The flash that a model's constants and code go to.
@@ -54,7 +59,7 @@ class Price:
 
     def of(self, cover: Cover) -> int:
         """What the kernel costs, and its flash at the rate."""
-        price = cover.kernel.price
+        price = cover.kernel.price + CODABLE * cover.kernel.codable
         return price + round(self.rate * self.bytes_of(cover)) if self.rate else price
 
     def bytes_of(self, cover: Cover) -> int:

@@ -132,6 +132,7 @@ def _options(options: Options, board: Board) -> OptionsSection:
         train=options.train,
         loss=options.loss,
         learning_rate=options.learning_rate,
+        compress_weights=options.compress_weights,
     )
 
 

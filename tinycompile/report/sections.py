@@ -54,6 +54,7 @@ class OptionsSection:
     train: str | None
     loss: str
     learning_rate: float
+    compress_weights: bool
 
 
 @dataclass(frozen=True)

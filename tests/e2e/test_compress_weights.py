@@ -1,0 +1,77 @@
+"""`--compress-weights`: the same bits in less flash, as many layers as are wanted, and words where it can't help."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinycompile
+from tests.conftest import DIGITS, ROOT
+from tinycompile.errors import UsageError
+from tinycompile.interpreter import run
+from tinycompile.layout import OWN_CODE_BYTES
+from tinycompile.lowering import imported, lower
+from tinycompile.options import Options
+from tinycompile.planner import Planned
+
+MODEL = DIGITS / "digits_int8.tflite"
+PLAIN, CODED = Options(), Options(compress_weights=True)
+
+
+def planned(model: Path, options: Options) -> Planned:
+    options.check()
+    (lowered,), _ = lower([model], options.board(), options)
+    return lowered.planned
+
+
+def constants(plan: Planned) -> int:
+    return sum(kernel.constant_bytes for kernel in plan.kernels)
+
+
+def coded(plan: Planned) -> int:
+    return sum(kernel.coding is not None for kernel in plan.kernels)
+
+
+def test_all_that_get_smaller_are_coded_and_as_many_as_flash_takes(shared) -> None:
+    model = shared("models/ad01_int8.tflite")
+    plain, every = planned(model, PLAIN), planned(model, CODED)
+    assert coded(plain) == 0 < coded(every)
+    assert constants(every) < 0.75 * constants(plain)
+    assert every.instructions > plain.instructions
+    enough = OWN_CODE_BYTES + constants(plain) + sum(kernel.code_bytes for kernel in plain.kernels)
+    with pytest.warns(UserWarning, match="fit --flash as they are"):
+        assert coded(planned(model, replace(CODED, flash=2 * enough))) == 0
+    some = planned(model, replace(CODED, flash=enough - 20_000))
+    assert 0 < coded(some) < coded(every)
+    assert plain.instructions < some.instructions < every.instructions
+
+
+def test_the_firmware_computes_the_same(shared, tmp_path: Path) -> None:
+    model = shared("models/ad01_int8.tflite")
+    build = tinycompile.compile(model, target="host", output=tmp_path / "out", compress_weights=True)
+    graph = imported(model, PLAIN)
+    x = np.random.default_rng(0).integers(-128, 128, graph.types[graph.inputs[0]].shape).astype(np.int8)
+    expected = run(graph, {graph.inputs[0]: x})[graph.outputs[0]]
+    np.testing.assert_array_equal(np.asarray(build.run(x)).ravel(), np.asarray(expected).ravel())
+    assert build.report["options"]["compress_weights"]
+    assert any("their entropy is" in layer["notes"].get("weights", "") for layer in build.report["layers"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (replace(CODED, weights="separate"), "doesn't go with --weights separate"),
+        (replace(CODED, dtype="float32"), "makes no layer smaller"),  # whose arrays have too few bytes
+    ],
+)
+def test_where_it_cannot_help(options: Options, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        planned(ROOT / "examples" / "wine" / "wine.onnx", options)
+
+
+def test_typical_weights_have_no_codes() -> None:
+    with pytest.raises(UsageError, match="the weights that there are"):
+        tinycompile.cost(MODEL, exact=False, compress_weights=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,11 +88,29 @@ def test_a_float_model_is_quantised_once_with_the_bits_that_were_chosen(folder: 
         (("small.tflite", "--bits", "auto", "--accuracy-loss", "1"), "'1' is no part; write 1% or 0.5%"),
         (("small.tflite", "--weight-bytes", "50%"), "--weight-bytes needs --bits auto"),
         (("small.tflite", "--bits", "auto", "--weight-bits", "4", "--flash", "64K"), "--bits auto chooses what"),
+        (("small.tflite", "--bits", "4"), "--weight-bits 4 gives all layers 4 bits"),
+        (("float.onnx", "--group", "32"), "--group needs --weight-bits"),
+        (("float.onnx", "--method", "awq", "--weight-bits", "8"), "--method needs --weight-bits"),
+        (("small.tflite", "--weight-bits", "4"), "`quantize --bits auto` gives its layers fewer bits"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(folder: Path, arguments: tuple[str, ...], message: str) -> None:
     model, *others = arguments
     assert message in _run(folder / model, *others, "--calib", folder / "calib.npz", "-o", folder / "no.tflite")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--weight-bytes", "1%"), ("--flash", "200")])
+def test_a_limit_that_nothing_meets_says_which_one_is_met(folder: Path, option: str, value: str) -> None:
+    arguments = ("--calib", folder / "calib.npz", "--bits", "auto", "-o", folder / "least.tflite", "--force", option)
+    refused = _run(folder / "small.tflite", *arguments, value)
+    found = re.search(rf"try: {option} (\S+), or a smaller network", refused)
+    assert found, refused
+    assert "written to" in _run(folder / "small.tflite", *arguments, found[1])
+
+
+def test_the_ending_says_what_is_written(folder: Path) -> None:
+    text = _run(folder / "float.onnx", "--calib", folder / "floats.npz", "-o", folder / "no.bin")
+    assert "neither .onnx nor .tflite" in text and not (folder / "no.bin").exists()
 
 
 def test_an_int8_file_becomes_a_file_of_its_own_kind(folder: Path) -> None:

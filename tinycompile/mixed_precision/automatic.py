@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tinycompile.costing import Cost, cost_of
-from tinycompile.errors import QuantizationWarning, UnsupportedError, UsageError
+from tinycompile.errors import DoesNotFitError, QuantizationWarning, UnsupportedError, UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.onnx import is_quantized
 from tinycompile.frontend.onnx_file import read_proto
@@ -84,9 +84,13 @@ class Row:
         counts = ", ".join(f"{sum(b == n for b in bits)} of {n} bits" for n in (4, 3, 2) if n in bits) or "all 8 bits"
         measured = self.fit.measured.describe() if self.fit is not None else ""
         return (
-            f"{self.choice.bytes:>11,} {self.choice.instructions:>14,}  {self.predicted:>6.1f} dB  {counts}"
+            f"{self.choice.bytes:>11,} {self.choice.instructions:>14,}  {self._loss():>9}  {counts}"
             f"{'  ' + measured if measured else ''}"
         )
+
+    def _loss(self) -> str:
+        """Nothing is lost to the network of 8 bits by itself."""
+        return "reference" if self.predicted == float("inf") else f"{self.predicted:.1f} dB"
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +151,8 @@ def automatic(
         search = _search(graph, source, calib, evaluation, target)
         before = cost_of(graph, *_board(target))
         limit = _bytes_limit(search, before, budget)
+        if limit is not None and limit < search.least_bytes:
+            raise _too_few_bytes(search, before, budget, limit)
         most = _instruction_limit(search, budget)
         fit = _within(search, budget, limit, most)
         rows = _rows(search, fit)
@@ -241,6 +247,25 @@ def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
     if budget.flash is not None:
         return budget.flash - (before.flash_bytes - own)
     return None
+
+
+def _too_few_bytes(search: Search, before: Cost, budget: Budget, limit: int) -> DoesNotFitError:
+    """In the words of the limit that was given: how much it takes at least."""
+    least, missing = search.least_bytes, search.least_bytes - limit
+    text = f"the layers' weights take {least:,} bytes with the fewest bits, {max(0, limit):,} are left for them"
+    why = ""
+    if budget.weight_part is not None:
+        wanted = f"--weight-bytes {100 * least / search.smallest_8_bits + 0.05:.1f}%"
+        why = f"with 8 bits in their smallest kernels they take {search.smallest_8_bits:,} bytes"
+    elif budget.weight_bytes is not None:
+        wanted = f"--weight-bytes {budget.weight_bytes + missing}"
+        why = f"all other constants take {budget.weight_bytes - limit:,} bytes"
+    elif budget.flash is not None:
+        wanted = f"--flash {budget.flash + missing}"
+        why = f"code and all other constants take about {budget.flash - limit:,} bytes"
+    else:
+        wanted = f"--flash with {missing:,} bytes more"
+    return DoesNotFitError(text, why=why, hint=f"{wanted}, or a smaller network")
 
 
 def _instruction_limit(search: Search, budget: Budget) -> int | None:

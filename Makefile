@@ -6,9 +6,11 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # program:package pairs that the compiler and its tests run
-TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:gcc g++:g++ make:make cmake:cmake chromium:chromium clang:clang
+TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:gcc g++:g++ make:make cmake:cmake chromium:chromium clang:clang \
+        riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf qemu-system-riscv32:qemu-system-misc
 # files that show whether a package without a program is there
-FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev \
+FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs:picolibc-riscv64-unknown-elf \
+        /usr/include/stdlib.h:libc6-dev \
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
         /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
 

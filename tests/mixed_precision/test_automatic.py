@@ -88,9 +88,9 @@ def test_a_float_model_is_quantised_once_with_the_bits_that_were_chosen(folder: 
         (("small.tflite", "--bits", "auto", "--accuracy-loss", "1"), "'1' is no part; write 1% or 0.5%"),
         (("small.tflite", "--weight-bytes", "50%"), "--weight-bytes needs --bits auto"),
         (("small.tflite", "--bits", "auto", "--weight-bits", "4", "--flash", "64K"), "--bits auto chooses what"),
+        (("small.tflite", "--bits", "auto", "--flash", "64K", "--group", "8"), "--group needs --weight-bits"),
+        (("float.onnx", "--method", "learned"), "--method needs --weight-bits"),
         (("small.tflite", "--bits", "4"), "--weight-bits 4 gives all layers 4 bits"),
-        (("float.onnx", "--group", "32"), "--group needs --weight-bits"),
-        (("float.onnx", "--method", "awq", "--weight-bits", "8"), "--method needs --weight-bits"),
         (("small.tflite", "--weight-bits", "4"), "`quantize --bits auto` gives its layers fewer bits"),
     ],
 )
@@ -99,13 +99,34 @@ def test_limits_that_make_no_sense_are_refused(folder: Path, arguments: tuple[st
     assert message in _run(folder / model, *others, "--calib", folder / "calib.npz", "-o", folder / "no.tflite")
 
 
-@pytest.mark.parametrize(("option", "value"), [("--weight-bytes", "1%"), ("--flash", "200")])
-def test_a_limit_that_nothing_meets_says_which_one_is_met(folder: Path, option: str, value: str) -> None:
-    arguments = ("--calib", folder / "calib.npz", "--bits", "auto", "-o", folder / "least.tflite", "--force", option)
-    refused = _run(folder / "small.tflite", *arguments, value)
-    found = re.search(rf"try: {option} (\S+), or a smaller network", refused)
-    assert found, refused
-    assert "written to" in _run(folder / "small.tflite", *arguments, found[1])
+@pytest.mark.parametrize("few", ["--weight-bytes 1%", "--flash 1K"])
+def test_the_least_that_is_possible_is_said_as_the_user_wrote_it(folder: Path, few: str) -> None:
+    """What is tried then succeeds, and with no bytes left."""
+    sampled = (folder / "float.onnx", "--calib", folder / "floats.npz", "--calib-method", "minmax", "--bits", "auto")
+    text = _run(*sampled, *few.split(), "-o", folder / "least.onnx")
+    assert "float.onnx: --" in text and "is too little" in text and "with the fewest bits" in text
+    found = re.search(r"try: (--[a-z-]+) ([0-9.]+%?)", text)
+    assert found is not None and found[1] == few.split()[0]
+    text = _run(*sampled, found[1], found[2], "-o", folder / "least.onnx")
+    assert "written to" in text and ": 2 bits" in text
+
+
+@pytest.mark.parametrize("kind", ["Conv", "LSTM"])
+def test_models_without_such_layers_are_named(kind: str, tmp_path: Path) -> None:
+    """A depthwise convolution; a recurrent layer, of which nothing has 8 bits."""
+    shape, sizes, attributes = {
+        "Conv": ((1, 6, 5, 5), [(6, 1, 3, 3)], {"group": 6}),
+        "LSTM": ((5, 1, 6), [(1, 8, 6), (1, 8, 2)], {"hidden_size": 2}),
+    }[kind]
+    constants = [numpy_helper.from_array(np.ones(each, np.float32), f"w{i}") for i, each in enumerate(sizes)]
+    node = helper.make_node(kind, ["x", *(each.name for each in constants)], ["y"], "only", **attributes)
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", shape), ("y", None)))
+    net = helper.make_graph([node], "net", [x], [y], constants)
+    onnx.save(helper.make_model(net, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "net.onnx")
+    np.savez(tmp_path / "c.npz", x=np.random.default_rng(0).normal(0, 1, (6, *shape)).astype(np.float32))
+    options = ("--calib", tmp_path / "c.npz", "--bits", "auto", "--weight-bytes", "50%", "-o", tmp_path / "o.onnx")
+    text = _run(tmp_path / "net.onnx", *options)
+    assert "net.onnx: no layer's weights can have fewer than 8 bits" in text and "tinycompile-" not in text
 
 
 def test_the_ending_says_what_is_written(folder: Path) -> None:

@@ -65,6 +65,13 @@ def _bits_of(given: Sequence[tuple[str, int]]) -> int | dict[str, int] | None:
     return named or (given[-1][1] if given else None)
 
 
+def _check_for_bits(group: int | None, method: str, why: str) -> None:
+    """Raises UsageError for options of --weight-bits where it isn't given."""
+    given = "--group" if group is not None else "--method" if method != "auto" else None
+    if given is not None:
+        raise UsageError(f"{given} needs --weight-bits", why=f"it is of weights with few bits; {why}")
+
+
 @click.command()
 @click.argument("model", type=PATH)
 @click.option("--calib", type=PATH, help="Samples (.npz) of real inputs; without them ranges are guessed.")
@@ -135,6 +142,7 @@ def quantize(
         own = {"method": calib_method, "effort": calib_effort, "shapes": dict(shapes), "states": dict(states)}
         if weight_bits:
             raise UsageError("--bits auto chooses what --weight-bits says", hint="give one of them")
+        _check_for_bits(group, weight_method, "--bits auto chooses it")
         with may_write(output, is_model_of_ours, read=read, force=force) as path:
             automatic_bits(model, calib, path, limits, target, evaluation, **own)
         click.echo(f"written to {output}")
@@ -142,13 +150,8 @@ def quantize(
     given = next((name for name, value in limits.items() if value is not None), None)
     if given is not None:
         raise UsageError(f"--{given.replace('_', '-')} needs --bits auto", why="it is a limit for the bits of layers")
-    own = next(
-        (name for name, wanted in (("group", group), ("method", weight_method)) if wanted not in (None, "auto")), ""
-    )
-    if own and all(each == 8 for _, each in weight_bits):
-        raise UsageError(
-            f"--{own} needs --weight-bits", why="it is for weights of fewer than 8 bits", hint="--weight-bits 4"
-        )
+    if not weight_bits:
+        _check_for_bits(group, weight_method, "weights have 8 bits")
     with may_write(output, is_model_of_ours, read=read, force=force) as path:
         result = quantize_model(
             model,

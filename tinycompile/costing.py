@@ -205,7 +205,8 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
     yield f"  work   about {found.instructions:,} instructions for {found.macs:,} MACs, executed by {found.schedule}"
     if found.fastest_milliseconds is not None and found.slowest_milliseconds is not None:
         low, high = found.waiting_cycles
-        waiting = f"{low:,} to {high:,} cycles of waiting for memories" if high else "no waiting for memories"
+        cycles = f"{high:,}" if low == high else f"{low:,} to {high:,}"
+        waiting = f"{cycles} cycles of waiting for memories" if high else "no waiting for memories"
         span = f"{found.fastest_milliseconds:,.3f} to {found.slowest_milliseconds:,.3f} ms"
         rate = "{:g} to {:g} cycles per instruction".format(*found.cycles_per_instruction)
         yield f"  time   {span} at {found.clock_hz / 1e6:g} MHz: {rate}, {waiting}"

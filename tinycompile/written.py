@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 OVERWRITE = "Overwrite a file that this command didn't write."
 MARK = "written by tinycompile"
+ONNX = ".onnx"
 TFLITE = ".tflite"
 
 

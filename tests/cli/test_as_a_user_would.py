@@ -38,7 +38,7 @@ def test_the_shipped_calibration_file(tmp_path: Path) -> None:
     options = ("--calib-method", "minmax", "--target", "host")
     result = invoke("build", FLOAT, "--calib", CALIB, "--eval", CALIB, *options, "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert "note: " in result.output and "input_0 of it is taken; x, y are no inputs" in result.output
+    assert result.output.count("input_0 of it is taken; x, y are no inputs") == 1  # however often the file is read
     assert re.search(r"top-1: float 9\d", result.output)
 
 

@@ -90,6 +90,8 @@ def test_a_float_model_is_quantised_once_with_the_bits_that_were_chosen(folder: 
         (("small.tflite", "--bits", "auto", "--weight-bits", "4", "--flash", "64K"), "--bits auto chooses what"),
         (("small.tflite", "--bits", "auto", "--flash", "64K", "--group", "8"), "--group needs --weight-bits"),
         (("float.onnx", "--method", "learned"), "--method needs --weight-bits"),
+        (("small.tflite", "--bits", "4"), "--weight-bits 4 gives all layers 4 bits"),
+        (("small.tflite", "--weight-bits", "4"), "`quantize --bits auto` gives its layers fewer bits"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(folder: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -125,6 +127,11 @@ def test_models_without_such_layers_are_named(kind: str, tmp_path: Path) -> None
     options = ("--calib", tmp_path / "c.npz", "--bits", "auto", "--weight-bytes", "50%", "-o", tmp_path / "o.onnx")
     text = _run(tmp_path / "net.onnx", *options)
     assert "net.onnx: no layer's weights can have fewer than 8 bits" in text and "tinycompile-" not in text
+
+
+def test_the_ending_says_what_is_written(folder: Path) -> None:
+    text = _run(folder / "float.onnx", "--calib", folder / "floats.npz", "-o", folder / "no.bin")
+    assert "neither .onnx nor .tflite" in text and not (folder / "no.bin").exists()
 
 
 def test_an_int8_file_becomes_a_file_of_its_own_kind(folder: Path) -> None:

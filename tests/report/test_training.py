@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from tests.support.onnx_builder import OnnxBuilder
 from tinycompile.cli import main
-from tinycompile.report.summary import counted_as, duration, executed_macs, prediction_layers, work
+from tinycompile.report.summary import counted_as, duration, executed_macs, prediction_layers, rows, work
 
 
 def report_of(train: str | None, **run: Any) -> dict[str, Any]:
@@ -22,6 +22,7 @@ def report_of(train: str | None, **run: Any) -> dict[str, Any]:
         {
             "op": op,
             "macs": macs,
+            "instructions": None if op == "weight_gradient" else count,
             "instructions_estimate": count,
             "waiting_estimate": {"low": count // 10, "high": count // 5},
         }
@@ -52,6 +53,9 @@ def test_what_is_counted(train, run, of, macs, cycles, waiting):
     report = report_of(train, **run)
     assert (counted_as(report), executed_macs(report), work(report).instructions) == (of, macs, cycles)
     assert prediction_layers(report) == (2 if train else None)
+    assert [row.path.split(".")[1] for row in rows(report)] == [
+        str(i) for i in range(2 if run and train else len(report["layers"]))
+    ]
     time = duration(report)
     assert time is not None
     assert (time.core["low"], (time.waiting["low"], time.waiting["high"])) == (cycles, waiting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,9 @@ def test_they_are_summed_up_where_some_are_fewer_than_8():
 def test_cost_and_diff_say_them():
     found = cost(layers((0, 15), (0, 15), block=4), "host")
     assert [layer.weight_bits for layer in found.layers if layer.weights_bytes] == [4, 4]
-    assert any("those of 4 bits in 2 layers take" in line for line in cost_lines("x", found))
+    lines = list(cost_lines("x", found))
+    assert any("those of 4 bits in 2 layers take" in line for line in lines)
+    assert not re.search(r"(\b[\d,]+) to \1 cycles", "\n".join(lines))
     figures = {key: dict.fromkeys(names, 1) for key, names in FIGURES.items()}
 
     def report(bits: int) -> dict[str, Any]:

@@ -152,7 +152,9 @@ def test_what_has_no_rule():
     types = {**GRAPH.types, "function": GRAPH.types[inner.outputs[0]]}
     nodes = (*GRAPH.nodes[:-1], Node("f", Lookup(table), inner.outputs, ("function",)))
     graph = replace(GRAPH, nodes=(*nodes, replace(last, inputs=("function", *last.inputs[1:]))), types=types)
-    with pytest.raises(UnsupportedError, match="lookup 'f': there is no gradient rule"):
+    with pytest.raises(
+        UnsupportedError, match=r"lookup 'f': there is no gradient rule[^:]*try: --train with layers behind 'f'"
+    ):
         step_of("all", graph)
     step_of("head", graph)
 

@@ -31,6 +31,18 @@ def _show_warning(message: Warning | str, *_args: object, **_kwargs: object) -> 
     click.echo(f"{kind}: {message}", err=True)
 
 
+def _shown_once() -> Callable[..., None]:
+    """`_show_warning`, for each text once: a command may read a file several times."""
+    shown = set[str]()
+
+    def show(message: Warning | str, *rest: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            _show_warning(message, *rest)
+
+    return show
+
+
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -43,7 +55,7 @@ def explained(command: Callable[P, None]) -> Callable[P, None]:
         before = signal.signal(signal.SIGTERM, _interrupt)  # cleans up as Ctrl-C does
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _show_warning
+                warnings.showwarning = _shown_once()
                 warnings.simplefilter("always", UserWarning)
                 command(*args, **kwargs)
         except TinycompileError as error:

@@ -21,7 +21,16 @@ from tinycompile.cli._shared import (
     target_option,
 )
 from tinycompile.errors import UsageError
-from tinycompile.written import MARK, OVERWRITE, TFLITE, is_archive_of_ours, is_model_of_ours, mark_archive, mark_model
+from tinycompile.written import (
+    MARK,
+    ONNX,
+    OVERWRITE,
+    TFLITE,
+    is_archive_of_ours,
+    is_model_of_ours,
+    mark_archive,
+    mark_model,
+)
 
 
 class WeightBitsType(click.ParamType[tuple[str, int]]):
@@ -34,6 +43,18 @@ class WeightBitsType(click.ParamType[tuple[str, int]]):
         if not bits.isdigit():
             self.fail(f"{value!r} is neither a number of bits nor LAYER=BITS", param, ctx)
         return layer, int(bits)
+
+
+class Auto(click.Choice[str]):
+    """The word auto; a number of bits has another option."""
+
+    def __init__(self) -> None:
+        super().__init__(["auto"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if str(value).isdigit():
+            self.fail(f"{value!r} is not 'auto'; --weight-bits {value} gives all layers {value} bits", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def _bits_of(given: Sequence[tuple[str, int]]) -> int | dict[str, int] | None:
@@ -72,7 +93,7 @@ def _check_for_bits(group: int | None, method: str, why: str) -> None:
     show_default=True,
     help="Of weights with fewer bits: nearest, awq, learned or auto.",
 )
-@click.option("--bits", type=click.Choice(["auto"]), help="Choose each layer's bits within the limits that follow.")
+@click.option("--bits", type=Auto(), help="Choose each layer's bits within the limits that follow.")
 @click.option("--weight-bytes", type=BytesOrPart(), help="Limit for weights: 200K, or 50% of those with 8 bits.")
 @click.option("--flash", type=Bytes(), help="Limit for the firmware, weights included.")
 @click.option(
@@ -113,6 +134,8 @@ def quantize(
 
     if calib is None and evaluation is not None:
         raise UsageError("--eval needs --calib", why="without real inputs it is a guess that is measured")
+    if output.suffix not in (ONNX, TFLITE):
+        raise UsageError(f"--output {output} is neither .onnx nor .tflite", why="its ending says what is written")
     read = [model, *filter(None, [calib, evaluation])]
     limits = {"accuracy_loss": accuracy_loss, "slower": slower, "flash": flash, "weight_bytes": weight_bytes}
     if bits is not None:

@@ -85,9 +85,13 @@ class Row:
         counts = ", ".join(f"{sum(b == n for b in bits)} of {n} bits" for n in (4, 3, 2) if n in bits) or "all 8 bits"
         measured = self.fit.measured.describe() if self.fit is not None else ""
         return (
-            f"{self.choice.bytes:>11,} {self.choice.instructions:>14,}  {self.predicted:>6.1f} dB  {counts}"
+            f"{self.choice.bytes:>11,} {self.choice.instructions:>14,}  {self._loss():>9}  {counts}"
             f"{'  ' + measured if measured else ''}"
         )
+
+    def _loss(self) -> str:
+        """Nothing is lost to the network of 8 bits by itself."""
+        return "reference" if self.predicted == float("inf") else f"{self.predicted:.1f} dB"
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,7 +108,7 @@ class Quantized:
             lines.append(f"{self.choices.what} is the float model's in {self.choices.same:.1%}")
         if self.accuracy is not None:
             a = self.accuracy
-            lines.append(f"{a.metric}: float {a.float_value:.2%}, int8 {a.int8_value:.2%}")
+            lines.append(f"{a.metric}: float {a.float_value:.2%}, quantised {a.int8_value:.2%}")
         return lines
 
 

@@ -32,7 +32,11 @@ def as_onnx(graph: Graph, where: str) -> Any:
     """
     values = {name: t for name, t in graph.types.items() if name not in graph.constants}
     if any(t.quant is not None for t in values.values()):
-        raise UsageError("the model is quantised already", where=where, hint="build it without --calib")
+        raise UsageError(
+            "the model is quantised already",
+            where=where,
+            hint="build it without --calib; `quantize --bits auto` gives its layers fewer bits",
+        )
     problems = [
         (f"input {name!r}", f"it is {values[name].dtype}, --calib takes {', '.join(map(str, TYPES))}")
         for name in graph.inputs

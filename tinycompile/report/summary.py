@@ -172,8 +172,11 @@ def layer_counts(report: Report) -> tuple[list[int], str]:
 
 
 def rows(report: Report) -> list[Row]:
-    """In the order of execution. Layers that `run` can't tell apart are one row."""
-    layers, (counts, path) = report["layers"], layer_counts(report)
+    """In the order of execution. Layers that `run` can't tell apart are one row; those that it doesn't execute, which
+    learn, have none.
+    """
+    (counts, path), executed = layer_counts(report), prediction_layers(report) if work(report).measured else None
+    layers = report["layers"][:executed]
     found, first, together = list[Row](), 0, path == "layers.{}.instructions"
     while first < len(layers):
         last = first + 1

@@ -283,13 +283,17 @@ def _check_widths(step: Graph) -> None:
 
 def _propagate(forward: Graph, backward: Backward, where: str) -> None:
     problems = list[tuple[str, str]]()
+    last = ""
     for node in reversed(forward.nodes):
         try:
             backward.propagate(node)
         except (NoGradientError, ValueError) as error:
             problems.append((f"{node.op.title} {node.name!r}", str(error)))
+            last = last or node.name
     if problems:
-        raise UnsupportedError(problems, where=where, hint="--train with layers behind it, such as head")
+        raise UnsupportedError(
+            problems, where=where, hint=f"--train with layers behind {last!r}: no others can be trained"
+        )
 
 
 def _with_kept(forward: Graph, backward: Backward) -> list[Node]:

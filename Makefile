@@ -6,13 +6,15 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # program:package pairs that the compiler and its tests run
-TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:gcc g++:g++ make:make cmake:cmake chromium:chromium clang:clang
+TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:gcc g++:g++ make:make cmake:cmake chromium:chromium clang:clang \
+        riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf qemu-system-riscv32:qemu-system-misc
 # files that show whether a package without a program is there
-FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev \
+FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs:picolibc-riscv64-unknown-elf \
+        /usr/include/stdlib.h:libc6-dev \
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
         /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
 
-.PHONY: help setup tools demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators bench-property bench-sliding quantisers clean
+.PHONY: help setup tools demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators bench-property bench-sliding bench-strict quantisers clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -31,6 +33,7 @@ help:
 	@echo "make quantisers   what nine quantisation tools write of twelve nets, and what tinycompile makes of it (10 GB, an hour)"
 	@echo "make bench-property   instructions of a product in 300 random layers x 4 cores x 2 levels; layers that fell off the fast road"
 	@echo "make bench-planner   how long planning takes"
+	@echo "make bench-strict   what aligned words cost: the table of docs/silicon.md, measured anew (needs ../shared; five minutes)"
 	@echo "make bench-sliding   what a step of a sliding window takes"
 
 setup: tools $(STAMP)
@@ -113,6 +116,9 @@ bench-property: setup
 
 bench-operators: setup
 	$(BIN)/python -m benchmarks.operators
+
+bench-strict: setup
+	$(BIN)/python -m benchmarks.strict --write
 
 quantisers: setup
 	$(BIN)/python -m benchmarks.quantisers.run

@@ -50,6 +50,36 @@ def test_stack_follows_the_deepest_path(tmp_path: Path) -> None:
     assert worst_case_stack([tmp_path / "m.ci"], "m_invoke") == 40 + 24 + LIBRARY_STACK_BYTES
 
 
+POINTERS = """
+typedef int function(int *);
+int sum(int *), top(int);
+static __attribute__((noinline)) int deep(int *at) { int a[40]; *at = sum(a); return a[3]; }
+static __attribute__((noinline)) int flat(int *at) { return *at; }
+static __attribute__((noinline)) int deeper(int *at) { int a[80]; *at = sum(a); return a[3]; }
+static __attribute__((noinline)) int call(function *f, int *at) { return f(at) + 1; }
+static function *const table[2] = {deep, flat};
+int top(int i) { int at = 0; const int d = deeper(&at); return call(table[i & 1], &at) + d; }
+"""
+
+
+@pytest.mark.parametrize(
+    "compiler",
+    [("arm-none-eabi-gcc", "-mcpu=cortex-m3"), ("riscv64-unknown-elf-gcc", "-march=rv32imac", "-mabi=ilp32")],
+    ids=lambda c: c[0],
+)
+def test_a_call_through_a_pointer_is_to_a_function_whose_address_is_used(
+    compiler: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "m.c").write_text(POINTERS)
+    flags = ["-O2", "-fno-ipa-cp", "-ffunction-sections", "-fcallgraph-info=su", "-c", "m.c", "-o", "m.o"]
+    subprocess.run([*compiler, *flags], cwd=tmp_path, check=True)
+    text = (tmp_path / "m.ci").read_text()
+    frame = {name: int(n) for name, n in re.findall(r'title: "(?:m\.c:)?(\w+)" label: "[^"]*?(\d+) bytes', text)}
+    assert frame["deeper"] > frame["deep"] + 32 > frame["flat"] + 160
+    found = {name: worst_case_stack([tmp_path / "m.ci"], name, 0) for name in ("m.c:call", "m.c:deeper")}
+    assert found == {"m.c:call": frame["call"] + frame["deep"], "m.c:deeper": frame["deeper"]}
+
+
 @pytest.mark.parametrize(
     ("callee", "usual", "thumb1", "expected"),
     [

@@ -19,7 +19,7 @@ from tests.conftest import DIGITS
 from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.ir import TensorType
-from tinycompile.targets import all_boards
+from tinycompile.targets import Board, all_boards
 from tinycompile.toolchain import make
 
 EMULATED = [name for name, board in all_boards().items() if board.qemu]
@@ -29,10 +29,13 @@ def pattern(t: TensorType) -> np.ndarray:
     return ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8).view(t.dtype.carrier).reshape(t.shape)
 
 
-def printed(folder: Path, machine: str) -> str:
+def printed(folder: Path, board: Board) -> str:
     """What the firmware prints until its first result is complete."""
-    command = ["qemu-system-arm", "-machine", machine, "-nographic", "-monitor", "none", "-serial", "stdio"]
-    command += ["-icount", "shift=5"]  # counters follow executed instructions, however busy this machine is
+    assert board.qemu is not None
+    command = [board.toolchain.emulator, *board.toolchain.emulator_flags, "-machine", board.qemu.machine]
+    command += ["-nographic", "-monitor", "none", "-serial", "stdio"]
+    # Counters follow executed instructions, however busy this machine is.
+    command += ["-icount", f"shift={board.qemu.icount_shift}"]
     command += ["-kernel", str(folder / "firmware_console.elf")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         killer = threading.Timer(60, process.kill)
@@ -57,7 +60,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_results_and_cycles_of_each_layer_appear_on_the_uart(name: str, tmp_path: Path) -> None:
     build = tinycompile.compile(DIGITS / "digits_int8.tflite", target=name, output=tmp_path / "out")
     make(build.folder, "console")
-    text = printed(build.folder, name)
+    text = printed(build.folder, build.board)
     assert text.startswith(f"\ntinycompile: digits_int8 on {name}\n")
     layers = [line for line in text.splitlines() if line.startswith("layer ")]
     assert len(layers) == len(build.report["layers"])

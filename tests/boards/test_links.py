@@ -39,7 +39,7 @@ class Image:
                 {s.name: s["st_value"] for s in table if s["st_shndx"] != "SHN_UNDEF"},
                 [s.name for s in table if s["st_shndx"] == "SHN_UNDEF" and s.name],
                 {s.name: (s["sh_addr"], s["sh_size"]) for s in elf.iter_sections() if s["sh_flags"] & SHF_ALLOC},
-                [(s["p_paddr"], s["p_filesz"], s.data()) for s in elf.iter_segments() if s["p_filesz"]],
+                [(s["p_paddr"], s["p_filesz"], s.data()) for s in elf.iter_segments("PT_LOAD") if s["p_filesz"]],
             )
 
     def word(self, address: int) -> int:
@@ -54,15 +54,24 @@ def inside(start: int, size: int, *regions: Memory | None) -> bool:
     return any(r and r.origin <= start and start + size <= r.origin + r.bytes for r in regions)
 
 
-def check(image: Image, board: Board) -> None:
+def check_vectors(image: Image, board: Board) -> None:
+    """A Cortex-M finds its stack pointer and its handlers in a table."""
     table = (board.vectors or board.flash).origin
     assert image.symbols["vectors"] == table
     assert table % 128 == 0, "VTOR wants a table of 16 entries to be aligned to 128 bytes"
-    stack_top = image.word(table)
-    assert stack_top == image.symbols["linker_stack_top"] and stack_top % 8 == 0
-    assert any(m.origin < stack_top <= m.end for m in ram_choices(board.memories) if not m.external)
+    assert image.word(table) == image.symbols["linker_stack_top"]
     assert image.word(table + 4) == image.symbols["Reset_Handler"] | 1
     assert all(image.word(table + 4 * i) & 1 for i in range(1, 16)), "every handler is Thumb code"
+
+
+def check(image: Image, board: Board) -> None:
+    if board.toolchain.machine == "EM_ARM":
+        check_vectors(image, board)
+    else:
+        assert image.symbols[board.toolchain.entry] == board.flash.origin, "the core starts at the first instruction"
+    stack_top = image.symbols["linker_stack_top"]
+    assert stack_top % board.toolchain.stack_alignment == 0
+    assert any(m.origin < stack_top <= m.end for m in ram_choices(board.memories) if not m.external)
     assert not image.undefined
     other = board.ram.code_origin
     used = [*board.memories, board.vectors, board.boot, *([] if other is None else [replace(board.ram, origin=other)])]

@@ -45,6 +45,7 @@ LAYERS = (
     conv((1, 9, 7, 24), (8, 1, 1, 24), 2),  # blocks of 3
     conv((1, 8, 8, 40), (8, 1, 1, 40)),
     conv((1, 16, 16, 3), (16, 3, 3, 3)),
+    conv((1, 1, 1, 80), (20, 1, 1, 80)),  # rows of a matrix, in two lengths of loops
     conv((1, 16, 16, 16), (16, 3, 3, 16), seed=2),
     depthwise((1, 20, 20, 16), 3),
     depthwise((1, 5, 5, 16), 5),
@@ -70,7 +71,7 @@ def test_functions_are_as_large_as_kernels_say(tmp_path: Path) -> None:
     kernels = [kernel for site in LAYERS for kernel in kernels_of(site, F407.core) if kernel.hot]
     assert {kernel.variant for kernel in kernels} >= {
         *("conv2d_lane_straight", "conv2d_pointwise", "conv2d_strip_straight", "conv2d_winograd", "conv2d_winograd4"),
-        *("depthwise_strips", "depthwise_toeplitz", "depthwise_dense"),
+        *("fully_connected_lane", "fully_connected_long", "depthwise_strips", "depthwise_toeplitz", "depthwise_dense"),
     }
     found = function_sizes(kernels, tmp_path)
     hot = {function.name: function.bytes for kernel in kernels for function in kernel.hot or ()}
@@ -118,3 +119,14 @@ def test_code_costs_its_place_in_ram_or_its_fetches_whichever_is_less() -> None:
     assert price(0, fast=False) == price(9) == flash
     assert price(0) == 0
     assert price(0.5) == 3200 * 0.5 + 800 / 16 * 2.5
+
+
+def test_windows_at_odd_addresses_are_not_read_as_words_where_only_aligned_ones_may_be() -> None:
+    """The function for whole rows is several times as long then; with 4 channels all windows begin at words."""
+    for depth, expected in ((3, [True, False]), (4, [True, True])):
+        site = conv((1, 16, 16, depth), (16, 3, 3, depth))
+        offers = [kernels_of(site, replace(F407.core, strict=strict)) for strict in (False, True)]
+        rows = [
+            any(h.name.startswith("lane_strip_row") for kernel in each for h in kernel.hot or ()) for each in offers
+        ]
+        assert rows == expected

@@ -50,6 +50,7 @@ def check_emulated(
     core: Sequence[str] | None = None,
     strict: bool = False,
     values_of: Callable[[TensorType, np.random.Generator], Array] = random_values,
+    operands_of: Callable[[Site], Sequence[Array]] | None = None,
     expected_of: Callable[[Kernel, Site, Sequence[Array]], Array] | None = None,
 ) -> None:
     """Every kernel gives what its operator's definition gives, apart from and inside its first operand's memory.
@@ -60,7 +61,8 @@ def check_emulated(
         core: flags that select the core; None for the board's.
         strict: compiled as by `--align strict`, which makes start-up set CCR.UNALIGN_TRP, with the tensors at any
             address; a plugin sees that vectors are aligned, too.
-        values_of: makes the operands.
+        values_of: makes the operands, each on its own.
+        operands_of: has all operands of a node, where they belong together.
         expected_of: makes the result that is compared with, bit for bit; None for the definition.
     """
     board = load_board(target)
@@ -75,10 +77,14 @@ def check_emulated(
             raise AssertionError(f"case {index}: the factory doesn't take this node")
         rng = np.random.default_rng(seeds[factory])
         seeds[factory] += 1
-        values = [
-            values_of(t, rng) if constant is None else constant
-            for t, constant in zip(site.sig.inputs, site.constants, strict=True)
-        ]
+        values = (
+            operands_of(site)
+            if operands_of
+            else [
+                values_of(t, rng) if constant is None else constant
+                for t, constant in zip(site.sig.inputs, site.constants, strict=True)
+            ]
+        )
         right = expected_of(kernel, site, values) if expected_of else site.node.op.evaluate(site.sig, values)[0]
         operands = {i: value for i, value in enumerate(values) if site.constants[i] is None}
         for share in sharings(kernel)[:2]:

@@ -82,7 +82,7 @@ def compare(
 
 
 def test_every_operator(tmp_path):
-    graph = RandomNetwork(1).chain(KINDS)
+    graph = RandomNetwork(6).chain(KINDS)
     program, host = compare(training_step(graph, read_scheme("all", graph)), tmp_path, SANITIZED)
     check_mistakes(program, host, np.zeros(graph.types["input"].shape, np.int8))
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.networks import KINDS, RandomNetwork
+from tests.training.networks import KINDS, RandomNetwork, with_onnx_rules
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.interpreter import run
@@ -17,7 +17,7 @@ from tinycompile.ops._training.losses import BeginBackward
 from tinycompile.ops._training.parameters import RoundedWeights
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.lookup import Lookup
-from tinycompile.training.scheme import layers_of, read_scheme
+from tinycompile.training.scheme import has_weights, layers_of, read_scheme
 from tinycompile.training.step import TrainingStep, training_step
 from tinycompile.training.trainer import Trainer
 
@@ -129,6 +129,19 @@ def test_what_has_no_rule():
     with pytest.raises(UnsupportedError, match="lookup 'f': there is no gradient rule"):
         step_of("all", graph)
     step_of("head", graph)
+
+
+def test_a_function_in_disguise():
+    """ONNX's functions that differ from channel to channel are layers whose outputs aren't a straight line of sums."""
+    graph = with_onnx_rules(RandomNetwork(4).chain(["depthwise", "convolution"]))
+    first, bent, *rest = graph.nodes
+    rule = bent.op.rule  # type: ignore[attr-defined]
+    op = replace(bent.op, rule=replace(rule, steps=rule.steps**3 // 10**4))  # type: ignore[call-arg]
+    graph = replace(graph, nodes=(first, replace(bent, op=op), *rest))
+    assert [node.name for node in layers_of(graph)] == [first.name, *(node.name for node in rest if has_weights(node))]
+    with pytest.raises(UnsupportedError, match=f"{bent.name}': what it computes of its sums isn't a straight line"):
+        step_of("all", graph)
+    step_of("last:2", graph)
 
 
 def with_weights(value: int) -> Graph:

@@ -11,6 +11,7 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call
+from tinycompile.kernels.hot_code import HotFunction, nested
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
@@ -220,6 +221,10 @@ def fully_connected_direct(site: Site, core: Core) -> Kernel | None:
     return _rows_kernel(site, core, direct=True)
 
 
+AROUND_BYTES = 60
+"""Of a block function, in front of its loop over channels and behind it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Rows times a matrix: what a layer's function and its price follow from.
@@ -367,6 +372,16 @@ class Rows:
         return 100 + 16 * channels + 4 * self._group(channels).instructions * self.together + added
 
     @property
+    def hot(self) -> tuple[HotFunction, ...]:
+        """Block functions: a loop over channels, and inside of it one over rounds of groups."""
+        turns, found = -(-self.lanes.groups // self.together), dict[str, HotFunction]()
+        for channels, name in zip(self._channels, self.block_names, strict=True):
+            size, blocks = self._function_bytes(channels), -(-self.outputs // 8) if channels == 8 else 1
+            inner = 12 + 4 * self._group(channels).instructions * self.together
+            found[name] = HotFunction(name, size, nested(inner, turns, size - AROUND_BYTES, self.rows * blocks))
+        return tuple(found.values())
+
+    @property
     def code_bytes(self) -> int:
         return 40 + sum(self._function_bytes(channels) for channels in dict.fromkeys(self._channels))
 
@@ -412,7 +427,7 @@ class Rows:
             instructions=work.instructions,
             cycles=work.cycles_on(self.core),
             code_bytes=self.code_bytes,
-            hot=(),
+            hot=self.hot,
             sweeps=Sweeps(self.rows, between=self.scratch_bytes or self.inputs),
             overlap={0: safe_distance(row_steps(self.rows, self.inputs, outputs, 8 if self.direct else outputs))},
             notes={"requantisation": self.lanes.plan.form},

@@ -81,7 +81,7 @@ def row_tiles_kernel(layer: Rows, blocks: int, places: int) -> Kernel:
         instructions=work.instructions,
         cycles=work.cycles_on(layer.core),
         code_bytes=layer.code_bytes + 200,
-        hot=(),
+        hot=layer.hot,
         sweeps=Sweeps(1),
         copies=Sweeps(layer.rows, 4 * blocks * words, layer.scratch_bytes),
         ahead=places == 2,

@@ -135,11 +135,16 @@ class Row:
 
     @staticmethod
     def of(site: Site, op: Conv2D, order: Order, strip: Strip, product: Straight, core: Core) -> Row | None:
-        """None where blocks of 4 windows may lie in two rows of the output, or a window's bytes out of reach."""
+        """None where blocks of 4 windows may lie in two rows of the output, or a window's bytes out of reach.
+
+        Nor where only aligned words may be read and windows begin at odd addresses: it has a way for these that is
+        several times as long.
+        """
         found = Row(order, op.stride[1] * site.sig.input.shape[3], op.dilation[0] * strip.pitch, product)
         last = (order.rows - 1) * found.pitch + 3 * found.step + order.segment
         in_reach = last <= LDR_REACH and found.code_bytes(core) <= LARGEST_CODE
-        return found if site.sig.output.shape[2] % 4 == 0 and in_reach else None
+        aligned = not core.strict or found.step % 4 == 0
+        return found if site.sig.output.shape[2] % 4 == 0 and in_reach and aligned else None
 
     def define(self, requant: RequantBlock, core: Core) -> tuple[str, str]:
         """Name and macro call."""

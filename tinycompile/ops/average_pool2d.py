@@ -16,7 +16,7 @@ from tinycompile.ops._pool import Pool
 from tinycompile.ops._spatial import Padding, Pair, repadded
 from tinycompile.ops._training.gradient import Gradient
 from tinycompile.ops._training.pool_gradient import AveragePoolGradient
-from tinycompile.ops._training.rule import Tape, is_rescaled, passed_through
+from tinycompile.ops._training.rule import Tape, passed_through, slopes
 from tinycompile.ops._training.scaled_gradient import SpreadGradient
 
 
@@ -59,12 +59,15 @@ class AveragePool2D(Pool):
         return (np.clip(rounded, *self.clamp).astype(inputs[0].dtype),)
 
     def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
-        """With a rule of its own it rescales real numbers, else it hands values on."""
+        """With a rule of its own it rescales real numbers, and may multiply them; else it hands values on."""
         if self.rule is None:
             super().vjp(tape, node, gradient)
             return
-        if is_rescaled(tape.signature(node)) or self.clamp != (-128, 127):
-            gradient = passed_through(tape, node, gradient, self.clamp)
+        gradient = passed_through(tape, node, gradient, self.clamp)
+        gain = factor(float(slopes(tape.signature(node), self.rule)[-1]) * self.count)
+        if gain != factor(1.0):
+            shape = tape.type_of(gradient.values).shape
+            gradient = Gradient(*tape.emit(SpreadGradient(shape, shape, gain), *gradient, meaning="rescaled"))
         tape.add(node.inputs[0], self.handed_down(tape, node, gradient))
 
     def handed_down(self, tape: Tape, node: Node, gradient: Gradient) -> Gradient:

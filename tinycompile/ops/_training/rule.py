@@ -8,6 +8,9 @@ from typing import Protocol
 
 from tinycompile.ir import Array, Node, Op, Signature, TensorType
 from tinycompile.numerics.block_floating import factor
+from tinycompile.numerics.fixed_point import Float64Array
+from tinycompile.numerics.requant import Requant
+from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._training.gradient import Gradient
 from tinycompile.ops._training.masks import MaskedGradient
 from tinycompile.ops._training.scaled_gradient import SpreadGradient
@@ -99,6 +102,18 @@ def passed_through(tape: Tape, node: Node, gradient: Gradient, clamp: tuple[int,
     mask = tape.mask(node.outputs[0], clamp)
     (values,) = tape.emit(MaskedGradient(), gradient.values, mask, meaning="passed")
     return Gradient(values, gradient.exponent)
+
+
+def slopes(sig: Signature, rule: Requant) -> Float64Array:
+    """What 1 of each channel's sums is in steps of operand 0, real numbers (C,), by a layer's own rule: a factor behind
+    the layer is part of it.
+
+    Raises:
+        NoGradientError: it isn't a straight line between two ends.
+    """
+    if isinstance(rule, StepRequant) and not rule.is_straight():
+        raise NoGradientError("what it computes of its sums isn't a straight line")
+    return rule.real_scale() * (sig.output.scale / sig.input.scale)
 
 
 def is_rescaled(sig: Signature) -> bool:

@@ -44,7 +44,8 @@ class Budget:
     """What the weights may take; one of the first four is given, or the loss.
 
     Attributes:
-        weight_bytes: of all constants, as the compiler stores them. weight_part: of the 8-bit layers' own.
+        weight_bytes: of all constants, as the compiler stores them. weight_part: of the weights
+            of the layers that may have few bits, as a part of 8 bits each; their biases and factors don't count.
         flash: of the whole firmware, by estimates.
         saving: that the layers have to save over 8 bits in their smallest kernels.
         accuracy_loss: accuracy that may be lost, as a part of 1; without labels: how often the largest output may be
@@ -237,7 +238,7 @@ def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
     """For the layers that may have few bits; None where accuracy decides."""
     own = search.at_8_bits.bytes
     if budget.weight_part is not None:
-        return int(budget.weight_part * search.smallest_8_bits)
+        return search.bytes_with(budget.weight_part)
     if budget.saving is not None:
         return search.smallest_8_bits - budget.saving
     if budget.weight_bytes is not None:

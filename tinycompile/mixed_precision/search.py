@@ -111,6 +111,11 @@ class Search:
         """Bytes of all of these layers with the kernels that need the fewest for 8 bits."""
         return sum(min(a.bytes for a in each if a.bits == 8) for each in self.alternatives.values())
 
+    def bytes_with(self, part: float) -> int:
+        """Bytes of all of these layers if their weights take so much of 8 bits each; biases and factors stay."""
+        weights = sum(self.network.layers[name].own.weights.size for name in self.alternatives)
+        return self.smallest_8_bits - int((1 - part) * weights)
+
     @property
     def least_bytes(self) -> int:
         """Of all layers that may get few bits."""

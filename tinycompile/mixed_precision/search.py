@@ -94,11 +94,10 @@ class Search:
 
     @cached_property
     def alternatives(self) -> dict[str, list[Alternative]]:
-        """By layer; of those for which fewer bits are fewer bytes."""
+        """By layer; those for which fewer bits aren't fewer bytes have 8 alone."""
         noises = self.model.noises(self.layers, self.widths)
         step("asking the compiler for bytes and instructions")
-        found = alternatives(self.network, self.layers, noises, self.core)
-        return {name: each for name, each in found.items() if min(a.bits for a in each) < 8}
+        return alternatives(self.network, self.layers, noises, self.core)
 
     @property
     def at_8_bits(self) -> Choice:
@@ -111,10 +110,18 @@ class Search:
         """Bytes of all of these layers with the kernels that need the fewest for 8 bits."""
         return sum(min(a.bytes for a in each if a.bits == 8) for each in self.alternatives.values())
 
+    @property
+    def weights(self) -> int:
+        """How many these layers have, each a byte with 8 bits; biases and factors are further bytes, which stay."""
+        return sum(self.network.layers[name].own.weights.size for name in self.alternatives)
+
     def bytes_with(self, part: float) -> int:
-        """Bytes of all of these layers if their weights take so much of 8 bits each; biases and factors stay."""
-        weights = sum(self.network.layers[name].own.weights.size for name in self.alternatives)
-        return self.smallest_8_bits - int((1 - part) * weights)
+        """Bytes of all of these layers if their weights take such a part of what they take with 8 bits."""
+        return self.smallest_8_bits - int((1 - part) * self.weights)
+
+    def part_with(self, taken: int) -> float:
+        """The part that weights take where all of these layers take so many bytes."""
+        return 1 - (self.smallest_8_bits - taken) / max(1, self.weights)
 
     @property
     def least_bytes(self) -> int:
@@ -127,12 +134,11 @@ class Search:
     def uniform(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice | None:
         """The most bits that all layers can have within the limits; None if the fewest are too many."""
         for bits in (8, *self.widths):
-            only = {name: [a for a in each if a.bits == bits] for name, each in self.alternatives.items()}
-            if all(only.values()):
-                try:
-                    return choose(only, bytes_limit, instruction_limit)
-                except DoesNotFitError:
-                    continue
+            only = {name: _with(each, bits) for name, each in self.alternatives.items()}
+            try:
+                return choose(only, bytes_limit, instruction_limit)
+            except DoesNotFitError:
+                continue
         return None
 
     def front(self, points: int) -> list[Choice]:
@@ -160,3 +166,8 @@ class Search:
     def predicted(self, choice: Choice) -> float:
         """SQNR in dB, as if losses added up."""
         return decibels(choice.loss)
+
+
+def _with(alternatives: Sequence[Alternative], bits: int) -> list[Alternative]:
+    """With these bits; with 8 where there are none."""
+    return [a for a in alternatives if a.bits == bits] or [a for a in alternatives if a.bits == 8]

@@ -1,6 +1,10 @@
 """What weights of few bits cost float models, by bits and method: the table of docs/low_bit.md.
 
     python -m benchmarks.low_bit_accuracy [NET ...] [--bits 4 3 2] [--methods nearest awq learned auto] [--write]
+    python -m benchmarks.low_bit_accuracy [NET ...] --chosen 50 35 --write
+
+The second form has a table of its own: the bits of each layer chosen for that many percent of the weights' bytes, by the
+calibration samples alone.
 
 Nets: the digit recognisers of examples/, a convolutional one and a transformer, judged on writers that nobody trained
 or calibrated with; and ResNet-8 of MLPerf Tiny (../shared/models), judged on 500 generated images (`generated_images`,
@@ -14,7 +18,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,8 @@ from numpy.typing import NDArray
 
 from benchmarks.generated_images import generated_images
 from benchmarks.pages import with_block
+from tinycompile.mixed_precision.automatic import Budget, automatic
+from tinycompile.mixed_precision.choice import Alternative
 from tinycompile.quantize import quantize
 from tinycompile.quantize.execution import outputs_of
 from tinycompile.quantize.measure import sqnr
@@ -32,6 +38,8 @@ from tinycompile.quantize.measure import sqnr
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "low_bit.md"
 BEGIN, END = "<!-- methods: python -m benchmarks.low_bit_accuracy --write -->\n", "<!-- end of methods -->"
+CHOSEN_BEGIN = "<!-- chosen: python -m benchmarks.low_bit_accuracy --chosen 50 35 --write -->\n"
+CHOSEN_END = "<!-- end of chosen -->"
 SURE = 0.6
 
 Array = NDArray[Any]
@@ -91,13 +99,19 @@ def main() -> None:
     arguments = _arguments()
     rows = list[Row]()
     for net in (NETS[name]() for name in arguments.nets or NETS):
-        for row in measured(net, arguments.bits, arguments.methods, arguments.group):
+        found = (
+            chosen(net, arguments.chosen)
+            if arguments.chosen
+            else measured(net, arguments.bits, arguments.methods, arguments.group)
+        )
+        for row in found:
             print(row.line(), end="", flush=True)
             rows.append(row)
     if arguments.write:
         head = "| net | bits | method | weight bytes | logits, dB | same class | where sure | right |\n"
         table = head + "|---|---|---|---|---|---|---|---|\n" + "".join(row.line() for row in rows)
-        PAGE.write_text(with_block(PAGE.read_text(), BEGIN, END, table))
+        marks = (CHOSEN_BEGIN, CHOSEN_END) if arguments.chosen else (BEGIN, END)
+        PAGE.write_text(with_block(PAGE.read_text(), *marks, table))
 
 
 def _arguments() -> Any:
@@ -106,16 +120,14 @@ def _arguments() -> Any:
     parser.add_argument("--bits", nargs="+", type=int, default=[4, 3, 2])
     parser.add_argument("--methods", nargs="+", default=["nearest", "awq", "learned", "auto"])
     parser.add_argument("--group", type=int)
+    parser.add_argument("--chosen", nargs="+", type=int, help="percent of the weights' bytes")
     parser.add_argument("--write", action="store_true", help=f"into {PAGE.relative_to(ROOT)}")
     return parser.parse_args()
 
 
 def measured(net: Net, bits: Sequence[int], methods: Sequence[str], group: int | None) -> Iterator[Row]:
     """int8, and then all methods for all bits."""
-    proto = onnx.load(net.model)
-    (name,) = (value.name for value in proto.graph.input)
-    samples = [{name: each[None]} for each in net.judged]
-    floats = _logits(proto, samples)
+    judge = Judge(net)
     whole: int | None = None
     large = list[str]()
     tried = [(8, "int8", False), *((number, method, False) for number in bits for method in methods)]
@@ -123,25 +135,53 @@ def measured(net: Net, bits: Sequence[int], methods: Sequence[str], group: int |
     for number, method, mixed in tried:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            np.savez(Path(folder) / "calib.npz", **{name: net.calibration})
+            np.savez(Path(folder) / "calib.npz", **{judge.name: net.calibration})
             given = dict.fromkeys(large, number) if mixed else number
             few = {} if number == 8 else {"weight_bits": given, "weight_method": method, "group": group}
             found = quantize(net.model, Path(folder) / "calib.npz", **few)
-        ours, size = _logits(found.proto, samples), weight_bytes(found.proto, number)
+        size = weight_bytes(found.proto)
         whole, large = (size, _large_layers(found.proto)) if whole is None else (whole, large)
+        yield judge.row(found.proto, f"{number}, small layers 8" if mixed else str(number), method, size / whole)
+
+
+def chosen(net: Net, percents: Sequence[int]) -> Iterator[Row]:
+    """Bits chosen within so many percent of the weights' bytes."""
+    judge, path = Judge(net), net.model
+    for percent in percents:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            np.savez(Path(folder) / "calib.npz", **{judge.name: net.calibration})
+            found = automatic(path, Path(folder) / "calib.npz", Budget(weight_part=percent / 100))
+        proto = onnx.load_from_string(found.content)
+        count = sum(int(np.prod(codes.dims)) for codes, _ in _coded(proto))
+        yield judge.row(proto, _counted(found.fit.choice.chosen), "chosen", weight_bytes(proto) / count)
+
+
+def _counted(layers: Mapping[str, Alternative]) -> str:
+    """How many layers have how many bits."""
+    bits = [each.bits for each in layers.values()]
+    return ", ".join(f"{bits.count(number)} x {number}" for number in (8, 4, 3, 2) if number in bits)
+
+
+class Judge:
+    """A net's float logits of its judged samples, and rows of what others make of these.
+
+    Attributes:
+        name: of the net's input.
+    """
+
+    def __init__(self, net: Net) -> None:
+        proto = onnx.load(net.model)
+        (self.name,) = (value.name for value in proto.graph.input)
+        self._net, self._samples = net, [{self.name: each[None]} for each in net.judged]
+        self._floats = _logits(proto, self._samples)
+
+    def row(self, proto: Any, bits: str, method: str, part: float) -> Row:
+        """Args: part: of int8's weight bytes."""
+        ours, floats, labels = _logits(proto, self._samples), self._floats, self._net.labels
         same, sure = ours.argmax(1) == floats.argmax(1), _probability(floats) >= SURE
-        accuracy = None if net.labels is None else float(np.mean(ours.argmax(1) == net.labels))
-        ratio = sqnr(floats, ours)
-        yield Row(
-            net.title,
-            f"{number}, small layers 8" if mixed else str(number),
-            method,
-            size / whole,
-            ratio,
-            same.mean(),
-            same[sure].mean(),
-            accuracy,
-        )
+        right = None if labels is None else float(np.mean(ours.argmax(1) == labels))
+        return Row(self._net.title, bits, method, part, sqnr(floats, ours), same.mean(), same[sure].mean(), right)
 
 
 def _logits(proto: Any, samples: Sequence[dict[str, Array]]) -> Array:
@@ -169,23 +209,26 @@ _WEIGHTS = "_weights_quantized"
 _LARGE = 0.1
 
 
-def weight_bytes(proto: Any, few: int) -> int:
-    """Of all weights of layers, and their scales where these are more than one for a channel.
+def weight_bytes(proto: Any) -> int:
+    """Of all weights of layers, in as many bits as hold a layer's codes, and their scales if not one for each channel."""
+    total = 0
+    for codes, scales in _coded(proto):
+        values = onnx.numpy_helper.to_array(codes).astype(np.int64)
+        low, high = int(values.min()), int(values.max())
+        bits = next(n for n in (2, 3, 4, 8) if low >= -(1 << n - 1) and high < 1 << n - 1)
+        total += -(-values.size * bits // 8)
+        total += -(-int(np.prod(scales.dims)) // 2) if len(scales.dims) > 1 else 0  # factors of 4 bits
+    return total
 
-    Args:
-        few: bits of the weights that ONNX stores as INT4 or INT2.
-    """
+
+def _coded(proto: Any) -> Iterator[tuple[Any, Any]]:
+    """(codes, scales) of all layers, as TensorProto."""
     initializers = {value.name: value for value in proto.graph.initializer}
     made = {node.output[0]: node for node in proto.graph.node}
-    total = 0
     for node in proto.graph.node:
         source = made.get(node.input[1]) if node.op_type in ("Conv", "Gemm", "MatMul") else None
         if source is not None and source.op_type == "DequantizeLinear" and source.input[0] in initializers:
-            codes, scales = (initializers[name] for name in source.input[:2])
-            bits = 8 if codes.data_type == onnx.TensorProto.INT8 else few
-            total += -(-int(np.prod(codes.dims)) * bits // 8)
-            total += -(-int(np.prod(scales.dims)) // 2) if len(scales.dims) > 1 else 0  # factors of 4 bits
-    return total
+            yield initializers[source.input[0]], initializers[source.input[1]]
 
 
 def _probability(logits: Array) -> Array:

@@ -10,6 +10,7 @@ import pytest
 from tests.mixed_precision import nets
 from tinycompile.errors import DoesNotFitError
 from tinycompile.mixed_precision.choice import Alternative, choose
+from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Measured, Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.search import Search
@@ -57,7 +58,8 @@ def test_a_network_gets_the_bits_that_its_bytes_allow() -> None:
     parts = [{"x": values["x"][part]} for part in (slice(24), slice(24, 40))]
     samples = Samples(*parts, labels=None, measured_on="16 samples")
     layers = [name for name, layer in network.layers.items() if not layer.is_depthwise]
-    search = Search(network, samples, load_board("stm32f746").core, layers, (4,))
+    model = Int8Model(nets.content(), network, samples)
+    search = Search(network, model, load_board("stm32f746").core, layers, (4,))
     assert {a.bits for each in search.alternatives.values() for a in each} == {4, 8}
     front = search.front(3)
     assert [choice.bytes for choice in front] == sorted((choice.bytes for choice in front), reverse=True)
@@ -65,8 +67,10 @@ def test_a_network_gets_the_bits_that_its_bytes_allow() -> None:
     fit = search.fit(front[-1])
     assert fit.choice.bits == dict.fromkeys(search.alternatives, 4) and fit.measured.sqnr > 10
     limit = (front[0].bytes + front[-1].bytes) // 2
-    middle = search.fit(search.choice(limit))
-    assert search.repaired(middle, limit).measured.order >= middle.measured.order > fit.measured.order
+    same, chosen = search.uniform(limit), search.choice(limit)
+    assert same is not None and same.bits == fit.choice.bits != chosen.bits
+    assert search.best(limit).measured.order == max(search.fit(chosen).measured.order, fit.measured.order)
+    assert search.uniform(fit.choice.bytes - 1) is None
 
 
 @pytest.mark.parametrize(

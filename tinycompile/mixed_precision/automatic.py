@@ -1,15 +1,14 @@
 """`quantize --bits auto`: a model file in, the file with the bits that a budget allows out.
 
-A float model is quantised to int8 first, and once more with the bits that were chosen, so that its weights are rounded
-once, from floats. An int8 TFLite file keeps all that it has but for the weights, scales and biases of some layers: its
-int8 weights are what the few bits are fitted to, itself is what they are measured by.
+A float model is calibrated once; its weights are rounded from floats, to the bits that are
+chosen. An int8 TFLite file keeps all that it has but for the weights, scales and biases of some layers: its int8
+weights are what the few bits are fitted to, itself is what they are measured by.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -24,14 +23,16 @@ from tinycompile.frontend.onnx_file import read_proto
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
 from tinycompile.mixed_precision.choice import Choice, TooManyBytesError
+from tinycompile.mixed_precision.float_model import FloatModel
+from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.qdq_names import names_in_file
 from tinycompile.mixed_precision.search import Fit, Search
-from tinycompile.mixed_precision.tflite_file import places, rewritten
+from tinycompile.mixed_precision.tflite_file import places
 from tinycompile.options import Options
 from tinycompile.progress import step
-from tinycompile.quantize import Form, Quantized, quantize
+from tinycompile.quantize import Form, Quantized, calibrated_for_few_bits, quantize
 
 POINTS = 7
 """Of the front that is shown."""
@@ -44,7 +45,8 @@ class Budget:
     """What the weights may take; one of the first four is given, or the loss.
 
     Attributes:
-        weight_bytes: of all constants, as the compiler stores them. weight_part: of the 8-bit layers' own.
+        weight_bytes: of all constants, as the compiler stores them. weight_part: of the weights
+            of the layers that may have few bits, as a part of 8 bits each; their biases and factors don't count.
         flash: of the whole firmware, by estimates.
         saving: that the layers have to save over 8 bits in their smallest kernels.
         accuracy_loss: accuracy that may be lost, as a part of 1; without labels: how often the largest output may be
@@ -151,77 +153,81 @@ def automatic(
         UsageError, SamplesError, ModelFileError, UnsupportedError; DoesNotFitError for a budget that nothing meets.
     """
     budget.check()
-    with _of_8_bits(model, calib, form, evaluation, description, options) as (source, again):
-        try:
-            graph = load(source)
-        except QuantizationNeededError as error:  # nothing of it could be of 8 bits
-            why = "8 bits come first, and nothing in this model was quantised: `tinycompile inspect` says why"
-            raise UsageError("no layer's weights can have fewer than 8 bits", where=str(model), why=why) from error
-        search = _search(graph, source, calib, evaluation, target, str(model))
-        before = cost_of(graph, *_board(target))
-        limit = _bytes_limit(search, before, budget)
-        most = _instruction_limit(search, budget)
-        try:
-            fit = _within(search, budget, limit, most)
-        except TooManyBytesError as error:
-            raise _too_small(search, before, budget, str(model)) from error
-        rows = _rows(search, fit)
-        quantized = None
-        if again:
-            names = names_in_file(read_proto(source), search.layers)
-            bits = {names[name]: each for name, each in fit.choice.bits.items()}
-            step("quantising with the bits that were chosen")
-            quantized = quantize(model, calib, evaluation=evaluation, weight_bits=bits, **options)
-            quantized.proto.producer_name = description
-            content = bytes(quantized.proto.SerializeToString())
-        else:
-            at = places(source.read_bytes(), search.network.graph, search.network.layers)
-            changes = {name: change for name, change in fit.changes.items() if name in at}
-            content = rewritten(source.read_bytes(), at, search.network.layers, changes, description)
-        after = cost_of(_graph_of(content, form), *_board(target))
+    try:
+        graph, search = _search(model, calib, evaluation, target, form, description, options)
+    except QuantizationNeededError as error:  # nothing of it could be of 8 bits
+        why = "8 bits come first, and nothing in this model was quantised: `tinycompile inspect` says why"
+        raise UsageError("no layer's weights can have fewer than 8 bits", where=str(model), why=why) from error
+    before = cost_of(graph, *_board(target))
+    limit = _bytes_limit(search, before, budget)
+    most = _instruction_limit(search, budget)
+    try:
+        fit = _within(search, budget, limit, most)
+    except TooManyBytesError as error:
+        raise _too_small(search, before, budget, str(model)) from error
+    rows = _rows(search, fit)
+    written = fit.fitted.written()
+    after = cost_of(_graph_of(written.content, form), *_board(target))
     if budget.accuracy_loss is not None and (fit.measured.loss or 0.0) > budget.accuracy_loss:
-        text = f"{model}: {fit.measured.loss:.1%} is lost on {search.samples.measured_on}, --accuracy-loss allows less"
+        text = f"{model}: {fit.measured.loss:.1%} is lost on {search.model.measured_on}, --accuracy-loss allows less"
         warnings.warn(text, QuantizationWarning, stacklevel=2)
     chosen_bytes = before.weights_bytes - search.at_8_bits.bytes + fit.choice.bytes
-    return Automatic(content, fit, rows, before, after, chosen_bytes, search.samples.measured_on, quantized)
+    measured_on = search.model.measured_on
+    return Automatic(written.content, fit, rows, before, after, chosen_bytes, measured_on, written.quantized)
 
 
-@contextmanager
-def _of_8_bits(
-    model: Path, calib: Path, form: Form, evaluation: Path | None, description: str, options: Mapping[str, Any]
-) -> Generator[tuple[Path, bool]]:
-    """(an int8 file, whether it is quantised again from floats); one that had to be made lives as long as the context.
+def _search(
+    model: Path,
+    calib: Path,
+    evaluation: Path | None,
+    target: str,
+    form: Form,
+    description: str,
+    options: Mapping[str, Any],
+) -> tuple[Graph, Search]:
+    """(the network with 8 bits, what chooses bits for it).
 
     A TFLite file that was made of floats gets its few bits as any int8 one does.
     """
-    if not is_onnx(model) and Network(load(model)).layers:
-        if form != "tflite":
-            raise UsageError(f"{model} is an int8 TFLite file: few bits make another one of it", hint="-o out.tflite")
-        yield model, False
-        return
     if is_onnx(model) and is_quantized(read_proto(model)):
         why = "of quantised ONNX models only the float model that they were made of can be given few bits"
         raise UsageError(f"{model} is quantised already", why=why, hint="give the float model, or an int8 TFLite file")
+    if not is_onnx(model) and Network(graph := load(model)).layers:
+        if form != "tflite":
+            raise UsageError(f"{model} is an int8 TFLite file: few bits make another one of it", hint="-o out.tflite")
+        return graph, _of_int8(graph, model.read_bytes(), calib, evaluation, target, description, str(model))
     step("quantising to 8 bits first")
-    found = quantize(model, calib, evaluation=evaluation, form=form, description=description, **options)
-    with TemporaryDirectory(prefix="tinycompile-") as folder:
-        path = Path(folder) / f"{model.stem}.{form}"
-        path.write_bytes(found.tflite or bytes(found.proto.SerializeToString()))
-        yield path, form == "onnx"
-
-
-def _search(graph: Graph, source: Path, calib: Path, evaluation: Path | None, target: str, where: str) -> Search:
+    if form == "tflite":
+        found = quantize(model, calib, evaluation=evaluation, form=form, description=description, **options)
+        content = found.tflite or b""
+        graph = _graph_of(content, form)
+        return graph, _of_int8(graph, content, calib, evaluation, target, description, str(model))
+    calibrated = calibrated_for_few_bits(model, calib, evaluation=evaluation, **options)
+    proto = calibrated.attempts[0].model.proto
+    graph = _graph_of(bytes(proto.SerializeToString()), form)
     network = Network(graph)
-    if is_onnx(source):
-        names = set(names_in_file(read_proto(source), list(network.layers)))
-    else:
-        names = set(places(source.read_bytes(), network.graph, network.layers))
+    names = names_in_file(proto, network.layers)
+    layers = _layers(network, names, str(model))
+    floats = FloatModel(calibrated, names, graph.macs(), description)
+    return graph, Search(network, floats, _board(target)[0].core, layers)
+
+
+def _of_int8(
+    graph: Graph, content: bytes, calib: Path, evaluation: Path | None, target: str, description: str, where: str
+) -> Search:
+    network = Network(graph)
+    layers = _layers(network, places(content, network.graph, network.layers), where)
+    subject = Int8Model(content, network, Samples.of(network, calib, evaluation), description)
+    return Search(network, subject, _board(target)[0].core, layers)
+
+
+def _layers(network: Network, names: Collection[str], where: str) -> list[str]:
+    """Layers that may get few bits, of those that the file's are known of. Raises UsageError without any."""
     layers = [name for name, layer in network.layers.items() if name in names and not layer.is_depthwise]
     if not layers:
         why = "those are convolutions but depthwise ones, and matrices, of int8 with constant weights"
         raise UsageError("no layer's weights can have fewer than 8 bits", where=where, why=why)
-    board, _ = _board(target)
-    return Search(network, Samples.of(network, calib, evaluation), board.core, layers)
+    return layers
 
 
 def _rows(search: Search, fit: Fit) -> tuple[Row, ...]:
@@ -250,7 +256,7 @@ def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
     """For the layers that may have few bits; None where accuracy decides."""
     own = search.at_8_bits.bytes
     if budget.weight_part is not None:
-        return int(budget.weight_part * search.smallest_8_bits)
+        return search.bytes_with(budget.weight_part)
     if budget.saving is not None:
         return search.smallest_8_bits - budget.saving
     if budget.weight_bytes is not None:
@@ -265,7 +271,7 @@ def _too_small(search: Search, before: Cost, budget: Budget, where: str) -> Does
     least, all_8_bits = search.least_bytes, search.smallest_8_bits
     saved = least - search.at_8_bits.bytes
     if budget.weight_part is not None:
-        part = ceil(1000 * least / max(1, all_8_bits)) / 10
+        part = ceil(1000 * search.part_with(least)) / 10
         what, hint = f"--weight-bytes {100 * budget.weight_part:g}% is too little", f"--weight-bytes {part:g}%"
     elif budget.weight_bytes is not None:
         what = f"--weight-bytes {budget.weight_bytes:,} is too little"
@@ -287,7 +293,7 @@ def _instruction_limit(search: Search, budget: Budget) -> int | None:
 def _within(search: Search, budget: Budget, limit: int | None, most: int | None) -> Fit:
     """The best fit within a limit of bytes; without one, that with the fewest bytes that loses no more than allowed."""
     if limit is not None:
-        return search.repaired(search.fit(search.choice(limit, most)), limit, most)
+        return search.best(limit, most)
     allowed = budget.accuracy_loss or 0.0
     front = search.front(1 << _ROUNDS)
     low, high, best = 0, len(front) - 1, search.fit(front[0])

@@ -114,6 +114,16 @@ def means(layer: Layer, weights: Array, mean: Array) -> Array:
     return np.einsum("gok,gk->go", rows, mean).ravel()
 
 
+def rows_of(layer: Layer) -> Array:
+    """float32 (groups, outputs of each, products): a layer's own weights, as `fit_weights` takes them."""
+    return layer.own.weights.reshape(layer.groups, -1, layer.own.weights.shape[1])
+
+
+def damping_of(operands: Operands) -> float:
+    """Of few columns the moment isn't sure."""
+    return max(DAMPING, operands.mean.shape[1] / operands.columns)
+
+
 def low_bits(
     layer: Layer, operands: Operands, bits: int, wanted: Array, *, method: WeightMethod = "learned"
 ) -> LowBits:
@@ -122,19 +132,17 @@ def low_bits(
     Args:
         wanted: float64 (outputs,): the mean of each result, before it saturates.
     """
-    groups, depth = operands.mean.shape
-    rows = layer.own.weights.reshape(groups, -1, depth)
-    damping = max(DAMPING, depth / operands.columns)
-    found = fit_weights(rows, operands.moment, bits, method=method, damping=damping)
-    codes, scales = found.codes.reshape(layer.outputs, depth), found.scales.reshape(layer.outputs)
+    found = fit_weights(rows_of(layer), operands.moment, bits, method=method, damping=damping_of(operands))
+    codes, scales = found.codes.reshape(layer.outputs, -1), found.scales.reshape(layer.outputs)
     bias = None
     if layer.has_bias:
         missing = wanted - means(layer, codes * scales[:, None], operands.mean)
-        bias = _rounded(missing / (scales.astype(np.float64) * layer.sig.input.scale))
+        bias = rounded_bias(missing / (scales.astype(np.float64) * layer.sig.input.scale))
     return LowBits(bits, codes, scales, bias, found.noise)
 
 
-def _rounded(bias: Array) -> Array:
+def rounded_bias(bias: Array) -> Array:
+    """int32 of a bias in its steps."""
     limits = np.iinfo(np.int32)
     return np.clip(np.rint(bias), limits.min, limits.max).astype(np.int32)
 
@@ -168,7 +176,7 @@ def fitted_in_order(
                 made = low_bits(layer, Operands.of(windows), bits[layer.name], wanted, method=method)
             else:
                 missing = wanted - means(layer, layer.own.weights, windows.mean(axis=2, dtype=np.float64))
-                made = NewBias(_rounded(missing / _bias_steps(layer)))
+                made = NewBias(rounded_bias(missing / _bias_steps(layer)))
             found[layer.name] = made
         results = network.compute(node, own, None, rounded=True)
         own.update(zip(node.outputs, results, strict=True))

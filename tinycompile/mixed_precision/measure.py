@@ -28,7 +28,7 @@ class Measured:
     """On samples that the fit hasn't seen.
 
     Attributes:
-        sqnr: of the worst output, dB.
+        sqnr: of the worst output, dB; of the scores in front of a last softmax or sigmoid.
         agreement: how often the first output's largest value is where the reference has it; None where it chooses
             nothing.
         accuracy: (the reference's, this one's) with labels.
@@ -47,8 +47,9 @@ class Measured:
 
     @property
     def order(self) -> tuple[float, float]:
-        """The larger, the better."""
-        return (0.0 if self.loss is None else -self.loss), self.sqnr
+        """The larger, the better: accuracy where there are labels. How often the choice is the same is no measure of
+        small differences: it counts the few samples between two classes."""
+        return (0.0 if self.accuracy is None else self.accuracy[1]), self.sqnr
 
     def describe(self) -> str:
         parts = [f"SQNR {self.sqnr:.1f} dB"]

@@ -21,6 +21,7 @@ from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.errors import ToolMissingError
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array, Graph, Node, Op, Signature, TensorType
+from tinycompile.mixed_precision.scores import scores_of
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._elementwise import Binary
 from tinycompile.ops._typed import Typed
@@ -119,10 +120,12 @@ class Network:
 
     Attributes:
         layers: by name, in execution order.
+        scores: values that are looked at in place of the outputs, see `scores_of`.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = fold_pad(graph)
+        self.scores = scores_of(self.graph)
         found = (layer_of(self.graph, node) for node in self.graph.nodes)
         self.layers = {layer.name: layer for layer in found if layer is not None}
         self._sessions = dict[tuple[str, bool], Any]()
@@ -137,18 +140,18 @@ class Network:
         return found
 
     def outputs(self, inputs: Mapping[str, Array], replaced: Mapping[str, Parameters], *, rounded: bool) -> list[Array]:
-        """The graph's outputs: (samples, elements) each."""
+        """The scores: (samples, elements) each."""
         values = dict(inputs)
         for node in self.stepped(values):
             values.update(zip(node.outputs, self.compute(node, values, replaced.get(node.name), rounded), strict=True))
-        return [flat(values[name]) for name in self.graph.outputs]
+        return [flat(values[name]) for name in self.scores]
 
     def stepped(self, *runs: dict[str, Array]) -> Iterator[Node]:
         """Each node whose results are to be put into the runs' values; those that nobody reads any more are dropped."""
         for index, node in enumerate(self.graph.nodes):
             yield node
             for name in dict.fromkeys(node.inputs):
-                if self._last[name] == index and name not in self.graph.outputs:
+                if self._last[name] == index and name not in self.scores:
                     for values in runs:
                         values.pop(name, None)
 
@@ -157,25 +160,21 @@ class Network:
         start: Mapping[str, Array],
         layer: Layer,
         given: Parameters,
-        replaced: Mapping[str, Parameters],
         *,
         rounded: bool,
     ) -> list[Array]:
-        """The outputs with one layer's parameters replaced, as `outputs`.
+        """The scores with one layer's parameters replaced, as `outputs`.
 
         Args:
             start: all values of the network as it is.
-            replaced: parameters of other layers in it.
         """
         touched, values = {layer.result}, dict(start)
         (values[layer.result],) = self.compute(layer.node, start, given, rounded)
         for node in self.graph.nodes:
             if node.name != layer.name and touched.intersection(node.inputs):
-                values.update(
-                    zip(node.outputs, self.compute(node, values, replaced.get(node.name), rounded), strict=True)
-                )
+                values.update(zip(node.outputs, self.compute(node, values, None, rounded), strict=True))
                 touched.update(node.outputs)
-        return [flat(values[name]) for name in self.graph.outputs]
+        return [flat(values[name]) for name in self.scores]
 
     def compute(self, node: Node, values: Mapping[str, Array], given: Parameters | None, rounded: bool) -> list[Array]:
         """A node's results.

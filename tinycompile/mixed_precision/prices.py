@@ -1,8 +1,8 @@
-"""What a layer's bits cost on a core: every kernel that the compiler has for the weights that were tried."""
+"""What a layer's bits cost on a core: every kernel that the compiler has for such weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, cast
@@ -12,23 +12,38 @@ import numpy as np
 from tinycompile.ir import Array, Graph, Op, Quantization, Site
 from tinycompile.kernels import kernels_of
 from tinycompile.mixed_precision.choice import Alternative, sensible, useful
-from tinycompile.mixed_precision.fitting import LowBits
+from tinycompile.mixed_precision.fitting import LowBits, rounded_bias, rows_of
 from tinycompile.mixed_precision.network import Layer, Network, weight_axis
-from tinycompile.mixed_precision.sensitivity import Trial
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
+from tinycompile.quantize.low_bits import fit_weights
 from tinycompile.targets.core import Core
 
 
-def alternatives(network: Network, trials: Sequence[Trial], core: Core) -> dict[str, list[Alternative]]:
-    """Of every layer that was tried: its own 8 bits, and each number of bits, with all kernels worth choosing from."""
+def alternatives(
+    network: Network, layers: Sequence[str], noises: Mapping[tuple[str, int], float], core: Core
+) -> dict[str, list[Alternative]]:
+    """Of every layer: its own 8 bits and those that it was tried with, with all kernels worth choosing from.
+
+    Args:
+        noises: by layer and bits.
+    """
     found = dict[str, list[Alternative]]()
-    for trial in trials:
-        layer = network.layers[trial.layer]
-        if trial.layer not in found:
-            found[trial.layer] = [*_priced(network.graph.site(layer.node), core, 8, 0.0)]
-        site = site_with(network.graph, layer, trial.tried)
-        found[trial.layer].extend(_priced(site, core, trial.bits, trial.noise))
-    return {name: useful(sensible(each)) for name, each in found.items()}
+    for name in layers:
+        layer = network.layers[name]
+        each = [*_priced(network.graph.site(layer.node), core, 8, 0.0)]
+        for bits in (bits for tried, bits in noises if tried == name):
+            each.extend(_priced(site_with(network.graph, layer, _nearest(layer, bits)), core, bits, noises[name, bits]))
+        found[name] = useful(sensible(each))
+    return found
+
+
+def _nearest(layer: Layer, bits: int) -> LowBits:
+    """Weights to ask for prices with."""
+    found = fit_weights(rows_of(layer), None, bits, method="nearest")
+    scales = found.scales.reshape(layer.outputs)
+    steps = scales.astype(np.float64) * layer.sig.input.scale
+    bias = rounded_bias(layer.own.bias / steps) if layer.has_bias else None
+    return LowBits(bits, found.codes.reshape(layer.outputs, -1), scales, bias, found.noise)
 
 
 def _priced(site: Site, core: Core, bits: int, loss: float) -> list[Alternative]:

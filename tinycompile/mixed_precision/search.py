@@ -1,82 +1,103 @@
-"""Bits for the layers of an int8 network under a budget: sensitivity, choice, fit, and what came of it.
+"""Bits for the layers of a network under a budget: what single layers lose, choices, fits, and what came of them.
 
-The choice believes that losses add up. So it is made again with what each layer costs where the others have few bits
-already (`repaired`), and the better one of both on the samples to measure with is kept.
+The choice believes that losses add up, and that they are what trials said. So what is fitted and measured isn't only
+the choice that loses least by them, but the same number of bits for all layers as well, where the budget has room for
+it; what measures best is kept, so that choosing never does worse than not to choose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
+from tinycompile.errors import DoesNotFitError
 from tinycompile.mixed_precision.choice import Alternative, Choice, choose
-from tinycompile.mixed_precision.fitting import LowBits, NewBias, fitted_in_order, spread
-from tinycompile.mixed_precision.measure import Measured, Samples
-from tinycompile.mixed_precision.network import Network, Parameters
+from tinycompile.mixed_precision.measure import Measured
+from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.prices import alternatives
-from tinycompile.mixed_precision.sensitivity import Trial, samples_for, sensitivities
 from tinycompile.progress import step
-from tinycompile.quantize.low_bits import WeightMethod
+from tinycompile.quantize import Quantized
 from tinycompile.quantize.network import decibels
 from tinycompile.targets.core import Core
 
 WIDTHS = (4, 3, 2)
-Changes = Mapping[str, LowBits | NewBias]
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """A file with few bits.
+
+    Attributes:
+        quantized: where it was made of a float model.
+    """
+
+    content: bytes
+    quantized: Quantized | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Layers that were given their bits.
+
+    Attributes:
+        measured: on samples that the fit hasn't seen.
+        written: makes the file.
+    """
+
+    measured: Measured
+    written: Callable[[], Written]
+
+
+class Model(Protocol):
+    """What layers are tried in and fitted for, by the names of the int8 network's layers."""
+
+    measured_on: str
+    """Which samples, in words."""
+
+    def noises(self, layers: Sequence[str], widths: Sequence[int]) -> Mapping[tuple[str, int], float]:
+        """Power of the scores' error as a part of their own with few bits in one layer alone; by layer and bits."""
+        ...
+
+    def fitted(self, bits: Mapping[str, int]) -> Fitted:
+        """With these bits; layers that aren't named have 8."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A choice that was fitted.
-
-    Attributes:
-        changes: by layer, what its file gets.
-        measured: on the samples to measure with.
-    """
+    """A choice that was fitted."""
 
     choice: Choice
-    changes: Changes
-    measured: Measured
+    fitted: Fitted
+
+    @property
+    def measured(self) -> Measured:
+        return self.fitted.measured
 
 
 class Search:
-    """An int8 network, its samples, and a core.
+    """A model, the int8 network that its firmware computes, and a core.
 
     Attributes:
         layers: names of those that may get few bits.
     """
 
     def __init__(
-        self,
-        network: Network,
-        samples: Samples,
-        core: Core,
-        layers: Sequence[str],
-        widths: Sequence[int] = WIDTHS,
-        method: WeightMethod = "learned",
+        self, network: Network, model: Model, core: Core, layers: Sequence[str], widths: Sequence[int] = WIDTHS
     ) -> None:
-        self.network, self.samples, self.core = network, samples, core
+        self.network, self.model, self.core = network, model, core
         self.layers, self.widths = layers, widths
-        self.method: WeightMethod = method
-
-    @cached_property
-    def trials(self) -> list[Trial]:
-        return self._trials({})
-
-    def _trials(self, replaced: Mapping[str, Parameters]) -> list[Trial]:
-        inputs = self.samples.calibration
-        count = samples_for(self.network, len(self.layers), len(self.widths))
-        few = {name: value[spread(len(value), count)] for name, value in inputs.items()}
-        layers = [self.network.layers[name] for name in self.layers]
-        return sensitivities(self.network, few, layers, self.widths, replaced=replaced)
 
     @cached_property
     def alternatives(self) -> dict[str, list[Alternative]]:
         """By layer; those for which fewer bits aren't fewer bytes have 8 alone."""
+        noises = self.model.noises(self.layers, self.widths)
         step("asking the compiler for bytes and instructions")
-        return alternatives(self.network, self.trials, self.core)
+        return alternatives(self.network, self.layers, noises, self.core)
 
     @property
     def at_8_bits(self) -> Choice:
@@ -90,12 +111,35 @@ class Search:
         return sum(min(a.bytes for a in each if a.bits == 8) for each in self.alternatives.values())
 
     @property
+    def weights(self) -> int:
+        """How many these layers have, each a byte with 8 bits; biases and factors are further bytes, which stay."""
+        return sum(self.network.layers[name].own.weights.size for name in self.alternatives)
+
+    def bytes_with(self, part: float) -> int:
+        """Bytes of all of these layers if their weights take such a part of what they take with 8 bits."""
+        return self.smallest_8_bits - int((1 - part) * self.weights)
+
+    def part_with(self, taken: int) -> float:
+        """The part that weights take where all of these layers take so many bytes."""
+        return 1 - (self.smallest_8_bits - taken) / max(1, self.weights)
+
+    @property
     def least_bytes(self) -> int:
         """Of all layers that may get few bits."""
         return sum(min(a.bytes for a in each) for each in self.alternatives.values())
 
     def choice(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice:
         return choose(self.alternatives, bytes_limit, instruction_limit)
+
+    def uniform(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice | None:
+        """The most bits that all layers can have within the limits; None if the fewest are too many."""
+        for bits in (8, *self.widths):
+            only = {name: _with(each, bits) for name, each in self.alternatives.items()}
+            try:
+                return choose(only, bytes_limit, instruction_limit)
+            except DoesNotFitError:
+                continue
+        return None
 
     def front(self, points: int) -> list[Choice]:
         """From 8 bits in the fewest bytes to the fewest bits, in equal ratios: the choices of least predicted loss."""
@@ -104,37 +148,26 @@ class Search:
         return [self.choice(max(int(limit), least)) for limit in limits]
 
     def fit(self, choice: Choice) -> Fit:
-        changes = fitted_in_order(self.network, self.samples.calibration, choice.bits, self.method)
-        return Fit(choice, changes, self.samples.measured(self.network, self.parameters(changes)))
+        return Fit(choice, self.model.fitted(choice.bits))
 
-    def parameters(self, changes: Changes) -> dict[str, Parameters]:
-        return {name: each.parameters(self.network.layers[name]) for name, each in changes.items()}
+    def best(self, bytes_limit: int, instruction_limit: int | None = None) -> Fit:
+        """What measures best within the limits.
 
-    def repaired(self, fit: Fit, bytes_limit: int, instruction_limit: int | None = None) -> Fit:
-        """The same, or another choice with what layers cost among others with few bits, if it measures better.
-
-        Each layer is tried with every number of bits again, in the network in which the other ones are as fitted.
+        Raises:
+            DoesNotFitError: there is nothing within them.
         """
-        step("measuring layers again among layers with few bits")
-        found = dict[tuple[str, int], float]()
-        parameters = self.parameters(fit.changes)
-        for trial in self._trials(parameters):
-            found[trial.layer, trial.bits] = trial.noise
-        again = {
-            name: [replace(a, loss=found.get((name, a.bits), 0.0)) for a in each]
-            for name, each in self.alternatives.items()
-        }
-        other = choose(again, bytes_limit, instruction_limit)
-        if other.bits == fit.choice.bits:
-            return fit
-        second = self.fit(Choice({name: _same(self.alternatives[name], a) for name, a in other.chosen.items()}))
-        return max(fit, second, key=lambda each: each.measured.order)
+        chosen, same = self.choice(bytes_limit, instruction_limit), self.uniform(bytes_limit, instruction_limit)
+        tried = [self.fit(chosen)]
+        if same is not None and same.bits != chosen.bits:
+            step("the same bits for all layers")
+            tried.append(self.fit(same))
+        return max(tried, key=lambda fit: fit.measured.order)
 
     def predicted(self, choice: Choice) -> float:
         """SQNR in dB, as if losses added up."""
         return decibels(choice.loss)
 
 
-def _same(known: Sequence[Alternative], wanted: Alternative) -> Alternative:
-    """The alternative whose loss was measured alone."""
-    return next(a for a in known if replace(a, loss=0.0) == replace(wanted, loss=0.0))
+def _with(alternatives: Sequence[Alternative], bits: int) -> list[Alternative]:
+    """With these bits; with 8 where there are none."""
+    return [a for a in alternatives if a.bits == bits] or [a for a in alternatives if a.bits == 8]

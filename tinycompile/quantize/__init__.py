@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +47,8 @@ _EACH, _LEAST = 4, 16
 """Every fourth sample is kept apart to measure with, if there are at least sixteen."""
 _LONGEST_NAME = 40
 """In a line with others."""
+_STORED = 4
+"""Bits of the type that codes of fewer bits are stored in, where bits are chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,7 @@ def shortened(name: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Samples:
+class Samples:
     """Samples to calibrate with, and to measure with.
 
     Attributes:
@@ -132,18 +134,18 @@ class _Samples:
     measured_on: str
 
     @staticmethod
-    def of(calib: Path, evaluation: Path | None, static: OnnxModel, states: Mapping[str, str]) -> _Samples:
+    def of(calib: Path, evaluation: Path | None, static: OnnxModel, states: Mapping[str, str]) -> Samples:
         samples, _ = load_samples(calib, static, states=states)
         if evaluation is not None:
             judged, labels = load_samples(evaluation, static, labelled=True, states=states)
-            return _Samples(spread(samples, _LIMIT), judged, labels, f"the {len(judged)} samples of {evaluation.name}")
+            return Samples(spread(samples, _LIMIT), judged, labels, f"the {len(judged)} samples of {evaluation.name}")
         if len(samples) < _LEAST:
             text = f"the {len(samples)} calibration samples themselves: {_LEAST} are enough to keep some apart"
-            return _Samples(samples, samples, None, text)
+            return Samples(samples, samples, None, text)
         judged = spread(samples[_EACH - 1 :: _EACH], _LIMIT)
         kept = [sample for index, sample in enumerate(samples) if index % _EACH != _EACH - 1]
         text = f"{len(judged)} of {len(samples)} samples, which calibration doesn't see"
-        return _Samples(spread(kept, _LIMIT), judged, None, text)
+        return Samples(spread(kept, _LIMIT), judged, None, text)
 
 
 def quantize(
@@ -189,43 +191,156 @@ def quantize(
     """
     few = None if weight_bits is None else WeightBits(weight_bits, group, weight_method)
     _check_options(method, effort, few, calib, form)
-    where = str(model)
-    proto = float_model(model, shapes or {}, signature, layout)
-    if few is not None and form == "onnx":
-        proto = with_types_for(proto, few.used())
+    found = _calibrated(
+        model,
+        calib,
+        few.used() if few is not None else (),
+        _Ways(method, effort, pinned, room),
+        _Wanted(form, description),
+        shapes=shapes or {},
+        evaluation=evaluation,
+        signature=signature,
+        layout=layout,
+        states=states or {},
+    )
+    return found.written(() if few is None else (found.with_bits(few),))
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """What is tried, as `quantize` is told."""
+
+    method: str = AUTO
+    effort: str = "default"
+    pinned: Parameters | None = None
+    room: bool = False
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The file to be made, as `quantize` is told."""
+
+    form: Form = "onnx"
+    description: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """A float model with samples and ways to quantise it: all that is found out before weights get few bits.
+
+    Attributes:
+        given, static: the model, and the one that `samples` are of.
+        attempts: ways to quantise it with weights of 8 bits, the best first.
+        guessed: whether its samples are.
+    """
+
+    where: str
+    given: OnnxModel
+    static: OnnxModel
+    samples: Samples
+    attempts: Sequence[Attempt]
+    guessed: bool
+    wanted: _Wanted
+
+    def with_bits(self, few: WeightBits) -> Attempt:
+        """The best way, with weights of few bits. Raises UsageError for a name that no layer has."""
+        return few.applied(self.attempts[0], self.samples.calibration, self.samples.judged, self.where)
+
+    def written(self, others: Sequence[Attempt] = ()) -> Quantized:
+        """The file of the first of these ways, without any of the best one with 8 bits, and what was measured of it."""
+        found, samples, form = [*others, *self.attempts], self.samples, self.wanted.form
+        best = found[0]
+        if form == "tflite":  # whose 16 bits are others
+            found = [each for each in found if not each.wide]
+            best = found[0].refitted(constrained(found[0].network.graph, found[0].parameters))
+        for text in best.warnings():
+            warnings.warn(f"{self.where}: {text}", QuantizationWarning, stacklevel=3)
+        final = best
+        if self.guessed:
+            few = samples.judged[:2]
+            final = transferred(best, bound_masks(_prepared(self.given, self.where, form), few), few)
+        step(f"measuring on {len(samples.judged)} samples")
+
+        def file_of(attempt: Attempt) -> bytes | None:
+            if form != "tflite":
+                return None
+            proto, graph = attempt.model.proto, attempt.network.graph
+            return as_tflite(proto, graph, self.where, self.wanted.description, few_bits=bool(others))
+
+        trials = tuple(each.trial for each in found)
+        result = _measured(self.static, trials, best, samples, file_of(best))
+        return result if final is best else replace(result, proto=final.model.proto, tflite=file_of(final))
+
+
+def calibrated_for_few_bits(
+    model: Path,
+    calib: Path,
+    *,
+    method: str = AUTO,
+    effort: str = "default",
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    evaluation: Path | None = None,
+    signature: str | None = None,
+    layout: str = "model",
+    states: Mapping[str, str] | None = None,
+) -> Calibrated:
+    """A float model that ONNX files with weights of few bits can be made of; arguments and errors as of `quantize`.
+
+    Two bits are stored as INT4, which more of other programs read, and which a build packs all the same.
+    """
+    _check_options(method, effort, None, calib, "onnx")
+    return _calibrated(
+        model,
+        calib,
+        (_STORED,),
+        _Ways(method, effort),
+        _Wanted(),
+        shapes=shapes or {},
+        evaluation=evaluation,
+        signature=signature,
+        layout=layout,
+        states=states or {},
+    )
+
+
+def _calibrated(
+    model: Path,
+    calib: Path | None,
+    bits: Collection[int],
+    ways: _Ways,
+    wanted: _Wanted,
+    *,
+    shapes: Mapping[str, tuple[int, ...]],
+    evaluation: Path | None,
+    signature: str | None,
+    layout: str,
+    states: Mapping[str, str],
+) -> Calibrated:
+    """Args: bits: for which the file has types. Others as of `quantize`."""
+    where, form = str(model), wanted.form
+    proto = float_model(model, shapes, signature, layout)
+    if bits and form == "onnx":
+        proto = with_types_for(proto, bits)
     given = static_model(proto, where, shapes)
     _refuse_control_flow(given, where)
-    check_states(states or {}, given, where)
+    check_states(states, given, where)
     static, samples = (
-        (given, _Samples.of(calib, evaluation, given, states or {})) if calib is not None else _imagined(given, where)
+        (given, Samples.of(calib, evaluation, given, states)) if calib is not None else _imagined(given, where)
     )
     graph = bound_masks(_prepared(static, where, form), spread(samples.calibration, _MEASURED))
-    if pinned is not None:
-        check_pinned(pinned, quantized_values(graph), where)
+    if ways.pinned is not None:
+        check_pinned(ways.pinned, quantized_values(graph), where)
     found = attempts(
-        graph, samples.calibration, samples.judged, method, effort, pinned, room, equalising=calib is not None
+        graph,
+        samples.calibration,
+        samples.judged,
+        ways.method,
+        ways.effort,
+        ways.pinned,
+        ways.room,
+        equalising=calib is not None,
     )
-    if few is not None:
-        found = [few.applied(found[0], samples.calibration, samples.judged, where), *found]
-    best = found[0]
-    if form == "tflite":  # whose 16 bits are others
-        found = [each for each in found if not each.wide]
-        best = found[0].refitted(constrained(found[0].network.graph, found[0].parameters))
-    for text in best.warnings():
-        warnings.warn(f"{where}: {text}", QuantizationWarning, stacklevel=2)
-    final = (
-        best
-        if calib is not None
-        else transferred(best, bound_masks(_prepared(given, where, form), samples.judged[:2]), samples.judged[:2])
-    )
-    step(f"measuring on {len(samples.judged)} samples")
-
-    def file_of(attempt: Attempt) -> bytes | None:
-        proto, ours = attempt.model.proto, attempt.network.graph
-        return as_tflite(proto, ours, where, description, few_bits=few is not None) if form == "tflite" else None
-
-    result = _measured(static, tuple(each.trial for each in found), best, samples, file_of(best))
-    return result if final is best else replace(result, proto=final.model.proto, tflite=file_of(final))
+    return Calibrated(where, given, static, samples, found, calib is None, wanted)
 
 
 def _check_options(method: str, effort: str, few: WeightBits | None, calib: Path | None, form: Form) -> None:
@@ -247,7 +362,7 @@ def _prepared(static: OnnxModel, where: str, form: Form) -> FloatGraph:
     return spelled(graph) if form == "tflite" else graph
 
 
-def _imagined(given: OnnxModel, where: str) -> tuple[OnnxModel, _Samples]:
+def _imagined(given: OnnxModel, where: str) -> tuple[OnnxModel, Samples]:
     """The network and the samples that take the place of those that nobody gave."""
     found = imagined(given, where)
     if found.normalisations:
@@ -259,9 +374,9 @@ def _imagined(given: OnnxModel, where: str) -> tuple[OnnxModel, _Samples]:
     warnings.warn(
         f"{where}: without samples ranges are guessed: {guess}; --calib with some real inputs is better",
         QuantizationWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
-    return static_model(found.proto, where), _Samples(found.samples, found.samples, None, text)
+    return static_model(found.proto, where), Samples(found.samples, found.samples, None, text)
 
 
 def _refuse_control_flow(model: OnnxModel, where: str) -> None:
@@ -276,7 +391,7 @@ def _refuse_control_flow(model: OnnxModel, where: str) -> None:
 
 
 def _measured(
-    static: OnnxModel, trials: tuple[Trial, ...], best: Attempt, samples: _Samples, content: bytes | None
+    static: OnnxModel, trials: tuple[Trial, ...], best: Attempt, samples: Samples, content: bytes | None
 ) -> Quantized:
     names = [value.name for value in static.proto.graph.output]
     shapes = {**static.shapes, **{f"{name}_dequantized": shape for name, shape in static.shapes.items()}}
@@ -317,4 +432,12 @@ def _layers(best: Attempt, samples: Sequence[Sample], shapes: Mapping[str, tuple
     return sorted(ratios, key=lambda pair: pair[1])
 
 
-__all__ = ["EFFORT_CHOICES", "METHOD_CHOICES", "Quantized", "Trial", "quantize"]
+__all__ = [
+    "EFFORT_CHOICES",
+    "METHOD_CHOICES",
+    "Calibrated",
+    "Quantized",
+    "Trial",
+    "calibrated_for_few_bits",
+    "quantize",
+]

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
 /* QEMU's virt machine: the cycle counter, which follows executed instructions there, and a 16550 UART (hw/riscv/virt.c). */
 #include "board.h"
+#include "riscv_counter.h"
 
 #define UART_THR (*(volatile uint8_t *)0x10000000u)
 #define UART_LSR (*(volatile uint8_t *)0x10000005u)
@@ -8,19 +9,12 @@
 
 void board_init(void)
 {
+    riscv_start_counter();
 }
 
 uint32_t board_ticks(void)
 {
-    uint32_t ticks;
-    __asm__ volatile(".option push\n\t"
-                     ".option arch, +zicsr\n\t"
-                     "csrr %0, mcycle\n\t"
-                     ".option pop"
-                     : "=r"(ticks)
-                     :
-                     : "memory");
-    return ticks;
+    return riscv_cycles();
 }
 
 void board_putc(char byte)

@@ -241,7 +241,7 @@ TC_INLINE void tc_packed_finish_portable(const tc_packed_pair *pairs, const int3
 {
     const uint32_t stride = target->stride;
     const tc_packed_pair *const end = target->end;
-    int32_t parameters[8]; /* a byte that is stored could be a channel's: copies stay in registers */
+    int32_t parameters[8] = {0}; /* a byte that is stored could be a channel's: copies stay in registers */
     const uint32_t words = tc_scalar_requant_words(requant);
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < words; i++) {

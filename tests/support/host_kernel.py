@@ -24,7 +24,7 @@ import numpy as np
 
 from tests.support.sanitizers import EVERYTHING, REPORT
 from tinycompile.ir import Array, TensorType
-from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.base import Function, Kernel
 from tinycompile.resources import runtime_dir
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror")
@@ -77,25 +77,38 @@ def compile_for_arm(kernel: Kernel, core: str = "cortex-m7", optimize: str = "-O
 
 def program(kernel: Kernel, entry: str = _ENTRY) -> str:
     """The kernel as a translation unit with an entry that takes an array of argument pointers."""
-    if kernel.function is None:
-        raise ValueError(f"{kernel.variant} has no code")
-    function = kernel.function
-    called = function.all_called
-    names = {each: f"callee_{number}" for number, each in enumerate(called[:-1])} | {function: "kernel"}
-    includes = "".join(f'#include "{header}"\n' for each in called for header in each.headers)
+    return programs({entry: kernel})
+
+
+def programs(kernels: Mapping[str, Kernel]) -> str:
+    """A translation unit of kernels, by the names of their entries, each as in `program`."""
+    called = list(dict.fromkeys(each for kernel in kernels.values() for each in _function_of(kernel).all_called))
+    names = {function: f"function_{number}" for number, function in enumerate(called)}
+    includes = dict.fromkeys(f'#include "{header}"\n' for each in called for header in each.headers)
     preambles = "\n".join(dict.fromkeys(str(text) for each in called for text in each.preambles))
     bodies = "\n".join(
         f"static void {names[each]}({', '.join(each.parameters)})\n"
         f"{{\n{each.calling([names[callee] for callee in each.callees])}}}\n"
         for each in called
     )
+    entries = "".join(_entry(name, kernel, names) for name, kernel in kernels.items())
+    standard = "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n"
+    return f"{standard}{''.join(includes)}\n{preambles}\n{bodies}\n{entries}"
+
+
+def _entry(name: str, kernel: Kernel, names: Mapping[Function, str]) -> str:
+    function = _function_of(kernel)
     arguments = ", ".join(f"arguments[{index}]" for index in range(len(function.parameters)))
     return (
-        f"#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n{includes}\n{preambles}\n"
-        f"{bodies}\n"
-        f"void {entry}(void *const *arguments);\n"
-        f"void {entry}(void *const *arguments)\n{{\n    kernel({arguments});\n}}\n"
+        f"void {name}(void *const *arguments);\n"
+        f"void {name}(void *const *arguments)\n{{\n    {names[function]}({arguments});\n}}\n"
     )
+
+
+def _function_of(kernel: Kernel) -> Function:
+    if kernel.function is None:
+        raise ValueError(f"{kernel.variant} has no code")
+    return kernel.function
 
 
 def memory_of(

@@ -24,6 +24,7 @@ from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.pad import Pad
+from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.slice import Slice
@@ -35,6 +36,9 @@ KINDS = (
     *("convolution", "convolution", "depthwise", "grouped", "dense", "add", "broadcast", "subtract", "multiply"),
     *("average", "maximum", "pad", "slice", "transpose", "concatenate", "relu"),
 )
+
+MORE_KINDS = ("clamped", "constant_factor", "squared", "doubled", "requantise", "row_means")
+"""Forms of these operators."""
 
 
 class RandomNetwork:
@@ -132,6 +136,30 @@ class RandomNetwork:
         self.nodes[-1] = replace(self.nodes[-1], op=Relu((self.types[y].zero_point, 127)))
         self._evaluate(self.nodes[-1])
         return y
+
+    def clamped(self, x: str) -> str:
+        """With a fused activation."""
+        kernel, op = self._window(x, Conv2D)
+        clamp = self.pick(-128, 3), self.pick(50, 127)
+        return self.linear(x, replace(op, clamp=clamp), (self.pick(3, 6), *kernel, self.types[x].shape[3]), 0)
+
+    def constant_factor(self, x: str) -> str:
+        name, shape = f"v{len(self.nodes)}_c", ((1,), (1, 1, 1, self.types[x].shape[3]))[self.pick(0, 1)]
+        self.types[name] = TensorType(shape, INT8, _quant(2.0**-6))
+        self.constants[name] = self.rng.integers(-128, 128, shape).astype(np.int8)
+        return self.node(Mul(), *(x, name)[:: self.pick(1, -1)])
+
+    def squared(self, x: str) -> str:
+        return self.node(Mul(), x, x)
+
+    def doubled(self, x: str) -> str:
+        return self.node(Add((-100, 90)), x, x)
+
+    def requantise(self, x: str) -> str:
+        return self.node(Quantize(INT8), x)
+
+    def row_means(self, x: str) -> str:
+        return self.node(Mean((1,), keep_dims=True), x)
 
     def linear(self, x: str, op: Op, shape: tuple[int, ...], axis: int) -> str:
         name = f"v{len(self.nodes)}"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.full import also
 from tests.support.graph_build import ORIGIN
-from tests.training.networks import CLASSES, KINDS, RandomNetwork, with_onnx_rules
+from tests.training.networks import CLASSES, KINDS, MORE_KINDS, RandomNetwork, with_onnx_rules
 from tinycompile.codegen.emit import emit_project
 from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project
@@ -82,7 +82,7 @@ def compare(
 
 
 def test_every_operator(tmp_path):
-    graph = RandomNetwork(6).chain(KINDS)
+    graph = RandomNetwork(6).chain(KINDS + MORE_KINDS)
     program, host = compare(training_step(graph, read_scheme("all", graph)), tmp_path, SANITIZED)
     check_mistakes(program, host, np.zeros(graph.types["input"].shape, np.int8))
 

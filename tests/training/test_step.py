@@ -12,11 +12,14 @@ from tests.training.networks import KINDS, RandomNetwork, with_onnx_rules
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.interpreter import run
-from tinycompile.ir import Graph, Node, State, TensorType
+from tinycompile.ir import Graph, Node, Quantization, State, TensorType
+from tinycompile.numerics.block_floating import DEFAULT_RATE
 from tinycompile.ops._training.losses import BeginBackward
 from tinycompile.ops._training.parameters import RoundedWeights
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.lookup import Lookup
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.softmax import Softmax
 from tinycompile.training.scheme import has_weights, layers_of, read_scheme
 from tinycompile.training.step import TrainingStep, training_step
 from tinycompile.training.trainer import Trainer
@@ -119,6 +122,29 @@ def test_an_autoencoder_learns_its_target():
     assert losses[-1] < losses[0] / 4
 
 
+def with_softmax(graph: Graph, beta: float) -> Graph:
+    (scores,) = graph.outputs
+    types = {**graph.types, "p": replace(graph.types[scores], quant=Quantization.per_tensor(1 / 256, -128))}
+    nodes = (*graph.nodes, Node("softmax", Softmax(beta), (scores,), ("p",)))
+    return replace(graph, nodes=nodes, types=types, outputs=("p",))
+
+
+@pytest.mark.parametrize("beta", [1.0, 2.0, 0.7])
+def test_what_softmax_multiplies_with(beta):
+    (scores,), head, name = GRAPH.outputs, GRAPH.nodes[-1], f"{NAMES[-1]}/bias"
+    trainer = Trainer(step_of("biases:1", with_softmax(GRAPH, beta)))
+    before = trainer.states[name].astype(np.int64)
+    loss = trainer.train(3, SAMPLE)
+    logits = beta * run(GRAPH, [SAMPLE])[scores].ravel() * GRAPH.types[scores].scale
+    powers = np.exp(logits - logits.max())
+    assert loss == pytest.approx(-np.log(powers[3] / powers.sum()), abs=0.004)
+    scales = GRAPH.types[head.inputs[1]].quant
+    assert scales is not None
+    gradient = beta * (powers / powers.sum() - (np.arange(5) == 3))
+    expected = -DEFAULT_RATE * gradient / (GRAPH.types[head.inputs[0]].scale * scales.scale)
+    np.testing.assert_allclose(trainer.states[name] - before, expected, rtol=0.02, atol=2)
+
+
 def test_what_has_no_rule():
     table = np.arange(-128, 128).astype(np.int8).tobytes()
     last = GRAPH.nodes[-1]
@@ -175,6 +201,14 @@ def test_models_that_cannot_be_trained():
     stateful = replace(GRAPH, states=(state,), types={**GRAPH.types, "s": TensorType((1,), INT8)})
     floats = replace(GRAPH, types={**GRAPH.types, GRAPH.outputs[0]: TensorType((1, 5), FLOAT32)})
     several = replace(GRAPH, outputs=(*GRAPH.outputs, GRAPH.nodes[0].outputs[0]))
-    for graph, said in ((stateful, "with states"), (floats, "output of float32"), (several, "2 outputs")):
+    types = {**GRAPH.types, "scores": replace(GRAPH.types[GRAPH.outputs[0]], shape=(5, 1))}
+    last = Node("last", Reshape((5, 1)), GRAPH.outputs, ("scores",))
+    places = replace(GRAPH, nodes=(*GRAPH.nodes, last), outputs=("scores",), types=types)
+    for graph, said in (
+        (places, "scores are int8.5x1., those of one sample"),
+        (stateful, "with states"),
+        (floats, "output of float32"),
+        (several, "2 outputs"),
+    ):
         with pytest.raises(UsageError, match=said):
             step_of("head", graph)

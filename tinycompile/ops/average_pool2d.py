@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array, Node, Signature
-from tinycompile.numerics.block_floating import factor
+from tinycompile.numerics.block_floating import multiplier
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops._elementwise import requantized
 from tinycompile.ops._pool import Pool
@@ -64,8 +64,8 @@ class AveragePool2D(Pool):
             super().vjp(tape, node, gradient)
             return
         gradient = passed_through(tape, node, gradient, self.clamp)
-        gain = factor(float(slopes(tape.signature(node), self.rule)[-1]) * self.count)
-        if gain != factor(1.0):
+        gain = multiplier(float(slopes(tape.signature(node), self.rule)[-1]) * self.count)
+        if gain != multiplier(1.0):
             shape = tape.type_of(gradient.values).shape
             gradient = Gradient(*tape.emit(SpreadGradient(shape, shape, gain), *gradient, meaning="rescaled"))
         tape.add(node.inputs[0], self.handed_down(tape, node, gradient))
@@ -73,7 +73,7 @@ class AveragePool2D(Pool):
     def handed_down(self, tape: Tape, node: Node, gradient: Gradient) -> Gradient:
         shape = tape.type_of(node.inputs[0]).shape
         if self.kernel == shape[1:3] and not any(self.padding):
-            spread = SpreadGradient(shape, (1, 1, 1, shape[3]), factor(1 / self.count))
+            spread = SpreadGradient(shape, (1, 1, 1, shape[3]), multiplier(1 / self.count))
             return Gradient(*tape.emit(spread, *gradient, meaning="input_gradient"))
         op = AveragePoolGradient(self.slid, shape)
         return Gradient(*tape.emit(op, *gradient, meaning="input_gradient"))

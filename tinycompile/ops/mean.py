@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycompile.dtypes import INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Node, Signature
-from tinycompile.numerics.block_floating import factor
+from tinycompile.numerics.block_floating import multiplier
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._elementwise import requantized
@@ -85,7 +85,7 @@ class Mean(Reduction, Differentiable):
             gradient = passed_through(tape, node, gradient, sig.output.dtype.range)
         shape = sig.input.shape
         kept = tuple(1 if axis in self.axes else n for axis, n in enumerate(shape))
-        op = SpreadGradient(shape, kept, factor(share))
+        op = SpreadGradient(shape, kept, multiplier(share))
         tape.add(node.inputs[0], Gradient(*tape.emit(op, *gradient, meaning="input_gradient")))
 
     def _limits(self, sig: Signature) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tinycompile.ir import Array, Node, Op, Signature, TensorType
-from tinycompile.numerics.block_floating import factor
+from tinycompile.numerics.block_floating import multiplier
 from tinycompile.numerics.fixed_point import Float64Array
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.step_requant import StepRequant
@@ -129,7 +129,7 @@ def add_as_values(tape: Tape, node: Node, gradient: Gradient) -> None:
     """
     sig, (x, *_) = tape.signature(node), node.inputs
     if sig.input.scale != sig.output.scale:
-        share = factor(sig.output.scale / sig.input.scale)
+        share = multiplier(sig.output.scale / sig.input.scale)
         op = SpreadGradient(sig.input.shape, sig.input.shape, share)
         gradient = Gradient(*tape.emit(op, *gradient, meaning="rescaled"))
     tape.add(x, gradient)

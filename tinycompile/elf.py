@@ -234,6 +234,7 @@ def worst_case_stack(
     *,
     thumb1: bool = False,
     fpu: bool = False,
+    deeper: Mapping[str, int] = {},
 ) -> int:
     """Bytes of stack that `root` and everything it calls can use, from GCC's `-fcallgraph-info=su` files.
 
@@ -244,6 +245,7 @@ def worst_case_stack(
         library_bytes: of functions that have no call graph, unless they are known to take more.
         thumb1: for a core with 16-bit instructions only, on which libgcc needs more.
         fpu: for a core with float32 in hardware, on which libm needs less.
+        deeper: by a regular expression of their names, functions of this toolchain's libraries that take more.
 
     Raises:
         ValueError: recursion, a dynamic frame, or a missing root; the generated code has none of these.
@@ -268,7 +270,8 @@ def worst_case_stack(
     if root not in frame:
         raise ValueError(f"no stack usage of {root} was recorded")
     for callee in {callee for callees in calls.values() for callee in callees} - set(frame):
-        frame[callee] = library_stack(callee, thumb1, library_bytes, fpu=fpu)
+        known = [size for names, size in deeper.items() if re.fullmatch(names, callee)]
+        frame[callee] = max([library_stack(callee, thumb1, library_bytes, fpu=fpu), *known])
     return _deepest(root, frame, calls, ())
 
 
@@ -285,12 +288,16 @@ _JUMPS = {"EM_ARM": {10, 28, 29, 30, 51, 102, 103}, "EM_RISCV": {16, 17, 18, 19,
 
 
 def _pointed_to(object_file: Path) -> set[str]:
-    """Functions whose address is used for more than a call or a jump, of what is loaded."""
+    """Functions whose address is used for more than a call or a jump, of what is loaded.
+
+    None in object files of other machines than `_JUMPS` has: those of this one have other layouts and name sections in
+    the place of static functions, and no stack of ours is sized for them.
+    """
     found = set[str]()
     with object_file.open("rb") as file:
         image = ELFFile(file)
-        jumps, table = _JUMPS.get(image["e_machine"], set[int]()), image.get_section_by_name(".symtab")
-        if not isinstance(table, SymbolTableSection):
+        jumps, table = _JUMPS.get(image["e_machine"]), image.get_section_by_name(".symtab")
+        if jumps is None or not isinstance(table, SymbolTableSection):
             return found
         # Elf32_Sym has 16 bytes, of which the 13th says what it is: 2 is STT_FUNC.
         kinds = np.frombuffer(table.data(), np.uint8).reshape(-1, 16)[:, 12] & 15

@@ -196,6 +196,18 @@ def test_layers_that_cannot_be_trained(graph, text, said):
         step_of(text, graph)
 
 
+def test_sums_of_too_many_products():
+    """Of 1.2 million positions."""
+    shape = (1, 1100, 1100, 1)
+    quant, scale = Quantization.per_tensor(0.1, 0), Quantization(np.ones(1, np.float32), np.zeros(1, np.int64), 0)
+    types = {"x": TensorType(shape, INT8, quant), "y": TensorType(shape, INT8, quant)}
+    types["w"] = TensorType((1, 1, 1, 1), INT8, scale)
+    layer = Node("layer", Conv2D(), ("x", "w"), ("y",))
+    graph = Graph("g", ("x",), ("y",), (layer,), types, {"w": np.ones((1, 1, 1, 1), np.int8)})
+    with pytest.raises(UnsupportedError, match="sums of 1,210,000 products leave no room"):
+        training_step(graph, read_scheme("all", graph), "squared_error")
+
+
 def test_models_that_cannot_be_trained():
     state = State("s", np.zeros(1, np.int8), "s")
     stateful = replace(GRAPH, states=(state,), types={**GRAPH.types, "s": TensorType((1,), INT8)})

@@ -10,7 +10,7 @@ import numpy as np
 from tinycompile.dtypes import INT8, INT16, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_discrete import arithmetic, combined, is_discrete
 from tinycompile.frontend.onnx_few_bits import integer_operand, is_of_few_bits, quantized_to_few_bits
-from tinycompile.frontend.onnx_linear import scaled_channels
+from tinycompile.frontend.onnx_linear import real_bias, scaled_channels
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_parameters import check_sizes, of_elements, positive_axis
 from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, settled
@@ -312,7 +312,7 @@ def _per_channel_sum(scope: Scope, values: Sequence[Value]) -> bool:
     shape = (*(1,) * (len(value.shape) - other.array.ndim), *other.shape)
     if len(shape) != len(wanted) or any(n not in (1, w) for n, w in zip(shape, wanted, strict=True)):
         return False
-    scope.set(value.plus(other.array))
+    scope.set(value.plus_real(real_bias(other, len(value.bias))))
     return True
 
 

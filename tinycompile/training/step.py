@@ -20,12 +20,14 @@ from tinycompile.ir import Array, Graph, Node, State, TensorType, free_name, ver
 from tinycompile.numerics.block_floating import BIAS_LIMIT, DEFAULT_RATE, MASTER_FRACTION_BITS, factor, multiplier
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._training.gradient import LEARNING_RATE, Gradient
+from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.losses import BeginBackward, CrossEntropyGradient, SquaredErrorGradient
 from tinycompile.ops._training.masks import ClampMask, MaskedGradient
 from tinycompile.ops._training.parameters import GradientDescent, RoundedWeights
 from tinycompile.ops._training.rule import NoGradientError, Parameter
 from tinycompile.ops._training.scaled_gradient import SpreadGradient
 from tinycompile.ops._training.trained_layer import TrainedLayer
+from tinycompile.ops._training.weight_gradient import WeightGradient
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.fully_connected import FullyConnected
@@ -129,6 +131,7 @@ def training_step(
     step = replace(forward, nodes=nodes, types=backward.types, constants=backward.constants, states=states)
     step = _pruned(_masks_of_kept(step))
     verify(step, "training_step")
+    _check_widths(step)
     return TrainingStep(step, rate_state, label, found)
 
 
@@ -263,6 +266,19 @@ def _part_not_trainable(graph: Graph, node: Node, channels: int) -> str | None:
             f"{channels} channels are no multiple of the {multiplier} of each input" if channels % multiplier else None
         )
     return None if inputs == depth else "a part of the channels of a grouped convolution can't be trained"
+
+
+def _check_widths(step: Graph) -> None:
+    """Raises UnsupportedError where a gradient is a sum of too many products for 32 bits."""
+    problems = list[tuple[str, str]]()
+    for node in step.nodes:
+        if isinstance(node.op, InputGradient | WeightGradient):
+            try:
+                _ = node.op.bits
+            except ValueError as error:
+                problems.append((f"{node.op.title} {node.name!r}", str(error)))
+    if problems:
+        raise UnsupportedError(problems, where=step.name, hint="--train with biases alone, or layers behind it")
 
 
 def _propagate(forward: Graph, backward: Backward, where: str) -> None:

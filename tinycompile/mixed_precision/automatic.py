@@ -171,7 +171,7 @@ def automatic(
     if budget.accuracy_loss is not None and (fit.measured.loss or 0.0) > budget.accuracy_loss:
         text = f"{model}: {fit.measured.loss:.1%} is lost on {search.model.measured_on}, --accuracy-loss allows less"
         warnings.warn(text, QuantizationWarning, stacklevel=2)
-    chosen_bytes = before.weights_bytes - search.at_8_bits.bytes + fit.choice.bytes
+    chosen_bytes = before.weights_bytes - _own_bytes(search, before) + fit.choice.bytes
     measured_on = search.model.measured_on
     return Automatic(written.content, fit, rows, before, after, chosen_bytes, measured_on, written.quantized)
 
@@ -252,9 +252,16 @@ def _graph_of(content: bytes, form: Form) -> Graph:
         return load(path)
 
 
+def _own_bytes(search: Search, before: Cost) -> int:
+    """Bytes in `before` of the layers that may have few bits: of the kernels that its planner took, where these compute
+    no other layer as well, else of the fastest ones."""
+    planned = {layer.name: layer.weights_bytes for layer in before.layers}
+    return sum(planned.get(name, fastest.bytes) for name, fastest in search.at_8_bits.chosen.items())
+
+
 def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
     """For the layers that may have few bits; None where accuracy decides."""
-    own = search.at_8_bits.bytes
+    own = _own_bytes(search, before)
     if budget.weight_part is not None:
         return search.bytes_with(budget.weight_part)
     if budget.saving is not None:
@@ -269,7 +276,7 @@ def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
 def _too_small(search: Search, before: Cost, budget: Budget, where: str) -> DoesNotFitError:
     """The error of a limit of bytes that the fewest bits exceed, with the least that would do, as the user wrote it."""
     least, all_8_bits = search.least_bytes, search.smallest_8_bits
-    saved = least - search.at_8_bits.bytes
+    saved = least - _own_bytes(search, before)
     if budget.weight_part is not None:
         part = ceil(1000 * search.part_with(least)) / 10
         what, hint = f"--weight-bytes {100 * budget.weight_part:g}% is too little", f"--weight-bytes {part:g}%"

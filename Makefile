@@ -11,8 +11,11 @@ TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm cc:g
 FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/include/stdlib.h:libc6-dev \
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
         /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
+# the same for boards with RISC-V, which only tests need: 1.4 GB
+RISCV_TOOLS = riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf qemu-system-riscv32:qemu-system-misc
+RISCV_FILES = /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs:picolibc-riscv64-unknown-elf
 
-.PHONY: help setup tools demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators bench-property bench-sliding bench-strict quantisers clean
+.PHONY: help setup tools riscv demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators bench-property bench-sliding bench-strict quantisers clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -36,16 +39,24 @@ help:
 
 setup: tools $(STAMP)
 
+# $(call install,program:package ...,file:package ...)
+define install
+@missing=; \
+for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; done; \
+for pair in $(2); do [ -e "$${pair%%:*}" ] || missing="$$missing $${pair#*:}"; done; \
+$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+if [ -n "$$missing" ]; then \
+    echo "installing:$$missing"; \
+    $(SUDO) apt-get update -qq && \
+    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+fi
+endef
+
 tools:
-	@missing=; \
-	for pair in $(TOOLS); do command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; done; \
-	for pair in $(FILES); do [ -e "$${pair%%:*}" ] || missing="$$missing $${pair#*:}"; done; \
-	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
-	if [ -n "$$missing" ]; then \
-	    echo "installing:$$missing"; \
-	    $(SUDO) apt-get update -qq && \
-	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	fi
+	$(call install,$(TOOLS),$(FILES))
+
+riscv: tools
+	$(call install,$(RISCV_TOOLS),$(RISCV_FILES))
 
 $(STAMP): requirements.txt pyproject.toml | tools
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
@@ -56,10 +67,10 @@ $(STAMP): requirements.txt pyproject.toml | tools
 demo: setup
 	$(BIN)/python examples/digits/demo.py
 
-test: setup
+test: setup riscv
 	$(BIN)/python -m pytest -n 2
 
-test-full: setup
+test-full: setup riscv
 	TESTS=full $(BIN)/python -m pytest -n 2
 
 lint: setup
@@ -68,14 +79,14 @@ lint: setup
 	$(BIN)/pyright
 
 FILES ?= 200000
-reliability: setup
+reliability: setup riscv
 	$(BIN)/python -m tests.reliability.sweep
 	$(BIN)/python -m tests.reliability.ranks --seeds 0 200
 	$(BIN)/python -m tests.reliability.combinations --seeds 0 200
 	$(BIN)/python -m tests.reliability.regions --seeds 0 200
 	$(BIN)/python -m tests.reliability.qoperators --seeds 0 200
 
-strict: setup
+strict: setup riscv
 	$(BIN)/python -m tests.reliability.strict
 
 cases: setup

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import TensorType
 from tinycompile.samples import load_arrays, model_inputs
 from tinycompile.staging import staged
-from tinycompile.targets import Qemu, all_boards
+from tinycompile.targets import Qemu, all_boards, load_board
 
 CALL_GRAPH = """graph: { title: "m.c"
 node: { title: "m_invoke" label: "m_invoke\\nm.c:1:1\\n40 bytes (static)" }
@@ -48,6 +49,46 @@ def test_a_tick_is_one_and_a_quarter_instructions() -> None:
 def test_stack_follows_the_deepest_path(tmp_path: Path) -> None:
     (tmp_path / "m.ci").write_text(CALL_GRAPH)
     assert worst_case_stack([tmp_path / "m.ci"], "m_invoke") == 40 + 24 + LIBRARY_STACK_BYTES
+
+
+POINTERS = """
+typedef int function(int *);
+int sum(int *), top(int);
+static __attribute__((noinline)) int deep(int *at) { int a[40]; *at = sum(a); return a[3]; }
+static __attribute__((noinline)) int flat(int *at) { return *at; }
+static __attribute__((noinline)) int deeper(int *at) { int a[80]; *at = sum(a); return a[3]; }
+static __attribute__((noinline)) int call(function *f, int *at) { return f(at) + 1; }
+static function *const table[2] = {deep, flat};
+int top(int i) { int at = 0; const int d = deeper(&at); return call(table[i & 1], &at) + d; }
+"""
+
+
+@pytest.mark.parametrize(
+    "compiler",
+    [("arm-none-eabi-gcc", "-mcpu=cortex-m3"), ("riscv64-unknown-elf-gcc", "-march=rv32imac", "-mabi=ilp32")],
+    ids=lambda c: c[0],
+)
+def test_a_call_through_a_pointer_is_to_a_function_whose_address_is_used(
+    compiler: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "m.c").write_text(POINTERS)
+    flags = ["-O2", "-fno-ipa-cp", "-ffunction-sections", "-fcallgraph-info=su", "-c", "m.c", "-o", "m.o"]
+    subprocess.run([*compiler, *flags], cwd=tmp_path, check=True)
+    text = (tmp_path / "m.ci").read_text()
+    frame = {name: int(n) for name, n in re.findall(r'title: "(?:m\.c:)?(\w+)" label: "[^"]*?(\d+) bytes', text)}
+    assert frame["deeper"] > frame["deep"] + 32 > frame["flat"] + 160
+    found = {name: worst_case_stack([tmp_path / "m.ci"], name, 0) for name in ("m.c:call", "m.c:deeper")}
+    assert found == {"m.c:call": frame["call"] + frame["deep"], "m.c:deeper": frame["deeper"]}
+
+
+@pytest.mark.parametrize("more", ["", "int other(void); int more(void) { return other(); }\n"], ids=["odd", "even"])
+def test_object_files_of_this_machine_say_nothing_of_pointers(more: str, tmp_path: Path) -> None:
+    """Whatever number of symbols they have, of which each takes other bytes than on a board."""
+    (tmp_path / "m.c").write_text(POINTERS + more)
+    flags = ["-O2", "-fno-ipa-cp", "-ffunction-sections", "-fcallgraph-info=su", "-c", "m.c", "-o", "m.o"]
+    subprocess.run(["gcc", *flags], cwd=tmp_path, check=True)
+    with_library = worst_case_stack([tmp_path / "m.ci"], "m.c:call", 64)
+    assert with_library == worst_case_stack([tmp_path / "m.ci"], "m.c:call", 0) + 64
 
 
 @pytest.mark.parametrize(
@@ -118,6 +159,38 @@ def _instructions(text: str, frame: dict[str, int], calls: dict[str, set[str]]) 
             frame[function] = frame.get(function, 0) + int(moved[1] or moved[2])
         elif call := re.search(r"R_ARM_THM_(?:CALL|JUMP24)\t(\w+)|\tb\S*\t[0-9a-f]+ <(\w+)>", line):
             calls.setdefault(function, set()).add(call[1] or call[2])
+
+
+RISCV_FRAME = re.compile(r"\taddi?\tsp,sp,-(\d+)|R_RISCV_\S+\s+__riscv_save_(\d+)")
+RISCV_CALL = re.compile(r"R_RISCV_(?:CALL|JAL|RVC_JUMP)\S*\s+(?!__riscv_)(\w+)")
+
+
+def test_the_stack_of_riscv_library_functions_is_what_their_instructions_take() -> None:
+    """Decrements of sp and what __riscv_save_<registers> takes, summed up along calls."""
+    frame, calls = Counter[str](), dict[str, set[str]]()
+    gcc, board = "riscv64-unknown-elf-gcc", load_board("qemu-riscv32")
+    picolibc = "/usr/lib/picolibc/riscv64-unknown-elf/lib/rv32imac/ilp32/libc.a"
+    libgcc = subprocess.run([gcc, *board.cflags, "-print-libgcc-file-name"], capture_output=True, text=True, check=True)
+    for path in (picolibc, libgcc.stdout.strip()):
+        dump, function = ["riscv64-unknown-elf-objdump", "-dr", "--no-show-raw-insn", path], ""
+        for line in subprocess.run(dump, capture_output=True, text=True, check=True).stdout.splitlines():
+            if label := re.match(r"[0-9a-f]+ <(?!\.L)_?(_?[^>]+)>:", line):
+                function = label[1].removeprefix("_")
+            elif found := RISCV_FRAME.search(line):
+                frame[function] += int(found[1]) if found[1] else (int(found[2]) // 4 + 1) * 16
+            elif call := RISCV_CALL.search(line):
+                calls.setdefault(function, set()).add(call[1].removeprefix("_").removeprefix("_"))
+
+    def deepest(function: str, path: tuple[str, ...] = ()) -> int:
+        inner = [deepest(each, (*path, function)) for each in calls.get(function, ()) if each not in (*path, function)]
+        return frame[function] + max(inner, default=0)
+
+    tools = board.toolchain
+    helpers = "divdi3 udivdi3 muldi3 addsf3 mulsf3 divsf3 adddf3 muldf3 divdf3 floatdisf floatdidf fixdfdi".split()
+    assert deepest("sinf") > 500 and deepest("powf") > 100
+    for function in (*MATHEMATICS, "memcpy", "memmove", "memset", *helpers):
+        known = [size for names, size in tools.library_stacks.items() if re.fullmatch(names, function)]
+        assert deepest(function) <= max([tools.library_stack_bytes, *known]), function
 
 
 @pytest.mark.parametrize("target", ["mps2-an385", "rp2040"])

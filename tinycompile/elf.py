@@ -8,7 +8,9 @@ from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
 from tinycompile.errors import ToolFailedError
@@ -232,13 +234,18 @@ def worst_case_stack(
     *,
     thumb1: bool = False,
     fpu: bool = False,
+    deeper: Mapping[str, int] = {},
 ) -> int:
     """Bytes of stack that `root` and everything it calls can use, from GCC's `-fcallgraph-info=su` files.
+
+    A call through a pointer may be to any function of the same source file whose address is used, by the object file
+    beside the call graph, or to assembly without a frame that GCC knows of, which takes no more than the library.
 
     Args:
         library_bytes: of functions that have no call graph, unless they are known to take more.
         thumb1: for a core with 16-bit instructions only, on which libgcc needs more.
         fpu: for a core with float32 in hardware, on which libm needs less.
+        deeper: by a regular expression of their names, functions of this toolchain's libraries that take more.
 
     Raises:
         ValueError: recursion, a dynamic frame, or a missing root; the generated code has none of these.
@@ -253,16 +260,65 @@ def worst_case_stack(
             elif size is not None:
                 raise ValueError(f"{title} has a stack frame of unknown size")
         for source, target in _EDGE.findall(text):
-            calls.setdefault(source, set()).add(target)
+            indirect = target == _INDIRECT and path.with_suffix(".o").exists()
+            calls.setdefault(source, set()).add(f"{path}:{target}" if indirect else target)
+            if indirect and f"{path}:{target}" not in frame:
+                frame[f"{path}:{target}"] = 0
+                names = _pointed_to(path.with_suffix(".o"))
+                found = {title for title in re.findall(r'node: \{ title: "([^"]+)"', text) if _plain(title) in names}
+                calls[f"{path}:{target}"] = {_INDIRECT, *found}
     if root not in frame:
         raise ValueError(f"no stack usage of {root} was recorded")
     for callee in {callee for callees in calls.values() for callee in callees} - set(frame):
-        frame[callee] = library_stack(callee, thumb1, library_bytes, fpu=fpu)
+        known = [size for names, size in deeper.items() if re.fullmatch(names, callee)]
+        frame[callee] = max([library_stack(callee, thumb1, library_bytes, fpu=fpu), *known])
     return _deepest(root, frame, calls, ())
 
 
+def _plain(title: str) -> str:
+    """The symbol of a call graph's node: those of static functions have the source file in front."""
+    return title.rpartition(":")[2]
+
+
+_INDIRECT = "__indirect_call"
+"""GCC's node for whatever a pointer points to."""
+
+_JUMPS = {"EM_ARM": {10, 28, 29, 30, 51, 102, 103}, "EM_RISCV": {16, 17, 18, 19, 44, 45}}
+"""Relocations of calls and branches, by their numbers in elf.h (`R_ARM_THM_CALL`, `R_RISCV_JAL` ...)."""
+
+
+def _pointed_to(object_file: Path) -> set[str]:
+    """Functions whose address is used for more than a call or a jump, of what is loaded.
+
+    None in object files of other machines than `_JUMPS` has: those of this one have other layouts and name sections in
+    the place of static functions, and no stack of ours is sized for them.
+    """
+    found = set[str]()
+    with object_file.open("rb") as file:
+        image = ELFFile(file)
+        jumps, table = _JUMPS.get(image["e_machine"]), image.get_section_by_name(".symtab")
+        if jumps is None or not isinstance(table, SymbolTableSection):
+            return found
+        # Elf32_Sym has 16 bytes, of which the 13th says what it is: 2 is STT_FUNC.
+        kinds = np.frombuffer(table.data(), np.uint8).reshape(-1, 16)[:, 12] & 15
+        functions = {i: table.get_symbol(i).name for i in np.flatnonzero(kinds == 2).tolist()}
+        for section in image.iter_sections():
+            if not isinstance(section, RelocationSection):
+                continue
+            target = image.get_section(section["sh_info"])
+            if target["sh_flags"] & _SHF_ALLOC and not target.name.startswith((".ARM.ex", ".eh_frame")):
+                # Elf32_Rel and Elf32_Rela begin with r_offset and r_info: the symbol's index, and 8 bits of type.
+                words = np.frombuffer(section.data(), "<u4").reshape(-1, section["sh_entsize"] // 4)
+                used = {(info >> 8, info & 0xFF) for info in np.unique(words[:, 1]).tolist()}
+                found |= {functions[symbol] for symbol, kind in used if symbol in functions and kind not in jumps}
+    return found
+
+
 def _deepest(function: str, frame: Mapping[str, int], calls: Mapping[str, set[str]], path: tuple[str, ...]) -> int:
-    if function in path:
-        raise ValueError(f"recursion through {function}")
     callees = calls.get(function, set())
+    if function.endswith(f":{_INDIRECT}"):
+        # A function that it may be is on the way here, and isn't meant.
+        callees = callees.difference(path)
+    elif function in path:
+        raise ValueError(f"recursion through {function}")
     return frame[function] + max((_deepest(callee, frame, calls, (*path, function)) for callee in callees), default=0)

@@ -7,13 +7,14 @@ import warnings
 from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import FloatIslandWarning
 from tinycompile.ir import Graph, Node
+from tinycompile.ops._training.losses import BeginBackward
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 from tinycompile.planner import Planned
 
-_EDGES = (Quantize, Dequantize, Transpose, Reshape)
+_EDGES = (Quantize, Dequantize, Transpose, Reshape, BeginBackward)
 """What float inputs and outputs of a model pass although it is int8 throughout."""
 
 _NAMED = 3
@@ -55,7 +56,7 @@ def _is_integer(graph: Graph, node: Node) -> bool:
 def _edges(graph: Graph) -> set[str]:
     """The float tensors that are inputs and outputs, or only moved ones."""
     found = {*graph.inputs, *graph.outputs}
-    moves = [node for node in graph.nodes if isinstance(node.op, Transpose | Reshape)]
+    moves = [node for node in graph.nodes if isinstance(node.op, Transpose | Reshape | BeginBackward)]
     for node in moves:
         if node.inputs[0] in found:
             found |= set(node.outputs)

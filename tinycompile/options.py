@@ -231,6 +231,10 @@ class Options:
 
     def _check_training(self) -> None:
         if self.train is None:
+            own = (self.loss, Options.loss, "loss"), (self.learning_rate, DEFAULT_RATE, "learning-rate")
+            for value, default, name in own:
+                if value != default:
+                    raise UsageError(f"--{name} needs --train", why="it is for models that learn on the device")
             return
         if not 2.0**-40 <= self.learning_rate <= 2.0**16:
             raise UsageError(f"--learning-rate {self.learning_rate} is no rate to learn with", hint="such as 0.003")

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* Arm semihosting calls (Arm IHI 0110): r0 = operation, r1 = pointer to the arguments, BKPT 0xAB. */
+/* Arm semihosting calls (Arm IHI 0110): r0 = operation, r1 = pointer to the arguments, BKPT 0xAB. RISC-V has the same
+ * calls (RISC-V Semihosting 0.3): a0, a1, and EBREAK between two shifts that do nothing. */
 #include "semihosting.h"
 
 #include "firmware.h"
@@ -17,6 +18,24 @@ enum {
 };
 #define ADP_STOPPED_APPLICATION_EXIT 0x20026u
 
+#if defined(__riscv)
+static int call(int operation, const void *arguments)
+{
+    register int a0 __asm__("a0") = operation;
+    register const void *a1 __asm__("a1") = arguments;
+    __asm__ volatile(".option push\n\t"
+                     ".option norvc\n\t" /* all three of 32 bits and, aligned, in one page */
+                     ".balign 16\n\t"
+                     "slli zero, zero, 0x1f\n\t"
+                     "ebreak\n\t"
+                     "srai zero, zero, 7\n\t"
+                     ".option pop"
+                     : "+r"(a0)
+                     : "r"(a1)
+                     : "memory");
+    return a0;
+}
+#else
 static int call(int operation, const void *arguments)
 {
     register int r0 __asm__("r0") = operation;
@@ -24,6 +43,7 @@ static int call(int operation, const void *arguments)
     __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
     return r0;
 }
+#endif
 
 static int open_file(const char *path, uintptr_t mode)
 {

@@ -98,6 +98,7 @@ static TC_NOINLINE void tc_block_2x2(const uint8_t *x0, const uint8_t *x1, const
     uint32_t sum3 = (uint32_t)sums[3];
     const uint8_t *const end = x0 + count;
     while (x0 != end) {
+#pragma GCC unroll 4
         for (uint32_t i = 0; i < 4u; i++) {
             const uint32_t first = x0[i];
             const uint32_t second = x1[i];

@@ -85,13 +85,24 @@ static TC_NOINLINE void tc_block_1x4(const uint8_t *x, const uint8_t *weights, u
     sums[2] = r11_sum;
     sums[3] = lr_sum;
 #else
-    for (uint32_t c = 0; c < 4u; c++) {
-        uint32_t sum = (uint32_t)sums[c];
-        for (uint32_t i = 0; i < count; i++) {
-            sum += (uint32_t)x[i] * weights[4u * i + c];
+    uint32_t sum0 = (uint32_t)sums[0];
+    uint32_t sum1 = (uint32_t)sums[1];
+    uint32_t sum2 = (uint32_t)sums[2];
+    uint32_t sum3 = (uint32_t)sums[3];
+    for (const uint8_t *const end = x + count; x != end; x += 4, weights += 16) {
+#pragma GCC unroll 4
+        for (uint32_t i = 0; i < 4u; i++) {
+            const uint32_t value = x[i];
+            sum0 += value * weights[4u * i];
+            sum1 += value * weights[4u * i + 1u];
+            sum2 += value * weights[4u * i + 2u];
+            sum3 += value * weights[4u * i + 3u];
         }
-        sums[c] = (int32_t)sum;
     }
+    sums[0] = (int32_t)sum0;
+    sums[1] = (int32_t)sum1;
+    sums[2] = (int32_t)sum2;
+    sums[3] = (int32_t)sum3;
 #endif
 }
 

@@ -47,7 +47,72 @@ TC_INLINE tc_packed_pair tc_packed_start(int32_t start)
 TC_INLINE void tc_packed_take(tc_packed_pair *pair, uint32_t group)
 {
     pair->both = (int32_t)((uint32_t)pair->both + group);
-    pair->high += ((int32_t)group >> 16) + (int32_t)(group >> 15 & 1u);
+    pair->high += (int32_t)(group + 0x8000u) >> 16;
+}
+
+/* The portable twin of the assembly below, whose loops over words are written out: then their sums are in registers. */
+
+/* What a tap adds to the groups of up to four words. */
+TC_INLINE void tc_packed_tap(uint32_t *group, const uint32_t *x, int8_t weight, const uint32_t words)
+{
+    const uint32_t factor = (uint32_t)(int32_t)weight;
+    group[0] += x[0] * factor;
+    if (words > 1u) {
+        group[1] += x[1] * factor;
+    }
+    if (words > 2u) {
+        group[2] += x[2] * factor;
+    }
+    if (words > 3u) {
+        group[3] += x[3] * factor;
+    }
+}
+
+TC_INLINE void tc_packed_take_all(tc_packed_pair *pairs, const uint32_t *group, const uint32_t words)
+{
+    tc_packed_take(&pairs[0], group[0]);
+    if (words > 1u) {
+        tc_packed_take(&pairs[1], group[1]);
+    }
+    if (words > 2u) {
+        tc_packed_take(&pairs[2], group[2]);
+    }
+    if (words > 3u) {
+        tc_packed_take(&pairs[3], group[3]);
+    }
+}
+
+/* `words` is a constant. Two taps at a time halve what counting takes. */
+TC_INLINE const int8_t *tc_packed_sums_portable(const uint32_t *x, const int8_t *stream, tc_packed_pair *pairs,
+                                                int32_t start, const uint32_t words)
+{
+    const tc_packed_pair first = tc_packed_start(start);
+    tc_packed_pair sums[4] = {first, first, first, first};
+    for (uint32_t taps = (uint8_t)*stream++; taps != 0u; taps = (uint8_t)*stream++) {
+        uint32_t group[4] = {0, 0, 0, 0};
+        const int8_t *const end = stream + taps;
+        if (taps % 2u != 0u) {
+            tc_packed_tap(group, x, *stream++, words);
+            x += words;
+        }
+        for (; stream != end; stream += 2) {
+            tc_packed_tap(group, x, stream[0], words);
+            tc_packed_tap(group, x + words, stream[1], words);
+            x += 2u * words;
+        }
+        tc_packed_take_all(sums, group, words);
+    }
+    pairs[0] = sums[0];
+    if (words > 1u) {
+        pairs[1] = sums[1];
+    }
+    if (words > 2u) {
+        pairs[2] = sums[2];
+    }
+    if (words > 3u) {
+        pairs[3] = sums[3];
+    }
+    return stream;
 }
 
 /*
@@ -149,27 +214,6 @@ TC_INLINE void tc_packed_take(tc_packed_pair *pair, uint32_t group)
 
 #endif
 
-static TC_UNUSED const int8_t *tc_packed_sums_portable(const uint32_t *x, const int8_t *stream, tc_packed_pair *pairs,
-                                                       int32_t start, uint32_t words)
-{
-    for (uint32_t w = 0; w < words; w++) {
-        pairs[w] = tc_packed_start(start);
-    }
-    for (uint8_t taps = (uint8_t)*stream++; taps != 0u; taps = (uint8_t)*stream++) {
-        for (uint32_t w = 0; w < words; w++) {
-            uint32_t group = 0;
-            for (uint32_t tap = 0; tap < taps; tap++) {
-                const int32_t weight = stream[tap];
-                group += x[tap * words + w] * (uint32_t)weight;
-            }
-            tc_packed_take(&pairs[w], group);
-        }
-        x += taps * words;
-        stream += taps;
-    }
-    return stream;
-}
-
 typedef const int8_t *tc_packed_sums(const uint32_t *, const int8_t *, tc_packed_pair *, int32_t);
 
 TC_PACKED_SUMS(1)
@@ -195,10 +239,20 @@ typedef void tc_packed_finish(const tc_packed_pair *, const int32_t *, int8_t *,
 TC_INLINE void tc_packed_finish_portable(const tc_packed_pair *pairs, const int32_t *channel, int8_t *output,
                                          const tc_packed_target *target, const tc_scalar_requant *requant)
 {
-    for (; pairs != target->end; pairs++) {
-        output[0] = tc_scalar_requantize(tc_packed_first(pairs), channel, requant);
-        output[target->stride] = tc_scalar_requantize(pairs->high, channel, requant);
-        output += 2u * target->stride;
+    const uint32_t stride = target->stride;
+    const tc_packed_pair *const end = target->end;
+    int32_t parameters[8] = {0}; /* a byte that is stored could be a channel's: copies stay in registers */
+    const uint32_t words = tc_scalar_requant_words(requant);
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < words; i++) {
+        parameters[i] = channel[i];
+    }
+    for (; pairs != end; pairs++) {
+        const int32_t first = tc_packed_first(pairs);
+        const int32_t second = pairs->high;
+        output[0] = tc_scalar_requantize(first, parameters, requant);
+        output[stride] = tc_scalar_requantize(second, parameters, requant);
+        output += 2u * stride;
     }
 }
 

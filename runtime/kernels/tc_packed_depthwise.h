@@ -187,43 +187,66 @@ typedef struct tc_packed_depthwise_blocks {
 
 #endif
 
-#define TC_PACKED_DEPTHWISE(name, width, dilation, stride, group) \
-    TC_PACKED_DEPTHWISE_BLOCK(name##_two, 2, width, dilation, stride, group) \
-    TC_PACKED_DEPTHWISE_BLOCK(name##_one, 1, width, dilation, stride, group) \
-    static const tc_packed_depthwise_blocks name = {name##_two, name##_one};
-
 TC_INLINE const uint32_t *tc_packed_bytes(const uint32_t *words, int32_t bytes)
 {
     return words + bytes / 4;
 }
 
-static TC_UNUSED void tc_packed_depthwise_portable(const uint32_t *x, tc_packed_depthwise_job *job, int32_t words,
-                                                   int32_t width, int32_t dilation, int32_t stride, int32_t group)
+/* The products of a tap; behind the last one of a group sums take it. */
+TC_INLINE void tc_packed_depthwise_tap(tc_packed_pair *sums, uint32_t *sum, const uint32_t *row, const int32_t *taps,
+                                       int32_t tap, int32_t words, int32_t width, int32_t dilation, int32_t stride,
+                                       int32_t group)
 {
-    for (; job->rows > 0u; job->rows--) {
-        job->x_end = tc_packed_bytes(x, job->row_bytes);
-        do {
-            for (int32_t w = 0; w < words; w++, job->pairs++) {
-                const uint32_t *row = x + 2 * stride * w;
-                *job->pairs = tc_packed_start(job->start);
-                for (const int32_t *taps = job->taps; taps != job->taps_end; taps += width) {
-                    uint32_t sum = 0;
-                    for (int32_t tap = 0; tap < width; tap++) {
-                        sum += row[tap * dilation] * (uint32_t)taps[tap];
-                        if ((tap + 1) % group == 0 || tap + 1 == width) {
-                            tc_packed_take(job->pairs, sum);
-                            sum = 0;
-                        }
-                    }
-                    row = tc_packed_bytes(row, job->pitch);
-                }
-            }
-            x = tc_packed_bytes(x, job->advance + (int32_t)((job->taps_end - job->taps) / width) * job->pitch);
-        } while (x != job->x_end);
-        x = tc_packed_bytes(x, job->row_step);
-        job->pairs += job->pairs_skip / 8;
+    const uint32_t weight = (uint32_t)taps[tap];
+    const bool is_last = (tap + 1) % group == 0 || tap + 1 == width;
+    sum[0] = (tap % group == 0 ? 0u : sum[0]) + row[tap * dilation] * weight;
+    if (is_last) {
+        tc_packed_take(&sums[0], sum[0]);
+    }
+    if (words == 2) {
+        sum[1] = (tap % group == 0 ? 0u : sum[1]) + row[tap * dilation + 2 * stride] * weight;
+        if (is_last) {
+            tc_packed_take(&sums[1], sum[1]);
+        }
     }
 }
+
+/* The portable twin: all but the first two arguments are constants, so that sums of a window are in registers. */
+TC_INLINE void tc_packed_depthwise_portable(const uint32_t *x, tc_packed_depthwise_job *job, int32_t words, int32_t width,
+                                            int32_t dilation, int32_t stride, int32_t group)
+{
+    const tc_packed_pair start = tc_packed_start(job->start);
+    const int32_t *const taps_end = job->taps_end;
+    const int32_t pitch = job->pitch;
+    for (; job->rows > 0u; job->rows--) {
+        tc_packed_pair *pairs = job->pairs;
+        job->x_end = tc_packed_bytes(x, job->row_bytes);
+        do {
+            tc_packed_pair sums[2] = {start, start};
+            for (const int32_t *taps = job->taps; taps != taps_end; taps += width) {
+                uint32_t sum[2] = {0, 0};
+#pragma GCC unroll 8
+                for (int32_t tap = 0; tap < width; tap++) {
+                    tc_packed_depthwise_tap(sums, sum, x, taps, tap, words, width, dilation, stride, group);
+                }
+                x = tc_packed_bytes(x, pitch);
+            }
+            pairs[0] = sums[0];
+            if (words == 2) {
+                pairs[1] = sums[1];
+            }
+            pairs += words;
+            x = tc_packed_bytes(x, job->advance);
+        } while (x != job->x_end);
+        x = tc_packed_bytes(x, job->row_step);
+        job->pairs = pairs + job->pairs_skip / 8;
+    }
+}
+
+#define TC_PACKED_DEPTHWISE(name, width, dilation, stride, group) \
+    TC_PACKED_DEPTHWISE_BLOCK(name##_two, 2, width, dilation, stride, group) \
+    TC_PACKED_DEPTHWISE_BLOCK(name##_one, 1, width, dilation, stride, group) \
+    static const tc_packed_depthwise_blocks name = {name##_two, name##_one};
 
 /* Where a row of words is being made of a row of pixels; the assembly knows the order of the fields. */
 typedef struct tc_packed_columns {

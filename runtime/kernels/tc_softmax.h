@@ -74,11 +74,11 @@ static TC_NOINLINE int32_t tc_exp_of_negative(int32_t a)
     return a == 0 ? INT32_MAX : result;
 }
 
-/* A step of Newton's method to the reciprocal of `half`: both are twice what has two integer bits. */
-TC_INLINE int32_t tc_closer_reciprocal(int32_t twice, int32_t half)
+/* What a step of Newton's method adds to half of `twice`, an estimate of `half`'s reciprocal with two integer bits. */
+TC_INLINE int32_t tc_reciprocal_step(int32_t twice, int32_t half)
 {
     const int32_t error = (1 << 29) - tc_smmlar(half, twice, 0);
-    return twice + tc_smmlar(twice, error, 0) * 8;
+    return tc_smmlar(twice, error, 0) * 4;
 }
 
 /*
@@ -91,18 +91,18 @@ TC_INLINE int32_t tc_one_over_one_plus(int32_t a)
 {
     const int32_t half_denominator = (int32_t)(((uint32_t)a + 0x80000000u) >> 1);
     /* 48/17 - 32/17 * d, the usual first guess */
-    int32_t twice = tc_smmlar(half_denominator, -2021161080, 1515870810) * 2;
-#if TC_DSP
-    twice = tc_closer_reciprocal(twice, half_denominator);
-    twice = tc_closer_reciprocal(twice, half_denominator);
+    int32_t estimate = tc_smmlar(half_denominator, -2021161080, 1515870810);
+#if TC_DSP /* without shifts between the steps */
+    int32_t twice = estimate * 2;
+    twice += tc_reciprocal_step(twice, half_denominator) * 2;
+    twice += tc_reciprocal_step(twice, half_denominator) * 2;
+    estimate = (twice >> 1) + tc_reciprocal_step(twice, half_denominator);
 #else
-    for (int32_t step = 0; step < 2; ++step) { /* many instructions without SMMLAR */
-        twice = tc_closer_reciprocal(twice, half_denominator);
+    for (int32_t step = 0; step < 3; ++step) { /* many instructions without SMMLAR */
+        estimate += tc_reciprocal_step(estimate * 2, half_denominator);
     }
 #endif
-    const int32_t error = (1 << 29) - tc_smmlar(half_denominator, twice, 0);
-    const int32_t last = (twice >> 1) + tc_smmlar(twice, error, 0) * 4;
-    return last > INT32_MAX / 2 ? INT32_MAX : last * 2;
+    return estimate > INT32_MAX / 2 ? INT32_MAX : estimate * 2;
 }
 
 /* The exponential of -distance; `form` is what the function needs to know. */

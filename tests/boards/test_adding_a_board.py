@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.boards.test_links import Image, check
+from tests.boards.test_every_board import Image, check
 from tests.conftest import DIGITS, ROOT
 from tinycompile.cli import main
 from tinycompile.errors import TargetError

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import tinycompile
-from tests.boards.test_links import BOARDS, Image, check
+from tests.boards.test_every_board import BOARDS, Image, check
 from tests.conftest import DIGITS
 from tests.support.emulated_kernel import run_program
 from tinycompile.build import Build

@@ -228,3 +228,77 @@ def test_what_matmul_of_bits_has_not(change, reason):
     b.output(b.node("MatMulNBits", x, *matrix.operands, order, domain="com.microsoft", **attributes))
     with pytest.raises(UnsupportedError, match=reason):
         imported(b.model(), floats="all")
+
+
+SOUND: dict[str, object] = {"axis": 1, "block_size": 16, "scales": (3, 2), "zeros": (3, 2)}
+"""Of a table (3, 20) in blocks of 16: attributes, shapes of scales and zero points."""
+
+
+@pytest.mark.parametrize("floats", ["none", "all"])
+@pytest.mark.parametrize("operator", ["DequantizeLinear", "of an input", "GatherBlockQuantized"])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"block_size": -16}, "blocks of -16 in axis 1 of"),
+        ({"block_size": 1 << 62}, f"shape .3, 2. for blocks of {1 << 62}"),
+        ({"block_size": 8}, "shape .3, 2. for blocks of 8"),
+        ({"axis": 2}, "the axis 2 of a tensor of the shape .3, 20."),
+        ({"axis": -(1 << 63)}, "the axis -9223372036854775808 of"),
+        ({"scales": (4, 2), "zeros": (4, 2)}, "shape .4, 2. for"),
+        ({"scales": (3, 1), "zeros": (3, 1)}, "shape .3, 1. for"),
+        ({"scales": (3, 2, 1), "zeros": (3, 2, 1)}, "shape .3, 2, 1. for"),
+        ({"zeros": (2, 3)}, "zero points of the shape .2, 3.|shape .2, 3. for"),
+        ({"zeros": (5,)}, "zero points of the shape .5."),
+        ({"scales": (0, 2), "zeros": (0, 2)}, "shape .0, 2."),
+    ],
+)
+def test_blocks_that_are_none(operator, change, reason, floats):
+    """Each is refused with what is wrong, whatever onnx's checker lets through, and before memory is asked for."""
+    wanted, b = {**SOUND, **change}, OnnxBuilder(21)
+    scales = b.constant(np.full(wanted["scales"], 0.1), np.float32)
+    zeros = b.constant(np.zeros(wanted["zeros"]), np.int8)
+    data = b.constant(np.ones((3, 20)), np.int8)
+    if operator == "GatherBlockQuantized":
+        for name in (zeros, data):
+            old = next(i for i in b.initializers if i.name == name)
+            b.initializers.remove(old)
+            shape, count = list(old.dims), int(np.prod(old.dims))
+            b.initializers.append(helper.make_tensor(name, TensorProto.INT4, shape, [1] * count))
+        attributes = {"quantize_axis": wanted["axis"], "block_size": wanted["block_size"], "gather_axis": 0}
+        found = b.node(operator, data, b.input((2,), "int64"), scales, zeros, domain="com.microsoft", **attributes)
+    else:
+        data = b.input((3, 20), "int8") if operator == "of an input" else data
+        found = b.node("DequantizeLinear", data, scales, zeros, axis=wanted["axis"], block_size=wanted["block_size"])
+        found = b.node("Add", found, b.input((3, 20), name="other")) if operator == "DequantizeLinear" else found
+    b.output(found)
+    model = b.model()
+    model.ir_version = 10
+    if floats == "none" and operator == "of an input":
+        reason = f"{reason}|per channel"
+    with pytest.raises(UnsupportedError, match=reason):
+        imported(model, floats=floats)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"block_size": 1 << 62}, "weights of the shape"),
+        ({"K": 1 << 40}, "weights of the shape"),
+        ({"N": 1 << 62}, "weights of the shape"),
+        ({"block_size": 0}, "block_size = 0"),
+        ({"K": -3}, "K = -3"),
+        ({"bits": 8}, r"weights of the shape .3, 3, 8.; by its attributes they are .3, 3, 16."),
+        ({1: (3, 2)}, r"scales of the shape .3, 2.; by its attributes they are .3, 3."),
+        ({2: (3, 3)}, r"packed zero points of the shape .3, 3.; by its attributes they are .3, 2."),
+    ],
+)
+def test_matmul_of_bits_whose_parts_do_not_fit(change, reason):
+    b = OnnxBuilder(17)
+    x, matrix = b.input((1, 40)), BlockMatrix(b, 4, 40, 3, "packed")
+    attributes = {**matrix.attributes, **{k: v for k, v in change.items() if isinstance(k, str)}}
+    for place, shape in change.items():
+        if isinstance(place, int):
+            matrix.operands[place] = b.constant(np.ones(shape), np.float32 if place == 1 else np.uint8)
+    b.output(b.node("MatMulNBits", x, *matrix.operands, domain="com.microsoft", **attributes))
+    with pytest.raises(UnsupportedError, match=reason):
+        imported(b.model(), floats="all")

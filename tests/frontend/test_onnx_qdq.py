@@ -343,3 +343,12 @@ def test_pools_of_sequences(kind):
     attributes = {} if kind.startswith("Global") else {"kernel_shape": [3], "strides": [2]}
     graph = q.finish(q.b.node(kind, q.a, **attributes))
     assert len(graph.types[graph.outputs[0]].shape) == 3
+
+
+def test_a_quantised_bias_behind_the_product_is_no_rounded_float():
+    """-2390 * 0.05f * 0.02f + 174 * 0.01f is 1e-7 steps of 0.1f below -6.5; with a bias in float32 it is above."""
+    b = OnnxBuilder()
+    x, w = b.input((1, 2)), b.weights(np.array([[-20], [-10]], np.int8), 0.02, 0)
+    bias = b.dequantize(b.constant(np.array([174]), np.int32), 0.01, 0, "int32")
+    b.output(b.activation(b.node("Add", b.node("MatMul", b.activation(x, 0.05, 10), w), bias), 0.1, 17))
+    check_model(b.model(), {x: np.array([[100, 39]], np.float32) * np.float32(0.05)})

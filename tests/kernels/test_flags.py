@@ -16,7 +16,7 @@ from tests.kernels.test_assembly import dense
 from tests.kernels.test_dsp import layer
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
-from tests.support.host_kernel import compile_for_arm, program, run_kernel
+from tests.support.host_kernel import compile_for_arm, programs, run_kernel
 from tests.support.kernel_checks import M7, int8, random_values, site_of
 from tinycompile.dtypes import FLOAT32, INT8, INT32, UINT8
 from tinycompile.ir import Array, Quantization, Site, TensorType
@@ -136,8 +136,7 @@ def test_host_kernels_have_the_same_bits(compiler: str, flags: str, tmp_path: Pa
     sites = list(float_sites())
     kernels = [portable(site) for site in sites]
     source, objects = tmp_path / "kernels.c", tmp_path / "kernels.o"
-    texts = (program(kernel, f"run_{i}") for i, kernel in enumerate(kernels))
-    source.write_text("".join(f"#define kernel kernel_{i}\n{text}#undef kernel\n" for i, text in enumerate(texts)))
+    source.write_text(programs({f"run_{i}": kernel for i, kernel in enumerate(kernels)}))
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     command = [
         compiler,

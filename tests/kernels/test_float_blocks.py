@@ -9,6 +9,7 @@ from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
 from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Node, Quantization, Signature, Site, TensorType
+from tinycompile.kernels.base import Factory
 from tinycompile.kernels.float_blocks import fully_connected
 from tinycompile.numerics.block_scales import whole_numbers
 from tinycompile.ops.fully_connected import FullyConnected
@@ -31,6 +32,10 @@ def layer(low: int, high: int, inputs: int, block: int, *, biased: bool) -> Site
     op = FullyConnected(bounds=(-4.0, 1.5) if biased else (-np.inf, np.inf))
     sig = Signature(tuple(types[:count]), (TensorType((1, 3, 5), FLOAT32),))
     return Site(Node("layer", op, ("x", "w", "b")[:count], ("y",)), sig, tuple(constants[:count]))
+
+
+def cases() -> list[tuple[Factory, Site]]:
+    return [(fully_connected, layer(low, high, 23, 5, biased=True)) for low, high, _ in RANGES.values()]
 
 
 @pytest.mark.parametrize("form", RANGES)

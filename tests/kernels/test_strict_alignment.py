@@ -21,6 +21,7 @@ from tests.kernels import (
     test_blockwise_packed,
     test_depthwise_dense,
     test_depthwise_toeplitz,
+    test_float_blocks,
     test_float_fused,
     test_fused,
     test_hybrid,
@@ -35,6 +36,7 @@ from tests.kernels import (
     test_wide,
     test_wide_dsp,
     test_wide_onnx,
+    training_cases,
 )
 from tests.ops.samples import sampler_of
 from tests.support.cores import core_named
@@ -92,7 +94,7 @@ from tinycompile.targets import load_toolchain, strict_flags
 STRICT_FLAGS = strict_flags(load_toolchain("arm-none-eabi"))
 M7 = core_named("cortex-m7", dsp=True, fpu=True, strict=True)
 CLANG_INCLUDES = ("-isystem", "/usr/lib/arm-none-eabi/include")
-NO_CODE = {"bit_cast", "reshape", "concatenation_in_place", "take", "input_rows", "view", "same_bits"}
+NO_CODE = {"begin_backward", "bit_cast", "reshape", "concatenation_in_place", "take", "input_rows", "view", "same_bits"}
 """Factories whose kernels have no function of their own."""
 
 
@@ -217,7 +219,7 @@ def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
     wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
     wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
-    wide += [*test_lane_packed.CASES, *test_blockwise_packed.cases()]
+    wide += [*test_lane_packed.CASES, *test_blockwise_packed.cases(), *test_float_blocks.cases()]
     wide += [*test_attention.cases(), *test_layer_norm.cases()]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
@@ -275,7 +277,7 @@ def name_of(factory: Factory) -> str:
 
 
 def test_no_kernel_is_left_out() -> None:
-    cases = (*generic_cases(), *own_cases())
+    cases = (*generic_cases(), *own_cases(), *training_cases.cases())
     tested = {name_of(factory) for factory, _ in cases}
     no_cases = NO_CODE | IN_RESULT | SEVERAL_RESULTS
     registered = {name_of(f) for factories in base._FACTORIES.values() for f in factories}  # pyright: ignore[reportPrivateUsage]
@@ -291,6 +293,17 @@ def test_assembly_kernels() -> None:
 def test_kernels_in_c() -> None:
     """Each at least once; all cases with `make test-full`, of these and of Helium."""
     check_emulated(some([*generic_cases(), *apart_cases()], 16), isa=M7, strict=True)
+
+
+def test_training_kernels() -> None:
+    """Each at least once; all cases with `make test-full`."""
+    check_emulated(
+        some(training_cases.cases(), 100),
+        isa=M7,
+        strict=True,
+        operands_of=training_cases.operands,
+        expected_of=training_cases.first_expected,
+    )
 
 
 def test_helium_kernels() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,11 +88,43 @@ def test_a_float_model_is_quantised_once_with_the_bits_that_were_chosen(folder: 
         (("small.tflite", "--bits", "auto", "--accuracy-loss", "1"), "'1' is no part; write 1% or 0.5%"),
         (("small.tflite", "--weight-bytes", "50%"), "--weight-bytes needs --bits auto"),
         (("small.tflite", "--bits", "auto", "--weight-bits", "4", "--flash", "64K"), "--bits auto chooses what"),
+        (("small.tflite", "--bits", "auto", "--flash", "64K", "--group", "8"), "--group needs --weight-bits"),
+        (("float.onnx", "--method", "learned"), "--method needs --weight-bits"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(folder: Path, arguments: tuple[str, ...], message: str) -> None:
     model, *others = arguments
     assert message in _run(folder / model, *others, "--calib", folder / "calib.npz", "-o", folder / "no.tflite")
+
+
+@pytest.mark.parametrize("few", ["--weight-bytes 1%", "--flash 1K"])
+def test_the_least_that_is_possible_is_said_as_the_user_wrote_it(folder: Path, few: str) -> None:
+    """What is tried then succeeds, and with no bytes left."""
+    sampled = (folder / "float.onnx", "--calib", folder / "floats.npz", "--calib-method", "minmax", "--bits", "auto")
+    text = _run(*sampled, *few.split(), "-o", folder / "least.onnx")
+    assert "float.onnx: --" in text and "is too little" in text and "with the fewest bits" in text
+    found = re.search(r"try: (--[a-z-]+) ([0-9.]+%?)", text)
+    assert found is not None and found[1] == few.split()[0]
+    text = _run(*sampled, found[1], found[2], "-o", folder / "least.onnx")
+    assert "written to" in text and ": 2 bits" in text
+
+
+@pytest.mark.parametrize("kind", ["Conv", "LSTM"])
+def test_models_without_such_layers_are_named(kind: str, tmp_path: Path) -> None:
+    """A depthwise convolution; a recurrent layer, of which nothing has 8 bits."""
+    shape, sizes, attributes = {
+        "Conv": ((1, 6, 5, 5), [(6, 1, 3, 3)], {"group": 6}),
+        "LSTM": ((5, 1, 6), [(1, 8, 6), (1, 8, 2)], {"hidden_size": 2}),
+    }[kind]
+    constants = [numpy_helper.from_array(np.ones(each, np.float32), f"w{i}") for i, each in enumerate(sizes)]
+    node = helper.make_node(kind, ["x", *(each.name for each in constants)], ["y"], "only", **attributes)
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", shape), ("y", None)))
+    net = helper.make_graph([node], "net", [x], [y], constants)
+    onnx.save(helper.make_model(net, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "net.onnx")
+    np.savez(tmp_path / "c.npz", x=np.random.default_rng(0).normal(0, 1, (6, *shape)).astype(np.float32))
+    options = ("--calib", tmp_path / "c.npz", "--bits", "auto", "--weight-bytes", "50%", "-o", tmp_path / "o.onnx")
+    text = _run(tmp_path / "net.onnx", *options)
+    assert "net.onnx: no layer's weights can have fewer than 8 bits" in text and "tinycompile-" not in text
 
 
 def test_an_int8_file_becomes_a_file_of_its_own_kind(folder: Path) -> None:

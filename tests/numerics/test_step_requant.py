@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -79,3 +80,19 @@ def test_rounding_after_the_zero_point():
     half = exact_requant([Fraction(1, 2)], [Fraction(0)], Fraction(1), 1, -128, 127, even_zero_point=0)
     assert half.apply(np.array([[1], [3], [-1]])).ravel().tolist() == [2, 2, 0]
     assert half.clamped(-128, 127).steps.shape == (1, 255)
+
+
+def test_straight_rules():
+    """Whatever is added, wherever it is clamped; not with other ends in another channel, or a function in between."""
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        product = [Fraction(float(10 ** rng.uniform(-13, 1))) for _ in range(3)]
+        offset = [p * int(n) for p, n in zip(product, rng.integers(-(2**31), 2**31, 3), strict=True)]
+        rule = exact_requant(product, offset, Fraction(float(10 ** rng.uniform(-4, 1))), 3, -128, 127)
+        assert rule.is_straight()
+        assert rule.clamped(int(rng.integers(-128, 0)), 100).is_straight()
+    rule = exact_requant([Fraction(1, 900), Fraction(1, 7)], [Fraction(0)] * 2, Fraction(1, 20), 3, -128, 127)
+    assert not replace(rule, steps=rule.steps**3 // 10**6).is_straight()
+    for low, high, same in ((-100, 90, True), (-128, 90, False), (-100, 127, False), (5, 5, False)):
+        found = rule.clamped_by_channel(np.array([low, -100]), np.array([high, 90]))
+        assert found.is_straight() == same

@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from onnx import helper, numpy_helper
 
 from tinycompile.cli import main
+from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import UsageError
+from tinycompile.frontend import load
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.quantize import Quantized, quantize
 from tinycompile.quantize.execution import session_of
@@ -146,3 +148,43 @@ def test_the_command_takes_bits_by_layer(folder: Path) -> None:
     assert known["d_weights_quantized"] == known["y_weights_quantized"] == INT4
     both = CliRunner().invoke(main, [*command, "--weight-bits", "third=4", "--weight-bits", "2"])
     assert both.exit_code and "both bits for all layers and bits of single ones" in both.output
+
+
+PRODUCTS: dict[str, tuple[tuple[int, ...], tuple[int, ...], bool, list[str]]] = {
+    "one matrix": ((1, 3, 16), (1, 16, 7), False, ["fully_connected"]),
+    "several matrices": ((1, 3, 5, 16), (3, 16, 7), False, ["batch_matmul"]),
+    "in front": ((1, 8, 5), (8, 8), True, ["batch_matmul"]),
+    "several in front": ((1, 3, 16), (1, 16, 3), True, ["batch_matmul"]),
+    "a vector": ((1, 8, 5), (5,), False, ["batch_matmul"]),
+}
+"""Shapes of an operand and a constant, whether the constant is the first, the IR's products."""
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize("samples", [1, 12])
+def test_products_with_constants_of_any_rank(product: str, samples: int, tmp_path: Path) -> None:
+    """Only a matrix behind the operand has few bits; all others are operands of 8 bits, and none are floats."""
+    shape, sizes, first, kinds = PRODUCTS[product]
+    rng = np.random.default_rng(3)
+    inputs = [helper.make_tensor_value_info("x", 1, shape)]
+    constant = numpy_helper.from_array(rng.normal(0, 1, sizes).astype(np.float32), "w")
+    node = helper.make_node("MatMul", ["w", "x"] if first else ["x", "w"], ["y"], "product")
+    net = helper.make_graph([node], "net", inputs, [helper.make_tensor_value_info("y", 1, None)], [constant])
+    onnx.save(helper.make_model(net, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "net.onnx")
+    np.savez(tmp_path / "calib.npz", x=rng.normal(0, 1, (samples, *shape)).astype(np.float32))
+    found = quantized(tmp_path, weight_bits=4, weight_method="nearest")
+    types = {i.data_type for i in found.proto.graph.initializer if i.name.startswith("y_")}
+    assert (INT4 in types) == (product == "one matrix")
+    onnx.save(found.proto, tmp_path / "out.onnx")
+    graph = load(tmp_path / "out.onnx")
+    made = [node.op.kind for node in graph.nodes]
+    assert [kind for kind in made if kind in ("fully_connected", "batch_matmul")] == kinds
+    floats = [node.op.kind for node in graph.nodes if graph.types[node.outputs[0]].dtype == FLOAT32]
+    assert floats == ["dequantize"]
+
+
+def test_one_sample_is_enough_to_choose_a_method(folder: Path, tmp_path: Path) -> None:
+    """None is kept back then, in convolutions as in matrices."""
+    np.savez(tmp_path / "one.npz", x=np.load(folder / "calib.npz")["x"][:1])
+    found = quantize(folder / "net.onnx", tmp_path / "one.npz", method="minmax", weight_bits=4)
+    assert types_of(found) == [INT4, INT8, INT4, INT4]

@@ -8,9 +8,9 @@ from tinycompile.profile.counter import plugin
 from tinycompile.toolchain import require
 
 
-def alignment_plugin(report: Path) -> str:
+def alignment_plugin(report: Path, emulator: str = "qemu-system-arm") -> str:
     """QEMU's -plugin argument."""
-    return f"{plugin(require('qemu-system-arm'), Path(__file__).with_name('alignment.c'))},out={report}"
+    return f"{plugin(require(emulator), Path(__file__).with_name('alignment.c'))},out={report}"
 
 
 def check_aligned(report: Path) -> int:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tests.support.alignment import alignment_plugin, check_aligned
-from tests.support.host_kernel import Block, memory_of, program
+from tests.support.host_kernel import Block, memory_of, programs
 from tests.support.kernel_checks import random_values, sharings
 from tinycompile.codegen.linker import linker_script
 from tinycompile.ir import Array, Site, TensorType
@@ -50,6 +50,7 @@ def check_emulated(
     core: Sequence[str] | None = None,
     strict: bool = False,
     values_of: Callable[[TensorType, np.random.Generator], Array] = random_values,
+    operands_of: Callable[[Site], Sequence[Array]] | None = None,
     expected_of: Callable[[Kernel, Site, Sequence[Array]], Array] | None = None,
 ) -> None:
     """Every kernel gives what its operator's definition gives, apart from and inside its first operand's memory.
@@ -60,7 +61,8 @@ def check_emulated(
         core: flags that select the core; None for the board's.
         strict: compiled as by `--align strict`, which makes start-up set CCR.UNALIGN_TRP, with the tensors at any
             address; a plugin sees that vectors are aligned, too.
-        values_of: makes the operands.
+        values_of: makes the operands, each on its own.
+        operands_of: has all operands of a node, where they belong together.
         expected_of: makes the result that is compared with, bit for bit; None for the definition.
     """
     board = load_board(target)
@@ -75,10 +77,14 @@ def check_emulated(
             raise AssertionError(f"case {index}: the factory doesn't take this node")
         rng = np.random.default_rng(seeds[factory])
         seeds[factory] += 1
-        values = [
-            values_of(t, rng) if constant is None else constant
-            for t, constant in zip(site.sig.inputs, site.constants, strict=True)
-        ]
+        values = (
+            operands_of(site)
+            if operands_of
+            else [
+                values_of(t, rng) if constant is None else constant
+                for t, constant in zip(site.sig.inputs, site.constants, strict=True)
+            ]
+        )
         right = expected_of(kernel, site, values) if expected_of else site.node.op.evaluate(site.sig, values)[0]
         operands = {i: value for i, value in enumerate(values) if site.constants[i] is None}
         for share in sharings(kernel)[:2]:
@@ -114,21 +120,26 @@ def _run(
     """The output bytes of every run."""
     with tempfile.TemporaryDirectory(prefix="tinycompile-emulated-") as name:
         folder = Path(name)
-        kernels = dict[int, int]()  # a kernel is compiled once for all its runs
-        memory, calls = list[str](), list[str]()
-        for index, (kernel, blocks, output, size) in enumerate(runs):
-            if id(kernel) not in kernels:
-                number = kernels[id(kernel)] = len(kernels)
-                (folder / f"case{number}.c").write_text(program(kernel, f"run_{number}"))
-                memory.append(f"void run_{number}(void *const *arguments);")
-            memory += [_array(f"block_{index}_{i}", block.content) for i, block in enumerate(blocks)]
+        numbers = dict[int, int]()  # a kernel is compiled once for all its runs
+        kernels = dict[str, Kernel]()
+        contents, memory, calls = dict[str, bytes](), list[str](), list[str]()
+        for index, (kernel, own, output, size) in enumerate(runs):
+            if id(kernel) not in numbers:
+                entry = f"run_{numbers.setdefault(id(kernel), len(numbers))}"
+                kernels[entry] = kernel
+                memory.append(f"void {entry}(void *const *arguments);")
+            names = [f"block_{index}_{i}" for i in range(len(own))]
+            memory += [f"extern uint64_t {name}[];" for name in names]
+            contents.update(zip(names, (block.content for block in own), strict=True))
             places = {
-                arg: f"(uint8_t *)block_{index}_{i} + {at}" for i, b in enumerate(blocks) for arg, at in b.arguments
+                arg: f"(uint8_t *){name} + {at}" for name, b in zip(names, own, strict=True) for arg, at in b.arguments
             }
             arguments = ", ".join(places[i] for i in range(len(places)))
             memory.append(f"static void *const arguments_{index}[] = {{{arguments}}};")
-            calls.append(f"    run_{kernels[id(kernel)]}(arguments_{index});")
+            calls.append(f"    run_{numbers[id(kernel)]}(arguments_{index});")
             calls.append(f"    if (!semihosting_write(file, arguments_{index}[{output}], {size}u)) return 1;")
+        _write_arrays(folder, contents)
+        (folder / "kernels.c").write_text(programs(kernels))
         (folder / "main.c").write_text(_MAIN.format(memory="\n".join(memory), calls="\n".join(calls)))
         _link_and_run(folder, board, flags, strict)
         data, results = (folder / "output.bin").read_bytes(), list[bytes]()
@@ -174,7 +185,7 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool
         raise ValueError(f"{board.name} isn't emulated")
     (folder / "board.ld").write_text(linker_script(board, board))
     common = boards_dir() / "common"
-    sources = [*folder.glob("*.c"), common / "startup.c", common / "semihosting.c", *board.sources]
+    sources = [*folder.glob("*.c"), *folder.glob("*.s"), common / "startup.c", common / "semihosting.c", *board.sources]
     command = ["arm-none-eabi-gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
     command += [f"-D{define}" for define in board.defines]
     command += [
@@ -194,9 +205,15 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool
         check_aligned(folder / "alignment.txt")
 
 
-def _array(name: str, content: bytes) -> str:
-    words = np.frombuffer(content.ljust(-(-len(content) // 8) * 8, b"\0"), np.uint64)
-    return f"static uint64_t {name}[] = {{{', '.join(f'{int(word):#x}u' for word in words)}}};"
+def _write_arrays(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Arrays that the program may write, aligned to 8 bytes, as assembly: C's initializers take the compiler longer."""
+    lines, data = [".data"], bytearray()
+    for name, content in contents.items():
+        padded = content.ljust(-(-len(content) // 8) * 8, b"\0")
+        lines += [".balign 8", f".global {name}", f'{name}: .incbin "arrays.bin", {len(data)}, {len(padded)}']
+        data += padded
+    (folder / "arrays.bin").write_bytes(data)
+    (folder / "arrays.s").write_text("\n".join(lines) + "\n")
 
 
 def _tool(command: Sequence[str], folder: Path, timeout: float | None = None) -> None:

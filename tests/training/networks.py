@@ -11,6 +11,7 @@ import numpy as np
 from tinycompile.dtypes import INT8, INT32
 from tinycompile.interpreter import run
 from tinycompile.ir import Array, Graph, Node, Op, Quantization, TensorType, verify
+from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.add import Add
@@ -23,6 +24,7 @@ from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.pad import Pad
+from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.slice import Slice
@@ -34,6 +36,9 @@ KINDS = (
     *("convolution", "convolution", "depthwise", "grouped", "dense", "add", "broadcast", "subtract", "multiply"),
     *("average", "maximum", "pad", "slice", "transpose", "concatenate", "relu"),
 )
+
+MORE_KINDS = ("clamped", "constant_factor", "squared", "doubled", "requantise", "row_means")
+"""Forms of these operators."""
 
 
 class RandomNetwork:
@@ -132,6 +137,30 @@ class RandomNetwork:
         self._evaluate(self.nodes[-1])
         return y
 
+    def clamped(self, x: str) -> str:
+        """With a fused activation."""
+        kernel, op = self._window(x, Conv2D)
+        clamp = self.pick(-128, 3), self.pick(50, 127)
+        return self.linear(x, replace(op, clamp=clamp), (self.pick(3, 6), *kernel, self.types[x].shape[3]), 0)
+
+    def constant_factor(self, x: str) -> str:
+        name, shape = f"v{len(self.nodes)}_c", ((1,), (1, 1, 1, self.types[x].shape[3]))[self.pick(0, 1)]
+        self.types[name] = TensorType(shape, INT8, _quant(2.0**-6))
+        self.constants[name] = self.rng.integers(-128, 128, shape).astype(np.int8)
+        return self.node(Mul(), *(x, name)[:: self.pick(1, -1)])
+
+    def squared(self, x: str) -> str:
+        return self.node(Mul(), x, x)
+
+    def doubled(self, x: str) -> str:
+        return self.node(Add((-100, 90)), x, x)
+
+    def requantise(self, x: str) -> str:
+        return self.node(Quantize(INT8), x)
+
+    def row_means(self, x: str) -> str:
+        return self.node(Mean((1,), keep_dims=True), x)
+
     def linear(self, x: str, op: Op, shape: tuple[int, ...], axis: int) -> str:
         name = f"v{len(self.nodes)}"
         channels, taps = shape[axis], int(np.prod(shape)) // shape[axis]
@@ -200,6 +229,18 @@ def with_onnx_rules(graph: Graph) -> Graph:
     return replace(graph, nodes=tuple(replace(node, op=_onnx_rule(graph, node)) for node in graph.nodes))
 
 
+def with_factors(graph: Graph) -> Graph:
+    """The same numbers with ONNX's rules, but weights have a third of their scales, which a factor behind the layer
+    makes up for: it is in the rule alone.
+    """
+    types = dict(graph.types)
+    for name in (node.inputs[1] for node in graph.nodes if isinstance(node.op, Convolution | FullyConnected)):
+        own = types[name].quant
+        assert own is not None
+        types[name] = replace(types[name], quant=replace(own, scale=own.scale / 3))
+    return replace(with_onnx_rules(graph), types=types)
+
+
 def _onnx_rule(graph: Graph, node: Node) -> Op:
     op, y = node.op, graph.types[node.outputs[0]]
     if isinstance(op, Add | Mul | Sub):
@@ -210,7 +251,20 @@ def _onnx_rule(graph: Graph, node: Node) -> Op:
         product = [Fraction(graph.types[node.inputs[0]].scale) * Fraction(float(scale)) for scale in scales.scale]
         offsets = [Fraction(0)] * len(product)
         return replace(op, rule=exact_requant(product, offsets, Fraction(y.scale), y.zero_point, *op.clamp))
+    if isinstance(op, Mean):
+        x = graph.types[node.inputs[0]]
+        return replace(op, rule=_averages(y, Fraction(x.scale), [int(np.prod([x.shape[axis] for axis in op.axes]))]))
+    if isinstance(op, AveragePool2D):  # the values as they are: a factor of their real numbers
+        return replace(
+            op, rule=_averages(y, Fraction(y.scale), np.outer(*(range(1, n + 1) for n in op.kernel)).ravel())
+        )
     return op
+
+
+def _averages(y: TensorType, step: Fraction, counts: Sequence[int]) -> Requant:
+    """Of sums of so many elements, each in steps of so much."""
+    product = [step / count for count in counts]
+    return exact_requant(product, [Fraction(0)] * len(product), Fraction(y.scale), y.zero_point, -128, 127)
 
 
 def _quant(scale: float) -> Quantization:

@@ -15,6 +15,7 @@ from tinycompile.numerics.block_floating import (
     descended,
     factor,
     joined,
+    multiplier,
     renormalized,
     rounded_weights,
     scaled,
@@ -65,6 +66,15 @@ def test_factors_have_15_bits(real):
     mantissa, exponent = factor(real)
     assert 1 << 14 <= mantissa <= LARGEST
     assert math.ldexp(mantissa, exponent) == pytest.approx(real, rel=2**-15)
+
+
+def test_powers_of_two_leave_values_as_they_are():
+    values = np.arange(-LARGEST, LARGEST + 1).astype(np.int16)
+    for real, sign in ((1.0, 1), (-1.0, -1), (0.25, 1), (2.0**-9, 1)):
+        mantissa, exponent = multiplier(real)
+        np.testing.assert_array_equal(scaled(values, mantissa, 15), sign * values.astype(int))
+        assert math.ldexp(sign, exponent + 15) == real
+    assert multiplier(-0.3) == (-factor(0.3)[0], factor(0.3)[1])
 
 
 def test_factors_of_nothing():

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from tests.training.networks import RandomNetwork
+from tests.training.networks import KINDS, MORE_KINDS, RandomNetwork, with_factors
 from tinycompile.dtypes import FLOAT32
 from tinycompile.interpreter import initial, run
 from tinycompile.ir import Array, Graph, Node, Signature, TensorType
@@ -25,6 +25,7 @@ from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.pad import Pad
+from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
@@ -78,7 +79,7 @@ class Tangents:
 
     def _derivative(self, node: Node, tangents: Values) -> Array:
         moved = [tangents.get(name, np.zeros(self.points[name].shape)) for name in node.inputs]
-        if isinstance(node.op, Relu):
+        if isinstance(node.op, Relu | Quantize):
             return moved[0]
         if isinstance(node.op, HANDS_ON):
             moved = [moved[0] * self.graph.types[node.outputs[0]].scale / self.graph.types[node.inputs[0]].scale]
@@ -117,16 +118,16 @@ class Tangents:
 
     def _passed(self, node: Node, tangent: Array) -> Array:
         """Nothing where an operator that computes clamped its result."""
-        if not isinstance(node.op, Convolution | FullyConnected | Binary | Relu | Mean):
+        if not isinstance(node.op, Convolution | FullyConnected | Binary | Relu | Mean | Quantize):
             return tangent
-        low, high = (-128, 127) if isinstance(node.op, Mean) else node.op.clamp
+        low, high = (-128, 127) if isinstance(node.op, Mean | Quantize) else node.op.clamp
         y = self.values[node.outputs[0]]
         return np.where((y > low) & (y < high), tangent, 0)
 
 
 def _grown(seed: int) -> tuple[Graph, Array]:
     network = RandomNetwork(seed)
-    return network.grow(6), network.sample
+    return network.grow(6, KINDS if seed % 3 else KINDS + 3 * MORE_KINDS), network.sample
 
 
 NETWORKS = [_grown(seed) for seed in range(12)]
@@ -149,11 +150,13 @@ def gradients(graph: Graph, sample: Array) -> tuple[Array, dict[str, Array]]:
     return first, found
 
 
+@pytest.mark.parametrize("form", [None, with_factors])
 @pytest.mark.parametrize("seed", range(len(NETWORKS)))
-def test_products_with_directions(seed):
+def test_products_with_directions(seed, form):
     (graph, sample), rng = NETWORKS[seed], np.random.default_rng(seed)
-    first, found = gradients(graph, sample)
-    tangents = Tangents(graph, run(graph, [sample]))
+    own = graph if form is None else form(graph)
+    first, found = gradients(own, sample)
+    tangents = Tangents(graph, run(own, [sample]))
     assert {node.inputs[1] for node in layers_of(graph)} <= found.keys()
     for parameter, gradient in found.items():
         direction = rng.normal(size=gradient.shape)
@@ -167,7 +170,7 @@ def test_networks_have_every_rule():
     kinds = {type(node.op) for graph, _ in NETWORKS for node in graph.nodes}
     all_ops()  # loads them
     rules = {op for op in _subclasses(Differentiable) if "kind" in vars(op)}
-    assert {op.kind for op in rules - kinds} == {"quantize"}, "networks here have none of these"
+    assert not rules - kinds
 
 
 def _subclasses(base: type) -> set[type[Differentiable]]:

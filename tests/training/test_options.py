@@ -51,3 +51,10 @@ def test_states_that_the_caller_writes_have_no_copy():
 def test_options_that_it_does_not_go_with(other, said):
     with pytest.raises(UsageError, match=said):
         Options(train="all", **other).check()
+
+
+@pytest.mark.parametrize("other", [{"loss": "squared_error"}, {"learning_rate": 0.1}])
+def test_options_that_only_it_has(other):
+    name = next(iter(other)).replace("_", "-")
+    with pytest.raises(UsageError, match=f"--{name} needs --train"):
+        Options(**other).check()

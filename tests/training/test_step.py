@@ -8,16 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.networks import KINDS, RandomNetwork
+from tests.training.networks import KINDS, RandomNetwork, with_onnx_rules
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.interpreter import run
-from tinycompile.ir import Graph, Node, State, TensorType
+from tinycompile.ir import Graph, Node, Quantization, State, TensorType
+from tinycompile.numerics.block_floating import DEFAULT_RATE
 from tinycompile.ops._training.losses import BeginBackward
 from tinycompile.ops._training.parameters import RoundedWeights
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.lookup import Lookup
-from tinycompile.training.scheme import layers_of, read_scheme
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.softmax import Softmax
+from tinycompile.training.scheme import has_weights, layers_of, read_scheme
 from tinycompile.training.step import TrainingStep, training_step
 from tinycompile.training.trainer import Trainer
 
@@ -119,6 +122,29 @@ def test_an_autoencoder_learns_its_target():
     assert losses[-1] < losses[0] / 4
 
 
+def with_softmax(graph: Graph, beta: float) -> Graph:
+    (scores,) = graph.outputs
+    types = {**graph.types, "p": replace(graph.types[scores], quant=Quantization.per_tensor(1 / 256, -128))}
+    nodes = (*graph.nodes, Node("softmax", Softmax(beta), (scores,), ("p",)))
+    return replace(graph, nodes=nodes, types=types, outputs=("p",))
+
+
+@pytest.mark.parametrize("beta", [1.0, 2.0, 0.7])
+def test_what_softmax_multiplies_with(beta):
+    (scores,), head, name = GRAPH.outputs, GRAPH.nodes[-1], f"{NAMES[-1]}/bias"
+    trainer = Trainer(step_of("biases:1", with_softmax(GRAPH, beta)))
+    before = trainer.states[name].astype(np.int64)
+    loss = trainer.train(3, SAMPLE)
+    logits = beta * run(GRAPH, [SAMPLE])[scores].ravel() * GRAPH.types[scores].scale
+    powers = np.exp(logits - logits.max())
+    assert loss == pytest.approx(-np.log(powers[3] / powers.sum()), abs=0.004)
+    scales = GRAPH.types[head.inputs[1]].quant
+    assert scales is not None
+    gradient = beta * (powers / powers.sum() - (np.arange(5) == 3))
+    expected = -DEFAULT_RATE * gradient / (GRAPH.types[head.inputs[0]].scale * scales.scale)
+    np.testing.assert_allclose(trainer.states[name] - before, expected, rtol=0.02, atol=2)
+
+
 def test_what_has_no_rule():
     table = np.arange(-128, 128).astype(np.int8).tobytes()
     last = GRAPH.nodes[-1]
@@ -129,6 +155,19 @@ def test_what_has_no_rule():
     with pytest.raises(UnsupportedError, match="lookup 'f': there is no gradient rule"):
         step_of("all", graph)
     step_of("head", graph)
+
+
+def test_a_function_in_disguise():
+    """ONNX's functions that differ from channel to channel are layers whose outputs aren't a straight line of sums."""
+    graph = with_onnx_rules(RandomNetwork(4).chain(["depthwise", "convolution"]))
+    first, bent, *rest = graph.nodes
+    rule = bent.op.rule  # type: ignore[attr-defined]
+    op = replace(bent.op, rule=replace(rule, steps=rule.steps**3 // 10**4))  # type: ignore[call-arg]
+    graph = replace(graph, nodes=(first, replace(bent, op=op), *rest))
+    assert [node.name for node in layers_of(graph)] == [first.name, *(node.name for node in rest if has_weights(node))]
+    with pytest.raises(UnsupportedError, match=f"{bent.name}': what it computes of its sums isn't a straight line"):
+        step_of("all", graph)
+    step_of("last:2", graph)
 
 
 def with_weights(value: int) -> Graph:
@@ -157,11 +196,31 @@ def test_layers_that_cannot_be_trained(graph, text, said):
         step_of(text, graph)
 
 
+def test_sums_of_too_many_products():
+    """Of 1.2 million positions."""
+    shape = (1, 1100, 1100, 1)
+    quant, scale = Quantization.per_tensor(0.1, 0), Quantization(np.ones(1, np.float32), np.zeros(1, np.int64), 0)
+    types = {"x": TensorType(shape, INT8, quant), "y": TensorType(shape, INT8, quant)}
+    types["w"] = TensorType((1, 1, 1, 1), INT8, scale)
+    layer = Node("layer", Conv2D(), ("x", "w"), ("y",))
+    graph = Graph("g", ("x",), ("y",), (layer,), types, {"w": np.ones((1, 1, 1, 1), np.int8)})
+    with pytest.raises(UnsupportedError, match="sums of 1,210,000 products leave no room"):
+        training_step(graph, read_scheme("all", graph), "squared_error")
+
+
 def test_models_that_cannot_be_trained():
     state = State("s", np.zeros(1, np.int8), "s")
     stateful = replace(GRAPH, states=(state,), types={**GRAPH.types, "s": TensorType((1,), INT8)})
     floats = replace(GRAPH, types={**GRAPH.types, GRAPH.outputs[0]: TensorType((1, 5), FLOAT32)})
     several = replace(GRAPH, outputs=(*GRAPH.outputs, GRAPH.nodes[0].outputs[0]))
-    for graph, said in ((stateful, "with states"), (floats, "output of float32"), (several, "2 outputs")):
+    types = {**GRAPH.types, "scores": replace(GRAPH.types[GRAPH.outputs[0]], shape=(5, 1))}
+    last = Node("last", Reshape((5, 1)), GRAPH.outputs, ("scores",))
+    places = replace(GRAPH, nodes=(*GRAPH.nodes, last), outputs=("scores",), types=types)
+    for graph, said in (
+        (places, "scores are int8.5x1., those of one sample"),
+        (stateful, "with states"),
+        (floats, "output of float32"),
+        (several, "2 outputs"),
+    ):
         with pytest.raises(UsageError, match=said):
             step_of("head", graph)

@@ -44,6 +44,13 @@ def _bits_of(given: Sequence[tuple[str, int]]) -> int | dict[str, int] | None:
     return named or (given[-1][1] if given else None)
 
 
+def _check_for_bits(group: int | None, method: str, why: str) -> None:
+    """Raises UsageError for options of --weight-bits where it isn't given."""
+    given = "--group" if group is not None else "--method" if method != "auto" else None
+    if given is not None:
+        raise UsageError(f"{given} needs --weight-bits", why=f"it is of weights with few bits; {why}")
+
+
 @click.command()
 @click.argument("model", type=PATH)
 @click.option("--calib", type=PATH, help="Samples (.npz) of real inputs; without them ranges are guessed.")
@@ -112,6 +119,7 @@ def quantize(
         own = {"method": calib_method, "effort": calib_effort, "shapes": dict(shapes), "states": dict(states)}
         if weight_bits:
             raise UsageError("--bits auto chooses what --weight-bits says", hint="give one of them")
+        _check_for_bits(group, weight_method, "--bits auto chooses it")
         with may_write(output, is_model_of_ours, read=read, force=force) as path:
             automatic_bits(model, calib, path, limits, target, evaluation, **own)
         click.echo(f"written to {output}")
@@ -119,6 +127,8 @@ def quantize(
     given = next((name for name, value in limits.items() if value is not None), None)
     if given is not None:
         raise UsageError(f"--{given.replace('_', '-')} needs --bits auto", why="it is a limit for the bits of layers")
+    if not weight_bits:
+        _check_for_bits(group, weight_method, "weights have 8 bits")
     with may_write(output, is_model_of_ours, read=read, force=force) as path:
         result = quantize_model(
             model,

@@ -50,6 +50,7 @@ def run(
 ) -> None:
     """Run the firmware of FOLDER in QEMU (a build for the host: here) on every sample."""
     from tinycompile.build import Build
+    from tinycompile.report.summary import prediction_layers
 
     if output_file is not None and output_file.suffix != ".npz":
         raise UsageError("--output must end in .npz", where=str(output_file))
@@ -83,9 +84,9 @@ def run(
         click.echo(f"{_counted(len(samples[0]))} on this machine{bytes_of}")
         return
     spread = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
-    click.echo(
-        f"{_counted(len(samples[0]))} in QEMU's {result.emulated.name}: {spread} instructions per inference{bytes_of}"
-    )
+    of = "inference" if prediction_layers(result.report) is None else "prediction"
+    where = f"{_counted(len(samples[0]))} in QEMU's {result.emulated.name}"
+    click.echo(f"{where}: {spread} instructions per {of}{bytes_of}")
 
 
 def _counted(samples: int) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from tinycompile.frontend.onnx_expansion import Expansion
+from tinycompile.frontend.onnx_parameters import of_elements, positive_axis
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 
@@ -41,13 +43,16 @@ def _matmul(step: Expansion, inputs: list[str]) -> list[Any]:
     if step.attributes or block < 1 or inner < 1 or outer < 1:
         raise Rejected(f"the attributes {sorted(step.attributes)}, block_size = {block}, K = {inner}, N = {outer}")
     blocks = -(-inner // block)
-    packed = step.known(b, "B").reshape(outer, blocks, -(-block * bits // 8))
+    packed = _shaped(step.known(b, "B"), (outer, blocks, -(-block * bits // 8)), "weights")
+    if packed.dtype != np.uint8:
+        raise Rejected(f"its weights are {packed.dtype.name}, supported is uint8")
     numbers = _fields(packed, bits)[..., :block].reshape(outer, -1)[:, :inner]
+    of_blocks = _shaped(step.known(scales, "scales"), (outer, blocks), "scales")
     zero_points = _zero_points(step, zeros, (outer, blocks), bits)
     real, turned = step.name("weights"), step.name("turned")
     product = step.name("product") if bias else step.node.output[0]
     nodes = [
-        *_dequantized(step, numbers, step.known(scales, "scales").reshape(outer, blocks), zero_points, 1, block, real),
+        *_dequantized(step, numbers, of_blocks, zero_points, 1, block, real),
         step.make("Transpose", [real], turned, perm=[1, 0]),
         step.make("MatMul", [a, turned], product),
     ]
@@ -60,7 +65,15 @@ def _zero_points(step: Expansion, name: str, shape: tuple[int, int], bits: int) 
         return np.full(shape, 1 << (bits - 1), np.uint8)
     given = step.known(name, "zero_points")
     if given.dtype == np.uint8:
-        return _fields(given.reshape(shape[0], -(-shape[1] * bits // 8)), bits)[:, : shape[1]]
+        packed = _shaped(given, (shape[0], -(-shape[1] * bits // 8)), "packed zero points")
+        return _fields(packed, bits)[:, : shape[1]]
+    return _shaped(given, shape, "zero points")
+
+
+def _shaped(given: Array, shape: tuple[int, ...], what: str) -> Array:
+    """With that shape; files may leave out or join axes. Raises Rejected where there are more or fewer elements."""
+    if given.size != prod(shape):
+        raise Rejected(f"{what} of the shape {list(given.shape)}; by its attributes they are {list(shape)}")
     return given.reshape(shape)
 
 
@@ -70,7 +83,7 @@ def _dequantized(
     """DequantizeLinear by blocks; zero points that are no integers of the numbers' type make floats of it."""
     scales = scales.astype(np.float32)
     if not np.array_equal(zero_points.astype(np.float32), zero_points.astype(numbers.dtype).astype(np.float32)):
-        spread = [np.repeat(each, block, axis).take(range(numbers.shape[axis]), axis) for each in (scales, zero_points)]
+        spread = [of_elements(each, axis, block, numbers.shape) for each in (scales, zero_points)]
         floats = (numbers.astype(np.float32) - spread[1].astype(np.float32)) * spread[0]
         return [step.make("Identity", [step.constant("floats", floats, np.float32)], result)]
     names = [
@@ -91,13 +104,18 @@ def _gather(step: Expansion, inputs: list[str]) -> list[Any]:
     middle = 1 << (bits - 1)
     if numbers.dtype.name not in ("uint8", "int4", "uint4"):
         raise Rejected(f"its data is {numbers.dtype.name}, supported are uint8, int4 and uint4")
+    if numbers.size == 0 or of_blocks.ndim != numbers.ndim:
+        raise Rejected(f"scales of the shape {list(of_blocks.shape)} for data of the shape {list(numbers.shape)}")
     numbers = _fields(numbers, bits) if packed else numbers.astype(np.int8)
     if zeros:
         zero_points = step.known(zeros, "zero_points")
         zero_points = _fields(zero_points, bits)[..., : of_blocks.shape[-1]] if packed else zero_points.astype(np.int8)
+        if zero_points.shape != of_blocks.shape:
+            raise Rejected(f"zero points of the shape {list(zero_points.shape)} for scales {list(of_blocks.shape)}")
     else:
         zero_points = np.full(of_blocks.shape, middle if packed else 0, numbers.dtype)
-    axis %= numbers.ndim
+    axis = positive_axis(axis, numbers.shape)
+    of_elements(of_blocks, axis, block, numbers.shape)
     real = step.name("table")
     nodes = _dequantized(step, numbers, of_blocks, zero_points, axis, block, real)
     return [*nodes, step.make("Gather", [real, indices], step.node.output[0], axis=gathered)]

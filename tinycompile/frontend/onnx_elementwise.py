@@ -10,8 +10,9 @@ import numpy as np
 from tinycompile.dtypes import INT8, INT16, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_discrete import arithmetic, combined, is_discrete
 from tinycompile.frontend.onnx_few_bits import integer_operand, is_of_few_bits, quantized_to_few_bits
-from tinycompile.frontend.onnx_linear import scaled_channels
+from tinycompile.frontend.onnx_linear import real_bias, scaled_channels
 from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.onnx_parameters import check_sizes, of_elements, positive_axis
 from tinycompile.frontend.onnx_quantize import PAIRS, as_quantized, quantized, settled
 from tinycompile.frontend.onnx_regions import (
     SEVERAL,
@@ -104,6 +105,7 @@ def quantize_parameters(scope: Scope) -> tuple[Array, Array]:
         raise Rejected(f"the attribute output_dtype: it quantises to {dtype.name}, supported are {_INTEGERS}")
     if code and zero_point.dtype != dtype:
         raise Rejected(f"the attribute output_dtype = {dtype.name}, and a zero point of {zero_point.dtype.name}")
+    check_sizes(scale, zero_point)
     return scale, zero_point
 
 
@@ -128,10 +130,11 @@ def dequantize_linear(scope: Scope) -> None:
     value = integer_operand(scope)
     zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros((), np.int64)
     dequantized_type(scope, scale)
+    check_sizes(scale, zero_point)
     scope.ignore("axis")  # of a single scale
     block = int(scope.attribute("block_size", 0))
     match value:
-        case Known() if block and scale.size > 1:
+        case Known() if block and (scale.size > 1 or scale.ndim == value.array.ndim):
             scope.set(_blocks_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1)), block))
         case Known():
             scope.set(known_dequantized(value.array, scale, zero_point, int(scope.attribute("axis", 1))))
@@ -189,24 +192,13 @@ def _as_bytes(values: Array) -> Array:
 
 def _blocks_dequantized(values: Array, scale: Array, zero_point: Array, axis: int, block: int) -> Known:
     """DequantizeLinear of a constant with a scale for each block of elements along an axis. Raises Rejected."""
-    axis %= values.ndim
-    scales, zeros = (of_elements(p, axis, block, values.shape) for p in (scale, _as_bytes(zero_point)))
+    axis, zeros = positive_axis(axis, values.shape), _as_bytes(zero_point)
+    if zeros.size == 1:
+        zeros = np.broadcast_to(zeros.reshape(()), scale.shape)
+    scales, zeros = (of_elements(each, axis, block, values.shape) for each in (scale, zeros))
     integers = _as_bytes(values).astype(np.int64) - zeros.astype(np.int64)
-    scales = np.broadcast_to(scales, values.shape).astype(np.float32)
+    scales = scales.astype(np.float32)
     return Known(integers.astype(np.float32) * scales, blocks=KnownBlocks(integers, scales))
-
-
-def of_elements(parameter: Array, axis: int, block: int, shape: Sequence[int]) -> Array:
-    """A scale or zero point of blocks along an axis as one for each element; another rank as it is.
-
-    Raises:
-        Rejected: there is none for some blocks.
-    """
-    if parameter.ndim != len(shape):
-        return parameter
-    if block < 1 or parameter.shape[axis] != -(-shape[axis] // block):
-        raise Rejected(f"{parameter.shape[axis]} scales for blocks of {block} in axis {axis} of {list(shape)}")
-    return parameter.take(np.arange(shape[axis]) // block, axis)
 
 
 # Functions of single elements.
@@ -320,7 +312,7 @@ def _per_channel_sum(scope: Scope, values: Sequence[Value]) -> bool:
     shape = (*(1,) * (len(value.shape) - other.array.ndim), *other.shape)
     if len(shape) != len(wanted) or any(n not in (1, w) for n, w in zip(shape, wanted, strict=True)):
         return False
-    scope.set(value.plus(other.array))
+    scope.set(value.plus_real(real_bias(other, len(value.bias))))
     return True
 
 

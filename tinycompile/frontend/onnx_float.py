@@ -12,11 +12,11 @@ from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_discrete import constant, discrete, is_discrete, real
 from tinycompile.frontend.onnx_elementwise import (
     dequantized_type,
-    of_elements,
     quantize_parameters,
     quantized_with,
 )
 from tinycompile.frontend.onnx_few_bits import integer_operand, is_of_few_bits, within_range
+from tinycompile.frontend.onnx_parameters import check_sizes, of_elements, positive_axis
 from tinycompile.frontend.onnx_quantize import as_quantized
 from tinycompile.frontend.onnx_registry import IMPORTERS, Importer
 from tinycompile.frontend.onnx_scope import Scope, State, arranged, per_tensor_quantization, with_quantization
@@ -171,6 +171,7 @@ def _dequantize(scope: Scope) -> None:
         return
     scale = scope.constant(1, "the scale")
     dequantized_type(scope, scale)
+    check_sizes(scale, scope.constant(2, "the zero point") if scope.has(2) else np.zeros(1))
     state, at = scope.state, scope.unfolded(value.at)
     if scale.size == 1 and value.dtype in (INT16, UINT16):
         zero_point = scope.constant(2, "the zero point") if scope.has(2) else np.zeros(1, np.int64)
@@ -216,9 +217,13 @@ def _as_numbers(scope: Scope, value: Quantized) -> Placed:
 def _per_element(scope: Scope, parameter: Array, x: Placed) -> str:
     """Scales or zero points per channel or block as a constant that broadcasts with a tensor."""
     rank = len(x.shape)
-    axis = int(scope.attribute("axis", 1)) % rank
-    block = int(scope.attribute("block_size", 0))
-    if parameter.ndim <= 1:
+    axis, block = int(scope.attribute("axis", 1)), int(scope.attribute("block_size", 0))
+    axis = positive_axis(axis, x.shape) if parameter.size > 1 or block else 0
+    if parameter.size == 1 and not block:
+        wide = parameter.reshape([1] * rank)
+    elif parameter.ndim <= 1:
+        if parameter.size not in (1, x.shape[axis]):
+            raise Rejected(f"{parameter.size} scales or zero points for axis {axis} of {list(x.shape)}")
         wide = parameter.reshape([-1 if i == axis else 1 for i in range(rank)])
     else:
         wide = of_elements(parameter, axis, block, x.shape)

@@ -71,7 +71,7 @@ def rewritten(step: Rewriting, rule: Callable[[], list[Any]]) -> list[Any]:
     """
     try:
         return rule()
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         reason = f"its attributes and operands contradict each other: {type(error).__name__}: {error}"
         raise Rejected(reason[:300]) from error
 

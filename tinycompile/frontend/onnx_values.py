@@ -274,7 +274,10 @@ class Linear:
 
     def plus(self, values: Array) -> Linear:
         """With constants added per output channel."""
-        added = (Fraction(float(v)) for v in np.broadcast_to(values.reshape(-1), (len(self.bias),)))
+        return self.plus_real([Fraction(float(v)) for v in np.broadcast_to(values.reshape(-1), (len(self.bias),))])
+
+    def plus_real(self, added: Sequence[Fraction]) -> Linear:
+        """The same with real numbers."""
         return replace(self, bias=tuple(b + v for b, v in zip(self.bias, added, strict=True)))
 
     def times(self, *factors: Fraction) -> Linear:

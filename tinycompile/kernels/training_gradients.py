@@ -133,8 +133,18 @@ def _spread_fields(
 
 
 def _spread_kernel(
-    site: Site, name: str, parameters: tuple[str, ...], fields: Fields, cost: int, comment: str, scratch: int = 0
+    site: Site,
+    name: str,
+    parameters: tuple[str, ...],
+    fields: Fields,
+    cost: int,
+    comment: str,
+    arguments: tuple[str, ...] | None = None,
+    *,
+    scratch: int = 0,
+    constants: tuple[Constant, ...] = (),
 ) -> Kernel:
+    """`arguments`: the callee's, by default in the order of the parameters."""
     size = "x".join(map(str, site.sig.output.shape))
     return Kernel(
         f"{name}_portable",
@@ -145,7 +155,9 @@ def _spread_kernel(
             (*parameters, *(("void *scratch",) if scratch else ())),
             (Struct("tc_spread_shape", fields),),
             comment,
+            arguments,
         ),
+        constants,
         scratch_bytes=-(-scratch // 8) * 8,
         instructions=cost,
         code_bytes=250,
@@ -179,7 +191,7 @@ def reduced_gradient(site: Site, core: Core) -> Kernel | None:
     cost = on(core, sig.input.elements * 7 + sig.output.elements * 16)
     comment = "Sums over the axes along which an operand broadcast."
     return _spread_kernel(
-        site, "reduced_gradient", (*GRADIENT, *RESULT), fields, cost, comment, 4 * sig.output.elements
+        site, "reduced_gradient", (*GRADIENT, *RESULT), fields, cost, comment, scratch=4 * sig.output.elements
     )
 
 
@@ -187,15 +199,20 @@ def reduced_gradient(site: Site, core: Core) -> Kernel | None:
 def product_gradient(site: Site, core: Core) -> Kernel | None:
     """`tc_product_gradient`."""
     op, sig = site.node.op, site.sig
-    if not isinstance(op, ProductGradient) or site.constants[2] is not None:
+    if not isinstance(op, ProductGradient):
         return None
     other, change = sig.inputs[2], MANTISSA_BITS + op.scale[1]
     fields = _spread_fields(other.shape, sig.input.shape, op.scale, MANTISSA_BITS, change, other.zero_point)
     if fields is None:
         return None
-    parameters = (*GRADIENT, "const int8_t *other", *RESULT)
+    known, names = site.constants[2], ("gradient", "exponent", "other", "output", "output_exponent")
+    declared = "const int8_t *other"
+    parameters = (*GRADIENT, declared, *RESULT) if known is None else (*GRADIENT, *RESULT, declared)
+    constants = () if known is None else (Constant("other", "int8_t", known.ravel(), "the other factor"),)
     cost = on(core, sig.input.elements * 24)
-    return _spread_kernel(site, "product_gradient", parameters, fields, cost, "The gradient of a factor.")
+    return _spread_kernel(
+        site, "product_gradient", parameters, fields, cost, "The gradient of a factor.", names, constants=constants
+    )
 
 
 def _pool_kernel(
@@ -275,7 +292,10 @@ def padded(site: Site) -> Site | None:
 @kernel_for(CrossEntropyGradient)
 def cross_entropy_gradient(site: Site, core: Core) -> Kernel | None:
     """`tc_cross_entropy_gradient`."""
-    classes, (mantissa, exponent) = site.sig.input.elements, logit_factor(site.sig.input.scale)
+    op = site.node.op
+    if not isinstance(op, CrossEntropyGradient):
+        return None
+    classes, (mantissa, exponent) = site.sig.input.elements, logit_factor(op.scale(site.sig))
     return Kernel(
         "cross_entropy_portable",
         struct_call(

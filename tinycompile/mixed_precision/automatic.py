@@ -11,18 +11,19 @@ import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from tinycompile.costing import Cost, cost_of
-from tinycompile.errors import QuantizationWarning, UnsupportedError, UsageError
+from tinycompile.errors import DoesNotFitError, QuantizationNeededError, QuantizationWarning, UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.onnx import is_quantized
 from tinycompile.frontend.onnx_file import read_proto
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
-from tinycompile.mixed_precision.choice import Choice
+from tinycompile.mixed_precision.choice import Choice, TooManyBytesError
 from tinycompile.mixed_precision.measure import Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.qdq_names import names_in_file
@@ -97,7 +98,8 @@ class Automatic:
         content: of the file to write.
         fit: what was chosen, and how it measured.
         front: choices from 8 bits to the fewest bytes.
-        before, after: of the compiler, of the int8 model and of the result.
+        before, after: of the compiler, of the int8 model and of the result, where flash has no price.
+        chosen_bytes: of all constants with the kernels of the choice, which a build takes where flash is short.
     """
 
     content: bytes
@@ -105,6 +107,7 @@ class Automatic:
     front: tuple[Row, ...]
     before: Cost
     after: Cost
+    chosen_bytes: int
     measured_on: str
     quantized: Quantized | None
 
@@ -116,6 +119,8 @@ class Automatic:
         measured = self.quantized.lines()[1:] if self.quantized is not None else [self.fit.measured.describe()]
         lines += [*measured, f"measured on {self.measured_on}"]
         size = f"weights {self.before.weights_bytes:,} -> {self.after.weights_bytes:,} bytes"
+        if self.chosen_bytes < self.after.weights_bytes:
+            size += f" ({self.chosen_bytes:,} where --flash or --optimize size asks a build for these kernels)"
         work = f"about {self.before.instructions:,} -> {self.after.instructions:,} instructions"
         return [*lines, f"{size}, {work} on {self.after.target}"]
 
@@ -143,12 +148,19 @@ def automatic(
     """
     budget.check()
     with _of_8_bits(model, calib, form, evaluation, description, options) as (source, again):
-        graph = load(source)
-        search = _search(graph, source, calib, evaluation, target)
+        try:
+            graph = load(source)
+        except QuantizationNeededError as error:  # nothing of it could be of 8 bits
+            why = "8 bits come first, and nothing in this model was quantised: `tinycompile inspect` says why"
+            raise UsageError("no layer's weights can have fewer than 8 bits", where=str(model), why=why) from error
+        search = _search(graph, source, calib, evaluation, target, str(model))
         before = cost_of(graph, *_board(target))
         limit = _bytes_limit(search, before, budget)
         most = _instruction_limit(search, budget)
-        fit = _within(search, budget, limit, most)
+        try:
+            fit = _within(search, budget, limit, most)
+        except TooManyBytesError as error:
+            raise _too_small(search, before, budget, str(model)) from error
         rows = _rows(search, fit)
         quantized = None
         if again:
@@ -166,7 +178,8 @@ def automatic(
     if budget.accuracy_loss is not None and (fit.measured.loss or 0.0) > budget.accuracy_loss:
         text = f"{model}: {fit.measured.loss:.1%} is lost on {search.samples.measured_on}, --accuracy-loss allows less"
         warnings.warn(text, QuantizationWarning, stacklevel=2)
-    return Automatic(content, fit, rows, before, after, search.samples.measured_on, quantized)
+    chosen_bytes = before.weights_bytes - search.at_8_bits.bytes + fit.choice.bytes
+    return Automatic(content, fit, rows, before, after, chosen_bytes, search.samples.measured_on, quantized)
 
 
 @contextmanager
@@ -193,7 +206,7 @@ def _of_8_bits(
         yield path, form == "onnx"
 
 
-def _search(graph: Graph, source: Path, calib: Path, evaluation: Path | None, target: str) -> Search:
+def _search(graph: Graph, source: Path, calib: Path, evaluation: Path | None, target: str, where: str) -> Search:
     network = Network(graph)
     if is_onnx(source):
         names = set(names_in_file(read_proto(source), list(network.layers)))
@@ -201,8 +214,8 @@ def _search(graph: Graph, source: Path, calib: Path, evaluation: Path | None, ta
         names = set(places(source.read_bytes(), network.graph, network.layers))
     layers = [name for name, layer in network.layers.items() if name in names and not layer.is_depthwise]
     if not layers:
-        problems = [("the model", "it has no convolution or fully connected layer of int8 with constant weights")]
-        raise UnsupportedError(problems, where=str(source))
+        why = "those are convolutions but depthwise ones, and matrices, of int8 with constant weights"
+        raise UsageError("no layer's weights can have fewer than 8 bits", where=where, why=why)
     board, _ = _board(target)
     return Search(network, Samples.of(network, calib, evaluation), board.core, layers)
 
@@ -241,6 +254,25 @@ def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
     if budget.flash is not None:
         return budget.flash - (before.flash_bytes - own)
     return None
+
+
+def _too_small(search: Search, before: Cost, budget: Budget, where: str) -> DoesNotFitError:
+    """The error of a limit of bytes that the fewest bits exceed, with the least that would do, as the user wrote it."""
+    least, all_8_bits = search.least_bytes, search.smallest_8_bits
+    saved = least - search.at_8_bits.bytes
+    if budget.weight_part is not None:
+        part = ceil(1000 * least / max(1, all_8_bits)) / 10
+        what, hint = f"--weight-bytes {100 * budget.weight_part:g}% is too little", f"--weight-bytes {part:g}%"
+    elif budget.weight_bytes is not None:
+        what = f"--weight-bytes {budget.weight_bytes:,} is too little"
+        hint = f"--weight-bytes {before.weights_bytes + saved}"
+    elif budget.flash is not None:
+        what, hint = f"--flash {budget.flash:,} is too little", f"--flash {before.flash_bytes + saved}"
+    else:
+        what = f"the firmware is {budget.saving or 0:,} bytes too large"
+        hint = f"{(budget.saving or 0) - (all_8_bits - least):,} bytes more of --flash"
+    why = f"the layers' weights take {least:,} bytes with the fewest bits, {all_8_bits:,} with 8"
+    return DoesNotFitError(what, where=where, why=why, hint=f"{hint}, which is the least, or a smaller network")
 
 
 def _instruction_limit(search: Search, budget: Budget) -> int | None:

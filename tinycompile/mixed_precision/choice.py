@@ -21,6 +21,10 @@ _LOSS_BITS, _TIE_BITS = 34, 20
 _SECONDS = 20.0
 
 
+class TooManyBytesError(DoesNotFitError):
+    """The layers' constants exceed their bytes with the fewest bits."""
+
+
 @dataclass(frozen=True)
 class Alternative:
     """What a layer may be.
@@ -134,7 +138,7 @@ def _impossible(
     fastest = sum(min(a.instructions for a in each) for each in kept.values())
     if least > bytes_limit:
         text = f"the layers' weights take {least:,} bytes with the fewest bits, {bytes_limit:,} are granted"
-        return DoesNotFitError(text, hint=f"grant {least:,} bytes, or use a smaller network")
+        return TooManyBytesError(text, hint=f"grant {least:,} bytes, or use a smaller network")
     if instruction_limit is not None and fastest > instruction_limit:
         text = f"the layers take {fastest:,} instructions with the fastest kernels, {instruction_limit:,} are granted"
         return DoesNotFitError(text, hint="grant more instructions")

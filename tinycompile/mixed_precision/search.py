@@ -74,10 +74,9 @@ class Search:
 
     @cached_property
     def alternatives(self) -> dict[str, list[Alternative]]:
-        """By layer; of those for which fewer bits are fewer bytes."""
+        """By layer; those for which fewer bits aren't fewer bytes have 8 alone."""
         step("asking the compiler for bytes and instructions")
-        found = alternatives(self.network, self.trials, self.core)
-        return {name: each for name, each in found.items() if min(a.bits for a in each) < 8}
+        return alternatives(self.network, self.trials, self.core)
 
     @property
     def at_8_bits(self) -> Choice:

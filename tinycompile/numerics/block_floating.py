@@ -93,6 +93,16 @@ def factor(real: float) -> tuple[int, int]:
     return mantissa, exponent - MANTISSA_BITS
 
 
+def multiplier(real: float) -> tuple[int, int]:
+    """(mantissa up to 2^15, exponent) of a number that gradients are multiplied with: `factor`, but powers of two leave
+    values as they are. Halves that all round upwards would be much of a sum in which the rest cancels.
+    """
+    mantissa, exponent = factor(abs(real))
+    if mantissa == 1 << MANTISSA_BITS - 1:
+        mantissa, exponent = 2 * mantissa, exponent - 1
+    return (mantissa if real > 0 else -mantissa), exponent
+
+
 def factors(reals: Float64Array) -> tuple[IntegerArray, IntegerArray]:
     """`factor` of each of some numbers: int64 arrays of their shape."""
     found = np.array([factor(float(real)) for real in reals.ravel()], np.int64).reshape(*reals.shape, 2)

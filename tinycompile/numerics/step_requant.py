@@ -22,6 +22,9 @@ from tinycompile.numerics.fixed_point import Float64Array, Int32Array, Int64Arra
 LARGEST_SUM = 2**34
 """More than a sum of products in int32 and a bias in int32 can be, together with what zero points add."""
 
+_ROUNDED = 2.001
+"""By how much thresholds of a straight line differ from it at most: each is an integer, and ties go up or down."""
+
 
 @dataclass(frozen=True, eq=False)
 class StepRequant:
@@ -57,6 +60,18 @@ class StepRequant:
 
     def thresholds(self) -> Int64Array:
         return self.steps
+
+    def is_straight(self) -> bool:
+        """Whether outputs rise by `scale` between the ends of the clamp, in each channel."""
+        rises: Float64Array = np.arange(self.steps.shape[1], dtype=np.float64) / self.scale[:, None]
+        inside = np.abs(self.steps) < LARGEST_SUM
+        places: Float64Array = np.where(inside, self.steps - rises, 0).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
+        line = np.clip(places[:, None] + rises, -LARGEST_SUM, LARGEST_SUM)
+        known = inside.any(axis=1)
+        if not np.all(np.abs(line - self.steps)[known] <= _ROUNDED):
+            return False
+        rest = self.steps[~known]  # all beyond what sums reach
+        return bool(np.all((rest == rest[:, :1]) | (2 * LARGEST_SUM * self.scale[~known, None] < 1)))
 
     def apply(self, acc: IntegerArray) -> Int32Array:
         """The outputs of accumulators of shape (..., C)."""

@@ -192,7 +192,7 @@ class Convolution(SpatialOp, Typed, Differentiable):
 
     def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
         geometry = self.geometry(*tape.signature(node).inputs[:2])
-        linear_vjp(tape, node, gradient, geometry, self.clamp, self.weight_axis)
+        linear_vjp(tape, node, gradient, geometry, self.clamp, self.weight_axis, self.rule)
 
     def _limits(self, sig: Signature) -> str | None:
         return first_reason(

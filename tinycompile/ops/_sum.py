@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Node, Signature
+from tinycompile.numerics.block_floating import multiplier
 from tinycompile.numerics.fixed_point import wrap_int32
 from tinycompile.ops._arithmetic.tflite import LEFT_SHIFT, WIDE_LEFT_SHIFT, SumParameters, multiply
 from tinycompile.ops._elementwise import DequantizedBinary, TfliteBinary
@@ -13,9 +14,6 @@ from tinycompile.ops._rules import invalid
 from tinycompile.ops._training.gradient import Gradient
 from tinycompile.ops._training.rule import Differentiable, Tape, add_broadcast, passed_through
 from tinycompile.ops._training.scaled_gradient import SpreadGradient
-
-MINUS_ONE = -(1 << 14), -14
-"""As a factor of a gradient."""
 
 
 class Sum(TfliteBinary, DequantizedBinary, Differentiable):
@@ -50,5 +48,6 @@ class Sum(TfliteBinary, DequantizedBinary, Differentiable):
         if tape.wants(b):
             if self.subtracts:
                 shape = tape.type_of(gradient.values).shape
-                gradient = Gradient(*tape.emit(SpreadGradient(shape, shape, MINUS_ONE), *gradient, meaning="negated"))
+                op = SpreadGradient(shape, shape, multiplier(-1.0))
+                gradient = Gradient(*tape.emit(op, *gradient, meaning="negated"))
             add_broadcast(tape, b, gradient)

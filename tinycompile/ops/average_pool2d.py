@@ -9,14 +9,14 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.ir import Array, Node, Signature
-from tinycompile.numerics.block_floating import factor
+from tinycompile.numerics.block_floating import multiplier
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops._elementwise import requantized
 from tinycompile.ops._pool import Pool
 from tinycompile.ops._spatial import Padding, Pair, repadded
 from tinycompile.ops._training.gradient import Gradient
 from tinycompile.ops._training.pool_gradient import AveragePoolGradient
-from tinycompile.ops._training.rule import Tape, is_rescaled, passed_through
+from tinycompile.ops._training.rule import Tape, passed_through, slopes
 from tinycompile.ops._training.scaled_gradient import SpreadGradient
 
 
@@ -59,18 +59,21 @@ class AveragePool2D(Pool):
         return (np.clip(rounded, *self.clamp).astype(inputs[0].dtype),)
 
     def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
-        """With a rule of its own it rescales real numbers, else it hands values on."""
+        """With a rule of its own it rescales real numbers, and may multiply them; else it hands values on."""
         if self.rule is None:
             super().vjp(tape, node, gradient)
             return
-        if is_rescaled(tape.signature(node)) or self.clamp != (-128, 127):
-            gradient = passed_through(tape, node, gradient, self.clamp)
+        gradient = passed_through(tape, node, gradient, self.clamp)
+        gain = multiplier(float(slopes(tape.signature(node), self.rule)[-1]) * self.count)
+        if gain != multiplier(1.0):
+            shape = tape.type_of(gradient.values).shape
+            gradient = Gradient(*tape.emit(SpreadGradient(shape, shape, gain), *gradient, meaning="rescaled"))
         tape.add(node.inputs[0], self.handed_down(tape, node, gradient))
 
     def handed_down(self, tape: Tape, node: Node, gradient: Gradient) -> Gradient:
         shape = tape.type_of(node.inputs[0]).shape
         if self.kernel == shape[1:3] and not any(self.padding):
-            spread = SpreadGradient(shape, (1, 1, 1, shape[3]), factor(1 / self.count))
+            spread = SpreadGradient(shape, (1, 1, 1, shape[3]), multiplier(1 / self.count))
             return Gradient(*tape.emit(spread, *gradient, meaning="input_gradient"))
         op = AveragePoolGradient(self.slid, shape)
         return Gradient(*tape.emit(op, *gradient, meaning="input_gradient"))

@@ -156,4 +156,4 @@ class FullyConnected(Typed, Differentiable):
 
     def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
         geometry = self.geometry(*tape.signature(node).inputs[:2])
-        linear_vjp(tape, node, gradient, geometry, self.clamp, 0)
+        linear_vjp(tape, node, gradient, geometry, self.clamp, 0, self.rule)

@@ -11,14 +11,14 @@ import numpy as np
 
 from tinycompile.dtypes import INT8, INT16, INT32, INT64, DType
 from tinycompile.ir import Array, Node, Signature
-from tinycompile.numerics.block_floating import factor
+from tinycompile.numerics.block_floating import multiplier
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import Requant, TfliteRequant
 from tinycompile.ops._elementwise import requantized
 from tinycompile.ops._reduce import Reduction
 from tinycompile.ops._rules import first_reason, invalid, not_quantized
 from tinycompile.ops._training.gradient import Gradient
-from tinycompile.ops._training.rule import Differentiable, Tape, is_rescaled, passed_through
+from tinycompile.ops._training.rule import Differentiable, Tape, is_rescaled, passed_through, slopes
 from tinycompile.ops._training.scaled_gradient import SpreadGradient
 from tinycompile.ops._typed import Meaning, Meanings
 
@@ -77,11 +77,15 @@ class Mean(Reduction, Differentiable):
 
     def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
         sig = tape.signature(node)
-        if is_rescaled(sig):
+        share = 1 / self.count(sig)
+        if self.rule is not None:
+            share = float(slopes(sig, self.rule)[0])
+            gradient = passed_through(tape, node, gradient, (self.rule.low, self.rule.high))
+        elif is_rescaled(sig):
             gradient = passed_through(tape, node, gradient, sig.output.dtype.range)
         shape = sig.input.shape
         kept = tuple(1 if axis in self.axes else n for axis, n in enumerate(shape))
-        op = SpreadGradient(shape, kept, factor(1 / self.count(sig)))
+        op = SpreadGradient(shape, kept, multiplier(share))
         tape.add(node.inputs[0], Gradient(*tape.emit(op, *gradient, meaning="input_gradient")))
 
     def _limits(self, sig: Signature) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinycompile.choices import Runtime
 from tinycompile.ir import Array, Node, Signature
-from tinycompile.numerics.block_floating import factor
+from tinycompile.numerics.block_floating import multiplier
 from tinycompile.numerics.fixed_point import quantize_multiplier
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.ops._elementwise import DequantizedBinary, TfliteBinary
@@ -47,7 +47,7 @@ class Mul(TfliteBinary, DequantizedBinary, IntegerBinary, Differentiable):
         gradient = passed_through(tape, node, gradient, self.clamp)
         for operand, other in (node.inputs, node.inputs[::-1]):
             if tape.wants(operand):
-                op = ProductGradient(factor(tape.type_of(other).scale))
+                op = ProductGradient(multiplier(tape.type_of(other).scale))
                 product = Gradient(*tape.emit(op, *gradient, other, meaning="input_gradient"))
                 add_broadcast(tape, operand, product)
 

@@ -126,7 +126,7 @@ def coded_weights(
         if rows.shape[2] > _LARGEST_DEPTH:
             return None
         windows = [windows_of(layer, weights, chosen(x)) for x in (given, floats)]
-        if windows[0] is None or windows[1] is None:
+        if windows[0] is None or windows[1] is None or windows[0].shape[2] == 0:  # no sample is kept back of few
             return None
         # A bias makes up for means, so that only what differs from them counts.
         here, there = (each - each.mean(axis=2, keepdims=True) for each in (windows[0], windows[1]))

@@ -153,7 +153,7 @@ class Network:
             for index, name in enumerate(node.input):
                 if name in graph.constants:
                     value = graph.constants[name]
-                    if of_layer or quantized_operand(node, value):
+                    if of_layer or quantized_operand(node, index, value):
                         node.input[index] = f"{node.output[0]}:{index}:"
                         constants[node.input[index]] = (node.output[0], index)
                         types.append(value_info(node.input[index], FLOAT))

@@ -145,9 +145,12 @@ def _matmul_to_gemm(graph: FloatGraph) -> None:
     for node in list(graph.nodes):
         weights = graph.constants.get(node.input[1]) if node.op_type == "MatMul" else None
         shape = graph.shapes.get(node.input[0], ())
-        if weights is None or weights.ndim != 2 or len(shape) < 2:
+        if weights is None or weights.ndim < 2 or len(shape) < weights.ndim or prod(weights.shape[:-2]) != 1:
             continue
         inputs, output = [node.input[0], node.input[1]], node.output[0]
+        if weights.ndim > 2:  # one matrix all the same
+            weights = weights.reshape(-1, weights.shape[-1])
+            inputs[1] = graph.constant(f"{output}_matrix", weights)
         add = graph.only_consumer(output)
         if add is not None and add.op_type == "Add":
             other = next((n for n in add.input if n != output), "")

@@ -148,10 +148,13 @@ def not_floats(graph: FloatGraph) -> set[str]:
     return found
 
 
-def quantized_operand(node: Any, value: Array) -> bool:
-    """Whether a constant becomes an 8-bit tensor of its own. Single numbers are part of a function's table."""
+def quantized_operand(node: Any, index: int, value: Array) -> bool:
+    """Whether a constant becomes an 8-bit tensor of its own, with one scale. Single numbers are part of a function's
+    table; a matrix behind an operand is a layer's weights.
+    """
+    product = node.op_type == "MatMul" and (index == 0 or value.ndim != 2)
     return (
-        node.op_type in WITH_CONSTANTS
+        (node.op_type in WITH_CONSTANTS or product)
         and value.size > 1
         and value.dtype.kind == "f"
         and bool(np.all(np.isfinite(value)))
@@ -160,8 +163,13 @@ def quantized_operand(node: Any, value: Array) -> bool:
 
 def linear_layers(graph: FloatGraph) -> list[Any]:
     """Layers with constant weights."""
-    kinds = (*LINEAR, "MatMul")
-    return [node for node in graph.nodes if node.op_type in kinds and node.input[1] in graph.constants]
+    return [node for node in graph.nodes if is_layer(graph, node)]
+
+
+def is_layer(graph: FloatGraph, node: Any) -> bool:
+    """Whether it has constant weights; of products of matrices several ones have a scale together, as operands have."""
+    weights = graph.constants.get(node.input[1]) if node.op_type in (*LINEAR, "MatMul") else None
+    return weights is not None and (weights.ndim == 2 or node.op_type != "MatMul")
 
 
 def quantize_weights(weights: Array, scale: Array, axis: int) -> Array:
@@ -286,12 +294,12 @@ class _Writer:
     def _layer(self, node: Any, nodes: list[Any]) -> None:
         """Weights and bias of a linear layer in 8 and 32 bits."""
         graph = self.graph
-        if node.op_type not in (*LINEAR, "MatMul") or node.input[1] not in graph.constants:
+        if not is_layer(graph, node):
             return
         weights, axis = graph.constants[node.input[1]], output_axis(node) if node.op_type in LINEAR else 1
         grouped = node.op_type == "ConvTranspose" and attributes_of(node).get("group", 1) != 1
         x = self._operand(node.input[0])
-        if x is None or weights.ndim < 2:
+        if x is None:
             return
         name = node.output[0]
         coded = self.coded.get(name)
@@ -320,7 +328,7 @@ class _Writer:
         """Tensors that are added, multiplied or joined with values."""
         for index, name in enumerate(node.input):
             value = self.graph.constants.get(name)
-            if value is None or not quantized_operand(node, value):
+            if value is None or not quantized_operand(node, index, value):
                 continue
             scale = np.float32(max(float(np.abs(value).max()) / 127, SMALLEST))
             values = quantize_weights(value, scale.reshape(1), 0)

@@ -36,4 +36,5 @@ def windows_of(layer: Any, weights: Array, x: Array) -> Array | None:
     chosen = np.arange(0, places, max(1, places // _COLUMNS))
     sample, *at = np.unravel_index(chosen, (len(x), *view.shape[2 : 2 + spatial]))
     flat = view[(sample, slice(None), *at)]  # (columns, channels, *kernel)
-    return np.ascontiguousarray(flat.reshape(len(chosen), group, -1).transpose(1, 2, 0))
+    depth = x.shape[1] // group * int(np.prod(kernel))
+    return np.ascontiguousarray(flat.reshape(len(chosen), group, depth).transpose(1, 2, 0))

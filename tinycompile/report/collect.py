@@ -61,7 +61,8 @@ def firmware_stack(folder: Path, board: Board) -> int:
 def _worst_case(graphs: Sequence[Path], root: str, board: Board) -> int:
     thumb1 = board.toolchain.machine == "EM_ARM" and not board.core.has("thumb2")
     usual, fpu = board.toolchain.library_stack_bytes, board.core.has("fpu")
-    return worst_case_stack(graphs, root, usual, thumb1=thumb1, fpu=fpu) + _slots(board)
+    deeper = board.toolchain.library_stacks
+    return worst_case_stack(graphs, root, usual, thumb1=thumb1, fpu=fpu, deeper=deeper) + _slots(board)
 
 
 def _slots(board: Board) -> int:

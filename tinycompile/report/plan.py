@@ -10,6 +10,7 @@ from tinycompile.codegen.layer_names import layer_names, told_apart_by
 from tinycompile.copy_choice import Estimate
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
+from tinycompile.ops._training.losses import BeginBackward
 from tinycompile.planner.draw import ascii_map
 from tinycompile.report.facts import arena_facts
 from tinycompile.report.weights import by_bits, layer_weights
@@ -25,7 +26,8 @@ def plan_lines(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> I
             yield f"  and {_bytes(planned.scratch_bytes)} of scratch in {layout.scratch.name if layout.scratch else ''}"
         order = "no other order needs less" if planned.order_optimal else "the best order found in the time there is"
         yield f"  executed {_schedule(model)}; {order}"
-        yield f"  about {planned.instructions:,} instructions per inference (an estimate)"
+        of = "training step" if any(isinstance(node.op, BeginBackward) for node in planned.graph.nodes) else "inference"
+        yield f"  about {planned.instructions:,} instructions per {of} (an estimate)"
         layers = zip(planned.graph.nodes, planned.kernels, strict=True)
         weights = [(layer_weights(planned.graph, node).bits, kernel.constant_bytes) for node, kernel in layers]
         total = f"{_bytes(sum(size for _, size in weights))} of weights"

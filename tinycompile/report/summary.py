@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tinycompile.ops._training.losses import BeginBackward
+
 UNLIMITED_BYTES = 1 << 31
 """A board with so much memory has no limit worth showing: the host."""
 
@@ -13,7 +15,9 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True)
 class Work:
-    """Instructions of one inference, and whether QEMU counted them or the kernels' figures say so."""
+    """Instructions of one inference, and whether QEMU counted them or the kernels' figures say so; `counted_as` says
+    of what, if the model learns.
+    """
 
     instructions: int
     measured: bool
@@ -77,6 +81,27 @@ class Row:
     macs: int
 
 
+def prediction_layers(report: Report) -> int | None:
+    """How many layers, from the first on, a prediction executes of a model that learns; None for one that doesn't."""
+    if not report.get("options", {}).get("train"):
+        return None
+    return 1 + next(i for i, layer in enumerate(report["layers"]) if layer["op"] == BeginBackward.kind)
+
+
+def counted_as(report: Report) -> str:
+    """What `work` counts one of: of a model that learns an estimate is for a whole step, a run is a prediction."""
+    if prediction_layers(report) is None:
+        return "inference"
+    return "prediction" if work(report).measured else "training step"
+
+
+def executed_macs(report: Report) -> int:
+    """Those of what `work` counts."""
+    if counted_as(report) != "prediction":
+        return int(report["macs"]["executed"])
+    return sum(layer["macs"] for layer in report["layers"][: prediction_layers(report)])
+
+
 def work(report: Report) -> Work:
     """Counted by `profile` or `run` if there was one, else estimated."""
     if "run" in report:
@@ -99,7 +124,7 @@ def duration(report: Report) -> Duration | None:
         {"low": round(count * low), "high": round(count * high)} if cycles is None else {"low": cycles, "high": cycles}
     )
     simulated = profile.get("waiting") is not None
-    waiting = profile["waiting"]["total"] if simulated else time["waiting_total"] if time else {"low": 0, "high": 0}
+    waiting = profile["waiting"]["total"] if simulated else _estimated_waiting(report)
     assumes = profile["waiting_assumes"] if simulated else time["assumes"] if time else ()
     return Duration(
         (core["low"] + waiting["low"]) / clock,
@@ -111,6 +136,16 @@ def duration(report: Report) -> Duration | None:
         profile.get("error_percent", {}).get(report["board"]["core"]),
         tuple(assumes),
     )
+
+
+def _estimated_waiting(report: Report) -> dict[str, int]:
+    """Of what `work` counts."""
+    if not report.get("time"):
+        return {"low": 0, "high": 0}
+    if counted_as(report) != "prediction":
+        return report["time"]["waiting_total"]
+    own = [layer["waiting_estimate"] for layer in report["layers"][: prediction_layers(report)]]
+    return {end: sum(each[end] for each in own) for end in ("low", "high")}
 
 
 def places(report: Report, part: str) -> list[tuple[str, int]]:

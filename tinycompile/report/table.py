@@ -12,7 +12,17 @@ from rich.table import Table
 
 from tinycompile.pruning import Loss
 from tinycompile.report.layer_labels import layer_labels
-from tinycompile.report.summary import Row, duration, heaviest, memory_share, rows, work
+from tinycompile.report.summary import (
+    Row,
+    counted_as,
+    duration,
+    executed_macs,
+    heaviest,
+    memory_share,
+    prediction_layers,
+    rows,
+    work,
+)
 from tinycompile.report.weights import by_bits
 
 BAR = 32
@@ -63,20 +73,25 @@ def _memory(report: dict[str, Any], console: Console) -> Iterator[tuple[str, str
 
 
 def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    macs, done = report["macs"], work(report)
-    rate = f", {done.instructions / macs['executed']:.2f} per MAC" if macs["executed"] else ""
+    macs, done, of = executed_macs(report), work(report), counted_as(report)
+    ahead = prediction_layers(report)
+    rate = f", {done.instructions / macs:.2f} per MAC" if macs else ""
     if done.measured:
-        yield "instructions", f"{done.instructions:,} per inference, counted in QEMU{rate}"
+        yield "instructions", f"{done.instructions:,} per {of}, counted in QEMU{rate}"
     else:
-        counted = "" if report["target"] == "host" else "; `run` counts them"
-        yield "instructions", f"about {done.instructions:,} per inference{rate} (estimate{counted})"
+        counted = "" if report["target"] == "host" else f"; `run` counts {'those of predictions' if ahead else 'them'}"
+        yield "instructions", f"about {done.instructions:,} per {of}{rate} (estimate{counted})"
+    if ahead is not None:
+        own = report["layers"][:ahead]
+        alone = f"{sum(each['macs'] for each in own):,} MACs"
+        yield "", f"a prediction alone: about {sum(each['instructions_estimate'] for each in own):,}, for {alone}"
     time = duration(report)
     if time is not None:
         clock = f"{report['board']['clock_hz'] / 1e6:g} MHz"
         yield "time", f"about {time.text()} at {clock} (estimate)"
         for line in (*time.how().split("; "), *(f"assumed: {line}" for line in time.assumes)):
             yield "", line
-    yield "MACs", f"{macs['executed']:,} executed of {macs['nominal']:,}"
+    yield "MACs", f"{macs:,} executed of {report['macs']['nominal']:,}" if ahead is None else f"{macs:,} per {of}"
     saved = report["eliminated"]
     if report.get("slide") is not None:
         yield from _slide(report, done.instructions)

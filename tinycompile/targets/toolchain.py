@@ -44,6 +44,8 @@ class Toolchain:
         stored_sections: beginnings of the names of sections that take flash though they hold no program bits.
         call_graph_flags: make GCC write `.ci` files with calls and frames (`-fcallgraph-info=su`).
         library_stack_bytes: deepest stack of what has no call graph: the C library's and the compiler's functions.
+        library_stacks: by a regular expression of their names, functions that take more than that and than on Arm.
+        stack_alignment: of the stack pointer where a function begins, by the ABI, in bytes.
         emulator, emulator_flags: the QEMU program, and what it needs to give firmware files and to end with it.
         packages: by program, the command that installs it on Debian.
         device_memory: (begin, end) of addresses where the core's memory map allows aligned words only.
@@ -75,6 +77,8 @@ class Toolchain:
     stored_sections: tuple[str, ...] = ()
     call_graph_flags: tuple[str, ...] = ()
     library_stack_bytes: int = 0
+    stack_alignment: int = 8
+    library_stacks: Mapping[str, int] = field(default_factory=dict[str, int])
     emulator: str = ""
     emulator_flags: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -164,6 +168,8 @@ def _for_firmware(common: Toolchain, data: Mapping[str, Any]) -> Toolchain:
         stored_sections=_words(elf.get("stored", ())),
         call_graph_flags=_words(data["stack"]["flags"]),
         library_stack_bytes=common.library_stack_bytes,
+        library_stacks={name: int(size) for name, size in data["stack"].get("functions", {}).items()},
+        stack_alignment=int(data["stack"].get("alignment", 8)),
         emulator=str(qemu["program"]),
         emulator_flags=_words(qemu["flags"]),
         packages=common.packages,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph, Node
+from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.fully_connected import FullyConnected
 
@@ -42,8 +43,12 @@ def layers_of(graph: Graph) -> list[Node]:
 
 
 def has_weights(node: Node) -> bool:
-    """Whether a node is a layer that may be trained."""
-    return isinstance(node.op, Convolution | FullyConnected)
+    """Whether a node is a layer that may be trained. One whose outputs aren't a straight line of its sums is a function
+    in disguise: ONNX's that differ from channel to channel.
+    """
+    if not isinstance(node.op, Convolution | FullyConnected):
+        return False
+    return not isinstance(node.op.rule, StepRequant) or node.op.rule.is_straight()
 
 
 def read_scheme(text: str, graph: Graph) -> Scheme:

@@ -17,14 +17,17 @@ from tinycompile.choices import Loss
 from tinycompile.dtypes import INT8, INT16, INT32, DType
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.ir import Array, Graph, Node, State, TensorType, free_name, verify
-from tinycompile.numerics.block_floating import BIAS_LIMIT, DEFAULT_RATE, MASTER_FRACTION_BITS, factor
+from tinycompile.numerics.block_floating import BIAS_LIMIT, DEFAULT_RATE, MASTER_FRACTION_BITS, factor, multiplier
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._training.gradient import LEARNING_RATE, Gradient
+from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.losses import BeginBackward, CrossEntropyGradient, SquaredErrorGradient
 from tinycompile.ops._training.masks import ClampMask, MaskedGradient
 from tinycompile.ops._training.parameters import GradientDescent, RoundedWeights
 from tinycompile.ops._training.rule import NoGradientError, Parameter
+from tinycompile.ops._training.scaled_gradient import SpreadGradient
 from tinycompile.ops._training.trained_layer import TrainedLayer
+from tinycompile.ops._training.weight_gradient import WeightGradient
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.fully_connected import FullyConnected
@@ -100,7 +103,7 @@ def training_step(
         raise UsageError("nothing is to be trained", where=graph.name)
     if graph.states:
         raise UsageError("a model with states can't be trained", where=graph.name, why="its gradient goes back in time")
-    source = _source(graph, loss)
+    source, beta = _source(graph, loss)
     forward, places, initial = _with_parameters(graph, scheme)
     rate_state, label, found = (free_name(n, forward.types) for n in ("learning_rate", "label", "loss"))
     label_type = _label_type(forward, loss)
@@ -110,8 +113,12 @@ def training_step(
         raise UsageError("the loss doesn't depend on what is trained", where=graph.name)
     (begin,) = backward.emit(BeginBackward(), source, *graph.outputs, meaning="begin_backward")
     backward.types[begin] = types[source]
-    head = CrossEntropyGradient() if loss == "cross_entropy" else SquaredErrorGradient()
+    head = CrossEntropyGradient(beta) if loss == "cross_entropy" else SquaredErrorGradient()
     values, exponent, computed = backward.emit(head, begin, label, meaning="loss_gradient")
+    if beta != 1.0:
+        shape = types[source].shape
+        spread = SpreadGradient(shape, shape, multiplier(beta))
+        values, exponent = backward.emit(spread, values, exponent, meaning="rescaled")
     backward.add(source, Gradient(values, exponent))
     _propagate(forward, backward, graph.name)
     states = (
@@ -124,28 +131,38 @@ def training_step(
     step = replace(forward, nodes=nodes, types=backward.types, constants=backward.constants, states=states)
     step = _pruned(_masks_of_kept(step))
     verify(step, "training_step")
+    _check_widths(step)
     return TrainingStep(step, rate_state, label, found)
 
 
-def _source(graph: Graph, loss: Loss) -> str:
-    """The int8 value whose gradient the loss begins with: logits before a softmax, or the output."""
-    name, producers = graph.outputs[0], graph.producers()
+def _source(graph: Graph, loss: Loss) -> tuple[str, float]:
+    """The int8 value whose gradient the loss begins with: logits before a softmax, or the output; and what softmax
+    multiplies logits with.
+    """
+    name, producers, beta = graph.outputs[0], graph.producers(), 1.0
     passed = (Dequantize, Softmax, Reshape) if loss == "cross_entropy" else (Dequantize,)
     while (node := producers.get(name)) is not None and isinstance(node.op, passed):
         before = node.inputs[0]
         if isinstance(node.op, Reshape) and not isinstance(getattr(producers.get(before), "op", None), passed):
             break
+        beta = node.op.beta if isinstance(node.op, Softmax) else beta
         name = before
     if len(graph.outputs) != 1 or graph.types[name].dtype != INT8:
         what = f"{len(graph.outputs)} outputs" if len(graph.outputs) != 1 else f"an output of {graph.types[name].dtype}"
         raise UsageError("the loss can't be taken of this model", where=graph.name, why=f"it has {what}")
-    return name
+    t = graph.types[name]
+    if loss == "cross_entropy" and t.elements != t.shape[-1]:
+        why = f"its scores are {t}, those of one sample for each class are needed"
+        raise UsageError(
+            "the loss can't be taken of this model", where=graph.name, why=why, hint="--loss squared_error"
+        )
+    return name, beta
 
 
 def _label_type(graph: Graph, loss: Loss) -> TensorType:
     if loss == "cross_entropy":
         return TensorType((1,), INT32)
-    return graph.types[_source(graph, loss)]
+    return graph.types[_source(graph, loss)[0]]
 
 
 def _with_parameters(graph: Graph, scheme: Scheme) -> tuple[Graph, dict[str, Place], dict[str, Array]]:
@@ -249,6 +266,19 @@ def _part_not_trainable(graph: Graph, node: Node, channels: int) -> str | None:
             f"{channels} channels are no multiple of the {multiplier} of each input" if channels % multiplier else None
         )
     return None if inputs == depth else "a part of the channels of a grouped convolution can't be trained"
+
+
+def _check_widths(step: Graph) -> None:
+    """Raises UnsupportedError where a gradient is a sum of too many products for 32 bits."""
+    problems = list[tuple[str, str]]()
+    for node in step.nodes:
+        if isinstance(node.op, InputGradient | WeightGradient):
+            try:
+                _ = node.op.bits
+            except ValueError as error:
+                problems.append((f"{node.op.title} {node.name!r}", str(error)))
+    if problems:
+        raise UnsupportedError(problems, where=step.name, hint="--train with biases alone, or layers behind it")
 
 
 def _propagate(forward: Graph, backward: Backward, where: str) -> None:

@@ -9,36 +9,45 @@ import numpy as np
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Array, Node
 from tinycompile.numerics.block_floating import common_factors
+from tinycompile.numerics.requant import Requant
 from tinycompile.ops._training.gradient import Gradient
 from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.linear_geometry import LinearGeometry
-from tinycompile.ops._training.rule import NoGradientError, Parameter, Tape, passed_through
+from tinycompile.ops._training.rule import NoGradientError, Parameter, Tape, passed_through, slopes
 from tinycompile.ops._training.weight_gradient import BiasGradient, WeightGradient
 
 
 def linear_vjp(
-    tape: Tape, node: Node, gradient: Gradient, geometry: LinearGeometry, clamp: tuple[int, int], axis: int
+    tape: Tape,
+    node: Node,
+    gradient: Gradient,
+    geometry: LinearGeometry,
+    clamp: tuple[int, int],
+    axis: int,
+    rule: Requant | None,
 ) -> None:
     """Gradients of input, weights and bias.
 
     Args:
-        clamp: of the output. axis: the weights' with the output channels.
+        clamp: of the output. axis: the weights' with the output channels. rule: the layer's own, from sums to outputs;
+            None where it follows from the scales.
     """
     sig = tape.signature(node)
-    scales = sig.inputs[1].quant
-    if sig.input.dtype != INT8 or sig.inputs[1].dtype != INT8 or scales is None or scales.zero_point.any():
+    quant = sig.inputs[1].quant
+    if sig.input.dtype != INT8 or sig.inputs[1].dtype != INT8 or quant is None or quant.zero_point.any():
         raise NoGradientError("its inputs or weights aren't int8 with the weights' zero point 0")
+    scales = quant.scale.astype(np.float64) if rule is None else slopes(sig, rule)
     gradient = passed_through(tape, node, gradient, clamp)
     x, weights, *bias = node.inputs
     if (trained := tape.parameter(weights)) is not None:
-        units = sig.input.scale / scales.scale.astype(np.float64)
+        units = sig.input.scale / scales
         _descend_weights(tape, node, gradient, geometry, trained, (units, axis))
     if bias and (trained := tape.parameter(bias[0])) is not None:
-        units = 1 / (sig.input.scale * scales.scale.astype(np.float64))
+        units = 1 / (sig.input.scale * scales)
         sums = Gradient(*tape.emit(BiasGradient(), *gradient, meaning="bias_gradient"))
         tape.descend(trained, sums, units, 0 if units.size > 1 else None)
     if tape.wants(x):
-        mantissas, exponent = common_factors(scales.scale.astype(np.float64))
+        mantissas, exponent = common_factors(scales)
         op = InputGradient(geometry, sig.input.shape, exponent)
         operands = (*gradient, tape.weights(weights), tape.constant(mantissas, "weight_scales"))
         tape.add(x, Gradient(*tape.emit(op, *operands, meaning="input_gradient")))

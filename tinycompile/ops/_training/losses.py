@@ -35,19 +35,28 @@ class BeginBackward(Op):
 class CrossEntropyGradient(Op):
     """int8 logits of one sample and the number of its class, int32 (1,), to the gradient of softmax with cross-entropy
     by the logits, and the loss, int32 (1,) with 16 fractional bits. A number that no class has is the nearest one.
+
+    Attributes:
+        beta: what softmax multiplies the logits with. The gradient is by that product.
     """
 
     kind: ClassVar[str] = "cross_entropy_gradient"
 
+    beta: float = 1.0
+
+    def scale(self, sig: Signature) -> float:
+        """Of the logits as softmax takes them."""
+        return sig.input.scale * self.beta
+
     def infer(self, inputs: Sequence[TensorType]) -> Inferred:
         logits, label = inputs
         if logits.elements != logits.shape[-1] or label.elements != 1:
-            raise ValueError(f"{logits} are no logits of one sample, or {label} is no label")
+            raise ValueError(f"{logits} are no scores of one sample, or {label} is no label")
         return (*gradient_of(logits.shape), ((1,), INT32))
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         logits, label = inputs
-        values, exponent, loss = cross_entropy(logits.ravel(), sig.input.scale, int(label[0]))
+        values, exponent, loss = cross_entropy(logits.ravel(), self.scale(sig), int(label[0]))
         return values.reshape(logits.shape), exponent_array(exponent), np.array([loss], np.int32)
 
     def unsupported(self, sig: Signature) -> str | None:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tinycompile.ir import Array, Node, Op, Signature, TensorType
-from tinycompile.numerics.block_floating import factor
+from tinycompile.numerics.block_floating import multiplier
+from tinycompile.numerics.fixed_point import Float64Array
+from tinycompile.numerics.requant import Requant
+from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._training.gradient import Gradient
 from tinycompile.ops._training.masks import MaskedGradient
 from tinycompile.ops._training.scaled_gradient import SpreadGradient
@@ -101,6 +104,18 @@ def passed_through(tape: Tape, node: Node, gradient: Gradient, clamp: tuple[int,
     return Gradient(values, gradient.exponent)
 
 
+def slopes(sig: Signature, rule: Requant) -> Float64Array:
+    """What 1 of each channel's sums is in steps of operand 0, real numbers (C,), by a layer's own rule: a factor behind
+    the layer is part of it.
+
+    Raises:
+        NoGradientError: it isn't a straight line between two ends.
+    """
+    if isinstance(rule, StepRequant) and not rule.is_straight():
+        raise NoGradientError("what it computes of its sums isn't a straight line")
+    return rule.real_scale() * (sig.output.scale / sig.input.scale)
+
+
 def is_rescaled(sig: Signature) -> bool:
     """Whether operand 0 and the result differ in scale or zero point."""
     return sig.input.quant is not None and not sig.input.quant.same_as(sig.output.quant)
@@ -114,7 +129,7 @@ def add_as_values(tape: Tape, node: Node, gradient: Gradient) -> None:
     """
     sig, (x, *_) = tape.signature(node), node.inputs
     if sig.input.scale != sig.output.scale:
-        share = factor(sig.output.scale / sig.input.scale)
+        share = multiplier(sig.output.scale / sig.input.scale)
         op = SpreadGradient(sig.input.shape, sig.input.shape, share)
         gradient = Gradient(*tape.emit(op, *gradient, meaning="rescaled"))
     tape.add(x, gradient)

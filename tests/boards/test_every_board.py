@@ -1,18 +1,22 @@
-"""Every board's firmware as it is linked for the real memory map; most can't be run here."""
+"""Every board's firmware: linked for the real memory map, run in QEMU where that has the board or one like it."""
 
 from __future__ import annotations
 
 import re
 import struct
 import subprocess
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
 import tinycompile
 from tests.conftest import DIGITS, ROOT
+from tinycompile.build import Build
+from tinycompile.ir import TensorType
 from tinycompile.targets import Board, Memory, all_boards
 from tinycompile.targets.memory import ram_choices
 from tinycompile.toolchain import make
@@ -39,7 +43,7 @@ class Image:
                 {s.name: s["st_value"] for s in table if s["st_shndx"] != "SHN_UNDEF"},
                 [s.name for s in table if s["st_shndx"] == "SHN_UNDEF" and s.name],
                 {s.name: (s["sh_addr"], s["sh_size"]) for s in elf.iter_sections() if s["sh_flags"] & SHF_ALLOC},
-                [(s["p_paddr"], s["p_filesz"], s.data()) for s in elf.iter_segments() if s["p_filesz"]],
+                [(s["p_paddr"], s["p_filesz"], s.data()) for s in elf.iter_segments("PT_LOAD") if s["p_filesz"]],
             )
 
     def word(self, address: int) -> int:
@@ -54,15 +58,24 @@ def inside(start: int, size: int, *regions: Memory | None) -> bool:
     return any(r and r.origin <= start and start + size <= r.origin + r.bytes for r in regions)
 
 
-def check(image: Image, board: Board) -> None:
+def check_vectors(image: Image, board: Board) -> None:
+    """A Cortex-M finds its stack pointer and its handlers in a table."""
     table = (board.vectors or board.flash).origin
     assert image.symbols["vectors"] == table
     assert table % 128 == 0, "VTOR wants a table of 16 entries to be aligned to 128 bytes"
-    stack_top = image.word(table)
-    assert stack_top == image.symbols["linker_stack_top"] and stack_top % 8 == 0
-    assert any(m.origin < stack_top <= m.end for m in ram_choices(board.memories) if not m.external)
+    assert image.word(table) == image.symbols["linker_stack_top"]
     assert image.word(table + 4) == image.symbols["Reset_Handler"] | 1
     assert all(image.word(table + 4 * i) & 1 for i in range(1, 16)), "every handler is Thumb code"
+
+
+def check(image: Image, board: Board) -> None:
+    if board.toolchain.machine == "EM_ARM":
+        check_vectors(image, board)
+    else:
+        assert image.symbols[board.toolchain.entry] == board.flash.origin, "the core starts at the first instruction"
+    stack_top = image.symbols["linker_stack_top"]
+    assert stack_top % board.toolchain.stack_alignment == 0
+    assert any(m.origin < stack_top <= m.end for m in ram_choices(board.memories) if not m.external)
     assert not image.undefined
     other = board.ram.code_origin
     used = [*board.memories, board.vectors, board.boot, *([] if other is None else [replace(board.ram, origin=other)])]
@@ -72,17 +85,71 @@ def check(image: Image, board: Board) -> None:
         assert inside(start, size, board.flash, board.vectors, board.boot)
 
 
+def check_results(build: Build) -> None:
+    """What QEMU computes on the board, or on the one that stands in for it."""
+    data = np.load(DIGITS / "digits_samples.npz")
+    np.testing.assert_array_equal(build.run(data["input_0"][:8], on="qemu"), data["output_0"][:8])
+    report = build.report
+    assert report["run"]["instructions"] > report["macs"]["executed"] // 8
+    assert report["run"]["stack_bytes_painted"] < 1024
+    assert report["ram"]["total_bytes"] < report["ram"]["limit_bytes"]
+
+
+def pattern(t: TensorType) -> np.ndarray:
+    return ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8).view(t.dtype.carrier).reshape(t.shape)
+
+
+def printed(folder: Path, board: Board) -> str:
+    """What the firmware prints until its first result is complete."""
+    assert board.qemu is not None
+    command = [board.toolchain.emulator, *board.toolchain.emulator_flags, "-machine", board.qemu.machine]
+    command += ["-nographic", "-monitor", "none", "-serial", "stdio"]
+    # Counters follow executed instructions, however busy this machine is.
+    command += ["-icount", f"shift={board.qemu.icount_shift}"]
+    command += ["-kernel", str(folder / "firmware_console.elf")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+        killer = threading.Timer(60, process.kill)
+        killer.start()
+        text = b""
+        assert process.stdout is not None
+        while not text.endswith(b"end\r\n") and (byte := process.stdout.read(1)):
+            text += byte
+        process.kill()
+        killer.cancel()
+    return text.decode().replace("\r\n", "\n")
+
+
+def check_console(build: Build) -> None:
+    """Results and cycles of each layer are on the UART."""
+    name = build.board.name
+    text = printed(build.folder, build.board)
+    assert text.startswith(f"\ntinycompile: digits_int8 on {name}\n")
+    layers = [line for line in text.splitlines() if line.startswith("layer ")]
+    assert len(layers) == len(build.report["layers"])
+    total = next(line for line in text.splitlines() if line.startswith("total: "))
+    counted = sum(int(line.split(": ")[1]) for line in layers)
+    assert int(total.split()[1]) == counted > build.report["macs"]["executed"] // 10
+    (line,) = [line for line in text.splitlines() if line.startswith("output 0:")]
+    expected = build.run(pattern(build.inputs[0]))
+    assert isinstance(expected, np.ndarray)
+    assert [int(word) for word in line.split()[2:]] == expected.ravel().tolist()
+
+
 @pytest.mark.parametrize("name", BOARDS)
-def test_the_firmware_is_linked_for_the_real_memory_map(name: str, tmp_path: Path) -> None:
+def test_the_firmware_is_linked_for_the_real_memory_map_and_runs(name: str, tmp_path: Path) -> None:
     build = tinycompile.compile(DIGITS / "digits_int8.tflite", target=name, output=tmp_path / "out")
     make(build.folder, "console")
     for elf in ("firmware.elf", "firmware_console.elf"):
         check(Image.of(build.folder / elf), BOARDS[name])
     if name == "rp2040":
         check_boot_stage(Image.of(build.folder / "firmware_console.elf"), tmp_path)
-    if name == "rp2350":
+    if name in ("rp2350", "rp2350-riscv"):
         address = Image.of(build.folder / "firmware_console.elf").symbols["image_definition"]
         assert BOARDS[name].flash.origin <= address < BOARDS[name].flash.origin + 4096
+    if BOARDS[name].emulated():
+        check_results(build)
+    if BOARDS[name].qemu:
+        check_console(build)
 
 
 def check_boot_stage(image: Image, folder: Path) -> None:

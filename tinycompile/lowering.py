@@ -20,7 +20,7 @@ from tinycompile.codegen.project import Project, Provenance
 from tinycompile.codegen.reserved import API
 from tinycompile.compatible import adopted, with_weights
 from tinycompile.copy_choice import Estimate
-from tinycompile.errors import DoesNotFitError, UsageError
+from tinycompile.errors import DoesNotFitError, TinycompileWarning, UsageError
 from tinycompile.frontend import class_names_of, is_onnx, load
 from tinycompile.frontend.declared_states import with_states, without
 from tinycompile.frontend.survey import Survey, survey
@@ -125,7 +125,8 @@ def _check_codes(planned: Sequence[Planned], options: Options) -> None:
     if not options.compress_weights or any(k.coding is not None for each in planned for k in each.kernels):
         return
     if options.flash is not None:
-        warnings.warn("--compress-weights: the layers fit --flash as they are, none is coded", stacklevel=2)
+        text = "--compress-weights: the layers fit --flash as they are, none is coded"
+        warnings.warn(text, TinycompileWarning, stacklevel=2)
         return
     raise UsageError(
         "--compress-weights makes no layer smaller",

@@ -9,8 +9,8 @@ from tinycompile.kernels import Offer, coded_kernels_of
 from tinycompile.kernels.base import Coding, Kernel
 from tinycompile.targets import Core
 
-LEAST_SAVED = 128
-"""Bytes of a layer that are worth decoding all of them, code included: wrappers and tiles take some."""
+LEAST_SAVED = 256
+"""Bytes of a layer that are worth decoding all of them: its functions become its own, which others may share."""
 
 
 SHARE = 0.03
@@ -36,7 +36,11 @@ class WithCodes:
         if fastest is None:
             return kernels
         most = _flash_bytes(fastest) - LEAST_SAVED
-        coded = [kernel for kernel in coded_kernels_of(site, core, kernels) if _flash_bytes(kernel) <= most]
+        coded = [
+            kernel
+            for kernel in coded_kernels_of(site, core, kernels)
+            if _flash_bytes(kernel) <= most and kernel.coding is not None and _saved(kernel.coding) >= LEAST_SAVED
+        ]
         coded = [kernel for kernel in coded if not any(_is_leaner(other, kernel) for other in coded)]
         saved = max((_saved(kernel.coding) for kernel in coded if kernel.coding is not None), default=0)
         if self._wanted and saved:

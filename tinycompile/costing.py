@@ -42,7 +42,7 @@ CODE_FACTOR = 1.0
 @dataclass(frozen=True)
 class LayerCost:
     """A layer's part. `weights_bytes` are its constants as the kernel wants them, `weight_bits` those of each weight as
-    the model has it, None where there are none.
+    the model has it, None where there are none or any would do (`exact=False`).
     """
 
     name: str
@@ -245,7 +245,7 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True)
         cycles_per_instruction=board.core.issue.cycles_per_instruction,
         waiting_cycles=_waiting(planned, cold, copies, layout, board),
         schedule="+".join(sorted({stage.mode for stage in planned.stages})) or "layer",
-        layers=_layers(planned, macs),
+        layers=_layers(planned, macs, exact),
     )
 
 
@@ -296,7 +296,7 @@ def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: La
     return round(both.low), round(both.high)
 
 
-def _layers(planned: Planned, macs: Sequence[int]) -> tuple[LayerCost, ...]:
+def _layers(planned: Planned, macs: Sequence[int], exact: bool) -> tuple[LayerCost, ...]:
     return tuple(
         LayerCost(
             node.name,
@@ -306,7 +306,7 @@ def _layers(planned: Planned, macs: Sequence[int]) -> tuple[LayerCost, ...]:
             kernel.instructions,
             kernel.constant_bytes,
             kernel.scratch_bytes,
-            layer_weights(planned.graph, node).bits,
+            layer_weights(planned.graph, node).bits if exact else None,
         )
         for node, kernel, work in zip(planned.graph.nodes, planned.kernels, macs, strict=True)
     )

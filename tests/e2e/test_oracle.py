@@ -204,7 +204,7 @@ def test_an_ignored_alpha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         clone.CopyFrom(step.node)
         del clone.attribute[:]
         clone.attribute.extend(a for a in step.node.attribute if a.name != "alpha")
-        return original(Expansion(clone, set(), step.typed, step.opset))
+        return original(Expansion(clone, set(), step.typed, step.opset, step.constants))
 
     monkeypatch.setattr(onnx_contrib, "expanded", without_alpha)
     noticed(model, tmp_path)

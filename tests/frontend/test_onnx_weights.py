@@ -172,7 +172,7 @@ def test_blocks_that_do_not_fit_are_refused(block, scales):
     layer.b.output(layer.b.activation(layer.b.node("MatMul", layer.a, w), 0.2, 1))
     model = layer.b.model()
     model.ir_version = 10
-    with pytest.raises(UnsupportedError, match=f"{scales} scales for blocks of {block} in axis 0 of .8, 4."):
+    with pytest.raises(UnsupportedError, match=rf"\[{scales}, 4\] for blocks of {block} in axis 0 of \[8, 4\]"):
         imported(model, floats="islands")
 
 

@@ -42,7 +42,7 @@ CODE_FACTOR = 1.0
 @dataclass(frozen=True)
 class LayerCost:
     """A layer's part. `weights_bytes` are its constants as the kernel wants them, `weight_bits` those of each weight as
-    the model has it, None where there are none or any would do (`exact=False`).
+    the model has it, or of its type (`exact=False`); None where there are none.
     """
 
     name: str
@@ -306,7 +306,7 @@ def _layers(planned: Planned, macs: Sequence[int], exact: bool) -> tuple[LayerCo
             kernel.instructions,
             kernel.constant_bytes,
             kernel.scratch_bytes,
-            layer_weights(planned.graph, node).bits if exact else None,
+            layer_weights(planned.graph, node, of_values=exact).bits,
         )
         for node, kernel, work in zip(planned.graph.nodes, planned.kernels, macs, strict=True)
     )

@@ -27,13 +27,17 @@ class LayerWeights:
     bits: int | None
 
 
-def layer_weights(graph: Graph, node: Node) -> LayerWeights:
-    """Weights are constant operands of two axes or more, integers of 8 and 16 bits or floats."""
+def layer_weights(graph: Graph, node: Node, *, of_values: bool = True) -> LayerWeights:
+    """Weights are constant operands of two axes or more, integers of 8 and 16 bits or floats.
+
+    Args:
+        of_values: bits are those that the values take; else those of their type, which hold any values.
+    """
     found = [
         (graph.types[name], graph.constants[name]) for name in dict.fromkeys(node.inputs) if name in graph.constants
     ]
     weights = [(t, value) for t, value in found if len(t.shape) > 1 and (t.dtype in (INT8, INT16) or t.dtype.is_float)]
-    bits = [_bits(t, value) for t, value in weights]
+    bits = [_bits(t, value) if of_values else t.dtype.bits for t, value in weights]
     return LayerWeights(sum(t.elements for t, _ in weights), max(bits, default=None))
 
 

@@ -101,15 +101,20 @@ def _narrow(layer: BlockwiseLayer, rule: StepRequant, core: Core) -> Kernel:
     return _kernel(layer, core, "blockwise", function, constants, (_PER_BLOCK, finish.instructions), finish.form)
 
 
-def _wide(layer: BlockwiseLayer, rule: RealRequant, core: Core) -> Kernel:
+def wide_channels(start: Array, rule: RealRequant) -> Constant:
+    """What a row's 63-bit sum is rounded with, a `tc_blockwise_channel` for each of `start`."""
     table = structured(
-        start=layer.start,
+        start=start,
         bias=rule.offset,
         multiplier=(rule.slope >> 32).astype(np.int32),
         right=(rule.slope & 0xFFFFFFFF).astype(np.uint32).view(np.int32),
     )
     text = "start, offset and both words of the factor of each channel"
-    channels = Constant("channels", "tc_blockwise_channel", table, text)
+    return Constant("channels", "tc_blockwise_channel", table, text)
+
+
+def _wide(layer: BlockwiseLayer, rule: RealRequant, core: Core) -> Kernel:
+    channels = wide_channels(layer.start, rule)
     parameters = (
         "const int8_t *input",
         "int8_t *output",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, structured
-from tinycompile.kernels.blockwise_layers import BlockwiseLayer
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
+from tinycompile.kernels.blockwise_layers import BlockwiseLayer, wide_channels
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.generic_finish import step_finish
 from tinycompile.kernels.generic_overlap import rowwise_distance
@@ -172,13 +172,6 @@ def _narrow(layer: PackedBlocks, rule: StepRequant) -> Kernel:
 
 
 def _wide(layer: PackedBlocks, rule: RealRequant) -> Kernel:
-    table = structured(
-        start=layer.start,
-        bias=rule.offset,
-        multiplier=(rule.slope >> 32).astype(np.int32),
-        right=(rule.slope & 0xFFFFFFFF).astype(np.uint32).view(np.int32),
-    )
-    text = "start, offset and both words of the factor of each channel"
-    channels = Constant("channels", "tc_blockwise_channel", table, text)
+    channels = wide_channels(layer.start, rule)
     structs = (Struct("tc_wide_range", range_of(rule), name="range"),)
     return layer.kernel("_wide", channels, structs, (), layer.work(6, 80), "64-bit product")

@@ -142,11 +142,16 @@ def short_requant(rule: TfliteRequant) -> Fields | None:
 
 def window_fields(window: Window, x: TensorType, y: TensorType) -> Mapping[str, int]:
     """Members of a `tc_window` for NHWC tensors."""
+    return positions_fields(window, x.shape[1:3], y.shape[1:3])
+
+
+def positions_fields(window: Window, image: Sequence[int], made: Sequence[int]) -> Mapping[str, int]:
+    """Members of a `tc_window` over an image of so many rows and columns, which makes one of `made`."""
     return {
-        "input_height": x.shape[1],
-        "input_width": x.shape[2],
-        "output_height": y.shape[1],
-        "output_width": y.shape[2],
+        "input_height": image[0],
+        "input_width": image[1],
+        "output_height": made[0],
+        "output_width": made[1],
         "kernel_height": window.kernel[0],
         "kernel_width": window.kernel[1],
         "stride_y": window.stride[0],

@@ -7,8 +7,8 @@ import numpy as np
 from tinycompile.ir import Node, Signature, Site
 from tinycompile.kernels.base import Constant, Kernel, equivalent_for, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
-from tinycompile.kernels.generic_c import Fields, Struct, struct_call
-from tinycompile.kernels.training_layers import PORTABLE, on, positions_fields
+from tinycompile.kernels.generic_c import Fields, Struct, positions_fields, struct_call
+from tinycompile.kernels.training_layers import PORTABLE, on
 from tinycompile.numerics.block_floating import MANTISSA_BITS
 from tinycompile.numerics.training_losses import POWERS, logit_factor, squared_error_factors
 from tinycompile.ops._training.losses import BeginBackward, CrossEntropyGradient, SquaredErrorGradient
@@ -253,7 +253,7 @@ def average_pool_gradient(site: Site, core: Core) -> Kernel | None:
     mantissas, exponent = op.shares()
     shift = 2 * MANTISSA_BITS - op.bits
     fields = {
-        "window": positions_fields(op.window, op.image),
+        "window": positions_fields(op.window, op.image, op.window.output_size(*op.image)),
         "channels": op.shape[3],
         "shift": shift,
         "exponent_change": shift + exponent,
@@ -270,7 +270,7 @@ def max_pool_gradient(site: Site, core: Core) -> Kernel | None:
         return None
     shift = MANTISSA_BITS - op.bits
     fields = {
-        "window": positions_fields(op.window, op.image),
+        "window": positions_fields(op.window, op.image, op.window.output_size(*op.image)),
         "channels": op.shape[3],
         "shift": shift,
         "exponent_change": shift,

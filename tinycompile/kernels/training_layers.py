@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 import numpy as np
@@ -11,10 +10,9 @@ from tinycompile.dtypes import INT16
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for, structured
 from tinycompile.kernels.cover import Sequel, cover_for, parts_of
-from tinycompile.kernels.generic_c import Fields, Struct, struct_call
+from tinycompile.kernels.generic_c import Fields, Struct, positions_fields, struct_call
 from tinycompile.kernels.generic_finish import finish_of
 from tinycompile.numerics.block_floating import BIAS_LIMIT, MANTISSA_BITS
-from tinycompile.ops._spatial import Window
 from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.linear_geometry import LinearGeometry
 from tinycompile.ops._training.parameters import GradientDescent, RoundedWeights
@@ -42,8 +40,9 @@ def geometry_fields(
     one_scale: bool = False,
 ) -> Fields:
     """Members of a `tc_layer_geometry`."""
+    image = geometry.image[:2]
     return {
-        "window": positions_fields(geometry.window, geometry.image[:2]),
+        "window": positions_fields(geometry.window, image, geometry.window.output_size(*image)),
         "input_channels": geometry.image[2],
         "output_channels": geometry.outputs,
         "groups": geometry.groups,
@@ -53,25 +52,6 @@ def geometry_fields(
         "shift": shift,
         "exponent_change": change,
         "one_scale": int(one_scale),
-    }
-
-
-def positions_fields(window: Window, image: tuple[int, int]) -> Mapping[str, int]:
-    """Members of a `tc_window` over an image of so many rows and columns."""
-    rows, columns = window.output_size(*image)
-    return {
-        "input_height": image[0],
-        "input_width": image[1],
-        "output_height": rows,
-        "output_width": columns,
-        "kernel_height": window.kernel[0],
-        "kernel_width": window.kernel[1],
-        "stride_y": window.stride[0],
-        "stride_x": window.stride[1],
-        "dilation_y": window.dilation[0],
-        "dilation_x": window.dilation[1],
-        "padding_top": window.padding[0],
-        "padding_left": window.padding[2],
     }
 
 

@@ -18,7 +18,6 @@ from typing import Any, cast
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8
-from tinycompile.errors import ToolMissingError
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array, Graph, Node, Op, Signature, TensorType
 from tinycompile.mixed_precision.scores import scores_of
@@ -32,6 +31,7 @@ from tinycompile.ops.identity import Identity
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 from tinycompile.passes.fold_pad import fold_pad
+from tinycompile.quantize.execution import onnxruntime_module
 
 THREADS = 2
 _OPSET = 21
@@ -225,7 +225,7 @@ class Network:
     def _layer(self, layer: Layer, x: Array, given: Parameters, rounded: bool) -> Array:
         key = layer.name, rounded
         if key not in self._sessions:
-            self._sessions[key] = session_of(_model_of(layer, rounded))
+            self._sessions[key] = _session_of(_model_of(layer, rounded))
         weights = given.weights
         if isinstance(layer.op, FullyConnected):
             weights, x = weights.T, x.reshape(-1, x.shape[-1])
@@ -293,17 +293,9 @@ def _smooth(node: Node, sig: Signature) -> Signature | None:
     return None
 
 
-def session_of(proto: Any) -> Any:
-    """Raises ToolMissingError without onnxruntime."""
-    try:
-        import onnxruntime as package  # pyright: ignore[reportMissingTypeStubs] - what it has of types are few
-    except ImportError as error:
-        raise ToolMissingError(
-            "onnxruntime is not installed",
-            why="low bits are tried with it",
-            hint="pip install 'tinycompile[quantize]'",
-        ) from error
-    onnxruntime: Any = package
+def _session_of(proto: Any) -> Any:
+    """With onnxruntime's optimisations, for many samples. Raises ToolMissingError without it."""
+    onnxruntime = onnxruntime_module("low bits are tried with it")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = THREADS

@@ -15,21 +15,24 @@ Sample = Mapping[str, Array]
 """By input name, as the model takes it: with a batch of 1."""
 
 
+def onnxruntime_module(why: str) -> Any:
+    """The package. Raises ToolMissingError, with why it is needed."""
+    try:
+        import onnxruntime  # pyright: ignore[reportMissingTypeStubs] - what it has of types are few
+    except ImportError as error:
+        raise ToolMissingError(
+            "onnxruntime is not installed", why=why, hint="pip install 'tinycompile[quantize]'"
+        ) from error
+    return onnxruntime
+
+
 def session_of(proto: Any) -> Any:
     """An onnxruntime session that computes what the nodes say, in their order.
 
     Raises:
         ToolMissingError: without onnxruntime.
     """
-    try:
-        import onnxruntime as package  # pyright: ignore[reportMissingTypeStubs] - what it has of types are few
-    except ImportError as error:
-        raise ToolMissingError(
-            "onnxruntime is not installed",
-            why="calibration runs the float model with it",
-            hint="pip install 'tinycompile[quantize]'",
-        ) from error
-    onnxruntime: Any = package
+    onnxruntime = onnxruntime_module("calibration runs the float model with it")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -59,7 +59,6 @@ from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 
-LAYOUTS = ("model", "nhwc")
 Floats = Literal["none", "islands", "all"]
 
 _INTEGER_INPUTS = (2, 3)

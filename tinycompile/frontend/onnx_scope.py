@@ -374,10 +374,6 @@ FLOAT_ARITHMETIC = "that would take float32 arithmetic"
 NOT_ROUNDED = f"it stands between a float operator and QuantizeLinear: {FLOAT_ARITHMETIC}"
 
 
-def any_missing(values: Sequence[Value]) -> bool:
-    return any(isinstance(value, Missing) for value in values)
-
-
 def scalar(array: Array) -> float | None:
     """The only element, if there is only one."""
     return float(array.reshape(-1)[0]) if array.size == 1 else None

@@ -7,9 +7,6 @@ import numpy as np
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.linear_layer import LinearLayer
 
-LOWER_BITS = 0x01010101
-"""A word with the lowest bit of each byte."""
-
 
 def offset(bits: int) -> int:
     """What is added to a weight, so that none is negative: 8 with 4 bits."""

@@ -37,7 +37,6 @@ UNITS = {
 _LOGIC = re.compile(r"v(and|bic|orr|orn|eor|mvn|rev(16|32|64)|psel|cl[sz])$")
 _SLOW_A = re.compile(r"v(q?rshl|qshl|rshr|q?movu?n|q?r?shru?n|shlc|[di]w?dup)")
 _FAST_NARROW = re.compile(r"v(movn|shrn)[bt]$")
-_SECOND_EARLY = ("adc", "bic", "eor", "orn", "orr", "rsb", "sbc", "cmp", "cmn", "teq", "tst", "mvn", "and")
 
 
 @lru_cache(maxsize=1 << 14)

@@ -31,8 +31,6 @@ _NATIVE_T = re.compile(r"v(movl|q?movu?n|shll|q?r?shru?n|q?d?mull|mull|cvt)t$")
 _PREDICATED = re.compile(r"v\w{2,}[te]$")
 """Names that end in t or e: in a block after VPST or VPT, but for those of the upper half of the lanes."""
 _SELECTORS = re.compile(r"vps?t[te]{0,3}$|vctp$|vpnot$")
-_ACROSS = re.compile(r"v(r?ml[as]l?(da)?vh?a?x?|addl?va?|(min|max)(nm)?a?v|abav)$")
-"""Vectors to one number."""
 _MULTIPLIES = re.compile(r"v(q?r?d?mul|q?r?d?ml[as]|cm(ul|la)|fm[as])")
 _ACCUMULATES = re.compile(r"v(\w*vh?ax?|fm[as]s?|mlas?|q?r?dml[as]\w*|cmla)$")
 _KEEPS = re.compile(r"v(q?movu?n|q?r?shru?n)[bt]$|vs[lr]i$|vabav$|v(min|max)(nm)?a?v$|v[di]w?dup$|vshlc$")

@@ -7,12 +7,16 @@
  * output             rows of results, each contiguous; each may be where its query is
  * row                scratch: a score for each key
  *
+ * Where somebody prunes tokens, the columns of the probabilities of all matrices are added up as they pass.
+ *
  * Every step rounds as the operators one after the other: the product, f as a table, the softmax, the last product.
  */
 #ifndef TC_ATTENTION_H
 #define TC_ATTENTION_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "kernels/tc_batch_matmul.h"
 #include "kernels/tc_finish.h"
@@ -47,7 +51,23 @@ typedef struct tc_attention_functions {
     const uint8_t *masks; /* which of several tables, for each query and key; NULL if there is one */
     tc_attention_softmax *softmax;
     const int32_t *exponentials;
+    int32_t *sums; /* of columns, one for each key; NULL where nobody wants them */
 } tc_attention_functions;
+
+TC_INLINE void tc_attention_begin(int32_t keys, const tc_attention_functions *functions)
+{
+    if (functions->sums != NULL) {
+        memset(functions->sums, 0, (size_t)keys * sizeof *functions->sums);
+    }
+}
+
+/* Adds the probabilities of a query to the sums of their columns. */
+TC_INLINE void tc_attention_weigh(const int8_t *probabilities, int32_t keys, const tc_attention_functions *functions)
+{
+    for (int32_t i = 0; i < (functions->sums == NULL ? 0 : keys); ++i) {
+        functions->sums[i] += probabilities[i];
+    }
+}
 
 /* count: of scores, of all rows. masks: theirs. */
 TC_INLINE void tc_attention_probabilities(int8_t *scores, int32_t count, const uint8_t *masks,
@@ -79,6 +99,7 @@ TC_INLINE void tc_attention_one(const int8_t *query, const int8_t *key, const in
                             &shape->scores);
         tc_attention_probabilities(row, shape->scores.b.vectors,
                                    tc_attention_masks(functions, i, shape->scores.b.vectors), functions);
+        tc_attention_weigh(row, shape->scores.b.vectors, functions);
         tc_batch_matmul_one(row, value, output + i * shape->output_stride, shares->channels, shares->finish,
                             &shape->shares);
     }
@@ -89,6 +110,7 @@ TC_INLINE void tc_attention_s8(const int8_t *query, const int8_t *key, const int
                                const tc_attention_finish *shares, const tc_attention_shape *shape)
 {
     const int32_t *const to = shape->output_batch_stride;
+    tc_attention_begin(shape->scores.b.vectors, functions);
     for (int32_t i = 0; i < shape->batch[0]; ++i) {
         for (int32_t j = 0; j < shape->batch[1]; ++j) {
             for (int32_t k = 0; k < shape->batch[2]; ++k) {

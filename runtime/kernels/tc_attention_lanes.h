@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_attention.h"
+#include "kernels/tc_average.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_matrix_product.h"
 
@@ -55,6 +56,25 @@ TC_INLINE tc_attention_scratch tc_attention_divided(uint32_t *scratch, const tc_
     return places;
 }
 
+/* `tc_attention_weigh` of two queries whose probabilities follow each other, or of the first where it is alone. */
+TC_INLINE void tc_attention_weigh_two(const int8_t *probabilities, int32_t present, int32_t keys,
+                                      const tc_attention_functions *functions)
+{
+    if (present < 2 || functions->sums == NULL) {
+        tc_attention_weigh(probabilities, keys, functions);
+        return;
+    }
+    int32_t i = 0;
+    for (; i < keys / 4 * 4; i += 4) {
+        tc_sum4 sum = {0, 0, 0};
+        tc_sum4_run(&sum, probabilities + i, 2, keys);
+        tc_sum4_flush(&sum, functions->sums + i);
+    }
+    for (; i < keys; ++i) {
+        functions->sums[i] += probabilities[i] + probabilities[keys + i];
+    }
+}
+
 TC_INLINE void tc_attention_two_queries(const int8_t *query, int8_t *output, int32_t present,
                                         const uint8_t *masks, const tc_attention_scratch *places,
                                         const tc_attention_product *scores,
@@ -67,6 +87,7 @@ TC_INLINE void tc_attention_two_queries(const int8_t *query, int8_t *output, int
     tc_matrix_pack(query, 2, present, places->rows, &shape->query.vectors);
     tc_matrix_two_rows(places->rows, places->keys, keys, places->scores, scores->compute, &job, depth);
     tc_attention_probabilities(places->scores, 2 * keys, masks, functions);
+    tc_attention_weigh_two(places->scores, present, keys, functions);
     job.rows_end = places->rows + 2 * tc_matrix_pairs(keys);
     job.step = present > 1 ? (uint32_t)shape->output_stride : 0u;
     job.requant = shares->requant;
@@ -100,6 +121,7 @@ TC_INLINE void tc_attention_lanes_s8(const int8_t *query, const int8_t *key, con
 {
     const tc_attention_scratch places = tc_attention_divided((uint32_t *)scratch, shape);
     const int32_t *const to = shape->output_batch_stride;
+    tc_attention_begin(shape->row.depth, functions);
     for (int32_t i = 0; i < shape->batch[0]; ++i) {
         for (int32_t j = 0; j < shape->batch[1]; ++j) {
             for (int32_t k = 0; k < shape->batch[2]; ++k) {

@@ -67,7 +67,8 @@ def parameters_of(attention: Attention, site: Site) -> tuple[tuple[str, ...], Ma
         if vectors.operand is not None:
             names.setdefault(vectors.operand, role)
     declared = tuple(f"const int8_t *{names[index]}" for index, _ in site.dynamic_inputs())
-    return (*declared, "int8_t *output"), {role: names[v.operand or 0] for role, v in roles.items()}
+    results = ("int8_t *output", *(("int32_t *sums",) if attention.sums else ()))
+    return (*declared, *results), {role: names[v.operand or 0] for role, v in roles.items()}
 
 
 def is_usable(attention: Attention, site: Site) -> bool:
@@ -127,7 +128,7 @@ def _shape(attention: Attention, scores: Finish, shares: Finish) -> Fields:
 def stem_of(attention: Attention) -> str:
     """Queries x depth x keys x results of a head, and heads."""
     sizes = attention.query.count, attention.query.depth, attention.key.count, attention.value.count
-    return f"attention_{'x'.join(map(str, sizes))}_{prod(attention.batch)}"
+    return f"attention_{'x'.join(map(str, sizes))}_{prod(attention.batch)}{'_summed' if attention.sums else ''}"
 
 
 def function_table(attention: Attention) -> tuple[Constant, ...]:
@@ -143,11 +144,12 @@ def function_table(attention: Attention) -> tuple[Constant, ...]:
     return (tables, Constant("mask", "uint8_t", rows.reshape(-1), "which of the tables a score has, by query and key"))
 
 
-def functions_struct(softmax: RowSoftmax, tables: Sequence[Constant]) -> str:
+def functions_struct(attention: Attention, softmax: RowSoftmax, tables: Sequence[Constant]) -> str:
     """The C variable `functions`, by the names of the parameters."""
     names = [constant.suffix for constant in tables]
     table, mask = (name if name in names else "NULL" for name in ("table", "mask"))
-    return f"const tc_attention_functions functions = {{{table}, {mask}, $0, {softmax.table}}}"
+    sums = "sums" if attention.sums else "NULL"
+    return f"const tc_attention_functions functions = {{{table}, {mask}, $0, {softmax.table}, {sums}}}"
 
 
 def lookup_instructions(attention: Attention) -> int:
@@ -185,7 +187,7 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
         variables=(
             f"const tc_attention_finish scores = {{score_channels, {scores.function}}}",
             f"const tc_attention_finish shares = {{share_channels, {shares.function}}}",
-            functions_struct(softmax, tables),
+            functions_struct(attention, softmax, tables),
         ),
     )
     rows = prod(attention.batch) * attention.query.count
@@ -194,6 +196,7 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
         for part, finish in zip((attention.scores, attention.shares), finishes, strict=True)
     ]
     lookups = rows * attention.key.count * (lookup_instructions(attention) + 1) if tables else 0
+    lookups += rows * (10 + 5 * attention.key.count) if attention.sums else 0
     return Kernel(
         "attention_rows",
         replace(function, callees=(softmax.function,)),

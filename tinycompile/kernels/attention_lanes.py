@@ -58,7 +58,7 @@ def attention_lanes(site: Site, core: Core) -> Kernel | None:
         "Attention, two queries at a time: 2 rows x 4 columns in registers.",
         (names["query"], names["key"], names["value"], "output", "scratch", "&functions"),
         tuple(dict.fromkeys(definition for _, definition in blocks)),
-        (functions_struct(softmax, tables),),
+        (functions_struct(attention, softmax, tables),),
     )
     work = _work(attention, scores, shares, softmax, core)
     return Kernel(
@@ -143,5 +143,6 @@ def _work(attention: Attention, scores: MatrixRequant, shares: MatrixRequant, so
     packing = keys * (10 + of_query * (3 + 2 * bool(scores.pre))) + results * (10 + of_row * (3 + 2 * bool(shares.pre)))
     products = scores.tile_work(of_query, core) * _fours(keys) + shares.tile_work(of_row, core) * _fours(results)
     lookups = 20 + 2 * keys * lookup_instructions(attention) if attention.functions is not None else 0
+    lookups += 10 + 5 * keys if attention.sums else 0
     pair = products + 150 + 6 * (of_query + of_row) + softmax.kernel.instructions + lookups
     return (pair * rows + packing + 60) * prod(attention.batch) + 60

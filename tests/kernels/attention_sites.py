@@ -53,7 +53,8 @@ def masked_graph(heads: int, queries: int, keys: int, depth: int, way: str) -> G
     """Where no key behind the query is looked at.
 
     Args:
-        way: "choice": a low score takes the place of others. "sum": of a large number and the score little is left.
+        way: "choice": a low score takes the place of others, "local": also of keys far before the query. "sum": of a
+            large number and the score little is left.
     """
     n = Nodes()
     q, *others = (
@@ -62,7 +63,9 @@ def masked_graph(heads: int, queries: int, keys: int, depth: int, way: str) -> G
     k, v = others
     s = n.add("s", BatchMatMul(adj_y=True), [q, k], int8((), 0.1, 5))
     seen = np.tril(np.ones((1, queries, keys), bool), keys - queries)
-    if way == "choice":
+    if way == "local":
+        seen &= ~np.tril(np.ones((1, queries, keys), bool), keys - queries - 4)
+    if way in ("choice", "local"):
         s = n.add(
             "m",
             Select(),

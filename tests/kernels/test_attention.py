@@ -36,6 +36,7 @@ GRAPHS = {
     "weighed": weighed(graph_of(2, 5, 7, 4, scale=0.17)),
     "weighed by torch": weighed(torch_graph(3, 7, 4)),
     "weighed masks": weighed(masked_graph(2, 6, 6, 4, "choice")),
+    "local": masked_graph(1, 13, 13, 4, "local"),
 }
 
 
@@ -46,10 +47,27 @@ def test_one_query_after_the_other(name: str) -> None:
     assert kernel.scratch_bytes <= 16
 
 
-@pytest.mark.parametrize("name", sorted(GRAPHS.keys() - {"keras", "cross", "causal sum", "weighed"}))
+@pytest.mark.parametrize("name", sorted(GRAPHS.keys() - {"keras", "cross", "weighed"}))
 def test_two_queries_at_a_time(name: str) -> None:
     kernel = check(attention_lanes, site_of(GRAPHS[name]))
     assert kernel.in_place == (name not in ("one tensor", "onnx"))
+
+
+@pytest.mark.parametrize("way", ["choice", "sum", "local"])
+def test_a_mask_costs_less_in_one_function_than_apart(way: str) -> None:
+    """Its runs are few, and what is masked at the end of a row isn't computed."""
+    graph = masked_graph(4, 32, 32, 16, way)
+    apart = sum(min(kernel.instructions for kernel in kernels_of(graph.site(node), M7)) for node in graph.nodes)
+    together = attention_lanes(site_of(graph), M7)
+    assert together is not None and together.instructions < apart
+
+
+def test_no_kernel_for_masks_of_many_runs() -> None:
+    """The operators apart cost less."""
+    graph = masked_graph(1, 12, 12, 4, "choice")
+    seen = np.random.default_rng(0).random((1, 12, 12)) < 0.5
+    site = site_of(replace(graph, constants={**graph.constants, "seen": seen}))
+    assert attention_lanes(site, M7) is None and attention_rows(site, M7) is None
 
 
 def test_short_rows_are_not_computed_one_element_at_a_time() -> None:
@@ -64,11 +82,12 @@ def test_short_rows_are_not_computed_one_element_at_a_time() -> None:
 def cases() -> list[tuple[Factory, Site]]:
     """Pairs of lanes that are full and those that aren't; queries and columns that are left over."""
     found = [(attention_lanes, site_of(GRAPHS[name])) for name in ("keras", "weighed", "one tensor")]
+    found.append((attention_lanes, site_of(GRAPHS["local"])))
     return [*found, (attention_rows, site_of(GRAPHS["another scale"]))]
 
 
 def test_in_assembly() -> None:
-    check_emulated(cases()[:3])
+    check_emulated(cases()[:4])
 
 
 def test_what_is_known_of_where_vectors_are() -> None:

@@ -12,8 +12,9 @@ from tests.support.emulated_kernel import check_emulated
 from tests.support.fused_nodes import site_of
 from tests.support.kernel_checks import M7, check, int8
 from tinycompile.dtypes import FLOAT32, INT8
-from tinycompile.ir import Graph, Node, Op, TensorType
+from tinycompile.ir import Graph, Node, Op, Site, TensorType
 from tinycompile.kernels import kernels_of
+from tinycompile.kernels.base import Factory
 from tinycompile.kernels.linear_attention import linear_attention
 from tinycompile.ops.add import Add
 from tinycompile.ops.div import Div
@@ -74,8 +75,12 @@ def test_two_queries_at_a_time(name: str) -> None:
     check(linear_attention, site_of(GRAPHS[name]))
 
 
+def cases() -> list[tuple[Factory, Site]]:
+    return [(linear_attention, site_of(GRAPHS[name])) for name in ("turned", "without a factor")]
+
+
 def test_in_assembly() -> None:
-    check_emulated([(linear_attention, site_of(GRAPHS[name])) for name in ("turned", "without a factor")])
+    check_emulated(cases())
 
 
 def test_it_costs_less_than_the_operators_apart() -> None:

@@ -13,14 +13,21 @@ from tests.support.several_results import first_result
 from tests.training.networks import KINDS, RandomNetwork
 from tinycompile.interpreter import initial, run
 from tinycompile.ir import Array, Graph, Node, Signature, Site, TensorType
-from tinycompile.kernels import base, kernels_of, training_gradients, training_layers, training_products
+from tinycompile.kernels import (
+    base,
+    kernels_of,
+    trained_weights,
+    training_gradients,
+    training_layers,
+    training_products,
+)
 from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.kernels.cover import matches
 from tinycompile.ops._training.losses import SquaredErrorGradient
 from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import training_step
 
-MODULES = {module.__name__ for module in (training_gradients, training_layers, training_products)}
+MODULES = {module.__name__ for module in (trained_weights, training_gradients, training_layers, training_products)}
 
 
 @cache

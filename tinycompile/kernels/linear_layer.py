@@ -106,9 +106,8 @@ class LinearLayer:
             case _:
                 raise ValueError(f"{op.kind} is not a linear operator")
         if isinstance(site, SiteOfAddedBias):
-            found = LinearLayer.kept(
-                rows, np.zeros(rows.shape[0], np.int64), sig.input.zero_point, op.requant(sig), None
-            )
+            none: Array = np.zeros(sig.output.shape[-1], np.int64)
+            found = LinearLayer.kept(rows, none, sig.input.zero_point, op.requant(sig), None)
             return found.with_added_bias(site.limit)
         bias = site.constant(2) if len(site.sig.inputs) > 2 else np.zeros(rows.shape[0], np.int64)
         return LinearLayer.kept(rows, bias, sig.input.zero_point, op.requant(sig), site.latitude)
@@ -130,9 +129,7 @@ class LinearLayer:
 
         It may be clamped to `added` before: beyond, an output is at an end of its range whatever the input is.
         """
-        (low, high), thresholds = self.acc_range, np.clip(self.rule.thresholds(), INT32_MIN, INT32_MAX)
-        least, most = int((thresholds[:, 0] - 1 - high).min()), int((thresholds[:, -1] - low).max())
-        added = max(-limit, min(least, 0)), min(limit, max(most, 0))
+        added = added_range(self.rule, *self.acc_range, limit)
         return LinearLayer.kept(self.stored, self.bias, self.zp_in, self.rule, self.latitude, added)
 
     @property
@@ -292,6 +289,17 @@ class LinearLayer:
         channels = np.arange(self.channels)
         earlier, later = self.rule.take(channels[:-distance]), self.rule.take(channels[distance:])
         return all(np.array_equal(a, b) for (_, a), (_, b) in zip(_facts(earlier), _facts(later), strict=True))
+
+
+def added_range(rule: Requant, low: Array, high: Array, limit: int) -> tuple[int, int]:
+    """Least and most that a bias within [-limit, limit] has to be: beyond, outputs are at an end of their range.
+
+    Args:
+        low, high: the accumulators of each channel to which it is added.
+    """
+    thresholds = np.clip(rule.thresholds(), INT32_MIN, INT32_MAX)
+    least, most = int((thresholds[:, 0] - 1 - high).min()), int((thresholds[:, -1] - low).max())
+    return max(-limit, min(least, 0)), min(limit, max(most, 0))
 
 
 def _facts(rule: Requant) -> Iterator[tuple[str, Any]]:

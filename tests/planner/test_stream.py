@@ -109,6 +109,16 @@ def test_any_stage_row_by_row(seed: int, steps: int, data: st.DataObject) -> Non
     check_a_stage(seed, steps, ROWS, data)
 
 
+def test_what_is_needed_behind_a_stage_is_left_whole() -> None:
+    graph = RandomGraph(3, spatial=True).grow(5)
+    stage = max(possible_stages(graph, ROWS), key=lambda stage: len(stage.beside))
+    assert stage.beside
+    assert not any(name in stage.lines for name in stage.beside)
+    run_planned(with_stages(graph, [stage], M7, "ram"), random_inputs(graph, 1))
+    with pytest.raises(NotStreamable, match=f"{stage.beside[0]} is needed outside"):
+        Way(2, 1, patches=True).stage(Geometry(graph), stage.first, stage.last)
+
+
 @settings(max_examples=20 if FULL else 12, deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 5), st.integers(1, 2), st.integers(2, 5), st.data())
 def test_any_stage_in_tiles_of_columns(seed: int, steps: int, rows: int, tiles: int, data: st.DataObject) -> None:

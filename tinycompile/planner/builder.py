@@ -96,7 +96,7 @@ class Builder:
     ) -> Stage:
         """The stage, with how far what it reads must lie above its output."""
         members = self.members
-        whole = dict.fromkeys(s.tensor for f in firings for s in f.sources if s.tensor not in lines)
+        whole = dict.fromkeys(s.tensor for f in firings for s in f.sources if s.tensor not in members.index)
         stage = Stage(
             mode=mode,
             first=members.first,
@@ -108,6 +108,7 @@ class Builder:
             lines=lines,
             whole=tuple(whole),
             output=members.output,
+            beside=members.beside,
             distances={},
         )
         return replace(stage, distances={name: safe_distance(writes(stage, name, members.graph)) for name in whole})

@@ -30,6 +30,7 @@ class Geometry:
         self.graph, self._kept = graph, kept
         self.sigs = [graph.signature(node) for node in graph.nodes]
         self.consumers = graph.consumers()
+        self.steps = {node: step for step, node in enumerate(graph.nodes)}
         self._accesses = [
             [node.op.access(sig, operand) for operand in range(max(1, len(node.inputs)))]
             for node, sig in zip(graph.nodes, self.sigs, strict=True)
@@ -106,8 +107,11 @@ class Geometry:
 class Members:
     """The nodes [first, last) of a graph.
 
+    Attributes:
+        beside: the outputs that are needed outside, but for the last node's.
+
     Raises:
-        NotStreamable: more than the last node's output is needed outside, or an operator isn't spatial.
+        NotStreamable: a node has several outputs, or sums up rows for others inside.
     """
 
     def __init__(self, geometry: Geometry, first: int, last: int) -> None:
@@ -115,7 +119,7 @@ class Members:
         self.first, self.last = first, last
         self.nodes = self.graph.nodes[first:last]
         self.index = {node.outputs[0]: i for i, node in enumerate(self.nodes)}
-        self._check_outputs()
+        self.beside = self._needed_outside()
         self.sigs = geometry.sigs[first:last]
 
     def __len__(self) -> int:
@@ -228,15 +232,21 @@ class Members:
         on_part = Node(node.name, op, node.inputs, node.outputs)
         return Site(on_part, Signature(tuple(types), (output,)), constants)
 
-    def _check_outputs(self) -> None:
+    def check_nothing_beside(self) -> None:
+        """Raises NotStreamable where more than the last node's output is needed outside."""
+        for name in self.beside:
+            beyond = name in self.graph.results
+            raise NotStreamable(f"{name} is needed outside", final=beyond)
+
+    def _needed_outside(self) -> tuple[str, ...]:
         for node in self.nodes:
             if len(node.outputs) != 1:
                 raise NotStreamable(f"{node.name} has several outputs")
-        inside = set(self.nodes)
+        inside, found = set(self.nodes), list[str]()
         for i, node in enumerate(self.nodes[:-1]):
             if self.sums(i):
                 raise NotStreamable(f"{node.name} sums up all rows")
             readers = self._geometry.consumers.get(node.outputs[0], [])
             if node.outputs[0] in self.graph.results or any(reader not in inside for reader in readers):
-                beyond = node.outputs[0] in self.graph.results
-                raise NotStreamable(f"the output of {node.name} is needed outside", final=beyond)
+                found.append(node.outputs[0])
+        return tuple(found)

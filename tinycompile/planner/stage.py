@@ -167,7 +167,8 @@ class Stage:
 
     Attributes:
         rows: of the output at a time. ticks: turns of the loop over rows. tiles: of the columns.
-        lines: the tensors inside, by name. whole: tensors read from outside. output: the tensor that is left.
+        lines: the tensors inside, by name. whole: tensors read from outside. output: of the last node.
+        beside: other tensors made inside that are needed outside as well, which are whole in memory.
         distances: per tensor of `whole`, how far it must lie above the output to share memory with it.
     """
 
@@ -181,6 +182,7 @@ class Stage:
     lines: Mapping[str, Lines]
     whole: tuple[str, ...]
     output: str
+    beside: tuple[str, ...]
     distances: Mapping[str, int]
 
     @property

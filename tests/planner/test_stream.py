@@ -80,7 +80,7 @@ def with_stages(graph: Graph, stages: list[Stage], isa: Core, optimize_for: str)
 
 def possible_stages(graph: Graph, ways: Sequence[Way]) -> list[Stage]:
     """The longest first."""
-    found, geometry = list[Stage](), Geometry(graph)
+    found, geometry = list[Stage](), Geometry(graph, {name for s in graph.states for name in (s.name, s.next)})
     for first in range(len(graph.nodes)):
         for last in range(first + 1, len(graph.nodes) + 1):
             for way in ways:

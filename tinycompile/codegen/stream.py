@@ -201,6 +201,9 @@ class StageWriter:
 
     def input(self, firing: Firing, operand: int) -> Argument:
         """Where turn n reads an operand."""
+        name = self._graph.nodes[firing.step].inputs[operand]
+        if name in firing.entire:
+            return Place(name)
         source = next(s for s in firing.sources if s.operand == operand)
         size = self._item_bytes(source.tensor)
         if source.first is not None:
@@ -227,6 +230,7 @@ class StageWriter:
             yield source.tensor
             if (copy := copy_name(firing.step, source.operand)) in self._parts:
                 yield copy
+        yield from firing.entire
         if firing.put:
             yield put_name(firing.step)
         yield self._output(firing)

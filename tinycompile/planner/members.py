@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from tinycompile.access import Given, Planar, Reach, Summed
+from tinycompile.access import Everywhere, Given, Planar, Reach, Summed
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Node, Op, Signature, Site
 from tinycompile.planner.stage import AXES, Axis, NotStreamable, Span, grid, has_rows, with_grid
 
 Reaches = dict[int, Reach]
-"""Per operand that is computed at run time."""
+"""Per operand that is computed at run time, but for those that are read everywhere."""
 
 
 def up_of(reaches: Reaches) -> int:
@@ -23,7 +23,7 @@ class Geometry:
     """A graph, and what its nodes read of their operands: looked up once for all stages.
 
     Args:
-        kept: values in memory of their own: it isn't divided into rows.
+        kept: values in memory of their own: it isn't divided into rows, but may be read everywhere.
     """
 
     def __init__(self, graph: Graph, kept: Container[str] = ()) -> None:
@@ -43,6 +43,11 @@ class Geometry:
     def sums(self, step: int) -> bool:
         """Whether the output of a node isn't made of rows but sums them up."""
         return isinstance(self._accesses[step][0], Summed)
+
+    def entire(self, step: int) -> tuple[str, ...]:
+        """The operands of a node in RAM that are read everywhere."""
+        accesses = zip(self.graph.nodes[step].inputs, self._accesses[step], strict=False)
+        return tuple(n for n, access in accesses if isinstance(access, Everywhere) and n not in self.graph.constants)
 
     def is_given(self, step: int) -> bool:
         """Whether the rows of a node come from the caller."""
@@ -73,20 +78,23 @@ class Geometry:
         return found
 
     def _find_reaches(self, step: int, axis: Axis) -> Reaches:
-        node, sig = self.graph.nodes[step], self.sigs[step]
-        if any(name in self._kept for name in (*node.inputs, *node.outputs)):
+        node, sig, entire = self.graph.nodes[step], self.sigs[step], self.entire(step)
+        if any(name in self._kept for name in (*node.inputs, *node.outputs) if name not in entire):
             raise NotStreamable(f"{node.name} reads or writes a state")
         if self.is_given(step):
             return {}
         if self.sums(step):
             return {0: Reach()}
-        dynamic = (t for name, t in zip(node.inputs, sig.inputs, strict=True) if name not in self.graph.constants)
+        undivided = {*self.graph.constants, *entire}
+        dynamic = (t for name, t in zip(node.inputs, sig.inputs, strict=True) if name not in undivided)
         if not all(has_rows(t.shape) for t in (*dynamic, *sig.outputs)):
             raise NotStreamable(f"{node.name} isn't spatial")
         if len(sig.output.shape) < AXES[axis] + 3:
             raise NotStreamable(f"{node.name} has no {axis}")
         found, outputs = Reaches(), sig.output.shape[1 + AXES[axis]]
         for operand, (name, access) in enumerate(zip(node.inputs, self._accesses[step], strict=True)):
+            if name in entire:
+                continue
             reach = access.along(AXES[axis])
             if name in self.graph.constants:
                 if reach is not None and reach.stride and outputs > 1:
@@ -120,6 +128,7 @@ class Members:
         self.nodes = self.graph.nodes[first:last]
         self.index = {node.outputs[0]: i for i, node in enumerate(self.nodes)}
         self.beside = self._needed_outside()
+        self._check_entire()
         self.sigs = geometry.sigs[first:last]
 
     def __len__(self) -> int:
@@ -231,6 +240,15 @@ class Members:
         constants = tuple(self.graph.constants.get(name) for name in node.inputs)
         on_part = Node(node.name, op, node.inputs, node.outputs)
         return Site(on_part, Signature(tuple(types), (output,)), constants)
+
+    def entire(self, i: int) -> tuple[str, ...]:
+        """The operands of a node that are read everywhere."""
+        return self._geometry.entire(self.first + i)
+
+    def _check_entire(self) -> None:
+        for i, node in enumerate(self.nodes):
+            if not self.index.keys().isdisjoint(self.entire(i)):
+                raise NotStreamable(f"{node.name} reads all of what is made inside")
 
     def check_nothing_beside(self) -> None:
         """Raises NotStreamable where more than the last node's output is needed outside."""

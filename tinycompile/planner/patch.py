@@ -77,6 +77,7 @@ class _Patches(Builder):
             rows=rows,
             columns=self.columns[i],
             sources=sources,
+            entire=members.entire(i),
             site=members.site(i, shapes, rows.size, self.width(i)),
             partial=0,
             sums=members.sums(i),

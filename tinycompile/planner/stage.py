@@ -141,6 +141,7 @@ class Firing:
     Attributes:
         firings: that compute. total: with those that only fill the rows below the tensor.
         rows: that firing n computes. columns: in tile n; None for all.
+        entire: operands that every firing reads as they are.
         site: the node for so many rows and columns, for which kernels are chosen.
         partial: rows of the last firing that are inside the tensor, if not all are.
         sums: its output is not rows but sums over all of them (`SpatialSum`).
@@ -155,6 +156,7 @@ class Firing:
     rows: Span
     columns: Span | None
     sources: tuple[Source, ...]
+    entire: tuple[str, ...]
     site: Site
     partial: int
     sums: bool

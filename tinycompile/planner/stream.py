@@ -176,6 +176,7 @@ class _Stream(Builder):
             rows=self._span(i),
             columns=self.columns[i],
             sources=tuple(sources),
+            entire=members.entire(i),
             site=members.site(i, shapes, rows, self.width(i)),
             partial=self._height(i) % rows,
             sums=members.sums(i),

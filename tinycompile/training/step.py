@@ -59,6 +59,12 @@ class TrainingStep:
         return next(i for i, node in enumerate(self.graph.nodes) if isinstance(node.op, BeginBackward))
 
     @property
+    def parameters(self) -> tuple[str, ...]:
+        """The states that are trained."""
+        others = self.learning_rate, self.label, self.loss
+        return tuple(state.name for state in self.graph.states if state.name not in others)
+
+    @property
     def classes(self) -> int | None:
         """Of how many the label is the number of one; None where it is what the output should be."""
         head = self.graph.consumers()[self.label][0]

@@ -64,6 +64,10 @@ uint32_t tc_checkpoint_bytes = PREFIX_CHECKPOINT_BYTES;
 """
 
 
+_NO_CHECKPOINT = 11
+"""<MODEL>_ERROR_CHECKPOINT."""
+
+
 class HostModel:
     """A model compiled for this machine. Not thread-safe: it has one context."""
 
@@ -159,8 +163,11 @@ class HostModel:
             raise ToolFailedError(f"{self._model} has no training step")
         self._give(inputs)
         loss: Any = self._ffi.new("int32_t *")
-        packed = None if isinstance(label, int) else self._label.dtype.pack(label).tobytes()
-        self._call("train_step", label if packed is None else self._ffi.from_buffer(packed), loss)
+        if self._label.dtype == INT32:
+            self._call("train_step", int(np.asarray(label).item()), loss)
+        else:
+            packed = self._label.dtype.pack(np.asarray(label)).tobytes()
+            self._call("train_step", self._ffi.from_buffer(packed), loss)
         return int(loss[0])
 
     def set_learning_rate(self, mantissa: int, exponent: int) -> None:
@@ -202,12 +209,8 @@ class HostModel:
         callback: Any = self._ffi.callback("int32_t(void *, uint32_t, uint32_t, const void *, uint32_t)", write)
         self._call("save", self._ffi.cast("void *", callback), self._ffi.NULL)
 
-    def load(self, slots: Sequence[bytes | bytearray]) -> None:
-        """Reads the newer intact one of two checkpoints.
-
-        Raises:
-            ToolFailedError: there is none.
-        """
+    def load(self, slots: Sequence[bytes | bytearray]) -> bool:
+        """Reads the newer intact one of two checkpoints; False if there is none."""
 
         def read(_user: object, slot: int, offset: int, data: Any, size: int) -> int:
             found = slots[slot][offset : offset + size]
@@ -215,7 +218,11 @@ class HostModel:
             return int(len(found) < size)
 
         callback: Any = self._ffi.callback("int32_t(void *, uint32_t, uint32_t, void *, uint32_t)", read)
-        self._call("load", self._ffi.cast("void *", callback), self._ffi.NULL)
+        load = getattr(self._library, f"{self._model}_load")
+        status = load(self._context, self._ffi.cast("void *", callback), self._ffi.NULL)
+        if status not in (0, _NO_CHECKPOINT):
+            raise ToolFailedError(f"{self._model}_load returned {status} on the host")
+        return status == 0
 
     def restart(self) -> None:
         """As after power came back: nothing is known of checkpoints, states have their initial values."""

@@ -156,6 +156,8 @@ def _firmware(project: Project) -> dict[str, str]:
     files = {f"firmware/{source.name}": source.read_text() for source in board.toolchain.sources}
     files["firmware/main.c"] = render("main.c.j2", **_values(project))
     files["firmware/main_console.c"] = render("main_console.c.j2", **_values(project))
+    if len(project.programs) == 1 and project.programs[0].training is not None:
+        files["firmware/main_training.c"] = render("main_training.c.j2", **_values(project))
     headers = [*common.glob("*.h"), *board.toolchain.file.parent.glob("*.h")]
     for source in project.memory_sources:
         files[f"firmware/{_board_source(board, source)}"] = source.read_text()

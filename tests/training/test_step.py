@@ -226,3 +226,15 @@ def test_models_that_cannot_be_trained():
     ):
         with pytest.raises(UsageError, match=said):
             step_of("head", graph)
+
+
+def test_layers_without_a_bias_get_one():
+    """Of zeros: predictions stay."""
+    first = GRAPH.nodes[0]
+    bare = replace(GRAPH, nodes=(replace(first, inputs=first.inputs[:2]), *GRAPH.nodes[1:]))
+    trainer = Trainer(step_of("biases", bare))
+    own = f"{first.name}/bias"
+    assert not trainer.states[own].any()
+    np.testing.assert_array_equal(trainer.predict(SAMPLE)[GRAPH.outputs[0]], run(bare, [SAMPLE])[GRAPH.outputs[0]])
+    trainer.train(2, SAMPLE)
+    assert trainer.states[own].any()

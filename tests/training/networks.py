@@ -14,12 +14,17 @@ from tinycompile.ir import Array, Graph, Node, Op, Quantization, TensorType, ver
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops._convolution import Convolution
+from tinycompile.ops._elementwise import INT8_VALUES, Unary, between_values
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.hard_swish import HardSwish
+from tinycompile.ops.identity import Identity
+from tinycompile.ops.logistic import Logistic
+from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
@@ -29,6 +34,7 @@ from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.slice import Slice
 from tinycompile.ops.sub import Sub
+from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 
 CLASSES = 5
@@ -37,7 +43,10 @@ KINDS = (
     *("average", "maximum", "pad", "slice", "transpose", "concatenate", "relu"),
 )
 
-MORE_KINDS = ("clamped", "constant_factor", "squared", "doubled", "requantise", "row_means")
+MORE_KINDS = (
+    *("clamped", "constant_factor", "squared", "doubled", "requantise", "row_means"),
+    *("table", "hyperbolic", "swish", "sigmoid"),
+)
 """Forms of these operators."""
 
 
@@ -157,6 +166,32 @@ class RandomNetwork:
 
     def requantise(self, x: str) -> str:
         return self.node(Quantize(INT8), x)
+
+    def table(self, x: str) -> str:
+        """The sine, as an importer of ONNX makes it of any function."""
+        t = self.types[x]
+        quant = _quant(1 / 100)
+        values = np.rint(100 * np.sin((INT8_VALUES.astype(float) - t.zero_point) * t.scale)) + 3
+        reals = np.sin(between_values(t))
+        op = Lookup(np.clip(values, -128, 127).astype(np.int8).tobytes(), "Sin", reals.tobytes())
+        return self.function(op, x, quant)
+
+    def hyperbolic(self, x: str) -> str:
+        return self.function(Tanh(), x, _quant(1 / 128))
+
+    def sigmoid(self, x: str) -> str:
+        return self.function(Logistic(), x, Quantization.per_tensor(1 / 256, -128))
+
+    def swish(self, x: str) -> str:
+        return self.function(HardSwish(), x, _quant(self.types[x].scale))
+
+    def function(self, op: Unary, x: str, quant: Quantization) -> str:
+        """With a scale that it has whatever the values are."""
+        y = self.node(Identity(), x, like=x)
+        self.types[y] = replace(self.types[y], quant=quant)
+        self.nodes[-1] = replace(self.nodes[-1], op=op)
+        self._evaluate(self.nodes[-1])
+        return y
 
     def row_means(self, x: str) -> str:
         return self.node(Mean((1,), keep_dims=True), x)

@@ -214,7 +214,8 @@ class RandomNetwork:
         node = Node(name, op, inputs, (name,))
         self.types[name] = TensorType(shape, dtype, _quant(1.0) if like is None else self.types[like].quant)
         if like is None and isinstance(op, AveragePool2D | MaxPool2D | Reshape):  # values go on as they are
-            self.types[name] = replace(self.types[name], quant=_quant(0.8 * self.types[inputs[0]].scale))
+            scale, zero_point = self.types[inputs[0]].scale, self.types[inputs[0]].zero_point
+            self.types[name] = replace(self.types[name], quant=Quantization.per_tensor(0.8 * scale, zero_point))
         elif like is None:
             self.types[name] = replace(self.types[name], quant=self._range(node))
         self.nodes.append(node)
@@ -228,11 +229,12 @@ class RandomNetwork:
             "one", node.inputs, node.outputs, (node,), {n: self.types[n] for n in (*node.inputs, *node.outputs)}, {}
         )
         scale, inputs = 1e-4 * types[0].scale, {n: self._value(n) for n in node.inputs}
+        _, high = getattr(node.op, "clamp", (-128, 127))
         while True:
             scale *= 1.5
             graph.types[node.outputs[0]] = replace(self.types[node.outputs[0]], quant=_quant(scale))  # type: ignore[index]
             values = run(graph, inputs)[node.outputs[0]]
-            if np.mean((values == -128) | (values == 127)) < 0.1:
+            if np.mean((values == -128) | (values == high)) < 0.1:
                 return _quant(scale)
 
     def _value(self, name: str) -> Array:

@@ -24,6 +24,7 @@ from tinycompile.predecessor import FOLDER as PREDECESSOR
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.report.collect import collect_report, firmware_stack
+from tinycompile.report.document import PARAMETERS
 from tinycompile.report.html import memory_svg
 from tinycompile.report.saving import save_report
 from tinycompile.report.sections import as_json
@@ -154,6 +155,8 @@ def _build(
             copy_boards(options.board_path, staging / BOARDS_FOLDER, board, board.emulated())
         for each in lowered:
             save_source(each.source, staging / "source" / each.source.name)
+        if options.parameters is not None:
+            save_source(options.parameters, staging / PARAMETERS)
         if predecessor is not None:
             (staging / PREDECESSOR).mkdir()
             save_source(predecessor.source, staging / PREDECESSOR / predecessor.source.name)

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_block_float.h"
 #include "kernels/tc_inline.h"
 
@@ -51,14 +52,64 @@ typedef struct tc_descent_shape {
     int32_t inner;
 } tc_descent_shape;
 
-/* `rate`: mantissa, exponent. */
+/* Where a step is shifted by more than 32 bits, which is the rule, the upper word of the product is all that counts. */
+#define TC_UPPER_SHIFT 32
+
+/* gradient * factor / 2^shift for a shift above 32; `half` is that of tc_upper_half. */
+TC_INLINE int32_t tc_upper_step(int32_t gradient, int32_t factor, int32_t half, int32_t shift)
+{
+    return tc_smmla(gradient, factor, half) >> (shift - TC_UPPER_SHIFT);
+}
+
+TC_INLINE int32_t tc_upper_half(int32_t shift)
+{
+    return (int32_t)(1u << (shift - TC_UPPER_SHIFT - 1));
+}
+
+/* A parameter after its step; `factor` below 2^30, `shift` what the product of factor and gradient is shifted by. */
 TC_INLINE int32_t tc_descended(int32_t parameter, int32_t gradient, int32_t factor, int32_t shift, int32_t low,
                                int32_t high)
 {
+    if (shift > TC_UPPER_SHIFT) {
+        const int32_t places = tc_min(shift, 62);
+        return tc_clamp(parameter - tc_upper_step(gradient, factor, tc_upper_half(places), places), low, high);
+    }
     const int64_t moved = parameter - tc_shift_wide((int64_t)gradient * factor, shift);
     return moved < low ? low : moved > high ? high : (int32_t)moved;
 }
 
+/* Two master weights after steps of so much. */
+TC_INLINE uint32_t tc_moved_masters(uint32_t masters, int32_t first, int32_t second)
+{
+    const int32_t low = tc_ssat16(tc_low(masters) - first);
+    const int32_t high = tc_ssat16(tc_high(masters) - second);
+    const uint32_t lanes = tc_pkhbt((uint32_t)low, (uint32_t)high, 16);
+    /* To [-32640, 32639]: pushed against an end of int16 and back, first above, then below. */
+    return tc_sadd16(tc_qsub16(tc_qadd16(lanes, 0x00800080u), 0x01000100u), 0x00800080u);
+}
+
+/* Master weights that follow each other, of one unit. */
+TC_INLINE void tc_descend_masters(const int16_t *parameter, const int32_t *gradient, int16_t *output, int32_t count,
+                                  int32_t factor, int32_t shift)
+{
+    int32_t i = 0;
+#if TC_DSP
+    if (shift > TC_UPPER_SHIFT) {
+        const int32_t places = tc_min(shift, 62);
+        const int32_t half = tc_upper_half(places);
+        for (; i + 2 <= count; i += 2) {
+            const int32_t first = tc_upper_step(gradient[i], factor, half, places);
+            const int32_t second = tc_upper_step(gradient[i + 1], factor, half, places);
+            tc_store_lanes(output + i, tc_moved_masters(tc_load4(parameter + i), first, second));
+        }
+    }
+#endif
+    for (; i < count; ++i) {
+        output[i] = (int16_t)tc_descended(parameter[i], gradient[i], factor, shift, -TC_MASTER_LIMIT, TC_MASTER_LIMIT - 1);
+    }
+}
+
+/* `rate`: mantissa, exponent. */
 TC_INLINE void tc_descend_weights(const int16_t *parameter, const int32_t *gradient, const int32_t *exponent,
                                   const int32_t *rate, int16_t *output, const tc_descent_unit *units,
                                   const tc_descent_shape *shape)
@@ -67,10 +118,10 @@ TC_INLINE void tc_descend_weights(const int16_t *parameter, const int32_t *gradi
         for (int32_t channel = 0; channel < shape->channels; ++channel) {
             const int32_t factor = units[channel].mantissa * rate[0];
             const int32_t shift = -(units[channel].exponent + rate[1] + *exponent);
-            for (int32_t k = 0; k < shape->inner; ++k) {
-                *output++ = (int16_t)tc_descended(*parameter++, *gradient++, factor, shift, -TC_MASTER_LIMIT,
-                                                  TC_MASTER_LIMIT - 1);
-            }
+            tc_descend_masters(parameter, gradient, output, shape->inner, factor, shift);
+            parameter += shape->inner;
+            gradient += shape->inner;
+            output += shape->inner;
         }
     }
 }

@@ -11,14 +11,15 @@ from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
 from tests.support.several_results import first_result, with_last
 from tests.training.networks import RandomNetwork
-from tinycompile.dtypes import INT8, INT16
+from tinycompile.dtypes import INT8, INT16, INT32
 from tinycompile.interpreter import initial, run
 from tinycompile.ir import Array, Node, Quantization, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
+from tinycompile.kernels.cover import fused
 from tinycompile.kernels.training_layers import gradient_descent, weight_gradient
-from tinycompile.kernels.training_products import input_gradient_products
+from tinycompile.kernels.training_products import input_gradient_products, weight_update_products, weight_update_single
 from tinycompile.ops._spatial import Window
-from tinycompile.ops._training.gradient import EXPONENT
+from tinycompile.ops._training.gradient import EXPONENT, LEARNING_RATE
 from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.linear_geometry import LinearGeometry
 from tinycompile.ops._training.parameters import GradientDescent
@@ -73,35 +74,69 @@ def input_gradient_site(geometry: LinearGeometry, *, known: bool) -> Site:
     return Site(Node("layer", op, *names), sig, (None, None, values, mantissas))
 
 
+def weight_update_site(positions: int, inputs: int, outputs: int, *, one_unit: bool) -> Site:
+    geometry = LinearGeometry(POINTWISE, (1, positions, inputs), (outputs, 1, 1, inputs))
+    units = np.random.default_rng(0).integers(1 << 14, 1 << 15, (1 if one_unit else outputs, 2)).astype(np.int32)
+    units[:, 1] = np.resize([-20, 3], len(units))  # shifts of the step by more and by less than a word
+    types = {
+        "gradient": TensorType((1, 1, positions, outputs), INT16),
+        "exponent": EXPONENT,
+        "input": TensorType((1, 1, positions, inputs), INT8, Quantization.per_tensor(0.1, -7)),
+        "weights": TensorType(geometry.weights, INT16),
+        "rate": LEARNING_RATE,
+        "units": TensorType(units.shape, INT32),
+        "sums": TensorType(geometry.weights, INT32),
+        "sums_exponent": EXPONENT,
+        "next": TensorType(geometry.weights, INT16),
+    }
+    first = Node("sums", WeightGradient(geometry), ("gradient", "exponent", "input"), ("sums", "sums_exponent"))
+    descent = GradientDescent(None if one_unit else 0)
+    second = Node("next", descent, ("weights", "sums", "sums_exponent", "rate", "units"), ("next",))
+    node = fused([first, second], types)
+    sig = Signature(tuple(types[name] for name in node.inputs), (types["next"],))
+    return Site(node, sig, tuple(units if name == "units" else None for name in node.inputs))
+
+
+WEIGHTS = (
+    *((weight_update_products, weight_update_site(8, 12, 4, one_unit=False)),),
+    *((weight_update_products, weight_update_site(15, 10, 5, one_unit=False)),),
+    *((weight_update_products, weight_update_site(300, 7, 2, one_unit=True)),),
+    *((weight_update_single, weight_update_site(1, 9, 5, one_unit=False)),),
+)
+
+
+def cases() -> list[tuple[Factory, Site]]:
+    own = [(input_gradient_products, input_gradient_site(g, known=k)) for g, k in GEOMETRIES.values()]
+    return [*first_result(own), *WEIGHTS]
+
+
 def gradients(site: Site) -> list[Array]:
-    """Of any size: an exponent isn't any integer."""
+    """Of any size: exponents and rates aren't any integers. Some channels have none. Memory for other results."""
     rng, given = np.random.default_rng(1), list[Array]()
-    for number, t in enumerate(site.sig.inputs[: len(site.node.inputs)]):
+    names = site.node.inputs
+    for number, t in enumerate(site.sig.inputs):
         constant = site.constants[number]
-        low, high = (-9, 9) if t == EXPONENT else (-127, 127) if t.dtype == INT8 else (-32767, 32767)
-        given.append(rng.integers(low, high, t.shape).astype(t.dtype.carrier) if constant is None else constant)
+        low, high = (-127, 128) if t.dtype == INT8 else (-9, 10) if t == EXPONENT else (-32640, 32640)
+        values = rng.integers(low, high, t.shape).astype(t.dtype.carrier) if constant is None else constant
+        if number >= len(names):
+            values = np.zeros(t.shape, t.dtype.carrier)
+        elif t == LEARNING_RATE:
+            values = np.array([20000, -22], np.int32)
+        elif number == 0:
+            values[..., 1] = 0
+        given.append(values)
     return given
 
 
-@pytest.mark.parametrize("name", ["odd", "trained", "window"])
-def test_input_gradients(name: str) -> None:
-    geometry, known = GEOMETRIES[name]
-    site = input_gradient_site(geometry, known=known)
-    kernel, given = input_gradient_products(site, M7), gradients(site)
+def test_odd_shapes_in_assembly() -> None:
+    check_emulated(cases(), isa=M7, operands_of=gradients, expected_of=first_expected)
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 7])
+def test_odd_shapes(number: int) -> None:
+    factory, site = cases()[number]
+    kernel, given = factory(site, M7), gradients(site)
     assert kernel is not None
-    expected, exponent = site.node.op.evaluate(site.sig, given)
+    expected = first_expected(kernel, site, given)
     inputs = [None if constant is not None else value for value, constant in zip(given, site.constants, strict=True)]
-    one = with_last(kernel, 2 if known else 3, 2, 0)
-    found = run_kernel(one, [*inputs, np.zeros_like(exponent)], site.sig.output, sanitize=True)
-    np.testing.assert_array_equal(found, expected)
-
-
-def test_input_gradients_in_assembly() -> None:
-    cases = first_result([(input_gradient_products, input_gradient_site(g, known=k)) for g, k in GEOMETRIES.values()])
-    check_emulated(cases, isa=M7, operands_of=with_memory, expected_of=first_expected)
-
-
-def with_memory(site: Site) -> list[Array]:
-    """Operands, then memory for the results that come as such."""
-    given = gradients(site)
-    return [*given, *(np.zeros(t.shape, t.dtype.carrier) for t in site.sig.inputs[len(given) :])]
+    np.testing.assert_array_equal(run_kernel(kernel, inputs, site.sig.output, sanitize=True), expected)

@@ -7,14 +7,18 @@ from math import prod
 
 import numpy as np
 
+from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
-from tinycompile.kernels.generic_c import Fields, Struct, positions_fields, struct_call
-from tinycompile.kernels.training_layers import geometry_stem
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, structured
+from tinycompile.kernels.cover import Sequel, cover_for, parts_of
+from tinycompile.kernels.generic_c import Fields, Struct, names_of, positions_fields, struct_call
+from tinycompile.kernels.training_layers import geometry_stem, on
 from tinycompile.numerics.block_floating import MANTISSA_BITS
 from tinycompile.ops._spatial import Window
 from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.linear_geometry import LinearGeometry
+from tinycompile.ops._training.parameters import GradientDescent
+from tinycompile.ops._training.weight_gradient import WeightGradient
 from tinycompile.targets.core import Core
 
 LONGEST_PITCH = 2047
@@ -114,3 +118,104 @@ def _input_gradient_cost(geometry: LinearGeometry, *, known: bool) -> int:
     positions = out_rows * -(-out_columns // 2)
     block = quads * (pairs * (15 if known else 20) + pairs // 4 * 3 + 20) + 60
     return positions * (taps * block + pairs * 16 + 30) + rows * columns * channels * 12 + 100
+
+
+@cover_for(Sequel(WeightGradient, GradientDescent), dtype=INT16, needs={"dsp"})
+def weight_update_products(site: Site, core: Core) -> Kernel | None:
+    """`tc_weight_update_products`: a pair of output channels is applied as soon as its gradient exists."""
+    first, _ = parts_of(site)
+    gradient = first.node.op
+    if not isinstance(gradient, WeightGradient) or not is_pointwise(gradient.geometry):
+        return None
+    geometry = as_row(gradient.geometry)
+    inputs, positions = geometry.image[2], geometry.image[1]
+    if positions < 2 or not 4 <= inputs <= LONGEST_PITCH or geometry.outputs < 2:
+        return None
+    block = f"tc_row_products_{inputs}"
+    return _weight_update(
+        site,
+        geometry,
+        "weight_update_products",
+        "The gradient of a layer's weights, two channels times four inputs in registers, and their step of descent.",
+        scratch=4 * (positions + positions % 2) + 8 * inputs,
+        cost=_weight_update_cost(geometry),
+        block=block,
+        preambles=(f"TC_ROW_PRODUCTS({block}, {inputs})",),
+    )
+
+
+@cover_for(Sequel(WeightGradient, GradientDescent), dtype=INT16)
+def weight_update_single(site: Site, core: Core) -> Kernel | None:
+    """`tc_weight_update_single`: of one position each weight's gradient is a product."""
+    first, _ = parts_of(site)
+    gradient = first.node.op
+    if not isinstance(gradient, WeightGradient) or not is_pointwise(gradient.geometry):
+        return None
+    geometry = as_row(gradient.geometry)
+    if geometry.terms_of_weight != 1:
+        return None
+    per_weight = 11 if core.has("dsp") else 24
+    return _weight_update(
+        site,
+        geometry,
+        "weight_update_single",
+        "The gradient of a layer's weights and their step of descent, for a single position.",
+        scratch=2 * geometry.image[2],
+        cost=on(core, prod(geometry.weights) * per_weight + geometry.outputs * 25 + geometry.image[2] * 4),
+    )
+
+
+def _weight_update(
+    site: Site,
+    geometry: LinearGeometry,
+    name: str,
+    comment: str,
+    *,
+    scratch: int,
+    cost: int,
+    block: str | None = None,
+    preambles: tuple[str, ...] = (),
+) -> Kernel:
+    """`block`: the function for its products."""
+    first, second = parts_of(site)
+    gradient, units = first.node.op, second.constant(4)
+    if not isinstance(gradient, WeightGradient):
+        raise ValueError(f"{name} is for gradients of weights")
+    fields: Fields = {
+        "positions": geometry.image[1],
+        "inputs": geometry.image[2],
+        "outputs": geometry.outputs,
+        "input_zero_point": first.sig.inputs[2].zero_point,
+        "shift": gradient.exponent_change,
+        "one_unit": int(len(units) == 1),
+    }
+    parameters = (
+        *("const int16_t *gradient", "const int32_t *exponent", "const int8_t *input", "const int16_t *parameter"),
+        *("const int32_t *rate", "int16_t *output", "const tc_descent_unit *units", "void *scratch"),
+    )
+    rows = structured(mantissa=units[:, 0], exponent=units[:, 1])
+    return Kernel(
+        name,
+        struct_call(
+            f"{name}_{geometry_stem(geometry)}",
+            f"tc_{name}",
+            "tc_weight_products.h",
+            parameters,
+            (Struct("tc_weight_products_shape", fields),),
+            comment,
+            (*names_of(parameters), *([block] if block else [])),
+            preambles,
+        ),
+        (Constant("units", "tc_descent_unit", rows, "what a unit of the gradient is: mantissa, exponent"),),
+        scratch_bytes=-(-scratch // 8) * 8,
+        instructions=cost,
+        code_bytes=900,
+    )
+
+
+def _weight_update_cost(geometry: LinearGeometry) -> int:
+    """Counted from the assembly."""
+    _, positions, inputs = geometry.image
+    pairs, quads = positions // 2, -(-inputs // 4)
+    channels = 100 + (pairs + 1) * 13 + quads * (pairs * 20 + pairs // 4 * 3 + 22) + positions % 2 * inputs * 7
+    return -(-geometry.outputs // 2) * (channels + 2 * (20 + 9 * inputs)) + 60

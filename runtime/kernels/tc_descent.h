@@ -9,7 +9,9 @@
 #include <stdint.h>
 
 #include "cmsis_shim/tc_simd.h"
+#include "kernels/tc_align.h"
 #include "kernels/tc_block_float.h"
+#include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 
 #ifdef __cplusplus
@@ -25,17 +27,36 @@ typedef struct tc_rounded_weights_shape {
     int32_t others;  /* of a row, which follow them */
 } tc_rounded_weights_shape;
 
+/* Four master weights, rounded, as bytes. */
+TC_INLINE uint32_t tc_four_rounded(uint32_t first, uint32_t second)
+{
+    const uint32_t a = tc_sadd16(first, 0x00800080u);
+    const uint32_t b = tc_sadd16(second, 0x00800080u);
+    return tc_uxtb16(tc_pkhbt(a, b, 16), 8) | (tc_pkhtb(b, a, 16) & 0xFF00FF00u);
+}
+
 /* `others` may be null where there are none. */
 TC_INLINE void tc_rounded_weights(const int16_t *master, int8_t *output, const int8_t *others,
                                   const tc_rounded_weights_shape *shape)
 {
-    for (int32_t row = 0; row < shape->rows; ++row) {
-        for (int32_t i = 0; i < shape->trained; ++i) {
-            *output++ = (int8_t)((*master++ + 128) >> 8);
+    const int32_t whole = shape->others == 0; /* then rows follow each other */
+    const int32_t trained = whole ? shape->rows * shape->trained : shape->trained;
+    for (int32_t row = 0; row < (whole ? 1 : shape->rows); ++row) {
+        int32_t i = 0;
+#if TC_DSP
+        for (; i + 4 <= trained; i += 4) {
+            tc_store4(output + i, tc_four_rounded(tc_load4(master + i), tc_load4(master + i + 2)));
         }
-        for (int32_t i = 0; i < shape->others; ++i) {
-            *output++ = *others++;
+#endif
+        for (; i < trained; ++i) {
+            output[i] = (int8_t)((master[i] + 128) >> 8);
         }
+        if (shape->others > 0) {
+            tc_memcpy(output + trained, others, (uint32_t)shape->others);
+            others += shape->others;
+        }
+        master += trained;
+        output += trained + shape->others;
     }
 }
 

@@ -17,6 +17,7 @@ from tinycompile.kernels import (
     base,
     kernels_of,
     trained_weights,
+    training_functions,
     training_gradients,
     training_layers,
     training_products,
@@ -27,14 +28,17 @@ from tinycompile.ops._training.losses import SquaredErrorGradient
 from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import training_step
 
-MODULES = {module.__name__ for module in (trained_weights, training_gradients, training_layers, training_products)}
+MODULES = {
+    module.__name__
+    for module in (trained_weights, training_functions, training_gradients, training_layers, training_products)
+}
 
 
 @cache
 def step_and_values() -> tuple[Graph, dict[str, Array]]:
     """A step of a network with all operators that can be trained through; of some layers the bias alone is."""
     network = RandomNetwork(6)  # windows fit, so that there are both poolings
-    graph = network.chain(KINDS)
+    graph = network.chain((*KINDS, "table"))
     whole = ", ".join(node.name for node in layers_of(graph)[::2])
     step = training_step(graph, read_scheme(f"{whole}, head, biases", graph)).graph
     return step, run(step, [network.sample], initial(step))

@@ -99,14 +99,29 @@ TC_INLINE int32_t tc_descended(int32_t parameter, int32_t gradient, int32_t fact
     return moved < low ? low : moved > high ? high : (int32_t)moved;
 }
 
+/* To [-32640, 32639]: pushed against an end of int16 and back, first above, then below. */
+typedef struct tc_master_ends {
+    uint32_t above;
+    uint32_t both;
+} tc_master_ends;
+
+/* Constants that compilers would make anew for each use. */
+TC_INLINE tc_master_ends tc_master_ends_of(void)
+{
+    tc_master_ends ends = {0x00800080u, 0x01000100u};
+#if defined(__GNUC__)
+    __asm__("" : "+r"(ends.above), "+r"(ends.both));
+#endif
+    return ends;
+}
+
 /* Two master weights after steps of so much. */
-TC_INLINE uint32_t tc_moved_masters(uint32_t masters, int32_t first, int32_t second)
+TC_INLINE uint32_t tc_moved_masters(uint32_t masters, int32_t first, int32_t second, tc_master_ends ends)
 {
     const int32_t low = tc_ssat16(tc_low(masters) - first);
     const int32_t high = tc_ssat16(tc_high(masters) - second);
     const uint32_t lanes = tc_pkhbt((uint32_t)low, (uint32_t)high, 16);
-    /* To [-32640, 32639]: pushed against an end of int16 and back, first above, then below. */
-    return tc_sadd16(tc_qsub16(tc_qadd16(lanes, 0x00800080u), 0x01000100u), 0x00800080u);
+    return tc_sadd16(tc_qsub16(tc_qadd16(lanes, ends.above), ends.both), ends.above);
 }
 
 /* Master weights that follow each other, of one unit. */
@@ -118,10 +133,14 @@ TC_INLINE void tc_descend_masters(const int16_t *parameter, const int32_t *gradi
     if (shift > TC_UPPER_SHIFT) {
         const int32_t places = tc_min(shift, 62);
         const int32_t half = tc_upper_half(places);
+        const tc_master_ends ends = tc_master_ends_of();
+#if defined(__GNUC__)
+#pragma GCC unroll 2
+#endif
         for (; i + 2 <= count; i += 2) {
             const int32_t first = tc_upper_step(gradient[i], factor, half, places);
             const int32_t second = tc_upper_step(gradient[i + 1], factor, half, places);
-            tc_store_lanes(output + i, tc_moved_masters(tc_load4(parameter + i), first, second));
+            tc_store_lanes(output + i, tc_moved_masters(tc_load4(parameter + i), first, second, ends));
         }
     }
 #endif

@@ -144,11 +144,15 @@ TC_INLINE void tc_weight_update_single(const int16_t *gradient, const int32_t *e
         if (step.shift > TC_UPPER_SHIFT) {
             const int32_t places = tc_min(step.shift, 62);
             const int32_t half = tc_upper_half(places);
+            const tc_master_ends ends = tc_master_ends_of();
+#if defined(__GNUC__)
+#pragma GCC unroll 2
+#endif
             for (; i + 2 <= inputs; i += 2) {
                 const uint32_t two = tc_load4(x + i);
                 const int32_t first = tc_upper_step(tc_smulbb(two, (uint32_t)value), step.factor, half, places);
                 const int32_t second = tc_upper_step(tc_smultb(two, (uint32_t)value), step.factor, half, places);
-                tc_store_lanes(output + i, tc_moved_masters(tc_load4(parameter + i), first, second));
+                tc_store_lanes(output + i, tc_moved_masters(tc_load4(parameter + i), first, second, ends));
             }
         }
 #endif

@@ -36,11 +36,11 @@ MODULES = {
 
 @cache
 def step_and_values() -> tuple[Graph, dict[str, Array]]:
-    """A step of a network with all operators that can be trained through; of every second layer the bias alone is."""
+    """A step of a network with all operators that can be trained through; of some layers the bias alone is."""
     network = RandomNetwork(6)  # windows fit, so that there are both poolings
     graph = network.chain((*KINDS, "table"))
     whole = ", ".join(node.name for node in layers_of(graph)[::2])
-    step = training_step(graph, read_scheme(f"{whole}, biases", graph)).graph
+    step = training_step(graph, read_scheme(f"{whole}, head, biases", graph)).graph
     return step, run(step, [network.sample], initial(step))
 
 

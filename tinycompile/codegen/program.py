@@ -34,6 +34,7 @@ ALIGN_HEADER = "kernels/tc_align.h"
 SCRATCH_HEADER = "kernels/tc_scratch.h"
 ALWAYS = ("kernels/tc_guard.h", "kernels/tc_trace.h")
 EDGE_HEADER = "kernels/tc_edge.h"
+DESCENT_HEADER = "kernels/tc_descent.h"
 CHECKPOINT_HEADER = "kernels/tc_checkpoint.h"
 
 
@@ -224,8 +225,9 @@ class Program:
         checked = {CRC_HEADER} if self.constants or self.separate else set[str]()
         aligned = {ALIGN_HEADER} if self.alignment == "strict" else set[str]()
         shared = {SCRATCH_HEADER} if self.scratch_bytes else set[str]()
+        applied = {DESCENT_HEADER} if self.training and self.training.accumulated else set[str]()
         kernels = {header for f in self.functions for header in f.function.headers}
-        return sorted(kernels.union(ALWAYS, streamed, checked, aligned, shared))
+        return sorted(kernels.union(ALWAYS, streamed, checked, aligned, shared, applied))
 
     @property
     def interface_headers(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -71,6 +72,13 @@ def test_steps_are_what_they_are_by_definition(build: Build) -> None:
     assert found.moved > 0
     assert build.report["verify_training"]["first_difference"] is None
     assert build.report["verify_training"]["instructions_per_step"] > 0
+
+
+def test_values_are_called_what_they_are(build: Build) -> None:
+    """By their layer and their own word: a firmware engineer reads this."""
+    text = (build.folder / "net.c").read_text("utf-8")
+    for name in ("weights", "weights_accumulator", "weight_gradient", "weight_gradient_exponent", "loss_gradient"):
+        assert re.search(rf"_t \*const [a-z]\w+_{name} = ", text), name
 
 
 def test_a_difference_is_found(build: Build, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:

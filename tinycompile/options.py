@@ -57,6 +57,7 @@ class PlanOptions(TypedDict, total=False):
     loss: Loss
     learning_rate: float
     parameters: str | Path | None
+    accumulate: bool
     fast_code: int | str
     fast_weights: int | str
     compress_weights: bool
@@ -114,7 +115,8 @@ class Options:
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         train: a scheme, for a model that goes on learning on the device; None for one that doesn't.
         loss: what it learns by. learning_rate: with which it begins. parameters: a file of trained ones, as
-            `tinycompile train` writes it, in the place of the model's own.
+            `tinycompile train` writes it, in the place of the model's own. accumulate: gradients of several samples can
+            be added up before the parameters change.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
@@ -154,6 +156,7 @@ class Options:
     loss: Loss = "cross_entropy"
     learning_rate: float = DEFAULT_RATE
     parameters: Path | None = None
+    accumulate: bool = False
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
@@ -238,6 +241,7 @@ class Options:
                 "loss": (self.loss, Options.loss),
                 "learning-rate": (self.learning_rate, DEFAULT_RATE),
                 "parameters": (self.parameters, None),
+                "accumulate": (self.accumulate, False),
             }
             for name, (value, default) in own.items():
                 if value != default:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -72,4 +73,5 @@ def test_float_outputs_behind_a_prediction_are_edges(tmp_path: Path):
         result = CliRunner().invoke(main, ["plan", str(tmp_path / "m.onnx"), "--train", "head"])
     assert result.exit_code == 0, result.output
     assert "instructions per training step" in result.stdout
+    assert re.search(r"a prediction ends with step (\d+), the backward pass begins with step", result.stdout)
     assert "float32" not in result.stderr

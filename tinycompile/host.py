@@ -167,6 +167,11 @@ class HostModel:
         """A state of a model with a training step, at its place in the memory of states."""
         return self._read(self._ffi.cast("char *", self._library.tc_state(self._context)) + offset, t)
 
+    def set_state(self, offset: int, t: TensorType, values: Array) -> None:
+        """Writes one, as whoever stores parameters in another way would have left it."""
+        data = t.dtype.pack(np.asarray(values, t.dtype.carrier)).tobytes()
+        self._ffi.memmove(self._ffi.cast("char *", self._library.tc_state(self._context)) + offset, data, t.bytes)
+
     def _call(self, function: str, *arguments: object) -> None:
         status = getattr(self._library, f"{self._model}_{function}")(self._context, *arguments)
         if status != 0:

@@ -47,8 +47,7 @@ from tinycompile.progress import step
 from tinycompile.pruning import Pruning, loss_of
 from tinycompile.residents import may_reside, resides
 from tinycompile.targets import Board
-from tinycompile.training.scheme import read_scheme
-from tinycompile.training.step import training_step
+from tinycompile.training.request import read_request, requested_step
 from tinycompile.work import Work, node_macs, total, work_of
 from tinycompile.zones import with_zone
 
@@ -277,9 +276,8 @@ def ready(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
 def _optimized(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
     if options.train is not None:
         graph = optimize_graph(graph, ())  # weights change
-        return own_states(
-            training_step(graph, read_scheme(options.train, graph), options.loss, options.learning_rate).graph
-        )
+        request = read_request(options.train, options.classes)
+        return own_states(requested_step(graph, request, options.loss, options.learning_rate).graph)
     return optimize_graph(graph) if of_weights and not options.updatable else optimize_graph(graph, ())
 
 

@@ -54,6 +54,7 @@ class PlanOptions(TypedDict, total=False):
     slide: str | None
     keep_tokens: Sequence[str]
     train: str | None
+    classes: int | None
     loss: Loss
     learning_rate: float
     fast_code: int | str
@@ -111,7 +112,8 @@ class Options:
             Microcontrollers) compute different ones.
         slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
-        train: a scheme, for a model that goes on learning on the device; None for one that doesn't.
+        train: a scheme, or a TOML file with it, for a model that goes on learning on the device; None for one that
+            doesn't. classes: of a head that learns others than the model's file has.
         loss: what it learns by. learning_rate: with which it begins.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
@@ -149,6 +151,7 @@ class Options:
     slide: str | None = None
     keep_tokens: tuple[str, ...] = ()
     train: str | None = None
+    classes: int | None = None
     loss: Loss = "cross_entropy"
     learning_rate: float = DEFAULT_RATE
     strict_int8: bool = False
@@ -231,7 +234,11 @@ class Options:
 
     def _check_training(self) -> None:
         if self.train is None:
-            own = (self.loss, Options.loss, "loss"), (self.learning_rate, DEFAULT_RATE, "learning-rate")
+            own = (
+                (self.loss, Options.loss, "loss"),
+                (self.learning_rate, DEFAULT_RATE, "learning-rate"),
+                (self.classes, Options.classes, "classes"),
+            )
             for value, default, name in own:
                 if value != default:
                     raise UsageError(f"--{name} needs --train", why="it is for models that learn on the device")

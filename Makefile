@@ -15,7 +15,7 @@ FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/in
 RISCV_TOOLS = riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf qemu-system-riscv32:qemu-system-misc
 RISCV_FILES = /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs:picolibc-riscv64-unknown-elf
 
-.PHONY: help setup tools riscv demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators bench-property bench-sliding bench-strict quantisers training-gradients clean
+.PHONY: help setup tools riscv demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-search-prices bench-operators bench-property bench-sliding bench-strict quantisers training-gradients clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -120,6 +120,9 @@ bench-sliding: setup
 
 bench-cost: setup
 	$(BIN)/python -m benchmarks.cost
+
+bench-search-prices: setup
+	$(BIN)/python -m benchmarks.search_prices
 
 bench-property: setup
 	$(BIN)/python -m benchmarks.property

@@ -18,6 +18,7 @@ from tinycompile.numerics.block_floating import factor
 from tinycompile.numerics.training_losses import LOSS_BITS
 from tinycompile.options import Options
 from tinycompile.passes.own_states import own_states
+from tinycompile.planner import Planned
 from tinycompile.plans import Plans
 from tinycompile.staging import write_files
 from tinycompile.targets import load_board
@@ -40,12 +41,13 @@ class HostTrainer:
         cflags: Sequence[str] = ("-O2",),
         folder: Path | None = None,
         scratch: int | None = None,
+        known: Planned | None = None,
     ) -> None:
         """Compiles it.
 
         Args:
             folder: where the generated files stay; None for nowhere.
-            scratch: bytes of it that each layer may have.
+            scratch: bytes of it that each layer may have. known: the plan, where it isn't to be by layers.
 
         Raises:
             DoesNotFitError: too large for the largest microcontroller.
@@ -57,7 +59,7 @@ class HostTrainer:
         )
         with tempfile.TemporaryDirectory(prefix="tinycompile-trainer-") as temporary:
             place = Path(temporary) if folder is None else folder
-            self.program = _emitted(step, place, scratch)
+            self.program = _emitted(step, place, scratch, known)
             arena = self.program.arena_bytes
             self.host = HostModel(place, "m", inputs, outputs, arena, cflags, label=self._label)
         self._places: dict[str, tuple[int, TensorType]] = {
@@ -91,12 +93,12 @@ class HostTrainer:
         self.host.set_state(*self._places[name], values)
 
 
-def _emitted(step: TrainingStep, folder: Path, scratch: int | None) -> Program:
+def _emitted(step: TrainingStep, folder: Path, scratch: int | None, known: Planned | None) -> Program:
     board, options = load_board(BOARD), Options()
     plans = Plans(own_states(step.graph), board, options)
     (planned,), layout = choose_ram(
         board,
-        lambda schedule, ram, _: [plans.within(schedule, ram, scratch)],
+        lambda schedule, ram, _: [known or plans.within(schedule, ram, scratch)],
         options.ram,
         state_bytes=plans.state_bytes,
     )

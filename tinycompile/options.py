@@ -57,6 +57,7 @@ class PlanOptions(TypedDict, total=False):
     classes: int | None
     loss: Loss
     learning_rate: float
+    parameters: str | Path | None
     fast_code: int | str
     fast_weights: int | str
     compress_weights: bool
@@ -114,7 +115,8 @@ class Options:
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         train: a scheme, or a TOML file with it, for a model that goes on learning on the device; None for one that
             doesn't. classes: of a head that learns others than the model's file has.
-        loss: what it learns by. learning_rate: with which it begins.
+        loss: what it learns by. learning_rate: with which it begins. parameters: a file of trained ones, as
+            `tinycompile train` writes it, in the place of the model's own.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
@@ -154,6 +156,7 @@ class Options:
     classes: int | None = None
     loss: Loss = "cross_entropy"
     learning_rate: float = DEFAULT_RATE
+    parameters: Path | None = None
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
@@ -177,7 +180,7 @@ class Options:
         """
         given: dict[str, Any] = {**options, "target": target}
         shapes, states = options.get("shapes") or {}, options.get("states") or {}
-        for name in ("board_path", "compatible_with"):
+        for name in ("board_path", "compatible_with", "parameters"):
             if name in given:
                 given[name] = _path(given[name])
         given["shapes"], given["states"] = tuple(shapes.items()), tuple(states.items())
@@ -234,12 +237,13 @@ class Options:
 
     def _check_training(self) -> None:
         if self.train is None:
-            own = (
-                (self.loss, Options.loss, "loss"),
-                (self.learning_rate, DEFAULT_RATE, "learning-rate"),
-                (self.classes, Options.classes, "classes"),
-            )
-            for value, default, name in own:
+            own = {
+                "loss": (self.loss, Options.loss),
+                "learning-rate": (self.learning_rate, DEFAULT_RATE),
+                "parameters": (self.parameters, None),
+                "classes": (self.classes, None),
+            }
+            for name, (value, default) in own.items():
                 if value != default:
                     raise UsageError(f"--{name} needs --train", why="it is for models that learn on the device")
             return

@@ -53,12 +53,14 @@ MORE_KINDS = (
 class RandomNetwork:
     """Grows a network whose values have about the scale that they fill; everything follows from the seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, image: tuple[int, int] | None = None) -> None:
+        """`image`: rows and columns of the input."""
         self.rng = np.random.default_rng(seed)
         self.types: dict[str, TensorType] = {}
         self.constants: dict[str, Array] = {}
         self.nodes: list[Node] = []
-        self.types["input"] = TensorType((1, self.pick(5, 6, 8), self.pick(5, 7), self.pick(2, 4)), INT8, _quant(0.02))
+        rows, columns = image or (self.pick(5, 6, 8), self.pick(5, 7))
+        self.types["input"] = TensorType((1, rows, columns, self.pick(2, 4)), INT8, _quant(0.02))
         self.sample = self.rng.integers(-128, 128, self.types["input"].shape).astype(np.int8)
         self.values: dict[str, Array] = {"input": self.sample}
 
@@ -95,6 +97,15 @@ class RandomNetwork:
     def depthwise(self, x: str) -> str:
         kernel, op = self._window(x, DepthwiseConv2D)
         return self.linear(x, op, (1, *kernel, self.types[x].shape[3] * self.pick(1, 2)), 3)
+
+    def inverted(self, x: str) -> str:
+        """MobileNetV2's block, with rows of whole bytes of bits; every other one halves the rows."""
+        height, channels = self.types[x].shape[1], self.types[x].shape[3]
+        stride = 2 if height % 4 == 0 and channels == 8 else 1
+        y = self.linear(x, Conv2D(clamp=(-128, 100)), (16, 1, 1, channels), 0)
+        y = self.linear(y, DepthwiseConv2D((stride, 1), padding=(1, 2 - stride, 1, 1)), (1, 3, 3, 16), 3)
+        y = self.linear(y, Conv2D(), (8, 1, 1, 16), 0)
+        return self.node(Add(), y, x) if self.types[x].shape == self.types[y].shape else y
 
     def dense(self, x: str) -> str:
         """Of every position."""

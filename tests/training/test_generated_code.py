@@ -17,6 +17,7 @@ from tinycompile.errors import ToolFailedError
 from tinycompile.host import HostModel
 from tinycompile.host_trainer import HostTrainer
 from tinycompile.ir import Array
+from tinycompile.planner import Planned
 from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import TrainingStep, training_step
 from tinycompile.training.trainer import Trainer
@@ -25,10 +26,15 @@ SANITIZED = ("-O0", "-fsanitize=undefined", "-fno-sanitize-recover")
 
 
 def compare(
-    step: TrainingStep, folder: Path, flags: Sequence[str] = ("-O0",), scratch: int | None = None, steps: int = 3
+    step: TrainingStep,
+    folder: Path,
+    flags: Sequence[str] = ("-O0",),
+    scratch: int | None = None,
+    steps: int = 3,
+    known: Planned | None = None,
 ) -> tuple[Program, HostModel]:
     """Leaves the host's model as it began."""
-    learner = HostTrainer(step, flags, folder, scratch)
+    learner = HostTrainer(step, flags, folder, scratch, known)
     program, host = learner.program, learner.host
     trainer, rng = Trainer(step), np.random.default_rng(0)
     (t,), target = (step.graph.types[name] for name in step.graph.inputs), step.graph.types[step.label]

@@ -17,6 +17,7 @@ from tinycompile.choices import Loss
 from tinycompile.dtypes import INT8, INT16, INT32, DType
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.ir import Array, Graph, Node, State, TensorType, free_name, verify
+from tinycompile.kernels.cover import part_nodes
 from tinycompile.numerics.block_floating import BIAS_LIMIT, DEFAULT_RATE, MASTER_FRACTION_BITS, factor, multiplier
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._training.gradient import LEARNING_RATE, Gradient
@@ -59,6 +60,12 @@ class TrainingStep:
         return next(i for i, node in enumerate(self.graph.nodes) if isinstance(node.op, BeginBackward))
 
     @property
+    def parameters(self) -> tuple[str, ...]:
+        """The states that are trained."""
+        others = self.learning_rate, self.label, self.loss
+        return tuple(state.name for state in self.graph.states if state.name not in others)
+
+    @property
     def classes(self) -> int | None:
         """Of how many the label is the number of one; None where it is what the output should be."""
         head = self.graph.consumers()[self.label][0]
@@ -77,7 +84,8 @@ def training_of(graph: Graph) -> TrainingStep | None:
     if not heads:
         return None
     (head,) = heads
-    descent = next(node for node in graph.nodes if isinstance(node.op, GradientDescent))
+    parts = (part for node in graph.nodes for part in part_nodes(node))  # a gradient's kernel may apply it, too
+    descent = next(part for part in parts if isinstance(part.op, GradientDescent))
     copies = {node.inputs[0]: node.outputs[0] for node in graph.nodes if isinstance(node.op, Identity)}
     losses = {head.outputs[2], copies.get(head.outputs[2])}
     (loss,) = (state.name for state in graph.states if state.next in losses)

@@ -22,7 +22,7 @@ _LEAST_SHIFT = 23
 
 @kernel_for(Softmax)
 def softmax_table(site: Site, core: Core) -> Kernel | None:
-    """`tc_softmax_s8`."""
+    """`tc_softmax_s8`, or `tc_softmax_mve_s8`, whose exponentials are gathered four at a time."""
     return table_kernel(site, core, site.sig.input.elements)
 
 
@@ -42,17 +42,18 @@ def table_kernel(site: Site, core: Core, computed: int) -> Kernel | None:
         return None
     depth = sig.input.shape[-1]
     rows, fours = sig.input.elements // depth, computed >= _WORTH_FOURS
+    helium = core.has("mve")
     function = struct_call(
         f"softmax_{rows}x{depth}",
-        "tc_softmax_s8",
-        "tc_softmax.h",
+        "tc_softmax_mve_s8" if helium else "tc_softmax_s8",
+        "tc_mve_softmax.h" if helium else "tc_softmax.h",
         ("const int8_t *input", "int8_t *output", "const int32_t *exponentials"),
         (Struct("tc_softmax_shape", {"rows": rows, "depth": depth, "exponentials": count, "fours": int(fours)}),),
         "Softmax over the last axis.",
     )
     entries = (2 * exponentials[:count][::-1].astype(np.int64) - 2**31).astype(np.int32)
     return Kernel(
-        "softmax_table",
+        "softmax_mve" if helium else "softmax_table",
         function,
         (Constant("exponentials", "int32_t", entries, "exp(-d * beta * scale) * 2^32 - 2^31 for d = max - x"),),
         instructions=rows * _row_instructions(depth, core, fours=fours),
@@ -63,6 +64,8 @@ def table_kernel(site: Site, core: Core, computed: int) -> Kernel | None:
 
 
 def _row_instructions(depth: int, core: Core, *, fours: bool) -> int:
+    if core.has("mve"):
+        return 75 + round(4.6 * depth)
     if core.has("dsp"):
         return 42 + round(11.4 * depth) if fours else 70 + 21 * depth
     return 80 + (21 if fours else 30) * depth if core.has("long_multiply") else 200 + 56 * depth

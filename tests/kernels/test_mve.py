@@ -177,7 +177,7 @@ def cases() -> list[tuple[Factory, Site]]:
         (mve_matrix, product(((2,), (2,)), (5, 37, 9), (False, False), (3, -7, 5))),
         (mve_matrix, product(((2,), ()), (1, 230, 3), (True, True), (-128, 127, 0))),
     ]
-    for shape, scale in [((5, 37), 0.05), ((3, 16), 3.0), ((2, 3), 1e-6), ((4, 1), 0.1), ((1, 4095), 0.0001)]:
+    for shape, scale in [((5, 37), 0.05), ((4, 16), 3.0), ((32, 3), 1e-6), ((70, 1), 0.1), ((1, 4095), 0.0001)]:
         scores = int8(shape, scale, 4)
         found.append((softmax_table, site_of(Softmax(), [scores], [None], int8((), 1 / 256, -128))))
         for zero_point in (-128, 5):

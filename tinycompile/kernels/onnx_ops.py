@@ -12,6 +12,7 @@ from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
+from tinycompile.kernels.softmax import WORTH_FOURS
 from tinycompile.ops._elementwise import DequantizedBinary
 from tinycompile.ops.add import Add
 from tinycompile.ops.div import Div
@@ -57,7 +58,7 @@ def onnx_softmax(site: Site, core: Core) -> Kernel | None:
     rows = sig.input.elements // depth
     fields = {"rows": rows, "depth": depth, "entries": entries.size, "factor": form.factor}
     fields |= {"drop": form.drop, "kept": form.kept, "zero_point": sig.output.zero_point}
-    helium = core.has("mve")
+    helium = core.has("mve") and sig.input.elements >= WORTH_FOURS
     function = struct_call(
         f"softmax_{rows}x{depth}",
         "tc_onnx_softmax_mve_s8" if helium else "tc_onnx_softmax_s8",

@@ -13,7 +13,7 @@ from tinycompile.targets.core import Core
 _SMALLEST = 1 << 11
 """A smaller exponential adds 0 to the sum, whose unit is 2^12 of them, and gives a probability of 0."""
 
-_WORTH_FOURS = 64
+WORTH_FOURS = 64
 """Elements in an inference for which code that computes four at a time is worth its bytes."""
 
 _LEAST_SHIFT = 23
@@ -41,8 +41,8 @@ def table_kernel(site: Site, core: Core, computed: int) -> Kernel | None:
     if not reciprocals_may_be_even(exponentials):
         return None
     depth = sig.input.shape[-1]
-    rows, fours = sig.input.elements // depth, computed >= _WORTH_FOURS
-    helium = core.has("mve")
+    rows, fours = sig.input.elements // depth, computed >= WORTH_FOURS
+    helium = core.has("mve") and fours
     function = struct_call(
         f"softmax_{rows}x{depth}",
         "tc_softmax_mve_s8" if helium else "tc_softmax_s8",
@@ -64,7 +64,7 @@ def table_kernel(site: Site, core: Core, computed: int) -> Kernel | None:
 
 
 def _row_instructions(depth: int, core: Core, *, fours: bool) -> int:
-    if core.has("mve"):
+    if core.has("mve") and fours:
         return 75 + round(4.6 * depth)
     if core.has("dsp"):
         return 42 + round(11.4 * depth) if fours else 70 + 21 * depth

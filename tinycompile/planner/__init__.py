@@ -251,6 +251,10 @@ class StagePlanner:
             raise does_not_fit(self._graph.name, choice.values, choice.kernels, choice.plan, ram_limit)
         return planned_of(choice, self._order_optimal)
 
+    def may_fit(self, ram_limit: int) -> bool:
+        """Whether there are stages within a limit by their bounds, in ways that compute nothing twice."""
+        return self._search.best(ram_limit) is not None
+
     def _within(self, ram_limit: int, optimize: str, more: bool) -> Choice | None:
         """The fastest stages; tighter bounds are tried where placement leaves gaps."""
         limit = ram_limit

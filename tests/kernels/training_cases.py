@@ -13,14 +13,22 @@ from tests.support.several_results import first_result
 from tests.training.networks import KINDS, RandomNetwork
 from tinycompile.interpreter import initial, run
 from tinycompile.ir import Array, Graph, Node, Signature, Site, TensorType
-from tinycompile.kernels import base, kernels_of, training_gradients, training_layers
+from tinycompile.kernels import (
+    base,
+    kernels_of,
+    master_weights,
+    recomputed_gradients,
+    training_gradients,
+    training_layers,
+)
 from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.kernels.cover import matches
 from tinycompile.ops._training.losses import SquaredErrorGradient
+from tinycompile.training.recompute import recomputed
 from tinycompile.training.scheme import read_scheme
 from tinycompile.training.step import training_step
 
-MODULES = {training_gradients.__name__, training_layers.__name__}
+MODULES = {module.__name__ for module in (training_gradients, training_layers, recomputed_gradients, master_weights)}
 
 
 @cache
@@ -28,7 +36,7 @@ def step_and_values() -> tuple[Graph, dict[str, Array]]:
     """A step of a network with all operators that can be trained through."""
     network = RandomNetwork(6)  # windows fit, so that there are both poolings
     graph = network.chain(KINDS)
-    step = training_step(graph, read_scheme("all", graph)).graph
+    step = recomputed(training_step(graph, read_scheme("all", graph)).graph, 0)
     return step, run(step, [network.sample], initial(step))
 
 

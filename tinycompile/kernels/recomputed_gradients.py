@@ -8,6 +8,7 @@ once more for what reads them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from math import prod
 
 from tinycompile.dtypes import INT16
@@ -18,6 +19,7 @@ from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.training_layers import geometry_fields, geometry_stem, on
 from tinycompile.numerics.block_floating import MANTISSA_BITS
 from tinycompile.ops._training.input_gradient import InputGradient
+from tinycompile.ops._training.linear_geometry import LinearGeometry
 from tinycompile.ops._training.masks import MaskedGradient
 from tinycompile.ops._training.weight_gradient import BiasGradient
 from tinycompile.targets.core import Core
@@ -63,9 +65,10 @@ def _recomputed(site: Site) -> tuple[InputGradient, Fields] | None:
     return op, _fields(op, first)
 
 
-def _fields(op: InputGradient, site: Site) -> Fields:
+def _fields(op: InputGradient, site: Site, geometry: LinearGeometry | None = None) -> Fields:
+    """`geometry`: another one than the operator's."""
     one, shift = site.constant(3).size == 1, 2 * MANTISSA_BITS - op.bits
-    return geometry_fields(op.geometry, shift=shift, change=op.exponent_change, one_scale=one)
+    return geometry_fields(geometry or op.geometry, shift=shift, change=op.exponent_change, one_scale=one)
 
 
 def _rows_cost(op: InputGradient) -> int:
@@ -165,7 +168,11 @@ def recomputed_input_gradient(site: Site, core: Core) -> Kernel | None:
         *("gradient", "exponent", "from_weights", "mask", "weights", "output", "output_exponent"),
         *("from_mantissas", "mantissas", "scratch"),
     )
-    own, rows = pointwise.geometry, prod(op.geometry.image[1:]) + prod(pointwise.geometry.image[1:])
+    # A fully connected layer's own rows are single positions.
+    own = replace(pointwise.geometry, image=(*op.geometry.image[:2], pointwise.geometry.image[2]))
+    if op.geometry.image[2] != own.outputs:
+        return None
+    rows = prod(op.geometry.image[1:]) + prod(own.image[1:])
     stem = f"{geometry_stem(op.geometry)}_{own.image[2]}"
     fixed = f"{'' if before.operands else '_fixed'}{'' if of.operands else '_and_fixed'}"
     cost = 3 * _rows_cost(op) + 2 * (own.macs * 5 + prod(own.image) * 16 + own.outputs * own.terms_of_weight * 8)
@@ -178,7 +185,7 @@ def recomputed_input_gradient(site: Site, core: Core) -> Kernel | None:
             parameters,
             (
                 Struct("tc_layer_geometry", layer, "layer"),
-                Struct("tc_layer_geometry", _fields(pointwise, last), "pointwise"),
+                Struct("tc_layer_geometry", _fields(pointwise, last, own), "pointwise"),
             ),
             "The gradient of a pointwise layer's input, of rows that are computed for it.",
             names,

@@ -15,6 +15,7 @@ from tinycompile.interpreter import initial, run
 from tinycompile.ir import Array, Graph, Node, Signature, Site, TensorType
 from tinycompile.kernels import (
     base,
+    input_gradient_in_place,
     kernels_of,
     master_weights,
     recomputed_gradients,
@@ -28,7 +29,13 @@ from tinycompile.training.recompute import recomputed
 from tinycompile.training.scheme import read_scheme
 from tinycompile.training.step import training_step
 
-MODULES = {module.__name__ for module in (training_gradients, training_layers, recomputed_gradients, master_weights)}
+MODULES = {
+    module.__name__
+    for module in (
+        *(training_gradients, training_layers, recomputed_gradients),
+        *(master_weights, input_gradient_in_place),
+    )
+}
 
 
 @cache

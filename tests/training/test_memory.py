@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tests.conftest import DIGITS
 from tests.planner.test_stream import M7, possible_stages, with_stages
 from tests.training.networks import RandomNetwork
 from tests.training.test_generated_code import SANITIZED, compare
+from tinycompile.cli import main
 from tinycompile.errors import DoesNotFitError
 from tinycompile.ir import Graph, Site
 from tinycompile.kernels import kernels_of
@@ -77,3 +81,11 @@ def test_they_are_computed_again_where_ram_is_short() -> None:
     assert many[0] >= many[1] > many[2] == 0
     with pytest.raises(DoesNotFitError):
         plans.stages(least - 500)
+
+
+def test_a_plan_says_what_states_take() -> None:
+    model = str(DIGITS / "digits_int8.tflite")
+    text = CliRunner().invoke(main, ["plan", model, "--train", "head"]).output
+    facts = json.loads(CliRunner().invoke(main, ["plan", model, "--train", "head", "--json"]).output)
+    arena, states = (facts["models"][0][key] for key in ("arena_bytes", "state_bytes"))
+    assert f"and {states:,} bytes of states beside it: {arena + states:,} bytes together" in text

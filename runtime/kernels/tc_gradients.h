@@ -58,6 +58,15 @@ typedef struct tc_joined_shape {
     int32_t count;
 } tc_joined_shape;
 
+/* With so many bits more gradients join: the exponent of one may be that of values that were clamped. */
+#define TC_GUARD_BITS 14
+
+TC_INLINE int32_t tc_joined_sum(int32_t a, int32_t a_shift, int32_t b, int32_t b_shift)
+{
+    return tc_shift_right_rounded(a * (1 << TC_GUARD_BITS), a_shift) +
+           tc_shift_right_rounded(b * (1 << TC_GUARD_BITS), b_shift);
+}
+
 /* The sum of two gradients at the larger exponent; the output may be the first one's memory. */
 TC_INLINE void tc_joined_gradients(const int16_t *a, const int32_t *a_exponent, const int16_t *b,
                                    const int32_t *b_exponent, int16_t *output, int32_t *exponent,
@@ -68,13 +77,12 @@ TC_INLINE void tc_joined_gradients(const int16_t *a, const int32_t *a_exponent, 
     const int32_t b_shift = tc_min(common - *b_exponent, 31);
     uint32_t largest = 0u;
     for (int32_t i = 0; i < shape->count; ++i) {
-        const uint32_t own = tc_magnitude(tc_shift_right_rounded(a[i], a_shift) + tc_shift_right_rounded(b[i], b_shift));
+        const uint32_t own = tc_magnitude(tc_joined_sum(a[i], a_shift, b[i], b_shift));
         largest = own > largest ? own : largest;
     }
-    const int32_t shift = tc_renormalizing_shift(largest, common, exponent);
+    const int32_t shift = tc_renormalizing_shift(largest, common - TC_GUARD_BITS, exponent);
     for (int32_t i = 0; i < shape->count; ++i) {
-        const int32_t sum = tc_shift_right_rounded(a[i], a_shift) + tc_shift_right_rounded(b[i], b_shift);
-        output[i] = tc_gradient_value(sum, shift);
+        output[i] = tc_gradient_value(tc_joined_sum(a[i], a_shift, b[i], b_shift), shift);
     }
 }
 

@@ -24,6 +24,7 @@ from tinycompile.learning.definition import step_of
 from tinycompile.learning.device import Command, Kind, device_of
 from tinycompile.learning.train import train_build
 from tinycompile.learning.verify import verify_training
+from tinycompile.toolchain import require, run
 from tinycompile.training.start import starting_with
 from tinycompile.training.trainer import Trainer
 
@@ -79,6 +80,14 @@ def test_values_are_called_what_they_are(build: Build) -> None:
     text = (build.folder / "net.c").read_text("utf-8")
     for name in ("weights", "weights_accumulator", "weight_gradient", "weight_gradient_exponent", "loss_gradient"):
         assert re.search(rf"_t \*const [a-z]\w+_{name} = ", text), name
+
+
+@pytest.mark.parametrize("switch", ["", "-DTC_BRING_MEMORY"])
+def test_it_is_cpp_too(build: Build, switch: str) -> None:
+    """The model's own file as C++, without a warning."""
+    warnings = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wundef", "-Werror"]
+    command = [require("g++"), "-std=c++11", "-fsyntax-only", *warnings, *switch.split(), "-x", "c++", "net.c"]
+    run(command, cwd=build.folder)
 
 
 def test_a_difference_is_found(build: Build, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:

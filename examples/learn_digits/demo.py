@@ -47,7 +47,7 @@ def samples(build: Build) -> tuple[bytes, bytes]:
     (t,) = build.inputs
     pixels = np.clip(np.round(images / t.scale) + t.zero_point, -128, 127).astype(np.int8).reshape(len(labels), -1)
     records: list[bytes] = [row.tobytes() + bytes([label]) for row, label in zip(pixels, labels, strict=True)]
-    order = np.argsort(labels[:LEARNED], kind="stable")
+    order: list[int] = np.argsort(labels[:LEARNED], kind="stable").tolist()
     return b"".join(records[i] for i in order), b"".join(records[LEARNED:])
 
 

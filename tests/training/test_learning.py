@@ -16,7 +16,7 @@ from tests.support.onnx_builder import OnnxBuilder
 from tinycompile import compile as compile_model
 from tinycompile.build import Build
 from tinycompile.cli import main
-from tinycompile.cli.training import verify_steps
+from tinycompile.cli.training import as_facts, verify_steps
 from tinycompile.errors import MismatchError, SamplesError, ToolFailedError, UsageError
 from tinycompile.learning import verify as learning_verify
 from tinycompile.learning.data import load_data
@@ -24,6 +24,7 @@ from tinycompile.learning.definition import step_of
 from tinycompile.learning.device import Command, Kind, device_of
 from tinycompile.learning.train import train_build
 from tinycompile.learning.verify import verify_training
+from tinycompile.toolchain import require, run
 from tinycompile.training.start import starting_with
 from tinycompile.training.trainer import Trainer
 
@@ -81,6 +82,14 @@ def test_values_are_called_what_they_are(build: Build) -> None:
         assert re.search(rf"_t \*const [a-z]\w+_{name} = ", text), name
 
 
+@pytest.mark.parametrize("switch", ["", "-DTC_BRING_MEMORY"])
+def test_it_is_cpp_too(build: Build, switch: str) -> None:
+    """The model's own file as C++, without a warning."""
+    warnings = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wundef", "-Werror"]
+    command = [require("g++"), "-std=c++11", "-fsyntax-only", *warnings, *switch.split(), "-x", "c++", "net.c"]
+    run(command, cwd=build.folder)
+
+
 def test_a_difference_is_found(build: Build, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a definition with parameters that the code doesn't begin with."""
     other, step = Build(build.folder), step_of(build)
@@ -113,6 +122,9 @@ def test_it_learns_the_same_everywhere(build: Build, samples: Path, tmp_path: Pa
         assert training.epochs[0].loss > training.epochs[1].loss
         assert 0 < training.epochs[1].changed <= training.epochs[1].weights == 8 * 6 + 6 * CLASSES
     assert [training.epochs[0].instructions > 0 for training in found] == [False, True]
+    facts = as_facts(build, found[1], None)
+    assert json.loads(json.dumps(facts)) == facts
+    assert [epoch["weights"] for epoch in facts["epochs"]] == [8 * 6 + 6 * CLASSES] * 2
     checkpoints = [training.checkpoint for training in found]
     assert checkpoints[0][36:] == checkpoints[1][36:]  # behind the header with how many were saved
     host = device_of(build, "host")
@@ -161,15 +173,16 @@ def test_train_writes_a_build_that_begins_with_what_was_learned(build: Build, sa
     assert [line.partition(":")[0] for line in lines[:4]] == ["epoch 1", "epoch 2", "epoch 3", "before"]
     assert f"after {3 * SAMPLES} steps: " in lines[3]
     assert "net_checkpoint.bin" in lines[4]
-    again = CliRunner().invoke(main, ["train", str(out), "--data", str(samples), "--json"])
-    facts = json.loads(again.stdout)
-    assert f"{100 * facts['before']['right'] / SAMPLES:.1f} % of {SAMPLES} right" in lines[3].rpartition("steps: ")[2]
     trained = Build(out)
     parameters = dict(np.load(out / trained.report["options"]["parameters"]))
     step = step_of(trained)
     assert {name: state.tolist() for name, state in Trainer(step).states.items() if name in step.parameters} == {
         name: array.tolist() for name, array in parameters.items()
     }
+    data, trainer = load_data(build, samples), Trainer(step)
+    scores = [trainer.predict(sample)[step.graph.outputs[0]] for sample in data.inputs[0]]
+    right = sum(int(score.argmax()) == label for score, label in zip(scores, data.labels[:, 0], strict=True))
+    assert lines[3].endswith(f"steps: {100 * right / SAMPLES:.1f} % of {SAMPLES} right")
     assert trained.report["training"]["checkpoint"] != build.report["training"]["checkpoint"]
     refused = CliRunner().invoke(main, ["verify", str(out), "--samples", str(samples)])
     assert refused.exit_code == 2

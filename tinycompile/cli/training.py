@@ -77,7 +77,7 @@ def train(
         )
         result = None if output is None else build_trained(build, found, output, force=force)
     if as_json:
-        print_json(_facts(build, found, output))
+        print_json(as_facts(build, found, output))
         return
     before, after = found.before, found.epochs[-1].evaluation
     if before is not None and after is not None:
@@ -97,7 +97,8 @@ def _described(epoch: Epoch) -> str:
     return ", ".join(parts)
 
 
-def _facts(build: Build, found: Training, output: Path | None) -> dict[str, Any]:
+def as_facts(build: Build, found: Training, output: Path | None) -> dict[str, Any]:
+    """For `train --json`."""
     return {
         "model": build.model,
         "device": found.device,

@@ -13,7 +13,7 @@ from tinycompile.cli.profile import profile
 from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.report import check, diff, inspect
 from tinycompile.cli.samples import bisect, run, verify
-from tinycompile.cli.search import search
+from tinycompile.cli.search import search, spaces
 from tinycompile.version import __version__
 
 EXIT_CODES = """Exit codes: 0 success; 1 the answer is no (firmware and reference disagree, a budget is exceeded); 2 a
@@ -40,6 +40,7 @@ COMMANDS = (
     calib,
     quantize,
     search,
+    spaces,
     run,
     verify,
     bisect,

@@ -1,4 +1,4 @@
-"""`search`."""
+"""`search` and `spaces`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from tinycompile.cli._shared import PATH, Bytes, explained, target_option
+from tinycompile.cli._shared import PATH, Bytes, explained, progress, target_option
+from tinycompile.errors import UsageError
 
 
 class Count(click.ParamType[int]):
@@ -62,3 +63,63 @@ def search(space: str, **options: Any) -> None:
     for line in (*front_lines(found.front), *found.best.lines()):
         click.echo(line)
     click.echo(f"in {options['output']}: best.onnx, firmware/, index.html, front.json")
+
+
+class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
+    """width=8,16, or width for all that it may be."""
+
+    name = "PARAMETER"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[str, ...]]:
+        name, _, values = str(value).partition("=")
+        return name, tuple(each for each in values.split(",") if each)
+
+
+@click.command()
+@click.argument("names", metavar="SPACE...", nargs=-1, required=True)
+@target_option
+@click.option("--shape", required=True, help="Of a sample: 1,8,8.")
+@click.option("--classes", default=10, show_default=True)
+@click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
+@click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
+@click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
+@click.option("--by", type=Values(), multiple=True, help="Compare the parts with these values: width=8,16, or width.")
+@click.option("--samples", default=100, show_default=True, help="Networks of each part.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("-o", "--output", type=PATH, help="A picture of the distributions (.svg).")
+@explained
+def spaces(names: tuple[str, ...], output: Path | None, **options: Any) -> None:
+    """Compare SPACEs, or parts of them, by how much work their networks do that fit a board."""
+    from tinycompile.search.first_stage import compared, part_lines, part_picture, parts_of
+    from tinycompile.search.prices import Limits, Prices
+    from tinycompile.search.space import Space, load_space
+
+    limits = Limits(*(options[name] for name in ("ram", "flash", "instructions")))
+    shape = _shape_of(options["shape"])
+    parts = list[tuple[str, Space]]()
+    for space in map(load_space, names):
+        parts += parts_of(space, {key: space.known(key, few) for key, few in options["by"]})
+    with progress():
+        found = compared(
+            parts,
+            lambda space: Prices(space, shape, options["classes"], options["target"], limits),
+            options["samples"],
+            options["seed"],
+        )
+    for line in part_lines(found):
+        click.echo(line)
+    if output is not None:
+        output.write_text(str(part_picture(found)))
+
+
+def _shape_of(text: str) -> tuple[int, ...]:
+    """Raises UsageError: no numbers."""
+    try:
+        found = tuple(int(size) for size in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise UsageError(f"--shape {text} is no shape of a sample", hint="channels, height and width: 1,8,8")
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from tinycompile.copy_choice import STACK_BYTES
@@ -76,19 +76,11 @@ class Prices:
         try:
             proto = as_proto(self.space.network(config, self.shape, self.classes), self.shape)
         except NoNetwork as error:
-            return Priced(None, (_FAR,) * COUNT, f"none: {error}")
+            return Priced(None, (_FAR,) * COUNT, f"none: {error}", is_none=True)
         key = _key_of(proto)
         if key not in self._known:
             self._known[key] = self._priced(proto, key)
         return self._known[key]
-
-    def cost(self, config: Config) -> Cost | None:
-        """All of it; None where there is no network or no room."""
-        try:
-            proto = as_proto(self.space.network(config, self.shape, self.classes), self.shape)
-            return price(proto, self._board, self._options)
-        except (NoNetwork, DoesNotFitError):
-            return None
 
     def _priced(self, proto: Any, key: str) -> Priced:
         try:
@@ -103,10 +95,6 @@ class Prices:
             "weights_bytes": found.weights_bytes,
         }
         return Priced(figures, self.limits.excess(found), key)
-
-    def within(self, limits: Limits) -> Prices:
-        """The same with other limits."""
-        return replace(self, limits=limits, _known={})
 
 
 def _key_of(proto: Any) -> str:

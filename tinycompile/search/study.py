@@ -61,12 +61,13 @@ class Priced:
     Attributes:
         figures: by name, in bytes and instructions; None where it is no network or has no room for its arena.
         excess: by how much the limits are exceeded, as parts of them, for each; none is positive where it fits.
-        key: the same for choices that mean the same network.
+        key: the same for choices that mean the same network. is_none: whether the choice means none.
     """
 
     figures: dict[str, int] | None
     excess: tuple[float, ...]
     key: str
+    is_none: bool = False
 
     @property
     def fits(self) -> bool:

@@ -144,7 +144,7 @@ def wide(folder: Path) -> Path:
     """A network whose weights take more than the code that unpacks them, beside a tiny one."""
     (folder / "tiny.tflite").write_bytes(nets.content(4))
     path = folder / "wide.tflite"
-    path.write_bytes(nets.content(128))
+    path.write_bytes(nets.content(96))
     return path
 
 
@@ -163,7 +163,7 @@ def _within(model: Path, sizes: list[int]) -> tuple[BuiltWithin, list[Path]]:
     return build_within(model, options, 1.0, output=model.parent / "out", build=build), seen  # pyright: ignore
 
 
-@pytest.mark.parametrize("sizes", [[42_000, 39_000], [42_000, 40_500, 40_000], [80_000, 39_000, 39_000]])
+@pytest.mark.parametrize("sizes", [[41_000, 40_500, 40_000], [80_000, 39_000, 39_000]])
 def test_a_build_that_is_too_large_gets_fewer_bits_until_it_fits(wide: Path, sizes: list[int]) -> None:
     """Fewer again where the first choice came out too large; the fewest where estimates say that nothing does."""
     found, seen = _within(wide, sizes)

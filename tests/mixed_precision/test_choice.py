@@ -16,6 +16,7 @@ from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Measured, Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.search import CLEAR, Fitted, Search, Written
+from tinycompile.mixed_precision.tflite_file import TfliteFile
 from tinycompile.targets import load_board
 
 _CODE = {(bits, which): 40 * (9 - bits) + 30 * which for bits in (8, 4, 3, 2) for which in (0, 1)}
@@ -85,7 +86,7 @@ def test_a_network_gets_the_bits_that_its_bytes_allow() -> None:
     parts = [{"x": values["x"][part]} for part in (slice(24), slice(24, 40))]
     samples = Samples(*parts, labels=None, measured_on="16 samples")
     layers = [name for name, layer in network.layers.items() if not layer.is_depthwise]
-    model = Int8Model(nets.content(), network, samples)
+    model = Int8Model(TfliteFile(nets.content(), network.graph, network.layers), network, samples)
     search = Search(network, model, load_board("stm32f746").core, layers, (4,))
     assert {a.bits for each in search.alternatives.values() for a in each} == {4, 8}
     front = search.front(3)

@@ -126,7 +126,7 @@ def quantize(
     force: bool,
 ) -> None:
     """Quantise a float MODEL (.onnx, .tflite) to int8 and write it as ONNX with QuantizeLinear and DequantizeLinear,
-    or, if OUTPUT ends in .tflite, with TFLite's int8 operators. With --bits auto MODEL may be an int8 .tflite as well.
+    or, if OUTPUT ends in .tflite, with TFLite's int8 operators. With --bits auto MODEL may be of int8 as well.
     """
     from tinycompile.frontend.onnx_file import onnx_module
     from tinycompile.quantize import quantize as quantize_model

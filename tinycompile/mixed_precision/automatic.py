@@ -19,7 +19,7 @@ from tinycompile.costing import Cost, cost_of
 from tinycompile.errors import DoesNotFitError, QuantizationNeededError, QuantizationWarning, UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.onnx import is_quantized
-from tinycompile.frontend.onnx_file import read_proto
+from tinycompile.frontend.onnx_file import onnx_module, read_proto
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
 from tinycompile.mixed_precision.choice import Choice
@@ -27,9 +27,10 @@ from tinycompile.mixed_precision.float_model import FloatModel
 from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Samples
 from tinycompile.mixed_precision.network import Network
+from tinycompile.mixed_precision.qdq_file import QdqFile
 from tinycompile.mixed_precision.qdq_names import names_in_file
 from tinycompile.mixed_precision.search import Fit, Search
-from tinycompile.mixed_precision.tflite_file import places
+from tinycompile.mixed_precision.tflite_file import TfliteFile
 from tinycompile.options import Options
 from tinycompile.progress import step
 from tinycompile.quantize import Form, Quantized, calibrated_for_few_bits, quantize
@@ -237,20 +238,21 @@ def _search(
 
     A TFLite file that was made of floats gets its few bits as any int8 one does.
     """
-    if is_onnx(model) and is_quantized(read_proto(model)):
-        why = "of quantised ONNX models only the float model that they were made of can be given few bits"
-        raise UsageError(f"{model} is quantised already", why=why, hint="give the float model, or an int8 TFLite file")
-    if not is_onnx(model) and Network(graph := load(model)).layers:
-        if form != "tflite":
-            raise UsageError(f"{model} is an int8 TFLite file: few bits make another one of it", hint="-o out.tflite")
-        content = model.read_bytes()
-        return graph, _of_int8(graph, content, calib, evaluation, target, description, str(model), with_code)
+    of_onnx = is_onnx(model)
+    given_8_bits = is_quantized(read_proto(model)) if of_onnx else bool(Network(load(model)).layers)
+    if given_8_bits:
+        own = "onnx" if of_onnx else "tflite"
+        if form != own:
+            text = f"{model} is an int8 {'ONNX' if of_onnx else 'TFLite'} file: few bits make another one of it"
+            raise UsageError(text, hint=f"-o out.{own}")
+        graph = load(model)
+        return graph, _of_int8(graph, model, None, calib, evaluation, target, description, with_code)
     step("quantising to 8 bits first")
     if form == "tflite":
         found = quantize(model, calib, evaluation=evaluation, form=form, description=description, **options)
         content = found.tflite or b""
         graph = _graph_of(content, form)
-        return graph, _of_int8(graph, content, calib, evaluation, target, description, str(model), with_code)
+        return graph, _of_int8(graph, model, content, calib, evaluation, target, description, with_code)
     calibrated = calibrated_for_few_bits(model, calib, evaluation=evaluation, **options)
     proto = calibrated.attempts[0].model.proto
     graph = _graph_of(bytes(proto.SerializeToString()), form)
@@ -263,17 +265,23 @@ def _search(
 
 def _of_int8(
     graph: Graph,
-    content: bytes,
+    model: Path,
+    made: bytes | None,
     calib: Path,
     evaluation: Path | None,
     target: str,
     description: str,
-    where: str,
     with_code: bool,
 ) -> Search:
+    """Args: made: the int8 TFLite file where `model` was a float one."""
     network = Network(graph)
-    layers = _layers(network, places(content, network.graph, network.layers), where)
-    subject = Int8Model(content, network, Samples.of(network, calib, evaluation), description)
+    if made is None and is_onnx(model):
+        file: QdqFile | TfliteFile = QdqFile(onnx_module().load(str(model)), network.layers, description)
+    else:
+        content = model.read_bytes() if made is None else made
+        file = TfliteFile(content, network.graph, network.layers, description)
+    layers = _layers(network, file.places, str(model))
+    subject = Int8Model(file, network, Samples.of(network, calib, evaluation))
     return Search(network, subject, _board(target)[0].core, layers, with_code=with_code)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from tinycompile.build import Build
 from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import is_onnx, load
+from tinycompile.frontend.onnx import is_quantized
+from tinycompile.frontend.onnx_file import read_proto
 from tinycompile.mixed_precision.automatic import Automatic, Budget, Chooser
 from tinycompile.mixed_precision.network import Network
 from tinycompile.model_source import Calibration
@@ -53,7 +55,8 @@ def build_within(
     if samples is None or options.flash is None:
         why = "layers get few bits where a firmware exceeds --flash, by what samples say they cost"
         raise UsageError("--accuracy-loss needs --flash and --calib", why=why)
-    quantized = not is_onnx(model) and bool(Network(load(model)).layers)
+    of_onnx = is_onnx(model)
+    quantized = is_quantized(read_proto(model)) if of_onnx else bool(Network(load(model)).layers)
     plain = replace(options, calibration=Calibration())
     try:
         (found,) = build([model], plain if quantized else options, output=output, force=force)
@@ -61,7 +64,7 @@ def build_within(
     except FirmwareTooLargeError as error:
         step(f"{error.excess:,} bytes too many: choosing bits for the layers")
         sizes = [error.size]
-    form: Form = "tflite" if quantized else "onnx"
+    form: Form = "tflite" if quantized and not of_onnx else "onnx"
     evaluation = options.calibration.evaluation
     chooser = Chooser.of(model, samples, options.target, evaluation, form, with_code=True, **_of_quantize(options))
 

@@ -1,28 +1,36 @@
-"""An int8 TFLite file whose layers get few bits: it keeps all that it has but some weights, scales and biases."""
+"""An int8 file whose layers get few bits: it keeps all that it has but some weights, scales and biases."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Protocol
 
-from tinycompile.mixed_precision.fitting import fitted_in_order, spread
+from tinycompile.mixed_precision.fitting import LowBits, NewBias, fitted_in_order, spread
 from tinycompile.mixed_precision.measure import Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.search import Fitted, Written
 from tinycompile.mixed_precision.sensitivity import Trials, samples_of, trials
-from tinycompile.mixed_precision.tflite_file import places, rewritten
 from tinycompile.quantize.low_bits import WeightMethod
 
 _WORK, _LEAST = 4e10, 32
 """Multiply-accumulates of all samples that layers are fitted to, about; samples, at least."""
 
 
+class File(Protocol):
+    """What a network was read from."""
+
+    def rewritten(self, changes: Mapping[str, LowBits | NewBias]) -> bytes:
+        """With these layers changed."""
+        ...
+
+
 class Int8Model:
     """A file, its network, and samples. The file is what few bits are fitted to and measured by."""
 
-    def __init__(self, content: bytes, network: Network, samples: Samples, description: str = "") -> None:
-        self.content, self.network, self.samples, self.description = content, network, samples, description
+    def __init__(self, file: File, network: Network, samples: Samples) -> None:
+        self.file, self.network, self.samples = file, network, samples
         self.measured_on = samples.measured_on
 
     def tried(self, layers: Sequence[str], widths: Sequence[int]) -> Trials:
@@ -45,8 +53,6 @@ class Int8Model:
         parameters = {name: each.parameters(network.layers[name]) for name, each in changes.items()}
 
         def written() -> Written:
-            at = places(self.content, network.graph, network.layers)
-            kept = {name: change for name, change in changes.items() if name in at}
-            return Written(rewritten(self.content, at, network.layers, kept, self.description))
+            return Written(self.file.rewritten(changes))
 
         return Fitted(self._judged.measured(network, parameters), written)

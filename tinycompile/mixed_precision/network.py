@@ -23,6 +23,7 @@ from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array, Graph, Node, Op, Signature, TensorType
 from tinycompile.mixed_precision.scores import scores_of
+from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._elementwise import Binary
 from tinycompile.ops._typed import Typed
@@ -117,6 +118,8 @@ def layer_of(graph: Graph, node: Node) -> Layer | None:
     constants = [graph.constants.get(name) for name in node.inputs[1:]]
     if quant is None or any(t.dtype != INT8 or t.quant is None for t in types) or any(c is None for c in constants):
         return None
+    if not _follows_scales(op, sig):
+        return None
     rows = np.moveaxis(cast(Array, constants[0]), weight_axis(op), 0)
     rows = rows.reshape(len(rows), -1)
     scale, zero = (np.broadcast_to(each, len(rows)) for each in (quant.scale.astype(np.float64), quant.zero_point))
@@ -124,6 +127,18 @@ def layer_of(graph: Graph, node: Node) -> Layer | None:
     bias = cast(Array, constants[1]) if len(constants) > 1 else np.zeros(len(rows))
     own = Parameters(weights, bias * (scale * sig.input.scale))
     return Layer(node, op, sig, own, scale, len(constants) > 1)
+
+
+def _follows_scales(op: Op, sig: Signature) -> bool:
+    """Whether results are sums times the scales of operand and weights: an importer may have made a layer of something
+    else, a product with a constant say, with a rule of its own."""
+    rule, quant = getattr(op, "rule", None), sig.inputs[1].quant if len(sig.inputs) > 1 else None
+    if not isinstance(rule, StepRequant) or quant is None or sig.output.quant is None:
+        return True
+    slopes = quant.scale.astype(np.float64) * sig.input.scale / sig.output.scale
+    nothing = rule.apply(np.zeros((1, rule.channels), np.int64))
+    ours = np.clip(rule.zero_point, rule.low, rule.high)
+    return rule.is_straight() and np.allclose(rule.scale, slopes, rtol=1e-5) and bool((nothing == ours).all())
 
 
 def weight_axis(op: Op) -> int:
@@ -336,6 +351,8 @@ def _reach(op: Op, t: TensorType) -> tuple[float, float]:
 def _smooth(node: Node, sig: Signature) -> Signature | None:
     """The signature with which an operator computes on real numbers; None where only its integers have a meaning."""
     types = (*sig.inputs, *sig.outputs)
+    if isinstance(node.op, Convolution | FullyConnected) and not _follows_scales(node.op, sig):
+        return None
     if any(t.quant is None and t.dtype != FLOAT32 and t not in sig.inputs[1:] for t in types):
         return None
     as_floats = Signature(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, cast
 
 import flatbuffers  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -30,6 +30,26 @@ class Place:
     operator: int
     weights: int
     bias: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteFile:
+    """A file, and the layers of its graph."""
+
+    content: bytes
+    graph: Graph
+    layers: Mapping[str, Layer]
+    description: str = ""
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """As `places`."""
+        return places(self.content, self.graph, self.layers)
+
+    def rewritten(self, changes: Mapping[str, LowBits | NewBias]) -> bytes:
+        """The file with these layers changed; others that it has no place for stay."""
+        kept = {name: change for name, change in changes.items() if name in self.places}
+        return rewritten(self.content, self.places, self.layers, kept, self.description)
 
 
 def places(content: bytes, graph: Graph, layers: Mapping[str, Layer]) -> dict[str, Place]:

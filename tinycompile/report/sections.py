@@ -60,6 +60,21 @@ class OptionsSection:
 
 
 @dataclass(frozen=True)
+class CodedSection:
+    """What `--compress-weights` made of the constants of all models.
+
+    Attributes:
+        layers: that have any. plain_bytes: of these constants without codes; coded_bytes: in flash.
+        entropy_bytes: that no code of single bytes needs fewer than.
+    """
+
+    layers: int
+    plain_bytes: int
+    coded_bytes: int
+    entropy_bytes: int
+
+
+@dataclass(frozen=True)
 class FlashSection:
     """Of all models of the build, separate weights included; the limit is that of the memories in use."""
 
@@ -67,6 +82,7 @@ class FlashSection:
     code_bytes: int
     total_bytes: int
     limit_bytes: int
+    coded: CodedSection | None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Every state after every step of training, in QEMU on each core, against the interpreter: bit for bit.
 
-    python -m benchmarks.training_digest [--model FILE] [--train SCHEME] [--boards rp2040,...] [--steps 20]
+    python -m benchmarks.training_digest [--model FILE] [--train SCHEME] [--boards rp2040,...] [--steps 20] [--ram BYTES]
 
 The firmware is the build's own, but that it trains where it would predict, and writes the memory of states in place of
 its outputs. Ends with status 1 where a state differs.
@@ -19,7 +19,7 @@ import numpy as np
 
 from tinycompile.codegen.emit import emit_project
 from tinycompile.codegen.program import Program
-from tinycompile.dtypes import INT8
+from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.emulator import execute
 from tinycompile.ir import Array, TensorType
 from tinycompile.lowering import imported, lower, project_of, ready
@@ -41,7 +41,13 @@ def samples_of(step: TrainingStep, steps: int) -> list[Array]:
     """(steps, *shape) of each input; the label of each step is its number modulo the classes."""
     rng = np.random.default_rng(0)
     types = [step.graph.types[name] for name in step.graph.inputs]
-    return [rng.integers(*t.dtype.range, (steps, *t.shape), endpoint=True).astype(t.dtype.carrier) for t in types]
+    return [_samples(rng, t, steps) for t in types]
+
+
+def _samples(rng: np.random.Generator, t: TensorType, steps: int) -> Array:
+    if t.dtype == FLOAT32:
+        return rng.normal(size=(steps, *t.shape)).astype(np.float32)
+    return rng.integers(*t.dtype.range, (steps, *t.shape), endpoint=True).astype(t.dtype.carrier)
 
 
 def defined(step: TrainingStep, inputs: list[Array]) -> list[States]:
@@ -112,6 +118,7 @@ def main() -> int:
     parser.add_argument("--train", default="last:2, biases")
     parser.add_argument("--boards", default=",".join(BOARDS))
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--ram", type=int, help="limit for the arena, in bytes")
     given = parser.parse_args()
     plain = Options(train=given.train)
     step = training_of(ready(imported(given.model, plain), plain))
@@ -123,7 +130,7 @@ def main() -> int:
     failed = False
     for name in given.boards.split(","):
         with tempfile.TemporaryDirectory(prefix="training-digest-") as folder:
-            found = executed(Options(target=name, train=given.train), given.model, inputs, Path(folder))
+            found = executed(Options(target=name, train=given.train, ram=given.ram), given.model, inputs, Path(folder))
         wrong = [
             (number, state)
             for number, (ours, theirs) in enumerate(zip(expected, found, strict=True))

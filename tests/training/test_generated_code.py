@@ -57,6 +57,7 @@ def built(
         program.arena_bytes,
         flags,
         label=label,
+        streamed=program.streamed_input is not None,
     )
 
 

@@ -113,13 +113,13 @@ class Plans:
         if ram_limit is None:
             both = (self._in_stages(None), self._recomputing(self._repeatable[-1])._in_stages(None))
             return min(both, key=lambda planned: planned.arena_bytes)
-        plans = self
-        for least in (None, *self._repeatable):  # the largest gradients are the fewest, and they are where the peak is
-            plans = self if least is None else self._recomputing(least)
+        *larger, least = self._repeatable
+        for size in (None, *larger):  # the largest gradients are the fewest, and they are where the peak is
+            plans = self if size is None else self._recomputing(size)
             if plans._stages.may_fit(ram_limit):
                 with suppress(DoesNotFitError):
                     return plans._in_stages(ram_limit)
-        return plans._in_stages(ram_limit)
+        return self._recomputing(least)._in_stages(ram_limit)
 
     @cached_property
     def _repeatable(self) -> Sequence[int]:

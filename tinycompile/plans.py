@@ -15,12 +15,12 @@ from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Cover
 from tinycompile.layout import AGAIN, CODE_BYTES, LAYER, OWN_CODE_BYTES
 from tinycompile.numerics.latitude import Latitude
-from tinycompile.ops._training.losses import BeginBackward
 from tinycompile.options import Options
 from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, states_of
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
+from tinycompile.training.step import first_of_training
 from tinycompile.with_codes import WithCodes
 from tinycompile.with_memories import CodePrice, WithMemories
 
@@ -59,8 +59,7 @@ class Plans:
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
         self._offer: Offer = WithControlFlow(waiting, options.optimize)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
-        begin = (node.name for node in graph.nodes if isinstance(node.op, BeginBackward))
-        flash = replace(flash_for(board, options, share), until=next(begin, None))
+        flash = replace(flash_for(board, options, share), until=first_of_training(graph))
         self._flash = flash.beside(sum(map(_initial_bytes, graph.states)))
         self._spends_ram = options.optimize == "speed" or options.ram is not None
         """Time is worth all RAM that there is, or that was granted."""

@@ -99,6 +99,11 @@ def training_of(graph: Graph) -> TrainingStep | None:
     return TrainingStep(graph, descent.inputs[3], head.inputs[1], loss)
 
 
+def first_of_training(graph: Graph) -> str | None:
+    """The node that ends a prediction; None where a graph is no training step."""
+    return next((node.name for node in graph.nodes if isinstance(node.op, BeginBackward)), None)
+
+
 def training_step(
     graph: Graph, scheme: Scheme, loss: Loss = "cross_entropy", rate: float = DEFAULT_RATE
 ) -> TrainingStep:

@@ -49,7 +49,7 @@ def step_and_values() -> tuple[Graph, dict[str, Array]]:
     network = RandomNetwork(13, image=(10, 9))  # windows fit, so that there are both poolings
     graph = network.chain(("inverted", *KINDS, "table"))
     whole = ", ".join(node.name for node in layers_of(graph)[4::2])
-    step = recomputed(training_step(graph, read_scheme(f"{whole}, biases", graph)).graph, 0)
+    step = recomputed(training_step(graph, read_scheme(f"{whole}, head, biases", graph)).graph, 0)
     return step, run(step, [network.sample], initial(step))
 
 

@@ -135,7 +135,7 @@ typedef struct tc_joined_shape {
 /* With so many bits more gradients join: the exponent of one may be that of values that were clamped. */
 #define TC_GUARD_BITS 14
 
-/* A value of 16 bits, with the guard bits, / 2^shift for a shift in [0, 31], by half of that. */
+/* A value of 16 bits / 2^shift, with the guard bits, for a shift in [0, 31], by half of that. */
 TC_INLINE int32_t tc_joined_part(int32_t value, int32_t half, int32_t shift)
 {
     return (value * (1 << TC_GUARD_BITS) + half) >> shift;

@@ -29,8 +29,11 @@ def plan_lines(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> I
             yield f"  and {_bytes(planned.state_bytes)} of states beside it: {_bytes(whole)} together"
         order = "no other order needs less" if planned.order_optimal else "the best order found in the time there is"
         yield f"  executed {_schedule(model)}; {order}"
-        of = "training step" if any(isinstance(node.op, BeginBackward) for node in planned.graph.nodes) else "inference"
+        begin = [step for step, node in enumerate(planned.graph.nodes) if isinstance(node.op, BeginBackward)]
+        of = "training step" if begin else "inference"
         yield f"  about {planned.instructions:,} instructions per {of} (an estimate)"
+        if begin:
+            yield f"  a prediction ends with step {begin[0]}, the backward pass begins with step {begin[0] + 1}"
         layers = zip(planned.graph.nodes, planned.kernels, strict=True)
         weights = [(layer_weights(planned.graph, node).bits, kernel.constant_bytes) for node, kernel in layers]
         total = f"{_bytes(sum(size for _, size in weights))} of weights"

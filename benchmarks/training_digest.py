@@ -28,10 +28,12 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--accumulate", action="store_true")
     parser.add_argument("--align", default="auto")
+    parser.add_argument("--ram", type=int, help="limit for the arena, in bytes")
     given = parser.parse_args()
     failed = False
     for name in given.boards.split(","):
-        build = compile_model(given.model, name, train=given.train, accumulate=given.accumulate, align=given.align)
+        how = {"accumulate": given.accumulate, "align": given.align, "ram": given.ram}
+        build = compile_model(given.model, name, train=given.train, **how)
         found = verify_training(build, given.steps)
         said = "no difference" if found.difference is None else found.difference.describe()
         print(

@@ -61,7 +61,8 @@ class HostTrainer:
             place = Path(temporary) if folder is None else folder
             self.program = _emitted(step, place, scratch, known)
             arena = self.program.arena_bytes
-            self.host = HostModel(place, "m", inputs, outputs, arena, cflags, label=self._label)
+            streamed = self.program.streamed_input is not None
+            self.host = HostModel(place, "m", inputs, outputs, arena, cflags, streamed, label=self._label)
         self._places: dict[str, tuple[int, TensorType]] = {
             state.tensor.name: (state.tensor.offset, state.tensor.type) for state in self.program.states
         }

@@ -253,15 +253,16 @@ class Options:
             return
         if not 2.0**-40 <= self.learning_rate <= 2.0**16:
             raise UsageError(f"--learning-rate {self.learning_rate} is no rate to learn with", hint="such as 0.003")
-        for name, given in (
-            ("--slide", self.slide is not None),
-            ("--keep-tokens", bool(self.keep_tokens)),
-            ("--input-stream rows", self.input_stream == "rows"),
-            ("--weights separate", self.weights == "separate"),
-            ("--dtype float32", self.dtype == "float32"),
+        for name, given, why in (
+            ("--slide", self.slide is not None, "the gradient of what was kept of earlier steps goes back in time"),
+            (
+                *("--weights separate", self.weights == "separate"),
+                "what was learned belongs to the weights that it began with, and others could come at any time",
+            ),
+            ("--dtype float32", self.dtype == "float32", "gradients are those of int8 values"),
         ):
             if given:
-                raise UsageError(f"--train doesn't go with {name}")
+                raise UsageError(f"--train doesn't go with {name}", why=why)
 
     def board(self) -> Board:
         """The target as it is to be compiled for.

@@ -196,6 +196,12 @@ class HostModel:
         """A state of a model with a training step, at its place in the memory of states."""
         return self._read(self._ffi.cast("char *", self._library.tc_state(self._context)) + offset, t)
 
+    def set_state(self, offset: int, t: TensorType, values: Array) -> None:
+        """Writes one, as whoever stores parameters in another way would have left it."""
+        data = t.dtype.pack(np.asarray(values, t.dtype.carrier)).tobytes()
+        memory: Any = self._ffi.cast("char *", self._library.tc_state(self._context))
+        memory[offset : offset + t.bytes] = data
+
     @property
     def checkpoint_bytes(self) -> int:
         """Of a slot."""

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from tests.training.networks import RandomNetwork
-from tests.training.test_generated_code import built
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.training import training_memory
 from tinycompile.errors import ToolFailedError
 from tinycompile.host import HostModel
+from tinycompile.host_trainer import HostTrainer
 from tinycompile.training.accumulation import accumulating
 from tinycompile.training.scheme import read_scheme
 from tinycompile.training.step import TrainingStep, training_step
@@ -57,9 +57,9 @@ def learning_step(scheme: str) -> TrainingStep:
 
 @pytest.fixture(scope="module")
 def learner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
-    yield Device(
-        *built(learning_step("head"), tmp_path_factory.mktemp("learner"), ("-O1", "-fsanitize=undefined"), None)
-    )
+    sanitized = "-O1", "-fsanitize=undefined"
+    learner = HostTrainer(learning_step("head"), sanitized, tmp_path_factory.mktemp("learner"))
+    yield Device(learner.program, learner.host)
 
 
 @pytest.fixture

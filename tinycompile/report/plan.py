@@ -24,6 +24,9 @@ def plan_lines(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> I
         yield f"{model.name}: {_bytes(planned.arena_bytes)} of arena, {_proof(gap)}"
         if planned.scratch_bytes:
             yield f"  and {_bytes(planned.scratch_bytes)} of scratch in {layout.scratch.name if layout.scratch else ''}"
+        if planned.state_bytes:
+            whole = planned.arena_bytes + planned.state_bytes
+            yield f"  and {_bytes(planned.state_bytes)} of states beside it: {_bytes(whole)} together"
         order = "no other order needs less" if planned.order_optimal else "the best order found in the time there is"
         yield f"  executed {_schedule(model)}; {order}"
         begin = [step for step, node in enumerate(planned.graph.nodes) if isinstance(node.op, BeginBackward)]
@@ -70,6 +73,7 @@ def _facts(model: Lowered) -> dict[str, Any]:
         "arena_bytes": planned.arena_bytes,
         "arena_lower_bound_bytes": planned.lower_bound_bytes,
         "scratch_bytes": planned.scratch_bytes,
+        "state_bytes": planned.state_bytes,
         "order": "optimal" if planned.order_optimal else "best found",
         "instructions_estimate": planned.instructions,
         "macs": planned.macs,

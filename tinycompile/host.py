@@ -118,10 +118,8 @@ class HostModel:
         self._arena_bytes, self._image, self._streamed = arena_bytes, b"", streamed
         self._context: Any = self._ffi.new("uint64_t[]", -(-self._library.tc_context_bytes // 8))
         self._initialise(None if weights is None else weights.read_bytes())
-        if streamed:
-            self._rows: Any = self._ffi.callback("void(void *, int32_t, int32_t, void *)", self._give_rows)
-            rows = self._ffi.cast("void *", self._rows)
-            getattr(self._library, f"{model}_input_0_rows")(self._context, rows, self._ffi.NULL)
+        self._rows: Any = self._ffi.callback("void(void *, int32_t, int32_t, void *)", self._give_rows)
+        self._connect_rows()
 
     def _compiled(self, folder: Path, work: Path, cflags: Sequence[str], *, separate: bool) -> Path:
         """The model's sources and the shim as a shared library.
@@ -253,6 +251,13 @@ class HostModel:
     def restart(self) -> None:
         """As after power came back: nothing is known of checkpoints, states have their initial values."""
         self._library.tc_init(self._context, self._weights)
+        self._connect_rows()
+
+    def _connect_rows(self) -> None:
+        """Tells the model where the rows of an input come from that comes row by row."""
+        if self._streamed:
+            rows = self._ffi.cast("void *", self._rows)
+            getattr(self._library, f"{self._model}_input_0_rows")(self._context, rows, self._ffi.NULL)
 
     def _call(self, function: str, *arguments: object) -> None:
         status = getattr(self._library, f"{self._model}_{function}")(self._context, *arguments)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tinycompile.dtypes import INT32
-from tinycompile.ir import Graph
+from tinycompile.ir import Graph, TensorType
 from tinycompile.training.step import TrainingStep, training_of
 
 
@@ -27,7 +27,7 @@ class TrainingMemory:
 
     Attributes:
         begin: the layer behind which only training follows.
-        label_bytes: of the label. classes: of how many it is the number; None where it is what the output should be.
+        label_type: of the label. classes: of how many it is the number; None where it is what the output should be.
         parts: (offset, bytes) of the trained parameters, those that follow one another joined.
         identity: a digest of what they are and begin with.
         accumulated: the parameters that `<model>_apply` changes; empty where each step does.
@@ -35,13 +35,17 @@ class TrainingMemory:
 
     begin: int
     label: int
-    label_bytes: int
+    label_type: TensorType
     rate: int
     loss: int
     classes: int | None
     parts: tuple[tuple[int, int], ...]
     identity: bytes
     accumulated: tuple[Accumulated, ...] = ()
+
+    @property
+    def label_bytes(self) -> int:
+        return self.label_type.bytes
 
     @property
     def parameter_bytes(self) -> int:
@@ -67,7 +71,7 @@ def training_memory(graph: Graph, offsets: Mapping[str, int]) -> TrainingMemory 
     return TrainingMemory(
         step.begin,
         offsets[step.label],
-        graph.types[step.label].bytes,
+        graph.types[step.label],
         offsets[step.learning_rate],
         offsets[step.loss],
         step.classes,
